@@ -5,9 +5,9 @@ from collections import Counter
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from cds_hooks.kit.contract.assertions import UUID, absolute_url, array_of_objects, one_of, optional, required
+from cds_hooks.kit.contract.assertions import UUID, absolute_url, array_of_objects, one_of, required
 from cds_hooks.kit.contract.definitions import NON_ADHERENCE, NON_ADHERENCE_CODES
-from cds_hooks.kit.contract.document import ABSENT, MUST, SHOULD, Node, NotTested, Subject, quoted
+from cds_hooks.kit.contract.document import ABSENT, SHOULD, Node, NotTested, Subject, quoted
 from cds_hooks.kit.contract.registry import Faults, check_part, check_service
 from cds_hooks.kit.contract.target import Service
 
@@ -27,12 +27,6 @@ def a_response_holds_an_array_of_cards(response: Node) -> Faults:
     else:
         yield from required(response, "cards", "array")
         yield from array_of_objects(response, "cards")
-
-
-@check_part(Subject.CARD, "CARD-01")
-def a_uuid_is_a_string(card: Node) -> Faults:
-    """Send uuid as a string."""
-    yield from optional(card, "uuid")
 
 
 @check_part(Subject.RESPONSE, "CARD-01")
@@ -58,12 +52,6 @@ def summary_has_fewer_than_140_characters(card: Node) -> Faults:
     yield from required(card, "summary")
     if len(card.text("summary")) >= 140:
         yield card.at("summary").fault(f"summary has {len(card.text('summary'))} characters")
-
-
-@check_part(Subject.CARD, "CARD-04", "CARD-05")
-def detail_is_a_string(card: Node) -> Faults:
-    """Send detail as a string of GitHub Flavored Markdown."""
-    yield from optional(card, "detail")
 
 
 @check_part(Subject.CARD, "CARD-06", level=SHOULD)
@@ -107,71 +95,11 @@ def indicator_is_one_of_three(card: Node) -> Faults:
         yield from one_of(card, "indicator", INDICATORS)
 
 
-@check_part(Subject.CARD, "CARD-10")
-def a_card_has_a_source(card: Node) -> Faults:
-    """Name the source of the advice in an object."""
-    yield from required(card, "source", "object")
-
-
-@check_part(Subject.SOURCE, "SRC-01")
-def a_source_has_a_label(source: Node) -> Faults:
-    """Give the source a short label."""
-    yield from required(source, "label")
-
-
-@check_part(Subject.SOURCE, "SRC-02")
-def the_url_of_a_source_is_absolute(source: Node) -> Faults:
-    """Give a whole http or https URL: it is opened in a browser."""
-    yield from absolute_url(source, "url")
-
-
-@check_part(Subject.SOURCE, "SRC-04")
-def the_icon_of_a_source_is_absolute(source: Node) -> Faults:
-    """Give a whole http or https URL for the icon."""
-    yield from absolute_url(source, "icon")
-
-
-@check_part(Subject.SOURCE, "SRC-07")
-def the_topic_of_a_source_is_a_coding(source: Node) -> Faults:
-    """Send topic as an object with code and system."""
-    yield from optional(source, "topic", "object")
-
-
-@check_part(Subject.CODING, "COD-01")
-def a_coding_has_a_code(coding: Node) -> Faults:
-    """Give the Coding a code."""
-    yield from required(coding, "code")
-
-
-@check_part(Subject.CODING, "COD-02")
-def a_coding_has_a_system(coding: Node) -> Faults:
-    """Give the Coding a system: a code means nothing without."""
-    yield from required(coding, "system")
-
-
-@check_part(Subject.CODING, "COD-03")
-def display_of_a_coding_is_a_string(coding: Node) -> Faults:
-    """Send display as a string."""
-    yield from optional(coding, "display")
-
-
 @check_part(Subject.CODING, "COD-04", level=SHOULD)
 def a_coding_has_three_members(coding: Node) -> Faults:
     """Send code, system and display only: this Coding is not that of FHIR."""
     for name in sorted(set(coding.value) - _CODING):
         yield coding.at(name).fault(f"{name} is not defined for a Coding")
-
-
-@check_part(Subject.CARD, "CARD-16")
-def override_reasons_are_an_array_of_objects(card: Node) -> Faults:
-    """Send overrideReasons as an array of Codings, not as the object of feedback."""
-    yield from array_of_objects(card, "overrideReasons")
-
-
-@check_part(Subject.OVERRIDE_REASON, "CARD-17", "COD-03", level=MUST)
-def an_override_reason_has_a_display(reason: Node) -> Faults:
-    """Give each override reason a display: it is what the user picks."""
-    yield from required(reason, "display")
 
 
 @check_part(Subject.OVERRIDE_REASON, "CARD-21", level=SHOULD)
@@ -181,12 +109,6 @@ def a_non_adherence_code_exists(reason: Node) -> Faults:
         yield reason.at("code").fault(f"{reason.text('code')} is not in that code system")
 
 
-@check_part(Subject.CARD, "CARD-12")
-def suggestions_are_an_array_of_objects(card: Node) -> Faults:
-    """Send suggestions as an array of objects."""
-    yield from array_of_objects(card, "suggestions")
-
-
 @check_part(Subject.CARD, "CARD-13")
 def suggestions_come_with_selection_behavior(card: Node) -> Faults:
     """Send selectionBehavior whenever there are suggestions."""
@@ -194,25 +116,7 @@ def suggestions_come_with_selection_behavior(card: Node) -> Faults:
         yield card.fault("suggestions without selectionBehavior")
 
 
-@check_part(Subject.CARD, "CARD-14")
-def selection_behavior_is_one_of_two(card: Node) -> Faults:
-    """Use at-most-one or any: a client that does not know the value takes the card for an error."""
-    yield from one_of(card, "selectionBehavior", ("at-most-one", "any"))
-
-
-@check_part(Subject.CARD, "CARD-19")
-def links_are_an_array_of_objects(card: Node) -> Faults:
-    """Send links as an array of objects."""
-    yield from array_of_objects(card, "links")
-
-
 _LAUNCH: Final = re.compile(r"launch|iss")
-
-
-@check_part(Subject.LINK, "LINK-01")
-def a_link_has_a_label(link: Node) -> Faults:
-    """Give each link a label."""
-    yield from required(link, "label")
 
 
 @check_part(Subject.LINK, "LINK-02")
@@ -243,23 +147,11 @@ def launch_parameters_are_left_to_the_client(link: Node) -> Faults:
             yield link.at("url").fault(f"the URL carries {name}")
 
 
-@check_part(Subject.LINK, "LINK-05")
-def app_context_is_a_string(link: Node) -> Faults:
-    """Send appContext as a string, escaped where it is JSON."""
-    yield from optional(link, "appContext")
-
-
 @check_part(Subject.LINK, "LINK-06")
 def app_context_is_for_smart_links(link: Node) -> Faults:
     """Send appContext with smart links only."""
     if link.has("appContext") and link.text("type") == "absolute":
         yield link.at("appContext").fault("appContext on an absolute link")
-
-
-@check_part(Subject.LINK, "LINK-08")
-def autolaunchable_is_a_boolean(link: Node) -> Faults:
-    """Send autolaunchable as true or false."""
-    yield from optional(link, "autolaunchable", "boolean")
 
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"

@@ -69,12 +69,6 @@ def discovery_holds_an_array_of_services(document: Node) -> Faults:
         yield from array_of_objects(document, "services")
 
 
-@check_part(Subject.ENTRY, "DISC-04")
-def a_service_names_its_hook(entry: Node) -> Faults:
-    """Give each entry the hook that triggers it."""
-    yield from required(entry, "hook")
-
-
 @check_part(Subject.ENTRY, "DISC-04", level=SHOULD)
 def a_hook_is_published_or_named_by_its_owner(entry: Node) -> Faults:
     """Spell the hook as its definition does, and name one of your own in reverse domain notation."""
@@ -83,36 +77,12 @@ def a_hook_is_published_or_named_by_its_owner(entry: Node) -> Faults:
         yield entry.at("hook").fault(f"{hook!r} is neither in the hook library nor like com.example.name")
 
 
-@check_part(Subject.ENTRY, "DISC-05", level=SHOULD)
-def a_service_has_a_title(entry: Node) -> Faults:
-    """Give each entry a friendly title: it is what people choose by."""
-    yield from required(entry, "title")
-
-
-@check_part(Subject.ENTRY, "DISC-06")
-def a_service_is_described(entry: Node) -> Faults:
-    """Give each entry a description."""
-    yield from required(entry, "description")
-
-
-@check_part(Subject.ENTRY, "DISC-07")
-def a_service_has_an_id(entry: Node) -> Faults:
-    """Give each entry an id: the client builds the URL from it."""
-    yield from required(entry, "id")
-
-
 @check_part(Subject.ENTRY, "DISC-07", level=SHOULD)
 def an_id_can_stand_in_a_url_as_it_is(entry: Node) -> Faults:
     """Keep ids to letters, digits, - . _ and ~: not every client escapes them."""
     text = entry.text("id")
     if text and not _URL_SAFE.fullmatch(text):
         yield entry.at("id").fault(f"id is {text!r}")
-
-
-@check_part(Subject.ENTRY, "DISC-08")
-def prefetch_is_an_object(entry: Node) -> Faults:
-    """Send prefetch as an object of keys and templates."""
-    yield from optional(entry, "prefetch", "object")
 
 
 @check_part(Subject.PREFETCH, "DISC-08")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from cds_hooks.kit.contract.assertions import array_of_objects, one_of, optional, required
+from cds_hooks.kit.contract.assertions import one_of, optional, required
 from cds_hooks.kit.contract.definitions import ID, R4_TYPES, RELATIVE_REFERENCE, reference_problem
 from cds_hooks.kit.contract.document import SHOULD, Node, Subject, observe, quoted
 from cds_hooks.kit.contract.registry import Faults, check_part
@@ -127,18 +127,6 @@ def _single_value_faults(node: Node, element: Element) -> Faults:
 TYPES: Final = ("create", "update", "delete")
 
 
-@check_part(Subject.SUGGESTION, "SUG-01")
-def a_suggestion_has_a_label(suggestion: Node) -> Faults:
-    """Give each suggestion a label: it stands on the button."""
-    yield from required(suggestion, "label")
-
-
-@check_part(Subject.SUGGESTION, "SUG-02")
-def the_uuid_of_a_suggestion_is_a_string(suggestion: Node) -> Faults:
-    """Send uuid as a string."""
-    yield from optional(suggestion, "uuid")
-
-
 @check_part(Subject.SUGGESTION, "FB-14", "SUG-02", level=SHOULD)
 def a_suggestion_has_a_uuid(suggestion: Node) -> Faults:
     """Give each suggestion a uuid: without it no client tells you that it was accepted."""
@@ -157,12 +145,6 @@ def a_uuid_names_one_suggestion(card: Node) -> Faults:
         seen.add(uuid)
 
 
-@check_part(Subject.SUGGESTION, "SUG-03")
-def is_recommended_is_a_boolean(suggestion: Node) -> Faults:
-    """Send isRecommended as true or false."""
-    yield from optional(suggestion, "isRecommended", "boolean")
-
-
 @check_part(Subject.CARD, "SUG-04", level=SHOULD)
 def one_suggestion_at_most_is_recommended(card: Node) -> Faults:
     """Recommend one suggestion where only one can be chosen."""
@@ -173,23 +155,11 @@ def one_suggestion_at_most_is_recommended(card: Node) -> Faults:
         yield card.at("suggestions").fault(f"{len(recommended)} suggestions are recommended with at-most-one")
 
 
-@check_part(Subject.SUGGESTION, "SUG-05")
-def actions_are_an_array_of_objects(suggestion: Node) -> Faults:
-    """Send actions as an array of objects."""
-    yield from array_of_objects(suggestion, "actions")
-
-
 @check_part(Subject.SUGGESTION, "CAP-04")
 def action_selection_behavior_is_for_clients_that_know_it(suggestion: Node) -> Faults:
     """Leave actionSelectionBehavior out unless this client's registration says that it is supported (3.0)."""
     if suggestion.has("actionSelectionBehavior"):
         yield suggestion.at("actionSelectionBehavior").fault("sent to a client that never said it supports it")
-
-
-@check_part(Subject.SUGGESTION, "SUG-08")
-def action_selection_behavior_is_one_of_three(suggestion: Node) -> Faults:
-    """Use all, any or at-most-one."""
-    yield from one_of(suggestion, "actionSelectionBehavior", ("all", "any", "at-most-one"))
 
 
 @check_part(Subject.ACTION, "ACT-01", "SYS-01")
@@ -198,24 +168,6 @@ def an_action_has_one_of_three_types(action: Node) -> Faults:
     yield from required(action, "type")
     if isinstance(action.at("type").value, str):
         yield from one_of(action, "type", TYPES)
-
-
-@check_part(Subject.SUGGESTED_ACTION, "ACT-02")
-def an_action_is_described(action: Node) -> Faults:
-    """Give each action a description: some clients show nothing else."""
-    yield from required(action, "description")
-
-
-@check_part(Subject.SYSTEM_ACTION, "SYS-02", level=SHOULD)
-def a_system_action_is_described(action: Node) -> Faults:
-    """Give system actions a description too: up to 2.0.1 it is required, though the examples leave it out."""
-    yield from required(action, "description")
-
-
-@check_part(Subject.RESPONSE, "RESP-02")
-def system_actions_are_an_array_of_objects(response: Node) -> Faults:
-    """Send systemActions as an array of objects beside cards."""
-    yield from array_of_objects(response, "systemActions")
 
 
 @check_part(Subject.RESPONSE, "RESP-10", level=SHOULD)
