@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from math import ceil
+from typing import Any
 
 from msgspec import Struct
 
@@ -35,154 +36,91 @@ _REQUIRED = KeyPolicy("fail")
 # order whose product is not known is named by the rules themselves.
 _UNSAID = KeyPolicy("omit")
 
+
+def _search(key: str, resource: str, words: str, parameters: str = "", **more: Any) -> Template:
+    """Return the template of a search for what is about the patient."""
+    return Template(key, f"{resource}?{_PATIENT}{parameters}", resource, words, **more)
+
+
+def _by_id(key: str, resource: str, words: str, path: str, **more: Any) -> Template:
+    """Return the template of the resources that references at this path name (TOK-08 to 14)."""
+    return Template(key, f"{resource}?_id={{{{{path}.ofType({resource}).id}}}}", resource, words, **more)
+
+
 _SEARCHES = (
-    Template("conditions", f"Condition?{_PATIENT}", "Condition", "problems"),
-    Template(
-        "medications",
-        f"MedicationRequest?{_PATIENT}&_sort=-authoredon&_count=200",
-        "MedicationRequest",
-        "medication orders",
-    ),
-    Template("statements", f"MedicationStatement?{_PATIENT}", "MedicationStatement", "medications taken"),
-    Template(
-        "dispenses",
-        f"MedicationDispense?{_PATIENT}&_count=100",
-        "MedicationDispense",
-        "medications given out",
-        policy=_UNSAID,
-    ),
-    Template(
+    _search("conditions", "Condition", "problems"),
+    _search("medications", "MedicationRequest", "medication orders", "&_sort=-authoredon&_count=200"),
+    _search("statements", "MedicationStatement", "medications taken"),
+    _search("dispenses", "MedicationDispense", "medications given out", "&_count=100", policy=_UNSAID),
+    _search(
         "administrations",
-        f"MedicationAdministration?{_PATIENT}&_sort=-effective-time&_count=100",
         "MedicationAdministration",
         "medications given",
+        "&_sort=-effective-time&_count=100",
         policy=_UNSAID,
         # What was given longer ago says nothing of today (fhir/mapping/medications/active.py).
         since=("effective-time", 3),
     ),
-    Template("allergies", f"AllergyIntolerance?{_PATIENT}", "AllergyIntolerance", "allergies"),
-    Template("encounters", f"Encounter?{_PATIENT}&_sort=-date&_count=50", "Encounter", "visits and stays"),
-    Template(
+    _search("allergies", "AllergyIntolerance", "allergies"),
+    _search("encounters", "Encounter", "visits and stays", "&_sort=-date&_count=50"),
+    _search(
         "procedures",
-        f"Procedure?{_PATIENT}&_sort=-date&_count=100",
         "Procedure",
         "procedures",
+        "&_sort=-date&_count=100",
         policy=_UNSAID,
         # Who reads them is known (a test watches that): the end of a pregnancy, this stay, a liver assessment,
         # a stem cell transplant (vaccines are given again 6 to 12 months after it).
         since=("date", _PROCEDURE_DAYS),
     ),
-    Template(
-        "reports",
-        f"DiagnosticReport?{_PATIENT}&_sort=-date&_count=100",
-        "DiagnosticReport",
-        "reports of studies",
-        policy=_UNSAID,
-    ),
-    Template(
-        "tests",
-        f"ServiceRequest?{_PATIENT}&_sort=-authored&_count=50",
-        "ServiceRequest",
-        "ordered tests",
-        policy=_UNSAID,
-    ),
-    Template(
-        "appointments",
-        f"Appointment?{_PATIENT}&_sort=-date&_count=20",
-        "Appointment",
-        "booked visits",
-        policy=_UNSAID,
-    ),
-    Template("devices", f"Device?{_PATIENT}&_count=50", "Device", "implants and devices", policy=_UNSAID),
+    _search("reports", "DiagnosticReport", "reports of studies", "&_sort=-date&_count=100", policy=_UNSAID),
+    _search("tests", "ServiceRequest", "ordered tests", "&_sort=-authored&_count=50", policy=_UNSAID),
+    _search("appointments", "Appointment", "booked visits", "&_sort=-date&_count=20", policy=_UNSAID),
+    _search("devices", "Device", "implants and devices", "&_count=50", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
-    Template("immunizations", f"Immunization?{_PATIENT}&_sort=-date&_count=200", "Immunization", "vaccinations given"),
+    _search("immunizations", "Immunization", "vaccinations given", "&_sort=-date&_count=200"),
     # What a payer's service asks for (cds_hooks/services/payer_requirements.py).
-    Template("coverages", f"Coverage?{_PATIENT}&status=active", "Coverage", "insurance coverage"),
-    Template(
+    _search("coverages", "Coverage", "insurance coverage", "&status=active"),
+    _search(
         "authorizations",
-        f"ClaimResponse?{_PATIENT}&_sort=-created&_count=50",
         "ClaimResponse",
         "answers to prior authorizations",
+        "&_sort=-created&_count=50",
         policy=_UNSAID,
     ),
-    Template(
-        "answers",
-        f"QuestionnaireResponse?{_PATIENT}&_sort=-authored&_count=50",
-        "QuestionnaireResponse",
-        "completed forms",
-        policy=_UNSAID,
-    ),
-    Template(
-        "deviceOrders",
-        f"DeviceRequest?{_PATIENT}&_sort=-authored-on&_count=50",
-        "DeviceRequest",
-        "ordered devices",
-        policy=_UNSAID,
-    ),
+    _search("answers", "QuestionnaireResponse", "completed forms", "&_sort=-authored&_count=50", policy=_UNSAID),
+    _search("deviceOrders", "DeviceRequest", "ordered devices", "&_sort=-authored-on&_count=50", policy=_UNSAID),
     # Only where the site asks for them (CDS_ASK_OPT_OUTS). R4 has no search of flags by their status.
-    Template("consents", f"Consent?{_PATIENT}&status=active&_count=50", "Consent", "what the patient denies"),
-    Template("flags", f"Flag?{_PATIENT}&_count=50", "Flag", "flags of the chart"),
+    _search("consents", "Consent", "what the patient denies", "&status=active&_count=50"),
+    _search("flags", "Flag", "flags of the chart", "&_count=50"),
 )
 
-# The products behind orders that name them by reference, as Epic's do (TOK-08 to 14). Up to 2.0.1 no template can ask
-# for them, and a client that cannot follow the path leaves the key out: then they are fetched by their ids.
-_PRODUCT = "ofType(MedicationRequest).medication.resolve().ofType(Medication).id"
-_ORDERED = Template(
-    "orderedProducts",
-    f"Medication?_id={{{{%medications.entry.resource.{_PRODUCT}}}}}",
-    "Medication",
-    "products that orders refer to",
-    policy=_UNSAID,
+# The products behind orders that name them by reference, as Epic's do. Up to 2.0.1 no template can ask for them, and a
+# client that cannot follow the path leaves the key out: then they are fetched by their ids.
+_PRODUCT = "entry.resource.ofType(MedicationRequest).medication.resolve()"
+_ORDERED = _by_id(
+    "orderedProducts", "Medication", "products that orders refer to", f"%medications.{_PRODUCT}", policy=_UNSAID
 )
-_DRAFTED = Template(
-    "draftedProducts",
-    f"Medication?_id={{{{context.draftOrders.entry.resource.{_PRODUCT}}}}}",
-    "Medication",
-    "products that drafts refer to",
-    policy=_UNSAID,
+_DRAFTED = _by_id(
+    "draftedProducts", "Medication", "products that drafts refer to", f"context.draftOrders.{_PRODUCT}", policy=_UNSAID
 )
 # Who pays for a coverage, and where and by whom drafts and appointments are to be done. What only some orders need is
 # read by the token, and not asked of every client (CRD 2.0.1, requirement 42).
-_REFERRED = (
-    Template(
-        "payors",
-        "Organization?_id={{%coverages.entry.resource.payor.resolve().ofType(Organization).id}}",
-        "Organization",
-        "payers",
-        policy=_UNSAID,
-        is_always_read=True,
-    ),
-    Template(
-        "draftedPerformers",
-        "Organization?_id={{context.draftOrders.entry.resource.performer.resolve().ofType(Organization).id}}",
-        "Organization",
-        "performers of drafts",
-        policy=_UNSAID,
-        is_always_read=True,
-    ),
-    Template(
-        "draftedPlaces",
-        "Location?_id={{context.draftOrders.entry.resource.locationReference.resolve().ofType(Location).id}}",
-        "Location",
-        "places of drafts",
-        policy=_UNSAID,
-        is_always_read=True,
-    ),
-    Template(
-        "bookedPlaces",
-        "Location?_id={{context.appointments.entry.resource.participant.actor.resolve().ofType(Location).id}}",
-        "Location",
-        "places of appointments",
-        policy=_UNSAID,
-        is_always_read=True,
-    ),
+_REFERRED = tuple(
+    _by_id(key, resource, words, f"{path}.resolve()", policy=_UNSAID, is_always_read=True)
+    for key, resource, words, path in (
+        ("payors", "Organization", "payers", "%coverages.entry.resource.payor"),
+        ("draftedPerformers", "Organization", "performers of drafts", "context.draftOrders.entry.resource.performer"),
+        ("draftedPlaces", "Location", "places of drafts", "context.draftOrders.entry.resource.locationReference"),
+        ("bookedPlaces", "Location", "places of appointments", "context.appointments.entry.resource.participant.actor"),
+    )
 )
 # order-dispatch brings references only, and the orders themselves may be older than the newest fifty.
-_DISPATCHED = Template(
+_DISPATCHED = _by_id(
     "dispatched",
-    "ServiceRequest?_id={{context.dispatchedOrders.resolve().ofType(ServiceRequest).id}}",
     "ServiceRequest",
     "orders that are dispatched",
+    "context.dispatchedOrders.resolve()",
     policy=_REQUIRED,
     is_always_read=True,
 )
