@@ -92,9 +92,9 @@ def _day(text: str) -> str:
     return ""
 
 
-def _without_empty(entry: Entry) -> Entry:
-    """The entry without what is empty."""
-    return {key: value for key, value in entry.items() if value not in ("", None, [], {}, False)}
+def _without_empty(**members: Any) -> Entry:
+    """The entry of these members without what is empty."""
+    return {key: value for key, value in members.items() if value not in ("", None, [], {}, False)}
 
 
 def _frame(element: ElementTree.Element) -> Entry:
@@ -113,11 +113,9 @@ def _antigen(root: ElementTree.Element) -> Entry:
         "immune_observations": [_text(item, "guidelineCode") for item in root.findall("immunity/clinicalHistory")],
         "immune_births": [
             _without_empty(
-                {
-                    "born_before": _day(_text(item, "immunityBirthDate")),
-                    "country": _text(item, "birthCountry"),
-                    "unless": [_text(out, "exclusionCode") for out in item.findall("exclusion")],
-                }
+                born_before=_day(_text(item, "immunityBirthDate")),
+                country=_text(item, "birthCountry"),
+                unless=[_text(out, "exclusionCode") for out in item.findall("exclusion")],
             )
             for item in immunity
             if _text(item, "immunityBirthDate")
@@ -132,13 +130,11 @@ def _contraindications(root: ElementTree.Element, level: str) -> Iterator[Entry]
     for item in root.findall(f"contraindications/{level}/contraindication"):
         if _text(item, "observationCode"):
             yield _without_empty(
-                {
-                    "observation": _text(item, "observationCode"),
-                    "text": _text(item, "contraindicationText"),
-                    "begin_age": _text(item, "beginAge"),
-                    "end_age": _text(item, "endAge"),
-                    "vaccines": _vaccines(item.findall("contraindicatedVaccine")),
-                }
+                observation=_text(item, "observationCode"),
+                text=_text(item, "contraindicationText"),
+                begin_age=_text(item, "beginAge"),
+                end_age=_text(item, "endAge"),
+                vaccines=_vaccines(item.findall("contraindicatedVaccine")),
             )
 
 
@@ -146,70 +142,63 @@ def _series(item: ElementTree.Element) -> Entry:
     choose = item.find("selectSeries")
     preference = _text(choose, "seriesPreference")
     return _without_empty(
-        {
-            "name": _text(item, "seriesName"),
-            "type": _text(item, "seriesType"),
-            "vaccine_group": _text(item, "vaccineGroup"),
-            "genders": [text for gender in item.findall("requiredGender") if (text := (gender.text or "").strip())],
-            "group": _text(choose, "seriesGroup"),
-            "equivalent_groups": _codes(_text(item, "equivalentSeriesGroups")),
-            "default": _text(choose, "defaultSeries") == "Yes",
-            "product": _text(choose, "productPath") == "Yes",
-            "priority": _text(choose, "seriesPriority"),
-            "preference": int(preference) if preference else 0,
-            "min_age_to_start": _text(choose, "minAgeToStart"),
-            "max_age_to_start": _text(choose, "maxAgeToStart"),
-            "indications": [
-                _without_empty(
-                    {
-                        "observation": _text(indication, "observationCode/code"),
-                        "begin_age": _text(indication, "beginAge"),
-                        "end_age": _text(indication, "endAge"),
-                    }
-                )
-                for indication in item.findall("indication")
-                if _text(indication, "observationCode/code")
-            ],
-            "doses": [_dose(dose) for dose in item.findall("seriesDose")],
-        }
+        name=_text(item, "seriesName"),
+        type=_text(item, "seriesType"),
+        vaccine_group=_text(item, "vaccineGroup"),
+        genders=[text for gender in item.findall("requiredGender") if (text := (gender.text or "").strip())],
+        group=_text(choose, "seriesGroup"),
+        equivalent_groups=_codes(_text(item, "equivalentSeriesGroups")),
+        default=_text(choose, "defaultSeries") == "Yes",
+        product=_text(choose, "productPath") == "Yes",
+        priority=_text(choose, "seriesPriority"),
+        preference=int(preference) if preference else 0,
+        min_age_to_start=_text(choose, "minAgeToStart"),
+        max_age_to_start=_text(choose, "maxAgeToStart"),
+        indications=[
+            _without_empty(
+                observation=_text(indication, "observationCode/code"),
+                begin_age=_text(indication, "beginAge"),
+                end_age=_text(indication, "endAge"),
+            )
+            for indication in item.findall("indication")
+            if _text(indication, "observationCode/code")
+        ],
+        doses=[_dose(dose) for dose in item.findall("seriesDose")],
     )
 
 
 def _dose(dose: ElementTree.Element) -> Entry:
     ages = [
-        _without_empty({**{ours: _text(age, theirs) for ours, theirs in _AGE_PERIODS.items()}, **_frame(age)})
+        _without_empty(
+            **{ours: _text(age, theirs) for ours, theirs in _AGE_PERIODS.items()},
+            **_frame(age),
+        )
         for age in dose.findall("age")
     ]
     return _without_empty(
-        {
-            "ages": [age for age in ages if age],
-            "intervals": [interval for item in dose.findall("interval") if (interval := _interval(item))],
-            "allowable_intervals": [
-                interval for item in dose.findall("allowableInterval") if (interval := _interval(item))
-            ],
-            "preferable": _vaccines(dose.findall("preferableVaccine")),
-            "allowable": _vaccines(dose.findall("allowableVaccine")),
-            "inadvertent": [code for item in dose.findall("inadvertentVaccine") if (code := _text(item, "cvx"))],
-            "skips": [_skip(item) for item in dose.findall("conditionalSkip") if _text(item, "context")],
-            "recurring": _text(dose, "recurringDose") == "Yes",
-            "season_start": _day(_text(dose, "seasonalRecommendation/startDate")),
-            "season_end": _day(_text(dose, "seasonalRecommendation/endDate")),
-        }
+        ages=[age for age in ages if age],
+        intervals=[interval for item in dose.findall("interval") if (interval := _interval(item))],
+        allowable_intervals=[interval for item in dose.findall("allowableInterval") if (interval := _interval(item))],
+        preferable=_vaccines(dose.findall("preferableVaccine")),
+        allowable=_vaccines(dose.findall("allowableVaccine")),
+        inadvertent=[code for item in dose.findall("inadvertentVaccine") if (code := _text(item, "cvx"))],
+        skips=[_skip(item) for item in dose.findall("conditionalSkip") if _text(item, "context")],
+        recurring=_text(dose, "recurringDose") == "Yes",
+        season_start=_day(_text(dose, "seasonalRecommendation/startDate")),
+        season_end=_day(_text(dose, "seasonalRecommendation/endDate")),
     )
 
 
 def _interval(item: ElementTree.Element) -> Entry | None:
     target = _text(item, "fromTargetDose")
     entry = _without_empty(
-        {
-            "from_previous": _text(item, "fromPrevious") == "Y",
-            "from_target_dose": int(target) if target else None,
-            "from_most_recent": _codes(_text(item, "fromMostRecent")),
-            "from_observation": _text(item, "fromRelevantObs/code"),
-            **{ours: _text(item, theirs) for ours, theirs in _INTERVAL_PERIODS.items()},
-            "priority": _text(item, "intervalPriority") == "override",
-            **_frame(item),
-        }
+        from_previous=_text(item, "fromPrevious") == "Y",
+        from_target_dose=int(target) if target else None,
+        from_most_recent=_codes(_text(item, "fromMostRecent")),
+        from_observation=_text(item, "fromRelevantObs/code"),
+        **{ours: _text(item, theirs) for ours, theirs in _INTERVAL_PERIODS.items()},
+        priority=_text(item, "intervalPriority") == "override",
+        **_frame(item),
     )
     return entry or None
 
@@ -221,13 +210,11 @@ def _vaccines(items: Iterable[ElementTree.Element]) -> list[Entry]:
         if not _text(item, "cvx"):
             continue
         entry = _without_empty(
-            {
-                "begin_age": _text(item, "beginAge"),
-                "end_age": _text(item, "endAge"),
-                "manufacturer": _text(item, "mvx"),
-                "trade_name": _text(item, "tradeName"),
-                "forecast": _text(item, "forecastVaccineType") == "Y",
-            }
+            begin_age=_text(item, "beginAge"),
+            end_age=_text(item, "endAge"),
+            manufacturer=_text(item, "mvx"),
+            trade_name=_text(item, "tradeName"),
+            forecast=_text(item, "forecastVaccineType") == "Y",
         )
         grouped.setdefault(_line(entry), {"cvx": []} | entry)["cvx"].append(_text(item, "cvx"))
     return list(grouped.values())
@@ -235,39 +222,33 @@ def _vaccines(items: Iterable[ElementTree.Element]) -> list[Entry]:
 
 def _skip(item: ElementTree.Element) -> Entry:
     return _without_empty(
-        {
-            "context": _text(item, "context"),
-            "logic": _text(item, "setLogic").upper(),
-            "sets": [
-                _without_empty(
-                    {
-                        **_frame(part),
-                        "logic": _text(part, "conditionLogic").upper(),
-                        "conditions": [_condition(condition) for condition in part.findall("condition")],
-                    }
-                )
-                for part in item.findall("set")
-            ],
-        }
+        context=_text(item, "context"),
+        logic=_text(item, "setLogic").upper(),
+        sets=[
+            _without_empty(
+                **_frame(part),
+                logic=_text(part, "conditionLogic").upper(),
+                conditions=[_condition(condition) for condition in part.findall("condition")],
+            )
+            for part in item.findall("set")
+        ],
     )
 
 
 def _condition(item: ElementTree.Element) -> Entry:
     kind = _text(item, "conditionType").lower()
     return _without_empty(
-        {
-            "kind": "vaccine count" if kind.startswith("vaccine count") else kind,
-            "start": _day(_text(item, "startDate")),
-            "end": _day(_text(item, "endDate")),
-            "begin_age": _text(item, "beginAge"),
-            "end_age": _text(item, "endAge"),
-            "interval": _text(item, "interval"),
-            "count": int(_text(item, "doseCount") or 0),
-            "count_logic": _text(item, "doseCountLogic").lower(),
-            "valid_only": _text(item, "doseType").lower() == "valid",
-            "cvx": _codes(_text(item, "vaccineTypes")),
-            "series_groups": _codes(_text(item, "seriesGroups")),
-        }
+        kind="vaccine count" if kind.startswith("vaccine count") else kind,
+        start=_day(_text(item, "startDate")),
+        end=_day(_text(item, "endDate")),
+        begin_age=_text(item, "beginAge"),
+        end_age=_text(item, "endAge"),
+        interval=_text(item, "interval"),
+        count=int(_text(item, "doseCount") or 0),
+        count_logic=_text(item, "doseCountLogic").lower(),
+        valid_only=_text(item, "doseType").lower() == "valid",
+        cvx=_codes(_text(item, "vaccineTypes")),
+        series_groups=_codes(_text(item, "seriesGroups")),
     )
 
 
@@ -279,10 +260,8 @@ def _schedule(root: ElementTree.Element) -> Entry:
     return {
         "groups": {
             (name := _text(item, "name")): _without_empty(
-                {
-                    "antigens": [(antigen.text or "").strip() for antigen in item.findall("antigen")],
-                    "full": full.get(name, False),
-                }
+                antigens=[(antigen.text or "").strip() for antigen in item.findall("antigen")],
+                full=full.get(name, False),
             )
             for item in root.findall("vaccineGroupToAntigenMap/vaccineGroupMap")
         },
@@ -299,11 +278,9 @@ def _vaccine(item: ElementTree.Element) -> Entry:
         "name": _text(item, "shortDescription"),
         "antigens": [
             _without_empty(
-                {
-                    "antigen": _text(part, "antigen"),
-                    "begin_age": _text(part, "associationBeginAge"),
-                    "end_age": _text(part, "associationEndAge"),
-                }
+                antigen=_text(part, "antigen"),
+                begin_age=_text(part, "associationBeginAge"),
+                end_age=_text(part, "associationEndAge"),
             )
             for part in item.findall("association")
         ],
@@ -331,4 +308,7 @@ def _observation(item: ElementTree.Element) -> Entry:
     codes: dict[str, list[str]] = {}
     for coded in item.findall("codedValues/codedValue"):
         codes.setdefault(_text(coded, "codeSystem"), []).append(_text(coded, "code"))
-    return _without_empty({"title": _text(item, "observationTitle"), "codes": codes})
+    return _without_empty(
+        title=_text(item, "observationTitle"),
+        codes=codes,
+    )
