@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import orjson
 import typer
 
 from cds_hooks.access.accounts import (
@@ -25,7 +24,7 @@ from cds_hooks.access.accounts import (
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
 from cds_hooks.access.second_factor import enrolment_address, new_secret
 from cds_hooks.access.store import AccessStore
-from cds_hooks.commands.options import AsJson, Database
+from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.hold_back.grants import sign_grant
@@ -100,7 +99,7 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
             }
             for account in accounts
         ]
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        print_json(rows)
         return
     for one in accounts:
         typer.echo(f"{one.name} ({one.full_name}): {', '.join(sorted(one.roles))}; {one.state}")

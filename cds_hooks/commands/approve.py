@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 
-from cds_hooks.commands.options import AsJson, Database, Out
+from cds_hooks.commands.options import AsJson, Database, Out, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import said_in_a_sentence
@@ -231,7 +230,7 @@ def list_(
         book = site_approvals(database, people)
     rows = [_row(book, signed) for signed in book.everything()]
     if as_json:
-        typer.echo(orjson.dumps({"approvals": rows, "refused": book.refused}, option=orjson.OPT_INDENT_2))
+        print_json({"approvals": rows, "refused": book.refused})
     else:
         for row in rows:
             by = "; ".join(

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.audit.archive import archives, find_archived
-from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since
+from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since, print_json
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
@@ -72,7 +72,7 @@ def list_(
         decisions_shown = _find(url, wanted, limit)
         old = [archive for archive in archives(url) if client in (None, archive.client)]
     if as_json:
-        _print_json([_summary(decision) for decision in decisions_shown])
+        print_json([_summary(decision) for decision in decisions_shown])
         return
     _draw_list(decisions_shown, partial(_withheld, reasons) if silent else _outcome_text)
     for each in old:
@@ -90,7 +90,7 @@ def _list_by_id(url: str, identifier: str, as_json: bool) -> None:
     if not decisions and _say_archived(url, decision_of(identifier) or identifier, as_json):
         raise typer.Exit(1)
     if as_json:
-        _print_json([_summary(decision) for decision in decisions])
+        print_json([_summary(decision) for decision in decisions])
     else:
         _draw_list(decisions, _outcome_text)
     raise typer.Exit(0 if decisions else 1)
@@ -136,7 +136,7 @@ def show(
     if decision_row is None:
         raise failure(f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.")
     if as_json:
-        _print_json(_everything(decision_row, answers))
+        print_json(_everything(decision_row, answers))
     else:
         _draw(Console(), _everything(decision_row, answers))
 
@@ -160,7 +160,7 @@ def held(
     if decision_row is None:
         raise failure(f"There is no decision {decision} in the record.")
     if as_json:
-        _print_json([msgspec.to_builtins(row) for row in rows])
+        print_json([msgspec.to_builtins(row) for row in rows])
         return
     table = _table("held back", "check", "by", "what would let it through")
     for row in rows:
@@ -189,9 +189,7 @@ def _say_archived(url: str, decision: str, as_json: bool) -> bool:
     with _said_in_a_sentence():
         able, certain = find_archived(url, decision)
     if as_json and able:
-        _print_json(
-            {"id": decision, "archived": [msgspec.to_builtins(archive) for archive in able], "certain": certain}
-        )
+        print_json({"id": decision, "archived": [msgspec.to_builtins(archive) for archive in able], "certain": certain})
     for archive in able if not as_json else ():
         state = "is archived" if certain else "may be archived (the file is not here)"
         typer.echo(
@@ -211,10 +209,6 @@ def _table(*columns: str) -> Table:
 
 
 _said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
 
 def _time(decision: Decision) -> datetime:

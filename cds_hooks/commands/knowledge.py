@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +14,7 @@ from rich.table import Table
 from cards.rules.families.genes.importing import import_release as import_genes
 from cards.vaccines.cases import FIELDS, read_cases, run_case, summary
 from cards.vaccines.importing import import_release as import_vaccines
-from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import failure
 from models_onnx.artifact.files import write_whole
 
@@ -95,7 +94,7 @@ def vaccine_cases(
         raise failure(f"{file.name} is not a file of cases, one JSON object per line: {error}", 2) from error
     report = summary(results)
     if as_json:
-        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+        print_json(report)
     else:
         _draw_cases(report)
     if report["differences"] or not results:

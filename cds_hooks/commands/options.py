@@ -1,9 +1,11 @@
-"""Options that several commands have: one name, one meaning and one help text each."""
+"""Options that several commands have, with one name, one meaning and one help text each; what --json prints."""
 
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
+import orjson
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,3 +25,8 @@ Out = Annotated[
     ),
 ]
 """Where a command puts what it signed, in place of the record."""
+
+
+def print_json(value: object) -> None:
+    """Print a value, structs in it, too, as indented JSON."""
+    typer.echo(orjson.dumps(value, default=msgspec.to_builtins, option=orjson.OPT_INDENT_2))

@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.options import AsJson, Client, Database
+from cds_hooks.commands.options import AsJson, Client, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
@@ -125,7 +125,7 @@ def list_(
     with _said_in_a_sentence():
         outcomes = list_outcomes(record_url(database), limit, client, subject)
     if as_json:
-        typer.echo(orjson.dumps([msgspec.to_builtins(outcome) for outcome in outcomes], option=orjson.OPT_INDENT_2))
+        print_json([msgspec.to_builtins(outcome) for outcome in outcomes])
         return
     table = _table("received", "client", "kind", "outcome", "happened", "version", "decision")
     for each in outcomes:
@@ -207,7 +207,7 @@ def effect(
         ]
         estimated = effect_of_showing(followed(url, labels[model], time_ns() // 1000), shares, model)
     if as_json:
-        typer.echo(orjson.dumps(msgspec.to_builtins(estimated), option=orjson.OPT_INDENT_2))
+        print_json(estimated)
     elif estimated.refused:
         typer.echo(f"The effect of showing this card cannot be told. {estimated.refused}.")
     else:
@@ -232,7 +232,7 @@ def _summarise(url: str, as_json: bool) -> None:
             "complete": [{"client": c, "event": event, "through": day} for (c, event), day in sorted(days.items())],
             "models": [msgspec.to_builtins(label) for label in labels.values()],
         }
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        print_json(document)
         return
     table = _table("client", "kind", "subject", "value", "outcomes", "corrected")
     for client, kind, subject, value, count, corrected in counts:

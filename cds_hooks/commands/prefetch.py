@@ -10,14 +10,13 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
-import orjson
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from cds_hooks.commands.options import AsJson, Client, Database, Service
+from cds_hooks.commands.options import AsJson, Client, Database, Service, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.storage.decision import RecordUnavailable
@@ -134,7 +133,7 @@ def prefetch(
         raise failure(as_sentence(error)) from error
     rates = prefetch_rates((row.client, row.service, row.basis) for row in rows)
     if as_json:
-        typer.echo(orjson.dumps([_as_json(rate) for rate in rates], option=orjson.OPT_INDENT_2))
+        print_json([_as_json(rate) for rate in rates])
         return
     console = Console()
     if not rates:

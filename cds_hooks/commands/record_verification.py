@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -13,7 +12,7 @@ from rich.progress import Progress
 from cds_hooks.access.recorded_acts import wrong_accounts
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.verification import Audit, audit
-from cds_hooks.commands.options import AsJson, Database
+from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentence
 from cds_hooks.hold_back.grants import Grants
@@ -92,7 +91,7 @@ def verify(
     if as_json:
         ends = report.ends.items()
         chains = [{"chain": chain, "decisions": rows, "hash": digest} for chain, (rows, digest) in ends]
-        typer.echo(orjson.dumps({**asdict(report), "chains": chains}, option=orjson.OPT_INDENT_2))
+        print_json({**asdict(report), "chains": chains})
     else:
         _draw(report)
     raise typer.Exit(1 if report.findings else 0)

@@ -8,11 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import orjson
 import typer
-from msgspec import to_builtins
 
-from cds_hooks.commands.options import AsJson, Database, Out
+from cds_hooks.commands.options import AsJson, Database, Out, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
@@ -106,7 +104,7 @@ def compare(
         read = islice(find_decisions(record_url(database), DecisionFilter(since=start)), most)
         comparison = compare_versions(read, version)
     if as_json:
-        typer.echo(orjson.dumps(to_builtins(comparison), option=orjson.OPT_INDENT_2))
+        print_json(comparison)
         return
     if not comparison.groups:
         typer.echo(f"No decision was computed by {name} and another version.")
@@ -132,7 +130,7 @@ def _compare_outcomes(name: str, version: str, url: str, as_json: bool) -> None:
     rows = followed(url, site_labels(settings())[manifest.id], int(datetime.now(UTC).timestamp() * 1e6))
     compared = compare_with_outcomes(rows, version, odds)
     if as_json:
-        typer.echo(orjson.dumps(to_builtins(compared), option=orjson.OPT_INDENT_2))
+        print_json(compared)
         return
     for words, figures in ((name, compared.version), ("the other version", compared.other)):
         if figures is not None:
@@ -161,7 +159,7 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
     waiting = [_row(act) for act in releases.waiting_for_second()]
     if as_json:
         document = {"states": states, "waiting": waiting, "acts": acts, "refused": releases.refused}
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        print_json(document)
     else:
         for name, words in states.items():
             typer.echo(f"{name}: {words}")

@@ -9,7 +9,6 @@ from typing import Annotated, Any, NamedTuple
 from zlib import crc32
 
 import msgspec
-import orjson
 import typer
 from rich import box
 from rich.console import Console
@@ -17,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since
+from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since, print_json
 from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.settings import settings
@@ -176,7 +175,7 @@ def _try_candidate(
         except (NoCandidate, ProcessEnded) as error:
             return _unusable(error)
     if as_json:
-        typer.echo(orjson.dumps(msgspec.to_builtins(report), option=orjson.OPT_INDENT_2))
+        print_json(report)
     else:
         _draw_report(Console(), report)
     if not report.decisions:
@@ -223,7 +222,7 @@ def _print_json(counts: Counter[tuple[str, str, str]], listed: list[Any], reason
     ]
     differing = [msgspec.to_builtins(verdict) for verdict in listed]
     document = {"decisions": rows, "not_replayed": dict(reasons), "differing": differing}
-    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    print_json(document)
 
 
 def _draw(console: Console, counts: Counter[tuple[str, str, str]], listed: list[Any], reasons: Counter[str]) -> None:

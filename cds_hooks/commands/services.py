@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.commands.options import print_json
 from cds_hooks.commands.sentences import failure
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
@@ -24,7 +24,7 @@ def services(as_json: Annotated[bool, typer.Option("--json", help="Print discove
         raise failure(str(error), 2) from error
     entries = [entry for service in services.values() for entry in service.discovery()]
     if as_json:
-        typer.echo(orjson.dumps({"services": entries}, option=orjson.OPT_INDENT_2))
+        print_json({"services": entries})
         return
     table = Table("id", "hook", "title", "prefetch keys", title="CDS services")
     for entry in entries:

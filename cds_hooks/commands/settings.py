@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import orjson
 import typer
 from pydantic import SecretStr
 from rich import box
@@ -12,7 +11,7 @@ from rich.text import Text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.settings import SETTINGS, Settings, settings
 
 
@@ -28,7 +27,7 @@ def show_settings(
     """
     rows = [row for row in settings_in_force(settings()) if row["from"] == "environment" or not changed]
     if as_json:
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        print_json(rows)
         return
     table = Table("setting", "value", "from", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for row in rows:

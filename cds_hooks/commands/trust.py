@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
-from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.sentences import failure
 from cds_hooks.hold_back.people import PeopleFileError
@@ -169,7 +168,7 @@ def dev_key(
         write_key(key, out)
     except OSError as error:
         raise failure(f"{out} cannot be made: {error.strerror}.") from error
-    typer.echo(orjson.dumps(key.key_set(), option=orjson.OPT_INDENT_2))
+    print_json(key.key_set())
     typer.echo(
         f"The private key is in {out}; keep it to yourself. With the key set above as dev-jwks.json:\n"
         f"cds-hooks trust add dev --issuer {issuer} --jwks-file dev-jwks.json --algorithm {algorithm}",
@@ -293,7 +292,7 @@ def _print_check(
             "clients": [_facts(client) for client in clients],
             "reached": [address.facts() for address in reached],
         }
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        print_json(document)
         return
     for problem in problems:
         typer.echo(f"{file}: {problem}", err=True)

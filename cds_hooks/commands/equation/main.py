@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.commands.equation.output import listed, show_checked, show_results
-from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import failure
 from cds_hooks.kit.simulator.chart import ChartError, open_chart
 from cds_hooks.settings import settings
@@ -42,7 +42,7 @@ def list_(as_json: AsJson = False) -> None:
     equations = find_equations().values()
     if as_json:
         documents = [listed(equation) for equation in equations]
-        typer.echo(orjson.dumps(documents, option=orjson.OPT_INDENT_2))
+        print_json(documents)
         return
     table = Table("id", "title", "version", "outputs", "on cards", title="Published equations")
     for item in equations:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from cds_hooks.commands.options import print_json
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.card import source_attributes
@@ -85,9 +85,7 @@ def show_results(
     """Each output with its working, or the sentence why there is none; what a chart does not say counts as no."""
     if as_json:
         absent = [item.name for item in not_found]
-        typer.echo(
-            orjson.dumps([{**_result(result), "not_found": absent} for result in results], option=orjson.OPT_INDENT_2)
-        )
+        print_json([{**_result(result), "not_found": absent} for result in results])
         return
     console = Console()
     console.print(f"{equation.title}, {equation.version} ({equation.id})", highlight=False)
@@ -177,7 +175,7 @@ def show_checked(equation: Equation, results: list[VectorCheck], vectors: int, a
                 for check in wrong
             ],
         }
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        print_json(document)
         return
     for check in wrong:
         typer.echo(f"DISAGREES {check.text}", err=True)

@@ -28,7 +28,7 @@ from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.hold_back.chain import Chain
 from cds_hooks.hold_back.checks import CheckedCall
@@ -196,7 +196,7 @@ def check(
     if as_json:
         cases_said = [{"case": case.name, "faults": list(case.faults)} for case in checked]
         summary = {"cases": cases_said, "wrong": len(wrong), "left_out": left_out}
-        typer.echo(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+        print_json(summary)
     else:
         for case in wrong:
             typer.echo(f"{case.name}: {'; '.join(case.faults)}")
@@ -277,7 +277,7 @@ def simulate_folder(
     if not simulation.orders:
         raise failure(f"{folder} holds no chart with dated medication orders.", 2)
     if as_json:
-        typer.echo(orjson.dumps(_as_json(simulation, examples), option=orjson.OPT_INDENT_2))
+        print_json(_as_json(simulation, examples))
     else:
         _draw(simulation, examples)
 

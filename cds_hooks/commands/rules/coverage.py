@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import orjson
 import typer
 from msgspec import to_builtins
 from rich import box
@@ -19,7 +18,7 @@ from cards.rules.engine.coverage import (
     study_coverage,
 )
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.commands.options import AsJson
+from cds_hooks.commands.options import AsJson, print_json
 
 
 def coverage(
@@ -51,7 +50,7 @@ def coverage(
             raise typer.Exit(1)
     tests = analyte_coverage(rules) if drug is None else []
     if as_json:
-        typer.echo(orjson.dumps(_as_json(drugs, orders, tests), option=orjson.OPT_INDENT_2))
+        print_json(_as_json(drugs, orders, tests))
         return
     console = Console()
     if named_drugs := [drug_row for drug_row in drugs if drug_row.is_named or drug is not None]:

@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from msgspec import to_builtins
 from rich import box
@@ -13,7 +12,7 @@ from rich.table import Table
 
 from cards.rules.engine.governance import NEEDS_NOTE, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
-from cds_hooks.commands.options import AsJson, Database
+from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, lint, simulate_folder
@@ -67,7 +66,7 @@ def list_(
         families = sorted({rule_version.table.family for rule_version in all_rule_versions().values()})
         raise failure(f"There is no family {family}; there are {', '.join(families)}.")
     if as_json:
-        _print_json([_summary(rule_version, site) for rule_version in rule_versions])
+        print_json([_summary(rule_version, site) for rule_version in rule_versions])
         return
     console = Console(highlight=False, soft_wrap=True)
     for each in rule_versions:
@@ -106,7 +105,7 @@ def show(
     with _said_in_a_sentence():
         site = _site(file)
     if as_json:
-        _print_json(_summary(version, site) | {"declared": to_builtins(version.rule)})
+        print_json(_summary(version, site) | {"declared": to_builtins(version.rule)})
         return
     typer.echo(rule_page(version.rule, version.table))
     typer.echo(f"Version {version.digest}. Here: {_summary(version, site)['here']}.")
@@ -125,7 +124,7 @@ def stats(
     with _said_in_a_sentence():
         counts = count_rules(record_url(database), limit).rules
     if as_json:
-        _print_json([_counted(rule, count) for rule, count in counts.items()])
+        print_json([_counted(rule, count) for rule, count in counts.items()])
         return
     if not counts:
         typer.echo("No decision in the record is about a medication rule.")
@@ -184,7 +183,3 @@ def _site(file: Path | None) -> SiteRules:
 
 
 _said_in_a_sentence = partial(said_in_a_sentence, RulesFileError, RecordUnavailable, PeopleFileError)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
