@@ -128,7 +128,8 @@ class Fitted:
     `columns`: the model's own names of the inputs, in their order, where they are others. `per_year`: for a Cox
     model, how many units of its time a year has. `approximate`: trees too deep for exact contributions get shares
     along their paths, which the file, the card and the page mark as an approximation; gate G6 refuses such a model
-    for cards, and lists may use it.
+    for cards, and lists may use it. `steps`: the source is an ONNX network over series of so many steps [N, T, F] with
+    a mask; the inputs are the steps of each quantity in turn, oldest first.
     """
 
     source: str
@@ -137,6 +138,7 @@ class Fitted:
     columns: tuple[str, ...] = ()
     per_year: float | None = None
     approximate: bool = False
+    steps: int | None = None
     inputs: tuple[str, ...] = ()
     """The names of the inputs; the ModelSpec puts them in."""
     folder: Path | None = None

@@ -27,7 +27,8 @@ def adopt(
         str,
         typer.Argument(
             metavar="FITTED",
-            help="A file beside the declaration (.skops, LightGBM text, XGBoost JSON or UBJ), or module:function.",
+            help="A file beside the declaration (.skops, LightGBM text, XGBoost or CatBoost JSON, ONNX of series), "
+            "or module:function.",
         ),
     ],
     spec: Annotated[
@@ -52,7 +53,7 @@ def adopt(
 
     Example: cds-hooks model adopt falls.skops --spec mine/falls_1y.py --data tables --out trained
     """
-    if _is_onnx(fitted):
+    if _is_onnx(fitted) and spec is None:
         with problems():
             missing = [name for name, path in (("--card", card), ("--features", features)) if path is None]
             if missing or card is None or features is None:

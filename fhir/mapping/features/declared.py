@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
-from math import isfinite
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -26,6 +26,7 @@ from fhir.mapping.features.history import MOST_VALUES, History, Statistic, Where
 from fhir.mapping.features.measured import Measured
 from fhir.mapping.features.medications import TakesMedication
 from fhir.mapping.features.stays import EarlierUse
+from fhir.mapping.features.steps import StepValue
 from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before, stays_before
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.results import ANALYTE_POSITION
@@ -58,6 +59,8 @@ class DeclaredFeature(Struct, frozen=True, forbid_unknown_fields=True):
     statistic: Statistic | None = None
     last: Annotated[int, Meta(ge=1, le=MOST_VALUES)] | None = None
     where: Where | None = None
+    steps: Annotated[int, Meta(ge=2, le=200)] | None = None
+    step_hours: Annotated[float, Meta(gt=0, le=8_784)] | None = None
     condition_groups: tuple[str, ...] = ()
     condition_codes: tuple[str, ...] = ()
     condition_phrases: tuple[_Text, ...] = ()
@@ -100,7 +103,7 @@ _KINDS: Final = (
     _Kind(frozenset({"procedure_codes", "procedure_phrases"}), window="possible"),
     _Kind(
         frozenset({"analyte", "loinc"}),
-        frozenset({"unit", "also_in", "low", "high", "statistic", "last", "where"}),
+        frozenset({"unit", "also_in", "low", "high", "statistic", "last", "where", "steps", "step_hours"}),
         "needed",
     ),
 )
@@ -111,6 +114,9 @@ _VISITS: Final = {
     "emergency": (emergency_visits_before, 200.0),
     "outpatient": (outpatient_visits_before, 400.0),
 }
+
+
+_NOT_OF_STEPS: Final = frozenset({"statistic", "last", "where"})
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,15 +141,43 @@ def add_declared_features(folder: Path) -> tuple[str, ...]:
             fault = "it is declared twice"
         if fault is not None:
             raise FeatureFault(f"{FILE}: {declaration.name}: {fault}")
-        if declaration.name in FEATURES:
-            if _DECLARED.get(declaration.name) != declaration:
-                raise FeatureFault(f"{FILE}: {declaration.name}: there is another feature of this name")
-            continue
-        feature = _made(declaration)
-        if faults := feature.lint():
-            raise FeatureFault(f"{FILE}: {'; '.join(faults)}")
-        FEATURES[declaration.name], _DECLARED[declaration.name] = feature, declaration
-    return tuple(declaration.name for declaration in declared)
+        if fault := next((name for name in _names(declaration) if _is_another(name, declaration)), None):
+            raise FeatureFault(f"{FILE}: {fault}: there is another feature of this name")
+        for feature in _all_made(declaration):
+            if faults := feature.lint():
+                raise FeatureFault(f"{FILE}: {'; '.join(faults)}")
+            FEATURES[feature.name], _DECLARED[feature.name] = feature, declaration
+    return tuple(name for declaration in declared for name in _names(declaration))
+
+
+def _names(declaration: DeclaredFeature) -> tuple[str, ...]:
+    """Return the names of an entry's features: its own, or those of its steps, the oldest first."""
+    if declaration.steps is None:
+        return (declaration.name,)
+    return tuple(f"{declaration.name}_{step}" for step in range(1, declaration.steps + 1))
+
+
+def _is_another(name: str, declaration: DeclaredFeature) -> bool:
+    return name in FEATURES and _DECLARED.get(name) != declaration
+
+
+def _all_made(declaration: DeclaredFeature) -> Iterator[Feature]:
+    """Yield the features of an entry that are not there yet."""
+    names = [name for name in _names(declaration) if name not in FEATURES]
+    if declaration.steps is None or declaration.step_hours is None:
+        yield from (_made(declaration) for _ in names)
+        return
+    analyte = ANALYTES[declaration.analyte] if declaration.analyte is not None else _own_analyte(declaration)
+    low, high, hours = analyte.plausible_low, analyte.plausible_high, declaration.step_hours
+    for left, name in zip(range(declaration.steps)[::-1], _names(declaration), strict=True):
+        begin, end = (left + 1) * hours, left * hours
+        words = f"{declaration.words}, {begin:g} to {end:g} hours before"
+        days = ceil(begin / 24)
+        if name in names:
+            yield StepValue(
+                name, words, declaration.evidence, analyte.unit, low, high, analyte.key, days,
+                begin_hours=begin, end_hours=end,
+            )  # fmt: skip
 
 
 def _read(path: Path) -> tuple[DeclaredFeature, ...]:
@@ -164,9 +198,12 @@ def _faults(declaration: DeclaredFeature) -> Iterator[str]:
     strange = sorted(declaration.given - kind.by - kind.more)
     if strange:
         yield f"{strange[0]} is not for a feature with {' or '.join(sorted(kind.by & declaration.given))}"
-    if kind.window == "needed" and declaration.window_days is None:
+    is_series = declaration.steps is not None or declaration.step_hours is not None
+    if is_series and (None in (declaration.steps, declaration.step_hours) or declaration.given & _NOT_OF_STEPS):
+        yield "a series has steps and step_hours, and no statistic, last or where"
+    if kind.window == "needed" and declaration.window_days is None and not is_series:
         yield "window_days is missing"
-    if kind.window == "none" and declaration.window_days is not None:
+    if (kind.window == "none" or is_series) and declaration.window_days is not None:
         yield "window_days is not for such a feature"
     yield from _of_texts(declaration)
     if "analyte" in kind.by:

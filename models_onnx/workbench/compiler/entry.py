@@ -16,6 +16,7 @@ from models_onnx.workbench.compiler.explaining_graph import Groups, compile_fitt
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.workbench.compiler.families.averaged import Averaged, Member
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, Apart, apart_from_shapley, is_approximate
+from models_onnx.workbench.compiler.families.sequence import EXPLANATION, SequenceModel
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
@@ -113,6 +114,8 @@ def form_of(form: str, model: FittedModel) -> str:
 
 def explanation(form: str, model: FittedModel, count: int) -> str:
     """Returns a sentence that says what the contributions are, for the file and the report."""
+    if isinstance(model, SequenceModel):
+        return EXPLANATION
     if isinstance(model, Averaged):
         return (
             f"Each input's share of the {'calibrated' if 'calibrated' in form else 'averaged'} probability "

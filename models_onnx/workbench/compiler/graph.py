@@ -66,6 +66,25 @@ class Graph:
         self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}:{name}", **attributes))
         return name
 
+    def include(self, proto: ModelProto, inputs: Mapping[str, str], prefix: str) -> str:
+        """Writes all of another graph under a prefix, its inputs wired to tensors of this one; its first output."""
+        names = {"": "", **inputs}
+        with self.under(prefix):
+            for constant in proto.graph.initializer:
+                if constant.name not in names:
+                    value = numpy_helper.to_array(constant)
+                    names[constant.name] = self.constant(constant.name, value, value.dtype)
+            for number, node in enumerate(proto.graph.node):
+                names |= {name: f"{self._prefix}{name}" for name in node.output if name}
+                copy = NodeProto()
+                copy.CopyFrom(node)
+                copy.name = f"{self._prefix}{number}"
+                del copy.input[:], copy.output[:]
+                copy.input.extend(names[name] for name in node.input)
+                copy.output.extend(names[name] for name in node.output)
+                self._nodes.append(copy)
+        return names[proto.graph.output[0].name]
+
     def row_sums(self, matrix: str, columns: int, name: str) -> str:
         """Sums [N, 1] of a float64 [N, columns] as a product with ones.
 

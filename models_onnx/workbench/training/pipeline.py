@@ -16,6 +16,7 @@ from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.workbench.compiler import compile_fitted
 from models_onnx.workbench.compiler.families.path_trees import is_approximate, words_of_approximation
+from models_onnx.workbench.compiler.families.sequence import EXPLANATION, SequenceModel
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.reference import Familiarity, Reference, build_reference
@@ -74,6 +75,10 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     if is_approximate(model):
         marked = {"approximate": "true", "explanation": words_of_approximation(model, cohort.X[cohort.recent])}
         described["cautions"] = [*described["cautions"], marked["explanation"]]
+
+    if isinstance(model, SequenceModel):
+        marked = {"explanation": EXPLANATION}
+        described["cautions"] = [*described["cautions"], EXPLANATION]
 
     progress("compile and prove", 0, 1)
     rows = proof_rows(cohort.X, model, seed)

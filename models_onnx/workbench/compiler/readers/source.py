@@ -21,6 +21,7 @@ from models_onnx.workbench.compiler.families.additive_curves import Path as Inpu
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
 from models_onnx.workbench.compiler.families.from_file import FromFile
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, PathTrees
+from models_onnx.workbench.compiler.families.sequence import SequenceFile, SequenceModel
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
@@ -272,6 +273,8 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     if isinstance(model, Path) and model.suffix == ".onnx":
         earlier = FromFile.read(model)
         return Source("earlier version", earlier.features, lambda _X, _inputs: earlier)
+    if isinstance(model, SequenceFile):
+        return Source("sequence", None, lambda X, inputs: SequenceModel.read(model, inputs.names, X))
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), deepest)
     if isinstance(model, CoxModel):

@@ -23,6 +23,7 @@ from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import ReadModel, read_model
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE
+from models_onnx.workbench.compiler.families.sequence import SequenceFile
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST_BY_WAIVER
 from models_onnx.workbench.compiler.link import FittedModel, Link
 from models_onnx.workbench.compiler.parity import Oracle, ask_library
@@ -149,7 +150,10 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
     names = tuple(item.name for item in people.inputs)
     if names != declared.inputs:
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
-    model = regression_of(load(declared), (horizon_years,), declared.per_year)
+    loaded = load(declared)
+    if declared.steps is not None:
+        loaded = SequenceFile(Path(loaded), declared.steps)
+    model = regression_of(loaded, (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
     deepest = APPROXIMATE if declared.approximate else DEEPEST_BY_WAIVER
     return Own(model, names, _read(model, names, people.X[people.reference], deepest), deepest=deepest)

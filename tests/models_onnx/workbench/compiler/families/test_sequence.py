@@ -1,0 +1,91 @@
+"""A network over series is explained exactly by its quantities, and refused where its series are others."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler import compile_model
+from models_onnx.workbench.compiler.families.sequence import SequenceFile, SequenceModel
+from tests.models_onnx.workbench.compiler.people import says
+from tests.models_onnx.workbench.sequences import HIDDEN, gru
+
+STEPS, COUNT = 5, 3
+CENTRE, SPREAD = np.array([80.0, 120.0, 4.0]), np.array([15.0, 20.0, 0.5])
+NAMES = tuple(f"{name}_{step}" for name in ("rate", "pressure", "albumin") for step in range(1, STEPS + 1))
+READOUT = np.append(np.random.default_rng(3).normal(0, 1.5, HIDDEN), -1.0)
+
+
+def series(count: int) -> np.ndarray:
+    draw = np.random.default_rng(5)
+    X = np.repeat(CENTRE, STEPS) + draw.normal(size=(count, STEPS * COUNT)) * np.repeat(SPREAD, STEPS)
+    X[draw.random(X.shape) < 0.4] = np.nan
+    X[0, :STEPS] = np.nan  # a quantity that was never measured
+    return np.asarray(X.astype(np.float32), dtype=np.float64)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> SequenceFile:
+    (tmp_path / "net.onnx").write_bytes(gru(STEPS, CENTRE, SPREAD, READOUT))
+    return SequenceFile(tmp_path / "net.onnx", STEPS)
+
+
+def risk(network: SequenceFile, values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """What the network itself says of [n, F, T]."""
+    session = onnxruntime.InferenceSession(network.path, providers=["CPUExecutionProvider"])
+    tensors = {"series": values, "mask": mask}
+    feed = {name: part.transpose(0, 2, 1).astype(np.float32) for name, part in tensors.items()}
+    return np.asarray(session.run(None, feed)[0], dtype=np.float64)[:, 0]
+
+
+def test_the_file_says_what_the_network_says_and_the_shapley_values_of_its_quantities(network: SequenceFile) -> None:
+    X = series(60)
+    compiled = compile_model(network, X, features=NAMES, name="net")
+    told = says(compiled.content, X)
+    recorded = ~np.isnan(X).reshape(-1, COUNT, STEPS)
+    values = np.nan_to_num(X).reshape(-1, COUNT, STEPS)
+    assert np.abs(told["probability"] - risk(network, values, recorded * 1.0)).max() < 1e-6
+    mean = np.nanmean(X, axis=0).reshape(COUNT, STEPS)
+
+    def odds(row: int, subset: tuple[int, ...]) -> float:
+        chosen = np.isin(np.arange(COUNT), subset)[:, None]
+        mixed, mask = np.where(chosen, values[row], mean), np.where(chosen, recorded[row], True)
+        share = risk(network, mixed[None], mask[None] * 1.0)[0]
+        return math.log(share / (1 - share))
+
+    for row in (0, 1, 2):
+        expected = np.zeros(COUNT)
+        for order in itertools.permutations(range(COUNT)):
+            for position, quantity in enumerate(order):
+                joined = odds(row, order[: position + 1]) - odds(row, order[:position])
+                expected[quantity] += joined / math.factorial(COUNT)
+        own = told["contributions"][row].reshape(COUNT, STEPS)
+        assert np.abs(own.sum(axis=1) - expected).max() < 1e-5
+        newest = [np.flatnonzero(steps)[-1] if steps.any() else STEPS - 1 for steps in recorded[row]]
+        assert [np.flatnonzero(steps).tolist() for steps in own] == [[step] for step in newest]
+
+
+def test_a_row_has_the_same_bits_alone_and_in_a_batch(network: SequenceFile) -> None:
+    X = series(40)
+    content = compile_model(network, X, features=NAMES, name="net").content
+    together = says(content, X)
+    for row in range(5):
+        alone = says(content, X[row : row + 1])
+        assert all((alone[name][0] == together[name][row]).all() for name in ("probability", "margin", "contributions"))
+
+
+def test_other_series_are_refused_with_what_is_needed(network: SequenceFile) -> None:
+    X = series(40)
+    with pytest.raises(CompileRefused, match=r"float32 \[N, 3, 5\].*a mask of the same shape"):
+        SequenceModel.read(SequenceFile(network.path, 3), NAMES, X)
+    with pytest.raises(CompileRefused, match="no whole series of 4 steps"):
+        SequenceModel.read(SequenceFile(network.path, 4), NAMES, X)
+    with pytest.raises(CompileRefused, match="more than 8 quantities"):
+        SequenceModel.read(SequenceFile(network.path, 1), NAMES, X)
+    network.path.write_bytes(gru(STEPS, CENTRE, SPREAD))
+    with pytest.raises(CompileRefused, match="a probability of each is needed"):
+        SequenceModel.read(network, NAMES, X)
