@@ -8,14 +8,13 @@ with respect to the mean series. A quantity's value stands at its newest recorde
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import ModelProto, load_from_string, version_converter
+from onnx import load_from_string, version_converter
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused
@@ -41,15 +40,17 @@ class SequenceFile:
     steps: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SequenceModel:
     """The network, and the mean series [F, T] of the reference cohort; margin = intercept + slope * log odds."""
 
     content: bytes
+    session: onnxruntime.InferenceSession
     features: tuple[str, ...]
     mean: Array
     low: tuple[float, ...]
     high: tuple[float, ...]
+    columns: int = 1
     intercept: float = 0.0
     slope: float = 1.0
     link: Link = LOGIT
@@ -72,9 +73,9 @@ class SequenceModel:
         refuse_unsafe(content)
         low, high = limits(X)
         mean = np.nan_to_num(np.nanmean(X, axis=0)).reshape(count, file.steps)
-        model = cls(_in_our_opset(name, content), features, mean, low, high)
-        model._refuse_other_series(name)
-        return model
+        content = _in_our_opset(name, content)
+        model = cls(content, _session(content), features, mean, low, high)
+        return replace(model, columns=model._columns_of_answer(name))
 
     @property
     def base(self) -> float:
@@ -132,12 +133,14 @@ class SequenceModel:
             rest = graph.constant(f"rest_{name}", (1 - chosen) * other.astype(np.float32), np.float32)
             flat = graph.node("Reshape", [graph.node("Add", [own, rest], f"mixed_{name}"), batch], f"flat_{name}")
             tensors.append(graph.node("Transpose", [flat], f"steps_{name}", perm=[0, 2, 1]))
-        answer = graph.include(self._proto, dict(zip(self._inputs, tensors, strict=False)), "network/")
+        answer = graph.include(
+            load_from_string(self.content), dict(zip(self._inputs, tensors, strict=False)), "network/"
+        )
         answer = graph.node("Cast", [answer], "answer", to=DOUBLE)
         table = graph.node(
-            "Reshape", [answer, graph.constant("table", [-1, subsets, self._columns], np.int64)], "answers"
+            "Reshape", [answer, graph.constant("table", [-1, subsets, self.columns], np.int64)], "answers"
         )
-        last = graph.constant("event", self._columns - 1, np.int64)
+        last = graph.constant("event", self.columns - 1, np.int64)
         risk = graph.node("Gather", [table, last], "risk", axis=2)
         ends = [graph.constant("least", _SMALL, np.float64), graph.constant("most", 1 - _SMALL, np.float64)]
         inner = graph.node("Clip", [risk, *ends], "risk_inside")
@@ -175,41 +178,25 @@ class SequenceModel:
         spread = graph.node("Mul", [step, wide], "at_newest")
         return graph.node("Reshape", [spread, graph.constant("flat", [-1, count * steps], np.int64)], "of_steps")
 
-    @cached_property
-    def _proto(self) -> ModelProto:
-        return load_from_string(self.content)
-
-    @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
-
     @property
     def _inputs(self) -> tuple[str, ...]:
-        return tuple(item.name for item in self._session.get_inputs())
+        return tuple(item.name for item in self.session.get_inputs())
 
-    @cached_property
-    def _columns(self) -> int:
-        """Columns of the network's answer: 1, or 2 where it gives both classes."""
-        series = np.repeat(self.mean[None], 2, axis=0)
-        return int(np.asarray(self._run(series, np.ones_like(series))).size // 2)
-
-    @cached_property
+    @property
     def _subsets(self) -> tuple[tuple[float, ...], ...]:
         count = len(self.mean)
         return tuple(tuple(float(number >> bit & 1) for bit in range(count)) for number in range(2**count))
 
-    @cached_property
+    @property
     def _weights(self) -> Array:
         """The weight of each subset's answer in the Shapley value of each quantity [subsets, F]."""
         count = len(self.mean)
         chosen = np.array(self._subsets)
-        size = chosen.sum(axis=1)
-        factorial = np.array([math.factorial(number) for number in range(count + 1)], dtype=np.float64)
-        joins = [factorial[int(n) - 1] * factorial[count - int(n)] / factorial[count] if n else 0.0 for n in size]
-        stays = [factorial[int(n)] * factorial[max(0, count - int(n) - 1)] / factorial[count] for n in size]
-        return np.asarray(np.where(chosen == 1, np.array(joins)[:, None], -np.array(stays)[:, None]))
+        size = chosen.sum(axis=1).astype(int).tolist()
+        ways = [math.factorial(number) for number in range(count + 1)]
+        joins = np.array([ways[n - 1] * ways[count - n] / ways[count] if n else 0.0 for n in size])
+        stays = np.array([ways[n] * ways[max(0, count - n - 1)] / ways[count] for n in size])
+        return np.asarray(np.where(chosen == 1, joins[:, None], -stays[:, None]))
 
     def _series(self, X: Array) -> tuple[Array, Array]:
         """Returns values [n, F, T] within the trained range, 0 where missing, and whether each is recorded."""
@@ -225,7 +212,7 @@ class SequenceModel:
     def _log_odds(self, values: Array, recorded: Array) -> Array:
         parts = range(0, len(values), _AT_ONCE)
         risk = [
-            self._run(values[i : i + _AT_ONCE], recorded[i : i + _AT_ONCE]).reshape(-1, self._columns)[:, -1]
+            self._run(values[i : i + _AT_ONCE], recorded[i : i + _AT_ONCE]).reshape(-1, self.columns)[:, -1]
             for i in parts
         ]
         inside = np.clip(np.concatenate(risk).astype(np.float64), _SMALL, 1 - _SMALL)
@@ -233,11 +220,12 @@ class SequenceModel:
 
     def _run(self, values: Array, recorded: Array) -> NDArray[Any]:
         tensors = (part.transpose(0, 2, 1).astype(np.float32) for part in (values, recorded))
-        return np.asarray(self._session.run(None, dict(zip(self._inputs, tensors, strict=False)))[0])
+        return np.asarray(self.session.run(None, dict(zip(self._inputs, tensors, strict=False)))[0])
 
-    def _refuse_other_series(self, name: str) -> None:
+    def _columns_of_answer(self, name: str) -> int:
+        """Returns how many columns the answer has: 1, or 2 where it is of both classes; refuses another network."""
         count, steps = self.mean.shape
-        inputs = [(item.name, item.type, item.shape) for item in self._session.get_inputs()]
+        inputs = [(item.name, item.type, item.shape) for item in self.session.get_inputs()]
         fits = 1 <= len(inputs) <= 2 and all(
             kind == "tensor(float)"
             and len(shape) == 3
@@ -255,6 +243,13 @@ class SequenceModel:
         answer = np.asarray(self._run(*self._series(np.vstack([self.low, self.high]))))
         if answer.shape not in ((2,), (2, 1), (2, 2)) or not ((answer >= 0) & (answer <= 1)).all():
             raise CompileRefused(f"{name} gives {list(answer.shape)} for two rows; a probability of each is needed")
+        return answer.size // 2
+
+
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _newest(recorded: Array) -> Array:

@@ -22,6 +22,7 @@ from models_onnx.workbench.training.fitting.additive import Array, Linear, basis
 _STEPS = 100
 _SMALL = 1e-9
 _FARTHEST = 30.0
+_MOST_HAZARD = 500.0  # exp(-500) is nobody, and its reciprocal is still a number
 _INTERVALS = 12  # besides the horizons
 _SHORTEST = 1e-6  # years: a follow-up of 0 has no logarithm
 
@@ -74,7 +75,14 @@ def _interval_ends(event_years: Array, horizons: list[float]) -> list[float]:
     levels = np.linspace(0.0, 1.0, _INTERVALS + 1)[1:-1]
     inner = np.unique(np.quantile(event_years, levels, method="lower")).tolist()
     apart = horizons[-1] / (10 * _INTERVALS)
-    return sorted({*horizons, *(time for time in inner if min(abs(time - h) for h in horizons) > apart)})
+    ends = horizons[-1:]
+    for time in sorted({*horizons[:-1], *(time for time in inner if min(abs(time - h) for h in horizons) > apart)})[
+        ::-1
+    ]:
+        # an interval of our own in which nobody had the event would have no hazard
+        if time in horizons or ((event_years > time) & (event_years <= ends[0])).any():
+            ends.insert(0, time)
+    return ends
 
 
 def _intervals(Z: Array, years: Array, event: Array, ends: list[float]) -> tuple[Array, Array, Array]:
@@ -97,10 +105,11 @@ def _intervals(Z: Array, years: Array, event: Array, ends: list[float]) -> tuple
 
 def _grouped(theta: Array, design: Array, shares: Array, happened: Array, penalty: Array) -> _Climb:
     hazard = np.exp(np.clip(design @ theta, -_FARTHEST, _FARTHEST))
-    odds = hazard / np.expm1(np.maximum(hazard, 1e-12))
+    rise = np.expm1(np.clip(hazard, 1e-12, _MOST_HAZARD))
+    odds = hazard / rise
     value = float(happened @ np.log(-np.expm1(-np.maximum(hazard, 1e-12))) - (1 - happened) @ (hazard * shares))
     slope = happened * odds - (1 - happened) * hazard * shares
-    bend = happened * (odds * (hazard * np.exp(np.minimum(hazard, 700)) / np.expm1(np.maximum(hazard, 1e-12)) - 1))
+    bend = happened * (odds * (hazard * (1 + rise) / rise - 1))
     bend += (1 - happened) * hazard * shares
     return _penalised(theta, value, design.T @ slope, design.T @ (design * bend[:, None]), penalty)
 
