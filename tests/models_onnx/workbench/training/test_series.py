@@ -82,7 +82,7 @@ def table(data_folder: Path, tmp_path: Path, _forget: None) -> pd.DataFrame:
     (tmp_path / "features.toml").write_text(declaration())
     names = add_declared_features(tmp_path)
     as_of = datetime(1980, 1, 1, tzinfo=UTC) + timedelta(days=LANDMARK)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for _, visits in pd.read_csv(data_folder / "series" / "pbcseq.csv").groupby("id"):
         first = visits.iloc[0]
         if first["futime"] <= LANDMARK:
