@@ -129,9 +129,11 @@ class SequenceModel:
             ("values", graph.node("Mul", [inside, recorded], "recorded_only"), self.mean),
             ("mask", recorded, np.ones_like(self.mean)),
         ):
-            own = graph.node("Mul", [tensor, graph.constant("chosen", chosen, np.float32)], f"own_{name}")
+            chosen_part = graph.node("Mul", [tensor, graph.constant("chosen", chosen, np.float32)], f"own_{name}")
             rest = graph.constant(f"rest_{name}", (1 - chosen) * other.astype(np.float32), np.float32)
-            flat = graph.node("Reshape", [graph.node("Add", [own, rest], f"mixed_{name}"), batch], f"flat_{name}")
+            flat = graph.node(
+                "Reshape", [graph.node("Add", [chosen_part, rest], f"mixed_{name}"), batch], f"flat_{name}"
+            )
             tensors.append(graph.node("Transpose", [flat], f"steps_{name}", perm=[0, 2, 1]))
         answer = graph.include(
             load_from_string(self.content), dict(zip(self._inputs, tensors, strict=False)), "network/"
