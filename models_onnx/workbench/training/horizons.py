@@ -18,7 +18,6 @@ from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import observe
 from models_onnx.workbench.training.evaluate import rounded
 
-
 THIRDS = ("lowest third of the estimates", "middle third", "highest third")
 
 
