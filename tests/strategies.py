@@ -316,6 +316,33 @@ def flags(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def care_plans(patient_id: str = "p") -> SearchStrategy[Json]:
+    details: SearchStrategy[Json] = st.builds(dict, status=st.just("in-progress"), code=words().map(lambda text: {"text": text}))
+    return resource_about(
+        "CarePlan",
+        patient_id,
+        status_or_absent("active completed revoked entered-in-error"),
+        st.just({"intent": "plan"}),
+        some(
+            title=words(),
+            category=st.lists(words().map(lambda text: {"text": text}), min_size=1, max_size=2),
+            period=periods(),
+            activity=st.lists(details.map(lambda detail: {"detail": detail}), min_size=1, max_size=2),
+        ),
+    )
+
+
+def documents(patient_id: str = "p") -> SearchStrategy[Json]:
+    content = [{"attachment": {"title": "a document"}}]
+    return resource_about(
+        "DocumentReference",
+        patient_id,
+        status_or_absent("current superseded entered-in-error"),
+        st.just({"content": content}),
+        some(type=words().map(lambda text: {"text": text}), description=words()),
+    )
+
+
 def resources(patient_id: str = "p") -> SearchStrategy[Json]:
     """Any resource about the patient that the record reads, and Medications, which are about nobody."""
     made = (observations, conditions, medication_requests, medication_statements, allergies, encounters, procedures)

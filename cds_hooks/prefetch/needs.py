@@ -29,6 +29,7 @@ _GENETIC_CATEGORIES = (
     "http://terminology.hl7.org/CodeSystem/v2-0074|GE"
 )
 _IMPLICATION = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
+_DIRECTIVES = ",".join(f"{LOINC}|{code}" for code in ("64298-3", "81334-5", "86533-7", "92664-2"))
 _PROCEDURE_DAYS = max(ceil(LONGEST_DAYS), 3 * 366)
 
 _REQUIRED = KeyPolicy("fail")
@@ -79,6 +80,12 @@ _SEARCHES = (
     _search("devices", "Device", "implants and devices", "&_count=50", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
     _search("immunizations", "Immunization", "vaccinations given", "&_sort=-date&_count=200"),
+    # What tells of hospice care and of a living will, where no problem does (fhir/mapping/beside_problems.py).
+    _search("carePlans", "CarePlan", "plans of care", "&status=active&_count=50", policy=_UNSAID),
+    # The kinds of advance directives (HL7 PACIO) among documents, most of which are notes.
+    _search(
+        "documents", "DocumentReference", "advance directives", f"&status=current&type={_DIRECTIVES}", policy=_UNSAID
+    ),
     # What a payer's service asks for (cds_hooks/services/payer_requirements.py).
     _search("coverages", "Coverage", "insurance coverage", "&status=active"),
     _search(

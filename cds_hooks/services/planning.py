@@ -207,7 +207,14 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
-        resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
+        resources=(
+            "CarePlan",
+            "Condition",
+            "DocumentReference",
+            "Encounter",
+            "Procedure",
+            "ServiceRequest",
+        ),
         required=("labs",),
         lab_codes=WISHES,
     ),

@@ -1,10 +1,11 @@
-"""What tells of a condition that no entry of the problem list names: operations, devices, flags, reasons.
+"""What tells of a condition that no entry of the problem list names: operations, devices, flags, plans, reasons.
 
 Each group of conditions says which of these count (column `counts_from` of tables/condition_groups.csv). An operation
-counts when it was done, a device while it is not inactive, a flag while it is active, and a reason where the order of a
-medication is active or the visit was in the last year: what it is for, the patient has, unless the words deny, doubt or
-only prevent it. Why a test is ordered does not count: it is often what is suspected. What is asked for in an active
-order counts for treatments that last, such as oxygen at home.
+counts when it was done, a device while it is not inactive, a flag, a plan of care and a consent while they are active,
+a document while it is current, and a reason where the order of a medication is active or the visit was in the last
+year: what it is for, the patient has, unless the words deny, doubt or only prevent it. Why a test is ordered does not
+count: it is often what is suspected. What is asked for in an active order counts for treatments that last, such as
+oxygen at home.
 """
 
 import re
@@ -13,8 +14,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from fhir.mapping.concepts import read_concept
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
-from fhir.record.opting_out import Flag
+from fhir.record.datatypes import CodeableConcept, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
 from fhir.terminology.assertions import is_of_patient
@@ -78,10 +78,48 @@ def _devices(record: PatientRecord) -> _Signs:
 def _flags(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for flag in record.flags if record.was_requested("Flag") else ():
-        if flag.status == "active" and _is_begun_and_not_over(flag, record.as_of_epoch):
-            start = flag.period.start if flag.period is not None else None
-            _add(signs, flag.code, _name("Flag", flag.id), parse_time(start) if start else None)
+        _add_in_force(signs, (flag.code,), _name("Flag", flag.id), flag.status, flag.period, record)
     return signs
+
+
+def _plans(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for plan in record.care_plans if record.was_requested("CarePlan") else ():
+        details = [activity.detail.code for activity in plan.activity if activity.detail is not None]
+        concepts = (CodeableConcept(text=plan.title), *plan.category, *details)
+        _add_in_force(signs, concepts, _name("CarePlan", plan.id), plan.status, plan.period, record)
+    return signs
+
+
+def _consents(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for consent in record.consents if record.was_requested("Consent") else ():
+        _add_in_force(signs, consent.category, _name("Consent", consent.id), consent.status, None, record)
+    return signs
+
+
+def _documents(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for document in record.documents if record.was_requested("DocumentReference") else ():
+        if document.status == "current":
+            for concept in (document.type, CodeableConcept(text=document.description)):
+                time = parse_time(document.date) if document.date else None
+                _add(signs, concept, _name("DocumentReference", document.id), time)
+    return signs
+
+
+def _add_in_force(
+    signs: _Signs,
+    concepts: Iterable[CodeableConcept | None],
+    source: str,
+    status: str | None,
+    period: Period | None,
+    record: PatientRecord,
+) -> None:
+    if status == "active" and _is_begun_and_not_over(period, record.as_of_epoch):
+        time = parse_time(period.start) if period is not None and period.start else None
+        for concept in concepts:
+            _add(signs, concept, source, time)
 
 
 def _orders(record: PatientRecord) -> _Signs:
@@ -127,6 +165,9 @@ _READERS = {
     "Procedure": _operations,
     "Device": _devices,
     "Flag": _flags,
+    "CarePlan": _plans,
+    "Consent": _consents,
+    "DocumentReference": _documents,
     "order": _orders,
     "request": _requests,
     "visit": _visits,
@@ -151,8 +192,7 @@ def _performed(procedure: Procedure) -> FhirTime | None:
     return parse_time(text) if text else None
 
 
-def _is_begun_and_not_over(flag: Flag, as_of_epoch: float) -> bool:
-    period = flag.period
+def _is_begun_and_not_over(period: Period | None, as_of_epoch: float) -> bool:
     start = parse_time(period.start) if period is not None and period.start else None
     end = parse_time(period.end) if period is not None and period.end else None
     has_begun = start is None or not start.is_after(as_of_epoch)

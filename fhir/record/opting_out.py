@@ -49,6 +49,8 @@ class Consent(LeanResource, frozen=True, gc=False, tag="Consent"):
     status: ChartText
     id: ChartText | None = None
     patient: Subject | None = None
+    category: tuple[CodeableConcept, ...] = ()
+    dateTime: ChartText | None = None
     provision: ConsentProvision | None = None
 
 

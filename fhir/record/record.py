@@ -13,9 +13,11 @@ from fhir.record.refusals import RecordReleased, Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
     Appointment,
+    CarePlan,
     Condition,
     Device,
     DiagnosticReport,
+    DocumentReference,
     Encounter,
     Immunization,
     Medication,
@@ -240,6 +242,21 @@ class PatientRecord:
     def flags(self) -> tuple[Flag, ...]:
         """Warnings and notices that the site has put on the chart."""
         return self._facts(Flag)
+
+    @property
+    def care_plans(self) -> tuple[CarePlan, ...]:
+        """Plans of care."""
+        return self._facts(CarePlan)
+
+    @property
+    def documents(self) -> tuple[DocumentReference, ...]:
+        """Documents of the chart, of which the kind is known."""
+        return self._facts(DocumentReference)
+
+    @property
+    def consents(self) -> tuple[Consent, ...]:
+        """What the patient permits, denies or wishes."""
+        return self._facts(Consent)
 
     def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
         resources = self._open

@@ -416,6 +416,41 @@ class Device(LeanResource, frozen=True, gc=False, tag="Device"):
     note: tuple[Annotation, ...] = ()
 
 
+class PlannedDetail(Element, frozen=True, gc=False):
+    """What an activity of a plan of care is."""
+
+    code: CodeableConcept | None = None
+
+
+class PlannedActivity(Element, frozen=True, gc=False):
+    """An activity of a plan of care."""
+
+    detail: PlannedDetail | None = None
+
+
+class CarePlan(LeanResource, frozen=True, gc=False, tag="CarePlan"):
+    """A plan of care, such as hospice care."""
+
+    id: ChartText | None = None
+    status: ChartText | None = None
+    title: ChartText | None = None
+    category: tuple[CodeableConcept, ...] = ()
+    period: Period | None = None
+    subject: Subject | None = None
+    activity: tuple[PlannedActivity, ...] = ()
+
+
+class DocumentReference(LeanResource, frozen=True, gc=False, tag="DocumentReference"):
+    """A document of the chart, of which only the kind is read: a living will, an order not to resuscitate."""
+
+    id: ChartText | None = None
+    status: ChartText | None = None
+    type: CodeableConcept | None = None
+    description: ChartText | None = None
+    subject: Subject | None = None
+    date: ChartText | None = None
+
+
 class OperationOutcomeIssue(Element, frozen=True, gc=False):
     """One issue of an OperationOutcome."""
 
@@ -503,6 +538,8 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     Coverage,
     Immunization,
     Device,
+    CarePlan,
+    DocumentReference,
     Consent,
     Flag,
     OperationOutcome,

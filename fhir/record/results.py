@@ -28,9 +28,11 @@ from fhir.record.refusals import RecordError, Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
     Appointment,
+    CarePlan,
     Condition,
     Device,
     DiagnosticReport,
+    DocumentReference,
     Encounter,
     Immunization,
     Medication,
@@ -60,6 +62,8 @@ FACT_TYPES = (
     Appointment,
     Immunization,
     Device,
+    CarePlan,
+    DocumentReference,
     Consent,
     Flag,
 )

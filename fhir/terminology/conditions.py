@@ -89,7 +89,7 @@ class ConditionGroup(Struct, frozen=True, gc=False):
 
     `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `counts_from`
     names what tells of it beside the problem list (fhir/mapping/beside_problems.py): Procedure (a stent, a valve, a
-    transplant), Device, Flag, and the reason of an order or a visit.
+    transplant), Device, Flag, CarePlan, Consent, DocumentReference, and the reason of an order or a visit.
     """
 
     key: str
@@ -170,6 +170,15 @@ def with_implied(keys: Iterable[str]) -> tuple[str, ...]:
     return tuple(groups)
 
 
+_DIRECTIVE_CODES: Final = {(row["system"], row["code"]): (row["group"],) for row in table_rows("directive_codes.csv")}
+"""The groups of kinds of documents and consents: a living will, an order not to resuscitate."""
+
+
+def _groups_stated(system: str | None, code: str | None) -> tuple[str, ...]:
+    key = (plain_address(system or ""), (code or "").strip())
+    return SITE_CODES.get(key, ()) or _DIRECTIVE_CODES.get(key, ())
+
+
 # One text of codes for each row, in which a code is searched when it is first asked for (0.1 ms, then remembered): a
 # dictionary of 28,000 codes would take 6 MB and 40 ms of the start.
 _SNOMED_ROWS: Final = tuple((row["group"], f";{row['snomed']};") for row in table_rows("condition_codes.csv"))
@@ -197,7 +206,7 @@ def is_known_condition(system: str | None, code: str | None) -> bool:
     (True, False)
     """
     short = code_system(system)
-    if code and system and (plain_address(system), code.strip()) in SITE_CODES:
+    if _groups_stated(system, code) or (plain_address(system or ""), (code or "").strip()) in SITE_CODES:
         return True
     if not code or short is None:
         return False
@@ -212,9 +221,8 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     (('ckd4', 'ckd_any'), ())
     """
     short = code_system(system)
-    of_site = SITE_CODES.get((plain_address(system or ""), (code or "").strip()), ()) if SITE_CODES else ()
-    if of_site:
-        return with_implied(of_site)
+    if stated := _groups_stated(system, code):
+        return with_implied(stated)
     if short is None or not code:
         return ()
     if short == "snomed":

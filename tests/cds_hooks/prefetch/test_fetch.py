@@ -150,8 +150,8 @@ def test_everything_is_asked_for_at_the_same_time(tmp_path: Path, as_of: datetim
     with serving_fhir([sample_chart("planning-talk", as_of)], mode="slow", delay_seconds=0.5) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.requests) == 8
-    assert running.log.most_at_once == 8
+    assert len(running.log.requests) == 10
+    assert running.log.most_at_once == 10
 
 
 def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
@@ -159,7 +159,7 @@ def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning:
     with serving_fhir([chart], mode="429", retry_after=0, failures=1) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.requests) == 16
+    assert len(running.log.requests) == 20
 
 
 def _paged(planning: dict[str, Any], base: str, kept: int) -> dict[str, Any]:
@@ -238,7 +238,13 @@ def test_the_record_holds_what_became_of_each_key(tmp_path: Path, as_of: datetim
     states = _states(tmp_path)
     fetched = states.pop("conditions")
     given = dict.fromkeys(("patient", "labs", "pressures", "encounters"), "given")
-    assert states == {**given, "body": "null", "procedures": "null", "tests": "null"}
+    assert states == {
+        **given,
+        "body": "null",
+        "procedures": "null",
+        "tests": "null",
+        **dict.fromkeys(("carePlans", "documents"), "null"),
+    }
     assert (fetched["state"], fetched["pages"]) == ("fetched", 1)
     assert fetched["milliseconds"] > 0
     assert fetched["bytes"] > 0

@@ -30,6 +30,17 @@ def _flag(words: str, status: str = "active", **more: Any) -> dict[str, Any]:
     return _of("Flag", status=status, code={"text": words}, **more)
 
 
+def _document(loinc: str, status: str = "current") -> dict[str, Any]:
+    return _of("DocumentReference", status=status, type={"coding": [{"system": "http://loinc.org", "code": loinc}]})
+
+
+def _consent(category: str, status: str = "active") -> dict[str, Any]:
+    system = "http://terminology.hl7.org/CodeSystem/consentcategorycodes"
+    return {"resourceType": "Consent", "id": "x", "patient": SUBJECT, "status": status} | {
+        "category": [{"coding": [{"system": system, "code": category}]}]
+    }
+
+
 COUNTS: list[tuple[str, dict[str, Any]]] = [
     ("cabg", _of("Procedure", status="completed", code={"text": "CABG x3"}, performedDateTime="2015-01-01")),
     ("pacemaker", _device("Cardiac pacemaker")),
@@ -37,6 +48,9 @@ COUNTS: list[tuple[str, dict[str, Any]]] = [
     ("g6pd", _flag("G6PD deficiency", period={"start": "2020-01-01"})),
     ("afib", _ordered("Atrial fibrillation")),
     ("hf", _visit("Heart failure follow-up")),
+    ("hospice", _of("CarePlan", status="active", intent="plan", title="Hospice care")),
+    ("advance_care_planning", _document("86533-7")),
+    ("do_not_resuscitate", _consent("dnr")),
 ]
 
 
@@ -54,6 +68,10 @@ def test_what_the_group_counts_tells_of_the_condition(group: str, resource: dict
         ("pacemaker", _device("Cardiac pacemaker", "inactive")),
         ("do_not_resuscitate", _flag("Do not resuscitate", "inactive")),
         ("do_not_resuscitate", _flag("Do not resuscitate", period={"end": "2026-01-01"})),
+        ("hospice", _of("CarePlan", status="completed", intent="plan", title="Hospice care")),
+        ("hospice", _of("CarePlan", status="active", intent="plan", title="Hospice care declined")),
+        ("advance_care_planning", _document("86533-7", "superseded")),
+        ("do_not_resuscitate", _consent("dnr", "inactive")),
         ("afib", _ordered("Atrial fibrillation", status="completed")),
         ("afib", _ordered("rule out atrial fibrillation")),
         ("gout", _ordered("prevention of gout flares")),

@@ -150,6 +150,8 @@ MADE: dict[str, SearchStrategy[Json]] = {
     "Coverage": strategies.coverages(),
     "Immunization": strategies.immunizations(),
     "Device": strategies.devices(),
+    "CarePlan": strategies.care_plans(),
+    "DocumentReference": strategies.documents(),
     "Consent": strategies.consents(),
     "Flag": strategies.flags(),
 }
