@@ -1,6 +1,7 @@
 """`make mutants`: puts small seeded faults into code, rules, tables and templates, and lists those no test notices.
 
-Each fault is put into a copy of the committed files, and only the tests that concern the file run (not the slow ones).
+Each fault is put into a copy of the committed files. mypy reads it there, as `make test` does, and only the tests that
+concern the file run (not the slow ones).
 Survivors are either mended by a test or listed in benchmarks/equivalent.csv with the reason why nothing changes.
 
     python -m benchmarks.mutants --share 12 --seed 7 tables rules templates code
@@ -76,12 +77,22 @@ def survives(fault: Fault, copy: Path, files: list[str], seconds: float) -> bool
     original = target.read_text(encoding="utf-8")
     target.write_text(fault.text, encoding="utf-8")
     try:
-        return all(_pass(tests, copy, seconds) for tests in concerned_tests(fault.path, files, copy) if tests)
+        quick, others = concerned_tests(fault.path, files, copy)
+        return _pass(quick, copy, seconds) and _has_types(fault.path, copy) and _pass(others, copy, seconds)
     finally:
         target.write_text(original, encoding="utf-8")
 
 
+def _has_types(path: str, copy: Path) -> bool:
+    """Whether mypy finds nothing in the file; the cache of the project makes it a matter of seconds."""
+    if not path.endswith(".py"):
+        return True
+    return subprocess.run([sys.executable, "-m", "mypy"], cwd=copy, capture_output=True, check=False).returncode == 0
+
+
 def _pass(tests: list[str], copy: Path, seconds: float) -> bool:
+    if not tests:
+        return True
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--no-header"]
     environment = {"CDS_DATA_DIR": str(ROOT.parent / "shared" / "data"), **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -114,6 +125,8 @@ def main() -> int:
         for name in files:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
+        if (ROOT / ".mypy_cache").exists():
+            shutil.copytree(ROOT / ".mypy_cache", copy / ".mypy_cache")
         for kind in chosen.kinds:
             chance = random.Random(f"{chosen.seed} {kind}")
             name, _, beginning = kind.partition(":")

@@ -317,7 +317,9 @@ def flags(patient_id: str = "p") -> SearchStrategy[Json]:
 
 
 def care_plans(patient_id: str = "p") -> SearchStrategy[Json]:
-    details: SearchStrategy[Json] = st.builds(dict, status=st.just("in-progress"), code=words().map(lambda text: {"text": text}))
+    details: SearchStrategy[Json] = st.builds(
+        dict, status=st.just("in-progress"), code=words().map(lambda text: {"text": text})
+    )
     return resource_about(
         "CarePlan",
         patient_id,

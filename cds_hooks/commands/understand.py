@@ -30,7 +30,8 @@ def understand_resources(
 
     A folder, and a bundle without --json, is counted by kind, with the commonest words that are not understood. Folders
     within a folder are the sources of a corpus, and the share that is understood is printed for each of them. With
-    --json there is one object on a line for each resource. Exit code 1 where nothing can be read.
+    --json there is one object on a line for each resource. A file of a folder that holds no resource is left out and
+    named. Exit code 1 where nothing can be read.
 
     Example: cds-hooks understand chart.json
     """
@@ -65,7 +66,13 @@ def _resources(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
     path = Path(source)
     for file in files_of(path) if path.is_dir() else (path,):
         parts = file.relative_to(path).parts if path.is_dir() else ()
-        resources = read_ndjson(file) if ".ndjson" in file.name else (resource for resource, _ in read_bundle(file))
+        try:
+            resources = list(read_ndjson(file)) if ".ndjson" in file.name else [entry for entry, _ in read_bundle(file)]
+        except ChartsRefused as problem:
+            if not path.is_dir():
+                raise
+            typer.echo(f"Left out: {problem}.", err=True)  # a corpus holds other files, too
+            continue
         for resource in resources:
             yield from ((parts[0] if len(parts) > 1 else "", entry) for entry in _entries(resource))
 

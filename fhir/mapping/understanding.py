@@ -28,6 +28,7 @@ from fhir.record.resources import (
     MedicationStatement,
     Observation,
 )
+from fhir.terminology.allergens import denies_allergies
 from fhir.terminology.analytes import ANALYTE_BY_LOINC
 from fhir.terminology.conditions import CONDITION_GROUPS, pregnancy_meaning
 
@@ -260,8 +261,9 @@ def _allergy(resource: Json) -> Understanding:
     allergen = allergen_of_resource(allergy)
     concept = allergy.code or CodeableConcept()
     classes, families = allergen_classes(allergy), vaccine_families(concept)
-    is_read = bool(allergen.ingredients or allergen.classes or classes or families)
-    denied = bool(_statuses(resource) & _DENIED)
+    names_one = bool(allergen.ingredients or allergen.classes or classes or families)
+    in_words = not names_one and denies_allergies(concept.words)
+    denied, is_read = in_words or bool(_statuses(resource) & _DENIED), names_one or in_words
     return Understanding(
         resource="",
         allergen_classes=() if denied else tuple(sorted(classes)),

@@ -6,6 +6,7 @@ code is in the class. `same_class` says whether an allergy to one member speaks 
 the practice parameter that `source` names.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias, cast
 
@@ -20,6 +21,7 @@ from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, tab
 SameClass: TypeAlias = Literal["yes", "no", "ask"]
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
+_NONE_KNOWN = late_pattern(r"\b(?:nkd?f?a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE)
 
 
 class AllergenClass(Struct, frozen=True):
@@ -106,6 +108,16 @@ def allergen_of_words(words: str) -> Allergen:
     )
     contrast = frozenset[str]() if ingredients else contrast_classes(words)
     return Allergen(ingredients, classes | contrast, stated | contrast)
+
+
+def denies_allergies(words: str) -> bool:
+    """Whether an entry says that there is no allergy, or none to what it names.
+
+    >>> denies_allergies("NKDA"), denies_allergies("no latex allergy"), denies_allergies("latex")
+    (True, True, False)
+    """
+    asserted = AssertedText(words, of="allergy").without_denied(words)
+    return _NONE_KNOWN.search(words) is not None or asserted != words
 
 
 def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:

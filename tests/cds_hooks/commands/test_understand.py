@@ -41,7 +41,10 @@ def test_the_share_that_is_understood_is_printed_for_each_source_of_a_corpus(tmp
     for source, content in (("us", _CHART), ("uk", chart)):
         (tmp_path / "corpus" / source).mkdir(parents=True)
         (tmp_path / "corpus" / source / "chart.json").write_text(json.dumps(content))
-    lines = run_program("understand", "corpus", folder=tmp_path).stdout.splitlines()
+    (tmp_path / "corpus" / "index.json").write_text("[]")
+    done = run_program("understand", "corpus", folder=tmp_path)
+    assert done.stderr.strip() == "Left out: index.json holds no FHIR resource."
+    lines = done.stdout.splitlines()
     assert lines[1:] == [
         "us: 1 of 2 resources are understood (50%).",
         "uk: 1 of 1 resources are understood (100%).",

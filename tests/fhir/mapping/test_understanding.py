@@ -92,3 +92,15 @@ def test_no_form_of_an_element_is_an_error(kind: str, value: Any) -> None:
     elements = ("code", "reasonCode", "status", "type", "title", "provision", "condition", "deviceName", "activity")
     for element in elements:
         assert _of(kind, **{element: value}).resource == f"{kind}/1"
+
+
+@pytest.mark.parametrize("words", ["No known allergies", "NKDA", "no latex allergy", "Penicillin allergy ruled out"])
+def test_an_entry_that_denies_an_allergy_is_understood(words: str) -> None:
+    reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": words}})
+    assert (reading.assertion, reading.understood, reading.allergen_classes) == ("negated", True, ())
+
+
+def test_a_kind_of_document_is_read_by_its_code() -> None:
+    living_will = {"coding": [{"system": "http://loinc.org", "code": "86533-7"}]}
+    reading = understand({"resourceType": "DocumentReference", "status": "current", "type": living_will})
+    assert (reading.groups, reading.understood) == (("advance_care_planning",), True)

@@ -55,6 +55,15 @@ def test_metformin_is_recognised_in_every_dress(medication: dict[str, Any]) -> N
     assert identity.systemic is True
 
 
+def test_routes_in_words_count_only_where_all_instructions_name_the_same() -> None:
+    def identified(*instructions: str) -> MedicationIdentity:
+        return identify(order("morphine", *({"text": text} for text in instructions)))
+
+    assert identified("2 mg IV q3h", "4 mg IV q4h").route == identified("2 mg IV q3h").route
+    assert identified("2 mg IV q3h").route
+    assert not identified("2 mg IV q3h", "4 mg PO q4h").route
+
+
 def test_what_nothing_matches_is_named_and_not_skipped() -> None:
     identity = _identified(request("Herbal drops no. 7"))
     assert (identity.recognised, identity.words, identity.classes) == (False, "Herbal drops no. 7", frozenset())
