@@ -15,3 +15,5 @@ lock requirements/kit.in --constraints requirements/dev.txt --output-file requir
 lock requirements/otlp.in --constraints requirements/dev.txt --output-file requirements/otlp.txt "$@"
 # Spark and Ray, which nothing here needs: for a site that has a cluster, and for the slow tests of the steps
 lock requirements/engines.in --constraints requirements/slow.txt --output-file requirements/engines.txt "$@"
+# a broker edge (docs/operations/events.md): with what the project has, at its versions
+lock requirements/brokers.in --constraints requirements/slow.txt --output-file requirements/brokers.txt "$@"

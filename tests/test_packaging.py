@@ -56,7 +56,9 @@ def _project() -> dict[str, list[str]]:
     return {"runtime": project["dependencies"], **project["optional-dependencies"]}
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt"])
+@pytest.mark.parametrize(
+    "lock", ["runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt", "brokers.txt"]
+)
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text, "a lock records no address"
@@ -95,6 +97,14 @@ def test_spark_and_ray_are_in_a_lock_of_their_own_at_the_versions_of_the_develop
     both = engines.keys() & development.keys()
     assert "pyarrow" in both
     assert {name: engines[name] for name in both} == {name: development[name] for name in both}
+
+
+def test_the_packages_of_a_broker_are_in_a_lock_of_their_own_beside_those_of_the_project() -> None:
+    brokers, slow = _locked("brokers.txt"), _locked("slow.txt")
+    assert [str(item) for item in _wanted("brokers.in")] == ["faststream[confluent,nats,rabbit,redis]"]
+    assert {name: brokers[name] for name in brokers.keys() & slow.keys()} == {
+        name: slow[name] for name in brokers.keys() & slow.keys()
+    }
 
 
 def test_every_lock_that_the_image_installs_goes_into_its_build() -> None:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,17 +35,14 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
     client_ca: str = ""
 
 
-class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mllp"):
-    """A sender of HL7 v2 messages over MLLP."""
+class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+    """A sender of HL7 v2 messages."""
 
     name: str = ""
     through: str = ""
     """What the feed comes through, as an interface engine: feeds that stop together are one incident of it."""
     patients_from: str = ""
     """The feed that brings the patients of this one."""
-    listen: str
-    """The address to listen on, as 127.0.0.1:2575."""
-    tls: Tls | None = None
     authority: str = ""
     """The assigning authority (PID-3.4) whose numbers name the patients."""
     identifier_type: str = "MR"
@@ -56,9 +54,6 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
     """Whether messages for training (MSH-11 T) have an effect."""
     codes: str = ""
     """A CSV file of local codes: code, loinc."""
-    connections: int = 64
-    frame_bytes: int = 8 * 1024 * 1024
-    frame_seconds: float = 10.0
     late_days: float = 30.0
     """A fact that is older when it arrives is kept and makes nobody be scored."""
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -86,6 +81,30 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
             codings.insert(0, {"system": "http://loinc.org", "code": loinc})
 
 
+class MllpFeed(V2Feed, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mllp"):
+    """A sender of HL7 v2 messages over MLLP."""
+
+    listen: str
+    """The address to listen on, as 127.0.0.1:2575."""
+    tls: Tls | None = None
+    connections: int = 64
+    frame_bytes: int = 8 * 1024 * 1024
+    frame_seconds: float = 10.0
+
+
+class BrokerFeed(V2Feed, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="broker"):
+    """HL7 v2 messages from a broker."""
+
+    url: str
+    """The address of the broker: nats://, amqp://, redis:// or kafka://, as nats://broker.example:4222."""
+    subject: str
+    """What is read: a NATS subject, a RabbitMQ queue, a Redis stream or a Kafka topic."""
+    stream: str = ""
+    """The JetStream stream of the subject; the others need none."""
+    group: str = "cds-hooks"
+    """The name under which the broker remembers what was taken."""
+
+
 class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="subscription"):
     """A topic subscription at a FHIR server (R4 backport 1.1), which posts to `/events/NAME`."""
 
@@ -105,7 +124,7 @@ class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_fie
         return self.subscription.rsplit("/Subscription/", 1)[0]
 
 
-Feed = V2Feed | SubscriptionFeed
+Feed = MllpFeed | BrokerFeed | SubscriptionFeed
 
 
 class EffectRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,10 +146,15 @@ class EffectRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A receiver of the server's own events (CloudEvents over HTTP)."""
+    """A receiver of the server's own events (CloudEvents over HTTP, or to a broker)."""
 
     url: str
-    secret_file: str
+    """An address with https, or that of a broker."""
+    subject: str = ""
+    """Of a broker: where events are published."""
+    stream: str = ""
+    secret_file: str = ""
+    """The secret by which requests over HTTP are signed."""
     types: tuple[str, ...] = ()
     secret: bytes = b""
 
@@ -170,6 +194,7 @@ class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 _ALLOWED: Final = ("https://", "http://127.0.0.1:", "http://localhost:")
+BROKERS: Final = ("nats://", "tls://", "amqp://", "amqps://", "redis://", "rediss://", "kafka://")
 _MOST_BYTES: Final = 1024 * 1024
 
 
@@ -222,8 +247,10 @@ def _zone(name: str, where: str) -> ZoneInfo:
 
 def _complete(path: Path, feed: V2Feed) -> None:
     where = f"{path}: feed.{feed.name}"
-    if listen_address(feed.listen) is None:
+    if isinstance(feed, MllpFeed) and listen_address(feed.listen) is None:
         raise DeclarationFault(f"{where}: listen is {feed.listen!r}; write it as 127.0.0.1:2575")
+    if isinstance(feed, BrokerFeed):
+        _check_broker(where, feed.url, feed.subject, feed.stream)
     feed.zone = _zone(feed.timezone, where)
     try:
         b"".decode(feed.charset)
@@ -231,13 +258,25 @@ def _complete(path: Path, feed: V2Feed) -> None:
         raise DeclarationFault(f"{where}: {feed.charset!r} is no character set") from error
     if feed.codes:
         feed.local_codes = _codes(path.parent / feed.codes, where)
-    if feed.tls is not None:
+    if isinstance(feed, MllpFeed) and feed.tls is not None:
         files = (feed.tls.certificate, feed.tls.key, feed.tls.client_ca)
         absolute = [str(path.parent / name) if name else "" for name in files]
         missing = [name for name in absolute if name and not Path(name).is_file()]
         if missing:
             raise DeclarationFault(f"{where}: {missing[0]} is not there")
         feed.tls = Tls(*absolute)
+
+
+def _check_broker(where: str, url: str, subject: str, stream: str) -> None:
+    """Check where messages of a broker are read or written, and that its library is installed."""
+    if not url.startswith(BROKERS):
+        raise DeclarationFault(f"{where}: url begins with none of {', '.join(BROKERS)}")
+    if not subject:
+        raise DeclarationFault(f"{where}: subject is missing")
+    if url.startswith(("nats://", "tls://")) and not stream:
+        raise DeclarationFault(f"{where}: stream is missing, the JetStream stream of the subject")
+    if find_spec("faststream") is None:
+        raise DeclarationFault(f"{where}: a broker needs the extra: pip install 'cds-hooks-onnx[brokers]'")
 
 
 def _codes(path: Path, where: str) -> dict[str, str]:
@@ -270,6 +309,9 @@ def _effect(
 
 
 def _webhook(path: Path, name: str, hook: Webhook) -> Webhook:
+    if hook.url.startswith(BROKERS):
+        _check_broker(f"{path}: webhook.{name}", hook.url, hook.subject, hook.stream)
+        return hook
     try:
         secret = (path.parent / hook.secret_file).read_bytes().strip()
     except (OSError, ValueError) as error:

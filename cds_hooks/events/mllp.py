@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from time import time
 from typing import Final
 
-from cds_hooks.events.declaration import Tls, V2Feed
+from cds_hooks.events.declaration import MllpFeed, Tls
 from cds_hooks.events.inbox import Incoming, Taken
 from cds_hooks.events.v2.intake import Reading, acknowledge, read_frame
 from cds_hooks.logs import log
@@ -99,7 +99,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 class Listener:
     """Listens for the senders of one feed."""
 
-    def __init__(self, feed: V2Feed, take: Take, count: Callable[[str, str], None]) -> None:
+    def __init__(self, feed: MllpFeed, take: Take, count: Callable[[str, str], None]) -> None:
         """`count` is told the feed and the name of what happened on a connection."""
         self._feed, self._take, self._count = feed, take, count
         self._open = 0
@@ -112,6 +112,7 @@ class Listener:
         context = server_context(self._feed.tls) if self._feed.tls is not None else None
         self._server = await asyncio.start_server(self._connected, host.strip("[]"), int(port), ssl=context)
         number: int = self._server.sockets[0].getsockname()[1]
+        log().info("feed listens", client=self._feed.name)
         return number
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The server's own events: written in the transaction of what they report, sent as CloudEvents 1.0 over a webhook.
+"""The server's own events: written in the transaction of what they report, sent as CloudEvents 1.0 (HTTP, brokers).
 
 An event holds ids and codes and no name. Each receiver gets them in their order, so also in order per patient: the next
 is sent when the one before was answered with 2xx. The signature is that of Standard Webhooks (HMAC-SHA256).
@@ -100,7 +100,7 @@ def asyncapi(server: str) -> dict[str, Any]:
         "info": {
             "title": "Events of a CDS Hooks server",
             "version": "1",
-            "description": f"Sent by {server} to webhooks.",
+            "description": f"Sent by {server} to webhooks and brokers.",
         },
         "channels": {"webhook": {"address": None, "messages": references}},
         "operations": {"send": {"action": "send", "channel": {"$ref": "#/channels/webhook"}}},
@@ -137,7 +137,7 @@ class Delivery:
         for count, (sequence, event_id, kind, subject, at, data) in enumerate(rows):
             wanted = not self._hook.types or kind in self._hook.types
             body = cloud_event(self._source, event_id, kind, subject, at, data)
-            if wanted and not await self._post(client, event_id, body):
+            if wanted and not await self._post(client, event_id, subject, body):
                 wait = min(_LONGEST_WAIT_SECONDS, 2.0 ** min(failures, 10))
                 await asyncio.to_thread(self._note, None, failures + 1, self._now() + wait)
                 return count
@@ -145,7 +145,7 @@ class Delivery:
             failures = 0
         return len(rows)
 
-    async def _post(self, client: Any, event_id: str, body: bytes) -> bool:
+    async def _post(self, client: Any, event_id: str, _subject: str, body: bytes) -> bool:
         import httpx
 
         timestamp = int(self._now())
@@ -181,3 +181,28 @@ class Delivery:
                 "INSERT OR REPLACE INTO deliveries (webhook, delivered, failures, retry_at) VALUES (?, ?, ?, ?)",
                 (self._name, before if delivered is None else delivered, failures, retry_at),
             )
+
+
+class BrokerDelivery(Delivery):
+    """Publishes the events at a broker; one is published again where it is not known whether the broker has it."""
+
+    async def keep_sending(self) -> None:
+        """Publish what waits until cancelled."""
+        from cds_hooks.events.brokers import Publisher
+
+        publisher = Publisher(self._hook.url, self._hook.subject, self._hook.stream)
+        try:
+            while True:
+                sent = await self.send(publisher)
+                await asyncio.sleep(0 if sent == _AT_ONCE else _POLL_SECONDS)
+        finally:
+            await publisher.close()
+
+    async def _post(self, client: Any, event_id: str, subject: str, body: bytes) -> bool:
+        try:
+            await asyncio.wait_for(client.publish(body, event_id, subject), _TIMEOUT_SECONDS)
+        except Exception as error:  # each library has errors of its own
+            log().warning("event not published", client=self._name, error_type=type(error).__name__)
+            await client.close()
+            return False
+        return True

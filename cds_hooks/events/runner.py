@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.requests import Request
@@ -16,11 +16,19 @@ from starlette.routing import Route
 
 from cds_hooks.answer.call import ServerComponents
 from cds_hooks.errors import NotAllowed, Overloaded
-from cds_hooks.events.declaration import Declaration, DeclarationFault, SubscriptionFeed, V2Feed, read_declaration
+from cds_hooks.events.declaration import (
+    BROKERS,
+    BrokerFeed,
+    Declaration,
+    DeclarationFault,
+    MllpFeed,
+    SubscriptionFeed,
+    read_declaration,
+)
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
-from cds_hooks.events.outbox import Delivery, asyncapi
+from cds_hooks.events.outbox import BrokerDelivery, Delivery, asyncapi
 from cds_hooks.events.record_events import RecordEvents
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
@@ -32,6 +40,9 @@ from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
+
+if TYPE_CHECKING:
+    from cds_hooks.events.brokers import BrokerListener
 
 _KEPT_SECONDS: Final = 90 * 86_400.0
 _LOCK_SECONDS: Final = 2.0
@@ -129,7 +140,7 @@ class Events:
             os.close(lock)
 
     async def _run(self) -> None:
-        listening: dict[str, Listener] = {}
+        listening: dict[str, Listener | BrokerListener] = {}
         try:
             await self._listen(listening)
             async with asyncio.TaskGroup() as group:
@@ -139,7 +150,7 @@ class Events:
             for listener in listening.values():
                 await listener.stop()
 
-    async def _listen(self, listening: dict[str, Listener]) -> None:
+    async def _listen(self, listening: "dict[str, Listener | BrokerListener]") -> None:
         """Listen for each feed that is not paused, and for no other: a sender that cannot connect keeps its messages.
 
         Raises:
@@ -147,17 +158,23 @@ class Events:
         """
         await asyncio.to_thread(self.acts.refresh)
         for feed in self.declaration.feed.values():
-            if not isinstance(feed, V2Feed) or self.acts.is_paused(feed.name) == (feed.name not in listening):
+            if isinstance(feed, SubscriptionFeed) or self.acts.is_paused(feed.name) == (feed.name not in listening):
                 continue
             if self.acts.is_paused(feed.name):
                 await listening.pop(feed.name).stop()
                 log().warning("feed paused", client=feed.name)
                 continue
-            listening[feed.name] = listener = Listener(feed, self._take, self._count)
+            listening[feed.name] = listener = self._listener(feed)
             self.ports[feed.name] = await listener.start()
-            log().info("feed listens", client=feed.name)
 
-    async def _keep_listening(self, listening: dict[str, Listener]) -> None:
+    def _listener(self, feed: MllpFeed | BrokerFeed) -> "Listener | BrokerListener":
+        if isinstance(feed, MllpFeed):
+            return Listener(feed, self._take, self._count)
+        from cds_hooks.events.brokers import BrokerListener
+
+        return BrokerListener(feed, self._take, self._now)
+
+    async def _keep_listening(self, listening: "dict[str, Listener | BrokerListener]") -> None:
         while True:
             await asyncio.sleep(_ACTS_SECONDS)
             with suppress(RecordUnavailable):  # what was paused stays paused until the record can be read
@@ -165,7 +182,9 @@ class Events:
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         deliveries = [
-            Delivery(self.inbox, name, hook, self._source, self._now).keep_sending()
+            (BrokerDelivery if hook.url.startswith(BROKERS) else Delivery)(
+                self.inbox, name, hook, self._source, self._now
+            ).keep_sending()
             for name, hook in self.declaration.webhook.items()
         ]
         reports = self._reports.keep_reporting()

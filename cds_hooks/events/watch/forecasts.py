@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from cards.dated import ending
-from cds_hooks.events.declaration import Declaration, V2Feed
+from cds_hooks.events.declaration import Declaration, MllpFeed
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
 from models_onnx.monitoring.today import hours_to
 
@@ -46,7 +46,7 @@ def forecasts(inbox: Inbox, declaration: Declaration, now: float) -> list[Foreca
         USED: (float(disk.used + disk.free), "The disk of the inbox is full"),
     }
     rising = [_rising(inbox, name, limit, text, now) for name, (limit, text) in limits.items()]
-    certificates = [_certificate(feed, now) for feed in declaration.feed.values() if isinstance(feed, V2Feed)]
+    certificates = [_certificate(feed, now) for feed in declaration.feed.values() if isinstance(feed, MllpFeed)]
     expected = [forecast for forecast in rising + certificates if forecast is not None] + _tables(now)
     return sorted(expected, key=lambda forecast: forecast.hours)
 
@@ -68,7 +68,7 @@ def _rising(inbox: Inbox, name: str, limit: float, text: str, now: float) -> For
     return Forecast(f"{text} in {_duration(hours)} at this pace.", hours)
 
 
-def _certificate(feed: V2Feed, now: float) -> Forecast | None:
+def _certificate(feed: MllpFeed, now: float) -> Forecast | None:
     if feed.tls is None:
         return None
     from cryptography import x509

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 from zoneinfo import ZoneInfo
 
-from cds_hooks.events.declaration import V2Feed
+from cds_hooks.events.declaration import MllpFeed
 from cds_hooks.events.inbox import Inbox, Incoming, Taken
 from cds_hooks.events.v2.intake import Reading, acknowledge, read_frame
 
@@ -30,8 +30,8 @@ MSH = r"MSH|^~\&|LAB|SOUTH|CDS|SOUTH|20261120130000+0000||{event}|{id}|P|2.5.1"
 PID = "PID|1||{number}^^^SOUTH^MR||SAMPLE^SAM||19500102|M"
 
 
-def feed(name: str = "lab", zone: str = "UTC", **given: object) -> V2Feed:
-    made = V2Feed(name=name, listen="127.0.0.1:0", authority="SOUTH", timezone=zone, **given)  # type: ignore[arg-type]
+def feed(name: str = "lab", zone: str = "UTC", **given: object) -> MllpFeed:
+    made = MllpFeed(name=name, listen="127.0.0.1:0", authority="SOUTH", timezone=zone, **given)  # type: ignore[arg-type]
     made.zone = ZoneInfo(zone)
     return made
 
@@ -68,7 +68,7 @@ def visit(trigger: str, control_id: str, at: str, number: str = "V9", discharged
 class Sender:
     """Sends messages into an inbox of its own and keeps the acknowledgments."""
 
-    def __init__(self, folder: Path, of: V2Feed | None = None, now: float = NOW) -> None:
+    def __init__(self, folder: Path, of: MllpFeed | None = None, now: float = NOW) -> None:
         self.feed, self.now = of or feed(), now
         self.inbox = Inbox(folder / "events.sqlite3")
         self.readings: list[Reading] = []

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from cds_hooks.errors import Overloaded
+from cds_hooks.events.brokers import BrokerListener
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import Listener
 from cds_hooks.events.runner import Events
@@ -85,7 +86,7 @@ async def test_a_paused_feed_does_not_listen_and_a_resumed_one_does(tmp_path: Pa
     declaration = _declaration(tmp_path)
     cast("Any", declaration.feed["lab"]).listen = "127.0.0.1:0"
     here = cast("Events", SimpleNamespace(acts=Acts(url), declaration=declaration, ports={}, _take=None, _count=None))
-    listening: dict[str, Listener] = {}
+    listening: dict[str, Listener | BrokerListener] = {}
     await Events._listen(here, listening)
     port = here.ports["lab"]
     (_, writer) = await asyncio.open_connection("127.0.0.1", port)

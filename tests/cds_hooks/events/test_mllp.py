@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.events.declaration import Tls, V2Feed
+from cds_hooks.events.declaration import MllpFeed, Tls
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import FrameTooLong, Framing, Listener, framed
@@ -50,7 +50,7 @@ class Running:
 
 
 @asynccontextmanager
-async def listening(folder: Path, of: V2Feed | None = None) -> AsyncIterator[Running]:
+async def listening(folder: Path, of: MllpFeed | None = None) -> AsyncIterator[Running]:
     inbox = Inbox(folder / "events.sqlite3")
     running = Running(inbox, 0)
     listener = Listener(of or feed(), Groups(inbox, 100).take, lambda _feed, name: running.counted.append(name))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.declaration import V2Feed
+from cds_hooks.events.declaration import MllpFeed
 from cds_hooks.events.facts import chart_of, follow_link, versions_of
 from cds_hooks.settings import Settings
 from tests.cds_hooks.events.messages import Sender, feed
@@ -32,7 +32,7 @@ def _manifest() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def north(name: str = "lab") -> V2Feed:
+def north(name: str = "lab") -> MllpFeed:
     made = feed(name, "America/New_York")
     made.authority = "NORTH"
     return made

@@ -1,0 +1,164 @@
+"""The edge to a message broker: HL7 v2 messages in, events out, by FastStream (NATS JetStream, RabbitMQ, Redis, Kafka).
+
+A message is acknowledged when it is on the disk of the inbox. What is delivered again has no second effect there, and
+the order of a patient's facts is that of the sender's clock, so neither depends on the broker.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from cds_hooks.events.declaration import BrokerFeed
+from cds_hooks.events.inbox import Incoming, Taken
+from cds_hooks.events.v2.intake import read_frame
+from cds_hooks.logs import log
+
+_AGAIN_SECONDS: Final = 2.0
+_REDELIVER_MILLISECONDS: Final = 30_000
+"""What a consumer of a Redis stream did not acknowledge for so long is read again."""
+_FIELD: Final = b"__data__"
+"""The field of a Redis entry in which FastStream writes; of other writers the first field is read."""
+
+
+def open_broker(url: str) -> Any:
+    """Return a broker that is not connected yet, by the scheme of its address."""
+    quiet: dict[str, Any] = {"logger": None, "apply_types": False}
+    parts = urlsplit(url)
+    if parts.scheme in ("nats", "tls"):
+        from faststream.nats import NatsBroker
+
+        return NatsBroker(url, max_reconnect_attempts=-1, **quiet)
+    if parts.scheme in ("amqp", "amqps"):
+        from faststream.rabbit import RabbitBroker
+
+        return RabbitBroker(url, **quiet)
+    if parts.scheme in ("redis", "rediss"):
+        from faststream.redis import RedisBroker
+
+        return RedisBroker(url, **quiet)
+    from faststream.confluent import KafkaBroker
+
+    return KafkaBroker(parts.netloc, **quiet)
+
+
+def _subscribe(broker: Any, feed: BrokerFeed, take: Callable[[Any], Awaitable[None]]) -> None:
+    """Have each message handed to `take`; one for which it fails is delivered again."""
+    from faststream import AckPolicy
+
+    scheme, name, policy = urlsplit(feed.url).scheme, feed.subject, AckPolicy.NACK_ON_ERROR
+    options: list[tuple[Any, dict[str, Any]]]
+    if scheme in ("nats", "tls"):
+        from faststream.nats import JStream, PullSub
+
+        stream = JStream(feed.stream, declare=False)
+        options = [(name, {"durable": feed.group, "stream": stream, "pull_sub": PullSub(batch_size=100)})]
+    elif scheme in ("amqp", "amqps"):
+        from faststream.rabbit import RabbitQueue
+
+        options = [(RabbitQueue(name, durable=True), {})]
+    elif scheme in ("redis", "rediss"):
+        from faststream.redis import StreamSub
+
+        both = {"group": feed.group, "consumer": feed.name}
+        again = StreamSub(name, min_idle_time=_REDELIVER_MILLISECONDS, **both)
+        options = [(None, {"stream": stream}) for stream in (StreamSub(name, last_id=">", **both), again)]
+    else:
+        options = [(name, {"group_id": feed.group, "auto_offset_reset": "earliest"})]
+    for where, more in options:
+        broker.subscriber(*([where] if where is not None else []), ack_policy=policy, decoder=_whole, **more)(take)
+
+
+async def _whole(message: Any) -> Any:
+    """Return the bytes of a message as they came, whatever their writer says that they are."""
+    entry = message.raw_message.get("data") if isinstance(message.raw_message, dict) else None
+    if isinstance(entry, dict) and _FIELD not in entry:
+        return next(iter(entry.values()), b"")
+    return message.body
+
+
+class BrokerListener:
+    """Takes the messages of one feed from its broker."""
+
+    def __init__(
+        self, feed: BrokerFeed, take: Callable[[list[Incoming]], Awaitable[list[Taken]]], now: Callable[[], float]
+    ) -> None:
+        self._feed, self._take, self._now = feed, take, now
+        self._task: asyncio.Task[None] | None = None
+        self._broker: Any = None
+
+    async def start(self) -> int:
+        """Begin to connect, again until it is possible: a broker that is down stops no other feed. There is no port."""
+        self._task = asyncio.create_task(self._connect())
+        return 0
+
+    async def _connect(self) -> None:
+        while True:
+            self._broker = open_broker(self._feed.url)
+            _subscribe(self._broker, self._feed, self._store)
+            try:
+                await self._broker.start()
+            except Exception as error:  # each library has errors of its own
+                log().warning("broker not reached", client=self._feed.name, error_type=type(error).__name__)
+                await self._close()
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                log().info("feed listens", client=self._feed.name)
+                return
+
+    async def _store(self, content: bytes) -> None:
+        try:
+            await self._take([reading.incoming for reading in read_frame(content, self._feed, self._now())])
+        except Exception as error:
+            log().error("message of a broker not stored", client=self._feed.name, error_type=type(error).__name__)
+            await asyncio.sleep(_AGAIN_SECONDS)  # it is delivered again at once
+            raise
+
+    async def _close(self) -> None:
+        if self._broker is not None:
+            with suppress(Exception):
+                await self._broker.stop()
+
+    async def stop(self) -> None:
+        """Take nothing more; what was not acknowledged is delivered again."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._close()
+
+
+class Publisher:
+    """Publishes events to one subject, queue, stream or topic."""
+
+    def __init__(self, url: str, subject: str, stream: str) -> None:
+        self._url, self._subject, self._stream = url, subject, stream
+        self._broker: Any = None
+
+    async def publish(self, body: bytes, event_id: str, key: str) -> None:
+        """Publish an event and return when the broker has it; any error of its library is raised.
+
+        `key` keeps the events of a patient in one partition of Kafka.
+        """
+        if self._broker is None:
+            broker = open_broker(self._url)
+            await broker.connect()
+            self._broker = broker
+        scheme, headers = urlsplit(self._url).scheme, {"content-type": "application/cloudevents+json"}
+        more: dict[str, Any] = {"headers": headers, "correlation_id": event_id}
+        if scheme in ("nats", "tls"):
+            headers["Nats-Msg-Id"] = event_id
+            await self._broker.publish(body, self._subject, stream=self._stream, **more)
+        elif scheme in ("amqp", "amqps"):
+            await self._broker.publish(body, self._subject, persist=True, message_id=event_id, **more)
+        elif scheme in ("redis", "rediss"):
+            await self._broker.publish(body, stream=self._subject, **more)
+        else:
+            await self._broker.publish(body, self._subject, key=key.encode() or None, **more)
+
+    async def close(self) -> None:
+        """End the connection; the next event makes a new one."""
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            with suppress(Exception):
+                await broker.stop()

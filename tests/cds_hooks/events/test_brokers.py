@@ -1,0 +1,250 @@
+"""A real broker that is killed and started again: each message is in the inbox once, and events go out."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from cds_hooks.events.brokers import BrokerListener, Publisher, open_broker
+from cds_hooks.events.declaration import BrokerFeed, DeclarationFault, Webhook, read_declaration
+from cds_hooks.events.groups import Groups
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.outbox import BrokerDelivery, add_to_outbox
+from tests.cds_hooks.events.messages import NOW, result, run_async
+from tests.live import free_port
+
+MESSAGES = 30
+SECONDS = 120.0
+
+
+class Broker:
+    """A broker of its own in a folder, which can be killed and started again with what it had."""
+
+    def __init__(self, folder: Path, scheme: str) -> None:
+        self._folder, self.scheme, self._port = folder, scheme, free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._names = {"ERL_EPMD_PORT": str(free_port())}
+        self.url = f"{scheme}://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        port, folder, environment = str(self._port), str(self._folder), dict(os.environ)
+        if self.scheme == "nats":
+            command = ["nats-server", "-js", "-a", "127.0.0.1", "-p", port, "-sd", folder]
+        elif self.scheme == "redis":
+            command = ["redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", folder]
+            command += ["--appendonly", "yes", "--appendfsync", "always"]
+        else:
+            direct = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one on the path changes the user
+            command = [str(direct) if direct.exists() else "rabbitmq-server"]
+            environment |= self._names | {
+                "HOME": folder, "RABBITMQ_NODE_PORT": port, "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+                "RABBITMQ_NODENAME": f"cds{port}@localhost", "RABBITMQ_DIST_PORT": str(free_port()),
+                "RABBITMQ_MNESIA_BASE": folder, "RABBITMQ_LOG_BASE": folder, "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
+            }  # fmt: skip
+        with (self._folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+    def kill(self) -> None:
+        """Kill it with everything that it started."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, 9)
+            self._process.wait(30)
+            self._process = None
+
+    def forget(self) -> None:
+        """End what RabbitMQ leaves running beside itself."""
+        if self.scheme == "amqp":
+            subprocess.run(["epmd", "-kill"], env=os.environ | self._names, check=False, capture_output=True)
+
+
+@contextmanager
+def running(folder: Path, scheme: str) -> Iterator[Broker]:
+    pytest.importorskip("faststream", reason="needs faststream (requirements/brokers.txt)")
+    program = {"nats": "nats-server", "redis": "redis-server", "amqp": "rabbitmq-server"}[scheme]
+    if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        pytest.skip(f"{program} is not installed")
+    broker = Broker(folder, scheme)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()
+        broker.forget()
+
+
+async def _until(attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """Return what an attempt gives when it succeeds and gives something."""
+    end = monotonic() + SECONDS
+    while True:
+        with suppress(Exception):
+            value = await asyncio.wait_for(attempt(), 10)
+            if value:
+                return value
+        assert monotonic() < end
+        await asyncio.sleep(0.2)
+
+
+async def _prepare(url: str, scheme: str) -> Any:
+    """Return a connection by which the tests publish, and make the stream or queue."""
+    if scheme == "nats":
+        import nats
+
+        connection = await nats.connect(url, max_reconnect_attempts=-1)
+        await connection.jetstream().add_stream(name="EVENTS", subjects=["feeds.*", "events.*"])
+        await connection.close()
+    broker = open_broker(url)
+    await broker.connect()
+    if scheme == "amqp":
+        from faststream.rabbit import RabbitQueue
+
+        await broker.declare_queue(RabbitQueue("feeds.lab", durable=True))
+    return broker
+
+
+async def _published(writer: Any, number: int, where: dict[str, Any]) -> bool:
+    await writer.publish(result(str(number), "4.4"), **where)
+    return True
+
+
+def _where(scheme: str) -> dict[str, Any]:
+    return {"stream": "feeds.lab"} if scheme == "redis" else {"subject" if scheme == "nats" else "queue": "feeds.lab"}
+
+
+@asynccontextmanager
+async def _listening(folder: Path, url: str) -> AsyncIterator[Inbox]:
+    with closing(Inbox(folder / "events.sqlite3")) as inbox:
+        feed = BrokerFeed(name="lab", url=url, subject="feeds.lab", stream="EVENTS", authority="SOUTH")
+        listener = BrokerListener(feed, Groups(inbox, 100).take, lambda: NOW)
+        await listener.start()
+        try:
+            yield inbox
+        finally:
+            await listener.stop()
+
+
+def _stored(inbox: Inbox) -> set[str]:
+    return {row[0] for row in inbox.query("SELECT message_id FROM inbox WHERE state = 'done'")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["nats", "redis", "amqp"])
+@run_async
+async def test_each_message_is_stored_once_though_the_broker_is_killed(tmp_path: Path, scheme: str) -> None:
+    more: dict[str, Any] = {"stream": "EVENTS"} if scheme == "nats" else {"persist": True} if scheme == "amqp" else {}
+    with running(tmp_path, scheme) as broker:
+        writer = await _until(lambda: _prepare(broker.url, scheme))
+        async with _listening(tmp_path, broker.url) as inbox:
+            for number in range(MESSAGES):
+                if number == MESSAGES // 2:
+                    await writer.stop()
+                    broker.kill()
+                    broker.start()
+                    writer = await _until(lambda: _prepare(broker.url, scheme))
+                await _until(partial(_published, writer, number, _where(scheme) | more))
+            await writer.stop()
+            expected = {str(number) for number in range(MESSAGES)}
+
+            async def is_there() -> bool:
+                return _stored(inbox) >= expected
+
+            await _until(is_there)
+            assert inbox.query("SELECT count(*) FROM inbox WHERE state = 'done'") == [(MESSAGES,)]
+
+
+@pytest.mark.slow
+@run_async
+async def test_what_was_not_stored_is_delivered_again_to_the_next_server(tmp_path: Path) -> None:
+    with running(tmp_path, "nats") as broker:
+        writer = await _until(lambda: _prepare(broker.url, "nats"))
+        feed = BrokerFeed(name="lab", url=broker.url, subject="feeds.lab", stream="EVENTS", authority="SOUTH")
+        tried = asyncio.Event()
+
+        async def fails(_: object) -> Any:
+            tried.set()
+            raise OSError("the disk is full")
+
+        listener = BrokerListener(feed, fails, lambda: NOW)
+        await listener.start()
+        await writer.publish(result("1", "4.4"), "feeds.lab", stream="EVENTS")
+        await asyncio.wait_for(tried.wait(), SECONDS)
+        await listener.stop()
+        await writer.stop()
+        async with _listening(tmp_path, broker.url) as inbox:
+
+            async def is_there() -> bool:
+                return _stored(inbox) == {"1"}
+
+            await _until(is_there)
+
+
+@pytest.mark.slow
+@run_async
+async def test_messages_of_kafka_are_stored_once(tmp_path: Path) -> None:
+    """The mock cluster of librdkafka keeps nothing on a disk, so nothing is shown of a broker that is killed."""
+    confluent = pytest.importorskip("confluent_kafka", reason="needs confluent-kafka (requirements/brokers.txt)")
+    cluster = confluent.Producer({"test.mock.num.brokers": 1})
+    (node,) = cluster.list_topics(timeout=30).brokers.values()
+    for number in [0, *range(5)]:
+        cluster.produce("feeds.lab", result(str(number), "4.4"))
+    cluster.flush(30)
+    async with _listening(tmp_path, f"kafka://{node.host}:{node.port}") as inbox:
+
+        async def is_there() -> bool:
+            return _stored(inbox) == {"0", "1", "2", "3", "4"}
+
+        await _until(is_there)
+
+
+@pytest.mark.slow
+@run_async
+async def test_events_are_published_again_until_the_broker_has_them(tmp_path: Path) -> None:
+    with running(tmp_path, "nats") as broker, closing(Inbox(tmp_path / "events.sqlite3")) as inbox:
+        await (await _until(lambda: _prepare(broker.url, "nats"))).stop()
+        hook = Webhook(url=broker.url, subject="events.cds", stream="EVENTS")
+        now = [NOW]
+        delivery = BrokerDelivery(inbox, "care", hook, "https://cds.example", lambda: now[0])
+        with inbox.transaction() as connection:
+            add_to_outbox(connection, "e1", "worklist-changed", "p1", NOW, {"patient": "p1"})
+        publisher = Publisher(hook.url, hook.subject, hook.stream)
+        broker.kill()
+        assert await delivery.send(publisher) == 0
+        broker.start()
+
+        async def is_sent() -> bool:
+            now[0] += 400
+            return await delivery.send(publisher) == 1
+
+        await _until(is_sent)
+        await publisher.close()
+        import nats
+
+        connection = await nats.connect(broker.url)
+        state = (await connection.jetstream().stream_info("EVENTS")).state
+        await connection.close()
+        assert state.messages == 1
+
+
+def test_a_declaration_of_a_broker_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.toml"
+
+    def fault(url: str, more: str = "") -> str:
+        path.write_text(f'[feed.lab]\nkind = "broker"\nurl = "{url}"\nsubject = "feeds.lab"\n{more}', encoding="utf-8")
+        with pytest.raises(DeclarationFault) as raised:
+            read_declaration(path, {})
+        return str(raised.value)
+
+    assert "url begins with none of nats://" in fault("http://127.0.0.1:4222")
+    assert "stream is missing" in fault("nats://127.0.0.1:4222")
+    monkeypatch.setattr("cds_hooks.events.declaration.find_spec", lambda _: None)
+    assert "pip install 'cds-hooks-onnx[brokers]'" in fault("nats://127.0.0.1:4222", 'stream = "EVENTS"')
