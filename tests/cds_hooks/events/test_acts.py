@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -13,6 +12,7 @@ from sqlalchemy import select
 
 from cds_hooks.errors import Overloaded
 from cds_hooks.events.brokers import BrokerListener
+from cds_hooks.events.declaration import Declaration
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import Listener
 from cds_hooks.events.runner import Events
@@ -80,26 +80,33 @@ def test_acts_are_read_once_and_a_pause_ends_when_the_feed_is_resumed(tmp_path: 
     assert len(acts.pauses["lab"]) == 2
 
 
+class Listening(Events):
+    """The feeds of a declaration, without what computes and sends."""
+
+    def __init__(self, declaration: Declaration, acts: Acts) -> None:
+        self.declaration, self.acts, self.ports = declaration, acts, {}
+
+
 @run_async
 async def test_a_paused_feed_does_not_listen_and_a_resumed_one_does(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     declaration = _declaration(tmp_path)
     cast("Any", declaration.feed["lab"]).listen = "127.0.0.1:0"
-    here = cast("Events", SimpleNamespace(acts=Acts(url), declaration=declaration, ports={}, _take=None, _count=None))
+    here = Listening(declaration, Acts(url))
     listening: dict[str, Listener | BrokerListener] = {}
-    await Events._listen(here, listening)
+    await here._listen(listening)
     port = here.ports["lab"]
     (_, writer) = await asyncio.open_connection("127.0.0.1", port)
     writer.close()
     record_act(url, "operator", "pause", "lab")
-    await Events._listen(here, listening)
+    await here._listen(listening)
     assert listening == {}
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
     with pytest.raises(Overloaded):
-        await Events.notify(here, "lab", b"{}")
+        await here.notify("lab", b"{}")
     record_act(url, "operator", "resume", "lab")
-    await Events._listen(here, listening)
+    await here._listen(listening)
     assert list(listening) == ["lab"]
     await listening["lab"].stop()
 
