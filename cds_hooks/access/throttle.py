@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from cds_hooks.access.store import AccessStore, tries
 from cds_hooks.security.proxied import is_proxy
+from cds_hooks.settings.checks import Networks
 
 WINDOW_SECONDS: Final = 900.0
 TRIES_FOR_A_NAME: Final = 5
@@ -86,7 +87,7 @@ def use_code(connection: Connection, name: str, step: int, moment: float) -> boo
     return True
 
 
-def address_of_client(peer: str, forwarded_for: str, proxies: str) -> str:
+def address_of_client(peer: str, forwarded_for: str, proxies: Networks) -> str:
     """Return whose address counts: the nearest hop that is no declared proxy; `peer` is "" on a Unix socket."""
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] if proxies else []
     address = peer

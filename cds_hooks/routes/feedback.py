@@ -60,10 +60,11 @@ class _Feedback:
         self._trust = trust
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One for each client of the trust file at most."""
+        self._proxies = components.settings.proxy_networks
 
     async def answer(self, request: Request) -> Response:
         service_id = request.path_params["service_id"]
-        call = proxied_call(request.scope, self._components.settings.trusted_proxies)
+        call = proxied_call(request.scope, self._proxies)
         client = await self._trust.client_of(request.scope["headers"], request.scope["path"], call)
         request.state.client = client.name
         if service_id not in self._addresses:

@@ -190,6 +190,7 @@ class HookRoute:
         self.intake = intake
         self.trust = trust
         self.recording = Recording()
+        self._proxies = components.settings.proxy_networks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
@@ -206,7 +207,7 @@ class HookRoute:
         service_id = (
             self.services[name].id if name in self.services else ""
         )  # what else stands in a URL may be anything
-        sent = proxied_call(scope, self.components.settings.trusted_proxies)
+        sent = proxied_call(scope, self._proxies)
         decision_id = new_decision_id(sent.fingerprint if sent is not None else None)
         trace = self._trace(scope["headers"])
         attempt = _Attempt()

@@ -7,8 +7,10 @@ store of used tokens holds the id beside the token; only the same token with the
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
+
+from cds_hooks.settings.checks import Networks
 
 _HEADER: Final = b"x-request-id"
 _LONGEST: Final = 200
@@ -26,7 +28,7 @@ class ProxiedCall:
         """Six bytes of the id and the token, by which the decision of the call is found."""
 
 
-def proxied_call(scope: Mapping[str, Any], proxies: str) -> ProxiedCall | None:
+def proxied_call(scope: Mapping[str, Any], proxies: Networks) -> ProxiedCall | None:
     """Return the call by the id of its proxy; None where it came from no declared proxy, or with no id or several."""
     peer = scope.get("client")
     if not proxies or not peer or not is_proxy(peer[0], proxies):
@@ -38,10 +40,12 @@ def proxied_call(scope: Mapping[str, Any], proxies: str) -> ProxiedCall | None:
     return ProxiedCall(ids[0], dict(headers).get(b"authorization", b""))
 
 
-def is_proxy(address: str, proxies: str) -> bool:
-    """Return whether the address is one of these networks, which commas divide."""
+def is_proxy(address: str, proxies: Networks) -> bool:
+    """Return whether the address is in one of these networks; IPv4 counts in the form of IPv6, too."""
     try:
         number = ip_address(address)
     except ValueError:
         return False
-    return any(number in ip_network(text.strip()) for text in proxies.split(",") if text.strip())
+    if isinstance(number, IPv6Address) and number.ipv4_mapped is not None:
+        number = number.ipv4_mapped
+    return any(number in network for network in proxies)

@@ -7,9 +7,10 @@ from time import monotonic, time_ns
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_hooks.logs import log
-from cds_hooks.security.client import NO_SERVICE, KeySetUrl
+from cds_hooks.security.client import ANONYMOUS, NO_SERVICE, KeySetUrl, TrustedClient
 from cds_hooks.security.keys import Keys, VerificationKey, read_key_set, read_object
 from cds_hooks.security.token import ClientRegister
 from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
@@ -177,6 +178,11 @@ class WatchedTrustFile:
             self._looked_at = now
             self._look()
         return self._register
+
+    @property
+    def anonymous(self) -> TrustedClient:
+        """Who sees discovery without a token: the services of this process."""
+        return replace(ANONYMOUS, services=self._file.services)
 
     @property
     def discovery_needs_token(self) -> bool:

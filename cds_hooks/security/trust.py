@@ -188,7 +188,7 @@ class FileTrust:
         """
         register = self._live.register()
         if path == _DISCOVERY and not self._live.discovery_needs_token:
-            return ANONYMOUS
+            return self._live.anonymous
         token = read_token(bearer(headers))
         now = self._clock()
         client = claimed_client(token, register, endpoints_of(self._public_url, path), now)

@@ -29,6 +29,7 @@ from cds_hooks.security.client import (
     ANY,
     DEFAULT_ALGORITHMS,
     NO_SERVICE,
+    PAYER_SERVICES,
     Budgets,
     KeySetUrl,
     PinnedKeys,
@@ -52,12 +53,17 @@ class ClientEntry(Struct):
         """Returns a list of the file as a set; empty where it is not there."""
         return frozenset(self.document.get(key, ()))
 
-    def services(self, *, listed: bool) -> frozenset[str]:
-        """Returns the services that the client may call; `listed`: a client that lists none may call none."""
+    def services(self, served: frozenset[str], *, listed: bool) -> frozenset[str]:
+        """Returns the services that the client may call, of those that this process serves (empty: all).
+
+        `listed`: a client that lists none may call none.
+        """
         services = self.names("services")
-        if not services:
-            return NO_SERVICE if listed else ANY
-        return ANY if EVERY_SERVICE in services else services
+        if not services and listed:
+            return NO_SERVICE
+        if not services or EVERY_SERVICE in services:
+            return served - PAYER_SERVICES or NO_SERVICE if served else ANY
+        return services & served or NO_SERVICE if served else services
 
     def fhir(self) -> tuple[RegisteredBase, ...]:
         """Returns the FHIR bases that can be used."""
@@ -216,6 +222,8 @@ class TrustFile(Struct, frozen=True):
     """The content of the file. `files` are the file and those that it names: a change of one reads all again."""
 
     clients: tuple[TrustedClient, ...]
+    services: frozenset[str] = ANY
+    """What this process serves; empty for all."""
     discovery_needs_token: bool = True
     refresh_seconds: int = 900
     outage_seconds: int = 86400
@@ -239,8 +247,10 @@ def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile
     entries = [ClientEntry(each, path.parent) for each in document.get("client", [])]
     # One list of services in the file means that the absence of a list is no right: it may have been cut off.
     listed = any("services" in entry.document for entry in entries)
-    clients = [_client(entry, listed=listed) for entry in entries]
-    problems = [
+    served = frozenset(document.get("services", ()))
+    clients = [_client(entry, served, listed=listed) for entry in entries]
+    problems = [f"{place_in_trust_file(document, where)}: {text}" for where, text in _unknown(document, known)]
+    problems += [
         f"{place_in_trust_file(document, ['client', at, *where])}: {text}"
         for at, entry in enumerate(entries)
         for where, text in (*entry.problems, *_unknown(entry.document, known))
@@ -255,6 +265,7 @@ def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile
     jwks = document.get("jwks", {})
     return TrustFile(
         clients=tuple(clients),
+        services=served,
         discovery_needs_token=document.get("discovery_needs_token", True),
         refresh_seconds=jwks.get("refresh_seconds", 900),
         outage_seconds=jwks.get("outage_seconds", 86400),
@@ -270,7 +281,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise TrustFileError(path, "unreadable" if error.is_unreadable else "not-toml", f"the file {error}") from error
 
 
-def _client(entry: ClientEntry, *, listed: bool) -> TrustedClient:
+def _client(entry: ClientEntry, served: frozenset[str], *, listed: bool) -> TrustedClient:
     document = entry.document
     return TrustedClient(
         name=document["name"],
@@ -286,7 +297,7 @@ def _client(entry: ClientEntry, *, listed: bool) -> TrustedClient:
         smart_client_id=document.get("smart_client_id"),
         smart_origins=entry.origins("smart_origins"),
         hooks=entry.names("hooks"),
-        services=entry.services(listed=listed),
+        services=entry.services(served, listed=listed),
         cors_origins=entry.names("cors_origins"),
         profile=entry.profile(),
         budgets=Budgets(**document.get("budgets", {})),

@@ -1,12 +1,13 @@
 """Checks of settings: addresses, hosts, lists in one text."""
 
 import re
-from ipaddress import ip_address
-from typing import Annotated, Final
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
+Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -47,6 +48,11 @@ SafeAddress = Annotated[str | None, AfterValidator(_safe_address)]
 def parts_of(text: str) -> list[str]:
     """Returns the parts of a text that are separated by commas, without spaces around them and without empty ones."""
     return [part for part in map(str.strip, text.split(",")) if part]
+
+
+def networks_of(text: str) -> Networks:
+    """Return the networks that commas divide; ValueError for what is none."""
+    return tuple(ip_network(part) for part in parts_of(text))
 
 
 def is_loopback(host: str) -> bool:

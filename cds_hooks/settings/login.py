@@ -1,13 +1,12 @@
 """The settings of the login to the pages; a part of `Settings`, which alone reads the environment."""
 
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from cds_hooks.settings.checks import SafeAddress, parts_of
+from cds_hooks.settings.checks import Networks, SafeAddress, networks_of
 
 LoginRole = Literal["viewer", "clinician", "model-owner", "approver", "pharmacist", "operator", "auditor"]
 """The roles that people who log in can have; cds_hooks/access/roles.py says what each opens."""
@@ -61,9 +60,13 @@ class LoginSettings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str) -> str:
-        for part in parts_of(value):
-            ip_network(part)  # its ValueError says what is wrong
+        networks_of(value)  # its ValueError says what is wrong
         return value
+
+    @property
+    def proxy_networks(self) -> Networks:
+        """Return the networks of `trusted_proxies`; who asks for them at each call keeps them."""
+        return networks_of(self.trusted_proxies)
 
     @model_validator(mode="after")
     def _knows_its_provider(self) -> "LoginSettings":

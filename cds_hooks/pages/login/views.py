@@ -52,6 +52,7 @@ class _Login:
     def __init__(self, server: PageServer) -> None:
         self._server = server
         self._sessions = server.sessions
+        self._proxies = server.settings.proxy_networks
         self._by_account = server.settings.login in ("accounts", "both")
         file = server.settings.oidc_file if server.settings.login in ("oidc", "both") else None
         self._provider = OpenIdLogin(file, server.settings.public_url) if file is not None else None
@@ -71,7 +72,7 @@ class _Login:
             return self._form(page, name, "This server has no accounts of its own; use your account of the site.", 403)
         peer = request.client.host if request.client is not None else ""
         forwarded_for = request.headers.get("x-forwarded-for", "")
-        address = address_of_client(peer, forwarded_for, self._server.settings.trusted_proxies)
+        address = address_of_client(peer, forwarded_for, self._proxies)
         try:
             attempt = await asyncio.to_thread(count_try, self._server.store, name, address)
             await asyncio.sleep(attempt.wait_seconds)

@@ -19,6 +19,7 @@ from cds_hooks.access.throttle import (
     count_try,
     forgive,
 )
+from cds_hooks.settings.checks import networks_of
 from cds_hooks.storage.decision import RecordUnavailable
 from tests.cds_hooks.access.browsing import store_of, with_account
 
@@ -134,13 +135,14 @@ def test_failures_slow_down_before_they_refuse_and_a_proxy_that_is_not_declared_
         ("", "203.0.113.7", "127.0.0.1/32", "203.0.113.7"),
         ("", "203.0.113.7", "", ""),
         ("10.0.0.9", "", "10.0.0.0/24", "10.0.0.9"),
+        ("::ffff:10.0.0.9", "203.0.113.7", "10.0.0.0/24", "203.0.113.7"),
         ("10.0.0.9", "<script>", "10.0.0.0/24", "<script>"),
     ],
 )
 def test_the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy(
     peer: str, forwarded_for: str, proxies: str, address: str
 ) -> None:
-    assert address_of_client(peer, forwarded_for, proxies) == address
+    assert address_of_client(peer, forwarded_for, networks_of(proxies)) == address
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,28 @@ def test_everything_that_can_be_said_is_read(site: Site) -> None:
     assert client.budgets == Budgets(300, 60, 250, 8, 2048, 3, 9)
 
 
+@pytest.mark.parametrize(
+    ("of_process", "of_client", "may_call"),
+    [
+        ("", "", {"order-safety"}),
+        ("", '["*"]', {"order-safety"}),
+        ("", '["coverage-requirements"]', {"coverage-requirements"}),
+        ('["coverage-requirements"]', '["*"]', set()),
+        ('["coverage-requirements"]', '["coverage-requirements", "order-safety"]', {"coverage-requirements"}),
+        ('["order-safety"]', '["coverage-requirements", "order-safety"]', {"order-safety"}),
+        ('["order-safety"]', '["coverage-requirements"]', set()),
+    ],
+)
+def test_what_a_process_serves_bounds_what_its_clients_may_call(
+    site: Site, of_process: str, of_client: str, may_call: set[str]
+) -> None:
+    text = CLIENT.replace("version = 1", f"version = 1\nservices = {of_process}" if of_process else "version = 1")
+    site.write(text + (f"services = {of_client}\n" if of_client else ""))
+    file = read_trust_file(site.file, RegistrableNames(services=["order-safety", "coverage-requirements"]))
+    (client,) = file.clients
+    assert {name for name in ("order-safety", "coverage-requirements") if client.may_call(name)} == may_call
+
+
 def test_what_is_left_out_has_the_default_that_the_schema_names(site: Site) -> None:
     client = read_trust_file(site.file).clients[0]
     named = schema()["$defs"]["client"]["properties"]
