@@ -12,6 +12,8 @@ from cds_hooks.kit.contract.registry import Faults, check_part, check_service
 from cds_hooks.kit.contract.target import Service
 
 INDICATORS: Final = ("info", "warning", "critical")
+_LONGEST_DETAIL: Final = 20_000
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:\S+")
 _CODING: Final = frozenset({"code", "system", "display", "extension"})
 _HTML: Final = re.compile(r"</?[a-zA-Z][^<>\n]*>")
 _SCRIPT: Final = re.compile(r"\]\( ?(?:javascript|vbscript|data):", re.IGNORECASE)
@@ -54,6 +56,13 @@ def summary_has_fewer_than_140_characters(card: Node) -> Faults:
         yield card.at("summary").fault(f"summary has {len(card.text('summary'))} characters")
 
 
+@check_part(Subject.CARD, "CARD-04", level=SHOULD)
+def detail_can_be_read_at_a_card(card: Node) -> Faults:
+    """Keep detail to what somebody reads on a card, and link to the rest. The bound is the kit's own: 20,000."""
+    if len(card.text("detail")) > _LONGEST_DETAIL:
+        yield card.at("detail").fault(f"detail has {len(card.text('detail'))} characters")
+
+
 @check_part(Subject.CARD, "CARD-06", level=SHOULD)
 def detail_has_no_html(card: Node) -> Faults:
     """Write Markdown without HTML, and escape < in text that is not yours: not every client renders or cleans it."""
@@ -93,6 +102,14 @@ def indicator_is_one_of_three(card: Node) -> Faults:
     yield from required(card, "indicator")
     if isinstance(card.at("indicator").value, str):
         yield from one_of(card, "indicator", INDICATORS)
+
+
+@check_part(Subject.CODING, "COD-02", level=SHOULD)
+def the_system_of_a_coding_is_a_uri(coding: Node) -> Faults:
+    """Name the system by a URI, as http://snomed.info/sct: a name alone may be anybody's."""
+    system = coding.text("system")
+    if system and not _URI.fullmatch(system):
+        yield coding.at("system").fault(f"system is {quoted(system)}")
 
 
 @check_part(Subject.CODING, "COD-04", level=SHOULD)

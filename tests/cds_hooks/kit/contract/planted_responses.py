@@ -60,6 +60,7 @@ RESPONSES = (
     card("CARD-03", "a summary as an object", "summary", {"text": "x"}),
     card("CARD-04", "detail as an array", "detail", ["x"]),
     card("CARD-05", "detail as an object", "detail", {"markdown": "x"}),
+    card("CARD-04", "a detail of 200 KB", "detail", "x" * 200_000),
     habit("CARD-05", "text of the chart is raw"),
     card("CARD-06", "HTML in detail", "detail", "<p>Look</p>"),
     card("CARD-06", "HTML in summary", "summary", "<b>Look</b>"),
@@ -103,6 +104,7 @@ RESPONSES = (
     card("COD-01", "a topic without code", "source.topic.code", GONE),
     card("COD-02", "a topic without system", "source.topic.system", GONE),
     card("COD-02", "a reason without system", "overrideReasons.0.system", GONE),
+    card("COD-02", "a topic of a system without URI", "source.topic.system", "our topics"),
     card("COD-03", "a number as display", "source.topic.display", 1),
     card("COD-04", "a version in a Coding", "source.topic.version", "1"),
 )
