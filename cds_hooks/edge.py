@@ -287,9 +287,12 @@ class BoundedHttp(HttpToolsProtocol):
         raise ValueError(reason)  # the parser stops and raises an HttpParserError
 
     def _refuse(self, reason: str) -> None:
-        """Answers where nothing is being answered, and closes."""
+        """Answers where nothing was answered yet, and closes."""
         self.edge.refuse(reason)
-        if self.is_waiting and reason in _REASONS:
+        is_begun = self.cycle is not None and not self.cycle.response_started and not self.pipeline
+        if is_begun:  # the request whose body is wrong: the application answers it no more
+            self.cycle.disconnected = True
+        if (self.is_waiting or is_begun) and reason in _REASONS:
             call_id = self.edge.new_id()
             self.edge.note_answer(reason, _REASONS[reason][0], call_id)
             self.transport.write(_answer(*_REASONS[reason], call_id))

@@ -168,3 +168,22 @@ def _places(resource: Json, locations: Mapping[str, Json]) -> Iterable[str]:
             system, code = str(coding.get("system", "")).lower(), coding.get("code")
             if isinstance(code, str) and any(name in system for name in _PLACE_SYSTEMS):
                 yield code.strip().zfill(2)
+
+
+# What is read of a client's own resources, which no typed reader has seen: the JSON types of these members.
+_MEMBERS: Final[Mapping[str, type]] = {"id": str, "status": str, "subject": dict, "encounter": dict, "basedOn": list}
+_OF_KIND: Final[Mapping[str, Mapping[str, type]]] = {
+    "Patient": {"address": list},
+    "Coverage": {"beneficiary": dict, "payor": list, "class": list},
+    "QuestionnaireResponse": {"item": list},
+}
+
+
+def misshapen(resource: Mapping[str, Any]) -> str | None:
+    """Return the member that has not its JSON type, such as `Coverage.status`; None where all have."""
+    kind = resource.get("resourceType")
+    types = {**_MEMBERS, **_OF_KIND.get(kind, {})} if isinstance(kind, str) else {"resourceType": str}
+    for name, member in types.items():
+        if resource.get(name) is not None and not isinstance(resource[name], member):
+            return f"{kind}.{name}" if isinstance(kind, str) else name
+    return None

@@ -23,11 +23,10 @@ from cards.coverage.cards import (
 )
 from cards.coverage.determination import Circumstances, Determination, determine, find_payer
 from cards.coverage.evidence import participants_of
-from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, is_for_patient, read_order
+from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, is_for_patient, misshapen, read_order
 from cards.coverage.policy import Payer, Policies
 from cards.coverage.questionnaire import answers_of, canonical
 from cards.coverage.seen import Subject
-from cards.coverage.shape import misshapen
 from cards.coverage.store import policies, proposals
 from cards.rules.engine.finding import Silence
 from cards.text import plain

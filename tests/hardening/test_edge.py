@@ -99,6 +99,23 @@ def test_a_head_beyond_the_bounds_has_its_own_answer(edge: tuple[str, Path], req
             assert connection.is_closed()
 
 
+def test_a_body_that_could_be_two_is_answered_400_and_nothing_after_it(edge: tuple[str, Path]) -> None:
+    second = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    head = b"POST /cds-services/none HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+    for length, body in (
+        (b"xchunked", b"0\r\n\r\n"),
+        (b"identity", b"abcd"),
+        (b"chunked", b"-1\r\n\r\n"),
+        (b"chunked", b"fffffffffffffffff\r\n\r\n"),
+        (b"chunked", b"3\r\nabcX\r\n0\r\n\r\n"),
+        (b"chunked\r\nContent-Length: 6", b"0\r\n\r\nX"),
+    ):
+        with Connection(edge[0]) as connection:
+            connection.send(head + length + b"\r\n\r\n" + body + second)
+            assert connection.answer().status == 400, (length, body)
+            assert connection.answer().status == 0, "the connection is closed"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [
