@@ -96,7 +96,7 @@ class Events:
             self.acts,
         )
         self._reports = RecordEvents(self.inbox, configured.database_url)
-        self._source = configured.public_url
+        self._source, self._record_url = configured.public_url, configured.database_url
         self._now = now
         self._metrics = components.metrics
 
@@ -187,6 +187,13 @@ class Events:
             ).keep_sending()
             for name, hook in self.declaration.webhook.items()
         ]
+        if self.declaration.write_back:
+            from cds_hooks.events.write_back import WriteBack
+
+            deliveries += [
+                WriteBack(self.inbox, name, target, self._source, self._now, self._record_url).keep_sending()
+                for name, target in self.declaration.write_back.items()
+            ]
         reports = self._reports.keep_reporting()
         return [
             self.rescoring.keep_computing(), self.watch.keep_watching(), reports, self._keep_forgetting(), *deliveries
