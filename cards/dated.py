@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.rule_book import whole_book
+from cards.vaccines.due import season_end_of
 from cards.vaccines.knowledge import load_knowledge
 
 READ_AGAIN: Final = timedelta(days=730)
@@ -70,7 +71,8 @@ def _of_vaccines() -> Iterator[DatedTable]:
     source = f"CDC CDSi {knowledge.schedule.version}, {knowledge.schedule.date}"
     yield DatedTable("Vaccines", source, knowledge.schedule.date + READ_AGAIN)
     for antigen in knowledge.antigens.values():
-        ends = [series.last_season_end for series in antigen.series if series.last_season_end is not None]
+        doses = (dose for series in antigen.series for dose in series.doses)
+        ends = [end for dose in doses if (end := season_end_of(dose)) is not None]
         if ends:
             yield DatedTable(f"{antigen.antigen} vaccine", source, max(ends), is_season=True)
 

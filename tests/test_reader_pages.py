@@ -10,6 +10,7 @@ import pytest
 
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.trusted_models import served_model
 from tests.conftest import ROOT
 from tests.program import run_program
 
@@ -35,7 +36,7 @@ WORDS = [
 def _commands(page: str, kind: str) -> list[str]:
     text = (READERS / page).read_text(encoding="utf-8")
     lines = [line.strip() for found, block in _BLOCK.findall(text) if found == kind for line in block.splitlines()]
-    return [line.removeprefix(f"{_PROGRAM} ") for line in lines if line.startswith(f"{_PROGRAM} ")]
+    return [line[line.index("cds-hooks ") + 10 :] for line in lines if line.startswith((_PROGRAM, "cds-hooks "))]
 
 
 def _with_commands() -> list[str]:
@@ -74,6 +75,36 @@ def test_every_address_that_a_page_names_is_served(server: str, page: str) -> No
         if (status := httpx.get(f"{server}{address}", follow_redirects=True, timeout=20).status_code) != 200
     }
     assert not refused
+
+
+def test_the_committee_signs_the_version_that_it_read(tmp_path: Path) -> None:
+    environment = {"CDS_PEOPLE_FILE": "people.toml", "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/decisions.sqlite3"}
+    upgrade_schema(parse_url(environment["CDS_DATABASE_URL"]))
+    shown = run_program("rules", "show", "renal-metformin", folder=tmp_path).stdout
+    (command,) = _commands("committee.md", "text")
+    for words in (
+        'approve key --out ann.pem --name "Ann Lee" --role pharmacist --people people.toml',
+        command.replace("VERSION", re.findall(r"\b[0-9a-f]{16}\b", shown)[0]),
+    ):
+        done = run_program(*shlex.split(words), folder=tmp_path, environment=environment)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+    assert "renal-metformin" in run_program("approve", "list", folder=tmp_path, environment=environment).stdout
+
+
+def test_a_table_of_people_is_scored_as_the_page_says(tmp_path: Path) -> None:
+    score, *training = _commands("data-scientist.md", "text")
+    names = ["participant_id", "pregnancy", *served_model("mortality_5y").features]
+    rows = f"{','.join(names)}\nA1{',' * (len(names) - 1)}\n"
+    (tmp_path / "rows.csv").write_text(rows, encoding="utf-8")
+    done = run_program(*shlex.split(score), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    header, row = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
+    assert "probability" in header
+    assert row.startswith("A1,")
+    for command in training:
+        group, name, *words = shlex.split(command)
+        told = run_program(group, name, "--help").stdout
+        assert all(option in told for option in words if option.startswith("--")), command
 
 
 def test_a_pilot_is_silenced_by_one_signature_and_shows_cards_again_with_two(tmp_path: Path) -> None:

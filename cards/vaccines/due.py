@@ -387,11 +387,12 @@ def _season_before(forecast: GroupForecast, as_of: date) -> date | None:
         rules = _next_doses(forecast)
     else:
         return None
-    ends = [end for rule in rules if (end := _season_end(rule)) is not None]
+    ends = [end for rule in rules if (end := season_end_of(rule)) is not None]
     return max(ends) if ends and max(ends) < as_of else None
 
 
-def _season_end(rule: SeriesDose) -> date | None:
+def season_end_of(rule: SeriesDose) -> date | None:
+    """The last day of the season of a dose; where the release dates only its beginning, a year later; or None."""
     return rule.season_end or (_SEASON.after(rule.season_start) if rule.season_start is not None else None)
 
 

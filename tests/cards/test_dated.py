@@ -9,7 +9,10 @@ from cards.rules.engine.rule_book import whole_book
 def test_every_family_of_rules_vaccines_prevention_and_genes_have_an_end() -> None:
     names = {table.name for table in dated_tables()}
     families = {f"Medication rules, family {rule.family.name}" for rule in whole_book().rules}
-    assert families | {"Vaccines", "Preventive services", "Genes and drugs", "Influenza vaccine"} <= names
+    assert (
+        families | {"Vaccines", "Preventive services", "Genes and drugs", "Influenza vaccine", "COVID-19 vaccine"}
+        <= names
+    )
 
 
 def test_a_table_is_named_thirty_days_before_it_ends_and_from_then_on() -> None:

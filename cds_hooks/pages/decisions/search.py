@@ -69,6 +69,11 @@ class Asked:
         return urlencode({name: value for name in IN_ADDRESS if name != "before" and (value := self.get(name))})
 
     @property
+    def is_restricted(self) -> bool:
+        """Whether anything is asked for that a decision may not fit."""
+        return any(self.get(name) for name in IN_FORM)
+
+    @property
     def wanted(self) -> DecisionFilter:
         """The decisions that are asked for; only where there are no faults."""
         text = {name: self.get(name) or None for name in IN_FORM}
