@@ -24,6 +24,9 @@ _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, expires I
 _INSERT: Final = "INSERT OR IGNORE INTO used VALUES (?, ?)"
 _FIND: Final = "SELECT 1 FROM used WHERE id = ?"
 _FORGET: Final = "DELETE FROM used WHERE id >= ? AND id < ? AND expires < ?"
+# A token is kept for as long as the longest lives (3600 s, and 60 s of skew at both ends) after its end: while a clock
+# is wrongly ahead by more, no token is taken and nothing forgotten, and by less, nothing that is good again afterwards.
+_KEPT_SECONDS: Final = 3720
 _OPENING_SECONDS: Final = 5.0
 # for another process's insert, which takes microseconds; longer waits would hold up every call of this process
 _WAIT_MILLISECONDS: Final = 250
@@ -132,7 +135,7 @@ class SqliteReplayStore:
         first = bytes([slice_])
         # b"\xff" + 16 times b"\xff" comes after every id of 16 bytes
         last = bytes([slice_ + 1]) if slice_ < 255 else b"\xff" * 17
-        self._connection.execute(_FORGET, (first, last, int(now)))
+        self._connection.execute(_FORGET, (first, last, int(now) - _KEPT_SECONDS))
 
 
 def token_id(iss: str, jti: str) -> bytes:
@@ -214,7 +217,7 @@ class PostgresReplayStore:
         self._inserts += len(new)
         if self._inserts >= _INSERTS_PER_FORGETTING:
             self._inserts = 0
-            await connection.execute(_FORGET_SOME, (int(self._now),))
+            await connection.execute(_FORGET_SOME, (int(self._now) - _KEPT_SECONDS,))
         return new
 
     async def _connect(self) -> "AsyncConnection":

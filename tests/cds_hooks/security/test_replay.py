@@ -99,15 +99,29 @@ def test_what_has_expired_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
         for at in range(500):
             await store.first_use("https://ehr", f"old-{at}", NOW + 10, NOW)
         for at in range(64 * 256):  # once around the table
-            await store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 20)
+            await store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000)
         rows = store._connection.execute("SELECT count(*), min(expires) FROM used").fetchone()
-        still = await store.first_use("https://ehr", "new-0", NOW + 3600, NOW + 20)
+        still = await store.first_use("https://ehr", "new-0", NOW + 3600, NOW + 4000)
         await store.aclose()
         return rows[0], rows[1], still
 
     count, earliest, still = run(use())
     assert (count, still) == (64 * 256, False)
     assert earliest > NOW + 20
+
+
+@pytest.mark.parametrize("ahead", [60, 1800, 3600])
+def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
+    async def use() -> bool:
+        store = SqliteReplayStore(tmp_path / "used.sqlite3")
+        assert await store.first_use("https://ehr", "used", NOW + 30, NOW)
+        for number in range(64 * 256):  # once around the table
+            await store.first_use("https://ehr", f"ahead-{number}", NOW + 3660, NOW + ahead)
+        is_first = await store.first_use("https://ehr", "used", NOW + 30, NOW + 5)
+        await store.aclose()
+        return is_first
+
+    assert run(use()) is False
 
 
 def test_a_store_that_cannot_be_opened_or_written_says_so(tmp_path: Path) -> None:
@@ -154,8 +168,10 @@ def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> N
     async def play() -> None:
         store = open_replay_store(postgres_url)
         await store.first_use("https://ehr", "old", NOW + 10, NOW)
-        await asyncio.gather(*(store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 20) for at in range(1000)))
-        await store.first_use("https://ehr", "last", NOW + 3600, NOW + 20)
+        await asyncio.gather(
+            *(store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000) for at in range(1000))
+        )
+        await store.first_use("https://ehr", "last", NOW + 3600, NOW + 4000)
         await store.aclose()
 
     run(play())
