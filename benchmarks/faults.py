@@ -33,6 +33,8 @@ def faults_of(path: str, text: str, chance: random.Random) -> Iterator[Fault]:
             yield Fault(path, words, result)
 
 
+_OF_MEMORY = frozenset({"gc", "slots", "weakref"})
+"""Flags of a class that change nothing but its memory."""
 Change = tuple[str, Callable[[], str]]
 _COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "is": "is not", "in": "not in"}
 _ARITHMETIC = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
@@ -53,7 +55,11 @@ def _python(text: str) -> Iterator[Change]:
         old, line = raw[start:end].decode(), raw.count(b"\n", 0, start) + 1
         return f"line {line}: {old[:60]} → {new[:60]}", lambda: (raw[:start] + new.encode() + raw[end:]).decode()
 
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    of_memory = {word.value for word in ast.walk(tree) if isinstance(word, ast.keyword) and word.arg in _OF_MEMORY}
+    for node in ast.walk(tree):
+        if node in of_memory:
+            continue
         if isinstance(node, ast.Compare):
             start, end = at(node.left)[1], at(node.comparators[0])[0]
             between = raw[start:end].decode()
@@ -67,7 +73,8 @@ def _python(text: str) -> Iterator[Change]:
             yield changed(start, end, other)
         elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC and not _is_text(node):
             start, end = at(node.left)[1], at(node.right)[0]
-            yield changed(start, end, f" {_ARITHMETIC[type(node.op)]} ")
+            between = raw[start:end].decode()  # with the parentheses of its sides
+            yield changed(start, end, re.sub(r"[*/+-]", _ARITHMETIC[type(node.op)], between, count=1))
         elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
             yield changed(*at(node), str(not node.value))
         elif isinstance(node, ast.Constant) and isinstance(node.value, int | float) and raw[slice(*at(node))].isascii():

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.faults import faults_of
 
 FILES = {
-    "a.py": 'def dose(mg: float) -> float:\n    """Milligrams."""\n    return mg * 2 if mg > 10 and mg != 7 else 0.0\n',
+    "a.py": "def dose(mg: float) -> float:\n    return (mg * 2) / (1 + 3) if mg > 10 and mg != 7 else 0.0\n",
     "a.json": json.dumps({"when": {"ge": 30, "code": "2160-0"}, "texts": ["eGFR"]}, indent=1) + "\n",
     "a.csv": "drug,most\nwarfarin,10\nmetformin,3000\n",
     "a.html": '{% if row.found %}<a href="rules">{{ row.name | upper }}</a>{% endif %}\n',
