@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import LargeBinary, select, type_coerce
 
 from cds_hooks.storage.content import FACTS_DICTIONARY, store_content
@@ -33,25 +34,15 @@ Row = tuple[Any, ...]
 _encode = msgspec.json.Encoder().encode
 
 
+def _of_call(d: Decision) -> tuple[Any, ...]:
+    """The columns that say which call was decided, when and with which outcome, in the order of the table."""
+    return (d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.outcome, d.input_digest)
+
+
 def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
     """SHA-256 over the previous row's hash and all columns of this row."""
     d = decision
-    columns = (
-        chain,
-        position,
-        d.id,
-        d.decided_at,
-        d.hook,
-        d.service,
-        d.hook_instance,
-        d.client,
-        d.patient,
-        d.outcome,
-        d.input_digest,
-        len(d.models),
-        len(d.response),
-        len(d.basis),
-    )
+    columns = (chain, position, d.id, *_of_call(d), len(d.models), len(d.response), len(d.basis))
     if d.facts is not None:
         head = _encode((*columns, d.user_id, len(d.facts)))
         return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, d.facts))).digest()
@@ -61,21 +52,12 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
 
 def as_stored(decision: Decision) -> Decision:
     """Returns the decision with its large members in their stored form."""
-    return Decision(
-        decision.id,
-        decision.decided_at,
-        decision.hook,
-        decision.service,
-        decision.hook_instance,
-        decision.client,
-        decision.patient,
-        decision.outcome,
-        decision.input_digest,
-        store_content(decision.models),
-        store_content(decision.response),
-        store_content(decision.basis),
-        decision.user_id,
-        store_content(decision.facts, FACTS_DICTIONARY) if decision.facts is not None else None,
+    return structs.replace(
+        decision,
+        models=store_content(decision.models),
+        response=store_content(decision.response),
+        basis=store_content(decision.basis),
+        facts=store_content(decision.facts, FACTS_DICTIONARY) if decision.facts is not None else None,
     )
 
 
@@ -96,28 +78,8 @@ class Chain:
             position += 1
             d = as_stored(decision)
             digest = row_hash(previous, chain, position, d)
-            rows.append(
-                (
-                    d.id,
-                    chain,
-                    position,
-                    d.decided_at,
-                    d.hook,
-                    d.service,
-                    d.hook_instance,
-                    d.client,
-                    d.patient,
-                    d.outcome,
-                    d.input_digest,
-                    previous,
-                    digest,
-                    d.models,
-                    d.response,
-                    d.basis,
-                    d.user_id,
-                    d.facts,
-                )
-            )
+            stored = (d.models, d.response, d.basis, d.user_id, d.facts)
+            rows.append((d.id, chain, position, *_of_call(d), previous, digest, *stored))
             previous = digest
         return rows
 
