@@ -22,6 +22,9 @@ AHEAD_STEPS: Final = -26
 _SUNDAY: Final = 6
 _BATCH_HOURS: Final = 17
 _BATCH_SHARE: Final = 0.9
+_STEPS_AN_HOUR: Final = 12
+_OWN_MESSAGES: Final = 2000.0
+"""With so many messages an hour of one day of the week counts as much as its profile does."""
 _FEWEST: Final = 40
 _FEWEST_OF_A_PART: Final = 200
 _MOST_PARTS: Final = 60
@@ -148,17 +151,21 @@ def learn(
     means, hour_variance, day_variance = _hours(totals, steps)
     expected = means[weekdays, hours]
     spread = _spread(counts[used], expected[used])
-    days = (np.arange(start, history.end) // STEPS_A_DAY)[used]
-    day_variance += _between_days(counts[used], expected[used], days, spread)
+    at = np.arange(start, history.end)[used]
+    day_variance += _between(counts[used], expected[used], at // STEPS_A_DAY, spread)
+    hour_variance = hour_variance * spread + _between(counts[used], expected[used], at // _STEPS_AN_HOUR, spread)
     ordered = np.sort(means.ravel())[::-1]
     is_batch = bool(ordered[:_BATCH_HOURS].sum() >= _BATCH_SHARE * ordered.sum())
-    baseline = Baseline(zone, means, hour_variance * spread, day_variance, spread, is_batch)
+    baseline = Baseline(zone, means, hour_variance, day_variance, spread, is_batch)
     _learn_contents(baseline, history, is_left_out)
     return baseline
 
 
 def _hours(totals: Numbers, steps: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """Return a profile of weekdays, one of weekends that leans on it where little came, with a level for each day."""
+    """Return a profile of weekdays, one of weekends that leans on it where little came, with a level for each day.
+
+    An hour of one day of the week in which much came counts by itself.
+    """
     means, hour_variance, day_variance = np.zeros((7, 24)), np.zeros((7, 24)), np.zeros(7)
     week = totals[:5].sum(0) / np.maximum(steps[:5].sum(0), 1)
     weekend_totals, weekend_steps = totals[5:].sum(0), steps[5:].sum(0)
@@ -169,8 +176,9 @@ def _hours(totals: Numbers, steps: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         profile = week if is_weekday else weekend
         pooled = totals[:5].sum(0) if is_weekday else weekend_totals + 24 * ratio * week
         level = totals[day].sum() / max(float((steps[day] * profile).sum()), 1e-9)
-        means[day] = profile * level
-        hour_variance[day] = 1 / np.maximum(pooled, 3)
+        weight = totals[day] / (totals[day] + _OWN_MESSAGES)
+        means[day] = weight * totals[day] / np.maximum(steps[day], 1) + (1 - weight) * profile * level
+        hour_variance[day] = 1 / np.maximum(pooled, 3) + weight**2 / np.maximum(totals[day], 3)
         day_variance[day] = 1 / max(float(totals[day].sum()), 3)
     return means, hour_variance, day_variance
 
@@ -183,9 +191,9 @@ def _spread(counts: Numbers, expected: Numbers) -> float:
     return float(np.clip(kept.mean() if len(kept) else 1.0, 1.05, 10.0))
 
 
-def _between_days(counts: Numbers, expected: Numbers, days: NDArray[np.int64], spread: float) -> float:
-    """Return by how much whole days vary beyond chance, as a relative variance."""
-    _, places = np.unique(days, return_inverse=True)
+def _between(counts: Numbers, expected: Numbers, spans: NDArray[np.int64], spread: float) -> float:
+    """Return by how much whole days, or hours, vary beyond chance, as a relative variance."""
+    _, places = np.unique(spans, return_inverse=True)
     came, due = np.bincount(places, counts), np.bincount(places, expected)
     whole = due > 0.3 * due.mean()
     ratios = came[whole] / due[whole]

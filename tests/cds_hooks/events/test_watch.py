@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
 from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
 from cds_hooks.events.watch.volumes import _is_dead
+from cds_hooks.events.watch.watching import WatchedFeed
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
@@ -308,3 +310,17 @@ def test_an_inbox_of_version_one_is_upgraded_and_keeps_its_counts(tmp_path: Path
         assert stored_incidents(inbox) == []
         assert inbox.query("SELECT feed, bucket, name, count FROM counts") == [("lab", 1, "messages", 5.0)]
         assert inbox.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
+def test_a_busy_feed_whose_evenings_differ_between_weekdays_is_not_low_when_they_do_again() -> None:
+    """An hour of the week is learned by itself where much came: taxis drive longer on Fridays."""
+    feed, lowest = WatchedFeed("lab", ZoneInfo("UTC"), MONDAY, ()), 1.0
+    for step in range(20 * 288):
+        day, hour = step // 288 % 7, step // 12 % 24
+        share = {0: 0.75, 4: 1.25}.get(day, 1.0) if hour >= 18 else 1.0
+        feed.append({"messages": round(1000 * share)}, frozenset())
+        lowest = min([lowest, *(signal.ratio for signal in feed.signals())])
+    assert lowest == 1.0
+    for _ in range(6):
+        feed.append({"messages": 300}, frozenset())
+    assert [signal.kind for signal in feed.signals()] == ["low"]
