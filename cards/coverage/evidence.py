@@ -6,6 +6,7 @@ the data did not come or only a clinician can say it. A criterion is a JSON obje
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from math import isfinite
 from typing import Any, Final
 
 from cards.coverage.results import bmi_test, observation_test, pack_years_test, smoking_test
@@ -17,6 +18,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.reading import relative_reference
 from fhir.record.resources import Condition, Encounter, Procedure
 from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.medications import CLASS_MEMBERS
 
 _ICD10: Final = ("icd-10", "2.16.840.1.113883.6.90")
 _LATE_STATUS: Final = frozenset({"cancelled", "planned", "entered-in-error"})
@@ -51,9 +53,39 @@ def check_test(test: Any) -> str | None:
             return f"{name} has an object"
         if unknown := sorted(set(wanted) - members):
             return f"{name} has no member {unknown[0]!r}; it has {', '.join(sorted(members))}"
+        if fault := next((fault for item in wanted.items() if (fault := _member_fault(*item))), None):
+            return f"{name}: {fault}"
         if unknown := sorted(set(wanted.get("groups", ())) - set(CONDITION_GROUPS)):
             return f"there is no group of conditions {unknown[0]!r}"
-    return None
+        if unknown := sorted(set(wanted.get("classes", ())) - set(CLASS_MEMBERS) if name == "medication" else ()):
+            return f"there is no class of medicines {unknown[0]!r}"
+    if name == "medication" and "classes" not in wanted:
+        return "medication has classes"
+    if name == "sex" and not isinstance(wanted, str):
+        return "sex is a text"
+    return _member_fault("within_years", wanted) if name == "smoked_within_years" else None
+
+
+def _member_fault(name: str, value: Any) -> str | None:
+    """Return what is wrong with the type of a member of a test; None where nothing is."""
+    if name in _LIMITS:
+        return None if _is_number(value) else f"{name} is a number"
+    if name in _COUNTS:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_DAYS
+        return None if is_count else f"{name} is a whole number from 0 to {_MOST_DAYS}"
+    if name in _FLAGS:
+        return None if isinstance(value, bool) else f"{name} is true or false"
+    if name == "units":
+        are_factors = isinstance(value, dict) and all(_is_number(factor) for factor in value.values())
+        return None if are_factors else "units is an object of units with their factors"
+    if name == "status":
+        return None if value in ("active", "any") else "status is active or any"
+    are_texts = isinstance(value, list) and bool(value) and all(isinstance(text, str) and text for text in value)
+    return None if are_texts else f"{name} is a list of texts"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def codes_of(test: Test) -> Iterator[str]:
@@ -273,6 +305,10 @@ _LIMITS: Final = frozenset({"ge", "le", "gt", "lt"})
 _WINDOWS: Final = frozenset(
     {"within_months", "within_days", "within_full_months", "older_than_days", "older_than_months"}
 )
+_COUNTS: Final = _WINDOWS | {"days_after", "sites", "count", "within_years"}
+_FLAGS: Final = frozenset({"room_air", "reports", "encounters", "by_requester"})
+_MOST_DAYS: Final = 36_525
+"""A century: a window beyond it is a slip, and no day could be reckoned with it."""
 _MEMBERS: Final[Mapping[str, frozenset[str]]] = {
     "age": _LIMITS | {"days_after"},
     "condition": _WINDOWS | {"icd10", "snomed", "words", "groups", "except_codes", "status", "sites", "last"},

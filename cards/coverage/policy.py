@@ -305,6 +305,12 @@ def _criterion(entry: Any, groups: Mapping[str, str], where: str) -> Criterion:
         raise PolicyFault(f"{where}: {name} is {'missing' if missing else 'not known'}")
     if entry["group"] not in groups:
         raise PolicyFault(f"{where}: there is no group {entry['group']!r}")
+    texts = [entry[member] for member in ("id", "text", "question", "source")]
+    if not all(isinstance(text, str) for text in (*texts, entry.get("effective_from", ""))):
+        raise PolicyFault(f"{where}: id, text, question, source and effective_from are texts")
+    codes = entry.get("only_codes", [])
+    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+        raise PolicyFault(f"{where}: only_codes is a list of texts")
     fault = check_test(entry["test"])
     if fault is not None:
         raise PolicyFault(f"{where}: {fault}")

@@ -1,13 +1,15 @@
 """A payer's own policies at a site: versions, two approvals, switches, and the pages of rules."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cards.coverage.approval import policy_tables
-from cards.coverage.policy import Policies, load_policies
+from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.rules.engine.governance import all_rule_versions, govern
 from cds_hooks.hold_back.overrides import NotApproved
 from cds_hooks.services import _coverage
@@ -95,3 +97,31 @@ def test_the_pages_of_rules_show_a_policy_with_its_source(tmp_path: Path) -> Non
     assert "Enteral formula" in page
     assert "Own Health Plan policy 1" in page
     assert "payer-own-v" in asyncio.run(read("/rules?what=Frames"))
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "fault"),
+    [
+        ("id", [], "are texts"),
+        ("effective_from", 2026, "are texts"),
+        ("only_codes", "E0601", "a list of texts"),
+        ("test", {"age": {"ge": "18"}}, "ge is a number"),
+        ("test", {"age": {"ge": float("nan")}}, "ge is a number"),
+        ("test", {"all": [{"condition": {"icd10": "E11"}}]}, "icd10 is a list of texts"),
+        ("test", {"condition": {"icd10": ["E11"], "within_days": 10**9}}, "within_days is a whole number"),
+        ("test", {"condition": {"icd10": ["E11"], "status": "past"}}, "status is active or any"),
+        ("test", {"observation": {"loinc": ["718-7"], "units": {"g/dL": "1"}}}, "units is an object"),
+        ("test", {"procedure": {"codes": ["G0296"], "reports": "yes"}}, "reports is true or false"),
+        ("test", {"medication": {}}, "medication has classes"),
+        ("test", {"medication": {"classes": ["insulins"]}}, "no class of medicines"),
+        ("test", {"smoked_within_years": "15"}, "a whole number"),
+    ],
+)
+def test_a_criterion_of_other_types_is_refused_before_a_call_meets_it(
+    tmp_path: Path, member: str, value: Any, fault: str
+) -> None:
+    criterion = {"id": "a", "group": "A", "text": "t", "test": {"order": True}, "question": "", "source": "s"}
+    document = {"own-set": {"groups": {"A": "all"}, "criteria": [criterion | {member: value}]}}
+    folder = own_folder(tmp_path / "own", **{"criteria.json": json.dumps(document)})
+    with pytest.raises(PolicyFault, match=fault):
+        load_policies(folder)
