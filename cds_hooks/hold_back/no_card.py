@@ -81,7 +81,7 @@ def explain_no_card(silences: Iterable[Silence]) -> NoCard:
     if gaps:
         text = f"Nothing was found in what could be judged. {_gaps(gaps)} not judged, for the reasons below."
         return NoCard("not-judged", "Not everything was judged", text, gaps)
-    return NoCard("looked", "Nothing found", "What was looked for was looked at, and nothing needs a card.", ())
+    return NoCard("looked", "Nothing found", "The data were read, and nothing in them needs a card.", ())
 
 
 def _findings(held_back: Sequence[Silence]) -> str:
