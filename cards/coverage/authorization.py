@@ -61,7 +61,10 @@ def _is_valid(response: Json, policy: Policy, day: date) -> bool:
         return False
     if end is not None:
         return end.last_day >= day
-    return begin is not None and (day - begin.first_day).days <= (policy.pa_valid_days or -1)
+    # In a hospital's outpatient department the day of the decision is the first of the days: Noridian, "Prior
+    # Authorization - JE Part A" (med.noridianmedicare.com, read 2026-11-23).
+    last = (policy.pa_valid_days or -1) - (1 if policy.places else 0)
+    return begin is not None and (day - begin.first_day).days <= last
 
 
 def period_of(period: Json) -> tuple[FhirTime | None, FhirTime | None]:

@@ -109,6 +109,12 @@ CASES: Mapping[str, tuple[Json, list[Json], Json]] = {
     # prior authorization
     "180 days without an end": (order("K0857"), chart(authorization("K0857", "2026-05-24", None)), SATISFIED),
     "181 days without an end": (order("K0857"), chart(authorization("K0857", "2026-05-23", None)), LISTED),
+    "the 120th day of a hospital's number": (
+        order("15823", place="22"), chart(authorization("15823", "2026-07-24", None)), SATISFIED,
+    ),
+    "the day after it": (
+        order("15823", place="22"), chart(authorization("15823", "2026-07-23", None)), HOSPITAL,
+    ),
     "affirmed for another payer's days": (
         order("L5856"), chart(authorization("L5857", "2026-10-01", "2027-01-01")), LISTED,
     ),
