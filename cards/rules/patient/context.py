@@ -13,11 +13,19 @@ from cards.rules.patient.session import PatientSession
 from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
+from fhir.mapping.medications.active import days_valid
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
+from fhir.mapping.stays import is_inpatient
+from fhir.record.reading import id_of_reference
 from fhir.record.resources import MedicationStatement
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
+
+# HL7 v3 ActCode: emergency, inpatient, observation, short stay.
+_EMERGENCY = "EMER"
+_HOSPITAL = frozenset({_EMERGENCY, "IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
+_TAKEN_AT_HOME = frozenset({"outpatient", "community", "discharge"})
 
 _ESTIMATES = frozenset(ESTIMATES)
 # The facts that are entries of the problem list where no key of the tables stands for them.
@@ -75,8 +83,27 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     @property
     def duration_days(self) -> float | None:
-        """How long it is to be taken, refills counted."""
-        return self.drafted.dose.duration_days
+        """How long it is to be taken, refills counted; a hospital's order without days lasts as long as it is valid.
+
+        An outpatient's `validityPeriod` is the time in which a pharmacy may supply it, and says nothing of the course.
+        """
+        stated = self.drafted.dose.duration_days
+        if stated is not None or not self.is_hospital_order or self.drafted.categories & _TAKEN_AT_HOME:
+            return stated
+        return days_valid(self.drafted.order)
+
+    @property
+    def is_hospital_order(self) -> bool:
+        """Whether it is ordered in a hospital or an emergency department: by its visit, its category, or the stay."""
+        record, order = self.session.record, self.drafted.order
+        visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
+        of_visit = any(
+            encounter.class_ is not None
+            and encounter.class_.code in _HOSPITAL
+            and (encounter.id == visit or (encounter.class_.code == _EMERGENCY and encounter.status == "in-progress"))
+            for encounter in record.encounters
+        )
+        return of_visit or is_inpatient(record) or "inpatient" in self.drafted.categories
 
     @property
     def weekly_dose_mg(self) -> float | None:

@@ -158,6 +158,14 @@ class DraftMedication:
         weight = self._weigh() if dose.problem == NO_WEIGHT else None
         return dose if weight is None else daily_dose(self.order, self.medication, weight.value)
 
+    @property
+    def categories(self) -> frozenset[str]:
+        """The codes of its categories in small letters, such as inpatient."""
+        listed = self.draft.resource.get("category")
+        concepts = [concept for concept in listed if isinstance(concept, dict)] if isinstance(listed, list) else []
+        codings = [coding for concept in concepts for coding in concept.get("coding") or () if isinstance(coding, dict)]
+        return frozenset(str(coding.get("code", "")).lower() for coding in codings)
+
 
 class _StudyIdentity(MedicationIdentity, frozen=True, dict=True):
     """A study in place of a medication, so that it activates rules as a drug does: by the keys of its groups."""

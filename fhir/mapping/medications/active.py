@@ -385,6 +385,16 @@ def _end(period: Period) -> float | None:
     return end.instant + (DAY_SECONDS if end.precision == "day" else 0.0)
 
 
+def days_valid(order: MedicationRequest) -> float | None:
+    """Return how many days the validity period of its dispense has, None where it has no beginning or no end."""
+    period = order.dispenseRequest.validityPeriod if order.dispenseRequest is not None else None
+    start = parse_time(period.start) if period is not None and period.start else None
+    end = _end(period) if period is not None else None
+    return (
+        (end - start.instant) / DAY_SECONDS if start is not None and end is not None and end > start.instant else None
+    )
+
+
 def is_new_start(record: PatientRecord, rxcui: str, *, besides: str | None = None) -> bool:
     """Whether no order or statement of the ingredient that was taken falls in the last 180 days.
 

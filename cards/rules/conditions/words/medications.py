@@ -30,8 +30,6 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import plain
-from fhir.mapping.stays import is_inpatient
-from fhir.record.reading import id_of_reference
 
 
 def _of_drugs(
@@ -227,32 +225,12 @@ _AS_NEEDED = flag(
     said_not="scheduled",
 )
 
-# HL7 v3 ActCode: emergency, inpatient, observation, short stay.
-_EMERGENCY = "EMER"
-_HOSPITAL = frozenset({_EMERGENCY, "IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
-
-
-def _in_hospital(context: RuleContext) -> Truth:
-    """Whether it is ordered in a hospital or an emergency department: by its visit, its category, or the stay now."""
-    record, order = context.session.record, context.drafted.order
-    visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
-    of_visit = any(
-        encounter.class_ is not None
-        and encounter.class_.code in _HOSPITAL
-        and (encounter.id == visit or (encounter.class_.code == _EMERGENCY and encounter.status == "in-progress"))
-        for encounter in record.encounters
-    )
-    return of_visit or is_inpatient(record) or "inpatient" in _categories(context)
-
-
-def _categories(context: RuleContext) -> set[str]:
-    listed = context.drafted.draft.resource.get("category")
-    concepts = [concept for concept in listed if isinstance(concept, dict)] if isinstance(listed, list) else []
-    codings = [coding for concept in concepts for coding in concept.get("coding") or () if isinstance(coding, dict)]
-    return {str(coding.get("code", "")).lower() for coding in codings}
-
-
-_IN_HOSPITAL = flag("in_hospital", _in_hospital, "an inpatient or emergency order", needs=needs("Encounter"))
+_IN_HOSPITAL = flag(
+    "in_hospital",
+    lambda context: context.is_hospital_order,
+    "an inpatient or emergency order",
+    needs=needs("Encounter"),
+)
 
 
 _MEDICATIONS_KNOWN = flag(
