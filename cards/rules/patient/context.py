@@ -85,12 +85,15 @@ class RuleContext(Struct, frozen=True, eq=False):
     def duration_days(self) -> float | None:
         """How long it is to be taken, refills counted; a hospital's order without days lasts as long as it is valid.
 
-        An outpatient's `validityPeriod` is the time in which a pharmacy may supply it, and says nothing of the course.
+        At home `validityPeriod` is the time in which a pharmacy may supply it, and says nothing of the course; but an
+        order that is valid for hours is no prescription for home.
         """
         stated = self.drafted.dose.duration_days
-        if stated is not None or not self.is_hospital_order or self.drafted.categories & _TAKEN_AT_HOME:
+        if stated is not None:
             return stated
-        return days_valid(self.drafted.order)
+        valid = days_valid(self.drafted.order)
+        in_hospital = self.is_hospital_order and not self.drafted.categories & _TAKEN_AT_HOME
+        return valid if valid is not None and (valid < 1.0 or in_hospital) else None
 
     @property
     def is_hospital_order(self) -> bool:
