@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from cds_hooks.commands.model.console import AsJson, print_json, problems
 from cds_hooks.commands.model.release import Out, signer
-from models_onnx.errors import CompileRefused
+from models_onnx.errors import CompileRefused, ImportRefused
 from models_onnx.serving.registry import ARTIFACTS
 
 
@@ -38,10 +39,16 @@ def new(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file, or the folder of an MLflow model.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="An ONNX file, the folder of an MLflow model, or models:/NAME/VERSION."),
+    ],
     card: Annotated[Path, typer.Option(help="Its model card as JSON (docs/models/card.md).")],
     features: Annotated[Path, typer.Option(help="Its feature map as JSON (docs/models/registry.md).")],
     out: Out = ARTIFACTS,
+    server: Annotated[
+        str | None, typer.Option("--mlflow", help="Of models:/ or runs:/: address of the server.")
+    ] = None,
 ) -> None:
     """Take in a model trained elsewhere: checked, loaded first in a process of its own, described, signed as a draft.
 
@@ -52,15 +59,26 @@ def import_(
     Example: cds-hooks model import readmit.onnx --card card.json --features map.json --out models
     """
     with problems():
+        from cds_hooks.commands.model.mlflow import is_mlflow
         from models_onnx.workbench.release.importing import import_model, read_json
 
-        imported, release = import_model(file, read_json(card), read_json(features), out, signer())
+        with TemporaryDirectory() as folder:
+            path = Path(file) if not is_mlflow(file) else _from_registry(file, server, Path(folder))
+            imported, release = import_model(path, read_json(card), read_json(features), out, signer())
     typer.echo(
         f"Taken in: {imported.id} {imported.version} in {out / imported.id}, digest {release.digest[:16]}, draft."
     )
     if imported.wiring.contributions is None:
         typer.echo("It does not explain itself: not for cards (gate G6).")
     typer.echo(f"Next: cds-hooks model gates {imported.id} --folder {out}")
+
+
+def _from_registry(uri: str, server: str | None, folder: Path) -> Path:
+    from cds_hooks.commands.model.mlflow import MLflowServer
+
+    if server is None:
+        raise ImportRefused(f"{uri} is of an MLflow server: say by --mlflow where it is")
+    return MLflowServer(server).download(uri, folder)
 
 
 def compile_file(

@@ -36,6 +36,9 @@ def adopt(
     ] = None,
     card: Annotated[Path | None, typer.Option(help="Of an ONNX file: its model card as JSON.")] = None,
     features: Annotated[Path | None, typer.Option(help="Of an ONNX file: its feature map as JSON.")] = None,
+    server: Annotated[
+        str | None, typer.Option("--mlflow", help="Of models:/ or runs:/: address of the server.")
+    ] = None,
     data: Data = None,
     out: Out = ARTIFACTS,
     seed: Seed = SEED,
@@ -53,7 +56,7 @@ def adopt(
 
     Example: cds-hooks model adopt falls.skops --spec mine/falls_1y.py --data tables --out trained
     """
-    if _is_onnx(fitted) and spec is None:
+    if _is_onnx(fitted) and not _takes_series(spec):
         with problems():
             missing = [name for name, path in (("--card", card), ("--features", features)) if path is None]
             if missing or card is None or features is None:
@@ -62,7 +65,7 @@ def adopt(
                     f"{' and '.join(missing)} (docs/models/registry.md has both). The fitted model itself, as .skops, "
                     "LightGBM text or XGBoost JSON, would get exact contributions"
                 )
-        import_(Path(fitted), card, features, out)
+        import_(fitted, card, features, out, server)
         return
     with problems():
         from models_onnx.workbench.release.card import refuse_incomplete_words
@@ -104,8 +107,19 @@ def _declared(path: Path, fitted: str) -> ModelSpec:
     return spec
 
 
+def _takes_series(path: Path | None) -> bool:
+    """Returns whether the declaration is that of a network over series, which is compiled like other fitted models."""
+    if path is None or not path.is_file():
+        return False
+    from models_onnx.spec import get_spec
+
+    with problems():
+        estimator = get_spec(path.stem, path.parent).estimator
+    return isinstance(estimator, Fitted) and estimator.steps is not None
+
+
 def _is_onnx(fitted: str) -> bool:
-    return Path(fitted.partition(":")[0]).suffix.lower() == ".onnx"
+    return fitted.startswith(("models:/", "runs:/")) or Path(fitted.partition(":")[0]).suffix.lower() == ".onnx"
 
 
 def _is_code(fitted: str) -> bool:

@@ -16,6 +16,7 @@ COMMANDS = {
     "gates": Lazy("model.gates", "gates"),
     "capacity": Lazy("model.capacity", "capacity"),
     "label-audit": Lazy("model.gates", "label_audit"),
+    "log": Lazy("model.mlflow", "log"),
     "sign": Lazy("model.release", "sign"),
     "waive": Lazy("model.release", "waive"),
     "state": Lazy("model.release", "state"),

@@ -31,6 +31,7 @@ NOT_RUN = {
         ("model retrain", "model recalibrate"),
         "needs a table of outcomes: tests/models_onnx/workbench/training/test_renewing.py writes one",
     ),
+    "model log": "needs an MLflow server: tests/cds_hooks/commands/test_mlflow.py starts one where MLflow is installed",
     "model compare": "trains three families of models for minutes: tests/cds_hooks/commands/test_model.py",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_release.py",
     "model waive": "writes into the declaration of the model: tests/cds_hooks/commands/test_model.py signs a copy",
