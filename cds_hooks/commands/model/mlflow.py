@@ -110,8 +110,8 @@ class MLflowServer:
             return f"{run['artifact_uri']}/{parts['path']}"
         version = {"name": parts["name"], "version": parts["version"]}
         if parts["alias"]:
-            asked = {"name": parts["name"], "alias": parts["alias"]}
-            version["version"] = self._call("GET", "registered-models/alias", asked)["model_version"]["version"]
+            query = {"name": parts["name"], "alias": parts["alias"]}
+            version["version"] = self._call("GET", "registered-models/alias", query)["model_version"]["version"]
         return str(self._call("GET", "model-versions/get-download-uri", version)["artifact_uri"])
 
     def _copy(self, uri: str, folder: Path, depth: int) -> None:
