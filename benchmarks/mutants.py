@@ -47,7 +47,7 @@ _CONCERNED = {
     "models_onnx/workbench/gates": "tests/models_onnx/workbench/gates",
     "cards/coverage": "tests/cds_hooks/services/test_coverage_neighbours.py "
     "tests/cds_hooks/services/test_payer_requirements.py",
-    "models_onnx/workbench/compiler/readers": "tests/models_onnx/workbench/compiler/test_linear.py",
+    "models_onnx/workbench/compiler": "tests/models_onnx/workbench/compiler",
     "fhir/mapping": "tests/fhir/mapping tests/cards/rules/test_cases.py",
 }
 

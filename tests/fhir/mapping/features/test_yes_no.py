@@ -174,6 +174,15 @@ def test_without_an_answer_tobacco_use_on_the_problem_list_counts() -> None:
     assert not found.is_found
 
 
+@pytest.mark.parametrize(("code", "is_stale"), [("449868002", True), ("8517006", False)])
+def test_an_old_answer_that_somebody_smokes_is_too_old_and_one_that_they_do_not_is_none(
+    code: str, is_stale: bool
+) -> None:
+    feature = _one(record_of(_smoking(code, "2015-01-01")), "smokes")
+    assert (isinstance(feature, Missing) and feature.reason == "stale") is is_stale
+    assert isinstance(feature, Missing) or not feature.is_found
+
+
 def test_past_a_limit_or_at_it() -> None:
     assert _value("has_uncontrolled_pressure", observation("8480-6", 160.0, "mm[Hg]")) == 0.0
     assert _value("has_uncontrolled_pressure", observation("8480-6", 161.0, "mm[Hg]")) == 1.0
