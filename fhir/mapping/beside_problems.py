@@ -43,13 +43,19 @@ class Sign(Struct, frozen=True, gc=False):
 
 def signs_of(record: PatientRecord, group: str) -> tuple[Sign, ...]:
     """What the record has of a group beside the problem list, of the kinds of resources that count for it."""
-    counts_from = CONDITION_GROUPS[group].counts_from
-    if not counts_from:
-        return ()
-    signs = tuple(sign for kind in counts_from for sign in record.derive(_READERS[kind]).get(group, ()))
-    if group == MECHANICAL_VALVE and (implanted := record.derive(_implanted_valve)) is not None:
-        return (implanted, *signs)
-    return signs
+    return record.derive(_by_group).get(group, ())
+
+
+def _by_group(record: PatientRecord) -> dict[str, tuple[Sign, ...]]:
+    """All groups at once: most charts have nothing of this kind, and a call asks for dozens of groups."""
+    by_kind = {kind: signs for kind, read in _READERS.items() if (signs := read(record))}
+    by_group: dict[str, tuple[Sign, ...]] = {}
+    for group in {group for signs in by_kind.values() for group in signs}:
+        kinds = CONDITION_GROUPS[group].counts_from
+        by_group[group] = tuple(sign for kind in kinds for sign in by_kind.get(kind, {}).get(group, ()))
+    if CONDITION_GROUPS[MECHANICAL_VALVE].counts_from and (implanted := _implanted_valve(record)) is not None:
+        by_group[MECHANICAL_VALVE] = (implanted, *by_group.get(MECHANICAL_VALVE, ()))
+    return by_group
 
 
 _Signs = dict[str, list[Sign]]
