@@ -113,11 +113,15 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
 
 
 class UncoveredDrug(Struct, frozen=True):
-    """A drafted high-alert drug that no rule is about: its draft's name, its words, and its class in ISMP's lists."""
+    """A drafted high-alert drug that no rule is about: its draft's name, its words, and its class in ISMP's lists.
+
+    `in_pairs`: single interactions of it are checked, which is no check of its dose or of who it is for.
+    """
 
     draft: str
     medication: MedicationIdentity
     high_alert: str
+    in_pairs: bool = False
 
 
 def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
@@ -169,6 +173,8 @@ def _key(drug: UncoveredDrug) -> str:
 
 def _uncovered_words(drug: UncoveredDrug) -> str:
     name = escape(drug.medication.words or drug.medication.name, 60)
-    looked = "only allergies and duplicates were checked" if drug.medication.recognised else "nothing was checked"
+    checked = "allergies, duplicates and single interactions" if drug.in_pairs else "allergies and duplicates"
+    looked = f"only {checked} were checked" if drug.medication.recognised else "nothing was checked"
     why = "no rule here is about it" if drug.medication.recognised else "its name is not recognised"
+    why = "no rule here is about its use" if drug.in_pairs else why
     return f"{name}: a high-alert medication (ISMP: {drug.high_alert}); {why}, so {looked}."

@@ -32,6 +32,9 @@ MOST_SUGGESTIONS = 4
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
 _MOST_NAMED = 5
+_PAIRS = "pair-label"
+# Rules of single interactions and of programs: who checks only these of a drug has not checked its use.
+_NO_CHECK_OF_USE = frozenset({_PAIRS, "mon-rems"})
 
 
 class OrderOutcome(Struct, frozen=True):
@@ -155,11 +158,11 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator
         yield Silence(draft.name, "not-a-medication", f"{name} is {kind} and not a medication order: not checked.")
 
 
-def _uncovered(drafted: DraftMedication) -> Iterator[UncoveredDrug]:
+def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[UncoveredDrug]:
     """The drug where it is one of ISMP's high-alert medications."""
     high_alert = high_alert_class(drafted.medication)
     if high_alert is not None:
-        yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert)
+        yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert, in_pairs)
 
 
 def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
@@ -208,16 +211,14 @@ class _Check:
         return evaluation
 
     def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[UncoveredDrug]:
-        """The high-alert drugs that no rule is about, but for those with a card (`told` are the names of drafts)."""
+        """The high-alert drugs that no rule is about, but for those with a card (`names` are those of drafts)."""
         for drafted in drafts:
-            specific_rules = (
-                activated
-                for activated in self.book.rules_for(drafted.medication)
-                if not activated.rule.trigger.is_for_any
-            )
-            is_drug = not is_test(drafted.medication)
-            if is_drug and drafted.draft.name not in names and next(specific_rules, None) is None:
-                yield from _uncovered(drafted)
+            if is_test(drafted.medication) or drafted.draft.name in names:
+                continue
+            rules = (activated.rule for activated in self.book.rules_for(drafted.medication))
+            specific = {rule.declared.template or rule.id for rule in rules if not rule.trigger.is_for_any}
+            if specific <= _NO_CHECK_OF_USE:
+                yield from _uncovered(drafted, in_pairs=_PAIRS in specific)
 
     def card(self, drafted: DraftMedication, shown: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
         silences = list(self.evaluate(drafted).silences)

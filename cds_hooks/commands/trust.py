@@ -201,8 +201,7 @@ def _said_in_sentences() -> Iterator[None]:
     try:
         yield
     except TrustFileError as error:
-        for problem in error.problems:
-            raise failure(f"{error.path}: {problem}") from error
+        raise failure("\n".join(f"{error.path}: {problem}" for problem in error.problems)) from error
 
 
 def _counted(trust_file: TrustFile) -> str:

@@ -17,7 +17,7 @@ DATES = frozenset(
     }
 )  # fmt: skip
 REFERENCES = frozenset({"patient", "subject", "encounter"})
-TOKENS = frozenset({"code", "category", "status", "clinical-status", "intent", "_id"})
+TOKENS = frozenset({"code", "category", "status", "clinical-status", "intent", "type", "_id"})
 RESULTS = frozenset({"_count", "_sort"})
 
 

@@ -75,6 +75,8 @@ _OF_TYPE: Final[Mapping[str, Mapping[str, Parameter]]] = {
     "Procedure": {"code": _CODE, "category": _CATEGORY, "date": _date("performedDateTime", "performedPeriod")},
     "ServiceRequest": {"code": _CODE, "category": _CATEGORY, "authored": _date("authoredOn")},
     "DeviceRequest": {"authored-on": _date("authoredOn")},
+    "CarePlan": {"category": _CATEGORY, "date": _date("period")},
+    "DocumentReference": {"category": _CATEGORY, "type": Parameter("token", ("type",)), "date": _date("date")},
     "ClaimResponse": {"use": Parameter("token", ("use",)), "created": _date("created")},
     "QuestionnaireResponse": {"authored": _date("authored")},
 }

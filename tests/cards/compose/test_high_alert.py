@@ -70,13 +70,20 @@ def test_every_row_of_the_table_finds_a_drug_and_says_where_it_is_from() -> None
 
 
 def test_a_high_alert_drug_without_a_rule_gives_one_line(as_of: datetime) -> None:
-    (card,) = _uncovered(as_of, "Sutent")
-    assert (card.summary, card.indicator) == ("Sutent is not covered by these checks.", "info")
+    (card,) = _uncovered(as_of, "eptifibatide")
+    assert (card.summary, card.indicator) == ("Eptifibatide is not covered by these checks.", "info")
     assert card.detail is not None
     assert "only allergies and duplicates were checked" in card.detail
     assert card.suggestions == ()
     assert card.override_reasons
     assert "ISMP" in card.source.label
+
+
+def test_single_interactions_are_no_check_of_a_drugs_use(as_of: datetime) -> None:
+    (card,) = _uncovered(as_of, "Sutent")
+    assert card.summary == "Sutent is not covered by these checks."
+    assert card.detail is not None
+    assert "only allergies, duplicates and single interactions were checked" in card.detail
 
 
 def test_what_is_not_recognised_says_that_nothing_was_looked_for(as_of: datetime) -> None:

@@ -17,8 +17,8 @@ def test_only_what_is_needed_is_asked_for() -> None:
 
 
 def test_what_no_template_brings_is_refused() -> None:
-    with pytest.raises(ValueError, match="CarePlan"):
-        templates_for(Needs.of(resources=("CarePlan",)))
+    with pytest.raises(ValueError, match="Goal"):
+        templates_for(Needs.of(resources=("Goal",)))
 
 
 def test_a_key_that_is_required_has_to_be_one_of_the_service() -> None:

@@ -5,6 +5,7 @@ stays silent; `sources.csv` has the documents. A pair of which a rule of its own
 """
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from itertools import product
@@ -46,8 +47,10 @@ class Pair(Struct, frozen=True):
     def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
         """Whether this patient is given none of the two in the way that the row leaves out."""
         drugs = (context.medication, partner.medication)
-        if self.unless != "local_too" and any(drug.systemic is False for drug in drugs):
-            return False
+        for drug in drugs:
+            counts = self.unless == "local_too" or (self.unless == "on_skin" and _is_on_mucosa(drug))
+            if drug.systemic is False and not counts:
+                return False
         if self.unless == "injected":
             return not any(drug.is_injected for drug in drugs)
         if self.unless == "single_fluconazole":
@@ -57,6 +60,14 @@ class Pair(Struct, frozen=True):
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]
         return True
+
+
+# A gel of the mouth and a vaginal form reach the blood; what is put on the skin hardly does.
+_MUCOSA: Final = re.compile(r"\b(?:vagina\w*|oral|buccal|mouth|oromucosal|gel|pessar\w*|ovule)\b", re.IGNORECASE)
+
+
+def _is_on_mucosa(drug: MedicationIdentity) -> bool:
+    return _MUCOSA.search(f"{drug.route or ''} {drug.dose_form or ''} {drug.words}") is not None
 
 
 _UP_TO_DAYS: Final = {"from_29_days": 28.0, "from_1_year": 365.0}
