@@ -64,7 +64,7 @@ _ABLATED: Final = re.compile(
 _RIVAROXABAN: Final = "1114195"
 _VASCULAR_MG: Final = 5.0
 """Milligrams a day: 2.5 mg twice daily is for coronary and peripheral artery disease with aspirin; for atrial
-fibrillation the dose is 20 mg or 15 mg (section 2.1 of its label, as the manufacturer's dosing page has it, 2026-11-23)."""
+fibrillation the dose is 20 mg or 15 mg (label, section 2.1, on the manufacturer's dosing page, 2026-11-23)."""
 _ABLATION_CODE: Final = "93656"
 _PROPHYLAXIS: Final = re.compile(r"prophyla|\bppx\b", re.IGNORECASE)
 
