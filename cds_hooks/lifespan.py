@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _SECONDS_BEFORE_THE_REST = 1.0
 _RECORDING_SECONDS = 2.0
+_AGAIN_SECONDS = 1.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
 
@@ -61,9 +63,9 @@ class Lifespan(Struct, frozen=True):
                 await asyncio.to_thread(self.components.governance.read_answers, url)
                 await asyncio.to_thread(self.components.releases.read, url)
             _say_not_approved(self.components.governance, self.approvals, self.components.releases)
-            beside = [asyncio.create_task(beside_call) for beside_call in self._beside_the_calls(url)]
+            beside = [asyncio.create_task(keep_at(work)) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
-            beside.append(asyncio.create_task(_keep_recording(self.components.in_force, url)))
+            beside.append(asyncio.create_task(keep_at(partial(_keep_recording, self.components.in_force, url))))
             beside.append(asyncio.create_task(_load_the_rest()))
             await self.components.governance.wait_until_read(_READING_SECONDS)
             yield {"services": len(self.services)}
@@ -72,16 +74,16 @@ class Lifespan(Struct, frozen=True):
             await asyncio.gather(*beside, return_exceptions=True)
         await self._close()
 
-    def _beside_the_calls(self, url: str) -> Iterator[Coroutine[None, None, None]]:
-        yield self.counted.keep_writing()
-        yield self.edge.keep_sweeping()
-        yield self.components.governance.keep_reading(url)
-        yield self.sealing.keep_sealing()
-        yield self.components.releases.keep_reading(url)
-        yield self.trust.keep_looking()
-        yield self.pausing.keep_looking()
+    def _beside_the_calls(self, url: str) -> Iterator["_Work"]:
+        yield self.counted.keep_writing
+        yield self.edge.keep_sweeping
+        yield partial(self.components.governance.keep_reading, url)
+        yield self.sealing.keep_sealing
+        yield partial(self.components.releases.keep_reading, url)
+        yield self.trust.keep_looking
+        yield self.pausing.keep_looking
         if self.events is not None:
-            yield self.events.keep_running()
+            yield self.events.keep_running
 
     async def _close(self) -> None:
         if self.claims is not None:
@@ -92,6 +94,22 @@ class Lifespan(Struct, frozen=True):
         await self.components.decisions.close()
         await self.trust.aclose()
         await asyncio.to_thread(self.components.tracing.close)
+
+
+_Work = Callable[[], Coroutine[None, None, None]]
+
+
+async def keep_at(work: _Work) -> None:
+    """Do the work until it is cancelled or at its end; a fault is said in the log, and it begins again a second later.
+
+    Without this an unexpected fault would end the reading of acts for good, and a rule that is switched off went on.
+    """
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            log().error("work beside the calls failed and begins again", error_type=type(error).__name__)
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _keep_recording(in_force: InForce, url: str) -> None:
