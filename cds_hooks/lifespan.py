@@ -22,7 +22,7 @@ from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
-from cds_hooks.metrics import MetricsFolder
+from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.storage.database import kept_connections
@@ -63,9 +63,9 @@ class Lifespan(Struct, frozen=True):
                 await asyncio.to_thread(self.components.governance.read_answers, url)
                 await asyncio.to_thread(self.components.releases.read, url)
             _say_not_approved(self.components.governance, self.approvals, self.components.releases)
-            beside = [asyncio.create_task(keep_at(work)) for work in self._beside_the_calls(url)]
+            beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
-            beside.append(asyncio.create_task(keep_at(partial(_keep_recording, self.components.in_force, url))))
+            beside.append(self._keep_at(partial(_keep_recording, self.components.in_force, url)))
             beside.append(asyncio.create_task(_load_the_rest()))
             await self.components.governance.wait_until_read(_READING_SECONDS)
             yield {"services": len(self.services)}
@@ -73,6 +73,9 @@ class Lifespan(Struct, frozen=True):
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
         await self._close()
+
+    def _keep_at(self, work: "_Work") -> asyncio.Task[None]:
+        return asyncio.create_task(keep_at(work, self.components.metrics))
 
     def _beside_the_calls(self, url: str) -> Iterator["_Work"]:
         yield self.counted.keep_writing
@@ -99,7 +102,7 @@ class Lifespan(Struct, frozen=True):
 _Work = Callable[[], Coroutine[None, None, None]]
 
 
-async def keep_at(work: _Work) -> None:
+async def keep_at(work: _Work, metrics: Metrics) -> None:
     """Do the work until it is cancelled or at its end; a fault is said in the log, and it begins again a second later.
 
     Without this an unexpected fault would end the reading of acts for good, and a rule that is switched off went on.
@@ -109,6 +112,7 @@ async def keep_at(work: _Work) -> None:
             return await work()
         except Exception as error:
             log().error("work beside the calls failed and begins again", error_type=type(error).__name__)
+            metrics.counts["cds_work_failures",] += 1
         await asyncio.sleep(_AGAIN_SECONDS)
 
 

@@ -4,11 +4,10 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import inspect, select
-from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.access.accounts import EVENT
 from cds_hooks.access.store import FILE, accounts
-from cds_hooks.storage.database import parse_url, reading_engine, sqlite_file
+from cds_hooks.storage.database import DATABASE_ERRORS, parse_url, reading_engine, sqlite_file
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 
@@ -33,7 +32,7 @@ def wrong_accounts(record_url: str) -> list[str]:
                 return []
             query = select(accounts.c.name, accounts.c.roles, accounts.c.state).order_by(accounts.c.name)
             rows = {row.name: (row.roles, row.state) for row in connection.execute(query)}
-    except DBAPIError:
+    except DATABASE_ERRORS:
         return []
     sentences = [_compare(name, row, acts.get(name)) for name, row in rows.items()]
     missing = [f"the account {name}, which was made, is missing" for name in acts if name not in rows]

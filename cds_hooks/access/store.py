@@ -10,9 +10,15 @@ from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import URL, Column, Connection, Float, Index, LargeBinary, MetaData, Table, Text, inspect, text
-from sqlalchemy.exc import DBAPIError
 
-from cds_hooks.storage.database import database_error_reason, engine_for, make_file, parse_url, sqlite_file
+from cds_hooks.storage.database import (
+    DATABASE_ERRORS,
+    database_error_reason,
+    engine_for,
+    make_file,
+    parse_url,
+    sqlite_file,
+)
 from cds_hooks.storage.decision import RecordUnavailable
 
 FILE: Final = "access.sqlite3"
@@ -99,7 +105,7 @@ class AccessStore:
                 self._make()
             with engine_for(self._url).begin() as connection:
                 yield connection
-        except (DBAPIError, ImportError, OSError) as error:
+        except DATABASE_ERRORS as error:
             reason = database_error_reason(error)
             raise RecordUnavailable(
                 f"accounts and sessions at {self._url.render_as_string()} cannot be used: {reason}"

@@ -19,12 +19,11 @@ import msgspec
 import orjson
 from msgspec import Struct
 from sqlalchemy import Connection, Table, delete, func, insert, select
-from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.audit.holds import not_held
 from cds_hooks.audit.transfer import plain_table, row_as_json, row_from_json
 from cds_hooks.storage.chain import row_hash
-from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.entries import feedback_hash, outcome_hash, write_event
 from cds_hooks.storage.opening import upgrade_schema
@@ -117,7 +116,7 @@ def archive(url: str, client: str, before: int, file: Path, actor: str, signer: 
                     table = _PLAIN[name]
                     is_in_batch = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
                     connection.execute(delete(table).where(is_in_batch))
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"the record cannot be archived: {database_error_reason(error)}") from error
     return archived
 
@@ -327,7 +326,7 @@ def restore_archive(file: Path, url: str, actor: str) -> Archive:
             for name, row in read_archive(file):
                 connection.execute(insert(_PLAIN[name]), row)
             write_event(connection, "restore", actor, {"archive": archived.name, "sha256": digest})
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         reason = database_error_reason(error)
         raise RecordUnavailable(
             f"nothing of {file} was restored; perhaps its rows are in the record already: {reason}"

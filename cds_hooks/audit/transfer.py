@@ -18,9 +18,8 @@ from typing import Any, BinaryIO, Final, Literal
 
 import orjson
 from sqlalchemy import Column, MetaData, Table, func, insert, inspect, literal_column, select, text
-from sqlalchemy.exc import DBAPIError
 
-from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import make_older_schema, refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
@@ -91,7 +90,7 @@ def restore(file: Path, url: str) -> int:
                     )
     except (lzma.LZMAError, EOFError, ValueError, KeyError) as error:
         raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"the record cannot be restored: {database_error_reason(error)}") from error
     upgrade_schema(parsed)
     return rows

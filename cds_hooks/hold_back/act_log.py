@@ -1,18 +1,21 @@
 """Reads the acts of a record, the events that decide what may show cards: in their order, each verified."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from cds_hooks.hold_back.acts import ApprovalRefused
+from cds_hooks.logs import log
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 
 _ROWS_AT_ONCE: Final = 500
+_MOST_TRIES: Final = 3
 _Detail = TypeVar("_Detail", bound=Struct)
 
 
@@ -35,37 +38,78 @@ class Entry(Struct, frozen=True):
         except msgspec.MsgspecError as error:
             raise ApprovalRefused("it is no act that this version knows") from error
 
-    def refusal(self, fault: ApprovalRefused) -> str:
-        """Returns the sentence that says that it does not count."""
-        return f"entry {self.position} of the record does not count: {fault}"
-
 
 class ActLog:
-    """Reads the events of some kinds once each; the others only move the chain on."""
+    """Hands over the events of some kinds once each, from any thread; the others only move the chain on.
 
-    def __init__(self, kinds: Collection[str]) -> None:
+    No entry is passed over: one that is being taken when something fails comes again at the next reading. Where the
+    record lost entries that were read (a standby took over, a backup was restored), all are handed over anew, because
+    new ones now have the numbers of those that are lost.
+    """
+
+    def __init__(self, kinds: Collection[str], take: Callable[[Entry], None], forget: Callable[[], None]) -> None:
+        """`take` raises ApprovalRefused for an entry that does not count; `forget` undoes all that was taken."""
         self._kinds = frozenset(kinds)
+        self._take = take
+        self._forget = forget
+        self._lock = Lock()
+        self._tries = 0
+        self.refused: list[str] = []
+        """What does not count, a sentence for each."""
+        self._begin()
+
+    def _begin(self) -> None:
         self._position = 0
         self._hash = NO_ENTRY_BEFORE
         self.sequence = 0
         """The number of the last event that was read."""
 
-    def read(self, url: str, until: float = float("inf")) -> Iterator[Entry]:
-        """Yields the entries that are new and were written until that time (epoch seconds).
+    def read(self, url: str, until: float = float("inf")) -> None:
+        """Hands over the entries that are new and were written until that time (epoch seconds).
 
         Raises:
             RecordUnavailable: The record cannot be read.
         """
         query = select(events).order_by(events.c.sequence).limit(_ROWS_AT_ONCE)
-        while rows := read_rows(url, query.where(events.c.sequence > self.sequence)):
-            for row in rows:
-                if row.at / 1e6 > until:
-                    return
-                previous, position = self._hash, self._position
-                self.sequence, self._position, self._hash = row.sequence, row.position, bytes(row.hash)
-                if row.kind in self._kinds:
-                    fault = _fault(row._mapping, previous, position)
-                    yield Entry(row.kind, row.at / 1e6, row.position, row.detail, fault)
+        with self._lock:
+            while rows := self._new_rows(url, query):
+                for row in rows:
+                    if row.at / 1e6 > until:
+                        return
+                    if row.kind in self._kinds:
+                        fault = _fault(row._mapping, self._hash, self._position)
+                        self._hand_over(Entry(row.kind, row.at / 1e6, row.position, row.detail, fault))
+                    self.sequence, self._position, self._hash = row.sequence, row.position, bytes(row.hash)
+
+    def _new_rows(self, url: str, query: Select[Any]) -> Sequence[Any]:
+        """Returns the next rows; those from the beginning on where the last one that was read is there no more."""
+        rows = read_rows(url, query.where(events.c.sequence >= self.sequence))
+        if not self.sequence:
+            return rows
+        if rows and (rows[0].sequence, bytes(rows[0].hash)) == (self.sequence, self._hash):
+            return rows[1:]
+        log().error("entries of the record are gone that were read: its acts are read again", count=self._position)
+        self._begin()
+        self.refused.clear()
+        self._forget()
+        return read_rows(url, query)
+
+    def _hand_over(self, entry: Entry) -> None:
+        """An unexpected fault is raised, and the entry comes again; after three of them it does not count."""
+        self._tries += 1
+        try:
+            self._take(entry)
+        except ApprovalRefused as fault:
+            self._refuse(entry, str(fault))
+        except Exception as error:
+            if self._tries < _MOST_TRIES:
+                raise
+            log().error("an entry of the record cannot be read", error_type=type(error).__name__, count=entry.position)
+            self._refuse(entry, f"reading it failed with {type(error).__name__}")
+        self._tries = 0
+
+    def _refuse(self, entry: Entry, why: str) -> None:
+        self.refused.append(f"entry {entry.position} of the record does not count: {why}")
 
 
 def _fault(row: Mapping[Any, Any], previous: bytes, position: int) -> str | None:

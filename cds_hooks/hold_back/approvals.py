@@ -5,7 +5,6 @@ A model may show cards by its release and, behind a trust file, by the signature
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -59,23 +58,13 @@ class _Approvals:
 
     def __init__(self, people: People) -> None:
         self.people = people
-        self.log = ActLog((APPROVAL_EVENT,))
         self.signed: defaultdict[bytes, list[Signed]] = defaultdict(list)
-        self.refused: list[str] = []
+        self.log = ActLog((APPROVAL_EVENT,), self._take, self.signed.clear)
 
-    def read(self, url: str) -> None:
-        for entry in self.log.read(url):
-            try:
-                signed = self._verified(entry)
-            except ApprovalRefused as fault:
-                self.refused.append(entry.refusal(fault))
-            else:
-                self.signed[key_of_subject(signed.statement.kind, signed.statement.subject)].append(signed)
-
-    def _verified(self, entry: Entry) -> Signed:
+    def _take(self, entry: Entry) -> None:
         act = entry.read(SignedAct)
-        person = act.signer(self.people, entry.at)
-        return Signed(act.approval(), person, entry.position)
+        signed = Signed(act.approval(), act.signer(self.people, entry.at), entry.position)
+        self.signed[key_of_subject(signed.statement.kind, signed.statement.subject)].append(signed)
 
 
 class ApprovalBook:
@@ -118,7 +107,7 @@ class ApprovalBook:
     @property
     def refused(self) -> list[str]:
         """What does not count, a sentence for each."""
-        return self._approvals.refused
+        return self._approvals.log.refused
 
     @property
     def state(self) -> tuple[int, int]:
@@ -133,7 +122,7 @@ class ApprovalBook:
             PeopleFileError: The file of people was changed and cannot be used; what was read before stays.
         """
         approvals = self._beginning() or self._approvals
-        approvals.read(self._url)
+        approvals.log.read(self._url)
         self._approvals = approvals
 
     def signers(self, kind: Kind, subject: Subject) -> list[Signed]:
@@ -245,11 +234,13 @@ def refuse_lost_people(url: str, people: People) -> None:
         RecordUnavailable: The record cannot be read.
     """
     signers: dict[str, str] = {}
-    for entry in ActLog((APPROVAL_EVENT, RELEASE_EVENT)).read(url):
-        with suppress(ApprovalRefused):  # what counts for another reason not is said elsewhere
-            signed = entry.read(SignedAct)
-            if signed.key:  # none in the development profile
-                signers.setdefault(signed.key, str(signed.statement.get("by", "somebody")))
+
+    def take(entry: Entry) -> None:
+        signed = entry.read(SignedAct)
+        if signed.key:  # none in the development profile
+            signers.setdefault(signed.key, str(signed.statement.get("by", "somebody")))
+
+    ActLog((APPROVAL_EVENT, RELEASE_EVENT), take, signers.clear).read(url)
     people.refuse_lost(signers)
 
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.hold_back.acceptance import AcceptanceCounts, LowAcceptance
 from cds_hooks.hold_back.acts import PAUSE_EVENT, Pause
@@ -20,7 +19,7 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.logs import log
 from cds_hooks.notice_formats import notice_request
 from cds_hooks.settings import Settings
-from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import newest_entry, write_event
 from cds_hooks.storage.tables import events
@@ -115,7 +114,7 @@ def record_pause(url: str, pause: Pause, read_to: int) -> bool:
                 return False
             write_event(connection, PAUSE_EVENT, _ACTOR, msgspec.to_builtins(pause))
             return True
-    except (DBAPIError, ImportError, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"the pause cannot be recorded: {database_error_reason(error)}") from error
 
 

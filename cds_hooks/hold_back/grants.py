@@ -40,10 +40,17 @@ class Grants:
 
     def _begin(self, judged_by: People) -> None:
         self._judged_by = judged_by
-        self._log = ActLog((EVENT,))
+        self._log = ActLog((EVENT,), self._take, self._forget)
+        self._forget()
+
+    def _forget(self) -> None:
         self._grants: dict[str, Grant] = {}
         self._are_asked_for = False
-        self.refused: list[str] = []
+
+    @property
+    def refused(self) -> list[str]:
+        """What does not count, a sentence for each."""
+        return self._log.refused
 
     def counting(self, account: str, roles: frozenset[str]) -> frozenset[str]:
         """Return those of an account's roles that count.
@@ -62,11 +69,7 @@ class Grants:
         """Takes the entries that are new; all again where the people changed."""
         if self._people() is not self._judged_by:
             self._begin(self._people())
-        for entry in self._log.read(self._url):
-            try:
-                self._take(entry)
-            except ApprovalRefused as fault:
-                self.refused.append(entry.refusal(fault))
+        self._log.read(self._url)
 
     def _take(self, entry: Entry) -> None:
         change = entry.read(_Change)

@@ -154,18 +154,25 @@ class Releases:
         self._versions = versions or {}
         self.current = Released(versions=self._versions)
         """What may show cards now; replaced as a whole."""
-        self.refused: list[str] = []
+        self._log = ActLog((RELEASE_EVENT, PAUSE_EVENT, ROLLBACK_EVENT), self._take, self._begin)
+        self._read_to = 0
+        self._begin()
+
+    def _begin(self) -> None:
         self.acts: list[Act] = []
         """The acts that count, in the order of the record."""
         self.resumed: Mapping[Key, float] = {}
         """When a person ended a pause (epoch seconds): what was counted before counts no more."""
         self.changes: dict[Key, Origin] = {}
         """What changed each thing the last time: an act, a pause or a rollback that took effect."""
-        self._log = ActLog((RELEASE_EVENT, PAUSE_EVENT, ROLLBACK_EVENT))
         self._states: dict[Key, State] = {}
         self._paused: dict[Key, Pause] = {}
         self._waiting: list[Act] = []
-        self._read_to = 0
+
+    @property
+    def refused(self) -> list[str]:
+        """What does not count, a sentence for each."""
+        return self._log.refused
 
     def read(self, url: str, until: float = float("inf")) -> None:
         """Takes the acts that are new, up to an instant (epoch seconds).
@@ -173,14 +180,12 @@ class Releases:
         Raises:
             RecordUnavailable: The record cannot be read.
         """
-        for entry in self._log.read(url, until):
-            try:
-                self._take(entry)
-            except ApprovalRefused as fault:
-                self.refused.append(entry.refusal(fault))
-        if self._states != self.current.states or self._paused != self.current.paused:
-            self.current = Released(dict(self._states), self._versions, dict(self._paused))
-        self._read_to = self._log.sequence
+        try:
+            self._log.read(url, until)
+        finally:  # what was taken before a fault is in effect
+            if self._states != self.current.states or self._paused != self.current.paused:
+                self.current = Released(dict(self._states), self._versions, dict(self._paused))
+            self._read_to = self._log.sequence
 
     def until(self, url: str, at: float) -> "Releases":
         """The acts of the record up to that time (epoch seconds), whose signatures are verified by the same people.

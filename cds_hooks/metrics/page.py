@@ -53,6 +53,10 @@ _HELP: Final = {
         "Faults of connections of feeds, by event: refused, lost, noise, frame-timeout, frame-too-long.",
         ("feed", "event"),
     ),
+    "cds_work_failures": (
+        "Times that work beside the calls (reading acts and approvals, sealing, feeds) failed and began again.",
+        (),
+    ),
     "cds_outcomes_refused": ("Reports of outcomes that belong to no decision of the client.", ("reason",)),
 }
 

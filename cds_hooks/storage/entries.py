@@ -12,9 +12,8 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Table, insert, select, text
-from sqlalchemy.exc import DBAPIError
 
-from cds_hooks.storage.database import database_error_reason, engine_for, parse_url
+from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 
 NO_ENTRY_BEFORE: Final = bytes(32)
@@ -91,7 +90,7 @@ def add_events(url: str, new_events: Iterable[Event]) -> None:
         with engine_for(parse_url(url)).begin() as connection:
             for kind, actor, detail in new_events:
                 write_event(connection, kind, actor, detail)
-    except (DBAPIError, ImportError, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"the event cannot be recorded: {database_error_reason(error)}") from error
 
 

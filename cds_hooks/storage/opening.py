@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, create_engine, inspect, text
-from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.storage.database import (
+    DATABASE_ERRORS,
     database_error_reason,
     engine_for,
     make_file,
@@ -44,7 +44,7 @@ def upgrade_schema(url: URL) -> None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
             if schema_version(connection) != SCHEMA_VERSION and not (is_sqlite and _made_at_once(connection)):
                 _run_migrations(connection)
-    except (DBAPIError, ImportError, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(
             f"the record at {url.render_as_string()} cannot be opened: {database_error_reason(error)}"
         ) from error
@@ -109,7 +109,7 @@ def make_older_schema(url: URL, version: str) -> None:
                     f"a backup with the schema {version} is restored into a database in which there is no record yet"
                 )
             _run_migrations(connection, version)
-    except (DBAPIError, ImportError, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(
             f"the record at {url.render_as_string()} cannot be made: {database_error_reason(error)}"
         ) from error

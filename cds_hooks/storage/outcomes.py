@@ -18,9 +18,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 from sqlalchemy import URL, Connection, and_, case, func, insert, select
-from sqlalchemy.exc import DBAPIError
 
-from cds_hooks.storage.database import database_error_reason, engine_for
+from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import newest_entry, outcome_hash
 from cds_hooks.storage.queries import read_rows
@@ -85,7 +84,7 @@ def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
             if rows:
                 connection.execute(insert(outcomes), rows)
             return new
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"outcomes cannot be stored: {database_error_reason(error)}") from error
 
 

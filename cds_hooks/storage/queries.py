@@ -7,11 +7,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 from sqlalchemy import URL, Connection, Select, func, insert, or_, select, text
-from sqlalchemy.exc import DBAPIError
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.storage.content import ContentUnreadable, store_text
-from cds_hooks.storage.database import database_error_reason, engine_for, parse_url, reading_engine
+from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
 from cds_hooks.storage.entries import Event, feedback_hash, newest_entry, write_event
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, feedback
@@ -52,7 +51,7 @@ def store_feedback(
             if linked and event is not None:
                 write_event(connection, *event)
             return new
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"feedback cannot be stored: {database_error_reason(error)}") from error
 
 
@@ -386,7 +385,7 @@ def read_rows(url: str, query: Select[Any]) -> Sequence[Any]:
             return connection.execute(query).all()
     except ContentUnreadable as error:
         raise RecordUnavailable(str(error)) from error
-    except (DBAPIError, ImportError, OSError) as error:
+    except DATABASE_ERRORS as error:
         reason = _older_schema(parsed) or database_error_reason(error)
         raise RecordUnavailable(f"the record at {parsed.render_as_string()} cannot be read: {reason}") from error
 
@@ -396,7 +395,7 @@ def _older_schema(url: URL) -> str:
     try:
         with reading_engine(url).connect() as connection:
             version = str(connection.scalar(text("SELECT version_num FROM alembic_version")))
-    except (DBAPIError, ImportError, OSError):
+    except DATABASE_ERRORS:
         return ""
     if version >= SCHEMA_VERSION:
         return ""

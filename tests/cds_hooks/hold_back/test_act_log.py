@@ -1,0 +1,145 @@
+"""No act of the record is missed: whatever fails while it is read, it is in effect after the next reading."""
+
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from cds_hooks.hold_back import act_log
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.signatures import SignedAct, sign_act
+from cds_hooks.storage import queries
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import add_event
+from tests.live import record_in
+
+
+def _act(url: str, state: Any, name: str) -> None:
+    at = datetime.now(UTC).isoformat()
+    act = Act(kind="service", name=name, state=state, by="a test", role="operator", at=at, why="a trial")
+    add_event(url, RELEASE_EVENT, "a test", sign_act(act, None))
+
+
+def _write_history(url: str, chance: random.Random, entries: int) -> None:
+    off: set[str] = set()
+    for number in range(entries):
+        name = f"service-{chance.randrange(8)}"
+        if number % 5 == 0:
+            add_event(url, "legal-hold", "a test", {"why": "an event of another kind"})
+        _act(url, "on" if name in off else "off", name)
+        off ^= {name}
+
+
+def _failing(function: Callable[..., Any], chance: random.Random, faults: Sequence[Exception]) -> Callable[..., Any]:
+    def fail_at_times(*arguments: Any, **more: Any) -> Any:
+        if chance.random() < 0.3:
+            raise chance.choice(faults)
+        return function(*arguments, **more)
+
+    return fail_at_times
+
+
+_DATABASE_FAULTS = (RecordUnavailable("busy"), MemoryError("no memory"), RuntimeError("a fault that nobody expected"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_readers_whose_readings_fail_at_any_point_have_every_act_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    url, chance = record_in(tmp_path), random.Random(seed)
+    monkeypatch.setattr(act_log, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(act_log, "_MOST_TRIES", 10_000)
+    releases = Releases(None)
+    with monkeypatch.context() as faulty:
+        faulty.setattr(act_log, "read_rows", _failing(queries.read_rows, chance, _DATABASE_FAULTS))
+        faulty.setattr(SignedAct, "act", _failing(SignedAct.act, chance, [KeyError("missing"), TypeError("a type")]))
+
+        def read_again_and_again() -> None:
+            for _ in range(150):
+                with suppress(Exception):
+                    releases.read(url)
+
+        readers = [Thread(target=read_again_and_again) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        _write_history(url, chance, 40)
+        for reader in readers:
+            reader.join()
+    releases.read(url)
+    undisturbed = Releases(None)
+    undisturbed.read(url)
+    assert not releases.refused
+    assert [act.at for act in releases.acts] == [act.at for act in undisturbed.acts]
+    assert releases.current == undisturbed.current
+
+
+def test_an_entry_that_always_fails_does_not_stop_those_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, releases, take = record_in(tmp_path), Releases(None), SignedAct.act
+
+    def fail_at_first(act: SignedAct, *arguments: Any) -> Act:
+        if act.statement["name"] == "first":
+            raise ZeroDivisionError
+        return take(act, *arguments)
+
+    monkeypatch.setattr(SignedAct, "act", fail_at_first)
+    _act(url, "off", "before")
+    _act(url, "off", "first")
+    _act(url, "off", "second")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            releases.read(url)
+        assert releases.current.words == {"service before": "off"}, "what was read before the fault is in effect"
+    releases.read(url)
+    assert releases.current.words == {"service before": "off", "service second": "off"}
+    assert releases.refused == ["entry 2 of the record does not count: reading it failed with ZeroDivisionError"]
+
+
+def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
+    """A standby that takes over has not the last commits of the database that failed."""
+    url, releases, standby = record_in(tmp_path), Releases(None), tmp_path / "standby"
+    _act(url, "off", "kept")
+    with closing(sqlite3.connect(tmp_path / "decisions.sqlite3")) as record:
+        standby.write_bytes(record.serialize())
+    _act(url, "off", "lost")
+    _act(url, "off", "lost too")
+    releases.read(url)
+    assert len(releases.current.states) == 3
+    for file in tmp_path.glob("decisions.sqlite3-*"):
+        file.unlink()
+    standby.replace(tmp_path / "decisions.sqlite3")
+    _act(url, "off", "new")
+    releases.read(url)
+    assert set(releases.current.words) == {"service kept", "service new"}
+    assert not releases.refused
+    _act(url, "on", "kept")
+    releases.read(url)
+    assert set(releases.current.words) == {"service new"}
+
+
+def test_a_pool_without_a_free_connection_is_a_record_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = record_in(tmp_path)
+    for fault in (PoolTimeout("no connection is free"), OperationalError("SELECT", None, Exception("gone"))):
+        engine = create_engine("sqlite://")
+        monkeypatch.setattr(engine, "connect", _failing(engine.connect, _Always(), [fault]))
+        monkeypatch.setattr(queries, "reading_engine", lambda _, engine=engine: engine)
+        with pytest.raises(RecordUnavailable):
+            Releases(None).read(url)
+
+
+class _Always(random.Random):
+    def random(self) -> float:
+        return 0.0
