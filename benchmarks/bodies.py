@@ -47,7 +47,7 @@ def small_body(
 
     None where even the patient's own resources do not give that answer.
     """
-    request = _slim(build_request(service, Chart(patient.own), patient.drafts))
+    request = _slim(build_request(service, Chart(patient.resources), patient.drafts))
     if not alike(_encoded(request)):
         return None
     for smaller in _without_one_entry(request):
@@ -70,10 +70,10 @@ def _without_limits(service: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build_body(service: dict[str, Any], patient: Patient, filler: Sequence[Resource], target_bytes: int) -> bytes:
-    request = build_request(service, Chart([*patient.own, *filler]), patient.drafts)
+    request = build_request(service, Chart([*patient.resources, *filler]), patient.drafts)
     prefetch: dict[str, Any] = request["prefetch"]
     searches = {key: bundle["entry"] for key, bundle in prefetch.items() if bundle and bundle.get("entry")}
-    own_ids = {id(resource) for resource in patient.own}
+    own_ids = {id(resource) for resource in patient.resources}
     dispatched = set(request["context"].get("dispatchedOrders", ()))
 
     def is_own(entry: Entry) -> bool:

@@ -36,20 +36,20 @@ class Patient:
     """
 
     origin: str
-    own: list[Resource]
+    resources: list[Resource]
     histories: list[list[Resource]]
     drafts: list[Resource]
 
     def fillers(self) -> Iterator[list[Resource]]:
         """The histories as this patient's."""
-        subject = {"reference": f"Patient/{Chart(self.own).patient['id']}"}
+        subject = {"reference": f"Patient/{Chart(self.resources).patient['id']}"}
         for history in self.histories:
             yield [resource | {name: subject for name in _SUBJECTS if name in resource} for resource in history]
 
     @property
     def is_sample(self) -> bool:
         """Whether the patient's own resources are a whole story; of a real chart they are the Patient only."""
-        return len(self.own) > 1
+        return len(self.resources) > 1
 
 
 def load_patients(now: datetime) -> Iterator[Patient]:

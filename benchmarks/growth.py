@@ -64,7 +64,7 @@ def _models(patients: list[Patient]) -> dict[str, list[Resource]]:
     models: dict[str, list[Resource]] = {}
     for patient in patients:
         if patient.is_sample and not patient.origin.endswith(_WITH_BROKEN_PARTS):
-            for resource in chain(patient.own, patient.drafts):
+            for resource in chain(patient.resources, patient.drafts):
                 kind = "draft" if resource.get("status") == "draft" else resource["resourceType"]
                 models.setdefault(kind, []).append(resource)
     return models

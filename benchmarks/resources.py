@@ -59,7 +59,7 @@ _KINDS: dict[type[Any], tuple[str, _Name]] = {
     Procedure: ("Procedure", _code),
     Encounter: ("Encounter", lambda encounter: str(encounter.id)),
     Immunization: ("Immunization", lambda dose: str(dose.id)),
-    DraftMedication: ("draft", lambda drafted: drafted.medication.said),
+    DraftMedication: ("draft", lambda drafted: drafted.medication.plain_words),
     ActivatedRule: ("rule", lambda activated: activated.rule.id),
     Match: ("sentence", lambda match: match.rule.id),
     NoMatch: ("silence", lambda no_match: no_match.rule.id),

@@ -164,7 +164,7 @@ _NO_JSON: Final = "the order has no id by which its own JSON is found, so it can
 
 
 def _removal(context: SuggestionContext) -> Action:
-    return _ended(context.drafted.draft, context.drafted.medication.said, context)
+    return _ended(context.drafted.draft, context.drafted.medication.plain_words, context)
 
 
 def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
@@ -190,7 +190,7 @@ def _on_hold(context: SuggestionContext) -> Iterator[Action]:
     original = _own_json(context.drafted.draft, context)
     on_hold = {**original, "status": "on-hold"}
     _check_valid(on_hold, original)
-    description = f"Hold {context.drafted.medication.said}"
+    description = f"Hold {context.drafted.medication.plain_words}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=on_hold)
     else:
@@ -205,7 +205,7 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     corrected = _amended(context.drafted, change, context)
     _check_valid(corrected, original)
     product = _check_accepted(corrected, plan, change)
-    description = f"{label}: {product.medication.said}"
+    description = f"{label}: {product.medication.plain_words}"
     if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
         yield Action(type="update", description=description, resource=corrected)
     else:
@@ -264,14 +264,14 @@ def _with_status(original: Json, status: str, medication: CurrentMedication, pla
     _check_valid(after, original)
     plan.drafts.append(read_draft(after))
     verb = "Stop" if status == "stopped" else "Hold"
-    return Action(type="update", description=f"{verb} the active {medication.medication.said}", resource=after)
+    return Action(type="update", description=f"{verb} the active {medication.medication.plain_words}", resource=after)
 
 
 def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, plan: _Plan) -> Action:
     """The order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
     change = declared.change_partner
     if partner.draft is not None and change is None:
-        action = _ended(partner.draft, partner.medication.said, plan.context)
+        action = _ended(partner.draft, partner.medication.plain_words, plan.context)
         plan.drafts.remove(partner.draft)
         return action
     if partner.ended is not None:  # it may still act, but there is nothing left to stop or to change
@@ -291,7 +291,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     changed = read_draft(after)
     _check_partner(before, changed, plan)
     plan.drafts.append(changed)
-    return Action(type="update", description=f"{declared.label}: {partner.medication.said}", resource=after)
+    return Action(type="update", description=f"{declared.label}: {partner.medication.plain_words}", resource=after)
 
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:

@@ -134,7 +134,7 @@ def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:
         configured.trust_file,
         configured.public_url,
         configured.database_url,
-        known=RegistrableNames(services, hook_names),
+        registrable=RegistrableNames(services, hook_names),
         development=development_client(configured),
     )
 

@@ -170,6 +170,5 @@ def _about_a_file(error: Exception) -> str | None:
     if not isinstance(error, content) and not too_much:
         return None
     words = (word.rpartition("=")[2] for word in sys.argv[1:])
-    named = [word for word in words if Path(word).is_file()]
-    files = " and ".join(named) or "A file that this command reads"
+    files = " and ".join(word for word in words if Path(word).is_file()) or "A file that this command reads"
     return f"{files} cannot be read as this command needs it ({type(error).__name__}): look at its form and encoding."

@@ -136,7 +136,7 @@ def shown_findings(
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[Silence]:
     name = plain(draft.name)
     if drafted is not None:
-        words = drafted.medication.said or "the drafted medication"
+        words = drafted.medication.plain_words or "the drafted medication"
         yield Silence(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
     elif draft.fault is not None:
         fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
@@ -167,7 +167,7 @@ def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[
 
 def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
     """What the patient takes and no table knows: no draft was checked against it."""
-    words = {medication.medication.said for medication in session.active if not medication.medication.recognised}
+    words = {medication.medication.plain_words for medication in session.active if not medication.medication.recognised}
     names = sorted(words - {""})
     if words:
         more = len(words) - len(names[:_MOST_NAMED])

@@ -90,7 +90,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         advised=advised,
         cards=chosen.cards,
         silences=silences,
-        withheld={uuid: len(advice.silences) + place for uuid, place in chosen.withheld.items()},
+        withheld={uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
         met=_met(checked.answered, silences),
         resting=chosen.resting,
         worklist=advice.worklist + chosen.worklist,
@@ -103,5 +103,5 @@ def _met(answered: Sequence[tuple[Finding, Silence]], silences: Sequence[Silence
     """The answered findings with the places of their silences."""
     if not answered:
         return []
-    places = {id(silence): place for place, silence in enumerate(silences)}
+    places = {id(silence): position for position, silence in enumerate(silences)}
     return [MetFinding.of(finding, places[id(silence)]) for finding, silence in answered if id(silence) in places]

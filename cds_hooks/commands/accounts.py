@@ -101,8 +101,8 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
         ]
         print_json(rows)
         return
-    for one in accounts:
-        typer.echo(f"{one.name} ({one.full_name}): {', '.join(sorted(one.roles))}; {one.state}")
+    for account in accounts:
+        typer.echo(f"{account.name} ({account.full_name}): {', '.join(sorted(account.roles))}; {account.state}")
     if not accounts:
         typer.echo("There is no account yet; `cds-hooks accounts add NAME --role ROLE` makes one.")
     typer.echo("The roles:")

@@ -41,7 +41,7 @@ def bulk_export(
         if client_id is not None and key is not None:
             registered = BackendKey(client_id, key.read_text(), key_id, algorithm, scope)
         export = BulkExport(base, out, registered, group, tuple(type_ or ()), since)
-        run = export.run(lambda said: typer.echo(said, err=True))
+        run = export.run(lambda text: typer.echo(text, err=True))
     except (PanelRefused, OSError) as error:
         raise failure(str(error), 2) from error
     typer.echo(f"{len(run.files)} files: {out}")

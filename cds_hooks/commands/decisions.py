@@ -75,8 +75,8 @@ def list_(
         print_json([_summary(decision) for decision in decisions_shown])
         return
     _draw_list(decisions_shown, partial(_withheld, reasons) if silent else _outcome_text)
-    for each in old:
-        typer.echo(f"Archived, and not listed here: {each.words}, in {each.path}.", err=True)
+    for archive in old:
+        typer.echo(f"Archived, and not listed here: {archive.words}, in {archive.path}.", err=True)
 
 
 _MOST_OF_A_CALL = 100
@@ -109,11 +109,11 @@ def _find(url: str, wanted: DecisionFilter, limit: int) -> list[Decision]:
     return [row.decision for row in islice(find_places(url, book, wanted), limit)]
 
 
-def _draw_list(decisions: list[Decision], said: Callable[[dict[str, Any]], str]) -> None:
+def _draw_list(decisions: list[Decision], text_of: Callable[[dict[str, Any]], str]) -> None:
     table = _table("decision", "what was said")
     for decision in decisions:
         time = _time(decision).strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(Text(f"{decision.id}\n{time} {decision.service}"), Text(said(_summary(decision))))
+        table.add_row(Text(f"{decision.id}\n{time} {decision.service}"), Text(text_of(_summary(decision))))
     Console().print(table if decisions else "No decision in the record is like that.")
 
 

@@ -46,14 +46,14 @@ class Lazy:
 
     def load(self, name: str) -> Any:
         """The command under this name, imported."""
-        found: Any = getattr(_import_module(self._module_name), self.attribute)
-        if not isinstance(found, typer.Typer):
+        command_or_group: Any = getattr(_import_module(self._module_name), self.attribute)
+        if not isinstance(command_or_group, typer.Typer):
             alone = typer.Typer(add_completion=False)
-            alone.command(name)(found)
-            found = alone
-        if found.rich_markup_mode is not None:
-            found.rich_markup_mode = "markdown"  # help fills its lines, and `[panel]` is no tag of rich
-        command: Any = typer.main.get_command(found)
+            alone.command(name)(command_or_group)
+            command_or_group = alone
+        if command_or_group.rich_markup_mode is not None:
+            command_or_group.rich_markup_mode = "markdown"  # help fills its lines, and `[panel]` is no tag of rich
+        command: Any = typer.main.get_command(command_or_group)
         command.name = name
         return command
 

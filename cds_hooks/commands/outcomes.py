@@ -128,11 +128,17 @@ def list_(
         print_json([msgspec.to_builtins(outcome) for outcome in outcomes])
         return
     table = _table("received", "client", "kind", "outcome", "happened", "version", "decision")
-    for each in outcomes:
-        received = datetime.fromtimestamp(each.received_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
-        sentence = f"{each.subject}: {each.value}"
+    for outcome in outcomes:
+        received = datetime.fromtimestamp(outcome.received_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
+        sentence = f"{outcome.subject}: {outcome.value}"
         table.add_row(
-            received, each.client, each.kind, sentence, each.happened or "", str(each.version), each.decision or ""
+            received,
+            outcome.client,
+            outcome.kind,
+            sentence,
+            outcome.happened or "",
+            str(outcome.version),
+            outcome.decision or "",
         )
     Console().print(table) if outcomes else typer.echo("No outcome is in the record.")
 

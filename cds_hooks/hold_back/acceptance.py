@@ -103,7 +103,7 @@ class AcceptanceCounts:
         """Counts cards that the record has."""
         day = int(decision.as_of // _DAY_SECONDS)
         about = _Card(decision.client, decision.patient, decision.service, decision.decided_at, day)
-        self._count(about, ((card.indicator, card.said) for card in decision.cards), "cards")
+        self._count(about, ((card.indicator, card.our_extension) for card in decision.cards), "cards")
 
     def take_answer(self, answer: Answer) -> None:
         """Counts an answer of the record; each comes here once.
@@ -113,7 +113,7 @@ class AcceptanceCounts:
         """
         day = int(answer.at // _DAY_SECONDS)
         about = _Card(answer.client, answer.patient, answer.service, answer.decided_at, day)
-        cards = [(answer.card.indicator, answer.card.said)]
+        cards = [(answer.card.indicator, answer.card.our_extension)]
         self._count(about, cards, "answered")
         if answer.is_accepted:
             self._count(about, cards, "accepted")

@@ -129,7 +129,7 @@ def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted
         for resource in resources
         for word in (*_words(resource), f"{resource.get('resourceType')}/{resource.get('id')}")
     )
-    references = frozenset(fact.source for fact in sent.said.facts if fact.name == "draft" and fact.source)
+    references = frozenset(fact.source for fact in sent.our_extension.facts if fact.name == "draft" and fact.source)
     return Accepted(at, plain(suggestion.label, 80), frozenset(sent.findings), references, orders)
 
 

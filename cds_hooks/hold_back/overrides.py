@@ -119,7 +119,7 @@ class Acknowledged(Check):
         """Remembers an override with a reason."""
         if answer.is_accepted or not answer.reason or self._now() - answer.at > LONGEST_DAYS * _DAY_SECONDS:
             return
-        facts = [(fact.name, fact.value) for fact in answer.card.said.facts]
+        facts = [(fact.name, fact.value) for fact in answer.card.our_extension.facts]
         override = Override(
             answer.at, answer.card.indicator, answer.reason, ingredients_of(facts), numeric_values(facts)
         )

@@ -55,14 +55,14 @@ class SentCard(Struct):
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
     @property
-    def said(self) -> CardExtension:
+    def our_extension(self) -> CardExtension:
         """Its extension."""
         return self.extension.ours
 
     @property
     def findings(self) -> list[tuple[str, str]]:
         """Rule and band of each of its findings."""
-        return [(finding.rule, finding.band) for finding in self.said.findings]
+        return [(finding.rule, finding.band) for finding in self.our_extension.findings]
 
 
 class Answer(Struct, frozen=True):
@@ -239,7 +239,7 @@ class ShownDecision(Struct, frozen=True):
     @property
     def findings(self) -> list[PatientFinding]:
         """What its cards say about the patient as a whole."""
-        findings = (patient_finding(card.said, self.hook) for card in self.cards)
+        findings = (patient_finding(card.our_extension, self.hook) for card in self.cards)
         return [finding for finding in findings if finding is not None]
 
 

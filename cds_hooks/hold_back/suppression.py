@@ -120,7 +120,7 @@ class ShownBefore(Check):
 
     def take_answer(self, answer: Answer) -> None:
         """Remembers an answer; of several about one finding the newest counts."""
-        finding = patient_finding(answer.card.said, answer.hook)
+        finding = patient_finding(answer.card.our_extension, answer.hook)
         if finding is None or len(answer.patient) > LONGEST_ID:
             return
         key = (answer.client, answer.patient, finding.about)
@@ -172,12 +172,12 @@ class ShownBefore(Check):
                 continue
             key = (caller.client, caller.patient, finding.about)
             with self._shown.writing:
-                known = self._shown.get(key)
+                shown = self._shown.get(key)
                 longest = self._rest_period(finding)[1] * _DAY_SECONDS
-                is_over = known is not None and (at - known.at > longest or known.at > self._now())
-                if finding.once and known is not None and not is_over:
-                    finding = replace(finding, parts=finding.parts | known.finding.parts)
-                if known is None or is_over or finding.is_worse_than(known.finding):
+                is_over = shown is not None and (at - shown.at > longest or shown.at > self._now())
+                if finding.once and shown is not None and not is_over:
+                    finding = replace(finding, parts=finding.parts | shown.finding.parts)
+                if shown is None or is_over or finding.is_worse_than(shown.finding):
                     self._shown.put(key, _Shown(at, "shown", finding))
 
 

@@ -98,12 +98,12 @@ def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date,
             chart.lines.append((name, _polyline(places, [scale.y(value) for value in line])))
     points = [(x, scale.y(value)) for x, value in zip(places, series.values, strict=True) if value is not None]
     chart.lines.append(("value", " ".join(f"{x},{y}" for x, y in points)))
-    for index, (day, each) in enumerate(zip(days, series.values, strict=True)):
-        outside = each is not None and bool(series.low) and not series.low[index] <= each <= series.high[index]
-        if each is not None:
+    for index, (day, value) in enumerate(zip(days, series.values, strict=True)):
+        outside = value is not None and bool(series.low) and not series.low[index] <= value <= series.high[index]
+        if value is not None:
             kind = "outside" if outside else "window" if day >= first else "reference"
-            chart.marks.append(Mark(places[index], scale.y(each), kind))
-        label = "nothing counted" if each is None else f"{each:,.4g}{' (outside the limits)' if outside else ''}"
+            chart.marks.append(Mark(places[index], scale.y(value), kind))
+        label = "nothing counted" if value is None else f"{value:,.4g}{' (outside the limits)' if outside else ''}"
         chart.rows.append((day.isoformat(), label))
     top, low = scale.high / 1.05, _BOTTOM + 16
     chart.labels += [Label(_LEFT - 4, scale.y(top) + 4, f"{top:,.3g}"), Label(_LEFT - 4, _BOTTOM + 4, "0")]

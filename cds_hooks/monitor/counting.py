@@ -88,10 +88,10 @@ class CallOrder:
 
     def note(self, day: DayCounts, decision: Decision) -> None:
         """Takes the next decision in the order of the record."""
-        at, place = decision.decided_at, (decision.client, decision.service)
+        at, caller = decision.decided_at, (decision.client, decision.service)
         day.behind += at < self._latest - _APART_SECONDS * _SECOND
         self._latest = max(self._latest, at)
-        same_call, about = (*place, decision.hook_instance), (*place, "", decision.patient)
+        same_call, about = (*caller, decision.hook_instance), (*caller, "", decision.patient)
         before = self._calls.get(about)
         is_soon = before is not None and abs(at - before) <= _REPEATED_SECONDS * _SECOND
         day.repeated += is_soon or (bool(decision.hook_instance) and same_call in self._calls)

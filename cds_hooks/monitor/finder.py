@@ -82,13 +82,13 @@ def find(
         yield from find_places(url, wanted, before, _AT_ONCE)
         return
     newest = newer_than(url, wanted, book.counted_to(), most_not_counted)
-    tail = (row for row in newest if before is None or row.place < before)
+    tail = (row for row in newest if before is None or row.position < before)
     counted = _counted(url, book, wanted, before, budget or Budget())
     last: Place | None = None
-    for row in merge(tail, counted, key=lambda row: row.place, reverse=True):
-        if row.place != last:  # an answer can be counted before its decision
+    for row in merge(tail, counted, key=lambda row: row.position, reverse=True):
+        if row.position != last:  # an answer can be counted before its decision
             yield row
-        last = row.place
+        last = row.position
 
 
 def _counted(

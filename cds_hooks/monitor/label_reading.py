@@ -56,7 +56,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 class _Predicted(Struct, frozen=True):
     """What is counted of one prediction."""
 
-    place: Key
+    key: Key
     model: str
     keys: tuple[str, ...]
     estimate: float
@@ -111,7 +111,7 @@ class LabelReader:
                     change = LabelCounts()
                     _count(change, made, _happened(before), -1)
                     _count(change, made, _happened(item.value))
-                    _add(connection, made.place, change)
+                    _add(connection, made.key, change)
 
     def _decisions(self, ids: Collection[str]) -> Iterable[Any]:
         columns = [decisions.c[name] for name in (*_COLUMNS, "response")]
@@ -148,13 +148,13 @@ class LabelReader:
         for key, prediction in made.items():
             outcome = outcomes.get((key, "event", prediction.model))
             _count(
-                places.setdefault(prediction.place, LabelCounts()),
+                places.setdefault(prediction.key, LabelCounts()),
                 prediction,
                 _happened(outcome.value if outcome else None),
             )
         with self._book.advance({_matured(model): after for model in models}, last) as connection:
-            for place, counts in places.items():
-                _add(connection, place, counts)
+            for key, counts in places.items():
+                _add(connection, key, counts)
 
 
 _COLUMNS: Final = ("sequence", "id", "decided_at", "client", "service", "outcome", "basis")
@@ -268,12 +268,12 @@ class _Gathering:
         """Returns one for each client and service."""
         model, words = self.label.model, f"predictions of {self.first} to {self.last}"
         areas = {model: self.label.area} if self.label.area is not None else {}
-        found = []
+        windows = []
         for (client, service), (now, before) in sorted(self.parts.items()):
             threshold = self.label.thresholds.at(service)
             deployed = {model: threshold} if threshold is not None else {}
-            found.append(LabelWindow(client, service, words, summed(now), summed(before), areas, deployed))
-        return found
+            windows.append(LabelWindow(client, service, words, summed(now), summed(before), areas, deployed))
+        return windows
 
 
 def _is_complete(through: str, day: date, label: Label) -> bool:

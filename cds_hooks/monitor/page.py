@@ -17,7 +17,7 @@ from models_onnx.monitoring.label_judging import LabelWindow
 
 
 def report_page(
-    until: date, judged: Sequence[Compared | LabelWindow], figures: Sequence[Figure], found: Sequence[Incident],
+    until: date, judged: Sequence[Compared | LabelWindow], figures: Sequence[Figure], incidents: Sequence[Incident],
     paused: Sequence[str], summary: str,
 ) -> str:  # fmt: skip
     """Returns the whole page; texts of clients and rules stand in it as texts."""
@@ -30,7 +30,7 @@ def report_page(
         "monitor_report.html",
         until=until.isoformat(),
         summary=summary,
-        incidents=found,
+        incidents=incidents,
         paused=paused,
         figures=shown,
         sections=list(_sections(judged)),

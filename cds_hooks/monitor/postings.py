@@ -60,11 +60,11 @@ class Postings(Counter[str]):
         super().__init__()
         self._places: list[tuple[str, int, int]] = []
 
-    def note(self, names: Iterable[str], place: Place) -> None:
+    def note(self, names: Iterable[str], position: Place) -> None:
         """Notes that the decision at this place has these names."""
         for name in names:
             self[name] += 1
-            self._places.append((name, *place))
+            self._places.append((name, *position))
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Adds everything to the tables, in the transaction of this connection."""
@@ -99,15 +99,15 @@ def groups_of(connection: sqlite3.Connection, wanted: DecisionFilter) -> Groups:
     """Returns the names that the filter asks for, as far as it asks for any."""
     groups = [[f"{kind} {value}"] for kind in _EXACT if (value := getattr(wanted, kind))]
     silences = [name.split(" ", 2) for (name,) in connection.execute("SELECT name FROM names WHERE name >= 'silent '")]
-    found = [(" ".join(silence), silence[1], silence[2]) for silence in silences if silence[0] == "silent"]
+    silent_names = [(" ".join(silence), silence[1], silence[2]) for silence in silences if silence[0] == "silent"]
     if wanted.held_back:
-        groups.append([name for name, _, reason in found if reason in wanted.held_back])
+        groups.append([name for name, _, reason in silent_names if reason in wanted.held_back])
     if wanted.reason is not None:
         subject = None if wanted.rule is None else plain_subject(wanted.rule)
-        groups.append([name for name, of, reason in found if reason == wanted.reason and subject in (None, of)])
+        groups.append([name for name, of, reason in silent_names if reason == wanted.reason and subject in (None, of)])
     elif wanted.rule is not None:
         subject = plain_subject(wanted.rule)
-        groups.append([f"rule {wanted.rule}", *(name for name, of, _ in found if of == subject)])
+        groups.append([f"rule {wanted.rule}", *(name for name, of, _ in silent_names if of == subject)])
     return groups
 
 
@@ -125,14 +125,14 @@ def places(
         *(_of_name(connection, number, before or (_NEWEST, _NEWEST)) for number, _ in leading), reverse=True
     )
     last: Place | None = None
-    for place in newest_first:
-        if place == last:
+    for position in newest_first:
+        if position == last:
             continue
-        last = place
-        if (since is not None and place[0] < since) or not budget.spend(place):
+        last = position
+        if (since is not None and position[0] < since) or not budget.spend(position):
             return
-        if all(_has(connection, [number for number, _ in group], place) for group in others):
-            yield place
+        if all(_has(connection, [number for number, _ in group], position) for group in others):
+            yield position
 
 
 def _of_name(connection: sqlite3.Connection, name: int, before: Place) -> Iterator[Place]:
@@ -143,9 +143,9 @@ def _of_name(connection: sqlite3.Connection, name: int, before: Place) -> Iterat
         at = rows[-1]
 
 
-def _has(connection: sqlite3.Connection, names: Sequence[int], place: Place) -> bool:
+def _has(connection: sqlite3.Connection, names: Sequence[int], position: Place) -> bool:
     query = "SELECT 1 FROM places WHERE name = ? AND at = ? AND sequence = ?"
-    return any(connection.execute(query, (name, *place)).fetchone() is not None for name in names)
+    return any(connection.execute(query, (name, *position)).fetchone() is not None for name in names)
 
 
 def known_names(connection: sqlite3.Connection, kind: str) -> list[str]:

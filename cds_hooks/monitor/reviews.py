@@ -46,16 +46,18 @@ def reviewed(url: str, since: int) -> list[Reviewed]:
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    found: dict[tuple[str, ...], Reviewed] = {}
+    by_key: dict[tuple[str, ...], Reviewed] = {}
     for row, sent in _answers(url, since):
         for kind, name in _subjects(sent, row.service):
             key = (row.override_reason_code, row.client, row.service, kind, name)
-            entry = found.setdefault(key, Reviewed(*key, decisions=[]))
+            entry = by_key.setdefault(key, Reviewed(*key, decisions=[]))
             entry.answers += 1
             entry.last = max(entry.last, row.received_at)
             entry.decisions = [row.decision, *entry.decisions][:_EXAMPLES]
     order = list(LISTS)
-    return sorted(found.values(), key=lambda each: (order.index(each.reason), -each.answers, each.client, each.name))
+    return sorted(
+        by_key.values(), key=lambda review: (order.index(review.reason), -review.answers, review.client, review.name)
+    )
 
 
 def _answers(url: str, since: int) -> Iterator[tuple[Any, SentCard]]:
@@ -74,5 +76,5 @@ def _answers(url: str, since: int) -> Iterator[tuple[Any, SentCard]]:
 
 def _subjects(sent: SentCard, service: str) -> list[tuple[str, str]]:
     """Returns the model of a card where it has one, else its rules, else its service."""
-    model = (sent.said.model or {}).get("id")
-    return [("model", str(model))] if model else list(keys_of(sent.said, service))
+    model = (sent.our_extension.model or {}).get("id")
+    return [("model", str(model))] if model else list(keys_of(sent.our_extension, service))

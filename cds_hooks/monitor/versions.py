@@ -78,7 +78,7 @@ class Comparison(Struct):
 
 def compare(decisions: Iterable[Decision], sha256: str) -> Comparison:
     """Returns each decision in which the version with this file and another one computed, whoever of both answered."""
-    found = Comparison()
+    comparison = Comparison()
     errors: Counter[str] = Counter()
     for decision in decisions:
         basis = _basis.decode(decision.basis)
@@ -87,7 +87,7 @@ def compare(decisions: Iterable[Decision], sha256: str) -> Comparison:
         answered = _Beside(basis.scores.id, basis.scores.version, basis.scores.sha256, basis.scores.probability)
         answered.is_due = not any(subject == answered.id and reason == _BELOW for subject, reason, _ in basis.silence)
         both = [answered, *basis.scores.beside]
-        version = next((each for each in both if each.sha256 == sha256), None)
+        version = next((model_version for model_version in both if model_version.sha256 == sha256), None)
         other = answered if version is not answered else both[1]
         if version is None:
             continue
@@ -95,14 +95,14 @@ def compare(decisions: Iterable[Decision], sha256: str) -> Comparison:
             errors[version.error or other.error] += 1
             continue
         _count(
-            found,
+            comparison,
             decision.id,
             groups_of({name: feature[0] for name, feature in basis.features.items()}, basis.groups),
             version,
             other,
         )
-    found.errors = dict(errors)
-    return found
+    comparison.errors = dict(errors)
+    return comparison
 
 
 def _count(comparison: Comparison, decision: str, groups: Iterable[str], version: _Beside, other: _Beside) -> None:

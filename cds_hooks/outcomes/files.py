@@ -59,14 +59,14 @@ def read_file(path: Path, form: Form | None = None, observations: Mapping[str, s
     if form is None:
         form = "csv" if path.suffix.lower() == ".csv" else "fhir" if '"resourceType"' in text else "ndjson"
     if form == "csv":
-        found = Lines(list(_of_csv(path, text)), "csv")
+        lines = Lines(list(_of_csv(path, text)), "csv")
     elif form == "ndjson":
-        found = Lines([_report(path, number, value) for number, value in _json_lines(path, text)], "ndjson")
+        lines = Lines([_report(path, number, value) for number, value in _json_lines(path, text)], "ndjson")
     else:
-        found = _of_fhir(path, text, observations or {})
-    if not found.reports:
-        raise WrongFile(f"{path} holds no outcome ({found.skipped} resources that say nothing of one)")
-    return found
+        lines = _of_fhir(path, text, observations or {})
+    if not lines.reports:
+        raise WrongFile(f"{path} holds no outcome ({lines.skipped} resources that say nothing of one)")
+    return lines
 
 
 def _of_csv(path: Path, text: str) -> Iterator[Report]:
@@ -75,8 +75,8 @@ def _of_csv(path: Path, text: str) -> Iterator[Report]:
         names = rows.fieldnames or []
         unknown = sorted(set(names) - set(Report.__struct_fields__))
         if unknown or not names:
-            known = ", ".join(Report.__struct_fields__)
-            raise WrongFile(f"{path}, line 1: the columns of a CSV file of outcomes are {known}; leave others out")
+            columns = ", ".join(Report.__struct_fields__)
+            raise WrongFile(f"{path}, line 1: the columns of a CSV file of outcomes are {columns}; leave others out")
         if len(set(names)) < len(names):
             raise WrongFile(f"{path}, line 1: a column is there twice")
         for row in rows:
@@ -123,11 +123,11 @@ def _report(path: Path, number: int, value: Any) -> Report:
 def _of_fhir(path: Path, text: str, observations: Mapping[str, str]) -> Lines:
     reports, skipped = list[Report](), 0
     for number, resource in _resources(path, text):
-        said = _said_by(resource, observations)
-        if said is None:
+        report = _said_by(resource, observations)
+        if report is None:
             skipped += 1
         else:
-            reports.append(_report(path, number, said))
+            reports.append(_report(path, number, report))
     return Lines(reports, "fhir", skipped)
 
 
@@ -137,10 +137,10 @@ def _resources(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         whole = [(1, json.loads(text))]
     except (ValueError, RecursionError):
         whole = list(_json_lines(path, text))
-    for number, each in whole:
-        if not isinstance(each, dict) or not isinstance(each.get("resourceType"), str):
+    for number, document in whole:
+        if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
             raise WrongFile(f"{path}, line {number}: it is no FHIR resource")
-        entries = each.get("entry", []) if each["resourceType"] == "Bundle" else [{"resource": each}]
+        entries = document.get("entry", []) if document["resourceType"] == "Bundle" else [{"resource": document}]
         for entry in entries if isinstance(entries, list) else []:
             resource = entry.get("resource") if isinstance(entry, dict) else None
             if isinstance(resource, dict):

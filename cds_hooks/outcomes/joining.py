@@ -65,11 +65,11 @@ def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: La
     """
     joiner = _Joiner(url, sender, labels)
     numbered = joiner.that_happened(enumerate(reports))
-    joiner.by_prediction([each for each in numbered if each[1].prediction is not None])
-    joiner.by_card([each for each in numbered if each[1].card is not None])
-    joiner.by_patient([each for each in numbered if each[1].patient is not None])
-    joiner.complete([each for each in numbered if each[1].completeThrough is not None])
-    joiner.joined.refused.sort(key=lambda each: each.index)
+    joiner.by_prediction([(index, report) for index, report in numbered if report.prediction is not None])
+    joiner.by_card([(index, report) for index, report in numbered if report.card is not None])
+    joiner.by_patient([(index, report) for index, report in numbered if report.patient is not None])
+    joiner.complete([(index, report) for index, report in numbered if report.completeThrough is not None])
+    joiner.joined.refused.sort(key=lambda refusal: refusal.index)
     return joiner.joined
 
 
@@ -130,9 +130,9 @@ class _Joiner:
     def by_prediction(self, reports: Numbered) -> None:
         for some in _parts(reports, _AT_ONCE):
             ids = {decision_of(report.prediction or "") or "" for _, report in some}
-            found = {row.id: row for row in self._rows(decisions.c.id.in_(ids))}
+            rows_by_id = {row.id: row for row in self._rows(decisions.c.id.in_(ids))}
             for index, report in some:
-                row = found.get(decision_of(report.prediction or "") or "")
+                row = rows_by_id.get(decision_of(report.prediction or "") or "")
                 if row is None:
                     self._refuse(index, "unknown-prediction")
                 elif reason := self._by_row(row, report):
@@ -159,9 +159,9 @@ class _Joiner:
 
     def by_card(self, reports: Numbered) -> None:
         for some in _parts(reports, _CARDS_AT_ONCE):
-            found = get_decisions(self._url, {decision_of(report.card or "") or "" for _, report in some})
+            decisions_by_id = get_decisions(self._url, {decision_of(report.card or "") or "" for _, report in some})
             for index, report in some:
-                decision = found.get(decision_of(report.card or "") or "")
+                decision = decisions_by_id.get(decision_of(report.card or "") or "")
                 subject = None if decision is None else _subject_on(decision.response, report)
                 if decision is None or decision.client != self._sender.client or subject is None:
                     self._refuse(index, "unknown-card")
@@ -171,19 +171,19 @@ class _Joiner:
     # By patient and time
 
     def by_patient(self, reports: Numbered) -> None:
-        known = []
+        of_labels = []
         for index, report in reports:
             if any(_is_meant(label, report) for label in self._labels.values()):
-                known.append((index, report))
+                of_labels.append((index, report))
             else:
                 self._refuse(index, "unknown-event")
-        for some in _parts(known, _AT_ONCE):
+        for some in _parts(of_labels, _AT_ONCE):
             of_patient: dict[str, list[Any]] = {}
             for row in self._rows_of_patients(some):
                 of_patient.setdefault(_plain_patient(row.patient), []).append(row)
             ids = {row.id for rows in of_patient.values() for row in rows}
             before = newest_outcomes(self._url, ids)
-            happened = {key for key, each in before.items() if each.value == "yes"}
+            happened = {key for key, outcome in before.items() if outcome.value == "yes"}
             for index, report in some:
                 rows = of_patient.get(_plain_patient(report.patient or ""), [])
                 if not self._about_patient(rows, report, happened):
@@ -201,7 +201,7 @@ class _Joiner:
 
         `happened` has the outcomes that are known to have happened, and gets those of this report.
         """
-        found = False
+        is_about_one = False
         for row in rows:
             model = model_of(row.basis)
             label = self._labels.get(model or "")
@@ -210,7 +210,7 @@ class _Joiner:
             value = _value_of(report, row.decided_at, label)
             if value is None:
                 continue
-            found = True
+            is_about_one = True
             key = (row.id, "event", model)
             # that nothing happened is said of a time; that it did, of one day in it
             if report.outcome == "no" and key in happened:
@@ -218,7 +218,7 @@ class _Joiner:
             if value == "yes":
                 happened.add(key)
             self._keep(row, "event", model, value, report.at)
-        return found
+        return is_about_one
 
     def complete(self, reports: Numbered) -> None:
         events = {label.event for label in self._labels.values()}

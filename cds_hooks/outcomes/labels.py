@@ -77,16 +77,16 @@ def labels_of(manifests: Iterable[Manifest | _Manifest], configured: Settings) -
     """Returns the labels of these models."""
     several = list(manifests)
     thresholds = thresholds_in_force(several, configured)
-    return {each.id: label_of(each, configured.label_lag_days, thresholds[each.id]) for each in several}
+    return {manifest.id: label_of(manifest, configured.label_lag_days, thresholds[manifest.id]) for manifest in several}
 
 
 def site_labels(configured: Settings) -> dict[str, Label]:
     """The labels of the models of the package and of the site's own folder; one that cannot be read is left out."""
-    found = []
-    own, shipped = configured.models_folder, Path(str(files("models_onnx") / "artifacts"))
-    for folder in (shipped,) if own is None else (shipped, own):
+    manifests = []
+    site_folder, shipped = configured.models_folder, Path(str(files("models_onnx") / "artifacts"))
+    for folder in (shipped,) if site_folder is None else (shipped, site_folder):
         for file in sorted(folder.glob(f"*/{MANIFEST}")):  # as the registry, which loads the runtime of the models
             with suppress(MsgspecError, OSError):
                 if VERSION_SIGN not in file.parent.name:
-                    found.append(msgspec.json.decode(file.read_bytes(), type=_Manifest))
-    return labels_of(found, configured)
+                    manifests.append(msgspec.json.decode(file.read_bytes(), type=_Manifest))
+    return labels_of(manifests, configured)

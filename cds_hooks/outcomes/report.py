@@ -69,18 +69,18 @@ def read_reports(body: bytes) -> list[Report]:
     try:
         members = _members.decode(body)
         check_whole(body)
-        found = _list.decode(members.get("outcomes", b"null"))
+        reports = _list.decode(members.get("outcomes", b"null"))
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any report of outcomes; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text = describe_decoder_error(error)
         raise BadRequest(f'The body is no list of outcomes, an object {{"outcomes": [...]}}: {text}.') from error
-    if not found:
+    if not reports:
         raise BadRequest("outcomes is an empty list; send at least one report.", "outcomes")
-    if len(found) > MOST_REPORTS:
+    if len(reports) > MOST_REPORTS:
         raise PayloadTooLarge(f"outcomes has more than {MOST_REPORTS} reports; send it in parts.", "outcomes")
     checked = []
-    for number, report in enumerate(found):
+    for number, report in enumerate(reports):
         try:
             checked.append(checked_report(report))
         except WrongReport as error:

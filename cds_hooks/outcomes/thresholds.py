@@ -63,29 +63,35 @@ class InForce(Struct, frozen=True):
 def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> dict[str, InForce]:
     """Returns the thresholds in force by model."""
     several = list(manifests)
-    main_of = {each.twin.id: each.id for each in several if each.twin is not None}
-    said = list(_said_by_services(configured.models_folder))
-    found = {}
-    for each in several:
-        names = (each.id, main_of.get(each.id, each.id))
-        own = {one.id: _deployed(each, names, one, configured) for one in said if one.model in names}
-        found[each.id] = InForce(_deployed(each, names, _Said(), configured), own)
-    return found
+    main_of = {manifest.twin.id: manifest.id for manifest in several if manifest.twin is not None}
+    of_services = list(_said_by_services(configured.models_folder))
+    in_force = {}
+    for manifest in several:
+        names = (manifest.id, main_of.get(manifest.id, manifest.id))
+        by_service = {
+            service.id: _deployed(manifest, names, service, configured)
+            for service in of_services
+            if service.model in names
+        }
+        in_force[manifest.id] = InForce(_deployed(manifest, names, _Said(), configured), by_service)
+    return in_force
 
 
-def _deployed(manifest: OfModel, names: tuple[str, str], said: _Said, configured: Settings) -> Deployed | None:
+def _deployed(manifest: OfModel, names: tuple[str, str], service: _Said, configured: Settings) -> Deployed | None:
     """Returns the threshold where a service says this; `names` are the model and the one that it is the twin of."""
     thresholds = manifest.thresholds
     if thresholds is None:
         return None
-    named = next((configured.shares_by_model[name] for name in names if name in configured.shares_by_model), None)
-    is_by_age = said.within_age_band
+    share_of_model = next(
+        (configured.shares_by_model[name] for name in names if name in configured.shares_by_model), None
+    )
+    is_by_age = service.within_age_band
     if is_by_age is None:
-        is_by_age = configured.within_age_band and said.share is None and named is None
+        is_by_age = configured.within_age_band and service.share is None and share_of_model is None
     if is_by_age and thresholds.age_bands:
         return None
-    share = said.share or named or configured.share_of_all_models or thresholds.capacity
-    row = next((each for each in thresholds.table if abs(each.capacity - share) < _CLOSE), None)
+    share = service.share or share_of_model or configured.share_of_all_models or thresholds.capacity
+    row = next((threshold for threshold in thresholds.table if abs(threshold.capacity - share) < _CLOSE), None)
     if row is None:
         return None
     return Deployed(row.probability, 1 / ((thresholds.alerts_per_event or _BAR) - 1), row.net_benefit)

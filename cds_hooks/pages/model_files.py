@@ -74,8 +74,8 @@ class ModelFiles:
 
     def manifests(self) -> dict[str, Manifest]:
         """Return the manifests of the models in use that are not refused, by the id."""
-        found = {name: self.manifest(name) for name in self.names()}
-        return {name: manifest for name, manifest in found.items() if manifest is not None}
+        manifests = {name: self.manifest(name) for name in self.names()}
+        return {name: manifest for name, manifest in manifests.items() if manifest is not None}
 
     def card(self, model_id: str) -> dict[str, Any] | None:
         """Return the card inside the file of that model; None where there is none."""

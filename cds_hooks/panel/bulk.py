@@ -137,10 +137,10 @@ class BulkExport:
             return None
         try:
             document = orjson.loads(state.read_bytes())
-            asked, status = document["asked"], str(document["status"])
+            parameters, status = document["asked"], str(document["status"])
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BulkRefused(f"{state} cannot be read: take another folder, or remove that file.") from error
-        if asked != self._asked():
+        if parameters != self._parameters():
             raise BulkRefused(f"{state} is of another export: take another folder, or remove that file.")
         refuse_address(status, self.base)
         return status
@@ -154,7 +154,7 @@ class BulkExport:
                 "one: take another folder, or remove them."
             )
 
-    def _asked(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         return {"base": self.base, "group": self.group, "types": list(self.types), "since": self.since}
 
     def _kick_off(self) -> str:
@@ -172,7 +172,7 @@ class BulkExport:
         status = absolute(address, status)
         refuse_address(status, self.base)
         written = self.folder / f"{STATE}.part"  # under its name only when it is complete
-        written.write_bytes(orjson.dumps({"asked": self._asked(), "status": status}))
+        written.write_bytes(orjson.dumps({"asked": self._parameters(), "status": status}))
         written.replace(self.folder / STATE)
         return status
 
@@ -188,15 +188,15 @@ class BulkExport:
                 )
             if answer.status_code == 200:
                 return read_manifest(answer, status)
-            said = answer.headers.get("x-progress", "")[:100]
-            progress(f"The server prepares the export{': ' + said if said else ''}.")
+            text = answer.headers.get("x-progress", "")[:100]
+            progress(f"The server prepares the export{': ' + text if text else ''}.")
             self.wait(min(seconds_to_wait(answer.headers, min(attempt, 10)), _LONGEST_WAIT_SECONDS))
             attempt += 1
 
     def _same_files(self, before: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
         """Returns the list as it came again; BulkRefused where it is another one, whose files have other names here."""
         for member in ENDS:
-            old, new = ([str(entry["type"]) for entry in each.get(member) or ()] for each in (before, again))
+            old, new = ([str(entry["type"]) for entry in manifest.get(member) or ()] for manifest in (before, again))
             if old != new:
                 raise BulkRefused(
                     "The server's list of files is another one than before: take another folder, and begin again."

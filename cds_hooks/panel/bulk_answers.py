@@ -78,12 +78,12 @@ def is_whole(part: Path, count: Any) -> bool:
 
 def errors_in(path: Path) -> int:
     """How many OperationOutcomes of this file say that something was not exported; what is no JSON says so, too."""
-    found = 0
+    errors = 0
     with path.open("rb") as file:
         for line in file:
             if line.strip():
-                found += _is_error(line)
-    return found
+                errors += _is_error(line)
+    return errors
 
 
 def _is_error(line: bytes) -> bool:

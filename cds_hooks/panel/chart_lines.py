@@ -122,15 +122,15 @@ class Wanted:
 
     def _takes_codes(self, line: bytes) -> bool:
         try:
-            found = _observed.decode(line)
+            observation = _observed.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return True
         codes = self.codes
-        for concept in (found.code, *(component.code for component in found.component)):
+        for concept in (observation.code, *(component.code for component in observation.component)):
             for coding in concept.coding if concept is not None else ():
                 if coding.code in codes:
                     return True
-        return found.code is not None and _has_name(found.code, codes)
+        return observation.code is not None and _has_name(observation.code, codes)
 
     def observations(self, lines: list[bytes]) -> list[bytes]:
         """Returns those of these Observations that can matter."""
@@ -183,7 +183,7 @@ class ChartLines:
         """Returns all resources, with line breaks between them."""
         return b"\n".join((*self.lines, *self.blocks, *self.shared))
 
-    def each(self) -> list[bytes]:
+    def resources(self) -> list[bytes]:
         """Returns the resources one by one."""
         of_blocks = (line for block in self.blocks for line in block.split(b"\n") if line.strip())
         return [*self.lines, *of_blocks, *self.shared]
@@ -262,10 +262,8 @@ def read_with_faults(line: bytes, refusals: list[Refusal]) -> list[Any]:
 
 def medications_of(blocks: list[bytes], shared: dict[bytes, bytes]) -> tuple[bytes, ...]:
     """Returns those of the Medications, by id, that these lines name."""
-    named = {
-        found for block in blocks if b"Medication/" in block for found in re.findall(rb'Medication/([^"/]+)', block)
-    }
-    return tuple(shared[name] for name in sorted(named) if name in shared)
+    ids = {id_ for block in blocks if b"Medication/" in block for id_ in re.findall(rb'Medication/([^"/]+)', block)}
+    return tuple(shared[name] for name in sorted(ids) if name in shared)
 
 
 def broken_off(path: Path) -> str:

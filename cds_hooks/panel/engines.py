@@ -105,7 +105,7 @@ class ChartStep:
         if as_of.tzinfo is None:
             raise PanelRefused("The time as of which charts are scored needs a time zone.")
         self.as_of, self.names = as_of, names
-        self._asked: PanelQuestions | None = None
+        self._questions: PanelQuestions | None = None
 
     def __getstate__(self) -> tuple[datetime, tuple[str, ...]]:
         """What is sent to a worker: never the loaded models."""
@@ -113,7 +113,7 @@ class ChartStep:
 
     def __setstate__(self, state: tuple[datetime, tuple[str, ...]]) -> None:
         self.as_of, self.names = state
-        self._asked = None
+        self._questions = None
 
     def __call__(self, table: Any) -> Any:
         """The scores of the patients of a Table or RecordBatch that holds each of its patients whole, in any order."""
@@ -144,14 +144,14 @@ class ChartStep:
         yield from self._scored(charts).to_batches()
 
     def _scored(self, charts: list[ChartLines]) -> Any:
-        if self._asked is None:
-            self._asked = questions_about(self.names, Settings())
+        if self._questions is None:
+            self._questions = questions_about(self.names, Settings())
         scores: list[Score] = []
         for start in range(0, len(charts), PATIENTS_AT_ONCE):
             some = charts[start : start + PATIENTS_AT_ONCE]
-            flags = self._asked.opt_out_flags
+            flags = self._questions.opt_out_flags
             records = [read_chart(chart, self.as_of, opt_out_flags=flags) for chart in some]
-            scores += score_records(self._asked, records)
+            scores += score_records(self._questions, records)
         return _as_arrow(scores)
 
 

@@ -222,12 +222,12 @@ def grouped(part: Iterable[Block], shared: dict[bytes, bytes], tally: GroupingTa
     blocks: dict[bytes, list[bytes]] = {}
     patients: dict[bytes, list[bytes]] = {}
     for block in part:
-        known = blocks.get(block.patient)
-        if known is None:
-            known = blocks[block.patient] = []
+        lines = blocks.get(block.patient)
+        if lines is None:
+            lines = blocks[block.patient] = []
         if block.has_patient:
             patients.setdefault(block.patient, []).append(block.lines)
-        known.append(block.lines)
+        lines.append(block.lines)
     for patient in sorted(blocks):
         of_patient = blocks.pop(patient)
         if patient not in patients:  # named, and not in the folder
@@ -249,10 +249,10 @@ def _may_be_two(patients: list[bytes]) -> bool:
             people.append(_person.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-    for one, other in combinations(set(people), 2):
-        if one.gender and other.gender and one.gender != other.gender:
+    for person, other in combinations(set(people), 2):
+        if person.gender and other.gender and person.gender != other.gender:
             return True
-        days = str(one.birthDate or ""), str(other.birthDate or "")
+        days = str(person.birthDate or ""), str(other.birthDate or "")
         if not days[0].startswith(days[1]) and not days[1].startswith(days[0]):
             return True
     return False

@@ -171,9 +171,9 @@ def _scorer(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) 
                 pool, _score, _collecting(_batches(_charts(job, questions, None, first, tally))), most
             )
         else:
-            known = order
+            in_order = order
             yield lambda first, tally: _of_ranges(
-                tally, _in_order(pool, _score_range, _ranges(first, known.patients, job.workers), most)
+                tally, _in_order(pool, _score_range, _ranges(first, in_order.patients, job.workers), most)
             )
 
 

@@ -85,8 +85,8 @@ class PanelQuestions:
     @property
     def features(self) -> tuple[Feature, ...]:
         """Every feature that is read, each once: of the models, then of the equations."""
-        named = [each for model in self.models for each in features_named(model.model.features)]
-        return tuple(dict.fromkeys([*named, *features_of(*self.equations)]))
+        of_models = [feature for model in self.models for feature in features_named(model.model.features)]
+        return tuple(dict.fromkeys([*of_models, *features_of(*self.equations)]))
 
 
 def read_chart(
@@ -103,11 +103,11 @@ def read_chart(
         return read_record_of_runs(chart.runs, chart.patient_id, as_of, chart.refusals, opt_out_flags)
     refusals: list[Refusal] = []
     if as_it_stood is not None:
-        chart = ChartLines(chart.patient_id, as_it_stood(chart.each(), as_of))
+        chart = ChartLines(chart.patient_id, as_it_stood(chart.resources(), as_of))
     try:
         entries = [BundleEntry(resource=resource) for resource in decoder.decode_lines(chart.together())]
     except (msgspec.DecodeError, UnicodeDecodeError):
-        resources = (resource for line in chart.each() for resource in read_with_faults(line, refusals))
+        resources = (resource for line in chart.resources() for resource in read_with_faults(line, refusals))
         entries = [BundleEntry(resource=resource) for resource in resources]
     bundle = Bundle(entry=tuple(entries))
     return read_record(
@@ -120,30 +120,30 @@ def read_chart(
     )
 
 
-def score_records(asked: PanelQuestions, records: Iterable[PatientRecord]) -> list[Score]:
+def score_records(questions: PanelQuestions, records: Iterable[PatientRecord]) -> list[Score]:
     """Returns the scores of these patients, each patient's together: the models, then the equations.
 
     No record is kept: of records that are made one at a time each is freed while the processor's cache still holds it.
     """
-    features = {each.name: each for each in features_of(*asked.equations)}
-    of_place = asked.of_place
-    waiting = [_Waiting(model) for model in asked.models]
+    features = {feature.name: feature for feature in features_of(*questions.equations)}
+    of_place = questions.of_place
+    waiting = [_Waiting(model) for model in questions.models]
     scores: list[Score] = []
     for record in records:
         for model in waiting:
             scores.append(model.score(record, len(scores)))
         if features:
-            scores += _equations(asked, record, features, of_place)
+            scores += _equations(questions, record, features, of_place)
         del record
     for model in waiting:
-        for place, score in model.scored():
-            scores[place] = score
+        for position, score in model.scored():
+            scores[position] = score
     return scores
 
 
-def feature_rows(asked: PanelQuestions, records: Sequence[PatientRecord]) -> NDArray[np.float64]:
+def feature_rows(questions: PanelQuestions, records: Sequence[PatientRecord]) -> NDArray[np.float64]:
     """All features of these patients [N, F], NaN where one is missing, in the order of `PanelQuestions.features`."""
-    features = asked.features
+    features = questions.features
     rows = [map_features(record, features).values for record in records]
     return np.array(rows, dtype=np.float64).reshape(len(records), len(features))
 
@@ -151,37 +151,39 @@ def feature_rows(asked: PanelQuestions, records: Sequence[PatientRecord]) -> NDA
 class _Waiting:
     """The patients of a model who get a number unless it refuses them; they are estimated together."""
 
-    def __init__(self, asked: ChartModel) -> None:
-        self._asked, self._name = asked, asked.model.manifest.id
+    def __init__(self, chart_model: ChartModel) -> None:
+        self._chart_model, self._name = chart_model, chart_model.model.manifest.id
         self._vectors: list[NDArray[np.float64]] = []
         self._places: list[tuple[int, str]] = []
 
-    def score(self, record: PatientRecord, place: int) -> Score:
+    def score(self, record: PatientRecord, position: int) -> Score:
         """The score of this patient, or an empty one in the place of one that will be known when all are estimated."""
-        asked, name = self._asked, self._name
-        outside = asked.outside(record)
+        chart_model, name = self._chart_model, self._name
+        outside = chart_model.outside(record)
         if record.opted_out and (outside is None or outside.reason != "deceased"):
             return Score(record.patient_id, name, reason=OPTED_OUT, reason_text=opted_out_words(record))
         if outside is not None:
             return Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
-        vector = asked.inputs(record)
+        vector = chart_model.inputs(record)
         if any(gap.implausible for gap in vector.missing):
-            return _one_by_one(asked, record, vector)
+            return _one_by_one(chart_model, record, vector)
         self._vectors.append(vector.values)
-        self._places.append((place, record.patient_id))
+        self._places.append((position, record.patient_id))
         return _LATER
 
     def scored(self) -> Iterator[tuple[int, Score]]:
         """Yields the place and the score of each who waited."""
         if self._vectors:
-            for (place, patient_id), score in zip(self._places, _at_once(self._asked, self._vectors), strict=True):
-                yield place, _named(score, patient_id)
+            for (position, patient_id), score in zip(
+                self._places, _at_once(self._chart_model, self._vectors), strict=True
+            ):
+                yield position, _of_patient(score, patient_id)
 
 
 _LATER = Score("", "")
 
 
-def _named(score: Score, patient_id: str) -> Score:
+def _of_patient(score: Score, patient_id: str) -> Score:
     return Score(
         patient_id,
         score.name,
@@ -198,16 +200,16 @@ def _at_once(chart_model: ChartModel, vectors: list[NDArray[np.float64]]) -> Ite
     rows = Rows(inputs, np.zeros(inputs.shape, dtype=np.bool_), {})
     twin = chart_model.loaded[1] if len(chart_model.loaded) > 1 else None
     scored = score_rows(chart_model.model, twin, rows)
-    for place in range(len(inputs)):
-        is_scored = scored.reason[place] == ""
+    for row in range(len(inputs)):
+        is_scored = scored.reason[row] == ""
         yield Score(
             "",
             chart_model.model.manifest.id,
-            by=scored.model[place],
-            value=float(scored.probability[place]) if is_scored else None,
-            percentile=float(scored.percentile[place]) if is_scored else None,
-            reason=scored.reason[place],
-            reason_text=scored.reason_text[place],
+            by=scored.model[row],
+            value=float(scored.probability[row]) if is_scored else None,
+            percentile=float(scored.percentile[row]) if is_scored else None,
+            reason=scored.reason[row],
+            reason_text=scored.reason_text[row],
         )
 
 
@@ -240,10 +242,10 @@ def _equations(
                     record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=opted_out_words(record)
                 )
         return
-    found = FeatureReadings(record, features)
+    readings = FeatureReadings(record, features)
     for equation, of_place in zip(questions.equations, sites, strict=True):
-        refused = refused_at_once(equation, found, of_place)
-        charted = inputs_from_features(equation, found, of_place) if len(refused) < len(equation.outputs) else None
+        refused = refused_at_once(equation, readings, of_place)
+        charted = inputs_from_features(equation, readings, of_place) if len(refused) < len(equation.outputs) else None
         for output in equation.outputs:
             no: NoValue | EquationRefused | None = refused.get(output.id)
             if no is None and charted is not None:

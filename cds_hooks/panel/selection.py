@@ -33,9 +33,16 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> PanelQuesti
     """
     equations, of_services = find_equations(), _of_services(configured)
     models_folder = configured.models_folder
-    known = {*equations, *of_services, *model_ids(), *(model_ids(models_folder) if models_folder is not None else ())}
-    if strange := [name for name in names if name not in known]:
-        raise PanelRefused(f"{strange[0]!r} is neither a model nor an equation; there are: {', '.join(sorted(known))}.")
+    names_here = {
+        *equations,
+        *of_services,
+        *model_ids(),
+        *(model_ids(models_folder) if models_folder is not None else ()),
+    }
+    if strange := [name for name in names if name not in names_here]:
+        raise PanelRefused(
+            f"{strange[0]!r} is neither a model nor an equation; there are: {', '.join(sorted(names_here))}."
+        )
     if names:
         models = [of_services.get(name) or _alone(name, configured) for name in names if name not in equations]
         chosen = tuple(equations[name] for name in names if name in equations)
@@ -53,7 +60,7 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> PanelQuesti
 def _of_services(configured: Settings) -> dict[str, ChartModel]:
     of_charts = [
         service.of_chart
-        for service in find_services(model_keys=configured.model_keys, own=configured.models_folder).values()
+        for service in find_services(model_keys=configured.model_keys, site_folder=configured.models_folder).values()
     ]
     return {
         of_chart.model.manifest.id: of_chart
@@ -64,7 +71,7 @@ def _of_services(configured: Settings) -> dict[str, ChartModel]:
 
 def _needs(models: list[ChartModel], equations: tuple[Equation, ...], opt_out_flags: frozenset[SystemAndCode]) -> Needs:
     """Returns what the models and equations read; what says that a patient is outside of a population is among it."""
-    features = [each for model in models for each in features_named(model.model.features)]
+    features = [feature for model in models for feature in features_named(model.model.features)]
     of_equations = features_of(*equations)
     opting_out = {"Consent", "Flag"} if opt_out_flags else {"Consent"}
     return Needs.of((*features, *of_equations), resources={*opting_out, *(_READ_BY_POPULATIONS if models else ())})

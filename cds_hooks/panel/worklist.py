@@ -46,7 +46,7 @@ class _Basis(Struct):
 
 
 _response = msgspec.json.Decoder(_Response)
-_said = msgspec.json.Decoder(_Said)
+_decoder = msgspec.json.Decoder(_Said)
 _basis = msgspec.json.Decoder(_Basis)
 
 
@@ -64,7 +64,7 @@ class WorklistRow(Struct, frozen=True):
     risk_of: str
     days: float
     decisions: tuple[str, ...]
-    said: tuple[RestingFinding, ...] = ()
+    shown: tuple[RestingFinding, ...] = ()
     """Findings that were shown, that nobody answered, and that are not shown again for now."""
 
     @property
@@ -105,7 +105,7 @@ class Noted(Struct, frozen=True):
     entries: tuple[WorklistEntry, ...] = ()
     ends: bool = False
     risk: tuple[float, str] | None = None
-    said: tuple[RestingFinding, ...] = ()
+    shown: tuple[RestingFinding, ...] = ()
 
 
 def note(decision: Decision) -> Noted:
@@ -113,13 +113,13 @@ def note(decision: Decision) -> Noted:
     basis = _basis.decode(decision.basis)
     reasons = {reason for _, reason, _ in basis.silence}
     scores = basis.scores
-    said = _said_in(decision.response)
+    on_cards = _extension_in(decision.response)
     # What a model in shadow computed is on record, and decides nothing.
     risk = None
     if scores is not None and scores.percentile is not None and NOT_RELEASED not in reasons:
         risk = scores.percentile / 100, scores.id
     ends = bool(_NOTHING_TO_DO & reasons)
-    return Noted(decision.id, decision.decided_at / 1e6, said.worklist, ends, risk, said.resting)
+    return Noted(decision.id, decision.decided_at / 1e6, on_cards.worklist, ends, risk, on_cards.resting)
 
 
 class PatientNotes(Struct):
@@ -146,23 +146,23 @@ def list_patients(
     now: datetime,
     capacity: int,
     *,
-    with_said: bool = False,
+    with_shown: bool = False,
 ) -> Worklist:
     """Returns the list at `now` of patients by client and id.
 
-    `with_said`: also patients about whom something was said before and nothing is to order.
+    `with_shown`: also patients about whom something was said before and nothing is to order.
     """
     rows, resting = [], 0
-    for (client, patient), known in patients.items():
-        row, rests = _row(client, patient, known, answers, now)
+    for (client, patient), patient_notes in patients.items():
+        row, rests = _row(client, patient, patient_notes, answers, now)
         resting += rests
-        if row is not None and (row.entries or with_said):
+        if row is not None and (row.entries or with_shown):
             rows.append(row)
-    rows.sort(key=lambda row: _place(row, now))
+    rows.sort(key=lambda row: _rank(row, now))
     return Worklist(tuple(rows[:capacity]), max(0, len(rows) - capacity), resting)
 
 
-def _place(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
+def _rank(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
     """Known risks first, the greatest priority first; without a risk by what can be done times the days; then a digest.
 
     The digest changes from day to day, so that nobody always stands behind the same other one.
@@ -172,14 +172,14 @@ def _place(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
 
 
 def _by_patient(decisions: Iterable[Decision]) -> dict[tuple[str, str], PatientNotes]:
-    found: dict[tuple[str, str], PatientNotes] = {}
+    by_patient: dict[tuple[str, str], PatientNotes] = {}
     for decision in decisions:
         if not decision.patient:
             continue
-        entry = found.setdefault((decision.client, decision.patient), PatientNotes())
+        entry = by_patient.setdefault((decision.client, decision.patient), PatientNotes())
         if decision.service not in entry.services:  # the newest comes first
             entry.services[decision.service] = note(decision)
-    return found
+    return by_patient
 
 
 def _row(
@@ -198,24 +198,24 @@ def _row(
                 resting += 1
             elif all(entry.test != other.test for other in entries):
                 entries[entry] = noted.decision
-    said = {
-        one.summary: (one, noted)
+    shown = {
+        finding.summary: (finding, noted)
         for noted in patient_notes.services.values()
-        for one in noted.said
-        if one.because == _SHOWN
+        for finding in noted.shown
+        if finding.because == _SHOWN
     }
-    if not entries and not said:
+    if not entries and not shown:
         return None, resting
     days = max(0.0, (now.timestamp() - patient_notes.newest) / _DAY_SECONDS)
     share, of = risk if risk is not None else (None, "")
-    decisions = dict.fromkeys([*entries.values(), *(noted.decision for _, noted in said.values())])
-    told = tuple(one for one, _ in said.values())
-    return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), told), resting
+    decisions = dict.fromkeys([*entries.values(), *(noted.decision for _, noted in shown.values())])
+    findings = tuple(finding for finding, _ in shown.values())
+    return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), findings), resting
 
 
-def _said_in(response: bytes) -> _Said:
+def _extension_in(response: bytes) -> _Said:
     ours = _response.decode(response).extension.get(EXTENSION_KEY)
-    return _said.decode(ours) if ours is not None else _Said()
+    return _decoder.decode(ours) if ours is not None else _Said()
 
 
 class Answered(Struct, frozen=True):
@@ -244,7 +244,7 @@ def answers_of_a_year() -> AnsweredRows:
 def resting_answers(rows: AnsweredRows, url: str, now: float) -> Iterator[tuple[Answered, float]]:
     """Yields the answers that these rows have not handed out yet, each with the epoch second until which it rests."""
     for answer in rows.read(url, now):
-        finding = patient_finding(answer.card.said, answer.hook)
+        finding = patient_finding(answer.card.our_extension, answer.hook)
         if finding is not None:
             until = answer.at + PERIOD_DAYS.get(answer.how, OTHER_DAYS) * _DAY_SECONDS
             yield Answered(answer.client, answer.patient, finding.subject), until

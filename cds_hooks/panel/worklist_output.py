@@ -17,9 +17,9 @@ _HEADER = (
 )  # fmt: skip
 
 
-def worklist_csv(found: Worklist) -> bytes:
+def worklist_csv(worklist: Worklist) -> bytes:
     """Returns one line per patient, in the order of the list."""
-    return write_fields([_HEADER, *(worklist_line(place, row) for place, row in enumerate(found.rows, 1))])
+    return write_fields([_HEADER, *(worklist_line(rank, row) for rank, row in enumerate(worklist.rows, 1))])
 
 
 def worklist_header() -> tuple[str, ...]:
@@ -27,10 +27,10 @@ def worklist_header() -> tuple[str, ...]:
     return _HEADER
 
 
-def worklist_line(place: int, row: WorklistRow) -> list[Any]:
+def worklist_line(rank: int, row: WorklistRow) -> list[Any]:
     """Returns the columns of one patient."""
     return [
-        place,
+        rank,
         row.client,
         row.patient,
         "; ".join(entry.test for entry in row.entries),
@@ -46,20 +46,20 @@ def worklist_line(place: int, row: WorklistRow) -> list[Any]:
     ]
 
 
-def worklist_bundle(found: Worklist, now: datetime) -> bytes:
+def worklist_bundle(worklist: Worklist, now: datetime) -> bytes:
     """Returns a Bundle with the List, whose entries are in the order of the list, and one Task for each thing to order.
 
     Two lists of one day (UTC) name the same thing by the same id, so that the second one replaces the first.
     """
     moment = now.astimezone(UTC).isoformat(timespec="seconds")
-    tasks = [_task(row, entry, moment) for row in found.rows for entry in row.entries]
+    tasks = [_task(row, entry, moment) for row in worklist.rows for entry in row.entries]
     listed = {
         "resourceType": "List",
         "status": "current",
         "mode": "snapshot",
         "title": "Tests and vaccines to order, in order of priority",
         "date": moment,
-        "note": [{"text": f"{found.others} more patients are beyond the capacity of this list."}],
+        "note": [{"text": f"{worklist.others} more patients are beyond the capacity of this list."}],
         **({"entry": [{"item": {"reference": url}} for url, _ in tasks]} if tasks else {"emptyReason": _NIL}),
     }
     entries = [(_url("list", moment[:10]), listed), *tasks]

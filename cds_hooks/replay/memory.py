@@ -136,7 +136,7 @@ class Remembered:
 def _shown_in(response: bytes) -> list[tuple[str, str, frozenset[str]]]:
     """Of each finding of the cards its rule, its band, and the drugs that it is about."""
     return [
-        (rule, band, ingredients_of((fact.name, fact.value) for fact in card.said.facts))
+        (rule, band, ingredients_of((fact.name, fact.value) for fact in card.our_extension.facts))
         for card in sent_cards(response)
         for rule, band in card.findings
     ]

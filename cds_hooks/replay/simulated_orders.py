@@ -85,18 +85,18 @@ def group_words(sex: str, age_years: float) -> str:
 
 
 class SimulatedOrders(Struct):
-    """The results for all orders: `found` has the findings by rule, `silent` counts reasons by rule."""
+    """The results for all orders: `findings` has the findings by rule, `silent` counts reasons by rule."""
 
     orders: int = 0
     charts: int = 0
     not_recognised: int = 0
     with_card: int = 0
     indicators: Counter[str] = field(default_factory=Counter)
-    found: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
+    findings: dict[str, list[SimulatedFinding]] = field(default_factory=dict)
     silent: Counter[tuple[str, str]] = field(default_factory=Counter)
     not_covered: int = 0
     """Of the cards, those that name a high-alert drug that no rule is about: once for each drug of a patient."""
-    each: list[SimulatedOrder] | None = None
+    each_order: list[SimulatedOrder] | None = None
     """Every order with its findings, where they are asked for with an empty list: they take room."""
 
     def per_100(self, number: int) -> float:
@@ -195,13 +195,13 @@ def _add(
         simulation.with_card += 1
         simulation.indicators[card.indicator] += 1
         for finding in _findings_of(card, draft):
-            simulation.found.setdefault(finding.rule, []).append(finding)
+            simulation.findings.setdefault(finding.rule, []).append(finding)
             findings.append(finding)
-    if simulation.each is not None:
+    if simulation.each_order is not None:
         person = record.patient
         on = _moment(instant).date()
         group = group_of(person.gender, person.birthDate, on) if person is not None else NOT_KNOWN
-        simulation.each.append(SimulatedOrder(instant, group, tuple(findings)))
+        simulation.each_order.append(SimulatedOrder(instant, group, tuple(findings)))
 
 
 def _findings_of(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:

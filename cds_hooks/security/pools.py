@@ -130,33 +130,33 @@ class Pool:
         old.retired = True
         self._close_if_ended(old)
 
-    async def close(self, answer: httpcore.Response, place: "_Place", *, in_time: bool) -> None:
+    async def close(self, answer: httpcore.Response, claim: "_Place", *, in_time: bool) -> None:
         """Closes a response; its connection is kept for reuse if the body was read to its end."""
         if in_time:
             self._timeouts = 0
             self._is_stalled = False
         else:
             self._timed_out()
-        await asyncio.shield(self._pools.run(self._close(answer, place)))
+        await asyncio.shield(self._pools.run(self._close(answer, claim)))
 
-    async def _abandon(self, sending: "asyncio.Task[httpcore.Response]", place: "_Place") -> None:
+    async def _abandon(self, sending: "asyncio.Task[httpcore.Response]", claim: "_Place") -> None:
         try:
             answer = await sending
         except (asyncio.CancelledError, Exception):  # no caller waits for the result any more
-            self._release(place)
+            self._release(claim)
         else:  # the response arrived while the request was being cancelled
-            await self._close(answer, place)
+            await self._close(answer, claim)
 
-    async def _close(self, answer: httpcore.Response, place: "_Place") -> None:
+    async def _close(self, answer: httpcore.Response, claim: "_Place") -> None:
         try:
             await answer.aclose()
         finally:
-            self._release(place)
+            self._release(claim)
 
-    def _release(self, place: "_Place") -> None:
-        place.slots.release()
-        place.connections.under_way -= 1
-        self._close_if_ended(place.connections)
+    def _release(self, claim: "_Place") -> None:
+        claim.slots.release()
+        claim.connections.under_way -= 1
+        self._close_if_ended(claim.connections)
 
     def _close_if_ended(self, connections: "_Connections") -> None:
         if connections.retired and connections.under_way == 0:
@@ -191,10 +191,10 @@ class _Place(NamedTuple):
 class _Body:
     """The body of a response; closing it releases the pool's slot, once."""
 
-    def __init__(self, answer: httpcore.Response, pool: Pool, place: _Place) -> None:
+    def __init__(self, answer: httpcore.Response, pool: Pool, claim: _Place) -> None:
         self._answer = answer
         self._pool = pool
-        self._place = place
+        self._place = claim
         self._is_open = True
         self._in_time = True
 

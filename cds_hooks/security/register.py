@@ -150,7 +150,7 @@ class WatchedTrustFile:
     """The clients of a trust file that is read again when it changes, and their fetched keys."""
 
     def __init__(
-        self, file: Path, known: RegistrableNames, fetch: Fetch, clock: Callable[[], float] = monotonic
+        self, file: Path, registrable: RegistrableNames, fetch: Fetch, clock: Callable[[], float] = monotonic
     ) -> None:
         """Reads the file; a later version that cannot be used changes nothing.
 
@@ -158,14 +158,14 @@ class WatchedTrustFile:
             TrustFileError: the file cannot be used at the start.
         """
         self._path = file
-        self._known = known
+        self._known = registrable
         self._fetch = fetch
         self._clock = clock
         self._remote: dict[KeySetUrl, RemoteKeys] = {}
         self._refused: tuple[str, ...] | None = None
         self._changing: dict[Path, _Stamp] | None = None
         self._stamps = _stamps([file])
-        self._take(read_trust_file(file, known))
+        self._take(read_trust_file(file, registrable))
         self._looked_at = clock()
 
     def register(self) -> ClientRegister:

@@ -105,9 +105,8 @@ def _header(segment: bytes) -> Header:
 
 
 def _claims(members: dict[str, Any]) -> Claims:
-    told = members.get
-    iss, jti, exp, iat, nbf, sub = told("iss"), told("jti"), told("exp"), told("iat"), told("nbf"), told("sub")
-    tenant = told("tenant")
+    iss, jti, sub, tenant = (members.get(name) for name in ("iss", "jti", "sub", "tenant"))
+    exp, iat, nbf = (members.get(name) for name in ("exp", "iat", "nbf"))
     if not (_is_id(iss) and _is_id(jti) and _is_time(exp) and _is_time(iat) and (nbf is None or _is_time(nbf))):
         raise Untrusted("claims")
     if not (sub is None or isinstance(sub, str)) or not (tenant is None or isinstance(tenant, str)):
@@ -118,7 +117,7 @@ def _claims(members: dict[str, Any]) -> Claims:
 def _audience(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+    if isinstance(value, list) and value and all(isinstance(audience, str) for audience in value):
         return tuple(value)
     raise Untrusted("claims")
 
@@ -192,7 +191,7 @@ def claimed_client(token: Token, register: ClientRegister, endpoints: Collection
     """
     client = register.client_of(token.claims)
     _check_header(token.header, client)
-    if not any(each in endpoints or each in client.audiences for each in token.claims.aud):
+    if not any(audience in endpoints or audience in client.audiences for audience in token.claims.aud):
         raise Untrusted("audience", client.name)
     _check_times(token.claims, client, now)
     return client

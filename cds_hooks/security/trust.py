@@ -69,13 +69,13 @@ def open_trust(
     public_url: str,
     database_url: str,
     *,
-    known: RegistrableNames = ANY_NAME,
+    registrable: RegistrableNames = ANY_NAME,
     development: TrustedClient = ANONYMOUS,
 ) -> Trust:
     """Returns the trust of a file; without a file, that of the development profile.
 
     In the development profile every caller is the client `development`. `public_url` is the address that tokens name;
-    `known` is what clients can be registered for.
+    `registrable` is what clients can be registered for.
 
     Raises:
         TrustFileError: the file cannot be used; its message is made of sentences for the operator.
@@ -83,7 +83,7 @@ def open_trust(
     """
     if file is None:
         return DevelopmentTrust(development)
-    return FileTrust(file, public_url, open_replay_store(database_url), known)
+    return FileTrust(file, public_url, open_replay_store(database_url), registrable)
 
 
 class DevelopmentTrust:
@@ -143,7 +143,7 @@ class FileTrust:
         file: Path,
         public_url: str,
         replays: ReplayStore,
-        known: RegistrableNames = ANY_NAME,
+        registrable: RegistrableNames = ANY_NAME,
         clock: Callable[[], float] = time,
         outbound: OutboundClient | None = None,
     ) -> None:
@@ -153,7 +153,7 @@ class FileTrust:
             TrustFileError: the file cannot be used.
         """
         self.outbound = outbound or OutboundClient()
-        self._live = WatchedTrustFile(file, known, self.outbound.fetch)
+        self._live = WatchedTrustFile(file, registrable, self.outbound.fetch)
         self._public_url = public_url
         if _is_plain(public_url):
             # checklist row GEN-02: behind a proxy that serves https, tokens should name the proxy's address

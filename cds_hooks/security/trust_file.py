@@ -68,37 +68,37 @@ class ClientEntry(Struct):
     def fhir(self) -> tuple[RegisteredBase, ...]:
         """Returns the FHIR bases that can be used."""
         reach = self._reach()
-        said = [each if isinstance(each, dict) else {"url": each} for each in self.document.get("fhir", ())]
-        urls = [self._url(["fhir", at], each["url"]) for at, each in enumerate(said)]
+        entries = [entry if isinstance(entry, dict) else {"url": entry} for entry in self.document.get("fhir", ())]
+        urls = [self._url(["fhir", at], entry["url"]) for at, entry in enumerate(entries)]
         for at, url in enumerate(urls):
             if url is not None and url.query is not None:
                 self._wrong(["fhir", at], "a base address has no query")
         return tuple(
-            RegisteredBase(url, reach_of(url, reach), each.get("open", False))
-            for url, each in zip(urls, said, strict=True)
+            RegisteredBase(url, reach_of(url, reach), entry.get("open", False))
+            for url, entry in zip(urls, entries, strict=True)
             if url is not None
         )
 
     def origins(self, key: str) -> frozenset[str]:
         """Returns a list of origins; one with a path or that is no address is a mistake."""
-        found = [self._url([key, at], text) for at, text in enumerate(self.document.get(key, ()))]
-        for at, url in enumerate(found):
+        urls = [self._url([key, at], text) for at, text in enumerate(self.document.get(key, ()))]
+        for at, url in enumerate(urls):
             if url is not None and (url.path not in ("", "/") or url.query is not None):
                 self._wrong([key, at], "an origin has no path and no query, as https://login.example.org")
-        return frozenset(f"{url.scheme}://{url.authority}" for url in found if url is not None)
+        return frozenset(f"{url.scheme}://{url.authority}" for url in urls if url is not None)
 
     def profile(self) -> ClientProfile:
         """Returns what the client supports: dialect, version, hosts of links, override reasons."""
-        said = self.document
+        document = self.document
         try:
             return profile_for(
-                said["name"],
-                said.get("dialect", DEVELOPMENT.dialect.id),
-                version=said.get("protocol_version"),
-                markdown=said.get("markdown"),
-                link_hosts=said.get("link_hosts", ()),
-                override_reasons=[Coding(**each) for each in said.get("override_reasons", ())],
-                action_selection_behavior=said.get("action_selection_behavior", False),
+                document["name"],
+                document.get("dialect", DEVELOPMENT.dialect.id),
+                version=document.get("protocol_version"),
+                markdown=document.get("markdown"),
+                link_hosts=document.get("link_hosts", ()),
+                override_reasons=[Coding(**reason) for reason in document.get("override_reasons", ())],
+                action_selection_behavior=document.get("action_selection_behavior", False),
             )
         except UnknownDialect as error:
             self._wrong(["dialect"], str(error))
@@ -108,8 +108,8 @@ class ClientEntry(Struct):
         """Returns the address of the client's key set, or the keys themselves."""
         given = [name for name in ("jwks_url", "jwks_file", "keys") if name in self.document]
         if len(given) != 1:
-            named = " and ".join(given) if given else "none of them"
-            self._wrong([], f"needs its keys in one place: jwks_url, jwks_file or keys; it has {named}")
+            names = " and ".join(given) if given else "none of them"
+            self._wrong([], f"needs its keys in one place: jwks_url, jwks_file or keys; it has {names}")
             return PinnedKeys()
         if given == ["jwks_url"]:
             url = self._url(["jwks_url"], self.document["jwks_url"])
@@ -155,7 +155,7 @@ class ClientEntry(Struct):
                 self._wrong(["networks", at], f"{text!r} is not a network as 10.20.0.0/16 (without host bits)")
                 continue
             if overlaps_never(network):
-                never = ", ".join(str(each) for each in NEVER if network.overlaps(each))
+                never = ", ".join(str(other) for other in NEVER if network.overlaps(other))
                 self._wrong(["networks", at], f"{network} holds addresses that are never called: {never}")
             networks.append(network)
         return tuple(networks)
@@ -231,7 +231,7 @@ class TrustFile(Struct, frozen=True):
     text: str = ""
 
 
-def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile:
+def read_trust_file(path: Path, registrable: RegistrableNames = ANY_NAME) -> TrustFile:
     """Returns the content of the file.
 
     Raises:
@@ -244,16 +244,16 @@ def read_trust_file(path: Path, known: RegistrableNames = ANY_NAME) -> TrustFile
         raise TrustFileError(path, "content", f"the last line is not {mark!r}, as end_mark has it: the file is cut off")
     if problems := schema_problems(document):
         raise TrustFileError(path, "form", *problems)
-    entries = [ClientEntry(each, path.parent) for each in document.get("client", [])]
+    entries = [ClientEntry(document_of_client, path.parent) for document_of_client in document.get("client", [])]
     # One list of services in the file means that the absence of a list is no right: it may have been cut off.
     listed = any("services" in entry.document for entry in entries)
     served = frozenset(document.get("services", ()))
     clients = [_client(entry, served, listed=listed) for entry in entries]
-    problems = [f"{place_in_trust_file(document, where)}: {text}" for where, text in _unknown(document, known)]
+    problems = [f"{place_in_trust_file(document, where)}: {text}" for where, text in _unknown(document, registrable)]
     problems += [
         f"{place_in_trust_file(document, ['client', at, *where])}: {text}"
         for at, entry in enumerate(entries)
-        for where, text in (*entry.problems, *_unknown(entry.document, known))
+        for where, text in (*entry.problems, *_unknown(entry.document, registrable))
     ]
     problems += _mixed_up(clients)
     if document.get("clients", len(clients)) != len(clients):
@@ -304,12 +304,12 @@ def _client(entry: ClientEntry, served: frozenset[str], *, listed: bool) -> Trus
     )
 
 
-def _unknown(said: dict[str, Any], registrable_names: RegistrableNames) -> Iterator[tuple[list[str | int], str]]:
+def _unknown(document: dict[str, Any], registrable_names: RegistrableNames) -> Iterator[tuple[list[str | int], str]]:
     for name in ("services", "hooks"):
         there = getattr(registrable_names, name)
-        for at, each in enumerate(said.get(name, ())):
-            if there and each not in there and (name, each) != ("services", EVERY_SERVICE):
-                yield [name, at], f"there is no {name[:-1]} {each!r} here; there are {', '.join(sorted(there))}"
+        for at, entry in enumerate(document.get(name, ())):
+            if there and entry not in there and (name, entry) != ("services", EVERY_SERVICE):
+                yield [name, at], f"there is no {name[:-1]} {entry!r} here; there are {', '.join(sorted(there))}"
 
 
 def _mixed_up(clients: list[TrustedClient]) -> Iterator[str]:

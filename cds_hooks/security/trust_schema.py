@@ -24,7 +24,7 @@ def schema_problems(document: dict[str, Any]) -> list[str]:
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema()).iter_errors(document)
-    ordered = sorted(errors, key=lambda each: [str(part) for part in each.path])
+    ordered = sorted(errors, key=lambda error: [str(part) for part in error.path])
     # the library has an error for each missing member, of which one sentence is made
     return list(dict.fromkeys(_sentence(error, document) for error in ordered))
 

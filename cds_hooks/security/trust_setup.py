@@ -53,7 +53,7 @@ def write_beginning(path: Path) -> None:
         file.write(BEGINNING.encode())
 
 
-def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames = ANY_NAME) -> TrustFile:
+def add_client(path: Path, settings: Mapping[str, Any], registrable: RegistrableNames = ANY_NAME) -> TrustFile:
     """Adds one client at the end of the file.
 
     Raises:
@@ -70,7 +70,7 @@ def add_client(path: Path, settings: Mapping[str, Any], known: RegistrableNames 
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_with_client(_with_one_more(before).rstrip("\n"), client_table(settings)))
         draft.chmod(path.stat().st_mode & 0o777)
-        trust_file = read_trust_file(draft, known)
+        trust_file = read_trust_file(draft, registrable)
         draft.replace(path)
     except TrustFileError as error:
         raise TrustFileError(path, error.kind, *error.problems) from error
@@ -145,10 +145,10 @@ async def _key_set(outbound: OutboundClient, client: TrustedClient, source: KeyS
     except (httpx.HTTPError, NotAnObject, TimeoutError) as error:
         return AddressTrial(client.name, str(source.url), False, _why(error))
     usable = [key for key in keys.by_kid.values() if not client.algorithms.isdisjoint(key.algorithms)]
-    said = f"{len(usable)} usable key{'s' if len(usable) != 1 else ''}" + "".join(
+    text = f"{len(usable)} usable key{'s' if len(usable) != 1 else ''}" + "".join(
         f"; {sentence}" for sentence in left_out
     )
-    return AddressTrial(client.name, str(source.url), bool(usable), said)
+    return AddressTrial(client.name, str(source.url), bool(usable), text)
 
 
 async def _base(outbound: OutboundClient, client: TrustedClient, base: RegisteredBase) -> AddressTrial:

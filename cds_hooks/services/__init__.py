@@ -24,12 +24,12 @@ __all__ = [
 
 
 def find_services(
-    declared: Iterable[DeclaredHook] = (), model_keys: Path | None = None, own: Path | None = None
+    declared: Iterable[DeclaredHook] = (), model_keys: Path | None = None, site_folder: Path | None = None
 ) -> dict[str, Service]:
     """Every service of this package, and of the site's own folder, by id, with the hooks that a site declares.
 
-    `model_keys` is the file of public keys whose models this site trusts beside the maintainers'; `own` the folder of
-    its models and of the services that it declares as data.
+    `model_keys` is the file of public keys whose models this site trusts beside the maintainers'; `site_folder` the
+    folder of its models and of the services that it declares as data.
 
     Raises:
         DeclarationError: A module declares no usable service.
@@ -37,7 +37,7 @@ def find_services(
     """
     trust_site_keys(model_keys)  # before a service loads its model
     services = discover(__name__, "SERVICE", Service)
-    for service, file in declared_services(own) if own is not None else ():
+    for service, file in declared_services(site_folder) if site_folder is not None else ():
         if service.id in services:
             raise file.fault(f"the id {service.id!r} is already that of another service", service.id)
         services[service.id] = service

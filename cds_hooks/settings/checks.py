@@ -117,8 +117,8 @@ def read_codes(text: str) -> frozenset[tuple[str, str]]:
     Raises:
         ValueError: A part is no system and code.
     """
-    found = [(part, _CODE.fullmatch(part)) for part in parts_of(text)]
-    for part, match in found:
+    parts = [(part, _CODE.fullmatch(part)) for part in parts_of(text)]
+    for part, match in parts:
         if match is None:
             raise ValueError(f"{part[:80]} is no system with a code; write it as https://example.org/flags|no-cds")
-    return frozenset((match["system"], match["code"]) for _, match in found if match is not None)
+    return frozenset((match["system"], match["code"]) for _, match in parts if match is not None)

@@ -227,7 +227,7 @@ class FoundDecision(NamedTuple):
     decision: Decision
 
     @property
-    def place(self) -> "Place":
+    def position(self) -> "Place":
         """Where it stands in the order of time."""
         return self.decision.decided_at, self.sequence
 
@@ -263,7 +263,7 @@ def find_places(
         if len(rows) < most:
             return
         most = 500
-        rows = read_rows(url, _older_than(query, numbered.place).limit(most))
+        rows = read_rows(url, _older_than(query, numbered.position).limit(most))
 
 
 def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:
@@ -314,7 +314,7 @@ def newer_than(url: str, wanted: DecisionFilter, number: int, most: int) -> list
 
 
 def _time_and_number(numbered: FoundDecision) -> Place:
-    return numbered.place
+    return numbered.position
 
 
 def newest_number(url: str) -> int:

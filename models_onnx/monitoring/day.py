@@ -81,10 +81,10 @@ class DayCounts(msgspec.Struct, kw_only=True):
 
     def names(self, family: str) -> list[str]:
         """The names of a family, in their order; the inputs that were only ever missing are among `features`."""
-        found = set(getattr(self, family))
+        names = set(getattr(self, family))
         if family == "features":
-            found |= {key.partition(" ")[0] for key in self.missing}
-        return sorted(found)
+            names |= {key.partition(" ")[0] for key in self.missing}
+        return sorted(names)
 
 
 def _add_into(mine: dict[Any, Any], more: Mapping[Any, Any]) -> None:

@@ -46,25 +46,25 @@ class Compared:
     def figures(self) -> list[Figure]:
         """Returns all figures, those to look at first."""
         now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
-        found = [
+        figures = [
             *(() if self.is_watched else (*self._feed(now), *self._hours())),
             *self._shares(),
             *self._latency(now, before),
             *self._inputs(now, before),
         ]
-        found += [self._arrival("clock", clock) for clock in arrival.clocks(now, before)]
-        found += [
+        figures += [self._arrival("clock", clock) for clock in arrival.clocks(now, before)]
+        figures += [
             *self._scores(now, before),
             *self._alerts(now, before),
             *self._answers(now),
             *self._rules(now, before),
         ]
         needs = total_of([DayCounts(needs=now.needs), DayCounts(needs=before.needs)])
-        found += [*self._answers_by_rule(now), *label_choice(self.client, self.service, needs)]
+        figures += [*self._answers_by_rule(now), *label_choice(self.client, self.service, needs)]
         if self.at is not None and (today := self.window.get(self.at.date())) is not None:
             so_far = Today(self.client, self.service, self.at, today, self._alike(self.at.date()))
-            found += [figure for figure in so_far.figures() if not self.is_watched or figure.family != "feed"]
-        return sorted(found, key=lambda figure: figure.order)
+            figures += [figure for figure in so_far.figures() if not self.is_watched or figure.family != "feed"]
+        return sorted(figures, key=lambda figure: figure.order)
 
     def _figure(
         self, family: Family, subject: str, n: int, minimum: int, value: float | None, before: float | None,
@@ -140,7 +140,11 @@ class Compared:
 
     def _alike(self, day: date) -> list[DayCounts]:
         """Returns the days of the reference on the same weekday; all of them where there is only one of these."""
-        same = [counts for each, counts in self.reference.items() if each.weekday() == day.weekday()]
+        same = [
+            counts
+            for date_of_reference, counts in self.reference.items()
+            if date_of_reference.weekday() == day.weekday()
+        ]
         return same if len(same) > 1 else list(self.reference.values())
 
     def _in_the_hour_that_runs(self) -> int:
@@ -262,7 +266,7 @@ class Compared:
                 )
         return figure
 
-    def _level(self, name: str, values: Sketch, then: Sketch, found: Figure, comparisons: int) -> Figure:
+    def _level(self, name: str, values: Sketch, then: Sketch, figure: Figure, comparisons: int) -> Figure:
         """The figure, or that of the level, where more or fewer values than before lie above the median of then.
 
         The index sees that of a flag, and of a level that moved by a third of a standard deviation, hardly.
@@ -276,8 +280,8 @@ class Compared:
             return _above(buckets, cut), sum(buckets.values())
 
         level = shares.moved(self.window, list(self.reference.values()), counted, comparisons, sums)
-        if level.state == "good" or (level.state, found.state) == ("watch", "watch"):
-            return found
+        if level.state == "good" or (level.state, figure.state) == ("watch", "watch"):
+            return figure
         text = f"{self.service}: {100 * level.share:.1f} in 100 values of {name} are above {value_of(cut):.4g}, "
         text += f"{100 * level.before:.1f} before."
         least = _FEWEST_FOR_DRIFT

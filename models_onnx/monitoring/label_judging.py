@@ -198,8 +198,8 @@ class LabelWindow:
             confidence = 1 - 0.05 / len(groups)
             yield self._observed("fairness", f"{model}, {group}", self.of(model, group), confidence)
 
-    def _gaps(self, model: str, name: str, one: str, other: str, confidence: float) -> Iterator[Figure]:
-        first, second = self.of(model, one), self.of(model, other)
+    def _gaps(self, model: str, name: str, group: str, other: str, confidence: float) -> Iterator[Figure]:
+        first, second = self.of(model, group), self.of(model, other)
         kinds = {
             "cards among those with the event": (_with_event(first), _with_event(second)),
             "cards among those without it": (_without_event(first), _without_event(second)),
@@ -218,7 +218,7 @@ class LabelWindow:
                 # their risks explain who gets a card, and age explains most of a risk: that alone is no fault
                 state = "act" if abs(gap) >= 0.10 and kind != "cards" and name != "age" else "watch"
             text = (
-                f"{subject}: {100 * count / total:.1f} in 100 {one}, {100 * count_other / total_other:.1f} in 100 "
+                f"{subject}: {100 * count / total:.1f} in 100 {group}, {100 * count_other / total_other:.1f} in 100 "
                 f"{other}, a gap of {100 * low:.1f} to {100 * high:.1f} points"
             )
             yield self._figure("fairness", subject, min(total, total_other), _GROUP, gap, 0.0, state, text)

@@ -57,17 +57,17 @@ def observed_to_expected(labelled: Labelled, confidence: float = 0.95) -> Interv
     return Interval(ratio, ratio * exp(-half), ratio * exp(half))
 
 
-def net_benefit(found: Labelled, deployed: Deployed, confidence: float = 0.95) -> Interval | None:
+def net_benefit(labelled: Labelled, deployed: Deployed, confidence: float = 0.95) -> Interval | None:
     """True cards less false ones at their weight, per prediction (Vickers and Elkin 2006); None without a prediction.
 
     It is judged by the estimates, not by the cards: what was held back for another reason says nothing of the model.
     The interval is that of a mean of values which are 1, -odds or 0.
     """
-    n = float((found.yes + found.no).sum())
+    n = float((labelled.yes + labelled.no).sum())
     if not n:
         return None
-    above = found.estimates >= deployed.estimate
-    true, false = float(found.yes[above].sum()) / n, float(found.no[above].sum()) / n
+    above = labelled.estimates >= deployed.estimate
+    true, false = float(labelled.yes[above].sum()) / n, float(labelled.no[above].sum()) / n
     value = true - deployed.odds * false
     spread = max(true + deployed.odds**2 * false - value**2, 0.0) / n
     half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(spread)

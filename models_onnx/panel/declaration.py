@@ -53,13 +53,13 @@ class TableDeclaration:
         inputs = {item.name for manifest in manifests for item in manifest.features}
         conditions = {key for manifest in manifests for key in manifest.population.exclude_conditions}
         short = {FEATURES[name].analyte for name in inputs} - {""}
-        named = {*inputs, *short, *conditions, DECEASED}
+        input_names = {*inputs, *short, *conditions, DECEASED}
         there = set(columns)
         for what, names, choices in (
-            ("columns", self.columns, named),
+            ("columns", self.columns, input_names),
             ("units", self.units, inputs | short | there),
             ("unit_columns", self.unit_columns, inputs | short | there),
-            ("values", self.values, named | there),
+            ("values", self.values, input_names | there),
             ("without", self.without, inputs | short),
             ("none_has", self.none_has, conditions | {alias for key in conditions for alias in _aliases(key)}),
             ("exclude", self.exclude, there),
@@ -137,8 +137,12 @@ def names_read(manifest: Manifest, declared: TableDeclaration) -> frozenset[str]
     names_wanted = (DECEASED, *(item.name for item in manifest.features), *manifest.population.exclude_conditions)
     return frozenset(
         name
-        for each in names_wanted
-        for name in ((declared.columns[each],) if each in declared.columns else (each, *_aliases(each)))
+        for name_wanted in names_wanted
+        for name in (
+            (declared.columns[name_wanted],)
+            if name_wanted in declared.columns
+            else (name_wanted, *_aliases(name_wanted))
+        )
     )
 
 

@@ -169,8 +169,8 @@ def values_of(frame: Any, name: str) -> Values:
             return numbers
         texts: list[Any] = column.to_pylist()
         return texts
-    found: Values = np.asarray(frame[name].to_numpy())
-    return found
+    column_values: Values = np.asarray(frame[name].to_numpy())
+    return column_values
 
 
 def _is_chunked(column: Any) -> bool:

@@ -241,9 +241,9 @@ def _refuse_two_units(
 def _units_that_fit(analyte: Analyte, plain: Array) -> list[str]:
     values = plain[~np.isnan(plain)]
     fitting: dict[tuple[float, float], str] = {}
-    for unit, each in analyte.units.items():
-        canonical = values * each.factor + each.offset
+    for unit, conversion in analyte.units.items():
+        canonical = values * conversion.factor + conversion.offset
         inside = (canonical >= analyte.plausible_low) & (canonical <= analyte.plausible_high)
         if 2 * int(inside.sum()) > len(values):
-            fitting.setdefault((each.factor, each.offset), unit)
+            fitting.setdefault((conversion.factor, conversion.offset), unit)
     return list(fitting.values())

@@ -147,7 +147,7 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def drafted_fact(self) -> Fact:
         """The draft itself."""
-        return Fact("draft", self.medication.said, self.medication.name, source=self.drafted.draft.name)
+        return Fact("draft", self.medication.plain_words, self.medication.name, source=self.drafted.draft.name)
 
     # The patient
 
@@ -517,7 +517,7 @@ class RuleContext(Struct, frozen=True, eq=False):
 def medication_fact(medication: CurrentMedication, name: str, more: str = "") -> Fact:
     """`name` is what stands in a sentence; the text has the chart's words."""
     ended = f" (ended {medication.ended.date})" if medication.ended is not None else ""
-    words = medication.medication.said or medication.medication.name
+    words = medication.medication.plain_words or medication.medication.name
     return Fact("medication", f"{words}{more}{ended}", name, effective=medication.since, source=medication.source)
 
 

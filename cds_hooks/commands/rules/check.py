@@ -216,12 +216,12 @@ def lint(as_json: AsJson = False) -> None:
     families = rule_families()
     faults = [*file_faults(), *(fault for family in families for fault in lint_family(family))]
     if as_json:
-        found = {
+        report = {
             "rules": len(all_rule_versions()),
             "families": len(families),
             "faults": [str(fault) for fault in faults],
         }
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)))
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
         raise typer.Exit(1 if faults else 0)
     for fault in faults:
         typer.echo(fault)
@@ -290,7 +290,7 @@ def _draw(simulation: SimulatedOrders, examples: int) -> None:
     table.add_column("per 100", justify="right")
     table.add_column("times", justify="right")
     table.add_column("examples", overflow="fold")
-    for rule, findings in sorted(simulation.found.items(), key=lambda item: -len(item[1])):
+    for rule, findings in sorted(simulation.findings.items(), key=lambda item: -len(item[1])):
         shown = "\n".join(f"{finding.band}: {finding.summary}" for finding in findings[:examples])
         table.add_row(rule, f"{simulation.per_100(len(findings)):.2f}", str(len(findings)), shown)
     console.print(table)
@@ -316,7 +316,7 @@ def _as_json(simulation: SimulatedOrders, examples: int) -> dict[str, Any]:
                 for finding in rule_findings[:examples]
             ],
         }
-        for rule, rule_findings in sorted(simulation.found.items())
+        for rule, rule_findings in sorted(simulation.findings.items())
     }
     return {
         "orders": simulation.orders,

@@ -69,8 +69,8 @@ def list_(
         print_json([_summary(rule_version, site) for rule_version in rule_versions])
         return
     console = Console(highlight=False, soft_wrap=True)
-    for each in rule_versions:
-        _draw(console, _summary(each, site))
+    for rule_version in rule_versions:
+        _draw(console, _summary(rule_version, site))
     console.print("Bands from top to bottom: c critical, w warning, i info, s silent on purpose.")
 
 

@@ -102,5 +102,5 @@ def as_it_stood(lines: list[bytes], as_of: datetime) -> list[bytes]:
             unread.append(line)
     patient = next((resource for resource in resources if resource.get("resourceType") == "Patient"), {})
     others = [resource for resource in resources if resource.get("resourceType") != "Patient"]
-    known = known_at(patient, others, as_of.timestamp())
-    return [*(msgspec.json.encode(resource) for resource in known if resource), *unread]
+    known_resources = known_at(patient, others, as_of.timestamp())
+    return [*(msgspec.json.encode(resource) for resource in known_resources if resource), *unread]

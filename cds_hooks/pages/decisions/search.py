@@ -160,18 +160,18 @@ class Listing:
     looked_to: str = ""
 
 
-def list_rows(url: str, asked: Asked, counted: Counted, most: int = ROWS) -> Listing:
+def list_rows(url: str, form: Asked, counted: Counted, most: int = ROWS) -> Listing:
     """Return the newest decisions that are asked for, from the place that the form names, at most so many.
 
     Raises:
         RecordUnavailable: the record cannot be read.
     """
     budget = Budget(_MOST_PLACES)
-    every = find(url, counted.book, asked.wanted, asked.before, budget, AT_ONCE)
+    every = find(url, counted.book, form.wanted, form.before, budget, AT_ONCE)
     places = list(islice(every, most + 1))
-    rows = tuple(_row(place.decision) for place in places[:most])
+    rows = tuple(_row(entry.decision) for entry in places[:most])
     if len(places) > most:
-        return Listing(rows, _as_text(places[most - 1].place))
+        return Listing(rows, _as_text(places[most - 1].position))
     if budget.is_spent and budget.reached is not None:
         return Listing(rows, _as_text(budget.reached), format_seconds(budget.reached[0]))
     return Listing(rows)
@@ -188,7 +188,7 @@ def file_rows(listing: Listing) -> Iterator[Sequence[str]]:
 
 def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:
     """Decisions as rows."""
-    return tuple(_row(place.decision) for place in places)
+    return tuple(_row(entry.decision) for entry in places)
 
 
 def _row(decision: Decision) -> Row:
@@ -214,5 +214,5 @@ def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str
     return tuple(texts), ("warning" if no_card.kind == "held-back" else "none", f"No card: {no_card.title.lower()}")
 
 
-def _as_text(place: Place) -> str:
-    return f"{place[0]}.{place[1]}"
+def _as_text(position: Place) -> str:
+    return f"{position[0]}.{position[1]}"

@@ -62,27 +62,27 @@ class _Decisions:
             fields = dict(request.query_params)
             if set(fields) - set(IN_ADDRESS):
                 raise Refusal(_IN_ADDRESS, 400)
-        asked = read_asked(fields)
-        if asked.faults:
-            return self._listed(asked, None, None, 400)
-        if request.method == "POST" and asked.address and not fields.get("file") and not asked.get("before"):
-            return RedirectResponse(f"decisions?{asked.address}#found", 303, HEADERS)
-        card, counted = asked.get("card"), self._server.counts.counted()
+        form = read_asked(fields)
+        if form.faults:
+            return self._listed(form, None, None, 400)
+        if request.method == "POST" and form.address and not fields.get("file") and not form.get("before"):
+            return RedirectResponse(f"decisions?{form.address}#found", 303, HEADERS)
+        card, counted = form.get("card"), self._server.counts.counted()
         if card:
             decision_id = decision_of(card)
             if decision_id is not None and get_decision(self._url, decision_id) is not None:
                 return RedirectResponse(f"decisions/{decision_id}", 303, HEADERS)
-            return self._listed(asked, None, counted, 404)
+            return self._listed(form, None, counted, 404)
         if fields.get("file"):
-            return csv_download("decisions", file_rows(list_rows(self._url, asked, counted, MOST_IN_FILE)))
-        return self._listed(asked, list_rows(self._url, asked, counted), counted)
+            return csv_download("decisions", file_rows(list_rows(self._url, form, counted, MOST_IN_FILE)))
+        return self._listed(form, list_rows(self._url, form, counted), counted)
 
-    def _listed(self, asked: Asked, found: Listing | None, counted: Counted | None, status: int = 200) -> Response:
+    def _listed(self, form: Asked, listing: Listing | None, counted: Counted | None, status: int = 200) -> Response:
         return self._server.page(
             "decisions/decisions.html",
             status=status,
-            asked=asked,
-            found=found,
+            asked=form,
+            found=listing,
             counted=counted,
             services=sorted(self._server.services),
             choices=CHOICES,
@@ -113,7 +113,7 @@ class _Decisions:
             return ()
         wanted = DecisionFilter(hook_instance=decision.hook_instance)
         places = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
-        return rows_of(place for place in places if place.decision.id != decision.id)
+        return rows_of(entry for entry in places if entry.decision.id != decision.id)
 
 
 def routes(server: PageServer) -> list[Route]:

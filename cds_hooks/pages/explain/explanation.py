@@ -128,11 +128,11 @@ class Explanation(Struct, frozen=True):
     @property
     def equation(self) -> Equation | None:
         """The published equation that was asked, where this server still computes it in the same way."""
-        known = find_equations().get(self.model.id) if self.model is not None else None
-        if known is None or self.model is None:
+        equation = find_equations().get(self.model.id) if self.model is not None else None
+        if equation is None or self.model is None:
             return None
-        same = any(equation_digest(known, output.id) == self.model.sha256 for output in known.outputs)
-        return known if same else None
+        same = any(equation_digest(equation, output.id) == self.model.sha256 for output in equation.outputs)
+        return equation if same else None
 
     @property
     def heading(self) -> str:
@@ -178,7 +178,7 @@ class Explanation(Struct, frozen=True):
     @property
     def gaps(self) -> list[Input]:
         """The inputs without a usable value."""
-        return [item for item in self.inputs if not item.known]
+        return [item for item in self.inputs if not item.has_value]
 
 
 def explain(

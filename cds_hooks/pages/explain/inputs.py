@@ -44,7 +44,7 @@ class Input(Struct, frozen=True):
     contribution: float
 
     @property
-    def known(self) -> bool:
+    def has_value(self) -> bool:
         """Whether there was a usable value."""
         return not self.gap
 

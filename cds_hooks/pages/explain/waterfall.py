@@ -76,7 +76,7 @@ def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
         for number, (item, move) in enumerate(moves)
     ]
     if others:
-        unknown = sum(1 for item in others if not item.known)
+        unknown = sum(1 for item in others if not item.has_value)
         note = f"{unknown} of them not recorded or not usable" if unknown else ""
         title = f"{len(others)} other inputs, together" if len(others) > 1 else f"1 other input: {others[0].words}"
         move = sum(item.contribution for item in others)

@@ -58,17 +58,17 @@ def data_part(figures: Sequence[Figure], span: Span) -> Part:
     )
 
 
-def incidents_part(found: Sequence[Incident], told: Iterable[tuple[str, str]], span: Span) -> Part:
+def incidents_part(incidents: Sequence[Incident], sent_notices: Iterable[tuple[str, str]], span: Span) -> Part:
     """Return what somebody has to look at now."""
-    known = set(told)
+    noticed = set(sent_notices)
     rows = [
         Row(
             incident.text,
-            (Cell(incident.family), Cell("yes" if (incident.client, incident.family) in known else "not yet"), _ACT),
+            (Cell(incident.family), Cell("yes" if (incident.client, incident.family) in noticed else "not yet"), _ACT),
             None,
             span.behind(client=incident.client, service=incident.causes[0].service),
         )
-        for incident in found
+        for incident in incidents
     ]
     count = len(rows)
     answer = "Nothing." if not count else "One thing." if count == 1 else f"{count} things."

@@ -100,10 +100,10 @@ class _DaySums:
     by_service: dict[str, Total] = field(default_factory=dict)
     total: Total = field(default_factory=Total)
 
-    def take(self, client: str, service: str, one: Total) -> None:
-        self.by_service.setdefault(service, Total()).add_numbers(one)
-        _add(self.by_client.setdefault(client, Total()).keys, one.keys)
-        self.total.add(one)
+    def take(self, client: str, service: str, counts: Total) -> None:
+        self.by_service.setdefault(service, Total()).add_numbers(counts)
+        _add(self.by_client.setdefault(client, Total()).keys, counts.keys)
+        self.total.add(counts)
 
 
 _DayKey = tuple[Path, date, str, str]
@@ -128,9 +128,9 @@ class DaySumsCache:
         days = [span.first + timedelta(days=number) for number in range(span.days)]
         stamps = book.stamps(span.first, span.last)
         with self._lock:
-            known = {day: self._kept.get((book.file, day, span.client, span.service)) for day in days}
+            kept = {day: self._kept.get((book.file, day, span.client, span.service)) for day in days}
         cached_sums = {
-            day: current[1] for day, current in known.items() if current is not None and current[0] == stamps.get(day)
+            day: current[1] for day, current in kept.items() if current is not None and current[0] == stamps.get(day)
         }
         fresh = {day: _DaySums() for day in days if day not in cached_sums}
         for day, client, service, total in book.days_of(fresh, _decode):

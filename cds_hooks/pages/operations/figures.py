@@ -100,7 +100,7 @@ def stages_part(counts: Counts) -> Part:
     """Return how long each stage of a call takes."""
     sketches = [(stage_words(name), Sketch(buckets)) for name, buckets in counts.total.stages.items()]
     sketches.append(("Whole call", Sketch(counts.total.milliseconds)))
-    values = [(name, [quantile(each, share) or 0.0 for share in (0.5, 0.95, 0.99)]) for name, each in sketches]
+    values = [(name, [quantile(sketch, share) or 0.0 for share in (0.5, 0.95, 0.99)]) for name, sketch in sketches]
     scale = _LATENCY
     rows = [
         Row(
@@ -144,9 +144,9 @@ def prefetch_part(counts: Counts) -> Part:
     """Return how often each client sends each key."""
     rows = []
     lacking = 0
-    for client, each in counts.by_client.items():
+    for client, counts_of_client in counts.by_client.items():
         states: dict[str, Counter[str]] = {}
-        for name, n in each.keys.items():
+        for name, n in counts_of_client.keys.items():
             key, _, state = name.partition(" ")
             states.setdefault(key, Counter())[state] += n
         for key, counted in sorted(states.items()):

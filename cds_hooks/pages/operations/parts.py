@@ -25,12 +25,12 @@ from models_onnx.monitoring.figure import Figure, incidents
 _LONGEST = 200
 
 
-def span_of(asked: Mapping[str, str]) -> Span:
+def span_of(query: Mapping[str, str]) -> Span:
     """Return the span that an address asks for; a week where it names none of the periods."""
-    days = asked.get("days", "")
+    days = query.get("days", "")
     period = next((period for period in PERIODS if f"{period}" == days), 7)
     today = datetime.now(UTC).date()
-    return Span(today, period, asked.get("client", "")[:_LONGEST], asked.get("service", "")[:_LONGEST])
+    return Span(today, period, query.get("client", "")[:_LONGEST], query.get("service", "")[:_LONGEST])
 
 
 def all_parts(server: PageServer, book: CountBook, span: Span, figures: list[Figure] | None) -> list[Part]:

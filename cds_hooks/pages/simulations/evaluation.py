@@ -65,7 +65,9 @@ def _changed_site(configured: Settings, simulation: Simulation) -> Site:
 def _on_record(now: Site, changed: Site, url: str, simulation: Simulation, progress: Progress) -> Result:
     result = Result()
     is_ours = _about(simulation)
-    for change in changes(now, changed, url, _told(_decisions(now, url, simulation), simulation.most, progress)):
+    for change in changes(
+        now, changed, url, _with_progress(_decisions(now, url, simulation), simulation.most, progress)
+    ):
         if isinstance(change, NotReplayed):
             result.leave_out(change.because)
             continue
@@ -106,7 +108,7 @@ def _can_show(models: Iterable[object], simulation: Simulation) -> bool:
     return simulation.name in ids if simulation.kind == "model" else not ids
 
 
-def _told(decisions: Iterable[Decision], most: int, progress: Progress) -> Iterator[Decision]:
+def _with_progress(decisions: Iterable[Decision], most: int, progress: Progress) -> Iterator[Decision]:
     for number, decision in enumerate(decisions):
         progress(number, most)
         yield decision
@@ -139,9 +141,9 @@ def _judged(site: Site, chart: Chart) -> list[SimulatedOrder]:
     """Return the orders of a chart, judged as the site would: as for a client and a care unit that no switch names."""
     call = CheckedCall(Caller("", chart.id, "", ""), 0.0, site.components.releases.current, site.governance.site)
     suppress = site.governance.check_findings(call)
-    simulation = SimulatedOrders(each=[])
+    simulation = SimulatedOrders(each_order=[])
     simulate(simulation, [chart.patient, *chart.resources], _ORDERS_OF_A_PATIENT, suppress)
-    return simulation.each or []
+    return simulation.each_order or []
 
 
 def _cards(order: SimulatedOrder) -> Counter[str]:

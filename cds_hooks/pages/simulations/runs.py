@@ -128,8 +128,8 @@ class Runs:
         self._forget()
         run = Run(str(uuid4()), datetime.now(UTC).isoformat(timespec="seconds"), by, simulation)
         self.write(run)
-        told = {"settings": _plain(configured), "run": run.id, "charts": str(charts) if charts is not None else None}
-        _in_a_process(orjson.dumps(told, default=str))
+        order = {"settings": _plain(configured), "run": run.id, "charts": str(charts) if charts is not None else None}
+        _in_a_process(orjson.dumps(order, default=str))
         return run
 
     def _path(self, run_id: str) -> Path | None:
@@ -166,7 +166,7 @@ def _plain(configured: Settings) -> dict[str, Any]:
     }
 
 
-def _in_a_process(told: bytes) -> None:
+def _in_a_process(order: bytes) -> None:
     """Runs the simulation beside the server, until it ends or this process does and with it the standard input."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
     child = subprocess.Popen(
@@ -180,7 +180,7 @@ def _in_a_process(told: bytes) -> None:
     def watch() -> None:
         assert child.stdin is not None  # noqa: S101 - it is a pipe
         with suppress(BrokenPipeError):
-            child.stdin.write(told + b"\n")
+            child.stdin.write(order + b"\n")
             child.stdin.flush()
         child.wait()
         with suppress(BrokenPipeError):

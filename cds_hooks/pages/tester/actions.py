@@ -263,14 +263,14 @@ class Tester:
     async def _add(self, bench: Bench, *, in_words: bool = False) -> None:
         if not bench.order:
             raise UnusableOrder("Write the name of a drug or a test.")
-        what = self.catalogue.named(bench.order)
+        what = self.catalogue.orderable(bench.order)
         if what is None and in_words:
             what = Orderable("MedicationRequest", bench.order, "", "")
         if what is None:
-            bench.found = await asyncio.to_thread(self.catalogue.search, bench.order)
-            if len(bench.found) != 1:
+            bench.matches = await asyncio.to_thread(self.catalogue.search, bench.order)
+            if len(bench.matches) != 1:
                 return
-            what, bench.found = bench.found[0], []
+            what, bench.matches = bench.matches[0], []
         bench.carried.drafts.append(compose(what, bench.dosing, self.now().date()))
         bench.order = ""
         await self._take_drafts(bench)
@@ -315,8 +315,8 @@ class Tester:
             draw(exchange.cards, way)
         bench.draw = way
 
-    async def _accept(self, bench: Bench, place: str) -> None:
-        exchanged, card, position, rest = self._card(bench, place)
+    async def _accept(self, bench: Bench, position_on_page: str) -> None:
+        exchanged, card, position, rest = self._card(bench, position_on_page)
         chosen = next((choice for number, choice in enumerate(card.choices) if [str(number)] == rest), None)
         if chosen is None:
             raise UnusableForm("There is no such suggestion on the card; send the call again.")
@@ -341,9 +341,9 @@ class Tester:
         if request is not None:
             bench.request = _pretty(next_request(request, bench.carried.drafts))
 
-    async def _override(self, bench: Bench, place: str, form: Form) -> None:
-        exchanged, card, position, _ = self._card(bench, place)
-        number = form.get(f"reason-{place.replace(':', '-')}", "")
+    async def _override(self, bench: Bench, position_on_page: str, form: Form) -> None:
+        exchanged, card, position, _ = self._card(bench, position_on_page)
+        number = form.get(f"reason-{position_on_page.replace(':', '-')}", "")
         reason = next((card_reason for at, card_reason in enumerate(card.reasons) if str(at) == number), None)
         if form and card.reasons and reason is None:
             bench.problem = Problem("cards", "Choose a reason to override the card, or dismiss it without one.")
@@ -356,9 +356,9 @@ class Tester:
         coding = reason.coding if reason is not None else None
         await self._feed_back(bench, exchanged, override_feedback(card.uuid, coding, "", self.now()))
 
-    def _card(self, bench: Bench, place: str) -> tuple[Exchanged, DrawnCard, int, list[str]]:
+    def _card(self, bench: Bench, position_on_page: str) -> tuple[Exchanged, DrawnCard, int, list[str]]:
         """Return the card at `exchange:card`, and the rest of the place."""
-        numbers = place.split(":")
+        numbers = position_on_page.split(":")
         try:
             exchanged = bench.carried.exchanges[int(numbers[0])]
             position = int(numbers[1])

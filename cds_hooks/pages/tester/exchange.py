@@ -71,8 +71,8 @@ class Exchanged(Struct):
     @property
     def cards(self) -> list[Any]:
         """The cards of the answer; none where it holds no list of cards."""
-        found = self.document.get("cards") if self.status == 200 and isinstance(self.document, dict) else None
-        return found if isinstance(found, list) else []
+        cards = self.document.get("cards") if self.status == 200 and isinstance(self.document, dict) else None
+        return cards if isinstance(cards, list) else []
 
     @property
     def is_answered(self) -> bool:
@@ -94,7 +94,7 @@ class Exchanged(Struct):
         return our if isinstance(our, str) else ""
 
     @property
-    def said(self) -> str:
+    def why_no_cards(self) -> str:
         """Why there are no cards, as the server words it; "" where it answered with cards."""
         if self.failure:
             return self.failure

@@ -47,13 +47,13 @@ def apply_actions(drafts: Sequence[Resource], actions: Iterable[Any]) -> tuple[l
         resource = action.get("resource")
         if action.get("type") == "delete":
             now, removed = _without(now, str(action.get("resourceId") or _reference(resource)))
-            changes += [Change(name_of(draft), _said(draft), "removed") for draft in removed]
+            changes += [Change(name_of(draft), _dose_text(draft), "removed") for draft in removed]
         elif isinstance(resource, dict) and action.get("type") in ("create", "update"):
             new = resource if resource.get("id") else {**resource, "id": f"draft-{uuid4().hex[:8]}"}
             now, replaced = _without(now, _reference(new))
             now.append(new)
-            before = _said(replaced[0]) if replaced else "not there"
-            changes.append(Change(name_of(replaced[0] if replaced else new), before, _said(new)))
+            before = _dose_text(replaced[0]) if replaced else "not there"
+            changes.append(Change(name_of(replaced[0] if replaced else new), before, _dose_text(new)))
     return now, changes
 
 
@@ -66,7 +66,7 @@ def _without(drafts: list[Resource], reference: str) -> tuple[list[Resource], li
     return [draft for draft in drafts if _reference(draft) != reference], removed
 
 
-def _said(draft: Resource) -> str:
+def _dose_text(draft: Resource) -> str:
     return ", ".join(filter(None, (name_of(draft), dose_of(draft))))
 
 

@@ -84,7 +84,7 @@ class Catalogue:
         ]
         return {orderable.name.lower(): orderable for orderable in reversed(orderables)}
 
-    def named(self, name: str) -> Orderable | None:
+    def orderable(self, name: str) -> Orderable | None:
         """Return the drug or test of exactly this name, in whatever case."""
         return self._by_name.get(" ".join(name.lower().split()))
 

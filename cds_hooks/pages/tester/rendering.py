@@ -27,9 +27,9 @@ _WORST_FIRST: Final = {"critical": 0, "warning": 1}
 
 @dataclass(frozen=True, slots=True)
 class ShownCard:
-    """A card with its place in the answers (`exchange:card`) and what was done with it."""
+    """A card with its position in the answers (`exchange:card`) and what was done with it."""
 
-    place: str
+    position: str
     service: str
     card: DrawnCard
     outcome: Outcome | None

@@ -105,7 +105,7 @@ class Bench:
     order: str = ""
     dosing: Dosing = field(default_factory=Dosing)
     carried: Carried = field(default_factory=Carried)
-    found: list[Orderable] = field(default_factory=list)
+    matches: list[Orderable] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Service and JSON of every request that was sent with this press, where there are several."""
     curl: str = ""

@@ -103,7 +103,7 @@ class WorklistKeeper:
             if self._made is not None and self._made[0] == self._version and moment - self._made[1] < _MADE_SECONDS:
                 return self._made[2]
             answers = {answered for answered, until in self._answers.items() if now.timestamp() <= until}
-            made = list_patients(self._listed, answers, now, _CAPACITY, with_said=True)
+            made = list_patients(self._listed, answers, now, _CAPACITY, with_shown=True)
             self._made = (self._version, moment, made)
             return made
 
@@ -159,7 +159,7 @@ class WorklistKeeper:
             return
         notes.services[service] = noted
         was_listed = patient in self._listed
-        if any(service.entries or service.said for service in notes.services.values()):
+        if any(service.entries or service.shown for service in notes.services.values()):
             self._listed[patient] = notes
         elif was_listed:
             del self._listed[patient]

@@ -77,7 +77,7 @@ class FindingLine(Struct, frozen=True):
 class PatientLine(Struct, frozen=True):
     """One patient; `chosen` are the findings that filter and acts leave, None where they leave all of them."""
 
-    place: int
+    rank: int
     row: WorklistRow
     chosen: tuple[FindingLine, ...] | None = None
 
@@ -141,7 +141,7 @@ def _findings(row: WorklistRow) -> Iterator[FindingLine]:
     for entry in row.entries:
         why = f"{_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}"
         yield FindingLine(entry.test, why, "missing")
-    for earlier_card in row.said:
+    for earlier_card in row.shown:
         why = f"Shown on {earlier_card.since[:10]} and not answered; not shown again before {earlier_card.until[:10]}"
         yield FindingLine(earlier_card.summary, why, "said")
 
@@ -159,7 +159,7 @@ def _fits(finding: FindingLine, wanted: Filter) -> bool:
 
 def worklist_page_csv(lists: Lists) -> bytes:
     """Return one line for each patient on the list, as `cds-hooks worklist` writes it, and what was said before."""
-    rows = [(*worklist_line(line.place, line.row), _texts(line)) for line in lists.waiting]
+    rows = [(*worklist_line(line.rank, line.row), _texts(line)) for line in lists.waiting]
     return write_fields([(*worklist_header(), "findings"), *rows])
 
 

@@ -129,12 +129,12 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def _open_table(_self: Any, _tokens: list[Token], _place: int, *_: Any) -> str:
+def _open_table(_self: Any, _tokens: list[Token], _index: int, *_: Any) -> str:
     # a wide table scrolls by itself, and the keyboard reaches it
     return '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>\n'
 
 
-def _close_table(_self: Any, _tokens: list[Token], _place: int, *_: Any) -> str:
+def _close_table(_self: Any, _tokens: list[Token], _index: int, *_: Any) -> str:
     return "</table></div>\n"
 
 

@@ -72,7 +72,7 @@ class GeneReading(Struct, frozen=True, gc=False):
     gene: str
     kind: ReadingKind
     keys: tuple[str, ...]
-    said: str
+    wording: str
     source: str
     time: FhirTime | None
     entered: FhirTime | None

@@ -72,7 +72,7 @@ def _read(record: PatientRecord) -> GeneReadings:
                 by_gene.setdefault(reading.gene, []).append(reading)
     for pair in haplotypes.values():
         by_gene.setdefault(pair[0].gene, []).extend(
-            _paired(sorted(pair, key=lambda reading: (reading.said, reading.source)))
+            _paired(sorted(pair, key=lambda reading: (reading.wording, reading.source)))
         )
     for reading in (*_diagnoses(record), *_conclusions(record)):
         by_gene.setdefault(reading.gene, []).append(reading)
@@ -144,7 +144,7 @@ def _paired(readings: list[GeneReading]) -> list[GeneReading]:
 
 
 def _bare(reading: GeneReading) -> str:
-    text = reading.said.strip()
+    text = reading.wording.strip()
     return text[len(reading.gene) :].strip() if text.lower().startswith(reading.gene.lower()) else text
 
 

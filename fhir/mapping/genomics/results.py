@@ -43,7 +43,7 @@ def result_of(gene: str, readings: Iterable[GeneReading]) -> GeneResult | None:
     with a score of 0.5 beside "intermediate metabolizer". Those that cannot contradict each other.
     """
     # Of one instant by their resource: in which order a client sends them does not matter.
-    ordered = sorted(readings, key=lambda reading: (-_instant(reading), reading.source, reading.keys, reading.said))
+    ordered = sorted(readings, key=lambda reading: (-_instant(reading), reading.source, reading.keys, reading.wording))
     if not ordered:
         return None
     with_keys = [reading for reading in ordered if reading.keys]
@@ -80,7 +80,7 @@ def implied_readings(gene_readings: GeneReadings, rxcuis: Sequence[str], genes: 
                     gene,
                     implication.kind,
                     keys,
-                    implication.said,
+                    implication.wording,
                     implication.source,
                     implication.time,
                     implication.entered,

@@ -85,7 +85,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
         return "/".join(ingredient.name for ingredient in self.ingredients) or self.words
 
     @cached_property
-    def said(self) -> str:
+    def plain_words(self) -> str:
         """Its words on one line, for a text."""
         return plain(self.words)
 

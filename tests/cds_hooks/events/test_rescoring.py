@@ -79,7 +79,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
         None,
         configured.public_url,
         configured.database_url,
-        known=RegistrableNames(services, hooks),
+        registrable=RegistrableNames(services, hooks),
         development=development_client(configured),
     )
     served = served_versions(services, versions)

@@ -135,7 +135,7 @@ class Subscribed:
 @asynccontextmanager
 async def subscribed(folder: Path, base: str) -> AsyncIterator[Subscribed]:
     inbox = Inbox(folder / "events.sqlite3")
-    trust = open_trust(None, "http://127.0.0.1:8085", Settings().database_url, known=RegistrableNames({}, set()))
+    trust = open_trust(None, "http://127.0.0.1:8085", Settings().database_url, registrable=RegistrableNames({}, set()))
     feed = SubscriptionFeed(name="ehr", subscription=f"{base}/Subscription/s1", topic=TOPIC)
     yield Subscribed(Subscriber(feed, inbox, Groups(inbox, 10), trust, trust.clients[0]), inbox)
     await trust.aclose()

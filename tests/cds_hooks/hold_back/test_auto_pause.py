@@ -192,7 +192,7 @@ def _sent(rule: str = RULE) -> SentCard:
 
 
 def _card(indicator: Indicator) -> Card:
-    extension = {EXTENSION_KEY: _sent().said}
+    extension = {EXTENSION_KEY: _sent().our_extension}
     return Card(uuid="c1", summary="x", indicator=indicator, source=Source(label="x"), extension=extension)
 
 

@@ -106,7 +106,7 @@ def test_a_list_goes_on_where_the_page_before_ended(record: str, tmp_path: Path)
     ids, before = [], None
     while page := list(islice(find(record, book, wanted, before), 7)):
         ids += [each.decision.id for each in page]
-        before = page[-1].place
+        before = page[-1].position
     assert ids == expected(record, wanted)
 
 

@@ -87,7 +87,7 @@ def test_every_input_stands_with_value_unit_date_and_source(talk: Decision) -> N
     inputs = explained(talk).inputs
     assert len(inputs) == 16
     for item in inputs:
-        assert item.known
+        assert item.has_value
         assert page.row(f"{item.words} | {item.figure} | {item.unit} | {item.date} | {item.source}")
 
 

@@ -182,7 +182,7 @@ def test_an_export_is_prepared_waited_for_downloaded_and_removed(tmp_path: Path)
     assert (claims["iss"], claims["sub"]) == ("panel-client", "panel-client")
     assert not (tmp_path / STATE).exists()
     charts = list(charts_of(tmp_path, Wanted.of(questions_about((), Settings()).needs), GroupingTally()))
-    assert [(chart.patient_id, len(chart.each())) for chart in charts] == [("p1", 2), ("p2", 1)]
+    assert [(chart.patient_id, len(chart.resources())) for chart in charts] == [("p1", 2), ("p2", 1)]
 
 
 def test_what_fails_for_a_while_is_asked_again(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_references_are_read_however_they_are_written(tmp_path: Path) -> None:
     (tmp_path / "all.ndjson").write_text("\n".join(lines))
     tally = GroupingTally()
     (chart,) = charts_of(tmp_path, Wanted.of(questions_about(("ckd_epi_2021_creatinine",), Settings()).needs), tally)
-    assert (chart.patient_id, len(chart.each())) == ("p1", 5)
+    assert (chart.patient_id, len(chart.resources())) == ("p1", 5)
 
 
 def test_a_file_that_ends_without_a_line_break_takes_no_line_from_the_next_one(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_file_that_ends_without_a_line_break_takes_no_line_from_the_next_one(t
     (tmp_path / "d.ndjson").write_text(f"{care_plan}\n{care_plan}\n")
     tally = GroupingTally()
     (chart,) = charts_of(tmp_path, Wanted.of(questions_about((), Settings()).needs), tally)
-    assert (len(chart.each()), tally) == (5, GroupingTally(resources=8, used=5))
+    assert (len(chart.resources()), tally) == (5, GroupingTally(resources=8, used=5))
     record = read_chart(chart, AS_OF)
     assert (len(record.conditions), len(record.encounters), record.refusals) == (2, 1, ())
 

@@ -114,7 +114,7 @@ def test_an_id_that_is_none_is_of_no_patient(tmp_path: Path) -> None:
     condition = '{"resourceType":"Condition","id":"c","code":{"text":"x"},"subject":{"reference":"Patient/p\\n+\\t9"}}'
     (tmp_path / "all.ndjson").write_text(f"{PATIENT}\n{condition}\n")
     (chart,) = charts_of(tmp_path, Wanted.of(ASKED.needs), tally := GroupingTally())
-    assert (chart.patient_id, len(chart.each()), tally.without_patient) == ("p", 1, 1)
+    assert (chart.patient_id, len(chart.resources()), tally.without_patient) == ("p", 1, 1)
 
 
 @pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: packed[4:]])

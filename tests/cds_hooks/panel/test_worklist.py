@@ -139,8 +139,8 @@ def test_a_finding_that_was_shown_and_never_answered_is_kept_for_the_page() -> N
     told = replace_fields(told, response=json.dumps(response).encode())
     assert listed(told).rows == ()
     known = PatientNotes({"statin-discussion": note(told)})
-    (row,) = list_patients({("ehr", "told"): known}, NOBODY, NOW, 10, with_said=True).rows
-    assert ([one.summary for one in row.said], row.entries, row.decisions) == (["was shown"], (), (told.id,))
+    (row,) = list_patients({("ehr", "told"): known}, NOBODY, NOW, 10, with_shown=True).rows
+    assert ([one.summary for one in row.shown], row.entries, row.decisions) == (["was shown"], (), (told.id,))
 
 
 def test_the_capacity_cuts_the_list_and_says_how_many_are_left() -> None:

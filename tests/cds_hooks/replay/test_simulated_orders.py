@@ -56,7 +56,7 @@ def test_a_result_of_later_changes_nothing() -> None:
 def test_what_was_known_then_counts() -> None:
     simulation = run(creatinine("2020-01-20", 6.0), metformin("2020-02-01"))
     assert (simulation.orders, simulation.with_card) == (1, 1)
-    (found,) = simulation.found["renal-metformin"]
+    (found,) = simulation.findings["renal-metformin"]
     assert (found.band, found.indicator) == ("lt30", "critical")
     assert simulation.per_100(1) == 100
 

@@ -74,7 +74,7 @@ def folder_with(folder: Path, text: str, name: str = "own") -> Path:
 def answer(folder: Path, text: str, sample: str, as_of: datetime, change: Any = None) -> Any:
     """What the declared service answers about a sample patient, over the protocol."""
     models = folder_with(folder, text)
-    found = find_services(own=models)
+    found = find_services(site_folder=models)
     (service,) = [found[name] for name in set(found) - set(find_services())]
 
     async def call() -> Any:
@@ -93,7 +93,7 @@ def answer(folder: Path, text: str, sample: str, as_of: datetime, change: Any = 
 def fault(folder: Path, text: str) -> str:
     """The error that the declaration ends with."""
     with pytest.raises(DeclarationError) as refused:
-        find_services(own=folder_with(folder, text))
+        find_services(site_folder=folder_with(folder, text))
     return str(refused.value)
 
 
@@ -218,7 +218,7 @@ def test_a_mistake_about_an_equation_is_named(old: str, new: str, said: str, tmp
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="CDS_MODELS_FOLDER names nowhere, which is not a folder"):
-        find_services(own=tmp_path / "nowhere")
+        find_services(site_folder=tmp_path / "nowhere")
 
 
 def test_a_model_of_the_folder_whose_files_were_changed_is_out_and_the_others_go_on(
@@ -238,7 +238,7 @@ def test_a_model_of_the_folder_whose_files_were_changed_is_out_and_the_others_go
 
 
 def test_a_panel_is_scored_as_the_declared_service_scores(tmp_path: Path) -> None:
-    found = find_services(own=folder_with(tmp_path, OF_MODEL))["home-visit"].of_chart
+    found = find_services(site_folder=folder_with(tmp_path, OF_MODEL))["home-visit"].of_chart
     assert found is not None
     assert found.model.manifest.id == "readmission_30d"
 
@@ -260,7 +260,7 @@ text = "Talk about the time ahead"
 
 
 def test_thresholds_within_ages_are_those_of_the_model_at_that_age(tmp_path: Path) -> None:
-    asked = find_services(own=folder_with(tmp_path, WITHIN_AGES))["time-ahead"].of_chart
+    asked = find_services(site_folder=folder_with(tmp_path, WITHIN_AGES))["time-ahead"].of_chart
     assert asked is not None
     bands = asked.model.manifest.thresholds.age_bands
     for band in bands:
@@ -302,7 +302,7 @@ def test_what_is_said_of_a_model_or_in_a_service_comes_before_the_setting_of_the
         (WITHIN_AGES.replace("within_age_band = true", "within_age_band = false"), False),
         (WITHIN_AGES.replace("within_age_band = true", "share = 0.2"), False),
     ):
-        declared = find_services(own=folder_with(tmp_path, text))["time-ahead"].of_chart
+        declared = find_services(site_folder=folder_with(tmp_path, text))["time-ahead"].of_chart
         assert declared is not None
         assert declared.compares_within_ages(declared.model.manifest, site) is within
 

@@ -64,7 +64,13 @@ def _cns_active_count(spec: Spec) -> Predicate:
 
     def facts(context: RuleContext) -> list[Fact]:
         return [
-            Fact("medication", medication.medication.said, name, effective=medication.since, source=medication.source)
+            Fact(
+                "medication",
+                medication.medication.plain_words,
+                name,
+                effective=medication.since,
+                source=medication.source,
+            )
             for name, medication in _brain_active(context).items()
             if medication is not None
         ]

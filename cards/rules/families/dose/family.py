@@ -95,7 +95,7 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
 
 def _with_dose(medication: CurrentMedication, limit: Limit) -> str:
     daily = medication.dose.daily(limit.rxcui)
-    return f"{medication.medication.said}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
+    return f"{medication.medication.plain_words}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
 
 
 def _far_over(context: RuleContext) -> Truth:

@@ -126,7 +126,7 @@ def _dose_fact(medication: CurrentMedication, rxcui: str) -> Fact:
     dose_text = f", {format_number(high)} mg/day" if high is not None else ""
     return Fact(
         "medication",
-        f"{medication.medication.said}{dose_text}",
+        f"{medication.medication.plain_words}{dose_text}",
         medication.medication.name,
         None,
         medication.since,

@@ -179,10 +179,10 @@ def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneRes
             "After a transplant of liver or stem cells a germline result does not hold; ask for a new interpretation."
         )
         return replace(advice, band="transplant", indicator="info", doubts=(doubt,))
-    doubts = [f"{result.gene} “{result.newest.said}” cannot be translated." for result in unknown]
+    doubts = [f"{result.gene} “{result.newest.wording}” cannot be translated." for result in unknown]
     for gene_result in advice.results:
         if gene_result.conflicts:
-            texts = ", ".join(dict.fromkeys(f"“{reading.said}”" for reading in gene_result.readings))
+            texts = ", ".join(dict.fromkeys(f"“{reading.wording}”" for reading in gene_result.readings))
             doubts.append(f"Results for {gene_result.gene} differ: {texts}. Ask the laboratory.")
         elif len(gene_result.keys) > 1 and len(gene_result.phenotypes) > 1:
             doubts.append(f"{gene_result.gene}: the report leaves open whether {' or '.join(gene_result.phenotypes)}.")

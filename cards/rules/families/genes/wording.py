@@ -36,7 +36,7 @@ _MEANS: Mapping[str, str] = {
 def result_words(result: GeneResult) -> str:
     """The gene with what its result means: "CYP2D6 poor metabolizer (activity score 0)", "HLA-B*57:01 positive"."""
     if not result.keys:
-        return f"{result.gene} “{plain(result.newest.said, _LONGEST_SAID)}”"
+        return f"{result.gene} “{plain(result.newest.wording, _LONGEST_SAID)}”"
     called = " or ".join(
         phenotype if phenotype.startswith("-") else phenotype.lower() for phenotype in result.phenotypes
     )
@@ -60,7 +60,7 @@ def gene_facts(context: RuleContext) -> list[Fact]:
 
 def _fact(result: GeneResult) -> Fact:
     newest = result.newest
-    charted_words = plain(newest.said, _LONGEST_SAID)
+    charted_words = plain(newest.wording, _LONGEST_SAID)
     words = result_words(result)
     text = words if charted_words.lower() in words.lower() else f"{words}, “{charted_words}”"
     value = " or ".join(result.keys) if len(result.keys) < 4 else " or ".join(result.phenotypes)

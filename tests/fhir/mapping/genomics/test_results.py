@@ -150,7 +150,7 @@ def test_what_was_entered_in_error_and_what_lies_in_the_future_is_no_result() ->
 def test_words_that_cannot_be_translated_are_kept_as_they_are() -> None:
     found = _result("CYP2C19", _observation(code={"text": "CYP2C19 genotype"}, valueString="*2/*99"))
     assert found is not None
-    assert (found.keys, found.newest.said, found.newest.source) == ((), "*2/*99", "Observation/o1")
+    assert (found.keys, found.newest.wording, found.newest.source) == ((), "*2/*99", "Observation/o1")
 
 
 def test_the_same_observation_under_two_keys_counts_once() -> None:
