@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -46,7 +46,8 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind")
     authority: str = ""
     """The assigning authority (PID-3.4) whose numbers name the patients."""
     identifier_type: str = "MR"
-    timezone: str = "UTC"
+    timezone: str = ""
+    """The zone of times without an offset; without it the offset of MSH-7, else UTC."""
     charset: str = "iso8859-1"
     """How bytes are read that are no UTF-8, where a message does not say its character set."""
     decimal: Literal[".", ","] = "."
@@ -56,7 +57,7 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind")
     """A CSV file of local codes: code, loinc."""
     late_days: float = 30.0
     """A fact that is older when it arrives is kept and makes nobody be scored."""
-    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    zone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
     local_codes: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -283,7 +284,7 @@ def _complete(path: Path, feed: V2Feed) -> None:
         raise DeclarationFault(f"{where}: listen is {feed.listen!r}; write it as 127.0.0.1:2575")
     if isinstance(feed, BrokerFeed):
         _check_broker(where, feed.url, feed.subject, feed.stream)
-    feed.zone = _zone(feed.timezone, where)
+    feed.zone = _zone(feed.timezone or "UTC", where)
     try:
         b"".decode(feed.charset)
     except (LookupError, ValueError) as error:

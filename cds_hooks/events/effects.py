@@ -1,5 +1,6 @@
 """What one message or notification brings: facts in the order of the sender, merges, and what was counted about it."""
 
+import hashlib
 from collections import Counter
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ class Fact(Struct, frozen=True):
     how: How = "put"
     happened: float | None = None
     """When it was true of the patient, in epoch seconds; None where that is not known."""
+    key: tuple[str, ...] = ()
+    """What its id was made of by `resource_id`: the namespace, the kind, the patient, and numbers of the sender."""
 
     @property
     def type(self) -> str:
@@ -33,6 +36,15 @@ class Fact(Struct, frozen=True):
     def id(self) -> str:
         """The id, the same for every version."""
         return str(self.resource["id"])
+
+
+def resource_id(*parts: str) -> str:
+    """Return the id of a resource: the same for the same parts, and within FHIR's 64 characters.
+
+    >>> resource_id("NORTH", "V1") == resource_id("NORTH", "V1")
+    True
+    """
+    return "v2-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 class Merge(Struct, frozen=True):

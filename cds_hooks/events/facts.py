@@ -5,12 +5,14 @@ merge of two numbers can be undone: who is one person is asked when the facts ar
 """
 
 import sqlite3
+from itertools import count
 from typing import Any, Final
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
-from cds_hooks.events.effects import Fact, Merge, codes_of
+from cds_hooks.events.effects import Fact, Merge, codes_of, resource_id
 from cds_hooks.storage.content import load_content, store_content
 
 _TAKEN_BACK: Final = "entered-in-error"
@@ -28,10 +30,10 @@ class Applied(Struct, frozen=True):
 
 def apply_fact(connection: sqlite3.Connection, fact: Fact, inbox: int, now: float) -> Applied:
     """Store a fact in its order and return what it did."""
-    row = connection.execute(
-        "SELECT sequence, at, rank, status, content FROM facts WHERE type = ? AND id = ? AND current = 1",
-        (fact.type, fact.id),
-    ).fetchone()
+    row = _current(connection, fact)
+    if fact.key and (known := _known_as(connection, fact, row)) is not None:
+        fact = known
+        row = _current(connection, fact)
     if row is None:
         resource = {name: value for name, value in fact.resource.items() if value is not None}
         _insert(connection, fact, resource, inbox)
@@ -40,11 +42,11 @@ def apply_fact(connection: sqlite3.Connection, fact: Fact, inbox: int, now: floa
     if fact.how == "known-or-new":
         return Applied(fact, changed=False)
     earlier = orjson.loads(load_content(content))
-    is_stale = (fact.at, fact.rank if fact.at == at else 0) < (at, rank if fact.at == at else 0)
+    is_stale = fact.at < at or (fact.at == at and fact.rank < rank and fact.how != "visit")
     if fact.how == "demographics":
         resource = _person_of(earlier, fact.resource, is_stale=is_stale)
     elif fact.how == "visit":
-        resource = _visit_of(earlier, fact.resource, is_stale=is_stale)
+        resource = _visit_of(earlier, fact.resource, is_stale=is_stale, says_status=0 < fact.rank >= rank)
     else:
         resource = earlier if is_stale else fact.resource
     if is_stale:
@@ -52,7 +54,8 @@ def apply_fact(connection: sqlite3.Connection, fact: Fact, inbox: int, now: floa
     if resource == earlier:
         return Applied(fact, changed=False, is_stale=is_stale)
     connection.execute("UPDATE facts SET current = 0 WHERE sequence = ?", (sequence,))
-    newest = Fact(fact.patient, resource, max(at, fact.at), rank if is_stale else fact.rank, fact.how, fact.happened)
+    is_ranked = is_stale if fact.how != "visit" else rank > fact.rank
+    newest = Fact(fact.patient, resource, max(at, fact.at), rank if is_ranked else fact.rank, fact.how, fact.happened)
     _insert(connection, newest, resource, inbox)
     if resource.get("status") == _TAKEN_BACK and status != _TAKEN_BACK:
         connection.execute(
@@ -60,6 +63,41 @@ def apply_fact(connection: sqlite3.Connection, fact: Fact, inbox: int, now: floa
             (fact.patient, f"{fact.type}/{fact.id}", now),
         )
     return Applied(newest, changed=True, is_stale=is_stale)
+
+
+def _current(connection: sqlite3.Connection, fact: Fact) -> Any:
+    return connection.execute(
+        "SELECT sequence, at, rank, status, content FROM facts WHERE type = ? AND id = ? AND current = 1",
+        (fact.type, fact.id),
+    ).fetchone()
+
+
+def _known_as(connection: sqlite3.Connection, fact: Fact, row: Any) -> Fact | None:
+    """Return a fact under the id by which it is known; None where that is its own.
+
+    After a merge what came before is known under another number of the same person. Of a series with one code, a result
+    that is sent again alone is the one of the same time.
+    """
+    if row is None:
+        numbers = numbers_of(connection, follow_link(connection, fact.patient))
+        keys = ((*fact.key[:2], number, *fact.key[3:]) for number in numbers if number != fact.patient)
+        others = (_renamed(fact, key) for key in keys)
+        return next((other for other in others if _current(connection, other) is not None), None)
+    time = fact.resource.get("effectiveDateTime")
+    if fact.type != "Observation" or orjson.loads(load_content(row[4])).get("effectiveDateTime") == time:
+        return None
+    for number in count(1):
+        other = _renamed(fact, (*fact.key[:-1], str(number)))
+        found = _current(connection, other)
+        if found is None:
+            return None
+        if orjson.loads(load_content(found[4])).get("effectiveDateTime") == time:
+            return other
+    return None
+
+
+def _renamed(fact: Fact, key: tuple[str, ...]) -> Fact:
+    return replace(fact, patient=key[2], resource=fact.resource | {"id": resource_id(*key)}, key=key)
 
 
 def _insert(
@@ -83,19 +121,21 @@ def _person_of(earlier: dict[str, Any], sent: dict[str, Any], *, is_stale: bool)
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _visit_of(earlier: dict[str, Any], sent: dict[str, Any], *, is_stale: bool) -> dict[str, Any]:
-    """A cancelled visit stays so until it is admitted again; an admission that comes late adds its beginning."""
-    if is_stale:
-        start = sent.get("period", {}).get("start")
-        if start is None or "start" in earlier.get("period", {}):
-            return earlier
-        return earlier | {"period": {"start": start} | earlier.get("period", {})}
+def _visit_of(earlier: dict[str, Any], sent: dict[str, Any], *, is_stale: bool, says_status: bool) -> dict[str, Any]:
+    """Return a visit after an event of it; `says_status` is whether it is the newest that begins or ends the visit.
+
+    Only such an event changes the status, whenever it arrives: an update after a discharge does not admit again. A
+    cancelled visit stays so until it is admitted again; an admission that comes late adds its beginning.
+    """
+    begun, ended = earlier.get("period", {}), sent.get("period", {})
     if earlier["status"] == "cancelled" and sent["status"] == "finished":
         return earlier
-    period = earlier.get("period", {}) | sent.get("period", {})
-    if sent["status"] != "finished":
+    status = sent["status"] if says_status else earlier["status"]
+    visit = {**earlier, "status": status} if is_stale else {**earlier, **sent, "status": status}
+    period = ended | begun if is_stale and not says_status else begun | ended
+    if status != "finished":
         period.pop("end", None)
-    return earlier | sent | ({"period": period} if period else {"period": {}})
+    return visit | ({"period": period} if period or "period" in visit else {})
 
 
 def link_patients(connection: sqlite3.Connection, merge: Merge, inbox: int, now: float) -> None:
@@ -128,7 +168,7 @@ def numbers_of(connection: sqlite3.Connection, patient: str) -> list[str]:
     numbers, waiting = [patient], [patient]
     while waiting and len(numbers) < _MOST_LINKS:
         rows = connection.execute(
-            "SELECT merged FROM links WHERE survivor = ? AND undone_at IS NULL", (waiting.pop(),)
+            "SELECT DISTINCT merged FROM links WHERE survivor = ? AND undone_at IS NULL", (waiting.pop(),)
         ).fetchall()
         new = [merged for (merged,) in rows if merged not in numbers and follow_link(connection, merged) == patient]
         numbers += new

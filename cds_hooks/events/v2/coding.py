@@ -9,7 +9,6 @@ systems are those of HL7 table 0396.
 """
 
 import csv
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,12 +52,3 @@ def concept(segment: Segment, number: int, *, repetition: int = 0) -> dict[str, 
     if text:
         value["text"] = text
     return value or None
-
-
-def resource_id(*parts: str) -> str:
-    """Return the id of a resource: the same for the same parts, and within FHIR's 64 characters.
-
-    >>> resource_id("NORTH", "V1") == resource_id("NORTH", "V1")
-    True
-    """
-    return "v2-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -7,13 +7,22 @@ medication orders. VXU: vaccinations. Other messages are rejected, with the code
 from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from cds_hooks.events.declaration import V2Feed
 from cds_hooks.events.effects import Effects, Fact, Merge
 from cds_hooks.events.v2.message import Message, Segment, Unreadable
 from cds_hooks.events.v2.orders import take_medications, take_tests, take_vaccinations
-from cds_hooks.events.v2.results import take_results
-from cds_hooks.events.v2.times import read_time
-from cds_hooks.events.v2.visits import demographics, patient_number, take_allergies, take_diagnoses, visit
+from cds_hooks.events.v2.results import take_results, version_time
+from cds_hooks.events.v2.times import zone_of
+from cds_hooks.events.v2.visits import (
+    demographics,
+    patient_number,
+    patient_numbers,
+    take_allergies,
+    take_diagnoses,
+    visit,
+)
 
 VISITS: Final = frozenset(f"A{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13))
 _PERSONS: Final = frozenset({"A28", "A31"})
@@ -33,6 +42,9 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
     if message.is_training and not feed.training:
         effects.counted["training"] += 1
         return effects
+    if not feed.timezone:  # HL7 chapter 2, MSH-7: its zone is that of all times of the message
+        feed = replace(feed, zone=zone_of(message.header.text(7), feed.zone))
+    message.received_at = now
     kind, trigger = message.header.text(9, 1), message.header.text(9, 2) or _trigger(message)
     take = _BY_TYPE.get(kind)
     if take is None:
@@ -70,8 +82,7 @@ def _by_patient(message: Message) -> Iterator[list[Segment]]:
 def _message_time(message: Message, feed: V2Feed) -> float:
     evn = message.first("EVN")
     texts = [evn.text(6), evn.text(2)] if evn is not None else []
-    times = (read_time(text, feed.zone) for text in (*texts, message.header.text(7)))
-    return next((time.epoch for time in times if time is not None), 0.0)
+    return version_time(message, texts, feed.zone)
 
 
 def _person(message: Message, feed: V2Feed, patient: str, pid: Segment, effects: Effects, *, leads: bool) -> None:
@@ -107,10 +118,10 @@ def _take_merge(message: Message, feed: V2Feed, patient: str, segments: list[Seg
         raise Unreadable("A merge has no MRG segment.", "101")
     _person(message, feed, patient, segments[0], effects, leads=True)
     for segment in merged:
-        other = patient_number(segment, feed, field=1)
-        if other == patient:
+        others = patient_numbers(segment, feed, field=1)
+        if patient in others:
             raise Unreadable("A merge names the same patient number twice.", "103")
-        effects.merges.append(Merge(patient, other))
+        effects.merges += (Merge(patient, other) for other in dict.fromkeys(others[: None if feed.authority else 1]))
 
 
 def _take_results(

@@ -12,11 +12,21 @@ import hl7
 from msgspec import Struct, field
 
 _CHARSETS: Final = {
-    "": "", "ASCII": "ascii", "UNICODE": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8",
-    "8859/1": "iso8859-1", "8859/2": "iso8859-2", "8859/5": "iso8859-5", "8859/7": "iso8859-7",
-    "8859/9": "iso8859-9", "8859/15": "iso8859-15",
+    "": "", "ASCII": "", "UNICODE": "utf-8", "UNICODEUTF8": "utf-8", "UTF8": "utf-8", "WINDOWS1252": "cp1252",
+    **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)},
+    "IR87": "iso2022_jp_2", "IR159": "iso2022_jp_2", "GB180302000": "gb18030", "BIG5": "big5", "KSX1001": "euc_kr",
 }  # fmt: skip
-"""Codes of HL7 table 0211 that can be framed by MLLP."""
+"""Codes of HL7 table 0211, without signs and without ISO: senders write ISO-8859-1, too."""
+_LATIN: Final = frozenset({"iso8859-1", "iso8859-15"})
+_UTF_16: Final = {
+    b"M\0S\0": "utf-16-le",
+    b"\0M\0S": "utf-16-be",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_CONTROLS: Final = re.compile(rb"[\x80-\x9f]")
+_ESCAPED: Final = r"([FSTREHN]|X(?:[0-9A-Fa-f]{2})+|\.[a-z]{2}[+-]?\d{0,4}|[CM][0-9A-Fa-f]{4,6})"
+_BREAKS: Final = {".br": "\n", ".sp": "\n", ".ce": "\n", ".sk": " ", ".in": " ", ".ti": " "}
 _ENVELOPE: Final = ("FHS", "BHS", "BTS", "FTS")
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
@@ -26,11 +36,6 @@ _MOST_PARTS: Final = 100_000
 """Fields, repetitions, components and lines of one message; a report of 5,000 results has fewer."""
 _STATUS_OF_RESULT: Final = 11
 """OBX-11 stands behind the value and its unit, so a result that has it has both whole."""
-
-
-# The library writes the content of fields that it cannot decode into the log.
-for _module in (hl7.util, hl7.containers):
-    _module.logger.disabled = True
 
 
 class Unreadable(Exception):
@@ -56,11 +61,11 @@ class Segment(Struct, frozen=True):
 
     def unescaped(self, raw: str) -> str:
         """Return a text without its escapes; a line break of formatted text is one, and never ends a segment."""
-        escape = self.message.esc
+        escape: str = self.message.esc
         if escape not in raw:
             return raw.strip()
-        text: str = self.message.unescape(raw.replace(f"{escape}.br{escape}", "\n"))
-        return text.strip()
+        signs = dict(zip("FRSTE", self.message.separators[1:] + escape, strict=False))
+        return _escape_sequence(escape).sub(lambda match: _meaning(match[1], signs), raw).strip()
 
     def raw(self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 0) -> str:
         """Return the text of a subcomponent as it was sent."""
@@ -81,11 +86,28 @@ class Segment(Struct, frozen=True):
         return str(self.fields[number]) if number < len(self.fields) else ""
 
 
+def _escape_sequence(escape: str) -> re.Pattern[str]:
+    """Return the pattern of the sequences that HL7 knows between two of these signs; any other text stays as it is."""
+    return re.compile(re.escape(escape) + _ESCAPED + re.escape(escape))
+
+
+def _meaning(sequence: str, signs: dict[str, str]) -> str:
+    """Return the text of an escape sequence; highlighting and changes of the character set have none."""
+    if sequence.startswith("X"):
+        content = bytes.fromhex(sequence[1:])
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            return content.decode("iso8859-1")
+    return signs.get(sequence) or _BREAKS.get(sequence[:3], "")
+
+
 class Message(Struct):
     """A message: its header as the acknowledgment needs it, its segments, and what was read out of leniency."""
 
     segments: list[Segment]
     leniencies: list[str] = field(default_factory=list)
+    received_at: float = 0.0
 
     @property
     def header(self) -> Segment:
@@ -160,35 +182,54 @@ def split_batch(content: bytes, charset: str) -> tuple[list[str], list[str]]:
 
 
 def _decoded(content: bytes, charset: str) -> tuple[str, list[str]]:
+    """Return the text of a frame, and what was read out of leniency.
+
+    Bytes that are UTF-8 are read as such where a Latin set is declared: its letters in pairs of signs make no word.
+    """
+    if content[:4] in _UTF_16 or content[:2] in _UTF_16:
+        return _strict(content, _UTF_16.get(content[:4]) or _UTF_16[content[:2]], "UTF-16"), ["utf-16"]
     leniencies = []
     if content.startswith(codecs.BOM_UTF8):
         content = content[len(codecs.BOM_UTF8) :]
         leniencies.append("byte-order-mark")
     declared = _declared(content)
-    encoding = _CHARSETS.get(declared)
-    if encoding is None:
-        raise Unreadable(f"MSH-18 names the character set {declared[:20]!r}, which is not read here.")
-    if encoding:
-        try:
-            return content.decode(encoding), leniencies
-        except UnicodeDecodeError as error:
-            raise Unreadable(f"The message is not in {declared}, the character set that MSH-18 names.") from error
+    encodings = [_CHARSETS.get(re.sub("[^A-Z0-9]", "", name).removeprefix("ISO")) for name in declared]
+    if None in encodings:
+        name = declared[encodings.index(None)]
+        raise Unreadable(f"MSH-18 names the character set {name[:20]!r}, which is not read here.")
+    encoding = next((name for name in encodings if name), "")  # those after the first are reached by escapes
+    if encoding not in _LATIN | {""}:
+        return _strict(content, encoding, " ".join(declared)), leniencies
     try:
-        return content.decode("utf-8"), leniencies
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
+        assumed = encoding or charset
+        if assumed in _LATIN and _CONTROLS.search(content):  # Windows writes signs where Latin sets have controls
+            assumed = "cp1252"
+        if assumed != encoding:
+            leniencies.append("charset-assumed")
+        return content.decode(assumed, errors="replace"), leniencies
+    if encoding and not text.isascii():
         leniencies.append("charset-assumed")
-        return content.decode(charset, errors="replace"), leniencies
+    return text, leniencies
 
 
-def _declared(content: bytes) -> str:
-    """Return MSH-18, the first repetition, read before anything is decoded."""
+def _strict(content: bytes, encoding: str, name: str) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"The message is not in {name[:40]}, the character set that MSH-18 names.") from error
+
+
+def _declared(content: bytes) -> list[str]:
+    """Return the repetitions of MSH-18, read before anything is decoded."""
     start = content.find(b"MSH")
     line = re.split(rb"[\r\n]", content[start : start + 2000], maxsplit=1)[0]
     if start < 0 or len(line) < 9:
-        return ""
+        return []
     fields = line.split(line[3:4])
     value = fields[17] if len(fields) > 17 else b""
-    return value.split(line[5:6])[0].decode("ascii", "replace").strip().upper()
+    return [name.decode("ascii", "replace").strip().upper() for name in value.split(line[5:6])]
 
 
 def _refuse_cut(lines: list[str], *, is_from_file: bool) -> None:

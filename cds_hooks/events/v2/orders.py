@@ -6,8 +6,8 @@ HL7's guide maps RXO; the fields of RXE with the same meaning are read in the sa
 from typing import Any
 
 from cds_hooks.events.declaration import V2Feed
-from cds_hooks.events.effects import Effects, Fact
-from cds_hooks.events.v2.coding import code_table, concept, resource_id
+from cds_hooks.events.effects import Effects, Fact, resource_id
+from cds_hooks.events.v2.coding import code_table, concept
 from cds_hooks.events.v2.message import Segment, Unreadable
 from cds_hooks.events.v2.times import read_time
 from cds_hooks.events.v2.values import json_number
@@ -58,13 +58,15 @@ def _add_order(
     if segment.name == "OBR":
         number = number or segment.text(2) or segment.text(3)
     status = code_table("order-status").get(orc.text(1) if orc is not None else "NW")
+    status = code_table("order-state").get(orc.text(5) if orc is not None else "", status)
     if code is None or not number or status is None:
         effects.counted["order-not-read"] += 1
         return
     feed.map_codes(code)
+    key = (feed.namespace, kind, patient, number)
     resource: dict[str, Any] = {
         "resourceType": kind,
-        "id": resource_id(feed.namespace, kind, patient, number),
+        "id": resource_id(*key),
         "status": _of_kind(status, kind),
         "intent": "order",
         "subject": {"reference": f"Patient/{patient}"},
@@ -75,7 +77,7 @@ def _add_order(
         resource["authoredOn"] = time.text
     if segment.name == "RXE" and (dose := _dose(segment)) is not None:
         resource["dosageInstruction"] = [dose]
-    effects.facts.append(Fact(patient, resource, at))
+    effects.facts.append(Fact(patient, resource, at, key=key))
 
 
 def _of_kind(status: str, kind: str) -> str:
@@ -109,14 +111,15 @@ def take_vaccinations(segments: list[Segment], feed: V2Feed, patient: str, at: f
             continue
         number = (orc.text(3) or orc.text(2)) if orc is not None else ""
         status = code_table("immunization-status").get(segment.text(20), "completed")
+        key = (feed.namespace, "vaccination", patient, number or f"{segment.text(5)} {time.text}")
         resource = {
             "resourceType": "Immunization",
-            "id": resource_id(feed.namespace, "vaccination", patient, number or f"{segment.text(5)} {time.text}"),
+            "id": resource_id(*key),
             "status": "entered-in-error" if segment.text(21) == "D" else status,
             "vaccineCode": code,
             "patient": {"reference": f"Patient/{patient}"},
             "occurrenceDateTime": time.text,
         }
-        effects.facts.append(Fact(patient, resource, at, happened=time.epoch))
+        effects.facts.append(Fact(patient, resource, at, happened=time.epoch, key=key))
     if not any(segment.name == "RXA" for segment in segments):
         raise Unreadable("A vaccination message has no RXA segment.", "101")

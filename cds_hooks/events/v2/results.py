@@ -1,11 +1,13 @@
 """Maps results (ORU, OUL) to Observations, by HL7's map of OBX."""
 
 from collections import Counter
+from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Any, Final
 
 from cds_hooks.events.declaration import V2Feed
-from cds_hooks.events.effects import Effects, Fact
-from cds_hooks.events.v2.coding import code_table, concept, resource_id
+from cds_hooks.events.effects import Effects, Fact, resource_id
+from cds_hooks.events.v2.coding import code_table, concept
 from cds_hooks.events.v2.message import Message, Segment, Unreadable
 from cds_hooks.events.v2.times import FeedTime, read_time
 from cds_hooks.events.v2.values import observation_value
@@ -68,12 +70,13 @@ def _observation(
         raise Unreadable("OBX-3 has no code of a result.", "101")
     feed.map_codes(code)
     time = _time_of(obx, obr, feed, effects)
-    at = _version_time(message, obr, feed)
+    at = version_time(message, [obr.text(22)], feed.zone)
     code_key = obx.text(3) or obx.text(3, 2)
     order = obr.text(3) or obr.text(2) or message.control_id
+    key = (feed.namespace, "obx", patient, order, code_key, obx.text(4), str(occurrence))
     resource: dict[str, Any] = {
         "resourceType": "Observation",
-        "id": resource_id(feed.namespace, "obx", patient, order, code_key, obx.text(4), str(occurrence)),
+        "id": resource_id(*key),
         "status": status,
         "code": code,
         "subject": {"reference": f"Patient/{patient}"},
@@ -91,7 +94,7 @@ def _observation(
         resource["interpretation"] = [{"coding": [{"system": system, "code": obx.text(8)}]}]
     _count(resource, fault, effects)
     rank = _RANK.get(status, _TAKEN_BACK_RANK)
-    return Fact(patient, resource, at, rank, happened=time.epoch if time is not None else None)
+    return Fact(patient, resource, at, rank, happened=time.epoch if time is not None else None, key=key)
 
 
 def _time_of(obx: Segment, obr: Segment, feed: V2Feed, effects: Effects) -> FeedTime | None:
@@ -102,9 +105,16 @@ def _time_of(obx: Segment, obr: Segment, feed: V2Feed, effects: Effects) -> Feed
     return read_time(obr.text(7), feed.zone)
 
 
-def _version_time(message: Message, obr: Segment, feed: V2Feed) -> float:
-    time = read_time(obr.text(22), feed.zone) or read_time(message.header.text(7), feed.zone)
-    return time.epoch if time is not None else 0.0
+def version_time(message: Message, texts: Sequence[str], zone: tzinfo) -> float:
+    """Return the first of these times and MSH-7 that has a time of day, else the first; else when the message came.
+
+    A day alone lies before every time of that day, so what came later would count as older.
+    """
+    times = [time for text in (*texts, message.header.text(7)) if (time := read_time(text, zone)) is not None]
+    exact = next((time.epoch for time in times if not time.is_day), None)
+    if exact is not None:
+        return exact
+    return times[0].epoch if times else message.received_at
 
 
 def _count(resource: dict[str, Any], fault: str | None, effects: Effects) -> None:

@@ -1,13 +1,14 @@
 """Turns times of HL7 v2 (TS, DTM, DT) into FHIR times with the same precision and a zone."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 _TIME: Final = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\.\d{1,6})?([+-]\d{4})?")
+
+_DAY_LENGTH: Final = len("2026-11-20")
 
 
 class FeedTime(Struct, frozen=True):
@@ -19,15 +20,21 @@ class FeedTime(Struct, frozen=True):
     has_no_offset: bool = False
     """Whether a time of day came without its offset from UTC."""
 
+    @property
+    def is_day(self) -> bool:
+        """Whether it has no time of day."""
+        return len(self.text) <= _DAY_LENGTH
 
-def read_time(text: str, zone: ZoneInfo) -> FeedTime | None:
+
+def read_time(text: str, zone: tzinfo) -> FeedTime | None:
     """Return the time of a field; None where it is none.
 
     A time without an offset is in the zone of the feed. In the hour that a clock change repeats the first of both is
     taken and noted; an hour that the change leaves out is noted, too.
 
-    >>> read_time("20261120", ZoneInfo("UTC")).text
+    >>> read_time("20261120", UTC).text
     '2026-11-20'
+    >>> from zoneinfo import ZoneInfo
     >>> read_time("202611010130", ZoneInfo("America/New_York")).notes
     ('ambiguous-time',)
     """
@@ -49,12 +56,25 @@ def read_time(text: str, zone: ZoneInfo) -> FeedTime | None:
     return FeedTime(moment.isoformat(timespec="seconds"), epoch, () if offset else _doubts(moment, zone), not offset)
 
 
+def zone_of(text: str, zone: tzinfo) -> tzinfo:
+    """Return the offset of a time as a zone, else `zone`.
+
+    >>> zone_of("20261120101500+0100", UTC)
+    datetime.timezone(datetime.timedelta(seconds=3600))
+    """
+    match = _TIME.fullmatch(text.strip())
+    try:
+        return _offset(match[8]) if match is not None and match[8] else zone
+    except ValueError:
+        return zone
+
+
 def _offset(text: str) -> timezone:
     minutes = int(text[1:3]) * 60 + int(text[3:])
     return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
 
 
-def _doubts(moment: datetime, zone: ZoneInfo) -> tuple[str, ...]:
+def _doubts(moment: datetime, zone: tzinfo) -> tuple[str, ...]:
     again = moment.replace(fold=1)
     if moment.utcoffset() == again.utcoffset():
         return ()

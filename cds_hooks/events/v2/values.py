@@ -1,23 +1,25 @@
 """Maps the value of an OBX segment (OBX-2, 5, 6) to FHIR: a number is read as it stands, or refused with the reason."""
 
 import re
+from datetime import tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from cds_hooks.events.v2.coding import code_table, concept
 from cds_hooks.events.v2.message import Segment
 from cds_hooks.events.v2.times import read_time
 
-_NUMBER: Final = re.compile(r"[+-]?\d{1,12}(?:\.\d{1,12})?")
-_COMMA: Final = re.compile(r"[+-]?\d{1,12},\d{1,12}")
-_COMPARED: Final = re.compile(r"(<=|>=|<|>) ?([+-]?\d{1,12}(?:\.\d{1,12})?)")
+_DIGITS: Final = r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})"
+"""A number (NM): the point may begin or end it."""
+_NUMBER: Final = re.compile(_DIGITS)
+_COMMA: Final = re.compile(r"[+-]?[0-9]{1,12},[0-9]{1,12}")
+_COMPARED: Final = re.compile(rf"(<=|>=|<|>) ?({_DIGITS})")
 _COMPARATORS: Final = frozenset({"<", "<=", ">=", ">"})
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "IS", "CF"})
 _TEXT: Final = frozenset({"ST", "TX", "FT", "VR"})
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
-def observation_value(obx: Segment, zone: ZoneInfo, decimal: str) -> tuple[dict[str, Any], str | None]:
+def observation_value(obx: Segment, zone: tzinfo, decimal: str) -> tuple[dict[str, Any], str | None]:
     """Return the members of an Observation for its value, and what is wrong with it; None where nothing is."""
     kind = obx.text(2)
     if not obx.whole(5) or obx.whole(5) == '""':

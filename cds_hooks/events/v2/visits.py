@@ -4,8 +4,8 @@ import re
 from typing import Any, Final
 
 from cds_hooks.events.declaration import V2Feed
-from cds_hooks.events.effects import Effects, Fact
-from cds_hooks.events.v2.coding import code_table, concept, resource_id
+from cds_hooks.events.effects import Effects, Fact, resource_id
+from cds_hooks.events.v2.coding import code_table, concept
 from cds_hooks.events.v2.message import Segment, Unreadable
 from cds_hooks.events.v2.times import read_time
 
@@ -14,12 +14,23 @@ REMOVED: Final = '""'
 _FHIR_ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _MISPLACED_NUMBER: Final = re.compile(r"[A-Z]{1,4}\d{1,20}")
 _ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_SAYS_STATUS: Final = frozenset({"A01", "A03", "A04", "A05", "A11", "A13"})
+"""Events that begin or end a visit; the others are about one that goes on, or is over."""
 _FINAL: Final = frozenset({"", "F"})
 _SEVERITY: Final = {"SV": "severe", "MO": "moderate", "MI": "mild"}
 
 
-def patient_number(segment: Segment, feed: V2Feed, field: int = 3) -> str:
+def patient_number(segment: Segment, feed: V2Feed) -> str:
     """Return the id of the patient: the number of the feed's authority, else the first with its authority before it.
+
+    Raises:
+        Unreadable: There is no such number.
+    """
+    return patient_numbers(segment, feed)[0]
+
+
+def patient_numbers(segment: Segment, feed: V2Feed, field: int = 3) -> list[str]:
+    """Return every id that a segment has for its patient.
 
     Raises:
         Unreadable: There is no such number.
@@ -41,9 +52,8 @@ def patient_number(segment: Segment, feed: V2Feed, field: int = 3) -> str:
     if not kinds:
         where = f" of the authority {feed.authority}" if feed.authority else ""
         raise Unreadable(f"{segment.name}-{field} has no patient number{where}.", "101")
-    value, authority, _ = kinds[0]
-    text = value if feed.authority or not authority else f"{authority}.{value}"
-    return text if _FHIR_ID.fullmatch(text) else resource_id("patient", text)
+    texts = [value if feed.authority or not authority else f"{authority}.{value}" for value, authority, _ in kinds]
+    return [text if _FHIR_ID.fullmatch(text) else resource_id("patient", text) for text in texts]
 
 
 def demographics(pid: Segment, feed: V2Feed, patient: str) -> dict[str, Any]:
@@ -94,11 +104,14 @@ def visit(pv1: Segment, feed: V2Feed, patient: str, trigger: str, at: float) -> 
         return None
     admitted, discharged = read_time(pv1.text(44), feed.zone), read_time(pv1.text(45), feed.zone)
     status = code_table("encounter-status").get(trigger)
-    if status is None:
+    says_status = trigger in _SAYS_STATUS
+    if status is None or status == "unknown":
         status = "planned" if pv1.text(2) == "P" else "finished" if discharged is not None else "in-progress"
+        says_status = says_status or discharged is not None
+    key = (feed.namespace, "visit", patient, number)
     resource: dict[str, Any] = {
         "resourceType": "Encounter",
-        "id": resource_id(feed.namespace, "visit", patient, number),
+        "id": resource_id(*key),
         "identifier": [{"system": f"urn:v2:{feed.namespace}:visit", "value": number}],
         "status": status,
         "class": {"system": _ACT_CODE, "code": code_table("encounter-class").get(pv1.text(2), "AMB")},
@@ -116,7 +129,7 @@ def visit(pv1: Segment, feed: V2Feed, patient: str, trigger: str, at: float) -> 
         period.pop("end", None)
     if period:
         resource["period"] = period
-    return Fact(patient, resource, at, how="visit", happened=at)
+    return Fact(patient, resource, at, int(at) if says_status else 0, how="visit", happened=at, key=key)
 
 
 def _utc(epoch: float) -> str:
@@ -132,9 +145,10 @@ def take_allergies(segments: list[Segment], feed: V2Feed, patient: str, at: floa
         if code is None:
             continue
         feed.map_codes(code)
+        key = (feed.namespace, "allergy", patient, segment.text(3) or segment.text(3, 2))
         resource: dict[str, Any] = {
             "resourceType": "AllergyIntolerance",
-            "id": resource_id(feed.namespace, "allergy", patient, segment.text(3) or segment.text(3, 2)),
+            "id": resource_id(*key),
             "clinicalStatus": _concept("allergyintolerance-clinical", "active"),
             "code": code,
             "patient": {"reference": f"Patient/{patient}"},
@@ -145,7 +159,7 @@ def take_allergies(segments: list[Segment], feed: V2Feed, patient: str, at: floa
             resource["reaction"] = [
                 {"manifestation": [{"text": reaction}]} | ({"severity": severity} if severity else {})
             ]
-        effects.facts.append(Fact(patient, resource, at))
+        effects.facts.append(Fact(patient, resource, at, key=key))
 
 
 def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
@@ -159,9 +173,10 @@ def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: floa
             code["coding"][0]["system"] = code_table("code-system").get(segment.text(2), f"urn:v2:{segment.text(2)}")
         certainty = "confirmed" if segment.text(6) in _FINAL else "provisional"
         is_deleted = segment.text(21) == "D"
+        key = (feed.namespace, "diagnosis", patient, segment.text(3) or segment.text(3, 2))
         resource: dict[str, Any] = {
             "resourceType": "Condition",
-            "id": resource_id(feed.namespace, "diagnosis", patient, segment.text(3) or segment.text(3, 2)),
+            "id": resource_id(*key),
             "clinicalStatus": _concept("condition-clinical", "active"),
             "verificationStatus": _concept("condition-ver-status", "entered-in-error" if is_deleted else certainty),
             "category": [_concept("condition-category", "encounter-diagnosis")],
@@ -171,7 +186,7 @@ def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: floa
         time = read_time(segment.text(5), feed.zone)
         if time is not None:
             resource["recordedDate"] = time.text
-        effects.facts.append(Fact(patient, resource, at))
+        effects.facts.append(Fact(patient, resource, at, key=key))
 
 
 def _concept(system: str, code: str) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from msgspec import Struct, field
@@ -71,7 +70,7 @@ class Part(Struct, frozen=True):
 class Baseline(Struct):
     """What is expected of one feed."""
 
-    zone: ZoneInfo
+    zone: tzinfo
     hours: Numbers
     """Messages of a step by day of the week and hour."""
     hour_variance: Numbers
@@ -103,7 +102,7 @@ class Expected(Struct):
 
 
 def local_times(
-    zone: ZoneInfo, start: int, end: int, holidays: frozenset[date]
+    zone: tzinfo, start: int, end: int, holidays: frozenset[date]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return day of the week, hour, and whether it is a holiday, of the steps from `start` up to `end`."""
     moments = [datetime.fromtimestamp(step * STEP_SECONDS, zone) for step in range(start, end)]
@@ -135,7 +134,7 @@ def expect(
 
 
 def learn(
-    history: History, zone: ZoneInfo, holidays: frozenset[date], is_left_out: Callable[[int], bool]
+    history: History, zone: tzinfo, holidays: frozenset[date], is_left_out: Callable[[int], bool]
 ) -> Baseline | None:
     """Return what the last 28 days teach, without holidays and what is left out; None where too little came."""
     start = max(history.first, history.end - KEPT_DAYS * STEPS_A_DAY)

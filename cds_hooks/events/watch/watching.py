@@ -1,10 +1,9 @@
 """Watches feeds step by step: history, baseline, signals, incidents. An open incident is never learned."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, tzinfo
 from math import log
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -38,7 +37,7 @@ class Calendar(Struct, frozen=True):
 class WatchedFeed:
     """One feed under watch."""
 
-    def __init__(self, name: str, zone: ZoneInfo, first: int, planned: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, name: str, zone: tzinfo, first: int, planned: Sequence[tuple[int, int]]) -> None:
         self.name, self.zone, self.planned = name, zone, planned
         self.history = History(first)
         self.baseline: Baseline | None = None
@@ -142,7 +141,7 @@ class Watch:
 
     def __init__(
         self,
-        zones: Mapping[str, ZoneInfo],
+        zones: Mapping[str, tzinfo],
         first: int,
         calendar: Calendar = Calendar(),  # noqa: B008 - frozen
         topology: Topology = Topology(),  # noqa: B008 - frozen

@@ -14,7 +14,7 @@ OWN_CHOICE = {
     "observation-status": set("ABVURSINO"),
     "encounter-class": {"R", "B"},
     "encounter-status": {"A12"},
-    "order-status": {"XO", "DE"},
+    "order-status": {"XO", "XX", "XR", "DE"},
 }
 """Codes that the guide leaves open (see coding.py)."""
 SHEETS = {
@@ -23,6 +23,7 @@ SHEETS = {
     "encounter-class": "PatientClass[EncounterClass]",
     "encounter-status": "Event[EncounterStatus]",
     "order-status": "OrderControlCode[ServiceRequest.status]",
+    "order-state": "OrderStatus",
     "immunization-status": "CompletionStatus",
 }
 
