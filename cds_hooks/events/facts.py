@@ -31,8 +31,8 @@ class Applied(Struct, frozen=True):
 def apply_fact(connection: sqlite3.Connection, fact: Fact, inbox: int, now: float) -> Applied:
     """Store a fact in its order and return what it did."""
     row = _current(connection, fact)
-    if fact.key and (known := _known_as(connection, fact, row)) is not None:
-        fact = known
+    if fact.key and (stored := _as_stored(connection, fact, row)) is not None:
+        fact = stored
         row = _current(connection, fact)
     if row is None:
         resource = {name: value for name, value in fact.resource.items() if value is not None}
@@ -72,7 +72,7 @@ def _current(connection: sqlite3.Connection, fact: Fact) -> Any:
     ).fetchone()
 
 
-def _known_as(connection: sqlite3.Connection, fact: Fact, row: Any) -> Fact | None:
+def _as_stored(connection: sqlite3.Connection, fact: Fact, row: Any) -> Fact | None:
     """Return a fact under the id by which it is known; None where that is its own.
 
     After a merge what came before is known under another number of the same person. Of a series with one code, a result
@@ -88,10 +88,10 @@ def _known_as(connection: sqlite3.Connection, fact: Fact, row: Any) -> Fact | No
         return None
     for number in count(1):
         other = _renamed(fact, (*fact.key[:-1], str(number)))
-        found = _current(connection, other)
-        if found is None:
+        row = _current(connection, other)
+        if row is None:
             return None
-        if orjson.loads(load_content(found[4])).get("effectiveDateTime") == time:
+        if orjson.loads(load_content(row[4])).get("effectiveDateTime") == time:
             return other
     return None
 
