@@ -154,6 +154,10 @@ _LARGE_TEXT: Final = 1 << 20
 _MOST_LISTS: Final = 4  # key of prefetch, `entry`, item; deeper lists are decoded whole, or each level costs a scan
 _COLON_APART: Final = re.compile(rb'"[ \t\r\n]+:')
 _ENTRIES: Final = msgspec.json.Decoder(list[Raw])
+_CHECKED: Final[set[int]] = set()
+"""The hashes of texts in which no member stands twice; Python's hash of bytes has a secret key of the process."""
+_MOST_CHECKED: Final = 4096
+_WORTH_REMEMBERING: Final = 4096
 
 
 def check_depth(text: bytes | memoryview, location: str | None, levels: int = _MOST_LISTS) -> None:
@@ -163,8 +167,13 @@ def check_depth(text: bytes | memoryview, location: str | None, levels: int = _M
     """
     text = bytes(text)
     if len(text) < _LARGE_TEXT or not levels:
-        if _may_repeat(text):
-            _refuse_repeated(text, location)
+        if len(text) < _WORTH_REMEMBERING:
+            _check_once(text, location)
+        elif (key := hash(text)) not in _CHECKED:
+            _check_once(text, location)
+            if len(_CHECKED) >= _MOST_CHECKED:
+                _CHECKED.clear()
+            _CHECKED.add(key)
         return
     try:
         values: Iterable[Raw] = members_once(_KEYED.decode(text) or {}, location).values()
@@ -172,6 +181,11 @@ def check_depth(text: bytes | memoryview, location: str | None, levels: int = _M
         values = _ENTRIES.decode(text) if text.lstrip()[:1] == b"[" else ()
     for part in _parts(values):
         check_depth(part, location, levels - 1)
+
+
+def _check_once(text: bytes, location: str | None) -> None:
+    if _may_repeat(text):
+        _refuse_repeated(text, location)
 
 
 def _parts(values: Iterable[Raw]) -> Iterator[bytes | memoryview]:

@@ -9,7 +9,8 @@ oxygen at home.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from datetime import timedelta
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
 from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 MECHANICAL_VALVE = "mechanical_valve"
@@ -61,10 +63,15 @@ def _by_group(record: PatientRecord) -> dict[str, tuple[Sign, ...]]:
 _Signs = dict[str, list[Sign]]
 
 
+def _means_group(concept: CodeableConcept | None) -> bool:
+    """Whether it means anything at all; most concepts do not, and then their dates are not read."""
+    return bool(read_concept(concept).meant)
+
+
 def _operations(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for procedure in record.procedures:
-        if procedure.status == "completed":
+        if procedure.status == "completed" and _means_group(procedure.code):
             time = _performed(procedure)
             if time is None or not time.is_after(record.as_of_epoch):
                 _add(signs, procedure.code, _name("Procedure", procedure.id), time)
@@ -139,18 +146,23 @@ def _orders(record: PatientRecord) -> _Signs:
 def _requests(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for request in record.service_requests if record.was_requested("ServiceRequest") else ():
-        time = parse_time(request.authoredOn or "")
         is_ordered = request.status == "active" and not request.is_only_proposed and not request.doNotPerform
-        if is_ordered and (time is None or not time.is_after(record.as_of_epoch)):
+        if not is_ordered or not _means_group(request.code):
+            continue
+        time = parse_time(request.authoredOn or "")
+        if time is None or not time.is_after(record.as_of_epoch):
             _add(signs, request.code, _name("ServiceRequest", request.id), time)
     return signs
 
 
 def _visits(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
+    earliest = (record.as_of - timedelta(days=_VISIT_DAYS + 2)).date().isoformat()  # in every time zone
     for visit in record.encounters if record.was_requested("Encounter") else ():
         start = visit.period.start if visit.period is not None else None
-        if visit.reasonCode and visit.status in _VISITS and start is not None:
+        if visit.status not in _VISITS or start is None or start < earliest:
+            continue
+        if any(map(_means_group, visit.reasonCode)):
             time = parse_time(start)
             if time is not None and time.age_days(record.as_of_epoch) <= _VISIT_DAYS:
                 _add_reasons(signs, visit.reasonCode, _name("Encounter", visit.id), start, record)
@@ -211,21 +223,21 @@ def _implanted_valve(record: PatientRecord) -> Sign | None:
         code = procedure.code
         if code is None or procedure.status != "completed":
             continue
-        coded = next(_valve_codes(code), None)
-        if coded is None and not _names_mechanical_valve(code.text or code.words):
+        coded = _mechanical_valve(code)
+        if coded is None:
             continue
         time = _performed(procedure)
         if time is None or not time.is_after(record.as_of_epoch):
-            return Sign(MECHANICAL_VALVE, code.words, coded or "", _name("Procedure", procedure.id), time)
+            return Sign(MECHANICAL_VALVE, code.words, coded, _name("Procedure", procedure.id), time)
     return None
 
 
-def _valve_codes(concept: CodeableConcept) -> Iterator[str]:
+@remembered("operations with a mechanical valve", entries=4096, longest=600)
+def _mechanical_valve(concept: CodeableConcept) -> str | None:
+    """The code that names the operation, "" where its words do; None where it is another one."""
     for coding in concept.coding:
         if coding.code and coding.code.startswith("02R") and _VALVE_CODE.fullmatch(coding.code):
-            yield coding.code
-
-
-def _names_mechanical_valve(words: str) -> bool:
+            return coding.code
+    words = concept.text or concept.words
     match = _VALVE_WORDS.search(words)
-    return match is not None and is_of_patient(words, match.start())
+    return "" if match is not None and is_of_patient(words, match.start()) else None

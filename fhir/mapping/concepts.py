@@ -9,6 +9,7 @@ groups for which the past counts.
 from msgspec import Struct
 
 from fhir.record.datatypes import CodeableConcept, Coding
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of, is_known_condition
 from fhir.terminology.phrases import Mention, groups_in_words
@@ -39,8 +40,11 @@ NOTHING = ConceptReading(())
 
 def read_concept(concept: CodeableConcept | None) -> ConceptReading:
     """The groups that a concept means; an ICD code is understood, also where it means none of them."""
-    if concept is None:
-        return NOTHING
+    return NOTHING if concept is None else _reading(concept)
+
+
+@remembered("readings of concepts", entries=4096, longest=600)
+def _reading(concept: CodeableConcept) -> ConceptReading:
     meant: dict[str, MeantGroup] = {}
     is_icd = is_known = False
     for coding in concept.coding:

@@ -14,8 +14,9 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace as replace_fields
 
-from fhir.record.datatypes import Coding, parse_time
+from fhir.record.datatypes import CodeableConcept, Coding, parse_time
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
+from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import code_system, condition_groups_of
 
@@ -118,12 +119,16 @@ def says_not_performed(procedure: Procedure) -> bool:
     >>> says_not_performed(Procedure(status="completed", code=CodeableConcept(text="Carotid stent: not performed")))
     True
     """
-    for concept in (procedure.code, procedure.statusReason):
-        words = concept.words if concept is not None else ""
-        match = _NOT_PERFORMED.search(words)
-        if match is not None and _OTHER_PART.search(words[: match.start()].rstrip(" ,;:(/-")) is None:
-            return True
-    return False
+    code, reason = procedure.code, procedure.statusReason
+    return (code is not None and _deny_performance(code.words)) or (
+        reason is not None and _deny_performance(reason.words)
+    )
+
+
+@remembered("words of procedures that deny them", entries=4096, longest=200)
+def _deny_performance(words: str) -> bool:
+    match = _NOT_PERFORMED.search(words)
+    return match is not None and _OTHER_PART.search(words[: match.start()].rstrip(" ,;:(/-")) is None
 
 
 def _onsets(conditions: list[Any]) -> list[str | None]:
@@ -144,18 +149,10 @@ def _performed(procedures: list[Any]) -> list[str | None]:
 
 
 def _with_code_of_words(condition: Condition) -> Condition:
-    """The condition with the code that its words name, where its own codes say nothing that is known here.
-
-    An ICD code says what it says, whether a table has it or not. Of SNOMED CT the tables have a few codes of many.
-    """
+    """The condition with the code that its words name, where its own codes say nothing that is known here."""
     concept = condition.code
-    if concept is None:
-        return condition
-    for coding in concept.coding:
-        if _is_read(coding):
-            return condition
-    code = code_of_words(concept.words)
-    if code is None:
+    code = _code_to_add(concept) if concept is not None else None
+    if concept is None or code is None:
         return condition
     return replace_fields(
         condition,
@@ -163,6 +160,15 @@ def _with_code_of_words(condition: Condition) -> Condition:
             concept, coding=(*concept.coding, Coding(system=ICD10_CM, code=code, display=concept.words))
         ),
     )
+
+
+@remembered("codes that words add to a concept", entries=4096, longest=600)
+def _code_to_add(concept: CodeableConcept) -> str | None:
+    """The code that the words name; None where a code of the concept says something.
+
+    An ICD code says what it says, whether a table has it or not. Of SNOMED CT the tables have a few codes of many.
+    """
+    return None if any(map(_is_read, concept.coding)) else code_of_words(concept.words)
 
 
 def _is_read(coding: Coding) -> bool:

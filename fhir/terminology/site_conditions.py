@@ -15,7 +15,6 @@ from fhir.terminology.phrases import SITE_PHRASES, is_phrase
 
 COLUMNS: Final = ("group", "name", "history", "implies", "system", "code", "phrase")
 _HISTORIES: Final = frozenset({"", "any", "5 years"})
-_CACHES: Final = ("known codes of conditions", "conditions of a code", "groups in words")
 
 
 class WrongConditions(ValueError):
@@ -36,8 +35,8 @@ def use_site_conditions(path: Path) -> None:
         fault = _add({name: (cell or "").strip() for name, cell in row.items() if name})
         if fault:
             raise WrongConditions(f"{path}, line {line}: {fault}")
-    for name in _CACHES:
-        CACHES[name].clear()
+    for cache in CACHES.values():
+        cache.clear()
 
 
 def _add(row: dict[str, str]) -> str:
