@@ -3,10 +3,12 @@
 tables/condition_phrases.csv has the phrases. A row is of a condition group, or of a list of words, named with "@",
 that other rows use. `words` are alternatives separated by "|"; each is one phrase, or several joined by " + " that must
 stand in the same sentence, in any order. What stands under `unless` must not stand there. Phrases are compared word by
-word, in the American spelling, without plural endings and without words that say nothing.
+word, in the American spelling, without accents, plural endings and words that say nothing.
+tables/condition_phrases_foreign.csv has the names of the commonest problems in six other languages.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
@@ -17,8 +19,10 @@ from fhir.terminology.assertions import AssertedText, Assertion, Token, ends_abb
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
 from fhir.terminology.medications import table_rows
+from fhir.terminology.spelling import Spelling
 
 _LONGEST = 2000
+_ENGLISH: Final = "condition_phrases.csv"
 _WINDOW: Final = 14
 """Within so many words the phrases of one alternative must stand."""
 _IGNORED = frozenset({"of", "the", "nos", "unspecified", "other", "specified"})
@@ -26,6 +30,11 @@ _IGNORED = frozenset({"of", "the", "nos", "unspecified", "other", "specified"})
 _TAGS = frozenset({"disorder)", "finding)", "situation)", "event)", "procedure)", "regime/therapy)"})
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "iia": "2a", "iib": "2b", "iiia": "3a", "iiib": "3b"}
 _BEFORE_ROMAN_ONE = frozenset({"type", "stage", "grade", "class", "ckd", "bipolar", "mobitz", "nyha", "cin", "men"})
+# Letters with accents as the bare ones, umlauts as German writes them without: "hämorrhagisch", "haemorrhagisch".
+_BARE: Final[Mapping[int, str]] = {
+    **{number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)},
+    **{ord(letter): text for letter, text in {"ä": "ae", "ö": "oe", "ß": "ss", "œ": "oe", "æ": "ae"}.items()},
+}
 _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
 # No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukaemia, "mets" is "met".
 _KEEPS_S = frozenset(
@@ -59,6 +68,7 @@ class _Phrases(Struct, frozen=True):
 
     by_first_word: Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]
     rules: Mapping[str, tuple[_Rule, ...]]
+    spelling: Spelling
 
 
 class Mention(Struct, frozen=True, gc=False):
@@ -121,6 +131,7 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
         elif word == "i" and words and words[-1][0] in _BEFORE_ROMAN_ONE:
             word = "1"
         else:
+            word = word if word.isascii() else word.translate(_BARE)
             word = _singular(word.replace("ae", "e").replace("oe", "e").replace("tumour", "tumor"))
         words.append((word, position))
     return words
@@ -160,7 +171,7 @@ def _parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
 def _mentions(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[tuple[str, Assertion]]:
     phrases = _compiled()
     positions: dict[str, list[tuple[int, int]]] = {}
-    texts = [word for word, _ in words]
+    texts = [phrases.spelling.corrected(word) for word, _ in words]
     for start, word in enumerate(texts):
         for following, names in phrases.by_first_word.get(word, ()):
             end = start + 1 + len(following)
@@ -205,46 +216,83 @@ def is_phrase(text: str) -> bool:
     return bool(plain_words(tokens_of(text)))
 
 
-@cache
-def _compiled() -> _Phrases:
-    by_first_word: dict[str, dict[tuple[str, ...], list[str]]] = {}
-    rules: dict[str, list[_Rule]] = {}
+class _Compiler:
+    """Reads rows of phrases; what the spelling makes of a word of a text, it makes of the words of a phrase, too."""
 
-    def name_of(phrase: str) -> str:
-        phrase = phrase.strip()
-        if phrase.startswith("@"):
-            return phrase
-        if phrase.startswith("#"):  # "#weeks pregnant": what plain_words makes of "24w"
-            mark, _, rest = phrase.partition(" ")
-            plain = (mark, *(word for word, _ in plain_words(tokens_of(rest))))
+    def __init__(self) -> None:
+        self._by_first_word: dict[str, dict[tuple[str, ...], list[str]]] = {}
+        self._rules: dict[str, list[_Rule]] = {}
+        self._spelling = Spelling(())
+        self._exceptions: dict[str, frozenset[str]] = {}
+        self._names: dict[str, str] = {}
+
+    def learn_words(self) -> None:
+        """Takes the words that were read so far for those that are spelled right."""
+        endings_by_word = self._by_first_word.items()
+        self._spelling = Spelling(
+            {word for first, endings in endings_by_word for following in endings for word in (first, *following)}
+        )
+
+    def add_row(self, group: str, alternatives: Sequence[str], unless: Sequence[str], *, is_foreign: bool) -> None:
+        """Adds the phrases of a group, or of a list of words, which begins with "@".
+
+        The exceptions of the English names hold for those of other languages, too: "dépression" is read as one of them.
+        """
+        exceptions = frozenset(self._name_of(phrase) for phrase in unless)
+        of_group = self._exceptions.get(group, frozenset()) | exceptions
+        if is_foreign:
+            exceptions = of_group
         else:
-            plain = tuple(word for word, _ in plain_words(tokens_of(phrase)))
+            self._exceptions[group] = of_group
+        for alternative in alternatives:
+            names = tuple(self._name_of(phrase) for phrase in alternative.split(" + "))
+            if group.startswith("@"):
+                for name in names:
+                    self._add(tuple(name.split()), group)
+            else:
+                self._rules.setdefault(names[0], []).append(_Rule(CONDITION_GROUPS[group].key, names, exceptions))
+
+    def _name_of(self, phrase: str) -> str:
+        name = self._names.get(phrase)
+        if name is None:
+            name = self._names[phrase] = phrase if phrase.startswith("@") else self._read(phrase)
+        return name
+
+    def _read(self, phrase: str) -> str:
+        mark, _, rest = phrase.partition(" ") if phrase.startswith("#") else ("", "", phrase)
+        words = (self._spelling.corrected(word) for word, _ in plain_words(tokens_of(rest)))
+        plain = (mark, *words) if mark else tuple(words)  # "#weeks pregnant": what plain_words makes of "24w"
         if not plain:
             raise ValueError(f"a phrase without words: {phrase!r}")
-        _add(plain, " ".join(plain))
+        self._add(plain, " ".join(plain))
         return " ".join(plain)
 
-    def _add(plain: tuple[str, ...], name: str) -> None:
-        names = by_first_word.setdefault(plain[0], {}).setdefault(plain[1:], [])
+    def _add(self, plain: tuple[str, ...], name: str) -> None:
+        names = self._by_first_word.setdefault(plain[0], {}).setdefault(plain[1:], [])
         if name not in names:
             names.append(name)
 
-    for row in table_rows("condition_phrases.csv"):
-        unless = frozenset(name_of(phrase) for phrase in row["unless"].split("|") if phrase.strip())
-        for alternative in row["words"].split("|"):
-            names = tuple(name_of(phrase) for phrase in alternative.split(" + "))
-            if row["group"].startswith("@"):
-                for word in names:
-                    _add(tuple(word.split()), row["group"])
-            else:
-                rules.setdefault(names[0], []).append(_Rule(CONDITION_GROUPS[row["group"]].key, names, unless))
+    def phrases(self) -> _Phrases:
+        """Return all that was read."""
+        return _Phrases(
+            {
+                first: tuple((following, tuple(names)) for following, names in endings.items())
+                for first, endings in self._by_first_word.items()
+            },
+            {name: tuple(alternatives) for name, alternatives in self._rules.items()},
+            self._spelling,
+        )
+
+
+@cache
+def _compiled() -> _Phrases:
+    compiler = _Compiler()
+    for table in (_ENGLISH, "condition_phrases_foreign.csv"):
+        for row in table_rows(table):
+            unless = [phrase for phrase in row["unless"].split("|") if phrase.strip()]
+            compiler.add_row(row["group"], row["words"].split("|"), unless, is_foreign=table != _ENGLISH)
+        if table == _ENGLISH:
+            compiler.learn_words()  # of English: "artritis" is read as "arthritis" in Spanish, too
     for group, phrase in SITE_PHRASES:
-        name = name_of(phrase)
-        rules.setdefault(name, []).append(_Rule(CONDITION_GROUPS[group].key, (name,), frozenset()))
-    return _Phrases(
-        {
-            first: tuple((following, tuple(names)) for following, names in endings.items())
-            for first, endings in by_first_word.items()
-        },
-        {name: tuple(alternatives) for name, alternatives in rules.items()},
-    )
+        compiler.add_row(group, (phrase,), (), is_foreign=False)
+    return compiler.phrases()

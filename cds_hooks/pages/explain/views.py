@@ -21,6 +21,7 @@ from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, re
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move, earlier_estimates, missing_moves
 from cds_hooks.pages.explain.recorded_decision import is_refused, read_basis, read_cards
+from cds_hooks.pages.explain.understood_entries import understood_entries
 from cds_hooks.pages.explain.what_if import WhatIf, ask, what_if
 from cds_hooks.pages.gate import SEEN
 from cds_hooks.pages.model_files import evidence_of
@@ -169,6 +170,7 @@ class _Explaining:
             moves=moves,
             history=history,
             question=question,
+            understood=understood_entries(self._url, decision),
             script=static_version("explain.js"),
             answers=answer_forms(explained.cards, feedback_on(self._url, decision.id), may_write=self._may_write),
             may_answer=self._may_answer(),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fhir.terminology.assertions import tokens_of
-from fhir.terminology.conditions import condition_groups_of
+from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
 from fhir.terminology.medications import table_rows
-from fhir.terminology.phrases import groups_in_words, plain_words
+from fhir.terminology.phrases import Mention, groups_in_words, plain_words
 
 _ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -141,6 +141,39 @@ def test_no_phrase_is_shut_out_by_its_own_exceptions() -> None:
                 found = [text for text in exceptions if text and f" {text} " in f" {_plain(phrase)} "]
                 dead += [(row["group"], phrase, text) for text in found if not phrase.startswith("@")]
     assert dead == []
+
+
+def test_every_name_in_another_language_means_its_group() -> None:
+    dead = []
+    for row in table_rows("condition_phrases_foreign.csv"):
+        for phrase in row["words"].split("|"):
+            named = {mention.group for mention in groups_in_words(phrase.replace(" + ", " ")) if _is_true(mention)}
+            if "@" not in phrase + row["group"] and CONDITION_GROUPS[row["group"]].key not in named:
+                dead.append((row["group"], phrase))
+    assert dead == []
+
+
+def _is_true(mention: Mention) -> bool:
+    return mention.assertion.is_of_patient
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("hypertention", "hypertension"),
+        ("atrial fibrilation", "afib"),
+        ("osteoarthitis", "osteoarthritis"),
+        ("deppression", "depression"),
+        ("pulmonray hypertension", "pulmonary_hypertension"),
+    ],
+)
+def test_a_misspelt_word_is_read_as_the_one_that_it_is_near_to(text: str, group: str) -> None:
+    assert group in _named(text)
+
+
+@pytest.mark.parametrize("text", ["hypocalemia", "contusion of the knee", "crushing injury", "hopeless", "hypotention"])
+def test_a_word_that_is_spelled_right_or_near_to_two_is_not_corrected(text: str) -> None:
+    assert _named(text) <= {"hypotension"}
 
 
 def _plain(text: str) -> str:

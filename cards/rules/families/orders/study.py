@@ -16,6 +16,7 @@ from fhir.mapping.conditions import condition_status
 from fhir.mapping.stays import is_in_intensive_care
 from fhir.mapping.studies import STUDY_CODES, Study, read_study
 from fhir.record.datatypes import CodeableConcept
+from fhir.terminology.assertions import AssertedText
 
 _T = TypeVar("_T")
 _EMERGENCIES = re.compile(
@@ -25,17 +26,23 @@ _EMERGENCIES = re.compile(
 )
 
 
-# "no fever", "denies trauma", "family history of cancer". A comma ends what a denial reaches: the next may be so.
-_DENIED = re.compile(
-    r"\b(?:no|not|never|denie[sd]|denying|without|negative|absence|family|fhx?|mother|father|brother|sister)\b[^.;,]*$",
-    re.IGNORECASE,
-)
+_BESIDE = 160
+"""So many characters before and behind a word are read for what is said of it."""
 
 
 def says(pattern: re.Pattern[str], words: str) -> bool:
-    """Whether words say something of the patient that `pattern` finds: not where they deny it, nor of the family."""
-    return any(_DENIED.search(words[max(0, match.start() - 60) : match.start()]) is None
-               for match in pattern.finditer(words))  # fmt: skip
+    """Whether words say something of the patient that `pattern` finds: not where they deny it, nor of the family.
+
+    A comma ends what a denial reaches, since what follows in a list of complaints may be there: "no fever, weakness".
+    """
+    for match in pattern.finditer(words):
+        comma = max(words.rfind(sign, 0, match.start()) for sign in ",;")
+        first = max(comma + 1, match.start() - _BESIDE)
+        text = AssertedText(words[first : match.end() + _BESIDE])
+        assertion = text.at(match.start() - first, match.end() - first)
+        if assertion.polarity in ("affirmed", "possible") and assertion.person == "patient":
+            return True
+    return False
 
 
 def study_of(context: RuleContext) -> Study:

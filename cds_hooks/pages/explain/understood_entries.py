@@ -1,0 +1,36 @@
+"""What was understood of each entry of the chart that an answer read, from the facts that its record keeps."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
+from cds_hooks.storage import Decision
+from cds_hooks.storage.queries import facts_of
+from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
+
+_MOST: Final = 200
+
+
+class UnderstoodEntries(Struct, frozen=True):
+    """The entries that are shown, what was not understood first, and how many there are of both kinds."""
+
+    readings: tuple[Understanding, ...]
+    count: int
+    not_understood: int
+
+
+def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None:
+    """Return what is read, by the tables of today, of the entries of a decision; None where its facts are not kept."""
+    facts = facts_of(url, [decision.id]).get(decision.id)
+    if facts is None:
+        return None
+    record = FactsOfCall(facts, OfBasis(), decision.patient).record
+    if record is None:
+        return None
+    resources = [msgspec.to_builtins(fact) for fact in (*record.medications.values(), *record.chart)]
+    readings = [reading for reading in understand_chart(resources) if reading.kind in READ_KINDS - {"Medication"}]
+    ordered = sorted(readings, key=lambda reading: reading.understood)
+    unread = sum(not reading.understood for reading in readings)
+    return UnderstoodEntries(tuple(ordered[:_MOST]), len(readings), unread)
