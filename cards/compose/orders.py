@@ -32,9 +32,6 @@ MOST_SUGGESTIONS = 4
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
 _MOST_NAMED = 5
-_PAIRS = "pair-label"
-# Rules of single interactions and of programs: who checks only these of a drug has not checked its use.
-_NO_CHECK_OF_USE = frozenset({_PAIRS, "mon-rems"})
 
 
 class OrderOutcome(Struct, frozen=True):
@@ -215,10 +212,10 @@ class _Check:
         for drafted in drafts:
             if is_test(drafted.medication) or drafted.draft.name in names:
                 continue
-            rules = (activated.rule for activated in self.book.rules_for(drafted.medication))
-            specific = {rule.declared.template or rule.id for rule in rules if not rule.trigger.is_for_any}
-            if specific <= _NO_CHECK_OF_USE:
-                yield from _uncovered(drafted, in_pairs=_PAIRS in specific)
+            rules = [activated.rule for activated in self.book.rules_for(drafted.medication)]
+            specific = [rule for rule in rules if not rule.trigger.is_for_any]
+            if not any(rule.declared.covers_use for rule in specific):
+                yield from _uncovered(drafted, in_pairs=any(rule.trigger.sides for rule in specific))
 
     def card(self, drafted: DraftMedication, shown: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
         silences = list(self.evaluate(drafted).silences)

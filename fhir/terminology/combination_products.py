@@ -19,6 +19,7 @@ _Assigned: TypeAlias = tuple[Strength, ...]
 _MOST_INGREDIENTS = 5
 # A strength that is no longer sold (hydrocodone 7.5 mg with 500 mg of acetaminophen) lies near those that are.
 _WIDTH = 2.0
+_LEAST_DIFFERENCE_MG = 0.01
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d{1,5})(?:\.\d{1,4})?"
 _LIST = late_pattern(
     rf"(?<![\w.,/-]){_NUMBER}(?: ?mg)?(?: ?[-/] ?{_NUMBER}(?: ?mg)?){{1,4}}(?![\w%]|[.,/-]\d| ?(?:mcg|ml|%|units?))",
@@ -101,6 +102,26 @@ def least_shares(members: Sequence[Ingredient]) -> tuple[float, ...]:
         return ()
     shares = [min(masses[index] / sum(masses) for masses in in_milligrams) for index in range(len(members))]
     return tuple(shares[order.index(index)] for index in range(len(members)))
+
+
+def shares_of_sum(members: Sequence[Ingredient], milligrams: float) -> tuple[float, ...]:
+    """The masses of the members where just one product has this sum and no product has so much of one of them.
+
+    "3.375 g" of piperacillin with tazobactam is 3 g and 0.375 g. "1000 mg" of amoxicillin with clavulanate may
+    be 875 and 125 mg or 1000 mg of amoxicillin: empty.
+    """
+    order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
+    products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset())
+    sold = [
+        tuple(strength.milligrams or 0.0 for strength in product)
+        for product in products
+        if {strength.per for strength in product} == {"unit"}
+    ]
+    of_sum = {masses for masses in sold if all(masses) and abs(sum(masses) - milligrams) < _LEAST_DIFFERENCE_MG}
+    if len(of_sum) != 1 or any(abs(mass - milligrams) < _LEAST_DIFFERENCE_MG for masses in sold for mass in masses):
+        return ()
+    masses_by_order = of_sum.pop()
+    return tuple(masses_by_order[order.index(index)] for index in range(len(members)))
 
 
 def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[Strength, ...] | None:

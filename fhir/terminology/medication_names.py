@@ -40,6 +40,10 @@ _SHORTEST_IN_TWO = 8
 # Letters with accents as the bare letter, one for one so that places in the text stay: "acétylsalicylique" and "Ödem".
 _BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)} | {0xDF: "s"}
 _VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
+# "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL syringe": the volume of what is hung or injected as one.
+_BAG = late_pattern(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
+_FILLED = late_pattern(r"(?:mg|mcg|units?|g) ?/ ?(?P<volume>\d+(?:\.\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
+_CONTAINER = late_pattern(r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|auto-?injector|nebules?)\b", re.IGNORECASE)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = late_pattern(
     r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|infusion sets?|omnipod"
@@ -145,13 +149,14 @@ def read_name(words: str) -> NameReading:
     members = _distinct(mentions)
     if not members:
         return NameReading()
-    form, volume = _FORM.search(words), _VOLUME.match(words)
+    form = _FORM.search(words)
+    volume = _VOLUME.match(words) or _BAG.search(words) or (_CONTAINER.search(words) and _FILLED.search(words)) or None
     return NameReading(
         members,
         _strengths(members, mentions, words),
         form.group(0) if form else None,
         not (is_local(members, words) or _is_local_brand(mentions, words)),
-        float(volume["volume"]) if volume else None,
+        float(volume["volume"].replace(",", "")) if volume else None,
     )
 
 
@@ -337,7 +342,8 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     between = [_between(index, mentions, strengths) for index in range(len(mentions))]
     if len(members) == 1:
         whole = _sum(between) if "/" in words[mentions[0].end : mentions[-1].start] else None
-        return (whole or _nearest(mentions[0], strengths),)
+        by_name = None if strengths else _named_strengths(members, words)
+        return by_name or (whole or _nearest(mentions[0], strengths),)
     if len(mentions) == len(members) and all(between):
         return tuple(between)
     stated = [strength.strength for strength in strengths]
@@ -361,19 +367,28 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
 
 _BESIDE = frozenset({"24941", "24947"})
 """Ferrous fumarate and ferrous sulfate: beside hormones they have tablets of their own."""
-# The USP names of the tablets of sulfamethoxazole with trimethoprim (label of Bactrim: "Bactrim DS (double strength)").
-_NAMED = (
-    (("10180", "10829"), late_pattern(r"\b(?:ds|double strength)\b", re.IGNORECASE), ("800 mg", "160 mg")),
-    (("10180", "10829"), late_pattern(r"\b(?:ss|single strength)\b", re.IGNORECASE), ("400 mg", "80 mg")),
-)
+
+
+def _read_named_strengths() -> Mapping[tuple[str, ...], tuple[tuple[tuple[str, ...], tuple[Strength, ...]], ...]]:
+    named_strengths: dict[tuple[str, ...], tuple[tuple[tuple[str, ...], tuple[Strength, ...]], ...]] = {}
+    for row in table_rows("named_strengths.csv"):
+        codes = tuple(row["ingredients"].split(";"))
+        strengths = tuple(read_strengths(text)[0] for text in row["strengths"].split(";"))
+        named_strengths[codes] = (*named_strengths.get(codes, ()), (_spelled(row["text"]), strengths))
+    return named_strengths
+
+
+_NAMED_STRENGTHS: Final = _read_named_strengths()
+"""Strengths that a name says without a number: "Bactrim DS", "Tylenol #3", and brands that are sold in one strength."""
 
 
 def _named_strengths(members: Members, words: str) -> tuple[Strength, ...] | None:
-    """The strengths of "Bactrim DS", which are said by a name."""
-    codes = tuple(sorted(member.rxcui for member in members))
-    for ingredients, pattern, strengths in _NAMED:
-        if codes == ingredients and pattern.search(words):
-            return tuple(read_strengths(strength)[0] for strength in strengths)
+    """The strengths that are said by a name, in the order of the RxNorm codes."""
+    rows = _NAMED_STRENGTHS.get(tuple(sorted(member.rxcui for member in members)), ())
+    spelled = _spelled(words.replace("#", " no ")) if rows else ()
+    for name, strengths in rows:
+        if any(spelled[start : start + len(name)] == name for start in range(len(spelled))):
+            return strengths
     return None
 
 

@@ -29,6 +29,7 @@ ACTIVITY_UNITS = {
     "unit": "unit",
     "units": "unit",
     "iu": "unit",
+    "u": "unit",
     "meq": "meq",
     "mmol": "mmol",
     "%": "%",
@@ -57,7 +58,12 @@ _PER = {
     "packet": "unit",
     "suppository": "unit",
 }
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+# "12,5 mg" and "0,025 mg" are decimals as most of Europe writes them. "1.000 mg" may be one or a thousand: not read.
+_NUMBER = (
+    r"0,\d{1,4}(?![\d,])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3},\d{1,2}(?![\d,])"
+    r"|(?![1-9]\d{0,2}\.000(?!\d))\d+(?:\.\d+)?|\.\d+"
+)
+_DECIMAL_COMMA = late_pattern(r"0,\d{1,4}|\d{1,3},\d{1,2}")
 _STRENGTH = late_pattern(
     rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
@@ -106,12 +112,14 @@ class FoundStrength(Struct, frozen=True, gc=False):
 
 
 def number(text: str) -> float:
-    """The number a person wrote, thousands' commas allowed.
+    """The number a person wrote, with thousands' or decimal commas.
 
     >>> number("1,000"), number(".5")
     (1000.0, 0.5)
+    >>> number("0,025"), number("12,5")
+    (0.025, 12.5)
     """
-    return float(text.replace(",", ""))
+    return float(text.replace(",", "." if _DECIMAL_COMMA.fullmatch(text) else ""))
 
 
 def find_strengths(words: str) -> Iterator[FoundStrength]:

@@ -73,6 +73,8 @@ RXNORM_SYSTEMS = frozenset(address for address, short in _SYSTEMS.items() if sho
 _ATC_LOCAL = ("D", "S", "M02")
 # Segments of a ten-digit NDC and how wide each is in the eleven-digit form (FDA, 21 CFR 207.33; CMS billing form).
 _NDC_SEGMENTS = (5, 4, 2)
+_NDC_DIGITS = sum(_NDC_SEGMENTS)
+_NDC_PRODUCT_DIGITS = 9
 
 
 class Ingredient(Struct, frozen=True, gc=False):
@@ -275,7 +277,7 @@ def product_of(system: str | None, code: str | None) -> Product | None:
         return None
     if short == "atc":
         return _product_of_atc(code.strip().upper())
-    row = _PRODUCT_ROWS.get((short, _as_in_table(short, code.strip())))
+    row = _row_of_ndc(code.strip()) if short == "ndc" else _PRODUCT_ROWS.get((short, _as_in_table(short, code.strip())))
     if row is not None:
         return _product_of_row(row)
     return _product_of_rxnorm(code.strip()) if short == "rxnorm" else None
@@ -283,8 +285,6 @@ def product_of(system: str | None, code: str | None) -> Product | None:
 
 def _as_in_table(short: str, code: str) -> str:
     """The code in the spelling of tables/products.csv."""
-    if short == "ndc":
-        return ndc11(code)
     return code.lstrip("0").zfill(2) if short == "cvx" else code
 
 
@@ -399,13 +399,48 @@ def product_of_atc_group(system: str | None, code: str | None) -> Product | None
     return Product((Ingredient(f"{_ATC_KEY}{atc}", f"{kind} (ATC {atc})"),), (None,), systemic=systemic)
 
 
-def ndc11(code: str) -> str:
-    """An NDC in the eleven-digit form without hyphens; other text comes back as it is.
+def ndc11(code: str) -> tuple[str, ...]:
+    """The eleven digits that an NDC may stand for; two where ten digits without hyphens may be split in two ways.
 
-    >>> ndc11("0002-8215-01"), ndc11("00002821501")
-    ('00002821501', '00002821501')
+    A labeler's code of four digits begins with 0 in the eleven-digit form, one of five never does (21 CFR 207.33). A
+    code of labeler and product alone gives nine digits.
+
+    >>> ndc11("0002-8215-01"), ndc11("00002821501"), ndc11("0002821501"), ndc11("0002-8215")
+    (('00002821501',), ('00002821501',), ('00002821501',), ('000028215',))
+    >>> ndc11("5114412302")
+    ('51144012302', '51144123002')
     """
     parts = code.strip().split("-")
-    if len(parts) == len(_NDC_SEGMENTS) and all(part.isdigit() for part in parts):
-        return "".join(part.zfill(width) for part, width in zip(parts, _NDC_SEGMENTS, strict=True))
-    return code.strip()
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        return ()
+    if 2 <= len(parts) <= len(_NDC_SEGMENTS):
+        return ("".join(part.zfill(width) for part, width in zip(parts, _NDC_SEGMENTS, strict=False)),)
+    digits = parts[0]
+    if len(digits) != _NDC_DIGITS - 1:
+        return (digits,) if len(digits) == _NDC_DIGITS else ()
+    return (f"0{digits}",) if digits[0] == "0" else (f"{digits[:5]}0{digits[5:]}", f"{digits[:9]}0{digits[9]}")
+
+
+def _row_of_ndc(code: str) -> dict[str, str] | None:
+    """The row of a package, else of another package of the same product; None where two products could be meant."""
+    codes = ndc11(code)
+    packages = [row for digits in codes if (row := _PRODUCT_ROWS.get(("ndc", digits))) is not None]
+    if packages or len(codes) != 1:
+        return packages[0] if len(packages) == 1 else None
+    return _NDC_PRODUCTS.get(codes[0][:_NDC_PRODUCT_DIGITS])
+
+
+def _read_ndc_products() -> Mapping[str, dict[str, str]]:
+    """What all known packages of one labeler's product are, by the nine digits of labeler and product."""
+    products: dict[str, list[dict[str, str]]] = {}
+    for (system, code), row in _PRODUCT_ROWS.items():
+        if system == "ndc" and len(code) == _NDC_DIGITS:
+            products.setdefault(code[:_NDC_PRODUCT_DIGITS], []).append(row)
+    return {
+        digits: rows[0]
+        for digits, rows in products.items()
+        if all(row | {"code": ""} == rows[0] | {"code": ""} for row in rows)
+    }
+
+
+_NDC_PRODUCTS: Final[Mapping[str, dict[str, str]]] = _read_ndc_products()

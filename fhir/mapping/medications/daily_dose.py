@@ -24,6 +24,7 @@ from fhir.mapping.medications.dosage import (
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, NO_DOSAGE, NO_DOSE, NO_FREQUENCY, DoseProblem
+from fhir.mapping.medications.sig_steps import steps_of
 from fhir.mapping.medications.timing import quantity_days
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Timing, TimingRepeat
 from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement
@@ -105,6 +106,7 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
     given = dosages or (Dosage(text=identity.words),)
+    given = _in_steps(given[0]) or given if len(given) == 1 else given
     instructions = [read_dosage(dosage, identity, weight_kg) for dosage in given]
     sequential = _are_sequential(given)
     adjusted = [with_strength_from_text(identity, dosage) for dosage in given]
@@ -121,6 +123,13 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     if left_open and dispense is not None and len(given) == 1:
         return _of_supply(dose, dispense, adjusted[0]) or dose
     return dose
+
+
+def _in_steps(dosage: Dosage) -> tuple[Dosage, ...]:
+    """One instruction for each step of words such as "10 mg twice daily for 7 days, then 5 mg twice daily"."""
+    if not dosage.text or dosage.doseAndRate or dosage.timing is not None:
+        return ()
+    return tuple(replace(dosage, text=step, sequence=number) for number, step in enumerate(steps_of(dosage.text), 1))
 
 
 @remembered("plain doses", entries=4096, longest=300)
@@ -194,6 +203,8 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
 def _without_mass(dose: DailyDose, instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
     """The unknown dose with its units or mEq, or with what a mass of a combination is at least."""
     amount, often = instruction.amount, instruction.schedule.high
+    if instruction.parts:
+        return _with_parts(dose, instruction, identity)
     if amount is None:
         return dose
     least = least_milligrams(identity, amount)
@@ -210,6 +221,27 @@ def _without_mass(dose: DailyDose, instruction: Instruction, identity: Medicatio
     if span is not None:
         return replace(dose, activity=Activity(unit, number / span / often if often else None, number / span))
     return replace(dose, activity=Activity(unit, number, number * often if often is not None else None))
+
+
+def _with_parts(dose: DailyDose, instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
+    """The units of a day where several amounts are stated: 20 in the morning and 10 in the evening."""
+    stated = [(activity(identity, amount), high) for amount, _, high in instruction.parts]
+    numbers = [(part, high) for part, high in stated if part is not None]
+    if len(numbers) < len(stated) or len({unit for (unit, _), _ in numbers}) != 1:
+        return dose
+    a_day = sum(number * high for (_, number), high in numbers)
+    return replace(dose, activity=Activity(numbers[0][0][0], max(number for (_, number), _ in numbers), a_day))
+
+
+def _activity_together(doses: Sequence[DailyDose], sequential: bool) -> Activity | None:
+    """The units of several instructions: of one day together, or of the day with the most; None where one is open."""
+    stated = [dose.activity for dose in doses if dose.activity is not None]
+    if len(stated) < len(doses) or len({part.unit for part in stated}) != 1:
+        return None
+    singles = [part.per_dose for part in stated if part.per_dose is not None]
+    days = [part.per_day for part in stated if part.per_day is not None]
+    a_day = (max(days) if sequential else sum(days)) if len(days) == len(stated) else None
+    return Activity(stated[0].unit, max(singles) if len(singles) == len(stated) else None, a_day)
 
 
 def _with_certainty(frame: DailyDose, per_day: Sequence[Milligrams], instruction: Instruction) -> DailyDose:
@@ -297,7 +329,17 @@ def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:
         return doses[0]
     unknown = next((dose for dose in doses if dose.certainty == "unknown"), None)
     if unknown is not None:
-        return replace(unknown, single=False, per_dose=(), times_per_day=None, duration_days=None)
+        activity = _activity_together(doses, sequential)
+        return replace(
+            unknown,
+            single=False,
+            per_dose=(),
+            times_per_day=None,
+            duration_days=None,
+            activity=activity,
+            least_per_day=(),
+            least_per_dose=(),
+        )
     if sequential:
         return _in_sequence(doses)
     per_day = _added(dose.per_day for dose in doses)

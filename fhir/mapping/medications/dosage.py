@@ -8,11 +8,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.medications.sig import CONTRADICTION, NO_FREQUENCY, NO_WEIGHT, DoseProblem, Sig, SigAmount, read_sig
+from fhir.mapping.medications.sig import (
+    CONTRADICTION,
+    LONGEST_SIG,
+    NO_FREQUENCY,
+    NO_WEIGHT,
+    DoseProblem,
+    Sig,
+    SigAmount,
+    read_sig,
+)
 from fhir.mapping.medications.timing import Schedule, occurrence_days, read_timing
 from fhir.record.chart_text import plain, quoted
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Ratio
-from fhir.terminology.combination_products import least_shares
+from fhir.terminology.combination_products import least_shares, shares_of_sum
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_strength import Strength, read_strengths
 
@@ -93,7 +102,10 @@ def _of_quantities(low: Quantity, high: Quantity, identity: MedicationIdentity) 
 
 def _unit(quantity: Quantity, identity: MedicationIdentity) -> tuple[DoseUnit | None, Problem]:
     if not quantity.code and not quantity.unit:
-        countable = any(strength is not None and strength.per in ("unit", "h") for strength in identity.strengths)
+        strengths = [strength for strength in identity.strengths if strength is not None]
+        # "10" of a 10 mg tablet may be one tablet or ten.
+        is_strength = quantity.value != 1.0 and any(strength.amount == quantity.value for strength in strengths)
+        countable = not is_strength and any(strength.per in ("unit", "h") for strength in strengths)
         if countable and (quantity.value or 0.0) <= _MOST_WITHOUT_UNIT:
             return _COUNT, None
         return None, DoseProblem("the dose has no unit")
@@ -116,12 +128,13 @@ _PART_OF_ONE = re.compile(r"\b(?:half|quarter)\b", re.IGNORECASE)
 def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> MedicationIdentity:
     """The identity with the strength that stands in the dosage's words, where the product's own is not known.
 
-    "1 TAB" of oxycodone beside the words "5mg Tablet" is 5 mg.
+    "1 TAB" of oxycodone beside the words "5mg Tablet" is 5 mg; "10 mL of 250 mg/5 mL" are 500 mg.
     """
     words = (dosage.text or "").strip()
-    if identity.strengths != (None,) or not dosage.doseAndRate or not _PRODUCT_WORDS.fullmatch(words):
+    if identity.strengths != (None,) or not words or len(words) > LONGEST_SIG:
         return identity
-    strengths = read_strengths(words)
+    of_product = bool(dosage.doseAndRate) and _PRODUCT_WORDS.fullmatch(words) is not None
+    strengths = [strength for strength in read_strengths(words) if of_product or strength.per == "mL"]
     if len(strengths) != 1 or strengths[0].milligrams is None or _PART_OF_ONE.search(words):
         return identity
     return replace(identity, strengths=(strengths[0],))
@@ -149,6 +162,10 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
             ingredient for ingredient in identity.ingredients if ingredient.rxcui not in CARRIERS
         ] or identity.ingredients
         if len(active) > 1:
+            shares = shares_of_sum(active, amount.high * unit.factor)
+            if shares and amount.low == amount.high:
+                masses = zip(active, shares, strict=True)
+                return tuple(Milligrams(ingredient.rxcui, mass, mass) for ingredient, mass in masses), None
             return (), DoseProblem("a mass for a combination does not say of which ingredient")
         mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
         return (mass,), None
@@ -177,10 +194,17 @@ def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, flo
         return None
     if unit.kind == "activity":
         return (unit.activity, amount.high * unit.factor) if unit.activity else None
-    strength = identity.strengths[0] if len(identity.strengths) == 1 else None
-    if strength is None or strength.unit in ("mg", "%") or strength.per != unit.kind:
+    strengths = [
+        strength
+        for ingredient, strength in zip(identity.ingredients, identity.strengths, strict=True)
+        if len(identity.ingredients) == 1 or ingredient.rxcui not in CARRIERS
+    ]
+    strength = strengths[0] if len(strengths) == 1 else None
+    if strength is None or strength.unit in ("mg", "%"):
         return None
-    return strength.unit, strength.amount * amount.high * unit.factor
+    if strength.per == "unit" and unit.kind == "mL" and identity.millilitres:
+        return strength.unit, strength.amount / identity.millilitres * amount.high * unit.factor
+    return (strength.unit, strength.amount * amount.high * unit.factor) if strength.per == unit.kind else None
 
 
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
@@ -201,6 +225,8 @@ def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -
         return mass if strength.per in ("unit", "h") else None
     if unit.kind == "mg":
         return mass * unit.factor if strength.per == "mg" else None
+    if unit.kind == "mL" and strength.per == "unit" and identity.millilitres:
+        return mass / identity.millilitres * unit.factor  # "8 mg in dextrose 5 % 250 mL"
     return mass * unit.factor if strength.per == unit.kind else None
 
 
@@ -217,25 +243,41 @@ def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float |
     return _scaled(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share)
 
 
-def rate_per_day(
-    dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None
-) -> tuple[Milligrams, ...]:
-    """A continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
+def _rate(dosage: Dosage) -> DoseAmount | None:
+    """A continuous infusion as an amount of a span of time ("5 units/h"); None when none is stated or can be read."""
     stated = _ordered(dosage.doseAndRate)
     if stated is None:
-        return ()
+        return None
     if stated.rateRatio is not None:
-        return limit_per_day(stated.rateRatio, identity, weight_kg)
+        return _of_ratio(stated.rateRatio)
     low = high = stated.rateQuantity
     if stated.rateRange is not None:
         low, high = stated.rateRange.low or stated.rateRange.high, stated.rateRange.high
     if low is None or high is None or low.value is None or high.value is None:
+        return None
+    unit = dose_unit(high.code) or dose_unit(high.unit)
+    if unit is None or unit.span_days is None or (dose_unit(low.code) or dose_unit(low.unit)) != unit:
+        return None
+    return DoseAmount(low.value, high.value, unit)
+
+
+def _of_ratio(ratio: Ratio) -> DoseAmount | None:
+    top, bottom = ratio.numerator, ratio.denominator
+    days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
+    unit = dose_unit(top.code) or dose_unit(top.unit) if top is not None else None
+    if top is None or top.value is None or bottom is None or not bottom.value or days is None or unit is None:
+        return None
+    return DoseAmount(top.value, top.value, replace(unit, span_days=bottom.value * days))
+
+
+def rate_per_day(
+    dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None
+) -> tuple[Milligrams, ...]:
+    """A continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
+    rate = _rate(dosage)
+    if rate is None or rate.unit.span_days is None:
         return ()
-    unit = dose_unit(high.code or high.unit)
-    if unit is None or unit.span_days is None or dose_unit(low.code or low.unit) != unit:
-        return ()
-    per_dose = _of_patient(identity, DoseAmount(low.value, high.value, unit), weight_kg)
-    return _scaled(per_dose, 1.0 / unit.span_days)
+    return _scaled(_of_patient(identity, rate, weight_kg), 1.0 / rate.unit.span_days)
 
 
 def _of_patient(identity: MedicationIdentity, amount: DoseAmount, weight_kg: float | None) -> tuple[Milligrams, ...]:
@@ -289,6 +331,9 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
     infused = rate_per_day(dosage, identity, weight_kg) if amount is None and problem is None else ()
     if infused:
         infused, problem = _while_it_runs(infused, schedule, occurrence_days(dosage.timing))
+    elif amount is None and problem is None and occurrence_days(dosage.timing) is None:
+        # In units or mEq an hour, or for each kilogram of a patient whose weight was not asked for yet.
+        amount = _rate(dosage)
     limit = dosage.maxDosePerPeriod
     instruction = Instruction(
         amount,

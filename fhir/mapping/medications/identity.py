@@ -151,9 +151,23 @@ def _identify_texts(
         if product is None:
             product = medication_of_code(coding.system, coding.code)
     if product is not None:
-        return _identity(product, words, rxnorm)
+        identity = _identity(product, words, rxnorm)
+        other = _contradicting(product, concept) if identity.doubt is None else None
+        return (
+            identity if other is None else replace(identity, doubt=f"One code means {identity.name}, another {other}.")
+        )
     identity = _from_words(concept, words, rxnorm)
     return identity if identity.recognised else _of_atc_group(concept, words) or identity
+
+
+def _contradicting(product: Product, concept: CodeableConcept) -> str | None:
+    """The names of another drug that a further code of the concept stands for; None where the codes agree."""
+    if len(concept.coding) < 2:
+        return None
+    ours = set(product.ingredients)
+    products = (medication_of_code(coding.system, coding.code) for coding in concept.coding)
+    others = (other.ingredients for other in products if other is not None and ours.isdisjoint(other.ingredients))
+    return next((" and ".join(sorted(part.name for part in parts)) for parts in others if parts), None)
 
 
 def _of_atc_group(concept: CodeableConcept, words: str) -> MedicationIdentity | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fhir.mapping.medications.sig_frequency import (
     MEALS_A_DAY,
@@ -51,8 +51,10 @@ LEFT_OPEN = DoseProblem("the words leave the dose open", "not-stated")
 REPEATABLE = DoseProblem("one dose that may be repeated, and not when")
 SLIDING_SCALE = DoseProblem("a sliding scale: the dose depends on what is measured")
 TITRATED = DoseProblem("the dose is titrated")
+BY_PATIENT = DoseProblem("given by a pump as the patient asks for it")
 BY_PROTOCOL = DoseProblem("given by a protocol or on call")
 CONTINUOUS = DoseProblem("a continuous infusion without a rate that can be read")
+FOR_HOURS = DoseProblem("an infusion that runs for a part of the day")
 CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
 NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 
@@ -61,14 +63,15 @@ _AMOUNT = late_pattern(
     rf"(?<![\w./#])(?:(?P<count>{NUMBER}) (?:x )?(?={NUMBER} ?(?:mg|mcg|g|ug|µg)\b))?"
     rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])"
     # "15 mg/kg", "30 mg/kg/day", "30 mg per kg per day"
-    r"(?P<by_weight> ?(?:/|per) ?kg\b(?:(?: ?/ ?| per )(?P<span>dose|day|d|24 ?h(?:ours|rs|r)?)\b)?)?"
-    # What a patch gives off: "25 mcg/hr".
-    r"(?P<an_hour> ?/ ?h(?:(?:ou)?r)?\b)?"
+    r"(?P<by_weight> ?(?:/|per) ?kg\b(?:(?: ?/ ?| per )(?P<span>dose|day|d|24 ?h(?:ours|rs|r)?"
+    r"|h(?:(?:ou)?r)?|min(?:ute)?)\b)?)?"
+    # What a patch gives off and how fast an infusion runs: "25 mcg/hr", "1 mg/min".
+    r"(?P<rate>(?: ?/ ?| per )(?:h(?:(?:ou)?r)?|min(?:ute)?)\b)?"
     r"(?! ?/ ?(?:\d|ml|m2))"
 )
 _MAXIMUM = late_pattern(
     rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
-    rf"(?P<high>{NUMBER}) ?(?P<unit>{UNIT})?"
+    rf"(?P<high>{NUMBER})(?! ?(?:x|times?)\b) ?(?P<unit>{UNIT})?"
     r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
@@ -85,9 +88,23 @@ _SINGLE = late_pattern(
 _AS_NEEDED = late_pattern(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
 _CHANGES = late_pattern(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
-    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*|sliding scale|per protocol|additional|another"
+    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
+    r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi"
+    r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
+# A limit of one dose, of an hour or of a week is none of a day.
+_OTHER_THAN_A_DAY = late_pattern(
+    r" ?(?:/|per|in|at|a|every|each|within)? ?(?:(?:an?|1|the) )?(?:dose|time|administration|h(?:(?:ou)?r)?|min(?:ute)?"
+    r"|w(?:ee)?k|month|\d+ ?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?|days?|w(?:ee)?ks?))\b"
+)
+_ON_BOTH_SIDES = late_pattern(r" ?(?:in|into|to|per|via)? ?(?:each|both) (?:nostrils?|nares|naris|eyes?|ears?)\b")
+# An infusion of so many hours, or over so many minutes: the rate is not that of a whole day.
+_FOR_HOURS = late_pattern(
+    r"(?:\b(?:for|x|over)|×) ?(?:the (?:first|next) )?\d[\d.]{0,5} ?-?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?)\b"
+)
+_DOSES = late_pattern(r"(?:\bx|\bfor|×) ?(?:a total of )?(?P<count>\d{1,2}) (?:more )?doses\b")
+_HOURLY = late_pattern(r"\d ?-?h(?:(?:ou)?r)? $")
 # What was done with the dose before, in brackets: "50 mg daily (reduced to one third for allopurinol)".
 _REMARK = late_pattern(
     r"\((?:dose |this is )?(?:reduced|increased|decreased|changed|lowered|raised|was|previously)\b[^()]{0,120}\)"
@@ -158,6 +175,11 @@ def read_sig(words: str) -> Sig:
         return Sig(problem=_TOO_LONG)
     text = _REMARK.sub(" ", normalise_sig(words))
     maximum = _MAXIMUM.search(text)
+    if maximum is not None and (
+        _OTHER_THAN_A_DAY.match(text, maximum.end()) or _HOURLY.search(text[: maximum.start()])
+    ):
+        text = f"{text[: maximum.start()]} {text[maximum.end() :]}"
+        maximum = None
     sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
     as_needed = _AS_NEEDED.search(sentence) is not None
     frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=_maximum(maximum))
@@ -177,7 +199,13 @@ def read_sig(words: str) -> Sig:
 
 # What words say instead of a frequency, and why there is none then; the first that fits counts.
 _INSTEAD = (
-    (late_pattern(r"\bsliding scale\b", re.IGNORECASE), SLIDING_SCALE),
+    (
+        late_pattern(
+            r"\b(?:(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi)\b", re.IGNORECASE
+        ),
+        SLIDING_SCALE,
+    ),
+    (late_pattern(r"\b(?:pca|lockout)\b", re.IGNORECASE), BY_PATIENT),
     (late_pattern(r"\btitrat", re.IGNORECASE), TITRATED),
     (late_pattern(r"\bonce mr ?x?\d|\bmr ?x ?\d", re.IGNORECASE), REPEATABLE),
     (late_pattern(r"\bprotocol\b|\bon call\b", re.IGNORECASE), BY_PROTOCOL),
@@ -185,7 +213,7 @@ _INSTEAD = (
     (_AS_DIRECTED, LEFT_OPEN),
     (_AS_NEEDED, AS_NEEDED_WITHOUT_FREQUENCY),
 )
-_OF_CHANGES = frozenset({SLIDING_SCALE, TITRATED})
+_OF_CHANGES = frozenset({SLIDING_SCALE, TITRATED, BY_PATIENT})
 
 
 def said_instead(words: str, *, of_changes: bool = False) -> DoseProblem | None:
@@ -241,12 +269,21 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     amount = amounts[0] if amounts else None
     if amount is None and all(time.name == "meals" for time in times):
         times = ()  # "Take with meals" is advice; how much so often stands elsewhere.
+    if amount is not None and (amount.unit.span_days or 1.0) < 1.0 and _FOR_HOURS.search(text):
+        return _with(frame, problem=FOR_HOURS)
     rate = _agreed(times)
     if times and (rate is None or _is_between_meals(text, times)):
         return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
     if amount is not None and _is_daily_total(text, amount):
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
         return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
+    doses = _DOSES.search(text)
+    if doses is not None and (rate is None or rate.high >= 1.0):
+        most = parse_number(doses["count"])
+        low, high = (min(rate.low, most), min(rate.high, most)) if rate is not None else (most, most)
+        return _with(
+            frame, amount=amount, times_low=low, times_high=high, single=most == 1.0, days=max(1.0, most / high)
+        )
     if rate is not None:
         as_needed = frame.as_needed or rate.at_most or (amount is not None and text[: amount.start].endswith("up to "))
         return _with(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
@@ -299,6 +336,7 @@ def _amounts(text: str) -> list[SigAmount]:
         unit = _unit(match)
         if unit is not None:
             count = parse_number(match["count"]) if match["count"] else 1.0
+            count *= 2.0 if _ON_BOTH_SIDES.match(text, match.end()) else 1.0
             low = parse_number(match["low"]) * count
             high = parse_number(match["high"]) * count if match["high"] else low
             amounts.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
@@ -322,12 +360,13 @@ def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
 
 
 def _unit(match: re.Match[str]) -> DoseUnit | None:
-    if match["an_hour"] and not match["by_weight"]:
-        return dose_unit(f"{match['unit']}/h")
+    if match["rate"] and not match["by_weight"]:
+        return dose_unit(f"{match['unit']}/{'min' if 'min' in match['rate'] else 'h'}")
     if not match["by_weight"]:
         return dose_unit(match["unit"])
-    span = "" if match["span"] in (None, "dose") else "/day"
-    return dose_unit(f"{match['unit']}/kg{span}")
+    span = match["span"] or "dose"
+    span = "min" if span.startswith("min") else "h" if span.startswith("h") else "dose" if span == "dose" else "day"
+    return dose_unit(f"{match['unit']}/kg/{span}")
 
 
 def _without_restatement(text: str, sig_amounts: list[SigAmount]) -> list[SigAmount]:
@@ -376,6 +415,12 @@ def _parts(
 
 def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
     frequencies = list(times)
+    most = [frequency for frequency in frequencies if frequency.at_most]
+    if len(most) == 1 < len(frequencies):
+        # "Every 4 hours, max 3 times a day" is at most three times.
+        rate = _agreed(frequency for frequency in frequencies if frequency is not most[0])
+        high = min(rate.high, most[0].high) if rate is not None else 0.0
+        return structs.replace(rate, low=min(rate.low, high), high=high) if rate is not None else None
     rates = [frequency for frequency in frequencies if not frequency.by_clock]
     moments = {frequency.name for frequency in frequencies if frequency.by_clock}
     if "meals" in moments:

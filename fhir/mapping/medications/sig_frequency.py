@@ -5,15 +5,16 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from fhir.mapping.medications.sig_languages import in_english
 from fhir.terminology.dosing import days_per_unit
 from fhir.terminology.late_pattern import late_pattern
 
 NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 UNIT = (
-    r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|ml|milliliters?|cc|tsp|teaspoons?|tbsp|tablespoons?"
+    r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|ml|milliliters?|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|inhalations?|sprays?|units?|iu|meq|mmol|each"
+    r"|puffs?|inhalations?|sprays?|units?|iu|u(?![-/])|meq|mmol|each"
 )
 _WORDS = {
     "one-half": "0.5",
@@ -31,13 +32,25 @@ _WORDS = {
     "nine": "9",
     "ten": "10",
     "twelve": "12",
+    "fifteen": "15",
+    "twenty": "20",
+    "thirty": "30",
+    "forty": "40",
+    "fifty": "50",
+    "one hundred": "100",
+    "two hundred": "200",
+    "three hundred": "300",
+    "five hundred": "500",
 }
 _IN_WORDS = late_pattern(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
-_AND_A_HALF = late_pattern(r"\b(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5|½)")
+# "Take 1 0.5 mg tablet" is one tablet, and no one and a half.
+_AND_A_HALF = late_pattern(r"(?<![\d.])(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5(?! ?(?:m?c?g|ml)\b)|½)")
 # A warning is no frequency.
 _NOT_DAILY = late_pattern(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b")
 _FRACTION = late_pattern(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])")
-_THOUSANDS = late_pattern(r"(?<=\d),(?=\d{3}\b)")
+_THOUSANDS = late_pattern(r"(?<=[1-9]),(?=\d{3}\b)|(?<=\d0),(?=\d{3}\b)")
+# "1,5 mg" and "0,125 mg", as most of Europe writes.
+_DECIMAL_COMMA = late_pattern(rf"(?<=\d),(?=\d{{1,2}} ?(?:{UNIT})\b)")
 _DOTTED = late_pattern(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
 _REPEATED = late_pattern(r"\b(\d+) \(\1\)")
 _A_TABLET = late_pattern(r"\b(?:an?) (?=(?:" + UNIT + r")\b)")
@@ -56,6 +69,16 @@ _COUNT_BEFORE_OFTEN = late_pattern(
 _AMOUNT = late_pattern(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
 _DISPENSED = late_pattern(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _BLANKS = late_pattern(r"\s+")
+_MILLIONS = late_pattern(rf"(?<![\d.])({NUMBER}) ?(?:million|mill) ?(?=units?|iu\b)")
+# "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
+_RUN_TOGETHER = (
+    (late_pattern(r"\b([bt]id|qid)(?:ac|pc|wm|wc)\b"), r"\1"),
+    (late_pattern(r"\b(?:q ?)?ac ?/?&? ?hs\b"), "ac and hs"),
+    (late_pattern(r"\bq ?([ap]c)\b"), r"\1"),
+    (late_pattern(r"\bq ?((?:4|6|8)-)?(4|6|8|12|24)(?= (?:prn|po|iv|as needed)\b|$)"), r"q\1\2h"),
+    (late_pattern(r"\bmwf\b"), "mon wed fri"),
+    (late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
+)
 _EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
 
 
@@ -73,13 +96,16 @@ def normalise_sig(words: str) -> str:
     ('1.5 tabs', '1.5 tab', '1000 mg')
     """
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
-    text = _THOUSANDS.sub("", text)
+    text = _DECIMAL_COMMA.sub(".", _THOUSANDS.sub("", in_english(text)))
     text = _DOTTED.sub(lambda match: "".join(part or "" for part in match.groups()) + " ", text)
     text = _IN_WORDS.sub(lambda match: _WORDS[match.group()], text)
-    text = _AND_A_HALF.sub(lambda match: f"{match[1]}.5", text).replace("½", "0.5").replace("¼", "0.25")
-    text = _FRACTION.sub(_decimal, text)
+    text = _AND_A_HALF.sub(lambda match: f"{match[1]}.5", _FRACTION.sub(_decimal, text))
+    text = text.replace("½", "0.5").replace("¼", "0.25")
+    text = _MILLIONS.sub(lambda match: f"{float(match[1]) * 1_000_000:.0f} ", text)
     text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
     text = _EACH_HOUR.sub("every 1 hour", text)
+    for pattern, spelled_out in _RUN_TOGETHER:
+        text = pattern.sub(spelled_out, text)
     text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
     text = _ROMAN.sub(lambda match: str(len(match[1])), text)
     text = _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))
@@ -121,7 +147,8 @@ _EVERY = late_pattern(
     r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|wk|w|months?|mo)\b"
 )
 _TIMES = late_pattern(
-    rf"(?P<most>\bup to )?(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
+    rf"(?P<most>\b(?:up to|max(?:imum)?\.?(?: of)?|no(?:t)? more than) )?"
+    rf"(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
     r" ?(?:x|times?))(?: ?(?:/|per|a|every|each|in a) ?| )?"
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )
@@ -131,9 +158,10 @@ _DAYS_A_WEEK = late_pattern(
 )
 _SIMPLE = late_pattern(
     r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
-    r"|(?P<other>every other day|every 2nd day|every second day|alternate days)"
+    r"|(?P<other>every other day|every 2nd day|every second day|(?:on |every )?alternate days?)"
     r"|(?P<third>every (?:3rd|third) day)"
-    r"|(?P<weekly>weekly|every week|each week|qweek|qwk|a week|per week)"
+    r"|(?P<weekly>weekly|every week|each week|q ?week|q ?wk|a week|per week)"
+    r"|(?P<thrice>tiw)"
     r"|(?P<monthly>monthly|every month|each month|qmonth)"
     r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
 )
@@ -155,7 +183,7 @@ _AT_MEALS = late_pattern(
 MEALS_A_DAY = 3.0
 
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
 _DAY_RANGE = late_pattern(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
 _DAY_NAME = late_pattern(rf"\b{_DAY}\b")
@@ -167,11 +195,11 @@ def named_days(text: str) -> frozenset[str] | None:
     """The days of the week that the words name, as "mon"; empty when none, None when some are left out or differ."""
     texts: set[str] = set()
     for match in _DAY_RANGE.finditer(text):
-        first, last = _DAYS.index(match["first"][:3]), _DAYS.index(match["last"][:3])
-        texts.update(_DAYS[index % 7] for index in range(first, last + (7 if last < first else 0) + 1))
+        first, last = DAYS_OF_WEEK.index(match["first"][:3]), DAYS_OF_WEEK.index(match["last"][:3])
+        texts.update(DAYS_OF_WEEK[index % 7] for index in range(first, last + (7 if last < first else 0) + 1))
     texts.update(match.group()[:3] for match in _DAY_NAME.finditer(text))
     for match in _WEEK_PARTS.finditer(text):
-        texts.update(_DAYS[5:] if match.group().startswith("weekend") else _DAYS[:5])
+        texts.update(DAYS_OF_WEEK[5:] if match.group().startswith("weekend") else DAYS_OF_WEEK[:5])
     if not texts:
         return frozenset()
     return None if _LEFT_OUT.search(text) else frozenset(texts)
@@ -225,7 +253,14 @@ def _days_a_week(match: re.Match[str]) -> SigFrequency | None:
 
 def _simple(match: re.Match[str]) -> SigFrequency | None:
     kind = match.lastgroup
-    per_day = {"other": 0.5, "third": 1 / 3.0, "weekly": 1 / 7.0, "monthly": 1 / 30.4375, "daily": 1.0}.get(kind or "")
+    per_day = {
+        "other": 0.5,
+        "third": 1 / 3.0,
+        "weekly": 1 / 7.0,
+        "thrice": 3 / 7.0,
+        "monthly": 1 / 30.4375,
+        "daily": 1.0,
+    }.get(kind or "")
     if per_day is None:
         per_day = _LATIN[match["latin"]]
     return SigFrequency(per_day, per_day, match.start(), match.end())

@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, CONTRADICTION, DoseProblem, read_sig, said_instead
+from fhir.mapping.medications.sig_frequency import MEALS_A_DAY
 from fhir.record.chart_text import quoted
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, Period, Quantity, Timing, TimingRepeat, parse_time
 from fhir.terminology.dosing import days_per_unit
@@ -27,8 +28,9 @@ TIMES_PER_DAY = {
     "WK": 1 / 7.0,
     "MO": 1 / 30.4375,
 }
-# EventTiming codes that say "a meal" without saying which: how many meals a person takes is not in the order.
+# EventTiming codes that say "a meal" without saying which: three a day, as in words, where nothing says how often.
 _ANY_MEAL = frozenset({"C", "AC", "PC"})
+_MEALS = frozenset({f"{when}{meal}" for when in ("C", "AC", "PC") for meal in "MDV"})
 _CLOSE = 1e-9
 # A second and a century: what is beyond them was never meant, and dividing by it gives no number.
 _LEAST_PERIOD_DAYS, _MOST_PERIOD_DAYS = 1 / 86_400, 36_525.0
@@ -110,8 +112,11 @@ def _of_repeat(repeat: TimingRepeat) -> Schedule:
         if repeat.count == 1 and repeat.countMax in (None, 1) and repeat.period is None:
             return Schedule(1.0, 1.0, single=True, days=days or 1.0)
         return Schedule(days=days, problem=problem)
-    if days is None and repeat.count:
-        days = (repeat.countMax or repeat.count) / high
+    if repeat.count and low is not None:
+        most = float(repeat.countMax or repeat.count)
+        days = most / high if days is None else days
+        # "Every hour, four times" is no more than four a day.
+        low, high = min(low, most), min(high, most)
     return Schedule(low, high, days=days, problem=problem, on_days=frozenset(repeat.dayOfWeek))
 
 
@@ -148,9 +153,13 @@ def _by_clock(repeat: TimingRepeat) -> float | None:
     if repeat.timeOfDay:
         times = len(set(repeat.timeOfDay))
     elif repeat.when:
-        if _ANY_MEAL & set(repeat.when):
-            return None
-        times = len(set(repeat.when))
+        moments = set(repeat.when)
+        if _ANY_MEAL & moments:
+            if repeat.period is not None or moments & _MEALS:
+                return None
+            moments = moments - _ANY_MEAL
+            return (MEALS_A_DAY + len(moments)) * (len(set(repeat.dayOfWeek)) / 7.0 if repeat.dayOfWeek else 1.0)
+        times = len(moments)
     elif repeat.dayOfWeek:
         times = 1
     else:

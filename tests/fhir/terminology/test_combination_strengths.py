@@ -11,7 +11,7 @@ import pytest
 from fhir.terminology.combination_products import COMBINATION_PRODUCTS
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medication_strength import read_strengths
-from fhir.terminology.medications import INGREDIENTS, product_of, rxnorm_names, table_rows
+from fhir.terminology.medications import INGREDIENTS, product_of, rxnorm_entry, rxnorm_names, table_rows
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.
 WAYS_WITH_UNIT = ("{name} {hyphen} mg", "{name} {slash} mg tablet", "{name} {each_hyphen}", "{name} {each_slash} Tab")
@@ -187,3 +187,46 @@ def test_a_strength_is_given_to_its_ingredient_or_to_none(words: str, milligrams
         each.name: strength.milligrams if strength else None
         for each, strength in zip(reading.ingredients, reading.strengths, strict=True)
     } == milligrams
+
+
+def test_a_strength_that_a_name_says_is_that_of_the_rxnorm_product_named_beside_it() -> None:
+    for row in table_rows("named_strengths.csv"):
+        entry = rxnorm_entry(row["source"].rpartition(" ")[2])
+        assert entry is not None, row
+        of_product = sorted(strength.amount for strength in read_strengths(entry.name))
+        of_row = [read_strengths(text)[0].amount for text in row["strengths"].split(";")]
+        assert sorted(of_row) == of_product, row
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Tylenol #3", {"161": 300.0, "2670": 30.0}),
+        ("acetaminophen with codeine no. 4 tablet", {"161": 300.0, "2670": 60.0}),
+        ("Plan B One-Step", {"6373": 1.5}),
+        ("Excedrin Migraine", {"161": 250.0, "1191": 250.0, "1886": 65.0}),
+        ("Ultracet", {"161": 325.0, "10689": 37.5}),
+        ("Epclusa", {"1484911": None, "1799212": None}),
+    ],
+)
+def test_a_brand_of_one_strength_has_it_and_one_of_several_has_none(
+    words: str, expected: dict[str, float | None]
+) -> None:
+    read = _read(words)
+    assert sorted(read.values(), key=str) == sorted(expected.values(), key=str)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("Prevpac", {"amoxicillin", "clarithromycin", "lansoprazole"}),
+        ("Sulfamethoxazole-TMP DS", {"sulfamethoxazole", "trimethoprim"}),
+        ("Voquezna Triple Pak", {"amoxicillin", "clarithromycin", "vonoprazan"}),
+        ("Advil PM", {"diphenhydramine", "ibuprofen"}),
+        ("Mucinex DM", {"dextromethorphan", "guaifenesin"}),
+        ("nirmatrelvir/ritonavir", {"nirmatrelvir", "ritonavir"}),
+        ("Alka-Seltzer Plus Cold", set()),
+    ],
+)
+def test_a_pack_is_all_of_its_ingredients(words: str, names: set[str]) -> None:
+    assert {ingredient.name for ingredient in read_name(words).ingredients} == names

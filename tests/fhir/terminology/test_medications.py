@@ -102,15 +102,30 @@ def test_an_atc_code_of_the_skin_group_is_local_when_the_drug_has_others() -> No
 @pytest.mark.parametrize(
     ("written", "eleven"),
     [
-        ("0002-8215-01", "00002821501"),
-        ("50580-488-10", "50580048810"),
-        ("12345-6789-1", "12345678901"),
-        ("00002821501", "00002821501"),
-        ("word", "word"),
+        ("0002-8215-01", ("00002821501",)),
+        ("50580-488-10", ("50580048810",)),
+        ("12345-6789-1", ("12345678901",)),
+        ("00002821501", ("00002821501",)),
+        ("0002821501", ("00002821501",)),
+        ("5114412302", ("51144012302", "51144123002")),
+        ("51079-454", ("510790454",)),
+        ("word", ()),
+        ("123", ()),
     ],
 )
-def test_an_ndc_is_brought_to_eleven_digits(written: str, eleven: str) -> None:
+def test_an_ndc_is_brought_to_eleven_digits(written: str, eleven: tuple[str, ...]) -> None:
     assert ndc11(written) == eleven
+
+
+@pytest.mark.parametrize("written", ["51079-454-20", "51079045420", "5107945420", "51079-454", "51079-0454-99"])
+def test_a_package_is_known_in_every_writing_and_by_other_packages_of_its_product(written: str) -> None:
+    product = product_of(NDC, written)
+    assert product is not None
+    assert [ingredient.name for ingredient in product.ingredients] == ["simvastatin"]
+
+
+def test_a_package_of_an_unknown_product_is_not_known() -> None:
+    assert product_of(NDC, "51079-9999-20") is None
 
 
 def test_a_class_holds_the_drugs_that_rules_name() -> None:

@@ -110,7 +110,6 @@ def test_a_repeat_is_understood(repeat: dict[str, Any], low: float, high: float)
         {"frequency": 2, "period": 1},
         {"frequency": 2, "period": 1, "periodUnit": "fortnight"},
         {"frequency": 2, "period": 0, "periodUnit": "d"},
-        {"when": ["AC"]},
         {"duration": 3, "durationUnit": "d"},
         {"boundsDuration": {"value": 5, "code": "d"}},
         {},

@@ -1,0 +1,126 @@
+"""Splits the words of a dose that changes over time into its steps: "40 mg daily x 3 days, then 20 mg daily".
+
+A step is a sig of its own. Where one of them has no amount or no frequency nothing is split, so that the dose is not
+known and says so.
+"""
+
+from collections.abc import Iterator
+
+from fhir.mapping.medications.sig import LONGEST_SIG, Sig, read_sig
+from fhir.mapping.medications.sig_frequency import DAYS_OF_WEEK, NUMBER, UNIT, named_days, normalise_sig, without_days
+from fhir.terminology.caching import remembered
+from fhir.terminology.late_pattern import late_pattern
+
+_MOST_STEPS = 12
+_THEN = late_pattern(r"[,;.]? ?(?:\band )?\b(?:then|followed by|after that)\b[,:]? ?")
+_LISTED = late_pattern(r"[,;] ?(?:and )?")
+# "Days 2-5", "on day 1:", "weeks 1-2", "today": what says when a step is, and for how long.
+_WHEN = late_pattern(
+    r"(?:\bon )?\b(?P<unit>days?|weeks?|wks?) (?P<first>\d{1,3})(?: ?(?:-|to|through|thru) ?(?P<last>\d{1,3}))?\b:?"
+    r"|\b(?:today|tomorrow|on the first day|the first day)\b"
+)
+_BOUND = late_pattern(r"(?:\b(?:for|x)|×) ?(?:the (?:first|next) )?\d{1,3} ?-?(?:d|days?|wks?|weeks?|mo|months?)\b")
+_LEAD = late_pattern(
+    r"^(?:please )?(?:(?:start|begin)(?:ing)?(?: with| at)?|initially"
+    r"|(?:increas|decreas|reduc|lower|rais|taper|titrat|chang|switch|go|continu)\w*(?: the dose| dose| up| down)?"
+    r"(?: to| with| at)?)\b:? ?"
+)
+_ONGOING = late_pattern(r"\b(?:thereafter|afterwards?|ongoing|from then on|until (?:gone|finished|done))\b")
+_OTHER_DAYS = late_pattern(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?rest of the week)\b")
+_AMOUNT = late_pattern(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
+_EXCEPT = late_pattern(r"\b(?:except|but)(?: for)?(?: take)?\b")
+_ALTERNATE = late_pattern(r"\balternat(?:e|ing)(?: between| with)?\b")
+_OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
+
+
+@remembered("steps of sigs", entries=2048, longest=200)
+def steps_of(words: str) -> tuple[str, ...]:
+    """The sigs that follow one another, or that hold on different days of the week; empty where it is one sig.
+
+    >>> steps_of("Take 2 tablets on day 1, then 1 tablet daily on days 2-5")
+    ('take 2 tablets daily for 1 days', '1 tablet daily for 4 days')
+    >>> steps_of("5 mg daily except 7.5 mg on Mondays")
+    ('5 mg daily', '7.5 mg daily')
+    >>> steps_of("taper as directed")
+    ()
+    """
+    if len(words) > LONGEST_SIG:
+        return ()
+    text = normalise_sig(words)
+    for split in (_over_time, _by_days):
+        steps = tuple(split(text))
+        if 1 < len(steps) <= _MOST_STEPS and all(map(_is_whole, steps)):
+            return steps
+    return ()
+
+
+def _over_time(text: str) -> Iterator[str]:
+    parts = _THEN.split(text)
+    pieces = [piece for part in parts for piece in _listed(part)]
+    if len(pieces) > 1:
+        yield from map(_as_sig, pieces)
+
+
+def _listed(part: str) -> list[str]:
+    """The steps of a list without "then": each but the last says when or for how long it is, and how much."""
+    pieces = _LISTED.split(part)
+    bounded = [_BOUND.search(piece) or _WHEN.search(piece) for piece in pieces]
+    return pieces if all(bounded) and all(map(_AMOUNT.search, pieces)) else [part]
+
+
+def _as_sig(piece: str) -> str:
+    text = _ONGOING.sub(" ", _LEAD.sub("", piece.strip(" ,;.")))
+    when = _WHEN.search(text)
+    if when is None:
+        often = "" if _BOUND.search(text) is None or read_sig(text).times_high is not None else " daily"
+        return f"{' '.join(text.split())}{often}"
+    text = f"{text[: when.start()]} {text[when.end() :]}"
+    days = 1
+    if when["unit"]:
+        first = int(when["first"])
+        weeks = 1 if when["unit"].startswith("d") else 7
+        days = (int(when["last"] or first) - first + 1) * weeks
+    text = " ".join(text.split())
+    # "6 tablets on day 1" is what is taken on that day.
+    often = "" if read_sig(text).times_high is not None else " daily"
+    return f"{text}{often}" if _BOUND.search(text) else f"{text}{often} for {days} days"
+
+
+def _by_days(text: str) -> Iterator[str]:
+    """Amounts of different days of the week that are every day together, and of alternate days."""
+    if _ALTERNATE.search(text):
+        pieces = [piece for piece in _OR.split(_ALTERNATE.sub(" ", text)) if _AMOUNT.search(piece)]
+        sigs = [_AMOUNT.search(piece) for piece in pieces]
+        yield from (f"{match.group()} daily" for match in sigs if match is not None)
+        return
+    usual, *exceptions = _EXCEPT.split(text)
+    if exceptions:
+        days = [named_days(exception) for exception in exceptions]
+        if len(exceptions) == 1 and days[0] and not named_days(usual):
+            yield from (
+                " ".join(usual.split()),
+                f"{' '.join(without_days(exceptions[0]).split())} daily".replace(" on daily", " daily"),
+            )
+        return
+    rest = _OTHER_DAYS.search(text) is not None
+    pieces = [piece for piece in _OR.split(_OTHER_DAYS.sub(" other ", text)) if piece.strip()]
+    amounts = [index for index, piece in enumerate(pieces) if _AMOUNT.search(piece)]
+    if len(amounts) < 2 or amounts[0] != 0:
+        return
+    groups = [" ".join(pieces[start:end]) for start, end in zip(amounts, [*amounts[1:], len(pieces)], strict=True)]
+    sets = [named_days(group.replace("/", " ")) or frozenset() for group in groups]
+    day_sets = [days for days in sets if days]
+    together = frozenset().union(*day_sets)
+    whole = (
+        len(day_sets) == len(sets) - 1 if rest else together == frozenset(DAYS_OF_WEEK) and len(day_sets) == len(sets)
+    )
+    if whole and sum(map(len, day_sets)) == len(together):
+        for group in groups:
+            text = " ".join(without_days(group.replace("/", " ")).replace(" other", " ").replace(" on", " ").split())
+            yield text if read_sig(text).times_high is not None else f"{text} daily"
+
+
+def _is_whole(step: str) -> bool:
+    sig: Sig = read_sig(step)
+    # One dose that is followed by others is a part of what is given on the first day.
+    return sig.problem is None and bool(sig.parts or sig.amount) and sig.times_high is not None and not sig.single

@@ -1,0 +1,126 @@
+"""Orders as hospitals write them: steps, rates, units, other languages; what may be read in two ways is not read."""
+
+from typing import Any
+
+import pytest
+
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.identity import identify
+from fhir.mapping.medications.sig_steps import steps_of
+from tests.fhir.mapping.charts import order
+from tests.fhir.mapping.medications.doses import amount, dose_of, per_day
+
+_WEIGHT_KG = 70.0
+
+
+def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
+    draft = order(drug, {"text": dosage} if isinstance(dosage, str) else dosage)
+    return daily_dose(draft, identify(draft), _WEIGHT_KG)
+
+
+@pytest.mark.parametrize(
+    ("drug", "sig", "low", "high"),
+    [
+        ("prednisone 10 mg tablet", "40 mg daily x 3 days, then 20 mg daily x 3 days", 20, 40),
+        ("prednisone 10 mg tablet", "60 mg x1 day, 50 mg x1 day, 40 mg x1 day", 40, 60),
+        ("prednisone 5 mg tablet", "Day 1: 6 tabs, Day 2: 5 tabs, Day 3: 4 tabs", 20, 30),
+        ("azithromycin 250 mg tablet", "Take 2 tablets on day 1, then 1 tablet daily on days 2-5", 250, 500),
+        ("apixaban 5 mg tablet", "10 mg BID x 7 days, then 5 mg BID thereafter", 10, 20),
+        ("sertraline 50 mg tablet", "1/2 tablet daily for 1 week, then increase to 1 tablet daily", 25, 50),
+        ("warfarin 5 mg tablet", "5 mg daily except 7.5 mg on Mondays", 5, 7.5),
+        ("warfarin 5 mg tablet", "1 tab (5 mg) Mon/Wed/Fri and 1/2 tab (2.5 mg) all other days", 2.5, 5),
+        ("levothyroxine 100 mcg tablet", "1 tab daily Mon-Sat and 1.5 tabs on Sunday", 0.1, 0.15),
+        ("warfarin 5 mg tablet", "alternate 5 mg and 7.5 mg every other day", 5, 7.5),
+        ("norepinephrine 8 mg in dextrose 5 % 250 mL infusion", "0.05 mcg/kg/min IV continuous", 5.04, 5.04),
+        ("diltiazem 125 mg/125 mL", "10 mL/hr", 240, 240),
+        ("morphine 100 mg in NaCl 0.9 % 100 mL", "2 mL/hr IV infusion", 48, 48),
+        ("piperacillin-tazobactam 3.375 g", "3.375 g IV q6h", 12000, 12000),
+        ("amoxicillin suspension", "10 mL (250 mg/5 mL) PO TID", 1500, 1500),
+        ("fluticasone 50 mcg/actuation nasal spray", "2 sprays in each nostril daily", 0.2, 0.2),
+        ("metformin 500 mg tablet", "1 and 1/2 tabs daily", 750, 750),
+        ("alprazolam 0.5 mg tablet", "take 1 0.5 mg tablet twice daily", 1, 1),
+        ("metformin 500 mg tablet", "1 tab TIDAC", 1500, 1500),
+        ("acetaminophen 500 mg tablet", "1 tablet as needed, max 3 times daily", 0, 1500),
+        ("acetaminophen 500 mg tablet", "2 tabs q4h prn, max 2 tabs per dose", 0, 6000),
+        ("acetaminophen 500 mg tablet", "1 tab q6 prn", 0, 2000),
+        ("Metoprolol 47,5 mg Retardtablette", "1-0-1", 95, 95),
+        ("Bisoprolol 5 mg", "½-0-½", 5, 5),
+        ("Ibuprofen 600 mg", "bei Bedarf 1 Tablette, max. 3 x täglich", 0, 1800),
+        ("ibuprofeno 600 mg", "1 comprimido cada 8 horas", 1800, 1800),
+        ("metformina 850 mg", "Tomar una tableta dos veces al día", 1700, 1700),
+    ],
+)
+def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: float, high: float) -> None:
+    dose = _dose(drug, sig)
+    assert dose.problem is None
+    assert [dose.per_day[0].low, dose.per_day[0].high] == pytest.approx([low, high])
+
+
+@pytest.mark.parametrize(
+    ("drug", "dosage", "a_day"),
+    [
+        ("insulin NPH", "20 units qAM and 10 units qPM", 30),
+        ("insulin aspart", "5 units with breakfast, 7 units with lunch, 9 units with dinner", 21),
+        ("Lantus", "10 U SC QHS", 10),
+        ("Lantus", "twenty units at bedtime", 20),
+        ("penicillin G potassium", "4 million units IV q4h", 24e6),
+        ("heparin 25000 units in dextrose 5 % 250 mL infusion", "18 units/kg/hr IV continuous", 18 * 70 * 24),
+        ("insulin regular 100 units/100 mL", {"doseAndRate": [{"rateQuantity": {"value": 5, "unit": "units/h"}}]}, 120),
+        ("insulin lispro", amount(5, "units") | {"timing": {"repeat": {"when": ["AC"]}}}, 15),
+        ("insulin lispro", amount(5, "units") | {"timing": {"repeat": {"when": ["AC", "HS"]}}}, 20),
+        (
+            "potassium chloride 10 mEq/100 mL",
+            amount(10, "mEq") | {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "h", "count": 4}}},
+            40,
+        ),
+        ("potassium chloride 10 mEq/100 mL", "10 mEq IV over 1 hour x 4 doses", 40),
+    ],
+)
+def test_units_and_milliequivalents_are_counted_for_a_day(
+    drug: str, dosage: dict[str, Any] | str, a_day: float
+) -> None:
+    activity = _dose(drug, dosage).activity
+    assert activity is not None
+    assert activity.per_day == pytest.approx(a_day)
+
+
+@pytest.mark.parametrize(
+    ("drug", "dosage"),
+    [
+        ("insulin lispro", "5 units with meals plus correction scale"),
+        ("insulin lispro", "2-10 units before meals according to scale. Max 30 units per day"),
+        ("morphine 1 mg/mL PCA", "PCA: 1 mg demand, lockout 10 min, no basal, 1 hr limit 6 mg"),
+        ("prednisone 10 mg tablet", "1 tab daily on dialysis days"),
+        ("prednisone 10 mg tablet", "taper by 10 mg every 3 days"),
+        ("amiodarone 450 mg in D5W 250 mL", "1 mg/min x 6 hours, then 0.5 mg/min x 18 hours"),
+        ("vancomycin", "25 mg/kg IV once, then 15 mg/kg q12h"),
+        ("amoxicillin-clavulanate tablet", "1000 mg bid"),
+        ("metformin 1.000 mg", "1 tablet twice daily"),
+        (
+            "lisinopril 10 mg tablet",
+            amount(10) | {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}},
+        ),
+    ],
+)
+def test_what_may_be_meant_in_two_ways_or_depends_on_more_is_not_read(drug: str, dosage: dict[str, Any] | str) -> None:
+    dose = _dose(drug, dosage)
+    assert (dose.certainty, dose.per_day) == ("unknown", ())
+    assert dose.problem is not None
+
+
+def test_two_orders_of_units_in_one_are_added() -> None:
+    morning = amount(20, "units") | {"timing": {"repeat": {"when": ["MORN"]}}}
+    evening = amount(10, "units") | {"timing": {"repeat": {"when": ["EVE"]}}}
+    activity = dose_of("insulin NPH", morning, evening).activity
+    assert activity is not None
+    assert (activity.per_dose, activity.per_day) == (20.0, 30.0)
+
+
+def test_the_steps_of_a_taper_last_as_long_as_all_of_them() -> None:
+    dose = _dose("prednisone 10 mg tablet", "4 tabs daily for 3 days, then 2 tabs daily for 4 days")
+    assert (dose.duration_days, dose.certainty, per_day(dose)) == (7.0, "range", [(20.0, 40.0)])
+
+
+def test_one_sig_has_no_steps() -> None:
+    assert steps_of("1 tab in the morning for 5 days and 2 tabs at bedtime") == ()
+    assert steps_of("then " * 150) == ()
