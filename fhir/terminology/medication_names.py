@@ -43,7 +43,9 @@ _VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\
 # "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL syringe": the volume of what is hung or injected as one.
 _BAG = late_pattern(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
 _FILLED = late_pattern(r"(?:mg|mcg|units?|g) ?/ ?(?P<volume>\d+(?:\.\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
-_CONTAINER = late_pattern(r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|auto-?injector|nebules?)\b", re.IGNORECASE)
+_CONTAINER = late_pattern(
+    r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|auto-?injector|nebules?|nebuli[sz]er)\b", re.IGNORECASE
+)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = late_pattern(
     r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|infusion sets?|omnipod"

@@ -89,7 +89,7 @@ _AS_NEEDED = late_pattern(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|require
 _CHANGES = late_pattern(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
-    r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi"
+    r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?"
     r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
@@ -340,7 +340,14 @@ def _amounts(text: str) -> list[SigAmount]:
             low = parse_number(match["low"]) * count
             high = parse_number(match["high"]) * count if match["high"] else low
             amounts.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
+    if len(amounts) > 1:
+        # "2 g at 100 mL/hr" says how fast, beside how much.
+        amounts = [amount for amount in amounts if not _is_speed(text, amount)] or amounts
     return _without_restatement(text, amounts)
+
+
+def _is_speed(text: str, amount: SigAmount) -> bool:
+    return amount.unit.kind == "mL" and amount.unit.span_days is not None and text[: amount.start].endswith("at ")
 
 
 def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:

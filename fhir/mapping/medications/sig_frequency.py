@@ -11,10 +11,10 @@ from fhir.terminology.late_pattern import late_pattern
 
 NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 UNIT = (
-    r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|ml|milliliters?|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
+    r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|mls?|milliliters?|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|inhalations?|sprays?|units?|iu|u(?![-/])|meq|mmol|each"
+    r"|puffs?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|each"
 )
 _WORDS = {
     "one-half": "0.5",
@@ -76,7 +76,8 @@ _RUN_TOGETHER = (
     (late_pattern(r"\b(?:q ?)?ac ?/?&? ?hs\b"), "ac and hs"),
     (late_pattern(r"\bq ?([ap]c)\b"), r"\1"),
     (late_pattern(r"\bq ?((?:4|6|8)-)?(4|6|8|12|24)(?= (?:prn|po|iv|as needed)\b|$)"), r"q\1\2h"),
-    (late_pattern(r"\bmwf\b"), "mon wed fri"),
+    (late_pattern(r"\bm/?w/?f\b"), "mon wed fri"),
+    (late_pattern(r"\bt/th/sat?/sun?\b"), "tue thu sat sun"),
     (late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
 )
 _EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")

@@ -13,6 +13,7 @@ from fhir.terminology.late_pattern import late_pattern
 
 _MOST_STEPS = 12
 _THEN = late_pattern(r"[,;.]? ?(?:\band )?\b(?:then|followed by|after that)\b[,:]? ?")
+_AND_STOP = late_pattern(r"[,;.]? ?(?:and )?\bthen (?:stop|off|d/c|dc|discontinue)\.?$")
 _LISTED = late_pattern(r"[,;] ?(?:and )?")
 # "Days 2-5", "on day 1:", "weeks 1-2", "today": what says when a step is, and for how long.
 _WHEN = late_pattern(
@@ -30,6 +31,7 @@ _OTHER_DAYS = late_pattern(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?
 _AMOUNT = late_pattern(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
 _EXCEPT = late_pattern(r"\b(?:except|but)(?: for)?(?: take)?\b")
 _ALTERNATE = late_pattern(r"\balternat(?:e|ing)(?: between| with)?\b")
+_ON = late_pattern(r" (?:on|and|every)$")
 _OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
 
 
@@ -55,7 +57,7 @@ def steps_of(words: str) -> tuple[str, ...]:
 
 
 def _over_time(text: str) -> Iterator[str]:
-    parts = _THEN.split(text)
+    parts = _THEN.split(_AND_STOP.sub("", text))
     pieces = [piece for part in parts for piece in _listed(part)]
     if len(pieces) > 1:
         yield from map(_as_sig, pieces)
@@ -89,7 +91,7 @@ def _as_sig(piece: str) -> str:
 def _by_days(text: str) -> Iterator[str]:
     """Amounts of different days of the week that are every day together, and of alternate days."""
     if _ALTERNATE.search(text):
-        pieces = [piece for piece in _OR.split(_ALTERNATE.sub(" ", text)) if _AMOUNT.search(piece)]
+        pieces = [piece for piece in _OR.split(_ALTERNATE.sub(", ", text)) if _AMOUNT.search(piece)]
         sigs = [_AMOUNT.search(piece) for piece in pieces]
         yield from (f"{match.group()} daily" for match in sigs if match is not None)
         return
@@ -97,10 +99,8 @@ def _by_days(text: str) -> Iterator[str]:
     if exceptions:
         days = [named_days(exception) for exception in exceptions]
         if len(exceptions) == 1 and days[0] and not named_days(usual):
-            yield from (
-                " ".join(usual.split()),
-                f"{' '.join(without_days(exceptions[0]).split())} daily".replace(" on daily", " daily"),
-            )
+            exception = _ON.sub("", " ".join(without_days(exceptions[0]).split()))
+            yield from (" ".join(usual.split()), f"{exception} daily")
         return
     rest = _OTHER_DAYS.search(text) is not None
     pieces = [piece for piece in _OR.split(_OTHER_DAYS.sub(" other ", text)) if piece.strip()]
@@ -116,7 +116,8 @@ def _by_days(text: str) -> Iterator[str]:
     )
     if whole and sum(map(len, day_sets)) == len(together):
         for group in groups:
-            text = " ".join(without_days(group.replace("/", " ")).replace(" other", " ").replace(" on", " ").split())
+            text = " ".join(without_days(group.replace("/", " ")).replace(" other", " ").split())
+            text = _ON.sub("", text)
             yield text if read_sig(text).times_high is not None else f"{text} daily"
 
 
