@@ -2,11 +2,17 @@
 
 A frame is VT, a message, FS, CR. Bytes outside a frame are skipped and counted. A VT inside a frame begins a new one:
 what came before was never ended, and is a dead letter.
+
+A sender that vanished without a word (a firewall forgot the connection) leaves a connection that is never closed. Where
+a feed has as many as it may, the one that has been silent for longest gives its place to the new one.
 """
 
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import itemgetter
 from time import time
 from typing import Final
 
@@ -19,6 +25,12 @@ START, END, RETURN = 0x0B, 0x1C, 0x0D
 _READ_BYTES: Final = 65_536
 _PIPELINED: Final = 64
 """Frames of one connection that may wait to be stored; then it is not read until the first is acknowledged."""
+_LARGE_BYTES: Final = 262_144
+"""A frame of this length is stored before more is read, so that a connection holds one of them at a time."""
+_HANDSHAKE_SECONDS: Final = 10.0
+
+_Waiting = asyncio.Queue[asyncio.Task[bytes] | None]
+"""What becomes acknowledgments, in the order of the messages; None at the end."""
 
 Take = Callable[[list[Incoming]], Awaitable[list[Taken]]]
 """Stores messages; returns when they are on the disk."""
@@ -64,14 +76,17 @@ class Framing:
                 return
             content = bytes(self._buffer)
             self._buffer.clear()
-            yield content, data[stop] == END
+            if content or data[stop] == END:
+                yield content, data[stop] == END
+            else:  # one start after the other is no message
+                self.noise += 1
             self._is_inside = data[stop] == START
             at = stop + 1
 
     def _begin(self, data: bytes, at: int) -> int:
         start = data.find(START, at)
         stop = start if start >= 0 else len(data)
-        self.noise += sum(byte != RETURN for byte in data[at:stop])  # the CR after FS may come in the next read
+        self.noise += stop - at - data.count(RETURN, at, stop)  # the CR after FS may come in the next read
         self._is_inside = start >= 0
         return stop + 1
 
@@ -102,15 +117,19 @@ class Listener:
     def __init__(self, feed: MllpFeed, take: Take, count: Callable[[str, str], None]) -> None:
         """`count` is told the feed and the name of what happened on a connection."""
         self._feed, self._take, self._count = feed, take, count
-        self._open = 0
         self._server: asyncio.Server | None = None
-        self._handlers: set[asyncio.Task[None]] = set()
+        self._handlers: dict[asyncio.Task[None], float] = {}
+        """What serves a connection, and when it last brought something (on the clock of the loop)."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="feed")
 
     async def start(self) -> int:
         """Listen, and return the port."""
         host, _, port = self._feed.listen.rpartition(":")
         context = server_context(self._feed.tls) if self._feed.tls is not None else None
-        self._server = await asyncio.start_server(self._connected, host.strip("[]"), int(port), ssl=context)
+        handshake = _HANDSHAKE_SECONDS if context is not None else None
+        self._server = await asyncio.start_server(
+            self._connected, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=handshake
+        )
         number: int = self._server.sockets[0].getsockname()[1]
         log().info("feed listens", client=self._feed.name)
         return number
@@ -125,47 +144,70 @@ class Listener:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is not None:
-            self._handlers.add(task)
-            task.add_done_callback(self._handlers.discard)
         try:
-            if self._open >= self._feed.connections:
+            if task is None or not self._has_place():
                 self._count(self._feed.name, "refused")
                 log().warning("feed refused a connection", client=self._feed.name, reason="too-many")
                 return
-            self._open += 1
-            try:
-                await self._serve(reader, writer)
-            finally:
-                self._open -= 1
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            self._heard(task)
+            await self._serve(task, reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
             self._count(self._feed.name, "lost")
+        except Exception as error:  # a full disk: what is not acknowledged is sent again
+            self._count(self._feed.name, "lost")
+            log().error("feed cannot store", client=self._feed.name, error_type=type(error).__name__)
         finally:
+            if task is not None:
+                self._handlers.pop(task, None)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _heard(self, task: "asyncio.Task[None]") -> None:
+        self._handlers[task] = asyncio.get_running_loop().time()
+
+    def _has_place(self) -> bool:
+        """Whether one more connection can be served, where need be in place of one that says nothing any more."""
+        if len(self._handlers) < self._feed.connections:
+            return True
+        silent, since = min(self._handlers.items(), key=itemgetter(1))
+        if asyncio.get_running_loop().time() - since <= self._feed.frame_seconds:
+            return False
+        self._handlers.pop(silent)
+        silent.cancel()
+        self._count(self._feed.name, "lost")
+        return True
+
+    async def _serve(
+        self, task: "asyncio.Task[None]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         framing = Framing(self._feed.frame_bytes)
-        waiting: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(_PIPELINED)
-        answering = asyncio.create_task(_answer(waiting, writer))
+        waiting: _Waiting = asyncio.Queue()
+        places = asyncio.Semaphore(_PIPELINED)
+        answering = asyncio.create_task(_answer(waiting, places, writer, self._feed.frame_seconds))
+        reading = asyncio.create_task(self._read(task, reader, framing, waiting, places))
         try:
-            await self._read(reader, framing, waiting, answering)
-            await waiting.put(None)
+            # where nothing can be stored or answered, the connection ends, and the sender sends again
+            await asyncio.wait({reading, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+                waiting.put_nowait(None)
             await answering
         finally:
+            reading.cancel()
             answering.cancel()
             if framing.noise:
                 self._count(self._feed.name, "noise")
 
     async def _read(
         self,
+        task: "asyncio.Task[None]",
         reader: asyncio.StreamReader,
         framing: Framing,
-        waiting: "asyncio.Queue[asyncio.Task[bytes] | None]",
-        answering: "asyncio.Task[None]",
+        waiting: _Waiting,
+        places: asyncio.Semaphore,
     ) -> None:
         deadline: float | None = None
         loop = asyncio.get_running_loop()
-        while not answering.done():
+        while True:
             remaining = None if deadline is None else max(0.0, deadline - loop.time())
             try:
                 data = await asyncio.wait_for(reader.read(_READ_BYTES), remaining)
@@ -174,10 +216,15 @@ class Listener:
                 return
             if not data:
                 return
+            self._heard(task)
             try:
                 for content, is_ended in framing.feed(data):
                     deadline = None
-                    await waiting.put(asyncio.create_task(self._answer_to(content, is_ended=is_ended)))
+                    await places.acquire()
+                    answer = asyncio.create_task(self._answer_to(content, is_ended=is_ended))
+                    waiting.put_nowait(answer)
+                    if len(content) >= _LARGE_BYTES:
+                        await asyncio.wait({answer})
             except FrameTooLong:
                 self._count(self._feed.name, "frame-too-long")
                 return
@@ -188,7 +235,8 @@ class Listener:
 
     async def _answer_to(self, content: bytes, *, is_ended: bool) -> bytes:
         now = time()
-        readings = await asyncio.to_thread(read_frame, content, self._feed, now)
+        read = partial(read_frame, content, self._feed, now)
+        readings = await asyncio.get_running_loop().run_in_executor(self._thread, read)
         if not is_ended:
             for reading in readings:
                 reading.incoming.effects = None
@@ -207,8 +255,10 @@ def _answers(reading: Reading, outcome: Taken, now: float) -> list[bytes]:
     return acknowledge(reading, outcome, now)
 
 
-async def _answer(waiting: "asyncio.Queue[asyncio.Task[bytes] | None]", writer: asyncio.StreamWriter) -> None:
-    """Send the acknowledgments in the order of the messages."""
+async def _answer(waiting: _Waiting, places: asyncio.Semaphore, writer: asyncio.StreamWriter, seconds: float) -> None:
+    """Send the acknowledgments in the order of the messages; TimeoutError where the sender does not take one."""
     while (task := await waiting.get()) is not None:
         writer.write(await task)
-        await writer.drain()
+        async with asyncio.timeout(seconds):
+            await writer.drain()
+        places.release()

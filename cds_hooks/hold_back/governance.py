@@ -7,7 +7,9 @@ with cards are read (some 7 s, beside the calls); what was shown before them is 
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, time
 from typing import Final
@@ -90,6 +92,7 @@ class Governance:
         self._in_force: tuple[object, SiteRules] = (None, SiteRules())
         self._stamp = _stamp(file)
         self._looked_at = clock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="governance")
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Returns what says of a finding why it is not shown in this call."""
@@ -128,14 +131,18 @@ class Governance:
             self._own.pop(next(iter(self._own)))
 
     async def keep_reading(self, url: str) -> None:
-        """Takes what is on record, then what other workers store, every two seconds until cancelled."""
+        """Takes what is on record, then what other workers store, every two seconds until cancelled.
+
+        It has a thread of its own: an approval never waits behind uploads or messages.
+        """
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 try:
-                    await asyncio.to_thread(self.read_answers, url)
+                    await in_thread(self.read_answers, url)
                 except PeopleFileError:
                     log().error("file of people refused, what was approved stays")
-                await asyncio.to_thread(self.read_shown, url)
+                await in_thread(self.read_shown, url)
             self._was_read.set()
             await asyncio.sleep(_READ_SECONDS)
 

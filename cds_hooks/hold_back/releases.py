@@ -10,6 +10,7 @@ A call takes `current` once and uses it to its end, so that no answer mixes two 
 import asyncio
 import hmac
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -156,6 +157,7 @@ class Releases:
         """What may show cards now; replaced as a whole."""
         self._log = ActLog((RELEASE_EVENT, PAUSE_EVENT, ROLLBACK_EVENT), self._take, self._begin)
         self._read_to = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="acts")
         self._begin()
 
     def _begin(self) -> None:
@@ -203,10 +205,10 @@ class Releases:
         return self._read_to
 
     async def keep_reading(self, url: str) -> None:
-        """Takes what is new until cancelled."""
+        """Takes what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages."""
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await asyncio.to_thread(self.read, url)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self.read, url)
             await asyncio.sleep(READ_SECONDS)
 
     def acts_of(self, key: Key) -> list[Act]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -122,6 +123,75 @@ async def test_a_huge_frame_and_too_many_connections_are_closed(tmp_path: Path) 
 
 
 @run_async
+async def test_a_sender_that_vanished_gives_its_place_to_one_that_speaks(tmp_path: Path) -> None:
+    async with listening(tmp_path, feed(frame_seconds=0.3, connections=2)) as running:
+        vanished, first = await asyncio.open_connection("127.0.0.1", running.port)
+        speaking, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        for number in range(4):
+            await asyncio.sleep(0.2)
+            writer.write(framed(result(str(number), "4.4")))
+            assert await _acknowledgments(speaking, 1) == [f"AA|{number}"]
+        reader, third = await asyncio.open_connection("127.0.0.1", running.port)
+        third.write(framed(result("9", "4.4", filler="F9")))
+        assert await _acknowledgments(reader, 1) == ["AA|9"]
+        assert await asyncio.wait_for(vanished.read(), 3) == b""
+        assert running.counted == ["lost"]
+        for each in (first, writer, third):
+            each.close()
+
+
+@run_async
+async def test_a_sender_whose_messages_cannot_be_stored_is_cut_and_sends_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(tmp_path) as running:
+        with monkeypatch.context() as full:
+            full.setattr(running.inbox, "take", _disk_is_full)
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            writer.write(framed(result("1", "4.4")))
+            assert await asyncio.wait_for(reader.read(), 3) == b"", "no acknowledgment, and no waiting"
+        assert running.counted == ["lost"]
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(framed(result("1", "4.4")))
+        assert await _acknowledgments(reader, 1) == ["AA|1"]
+        assert running.stored() == 1
+        writer.close()
+
+
+def _disk_is_full(_messages: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+class _NotRead:
+    """The writer of a connection whose sender takes nothing."""
+
+    def write(self, _data: bytes) -> None:
+        pass
+
+    async def drain(self) -> None:
+        await asyncio.Event().wait()
+
+
+@run_async
+async def test_a_sender_that_reads_no_acknowledgment_is_cut(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "events.sqlite3")
+    listener = Listener(feed(frame_seconds=0.1), Groups(inbox, 100).take, lambda *_: None)
+    reader = asyncio.StreamReader()
+    reader.feed_data(framed(result("1", "4.4")))
+    with closing(inbox):
+        task = cast("Any", asyncio.current_task())
+        with pytest.raises(TimeoutError):
+            await listener._serve(task, reader, cast("Any", _NotRead()))
+
+
+def test_starts_without_end_are_noise_and_no_messages() -> None:
+    framing = Framing(100)
+    assert list(framing.feed(b"\x0b" * 65_536 + b"one\x1c\r")) == [(b"one", True)]
+    assert framing.noise == 65_535
+
+
+@run_async
 async def test_a_sender_that_does_not_wait_for_the_answer_is_stored_once(tmp_path: Path) -> None:
     async with listening(tmp_path) as running:
         for _ in range(2):
@@ -163,6 +233,7 @@ async def test_mutual_tls_takes_only_senders_with_a_certificate(tmp_path: Path) 
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any, cast
 sys.path.insert(0, {root!r})
 from tests.cds_hooks.events.messages import feed
 from cds_hooks.events.groups import Groups
