@@ -14,7 +14,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback, seconds_under_way
 from cds_hooks.monitor.postings import TABLES, Postings, callers, known_names
@@ -31,6 +31,7 @@ AT_ONCE: Final = 2000
 _VERSION: Final = 8
 _ANSWERED_AT_ONCE: Final = 100
 _SETTLED_SECONDS: Final = 10.0
+_AFTER_ALL: Final = 2**63 - 1
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS days (
     day TEXT, client TEXT, service TEXT, counts BLOB NOT NULL, PRIMARY KEY (day, client, service)
@@ -321,11 +322,20 @@ def read_to(connection: sqlite3.Connection, kind: str) -> int:
 
 
 def _settled(url: str) -> Select[Any]:
-    """The decisions; in PostgreSQL without those of the last ten seconds, as one with a lower number may still come."""
+    """The decisions; in PostgreSQL up to the last ten seconds, as one with a lower number may still come."""
     query = select(decisions.c.sequence, *LISTED)
-    if parse_url(url).get_backend_name() != "postgresql":
-        return query
-    return query.where(decisions.c.decided_at < (time() - _SETTLED_SECONDS) * 1e6)
+    return query.where(before_recent(time())) if parse_url(url).get_backend_name() == "postgresql" else query
+
+
+def before_recent(now: float) -> ColumnElement[bool]:
+    """Whether a decision comes before all of the last ten seconds (`now` in epoch seconds), by number.
+
+    What is dated later than that is of a server whose clock is ahead: it is counted, and does not wait for its time.
+    """
+    earliest, latest = (int((now + seconds) * 1e6) for seconds in (-_SETTLED_SECONDS, _SETTLED_SECONDS))
+    recent = decisions.c.decided_at.between(earliest, latest)
+    first = select(func.min(decisions.c.sequence)).where(recent).scalar_subquery()
+    return decisions.c.sequence < func.coalesce(first, _AFTER_ALL)
 
 
 def _answered(url: str, ids: set[str]) -> tuple[dict[str, set[str]], dict[str, Place]]:

@@ -128,7 +128,9 @@ class LabelReader:
         while rows := read_rows(
             self._url, select(d.sequence, d.decided_at).where(d.sequence > after).order_by(d.sequence).limit(_AT_ONCE)
         ):
-            due = next((position for position, row in enumerate(rows) if row.decided_at > latest), len(rows))
+            # one that is dated later than now is of a server whose clock was ahead: the others do not wait for its time
+            waits = (position for position, row in enumerate(rows) if latest < row.decided_at <= self._now)
+            due = next(waits, len(rows))
             if not due:
                 return
             self._count_matured(models, after, rows[due - 1].sequence, outcomes_to)
