@@ -1,7 +1,7 @@
 """Fetches what a call's prefetch lacks from the client's FHIR server, within one time budget."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -242,9 +242,10 @@ class PrefetchFetcher:
             base, token = self._server(request, client)
             http = self._trust.outbound.open(base, token, headers)
         except _NoServer as error:
-            return _unfilled(request, state, error.why)
+            return FilledPrefetch(request.prefetch, state.changed(error.why, _unfilled(state, error.why)))
         except OutboundRefused as error:
-            return _unfilled(request, state, gap_reason_of_refusal(error))
+            states = tuple(_unfilled(state, gap_reason_of_refusal(error)))
+            return FilledPrefetch(request.prefetch, replace(state, states=states))
         from fhir.client.client import FhirClient  # it needs httpx: see outbound.py
 
         started = perf_counter()
@@ -283,6 +284,6 @@ class _NoServer(Exception):
         self.why = why
 
 
-def _unfilled(request: CDSRequest, state: PrefetchState, reason: GapReason) -> FilledPrefetch:
-    states = tuple(still_missing(key_state, reason) if key_state.is_gap else key_state for key_state in state.states)
-    return FilledPrefetch(request.prefetch, replace(state, states=states))
+def _unfilled(state: PrefetchState, reason: GapReason) -> Iterator[KeyState]:
+    for key_state in state.states:
+        yield still_missing(key_state, reason) if key_state.is_gap else key_state

@@ -82,15 +82,18 @@ def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | 
 def without_answered_gaps(request: CDSRequest, state: PrefetchState, today: date, protocol: str) -> PrefetchState:
     """Returns the same without the gaps that need no query."""
     values = known_token_values(request, state.states, request.prefetch, today)
-    states = tuple(_settled(key_state, values, protocol) for key_state in state.states)
-    return state if states == state.states else replace(state, states=states)
-
-
-def _settled(state: KeyState, values: TokenValues, protocol: str) -> KeyState:
-    if state.is_known or not state.template.is_of_3:
+    answered = tuple(gap.template.key for gap in state.gaps if _is_answered(gap, values, protocol))
+    if not answered:
         return state
-    query = query_for_gap(state, values, protocol)
-    return query if isinstance(query, KeyState) and query.is_known else state
+    states = (_nothing(key) if key.template.key in answered else key for key in state.states)
+    return state.changed(answered, states)
+
+
+def _is_answered(gap: KeyState, values: TokenValues, protocol: str) -> bool:
+    if gap.is_known or not gap.template.is_of_3:
+        return False
+    query = query_for_gap(gap, values, protocol)
+    return isinstance(query, KeyState) and query.is_known
 
 
 def still_missing(state: KeyState, reason: GapReason) -> KeyState:

@@ -134,14 +134,16 @@ def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_ep
 
     "Asked, none found" and "not asked" are two things: null and an empty Bundle are answers, an absent key is not. A
     client may use its own key names: what a value holds then says which template it answers. A call that brings
-    everything costs nothing but the look: what follows from it is remembered.
+    everything, or all but what no other key can bring, costs nothing but the look: what follows is remembered.
     """
     pattern = "".join([_letter(prefetch.get(template.key, _ABSENT), template, as_of_epoch) for template in templates])
-    remembered_state = templates.state_by_pattern.get(pattern)
+    absent = pattern.count("-")
+    is_plain = "?" not in pattern and (not absent or len(prefetch) + absent == len(templates))
+    remembered_state = templates.state_by_pattern.get(pattern) if is_plain else None
     if remembered_state is not None:
         return remembered_state
     states = tuple(_states(prefetch, templates, as_of_epoch))
-    if "?" in pattern:
+    if not is_plain:
         return PrefetchState(states, tuple(_failed_under_other_keys(prefetch, templates)))
     state = PrefetchState(states)
     if len(templates.state_by_pattern) < MOST_STATES:
@@ -150,9 +152,11 @@ def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_ep
 
 
 def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
-    """`g` for a whole answer, `n` for "none found", `?` for everything that needs a closer look."""
+    """`g` for a whole answer, `n` for "none found", `-` for none at all, `?` for what needs a closer look."""
     if value is None:
         return "n"
+    if value is _ABSENT:
+        return "?" if template.analytes else "-"
     if type(value) is template.type:
         return "g"
     if type(value) is not Bundle:

@@ -93,6 +93,7 @@ class PathUnion(Struct, frozen=True):
 Token = TodayToken | UserToken | PathUnion
 
 
+@remembered("prefetch tokens", entries=256, longest=200)
 def read_token(text: str) -> Token:
     """Returns what a token means; WrongToken where it is outside the grammar.
 
@@ -188,6 +189,11 @@ class PathEvaluator:
 
     def has(self, kind: str, identity: str) -> bool:
         """Returns whether the resource came with the call, or was fetched for it already."""
+        wanted = TYPES.get(kind)
+        bundles = [answer for answer in self._answers.values() if type(answer) is Bundle]
+        resources = (entry.resource for bundle in bundles for entry in bundle.entry)
+        if any(type(resource) is wanted and getattr(resource, "id", None) == identity for resource in resources):
+            return True
         return (kind, identity) in self._index
 
     def _step(self, node: Any, step: Step) -> Iterable[Any]:

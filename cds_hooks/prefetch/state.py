@@ -123,6 +123,20 @@ class PrefetchState(Struct, frozen=True, dict=True):
         """By key why it is not known, or not wholly, in words; for the facts that are kept of a call."""
         return {state.template.key: state.text for state in self.states if state.text}
 
+    @cached_property
+    def _changes(self) -> "dict[object, PrefetchState]":
+        return {}
+
+    def changed(self, why: object, states: Iterable[KeyState]) -> "PrefetchState":
+        """The state with these keys, made once for each reason; the state of a usual call is kept, and what follows.
+
+        There are a few reasons only: which of the gaps need no query, and that there is no server to ask.
+        """
+        changed_state = self._changes.get(why)
+        if changed_state is None:
+            changed_state = self._changes[why] = structs.replace(self, states=tuple(states))
+        return changed_state
+
     def require(self, key: str) -> None:
         """Require that this key is known.
 

@@ -9,7 +9,7 @@ oxygen at home.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from msgspec import Struct
@@ -43,9 +43,9 @@ class Sign(Struct, frozen=True, gc=False):
     time: FhirTime | None
 
 
-def signs_of(record: PatientRecord, group: str) -> tuple[Sign, ...]:
-    """What the record has of a group beside the problem list, of the kinds of resources that count for it."""
-    return record.derive(_by_group).get(group, ())
+def signs_by_group(record: PatientRecord) -> Mapping[str, tuple[Sign, ...]]:
+    """What the record has beside the problem list, by group, of the kinds of resources that count for it."""
+    return record.derive(_by_group)
 
 
 def _by_group(record: PatientRecord) -> dict[str, tuple[Sign, ...]]:

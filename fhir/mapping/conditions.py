@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.beside_problems import MECHANICAL_VALVE, signs_of
+from fhir.mapping.beside_problems import MECHANICAL_VALVE, signs_by_group
 from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
@@ -55,14 +55,19 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 
     Raises KeyError for a group that the table does not have: a misspelt rule must not be a silent one.
     """
-    entries = record.derive_checked(_entries_by_group)
+    by_group = record.derive_checked(_entries_by_group)
     for group in groups:
         key = CONDITION_GROUPS[group].key
-        hit = _group_hit(record, entries, key) if key in entries.entries else None
-        hit = _beside_the_problem_list(record, key) if hit is None else hit
+        hit = _group_hit(record, by_group, key) if key in by_group.entries else None
+        if hit is None and (key in _SHOWN_OTHERWISE or key in signs_by_group(record)):
+            hit = _beside_the_problem_list(record, key)
         if hit is not None:
             return hit
     return None
+
+
+_SHOWN_OTHERWISE = frozenset({"pregnancy", MECHANICAL_VALVE})
+"""What more than the signs of its own group tells of."""
 
 
 def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
@@ -90,7 +95,7 @@ def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | 
     if key == "pregnancy":
         return _observed_pregnancy(record)
     best: ConditionHit | None = None
-    for sign in signs_of(record, key):
+    for sign in signs_by_group(record).get(key, ()):
         is_onset = sign.source.startswith("Procedure")
         hit = ConditionHit(key, sign.words, sign.code, sign.source, sign.time, "active", is_onset=is_onset)
         best = hit if is_better_hit(hit, best) else best

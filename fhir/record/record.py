@@ -125,13 +125,21 @@ class PatientRecord:
 
     def derive_checked(self, make: Callable[["PatientRecord"], tuple[_T, tuple[Refusal, ...]]]) -> _T:
         """The same for a function that also gives what it refused, which then stands in `refusals`."""
-        derived = self._open.derived
+        content = self._holder.content
+        if type(content) is not ReadResources:
+            raise RecordReleased
+        derived = content.derived
         pair = derived.get(make)
         if pair is None:
             check_time()
             pair = derived[make] = make(self)
         value: _T = pair[0]
         return value
+
+    def has_derived(self, make: Callable[["PatientRecord"], object]) -> bool:
+        """Whether somebody has asked for it."""
+        content = self._holder.content
+        return type(content) is ReadResources and make in content.derived
 
     # Resources
 
@@ -259,10 +267,12 @@ class PatientRecord:
         return self._facts(Consent)
 
     def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
-        resources = self._open
-        facts = resources.facts.get(kind)
+        content = self._holder.content
+        if type(content) is not ReadResources:
+            raise RecordReleased
+        facts = content.facts.get(kind)
         if facts is None:
-            facts = resources.facts[kind] = facts_among(resources.by_type[kind], kind, self.as_of)
+            facts = content.facts[kind] = facts_among(content.by_type[kind], kind, self.as_of)
         return facts
 
     # The patient

@@ -67,5 +67,5 @@ def lift_time_limit() -> None:
 def check_time() -> None:
     """TimeIsOver where there is a limit and it has passed."""
     limit = _LIMIT.get()
-    if limit is not None and limit.is_over():
+    if limit is not None and monotonic() > limit.not_before and limit.is_over():
         raise TimeIsOver

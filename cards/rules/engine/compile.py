@@ -103,6 +103,7 @@ class CompiledRule(Struct, frozen=True):
     unstable_summary: Template | None
     override_reasons: tuple[Coding, ...]
     band_uses: frozenset[str]
+    looks_for_conditions: bool
     needs: DataNeeds
     answers: frozenset[str]
     """The tests and drugs beside the draft that answer what one of its findings asks for."""
@@ -168,7 +169,8 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
             Coding(system=OVERRIDE_SYSTEM, code=override_reason.code, display=override_reason.display)
             for override_reason in table.override_reasons
         ),
-        band_uses=frozenset().union(*(band.when.uses for band in bands)),
+        band_uses=(uses := frozenset().union(*(band.when.uses for band in bands))),
+        looks_for_conditions=any(use.startswith("condition:") for use in uses),
         needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
         answers=frozenset().union(*(_answers(suggestion) for suggestion in suggestions if suggestion.declared.answers)),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),

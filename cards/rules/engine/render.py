@@ -240,7 +240,7 @@ def render_silence(no_match: NoMatch) -> Silence:
     if rule.at_selection and not no_match.unknown and not context.session.signing:
         return Silence(rule.id, "at-selection", rule.at_selection)
     if not no_match.unknown:
-        unread = unread_problems(context.session.record) if _looks_for_conditions(rule) else ()
+        unread = unread_problems(context.session.record) if rule.looks_for_conditions else ()
         if unread:
             text = f"{rule.declared.title}: {count_unread(len(unread))}; in what could be read nothing was found."
             return Silence(rule.id, PROBLEMS_UNREADABLE, text)
@@ -253,10 +253,6 @@ def render_silence(no_match: NoMatch) -> Silence:
     uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
     reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
     return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
-
-
-def _looks_for_conditions(rule: CompiledRule) -> bool:
-    return any(use.startswith("condition:") for use in rule.band_uses)
 
 
 def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> tuple[str, str] | None:

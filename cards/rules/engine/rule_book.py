@@ -347,6 +347,7 @@ class _Asks(NamedTuple):
     has_own_rules: bool
     """Whether a rule is about the drug itself and not about any drug."""
     more_at_signing: bool
+    asks_for_problems: bool
     texts: dict[tuple[str | None, ...], str]
     """The sentences so far, by what of the parts is known; `_MOST_TEXTS` of them."""
 
@@ -421,7 +422,8 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
     if any("frequency" in _uses_now(rule, signing) for rule in alone if not rule.trigger.is_for_any):
         parts.append(_OWN_FREQUENCY)
     more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
-    return _Asks(tuple(parts), bool(specific_rules), more_at_signing, {})
+    asks_for_problems = any(part.sources == _PROBLEMS for part in parts)
+    return _Asks(tuple(parts), bool(specific_rules), more_at_signing, asks_for_problems, {})
 
 
 def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
@@ -431,7 +433,7 @@ def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Sile
         text = _text_of_scope(asks, states)
         if len(asks.texts) < _MOST_TEXTS:
             asks.texts[states] = text
-    if any(part.sources == _PROBLEMS for part in asks.parts) and (unread := unread_problems(record)):
+    if asks.asks_for_problems and (unread := unread_problems(record)):
         text = f"{text} {capitalized(count_unread(len(unread)))}."
     return Silence(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
 

@@ -278,7 +278,8 @@ class MedicationSession:
         if selector.keyed.isdisjoint(self.keys):
             return []
         by_key = self._by_key
-        by_id = {id(medication): medication for key in selector.keys for medication in by_key.get(key, ())}
+        keys = sorted(by_key.keys() & selector.keyed)  # in one order: a decision must replay bit for bit
+        by_id = {id(medication): medication for key in keys for medication in by_key[key]}
         return [medication for medication in by_id.values() if selector.matches(medication.medication)]
 
     def days_left(self, medication: CurrentMedication) -> float:

@@ -88,6 +88,11 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     return record.derive_checked(_find_active).listed
 
 
+def has_read_medications(record: PatientRecord) -> bool:
+    """Whether somebody has asked what the patient is taking."""
+    return record.has_derived(_find_active)
+
+
 def forgotten_orders(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Active orders without an end that were written over ten years ago: whether they are carried out is not known."""
     return record.derive_checked(_find_active).forgotten

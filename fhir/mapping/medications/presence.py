@@ -9,7 +9,12 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.mapping.medications.active import ActiveMedication, active_medications, forgotten_orders
+from fhir.mapping.medications.active import (
+    ActiveMedication,
+    active_medications,
+    forgotten_orders,
+    has_read_medications,
+)
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.uncertain import uncertain_medications
 from fhir.record.chart_text import plain
@@ -77,8 +82,8 @@ def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> t
 
 
 def unreadable_codes(record: PatientRecord) -> tuple[str, ...]:
-    """The first code of each medication that no table knows: "system|code", or "text"; () where none came."""
-    if not any(map(record.was_requested, _LISTS)):
+    """The first code of each medication that no table knows: "system|code", or "text"; () where nobody looked."""
+    if not has_read_medications(record):
         return ()
     return tuple(
         _first_code(medication.order.medicationCodeableConcept) for medication in unreadable_medications(record)
