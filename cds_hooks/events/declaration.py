@@ -115,6 +115,8 @@ class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_fie
     subscription: str
     """The address of the Subscription, below a FHIR server of the client."""
     topic: str
+    search: str = ""
+    """A search below the server that finds what the topic is about, as Observation?category=laboratory: for gaps."""
     client: str = ""
     """The client of the trust file that may post; by default the one of the file's head."""
     late_days: float = 30.0

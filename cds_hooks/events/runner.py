@@ -194,6 +194,7 @@ class Events:
                 WriteBack(self.inbox, name, target, self._source, self._now, self._record_url).keep_sending()
                 for name, target in self.declaration.write_back.items()
             ]
+        deliveries += [subscriber.keep_filling(self._now) for subscriber in self._subscribers.values()]
         reports = self._reports.keep_reporting()
         return [
             self.rescoring.keep_computing(), self.watch.keep_watching(), reports, self._keep_forgetting(), *deliveries

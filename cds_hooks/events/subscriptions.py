@@ -1,8 +1,9 @@
 """FHIR topic subscriptions (R4 backport 1.1): notifications come in, gaps are filled, a restart of counting is noticed.
 
-An event is known by its subscription, its epoch and its number. A number that was skipped is a gap, which is asked for
-by `$events`; a number that falls without being one of the gaps begins a new epoch. Every resource is applied by its
-version, so that an event that is applied twice, or late, has no second effect.
+An event is known by its subscription, its epoch and its number. A number that was skipped, or whose resource could not
+be read, is a gap, which is asked for by `$events`, else by a search that the site declares; a number that falls without
+being one of the gaps begins a new epoch. Every resource is applied by its version, so that an event that is applied
+twice, or late, has no second effect.
 """
 
 import asyncio
@@ -11,8 +12,11 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 from msgspec import Struct
@@ -28,6 +32,11 @@ from cds_hooks.security.fhir_base import OutboundRefused
 from fhir.record.datatypes import parse_time
 
 _MOST_GAPS: Final = 1000
+_GONE: Final = frozenset({404, 410})
+_FILL_SECONDS: Final = 300.0
+_OVERLAP_SECONDS: Final = 60.0
+"""How far before the last complete moment a search begins: clocks differ."""
+_MOST_PAGES: Final = 50
 _WITHOUT_EVENTS: Final = frozenset({"handshake", "heartbeat"})
 _PATIENTS: Final = ("subject", "patient", "beneficiary")
 _HIGHEST_NUMBER: Final = 2**53
@@ -49,7 +58,7 @@ class Notification(Struct, frozen=True):
 
 
 class SubscriptionState(Struct, frozen=True):
-    """What is known of a subscription: epoch, highest number, gaps below it, status, and when something last came."""
+    """What is known of a subscription: epoch, highest number, gaps below it, status, and until when it is complete."""
 
     epoch: int = 0
     highest: int = 0
@@ -106,6 +115,10 @@ def _event(parameter: Mapping[str, Any]) -> tuple[int, str]:
     return _number(parts["event-number"]), str(focus.get("reference", ""))
 
 
+class _NotRead(Exception):
+    """The FHIR server gave neither a resource nor the word that it has none: it is asked again."""
+
+
 class Subscriber:
     """Takes the notifications of one subscription."""
 
@@ -149,11 +162,27 @@ class Subscriber:
         after = _next_state(state, notification, numbers, now, is_late=came_before)
         counted["epoch"] += after.epoch != state.epoch
         is_known = bool(numbers) and after.epoch == state.epoch and came_before and not state.gaps & set(numbers)
-        resources = () if is_known else await self._resources(notification, counted)
+        resources, unread = ((), frozenset()) if is_known else await self._resources(notification, counted)
+        after = _with_gaps(after, after.gaps | unread, state, now)
         await self._store(notification, after, resources, counted, now, is_known=is_known)
+        if after.epoch != state.epoch and state.gaps:
+            await self._search(state.seen_at, now)  # numbers of before can no longer be asked for
         wanted = after.gaps if notification.type == "heartbeat" else after.gaps - state.gaps
         if wanted:
             await self._fill(min(wanted), max(wanted), now)
+
+    async def keep_filling(self, now: Callable[[], float]) -> None:
+        """Ask for what is missing every five minutes, until cancelled: a server that is down sends no heartbeat."""
+        while True:
+            await asyncio.sleep(_FILL_SECONDS)
+            await self.fill_gaps(now())
+
+    async def fill_gaps(self, now: float) -> None:
+        """Ask for the events that did not come, or whose resource could not be read."""
+        async with self._turn:
+            gaps = (await asyncio.to_thread(self.state)).gaps
+            if gaps:
+                await self._fill(min(gaps), max(gaps), now)
 
     def _came_before(self, epoch: int, notification: Notification) -> bool:
         """Return whether these events with these references came in this epoch."""
@@ -164,22 +193,37 @@ class Subscriber:
         )
         return bool(rows) and bool(notification.events)
 
-    async def _resources(self, notification: Notification, counted: Counter[str]) -> tuple[dict[str, Any], ...]:
-        """Return the resources of the events; of those that came as an id only, what the server has."""
-        sent = {f"{resource.get('resourceType')}/{resource.get('id')}" for resource in notification.resources}
-        missing = [focus for _, focus in notification.events if focus and _local(focus) not in sent]
-        read = [await self._read(_local(focus), counted) for focus in dict.fromkeys(missing)]
-        return notification.resources + tuple(resource for resource in read if resource is not None)
+    async def _resources(
+        self, notification: Notification, counted: Counter[str]
+    ) -> tuple[tuple[dict[str, Any], ...], frozenset[int]]:
+        """Return the resources of the events, and the numbers of those that could not be read from the server.
 
-    async def _read(self, path: str, counted: Counter[str]) -> dict[str, Any] | None:
-        document = await self._get(path) if _RESOURCE.fullmatch(path) else None
-        if document is None or document.get("resourceType") == "OperationOutcome":
-            counted["not-found"] += 1
-            return None
-        return document
+        Of events that came as an id only, the resource is what the server has.
+        """
+        resources = {
+            f"{resource.get('resourceType')}/{resource.get('id')}": resource for resource in notification.resources
+        }
+        unread: dict[str, None] = {}
+        for focus in dict.fromkeys(_local(focus) for _, focus in notification.events if focus):
+            if focus in resources or focus in unread:
+                continue
+            try:
+                document = await self._get(focus) if _RESOURCE.fullmatch(focus) else None
+            except _NotRead:
+                document = unread[focus] = None
+            if document is None or document.get("resourceType") == "OperationOutcome":
+                counted["not-found"] += 1
+            else:
+                resources[focus] = document
+        numbers = frozenset(number for number, focus in notification.events if _local(focus) in unread)
+        return tuple(resources.values()), numbers
 
     async def _get(self, path: str) -> dict[str, Any] | None:
-        """Return what the FHIR server has at a path below its base; None where it cannot be read."""
+        """Return what the FHIR server has at a path below its base; None where it says that there is nothing.
+
+        Raises:
+            _NotRead: It did not answer, or with something else.
+        """
         import httpx
 
         try:
@@ -187,31 +231,55 @@ class Subscriber:
             async with self._trust.outbound.open(base) as http:
                 response = await http.get(path)
                 document = response.json() if response.is_success else None
-                return document if isinstance(document, dict) else None
         except (httpx.HTTPError, OutboundRefused, ValueError) as error:
             log().warning("FHIR server of a subscription not read", error_type=type(error).__name__)
+            raise _NotRead from error
+        if isinstance(document, dict):
+            return document
+        if response.status_code in _GONE:
             return None
+        log().warning("FHIR server of a subscription not read", status=response.status_code)
+        raise _NotRead
 
     async def _fill(self, first: int, last: int, now: float) -> None:
-        """Ask for events that did not come; what the server does not give stays a gap."""
+        """Ask for events that did not come by `$events`, else by a search; what is not given stays a gap."""
         path = f"Subscription/{self._feed.subscription.rsplit('/', 1)[1]}/$events"
         query = f"{path}?eventsSinceNumber={first}&eventsUntilNumber={last}&content=full-resource"
-        document = await self._get(query)
-        if document is None:
-            await self._count("gap-not-filled", now)
-            return
-        try:
-            notification = read_notification(orjson.dumps(document))
-            self._check(notification)
-        except HookError:
-            await self._count("gap-not-filled", now)
-            return
         state = await asyncio.to_thread(self.state)
-        counted: Counter[str] = Counter({"gap-filled": len(notification.events)})
-        resources = await self._resources(notification, counted)
-        numbers = {number for number, _ in notification.events}
-        after = SubscriptionState(state.epoch, state.highest, state.gaps - numbers, state.status, now)
-        await self._store(notification, after, resources, counted, now)
+        gaps = state.gaps
+        with suppress(HookError, _NotRead):
+            notification = read_notification(orjson.dumps(await self._get(query)))
+            self._check(notification)
+            counted: Counter[str] = Counter({"gap-filled": len(notification.events)})
+            resources, unread = await self._resources(notification, counted)
+            gaps -= {number for number, _ in notification.events} - unread
+            await self._store(notification, _with_gaps(state, gaps, state, now), resources, counted, now)
+        if gaps and await self._search(state.seen_at, now):
+            await asyncio.to_thread(self._note, _with_gaps(state, frozenset(), state, now))
+        elif gaps:
+            await self._count("gap-not-filled", now)
+
+    async def _search(self, since: float, now: float) -> bool:
+        """Read all that changed since a time by the search of the feed, and return whether everything was read."""
+        if not self._feed.search or not since:
+            return False
+        start = datetime.fromtimestamp(since - _OVERLAP_SECONDS, UTC).isoformat(timespec="seconds")
+        path = f"{self._feed.search}{'&' if '?' in self._feed.search else '?'}_lastUpdated=ge{quote(start)}"
+        resources: list[dict[str, Any]] = []
+        for _ in range(_MOST_PAGES):
+            try:
+                page = await self._get(path) or {}
+                resources += _entries(page)
+                path = _next_page(page, self._feed.server)
+            except _NotRead:
+                return False
+            if not path:
+                break
+        state = await asyncio.to_thread(self.state)
+        content = orjson.dumps([f"{resource.get('resourceType')}/{resource.get('id')}" for resource in resources])
+        result = Notification(self._feed.subscription, "", "search", "", 0, (), tuple(resources), content)
+        await self._store(result, state, result.resources, Counter({"searched": 1}), now)
+        return not path
 
     async def _store(
         self,
@@ -268,6 +336,41 @@ def _write_state(connection: sqlite3.Connection, feed: str, state: SubscriptionS
         "INSERT OR REPLACE INTO subscriptions (feed, epoch, highest, status, seen_at, gaps) VALUES (?, ?, ?, ?, ?, ?)",
         (feed, state.epoch, state.highest, state.status, state.seen_at, json.dumps(sorted(state.gaps))),
     )
+
+
+def _with_gaps(
+    state: SubscriptionState, gaps: frozenset[int], before: SubscriptionState, now: float
+) -> SubscriptionState:
+    """Return a state with these gaps; while there are any, it is complete until when the one before was."""
+    return SubscriptionState(state.epoch, state.highest, gaps, state.status, before.seen_at if gaps else now)
+
+
+def _entries(page: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the resources of a page of a search.
+
+    Raises:
+        _NotRead: It is none.
+    """
+    entries = page.get("entry", [])
+    if page.get("resourceType") != "Bundle" or not isinstance(entries, list):
+        raise _NotRead
+    resources = (entry.get("resource") for entry in entries if isinstance(entry, dict))
+    return [resource for resource in resources if isinstance(resource, dict)]
+
+
+def _next_page(page: Mapping[str, Any], server: str) -> str:
+    """Return the path of the next page of a search; "" where there is none.
+
+    Raises:
+        _NotRead: It is at another server.
+    """
+    links = page.get("link") if isinstance(page.get("link"), list) else []
+    urls = [link.get("url") for link in links or () if isinstance(link, dict) and link.get("relation") == "next"]
+    if not urls:
+        return ""
+    if not isinstance(urls[0], str) or not urls[0].startswith(f"{server}/"):
+        raise _NotRead
+    return urls[0].removeprefix(f"{server}/")
 
 
 def _local(reference: str) -> str:

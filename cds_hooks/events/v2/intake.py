@@ -96,7 +96,7 @@ def _acknowledgment(message: Message | None, code: str, text: str, condition: st
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d%H%M%S+0000")
     header = message.header if message is not None else None
     separator = header.message.separators[1] if header is not None else "|"
-    encoding = header.raw(2) if header is not None else "^~\\&"
+    encoding = header.whole(2) if header is not None else "^~\\&"
     parts: Sequence[str] = ("", "", "", "")
     trigger, version, control_id, processing = "", "2.5.1", "", "P"
     if header is not None:

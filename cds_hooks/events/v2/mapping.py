@@ -57,6 +57,9 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
     if not patients:
         raise Unreadable("The message has no PID segment, so it is about nobody.", "101")
     _note_times(effects, now)
+    stay = message.first("PV1")
+    if stay is not None and (ward := stay.text(3)):
+        effects.counted[f"ward:{ward[:20]}"] += 1
     return effects
 
 

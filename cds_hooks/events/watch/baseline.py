@@ -15,7 +15,7 @@ from cds_hooks.events.watch.history import KEPT_DAYS, STEP_SECONDS, STEPS_A_DAY,
 SHARES: Final = ("duplicate", "out-of-order", "unknown-patients", "state:dead", "no-offset", "refused", "failed")
 """What is counted of a message beside the message."""
 SHARE_PREFIXES: Final = ("missing",)
-PART_PREFIXES: Final = ("sender", "type", "result", "service")
+PART_PREFIXES: Final = ("sender", "type", "ward", "result", "service")
 AHEAD_STEPS: Final = -26
 """Latencies of this step and below are results that were collected over five minutes after they arrived."""
 _SUNDAY: Final = 6

@@ -249,6 +249,7 @@ class Columns:
             if kind == "result" and self._is_renamed(history, end - int(WINDOWS[row]), due[row, column]):
                 continue
             name, group = "code-gone" if kind == "result" else "sender", self.parts[column]
+            subject = f"ward {subject}" if kind == "ward" else subject
             signals.append(self._signal(name, subject, 0.0, end, row, sums, group))
         return signals
 

@@ -17,6 +17,8 @@ _JOIN_STEPS: Final = 144
 _SAME_STEPS: Final = 288
 """The same kind at the same feed within a day is the same incident, opened again."""
 _KEPT: Final = 500
+_APART: Final = "\t"
+"""Between the feed and the group of evidence; a group holds a unit, as mg/dL."""
 _STOPS: Final = frozenset({"silent", "low", "flapping"})
 _RECEIVER: Final = frozenset({"late", "errors"})
 _ALSO: Final[Mapping[str, frozenset[str]]] = {
@@ -122,7 +124,7 @@ class Incidents:
                 incident.closed = None
                 begun.append(incident)
             if signal.kind == incident.kind or incident.kind in _ALSO.get(signal.kind, ()):
-                incident.evidence[f"{signal.feed}/{signal.group}"] = Evidence(end, signal.weight)
+                incident.evidence[f"{signal.feed}{_APART}{signal.group}"] = Evidence(end, signal.weight)
             self._update(incident, signal)
         if len(self.all) > 2 * _KEPT:
             self.all = [*self.open, *[incident for incident in self.all if incident.closed is not None][-_KEPT:]]
@@ -147,7 +149,7 @@ class Incidents:
     def _belongs(self, signal: Signal, incident: Incident, end: int) -> bool:
         is_recent = end - incident.opened <= _JOIN_STEPS
         is_stop = signal.kind in _STOPS and incident.kind in _STOPS
-        if signal.feed in incident.feeds or f"{signal.feed}/{signal.group}" in incident.evidence:
+        if signal.feed in incident.feeds or f"{signal.feed}{_APART}{signal.group}" in incident.evidence:
             same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
             return same or is_stop or signal.group in _groups(incident) or _follows(signal.kind, incident)
         if incident.kind == FEWER and signal.kind == FEWER:
@@ -188,14 +190,14 @@ class Incidents:
 
 
 def _groups(incident: Incident) -> set[str]:
-    return {key.rpartition("/")[2] for key in incident.evidence} - {"volume"}
+    return {key.rpartition(_APART)[2] for key in incident.evidence} - {"volume"}
 
 
 def _is_over(incident: Incident, end: int, weight_since: Callable[[str, str, int], float]) -> bool:
     if end - incident.seen < HOLD_STEPS:
         return False
     for key, last in incident.evidence.items():
-        feed, _, group = key.rpartition("/")
+        feed, _, group = key.rpartition(_APART)
         if end - last.seen < _LONGEST_HOLD and weight_since(feed, group, last.seen) < _HOLD_WEIGHTS * last.weight:
             return False
     return True

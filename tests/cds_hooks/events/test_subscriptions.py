@@ -45,6 +45,7 @@ class FhirServer:
 
     def __init__(self, base: str, resources: dict[str, dict[str, Any]]) -> None:
         self.base, self.resources, self.asked = base, resources, list[str]()
+        self.is_down, self.has_events = False, True
 
     def notification(
         self, kind: str, count: int, *events: tuple[int, str], with_content: bool = True, **changed: Any
@@ -82,7 +83,18 @@ def fhir_server(**resources: dict[str, Any]) -> Iterator[FhirServer]:
         def do_GET(self) -> None:
             server.asked.append(self.path)
             path = self.path.removeprefix("/fhir/")
-            if path.startswith("Subscription/s1/$events"):
+            if server.is_down:
+                self.send_error(503)
+                return
+            if path.startswith("Subscription/s1/$events") and not server.has_events:
+                body = b""
+            elif path.startswith("Observation?category=laboratory&_lastUpdated=ge2026-11-20T13"):
+                last = list(stored.values())[-1]
+                link = {"relation": "next", "url": f"{server.base}/Observation?page=2"}
+                body = json.dumps({"resourceType": "Bundle", "link": [link], "entry": [{"resource": last}]}).encode()
+            elif path == "Observation?page=2":
+                body = json.dumps({"resourceType": "Bundle"}).encode()
+            elif path.startswith("Subscription/s1/$events"):
                 number = int(path.split("eventsSinceNumber=")[1].split("&")[0])
                 body = server.notification("query-event", number, (number, f"Observation/k{number}"))
             else:
@@ -119,6 +131,9 @@ class Subscribed:
             return error.status
         return 200
 
+    async def fill(self) -> None:
+        await self._subscriber.fill_gaps(NOW)
+
     @property
     def state(self) -> Any:
         return self._subscriber.state()
@@ -133,10 +148,10 @@ class Subscribed:
 
 
 @asynccontextmanager
-async def subscribed(folder: Path, base: str) -> AsyncIterator[Subscribed]:
+async def subscribed(folder: Path, base: str, search: str = "") -> AsyncIterator[Subscribed]:
     inbox = Inbox(folder / "events.sqlite3")
     trust = open_trust(None, "http://127.0.0.1:8085", Settings().database_url, registrable=RegistrableNames({}, set()))
-    feed = SubscriptionFeed(name="ehr", subscription=f"{base}/Subscription/s1", topic=TOPIC)
+    feed = SubscriptionFeed(name="ehr", subscription=f"{base}/Subscription/s1", topic=TOPIC, search=search)
     yield Subscribed(Subscriber(feed, inbox, Groups(inbox, 10), trust, trust.clients[0]), inbox)
     await trust.aclose()
     inbox.close()
@@ -184,6 +199,42 @@ async def test_an_id_is_read_from_the_server_and_one_that_is_gone_is_counted(tmp
             events = ((1, "Observation/k7"), (2, "Observation/gone"))
             await here.post(server.notification("event-notification", 2, *events, with_content=False))
             assert (here.values(), here.counted("not-found")) == ({"k7": 5.1}, 1)
+
+
+@run_async
+async def test_what_cannot_be_read_while_the_server_is_down_is_a_gap_until_it_can_be_read(tmp_path: Path) -> None:
+    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            server.is_down = True
+            events = ((1, "Observation/k1"), (2, "Observation/k2"))
+            for event in events:
+                assert (
+                    await here.post(server.notification("event-notification", event[0], event, with_content=False))
+                    == 200
+                )
+            await here.fill()
+            assert (here.values(), here.state.gaps, here.counted("not-found")) == ({}, frozenset({1, 2}), 2)
+            server.is_down = False
+            for _ in events:  # the server of the test gives one event at a time
+                await here.fill()
+            assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
+
+
+@run_async
+async def test_without_events_and_after_a_restart_a_search_finds_what_did_not_come(tmp_path: Path) -> None:
+    search = "Observation?category=laboratory"
+    with fhir_server(k1=observation("k1"), k3=observation("k3"), k2=observation("k2")) as server:
+        async with subscribed(tmp_path, server.base, search) as here:
+            server.has_events = False
+            await here.post(server.notification("event-notification", 1, (1, "Observation/k1")))
+            server.is_down = True
+            await here.post(server.notification("event-notification", 3, (3, "Observation/k3")))
+            assert (set(here.values()), here.state.gaps) == ({"k1", "k3"}, frozenset({2}))
+            server.is_down = False
+            await here.post(server.notification("handshake", 0))
+            assert (here.state.epoch, here.state.gaps, set(here.values())) == (1, frozenset(), {"k1", "k2", "k3"})
+            await here.post(server.notification("event-notification", 2, (2, "Observation/k3")))
+            assert (here.state.gaps, here.counted("searched")) == (frozenset(), 2)
 
 
 @run_async
