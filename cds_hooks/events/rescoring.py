@@ -6,7 +6,7 @@ a crash it is looked for before anything is computed again, so that no decision 
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -62,6 +62,29 @@ def codes_read(template: Template) -> frozenset[str] | None:
     """Return the codes of the Observations that a prefetch key asks for; None where it asks for all of its type."""
     _, has_codes, rest = template.query.partition(_CODES)
     return frozenset(rest.split("&", 1)[0].split(",")) if has_codes else None
+
+
+def prefetch_of(
+    templates: Iterable[Template], chart: Sequence[tuple[str, str, dict[str, Any]]], complete: Collection[str]
+) -> dict[str, Any]:
+    """Return the prefetch that facts answer, of `chart_of`; `complete` are the types of which everything came.
+
+    A key of which no fact came is left out: what was not sent is not known to be absent.
+    """
+    prefetch: dict[str, Any] = {}
+    for template in templates:
+        wanted = codes_read(template)
+        resources = [
+            resource
+            for kind, codes, resource in chart
+            if kind == template.resource and (wanted is None or not wanted.isdisjoint(codes.split()))
+        ]
+        if template.resource == "Patient":
+            prefetch |= {template.key: resources[0]} if resources else {}
+        elif resources or template.resource in complete:
+            entries = [{"resource": resource} for resource in resources]
+            prefetch[template.key] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    return prefetch
 
 
 class ReadFacts:
@@ -177,10 +200,7 @@ class Rescoring:
         )
 
     def _body(self, due: Due, service: Service) -> bytes | None:
-        """Return the call that an EHR with these facts would make; None where there is nothing to call about.
-
-        A key of which no fact came is left out: what was not sent is not known to be absent.
-        """
+        """Return the call that an EHR with these facts would make; None where there is nothing to call about."""
         with self._inbox.transaction() as connection:
             chart = chart_of(connection, due.patient)
         hook = hook_of(service)
@@ -192,19 +212,7 @@ class Rescoring:
             if not stays:
                 return None
             context["encounterId"] = max(stays, key=lambda stay: stay.get("period", {}).get("end", ""))["id"]
-        prefetch: dict[str, Any] = {}
-        for template in service.templates_read_for(self._client.profile.version):
-            wanted = codes_read(template)
-            resources = [
-                resource
-                for kind, codes, resource in chart
-                if kind == template.resource and (wanted is None or not wanted.isdisjoint(codes.split()))
-            ]
-            if template.resource == "Patient":
-                prefetch |= {template.key: resources[0]} if resources else {}
-            elif resources or template.resource in self._complete:
-                entries = [{"resource": resource} for resource in resources]
-                prefetch[template.key] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+        prefetch = prefetch_of(service.templates_read_for(self._client.profile.version), chart, self._complete)
         body = {"hook": hook, "hookInstance": due.decision_id, "context": context, "prefetch": prefetch}
         return orjson.dumps(body | ({"fhirServer": self._fhir_server} if self._fhir_server else {}))
 

@@ -76,11 +76,11 @@ class Segment(Struct, frozen=True):
         if not part:
             return ""
         at = (repetition, component - 1, subcomponent - 1)
-        for sign, place in zip(self.message.separators[2:], at, strict=False):
+        for sign, index in zip(self.message.separators[2:], at, strict=False):
             if sign in part:
                 parts = part.split(sign)
-                part = parts[place] if place < len(parts) else ""
-            elif place:
+                part = parts[index] if index < len(parts) else ""
+            elif index:
                 return ""
         return part
 

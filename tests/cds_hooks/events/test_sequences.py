@@ -157,6 +157,11 @@ def test_no_text_is_lost_with_an_escape(sender: Sender, sent: str, read: str) ->
     assert chart(sender, "Observation")[0]["valueString"] == read
 
 
+def test_the_ward_of_a_message_is_counted(sender: Sender) -> None:
+    sender.send(visit("A01", "1", BEGUN))
+    assert sender.counted("ward:W1") == 1
+
+
 @pytest.mark.parametrize(("zone", "offset"), [("", "+01:00"), ("America/New_York", "-05:00")])
 def test_a_time_has_the_offset_of_the_header_where_the_feed_names_no_zone(
     tmp_path: Path, zone: str, offset: str

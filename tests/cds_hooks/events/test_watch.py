@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 from cryptography import x509
 
-from benchmarks.feeds import Month, clean_months, incident_months
+from benchmarks.feeds import ZONE, Month, clean_months, incident_months
 from benchmarks.watching import judge_clean, judge_incident, watched
 from cards.dated import dated_tables
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import SCHEMA_VERSION, Inbox
+from cds_hooks.events.watch.baseline import local_times
 from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
+from cds_hooks.events.watch.incidents import Incidents, Topology
 from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
+from cds_hooks.events.watch.signals import Signal
 from cds_hooks.events.watch.volumes import _is_dead
 from cds_hooks.events.watch.watching import WatchedFeed
 from cds_hooks.metrics.counts import Metrics
@@ -96,6 +99,44 @@ def test_incidents_of_ten_kinds_are_found_within_their_bounds_and_are_one() -> N
 def test_a_month_with_a_holiday_and_one_with_a_clock_change_are_quiet(name: str) -> None:
     month = next(m for m in clean_months(FEEDS, 5000) if m.event.fields["month"] == name)
     assert judge_clean(month)["false"] == []
+
+
+@pytest.mark.outside_data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lab-core", "clinic-a", "vitals-icu"])
+def test_what_is_learned_of_a_feed_is_what_a_regression_of_statsmodels_finds(name: str) -> None:
+    """An offline judge: a Poisson regression on hours of weekdays and of weekends, and on days of the week."""
+    api = pytest.importorskip("statsmodels.api", reason="needs statsmodels (requirements/slow.txt)")
+    month = next(clean_months(FEEDS, 21000))
+    feed = WatchedFeed(name, ZONE, month.first, ())
+    for counts in month.feed(name)[: 14 * 288]:
+        feed.append(counts, frozenset())
+    assert feed.baseline is not None
+    weekdays, hours, _ = local_times(ZONE, month.first, feed.history.end, frozenset())
+    rows = np.arange(len(hours))
+    design = np.zeros((len(hours), 48 + 7))
+    design[rows, hours + 24 * (weekdays >= 5)] = 1
+    design[rows, 48 + weekdays] = 1
+    came = feed.history.messages(month.first, feed.history.end)
+    fitted = api.GLM(came, design[:, [*range(49), 50, 51, 52, 54]], family=api.families.Poisson()).fit()
+    learned = feed.baseline.hours[weekdays, hours]
+    assert np.average(np.abs(learned - fitted.fittedvalues)) < 0.05 * came.mean()
+    assert feed.baseline.spread == pytest.approx(fitted.pearson_chi2 / fitted.df_resid, rel=0.15)
+
+
+def test_an_incident_about_a_unit_with_a_slash_is_held_until_as_many_messages_came() -> None:
+    incidents = Incidents(Topology())
+    group = "values:2160-0|mg/dL"
+    incidents.take(10, [Signal("lab", "unit", "2160-0", 88.4, 1, 500.0, group, is_strong=True)])
+    asked: list[tuple[str, str]] = []
+
+    def weight(feed: str, name: str, _step: int) -> float:
+        asked.append((feed, name))
+        return 100.0
+
+    assert incidents.close(30, weight) == []
+    assert asked == [("lab", group)]
+    assert incidents.take(31, [Signal("lab", "shift", "2160-0", 1.2, 20, 500.0, group)]) == []
 
 
 def _declaration(folder: Path) -> Declaration:

@@ -1,17 +1,23 @@
-"""Every feature has the same value in a hook call and in the scores of a folder, for the same chart and moment."""
+"""Every feature has the same value in a hook call, in the scores of a folder, and of the facts that events brought."""
 
 import gzip
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cds_hooks.events.effects import Effects, Fact
+from cds_hooks.events.facts import chart_of
+from cds_hooks.events.inbox import Inbox, Incoming
+from cds_hooks.events.rescoring import prefetch_of
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
@@ -61,6 +67,22 @@ def panel_record(resources: list[dict[str, Any]], as_of: datetime) -> PatientRec
     return read_chart(ChartLines(patient, of_types), as_of)
 
 
+def event_record(resources: list[dict[str, Any]], as_of: datetime, encounter: str | None) -> PatientRecord:
+    """The facts that a service has when events brought this chart, each resource as one fact."""
+    patient = next(resource["id"] for resource in resources if resource["resourceType"] == "Patient")
+    message = Incoming("ehr", "1", "event-notification", b"", as_of.timestamp())
+    message.effects = Effects([Fact(patient, resource, 1.0) for resource in resources])
+    with TemporaryDirectory() as folder, closing(Inbox(Path(folder) / "events.sqlite3")) as inbox:
+        inbox.take([message])
+        with inbox.transaction() as connection:
+            chart = chart_of(connection, patient)
+    templates = [template for template in TEMPLATES if not template.is_of_3]
+    answers = prefetch_of(templates, chart, {template.resource for template in templates})
+    values = {key: read_value(key, json.dumps(answer).encode())[0] for key, answer in answers.items()}
+    state = inspect_prefetch(values, TEMPLATES, as_of.timestamp())
+    return read_record(values, patient, as_of, requested=state.looked_up, encounter_id=encounter)
+
+
 def differences(hook: FeatureVector, panel: FeatureVector) -> list[str]:
     """The features whose value is not the same, or the date of a measured one."""
     rows = zip(ALL, hook.values, hook.evidence, panel.values, panel.evidence, strict=True)
@@ -91,15 +113,16 @@ def assert_the_same(resources: list[dict[str, Any]], as_of: datetime) -> None:
     for moment, encounter in calls:
         hook = map_features(hook_record(resources, moment, encounter), ALL)
         assert not differences(hook, map_features(panel_record(resources, moment), ALL)), (moment, encounter)
+        assert not differences(hook, map_features(event_record(resources, moment, encounter), ALL)), moment
 
 
 @pytest.mark.parametrize("sample", [sample.id for sample in list_samples()])
-def test_a_sample_patient_has_the_same_features_in_every_hook_and_in_scores(sample: str) -> None:
+def test_a_sample_patient_has_the_same_features_in_every_hook_in_scores_and_by_event(sample: str) -> None:
     assert_the_same(resources_of(load_patient(sample, AS_OF)), AS_OF)
 
 
 @pytest.mark.slow
-def test_charts_of_others_have_the_same_features_in_every_hook_and_in_scores(data_folder: Path) -> None:
+def test_charts_of_others_have_the_same_features_in_every_hook_in_scores_and_by_event(data_folder: Path) -> None:
     paths = sorted((data_folder / "fhir").glob("*/*.json.gz"))[::4]
     assert paths
     for path in paths:
