@@ -334,6 +334,20 @@ def care_plans(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def relatives(patient_id: str = "p") -> SearchStrategy[Json]:
+    conditions_of_relative = words().map(lambda text: {"code": {"text": text}})
+    return resource_about(
+        "FamilyMemberHistory",
+        patient_id,
+        status_or_absent("partial completed entered-in-error health-unknown"),
+        words().map(lambda text: {"relationship": {"text": text}}),
+        some(
+            condition=st.lists(conditions_of_relative, min_size=1, max_size=2),
+        ),
+        about="patient",
+    )
+
+
 def documents(patient_id: str = "p") -> SearchStrategy[Json]:
     content = [{"attachment": {"title": "a document"}}]
     return resource_about(

@@ -32,6 +32,7 @@ from fhir.mapping.features.feature import map_features
 from fhir.mapping.outside_stays import without_stays
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.phrases import groups_in_words
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
@@ -136,9 +137,22 @@ def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
     times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
     for group in _DISTURBING:
         hit = find_condition(record, group)
-        if hit is not None and _is_near(hit, [time.instant for time in times if time is not None]):
+        if hit is not None and not _is_in_remission(hit) and _is_near(hit, [time.instant for time in times if time is not None]):
             return f"FIB-4: not with {_risk_words(hit)} near these results: they are not those of the liver's scarring."
     return None
+
+
+# ICD-10-CM: cancers of the blood "in remission" (tabular list of April 2026, CMS and NCHS).
+_REMISSION = re.compile(r"C8[1235]\.?[\dAZ]A$|C84\.?(?:[0-689AZ]A|7B)$|C8[68]\.?\d1$|C9[0-5]\.?[\dAZ]1$")
+
+
+def _is_in_remission(hit: ConditionHit) -> bool:
+    """Whether the entry of a cancer of the blood says, by code or words, that it is in remission."""
+    if hit.key != "cancer_of_blood":
+        return False
+    mentions = groups_in_words(hit.words) if not hit.code.startswith("C") else ()
+    in_words = any(mention.group == hit.key and mention.assertion.temporality == "historical" for mention in mentions)
+    return in_words or _REMISSION.match(hit.code) is not None
 
 
 def _is_near(hit: ConditionHit, instants: list[float]) -> bool:

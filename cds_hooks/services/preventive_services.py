@@ -198,6 +198,7 @@ SERVICE = Service(
             "MedicationStatement",
             "AllergyIntolerance",
             "Encounter",
+            "FamilyMemberHistory",
         ),
         whole_history=("Procedure",),
     ),

@@ -2,10 +2,10 @@
 
 Each group of conditions says which of these count (column `counts_from` of tables/condition_groups.csv). An operation
 counts when it was done, a device while it is not inactive, a flag, a plan of care and a consent while they are active,
-a document while it is current, and a reason where the order of a medication is active or the visit was in the last
-year: what it is for, the patient has, unless the words deny, doubt or only prevent it. Why a test is ordered does not
-count: it is often what is suspected. What is asked for in an active order counts for treatments that last, such as
-oxygen at home.
+a document while it is current, what near relatives have had for a group of family history, and a reason where the
+order of a medication is active or the visit was in the last year: what it is for, the patient has, unless the words
+deny, doubt or only prevent it. Why a test is ordered does not count: it is often what is suspected. What is asked for
+in an active order counts for treatments that last, such as oxygen at home.
 """
 
 import re
@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from fhir.mapping.concepts import read_concept
+from fhir.mapping.concepts import OF_FAMILY, read_concept
 from fhir.record.datatypes import CodeableConcept, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
@@ -104,6 +104,37 @@ def _plans(record: PatientRecord) -> _Signs:
     return signs
 
 
+def _relatives(record: PatientRecord) -> _Signs:
+    """What near relatives have had, where the groups say that it counts; who is not said to be distant is near."""
+    signs: _Signs = {}
+    for relative in record.relatives if record.was_requested("FamilyMemberHistory") else ():
+        relation = relative.relationship
+        if relative.status in ("entered-in-error", "health-unknown") or (relation and _is_distant(relation)):
+            continue
+        for condition in relative.condition:
+            for meant in read_concept(condition.code).meant:
+                group = OF_FAMILY.get(meant.group)
+                if group is not None and condition.code is not None:
+                    who = relation.words if relation is not None else ""
+                    words = f"{who}: {condition.code.words}" if who else condition.code.words
+                    source = _name("FamilyMemberHistory", relative.id)
+                    signs.setdefault(group, []).append(Sign(group, words, meant.code, source, None))
+    return signs
+
+
+# HL7 v3 RoleCode, in words and codes: relatives of the second degree and further, and those who are no blood relatives.
+_DISTANT = re.compile(
+    r"grand|\baunt|\buncle|cousin|niece|nephew|half|step|in-law|adopt|foster|spouse|husband|wife|partner"
+    r"|^(?:[MP]?GR\w+|G\w*GR\w+|[MP]?AUNT|[MP]?UNCLE|[MP]?COUSN|NIE\w+|NEPHEW|H(?:BRO|SIB|SIS)|STP\w+|\w+INLAW|ADOPT\w+"
+    r"|FOST\w*|HUSB|WIFE|SPS|DOMPART)$",
+    re.IGNORECASE,
+)
+
+
+def _is_distant(relation: CodeableConcept) -> bool:
+    return any(_DISTANT.search(text) for text in (relation.words, *(coding.code or "" for coding in relation.coding)))
+
+
 def _consents(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for consent in record.consents if record.was_requested("Consent") else ():
@@ -184,6 +215,7 @@ _READERS = {
     "Device": _devices,
     "Flag": _flags,
     "CarePlan": _plans,
+    "FamilyMemberHistory": _relatives,
     "Consent": _consents,
     "DocumentReference": _documents,
     "order": _orders,

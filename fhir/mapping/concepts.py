@@ -15,7 +15,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition
 from fhir.terminology.phrases import Mention, groups_in_words
 
 _KIND_NOT_STATED = "heart_valve_prosthesis_kind_not_stated"
-_OF_FAMILY = {"colorectal_cancer": "family_history_colorectal"}
+OF_FAMILY = {"colorectal_cancer": "family_history_colorectal"}
 """Groups that say what a relative has had; without them the words of a relative mean nothing for the patient."""
 _VALVES = frozenset({"mechanical_valve", "bioprosthetic_heart_valve"})
 
@@ -59,8 +59,8 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
         if _counts(mention) and (not meant or _KIND_NOT_STATED not in meant or mention.group in _VALVES):
             meant.setdefault(mention.group, MeantGroup(mention.group, ""))
         assertion = mention.assertion
-        if mention.group in _OF_FAMILY and assertion.person == "family" and assertion.polarity == "affirmed":
-            meant.setdefault(_OF_FAMILY[mention.group], MeantGroup(_OF_FAMILY[mention.group], ""))
+        if mention.group in OF_FAMILY and assertion.person == "family" and assertion.polarity == "affirmed":
+            meant.setdefault(OF_FAMILY[mention.group], MeantGroup(OF_FAMILY[mention.group], ""))
     if _VALVES & meant.keys():
         meant.pop(_KIND_NOT_STATED, None)
     return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known))

@@ -206,7 +206,8 @@ def _observation(resource: Json) -> Understanding:
     """Reads a result by its analyte, and a finding by its code and value."""
     observation = msgspec.convert(resource, Observation, strict=False)
     code = next(concepts_of(resource, "code"), CodeableConcept())
-    loincs = [coding.code or "" for coding in code.coding]
+    parts = [part.code for part in observation.component if part.code is not None]  # of a pressure: two
+    loincs = [coding.code or "" for concept in (code, *parts) for coding in concept.coding]
     analyte = next((ANALYTE_BY_LOINC[loinc].key for loinc in loincs if loinc in ANALYTE_BY_LOINC), None)
     words = code.words
     groups, assertion = _finding(observation, code, resource)

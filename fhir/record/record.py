@@ -19,6 +19,7 @@ from fhir.record.resources import (
     DiagnosticReport,
     DocumentReference,
     Encounter,
+    FamilyMemberHistory,
     Immunization,
     Medication,
     MedicationAdministration,
@@ -260,6 +261,11 @@ class PatientRecord:
     def documents(self) -> tuple[DocumentReference, ...]:
         """Documents of the chart, of which the kind is known."""
         return self._facts(DocumentReference)
+
+    @property
+    def relatives(self) -> tuple[FamilyMemberHistory, ...]:
+        """What is known of the health of relatives."""
+        return self._facts(FamilyMemberHistory)
 
     @property
     def consents(self) -> tuple[Consent, ...]:

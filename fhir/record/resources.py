@@ -440,6 +440,22 @@ class CarePlan(LeanResource, frozen=True, gc=False, tag="CarePlan"):
     activity: tuple[PlannedActivity, ...] = ()
 
 
+class RelativesCondition(Element, frozen=True, gc=False):
+    """What a relative has or had."""
+
+    code: CodeableConcept | None = None
+
+
+class FamilyMemberHistory(LeanResource, frozen=True, gc=False, tag="FamilyMemberHistory"):
+    """What is known of the health of one relative."""
+
+    id: ChartText | None = None
+    status: ChartText | None = None
+    patient: Subject | None = None
+    relationship: CodeableConcept | None = None
+    condition: tuple[RelativesCondition, ...] = ()
+
+
 class DocumentReference(LeanResource, frozen=True, gc=False, tag="DocumentReference"):
     """A document of the chart, of which only the kind is read: a living will, an order not to resuscitate."""
 
@@ -540,6 +556,7 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     Device,
     CarePlan,
     DocumentReference,
+    FamilyMemberHistory,
     Consent,
     Flag,
     OperationOutcome,

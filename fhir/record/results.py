@@ -34,6 +34,7 @@ from fhir.record.resources import (
     DiagnosticReport,
     DocumentReference,
     Encounter,
+    FamilyMemberHistory,
     Immunization,
     Medication,
     MedicationAdministration,
@@ -64,6 +65,7 @@ FACT_TYPES = (
     Device,
     CarePlan,
     DocumentReference,
+    FamilyMemberHistory,
     Consent,
     Flag,
 )

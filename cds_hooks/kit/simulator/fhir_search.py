@@ -76,6 +76,7 @@ _OF_TYPE: Final[Mapping[str, Mapping[str, Parameter]]] = {
     "ServiceRequest": {"code": _CODE, "category": _CATEGORY, "authored": _date("authoredOn")},
     "DeviceRequest": {"authored-on": _date("authoredOn")},
     "CarePlan": {"category": _CATEGORY, "date": _date("period")},
+    "FamilyMemberHistory": {"date": _date("date")},
     "DocumentReference": {"category": _CATEGORY, "type": Parameter("token", ("type",)), "date": _date("date")},
     "ClaimResponse": {"use": Parameter("token", ("use",)), "created": _date("created")},
     "QuestionnaireResponse": {"authored": _date("authored")},

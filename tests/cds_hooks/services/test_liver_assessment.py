@@ -66,6 +66,7 @@ CHARTS: list[tuple[list[dict[str, Any]], bool]] = [
     ([FATTY, stay("2026-10-29", "2026-11-04")], False),
     ([FATTY, stay("2026-08-29", "2026-09-04")], True),
     ([FATTY, problem("Chronic lymphocytic leukemia", "C91.10", when="2022-06-05")], False),
+    ([FATTY, problem("Hodgkin lymphoma, in remission", "C81.9A", when="2022-06-05")], True),
 ]
 
 

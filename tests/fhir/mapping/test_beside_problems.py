@@ -41,6 +41,13 @@ def _consent(category: str, status: str = "active") -> dict[str, Any]:
     }
 
 
+def _relative(relation: str, words: str, status: str = "completed") -> dict[str, Any]:
+    return {"resourceType": "FamilyMemberHistory", "id": "x", "patient": SUBJECT, "status": status} | {
+        "relationship": {"text": relation},
+        "condition": [{"code": {"text": words}}],
+    }
+
+
 COUNTS: list[tuple[str, dict[str, Any]]] = [
     ("cabg", _of("Procedure", status="completed", code={"text": "CABG x3"}, performedDateTime="2015-01-01")),
     ("pacemaker", _device("Cardiac pacemaker")),
@@ -51,6 +58,7 @@ COUNTS: list[tuple[str, dict[str, Any]]] = [
     ("hospice", _of("CarePlan", status="active", intent="plan", title="Hospice care")),
     ("advance_care_planning", _document("86533-7")),
     ("do_not_resuscitate", _consent("dnr")),
+    ("family_history_colorectal", _relative("mother", "Colon cancer")),
 ]
 
 
@@ -72,6 +80,11 @@ def test_what_the_group_counts_tells_of_the_condition(group: str, resource: dict
         ("hospice", _of("CarePlan", status="active", intent="plan", title="Hospice care declined")),
         ("advance_care_planning", _document("86533-7", "superseded")),
         ("do_not_resuscitate", _consent("dnr", "inactive")),
+        ("family_history_colorectal", _relative("grandmother", "Colon cancer")),
+        ("family_history_colorectal", _relative("stepfather", "Colon cancer")),
+        ("family_history_colorectal", _relative("mother", "Colon cancer", "entered-in-error")),
+        ("family_history_colorectal", _relative("mother", "no colon cancer")),
+        ("colorectal_cancer", _relative("mother", "Colon cancer")),
         ("afib", _ordered("Atrial fibrillation", status="completed")),
         ("afib", _ordered("rule out atrial fibrillation")),
         ("gout", _ordered("prevention of gout flares")),
