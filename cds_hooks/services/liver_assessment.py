@@ -137,7 +137,11 @@ def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
     times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
     for group in _DISTURBING:
         hit = find_condition(record, group)
-        if hit is not None and not _is_in_remission(hit) and _is_near(hit, [time.instant for time in times if time is not None]):
+        if (
+            hit is not None
+            and not _is_in_remission(hit)
+            and _is_near(hit, [time.instant for time in times if time is not None])
+        ):
             return f"FIB-4: not with {_risk_words(hit)} near these results: they are not those of the liver's scarring."
     return None
 

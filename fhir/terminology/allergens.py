@@ -15,7 +15,7 @@ from msgspec import Struct
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
 from fhir.terminology.late_pattern import late_pattern
-from fhir.terminology.medication_names import medication_of_code, read_name
+from fhir.terminology.medication_names import medication_of_code, read_name, without_accents
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
 
 SameClass: TypeAlias = Literal["yes", "no", "ask"]
@@ -122,7 +122,7 @@ def denies_allergies(words: str) -> bool:
 
 def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
     """The words of classes in a text with their classes: whole words in the singular or plural, the longest first."""
-    spelled = tuple(_singular(word) for word in _WORD.findall(words.lower()))
+    spelled = tuple(_singular(word) for word in _WORD.findall(without_accents(words)))
     phrases, position = [], 0
     while position < len(spelled):
         for length in _LENGTHS.get(spelled[position], ()):

@@ -91,8 +91,12 @@ _FORWARD = frozenset(
 _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
 _ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "family"})
-_BEFORE_ALLERGY = frozenset({"no", "has", "had", "with"})
-_ALLERGY_NOUNS = frozenset({"allergy", "allergies", "intolerance", "sensitivity", "hypersensitivity", "reaction"})
+_BEFORE_ALLERGY = frozenset({"has", "had", "with"})
+_ALLERGY_NOUNS = frozenset(
+    {"allergy", "allergies", "intolerance", "sensitivity", "hypersensitivity", "reaction"}
+    | {"allergie", "allergien", "unverträglichkeit", "alergia", "alergias", "allergia", "allergieën"}
+)
+_NO = frozenset({("no",), ("keine",), ("kein",), ("geen",), ("aucune",), ("nessuna",), ("sin",), ("sem",)})
 
 
 class AssertedText:
@@ -194,9 +198,9 @@ class AssertedText:
         return first
 
     def _tells_when(self, position: int) -> bool:
-        """Whether a year or "in", "by", "via" stands there: "tolerated 2020", "screening via watch"."""
+        """Whether a year or "in", "by", "with" stands there: "tolerated 2020", "screening via watch"."""
         word = self.tokens[position].word
-        return word in {"in", "by", "via", "at"} or (len(word) == 4 and word.isdigit())
+        return word in {"in", "by", "via", "at", "with"} or (len(word) == 4 and word.isdigit())
 
     def _stands_at(self, cue: _Cue, position: int) -> bool:
         return all(
@@ -218,17 +222,20 @@ class AssertedText:
             return is_behind == cue.kind.startswith("after")
         if cue.words == ("family",):  # "family stroke" and "DM2; family: HTN", not "lives with family"
             return position == 0 or self._is_boundary(position - 1) or self.tokens[position - 1].word == ","
-        if self._cues is _CUES["allergy"] and cue.words[-1] in _BEFORE_ALLERGY and not cue.kind.startswith("after"):
+        leads_on = cue.words in _NO or (cue.kind in ("family", "other") and cue.words[-1] in _BEFORE_ALLERGY)
+        if self._cues is _CUES["allergy"] and leads_on:
             return self._names_an_allergy(position + len(cue.words))
         return True
 
     def _names_an_allergy(self, position: int) -> bool:
         """Whether words, and no sign, lead to "allergy": "no penicillin allergy", not "no NSAIDs - allergy"."""
+        end = self.tokens[position].start if position < len(self.tokens) else 0
         for token in self.tokens[position : position + 5]:
             if token.word in _ALLERGY_NOUNS:
                 return True
-            if not token.word[0].isalnum():
+            if not token.word[0].isalnum() and (token.word != "-" or token.start != end):
                 return False
+            end = token.end
         return False
 
     def _is_boundary(self, position: int) -> bool:

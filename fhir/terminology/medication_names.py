@@ -147,7 +147,7 @@ def read_name(words: str) -> NameReading:
         return NameReading()
     words = _GLUED.sub(r"\1 \2", words)
     # "Tylenol #3" is the third of a series, not Tylenol.
-    mentions = _mentions(_bare(words).replace("#", " no "))
+    mentions = _mentions(without_accents(words).replace("#", " no "))
     members = _distinct(mentions)
     if not members:
         return NameReading()
@@ -227,10 +227,11 @@ def _distinct(mentions: list[_Mention]) -> Members:
 
 def _spelled(text: str) -> tuple[str, ...]:
     """The words of a name in lower case, without accents."""
-    return tuple(map(sys.intern, _WORD.findall(_bare(text))))
+    return tuple(map(sys.intern, _WORD.findall(without_accents(text))))
 
 
-def _bare(text: str) -> str:
+def without_accents(text: str) -> str:
+    """Return the text in lower case without accents."""
     lowered = text.lower()
     return lowered if lowered.isascii() else lowered.translate(_BARE)
 

@@ -6,7 +6,7 @@ are near to stays as it is ("hypocalemia").
 
 from collections.abc import Iterable, Mapping
 
-_SHORTEST = 7
+_SHORTEST, _SHORTEST_RIGHT = 7, 6
 _INTACT = 3
 """One mistake leaves either the first three letters of a long word as they are, or the last three."""
 
@@ -21,7 +21,7 @@ class Spelling:
         self._words = frozenset(words)
         by_part: dict[str, list[str]] = {}
         for word in sorted(self._words):
-            if len(word) >= _SHORTEST and word.isalpha():
+            if len(word) >= _SHORTEST_RIGHT and word.isalpha():
                 by_part.setdefault(word[:_INTACT], []).append(word)
                 by_part.setdefault(f"{word[0]}-{word[-_INTACT:]}", []).append(word)
         self._by_part: Mapping[str, list[str]] = by_part

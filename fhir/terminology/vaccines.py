@@ -11,11 +11,14 @@ from typing import Final
 
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.late_pattern import late_pattern
+from fhir.terminology.medication_names import without_accents
 from fhir.terminology.medications import CVX_SYSTEMS, table_rows
 
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
-_VACCINE = late_pattern(r"vaccin|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE)
+_VACCINE = late_pattern(
+    r"vacc?in|vakzin|vacuna|impf|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE
+)
 # Antibodies are no vaccine: "tetanus immune globulin", HBIG.
 _GLOBULIN = late_pattern(r"globulin|\b(?:hbig|tig|rig|hrig|vzig|ivig)\b|\bmonoclonal\b", re.IGNORECASE)
 _LONGEST_TEXT = 1000
@@ -47,7 +50,7 @@ def families_of_words(words: str, *, is_vaccine: bool = False) -> frozenset[str]
         words = AssertedText(words, of="allergy").without_denied(words)
     names_vaccine = _VACCINE.search(words) or (is_vaccine and not _GLOBULIN.search(words))
     names = _NAMES | _DISEASES if names_vaccine else _NAMES
-    spelled = _WORD.findall(words.lower())
+    spelled = _WORD.findall(without_accents(words))
     return frozenset().union(*_phrases(spelled, names))
 
 
