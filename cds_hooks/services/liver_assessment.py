@@ -135,13 +135,10 @@ def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
             value = f"{result.value:,.0f} U/L ({result.effective[:10]})"
             return f"FIB-4: {name.upper()} {value} is over five times normal ({_ENZYME_LIMIT:g} U/L): an acute injury."
     times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
+    instants = [time.instant for time in times if time is not None]
     for group in _DISTURBING:
         hit = find_condition(record, group)
-        if (
-            hit is not None
-            and not _is_in_remission(hit)
-            and _is_near(hit, [time.instant for time in times if time is not None])
-        ):
+        if hit is not None and not _is_in_remission(hit) and _is_near(hit, instants):
             return f"FIB-4: not with {_risk_words(hit)} near these results: they are not those of the liver's scarring."
     return None
 
