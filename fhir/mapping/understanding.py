@@ -206,8 +206,10 @@ def _observation(resource: Json) -> Understanding:
     """Reads a result by its analyte, and a finding by its code and value."""
     observation = msgspec.convert(resource, Observation, strict=False)
     code = next(concepts_of(resource, "code"), CodeableConcept())
-    parts = [part.code for part in observation.component if part.code is not None]  # of a pressure: two
-    loincs = [coding.code or "" for concept in (code, *parts) for coding in concept.coding]
+    codings = [*code.coding]
+    for part in observation.component:  # of a pressure: two
+        codings += part.code.coding if part.code is not None else ()
+    loincs = [coding.code or "" for coding in codings]
     analyte = next((ANALYTE_BY_LOINC[loinc].key for loinc in loincs if loinc in ANALYTE_BY_LOINC), None)
     words = code.words
     groups, assertion = _finding(observation, code, resource)
