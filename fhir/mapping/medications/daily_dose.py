@@ -327,6 +327,10 @@ def _are_sequential(dosages: Sequence[Dosage]) -> bool:
 def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:
     if len(doses) == 1:
         return doses[0]
+    doses = _that_go_on(doses)
+    if len(doses) == 1:
+        # The order has more doses than this one: no suggestion may rewrite it as if it had not.
+        return replace(doses[0], per_dose=())
     unknown = next((dose for dose in doses if dose.certainty == "unknown"), None)
     if unknown is not None:
         activity = _activity_together(doses, sequential)
@@ -344,6 +348,38 @@ def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:
         return _in_sequence(doses)
     per_day = _added(dose.per_day for dose in doses)
     return _joined(doses, per_day, sum(dose.times_per_day or 0.0 for dose in doses) or None, _longest(doses))
+
+
+# What is more than so many times the dose of a day is no loading dose.
+_MOST_OF_LOADING = 10.0
+
+
+def _that_go_on(doses: Sequence[DailyDose]) -> Sequence[DailyDose]:
+    """The doses without single ones before or beside them: 300 mg once and 75 mg daily is 75 mg a day.
+
+    A single dose that is too large to be a loading dose stays, so that it is judged.
+    """
+    continued = [dose for dose in doses if not dose.single]
+    if not continued or len(continued) == len(doses) or any(_is_open(dose) for dose in doses):
+        return doses
+    usual: dict[tuple[str, str], float] = {}
+    for dose in continued:
+        for key, amount in _amounts_of(dose):
+            usual[key] = max(usual.get(key, 0.0), amount)
+    loading = (part for dose in doses if dose.single for part in _amounts_of(dose))
+    return continued if all(amount <= _MOST_OF_LOADING * usual.get(key, 0.0) for key, amount in loading) else doses
+
+
+def _is_open(dose: DailyDose) -> bool:
+    return dose.certainty == "unknown" and (dose.activity is None or dose.activity.per_day is None)
+
+
+def _amounts_of(dose: DailyDose) -> list[tuple[tuple[str, str], float]]:
+    """The most of a day: milligrams by ingredient, units and mEq by their unit."""
+    amounts = [(("mg", part.rxcui), part.high) for part in dose.per_day]
+    if dose.activity is not None and dose.activity.per_day is not None:
+        amounts.append((("activity", dose.activity.unit), dose.activity.per_day))
+    return amounts
 
 
 def _in_sequence(doses: Sequence[DailyDose]) -> DailyDose:

@@ -26,6 +26,7 @@ _LEAD = late_pattern(
     r"|(?:increas|decreas|reduc|lower|rais|taper|titrat|chang|switch|go|continu)\w*(?: the dose| dose| up| down)?"
     r"(?: to| with| at)?)\b:? ?"
 )
+_LOADING = late_pattern(r"\b(?:as an? )?(?:iv )?(?:bolus|load(?:ing)?(?: dose)?)\b(?: once| x ?1)?")
 _ONGOING = late_pattern(r"\b(?:thereafter|afterwards?|ongoing|from then on|until (?:gone|finished|done))\b")
 _OTHER_DAYS = late_pattern(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?rest of the week)\b")
 _AMOUNT = late_pattern(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
@@ -52,7 +53,8 @@ def steps_of(words: str) -> tuple[str, ...]:
     for split in (_over_time, _by_days):
         steps = tuple(split(text))
         if 1 < len(steps) <= _MOST_STEPS and all(map(_is_whole, steps)):
-            return steps
+            # One dose may come before others: a loading dose; nothing is told where one comes last.
+            return () if read_sig(steps[-1]).single else steps
     return ()
 
 
@@ -71,7 +73,7 @@ def _listed(part: str) -> list[str]:
 
 
 def _as_sig(piece: str) -> str:
-    text = _ONGOING.sub(" ", _LEAD.sub("", piece.strip(" ,;.")))
+    text = _LOADING.sub(" once ", _ONGOING.sub(" ", _LEAD.sub("", piece.strip(" ,;."))))
     when = _WHEN.search(text)
     if when is None:
         often = "" if _BOUND.search(text) is None or read_sig(text).times_high is not None else " daily"
@@ -123,5 +125,5 @@ def _by_days(text: str) -> Iterator[str]:
 
 def _is_whole(step: str) -> bool:
     sig: Sig = read_sig(step)
-    # One dose that is followed by others is a part of what is given on the first day.
-    return sig.problem is None and bool(sig.parts or sig.amount) and sig.times_high is not None and not sig.single
+    runs = sig.amount is not None and sig.amount.unit.span_days is not None
+    return sig.problem is None and bool(sig.parts or sig.amount) and (sig.times_high is not None or runs)

@@ -31,6 +31,10 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
         ("warfarin 5 mg tablet", "1 tab (5 mg) Mon/Wed/Fri and 1/2 tab (2.5 mg) all other days", 2.5, 5),
         ("levothyroxine 100 mcg tablet", "1 tab daily Mon-Sat and 1.5 tabs on Sunday", 0.1, 0.15),
         ("warfarin 5 mg tablet", "alternate 5 mg and 7.5 mg every other day", 5, 7.5),
+        ("vancomycin", "25 mg/kg IV once, then 15 mg/kg q12h", 2100, 2100),
+        ("clopidogrel 75 mg tablet", "600 mg x1, then 75 mg daily", 75, 75),
+        ("clopidogrel 75 mg tablet", "3000 mg x1, then 75 mg daily", 75, 3000),
+        ("octreotide 500 mcg in 250 mL NaCl", "50 mcg IV bolus then 50 mcg/hr", 1.2, 1.2),
         ("norepinephrine 8 mg in dextrose 5 % 250 mL infusion", "0.05 mcg/kg/min IV continuous", 5.04, 5.04),
         ("diltiazem 125 mg/125 mL", "10 mL/hr", 240, 240),
         ("morphine 100 mg in NaCl 0.9 % 100 mL", "2 mL/hr IV infusion", 48, 48),
@@ -65,6 +69,11 @@ def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: 
         ("Lantus", "twenty units at bedtime", 20),
         ("penicillin G potassium", "4 million units IV q4h", 24e6),
         ("heparin 25000 units in dextrose 5 % 250 mL infusion", "18 units/kg/hr IV continuous", 18 * 70 * 24),
+        (
+            "heparin 25000 units in dextrose 5 % 250 mL infusion",
+            "80 units/kg IV bolus then 18 units/kg/hr",
+            18 * 70 * 24,
+        ),
         ("insulin regular 100 units/100 mL", {"doseAndRate": [{"rateQuantity": {"value": 5, "unit": "units/h"}}]}, 120),
         ("insulin lispro", amount(5, "units") | {"timing": {"repeat": {"when": ["AC"]}}}, 15),
         ("insulin lispro", amount(5, "units") | {"timing": {"repeat": {"when": ["AC", "HS"]}}}, 20),
@@ -93,7 +102,7 @@ def test_units_and_milliequivalents_are_counted_for_a_day(
         ("prednisone 10 mg tablet", "1 tab daily on dialysis days"),
         ("prednisone 10 mg tablet", "taper by 10 mg every 3 days"),
         ("amiodarone 450 mg in D5W 250 mL", "1 mg/min x 6 hours, then 0.5 mg/min x 18 hours"),
-        ("vancomycin", "25 mg/kg IV once, then 15 mg/kg q12h"),
+        ("colchicine 0.6 mg tablet", "1.2 mg now, then 0.6 mg 1 hour later"),
         ("amoxicillin-clavulanate tablet", "1000 mg bid"),
         ("metformin 1.000 mg", "1 tablet twice daily"),
         (
@@ -106,6 +115,13 @@ def test_what_may_be_meant_in_two_ways_or_depends_on_more_is_not_read(drug: str,
     dose = _dose(drug, dosage)
     assert (dose.certainty, dose.per_day) == ("unknown", ())
     assert dose.problem is not None
+
+
+def test_a_loading_dose_is_no_dose_of_every_day_and_is_not_rewritten() -> None:
+    once = amount(300, "mg") | {"sequence": 1, "timing": {"code": {"text": "once"}}}
+    daily = {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}
+    dose = dose_of("clopidogrel 75 mg tablet", once, amount(75, "mg") | {"sequence": 2, "timing": daily})
+    assert (per_day(dose), dose.per_dose) == ([(75.0, 75.0)], ())
 
 
 def test_two_orders_of_units_in_one_are_added() -> None:
