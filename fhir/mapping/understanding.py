@@ -15,7 +15,9 @@ from msgspec import Struct
 from fhir.mapping.allergies import allergen_classes, allergen_of_resource
 from fhir.mapping.concepts import ConceptReading, read_concept
 from fhir.mapping.immunizations import vaccine_families
-from fhir.mapping.medications.identity import identify, identify_medication
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.identity import MedicationIdentity, identify, identify_medication
+from fhir.mapping.studies import read_study
 from fhir.mapping.tobacco import read_smoking_answer
 from fhir.record.chart_text import plain
 from fhir.record.datatypes import CodeableConcept
@@ -45,6 +47,8 @@ class Understanding(Struct, frozen=True, kw_only=True):
     vaccine_families: tuple[str, ...] = ()
     drugs: tuple[str, ...] = ()
     analyte: str | None = None
+    dose: str = ""
+    orders: tuple[str, ...] = ()
     assertion: str = "affirmed"
     understood: bool = False
     words: str = ""
@@ -58,14 +62,15 @@ class Understanding(Struct, frozen=True, kw_only=True):
     @property
     def sentence(self) -> str:
         """One line for a person: what was read of the resource, or that it was not understood and why."""
-        read = [*self.groups, *self.allergen_classes, *self.vaccine_families, *self.drugs]
+        read = [*self.groups, *self.allergen_classes, *self.vaccine_families, *self.drugs, *self.orders]
         if self.analyte is not None:
             read.append(self.analyte)
         words = f" ({plain(self.words)})" if self.words else ""
         if not self.understood:
             return f"{self.resource}{words}: not understood: {self.reason}"
         stated = "" if self.assertion == "affirmed" else f" [{self.assertion}]"
-        return f"{self.resource}{words}: {', '.join(read) or 'in none of the groups'}{stated}"
+        dose = f", {self.dose}" if self.dose else ""
+        return f"{self.resource}{words}: {', '.join(read) or 'in none of the groups'}{dose}{stated}"
 
 
 def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICATIONS) -> Understanding:
@@ -253,9 +258,35 @@ def _medication(resource: Json, kind: str, medications: Mapping[str, Medication]
         resource="",
         groups=_of_concepts({}, concepts_of(resource, "reasonCode")).groups,
         drugs=names,
+        dose="" if isinstance(order, Medication) or not names else _dose_words(daily_dose(order, identity), identity),
         words=identity.words,
         understood=bool(names),
         reason=identity.doubt or ("" if names else "no drug of the tables is named"),
+    )
+
+
+def _dose_words(dose: DailyDose, identity: MedicationIdentity) -> str:
+    """The dose of a day as it is read, or why it is not known."""
+    names = {ingredient.rxcui: ingredient.name for ingredient in identity.ingredients}
+    parts = [f"{names[part.rxcui]} {_range(part.low, part.high)} mg a day" for part in dose.per_day]
+    if not parts and dose.activity is not None and dose.activity.per_day is not None:
+        parts = [f"{dose.activity.per_day:g} {dose.activity.unit} a day"]
+    return "; ".join(parts) or f"dose not known: {dose.problem}"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{high:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _service(resource: Json) -> Understanding:
+    """Reads an order of imaging or of a test by its code and words, and the reasons it is ordered for."""
+    reading = _of_concepts(resource, concepts_of(resource, "reasonCode"))
+    study = read_study(resource)
+    words = "; ".join(dict.fromkeys(filter(None, (study.words, reading.words))))
+    understood = reading.understood or bool(study.groups)
+    reason = "" if understood else "no imaging and no test that a rule is about" if words else reading.reason
+    return msgspec.structs.replace(
+        reading, words=words, understood=understood, reason=reason, orders=tuple(sorted(study.groups))
     )
 
 
@@ -306,7 +337,7 @@ _READERS: Final[Mapping[str, Callable[[Json], Understanding]]] = {
     "Coverage": _coverage,
     "Consent": _consent,
     "Encounter": _reader_of("reasonCode"),
-    "ServiceRequest": _reader_of("reasonCode"),
+    "ServiceRequest": _service,
     "AllergyIntolerance": _allergy,
     "Immunization": _immunization,
 }

@@ -104,3 +104,26 @@ def test_a_kind_of_document_is_read_by_its_code() -> None:
     living_will = {"coding": [{"system": "http://loinc.org", "code": "86533-7"}]}
     reading = understand({"resourceType": "DocumentReference", "status": "current", "type": living_will})
     assert (reading.groups, reading.understood) == (("advance_care_planning",), True)
+
+
+def test_an_order_shows_the_dose_of_a_day_that_was_read_or_why_it_is_not_known() -> None:
+    orders = {
+        "10 mg BID x 7 days, then 5 mg BID": "apixaban 10 to 20 mg a day",
+        "as directed": "dose not known: the words leave the dose open",
+    }
+    drug = {"text": "apixaban 5 mg tablet"}
+    for sig, dose in orders.items():
+        assert _of("MedicationRequest", medicationCodeableConcept=drug, dosageInstruction=[{"text": sig}]).dose == dose
+    insulin = _of(
+        "MedicationRequest", medicationCodeableConcept={"text": "Lantus"}, dosageInstruction=[{"text": "20 units qhs"}]
+    )
+    assert insulin.dose == "20 unit a day"
+
+
+def test_an_order_of_imaging_or_a_test_says_whether_it_is_recognised() -> None:
+    known = _of("ServiceRequest", code={"text": "CT abdomen and pelvis with IV contrast"})
+    unknown = _of("ServiceRequest", code={"text": "Sweat chloride iontophoresis"})
+    assert known.understood
+    assert known.orders
+    assert (unknown.understood, unknown.orders) == (False, ())
+    assert "no imaging and no test that a rule is about" in unknown.sentence
