@@ -89,7 +89,7 @@ _AS_NEEDED = late_pattern(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|require
 _CHANGES = late_pattern(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
-    r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?"
+    r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?|(?:chang|switch)\w* from"
     r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
@@ -103,7 +103,11 @@ _ON_BOTH_SIDES = late_pattern(r" ?(?:in|into|to|per|via)? ?(?:each|both) (?:nost
 _FOR_HOURS = late_pattern(
     r"(?:\b(?:for|x|over)|×) ?(?:the (?:first|next) )?\d[\d.]{0,5} ?-?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?)\b"
 )
-_DOSES = late_pattern(r"(?:\bx|\bfor|×) ?(?:a total of )?(?P<count>\d{1,2}) (?:more )?doses\b")
+# "x 4 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
+_DOSES = late_pattern(
+    r"(?:\bx|\bfor|×) ?(?:a total of )?(?P<count>\d{1,2}) (?:more )?doses\b"
+    r"|\d ?h x ?(?P<bare>\d)(?![\d.]| ?(?:d|days?|w|wks?|weeks?|mo|months?|h|min|mg)\b)"
+)
 _HOURLY = late_pattern(r"\d ?-?h(?:(?:ou)?r)? $")
 # What was done with the dose before, in brackets: "50 mg daily (reduced to one third for allopurinol)".
 _REMARK = late_pattern(
@@ -183,7 +187,9 @@ def read_sig(words: str) -> Sig:
     sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
     as_needed = _AS_NEEDED.search(sentence) is not None
     frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=_maximum(maximum))
-    sentence, days = _DURATION.sub(" ", sentence), frame.days
+    (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
+    if durations > 1 and len(_amounts(sentence)) > 1:
+        return _with(frame, problem=_CHANGING)
     if _CHANGES.search(sentence):
         return _with(frame, problem=said_instead(sentence, of_changes=True) or _CHANGING)
     on_days = named_days(sentence)
@@ -262,7 +268,8 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     times = find_frequencies(_without_amounts(text, amounts))
     if len(amounts) > 1:
         parts = _parts(amounts, times, len(text))
-        if parts is None:
+        # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
+        if parts is None or len(_AS_NEEDED.findall(text)) > 1:
             return _with(frame, problem=_SEVERAL)
         times_low, times_high = sum(part[1] for part in parts), sum(part[2] for part in parts)
         return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
@@ -279,7 +286,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
     doses = _DOSES.search(text)
     if doses is not None and (rate is None or rate.high >= 1.0):
-        most = parse_number(doses["count"])
+        most = parse_number(doses["count"] or doses["bare"])
         low, high = (min(rate.low, most), min(rate.high, most)) if rate is not None else (most, most)
         return _with(
             frame, amount=amount, times_low=low, times_high=high, single=most == 1.0, days=max(1.0, most / high)

@@ -79,6 +79,7 @@ _RUN_TOGETHER = (
     (late_pattern(r"\bm/?w/?f\b"), "mon wed fri"),
     (late_pattern(r"\bt/th/sat?/sun?\b"), "tue thu sat sun"),
     (late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
+    (late_pattern(r"\bonce or twice\b"), "1-2 times"),
 )
 _EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
 

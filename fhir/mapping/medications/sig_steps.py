@@ -7,7 +7,15 @@ known and says so.
 from collections.abc import Iterator
 
 from fhir.mapping.medications.sig import LONGEST_SIG, Sig, read_sig
-from fhir.mapping.medications.sig_frequency import DAYS_OF_WEEK, NUMBER, UNIT, named_days, normalise_sig, without_days
+from fhir.mapping.medications.sig_frequency import (
+    DAYS_OF_WEEK,
+    NUMBER,
+    UNIT,
+    find_frequencies,
+    named_days,
+    normalise_sig,
+    without_days,
+)
 from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
 
@@ -24,7 +32,7 @@ _BOUND = late_pattern(r"(?:\b(?:for|x)|×) ?(?:the (?:first|next) )?\d{1,3} ?-?(
 _LEAD = late_pattern(
     r"^(?:please )?(?:(?:start|begin)(?:ing)?(?: with| at)?|initially"
     r"|(?:increas|decreas|reduc|lower|rais|taper|titrat|chang|switch|go|continu)\w*(?: the dose| dose| up| down)?"
-    r"(?: to| with| at)?)\b:? ?"
+    r"(?: to| with| at)?)\b(?! by\b):? ?"
 )
 _LOADING = late_pattern(r"\b(?:as an? )?(?:iv )?(?:bolus|load(?:ing)?(?: dose)?)\b(?: once| x ?1)?")
 _ONGOING = late_pattern(r"\b(?:thereafter|afterwards?|ongoing|from then on|until (?:gone|finished|done))\b")
@@ -66,10 +74,16 @@ def _over_time(text: str) -> Iterator[str]:
 
 
 def _listed(part: str) -> list[str]:
-    """The steps of a list without "then": each but the last says when or for how long it is, and how much."""
+    """The steps of a list without "then": each but the last says when or for how long it is, and all say how much.
+
+    What is taken in the morning for a week and in the evening for a week may be at once: no list of steps.
+    """
     pieces = _LISTED.split(part)
-    bounded = [_BOUND.search(piece) or _WHEN.search(piece) for piece in pieces]
-    return pieces if all(bounded) and all(map(_AMOUNT.search, pieces)) else [part]
+    whens = [_WHEN.search(piece) for piece in pieces]
+    bounded = [when or _BOUND.search(piece) for when, piece in zip(whens, pieces, strict=True)]
+    at_moments = any(time.by_clock for piece in pieces for time in find_frequencies(piece))
+    are_steps = all(bounded[:-1]) and all(map(_AMOUNT.search, pieces)) and (all(whens) or not at_moments)
+    return pieces if are_steps else [part]
 
 
 def _as_sig(piece: str) -> str:

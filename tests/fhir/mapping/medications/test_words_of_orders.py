@@ -26,6 +26,12 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
         ("prednisone 5 mg tablet", "Day 1: 6 tabs, Day 2: 5 tabs, Day 3: 4 tabs", 20, 30),
         ("azithromycin 250 mg tablet", "Take 2 tablets on day 1, then 1 tablet daily on days 2-5", 250, 500),
         ("apixaban 5 mg tablet", "10 mg BID x 7 days, then 5 mg BID thereafter", 10, 20),
+        (
+            "metformin 500 mg tablet",
+            "1 tablet daily for 7 days, 1 tablet twice daily for 7 days, 2 tablets daily",
+            500,
+            1000,
+        ),
         ("sertraline 50 mg tablet", "1/2 tablet daily for 1 week, then increase to 1 tablet daily", 25, 50),
         ("warfarin 5 mg tablet", "5 mg daily except 7.5 mg on Mondays", 5, 7.5),
         ("warfarin 5 mg tablet", "1 tab (5 mg) Mon/Wed/Fri and 1/2 tab (2.5 mg) all other days", 2.5, 5),
@@ -83,6 +89,7 @@ def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: 
             40,
         ),
         ("potassium chloride 10 mEq/100 mL", "10 mEq IV over 1 hour x 4 doses", 40),
+        ("potassium chloride 20 mEq tablet", "20 mEq q2h x 2", 40),
     ],
 )
 def test_units_and_milliequivalents_are_counted_for_a_day(
@@ -104,6 +111,10 @@ def test_units_and_milliequivalents_are_counted_for_a_day(
         ("amiodarone 450 mg in D5W 250 mL", "1 mg/min x 6 hours, then 0.5 mg/min x 18 hours"),
         ("colchicine 0.6 mg tablet", "1.2 mg now, then 0.6 mg 1 hour later"),
         ("amoxicillin-clavulanate tablet", "1000 mg bid"),
+        ("prednisone 10 mg tablet", "Take 4 tablets daily for 3 days then decrease by 1 tablet every 3 days"),
+        ("metformin 500 mg tablet", "1 tablet in the morning for 7 days, 1 tablet in the evening for 7 days"),
+        ("lisinopril 10 mg tablet", "Change from 10 mg daily to 20 mg daily"),
+        ("oxycodone 5 mg tablet", "5 mg q4h prn moderate pain, 10 mg q4h prn severe pain"),
         ("metformin 1.000 mg", "1 tablet twice daily"),
         (
             "lisinopril 10 mg tablet",
