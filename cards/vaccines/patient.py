@@ -24,6 +24,7 @@ from cards.vaccines.evidence import immunity_shown, severe_reactions_to
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
 from fhir.mapping.allergies import allergy_grade, is_over
 from fhir.mapping.conditions import (
+    charted_groups,
     condition_status,
     condition_time,
     doubt_of,
@@ -36,7 +37,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
 from fhir.terminology.assertions import is_of_patient
-from fhir.terminology.conditions import code_system
+from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 from fhir.terminology.medications import CVX_SYSTEMS
 
 
@@ -253,12 +254,13 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
         for active_medication in active_medications(record)
         if active_medication.identity.systemic
     ]
+    charted = charted_groups(record)
     for observation, kind, key in _CHART_TERMS if systemic else _CONDITION_TERMS:
         if kind in _OF_MEDICATIONS:
             medication = next((item for item, keys in systemic if key in keys), None)
             if medication is not None:
                 yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)
-        elif (hit := find_condition(record, key)) is not None:
+        elif key in charted and (hit := find_condition(record, key)) is not None:
             is_open = kind == _TO_CHECK or bool(hit.doubt)
             yield PatientObservation(observation, _day(hit.time), hit.source, hit.words, is_open)
     steroid = next((item for item, keys in systemic if _STEROID in keys and not _is_low_dose(item)), None)
@@ -320,13 +322,22 @@ _SUBSTANCES: Final[dict[str, str]] = {
 }
 
 
+_OF_MEDICATIONS: Final = ("class", "ingredient")
+
+
 def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
     table = files("cards.vaccines") / "data" / "chart_terms.csv"
     rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
-    return tuple((row["observation"], row["kind"], row["key"]) for row in rows)
+    return tuple(
+        (
+            row["observation"],
+            row["kind"],
+            row["key"] if row["kind"] in _OF_MEDICATIONS else CONDITION_GROUPS[row["key"]].key,
+        )
+        for row in rows
+    )
 
 
-_OF_MEDICATIONS: Final = ("class", "ingredient")
 _TO_CHECK: Final = "group to check"
 _CHART_TERMS: Final[tuple[tuple[str, str, str], ...]] = _read_chart_terms()
 _CONDITION_TERMS: Final = tuple(term for term in _CHART_TERMS if term[1] not in _OF_MEDICATIONS)

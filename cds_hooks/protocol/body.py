@@ -32,6 +32,11 @@ MOST_LEVELS: Final = 64
 _NESTING: Final = frozenset({dict, list})  # as JSON is decoded; `isinstance` of a union takes eight times as long
 
 
+def may_be_deep(text: bytes) -> bool:
+    """Returns whether this JSON has so many objects and arrays that they could stand too deep; few orders have."""
+    return text.count(b"{") + text.count(b"[") > MOST_LEVELS
+
+
 def is_nested_deeper(value: Any, limit: int = MOST_LEVELS) -> bool:
     """Returns whether objects and arrays stand more than `limit` levels inside each other."""
     level = [value] if type(value) in _NESTING else []

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Raw
 
-from cds_hooks.protocol.body import MOST_LEVELS, is_nested_deeper
+from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from fhir.record.datatypes import decode_exactly
 from fhir.record.repair import objects_in
 
@@ -202,9 +202,7 @@ def _decoded(raw: bytes | Raw) -> Any:
         value = decode_exactly(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
-    content = bytes(raw)
-    may_be_deep = content.count(b"{") + content.count(b"[") > MOST_LEVELS  # few orders have so many objects at all
-    return None if may_be_deep and is_nested_deeper(value) else value
+    return None if may_be_deep(bytes(raw)) and is_nested_deeper(value) else value
 
 
 def _resources(value: Any) -> Iterator[Json]:

@@ -31,7 +31,7 @@ from cards.coverage.store import policies, proposals
 from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
-from cds_hooks.protocol.body import is_nested_deeper
+from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SELECT, ORDER_SIGN
 from cds_hooks.protocol.repair import OriginalOrders, Sent
 from cds_hooks.services._payer_proposals import coverage_cards, proposed
@@ -187,7 +187,7 @@ def _entries(raw: bytes, where: str) -> list[Json]:
         raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where) from error
     except msgspec.DecodeError as error:
         raise BadRequest(f"{where} is not valid JSON.", where) from error
-    if is_nested_deeper(bundle):
+    if may_be_deep(raw) and is_nested_deeper(bundle):
         raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where)
     entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
     if not isinstance(entries, list):

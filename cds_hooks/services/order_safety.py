@@ -11,7 +11,7 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft, read_drafts
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.prefetch.needs import Needs
-from cds_hooks.protocol.body import is_nested_deeper
+from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
@@ -56,7 +56,7 @@ def _drafts(
         raise TooDeep(_TOO_DEEP, "context.draftOrders") from error
     except msgspec.DecodeError as error:
         raise BadRequest("context.draftOrders is not valid JSON.", "context.draftOrders") from error
-    if is_nested_deeper(bundle):
+    if may_be_deep(raw) and is_nested_deeper(bundle):
         raise TooDeep(_TOO_DEEP, "context.draftOrders")
     entries = _entries(bundle)
     if not isinstance(entries, list):

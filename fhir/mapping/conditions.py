@@ -1,13 +1,13 @@
 """Which conditions of the tables a patient has, each with its evidence: one pass over the record."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.beside_problems import MECHANICAL_VALVE, signs_by_group
+from fhir.mapping.beside_problems import MECHANICAL_VALVE, Sign, signs_by_group
 from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
@@ -59,8 +59,12 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
     for group in groups:
         key = CONDITION_GROUPS[group].key
         hit = _group_hit(record, by_group, key) if key in by_group.entries else None
-        if hit is None and (key in _SHOWN_OTHERWISE or key in signs_by_group(record)):
-            hit = _beside_the_problem_list(record, key)
+        if hit is None and key not in _SHOWN_OTHERWISE:
+            if by_group.signs is None:
+                by_group.signs = signs_by_group(record)
+            if key not in by_group.signs:
+                continue
+        hit = _beside_the_problem_list(record, key) if hit is None else hit
         if hit is not None:
             return hit
     return None
@@ -68,6 +72,12 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 
 _SHOWN_OTHERWISE = frozenset({"pregnancy", MECHANICAL_VALVE})
 """What more than the signs of its own group tells of."""
+
+
+def charted_groups(record: PatientRecord) -> Set[str]:
+    """The groups that `find_condition` can find at all: most of those that a table asks for are not among them."""
+    by_group = record.derive_checked(_entries_by_group)
+    return _SHOWN_OTHERWISE.union(by_group.entries, signs_by_group(record))
 
 
 def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
@@ -120,13 +130,15 @@ def _is_tissue_valve(hit: ConditionHit) -> bool:
 class _EntriesByGroup:
     """The conditions of a record, each with its code, by the groups that its codes or its words mean."""
 
-    __slots__ = ("entries", "hits", "unread")
+    __slots__ = ("entries", "hits", "signs", "unread")
 
     def __init__(self, unread: tuple[str, ...] = ()) -> None:
         self.unread = unread
         self.entries: dict[str, list[tuple[Condition, str]]] = {}
         # What has been found of them so far: most groups are never asked for.
         self.hits: dict[str, ConditionHit | None] = {}
+        self.signs: Mapping[str, tuple[Sign, ...]] | None = None
+        """What stands beside the problem list, once somebody has asked for it."""
 
 
 def _entries_by_group(record: PatientRecord) -> tuple[_EntriesByGroup, tuple[Refusal, ...]]:

@@ -34,12 +34,14 @@ def race_and_ethnicity(record: PatientRecord) -> tuple[str, ...]:
     groups = []
     for extension in record.patient.extension:
         name = _EXTENSIONS.get(extension.url or "")
+        if name is None:
+            continue
         categories = {
             words
             for part in extension.extension
             if (coding := part.valueCoding) is not None and coding.system == _CODES
             if (words := _CATEGORIES.get(coding.code or "")) is not None
         }
-        if name is not None and categories:
+        if categories:
             groups.append(f"{name} {categories.pop() if len(categories) == 1 else 'more than one'}")
     return tuple(groups)

@@ -24,7 +24,6 @@ _RUN: Final = re.compile(r"\s{2,}")
 _SPACES: Final = (b" ", b"\\n", b"\\t", b"\\r", b"\\f")
 _MANY_ESCAPES: Final = 1000
 """From here on looking at each escape takes longer than looking for each pair of them."""
-_PAIRS: Final = tuple(first + second for first in _SPACES for second in _SPACES)
 # White space beyond ASCII, in UTF-8: U+0085, U+00A0, U+1680, U+2000 to U+205F, U+3000.
 _LEADS: Final = (
     (b"\xc2", (b"\xc2\x85", b"\xc2\xa0")),
@@ -52,7 +51,8 @@ def may_hold_runs(raw: bytes) -> bool:
 def _may_hold_escaped_runs(raw: bytes) -> bool:
     """The same of white space that is written as an escape, such as a line break in a text."""
     if raw.count(b"\\") > _MANY_ESCAPES:
-        return b"\\u" in raw or any(pair in raw for pair in _PAIRS)
+        spaces = [space for space in _SPACES if space in raw]
+        return b"\\u" in raw or any(first + second in raw for first in spaces for second in spaces)
     start = raw.find(b"\\")
     while start >= 0:
         after = start + 2

@@ -362,14 +362,15 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
     routes = [dosage.route for dosage in dosages if dosage.route is not None]
     if not routes:
         return _with_said_route(identity, dosages)
-    codes = (coding for route in routes for coding in route.coding)
-    key = (len(dosages), *(route.text for route in routes), *((code.system, code.code, code.display) for code in codes))
+    key = (len(dosages), *routes)
     routed = identity.by_route.get(key)
     if routed is None:
         # Several instructions: local only when every one of them is.
         local = len(routes) == len(dosages) and all(_is_local(route, identity) for route in routes)
         routed = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
-        if len(identity.by_route) < _MOST_ROUTES and len(repr(key)) <= _LONGEST_ROUTE:
+        codes = ((code.system, code.code, code.display) for route in routes for code in route.coding)
+        texts = (*(route.text for route in routes), *codes)
+        if len(identity.by_route) < _MOST_ROUTES and len(repr(texts)) <= _LONGEST_ROUTE:
             identity.by_route[key] = routed
     return routed
 
