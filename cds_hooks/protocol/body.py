@@ -111,8 +111,8 @@ def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
 
     Where both parts are JSON, the first an object, they are the body and nothing of it is missing.
     """
-    start = body.find(b',"prefetch":')
-    if start > 0 and body[-1:] == b"}":  # as it mostly comes; what follows is the same for any spelling
+    start = body.find(b'"prefetch"') - 1
+    if body.startswith(b',"prefetch":', max(start, 0)) and body[-1:] == b"}":  # what follows is for any spelling
         return body[:start] + b"}", memoryview(body)[start + 12 : -1]
     match = _PREFETCH.search(body)
     body = body.rstrip()
@@ -223,8 +223,12 @@ def _may_repeat(text: bytes) -> bool:
         return True  # half a surrogate, which other decoders take
     if encoded == text:
         return False
-    is_apart = b" :" in text or b"\n" in text or b"\t" in text or b"\r" in text
-    if b'\\\\":' in text or (is_apart and _COLON_APART.search(text)):
+    is_apart = b" :" in text or any(sign in text and sign + b":" in text for sign in (b"\n", b"\t", b"\r"))
+    if is_apart and _COLON_APART.search(text):
+        return True
+    if b"\\" not in text:
+        return text.count(b'":') != encoded.count(b'":')
+    if b'\\\\":' in text:
         return True  # a name that ends with a backslash looks like a quote within a string
     return _count_members(text) != _count_members(encoded)
 

@@ -178,3 +178,13 @@ def test_a_whole_prefetch_is_looked_at_and_nothing_more() -> None:
     assert first is _brought(**whole)
     assert (first.gaps, first.refusals, first.note) == ((), (), None)
     assert first is _brought(**whole, unexpected=_outcome(FAILED))  # PRE-05: a key that nobody asked for
+
+
+def test_what_follows_from_the_keys_that_came_is_worked_out_once() -> None:
+    whole = {"labs": _bundle(lab(1)), "body": None, "conditions": None, "procedures": None}
+    state = _brought(patient=PATIENT, **whole)
+    assert {key_state.template.key for key_state in state.gaps} == {"medications"}
+    assert _brought(patient=PATIENT, **whole) is state
+    # Under a name of the client's own may stand what was not found.
+    orders = _bundle({"resourceType": "MedicationRequest", "id": "m", "subject": {"reference": "Patient/p1"}})
+    assert _brought(patient=PATIENT, orders=orders, **whole).gaps == ()

@@ -30,6 +30,13 @@ def test_a_call_is_read_with_its_prefetch_typed() -> None:
     assert request.prefetch["labs"] is None
 
 
+def test_a_run_of_blanks_is_collapsed_in_a_body_that_is_written_over_lines() -> None:
+    problem = {"resourceType": "Condition", "id": "c", "code": {"text": "Gout    of the\n\nfoot"}}
+    call = {**CALL, "prefetch": {"problem": problem}}
+    for text in (orjson.dumps(call), orjson.dumps(call, option=orjson.OPT_INDENT_2)):
+        assert read_request(text, HOOKS).prefetch["problem"].code.text == "Gout of the\nfoot"
+
+
 @pytest.mark.parametrize(
     ("path", "place"),
     [
