@@ -5,7 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
@@ -27,6 +27,7 @@ from tests.operations.test_proxies import (
     Proxy,
     client_context,
     signed,
+    started_caddy,
     started_nginx,
     wait_for,
 )
@@ -100,15 +101,21 @@ class Site:
         (pid,) = [pid for pid in children if port in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
         os.kill(int(pid), SIGKILL)
 
+    def _started(self, program: str) -> AbstractContextManager[None]:
+        first, second = (f"127.0.0.1:{port}" for port in self._ports)
+        if program == "caddy":
+            return started_caddy(self._folder, self._proxy.port, f"{first} {second}")
+        more = {"# server 127.0.0.1:8086": f"server {second}", "rate=1r/s": "rate=1000r/s"}
+        return started_nginx(self._folder, self._proxy.port, first, more=more)
+
     @contextmanager
-    def calling(self) -> Iterator[tuple[Counter[str], list[ExitStack]]]:
+    def calling(self, program: str = "nginx") -> Iterator[tuple[Counter[str], list[ExitStack]]]:
         """Yields the answers to calls, as they come, and the two servers."""
-        if not shutil.which("nginx"):
-            pytest.skip("nginx is not installed here")
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed here")
         servers = [self.server(0), self.server(1)]
-        more = {"# server 127.0.0.1:8086": f"server 127.0.0.1:{self._ports[1]}", "rate=1r/s": "rate=1000r/s"}
         try:
-            with started_nginx(self._folder, self._proxy.port, f"127.0.0.1:{self._ports[0]}", more=more):
+            with self._started(program):
                 wait_for(self._proxy.port)
                 with _calling(self._proxy) as answers:
                     sleep(1)
@@ -128,9 +135,10 @@ def _wait_for_new_calls(answers: Counter[str]) -> None:
         sleep(0.05)
 
 
-def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", ["nginx", "caddy"])
+def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path, program: str) -> None:
     site = Site(tmp_path)
-    with site.calling() as (answers, servers):
+    with site.calling(program) as (answers, servers):
         for number in (0, 1):
             servers[number].close()
             sleep(0.5)  # only the other one answers

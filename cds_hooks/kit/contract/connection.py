@@ -115,6 +115,18 @@ class Exchange:
         return Fault(message, location, self.name)
 
 
+def media_type_problem(exchange: Exchange) -> str:
+    """Return what is wrong with the content type of an answer in JSON; empty where nothing is.
+
+    JSON is UTF-8, and a client that believes another charset garbles every letter outside ASCII.
+    """
+    declared = exchange.headers.get("content-type", "")
+    name, *parameters = (part.strip().lower() for part in declared.split(";"))
+    charsets = [part.partition("=")[2].strip('" ') for part in parameters if part.startswith("charset")]
+    is_right = name == "application/json" and set(charsets) <= {"utf-8", "utf8"}
+    return "" if is_right else f"content-type is {declared or 'missing'}"
+
+
 def _without_extension(value: dict[str, Any]) -> dict[str, Any]:
     return {name: member for name, member in value.items() if name not in ("uuid", "extension")}
 

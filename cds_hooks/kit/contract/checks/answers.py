@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Final
 from urllib.parse import unquote
 
-from cds_hooks.kit.contract.connection import Exchange, Purpose
+from cds_hooks.kit.contract.connection import Exchange, Purpose, media_type_problem
 from cds_hooks.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.kit.contract.registry import Faults, check_exchange, check_service
 from cds_hooks.kit.contract.target import Service
@@ -72,9 +72,8 @@ def no_member_stands_twice(exchange: Exchange) -> Faults:
 def an_answer_is_declared_as_json(exchange: Exchange) -> Faults:
     """Answer with the content type application/json."""
     observe(exchange.cards is not None, "no call was answered with cards")
-    declared = exchange.headers.get("content-type", "")
-    if declared.split(";")[0].strip().lower() != "application/json":
-        yield exchange.fault(f"content-type is {declared or 'missing'}")
+    if problem := media_type_problem(exchange):
+        yield exchange.fault(problem)
 
 
 @check_exchange("RESP-05", level=SHOULD, everything=True)

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from cds_hooks.kit.contract.assertions import array_of_objects, optional, required
-from cds_hooks.kit.contract.connection import Purpose
+from cds_hooks.kit.contract.connection import Purpose, media_type_problem
 from cds_hooks.kit.contract.definitions import HOOK_VERSIONS, HOOKS
 from cds_hooks.kit.contract.document import SHOULD, Node, NotTested, Subject, observe
 from cds_hooks.kit.contract.registry import Faults, check_part, check_server, check_service
@@ -54,9 +54,8 @@ def head_and_options_on_discovery_do_not_fail(target: Target) -> Faults:
 def discovery_is_declared_as_json(target: Target) -> Faults:
     """Answer with the content type application/json."""
     target.observe_discovery()
-    declared = target.discovery.headers.get("content-type", "")
-    if target.discovery.status == 200 and declared.split(";")[0].strip().lower() != "application/json":
-        yield target.discovery.fault(f"content-type is {declared or 'missing'}")
+    if target.discovery.status == 200 and (problem := media_type_problem(target.discovery)):
+        yield target.discovery.fault(problem)
 
 
 @check_part(Subject.DISCOVERY, "DISC-02")

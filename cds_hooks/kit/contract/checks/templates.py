@@ -16,6 +16,12 @@ from cds_hooks.kit.simulator.templates import functions_in, keys_in, tokens_in, 
 USER_TOKENS: Final = ("userPractitionerId", "userPractitionerRoleId", "userPatientId", "userRelatedPersonId")
 _FIELD: Final = re.compile(r"context\.[A-Za-z]+")
 _THREE: Final = re.compile(r"[(%|]|today|context\.\w+\.")
+_OF_A_PATIENT = """
+    AllergyIntolerance CarePlan Condition Coverage DeviceRequest DiagnosticReport DocumentReference Encounter Goal
+    Immunization MedicationAdministration MedicationDispense MedicationRequest MedicationStatement Observation Patient
+    Procedure ServiceRequest
+"""
+_OF_PATIENTS: Final = frozenset(_OF_A_PATIENT.split())
 _SUBSET: Final = frozenset({"ofType", "resolve", "today"})
 _LONGEST_CHAIN: Final = 2
 
@@ -41,6 +47,37 @@ def a_template_of_one_token_is_the_user(template: Node) -> Faults:
     tokens = list(tokens_in(template.value))
     if without_tokens(template.value) == "TOKEN" and tokens != ["context.userId"] and not _needs_three(tokens[0]):
         yield template.fault(f"{template.value} alone is no query")
+
+
+@check_part(Subject.TEMPLATE, "TOK-07", level=SHOULD)
+def the_user_is_a_whole_read(template: Node) -> Faults:
+    """Write {{context.userId}} without a type before it: its value has the type, as Practitioner/1."""
+    if re.search(r"\w/\{\{\s*context\.userId\s*\}\}", template.value):
+        yield template.fault(f"{template.value!r} becomes Type/Type/id")
+
+
+@check_part(Subject.TEMPLATE, "PRE-01", level=SHOULD)
+def a_search_names_whose_data_it_is_about(template: Node) -> Faults:
+    """Put a token into the search, such as patient={{context.patientId}}: without one it finds data of everybody."""
+    query = without_tokens(template.value)
+    kind, _, search = query.partition("?")
+    if kind in _OF_PATIENTS and search and "TOKEN" not in search:
+        yield template.fault(f"{template.value!r} is about no patient")
+
+
+@check_part(Subject.PREFETCH, "DISC-08", level=SHOULD)
+def a_prefetch_key_is_not_blank(prefetch: Node) -> Faults:
+    """Give each template a key of letters: a client takes it for the name of a member."""
+    for template in prefetch.members() if isinstance(prefetch.value, dict) else ():
+        if not str(template.name).strip():
+            yield template.fault("the key of a template is blank")
+
+
+@check_part(Subject.TEMPLATE, "TOK-03", level=SHOULD)
+def a_token_has_no_blanks_around_it(template: Node) -> Faults:
+    """Write {{context.patientId}} without blanks: many clients replace exactly this text."""
+    if re.search(r"\{\{\s|\s\}\}", template.value):
+        yield template.fault(f"{template.value!r} has blanks in a token")
 
 
 @check_part(Subject.TEMPLATE, "TOK-01")
@@ -247,6 +284,14 @@ def a_reference_is_searched_by_equality(template: Node) -> Faults:
     for name, modifier, value in _parameters(template):
         if name in _REFERENCES and (modifier or not value):
             yield template.fault(f"{name}{':' if modifier else ''}{modifier}={value}")
+
+
+@check_part(Subject.TEMPLATE, "QRY-01", level=SHOULD)
+def a_parameter_has_a_value(template: Node) -> Faults:
+    """Give each search parameter a value: servers leave one without a value out, and answer more than was meant."""
+    for name, modifier, value in _parameters(template):
+        if not value and name not in _REFERENCES:
+            yield template.fault(f"{_key(template)}: {name}{':' if modifier else ''}{modifier} has no value")
 
 
 @check_part(Subject.TEMPLATE, "QRY-05", "QRY-01", level=SHOULD)

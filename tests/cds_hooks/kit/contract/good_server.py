@@ -138,6 +138,8 @@ class GoodServer(Habits):
         if self.has("response with a repeated member"):
             body = f'{{"cards": [], {body[1:]}'
         kind = "text/plain" if self.has("response as text") else "application/json"
+        if self.has("response in Latin-1"):
+            kind = "application/json; charset=iso-8859-1"
         return self._cors(request, Response(body, media_type=kind))
 
     def _answer(self, name: str, request: Request, body: bytes) -> Json:

@@ -38,6 +38,7 @@ RESPONSES = (
     habit("GEN-01", "response with NaN"),
     habit("GEN-01", "response with a repeated member"),
     habit("GEN-11", "response as text"),
+    habit("GEN-11", "response in Latin-1"),
     card("GEN-03", "null links", "links", None),
     card("GEN-03", "null in a resource", "suggestions.0.actions.0.resource.note", None),
     card("GEN-04", "empty suggestions", "suggestions", []),
