@@ -6,7 +6,7 @@ from the struct, never from its JSON.
 
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 EXTENSION_KEY: Final = "org.cds-hooks-onnx"
 """The member of `extension` that is this project's."""
@@ -125,6 +125,8 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     observed: ObservedRate | None = None
     interval: tuple[float, float] | None = None
     """95 % bounds of the risk of people like this one, where the model has them."""
+    risk_by_years: dict[str, float] = field(default_factory=dict)
+    """The probability at each horizon of a survival model, by years; empty where it has one."""
     missing: tuple[str, ...] = ()
     missing_contribution: float | None = None
     """What the inputs in `missing` contribute together, where absence does not count as the average."""

@@ -15,7 +15,7 @@ from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.refusals import Refusal
-from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.manifest import DAYS_PER_YEAR, Manifest
 from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 
 # Words by the number of marks; they always stand beside the signs (look/LOOK.md).
@@ -251,7 +251,7 @@ def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardConte
         return (
             f"{planned.lead}**About {people} in 100** {planned.alike} {manifest.outcome.words}; "
             f"{100 - people} did not. "
-            f"Of {alike}, {low} to {high} in 100 did. {_uncertainty(prediction)}"
+            f"Of {alike}, {low} to {high} in 100 did. {_uncertainty(prediction)}{_over_time(prediction, manifest)}"
         )
     return (
         f"{planned.lead}**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "
@@ -268,6 +268,21 @@ def _uncertainty(prediction: Prediction) -> str:
     if low >= in_100(prediction.observed_low) and high <= in_100(prediction.observed_high):
         return ""
     return f"For people with these values the estimate is less certain: {low} to {high} in 100. "
+
+
+def _over_time(prediction: Prediction, manifest: Manifest) -> str:
+    """Says the risk at each horizon of a survival model, the nearest first; empty where there is one horizon."""
+    if len(prediction.risk) < 2:
+        return ""
+    steps = zip(manifest.horizons_years, prediction.risk, strict=True)
+    return f"Over time, in 100: {', '.join(f'{in_100(risk)} within {_time(years)}' for years, risk in steps)}. "
+
+
+def _time(years: float) -> str:
+    months, days = 12 * years, DAYS_PER_YEAR * years
+    if years >= 1:
+        return "1 year" if years == 1 else f"{years:.3g} years"
+    return f"{months:.0f} months" if months > 1 and abs(months - round(months)) < 0.05 else f"{days:.0f} days"
 
 
 def _higher_than(prediction: Prediction) -> int:
@@ -315,6 +330,7 @@ def _extension(
             count=prediction.observed_count,
         ),
         interval=prediction.interval,
+        risk_by_years=dict(zip(map(str, manifest.horizons_years), prediction.risk, strict=bool(prediction.risk))),
         missing=tuple(gap.feature.name for gap in vector.missing),
         missing_contribution=None
         if manifest.missing_kind == "average"

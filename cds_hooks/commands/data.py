@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at data before a model is tra
 
 @app.command()
 def check(
-    where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A model's table, or a folder of FHIR.")],
+    where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A table, or a folder of FHIR.")],
     model: Annotated[str | None, typer.Option(help="Whose table it is, where its name does not say it.")] = None,
     specs: Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")] = None,
     folder: Annotated[
@@ -25,8 +25,10 @@ def check(
 ) -> None:
     """Check a table (columns, keys, folds, values, units, look-ahead) or a folder of FHIR (codes, units, times).
 
-    Counts and examples without identifiers. Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be
-    read.
+    Of a table for which no model is declared yet: what each column holds, and which tell an outcome, name rows, repeat
+    another or stand for a group. Counts and examples without identifiers.
+
+    Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be read.
 
     Example: cds-hooks data check rows.csv.gz --model mortality_5y
     """
@@ -104,12 +106,14 @@ def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterato
 
 def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:
     from models_onnx.workbench.training.data.check_charts import check_charts
+    from models_onnx.workbench.training.data.check_columns import check_columns
     from models_onnx.workbench.training.data.check_tables import check_table, spec_of_table
 
     if where.is_dir():
         return check_charts(where)
     specs = own_specs(specs, folder, model or where.name.partition(".")[0])
-    return check_table(spec_of_table(where, model, specs), where, folder)
+    spec = spec_of_table(where, model, specs)
+    return check_columns(where) if spec is None else check_table(spec, where, folder)
 
 
 def _show(report: Any) -> None:

@@ -39,6 +39,7 @@ from models_onnx.spec.estimators import (
     AdditiveCox,
     AdditiveLogistic,
     AdditiveTrees,
+    CauseSpecificCox,
     Estimator,
     Fitted,
     IntervalHazards,
@@ -149,9 +150,13 @@ class ModelSpec:
         follow_up = self.outcome.follow_up
         if isinstance(self.estimator, SURVIVAL) and follow_up is None:
             yield "a model of times needs a follow_up of its outcome (FollowUp: time and event)", "estimator"
-        if isinstance(self.estimator, SURVIVAL) and follow_up is not None and follow_up.competing is not None:
+        is_competing, both = follow_up is not None and follow_up.competing is not None, CauseSpecificCox
+        if isinstance(self.estimator, SURVIVAL) and is_competing and not isinstance(self.estimator, both):
             text = "hazards of one cause, with competing events taken for losses, give too high a risk: declare "
-            yield f"{text}AdditiveLogistic or trees, which estimate the cumulative incidence", "estimator"
+            yield f"{text}CauseSpecificCox, AdditiveLogistic or trees, which give the cumulative incidence", "estimator"
+        if isinstance(self.estimator, both) and not is_competing:
+            text = "CauseSpecificCox needs FollowUp(competing=...), which says whose time a competing event ended"
+            yield f"{text}; without such events declare AdditiveCox", "estimator"
         is_own, kinds = isinstance(self.estimator, OwnEstimator | Fitted), get_args(MissingKind)
         if is_own and (clipped := [item.name for item in self.inputs if item.clip_high is not None]):
             text = f"clip_high of {', '.join(clipped)} is for the declared families"
@@ -283,6 +288,7 @@ __all__ = [
     "AdditiveCox",
     "AdditiveLogistic",
     "AdditiveTrees",
+    "CauseSpecificCox",
     "CohortExclusion",
     "ColumnOf",
     "Estimator",

@@ -2,6 +2,7 @@
 
 AdditiveLogistic   broken lines, logistic                  logit      exact contributions
 AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
+CauseSpecificCox   broken lines, hazards of two causes     cloglog    exact shares of both, several horizons
 IntervalHazards    broken lines, hazards by interval       cloglog    exact contributions, several horizons
 WeibullTimes       broken lines, Weibull                   cloglog    exact contributions, several horizons
 AdditiveTrees      boosted step functions, one per input   logit      exact contributions
@@ -44,6 +45,20 @@ class AdditiveCox:
     def words(self) -> str:
         """What it is, for a reader."""
         return "Cox regression (piecewise-linear in every input)"
+
+
+@dataclass(frozen=True, slots=True)
+class CauseSpecificCox:
+    """Cox regressions of the event and of the competing event, and the cumulative incidence that follows from both."""
+
+    knots: int
+    penalty: float
+    horizons_years: tuple[float, ...]
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        return "cumulative incidence from Cox regressions of two causes (piecewise-linear in every input)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +196,7 @@ def _classes(estimator: Any) -> str:
 Estimator: TypeAlias = (
     AdditiveLogistic
     | AdditiveCox
+    | CauseSpecificCox
     | IntervalHazards
     | WeibullTimes
     | AdditiveTrees
@@ -189,5 +205,5 @@ Estimator: TypeAlias = (
     | Fitted
     | Recalibrated
 )
-SURVIVAL = (AdditiveCox, IntervalHazards, WeibullTimes)
+SURVIVAL = (AdditiveCox, CauseSpecificCox, IntervalHazards, WeibullTimes)
 """Families that are fitted to times."""

@@ -15,7 +15,7 @@ from cds_hooks.commands.model.console import (
     progress_bars,
     show_evaluation,
 )
-from cds_hooks.commands.model.release import Out, publish_trained
+from cds_hooks.commands.model.release import Out, publish_trained, written_or_exit
 from cds_hooks.settings import settings
 from models_onnx.errors import ImportRefused, TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS
@@ -79,11 +79,7 @@ def adopt(
         with progress_bars(as_json) as progress:
             trained = commands.train_model(declared.id, folder, out, seed, replicates, progress, spec.parent)
         show_evaluation(trained.manifest, as_json)
-        if trained.folder is None:
-            typer.echo("A floor does not hold: nothing was written.", err=True)
-            raise typer.Exit(1)
-        typer.echo(f"Written: {trained.folder}", err=True)
-        publish_trained(trained.folder, spec.parent, data)
+        publish_trained(written_or_exit(trained), spec.parent, data)
 
 
 def _declared(path: Path, fitted: str) -> ModelSpec:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,17 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, or id
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
 Out = Annotated[Path, typer.Option("--out", "--folder", help="Folder of artifacts; the model gets its own in it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def written_or_exit(trained: Any, where: str = "") -> Path:
+    """Returns the folder of what was trained; where a floor failed, names each that did, and ends with exit code 1."""
+    if trained.folder is None:
+        failed = [floor for floor in trained.manifest.evaluation["floors"] if not floor["passed"]]
+        floors = "; ".join(f"{item['name']} is {item['value']:.3g}, the floor is {item['limit']}" for item in failed)
+        typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Written: {trained.folder}{where}", err=True)
+    return Path(trained.folder)
 
 
 def publish_trained(folder: Path, specs: Path | None = None, data: Path | None = None) -> None:

@@ -15,7 +15,7 @@ from cds_hooks.commands.model.console import (
     progress_bars,
     show_evaluation,
 )
-from cds_hooks.commands.model.release import Out, publish_trained
+from cds_hooks.commands.model.release import Out, publish_trained, written_or_exit
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
 
@@ -85,8 +85,4 @@ def _renew(
         with progress_bars(as_json) as progress:
             trained = renew(name, table, fit, version, out, folder or out, seed, replicates, progress)
         show_evaluation(trained.manifest, as_json)
-        if trained.folder is None:
-            typer.echo("A floor does not hold: nothing was written.", err=True)
-            raise typer.Exit(1)
-        typer.echo(f"Written: {trained.folder}, declared in {folder or out}", err=True)
-        publish_trained(trained.folder, folder or out, table.parent)
+        publish_trained(written_or_exit(trained, f", declared in {folder or out}"), folder or out, table.parent)

@@ -21,7 +21,7 @@ from cds_hooks.commands.model.console import (
     show_evaluation,
     show_other_rows,
 )
-from cds_hooks.commands.model.release import Out, publish_trained
+from cds_hooks.commands.model.release import Out, publish_trained, written_or_exit
 from cds_hooks.settings import settings
 from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS
@@ -70,11 +70,7 @@ def train(
             show_comparison(comparison, as_json)
             raise typer.Exit(0 if comparison.passed else 1)
         show_evaluation(trained.manifest, as_json)
-        if trained.folder is None:
-            typer.echo("A floor does not hold: nothing was written.", err=True)
-            raise typer.Exit(1)
-        typer.echo(f"Written: {trained.folder}", err=True)
-        publish_trained(trained.folder, specs, data)
+        publish_trained(written_or_exit(trained), specs, data)
 
 
 def evaluate(

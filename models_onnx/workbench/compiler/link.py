@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 # The runtime computes exponentials eight at a time and the remaining ones singly, with a difference in the last bit: a
 # row alone would get another probability than in a batch (gate G4). So each row has a multiple of eight exponentials.
-_AT_ONCE = 8
+AT_ONCE = 8
 
 
 class Link(Protocol):
@@ -55,7 +55,7 @@ class Logit:
 
     def write(self, graph: Graph, margin: str) -> None:
         """Writes eight equal columns and takes one, so that a row's probability does not depend on the batch."""
-        eight = graph.constant("eight_times", np.zeros(_AT_ONCE), np.float64)
+        eight = graph.constant("eight_times", np.zeros(AT_ONCE), np.float64)
         sigmoid = graph.node("Sigmoid", [graph.node("Add", [margin, eight], "margin_eight_times")], "probabilities")
         graph.node("Gather", [sigmoid, graph.constant("first", 0, np.int64)], "probability", axis=1)
         graph.output("probability", DOUBLE, ["N"])
@@ -134,10 +134,14 @@ class Survival:
 
     def write(self, graph: Graph, margin: str) -> None:
         """Writes survival at every horizon from one exponential; the probability is one of its columns."""
-        count = len(self.horizons)
-        shifts = np.pad(self.shifts, (0, -count % _AT_ONCE))
+        shifts = np.pad(self.shifts, (0, -len(self.horizons) % AT_ONCE))
         shifted = graph.node("Add", [margin, graph.constant("horizon_shift", shifts, np.float64)], "log_hazards")
-        hazard = graph.node("Exp", [shifted], "cumulative_hazard")
+        self.write_from(graph, shifted)
+
+    def write_from(self, graph: Graph, log_hazards: str) -> None:
+        """Writes the outputs from log cumulative hazards at every horizon, padded to a multiple of eight columns."""
+        count = len(self.horizons)
+        hazard = graph.node("Exp", [log_hazards], "cumulative_hazard")
         padded = graph.node("Exp", [graph.node("Neg", [hazard], "minus_hazard")], "survival_padded")
         columns = graph.constant("own_horizons", np.arange(count), np.int64)
         survival = graph.node("Gather", [padded, columns], "survival", axis=1)

@@ -20,6 +20,7 @@ from models_onnx.spec import (
     AdditiveCox,
     AdditiveLogistic,
     AdditiveTrees,
+    CauseSpecificCox,
     Estimator,
     Floors,
     ModelSpec,
@@ -257,7 +258,8 @@ def candidates(spec: ModelSpec) -> dict[str, Estimator]:
     """Returns one of each family, simplest first; the declared one in the place of its family, as it is declared."""
     estimators: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
     if spec.outcome.follow_up is not None:
-        estimators["Cox"] = AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
+        family = AdditiveCox if spec.outcome.follow_up.competing is None else CauseSpecificCox
+        estimators["Cox"] = family(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
     estimators["additive trees"] = AdditiveTrees(**_TREES)  # type: ignore[arg-type]  # whole numbers and one share
     estimators["boosted trees"] = ShallowTrees(depth=3, **_TREES)  # type: ignore[arg-type]  # the same
     for words, estimator in estimators.items():

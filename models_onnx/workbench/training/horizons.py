@@ -11,12 +11,15 @@ import numpy as np
 from models_onnx.artifact.manifest import DAYS_PER_YEAR
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench import metrics
+from models_onnx.workbench.compiler.families.incidence import Incidence
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.metrics import PatientRows, estimate, logit
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import observe
 from models_onnx.workbench.training.evaluate import rounded
+from models_onnx.workbench.training.fitting.competing import TwoCauses
+from models_onnx.workbench.training.fitting.own import Own
 
 THIRDS = ("lowest third of the estimates", "middle third", "highest third")
 
@@ -36,7 +39,10 @@ def at_horizons(
     for number, model in predicted.models.items():
         rows = cohort.fold == number
         assert isinstance(model.link, Survival)  # noqa: S101 - all folds are of one family
-        risk[rows] = model.link.risk(predicted.margin[rows])
+        if isinstance(model, TwoCauses | Own) and isinstance(model.link, Incidence):
+            risk[rows] = model.risk(cohort.X[rows])
+        else:
+            risk[rows] = model.link.risk(predicted.margin[rows])
     blocks, scores = [], []
     third = np.searchsorted(np.quantile(risk[:, -1], (1 / 3, 2 / 3)), risk[:, -1])
     curves: list[dict[str, Any]] = [{"group": group, "rows": []} for group in THIRDS]

@@ -18,7 +18,7 @@ GONE = 5
 
 
 @cache
-def card(kind: str, absence: float = 0.0) -> Card:
+def card(kind: str, absence: float = 0.0, horizons: tuple[float, ...] = ()) -> Card:
     """The card of somebody average who lacks one input, of a model that declares this of missing inputs."""
     model = load_model("mortality_5y")
     features = features_named(model.features)
@@ -35,8 +35,17 @@ def card(kind: str, absence: float = 0.0) -> Card:
     ]
     vector = FeatureVector(features, row, evidence, [Missing(features[GONE], "absent", "not recorded")])
     return model_card(
-        msgspec.structs.replace(model.manifest, missing_inputs=MissingInputs(kind=kind)),  # type: ignore[arg-type]
-        msgspec.structs.replace(found, contributions=contributions),
+        msgspec.structs.replace(
+            model.manifest,
+            missing_inputs=MissingInputs(kind=kind),  # type: ignore[arg-type]
+            horizons_years=horizons,
+        ),
+        msgspec.structs.replace(
+            found,
+            contributions=contributions,
+            observed_high=max(found.observed_high, 0.5 * bool(horizons)),
+            risk=tuple(found.probability * years / 5 for years in horizons),
+        ),
         vector,
         ModelCardContent(
             "Death within 5 years: {estimate}. Consider.",
@@ -74,3 +83,13 @@ def test_contributions_and_that_of_what_is_missing_add_up_to_the_estimate() -> N
     assert card("average").own_extension.missing_contribution is None
     assert own.contributions is not None
     assert "missing_contribution" not in msgspec.json.encode(card("average").own_extension).decode()
+
+
+def test_a_model_with_several_horizons_gives_the_risk_at_each_on_the_card_and_in_its_extension() -> None:
+    over_time, single = card("average", horizons=(0.5, 1.0, 5.0)), card("average")
+    words = ("Over time, in 100: ", " within 6 months, ", " within 1 year, ", " within 5 years. ")
+    assert [text for text in words if text not in str(over_time.detail)] == []
+    assert "Over time" not in str(single.detail)
+    written, other = (msgspec.to_builtins(shown.extension)["org.cds-hooks-onnx"] for shown in (over_time, single))
+    assert list(written["risk_by_years"]) == ["0.5", "1.0", "5.0"]
+    assert "risk_by_years" not in other

@@ -12,6 +12,7 @@ from onnx import ModelProto, helper, load_from_string, numpy_helper
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.incidence import AT_HORIZONS, Incidence
 from models_onnx.workbench.compiler.graph import Graph
 from models_onnx.workbench.compiler.link import LOGIT, Link, Survival
 
@@ -70,6 +71,10 @@ class FromFile:
         file_base = (self.base - self.intercept) / self.slope
         return np.asarray(self.intercept + self.slope * (file_base + self._answer(X, _CONTRIBUTIONS).sum(axis=1)))
 
+    def margins(self, X: Array) -> Array:
+        """Returns the margins [n, H] at each horizon of a model with competing events, recalibrated."""
+        return np.asarray(self.intercept + self.slope * np.log(-np.log1p(-self._answer(X, "risk"))))
+
     def recalibrated(self, intercept: float, slope: float) -> Self:
         """Returns the same model with margin = intercept + slope * margin."""
         return replace(
@@ -83,9 +88,10 @@ class FromFile:
         """Writes the operators of the file that its contributions come from."""
         written = {"features": features, "missing": missing, "": ""}
         proto = load_from_string(self.content)
+        wanted = [_CONTRIBUTIONS, *([AT_HORIZONS] if isinstance(self.link, Incidence) else [])]
         constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
         with graph.under("before/"):
-            for node in _behind(proto, _CONTRIBUTIONS):
+            for node in _behind(proto, wanted):
                 for name in set(node.input) & constants.keys() - written.keys():
                     written[name] = graph.constant(name, constants[name], constants[name].dtype)
                 attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
@@ -93,6 +99,10 @@ class FromFile:
                     attributes["domain"] = node.domain
                 inputs = [written[name] for name in node.input]
                 written[node.output[0]] = graph.node(node.op_type, inputs, node.output[0], **attributes)
+        if isinstance(self.link, Incidence):
+            line = (graph.constant(name, getattr(self, name), np.float64) for name in ("slope", "intercept"))
+            scaled = graph.node("Mul", [written[AT_HORIZONS], next(line)], "scaled_horizons")
+            graph.node("Add", [scaled, next(line)], AT_HORIZONS.partition("/")[2])
         if self.slope == 1.0:
             return written[_CONTRIBUTIONS]
         slope = graph.constant("slope", self.slope, np.float64)
@@ -114,15 +124,18 @@ def _link(facts: dict[str, str], proto: ModelProto) -> Link:
     if facts["link"] == "logit":
         return LOGIT
     horizons = tuple(json.loads(facts["horizons"]))
+    if "incidence" in facts:
+        # of the baseline only that it rises is read: the file's own operators give the risk at each horizon
+        return Incidence.at({years: years for years in horizons}, float(facts["horizon"]), facts["horizon_unit"])
     shifts = next(numpy_helper.to_array(item) for item in proto.graph.initializer if item.name == "horizon_shift")
     # only ratios of the hazards are written: the base has the hazard at the main horizon
     hazards = tuple(np.exp(shifts[: len(horizons)]).tolist())
     return Survival(horizons, hazards, float(facts["horizon"]), facts["horizon_unit"])
 
 
-def _behind(proto: ModelProto, output: str) -> list[Any]:
-    """Returns the nodes that this output is computed from, in the order of the file, without that of `missing`."""
-    wanted, nodes = {output}, []
+def _behind(proto: ModelProto, outputs: list[str]) -> list[Any]:
+    """Returns the nodes that these outputs are computed from, in the order of the file, without that of `missing`."""
+    wanted, nodes = {*outputs}, []
     for node in reversed(proto.graph.node):
         if wanted & set(node.output) and "missing" not in node.output:
             wanted |= set(node.input)

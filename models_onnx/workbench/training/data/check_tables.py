@@ -29,11 +29,13 @@ from models_onnx.workbench.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
+from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.declared import one_for_each_row
 from models_onnx.workbench.training.data.units import column_in_another_unit
 
 Severity = Literal["error", "warning", "note"]
 SHOWN = 8
+COPIED = "rows that repeat one of another patient, under another name: the same person in two folds leaks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +89,18 @@ _MANY_OUTSIDE = 0.02
 _ENOUGH = 50
 
 
-def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec:
-    """The model that is trained on this table: the one that is named, else the first whose table is called so."""
+def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec | None:
+    """The model that is trained on this table: the one that is named, else the first whose table is called so.
+
+    None where no model is named and none has a table of that name.
+    """
     specs_by_id = find_specs(specs)
     if name is not None:
         if name not in specs_by_id:
             raise TrainingRefused(f"no model is called {name!r}; there are: {', '.join(sorted(specs_by_id))}")
         return specs_by_id[name]
     stem = path.name.partition(".")[0]
-    for spec in specs_by_id.values():
-        if spec.table.partition(".")[0] == stem:
-            return spec
-    tables = ", ".join(sorted({spec.table for spec in specs_by_id.values()}))
-    raise TrainingRefused(f"{path.name} is the table of no model ({tables}); say which with --model")
+    return next((spec for spec in specs_by_id.values() if spec.table.partition(".")[0] == stem), None)
 
 
 def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataReport:
@@ -113,7 +114,9 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
     _columns(spec, rows, report)
     _keys(spec, rows, report)
     _look_ahead(spec, rows, report)
-    X = inputs_of(spec, _served(spec, rows))
+    served = _served(spec, rows)
+    X = inputs_of(spec, served)
+    _copies(spec, served, X, report)
     trained = _trained(spec, folder)
     for column, name in enumerate(spec.feature_names):
         _values(name, X[:, column], trained, report, is_derived=name in spec.derived)
@@ -143,10 +146,11 @@ def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
             one_for_each_row(spec, f"the input {name}", column_of, rows.head(1))
         except KeyError as absent:
             report.add("missing-column", "error", name, "this input is read from it", [str(absent).strip("'")])
-    report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", _repeated(rows))
+    report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", repeated(rows))
 
 
-def _repeated(rows: pd.DataFrame) -> int:
+def repeated(rows: pd.DataFrame) -> int:
+    """Return how many rows repeat another in every column."""
     return int(rows.duplicated().sum())
 
 
@@ -165,6 +169,16 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
     if spec.key != spec.patient_column:
         text = "rows of patients who have another: resample by patient, not by row"
         report.add("several-rows-per-patient", "note", spec.patient_column, text, repeats)
+
+
+def _copies(spec: ModelSpec, rows: pd.DataFrame, X: np.ndarray, report: DataReport) -> None:
+    content = pd.DataFrame(X)
+    if spec.outcome.column in rows:
+        content["outcome"] = rows[spec.outcome.column].to_numpy()
+    patient = rows[spec.patient_column].to_numpy() if spec.patient_column in rows else None
+    count = copied_rows(content, patient)
+    severity: Severity = "error" if count > max(FEW, MANY * len(rows)) else "warning"
+    report.add("copied-rows", severity, "rows", COPIED, count)
 
 
 def _look_ahead(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:

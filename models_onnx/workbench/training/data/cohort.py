@@ -96,21 +96,32 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
     return rows
 
 
+def read_plain(path: Path) -> pd.DataFrame:
+    """Returns a table of which nothing is declared; TrainingRefused where it is none."""
+    if not path.is_file():
+        raise TrainingRefused(f"{path} is not there")
+    (rows,) = _chunks(path, {"low_memory": False}, None)
+    return rows
+
+
 def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
     """Yields the table in parts of so many rows; one part where that is None."""
-    form = partial(_with_keys if as_it_is else _compact, spec)
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
         how = {"dtype": str, "keep_default_na": False}
+    yield from map(partial(_with_keys if as_it_is else _compact, spec), _chunks(path, how, at_once))
+
+
+def _chunks(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd.DataFrame]:
     try:
         how["compression"] = _compression(path)
         if at_once is None:
             # copied, because a table as it was read has each column by itself: to leave rows out of 100,000 columns
             # then took 5 seconds for each exclusion
-            yield form(pd.read_csv(path, **how).copy())
+            yield pd.read_csv(path, **how).copy()
         else:
             with pd.read_csv(path, chunksize=at_once, **how) as parts:
-                yield from map(form, parts)
+                yield from parts
     except UnicodeDecodeError as problem:
         raise TrainingRefused(f"{path.name} is not in UTF-8: save it as CSV in UTF-8") from problem
     except (ValueError, OSError, EOFError) as problem:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age, Sex
+from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ColumnOf, ModelSpec
 from models_onnx.workbench.metrics import Ranked, auroc
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
+from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.follow_up import observe
 from models_onnx.workbench.training.seen_before import seen_before
 
@@ -32,7 +34,7 @@ PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty
 PROXY = 0.9
 _LEAST_GROUP = 50
 # A column with this AUROC by itself is the outcome under another name; texts of more kinds are not looked at.
-_TWIN = 0.95
+TWIN = 0.95
 _MOST_TEXTS = 20
 # The share of different rows that are there a multiple of times, of how many at least, and how many times at most.
 _COPIED = 0.9
@@ -103,8 +105,8 @@ def _twins(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -
         return
     for column, read in inputs.items():
         if column not in outcome and column in cohort.rows:
-            separation = _separates(_as_numbers(cohort.rows[column][is_followed], y), y)
-            if separation >= _TWIN:
+            separation = separates(_as_numbers(cohort.rows[column][is_followed], y), y)
+            if separation >= TWIN:
                 names = ", ".join(read)
                 yield f"{names} is read from {column}, which tells the outcome by itself (AUROC {separation:.2f})"
 
@@ -146,6 +148,9 @@ def _copied(spec: ModelSpec, cohort: Cohort) -> str | None:
     for times in range(2, _MOST_COPIES + 1):
         if len(counts) >= _LEAST_CONTENTS and (counts % times == 0).mean() >= _COPIED:
             return f"nearly every row of the table is there {times} times under other names: nobody counts twice"
+    count = copied_rows(pd.DataFrame(np.column_stack([cohort.X, cohort.y, cohort.observed.years])), cohort.patient)
+    if count > max(FEW, MANY * len(cohort)):
+        return f"{count:,} rows repeat one of another patient under another name: nobody counts twice"
     return None
 
 
@@ -180,7 +185,7 @@ def alone(cohort: Cohort) -> dict[str, float]:
     """Returns the AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
     is_followed = cohort.weight > 0
     return {
-        name: _separates(cohort.X[is_followed, position], cohort.y[is_followed])
+        name: separates(cohort.X[is_followed, position], cohort.y[is_followed])
         for position, name in enumerate(cohort.features)
     }
 
@@ -202,7 +207,7 @@ def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
         return {}
     rows = later | longer
     y = later[rows].astype(np.int64)
-    return {name: _separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
+    return {name: separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
 
 
 def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
@@ -247,7 +252,7 @@ def _proxies(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
             if is_member.sum() < _LEAST_GROUP or (~is_member).sum() < _LEAST_GROUP:
                 continue
             for position, name in enumerate(cohort.features):
-                separation = _separates(cohort.X[:, position], is_member.astype(np.int64))
+                separation = separates(cohort.X[:, position], is_member.astype(np.int64))
                 if separation >= PROXY:
                     yield f"{name} tells {value} of the axis {axis} from the others (AUROC {separation:.2f})"
 
@@ -256,7 +261,10 @@ def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame, columns: Iterable[str])
     period = np.ones(len(rows), dtype=np.bool_)
 
     def seen(table: pd.DataFrame) -> Array:
-        observed = observe(spec.outcome, table, period)
+        try:
+            observed = observe(spec.outcome, table, period)
+        except TrainingRefused:  # shuffled, a row has the event and the competing one: the column is read
+            return np.full((len(table), 3), np.nan)
         return np.column_stack([observed.y, observed.years, observed.event])
 
     follow_up = spec.outcome.follow_up
@@ -322,7 +330,8 @@ def _shuffled(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows.assign(**{name: rows[name].iloc[order].array})
 
 
-def _separates(column: Array, y: NDArray[np.int64]) -> float:
+def separates(column: Array, y: NDArray[np.int64]) -> float:
+    """Return the AUROC of a column by itself, whichever way round; a missing value counts as the middle one."""
     if np.isnan(column).all():
         return 0.5
     value = _auroc(np.where(np.isnan(column), np.nanmedian(column), column), y)

@@ -15,6 +15,7 @@ from models_onnx.spec import (
     AdditiveCox,
     AdditiveLogistic,
     AdditiveTrees,
+    CauseSpecificCox,
     Estimator,
     IntervalHazards,
     OwnEstimator,
@@ -32,6 +33,7 @@ from models_onnx.workbench.compiler.parity import Oracle
 from models_onnx.workbench.compiler.readers.sklearn_trees import from_hist_gradient_boosting
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_cox_model, fit_logistic
+from models_onnx.workbench.training.fitting.competing import TwoCauses, fit_causes
 from models_onnx.workbench.training.fitting.hazards import fit_hazards
 from models_onnx.workbench.training.fitting.own import Own, fit_own, load_own
 from models_onnx.workbench.training.fitting.recalibrated import recalibrate
@@ -149,6 +151,8 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitt
         return fit_logistic(estimator, people)
     if isinstance(estimator, IntervalHazards | WeibullTimes):
         return fit_hazards(estimator, people, horizon_years)
+    if isinstance(estimator, CauseSpecificCox):
+        return fit_causes(estimator, people, horizon_years)
     if isinstance(estimator, AdditiveCox):
         return fit_cox_model(estimator, people, horizon_years)
     if isinstance(estimator, OwnEstimator):
@@ -164,7 +168,7 @@ def oracle_of(fitted: Fitted, form: FittedModel) -> Oracle:
     """Returns what the compiled file must agree with: the library's own probability and contributions."""
     if isinstance(fitted, Linear):
         return fitted.oracle
-    if isinstance(fitted, Own):
+    if isinstance(fitted, Own | TwoCauses):
         return fitted.oracle_of(form)
     if isinstance(fitted, Boosted):
         return _boosted_oracle(fitted, form)

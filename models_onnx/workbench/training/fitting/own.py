@@ -22,6 +22,7 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import ReadModel, read_model
+from models_onnx.workbench.compiler.families.from_file import FromFile
 from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE
 from models_onnx.workbench.compiler.families.sequence import SequenceFile
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST_BY_WAIVER
@@ -59,6 +60,13 @@ class Own:
         with np.errstate(over="ignore"):
             seen = X.astype(np.float32).astype(np.float64)
         return np.asarray(self.intercept + self.slope * self.read.fitted.margin(seen))
+
+    def risk(self, X: Array) -> Array:
+        """Returns the risk at each horizon [n, H] of a model whose link is `Incidence`."""
+        fitted = self.read.fitted
+        if not isinstance(fitted, FromFile):
+            raise TypeError(f"{type(fitted).__name__} has no risk at each horizon")
+        return self.link.probability(self.intercept + self.slope * fitted.margins(X))
 
     def recalibrated(self, intercept: float, slope: float) -> "Own":
         """Returns the same model with margin = intercept + slope * margin.

@@ -159,6 +159,6 @@ def test_what_cannot_be_renewed_is_said_and_leaves_no_file(run: Run, tmp_path: P
     draw = np.random.default_rng(1)
     table.assign(event=draw.integers(0, 2, len(table))).to_csv(tmp_path / "noise.csv", index=False)
     told = run("retrain", "toy_30d", "--table", tmp_path / "noise.csv", *options, "--replicates", 0)
-    assert (told.exit_code, "A floor does not hold" in told.output) == (1, True)
+    assert (told.exit_code, "floor of the declaration does not hold" in told.output) == (1, True)
     assert not list((tmp_path / "mine").glob("*@*"))
     assert not list((tmp_path / "own").glob("*@*"))

@@ -12,7 +12,9 @@ import pytest
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.workbench.training.data.check_charts import check_charts
+from models_onnx.workbench.training.data.check_columns import check_columns
 from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
+from models_onnx.workbench.training.data.copies import copied_rows
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -85,10 +87,11 @@ def test_what_is_spoiled_is_found_where_it_is(
 
 
 def test_the_model_of_a_table_is_known_by_its_name_or_told(tmp_path: Path) -> None:
-    assert spec_of_table(Path("support2.csv.gz"), None).id == "mortality_180d"
+    by_name = spec_of_table(Path("support2.csv.gz"), None)
+    assert by_name is not None
+    assert by_name.id == "mortality_180d"
     assert spec_of_table(Path("mine.csv"), "mortality_5y") is SPEC
-    with pytest.raises(TrainingRefused, match="--model"):
-        spec_of_table(tmp_path / "mine.csv", None)
+    assert spec_of_table(tmp_path / "mine.csv", None) is None
     with pytest.raises(TrainingRefused, match="no model"):
         spec_of_table(tmp_path / "mine.csv", "mine")
 
@@ -151,3 +154,46 @@ def test_a_file_that_is_no_json_is_counted_and_the_others_are_looked_at(tmp_path
     assert errors(report) == {("unreadable-file", "files")}
     assert report.counts["patients"] == 1
     assert "two" not in str(report)
+
+
+def own_extract(count: int = 3000) -> pd.DataFrame:
+    """An extract of a hospital, as it comes, with the mistakes that the tests look for."""
+    draw = np.random.default_rng(3)
+    rows = pd.DataFrame({"stay": np.arange(count) + 70_000, "mrn": [f"H{n // 2}" for n in range(count)]})
+    rows["age"], rows["crea"] = draw.integers(18, 95, count), draw.lognormal(0, 0.4, count).round(2)
+    rows["na"], rows["hgb"] = draw.normal(138, 3, count).round(), draw.normal(13, 2, count).round(1)
+    rows["back"] = (draw.random(count) < 0.1).astype(int)
+    rows["days_to_next"] = np.where(rows["back"] == 1, draw.integers(1, 30, count), draw.integers(29, 400, count))
+    return rows.assign(crea_umol=rows["crea"] * 88.4, site="one", insurance=draw.choice(["a", "b"], count))
+
+
+def test_a_table_of_no_model_is_described_and_its_traps_are_named(tmp_path: Path) -> None:
+    own_extract().to_csv(tmp_path / "extract.csv", index=False)
+    assert spec_of_table(tmp_path / "extract.csv", None) is None
+    report = check_columns(tmp_path / "extract.csv")
+    kinds = {(finding.kind, finding.where): finding for finding in report.findings}
+    assert kinds["names-rows", "columns"].examples == ("stay", "mrn")
+    assert ("constant-column", "site") in kinds
+    assert "crea" in kinds["same-column", "crea_umol"].text
+    assert "back" in kinds["tells-outcome", "days_to_next"].text
+    assert kinds["group-column", "columns"].examples == ("insurance",)
+    assert kinds["yes-or-no", "back"].count == own_extract()["back"].sum()
+    assert not [finding for finding in report.findings if finding.kind == "copied-rows"]
+
+
+def test_copies_of_people_under_other_names_are_counted_and_people_alike_by_chance_are_not(tmp_path: Path) -> None:
+    rows = own_extract()
+    copies = rows[:90].assign(stay=np.arange(90) + 1, mrn=[f"X{n}" for n in range(90)])
+    pd.concat([rows, copies]).to_csv(tmp_path / "extract.csv", index=False)
+    (found,) = (item for item in check_columns(tmp_path / "extract.csv").findings if item.kind == "copied-rows")
+    assert found.count == 90
+    draw = np.random.default_rng(4)
+    few_kinds = pd.DataFrame({name: draw.integers(0, 4, 5000) for name in "abcdefg"})
+    assert copied_rows(few_kinds) == 0, "people of few answers are alike by chance"
+
+
+def test_people_of_a_models_table_who_are_there_twice_are_an_error(rows: pd.DataFrame, tmp_path: Path) -> None:
+    some = rows[:: max(1, len(rows) // 100)]
+    renamed = some.assign(**{SPEC.patient_column: [f"again{n}" for n in range(len(some))]})
+    report = checked(pd.concat([rows, renamed]), tmp_path)
+    assert ("copied-rows", "error") in {(finding.kind, finding.severity) for finding in report.findings}
