@@ -81,15 +81,15 @@ class CauseHazards:
         earlier = graph.constant("earlier", np.triu(np.ones((count + pad, count + pad)), 1), np.float64)
         before = graph.node("Exp", [graph.node("Neg", [graph.node("MatMul", [both, earlier], "so_far")], "left")], "s")
         end = graph.node("Exp", [graph.node("Neg", [both], "minus_both")], "stays")
-        one = graph.constant("one", 1.0, np.float64)
+        whole = graph.constant("one", 1.0, np.float64)
         share = graph.node("Div", [hazards[0], both], "share")
-        gained = graph.node("Mul", [share, graph.node("Sub", [one, end], "leaves")], "gained_of_those_left")
+        gained = graph.node("Mul", [share, graph.node("Sub", [whole, end], "leaves")], "gained_of_those_left")
         gained = graph.node("Mul", [gained, before], "gained")
         until = np.zeros((count + pad, horizons + wide))
         for column, intervals in enumerate((*self.reach, *self.reach[-1:] * wide)):
             until[:intervals, column] = 1.0
         incidence = graph.node("MatMul", [gained, graph.constant("until", until, np.float64)], "incidence")
-        none = graph.node("Log", [graph.node("Sub", [one, incidence], "free")], "log_free")
+        none = graph.node("Log", [graph.node("Sub", [whole, incidence], "free")], "log_free")
         return graph.node("Log", [graph.node("Neg", [none], "minus_log_free")], "margins")
 
 
