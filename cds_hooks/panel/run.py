@@ -3,8 +3,7 @@
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,6 +26,7 @@ from cds_hooks.settings import Settings
 from fhir.record.record import PatientRecord
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_begun, signature_of, write_fields
+from models_onnx.panel.processes import results_in_order
 
 PATIENTS_AT_ONCE = 200
 Content: TypeAlias = Literal["scores", "features"]
@@ -37,7 +37,6 @@ _NOT_READ = frozenset({"unreadable", "not-a-resource"})
 _BATCHES_A_TURN = 10
 _BATCHES_A_COLLECTION = 50
 _T = TypeVar("_T")
-_R = TypeVar("_R")
 _COLUMNS = Score.__struct_fields__
 
 
@@ -167,13 +166,13 @@ def _scorer(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) 
     with ProcessPoolExecutor(job.workers, get_context("spawn"), _begin, (job, order)) as pool:
         most = 2 * job.workers
         if order is None:
-            yield lambda first, tally: _in_order(
+            yield lambda first, tally: results_in_order(
                 pool, _score, _collecting(_batches(_charts(job, questions, None, first, tally))), most
             )
         else:
             in_order = order
             yield lambda first, tally: _of_ranges(
-                tally, _in_order(pool, _score_range, _ranges(first, in_order.patients, job.workers), most)
+                tally, results_in_order(pool, _score_range, _ranges(first, in_order.patients, job.workers), most)
             )
 
 
@@ -201,25 +200,6 @@ def _of_ranges(tally: GroupingTally, ranges: Iterator[tuple[list[Done], Grouping
     for done, read in ranges:
         tally.add(read)
         yield from done
-
-
-def _in_order(pool: ProcessPoolExecutor, function: Callable[[_T], _R], tasks: Iterator[_T], most: int) -> Iterator[_R]:
-    waiting: list[Future[_R]] = []
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(function, task))
-            if len(waiting) >= most:
-                yield waiting.pop(0).result()
-        while waiting:
-            yield waiting.pop(0).result()
-    except BrokenProcessPool as error:
-        raise PanelRefused(
-            "A process ended before its charts were scored, most often because the memory was full. Type the same "
-            "command with fewer --workers: it goes on where this one stopped."
-        ) from error
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 class _Worker:

@@ -3,9 +3,9 @@
 None of these libraries is imported or needed: a frame is asked in its own words, and the answer is of its own type.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from msgspec import UnsetType
@@ -22,19 +22,27 @@ from models_onnx.serving.runtime import Model
 
 AT_ONCE = 20_000
 NOTHING_DECLARED = TableDeclaration()
+Origin: TypeAlias = tuple[str, Path, Keys | None]
+"""What a model was loaded by: name, folder, and the keys that may have signed it."""
 PLAIN_COLUMNS = ("probability", "percentile", "model", "reason", "reason_text", "not_used", "base")
 
 
 class PanelModel:
-    """A model with its twin, ready for tables. Thread-safe; what runs in another process loads its own."""
+    """A model with its twin, ready for tables. Thread-safe; sent to another process it loads and checks its own."""
 
-    def __init__(self, model: Model, twin: Model | None) -> None:
-        self.model, self.twin = model, twin
+    def __init__(self, model: Model, twin: Model | None, origin: Origin | None = None) -> None:
+        self.model, self.twin, self._origin = model, twin, origin
         self.features = model.features
         has_interval = any(not isinstance(item.interval, UnsetType) for item in self.manifests.values())
         bounds = ("interval_low", "interval_high") if has_interval else ()
         self.explained = (*bounds, *(f"contribution_{name}" for name in model.features))
         """The columns of an answer beside `PLAIN_COLUMNS`."""
+
+    def __reduce__(self) -> tuple[Callable[..., "PanelModel"], Origin]:
+        """Return how another process makes the same: by loading it."""
+        if self._origin is None:
+            raise TypeError("a PanelModel that load() did not give cannot be sent to another process")
+        return load, self._origin
 
     @property
     def id(self) -> str:
@@ -96,16 +104,17 @@ def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Panel
         ArtifactRefused: its files must not be served, or those of a third party have no ranges to be held to.
         DeclarationError: features.toml of the folder is wrong.
     """
+    origin = (name, folder, keys)
     if folder != ARTIFACTS:
         add_features(folder)
     model = load_model(name, folder, keys)
     twin = model.manifest.twin
     if twin is None:
-        return PanelModel(model, None)
+        return PanelModel(model, None, origin)
     try:
-        return PanelModel(model, load_model(twin.id, folder, keys))
+        return PanelModel(model, load_model(twin.id, folder, keys), origin)
     except (ArtifactRefused, UnknownModel):
-        return PanelModel(model, None)  # as the server: without its twin the model goes on
+        return PanelModel(model, None, origin)  # as the server: without its twin the model goes on
 
 
 def read_rows(plan: TablePlan, columns: Mapping[str, Values]) -> tuple[Rows, Any]:

@@ -1,9 +1,12 @@
 """Scores a table from a file to a file, in parts: resumable, with memory that does not grow with the table."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.declaration import TableDeclaration, TablePlan, names_read
@@ -19,8 +22,12 @@ from models_onnx.panel.outputs import (
     signature_of,
     sql_types,
 )
+from models_onnx.panel.processes import results_in_order
 from models_onnx.panel.tables import Form, Part, TableReader, open_table
 from models_onnx.panel.values import other_units
+
+Done: TypeAlias = tuple[bytes, int, Counter[str]]
+"""Lines of scores, how many rows they are of, and what is counted of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class ScoringJob:
     form: Form | None = None
     restart: bool = False
     moment: str = ""
+    workers: int = 1
 
     @property
     def explained(self) -> tuple[str, ...]:
@@ -79,22 +87,63 @@ def _score(job: ScoringJob, form: OutputForm, table: TableReader, progress: Call
         out.begin(csv_header(job.explained))
     names, untold = RowNames(), dict[str, tuple[str, ...]]()
     would_matter = names_read(job.model.model.manifest, job.declared)
-    for whole in table.parts(tuple(dict.fromkeys((identity, *plan.columns))), would_matter):
-        if names.rows == 0:
-            untold = _untold_units(plan, whole)
-        names.take(whole[identity])  # those of the rows that were written before the interruption, too
-        fresh = names.rows - out.rows
-        if fresh <= 0:
-            continue
-        part = {name: values[-fresh:] for name, values in whole.items()}
-        if form == "fhir":
-            refuse_unnamed(part[identity], out.rows + 1)
-        answers = _answers(job, plan, part)
-        _count(out.tally, answers)
-        out.add(_content(job, form, part[identity], answers), len(part[identity]))
+
+    def fresh_parts() -> Iterator[Part]:
+        for whole in table.parts(tuple(dict.fromkeys((identity, *plan.columns))), would_matter):
+            if names.rows == 0:
+                untold.update(_untold_units(plan, whole))
+            names.take(whole[identity])  # those of the rows that were written before the interruption, too
+            fresh = names.rows - resumed_at
+            if fresh <= 0:
+                continue
+            part = {name: values[-fresh:] for name, values in whole.items()}
+            if form == "fhir":
+                refuse_unnamed(part[identity], names.rows - len(part[identity]) + 1)
+            yield part
+
+    for content, rows, tally in _scored(_Scorer(job, plan, form, identity), fresh_parts()):
+        out.tally.update(Counter(out.tally) + tally)
+        out.add(content, rows)
         progress(out.rows)
     out.finish(sql_types(job.explained) if form == "parquet" else "")
     return _result(out, resumed_at, plan, names, untold)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scorer:
+    """Scores parts of a table, in this process or in another one."""
+
+    job: ScoringJob
+    plan: TablePlan
+    form: OutputForm
+    identity: str
+
+    def __call__(self, part: Part) -> Done:
+        """Return the lines of a part, how many rows it has, and what is counted of them."""
+        answers = self.job.model.answers(self.plan, {name: part[name] for name in self.plan.columns})
+        ids = part[self.identity]
+        return _content(self.job, self.form, ids, answers), len(ids), _tally(answers)
+
+
+_IN_PROCESS: list[_Scorer] = []
+
+
+def _begin(scorer: _Scorer) -> None:
+    _IN_PROCESS[:] = [scorer]
+
+
+def _score_part(part: Part) -> Done:
+    return _IN_PROCESS[0](part)
+
+
+def _scored(scorer: _Scorer, parts: Iterator[Part]) -> Iterator[Done]:
+    workers = scorer.job.workers
+    if workers == 1:
+        yield from map(scorer, parts)
+        return
+    # spawn: onnxruntime's threads do not live through a fork
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (scorer,)) as pool:
+        yield from results_in_order(pool, _score_part, parts, 2 * workers)
 
 
 def _untold_units(plan: TablePlan, part: Part) -> dict[str, tuple[str, ...]]:
@@ -103,10 +152,6 @@ def _untold_units(plan: TablePlan, part: Part) -> dict[str, tuple[str, ...]]:
         item.column: tuple(other_units(item, part[item.column])) for item in plan.inputs if item.column is not None
     }
     return {column: units for column, units in untold_units.items() if units}
-
-
-def _answers(job: ScoringJob, plan: TablePlan, part: Part) -> dict[str, Any]:
-    return job.model.answers(plan, {name: part[name] for name in plan.columns})
 
 
 def _content(job: ScoringJob, form: str, ids: list[Any], answers: dict[str, Any]) -> bytes:
@@ -146,12 +191,11 @@ def _signature(job: ScoringJob, identity: str) -> str:
     return signature_of(files, str(job.rows), file, identity, asdict(job.declared), job.explain, job.out.suffix)
 
 
-def _count(tally: dict[str, int], answers: dict[str, Any]) -> None:
+def _tally(answers: dict[str, Any]) -> Counter[str]:
+    counted = Counter({"not used": int((answers["not_used"] != "").sum())})
     for kind in ("model", "reason"):
-        for name in answers[kind].tolist():
-            if name:
-                tally[f"{kind} {name}"] = tally.get(f"{kind} {name}", 0) + 1
-    tally["not used"] = tally.get("not used", 0) + int((answers["not_used"] != "").sum())
+        counted.update(f"{kind} {name}" for name in answers[kind].tolist() if name)
+    return counted
 
 
 def _result(

@@ -37,7 +37,7 @@ def score(
     features: Annotated[
         bool, typer.Option("--features", help="With --fhir: write all features as a table instead of scores.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="With --fhir: how many processes score.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="How many processes score.")] = 1,
     identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None,
     column: Annotated[Pairs, typer.Option(help="Where an input stands, INPUT=COLUMN; again for each.")] = None,
     unit: Annotated[Pairs, typer.Option(help="The unit of an input's column, as bun=mmol/L; again for each.")] = None,
@@ -94,7 +94,7 @@ def score(
         models_folder = folder if folder != ARTIFACTS else folder_of(name, settings())
         model = load(name, models_folder, own_keys(settings()))
         _say_withheld(model)
-        job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, moment())
+        job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, moment(), workers)
         with progress_bars(as_json) as step:
             result = score_table(job, lambda done: step("rows", done, done))
     if as_json:

@@ -174,6 +174,8 @@ def _refuse_other_tensors(imported: ImportedManifest, signature: Signature, orig
         raise ImportRefused(
             f"the map says the probability is {wiring.probability!r}, the file gives {', '.join(sorted(outputs))}"
         )
+    if wiring.probability in signature.no_numbers:
+        raise ImportRefused(f"{wiring.probability} is no number for a row of zeros: weights of the file may be none")
     _, kind, shape = next(item for item in signature.inputs if item[0] == wiring.input)
     if kind != "tensor(float)" or len(shape) != 2:
         raise ImportRefused(f"{wiring.input} is {kind} {list(shape)}; float32 rows are needed")

@@ -19,6 +19,8 @@ class Signature:
 
     inputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
     outputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
+    no_numbers: tuple[str, ...] = ()
+    """Outputs that are no number for a row of zeros."""
 
 
 def probe(content: bytes, seconds: float = SECONDS, memory: int = MEMORY_BYTES) -> Signature:
@@ -43,9 +45,8 @@ def probe(content: bytes, seconds: float = SECONDS, memory: int = MEMORY_BYTES) 
         reason = lines[-1][:200] if lines else f"the process ended with {done.returncode}"
         raise UnsafeModel(f"the model could not be loaded and run in a process of its own: {reason}")
     signature = json.loads(done.stdout)
-    return Signature(
-        *(tuple((name, kind, tuple(shape)) for name, kind, shape in signature[end]) for end in ("in", "out"))
-    )
+    ends = [tuple((name, kind, tuple(shape)) for name, kind, shape in signature[end]) for end in ("in", "out")]
+    return Signature(ends[0], ends[1], tuple(signature["nan"]))
 
 
 # Runs alone (-I: no folder of ours, no environment): reads the model, says its signature, runs one row.
@@ -80,7 +81,8 @@ for item in session.get_inputs():
     if numpy.prod(shape, dtype=numpy.float64) > 1e6:
         sys.exit(f"input {item.name} takes more than a million values")
     feed[item.name] = numpy.zeros(shape, TYPES[item.type])
-session.run(None, feed)
+answers = [(item.name, numpy.asarray(answer)) for item, answer in zip(session.get_outputs(), session.run(None, feed))]
 print(json.dumps({"in": [[i.name, i.type, i.shape] for i in session.get_inputs()],
-                  "out": [[o.name, o.type, o.shape] for o in session.get_outputs()]}))
+                  "out": [[o.name, o.type, o.shape] for o in session.get_outputs()],
+                  "nan": [name for name, answer in answers if answer.dtype.kind == "f" and numpy.isnan(answer).any()]}))
 """

@@ -5,6 +5,7 @@ import gzip
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from models_onnx.errors import PanelRefused
 from models_onnx.panel import TableDeclaration, load
-from models_onnx.panel import run as panel_run
+from models_onnx.panel.frames import PanelModel
 from models_onnx.panel.run import ScoringJob, score_table
 from tests.models_onnx.invented import invented_table
 
@@ -173,13 +174,13 @@ def test_parts_are_read_one_at_a_time(table: Path, tmp_path: Path, monkeypatch: 
     """What is held at once is one part, however long the table is."""
     monkeypatch.setattr("models_onnx.panel.tables.AT_ONCE", 50)
     sizes: list[int] = []
-    answers = panel_run._answers
+    answers = PanelModel.answers
 
-    def seen(job: Any, plan: Any, part: Any) -> Any:
+    def seen(model: PanelModel, plan: Any, part: Any) -> Any:
         sizes.append(len(part["age_years"]))
-        return answers(job, plan, part)
+        return answers(model, plan, part)
 
-    monkeypatch.setattr(panel_run, "_answers", seen)
+    monkeypatch.setattr(PanelModel, "answers", seen)
     score_table(ScoringJob(load("mortality_5y"), table, tmp_path / "s.csv", "participant_id"))
     assert sizes == [50] * (PEOPLE // 50)
 
@@ -281,3 +282,12 @@ def test_what_serves_is_enough(table: Path, tmp_path: Path) -> None:
     done = run("score", "mortality_5y", str(table), "--out", "s.csv", "--id", "participant_id")
     assert done.returncode == 0, done.stderr
     assert len(lines(tmp_path / "s.csv")) == PEOPLE
+
+
+def test_several_processes_write_the_same_bytes_as_this_one(table: Path, tmp_path: Path) -> None:
+    model = load("mortality_5y")
+    files = [tmp_path / name for name in ("alone.csv", "together.csv")]
+    jobs = [ScoringJob(model, table, file, "participant_id", explain=True) for file in files]
+    alone, together = score_table(jobs[0]), score_table(replace(jobs[1], workers=2))
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert alone == together

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import load_from_string, version_converter
 
@@ -30,6 +31,7 @@ EXPLANATION = (
 )
 _AT_ONCE = 256
 _SMALL = 1e-7
+_LONGEST_ERROR = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,15 @@ class SequenceModel:
         refuse_unsafe(content)
         low, high = limits(X)
         mean = np.nan_to_num(np.nanmean(X, axis=0)).reshape(count, file.steps)
-        content = _in_our_opset(name, content)
-        model = cls(content, _session(content), features, mean, low, high)
-        return replace(model, columns=model._columns_of_answer(name))
+        try:
+            content = _in_our_opset(name, content)
+            model = cls(content, _session(content), features, mean, low, high)
+            return replace(model, columns=model._columns_of_answer(name))
+        except CompileRefused:
+            raise
+        except Exception as problem:  # onnxruntime has an error class of its own for each way to fail
+            sentence = str(problem).strip().splitlines()[0][:_LONGEST_ERROR]
+            raise CompileRefused(f"{name} cannot be loaded and run: {sentence}") from problem
 
     @property
     def base(self) -> float:
@@ -244,7 +252,10 @@ class SequenceModel:
             )
         answer = np.asarray(self._run(*self._series(np.vstack([self.low, self.high]))))
         if answer.shape not in ((2,), (2, 1), (2, 2)) or not ((answer >= 0) & (answer <= 1)).all():
-            raise CompileRefused(f"{name} gives {list(answer.shape)} for two rows; a probability of each is needed")
+            kind = "numbers outside 0 to 1" if answer.size in (2, 4) else "something else"
+            raise CompileRefused(
+                f"{name} gives {kind} ({list(answer.shape)} for two rows); a probability of each row is needed"
+            )
         return answer.size // 2
 
 
@@ -263,7 +274,10 @@ def _newest(recorded: Array) -> Array:
 
 
 def _in_our_opset(name: str, content: bytes) -> bytes:
-    proto = load_from_string(content)
+    try:
+        proto = load_from_string(content)
+    except DecodeError as problem:
+        raise CompileRefused(f"{name} is not a readable ONNX model") from problem
     if any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute):
         raise CompileRefused(f"{name} has loops or branches (subgraphs), which are not compiled")
     opset = next((item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")), OPSET)

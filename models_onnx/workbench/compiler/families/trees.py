@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.link import Link
 
 Array = NDArray[np.float64]
@@ -55,6 +56,22 @@ class Tree:
         """The positions of the nodes that are not leaves."""
         return np.flatnonzero(self.feature != LEAF)
 
+    def refuse_malformed(self, features: int) -> None:
+        """Refuse nodes that ask about an input that is not there, or that are no tree: reached twice, or never ending.
+
+        Raises:
+            CompileRefused: The file was cut, edited or made by something else.
+        """
+        inner = self.inner
+        if len(inner) and not (self.feature[inner].min() >= 0 and self.feature[inner].max() < features):
+            raise CompileRefused(f"a tree of the file asks about an input beyond its {features}: the file is damaged")
+        if not np.isfinite(self.value[self.feature == LEAF]).all() or np.isnan(self.threshold[inner]).any():
+            raise CompileRefused("a tree of the file has a value that is no number: the file is damaged")
+        children = np.concatenate([self.left[inner], self.right[inner]])
+        is_tree = len(children) == len(set(children.tolist())) and 0 not in children
+        if not is_tree or (len(children) and not 0 < children.min() <= children.max() < len(self.feature)):
+            raise CompileRefused("the nodes of a tree of the file are no tree: the file is damaged")
+
     def height(self, node: int = 0) -> int:
         """Returns the number of questions on the longest path below this node."""
         if self.feature[node] == LEAF:
@@ -97,6 +114,10 @@ class Ensemble:
     trees: tuple[Tree, ...]
     start: float
     link: Link
+
+    def __post_init__(self) -> None:
+        for tree in self.trees:
+            tree.refuse_malformed(len(self.features))
 
     @property
     def depth(self) -> int:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -87,5 +88,16 @@ def test_other_series_are_refused_with_what_is_needed(network: SequenceFile) -> 
     with pytest.raises(CompileRefused, match="more than 8 quantities"):
         SequenceModel.read(SequenceFile(network.path, 1), NAMES, X)
     network.path.write_bytes(gru(STEPS, CENTRE, SPREAD))
-    with pytest.raises(CompileRefused, match="a probability of each is needed"):
+    with pytest.raises(CompileRefused, match="a probability of each row is needed"):
+        SequenceModel.read(network, NAMES, X)
+
+
+def test_a_network_that_does_not_load_or_gives_no_number_is_refused_by_a_sentence(network: SequenceFile) -> None:
+    X, proto = series(40), onnx.load(network.path)
+    proto.graph.node[0].input[0] = "nowhere"
+    network.path.write_bytes(proto.SerializeToString())
+    with pytest.raises(CompileRefused, match="net.onnx cannot be loaded and run: .*nowhere"):
+        SequenceModel.read(network, NAMES, X)
+    network.path.write_bytes(gru(STEPS, CENTRE, SPREAD, READOUT * np.nan))
+    with pytest.raises(CompileRefused, match="numbers outside 0 to 1"):
         SequenceModel.read(network, NAMES, X)
