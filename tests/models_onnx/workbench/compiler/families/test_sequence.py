@@ -96,7 +96,7 @@ def test_a_network_that_does_not_load_or_gives_no_number_is_refused_by_a_sentenc
     X, proto = series(40), onnx.load(network.path)
     proto.graph.node[0].input[0] = "nowhere"
     network.path.write_bytes(proto.SerializeToString())
-    with pytest.raises(CompileRefused, match="net.onnx cannot be loaded and run: .*nowhere"):
+    with pytest.raises(CompileRefused, match=r"net\.onnx cannot be loaded and run: .*nowhere"):
         SequenceModel.read(network, NAMES, X)
     network.path.write_bytes(gru(STEPS, CENTRE, SPREAD, READOUT * np.nan))
     with pytest.raises(CompileRefused, match="numbers outside 0 to 1"):
