@@ -48,7 +48,8 @@ def _data_faults(subject: Subject, evidence: Evidence) -> list[str]:
     if setting not in SETTINGS:
         faults.append(
             f"its population is {setting or 'not said'}; this server's hooks are of planned contacts and cannot tell "
-            "such patients from others, so nobody would be kept out"
+            "such patients from others, so nobody would be kept out. A model for the end of a stay has the setting "
+            "discharge, one for visits outpatient, one for lists population (product.setting of its card)"
         )
     return faults
 
