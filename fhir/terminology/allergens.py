@@ -2,8 +2,8 @@
 
 tables/allergen_classes.csv has the classes of allergy lists with their words, SNOMED CT codes and members: from
 shared/data/terminology (its README names sources and licences). A member is an ingredient that is listed or whose ATC
-code is in the class. `same_class` says whether an allergy to one member speaks against the others (yes, no, or ask), by
-the practice parameter that `source` names.
+code is in the class. `same_class` says whether an allergy to one member speaks against the others (yes, no, ask, or
+severe: a severe one does), by the practice parameter or the labels that `source` names.
 """
 
 import re
@@ -18,7 +18,7 @@ from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import medication_of_code, read_name, without_accents
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
 
-SameClass: TypeAlias = Literal["yes", "no", "ask"]
+SameClass: TypeAlias = Literal["yes", "no", "ask", "severe"]
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
 _NONE_KNOWN = late_pattern(r"\b(?:nkd?f?a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE)

@@ -57,7 +57,7 @@ def test_a_row_has_one_amount_of_a_known_drug_and_is_never_firm() -> None:
         assert row["is_firm"] in ("no", "narrow")
         assert row["page"]
         assert row["route"] in ("", "any", "injected")
-        assert row["population"] in ("", "first order", "continued")
+        assert row["population"] in ("", "first order", "continued", "one dose")
         assert {row["condition"], row["without_condition"]} <= {"", *CONDITION_GROUPS}
 
 

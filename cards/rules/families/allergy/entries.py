@@ -61,7 +61,7 @@ def to_draft(context: RuleContext) -> Sequence[Allergy]:
 # Classes of allergy lists that a rule of their own is about.
 _OWN_RULE = frozenset(
     {
-        "penicillin", "aminopenicillin", "cephalosporin", "carbapenem", "monobactam", "beta_lactam",
+        "penicillin", "aminopenicillin", "cephalosporin", "monobactam", "beta_lactam",
         "sulfonamide_antibiotic", "nsaid", "salicylate", "cox2", "opioid", "ace_inhibitor", "statin",
         "aromatic_anticonvulsant", "heparin", "iodinated_contrast", "gadolinium_contrast",
     }
@@ -69,18 +69,24 @@ _OWN_RULE = frozenset(
 
 
 def to_its_class(context: RuleContext) -> Sequence[Allergy]:
-    """The entries that name a class which the draft is of, or another drug of a class where all members cross."""
+    """The entries that name a class which the draft is of, or another drug of a class whose members cross.
+
+    Of some classes the labels exclude whoever reacted to another member: a severe reaction counts there.
+    """
     classes = allergen_classes_of(context.medication.ingredients) - _OWN_RULE
     if not classes:
         return ()
     crossing = {name for name in classes if ALLERGEN_CLASSES[name].same_class == "yes"}
+    crossing_severe = crossing | {name for name in classes if ALLERGEN_CLASSES[name].same_class == "severe"}
     drafted = set(context.medication.rxcuis)
     return [
         allergy
         for allergy in allergies(context.session.record)
         if not classes.isdisjoint(allergy.allergen.named_classes)
         or (
-            not crossing.isdisjoint(allergy.allergen.allergen_classes)
+            not (crossing_severe if allergy.grade == "severe" else crossing).isdisjoint(
+                allergy.allergen.allergen_classes
+            )
             and drafted.isdisjoint(ingredient.rxcui for ingredient in allergy.allergen.ingredients)
         )
     ]

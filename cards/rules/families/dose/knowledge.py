@@ -6,11 +6,13 @@
 
 `leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
-dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the
-drug is seldom given in more. `label_limits.csv` has rows of labels by route, weight and
-population, in milligrams, units or mEq (`unit`); `without_taken` are ingredients and classes beside which a row does
-not hold. `plausibility.csv` and `plausibility_more.csv` hold FDA's recommended
-maximum in mg a day at 60 kg; `left_out` says why a row is not used. `sources.csv` holds the documents.
+dose; "one dose": given once, since a drip is a bag and no dose), weights, and amounts of a week. None of its rows is
+firm; "narrow" begins to be far over earlier, because the drug is seldom given in more.
+
+`label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`);
+`without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
+`plausibility_more.csv` hold FDA's recommended maximum in mg a day at 60 kg; `left_out` says why a row is not used.
+`sources.csv` holds the documents.
 """
 
 import csv

@@ -276,6 +276,8 @@ def _is_meant(row: Limit, context: RuleContext) -> bool | None:
         return False
     if row.population == "continued" and context.drafted.dose.single:
         return False
+    if row.population == "one dose" and not context.drafted.dose.single:
+        return False
     if row.population == "first order" and context.new_start is not True:
         return False
     if row.without_taken and context.session.medications_beside(context.drafted, row.without_taken):

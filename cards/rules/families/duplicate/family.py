@@ -61,6 +61,11 @@ CLASSES = {
     "loop_diuretic": "loop diuretics",
     "bisphosphonate": "bisphosphonates",
     "triptan": "triptans",
+    "alpha_blocker": "alpha blockers",
+    "antimuscarinic_bladder": "bladder antimuscarinics",
+    "antihistamine_2nd": "antihistamines",
+    "pde5": "PDE5 inhibitors",
+    "muscle_relaxant": "muscle relaxants",
     "corticosteroid": "systemic corticosteroids",
 }
 _CHECKED = frozenset({*CLASSES, "opioid"})

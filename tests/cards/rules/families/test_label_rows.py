@@ -146,8 +146,10 @@ def test_an_age_row_is_sharp(as_of: datetime) -> None:
     def fires(rule: Rule) -> None:
         (band,) = rule.bands
         (drug,) = _names(rule.trigger.draft)
-        below = int(band.when["age_years"]["lt"])
-        assert _found(rule, {"age": below - 1}, {"drug": drug}, as_of) == ["under"]
-        assert _found(rule, {"age": below}, {"drug": drug}, as_of) == []
+        (limit,) = [part["age_years"] for part in band.when.get("all", [band.when]) if "age_years" in part]
+        (age,) = map(int, limit.values())
+        inside, outside = (age - 1, age) if "lt" in limit else (age, age - 1)
+        assert _found(rule, {"age": inside}, {"drug": drug}, as_of) == [band.id]
+        assert _found(rule, {"age": outside}, {"drug": drug}, as_of) == []
 
     for_each(_of_template("age-label"), fires)
