@@ -24,6 +24,9 @@ from fhir.mapping.medications.identity import MedicationIdentity
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
+_ASPIRIN: Final = "1191"
+_ANALGESIC_MG: Final = 500.0
+"""From this dose on ANSM advises against aspirin beside an anticoagulant by mouth, whatever it is for."""
 _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
@@ -53,17 +56,22 @@ class Pair(Struct, frozen=True):
                 return False
         if self.unless == "injected":
             return not any(drug.is_injected for drug in drugs)
+        orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
         if self.unless == "single_fluconazole":
-            orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
             return not any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders)
+        if self.unless == "low_dose_aspirin":
+            doses = [dose.per_dose_of(_ASPIRIN) for drug, dose in orders if drug.has(_ASPIRIN)]
+            return any(dose is not None and dose.high >= _ANALGESIC_MG for dose in doses)
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]
         return True
 
 
-# A gel of the mouth and a vaginal form reach the blood; what is put on the skin hardly does.
-_MUCOSA: Final = re.compile(r"\b(?:vagina\w*|oral|buccal|mouth|oromucosal|gel|pessar\w*|ovule)\b", re.IGNORECASE)
+# A gel of the mouth, a vaginal form and what is inhaled reach the blood; what is put on the skin hardly does.
+_MUCOSA: Final = re.compile(
+    r"\b(?:vagina\w*|oral|buccal|mouth|oromucosal|gel|pessar\w*|ovule|inhal\w*|nasal\w*)\b", re.IGNORECASE
+)
 
 
 def _is_on_mucosa(drug: MedicationIdentity) -> bool:
