@@ -180,7 +180,7 @@ _CLOCK = late_pattern(
 # snacks" and "between meals" nobody says how often.
 _AT_MEALS = late_pattern(
     r"\b(?:(?:with|before|after|at|following|per)(?: (?:the|all|each|every))? meals|(?:each|every) meal|ac|pc)\b"
-    r"(?! (?:and|&|or) snack)"
+    r"(?! (?:and|&|or) snack| (?:breakfast|lunch|dinner|supper))"
 )
 MEALS_A_DAY = 3.0
 

@@ -26,7 +26,7 @@ _LISTED = late_pattern(r"[,;] ?(?:and )?")
 # "Days 2-5", "on day 1:", "weeks 1-2", "today": what says when a step is, and for how long.
 _WHEN = late_pattern(
     r"(?:\bon )?\b(?P<unit>days?|weeks?|wks?) (?P<first>\d{1,3})(?: ?(?:-|to|through|thru) ?(?P<last>\d{1,3}))?\b:?"
-    r"|\b(?:today|tomorrow|on the first day|the first day)\b"
+    r"|\b(?:today|tomorrow|(?:(?:on )?the )?first day)\b"
 )
 _BOUND = late_pattern(r"(?:\b(?:for|x)|×) ?(?:the (?:first|next) )?\d{1,3} ?-?(?:d|days?|wks?|weeks?|mo|months?)\b")
 _LEAD = late_pattern(

@@ -71,6 +71,7 @@ def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: 
     [
         ("insulin NPH", "20 units qAM and 10 units qPM", 30),
         ("insulin aspart", "5 units with breakfast, 7 units with lunch, 9 units with dinner", 21),
+        ("insulin lispro", "4 units AC breakfast, 6 units AC lunch, 8 units AC dinner", 18),
         ("Lantus", "10 U SC QHS", 10),
         ("Lantus", "twenty units at bedtime", 20),
         ("penicillin G potassium", "4 million units IV q4h", 24e6),
