@@ -46,7 +46,11 @@ def coverage(
         drugs = [drug_row for drug_row in drugs if drug_row.rxcui == drug or drug_row.name.startswith(drug.lower())]
         orders = [order for order in orders if drug in order.loincs or order.words.lower().startswith(drug.lower())]
         if not drugs and not orders:
-            typer.echo(f"No ingredient or test of the tables is called {drug}, nor is that the code of one.", err=True)
+            typer.echo(
+                f"No ingredient or test of the tables is called {drug}, nor is that the code of one. An order whose "
+                "words are not recognised is not checked, and the answer says so (see cds-hooks understand).",
+                err=True,
+            )
             raise typer.Exit(1)
     tests = analyte_coverage(rules) if drug is None else []
     if as_json:
