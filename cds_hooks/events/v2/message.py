@@ -1,6 +1,6 @@
 """Reads the bytes of one HL7 v2 message: character set, line ends, segments; refuses what was cut off.
 
-The library `hl7` reads the header and its delimiters. Fields are split when they are read: the library takes all of a
+The library `hl7` reads the delimiters. Fields are split when they are read: the library takes all of a
 message apart, which took half the time of a message (python -m benchmarks.events). What is read although it breaks the
 standard is noted.
 """
@@ -56,7 +56,7 @@ class Segment(Struct, frozen=True):
     name: str
     fields: Sequence[str]
     message: Any
-    """The header as the library parsed it."""
+    """The beginning of the header as the library parsed it, with the delimiters."""
 
     def text(self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 0) -> str:
         """Return the text of a subcomponent without escapes; "" where it is not there."""
@@ -260,7 +260,8 @@ def parse_message(text: str) -> Message:
     if sum(text.count(sign) for sign in {*text[3:8], "\r"}) > _MOST_PARTS:
         raise Unreadable(f"The message has more than {_MOST_PARTS:,} fields, repetitions, components and segments.")
     try:
-        header = hl7.parse(text[: text.index("\r") + 1])
+        start = text.split("\r", 1)[0].split(text[3:4], 2)[:2]
+        header = hl7.parse(text[3:4].join(start) + "\r")
         separator = header.separators[1]
     except (hl7.HL7Exception, IndexError, ValueError, AssertionError) as error:
         raise Unreadable("The message cannot be parsed as HL7 v2.", "100") from error
