@@ -18,7 +18,7 @@ SHARE_PREFIXES: Final = ("missing",)
 PART_PREFIXES: Final = ("sender", "type", "ward", "result", "service")
 AHEAD_STEPS: Final = -26
 """Latencies of this step and below are results that were collected over five minutes after they arrived."""
-_SUNDAY: Final = 6
+SUNDAY: Final = 6
 _BATCH_HOURS: Final = 17
 _BATCH_SHARE: Final = 0.9
 _STEPS_AN_HOUR: Final = 12
@@ -119,14 +119,14 @@ def expect(
     On a holiday it is anything between a Sunday and the day of the week.
     """
     weekdays, hours, is_holiday = local_times(baseline.zone, start, end, holidays)
-    mean, sunday = baseline.hours[weekdays, hours], baseline.hours[_SUNDAY, hours]
+    mean, sunday = baseline.hours[weekdays, hours], baseline.hours[SUNDAY, hours]
     low, high = (
         np.where(is_holiday, np.minimum(mean, sunday), mean),
         np.where(is_holiday, np.maximum(mean, sunday), mean),
     )
     for first, last in planned:
         high[max(first - start, 0) : max(last - start, 0)] = _ANYTHING
-    days = np.where(is_holiday, _SUNDAY, weekdays)
+    days = np.where(is_holiday, SUNDAY, weekdays)
     day_error = low * np.sqrt(baseline.day_variance[days])
     hour_error = 12 * low * low * baseline.hour_variance[days, hours]
     sums = [np.concatenate([[0.0], np.cumsum(column)]) for column in (low, high, day_error, hour_error)]

@@ -1,16 +1,16 @@
 """Watches feeds step by step: history, baseline, signals, incidents. An open incident is never learned."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, tzinfo
+from datetime import date, datetime, tzinfo
 from math import log
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cds_hooks.events.watch.baseline import Baseline, Expected, expect, learn
+from cds_hooks.events.watch.baseline import SUNDAY, Baseline, Expected, expect, learn, local_times
 from cds_hooks.events.watch.contents import Columns
-from cds_hooks.events.watch.history import RECENT_STEPS, STEPS_A_DAY, Counts, History
+from cds_hooks.events.watch.history import RECENT_STEPS, STEP_SECONDS, STEPS_A_DAY, Counts, History
 from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, Incident, Incidents, Topology
 from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.tails import few
@@ -24,6 +24,9 @@ _BEHIND, _AHEAD = RECENT_STEPS + 24, STEPS_A_DAY + 24
 _SURE: Final = 3.0
 _CHANCE: Final = 1e-5
 _WAIT_STEPS: Final = 36
+_REST_SHARE: Final = 0.6
+_REST_LEAST: Final = 6.0
+_DEAD: Final = 1e-3
 _NO_COUNTS: Final[Counts] = {}
 
 
@@ -127,6 +130,31 @@ class WatchedFeed:
         count = float(self.history.messages(since, self.history.end).sum())
         return (count * log(ratio) - mean * (ratio - 1)) / self.baseline.spread
 
+    def as_on_sunday(self) -> "_Rest | None":
+        """Return how a feed came since midnight beside a Sunday; None where that differs too little from other days."""
+        baseline, end = self.baseline, self.history.end
+        if baseline is None or baseline.is_batch:
+            return None
+        moment = datetime.fromtimestamp(end * STEP_SECONDS, self.zone)
+        start = end - moment.hour * 12 - moment.minute // 5
+        weekdays, hours, _ = local_times(self.zone, start, end, frozenset())
+        usual, sunday = float(baseline.hours[weekdays, hours].sum()), float(baseline.hours[SUNDAY, hours].sum())
+        if sunday > _REST_SHARE * usual or usual - sunday < _REST_LEAST or sunday <= 0:
+            return None
+        came = float(self.history.messages(start, end).sum())
+        evidence = (came * log(sunday / usual) + usual - sunday) / baseline.spread
+        return _Rest(moment.date(), evidence, came, sunday, baseline.spread)
+
+
+class _Rest(Struct, frozen=True):
+    """What came of a feed on a day, what comes on a Sunday, and the evidence that it is one (log likelihoods)."""
+
+    day: date
+    evidence: float
+    came: float
+    sunday: float
+    spread: float
+
 
 class _Low(Struct):
     """Fewer messages of a feed than expected: the first and the newest step in which it was seen, and the share."""
@@ -156,6 +184,8 @@ class Watch:
         }
         self.incidents = Incidents(topology, earlier)
         self._low: dict[str, _Low] = {}
+        self._noticed: date | None = None
+        """The newest holiday that was not declared."""
 
     def load(self, counts: Mapping[str, Mapping[int, Counts]], end: int) -> None:
         """Take the steps up to `end` without judging them, by feed; they are learned where no incident was."""
@@ -177,6 +207,8 @@ class Watch:
             feed.append(counts.get(feed.name, _NO_COUNTS), self._calendar.holidays)
             signals += feed.signals()
         end = max((feed.history.end for feed in self.feeds.values()), default=0)
+        if any(signal.kind in ("low", "silent") for signal in signals):
+            self._notice_holiday()
         signals = [self._with_siblings(signal, end) for signal in signals] if signals else signals
         judged = [signal for signal in signals if signal.kind]
         begun = self.incidents.take(end, judged)
@@ -190,6 +222,27 @@ class Watch:
         closed = self.incidents.close(end, self._weight_since)
         return begun, closed
 
+    def _notice_holiday(self) -> None:
+        """Take a day for a holiday on which feeds of two origins come as on a Sunday, and none that rests then as ever.
+
+        Such feeds are alive: together they have what a Sunday brings.
+        """
+        days = {name: rest for name, feed in self.feeds.items() if (rest := feed.as_on_sunday()) is not None}
+        resting = {name: rest for name, rest in days.items() if rest.evidence > _SURE}
+        origins = {self._topology.through.get(name, name) for name in resting}
+        came, sunday = (sum(getattr(rest, name) for rest in resting.values()) for name in ("came", "sunday"))
+        is_contradicted = any(rest.evidence < -_SURE for rest in days.values())
+        if len(origins) < 2 or is_contradicted or sunday < _REST_LEAST:
+            return
+        if few(came, sunday, max(rest.spread for rest in resting.values())) < _DEAD:
+            return
+        day = next(iter(resting.values())).day
+        if day not in self._calendar.holidays:
+            self._calendar = replace(self._calendar, holidays=self._calendar.holidays | {day})
+            self._noticed = day
+            for feed in self.feeds.values():
+                feed.expected = None
+
     def _weight_since(self, name: str, group: str, step: int) -> float:
         return self.feeds[name].weight_since(group, step) if name in self.feeds else float("inf")
 
@@ -201,8 +254,12 @@ class Watch:
         if signal.kind not in ("low", "silent", "flapping") or signal.subject:
             return signal
         source = self._topology.through.get(signal.feed, "")
+        feed = self.feeds[signal.feed]
+        is_holiday = datetime.fromtimestamp(end * STEP_SECONDS, feed.zone).date() == self._noticed
         fewer = replace(signal, kind=FEWER, subject=source, is_strong=False)
-        ratio = self.feeds[signal.feed].share_since(signal.since)
+        if is_holiday:
+            return fewer
+        ratio = feed.share_since(signal.since)
         if any(self._goes_on(incident, signal, ratio) for incident in self.incidents.open if incident.kind == FEWER):
             return fewer
         if signal.kind != "low":

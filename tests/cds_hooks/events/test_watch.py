@@ -74,6 +74,15 @@ def test_a_storm_over_the_clinics_is_one_entry_and_no_alarm(seed: int) -> None:
     assert [(incident.kind, incident.severity) for incident in watch.incidents.all] == [("fewer", "information")]
 
 
+@pytest.mark.outside_data
+@pytest.mark.slow
+def test_a_holiday_that_nobody_declared_is_one_entry_and_no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    month = next(m for m in clean_months(FEEDS, 22000) if m.event.fields["month"] == "clean-09")
+    monkeypatch.setattr(month, "holidays", frozenset)
+    watch = watched(month, ["clinic-a", "clinic-b", "lab-reference", "pathology"])
+    assert [(incident.kind, incident.severity) for incident in watch.incidents.all] == [("fewer", "information")]
+
+
 def test_nothing_since_five_were_due_is_a_stop_after_full_messages_and_chance_after_few() -> None:
     means = np.array([2.0, 5.5, 20.0])
     assert _is_dead(np.array([0.0, 0.0, 14.0]), means, 2)
