@@ -301,9 +301,10 @@ def _converted(
     return Measurement(analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, charted_unit)
 
 
-# "6.4 mmol/L", "6,4 mmol/l"; a comma before three digits could as well mark thousands.
+# "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits could as well mark thousands.
 _NUMBER_WITH_UNIT = re.compile(
-    r"(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))? ?(?P<unit>\D.{0,30})?"
+    r"(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
+    r"(?: \(?(?:HH?|LL?)\)?(?= \S))? ?(?P<unit>\D.{0,30})?"
 )
 
 

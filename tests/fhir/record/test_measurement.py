@@ -195,6 +195,8 @@ def test_a_quantity_whose_name_is_a_plural_has_the_verb_of_one() -> None:
     [
         ({"valueString": "6.4 mmol/L"}, 6.4),
         ({"valueString": "6,4 mmol/l"}, 6.4),
+        ({"valueString": "6.4 (H) mmol/L"}, 6.4),
+        ({"valueString": "6.4 HH mmol/L"}, 6.4),
         ({"valueString": "6.4mval/l"}, 6.4),
         ({"valueQuantity": {"value": 6.4, "unit": "mval/l"}}, 6.4),
         ({"valueString": "6,400 mmol/L"}, None),
@@ -219,7 +221,7 @@ def test_a_result_that_was_only_reported_counts_from_then() -> None:
 
 @pytest.mark.parametrize(
     ("words", "analyte"),
-    [("Sodium level", "sodium"), ("Kalium", "potassium"), ("K+", "potassium"), ("Hemoglobin A1c", "hba1c"),
+    [("Sodium level", "sodium"), ("Kalium", "potassium"), ("Potasio", "potassium"), ("K+", "potassium"), ("Hemoglobin A1c", "hba1c"),
      ("Potassium, urine", None), ("sweat chloride", None), ("Sodium intake", None)],
 )  # fmt: skip
 def test_a_result_without_a_code_is_known_by_its_whole_name(words: str, analyte: str | None) -> None:
