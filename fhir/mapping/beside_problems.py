@@ -122,17 +122,35 @@ def _relatives(record: PatientRecord) -> _Signs:
     return signs
 
 
-# HL7 v3 RoleCode, in words and codes: relatives of the second degree and further, and those who are no blood relatives.
+# Relatives of the second degree and further, and those who are no blood relatives: words, and codes of HL7 v3 RoleCode.
 _DISTANT = re.compile(
-    r"grand|\baunt|\buncle|cousin|niece|nephew|half|step|in-law|adopt|foster|spouse|husband|wife|partner"
-    r"|^(?:[MP]?GR\w+|G\w*GR\w+|[MP]?AUNT|[MP]?UNCLE|[MP]?COUSN|NIE\w+|NEPHEW|H(?:BRO|SIB|SIS)|STP\w+|\w+INLAW|ADOPT\w+"
-    r"|FOST\w*|HUSB|WIFE|SPS|DOMPART)$",
-    re.IGNORECASE,
+    r"grand|\baunt|\buncle|cousin|niece|nephew|half|step|in-law|adopt|foster|spouse|husband|wife|partner", re.IGNORECASE
+)
+_DISTANT_CODES = (
+    *(
+        "GR",
+        "MGR",
+        "PGR",
+        "GGR",
+        "MGGR",
+        "PGGR",
+        "AUNT",
+        "MAUNT",
+        "PAUNT",
+        "UNCLE",
+        "MUNCLE",
+        "PUNCLE",
+        "COUSN",
+        "MCOUSN",
+    ),
+    *("PCOUSN", "NIENEPH", "NIECE", "NEPHEW", "HBRO", "HSIB", "HSIS", "STP", "ADOPT", "FOST", "HUSB", "WIFE", "SPS"),
+    *("DOMPART", "INLAW", "BROINLAW", "SISINLAW", "MTHINLAW", "FTHINLAW", "SONINLAW", "DAUINLAW"),
 )
 
 
 def _is_distant(relation: CodeableConcept) -> bool:
-    return any(_DISTANT.search(text) for text in (relation.words, *(coding.code or "" for coding in relation.coding)))
+    codes = (coding.code or "" for coding in relation.coding)
+    return _DISTANT.search(relation.words) is not None or any(code.startswith(_DISTANT_CODES) for code in codes)
 
 
 def _consents(record: PatientRecord) -> _Signs:

@@ -221,7 +221,8 @@ def test_a_result_that_was_only_reported_counts_from_then() -> None:
 
 @pytest.mark.parametrize(
     ("words", "analyte"),
-    [("Sodium level", "sodium"), ("Kalium", "potassium"), ("Potasio", "potassium"), ("K+", "potassium"), ("Hemoglobin A1c", "hba1c"),
+    [("Sodium level", "sodium"), ("Kalium", "potassium"), ("Potasio", "potassium"), ("K+", "potassium"),
+     ("Hemoglobin A1c", "hba1c"),
      ("Potassium, urine", None), ("sweat chloride", None), ("Sodium intake", None)],
 )  # fmt: skip
 def test_a_result_without_a_code_is_known_by_its_whole_name(words: str, analyte: str | None) -> None:
