@@ -91,6 +91,12 @@ def test_every_module_opens_with_a_docstring() -> None:
     assert [name for name, text in texts.items() if not text.startswith(('"""', 'r"""'))] == []
 
 
+def test_a_structure_that_may_change_says_so_by_leaving_frozen_out() -> None:
+    assert [
+        str(path.relative_to(ROOT)) for path in _modules() if "frozen=False" in path.read_text(encoding="utf-8")
+    ] == []
+
+
 def test_the_files_that_the_code_names_are_there() -> None:
     """Of each file that a comment, docstring or sentence names, there is one whose path ends so."""
     made_up = {"NAME.py", "mine/falls_1y.py", "_fit.py"}  # files of a reader's own, in examples

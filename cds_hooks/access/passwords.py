@@ -40,12 +40,11 @@ def password_fault(password: str, name: str) -> str | None:
 
 
 _NO_LETTERS: Final = re.compile(r"[\W\d_]")
-_LONGEST_COMMON: Final = 24
 
 
 def _is_common(text: str) -> bool:
     """Return whether the text is a common password, such a one repeated, or two of them."""
-    for end in range(1, min(len(text), _LONGEST_COMMON) + 1):
+    for end in range(1, len(text) + 1):
         beginning, rest = text[:end], text[end:]
         if beginning in _common() and (rest in _common() or not rest.replace(beginning, "")):
             return True
@@ -70,10 +69,10 @@ def verifies(password: str, password_hash: str | None) -> bool:
 
     with _AT_ONCE:
         try:
-            right = _hasher().verify(password_hash or _of_nobody(), password[: LONGEST + 1])
+            _hasher().verify(password_hash or _of_nobody(), password[: LONGEST + 1])
         except (VerificationError, InvalidHashError):
             return False
-    return right and password_hash is not None
+    return password_hash is not None
 
 
 @cache

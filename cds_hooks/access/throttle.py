@@ -8,6 +8,7 @@ counted like any other, so the answer does not tell the two apart.
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from time import time
 from typing import Final, NamedTuple
@@ -52,7 +53,7 @@ def count_try(store: AccessStore, name: str, address: str, now: Callable[[], flo
         TooManyTries: The name, or the address, has had as many as it may have.
     """
     moment = now()
-    from_an_address = 1_000_000 if address in _OF_THIS_MACHINE else TRIES_FROM_AN_ADDRESS
+    from_an_address = math.inf if address in _OF_THIS_MACHINE else TRIES_FROM_AN_ADDRESS
     limits = (
         (_subject("name", name), TRIES_FOR_A_NAME, _QUICK_TRIES_FOR_A_NAME),
         (_subject("address", address), from_an_address, _QUICK_TRIES_FROM_AN_ADDRESS),

@@ -216,7 +216,8 @@ class Compared:
         value, median = quantile(values, 0.5) or 0.0, quantile(then, 0.5) or 0.0
         ratio = value / median if median else 1.0
         state: State = "good" if 0.8 <= ratio <= 1.25 else "watch" if 0.5 <= ratio <= 2 else "act"
-        text = f"{self.service}: the median of {name} is {value:.4g}, {median:.4g} before; another unit may be sent."
+        text = f"{self.service}: the median of {name} is {value:.4g}, {median:.4g} before"
+        text += "." if state == "good" else "; another unit may be sent."
         new = drift.beyond(then, values)
         share = new.number / values.total()
         if (
@@ -247,7 +248,8 @@ class Compared:
             state = "watch"
         if index > max(drift.ACT, drift.limit_by_chance(len(reference), n, m, 1 - 0.001 / comparisons)):
             state = "act"
-        text = f"{self.service}: {name} is distributed otherwise than before (stability index {index:.2f})."
+        alike = "as" if state == "good" else "otherwise than"
+        text = f"{self.service}: {name} is distributed {alike} before (stability index {index:.2f})."
         return self._figure(family, name, n, _FEWEST_FOR_DRIFT, index, 0.0, state, text)
 
     def _closer(self, name: str, values: Sketch, then: Sketch, figure: Figure, comparisons: int) -> Figure:

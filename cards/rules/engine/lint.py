@@ -254,7 +254,7 @@ def _safety_faults(band: CompiledBand) -> Iterator[str]:
         change = suggestion.declared.change
         tells = change is not None and (change.computed is not None or _says_a_dose(change.sig))
         if on_estimate and tells and not suggestion.declared.from_estimate:
-            yield f"{suggestion.declared.id} changes a dose by an estimate: from_estimate must say so"
+            yield f"{suggestion.declared.label} changes a dose by an estimate: from_estimate must say so"
 
 
 def _says_a_dose(sig: Sig | None) -> bool:
@@ -273,11 +273,11 @@ def _suggestion_faults(suggestions: Iterable[CompiledSuggestion], path: Path) ->
 def _faults_of_suggestion(declared: SuggestionTemplate) -> Iterator[str]:
     of_partner = declared.stop_partner is not None or declared.change_partner is not None
     if not (declared.acts_on_hazard or declared.orders):
-        yield f"{declared.id} does nothing"
+        yield f"{declared.label} does nothing"
     yield from _label_faults(declared)
     yield from _active_label_faults(declared)
     if of_partner and declared.recommended is not False:
-        yield f"{declared.id} is about another order: it is never recommended"
+        yield f"{declared.label} is about another order: it is never recommended"
     changes = [change for change in (declared.change, declared.change_partner) if change is not None]
     changed = [product for change in changes for product in (change.product, *change.products_if_split)]
     for product in (*changed, *(order.product for order in declared.create)):
@@ -290,23 +290,23 @@ def _label_faults(declared: SuggestionTemplate) -> Iterator[str]:
     changes_start = declared.change is not None and declared.change.start_in_hours is not None
     holds = declared.hold or declared.stop_partner == "on-hold" or changes_start
     if declared.label.startswith("Hold") and not holds:
-        yield f"{declared.id}: the label says to hold, but nothing is put on hold"
+        yield f"{declared.label}: the label says to hold, but nothing is put on hold"
     if declared.hold and not declared.label.startswith("Hold"):
-        yield f'{declared.id}: the label of a suggestion with `hold` begins with "Hold"'
+        yield f'{declared.label}: the label of a suggestion with `hold` begins with "Hold"'
     if declared.hold and (declared.cancel or declared.change is not None):
-        yield f"{declared.id} both holds the draft and removes or changes it"
+        yield f"{declared.label} both holds the draft and removes or changes it"
     if declared.label.startswith("Cancel") and not declared.cancel:
-        yield f"{declared.id}: the label says to cancel, but the order stays"
+        yield f"{declared.label}: the label says to cancel, but the order stays"
 
 
 def _active_label_faults(declared: SuggestionTemplate) -> Iterator[str]:
     """An order that is active already is stopped: its label is the usual one, or stands in the rule."""
     if declared.active_label is None and declared.only_removes and declared.label != CANCEL_ORDER:
-        yield f"{declared.id}: `active_label` is missing, its label where the order is active already (at discharge)"
+        yield f"{declared.label}: `active_label` is missing, its label where the order is active already (at discharge)"
     if declared.active_label is not None and not declared.cancel:
-        yield f"{declared.id}: only a suggestion with `cancel` has an `active_label`"
+        yield f"{declared.label}: only a suggestion with `cancel` has an `active_label`"
     if "cancel" in (declared.active_label or "").lower():
-        yield f"{declared.id}: an order that is active already is stopped, not cancelled (`active_label`)"
+        yield f"{declared.label}: an order that is active already is stopped, not cancelled (`active_label`)"
 
 
 _ASKS_FOR_TESTS = frozenset({"monitoring"})
@@ -320,7 +320,7 @@ def _advice_faults(band: CompiledBand, rule: CompiledRule) -> Iterator[str]:
     for suggestion in band.suggestions:
         declared = suggestion.declared
         if declared.recommended is not False and not declared.acts_on_hazard:
-            yield f"{declared.id} is advised, but a test alone leaves the hazard of this {band.declared.indicator}"
+            yield f"{declared.label} is advised, but a test alone leaves the hazard of this {band.declared.indicator}"
 
 
 def _product_faults(product: Product) -> Iterator[str]:

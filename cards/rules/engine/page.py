@@ -16,8 +16,11 @@ from cards.rules.language.rule import (
     DeclaredSelector,
     Evidence,
     MissingData,
+    Product,
     Rule,
     RuleTable,
+    Sig,
+    SilentWhen,
     SuggestionTemplate,
     Trigger,
 )
@@ -59,7 +62,7 @@ def _of_table(rules: list[Rule], family: Family) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     yield from dict.fromkeys(_band(band, family) for rule in rules for band in rule.bands)
     yield ""
-    yield from (f"- {_INSTEAD[entry.instead]}: {entry.text}" for entry in first.silent_when)
+    yield from (_silent_when(entry, family) for entry in first.silent_when)
     yield ""
     yield "| Rule | About | Activated by | Bands | Source |"
     yield "|---|---|---|---|---|"
@@ -79,7 +82,8 @@ def rule_page(rule: Rule, table: RuleTable) -> str:
 def _rule(rule: Rule, family: Family) -> Iterator[str]:
     yield f"## {rule.title} (`{rule.id}`, priority {rule.priority})"
     yield ""
-    yield f"Activated by {_trigger(rule.trigger)}."
+    yields = f" Yields to {', '.join(f'`{name}`' for name in rule.yields_to)}." if rule.yields_to else ""
+    yield f"Activated by {_trigger(rule.trigger)}.{yields}"
     yield ""
     yield f"Checked: {rule.audit.verified} ({rule.audit.source}), {rule.audit.date}."
     if rule.audit.differs:
@@ -92,9 +96,15 @@ def _rule(rule: Rule, family: Family) -> Iterator[str]:
     yield from (_band(band, family) for band in rule.bands)
     yield from (_missing(entry, family) for entry in rule.missing_data)
     yield ""
-    yield from (f"- {_INSTEAD[entry.instead]}: {entry.text}" for entry in rule.silent_when)
-    yield from (f"- Asks: {question.text}" for question in rule.questions)
+    yield from (_silent_when(entry, family) for entry in rule.silent_when)
+    yield from (f"- Asks: {question.text} ({family.vocabulary.say(question.when)})" for question in rule.questions)
     yield ""
+
+
+def _silent_when(entry: SilentWhen, family: Family) -> str:
+    when = f" ({family.vocabulary.say(entry.when)})" if entry.when is not None else ""
+    besides = f", not of {', '.join(entry.except_bands)}" if entry.except_bands else ""
+    return f"- {_INSTEAD[entry.instead]} (`{entry.code}`{besides}): {entry.text}{when}"
 
 
 def _trigger(trigger: Trigger) -> str:
@@ -119,11 +129,13 @@ def _side(side: Iterable[DeclaredSelector]) -> str:
 def _evidence(evidence: Evidence) -> str:
     name = f"[{evidence.document}]({evidence.url})" if evidence.url else evidence.document
     graded = f"{evidence.grade} ({evidence.grade_scheme})"
-    return f"{name}, {evidence.organisation}, {evidence.year}: {evidence.section}. Grade: {graded}."
+    on_cards = f"{evidence.basis}, on cards: {evidence.label}"
+    return f"{name}, {evidence.organisation}, {evidence.year}: {evidence.section}. Grade: {graded}; {on_cards}."
 
 
 def _band(band: Band, family: Family) -> str:
-    says = f"**{band.summary}** {band.detail}"
+    unsure = f" Where the facts are old or contradict: **{band.unsure_summary}**" if band.unsure_summary else ""
+    says = f"**{band.summary}** {band.detail}{unsure}"
     cells = (f"`{band.id}`", band.indicator, family.vocabulary.say(band.when), says, _offers(band.suggestions, family))
     return f"| {' | '.join(cells)} |"
 
@@ -145,12 +157,36 @@ def _offers(suggestions: Iterable[SuggestionTemplate], family: Family) -> str:
 
 
 def _offer(suggestion: SuggestionTemplate, family: Family) -> str:
-    text = suggestion.label
+    text = f"{suggestion.label} / {suggestion.active_label}" if suggestion.active_label else suggestion.label
+    if orders := "; ".join(_orders(suggestion, family)):
+        text += f" [{orders}]"
     if suggestion.recommended is True:
         text += " (recommended)"
     elif suggestion.recommended:
         text += f" (recommended if {family.vocabulary.say(suggestion.recommended)})"
     return f"{text}, if {family.vocabulary.say(suggestion.only_if)}" if suggestion.only_if is not None else text
+
+
+def _orders(suggestion: SuggestionTemplate, family: Family) -> Iterator[str]:
+    """What is written into the orders, so that who reviews the page sees each dose, product and test."""
+    for change in filter(None, (suggestion.change, suggestion.change_partner)):
+        yield from [f"computed by `{change.computed}`"] if change.computed else []
+        yield from (_product(product) for product in (change.product, *change.products_if_split) if product is not None)
+        yield from (_sig(sig) for sig in (change.sig, change.second) if sig is not None)
+    yield from (f"{_product(order.product)}, {_sig(order.sig)}" for order in suggestion.create)
+    for test in suggestion.orders:
+        codes = ", ".join([test.loinc, *test.answered_by])
+        day = f" ({codes}) in {test.in_days} days" if test.in_days else f" ({codes})"
+        yield f"{test.name}{day}, if {family.vocabulary.say(test.only_if)}" if test.only_if else f"{test.name}{day}"
+
+
+def _product(product: Product) -> str:
+    return f"{product.name}, {product.strength_mg:g} mg" if product.strength_mg is not None else product.name
+
+
+def _sig(sig: Sig) -> str:
+    members = {name: value for name, value in to_builtins(sig).items() if value and name not in ("text", "is_written")}
+    return ", ".join([sig.text, *(f"{name.replace('_', ' ')} {value}" for name, value in members.items())])
 
 
 # The words of conditions

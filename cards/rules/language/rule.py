@@ -236,7 +236,6 @@ class SuggestionTemplate(Declared, frozen=True):
     `active_label` is its label where the order is active already, at discharge: that order is stopped, not cancelled.
     """
 
-    id: str
     label: str
     active_label: str | None = None
     cancel: bool = False

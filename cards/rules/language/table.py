@@ -268,13 +268,12 @@ def _part(value: Any, shared: Mapping[str, Mapping[str, Any]], step: str | int) 
 
 
 def _used(value: Raw, shared: Mapping[str, Mapping[str, Any]]) -> Any:
-    """A shared entry with its name as its id and what stands beside `use` laid over it."""
+    """A shared entry with what stands beside `use` laid over it; a reason or missing data has its name."""
     name = value["use"]
     over = {key: item for key, item in value.items() if key != "use"}
-    for kind in ("suggestions", "missing_data", "silent_when"):
+    for kind, own_name in {"suggestions": {}, "missing_data": {"id": name}, "silent_when": {"code": name}}.items():
         if name in shared.get(kind, {}):
-            own_name = "code" if kind == "silent_when" else "id"
-            return _filled({own_name: name} | shared[kind][name] | over, shared)
+            return _filled(own_name | shared[kind][name] | over, shared)
     raise RuleError(f"no shared entry is called {name!r}")
 
 
@@ -300,7 +299,7 @@ def _parts(raw: Any, path: Path) -> Iterator[str]:
         except (LookupError, TypeError):
             return
         if isinstance(raw, dict) and kind in names:
-            name = raw.get("id") or raw.get("use") or raw.get("code")
+            name = raw.get("id") or raw.get("use") or raw.get("code") or raw.get("label")
             if isinstance(name, str) and isinstance(step, int):
                 yield f"{names[kind]} {name}"
 

@@ -326,8 +326,9 @@ class MedicationSession:
         return list(partners.values())
 
     def _acts_still(self, medication: CurrentMedication, selector: Selector) -> bool:
-        days = medication.ended.age_days(self.record.as_of_epoch) if medication.ended is not None else None
-        return days is not None and days <= selector.washout_days and selector.matches(medication.medication)
+        if medication.ended is None or int(medication.ended.age_days(self.record.as_of_epoch)) > selector.washout_days:
+            return False
+        return selector.matches(medication.medication)
 
     def is_recent_start(self, medication: MedicationIdentity, days: float) -> bool | None:
         """Whether an ingredient of the medication was begun in the last `days`."""

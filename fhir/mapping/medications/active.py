@@ -415,7 +415,7 @@ def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | No
     None where an order has no date and none is known to be older. Orders that ended over 180 days ago do not count.
     """
     starts = _starts(record, rxcui)
-    if any(start is not None and start.age_days(record.as_of_epoch) > days for start in starts):
+    if any(start is not None and int(start.age_days(record.as_of_epoch)) > days for start in starts):
         return False
     return None if None in starts else True
 

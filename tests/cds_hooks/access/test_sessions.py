@@ -1,16 +1,25 @@
 """Sessions end: after a while without a page, in any case after some hours, and with their account."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from cds_hooks.access.accounts import change_roles
+from cds_hooks.access.accounts import (
+    AccountRefused,
+    add_account,
+    change_password,
+    change_roles,
+    disable_account,
+    list_accounts,
+    set_second_factor,
+)
 from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.pending import LIFETIME_SECONDS, UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions, cookies_of
-from cds_hooks.access.store import sessions
+from cds_hooks.access.store import AccessStore, pending, sessions
 from cds_hooks.access.throttle import (
     TRIES_FOR_A_NAME,
     WINDOW_SECONDS,
@@ -86,6 +95,41 @@ def test_a_session_of_an_account_that_is_gone_is_nobodys(opened: Sessions) -> No
     assert opened.visitor(token) is None
 
 
+def test_a_session_that_is_ended_is_gone_and_no_other(opened: Sessions) -> None:
+    ended, other = opened.begin(ANN), opened.begin(ANN)
+    opened.end(ended)
+    assert opened.visitor(ended) is None
+    assert opened.visitor(other) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: change_password(store, "ann", "five other plain words"),
+        lambda store: set_second_factor(store, "ann", "JBSWY3DPEHPK3PXP"),
+        lambda store: disable_account(store, "Ann"),
+    ],
+)
+def test_what_changes_how_an_account_gets_in_ends_its_sessions_and_those_of_nobody_else(
+    opened: Sessions, tmp_path: Path, change: Callable[[AccessStore], None]
+) -> None:
+    with_account(tmp_path, "bob", "viewer")
+    opened.begin(ANN)
+    of_bob = opened.begin(Person("account bob", "Bob", frozenset({"viewer"}), "bob"))
+    change(store_of(tmp_path))
+    with store_of(tmp_path).transaction() as connection:
+        assert connection.execute(select(sessions.c.account)).scalars().all() == ["bob"]
+    assert opened.visitor(of_bob) is not None
+
+
+def test_a_name_has_64_characters_and_a_full_name_is_cut_at_120(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    add_account(store, "a" * 64, "F" * 121, frozenset({Role.VIEWER}), "four plain words together")
+    assert [len(account.full_name) for account in list_accounts(store)] == [120]
+    with pytest.raises(AccountRefused, match="1 to 64 letters"):
+        add_account(store, "a" * 65, "", frozenset({Role.VIEWER}), "four plain words together")
+
+
 def test_the_window_of_failed_logins_moves_on(opened: Sessions, clock: _Clock, tmp_path: Path) -> None:
     store = store_of(tmp_path)
     for _ in range(TRIES_FOR_A_NAME):
@@ -152,6 +196,14 @@ def test_the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy(
         ("Password-Password-1", True),
         ("iloveyou12345678", True),
         ("qwertyuiop123456789", True),
+        ("1q2w3e4r5t6y7u8i9o0p", True),
+        ("fourteen chars", True),
+        ("fifteen letters", False),
+        ("abcdabcdabcdabcd", True),
+        ("abcdeabcdeabcdea", False),
+        ("the words of Ann", False),  # three letters of a name stand in too many words
+        ("a" * 99 + "bcde" * 25 + "f", False),
+        ("a" * 100 + "bcde" * 25 + "f", True),
         ("four plain words together", False),
         ("correct horse battery staple", False),
         ("nG8s#kd02-qPz!x7r", False),
@@ -159,6 +211,11 @@ def test_the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy(
 )
 def test_passwords_that_are_used_most_often_are_refused(password: str, is_refused: bool) -> None:
     assert (password_fault(password, "ann") is not None) is is_refused
+
+
+def test_the_name_of_an_account_is_no_part_of_its_password() -> None:
+    assert password_fault("the words of Anna", "anna") is not None
+    assert password_fault("the words of Anna", "anne") is None
 
 
 def test_a_login_under_way_comes_back_once_in_time_and_in_the_same_browser(clock: _Clock, tmp_path: Path) -> None:
@@ -175,8 +232,12 @@ def test_a_login_under_way_comes_back_once_in_time_and_in_the_same_browser(clock
     assert come_back(store, "smart", sent(), "this browser", clock) is None
     assert come_back(store, "oidc", "guessed", "this browser", clock) is None
     state = sent()
+    sent()
     clock.now += LIFETIME_SECONDS
     assert come_back(store, "oidc", state, "this browser", clock) is None
+    sent()
+    with store.transaction() as connection:
+        assert len(connection.execute(select(pending)).all()) == 1, "what nobody came back for is swept at its end"
 
 
 @pytest.mark.parametrize("field", ["", ";", "a", "\x01=\x02", "a=b; cds-session", "=" * 5000, '"'])

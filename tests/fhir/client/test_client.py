@@ -268,3 +268,8 @@ def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureFixture
         assert "p1" not in shown
         assert running.base not in shown
     assert CANARY not in caplog.text
+
+
+def test_an_error_says_its_own_sentence_or_the_one_of_its_kind() -> None:
+    assert str(FetchError()) == FetchError().text == "it could not be fetched"
+    assert str(FetchError("the server said no")) == "the server said no"

@@ -35,6 +35,7 @@ from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import net_benefit
 from models_onnx.workbench.training.commands import row_bins
+from tests.models_onnx.model_card import drawings
 from tests.models_onnx.workbench.training.test_missing import declared, trained_and_judged
 
 
@@ -64,6 +65,11 @@ def test_net_benefit_of_a_point_is_that_of_the_rows_and_rows_without_weight_coun
     point = operating_points(row_bins(estimate, y, weight, 50))[10]
     told = net_benefit(estimate, y, weight, point.threshold, 0.25)
     assert point.net_benefit(0.25) == pytest.approx(told)
+
+
+def test_the_drawings_of_few_people_are_those_that_were_checked_by_hand() -> None:
+    """Where it differs on purpose: python -m tests.models_onnx.model_card.drawings --write, and review the text."""
+    assert drawings.text().splitlines() == drawings.PINNED.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("name", model_ids())

@@ -197,6 +197,7 @@ def test_a_rule_whose_cards_are_not_for_the_patient() -> None:
     assert _changes(range(0, 60), rule) == [(0, "good"), (31, "act")]
     assert rule(40, 99).state == "good"
     assert rule(40, 49).state == "insufficient"
+    assert rule(40, 50).state == "good"
     assert _changes(range(0, 50), accepted) == [(0, "act"), (10, "good")]
     assert rule(31).text == (
         "follow-up: 20.0 in 100 of 100 answered cards of ddi were accepted; overridden because: "

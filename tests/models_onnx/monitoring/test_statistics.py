@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from models_onnx.monitoring import drift, rates
-from models_onnx.monitoring.day import DayCounts, sketch_value
+from models_onnx.monitoring.day import DayCounts, count_need, sketch_value
 from models_onnx.monitoring.sketch import bucket_of, quantile, sketch_of, value_of
 
 VALUES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
@@ -96,3 +96,11 @@ def test_counts_of_days_add_up() -> None:
     one.add(other)
     assert (one.calls, one.accepted, one.overridden, one.hours) == (5, 1, 2, {3: 3, 4: 2})
     assert one.sketch("features", "age_years").total() == 2
+
+
+def test_a_need_is_counted_with_its_sum_and_the_sum_of_its_squares() -> None:
+    needs: dict[str, dict[int, list[float]]] = {}
+    for need in (2.0, 4.0):
+        count_need(needs, "model@1 all", 3, need)
+    count_need(needs, "model@1 all", 5, 1.0)
+    assert needs == {"model@1 all": {3: [2.0, 6.0, 20.0], 5: [1.0, 1.0, 1.0]}}

@@ -60,12 +60,17 @@ def _lab(spec: Spec) -> Predicate:
     return Predicate(test, facts, frozenset({f"lab:{key}"}), limits)
 
 
+def _lab_wording(spec: Spec) -> str:
+    window = f" in the last {spec['max_age_days']:g} days" if "max_age_days" in spec else ""
+    return compared(spec["lab"], spec) + window
+
+
 _LAB = Condition(
     "lab",
     "the newest usable value compares so with `lt`, `le`, `gt`, `ge`; with `max_age_days` only one that young counts",
     _lab,
     TEXT,
-    lambda spec: compared(spec["lab"], spec),
+    _lab_wording,
     lambda spec: needs_of_lab(spec["lab"]),
     {**_MAX_AGE, **LIMITS},
 )

@@ -38,6 +38,26 @@ def test_the_window_includes_its_last_day() -> None:
     assert (inside.missing, [gap.reason for gap in outside.missing]) == ([], ["stale"])
 
 
+def test_kidney_function_is_estimated_from_the_eighteenth_birthday_on() -> None:
+    def missing(birth_date: str) -> list[str]:
+        patient = {"patient": lean(PATIENT | {"birthDate": birth_date})}
+        record = record_of(observation("2160-0", 1.0, "mg/dL"), prefetch=patient)
+        return [gap.reason for gap in map_features(record, features_named(("egfr_ckd_epi_2021",))).missing]
+
+    assert missing("2008-11-20") == []
+    assert missing("2008-11-21") != []
+    assert missing("1906-11-20") == []
+    assert missing("1905-11-20") != []
+
+
+def test_diagnoses_that_were_not_asked_for_are_not_counted_as_none() -> None:
+    counted = map_features(record_of(), features_named(("comorbidity_count",)))
+    assert counted.values.tolist() == [0.0]
+    not_asked = record_of().with_requested(frozenset({"Observation"}))
+    (gap,) = map_features(not_asked, features_named(("comorbidity_count",))).missing
+    assert (gap.reason, gap.text.endswith("the diagnoses are not available.")) == ("unknown", True)
+
+
 def test_age_and_sex_come_from_the_patient() -> None:
     vector = map_features(record_of(), features_named(("age_years", "sex_male")))
     assert vector.values.tolist() == [76.0, 0.0]

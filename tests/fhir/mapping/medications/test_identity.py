@@ -265,3 +265,10 @@ def test_a_local_looking_route_does_not_make_a_drug_local_that_acts_on_the_whole
 )
 def test_other_drugs_act_where_they_are_put(drug: str, route: dict[str, Any]) -> None:
     assert identify(order(drug, {"route": route})).systemic is False
+
+
+def test_the_name_of_a_group_of_drugs_is_not_the_name_of_a_drug() -> None:
+    display = {"code": "1", "display": "Metformin 500 mg tablet"}
+    for system, is_known in ((f"{MIMIC}-etc", False), ("urn:site", True)):
+        order_of_group = request("x") | {"medicationCodeableConcept": {"coding": [display | {"system": system}]}}
+        assert bool(_identified(order_of_group).ingredients) is is_known
