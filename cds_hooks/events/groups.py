@@ -21,7 +21,7 @@ class Groups:
     def __init__(self, inbox: Inbox, most: int) -> None:
         """`most` messages wait at the same time; beyond it `take` waits before it queues, and so does the sender."""
         self._inbox = inbox
-        self._places = asyncio.Semaphore(most)
+        self._most, self._places, self._entering = most, asyncio.Semaphore(most), asyncio.Lock()
         self._queue: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -32,17 +32,28 @@ class Groups:
 
     async def take(self, messages: list[Incoming]) -> list[Taken]:
         """Return what became of the messages when they are on the disk."""
-        async with self._places:
+        places, held = min(len(messages), self._most), 0
+        try:
+            async with self._entering:  # two that wait for places do not hold some of them meanwhile
+                while held < places:
+                    await self._places.acquire()
+                    held += 1
             waiting = _Waiting(messages, asyncio.get_running_loop().create_future())
             self._queue.append(waiting)
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._store())
             return await waiting.future
+        finally:
+            for _ in range(held):
+                self._places.release()
 
     async def _store(self) -> None:
         while self._queue:
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_IN_A_GROUP))]
-            messages = [message for waiting in group for message in waiting.messages]
+            group: list[_Waiting] = []
+            messages: list[Incoming] = []
+            while self._queue and len(messages) < _MOST_IN_A_GROUP:
+                group.append(self._queue.popleft())
+                messages += group[-1].messages
             try:
                 outcomes = await asyncio.to_thread(self._inbox.take, messages)
             except Exception as error:

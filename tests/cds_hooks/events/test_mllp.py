@@ -17,7 +17,7 @@ from cds_hooks.events.declaration import MllpFeed, Tls
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import FrameTooLong, Framing, Listener, framed
-from tests.cds_hooks.events.messages import feed, result, run_async
+from tests.cds_hooks.events.messages import feed, incoming, result, run_async
 from tests.operations.test_proxies import Authority
 
 ROOT = Path(__file__).parents[3]
@@ -282,3 +282,17 @@ async def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
         facts = connection.execute("SELECT count(*) FROM facts WHERE type = 'Observation'").fetchone()
     assert rows[0] == rows[1] == facts[0]
     assert len(acknowledged) <= rows[0] <= len(acknowledged) + 1
+
+
+@run_async
+async def test_messages_that_come_together_wait_in_as_many_places(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "events.sqlite3")
+    groups = Groups(inbox, 3)
+    with inbox._lock:  # nothing can be stored
+        first = asyncio.create_task(groups.take([incoming(str(number), b"x") for number in range(3)]))
+        second = asyncio.create_task(groups.take([incoming("3", b"x")]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert groups.depth == 0
+    assert [taken.state for taken in [*await first, *await second]] == ["done"] * 4
+    inbox.close()
