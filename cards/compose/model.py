@@ -15,7 +15,7 @@ from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.refusals import Refusal
-from models_onnx.artifact.manifest import DAYS_PER_YEAR, Manifest
+from models_onnx.artifact.manifest import Manifest, horizon_words
 from models_onnx.serving.runtime import FACTORS_SHOWN, Prediction, marks
 
 # Words by the number of marks; they always stand beside the signs (look/LOOK.md).
@@ -275,14 +275,7 @@ def _over_time(prediction: Prediction, manifest: Manifest) -> str:
     if len(prediction.risk) < 2:
         return ""
     steps = zip(manifest.horizons_years, prediction.risk, strict=True)
-    return f"Over time, in 100: {', '.join(f'{in_100(risk)} within {_time(years)}' for years, risk in steps)}. "
-
-
-def _time(years: float) -> str:
-    months, days = 12 * years, DAYS_PER_YEAR * years
-    if years >= 1:
-        return "1 year" if years == 1 else f"{years:.3g} years"
-    return f"{months:.0f} months" if months > 1 and abs(months - round(months)) < 0.05 else f"{days:.0f} days"
+    return f"Over time, in 100: {', '.join(f'{in_100(risk)} within {horizon_words(years)}' for years, risk in steps)}. "
 
 
 def _higher_than(prediction: Prediction) -> int:

@@ -74,7 +74,7 @@ def adopt(
         if spec is None:
             raise TrainingRefused("--spec names the declaration; cds-hooks model new NAME --folder FOLDER writes one")
         declared = _declared(spec, fitted)
-        refuse_incomplete_words(declared.id, spec.parent)
+        refuse_incomplete_words(declared.id, spec.parent, declared.subgroups)
         folder = data or settings().data_dir
         with progress_bars(as_json) as progress:
             trained = commands.train_model(declared.id, folder, out, seed, replicates, progress, spec.parent)

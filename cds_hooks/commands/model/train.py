@@ -60,7 +60,8 @@ def train(
         specs = own_specs(specs, out, name)
         folder = data or settings().data_dir
         if not check:
-            refuse_incomplete_words(get_spec(name, specs).id, specs)
+            spec = get_spec(name, specs)
+            refuse_incomplete_words(spec.id, specs, spec.subgroups)
         with progress_bars(as_json) as progress:
             if check:
                 comparison = commands.check_model(name, folder, out, progress, specs)

@@ -7,6 +7,7 @@ computed comes after the computed one, never in its place: a figure is not overw
 """
 
 import json
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -55,16 +56,20 @@ def card_words(name: str, folder: Path | None = None) -> Words:
     return merge_words(project_words() if path.parent == _OF_THE_PROJECT else _defaults_of_others(), words)
 
 
-def refuse_incomplete_words(name: str, folder: Path | None = None) -> None:
+def refuse_incomplete_words(name: str, folder: Path | None = None, axes: Iterable[str] | None = None) -> None:
     """Refuses words that could not be published, before anything is fitted.
 
-    What is computed from a manifest stands in from a model of this package, so only the declared words are judged.
+    What is computed from a manifest stands in from a model of this package, so only the declared words are judged;
+    `axes` are the groups of the declaration, by which there will be figures.
 
     Raises:
         CardIncomplete: Words are blank, still to do or wrong, each by number and name.
     """
     stand_in = msgspec.structs.replace(read_manifest(ARTIFACTS / "mortality_5y"), id=name)
-    refuse_incomplete_card(build_card(stand_in, card_words(name, folder), "0" * 64))
+    card = build_card(stand_in, card_words(name, folder), "0" * 64)
+    refuse_incomplete_card(card)
+    if axes is not None:
+        refuse_unknown_axes(name, card, set(axes))
 
 
 def write_words(path: Path, words: Words) -> None:
@@ -112,10 +117,13 @@ def _unknown_names(words: Words) -> list[str]:
     ]
 
 
-def unknown_axes(manifest: Manifest, card: Card) -> list[str]:
-    """The axes that the card names (`fairness_axes`, the label's audit, waivers) and by which there are no figures."""
+def refuse_unknown_axes(name: str, card: Card, there: set[str]) -> None:
+    """Refuses a card that names axes (`fairness_axes`, the label's audit, waivers) by which there are no figures.
+
+    Raises:
+        CardIncomplete: It names one; `there` are those of the declaration's `subgroups`.
+    """
     product = card.get("product", {})
-    there = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
     audit = product.get("label", {}).get("audit")
     axes = {
         *product.get("fairness_axes", {}),
@@ -124,7 +132,10 @@ def unknown_axes(manifest: Manifest, card: Card) -> list[str]:
     strange = sorted(axes - there)
     if audit is not None and not any(axis.startswith(audit["axis"]) for axis in there):
         strange.append(audit["axis"])
-    return strange
+    if strange:
+        raise CardIncomplete(
+            f"the model card of {name} names {', '.join(strange)}, by which there are no figures (ModelSpec.subgroups)"
+        )
 
 
 def merge_words(defaults: Words, declared: Words) -> Words:

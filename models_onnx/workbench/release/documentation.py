@@ -8,7 +8,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models_onnx.artifact.folder import CARD
-from models_onnx.artifact.manifest import Manifest, ModelInput
+from models_onnx.artifact.manifest import Manifest, ModelInput, horizon_words
 from models_onnx.model_card.evaluation_file import (
     METRICS,
     blocks_with_slopes,
@@ -91,6 +91,7 @@ def _templates() -> Environment:
     )
     templates.globals["metrics"] = METRICS
     templates.filters |= {
+        "horizon_words": horizon_words,
         "number": "{:,}".format,
         "percent": lambda share: "" if share is None else f"{100 * share:.1f} %",
         "sentence": lambda text: text[:1].upper() + text[1:],

@@ -49,7 +49,7 @@ from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
 from models_onnx.model_card.schema import refuse_incomplete_card
 from models_onnx.serving.registry import Version
-from models_onnx.workbench.release.card import build_card, card_words, unknown_axes
+from models_onnx.workbench.release.card import build_card, card_words, refuse_unknown_axes
 from models_onnx.workbench.release.probing import probe
 from models_onnx.workbench.release.states import apply_steps, state_after_gates
 
@@ -69,11 +69,8 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     content = (folder / MODEL).read_bytes()
     refuse_unsafe(content)
     card = build_card(manifest, words or card_words(manifest.id), core_digest(content))
-    if strange := unknown_axes(manifest, card):
-        axes = ", ".join(strange)
-        raise CardIncomplete(
-            f"the model card of {manifest.id} names {axes}, by which there are no figures (ModelSpec.subgroups)"
-        )
+    axes = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
+    refuse_unknown_axes(manifest.id, card, axes)
     return publish_with_card(folder, manifest, content, card, signer)
 
 
