@@ -77,11 +77,12 @@ def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
 def test_pregnancy_and_feeding_rows_are_silent_for_a_man(as_of: datetime) -> None:
     def fires(rule: Rule) -> None:
         (band,) = rule.bands
-        (drug,) = _names(rule.trigger.draft)
+        (drug, *others) = _names(rule.trigger.draft)
         when = band.when["all"][1] if "all" in band.when else band.when
         state = when["condition_any"]
         woman, man = ({"age": 30, "sex": sex, "conditions": state} for sex in ("female", "male"))
-        assert _found(rule, woman, {"drug": drug}, as_of) == [band.id]
+        for name in (drug, *others):
+            assert _found(rule, woman, {"drug": name}, as_of) == [band.id], name
         assert _found(rule, man, {"drug": drug}, as_of) == []
         assert _found(rule, {"age": 30, "sex": "female"}, {"drug": drug}, as_of) == []
 
@@ -145,11 +146,11 @@ def test_an_interval_is_silent_as_usual_and_far_over_it_a_warning(as_of: datetim
 def test_an_age_row_is_sharp(as_of: datetime) -> None:
     def fires(rule: Rule) -> None:
         (band,) = rule.bands
-        (drug,) = _names(rule.trigger.draft)
         (limit,) = [part["age_years"] for part in band.when.get("all", [band.when]) if "age_years" in part]
         (age,) = map(int, limit.values())
         inside, outside = (age - 1, age) if "lt" in limit else (age, age - 1)
-        assert _found(rule, {"age": inside}, {"drug": drug}, as_of) == [band.id]
-        assert _found(rule, {"age": outside}, {"drug": drug}, as_of) == []
+        for drug in _names(rule.trigger.draft):
+            assert _found(rule, {"age": inside}, {"drug": drug}, as_of) == [band.id], drug
+            assert _found(rule, {"age": outside}, {"drug": drug}, as_of) == []
 
     for_each(_of_template("age-label"), fires)
