@@ -281,7 +281,13 @@ def _of_a_record(day: date) -> date:
 
 
 def _summary(figures: list[Figure]) -> str:
-    """How many figures have which state, in a sentence."""
+    """How many figures have which state, in a sentence; where there is none, what it takes."""
+    if not figures:
+        return (
+            "0 figures: no calls were recorded in these days and the days before, and no outcomes were reported of "
+            "estimates whose horizon and label lag have passed (cds-hooks outcomes import; --label-days looks further "
+            "back, --until at other days)."
+        )
     number = {state: sum(figure.state == state for figure in figures) for state in _STYLES}
     return (
         f"{len(figures):,} figures: {number['act']:,} to act on, {number['watch']:,} to watch, "
