@@ -27,7 +27,10 @@ def written_or_exit(trained: Any, where: str = "") -> Path:
     """Returns the folder of what was trained; where a floor failed, names each that did, and ends with exit code 1."""
     if trained.folder is None:
         failed = [floor for floor in trained.manifest.evaluation["floors"] if not floor["passed"]]
-        floors = "; ".join(f"{item['name']} is {item['value']:.3g}, the floor is {item['limit']}" for item in failed)
+        # a model that separates everybody has no slope: its value is None
+        values = ["not computable" if item["value"] is None else f"{item['value']:.3g}" for item in failed]
+        pairs = zip(failed, values, strict=True)
+        floors = "; ".join(f"{item['name']} is {value}, the floor is {item['limit']}" for item, value in pairs)
         typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Written: {trained.folder}{where}", err=True)
