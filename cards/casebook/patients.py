@@ -12,6 +12,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
 from fhir.record.results import FACT_TYPES
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import ORDERABLES, table_rows
 
 Json = dict[str, Any]
@@ -117,15 +118,18 @@ def _observation(position: int, analyte: str, value: float, optional: list[Any],
 
 
 def _condition(key: str, days_ago: int | str, as_of: datetime) -> Json:
-    """`days_ago` may be a FHIR date instead."""
+    """`days_ago` may be a FHIR date instead. A group that no code names is written by its name alone."""
     onset = days_ago if isinstance(days_ago, str) else (as_of - timedelta(days=days_ago)).date().isoformat()
-    system, code = _CODES[key]
+    concept: Json = {"text": CONDITION_GROUPS[key].meaning if key not in _CODES else key.replace("_", " ")}
+    if key in _CODES:
+        system, code = _CODES[key]
+        concept["coding"] = [{"system": system, "code": code}]
     active = {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}
     return {
         "resourceType": "Condition",
         "id": f"condition-{key.replace('_', '-')}",
         "clinicalStatus": {"coding": [active]},
-        "code": {"coding": [{"system": system, "code": code}], "text": key.replace("_", " ")},
+        "code": concept,
         "subject": _subject(),
         "onsetDateTime": onset,
     }

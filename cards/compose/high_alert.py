@@ -115,7 +115,7 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
 class UncoveredDrug(Struct, frozen=True):
     """A drafted high-alert drug that no rule is about: its draft's name, its words, and its class in ISMP's lists.
 
-    `in_pairs`: single interactions of it are checked, which is no check of its dose or of who it is for.
+    `in_pairs`: single warnings of it are checked, as of interactions: no check of its dose or of who it is for.
     """
 
     draft: str
@@ -173,7 +173,8 @@ def _key(drug: UncoveredDrug) -> str:
 
 def _uncovered_words(drug: UncoveredDrug) -> str:
     name = escape(drug.medication.words or drug.medication.name, 60)
-    checked = "allergies, duplicates and single interactions" if drug.in_pairs else "allergies and duplicates"
+    single = "single warnings (such as of interactions or pregnancy)"
+    checked = f"allergies, duplicates and {single}" if drug.in_pairs else "allergies and duplicates"
     looked = f"only {checked} were checked" if drug.medication.recognised else "nothing was checked"
     why = "no rule here is about it" if drug.medication.recognised else "its name is not recognised"
     why = "no rule here is about its use" if drug.in_pairs else why

@@ -341,7 +341,8 @@ class Rule(Declared, frozen=True):
     `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual. On a card
     with many findings those of one `merge_group` (none given: the family) share a line. A finding of the rule has no
     line of its own where one of `yields_to` (a rule, or "rule/band") is found about the same order and is no milder.
-    `covers_use` is false for single interactions and programs: who checks only these has not checked the drug's use.
+    `covers_use` is false for single interactions, programs, pregnancy and breastfeeding: who checks only these has
+    not checked the drug's use.
     `template`: the name of the file, of a rule that stands for a row of a table (cards/rules/language/table.py).
     """
 

@@ -83,7 +83,10 @@ def test_single_interactions_are_no_check_of_a_drugs_use(as_of: datetime) -> Non
     (card,) = _uncovered(as_of, "Jakafi")
     assert card.summary == "Jakafi is not covered by these checks."
     assert card.detail is not None
-    assert "only allergies, duplicates and single interactions were checked" in card.detail
+    assert (
+        "only allergies, duplicates and single warnings (such as of interactions or pregnancy) were checked"
+        in card.detail
+    )
 
 
 def test_what_is_not_recognised_says_that_nothing_was_looked_for(as_of: datetime) -> None:

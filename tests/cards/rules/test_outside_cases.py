@@ -26,6 +26,7 @@ ALTERNATIVES = {"oc-019": ("renal-metformin", "lt30", "warning")}
 NEWER = {
     "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"},
     "oc-033": {"dose-frequency"},
+    "oc-047": {"renal-label-clarithromycin-30"},  # 1,000 mg a day at a low clearance
     "oc-055": {"renal-trimethoprim"},
     "oc-077": {"dose-max"},
 }

@@ -36,10 +36,10 @@ def test_a_folder_of_charts_is_checked(tmp_path: Path) -> None:
     assert "1 patients" in told.stdout
 
 
-def test_what_is_no_table_of_a_model_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_table_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["check", str(tmp_path / "mine.csv")])
     assert told.exit_code == 2
-    assert "--model" in told.stderr
+    assert "mine.csv is not there" in told.stderr
 
 
 def test_charts_become_rows(tmp_path: Path) -> None:

@@ -344,9 +344,11 @@ def limits_of(medication: MedicationIdentity) -> int:
 
 
 def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
-    """The ages of these limits."""
+    """The ages of these limits; those of an order that is given once are left out, because most orders are not."""
     rows = (row for rxcui in medication.rxcuis for row in _rows_of_route(rxcui, medication))
-    return tuple(row.ages for row in rows if _fits_form(row.form, medication) is not False)
+    return tuple(
+        row.ages for row in rows if row.population != "one dose" and _fits_form(row.form, medication) is not False
+    )
 
 
 def plausible_doses_of(medication: MedicationIdentity) -> int:
