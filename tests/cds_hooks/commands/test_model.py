@@ -63,7 +63,7 @@ def test_check_fails_where_another_table_was_trained_on(invented: Path) -> None:
 def test_check_agrees_with_what_was_trained_from_the_same_table(invented: Path, tmp_path: Path) -> None:
     first = run("train", "mortality_5y", "--data", str(invented), "--out", str(tmp_path), "--replicates", "0")
     if first.exit_code == 1:
-        assert "nothing was written" in first.stderr
+        assert "Nothing was written" in first.stderr
         assert not list(tmp_path.iterdir())
         return
     told = run("train", "mortality_5y", "--data", str(invented), "--out", str(tmp_path), "--check", "--json")
