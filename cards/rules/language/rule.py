@@ -225,7 +225,7 @@ class LabOrder(Declared, frozen=True):
     only_if: Any = None
 
 
-class SuggestionTemplate(Declared, frozen=True):
+class SuggestionTemplate(Declared, frozen=True, kw_only=True):
     """What can be offered: some of removing or holding the draft, changing it, another order instead, a test.
 
     Of several orders to `create` the first one that no rule objects to is offered. `from_estimate` marks a dose that
@@ -234,8 +234,10 @@ class SuggestionTemplate(Declared, frozen=True):
     among the drafts of this session ("draft"), or also among the active orders of the record ("any"). `stop_partner`
     and `change_partner` are about the order on the other side of a pair; such a suggestion is never preselected.
     `active_label` is its label where the order is active already, at discharge: that order is stopped, not cancelled.
+    `id` is accepted and not used: rule files of hospitals had it, and it stands first so that their versions stay.
     """
 
+    id: str | None = None
     label: str
     active_label: str | None = None
     cancel: bool = False

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from cards.rules.engine.family import Family
+from cards.rules.engine.lint import lint_table
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.rule import RuleError
 from cards.rules.language.site import use_site_rules
@@ -70,6 +72,21 @@ def test_rules_and_tables_of_a_hospital_are_asked_in_place_of_ours(folder: Path)
     assert any("Domperidone is not in use here." in f"{text}{more}" for _, text, more, _ in absent)
     assert {"site-example", "site-absent-3626"} <= set(answer["rules"]) & set(answer["versions"])
     assert "age-muscle-relaxant" not in answer["rules"]
+
+
+def test_a_rule_file_of_an_earlier_release_is_read(folder: Path, tmp_path: Path) -> None:
+    """Suggestions had an `id` until 2026-11-23; it says nothing, and a file that has none keeps its version."""
+    for path in folder.glob("*.*"):
+        (tmp_path / path.name).write_text(path.read_text())
+    file = tmp_path / "site-example.json"
+    rule = json.loads(file.read_text())
+    rule["bands"][0]["suggestions"] = [{"id": "cancel", "label": "Cancel this order", "cancel": True}]
+    file.write_text(json.dumps(rule))
+    head = json.loads((folder / "family.json").read_text())
+    assert not lint_table(Family("site"), head | {"shared": {}, "rules": [rule]})
+    nitrofurantoin = {"drug": "nitrofurantoin 100 MG Oral Capsule", "dose": "1 capsule", "times": 2}
+    (cards,) = _ask(tmp_path, [(nitrofurantoin, {"age": 91})])["said"]
+    assert any("our guideline prefers" in text for _, text, _, _ in cards)
 
 
 def test_without_a_folder_nothing_is_of_a_hospital() -> None:
