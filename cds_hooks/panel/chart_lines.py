@@ -15,11 +15,9 @@ from msgspec import Raw, Struct
 
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
-from fhir.record.datatypes import ObservationCode
 from fhir.record.measurement import GENOMICS, SCREENING
 from fhir.record.reading import id_of_reference, read_value
 from fhir.record.refusals import Refusal
-from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES, LOINC, analyte_of_name
 
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).
@@ -93,17 +91,6 @@ class Wanted:
         is_by_code = codes and not needs.analytes & _FOUND_WITHOUT_CODE
         return Wanted(frozenset(types), frozenset(codes) if is_by_code else frozenset())
 
-    def of_read(self, observations: list[Observation]) -> list[Observation]:
-        """Returns those of these Observations that can matter: nothing finds another one in a record by any code."""
-        codes = self.codes
-        if not codes:
-            return observations
-        return [
-            observation
-            for observation in observations
-            if ((coding := observation.code.coding) and coding[0].code in codes) or _has_code(observation, codes)
-        ]
-
     def takes(self, kind: str, line: bytes) -> bool:
         """Whether this resource can matter: no only where the record of the chart would not find it by any code.
 
@@ -144,18 +131,7 @@ class Wanted:
         return kept
 
 
-def _has_code(observation: Observation, codes: frozenset[str]) -> bool:
-    for coding in observation.code.coding:
-        if coding.code in codes:
-            return True
-    for part in observation.component:
-        for coding in part.code.coding:
-            if coding.code in codes:
-                return True
-    return _has_name(observation.code, codes)
-
-
-def _has_name(concept: _Concept | ObservationCode, codes: frozenset[str]) -> bool:
+def _has_name(concept: _Concept, codes: frozenset[str]) -> bool:
     """Whether a result without a LOINC code may be read by its name as one of these codes."""
     if any(coding.system == LOINC for coding in concept.coding):
         return False
@@ -190,18 +166,6 @@ class ChartLines:
 
 
 @dataclass(slots=True)
-class ChartResources:
-    """One patient's resources as they were read, where every line could be.
-
-    `runs` have one type and one reference to the patient each, which stands beside them; Medications have none.
-    """
-
-    patient_id: str
-    runs: list[tuple[str, list[Any]]]
-    refusals: list[Refusal] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class GroupingTally:
     """What was read, and what was not: lines without a patient, lines and files that are no FHIR.
 
@@ -215,15 +179,6 @@ class GroupingTally:
     unreadable: int = 0
     unreadable_in: str = ""
     two_persons: int = 0
-
-    def add(self, other: "GroupingTally") -> None:
-        """Counts what was read elsewhere."""
-        self.resources += other.resources
-        self.used += other.used
-        self.without_patient += other.without_patient
-        self.unreadable += other.unreadable
-        self.unreadable_in = self.unreadable_in or other.unreadable_in
-        self.two_persons += other.two_persons
 
     def note_file(self, path: Path, before: int) -> None:
         """Names this file where what is no FHIR was found in it: more is counted than `before`."""

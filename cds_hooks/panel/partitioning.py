@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from itertools import combinations, groupby
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -121,17 +121,10 @@ def _blocks_in(file: IO[bytes]) -> Iterator[Block]:
         yield Block(patient, sign == _OF_PATIENT, file.read(int(length)))
 
 
-class LineSink(Protocol):
-    """Where lines go that can matter."""
-
-    def put(self, patient: bytes, lines: list[bytes], /, *, has_patient: bool = False) -> None:
-        """Takes in lines, each with its line break, of one patient; `has_patient`: one is the Patient itself."""
-
-
 class Partitioner:
     """Puts the lines that can matter with their patient; keeps the Medications by id."""
 
-    def __init__(self, sink: LineSink, wanted: Wanted, tally: GroupingTally) -> None:
+    def __init__(self, sink: Partitions, wanted: Wanted, tally: GroupingTally) -> None:
         self.shared: dict[bytes, bytes] = {}
         self._sink, self._wanted, self._tally = sink, wanted, tally
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from multiprocessing import get_context
@@ -16,25 +16,22 @@ import orjson
 from msgspec.structs import astuple
 
 from cds_hooks.memory import no_collection
-from cds_hooks.panel.chart_lines import ChartLines, ChartResources, GroupingTally, Wanted
-from cds_hooks.panel.export_order import ExportOrder, OutOfOrder, order_of
-from cds_hooks.panel.grouping import charts_of, files_of, is_lines
-from cds_hooks.panel.ordered_charts import charts_in_order
+from cds_hooks.panel.chart_lines import ChartLines, GroupingTally, Wanted
+from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.scoring import AsItStood, PanelQuestions, Score, feature_rows, read_chart, score_records
 from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings
 from fhir.record.record import PatientRecord
 from models_onnx.errors import PanelRefused
-from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_begun, signature_of, write_fields
+from models_onnx.panel.outputs import ResumableOutput, risk_assessment, signature_of, write_fields
 from models_onnx.panel.processes import results_in_order
 
 PATIENTS_AT_ONCE = 200
 Content: TypeAlias = Literal["scores", "features"]
 # The order of the patients in the output: a run that was begun in another order cannot go on in this one.
-_BY_HASH, _AS_IN_FILES = "by hash, 256 files at most, bundles too", "as in the files"
+_BY_HASH = "by hash, 256 files at most, bundles too"
 UNREADABLE = "resources of charts that cannot be read and are not used"
 _NOT_READ = frozenset({"unreadable", "not-a-resource"})
-_BATCHES_A_TURN = 10
 _BATCHES_A_COLLECTION = 50
 _T = TypeVar("_T")
 _COLUMNS = Score.__struct_fields__
@@ -79,41 +76,18 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
         forms = ".csv or .parquet" if job.content == "features" else ".csv, .parquet or .ndjson (FHIR RiskAssessment)"
         raise PanelRefused(f"{job.out.name}: write to a name that ends in {forms}.")
     questions = questions_about(job.names, job.settings)
-    order = _order_of(job, questions)
-    if order is not None:
-        try:
-            return _scored(job, questions, order, progress)
-        except OutOfOrder:  # found while the lines were read: what was written may be of half a chart
-            job = replace(job, restart=True)
-    return _scored(job, questions, None, progress)
+    return _scored(job, questions, progress)
 
 
-def _order_of(job: FhirJob, questions: PanelQuestions) -> ExportOrder | None:
-    """The order of the files where they can be read side by side; None where their lines have to be partitioned.
-
-    How a chart stood at a day in the past is asked of its lines, which are not kept where files are read side by side.
-    """
-    files = files_of(job.folder)
-    if job.as_it_stood is not None or not all(is_lines(path) for path in files):
-        return None
-    order = order_of(files, Wanted.of(questions.needs))
-    if order is None or (job.workers > 1 and not order.can_begin_anywhere):
-        return None
-    is_begun_otherwise = not job.restart and signature_begun(job.out) == _signature(job, questions, None)
-    return None if is_begun_otherwise else order
-
-
-def _scored(
-    job: FhirJob, questions: PanelQuestions, order: ExportOrder | None, progress: Callable[[int], None]
-) -> FhirResult:
+def _scored(job: FhirJob, questions: PanelQuestions, progress: Callable[[int], None]) -> FhirResult:
     form = job.out.suffix.lower()
-    out = ResumableOutput(job.out, _signature(job, questions, order), restart=job.restart)
+    out = ResumableOutput(job.out, _signature(job, questions), restart=job.restart)
     resumed_at = out.rows
     if form != ".ndjson" and not out.rows:
         out.begin((",".join(_columns(job, questions)) + "\n").encode())
     tally = GroupingTally()
     # charts and records hold no cycles; looking for some between the batches costs a tenth of the time
-    with no_collection(), _scorer(job, questions, order) as scores:
+    with no_collection(), _scorer(job, questions) as scores:
         for content, count, counted in scores(out.rows, tally):
             for name, times in counted.items():
                 out.tally[name] = out.tally.get(name, 0) + times
@@ -135,12 +109,12 @@ def _nobody(folder: Path, tally: GroupingTally) -> str:
     )
 
 
-Batch: TypeAlias = list[ChartLines | ChartResources]
+Batch: TypeAlias = list[ChartLines]
 Done: TypeAlias = tuple[bytes, int, dict[str, int]]
 Scores: TypeAlias = Callable[[int, GroupingTally], Iterator[Done]]
 
 
-def _batches(charts: Iterator[ChartLines | ChartResources]) -> Iterator[Batch]:
+def _batches(charts: Iterator[ChartLines]) -> Iterator[Batch]:
     while batch := list(islice(charts, PATIENTS_AT_ONCE)):
         yield batch
         del batch
@@ -156,73 +130,36 @@ def _collecting(batches: Iterator[_T]) -> Iterator[_T]:
 
 
 @contextmanager
-def _scorer(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) -> Iterator[Scores]:
+def _scorer(job: FhirJob, questions: PanelQuestions) -> Iterator[Scores]:
     """Yields what scores the patients from one on, in batches: in this process, or in as many as the job says."""
+
+    def charts(first: int, tally: GroupingTally) -> Iterator[ChartLines]:
+        return islice(charts_of(job.folder, Wanted.of(questions.needs), tally), first, None)
+
     if job.workers == 1:
-        worker = _Worker(job, order)
-        yield lambda first, tally: _collecting(worker.each_batch(_charts(job, questions, order, first, tally)))
+        worker = _Worker(job)
+        yield lambda first, tally: _collecting(worker.each_batch(charts(first, tally)))
         return
     # spawn: onnxruntime's threads do not live through a fork.
-    with ProcessPoolExecutor(job.workers, get_context("spawn"), _begin, (job, order)) as pool:
-        most = 2 * job.workers
-        if order is None:
-            yield lambda first, tally: results_in_order(
-                pool, _score, _collecting(_batches(_charts(job, questions, None, first, tally))), most
-            )
-        else:
-            in_order = order
-            yield lambda first, tally: _of_ranges(
-                tally, results_in_order(pool, _score_range, _ranges(first, in_order.patients, job.workers), most)
-            )
-
-
-def _charts(
-    job: FhirJob, questions: PanelQuestions, order: ExportOrder | None, first: int, tally: GroupingTally
-) -> Iterator[ChartLines | ChartResources]:
-    """Yields the charts from the patient with this number on."""
-    wanted = Wanted.of(questions.needs)
-    if order is None:
-        return islice(charts_of(job.folder, wanted, tally), first, None)
-    if order.can_begin_anywhere:
-        return charts_in_order(order, wanted, tally, first)
-    return islice(charts_in_order(order, wanted, tally), first, None)
-
-
-def _ranges(first: int, last: int, workers: int) -> Iterator[tuple[int, int]]:
-    """Numbers of patients, from and to before, such that each process gets several turns."""
-    turns = min(_BATCHES_A_TURN, -(-(last - first) // (PATIENTS_AT_ONCE * workers * 4)))
-    length = PATIENTS_AT_ONCE * max(1, turns)
-    for start in range(first, last, length):
-        yield start, min(start + length, last)
-
-
-def _of_ranges(tally: GroupingTally, ranges: Iterator[tuple[list[Done], GroupingTally]]) -> Iterator[Done]:
-    for done, read in ranges:
-        tally.add(read)
-        yield from done
+    with ProcessPoolExecutor(job.workers, get_context("spawn"), _begin, (job,)) as pool:
+        yield lambda first, tally: results_in_order(
+            pool, _score, _collecting(_batches(charts(first, tally))), 2 * job.workers
+        )
 
 
 class _Worker:
     """Scores batches of one job in one process."""
 
-    def __init__(self, job: FhirJob, order: ExportOrder | None) -> None:
-        self.job, self.order, self.asked = job, order, questions_about(job.names, job.settings)
+    def __init__(self, job: FhirJob) -> None:
+        self.job, self.asked = job, questions_about(job.names, job.settings)
         self._patients = self._unreadable = 0
 
-    def between(self, first: int, last: int) -> tuple[list[Done], GroupingTally]:
-        """Returns the batches of the patients with these numbers, which this process reads itself."""
-        tally = GroupingTally()
-        if self.order is None:
-            raise ValueError("the files are in no order")
-        charts = charts_in_order(self.order, Wanted.of(self.asked.needs), tally, first, last)
-        return list(self.each_batch(charts)), tally
-
-    def each_batch(self, charts: Iterator[ChartLines | ChartResources]) -> Iterator[Done]:
+    def each_batch(self, charts: Iterator[ChartLines]) -> Iterator[Done]:
         """Yields the batches of these charts; the record of a chart is made when it is scored, and freed then."""
         while (done := self(islice(charts, PATIENTS_AT_ONCE)))[1]:
             yield done
 
-    def __call__(self, charts: Iterable[ChartLines | ChartResources]) -> Done:
+    def __call__(self, charts: Iterable[ChartLines]) -> Done:
         self._patients = self._unreadable = 0
         if self.job.content == "features":
             records = [self._read(chart) for chart in charts]
@@ -238,7 +175,7 @@ class _Worker:
         counted.update({f"no score, {reason}": times for reason, times in reasons.items()})
         return self._written(scores), self._patients, self._with_unreadable(counted)
 
-    def _read(self, chart: ChartLines | ChartResources) -> PatientRecord:
+    def _read(self, chart: ChartLines) -> PatientRecord:
         record = read_chart(chart, self.job.as_of, self.job.as_it_stood, self.asked.opt_out_flags)
         self._patients += 1
         self._unreadable += sum(1 for refusal in record.refusals if refusal.reason in _NOT_READ)
@@ -271,17 +208,13 @@ class _Worker:
 _worker: list[_Worker] = []
 
 
-def _begin(job: FhirJob, order: ExportOrder | None) -> None:
+def _begin(job: FhirJob) -> None:
     gc.disable()  # as `no_collection`, until the process ends
-    _worker.append(_Worker(job, order))
+    _worker.append(_Worker(job))
 
 
 def _score(charts: Batch) -> Done:
     return _worker[0](charts)
-
-
-def _score_range(between: tuple[int, int]) -> tuple[list[Done], GroupingTally]:
-    return _worker[0].between(*between)
 
 
 def _columns(job: FhirJob, questions: PanelQuestions) -> list[str]:
@@ -299,14 +232,14 @@ def _types(job: FhirJob, questions: PanelQuestions) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in typed.items()) + "}"
 
 
-def _signature(job: FhirJob, questions: PanelQuestions, order: ExportOrder | None) -> str:
+def _signature(job: FhirJob, questions: PanelQuestions) -> str:
     files = sorted(
         (str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in job.folder.rglob("*") if path.is_file()
     )
     models = [m.manifest.file.sha256 for model in questions.models for m in model.loaded]
     equations = [f"{equation.id} {equation.version}" for equation in questions.equations]
     return signature_of(
-        _BY_HASH if order is None else _AS_IN_FILES,
+        _BY_HASH,
         files,
         models,
         equations,

@@ -13,14 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.panel.chart_lines import ChartLines, ChartResources, read_with_faults
+from cds_hooks.panel.chart_lines import ChartLines, read_with_faults
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
 from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.opting_out import SystemAndCode
-from fhir.record.reading import read_record, read_record_of_runs
+from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle, BundleEntry, decoder
@@ -90,17 +90,15 @@ class PanelQuestions:
 
 
 def read_chart(
-    chart: ChartLines | ChartResources,
+    chart: ChartLines,
     as_of: datetime,
     as_it_stood: AsItStood | None = None,
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
     """Returns the record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other.
 
-    `as_it_stood` is asked about lines only: a chart that comes as resources has nothing that is dated later.
+    `as_it_stood` takes out of the lines what was written after `as_of`.
     """
-    if isinstance(chart, ChartResources):
-        return read_record_of_runs(chart.runs, chart.patient_id, as_of, chart.refusals, opt_out_flags)
     refusals: list[Refusal] = []
     if as_it_stood is not None:
         chart = ChartLines(chart.patient_id, as_it_stood(chart.resources(), as_of))

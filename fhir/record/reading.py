@@ -3,7 +3,7 @@
 What the typed decoder rejects is decoded piece by piece. One broken resource then does not make the others unreadable.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -256,33 +256,6 @@ def read_record(
     resources = reading.finish()
     resources.refusals.extend(refusals)
     return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)
-
-
-def read_record_of_runs(
-    runs: Iterable[tuple[str, Sequence[Any]]],
-    patient_id: str,
-    as_of: datetime,
-    refusals: Iterable[Refusal] = (),
-    opt_out_flags: frozenset[SystemAndCode] = frozenset(),
-) -> PatientRecord:
-    """The same record from runs of lean resources: of one type each, all with the same reference to their patient.
-
-    That reference stands beside them. What is about another patient is refused and named.
-
-    Raises:
-        ValueError: `as_of` has no time zone.
-    """
-    reading = _Reading(patient_id, "refuse")
-    for reference, resources in runs:
-        kept = reading.resources.by_type.get(type(resources[0])) if reference == reading.usual and resources else None
-        if kept is not None:
-            kept += resources
-        else:
-            for resource in resources:
-                reading.take(resource, None)
-    read = reading.finish()
-    read.refusals.extend(refusals)
-    return record_of_resources(read, patient_id, as_of, None, None, opt_out_flags)
 
 
 class _Reading:

@@ -110,12 +110,6 @@ class ResumableOutput:
         self._state.unlink(missing_ok=True)
 
 
-def signature_begun(path: Path) -> str:
-    """Returns the signature of an unfinished output of this name; empty where there is none."""
-    state = path.with_name(f"{path.name}.part.json")
-    return str(orjson.loads(state.read_bytes())["signature"]) if state.is_file() else ""
-
-
 def signature_of(*parts: Any) -> str:
     """Returns a digest of everything that decides what an output holds."""
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=_plain)).hexdigest()
