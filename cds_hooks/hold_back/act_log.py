@@ -26,6 +26,7 @@ class Entry(Struct, frozen=True):
     at: float
     position: int
     detail: str
+    actor: str
     fault: str | None
     """Why it does not count: its place in the chain or its hash does not hold."""
 
@@ -78,7 +79,7 @@ class ActLog:
                         return
                     if row.kind in self._kinds:
                         fault = _fault(row._mapping, self._hash, self._position)
-                        self._hand_over(Entry(row.kind, row.at / 1e6, row.position, row.detail, fault))
+                        self._hand_over(Entry(row.kind, row.at / 1e6, row.position, row.detail, row.actor, fault))
                     self.sequence, self._position, self._hash = row.sequence, row.position, bytes(row.hash)
 
     def _new_rows(self, url: str, query: Select[Any]) -> Sequence[Any]:

@@ -1,21 +1,23 @@
 """What persons decided about interfaces, from the record: a change that is the new usual, a feed that is paused."""
 
 from math import inf
-from threading import Lock
 from typing import Final
 
-import orjson
-from sqlalchemy import select
+from msgspec import Struct
 
+from cds_hooks.hold_back.act_log import ActLog, Entry
 from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events
 
 EVENT: Final = "interface-act"
 ACCEPT: Final = "accept"
 PAUSE: Final = "pause"
 RESUME: Final = "resume"
-_MICROSECONDS: Final = 1_000_000
+
+
+class _Detail(Struct):
+    act: str
+    feed: str
+    incident: tuple[int, int]
 
 
 def record_act(url: str, actor: str, act: str, feed: str, incident: tuple[int, int] = (0, 0)) -> None:
@@ -31,9 +33,13 @@ class Acts:
     """The acts of the record, read once and then only the new ones."""
 
     def __init__(self, record_url: str) -> None:
-        self._url, self._lock = record_url, Lock()
-        self.newest = 0
-        """A number that rises with each act."""
+        self._url, self._log = record_url, ActLog((EVENT,), self._take, self._forget)
+        self.version = 0
+        """A number that rises with each act, and when the acts are read anew."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.version += 1
         self.accepted: set[tuple[int, int]] = set()
         """Incidents that are the new usual, by number and the step they were opened in."""
         self.pauses: dict[str, list[tuple[float, float]]] = {}
@@ -45,21 +51,18 @@ class Acts:
         Raises:
             RecordUnavailable: The record cannot be read.
         """
-        query = select(events.c.sequence, events.c.at, events.c.detail).where(events.c.kind == EVENT)
-        with self._lock:
-            for row in read_rows(self._url, query.where(events.c.sequence > self.newest).order_by(events.c.sequence)):
-                detail = orjson.loads(row.detail)
-                self._apply(detail["act"], detail["feed"], detail["incident"], row.at / _MICROSECONDS)
-                self.newest = row.sequence
+        self._log.read(self._url)
 
-    def _apply(self, act: str, feed: str, incident: list[int], at: float) -> None:
-        spans = self.pauses.setdefault(feed, [])
-        if act == ACCEPT:
-            self.accepted.add((incident[0], incident[1]))
-        elif act == PAUSE and not self.is_paused(feed):
-            spans.append((at, inf))
-        elif act == RESUME and self.is_paused(feed):
-            spans[-1] = (spans[-1][0], at)
+    def _take(self, entry: Entry) -> None:
+        detail = entry.read(_Detail)
+        spans = self.pauses.setdefault(detail.feed, [])
+        if detail.act == ACCEPT:
+            self.accepted.add(detail.incident)
+        elif detail.act == PAUSE and not self.is_paused(detail.feed):
+            spans.append((entry.at, inf))
+        elif detail.act == RESUME and self.is_paused(detail.feed):
+            spans[-1] = (spans[-1][0], entry.at)
+        self.version += 1
 
     def is_paused(self, feed: str) -> bool:
         """Return whether nothing is taken of a feed now."""

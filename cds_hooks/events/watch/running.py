@@ -80,7 +80,7 @@ class InterfaceWatch:
         """Judge every step that is over."""
         over = int((self._now() - _SETTLED_SECONDS) // BUCKET_SECONDS)
         self._acts.refresh()
-        if self._watch is None or self._acts.newest != self._acts_seen:
+        if self._watch is None or self._acts.version != self._acts_seen:
             self._load(over)
         while self._step < over:
             self._judge(self._step)
@@ -96,7 +96,7 @@ class InterfaceWatch:
         ran = [bucket for (bucket,) in rows]
         outages = [(before + 1, after) for before, after in pairwise([*ran, over]) if after > before + 1]
         first = ran[0] if ran else over
-        self._acts_seen = self._acts.newest
+        self._acts_seen = self._acts.version
         incidents = stored_incidents(self._inbox)
         accepted = [incident for incident in incidents if self._accept(incident, over)]
         self._watch = watch_of(self._declaration, self._clients, first, outages, self._acts, incidents)

@@ -5,17 +5,14 @@ finding, because entries of the record are not encrypted. Acts on decisions that
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
-from sqlalchemy import select
 
+from cds_hooks.hold_back.act_log import ActLog, Entry
 from cds_hooks.hold_back.suppression import PERIOD_DAYS
 from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.queries import get_decisions, read_rows
-from cds_hooks.storage.tables import events
+from cds_hooks.storage.queries import get_decisions
 
 EVENT: Final = "worklist-act"
 SNOOZE_DAYS: Final = (1, 7, 30)
@@ -68,28 +65,30 @@ class Acts:
     """The newest act on each finding, read from the record and kept."""
 
     def __init__(self) -> None:
+        self._log = ActLog((EVENT,), self._take, self._forget)
+        self._forget()
+
+    def _forget(self) -> None:
         self.newest: dict[Item, Act] = {}
         self.patients: set[tuple[str, str]] = set()
         """Client and patient of every act."""
-        self._sequence = 0
+        self._unplaced: list[tuple[_Detail, str, float]] = []
+
+    def _take(self, entry: Entry) -> None:
+        self._unplaced.append((entry.read(_Detail), entry.actor, entry.at))
 
     def read(self, url: str) -> None:
         """Takes the acts that are new; RecordUnavailable where the record cannot be read."""
-        columns = [events.c[name] for name in ("sequence", "kind", "actor", "detail", "at")]
-        query = select(*columns).order_by(events.c.sequence).limit(_AT_ONCE)
-        while rows := read_rows(url, query.where(events.c.sequence > self._sequence)):
-            self._take(url, [row._mapping for row in rows if row.kind == EVENT])
-            self._sequence = rows[-1].sequence
-
-    def _take(self, url: str, rows: list[Mapping[Any, Any]]) -> None:
-        read = [(row, msgspec.json.decode(row["detail"], type=_Detail)) for row in rows]
-        decisions = get_decisions(url, {detail.decision for _, detail in read})
-        for row, detail in read:
-            decision = decisions.get(detail.decision)
-            if decision is not None:
-                self.patients.add((decision.client, decision.patient))
-                item = (decision.client, decision.patient, detail.finding)
-                self.newest[item] = Act(detail.act, row["actor"], row["at"] / 1e6, detail.until)
+        self._log.read(url)
+        while acts := self._unplaced[:_AT_ONCE]:
+            decisions = get_decisions(url, {detail.decision for detail, _, _ in acts})
+            for detail, actor, at in acts:
+                decision = decisions.get(detail.decision)
+                if decision is not None:
+                    self.patients.add((decision.client, decision.patient))
+                    item = (decision.client, decision.patient, detail.finding)
+                    self.newest[item] = Act(detail.act, actor, at, detail.until)
+            del self._unplaced[: len(acts)]
 
     def resting(self, client: str, patient: str, text: str, now: float) -> Act | None:
         """Return why a finding is not on the list now; None where it is."""

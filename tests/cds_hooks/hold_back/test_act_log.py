@@ -3,11 +3,12 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
+from time import time
 from typing import Any
 
 import pytest
@@ -15,13 +16,19 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from cds_hooks.events.watch.acts import Acts as FeedActs
+from cds_hooks.events.watch.acts import record_act as record_feed_act
 from cds_hooks.hold_back import act_log
 from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.signatures import SignedAct, sign_act
+from cds_hooks.pages.worklist.acts import Acts as FindingActs
+from cds_hooks.pages.worklist.acts import record_act as record_finding_act
 from cds_hooks.storage import queries
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
+from tests.cds_hooks.pages.worklist.test_worklist_page import a_row
+from tests.cds_hooks.storage.samples import store
 from tests.live import record_in
 
 
@@ -107,19 +114,26 @@ def test_an_entry_that_always_fails_does_not_stop_those_after_it(
     assert releases.refused == ["entry 2 of the record does not count: reading it failed with ZeroDivisionError"]
 
 
-def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
-    """A standby that takes over has not the last commits of the database that failed."""
-    url, releases, standby = record_in(tmp_path), Releases(None), tmp_path / "standby"
-    _act(url, "off", "kept")
-    with closing(sqlite3.connect(tmp_path / "decisions.sqlite3")) as record:
+@contextmanager
+def _standby_that_takes_over(folder: Path) -> Iterator[None]:
+    """What is written meanwhile is lost: the standby has not the last commits of the database that failed."""
+    standby = folder / "standby"
+    with closing(sqlite3.connect(folder / "decisions.sqlite3")) as record:
         standby.write_bytes(record.serialize())
-    _act(url, "off", "lost")
-    _act(url, "off", "lost too")
-    releases.read(url)
-    assert len(releases.current.states) == 3
-    for file in tmp_path.glob("decisions.sqlite3-*"):
+    yield
+    for file in folder.glob("decisions.sqlite3-*"):
         file.unlink()
-    standby.replace(tmp_path / "decisions.sqlite3")
+    standby.replace(folder / "decisions.sqlite3")
+
+
+def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
+    url, releases = record_in(tmp_path), Releases(None)
+    _act(url, "off", "kept")
+    with _standby_that_takes_over(tmp_path):
+        _act(url, "off", "lost")
+        _act(url, "off", "lost too")
+        releases.read(url)
+        assert len(releases.current.states) == 3
     _act(url, "off", "new")
     releases.read(url)
     assert set(releases.current.words) == {"service kept", "service new"}
@@ -127,6 +141,29 @@ def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
     _act(url, "on", "kept")
     releases.read(url)
     assert set(releases.current.words) == {"service new"}
+
+
+def test_acts_on_feeds_and_on_findings_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
+    url, feeds, findings, at = record_in(tmp_path), FeedActs(record_in(tmp_path)), FindingActs(), time()
+    decision = a_row("ann")
+    store(url, decision)
+    record_feed_act(url, "operator", "pause", "kept")
+    with _standby_that_takes_over(tmp_path):
+        for _ in range(3):
+            record_feed_act(url, "operator", "pause", "lost")
+            record_finding_act(url, "operator", decision.id, "0" * 16, "done", at)
+        feeds.refresh()
+        findings.read(url)
+        assert feeds.is_paused("lost")
+        assert len(findings.newest) == 1
+        version = feeds.version
+    record_feed_act(url, "operator", "resume", "kept")
+    record_finding_act(url, "operator", decision.id, "1" * 16, "done", at)
+    feeds.refresh()
+    findings.read(url)
+    assert {name for name in feeds.pauses if feeds.is_paused(name)} == set()
+    assert feeds.version > version, "the watch judges anew"
+    assert [(finding, act.by) for (_, _, finding), act in findings.newest.items()] == [("1" * 16, "operator")]
 
 
 def test_acts_do_not_wait_behind_uploads_and_messages(tmp_path: Path) -> None:
