@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Select, func, select
 
+from cds_hooks.logs import log
 from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback, seconds_under_way
 from cds_hooks.monitor.postings import TABLES, Postings, callers, known_names
 from cds_hooks.storage.database import database_error_reason, parse_url
@@ -43,11 +44,13 @@ CREATE TABLE IF NOT EXISTS complete (client TEXT, event TEXT, day TEXT, PRIMARY 
 CREATE TABLE IF NOT EXISTS incidents (client TEXT, family TEXT, PRIMARY KEY (client, family)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read_to (kind TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record (first_event TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS newest (decision TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS stamps (day TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verifications (at INTEGER NOT NULL, decisions INTEGER NOT NULL, fault TEXT NOT NULL);
 """
+_NEWEST: Final = next(part for part in _TABLES.split(";") if " newest " in part)
 _STAMPS: Final = next(part for part in _TABLES.split(";") if " stamps " in part)
-_MADE_AGAIN: Final = ("days", "stamps", "labels", "complete", "read_to", "record", "names", "places")
+_MADE_AGAIN: Final = ("days", "stamps", "labels", "complete", "read_to", "record", "newest", "names", "places")
 _Counts = TypeVar("_Counts")
 Key = tuple[str, str, str]
 """Day, client and service."""
@@ -78,7 +81,8 @@ class CountBook:
                 raise RecordUnavailable(f"{file.name} was written by a newer version; delete it, and it is made again.")
             if version != _VERSION:  # counted again, because more is counted now
                 _make_tables(connection)
-            elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stamps'").fetchone():
+            connection.execute(_NEWEST)
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stamps'").fetchone():
                 connection.execute(_STAMPS)  # a book of before has none; its counts stay as they are
                 connection.execute("INSERT INTO stamps SELECT day, random() FROM (SELECT DISTINCT day FROM days)")
 
@@ -91,7 +95,8 @@ class CountBook:
     ) -> int:
         """Counts what came to the record since the last reading, and returns how many decisions these were.
 
-        Of another record than the book was made of, everything is counted anew. `most` ends the reading after so many.
+        Of another record than the book was made of, or one that lost decisions that were counted, everything is
+        counted anew. `most` ends the reading after so many.
 
         Raises:
             RecordUnavailable: the record or the book cannot be read.
@@ -108,7 +113,7 @@ class CountBook:
                 names = count_decision(day, decision)
                 order.note(day, decision)
                 postings.note(names, (decision.decided_at, row[0]))
-            self._add("decisions", days, after, batch[-1].sequence, postings)
+            self._add("decisions", days, after, batch[-1].sequence, postings, batch[-1].id)
             count += len(batch)
             progress(count)
             if most is not None and count >= most:
@@ -221,26 +226,33 @@ class CountBook:
             return callers(connection, since)
 
     def is_of(self, url: str) -> bool:
-        """Returns whether the book was made of this record, or of none yet.
+        """Returns whether the book was made of this record, or of none yet, and the record still has what was counted.
 
         Raises:
             RecordUnavailable: the record or the book cannot be read.
         """
         with self.open(is_writing=False) as connection:
-            row = connection.execute("SELECT first_event FROM record").fetchone()
-        return row is None or row[0] == _first_event(url)
+            first = connection.execute("SELECT first_event FROM record").fetchone()
+            newest = connection.execute("SELECT decision FROM newest").fetchone()
+            counted_to = read_to(connection, "decisions")
+        if first is not None and first[0] != _first_event(url):
+            return False
+        query = select(decisions.c.sequence, decisions.c.id).where(decisions.c.sequence >= counted_to)
+        rows = read_rows(url, query.order_by(decisions.c.sequence).limit(1)) if counted_to else ()
+        if not rows:  # the newest decision is never archived
+            return not counted_to
+        return newest is None or rows[0].sequence != counted_to or rows[0].id == newest[0]
 
     def _check_record(self, url: str) -> None:
-        """Empties the book where it was made of another record, which its first event tells."""
-        first = _first_event(url)
-        if self.is_of(url) and not first:
+        """Empties the book where it was made of another record, which its first event tells, or of a longer one."""
+        first, is_of_record = _first_event(url), self.is_of(url)
+        if is_of_record and not first:
             return
         with self.open() as connection:
-            first_event = connection.execute("SELECT first_event FROM record").fetchone()
-            if first_event is not None and first_event[0] != first:
+            if not is_of_record:
+                log().error("the record is another one, or lost decisions: they are counted anew")
                 _make_tables(connection)
-                first_event = None
-            if first_event is None:
+            if first and connection.execute("SELECT first_event FROM record").fetchone() is None:
                 connection.execute("INSERT INTO record VALUES (?)", (first,))
 
     def _batches(
@@ -253,10 +265,15 @@ class CountBook:
             yield after, batch
             after = batch[-1].sequence
 
-    def _add(self, kind: str, days: dict[Key, DayCounts], after: int, last: int, postings: Postings) -> None:
+    def _add(
+        self, kind: str, days: dict[Key, DayCounts], after: int, last: int, postings: Postings, newest: str = ""
+    ) -> None:
         """Adds the counts and says how far was read in one transaction, so that nothing is counted twice."""
         with self.advance({kind: after}, last) as connection:
             postings.write(connection)
+            if newest:
+                connection.execute("DELETE FROM newest")
+                connection.execute("INSERT INTO newest VALUES (?)", (newest,))
             for key, counts in days.items():
                 add_to_day(connection, key, counts)
 

@@ -123,6 +123,10 @@ class WorklistKeeper:
     def _read_decisions(self) -> None:
         oldest = int((self._now().timestamp() - DAYS * _DAY_SECONDS) * 1e6)
         self._top = read_rows(self._url, select(func.max(decisions.c.sequence)))[0][0] or 0
+        if self._top < self._sequence:  # the record lost decisions, and new ones get their numbers
+            with self._lock:
+                self._first, self._patients, self._listed = None, {}, {}
+                self._version += 1
         if self._first is None:
             since = select(func.min(decisions.c.sequence)).where(decisions.c.sequence > self._top - self._most)
             self._first = (read_rows(self._url, since)[0][0] or 1) - 1

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -19,6 +21,7 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, store_feedback
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.live import record_in
 
 REASONS = ("below-threshold", "said-once", "shadow")
 RULES = ("renal-one", "renal-two", "Observation/secret-1")
@@ -155,6 +158,27 @@ def test_a_book_of_another_record_is_not_used_for_a_search_and_is_made_again_by_
     assert book_for(one, tmp_path / "m.sqlite3", wanted) is not None
     assert book.read(other) == 20
     assert [each.decision.id for each in find(other, book, wanted)] == expected(other, wanted)
+
+
+@pytest.mark.parametrize("new", [3, 5, 30])
+def test_a_record_that_lost_decisions_is_counted_anew(tmp_path: Path, new: int) -> None:
+    """A standby took over, or a backup was restored: new decisions have the numbers of the lost ones."""
+    url, backup, book = record_in(tmp_path), tmp_path / "backup", CountBook(tmp_path / "m.sqlite3")
+    kept = invented(20, 1)
+    write(url, kept)
+    add_event(url, "hold", "somebody", {})
+    with closing(sqlite3.connect(tmp_path / "decisions.sqlite3")) as connection:
+        backup.write_bytes(connection.serialize())
+    write(url, invented(5, 2))
+    assert book.read(url) == 25
+    for file in tmp_path.glob("decisions.sqlite3-*"):
+        file.unlink()
+    backup.replace(tmp_path / "decisions.sqlite3")
+    write(url, invented(new, 3))
+    assert not book.is_of(url)
+    assert book.read(url) == 20 + new
+    assert book.is_of(url)
+    assert book.read(url) == 0
 
 
 def test_a_book_that_cannot_be_written_is_done_without(record: str, tmp_path: Path) -> None:
