@@ -17,6 +17,7 @@ Progress = Callable[[str, int, int], None]
 
 _SLOW_SECONDS = 1.0
 _SLOW_SERVER_LIMIT_SECONDS = 120.0
+_NEWEST_EXCHANGES = 200
 _UNREADABLE = (TypeError, AttributeError, LookupError, ValueError)
 
 
@@ -113,8 +114,11 @@ def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome
 
 def _bound_time_of_slow_server(target: Target) -> None:
     """Sets a time limit where none was given and most calls take over a second: hundreds of them follow."""
-    seconds = sorted(exchange.seconds for exchange in target.connection.log if exchange.purpose is Purpose.CALL)
-    if target.connection.deadline is None and seconds and seconds[len(seconds) // 2] > _SLOW_SECONDS:
+    if target.connection.deadline is not None:
+        return
+    exchanges = target.connection.log[-_NEWEST_EXCHANGES:]
+    seconds = sorted(exchange.seconds for exchange in exchanges if exchange.purpose is Purpose.CALL)
+    if seconds and seconds[len(seconds) // 2] > _SLOW_SECONDS:
         target.connection.deadline = perf_counter() + _SLOW_SERVER_LIMIT_SECONDS
 
 

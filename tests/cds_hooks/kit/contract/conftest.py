@@ -50,7 +50,7 @@ def few_charts() -> tuple[PatientChart, ...]:
 
 @pytest.fixture
 def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
-    """Runs the checks of some rows (all, where none is named) on the good server as it is at the moment."""
+    """Runs the checks of some rows (all, where none is named), or the one of this name, on the good server as it is at the moment."""
 
     def run_kit(
         *rows: str,
@@ -58,12 +58,14 @@ def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
         charts: tuple[PatientChart, ...] = few_charts,
         time_limit_seconds: float | None = None,
         timeout_seconds: float = 1.0,
+        check: str = "",
     ) -> Report:
         keyed = signer() if good.signed else None
         connection = Connection(good.base, timeout_seconds=timeout_seconds, token=good.token, signer=keyed)
         try:
             target = Target(connection, charts, AS_OF, DIALECTS[dialect], fhir_host="127.0.0.1")
-            return run_checks(target, select_checks(rows, dialect), time_limit_seconds=time_limit_seconds)
+            checks = [each for each in select_checks(rows, dialect) if check in ("", each.name)]
+            return run_checks(target, checks, time_limit_seconds=time_limit_seconds)
         finally:
             connection.close()
 
