@@ -50,7 +50,7 @@ def few_charts() -> tuple[PatientChart, ...]:
 
 @pytest.fixture
 def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
-    """Runs the checks of some rows (all, where none is named), or the one of this name, on the good server as it is at the moment."""
+    """Runs the checks of some rows (all, where none is named), or the one check, on the good server as it is now."""
 
     def run_kit(
         *rows: str,
