@@ -177,7 +177,8 @@ def _from_table(
 
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
-    from models_onnx.workbench.training.data.tracing import after_horizon, alone, shuffled_losses, trace
+    from models_onnx.workbench.training.data.leaks import after_horizon, alone, shuffled_losses
+    from models_onnx.workbench.training.data.tracing import trace
     from models_onnx.workbench.training.merged import figures_within_groups, hidden_groups
 
     traced = trace(spec, cohort)

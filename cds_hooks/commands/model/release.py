@@ -32,6 +32,8 @@ def written_or_exit(trained: Any, where: str = "") -> Path:
         pairs = zip(failed, values, strict=True)
         floors = "; ".join(f"{item['name']} is {value}, the floor is {item['limit']}" for item, value in pairs)
         typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
+        for sentence in trained.leaks:
+            typer.echo(f"This is a leak: {sentence}.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Written: {trained.folder}{where}", err=True)
     return Path(trained.folder)

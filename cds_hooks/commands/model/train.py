@@ -108,7 +108,9 @@ def evaluate(
         specs = own_specs(specs, folder, name)
         with progress_bars(as_json) as progress:
             if rows is not None:
-                evaluated = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs)
+                evaluated = commands.evaluate_rows(
+                    name, rows, folder, seed, replicates, progress, specs, data or settings().data_dir
+                )
             else:
                 tables = data or settings().data_dir
                 trained = commands.evaluate_model(name, tables, seed, replicates, progress, specs)

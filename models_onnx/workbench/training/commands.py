@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import Artifact, load_artifact
@@ -17,12 +18,14 @@ from models_onnx.model_card.evaluation_file import LaterEvaluation, later_evalua
 from models_onnx.model_card.plots import Bin
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import REPLICATES, SEED, ModelSpec, get_spec
+from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, get_spec
 from models_onnx.workbench.metrics import jeffreys, logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
+from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.dataset import spec_of_charts, table_of_charts
+from models_onnx.workbench.training.data.tracing import leaks_of
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.lineage import fitted_with, lineage_of
 from models_onnx.workbench.training.pipeline import Trained, train
@@ -129,18 +132,19 @@ def train_model(
     artifacts that come with the project.
     """
     spec = get_spec(name, specs)
+    trained_spec = spec if charts is None else spec_of_charts(spec)
     if charts is None:
-        trained = train(spec, read_table(spec, data_folder), seed, replicates, progress)
+        table = read_table(spec, data_folder)
     elif out == ARTIFACTS:
         raise TrainingRefused("a model of your own charts goes into a folder of your own: give --out")
     else:
         table = table_of_charts(spec, charts, lambda done: progress("charts", done, done))
-        trained = train(spec_of_charts(spec), table, seed, replicates, progress)
+    trained = train(trained_spec, table, seed, replicates, progress)
     software = {**trained.manifest.software, **fitted_with(spec)}
     manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
     trained = Trained(manifest, trained.content)
     if not trained.passed:
-        return trained
+        return replace(trained, leaks=tuple(leaks_of(trained_spec, build_cohort(trained_spec, table.rows))))
     return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
 
 
@@ -198,10 +202,17 @@ def evaluate_rows(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
+    data_folder: Path | None = None,
 ) -> ExternalEvaluation:
-    """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted."""
+    """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted.
+
+    Raises:
+        TrainingRefused: the rows are those that the model was trained on; other names for them are seen where the
+            training table is in `data_folder`.
+    """
     spec, model = with_equal_ages(get_spec(name, specs)), load_model(name, folder)
     cohort = build_cohort(spec, read_rows(spec, rows))
+    _refuse_training_rows(spec, model.manifest, rows, cohort, data_folder)
     predictions = model.predict_rows(cohort.X)
     odds = logit(predictions.probability)
     limit = float(logit(np.array([model.manifest.thresholds.default.probability]))[0])
@@ -209,6 +220,34 @@ def evaluate_rows(
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     overall = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
     return ExternalEvaluation(model, rows, cohort, overall, evaluator.subgroups(progress), predictions.probability)
+
+
+def _refuse_training_rows(
+    spec: ModelSpec, manifest: Manifest, rows: Path, cohort: Cohort, data_folder: Path | None
+) -> None:
+    """Refuses rows of the training table: figures on people that the model has seen are too good.
+
+    A model that was fitted elsewhere has no training table here.
+    """
+    if isinstance(spec.estimator, Fitted):
+        return
+    if hashlib.sha256(rows.read_bytes()).hexdigest() == manifest.data.sha256:
+        raise TrainingRefused(
+            f"{rows.name} is the table that the model was trained on: figures of people not trained on are those of "
+            f"'cds-hooks model evaluate {spec.id}' without --rows"
+        )
+    try:
+        trained_on = build_cohort(spec, read_table(spec, data_folder or Path()).rows).content()
+    except TrainingRefused:
+        return
+    content = cohort.content()
+    repeated = copied_rows(pd.concat([trained_on, content], ignore_index=True)) - copied_rows(trained_on)
+    if repeated > max(FEW, MANY * len(content)):
+        raise TrainingRefused(
+            f"{min(repeated, len(content)):,} of the {len(content):,} rows of {rows.name} repeat rows of {spec.table}, "
+            "on which the model was trained: figures of people not trained on are those of "
+            f"'cds-hooks model evaluate {spec.id}' without --rows"
+        )
 
 
 def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:

@@ -71,6 +71,16 @@ def test_the_report_of_other_rows_is_of_those_rows(own: Path) -> None:
     assert json.loads((own / "later.json").read_text())["rows"] == "others.csv"
 
 
+def test_people_whom_the_model_was_trained_on_are_refused_as_others(own: Path) -> None:
+    options = ["--folder", own / "trained", "--specs", own, "--data", own, "--replicates", "0"]
+    told = run("evaluate", "toy_30d", *options, "--rows", own / "toy_30d.csv")
+    assert (told.exit_code, "is the table that the model was trained on" in told.output) == (2, True)
+    half = toy_table().sample(frac=0.5, random_state=1)
+    half.assign(patient=[f"other-{number}" for number in range(len(half))]).to_csv(own / "half.csv", index=False)
+    told = run("evaluate", "toy_30d", *options, "--rows", own / "half.csv")
+    assert (told.exit_code, "repeat rows of toy_30d.csv" in " ".join(told.output.split())) == (2, True), told.exception
+
+
 def test_figures_of_another_model_than_the_one_in_the_folder_are_not_written(own: Path) -> None:
     toy_table(700).to_csv(own / "toy_30d.csv", index=False)
     options = ["--folder", own / "trained", "--specs", own, "--data", own, "--replicates", "0"]

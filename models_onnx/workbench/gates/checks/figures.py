@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.patient import Age
 from models_onnx.workbench import metrics
 from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
+from models_onnx.workbench.training.data.leaks import too_good
 
 # responsible-ai.md 5.2: fewer events allow no statement on discrimination (100) or on O/E (50).
 ENOUGH_EVENTS = 100
@@ -19,13 +18,9 @@ CALIBRATION = (0.9, 1.1)
 SLOPE_ACT = (0.8, 1.2)
 NON_INFERIOR = 0.01
 NET_BENEFIT = 0.002
-# A card cannot declare a lower floor; a coin reaches 0.5. This limit and those of a leak are ours: of the inputs of our
-# models age reaches 0.80 alone and 0.23 when shuffled, any other 0.67 and 0.08, and none is 0.05 worse afterwards.
+# A card cannot declare a lower floor; a coin reaches 0.5. This limit is ours.
 LEAST_FLOOR = 0.6
 LEAST_PPV = 0.2
-LEAK = 0.85
-LEAK_AFTER = 0.15
-LEAK_SHUFFLED = 0.15
 # Nearer to a limit than this (as a log ratio) the number of people that would decide is no use to anybody.
 LEAST_ROOM = 0.005
 _REPLICATES = 300
@@ -59,19 +54,8 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
 
 def _leaks(inputs: InputEvidence) -> list[str]:
     """Inputs that know the outcome: read from its columns, too good alone or in the model, or so until the horizon."""
-    faults = [f"{sentence} (a leak)" for sentence in inputs.leaks]
-    for name, auroc in inputs.alone.items():
-        after, loss = inputs.after.get(name), inputs.losses.get(name, 0.0)
-        if auroc >= LEAK:
-            faults.append(f"{name} alone reaches an AUROC of {auroc:.2f}: it knows the outcome (a leak)")
-        elif after is not None and auroc - after >= LEAK_AFTER:
-            faults.append(
-                f"{name} alone reaches an AUROC of {auroc:.2f} for events within the horizon and {after:.2f} for those "
-                "after it: it knows the label, not the illness (a leak)"
-            )
-        elif loss >= LEAK_SHUFFLED and not isinstance(FEATURES.get(name), Age):
-            faults.append(f"without {name} the model loses {loss:.2f} of its AUROC: it knows the outcome (a leak)")
-    return faults
+    sentences = (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses))
+    return [f"{sentence} (a leak)" for sentence in sentences]
 
 
 def _alert_faults(block: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ import pandas as pd
 from models_onnx.workbench.training.data.check_tables import COPIED, DataReport, repeated
 from models_onnx.workbench.training.data.cohort import read_plain
 from models_onnx.workbench.training.data.copies import copied_rows
-from models_onnx.workbench.training.data.tracing import PROTECTED, TWIN, separates
+from models_onnx.workbench.training.data.leaks import TWIN, separates
+from models_onnx.workbench.training.data.tracing import PROTECTED
 
 _LEAST_EVENTS = 20
 _MOST_OUTCOMES = 30
@@ -69,10 +70,6 @@ def _names_rows(column: pd.Series) -> bool:
     if not pd.api.types.is_numeric_dtype(values):
         return bool(pd.to_datetime(values.head(_LEAST_EVENTS), errors="coerce", format="ISO8601").isna().any())
     return bool((values % 1 == 0).all())
-
-
-def _repeated(rows: pd.DataFrame) -> int:
-    return int(rows.duplicated().sum())
 
 
 def _same(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:

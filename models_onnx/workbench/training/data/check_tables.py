@@ -23,6 +23,7 @@ from models_onnx.errors import ArtifactRefused, TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import ModelSpec, find_specs
 from models_onnx.workbench.training.data.cohort import (
+    build_cohort,
     inputs_from_forbidden_columns,
     inputs_of,
     read_rows,
@@ -31,6 +32,8 @@ from models_onnx.workbench.training.data.cohort import (
 )
 from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.declared import one_for_each_row
+from models_onnx.workbench.training.data.leaks import uneven_fold
+from models_onnx.workbench.training.data.tracing import leaks_of
 from models_onnx.workbench.training.data.units import column_in_another_unit
 
 Severity = Literal["error", "warning", "note"]
@@ -121,6 +124,8 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
     for column, name in enumerate(spec.feature_names):
         _values(name, X[:, column], trained, report, is_derived=name in spec.derived)
     _outcome(spec, rows, report)
+    if spec.outcome.column in rows and report.passed:
+        _leaks(spec, path, report)
     return report
 
 
@@ -187,6 +192,23 @@ def _look_ahead(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None
     report.add("look-ahead-column", "note", "columns", text, present)
     changed = inputs_from_forbidden_columns(spec, rows)
     report.add("look-ahead", "error", "inputs", "the input is read from such a column", changed)
+
+
+def _leaks(spec: ModelSpec, path: Path, report: DataReport) -> None:
+    """Report the inputs that know the outcome, as G7 does after the training, and what else the folds would hide."""
+    try:
+        cohort = build_cohort(spec, read_rows(spec, path))
+    except TrainingRefused as refused:
+        report.add("not-trainable", "warning", "table", str(refused), 1)
+        return
+    for sentence in leaks_of(spec, cohort):
+        report.add("leak", "error", "inputs", sentence, 1)
+    for name, x in zip(cohort.features, cohort.X.T, strict=True):
+        text = "the same in all rows: nothing can be learned from it"
+        report.add("constant-input", "warning", name, text, len(x) if len(np.unique(x)) == 1 else 0)
+    if (uneven := uneven_fold(cohort)) is not None:
+        text = f"{uneven}: the folds were not drawn among patients by chance"
+        report.add("uneven-fold", "warning", spec.fold_column, text, 1)
 
 
 def _trained(spec: ModelSpec, folder: Path) -> Manifest | None:

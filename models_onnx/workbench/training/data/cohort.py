@@ -74,6 +74,10 @@ class Cohort:
         """The rows that no figure counts, because too few of those alike were followed to the horizon."""
         return self.observed.unfollowed
 
+    def content(self) -> pd.DataFrame:
+        """Return inputs, outcome and time: what tells of people, without what names them."""
+        return pd.DataFrame(np.column_stack([self.X, self.y, self.observed.years]))
+
 
 def read_table(spec: ModelSpec, data_folder: Path) -> Table:
     """The table that the specification names, from `tabular` in the folder or the folder; TrainingRefused without."""

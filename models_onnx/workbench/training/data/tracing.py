@@ -18,10 +18,19 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age, Sex
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ColumnOf, ModelSpec
-from models_onnx.workbench.metrics import Ranked, auroc
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
-from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.follow_up import observe
+from models_onnx.workbench.training.data.leaks import (
+    after_horizon,
+    alone,
+    copied_people,
+    fitted_at_once,
+    read_by_name_or_order,
+    separates,
+    shuffled_losses,
+    telling_columns,
+    too_good,
+)
 from models_onnx.workbench.training.seen_before import seen_before
 
 Array = NDArray[np.float64]
@@ -33,13 +42,6 @@ PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty
 # An input that tells a protected group from the others as well as this stands for it.
 PROXY = 0.9
 _LEAST_GROUP = 50
-# A column with this AUROC by itself is the outcome under another name; texts of more kinds are not looked at.
-TWIN = 0.95
-_MOST_TEXTS = 20
-# The share of different rows that are there a multiple of times, of how many at least, and how many times at most.
-_COPIED = 0.9
-_LEAST_CONTENTS = 20
-_MOST_COPIES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,55 +72,26 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
         for column, read in inputs.items()
         if column in outcome
     ]
-    leaks += _by_name_or_order(spec, inputs, rows)
-    leaks += _twins(inputs, cohort, outcome)
+    leaks += read_by_name_or_order(spec, inputs, rows)
+    leaks += telling_columns(inputs, cohort, outcome)
     leaks += _chosen_by_outcome(spec, rows, outcome)
     leaks += [seen] if (seen := seen_before(spec, cohort)) is not None else []
-    leaks += [copied] if (copied := _copied(spec, cohort)) is not None else []
+    leaks += [copied] if (copied := copied_people(spec, cohort)) is not None else []
     axes = _behind_axes(spec.subgroups, rows, columns)
     smuggled = list(_smuggled(inputs, axes)) + list(_proxies(spec, cohort))
     return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns, cohort.rows)))
 
 
-def _by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd.DataFrame) -> list[str]:
-    """Inputs that are read from what only names a row, or from its place in the table: rows may lie by outcome."""
-    names = {spec.patient_column, spec.key}
-    faults = [
-        f"{', '.join(read)} is read from {column}, which only names a row: its order may know the outcome"
-        for column, read in inputs.items()
-        if column in names
-    ]
-    order = np.random.default_rng(_SEED).permutation(len(rows))
-    straight, moved = rows.reset_index(drop=True), rows.iloc[order].reset_index(drop=True)
-    for item in spec.inputs:
-        before, after = input_column(spec, item.name, straight), input_column(spec, item.name, moved)
-        if not np.array_equal(before[order], after, equal_nan=True):
-            faults.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
-    return faults
+def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:
+    """Return every sentence on an input that knows the outcome, before a model is trained: those of `trace`, and more.
 
-
-def _twins(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -> Iterator[str]:
-    """Inputs that are read from a column which is the outcome under another name."""
-    is_followed = cohort.weight > 0
-    y = cohort.y[is_followed]
-    if len(set(y.tolist())) < 2:
-        return
-    for column, read in inputs.items():
-        if column not in outcome and column in cohort.rows:
-            separation = separates(_as_numbers(cohort.rows[column][is_followed], y), y)
-            if separation >= TWIN:
-                names = ", ".join(read)
-                yield f"{names} is read from {column}, which tells the outcome by itself (AUROC {separation:.2f})"
-
-
-def _as_numbers(column: pd.Series, y: NDArray[np.int64]) -> Array:
-    """A column of numbers as it is; of texts each as its rate of the outcome, where each text stands for many."""
-    if pd.api.types.is_numeric_dtype(column):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    codes = pd.factorize(column)[0]
-    if codes.max() >= _MOST_TEXTS:
-        return np.full(len(y), np.nan)
-    return np.asarray(pd.Series(y).groupby(codes).transform("mean").to_numpy(dtype=np.float64))
+    A logistic regression stands for the model, to see whether it would rest on one input.
+    """
+    sentences = list(trace(spec, cohort).leaks)
+    if len(set(cohort.y[cohort.weight > 0].tolist())) > 1:
+        losses = shuffled_losses(fitted_at_once(cohort), cohort)
+        sentences += too_good(alone(cohort), after_horizon(spec, cohort), losses)
+    return sentences
 
 
 def _chosen_by_outcome(spec: ModelSpec, rows: pd.DataFrame, outcome: set[str]) -> Iterator[str]:
@@ -133,25 +106,6 @@ def _chosen_by_outcome(spec: ModelSpec, rows: pd.DataFrame, outcome: set[str]) -
                 f"the exclusion {exclusion.reason!r} chooses people by {', '.join(sorted(read))}, from which the "
                 "outcome is read"
             )
-
-
-def _copied(spec: ModelSpec, cohort: Cohort) -> str | None:
-    """That all rows are there several times under other names: more rows make intervals narrower, copies do not.
-
-    By chance about half of the rows that are alike come in twos, threes and so on: not nearly all of them.
-    """
-    names = {spec.patient_column, spec.key, spec.fold_column}
-    columns = cohort.rows.drop(columns=[name for name in cohort.rows.columns if name in names])
-    row_hash = pd.util.hash_pandas_object(columns, index=False).to_numpy()
-    people = pd.DataFrame({"patient": cohort.patient, "content": row_hash}).drop_duplicates()
-    counts = people["content"].value_counts().to_numpy()
-    for times in range(2, _MOST_COPIES + 1):
-        if len(counts) >= _LEAST_CONTENTS and (counts % times == 0).mean() >= _COPIED:
-            return f"nearly every row of the table is there {times} times under other names: nobody counts twice"
-    count = copied_rows(pd.DataFrame(np.column_stack([cohort.X, cohort.y, cohort.observed.years])), cohort.patient)
-    if count > max(FEW, MANY * len(cohort)):
-        return f"{count:,} rows repeat one of another patient under another name: nobody counts twice"
-    return None
 
 
 # Columns whose groups are judged under these names of axes: an axis of another name would be judged by less.
@@ -179,49 +133,6 @@ def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str], rows: pd.Data
 
 def _is_recorded(column: pd.Series) -> bool:
     return bool((column.dropna().astype(str).str.strip() != "").any())
-
-
-def alone(cohort: Cohort) -> dict[str, float]:
-    """Returns the AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
-    is_followed = cohort.weight > 0
-    return {
-        name: separates(cohort.X[is_followed, position], cohort.y[is_followed])
-        for position, name in enumerate(cohort.features)
-    }
-
-
-def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
-    """The same for events after the horizon, of those who had none within it; empty where none were followed on.
-
-    What makes ill goes on doing so after the horizon; an input made from the label within it separates nobody there.
-    """
-    follow_up = spec.outcome.follow_up
-    if follow_up is None:
-        return {}
-    years = np.asarray(follow_up.time(cohort.rows), dtype=np.float64) / follow_up.per_year
-    event = np.asarray(follow_up.event(cohort.rows), dtype=np.float64) == 1.0
-    horizon = spec.outcome.horizon_years
-    later = event & (years > horizon) & (years <= 2 * horizon)
-    longer = years > 2 * horizon
-    if min(later.sum(), longer.sum()) < 100:
-        return {}
-    rows = later | longer
-    y = later[rows].astype(np.int64)
-    return {name: separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
-
-
-def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
-    """Returns how much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
-    is_followed = cohort.weight > 0
-    X, y = cohort.X[is_followed], cohort.y[is_followed]
-    draw = np.random.default_rng(_SEED)
-    full_auroc = _auroc(predict(X), y)
-    losses = {}
-    for position, name in enumerate(cohort.features):
-        moved = X.copy()
-        moved[:, position] = X[draw.permutation(len(X)), position]
-        losses[name] = full_auroc - _auroc(predict(moved), y)
-    return losses
 
 
 def _smuggled(inputs: Mapping[str, list[str]], axes: Mapping[str, set[str]]) -> Iterator[str]:
@@ -328,15 +239,3 @@ def _some(rows: pd.DataFrame) -> pd.DataFrame:
 def _shuffled(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     order = np.random.default_rng(_SEED).permutation(len(rows))
     return rows.assign(**{name: rows[name].iloc[order].array})
-
-
-def separates(column: Array, y: NDArray[np.int64]) -> float:
-    """Return the AUROC of a column by itself, whichever way round; a missing value counts as the middle one."""
-    if np.isnan(column).all():
-        return 0.5
-    value = _auroc(np.where(np.isnan(column), np.nanmedian(column), column), y)
-    return max(value, 1.0 - value)
-
-
-def _auroc(score: Array, y: NDArray[np.int64]) -> float:
-    return float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])

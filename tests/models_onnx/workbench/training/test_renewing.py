@@ -145,7 +145,11 @@ def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(ru
     assert figures["observed_expected"]["value"] == pytest.approx(1, abs=0.02)
     assert after.manifest.base - before.manifest.base == pytest.approx(1.1, abs=0.25)
     assert "elsewhere.csv" in after.manifest.period.recalibration
-    told = run("evaluate", "toy_30d", "--rows", tmp_path / "toy_30d.csv", *options)
+    trained_on = tmp_path / "toy_30d.csv"
+    shuffled = pd.read_csv(trained_on).sample(frac=1, random_state=2)
+    noise = np.random.default_rng(3).normal(0, 0.01, len(shuffled))
+    shuffled.assign(albumin_g_dl=shuffled["albumin_g_dl"] + noise).to_csv(tmp_path / "alike.csv", index=False)
+    told = run("evaluate", "toy_30d", "--rows", tmp_path / "alike.csv", *options)
     assert "No recalibration is proposed" in told.output
 
 

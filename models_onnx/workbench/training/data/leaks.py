@@ -1,0 +1,319 @@
+"""Finds inputs that know the outcome: by what their values, their gaps or their dates tell, and by what they cost.
+
+A column that is written after the outcome is seldom called so. What gives it away is that it tells too much: alone, by
+one value, by whether it is there, or because it was made from the outcome itself. The limits are ours; beside each
+stands what the inputs of our models reach on their tables.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.patient import Age
+from models_onnx.spec import ModelSpec
+from models_onnx.workbench.metrics import Ranked, auroc
+from models_onnx.workbench.training.data.cohort import Cohort, input_column
+from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
+
+Array = NDArray[np.float64]
+Events = NDArray[np.int64]
+_SEED = 20260101
+# A column with this AUROC by itself is the outcome under another name; texts of more kinds are not looked at.
+TWIN = 0.95
+_MOST_TEXTS = 20
+# Of the inputs of our models age reaches 0.80 alone and 0.23 when shuffled, any other 0.67 and 0.08, and none is 0.05
+# worse after the horizon.
+LEAK = 0.85
+LEAK_AFTER = 0.15
+LEAK_SHUFFLED = 0.15
+# Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
+_TOLD_BY_GAPS = 0.70
+# One value: with age 90 two in three die within five years, 18 times the odds of the others (NHANES); columns that are
+# written after the outcome begin at 440 times.
+_CELL = 30
+_CERTAIN, _TIMES_THE_ODDS = 0.9, 30.0
+# The rate of the outcome put in the place of a category: the rates agree better than chance lets rates agree.
+_LEAST_RATES, _ROWS_OF_A_RATE, _TOO_NEAR = 8, 5, 0.05
+# Whole numbers of which nearly every row has its own.
+_NAMES, _LEAST_ROWS = 0.9, 200
+# The share of different rows that are there a multiple of times, of how many at least, and how many times at most.
+_COPIED = 0.9
+_LEAST_CONTENTS = 20
+_MOST_COPIES = 50
+_FOLD_APART = 6.0
+# What the exact values tell beyond what their size tells: of honest measurements nothing. So many standard errors of an
+# AUROC of 0.5, and so much at least.
+_BY_EXACT_VALUE, _ERRORS, _BINS = 0.03, 4.0, 20
+
+
+def telling_columns(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -> Iterator[str]:
+    """Yield a sentence for each column behind an input, and for each input, that tells the outcome as none should.
+
+    `inputs` are the inputs that are read from each column; the columns `outcome`, behind the outcome, are left out.
+    """
+    is_followed = cohort.weight > 0
+    y = cohort.y[is_followed]
+    if len(set(y.tolist())) < 2:
+        return
+    named = {name for column, names in inputs.items() if column in outcome for name in names}
+    for column, names in inputs.items():
+        if column not in outcome and column in cohort.rows:
+            values = cohort.rows[column][is_followed]
+            sentence = _telling(_as_numbers(values, y), y)
+            if sentence is None and pd.api.types.is_numeric_dtype(values):
+                sentence = _made_of_outcome(_as_numbers(values, y), y)
+            if sentence is not None:
+                named.update(names)
+                yield f"{', '.join(names)} is read from {column}, which {sentence}"
+    for position, name in enumerate(cohort.features):
+        x = cohort.X[is_followed, position]
+        if name not in named and (sentence := _telling(x, y) or _made_of_outcome(x, y)) is not None:
+            yield f"{name} {sentence}"
+
+
+def _telling(x: Array, y: Events) -> str | None:
+    """Return how a column tells the outcome by itself; None where it does not."""
+    separation = separates(x, y)
+    if separation >= TWIN:
+        return f"tells the outcome by itself (AUROC {separation:.2f}): it is the outcome, or is written after it"
+    is_missing = np.isnan(x)
+    gaps = separates(is_missing.astype(np.float64), y)
+    if gaps >= _TOLD_BY_GAPS:
+        shares = [f"{100 * is_missing[y == event].mean():.0f}" for event in (1, 0)]
+        return (
+            f"is missing in {shares[0]} of 100 rows with the outcome and in {shares[1]} of 100 without: whether it is "
+            "there tells the outcome, so it may be written after it"
+        )
+    if is_missing.mean() < 0.5 and _names_rows(x):
+        return "has a whole number of its own in nearly every row: it names rows, and its order may know the outcome"
+    return _certain_value(x, is_missing, y)
+
+
+def _certain_value(x: Array, is_missing: NDArray[np.bool_], y: Events) -> str | None:
+    """Return the value that only rows with the outcome have, or nearly so."""
+    values, place = np.unique(x, return_inverse=True, equal_nan=True)
+    count, events = np.bincount(place), np.bincount(place, weights=y)
+    cells = [(f"{value:g}", size, hit) for value, size, hit in zip(values, count, events, strict=True) if size >= _CELL]
+    cells = [("no value", size, hit) if word == "nan" else (word, size, hit) for word, size, hit in cells]
+    there = ~is_missing
+    if is_missing.any() and there.sum() >= _CELL:
+        cells.append(("any value", int(there.sum()), float(y[there].sum())))
+    for word, size, hit in cells:
+        share, rest = (hit + 0.5) / (size + 1), (y.sum() - hit + 0.5) / (len(y) - size + 1)
+        if share >= _CERTAIN and share / (1 - share) >= _TIMES_THE_ODDS * rest / (1 - rest):
+            return (
+                f"has {word} in {size:,} rows, of which {hit:,.0f} have the outcome ({100 * y.mean():.0f} in 100 of "
+                "all): it may be written after the outcome"
+            )
+    return None
+
+
+def _names_rows(x: Array) -> bool:
+    values = x[~np.isnan(x)]
+    return len(values) >= _LEAST_ROWS and bool((values % 1 == 0).all()) and len(set(values)) >= _NAMES * len(values)
+
+
+def _made_of_outcome(x: Array, y: Events) -> str | None:
+    """Return what shows that a column was computed from the outcomes of the same rows; None where nothing does."""
+    x, y = x[~np.isnan(x)], y[~np.isnan(x)]
+    values, place = np.unique(x, return_inverse=True)
+    if len(values) < _LEAST_RATES:
+        return None
+    if _is_line_of_rates(values, np.bincount(place), np.bincount(place, weights=y)):
+        return "holds for each of its values the rate of the outcome in the same rows: it was made from the outcome"
+    bins = np.searchsorted(np.unique(np.quantile(x, np.arange(1, _BINS) / _BINS)), x)
+    by_size, by_value = (separates(_rates_elsewhere(codes, y), y) for codes in (bins, place))
+    by_chance = _ERRORS * np.sqrt((1 / max(y.sum(), 1) + 1 / max(len(y) - y.sum(), 1)) / 12)
+    if len(values) > _BINS and by_value >= by_size + max(_BY_EXACT_VALUE, by_chance):
+        return (
+            f"tells more by its exact values (AUROC {by_value:.2f}) than by their size ({by_size:.2f}): it was made "
+            "from the outcome"
+        )
+    return None
+
+
+def _is_line_of_rates(values: Array, count: NDArray[Any], events: NDArray[Any]) -> bool:
+    """Return whether a line through the values gives the rate of the outcome at each of them, nearer than chance."""
+    rate = events / count
+    enough = (count >= _ROWS_OF_A_RATE) & (rate > 0) & (rate < 1)
+    if enough.sum() < _LEAST_RATES or count[enough].sum() < 0.5 * count.sum() or np.ptp(rate[enough]) == 0:
+        return False
+    v, p, n = values[enough], rate[enough], count[enough]
+    for on_scale, back in ((p, _unchanged), (np.log(p / (1 - p)), _from_log_odds)):
+        line = np.polyval(np.polyfit(v, on_scale, 1, w=np.sqrt(n)), v)
+        expected = back(np.asarray(line, dtype=np.float64))
+        if (n * (p - expected) ** 2 / (p * (1 - p))).sum() < _TOO_NEAR * len(v):
+            return True
+    return False
+
+
+def _unchanged(line: Array) -> Array:
+    return line
+
+
+def _from_log_odds(line: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-line)))
+
+
+def _rates_elsewhere(codes: NDArray[np.int64], y: Events) -> Array:
+    """Return for each row the rate of the outcome among the rows of its code in the other half of the table."""
+    half = np.random.default_rng(_SEED).random(len(y)) < 0.5
+    rates, kinds = np.zeros(len(y)), int(codes.max()) + 1
+    for here, there in ((half, ~half), (~half, half)):
+        count = np.bincount(codes[there], minlength=kinds)
+        events = np.bincount(codes[there], weights=y[there], minlength=kinds)
+        rates[here] = ((events + 2 * y.mean()) / (count + 2))[codes[here]]
+    return rates
+
+
+def _as_numbers(column: pd.Series, y: Events) -> Array:
+    """Return numbers as they are, dates as days, texts each as its rate of the outcome where each stands for many."""
+    if pd.api.types.is_numeric_dtype(column):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    codes = pd.factorize(column)[0]
+    if codes.max(initial=-1) < _MOST_TEXTS:
+        rates = pd.Series(y).groupby(codes).transform("mean").to_numpy(dtype=np.float64)
+        return np.asarray(np.where(codes < 0, np.nan, rates))
+    day = pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True)
+    # texts that are no dates say only whether they are there
+    days = np.where(day.isna(), np.nan, day.dt.as_unit("s").astype("int64") / 86400)
+    return np.asarray(days if 2 * day.notna().sum() > column.notna().sum() else np.where(codes < 0, np.nan, 0.0))
+
+
+def read_by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd.DataFrame) -> list[str]:
+    """Return inputs that are read from what only names a row, or from its place: rows may lie by outcome."""
+    names = {spec.patient_column, spec.key}
+    faults = [
+        f"{', '.join(read)} is read from {column}, which only names a row: its order may know the outcome"
+        for column, read in inputs.items()
+        if column in names
+    ]
+    order = np.random.default_rng(_SEED).permutation(len(rows))
+    straight, moved = rows.reset_index(drop=True), rows.iloc[order].reset_index(drop=True)
+    for item in spec.inputs:
+        before, after = input_column(spec, item.name, straight), input_column(spec, item.name, moved)
+        if not np.array_equal(before[order], after, equal_nan=True):
+            faults.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
+    return faults
+
+
+def copied_people(spec: ModelSpec, cohort: Cohort) -> str | None:
+    """Say that all rows are there several times under other names: more rows make intervals narrower, copies do not.
+
+    By chance about half of the rows that are alike come in twos, threes and so on: not nearly all of them.
+    """
+    names = {spec.patient_column, spec.key, spec.fold_column}
+    columns = cohort.rows.drop(columns=[name for name in cohort.rows.columns if name in names])
+    row_hash = pd.util.hash_pandas_object(columns, index=False).to_numpy()
+    people = pd.DataFrame({"patient": cohort.patient, "content": row_hash}).drop_duplicates()
+    counts = people["content"].value_counts().to_numpy()
+    for times in range(2, _MOST_COPIES + 1):
+        if len(counts) >= _LEAST_CONTENTS and (counts % times == 0).mean() >= _COPIED:
+            return f"nearly every row of the table is there {times} times under other names: nobody counts twice"
+    count = copied_rows(cohort.content(), cohort.patient)
+    if count > max(FEW, MANY * len(cohort)):
+        return f"{count:,} rows repeat one of another patient under another name: nobody counts twice"
+    return None
+
+
+def alone(cohort: Cohort) -> dict[str, float]:
+    """Returns the AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    is_followed = cohort.weight > 0
+    return {
+        name: separates(cohort.X[is_followed, position], cohort.y[is_followed])
+        for position, name in enumerate(cohort.features)
+    }
+
+
+def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
+    """Returns the same for events after the horizon, of those without one in it; empty where none were followed on.
+
+    What makes ill goes on doing so after the horizon; an input made from the label within it separates nobody there.
+    """
+    follow_up = spec.outcome.follow_up
+    if follow_up is None:
+        return {}
+    years = np.asarray(follow_up.time(cohort.rows), dtype=np.float64) / follow_up.per_year
+    event = np.asarray(follow_up.event(cohort.rows), dtype=np.float64) == 1.0
+    horizon = spec.outcome.horizon_years
+    later = event & (years > horizon) & (years <= 2 * horizon)
+    longer = years > 2 * horizon
+    if min(later.sum(), longer.sum()) < 100:
+        return {}
+    rows = later | longer
+    y = later[rows].astype(np.int64)
+    return {name: separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
+
+
+def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
+    """Returns how much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
+    is_followed = cohort.weight > 0
+    X, y = cohort.X[is_followed], cohort.y[is_followed]
+    draw = np.random.default_rng(_SEED)
+    full_auroc = _auroc(predict(X), y)
+    losses = {}
+    for position, name in enumerate(cohort.features):
+        moved = X.copy()
+        moved[:, position] = X[draw.permutation(len(X)), position]
+        losses[name] = full_auroc - _auroc(predict(moved), y)
+    return losses
+
+
+def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Mapping[str, float]) -> Iterator[str]:
+    """Yield the inputs that are too good alone, only until the horizon, or among the others (`losses`: shuffled)."""
+    for name, value in alone.items():
+        later, loss = after.get(name), losses.get(name, 0.0)
+        if value >= LEAK:
+            yield f"{name} alone reaches an AUROC of {value:.2f}: it knows the outcome"
+        elif later is not None and value - later >= LEAK_AFTER:
+            yield (
+                f"{name} alone reaches an AUROC of {value:.2f} for events within the horizon and {later:.2f} for those "
+                "after it: it knows the label, not the illness"
+            )
+        elif loss >= LEAK_SHUFFLED and not isinstance(FEATURES.get(name), Age):
+            yield f"without {name} the model loses {loss:.2f} of its AUROC: it knows the outcome"
+
+
+def fitted_at_once(cohort: Cohort) -> Callable[[Array], Array]:
+    """Return a logistic regression of all inputs and their gaps: enough to see on which of them a model would rest."""
+    from sklearn.linear_model import LogisticRegression
+
+    is_followed = cohort.weight > 0
+    X, y = cohort.X[is_followed], cohort.y[is_followed]
+    middle = np.nan_to_num(np.nanmedian(X, axis=0))
+
+    def prepared(rows: Array) -> Array:
+        return np.hstack([(np.where(np.isnan(rows), middle, rows) - mean) / spread, np.isnan(rows)])
+
+    filled = np.where(np.isnan(X), middle, X)
+    mean, spread = filled.mean(axis=0), np.maximum(filled.std(axis=0), 1e-9)
+    model = LogisticRegression(max_iter=200).fit(prepared(X), y)
+    return lambda rows: np.asarray(model.decision_function(prepared(rows)), dtype=np.float64)
+
+
+def uneven_fold(cohort: Cohort) -> str | None:
+    """Return a fold that has the outcome far more or less often than all rows: it was not drawn among patients."""
+    is_followed = cohort.weight > 0
+    y, fold = cohort.y[is_followed], cohort.fold[is_followed]
+    rate = float(y.mean())
+    for number in np.unique(fold):
+        inside = y[fold == number]
+        if abs(inside.mean() - rate) > _FOLD_APART * np.sqrt(rate * (1 - rate) / len(inside)):
+            return f"{100 * inside.mean():.0f} of 100 rows of fold {number} have the outcome, {100 * rate:.0f} of all"
+    return None
+
+
+def separates(column: Array, y: NDArray[np.int64]) -> float:
+    """Return the AUROC of a column by itself, whichever way round; a missing value counts as the middle one."""
+    if np.isnan(column).all():
+        return 0.5
+    value = _auroc(np.where(np.isnan(column), np.nanmedian(column), column), y)
+    return max(value, 1.0 - value)
+
+
+def _auroc(score: Array, y: NDArray[np.int64]) -> float:
+    return float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])

@@ -1,0 +1,109 @@
+"""Each way in which a table can know the outcome is named before a model is trained, whatever the column is called."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.spec import OutcomeSpec
+from models_onnx.workbench.training.data.check_tables import check_table
+from models_onnx.workbench.training.data.cohort import build_cohort
+from models_onnx.workbench.training.data.tracing import leaks_of
+from tests.models_onnx.invented import INVENTED, invented_table
+
+PEOPLE = 4000
+# No follow-up: whether the outcome happened stands in the table, as in most extracts of a hospital.
+SPEC = replace(
+    INVENTED,
+    outcome=OutcomeSpec(column="came_back", words="came back within 30 days", horizon_days=30),
+    exclusions=(),
+    recalibration=None,
+    newest=None,
+    never_inputs=(),
+    derived={**INVENTED.derived, "mcv_fl": lambda table: table["told"]},
+)
+
+
+@pytest.fixture(scope="module")
+def extract() -> pd.DataFrame:
+    """A table in which one in ten has the outcome, with dates of admission and of the next contact."""
+    rows = invented_table(people=PEOPLE)
+    draw = np.random.default_rng(3)
+    margin = 0.02 * (rows["age_years"] - 60) - 1.5 * (rows["albumin_g_dl"].fillna(4.2) - 4.2) - 2.4
+    y = (draw.random(PEOPLE) < 1 / (1 + np.exp(-margin))).astype(int)
+    contact = np.where(y == 1, draw.integers(1, 30, PEOPLE), draw.integers(20, 400, PEOPLE))
+    day = pd.Timestamp("2024-01-01") + pd.to_timedelta(draw.integers(0, 300, PEOPLE), unit="D")
+    return rows.assign(came_back=y, out=day, next_contact=day + pd.to_timedelta(contact, unit="D"), told=rows["mcv_fl"])
+
+
+def noisy(rows: pd.DataFrame, share: float) -> pd.Series:
+    changed = np.random.default_rng(5).random(len(rows)) < share
+    return 85.0 + rows["came_back"].where(~changed, 1 - rows["came_back"])
+
+
+def rates(rows: pd.DataFrame, how: str) -> pd.Series:
+    events = rows["came_back"].groupby(np.random.default_rng(6).integers(0, 250, len(rows)))
+    total, count = events.transform("sum"), events.transform("size")
+    if how == "without the row":
+        return 50 + 100 * (total - rows["came_back"]) / (count - 1)
+    return 50 + 100 * ((total + 10 * rows["came_back"].mean()) / (count + 10) if how == "smoothed" else total / count)
+
+
+def given(rows: pd.DataFrame) -> pd.Series:
+    draw = np.random.default_rng(7).random(len(rows))
+    return 85.0 + ((rows["came_back"] == 1) & (draw < 0.3) | (draw > 0.999))
+
+
+def gaps(rows: pd.DataFrame) -> pd.Series:
+    draw = np.random.default_rng(8).random(len(rows))
+    return rows["told"].mask((rows["came_back"] == 1) & (draw < 0.6) | (draw > 0.95))
+
+
+def numbered(rows: pd.DataFrame) -> pd.Series:
+    return rows["came_back"].rank(method="first") / 100 + 50
+
+
+LEAKS: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], str]] = {
+    "copied": (lambda rows: 85.0 + rows["came_back"], "tells the outcome by itself (AUROC 1.00)"),
+    "a tenth is wrong": (lambda rows: noisy(rows, 0.1), "it knows the outcome"),
+    "a quarter is wrong": (lambda rows: noisy(rows, 0.25), "of its AUROC: it knows the outcome"),
+    "future date": (lambda rows: 50 + (rows["next_contact"] - rows["out"]).dt.days / 10, "tells the outcome by itself"),
+    "only its gaps": (gaps, "whether it is there tells the outcome"),
+    "treatment afterwards": (given, "have the outcome (1"),
+    "rates": (lambda rows: rates(rows, "as they are"), "it was made from the outcome"),
+    "smoothed rates": (lambda rows: rates(rows, "smoothed"), "it was made from the outcome"),
+    "rates without the row": (lambda rows: rates(rows, "without the row"), "it was made from the outcome"),
+    "numbered by outcome": (numbered, "tells the outcome by itself"),
+}
+
+
+def test_the_honest_table_has_no_leak(extract: pd.DataFrame) -> None:
+    assert leaks_of(SPEC, build_cohort(SPEC, extract)) == []
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_leak_is_named_with_its_input(extract: pd.DataFrame, leak: str) -> None:
+    column_of, words = LEAKS[leak]
+    sentences = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=column_of(extract))))
+    assert any("mcv_fl" in sentence and words in sentence for sentence in sentences), sentences
+    assert not any("age_years" in sentence for sentence in sentences)
+
+
+def test_a_column_that_numbers_the_rows_is_named(extract: pd.DataFrame) -> None:
+    number = 1000 + 2 * np.random.default_rng(9).permutation(len(extract))
+    spec = replace(SPEC, derived={**SPEC.derived, "mcv_fl": lambda table: 50 + table["accession"] / 200})
+    sentences = leaks_of(spec, build_cohort(spec, extract.assign(accession=number)))
+    assert any("accession, which has a whole number of its own" in sentence for sentence in sentences)
+
+
+def test_the_check_of_a_table_names_the_leak_the_constant_and_the_fold(extract: pd.DataFrame, tmp_path: Path) -> None:
+    fold = extract["fold"].where(extract["came_back"] == 0, 0)
+    table = extract.assign(told=85.0 + extract["came_back"], glucose_mg_dl=100.0, fold=fold)
+    table.to_csv(tmp_path / "extract.csv", index=False)
+    findings = {finding.kind: finding for finding in check_table(SPEC, tmp_path / "extract.csv", tmp_path).findings}
+    assert findings["leak"].severity == "error"
+    assert findings["constant-input"].where == "glucose_mg_dl"
+    assert "100 rows of fold 0 have the outcome" in findings["uneven-fold"].text
