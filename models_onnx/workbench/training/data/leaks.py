@@ -59,7 +59,7 @@ def telling_columns(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: se
     y = cohort.y[is_followed]
     if len(set(y.tolist())) < 2:
         return
-    named = {name for column, names in inputs.items() if column in outcome for name in names}
+    explained = {name for column, names in inputs.items() if column in outcome for name in names}
     for column, names in inputs.items():
         if column not in outcome and column in cohort.rows:
             values = cohort.rows[column][is_followed]
@@ -67,11 +67,11 @@ def telling_columns(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: se
             if sentence is None and pd.api.types.is_numeric_dtype(values):
                 sentence = _made_of_outcome(_as_numbers(values, y), y)
             if sentence is not None:
-                named.update(names)
+                explained.update(names)
                 yield f"{', '.join(names)} is read from {column}, which {sentence}"
     for position, name in enumerate(cohort.features):
         x = cohort.X[is_followed, position]
-        if name not in named and (sentence := _telling(x, y) or _made_of_outcome(x, y)) is not None:
+        if name not in explained and (sentence := _telling(x, y) or _made_of_outcome(x, y)) is not None:
             yield f"{name} {sentence}"
 
 
@@ -95,8 +95,8 @@ def _telling(x: Array, y: Events) -> str | None:
 
 def _certain_value(x: Array, is_missing: NDArray[np.bool_], y: Events) -> str | None:
     """Return the value that only rows with the outcome have, or nearly so."""
-    values, place = np.unique(x, return_inverse=True, equal_nan=True)
-    count, events = np.bincount(place), np.bincount(place, weights=y)
+    values, codes = np.unique(x, return_inverse=True, equal_nan=True)
+    count, events = np.bincount(codes), np.bincount(codes, weights=y)
     cells = [(f"{value:g}", size, hit) for value, size, hit in zip(values, count, events, strict=True) if size >= _CELL]
     cells = [("no value", size, hit) if word == "nan" else (word, size, hit) for word, size, hit in cells]
     there = ~is_missing
@@ -120,13 +120,13 @@ def _names_rows(x: Array) -> bool:
 def _made_of_outcome(x: Array, y: Events) -> str | None:
     """Return what shows that a column was computed from the outcomes of the same rows; None where nothing does."""
     x, y = x[~np.isnan(x)], y[~np.isnan(x)]
-    values, place = np.unique(x, return_inverse=True)
+    values, codes = np.unique(x, return_inverse=True)
     if len(values) < _LEAST_RATES:
         return None
-    if _is_line_of_rates(values, np.bincount(place), np.bincount(place, weights=y)):
+    if _is_line_of_rates(values, np.bincount(codes), np.bincount(codes, weights=y)):
         return "holds for each of its values the rate of the outcome in the same rows: it was made from the outcome"
     bins = np.searchsorted(np.unique(np.quantile(x, np.arange(1, _BINS) / _BINS)), x)
-    by_size, by_value = (separates(_rates_elsewhere(codes, y), y) for codes in (bins, place))
+    by_size, by_value = (separates(_rates_elsewhere(group, y), y) for group in (bins, codes))
     by_chance = _ERRORS * np.sqrt((1 / max(y.sum(), 1) + 1 / max(len(y) - y.sum(), 1)) / 12)
     if len(values) > _BINS and by_value >= by_size + max(_BY_EXACT_VALUE, by_chance):
         return (
