@@ -17,8 +17,8 @@ from fhir.terminology.medications import table_rows
 Polarity: TypeAlias = Literal["affirmed", "negated", "possible", "hypothetical"]
 Temporality: TypeAlias = Literal["current", "historical", "hypothetical"]
 Person: TypeAlias = Literal["patient", "family", "other"]
-Subject: TypeAlias = Literal["problem", "allergy", "reaction"]
-"""What the text is of: the list of allergies has cues of its own, since "no NSAIDs" denies nothing there."""
+Subject: TypeAlias = Literal["problem", "allergy", "reaction", "vaccine"]
+"""What the text is of: lists of allergies and of doses have cues of their own: "no NSAIDs" denies nothing there."""
 
 
 class Assertion(Struct, frozen=True, gc=False):
@@ -91,6 +91,7 @@ _FORWARD = frozenset(
 _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
 _ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "family"})
+_TELL_WHEN = frozenset({"in", "by", "via", "at", "with", "without", "w", "since", "during"})
 _BEFORE_ALLERGY = frozenset({"has", "had", "with"})
 _ALLERGY_NOUNS = frozenset(
     {"allergy", "allergies", "intolerance", "sensitivity", "hypersensitivity", "reaction"}
@@ -169,9 +170,9 @@ class AssertedText:
                 active = {kind: reach for kind, reach in active.items() if kind in ("family", "other")}
             elif cue.kind.startswith("after "):
                 self._mark_back(position, cue)
-            elif cue.kind == "around possible":  # "GERD vs angina" doubts both
+            elif cue.kind.startswith("around "):  # "GERD vs angina" doubts both
                 self._mark_back(position, cue)
-                active["possible"] = after + cue.reach
+                active[cue.kind.removeprefix("around ")] = after + cue.reach
             elif cue.kind in _FORWARD:
                 if cue.kind in ("family", "other"):
                     self._mark_person_before(position, cue.kind, after)
@@ -200,7 +201,7 @@ class AssertedText:
     def _tells_when(self, position: int) -> bool:
         """Whether a year or "in", "by", "with" stands there: "tolerated 2020", "screening via watch"."""
         word = self.tokens[position].word
-        return word in {"in", "by", "via", "at", "with"} or (len(word) == 4 and word.isdigit())
+        return word in _TELL_WHEN or (len(word) == 4 and word.isdigit())
 
     def _stands_at(self, cue: _Cue, position: int) -> bool:
         return all(

@@ -46,8 +46,7 @@ def families_of_words(words: str, *, is_vaccine: bool = False) -> frozenset[str]
     """
     if len(words) > _LONGEST_TEXT:
         return frozenset()
-    if not is_vaccine:
-        words = AssertedText(words, of="allergy").without_denied(words)
+    words = AssertedText(words, of="vaccine" if is_vaccine else "allergy").without_denied(words)
     names_vaccine = _VACCINE.search(words) or (is_vaccine and not _GLOBULIN.search(words))
     names = _NAMES | _DISEASES if names_vaccine else _NAMES
     spelled = _WORD.findall(without_accents(words))
