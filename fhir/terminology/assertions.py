@@ -97,6 +97,8 @@ _ALLERGY_NOUNS = frozenset(
     {"allergy", "allergies", "intolerance", "sensitivity", "hypersensitivity", "reaction"}
     | {"allergie", "allergien", "unverträglichkeit", "alergia", "alergias", "allergia", "allergieën"}
 )
+# "Family stroke" and "DM2; family: HTN", not "lives with family"; "Ruled out: PE", not "PE ruled out: CTA normal".
+_ONLY_FIRST = frozenset({("family",), ("neg",), ("negative",), ("ruled", "out", ":"), ("excluded", ":")})
 _NO = frozenset({("no",), ("keine",), ("kein",), ("geen",), ("aucune",), ("nessuna",), ("sin",), ("sem",)})
 
 
@@ -221,7 +223,7 @@ class AssertedText:
             token = self.tokens[position]
             is_behind = position > 0 and self.tokens[position - 1].end == token.start
             return is_behind == cue.kind.startswith("after")
-        if cue.words == ("family",):  # "family stroke" and "DM2; family: HTN", not "lives with family"
+        if cue.words in _ONLY_FIRST and cue.kind in _FORWARD:
             return position == 0 or self._is_boundary(position - 1) or self.tokens[position - 1].word == ","
         leads_on = cue.words in _NO or (cue.kind in ("family", "other") and cue.words[-1] in _BEFORE_ALLERGY)
         if self._cues is _CUES["allergy"] and leads_on:
@@ -285,26 +287,26 @@ class AssertedText:
             elif self._polarities[before] in ("affirmed", "possible"):
                 self._polarities[before] = kind
 
-    def _words_before(self, position: int, reach: int = 0) -> Iterator[int]:
+    def _words_before(self, position: int, reach: int = 0, *, is_set_off: bool = False) -> Iterator[int]:
         opened = 0
+        only_qualifies = True
         # What is set off by a sign speaks of the whole name before it: "dementia with agitation - ruled out".
-        is_set_off = self.tokens[position].word == "?" or self.tokens[max(0, position - 1)].word in {"-", "(", ":"}
+        is_set_off |= self.tokens[position].word == "?" or self.tokens[max(0, position - 1)].word in {"-", "(", ":"}
         for before in range(position - 1, -1, -1):
             word = self.tokens[before].word
-            if word in {"(", "-", ":"} and before == position - 1:
+            if word in {"(", "-", ":", ","} and before == position - 1:
                 continue
-            if word == "," and before == position - 1:
-                continue
-            if word == ")":
+            if word in {")", "]"}:
                 opened += 1
                 continue
-            if word == "(" and opened:
+            if word in {"(", "["} and opened:
                 opened -= 1
                 continue
-            if word == "," and reach > _WHOLE_SENTENCE:
-                continue
-            if word in {",", "(", "]", "+"} or self._is_boundary(before) or (word in _BREAKS and not is_set_off):
+            if word == "," and (reach > _WHOLE_SENTENCE or (only_qualifies and before < position - 1)):
+                continue  # "opioid use disorder, mild - ruled out"
+            if word in {",", "(", "[", "+"} or self._is_boundary(before) or (word in _BREAKS and not is_set_off):
                 return
+            only_qualifies = only_qualifies and (bool(opened) or word in _QUALIFIERS or word.isdigit())
             yield before
 
     def _mark_person_before(self, position: int, kind: str, after: int) -> None:
@@ -319,10 +321,15 @@ class AssertedText:
             start = position - 1 if previous in {"(", "-", ",", ":", "in", "of"} else position
             if previous in {"her", "his"} and position > 1 and self.tokens[position - 2].word in {"in", "of"}:
                 start = position - 2
-            for before in islice(self._words_before(start), 6):
+            is_set_off = previous in {"(", "-", ","}
+            for before in islice(self._words_before(start, is_set_off=is_set_off), _REACH):
                 self._people[before] = kind
 
 
+_QUALIFIERS = frozenset(
+    {"mild", "moderate", "severe", "unspecified", "chronic", "acute", "recurrent", "intractable", "refractory", "left"}
+    | {"right", "bilateral", "type", "stage", "grade", "class", "group", "controlled", "uncontrolled", "initial", "nos"}
+)
 # Words behind which a new part of the sentence stands: "esophagitis with bleeding ruled out".
 _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", "although", "however", "now"})
 
