@@ -21,6 +21,8 @@ from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, tab
 SameClass: TypeAlias = Literal["yes", "no", "ask", "severe"]
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
+# German writes it in one word: "Latexallergie", "Penicillinunverträglichkeit".
+_COMPOUND = late_pattern(r"(?<=[a-zäöü]{3})(allergi|unverträglich|überempfindlich)", re.IGNORECASE)
 _NONE_KNOWN = late_pattern(r"\b(?:nkd?f?a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE)
 
 
@@ -97,6 +99,7 @@ def allergen_of_words(words: str) -> Allergen:
     >>> sorted(allergen_of_words("sulfa, latex and codeine").allergen_classes)
     ['latex', 'opioid', 'sulfonamide_antibiotic']
     """
+    words = _COMPOUND.sub(r" \1", words)
     words = AssertedText(words, of="allergy").without_denied(words)
     ingredients = frozenset(read_name(words).ingredients)
     # "Penicillin G" names one drug, "insulin lispro" too: the word of the class is a part of its name.

@@ -225,6 +225,9 @@ class AssertedText:
             return is_behind == cue.kind.startswith("after")
         if cue.words in _ONLY_FIRST and cue.kind in _FORWARD:
             return position == 0 or self._is_boundary(position - 1) or self.tokens[position - 1].word == ","
+        if cue.kind == "after family" and cue.words[0] == "-":  # "peanut - father", not "sulfa - mom reports a rash"
+            end = position + len(cue.words)
+            return end == len(self.tokens) or self.tokens[end].word in _ENDS
         leads_on = cue.words in _NO or (cue.kind in ("family", "other") and cue.words[-1] in _BEFORE_ALLERGY)
         if self._cues is _CUES["allergy"] and leads_on:
             return self._names_an_allergy(position + len(cue.words))

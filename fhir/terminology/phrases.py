@@ -132,7 +132,9 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             word = "1"
         else:
             word = word if word.isascii() else word.translate(_BARE)
-            word = _singular(word.replace("ae", "e").replace("oe", "e").replace("tumour", "tumor"))
+            if len(word) > 3:  # "HAE" is not "he"
+                word = word.replace("ae", "e").replace("oe", "e").replace("tumour", "tumor")
+            word = _singular(word)
         words.append((word, position))
     return words
 
