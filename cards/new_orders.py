@@ -187,7 +187,7 @@ def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
     """Whether the test is ordered and still to be done."""
     for request in record.service_requests:
         written = parse_time(request.authoredOn) if request.authoredOn else None
-        is_recent = written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
+        is_recent = written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
         is_open = request.status in _OPEN and request.doNotPerform is not True and not request.is_only_proposed
         if not is_open or not is_recent or request.code is None:
             continue

@@ -105,7 +105,7 @@ def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
     for source, names, when in record.derive(_refused):
         time = parse_time(when or "")
         is_ahead = time is not None and time.is_after(record.as_of_epoch)
-        is_recent = time is None or time.age_days(record.as_of_epoch) <= DECLINED_DAYS
+        is_recent = time is None or time.whole_days(record.as_of_epoch) <= DECLINED_DAYS
         if is_recent and not is_ahead and name in names:
             return source, time.date if time is not None else ""
     return None
@@ -168,7 +168,7 @@ def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
     if request.status not in _OPEN or request.is_only_proposed or request.doNotPerform is True:
         return False
     written = parse_time(request.authoredOn or "")
-    return written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS
+    return written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
 
 
 def _refused(record: PatientRecord) -> list[tuple[str, frozenset[str], str | None]]:

@@ -66,7 +66,7 @@ def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
         if request.status not in _OPEN or request.is_only_proposed or concept is None or request.doNotPerform is True:
             continue
         written = parse_time(request.authoredOn) if request.authoredOn else None
-        if written is None or written.age_days(record.as_of_epoch) <= _OPEN_DAYS:
+        if written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS:
             yield concept
 
 

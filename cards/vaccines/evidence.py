@@ -97,7 +97,7 @@ def declined_vaccines(record: PatientRecord, knowledge: VaccineKnowledge) -> dic
     declined: dict[str, DeclinedVaccine] = {}
     for groups, when in _refusals(record, knowledge):
         time = parse_time(when or "")
-        if time is None or time.is_after(record.as_of_epoch) or time.age_days(record.as_of_epoch) > DECLINED_DAYS:
+        if time is None or time.is_after(record.as_of_epoch) or time.whole_days(record.as_of_epoch) > DECLINED_DAYS:
             continue
         for group in groups:
             if group not in declined or declined[group].when < time.date:

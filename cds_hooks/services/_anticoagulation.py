@@ -113,7 +113,7 @@ def _names_closed_appendage(condition: Condition, record: PatientRecord) -> bool
 def _is_recent(hit: ConditionHit, record: PatientRecord) -> bool:
     if hit.time is None:
         return hit.status != "past"
-    return hit.time.age_days(record.as_of_epoch) <= _BLEEDING_DAYS
+    return hit.time.whole_days(record.as_of_epoch) <= _BLEEDING_DAYS
 
 
 def condition_words(hit: ConditionHit) -> str:
@@ -133,7 +133,9 @@ def stopped_anticoagulant(record: PatientRecord) -> str | None:
             return f"{plain(ended.name, 40)} ended {ended.ended.date}"
     for order in orders_not_active(record):
         ordered = order.authored
-        if order.identity.classes & BY_MOUTH and ordered is not None and ordered.age_days(record.as_of_epoch) <= 365.0:
+        if ordered is None or not order.identity.classes & BY_MOUTH:
+            continue
+        if ordered.whole_days(record.as_of_epoch) <= _STOPPED_DAYS:
             state = "on hold" if order.order.status == "on-hold" else "stopped"
             return f"{plain(order.name, 40)} {state} (ordered {ordered.date})"
     return None
@@ -222,7 +224,7 @@ def still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
     """
     if listed.time is None:
         return stopped_anticoagulant(record) is None
-    if listed.time.age_days(record.as_of_epoch) > _LISTED_DAYS:
+    if listed.time.whole_days(record.as_of_epoch) > _LISTED_DAYS:
         return False
     stop = _last_stop(record)
     return stop is None or stop.instant - listed.time.instant <= _SAME_STAY_DAYS * DAY_SECONDS

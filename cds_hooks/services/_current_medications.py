@@ -74,5 +74,5 @@ def _is_of_last_year(text: str | None, record: PatientRecord) -> bool:
 
 def _is_recent(time: FhirTime | None, record: PatientRecord) -> bool:
     return time is None or (
-        not time.is_after(record.as_of_epoch) and time.age_days(record.as_of_epoch) <= _DECLINED_DAYS
+        not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= _DECLINED_DAYS
     )

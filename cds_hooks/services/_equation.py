@@ -201,7 +201,7 @@ def find_named_in_chart(
             time = parse_time(when or "")
             if time is None or (_is_ahead(time, record) and _is_planned(event)):
                 return source
-            if not _is_ahead(time, record) and _age(time, record) <= within_days:
+            if not _is_ahead(time, record) and time.whole_days(record.as_of_epoch) <= within_days:
                 return source
     return None
 
@@ -443,10 +443,6 @@ def _words(concept: CodeableConcept) -> str:
     for coding in concept.coding:
         words += f" {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
     return words
-
-
-def _age(time: FhirTime, record: PatientRecord) -> float:
-    return time.age_days(record.as_of_epoch)
 
 
 def _test_that_settles(

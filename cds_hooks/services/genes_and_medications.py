@@ -84,7 +84,7 @@ def _readings(record: PatientRecord) -> Iterator[GeneReading]:
 
 def _is_new(reading: GeneReading, record: PatientRecord) -> bool:
     entered = reading.entered or reading.time
-    return entered is not None and entered.age_days(record.as_of_epoch) <= NEW_DAYS
+    return entered is not None and entered.whole_days(record.as_of_epoch) <= NEW_DAYS
 
 
 def _is_meant(finding: Finding, new: Set[str]) -> bool:

@@ -121,7 +121,7 @@ async def decide(call: ServiceInput) -> Advice:
 def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
     """The creatinine of the last weeks and the one before it, where it has risen as in acute injury; else None."""
     values = record.measurements("creatinine")
-    if not values or values[0].age_days(record.as_of_epoch) > _ACUTE_DAYS:
+    if not values or values[0].whole_days(record.as_of_epoch) > _ACUTE_DAYS:
         return None
     newest = values[0]
     earlier = (value for value in values[1:] if newest.time.instant - value.time.instant >= _WEEK)
@@ -135,7 +135,7 @@ def severe_albuminuria(record: PatientRecord) -> tuple[Measurement, ...]:
     """The newest ratio of the year that is severely increased, and an earlier one that confirms it; () for none."""
     for analyte, limit in (("uacr", _SEVERE_ALBUMINURIA), ("upcr", _SEVERE_PROTEINURIA)):
         values = record.measurements(analyte)
-        if values and values[0].age_days(record.as_of_epoch) <= _ALBUMIN_DAYS:
+        if values and values[0].whole_days(record.as_of_epoch) <= _ALBUMIN_DAYS:
             return _confirmed_ratio(values, limit)
     return ()
 
@@ -355,8 +355,8 @@ def _is_low(record: PatientRecord, creatinine: Measurement) -> bool:
 
 def _has_albuminuria(record: PatientRecord) -> bool:
     values = [value for value in record.measurements("uacr") if value.value >= _ALBUMINURIA]
-    recent = [value for value in values if value.age_days(record.as_of_epoch) <= _ALBUMIN_DAYS]
-    before = (value for value in values if value.age_days(record.as_of_epoch) <= _ALBUMIN_BEFORE_DAYS)
+    recent = [value for value in values if value.whole_days(record.as_of_epoch) <= _ALBUMIN_DAYS]
+    before = (value for value in values if value.whole_days(record.as_of_epoch) <= _ALBUMIN_BEFORE_DAYS)
     newest = recent[0] if recent else None
     if newest is None:
         return False
@@ -365,7 +365,7 @@ def _has_albuminuria(record: PatientRecord) -> bool:
 
 
 def _is_old(measurement: Measurement, record: PatientRecord) -> bool:
-    return measurement.age_days(record.as_of_epoch) > _CHRONIC_DAYS
+    return measurement.whole_days(record.as_of_epoch) > _CHRONIC_DAYS
 
 
 def _question(call: ServiceInput) -> EquationQuestion:

@@ -28,7 +28,7 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector, map_features
 from fhir.mapping.outside_stays import without_stays
 from fhir.mapping.stays import is_left_open
-from fhir.record.datatypes import parse_time
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import ENTERED_IN_ERROR, USABLE_STATUS
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
@@ -157,7 +157,7 @@ def _is_over(stay: Encounter, record: PatientRecord) -> bool:
     end = parse_time(stay.period.end) if stay.period is not None and stay.period.end else None
     if end is None:
         return is_left_open(stay, record.as_of_epoch)
-    return end.age_days(record.as_of_epoch) > (0.0 if end.precision == "instant" else 1.0)
+    return record.as_of_epoch > end.instant + (0.0 if end.precision == "instant" else DAY_SECONDS)
 
 
 def _silence(reason: str, text: str) -> Silence:

@@ -100,7 +100,7 @@ def format_age(effective: str, as_of: datetime) -> str:
     time = parse_time(effective)
     if time is None:
         return ""
-    days = int(time.age_days(as_of.timestamp()))
+    days = time.whole_days(as_of.timestamp())
     if days == 0:
         return "today"
     if days < 60:

@@ -213,7 +213,7 @@ def _visits(record: PatientRecord) -> _Signs:
             continue
         if any(map(_means_group, visit.reasonCode)):
             time = parse_time(start)
-            if time is not None and time.age_days(record.as_of_epoch) <= _VISIT_DAYS:
+            if time is not None and time.whole_days(record.as_of_epoch) <= _VISIT_DAYS:
                 _add_reasons(signs, visit.reasonCode, _name("Encounter", visit.id), start, record)
     return signs
 

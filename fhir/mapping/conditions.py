@@ -293,7 +293,7 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
 
 
 def _is_recent(hit: ConditionHit, as_of_epoch: float) -> bool:
-    return hit.time is not None and hit.time.age_days(as_of_epoch) <= _FIVE_YEARS_DAYS
+    return hit.time is not None and hit.time.whole_days(as_of_epoch) <= _FIVE_YEARS_DAYS
 
 
 def is_better_hit(hit: ConditionHit, other_hit: ConditionHit | None) -> bool:

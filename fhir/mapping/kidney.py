@@ -136,7 +136,7 @@ def _of_stage(record: PatientRecord) -> KidneyEstimate | None:
 def _measured(record: PatientRecord) -> KidneyFunction:
     values = _newest_values(record)
     most = _most_days(record)
-    fresh = [value for value in values if int(value.measurement.age_days(record.as_of_epoch)) <= most]
+    fresh = [value for value in values if value.measurement.whole_days(record.as_of_epoch) <= most]
     bound = _newer_bound(record, fresh or values, is_fresh=bool(fresh))
     if bound is not None:
         return _judged(record, _of_bound(bound))
@@ -338,7 +338,7 @@ def _is_unstable(record: PatientRecord, used: Measurement) -> bool:
 
 
 def _is_stale(record: PatientRecord, measurement: Measurement) -> bool:
-    return int(measurement.age_days(record.as_of_epoch)) > _most_days(record)
+    return measurement.whole_days(record.as_of_epoch) > _most_days(record)
 
 
 def _most_days(record: PatientRecord) -> int:

@@ -46,7 +46,7 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
 
     Without a date it cannot be shown to be current: False.
     """
-    if since is None or since.age_days(record.as_of_epoch) > LONGEST_DAYS:
+    if since is None or since.whole_days(record.as_of_epoch) > LONGEST_DAYS:
         return False
     return not _ended(record, since.instant)
 

@@ -59,7 +59,7 @@ def is_left_open(encounter: Encounter, as_of_epoch: float) -> bool:
     if end is not None or start is None:
         return False
     is_stay = encounter.class_ is not None and encounter.class_.code in _INPATIENT
-    return start.age_days(as_of_epoch) > (LONGEST_STAY_DAYS if is_stay else LONGEST_VISIT_DAYS)
+    return start.whole_days(as_of_epoch) > (LONGEST_STAY_DAYS if is_stay else LONGEST_VISIT_DAYS)
 
 
 def _begin_and_end(encounter: Encounter) -> tuple[FhirTime | None, FhirTime | None]:

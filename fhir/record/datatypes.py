@@ -62,6 +62,10 @@ class FhirTime(Struct, frozen=True, gc=False):
         """Days from its beginning to `as_of_epoch`, never negative: a year-only date counts from 1 January."""
         return max(0.0, (as_of_epoch - self.instant) / DAY_SECONDS)
 
+    def whole_days(self, as_of_epoch: float) -> int:
+        """Completed days to `as_of_epoch`, as every window of days counts: 7 days and 5 hours ago is in the last 7."""
+        return max(0, int((as_of_epoch - self.instant) / DAY_SECONDS))
+
     def completed_years(self, today: _Day) -> int | None:
         """Completed years from it to a day; None where only its year is known."""
         if self.precision == "year":

@@ -47,6 +47,10 @@ class Measurement(Struct, frozen=True, gc=False):
         """Days from the measurement to `as_of_epoch`."""
         return self.time.age_days(as_of_epoch)
 
+    def whole_days(self, as_of_epoch: float) -> int:
+        """Completed days from the measurement to `as_of_epoch`."""
+        return self.time.whole_days(as_of_epoch)
+
 
 Side: TypeAlias = Literal[">", ">=", "<", "<="]
 

@@ -294,7 +294,7 @@ class PatientRecord:
         born = parse_time(text) if text else None
         if born is None or born.is_after(self.as_of_epoch):
             return None
-        return born if born.age_days(self.as_of_epoch) < _LONGEST_LIFE_DAYS else None
+        return born if born.whole_days(self.as_of_epoch) < _LONGEST_LIFE_DAYS else None
 
     def age_years(self) -> int | None:
         """Completed years at `as_of`; None without a birth date that has its year and month.

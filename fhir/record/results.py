@@ -179,7 +179,7 @@ class AnalyteResults:
             newest = self._newest = self._find_newest() if self._parts else _NOTHING
         if max_age_days is None or type(newest) is not Found:
             return newest
-        if int(newest.measurement.time.age_days(self._as_of_epoch)) > max_age_days:
+        if newest.measurement.time.whole_days(self._as_of_epoch) > max_age_days:
             return Absent(newest.measurement, newest.refused)
         return newest
 

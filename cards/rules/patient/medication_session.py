@@ -326,7 +326,7 @@ class MedicationSession:
         return list(partners.values())
 
     def _acts_still(self, medication: CurrentMedication, selector: Selector) -> bool:
-        if medication.ended is None or int(medication.ended.age_days(self.record.as_of_epoch)) > selector.washout_days:
+        if medication.ended is None or medication.ended.whole_days(self.record.as_of_epoch) > selector.washout_days:
             return False
         return selector.matches(medication.medication)
 

@@ -107,7 +107,7 @@ class Coded(YesNoFeature):
         raise NotImplementedError
 
     def _is_old(self, time: FhirTime, record: PatientRecord) -> bool:
-        return self.window_days is not None and time.age_days(record.as_of_epoch) > self.window_days
+        return self.window_days is not None and time.whole_days(record.as_of_epoch) > self.window_days
 
     @property
     def source_words(self) -> str:

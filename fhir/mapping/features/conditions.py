@@ -45,7 +45,7 @@ class HasCondition(YesNoFeature):
     def _is_current(self, record: PatientRecord, hit: ConditionHit) -> bool:
         if self.window_days is None or self.limit is not None or hit.status == "active" or hit.time is None:
             return True
-        return hit.time.age_days(record.as_of_epoch) <= self.window_days
+        return hit.time.whole_days(record.as_of_epoch) <= self.window_days
 
     @property
     def source_words(self) -> str:
@@ -104,7 +104,7 @@ class Smokes(HasCondition):
         return self.not_found(record)
 
     def _is_old(self, time: FhirTime, record: PatientRecord) -> bool:
-        return self.window_days is not None and time.age_days(record.as_of_epoch) > self.window_days
+        return self.window_days is not None and time.whole_days(record.as_of_epoch) > self.window_days
 
     def _answers(self, record: PatientRecord) -> Iterator[tuple[FhirTime, Observation]]:
         """The dated answers that are not "unknown"."""

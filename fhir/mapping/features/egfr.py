@@ -59,7 +59,7 @@ class EstimatedGFR(Feature):
 
     def _reported(self, record: PatientRecord) -> Measurement | None:
         for reported in record.measurements_with_code(self.analyte, CKD_EPI_2021_LOINC):
-            if self.window_days is None or reported.age_days(record.as_of_epoch) <= self.window_days:
+            if self.window_days is None or reported.whole_days(record.as_of_epoch) <= self.window_days:
                 return reported
         return None
 

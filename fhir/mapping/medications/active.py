@@ -160,7 +160,7 @@ def _instances_last(requests: Sequence[MedicationRequest]) -> Sequence[Medicatio
 
 def _is_of_last_year(written: FhirTime | None, record: PatientRecord) -> bool:
     """So long an order counts that came without a status (rules/duplicate.json, dates_missing)."""
-    return written is not None and int(written.age_days(record.as_of_epoch)) <= _WITHOUT_STATUS_DAYS
+    return written is not None and written.whole_days(record.as_of_epoch) <= _WITHOUT_STATUS_DAYS
 
 
 def _repeats(stated: MedicationIdentity, ordered: MedicationIdentity) -> bool:
@@ -193,7 +193,7 @@ def _is_forgotten(request: MedicationRequest, written: FhirTime | None, record: 
     """Whether an order without an end was written so long ago that nobody can take it for one of today."""
     if written is None or order_end(request) is not None:
         return False
-    return written.age_days(record.as_of_epoch) > _LONGEST_ORDER_YEARS * _YEAR_DAYS
+    return written.whole_days(record.as_of_epoch) > _LONGEST_ORDER_YEARS * _YEAR_DAYS
 
 
 def _supplied(
@@ -415,7 +415,7 @@ def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | No
     None where an order has no date and none is known to be older. Orders that ended over 180 days ago do not count.
     """
     starts = _starts(record, rxcui)
-    if any(start is not None and int(start.age_days(record.as_of_epoch)) > days for start in starts):
+    if any(start is not None and start.whole_days(record.as_of_epoch) > days for start in starts):
         return False
     return None if None in starts else True
 

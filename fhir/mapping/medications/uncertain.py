@@ -64,4 +64,4 @@ def _reported_at(order: MedicationRequest | MedicationStatement) -> FhirTime | N
 
 
 def _is_recent(time: FhirTime, record: PatientRecord, days: float) -> bool:
-    return not time.is_after(record.as_of_epoch) and time.age_days(record.as_of_epoch) <= days
+    return not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= days

@@ -8,7 +8,7 @@ import pytest
 
 from cards.card import Card, check_card
 from cards.compose.identity import CardIdentity, OrderSuggestion
-from cards.compose.model import ModelCardContent, model_card
+from cards.compose.model import ModelCardContent, factor_lines, model_card
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
 from models_onnx.artifact.manifest import MissingInputs
@@ -93,3 +93,22 @@ def test_a_model_with_several_horizons_gives_the_risk_at_each_on_the_card_and_in
     written, other = (msgspec.to_builtins(shown.extension)["org.cds-hooks-onnx"] for shown in (over_time, single))
     assert list(written["risk_by_years"]) == ["0.5", "1.0", "5.0"]
     assert "risk_by_years" not in other
+
+
+def test_a_measured_input_has_its_date_and_age_and_sex_have_none() -> None:
+    lines = [line for line in str(card("average").detail).splitlines() if line.startswith("  - ")]
+    measured = {feature.words for feature in features_named(load_model("mortality_5y").features) if feature.measured}
+    dated = {words for words in measured if any(f": {words} **" in line and "(2026-11-01)" in line for line in lines)}
+    shown = {words for words in measured if any(f": {words} **" in line for line in lines)}
+    assert dated == shown
+    assert len(shown) == sum("(2026-11-01)" in line for line in lines) < len(lines)
+
+
+def test_an_input_that_moves_nothing_neither_raises_nor_lowers() -> None:
+    lines = factor_lines([0.5, 0.0, -0.25, 0.0], "input {}".format)
+    assert [(line.rpartition(": ")[2] or line) for line in lines] == [
+        "- **Raises the estimate**",
+        "input 0",
+        "- **Lowers it**",
+        "input 2",
+    ]

@@ -7,7 +7,7 @@ import orjson
 
 from cards.card import Card
 from cards.compose.identity import CardIdentity
-from cards.compose.vaccines import vaccines_card
+from cards.compose.vaccines import immunization_recommendation, vaccines_card
 from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
@@ -177,3 +177,37 @@ def test_a_vaccine_is_overdue_from_the_day_after_its_last_recommended_day(as_of:
     detail = card_of(as_of, "2025-09-15").detail or ""
     assert detail.count("overdue since") == 5
     assert "overdue since 2025-10-12 (recommended" in detail
+
+
+def _steroid(mg: float) -> Json:
+    dose = {"value": mg, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+    return {
+        "resourceType": "MedicationRequest",
+        "id": "steroid",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/p"},
+        "authoredOn": "2026-11-01",
+        "medicationCodeableConcept": {"text": "prednisone 10 MG Oral Tablet"},
+        "dosageInstruction": [
+            {
+                "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
+                "doseAndRate": [{"doseQuantity": dose}],
+            }
+        ],
+    }
+
+
+def test_prednisone_suppresses_from_twenty_milligrams_a_day_on(as_of: datetime) -> None:
+    # CDC, General Best Practice Guidelines, altered immunocompetence: 20 mg a day or more for 14 days.
+    charted = [_found(as_of, "1980-05-01", [_steroid(mg)])[1] for mg in (19.0, 20.0)]
+    assert [[entry.source for entry in person.to_check] for person in charted] == [[], ["MedicationRequest/steroid"]]
+
+
+def test_a_recommendation_carries_the_number_of_its_dose_where_there_is_one(as_of: datetime) -> None:
+    due, _ = _found(as_of, "2015-05-01", doses("03", "2016-06-01"))
+    written = immunization_recommendation(due, "p", KNOWLEDGE)["recommendation"]
+    numbers = {entry["vaccineCode"][0]["text"]: entry.get("doseNumberPositiveInt") for entry in written}
+    forecasts = {item.group: item.dose_number for item in due.forecasts}
+    assert numbers["MMR"] == 2
+    assert numbers == {group: forecasts[group] for group in numbers}

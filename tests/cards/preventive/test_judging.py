@@ -399,3 +399,15 @@ def test_a_condition_in_words_keeps_it_silent_as_its_code_does(service: str, wor
     assert state(service, *resources, told, **more) == ("not due", "condition")
     family = told | {"code": {"text": f"Family history of {words}"}}
     assert judged(service, *resources, family, **more).state == "due"
+
+
+@pytest.mark.parametrize(
+    ("service", "born", "words"),
+    [
+        ("osteoporosis", "1970-11-20", "for ages 65 and over"),
+        ("breast-cancer", "1990-11-20", "for ages 40 to 74"),
+        ("lung-cancer", "1930-11-20", "for ages 50 to 80"),
+    ],
+)
+def test_the_ages_are_given_in_words(service: str, born: str, words: str) -> None:
+    assert judged(service, *FIRES[service][0], patient=person(born)).text == words

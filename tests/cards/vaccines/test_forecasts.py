@@ -1,11 +1,14 @@
 """Small cases of our own: doses given and what is due next, without CDC's case file."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
+from cards.vaccines.course import years_back_to_season
 from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.forecasting import SeriesStatus
+from cards.vaccines.forecasting import _is_immune as is_immune
 from cards.vaccines.groups import GroupForecast, assess, judge, leading_forecast
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import PatientObservation, Person
@@ -163,3 +166,30 @@ def test_with_what_a_person_without_a_dose_begins_is_what_the_comparison_of_all_
         chosen = tuple(candidate.series for candidate in best_candidates(judged))
         begun = antigen.series_to_begin.get(gender, antigen.series_to_begin[""])
         assert begun is None or begun == chosen, antigen.antigen
+
+
+def test_the_last_day_of_a_season_belongs_to_the_season_before_it() -> None:
+    series = next(
+        series
+        for antigen in KNOWLEDGE.antigens.values()
+        for series in antigen.series
+        if series.last_season_end is not None
+    )
+    end = series.last_season_end
+    assert end is not None
+    before = date(end.year - 1, end.month, end.day)
+    days = (end, before + timedelta(days=1), before, before - timedelta(days=1))
+    assert [years_back_to_season(series, day) for day in days] == [0, 0, 1, 1]
+
+
+def test_a_birth_before_1957_counts_as_immunity_in_the_united_states_alone_where_the_cohort_names_them() -> None:
+    cohorts = [cohort for antigen in KNOWLEDGE.antigens.values() for cohort in antigen.immune_births]
+    assert {bool(cohort.country) for cohort in cohorts} == {True, False}
+    for antigen in KNOWLEDGE.antigens.values():
+        for cohort in antigen.immune_births:
+            born = (cohort.born_before - timedelta(days=1)).isoformat()
+            at_home = replace(person(born), country=cohort.country or "none")
+            elsewhere = replace(at_home, country="elsewhere")
+            assert is_immune(at_home, antigen)
+            assert is_immune(elsewhere, antigen) is not bool(cohort.country)
+            assert not is_immune(person(cohort.born_before.isoformat()), antigen)

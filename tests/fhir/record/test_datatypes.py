@@ -1,6 +1,8 @@
 """FHIR dates and times as charted, as instants, and as exact as they are."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -59,4 +61,20 @@ def test_age_counts_from_the_start_of_a_year_only_date() -> None:
     now = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
     year = parse_time("2026")
     assert year is not None
-    assert int(year.age_days(now)) == 323
+    assert year.whole_days(now) == 323
+
+
+@pytest.mark.parametrize(("hour", "days"), [("08:00:01", 6), ("08:00:00", 7), ("00:00:00", 7)])
+def test_a_window_counts_whole_days(hour: str, days: int) -> None:
+    now = datetime(2026, 11, 20, 8, 0, tzinfo=UTC).timestamp()
+    written, tomorrow = parse_time(f"2026-11-13T{hour}Z"), parse_time("2026-11-22")
+    assert written is not None
+    assert tomorrow is not None
+    assert (written.whole_days(now), tomorrow.whole_days(now)) == (days, 0)
+
+
+def test_no_window_of_the_product_counts_parts_of_days() -> None:
+    modules = [path for floor in ("fhir", "cards", "models_onnx", "cds_hooks") for path in Path(floor).rglob("*.py")]
+    assert len(modules) > 500
+    compared = re.compile(r"age_days\([\w.]*\) *[<>]|[<>]=? *[\w.]+\.age_days\(")
+    assert [str(path) for path in modules if compared.search(path.read_text(encoding="utf-8"))] == []

@@ -250,7 +250,7 @@ def _read_recent(spec: Spec) -> Predicate:
         return [hit for hit in hits if hit.status != "past"]
 
     def is_recent(hit: ConditionHit, context: RuleContext) -> bool:
-        return hit.time is not None and int(hit.time.age_days(context.session.record.as_of_epoch)) <= days
+        return hit.time is not None and hit.time.whole_days(context.session.record.as_of_epoch) <= days
 
     def test(context: RuleContext) -> Truth:
         hits = hits_of(context)

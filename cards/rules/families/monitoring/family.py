@@ -30,7 +30,7 @@ def _inr_is_stable(context: RuleContext) -> bool:
     last = record.measurements("inr")[:_IN_A_ROW]
     low, high = _INR_RANGE_VALVE if context.has_condition("mechanical_valve") else _INR_RANGE
     in_range = len(last) == _IN_A_ROW and all(low <= measurement.value <= high for measurement in last)
-    return in_range and int(last[0].age_days(record.as_of_epoch)) <= _STABLE_DAYS
+    return in_range and last[0].whole_days(record.as_of_epoch) <= _STABLE_DAYS
 
 
 def _results_known(spec: Spec) -> Predicate:

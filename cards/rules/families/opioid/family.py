@@ -234,7 +234,7 @@ def _procedure_recent(spec: Spec) -> Predicate:
             when = procedure.performedDateTime or (period.end or period.start if period is not None else None)
             time = parse_time(when) if when else None
             procedure_words = procedure.code.words if procedure.code is not None else ""
-            in_time = time is not None and int(time.age_days(record.as_of_epoch)) <= days
+            in_time = time is not None and time.whole_days(record.as_of_epoch) <= days
             if time is not None and in_time and procedure.status == "completed" and words.search(procedure_words):
                 yield Fact("procedure", plain(procedure_words), effective=time.text, source=f"Procedure/{procedure.id}")
 

@@ -113,7 +113,7 @@ class OpioidView:
         record = self._record
         parts_before = [part for part in self._before_draft() if not part.is_draft]
         dated = [part.since for part in parts_before if part.since is not None]
-        long_enough = [time for time in dated if int(time.age_days(record.as_of_epoch)) >= TOLERANCE_DAYS]
+        long_enough = [time for time in dated if time.whole_days(record.as_of_epoch) >= TOLERANCE_DAYS]
         if not parts_before or (dated and len(dated) == len(parts_before) and not long_enough):
             return False
         known_doses = [part.dose for part in parts_before if part.dose.problem is None]
@@ -183,7 +183,7 @@ def _has_rescue(session: PatientSession, within_days: float) -> bool:
             since = _since(order)
             if since is None or since.is_after(record.as_of_epoch):
                 continue
-            in_time = int(since.age_days(record.as_of_epoch)) <= within_days
+            in_time = since.whole_days(record.as_of_epoch) <= within_days
             if in_time and _is_rescue(identify(order, record.medications)):
                 return True
     return False
@@ -231,7 +231,7 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
         recent = (
             since is not None
             and not since.is_after(record.as_of_epoch)
-            and int(since.age_days(record.as_of_epoch)) <= days
+            and since.whole_days(record.as_of_epoch) <= days
             and order.status == "completed"
         )
         if source in sources or not (recent or source in ended):

@@ -51,11 +51,11 @@ def _days(context: RuleContext) -> int | None:
 def _find_days(context: RuleContext) -> int | None:
     now = context.session.record.as_of_epoch
     onsets = [
-        time.age_days(now)
+        time.whole_days(now)
         for concept, onset in listed_problems(context)
         if onset and _says_back_pain(concept) and (time := parse_time(onset)) is not None
     ]
-    return int(min(onsets)) if onsets else None
+    return min(onsets, default=None)
 
 
 def _began_lately(context: RuleContext) -> Truth:
@@ -96,7 +96,7 @@ def _takes_steroid_for_long(context: RuleContext) -> bool:
         "corticosteroid" in medication.medication.keys
         and medication.medication.systemic
         and (since := parse_time(medication.since or "")) is not None
-        and since.age_days(now) > _LONG_TERM_DAYS
+        and since.whole_days(now) > _LONG_TERM_DAYS
         for medication in context.session.active
     )
 

@@ -42,7 +42,7 @@ def _pregnancy_possible(context: RuleContext) -> Truth:
     """A woman of 12 to 50 without anything that prevents a pregnancy and no negative test of the last 14 days."""
     record = context.session.record
     newest = next(iter(pregnancy_signs(record).negative), None)
-    if newest is not None and int(newest.time.age_days(record.as_of_epoch)) <= _NEGATIVE_DAYS:
+    if newest is not None and newest.time.whole_days(record.as_of_epoch) <= _NEGATIVE_DAYS:
         return False
     return childbearing_no_contraception(record, [medication.medication for medication in context.session.active])
 

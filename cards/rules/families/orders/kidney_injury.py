@@ -52,7 +52,7 @@ def _rise(context: RuleContext) -> _Rise | None:
 
 def _find_rise(record: PatientRecord) -> _Rise | None:
     now = record.newest("creatinine")
-    if now is None or now.age_days(record.as_of_epoch) > _RECENT_DAYS or _egfr(record) >= _NORMAL_EGFR:
+    if now is None or now.whole_days(record.as_of_epoch) > _RECENT_DAYS or _egfr(record) >= _NORMAL_EGFR:
         return None
     earlier = [measurement for measurement in _week_before(record, now) if measurement.time.instant < now.time.instant]
     before = min(earlier, key=lambda measurement: measurement.value, default=None)
@@ -84,7 +84,7 @@ def _find_state(context: RuleContext) -> _State:
     if hit.time is None:
         # A visit's diagnosis without a status and a date may be of any year.
         return "now" if hit.status == "active" else "none"
-    if hit.time.age_days(record.as_of_epoch) > _ACUTE_DAYS:
+    if hit.time.whole_days(record.as_of_epoch) > _ACUTE_DAYS:
         return "none"
     newest = record.newest("creatinine")
     if newest is None or newest.time.date < hit.time.date:
@@ -103,7 +103,7 @@ def _is_not_rising(record: PatientRecord, newest: Measurement) -> bool:
         measurement for measurement in earlier if newest.time.instant - measurement.time.instant <= RISE_SECONDS
     ]
     is_long = any(newest.time.instant - measurement.time.instant >= _A_DAY_SECONDS for measurement in earlier)
-    is_fresh = newest.age_days(record.as_of_epoch) <= _FRESH_DAYS
+    is_fresh = newest.whole_days(record.as_of_epoch) <= _FRESH_DAYS
     return is_long and is_fresh and all(newest.value <= two_day.value for two_day in two_days)
 
 
@@ -173,7 +173,7 @@ def _is_missing(context: RuleContext) -> Truth:
     if isinstance(best, KidneyEstimate) and best.inputs and best.time is not None:
         measured.append(best.time)
     limit = _RECENT_DAYS if is_inpatient(record) else _YEAR_DAYS
-    return not any(time.age_days(record.as_of_epoch) <= limit for time in measured)
+    return not any(time.whole_days(record.as_of_epoch) <= limit for time in measured)
 
 
 WORDS: tuple[Condition, ...] = (

@@ -121,7 +121,7 @@ def _last_same(context: RuleContext, days: float, group: str | None = None) -> _
     wanted = study_of(context).groups & SCREENING if group is None else {group}
     results = [newest[name] for name in wanted if name in newest]
     last = max(results, key=lambda result: result.time.instant, default=None)
-    return last if last is not None and int(last.time.age_days(record.as_of_epoch)) <= days else None
+    return last if last is not None and last.time.whole_days(record.as_of_epoch) <= days else None
 
 
 def _done_within(spec: Spec) -> Predicate:

@@ -81,9 +81,9 @@ def _is_on_mucosa(drug: MedicationIdentity) -> bool:
 _UP_TO_DAYS: Final = {"from_29_days": 28.0, "from_1_year": 365.0}
 
 
-def _age_days(context: RuleContext) -> float | None:
+def _age_days(context: RuleContext) -> int | None:
     record = context.session.record
-    return record.birth_date.age_days(record.as_of_epoch) if record.birth_date is not None else None
+    return record.birth_date.whole_days(record.as_of_epoch) if record.birth_date is not None else None
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:

@@ -43,7 +43,7 @@ def _tested_negative(spec: Spec) -> Predicate:
     def test(context: RuleContext) -> Truth:
         record = context.session.record
         newest = next(iter(pregnancy_signs(record).negative), None)
-        return newest is not None and int(newest.time.age_days(record.as_of_epoch)) <= days
+        return newest is not None and newest.time.whole_days(record.as_of_epoch) <= days
 
     return Predicate(test, no_facts, frozenset({"pregnancy_test"}))
 

@@ -76,3 +76,8 @@ def test_a_code_that_no_rule_is_about_lacks_every_check() -> None:
     plain = next(one for one in study_coverage(rule_book().rules) if one.words == "CT of chest, without contrast")
     assert plain.checks == {}
     assert plain.lacks == CHECKS
+
+
+def test_contrast_with_metformin_is_the_only_interaction_of_a_test() -> None:
+    interactions = {rule for study in study_coverage(rule_book().rules) for rule in study.checks.get("interaction", ())}
+    assert interactions == {"img-metformin-contrast"}

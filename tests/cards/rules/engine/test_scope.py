@@ -44,3 +44,20 @@ def test_the_dose_of_a_child_without_limits_is_said_to_be_measured_by_the_adults
 def test_no_dose_is_looked_for_where_the_limits_are_for_other_ages(as_of: datetime) -> None:
     assert ", dose" in _scope_at(10, "griseofulvin 500 MG Oral Tablet", as_of)
     assert ", dose" not in _scope_at(40, "griseofulvin 500 MG Oral Tablet", as_of)
+
+
+def test_from_the_eighteenth_birthday_on_the_adults_limits_are_the_patients_own(as_of: datetime) -> None:
+    assert "(by the adult's maximum)" in _scope_at(17, "ezetimibe 10 MG Oral Tablet", as_of)
+    assert ", dose" in _scope_at(18, "ezetimibe 10 MG Oral Tablet", as_of)
+    assert "(by the adult's maximum)" not in _scope_at(18, "ezetimibe 10 MG Oral Tablet", as_of)
+
+
+def test_what_did_not_come_is_named_and_nothing_else(as_of: datetime) -> None:
+    drafts = drafts_of(draft_of({"drug": "ezetimibe 10 MG Oral Tablet", "dose": "1 tablet", "times": 1}))
+    record = record_of({"age": 50}, as_of)
+    whole = next(silence.text for silence in check(record, drafts).silences if silence.reason == "scope")
+    without = record.with_requested(frozenset({"Patient", "MedicationRequest"}))
+    part = next(silence.text for silence in check(without, drafts).silences if silence.reason == "scope")
+    assert "Not known" not in whole
+    assert " Not known: " in part
+    assert "Not known: ." not in part
