@@ -13,7 +13,7 @@ from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.hold_back.acts import ApprovalRefused, model_subject, rule_subject, waiver_subject
 from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals, refuse_lost_people
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.people import PeopleFileError, Person, add_person, read_people
+from cds_hooks.hold_back.people import People, PeopleFileError, Person, add_person, read_people
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
 from cds_hooks.storage.queries import read_rows
@@ -278,3 +278,10 @@ def test_a_gate_is_waived_only_where_the_waiver_counts() -> None:
         result = next(each for each in report.results if each.gate == "G9")
         assert result.status == status
         assert ("its waiver does not count: it is signed by nobody" in result.why) is (status == "failed")
+
+
+def test_of_several_lost_people_one_has_a_name_and_the_others_a_number() -> None:
+    people = People({}, "people.toml")
+    for count, more in ((1, r"key 0\) is gone"), (3, r"key 0\) and 2 more is gone")):
+        with pytest.raises(PeopleFileError, match=more):
+            people.refuse_lost({str(key): f"Person {key}" for key in range(count)})

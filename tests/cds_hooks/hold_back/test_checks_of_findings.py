@@ -1,12 +1,13 @@
 """What is said at a site: approved versions, switches, answers that count for a while."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from datetime import date
 
 import pytest
 from msgspec import structs
 
-from cards.card import Indicator
+from cards.card import Card, Indicator, Source
 from cards.extension import Fact
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import (
@@ -18,10 +19,13 @@ from cards.rules.engine.governance import (
     digest_of,
     ingredients_of,
 )
+from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.chain import Chain
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.overrides import Acknowledged, NotApproved
 from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.release_checks import Paused
+from cds_hooks.hold_back.releases import Released
 
 RULE = "renal-metformin"
 VERSION = all_rule_versions()[RULE]
@@ -166,3 +170,21 @@ def test_an_answer_does_not_count_when_a_value_has_moved_by_more_than_a_fifth(eg
     said = structs.replace(finding(), facts=(Fact("egfr", "", egfr, "mL/min"),))
     answers = {(RULE, "30to44_new"): [Override(NOW - DAY, "warning", "Will monitor", numbers={"egfr": 44.0})]}
     assert hear(said, answers=answers) == reason
+
+
+@pytest.mark.parametrize(("indicator", "reason"), [("info", "paused"), ("warning", "paused"), ("critical", None)])
+def test_of_a_paused_rule_or_service_only_what_is_critical_is_shown(indicator: Indicator, reason: str | None) -> None:
+    paused: dict[tuple[str, str], Pause] = {
+        (kind, name): Pause(kind, name, "2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1)
+        for kind, name in (("rule", RULE), ("service", "order-safety"))  # type: ignore[misc] # a literal
+    }
+    call = CheckedCall(Caller("ehr", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
+    silence = Paused().check_finding(finding(indicator), call)
+    assert (silence.reason if silence else None) == reason
+    source = Source(label="A guideline")
+    card = Card(uuid="1", summary="A sentence.", indicator=indicator, source=source)
+    held_back = asyncio.run(Paused().check(card, call))
+    assert (held_back.silence.reason if held_back else None) == reason
+    assert not Paused().is_idle(call)
+    other = CheckedCall(Caller("ehr", "p1", "growth", "patient-view"), NOW, Released(paused=paused))
+    assert asyncio.run(Paused().check(card, other)) is None

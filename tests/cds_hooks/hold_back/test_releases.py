@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActState
 from cds_hooks.hold_back.people import People, Person, add_person
-from cds_hooks.hold_back.releases import Releases, State, in_canary
+from cds_hooks.hold_back.releases import Releases, State, in_canary, why_not_allowed
 from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.keys import Signer, local_signer
@@ -203,3 +203,30 @@ def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(tmp_pa
     assert "is now shadow" in run("shadow")
     assert "cannot be released: mortality_5y" in run("canary")
     assert "is now off" in run("off"), "everything that silences goes on"
+
+
+def test_a_unit_is_looked_for_only_where_an_act_is_about_one(site: _Site) -> None:
+    def units() -> list[str]:
+        asked.append(True)
+        return ["icu"]
+
+    asked: list[bool] = []
+    site.act("shadow", kind="client", name="training")
+    current = site.releases().current
+    assert (current.silent_mode("training", units, None) is None, asked) == (False, [])
+    assert (current.silent_mode("ehr", units, None), asked) == (None, [])
+    site.act("shadow", kind="unit", name="icu")
+    current = site.releases().current
+    assert (current.silent_mode("ehr", units, None) is None, asked) == (False, [True])
+    assert current.silent_mode("ehr", lambda: ["ward"], None) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "is_allowed"),
+    [("model", "mortality_5y@2", True), ("model", "mortality_5y", False), ("rule", f"{_RULE}@2", False)],
+)
+def test_only_a_version_beside_the_one_in_use_begins_without_a_state(kind: str, name: str, *, is_allowed: bool) -> None:
+    assert (why_not_allowed({}, kind, name, "shadow") is None) is True
+    assert (why_not_allowed({}, kind, name, "active") is None) is False
+    words = why_not_allowed({}, kind, name, "canary") or ""
+    assert ("is active and cannot" in words) is not is_allowed

@@ -94,3 +94,10 @@ def test_a_network_that_was_given_opens_itself_and_no_more() -> None:
     rule = AddressRule(GIVEN[:1])
     assert all(rule.allows(address) for address in ("10.1.2.3", "::ffff:10.1.2.3", "8.8.8.8"))
     assert not any(rule.allows(address) for address in ("192.168.0.1", "127.0.0.1", "::ffff:127.0.0.1"))
+
+
+def test_an_address_of_the_most_characters_is_read_and_a_longer_one_is_not() -> None:
+    longest = "https://ehr.example/" + "a" * (8192 - len("https://ehr.example/"))
+    assert parse_url(longest).host == "ehr.example"
+    with pytest.raises(BadUrl, match="longer than 8192"):
+        parse_url(longest + "a")

@@ -1,0 +1,26 @@
+"""A number that a module names is the one that was confirmed."""
+
+import random
+
+from benchmarks.faults import faults_of
+from tests.numbers import ROOT, listed_numbers, numbers_of, numbers_of_modules
+
+
+def test_no_confirmed_number_is_another() -> None:
+    confirmed = listed_numbers()
+    assert len(confirmed) > 400
+    actual = {(module, name): value for module, name, value in numbers_of_modules()}
+    changed = [
+        f"{module}: {name} is {actual.get((module, name), 'gone')} and was confirmed as {value}"
+        for module, name, value in confirmed
+        if actual.get((module, name)) != value
+    ]
+    assert changed == [], "if that is meant: python -m tests.numbers --write"
+
+
+def test_a_quarter_more_is_noticed() -> None:
+    path = "cards/vaccines/patient.py"
+    text = (ROOT / path).read_text(encoding="utf-8")
+    faults = [fault for fault in faults_of(path, text, random.Random(1)) if ": 20.0 → 25.0" in fault.words]
+    assert faults
+    assert all(list(numbers_of(fault.text)) != list(numbers_of(text)) for fault in faults)
