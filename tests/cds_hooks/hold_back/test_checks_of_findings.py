@@ -174,10 +174,11 @@ def test_an_answer_does_not_count_when_a_value_has_moved_by_more_than_a_fifth(eg
 
 @pytest.mark.parametrize(("indicator", "reason"), [("info", "paused"), ("warning", "paused"), ("critical", None)])
 def test_of_a_paused_rule_or_service_only_what_is_critical_is_shown(indicator: Indicator, reason: str | None) -> None:
-    paused: dict[tuple[str, str], Pause] = {
-        (kind, name): Pause(kind, name, "2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1)
-        for kind, name in (("rule", RULE), ("service", "order-safety"))  # type: ignore[misc] # a literal
-    }
+    pauses = [
+        Pause(kind="rule", name=RULE, at="2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1),
+        Pause(kind="service", name="order-safety", at="2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1),
+    ]
+    paused = {pause.key: pause for pause in pauses}
     call = CheckedCall(Caller("ehr", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
     silence = Paused().check_finding(finding(indicator), call)
     assert (silence.reason if silence else None) == reason
