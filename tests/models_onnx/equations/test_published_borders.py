@@ -35,7 +35,12 @@ _NORMAL: dict[str, dict[str, Any]] = {
 }
 _SCALE_2 = {"spo2_scale_2": True}
 _ON_OXYGEN = {"spo2_scale_2": True, "supplemental_oxygen": True}
-# Royal College of Physicians 2017, chart 1; van Walraven 2010; Donzé 2016.
+# Compared on 2026-11-23 with reproductions of the publications (the papers themselves could not be opened):
+# - Royal College of Physicians 2017, chart 1: scribd.com/document/584338409 (chart of the College);
+# - van Walraven 2010 (CMAJ 182:551), all points: mdcalc.com/lace-index-readmission, manual of the R package cliot;
+# - Donzé 2016 (JAMA Intern Med 176:496): admissions 0-1, 2-5, over 5 in a Brazilian validation (shmabstracts.org), the
+#   other points in table 1 of rcpjournals.org, bands 0-4, 5-6, 7 and over at evidencio.com/models/show/1002.
+# Donzé 2013 gives 2 points from the first admission on: the equation is the one of 2016 and says so.
 _POINTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("news2", "respiratory_rate", {}, "8:3 9:1 11:1 12:0 20:0 21:2 24:2 25:3"),
     ("news2", "spo2", {}, "91:3 92:2 93:2 94:1 95:1 96:0"),

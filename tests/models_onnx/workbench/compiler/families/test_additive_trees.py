@@ -10,7 +10,14 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, Term, additive, ebm_terms, steps_of
+from models_onnx.workbench.compiler.families.additive_trees import (
+    AdditiveTrees,
+    Term,
+    _parted,
+    additive,
+    ebm_terms,
+    steps_of,
+)
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, Tree
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.sklearn_trees import from_gradient_boosting, from_hist_gradient_boosting
@@ -165,3 +172,16 @@ def test_a_machine_of_three_classes_is_refused() -> None:
         )
     with pytest.raises(CompileRefused, match="two classes"):
         ebm_terms(fitted, NAMES)
+
+
+def test_a_pair_is_parted_into_means_over_the_cohort_and_a_rest_and_one_input_stays() -> None:
+    cohort = np.array([[0.0, 0.0], [0.0, 2.0], [2.0, 2.0], [2.0, np.nan]], dtype=np.float32)
+    alone = Term((0,), ((1.0,),), np.array([0.0, 1.0, 5.0]))
+    assert _parted(alone, cohort) == (alone,)
+    pair = Term((0, 1), ((1.0,), (1.0,)), np.arange(9.0).reshape(3, 3) ** 2)
+    rest, first, second = _parted(pair, cohort)
+    whole = rest.values_of(cohort) + first.values_of(cohort) + second.values_of(cohort)
+    assert whole.tolist() == pair.values_of(cohort).tolist()
+    # the second input is low in 1 of 4, high in 2, missing in 1; the first is low in half of them
+    assert first.values.tolist() == pytest.approx([(0 + 2 * 1 + 4) / 4, (9 + 2 * 16 + 25) / 4, (36 + 2 * 49 + 64) / 4])
+    assert second.values.tolist() == pytest.approx([(0 + 9) / 2, (1 + 16) / 2, (4 + 25) / 2])
