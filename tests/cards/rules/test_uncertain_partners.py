@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from cards.rules.engine.rule_book import rule_book
+from cards.rules.patient.session import PatientSession
 from tests.cards.rules.cases import check, findings, texts
 from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
 
@@ -40,3 +42,28 @@ def test_an_unknown_status_lowers_what_is_found_by_a_step_and_says_so(as_of: dat
 @pytest.mark.parametrize(("status", "days"), [("unknown", 100), ("on-hold", 10), ("not-taken", 10)])
 def test_what_is_not_taken_or_was_reported_long_ago_is_no_partner(status: str, days: int, as_of: datetime) -> None:
     assert _of_pair(status, as_of, days)[0] == []
+
+
+@pytest.mark.parametrize(("count", "more"), [(5, "."), (6, " and 1 more."), (8, " and 3 more.")])
+def test_of_what_is_on_hold_five_have_their_names(count: int, more: str, as_of: datetime) -> None:
+    drugs = ("simvastatin", "lisinopril", "metformin", "sertraline", "omeprazole", "furosemide", "digoxin", "warfarin")
+    asserted = (as_of - timedelta(days=10)).date().isoformat()
+    held = [
+        _statement(f"{drug} 5 MG Oral Tablet", "on-hold", asserted) | {"id": f"held-{number}"}
+        for number, drug in enumerate(drugs[:count])
+    ]
+    outcome = check(record_of({"more": held}, as_of), drafts_of(draft_of(CLARITHROMYCIN)))
+    (text,) = [silence.text for silence in outcome.silences if silence.reason == "on-hold"]
+    assert text.endswith(more)
+    assert sum(drug in text for drug in drugs) == 5
+    assert text.count(";") == 4
+
+
+def test_what_was_found_has_the_names_of_rule_and_band(as_of: datetime) -> None:
+    """By these a suggestion is refused after which another band or rule speaks."""
+    draft = drafts_of(draft_of({"drug": "861007", "dose": "1 tablet", "times": 2}))
+    session = PatientSession(record_of({"labs": [["egfr", 20]]}, as_of), draft, signing=True)
+    evaluation = rule_book().evaluate(session, session.drafted[0])
+    outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), draft, signing=True)
+    assert evaluation.finding_keys == {(rule, band) for rule, band, _ in findings(outcome)}
+    assert ("renal-metformin", "lt30") in evaluation.finding_keys

@@ -282,6 +282,10 @@ def test_a_gate_is_waived_only_where_the_waiver_counts() -> None:
 
 def test_of_several_lost_people_one_has_a_name_and_the_others_a_number() -> None:
     people = People({}, "people.toml")
-    for count, more in ((1, r"key 0\) is gone"), (3, r"key 0\) and 2 more is gone")):
+    for count, more in (
+        (1, r"key 0\) is gone"),
+        (2, r"key 0\) and 1 more is gone"),
+        (3, r"key 0\) and 2 more is gone"),
+    ):
         with pytest.raises(PeopleFileError, match=more):
             people.refuse_lost({str(key): f"Person {key}" for key in range(count)})

@@ -7,8 +7,8 @@ import pytest
 from cds_hooks.pages.decisions.search import _is_time, _microseconds
 
 
-def _epoch(*day: int) -> int:
-    return int(datetime(*day, tzinfo=UTC).timestamp() * 1e6)  # type: ignore[misc] # year, month, day
+def _epoch(month: int, day: int) -> int:
+    return int(datetime(2026, month, day, tzinfo=UTC).timestamp() * 1e6)
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,10 @@ def _epoch(*day: int) -> int:
     [
         ("", False, None),
         ("", True, None),
-        ("2026-11-20", False, _epoch(2026, 11, 20)),
-        ("2026-11-20", True, _epoch(2026, 11, 21)),
-        ("2026-11-20T00:00:00+00:00", True, _epoch(2026, 11, 20)),
-        ("2026-11-20T01:00:00+01:00", False, _epoch(2026, 11, 20)),
+        ("2026-11-20", False, _epoch(11, 20)),
+        ("2026-11-20", True, _epoch(11, 21)),
+        ("2026-11-20T00:00:00+00:00", True, _epoch(11, 20)),
+        ("2026-11-20T01:00:00+01:00", False, _epoch(11, 20)),
     ],
 )
 def test_a_day_is_searched_to_its_end(text: str, *, is_end: bool, instant: int | None) -> None:
