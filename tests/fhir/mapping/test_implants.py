@@ -81,3 +81,24 @@ def test_the_problem_list_counts_where_no_device_of_the_kind_came(as_of: datetim
     assert _found(as_of, conditions=["pacemaker"]) == [("pacemaker", MrSafety.UNDOCUMENTED)]
     conditional = _device("Cardiac pacemaker", safety=[{"text": "MR Conditional"}])
     assert _found(as_of, conditional, conditions=["pacemaker"]) == [("pacemaker", MrSafety.CONDITIONAL)]
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "identity", "source"),
+    [
+        ("http://hl7.org/fhir/sid/icd-10-cm", "Z95.0", "p1", "Condition/p1"),
+        ("http://hl7.org/fhir/sid/icd-10-cm", "Z95.0", None, None),
+        ("http://example.org/own", "Z95.0", "p1", "nothing"),
+    ],
+)
+def test_a_problem_names_its_source_and_counts_by_icd_10_alone(
+    system: str, code: str, identity: str | None, source: str | None, as_of: datetime
+) -> None:
+    problem: Json = {
+        "resourceType": "Condition",
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": system, "code": code}]},
+        "subject": {"reference": "Patient/case"},
+    }
+    record = record_of({"more": [problem | ({"id": identity} if identity else {})]}, as_of)
+    assert [implant.source for implant in implants(record)] == ([] if source == "nothing" else [source])

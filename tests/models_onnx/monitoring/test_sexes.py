@@ -49,3 +49,10 @@ def test_where_the_sexes_do_not_differ_or_are_too_few_nothing_is_judged() -> Non
 def test_weeks_without_a_change_are_good() -> None:
     before = _people(3000, 0.0, 2)
     assert {each.state for seed in range(40) for each in exchanged(_people(600, 0.0, 100 + seed), before)} == {"good"}
+
+
+def test_a_window_that_is_larger_than_what_was_before_is_judged_as_well() -> None:
+    (found,) = exchanged(_people(4000, 0.0, 1), _people(1500, 0.0, 2))
+    assert found.state == "good"
+    (found,) = exchanged(_people(4000, 1.0, 1), _people(1500, 0.0, 2))
+    assert found.state == "act"

@@ -2,11 +2,14 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
+from models_onnx.artifact.manifest import ModelInput, Twin
 from models_onnx.models.mortality_5y import LABS
-from models_onnx.serving.eligibility import not_in_population, not_scored, out_of_range
+from models_onnx.serving.effects import values_over_range
+from models_onnx.serving.eligibility import NotScored, not_in_population, not_scored, out_of_range, twin_may_take_over
 from models_onnx.serving.runtime import Model
 from tests.models_onnx.serving.test_runtime import person
 
@@ -82,3 +85,28 @@ def test_the_range_check_is_that_of_the_model_file(mortality: Model) -> None:
         for value in values:
             told = mortality.predict(person(mortality, **{item.name: value})).out_of_range[position]
             assert out_of_range(item, value) == told, (item.name, value)
+
+
+@pytest.mark.parametrize("reason", ["input-missing", "too-few-inputs", "age-unknown", "outside-population"])
+def test_a_twin_takes_over_only_what_is_refused_for_missing_inputs(mortality: Model, reason: str) -> None:
+    refused = NotScored(reason, "a sentence")
+    with_twin = msgspec.structs.replace(mortality.manifest, twin=Twin("mortality_5y_small", "needs less"))
+    without = msgspec.structs.replace(mortality.manifest, twin=None)
+    assert twin_may_take_over(with_twin, refused) is (reason in ("input-missing", "too-few-inputs"))
+    assert not twin_may_take_over(without, refused)
+    assert not twin_may_take_over(with_twin, None)
+
+
+@pytest.mark.parametrize(
+    ("unit", "high", "clip", "points"),
+    [("1", 1.0, None, 2), ("", 1.0, None, 2), ("mg/dL", 1.0, None, 41), ("1", 2.0, None, 41), ("", 2.0, 1.99, 42)],
+)
+def test_the_effect_of_a_yes_or_no_has_two_points_and_of_a_number_many(
+    unit: str, high: float, clip: float | None, points: int
+) -> None:
+    item = ModelInput("x", "X", unit, (), "", 0.0, high, clip, 0.0, None)
+    values = values_over_range(item).tolist()
+    assert (values[0], values[-1], len(values)) == (0.0, high, points)
+    assert clip is None or clip in values
+    coded = msgspec.structs.replace(item, choices=("no", "yes", "not known"))
+    assert values_over_range(coded).tolist() == [0.0, 1.0, 2.0]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.coded import _says
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, condition_groups_of
@@ -233,3 +234,19 @@ def test_an_icd_prefix_matches_within_its_own_system() -> None:
     assert "pregnancy" in condition_groups_of(ICD10, "O26.9")
     assert condition_groups_of("http://hl7.org/fhir/sid/icd-9-cm", "O80") == ()
     assert condition_groups_of(ICD10, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_said"),
+    [
+        ("hip fracture", True),
+        ("old hip fracture in 2019", True),
+        ("hip fractures", False),
+        ("ship fracture", False),
+        ("no hip fracture", False),
+        ("no hip fracture. Hip fracture in 2021", True),
+        ("hip fractures: hip fracture", True),
+    ],
+)
+def test_a_phrase_is_found_as_whole_words_of_the_patient(text: str, is_said: bool) -> None:
+    assert _says("hip fracture", text) is is_said

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.fairness_gate import DESIGNS, share_failed
 from models_onnx.workbench.gates.checks import fairness, population
+from models_onnx.workbench.gates.checks.figures import _net_benefit
 
 Group = dict[str, Any]
 
@@ -132,3 +135,12 @@ class _WithoutRequired:
 def test_a_model_that_does_not_say_which_inputs_must_be_there_is_a_fault_and_no_error() -> None:
     verdict = population.check_population(_WithoutRequired(), _Evidence())  # type: ignore[arg-type]  # what it reads
     assert verdict.faults == ("it does not say which inputs must be there (required), so nobody would be kept out",)
+
+
+def test_net_benefit_counts_alerts_with_and_without_an_event_at_the_threshold() -> None:
+    paired = SimpleNamespace(y=np.array([1, 1, 0, 0, 0]), threshold=0.0)
+    # two alerts, one of them right: (1 - 1 * 1) / 5; all: (2 - 3) / 5; only the right ones: 2 / 5
+    for margin, benefit in (([1, -1, 1, -1, -1], 0.0), ([1, 1, 1, 1, 1], -0.2), ([0, 0, -1, -1, -1], 0.4)):
+        assert _net_benefit(np.array(margin), paired) == pytest.approx(benefit)  # type: ignore[arg-type] # a part
+    paired.threshold = np.log(0.25)
+    assert _net_benefit(np.ones(5), paired) == pytest.approx((2 - 0.25 * 3) / 5)  # type: ignore[arg-type] # a part
