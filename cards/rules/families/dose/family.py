@@ -357,7 +357,8 @@ _WORDS: tuple[Condition, ...] = (
     flag(
         "far_over_maximum",
         _is_far_over,
-        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_NARROW:g} times of a drug with a narrow range",
+        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_NARROW:g} times of a drug with a narrow range and of a"
+        " limit for each kilogram",
         _SUM,
     ),
     flag("ten_fold_maximum", _is_ten_fold_maximum, f"it is {TEN_FOLD:g} times the limit and more", _SUM),

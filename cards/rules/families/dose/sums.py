@@ -61,7 +61,8 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        return self.times >= (FAR_OVER_NARROW if self.limit.is_narrow or self.is_least else FAR_OVER)
+        is_near = self.limit.is_narrow or self.limit.per_kg or self.is_least
+        return self.times >= (FAR_OVER_NARROW if is_near else FAR_OVER)
 
     @property
     def _rank(self) -> tuple[bool, bool, float]:
