@@ -12,7 +12,7 @@ from cds_hooks.security.addresses import AddressRule
 from cds_hooks.security.client import Budgets, KeySetUrl, PinnedKeys
 from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file
 from cds_hooks.security.trust_schema import schema
-from cds_hooks.security.trust_setup import add_client, write_beginning
+from cds_hooks.security.trust_setup import _with_client, add_client, write_beginning
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 
@@ -200,3 +200,16 @@ def test_a_file_that_was_cut_off_anywhere_is_refused_and_added_clients_keep_its_
         file.write_text("".join(lines[:count]))
         with pytest.raises(TrustFileError, match=r"cut off|required|needs"):
             read_trust_file(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "added"),
+    [
+        ("version = 1\n", "version = 1\n\n\n[[client]]"),
+        ("version = 1\n# a note", "version = 1\n# a note\n\n[[client]]"),
+        ('version = 1\nend_mark = "# end"\n\n# end', 'version = 1\nend_mark = "# end"\n\n[[client]]\n# end\n'),
+        ('end_mark = "end"\nend', 'end_mark = "end"\nend\n\n[[client]]'),
+    ],
+)
+def test_a_client_is_added_before_the_mark_of_the_end_alone(text: str, added: str) -> None:
+    assert _with_client(text, "[[client]]") == added

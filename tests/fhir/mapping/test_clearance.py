@@ -91,3 +91,14 @@ class TestClearance:
     def test_men_have_no_factor(self) -> None:
         found = _estimate(crcl_cockcroft_gault(record_of(creatinine(1.5), weight(60.0), patient=MAN), "actual"))
         assert found.value == cockcroft_gault(70, "male", 60.0, 1.5)
+
+
+def test_the_oldest_age_of_the_equation_is_estimated_and_a_higher_one_is_not() -> None:
+    def found(born: str) -> KidneyFunction:
+        return crcl_cockcroft_gault(
+            record_of(creatinine(1.5), weight(60.0), patient=WOMAN | {"birthDate": born}), "actual"
+        )
+
+    assert _estimate(found("1906-11-20")).value == cockcroft_gault(120, "female", 60.0, 1.5)
+    older = found("1905-11-20")
+    assert not isinstance(older, KidneyEstimate) or older.method != "Cockcroft-Gault"

@@ -48,3 +48,9 @@ def test_the_groups_are_those_of_the_categories(extensions: tuple[Any, ...], gro
 
 def test_without_a_patient_there_are_none() -> None:
     assert race_and_ethnicity(record_of()) == ()
+
+
+def test_without_a_patient_there_is_no_group() -> None:
+    from datetime import UTC, datetime
+
+    assert race_and_ethnicity(read_record({}, "p1", datetime(2026, 11, 20, tzinfo=UTC))) == ()

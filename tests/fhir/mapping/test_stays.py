@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.stays import is_inpatient
+from fhir.mapping.stays import current_stay, is_inpatient
 from tests.fhir.mapping.charts import SUBJECT, record_of
+from tests.fhir.record.charts import record_of as record_of_call
 
 
 def _stay(code: str = "IMP", status: str = "in-progress", **period: str) -> dict[str, Any]:
@@ -37,3 +38,15 @@ def test_a_stay_covers_its_period(stay: dict[str, Any], inside: bool) -> None:
 
 def test_a_chart_without_encounters_is_not_in_hospital() -> None:
     assert not is_inpatient(record_of())
+
+
+def test_the_stay_of_the_call_goes_before_others_that_are_open() -> None:
+    ended = [_stay(status="finished", start=f"2026-11-{day}", end=f"2026-11-{day + 1}") for day in (10, 14)]
+    stays = [
+        stay | {"id": name}
+        for stay, name in zip([*ended, _stay(start="2026-11-18")], ("e10", "e14", "e18"), strict=True)
+    ]
+    for name in ("e10", "e14", "e18"):
+        named_stay = current_stay(record_of_call(*stays, encounter_id=name))
+        assert named_stay is not None
+        assert named_stay.encounter.id == name

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from models_onnx.workbench.gates.gate import ALL, Gate, GateReport, Verdict, _run, encode, find_gates, run_gates
+from models_onnx.workbench.gates.gate import (
+    ALL,
+    Gate,
+    GateReport,
+    Status,
+    Verdict,
+    _run,
+    encode,
+    find_gates,
+    run_gates,
+)
 from models_onnx.workbench.gates.report import calibration, forest, report_html
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from tests.models_onnx.workbench.gates.obermeyer import Panel
@@ -134,3 +144,11 @@ def test_a_drawing_without_figures_is_none_and_one_without_an_interval_says_so()
 def test_the_page_is_written_as_it_is(report: GateReport, tmp_path: Path) -> None:
     (tmp_path / "gates.html").write_text(report_html(report), encoding="utf-8")
     assert (tmp_path / "gates.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_release_lists_what_passed_what_is_red_and_what_is_waived(report: GateReport) -> None:
+    states: tuple[Status, ...] = ("passed", "waived", "failed")
+    results = [structs.replace(result, status=state) for result, state in zip(report.results, states, strict=False)]
+    first, second, third = (result.gate for result in results)
+    summary = structs.replace(report, results=tuple(results)).summary
+    assert (summary.green, summary.waived, summary.red) == ((first,), (second,), (third,))

@@ -8,7 +8,7 @@ import pytest
 
 from models_onnx.errors import ImportRefused
 from models_onnx.workbench.gates.gate import run_gates
-from models_onnx.workbench.gates.rows import RowsFromFile, read_rows
+from models_onnx.workbench.gates.rows import RowsFromFile, _age_bands, read_rows
 from models_onnx.workbench.gates.subject import Subject, read_subject
 from models_onnx.workbench.release.importing import import_model
 from tests.models_onnx.workbench.gates.judging import judge
@@ -87,3 +87,8 @@ def test_an_import_that_does_not_say_what_must_be_there_keeps_nobody_out(tmp_pat
     import_model(tmp_path / "theirs.onnx", their_card(), feature_map(), tmp_path / "shelf", SIGNER)
     bare = read_subject(tmp_path / "shelf" / "their_model", KEYS)
     assert "nobody would be kept out" in judge(bare, "G12").why
+
+
+def test_everybody_with_an_age_is_of_a_band_of_ten_years() -> None:
+    bands = ["not recorded", "0-9", "0-9", "10-19", "70-79", "80 and over", "80 and over"]
+    assert _age_bands(np.array([np.nan, 0.0, 9.9, 10.0, 79.9, 80.0, 105.0])).tolist() == bands

@@ -11,6 +11,8 @@ import pytest
 from benchmarks.fairness_gate import DESIGNS, share_failed
 from models_onnx.workbench.gates.checks import fairness, population
 from models_onnx.workbench.gates.checks.figures import _net_benefit
+from models_onnx.workbench.gates.checks.label import GroupNeed
+from models_onnx.workbench.gates.waivers import _covers, waiver_problem
 
 Group = dict[str, Any]
 
@@ -144,3 +146,44 @@ def test_net_benefit_counts_alerts_with_and_without_an_event_at_the_threshold() 
         assert _net_benefit(np.array(margin), paired) == pytest.approx(benefit)  # type: ignore[arg-type] # a part
     paired.threshold = np.log(0.25)
     assert _net_benefit(np.ones(5), paired) == pytest.approx((2 - 0.25 * 3) / 5)  # type: ignore[arg-type] # a part
+
+
+@pytest.mark.parametrize(
+    ("gap", "axes", "is_covered"),
+    [("0.11", ["sex"], True), ("0.12", ["sex"], True), ("0.13", ["sex"], False), ("0.11", ["age"], False)],
+)
+def test_a_waiver_covers_a_gap_up_to_its_own_size_and_only_its_axes(
+    gap: str, axes: list[str], *, is_covered: bool
+) -> None:
+    waiver = {"covers": axes, "at_most": 0.12}
+    assert _covers(waiver, (f"sex: men and women differ by {gap} in sensitivity",)) is is_covered
+    assert not _covers(waiver | {"at_most": "0.2"}, (f"sex: men and women differ by {gap}",))
+    assert not _covers(waiver, ("sex: the figures are missing",))
+
+
+@pytest.mark.parametrize(("words", "is_enough"), [(19, False), (20, True)])
+def test_the_reason_of_a_waiver_has_twenty_different_words_and_a_figure(words: int, *, is_enough: bool) -> None:
+    letters = "abcdefghijklmnopqrst"
+    reason = " ".join(f"word{letter}" for letter in letters[:words])
+    problem = waiver_problem({"reason": f"{reason} 12", "by": ""}, "m", "1", {}, "key")
+    assert ("different words" not in str(problem)) is is_enough
+    assert "different words" in str(waiver_problem({"reason": reason, "by": ""}, "m", "1", {}, "key"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_cleared"),
+    [({}, True), ({"sufficient": False}, False), ({"could_fail": False}, False), ({"group": "not recorded"}, False)],
+)
+def test_a_group_is_cleared_where_the_audit_could_have_found_something(changed: Group, *, is_cleared: bool) -> None:
+    alike: Group = {
+        "people": 500,
+        "ratio": 1.0,
+        "low": 0.9,
+        "high": 1.1,
+        "top_ratio": 1.0,
+        "top_low": 0.9,
+        "top_high": 1.1,
+    }
+    group = GroupNeed(**({"group": "women", "sufficient": True} | alike | changed))
+    assert group.fault is None
+    assert group.cleared is is_cleared

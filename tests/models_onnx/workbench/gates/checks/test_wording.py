@@ -110,3 +110,9 @@ def test_a_detail_of_as_many_lines_as_are_read_is_clean_and_one_more_is_not() ->
     longest = card().detail + "".join("\n- line" for _ in range(12 - lines))
     assert not any("lines;" in fault for fault in lint(card(detail=longest)))
     assert any("has 13 lines; 12 are read" in fault for fault in lint(card(detail=longest + "\n- line")))
+
+
+@pytest.mark.parametrize(("reason", "is_enough"), [("x" * 19, False), ("x" * 20, True)])
+def test_the_reason_of_a_single_option_has_twenty_letters(reason: str, *, is_enough: bool) -> None:
+    faults = lint(card(options=("Order a planning conversation",)), reason)
+    assert (faults == []) is is_enough
