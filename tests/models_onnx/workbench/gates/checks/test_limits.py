@@ -184,6 +184,7 @@ def test_a_group_is_cleared_where_the_audit_could_have_found_something(changed: 
         "top_low": 0.9,
         "top_high": 1.1,
     }
-    group = GroupNeed(**({"group": "women", "sufficient": True} | alike | changed))
+    members: Group = {"group": "women", "sufficient": True} | alike | changed
+    group = GroupNeed(**members)
     assert group.fault is None
     assert group.cleared is is_cleared
