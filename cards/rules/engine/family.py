@@ -34,6 +34,8 @@ Coverage = Callable[[MedicationIdentity], int]
 """How many rows of a rule's knowledge table are about a medication in its form and by its route."""
 Ages = Callable[[MedicationIdentity], tuple[range, ...]]
 """The ages in years of the rows of a rule's knowledge table about a medication; empty where they are for every age."""
+Partners = Callable[[MedicationIdentity], frozenset[str]]
+"""The ingredients and classes that the rows of a rule's knowledge table name beside a medication."""
 RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
 
@@ -47,7 +49,8 @@ class Family:
     `uses`) of its own why it is not known; `changes` are the functions that a change may name as `computed`. Where the
     knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
     `covers` counts, by the rule's id, the rows of that table about a medication: what no row is about is not said to
-    have been looked for. `ages` gives the ages in years of these rows, where they are not for every age.
+    have been looked for. `ages` gives the ages in years of these rows, where they are not for every age. `partners`
+    gives for a rule about pairs what these rows name beside the medication; the other drugs are not judged one by one.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
     """
 
@@ -60,6 +63,7 @@ class Family:
     evidence: Mapping[str, RowEvidence] = field(default_factory=dict)
     covers: Mapping[str, Coverage] = field(default_factory=dict)
     ages: Mapping[str, Ages] = field(default_factory=dict)
+    partners: Mapping[str, Partners] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
 
     @cached_property

@@ -129,6 +129,8 @@ class ActivatedRule(NamedTuple):
     """Whether a partner that ended lately counts."""
     local: Silence | None
     """Why the rule is not asked about a form that acts only where it is put."""
+    row_keys: frozenset[str] | None
+    """The ingredients and classes that a knowledge table names beside the drug; None where the rule has none."""
 
     @classmethod
     def by(cls, medication: MedicationIdentity, rule: CompiledRule, activation: Activation) -> "ActivatedRule":
@@ -140,7 +142,9 @@ class ActivatedRule(NamedTuple):
         has_washout = any(selector.washout_days for selector in activation.partners)
         text = f"{rule.declared.title}: not checked for a form that acts only where it is put."
         local = Silence(rule.id, "local-form", text) if activation.is_local else None
-        return cls(rule, activation, partner_keys, looks_for, has_washout, local)
+        partners_of = rule.family.partners.get(rule.id)
+        row_keys = partners_of(medication) if partners_of is not None else None
+        return cls(rule, activation, partner_keys, looks_for, has_washout, local, row_keys)
 
 
 class RuleBook:
@@ -284,7 +288,12 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
     if activation.partners:
         if not session.may_meet(activated.partner_keys, also_ended=activated.has_washout):
             return []
-        return session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS]
+        partners = session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS]
+        row_keys = activated.row_keys
+        if row_keys is None:
+            return partners
+        # Of all whom no row names beside the drug the rule says the same.
+        return [partner for partner in partners if not row_keys.isdisjoint(partner.medication.keys)] or partners[:1]
     if activation.same_ingredient:
         return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)
     if activation.same_class:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
-from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
+from fhir.mapping.medications.identity import MedicationIdentity, Order, identify, identify_product
 from fhir.mapping.medications.timing import quantity_days
 from fhir.record.chart_text import plain
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, Period, parse_time
@@ -462,10 +462,9 @@ def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTi
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
     orders_by_ingredient: dict[str, list[tuple[str, Order]]] = {}
-    identities = record.derive(_no_identities_yet)
+    medications = record.medications
     for entry in record.derive(_ever_taken):
-        identity = identities.get(id(entry[1])) or _identity(entry[1], record)
-        for rxcui in identity.rxcuis:
+        for rxcui in identify_product(entry[1], medications).rxcuis:
             orders_by_ingredient.setdefault(rxcui, []).append(entry)
     return orders_by_ingredient
 

@@ -110,15 +110,19 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
 
 def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> MedicationIdentity:
-    """The medication of an order or a statement; a reference is looked for in `contained`, then in `medications`."""
-    if order.medicationCodeableConcept is not None:
-        identity = identify_concept(order.medicationCodeableConcept)
-    elif order.medicationReference is not None:
-        identity = _identify_reference(order.medicationReference, medications, order.contained, _DEEPEST_REFERENCE)
-    else:
-        return MedicationIdentity(words="")
+    """The medication of an order or a statement, given by the route that its instructions say."""
+    identity = identify_product(order, medications)
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     return _with_route(identity, dosages) if dosages else identity
+
+
+def identify_product(order: Order, medications: Medications) -> MedicationIdentity:
+    """The same, whatever its route; a reference is looked for in `contained`, then in `medications`."""
+    if order.medicationCodeableConcept is not None:
+        return identify_concept(order.medicationCodeableConcept)
+    if order.medicationReference is not None:
+        return _identify_reference(order.medicationReference, medications, order.contained, _DEEPEST_REFERENCE)
+    return MedicationIdentity(words="")
 
 
 def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIdentity:

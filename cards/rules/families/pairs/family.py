@@ -113,6 +113,11 @@ PAIRS: Final = _read_pairs()
 """The rows by the two keys."""
 
 
+def _named_beside(medication: MedicationIdentity) -> frozenset[str]:
+    own_keys = frozenset(medication.keys)
+    return frozenset().union(*(keys - own_keys or keys for keys in PAIRS if not keys.isdisjoint(own_keys)))
+
+
 def pair_of(context: RuleContext) -> Pair | None:
     """The worst row about the draft and the partner that is looked at."""
     if not context.partners:
@@ -184,5 +189,6 @@ FAMILY = Family(
     conditions=(LABEL_PAIR,),
     evidence={"pair-label": _evidence},
     covers={"pair-label": _pairs_of},
+    partners={"pair-label": _named_beside},
     nothing_found=_nothing_found,
 )
