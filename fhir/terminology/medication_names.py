@@ -46,6 +46,12 @@ _FILLED = late_pattern(r"(?:mg|mcg|units?|g) ?/ ?(?P<volume>\d+(?:\.\d+)?|\.\d+)
 _CONTAINER = late_pattern(
     r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|auto-?injector|nebules?|nebuli[sz]er)\b", re.IGNORECASE
 )
+# "Fluticasone HFA 110 mcg", "azelastine 137 mcg nasal spray"; the capsule of an inhaler is counted, not its breaths.
+_INHALER = late_pattern(
+    r"^(?![^\n]{0,200}\b(?:capsules?|caps?|nebul\w{0,9}|blisters?)\b)[^\n]{0,200}"
+    r"\b(?:hfa|mdi|inhalers?|aerosol|respimat|redihaler|respiclick|nasal spray)\b",
+    re.IGNORECASE,
+)
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = late_pattern(
     r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|infusion sets?|omnipod"
@@ -153,13 +159,22 @@ def read_name(words: str) -> NameReading:
         return NameReading()
     form = _FORM.search(words)
     volume = _VOLUME.match(words) or _BAG.search(words) or (_CONTAINER.search(words) and _FILLED.search(words)) or None
+    strengths = _strengths(members, mentions, words)
+    if _INHALER.search(words) is not None:
+        strengths = tuple(map(_per_actuation, strengths))
     return NameReading(
         members,
-        _strengths(members, mentions, words),
+        strengths,
         form.group(0) if form else None,
         not (is_local(members, words) or _is_local_brand(mentions, words)),
         float(volume["volume"].replace(",", "")) if volume else None,
     )
+
+
+def _per_actuation(strength: Strength | None) -> Strength | None:
+    """Micrograms of an inhaler or a nasal spray are those of one actuation; grams are what the canister holds."""
+    of_one = strength is not None and strength.per == "unit" and strength.unit == "mg" and strength.amount < 1.0
+    return replace(strength, per="actuation") if of_one and strength is not None else strength
 
 
 def read_order_name(words: str) -> NameReading:
@@ -355,21 +370,21 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
         stated = list(dict.fromkeys(stated))
     if len(stated) == len(members):
         return assign_strengths(members, stated, in_order=len(mentions) == len(members))
-    unitless = strengths_without_unit(members, words) or (None if stated else _named_strengths(members, words))
-    if unitless is not None:
-        return assign_strengths(members, unitless)
     drugs = tuple(member for member in members if member.rxcui not in _BESIDE)
-    if 1 < len(drugs) < len(members):
-        # "Loestrin Fe 1-20": iron is in the tablets of the fourth week only.
+    if 0 < len(drugs) < len(members):
+        # "Loestrin Fe 1-20": iron is in the tablets of the fourth week only. "100 units in NS 100 mL" are of the drug.
+        stated = [strength for strength in stated if strength.unit != "%"]
         written = stated if len(stated) == len(drugs) else strengths_without_unit(drugs, words) or ()
         if written:
-            by_drug = dict(zip(drugs, assign_strengths(drugs, written, in_order=False), strict=True))
+            of_drugs = assign_strengths(drugs, written, in_order=False) if len(drugs) > 1 else written
+            by_drug: dict[Ingredient, Strength | None] = dict(zip(drugs, of_drugs, strict=True))
             return tuple(by_drug.get(member) for member in members)
-    return (None,) * len(members)
+    unitless = strengths_without_unit(members, words) or (None if stated else _named_strengths(members, words))
+    return assign_strengths(members, unitless) if unitless is not None else (None,) * len(members)
 
 
-_BESIDE = frozenset({"24941", "24947"})
-"""Ferrous fumarate and ferrous sulfate: beside hormones they have tablets of their own."""
+_BESIDE = frozenset({"24941", "24947", "9863", "4850"})
+"""Ferrous fumarate and sulfate, which beside hormones have tablets of their own; sodium chloride and glucose."""
 
 
 def _read_named_strengths() -> Mapping[tuple[str, ...], tuple[tuple[tuple[str, ...], tuple[Strength, ...]], ...]]:
@@ -405,6 +420,8 @@ def _sum(parts: list[Strength | None]) -> Strength | None:
 
 def _nearest(mention: _Mention, strengths: list[FoundStrength]) -> Strength | None:
     after = [strength for strength in strengths if strength.start >= mention.end]
+    # "1.62 % gel 20.25 mg/actuation" says how much one of it is.
+    after = [strength for strength in after if strength.strength.per == "actuation"] or after
     if after:
         # "20-12.5 mg" after one known name: a combination whose other half we do not know.
         return after[0].strength if not after[0].is_listed else None

@@ -43,6 +43,7 @@ _PER = {
     "hour": "h",
     "actuat": "actuation",
     "actuation": "actuation",
+    "act": "actuation",
     "puff": "actuation",
     "spray": "actuation",
     "inhalation": "actuation",
@@ -68,7 +69,7 @@ _STRENGTH = late_pattern(
     rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
-    rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|hour|hr|tablet|tab|capsule"
+    rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|act|hour|hr|tablet|tab|capsule"
     r"|cap|puff|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
     re.IGNORECASE,
 )
@@ -78,7 +79,7 @@ _UNIT = r"(?:mcg|mg|ug|µg|μg|gm|g|units?|unt|iu|meq)"
 _PAIRED = late_pattern(
     rf"(?<![\w.,])(?P<numbers>(?:{_NUMBER})(?: ?[-/] ?(?:{_NUMBER})){{1,3}}) ?"
     rf"(?P<units>{_UNIT}(?: ?[-/] ?{_UNIT}){{1,3}})(?: ?(?:/|per) ?(?:(?P<count>{_NUMBER}) ?)?"
-    r"(?P<per>ml|actuation|actuat|hour|hr|tablet|capsule|puff|spray|dose|h))?"
+    r"(?P<per>ml|actuation|actuat|act|hour|hr|tablet|capsule|puff|spray|dose|h))?"
     r"(?![a-z])",
     re.IGNORECASE,
 )

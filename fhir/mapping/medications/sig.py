@@ -54,7 +54,6 @@ TITRATED = DoseProblem("the dose is titrated")
 BY_PATIENT = DoseProblem("given by a pump as the patient asks for it")
 BY_PROTOCOL = DoseProblem("given by a protocol or on call")
 CONTINUOUS = DoseProblem("a continuous infusion without a rate that can be read")
-FOR_HOURS = DoseProblem("an infusion that runs for a part of the day")
 CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
 NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 
@@ -70,8 +69,8 @@ _AMOUNT = late_pattern(
     r"(?! ?/ ?(?:\d|ml|m2))"
 )
 _MAXIMUM = late_pattern(
-    rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|no more than|nte|mdd|limit)[: ]*"
-    rf"(?P<high>{NUMBER})(?! ?(?:x|times?)\b) ?(?P<unit>{UNIT})?"
+    rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|not? more than|nte|mdd|limit)[: ]*"
+    rf"(?P<high>{NUMBER})(?! ?(?:x|times?|doses?)\b) ?(?P<unit>{UNIT})?"
     r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
@@ -85,7 +84,10 @@ _SINGLE = late_pattern(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
     r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
 )
-_AS_NEEDED = late_pattern(r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary))(?!\w)")
+_AS_NEEDED = late_pattern(
+    r"\b(?:prn|p\.r\.n\.?|(?:as|if|when) (?:needed|required|necessary)|may (?:be )?repeat(?:ed)?"
+    r"|(?:loose|liquid) stool)(?!\w)"
+)
 _CHANGES = late_pattern(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
@@ -98,10 +100,13 @@ _OTHER_THAN_A_DAY = late_pattern(
     r" ?(?:/|per|in|at|a|every|each|within)? ?(?:(?:an?|1|the) )?(?:dose|time|administration|h(?:(?:ou)?r)?|min(?:ute)?"
     r"|w(?:ee)?k|month|\d+ ?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?|days?|w(?:ee)?ks?))\b"
 )
-_ON_BOTH_SIDES = late_pattern(r" ?(?:in|into|to|per|via)? ?(?:each|both) (?:nostrils?|nares|naris|eyes?|ears?)\b")
+_ON_BOTH_SIDES = late_pattern(
+    r" ?(?:(?:in|into|to|per|via)? ?(?:each|both)|per) (?:nostrils?|nares|naris|eyes?|ears?)\b"
+)
 # An infusion of so many hours, or over so many minutes: the rate is not that of a whole day.
 _FOR_HOURS = late_pattern(
-    r"(?:\b(?:for|x|over)|×) ?(?:the (?:first|next) )?\d[\d.]{0,5} ?-?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?)\b"
+    rf"(?:\b(?:for|x|over)|×) ?(?:the (?:first|next) )?(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
+    r"(?P<unit>h(?:(?:ou)?rs?)?|min)(?:ute)?s?\b"
 )
 # "x 4 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
 _DOSES = late_pattern(
@@ -276,15 +281,15 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     amount = amounts[0] if amounts else None
     if amount is None and all(time.name == "meals" for time in times):
         times = ()  # "Take with meals" is advice; how much so often stands elsewhere.
-    if amount is not None and (amount.unit.span_days or 1.0) < 1.0 and _FOR_HOURS.search(text):
-        return _with(frame, problem=FOR_HOURS)
-    rate = _agreed(times)
+    doses = _DOSES.search(text)
+    rate = _agreed(times) or _of_doses_a_week(times, doses)
     if times and (rate is None or _is_between_meals(text, times)):
         return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
+    if amount is not None and (infused := _while_it_runs(text, amount, rate)) is not None:
+        return _with(frame, amount=infused, total_per_day=True, days=days or 1.0)
     if amount is not None and _is_daily_total(text, amount):
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
         return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
-    doses = _DOSES.search(text)
     if doses is not None and (rate is None or rate.high >= 1.0):
         most = parse_number(doses["count"] or doses["bare"])
         low, high = (min(rate.low, most), min(rate.high, most)) if rate is not None else (most, most)
@@ -339,7 +344,8 @@ def _amounts(text: str) -> list[SigAmount]:
     verb = _VERB.search(text)
     start = verb.end() if verb is not None else 0
     amounts = []
-    for match in _AMOUNT.finditer(text, start):
+    # "4 mL swish and swallow": the amount stands before the verb.
+    for match in [*_AMOUNT.finditer(text, start)] or _AMOUNT.finditer(text):
         unit = _unit(match)
         if unit is not None:
             count = parse_number(match["count"]) if match["count"] else 1.0
@@ -400,6 +406,9 @@ def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bo
     """The one amount that two of them say; None where they are two."""
     between = text[first.end : second.start].strip()
     kinds = {first.unit.kind, second.unit.kind}
+    if kinds == {"mL", "activity"} and between in ("(", "="):
+        units = first if first.unit.kind == "activity" else second
+        return SigAmount(units.low, units.high, units.unit, first.start, second.end)
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
     if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
         return None
@@ -453,7 +462,30 @@ def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
     return SigFrequency(count, count, frequencies[0].start, frequencies[-1].end)
 
 
+def _of_doses_a_week(times: Sequence[SigFrequency], doses: re.Match[str] | None) -> SigFrequency | None:
+    """ "Every 12 hours x 3 doses once a week" is three times a week."""
+    slow, quick = [time for time in times if time.high < 1.0], [time for time in times if time.low >= 1.0]
+    if doses is None or len(slow) != 1 or len(quick) != 1:
+        return None
+    count = parse_number(doses["count"] or doses["bare"])
+    return structs.replace(slow[0], low=slow[0].low * count, high=slow[0].high * count)
+
+
+def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> SigAmount | None:
+    """What an infusion of some hours gives in a day; None where it runs all day long."""
+    span = amount.unit.span_days or 1.0
+    lasts = _FOR_HOURS.search(text) if span < 1.0 else None
+    unit = days_per_unit(lasts["unit"]) if lasts is not None else None
+    if lasts is None or unit is None:
+        return None
+    share = parse_number(lasts["count"]) * unit * (max(1.0, rate.high) if rate is not None else 1.0)
+    if share >= 1.0:
+        return None
+    low, high = amount.low * share / span, amount.high * share / span
+    return SigAmount(low, high, structs.replace(amount.unit, span_days=None), amount.start, amount.end)
+
+
 def _is_daily_total(text: str, amount: SigAmount) -> bool:
-    if amount.unit.kind != "mg":
+    if amount.unit.kind not in ("mg", "activity", "mL"):
         return False
     return _PER_DAY.match(text, amount.end) is not None or _DIVIDED.search(text) is not None

@@ -14,7 +14,7 @@ UNIT = (
     r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|mls?|milliliters?|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|each"
+    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|each"
 )
 _WORDS = {
     "one-half": "0.5",
@@ -53,7 +53,7 @@ _THOUSANDS = late_pattern(r"(?<=[1-9]),(?=\d{3}\b)|(?<=\d0),(?=\d{3}\b)")
 _DECIMAL_COMMA = late_pattern(rf"(?<=\d),(?=\d{{1,2}} ?(?:{UNIT})\b)")
 _DOTTED = late_pattern(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
 _REPEATED = late_pattern(r"\b(\d+) \(\1\)")
-_A_TABLET = late_pattern(r"\b(?:an?) (?=(?:" + UNIT + r")\b)")
+_A_TABLET = late_pattern(r"\b(?:an?) (?=(?:" + UNIT + r")\b)|(?<=\bchange )(?=patch\b)|(?<=\bapply )(?=patch\b)")
 _ROMAN = late_pattern(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))")
 # "1 po bid": what is taken by mouth and has no unit is counted.
 _UNITLESS = late_pattern(
@@ -76,11 +76,14 @@ _RUN_TOGETHER = (
     (late_pattern(r"\b(?:q ?)?ac ?/?&? ?hs\b"), "ac and hs"),
     (late_pattern(r"\bq ?([ap]c)\b"), r"\1"),
     (late_pattern(r"\bq ?((?:4|6|8)-)?(4|6|8|12|24)(?= (?:prn|po|iv|as needed)\b|$)"), r"q\1\2h"),
-    (late_pattern(r"\bm/?w/?f\b"), "mon wed fri"),
-    (late_pattern(r"\bt/th/sat?/sun?\b"), "tue thu sat sun"),
+    (late_pattern(r"\bmwf\b"), "mon wed fri"),
     (late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
     (late_pattern(r"\bonce or twice\b"), "1-2 times"),
 )
+# "M/W/F", "Tu/Th/Sat/Sun"; two letters alone may mean something else ("w/f" is with food).
+_LISTED_DAY = r"(?:m(?:on)?|t(?:u(?:es?)?|h(?:u(?:rs?)?)?)?|w(?:ed)?|f(?:ri)?|s(?:at?|un?)?)"
+_LISTED_DAYS = late_pattern(rf"(?<![\w/-]){_LISTED_DAY}(?:(?: ?[/&,] ?|-| and ){_LISTED_DAY}){{1,6}}(?![\w/-])")
+_NOT_A_LETTER = late_pattern(r"[^a-z]{1,3}")
 _EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
 
 
@@ -105,13 +108,19 @@ def normalise_sig(words: str) -> str:
     text = text.replace("½", "0.5").replace("¼", "0.25")
     text = _MILLIONS.sub(lambda match: f"{float(match[1]) * 1_000_000:.0f} ", text)
     text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
-    text = _EACH_HOUR.sub("every 1 hour", text)
+    text = _LISTED_DAYS.sub(_spelled_days, _EACH_HOUR.sub("every 1 hour", text))
     for pattern, spelled_out in _RUN_TOGETHER:
         text = pattern.sub(spelled_out, text)
     text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
     text = _ROMAN.sub(lambda match: str(len(match[1])), text)
     text = _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))
     return text if _AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
+
+
+def _spelled_days(match: re.Match[str]) -> str:
+    days = _NOT_A_LETTER.split(match.group().replace(" and ", " "))
+    is_list = len(days) > 2 or (max(map(len, days)) > 1 and "-" not in match.group())
+    return " ".join(_DAY_LETTERS.get(day, day) for day in days) if is_list else match.group()
 
 
 def _decimal(match: re.Match[str]) -> str:
@@ -149,9 +158,9 @@ _EVERY = late_pattern(
     r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wks?|wk|w|months?|mo)\b"
 )
 _TIMES = late_pattern(
-    rf"(?P<most>\b(?:up to|max(?:imum)?\.?(?: of)?|no(?:t)? more than) )?"
+    r"(?P<most>\b(?:up to|max(?:imum)?\.?:?(?: of)?|no(?:t)? more than|not (?:to )?exceed(?:ing)?|limit(?: of)?) )?"
     rf"(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
-    r" ?(?:x|times?))(?: ?(?:/|per|a|every|each|in a) ?| )?"
+    r" ?(?:x|times?|(?(most)doses?|(?!))))(?: ?(?:/|per|a|every|each|in a|in|within) ?| )?"
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )
 _DAYS_A_WEEK = late_pattern(
@@ -186,6 +195,7 @@ MEALS_A_DAY = 3.0
 
 
 DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_LETTERS = {text: day for day in DAYS_OF_WEEK for text in (day[:1], day[:2])} | {"t": "tue", "s": "sat"}
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
 _DAY_RANGE = late_pattern(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
 _DAY_NAME = late_pattern(rf"\b{_DAY}\b")

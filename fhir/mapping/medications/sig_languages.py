@@ -1,38 +1,33 @@
-"""Puts the commonest German and Spanish words of a sig into English (tables/sig_words.csv), and the scheme "1-0-1".
+"""Puts the commonest words of a sig in eight languages into English (tables/sig_words.csv), and the scheme "1-0-1".
 
 A word that is not in the table stays as it is, so that what it says is not read and not guessed.
 """
 
-from collections.abc import Mapping
-from functools import partial
+import re
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import table_rows
 
+_ROWS: Final[Mapping[str, list[Mapping[str, str]]]] = {
+    language: list(rows) for language, rows in groupby(table_rows("sig_words.csv"), itemgetter("language"))
+}
 _ENGLISH: Final[Mapping[str, Mapping[str, str]]] = {
-    language: {row["text"]: row["english"] for row in table_rows("sig_words.csv") if row["language"] == language}
-    for language in ("de", "es")
+    language: {row["text"]: row["english"] for row in rows} for language, rows in _ROWS.items()
 }
-_WORDS: Final = {
-    language: late_pattern(r"(?<!\w)(?:" + "|".join(sorted(english, key=len, reverse=True)) + r")(?!\w)\.?")
-    for language, english in _ENGLISH.items()
-}
-# Words that no English sig has: only a text with one of them is put into English.
-_SIGNS: Final = {
-    "de": late_pattern(
-        r"(?<!\w)(?:tabletten?|filmtabletten?|tbl\.|kapseln?|täglich|taeglich|tgl|zweimal|dreimal|am tag|pro tag"
-        r"|alle \d|stunden|std|morgens|mittags|abends|zur nacht|bei bedarf|hübe|einheiten|wöchentlich)(?!\w)"
-    ),
-    "es": late_pattern(
-        r"(?<!\w)(?:tabletas?|comprimidos?|pastillas?|c[áa]psulas?|cada|veces|al d[íi]a|por la|diari[oa]|tomar|tome"
-        r"|unidades|cucharaditas?|inyectar|aplicar|parche)(?!\w)"
-    ),
-}
-_ENGLISH_WORD: Final = {
-    language: partial(lambda english, match: english[match.group().rstrip(".")], english)
-    for language, english in _ENGLISH.items()
-}
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    return late_pattern(r"(?<!\w)(?:" + "|".join(sorted(map(re.escape, words), key=len, reverse=True)) + r")(?!\w)\.?")
+
+
+_WORDS: Final = {language: _any_of(english) for language, english in _ENGLISH.items()}
+# Words that no English sig has: only a text with one of them is put into English, and from the language with the most.
+_SIGNS: Final = {language: _any_of(row["text"] for row in rows if row["sign"]) for language, rows in _ROWS.items()}
+_ANY_SIGN: Final = _any_of({row["text"] for rows in _ROWS.values() for row in rows if row["sign"]})
 _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
 _SCHEME = late_pattern(
     rf"(?:^|(?<=: )|(?<= ))(?P<parts>{_PART} ?- ?{_PART} ?- ?{_PART}(?: ?- ?{_PART})?)(?![\w/-])"
@@ -42,7 +37,7 @@ _MOMENTS = ("in the morning", "at noon", "in the evening", "at bedtime")
 
 
 def in_english(words: str) -> str:
-    """The words of a sig in small letters with German or Spanish terms in English; other words come back as they are.
+    """The words of a sig in small letters with terms of other languages in English; other words come back as they are.
 
     >>> in_english("1 tablette alle 8 stunden"), in_english("tomar una tableta dos veces al día")
     ('1 tablet every 8 hours', 'take 1 tablet twice a day')
@@ -50,10 +45,11 @@ def in_english(words: str) -> str:
     '1 each in the morning and 1 each in the evening'
     """
     text = _SCHEME.sub(lambda match: _spelled_out(match["parts"], match["unit"]), words) if "-" in words else words
-    for language, signs in _SIGNS.items():
-        if signs.search(text):
-            return _WORDS[language].sub(_ENGLISH_WORD[language], text).replace("  ", " ")
-    return text
+    if _ANY_SIGN.search(text) is None:
+        return text
+    language = max(_SIGNS, key=lambda name: len(set(_SIGNS[name].findall(text))))
+    english = _ENGLISH[language]
+    return " ".join(_WORDS[language].sub(lambda match: english[match.group().rstrip(".")], text).split())
 
 
 def _spelled_out(parts: str, unit: str | None) -> str:

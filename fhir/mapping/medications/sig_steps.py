@@ -40,6 +40,7 @@ _OTHER_DAYS = late_pattern(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?
 _AMOUNT = late_pattern(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
 _EXCEPT = late_pattern(r"\b(?:except|but)(?: for)?(?: take)?\b")
 _ALTERNATE = late_pattern(r"\balternat(?:e|ing)(?: between| with)?\b")
+_EVEN_OR_ODD = late_pattern(r"\b(?:on )?(?:the )?(?P<which>even|odd)(?:[- ]numbered)? days?\b")
 _ON = late_pattern(r" (?:on|and|every)$")
 _OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
 
@@ -70,7 +71,17 @@ def _over_time(text: str) -> Iterator[str]:
     parts = _THEN.split(_AND_STOP.sub("", text))
     pieces = [piece for part in parts for piece in _listed(part)]
     if len(pieces) > 1:
-        yield from map(_as_sig, pieces)
+        *steps, last = map(_as_sig, pieces)
+        yield from (*steps, _as_often(steps[-1], last))
+
+
+def _as_often(before: str, last: str) -> str:
+    """The last step, as often as the one before where it does not say: "50 mg daily for 7 days, then 100 mg"."""
+    sig, earlier = read_sig(last), read_sig(before)
+    is_open = sig.amount is not None and sig.amount.unit.span_days is None and sig.times_high is None
+    if not is_open or sig.problem is not None or earlier.single or earlier.times_high is None:
+        return last
+    return f"{last} {' '.join(before[time.start : time.end] for time in find_frequencies(before))}"
 
 
 def _listed(part: str) -> list[str]:
@@ -106,8 +117,10 @@ def _as_sig(piece: str) -> str:
 
 def _by_days(text: str) -> Iterator[str]:
     """Amounts of different days of the week that are every day together, and of alternate days."""
-    if _ALTERNATE.search(text):
-        pieces = [piece for piece in _OR.split(_ALTERNATE.sub(", ", text)) if _AMOUNT.search(piece)]
+    by_date = {match["which"] for match in _EVEN_OR_ODD.finditer(text)} == {"even", "odd"}
+    if by_date or _ALTERNATE.search(text):
+        text = _EVEN_OR_ODD.sub(", ", text) if by_date else _ALTERNATE.sub(", ", text)
+        pieces = [piece for piece in _OR.split(text) if _AMOUNT.search(piece)]
         sigs = [_AMOUNT.search(piece) for piece in pieces]
         yield from (f"{match.group()} daily" for match in sigs if match is not None)
         return

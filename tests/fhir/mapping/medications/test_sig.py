@@ -224,7 +224,7 @@ WRITTEN = [
     ("Take 3 tablets by mouth three times daily before meals", 3, 3),
     ("Apply 1 patch (25 mcg/hr) topically every 72 hours", 1, 1 / 3),
     ("apply 1 patch every 3 days", 1, 1 / 3),
-    ("Change patch every 72 hours", None, 1 / 3),
+    ("Change patch every 72 hours", 1.0, 1 / 3),
     ("2 tablets po q 6 hours prn", 2, 4),
     ("take 1 to 2 tablets by mouth every 4 to 6 hours as needed for pain. Max 6 tablets per day", 2, 6),
     ("Take 1 tablet by mouth up to 4 times daily as needed", 1, 4),
