@@ -89,7 +89,8 @@ _AS_NEEDED = late_pattern(
     r"|(?:loose|liquid) stool)(?!\w)"
 )
 _CHANGES = late_pattern(
-    r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1|days? \d+ ?(?:-|to|through) ?\d+|loading"
+    r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1(?! ?(?:tab|cap|pill|patch))"
+    r"|days? \d+ ?(?:-|to|through) ?\d+|loading"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
     r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?|(?:chang|switch)\w* from"
     r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
@@ -123,6 +124,10 @@ _COUNTED_ON = late_pattern(
     rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
     r"|(?:at|in|every|each|before|with) (?:the )?(?:bed ?time|night|morning|noon|midday|breakfast|lunch|dinner|supper"
     r"|evening|afternoon|am|pm))\b)"
+)
+# "In the morning 1, in the evening 2 tablets": the first number is of tablets, too.
+_MOMENT_FIRST = late_pattern(
+    rf"(?:morning|noon|evening|bed ?time|night|breakfast|lunch|dinner|am|pm):? {NUMBER} ?(?:[,;]|and\b)"
 )
 _MEALS = late_pattern(r"\b(?:meals|(?:each|every) meal)\b")
 _HOUR = late_pattern(r"\bat \d")
@@ -268,7 +273,7 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
 
 def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     amounts = _counted_on(text, _amounts(text))
-    if amounts is None:
+    if amounts is None or (amounts and _MOMENT_FIRST.search(text)):
         return _with(frame, problem=_SEVERAL)
     times = find_frequencies(_without_amounts(text, amounts))
     if len(amounts) > 1:

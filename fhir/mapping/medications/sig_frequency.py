@@ -45,6 +45,8 @@ _WORDS = {
 _IN_WORDS = late_pattern(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
 # "Take 1 0.5 mg tablet" is one tablet, and no one and a half.
 _AND_A_HALF = late_pattern(r"(?<![\d.])(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5(?! ?(?:m?c?g|ml)\b)|½)")
+# "1 tablet and a half".
+_UNIT_AND_A_HALF = late_pattern(rf"(?<![\d.])(\d+) ({UNIT}) (?:and|&) (?:a )?0\.5\b(?! ?(?:{UNIT})\b)")
 # A warning is no frequency.
 _NOT_DAILY = late_pattern(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b")
 _FRACTION = late_pattern(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])")
@@ -79,6 +81,7 @@ _RUN_TOGETHER = (
     (late_pattern(r"\bmwf\b"), "mon wed fri"),
     (late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
     (late_pattern(r"\bonce or twice\b"), "1-2 times"),
+    (late_pattern(r"\bx ?(\d)(?= ?(?:/|per|a) ?(?:day|d)\b)"), r"\1 times"),
 )
 # "M/W/F", "Tu/Th/Sat/Sun"; two letters alone may mean something else ("w/f" is with food).
 _LISTED_DAY = r"(?:m(?:on)?|t(?:u(?:es?)?|h(?:u(?:rs?)?)?)?|w(?:ed)?|f(?:ri)?|s(?:at?|un?)?)"
@@ -105,7 +108,7 @@ def normalise_sig(words: str) -> str:
     text = _DOTTED.sub(lambda match: "".join(part or "" for part in match.groups()) + " ", text)
     text = _IN_WORDS.sub(lambda match: _WORDS[match.group()], text)
     text = _AND_A_HALF.sub(lambda match: f"{match[1]}.5", _FRACTION.sub(_decimal, text))
-    text = text.replace("½", "0.5").replace("¼", "0.25")
+    text = _UNIT_AND_A_HALF.sub(r"\1.5 \2", text.replace("½", "0.5").replace("¼", "0.25"))
     text = _MILLIONS.sub(lambda match: f"{float(match[1]) * 1_000_000:.0f} ", text)
     text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
     text = _LISTED_DAYS.sub(_spelled_days, _EACH_HOUR.sub("every 1 hour", text))

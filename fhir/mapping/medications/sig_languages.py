@@ -21,13 +21,20 @@ _ENGLISH: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str]:
-    return late_pattern(r"(?<!\w)(?:" + "|".join(sorted(map(re.escape, words), key=len, reverse=True)) + r")(?!\w)\.?")
+    # Not "deux" of "vingt-deux".
+    return late_pattern(
+        r"(?<![^\W\d]-)(?<!\w)(?:" + "|".join(sorted(map(re.escape, words), key=len, reverse=True)) + r")(?!\w)\.?"
+    )
 
 
 _WORDS: Final = {language: _any_of(english) for language, english in _ENGLISH.items()}
 # Words that no English sig has: only a text with one of them is put into English, and from the language with the most.
 _SIGNS: Final = {language: _any_of(row["text"] for row in rows if row["sign"]) for language, rows in _ROWS.items()}
 _ANY_SIGN: Final = _any_of({row["text"] for rows in _ROWS.values() for row in rows if row["sign"]})
+# "8/8 h" is every eight hours, "1 à 2" is 1 to 2.
+_EVERY_HOURS = late_pattern(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b")
+_FROM_TO = late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)")
+_ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
 _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
 _SCHEME = late_pattern(
     rf"(?:^|(?<=: )|(?<= ))(?P<parts>{_PART} ?- ?{_PART} ?- ?{_PART}(?: ?- ?{_PART})?)(?![\w/-])"
@@ -45,9 +52,14 @@ def in_english(words: str) -> str:
     '1 each in the morning and 1 each in the evening'
     """
     text = _SCHEME.sub(lambda match: _spelled_out(match["parts"], match["unit"]), words) if "-" in words else words
+    text = _FROM_TO.sub(" to ", _EVERY_HOURS.sub(r"every \1 hours", text))
     if _ANY_SIGN.search(text) is None:
         return text
-    language = max(_SIGNS, key=lambda name: len(set(_SIGNS[name].findall(text))))
+    # Sigs for patients often say the same in two languages.
+    sentences = [part for part in text.split(". ") if _ENGLISH_SENTENCE.search(part) and not _ANY_SIGN.search(part)]
+    if sentences:
+        return ". ".join(sentences)
+    language = max(_SIGNS, key=lambda name: [len(set(of[name].findall(text))) for of in (_SIGNS, _WORDS)])
     english = _ENGLISH[language]
     return " ".join(_WORDS[language].sub(lambda match: english[match.group().rstrip(".")], text).split())
 

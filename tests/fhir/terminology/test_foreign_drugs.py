@@ -26,6 +26,10 @@ def _of_code(system: str, code: str, words: str = "") -> tuple[list[str], frozen
         ("Paracetamol 500 mg", ["acetaminophen"]),
         ("Madopar 125", ["levodopa"]),
         ("ASS 100", ["aspirin"]),
+        ("Octocog alfa", ["factor viii"]),
+        ("coagulation factor IX", ["factor ix"]),
+        ("Chlortetracyclin", ["chlortetracycline"]),
+        ("Gerbstoffe", []),
     ],
 )
 def test_names_of_other_countries_are_read(words: str, names: list[str]) -> None:

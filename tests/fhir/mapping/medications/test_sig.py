@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fhir.mapping.medications.sig import Sig, read_sig
 from fhir.mapping.medications.sig_frequency import normalise_sig
+from fhir.mapping.medications.sig_languages import in_english
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
@@ -270,6 +271,11 @@ def test_a_sig_as_it_is_written(words: str, amount: float | None, times: float) 
     assert sig.problem is None
     assert sig.times_high == pytest.approx(times)
     assert (sig.amount.high * sig.amount.unit.factor if sig.amount is not None else None) == amount
+
+
+def test_english_words_are_taken_for_no_other_language() -> None:
+    for words, _, _ in WRITTEN:
+        assert in_english(words.lower()) == words.lower()
 
 
 def test_a_maximum_and_a_duration_as_systems_append_them() -> None:
