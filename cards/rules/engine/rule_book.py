@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
 from itertools import chain
 from operator import or_
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
 from cards.rules.conditions.words.medications import SIGNING
-from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
+from cards.rules.engine.compile import CompiledBand, CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import (
     Evaluation,
@@ -407,11 +407,16 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
     alone = [activated_rule.rule for activated_rule in systemic_rules if activated_rule.activation.alone]
     uses: frozenset[str] = frozenset().union(*(_uses_now(rule, signing) for rule in alone))
     if is_test(medication):
-        parts = [*([_ALLERGIES] if "allergies" in uses else []), *([_MEDICATIONS] if "active" in uses else [])]
+        of_drugs = any("active" in rule.band_uses for rule in alone)
+        parts = [*([_ALLERGIES] if "allergies" in uses else []), *([_MEDICATIONS] if of_drugs else [])]
     else:
         parts = [_ALLERGIES, _DUPLICATES]
     parts += _counted(
-        sum(_rows(rule, medication) for rule in specific_rules if rule.trigger.sides),
+        sum(
+            _rows(rule, medication)
+            for rule in specific_rules
+            if rule.trigger.sides or not any(map(_speaks_alone, rule.bands))
+        ),
         "interaction",
         _LISTS,
         "medication list",
@@ -457,11 +462,27 @@ def _text_of_scope(asks: _Asks, states: tuple[str | None, ...]) -> str:
     return f"looked for {looked}.{only}{missing}{later}"
 
 
+# Words that are true only where something else is taken or drafted.
+_OF_ANOTHER: Final = frozenset({"active", "another", "partner_on"})
+
+
+def _needs_another(when: Any) -> bool:
+    """Whether a condition, as a rule declares it, is true only beside another drug."""
+    if not isinstance(when, dict):
+        return False
+    if "any" in when:
+        return all(map(_needs_another, when["any"]))
+    return any(map(_needs_another, when.get("all", ()))) or not _OF_ANOTHER.isdisjoint(when)
+
+
+def _speaks_alone(band: CompiledBand) -> bool:
+    return band.declared.indicator != "silent" and not _needs_another(band.declared.when)
+
+
 def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
-    """What the bands of a rule use that are judged now; some wait until the order is signed."""
-    if signing or SIGNING not in rule.band_uses:
-        return rule.band_uses
-    return frozenset().union(*(band.when.uses for band in rule.bands if SIGNING not in band.when.uses))
+    """What the bands use that can speak now of the drug alone; some wait until the order is signed."""
+    judged = (band.when.uses for band in rule.bands if _speaks_alone(band))
+    return frozenset().union(*(uses for uses in judged if signing or SIGNING not in uses))
 
 
 def _counted(number: int, word: str, sources: tuple[str, ...], gap: str) -> list[_LookedFor]:

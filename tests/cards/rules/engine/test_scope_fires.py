@@ -1,10 +1,12 @@
-"""Silence is derived from what can fire: where a dose is said to have been looked for, an enormous one is found."""
+"""Silence is derived from what can fire: what is said to have been looked for (dose, kidneys) is found."""
 
 from datetime import datetime
 
 import pytest
 
+from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.dose.knowledge import LIMITS, PLAUSIBLE_DOSES
+from cards.rules.patient.measurements import ESTIMATES
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -41,3 +43,36 @@ def test_an_enormous_dose_is_found_where_a_dose_is_said_to_be_looked_for(form: s
 
     drugs = sorted({*LIMITS, *PLAUSIBLE_DOSES} & set(INGREDIENTS))
     for_each([(INGREDIENTS[rxcui].name, (rxcui,)) for rxcui in drugs], agrees)
+
+
+_KIDNEYS_ARE_BAD = (
+    {"labs": [["creatinine", 12.0], ["body_weight", 70]]},
+    {"age": 85, "labs": [["creatinine", 2.6], ["body_weight", 60]]},
+    {"labs": [["egfr", 40]], "conditions": ["dialysis"]},
+)
+_DOSES = (("50 mg", 4), ("100000 mg", 4), ("1 mg", 1))
+
+
+def test_a_finding_rests_on_the_kidneys_where_they_are_said_to_be_looked_for(as_of: datetime) -> None:
+    of_kidneys = {rule.id for rule in rule_book().rules if rule.band_uses & set(ESTIMATES)}
+    records = [record_of({"age": 60, **patient}, as_of) for patient in _KIDNEYS_ARE_BAD]
+
+    def agrees(name: str) -> None:
+        for dose, times in _DOSES:
+            drafts = drafts_of(draft_of({"drug": f"{name} tablet", "dose": dose, "times": times}))
+            for record in records:
+                outcome = check(record, drafts)
+                scope = next((one.text for one in outcome.silences if one.reason == "scope"), "")
+                rules = {one.rule for card in outcome.cards for one in card.own_extension.findings}
+                if "kidney function" not in scope.partition("Not known")[0] or rules & of_kidneys:
+                    return
+        raise AssertionError(scope)
+
+    for_each([(drug.name, (drug.name,)) for drug in INGREDIENTS.values()], agrees)
+
+
+def test_what_matters_beside_another_drug_only_is_no_check_of_the_drug_alone(as_of: datetime) -> None:
+    drafts = drafts_of(draft_of({"drug": "oxazepam 10 MG Oral Capsule", "dose": "1 capsule", "times": 1}))
+    scope = next(one.text for one in check(record_of({}, as_of), drafts).silences if one.reason == "scope")
+    assert "interaction" in scope
+    assert "kidney" not in scope
