@@ -287,7 +287,9 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if amount is None and all(time.name == "meals" for time in times):
         times = ()  # "Take with meals" is advice; how much so often stands elsewhere.
     doses = _DOSES.search(text)
-    rate = _agreed(times) or _of_doses_a_week(times, doses)
+    rate, together = _week_of_doses(times, doses) or (_agreed(times), 1.0)
+    if amount is not None and together > 1.0:
+        amount = structs.replace(amount, low=amount.low * together, high=amount.high * together)
     if times and (rate is None or _is_between_meals(text, times)):
         return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
     if amount is not None and (infused := _while_it_runs(text, amount, rate)) is not None:
@@ -467,13 +469,12 @@ def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
     return SigFrequency(count, count, frequencies[0].start, frequencies[-1].end)
 
 
-def _of_doses_a_week(times: Sequence[SigFrequency], doses: re.Match[str] | None) -> SigFrequency | None:
-    """ "Every 12 hours x 3 doses once a week" is three times a week."""
+def _week_of_doses(times: Sequence[SigFrequency], doses: re.Match[str] | None) -> tuple[SigFrequency, float] | None:
+    """ "Every 12 hours x 3 doses once a week" is once a week, three times the amount: how often, and how many."""
     slow, quick = [time for time in times if time.high < 1.0], [time for time in times if time.low >= 1.0]
     if doses is None or len(slow) != 1 or len(quick) != 1:
         return None
-    count = parse_number(doses["count"] or doses["bare"])
-    return structs.replace(slow[0], low=slow[0].low * count, high=slow[0].high * count)
+    return slow[0], parse_number(doses["count"] or doses["bare"])
 
 
 def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> SigAmount | None:
