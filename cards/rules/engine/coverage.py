@@ -116,11 +116,7 @@ def study_coverage(rules: Iterable[CompiledRule]) -> list[StudyCoverage]:
 
     Imaging stands by modality, region and contrast, a laboratory or screening test by its name.
     """
-    by_group: dict[str, list[CompiledRule]] = {}
-    for rule in rules:
-        for key in {key for selector in rule.trigger.selectors() for key in selector.ingredients}:
-            if key.startswith(TEST):
-                by_group.setdefault(key.removeprefix(TEST), []).append(rule)
+    by_group = _by_group(rules)
     alike: dict[tuple[str, frozenset[str]], list[str]] = {}
     for loinc, words in ordered_codes().items():
         groups = read_study({"code": {"coding": [{"system": LOINC, "code": loinc}]}}).groups
@@ -130,6 +126,23 @@ def study_coverage(rules: Iterable[CompiledRule]) -> list[StudyCoverage]:
         checks = checks_by_name(rule for group in groups for rule in by_group.get(group, ()))
         covered.append(StudyCoverage(words, tuple(loincs), checks))
     return sorted(covered, key=lambda study: (study.words, study.loincs))
+
+
+def _by_group(rules: Iterable[CompiledRule]) -> Mapping[str, list[CompiledRule]]:
+    by_group: dict[str, list[CompiledRule]] = {}
+    for rule in rules:
+        for key in {key for selector in rule.trigger.selectors() for key in selector.ingredients}:
+            if key.startswith(TEST):
+                by_group.setdefault(key.removeprefix(TEST), []).append(rule)
+    return by_group
+
+
+def study_in_words(words: str, rules: Iterable[CompiledRule]) -> StudyCoverage | None:
+    """The checks of an order of imaging or of a test that says this; None where it is not recognised."""
+    study, by_group = read_study({"code": {"text": words}}), _by_group(rules)
+    if not study.groups:
+        return None
+    return StudyCoverage(words, (), checks_by_name(rule for group in study.groups for rule in by_group.get(group, ())))
 
 
 def checks_by_name(rules: Iterable[CompiledRule]) -> dict[str, tuple[str, ...]]:

@@ -16,16 +16,19 @@ from cards.rules.engine.coverage import (
     analyte_coverage,
     drug_coverage,
     study_coverage,
+    study_in_words,
 )
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.commands.options import AsJson, print_json
+from fhir.terminology.medication_names import read_order_name
 
 
 def coverage(
     drug: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="The beginning of the name of an ingredient or a test, or its RxNorm or LOINC code."
+            metavar="NAME",
+            help="The beginning of the name of an ingredient or a test, its RxNorm or LOINC code, or an order's words.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -36,6 +39,8 @@ def coverage(
     how much the rule covers, nor whether a site has approved it. The list of allergies is compared with every drug.
     Without NAME the drugs that a rule is about are listed and the others counted; --json has them all.
 
+    A brand or the words of an order ("MRI brain with contrast") are read as an order is.
+
     Exit code 1 where no ingredient and no test is called so.
 
     Example: cds-hooks rules coverage warfarin
@@ -43,8 +48,11 @@ def coverage(
     rules = rule_book().rules
     drugs, orders = drug_coverage(rules), study_coverage(rules)
     if drug is not None:
-        drugs = [drug_row for drug_row in drugs if drug_row.rxcui == drug or drug_row.name.startswith(drug.lower())]
+        members = {ingredient.rxcui for ingredient in read_order_name(drug).ingredients} | {drug}
+        drugs = [row for row in drugs if row.rxcui in members or row.name.startswith(drug.lower())]
         orders = [order for order in orders if drug in order.loincs or order.words.lower().startswith(drug.lower())]
+        if not drugs and not orders and (order_in_words := study_in_words(drug, rules)) is not None:
+            orders = [order_in_words]
         if not drugs and not orders:
             typer.echo(
                 f"No ingredient or test of the tables is called {drug}, nor is that the code of one. An order whose "

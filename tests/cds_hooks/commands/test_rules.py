@@ -198,6 +198,14 @@ def test_the_coverage_of_a_test_is_found_by_its_code_and_by_its_words() -> None:
     assert "Prostate specific" in run("coverage", "prostate").stdout
 
 
+def test_the_coverage_of_an_order_is_found_by_the_words_it_is_written_in() -> None:
+    (brain,) = json.loads(run("coverage", "MRI brain with contrast", "--json").stdout)["orders"]
+    assert {"kidney", "allergy"} <= set(brain["checks"])
+    (apixaban,) = json.loads(run("coverage", "Eliquis", "--json").stdout)["drugs"]
+    assert apixaban["name"] == "apixaban"
+    assert run("coverage", "xyzzy panel").exit_code == 1
+
+
 def test_the_coverage_of_all_drugs_counts_those_without_a_rule() -> None:
     found = json.loads(run("coverage", "--json").stdout)
     counts = found["counts"]

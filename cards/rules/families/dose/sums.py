@@ -156,7 +156,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
         fits = _fits_form(row.form, medication)
         kind = (row.per_dose, row.per_kg, row.per_week, row.population)
         if fits is True:
-            of_any_form |= set() if row.form else {kind}
+            of_any_form |= set() if row.form or row.condition or row.setting else {kind}
             yield row
         elif fits is None and (not row.per_dose or row.route == "injected"):
             highest = possible.get(kind)
