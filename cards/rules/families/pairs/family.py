@@ -24,9 +24,12 @@ from fhir.mapping.medications.identity import MedicationIdentity
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
-_ASPIRIN: Final = "1191"
-_ANALGESIC_MG: Final = 500.0
-"""From this dose on ANSM advises against aspirin beside an anticoagulant by mouth, whatever it is for."""
+_FROM_DOSE_MG: Final = {
+    "low_dose_aspirin": {"1191": 500.0},
+    "low_dose_methotrexate": {"6851": 20.1},
+    "preventive_dose": {"67108": 60.0, "321208": 5.0},
+}
+"""From which dose on a row is meant (ANSM 2019): aspirin against pain, methotrexate over 20 mg, heparins that treat."""
 _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
@@ -59,9 +62,14 @@ class Pair(Struct, frozen=True):
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
         if self.unless == "single_fluconazole":
             return not any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders)
-        if self.unless == "low_dose_aspirin":
-            doses = [dose.per_dose_of(_ASPIRIN) for drug, dose in orders if drug.has(_ASPIRIN)]
-            return any(dose is not None and dose.high >= _ANALGESIC_MG for dose in doses)
+        if self.unless in _FROM_DOSE_MG:
+            doses = (
+                (dose.per_dose_of(rxcui), least)
+                for rxcui, least in _FROM_DOSE_MG[self.unless].items()
+                for drug, dose in orders
+                if drug.has(rxcui)
+            )
+            return any(dose is not None and dose.high >= least for dose, least in doses)
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]
