@@ -3,7 +3,7 @@
 import pytest
 
 from cards.card import TOPICS, CardError
-from cards.compose.equation import EquationCardContent, missing_card, people_in_100
+from cards.compose.equation import EquationCardContent, _closing, _inside_a_sentence, missing_card, people_in_100
 from cards.compose.identity import CardIdentity
 from cards.new_orders import LIPIDS, TESTS, order_of_test, orderable_test_for
 from models_onnx.equations.calculate import calculate
@@ -56,3 +56,18 @@ def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) ->
     result = calculate(get_equation("prevent_base"), {**given, **yes_no, "egfr": 86}, "ascvd|10y")
     assert result.band is not None
     assert (people_in_100(result) >= 10) == (result.band.id == "high")
+
+
+@pytest.mark.parametrize(("words", "inside"), [("Age", "age"), ("BMI", "BMI"), ("HbA1c", "hbA1c"), ("X", "x")])
+def test_a_name_inside_a_sentence_begins_small_unless_it_is_an_abbreviation(words: str, inside: str) -> None:
+    assert _inside_a_sentence(words) == inside
+
+
+@pytest.mark.parametrize(("name", "is_compared"), [("lace", False), ("ckd_epi_2021_creatinine", True)])
+def test_a_score_is_compared_with_nobody_and_a_value_with_its_reference(name: str, *, is_compared: bool) -> None:
+    equation = get_equation(name)
+    stay = {"length_of_stay_days": 3, "acute_admission": True, "charlson_lace": 1, "ed_visits_6m": 0}
+    given = stay if name == "lace" else {"age": 60, "sex": "male", "creatinine": 1.0}
+    result = calculate(equation, given, equation.outputs[0].id)
+    assert ("Compared with" in _closing(result, SAID, NAMING)) is is_compared
+    assert (result.output.kind == "integer") is not is_compared

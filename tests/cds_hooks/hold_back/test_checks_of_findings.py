@@ -189,3 +189,15 @@ def test_of_a_paused_rule_or_service_only_what_is_critical_is_shown(indicator: I
     assert not Paused().is_idle(call)
     other = CheckedCall(Caller("ehr", "p1", "growth", "patient-view"), NOW, Released(paused=paused))
     assert asyncio.run(Paused().check(card, other)) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "counts"), [(1.0, True), (1.2, True), (0.8, True), (1.21, False), (0.79, False), (-1.0, False)]
+)
+def test_an_answer_counts_until_a_value_has_moved_by_more_than_a_fifth(value: float, *, counts: bool) -> None:
+    answer = Override(NOW, "warning", "will benefit", frozenset({"metformin"}), {"creatinine": 1.0, "age": 70.0})
+    facts = (Fact("draft", value="metformin"), Fact("creatinine", value=value), Fact("potassium", value=9.0))
+    assert answer.counts_for(structs.replace(finding(), facts=facts)) is counts
+    assert not answer.counts_for(structs.replace(finding("critical"), facts=facts))
+    other_drug = (Fact("draft", value="glipizide"), Fact("creatinine", value=1.0))
+    assert not answer.counts_for(structs.replace(finding(), facts=other_drug))
