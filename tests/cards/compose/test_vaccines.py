@@ -7,7 +7,8 @@ import orjson
 
 from cards.card import Card
 from cards.compose.identity import CardIdentity
-from cards.compose.vaccines import immunization_recommendation, vaccines_card
+from cards.compose.vaccines import _days, immunization_recommendation, vaccines_card
+from cards.vaccines.course import DoseStatus
 from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
@@ -211,3 +212,19 @@ def test_a_recommendation_carries_the_number_of_its_dose_where_there_is_one(as_o
     forecasts = {item.group: item.dose_number for item in due.forecasts}
     assert numbers["MMR"] == 2
     assert numbers == {group: forecasts[group] for group in numbers}
+
+
+def test_of_more_than_four_doses_the_earlier_ones_are_counted(as_of: datetime) -> None:
+    days = ["2015-06-01", "2017-06-01", "2019-06-01", "2021-06-01", "2023-06-01"]
+    for count, beginning in ((4, "2015-06-01, "), (5, "1 earlier, 2017-06-01, ")):
+        due, _ = _found(as_of, "1950-05-01", doses("115", *days[:count]))
+        evaluations = tuple(
+            evaluation
+            for item in due.forecasts
+            for candidate in item.best
+            for evaluation in candidate.course.evaluations
+            if item.group == "DTaP/Tdap/Td"
+        )
+        counted = [item for item in evaluations if item.status is DoseStatus.VALID]
+        assert len({item.dose.given for item in counted}) == count
+        assert _days(evaluations).startswith(beginning)

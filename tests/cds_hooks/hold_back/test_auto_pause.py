@@ -343,3 +343,10 @@ def test_a_pause_that_another_process_writes_and_this_one_reads_while_it_looks_i
     assert looking.look() == []
     assert ("rule", RULE) in found.current.paused
     assert looking.look() == []
+
+
+def test_a_pause_after_the_last_that_was_read_is_another_one(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    assert record_pause(url, PAUSE, 0)
+    assert not record_pause(url, PAUSE, 0)
+    assert record_pause(url, PAUSE, 1), "that one was read, and has ended since"

@@ -39,3 +39,11 @@ def test_of_more_values_than_there_is_room_for_the_oldest_is_forgotten() -> None
     remembered.remove("c")
     remembered.remove("c")
     assert len(remembered) == 2
+
+
+def test_what_can_no_longer_count_is_forgotten_and_nothing_else() -> None:
+    remembered: Remembered[str, int] = Remembered(3)
+    for key, value in (("a", 1), ("b", 2), ("c", 3)):
+        remembered.put(key, value)
+    remembered.forget(lambda value: value < 3)
+    assert (remembered.get("a"), remembered.get("b"), remembered.get("c")) == (None, None, 3)

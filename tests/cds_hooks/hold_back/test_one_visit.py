@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from cds_hooks.hold_back.one_visit import OneVisit, VisitRank
+from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, VISIT, as_call, patient, problem, result, text_of, visit
 
@@ -91,3 +93,12 @@ def test_without_the_setting_nothing_is_ranked(tmp_path: Path) -> None:
     chart = [patient(70, "male"), problem("Atrial fibrillation", "I48.91"), problem("Hypertension", "I10")]
     answers = asyncio.run(_opened(tmp_path / "none", chart, 0))
     assert sum(len(answer["cards"]) for answer in answers) == 2, "the talk, and the reminder that came first"
+
+
+def test_of_two_services_of_one_rank_the_first_by_name_is_shown() -> None:
+    async def ranked() -> list[str | None]:
+        visits = OneVisit(0.02)
+        callers = [Caller("ehr", "p1", service, "patient-view") for service in ("b-service", "a-service")]
+        return list(await asyncio.gather(*[visits.goes_before(caller, VisitRank.TESTS) for caller in callers]))
+
+    assert asyncio.run(ranked()) == ["a-service", None]

@@ -85,6 +85,28 @@ def test_what_is_there_or_not_has_its_points(equation: str, changed: dict[str, A
     assert calculate(find_equations()[equation], {**_NORMAL[equation], **changed}, "score").value == points
 
 
+# Lip 2010 (Chest 137:263) and Pisters 2010 (Chest 138:1093): the points of each item of a man of 50 who has none
+_ITEMS = {
+    "cha2ds2_vasc": "heart_failure:1 hypertension:1 diabetes:1 stroke_tia_te:2 vascular_disease:1 sex:1 age 64:0 "
+    "age 65:1 age 74:1 age 75:2",
+    "has_bled": "hypertension_uncontrolled:1 abnormal_renal:1 abnormal_liver:1 stroke:1 bleeding_or_predisposition:1 "
+    "labile_inr:1 drugs_antiplatelet_nsaid:1 alcohol_excess:1 age 65:0 age 66:1",
+}
+
+
+@pytest.mark.parametrize("name", _ITEMS)
+def test_each_item_of_a_score_of_strokes_and_bleeding_has_its_points(name: str) -> None:
+    declared = find_equations()[name]
+    nobody = {item.name: {"age": 50, "sex": "male"}.get(item.name, False) for item in declared.inputs}
+    for item in _ITEMS[name].split():
+        key, _, points = item.partition(":")
+        if key == "age":
+            continue
+        changed = {"age": int(key)} if key.isdigit() else {key: "female" if key == "sex" else True}
+        assert calculate(declared, {**nobody, **changed}, "score").value == int(points), item
+    assert calculate(declared, nobody, "score").value == 0
+
+
 _RANGES: dict[str, dict[str, tuple[float | None, float | None]]] = {
     "cha2ds2_vasc": {"age": (18, 120)},
     "ckd_epi_2021_creatinine": {"age": (18, 120), "creatinine": (0.1, 20)},

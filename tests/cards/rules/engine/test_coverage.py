@@ -81,3 +81,10 @@ def test_a_code_that_no_rule_is_about_lacks_every_check() -> None:
 def test_contrast_with_metformin_is_the_only_interaction_of_a_test() -> None:
     interactions = {rule for study in study_coverage(rule_book().rules) for rule in study.checks.get("interaction", ())}
     assert interactions == {"img-metformin-contrast"}
+
+
+def test_a_rule_about_one_drug_is_no_check_of_a_disease_or_of_a_pair(by_name: dict[str, DrugCoverage]) -> None:
+    of_metformin = {check for check, rules in by_name["metformin"].checks.items() if "renal-metformin" in rules}
+    of_pair = {check for check, rules in by_name["warfarin"].checks.items() if "ddi-warfarin-nsaid" in rules}
+    assert of_metformin == {"kidney"}
+    assert of_pair == {"interaction"}

@@ -12,9 +12,9 @@ import pytest
 
 from cards.rules.engine.compile import compile_table
 from cards.rules.engine.family import Family, rule_families
-from cards.rules.engine.lint import lint_family, lint_table
+from cards.rules.engine.lint import _product_faults, lint_family, lint_table
 from cards.rules.families.renal.family import FAMILY
-from cards.rules.language.rule import Path, RuleError
+from cards.rules.language.rule import Path, Product, RuleError
 from cards.rules.language.table import FamilyFiles, RuleFile, raw_table, table_of
 
 Json = dict[str, Any]
@@ -175,3 +175,11 @@ def test_a_fault_is_named_by_file_line_rule_and_part(path: Path, said: str) -> N
 def test_a_file_that_is_no_json_is_named_with_its_line() -> None:
     with pytest.raises(RuleError, match=r"^renal-metformin\.json, line 2: this is not valid JSON"):
         _ = RuleFile("renal-metformin.json", '{"id": "renal-metformin",\n "title" "Metformin"}', FOLDER).raw
+
+
+@pytest.mark.parametrize(
+    ("rxcui", "name", "is_fault"), [("6809", "metformin", False), ("6809", "glipizide", True), ("1", "metformin", True)]
+)
+def test_a_product_without_a_strength_is_an_ingredient_of_ours(rxcui: str, name: str, *, is_fault: bool) -> None:
+    faults = list(_product_faults(Product(rxcui=rxcui, name=name)))
+    assert any("is no ingredient of our table" in fault for fault in faults) is is_fault
