@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
+from fhir.mapping.allergies import ALLERGIES_UNREADABLE
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE
 from fhir.record.measurement import RESULTS_UNREADABLE
 from fhir.record.refusals import Refusal
@@ -43,7 +44,7 @@ class Distribution(Struct):
         return cumulative
 
 
-_UNREAD = frozenset({PROBLEMS_UNREADABLE, RESULTS_UNREADABLE})
+_UNREAD = frozenset({ALLERGIES_UNREADABLE, PROBLEMS_UNREADABLE, RESULTS_UNREADABLE})
 _MOST_CODES = 1000
 _PUBLIC_CODES = re.compile(
     r"(?:https?://snomed\.info/sct|urn:oid:2\.16\.840\.1\.113883\.6\.96)\|(?P<code>\d{6,18})|"
@@ -132,7 +133,7 @@ class Metrics:
             _observe(self.stages, (service, stage), seconds)
 
     def not_understood(self, client: str, refusals: Iterable[Refusal], medications: Iterable[str] = ()) -> None:
-        """Counts the problems, results and medications of one call that could not be read, by their public codes.
+        """Counts what of the problems, allergies, results and drugs of one call could not be read, by public codes.
 
         `medications` are "system|code" of each, "text" where there is none. What a code of the site's own says is not
         known, so it is no label.

@@ -26,6 +26,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.medications.active import ActiveMedication
+from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
 
@@ -58,22 +59,24 @@ async def decide(call: ServiceInput) -> Advice:
     advice.scores = {"genes": [to_builtins(reading) for reading in readings.values()]}
     advice.orders = {"drafts": [], "judged": [draft.name for _, draft in medications]}
     if not shown:
-        advice.silences.append(Silence(SUBJECT, "below-threshold", _nothing_new(every, len(medications))))
+        advice.silences.append(Silence(SUBJECT, "below-threshold", _nothing_new(record, every, len(medications))))
         return advice
     is_new = any(_rests_on(reviewed.finding, new) for reviewed in shown)
     advice.cards.append(genes_card(shown, call.card_identity(), is_new=is_new))
     return advice
 
 
-def _nothing_new(not_shown: list[ReviewedDrug], count: int) -> str:
+def _nothing_new(record: PatientRecord, not_shown: list[ReviewedDrug], count: int) -> str:
     """Why there is no card: nothing was found, or only information from results that are not new."""
+    unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
+    also = f" Not readable on the medication list: {unreadable}." if unreadable else ""
     if not_shown:
         names = ", ".join(dict.fromkeys(reviewed.name for reviewed in not_shown))
-        return f"Older genetic results are information only about {names}: said when it is ordered."
+        return f"Older genetic results are information only about {names}: said when it is ordered.{also}"
     if not count:
-        return "No medication that is taken is on the chart."
+        return f"No medication that is taken {'can be read' if also else 'is on the chart'}.{also}"
     drugs = "The drug that is taken needs" if count == 1 else f"The {count} drugs that are taken need"
-    return f"{drugs} no change for the genetic results on record."
+    return f"{drugs} no change for the genetic results on record.{also}"
 
 
 def _readings(record: PatientRecord) -> Iterator[GeneReading]:

@@ -9,6 +9,7 @@ from msgspec import to_builtins
 
 from cards.compose.vaccines import forecast_entries, vaccines_card
 from cards.extension import WorklistEntry
+from cards.rules.engine.finding import Silence
 from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.evidence import IMMUNITY_CODES, declined_vaccines, immunity_stated
 from cards.vaccines.knowledge import load_knowledge
@@ -40,19 +41,25 @@ async def decide(call: ServiceInput) -> Advice:
     settled = ordered | immunity_stated(record, KNOWLEDGE)
     due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, settled, declined)
     forecasts = forecast_entries(due, KNOWLEDGE)
+    unread = _unread(charted)
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
     if not due.due and not due.of_season:
-        advice.silences = _reason_for_none(due).silences
+        advice.silences = [*_reason_for_none(due).silences, *_not_judged(unread)]
         # What an adult should have had as a child stands in a registry perhaps: it interrupts nobody.
         advice.worklist = [_entry(due)] if due.catch_up else []
         return advice
     if not is_moment_for_reminder(call):
-        advice.worklist, advice.silences = [_entry(due)], [kept_for_worklist(call, SUBJECT)]
+        advice.worklist, advice.silences = [_entry(due)], [kept_for_worklist(call, SUBJECT), *_not_judged(unread)]
         return advice
-    identity, unread = call.card_identity(), _unread(charted)
+    identity = call.card_identity()
     advice.reminders[identity.uuid] = _entry(due)
     advice.cards.append(vaccines_card(due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice
+
+
+def _not_judged(unread: list[str]) -> list[Silence]:
+    """What an answer without a card says of entries that may be the dose that is looked for."""
+    return [Silence(SUBJECT, "vaccines-unreadable", f"Not counted as doses: {'; '.join(unread)}.")] if unread else []
 
 
 def _entry(due: VaccinesDue) -> WorklistEntry:

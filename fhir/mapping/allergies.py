@@ -4,19 +4,33 @@ What an allergy's code or words mean, ingredients or classes of drugs, is in tab
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from fhir.mapping.conditions import words_and_code
+from fhir.mapping.immunizations import vaccine_families
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import Refusal
 from fhir.record.resources import AllergyIntolerance
-from fhir.terminology.allergens import ALLERGEN_CLASSES, Allergen, read_allergens
+from fhir.terminology.allergens import ALLERGEN_CLASSES, Allergen, denies_allergies, read_allergens
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
+from fhir.terminology.conditions import is_known_condition
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import CLASS_MEMBERS, table_rows
+
+ALLERGIES_UNREADABLE = "allergies-unreadable"
+_MOST_NAMED = 3
+# What stands on lists of allergies without a category and is no drug.
+_NO_DRUG = late_pattern(
+    r"pollen|ragweed|grass|tree|dust|mite|mou?ld|dander|\b(?:cats?|dogs?|horses?|bees?|wasps?|hornets?|fire ants?)\b"
+    r"|venom|insect|animal|feather|fruit|nuts?\b|\bfish|food|wheat|gluten|berr(?:y|ies)|tomato|chocolate|perfume|fragrance"
+    r"|environment|season|no (?:active|current|allerg|record|info)|not on file|none|unknown|\bnil\b",
+    re.IGNORECASE,
+)
 
 
 def reaction_words(code: str | None) -> str | None:
@@ -113,9 +127,10 @@ class Allergy(Struct, frozen=True, gc=False):
 def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
     """The drug allergies and intolerances of the record, computed once per record.
 
-    Neither resolved or inactive ones, nor food and pollen; refuted ones are not facts of the record.
+    Neither resolved or inactive ones, nor food and pollen; refuted ones are not facts of the record. An entry that
+    could name any drug, and that no table knows, is refused with its words: whether it is the drug is not known.
     """
-    return record.derive(_drug_allergies)
+    return record.derive_checked(_drug_allergies)
 
 
 def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
@@ -182,17 +197,39 @@ def worst_allergy(allergies: Iterable[Allergy]) -> Allergy | None:
     )
 
 
-def _drug_allergies(record: PatientRecord) -> tuple[Allergy, ...]:
-    return tuple(_read_allergies(record))
-
-
-def _read_allergies(record: PatientRecord) -> Iterator[Allergy]:
+def _drug_allergies(record: PatientRecord) -> tuple[tuple[Allergy, ...], tuple[Refusal, ...]]:
+    read: list[Allergy] = []
+    unread: dict[str, str] = {}
     for resource in record.allergies:
         if is_over(resource):
             continue
         allergen = allergen_of_resource(resource)
         if allergen.ingredients or allergen.classes or _names_drugs(allergen):
-            yield _allergy(resource, allergen)
+            read.append(_allergy(resource, allergen))
+        elif _could_be_a_drug(resource, allergen):
+            unread.setdefault(*words_and_code(resource.code))
+    return tuple(read), (_refusal_of_unread(unread),) if unread else ()
+
+
+def _could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
+    """Whether no table knows what an entry names, and nothing says that it is food, pollen, an animal or nothing."""
+    concept = resource.code
+    if allergen.named_classes or concept is None or (resource.category and not {"medication"} & {*resource.category}):
+        return False
+    words = concept.words
+    return not (
+        _NO_DRUG.search(words)
+        or denies_allergies(words)
+        or vaccine_families(concept)
+        or any(is_known_condition(coding.system, coding.code) for coding in concept.coding)
+    )
+
+
+def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
+    named, more = list(unread)[:_MOST_NAMED], len(unread) - _MOST_NAMED
+    count = f"{len(unread)} {'allergy' if len(unread) == 1 else 'allergies'} could not be read"
+    text = f"{count}: {'; '.join(named)}{f' and {more} more' if more > 0 else ''}."
+    return Refusal("allergies", ALLERGIES_UNREADABLE, text, code=" ".join(unread.values()))
 
 
 def _names_drugs(allergen: Allergen) -> bool:

@@ -149,13 +149,13 @@ def _entries_by_group(record: PatientRecord) -> tuple[_EntriesByGroup, tuple[Ref
         for meant in reading.meant:
             by_group.entries.setdefault(meant.group, []).append((condition, meant.code))
         if not reading.is_understood:
-            unread.setdefault(*_words_and_code(condition.code))
+            unread.setdefault(*words_and_code(condition.code))
     by_group.unread = tuple(unread)
     return by_group, (_refusal_of_unread(unread),) if unread else ()
 
 
-def _words_and_code(concept: CodeableConcept | None) -> tuple[str, str]:
-    """What a problem that means nothing known is called, and the first code that it has."""
+def words_and_code(concept: CodeableConcept | None) -> tuple[str, str]:
+    """What an entry that means nothing known is called, and the first code that it has."""
     codings = concept.coding if concept is not None else ()
     code = next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "")
     words = concept.words if concept is not None else ""

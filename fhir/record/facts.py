@@ -166,14 +166,16 @@ def _with_code_of_words(condition: Condition) -> Condition:
 def _code_to_add(concept: CodeableConcept) -> str | None:
     """The code that the words name; None where a code of the concept says something.
 
-    An ICD code says what it says, whether a table has it or not. Of SNOMED CT the tables have a few codes of many.
+    An ICD code says what it says, whether a table has it or not; of SNOMED CT and ICPC-2 the tables have a part.
     """
     return None if any(map(_is_read, concept.coding)) else code_of_words(concept.words)
 
 
 def _is_read(coding: Coding) -> bool:
     short = code_system(coding.system)
-    return short is not None and (short != "snomed" or bool(condition_groups_of(coding.system, coding.code)))
+    return short is not None and (
+        short not in ("snomed", "icpc2") or bool(condition_groups_of(coding.system, coding.code))
+    )
 
 
 def class_of_words(words: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Which SNOMED CT, ICD-10 and ICD-9 codes mean which group of conditions: heart failure, dialysis, a pregnancy.
+"""Which SNOMED CT, ICD-10, ICD-9 and ICPC-2 codes mean which group of conditions: heart failure, dialysis, a pregnancy.
 
 A group is one meaning for rules, models and services (tables/condition_groups.csv): its name, other ids that it goes
 by, whether a condition of the past counts, which groups it implies, and how its ICD codes begin. SNOMED CT codes match
@@ -13,6 +13,9 @@ Sources of condition_codes.csv, read 2026-11-22: `GPS` SNOMED CT Global Patient 
 the groups (Apache-2.0); `DO` Disease Ontology (CC0 1.0); `Mondo` (CC BY 4.0);
 `today` and `project` the project's first lists. A code was put into a group where its name there fits the phrases of
 the group, and read in samples of each group.
+
+Codes of ICPC-2 mean a group where every code of ICD-10 that the Finnish code server refers to is in it, or where the
+title of the code is the group (condition_icpc2.csv); a code that stands for several diseases means none.
 
 A second table says what codes mean for a pregnancy, its end, and whether one can begin (tables/pregnancy.csv has the
 sources). SNOMED CT, LOINC and RxNorm codes match exactly there, ICD codes as above.
@@ -31,8 +34,8 @@ from fhir.terminology.medications import table_rows
 
 SNOMED = "http://snomed.info/sct"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-"
-# The addresses of the three code systems (terminology.hl7.org; OIDs of the HL7 registry; MIMIC on FHIR).
-SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
+# The addresses of the four code systems (terminology.hl7.org; OIDs of the HL7 registry; MIMIC on FHIR).
+SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9", "icpc2"]] = {
     SNOMED: "snomed",
     "urn:oid:2.16.840.1.113883.6.96": "snomed",
     "http://hl7.org/fhir/sid/icd-10": "icd10",
@@ -59,6 +62,8 @@ SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9"]] = {
     "urn:oid:2.16.840.1.113883.6.42": "icd9",
     "urn:oid:2.16.840.1.113883.6.103": "icd9",
     f"{_MIMIC}icd9": "icd9",
+    "http://hl7.org/fhir/sid/icpc-2": "icpc2",
+    "urn:oid:2.16.840.1.113883.6.139": "icpc2",
 }
 
 
@@ -66,8 +71,8 @@ _PLAIN_SYSTEMS = {address.lower(): short for address, short in SYSTEMS.items()}
 
 
 @remembered("code systems of conditions", entries=256, longest=200)
-def code_system(address: str | None) -> Literal["snomed", "icd10", "icd9"] | None:
-    """Which of the three code systems an address names: with a version, a final slash, https or other capitals, too.
+def code_system(address: str | None) -> Literal["snomed", "icd10", "icd9", "icpc2"] | None:
+    """Which of the four code systems an address names: with a version, a final slash, https or other capitals, too.
 
     >>> code_system("https://snomed.info/sct/900000000000207008/version/20240101"), code_system("urn:other")
     ('snomed', None)
@@ -190,6 +195,18 @@ def _snomed_rows(code: str) -> list[str]:
     return [group for group, codes in _SNOMED_ROWS if wanted in codes]
 
 
+def _read_icpc2() -> Mapping[str, tuple[str, ...]]:
+    groups: dict[str, tuple[str, ...]] = {}
+    for row in table_rows("condition_icpc2.csv"):
+        for code in _items(row["icpc2"]):
+            groups[code] = (*groups.get(code, ()), *_items(row["group"]))
+    return groups
+
+
+_ICPC2: Final[Mapping[str, tuple[str, ...]]] = _read_icpc2()
+"""The groups of each code of ICPC-2 (condition_icpc2.csv), () for a code that was read and is in none."""
+
+
 _PREFIXES: Final[Mapping[str, tuple[tuple[_Beginnings, _Beginnings, str], ...]]] = {
     system: tuple(
         (_prefixes(row[system]), _prefixes(row[f"{system}_except"]), row["group"]) for row in _ROWS if row[system]
@@ -210,6 +227,8 @@ def is_known_condition(system: str | None, code: str | None) -> bool:
         return True
     if not code or short is None:
         return False
+    if short == "icpc2":
+        return code.strip().upper() in _ICPC2
     return short != "snomed" or bool(_snomed_rows(code.strip())) or pregnancy_meaning(system, code) is not None
 
 
@@ -229,6 +248,8 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
         # A post-coordinated expression means what its focus concepts mean: 84114007 |Heart failure| : 246112005 = …
         concepts = _CONCEPT.findall(code.partition(":")[0])
         return with_implied(group for concept in concepts for group in _snomed_rows(concept) if group)
+    if short == "icpc2":
+        return with_implied(_ICPC2.get(code.strip().upper(), ()))
     bare = code.strip().replace(".", "").upper()
     return with_implied(
         key for start, excepted, key in _PREFIXES[short] if start.begin(bare) and not excepted.begin(bare)

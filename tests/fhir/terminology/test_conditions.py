@@ -11,6 +11,7 @@ from fhir.terminology.conditions import (
     CONDITION_GROUPS,
     SNOMED,
     condition_groups_of,
+    is_known_condition,
     smoking_answer_in_words,
 )
 
@@ -189,3 +190,21 @@ def test_a_group_has_the_codes_of_its_meaning(code: str, group: str, belongs: bo
 )
 def test_an_answer_about_smoking_in_words(words: str, status: str | None) -> None:
     assert smoking_answer_in_words(words) == status
+
+
+def test_a_code_of_icpc_2_means_what_its_references_to_icd_10_mean() -> None:
+    """The references of the Finnish code server; a code for several diseases or for a fear means none."""
+    icpc = "http://hl7.org/fhir/sid/icpc-2"
+    for code, icd in {
+        "T90": "E11.9",
+        "T89": "E10.9",
+        "K77": "I50.9",
+        "K78": "I48.9",
+        "R95": "J44.9",
+        "X76": "C50.9",
+    }.items():
+        assert set(condition_groups_of(icpc, code)) <= set(condition_groups_of("http://hl7.org/fhir/sid/icd-10", icd))
+        assert condition_groups_of("urn:oid:2.16.840.1.113883.6.139", code.lower()) == condition_groups_of(icpc, code)
+    assert condition_groups_of(icpc, "A26") == ()  # fear of cancer
+    assert is_known_condition(icpc, "A26")
+    assert not is_known_condition(icpc, "T99")  # other endocrine disease
