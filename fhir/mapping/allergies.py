@@ -27,7 +27,7 @@ _MOST_NAMED = 3
 # What stands on lists of allergies without a category and is no drug.
 _NO_DRUG = late_pattern(
     r"pollen|ragweed|grass|tree|dust|mite|mou?ld|dander|\b(?:cats?|dogs?|horses?|bees?|wasps?|hornets?|fire ants?)\b"
-    r"|venom|insect|animal|feather|fruit|nuts?\b|\bfish|food|wheat|gluten|berr(?:y|ies)|tomato|chocolate|perfume|fragrance"
+    r"|venom|insect|animal|feather|fruit|nuts?\b|\bfish|food|wheat|gluten|berr(?:y|ies)|tomato|chocolate|lactose|perfume|fragrance"
     r"|environment|season|no (?:active|current|allerg|record|info)|not on file|none|unknown|\bnil\b",
     re.IGNORECASE,
 )
