@@ -127,6 +127,13 @@ def test_without_any_medication_nothing_is_counted(tmp_path: Path, as_of: dateti
     ]
 
 
+def test_a_medication_that_cannot_be_read_is_named(tmp_path: Path, as_of: datetime) -> None:
+    unknown = order(("0", "Zzqvexol 5 mg"), as_of) | {"medicationCodeableConcept": {"text": "Zzqvexol 5 mg"}}
+    answer = ask(tmp_path, as_of, result("CYP2C19", "poor metaboliser", 0, as_of), unknown)
+    (sentence,) = [each["text"] for each in ours(answer)["silence"] if each["reason"] == "below-threshold"]
+    assert sentence.endswith("Not readable on the medication list: Zzqvexol 5 mg.")
+
+
 def test_several_drugs_share_a_card_of_three_lines_the_worst_first(tmp_path: Path, as_of: datetime) -> None:
     answer = ask(
         tmp_path,

@@ -230,3 +230,18 @@ def test_words_that_are_unsure_are_info(words: str) -> None:
 def test_the_day_it_was_recorded_comes_along() -> None:
     assert _penicillin(recordedDate="2015-03-02").recorded is not None
     assert _penicillin().recorded is None
+
+
+def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
+    none_known = {"coding": [{"system": SNOMED, "code": "716186003"}]}
+    chart = [
+        _allergy("Zzqvexol", id="a2"),
+        _allergy("Zzqvexol", id="a3"),
+        _allergy("Fnordine", category=["medication"]),
+    ]
+    chart += [_allergy("cat dander"), _allergy("Gwiddle", category=["food"]), _allergy("NKDA"), _allergy("flu shot")]
+    record = record_of(*chart, _allergy() | {"code": none_known}, _allergy("latex"), _allergy("penicillin"))
+    assert len(allergies(record)) == 1
+    (refusal,) = record.refusals
+    assert refusal.reason == "allergies-unreadable"
+    assert refusal.text == "2 allergies could not be read: Zzqvexol; Fnordine."
