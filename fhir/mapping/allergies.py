@@ -226,9 +226,9 @@ def _could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
 
 
 def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
-    named, more = list(unread)[:_MOST_NAMED], len(unread) - _MOST_NAMED
+    first, more = list(unread)[:_MOST_NAMED], len(unread) - _MOST_NAMED
     count = f"{len(unread)} {'allergy' if len(unread) == 1 else 'allergies'} could not be read"
-    text = f"{count}: {'; '.join(named)}{f' and {more} more' if more > 0 else ''}."
+    text = f"{count}: {'; '.join(first)}{f' and {more} more' if more > 0 else ''}."
     return Refusal("allergies", ALLERGIES_UNREADABLE, text, code=" ".join(unread.values()))
 
 

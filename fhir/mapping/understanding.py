@@ -21,6 +21,8 @@ from fhir.mapping.studies import read_study
 from fhir.mapping.tobacco import read_smoking_answer
 from fhir.record.chart_text import plain
 from fhir.record.datatypes import CodeableConcept
+from fhir.record.measurement import analyte_in_words
+from fhir.record.repair import repair_resource
 from fhir.record.resources import (
     AllergyIntolerance,
     Medication,
@@ -85,6 +87,7 @@ def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICA
     name = f"{kind}/{resource['id']}" if resource.get("id") else kind
     if kind not in READ_KINDS:
         return Understanding(resource=name, reason="nothing is read of this type of resource")
+    resource = repair_resource(resource)  # as answers do: single objects for lists, a status as a bare code
     try:
         reading = _medication(resource, kind, medications) if kind in _ORDERS else _READERS[kind](resource)
     except (msgspec.ValidationError, TypeError, AttributeError) as error:
@@ -216,6 +219,8 @@ def _observation(resource: Json) -> Understanding:
         codings += part.code.coding if part.code is not None else ()
     loincs = [coding.code or "" for coding in codings]
     analyte = next((ANALYTE_BY_LOINC[loinc].key for loinc in loincs if loinc in ANALYTE_BY_LOINC), None)
+    if analyte is None:
+        analyte = analyte_in_words(observation)
     words = code.words
     groups, assertion = _finding(observation, code, resource)
     return Understanding(

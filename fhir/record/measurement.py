@@ -116,7 +116,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                 parts[key].append((observation, observation, code))
                 break
         else:
-            parts[_key_of_name(observation) or OTHER].append((observation, observation, None))
+            parts[analyte_in_words(observation) or OTHER].append((observation, observation, None))
         for component in observation.component:
             for coding in component.code.coding:
                 code = coding.code
@@ -127,7 +127,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
     return parts
 
 
-def _key_of_name(observation: Observation) -> str | None:
+def analyte_in_words(observation: Observation) -> str | None:
     """The analyte by the name of a result that has a value and no LOINC code."""
     if observation.valueQuantity is None and observation.valueString is None and observation.valueInteger is None:
         return None

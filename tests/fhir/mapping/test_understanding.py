@@ -127,3 +127,12 @@ def test_an_order_of_imaging_or_a_test_says_whether_it_is_recognised() -> None:
     assert known.orders
     assert (unknown.understood, unknown.orders) == (False, ())
     assert "no imaging and no test that a rule is about" in unknown.sentence
+
+
+def test_an_older_form_and_a_result_named_in_words_are_read_as_answers_read_them() -> None:
+    coding = {"system": "http://snomed.info/sct", "code": "49436004"}
+    problem = {"resourceType": "Condition", "clinicalStatus": "active", "code": {"coding": coding}}
+    assert understand(problem).groups == ("afib",)
+    result = {"resourceType": "Observation", "code": {"text": "sodium level"}, "valueString": "121 mmol/L"}
+    assert understand(result).analyte == "sodium"
+    assert understand(result | {"code": {"text": "sodium, urine"}}).analyte is None
