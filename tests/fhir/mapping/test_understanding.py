@@ -133,6 +133,11 @@ def test_an_older_form_and_a_result_named_in_words_are_read_as_answers_read_them
     coding = {"system": "http://snomed.info/sct", "code": "49436004"}
     problem = {"resourceType": "Condition", "clinicalStatus": "active", "code": {"coding": coding}}
     assert understand(problem).groups == ("afib",)
-    result = {"resourceType": "Observation", "code": {"text": "sodium level"}, "valueString": "121 mmol/L"}
+    result = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "sodium level"},
+        "valueString": "121 mmol/L",
+    }
     assert understand(result).analyte == "sodium"
     assert understand(result | {"code": {"text": "sodium, urine"}}).analyte is None
