@@ -29,6 +29,13 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() -> None:
     assert [*ignored_settings({"CDS_PORT": "9000"}, SETTINGS)]
 
 
+def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_not_resemble() -> None:
+    names = ("CDS_PORT", "CDS_FOO", "CDS_HOST", "CDS_HOME")
+    (*sentences,) = ignored_settings(dict.fromkeys(names, "1") | {"CDS_METRICS_DIR": "x"}, SETTINGS)
+    assert len(sentences) == len(names)
+    assert not [sentence for sentence in sentences if "did you mean" in sentence]
+
+
 def test_there_are_at_most_50_settings_and_none_of_the_removed_ones() -> None:
     assert len(SETTINGS) <= 50
     assert not {f"CDS_{name.upper()}" for name in SETTINGS} & (REMOVED.keys() | REFUSED.keys())
