@@ -28,6 +28,8 @@ _TOGETHER: Final = 16
 """Frames that came together are read in one go: a change of the thread for each cost a sixth of a message's time."""
 _LARGE_BYTES: Final = 262_144
 """A frame of this length is stored before more is read, so that a connection holds one of them at a time."""
+_MOST_LARGE: Final = 4
+"""Connections of a feed that may be in the middle of such a frame: what senders can hold without a certificate."""
 _HANDSHAKE_SECONDS: Final = 10.0
 
 _Waiting = asyncio.Queue[asyncio.Task[bytes] | None]
@@ -50,6 +52,11 @@ class Framing:
         self._is_inside = False
         self.noise = 0
         """Bytes outside frames."""
+
+    @property
+    def held_bytes(self) -> int:
+        """How much has come of the frame that has not ended."""
+        return len(self._buffer)
 
     @property
     def is_inside(self) -> bool:
@@ -121,6 +128,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._handlers: dict[asyncio.Task[None], float] = {}
         """What serves a connection, and when it last brought something (on the clock of the loop)."""
+        self._large = asyncio.Semaphore(_MOST_LARGE)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feed")
 
     async def start(self) -> int:
@@ -208,37 +216,49 @@ class Listener:
     ) -> None:
         deadline: float | None = None
         loop = asyncio.get_running_loop()
-        while True:
-            remaining = None if deadline is None else max(0.0, deadline - loop.time())
-            try:
-                data = await asyncio.wait_for(reader.read(_READ_BYTES), remaining)
-            except TimeoutError:
-                self._count(self._feed.name, "frame-timeout")
-                return
-            if not data:
-                return
-            self._heard(task)
-            frames: list[tuple[bytes, bool]] = []
-            is_too_long = False
-            try:
-                frames.extend(framing.feed(data))
-            except FrameTooLong:
-                is_too_long = True
-            for start in range(0, len(frames), _TOGETHER):
-                deadline = None
-                together = frames[start : start + _TOGETHER]
-                await places.acquire()
-                answer = asyncio.create_task(self._answer_to(together))
-                waiting.put_nowait(answer)
-                if len(together[0][0]) >= _LARGE_BYTES:
-                    await asyncio.wait({answer})
-            if is_too_long:
-                self._count(self._feed.name, "frame-too-long")
-                return
-            if not framing.is_inside:
-                deadline = None
-            elif deadline is None:
-                deadline = loop.time() + self._feed.frame_seconds
+        holds_place = False
+        try:
+            while True:
+                remaining = None if deadline is None else max(0.0, deadline - loop.time())
+                try:
+                    data = await asyncio.wait_for(reader.read(_READ_BYTES), remaining)
+                except TimeoutError:
+                    self._count(self._feed.name, "frame-timeout")
+                    return
+                if not data:
+                    return
+                self._heard(task)
+                frames: list[tuple[bytes, bool]] = []
+                is_too_long = False
+                try:
+                    frames.extend(framing.feed(data))
+                except FrameTooLong:
+                    is_too_long = True
+                for start in range(0, len(frames), _TOGETHER):
+                    deadline = None
+                    together = frames[start : start + _TOGETHER]
+                    await places.acquire()
+                    answer = asyncio.create_task(self._answer_to(together))
+                    waiting.put_nowait(answer)
+                    if len(together[0][0]) >= _LARGE_BYTES:
+                        await asyncio.wait({answer})
+                if is_too_long:
+                    self._count(self._feed.name, "frame-too-long")
+                    return
+                if not framing.is_inside:
+                    deadline = None
+                elif deadline is None:
+                    deadline = loop.time() + self._feed.frame_seconds
+                if holds_place and framing.held_bytes < _LARGE_BYTES:
+                    self._large.release()
+                    holds_place = False
+                elif not holds_place and framing.held_bytes >= _LARGE_BYTES:
+                    await self._large.acquire()
+                    holds_place = True
+                    deadline = loop.time() + self._feed.frame_seconds
+        finally:
+            if holds_place:
+                self._large.release()
 
     async def _answer_to(self, frames: list[tuple[bytes, bool]]) -> bytes:
         now = time()

@@ -53,7 +53,9 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 """Removed settings that protected something or served hooks: nothing starts without what takes their place."""
 
-_WITHOUT_FIELD: Final = frozenset({"CDS_METRICS_DIR", "CDS_SANDBOX_DIR", "CDS_SPEC_DIR"})  # read by workers and by tests
+_WITHOUT_FIELD: Final = frozenset(
+    {"CDS_METRICS_DIR", "CDS_SANDBOX_DIR", "CDS_SPEC_DIR"}
+)  # read by workers and by tests
 # Kubernetes sets these in every container for a Service whose name begins with "cds".
 _OF_KUBERNETES: Final = re.compile(
     r"CDS_(\w{1,63}_)?(SERVICE_HOST|SERVICE_PORT(_\w{1,63})?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -93,4 +95,5 @@ def ignored_settings(environment: Mapping[str, str], fields: Collection[str]) ->
 def _misspelt(name: str, names: Collection[str]) -> str:
     written = name.upper().removeprefix(PREFIX)
     near = get_close_matches(written, [known.removeprefix(PREFIX) for known in names], n=1, cutoff=0.6)
-    return f"{name} is no setting{f'; did you mean {PREFIX}{near[0]}?' if near else '; cds-hooks settings lists all settings.'}"
+    advice = f"did you mean {PREFIX}{near[0]}?" if near else "cds-hooks settings lists all settings."
+    return f"{name} is no setting; {advice}"

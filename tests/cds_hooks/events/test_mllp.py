@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from cds_hooks.events import mllp
 from cds_hooks.events.declaration import MllpFeed, Tls
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import Inbox
@@ -43,8 +44,9 @@ def test_a_frame_has_a_longest_length() -> None:
 
 
 class Running:
-    def __init__(self, inbox: Inbox, port: int) -> None:
-        self.inbox, self.port, self.counted = inbox, port, list[str]()
+    def __init__(self, inbox: Inbox, feed: MllpFeed) -> None:
+        self.inbox, self.port, self.counted = inbox, 0, list[str]()
+        self.listener = Listener(feed, Groups(inbox, 100).take, lambda _feed, name: self.counted.append(name))
 
     def stored(self) -> int:
         return int(self.inbox.query("SELECT count(*) FROM inbox")[0][0])
@@ -53,13 +55,12 @@ class Running:
 @asynccontextmanager
 async def listening(folder: Path, of: MllpFeed | None = None) -> AsyncIterator[Running]:
     inbox = Inbox(folder / "events.sqlite3")
-    running = Running(inbox, 0)
-    listener = Listener(of or feed(), Groups(inbox, 100).take, lambda _feed, name: running.counted.append(name))
-    running.port = await listener.start()
+    running = Running(inbox, of or feed())
+    running.port = await running.listener.start()
     try:
         yield running
     finally:
-        await listener.stop()
+        await running.listener.stop()
         inbox.close()
 
 
@@ -282,6 +283,31 @@ async def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
         facts = connection.execute("SELECT count(*) FROM facts WHERE type = 'Observation'").fetchone()
     assert rows[0] == rows[1] == facts[0]
     assert len(acknowledged) <= rows[0] <= len(acknowledged) + 1
+
+
+@run_async
+async def test_senders_of_large_frames_wait_for_each_other_and_hold_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mllp, "_LARGE_BYTES", 1_000)
+    monkeypatch.setattr(mllp, "_MOST_LARGE", 1)
+    monkeypatch.setattr(mllp, "_READ_BYTES", 500)  # a frame comes in several reads
+    large = framed(result("1", "4.4", filler="F1") + b"NTE|1||" + b"x" * 4_000)
+    async with listening(tmp_path) as running:
+        connections = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(3)]
+        (_, first_writer), (second, second_writer), (small, small_writer) = connections
+        first_writer.write(large[:2_000])
+        while not running.listener._large.locked():
+            await asyncio.sleep(0.01)
+        second_writer.write(large)
+        small_writer.write(framed(result("3", "4.6", filler="F3")))
+        assert await _acknowledgments(small, 1) == ["AA|3"]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(second.read(1), 0.3)
+        first_writer.close()  # it never ends its frame
+        assert await _acknowledgments(second, 1) == ["AA|1"]
+        for writer in (second_writer, small_writer):
+            writer.close()
 
 
 @run_async
