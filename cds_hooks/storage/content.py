@@ -79,13 +79,15 @@ def read_content_keys(text: str) -> ContentKeys:
         ContentUnreadable: the text has another form.
     """
     keys: dict[bytes, bytes] = {}
-    for line in text.split():
+    for number, line in enumerate(text.split(), 1):
         try:
             key = bytes.fromhex(line)
         except ValueError:
             key = b""
         if len(key) != _KEY_BYTES:
-            raise ContentUnreadable("a key for the record's content is 64 hexadecimal digits, one key a line")
+            raise ContentUnreadable(
+                f"key {number} is wrong: a key for the record's content is 64 hexadecimal digits, one key a line"
+            )
         keys[hashlib.sha256(key).digest()[:_ID_BYTES]] = key
     return ContentKeys(keys)
 
@@ -101,7 +103,7 @@ def key_text(file: Path | None) -> str:
     try:
         return file.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise ContentUnreadable(f"the keys for the record's content in {file} cannot be read") from error
+        raise ContentUnreadable("the keys for the record's content cannot be read") from error
 
 
 _in_use = ContentKeys()
@@ -258,7 +260,8 @@ def use_site_keys(configured: Settings) -> None:
     try:
         use_content_keys(read_content_keys(key_text(configured.content_keys)))
     except ContentUnreadable as error:
-        raise RecordUnavailable(str(error)) from error
+        file = f"{configured.content_keys}: " if configured.content_keys is not None else ""
+        raise RecordUnavailable(f"{file}{error}") from error
 
 
 UserForm = Literal["hashed", "clear", "none"]

@@ -91,6 +91,11 @@ def site_head() -> Mapping[str, Any]:
         raise RuleError(f"{folder / _HEAD}, line 1: lists and objects are nested too deeply") from error
     if not isinstance(head, dict) or not isinstance(head.get("hospital"), str):
         raise RuleError(f"{folder / _HEAD}, line 1: `hospital` is missing, the name that cards show")
+    if not isinstance(head.get("reviewed"), str):
+        raise RuleError(f"{folder / _HEAD}, line 1: `reviewed` is missing, the day of the last review")
+    replaces = head.get("replaces", [])
+    if not isinstance(replaces, list) or not all(isinstance(rule, str) for rule in replaces):
+        raise RuleError(f"{folder / _HEAD}, line 1: `replaces` is a list of ids of rules")
     return head
 
 

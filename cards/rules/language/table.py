@@ -225,10 +225,20 @@ def read_table(family: str) -> RuleTable:
 
 def table_of(raw: Raw) -> RuleTable:
     """The typed table of a written one. RuleError with the path where a member or a name is not known."""
-    shared = raw.get("shared", {})
+    shared = _checked_shared(raw.get("shared", {}))
     family_members = {name: value for name, value in raw.items() if name not in ("shared", "rules", *_OF_SITE)}
     rules = tuple(_typed(rule, Rule, shared, "rules", position) for position, rule in enumerate(raw["rules"]))
     return msgspec.structs.replace(_typed({**family_members, "rules": []}, RuleTable, shared), rules=rules)
+
+
+def _checked_shared(shared: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The shared entries; RuleError where these are no objects."""
+    if not isinstance(shared, dict):
+        raise RuleError("`shared` is an object whose members hold entries by their names", ("shared",))
+    for kind, entries in shared.items():
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise RuleError(f"`{kind}` is an object of entries, which are objects, by their names", ("shared", kind))
+    return shared
 
 
 def _typed(raw: Raw, kind: type[T], shared: Mapping[str, Any], *path: str | int) -> T:

@@ -37,6 +37,7 @@ for draft, patient in json.loads(sys.argv[2]):
 rules, versions = sorted(rule.id for rule in rule_book().rules), sorted(all_rule_versions())
 print(json.dumps({"said": said, "rules": rules, "versions": versions}))
 """
+HEAD = '{"hospital": "A", "reviewed": "2026-11-20"'
 SERTRALINE = {"drug": "sertraline 50 MG Oral Tablet", "dose": "4 tablet", "times": 1}
 
 
@@ -114,6 +115,9 @@ def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
         ),
         ("family.json", '{"family": "site"}', "`hospital` is missing"),
         ("renal-mine.json", '{"id": "renal-mine"}', "begins with site-"),
+        ("family.json", '{"hospital": "A"}', "family.json, line 1: `reviewed` is missing"),
+        ("family.json", f'{HEAD}, "shared": []}}', "family.json, line 1: `shared` is an object"),
+        ("family.json", f'{HEAD}, "replaces": "age"}}', "family.json, line 1: `replaces` is a list"),
         ("absent.csv", b"drug,note\n\xe9,x\n", "line 2: this is not UTF-8"),
         ("family.json", "[" * 90_000, "line 1: lists and objects are nested too deeply"),
         ("limits.csv", "drug,max_daily_mg\n" + "a" * 200_000, "line 2: the line has more than 100,000 characters"),
