@@ -27,6 +27,7 @@ from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable
+from fhir.terminology.phrases import groups_in_words
 
 if TYPE_CHECKING:
     from cds_hooks.events.runner import Events
@@ -126,11 +127,12 @@ async def _keep_recording(in_force: InForce, url: str) -> None:
 async def _load_the_rest() -> None:
     """Loads what not every call needs, soon after the start: no first answer waits for it.
 
-    The models that suggestions are checked with take 0.1 to 0.3 s, what reads from FHIR servers 0.1 s. A call that
-    needs one of them before loads it itself.
+    The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, what reads from
+    FHIR servers 0.1 s. A call that needs one of them before loads it itself.
     """
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
     await asyncio.to_thread(load_fhir_models)
+    await asyncio.to_thread(groups_in_words, "pain")
     await asyncio.to_thread(_prepare_connections)
     gc.freeze()  # as settle_memory: they live as long as the process
 

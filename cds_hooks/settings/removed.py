@@ -94,6 +94,6 @@ def ignored_settings(environment: Mapping[str, str], fields: Collection[str]) ->
 
 def _misspelt(name: str, names: Collection[str]) -> str:
     written = name.upper().removeprefix(PREFIX)
-    near = get_close_matches(written, [known.removeprefix(PREFIX) for known in names], n=1, cutoff=0.6)
+    near = get_close_matches(written, [setting.removeprefix(PREFIX) for setting in names], n=1, cutoff=0.6)
     advice = f"did you mean {PREFIX}{near[0]}?" if near else "cds-hooks settings lists all settings."
     return f"{name} is no setting; {advice}"

@@ -119,7 +119,8 @@ def _with_codes(path: Path) -> Iterator[dict[str, str]]:
         code = by_name.get(row.get("drug", ""))
         if code is None:
             raise RuleError(f"{path}, line {line}: no ingredient of our tables is called {row.get('drug')!r}")
-        yield {name: cell or "" for name, cell in row.items() if name} | {"rxcui": code}
+        cells = {name: cell or "" for name, cell in row.items() if name}
+        yield cells | {"rxcui": code, "location": f"{path}, line {line}"}
 
 
 @cache

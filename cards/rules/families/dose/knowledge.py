@@ -18,11 +18,12 @@ firm; "narrow" begins to be far over earlier, because the drug is seldom given i
 import csv
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from math import inf
 from typing import Final
 
 from msgspec import Struct
 
-from cards.rules.language.rule import Evidence
+from cards.rules.language.rule import Evidence, RuleError
 from cards.rules.language.site import site_head, site_rows
 
 _PACKAGE = "cards.rules.families.dose"
@@ -82,8 +83,22 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(_EMPTY | row | amounts))
     of_site: dict[str, tuple[Limit, ...]] = {}
     for row in site_rows("limits.csv"):
-        of_site[row["rxcui"]] = (*of_site.get(row["rxcui"], ()), _limit(_EMPTY | row | {"source": _SITE_SOURCE}))
+        of_site[row["rxcui"]] = (*of_site.get(row["rxcui"], ()), _limit_of_site(row))
     return by_drug | of_site
+
+
+def _limit_of_site(row: Mapping[str, str]) -> Limit:
+    amounts = [row[name] for name in _AMOUNTS if row.get(name)]
+    try:
+        limit = _limit(_EMPTY | row | {"source": _SITE_SOURCE}) if len(amounts) == 1 else None
+    except ValueError:
+        limit = None
+    if limit is None or not 0 < float(amounts[0]) < inf or not limit.ages:
+        columns = ", ".join(_AMOUNTS)
+        raise RuleError(
+            f"{row['location']}: one of {columns} is a number over 0, ages and weights are numbers in order"
+        )
+    return limit
 
 
 _SITE_SOURCE = "site"
