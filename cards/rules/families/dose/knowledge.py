@@ -90,7 +90,7 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
 def _limit_of_site(row: Mapping[str, str]) -> Limit:
     amounts = [row[name] for name in _AMOUNTS if row.get(name)]
     try:
-        limit = _limit(_EMPTY | row | {"source": _SITE_SOURCE}) if len(amounts) == 1 else None
+        limit = _limit({**_EMPTY, **row, "source": _SITE_SOURCE}) if len(amounts) == 1 else None
     except ValueError:
         limit = None
     if limit is None or not 0 < float(amounts[0]) < inf or not limit.ages:
