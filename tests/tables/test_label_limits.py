@@ -33,6 +33,8 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     draft: dict[str, object] = {"drug": row["drug"] + form, "dose": f"{amount:.6f} {UNITS[row['unit']]}", "times": 1}
     if row["route"] == "injected":
         draft["drug"] = f"{row['drug']} injection"
+    if row["population"] == "one dose":
+        draft["more"] = {"dosageInstruction": [{"text": f"{amount:g} {UNITS[row['unit']]} IV once"}]}
     patient: dict[str, object] = {"age": age, "labs": [["body_weight", weight]]}
     if row["condition"]:
         patient["conditions"] = [row["condition"]]

@@ -20,6 +20,7 @@ from cards.rules.families.dose.sums import (
     Excess,
     ages_of_limits,
     implausible,
+    is_slow,
     judged,
     labelled_from,
     limits_of,
@@ -109,14 +110,15 @@ def _is_one_instruction(context: RuleContext) -> Truth:
 
 _DEPOT = re.compile(
     r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot|benzathine|bicillin"
-    r"|(?:extended|prolonged)[- ]release (?:inj|susp)",
+    r"|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
     re.IGNORECASE,
 )
 
 
 def _is_depot(context: RuleContext) -> Truth:
     medication = context.medication
-    return _DEPOT.search(f"{medication.dose_form or ''} {medication.words}") is not None
+    words = f"{medication.dose_form or ''} {medication.words}"
+    return _DEPOT.search(words) is not None or (medication.is_injected and is_slow(medication))
 
 
 def _names_a_day(context: RuleContext) -> Truth:
