@@ -197,7 +197,9 @@ def effect(
     Example: cds-hooks outcomes effect readmission_30d
     """
     from cds_hooks.commands.release import acts_until
+    from cds_hooks.hold_back.chain import CHECKS
     from cds_hooks.hold_back.people import PeopleFileError
+    from cds_hooks.hold_back.release_checks import ReleaseState
     from cds_hooks.outcomes.effect import CANARY, effect_of_showing
     from cds_hooks.outcomes.followed import followed
     from models_onnx.errors import ModelError
@@ -211,7 +213,8 @@ def effect(
             (datetime.fromisoformat(act.at).timestamp(), act.share / 100 if act.state == CANARY else None)
             for act in acts
         ]
-        estimated = effect_of_showing(followed(url, labels[model], time_ns() // 1000), shares, model)
+        later = [code for check in CHECKS[CHECKS.index(ReleaseState) + 1 :] for code in check.codes]
+        estimated = effect_of_showing(followed(url, labels[model], time_ns() // 1000), shares, model, later)
     if as_json:
         print_json(estimated)
     elif estimated.refused:
@@ -219,12 +222,16 @@ def effect(
     else:
         per_100 = [100 * value for value in (estimated.difference, estimated.low, estimated.high) if value is not None]
         typer.echo(
-            f"Shown to {estimated.shown} patients ({estimated.events_shown} events), withheld from "
-            f"{estimated.withheld} ({estimated.events_withheld}). Events in 100 patients by showing it: "
+            f"Shown to {estimated.shown} patients ({estimated.events_shown} events{_held_back(estimated)}), withheld "
+            f"from {estimated.withheld} ({estimated.events_withheld}). Events in 100 patients by showing it: "
             f"{per_100[0]:+.1f} ({per_100[1]:+.1f} to {per_100[2]:+.1f})."
         )
     if estimated.refused:
         raise typer.Exit(1)
+
+
+def _held_back(estimated: Any) -> str:
+    return f"; {estimated.held_back} of them had it held back by another check" if estimated.held_back else ""
 
 
 def _summarise(url: str, as_json: bool) -> None:

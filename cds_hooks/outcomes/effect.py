@@ -2,12 +2,14 @@
 
 In a canary the patients who are shown the card are chosen by a keyed hash with a known share, so the share is each
 patient's propensity. A patient counts once, by the first decision in which the card was due; later ones depend on what
-was shown before. The estimate is doubly robust (augmented inverse probability weighting, Robins, Rotnitzky and Zhao,
+was shown before. Checks that come after the canary hold cards back in the arm of those who are to be shown it only, so
+a patient counts in the arm that was drawn, shown or not (intention to treat): without them the arms would differ. The
+estimate is doubly robust (augmented inverse probability weighting, Robins, Rotnitzky and Zhao,
 JASA 1994;89:846): the outcome expected at this estimate is fitted in each arm without the patient's fold, and the
 difference to what happened is weighted. It is a report, never an input of a card.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -31,7 +33,8 @@ _STEPS: Final = 50
 class Effect(Struct, frozen=True):
     """Patients and events of both arms, the difference of the risks (shown minus withheld) with its 95 % interval.
 
-    `crude` is the difference without any adjustment. `refused` is why nothing can be said; empty where it can.
+    `shown` are all who were drawn to be shown the card; of `held_back` of them another check held it back. `crude` is
+    the difference without any adjustment. `refused` is why nothing can be said; empty where it can.
     """
 
     shown: int
@@ -42,23 +45,29 @@ class Effect(Struct, frozen=True):
     low: float | None = None
     high: float | None = None
     crude: float | None = None
+    held_back: int = 0
     refused: str = ""
 
 
 class _Arms(Struct):
     shown: Array
+    held_back: int
     propensity: Array
     event: Array
     odds: Array
     fold: NDArray[np.int64]
 
 
-def effect_of_showing(rows: Iterable[Followed], shares: Shares, model: str) -> Effect:
-    """Returns the effect over the mature decisions of a model; `shares` are in the order of time."""
-    arms = _arms(rows, shares)
+def effect_of_showing(rows: Iterable[Followed], shares: Shares, model: str, later: Collection[str]) -> Effect:
+    """Returns the effect over the mature decisions of a model; `shares` are in the order of time.
+
+    `later` are the reasons of the checks that come after the canary.
+    """
+    arms = _arms(rows, shares, {CANARY, *later})
     shown = arms.shown == 1
     events = arms.event[shown], arms.event[~shown]
-    counted = Effect(len(events[0]), len(events[1]), int(events[0].sum()), int(events[1].sum()))
+    counts = len(events[0]), len(events[1]), int(events[0].sum()), int(events[1].sum())
+    counted = Effect(*counts, held_back=arms.held_back)
     if (refused := _refused(arms, counted, model)) is not None:
         return structs.replace(counted, refused=refused)
     difference, low, high = doubly_robust(
@@ -79,18 +88,19 @@ def doubly_robust(
     return mean, mean - 1.96 * error, mean + 1.96 * error
 
 
-def _arms(rows: Iterable[Followed], shares: Shares) -> _Arms:
+def _arms(rows: Iterable[Followed], shares: Shares, drawn: set[str]) -> _Arms:
     """Returns one row for each patient: the first decision of a canary in which the card was due."""
     first: dict[str, tuple[Followed, float]] = {}
     for row in rows:
         share = _share_at(shares, row.decided_at)
-        is_decided_by_chance = share is not None and row.estimates[0].is_due and set(row.reasons) <= {CANARY}
+        is_decided_by_chance = share is not None and row.estimates[0].is_due and drawn.issuperset(row.reasons)
         earlier = first.get(row.patient)
         if share is not None and is_decided_by_chance and (earlier is None or row.decided_at < earlier[0].decided_at):
             first[row.patient] = row, share
     probability = np.clip([row.estimates[0].probability for row, _ in first.values()], 1e-9, 1 - 1e-9)
     return _Arms(
         shown=np.array([CANARY not in row.reasons for row, _ in first.values()], dtype=np.float64),
+        held_back=sum(bool(row.reasons) and CANARY not in row.reasons for row, _ in first.values()),
         propensity=np.array([share for _, share in first.values()], dtype=np.float64),
         event=np.array([row.event for row, _ in first.values()], dtype=np.float64),
         odds=np.log(probability / (1 - probability)),

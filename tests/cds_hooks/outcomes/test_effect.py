@@ -25,6 +25,9 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 CANARY = [((FIRST + timedelta(days=day)).timestamp(), share) for day, share in ((-30, None), (0, 0.3), (300, None))]
 
 
+LATER = ("budget", "said-once")
+
+
 @dataclass
 class World:
     """Invented patients; the card lowers the odds of the event by `effect`."""
@@ -53,7 +56,7 @@ class World:
 
 @pytest.mark.parametrize("effect", [-0.8, 0.0, 0.6])
 def test_the_planted_effect_lies_in_the_interval(effect: float) -> None:
-    told = effect_of_showing(World(effect=effect).rows(), CANARY, "m")
+    told = effect_of_showing(World(effect=effect).rows(), CANARY, "m", LATER)
     odds = np.random.default_rng(1).normal(-0.5, 1, 200_000)
     true = float((1 / (1 + np.exp(-odds - effect)) - 1 / (1 + np.exp(-odds))).mean())
     assert told.refused == ""
@@ -71,8 +74,23 @@ def test_a_patient_counts_once_and_only_while_chance_decided() -> None:
     later = [
         replace(row, patient=f"f{row.patient[1:]}", decided_at=row.decided_at + a_year, event=True) for row in rows
     ]
-    held = [Followed("d", "e" * 16, rows[0].decided_at, {}, (), rows[0].estimates, True, ("said-once",))]
-    assert effect_of_showing([*again, *rows, *later, *held], CANARY, "m") == effect_of_showing(rows, CANARY, "m")
+    held = [Followed("d", "e" * 16, rows[0].decided_at, {}, (), rows[0].estimates, True, ("already-done",))]
+    assert effect_of_showing([*again, *rows, *later, *held], CANARY, "m", LATER) == effect_of_showing(
+        rows, CANARY, "m", LATER
+    )
+
+
+def test_cards_held_back_by_later_checks_do_not_make_the_arms_differ() -> None:
+    """The budget of cards is used up for the patients at highest risk, in the arm that is shown the card only."""
+    world = World(effect=0.0, share=0.5)
+    rows = [
+        replace(row, reasons=("budget",)) if not row.reasons and row.estimates[0].probability > 0.55 else row
+        for row in world.rows()
+    ]
+    told = effect_of_showing(rows, [(CANARY[0][0], 0.5)], "m", LATER)
+    assert told.held_back > 200
+    assert told.shown + told.withheld == world.count
+    assert (told.low or 0) < 0 < (told.high or 0)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +104,7 @@ def test_a_patient_counts_once_and_only_while_chance_decided() -> None:
     ids=["no canary", "few", "another share", "outcomes of one arm"],
 )
 def test_a_design_that_cannot_tell_is_refused(rows: list[Followed], shares: Shares, why: str) -> None:
-    told = effect_of_showing(rows, shares, "m")
+    told = effect_of_showing(rows, shares, "m", LATER)
     assert why in told.refused
     assert told.difference is None
 
