@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
+from models_onnx.serving.runtime import run_in_parts
 from models_onnx.workbench.compiler.families.trees import as_float32
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.column import Inputs
@@ -48,7 +49,8 @@ def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32
         raise CompileRefused(f"parity needs {LEAST_ROWS} rows, some with missing values; {len(rows)} were given")
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = ["probability", "margin", "contributions"]
-    probability, margin, contributions = (np.asarray(o) for o in session.run(names, {"features": rows}))
+    outputs = run_in_parts(session, names, "features", rows, len(content))
+    probability, margin, contributions = (np.asarray(output) for output in outputs)
     expected, expected_contributions = oracle(rows.astype(np.float64))
 
     parity = _largest(probability - expected)

@@ -17,6 +17,7 @@ from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import ImportedManifest, Manifest, ModelInput, TensorNames, is_imported
 from models_onnx.artifact.release_file import parse_release
 from models_onnx.errors import ArtifactRefused, ManifestRefused, UnsafeModel
+from models_onnx.serving.runtime import run_in_parts
 
 Array = NDArray[np.float64]
 
@@ -55,6 +56,7 @@ class Runner:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         self.wiring = wiring
+        self._size = len(content)
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self.inputs = {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()}
         self.outputs = {item.name for item in self._session.get_outputs()}
@@ -68,9 +70,10 @@ class Runner:
             UnsafeModel: the file cannot be run on them.
         """
         try:
-            outputs = dict(zip(self._wanted, self._session.run(self._wanted, {self.wiring.input: rows}), strict=True))
+            values = run_in_parts(self._session, self._wanted, self.wiring.input, rows, self._size)
         except Exception as problem:  # onnxruntime raises classes of its own, without a common one it documents
             raise UnsafeModel(f"the model cannot be run on {rows.shape} values: {str(problem)[:160]}") from problem
+        outputs = dict(zip(self._wanted, values, strict=True))
         return Answers(
             self._probability(outputs[self.wiring.probability]),
             self._float(outputs, self.wiring.margin),

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from onnx import load_from_string, numpy_helper
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
-from models_onnx.serving.runtime import Model
+from models_onnx.serving.runtime import Model, run_in_parts
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.pipeline import Trained
 
@@ -196,3 +197,23 @@ def test_the_file_alone_tells_what_it_is(trained: Trained, tmp_path: Path) -> No
     assert card["cohort"]["n"] == trained.manifest.cohort.n
     assert [each["name"] for each in json.loads(props["feature_dictionary"])] == json.loads(props["features"])
     assert float(props["base"]) == trained.manifest.base
+
+
+def test_rows_in_parts_give_the_same_as_all_at_once(invented_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(3).normal(50, 20, (100, len(invented_model.features)))
+    whole = invented_model.predict_rows(rows)
+    monkeypatch.setattr("models_onnx.serving.runtime._MOST_BYTES", 1)
+    monkeypatch.setattr("models_onnx.serving.runtime._LEAST_AT_ONCE", 7)
+    parts = invented_model.predict_rows(rows)
+    for name in ("probability", "margin", "contributions"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_mappings_of_a_converter_are_joined_as_well() -> None:
+    class Session:
+        def run(self, _names: list[str], feed: dict[str, Any]) -> list[Any]:
+            return [[{0: 1 - x, 1: x} for x in feed["X"][:, 0].tolist()], feed["X"][:, 0]]
+
+    rows = np.linspace(0, 1, 300, dtype=np.float32)[:, None]
+    mappings, values = run_in_parts(Session(), ["maps", "x"], "X", rows, 2**40)  # type: ignore[arg-type]
+    assert [mapping[1] for mapping in mappings] == values.tolist() == rows[:, 0].tolist()
