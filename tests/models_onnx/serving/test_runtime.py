@@ -215,5 +215,5 @@ def test_mappings_of_a_converter_are_joined_as_well() -> None:
             return [[{0: 1 - x, 1: x} for x in feed["X"][:, 0].tolist()], feed["X"][:, 0]]
 
     rows = np.linspace(0, 1, 300, dtype=np.float32)[:, None]
-    mappings, values = run_in_parts(Session(), ["maps", "x"], "X", rows, 2**40)  # type: ignore[arg-type]
+    mappings, values = run_in_parts(Session(), ["maps", "x"], "X", rows, 2**40)
     assert [mapping[1] for mapping in mappings] == values.tolist() == rows[:, 0].tolist()
