@@ -129,7 +129,7 @@ def mlflow(tmp_path: Path) -> Iterator[str]:
     """The address of MLflow's own server; the test is skipped where MLflow is not installed."""
     program = shutil.which("mlflow")
     if program is None:
-        pytest.skip("MLflow is not installed: pip install mlflow into an environment on the PATH")
+        pytest.skip("MLflow is not installed: install requirements/mlops.txt into an environment on the PATH")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
