@@ -15,6 +15,10 @@ from models_onnx.workbench.training.data.tracing import PROTECTED
 _LEAST_EVENTS = 20
 _MOST_OUTCOMES = 30
 _MISSING = 0.05
+_WRITTEN = (
+    ("decimal-comma", r"-?\d{1,9},\d{1,9}", "a decimal comma: written so, it is a text and no number"),
+    ("not-iso-date", r"\d{1,2}[./-]\d{1,2}[./-]\d{4}", "day and month cannot be told apart: write dates as 2024-07-05"),
+)
 # A column of texts or whole numbers with so many different values names rows or patients.
 _NAMES = 0.3
 
@@ -34,6 +38,8 @@ def check_columns(path: Path) -> DataReport:
     groups = [str(name) for name in rows.columns if PROTECTED.search(str(name))]
     text = "stands for a group or for who pays: an axis of `subgroups` or in `never_inputs`, no input"
     report.add("group-column", "note", "columns", text, groups)
+    for name in rows.columns:
+        _written_elsewhere(str(name), rows[name], report)
     _contents(rows, report)
     for name, text in _same(rows.drop(columns=names)):
         report.add("same-column", "warning", name, text, 1)
@@ -53,6 +59,18 @@ def _contents(rows: pd.DataFrame, report: DataReport) -> None:
             report.add("missing", "note", str(name), f"no value ({missing / len(rows):.0%} of the rows)", missing)
 
 
+def _written_elsewhere(name: str, column: pd.Series, report: DataReport) -> None:
+    """Report numbers and dates as other countries write them, and answers in words: none of them is read."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return
+    values = column.dropna().astype(str)
+    for kind, pattern, text in _WRITTEN:
+        count = int(values.str.fullmatch(pattern).sum())
+        report.add(kind, "warning", name, text, count if 2 * count > len(values) else 0)
+    if values.nunique() == 2 and column.notna().all():
+        report.add("two-answers", "note", name, "two answers in words: an outcome is written as 0 or 1", values)
+
+
 def _texts(column: pd.Series) -> list[str]:
     """Return the texts of a column that mostly holds numbers."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
@@ -68,7 +86,9 @@ def _names_rows(column: pd.Series) -> bool:
     if column.nunique() < max(_LEAST_EVENTS, _NAMES * len(column)):
         return False
     if not pd.api.types.is_numeric_dtype(values):
-        return bool(pd.to_datetime(values.head(_LEAST_EVENTS), errors="coerce", format="ISO8601").isna().any())
+        return bool(
+            pd.to_datetime(values.head(_LEAST_EVENTS), errors="coerce", format="ISO8601", utc=True).isna().any()
+        )
     return bool((values % 1 == 0).all())
 
 

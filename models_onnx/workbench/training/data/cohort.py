@@ -119,6 +119,12 @@ def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool
 def _chunks(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd.DataFrame]:
     try:
         how["compression"] = _compression(path)
+        header = list(pd.read_csv(path, nrows=0, compression=how["compression"]).columns)
+        if len(header) == 1 and (separator := next((mark for mark in ";\t|" if mark in header[0]), None)):
+            raise TrainingRefused(
+                f"{path.name} has one column, {header[0][:40]!r}: its columns are separated by {separator!r}, and are "
+                "read where commas separate them (in Python: pandas.read_csv(name, sep=None).to_csv(name, index=False))"
+            )
         if at_once is None:
             # copied, because a table as it was read has each column by itself: to leave rows out of 100,000 columns
             # then took 5 seconds for each exclusion

@@ -197,3 +197,24 @@ def test_people_of_a_models_table_who_are_there_twice_are_an_error(rows: pd.Data
     renamed = some.assign(**{SPEC.patient_column: [f"again{n}" for n in range(len(some))]})
     report = checked(pd.concat([rows, renamed]), tmp_path)
     assert ("copied-rows", "error") in {(finding.kind, finding.severity) for finding in report.findings}
+
+
+def test_what_other_countries_write_differently_is_named_before_a_model_is_declared(tmp_path: Path) -> None:
+    """Times of two offsets (summer and winter), decimal commas, days before months, answers in words, semicolons."""
+    count = range(1, 201)
+    table = pd.DataFrame(
+        {
+            "AdmDtTm": [f"2024-{number % 12 + 1:02}-03T08:00:00-0{5 + number % 2}:00" for number in count],
+            "Hb": [f"1{number % 7},{number % 10}" for number in count],
+            "Disch_Date": [f"{number % 28 + 1:02}.07.2024" for number in count],
+            "Wiederaufn30": ["J" if number % 9 == 0 else "N" for number in count],
+        }
+    )
+    table.to_csv(tmp_path / "extract.csv", index=False)
+    findings = {(finding.kind, finding.where): finding for finding in check_columns(tmp_path / "extract.csv").findings}
+    for kind, where in (("decimal-comma", "Hb"), ("not-iso-date", "Disch_Date"), ("two-answers", "Wiederaufn30")):
+        assert findings[kind, where].count == len(table)
+    assert findings["not-iso-date", "Disch_Date"].examples == (), "a report holds no date"
+    table.to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
+    with pytest.raises(TrainingRefused, match="its columns are separated by ';'"):
+        check_columns(tmp_path / "semicolons.csv")
