@@ -18,6 +18,7 @@ from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
+from cds_hooks.trusted_models import why_withheld
 from models_onnx.artifact.keys import Signer, local_signer, maintainers
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.workbench.gates.gate import run_gates
@@ -289,3 +290,11 @@ def test_of_several_lost_people_one_has_a_name_and_the_others_a_number() -> None
     ):
         with pytest.raises(PeopleFileError, match=more):
             people.refuse_lost({str(key): f"Person {key}" for key in range(count)})
+
+
+def test_a_model_whose_release_does_not_reach_the_state_of_the_site_is_withheld(here: Site) -> None:
+    model = load_model("mortality_5y")
+    for book in (None, here.book):
+        reason = ModelApprovals("active", book, lambda: TODAY).why_withheld(model)
+        assert reason == why_withheld(model, "active")
+        assert reason is not None

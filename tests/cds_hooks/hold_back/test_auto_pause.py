@@ -350,3 +350,9 @@ def test_a_pause_after_the_last_that_was_read_is_another_one(tmp_path: Path) -> 
     assert record_pause(url, PAUSE, 0)
     assert not record_pause(url, PAUSE, 0)
     assert record_pause(url, PAUSE, 1), "that one was read, and has ended since"
+
+
+def test_without_a_share_nobody_looks(tmp_path: Path) -> None:
+    configured = Settings(database_url=record_in(tmp_path), pause_share=0)
+    pausing = auto_pause.Pausing(configured, AcceptanceCounts(lambda: NOW.timestamp()), Releases(None))
+    asyncio.run(asyncio.wait_for(pausing.keep_looking(), 10))
