@@ -49,6 +49,11 @@ class Sent(tuple[bytes, ...]):
         bodies_with_orders.given = {}
         return bodies_with_orders
 
+    @cached_property
+    def values(self) -> tuple[bytes, ...]:
+        """The pages and the values of prefetch, the later first; split once for all types that are asked for."""
+        return _split_values(self)
+
 
 class OriginalOrders:
     """The orders of one type of a call's body and of the pages of the client's FHIR server after it.
@@ -80,12 +85,9 @@ class OriginalOrders:
     @cached_property
     def _values(self) -> list["_SentValue"]:
         """The values of prefetch and the pages in which the type is named, the later first."""
-        if not self._sent:
-            return []
-        body, *pages = self._sent
-        values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
+        values = self._sent.values if isinstance(self._sent, Sent) else _split_values(self._sent)
         kind = f'"{self._kind}"'.encode()
-        return [_SentValue(raw, self._kind) for raw in (*reversed(pages), *map(bytes, reversed(values))) if kind in raw]
+        return [_SentValue(raw, self._kind) for raw in values if kind in raw]
 
     def by_id(self, identity: str) -> Json | None:
         """Returns the order of this id, None when it did not come along; of two the later."""
@@ -113,6 +115,14 @@ class OriginalOrders:
         """Returns the order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
         kind, _, identity = reference.partition("/")
         return self.by_id(identity) if kind == self._kind else None
+
+
+def _split_values(sent: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    if not sent:
+        return ()
+    body, *pages = sent
+    values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
+    return (*reversed(pages), *map(bytes, reversed(values)))
 
 
 _TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)|[{}]')

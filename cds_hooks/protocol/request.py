@@ -326,7 +326,7 @@ def _decode(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refu
     check_density(body)
     wire, prefetch, refusals = _decode_in_two(body) or _decode_whole(body)
     # Of a body that is written over lines, what was read is looked through as it is written here: without indents.
-    if (b"\n" in body or may_hold_runs(body)) and may_hold_runs(msgspec.json.encode(prefetch)):
+    if b"\n" in body or may_hold_runs(body):
         prefetch = {key: without_runs(value) for key, value in prefetch.items()}
     return wire, prefetch, refusals
 

@@ -77,6 +77,12 @@ def advise(call: ServiceInput) -> Advice:
     return advice
 
 
+class _Extended(msgspec.Struct):
+    """Of the body the extension alone: the rest is not decoded again."""
+
+    extension: Any = None
+
+
 class _Sent:
     """The client's own JSON of what the record does not hold."""
 
@@ -118,7 +124,8 @@ def _configuration(call: ServiceInput) -> Json:
     if _CONFIGURATION.encode() not in body:
         kept = OriginalOrders(call.sent, "Parameters").by_id(_KEPT_AS) or {}
         return kept.get("configuration") or {}
-    extension = (msgspec.json.decode(body).get("extension") or {}).get(_CONFIGURATION)
+    given = msgspec.json.decode(body, type=_Extended).extension
+    extension = given.get(_CONFIGURATION) if isinstance(given, dict) else None
     if not isinstance(extension, dict):
         return {}
     if isinstance(call.sent, Sent):  # what a decision is computed with is kept with its facts

@@ -73,6 +73,10 @@ def read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
     return (without_runs(value) if may_hold_runs(bytes(raw)) else value), refused
 
 
+_ENTRIES_TOGETHER = 32
+"""So many entries are looked through at once; mostly one or two of a chart have a run."""
+
+
 def without_runs(value: Any) -> Any:
     """Return the lean resource or Bundle with the runs of white space in its texts collapsed.
 
@@ -82,7 +86,13 @@ def without_runs(value: Any) -> Any:
         return _resource_without_runs(value)
     if not may_hold_runs(msgspec.json.encode(value)):
         return value
-    entries = (structs.replace(entry, resource=_resource_without_runs(entry.resource)) for entry in value.entry)
+    entries: list[BundleEntry] = []
+    for start in range(0, len(value.entry), _ENTRIES_TOGETHER):
+        together = value.entry[start : start + _ENTRIES_TOGETHER]
+        if may_hold_runs(msgspec.json.encode(together)):
+            entries += [structs.replace(entry, resource=_resource_without_runs(entry.resource)) for entry in together]
+        else:
+            entries += together
     return structs.replace(value, entry=tuple(entries))
 
 
