@@ -37,6 +37,15 @@ def test_a_run_of_blanks_is_collapsed_in_a_body_that_is_written_over_lines() -> 
         assert read_request(text, HOOKS).prefetch["problem"].code.text == "Gout of the\nfoot"
 
 
+def test_of_many_entries_only_the_one_with_a_run_of_blanks_is_changed() -> None:
+    texts = ["Gout of the foot"] * 70 + ["Gout  of the hand"] + ["Gout of the foot"]
+    entries = [{"resource": {"resourceType": "Condition", "code": {"text": text}}} for text in texts]
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    request = _read({**CALL, "prefetch": {"problems": bundle}})
+    read = [entry.resource.code.text for entry in request.prefetch["problems"].entry]
+    assert read == ["Gout of the foot"] * 70 + ["Gout of the hand", "Gout of the foot"]
+
+
 @pytest.mark.parametrize(
     ("path", "place"),
     [
