@@ -276,6 +276,9 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if amounts is None or (amounts and _MOMENT_FIRST.search(text)):
         return _with(frame, problem=_SEVERAL)
     times = find_frequencies(_without_amounts(text, amounts))
+    if len(times) > 1 and _DIVIDED.search(text):
+        # "15 mg daily divided TID": the day is that of the amount.
+        times = [time for time in times if time.high != 1.0] or times
     if len(amounts) > 1:
         parts = _parts(amounts, times, len(text))
         # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
@@ -492,6 +495,5 @@ def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> S
 
 
 def _is_daily_total(text: str, amount: SigAmount) -> bool:
-    if amount.unit.kind not in ("mg", "activity", "mL"):
-        return False
-    return _PER_DAY.match(text, amount.end) is not None or _DIVIDED.search(text) is not None
+    of_a_day = amount.unit.kind in ("mg", "activity", "mL") and _PER_DAY.match(text, amount.end) is not None
+    return of_a_day or _DIVIDED.search(text) is not None

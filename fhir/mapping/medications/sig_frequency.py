@@ -87,6 +87,14 @@ _RUN_TOGETHER = (
 _LISTED_DAY = r"(?:m(?:on)?|t(?:u(?:es?)?|h(?:u(?:rs?)?)?)?|w(?:ed)?|f(?:ri)?|s(?:at?|un?)?)"
 _LISTED_DAYS = late_pattern(rf"(?<![\w/-]){_LISTED_DAY}(?:(?: ?[/&,] ?|-| and ){_LISTED_DAY}){{1,6}}(?![\w/-])")
 _NOT_A_LETTER = late_pattern(r"[^a-z]{1,3}")
+# "At 8am and 8pm", "at 0800, 1400 and 2000": so many times a day.
+_AM_PM = r"(?:1[0-2]|0?\d)(?::[0-5]\d)? ?[ap]m"
+_CLOCK_HOUR = rf"(?:{_AM_PM}|(?:[01]?\d|2[0-3]):[0-5]\d|(?:[01]\d|2[0-3])00)"
+_CLOCK_HOURS = late_pattern(
+    rf"(?:\bat |@ ?){_CLOCK_HOUR}(?:(?:,|,? and| &|/) ?{_CLOCK_HOUR}){{1,7}}\b"
+    rf"|\b{_AM_PM}(?:(?:,|,? and| &|/) ?{_AM_PM}){{1,7}}\b"
+)
+_A_CLOCK_HOUR = late_pattern(_CLOCK_HOUR)
 _EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
 
 
@@ -112,6 +120,7 @@ def normalise_sig(words: str) -> str:
     text = _MILLIONS.sub(lambda match: f"{float(match[1]) * 1_000_000:.0f} ", text)
     text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
     text = _LISTED_DAYS.sub(_spelled_days, _EACH_HOUR.sub("every 1 hour", text))
+    text = _CLOCK_HOURS.sub(lambda match: f"{len(_A_CLOCK_HOUR.findall(match.group()))} times daily", text)
     for pattern, spelled_out in _RUN_TOGETHER:
         text = pattern.sub(spelled_out, text)
     text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))

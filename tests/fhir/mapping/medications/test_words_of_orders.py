@@ -79,6 +79,10 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
         ("acetaminophen 500 mg", "1 tab q4h PRN fever, max 5 doses/day", 0, 2500),
         ("azelastine 137 mcg nasal spray", "1 spray per nostril twice daily", 0.548, 0.548),
         ("albuterol HFA 90 mcg", "2 puffs q6h", 0.72, 0.72),
+        ("methimazole 5 mg", "3 tablets daily divided TID", 15, 15),
+        ("lisinopril 10 mg", "1 tab at 8 a.m. and 8 p.m.", 20, 20),
+        ("levodopa 100 mg", "1 tab at 0800, 1200 and 1600", 300, 300),
+        ("lévothyroxine 50 µg", "1 cp/jour à jeun", 0.05, 0.05),
     ],
 )
 def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: float, high: float) -> None:
