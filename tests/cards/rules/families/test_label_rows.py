@@ -59,7 +59,9 @@ def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
         (band,) = rule.bands
         (drug,) = _names(rule.trigger.draft)
         part = next((part for part in band.when.get("all", []) if "derived" in part), band.when)
-        creatinine = {10.0: 3.2, 15.0: 3.2, 21.0: 2.0, 30.0: 2.0, 40.0: 1.5}[part["ge"]] if "ge" in part else 14.0
+        creatinine = (
+            {10.0: 3.2, 15.0: 3.2, 21.0: 2.0, 25.0: 2.0, 30.0: 2.0, 40.0: 1.5}[part["ge"]] if "ge" in part else 14.0
+        )
         low = {"labs": [["creatinine", creatinine, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
         normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
         (most,) = [part["daily_dose_mg"]["gt"] for part in band.when.get("all", []) if "daily_dose_mg" in part] or [
