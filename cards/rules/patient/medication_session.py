@@ -278,7 +278,9 @@ class MedicationSession:
         if selector.keyed.isdisjoint(self.keys):
             return []
         by_key = self._by_key
-        keys = sorted(by_key.keys() & selector.keyed)  # in one order: a decision must replay bit for bit
+        # Of two sets the smaller is looked through: a rule about pairs has a thousand keys. In one order, so that a
+        # decision replays bit for bit.
+        keys = sorted([key for key in selector.keyed & self.keys if key in by_key])
         by_id = {id(medication): medication for key in keys for medication in by_key[key]}
         return [medication for medication in by_id.values() if selector.matches(medication.medication)]
 
@@ -306,7 +308,7 @@ class MedicationSession:
                 if (
                     key not in partners
                     and is_beside(medication, drafted)
-                    and not drafted_codes.issuperset(_codes(selector, medication))
+                    and not _is_of_draft(medication, selector, drafted_codes)
                 ):
                     partners[key] = medication
             if selector.washout_days:
@@ -314,14 +316,10 @@ class MedicationSession:
                     key = (medication.medication.rxcuis, False)
                     if key in partners:
                         continue
-                    if self._acts_still(medication, selector) and not drafted_codes.issuperset(
-                        _codes(selector, medication)
-                    ):
+                    if self._acts_still(medication, selector) and not _is_of_draft(medication, selector, drafted_codes):
                         partners[key] = medication
             for medication in self._uncertain:
-                if selector.matches(medication.medication) and not drafted_codes.issuperset(
-                    _codes(selector, medication)
-                ):
+                if selector.matches(medication.medication) and not _is_of_draft(medication, selector, drafted_codes):
                     partners.setdefault((medication.medication.rxcuis, False), medication)
         return list(partners.values())
 
@@ -360,8 +358,12 @@ class MedicationSession:
         return open_tests(self.record.service_requests)
 
 
-def _codes(selector: Selector, medication: CurrentMedication) -> frozenset[str]:
-    return frozenset(part.rxcui for part in selector.members(medication.medication))
+def _is_of_draft(medication: CurrentMedication, selector: Selector, drafted_codes: frozenset[str]) -> bool:
+    """Whether all its ingredients that the selector means are in the draft as well."""
+    rxcuis = medication.medication.rxcuis
+    if len(rxcuis) == 1:  # which is the one that is meant
+        return rxcuis[0] in drafted_codes
+    return drafted_codes.issuperset([part.rxcui for part in selector.members(medication.medication)])
 
 
 def newest_weight(record: PatientRecord) -> Measurement | None:
