@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
@@ -25,8 +26,10 @@ _TEST_DAYS = 60.0
 # tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
 _WEEKS_BEFORE_ONSET = 2.0
 _WEEKS_AT_TERM = 40.0
-# "unless the text says otherwise": "20 weeks gestation", "32w pregnant".
-_WEEKS_IN_WORDS = re.compile(r"\b(\d{1,2})\s*(?:weeks?|wks?|w)\b", re.IGNORECASE)
+# "unless the text says otherwise": "20 weeks gestation", "IUP 24w3d", "G2P1 at 32+4", "24/40", "22. SSW".
+_WEEKS_IN_WORDS = re.compile(
+    r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b|\.? ?ssw\b)", re.IGNORECASE
+)
 # The table's childbearing age; hCG rises without a pregnancy after it, and a newborn's chart has a gestational age too.
 FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR = 12, 50
 
@@ -156,9 +159,7 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
         return
     coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]
     weeks = next((week for week in coded if week is not None), None)
-    if weeks is None and any(
-        "pregnancy" in condition_groups_of(coding.system, coding.code) for coding in condition.code.coding
-    ):
+    if weeks is None and any(meant.group == "pregnancy" for meant in read_concept(condition.code).meant):
         match = _WEEKS_IN_WORDS.search(condition.code.words)
         weeks = int(match[1]) if match is not None else None
     if weeks is not None:

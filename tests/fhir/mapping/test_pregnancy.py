@@ -278,6 +278,20 @@ def test_the_words_of_the_condition_may_say_the_week() -> None:
     assert weeks(said) == 20
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Pregnant, 20 weeks", 22), ("IUP 24w3d", 26), ("G2P1 at 32+4", 34), ("pregnancy 24/40", 26),
+        ("Schwangerschaft, 22. SSW", 24),
+    ],
+)  # fmt: skip
+def test_a_problem_in_words_alone_says_the_week_from_its_date_on(words: str, expected: int) -> None:
+    recorded = {"resourceType": "Condition", "id": "w", "code": {"text": words}, "recordedDate": "2026-11-06"}
+    assert weeks(recorded) == expected
+    of_mother = recorded | {"code": {"text": "Mother was 20 weeks pregnant"}}
+    assert gestation_weeks(record_of(of_mother, patient=WOMAN), None) is None
+
+
 def test_the_day_a_condition_was_recorded_is_not_its_onset() -> None:
     assert weeks(condition("72892002", recordedDate="2026-09-01")) is None
 
