@@ -27,9 +27,8 @@ _FLUCONAZOLE: Final = "4450"
 _FROM_DOSE_MG: Final = {
     "low_dose_aspirin": {"1191": 500.0},
     "low_dose_methotrexate": {"6851": 20.1},
-    "preventive_dose": {"67108": 60.0, "321208": 5.0},
 }
-"""From which dose on a row is meant (ANSM 2019): aspirin against pain, methotrexate over 20 mg, heparins that treat."""
+"""From which dose on a row is meant (ANSM 2019): aspirin against pain, methotrexate over 20 mg."""
 _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
