@@ -109,12 +109,19 @@ def _refusals(record: PatientRecord, knowledge: VaccineKnowledge) -> Iterator[tu
     for entry in record.immunizations_not_done:
         reason = entry.statusReason
         if reason is not None and _objects(reason):
-            yield groups_of(entry.vaccineCode, knowledge), entry.occurrenceDateTime
+            code = entry.vaccineCode
+            groups = groups_of(code, knowledge) or _refused_in_words(code.words if code is not None else "", knowledge)
+            yield groups, entry.occurrenceDateTime
     for condition in record.conditions:
         words = condition.code.words if condition.code is not None else ""
         if _REFUSED.search(words) and condition_status(condition, record.as_of_epoch) != "past":
             time = condition_time(condition, record)
-            yield _groups(families_of_words(words), knowledge), time.date if time is not None else None
+            yield _refused_in_words(words, knowledge), time.date if time is not None else None
+
+
+def _refused_in_words(words: str, knowledge: VaccineKnowledge) -> frozenset[str]:
+    """The groups that the words name without the refusal, for which the reader of words takes them as denied."""
+    return _groups(families_of_words(_REFUSED.sub(" ", words)), knowledge)
 
 
 def _objects(reason: CodeableConcept) -> bool:

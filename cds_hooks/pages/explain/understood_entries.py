@@ -29,7 +29,8 @@ def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None
     record = FactsOfCall(facts, OfBasis(), decision.patient).record
     if record is None:
         return None
-    resources = [msgspec.to_builtins(fact) for fact in (*record.medications.values(), *record.chart)]
+    facts_in_order = [*record.medications.values(), *record.chart]
+    resources = msgspec.json.decode(msgspec.json.encode(facts_in_order))  # JSON has lists, where facts have tuples
     readings = [reading for reading in understand_chart(resources) if reading.kind in READ_KINDS - {"Medication"}]
     ordered = sorted(readings, key=lambda reading: reading.understood)
     unread = sum(not reading.understood for reading in readings)

@@ -89,7 +89,7 @@ def test_a_table_in_another_form_is_told_how_to_be_saved(tmp_path: Path) -> None
     file = tmp_path / "toy_30d.csv"
     options = ["train", "toy_30d", "--specs", str(tmp_path), "--data", str(tmp_path), "--out", str(tmp_path / "x")]
     for content, said in (
-        (table.to_csv(index=False, sep=";", decimal=",").encode(), "It has one column, with ';' in its name"),
+        (table.to_csv(index=False, sep=";", decimal=",").encode(), "its columns are separated by ';'"),
         (table.assign(place="Zürich").to_csv(index=False).encode("latin1"), "is not in UTF-8: save it as CSV in UTF-8"),
     ):
         file.write_bytes(content)
