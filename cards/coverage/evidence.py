@@ -133,10 +133,10 @@ def _not(test: Test, subject: Subject) -> Seen:
 
 def _age(wanted: Test, subject: Subject) -> Seen:
     born = subject.record.birth_date
-    years = born.completed_years(subject.day - timedelta(days=wanted.get("days_after", 0))) if born else None
-    if years is None:
+    months = born.completed_months(subject.day - timedelta(days=wanted.get("days_after", 0))) if born else None
+    if months is None:
         return UNKNOWN
-    return Seen(is_in(years, wanted), (f"Patient/{subject.record.patient_id}",))
+    return Seen(is_in(months // 12, wanted), (f"Patient/{subject.record.patient_id}",))
 
 
 def _sex(wanted: str, subject: Subject) -> Seen:

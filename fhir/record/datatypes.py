@@ -66,12 +66,12 @@ class FhirTime(Struct, frozen=True, gc=False):
         """Completed days to `as_of_epoch`, as every window of days counts: 7 days and 5 hours ago is in the last 7."""
         return max(0, int((as_of_epoch - self.instant) / DAY_SECONDS))
 
-    def completed_years(self, today: _Day) -> int | None:
-        """Completed years from it to a day; None where only its year is known."""
+    def completed_months(self, today: _Day) -> int | None:
+        """Completed months from it to a day; None where only its year is known."""
         if self.precision == "year":
             return None
         year, month, day = int(self.text[:4]), int(self.text[5:7]), int(self.text[8:10] or 1)
-        return today.year - year - ((today.month, today.day) < (month, day))
+        return (today.year - year) * 12 + today.month - month - (today.day < day)
 
     def is_after(self, as_of_epoch: float) -> bool:
         """Whether it lies in the future, time zones and small clock differences allowed for."""

@@ -301,7 +301,12 @@ class PatientRecord:
 
         A year-only birth date gives no age: it would be off by up to a year on either side of a threshold.
         """
-        return self.derive(_completed_years)
+        months = self.age_months()
+        return months // 12 if months is not None else None
+
+    def age_months(self) -> int | None:
+        """Completed months at `as_of`, known as the years are."""
+        return self.derive(_completed_months)
 
     @property
     def sex(self) -> Literal["male", "female"] | None:
@@ -420,6 +425,6 @@ def _says_opted_out(record: PatientRecord) -> str:
     return opted_out_by(labels, record._facts(Consent), flags, codes, record.as_of_epoch)
 
 
-def _completed_years(record: PatientRecord) -> int | None:
+def _completed_months(record: PatientRecord) -> int | None:
     born = record.birth_date
-    return born.completed_years(record.as_of.date()) if born is not None else None
+    return born.completed_months(record.as_of.date()) if born is not None else None

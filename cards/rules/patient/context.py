@@ -157,6 +157,11 @@ class RuleContext(Struct, frozen=True, eq=False):
         return self.session.age_years
 
     @property
+    def age_months(self) -> int | None:
+        """Completed months."""
+        return self.session.record.age_months()
+
+    @property
     def sex(self) -> str | None:
         """Administrative sex."""
         return self.session.record.sex
@@ -269,7 +274,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         """The number that a condition compared, as a fact."""
         if word == "weight_kg" and self.session.weight is not None:
             return [measurements.measurement_fact(self.session.weight, measurements.dated(self.session.weight, limits))]
-        if word == "age_years" and self.age_years is not None:
+        if word in ("age_years", "age_months") and self.age_years is not None:
             return [Fact("age", "", self.age_years, "a", source=self.session.patient_reference)]
         if word == "daily_dose_mg" and self.daily_dose_mg is not None:
             text = f"{format_dose(self.daily_dose_mg, limits)} mg/day"

@@ -150,14 +150,37 @@ def test_an_interval_is_silent_as_usual_and_far_over_it_a_warning(as_of: datetim
     for_each(_of_template("dose-interval"), fires)
 
 
+def _aged(months: int, as_of: datetime, *, days_short: int = 0) -> Json:
+    """A patient who completed so many months today, or does so in some days."""
+    years, months = divmod(as_of.year * 12 + as_of.month - 1 - months, 12)
+    born = as_of.date().replace(year=years, month=months + 1)
+    return {"age": 0, "days_older": (as_of.date() - born).days - days_short}
+
+
 def test_an_age_row_is_sharp(as_of: datetime) -> None:
     def fires(rule: Rule) -> None:
         (band,) = rule.bands
-        (limit,) = [part["age_years"] for part in band.when.get("all", [band.when]) if "age_years" in part]
-        (age,) = map(int, limit.values())
-        inside, outside = (age - 1, age) if "lt" in limit else (age, age - 1)
-        for drug in _names(rule.trigger.draft):
-            assert _found(rule, {"age": inside}, {"drug": drug}, as_of) == [band.id], drug
-            assert _found(rule, {"age": outside}, {"drug": drug}, as_of) == []
+        (word, limit) = next(
+            (word, part[word])
+            for part in band.when.get("all", [band.when])
+            for word in part
+            if word in ("age_years", "age_months")
+        )
+        if word == "age_years":
+            inside, outside = {"age": int(limit["ge"])}, {"age": int(limit["ge"]) - 1}
+        else:
+            inside, outside = (_aged(int(limit["lt"]), as_of, days_short=short) for short in (1, 0))
+        (selector,) = rule.trigger.draft
+        local = (selector.dose_form_any or ["cream"])[0] if selector.systemic is False else ""
+        form = "injection" if str(selector.route) == "injected" else local
+        for drug in _names([selector]):
+            order = {"drug": f"{drug} {form}".strip()}
+            assert _found(rule, inside, order, as_of) == [band.id], drug
+            assert _found(rule, outside, order, as_of) == []
+            if "ge" in limit and word == "age_months":
+                assert _found(rule, _aged(int(limit["ge"]), as_of, days_short=1), order, as_of) == []
+        meant = [silent.when["indication"]["words"] for silent in rule.silent_when if silent.when]
+        for words in meant[0] if meant else ():
+            assert _found(rule, inside, {**order, "more": {"reasonCode": [{"text": words}]}}, as_of) == [], words
 
-    for_each(_of_template("age-label"), fires)
+    for_each([*_of_template("age-label"), *_of_template("age-label-local")], fires)
