@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from cards.extension import Fact
@@ -58,14 +59,21 @@ def to_draft(context: RuleContext) -> Sequence[Allergy]:
     return list({allergy.source: allergy for allergy in entries_of_drugs}.values())
 
 
-# Classes of allergy lists that a rule of their own is about.
+# Classes of allergy lists whose entries a rule of their own reads whole.
 _OWN_RULE = frozenset(
     {
-        "penicillin", "aminopenicillin", "cephalosporin", "monobactam", "beta_lactam",
-        "sulfonamide_antibiotic", "nsaid", "salicylate", "cox2", "opioid", "ace_inhibitor", "statin",
-        "aromatic_anticonvulsant", "heparin", "iodinated_contrast", "gadolinium_contrast",
+        "penicillin", "cephalosporin", "sulfonamide_antibiotic", "nsaid", "iodinated_contrast", "gadolinium_contrast",
     }
 )  # fmt: skip
+# Classes of which rules of their own know some reactions, or what a single drug of them says about the others.
+_OWN_REACTIONS = frozenset(
+    {
+        "aminopenicillin", "monobactam", "beta_lactam", "salicylate", "cox2", "opioid", "ace_inhibitor", "statin",
+        "aromatic_anticonvulsant", "heparin",
+    }
+)  # fmt: skip
+# What lists mostly hold of these is itching or nausea by an opioid, aching muscles by a statin.
+_OFTEN_NO_ALLERGY = frozenset({"opioid", "statin"})
 
 
 def to_its_class(context: RuleContext) -> Sequence[Allergy]:
@@ -76,13 +84,13 @@ def to_its_class(context: RuleContext) -> Sequence[Allergy]:
     classes = allergen_classes_of(context.medication.ingredients) - _OWN_RULE
     if not classes:
         return ()
-    crossing = {name for name in classes if ALLERGEN_CLASSES[name].same_class == "yes"}
-    crossing_severe = crossing | {name for name in classes if ALLERGEN_CLASSES[name].same_class == "severe"}
+    crossing = {name for name in classes - _OWN_REACTIONS if ALLERGEN_CLASSES[name].same_class == "yes"}
+    crossing_severe = crossing | {name for name in classes - _OWN_REACTIONS if ALLERGEN_CLASSES[name].same_class == "severe"}
     drafted = set(context.medication.rxcuis)
     return [
         allergy
         for allergy in allergies(context.session.record)
-        if not classes.isdisjoint(allergy.allergen.named_classes)
+        if _names(allergy, classes)
         or (
             not (crossing_severe if allergy.grade == "severe" else crossing).isdisjoint(
                 allergy.allergen.allergen_classes
@@ -90,6 +98,15 @@ def to_its_class(context: RuleContext) -> Sequence[Allergy]:
             and drafted.isdisjoint(ingredient.rxcui for ingredient in allergy.allergen.ingredients)
         )
     ]
+
+
+def _names(allergy: Allergy, classes: AbstractSet[str]) -> bool:
+    named = classes & allergy.allergen.named_classes
+    if not named:
+        return False
+    if allergy.grade != "severe":
+        named -= _OFTEN_NO_ALLERGY
+    return bool(named - _OWN_REACTIONS) or (bool(named) and not allergy.is_no_allergy)
 
 
 def _entries(wanted: Mapping[str, Any]) -> Callable[[RuleContext], Sequence[Allergy]]:
