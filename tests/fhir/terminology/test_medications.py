@@ -148,7 +148,7 @@ def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
 
     ours = {row["name"]: row for row in table_rows("ingredients.csv")}
     for row in given("ingredients.csv"):
-        if row["name"] == "lithium carbonate":  # a precise ingredient of RxNorm: read as lithium, which has all its rows
+        if row["name"] == "lithium carbonate":  # read as lithium, of which RxNorm calls it a precise ingredient
             assert set(row["classes"].split(";")) <= set(ours["lithium"]["classes"].split(";"))
             continue
         assert set(row["classes"].split(";")) <= {*ours[row["name"]]["classes"].split(";"), ""}

@@ -84,8 +84,9 @@ def to_its_class(context: RuleContext) -> Sequence[Allergy]:
     classes = allergen_classes_of(context.medication.ingredients) - _OWN_RULE
     if not classes:
         return ()
-    crossing = {name for name in classes - _OWN_REACTIONS if ALLERGEN_CLASSES[name].same_class == "yes"}
-    crossing_severe = crossing | {name for name in classes - _OWN_REACTIONS if ALLERGEN_CLASSES[name].same_class == "severe"}
+    crosses = {name: ALLERGEN_CLASSES[name].same_class for name in classes - _OWN_REACTIONS}
+    crossing = {name for name, how in crosses.items() if how == "yes"}
+    crossing_severe = {name for name, how in crosses.items() if how in ("yes", "severe")}
     drafted = set(context.medication.rxcuis)
     return [
         allergy
