@@ -102,12 +102,10 @@ def to_its_class(context: RuleContext) -> Sequence[Allergy]:
 
 
 def _names(allergy: Allergy, classes: AbstractSet[str]) -> bool:
-    named = classes & allergy.allergen.named_classes
-    if not named:
-        return False
+    listed = classes & allergy.allergen.named_classes
     if allergy.grade != "severe":
-        named -= _OFTEN_NO_ALLERGY
-    return bool(named - _OWN_REACTIONS) or (bool(named) and not allergy.is_no_allergy)
+        listed -= _OFTEN_NO_ALLERGY
+    return bool(listed) and not (allergy.is_no_allergy and listed <= _OWN_REACTIONS)
 
 
 def _entries(wanted: Mapping[str, Any]) -> Callable[[RuleContext], Sequence[Allergy]]:
