@@ -95,7 +95,18 @@ class DeclaredSelector(Declared, frozen=True):
     exclude_classes: tuple[str, ...] = ()
     systemic: bool | None = None
     route: (
-        Literal["oral", "injected", "not injected", "intrathecal", "intravenous", "pushed", "subcutaneous"] | None
+        Literal[
+            "oral",
+            "injected",
+            "not injected",
+            "intrathecal",
+            "intravenous",
+            "pushed",
+            "subcutaneous",
+            "intramuscular",
+            "sublingual",
+        ]
+        | None
     ) = None
     dose_form_any: tuple[str, ...] = ()
     washout_days: float | None = None

@@ -24,6 +24,8 @@ _ORDERED_ROUTES = {
     "intravenous": re.compile(r"\b(?:iv|ivpb|ivp)\b|\bintraven", re.IGNORECASE),
     "pushed": re.compile(r"\bivp\b|\b(?:iv|intravenous) push\b", re.IGNORECASE),
     "subcutaneous": re.compile(r"\b(?:sc|sq|subq)\b|\bsubcut", re.IGNORECASE),
+    "intramuscular": re.compile(r"\bim\b|\bintramusc", re.IGNORECASE),
+    "sublingual": re.compile(r"\bsl\b|\bsublingual", re.IGNORECASE),
 }
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 

@@ -243,7 +243,9 @@ THIOPURINE_DOSE_REDUCED = flag(
 _HEPARIN, _DALTEPARIN = "5224", "67109"
 _PROPHYLAXIS_MG = {"67108": 60.0, "321208": 2.5}
 _DALTEPARIN_UNITS = 7500.0
-_ORAL = frozenset({"11289", "1364430", "1546356", "1114195", "1599538"})
+_ALWAYS_TREATMENT = frozenset(
+    {"11289", "154", "1364430", "1546356", "1114195", "1599538", "15202", "60819"}  # oral, argatroban, bivalirudin
+)
 _INFUSED = re.compile(
     r"infus|\bdrip\b|continuous|units?\s*/\s*(?:kg\s*/\s*)?h|in (?:dextrose|sodium chloride|d5w|ns)\b", re.I
 )
@@ -256,11 +258,11 @@ def is_treatment(medication: MedicationIdentity, dose: DailyDose, words: str) ->
     return True if True in answers else None if None in answers else False
 
 
-_ANTICOAGULANTS = _ORAL | {_HEPARIN, _DALTEPARIN, *_PROPHYLAXIS_MG}
+_ANTICOAGULANTS = _ALWAYS_TREATMENT | {_HEPARIN, _DALTEPARIN, *_PROPHYLAXIS_MG}
 
 
 def _treats(code: str, medication: MedicationIdentity, dose: DailyDose, words: str) -> Truth:
-    if code in _ORAL:
+    if code in _ALWAYS_TREATMENT:
         return True
     if code == _HEPARIN:
         return bool(_INFUSED.search(f"{medication.words} {medication.route or ''} {words}"))

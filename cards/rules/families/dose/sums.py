@@ -242,7 +242,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
     if row.population == "first order":
         # Many are begun with more; only what can hardly be meant is of interest.
         return excess if excess.is_far_over else False
-    return excess if excess.amount > _WORTH_SAYING * row.most or not row.page else False
+    return excess if excess.times >= _WORTH_SAYING or not row.page else False
 
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:

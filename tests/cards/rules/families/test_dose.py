@@ -63,7 +63,7 @@ def test_a_rule_yields_to_rules_that_exist() -> None:
 
 
 FIRM = [
-    (row.drug, row.most)
+    (row.drug, row.most, row.unit)
     for rows in LIMITS.values()
     for row in rows
     if row.is_firm and not (row.per_kg or row.per_dose or row.form or row.condition or row.setting)
@@ -72,10 +72,10 @@ FIRM = [
 ]
 
 
-@pytest.mark.parametrize(("drug", "most"), FIRM)
-def test_a_maximum_dose_is_sharp(drug: str, most: float, as_of: datetime) -> None:
-    def bands(milligrams: float) -> set[str]:
-        draft = {"drug": drug, "dose": f"{milligrams} mg", "times": 1}
+@pytest.mark.parametrize(("drug", "most", "unit"), FIRM)
+def test_a_maximum_dose_is_sharp(drug: str, most: float, unit: str, as_of: datetime) -> None:
+    def bands(amount: float) -> set[str]:
+        draft = {"drug": drug, "dose": f"{amount} {unit}", "times": 1}
         return {band for rule, band, _ in _dose_findings(as_of, {"age": 50}, draft) if rule == "dose-max"}
 
     assert bands(most) == set()
