@@ -32,13 +32,13 @@ from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized, format_dose, format_number
+from fhir.terminology.conditions import CONDITION_GROUPS
 
 _METHOTREXATE = "6851"
 _LEAD = "The limit is from a page that follows the label, not from the label: check it there."
 _LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
 _UNITS = {"unit": "units", "meq": "mEq"}
 _FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
-_CONDITIONS = {"hf": "in heart failure", "hypertension": "in hypertension", "epilepsy": "in epilepsy"}
 
 
 # Words
@@ -181,7 +181,7 @@ def _most(context: RuleContext) -> str | None:
         return None
     limit = excess.limit
     form = f" ({_FORMS[limit.form]})" if limit.form else ""
-    where = f" {_CONDITIONS[limit.condition]}" if limit.condition else ""
+    where = f" in {CONDITION_GROUPS[limit.condition].meaning.lower()}" if limit.condition else ""
     phrase = "the maximum of" if excess.is_firm else "the usual maximum of"
     if excess.of_adult:
         phrase = "the adult maximum of"

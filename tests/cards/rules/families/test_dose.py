@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES
+from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES, Limit
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
@@ -60,6 +60,17 @@ def test_a_rule_yields_to_rules_that_exist() -> None:
     named = {name for rule in rule_book().rules for name in rule.declared.yields_to}
     assert named
     assert named <= known | bands
+
+
+LIMITED_IN = [row for rows in LIMITS.values() for row in rows if row.condition and not row.form]
+
+
+@pytest.mark.parametrize("row", LIMITED_IN, ids=lambda row: f"{row.drug}-{row.condition}")
+def test_a_limit_in_a_disease_is_put_into_words(row: Limit, as_of: datetime) -> None:
+    form = " injection" if row.route else " Oral Tablet"
+    draft = {"drug": row.drug + form, "dose": f"{row.most * 2000} mg", "times": 1}
+    patient = {"age": 50, "conditions": [row.condition], "labs": [["body_weight", 70, 5]]}
+    assert [band for rule, band, _ in _dose_findings(as_of, patient, draft) if rule == "dose-max"] == ["ten_fold"]
 
 
 FIRM = [
