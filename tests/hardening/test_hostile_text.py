@@ -83,6 +83,8 @@ class _Hunt:
             answer = await self.calls.post(self.path, json=request)
             if answer.status_code == 200:
                 (speaking if answer.json()["cards"] else silent).append(request)
+            if len(speaking) >= SPEAKING and len(silent) >= SILENT:
+                break
         return speaking[:SPEAKING] + silent[:SILENT]
 
     async def ask(self, request: Json, name: str, way: str) -> None:

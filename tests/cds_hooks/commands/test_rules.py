@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules.main import app
 from tests.cds_hooks.calls import ORDERS, client, request_for
@@ -36,10 +37,19 @@ def test_each_rule_is_listed_with_its_sources_its_check_and_its_review() -> None
     assert "Metformin label" in said
 
 
-def test_a_program_reads_what_the_files_of_the_rules_lack() -> None:
+def test_a_program_reads_what_the_files_of_the_rules_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That our own families have no fault is tested for each of them, in tests/cards/rules/engine/test_lint.py."""
+    asked: list[str] = []
+    faults: dict[str, list[str]] = {"renal": ["renal-metformin: no source"]}
+    lint = "cds_hooks.commands.rules.check.lint_family"
+    monkeypatch.setattr(lint, lambda family: asked.append(family.name) or faults.get(family.name, []))
+    checked = run("lint", "--json")
+    assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (1, ["renal-metformin: no source"])
+    assert json.loads(checked.stdout)["rules"] == len(all_rule_versions())
+    assert asked == [family.name for family in rule_families()]
+    faults.clear()
     checked = run("lint", "--json")
     assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (0, [])
-    assert json.loads(checked.stdout)["rules"] == len(all_rule_versions())
 
 
 def test_a_rule_is_shown_with_its_bands_and_version() -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.opening import upgrade_schema
 from tests.postgres import postgres_folder, start_postgres
 
 _numbers = count(1)
@@ -30,11 +33,29 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
-    """An empty PostgreSQL database."""
+    """An empty record in PostgreSQL."""
+    return _new_database(postgres_server, _database_with_an_empty_record(postgres_server))
+
+
+@pytest.fixture
+def bare_postgres_url(postgres_server: str) -> str:
+    """A PostgreSQL database without a record."""
+    return _new_database(postgres_server, "template1")
+
+
+@cache
+def _database_with_an_empty_record(server: str) -> str:
+    """The name of a database that others are copied from: the migrations run once for all tests."""
+    url = make_url(_new_database(server, "template1"))
+    upgrade_schema(parse_url(url.render_as_string(hide_password=False)))
+    return str(url.database)
+
+
+def _new_database(server: str, template: str) -> str:
     name = f"record_{next(_numbers)}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -19,6 +19,12 @@ from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.tables import SCHEMA_VERSION, metadata
 
 
+@pytest.fixture
+def postgres_url(bare_postgres_url: str) -> str:
+    """Here without a record."""
+    return bare_postgres_url
+
+
 def test_from_nothing_and_again(url: str) -> None:
     for _ in range(2):
         opening.upgrade_schema(parse_url(url))
