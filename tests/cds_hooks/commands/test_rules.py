@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cards.rules.engine.family import rule_families
+from cards.rules.engine.family import Family, rule_families
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules.main import app
 from tests.cds_hooks.calls import ORDERS, client, request_for
@@ -41,8 +41,12 @@ def test_a_program_reads_what_the_files_of_the_rules_lack(monkeypatch: pytest.Mo
     """That our own families have no fault is tested for each of them, in tests/cards/rules/engine/test_lint.py."""
     asked: list[str] = []
     faults: dict[str, list[str]] = {"renal": ["renal-metformin: no source"]}
-    lint = "cds_hooks.commands.rules.check.lint_family"
-    monkeypatch.setattr(lint, lambda family: asked.append(family.name) or faults.get(family.name, []))
+
+    def lint(family: Family) -> list[str]:
+        asked.append(family.name)
+        return faults.get(family.name, [])
+
+    monkeypatch.setattr("cds_hooks.commands.rules.check.lint_family", lint)
     checked = run("lint", "--json")
     assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (1, ["renal-metformin: no source"])
     assert json.loads(checked.stdout)["rules"] == len(all_rule_versions())
