@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import Table, select
 
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import add_to_outbox
@@ -42,31 +42,39 @@ class RecordEvents:
     def report(self) -> None:
         """Report what came to the record since the last time; the first time nothing, since it is not known when."""
         names = feedback.c.card, feedback.c.service, feedback.c.outcome, feedback.c.decision, decisions.c.patient
-        query = select(feedback.c.sequence, feedback.c.received_at, *names)
+        query = select(feedback.c.sequence, feedback.c.hash, feedback.c.received_at.label("at"), *names)
         joined = query.outerjoin(decisions, decisions.c.id == feedback.c.decision)
-        for row in self._new("record feedback", feedback, joined):
+        for row in self._new("record feedback", feedback, feedback.c.received_at, joined):
             data = {name: getattr(row, name) for name in ("decision", "card", "service", "outcome")}
-            self._add("record feedback", row.sequence, "card-answered", row.patient or "", row.received_at, data)
-        acts = select(events.c.sequence, events.c.at, events.c.kind, events.c.detail)
-        for row in self._new("record events", events, acts):
+            self._add("record feedback", row, "card-answered", row.patient or "", data)
+        acts = select(*(events.c[name] for name in ("sequence", "hash", "at", "kind", "detail")))
+        for row in self._new("record events", events, events.c.at, acts):
             act = _act(row.detail) if row.kind == RELEASE_EVENT else {}
-            self._add("record events", row.sequence, "release-act" if act else "", "", row.at, act)
+            self._add("record events", row, "release-act" if act else "", "", act)
 
-    def _new(self, name: str, table: Any, query: Any) -> Any:
-        rows = self._inbox.query("SELECT delivered FROM deliveries WHERE webhook = ?", (name,))
-        if not rows:
-            newest = read_rows(self._url, select(func.coalesce(func.max(table.c.sequence), 0)))[0][0]
+    def _new(self, name: str, table: Table, at: Any, query: Any) -> Any:
+        """Return the rows after the last one that was reported; where that one was lost, those written after it."""
+        marks = self._inbox.query("SELECT delivered, retry_at FROM deliveries WHERE webhook = ?", (name,))
+        place = select(table.c.sequence, at.label("at"))
+        if not marks:
+            newest = read_rows(self._url, place.order_by(table.c.sequence.desc()).limit(1))
             with self._inbox.transaction() as connection:
-                _note(connection, name, newest)
+                _note(connection, name, *(newest[0] if newest else (0, 0)))
             return []
-        after = query.where(table.c.sequence > rows[0][0]).order_by(table.c.sequence).limit(_AT_ONCE)
-        return read_rows(self._url, after)
+        sequence, reported_at = marks[0]
+        new = query.where(table.c.sequence > sequence)
+        if reported_at:  # 0: noted by a version before 2026-11-23, or before the first row
+            here = read_rows(self._url, place.where(table.c.sequence >= sequence).order_by(table.c.sequence).limit(1))
+            if not here or (here[0].sequence == sequence and here[0].at != reported_at):
+                new = query.where(at > reported_at)
+        return read_rows(self._url, new.order_by(table.c.sequence).limit(_AT_ONCE))
 
-    def _add(self, name: str, sequence: int, kind: str, subject: str, at: int, data: Mapping[str, Any]) -> None:
+    def _add(self, name: str, row: Any, kind: str, subject: str, data: Mapping[str, Any]) -> None:
         with self._inbox.transaction() as connection:
             if kind:
-                add_to_outbox(connection, f"{kind}-{sequence}", kind, subject, at / _MICROSECONDS, data)
-            _note(connection, name, sequence)
+                event_id = f"{kind}-{bytes(row.hash).hex()[:32]}"
+                add_to_outbox(connection, event_id, kind, subject, row.at / _MICROSECONDS, data)
+            _note(connection, name, row.sequence, row.at)
 
 
 def _act(detail: str) -> dict[str, Any]:
@@ -75,8 +83,9 @@ def _act(detail: str) -> dict[str, Any]:
     return {name: body[name] for name in ("kind", "name", "version", "state") if name in body}
 
 
-def _note(connection: sqlite3.Connection, name: str, sequence: int) -> None:
+def _note(connection: sqlite3.Connection, name: str, sequence: int, at: int) -> None:
+    """Note the last row that was reported as a delivery, whose next attempt is at the row's own time."""
     connection.execute(
-        "INSERT OR REPLACE INTO deliveries (webhook, delivered, failures, retry_at) VALUES (?, ?, 0, 0)",
-        (name, sequence),
+        "INSERT OR REPLACE INTO deliveries (webhook, delivered, failures, retry_at) VALUES (?, ?, 0, ?)",
+        (name, sequence, at),
     )

@@ -93,6 +93,11 @@ class AcceptanceCounts:
         self._found: dict[Key, _Day] = {}
         self._writing = Lock()
 
+    def clear(self) -> None:
+        """Forgets all counts, before the record is read from its beginning."""
+        with self._writing:
+            self._days, self._seen, self._has_changed = {}, {}, True
+
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
         """Counts cards that are shown now."""
         caller = call.caller

@@ -82,8 +82,8 @@ class Governance:
         """Every check that can hold a card back."""
         self.acceptance = AcceptanceCounts(now, resumed)
         """How often the cards of each rule and service are accepted."""
-        self._answered = AnsweredRows(LONGEST_DAYS)
-        self._shown = ShownRows(max(TEST_DAYS, rest_days))
+        self._rest_days = rest_days
+        self._begin_reading()
         self._own: dict[str, None] = {}
         self._forgot_at = now()
         self._was_read = asyncio.Event()
@@ -152,8 +152,20 @@ class Governance:
             async with asyncio.timeout(seconds):
                 await self._was_read.wait()
 
+    def _begin_reading(self) -> None:
+        self._answered = AnsweredRows(LONGEST_DAYS)
+        self._shown = ShownRows(max(TEST_DAYS, self._rest_days))
+
     def read_answers(self, url: str) -> None:
-        """Takes the answers that are on record; RecordUnavailable where they cannot be read."""
+        """Takes the answers that are on record; RecordUnavailable where they cannot be read.
+
+        Where a standby took over without the last ones, or a backup was restored, the record is taken from its
+        beginning, since new rows have the numbers of those that are lost.
+        """
+        if self._answered.has_lost_rows(url) or self._shown.has_lost_rows(url):
+            log().error("the record lost decisions or answers that were read: they are read and counted anew")
+            self._begin_reading()
+            self.acceptance.clear()
         for answer in self._answered.read(url, self._now()):
             self.acceptance.take_answer(answer)
             self._take_answer(answer)

@@ -7,19 +7,18 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from cards.card import Indicator
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem
+from cds_hooks.storage.following import Mark, is_there, settled
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, feedback
 
 _DAY_SECONDS: Final = 86_400.0
 _ROWS_AT_ONCE: Final = 500
-_OVERLAP: Final = 64
-"""PostgreSQL can commit a smaller sequence number after a larger one: so many are looked at again."""
 _RESPONSES_AT_ONCE: Final = 50
 ACCEPTED: Final = "accepted"
 LONGEST_DAYS: Final = 365
@@ -129,61 +128,40 @@ def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
     return cards
 
 
-class _Cursor:
-    """Up to which row a table was read; the last rows are looked at again, and each is handed out once."""
-
-    def __init__(self) -> None:
-        self.newest: int | None = None
-        self.seen: frozenset[int] = frozenset()
-
-    @property
-    def after(self) -> int:
-        return max((self.newest or 0) - _OVERLAP, 0)
-
-    def unseen(self, sequences: Iterable[int]) -> set[int]:
-        new_sequences = set(sequences) - self.seen
-        self.seen |= new_sequences
-        return new_sequences
-
-    def move_to(self, sequence: int) -> None:
-        self.newest = max(self.newest or 0, sequence)
-        self.seen = frozenset(sequence for sequence in self.seen if sequence > self.after)
-
-
 class AnsweredRows:
     """The answers to cards, oldest first, each once."""
 
     def __init__(self, days: float) -> None:
         """`days`: how far back an answer can count."""
         self._days = days
-        self._cursor = _Cursor()
+        self._last: Mark | None = None
 
     def read(self, url: str, now: float) -> Iterator[Answer]:
         """Yields the new ones; RecordUnavailable where the record cannot be read. `now`: epoch seconds."""
-        if self._cursor.newest is None:
+        if self._last is None:
             oldest = int((now - self._days * _DAY_SECONDS) * 1e6)
             first = read_rows(url, first_since(oldest))
-            self._cursor.move_to(first[0].sequence - 1 if first else 0)
-        after = self._cursor.after
-        while rows := read_rows(url, self._query(after)):
-            unseen = self._cursor.unseen(row.sequence for row in rows)
-            new = [row for row in rows if row.sequence in unseen]
-            sent = sent_by(url, (row.id for row in new))
-            for row in new:
+            self._last = Mark(first[0].sequence - 1 if first else 0)
+        while rows := read_rows(url, self._query(self._last.sequence)):
+            sent = sent_by(url, (row.id for row in rows if row.id is not None))
+            for row in rows:
+                self._last = Mark(row.sequence, bytes(row.hash))
                 if (card := sent.get(row.id, {}).get(row.card)) is not None:
                     yield _answer(row, row, card, msgspec.json.decode(row.accepted_suggestions or "[]"))
-            after = max(row.sequence for row in rows)
-            self._cursor.move_to(after)
+
+    def has_lost_rows(self, url: str) -> bool:
+        """Whether answers that were handed out are not in the record any more, so that others have their numbers."""
+        return self._last is not None and not is_there(url, feedback, self._last)
 
     def _query(self, after: int) -> Select[Any]:
-        names = ("sequence", "card", "outcome", "override_reason_code", "override_reason_system",
+        names = ("sequence", "hash", "card", "outcome", "override_reason_code", "override_reason_system",
                  "override_reason_display", "received_at", "accepted_suggestions")  # fmt: skip
         answer = [feedback.c[name] for name in names]
         sent = [decisions.c[name] for name in ("id", "client", "patient", "hook", "service", "decided_at")]
         return (
             select(*answer, *sent)
-            .join(decisions, decisions.c.id == feedback.c.decision)
-            .where(feedback.c.sequence > after, feedback.c.sequence.not_in(self._cursor.seen))
+            .outerjoin(decisions, decisions.c.id == feedback.c.decision)
+            .where(feedback.c.sequence > after)
             .order_by(feedback.c.sequence)
             .limit(_ROWS_AT_ONCE)
         )
@@ -253,30 +231,32 @@ class ShownRows:
         """`days`: how far back a card that was shown can count."""
         self._days = days
         self._most_at_start = most_at_start
-        self._cursor = _Cursor()
+        self._last: Mark | None = None
 
     def read(self, url: str, own_ids: Collection[str] = ()) -> Iterator[ShownDecision]:
         """Yields the new ones; RecordUnavailable where the record cannot be read.
 
         `own` are the ids of decisions that this process remembers already: their content is not read.
         """
-        top = read_rows(url, select(func.max(decisions.c.sequence)))[0][0] or 0
-        if self._cursor.newest is None:
-            oldest = _sequence_before(url, int((time() - self._days * _DAY_SECONDS) * 1e6), top)
-            self._cursor.move_to(_newest_with_cards(url, oldest, self._most_at_start))
-        if top <= self._cursor.newest:  # type: ignore[operator] # set above
+        top = settled(url, self._last or Mark())
+        if top == (self._last or Mark()):
             return
-        after = self._cursor.after
-        while heads := read_rows(url, self._heads(after, top)):
-            new = self._cursor.unseen(head.sequence for head in heads)
-            wanted = [head.id for head in heads if head.sequence in new and head.id not in own_ids]
+        if self._last is None:
+            oldest = _sequence_before(url, int((time() - self._days * _DAY_SECONDS) * 1e6), top.sequence)
+            self._last = Mark(_newest_with_cards(url, oldest, self._most_at_start))
+        while heads := read_rows(url, self._heads(self._last.sequence, top.sequence)):
+            wanted = [head.id for head in heads if head.id not in own_ids]
             yield from _read_decisions(url, wanted)
-            after = heads[-1].sequence
-        self._cursor.move_to(top)
+            self._last = Mark(heads[-1].sequence, bytes(heads[-1].hash))
+        self._last = top
+
+    def has_lost_rows(self, url: str) -> bool:
+        """Whether decisions that were looked at are not in the record any more, so that others have their numbers."""
+        return self._last is not None and not is_there(url, decisions, self._last)
 
     def _heads(self, after: int, top: int) -> Select[Any]:
         return (
-            select(decisions.c.sequence, decisions.c.id)
+            select(decisions.c.sequence, decisions.c.id, decisions.c.hash)
             .where(decisions.c.sequence > after, decisions.c.sequence <= top)
             .where(decisions.c.outcome == "cards")
             .order_by(decisions.c.sequence)

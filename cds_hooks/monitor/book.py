@@ -14,13 +14,14 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Select, select
 
 from cds_hooks.logs import log
 from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback, seconds_under_way
 from cds_hooks.monitor.postings import TABLES, Postings, callers, known_names
-from cds_hooks.storage.database import database_error_reason, parse_url
+from cds_hooks.storage.database import database_error_reason
 from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.following import Mark, settled
 from cds_hooks.storage.queries import LISTED, Place, read_rows, rules_by_card
 from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.monitoring.day import DayCounts
@@ -31,8 +32,6 @@ if TYPE_CHECKING:  # who counts or finds decisions judges nothing, and the judgi
 AT_ONCE: Final = 2000
 _VERSION: Final = 8
 _ANSWERED_AT_ONCE: Final = 100
-_SETTLED_SECONDS: Final = 10.0
-_AFTER_ALL: Final = 2**63 - 1
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS days (
     day TEXT, client TEXT, service TEXT, counts BLOB NOT NULL, PRIMARY KEY (day, client, service)
@@ -103,7 +102,8 @@ class CountBook:
         """
         self._check_record(url)
         count, order = 0, CallOrder()
-        for after, batch in self._batches(url, "decisions", _settled(url), decisions.c.sequence, at_once):
+        query = select(decisions.c.sequence, *LISTED).where(decisions.c.sequence <= self._settled(url))
+        for after, batch in self._batches(url, "decisions", query, decisions.c.sequence, at_once):
             days: dict[Key, DayCounts] = {}
             postings = Postings()
             for row in batch:
@@ -137,6 +137,9 @@ class CountBook:
                     postings.note([f"answer {row.outcome}", *reason], place_of[row.decision])
             self._add("feedback", days, after, batch[-1].sequence, postings)
         return count
+
+    def _settled(self, url: str) -> int:
+        return settled(url, Mark(self.counted_to())).sequence
 
     def counted_to(self) -> int:
         """Returns the number of the newest decision that was counted; 0 where none was."""
@@ -336,23 +339,6 @@ def read_to(connection: sqlite3.Connection, kind: str) -> int:
     """Returns the number of the last row that was read of a kind; 0 before the first."""
     row = connection.execute("SELECT sequence FROM read_to WHERE kind = ?", (kind,)).fetchone()
     return 0 if row is None else int(row[0])
-
-
-def _settled(url: str) -> Select[Any]:
-    """The decisions; in PostgreSQL up to the last ten seconds, as one with a lower number may still come."""
-    query = select(decisions.c.sequence, *LISTED)
-    return query.where(before_recent(time())) if parse_url(url).get_backend_name() == "postgresql" else query
-
-
-def before_recent(now: float) -> ColumnElement[bool]:
-    """Whether a decision comes before all of the last ten seconds (`now` in epoch seconds), by number.
-
-    What is dated later than that is of a server whose clock is ahead: it is counted, and does not wait for its time.
-    """
-    earliest, latest = (int((now + seconds) * 1e6) for seconds in (-_SETTLED_SECONDS, _SETTLED_SECONDS))
-    recent = decisions.c.decided_at.between(earliest, latest)
-    first = select(func.min(decisions.c.sequence)).where(recent).scalar_subquery()
-    return decisions.c.sequence < func.coalesce(first, _AFTER_ALL)
 
 
 def _answered(url: str, ids: set[str]) -> tuple[dict[str, set[str]], dict[str, Place]]:

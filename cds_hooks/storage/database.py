@@ -31,6 +31,9 @@ _POSTGRES_SOCKET: Final = {
 }
 """A PostgreSQL that vanished from the network is noticed in about 20 s, not in the system's 15 minutes and more: nobody
 reads acts meanwhile, and the threads that wait are missing elsewhere. The URL of the site can name other values."""
+END_IDLE_TRANSACTIONS: Final = "SET idle_in_transaction_session_timeout = '15s'"
+"""A machine that dies in the middle of a transaction holds its locks no longer: PostgreSQL would wait for hours, and so
+would everybody who records an answer or an act, or reads up to where nothing can come any more (`following.py`)."""
 _DEFAULT_FOLDER: Final = Path("var")
 
 
@@ -187,7 +190,10 @@ DATABASE_ERRORS: Final = (DBAPIError, PoolTimeout, ImportError, OSError)
 @remembered("database engines", entries=8, longest=600)
 def _engine(url: URL, is_writing: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return create_engine(_noticing_loss(url), poolclass=NullPool)
+        engine = create_engine(_noticing_loss(url), poolclass=NullPool)
+        if is_writing:
+            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(END_IDLE_TRANSACTIONS))
+        return engine
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCK_WAIT_SECONDS})
     settings = (
         # what is taken out of the tables must not stay in the file: not every SQLite is built to overwrite it

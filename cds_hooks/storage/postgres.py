@@ -12,7 +12,7 @@ from sqlalchemy import URL, insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
 from cds_hooks.storage.chain import Chain
-from cds_hooks.storage.database import database_error_reason
+from cds_hooks.storage.database import END_IDLE_TRANSACTIONS, database_error_reason
 from cds_hooks.storage.decision import (
     Decision,
     FeedbackItem,
@@ -105,6 +105,7 @@ class PostgresDecisionLog:
     async def _commit(self, group: list[Decision]) -> None:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+            await self._connection.execute(END_IDLE_TRANSACTIONS)
         connection = self._connection
         chain = self._chain or await _new_chain(connection)
         rows = chain.link(group)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, Connection, Select, func, insert, or_, select, text
+from sqlalchemy import URL, Connection, Select, TextClause, func, insert, or_, select, text
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.storage.content import ContentUnreadable, store_text
@@ -373,7 +373,7 @@ def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:
     return [_feedback_item(row) for row in read_rows(url, query)]
 
 
-def read_rows(url: str, query: Select[Any]) -> Sequence[Any]:
+def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
     """Returns all rows of a query.
 
     Raises:

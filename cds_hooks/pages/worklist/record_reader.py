@@ -28,14 +28,13 @@ from cds_hooks.panel.worklist import (
     resting_answers,
 )
 from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.following import Mark, is_there, settled
 from cds_hooks.storage.queries import LISTED, read_rows
 from cds_hooks.storage.tables import decisions
 
 DAYS: Final = 90
 MOST_DECISIONS: Final = 100_000
 _AT_ONCE: Final = 500
-_OVERLAP: Final = 64
-"""PostgreSQL can commit a smaller sequence number after a larger one: so many are read again."""
 _DAY_SECONDS: Final = 86_400.0
 _WAIT_SECONDS: Final = 1.5
 _MADE_SECONDS: Final = 60.0
@@ -74,6 +73,7 @@ class WorklistKeeper:
         self._answered = answers_of_a_year()
         self._first: int | None = None
         self._sequence = 0
+        self._last = Mark()
         self._top = 0
         self._is_cut = False
         self._reader = OneRun("worklist")
@@ -112,6 +112,8 @@ class WorklistKeeper:
         try:
             self._read_decisions()
             now = self._now().timestamp()
+            if self._answered.has_lost_rows(self._url):
+                self._answered = answers_of_a_year()
             answers = list(resting_answers(self._answered, self._url, now))
             with self._lock:
                 self._version += len(answers)
@@ -122,25 +124,24 @@ class WorklistKeeper:
 
     def _read_decisions(self) -> None:
         oldest = int((self._now().timestamp() - DAYS * _DAY_SECONDS) * 1e6)
-        self._top = read_rows(self._url, select(func.max(decisions.c.sequence)))[0][0] or 0
-        if self._top < self._sequence:  # the record lost decisions, and new ones get their numbers
+        if not is_there(self._url, decisions, self._last):  # the record lost decisions, and new ones get their numbers
             with self._lock:
-                self._first, self._patients, self._listed = None, {}, {}
+                self._first, self._patients, self._listed, self._last = None, {}, {}, Mark()
                 self._version += 1
+        newest = settled(self._url, self._last)
+        self._top = newest.sequence
         if self._first is None:
             since = select(func.min(decisions.c.sequence)).where(decisions.c.sequence > self._top - self._most)
             self._first = (read_rows(self._url, since)[0][0] or 1) - 1
             self._is_cut = self._first > 0
             self._sequence = self._first
-        after = max(self._first, self._sequence - _OVERLAP)
-        query = select(decisions.c.sequence, *LISTED).order_by(decisions.c.sequence).limit(_AT_ONCE)
-        while after < self._top:
-            rows = read_rows(self._url, query.where(decisions.c.sequence > after))
-            if not rows:
-                break
+        query = select(decisions.c.sequence, *LISTED).where(decisions.c.sequence <= self._top)
+        query = query.order_by(decisions.c.sequence).limit(_AT_ONCE)
+        while rows := read_rows(self._url, query.where(decisions.c.sequence > self._sequence)):
             self._take([Decision(*row[1:]) for row in rows], oldest)
-            after = self._sequence = rows[-1].sequence
-        self._sequence = max(self._sequence, self._top)
+            self._sequence = rows[-1].sequence
+        self._last = newest
+        self._sequence = self._top
         self._forget(oldest / 1e6)
 
     def _take(self, decisions_read: list[Decision], oldest: int) -> None:

@@ -2,10 +2,11 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import time_ns
 
 import httpx
 
@@ -21,6 +22,7 @@ from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import store_feedback
 from tests.cds_hooks.events.messages import NOW, run_async
+from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
 from tests.live import record_in
 
 SECRET = b"s" * 32
@@ -137,3 +139,25 @@ def test_answers_and_release_acts_of_the_record_are_events_without_names(tmp_pat
     assert [kind for kind, _ in rows] == ["card-answered", "release-act"]
     assert json.loads(rows[0][1]) == {"decision": None, "card": "c1", "service": "vaccines-due", "outcome": "accepted"}
     assert json.loads(rows[1][1]) == {"kind": "rule", "name": "ddi-1", "version": "", "state": "off"}
+
+
+def test_what_took_the_numbers_of_lost_rows_of_the_record_is_an_event(tmp_path: Path) -> None:
+    url, inbox = record_in(tmp_path), Inbox(tmp_path / "events.sqlite3")
+    upgrade_schema(parse_url(url))
+    report = RecordEvents(inbox, url).report
+    _report_answers(url, report, "kept")
+    with standby_that_takes_over(tmp_path):
+        _report_answers(url, report, "lost", "lost too")
+    _report_answers(url, report, "new", "new too", "newest")
+    cards = [json.loads(data)["card"] for (data,) in inbox.query("SELECT data FROM outbox ORDER BY sequence")]
+    inbox.close()
+    assert cards == ["kept", "lost", "lost too", "new", "new too", "newest"]
+
+
+def _report_answers(url: str, report: Callable[[], None], *cards: str) -> None:
+    report()
+    for card in cards:
+        item = FeedbackItem(card, "vaccines-due", "a hospital", "accepted", "2026-11-20T10:00:00Z", time_ns() // 1_000)
+        store_feedback(parse_url(url), [item])
+        for _ in range(2):
+            report()

@@ -115,7 +115,7 @@ def test_an_entry_that_always_fails_does_not_stop_those_after_it(
 
 
 @contextmanager
-def _standby_that_takes_over(folder: Path) -> Iterator[None]:
+def standby_that_takes_over(folder: Path) -> Iterator[None]:
     """What is written meanwhile is lost: the standby has not the last commits of the database that failed."""
     standby = folder / "standby"
     with closing(sqlite3.connect(folder / "decisions.sqlite3")) as record:
@@ -129,7 +129,7 @@ def _standby_that_takes_over(folder: Path) -> Iterator[None]:
 def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
     url, releases = record_in(tmp_path), Releases(None)
     _act(url, "off", "kept")
-    with _standby_that_takes_over(tmp_path):
+    with standby_that_takes_over(tmp_path):
         _act(url, "off", "lost")
         _act(url, "off", "lost too")
         releases.read(url)
@@ -148,7 +148,7 @@ def test_acts_on_feeds_and_on_findings_that_took_the_numbers_of_lost_ones_count(
     decision = a_row("ann")
     store(url, decision)
     record_feed_act(url, "operator", "pause", "kept")
-    with _standby_that_takes_over(tmp_path):
+    with standby_that_takes_over(tmp_path):
         for _ in range(3):
             record_feed_act(url, "operator", "pause", "lost")
             record_finding_act(url, "operator", decision.id, "0" * 16, "done", at)

@@ -5,11 +5,8 @@ import json
 from datetime import UTC, datetime
 from time import time_ns
 
-import pytest
-
 from cards.card import Card, Source
 from cards.extension import EXTENSION_KEY, CardExtension
-from cds_hooks.hold_back import sent_cards
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.patient_finding import Caller
@@ -104,8 +101,7 @@ def test_each_decision_is_read_once_and_those_of_this_process_are_not(url: str) 
     assert [each.patient for each in rows.read(url)] == ["p4"]
 
 
-def test_decisions_from_before_the_period_are_not_read_at_the_start(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sent_cards, "_OVERLAP", 0)
+def test_decisions_from_before_the_period_are_not_read_at_the_start(url: str) -> None:
     for number in range(5):
         _store(url, f"p{number}", NOW, days_ago=100 if number < 3 else 0)
     assert [each.patient for each in ShownRows(90).read(url)] == ["p3", "p4"]

@@ -12,7 +12,7 @@ import pytest
 from cards.card import Card, Indicator, Source
 from cards.compose.high_alert import NOT_COVERED
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
-from cds_hooks.hold_back import sent_cards, suppression
+from cds_hooks.hold_back import suppression
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.sent_cards import ShownRows
@@ -105,11 +105,7 @@ def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_at_the_start_only_the_newest_decisions_with_cards_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sent_cards, "_OVERLAP", 0)
-
+def test_at_the_start_only_the_newest_decisions_with_cards_are_read(tmp_path: Path) -> None:
     async def story() -> None:
         async with app_client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
             for user in range(3):

@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
-from cds_hooks.monitor.book import CountBook, before_recent
+from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.outcomes.labels import Label
-from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log, tables
+from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
-from cds_hooks.storage.queries import read_rows
 from models_onnx.monitoring.label_judging import LabelWindow
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.live import record_in
@@ -79,15 +77,6 @@ def counts(book: CountBook, until: datetime = MATURE, group: str = "all") -> dic
     windows = label_windows(book, LABELS, until.date(), 90)
     found = [window.of("readmission_30d@1", group) for window in windows]
     return {name: sum(each.total(name) for each in found) for name in ("yes", "no", "unlabelled")}
-
-
-def test_what_is_counted_ends_before_the_first_recent_decision_whatever_the_clocks_say(url: str) -> None:
-    now = microseconds(MATURE) / 1e6
-    ages = (60, -7_200, 30, 5, 60, -7_200)
-    write(url, *(predicted(0, decided_at=int((now - age) * 1e6)) for age in ages))
-    query = select(tables.decisions.c.sequence).order_by(tables.decisions.c.sequence)
-    assert [row.sequence for row in read_rows(url, query.where(before_recent(now)))] == [1, 2, 3]
-    assert len(read_rows(url, query.where(before_recent(now + 60)))) == 6
 
 
 def test_a_decision_of_a_clock_that_was_ahead_holds_up_no_other(url: str, tmp_path: Path) -> None:
