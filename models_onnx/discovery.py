@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Union, get_a
 from msgspec import Struct
 
 from fhir.mapping.features.feature import FeatureFault
+from fhir.terminology.plain_file import plain_file
 from models_onnx.errors import ArtifactRefused, DeclarationError
 
 T = TypeVar("T")
@@ -187,9 +188,11 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
 def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:
     """DeclarationError for a file that assigns nothing to the name: a notebook beside the declarations is never run."""
     try:
-        body = ast.parse(file.path.read_bytes()).body
-    except (SyntaxError, ValueError, OSError):
+        body = ast.parse(plain_file(file.path).read_bytes()).body
+    except (SyntaxError, ValueError):
         return  # loading it says what is wrong with it
+    except OSError as error:
+        raise file.fault(f"the file cannot be read: {error.strerror}") from error
     bound = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
     for node in body:
         targets = (

@@ -34,6 +34,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, events, feedback, outcomes
+from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.keys import Keys, Signer, read_signer
 
 _OVERLAP: Final = 512
@@ -178,7 +179,7 @@ def _signed(body: Any) -> bytes:
 def read_seals(file: Path, keys: Keys) -> list[Seal]:
     """Returns all seals of the file; SealsUnusable where one is missing, was changed, or is of another key."""
     try:
-        lines = file.read_bytes().splitlines()
+        lines = plain_file(file).read_bytes().splitlines()
     except OSError as error:
         raise SealsUnusable(f"the seals {file} cannot be read: {error.strerror}") from error
     seals: list[Seal] = []
@@ -231,7 +232,7 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
         RecordCut: The record does not hold what was sealed. It is not sealed on: a seal would hide that.
     """
     with locked(file) as descriptor:
-        lines = file.read_bytes().splitlines()
+        lines = plain_file(file).read_bytes().splitlines()
         last = _last(lines)
         if last is not None:
             _refuse_cut(url, [msgspec.json.decode(line, type=_Line).seal for line in lines[-_LOOKED_AT:]])
@@ -251,7 +252,7 @@ def newest_seal(file: Path) -> Seal | None:
         SealsUnusable: The last line is not a seal.
         OSError: The file is there and cannot be read.
     """
-    return _last(file.read_bytes().splitlines()) if file.exists() else None
+    return _last(plain_file(file).read_bytes().splitlines()) if file.exists() else None
 
 
 def _last(lines: Sequence[bytes]) -> Seal | None:

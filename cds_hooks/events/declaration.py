@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from cds_hooks.settings.checks import listen_address
+from fhir.terminology.plain_file import plain_file
 from fhir.terminology.toml_file import TomlFault, read_toml
 
 
@@ -316,7 +317,7 @@ def _check_broker(where: str, url: str, subject: str, stream: str) -> None:
 
 def _codes(path: Path, where: str) -> dict[str, str]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with plain_file(path).open(encoding="utf-8", newline="") as file:
             codes = {row["code"]: row["loinc"] for row in csv.DictReader(file)}
         if not all(codes.values()):
             raise KeyError("loinc")
@@ -337,7 +338,7 @@ def _effect(
     if not rule.patients:
         return rule
     try:
-        lines = (path.parent / rule.patients).read_text(encoding="utf-8").splitlines()
+        lines = plain_file(path.parent / rule.patients).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise DeclarationFault(f"{path}: the patients of effect.{name} cannot be read") from error
     return msgspec.structs.replace(rule, panel=frozenset(line.strip() for line in lines if line.strip()))
@@ -348,7 +349,7 @@ def _webhook(path: Path, name: str, hook: Webhook) -> Webhook:
         _check_broker(f"{path}: webhook.{name}", hook.url, hook.subject, hook.stream)
         return hook
     try:
-        secret = (path.parent / hook.secret_file).read_bytes().strip()
+        secret = plain_file(path.parent / hook.secret_file).read_bytes().strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DeclarationFault(f"{path}: the secret of webhook.{name} cannot be read: {reason}") from error

@@ -55,16 +55,18 @@ class RecordEvents:
     def _new(self, name: str, table: Table, at: Any, query: Any) -> Any:
         """Return the rows after the last one that was reported; where that one was lost, those written after it."""
         marks = self._inbox.query("SELECT delivered, retry_at FROM deliveries WHERE webhook = ?", (name,))
-        place = select(table.c.sequence, at.label("at"))
+        position = select(table.c.sequence, at.label("at"))
         if not marks:
-            newest = read_rows(self._url, place.order_by(table.c.sequence.desc()).limit(1))
+            newest = read_rows(self._url, position.order_by(table.c.sequence.desc()).limit(1))
             with self._inbox.transaction() as connection:
                 _note(connection, name, *(newest[0] if newest else (0, 0)))
             return []
         sequence, reported_at = marks[0]
         new = query.where(table.c.sequence > sequence)
         if reported_at:  # 0: noted by a version before 2026-11-23, or before the first row
-            here = read_rows(self._url, place.where(table.c.sequence >= sequence).order_by(table.c.sequence).limit(1))
+            here = read_rows(
+                self._url, position.where(table.c.sequence >= sequence).order_by(table.c.sequence).limit(1)
+            )
             if not here or (here[0].sequence == sequence and here[0].at != reported_at):
                 new = query.where(at > reported_at)
         return read_rows(self._url, new.order_by(table.c.sequence).limit(_AT_ONCE))

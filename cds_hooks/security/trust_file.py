@@ -38,6 +38,7 @@ from cds_hooks.security.client import (
 )
 from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
 from cds_hooks.security.trust_schema import place_in_trust_file, schema_problems
+from fhir.terminology.plain_file import plain_file
 from fhir.terminology.toml_file import TomlFault, read_toml
 
 
@@ -135,7 +136,7 @@ class ClientEntry(Struct):
         file = self.folder / self.document["jwks_file"]
         self.files.append(file)
         try:
-            with file.open("rb") as opened:
+            with plain_file(file).open("rb") as opened:
                 return read_object(opened.read(MOST_KEY_SET_BYTES))
         except OSError as error:
             self._wrong(["jwks_file"], f"{file} cannot be read: {error.strerror}")
@@ -166,7 +167,7 @@ class ClientEntry(Struct):
         file = self.folder / self.document["ca_file"]
         self.files.append(file)
         try:
-            text: str = file.read_text(encoding="ascii")
+            text: str = plain_file(file).read_text(encoding="ascii")
             ssl.create_default_context(cadata=text)
         except (OSError, UnicodeDecodeError, ssl.SSLError):
             self._wrong(["ca_file"], f"{file} holds no certificates that can be read (PEM)")

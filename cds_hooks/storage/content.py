@@ -33,6 +33,7 @@ from sqlalchemy.types import TypeDecorator
 
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
+from fhir.terminology.plain_file import plain_file
 
 DICTIONARY_ID: Final = 4
 """The dictionary for new rows. Older dictionaries stay in this folder for the rows that need them."""
@@ -101,7 +102,7 @@ def key_text(file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        return file.read_text(encoding="ascii")
+        return plain_file(file).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise ContentUnreadable("the keys for the record's content cannot be read") from error
 
@@ -325,7 +326,7 @@ def read_user_keys(file: Path) -> tuple[bytes, ...]:
         RecordUnavailable: the file cannot be read or has another form.
     """
     try:
-        keys = tuple(bytes.fromhex(line) for line in file.read_text(encoding="ascii").split())
+        keys = tuple(bytes.fromhex(line) for line in plain_file(file).read_text(encoding="ascii").split())
     except (OSError, ValueError) as error:
         raise RecordUnavailable(f"the keys for users in {file} cannot be read") from error
     if not keys or any(len(key) != _KEY_BYTES for key in keys):

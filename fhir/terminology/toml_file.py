@@ -4,6 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from fhir.terminology.plain_file import plain_file
+
 
 class TomlFault(Exception):
     """A TOML file cannot be used.
@@ -24,7 +26,7 @@ def read_toml(path: Path, most_bytes: int | None = None) -> dict[str, Any]:
         TomlFault: It cannot be read, is larger, or is not TOML.
     """
     try:
-        with path.open("rb") as file:
+        with plain_file(path).open("rb") as file:
             data = file.read() if most_bytes is None else file.read(most_bytes + 1)
     except OSError as error:
         raise TomlFault(f"cannot be read: {error.strerror}", is_unreadable=True) from error

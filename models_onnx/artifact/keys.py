@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from fhir.terminology.plain_file import plain_file
 from models_onnx.errors import SignatureRefused
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def trusted_keys(*also: Path) -> Keys:
 def read_keys(path: Path) -> Keys:
     """Returns the keys of this file alone; SignatureRefused where it cannot be read."""
     try:
-        return _read(path.read_bytes(), path.name)
+        return _read(plain_file(path).read_bytes(), path.name)
     except OSError as problem:
         raise SignatureRefused(f"the file of public keys {path} cannot be read: {problem.strerror}") from problem
 
@@ -146,7 +147,7 @@ def read_signer(path: Path, name: str) -> Signer:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        private = load_pem_private_key(plain_file(path).read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as problem:
         raise SignatureRefused(f"the signing key {path} cannot be read: it must be an Ed25519 key in PEM") from problem
     if not isinstance(private, Ed25519PrivateKey):

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.keys import Keys, Signer
 from models_onnx.errors import HashMismatch, SignatureRefused
 
@@ -95,7 +96,7 @@ def read_release(folder: Path, keys: Keys) -> Release:
 def parse_release(folder: Path) -> Release:
     """Returns the release without a look at its signature; SignatureRefused where it is not one."""
     try:
-        content = (folder / RELEASE).read_bytes()
+        content = plain_file(folder / RELEASE).read_bytes()
     except OSError:
         raise SignatureRefused(
             f"{folder.name} has no {RELEASE}: it was never published; cds-hooks model sign {folder.name}"

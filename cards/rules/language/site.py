@@ -17,6 +17,7 @@ from typing import Any, Final
 from cards.rules.language.rule import RuleError
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import INGREDIENTS, RXNORM
+from fhir.terminology.plain_file import plain_file
 
 SITE: Final = "site"
 REVIEW: Final = "site-review"
@@ -52,7 +53,7 @@ def use_site_rules(folder: Path | None) -> None:
 
 def read_text(path: Traversable) -> str:
     """The text of a file; RuleError with the line that is not UTF-8, or longer than a line of a table can be."""
-    content = path.read_bytes()
+    content = (plain_file(path) if isinstance(path, Path) else path).read_bytes()
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cds_hooks.protocol.hooks.library import LIBRARY, Context, Hook
+from fhir.terminology.plain_file import plain_file
 from fhir.terminology.toml_file import TomlFault, read_toml
 
 TYPES: Final[dict[str, Any]] = {
@@ -60,7 +61,7 @@ def read_declarations(path: Path) -> list[DeclaredHook]:
 def _entries(path: Path) -> list[Any]:
     try:
         is_json = path.suffix == ".json"
-        document = json.loads(path.read_text(encoding="utf-8")) if is_json else read_toml(path)
+        document = json.loads(plain_file(path).read_text(encoding="utf-8")) if is_json else read_toml(path)
     except TomlFault as error:
         raise WrongDeclaration(f"{path.name} {error}.") from error
     except (OSError, UnicodeDecodeError) as error:

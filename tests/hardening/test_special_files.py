@@ -1,0 +1,69 @@
+"""A named pipe or a device in the place of a site's file is refused: reading it would wait, or take all memory."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+from cards.rules.language.site import read_text
+from cds_hooks.audit.seals import newest_seal, read_seals
+from cds_hooks.events.declaration import read_declaration
+from cds_hooks.hold_back.people import read_people
+from cds_hooks.hold_back.rules_file import read_rules_file
+from cds_hooks.pages.door import Door
+from cds_hooks.protocol.hooks.declared import read_declarations
+from cds_hooks.security.trust_file import read_trust_file
+from cds_hooks.services._service_file import service_files
+from cds_hooks.settings.login import read_provider
+from cds_hooks.storage.content import key_text, read_user_keys
+from fhir.terminology.plain_file import plain_file
+from models_onnx.artifact.folder import read_manifest
+from models_onnx.artifact.keys import read_keys, read_signer
+from models_onnx.artifact.release_file import parse_release
+from models_onnx.discovery import declarations
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "a.toml": read_people,
+    "b.toml": read_rules_file,
+    "c.toml": read_trust_file,
+    "d.toml": lambda file: read_declaration(file, ()),
+    "e.toml": read_provider,
+    "hooks.json": read_declarations,
+    "a.service.toml": lambda file: list(service_files(file.parent)),
+    "rule.json": read_text,
+    "seals.ndjson": lambda file: read_seals(file, {}),
+    "newest.ndjson": newest_seal,
+    "content.txt": key_text,
+    "users.txt": read_user_keys,
+    "keys.txt": read_keys,
+    "key.pem": lambda file: read_signer(file, "a test"),
+    "manifest.json": lambda file: read_manifest(file.parent),
+    "release.json": lambda file: parse_release(file.parent),
+    "feature.py": lambda file: list(declarations("cds_hooks.pages", "DOOR", Door, inner="door", folder=file.parent)),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_named_pipe_is_refused_by_whoever_reads_it(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    writer = os.open(tmp_path / name, os.O_RDWR)
+    ended = Timer(10, os.close, [writer])  # who reads it waits until then, and not for ever
+    ended.start()
+    with pytest.raises(Exception, match=r"pipe|cannot be read|never published"):
+        READERS[name](tmp_path / name)
+    assert ended.is_alive(), "it was read"
+    ended.cancel()
+    os.close(writer)
+
+
+def test_what_ends_by_itself_is_read_and_what_does_not_is_refused(tmp_path: Path) -> None:
+    file, link, endless = tmp_path / "a.toml", tmp_path / "b.toml", tmp_path / "c.toml"
+    file.write_text("a = 1\n")
+    link.symlink_to(file)
+    endless.symlink_to("/dev/zero")
+    for path in (file, link, Path(os.devnull), tmp_path, tmp_path / "absent"):
+        assert plain_file(path) == path
+    with pytest.raises(OSError, match="a named pipe, a socket or a device"):
+        plain_file(endless)
