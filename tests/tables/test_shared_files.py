@@ -202,7 +202,7 @@ COMPARISONS: Final = (
         ((_text("text"), _text("text_lower_case")),),
         ((_set("ingredients"), _set("ingredients")),),
         170,
-        # The file reads every insulin of no known kind, and isophane, as the regular one.
+        # The file reads every insulin of no known kind, and isophane, as the regular one, tenofovir without its form.
         _WHOLE_COMBINATIONS
         | {
             "humulin",
@@ -211,6 +211,7 @@ COMPARISONS: Final = (
             "insulin pump",
             "novolin 70-30",
             "nph insulin human recomb",
+            "truvada",
         },
     ),
     Comparison(f"{_TABLES}/rxnorm_products.csv", "drugnames/rxnorm_products.csv", _both("rxcui"), _both("name"), 25000),

@@ -1,6 +1,7 @@
 """The medication tables: whole, consistent with each other, and quick to ask."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -158,8 +159,9 @@ def test_nothing_of_the_given_tables_was_lost(data_folder: Path) -> None:
         given_ingredients = set(row["ingredients"].split(";")) if row["kind"] == "alias" else {""}
         if given_ingredients == {INSULIN}:  # the given tables read every insulin of no known kind as the regular one
             continue
-        # Apri and Genvoya hold an ingredient more than the given table knows.
-        assert given_ingredients <= set(aliases[row["text_lower_case"]].split(";")), row
+        # Apri and Genvoya hold an ingredient more than the given table knows; it does not tell the forms of tenofovir.
+        ours_read = set(re.sub(r"(tenofovir) \w+", r"\1", aliases[row["text_lower_case"]]).split(";"))
+        assert given_ingredients <= ours_read, row
     assert set(ORDERABLES) == {row["rxcui"] for row in given("orderables.csv")}
 
 

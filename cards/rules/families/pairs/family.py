@@ -29,6 +29,8 @@ _FROM_DOSE_MG: Final = {
     "low_dose_methotrexate": {"6851": 20.1},
 }
 """From which dose on a row is meant (ANSM 2019): aspirin against pain, methotrexate over 20 mg."""
+_UNDER_DAILY_MG: Final = {"dolutegravir_once": {"1433868": 100.0}}
+"""Under which dose a day a row is meant: 50 mg of dolutegravir twice a day is the dose beside rifampin."""
 _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
@@ -69,6 +71,10 @@ class Pair(Struct, frozen=True):
                 if drug.has(rxcui)
             )
             return any(dose is not None and dose.high >= least for dose, least in doses)
+        if self.unless in _UNDER_DAILY_MG:
+            limits = _UNDER_DAILY_MG[self.unless].items()
+            days = [(dose.daily(rxcui), least) for rxcui, least in limits for drug, dose in orders if drug.has(rxcui)]
+            return any(day is None or day.low < least for day, least in days)
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]

@@ -54,28 +54,36 @@ def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(as_o
     for_each(_of_template("dz-label"), fires)
 
 
+def _over_and_most(parts: list[Json]) -> tuple[Json, Json]:
+    """A dose just over what a kidney row allows, at 70 kg, and the highest that it allows; empty where it has none."""
+    limits = {
+        word: limit["gt"]
+        for part in parts
+        if "derived" not in part
+        for word, limit in part.items()
+        if word != "new_start"
+    }
+    if "times_per_week" in limits:
+        return {"dose": "10 mg", "times": 1}, {"dose": "10 mg", "times": limits["times_per_week"] / 7}
+    most = limits.get("daily_dose_mg") or 70 * limits.get("dose_mg_per_kg_per_day", 0)
+    return ({"dose": f"{most + 1} mg", "times": 1}, {"dose": f"{most} mg", "times": 1}) if most else ({}, {})
+
+
 def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
     def fires(rule: Rule) -> None:
         (band,) = rule.bands
         (drug,) = _names(rule.trigger.draft)
-        part = next((part for part in band.when.get("all", []) if "derived" in part), band.when)
-        creatinine = (
-            {10.0: 3.2, 15.0: 3.2, 21.0: 2.0, 25.0: 2.0, 30.0: 2.0, 40.0: 1.5}[part["ge"]] if "ge" in part else 14.0
-        )
+        parts = band.when.get("all", [band.when])
+        part = next(part for part in parts if "derived" in part)
+        creatinine = {10: 3.2, 15: 3.2, 21: 2, 25: 2, 30: 2, 40: 1.5, 50: 1.2}[part["ge"]] if "ge" in part else 14
         low = {"labs": [["creatinine", creatinine, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
         normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
-        doses = {"daily_dose_mg": 1, "dose_mg_per_kg_per_day": 70}
-        (most,) = [
-            part[word]["gt"] * times
-            for part in band.when.get("all", [])
-            for word, times in doses.items()
-            if word in part
-        ] or [None]
-        draft = {"drug": drug} if most is None else {"drug": drug, "dose": f"{most + 1} mg", "times": 1}
-        assert _found(rule, low, draft, as_of) == [band.id]
-        assert _found(rule, normal, draft, as_of) == []
-        if most is not None:
-            assert _found(rule, low, {**draft, "dose": f"{most} mg"}, as_of) == []
+        over, most = _over_and_most(parts)
+        draft = {"drug": drug} | ({"route": "IV"} if rule.trigger.draft[0].route else {})
+        assert _found(rule, low, draft | over, as_of) == [band.id]
+        assert _found(rule, normal, draft | over, as_of) == []
+        if most:
+            assert _found(rule, low, draft | most, as_of) == []
 
     for_each(_of_template("renal-label"), fires)
 
