@@ -80,6 +80,26 @@ def charted_groups(record: PatientRecord) -> Set[str]:
     return _SHOWN_OTHERWISE.union(by_group.entries, signs_by_group(record))
 
 
+def problems_of(record: PatientRecord, groups: Iterable[str]) -> list[ConditionHit]:
+    """Every entry of the problem list that means one of these groups and is not over, in the order of the groups.
+
+    "History of stroke" is no stroke that began when it was written down.
+    """
+    entries = record.derive_checked(_entries_by_group).entries
+    hits = [
+        condition_hit(key, condition, code, record)
+        for key in (CONDITION_GROUPS[group].key for group in groups)
+        for condition, code in entries.get(key, ())
+        if not _is_history_in_words(condition, key)
+    ]
+    return [hit for hit in hits if hit.status != "past"]
+
+
+def _is_history_in_words(condition: Condition, group: str) -> bool:
+    mentions = read_concept(condition.code).mentions
+    return any(mention.group == group and mention.assertion.word == "historical" for mention in mentions)
+
+
 def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
     """The conditions among these facts of a rule ("condition:" and a key), where none of them is confirmed."""
     keys = sorted([use.removeprefix("condition:") for use in uses if use.startswith("condition:")])

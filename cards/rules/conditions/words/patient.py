@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -25,9 +24,8 @@ from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from cards.text import plain
-from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status
+from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, problems_of
 from fhir.record.datatypes import CodeableConcept
-from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition as Resource
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
@@ -211,43 +209,26 @@ _INDICATION = Condition(
 )
 
 
-class _Codes(NamedTuple):
-    """The codes of everything on the problem list, those of ICD-10 without the dot."""
-
-    icd10: frozenset[str]
-    snomed: frozenset[str]
-
-
-def _listed_codes(record: PatientRecord) -> _Codes:
-    concepts = [condition.code for condition in record.conditions if condition.code is not None]
-    codings = [
-        (code_system(coding.system), (coding.code or "").strip()) for concept in concepts for coding in concept.coding
-    ]
-    return _Codes(
-        frozenset([code.replace(".", "").upper() for system, code in codings if system == "icd10"]),
-        frozenset([code for system, code in codings if system == "snomed"]),
-    )
-
-
 def _read_recent(spec: Spec) -> Predicate:
-    inner = only(only(spec, "recent_problem")["recent_problem"], "icd10", "snomed", "within_days")
+    inner = only(only(spec, "recent_problem")["recent_problem"], "groups", "icd10", "snomed", "within_days")
+    groups = tuple(inner.get("groups", ()))
     prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
     codes = frozenset(inner.get("snomed", ()))
     days = float(inner["within_days"])
-    if not (prefixes or codes):
+    if not (groups or prefixes or codes):
         raise RuleError(f"{dict(spec)!r} names no problem")
+    if unknown := set(groups) - CONDITION_GROUPS.keys():
+        raise RuleError(f"recent_problem: no group is called {', '.join(sorted(unknown))}")
 
     def hits_of(context: RuleContext) -> list[ConditionHit]:
-        record = context.session.record
-        listed = record.derive(_listed_codes)
-        if codes.isdisjoint(listed.snomed) and not any(code.startswith(prefixes) for code in listed.icd10):
-            return []
-        hits = []
-        for condition in record.conditions:
-            code = None if condition.code is None else _code_of(condition.code, prefixes, codes)
-            if code is not None:
-                hits.append(condition_hit("problem", condition, code, record))
-        return [hit for hit in hits if hit.status != "past"]
+        hits = problems_of(context.session.record, groups)
+        if prefixes or codes:
+            hits += [
+                condition_hit("problem", condition, code, context.session.record)
+                for condition in _listed(context)
+                if condition.code is not None and (code := _code_of(condition.code, prefixes, codes)) is not None
+            ]
+        return hits
 
     def is_recent(hit: ConditionHit, context: RuleContext) -> bool:
         return hit.time is not None and hit.time.whole_days(context.session.record.as_of_epoch) <= days
@@ -268,8 +249,7 @@ def _read_recent(spec: Spec) -> Predicate:
                 effective=hit.time.text if hit.time else None,
                 source=hit.source,
             )
-            for hit in hits_of(context)
-            if is_recent(hit, context)
+            for hit in {hit.source: hit for hit in hits_of(context) if is_recent(hit, context)}.values()
         ]
 
     return Predicate(test, facts, frozenset({"conditions", "problem"}))
@@ -277,17 +257,18 @@ def _read_recent(spec: Spec) -> Predicate:
 
 def _recent_wording(spec: Spec) -> str:
     inner = spec["recent_problem"]
-    codes_and_words = [*(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
-    codes_and_words += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
-    return f"on the problem list since at most {inner['within_days']:g} days: {', '.join(codes_and_words)}"
+    texts = [*inner.get("groups", ()), *(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
+    texts += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
+    return f"on the problem list since at most {inner['within_days']:g} days: {', '.join(texts)}"
 
 
 _RECENT = Condition(
     "recent_problem",
-    "one of these codes (`icd10` prefixes, `snomed`) is on the problem list, not over, and began or was recorded in "
-    "the last `within_days`; unknown where it has no date",
+    "one of these `groups` of `fhir/terminology/tables/condition_groups.csv` or of these codes (`icd10` prefixes, "
+    "`snomed`) is on the problem list, not over, and began or was recorded in the last `within_days`; unknown where it "
+    "has no date",
     _read_recent,
-    members(("within_days",), icd10=TEXTS, snomed=TEXTS, within_days=DAYS),
+    members(("within_days",), groups=TEXTS, icd10=TEXTS, snomed=TEXTS, within_days=DAYS),
     _recent_wording,
     needs("Condition", "Encounter"),
 )
