@@ -8,6 +8,7 @@ severe: a severe one does), by the practice parameter or the labels that `source
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
@@ -15,14 +16,16 @@ from msgspec import Struct
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
 from fhir.terminology.late_pattern import late_pattern
-from fhir.terminology.medication_names import medication_of_code, read_name, without_accents
+from fhir.terminology.medication_names import medication_of_code, names_of_one_word, read_name, without_accents
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
+from fhir.terminology.spelling import Spelling
 
 SameClass: TypeAlias = Literal["yes", "no", "ask", "severe"]
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
 # German writes it in one word: "Latexallergie", "Penicillinunverträglichkeit".
 _COMPOUND = late_pattern(r"(?<=[a-zäöü]{3})(allergi|unverträglich|überempfindlich)", re.IGNORECASE)
+_LONGEST_MISSPELT = 200
 _NONE_KNOWN = late_pattern(r"\b(?:nkd?f?a|nil known|no known (?:\w+ ){0,2}allerg\w*|no allergies)\b", re.IGNORECASE)
 
 
@@ -98,9 +101,37 @@ def allergen_of_words(words: str) -> Allergen:
     ['beta_lactam_penicillin_allergen']
     >>> sorted(allergen_of_words("sulfa, latex and codeine").allergen_classes)
     ['latex', 'opioid', 'sulfonamide_antibiotic']
+    >>> sorted(allergen_of_words("vancomicin - red man").allergen_classes)
+    ['glycopeptide']
     """
     words = _COMPOUND.sub(r" \1", words)
     words = AssertedText(words, of="allergy").without_denied(words)
+    allergen = _allergen_named(words)
+    # Only here a drug's name is corrected, where nothing else is read: a wrong warning harms less than none.
+    return allergen if allergen != Allergen() or len(words) > _LONGEST_MISSPELT else _allergen_named(_corrected(words))
+
+
+def _corrected(words: str) -> str:
+    return _WORD.sub(lambda match: _corrected_word(match[0]), without_accents(words))
+
+
+def _corrected_word(word: str) -> str:
+    """The word that is meant, any of several where all of them name the same: amoxicillin and amoxycillin."""
+    near = sorted(_spelling().near(word))
+    return near[0] if near and len({_allergen_named(right).allergen_classes for right in near}) == 1 else word
+
+
+# What stands on lists of allergies and is near to the name of a drug that it is not.
+_NO_DRUGS = frozenset({"lanolin", "lactose", "fluoride"})
+
+
+@cache
+def _spelling() -> Spelling:
+    """The names of drugs and the words of classes."""
+    return Spelling({*names_of_one_word(), *(word for phrase in _CLASS_WORDS for word in phrase), *_NO_DRUGS})
+
+
+def _allergen_named(words: str) -> Allergen:
     ingredients = frozenset(read_name(words).ingredients)
     # "Penicillin G" names one drug, "insulin lispro" too: the word of the class is a part of its name.
     parts = {word for ingredient in ingredients for word in _WORD.findall(ingredient.name)}

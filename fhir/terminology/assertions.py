@@ -337,16 +337,29 @@ _QUALIFIERS = frozenset(
 _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", "although", "however", "now"})
 
 
+_SHORTENED = frozenset(
+    {"st", "dr", "vs", "approx", "hx", "dx", "no", "chr", "obstr", "pulm", "resp", "periph", "esoph", "abn", "ess"}
+    | {"deg", "malig", "sev"}
+)
+_AFTER_A_LETTER = frozenset(
+    {"fib", "fibrillation", "flutter", "tach", "tachycardia", "diff", "difficile", "coli", "pylori", "gravis"}
+    | {"aureus", "pneumoniae", "albicans", "neoformans", "jirovecii", "influenzae", "faecalis", "aeruginosa"}
+)
+"""Words of which the one before is often a letter: "chronic A. fib", "recurrent C. diff"."""
+
+
 def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
     """Whether the full stop at `position` stands behind an abbreviation: "St. Jude", "vs. ", "A. fib", "V.a.".
 
-    A letter is one only at the beginning of a part: "hepatitis C. No DVT" has two sentences.
+    A letter is one only at the beginning of a part, or in a name: "hepatitis C. No DVT" has two sentences.
     """
     before = tokens[position - 1].word if position else ""
     if len(before) == 1 and before.isalpha():
         first = position - 1
+        if position + 1 < len(tokens) and tokens[position + 1].word in _AFTER_A_LETTER:
+            return True
         return first == 0 or tokens[first - 1].word in _ENDS or tokens[first - 1].word in {"(", "-", "/", ":", "?"}
-    return before in {"st", "dr", "vs", "approx", "hx", "dx", "no"}
+    return before in _SHORTENED
 
 
 def _first_of(kinds: Sequence[str], marks: Sequence[str], positions: range) -> str | None:

@@ -337,6 +337,11 @@ def _read_phrases() -> _Phrases:
 _PHRASES: Final[_Phrases] = _read_phrases()
 
 
+def names_of_one_word() -> list[str]:
+    """Return every name of a drug that is one word, in lower case."""
+    return [name for name, meaning in _PHRASES.items() if isinstance(name, str) and meaning.members]
+
+
 def _read_lengths() -> Mapping[str, tuple[int, ...]]:
     lengths: dict[str, set[int]] = {}
     for phrase in _PHRASES:

@@ -25,7 +25,7 @@ _LONGEST = 2000
 _ENGLISH: Final = "condition_phrases.csv"
 _WINDOW: Final = 14
 """Within so many words the phrases of one alternative must stand."""
-_IGNORED = frozenset({"of", "the", "nos", "unspecified", "other", "specified"})
+_IGNORED = frozenset({"of", "the", "nos", "unspecified", "unspec", "unsp", "other", "specified"})
 # How SNOMED CT ends the fully specified names of what a chart may hold.
 _TAGS = frozenset({"disorder)", "finding)", "situation)", "event)", "procedure)", "regime/therapy)"})
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "iia": "2a", "iib": "2b", "iiia": "3a", "iiib": "3b"}
@@ -34,6 +34,22 @@ _BEFORE_ROMAN_ONE = frozenset({"type", "stage", "grade", "class", "ckd", "bipola
 _BARE: Final[Mapping[int, str]] = {
     **{number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)},
     **{ord(letter): text for letter, text in {"ä": "ae", "ö": "oe", "ß": "ss", "œ": "oe", "æ": "ae"}.items()},
+}
+# What the words of problem lists are shortened to, and mean there in any phrase.
+_SHORT: Final = {
+    **dict.fromkeys(("dz", "dis"), "disease"),
+    **dict.fromkeys(("insuff", "insuf"), "insufficiency"),
+    **dict.fromkeys(("dysfxn", "dysfx", "dysfn", "dysfunct"), "dysfunction"),
+    **dict.fromkeys(("abn", "abnl"), "abnormal"),
+    **dict.fromkeys(("plt", "plts"), "platelet"),
+    **{"pulm": "pulmonary", "resp": "respiratory", "chr": "chronic", "constip": "constipation", "deg": "degree"},
+    **{"bilat": "bilateral", "fx": "fracture", "transpl": "transplant", "periph": "peripheral", "vasc": "vascular"},
+    **{"regurg": "regurgitation", "infxn": "infection", "emphys": "emphysema", "syndr": "syndrome", "mod": "moderate"},
+    **{"sev": "severe", "malig": "malignant", "esoph": "esophageal", "obstr": "obstructive", "thromb": "thrombosis"},
+    **{"aneur": "aneurysm", "depr": "depression", "cardiomyop": "cardiomyopathy", "psor": "psoriasis"},
+    **{"osteopor": "osteoporosis", "hyperlip": "hyperlipidemia", "hyperchol": "hypercholesterolemia"},
+    **{"hypothyr": "hypothyroidism", "hyperthyr": "hyperthyroidism", "thrombocytop": "thrombocytopenia"},
+    **{"neurop": "neuropathy", "nephrop": "nephropathy", "retinop": "retinopathy", "hemorr": "hemorrhage"},
 }
 _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
 # No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukaemia, "mets" is "met".
@@ -128,6 +144,8 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             word = joined[2]
         elif word in _ROMAN:
             word = _ROMAN[word]
+        elif word in _SHORT:
+            word = _SHORT[word]
         elif word == "i" and words and words[-1][0] in _BEFORE_ROMAN_ONE:
             word = "1"
         else:

@@ -32,11 +32,15 @@ class Spelling:
         >>> Spelling(["hypertension"]).corrected("hypertention")
         'hypertension'
         """
-        if len(word) < _SHORTEST or word in self._words or not word.isalpha():
-            return word
-        parts = (word[:_INTACT], f"{word[0]}-{word[-_INTACT:]}")
-        near = {right for part in parts for right in self._by_part.get(part, ()) if _differ_in_one(word, right)}
+        near = self.near(word)
         return near.pop() if len(near) == 1 else word
+
+    def near(self, word: str) -> set[str]:
+        """Return the known words that a word could be meant for, none where it is known itself."""
+        if len(word) < _SHORTEST or word in self._words or not word.isalpha():
+            return set()
+        parts = (word[:_INTACT], f"{word[0]}-{word[-_INTACT:]}")
+        return {right for part in parts for right in self._by_part.get(part, ()) if _differ_in_one(word, right)}
 
 
 def _differ_in_one(word: str, right: str) -> bool:
