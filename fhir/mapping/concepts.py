@@ -55,8 +55,9 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
     if (meant or is_icd) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
         return ConceptReading(tuple(meant.values()), (), True)
     mentions = _mentions(concept)
+    is_coded_valve = _KIND_NOT_STATED in meant
     for mention in mentions:
-        if _counts(mention) and (not meant or _KIND_NOT_STATED not in meant or mention.group in _VALVES):
+        if _counts(mention) and (not is_coded_valve or mention.group in _VALVES):
             meant.setdefault(mention.group, MeantGroup(mention.group, ""))
         assertion = mention.assertion
         if mention.group in OF_FAMILY and assertion.person == "family" and assertion.polarity == "affirmed":

@@ -50,6 +50,7 @@ _SHORT: Final = {
     **{"osteopor": "osteoporosis", "hyperlip": "hyperlipidemia", "hyperchol": "hypercholesterolemia"},
     **{"hypothyr": "hypothyroidism", "hyperthyr": "hyperthyroidism", "thrombocytop": "thrombocytopenia"},
     **{"neurop": "neuropathy", "nephrop": "nephropathy", "retinop": "retinopathy", "hemorr": "hemorrhage"},
+    **{"dyslip": "dyslipidemia"},
 }
 _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
 # No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukaemia, "mets" is "met".
@@ -68,6 +69,7 @@ _NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {
     "mets": (1.0, 30.0, "#mets"),
 }
 _GRAVIDA = re.compile(r"g\d{1,2}(?:p\d*)?$")
+_DAYS = frozenset("0123456")
 _PARTS = frozenset({".", ";", "\n"})
 
 
@@ -133,7 +135,7 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             continue
         if word in _IGNORED or (word == "hcc" and words and tokens[position - 1].word in {"(", "/", "-", "cms"}):
             continue  # Epic and Cerner write (HCC) behind what counts for payment
-        if _WEEKS.match(word):
+        if _WEEKS.match(word) or _is_weeks_and_days(tokens[position : position + 3]):
             word = "#weeks"
         elif words and (mark := _mark_beside(word, words[-1][0], tokens[position - 1].word)):
             word = mark
@@ -155,6 +157,13 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             word = _singular(word)
         words.append((word, position))
     return words
+
+
+def _is_weeks_and_days(tokens: Sequence[Token]) -> bool:
+    """Whether tokens are the completed weeks and days of a pregnancy: "33+2"."""
+    if len(tokens) < 3 or tokens[1].word != "+" or tokens[2].word not in _DAYS or not tokens[0].word.isdigit():
+        return False
+    return len(tokens[0].word) < 3 and tokens[0].end == tokens[1].start and tokens[1].end == tokens[2].start
 
 
 def _mark_beside(word: str, before: str, sign: str) -> str | None:

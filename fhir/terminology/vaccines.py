@@ -20,7 +20,7 @@ _VACCINE = late_pattern(
     r"vacc?in|vakzin|vacuna|impf|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE
 )
 # Antibodies are no vaccine: "tetanus immune globulin", HBIG.
-_GLOBULIN = late_pattern(r"globulin|\b(?:hbig|tig|rig|hrig|vzig|ivig)\b|\bmonoclonal\b", re.IGNORECASE)
+_GLOBULIN = late_pattern(r"globulin|\b(?:hbig|tig|rig|hrig|vzig|ivig|ig)\b|\bmonoclonal\b", re.IGNORECASE)
 _LONGEST_TEXT = 1000
 
 
