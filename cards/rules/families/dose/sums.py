@@ -319,7 +319,8 @@ def labelled_from(context: RuleContext) -> Limit | None:
 def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     """The ingredient whose daily dose is furthest over FDA's recommended maximum, and whether a dose is not known.
 
-    What is injected is left out: FDA's figures are those of oral use for nearly all drugs.
+    What is injected is left out: FDA's figures are those of oral use for nearly all drugs. So is a single dose of a
+    drug that has limits of its own: the figures are of what is taken for months, and a loading dose is more.
     """
     implausible_doses: list[Implausible] = []
     is_unknown = False
@@ -329,7 +330,7 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     times = TIMES_RECOMMENDED if weight is None else TIMES_RECOMMENDED_FOR_CHILD
     for rxcui in () if context.medication.is_injected else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
-        if row is None:
+        if row is None or (context.drafted.dose.single and _is_limited_in_mg(context, rxcui)):
             continue
         amount = _high(context.drafted.dose, rxcui)
         is_unknown = is_unknown or amount is None
@@ -337,6 +338,10 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
         if amount is not None and amount > times * recommended:
             implausible_doses.append(Implausible(row, rxcui, amount, recommended, weight))
     return max(implausible_doses, key=lambda dose: dose.times, default=None), is_unknown
+
+
+def _is_limited_in_mg(context: RuleContext, rxcui: str) -> bool:
+    return any(not (row.per_kg or row.per_week or row.condition) for row, _ in rows_for(context, rxcui))
 
 
 def limits_of(medication: MedicationIdentity) -> int:

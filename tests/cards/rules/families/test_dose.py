@@ -136,3 +136,13 @@ def test_the_source_of_a_card_is_that_of_the_row(as_of: datetime) -> None:
         "rosuvastatin": "Rosuvastatin (Crestor) label, 2.1",
         "sertraline": "Arizona ADHS/DBHS: FDA maximum daily doses",
     }
+
+
+def test_a_loading_dose_is_measured_by_limits_of_one_dose_not_by_what_is_taken_for_months(as_of: datetime) -> None:
+    def bands(words: str) -> set[str]:
+        draft = {"drug": "clopidogrel 75 mg tablet", "more": {"dosageInstruction": [{"text": words}]}}
+        return {band for _, band, _ in _dose_findings(as_of, {"age": 50}, draft)}
+
+    assert bands("600 mg once") == set()
+    assert bands("6000 mg once") == {"ten_fold"}
+    assert bands("750 mg once daily") != set()
