@@ -7,7 +7,7 @@ answered has a call id, which the log has for the first 20 of a minute:
 
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
 request-line  414   an address of more than 8 KB
-malformed     400   no HTTP
+malformed     400   no HTTP, or more than one Host
 slow-head     408   no complete head within `head_seconds`, from the first moment or from the last answer
 idle          -     no byte within that time
 pipelined     -     more than 32 requests on a connection that wait for the answers to earlier ones
@@ -217,6 +217,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._reads_head = False
         if len(self.headers) > MOST_FIELDS or self._head_bytes > MOST_HEAD_BYTES:
             self._stop("head")
+        if sum(name == b"host" for name, _ in self.headers) > 1:  # RFC 9112, section 3.2
+            self._stop("malformed")
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop("pipelined")
         self._quiet_bytes = 0

@@ -236,9 +236,8 @@ def match_feedback(items: Iterable[FeedbackItem], decisions: Mapping[str, Decisi
 
 def _take(item: FeedbackItem, card: CardIds, matched: MatchedFeedback) -> None:
     ours = {suggestion.uuid for suggestion in card.suggestions}
-    sent_suggestions = tuple(
-        accepted_suggestion for accepted_suggestion in item.accepted_suggestions if accepted_suggestion in ours
-    )
-    matched.unmatched += [UNKNOWN_SUGGESTION] * (len(item.accepted_suggestions) - len(sent_suggestions))
+    accepted = dict.fromkeys(item.accepted_suggestions)
+    sent_suggestions = tuple(suggestion for suggestion in accepted if suggestion in ours)
+    matched.unmatched += [UNKNOWN_SUGGESTION] * (len(accepted) - len(sent_suggestions))
     if sent_suggestions or item.outcome == "overridden":
         matched.items.append(structs.replace(item, accepted_suggestions=sent_suggestions))

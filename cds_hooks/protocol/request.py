@@ -98,6 +98,9 @@ class EntryLimits(NamedTuple):
 
 _NO_MORE: Final = EntryLimits()
 _LONGEST_KEY_SAID: Final = 40
+LONGEST_ID: Final = 512
+"""Characters of an id by which decisions are found: PostgreSQL's index takes 2,704 bytes of it, and all decisions that
+are written together with a longer one are refused. The longest id of CDS Hooks' examples has 194."""
 
 
 class _Wire(Struct, frozen=True, gc=False):
@@ -201,6 +204,8 @@ def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None
         _check_entries(prefetch, limits)
     if not wire.hookInstance.strip():
         raise BadRequest("hookInstance is blank; send a UUID that is unique to this call.", "hookInstance")
+    if len(wire.hookInstance) > LONGEST_ID:
+        raise BadRequest(f"hookInstance has more than {LONGEST_ID} characters; send a UUID.", "hookInstance")
     extension = bytes(wire.extension)
     if extension != _NULL and not extension.startswith(b"{"):
         raise BadRequest("extension is not a JSON object.", "extension")
@@ -252,6 +257,8 @@ def read_context(hook: Hook, members: Raw) -> Context:
         value = memoryview(getattr(context, attribute))
         if value[0] != _BRACE and (required or bytes(value) != _NULL):
             raise BadRequest(f"context.{name} is not a JSON object, as {hook.name} has it.", f"context.{name}")
+    if len(context.patient_id) > LONGEST_ID:
+        raise BadRequest(f"context.patientId has more than {LONGEST_ID} characters.", "context.patientId")
     if "/" in context.patient_id or (context.encounter_id is not None and "/" in context.encounter_id):
         return _with_bare_ids(context)
     return context

@@ -1,6 +1,6 @@
 """How coverage requirements are answered: orders and coverages of a call, and what is said of each pair."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -139,21 +139,26 @@ def _configuration(call: ServiceInput) -> Json:
 
 def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderFacts]:
     resources = _resources(call, chart, advice)
-    if len(resources) > call.max_drafts:
-        raise PayloadTooLarge(
-            f"The call has {len(resources)} orders, at most {call.max_drafts} are judged in one; nothing was judged.",
-            "context",
-        )
+    _check_number(resources, call)
     sites = chart.by_reference("Location", "Organization")
     for resource in resources:
         if not is_for_patient(resource, call.record.patient_id):
             raise BadRequest("An order is for another patient than context.patientId; nothing was judged.", "context")
         order = read_order(_as_meant(resource, chart, call), sites)
         if order is None:
-            name = plain(f"{resource.get('resourceType')}/{resource.get('id')}", _LONGEST)
+            kind, identity = str(resource.get("resourceType")), str(resource.get("id", ""))
+            name = plain(f"{kind}/{identity}" if identity else f"{kind} without an id", _LONGEST)
             advice.silences.append(Silence(name, "not-an-order", f"{name} is no order that a payer notes on."))
         else:
             yield msgspec.structs.replace(order, resource=resource)
+
+
+def _check_number(orders: Collection[Any], call: ServiceInput) -> None:
+    if len(orders) > call.max_drafts:
+        raise PayloadTooLarge(
+            f"The call has {len(orders)} orders, at most {call.max_drafts} are judged in one; nothing was judged.",
+            "context",
+        )
 
 
 def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
@@ -169,7 +174,9 @@ def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
         return _entries(bytes(context.appointments), "context.appointments")
     if hasattr(context, "dispatched_orders"):
         dispatched = []
-        for reference in dict.fromkeys(map(relative_reference, context.dispatched_orders)):
+        references = dict.fromkeys(map(relative_reference, context.dispatched_orders))
+        _check_number(references, call)
+        for reference in references:
             resource = chart.find(reference) if reference.partition("/")[0] in ORDER_TYPES else None
             if resource is not None:
                 dispatched.append(resource)

@@ -7,7 +7,7 @@ import pytest
 
 from cds_hooks.errors import BadRequest, TooDeep
 from cds_hooks.protocol.hooks import LIBRARY
-from cds_hooks.protocol.request import CDSRequest, read_request
+from cds_hooks.protocol.request import LONGEST_ID, CDSRequest, read_request
 from fhir.record.resources import Bundle, Patient
 
 HOOKS = {"patient-view": LIBRARY["patient-view"]}
@@ -44,6 +44,19 @@ def test_of_many_entries_only_the_one_with_a_run_of_blanks_is_changed() -> None:
     request = _read({**CALL, "prefetch": {"problems": bundle}})
     read = [entry.resource.code.text for entry in request.prefetch["problems"].entry]
     assert read == ["Gout of the foot"] * 70 + ["Gout of the hand", "Gout of the foot"]
+
+
+@pytest.mark.parametrize(("member", "wanted"), [("hookInstance", "hookInstance"), ("patientId", "context.patientId")])
+def test_an_id_that_no_index_of_the_record_holds_is_refused(member: str, wanted: str) -> None:
+    for length, is_taken in ((LONGEST_ID, True), (LONGEST_ID + 1, False)):
+        call = orjson.loads(orjson.dumps(CALL | {"prefetch": {}}))
+        (call if member in call else call["context"])[member] = "\U00010000" * length
+        if is_taken:
+            assert _read(call)
+            continue
+        with pytest.raises(BadRequest) as refused:
+            _read(call)
+        assert refused.value.expression == wanted
 
 
 @pytest.mark.parametrize(

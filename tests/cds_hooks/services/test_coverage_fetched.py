@@ -71,3 +71,11 @@ def test_clients_of_3_0_are_asked_for_what_the_context_of_their_hook_refers_to()
         "encounter-discharge": {"payors"},
     }
     assert not referred & set(SIGN["prefetch"]), "no client of 2.0 can follow a path"
+
+
+def test_more_orders_than_are_judged_are_refused_before_any_is_looked_for(tmp_path: Path) -> None:
+    orders = [f"ServiceRequest/s{number}" for number in range(201)]
+    context: Json = {"patientId": "p1", "performer": "Organization/o1", "dispatchedOrders": orders}
+    call = {"hook": "order-dispatch", "hookInstance": "a-call", "context": context, "prefetch": {}}
+    answer = post(tmp_path, "coverage-requirements-dispatch", call, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC))
+    assert answer.status_code == 413

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from random import randrange
 from threading import Timer
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.sent_cards import ShownRows
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.protocol.request import LONGEST_ID
 from cds_hooks.storage import card_uuid, database, new_decision_id
 from cds_hooks.storage.chain import Chain
 from cds_hooks.storage.database import END_IDLE_TRANSACTIONS, engine_for, parse_url
@@ -107,3 +109,11 @@ def test_decisions_and_answers_that_took_the_numbers_of_lost_ones_are_read(tmp_p
         site.read_answers(url)
         site.read_shown(url)
     assert sorted(taken) == _of("kept", "new", "new too", "newer", "newest")
+
+
+def test_the_longest_ids_that_a_call_may_have_fit_into_the_indexes(postgres_url: str) -> None:
+    """Of random signs of four bytes, which the database cannot compress."""
+    ids = ["".join(chr(randrange(0x10000, 0x110000)) for _ in range(LONGEST_ID)) for _ in range(2)]
+    decision = a_decision(hook_instance=ids[0], patient=ids[1])
+    store(postgres_url, decision, answered=True)
+    assert newest_number(postgres_url) == 1
