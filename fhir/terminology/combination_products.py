@@ -61,6 +61,29 @@ def assign_strengths(
     return tuple(placed[index] for index in range(len(members)))
 
 
+def strengths_by_first(members: Sequence[Ingredient], strength: Strength) -> tuple[Strength, ...] | None:
+    """The strengths of the one product that has this strength of its main part: "amoxicillin-clavulanate 875 mg".
+
+    The main part is the one of which every product has the most. None where two products have it, or where it is the
+    sum of a product: "1000 mg" of amoxicillin with clavulanate may be 875 and 125 mg.
+    """
+    order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
+    products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset())
+    kind = (strength.unit, strength.per)
+    alike = [product for product in products if {(part.unit, part.per) for part in product} == {kind}]
+    mains = {max(range(len(product)), key=lambda index: product[index].amount) for product in alike}
+    if len(mains) != 1:
+        return None
+    (main,) = mains
+    amount = round(strength.amount, 4)
+    fitting = [product for product in alike if product[main].amount == amount]
+    of_sum = any(abs(sum(part.amount for part in product) - amount) < _LEAST_DIFFERENCE_MG for product in alike)
+    if len(fitting) != 1 or of_sum:
+        return None
+    placed = dict(zip(order, fitting[0], strict=True))
+    return tuple(placed[index] for index in range(len(members)))
+
+
 def _fitting(products: frozenset[_Assigned], strengths: Sequence[Strength]) -> set[_Assigned]:
     ways = set(permutations(map(_rounded, strengths)))
     exact = ways & products or {product for product in products for way in ways if _is_of_amounts(way, product)}

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.terminology.caching import remembered
-from fhir.terminology.combination_products import assign_strengths, strengths_without_unit
+from fhir.terminology.combination_products import assign_strengths, strengths_by_first, strengths_without_unit
 from fhir.terminology.dosing import acts_on_whole_body
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths, read_strengths
@@ -384,6 +384,9 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
             of_drugs = assign_strengths(drugs, written, in_order=False) if len(drugs) > 1 else written
             by_drug: dict[Ingredient, Strength | None] = dict(zip(drugs, of_drugs, strict=True))
             return tuple(by_drug.get(member) for member in members)
+    by_first = strengths_by_first(members, stated[0]) if len(stated) == 1 else None
+    if by_first is not None:
+        return by_first
     unitless = strengths_without_unit(members, words) or (None if stated else _named_strengths(members, words))
     return assign_strengths(members, unitless) if unitless is not None else (None,) * len(members)
 

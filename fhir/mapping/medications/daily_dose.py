@@ -350,8 +350,9 @@ def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:
     return _joined(doses, per_day, sum(dose.times_per_day or 0.0 for dose in doses) or None, _longest(doses))
 
 
-# What is more than so many times the dose of a day is no loading dose.
+# A loading dose is at most so many times the dose of a day, and so many times one dose that is taken more rarely.
 _MOST_OF_LOADING = 10.0
+_MOST_OF_RARE_LOADING = 4.0
 
 
 def _that_go_on(doses: Sequence[DailyDose]) -> Sequence[DailyDose]:
@@ -362,12 +363,15 @@ def _that_go_on(doses: Sequence[DailyDose]) -> Sequence[DailyDose]:
     continued = [dose for dose in doses if not dose.single]
     if not continued or len(continued) == len(doses) or any(_is_open(dose) for dose in doses):
         return doses
-    usual: dict[tuple[str, str], float] = {}
+    most: dict[tuple[str, str], float] = {}
     for dose in continued:
         for key, amount in _amounts_of(dose):
-            usual[key] = max(usual.get(key, 0.0), amount)
+            most[key] = max(most.get(key, 0.0), _MOST_OF_LOADING * amount)
+        for part in dose.per_dose:
+            key = ("mg", part.rxcui)
+            most[key] = max(most.get(key, 0.0), _MOST_OF_RARE_LOADING * part.high)
     loading = (part for dose in doses if dose.single for part in _amounts_of(dose))
-    return continued if all(amount <= _MOST_OF_LOADING * usual.get(key, 0.0) for key, amount in loading) else doses
+    return continued if all(amount <= most.get(key, 0.0) for key, amount in loading) else doses
 
 
 def _is_open(dose: DailyDose) -> bool:

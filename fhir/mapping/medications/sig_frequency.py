@@ -72,6 +72,7 @@ _AMOUNT = late_pattern(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
 _DISPENSED = late_pattern(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _BLANKS = late_pattern(r"\s+")
 _MILLIONS = late_pattern(rf"(?<![\d.])({NUMBER}) ?(?:million|mill) ?(?=units?|iu\b)")
+_DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
 # "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
 _RUN_TOGETHER = (
     (late_pattern(r"\b([bt]id|qid)(?:ac|pc|wm|wc)\b"), r"\1"),
@@ -82,6 +83,11 @@ _RUN_TOGETHER = (
     (late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
     (late_pattern(r"\bonce or twice\b"), "1-2 times"),
     (late_pattern(r"\bx ?(\d)(?= ?(?:/|per|a) ?(?:day|d)\b)"), r"\1 times"),
+    (late_pattern(rf"\b(?:every|each) (?:other|second|2nd|alternate) (?:week|wk|{_DAY})s?\b"), "every 2 weeks"),
+    (late_pattern(r"\b(?:every fortnight|fortnightly|(?:on )?alternate weeks|eow|qow)\b"), "every 2 weeks"),
+    (late_pattern(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
+    (late_pattern(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"), r"every 2 \1s"),
+    (late_pattern(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
 )
 # "M/W/F", "Tu/Th/Sat/Sun"; two letters alone may mean something else ("w/f" is with food).
 _LISTED_DAY = r"(?:m(?:on)?|t(?:u(?:es?)?|h(?:u(?:rs?)?)?)?|w(?:ed)?|f(?:ri)?|s(?:at?|un?)?)"
@@ -208,7 +214,6 @@ MEALS_A_DAY = 3.0
 
 DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_LETTERS = {text: day for day in DAYS_OF_WEEK for text in (day[:1], day[:2])} | {"t": "tue", "s": "sat"}
-_DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
 _DAY_RANGE = late_pattern(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
 _DAY_NAME = late_pattern(rf"\b{_DAY}\b")
 _WEEK_PARTS = late_pattern(r"\b(?:week ?days?|weekends?)\b")

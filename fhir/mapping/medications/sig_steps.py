@@ -35,12 +35,16 @@ _LEAD = late_pattern(
     r"(?: to| with| at)?)\b(?! by\b):? ?"
 )
 _LOADING = late_pattern(r"\b(?:as an? )?(?:iv )?(?:bolus|load(?:ing)?(?: dose)?)\b(?: once| x ?1)?")
-_ONGOING = late_pattern(r"\b(?:thereafter|afterwards?|ongoing|from then on|until (?:gone|finished|done))\b")
+_ONGOING = late_pattern(
+    r"\b(?:thereafter|afterwards?|ongoing|from then on|until (?:gone|finished|done)"
+    r"|(?:start|beginn)ing (?:on |at |in )?(?:day|week) \d{1,3})\b"
+)
 _OTHER_DAYS = late_pattern(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?rest of the week)\b")
 _AMOUNT = late_pattern(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
 _EXCEPT = late_pattern(r"\b(?:except|but)(?: for)?(?: take)?\b")
 _ALTERNATE = late_pattern(r"\balternat(?:e|ing)(?: between| with)?\b")
 _EVEN_OR_ODD = late_pattern(r"\b(?:on )?(?:the )?(?P<which>even|odd)(?:[- ]numbered)? days?\b")
+_OF_ONE_DAY = " daily for 1 days"
 _ON = late_pattern(r" (?:on|and|every)$")
 _OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
 
@@ -72,7 +76,11 @@ def _over_time(text: str) -> Iterator[str]:
     pieces = [piece for part in parts for piece in _listed(part)]
     if len(pieces) > 1:
         *steps, last = map(_as_sig, pieces)
-        yield from (*steps, _as_often(steps[-1], last))
+        last = _as_often(steps[-1], last)
+        if (read_sig(last).times_high or 1.0) < 1.0:
+            # Doses of single days before one that is rarer than daily: "160 mg on day 1, then 40 mg every 2 weeks".
+            steps = [step.replace(_OF_ONE_DAY, " once") for step in steps]
+        yield from (*steps, last)
 
 
 def _as_often(before: str, last: str) -> str:

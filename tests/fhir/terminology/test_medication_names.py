@@ -131,7 +131,10 @@ def test_a_form_that_looks_local_can_act_on_the_whole_body(words: str) -> None:
         ("24 HR metformin 500 MG Extended Release Oral Tablet", [500.0]),
         ("Zestoretic 20-12.5 mg", [20.0, 12.5]),
         ("lisinopril/otherthing 20-12.5 mg", [None]),
-        ("amoxicillin-clavulanate 875 mg", [None, None]),
+        ("amoxicillin-clavulanate 875 mg", [875.0, 125.0]),
+        ("amoxicillin-clavulanate 600 mg/5 mL suspension", [120.0, 8.58]),
+        ("amoxicillin-clavulanate 1000 mg tablet", [None, None]),
+        ("losartan-hydrochlorothiazide 100 mg tablet", [None, None]),
         ("metformin", [None]),
     ],
 )

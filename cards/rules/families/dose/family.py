@@ -184,7 +184,7 @@ def _most(context: RuleContext) -> str | None:
     where = f" in {CONDITION_GROUPS[limit.condition].meaning.lower()}" if limit.condition else ""
     phrase = "the maximum of" if excess.is_firm else "the usual maximum of"
     if excess.of_adult:
-        phrase = "the adult maximum of"
+        phrase = "the adult maximum of" if limit.is_for_adults else f"the maximum from {limit.ages.start} years on of"
     elif limit.population == "first order":
         phrase = "the usual maximum first dose of"
     return f"{phrase} {format_number(limit.most, decimals=2)} {_unit(limit)}{form}{where}"

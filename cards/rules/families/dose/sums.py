@@ -198,9 +198,10 @@ def _rows_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
 
 
 def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
-    """The rows about this drug for the patient's age, its route and form, and whether they are an adult's for a child.
+    """The rows about this drug for the patient's age, its route and form, and whether they are those of the older.
 
-    A child for whom no row gives a dose is measured by the adult's.
+    A child for whom no row gives a dose is measured by the most that adults and older children are given; by no
+    amount for each kilogram, since small children may be given more of it.
     """
     medication, age = context.medication, context.age_years
     rows = _rows_of_route(rxcui, medication)
@@ -208,7 +209,8 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     for row in _of_this_form(fitting, medication):
         yield row, False
     if age is not None and age < ADULT_YEARS and not fitting:
-        for row in _of_this_form([row for row in rows if row.is_for_adults and not row.condition], medication):
+        older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
+        for row in _of_this_form([row for row in older if not row.condition], medication):
             yield row, True
 
 

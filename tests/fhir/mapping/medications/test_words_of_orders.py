@@ -170,6 +170,17 @@ def test_a_loading_dose_is_no_dose_of_every_day_and_is_not_rewritten() -> None:
     assert (per_day(dose), dose.per_dose) == ([(75.0, 75.0)], ())
 
 
+def test_loading_doses_before_a_drug_of_every_two_weeks_are_no_doses_of_every_day() -> None:
+    for words in (
+        "80 mg SC once then 40 mg every 2 weeks",
+        "160 mg on day 1, 80 mg on day 15, then 40 mg every other week",
+        "80 mg SC on day 1, then 40 mg every other week starting day 8",
+    ):
+        dose = _dose("adalimumab pen", words)
+        assert (dose.times_per_day, dose.per_dose) == (1 / 14, ()), words
+    assert per_day(_dose("adalimumab pen", "400 mg once, then 40 mg every 2 weeks"))[0][1] == 400.0
+
+
 def test_two_orders_of_units_in_one_are_added() -> None:
     morning = amount(20, "units") | {"timing": {"repeat": {"when": ["MORN"]}}}
     evening = amount(10, "units") | {"timing": {"repeat": {"when": ["EVE"]}}}
