@@ -135,7 +135,10 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
     if declared.cancel and declared.create:
         yield from _stopped_with_it(plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
-        yield from [_partner_action(partner, declared, plan) for partner in finding.partners]
+        for partner in finding.partners:
+            yield _partner_action(partner, declared, plan)
+            if declared.stop_partner is not None and partner.draft is None:
+                yield from _others_of(partner, declared.stop_partner, plan)
         if not declared.takes_draft_away and offer.change is None:
             _check_draft_stays(plan)
     if offer.change is not None and offer.change.is_of_study:
@@ -252,11 +255,25 @@ def _amended(drafted: DraftMedication, change: OrderChange, context: SuggestionC
 
 def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
     """Active orders of the drug that is replaced: left running, the patient would be on both."""
-    context = plan.context
-    for medication in context.session.medications_beside(context.drafted, context.drafted.medication.rxcuis):
+    for medication, original in _active_orders(plan.context.drafted.medication.rxcuis, plan.context):
+        yield _with_status(original, "stopped", medication, plan)
+
+
+def _others_of(partner: CurrentMedication, status: str, plan: _Plan) -> Iterator[Action]:
+    """Further active orders of the partner's drug: of one drug a finding names one order only."""
+    drug = partner.medication
+    for medication, original in _active_orders(drug.rxcuis, plan.context):
+        other = medication.medication
+        if medication is not partner and (other.rxcuis, other.systemic) == (drug.rxcuis, drug.systemic):
+            yield _with_status(original, status, medication, plan)
+
+
+def _active_orders(rxcuis: tuple[str, ...], context: SuggestionContext) -> Iterator[tuple[CurrentMedication, Json]]:
+    """What is active beside the draft and has one of these ingredients, with its order, where that came."""
+    for medication in context.session.medications_beside(context.drafted, rxcuis):
         original = context.original(medication.source) if medication.draft is None else None
         if original is not None and original.get("resourceType") == "MedicationRequest":
-            yield _with_status(original, "stopped", medication, plan)
+            yield medication, original
 
 
 def _with_status(original: Json, status: str, medication: CurrentMedication, plan: _Plan) -> Action:

@@ -44,7 +44,6 @@ _AMOUNT = late_pattern(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
 _EXCEPT = late_pattern(r"\b(?:except|but)(?: for)?(?: take)?\b")
 _ALTERNATE = late_pattern(r"\balternat(?:e|ing)(?: between| with)?\b")
 _EVEN_OR_ODD = late_pattern(r"\b(?:on )?(?:the )?(?P<which>even|odd)(?:[- ]numbered)? days?\b")
-_OF_ONE_DAY = " daily for 1 days"
 _ON = late_pattern(r" (?:on|and|every)$")
 _OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
 
@@ -75,12 +74,11 @@ def _over_time(text: str) -> Iterator[str]:
     parts = _THEN.split(_AND_STOP.sub("", text))
     pieces = [piece for part in parts for piece in _listed(part)]
     if len(pieces) > 1:
-        *steps, last = map(_as_sig, pieces)
-        last = _as_often(steps[-1], last)
-        if (read_sig(last).times_high or 1.0) < 1.0:
-            # Doses of single days before one that is rarer than daily: "160 mg on day 1, then 40 mg every 2 weeks".
-            steps = [step.replace(_OF_ONE_DAY, " once") for step in steps]
-        yield from (*steps, last)
+        *before, last = pieces
+        last = _as_often(_as_sig(before[-1]), _as_sig(last))
+        # Days before what is taken more rarely than daily: "160 mg on day 1, then 40 mg every 2 weeks".
+        is_rare = (read_sig(last).times_high or 1.0) < 1.0
+        yield from (*(_as_sig(piece, once_a_day=not is_rare) for piece in before), last)
 
 
 def _as_often(before: str, last: str) -> str:
@@ -105,7 +103,8 @@ def _listed(part: str) -> list[str]:
     return pieces if are_steps else [part]
 
 
-def _as_sig(piece: str) -> str:
+def _as_sig(piece: str, *, once_a_day: bool = True) -> str:
+    """The piece as a sig; what is taken on one day is taken once where it is not `once_a_day`."""
     text = _LOADING.sub(" once ", _ONGOING.sub(" ", _LEAD.sub("", piece.strip(" ,;."))))
     when = _WHEN.search(text)
     if when is None:
@@ -120,6 +119,8 @@ def _as_sig(piece: str) -> str:
     text = " ".join(text.split())
     # "6 tablets on day 1" is what is taken on that day.
     often = "" if read_sig(text).times_high is not None else " daily"
+    if often and days == 1 and not once_a_day:
+        return f"{text} once"
     return f"{text}{often}" if _BOUND.search(text) else f"{text}{often} for {days} days"
 
 

@@ -86,6 +86,18 @@ def test_the_other_order_is_stopped_whole_or_not_at_all(as_of: datetime) -> None
     assert any("did not come whole" in one.text for one in without.silences)
 
 
+def test_every_order_of_the_other_drug_is_stopped(as_of: datetime) -> None:
+    """A finding names one of two orders of ibuprofen; to stop one would leave the hazard as it is."""
+    patient: Json = {"age": 70, "active": ["197806", {"drug": "ibuprofen 200 MG Oral Tablet"}]}
+    bundle, record, drafts = bundle_of(patient, as_of), record_of(patient, as_of), drafts_of(draft_of(WARFARIN))
+    whole = check_orders(record, drafts, None, uuids(), original=originals(bundle))
+    stop = next(one for one in whole.cards[0].suggestions if one.label.startswith("Stop the NSAID"))
+    updated = [action.resource for action in stop.actions if action.type == "update" and action.resource is not None]
+    assert {resource["id"]: resource["status"] for resource in updated} == dict.fromkeys(
+        ("active-0", "active-1"), "stopped"
+    )
+
+
 @pytest.mark.parametrize(
     ("route", "words", "answer"),
     [
