@@ -25,6 +25,8 @@ _ABSENT = frozenset({"", "na", "<na>", "n/a", "nan", "nat", "null", "none"})
 _YES_NO = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 # FHIR administrative-gender; whoever is neither has no value of this input, as in a chart.
 _SEXES = {"male": 1.0, "female": 0.0, "other": np.nan, "unknown": np.nan}
+MISSING_CODE = re.compile(r"-1|-?(9{1,6}|8{1,6}|7{1,6}|9{1,5}[78])")
+"""Numbers that often stand for a value that is not there, as `%g` writes them."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _ENOUGH_TO_JUDGE = 20
 _SHARE_OF_A_SECOND_UNIT = 0.05
@@ -221,6 +223,9 @@ def _refuse_two_units(
 ) -> None:
     """PanelRefused where what cannot be in the declared unit is enough to be a second one, and fits in it."""
     strange = numbers[implausible]
+    values, counts = np.unique(strange, return_counts=True)
+    if len(values) and 2 * counts.max() > len(strange) and MISSING_CODE.fullmatch(f"{values[counts.argmax()]:g}"):
+        strange = strange[strange != values[counts.argmax()]]
     count = int((~np.isnan(numbers)).sum())
     if (
         feature.measured is None

@@ -267,6 +267,12 @@ def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
     return replace(spec, estimator=replace(spec.estimator, folder=folder))
 
 
+def no_model(name: str, specs: Mapping[str, ModelSpec], folder: Path | None) -> str:
+    """Return the sentence that no model of this name is declared, and where a model of one's own is looked for."""
+    hint = "" if folder is not None else "; --specs FOLDER names the folder of your own declarations"
+    return f"no model is called {name!r}; there are: {', '.join(sorted(specs))}{hint}"
+
+
 def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
     """Returns the specification of that id; of `id@version` the renewal of this version, where `folder` has it.
 
@@ -276,7 +282,7 @@ def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
     """
     specs, (model_id, _, version) = find_specs(folder), name.partition(VERSION_SIGN)
     if model_id not in specs:
-        raise UnknownModel(f"no model is called {model_id!r}; there are: {', '.join(sorted(specs))}")
+        raise UnknownModel(no_model(model_id, specs, folder))
     renewal = read_renewal(name, folder) if version and folder is not None else None
     return specs[model_id] if renewal is None else renewed_spec(specs[model_id], *renewal)
 

@@ -235,7 +235,8 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
     for axis in dict.fromkeys([*axis_of_card, *races]):
         yield Audit(
             score=score,
-            group=spec.subgroups[axis](cohort.rows).to_numpy(dtype=str),
+            # not to_numpy(dtype=str): of a column with blanks it leaves the first letter of each text
+            group=np.array(list(map(str, spec.subgroups[axis](cohort.rows).astype(object).fillna("not recorded")))),
             need=np.asarray(column, dtype=np.float64),
             words=declared["words"],
             own_label=need == spec.outcome.column,

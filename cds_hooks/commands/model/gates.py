@@ -47,15 +47,18 @@ def gates(
     """
     with problems():
         from cds_hooks.commands.model.evidence import gather
-        from models_onnx.workbench.gates.gate import run_gates
+        from models_onnx.workbench.gates.gate import find_gates, run_gates
         from models_onnx.workbench.gates.report import report_html as page
         from models_onnx.workbench.gates.subject import read_subject
 
+        wanted = frozenset(gate.upper() for gate in only or ())
+        if unknown := sorted(wanted - {gate.id for gate in find_gates()}):
+            raise failure(f"no gate is called {', '.join(unknown)}; the gates are G1 to G18", 2)
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
             evidence = gather(subject, keys, data, progress, specs, rows, charts)
-            report = run_gates(subject, evidence, progress, frozenset(only) if only else None)
+            report = run_gates(subject, evidence, progress, wanted or None)
         if html is not None:
             write_whole(html, page(report))
         if record:
@@ -63,7 +66,7 @@ def gates(
     if as_json:
         print_json({"green": report.green, "report": report})
     else:
-        _show(report, frozenset(only or ()))
+        _show(report, wanted)
     raise typer.Exit(0 if report.green else 1)
 
 

@@ -14,7 +14,7 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Estimator, ModelSpec
 from models_onnx.workbench.compiler.link import Link
 from models_onnx.workbench.metrics import cloglog_recalibration, logistic_recalibration, logit
-from models_onnx.workbench.training.data.cohort import NO_FOLD, Cohort
+from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.additive import Array
 from models_onnx.workbench.training.fitting.families import Fitted, fit
@@ -67,9 +67,10 @@ class Folds:
     _fits: dict[frozenset[int], Fitted] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if NO_FOLD in self.numbers or len(self.numbers) < LEAST_FOLDS:
+        if len(self.numbers) < LEAST_FOLDS:
             raise TrainingRefused(
-                f"{self.spec.table} needs {LEAST_FOLDS} folds of patients or more in its column {self.spec.fold_column}"
+                f"{self.spec.table} needs {LEAST_FOLDS} folds of patients or more in its column "
+                f"{self.spec.fold_column}, or no such column: then they are made"
             )
         self.X = self.cohort.X[:, [self.cohort.features.index(name) for name in self.features]]
 

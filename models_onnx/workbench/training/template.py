@@ -89,7 +89,8 @@ SPEC = ModelSpec(
     subgroups={"sex": lambda table: table["sex"]},
     panels={"without the laboratory values (not scored)": LABS},
     patient_column="patient",
-    # Where a patient may have several rows: row_column="id", the column that names a row and is the id of its score.
+    # Where a patient may have several rows: row_column="id", the column that names a row and is the id of its score,
+    # and row_words="stays", what the pages call the rows.
     # Columns that know the outcome or stand for who pays: no input may read them.
     never_inputs=("event",),
 )

@@ -7,12 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
+from cds_hooks.commands.model.evidence import _audits
 from cds_hooks.commands.model.main import app
 from cds_hooks.settings import settings
 from models_onnx.artifact.keys import key_file
@@ -196,3 +200,20 @@ def test_gates_of_which_only_some_are_asked_for_say_that_the_others_did_not_run(
     told = run("gates", "mortality_5y", "--folder", str(shelf), "--data", str(tmp_path), "--only", "G1")
     assert "What was asked for is green. Not run: the 17 other gates" in told.stdout
     assert "Not green" not in told.stdout
+
+
+def test_a_gate_that_does_not_exist_is_not_green(shelf: Path) -> None:
+    told = run("gates", "mortality_5y", "--folder", str(shelf), "--only", "G99")
+    assert (told.exit_code, "no gate is called G99; the gates are G1 to G18" in told.output) == (2, True)
+
+
+def test_the_audit_keeps_the_whole_name_of_a_group_where_some_people_have_none() -> None:
+    cohort = SimpleNamespace(
+        rows=pd.DataFrame({"race": ["Black", "Biracial", None]}), y=[0, 1, 0], X=None, weight=[1] * 3
+    )
+    outcome = SimpleNamespace(column="event")
+    spec = SimpleNamespace(subgroups={"race": lambda rows: rows["race"]}, outcome=outcome)
+    product = {"label": {"audit": {"axis": "race", "need": "event", "words": "events"}}}
+    subject = SimpleNamespace(product=product, answers=lambda _: SimpleNamespace(probability=np.zeros(3)))
+    (audit,) = _audits(cast(Any, subject), spec, cohort)
+    assert audit.group.tolist() == ["Black", "Biracial", "not recorded"]

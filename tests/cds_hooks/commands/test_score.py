@@ -251,6 +251,16 @@ def test_a_column_in_two_units_is_refused(people: pd.DataFrame, tmp_path: Path) 
     assert all(line["reason"] for line in lines(tmp_path / "few.csv")[:3])
 
 
+def test_a_code_for_missing_is_not_taken_for_a_second_unit(people: pd.DataFrame, tmp_path: Path) -> None:
+    """9999 instead of a creatinine fits umol/L; the rows that have it get no score, and the others do."""
+    coded = people.copy()
+    coded.loc[::10, "creatinine_mg_dl"] = 9999
+    coded.to_csv(tmp_path / "rows.csv", index=False)
+    scored(tmp_path / "rows.csv", tmp_path / "scores.csv")
+    reasons = {line["reason"] for line in lines(tmp_path / "scores.csv")[::10]}
+    assert "" not in reasons
+
+
 def test_the_folder_of_the_output_has_to_be_there(table: Path, tmp_path: Path) -> None:
     words = ["score", "mortality_5y", str(table), "--out", str(tmp_path / "no" / "s.csv"), "--id", "participant_id"]
     answer = CliRunner().invoke(cli.app, words)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from models_onnx.workbench.training.data.check_tables import COPIED, DataReport, repeated
+from models_onnx.workbench.training.data.check_tables import COPIED, DataReport, repeated, report_missing_codes
 from models_onnx.workbench.training.data.cohort import read_plain
 from models_onnx.workbench.training.data.copies import copied_rows
 from models_onnx.workbench.training.data.leaks import TWIN, separates
@@ -17,7 +17,7 @@ _MOST_OUTCOMES = 30
 _MISSING = 0.05
 _WRITTEN = (
     ("decimal-comma", r"-?\d{1,9},\d{1,9}", "a decimal comma: written so, it is a text and no number"),
-    ("not-iso-date", r"\d{1,2}[./-]\d{1,2}[./-]\d{4}", "day and month cannot be told apart: write dates as 2024-07-05"),
+    ("not-iso-date", r"\d{1,2}[./-]\d{1,2}[./-]\d{4}", "day and month may be exchanged: write dates as 2024-07-05"),
 )
 # A column of texts or whole numbers with so many different values names rows or patients.
 _NAMES = 0.3
@@ -40,6 +40,7 @@ def check_columns(path: Path) -> DataReport:
     report.add("group-column", "note", "columns", text, groups)
     for name in rows.columns:
         _written_elsewhere(str(name), rows[name], report)
+    report_missing_codes(rows.drop(columns=names), report)
     _contents(rows, report)
     for name, text in _same(rows.drop(columns=names)):
         report.add("same-column", "warning", name, text, 1)
@@ -106,12 +107,15 @@ def _same(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 def _outcomes(rows: pd.DataFrame, report: DataReport) -> None:
     """Report the columns of 0 and 1 with their rates, and what tells such a column by itself."""
-    numbers = rows.loc[:, [name for name in rows.columns if _is_number(rows[name]) and rows[name].nunique() > 1]]
-    answers = [name for name in numbers.columns if numbers[name].dropna().isin((0, 1)).all()]
+    numbers = _as_numbers(rows)
+    answers = [
+        name for name in numbers.columns if rows[name].nunique() == 2 and numbers[name].dropna().isin((0, 1)).all()
+    ]
     for outcome in answers[:_MOST_OUTCOMES]:
         y = numbers[outcome]
         events, rest = int((y == 1).sum()), int((y == 0).sum())
-        report.add("yes-or-no", "note", str(outcome), f"0 or 1: 1 in {events / (events + rest):.1%}", events)
+        if _is_number(rows[outcome]):
+            report.add("yes-or-no", "note", str(outcome), f"0 or 1: 1 in {events / (events + rest):.1%}", events)
         if min(events, rest) < _LEAST_EVENTS:
             continue
         there = y.notna().to_numpy()
@@ -120,6 +124,20 @@ def _outcomes(rows: pd.DataFrame, report: DataReport) -> None:
             if name != outcome and separates(column, y[there].to_numpy(dtype=np.int64)) >= TWIN:
                 text = f"tells {outcome} by itself: known only after it, if this is the outcome"
                 report.add("tells-outcome", "warning", str(name), text, 1)
+
+
+def _as_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of numbers, two answers in words as 1 for the rarer, and of texts whether there is one."""
+    columns = {}
+    for name in rows.columns:
+        column, counts = rows[name], rows[name].value_counts()
+        if _is_number(column):
+            columns[name] = column
+        elif len(counts) == 2:
+            columns[name] = (column == counts.index[-1]).astype(float).where(column.notna())
+        elif column.isna().any():
+            columns[name] = column.notna().astype(float)
+    return pd.DataFrame({name: column for name, column in columns.items() if column.nunique() > 1})
 
 
 def _is_number(column: pd.Series) -> bool:

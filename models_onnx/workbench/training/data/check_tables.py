@@ -20,8 +20,9 @@ from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ArtifactRefused, TrainingRefused
+from models_onnx.panel.values import MISSING_CODE
 from models_onnx.serving.registry import ARTIFACTS
-from models_onnx.spec import ModelSpec, find_specs
+from models_onnx.spec import ModelSpec, find_specs, no_model
 from models_onnx.workbench.training.data.cohort import (
     build_cohort,
     inputs_from_forbidden_columns,
@@ -89,6 +90,7 @@ class DataReport:
 _SHIFTED, _CERTAINLY = 2.0, 4.0
 # So many values outside what was trained on are no patients, they are a column.
 _MANY_OUTSIDE = 0.02
+_CODED = 5  # rows: a code stands in many, one odd value may be a slip
 _ENOUGH = 50
 
 
@@ -100,7 +102,7 @@ def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> Mo
     specs_by_id = find_specs(specs)
     if name is not None:
         if name not in specs_by_id:
-            raise TrainingRefused(f"no model is called {name!r}; there are: {', '.join(sorted(specs_by_id))}")
+            raise TrainingRefused(no_model(name, specs_by_id, specs))
         return specs_by_id[name]
     stem = path.name.partition(".")[0]
     return next((spec for spec in specs_by_id.values() if spec.table.partition(".")[0] == stem), None)
@@ -115,6 +117,7 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
         report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", texts_found)
     rows = without_texts(rows, texts)
     _columns(spec, rows, report)
+    report_missing_codes(rows.drop(columns=[name for name in (spec.key, spec.patient_column) if name in rows]), report)
     _keys(spec, rows, report)
     _look_ahead(spec, rows, report)
     served = _served(spec, rows)
@@ -154,6 +157,21 @@ def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
     report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", repeated(rows))
 
 
+def report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
+    """Report numbers of nines, eights or sevens, or below zero, that stand far from all others of their column."""
+    for name in rows.select_dtypes("number").columns:
+        values = rows[name].dropna()
+        for code in {values.min(), values.max()} if len(values) else set():
+            others = values[values != code]
+            if not len(others) or not MISSING_CODE.fullmatch(f"{code:g}"):
+                continue
+            spread = others.quantile(0.99) - others.quantile(0.01)
+            is_apart = others.min() >= 0 if code < 0 else code - others.max() > max(spread, 1) / 2
+            text = f"{code:g} is far from all other values: where it means that there is none, leave the cell blank"
+            count = int((values == code).sum())
+            report.add("missing-code", "warning", str(name), text, count if is_apart and count >= _CODED else 0)
+
+
 def repeated(rows: pd.DataFrame) -> int:
     """Return how many rows repeat another in every column."""
     return int(rows.duplicated().sum())
@@ -165,14 +183,15 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
         report.add("duplicate-key", "error", spec.key, text, int(rows[spec.key].duplicated().sum()))
         report.add("empty-key", "error", spec.key, "rows without a key", int(rows[spec.key].isin(["", "nan"]).sum()))
     if spec.fold_column not in rows or spec.patient_column not in rows:
-        text = "no folds: the table can be scored, not trained on"
+        text = "no folds in the table: the patients go into five in turn"
         report.add("no-folds", "note", spec.fold_column, text, int(spec.fold_column not in rows))
         return
     folds = rows.groupby(spec.patient_column, observed=True)[spec.fold_column].nunique()
     report.add("patient-in-two-folds", "error", spec.fold_column, "folds are by patient", int((folds > 1).sum()))
     repeats = int(rows[spec.patient_column].duplicated().sum())
     if spec.key != spec.patient_column:
-        text = "rows of patients who have another: resample by patient, not by row"
+        words = "" if spec.row_words != "people" else "; the pages call the rows people: write row_words='stays', say"
+        text = f"rows of patients who have another: resample by patient, not by row{words}"
         report.add("several-rows-per-patient", "note", spec.patient_column, text, repeats)
 
 
@@ -225,7 +244,7 @@ def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataRepo
     if (shifted := column_in_another_unit(name, x, is_derived=is_derived)) is not None:
         report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(values)):.4g}"])
         return
-    text = f"outside {low:g} to {high:g} {feature.unit}: at the bedside not believed"
+    text = f"outside {low:g} to {high:g} {feature.unit}: not believed at the bedside, and missing here too"
     report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
     if len(x) and not len(values):
         report.add("always-missing", "warning", name, "no row has a number: it is blank or text", len(x))
@@ -259,7 +278,13 @@ def _outcome(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
         values = rows[spec.outcome.column]
         strange = values[~pd.to_numeric(values, errors="coerce").isin((0, 1))].astype(object)
         strange = strange.where(strange.notna(), "(blank)")
-        report.add("not-zero-or-one", "error", spec.outcome.column, "the outcome is neither 0 nor 1", strange)
+        report.add(
+            "not-zero-or-one",
+            "error",
+            spec.outcome.column,
+            "neither 0 nor 1: write these, or give OutcomeSpec(of=...)",
+            strange,
+        )
         same = len(values) if len(values) and not len(strange) and values.nunique() == 1 else 0
         report.add("one-outcome", "error", spec.outcome.column, "the outcome is the same in all rows", same)
     if follow is None or not {"followup_months", "death"} <= set(rows.columns):

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import Fitted, ModelSpec, Recalibrated
+from models_onnx.spec import ModelSpec
 from models_onnx.workbench.training.data.declared import one_for_each_row, reading, why_empty
 from models_onnx.workbench.training.data.follow_up import Observed, observe
 from models_onnx.workbench.training.data.units import column_in_another_unit
-
-NO_FOLD = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +117,23 @@ def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool
 def _chunks(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd.DataFrame]:
     try:
         how["compression"] = _compression(path)
-        header = list(pd.read_csv(path, nrows=0, compression=how["compression"]).columns)
+        top = partial(pd.read_csv, path, header=None, dtype=str, compression=how["compression"])
+        header = top(nrows=1).iloc[0].dropna().tolist()
+        if header and (not header[0].isprintable() or header[0].startswith(("{", "[", "PK"))):
+            raise TrainingRefused(
+                f"{path.name} is no CSV file: a table is read from text with commas between its cells"
+            )
         if len(header) == 1 and (separator := next((mark for mark in ";\t|" if mark in header[0]), None)):
             raise TrainingRefused(
                 f"{path.name} has one column, {header[0][:40]!r}: its columns are separated by {separator!r}, and are "
                 "read where commas separate them (in Python: pandas.read_csv(name, sep=None).to_csv(name, index=False))"
             )
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise TrainingRefused(f"{path.name} has the column {twice!r} twice: nobody can say which of them is meant")
+        # pandas refuses a header with fewer cells than the row beneath only here; else it shifts its columns
+        if len(top(nrows=2)) == 1:
+            raise TrainingRefused(f"{path.name} has no row beneath its header")
         if at_once is None:
             # copied, because a table as it was read has each column by itself: to leave rows out of 100,000 columns
             # then took 5 seconds for each exclusion
@@ -135,7 +144,7 @@ def _chunks(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd
     except UnicodeDecodeError as problem:
         raise TrainingRefused(f"{path.name} is not in UTF-8: save it as CSV in UTF-8") from problem
     except (ValueError, OSError, EOFError) as problem:
-        raise TrainingRefused(f"{path.name} cannot be read as a table: {problem}") from problem
+        raise TrainingRefused(f"{path.name} cannot be read as a table: {str(problem).strip()}") from problem
 
 
 def texts_among_numbers(spec: ModelSpec, rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -286,16 +295,13 @@ def _recent(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.bool_]:
     return np.asarray(spec.recalibration.rows(rows), dtype=bool)
 
 
-# Of a model that was fitted elsewhere; only the few inputs beside it are fitted.
 _FOLDS = 5
 
 
 def _folds(spec: ModelSpec, rows: pd.DataFrame, patient: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the fold of each row; NO_FOLD in a table that only serves to evaluate a finished model."""
+    """Returns the fold of each row; in a table without folds the patients go into them in turn."""
     if spec.fold_column not in rows.columns:
-        if isinstance(spec.estimator, Fitted | Recalibrated):
-            return patient % _FOLDS
-        return np.full(len(rows), NO_FOLD, dtype=np.int64)
+        return patient % _FOLDS
     return np.asarray(rows[spec.fold_column], dtype=np.int64)
 
 

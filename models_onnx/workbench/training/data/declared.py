@@ -5,6 +5,9 @@ The words of its error are left out where they may hold a value of a row.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from sysconfig import get_paths
+from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
 
 _SHOWN_COLUMNS = 40
+_LIBRARIES = tuple(get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
 
 
 @contextmanager
@@ -36,7 +40,13 @@ def reading(spec: ModelSpec, subject: str) -> Iterator[None]:
 def _words(problem: Exception) -> str:
     """Returns the kind of an error, with its words where these tell of types and names and not of values."""
     kind = type(problem).__name__
-    return f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
+    text = f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
+    frames = [frame for frame in extract_tb(problem.__traceback__) if _is_of_a_person(frame.filename)]
+    return f"{text} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else text
+
+
+def _is_of_a_person(file: str) -> bool:
+    return Path(file).is_file() and not file.startswith(_LIBRARIES)
 
 
 def one_for_each_row(

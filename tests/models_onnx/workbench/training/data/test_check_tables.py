@@ -218,3 +218,41 @@ def test_what_other_countries_write_differently_is_named_before_a_model_is_decla
     table.to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
     with pytest.raises(TrainingRefused, match="its columns are separated by ';'"):
         check_columns(tmp_path / "semicolons.csv")
+
+
+def test_codes_for_missing_and_dates_that_only_the_outcome_has_are_named_before_a_model_is_declared(
+    tmp_path: Path,
+) -> None:
+    draw, number = np.random.default_rng(5), np.arange(400)
+    table = pd.DataFrame(
+        {
+            "crea": np.where(number % 9 == 0, 9999, draw.integers(50, 300, 400)),
+            "stays": np.where(number % 20 == 0, -1, draw.integers(0, 5, 400)),
+            "age": draw.integers(80, 100, 400),
+            "answer": draw.integers(1, 10, 400),
+            "back": np.where(number % 7 == 0, "oui", "non"),
+            "date_back": np.where(number % 7 == 0, "2024-05-01", ""),
+        }
+    )
+    table.to_csv(tmp_path / "extract.csv", index=False)
+    report = check_columns(tmp_path / "extract.csv")
+    codes = {finding.where: finding.count for finding in report.findings if finding.kind == "missing-code"}
+    assert codes == {"crea": 45, "stays": 20}, "99 years and the ninth answer are values"
+    (tells,) = (finding for finding in report.findings if finding.kind == "tells-outcome")
+    assert (tells.where, "tells back by itself" in tells.text) == ("date_back", True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a,b\n", "has no row beneath its header"),
+        ("a,b,a\n1,2,3\n", "has the column 'a' twice"),
+        ("a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
+        ('{"a": 1}\n', "is no CSV file"),
+        ("PK\x03\x04,b\n1,2\n", "is no CSV file"),
+    ],
+)
+def test_a_file_that_would_be_read_as_another_table_is_refused(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(content)
+    with pytest.raises(TrainingRefused, match=said):
+        check_columns(tmp_path / "rows.csv")

@@ -20,6 +20,7 @@ FAULTS: list[tuple[Callable[[pd.DataFrame], Any], str]] = [
     (lambda table: table["bun_mg_dl"].dropna()[:7], "gives 7 values for 60 rows: rows without a value stay, as NaN"),
     (lambda _: 1 / 0, "ended with ZeroDivisionError"),
     (lambda table: table["sex"].astype(float), "ended with ValueError"),
+    (lambda table: pd.to_datetime(table["sex"], format="%d/%m/%Y"), "ended with ValueError"),
     (lambda table: table["bun_mg_dl"].sort_values(), "in another order than the rows"),
 ]
 
@@ -44,6 +45,7 @@ def test_an_input_that_cannot_be_read_is_a_sentence(
     with pytest.raises(TrainingRefused, match=said) as refused:
         input_column(changed, "bun_mg_dl", table)
     assert "the input bun_mg_dl" in str(refused.value)
+    assert "ended with" not in said or "in test_declared.py, line " in str(refused.value)
     assert "female" not in str(refused.value), "the words of an error may hold a value of a row"
 
 
