@@ -210,7 +210,10 @@ def _next(kind: Kind, subject: Subject) -> str:
     if kind == "rule":
         return "a server has it within two seconds."
     if kind == "model":
-        return f"cds-hooks model state {subject['model']} --to approved writes it into the release."
+        version = f"{subject['model']}@{subject['version']}"
+        return (
+            f"cds-hooks model state {version} --to approved writes it into the release (--folder names where it lies)."
+        )
     return f"until {subject['expires']}."
 
 

@@ -218,7 +218,7 @@ def _act(
         act = _make(kind, name, state, why, (by, role), (version, gates), share)
         add_event(url, RELEASE_EVENT, by, sign_act(act, signer))
         after = _read(url, people)
-    if any((waiting.kind, waiting.name) == (kind, name) for waiting in after.waiting_for_second()):
+    if any(waiting.does_the_same_as(act) for waiting in after.waiting_for_second()):
         typer.echo(f"Signed by {by} ({role}). It takes effect when another person in another role signs the same.")
         return
     words = after.current.words.get(f"{kind} {name}", "on")

@@ -351,6 +351,16 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Not there: the declaration does not ask for one (`ModelSpec.interval`)."""
 
     @property
+    def is_all_recent(self) -> bool:
+        """Whether every row of the table is of the reference cohort, as in a version that was only recalibrated."""
+        return self.period.recalibration == self.period.training or self.reference.n == self.cohort.n
+
+    @property
+    def table_period(self) -> str:
+        """The years of the table, which are not those of the training where an earlier version was recalibrated."""
+        return self.period.recalibration if self.is_all_recent else self.period.training
+
+    @property
     def missing_kind(self) -> MissingKind:
         """What a missing input counts as."""
         return "average" if isinstance(self.missing_inputs, UnsetType) else self.missing_inputs.kind

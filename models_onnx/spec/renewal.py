@@ -93,6 +93,7 @@ def renewed_spec(spec: Declared, renewal: Renewal, folder: Path) -> Declared:
     if not renewal.is_of_outcomes:
         same_form = ("version", "table", "period", "recalibration", "newest", "estimator")
         changes = {name: changes[name] for name in same_form}
+        changes["cohort_words"] = declared.row_words
         changes["reference_words"] = f"the people of {renewal.table}"
     if renewal.source:
         changes["missing_inputs"] = None

@@ -261,7 +261,7 @@ def _product(manifest: Manifest) -> Words:
         "training_data": {
             "name": manifest.data.name,
             "sha256": manifest.data.sha256,
-            "period": manifest.period.training,
+            "period": manifest.table_period,
         },
         "thresholds": [
             {"capacity": row.capacity, "probability": row.probability, "ppv": row.ppv, "sensitivity": row.sensitivity}

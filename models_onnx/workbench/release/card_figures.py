@@ -29,7 +29,7 @@ def cohort_in_words(manifest: Manifest) -> str:
     flow = manifest.cohort
     steps = "; ".join(f"{step.words}: {step.count:,}" for step in flow.exclusions)
     people = (
-        f"{flow.words[:1].upper()}{flow.words[1:]}, {manifest.period.training}: {flow.table_rows:,} rows. "
+        f"{flow.words[:1].upper()}{flow.words[1:]}, {manifest.table_period}: {flow.table_rows:,} rows. "
         f"Left out in this order: {steps}. Remaining {flow.n:,}, of whom {flow.events:,} {manifest.outcome.words}. "
     )
     if isinstance(manifest.provenance, Provenance):

@@ -38,7 +38,7 @@ def model_page(manifest: Manifest, folder: Path | None = ARTIFACTS) -> str:
             model=manifest,
             evaluation=evaluation,
             blocks=periods(manifest),
-            has_latest=manifest.period.recalibration != manifest.period.training,
+            has_latest=not manifest.is_all_recent,
             absence=absence_words(manifest),
             comparison=_read(folder, manifest, COMPARISON),
             waivers=_read(folder, manifest, CARD).get("product", {}).get("waivers", []),
@@ -57,10 +57,10 @@ def model_page(manifest: Manifest, folder: Path | None = ARTIFACTS) -> str:
 
 def periods(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """Return the evaluation of each period by its title: all rows, and the latest where these are fewer."""
-    evaluation, period = manifest.evaluation, manifest.period
-    blocks = {f"all ({period.training})": evaluation["all"]}
-    if period.recalibration != period.training:
-        blocks[f"latest ({period.recalibration})"] = evaluation["latest"]
+    evaluation = manifest.evaluation
+    blocks = {f"all ({manifest.table_period})": evaluation["all"]}
+    if not manifest.is_all_recent:
+        blocks[f"latest ({manifest.period.recalibration})"] = evaluation["latest"]
     if newest := evaluation.get("newest"):
         blocks[f"newest followed ({newest['words']})"] = newest
     return blocks

@@ -97,7 +97,7 @@ def _renewal(manifest: Manifest, table: Path, fit: Literal["all", "slope", "inte
         raise TrainingRefused(
             f"{table.name} lacks {', '.join(absent)}; cds-hooks outcomes dataset {manifest.id} --out FILE writes it"
         )
-    years = sorted({row["year"] for row in rows}) if is_of_outcomes else [f"of {table.name}"]
+    years = sorted({row["year"] for row in rows}) if is_of_outcomes else [f"{table.name}, years not recorded"]
     facts: dict[str, Any] = {}
     if fit != "all":
         missing = manifest.missing_inputs

@@ -174,8 +174,9 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
 
 
 def test_behind_a_trust_file_a_model_becomes_canary_only_after_its_time_in_shadow(tmp_path: Path) -> None:
-    signer, _ = local_signer(tmp_path / "ann.pem", "Ann Lee")
-    add_person(tmp_path / "people.toml", Person("Ann Lee", "pharmacist", signer.public))
+    for key, person, role in (("ann", "Ann Lee", "pharmacist"), ("ben", "Ben Ray", "physician")):
+        signer, _ = local_signer(tmp_path / f"{key}.pem", person)
+        add_person(tmp_path / "people.toml", Person(person, role, signer.public))
     (tmp_path / "trust.toml").write_text("version = 1\n")
     env = {
         "CDS_DATABASE_URL": record_in(tmp_path),
@@ -183,14 +184,17 @@ def test_behind_a_trust_file_a_model_becomes_canary_only_after_its_time_in_shado
         "CDS_PEOPLE_FILE": str(tmp_path / "people.toml"),
     }
 
-    def run(*words: str) -> str:
-        signed = ("model", "mortality_5y", "--why", "a trial", "--key", str(tmp_path / "ann.pem"))
+    def run(*words: str, key: str = "ann") -> str:
+        signed = ("model", "mortality_5y", "--why", "a trial", "--key", str(tmp_path / f"{key}.pem"))
         done = run_program("release", *words, *signed, environment=env)
         return " ".join((done.stdout + done.stderr).split())
 
     assert "is now shadow" in run("set", "shadow")
     assert "cannot become canary yet: it is in shadow for 0.0 of at least 7 days" in run("set", "canary")
     assert "takes effect when another person in another role signs the same" in run("set", "canary", "--early")
+    other_share = run("set", "canary", "--share", "40", "--early", key="ben")
+    assert "signs the same" in other_share, "another share is another act"
+    assert "is now canary" in run("set", "canary", "--early", key="ben"), "whatever else waits"
 
 
 def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def check_columns(path: Path) -> DataReport:
     report.add("group-column", "note", "columns", text, groups)
     for name in rows.columns:
         _written_elsewhere(str(name), rows[name], report)
-    report_missing_codes(rows.drop(columns=names), report)
+    report_missing_codes(rows, report)
     _contents(rows, report)
     for name, text in _same(rows.drop(columns=names)):
         report.add("same-column", "warning", name, text, 1)

@@ -117,7 +117,7 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
         report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", texts_found)
     rows = without_texts(rows, texts)
     _columns(spec, rows, report)
-    report_missing_codes(rows.drop(columns=[name for name in (spec.key, spec.patient_column) if name in rows]), report)
+    report_missing_codes(rows, report)
     _keys(spec, rows, report)
     _look_ahead(spec, rows, report)
     served = _served(spec, rows)

@@ -14,6 +14,7 @@ from cds_hooks.commands.model.main import app
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import logit, sigmoid
+from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete, toy_table
 
@@ -144,7 +145,9 @@ def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(ru
     figures = after.manifest.evaluation["all"]
     assert figures["observed_expected"]["value"] == pytest.approx(1, abs=0.02)
     assert after.manifest.base - before.manifest.base == pytest.approx(1.1, abs=0.25)
-    assert "elsewhere.csv" in after.manifest.period.recalibration
+    page = model_page(after.manifest, None)
+    assert "all (elsewhere.csv, years not recorded)" in page, "no figure is of the people whom it was fitted on first"
+    assert not [words for words in ("latest (", "re-estimated") if words in page]
     trained_on = tmp_path / "toy_30d.csv"
     shuffled = pd.read_csv(trained_on).sample(frac=1, random_state=2)
     noise = np.random.default_rng(3).normal(0, 0.01, len(shuffled))
