@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -143,6 +144,12 @@ def list_(
     Console().print(table) if outcomes else typer.echo("No outcome is in the record.")
 
 
+def _refuse_unknown(model: str, labels: Collection[str]) -> None:
+    if model.partition("@")[0] not in labels:
+        names = ", ".join(labels)
+        raise failure(f"No model {model} has outcomes here; there are {names} (CDS_MODELS_FOLDER names a site's own).")
+
+
 @app.command()
 def dataset(
     model: Annotated[str, typer.Argument(metavar="NAME", help="The model's id.")],
@@ -167,8 +174,10 @@ def dataset(
 
     with said_in_a_sentence(RecordUnavailable, ModelError, OSError):
         configured = settings()
+        labels = site_labels(configured)
+        _refuse_unknown(model, labels)
         manifest = read_manifest(folder_of(model, configured) / model)
-        label = site_labels(configured)[manifest.id]
+        label = labels[manifest.id]
         rows = list(followed(record_url(database), label, time_ns() // 1000))
         if not rows:
             raise failure(f"No decision of {model} is mature with a known outcome: nothing was written.")
@@ -206,8 +215,7 @@ def effect(
 
     with said_in_a_sentence(RecordUnavailable, PeopleFileError, ModelError, OSError):
         url, labels = record_url(database), site_labels(settings())
-        if model not in labels:
-            raise failure(f"No model {model} has outcomes here; there are {', '.join(labels)}.")
+        _refuse_unknown(model, labels)
         acts = acts_until(url).acts_of(("model", model))
         shares = [
             (datetime.fromisoformat(act.at).timestamp(), act.share / 100 if act.state == CANARY else None)

@@ -9,18 +9,19 @@ import typer
 def as_sentence(problem: Exception | str) -> str:
     """The problem with a capital at its beginning and one full stop at its end.
 
-    A file's name at the beginning stays as it is written; of an error of the operating system the number is left out.
+    The name of a file, a model or an option at the beginning stays as it is written; of an error of the operating
+    system the number is left out.
 
-    >>> as_sentence("the record cannot be read"), as_sentence("c.csv: line 3 has no date.")
-    ('The record cannot be read.', 'c.csv: line 3 has no date.')
+    >>> as_sentence("the record cannot be read"), as_sentence("c.csv, line 3, has no date.")
+    ('The record cannot be read.', 'c.csv, line 3, has no date.')
     """
     if isinstance(problem, OSError) and problem.strerror:
         text = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else problem.strerror
     else:
         text = str(problem) or type(problem).__name__
     first = text.split(maxsplit=1)[0]
-    is_name = first.endswith(":") and ("." in first or "/" in first)
-    return f"{text if is_name else text[:1].upper() + text[1:]}".rstrip(".") + "."
+    is_word = first.rstrip(",;:").replace("-", "").replace("'", "").isalpha()
+    return f"{text[:1].upper() + text[1:] if is_word else text}".rstrip(".") + "."
 
 
 def failure(text: str, code: int = 1) -> typer.Exit:

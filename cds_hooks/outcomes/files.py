@@ -110,8 +110,9 @@ def _report(path: Path, number: int, value: Any) -> Report:
     try:
         return checked_report(msgspec.convert(value, Report))
     except msgspec.ValidationError as error:
-        members = ", ".join(Report.__struct_fields__)
-        text = f"{path}, line {number}: it is no report of an outcome, an object with some of {members}"
+        members, member = ", ".join(Report.__struct_fields__), str(error).rpartition("`$.")[2].rstrip("`")
+        strange = f"; {member} has a value that it cannot have" if member in Report.__struct_fields__ else ""
+        text = f"{path}, line {number}: it is no report of an outcome, an object with some of {members}{strange}"
         raise WrongFile(text) from error
     except WrongReport as error:
         raise WrongFile(f"{path}, line {number}: {error.text.rstrip('.')}") from error

@@ -104,7 +104,7 @@ def test_of_fhir_only_what_says_that_something_happened_is_a_report(
     [
         ("o.csv", "prediction,result\nx,yes\n", "line 1: the columns of a CSV file of outcomes are prediction"),
         ("o.csv", "prediction,outcome\nx\n", "line 2: it has not as many columns"),
-        ("o.csv", "prediction,outcome\nx,perhaps\n", "line 2: it is no report of an outcome"),
+        ("o.csv", "prediction,outcome\nx,perhaps\n", "outcome has a value that it cannot have"),
         ("o.csv", "prediction,outcome,at\nx,yes,soon\n", "line 2: at is neither a day"),
         ("o.csv", "", "line 1: the columns"),
         ("o.csv", "prediction,outcome,outcome\nx,yes,no\n", "line 1: a column is there twice"),
