@@ -29,6 +29,17 @@ def test_a_name_is_taken_in_its_minute_and_the_next(
     assert asyncio.run(claimed()) == [True, True, is_first]
 
 
+def test_a_place_is_taken_once_by_whoever_asks_first(tmp_path: Path) -> None:
+    async def taken() -> list[bool]:
+        one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
+        answers = [await claims.take(name, 1_000.0, 900.0) for name in ("a", "b") for claims in (one, other, one)]
+        await one.aclose()
+        await other.aclose()
+        return answers
+
+    assert asyncio.run(taken()) == [True, False, False] * 2
+
+
 def test_of_more_values_than_there_is_room_for_the_oldest_is_forgotten() -> None:
     remembered: Remembered[str, int] = Remembered(3)
     for key, value in (("a", 1), ("b", 2), ("c", 3), ("a", 4)):

@@ -184,14 +184,55 @@ def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only() -> None:
+def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The half minute is of the machine's own clock, which nobody sets; nothing was shown, so no day is counted."""
+    elapsed = [5_000.0]
+    monkeypatch.setattr("cds_hooks.hold_back.turns.monotonic", lambda: elapsed[0])
+
     async def story() -> None:
         turns = OneReminder(lambda: 1_800_000_000.0)
         first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
         assert await turns.turn_of_another(first, ASKS) is None
         other = Caller("ehr", "p1", "statin-discussion", "patient-view")
-        assert await turns.turn_of_another(other, ASKS) == Turn(first.service, 1_800_000_000.0)
-        assert await turns.turn_of_another(first, ASKS) is None
+        for elapsed[0] in (5_000.0, 5_029.9):
+            assert await turns.turn_of_another(other, ASKS) == Turn(first.service, 1_800_000_000.0)
+        elapsed[0] = 5_030.0
+        assert await turns.turn_of_another(other, ASKS) is None
+        elapsed[0] += 29.9
+        assert await turns.turn_of_another(first, ASKS) == Turn(other.service, 1_800_000_000.0)
+        assert await turns.turn_of_another(other, ASKS) is None
+
+    asyncio.run(story())
+
+
+def test_what_is_due_takes_the_turn_of_a_test_and_a_test_waits_for_what_is_due() -> None:
+    """A reservation of less does not hold back more; the day and the 90 days end with their last second."""
+
+    async def story() -> None:
+        now = [1_800_000_000.0]
+        turns = OneReminder(lambda: now[0])
+        kidney, liver, vaccines = (
+            Caller("ehr", "p1", service, "patient-view")
+            for service in ("nephrology-referral", "liver-assessment", "vaccines-due")
+        )
+        due = PatientFinding("vaccines due", "vaccines-due", reminds=True)
+        assert await turns.turn_of_another(kidney, ASKS) is None
+        assert await turns.turn_of_another(vaccines, due) is None
+        turns.take(vaccines, [due], now[0])
+        turns.take(kidney, [ASKS], now[0])
+        shown = now[0]
+        for now[0], test_is_shown, reminder_is_shown in (
+            (shown + 86_400, False, False),
+            (shown + 86_401, False, True),
+            (shown + 90 * 86_400, False, True),
+            (shown + 90 * 86_400 + 1, True, True),
+        ):
+            fresh = copy.copy(turns)  # what is reserved at one moment does not count at the next
+            fresh._reserved = type(turns._reserved)(10)
+            assert (await fresh.turn_of_another(liver, ASKS) is None) is test_is_shown, now[0] - shown
+            fresh._reserved = type(turns._reserved)(10)
+            is_shown = await fresh.turn_of_another(Caller("ehr", "p1", "preventive", "patient-view"), due) is None
+            assert is_shown is reminder_is_shown, now[0] - shown
 
     asyncio.run(story())
 

@@ -157,8 +157,8 @@ def test_clocks_that_disagree() -> None:
     )
     assert _changes(range(0, 200), ahead) == [(0, "good"), (20, "watch"), (100, "act")]
     assert _changes(range(30, 600, 5), late) == [(30, "good"), (335, "act")]
-    assert ahead(20).text == (
-        "follow-up: 2 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead."
+    assert ahead(40).text == (
+        "follow-up: 4 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead."
     )
     assert machines(0).text == (
         "follow-up: 0.0 in 100 calls are dated over 5 minutes before a call that was recorded earlier; "

@@ -51,6 +51,22 @@ def today(found: list[Figure], family: str) -> Figure:
     return figure
 
 
+def test_an_hour_of_fewer_than_twenty_calls_is_no_point_of_a_trend() -> None:
+    """Latency that rises each hour is told of where each of six hours has twenty answers, and not with one less."""
+    at = datetime(2026, 9, 28, 14, 20, tzinfo=UTC)
+
+    def day(fewest: int) -> DayCounts:
+        counts = a_day(np.random.default_rng(1), 8)
+        counts.hour_milliseconds = {
+            hour: {bucket_of(hour - 7.0): fewest if hour == 10 else 200} for hour in range(8, 14)
+        }
+        return counts
+
+    figures = (Compared("ehr", "s", {MONDAY: day(fewest)}, BEFORE, at).figures() for fewest in (20, 19))
+    texts = [today(of, "latency").text for of in figures]
+    assert ["at this pace the limit is reached" in text for text in texts] == [True, False]
+
+
 @pytest.mark.parametrize("hour", [1, 8, 10, 13, 18, 23])
 def test_on_thirty_days_without_a_fault_nothing_is_to_act_on_at_any_hour(hour: int) -> None:
     for seed in range(30):

@@ -1,6 +1,7 @@
 """The report: all eighteen gates, red for what did not run, the same in JSON and HTML, and nothing in it that runs."""
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -139,6 +140,24 @@ def test_a_drawing_without_figures_is_none_and_one_without_an_interval_says_so()
     )
     assert "a &amp; b" in drawn
     assert "insufficient" in drawn
+
+
+def test_the_band_of_a_drawing_is_from_four_fifths_to_five_quarters(report: GateReport) -> None:
+    """What is within it passes G9 and G10: the drawing says the same as the verdict."""
+    row = {"group": "a", "value": 1.0, "low": 0.9, "high": 1.2}
+    need = {"group": "a", "ratio": 1.0, "low": 0.9, "high": 1.2, "sufficient": True}
+    rates = {"group": "a", "observed_expected": row, "state": "sufficient"}
+    (result,) = (result for result in report.results if result.gate == "G10")
+    for gate, rows in (("G9", [rates]), ("G10", [need])):
+        drawn = report_html(structs.replace(report, results=(structs.replace(result, gate=gate, rows=rows),)))
+        ticks = re.findall(r'class="tick"[^>]*text-anchor="middle">([^<]+)<', drawn)
+        assert ticks == ["0.8", "1", "1.25"], gate
+        positions = [float(x) for x in re.findall(r'<text class="tick" x="([0-9.]+)"[^>]*text-anchor="middle"', drawn)]
+        ((start, width),) = re.findall(r'<rect class="band" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"', drawn)
+        assert (float(start), float(start) + float(width)) == pytest.approx((positions[0], positions[2]), abs=0.11)
+        ((even,),) = [re.findall(r'<line class="even" x1="([0-9.]+)"', drawn)]
+        assert float(even) == pytest.approx(positions[1], abs=0.11)
+        assert positions[1] - positions[0] == pytest.approx(positions[2] - positions[1], abs=0.2), "a ratio's own scale"
 
 
 def test_the_page_is_written_as_it_is(report: GateReport, tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_what_the_library_says_differently_and_what_a_group_needs_more_fail(impo
     ("text", "said"),
     [
         ("age_years,outcome\n50,1\n", "lacks the column creatinine_mg_dl"),
+        ("age_years,creatinine_mg_dl\n50,1\n", "lacks the column outcome"),
+        ("age_years\n50\n", "lacks the columns creatinine_mg_dl, outcome"),
         ("", "lacks the columns"),
         ("age_years,creatinine_mg_dl,outcome\nold,1,1\n", "has a value that is not a number"),
     ],
