@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs pictures run serve test test-slow test-all lint bench mutants clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
+.PHONY: docs pictures run serve test pytest test-slow test-all lint bench mutants clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -25,11 +25,15 @@ pictures: slow-environment
 # Python may keep what it compiled: pytest then reads the test modules in a third of the time the next time.
 test test-slow: export PYTHONDONTWRITEBYTECODE =
 
-# Three processes on two cores: tests wait for servers, databases and browsers for a fifth of their time.
-# The checks of every change, in the order in which mistakes are cheapest to find.
-test: lint
-	$(bin)/pytest --numprocesses 3 --dist loadfile -m "not slow"
+# The checks of every change. After a clone mypy keeps one processor busy for most of a minute, in which the tests begin.
+test: dev-environment
+	$(bin)/ruff check .
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 	@echo "make test: everything passed (ruff, mypy, import contracts, tests)"
+
+# Three processes on two cores: tests wait for servers, databases and browsers for a fifth of their time.
+pytest: dev-environment
+	$(bin)/pytest --numprocesses 3 --dist loadfile -m "not slow"
 
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
