@@ -92,6 +92,19 @@ def test_the_newest_statement_that_all_was_sent_counts(url: str) -> None:
     assert completed(url) == {("a hospital", "death"): "2026-11-15"}
 
 
+def test_what_a_client_said_is_compared_with_its_own_newest_statement_alone(url: str) -> None:
+    write(url, OLD)
+
+    def said(client: str, day: str) -> list[int]:
+        item = an_event(None, day, kind="complete", subject="death", happened=None, service="", client=client)
+        return [stored.version for stored in store_outcomes(parse_url(url), [item])]
+
+    assert [said("north", "2026-10-31"), said("south", "2026-10-31")] == [[1], [1]]
+    assert [said("north", "2026-10-31"), said("south", "2026-11-30")] == [[], [2]], "only what is new is stored"
+    assert [said("north", "2026-11-30"), said("north", "2026-10-31")] == [[2], [3]]
+    assert completed(url) == {("north", "death"): "2026-10-31", ("south", "death"): "2026-11-30"}
+
+
 @pytest.mark.parametrize("statement", ["UPDATE outcomes SET value = 'no'", "DELETE FROM outcomes"])
 def test_no_row_can_be_changed_or_deleted(url: str, statement: str) -> None:
     (decision,) = write(url, OLD)

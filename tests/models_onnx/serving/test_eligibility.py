@@ -1,6 +1,9 @@
 """No score outside the population, with too few inputs or outside the trained range; the reason names what it is."""
 
 import math
+from itertools import combinations
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -9,8 +12,15 @@ import pytest
 from models_onnx.artifact.manifest import ModelInput, Twin
 from models_onnx.models.mortality_5y import LABS
 from models_onnx.serving.effects import values_over_range
-from models_onnx.serving.eligibility import NotScored, not_in_population, not_scored, out_of_range, twin_may_take_over
-from models_onnx.serving.runtime import Model
+from models_onnx.serving.eligibility import (
+    NotScored,
+    may_be_scored,
+    not_in_population,
+    not_scored,
+    out_of_range,
+    twin_may_take_over,
+)
+from models_onnx.serving.runtime import Model, Prediction
 from tests.models_onnx.serving.test_runtime import person
 
 
@@ -46,6 +56,17 @@ def test_seven_labs_are_too_few_and_eight_are_enough(mortality: Model) -> None:
 def test_without_pressure_and_body_mass_there_is_a_score(mortality: Model) -> None:
     values = person(mortality, sbp_mmhg=math.nan, dbp_mmhg=math.nan, bmi_kg_m2=math.nan)
     assert not_scored(mortality.manifest, values) is None
+
+
+def test_the_masks_of_a_prediction_say_the_same_as_its_values(mortality: Model) -> None:
+    """What is needed may lack one by one, in groups, and beside what is not needed; a value may be out of range."""
+    for absent in (*combinations(mortality.features, 1), *combinations(("sex_male", *LABS[:6]), 4), (), LABS[:3]):
+        for changed in ({}, {"creatinine_mg_dl": 5.2}):
+            values = person(mortality, **{**changed, **dict.fromkeys(absent, math.nan)})
+            is_out = [out_of_range(item, v) for item, v in zip(mortality.manifest.features, values, strict=True)]
+            masks = cast(Prediction, SimpleNamespace(out_of_range=np.array(is_out), missing=np.isnan(values)))
+            expected = not_scored(mortality.manifest, values) is None
+            assert may_be_scored(mortality.manifest, masks) is expected, (absent, changed)
 
 
 def test_without_sex_there_is_no_score(mortality: Model) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,32 @@ def test_the_band_of_a_drawing_is_from_four_fifths_to_five_quarters(report: Gate
         ((even,),) = [re.findall(r'<line class="even" x1="([0-9.]+)"', drawn)]
         assert float(even) == pytest.approx(positions[1], abs=0.11)
         assert positions[1] - positions[0] == pytest.approx(positions[2] - positions[1], abs=0.2), "a ratio's own scale"
+
+
+def test_the_axes_of_a_calibration_plot_are_marked_in_the_middle_and_at_the_highest_value() -> None:
+    rows = [{"expected": 0.2, "observed": 0.1, "low": 0.05, "high": 0.4}]
+    drawn = calibration("t", rows)
+    assert re.findall(r'class="tick"[^>]*>([0-9]+)<', drawn) == ["0", "0", "20", "20", "40", "40"]
+    ((point, level),) = re.findall(r'<circle class="point" cx="([0-9.]+)" cy="([0-9.]+)"', drawn)
+    along = [float(x) for x in re.findall(r'<text class="tick" x="([0-9.]+)"[^>]*text-anchor="middle">[0-9]', drawn)]
+    assert float(point) == pytest.approx(along[1], abs=0.11), "0.2 is expected where 20 in 100 is written"
+    ((start, end),) = re.findall(r'<line class="interval"[^>]* y1="([0-9.]+)" y2="([0-9.]+)"', drawn)
+    assert float(end) < float(level) < float(start), "the interval is around the point, upwards the higher"
+    assert (float(start) - float(level)) / (float(level) - float(end)) == pytest.approx(0.05 / 0.3, abs=0.01)
+
+
+def test_a_forest_plot_has_room_for_each_row_and_its_scale() -> None:
+    rows = [{"name": str(number), "value": 1.0, "low": 0.5, "high": 2.0} for number in range(10)]
+    drawn = forest("t", rows, 1.0, 0.8, 1.25, "u")
+    (height,) = (float(number) for number in re.findall(r'height="([0-9.]+)" aria', drawn))
+    points = [float(y) for y in re.findall(r'<circle class="point" cx="[0-9.]+" cy="([0-9.]+)"', drawn)]
+    assert points == sorted(points)
+    assert len({round(later - earlier, 3) for earlier, later in pairwise(points)}) == 1
+    assert points[-1] < height - 42, "above the scale"
+    ((top, wide, tall),) = re.findall(r'class="band" x="[^"]+" y="([^"]+)" width="([^"]+)" height="([^"]+)"', drawn)
+    assert float(top) + float(tall) == height - 42
+    assert float(top) < points[0]
+    assert float(wide) > 0
 
 
 def test_the_page_is_written_as_it_is(report: GateReport, tmp_path: Path) -> None:

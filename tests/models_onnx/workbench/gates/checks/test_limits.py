@@ -1,7 +1,7 @@
 """Gates at their limits: fairness by gap, ratio and size of a group; how old data may be; missing evidence."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,7 @@ from benchmarks.fairness_gate import DESIGNS, share_failed
 from models_onnx.workbench.gates.checks import fairness, population
 from models_onnx.workbench.gates.checks.figures import _net_benefit
 from models_onnx.workbench.gates.checks.label import GroupNeed
-from models_onnx.workbench.gates.waivers import _covers, waiver_problem
+from models_onnx.workbench.gates.waivers import _covers, _in_force, waiver_problem
 
 Group = dict[str, Any]
 
@@ -188,3 +188,35 @@ def test_a_group_is_cleared_where_the_audit_could_have_found_something(changed: 
     group = GroupNeed(**members)
     assert group.fault is None
     assert group.cleared is is_cleared
+
+
+@pytest.mark.parametrize(
+    ("granted", "expires", "is_in_force"),
+    [
+        ("2026-11-20", "2026-11-21", True),
+        ("2026-11-21", "2027-11-21", False),
+        ("2026-01-01", "2026-11-20", False),
+        ("2026-01-01", "2027-01-02", True),
+        ("2026-01-01", "2027-01-03", False),
+        ("soon", "2027-01-01", False),
+    ],
+)
+def test_a_waiver_holds_from_its_first_day_to_the_one_before_its_end_for_a_leap_year_at_most(
+    granted: str, expires: str, *, is_in_force: bool
+) -> None:
+    assert _in_force({"granted": granted, "expires": expires}, date(2026, 11, 20)) is is_in_force
+
+
+def test_small_groups_together_have_the_mean_of_their_people_and_the_variance_of_it() -> None:
+    """Sensitivity is of those with the event, the rate of false positives of those without."""
+    small = [
+        {"n": 100, "events": 30, "sensitivity": _rate(0.5, 0.2), "false_positive_rate": _rate(0.2, 0.1)},
+        {"n": 40, "events": 10, "sensitivity": _rate(0.9, 0.4), "false_positive_rate": _rate(0.6, 0.2)},
+    ]
+    together = fairness._together(small, "sensitivity")["sensitivity"]
+    assert together["value"] == pytest.approx((30 * 0.5 + 10 * 0.9) / 40)
+    half = ((30 * 0.2) ** 2 + (10 * 0.4) ** 2) ** 0.5 / 40
+    assert (together["low"], together["high"]) == pytest.approx((0.6 - half, 0.6 + half))
+    assert fairness._together(small, "false_positive_rate")["false_positive_rate"]["value"] == pytest.approx(
+        (70 * 0.2 + 30 * 0.6) / 100
+    )

@@ -1,0 +1,62 @@
+"""The prefetch of a recorded call, and what is remembered of it beside the templates, which all calls share."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
+from cds_hooks.prefetch.inspect import _ago
+from cds_hooks.prefetch.state import Templates
+from cds_hooks.prefetch.template import Template
+
+
+def _call(states: dict[str, Any], **facts: Any) -> FactsOfCall:
+    basis = OfBasis(prefetch=msgspec.Raw(json.dumps(states).encode()))
+    return FactsOfCall(json.dumps({"context": {}, **facts}).encode(), basis, "p1")
+
+
+def _templates() -> Templates:
+    return Templates(
+        [
+            Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient"),
+            Template("labs", "Observation?patient={{context.patientId}}", "Observation", "laboratory results"),
+        ]
+    )
+
+
+FAILED = {"patient": "given", "labs": {"state": "failed", "reason": "forbidden", "cause": "403"}}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"texts": {"labs": "Ann Smith may not be read"}},
+        {"other": [{"subject": "prefetch.mine", "reason": "unreadable", "text": "of Ann Smith"}]},
+    ],
+    ids=["why a key is not known", "a key of the client's own"],
+)
+def test_what_one_call_says_in_its_own_words_is_in_no_other_call(own: dict[str, Any]) -> None:
+    templates = _templates()
+    said = str(_call(FAILED, **own).filled(templates).state)
+    assert "Ann Smith" in said
+    assert templates.state_by_pattern == {}
+    plain = _call(FAILED).filled(templates).state
+    assert "Ann Smith" not in str(plain)
+    assert _call(FAILED).filled(templates).state is plain, "what follows from the same states is remembered"
+    assert "Ann Smith" in str(_call(FAILED, **own).filled(templates).state)
+
+
+def test_each_key_has_the_state_with_which_it_was_recorded() -> None:
+    patient, labs = _call(FAILED, texts={"labs": "forbidden"}).filled(_templates()).state.states
+    assert (patient.state, patient.reason, patient.is_known) == ("given", "", True)
+    assert (labs.state, labs.reason, labs.cause, labs.text) == ("failed", "forbidden", "403", "forbidden")
+    assert len(_call({"labs": "null"}).filled(_templates()).state.states) == 1, "a key that was not recorded has none"
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(1.4, "1 hours"), (47.4, "47 hours"), (48.0, "2 days"), (83.0, "3 days"), (85.0, "4 days")]
+)
+def test_the_age_of_an_answer_is_in_hours_below_two_days(hours: float, text: str) -> None:
+    assert _ago(hours) == text
