@@ -75,7 +75,7 @@ def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
         (drug,) = _names(rule.trigger.draft)
         parts = band.when.get("all", [band.when])
         part = next(part for part in parts if "derived" in part)
-        creatinine = {10: 3.2, 15: 3.2, 21: 2, 25: 2, 30: 2, 40: 1.5, 50: 1.2}[part["ge"]] if "ge" in part else 14
+        creatinine = {5: 5, 10: 3.2, 15: 3.2, 21: 2, 25: 2, 30: 2, 40: 1.5, 50: 1.2}[part["ge"]] if "ge" in part else 20
         low = {"labs": [["creatinine", creatinine, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
         normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
         over, most = _over_and_most(parts)
