@@ -405,6 +405,7 @@ FAMILY = Family(
         "recommended": _recommended,
         "micrograms_meant": _micrograms_meant,
         "how_often": _how_often,
+        "duration": lambda context: None if context.duration_days is None else format_number(context.duration_days),
     },
     longest={
         "over_drug": "chlorpheniramine",
@@ -418,6 +419,7 @@ FAMILY = Family(
         "recommended": "24,000 mg/day at 12.5 kg",
         "micrograms_meant": " Micrograms meant?",
         "how_often": "12.5 times a week",
+        "duration": "365",
     },
     conditions=_WORDS,
     gaps={"maximum": _why_unknown},

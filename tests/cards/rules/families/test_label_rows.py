@@ -133,6 +133,22 @@ def test_a_route_fires_for_each_drug_and_is_silent_by_any_other(as_of: datetime)
     for_each(_of_template("dose-route"), fires)
 
 
+def test_a_course_is_sharp_and_an_order_without_an_end_is_not_known(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        days = int(band.when["duration_days"]["gt"])
+
+        def bands(length: str) -> list[str]:
+            for_days = {"dosageInstruction": [{"text": f"1 tablet twice a day{length}"}]}
+            return _found(rule, {}, {"drug": f"{_names(rule.trigger.draft)[0]} 10 mg tablet", "more": for_days}, as_of)
+
+        assert bands(f" for {days + 1} days") == [band.id]
+        assert bands(f" for {days} days") == []
+        assert bands("") == []
+
+    for_each(_of_template("dose-course"), fires)
+
+
 def _interval_order(rule: Rule, drug: str) -> Json:
     """An order of the drug in the form, by the route and with at least the mass that the rule is about."""
     selector = rule.trigger.draft[0]
