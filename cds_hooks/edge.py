@@ -7,7 +7,7 @@ answered has a call id, which the log has for the first 20 of a minute:
 
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
 request-line  414   an address of more than 8 KB
-malformed     400   no HTTP, or more than one Host
+malformed     400   no HTTP, more than one Host, or a NUL in the query of the address
 slow-head     408   no complete head within `head_seconds`, from the first moment or from the last answer
 idle          -     no byte within that time
 pipelined     -     more than 32 requests on a connection that wait for the answers to earlier ones
@@ -217,7 +217,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._reads_head = False
         if len(self.headers) > MOST_FIELDS or self._head_bytes > MOST_HEAD_BYTES:
             self._stop("head")
-        if sum(name == b"host" for name, _ in self.headers) > 1:  # RFC 9112, section 3.2
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        # RFC 9112, section 3.2, has one; PostgreSQL takes no text with a NUL, and no page has a use for one
+        if hosts > 1 or b"%00" in self.url.partition(b"?")[2]:
             self._stop("malformed")
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop("pipelined")

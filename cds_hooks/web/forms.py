@@ -62,6 +62,8 @@ async def read_form(
         raise BadRequest(f"A form of this page is sent as {expected}; open the page again and use its buttons.")
     body = await _read_body(request, seconds, most_bytes)
     fields = await asyncio.to_thread(_parse_upload, content_type, body) if upload else _parse_fields(body)
+    if any("\x00" in text for text in fields.values()):  # which PostgreSQL does not take
+        raise BadRequest("A field of the form holds the character U+0000; leave it out.")
     if of_session:
         _require_token(fields)
     return fields

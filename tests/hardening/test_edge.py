@@ -83,6 +83,7 @@ def test_nothing_but_a_body_can_be_large(edge: tuple[str, Path], what: str, head
         (START + b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (START + b"Host: rebound.example\r\n\r\n", 400),
+        (b"GET /decisions?client=a%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (START + b"Cookie: " + b"x" * 7000 + b"\r\n\r\n", 200),
         (b"GET /livez?" + b"x" * 7000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
     ],

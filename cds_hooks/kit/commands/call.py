@@ -94,7 +94,8 @@ def call(
             drafts += [order for reference in draft_ref or [] for order in draft_from_chart(chart, reference)]
             chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
             drafts = drafts_for(chart, drafts)
-            entries = caller.entries(hook or ("order-select" if drafts else "patient-view"), service)
+            usual_hook = "order-select" if drafts else "patient-view"
+            entries = caller.entries(hook or usual_hook, service, at_other_hooks=hook is None)
             requests = [build_request(entry, chart, drafts, timings, clock().date()) for entry in entries]
             requests = [_sourced(request, fhir_server, fhir_token, omit or []) for request in requests]
             answered = [caller.call(entry, request) for entry, request in zip(entries, requests, strict=True)]
@@ -116,18 +117,24 @@ class _Caller:
     curl: bool
     feedback: CardOutcome | None
 
-    def entries(self, hook: str, service: str | None) -> list[dict[str, Any]]:
-        """Return the entries of discovery for this hook; ChartError where there is none."""
+    def entries(self, hook: str, service: str | None, *, at_other_hooks: bool = False) -> list[dict[str, Any]]:
+        """Return the entries of discovery for this hook; ChartError where there is none.
+
+        `at_other_hooks`: a service that is at other hooks only is called at those.
+        """
         answer = self.client.get("/cds-services")
         if answer.status_code != 200:
             status = answer.status_code
             raise ChartError(f"discovery was answered with HTTP {status}; a trusted server wants --key FILE")
         # `order-safety` names both services of that name, each of which is listed for one hook.
-        entries = [
+        wanted = [
             entry
             for entry in answer.json()["services"]
-            if entry["hook"] == hook and (service in (None, entry["id"]) or entry["id"].startswith(f"{service}-"))
+            if service in (None, entry["id"]) or entry["id"].startswith(f"{service}-")
         ]
+        entries = [entry for entry in wanted if entry["hook"] == hook]
+        if not entries and service is not None and at_other_hooks:
+            entries = wanted
         if not entries:
             known_as = f"{service} for {hook}" if service else f"for {hook}"
             raise ChartError(f"the server has no service {known_as}; see: cds-hooks services")

@@ -40,6 +40,12 @@ def test_a_draft_goes_to_order_select(server: str) -> None:
     assert payers["answer"]["cards"] == []
 
 
+def test_a_service_that_is_at_other_hooks_is_called_there(server: str) -> None:
+    draft = ("--draft", "sample:metformin-ckd4-coded", "--service", "order-safety-sign", "--json")
+    (answer,) = _answers(_call(server, "sample:ckd4-metformin", *draft))
+    assert (answer["hook"], answer["status"]) == ("order-sign", 200)
+
+
 def test_an_order_of_the_chart_can_be_drafted_again(server: str) -> None:
     done = _call(server, "sample:ckd3b-metformin", "--draft-ref", "MedicationRequest/nobody")
     assert done.returncode == 2

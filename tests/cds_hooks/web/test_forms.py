@@ -1,11 +1,13 @@
 """Forms with files are read as browsers send them; a part with an odd name is left out, and no part is a failure."""
 
+import asyncio
 import time
 
 import pytest
+from starlette.requests import Request
 
 from cds_hooks.errors import BadRequest
-from cds_hooks.web.forms import _parse_upload
+from cds_hooks.web.forms import _parse_upload, read_form
 
 TYPE = "multipart/form-data; boundary=----WebKitFormBoundaryAb1"
 
@@ -43,3 +45,14 @@ def test_a_compressed_file_and_one_that_is_not_utf_8_are_refused() -> None:
     for content in (b"\x1f\x8b\x08", b"\xff\xfe"):
         with pytest.raises(BadRequest):
             _parse_upload(TYPE, _body(('form-data; name="chart"', content)))
+
+
+def test_a_nul_which_a_database_does_not_take_is_refused() -> None:
+    head = [(b"content-type", b"application/x-www-form-urlencoded")]
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"name=u-operator%00", "more_body": False}
+
+    request = Request({"type": "http", "method": "POST", "headers": head}, receive)
+    with pytest.raises(BadRequest, match=r"U\+0000"):
+        asyncio.run(read_form(request, 5, of_session=False))
