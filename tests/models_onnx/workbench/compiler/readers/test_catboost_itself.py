@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,12 @@ json.dump({"X": np.nan_to_num(X, nan=1e9).tolist(), "p": model.predict_proba(X)[
 
 @pytest.fixture
 def python() -> str:
-    """The Python in whose environment CatBoost and MLflow are; the test is skipped where it is not on the PATH."""
+    """A Python that has CatBoost: this one, as in .ci/run, or that beside MLflow on the PATH; else it is skipped."""
     mlflow = shutil.which("mlflow")
-    beside = Path(mlflow).parent / "python" if mlflow is not None else Path("nowhere")
-    if not beside.is_file() or subprocess.run([beside, "-c", "import catboost"], capture_output=True).returncode:
-        pytest.skip("CatBoost is not installed: install requirements/mlops.txt into an environment on the PATH")
-    return str(beside)
+    for candidate in (sys.executable, *([str(Path(mlflow).parent / "python")] if mlflow is not None else [])):
+        if subprocess.run([candidate, "-c", "import catboost"], capture_output=True).returncode == 0:
+            return candidate
+    pytest.skip("CatBoost is not installed: install requirements/mlops.txt into an environment on the PATH")
 
 
 def test_the_default_of_catboost_is_compiled_to_what_it_says(python: str, tmp_path: Path) -> None:
