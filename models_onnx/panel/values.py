@@ -224,8 +224,9 @@ def _refuse_two_units(
     """PanelRefused where what cannot be in the declared unit is enough to be a second one, and fits in it."""
     strange = numbers[implausible]
     values, counts = np.unique(strange, return_counts=True)
-    if len(values) and 2 * counts.max() > len(strange) and MISSING_CODE.fullmatch(f"{values[counts.argmax()]:g}"):
-        strange = strange[strange != values[counts.argmax()]]
+    commonest = float(values[counts.argmax()]) if len(values) and 2 * counts.max() > len(strange) else None
+    if commonest is not None and MISSING_CODE.fullmatch(f"{commonest:g}"):
+        strange = strange[strange != commonest]
     count = int((~np.isnan(numbers)).sum())
     if (
         feature.measured is None
@@ -239,7 +240,7 @@ def _refuse_two_units(
             f"The column {column} ({feature.words.lower()}) seems to be in two units: {len(strange)} of {count} values "
             f"are outside {feature.plausible_low:g} to {feature.plausible_high:g} {feature.unit} and would fit in "
             f"{', '.join(fitting)}. Others of them may fit in both and would be scored wrong: bring the column to one "
-            "unit first."
+            f"unit first.{'' if commonest is None else f' Most are {commonest:g}: leave it blank if it is no value.'}"
         )
 
 

@@ -68,9 +68,13 @@ class Folds:
 
     def __post_init__(self) -> None:
         if len(self.numbers) < LEAST_FOLDS:
+            column = self.spec.fold_column
+            if column not in self.cohort.rows.columns:
+                column, patients = self.spec.patient_column, len(np.unique(self.cohort.patient))
+                raise TrainingRefused(f"{self.spec.table} names {patients} patients in its column {column}: no folds")
             raise TrainingRefused(
-                f"{self.spec.table} needs {LEAST_FOLDS} folds of patients or more in its column "
-                f"{self.spec.fold_column}, or no such column: then they are made"
+                f"{self.spec.table} needs {LEAST_FOLDS} folds of patients or more in its column {column}, or no such "
+                "column: then they are made"
             )
         self.X = self.cohort.X[:, [self.cohort.features.index(name) for name in self.features]]
 

@@ -259,6 +259,11 @@ def test_a_code_for_missing_is_not_taken_for_a_second_unit(people: pd.DataFrame,
     scored(tmp_path / "rows.csv", tmp_path / "scores.csv")
     reasons = {line["reason"] for line in lines(tmp_path / "scores.csv")[::10]}
     assert "" not in reasons
+    coded.loc[::10, "creatinine_mg_dl"] = 113.1
+    coded.to_csv(tmp_path / "rows.csv", index=False)
+    assert "Most are 113.1: leave it blank if it is no value." in refused(
+        tmp_path / "rows.csv", "--id", "participant_id"
+    )
 
 
 def test_the_folder_of_the_output_has_to_be_there(table: Path, tmp_path: Path) -> None:

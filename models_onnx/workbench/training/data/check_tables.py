@@ -34,7 +34,7 @@ from models_onnx.workbench.training.data.cohort import (
 from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.declared import one_for_each_row
 from models_onnx.workbench.training.data.leaks import uneven_fold
-from models_onnx.workbench.training.data.tracing import leaks_of
+from models_onnx.workbench.training.data.tracing import LEAST_EVENTS, leaks_of
 from models_onnx.workbench.training.data.units import column_in_another_unit
 
 Severity = Literal["error", "warning", "note"]
@@ -182,6 +182,9 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
         text = "the key of a row stands more than once: the same row in two folds leaks"
         report.add("duplicate-key", "error", spec.key, text, int(rows[spec.key].duplicated().sum()))
         report.add("empty-key", "error", spec.key, "rows without a key", int(rows[spec.key].isin(["", "nan"]).sum()))
+    if spec.patient_column in rows and spec.patient_column != spec.key:
+        blank = int(rows[spec.patient_column].isin(["", "nan"]).sum())
+        report.add("empty-key", "error", spec.patient_column, "rows without a patient: they count as one", blank)
     if spec.fold_column not in rows or spec.patient_column not in rows:
         text = "no folds in the table: the patients go into five in turn"
         report.add("no-folds", "note", spec.fold_column, text, int(spec.fold_column not in rows))
@@ -220,6 +223,12 @@ def _leaks(spec: ModelSpec, path: Path, report: DataReport) -> None:
     except TrainingRefused as refused:
         report.add("not-trainable", "warning", "table", str(refused), 1)
         return
+    rest, events = np.bincount(cohort.y[cohort.weight > 0], minlength=2).tolist()
+    if min(rest, events) < LEAST_EVENTS:
+        severity: Severity = "warning" if min(rest, events) else "error"
+        counts = f"{events} rows with the outcome and {rest} without it"
+        text = f"{counts}: only from {LEAST_EVENTS} of each on it is told what knows the outcome"
+        report.add("few-events", severity, spec.outcome.column, text, max(1, min(rest, events)))
     for sentence in leaks_of(spec, cohort):
         report.add("leak", "error", "inputs", sentence, 1)
     for name, x in zip(cohort.features, cohort.X.T, strict=True):

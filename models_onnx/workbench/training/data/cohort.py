@@ -132,7 +132,7 @@ def _chunks(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd
             twice = next(name for name in header if header.count(name) > 1)
             raise TrainingRefused(f"{path.name} has the column {twice!r} twice: nobody can say which of them is meant")
         # pandas refuses a header with fewer cells than the row beneath only here; else it shifts its columns
-        if len(top(nrows=2)) == 1:
+        if len(top(nrows=2)) == 1 and at_once is None:
             raise TrainingRefused(f"{path.name} has no row beneath its header")
         if at_once is None:
             # copied, because a table as it was read has each column by itself: to leave rows out of 100,000 columns

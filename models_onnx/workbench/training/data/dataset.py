@@ -28,7 +28,7 @@ from fhir.record.record import PatientRecord
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR, CohortExclusion, FollowUp, ModelSpec
-from models_onnx.workbench.training.data.cohort import Table, inputs_of, read_chunks, without_implausible
+from models_onnx.workbench.training.data.cohort import Table, inputs_of, read_chunks
 
 FOLDS = 5
 _AT_ONCE = 20_000
@@ -153,12 +153,11 @@ def table_of_charts(spec: ModelSpec, folder: Path, progress: Callable[[int], Non
 def study_inputs(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a study as `cds-hooks score` reads them: `id`, the inputs, and whom an exclusion leaves out.
 
-    A value that nobody can have is blank, as in training and evaluation.
     An exclusion that also holds at the bedside is a column of 0 and 1, called `deceased` or by its reason; one that
     reads a column that is not there says nothing.
     """
     columns = {"id": rows[spec.key].to_numpy()}
-    columns |= dict(zip(spec.feature_names, without_implausible(spec, inputs_of(spec, rows)).T, strict=True))
+    columns |= dict(zip(spec.feature_names, inputs_of(spec, rows).T, strict=True))
     for exclusion in spec.exclusions:
         with suppress(KeyError, TypeError):  # no such column, or words in one that should be numbers
             if (name := exclusion_column(exclusion)) is not None:

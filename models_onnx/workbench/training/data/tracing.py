@@ -42,6 +42,8 @@ PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty
 # An input that tells a protected group from the others as well as this stands for it.
 PROXY = 0.9
 _LEAST_GROUP = 50
+LEAST_EVENTS = 20
+"""The fewest rows with the outcome, and without it, from which it is told whether an input knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,13 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
 def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:
     """Return every sentence on an input that knows the outcome, before a model is trained: those of `trace`, and more.
 
-    A logistic regression stands for the model, to see whether it would rest on one input.
+    A logistic regression stands for the model, to see whether it would rest on one input. Of fewer than 20 rows with or
+    without the outcome nothing is said: by chance an input separates these.
     """
-    sentences = list(trace(spec, cohort).leaks)
-    if len(set(cohort.y[cohort.weight > 0].tolist())) > 1:
-        losses = shuffled_losses(fitted_at_once(cohort), cohort)
-        sentences += too_good(alone(cohort), after_horizon(spec, cohort), losses)
-    return sentences
+    if min(np.bincount(cohort.y[cohort.weight > 0], minlength=2)) < LEAST_EVENTS:
+        return []
+    losses = shuffled_losses(fitted_at_once(cohort), cohort)
+    return [*trace(spec, cohort).leaks, *too_good(alone(cohort), after_horizon(spec, cohort), losses)]
 
 
 def _chosen_by_outcome(spec: ModelSpec, rows: pd.DataFrame, outcome: set[str]) -> Iterator[str]:

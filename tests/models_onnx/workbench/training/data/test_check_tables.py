@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
+from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.check_charts import check_charts
 from models_onnx.workbench.training.data.check_columns import check_columns
 from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
+from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.data.copies import copied_rows
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
@@ -256,3 +259,27 @@ def test_a_file_that_would_be_read_as_another_table_is_refused(content: str, sai
     (tmp_path / "rows.csv").write_text(content)
     with pytest.raises(TrainingRefused, match=said):
         check_columns(tmp_path / "rows.csv")
+
+
+def test_of_few_events_no_input_is_said_to_know_the_outcome_and_blank_patients_are_no_patient(
+    rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    few = rows[rows["death"] == 0].head(300).assign(row=range(300))
+    few.iloc[:3, few.columns.get_indexer(["death", "death_5y"])] = 1
+    few.iloc[:5, few.columns.get_indexer([SPEC.patient_column])] = ""
+    few.to_csv(tmp_path / SPEC.table, index=False)
+    report = check_table(replace(SPEC, row_column="row"), tmp_path / SPEC.table)
+    kinds = {(finding.kind, finding.where): finding.count for finding in report.findings}
+    assert kinds["empty-key", SPEC.patient_column] == 5
+    assert "leak" not in {kind for kind, _ in kinds}
+
+
+def test_folds_that_nobody_drew_hold_each_patient_once_and_need_patients(rows: pd.DataFrame) -> None:
+    without = rows.drop(columns=SPEC.fold_column)
+    cohort = build_cohort(SPEC, without)
+    assert set(cohort.fold) == set(range(5))
+    assert pd.Series(cohort.fold).groupby(cohort.patient).nunique().max() == 1
+    by_row = replace(SPEC, row_column="row")
+    alone = build_cohort(by_row, without.assign(row=range(len(without)), **{SPEC.patient_column: "p"}))
+    with pytest.raises(TrainingRefused, match=f"names 1 patients in its column {SPEC.patient_column}"):
+        Folds(by_row, alone, SPEC.feature_names)
