@@ -273,6 +273,8 @@ def _treats(code: str, medication: MedicationIdentity, dose: DailyDose, words: s
 
 
 def _dalteparin(medication: MedicationIdentity, dose: DailyDose) -> Truth:
+    if dose.activity is not None and dose.activity.unit == "unit" and dose.activity.per_day is not None:
+        return dose.activity.per_day > _DALTEPARIN_UNITS
     units = _UNITS.search(medication.words)
     if units is None or dose.times_per_day is None:
         return None

@@ -27,8 +27,9 @@ _FLUCONAZOLE: Final = "4450"
 _FROM_DOSE_MG: Final = {
     "low_dose_aspirin": {"1191": 500.0},
     "low_dose_methotrexate": {"6851": 20.1},
+    "low_dose_statin": {"36567": 40.1, "6472": 40.1},
 }
-"""From which dose on a row is meant (ANSM 2019): aspirin against pain, methotrexate over 20 mg."""
+"""From which dose on a row is meant: aspirin against pain, methotrexate over 20 mg (ANSM 2019), a statin over 40 mg."""
 _UNDER_DAILY_MG: Final = {"dolutegravir_once": {"1433868": 100.0}}
 """Under which dose a day a row is meant: 50 mg of dolutegravir twice a day is the dose beside rifampin."""
 _SAYS: Final = {
