@@ -31,8 +31,14 @@ _NOT_HAEMOLYSED = ("no hemoly", "no haemoly", "not hemoly", "not haemoly", "non-
 CodedPart: TypeAlias = tuple[Observation, Observation | ObservationComponent, str | None]
 
 
+Side: TypeAlias = Literal[">", ">=", "<", "<="]
+
+
 class Measurement(Struct, frozen=True, gc=False):
-    """One usable number in the analyte's canonical unit, with the number and unit that were charted."""
+    """One usable number in the analyte's canonical unit, with the number and unit that were charted.
+
+    `side` is None but where only the side of the number was reported on which the value lies (">6.4").
+    """
 
     analyte: str
     value: float
@@ -42,6 +48,7 @@ class Measurement(Struct, frozen=True, gc=False):
     code: str
     charted_value: float
     charted_unit: str
+    side: Side | None = None
 
     def age_days(self, as_of_epoch: float) -> float:
         """Days from the measurement to `as_of_epoch`."""
@@ -51,8 +58,6 @@ class Measurement(Struct, frozen=True, gc=False):
         """Completed days from the measurement to `as_of_epoch`."""
         return self.time.whole_days(as_of_epoch)
 
-
-Side: TypeAlias = Literal[">", ">=", "<", "<="]
 
 _SIDES: dict[str, Side] = {">": ">", ">=": ">=", "≥": ">=", "<": "<", "<=": "<=", "≤": "<="}
 _WORDS = re.compile(r"\s*(?P<side>>=|<=|[<>≥≤])\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>\S.*)?\s*")

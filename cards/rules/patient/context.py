@@ -212,9 +212,9 @@ class RuleContext(Struct, frozen=True, eq=False):
     # Laboratory
 
     def lab_value(self, analyte: str, max_age_days: float | None) -> float | None:
-        """The newest usable value in its canonical unit."""
+        """The newest usable value in its canonical unit; None where only a side of it is known, too."""
         measurement = self.session.lab(analyte, max_age_days)
-        return measurement.value if measurement is not None else None
+        return measurement.value if measurement is not None and measurement.side is None else None
 
     def lab_facts(self, analyte: str, max_age_days: float | None, limits: Iterable[float] = ()) -> list[Fact]:
         """The newest usable value with its date and source, never rounded across a limit."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from cards.extension import Fact
 from cards.text import escape, format_number, unit
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
@@ -28,10 +30,32 @@ _WORDS = {
 }
 
 
+# Why a result has no number of its own although it may say on which side of one it lies.
+_NO_NUMBER = frozenset({"not-exact", "no-quantity"})
+
+
+def newer_bound(record: PatientRecord, analyte: str, max_age_days: float | None) -> Measurement | None:
+    """The number of a result such as ">6.4" with its side, if it is newer than every usable value."""
+    lookup = record.lookup(analyte, max_age_days)
+    if not any(refusal.reason in _NO_NUMBER for refusal in lookup.refused):
+        return None
+    bound = next(iter(record.one_sided_results(analyte)), None)
+    if bound is None or (max_age_days is not None and bound.limit.age_days(record.as_of_epoch) > max_age_days):
+        return None
+    is_older = isinstance(lookup, Found) and lookup.measurement.time.instant >= bound.limit.time.instant
+    return None if is_older else replace(bound.limit, side=bound.side)
+
+
 def measurement_fact(measurement: Measurement, text: str = "") -> Fact:
-    """A measurement as a fact."""
+    """A measurement as a fact; of one that has only a side the value is a text."""
+    value = f"{measurement.side}{format_number(measurement.value, decimals=2)}" if measurement.side else None
     return Fact(
-        measurement.analyte, text, measurement.value, measurement.unit, measurement.time.text, measurement.source
+        measurement.analyte,
+        text,
+        value or measurement.value,
+        measurement.unit,
+        measurement.time.text,
+        measurement.source,
     )
 
 
@@ -43,12 +67,12 @@ def name_of(analyte: str) -> str:
 def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
     name = name_of(measurement.analyte)
-    canonical = f"{format_number(measurement.value, limits, 2)} {unit(measurement.unit)}".rstrip()
+    side = measurement.side or ""
+    canonical = f"{side}{format_number(measurement.value, limits, 2)} {unit(measurement.unit)}".rstrip()
     if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:
         return f"{name} {canonical}"
-    return (
-        f"{name} {format_number(measurement.charted_value, decimals=2)} {unit(measurement.charted_unit)} ({canonical})"
-    )
+    charted = f"{side}{format_number(measurement.charted_value, decimals=2)} {unit(measurement.charted_unit)}"
+    return f"{name} {charted} ({canonical})"
 
 
 def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:

@@ -108,7 +108,10 @@ class PatientSession(MedicationSession):
         return newest_weight(self.record)
 
     def lab(self, analyte: str, max_age_days: float | None) -> Measurement | None:
-        """The newest usable value within so many days; of two with one timestamp the higher one."""
+        """The newest usable value within so many days; of two with one timestamp the higher one.
+
+        Its `side` is set where the newest result says only on which side of a number it lies.
+        """
         # CLARIFICATIONS: two values with one timestamp count as the worse for the drug.
         return max(self._together(analyte, max_age_days), key=_value, default=None)
 
@@ -120,7 +123,9 @@ class PatientSession(MedicationSession):
         key = (analyte, max_age_days)
         measurements_together = self._labs.get(key)
         if measurements_together is None:
-            measurements_together = self._labs[key] = self.record.newest_together(analyte, max_age_days)
+            measurements_together = self.record.newest_together(analyte, max_age_days)
+            bound = measurements.newer_bound(self.record, analyte, max_age_days)
+            measurements_together = self._labs[key] = [bound] if bound is not None else measurements_together
         return measurements_together
 
     # Kidney

@@ -50,9 +50,13 @@ def needs_of_lab(analyte: str) -> DataNeeds:
 def _lab(spec: Spec) -> Predicate:
     key, max_age = str(spec["lab"]), spec.get("max_age_days")
     compare, limits = comparison(spec, "lab", "max_age_days")
+    compare_side = side_comparison(spec)
 
     def test(context: RuleContext) -> Truth:
-        return compare(context.lab_value(key, max_age))
+        measurement = context.session.lab(key, max_age)
+        if measurement is None or measurement.side is None:
+            return compare(measurement.value if measurement is not None else None)
+        return compare_side(measurement.value, measurement.side)
 
     def facts(context: RuleContext) -> list[Fact]:
         return context.lab_facts(key, max_age, limits)
@@ -80,7 +84,7 @@ def _lab_missing(spec: Spec) -> Predicate:
     key, max_age = str(spec["lab_missing"]), only(spec, "lab_missing", "max_age_days").get("max_age_days")
 
     def test(context: RuleContext) -> Truth:
-        if context.lab_value(key, max_age) is not None:
+        if context.session.lab(key, max_age) is not None:
             return False
         # What nobody asked for is not missing.
         return True if context.session.record.was_requested(key) else None

@@ -111,10 +111,10 @@ def _digoxin_risks(context: RuleContext) -> list[str]:
     low = (("potassium", 90, 3.5), ("magnesium", 30, 1.7))
     for analyte, days, limit in low:
         value = context.session.lab(analyte, days)
-        if value is not None and value.value < limit:
+        if value is not None and value.value < limit and value.side not in (">", ">="):
             risks.append(dated(value, [limit]))
     calcium = context.session.lab("calcium", 90)
-    if calcium is not None and calcium.value > 10.2:
+    if calcium is not None and calcium.value > 10.2 and calcium.side not in ("<", "<="):
         risks.append(dated(calcium, [10.2]))
     if context.takes(_LOOP) and context.session.lab("potassium", 30) is None:
         risks.append("a loop diuretic without a potassium")

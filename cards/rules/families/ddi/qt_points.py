@@ -90,12 +90,16 @@ def _drug_points(context: RuleContext) -> int:
 def _low_potassium(context: RuleContext) -> Measurement | None:
     # Of two values with one timestamp the lower one is the worse here.
     newest = context.session.lowest("potassium", _POTASSIUM_DAYS)
-    return newest if newest is not None and newest.value <= _POTASSIUM_MMOL_L else None
+    if newest is None or newest.side in (">", ">="):
+        return None
+    return newest if newest.value <= _POTASSIUM_MMOL_L else None
 
 
 def _long_qtc(context: RuleContext) -> Measurement | None:
     qtc = context.session.lab("qtc", _QTC_DAYS)
-    return qtc if qtc is not None and qtc.value >= _QTC_MS else None
+    if qtc is None or qtc.side in ("<", "<="):
+        return None
+    return qtc if qtc.value >= _QTC_MS else None
 
 
 def _is_whole(context: RuleContext) -> bool:

@@ -51,7 +51,7 @@ def _for_malaria(context: RuleContext) -> bool:
 def _inr(context: RuleContext) -> str | None:
     measurement = context.session.lab("inr", 7)
     return (
-        f"INR {format_number(measurement.value, [_INR_HIGH, 10.0])} on {measurement.time.date}"
+        f"INR {measurement.side or ''}{format_number(measurement.value, [_INR_HIGH, 10.0])} on {measurement.time.date}"
         if measurement is not None
         else None
     )
