@@ -7,6 +7,7 @@ they are not reference ranges.
 
 import csv
 import re
+import unicodedata
 from functools import cache
 from importlib.resources import files
 
@@ -158,7 +159,9 @@ _WORD = re.compile(r"[a-z0-9%]+")
 # Words that say no other quantity: "Sodium level, serum"; "urine" and "ionized" do.
 _SAYS_NOTHING = frozenset(
     {"level", "levels", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "venous", "measured"}
+    | {"im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica", "sierico"}
 )
+_IN_SERUM = re.compile(r"\bi\. ?[sp]\.")
 _LONGEST_NAME = 160
 # How LOINC names a test in full; in urine and other fluids it is another test.
 _LOINC_NAME = re.compile(
@@ -176,13 +179,22 @@ def analyte_of_name(text: str) -> str | None:
     ('sodium', None, 'potassium')
     >>> analyte_of_name("Creatinine [Mass/volume] in Blood"), analyte_of_name("Creatinine [Mass/volume] in Urine")
     ('creatinine', None)
+    >>> analyte_of_name("Hämoglobin"), analyte_of_name("Créatinine sérique")
+    ('hemoglobin', 'creatinine')
     """
     if len(text) > _LONGEST_NAME:
         return None
     full_name = _LOINC_NAME.fullmatch(text)
-    words = _WORD.findall((full_name[1] if full_name is not None else text).lower())
+    name = (full_name[1] if full_name is not None else text).lower()
+    words = _WORD.findall(_IN_SERUM.sub(" ", _without_accents(name)))
     whole = " ".join(words)
     return _KEY_BY_NAME.get(whole) or _KEY_BY_NAME.get(" ".join(word for word in words if word not in _SAYS_NOTHING))
+
+
+def _without_accents(text: str) -> str:
+    if text.isascii():
+        return text
+    return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
 
 
 ANALYTE_BY_LOINC: dict[str, Analyte] = {code: analyte for analyte in ANALYTES.values() for code in analyte.loinc}

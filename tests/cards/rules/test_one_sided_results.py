@@ -1,4 +1,4 @@
-"""A result that says only on which side of a number it lies (">6.4") decides what it can, and the card says the side."""
+"""A result such as ">6.4" says on which side of a number it lies: it decides what it can, and cards write the side."""
 
 from datetime import datetime
 from typing import Any
@@ -43,7 +43,8 @@ def _said(as_of: datetime, *results: dict[str, Any]) -> tuple[list[str], str]:
         "medicationCodeableConcept": {"text": "lisinopril 10 mg tablet"},
     }
     record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, PATIENT_ID, as_of)
-    outcome = check_orders(record, read_drafts([{"resource": order}]), None, uuids(), None, lambda _: None, signing=True)
+    drafts = read_drafts([{"resource": order}])
+    outcome = check_orders(record, drafts, None, uuids(), None, lambda _: None, signing=True)
     return [rule for rule, _, _ in findings(outcome)], texts(outcome)
 
 
