@@ -104,9 +104,8 @@ def _built(entries: list[Json]) -> Iterator[tuple[str, Json, Json]]:
 def answers_of(server: Outside, *hooks: str) -> Answers:
     """What the server says to all of them, or to those of these hooks."""
     found = []
-    for about, entry, request in requests_of(server.discovery()):
-        if hooks and entry["hook"] not in hooks:
-            continue
+    entries = [entry for entry in server.discovery() if not hooks or entry["hook"] in hooks]
+    for about, entry, request in requests_of(entries):
         response = server.call(entry["id"], request)
         assert response.status_code == 200, f"{about}: {response.text}"
         found.append(Answered(about, entry, request, response))
