@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -34,6 +35,8 @@ from fhir.record.datatypes import parse_time
 _MOST_GAPS: Final = 1000
 _GONE: Final = frozenset({404, 410})
 _FILL_SECONDS: Final = 300.0
+_READ_SECONDS: Final = 10.0
+"""So long the resources of one notification are read: who posted it waits, and so do the notifications after it."""
 _OVERLAP_SECONDS: Final = 60.0
 """How far before the last complete moment a search begins: clocks differ."""
 _MOST_PAGES: Final = 50
@@ -198,8 +201,9 @@ class Subscriber:
     ) -> tuple[tuple[dict[str, Any], ...], frozenset[int]]:
         """Return the resources of the events, and the numbers of those that could not be read from the server.
 
-        Of events that came as an id only, the resource is what the server has.
+        Of events that came as an id only, the resource is what the server has. What was not read in time is a gap.
         """
+        until = monotonic() + _READ_SECONDS
         resources = {
             f"{resource.get('resourceType')}/{resource.get('id')}": resource for resource in notification.resources
         }
@@ -208,7 +212,9 @@ class Subscriber:
             if focus in resources or focus in unread:
                 continue
             try:
-                document = await self._get(focus) if _RESOURCE.fullmatch(focus) else None
+                if monotonic() > until:
+                    raise _NotRead
+                document = await self._get(focus, is_logged=not unread) if _RESOURCE.fullmatch(focus) else None
             except _NotRead:
                 document = unread[focus] = None
             if document is None or document.get("resourceType") == "OperationOutcome":
@@ -218,8 +224,10 @@ class Subscriber:
         numbers = frozenset(number for number, focus in notification.events if _local(focus) in unread)
         return tuple(resources.values()), numbers
 
-    async def _get(self, path: str) -> dict[str, Any] | None:
+    async def _get(self, path: str, *, is_logged: bool = True) -> dict[str, Any] | None:
         """Return what the FHIR server has at a path below its base; None where it says that there is nothing.
+
+        `is_logged` is False where the log has it of another resource of the same notification.
 
         Raises:
             _NotRead: It did not answer, or with something else.
@@ -232,13 +240,15 @@ class Subscriber:
                 response = await http.get(path)
                 document = response.json() if response.is_success else None
         except (httpx.HTTPError, OutboundRefused, ValueError) as error:
-            log().warning("FHIR server of a subscription not read", error_type=type(error).__name__)
+            if is_logged:
+                log().warning("FHIR server of a subscription not read", error_type=type(error).__name__)
             raise _NotRead from error
         if isinstance(document, dict):
             return document
         if response.status_code in _GONE:
             return None
-        log().warning("FHIR server of a subscription not read", status=response.status_code)
+        if is_logged:
+            log().warning("FHIR server of a subscription not read", status=response.status_code)
         raise _NotRead
 
     async def _fill(self, first: int, last: int, now: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.errors import HookError
+from cds_hooks.events import subscriptions
 from cds_hooks.events.declaration import SubscriptionFeed
 from cds_hooks.events.facts import chart_of
 from cds_hooks.events.groups import Groups
@@ -216,6 +217,25 @@ async def test_what_cannot_be_read_while_the_server_is_down_is_a_gap_until_it_ca
             assert (here.values(), here.state.gaps, here.counted("not-found")) == ({}, frozenset({1, 2}), 2)
             server.is_down = False
             for _ in events:  # the server of the test gives one event at a time
+                await here.fill()
+            assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
+
+
+@run_async
+async def test_resources_that_are_not_read_in_time_are_gaps_and_hold_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            monkeypatch.setattr(subscriptions, "_READ_SECONDS", -1.0)
+            server.has_events = False
+            events = ((1, "Observation/k1"), (2, "Observation/k2"))
+            assert await here.post(server.notification("event-notification", 2, *events, with_content=False)) == 200
+            assert (here.values(), here.state.gaps) == ({}, frozenset({1, 2}))
+            assert not any(path.endswith(("k1", "k2")) for path in server.asked)
+            monkeypatch.undo()
+            server.has_events = True
+            for _ in events:
                 await here.fill()
             assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
 
