@@ -100,6 +100,7 @@ _POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
 _PATCH = late_pattern(r"\b(patch|medicated patch)\b", re.IGNORECASE)
 # Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
+_INJECTED = late_pattern(r"\b(inj|injections?|injectable|infusion|vial|iv)\b", re.IGNORECASE)
 UNSAID_INSULIN: Final = "atc-A10A"
 """The key of an insulin of which nothing says which one it is."""
 _LOCAL_PATCH = frozenset({"lidocaine", "diclofenac", "capsaicin"})
@@ -447,7 +448,7 @@ def _between(index: int, mentions: list[_Mention], strengths: list[FoundStrength
 def is_local(members: Members, words: str) -> bool:
     """Whether a product of these ingredients with these words acts where it is put, not on the whole body."""
     names = {member.name for member in members}
-    if names & _LOCAL_UNLESS_SAID:
+    if names & _LOCAL_UNLESS_SAID and _INJECTED.search(words) is None:
         return True
     if _PATCH.search(words):
         return bool(names & _LOCAL_PATCH)
