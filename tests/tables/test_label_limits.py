@@ -26,7 +26,7 @@ ROWS = _rows("label_limits.csv")
 def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     """The amounts that dose-max finds for so many times the limit of the row, given once a day."""
     column = next(name for name in AMOUNTS if row[name])
-    age = int(row["age_from"] or 0) or (8 if row["age_to"] else 40)
+    age = int(row["age_from"] or 0) or (min(8, int(row["age_to"])) if row["age_to"] else 40)
     weight = float(row["weight_to_kg"] or row["weight_from_kg"] or 70.0)
     amount = float(row[column]) * times * (weight if column.endswith("_kg") else 1.0) / (7 if "weekly" in column else 1)
     form = {"slow": " extended release tablet", "immediate": " tablet"}.get(row["form"], "")
