@@ -237,7 +237,7 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     """The groups that a code means, with those that they imply; () for none.
 
     >>> condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), condition_groups_of("urn:other", "N18.4")
-    (('ckd4', 'ckd_any'), ())
+    (('ckd4', 'ckd_any', 'renal_insufficiency'), ())
     """
     short = code_system(system)
     if stated := _groups_stated(system, code):

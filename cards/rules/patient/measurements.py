@@ -40,7 +40,7 @@ def newer_bound(record: PatientRecord, analyte: str, max_age_days: float | None)
     if not any(refusal.reason in _NO_NUMBER for refusal in lookup.refused):
         return None
     bound = next(iter(record.one_sided_results(analyte)), None)
-    if bound is None or (max_age_days is not None and bound.limit.age_days(record.as_of_epoch) > max_age_days):
+    if bound is None or (max_age_days is not None and bound.limit.whole_days(record.as_of_epoch) > max_age_days):
         return None
     is_older = isinstance(lookup, Found) and lookup.measurement.time.instant >= bound.limit.time.instant
     return None if is_older else replace(bound.limit, side=bound.side)

@@ -238,7 +238,7 @@ async def test_an_account_that_is_disabled_is_out_at_its_next_page(tmp_path: Pat
 async def test_a_hostile_name_comes_back_as_text_or_not_at_all(tmp_path: Path, name: str) -> None:
     async with visit(tmp_path) as person:
         answer = await person.log_in(name, "wrong")
-        assert answer.status_code == 403
+        assert answer.status_code == (400 if "\x00" in name else 403)
         assert "<script>alert" not in answer.text
         assert "<img src=x" not in answer.text
         assert len(answer.text) < 20_000

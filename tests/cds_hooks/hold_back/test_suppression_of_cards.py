@@ -283,18 +283,16 @@ async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Respo
 def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_path: Path) -> None:
     async def story() -> None:
         async with client(tmp_path, as_of=NOW) as calls:
-            selected = await _sign(calls, "order-select", "Gleostine")
+            selected = await _sign(calls, "order-select", "Hexalen")
             (card,) = selected.json()["cards"]
-            assert card["summary"] == "Gleostine is not covered by these checks."
-            signed = await _sign(calls, "order-sign", "Gleostine")
+            assert card["summary"] == "Hexalen is not covered by these checks."
+            signed = await _sign(calls, "order-sign", "Hexalen")
             assert signed.json()["cards"] == []
             assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
             # Another drug is another finding; the first of them is still known afterwards.
-            both = await _sign(calls, "order-sign", "eptifibatide")
-            assert [each["summary"] for each in both.json()["cards"]] == [
-                "Eptifibatide is not covered by these checks."
-            ]
-            assert (await _sign(calls, "order-sign", "Gleostine", "eptifibatide")).json()["cards"] == []
+            both = await _sign(calls, "order-sign", "abciximab")
+            assert [each["summary"] for each in both.json()["cards"]] == ["Abciximab is not covered by these checks."]
+            assert (await _sign(calls, "order-sign", "Hexalen", "abciximab")).json()["cards"] == []
 
     asyncio.run(story())
 
@@ -302,11 +300,11 @@ def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_pa
 def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_path: Path) -> None:
     async def story() -> None:
         async with client(tmp_path, as_of=NOW) as calls:
-            assert len((await _sign(calls, "order-sign", "Gleostine")).json()["cards"]) == 1
+            assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
         async with app_client(tmp_path, as_of=NOW + timedelta(days=89)) as calls:
-            assert (await _sign(calls, "order-sign", "Gleostine")).json()["cards"] == []
+            assert (await _sign(calls, "order-sign", "Hexalen")).json()["cards"] == []
         async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
-            assert len((await _sign(calls, "order-sign", "Gleostine")).json()["cards"]) == 1
+            assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
 
     asyncio.run(story())
 
@@ -319,7 +317,7 @@ def test_a_site_can_switch_off_that_a_drug_is_not_covered(tmp_path: Path, client
 
     async def story() -> None:
         async with client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-            signed = await _sign(calls, "order-sign", "Gleostine")
+            signed = await _sign(calls, "order-sign", "Hexalen")
             assert bool(signed.json()["cards"]) is is_shown
             off = [one["subject"] for one in ours(signed)["silence"] if one["reason"] == "switched-off"]
             assert off == ([] if is_shown else ["not-covered"])
@@ -331,6 +329,6 @@ def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> N
     async def story() -> None:
         async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
             for _ in range(2):
-                assert len((await _sign(calls, "order-sign", "Gleostine")).json()["cards"]) == 1
+                assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
 
     asyncio.run(story())

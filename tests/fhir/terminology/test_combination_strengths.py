@@ -231,7 +231,7 @@ def test_a_brand_of_one_strength_has_it_and_one_of_several_has_none(
         ("Advil PM", {"diphenhydramine", "ibuprofen"}),
         ("Mucinex DM", {"dextromethorphan", "guaifenesin"}),
         ("nirmatrelvir/ritonavir", {"nirmatrelvir", "ritonavir"}),
-        ("Alka-Seltzer Plus Cold", set()),
+        ("Alka-Seltzer Plus Cold", {"aspirin", "chlorpheniramine", "phenylephrine"}),
     ],
 )
 def test_a_pack_is_all_of_its_ingredients(words: str, names: set[str]) -> None:

@@ -205,6 +205,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     """
     medication, age = context.medication, context.age_years
     rows = _rows_of_route(rxcui, medication)
+    rows = [row for row in rows if row.population != "one dose" or context.drafted.dose.single]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False
@@ -278,8 +279,6 @@ def _is_meant(row: Limit, context: RuleContext) -> bool | None:
     if row.setting == "not inpatient" and is_inpatient(context.session.record):
         return False
     if row.population == "continued" and context.drafted.dose.single:
-        return False
-    if row.population == "one dose" and not context.drafted.dose.single:
         return False
     if row.population == "first order" and context.new_start is not True:
         return False
