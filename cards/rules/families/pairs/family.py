@@ -32,6 +32,8 @@ _FROM_DOSE_MG: Final = {
 """From which dose on a row is meant: aspirin against pain, methotrexate over 20 mg (ANSM 2019), a statin over 40 mg."""
 _UNDER_DAILY_MG: Final = {"dolutegravir_once": {"1433868": 100.0}}
 """Under which dose a day a row is meant: 50 mg of dolutegravir twice a day is the dose beside rifampin."""
+_OVER_DAILY_MG: Final = {"low_daily_aspirin": {"1191": 100.0}}
+"""Over which dose a day a row is meant; a loading dose is none."""
 _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
@@ -76,6 +78,11 @@ class Pair(Struct, frozen=True):
             limits = _UNDER_DAILY_MG[self.unless].items()
             days = [(dose.daily(rxcui), least) for rxcui, least in limits for drug, dose in orders if drug.has(rxcui)]
             return any(day is None or day.low < least for day, least in days)
+        if self.unless in _OVER_DAILY_MG:
+            limits = _OVER_DAILY_MG[self.unless].items()
+            taken = [(drug, dose) for drug, dose in orders if not dose.single]
+            days = [(dose.daily(rxcui), most) for rxcui, most in limits for drug, dose in taken if drug.has(rxcui)]
+            return any(day is not None and day.high > most for day, most in days)
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]

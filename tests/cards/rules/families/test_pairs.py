@@ -1,6 +1,10 @@
 """The table of pairs: it names drugs that are known, and the rule is asked about each of them from both sides."""
 
+import csv
 from datetime import datetime
+from importlib.resources import files
+
+import pytest
 
 from cards.rules.engine.rule_book import DraftEvaluation, rule_book
 from cards.rules.families.pairs.family import PAIRS
@@ -29,6 +33,29 @@ def test_a_row_names_two_drugs_a_source_and_what_to_do() -> None:
             assert row.advice
             assert row.evidence.label
             assert row.severity == "info" or "not read" not in row.evidence.label
+
+
+def test_a_source_has_one_row() -> None:
+    for family in ("pairs", "dose"):
+        text = files(f"cards.rules.families.{family}").joinpath("sources.csv").read_text("utf-8")
+        ids = [row["id"] for row in csv.DictReader(text.splitlines())]
+        assert len(set(ids)) == len(ids) > 50
+
+
+@pytest.mark.parametrize(
+    ("aspirin", "is_said"), [("325 mg daily", True), ("81 mg daily", False), ("325 mg once", False)]
+)
+def test_ticagrelor_is_asked_about_beside_more_than_100_mg_of_aspirin_a_day(
+    aspirin: str, is_said: bool, as_of: datetime
+) -> None:
+    drafts = [
+        draft_of({"drug": "ticagrelor 90 mg tablet", "dose": "1 tablet", "times": 2}, "a"),
+        draft_of({"drug": "aspirin 325 mg tablet", "more": {"dosageInstruction": [{"text": aspirin}]}}, "b"),
+    ]
+    session = PatientSession(record_of({"age": 50}, as_of), drafts_of(*drafts), signing=True)
+    for drafted in session.drafted:
+        rules = {rule for rule, _ in rule_book().evaluate(session, drafted).finding_keys}
+        assert ("pair-label" in rules) is is_said
 
 
 def test_each_pair_of_ingredients_speaks_in_both_directions(as_of: datetime) -> None:
