@@ -354,7 +354,9 @@ def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
     """The ages of these limits; those of an order that is given once are left out, because most orders are not."""
     rows = (row for rxcui in medication.rxcuis for row in _rows_of_route(rxcui, medication))
     return tuple(
-        row.ages for row in rows if row.population != "one dose" and _fits_form(row.form, medication) is not False
+        row.ages
+        for row in rows
+        if row.population != "one dose" and not row.condition and _fits_form(row.form, medication) is not False
     )
 
 
