@@ -70,6 +70,16 @@ def _subscribe(broker: Any, feed: BrokerFeed, take: Callable[[Any], Awaitable[No
         broker.subscriber(*([where] if where is not None else []), ack_policy=policy, decoder=_whole, **more)(take)
 
 
+async def _make_group(feed: BrokerFeed) -> None:
+    """Make the group of a Redis stream, which reads from the first entry: that of FastStream leaves out what waits."""
+    from redis.asyncio import from_url
+    from redis.exceptions import ResponseError
+
+    async with from_url(feed.url) as client:
+        with suppress(ResponseError):  # it is there
+            await client.xgroup_create(feed.subject, feed.group, id="0", mkstream=True)
+
+
 async def _whole(message: Any) -> Any:
     """Return the bytes of a message as they came, whatever their writer says that they are."""
     entry = message.raw_message.get("data") if isinstance(message.raw_message, dict) else None
@@ -98,6 +108,8 @@ class BrokerListener:
             self._broker = open_broker(self._feed.url)
             _subscribe(self._broker, self._feed, self._store)
             try:
+                if urlsplit(self._feed.url).scheme in ("redis", "rediss"):
+                    await _make_group(self._feed)
                 await self._broker.start()
             except Exception as error:  # each library has errors of its own
                 log().warning("broker not reached", client=self._feed.name, error_type=type(error).__name__)
@@ -105,7 +117,11 @@ class BrokerListener:
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 log().info("feed listens", client=self._feed.name)
-                return
+                while all(subscriber.running for subscriber in self._broker.subscribers):
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                # FastStream ends where Redis has lost the group with its data.
+                log().warning("group of a broker is gone", client=self._feed.name)
+                await self._close()
 
     async def _store(self, content: bytes) -> None:
         try:

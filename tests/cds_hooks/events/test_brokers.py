@@ -134,8 +134,45 @@ async def _listening(folder: Path, url: str) -> AsyncIterator[Inbox]:
             await listener.stop()
 
 
+def _client(url: str) -> Any:
+    from redis.asyncio import from_url
+
+    return from_url(url)
+
+
 def _stored(inbox: Inbox) -> set[str]:
     return {row[0] for row in inbox.query("SELECT message_id FROM inbox WHERE state = 'done'")}
+
+
+async def _is_stored(inbox: Inbox, expected: set[str]) -> bool:
+    return _stored(inbox) >= expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["nats", "redis", "amqp"])
+@run_async
+async def test_what_waits_at_the_broker_before_the_first_connection_is_taken(tmp_path: Path, scheme: str) -> None:
+    more: dict[str, Any] = {"stream": "EVENTS"} if scheme == "nats" else {}
+    with running(tmp_path, scheme) as broker:
+        writer = await _until(lambda: _prepare(broker.url, scheme))
+        await _published(writer, 1, _where(scheme) | more)
+        async with _listening(tmp_path, broker.url) as inbox:
+            await _until(lambda: _is_stored(inbox, {"1"}))
+        await writer.stop()
+
+
+@pytest.mark.slow
+@run_async
+async def test_a_group_that_redis_has_lost_is_made_again(tmp_path: Path) -> None:
+    with running(tmp_path, "redis") as broker:
+        writer = await _until(lambda: _prepare(broker.url, "redis"))
+        async with _listening(tmp_path, broker.url) as inbox, _client(broker.url) as client:
+            await _published(writer, 1, _where("redis"))
+            await _until(lambda: _is_stored(inbox, {"1"}))
+            await client.flushall()
+            await _published(writer, 2, _where("redis"))
+            await _until(lambda: _is_stored(inbox, {"1", "2"}))
+        await writer.stop()
 
 
 @pytest.mark.slow
