@@ -80,8 +80,8 @@ class Pair(Struct, frozen=True):
             return any(day is None or day.low < least for day, least in days)
         if self.unless in _OVER_DAILY_MG:
             limits = _OVER_DAILY_MG[self.unless].items()
-            taken = [(drug, dose) for drug, dose in orders if not dose.single]
-            days = [(dose.daily(rxcui), most) for rxcui, most in limits for drug, dose in taken if drug.has(rxcui)]
+            regular = [(drug, dose) for drug, dose in orders if not dose.single]
+            days = [(dose.daily(rxcui), most) for rxcui, most in limits for drug, dose in regular if drug.has(rxcui)]
             return any(day is not None and day.high > most for day, most in days)
         if self.unless in _UP_TO_DAYS:
             age = _age_days(context)
