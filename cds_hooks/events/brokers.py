@@ -122,6 +122,7 @@ class BrokerListener:
                 # FastStream ends where Redis has lost the group with its data.
                 log().warning("group of a broker is gone", client=self._feed.name)
                 await self._close()
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _store(self, content: bytes) -> None:
         try:
