@@ -11,42 +11,43 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests/cases/numbers.csv"
-PARTS = (
-    "fhir/mapping",
-    "fhir/record",
-    "cards",
-    "models_onnx/equations",
-    "models_onnx/monitoring",
-    "models_onnx/serving",
-    "models_onnx/workbench/gates",
-    "cds_hooks/answer",
-    "cds_hooks/hold_back",
-    "cds_hooks/prefetch",
-    "cds_hooks/protocol",
-    "cds_hooks/security",
-    "cds_hooks/services",
-    "cds_hooks/storage",
-)
+PARTS = ("cards", "cds_hooks", "fhir", "models_onnx")
 _LONGEST = 400
 _PLAIN_CALLS = frozenset({"timedelta", "frozenset", "datetime", "Decimal", "steps", "present", "over", "ScoreItem"})
 """Calls that only write a number down; a value that is built by another one is the subject of other tests."""
 
 
 def numbers_of(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the names that a module gives to values with a number in them, and the values as they are written."""
-    for statement in ast.parse(text).body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target: ast.expr = statement.targets[0]
-        elif isinstance(statement, ast.AnnAssign):
-            target = statement.target
-        else:
-            continue
-        value = statement.value
+    """Yields the names that a module, a class or an argument gives to values with a number, as they are written."""
+    tree = ast.parse(text)
+    for name, value in (*_named(tree.body, ""), *_defaults(tree)):
         if value is None or not any(map(_is_number, ast.walk(value))) or any(map(_builds, ast.walk(value))):
             continue
         written = ast.unparse(value)
         if len(written) <= _LONGEST:
-            yield ast.unparse(target), written
+            yield name, written
+
+
+def _named(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, ast.expr | None]]:
+    for statement in body:
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            yield owner + ast.unparse(statement.targets[0]), statement.value
+        elif isinstance(statement, ast.AnnAssign):
+            yield owner + ast.unparse(statement.target), statement.value
+        elif isinstance(statement, ast.ClassDef):
+            yield from _named(statement.body, f"{owner}{statement.name}.")
+
+
+def _defaults(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = function.args
+            positional = [*arguments.posonlyargs, *arguments.args]
+            for argument, default in (
+                *zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True),
+                *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+            ):
+                yield f"{function.name}({argument.arg})", default
 
 
 def _is_number(node: ast.AST) -> bool:
