@@ -89,16 +89,14 @@ def originals(bundle: dict[str, Any]) -> Callable[[str], dict[str, Any] | None]:
 
 
 def check_case(case: Case, as_of: datetime, book: RuleBook | None = None) -> OrderOutcome:
-    """The outcome of a case; what it is by all rules many tests ask, so it is kept."""
-    if book is not None:
-        return _checked(case, as_of, book)
-    key = (json.dumps(case, sort_keys=True), as_of)
+    """The outcome of a case by all rules, or those of a book that lives as long; many tests ask, so it is kept."""
+    key = (json.dumps(case, sort_keys=True), as_of, id(book))
     if key not in _CHECKED:
-        _CHECKED[key] = _checked(case, as_of, None)
+        _CHECKED[key] = _checked(case, as_of, book)
     return _CHECKED[key]
 
 
-_CHECKED: dict[tuple[str, datetime], OrderOutcome] = {}
+_CHECKED: dict[tuple[str, datetime, int], OrderOutcome] = {}
 
 
 def _checked(case: Case, as_of: datetime, book: RuleBook | None) -> OrderOutcome:

@@ -39,7 +39,17 @@ def drafted_cases() -> tuple[tuple[str, Json], ...]:
 
 
 def outcome_of(case: Json, as_of: datetime) -> OrderOutcome:
-    """What all rules say of the case's draft when it is signed."""
+    """What all rules say of the case's draft when it is signed; several tests ask, so it is kept."""
+    key = (json.dumps(case, sort_keys=True), as_of)
+    if key not in _OUTCOMES:
+        _OUTCOMES[key] = _outcome_of(case, as_of)
+    return _OUTCOMES[key]
+
+
+_OUTCOMES: dict[tuple[str, datetime], OrderOutcome] = {}
+
+
+def _outcome_of(case: Json, as_of: datetime) -> OrderOutcome:
     patient = _patient(case["chart"], as_of)
     drafts = read_drafts([{"resource": _order(case["draft"], "draft-1")}])
     whole = originals(bundle_of(patient, as_of))

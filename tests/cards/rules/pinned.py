@@ -24,11 +24,16 @@ _ALWAYS: Final = frozenset({"resourceType", "id", "status", "intent", "subject",
 
 
 @cache
+def review_cases() -> list[tuple[str, Case]]:
+    """Return the cases of tests/cases/review with the ids of their rules."""
+    return [(path.stem, case) for path in sorted(REVIEWS.glob("*.json")) for case in json.loads(path.read_text())]
+
+
+@cache
 def named_cases() -> dict[str, dict[str, Case]]:
     """Return the cases of each rule, those of a review too, by a name that no other case of the rule has."""
-    reviews = [(path.stem, case) for path in sorted(REVIEWS.glob("*.json")) for case in json.loads(path.read_text())]
     named: dict[str, dict[str, Case]] = {}
-    for rule, case in [*all_cases(), *reviews]:
+    for rule, case in [*all_cases(), *review_cases()]:
         cases = named.setdefault(rule, {})
         name = f"{case['about']}, {case['kind']}: {case['id']}"
         cases[f"{name} ({len(cases)})" if name in cases else name] = case

@@ -1,6 +1,7 @@
 """What a card of each band says, whole: a change of a word, a dose, a code or a source is a change of a pinned text."""
 
 from cards.rules.engine.rule_book import whole_book
+from tests.cards.rules.outcomes import assert_reviewed
 from tests.cards.rules.pinned import FOLDER, cases_of_bands, file_of, rules_with_cases, text_of_rule
 from tests.each import for_each
 
@@ -13,6 +14,10 @@ def test_a_rule_says_what_was_reviewed() -> None:
         assert text_of_rule(rule).splitlines() == reviewed, CONFIRM.format(rule=rule)
 
     for_each(((rule, (rule,)) for rule in rules_with_cases()), check)
+
+
+def test_the_whole_outcome_of_every_case_of_a_review_is_the_reviewed_one() -> None:
+    assert_reviewed("reviews")
 
 
 def test_every_band_that_is_shown_has_a_pinned_card() -> None:
