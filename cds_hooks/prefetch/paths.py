@@ -266,7 +266,7 @@ def _target(node: Any) -> Target | None:
     text = node if isinstance(node, str) else _member(node, "reference")
     if not isinstance(text, str):
         return None
-    *_, kind, identity = ["", "", *text.split("/_history/", 1)[0].split("/")]
+    *_, kind, identity = ["", "", *text.partition("/_history/")[0].split("/")]
     return Target(kind, identity) if kind[:1].isupper() and kind.isalpha() and identity.strip() else None
 
 

@@ -5,15 +5,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import statsmodels.api as sm
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.outcomes.effect import Shares, doubly_robust, effect_of_showing
-from cds_hooks.outcomes.followed import Estimated, Followed
+from cds_hooks.outcomes.effect import (
+    Effect,
+    Shares,
+    _Arms,
+    _arms,
+    _expected,
+    _line,
+    _refused,
+    _share_at,
+    doubly_robust,
+    effect_of_showing,
+)
+from cds_hooks.outcomes.followed import FOLDS, Estimated, Followed
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
 from tests.cds_hooks.outcomes.test_followed import decision, outcome, write
@@ -109,23 +118,6 @@ def test_a_design_that_cannot_tell_is_refused(rows: list[Followed], shares: Shar
     assert told.difference is None
 
 
-def test_with_fitted_propensities_it_gives_the_published_effect_of_quitting_on_weight(data_folder: Path) -> None:
-    """NHEFS (Hernan and Robins, Causal Inference: What If): 3.4 kg, 2.4 to 4.5; the naive difference is 2.5."""
-    people = pd.read_csv(data_folder / "series" / "nhefs.csv.gz").dropna(subset=["wt82_71"])
-    numbers = people[["age", "smokeintensity", "smokeyrs", "wt71"]]
-    kinds = pd.get_dummies(people[["education", "exercise", "active"]].astype(str), drop_first=True)
-    confounders = pd.concat([people[["sex", "race"]], numbers, numbers**2, kinds], axis=1).astype(float)
-    design = sm.add_constant(confounders)
-    quit_smoking, gain = people["qsmk"].to_numpy(dtype=float), people["wt82_71"].to_numpy(dtype=float)
-    propensity = np.asarray(sm.Logit(quit_smoking, design).fit(disp=0).predict(design))
-    expected = [np.asarray(sm.OLS(gain[quit_smoking == arm], design[quit_smoking == arm]).fit().predict(design))
-                for arm in (1, 0)]  # fmt: skip
-    mean, low, high = doubly_robust(quit_smoking, propensity, gain, *expected)
-    assert mean == pytest.approx(3.4, abs=0.1)
-    assert low == pytest.approx(2.4, abs=0.15)
-    assert high == pytest.approx(4.4, abs=0.15)
-
-
 def test_the_command_says_why_it_cannot_tell(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     known = decision(0)
@@ -134,3 +126,117 @@ def test_the_command_says_why_it_cannot_tell(tmp_path: Path) -> None:
     told = CliRunner().invoke(cli.app, ["outcomes", "effect", "readmission_30d", "--database", url])
     assert told.exit_code == 1
     assert "The effect of showing this card cannot be told. No mature decision was made while" in told.output
+
+
+ESTIMATED = (
+    np.array([1.0, 1.0, 0.0, 0.0]),
+    np.array([0.5, 0.25, 0.5, 0.25]),
+    np.array([1.0, 0.0, 1.0, 0.0]),
+    np.array([0.5, 0.25, 0.5, 0.125]),
+    np.array([0.25, 0.5, 0.75, 0.5]),
+)
+
+
+def test_the_estimate_weights_what_happened_beyond_the_expectation_by_the_share_drawn() -> None:
+    """By hand: treated 1.5, -0.75, 0.5, 0.125; untreated 0.25, 0.5, 1.25, -1/6."""
+    scores = np.array([1.5 - 0.25, -0.75 - 0.5, 0.5 - 1.25, 0.125 + 1 / 6])
+    mean, error = scores.mean(), np.sqrt(((scores - scores.mean()) ** 2).sum() / 3) / 2
+    assert doubly_robust(*ESTIMATED) == pytest.approx((mean, mean - 1.96 * error, mean + 1.96 * error))
+
+
+@pytest.mark.parametrize(
+    ("at", "share"), [(0, None), (5_000_000, None), (10_000_000, 0.3), (19_999_999, 0.3), (20_000_000, None)]
+)
+def test_the_share_in_force_is_that_of_the_newest_change_until_then(at: int, share: float | None) -> None:
+    assert _share_at([(5.0, None), (10.0, 0.3), (20.0, None)], at) == share
+
+
+def _followed(patient: str, at: int, probability: float, event: bool, reasons: tuple[str, ...], due: bool) -> Followed:
+    return Followed("d", patient * 16, at, {}, (), (Estimated("1", "x", probability, due),), event, reasons)
+
+
+def test_each_patient_has_one_row_with_what_was_drawn_and_what_happened() -> None:
+    rows = [
+        _followed("b", 20, 0.5, event=True, reasons=(), due=True),
+        _followed("b", 10, 0.25, event=False, reasons=("budget",), due=True),
+        _followed("b", 10, 0.75, event=True, reasons=(), due=True),
+        _followed("c", 5, 0.5, event=True, reasons=("canary",), due=True),
+        _followed("d", 5, 0.5, event=True, reasons=(), due=False),
+        _followed("e", 5, 0.5, event=True, reasons=("already-done",), due=True),
+        _followed("f", 5, 1.0, event=True, reasons=("canary", "budget"), due=True),
+    ]
+    arms = _arms(rows, [(0.0, 0.3)], {"canary", "budget"})
+    assert arms.shown.tolist() == [1.0, 0.0, 0.0]
+    assert arms.held_back == 1
+    assert arms.propensity.tolist() == [0.3, 0.3, 0.3]
+    assert arms.event.tolist() == [0.0, 1.0, 1.0]
+    assert arms.odds == pytest.approx([np.log(0.25 / 0.75), 0.0, np.log((1 - 1e-9) / 1e-9)])
+    assert arms.fold.tolist() == [int(digits * 8, 16) % FOLDS for digits in "bcf"]
+    assert _arms(rows, [(0.0, None)], {"canary"}).shown.tolist() == []
+
+
+def _effect(shown: int = 100, withheld: int = 100, events: tuple[int, int] = (20, 20)) -> str:
+    propensity = np.full(shown + withheld, 0.5)
+    empty = np.zeros(shown + withheld)
+    arms = _Arms(empty, 0, propensity, empty, empty, empty.astype(np.int64))
+    return (_refused(arms, Effect(shown, withheld, *events), "m") or "")[:40]
+
+
+@pytest.mark.parametrize(
+    ("shown", "withheld", "events", "refused"),
+    [
+        (100, 100, (20, 20), ""),
+        (99, 100, (20, 20), "99 patients were shown the card and 100 w"[:40]),
+        (100, 99, (20, 20), "100 patients were shown the card and 99 w"[:40]),
+        (100, 100, (19, 20), "100 patients were shown the card and 100 "[:40]),
+        (100, 100, (20, 19), "100 patients were shown the card and 100 "[:40]),
+        (0, 0, (0, 0), "No mature decision was made while m was "),
+        (0, 100, (0, 20), "0 patients were shown the card and 100 w"),
+        # 400 patients: 200 expected, one standard deviation is 10
+        (232, 168, (20, 20), ""),
+        (233, 167, (20, 20), "233 patients were shown the card where 2"),
+        (168, 232, (20, 20), ""),
+        (167, 233, (20, 20), "167 patients were shown the card where 2"),
+    ],
+)
+def test_each_ground_of_a_refusal_at_its_limit(
+    shown: int, withheld: int, events: tuple[int, int], refused: str
+) -> None:
+    assert _effect(shown, withheld, events) == refused
+
+
+def test_the_expectation_of_an_arm_is_a_line_on_the_log_odds() -> None:
+    """Two groups with 1 of 4 and 3 of 4 events: the line through both, but for the ridge."""
+    odds = np.array([0.0] * 400 + [1.0] * 400)
+    event = np.array(([0.0] * 3 + [1.0]) * 100 + ([1.0] * 3 + [0.0]) * 100)
+    intercept, slope = _line(odds, event)
+    assert intercept == pytest.approx(-np.log(3), abs=1e-4)
+    assert slope == pytest.approx(2 * np.log(3), abs=1e-4)
+    # without any patient there is only the ridge: the estimate as it stands
+    assert _line(np.array([]), np.array([])) == pytest.approx((0.0, 1.0))
+    # all of them had the event: the ridge holds the intercept back
+    assert _line(np.zeros(10), np.ones(10))[0] == pytest.approx(6.9, abs=0.6)
+
+
+def test_the_expectation_of_a_fold_is_fitted_without_it_and_in_one_arm_only() -> None:
+    fold = np.array([0, 1] * 400, dtype=np.int64)
+    shown = np.array([0.0] * 400 + [1.0] * 400)
+    event = np.array([1.0, 0.0, 1.0, 0.0] * 100 + [0.0, 1.0, 1.0, 1.0] * 100)
+    arms = _Arms(shown, 0, np.full(800, 0.5), event, np.zeros(800), fold)
+    # withheld: fold 0 always has the event, fold 1 never; shown: fold 0 in half, fold 1 always
+    withheld = _expected(arms, 0)
+    assert withheld[0] == withheld[400] < 0.01
+    assert withheld[1] == withheld[401] > 0.99
+    assert _expected(arms, 1)[1] == pytest.approx(0.5, abs=0.01)
+    assert _expected(arms, 1)[0] > 0.99
+
+
+def test_the_counts_of_an_effect_are_those_of_its_arms() -> None:
+    rows = World(count=1200).rows()
+    told = effect_of_showing(rows, CANARY, "m", LATER)
+    shown = [row for row in rows if not row.reasons]
+    withheld = [row for row in rows if row.reasons]
+    counts = len(shown), len(withheld), sum(row.event for row in shown), sum(row.event for row in withheld)
+    assert (told.shown, told.withheld, told.events_shown, told.events_withheld) == counts
+    assert told.crude == pytest.approx(counts[2] / counts[0] - counts[3] / counts[1])
+    assert told.held_back == 0
