@@ -16,6 +16,7 @@ import httpx
 import pytest
 from hypothesis import settings
 
+from tests import libraries
 from tests.live import ONLY_IN_DEVELOPMENT, serving, serving_here
 
 sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment] # it is then not imported, as where we are installed
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """`make test` draws a fifth of the examples of each property; `make test-slow` runs the same tests with all."""
     if config.option.markexpr == "not slow":
         settings.load_profile("few examples")
+        libraries.LEFT_OUT.append("only the slow tests need it")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,7 +86,7 @@ def examples(number: int) -> int:
 
 _ONLY_SLOW = re.compile(
     r"^\s*(?:import|from) (?:playwright|schemathesis|interpret|shap|lightgbm|xgboost|statsmodels|polars|pyarrow"
-    r"|cyclonedx|fhirpathpy|tests\.browser|tests\.models_onnx\.workbench\.compiler\.(?:oracles|test_calibrations))\b",
+    r"|cyclonedx|fhirpathpy|tests\.browser)\b",
     re.MULTILINE,
 )
 """An import of what only requirements/slow.in installs."""

@@ -1,7 +1,6 @@
 """`cds-hooks model compile`: a file of another library in, an explained one out, or a sentence and nothing."""
 
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
+from tests.libraries import lightgbm
 
 NAMES = ("age_years", "bun_mg_dl", "sbp_mmhg")
 
@@ -17,9 +17,6 @@ NAMES = ("age_years", "bun_mg_dl", "sbp_mmhg")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LightGBM file, reference rows and a card."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import lightgbm
     made = tmp_path_factory.mktemp("compile")
     draw = np.random.default_rng(5)
     X = draw.normal(size=(400, 3)).round(2)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import lightgbm
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
@@ -16,6 +15,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.entry import read_model
 from models_onnx.workbench.compiler.families.averaged import Averaged
+from tests.libraries import lightgbm
 from tests.models_onnx.workbench.compiler.people import Array, invented, says
 
 ESTIMATORS: dict[str, Any] = {

@@ -29,6 +29,7 @@ from models_onnx.workbench.compiler import CoxModel, compile_model
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.compiler.readers.column import Inputs
 from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
+from tests.libraries import statsmodels
 from tests.models_onnx.workbench.compiler.oracles import linear_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, invented, says
 
@@ -55,7 +56,9 @@ def names_of(fitted: Pipeline) -> list[str]:
     return [str(name).replace("missingindicator_", "") for name in fitted[:-1].get_feature_names_out()]
 
 
-@pytest.mark.parametrize("outside", ["constant", "linear", "continue"])
+@pytest.mark.parametrize(
+    "outside", ["linear", *(pytest.param(way, marks=pytest.mark.slow) for way in ("constant", "continue"))]
+)
 def test_splines_scalers_imputers_and_codes_say_what_scikit_learn_says(outside: str) -> None:
     table, y = frame()
     splines = make_pipeline(SimpleImputer(), StandardScaler(), SplineTransformer(n_knots=4, extrapolation=outside))
@@ -175,11 +178,9 @@ def study(people: int = 600) -> tuple[Array, Array, Any]:
 
 
 def test_a_cox_model_says_survival_at_every_horizon_and_adds_up_on_the_hazard() -> None:
-    from statsmodels.duration.hazard_regression import PHReg
-
     X, time, died = study()
     prepare = make_pipeline(SimpleImputer(), StandardScaler()).fit(X)
-    fitted = PHReg(time, prepare.transform(X), status=died).fit()
+    fitted = statsmodels.PHReg(time, prepare.transform(X), status=died).fit()
     cox = CoxModel.from_statsmodels(fitted, (1.0, 3.0, 5.0), 5.0, prepare)
     compiled = compile_model(cox, X, outcomes=(died == 1) & (time <= 5.0))
     told = says(compiled.content, X)
@@ -201,12 +202,10 @@ def breslow(time: Array, died: Any, predictor: Array, until: float) -> float:
 
 
 def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
-    from statsmodels.duration.hazard_regression import PHReg
-
     X, time, died = study()
     Z = SimpleImputer().fit_transform(X)
     months = np.ceil(time * 2.0)  # few distinct times, so that many die at the horizon itself
-    fitted = PHReg(months, Z, status=died).fit()
+    fitted = statsmodels.PHReg(months, Z, status=died).fit()
     cox = CoxModel.from_statsmodels(fitted, (6.0,), 6.0, unit="months")
     expected = breslow(months, died, Z @ fitted.params, 6.0)
     assert cox.hazards[6.0] == pytest.approx(expected, rel=1e-12)

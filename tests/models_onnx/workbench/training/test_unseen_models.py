@@ -34,7 +34,7 @@ from sklearn.preprocessing import (
 
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.compiler import CoxModel
-from tests.models_onnx.workbench.compiler.oracles import shapley
+from tests.models_onnx.workbench.compiler.people import by_coalitions
 from tests.models_onnx.workbench.training.test_adopt import NAMES, adopted, adults, declare, elsewhere, inputs, run
 from tests.models_onnx.workbench.training.test_template import toy_table
 
@@ -104,7 +104,7 @@ def agrees(model: Model, told: Callable[[pd.DataFrame], np.ndarray], scale: str)
         return probability if scale == "identity" else logit(probability)
 
     for place in (0, 7, 40):
-        own = shapley(margin, X.to_numpy()[place], X.to_numpy())
+        own = by_coalitions(margin, X.to_numpy()[place], X.to_numpy())
         assert np.abs(answers.contributions[place] - own).max() < 2e-4, place
 
 

@@ -21,13 +21,9 @@ from models_onnx.workbench.compiler.families.additive_trees import (
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, Tree
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.sklearn_trees import from_gradient_boosting, from_hist_gradient_boosting
-from tests.models_onnx.workbench.compiler.oracles import shapley
-from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, invented, says
+from tests.libraries import glassbox
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from interpret.glassbox import ExplainableBoostingClassifier
 
 LEARNED = Cuts((float("nan"),) * 5)
 
@@ -39,7 +35,7 @@ def machine(nominal: bool = False) -> Any:
     kinds = ["continuous"] * 4 + (["nominal"] if nominal else ["continuous"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ExplainableBoostingClassifier(
+        return glassbox.ExplainableBoostingClassifier(
             interactions=2, max_rounds=60, outer_bags=2, n_jobs=1, feature_types=kinds
         ).fit(X, y)
 
@@ -88,7 +84,7 @@ def test_contributions_of_pairs_are_shapley_values_over_all_coalitions_of_inputs
         return np.asarray(np.log(p / (1 - p)), dtype=np.float64)
 
     for number in range(6):
-        assert np.abs(told[number] - shapley(margin, X[number], X)).max() < 1e-5
+        assert np.abs(told[number] - by_coalitions(margin, X[number], X)).max() < 1e-5
 
 
 def test_a_missing_input_contributes_what_was_learned() -> None:
@@ -167,7 +163,7 @@ def test_a_machine_of_three_classes_is_refused() -> None:
     X, y = invented()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitted = ExplainableBoostingClassifier(interactions=0, max_rounds=3, outer_bags=1, n_jobs=1).fit(
+        fitted = glassbox.ExplainableBoostingClassifier(interactions=0, max_rounds=3, outer_bags=1, n_jobs=1).fit(
             X, np.arange(len(y)) % 3
         )
     with pytest.raises(CompileRefused, match="two classes"):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightgbm
 import msgspec
 import numpy as np
 import pytest
@@ -13,9 +12,11 @@ from models_onnx.serving.registry import load_model
 from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.families.path_trees import PathTrees, apart_from_shapley
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees, exact_megabytes
-from models_onnx.workbench.compiler.readers.source import booster_of
+from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble
+from models_onnx.workbench.compiler.readers.sklearn_trees import from_hist_gradient_boosting
 from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.subject import Subject
+from tests.libraries import lightgbm
 from tests.models_onnx.workbench.compiler.people import says
 from tests.models_onnx.workshop import KEYS, evidence
 
@@ -60,7 +61,7 @@ def test_the_file_of_deep_trees_says_the_librarys_probability_and_its_shares_add
 def test_the_refusal_says_the_cost_and_every_thing_that_works_instead() -> None:
     X, y = people()
     with pytest.raises(CompileRefused) as refused:
-        compile_model(deep("lightgbm"), X, features=NAMES)
+        compile_model(deep("hist"), X, features=NAMES)
     said = str(refused.value)
     assert "deep, up to 4 are explained exactly: their tables would take about" in said
     assert "Train with max_depth=4" in said
@@ -71,28 +72,31 @@ def test_the_refusal_says_the_cost_and_every_thing_that_works_instead() -> None:
         compile_model(six, X, features=NAMES)
 
 
-def test_the_cost_is_that_of_the_tables_that_would_be_written() -> None:
+def boosted(rounds: int, depth: int) -> Ensemble:
+    """Trees of scikit-learn as the compiler reads them."""
     X, y = people()
-    shallow = lightgbm.LGBMClassifier(n_estimators=10, max_depth=4, verbose=-1).fit(X, y)
-    ensemble = booster_of(shallow)
-    assert ensemble is not None
+    fitted = HistGradientBoostingClassifier(max_iter=rounds, max_depth=depth).fit(X, y)
+    return from_hist_gradient_boosting(fitted, NAMES, Cuts((float("nan"),) * 5))
+
+
+def test_the_cost_is_that_of_the_tables_that_would_be_written() -> None:
+    X, _ = people()
+    ensemble = boosted(10, 4)
     tables = sum(part.table.size + len(part.table) for part in ShapleyTrees.of(ensemble, X).parts)
     assert exact_megabytes(ensemble) == pytest.approx(tables * 8 / 2**20, rel=0.3)
 
 
 def test_trees_that_can_be_exact_stay_exact_although_an_approximation_is_allowed() -> None:
     X, y = people()
-    shallow = lightgbm.LGBMClassifier(n_estimators=10, max_depth=3, verbose=-1).fit(X, y)
+    shallow = HistGradientBoostingClassifier(max_iter=10, max_depth=3).fit(X, y)
     compiled = compile_model(shallow, X, features=NAMES, approximate=True)
     assert compiled.report.approximation is None
     assert compiled.report.explanation.startswith("Exact")
 
 
 def test_the_measured_distance_is_near_nothing_for_exact_values_and_more_for_shares() -> None:
-    X, y = people()
-    model = lightgbm.LGBMClassifier(n_estimators=25, max_depth=4, verbose=-1).fit(X, y)
-    ensemble = booster_of(model)
-    assert ensemble is not None
+    X, _ = people()
+    ensemble = boosted(25, 4)
     exact, shares = ShapleyTrees.of(ensemble, X), PathTrees.of(ensemble, X)
     assert apart_from_shapley(exact, X).strongest >= 0.9
     assert apart_from_shapley(exact, X).difference < apart_from_shapley(shares, X).difference
@@ -101,7 +105,7 @@ def test_the_measured_distance_is_near_nothing_for_exact_values_and_more_for_sha
 def test_too_many_nodes_for_a_file_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_onnx.workbench.compiler.families.path_trees._ALL_BYTES", 1000)
     with pytest.raises(CompileRefused, match="train fewer or shallower trees"):
-        compile_model(deep("lightgbm"), people()[0], features=NAMES, approximate=True)
+        compile_model(deep("hist"), people()[0], features=NAMES, approximate=True)
 
 
 def test_gate_g6_refuses_an_approximation_for_cards() -> None:

@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
-from models_onnx.workbench.compiler.families.trees import Cuts, at_most, below
+from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families.path_trees import PathTrees
+from models_onnx.workbench.compiler.families.trees import LEAF, Cuts, Ensemble, Tree, at_most, below, limits
+from models_onnx.workbench.compiler.link import LOGIT
+from tests.libraries import xgboost
+from tests.models_onnx.workbench.compiler.people import says
+from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 FLOAT32 = st.floats(width=32, allow_nan=False)
 
@@ -75,3 +80,90 @@ def test_a_damaged_file_is_refused_by_a_sentence(
     path.write_text(json.dumps(document))
     with np.errstate(over="ignore"), pytest.raises(CompileRefused, match=sentence):
         compile_model(path, X, features=["a", "b", "c"], name="damaged")
+
+
+def tree(**changes: Any) -> Tree:
+    """A tree that asks about input 0 and, to the right, about input 1, where zero is missing."""
+    columns: dict[str, Any] = {
+        "feature": [0, LEAF, 1, LEAF, LEAF],
+        "threshold": [0.5, 0.0, 2.0, 0.0, 0.0],
+        "left": [1, 0, 3, 0, 0],
+        "right": [2, 0, 4, 0, 0],
+        "nan_left": [True, False, False, False, False],
+        "zero_missing": [False, False, True, False, False],
+        "value": [0.0, 1.0, 0.0, 2.0, 4.0],
+    }
+    kinds = {"threshold": np.float32, "value": np.float64, "nan_left": bool, "zero_missing": bool}
+    return Tree(**{k: np.array(v, dtype=kinds.get(k, np.int64)) for k, v in (columns | changes).items()})
+
+
+def test_a_tree_answers_at_its_thresholds_at_zero_and_at_gaps() -> None:
+    nan, next_up = float("nan"), float(np.nextafter(np.float32(0.5), np.float32(1)))
+    rows = np.array([[0.5, 9], [next_up, 2], [1, 2.5], [nan, 9], [1, nan], [1, 0], [1, 1e-35], [1, 2e-35]])
+    assert tree().values(rows.astype(np.float32)).tolist() == [1, 2, 4, 1, 4, 4, 4, 2]
+    assert tree().height() == 2
+    assert tree().inner.tolist() == [0, 2]
+    assert list(tree().leaves()) == [(1, ((0, True),)), (3, ((0, False), (2, True))), (4, ((0, False), (2, False)))]
+    ensemble = Ensemble(("a", "b"), (tree(), tree()), 0.5, LOGIT)
+    assert (ensemble.depth, Ensemble(("a",), (), 0.5, LOGIT).depth) == (2, 0)
+    assert ensemble.margin(rows[:3]).tolist() == [2.5, 4.5, 8.5]
+    assert ensemble.scaled(-1.0, 2.0).margin(rows[:3]).tolist() == [4.0, 8.0, 16.0]
+    beyond = float(np.nextafter(np.float32(-1e-35), np.float32(-1)))
+    assert ensemble.thresholds() == ((0.5,), (beyond, float(np.float32(1e-35)), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"feature": [0, LEAF, 2, LEAF, LEAF]}, "asks about an input beyond its 2"),
+        ({"feature": [-2, LEAF, 1, LEAF, LEAF]}, "asks about an input beyond its 2"),
+        ({"value": [0, np.inf, 0, 1, 1]}, "a value that is no number"),
+        ({"threshold": [np.nan, 0, 2, 0, 0]}, "a value that is no number"),
+        ({"left": [1, 0, 0, 0, 0]}, "are no tree"),
+        ({"left": [1, 0, 2, 0, 0]}, "are no tree"),
+        ({"left": [-1, 0, 3, 0, 0]}, "are no tree"),
+        ({"right": [2, 0, 5, 0, 0]}, "are no tree"),
+    ],
+)
+def test_nodes_that_are_no_tree_are_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(CompileRefused, match=sentence):
+        tree(**changes).refuse_malformed(2)
+    tree(threshold=[np.inf, np.nan, 2, 0, 0], value=[np.nan, 1, 0, 2, 4]).refuse_malformed(2)
+
+
+def test_stand_ins_for_the_missing_move_only_the_questions_of_their_inputs() -> None:
+    nan = float("nan")
+    sides = [
+        Ensemble(("a", "b"), (tree(),), 0.0, LOGIT).with_missing_replaced(row).trees[0].nan_left.tolist()
+        for row in ([nan, nan], [0.5, nan], [0.6, nan], [nan, 1.0], [nan, 0.0], [nan, 3.0])
+    ]
+    after = [[True, False], [True, False], [False, False], [True, True], [True, False], [True, False]]
+    assert sides == [[root, False, inner, False, False] for root, inner in after]
+
+
+def test_the_range_of_each_input_is_of_its_finite_values() -> None:
+    rows = np.array([[1.0, np.nan, 2.0], [np.inf, np.nan, -3.0]])
+    assert limits(rows) == ((1.0, float("inf"), -3.0), (1.0, float("-inf"), 2.0))
+
+
+def test_cuts_are_moved_where_a_scaled_column_has_them() -> None:
+    cuts = Cuts((1.0, float("nan")), {(0, 0.1): np.float32(7.0)})
+    assert (float(cuts.threshold(0, 0.1)), float(cuts.threshold(1, 0.1))) == (7.0, float(at_most(0.1)))
+
+
+def test_shares_along_the_path_are_counted_by_hand() -> None:
+    cohort = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 3.0], [1.0, 3.0]])
+    model = PathTrees.of(Ensemble(("a", "b"), (tree(zero_missing=[False] * 5),), 0.5, LOGIT), cohort)
+    assert model.means[0].tolist() == [2.75, 1.0, 10 / 3, 2.0, 4.0]
+    assert (model.base, model.low, model.high) == (3.25, (0.0, 1.0), (1.0, 3.0))
+    below_root = 10 / 3 - 2.75
+    shares = [[1 - 2.75, 0.0], [below_root, 2 - 10 / 3], [below_root, 4 - 10 / 3]]
+    assert model.contributions(cohort[:3]).tolist() == shares
+    written = says(write_file("m", model, REFERENCE, {}), cohort[:3])["contributions"]
+    assert np.abs(written - np.array(shares)).max() < 1e-6
+    moved = model.recalibrated(1.0, 2.0)
+    assert (moved.base, moved.contributions(cohort[:1]).tolist()) == (7.5, [[-3.5, 0.0]])
+    nobody = PathTrees.of(model.ensemble, cohort[:1])
+    assert nobody.means[0].tolist() == [1.0, 1.0, 3.0, 2.0, 4.0]
+    with pytest.raises(CompileRefused, match="LightGBM with zero_as_missing are not explained"):
+        write_file("m", PathTrees.of(Ensemble(("a", "b"), (tree(),), 0.5, LOGIT), cohort), REFERENCE, {})

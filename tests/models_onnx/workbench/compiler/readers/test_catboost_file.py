@@ -14,8 +14,7 @@ import pytest
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.readers.source import read_file
-from tests.models_onnx.workbench.compiler.oracles import shapley
-from tests.models_onnx.workbench.compiler.people import says
+from tests.models_onnx.workbench.compiler.people import by_coalitions, says
 
 SAMPLES = json.loads(Path(__file__).with_name("catboost.json").read_text())
 
@@ -34,7 +33,7 @@ def test_a_catboost_file_says_what_catboost_says_on_every_border(name: str, tmp_
     compiled = compile_model(path, rows[:40], name="m")
     told = says(compiled.content, rows)
     assert np.abs(told["margin"] - SAMPLES[name]["margins"]).max() < 1e-9
-    expected = shapley(read_file(path).margin, rows[50], rows[:40])
+    expected = by_coalitions(read_file(path).margin, rows[50], rows[:40])
     assert np.abs(told["contributions"][50] - expected).max() < 1e-9
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.readers.source import read_file
-from tests.models_onnx.workbench.compiler.oracles import shapley
-from tests.models_onnx.workbench.compiler.people import says
+from tests.models_onnx.workbench.compiler.people import by_coalitions, says
 
 pytestmark = pytest.mark.slow
 # CatBoost chooses 1,000 trees of depth 6 itself; fewer trees are as deep, and the file is made in seconds.
@@ -50,5 +49,5 @@ def test_the_default_of_catboost_is_compiled_to_what_it_says(python: str, tmp_pa
     compiled = compile_model(model, X[:500], name="m", deepest=6)
     told = says(compiled.content, X)
     assert np.abs(told["probability"] - document["p"]).max() < 1e-6
-    expected = shapley(read_file(model).margin, X[7], X[:500])
+    expected = by_coalitions(read_file(model).margin, X[7], X[:500])
     assert np.abs(told["contributions"][7] - expected).max() < 1e-6

@@ -4,9 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xgboost
-from interpret.glassbox import ExplainableBoostingClassifier
-from lightgbm import LGBMClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier, VotingClassifier
@@ -29,10 +26,10 @@ from sklearn.preprocessing import (
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
+from tests.libraries import glassbox, lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.people import invented, says
 
 _LINE = ("line", LogisticRegression())
-_MACHINE: Any = ExplainableBoostingClassifier
 
 
 def refusal(model: Any) -> str:
@@ -117,9 +114,6 @@ def test_a_step_that_is_not_compiled_names_one_that_is(step: Any, named: str, in
     ("unfitted", "said"),
     [
         (make_pipeline(SimpleImputer(), LogisticRegression()), "SimpleImputer is not fitted: call fit(X, y) first"),
-        (LGBMClassifier(), "LGBMClassifier is not fitted"),
-        (xgboost.XGBClassifier(), "XGBClassifier is not fitted"),
-        (_MACHINE(), "ExplainableBoostingClassifier is not fitted"),
         (CalibratedClassifierCV(LogisticRegression()), "CalibratedClassifierCV is not fitted"),
         (VotingClassifier([_LINE], voting="soft"), "VotingClassifier is not fitted"),
         (LogisticRegression, "LogisticRegression is a class: give the object that was fitted"),
@@ -130,6 +124,15 @@ def test_a_step_that_is_not_compiled_names_one_that_is(step: Any, named: str, in
 )
 def test_what_was_never_fitted_or_is_no_model_is_said(unfitted: Any, said: str) -> None:
     assert said in refusal(unfitted)
+
+
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier"), (glassbox, "ExplainableBoostingClassifier")],
+    ids=["lightgbm", "xgboost", "interpret"],
+)
+def test_what_another_library_never_fitted_is_said(library: Any, name: str) -> None:
+    assert f"{name} is not fitted" in refusal(getattr(library, name)())
 
 
 def test_another_value_for_missing_than_nan_is_named() -> None:

@@ -19,14 +19,10 @@ from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
+from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import lightgbm
-    import xgboost
 
 LIGHT = {
     "objective": "binary",
@@ -224,8 +220,9 @@ def test_a_model_without_names_takes_those_of_the_frame(tmp_path: Path) -> None:
             compile_model(path, named.assign(other=1.0))
 
 
-@pytest.mark.parametrize("kind", [lightgbm.LGBMClassifier, xgboost.XGBClassifier], ids=lambda kind: kind.__name__)
-def test_a_booster_in_a_pipeline_or_a_search_is_read_like_its_file(kind: Any) -> None:
+@pytest.mark.parametrize(("library", "name"), [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier")], ids=str)
+def test_a_booster_in_a_pipeline_or_a_search_is_read_like_its_file(library: Any, name: str) -> None:
+    kind = getattr(library, name)
     X, y = with_zeros()
     settings = {"n_estimators": 8, "max_depth": 3, "n_jobs": 1} | ({"verbose": -1} if "LGBM" in kind.__name__ else {})
     imputed = make_pipeline(SimpleImputer(add_indicator=True), kind(**settings))

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from statsmodels.duration.hazard_regression import PHReg
 
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_cox, fit_cox_model, fit_logistic, place_knots
+from tests.libraries import statsmodels
 from tests.models_onnx.invented import INVENTED
 
 COX = AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2))
@@ -86,7 +86,7 @@ def drawn() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]
 def test_cox_without_a_penalty_is_that_of_statsmodels() -> None:
     Z, time, event = drawn()
     mine = fit_cox(Z, time, event, 0.0)
-    theirs = PHReg(time, Z, status=event.astype(int), ties="breslow").fit()
+    theirs = statsmodels.PHReg(time, Z, status=event.astype(int), ties="breslow").fit()
     assert mine.coefficients == pytest.approx(theirs.params, abs=1e-8)
     at, hazard, _ = theirs.baseline_cumulative_hazard[0]
     for month in (1.0, 5.0, 12.0):

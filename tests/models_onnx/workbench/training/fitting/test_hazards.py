@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from numpy.typing import NDArray
 
 from models_onnx.errors import DeclarationError, TrainingRefused
@@ -15,6 +14,7 @@ from models_onnx.spec import AdditiveCox, AdditiveLogistic, FollowUp, InputSpec,
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed, observe
 from models_onnx.workbench.training.fitting.families import fit
+from tests.libraries import statsmodels
 
 Array = NDArray[np.float64]
 INPUTS = (InputSpec("age_years", knots=()), InputSpec("sbp_mmhg", knots=()))
@@ -55,11 +55,14 @@ def test_hazards_of_one_interval_with_everybody_followed_are_the_regression_with
     seen = people(1500, lost=False)
     seen = replace(seen, observed=replace(seen.observed, years=np.full(1500, 2.0)))
     model = fit(IntervalHazards(0, 1e-6, ()), seen, 2.0)
-    link = sm.families.links.CLogLog()
-    glm = sm.GLM(
-        seen.observed.y, sm.add_constant(seen.X), family=sm.families.Binomial(link=link), var_weights=None
+    link = statsmodels.families.links.CLogLog()
+    glm = statsmodels.GLM(
+        seen.observed.y,
+        statsmodels.add_constant(seen.X),
+        family=statsmodels.families.Binomial(link=link),
+        var_weights=None,
     ).fit()
-    expected = glm.predict(sm.add_constant(seen.X))
+    expected = glm.predict(statsmodels.add_constant(seen.X))
     assert np.abs(model.link.probability(model.margin(seen.X)) - expected).max() < 1e-4
 
 

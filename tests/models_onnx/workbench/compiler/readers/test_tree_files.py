@@ -1,0 +1,311 @@
+"""Files of XGBoost and LightGBM written by hand: whole trees come out, and what is not compiled is refused by name."""
+
+import copy
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.trees import Ensemble
+from models_onnx.workbench.compiler.link import LOGIT
+from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
+from models_onnx.workbench.compiler.readers.xgboost_file import decode, is_json, parse_xgboost
+
+STUMP: dict[str, Any] = {
+    "tree_param": {"size_leaf_vector": "1"},
+    "left_children": [1, -1, 3, -1, -1],
+    "right_children": [2, -1, 4, -1, -1],
+    "split_indices": [1, 0, 0, 0, 0],
+    "split_type": [0, 0, 0, 0, 0],
+    "split_conditions": [2.0, -0.5, 0.25, 0.125, 0.75],
+    "default_left": [1, 1, 0, 0, 0],
+}
+LEARNER: dict[str, Any] = {
+    "attributes": {"best_iteration": "1"},
+    "feature_names": ["age", "bun"],
+    "gradient_booster": {"name": "gbtree", "model": {"trees": [STUMP], "iteration_indptr": [0, 1, 1]}},
+    "learner_model_param": {"base_score": "5E-1", "num_class": "1", "num_feature": "2", "num_target": "1"},
+    "objective": {"name": "binary:logistic"},
+}
+
+
+def xgboost(**changes: Any) -> Ensemble:
+    """What is read of the file above with members of its tree, booster or learner changed."""
+    learner = copy.deepcopy(LEARNER)
+    for path, value in changes.items():
+        *way, last = path.split("__")
+        owner: Any = learner
+        for step in way:
+            owner = owner[int(step) if isinstance(owner, list) else step]
+        if value is None:
+            del owner[last]
+        else:
+            owner[last] = value
+    return parse_xgboost("m.json", json.dumps({"learner": learner}).encode())
+
+
+def lists(ensemble: Ensemble, tree: int = 0) -> dict[str, list[Any]]:
+    """The columns of a tree."""
+    names = ("feature", "threshold", "left", "right", "nan_left", "zero_missing", "value")
+    return {name: getattr(ensemble.trees[tree], name).tolist() for name in names}
+
+
+def test_a_tree_of_xgboost_goes_left_below_its_threshold() -> None:
+    ensemble = xgboost()
+    assert (ensemble.features, ensemble.start, ensemble.link) == (("age", "bun"), 0.0, LOGIT)
+    assert lists(ensemble) == {
+        "feature": [1, -1, 0, -1, -1],
+        "threshold": [float(np.nextafter(np.float32(x), np.float32(-np.inf))) for x in (2.0, -0.5, 0.25, 0.125, 0.75)],
+        "left": [1, 0, 3, 0, 0],
+        "right": [2, 0, 4, 0, 0],
+        "nan_left": [True, False, False, False, False],
+        "zero_missing": [False] * 5,
+        "value": [0.0, -0.5, 0.0, 0.125, 0.75],
+    }
+    assert [str(ensemble.trees[0].threshold.dtype), str(ensemble.trees[0].value.dtype)] == ["float32", "float64"]
+    nan = float("nan")
+    rows = np.array([[0.0, 1.9], [0.2, 2.0], [0.25, 2.0], [nan, nan], [nan, 3.0]])
+    assert ensemble.margin(rows).tolist() == [-0.5, 0.125, 0.75, -0.5, 0.75]
+
+
+def test_names_and_the_start_of_an_xgboost_file() -> None:
+    assert xgboost(feature_names=None).features == ("f0", "f1")
+    assert xgboost(feature_names=[]).features == ("f0", "f1")
+    for score in ("2.5E-1", "[2.5E-1]"):
+        assert xgboost(learner_model_param__base_score=score).start == np.log(0.25 / 0.75)
+    for score in ("0", "1", "-0.1", "[0.5, 0.5]", "[]"):
+        with pytest.raises(CompileRefused, match="is not one probability"):
+            xgboost(learner_model_param__base_score=score)
+    for objective in ("binary:logistic", "reg:logistic"):
+        assert xgboost(objective__name=objective).start == 0.0
+    assert xgboost(learner_model_param__num_class=None, learner_model_param__num_target=None).start == 0.0
+    assert xgboost(gradient_booster__model__trees__0__split_type=None).start == 0.0
+    assert xgboost(gradient_booster__model__trees__0__tree_param={}).start == 0.0
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("gradient_booster__name", "dart", "boosted with dart, which is not compiled; train with booster=gbtree$"),
+        ("gradient_booster__name", "gblinear", "gblinear, which is not compiled; write it as a logistic regression$"),
+        ("objective__name", "count:poisson", "objective 'count:poisson'; compiled are binary:logistic, reg:logistic"),
+        ("learner_model_param__num_class", "2", "several outputs"),
+        ("learner_model_param__num_target", "2", "several outputs"),
+        ("gradient_booster__model__trees__0__tree_param", {"size_leaf_vector": "2"}, "leaves with several values"),
+        ("gradient_booster__model__trees__0__split_type", [0, 0, 1, 0, 0], "categorical splits on age, which"),
+        ("attributes", {"best_iteration": "0"}, r"m.json has 2 rounds, and round 1 was its best"),
+        ("gradient_booster__model__trees__0__left_children", None, "'left_children'.*Booster.save_model"),
+    ],
+)
+def test_what_an_xgboost_file_may_not_be_is_refused_by_name(path: str, value: Any, words: str) -> None:
+    with pytest.raises(CompileRefused, match=words):
+        xgboost(**{path: value})
+
+
+def test_a_categorical_leaf_and_rounds_without_an_end_are_no_reason_to_refuse() -> None:
+    assert xgboost(gradient_booster__model__trees__0__split_type=[0, 1, 0, 1, 1]).depth == 2
+    assert xgboost(attributes=None).depth == 2
+    assert xgboost(attributes={}).depth == 2
+    assert xgboost(gradient_booster__model__iteration_indptr=None, attributes={"best_iteration": "0"}).depth == 2
+    with pytest.raises(CompileRefused, match="has 2 rounds"):
+        xgboost(
+            gradient_booster__model__iteration_indptr=None,
+            gradient_booster__model__trees=[STUMP, STUMP],
+            attributes={"best_iteration": "0"},
+        )
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"i\xff", -1),
+        (b"U\xff", 255),
+        (b"I\x01\x02", 258),
+        (b"l\x00\x01\x00\x00", 65536),
+        (b"L" + struct.pack(">q", -7), -7),
+        (b"d" + struct.pack(">f", 0.5), 0.5),
+        (b"D" + struct.pack(">d", 0.1), 0.1),
+        (b"T", True),
+        (b"F", False),
+        (b"Z", None),
+        (b"Si\x02ab", "ab"),
+        (b"SU\x00", ""),
+        (b"SI\x00\x01x", "x"),
+        (b"Sl\x00\x00\x00\x01x", "x"),
+        (b"SL" + struct.pack(">q", 2) + "\u00e4".encode(), "\u00e4"),
+        (b"[i\x01U\x02]", [1, 2]),
+        (b"[]", []),
+        (b"[#i\x02i\x01T", [1, True]),
+        (b"[$U#i\x03\x01\x02\x03", [1, 2, 3]),
+        (b"[$d#i\x01" + struct.pack(">f", 2.5), [2.5]),
+        (b"[$S#i\x02i\x01ai\x01b", ["a", "b"]),
+        (b"[$U#i\x00", []),
+        (b"{i\x01a[i\x01]i\x01b{}}", {"a": [1], "b": {}}),
+    ],
+)
+def test_every_type_of_universal_binary_json_is_read(content: bytes, value: Any) -> None:
+    assert decode(content) == value
+    with pytest.raises(ValueError, match="1 bytes are left over"):
+        decode(content + b"N")
+    for end in range(len(content)):
+        with pytest.raises(ValueError, match=r"middle of a value|container without a count"):
+            decode(content[:end])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"N", "unknown type 'N' at byte 0"),
+        (b"[$U]", "a typed container without a count"),
+        (b"Sd\x00\x00\x00\x00", "a length of type 'd' at byte 1"),
+        (b"Si\xff", "middle of a value"),
+        (b"[" * 66 + b"]" * 66, "nested deeper than 64"),
+    ],
+)
+def test_a_torn_binary_file_is_named(content: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        decode(content)
+
+
+def test_sixty_four_arrays_in_an_array_are_read() -> None:
+    value = decode(b"[" * 65 + b"]" * 65)
+    for _ in range(64):
+        (value,) = value
+    assert value == []
+
+
+def test_text_and_binary_files_of_xgboost_are_told_apart() -> None:
+    for text in (b'{"learner"', b' { "learner"', b"{}", b"{\n}"):
+        assert is_json(text)
+    for binary in (b"{L\0\0", b"{i\x07learner", b"", b"{"):
+        assert not is_json(binary)
+    with pytest.raises(CompileRefused, match=r"m\.ubj is not an XGBoost model"):
+        parse_xgboost("m.ubj", b"{i\x07learner{}}")
+
+
+HEADER = {
+    "version": "v4",
+    "num_class": "1",
+    "num_tree_per_iteration": "1",
+    "objective": "binary sigmoid:2",
+    "feature_names": "age bun",
+}
+TREE = {
+    "num_leaves": "3",
+    "split_feature": "1 0",
+    "threshold": "2.5 0",
+    "decision_type": "2 4",
+    "left_child": "-1 -2",
+    "right_child": "1 -3",
+    "leaf_value": "-0.5 0.25 1.5",
+    "is_linear": "0",
+}
+
+
+def lightgbm(header: dict[str, str], *trees: dict[str, str], after: str = "\n\nparameters:\n[boosting: gbdt]") -> Any:
+    """What is read of a file with this header and these trees."""
+    parts = [
+        "\n".join(f"{key}={value}" for key, value in part.items())
+        for part in ({"tree": "", **header}, *({"Tree": str(number), **tree} for number, tree in enumerate(trees)))
+    ]
+    return parse_lightgbm("m.txt", "\n".join(parts) + "\nend of trees" + after)
+
+
+def test_a_tree_of_lightgbm_goes_left_up_to_its_threshold() -> None:
+    ensemble = lightgbm(HEADER, TREE)
+    assert (ensemble.features, ensemble.start, ensemble.link) == (("age", "bun"), 0.0, LOGIT)
+    assert lists(ensemble) == {
+        "feature": [1, 0, -1, -1, -1],
+        "threshold": [2.5, float(np.float32(1e-35)), 0.0, 0.0, 0.0],
+        "left": [2, 3, 0, 0, 0],
+        "right": [1, 4, 0, 0, 0],
+        "nan_left": [True, False, False, False, False],
+        "zero_missing": [False, True, False, False, False],
+        "value": [0.0, 0.0, -1.0, 0.5, 3.0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("decision", "threshold", "nan_left", "zero"),
+    [
+        ("0", "0.0", True, False),  # nothing is missing: NaN counts as 0
+        ("0", "-0.5", False, False),
+        ("2", "-0.5", False, False),
+        ("4", "1.0", False, True),
+        ("6", "-1.0", True, True),
+        ("8", "1.0", False, False),
+        ("10", "-1.0", True, False),
+    ],
+)
+def test_what_is_missing_for_lightgbm_is_in_the_decision_type(
+    decision: str, threshold: str, nan_left: bool, zero: bool
+) -> None:
+    shape = {"num_leaves": "2", "split_feature": "0", "left_child": "-1", "right_child": "-2", "leaf_value": "0 1"}
+    tree = lightgbm(HEADER, {**shape, "decision_type": decision, "threshold": threshold}).trees[0]
+    assert (tree.nan_left.tolist(), tree.zero_missing.tolist()) == ([nan_left, False, False], [zero, False, False])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "rounded"),
+    [
+        ("-1e-35", float(np.nextafter(-np.float32(1e-35), np.float32(-1)))),
+        ("-1e-36", float(np.nextafter(-np.float32(1e-35), np.float32(-1)))),
+        ("-2e-35", float(np.float32(-2e-35))),
+        ("1e-36", float(np.float32(1e-35))),
+        ("1.0000000180025095e-35", float(np.float32(1e-35))),
+        ("0.1", float(np.nextafter(np.float32(0.1), np.float32(0)))),
+        ("0.5", 0.5),
+    ],
+)
+def test_thresholds_around_zero_are_those_of_lightgbm_s_reader(threshold: str, rounded: float) -> None:
+    shape = {"num_leaves": "2", "split_feature": "0", "left_child": "-1", "right_child": "-2", "leaf_value": "0 1"}
+    tree = lightgbm(HEADER, {**shape, "decision_type": "2", "threshold": threshold}).trees[0]
+    assert float(tree.threshold[0]) == rounded
+
+
+def test_the_scale_of_a_lightgbm_file() -> None:
+    leaf = {"num_leaves": "1", "leaf_value": "3"}
+    assert lightgbm({**HEADER, "objective": "binary"}, leaf).trees[0].value.tolist() == [3.0]
+    for objective in ("cross_entropy", "xentropy"):
+        assert lightgbm({**HEADER, "objective": objective}, leaf, leaf).margin(np.zeros((1, 2))).tolist() == [6.0]
+    averaged = lightgbm({**HEADER, "average_output": ""}, leaf, leaf, leaf, leaf)
+    assert averaged.margin(np.zeros((1, 2))).tolist() == [6.0]  # the mean of 3, times the sigmoid's 2
+    assert lists(averaged)["feature"] == [-1]
+
+
+@pytest.mark.parametrize(
+    ("header", "tree", "words"),
+    [
+        ({"objective": "regression"}, {}, "the objective 'regression'; compiled are binary, cross_entropy, xentropy"),
+        ({"num_class": "3"}, {}, "has 3 classes"),
+        ({"num_tree_per_iteration": "3"}, {}, "models of two classes are compiled"),
+        ({}, {"is_linear": "1"}, "linear trees.*linear_tree=false"),
+        ({}, {"num_leaves": "4"}, "a tree says 4 leaves and has 3"),
+        ({}, {"decision_type": "2 3"}, "categorical splits on age, which"),
+        ({}, {"decision_type": "1 3"}, "categorical splits on age, bun, which"),
+        ({}, {"threshold": "1.0 x"}, "not a whole LightGBM model file"),
+        ({}, {"threshold": "1.0"}, "not a whole LightGBM model file"),
+        ({}, {"decision_type": "2"}, "not a whole LightGBM model file"),
+    ],
+)
+def test_what_a_lightgbm_file_may_not_be_is_refused_by_name(
+    header: dict[str, str], tree: dict[str, str], words: str
+) -> None:
+    with pytest.raises(CompileRefused, match=words):
+        lightgbm({**HEADER, **header}, {**TREE, **tree})
+
+
+def test_a_lightgbm_file_without_an_objective_a_tree_or_an_end_is_refused() -> None:
+    without = {key: value for key, value in HEADER.items() if key != "objective"}
+    with pytest.raises(CompileRefused, match="the objective 'none'"):
+        lightgbm(without, TREE)
+    with pytest.raises(CompileRefused, match="it has no tree"):
+        lightgbm(HEADER)
+    with pytest.raises(CompileRefused, match="it ends before 'end of trees'"):
+        lightgbm(HEADER, TREE, after="")
+    with pytest.raises(CompileRefused, match="boosted with dart"):
+        lightgbm(HEADER, TREE, after="\n[boosting: dart]")
+    assert lightgbm(HEADER, {key: value for key, value in TREE.items() if key != "is_linear"}).depth == 2
