@@ -19,7 +19,7 @@ from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, in_100, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
-from cards.text import decapitalized, plain
+from cards.text import decapitalized, plain, unit
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._equation import (
     EquationQuestion,
@@ -251,7 +251,7 @@ def _in_words(output: EquationOutput, value: float) -> str:
     """A probability as people in 100, anything else as a number with its unit."""
     if output.kind == "probability":
         return f"{in_100(value)} in 100"
-    return f"{value:.{output.decimals}f}{'' if output.unit == '1' else f' {output.unit}'}"
+    return f"{value:.{output.decimals}f}{'' if output.unit == '1' else f' {unit(output.unit)}'}"
 
 
 # Both

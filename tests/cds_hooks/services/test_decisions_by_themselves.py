@@ -1,0 +1,538 @@
+"""What the services share, each decision by itself on a chart of a line or two: on and beside its limits."""
+
+import re
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from cards.card import Action, Suggestion
+from cds_hooks.services._anticoagulation import (
+    Anticoagulation,
+    _is_recent,
+    anticoagulation,
+    past_rhythm,
+    reason_against,
+    still_holds,
+    stopped_anticoagulant,
+)
+from cds_hooks.services._current_medications import declined
+from cds_hooks.services._declared import _in_words
+from cds_hooks.services._equation import (
+    find_named_in_chart,
+    is_check_up,
+    is_moment_for_reminder,
+    is_moment_for_review,
+    is_moment_for_talk,
+    is_visit,
+    kept_for_worklist,
+    limited_outlook,
+    names_one_of,
+    reason_already_planned,
+    reason_not_to_advise,
+    today,
+)
+from cds_hooks.services._follow_up import (
+    _gave_birth,
+    _is_before,
+    _outside_scores,
+    booked_follow_up,
+    facility_of,
+    inside_a_sentence,
+)
+from cds_hooks.services._service import ServiceInput
+from cds_hooks.services.medication_review import _label, _only_tests
+from fhir.mapping.conditions import ConditionHit
+from fhir.mapping.stays import current_stay
+from fhir.record.datatypes import parse_time
+from fhir.record.record import PatientRecord
+from models_onnx.equations.declaration import get_equation
+from tests.fhir.mapping.charts import AS_OF, ICD10, MAN, SUBJECT, WOMAN, coded, condition, record_of, request
+
+Json = dict[str, Any]
+
+
+def days_ago(days: float) -> str:
+    return (AS_OF - timedelta(days=days)).isoformat()
+
+
+def problem(words: str, when: str | None = None, **more: Any) -> Json:
+    made: Json = {"resourceType": "Condition", "id": "c1", "code": {"text": words}, "subject": SUBJECT}
+    onset = {"onsetDateTime": when} if when is not None else {}
+    return made | {"clinicalStatus": {"coding": [{"code": "active"}]}} | onset | more
+
+
+def operation(words: str, when: str | None = None, status: str = "completed", **more: Any) -> Json:
+    performed = {"performedDateTime": when} if when is not None else {}
+    return {
+        "resourceType": "Procedure", "id": "p1", "status": status, "code": {"text": words}, "subject": SUBJECT,
+        **performed, **more,
+    }  # fmt: skip
+
+
+def referral(words: str, when: str = "2026-11-01", **more: Any) -> Json:
+    return {
+        "resourceType": "ServiceRequest", "id": "s1", "status": "active", "intent": "order", "subject": SUBJECT,
+        "code": {"text": words}, "authoredOn": when, **more,
+    }  # fmt: skip
+
+
+def visit(kind: str = "AMB", status: str = "in-progress", identifier: str = "e1", **more: Any) -> Json:
+    return {
+        "resourceType": "Encounter", "id": identifier, "status": status, "class": {"code": kind}, "subject": SUBJECT,
+        "period": {"start": AS_OF.date().isoformat()}, **more,
+    }  # fmt: skip
+
+
+def call(
+    *resources: Json, user: str | None = "Practitioner/1", encounter: str | None = None, is_one_list: bool = False
+) -> ServiceInput:
+    """As much of a call as these decisions read."""
+    context = SimpleNamespace(user_id=user, encounter_id=encounter)
+    made = SimpleNamespace(
+        record=record_of(*resources), request=SimpleNamespace(context=context), is_one_list=is_one_list
+    )
+    return cast("ServiceInput", made)
+
+
+# Anticoagulants
+
+
+EXPECTING = condition("77386006", onsetDateTime=days_ago(60))
+YOUNG = WOMAN | {"birthDate": "1996-11-20"}
+
+
+def silence_code(*resources: Json) -> str | None:
+    silence = reason_against(record_of(*resources, patient=YOUNG), "af")
+    return silence.text if silence is not None else None
+
+
+def blood(code: str, value: float, unit: str, days: float = 1) -> Json:
+    return {
+        "resourceType": "Observation", "id": "o1", "status": "final", "subject": SUBJECT,
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "effectiveDateTime": days_ago(days),
+        "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("resource", "begins"),
+    [
+        (blood("718-7", 7.9, "g/dL"), "Haemoglobin 7.9 g/dL (2026-11-19) is under 8 g/dL"),
+        (blood("718-7", 8.0, "g/dL"), None),
+        (blood("718-7", 7.9, "g/dL", 89), "Haemoglobin"),
+        (blood("718-7", 7.9, "g/dL", 92), None),
+        (blood("777-3", 49, "10*3/uL"), "Platelets 49 ×10³/µL (2026-11-19) is under 50"),
+        (blood("777-3", 50, "10*3/uL"), None),
+        (problem("Intracranial hemorrhage", "2019-01-01"), "Bleeding inside the skull is on record"),
+        (problem("Upper gastrointestinal hemorrhage", days_ago(365)), "Major bleeding of the last year is on record"),
+        (problem("Upper gastrointestinal hemorrhage", days_ago(367)), None),
+        (operation("Watchman implant"), "The left atrial appendage is closed (Procedure/p1)"),
+        (operation("Watchman", status="not-done"), None),
+        (referral("Watchman"), None),
+        (problem("Presence of Watchman device"), "The left atrial appendage is closed (Condition/c1)"),
+        (problem("Family history of Watchman device"), None),
+        (EXPECTING, "A pregnancy is on record"),
+        (problem("Hypertension"), None),
+    ],
+)  # fmt: skip
+def test_what_is_against_a_talk_about_an_anticoagulant(resource: Json, begins: str | None) -> None:
+    text = silence_code(resource)
+    assert (text or "")[: len(begins or "")] == (begins or "")
+    assert (text is None) is (begins is None)
+
+
+@pytest.mark.parametrize(
+    ("when", "status", "is_recent"),
+    [(None, "active", True), (None, "past", False), (days_ago(365), "past", True), (days_ago(367), "active", False)],
+)
+def test_a_bleeding_is_recent_by_its_date_else_by_its_state(when: str | None, status: Any, *, is_recent: bool) -> None:
+    time = parse_time(when) if when is not None else None
+    hit = ConditionHit("bleeding_major", "x", "", "Condition/1", time, status)
+    assert _is_recent(hit, record_of()) is is_recent
+
+
+WARFARIN = "warfarin 5 MG Oral Tablet"
+
+
+@pytest.mark.parametrize(
+    ("orders", "text"),
+    [
+        ([request(WARFARIN, status="stopped", authoredOn=days_ago(365))], "stopped (ordered 2025-11-20)"),
+        ([request(WARFARIN, status="stopped", authoredOn=days_ago(367))], None),
+        ([request(WARFARIN, status="on-hold", authoredOn=days_ago(10))], "on hold (ordered 2026-11-10)"),
+        ([request("metformin 500 MG Oral Tablet", status="stopped", authoredOn=days_ago(10))], None),
+        ([request(WARFARIN)], None),
+        ([request(WARFARIN, status="stopped", authoredOn=days_ago(10)), request("apixaban 5 mg", "m2")], None),
+    ],
+)
+def test_an_anticoagulant_that_was_stopped_in_the_last_year_is_named(orders: list[Json], text: str | None) -> None:
+    stopped = stopped_anticoagulant(record_of(*orders))
+    assert (stopped is None) if text is None else (stopped or "").endswith(text)
+
+
+LISTED = ConditionHit("anticoagulant_long_term", "x", "", "Condition/1", None, "active")
+
+
+@pytest.mark.parametrize(
+    ("listed", "stopped", "holds"),
+    [
+        (None, None, True),
+        (None, 10, False),
+        (365, None, True),
+        (367, None, False),
+        (100, 90, True),
+        (100, 86, True),
+        (100, 85, False),
+        (100, 110, True),
+    ],
+)
+def test_long_term_use_holds_for_a_year_unless_it_was_stopped_after_the_stay(
+    listed: int | None, stopped: int | None, *, holds: bool
+) -> None:
+    orders = [request(WARFARIN, status="stopped", authoredOn=days_ago(stopped))] if stopped is not None else []
+    time = parse_time(days_ago(listed)) if listed is not None else None
+    assert still_holds(replace(LISTED, time=time), record_of(*orders)) is holds
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        ([], Anticoagulation(None, None)),
+        ([request("apixaban 5 MG Oral Tablet")], Anticoagulation("apixaban", None)),
+        ([request("enoxaparin prophylaxis")], Anticoagulation(None, "enoxaparin")),
+        ([request("metformin 500 MG Oral Tablet")], Anticoagulation(None, None)),
+        (
+            [request("warfarin 5 mg", "a"), request("apixaban 5 mg", "b"), request("enoxaparin prophylaxis", "c")],
+            Anticoagulation("warfarin", "enoxaparin"),
+        ),
+    ],
+)
+def test_an_anticoagulant_treats_unless_its_dose_or_words_are_of_prophylaxis(
+    orders: list[Json], expected: Anticoagulation
+) -> None:
+    assert anticoagulation(record_of(*orders)) == expected
+
+
+@pytest.mark.parametrize(("daily_mg", "treats"), [(2.5, False), (10.0, True)])
+def test_two_small_doses_of_rivaroxaban_a_day_are_for_the_arteries(daily_mg: float, *, treats: bool) -> None:
+    dosage = {
+        "doseAndRate": [{"doseQuantity": {"value": daily_mg, "unit": "mg", "code": "mg"}}],
+        "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
+    }
+    order = request(
+        coded("1114195", "rivaroxaban"),
+        dosageInstruction=[dosage],
+    )  # fmt: skip
+    found = anticoagulation(record_of(order))
+    assert (found.treating is not None, found.preventing is not None) == (treats, not treats)
+
+
+@pytest.mark.parametrize(
+    ("resource", "is_there"),
+    [
+        (problem("History of atrial fibrillation"), True),
+        (problem("Postoperative atrial fibrillation", status="resolved"), False),
+        (problem("Family history of atrial fibrillation"), False),
+        (problem("Paroxysmal AF s/p PVI"), True),
+        (problem("AF"), True),
+        (problem("Atrial fibrillation", days_ago(-30)), False),
+        (problem("Hypertension"), False),
+        (operation("Pulmonary vein isolation"), True),
+        (operation("Pulmonary vein isolation", status="in-progress"), False),
+        (operation("Pulmonary vein isolation declined"), False),
+        (operation("Colonoscopy"), False),
+    ],
+)
+def test_a_past_fibrillation_is_on_the_problem_list_or_was_ablated(resource: Json, *, is_there: bool) -> None:
+    hit = past_rhythm(record_of(resource))
+    assert (hit is not None) is is_there
+    if hit is not None and resource["resourceType"] == "Procedure":
+        assert (hit.source, hit.status) == ("Procedure/p1", "past")
+
+
+@pytest.mark.parametrize(
+    ("resource", "is_there"),
+    [
+        (problem("Statin declined", days_ago(100)), True),
+        (problem("Statin declined", days_ago(400)), False),
+        (problem("Influenza vaccine declined", days_ago(100)), False),
+        (problem("Statin", days_ago(100)), False),
+        (request("atorvastatin 20 mg", doNotPerform=True), True),
+        (request("atorvastatin 20 mg", doNotPerform=True, status="entered-in-error"), False),
+        (request("atorvastatin 20 mg", doNotPerform=True, authoredOn=days_ago(400)), False),
+        (request("atorvastatin 20 mg"), False),
+        (request("metformin 500 mg", doNotPerform=True), False),
+    ],
+)
+def test_a_medicine_is_declined_by_an_order_or_by_a_problem_of_the_last_year(resource: Json, *, is_there: bool) -> None:
+    assert (declined(record_of(resource), {"statin"}, re.compile("statin", re.I)) is not None) is is_there
+
+
+# Who gets no advice
+
+
+@pytest.mark.parametrize(
+    ("resources", "patient", "code"),
+    [
+        ([], WOMAN, None),
+        ([], WOMAN | {"deceasedBoolean": True}, "deceased"),
+        ([problem("Palliative care")], WOMAN, "palliative"),
+        ([referral("Referral to hospice")], WOMAN, "palliative"),
+        ([referral("Referral to hospice", "2025-11-10")], WOMAN, None),
+        ([referral("Palliative care declined")], WOMAN, None),
+        ([visit("IMP")], WOMAN, "outside-population"),
+        ([visit("AMB")], MAN, None),
+    ],
+)
+def test_who_gets_no_advice_whatever_the_result(resources: list[Json], patient: Json, code: str | None) -> None:
+    record = record_of(*resources, patient=patient)
+    advice = reason_not_to_advise(record, "s")
+    assert ([silence.reason for silence in advice.silences] if advice is not None else None) == (
+        [code] if code is not None else None
+    )
+    if code == "outside-population":
+        assert reason_not_to_advise(record, "s", at_home=False) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "text"),
+    [
+        ("Metastatic breast cancer", {}, "Metastatic breast cancer"),
+        ("Limited life expectancy", {}, "Limited life expectancy"),
+        ("Prognosis less than six months", {}, "Prognosis less than six months"),
+        ("Family history: limited life expectancy", {}, None),
+        ("Limited life expectancy", {"clinicalStatus": {"coding": [{"code": "resolved"}]}}, None),
+        ("Hypertension", {}, None),
+    ],
+)
+def test_a_problem_that_decides_the_outlook_is_given_in_its_words(words: str, more: Json, text: str | None) -> None:
+    assert limited_outlook(record_of(problem(words, **more))) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "is_named"),
+    [
+        ("Follow-up visit", True),
+        ("no follow-up needed", False),
+        ("Follow-up not needed", False),
+        ("no pain; follow-up visit", True),
+        ("No pain. Follow-up visit", True),
+        ("follow-up visit, imaging not needed", True),
+        ("follow-up visit; imaging not needed", True),
+        ("imaging", False),
+        ("no follow-up, follow-up with surgery", False),
+        ("no follow-up. follow-up with surgery", False),
+    ],
+)
+def test_a_line_names_what_it_does_not_say_that_nobody_wants(line: str, *, is_named: bool) -> None:
+    assert names_one_of((line, ("follow-up",))) is is_named
+
+
+@pytest.mark.parametrize(
+    ("resource", "how", "source"),
+    [
+        (referral("Smoking talk", days_ago(30)), {}, "ServiceRequest/s1"),
+        (referral("Smoking talk", days_ago(32)), {}, None),
+        (referral("Smoking talk", status="revoked"), {}, None),
+        (referral("Smoking talk", intent="proposal"), {}, None),
+        (referral("Smoking talk", doNotPerform=True), {}, None),
+        (referral("Smoking talk"), {"only_done": True}, None),
+        (referral("Smoking talk"), {"not_with": re.compile("talk")}, None),
+        (referral("Smoking talk"), {"not_with": re.compile("scan")}, "ServiceRequest/s1"),
+        (referral("Smoking talk", occurrenceDateTime=days_ago(-14)), {"until_days": 14.0}, "ServiceRequest/s1"),
+        (referral("Smoking talk", occurrenceDateTime=days_ago(-15)), {"until_days": 14.0}, None),
+        (referral("Smoking talk", occurrenceDateTime=days_ago(-15)), {}, "ServiceRequest/s1"),
+        (operation("Smoking talk", days_ago(3)), {"only_done": True}, "Procedure/p1"),
+        (operation("Smoking talk", days_ago(3), "in-progress"), {"only_done": True}, "Procedure/p1"),
+        (operation("Smoking talk", days_ago(3), "preparation"), {"only_done": True}, None),
+        (operation("Smoking talk", days_ago(3), "preparation"), {}, "Procedure/p1"),
+        (operation("Smoking talk"), {}, "Procedure/p1"),
+        (operation("Smoking talk", days_ago(-3)), {}, None),
+        (operation("Smoking talk", None, performedPeriod={"start": days_ago(32)}), {}, None),
+        (visit("AMB", "planned", type=[{"text": "Smoking talk"}], period={"start": days_ago(-90)}), {}, "Encounter/e1"),
+        (visit("AMB", "finished", type=[{"text": "Smoking talk"}], period={"start": days_ago(-90)}), {}, None),
+        (visit("AMB", "finished", serviceType={"text": "Smoking talk"}), {}, "Encounter/e1"),
+        (visit("AMB", location=[{"location": {"display": "Smoking talk room"}}]), {}, "Encounter/e1"),
+        (visit("AMB"), {}, None),
+    ],
+)
+def test_what_a_chart_has_done_or_planned_is_found_by_its_words(resource: Json, how: Any, source: str | None) -> None:
+    assert find_named_in_chart(record_of(resource), ("smoking talk",), 30.0, **how) == source
+
+
+def test_a_talk_that_was_ordered_within_a_year_is_not_suggested_again() -> None:
+    planned = reason_already_planned(record_of(referral("Statin Talk", days_ago(364))), "s", "Statin talk")
+    assert planned is not None
+    assert [(one.subject, one.reason, one.text) for one in planned.silences] == [
+        ("s", "already-done", "The talk is planned or was held (ServiceRequest/s1).")
+    ]
+    assert reason_already_planned(record_of(referral("Statin Talk", days_ago(367))), "s", "Statin talk") is None
+
+
+# Moments
+
+
+MOMENTS = (is_visit, is_moment_for_review, is_moment_for_reminder, is_moment_for_talk)
+
+
+@pytest.mark.parametrize(
+    ("made", "moments"),
+    [
+        (call(visit()), (True, True, True, True)),
+        (call(visit(), user="Patient/1"), (False, False, False, False)),
+        (call(visit(), user=None), (False, False, False, False)),
+        (call(visit(), user="PractitionerRole/1"), (True, True, True, True)),
+        (call(), (False, True, True, True)),
+        (call(visit("IMP")), (False, False, False, False)),
+        (call(visit("EMER")), (False, False, False, False)),
+        (call(visit("VR")), (True, True, True, True)),
+        (call(visit(status="finished")), (False, True, False, False)),
+        (call(visit(status="finished"), encounter="e1"), (True, True, True, True)),
+        (call(visit(), encounter="another"), (False, True, True, True)),
+        (call(visit("IMP", identifier="e2"), visit(), encounter="e1"), (True, True, True, True)),
+        (call(visit(type=[{"text": "Urgent care"}])), (True, True, False, True)),
+        (call(visit(type=[{"text": "Annual physical for dialysis"}])), (True, True, True, True)),
+        (call(visit(reasonCode=[{"text": "Sick visit"}])), (True, True, False, True)),
+        (call(visit(serviceType={"text": "Surgery"})), (True, True, False, True)),
+        (call(visit(), is_one_list=True), (True, True, False, True)),
+        (call(visit(type=[{"text": "Annual wellness visit"}]), is_one_list=True), (True, True, True, True)),
+    ],
+)
+def test_each_moment_has_the_visits_that_it_is_for(made: ServiceInput, moments: tuple[bool, ...]) -> None:
+    assert tuple(moment(made) for moment in MOMENTS) == moments
+
+
+def test_a_visit_is_a_check_up_by_its_words_or_its_code() -> None:
+    coded = {"coding": [{"system": "http://snomed.info/sct", "code": "162673000"}]}
+    assert is_check_up(call(visit(type=[coded])))
+    assert is_check_up(call(visit(type=[{"text": "Well-child visit"}])))
+    assert not is_check_up(call(visit(type=[{"text": "Office visit"}])))
+    assert not is_check_up(call(visit(status="finished", type=[{"text": "Check-up"}])))
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (call(visit("IMP")), "this call is not of a practitioner within an ambulatory visit that goes on"),
+        (call(visit()), "this visit is for another purpose"),
+        (call(visit(), is_one_list=True), "this visit is not a check-up"),
+    ],
+)
+def test_a_reminder_without_its_place_says_why_it_is_kept(made: ServiceInput, why: str) -> None:
+    silence = kept_for_worklist(made, "s")
+    assert (silence.subject, silence.reason) == ("s", "worklist")
+    assert silence.text == f"Kept for the worklist, because {why}."
+    assert today(made) == "2026-11-20"
+
+
+# Follow-up after a stay
+
+
+def booking(days: float, status: str = "booked", who: str | None = "Patient/p1", words: str = "Visit") -> Json:
+    actor = [{"actor": {"reference": who}, "status": "accepted"}] if who is not None else []
+    return {
+        "resourceType": "Appointment", "id": "a1", "status": status, "start": days_ago(-days),
+        "participant": actor, "description": words,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made", "is_booked"),
+    [
+        (booking(14), True),
+        (booking(15), False),
+        (booking(-0.9), True),
+        (booking(-1), False),
+        (booking(3, "cancelled"), False),
+        (booking(3, "pending"), True),
+        (booking(3, who=None), True),
+        (booking(3, who="Patient/p2"), False),
+        (booking(3, who="https://ehr.example/Patient/p1"), True),
+        (booking(3, words="CT of the chest"), False),
+        (booking(3, words="Clinic visit after CT"), True),
+        (booking(3, words="") | {"appointmentType": {"text": "MRI"}}, False),
+        (booking(3, words="") | {"serviceType": [{"text": "Colonoscopy"}]}, False),
+        (booking(3) | {"start": None}, False),
+    ],
+)
+def test_a_booked_visit_of_the_next_two_weeks_is_a_follow_up(made: Json, *, is_booked: bool) -> None:
+    made = {name: value for name, value in made.items() if value is not None}
+    assert booked_follow_up(record_of(made)) == ("Appointment/a1" if is_booked else None)
+
+
+def stay(**more: Any) -> Json:
+    return visit("IMP", period={"start": days_ago(5)}, **more)
+
+
+def going_to(code: str) -> Json:
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/discharge-disposition", "code": code}
+    return stay(hospitalization={"dischargeDisposition": {"coding": [coding]}})
+
+
+def test_a_facility_is_named_in_a_sentence_and_home_is_none() -> None:
+    assert facility_of(record_of(going_to("snf"))) == "a skilled nursing facility"
+    assert facility_of(record_of(going_to("home"))) is None
+    assert facility_of(record_of(stay())) is None
+    assert inside_a_sentence("Inpatient rehabilitation") == "an inpatient rehabilitation"
+    assert inside_a_sentence("Another hospital") == "another hospital"
+
+
+@pytest.mark.parametrize(
+    ("record", "begins"),
+    [
+        (record_of(stay()), None),
+        (record_of(), None),
+        (record_of(patient={"resourceType": "Patient", "id": "p1"}), "Age is not known"),
+        (record_of(stay(), patient=WOMAN | {"birthDate": "2008-11-21"}), "The scores are for adults; the patient is"),
+        (record_of(stay(), patient=WOMAN | {"birthDate": "2008-11-20"}), None),
+        (record_of(stay(type=[{"text": "Psychiatry"}])), "The scores are for medical and surgical stays"),
+        (record_of(stay(serviceType={"text": "Obstetrics"})), "The scores are for medical and surgical stays"),
+        (record_of(stay(serviceProvider={"display": "Maternity"})), "The scores are for medical and surgical stays"),
+        (record_of(stay(location=[{"location": {"display": "Labor and delivery"}}])), "The scores are for medical"),
+        (record_of(stay(location=[{"location": {"display": "Ward 3"}}])), None),
+        (record_of(stay(), EXPECTING, patient=YOUNG), "The scores are not for obstetric stays"),
+    ],
+)  # fmt: skip
+def test_the_scores_are_for_adults_in_medical_and_surgical_stays(record: PatientRecord, begins: str | None) -> None:
+    text = _outside_scores(record)
+    assert (text is None) if begins is None else (text or "").startswith(begins)
+
+
+@pytest.mark.parametrize(("days", "in_stay"), [(5, True), (6, True), (6.1, False), (20, False), (1, True)])
+def test_what_is_of_the_day_before_the_stay_is_of_the_stay(days: float, *, in_stay: bool) -> None:
+    birth = condition("O80", ICD10, onsetDateTime=days_ago(days))
+    record = record_of(stay(), birth)
+    current = current_stay(record)
+    assert current is not None
+    assert _gave_birth(record, current) is in_stay
+    assert _is_before(days_ago(days), current) is not in_stay
+    assert not _is_before("no date", current)
+
+
+# Words
+
+
+def test_a_button_of_the_review_names_its_drug_but_for_a_test() -> None:
+    def suggestion(label: str, *kinds: str, **resource: Any) -> Suggestion:
+        actions = tuple(Action(type=kind, description="d", resource=resource or None) for kind in kinds)  # type: ignore[arg-type]
+        return Suggestion(label=label, uuid="u", actions=actions)
+
+    assert _label(suggestion("Stop it", "update", status="stopped"), "Aspirin") == "Stop Aspirin"
+    assert _label(suggestion("Lower the dose", "update", status="active"), "Aspirin") == "Aspirin: Lower the dose"
+    assert _label(suggestion("Lower aspirin", "update"), "Aspirin") == "Lower aspirin"
+    assert _label(suggestion("Order an INR", "create"), "Aspirin") == "Order an INR"
+    assert _only_tests(suggestion("x", "create", "create"))
+    assert not _only_tests(suggestion("x", "create", "update"))
+
+
+def test_a_result_is_written_as_people_in_a_hundred_or_with_its_unit() -> None:
+    kinds = {output.kind: output for name in ("lace", "kfre_4") for output in get_equation(name).outputs}
+    words = {kind: _in_words(output, 0.126) for kind, output in kinds.items()}
+    assert words["probability"] == "13 in 100"
+    (unit,) = get_equation("ckd_epi_2021_creatinine").outputs
+    assert _in_words(unit, 59.6) == "60 mL/min/1.73 m²"
+    assert _in_words(replace(unit, unit="1"), 59.6) == "60"
