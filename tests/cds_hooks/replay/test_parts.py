@@ -1,0 +1,357 @@
+"""Parts of a replay by themselves: what is compared, counted, put back in time, and remembered."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from cards.card import Card, Source
+from cards.rules.engine.finding import Silence
+from cds_hooks.configuration import Content
+from cds_hooks.hold_back.chain import Chosen
+from cds_hooks.replay.candidates import Change, NotReplayed, Report
+from cds_hooks.replay.comparing import Difference, _short, causes, differences_in, first_of, mentioned
+from cds_hooks.replay.memory import Remembered
+from cds_hooks.replay.simulated_orders import (
+    SimulatedOrders,
+    _as_it_was,
+    _each_once,
+    _end_of,
+    _is_known,
+    _known_since,
+    _orders,
+    group_of,
+    group_words,
+)
+from cds_hooks.replay.simulated_studies import _instant, _is_of_laboratory, study_orders
+from cds_hooks.replay.values import Basis, _vector, equation_scores, read_basis
+
+Json = dict[str, Any]
+
+
+def instant(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+# Orders of tests
+
+
+LABORATORY: Json = {
+    "resourceType": "Observation", "effectiveDateTime": "2026-11-20T09:00:00Z",
+    "category": [{"coding": [{"code": "laboratory"}]}], "code": {"text": "Creatinine"},
+}  # fmt: skip
+DRUG: Json = {"resourceType": "MedicationRequest", "authoredOn": "2026-11-20T09:00:00Z"}
+
+
+def test_a_result_was_ordered_an_hour_before_and_a_drug_brings_the_next_study_of_the_list() -> None:
+    without_date = {key: value for key, value in LABORATORY.items() if key != "effectiveDateTime"}
+    charted = [LABORATORY, DRUG, {"resourceType": "Patient"}, without_date, DRUG, {"resourceType": "MedicationRequest"}]
+    orders = [(at, order["id"], order["code"].get("text")) for at, order in study_orders(charted)]
+    nine = instant("2026-11-20T09:00:00")
+    assert orders == [
+        (nine - 3600, "simulated-0", "Creatinine"),
+        (nine, "simulated-1", "Portable XR Chest Views AP"),
+        (nine, "simulated-4", "CT Head"),
+    ]
+    (_, first), *_ = study_orders([DRUG])
+    coding = [{"system": "http://loinc.org", "code": "30746-2"}]
+    code = {"coding": coding, "text": "Portable XR Chest Views AP"}
+    assert first == {"resourceType": "ServiceRequest", "id": "simulated-0", "intent": "order", "code": code}
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_of"),
+    [
+        ({}, True),
+        ({"category": [{"coding": [{"code": "vital-signs"}]}]}, False),
+        ({"category": [{"coding": [{"code": "x"}]}, {"coding": [{"code": "laboratory"}]}]}, True),
+        ({"category": [{"coding": None}]}, False),
+        ({"category": None}, False),
+        ({"code": None}, False),
+    ],
+)
+def test_a_result_of_the_laboratory_is_told_by_its_category(changed: Json, *, is_of: bool) -> None:
+    assert _is_of_laboratory({**LABORATORY, **changed}) is is_of
+
+
+def test_only_a_text_that_is_a_time_is_an_instant() -> None:
+    assert _instant({"a": "2026-11-20T09:00:00Z"}, "a") == instant("2026-11-20T09:00:00")
+    assert _instant({"a": 7}, "a") is _instant({"a": "never"}, "a") is _instant({}, "a") is None
+
+
+# Orders put back
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [
+        (17.9, "female, 0 to 17"), (18, "female, 18 to 39"), (39.9, "female, 18 to 39"), (40, "female, 40 to 64"),
+        (64.9, "female, 40 to 64"), (65, "female, 65 to 74"), (74.9, "female, 65 to 74"), (75, "female, 75 and over"),
+    ],
+)  # fmt: skip
+def test_a_group_by_sex_and_age_in_words(age: float, words: str) -> None:
+    assert group_words("female", age) == words
+
+
+def test_the_group_of_a_patient_needs_a_whole_date_of_birth() -> None:
+    on = date(2026, 11, 20)
+    assert group_of("male", "1961-11-20", on) == "male, 40 to 64"
+    assert group_of("male", "1961-11-19", on) == "male, 65 to 74"
+    assert group_of(None, "1990-01-01", on) == "sex not known, 18 to 39"
+    assert group_of("male", "1961", on) == group_of("male", None, on) == "not known"
+
+
+def test_a_rate_is_per_hundred_orders() -> None:
+    assert SimulatedOrders(orders=50).per_100(3) == 6.0
+    assert SimulatedOrders().per_100(3) == 0.0
+
+
+def test_a_resource_that_stands_twice_in_an_export_counts_once() -> None:
+    a, b = {"resourceType": "Patient", "id": "1"}, {"resourceType": "Group", "id": "1"}
+    nameless = {"resourceType": "Patient"}
+    again = dict(a)
+    kept = _each_once([a, again, b, nameless, dict(nameless)])
+    assert [resource["resourceType"] for resource in kept] == ["Patient", "Group", "Patient", "Patient"]
+    assert kept[0] is a
+
+
+def test_the_orders_of_a_chart_were_written_at_a_time_and_given() -> None:
+    order: Json = {
+        "resourceType": "MedicationRequest",
+        "id": "1",
+        "status": "active",
+        "authoredOn": "2026-11-20T09:00:00Z",
+    }
+    charted = [
+        order,
+        order | {"status": "draft"},
+        order | {"id": ""},
+        order | {"authoredOn": 7},
+        order | {"authoredOn": "never"},
+        order | {"resourceType": "ServiceRequest"},
+    ]
+    assert list(_orders(charted)) == [(instant("2026-11-20T09:00:00"), order)]
+
+
+NOON = instant("2026-11-20T12:00:00")
+
+
+@pytest.mark.parametrize(
+    ("resource", "is_known"),
+    [
+        ({"resourceType": "Patient"}, True),
+        ({"resourceType": "Medication"}, True),
+        ({"resourceType": "Group"}, False),
+        ({"resourceType": "Observation", "effectiveDateTime": "2026-11-20T12:00:00Z"}, True),
+        ({"resourceType": "Observation", "effectiveDateTime": "2026-11-20T12:00:01Z"}, False),
+        ({"resourceType": "Observation", "issued": "2026-11-20T12:00:00Z"}, True),
+        ({"resourceType": "Observation", "effectivePeriod": {"start": "2026-11-20T12:00:00Z"}}, True),
+        ({"resourceType": "Observation", "effectivePeriod": "x"}, False),
+        ({"resourceType": "Observation"}, False),
+        ({"resourceType": "Condition"}, True),
+        ({"resourceType": "AllergyIntolerance"}, True),
+        ({"resourceType": "Condition", "recordedDate": "2026-11-21"}, False),
+        ({"resourceType": "Condition", "onsetDateTime": "2026-11-19", "recordedDate": "2026-11-21"}, False),
+        ({"resourceType": "Encounter", "period": {"start": "2026-11-20T11:00:00Z"}}, True),
+        ({"resourceType": "Encounter"}, False),
+    ],
+)
+def test_a_fact_is_known_from_its_first_date_on(resource: Json, *, is_known: bool) -> None:
+    assert _is_known(resource, NOON) is is_known
+
+
+def test_a_problem_without_a_date_was_always_there() -> None:
+    assert _known_since({"resourceType": "Condition"}) == float("-inf")
+    assert _known_since({"resourceType": "Procedure"}) is None
+
+
+def _ordered(end: Any, status: str = "stopped") -> Json:
+    supply = {"dispenseRequest": {"validityPeriod": {"end": end}}} if end is not None else {}
+    return {"resourceType": "MedicationRequest", "status": status, **supply}
+
+
+@pytest.mark.parametrize(
+    ("resource", "changed"),
+    [
+        (_ordered("2026-11-20T12:00:01Z"), {"status": "active"}),
+        (_ordered("2026-11-20T12:00:00Z"), {"status": "completed"}),
+        (_ordered("2026-11-20T12:00:01Z", "completed"), {"status": "active"}),
+        (_ordered("2026-11-20T11:00:00Z", "active"), {"status": "completed"}),
+        (_ordered("2026-11-20T12:00:01Z", "on-hold"), {}),
+        (_ordered(None), {}),
+        (
+            {
+                "resourceType": "Encounter",
+                "status": "finished",
+                "period": {"start": "a", "end": "2026-11-20T12:00:01Z"},
+            },
+            {"status": "in-progress", "period": {"start": "a"}},
+        ),
+        ({"resourceType": "Encounter", "status": "finished", "period": {"end": "2026-11-20T12:00:00Z"}}, {}),
+        ({"resourceType": "Encounter", "status": "finished", "period": {"end": 7}}, {}),
+        ({"resourceType": "Encounter", "status": "finished"}, {}),
+        ({"resourceType": "Condition", "status": "stopped", "period": {"end": "2026-11-20T12:00:01Z"}}, {}),
+    ],
+)
+def test_what_had_not_ended_by_then_was_going_on(resource: Json, changed: Json) -> None:
+    assert _as_it_was(resource, NOON) == resource | changed
+
+
+def test_the_end_of_an_order_is_that_of_its_supply() -> None:
+    assert _end_of(_ordered("2026-11-20T12:00:00Z")) == NOON
+    for order in (_ordered(7), _ordered(None), {"dispenseRequest": 7}, {"dispenseRequest": {"validityPeriod": 7}}):
+        assert _end_of(order) is None
+
+
+# What differs
+
+
+def test_every_place_where_two_answers_differ_is_named() -> None:
+    recorded = {"a": 1, "b": [1, 2], "c": {"d": None}, "e": "x"}
+    replayed = {"a": 1, "b": [1, 3, 4], "c": {"d": 0}, "f": "y"}
+    assert list(differences_in("", recorded, replayed)) == [
+        Difference("b[1]", 2, 3),
+        Difference("b[2]", None, 4),
+        Difference("c.d", None, 0),
+        Difference("e", "x", None),
+        Difference("f", None, "y"),
+    ]
+    assert list(differences_in("scores", {"a": 1}, [1])) == [Difference("scores", {"a": 1}, [1])]
+    assert list(differences_in("scores", [1], [])) == [Difference("scores[0]", 1, None)]
+    assert list(differences_in("x", 1.0, 1.0)) == []
+
+
+def test_a_difference_is_said_with_both_values_shortened() -> None:
+    assert Difference("a", None, {"b": 1}).words == 'a: recorded nothing, replayed {"b":1}'
+    assert _short("x" * 160) == "x" * 160
+    assert _short("x" * 161) == "x" * 160 + "…"
+
+
+def test_the_first_twelve_differences_are_listed_and_the_others_counted() -> None:
+    def some(count: int) -> tuple[str, ...]:
+        return tuple(one.where for one in first_of(Difference(str(place), 1, 2) for place in range(count)))
+
+    assert some(12) == tuple(map(str, range(12)))
+    assert some(13) == (*map(str, range(12)), "1 places more")
+    assert some(0) == ()
+
+
+def test_the_day_and_a_lost_configuration_are_causes() -> None:
+    day, next_day = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)
+    now: Content = {}
+    lost = "the decision names no configuration that is on record, so nothing more can be compared"
+    assert causes(None, now, (), day, day) == (lost,)
+    said = "day: recorded as of 2026-11-20, replayed as of 2026-11-21"
+    assert causes(None, now, (), day, next_day) == (said, lost)
+
+
+def test_what_answers_mention_are_their_findings_models_and_reasons() -> None:
+    ours = {"findings": [{"rule": "a"}], "model": {"id": "m"}}
+    response = {
+        "cards": [{"extension": {"org.cds-hooks-onnx": ours}}, {}],
+        "extension": {"org.cds-hooks-onnx": {"silence": [{"subject": "s"}, ["t", "u"]]}},
+    }
+    assert mentioned(response, {}, {"cards": None}) == {"a", "m", "s", "t"}
+
+
+# Candidates
+
+
+def test_a_report_counts_changes_by_service_card_and_group_with_few_examples() -> None:
+    report = Report()
+    report.take(NotReplayed("x"))
+    for number in range(12):
+        report.take(Change(f"d{number}", "s", "g", more=("a", "b"), fewer=("c",)))
+    report.take(Change("other", "s", "h", is_other=True))
+    assert (report.decisions, report.not_replayed) == (13, 1)
+    assert report.by_service == {"s": {"decisions": 13, "more": 24, "fewer": 12, "other": 1}}
+    assert report.by_group == {
+        "g": {"decisions": 12, "more": 24, "fewer": 12, "other": 0},
+        "h": {"decisions": 1, "more": 0, "fewer": 0, "other": 1},
+    }
+    assert report.by_card == {"a": {"more": 12}, "b": {"more": 12}, "c": {"fewer": 12}}
+    assert report.examples["other s"] == ["other"]
+    kept = len(report.examples["more a"])
+    assert report.examples["more a"] == [f"d{number}" for number in range(kept)]
+    assert kept == 5
+
+
+# Values
+
+
+def basis(scores: Any = None, vaccinations: Any = None, features: Any = None, missing: Any = None) -> Basis:
+    document = {
+        "as_of": "2026-11-20T09:00:00Z", "scores": scores, "vaccinations": vaccinations,
+        "features": features or {}, "missing": missing or {},
+    }  # fmt: skip
+    return read_basis(msgspec.json.encode(document))
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        (basis(), ("", ("", ""), False, False, False)),
+        (basis({"id": "m", "sha256": "x", "contributions": []}), ("m", ("m", "x"), True, False, True)),
+        (basis({"id": "e", "parts": {}}), ("e", ("e", ""), False, False, True)),
+        (basis({"vaccines": []}, {}), ("", ("", ""), False, True, True)),
+        (basis({"vaccines": []}), ("", ("", ""), False, False, False)),
+        (basis({"id": "g"}, {}), ("g", ("g", ""), False, False, False)),
+    ],
+)
+def test_a_basis_says_what_its_scores_are_of(read: Basis, expected: Any) -> None:
+    assert (read.score_id, read.score_of, read.is_of_model, read.is_of_vaccines, read.has_values) == expected
+
+
+def test_the_recorded_values_are_a_vector_again_and_inputs_that_are_gone_are_left_out() -> None:
+    row = basis(
+        features={"age_years": [70.0, "2026-11-20", "Patient/p1"], "gone": [1.0, "", ""]},
+        missing={"sex_male": "missing", "gone_too": "stale"},
+    )
+    vector = _vector(row)
+    assert [feature.name for feature in vector.features] == ["age_years", "sex_male"]
+    assert vector.values[0] == 70.0
+    assert np.isnan(vector.values[1])
+    (value, nothing) = vector.evidence
+    assert nothing is None
+    assert value is not None
+    assert (value.value, value.effective, value.source) == (70.0, "2026-11-20", "Patient/p1")
+    assert [(one.feature.name, one.reason) for one in vector.missing] == [("sex_male", "missing")]
+
+
+def test_an_equation_that_is_gone_or_has_no_such_output_or_value_computes_nothing() -> None:
+    settings = {"CDS_KFRE_REGION": "north_america"}
+    assert equation_scores(basis({"id": "gone", "output": "score"}), settings) is None
+    assert equation_scores(basis({"id": "fib4", "output": "gone"}), settings) is None
+    output = "fib4" if equation_scores(basis({"id": "fib4", "output": "fib4"}), settings) else "score"
+    assert equation_scores(basis({"id": "fib4", "output": output}), settings) is None
+
+
+# Memory
+
+
+def shown(uuid: str) -> Card:
+    return Card(uuid=uuid, summary="s", indicator="info", source=Source(label="l"))
+
+
+def test_what_was_withheld_then_is_withheld_again_with_its_worklist() -> None:
+    entry = {"test": "t", "purpose": "p", "because": "from-event"}
+    other = {"test": "u", "purpose": "p", "because": "no-visit"}
+    response = msgspec.json.encode({"extension": {"org.cds-hooks-onnx": {"worklist": [entry, other]}}})
+    silences = [("r", "from-event", "an event"), ("r", "budget", "beyond")]
+    for place, worklist in ((0, ["t"]), (1, [])):
+        chosen = Chosen([shown("a"), shown("b")])
+        Remembered(response, silences, {"a": place, "gone": place}).hold_back(chosen, None)  # type: ignore[arg-type]
+        assert [card.uuid for card in chosen.cards] == ["b"]
+        assert chosen.silences == [Silence(*silences[place])]
+        assert [kept.test for kept in chosen.worklist] == worklist
+
+
+def test_without_a_memory_nothing_is_held_back() -> None:
+    chosen = Chosen([shown("a")])
+    empty = Remembered(b"{}", ())
+    empty.hold_back(chosen, None)  # type: ignore[arg-type]
+    assert [card.uuid for card in chosen.cards] == ["a"]
+    assert (chosen.silences, chosen.worklist, chosen.resting) == ([], [], [])
+    assert empty.withheld == {}
