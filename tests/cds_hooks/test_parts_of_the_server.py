@@ -1,0 +1,564 @@
+"""Small parts of the server by themselves: settings, traces, clocks, counts, errors; on and beside their limits."""
+
+import asyncio
+import gc
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pydantic import ValidationError
+
+from cards.card import Card, Source
+from cards.rules.engine.finding import Silence
+from cds_hooks import errors
+from cds_hooks.answer.call import Stopwatch
+from cds_hooks.answer.components import _clock_of
+from cds_hooks.computing import CallUnderWay, Computing, refuse_late
+from cds_hooks.configuration import Content, _change, differences
+from cds_hooks.errors import HookError, Overloaded, operation_outcome
+from cds_hooks.memory import no_collection
+from cds_hooks.metrics.counts import SECONDS, Distribution, Metrics, _public_code
+from cds_hooks.routes.health import _one_at_a_time, models_out
+from cds_hooks.routes.outcomes import _Outcomes
+from cds_hooks.settings import Settings
+from cds_hooks.settings.checks import (
+    address_fault,
+    is_loopback,
+    listen_address,
+    networks_of,
+    parts_of,
+    plain_http_fault,
+    read_codes,
+    read_shares,
+)
+from cds_hooks.trace_context import TraceContext, read_trace_context
+from cds_hooks.tracing import CallTrace, Tracing
+from fhir.record.refusals import Refusal
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("referral_risk", (0.03, 0.05), (0.0299, 0.0501)),
+        ("shown_rest_days", (0, 90), (-1, 91)),
+        ("visit_window", (0, 2), (-1, 3)),
+        ("pause_share", (0, 0.5), (-0.01, 0.51)),
+        ("max_body_bytes", (1024,), (1023,)),
+        ("call_seconds", (0.001, 600), (0, 601)),
+        ("fetch_milliseconds", (1, 60_000), (0, 60_001)),
+        ("drain_seconds", (0, 300), (-0.1, 301)),
+        ("operator_token", ("x" * 16,), ("x" * 15,)),
+        ("explain_link_key", ("x" * 32,), ("x" * 31,)),
+        ("contact", ("x" * 200,), ("x" * 201,)),
+    ],
+)
+def test_a_setting_is_read_up_to_its_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
+    for value in good:
+        Settings(**{name: value})
+    for value in bad:
+        with pytest.raises(ValidationError):
+            Settings(**{name: value})
+
+
+_HOST = "an address begins with http:// or https:// and a host"
+_MORE = "an address here has no user name, query, fragment or space"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("https://a.example", None),
+        ("https://a.example:8443/x", None),
+        ("http://[::1]:80", None),
+        ("https://a.example:0", "the host or port of the address is none"),
+        ("https://a.example:99999", "this is not an address"),
+        ("https://a_b.example", "the host or port of the address is none"),
+        ("ftp://a.example", _HOST),
+        ("https://", _HOST),
+        ("a.example", _HOST),
+        ("https://user@a.example", _MORE),
+        ("https://a.example?x=1", _MORE),
+        ("https://a.example#x", _MORE),
+        ("https://a.example/a b", _MORE),
+    ],
+)
+def test_an_address_is_http_of_a_host_and_nothing_else(text: str, fault: str | None) -> None:
+    assert address_fault(text) == fault
+
+
+def test_an_origin_has_no_path_and_plain_http_is_of_this_machine() -> None:
+    assert address_fault("https://a.example", origin=True) is None
+    assert address_fault("https://a.example/x", origin=True) == "an origin has no path"
+    assert address_fault("https://a.example/x") is None
+    for text in ("https://a.example", "http://localhost:1", "http://127.0.0.1", "http://[::1]"):
+        assert plain_http_fault(text) is None
+    assert plain_http_fault("http://a.example") == "http is for this machine only, another one is reached by https"
+    assert [is_loopback(host) for host in ("127.0.0.9", "::1", "localhost", "10.0.0.1", "a.example")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9085", ("127.0.0.1", 9085)),
+        ("[::1]:1", ("::1", 1)),
+        ("127.0.0.1:65535", ("127.0.0.1", 65535)),
+        ("127.0.0.1:65536", None),
+        ("127.0.0.1:0", None),
+        ("127.0.0.1:x", None),
+        ("127.0.0.1:²", None),
+        ("localhost:80", None),
+        ("unix:/run/x.sock", ("/run/x.sock", None)),
+        ("unix:run", None),
+    ],
+)
+def test_where_the_operator_is_listened_for(text: str, address: tuple[str, int | None] | None) -> None:
+    assert listen_address(text) == address
+
+
+def test_lists_in_one_text_are_divided_by_commas() -> None:
+    assert parts_of(" a, b ,,c ") == ["a", "b", "c"]
+    assert [str(network) for network in networks_of("10.0.0.0/8, ::1")] == ["10.0.0.0/8", "::1/128"]
+    assert read_shares("0.1, mortality_5y=0.05, age-band") == {"": 0.1, "mortality_5y": 0.05}
+    assert read_shares("0.5") == {"": 0.5}
+    for wrong in ("0.51", "0", ".0", "1", "x", "a=0.1,a=0.2", "0.1,0.2"):
+        with pytest.raises(ValueError, match=r"is no share|comes twice"):
+            read_shares(wrong)
+    assert read_codes("s|a, t|b") == {("s", "a"), ("t", "b")}
+    assert read_codes("") == frozenset()
+    with pytest.raises(ValueError, match="is no system with a code"):
+        read_codes("s|a, b")
+
+
+# Configuration
+
+
+def test_each_difference_of_what_is_in_force_is_said() -> None:
+    then: Content = {"setting": {"a": 1, "b": 2}, "model": {"m": "x"}, "code": {"f": "0"}}
+    now: Content = {"setting": {"a": 1, "c": 3}, "model": {"m": "y"}, "rule": {"r": "z"}, "code": {"f": "0"}}
+    assert list(differences(then, now)) == [
+        ("model", "m", "model m: was x, is y"),
+        ("rule", "r", "rule r: was not there, is z"),
+        ("setting", "b", "setting b: was 2, is not set"),
+        ("setting", "c", "setting c: was not set, is 3"),
+    ]
+    assert _change("a", None, "there") == "was a, is not there"
+
+
+# Traces
+
+
+PARENT = b"00-" + b"a" * 32 + b"-" + b"b" * 16
+TRACE, SPAN = "a" * 32, "b" * 16
+
+
+@pytest.mark.parametrize(
+    ("headers", "context"),
+    [
+        ([(b"traceparent", PARENT + b"-01")], TraceContext(TRACE, SPAN, True)),
+        ([(b"traceparent", PARENT + b"-00")], TraceContext(TRACE, SPAN, False)),
+        ([(b"traceparent", PARENT + b"-02")], TraceContext(TRACE, SPAN, False)),
+        ([(b"traceparent", b" " + PARENT + b"-03\t")], TraceContext(TRACE, SPAN, True)),
+        ([(b"traceparent", PARENT + b"-01-x")], None),
+        ([(b"traceparent", b"01" + PARENT[2:] + b"-01-x")], TraceContext(TRACE, SPAN, True)),
+        ([(b"traceparent", b"ff" + PARENT[2:] + b"-01")], None),
+        ([(b"traceparent", b"00-" + b"0" * 32 + PARENT[35:] + b"-01")], None),
+        ([(b"traceparent", PARENT[:36] + b"0" * 16 + b"-01")], None),
+        ([(b"traceparent", PARENT + b"-01")] * 2, None),
+        ([(b"tracestate", b"a=1")], None),
+        ([(b"traceparent", b"x")], None),
+        ([], None),
+        (
+            [(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=1, b=2"), (b"tracestate", b"c=3")],
+            TraceContext(TRACE, SPAN, True, "a=1,b=2,c=3"),
+        ),
+        ([(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=1,a=2")], TraceContext(TRACE, SPAN, True)),
+        ([(b"traceparent", PARENT + b"-01"), (b"tracestate", b"A=1")], TraceContext(TRACE, SPAN, True)),
+        (
+            [(b"traceparent", PARENT + b"-01"), (b"tracestate", ",".join(f"a{n}=1" for n in range(33)).encode())],
+            TraceContext(TRACE, SPAN, True),
+        ),
+        (
+            [(b"traceparent", PARENT + b"-01"), (b"tracestate", ",".join(f"a{n}=1" for n in range(32)).encode())],
+            TraceContext(TRACE, SPAN, True, ",".join(f"a{n}=1" for n in range(32))),
+        ),
+        (
+            [(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=" + b"1" * 250 + b",b=" + b"1" * 257)],
+            TraceContext(TRACE, SPAN, True),
+        ),
+        (
+            [(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=" + b"1" * 251 + b",b=" + b"1" * 256)],
+            TraceContext(TRACE, SPAN, True, "a=" + "1" * 251 + ",b=" + "1" * 256),
+        ),
+    ],
+)
+def test_a_trace_is_read_as_the_recommendation_says(headers: Any, context: TraceContext | None) -> None:
+    assert read_trace_context(headers) == context
+
+
+def test_the_longest_state_that_is_handed_on_has_512_characters() -> None:
+    for more, length in ((0, 512), (1, 0)):
+        value = b"a=" + b"1" * 252 + b",b=" + b"1" * (255 + more)
+        context = read_trace_context([(b"traceparent", PARENT + b"-01"), (b"tracestate", value)])
+        assert context is not None
+        assert len(context.state) == length
+
+
+def test_headers_of_a_place_in_a_trace() -> None:
+    plain, sampled = TraceContext(TRACE, SPAN, False), TraceContext(TRACE, SPAN, True, "a=1")
+    assert plain.headers == {"traceparent": f"00-{TRACE}-{SPAN}-00"}
+    assert sampled.headers == {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "a=1"}
+    child = sampled.child()
+    assert (child.trace_id, child.sampled, child.state) == (TRACE, True, "a=1")
+    assert len(child.span_id) == 16
+    assert child.span_id != SPAN
+
+
+class _Span:
+    """A span that remembers what it was told."""
+
+    def __init__(self, context: TraceContext | None) -> None:
+        self.context = context
+        self.ended: list[Any] = []
+
+    def end(self, name: str, attributes: dict[str, Any], stages: list[Any], *, failed: bool) -> None:
+        self.ended.append((name, attributes, [stage for stage, _, _ in stages], failed))
+
+
+class _Spans:
+    def __init__(self, context: TraceContext | None) -> None:
+        self.span = _Span(context)
+        self.is_closed = False
+
+    def begin(self, _received: TraceContext | None, _started: int) -> _Span:
+        return self.span
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+OURS = TraceContext("c" * 32, "d" * 16, True, "a=1")
+
+
+def test_without_a_collector_a_trace_is_handed_on_as_a_child_and_nothing_is_timed() -> None:
+    assert Tracing().begin([]) is None
+    assert not Tracing().sends
+    trace = Tracing().begin([(b"traceparent", PARENT + b"-01")])
+    assert trace is not None
+    assert trace.trace_id == TRACE
+    assert trace.recorded == {"id": TRACE, "span": trace.headers["traceparent"][36:52], "parent": SPAN}
+
+    async def work() -> int:
+        return 1
+
+    assert trace.timed("model", work) is work
+    trace.stage("a", 0.0, 1.0)
+    trace.count_prefetch(["given"])
+    assert (trace._stages, trace._attributes) == ([], {})
+    trace.trusted("ehr", "d")
+    trace.end("s", 200)
+
+
+def test_a_span_has_what_is_allowed_and_is_sent_once_the_call_is_trusted() -> None:
+    spans = _Spans(OURS)
+    tracing = Tracing(spans)
+    assert tracing.sends
+    trace = tracing.begin([])
+    assert trace is not None
+    trace.end("s", 200)
+    assert spans.span.ended == [], "nobody is trusted to have sent it"
+    trace.trusted("ehr", "0190a1b2-0000-7000-8000-000000000000")
+    trace.say(cards=2, unknown="x", prefetch_given=1)
+    trace.count_prefetch(["given", "null", "fetched", "failed", "unobtainable", "other"])
+
+    async def work(value: int) -> int:
+        return value
+
+    async def story() -> int:
+        return await trace.timed("model", work)(7)
+
+    assert asyncio.run(story()) == 7
+    trace.stage("read", 0.0, 1.0)
+    trace.end("planning", 503, "CallTimedOut")
+    trace.end("", 499)
+    ((name, attributes, stages, failed), (second, _, _, second_failed)) = spans.span.ended
+    assert (name, stages, failed) == ("POST /cds-services/planning", ["model", "read"], True)
+    assert (second, second_failed) == ("POST /cds-services/{id}", False)
+    expected = {
+        "cds.client": "ehr", "cds.decision": "0190a1b2-0000-7000-8000-000000000000", "cds.cards": 2,
+        "cds.prefetch.given": 2, "cds.prefetch.fetched": 1, "cds.prefetch.missing": 2, "cds.service": "planning",
+        "http.request.method": "POST", "error.type": "CallTimedOut",
+    }  # fmt: skip
+    assert {key: value for key, value in attributes.items() if key in expected} == expected
+    assert trace.recorded == {"id": "c" * 32, "span": "d" * 16, "state": "a=1"}
+    assert CallTrace(None, _Spans(None)).recorded == CallTrace(None, _Spans(None)).headers == {}
+    assert CallTrace(None, _Spans(None)).trace_id == ""
+    tracing.close()
+    assert spans.is_closed
+
+
+# Time and turns
+
+
+def test_a_stage_is_timed_in_seconds_and_told_in_milliseconds() -> None:
+    watch = Stopwatch(None)
+    watch.end("read")
+    assert watch.milliseconds == {"read": round(watch.seconds["read"] * 1000, 3)}
+    watch.seconds["read"] = 0.0123456
+    assert watch.milliseconds == {"read": 12.346}
+    spans = _Spans(None)
+    trace = CallTrace(None, spans)
+    told = Stopwatch(trace)
+    told.end("read")
+    assert [name for name, _, _ in trace._stages] == ["read"]
+
+
+def test_calls_are_answered_by_the_clock_of_the_settings_where_they_have_one() -> None:
+    at = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    assert _clock_of(Settings(as_of=at))() == at.timestamp()
+    assert abs(_clock_of(Settings())() - datetime.now(UTC).timestamp()) < 60
+    for as_of, microseconds in ((at, 1_795_165_200_000_000), (None, None)):
+        components = SimpleNamespace(settings=Settings(as_of=as_of))
+        now = _Outcomes({}, cast("Any", components), cast("Any", None), cast("Any", None))._now()
+        expected = datetime.now(UTC).timestamp() * 1e6 if microseconds is None else microseconds
+        assert abs(now - expected) < 60e6
+
+
+@pytest.mark.parametrize(
+    ("size", "orders", "alone", "beside"),
+    [
+        (1024 * 1024, 0, True, True),
+        (1024 * 1024 - 1, 0, False, True),
+        (0, 12 * 1024, True, True),
+        (0, 12 * 1024 - 1, False, True),
+        (128 * 1024, 0, False, True),
+        (128 * 1024 - 1, 0, False, False),
+        (0, 2 * 1024, False, True),
+        (0, 2 * 1024 - 1, False, False),
+    ],
+)
+def test_how_large_a_call_is_depends_on_its_neighbours(size: int, orders: int, *, alone: bool, beside: bool) -> None:
+    now = [100.0]
+    computing = Computing(10, lambda: now[0])
+    try:
+        computing.begin_call("a")
+        computing.begin_call("a")
+        assert computing.is_large(size, orders) is alone
+        computing.begin_call("b")
+        assert computing.is_large(size, orders) is beside
+        now[0] += 0.999
+        assert computing.is_large(size, orders) is beside
+        now[0] += 0.001
+        assert computing.is_large(size, orders) is alone
+        under_way = CallUnderWay(computing, "a", 0)
+        under_way.weigh(size, orders)
+        assert under_way._is_large is alone
+        for client in ("a", "a", "b"):
+            computing.end_call(client)
+        assert computing._under_way == {}
+    finally:
+        computing.close()
+
+
+def test_a_client_is_slow_after_three_late_calls_for_ten_seconds() -> None:
+    now = [100.0]
+    computing = Computing(10, lambda: now[0])
+    try:
+        slow = []
+        for _ in range(3):
+            computing.note_slow("a")
+            slow.append(computing.is_slow("a"))
+        assert slow == [False, False, True]
+        assert not computing.is_slow("b")
+        now[0] += 9.99
+        assert computing.is_slow("a")
+        now[0] += 0.01
+        assert not computing.is_slow("a")
+        computing.note_slow("a")
+        assert not computing.is_slow("a"), "counted anew"
+    finally:
+        computing.close()
+
+
+def test_a_call_that_waited_longer_than_its_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cds_hooks.computing.monotonic", lambda: 105.0)
+    refuse_late(100.0)
+    with pytest.raises(Overloaded):
+        refuse_late(99.999)
+
+
+def test_the_collector_is_off_meanwhile_and_afterwards_as_before() -> None:
+    assert gc.isenabled()
+    with no_collection():
+        assert not gc.isenabled()
+        with no_collection():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_many_who_ask_at_once_get_what_one_check_finds() -> None:
+    checked: list[int] = []
+
+    async def check() -> None:
+        checked.append(1)
+        await asyncio.sleep(0)
+
+    async def story() -> None:
+        shared = _one_at_a_time(check)
+        await asyncio.gather(*(shared() for _ in range(5)))
+        assert len(checked) == 1
+        await shared()
+        assert len(checked) == 2
+
+    asyncio.run(story())
+
+
+def test_an_absent_model_is_told_with_what_its_service_answers() -> None:
+    first, second = (SimpleNamespace(name=name, reason="x") for name in ("a", "b"))
+    service = SimpleNamespace(id="s", models=(first, second), absent_models=(first, second))
+    assert models_out({"s": cast("Any", service)}) == [
+        {"model": "a", "service": "s", "reason": "x", "answers": "503"},
+        {"model": "b", "service": "s", "reason": "x", "answers": "without this model"},
+    ]
+
+
+# Counts
+
+
+def test_a_duration_is_counted_in_the_first_bucket_that_holds_it() -> None:
+    distribution = Distribution([0] * (len(SECONDS) + 1))
+    for seconds in (0.00005, 0.00006, 1.0, 1.1):
+        distribution.observe(seconds)
+    assert distribution.counts[:2] == [1, 1]
+    assert distribution.counts[-2:] == [1, 1]
+    assert distribution.total == pytest.approx(2.10011)
+    distribution.add(distribution)
+    assert distribution.counts[:2] == [2, 2]
+    assert distribution.total == pytest.approx(4.20022)
+    assert distribution.buckets()[:3] == [("5e-05", 2), ("0.0001", 4), ("0.00025", 4)]
+    assert distribution.buckets()[-1] == ("+Inf", 8)
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [
+        ("http://snomed.info/sct|73211009", "73211009"),
+        ("http://snomed.info/sct|12345", "local"),
+        ("http://hl7.org/fhir/sid/icd-10-cm|E11.9", "E11.9"),
+        ("http://www.nlm.nih.gov/research/umls/rxnorm|6809", "6809"),
+        ("http://www.whocc.no/atc|A10BA02", "A10BA02"),
+        ("https://our.example|73211009", "local"),
+        ("text", "text"),
+    ],
+)
+def test_only_public_codes_are_labels(code: str, label: str) -> None:
+    assert _public_code(code) == label
+
+
+def test_what_is_not_understood_is_counted_by_code_and_the_thousandth_as_other() -> None:
+    metrics = Metrics()
+    refusals = [
+        Refusal("problems", "problems-unreadable", "x", code="http://snomed.info/sct|73211009 text"),
+        Refusal("problems", "another-reason", "x", code="text"),
+    ]
+    metrics.not_understood("ehr", refusals, ["http://www.nlm.nih.gov/research/umls/rxnorm|1"])
+    assert metrics.counts == {
+        ("cds_not_understood", "ehr", "problems", "73211009"): 1,
+        ("cds_not_understood", "ehr", "problems", "text"): 1,
+        ("cds_not_understood", "ehr", "medications", "1"): 1,
+    }
+    rxnorm = [f"http://www.nlm.nih.gov/research/umls/rxnorm|{number}" for number in range(1, 1003)]
+    metrics.not_understood("ehr", [], rxnorm)
+    labels = {key[-1]: count for key, count in metrics.counts.items() if key[2] == "medications"}
+    assert labels["1"] == 2
+    assert labels["998"] == 1
+    assert "999" not in labels
+    assert labels["other"] == 4
+
+
+def test_an_answer_is_counted_by_its_cards_reasons_and_stages() -> None:
+    metrics = Metrics()
+    cards = [Card(uuid="u", summary="s", indicator="warning", source=Source(label="l"))]
+    metrics.answered("s", "h", cards, [Silence("x", "below-threshold", "t")], {"read": 0.5})
+    metrics.prefetched("c", "s", "patient=given", 0.0)
+    metrics.prefetched("c", "s", "patient=fetched", 0.25)
+    metrics.refused("s", 400)
+    assert metrics.counts == {
+        ("cds_requests", "s", "h", "200"): 1,
+        ("cds_cards", "s", "warning"): 1,
+        ("cds_silences", "s", "below-threshold"): 1,
+        ("cds_prefetch", "c", "s", "patient=given"): 1,
+        ("cds_prefetch", "c", "s", "patient=fetched"): 1,
+        ("cds_requests", "s", "", "400"): 1,
+    }
+    assert metrics.stages["s", "read"].total == 0.5
+    assert sum(metrics.fetches["c", "s"].counts) == 1
+    assert metrics.fetches["c", "s"].total == 0.25
+    snapshot = metrics.snapshot()
+    assert (snapshot.sealed_at, snapshot.record_failures, snapshot.paused) == (0.0, 0, [])
+    metrics.sealed_at = lambda: 7.0
+    assert metrics.snapshot().sealed_at == 7.0
+
+
+# Errors
+
+_FIVE, _ONE, _ENDS = (b"retry-after", b"5"), (b"retry-after", b"1"), (b"connection", b"close")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "headers"),
+    [
+        (errors.BadRequest, 400, "invalid", ()),
+        (errors.TooDeep, 400, "too-long", ()),
+        (errors.Forbidden, 403, "forbidden", ()),
+        (errors.NotFound, 404, "not-found", ()),
+        (errors.MethodNotAllowed, 405, "not-supported", ((b"allow", b"POST"),)),
+        (errors.RequestTimeout, 408, "timeout", (_ENDS,)),
+        (errors.PreconditionFailed, 412, "required", ()),
+        (errors.PayloadTooLarge, 413, "too-long", ()),
+        (errors.BodyTooLarge, 413, "too-long", (_ENDS,)),
+        (errors.UnsupportedMediaType, 415, "not-supported", ()),
+        (errors.MisdirectedRequest, 421, "forbidden", ()),
+        (errors.TooManyCalls, 429, "throttled", (_ONE,)),
+        (errors.Overloaded, 503, "throttled", (_ONE,)),
+        (errors.CallTimedOut, 503, "timeout", (_FIVE,)),
+        (errors.RecordFailed, 503, "transient", (_FIVE,)),
+        (errors.ModelNotServed, 503, "exception", ()),
+        (errors.ReplayStoreFailed, 503, "transient", (_FIVE,)),
+        (errors.NotAllowed, 403, "forbidden", ()),
+        (HookError, 500, "exception", ()),
+    ],
+)
+def test_every_error_has_its_status_code_and_headers(
+    error: type[HookError], status: int, code: str, headers: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    assert (error.status, error.code, error.headers) == (status, code, headers)
+    outcome = json.loads(operation_outcome(error("What to do.", "context"), "call-1"))
+    assert outcome == {
+        "resourceType": "OperationOutcome",
+        "id": "call-1",
+        "issue": [
+            {
+                "severity": "fatal" if status >= 500 else "error",
+                "code": code,
+                "details": {"text": "What to do."},
+                "diagnostics": "What to do.",
+                "expression": ["context"],
+            }
+        ],
+    }
+    assert "expression" not in json.loads(operation_outcome(error("x")))["issue"][0]
+    assert "id" not in json.loads(operation_outcome(error("x")))
+
+
+def test_every_401_has_the_same_body_and_the_reason_is_not_in_it() -> None:
+    bodies = {operation_outcome(errors.Untrusted(reason, "ehr"), "id") for reason in ("replayed", "expired")}
+    assert bodies == {errors.UNTRUSTED_BODY}
+    assert b"replayed" not in errors.UNTRUSTED_BODY
+    assert errors.Untrusted.headers == ((b"www-authenticate", b"Bearer"),)
