@@ -3,7 +3,8 @@
 tables/condition_phrases.csv has the phrases. A row is of a condition group, or of a list of words, named with "@",
 that other rows use. `words` are alternatives separated by "|"; each is one phrase, or several joined by " + " that must
 stand in the same sentence, in any order. What stands under `unless` must not stand there. Phrases are compared word by
-word, in the American spelling, without accents, plural endings and words that say nothing.
+word, in the American spelling, without accents, plural endings and words that say nothing. The words of "@lookalike"
+("diabetic diet", "stroke unit") hold the name of a disease and mean none: they are passed over.
 tables/condition_phrases_foreign.csv has the names of the commonest problems in six other languages.
 """
 
@@ -28,6 +29,12 @@ _WINDOW: Final = 14
 _IGNORED = frozenset({"of", "the", "nos", "unspecified", "unspec", "unsp", "other", "specified"})
 # How SNOMED CT ends the fully specified names of what a chart may hold.
 _TAGS = frozenset({"disorder)", "finding)", "situation)", "event)", "procedure)", "regime/therapy)"})
+# What these tags name is no fact about a patient: "Hepatitis C virus (organism)", "Stroke unit (environment)".
+_TAGS_OF_NO_FACT = frozenset(
+    {"organism)", "observable entity)", "environment)", "qualifier value)", "substance)", "specimen)", "occupation)"}
+    | {"body structure)", "assessment scale)", "staging scale)", "product)", "medicinal product)", "cell)"}
+)
+_LOOKALIKE: Final = "@lookalike"
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "iia": "2a", "iib": "2b", "iiia": "3a", "iiib": "3b"}
 _BEFORE_ROMAN_ONE = frozenset({"type", "stage", "grade", "class", "ckd", "bipolar", "mobitz", "nyha", "cin", "men"})
 # Letters with accents as the bare ones, umlauts as German writes them without: "hämorrhagisch", "haemorrhagisch".
@@ -103,6 +110,8 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
     >>> [(mention.group, mention.assertion.word) for mention in groups_in_words("No DVT; h/o gout")][1]
     ('gout', 'historical')
     """
+    if text.rstrip().rpartition("(")[2] in _TAGS_OF_NO_FACT:
+        return ()
     asserted = AssertedText(_without_tag(text[:_LONGEST]))
     best: dict[str, Assertion] = {}
     for part in _parts(asserted):
@@ -199,20 +208,46 @@ def _parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
 
 def _mentions(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[tuple[str, Assertion]]:
     phrases = _compiled()
-    positions: dict[str, list[tuple[int, int]]] = {}
     texts = [phrases.spelling.corrected(word) for word, _ in words]
-    for start, word in enumerate(texts):
-        for following, names in phrases.by_first_word.get(word, ()):
-            end = start + 1 + len(following)
-            if tuple(texts[start + 1 : end]) == following:
-                for name in names:
-                    positions.setdefault(name, []).append((start, end - 1))
+    positions = _positions(texts, phrases)
+    if _LOOKALIKE in positions:
+        for first, last in _lookalikes(positions, words, asserted):
+            texts[first : last + 1] = [""] * (last + 1 - first)
+        positions = _positions(texts, phrases)
     for name in positions:
         for rule in phrases.rules.get(name, ()):
             if not rule.unless.isdisjoint(positions):
                 continue
             for spans in _near(rule, positions):
                 yield rule.group, _assertion(asserted, words, spans)
+
+
+def _positions(texts: Sequence[str], phrases: _Phrases) -> dict[str, list[tuple[int, int]]]:
+    """The first and last word of each phrase of the tables that stands in the words, by the name of the phrase."""
+    positions: dict[str, list[tuple[int, int]]] = {}
+    for start, word in enumerate(texts):
+        for following, names in phrases.by_first_word.get(word, ()):
+            end = start + 1 + len(following)
+            if tuple(texts[start + 1 : end]) == following:
+                for name in names:
+                    positions.setdefault(name, []).append((start, end - 1))
+    return positions
+
+
+def _lookalikes(
+    positions: Mapping[str, list[tuple[int, int]]], words: list[tuple[str, int]], asserted: AssertedText
+) -> list[tuple[int, int]]:
+    """The names that only hold the name of a disease, where no comma and no longer name makes something else of them.
+
+    "Diabetic, diet controlled" and "diabetic diet controlled" are diabetes, a "diabetic diet" is none.
+    """
+    spans = [span for name, of_name in positions.items() if name != _LOOKALIKE for span in of_name]
+    return [
+        (first, last)
+        for first, last in positions[_LOOKALIKE]
+        if not any(start <= first and end >= last and end - start > last - first for start, end in spans)
+        and all(token.word != "," for token in asserted.tokens[words[first][1] : words[last][1]])
+    ]
 
 
 def _near(rule: _Rule, positions: Mapping[str, list[tuple[int, int]]]) -> Iterator[tuple[tuple[int, int], ...]]:
