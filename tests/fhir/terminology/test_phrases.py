@@ -178,3 +178,21 @@ def test_a_word_that_is_spelled_right_or_near_to_two_is_not_corrected(text: str)
 
 def _plain(text: str) -> str:
     return " ".join(word for word, _ in plain_words(tokens_of(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "is_meant"),
+    [
+        ("Diabetic diet", "diabetes", False),
+        ("Diabetes, diabetic diet advised", "diabetes", True),
+        ("Type 2 diabetic, diet controlled", "diabetes", True),
+        ("Diabetic diet controlled", "diabetes", True),
+        ("Stroke unit", "stroke", False),
+        ("Stroke, admitted to stroke unit", "stroke", True),
+        ("Hepatitis C virus (organism)", "hepatitis_c", False),
+        ("Hepatitis C virus", "hepatitis_c", True),
+        ("Viral hepatitis C (disorder)", "hepatitis_c", True),
+    ],
+)
+def test_a_name_that_only_holds_the_name_of_a_disease_is_passed_over(text: str, group: str, is_meant: bool) -> None:
+    assert (group in _named(text)) is is_meant
