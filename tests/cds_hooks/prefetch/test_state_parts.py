@@ -1,0 +1,346 @@
+"""The state of a prefetch key, and what follows from it, by itself: on and beside each limit."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import orjson
+import pytest
+from msgspec import structs
+
+from cards.card import Card, Source
+from cds_hooks.errors import PreconditionFailed
+from cds_hooks.prefetch.gaps import (
+    NO_VALUE,
+    NOT_KNOWN_BEFORE,
+    GapReason,
+    gap_reason,
+    gap_reason_of_refusal,
+    query_for_gap,
+    still_missing,
+)
+from cds_hooks.prefetch.inspect import (
+    _ago,
+    _has_failed,
+    _is_empty,
+    _letter,
+    _medication_id,
+    _next_of,
+    inspect_prefetch,
+    medication_search,
+)
+from cds_hooks.prefetch.state import NO_PREFETCH, FetchCost, KeyState, PrefetchState, Templates, with_prefetch_note
+from cds_hooks.prefetch.template import KeyPolicy, Template
+from cds_hooks.prefetch.tokens import NoValue, TokenValues
+from cds_hooks.security.fhir_base import OutboundRefused
+from fhir.client.query import Read, Search
+from fhir.record.resources import decoder
+from tests.fhir.mapping.charts import AS_OF
+
+PATIENT = Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=KeyPolicy("fail"))
+PROBLEMS = Template("conditions", "Condition?patient={{context.patientId}}", "Condition", "problems")
+LABS = Template(
+    "labs", "Observation?patient={{context.patientId}}&_count=2", "Observation", "laboratory results",
+    analytes=frozenset({"potassium"}),
+)  # fmt: skip
+QUIET = replace(PROBLEMS, key="quiet", policy=KeyPolicy("omit"))
+NOW = AS_OF.timestamp()
+
+
+def state(template: Template = PROBLEMS, kind: Any = "unobtainable", **more: Any) -> KeyState:
+    return KeyState(template, kind, **more)
+
+
+@pytest.mark.parametrize(
+    ("made", "known_gap_reported"),
+    [
+        (state(kind="given"), (True, False, False)),
+        (state(kind="null"), (True, False, False)),
+        (state(kind="fetched"), (True, False, False)),
+        (state(kind="failed", reason="x"), (False, True, True)),
+        (state(reason="not-sent"), (False, True, True)),
+        (state(QUIET, reason="not-sent"), (False, True, False)),
+        (state(kind="given", reason="old"), (True, True, True)),
+        (state(kind="given", reason="partial", cause="next-page"), (True, True, True)),
+        (state(kind="given", reason="partial", cause="cut"), (True, False, True)),
+    ],
+)
+def test_a_key_is_known_a_gap_and_reported(made: KeyState, known_gap_reported: tuple[bool, ...]) -> None:
+    assert (made.is_known, made.is_gap, made.is_reported) == known_gap_reported
+
+
+MISSING = state(reason="not-sent", text="not sent by the EHR; no server")
+PART = state(LABS, "given", reason="partial", cause="cut", text="the EHR sent 1 of 3")
+OLD = state(replace(PROBLEMS, key="allergies", words="allergies"), "given", reason="old", text="looked up 2 days ago")
+
+
+def test_the_note_names_what_is_missing_partial_and_old_and_whom_it_can_change() -> None:
+    whole = PrefetchState((state(PATIENT, "given"), MISSING, PART, OLD))
+    assert whole.note == (
+        "**Checked without** problems (not sent by the EHR). **Not complete:** laboratory results "
+        "(the EHR sent 1 of 3). **Not from today:** allergies (looked up 2 days ago)."
+    )
+    assert whole.note_about(frozenset({"potassium"})) == ("**Not complete:** laboratory results (the EHR sent 1 of 3).")
+    assert whole.note_about(frozenset({"Immunization"})) is None
+    again = replace(PROBLEMS, key="b", words="orders"), replace(PROBLEMS, key="c", words="visits")
+    alike = PrefetchState((MISSING, *(structs.replace(MISSING, template=template) for template in again)))
+    assert alike.note == "**Checked without** problems, orders and visits (not sent by the EHR)."
+    assert PrefetchState((state(PATIENT, "given"), state(QUIET, reason="not-sent"))).note is None
+
+
+def test_what_the_answer_says_of_a_key_is_a_sentence() -> None:
+    tobacco = state(replace(PROBLEMS, key="t", words="tobacco use"), reason="not-sent", text="not sent")
+    both = state(replace(PROBLEMS, key="u", words="weight and height"), reason="not-sent", text="not sent")
+    whole = PrefetchState((MISSING, PART, tobacco, both))
+    assert [(refusal.subject, refusal.reason, refusal.text) for refusal in whole.refusals] == [
+        ("prefetch.conditions", "not-sent", "Problems are not known: not sent by the EHR; no server."),
+        ("prefetch.labs", "partial", "Laboratory results are not complete: the EHR sent 1 of 3."),
+        ("prefetch.t", "not-sent", "Tobacco use is not known: not sent."),
+        ("prefetch.u", "not-sent", "Weight and height are not known: not sent."),
+    ]
+
+
+def test_what_is_recorded_of_a_key() -> None:
+    cost = FetchCost(1.5, 2, 300, 4)
+    whole = PrefetchState(
+        (
+            state(PATIENT, "given"),
+            state(PROBLEMS, "failed", reason="prefetch-failed"),
+            state(LABS, "fetched", cost=cost),
+            structs.replace(OLD, cause="next-page"),
+        )
+    )
+    assert orjson.loads(bytes(whole.basis)) == {
+        "patient": "given",
+        "conditions": {"state": "failed", "reason": "prefetch-failed"},
+        "labs": {"state": "fetched", "milliseconds": 1.5, "pages": 2, "bytes": 300, "resources": 4},
+        "allergies": {"state": "given", "reason": "old", "cause": "next-page"},
+    }
+    assert whole.summary == "patient=given conditions=failed labs=fetched allergies=given"
+    assert whole.looked_up == {"Patient", "Observation", "potassium", "Condition"}
+    assert [gap.template.key for gap in whole.gaps] == ["conditions", "allergies"]
+    assert whole.texts == {"allergies": "looked up 2 days ago"}
+    one = whole.changed("why", whole.states[:1])
+    assert one.states == whole.states[:1]
+    assert whole.changed("why", ()) is one
+
+
+def test_a_required_key_is_known_or_the_call_is_refused() -> None:
+    whole = PrefetchState((state(PATIENT, "failed", reason="x", text="failed"), state(PROBLEMS, "given")))
+    with pytest.raises(PreconditionFailed) as refused:
+        whole.require("patient")
+    assert refused.value.expression == "prefetch.patient"
+    assert refused.value.text.startswith("prefetch.patient (the patient) is required and missing: failed.")
+    for made in (state(PATIENT, "given"), state(PATIENT, "null"), state(PATIENT, cause="not-recognised")):
+        PrefetchState((made,)).require("patient")
+    with pytest.raises(LookupError, match="'conditions' is not declared as required by the service; declared: patient"):
+        whole.require("conditions")
+    NO_PREFETCH.require("anything")
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected"),
+    [
+        (None, "NOTE"),
+        ("", "NOTE"),
+        ("One line.", "One line.\n\nNOTE"),
+        ("1\n2\n3\n4", "1\n2\n3\n4\n\nNOTE"),
+        ("1\n2\n3\n4\n5", "1\n2\n3\n4\n5 NOTE"),
+        ("1\n2\n3\n4\n5\n6", "1\n2\n3\n4\n5\n6\n\nNOTE"),
+    ],
+)
+def test_the_note_is_the_last_line_of_each_card_that_it_can_change(detail: str | None, expected: str) -> None:
+    whole = PrefetchState((MISSING,))
+    assert whole.note is not None
+    card = Card(uuid="u", summary="s", indicator="info", source=Source(label="l"), detail=detail)
+    (noted,) = with_prefetch_note([card], whole)
+    assert (noted.detail or "").replace(whole.note, "NOTE") == expected
+    assert with_prefetch_note([card], whole, {"u": frozenset({"Immunization"})}) == [card]
+    assert with_prefetch_note([card], whole, {"u": frozenset({"Condition"})}) == [noted]
+    assert with_prefetch_note([card], NO_PREFETCH) == [card]
+
+
+# Gaps
+
+
+def test_why_a_query_brought_nothing() -> None:
+    assert gap_reason(NoValue("t")) == NO_VALUE
+    assert gap_reason(NoValue("t", ("key",))) == NOT_KNOWN_BEFORE
+    refused = OutboundRefused("address", "Its address is private.")
+    assert gap_reason_of_refusal(refused) == GapReason(
+        "not-allowed", "the FHIR server is not read (its address is private)"
+    )
+    assert gap_reason_of_refusal(OutboundRefused("too-many", "Too many.")).code == "too-many"
+    assert gap_reason_of_refusal(OutboundRefused("not-registered", "X.")).code == "not-allowed"
+    assert gap_reason_of_refusal(OutboundRefused("malformed", "X.")).code == "not-allowed"
+
+
+def test_a_gap_that_could_not_be_filled_says_both_reasons() -> None:
+    reason = GapReason("no-server", "no server")
+    first = still_missing(state(reason="not-sent", cause="c", text="not sent"), reason)
+    assert (first.reason, first.cause, first.text) == ("no-server", "c", "not sent; no server")
+    second = still_missing(state(kind="given", reason="old", text="old"), reason)
+    assert (second.reason, second.cause, second.text) == ("old", "no-server", "old; no server")
+
+
+def test_the_query_of_a_gap_or_why_there_is_none() -> None:
+    values = TokenValues({"patientId": "p1"}, date(2026, 11, 20))
+    assert query_for_gap(state(), values, "2.0") == Search("Condition", (("patient", "p1"),))
+    assert query_for_gap(state(PATIENT), values, "2.0") == Read("Patient", "p1")
+    nobody = query_for_gap(state(reason="not-sent", text="not sent"), TokenValues({}, date(2026, 11, 20)), "2.0")
+    assert isinstance(nobody, KeyState)
+    assert (nobody.state, nobody.reason) == ("unobtainable", "no-value")
+    products = Template(
+        "products", "Medication?_id={{%orders.entry.resource.medication.resolve().id}}", "Medication", "products"
+    )
+    orders = {"resourceType": "Bundle", "entry": []}
+    answered = query_for_gap(state(products), TokenValues({}, date(2026, 11, 20), {"orders": orders}), "3.0")
+    assert isinstance(answered, KeyState)
+    assert (answered.state, answered.reason, answered.text) == ("null", "", "")
+    unknown = query_for_gap(state(products, text="x"), TokenValues({}, date(2026, 11, 20)), "3.0")
+    assert isinstance(unknown, KeyState)
+    assert (unknown.state, unknown.reason) == ("unobtainable", "needs-another")
+
+
+# What a client sent
+
+
+def bundle(*resources: dict[str, Any], **more: Any) -> Any:
+    document = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
+    return decoder.decode(orjson.dumps(document | more))
+
+
+POTASSIUM = {
+    "resourceType": "Observation", "status": "final", "id": "o",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
+}  # fmt: skip
+SODIUM = {**POTASSIUM, "code": {"coding": [{"system": "http://loinc.org", "code": "2951-2"}]}}
+CONDITION = {"resourceType": "Condition", "id": "c"}
+NEXT = {"link": [{"relation": "next", "url": "https://ehr.example/next"}]}
+FAILURE = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "x"}]}
+REMARK = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "x"}]}
+YESTERDAY = {"meta": {"lastUpdated": "2026-11-19T09:00:00Z"}}
+BEFORE = {"meta": {"lastUpdated": "2026-11-19T08:59:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("value", "letter"),
+    [
+        (None, "n"),
+        (bundle(), "n"),
+        (bundle(total=0), "n"),
+        (bundle(total=3), "?"),
+        (bundle(CONDITION), "g"),
+        (bundle(CONDITION, total=1), "g"),
+        (bundle(CONDITION, total=2), "?"),
+        (bundle(CONDITION, **NEXT), "?"),
+        (bundle(CONDITION, link=[{"relation": "self", "url": "x"}]), "g"),
+        (bundle(CONDITION, **YESTERDAY), "g"),
+        (bundle(CONDITION, **BEFORE), "?"),
+        (bundle(FAILURE), "?"),
+        (decoder.decode(orjson.dumps(CONDITION)), "g"),
+        (decoder.decode(orjson.dumps(FAILURE)), "?"),
+        ("text", "?"),
+    ],
+)
+def test_what_was_sent_under_a_key_is_a_letter(value: Any, letter: str) -> None:
+    assert _letter(value, PROBLEMS, NOW) == letter
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ("null", "", "")),
+        (bundle(), ("null", "", "")),
+        (bundle(REMARK), ("null", "", "")),
+        (bundle(FAILURE), ("failed", "prefetch-failed", "")),
+        (bundle(FAILURE, CONDITION), ("given", "", "")),
+        (decoder.decode(orjson.dumps(REMARK)), ("failed", "prefetch-failed", "")),
+        (bundle({"resourceType": "Patient", "id": "p1"}), ("unobtainable", "other-kind", "")),
+        (bundle(CONDITION), ("given", "", "")),
+        (bundle(CONDITION, **NEXT), ("given", "partial", "next-page")),
+        (bundle(CONDITION, total=2), ("given", "partial", "cut")),
+        (bundle(CONDITION, **BEFORE), ("given", "old", "")),
+        (bundle(**NEXT), ("null", "partial", "next-page")),
+    ],
+)
+def test_the_state_of_a_key_by_what_was_sent_under_it(value: Any, expected: tuple[str, str, str]) -> None:
+    (made,) = inspect_prefetch({"conditions": value}, Templates([PROBLEMS]), NOW).states
+    assert (made.state, made.reason, made.cause) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "text"),
+    [
+        (1, {"total": 3}, "the EHR sent 1 of 3"),
+        (2, {"total": 3}, "the newest 2 of 3 were asked for"),
+        (1, NEXT, "the EHR sent the first page only"),
+        (2, NEXT, "the newest 2 were asked for, there are more"),
+        (3, NEXT, "the newest 2 were asked for, there are more"),
+    ],
+)
+def test_what_the_query_itself_cuts_off_is_no_fault_of_the_client(count: int, more: Any, text: str) -> None:
+    results = [SODIUM | {"id": str(number)} for number in range(count)]
+    (made,) = inspect_prefetch({"labs": bundle(*results, **more)}, Templates([LABS]), NOW).states
+    assert made.text == text
+
+
+@pytest.mark.parametrize(
+    ("prefetch", "expected"),
+    [
+        ({"mine": bundle(POTASSIUM)}, ("given", "", "", "mine")),
+        ({"mine": bundle(SODIUM)}, ("unobtainable", "not-sent", "not-recognised", "")),
+        ({"mine": bundle(CONDITION)}, ("unobtainable", "not-sent", "", "")),
+        ({}, ("unobtainable", "not-sent", "", "")),
+        ({"vitals": bundle(POTASSIUM)}, ("given", "", "", "vitals")),
+        ({"vitals": bundle(SODIUM)}, ("unobtainable", "not-sent", "", "")),
+    ],
+)
+def test_results_are_recognised_under_another_key_by_their_codes(prefetch: Any, expected: tuple[str, ...]) -> None:
+    vitals = Template("vitals", "Observation?code=x", "Observation", "vital signs", analytes=frozenset({"body_weight"}))
+    labs, _ = inspect_prefetch(prefetch, Templates([LABS, vitals]), NOW).states
+    assert (labs.state, labs.reason, labs.cause, labs.sent_as) == expected
+
+
+def test_a_failure_under_a_key_of_the_clients_own_is_named() -> None:
+    other = inspect_prefetch({"mine": bundle(FAILURE)}, Templates([PROBLEMS]), NOW).other
+    assert [(refusal.subject, refusal.reason) for refusal in other] == [("prefetch.mine", "prefetch-failed")]
+    assert inspect_prefetch({"mine": None}, Templates([PROBLEMS]), NOW).other == ()
+    assert not _has_failed(bundle())
+    assert not _has_failed(bundle(REMARK))
+    assert not _has_failed(bundle(FAILURE, CONDITION))
+    assert _has_failed(bundle(FAILURE, REMARK))
+    assert _is_empty(bundle(REMARK))
+    assert not _is_empty(bundle(CONDITION))
+
+
+def test_the_same_states_are_made_once() -> None:
+    templates = Templates([PATIENT, PROBLEMS])
+    patient = decoder.decode(b'{"resourceType": "Patient", "id": "p1"}')
+    first = inspect_prefetch({"patient": patient, "conditions": None}, templates, NOW)
+    assert inspect_prefetch({"patient": patient, "conditions": bundle()}, templates, NOW) is first
+    assert inspect_prefetch({"patient": patient}, templates, NOW) is not first
+    assert set(templates.state_by_pattern) == {"gn", "g-"}
+    assert inspect_prefetch({"patient": patient, "mine": None}, templates, NOW).states[1].reason == "not-sent"
+
+
+def test_small_readings_of_what_was_sent() -> None:
+    assert [_ago(hours) for hours in (47.4, 48, 60.1)] == ["47 hours", "2 days", "3 days"]
+    assert _next_of(bundle(**NEXT)) == "https://ehr.example/next"
+    assert _next_of(bundle(link=[{"relation": "next"}])) is None
+    references = {
+        "Medication/a": "a", "https://ehr.example/Medication/b/_history/2": "b", "Patient/c": "", "#d": "", "": "",
+    }  # fmt: skip
+    for text, identity in references.items():
+        order = decoder.decode(
+            orjson.dumps(
+                {
+                    "resourceType": "MedicationRequest",
+                    "status": "active",
+                    "intent": "order",
+                    "medicationReference": {"reference": text},
+                }
+            )
+        )
+        assert _medication_id(order.medicationReference) == identity
+    assert medication_search(["a", "b|c"]) == Search("Medication", (("_id", r"a,b\|c"), ("_count", "2")))
