@@ -23,7 +23,7 @@ _STOPS: Final = frozenset({"silent", "low", "flapping"})
 _RECEIVER: Final = frozenset({"late", "errors"})
 _ALSO: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(_STOPS, _STOPS), **dict.fromkeys(_RECEIVER, _RECEIVER), "shift": frozenset({"unit"}),
-    "duplicates": frozenset({"resend"}), "flood": frozenset({"resend"}),
+    "unit": frozenset({"shift"}), "duplicates": frozenset({"resend"}), "flood": frozenset({"resend"}),
 }  # fmt: skip
 """Signals by which an incident of another kind is seen to go on; others are its effects."""
 _AFTER_A_STOP: Final = frozenset(

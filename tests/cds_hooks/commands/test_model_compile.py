@@ -9,9 +9,33 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
-from tests.libraries import lightgbm
 
 NAMES = ("age_years", "bun_mg_dl", "sbp_mmhg")
+
+MODEL = f"""tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+objective=binary sigmoid:1
+feature_names={" ".join(NAMES)}
+
+Tree=0
+num_leaves=4
+split_feature=0 1 2
+threshold=0.105 -0.305 0.555
+decision_type=2 2 0
+left_child=1 -1 -2
+right_child=2 -3 -4
+leaf_value=-0.8 0.3 -0.1 0.9
+is_linear=0
+
+end of trees
+
+parameters:
+[boosting: gbdt]
+end of parameters
+"""
+"""As LightGBM writes a tree of three questions."""
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = np.random.default_rng(5)
     X = draw.normal(size=(400, 3)).round(2)
     y = (X[:, 0] + draw.normal(size=400) > 0).astype(int)
-    settings = {"objective": "binary", "max_depth": 3, "verbose": -1, "num_threads": 1}
-    booster = lightgbm.train(settings, lightgbm.Dataset(X, y, feature_name=list(NAMES)), 10)
-    booster.save_model(made / "model.txt")
+    (made / "model.txt").write_text(MODEL)
     lines = [",".join([*NAMES, "died"]), *(f"{a},{b},{c},{d}" for (a, b, c), d in zip(X, y, strict=True))]
     (made / "rows.csv").write_text("\n".join(lines) + "\n")
     (made / "card.json").write_text('{"title": "Invented"}')
@@ -48,6 +70,34 @@ def test_a_file_is_written_that_says_what_it_is_and_why(folder: Path) -> None:
     assert said["model_id"] == "out"
     assert "The card is not whole" in told.stderr
     assert "sha256" in run(folder).stdout
+
+
+def test_the_report_of_a_file_says_what_was_proven(folder: Path) -> None:
+    told = " ".join(run(folder, "model.txt", "--name", "m", "--version", "1.2.0").stdout.split())
+    for line in (
+        "form │ boosted trees",
+        "inputs │ 3",
+        "explained as │ 3",
+        "rows of the proof │",
+        "with something missing",
+        "largest difference │ probability",
+    ):
+        assert line in told, told
+    assert "approximation" not in told
+    session = onnxruntime.InferenceSession(folder / "out.onnx", providers=["CPUExecutionProvider"])
+    written = session.get_modelmeta().custom_metadata_map
+    assert (written["model_id"], written["model_version"]) == ("m", "1.2.0")
+
+
+@pytest.mark.parametrize("group", ["rest", "=age_years", "rest="])
+def test_a_group_has_a_name_and_inputs(group: str, folder: Path) -> None:
+    assert f"--group {group}: write NAME=INPUT,INPUT" in run(folder, "model.txt", "--group", group).stderr
+
+
+@pytest.mark.parametrize(("text", "words"), [("[1]", "is not a model card"), ("{", "is not JSON")])
+def test_a_card_is_a_json_object(text: str, words: str, folder: Path) -> None:
+    (folder / "odd.json").write_text(text)
+    assert words in " ".join(run(folder, "model.txt", "--card", str(folder / "odd.json")).stderr.split())
 
 
 @pytest.mark.parametrize(
