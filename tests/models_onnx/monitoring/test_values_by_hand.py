@@ -1,0 +1,590 @@
+"""What monitoring computes from counts, as literals: at the limits, and in every case in which nothing is computed."""
+
+from datetime import UTC, date, datetime
+from math import inf
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from models_onnx.monitoring import arrival, drift, rates, sexes, shares
+from models_onnx.monitoring.alerting import Alerting, InForce, Interval, alerting_at, alerting_of
+from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.labelled import LabelCounts, labelled, pack, unpack, unpack_cells, with_labels_assumed
+from models_onnx.monitoring.performance import Deployed, net_benefit, observed_to_expected, ratio_at_equal_estimate
+from models_onnx.monitoring.repeated import coarser, one_value
+from models_onnx.monitoring.sketch import (
+    Sketch,
+    bucket_at,
+    bucket_of,
+    log_odds_bucket,
+    quantile,
+    sketch_of,
+    value_of,
+)
+from models_onnx.monitoring.today import Today, hours_to
+
+DAY = date(2026, 9, 28)
+
+
+def _rounded(values: Any, digits: int = 6) -> Any:
+    return tuple(round(value, digits) for value in values)
+
+
+# Shares
+
+
+def test_intervals_of_shares() -> None:
+    assert _rounded(rates.wilson(0, 10)) == (0.0, 0.277533)
+    assert _rounded(rates.wilson(10, 10)) == (0.722467, 1.0)
+    assert _rounded(rates.wilson(3, 10)) == (0.107791, 0.603222)
+    assert _rounded(rates.wilson(30, 100, 0.99)) == (0.197461, 0.427428)
+    assert _rounded(rates.difference(30, 100, 20, 80, 0.95)) == (-0.082522, 0.176098)
+
+
+def test_deviations_of_days() -> None:
+    assert round(rates.sigmas(60, 100, 0.5), 6) == 2.0
+    assert round(rates.sigmas(60, 100, 0.5, 2.0), 6) == 1.0
+    assert round(rates.sigmas(1, 100, 0.0), 2) == 3162.28
+    assert rates.day_spread([(60, 100)], 0.5) == 1.0
+    assert rates.day_spread([(60, 100), (0, 0)], 0.5) == 1.0
+    assert round(rates.day_spread([(60, 100), (30, 100)], 0.5), 6) == 3.162278
+    assert rates.day_spread([(51, 100), (50, 100)], 0.5) == 1.0
+    assert rates.cusum([]) == 0.0
+    assert rates.cusum([1.0, 2.0, 0.25]) == 1.75
+    assert rates.cusum([-1.0, -3.0]) == 3.0
+    assert rates.cusum([4.0, -1.0, -1.0]) == 1.0
+
+
+def test_probabilities_of_counts() -> None:
+    assert rates.at_least(0, 3.0) == 1.0
+    assert round(rates.at_least(1, 3.0), 6) == 0.950213
+    assert round(rates.at_least(5, 3.0), 6) == 0.184737
+    assert rates.at_most(0, 0.0) == 1.0
+    assert rates.at_most(3, -1.0) == 1.0
+    assert round(rates.at_most(0, 0.5), 6) == 0.606531
+    assert round(rates.at_most(2, 3.0), 6) == 0.42319
+    assert round(rates.at_most(300, 250.0), 6) == 0.999048
+
+
+def _thousands(counts: dict[date, tuple[int, int]]) -> dict[date, DayCounts]:
+    return {day: DayCounts(calls=calls, errors=errors) for day, (errors, calls) in counts.items()}
+
+
+def _rise(now: tuple[int, int], before: tuple[int, int], alike: tuple[int, int] = (0, 0)) -> shares.Rise:
+    window, reference = _thousands({DAY: now}), list(_thousands({DAY: before}).values())
+    weekdays = list(_thousands({DAY: alike}).values())
+    return shares.rise(window, reference, lambda _: weekdays, lambda day: (day.errors, day.calls), 1)
+
+
+def test_a_share_that_rises_in_all_or_on_one_day() -> None:
+    assert _rise((0, 199), (0, 1000)) == ("insufficient", 199, 0.0, 0.0, None)
+    assert _rise((0, 1000), (0, 199)) == ("insufficient", 199, 0.0, 0.0, None)
+    assert _rise((0, 200), (0, 200)) == ("good", 200, 0.0, 0.0, None)
+    assert _rise((300, 10_000), (0, 10_000)) == ("watch", 10000, 0.03, 0.0, None)
+    assert _rise((299, 10_000), (0, 10_000)) == ("good", 10000, 0.0299, 0.0, None)
+    assert _rise((1000, 10_000), (0, 10_000)) == ("act", 10000, 0.1, 0.0, None)
+    assert _rise((20, 200), (10, 200)) == ("good", 200, 0.1, 0.05, None)
+    assert _rise((20, 49), (0, 1000), (0, 100)) == ("insufficient", 49, 0.0, 0.0, None)
+    assert _rise((25, 50), (0, 1000), (0, 50)) == ("act", 50, 0.5, 0.0, date(2026, 9, 28))
+    assert _rise((25, 50), (0, 1000), (0, 49)) == ("insufficient", 50, 0.0, 0.0, None)
+
+
+# Sketches
+
+
+def test_values_of_a_sketch() -> None:
+    assert [bucket_of(value) - (1 << 20) for value in (1.0, 1.01, 1.03, 100.0)] == [0, 1, 2, 231]
+    assert [bucket_of(value) for value in (0.0, 9e-10, -9e-10)] == [0, 0, 0]
+    assert bucket_of(-100.0) == -1048807
+    assert [round(value_of(bucket_of(value)), 4) for value in (100.0, -100.0, 1e-9, 0.0)] == [
+        100.4946,
+        -100.4946,
+        0.0,
+        0.0,
+    ]
+    sketch = sketch_of([1.0, 1.0, 2.0, 3.0])
+    assert [round(quantile(sketch, share) or 0, 3) for share in (0.0, 0.3, 0.34, 0.66, 0.67, 1.0)] == [
+        0.99,
+        0.99,
+        0.99,
+        0.99,
+        1.994,
+        2.974,
+    ]
+    assert quantile(Sketch(), 0.5) is None
+    assert bucket_at(Sketch({5: 1, 9: 1}), 1.0) == 9
+    assert bucket_at(Sketch({5: 1, 9: 1}), 0.99) == 5
+    assert bucket_at(Sketch({5: 1, 9: 0}), 1.0) == 5
+    assert [log_odds_bucket(estimate) for estimate in (0.0, 1.0, 0.5, 0.7, 1e-12)] == [-1036, 1036, 0, 42, -1036]
+
+
+# Distributions
+
+
+def test_bins_of_two_sketches() -> None:
+    even = Sketch(dict.fromkeys(range(20), 10))
+    assert drift.binned(even, even) == (
+        [20, 20, 20, 20, 20, 20, 20, 20, 20, 20],
+        [20, 20, 20, 20, 20, 20, 20, 20, 20, 20],
+    )
+    assert drift.binned(even, Sketch({0: 5, 30: 7})) == (
+        [20, 20, 20, 20, 20, 20, 20, 20, 20, 20],
+        [5, 0, 0, 0, 0, 0, 0, 0, 0, 7],
+    )
+    assert drift.binned(Sketch({1: 1, 2: 98, 3: 1}), Sketch({2: 4})) == ([99, 1], [4, 0])
+    assert drift.binned(Sketch({1: 5}), Sketch()) == ([5], [0])
+    assert drift.binned(Sketch(), Sketch({4: 2})) == ([0], [2])
+    assert round(drift.stability_index([10, 20, 30], [30, 20, 10]), 6) == 0.693562
+    assert drift.stability_index([10, 20], [10, 20]) == 0.0
+    assert round(drift.limit_by_chance(10, 500, 1000, 0.99), 6) == 0.06509
+    assert round(drift.limit_by_chance(1, 500, 1000, 0.99), 6) == 0.019757
+    assert round(drift.chi_square_quantile(9, 0.999), 4) == 28.0606
+    assert drift.chi_square_quantile(1, 1e-6) == 0.0
+
+
+def test_values_outside_all_before() -> None:
+    before = sketch_of([10.0] * 50 + [20.0] * 50)
+    rounded = [
+        (beyond.number, round(beyond.low, 2), round(beyond.high, 2), float(f"{beyond.chance:.4g}"))
+        for beyond in (
+            drift.beyond(before, sketch_of(values))
+            for values in ([10.0, 20.0], [24.0] * 5 + [8.5] * 5, [26.0] * 5, [7.0] * 5, [7.0, 26.0, 15.0], [])
+        )
+    ]
+    assert rounded == [
+        (0, 10.07, 19.89, 1.0),
+        (0, 10.07, 19.89, 1.0),
+        (5, 10.07, 19.89, 2.071e-08),
+        (5, 10.07, 19.89, 2.071e-08),
+        (2, 10.07, 19.89, 0.05825),
+        (0, 10.07, 19.89, 1.0),
+    ]
+    below_zero = drift.beyond(sketch_of([-10.0, -4.0]), sketch_of([-13.0, -11.0, -3.5, -3.0]))
+    assert (below_zero.number, round(below_zero.low, 2), round(below_zero.high, 2), below_zero.chance) == (
+        2,
+        -10.07,
+        -4.01,
+        1.0,
+    )
+
+
+# Values that are repeated or rounded
+
+
+def _one_value(now: int, before: int, total: int = 1000) -> Any:
+    buckets = {bucket_of(70.0 + step): 10 for step in range(30)}
+    usual = bucket_of(100.0)
+    days = [
+        DayCounts(features={"pulse": {**buckets, usual: count, bucket_of(120.0): total - count}})
+        for count in (now, before)
+    ]
+    sums = tuple(day.sketch("features", "pulse") for day in days)
+    return one_value("pulse", {DAY: days[0]}, [days[1]], lambda _: [days[1]], cast(tuple[Sketch, Sketch], sums), 1)
+
+
+def test_one_value_is_repeated() -> None:
+    assert _one_value(100, 100) is None
+    assert _one_value(120, 100) is None
+    assert _one_value(150, 100) is None
+    assert _one_value(220, 100) == (
+        "act",
+        0.1864406779661017,
+        0.0847457627118644,
+        "19 in 100 values of pulse are about 100, 8 before.",
+    )
+    assert _one_value(400, 100) == (
+        "act",
+        0.3389830508474576,
+        0.0847457627118644,
+        "34 in 100 values of pulse are about 100, 8 before.",
+    )
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_ten_values_or_fewer_are_never_rounded(width: int) -> None:
+    then = Sketch(dict.fromkeys(range(10), 100))
+    now = Sketch(dict.fromkeys(range(0, 10, width), 100 * width))
+    assert coarser("pulse", now, then, 1) is None
+
+
+# How calls arrive
+
+
+def test_the_clock_of_answers() -> None:
+    def answers(now: list[float], before: list[float]) -> Any:
+        day, then = (DayCounts(answer_seconds=dict(sketch_of(values))) for values in (now, before))
+        return list(arrival.clocks(day, then))[2]
+
+    assert answers([30.0] * 49, []) == (
+        "answers",
+        "insufficient",
+        49,
+        50,
+        None,
+        None,
+        "answers: 49 counted, 50 are needed",
+    )
+    assert answers([30.0] * 50, []) == (
+        "answers",
+        "good",
+        50,
+        50,
+        30.26717133872189,
+        None,
+        "the quickest answers arrive 30 seconds after they were given",
+    )
+    assert answers([30.0] * 50, [20.0] * 49) == (
+        "answers",
+        "good",
+        50,
+        50,
+        30.26717133872189,
+        None,
+        "the quickest answers arrive 30 seconds after they were given",
+    )
+    assert answers([30.0] * 50, [20.0] * 50) == (
+        "answers",
+        "good",
+        50,
+        50,
+        30.26717133872189,
+        19.886670240866188,
+        "the quickest answers arrive 30 seconds after they were given, 20 before",
+    )
+    assert answers([-301.0] * 2 + [30.0] * 98, []) == (
+        "answers",
+        "watch",
+        100,
+        50,
+        0.02,
+        0.0,
+        "2 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
+    )
+    assert answers([-310.0] * 2 + [30.0] * 98, []) == (
+        "answers",
+        "watch",
+        100,
+        50,
+        0.02,
+        0.0,
+        "2 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
+    )
+    assert answers([-310.0] * 10 + [30.0] * 90, []) == (
+        "answers",
+        "act",
+        100,
+        50,
+        0.1,
+        0.0,
+        "10 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
+    )
+    assert answers([400.0] * 50, [20.0] * 50) == (
+        "answers",
+        "act",
+        50,
+        50,
+        399.47439724136643,
+        19.886670240866188,
+        "the quickest answers arrive 399 seconds after they were given, 20 before; "
+        "a clock is wrong, or they are sent late",
+    )
+
+
+def test_values_dated_in_the_future_of_too_few_calls() -> None:
+    few = list(arrival.clocks(DayCounts(calls=199), DayCounts()))
+    assert few == [
+        (
+            "machines",
+            "insufficient",
+            199,
+            200,
+            None,
+            None,
+            "machines: 199 counted, 200 are needed",
+        ),
+        (
+            "values",
+            "insufficient",
+            199,
+            200,
+            None,
+            None,
+            "values: 199 counted, 200 are needed",
+        ),
+        (
+            "answers",
+            "insufficient",
+            0,
+            50,
+            None,
+            None,
+            "answers: 0 counted, 50 are needed",
+        ),
+    ]
+    none = list(arrival.clocks(DayCounts(calls=200), DayCounts()))
+    assert none[1] == (
+        "values",
+        "good",
+        200,
+        200,
+        0.0,
+        0.0,
+        "in 0.0 of 100 calls an input was refused because it is dated in the future",
+    )
+
+
+def test_results_that_come_late() -> None:
+    days = [float(day) for day in range(1, 11)]
+    then = sketch_of(days * 20)
+    assert arrival.delay("hba1c", sketch_of(days * 9), then, 1) is None
+    assert arrival.delay("hba1c", sketch_of(days * 10), sketch_of(days * 9), 1) is None
+    assert arrival.delay("hba1c", sketch_of(days * 10), Sketch(), 1) is None
+    assert arrival.delay("hba1c", sketch_of(days * 10), then, 1) == (
+        "newest hba1c",
+        "good",
+        100,
+        100,
+        0.9900000000000001,
+        0.9900000000000001,
+        "the newest tenth of hba1c is up to 1.0 days old, 1.0 before",
+    )
+    assert arrival.delay("hba1c", sketch_of([day + 3 for day in days * 20]), then, 1) == (
+        "newest hba1c",
+        "good",
+        200,
+        100,
+        4.0148353330285875,
+        0.9900000000000001,
+        "the newest tenth of hba1c is up to 4.0 days old, 1.0 before",
+    )
+    assert arrival.delay("hba1c", sketch_of([day + 0.5 for day in days * 20]), then, 1) == (
+        "newest hba1c",
+        "good",
+        200,
+        100,
+        1.5067630358630386,
+        0.9900000000000001,
+        "the newest tenth of hba1c is up to 1.5 days old, 1.0 before",
+    )
+
+
+# The day so far
+
+
+@pytest.mark.parametrize(
+    ("hourly", "hours"),
+    [
+        ([1, 2, 3, 4, 5, 6], 4.0),
+        ([1, 2, 3, 4, 6, 5], 5.0),
+        ([1, 2, 3, 5, 4, 6], 4.0),
+        ([1, 3, 2, 5, 4, 6], None),
+        ([2, 1, 4, 3, 6, 5], None),
+        ([1, 2, 3, 4, 5], None),
+        ([1, 2, None, 4, 5, 6], None),
+        ([1, None, 3, 4, 5, 6, 7], 3.0),
+        ([6, 5, 4, 3, 2, 1], None),
+        ([3, 3, 3, 3, 3, 3], None),
+        ([10, 11, 12, 13, 14, 15], 0.0),
+    ],
+)
+def test_the_hours_until_a_limit_of_ten(hourly: list[float | None], hours: float | None) -> None:
+    reached = hours_to(10.0, hourly)
+    assert reached == (pytest.approx(hours) if hours is not None else None)
+
+
+def test_a_steady_rise_of_failures_is_watched_before_it_reaches_the_limit() -> None:
+    calls = dict.fromkeys(range(24), 100)
+    alike = [DayCounts(hours=calls)]
+
+    def figure(*failed: int, at: int = 12) -> tuple[Any, ...]:
+        errors = dict(enumerate(failed, at - len(failed)))
+        today = Today(
+            "ehr", "s", datetime(2026, 9, 28, at, 5, tzinfo=UTC), DayCounts(hours=calls, hour_errors=errors), alike
+        )
+        errors_of_today = list(today.figures())[1]
+        return errors_of_today.state, errors_of_today.n, errors_of_today.value, errors_of_today.text
+
+    assert figure(0, 0, 0, 0, 0, 0) == (
+        "good",
+        300,
+        0.0,
+        "s, today up to 12:00 UTC: 0.0 in 100 calls failed since 09:00, 0.0 before.",
+    )
+    assert figure(1, 2, 3, 4, 5, 6) == (
+        "watch",
+        300,
+        0.05,
+        "s, today up to 12:00 UTC: 5.0 in 100 calls failed since 09:00, 0.0 before; "
+        "at this pace the limit is reached in 4.0 hours.",
+    )
+    assert figure(0, 1, 1, 2, 2, 2) == (
+        "good",
+        300,
+        0.02,
+        "s, today up to 12:00 UTC: 2.0 in 100 calls failed since 09:00, 0.0 before.",
+    )
+    assert figure(9, 10, 11, 12, 13, 14) == (
+        "act",
+        300,
+        0.13,
+        "s, today up to 12:00 UTC: 13.0 in 100 calls failed since 09:00, 0.0 before.",
+    )
+    assert figure(5, 7, at=2) == (
+        "good",
+        200,
+        0.06,
+        "s, today up to 02:00 UTC: 6.0 in 100 calls failed since 00:00, 0.0 before.",
+    )
+
+
+# Thresholds
+
+
+def _manifest(rows: list[tuple[float, float, float]], bins: list[tuple[float, int]]) -> Any:
+    table = [
+        SimpleNamespace(
+            capacity=capacity, percentile=percentile, probability=0.3, ppv=ppv, alert_rate=capacity, sensitivity=0.6
+        )
+        for capacity, percentile, ppv in rows
+    ]
+    cohort = [SimpleNamespace(percentile_low=low, count=count) for low, count in bins]
+    return SimpleNamespace(thresholds=SimpleNamespace(table=table), reference=SimpleNamespace(bins=cohort, n=1000))
+
+
+def test_the_people_above_a_threshold_and_the_number_to_alert() -> None:
+    manifest = _manifest(
+        [(0.2, 80.0, 0.25), (0.05, 95.0, 0.5), (0.1, 90.0, 0.0), (0.01, 99.0, 0.5)], [(0, 790), (80.0, 110), (90.0, 90)]
+    )
+    assert alerting_of(manifest, manifest.thresholds.table[0]) == Alerting(
+        share=0.2,
+        percentile=80.0,
+        probability=0.3,
+        people=200,
+        ppv=Interval(value=0.25, low=0.195081680068175, high=0.31434098312045833),
+        needed=Interval(value=4.0, low=3.181258740343097, high=5.126057965312432),
+        sensitivity=0.6,
+    )
+    assert alerting_of(manifest, manifest.thresholds.table[1]) == Alerting(
+        share=0.05,
+        percentile=95.0,
+        probability=0.3,
+        people=50,
+        ppv=Interval(value=0.5, low=0.36644514316828586, high=0.6335548568317142),
+        needed=Interval(value=2.0, low=1.57839528687509, high=2.72892141878044),
+        sensitivity=0.6,
+    )
+    assert alerting_of(manifest, manifest.thresholds.table[2]).needed.high == inf
+    empty = _manifest([(0.0001, 99.99, 0.5)], [])
+    assert alerting_of(empty, empty.thresholds.table[0]) == Alerting(
+        share=0.0001,
+        percentile=99.99,
+        probability=0.3,
+        people=0,
+        ppv=Interval(value=0.5, low=0.0, high=1.0),
+        needed=Interval(value=2.0, low=1.0, high=inf),
+        sensitivity=0.6,
+    )
+
+    def shares_at(share: float) -> tuple[list[float], bool]:
+        in_force = alerting_at(manifest, share)
+        assert in_force.share == share
+        return [tested.share for tested in in_force.tested], in_force.is_tested
+
+    assert shares_at(0.05) == ([0.05], True)
+    assert shares_at(0.0500005) == ([0.05], True)
+    assert shares_at(0.07) == ([0.05, 0.1], False)
+    assert shares_at(0.005) == ([0.01], False)
+    assert shares_at(0.9) == ([0.2], False)
+    one_neighbour = InForce(0.005, alerting_at(manifest, 0.01).tested)
+    assert not one_neighbour.is_tested
+
+
+# Labels
+
+
+def _labels() -> LabelCounts:
+    counts = LabelCounts()
+    counts.count("m all", 0.2, "yes", with_card=True)
+    counts.count("m all", 0.2, "no", with_card=False, times=3)
+    counts.count("m all", 0.6, "unlabelled", with_card=True, times=4)
+    counts.count("m all", 0.6, "unlabelled", with_card=False, times=5)
+    counts.count("m all", 0.6, "yes", with_card=False, times=2)
+    return counts
+
+
+def test_counts_of_labels_are_kept_and_added() -> None:
+    counts = _labels()
+    assert counts.cells == {"m all": {-69: [1, 0, 0, 0, 3, 0], 20: [0, 0, 4, 2, 0, 5]}}
+    counts.add(_labels())
+    counts.add(LabelCounts(cells={"n": {1: [1, 0, 0, 0, 0, 0]}}))
+    assert counts.cells == {"m all": {-69: [2, 0, 0, 0, 6, 0], 20: [0, 0, 8, 4, 0, 10]}, "n": {1: [1, 0, 0, 0, 0, 0]}}
+    assert unpack(pack(counts)) == counts
+    assert {key: rows.tolist() for key, rows in with_labels_assumed(unpack_cells(pack(_labels()))).items()} == {
+        "m all": [[-69, 1, 0, 0, 0, 3, 0], [20, 0, 4, 0, 2, 5, 0]]
+    }
+    arrays = labelled(_labels(), "m all")
+    assert (arrays.yes.tolist(), arrays.no.tolist(), np.round(arrays.estimates, 4).tolist()) == (
+        [1.0, 2.0],
+        [3.0, 0.0],
+        [0.201, 0.5987],
+    )
+    assert [arrays.total("yes"), arrays.total("yes", with_card=True), arrays.total("yes", with_card=False)] == [3, 1, 2]
+    assert [arrays.total("unlabelled"), arrays.total("no", with_card=True), arrays.total("no")] == [9, 0, 3]
+    nobody = labelled(_labels(), "m men")
+    assert (nobody.log_odds.shape, nobody.counts.shape) == ((0,), (0, 6))
+    assert observed_to_expected(nobody) is None
+    assert net_benefit(nobody, Deployed(0.5, 0.25)) is None
+
+
+def test_benefit_and_need() -> None:
+    arrays = labelled(_labels(), "m all")
+    assert _rounded(getattr(net_benefit(arrays, Deployed(0.15, 0.25)), name) for name in ("value", "low", "high")) == (
+        0.375,
+        -0.125095,
+        0.875095,
+    )
+    ratio = ratio_at_equal_estimate({1: [2, 4.0, 10.0], 2: [1, 9.0, 81.0]}, {1: [3, 3.0, 5.0], 2: [5, 5.0, 5.0]})
+    assert ratio is not None
+    assert _rounded((ratio.value, ratio.low, ratio.high)) == (2.0, 0.447625, 8.936057)
+    assert ratio_at_equal_estimate({1: [1, 4.0, 16.0]}, {1: [3, 3.0, 5.0]}) is None
+    assert ratio_at_equal_estimate({1: [2, 0.0, 0.0]}, {1: [3, 3.0, 5.0]}) is None
+    assert ratio_at_equal_estimate({1: [2, 4.0, 10.0]}, {1: [3, 0.0, 0.0]}) is None
+    assert ratio_at_equal_estimate({1: [2, 4.0, 10.0]}, {2: [3, 3.0, 5.0]}) is None
+
+
+# Sexes
+
+
+def _sexes(men: list[float], women: list[float]) -> DayCounts:
+    name = "creatinine_mg_dl"
+    return DayCounts(by_sex={f"{name} men": dict(sketch_of(men)), f"{name} women": dict(sketch_of(women))})
+
+
+def test_sexes_that_are_exchanged() -> None:
+    assert _rounded(sexes.higher(sketch_of([1.0, 2.0, 3.0]), sketch_of([0.5, 2.0, 2.5, 0.7]))) == (0.708333, 0.215423)
+    high, low = [1.2, 1.1, 1.0, 0.9] * 100, [1.0, 0.9, 0.8, 0.7] * 100
+    before = _sexes(high, low)
+    assert list(sexes.exchanged(before, _sexes(high[:99], low))) == []
+    assert list(sexes.exchanged(before, _sexes(high, high))) == []
+    assert list(sexes.exchanged(_sexes(high, low[:99]), before)) == [("insufficient", "creatinine_mg_dl", 99, 0.0)]
+    assert list(sexes.exchanged(before, before)) == [("good", "creatinine_mg_dl", 400, 0.0)]
+    assert [
+        (verdict.state, verdict.n, round(verdict.share, 4))
+        for share in (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+        for verdict in sexes.exchanged(
+            _sexes(
+                high[int(400 * share) :] + low[: int(400 * share)], low[int(400 * share) :] + high[: int(400 * share)]
+            ),
+            before,
+        )
+    ] == [
+        ("good", 400, 0.0),
+        ("good", 400, 0.05),
+        ("good", 400, 0.1),
+        ("watch", 400, 0.2),
+        ("act", 400, 0.3),
+        ("act", 400, 0.5),
+        ("act", 400, 1.0),
+    ]
