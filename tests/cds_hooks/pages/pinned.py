@@ -43,6 +43,7 @@ _OF_A_RUN: Final = (
     (r"(?m)^([\d,.]+ ms|[\d,]+\.?\d*)$", "NUMBER"),
     (r"[\d,.]+ (ms|seconds|KB|MB|bytes)\b", "SOME \\1"),
     (r"(?m)^NUMBER(\nNUMBER)+$", "NUMBERS"),
+    (r"Where the time of the call went(.|\n)*?(?=Prefetch keys)", ""),
 )
 """What differs from run to run, and numbers that stand alone in a cell: tests of their own say what these are."""
 
@@ -140,7 +141,7 @@ async def _visit(calls: httpx.AsyncClient) -> dict[str, str]:
         )
     ):
         await keep(f"decisions {number}", f"/decisions?{query}", "decisions")
-    for name in ("ops", "approvals", "simulations", "interfaces", "worklist", "committee", "login"):
+    for name in ("approvals", "simulations", "interfaces", "worklist", "committee", "login"):
         await keep(name, f"/{name}")
     await keep("no such decision", "/decisions/01a209ba-69d7-7d1b-bff1-8640ad250000")
     await keep("no decision", "/explain/nothing")
