@@ -35,6 +35,15 @@ def patient_numbers(segment: Segment, feed: V2Feed, field: int = 3) -> list[str]
     Raises:
         Unreadable: There is no such number.
     """
+    texts = [
+        value if feed.authority or not authority else f"{authority}.{value}"
+        for value, authority, _ in _numbers(segment, feed, field)
+    ]
+    return [text if _FHIR_ID.fullmatch(text) else resource_id("patient", text) for text in texts]
+
+
+def _numbers(segment: Segment, feed: V2Feed, field: int) -> list[tuple[str, str, str]]:
+    """Return the numbers of the feed's authority and kind, each with its authority and kind."""
     numbers = [
         (
             segment.text(field, 1, repetition=at),
@@ -52,18 +61,16 @@ def patient_numbers(segment: Segment, feed: V2Feed, field: int = 3) -> list[str]
     if not kinds:
         where = f" of the authority {feed.authority}" if feed.authority else ""
         raise Unreadable(f"{segment.name}-{field} has no patient number{where}.", "101")
-    texts = [value if feed.authority or not authority else f"{authority}.{value}" for value, authority, _ in kinds]
-    return [text if _FHIR_ID.fullmatch(text) else resource_id("patient", text) for text in texts]
+    return kinds
 
 
 def demographics(pid: Segment, feed: V2Feed, patient: str) -> dict[str, Any]:
     """Return the Patient; what was removed is None, what the segment leaves empty is not there."""
     resource: dict[str, Any] = {"resourceType": "Patient", "id": patient}
-    value = pid.text(3, 1)
-    resource["identifier"] = [{"system": feed.identifier_system, "value": value or pid.text(2)}]
+    resource["identifier"] = [{"system": feed.identifier_system, "value": _numbers(pid, feed, 3)[0][0]}]
     family, given = pid.text(5, 1), pid.text(5, 2)
-    if family or given:
-        resource["name"] = [{"family": family, "given": [given] if given else []}]
+    name = [{"family": family, "given": [given] if given else []}] if family or given else None
+    _set(resource, "name", pid.whole(5), name)
     _set(resource, "birthDate", pid.whole(7), _birth_date(pid, feed))
     _set(resource, "gender", pid.whole(8), code_table("gender").get(pid.text(8)))
     died = read_time(pid.text(29), feed.zone)
@@ -169,7 +176,7 @@ def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: floa
         if code is None:
             continue
         feed.map_codes(code)
-        if not code.get("coding", [{}])[0].get("system") and segment.text(2):
+        if "coding" in code and not code["coding"][0].get("system") and segment.text(2):
             code["coding"][0]["system"] = code_table("code-system").get(segment.text(2), f"urn:v2:{segment.text(2)}")
         certainty = "confirmed" if segment.text(6) in _FINAL else "provisional"
         is_deleted = segment.text(21) == "D"
