@@ -121,6 +121,13 @@ def _is_depot(context: RuleContext) -> Truth:
     return _DEPOT.search(words) is not None or (medication.is_injected and is_slow(medication))
 
 
+_CONCENTRATED = re.compile(r"\bu[- ]?500\b|\b500 ?(?:\[?i?u(?:nt)?\]?|units?) ?/ ?ml\b", re.IGNORECASE)
+
+
+def _is_concentrated(context: RuleContext) -> Truth:
+    return _CONCENTRATED.search(f"{context.medication.dose_form or ''} {context.medication.words}") is not None
+
+
 def _names_a_day(context: RuleContext) -> Truth:
     return bool(context.drafted.dose.on_days)
 
@@ -386,6 +393,7 @@ _WORDS: tuple[Condition, ...] = (
         lambda context: context.number_facts("daily_dose_mg"),
     ),
     flag("one_instruction", _is_one_instruction, "the order has one dosage instruction"),
+    flag("u_500", _is_concentrated, "the words of the drug say 500 units/mL"),
     flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", _names_a_day, "the order names a day of the week"),
 )

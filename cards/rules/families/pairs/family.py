@@ -1,7 +1,8 @@
 """Pairs of drugs that labels name: the table, and the words of the one rule that reads it.
 
-`pairs.csv` has in `a_key` and `b_key` an ingredient (RxNorm) or a class; `severity` is how it is shown, `unless` what
-stays silent; `sources.csv` has the documents. A pair of which a rule of its own speaks does not stand here.
+`pairs.csv` has in `a_key` and `b_key` an ingredient (RxNorm) or a class; `severity` is how it is shown (`start` is a
+warning for a new start and information afterwards), `unless` what stays silent; `sources.csv` has the documents. A pair
+of which a rule of its own speaks does not stand here.
 """
 
 import csv
@@ -39,8 +40,9 @@ _SAYS: Final = {
     "avoid": "to be avoided",
     "adjust": "the dose needs a change",
     "apart": "to be taken some hours apart",
+    "serious": "the label warns of it",
 }
-_SEVERITIES: Final = ("critical", "warning", "info")
+_SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
 class Pair(Struct, frozen=True):

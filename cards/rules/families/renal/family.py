@@ -4,7 +4,7 @@ import math
 import re
 
 from cards.rules.conditions.condition import flag
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, lab_placeholder
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, history, say
@@ -16,6 +16,7 @@ _AGE_YEARS = 80
 _WEIGHT_KG = 60.0
 _CREATININE_MG_DL = 1.5
 _CREATININE_DAYS = 365
+_RECENT_DAYS = 30
 
 
 def _met(context: RuleContext) -> dict[str, bool | None]:
@@ -178,6 +179,7 @@ FAMILY = Family(
         "potassium_history": lambda context: history(context.session.record, "potassium"),
         "qtc": _qtc,
         "qtc_history": lambda context: history(context.session.record, "qtc"),
+        "creatinine": lab_placeholder("creatinine", [1.4, 2.8, 5.7], _RECENT_DAYS),
         "criteria": _criteria,
         "criteria_dated": _criteria_dated,
         "n": _count,
@@ -188,6 +190,7 @@ FAMILY = Family(
         "criteria_dated": "age 100, weight 59.95 kg on 2026-11-20, creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
         "n": "1",
         "missing_criteria": "a weight and a creatinine of the last 12 months",
+        "creatinine": "creatinine 132.6 µmol/L (1.5 mg/dL) on 2026-11-20",
         "potassium": "potassium 5.55 mmol/L on 2026-11-20",
         "qtc": "QTc 500.5 ms on 2026-11-20",
     },

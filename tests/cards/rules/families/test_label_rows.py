@@ -59,7 +59,7 @@ def _over_and_most(parts: list[Json]) -> tuple[Json, Json]:
     limits = {
         word: limit["gt"]
         for part in parts
-        if "derived" not in part
+        if "derived" not in part and "lab" not in part
         for word, limit in part.items()
         if word != "new_start"
     }
@@ -86,12 +86,13 @@ def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
         (band,) = rule.bands
         (drug,) = _names(rule.trigger.draft)
         parts = band.when.get("all", [band.when])
-        part = next(part for part in parts if "derived" in part)
+        part = next(part for part in parts if "derived" in part or "lab" in part)
         creatinine = {5: 5, 10: 3.2, 15: 3.2, 21: 2, 25: 2, 30: 2, 40: 1.5, 50: 1.2}[part["ge"]] if "ge" in part else 20
+        creatinine = part["gt"] + 0.1 if "lab" in part else creatinine
         low = {"labs": [["creatinine", creatinine, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
         normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
         over, most = _over_and_most(parts)
-        draft = {"drug": drug} | ({"route": "IV"} if rule.trigger.draft[0].route else {})
+        draft = {"drug": drug} | ({"route": "IV"} if rule.trigger.draft[0].route not in (None, "oral") else {})
         assert _found(rule, low, draft | over, as_of) == [band.id]
         assert _found(rule, normal, draft | over, as_of) == []
         if most:
