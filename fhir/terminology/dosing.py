@@ -220,7 +220,12 @@ _SAID_ROUTES = tuple(
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
     )
 )
-_PUSHED = late_pattern(r"\b(?:iv|i\.v\.|intravenous(?:ly)?) push(?!\w)|\bivp(?!\w)", re.IGNORECASE)
+_PUSHED = late_pattern(
+    r"\b(?:iv|i\.v\.|intravenous(?:ly)?) (?:slow |rapid |direct )?push(?!\w)|\bivp(?!\w)|\bpush(?:ed)? iv(?!\w)",
+    re.IGNORECASE,
+)
+PUSHED = "intravenous push"
+"""The route of what the words say is pushed into a vein."""
 LONGEST_ROUTE_WORDS = 1000
 """The most characters of a sig in which a route is looked for."""
 
@@ -241,5 +246,5 @@ def said_route(words: str) -> str | None:
         # "Inject 40 mg subcutaneously".
         names.remove("injection")
     if names == ["intravenous"] and _PUSHED.search(words):
-        return "intravenous push"
+        return PUSHED
     return names[0] if len(names) == 1 else None

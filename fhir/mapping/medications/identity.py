@@ -21,7 +21,7 @@ from fhir.record.resources import (
     MedicationStatement,
 )
 from fhir.terminology.caching import remembered
-from fhir.terminology.dosing import acts_on_whole_body, is_local_route, said_route
+from fhir.terminology.dosing import PUSHED, acts_on_whole_body, is_local_route, said_route
 from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name, read_order_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
 from fhir.terminology.medications import (
@@ -366,12 +366,15 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
     routes = [dosage.route for dosage in dosages if dosage.route is not None]
     if not routes:
         return _with_said_route(identity, dosages)
-    key = (len(dosages), *routes)
+    # A route code says "intravenous" only; that it is pushed stands in the words.
+    is_pushed = any(said_route(dosage.text or "") == PUSHED for dosage in dosages)
+    key = (len(dosages), is_pushed, *routes)
     routed = identity.by_route.get(key)
     if routed is None:
         # Several instructions: local only when every one of them is.
         local = len(routes) == len(dosages) and all(_is_local(route, identity) for route in routes)
-        routed = replace(identity, route=routes[0].words, systemic=identity.systemic and not local)
+        words = f"{routes[0].words}, {PUSHED}" if is_pushed else routes[0].words
+        routed = replace(identity, route=words, systemic=identity.systemic and not local)
         codes = ((code.system, code.code, code.display) for route in routes for code in route.coding)
         texts = (*(route.text for route in routes), *codes)
         if len(identity.by_route) < _MOST_ROUTES and len(repr(texts)) <= _LONGEST_ROUTE:

@@ -131,8 +131,8 @@ def test_a_dose_near_its_limit(
 def test_half_of_the_usual_dose_of_each_muscle_relaxant(drug: str, most: float, as_of: datetime) -> None:
     draft = {"drug": drug, "times": 1, "days": 14}
     assert _band("age-muscle-relaxant", {"age": 70}, draft | {"dose": f"{most} mg"}, as_of) is None
-    assert _band("age-muscle-relaxant", {"age": 70}, draft | {"dose": f"{most + 1} mg"}, as_of) == "any"
-    assert _band("age-muscle-relaxant", {"age": 70}, draft | {"dose": f"{most} mg", "days": 15}, as_of) == "any"
+    assert _band("age-muscle-relaxant", {"age": 70}, draft | {"dose": f"{most + 1} mg"}, as_of) == "new"
+    assert _band("age-muscle-relaxant", {"age": 70}, draft | {"dose": f"{most} mg", "days": 15}, as_of) == "new"
 
 
 @pytest.mark.parametrize(
