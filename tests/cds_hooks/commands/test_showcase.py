@@ -50,7 +50,7 @@ def test_the_server_is_asked_until_it_is_ready_and_for_a_minute_at_most(monkeypa
         return answer
 
     slept: list[float] = []
-    monkeypatch.setattr(showcase.httpx, "get", get)
+    monkeypatch.setattr(httpx, "get", get)
     monkeypatch.setattr(showcase, "monotonic", lambda: clock[0])
     monkeypatch.setattr(showcase, "sleep", slept.append)
     showcase._wait_until_ready("http://x")

@@ -14,7 +14,8 @@ NETWORK = Topology({"a": "net", "b": "net", "c": "other"}, {"lab": "adt"})
 
 def signal(feed: str, kind: str, subject: str = "", **more: Any) -> Signal:
     """A signal of one message in the step before 100."""
-    return Signal(feed, kind, subject, **{"ratio": 0.5, "since": 99, "weight": 1.0, "group": kind} | more)
+    members: dict[str, Any] = {"ratio": 0.5, "since": 99, "weight": 1.0, "group": kind} | more
+    return Signal(feed, kind, subject, **members)
 
 
 def opened(first: Signal, end: int = 100, topology: Topology = NETWORK) -> Incidents:
