@@ -252,6 +252,8 @@ def test_windows_lie_behind_the_step_from_which_on_a_kind_is_looked_at() -> None
         (3, 2.0, 1.0001, 0.8571234605),
         (2, 4.0, 2.0, 0.34375),  # negative binomial of size 4 and one half: 1/16 + 4/32 + 10/64
         (0, 4.0, 2.0, 0.0625),
+        (1, 4.0, 3.0, 0.2592592593),  # of size 2 and one third: 1/9 + 4/27
+        (0, 0.5, 1.0, 0.6065306597),
         (0, 0.0, 1.0, 1.0),
         (3, -1.0, 2.0, 1.0),
         (400, 401.0, 4.0, 0.4900413),

@@ -37,8 +37,8 @@ def planted_documents() -> Iterator[tuple[Planted, Subject, Any]]:
 
 def good_response() -> Any:
     """The good server's response to a call with a draft, whose identifiers count upwards."""
-    numbers = itertools.count(1)
-    with mock.patch(f"{advice.__module__}.uuid4", lambda: UUID(int=next(numbers) + (4 << 76) + (8 << 60))):
+    uuids = (UUID(int=number + (4 << 76) + (8 << 60)) for number in itertools.count(1))
+    with mock.patch(f"{advice.__module__}.uuid4", side_effect=uuids):
         habits: Any = GoodServer()
         habits.base = "https://good.example"
         return advice(habits, CALL, {})
