@@ -5,7 +5,7 @@ import gc
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 from pydantic import ValidationError
@@ -38,6 +38,56 @@ from cds_hooks.tracing import CallTrace, Tracing
 from fhir.record.refusals import Refusal
 
 # Settings
+
+_DEFAULTS: Final = {
+    "action_selection_behavior": False,
+    "answer_seconds": 30,
+    "ask_opt_outs": False,
+    "body_seconds": 10,
+    "call_seconds": 20,
+    "calls_per_second": 10000,
+    "concurrent_calls": 256,
+    "connections": 10000,
+    "contact": "",
+    "cors_origins": "loopback",
+    "database_url": "sqlite:///var/decisions.sqlite3",
+    "dialect": "standard",
+    "drain_seconds": 3,
+    "explain_link_minutes": 60,
+    "explain_pages": "operator",
+    "fetch_milliseconds": 400,
+    "head_seconds": 10,
+    "keep_facts": True,
+    "kfre_region": "north_america",
+    "label_lag_days": 3,
+    "log_level": "info",
+    "login": "none",
+    "login_hours": 12,
+    "login_idle_minutes": 15,
+    "max_body_bytes": 16777216,
+    "max_drafts": 200,
+    "max_entries": 30000,
+    "max_entries_per_key": 10000,
+    "model_state": "validated",
+    "opt_out_flags": "",
+    "pause_cards": 200,
+    "pause_share": 0.05,
+    "public_url": "http://127.0.0.1:8085",
+    "record_user": "hashed",
+    "referral_risk": 0.03,
+    "seal_seconds": 60,
+    "shown_rest_days": 14,
+    "trusted_proxies": "",
+    "try_servers": "",
+    "visit_window": 0,
+}
+"""Every default that is a number, a text or a yes or no, as docs/settings.md lists them."""
+
+
+def test_every_default_of_the_settings_is_the_documented_one() -> None:
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
+    assert plain == _DEFAULTS
 
 
 @pytest.mark.parametrize(
