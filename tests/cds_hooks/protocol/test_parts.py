@@ -1,0 +1,343 @@
+"""What is read of a body, by itself: each refusal on and beside its limit, and originals of orders in any form."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from cds_hooks.errors import BadRequest, PayloadTooLarge
+from cds_hooks.protocol.body import _LARGE_TEXT, _may_repeat, _number, _parts, _whole_number, check_depth, members_once
+from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.protocol.hooks.declared import WrongDeclaration, _declared
+from cds_hooks.protocol.repair import (
+    OriginalOrders,
+    Sent,
+    _balanced_at,
+    _object_at,
+    _split_values,
+    _start_of_prefetch,
+)
+from cds_hooks.protocol.request import (
+    EntryLimits,
+    _advice,
+    _other_hook,
+    _with_user_in_context,
+    read_context,
+    read_request,
+    request_of_context,
+)
+
+Json = dict[str, Any]
+VIEW = LIBRARY["patient-view"]
+SIGN = LIBRARY["order-sign"]
+HOOKS = {"patient-view": VIEW}
+BODY: Json = {
+    "hook": "patient-view", "hookInstance": "h", "context": {"userId": "Practitioner/1", "patientId": "p1"},
+}  # fmt: skip
+
+
+def body(**changed: Any) -> bytes:
+    return json.dumps({name: value for name, value in (BODY | changed).items() if value is not None}).encode()
+
+
+def fault(call: Any, *arguments: Any) -> tuple[str, str | None]:
+    with pytest.raises(BadRequest) as refused:
+        call(*arguments)
+    return refused.value.text, refused.value.expression
+
+
+# Requests
+
+
+def test_a_request_is_read_with_its_context_and_what_it_wants() -> None:
+    request = read_request(body(prefetch={"a": None}, extension={"timings": True}), HOOKS)
+    assert (request.hook, request.hook_instance, request.prefetch) == ("patient-view", "h", {"a": None})
+    assert (request.wants_timings, request.fhir_server, request.order_bytes) == (True, None, 0)
+    assert not read_request(body(extension={"other": 1}), HOOKS).wants_timings
+    order = BODY["context"] | {"draftOrders": {"resourceType": "Bundle"}}
+    signed = read_request(body(hook="order-sign", context=order), {"order-sign": SIGN})
+    assert signed.order_bytes == len(json.dumps({"resourceType": "Bundle"}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "expression"),
+    [
+        ({"hookInstance": " "}, "hookInstance"),
+        ({"hookInstance": "h" * 513}, "hookInstance"),
+        ({"extension": 7}, "extension"),
+        ({"extension": []}, "extension"),
+        ({"hook": "order-sign"}, "hook"),
+        ({"hook": "medication-prescribe"}, "hook"),
+        ({"context": {"userId": "Practitioner/1", "patientId": " "}}, "context.patientId"),
+        ({"context": {"userId": "Practitioner/1", "patientId": "p" * 513}}, "context.patientId"),
+        ({"context": {"userId": "Practitioner/1", "patientId": "Group/1"}}, "context.patientId"),
+        ({"context": {"userId": "Practitioner/1", "patientId": "Patient/"}}, "context.patientId"),
+        ({"context": {"userId": "Practitioner/1", "patientId": "p", "encounterId": "x/1"}}, "context.encounterId"),
+    ],
+)
+def test_what_no_request_can_have_is_named(changed: Json, expression: str) -> None:
+    assert fault(read_request, body(**changed), HOOKS)[1] == expression
+
+
+@pytest.mark.parametrize(
+    ("changed", "patient", "encounter"),
+    [
+        ({"hookInstance": "h" * 512}, "p1", None),
+        ({"context": {"userId": "u/1", "patientId": "p" * 512}}, "p" * 512, None),
+        ({"context": {"userId": "u/1", "patientId": "Patient/1", "encounterId": "Encounter/2"}}, "1", "2"),
+        ({"context": {"userId": "u/1", "patientId": "https://e/Patient/1/_history/3", "encounterId": "2"}}, "1", "2"),
+        ({"context": {"userId": "u/1", "patientId": "1", "encounterId": "Encounter/2"}}, "1", "2"),
+    ],
+)
+def test_an_id_is_read_with_or_without_its_type(changed: Json, patient: str, encounter: str | None) -> None:
+    context = read_request(body(**changed), HOOKS).context
+    assert (context.patient_id, context.encounter_id) == (patient, encounter)
+
+
+def bundle(count: int) -> Json:
+    return {"resourceType": "Bundle", "entry": [{}] * count}
+
+
+@pytest.mark.parametrize(
+    ("prefetch", "where"),
+    [
+        ({"a": bundle(3)}, None),
+        ({"a": bundle(4)}, "prefetch.a"),
+        ({"a b": bundle(4)}, "prefetch"),
+        ({"a" * 40: bundle(4)}, "prefetch." + "a" * 40),
+        ({"a" * 41: bundle(4)}, "prefetch"),
+        ({"a": bundle(3), "b": bundle(2)}, None),
+        ({"a": bundle(3), "b": bundle(3)}, "prefetch"),
+        (dict.fromkeys("abcde"), None),
+        (dict.fromkeys("abcdef"), "prefetch"),
+    ],
+)
+def test_a_prefetch_has_as_many_entries_as_are_read(prefetch: Json, where: str | None) -> None:
+    limits = EntryLimits(3, 5)
+    if where is None:
+        assert read_request(body(prefetch=prefetch), HOOKS, None, limits).prefetch.keys() == prefetch.keys()
+        return
+    with pytest.raises(PayloadTooLarge) as refused:
+        read_request(body(prefetch=prefetch), HOOKS, None, limits)
+    assert refused.value.expression == where
+
+
+def test_a_hook_of_another_name_is_what_the_dialect_says() -> None:
+    assert read_request(body(hook="their-view"), HOOKS, lambda _name, _extension: "patient-view").hook == "patient-view"
+    with pytest.raises(BadRequest):
+        read_request(body(hook="their-view"), HOOKS, lambda name, _extension: name)
+    assert _other_hook("order-sign", HOOKS).text == (
+        "This service answers patient-view; the body says order-sign. See GET /cds-services."
+    )
+    assert "the body says another hook" in _other_hook("x", HOOKS).text
+    replaced = _other_hook("order-review", HOOKS).text
+    assert (
+        replaced
+        == "order-review was replaced in the CDS Hooks library: use order-sign. This service answers patient-view."
+    )
+    request = request_of_context(
+        "patient-view", "h", Raw(json.dumps(BODY["context"]).encode()), HOOKS, wants_timings=True
+    )
+    assert (request.prefetch, request.wants_timings, request.context.patient_id) == ({}, True, "p1")
+    with pytest.raises(BadRequest):
+        request_of_context("order-sign", "h", Raw(b"{}"), HOOKS, wants_timings=False)
+
+
+@pytest.mark.parametrize(
+    ("drafts", "is_good"),
+    [("{}", True), (' {"a": 1}', True), ("null", False), ("[]", False), ('"x"', False)],
+)
+def test_drafts_are_an_object(drafts: str, *, is_good: bool) -> None:
+    members = Raw(b'{"userId": "u/1", "patientId": "p", "draftOrders":' + drafts.strip().encode() + b"}")
+    if is_good:
+        assert read_context(SIGN, members).patient_id == "p"
+    else:
+        assert fault(read_context, SIGN, members)[1] == "context.draftOrders"
+
+
+MOVED: Json = {"hook": "patient-view", "hookInstance": "h", "context": {"patientId": "p1"}, "user": "Practitioner/1"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "user"),
+    [
+        ({}, "Practitioner/1"),
+        ({"userId": "Practitioner/2"}, "Practitioner/2"),
+        ({"user": "1"}, None),
+        ({"user": 7}, None),
+        ({"context": {"patientId": "p1", "userId": "x"}}, None),
+        ({"context": {}}, None),
+        ({"context": []}, None),
+    ],
+)
+def test_a_user_beside_the_hook_is_put_into_the_context(changed: Json, user: str | None) -> None:
+    moved = _with_user_in_context(json.dumps(MOVED | changed).encode())
+    context = json.loads(moved)["context"] if moved is not None else {}
+    assert context.get("userId") == user
+    assert _with_user_in_context(b"{]") is None
+
+
+def test_members_of_before_1_0_are_advised_about() -> None:
+    assert _advice(b'{"user": 1, "patient": 2}') == (
+        "Since CDS Hooks 1.0 user is context.userId and patient is context.patientId."
+    )
+    assert _advice(b'{"hook": 1}') is _advice(b"{]") is None
+    request = read_request(json.dumps(MOVED).encode(), HOOKS)
+    assert request.context.user_id == "Practitioner/1"
+    assert [refusal.reason for refusal in request.refusals] == ["misplaced"]
+
+
+# Members and numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        (b'{"a":1}', False),
+        (b'{"a":1,"a":1}', True),
+        (b'{"a": 1, "b": 2}', False),
+        (b'{"a": 1, "a": 2}', True),
+        (b'{"a" : 1}', True),
+        (b'{"a"\n: 1}', True),
+        (b'{"a": "\\u00e4"}', False),
+        (b'{"a": "x\\":y", "b": 1}', False),
+        (b'{"a\\\\": 1}', True),
+        (b'{"a": "\\ud800"}', True),
+    ],
+)
+def test_a_text_that_may_hold_a_member_twice_is_looked_at(text: bytes, *, may: bool) -> None:
+    assert _may_repeat(text) is may
+
+
+def test_a_member_that_stands_twice_is_refused_at_any_depth() -> None:
+    check_depth(b'{"a": {"b": 1}}', None)
+    check_depth(b'{"a" : {"b" : 1}}', None)
+    for text in (b'{"a": 1, "a": 1}', b'{"x": [{"a": 1, "a": 2}]}'):
+        assert fault(check_depth, text, "prefetch") == (
+            "A member stands twice in prefetch; each may stand there once.", "prefetch",
+        )  # fmt: skip
+    large = b'{"a": "' + b"x" * _LARGE_TEXT + b'", "b": {"c": 1, "c": 2}}'
+    assert fault(check_depth, large, None)[0] == "A member stands twice in the body; each may stand there once."
+    check_depth(large.replace(b'"c": 2', b'"d": 2'), None)
+    many = b"[" + b",".join([b'{"a": "' + b"x" * 300_000 + b'"}'] * 4) + b"]"
+    check_depth(many, None)
+    assert members_once({}, None) == {}
+
+
+def test_small_values_are_put_together_up_to_half_of_a_large_text() -> None:
+    small, large = Raw(b'"' + b"x" * 99 + b'"'), Raw(b'"' + b"x" * (_LARGE_TEXT // 2) + b'"')
+    assert [bytes(part) for part in _parts([small, small])] == [b"[" + bytes(small) + b"," + bytes(small) + b"]"]
+    parts = [len(bytes(part)) for part in _parts([small, large, small])]
+    assert parts == [len(large), 2 * len(small) + 3]
+    third = Raw(b'"' + b"x" * (_LARGE_TEXT // 3) + b'"')
+    assert [len(bytes(part)) for part in _parts([third, third])] == [len(third) + 2] * 2
+    assert list(_parts([])) == []
+
+
+def test_a_number_is_within_64_bits() -> None:
+    assert _whole_number(str(2**64 - 1)) == 2**64 - 1
+    assert _whole_number(str(-(2**63))) == -(2**63)
+    for digits in (str(2**64), str(-(2**63) - 1), "0" * 21):
+        assert fault(_whole_number, digits)[0] == "A number in the body is larger than 64 bits."
+    assert _number("1e308") == 1e308
+    for digits in ("1e309", "-1e309"):
+        assert fault(_number, digits)[0] == "A number in the body is larger than 64 bits can hold."
+
+
+# Originals of orders
+
+
+def sent(*orders: Json, before: bytes = b'"context":{"patientId":"p"}', **dump: Any) -> bytes:
+    entries = [{"resource": order} for order in orders]
+    prefetch = json.dumps({"orders": {"resourceType": "Bundle", "entry": entries}}, **dump).encode()
+    return b"{" + before + b',"prefetch":' + prefetch + b"}"
+
+
+def order(identity: str, **more: Any) -> Json:
+    return {"resourceType": "MedicationRequest", "id": identity, **more}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_an_order_is_given_back_as_it_was_sent(separators: tuple[str, str]) -> None:
+    text = sent(order("a", note="}{"), order("b"), order("a", note="later"), separators=separators)
+    orders = OriginalOrders(Sent((text,)))
+    assert orders.by_id("b") == order("b")
+    assert orders.by_id("a") == order("a", note="later")
+    assert orders.by_id("c") is None
+    assert orders.original("MedicationRequest/b") == order("b")
+    assert orders.original("ServiceRequest/b") is orders.original("b") is None
+    assert orders.every() == [order("a", note="later"), order("b")]
+    assert set(orders._sent.given) == {"MedicationRequest/a", "MedicationRequest/b"}  # type: ignore[attr-defined]
+    assert OriginalOrders((text,), "ServiceRequest").by_id("a") is None
+    braces = OriginalOrders((sent(order("a", note="}{"), separators=separators),))
+    assert braces.by_id("a") == order("a", note="}{")
+
+
+def test_a_page_of_the_server_is_later_than_the_body() -> None:
+    page = {"resourceType": "Bundle", "entry": [{"resource": order("a", status="page")}]}
+    compact = json.dumps(page, separators=(",", ":")).encode()
+    for text in (sent(order("a")), sent(order("a"), separators=(",", ":"))):
+        assert OriginalOrders((text, compact)).by_id("a") == order("a", status="page")
+    assert OriginalOrders((sent(order("a")), json.dumps(page).encode())).by_id("a") == order("a", status="page")
+    assert _split_values(()) == ()
+    assert _split_values((b"{}",)) == ()
+    assert _split_values((b'{"prefetch": {"a": 1, "b": 2}}', b"3", b"4")) == (b"4", b"3", b"2", b"1")
+
+
+def test_the_object_that_begins_at_a_place() -> None:
+    text = b'x{"a":{"b":1}},{"c":"}"}'
+    assert _balanced_at(text, 1) == _object_at(text, 1) == b'{"a":{"b":1}}'
+    assert _object_at(text, 15) == b'{"c":"}"}'
+    assert _balanced_at(text, 15) == b'{"c":"}'
+    assert _balanced_at(b'{"a":', 0) == _object_at(b'{"a":', 0) == b'{"a":'
+    head = b'{"context":{"patientId":"p"}'
+    assert _start_of_prefetch(head + b',"prefetch":{}}') == len(head)
+    assert _start_of_prefetch(b'{"a":1,"prefetch":{}}') == len(b'{"a":1,"prefetch":{}}')
+    assert _start_of_prefetch(b"{}") == 2
+
+
+# Hooks of a site's own
+
+DECLARED: Json = {"name": "org.example.round", "version": "1.0", "like": "patient-view", "services": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"name": "round"}, "reverse domain notation"),
+        ({"name": "patient-view"}, "reverse domain notation"),
+        ({"version": "1.0.0.0"}, "version is a number"),
+        ({"like": "x"}, "like names a hook of the library"),
+        ({"services": []}, "services is a list"),
+        ({"services": "a"}, "services is a list"),
+        ({"services": [7]}, "services is a list"),
+        ({"field": {}}, "field is a list"),
+        ({"field": [{"name": "a-b", "type": "string"}]}, "is one word such as wardId"),
+        ({"field": [{"name": "a", "type": "text"}]}, "type is one of"),
+        ({"field": [{"name": "a", "type": "string", "required": 1}]}, "required is true or false"),
+        ({"field": [{"name": "a", "type": "object", "token": True}]}, "can be a prefetch token"),
+        ({"field": [{"name": "a", "type": "string"}] * 2}, "is declared twice"),
+        ({"field": [{"name": "patientId", "type": "number"}]}, "is of another type"),
+        ({"field": [{"name": "patientId", "type": "string"}]}, "cannot be made optional"),
+    ],
+)
+def test_a_hook_that_cannot_be_used_is_refused(changed: Json, words: str) -> None:
+    with pytest.raises(WrongDeclaration, match=words):
+        _declared(DECLARED | changed, "hooks.toml, hook 1")
+
+
+def test_a_hook_of_a_site_extends_one_of_the_library() -> None:
+    fields = [
+        {"name": "wardId", "type": "string", "required": True, "token": True},
+        {"name": "patientId", "type": "string", "required": True},
+        {"name": "bed", "type": "object"},
+    ]
+    declared = _declared(DECLARED | {"field": fields}, "x")
+    assert (declared.like, declared.services, declared.hook.version) == ("patient-view", ("a",), "1.0")
+    assert declared.hook.tokens == VIEW.tokens | {"wardId"}
+    members = {"userId": "u/1", "patientId": "p", "wardId": "w"}
+    context = read_context(declared.hook, Raw(msgspec.json.encode(members)))
+    assert (context.patient_id, context.wardId) == ("p", "w")  # type: ignore[attr-defined]
+    assert fault(read_context, declared.hook, Raw(b'{"userId": "u/1", "patientId": "p"}'))[1] == "context"
