@@ -15,6 +15,7 @@ from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_NARROW,
     TEN_FOLD,
+    TEN_FOLD_NARROW,
     TIMES_RECOMMENDED,
     TIMES_RECOMMENDED_FOR_CHILD,
     Excess,
@@ -61,7 +62,7 @@ def _is_far_over(context: RuleContext) -> Truth:
 
 def _is_ten_fold_maximum(context: RuleContext) -> Truth:
     excess = judged(context).excess
-    return excess.times >= TEN_FOLD if excess is not None else None
+    return excess.is_ten_fold if excess is not None else None
 
 
 def _is_ten_fold_recommended(context: RuleContext) -> Truth:
@@ -366,11 +367,15 @@ _WORDS: tuple[Condition, ...] = (
     flag(
         "far_over_maximum",
         _is_far_over,
-        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_NARROW:g} times of a drug with a narrow range and of a"
-        " limit for each kilogram",
+        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_NARROW:g} times of a drug with a narrow range",
         _SUM,
     ),
-    flag("ten_fold_maximum", _is_ten_fold_maximum, f"it is {TEN_FOLD:g} times the limit and more", _SUM),
+    flag(
+        "ten_fold_maximum",
+        _is_ten_fold_maximum,
+        f"it is {TEN_FOLD:g} times the limit and more, {TEN_FOLD_NARROW:g} times of a drug with a narrow range",
+        _SUM,
+    ),
     flag(
         "ten_fold_recommended",
         _is_ten_fold_recommended,

@@ -28,13 +28,18 @@ TIMES_RECOMMENDED_FOR_CHILD = 4.0
 _FDA_WEIGHT_KG = 60.0
 
 
-FAR_OVER = 3.0
+FAR_OVER = 2.0
 """A dose over so many times a limit that is no firm maximum is taken for an error of writing."""
-FAR_OVER_NARROW = 2.0
+FAR_OVER_FIRST = 3.0
+"""A first dose over so many times the usual one can hardly be meant; many are begun with twice as much."""
+FAR_OVER_NARROW = 1.25
+"""The same of a drug that is seldom given in more than the limit."""
 # Over a limit that was not read on a label by less than this is a rounding, or a label that says a little more.
-_WORTH_SAYING = 2.0
+_WORTH_SAYING = 1.2
 TEN_FOLD = 10.0
 """A dose of so many times a maximum, whatever its source, can hardly be meant."""
+TEN_FOLD_NARROW = 5.0
+"""The same of a drug with a narrow range: five times of digoxin is what a ten-fold error of a usual dose makes."""
 
 
 class Excess(Struct, frozen=True):
@@ -61,12 +66,16 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        is_near = self.limit.is_narrow or self.limit.per_kg or self.is_least
-        return self.times >= (FAR_OVER_NARROW if is_near else FAR_OVER)
+        return self.times >= (FAR_OVER_NARROW if self.limit.is_narrow else FAR_OVER)
+
+    @property
+    def is_ten_fold(self) -> bool:
+        """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
+        return self.times >= (TEN_FOLD_NARROW if self.limit.is_narrow else TEN_FOLD)
 
     @property
     def _rank(self) -> tuple[bool, bool, float]:
-        return self.times >= TEN_FOLD, self.is_firm or self.is_far_over, self.times
+        return self.is_ten_fold, self.is_firm or self.is_far_over, self.times
 
 
 class Implausible(Struct, frozen=True):
@@ -244,7 +253,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
     )
     if row.population == "first order":
         # Many are begun with more; only what can hardly be meant is of interest.
-        return excess if excess.is_far_over else False
+        return excess if excess.times >= FAR_OVER_FIRST else False
     return excess if excess.times >= _WORTH_SAYING or not row.page else False
 
 
