@@ -92,14 +92,15 @@ def check_case(case: Case, as_of: datetime, book: RuleBook | None = None) -> Ord
     """The outcome of a case by all rules, or those of a book that lives as long; many tests ask, so it is kept."""
     key = (json.dumps(case, sort_keys=True), as_of, id(book))
     if key not in _CHECKED:
-        _CHECKED[key] = _checked(case, as_of, book)
+        _CHECKED[key] = check_case_anew(case, as_of, book)
     return _CHECKED[key]
 
 
 _CHECKED: dict[tuple[str, datetime, int], OrderOutcome] = {}
 
 
-def _checked(case: Case, as_of: datetime, book: RuleBook | None) -> OrderOutcome:
+def check_case_anew(case: Case, as_of: datetime, book: RuleBook | None) -> OrderOutcome:
+    """The same of a book that is made for this question: another could have its place in memory later."""
     bundle = bundle_of(case["patient"], as_of)
     record = record_of(case["patient"], as_of)
     signing = case.get("hook") != "order-select"

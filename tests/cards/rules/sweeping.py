@@ -22,7 +22,7 @@ from cards.rules.conditions.condition import Condition
 from cards.rules.engine.compile import CompiledRule, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.rule_book import RuleBook, rule_book
-from tests.cards.rules.cases import Case, check_case
+from tests.cards.rules.cases import Case, check_case_anew
 from tests.cards.rules.pinned import AS_OF, named_cases
 from tests.conftest import ROOT
 
@@ -143,7 +143,7 @@ def swept(rule: str, case: Case, value: float, limit: float) -> list[str]:
     results = []
     for instead in (limit - step, limit, limit + step):
         with _given(value, instead):
-            results.append(_result(rule, check_case(case, AS_OF, RuleBook([traced_rules()[rule]]))))
+            results.append(_result(rule, check_case_anew(case, AS_OF, RuleBook([traced_rules()[rule]]))))
     return results
 
 
@@ -170,7 +170,7 @@ def sweeps_of(rule: str) -> list[Sweep]:
     chosen: dict[Limit, Sweep] = {}
     for name, case in named_cases()[rule].items():
         _TRACE.seen.clear()
-        check_case(case, AS_OF, RuleBook([traced_rules()[rule]]))
+        check_case_anew(case, AS_OF, RuleBook([traced_rules()[rule]]))
         for limit, value in dict(_TRACE.seen).items():
             known = chosen.get(limit)
             if known is None or not known.decides:
@@ -188,7 +188,7 @@ def _met() -> tuple[frozenset[tuple[str, str]], dict[str, set[int]]]:
     occurrences: dict[str, set[int]] = {}
     for rule, case in ((rule, case) for rule, cases in named_cases().items() for case in cases.values()):
         _TRACE.seen.clear()
-        check_case(case, AS_OF, RuleBook([traced_rules()[rule]]))
+        check_case_anew(case, AS_OF, RuleBook([traced_rules()[rule]]))
         limits.update((rule, str(limit)) for limit in _TRACE.seen)
         family = traced_rules()[rule].family.name
         occurrences.setdefault(family, set()).update(limit.occurrence for limit in _TRACE.seen)

@@ -13,7 +13,7 @@ from cards.rules.engine.family import Correction, Family
 from cards.rules.families.dose.knowledge import EVIDENCE, Limit
 from cards.rules.families.dose.sums import (
     FAR_OVER,
-    FAR_OVER_NARROW,
+    FAR_OVER_TARGET,
     TEN_FOLD,
     TEN_FOLD_NARROW,
     TIMES_RECOMMENDED,
@@ -367,7 +367,7 @@ _WORDS: tuple[Condition, ...] = (
     flag(
         "far_over_maximum",
         _is_far_over,
-        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_NARROW:g} times of a drug with a narrow range",
+        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_TARGET:g} times a target or a usual first dose",
         _SUM,
     ),
     flag(

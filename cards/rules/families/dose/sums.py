@@ -30,12 +30,8 @@ _FDA_WEIGHT_KG = 60.0
 
 FAR_OVER = 2.0
 """A dose over so many times a limit that is no firm maximum is taken for an error of writing."""
-FAR_OVER_FIRST = 3.0
-"""A first dose over so many times the usual one can hardly be meant; many are begun with twice as much."""
-FAR_OVER_NARROW = 1.25
-"""The same of a drug that is seldom given in more than the limit."""
-# Over a limit that was not read on a label by less than this is a rounding, or a label that says a little more.
-_WORTH_SAYING = 1.2
+FAR_OVER_TARGET = 3.0
+"""The same of a target or the usual first dose: many are given twice as much."""
 TEN_FOLD = 10.0
 """A dose of so many times a maximum, whatever its source, can hardly be meant."""
 TEN_FOLD_NARROW = 5.0
@@ -66,7 +62,9 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        return self.times >= (FAR_OVER_NARROW if self.limit.is_narrow else FAR_OVER)
+        is_usual = not self.limit.page or self.limit.population == "first order"
+        is_target = is_usual and not self.limit.per_kg and not self.is_least
+        return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
 
     @property
     def is_ten_fold(self) -> bool:
@@ -251,10 +249,9 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         of_adult,
         is_least and bool(context.drafted.dose.least_per_dose),
     )
-    if row.population == "first order":
-        # Many are begun with more; only what can hardly be meant is of interest.
-        return excess if excess.times >= FAR_OVER_FIRST else False
-    return excess if excess.times >= _WORTH_SAYING or not row.page else False
+    # A page that is no label may say a little less than the label, and many drugs are begun with more than is usual.
+    is_of_interest = excess.is_far_over or (not row.page and row.population != "first order")
+    return excess if is_of_interest else False
 
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
