@@ -8,6 +8,7 @@ The texts stand in tests/cases/readings/*.txt, before the tab; a new one is a li
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from math import isnan
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from fhir.mapping import destinations, study_words, understanding
+from fhir.mapping.features.feature import Feature
 from fhir.mapping.genomics import genotypes, remarks, spelling, translation, words
 from fhir.mapping.medications import identity, sig, sig_frequency, sig_languages, sig_steps
 from fhir.mapping.studies import screening_groups_of
@@ -45,17 +47,19 @@ Reader = Callable[[str], Any]
 
 def plain(value: Any) -> str:
     """Return a value as a short text that is the same in every process: of a struct what is not its default."""
-    if isinstance(value, Ingredient):
+    if isinstance(value, Ingredient | Feature):
         return value.name
+    if is_dataclass(value) and not isinstance(value, type):
+        members = (f"{field.name}={plain(getattr(value, field.name))}" for field in fields(value) if field.compare)
+        return f"{type(value).__name__}({', '.join(members)})"
     if isinstance(value, Struct):
-        fields = msgspec.structs.fields(value)
-        members = ((field, getattr(value, field.name)) for field in fields)
-        shown = [f"{field.name}={plain(member)}" for field, member in members if member not in (field.default, "")]
+        with_values = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
+        shown = [f"{field.name}={plain(member)}" for field, member in with_values if member not in (field.default, "")]
         return f"{type(value).__name__}({', '.join(shown)})"
     if isinstance(value, set | frozenset):
         return "{" + ", ".join(sorted(plain(member) for member in value)) + "}"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{plain(key)}: {plain(member)}" for key, member in value.items()) + "}"
+        return "{" + ", ".join(sorted(f"{plain(key)}: {plain(member)}" for key, member in value.items())) + "}"
     if isinstance(value, list | tuple | Iterator):
         return "[" + ", ".join(plain(member) for member in value) + "]"
     if isinstance(value, float):
