@@ -1,0 +1,224 @@
+"""What the checks say of single answers, without a server: each status, each body, each difference."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cds_hooks.kit.contract import assertions
+from cds_hooks.kit.contract.checks import cards, discovery, epic
+from cds_hooks.kit.contract.connection import Exchange, Purpose
+from cds_hooks.kit.contract.document import NotTested
+from tests.cds_hooks.kit.contract.icon import png
+
+CARDS = b'{"cards": [{"summary": "x"}]}'
+
+
+def answered(status: int, body: bytes = CARDS, title: str = "", kind: str = "application/json") -> Exchange:
+    """An answer of the server."""
+    return Exchange(title, Purpose.CALL, False, "POST", "/p", status, {"content-type": kind}, body, 0.1)
+
+
+def said(faults: Any) -> list[str]:
+    """The sentences of faults, or why it was not tested."""
+    try:
+        return [fault.message for fault in faults]
+    except NotTested as reason:
+        return [f"not tested: {reason}"]
+
+
+STATUSES = (0, 199, 200, 201, 399, 400, 401, 403, 404, 412, 499, 500, 503)
+
+
+@pytest.mark.parametrize(
+    ("assertion", "good"),
+    [
+        (assertions.expect_cards, {200}),
+        (assertions.expect_cards_or_412, {200, 412}),
+        (assertions.expect_no_failure, set(STATUSES) - {0, 500, 503}),
+        (assertions.expect_refusal, {400, 401, 403, 404, 412, 499, 500, 503}),
+        (assertions.expect_unauthorized, {401, 403}),
+    ],
+)
+def test_each_expectation_takes_its_statuses_and_no_other(assertion: Any, good: set[int]) -> None:
+    assert {status for status in STATUSES if not said(assertion(answered(status)))} == good
+
+
+def test_an_expectation_of_cards_reads_the_body_and_one_of_refusal_says_what_was_taken() -> None:
+    assert len(said(assertions.expect_cards(answered(200, b'{"cards": {}}')))) == 1
+    (words,) = said(assertions.expect_refusal(answered(200)))
+    assert words.endswith(", as if nothing was wrong")
+
+
+class Service(SimpleNamespace):
+    """A service whose answers are planned; it writes down what it is sent."""
+
+    def request(self) -> dict[str, Any]:
+        """A whole call."""
+        return {"hook": self.hook, "context": {"patientId": "p1", "userId": "u"}}
+
+    def send(self, request: Any, title: str, broken: bool = False) -> Exchange:
+        """Write the request down and give the next answer."""
+        self.sent.append((json.loads(json.dumps(request)), title, broken))
+        return self.answers.pop(0) if self.answers else answered(200)
+
+    send_as_is = send
+
+
+def service(*answers: Exchange, hook: str = "patient-view", **more: Any) -> Any:
+    """A service with these answers."""
+    return Service(**{"hook": hook, "id": "s", "answers": list(answers), "sent": [], "calls": []} | more)
+
+
+def test_a_call_without_a_member_or_with_another_is_expected_to_be_refused() -> None:
+    taken = service()
+    assert len(said(assertions.expect_refusal_without(taken, "context", "patientId"))) == 1
+    assert taken.sent == [
+        ({"hook": "patient-view", "context": {"userId": "u"}}, "patient-view without context.patientId", True)
+    ]
+    refused = service(answered(400))
+    assert said(assertions.expect_refusal_with(refused, "an odd hook", hook=5)) == []
+    assert refused.sent[0] == ({**service().request(), "hook": 5}, "patient-view with an odd hook", True)
+    assert assertions.without({"a": 1}, ["b"]) == {"a": 1}
+    fault = next(iter(assertions.expect_cards(answered(500))))
+    assert [f.row for f in assertions.in_row_of_field(service(hook="order-sign"), "userId", iter([fault]))] == [
+        "HK-order-sign-userId"
+    ]
+
+
+class Target(SimpleNamespace):
+    """A server whose discovery is planned."""
+
+    root = "/cds-services"
+
+    def observe_discovery(self) -> None:
+        """It was seen."""
+
+
+def target(found: Exchange, *more: Exchange) -> Any:
+    """A server with this discovery and these answers to further requests."""
+    answers = list(more)
+    next_answer: Any = lambda *_: answers.pop(0)  # noqa: E731
+    return Target(discovery=found, connection=SimpleNamespace(get=next_answer, send=next_answer))
+
+
+def test_discovery_is_judged_by_its_status_and_as_json() -> None:
+    assert said(discovery.discovery_answers_get_with_200(target(answered(200)))) == []
+    (words,) = said(discovery.discovery_answers_get_with_200(target(answered(404))))
+    assert words.endswith("name it: --discovery PATH")
+    (words,) = said(discovery.discovery_answers_get_with_200(target(answered(500))))
+    assert "--discovery" not in words
+    assert said(discovery.discovery_is_strict_json(target(answered(200)))) == []
+    (words,) = said(discovery.discovery_is_strict_json(target(answered(200, b"{,}"))))
+    assert words.startswith("no JSON: ")
+    assert said(discovery.discovery_is_strict_json(target(answered(500, b"{,}")))) == []
+    declared = discovery.discovery_is_declared_as_json
+    assert [len(said(declared(target(answered(status, kind=kind))))) for status, kind in (
+        (200, "application/json"), (200, "text/html"), (404, "text/html"),
+    )] == [0, 1, 0]  # fmt: skip
+
+
+def test_discovery_that_changes_or_fails_for_another_method_is_a_fault() -> None:
+    twice = discovery.discovery_is_the_same_twice
+    assert said(twice(target(answered(200), answered(200)))) == []
+    assert said(twice(target(answered(200), answered(200, b"{}")))) == ["the second answer differs from the first"]
+    assert said(twice(target(answered(200, b"no JSON"), answered(200)))) == []
+    methods = discovery.head_and_options_on_discovery_do_not_fail
+    for status, count in ((200, 0), (405, 0), (499, 0), (500, 2), (0, 2)):
+        assert len(said(methods(target(answered(200), answered(status), answered(status))))) == count, status
+
+
+@pytest.mark.parametrize(("status", "count"), [(200, 0), (404, 1), (405, 1), (406, 0), (500, 0)])
+def test_a_listed_service_that_is_not_there_is_a_fault_of_its_first_call(status: int, count: int) -> None:
+    calls = [SimpleNamespace(exchange=answered(status)), SimpleNamespace(exchange=answered(404))]
+    assert len(said(discovery.a_listed_service_can_be_called(service(calls=calls)))) == count
+    assert said(discovery.a_listed_service_can_be_called(service())) == []
+
+
+def test_an_id_for_several_hooks_answers_all_of_them() -> None:
+    def judged(*services: Any) -> list[str]:
+        server: Any = SimpleNamespace(services=services)
+        return said(discovery.an_id_answers_every_hook_it_is_listed_for(server))
+
+    good = service(calls=[SimpleNamespace(exchange=answered(500)), SimpleNamespace(exchange=answered(200))])
+    bad = service(hook="order-sign", calls=[SimpleNamespace(exchange=answered(404, title="first"))])
+    silent = service(hook="order-select")
+    (words,) = judged(good, bad, silent)
+    assert words.startswith("no call was accepted: ")
+    assert judged(good, silent) == []
+    for alone in ((good,), (service(hook="com.example.x"), service(hook="com.example.y"))):
+        assert judged(*alone) == ["not tested: no id is listed for several hooks"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "wrong"),
+    [
+        (200, png(100), []),
+        (200, png(64), ["the icon has 64 x 64 pixels"]),
+        (200, png(100, alpha=True), ["the icon has an alpha channel"]),
+        (200, png(100).replace(b"IDAT", b"tRNS"), ["the icon has an alpha channel"]),
+        (200, b"GIF89a" + b"0" * 40, ["the icon is no PNG"]),
+        (200, png(100)[:25], ["the icon is no PNG"]),
+        (200, png(100)[:26], []),
+        (200, png(100)[:23] + b"\x63" + png(100)[24:], ["the icon has 100 x 99 pixels"]),
+    ],
+)
+def test_an_icon_is_a_png_of_its_size_without_an_alpha_channel(status: int, body: bytes, wrong: list[str]) -> None:
+    card = {"source": {"label": "x", "icon": "https://a/icon.png"}}
+    call = SimpleNamespace(exchange=answered(200, json.dumps({"cards": [card]}).encode()))
+    asked: list[Any] = []
+
+    def get(*path: Any, **more: Any) -> Exchange:
+        asked.append((path, more))
+        return answered(status, body)
+
+    of_server = service(calls=[call, call], connection=SimpleNamespace(base="https://a", get=get))
+    assert said(cards.an_icon_is_a_png_of_100_by_100(of_server)) == wrong
+    assert asked == [(("/icon.png", "the icon of a source"), {"authenticated": False})]
+    elsewhere = service(calls=[call], connection=SimpleNamespace(base="https://b", get=get))
+    reason = "not tested: no icon on this server's own address was seen"
+    assert said(cards.an_icon_is_a_png_of_100_by_100(elsewhere)) == [reason]
+
+
+def test_a_category_as_an_object_changes_no_card() -> None:
+    sent = {"prefetch": {"orders": {"resourceType": "ServiceRequest", "category": [{"text": "lab"}]}}}
+    other = answered(200, b'{"cards": [{"summary": "y"}]}')
+
+    def judged(*answers: Exchange, sent: Any = sent) -> list[str]:
+        call = SimpleNamespace(sent=sent)
+        return said(epic.category_as_an_object_is_read(service(*answers, calls=[call], as_new=dict)))
+
+    assert judged(answered(200), answered(200)) == []
+    assert judged(other, answered(200)) == ["the cards differ from those with category as an array"]
+    assert len(judged(answered(500), answered(200))) == 1
+    assert judged(sent={}) == ["not tested: s asks for nothing that has a category"]
+
+
+def test_a_search_that_is_empty_in_epic_s_way_changes_no_card() -> None:
+    other = answered(200, b'{"cards": [{"summary": "y"}]}')
+
+    def judged(*answers: Exchange, keys: tuple[str, ...] = ("labs",)) -> tuple[list[str], Any]:
+        asked = service(*answers, prefetch=lambda: {"labs": 1, "patient": 2}, search_keys=lambda: keys)
+        return said(epic.an_empty_search_of_epic_means_none_found(asked)), asked.sent
+
+    found, sent = judged(answered(200), answered(200))
+    assert found == []
+    empty = {"resourceType": "Bundle", "type": "searchset", "total": 0}
+    assert [request["prefetch"] for request, *_ in sent] == [
+        {"labs": empty | {"entry": [epic.NOTHING_FOUND]}, "patient": 2},
+        {"labs": empty, "patient": 2},
+    ]
+    assert judged(other, answered(200))[0] == ["the cards differ from those with a Bundle without entries"]
+    assert len(judged(answered(500), answered(200))[0]) == 1
+    assert judged(keys=())[0] == ["not tested: s searches for nothing"]
+
+
+def test_other_triggers_are_only_sent_as_patient_view() -> None:
+    shape = SimpleNamespace(shape=lambda request: request)
+    taken = service(dialect=shape)
+    assert said(epic.other_triggers_as_patient_view_are_taken(taken)) == []
+    triggers = [request["extension"][epic.EPIC_TRIGGER] for request, *_ in taken.sent]
+    assert triggers == list(epic._TRIGGERS)
+    (reason,) = said(epic.other_triggers_as_patient_view_are_taken(service(hook="order-sign")))
+    assert reason.startswith("not tested: Epic sends its other triggers as patient-view")
