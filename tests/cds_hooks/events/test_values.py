@@ -1,0 +1,188 @@
+"""Values, codes and times of HL7 v2 fields, each with the whole of what it becomes."""
+
+from datetime import UTC
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cds_hooks.events.v2.coding import concept
+from cds_hooks.events.v2.message import Segment, parse_message
+from cds_hooks.events.v2.times import read_time, zone_of
+from cds_hooks.events.v2.values import json_number, observation_value
+
+HEADER = "MSH|^~\\&|LAB|SOUTH|CDS|CDS|20261120120000||ORU^R01|1|P|2.5.1\rPID|1||501^^^SOUTH^MR\r"
+ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+UCUM = {"system": "http://unitsofmeasure.org"}
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def obx(kind: str, value: str, unit: str = "") -> Segment:
+    """An OBX segment."""
+    message = parse_message(f"{HEADER}OBX|1|{kind}|2823-3^Potassium^LN||{value}|{unit}\r")
+    return next(segment for segment in message.segments if segment.name == "OBX")
+
+
+def quantity(value: float, **more: Any) -> dict[str, Any]:
+    """A Quantity as the value."""
+    return {"valueQuantity": {"value": value, **more}}
+
+
+def refused(text: str) -> dict[str, Any]:
+    """A value that is absent because it was an error."""
+    return {"dataAbsentReason": {"coding": [{"system": ABSENT, "code": "error"}], "text": text}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "unit", "members", "fault"),
+    [
+        ("NM", "", "mmol/L", {}, None),
+        ("NM", '""', "mmol/L", {}, None),
+        ("NM", "4", "mmol/L", quantity(4, unit="mmol/L"), None),
+        ("NM", "4.", "mmol/L^mmol/L^UCUM", quantity(4.0, unit="mmol/L", code="mmol/L", **UCUM), None),
+        ("NM", "-.5", "^millimoles", quantity(-0.5, unit="millimoles"), None),
+        ("NM", "+4", "", quantity(4), "no-unit"),
+        ("NM", "<0.01", "ng/mL", quantity(0.01, comparator="<", unit="ng/mL"), None),
+        ("NM", ">= 5", "ng/mL", quantity(5, comparator=">=", unit="ng/mL"), None),
+        ("NM", "5,1", "mmol/L", refused("5,1 has a decimal comma"), "decimal-comma"),
+        ("NM", "high", "mmol/L", refused("high"), "text-in-number"),
+        ("NM", "x" * 90, "mmol/L", refused("x" * 80), "text-in-number"),
+        ("NM", "4~5", "mmol/L", {"valueString": "4~5"}, "repeated-number"),
+        ("SN", "^4~^5", "mmol/L", {"valueString": "^4~^5"}, "repeated-number"),
+        ("SN", "^4", "mmol/L", quantity(4, unit="mmol/L"), None),
+        ("SN", "=^4", "mmol/L", quantity(4, unit="mmol/L"), None),
+        ("SN", ">^4", "mmol/L", quantity(4, unit="mmol/L", comparator=">"), None),
+        ("SN", "<>^4", "mmol/L", {"valueString": "<> 4"}, None),
+        ("SN", ">^high", "mmol/L", refused("high"), "text-in-number"),
+        ("SN", "<>^high", "mmol/L", refused("high"), "text-in-number"),
+        ("SN", "^1^-^3", "mg", {"valueRange": {"low": {"value": 1, "unit": "mg"}, "high": {"value": 3, "unit": "mg"}}},
+         None),
+        ("SN", "^1^-^x", "mg", {"valueString": "1 - x"}, None),
+        ("SN", "^x^-^1", "mg", {"valueString": "x - 1"}, None),
+        ("SN", "^1^/^128", "", {"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 128}}}, None),
+        ("SN", "^1^:^2.5", "", {"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 2.5}}}, None),
+        ("SN", "^1^:^x", "", {"valueString": "1 : x"}, None),
+        ("SN", "^x^/^2", "", {"valueString": "x / 2"}, None),
+        ("SN", "^1^+", "", {"valueString": "1 +"}, None),
+        ("SN", ">^^^2", "", {"valueString": "> 2"}, None),
+        ("SN", "^1^^2", "", {"valueString": "1 2"}, None),
+        ("CWE", "260373001^Detected^SCT", "", {
+            "valueCodeableConcept": {
+                "coding": [
+                    {"code": "260373001", "system": "http://snomed.info/sct", "display": "Detected"}],
+                "text": "Detected"}}, None),
+        ("CWE", "^^^^", "", {}, None),
+        ("DT", "20261120", "", {"valueDateTime": "2026-11-20"}, None),
+        ("TS", "20261120101500", "", {"valueDateTime": "2026-11-20T10:15:00+00:00"}, None),
+        ("DTM", "tomorrow", "", {}, None),
+        ("ST", "<0.01", "", quantity(0.01, comparator="<"), "no-unit"),
+        ("ST", "4.1", "mmol/L", quantity(4.1, unit="mmol/L"), None),
+        ("ST", "4.1", "", {"valueString": "4.1"}, None),
+        ("TX", "4.1", "mmol/L", {"valueString": "4.1"}, None),
+        ("TX", "<4.1", "", {"valueString": "<4.1"}, None),
+        ("TX", "a~b", "", {"valueString": "a\nb"}, None),
+        ("ST", "a^b", "", {"valueString": "a^b"}, None),
+        ("ED", "x^y", "", {"valueString": "x"}, None),
+    ],
+)  # fmt: skip
+def test_a_value_becomes_these_members_and_this_fault(
+    kind: str, value: str, unit: str, members: dict[str, Any], fault: str | None
+) -> None:
+    assert observation_value(obx(kind, value, unit), UTC, ".") == (members, fault)
+
+
+def test_a_feed_with_decimal_commas_reads_them_and_points() -> None:
+    for value in ("5,1", "5.1"):
+        assert observation_value(obx("NM", value, "mg"), UTC, ",") == (quantity(5.1, unit="mg"), None)
+    assert observation_value(obx("ST", "5,1", "mg"), UTC, ",") == ({"valueString": "5,1"}, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("4", 4), ("4.0", 4.0), ("-.5", -0.5), ("", None), ("4e1", None), ("1" * 13, None)]
+)
+def test_a_text_is_a_number_or_none(text: str, number: float | None) -> None:
+    assert (json_number(text), type(json_number(text))) == (number, type(number))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("", None),
+        ("^Potassium", {"text": "Potassium"}),
+        ("K", {"coding": [{"code": "K"}]}),
+        ("K^^L", {"coding": [{"code": "K", "system": "urn:v2:L"}]}),
+        (
+            "2823-3^Potassium^LN^K^Kalium^99LAB",
+            {
+                "coding": [
+                    {"code": "2823-3", "system": "http://loinc.org", "display": "Potassium"},
+                    {"code": "K", "system": "urn:v2:99LAB", "display": "Kalium"},
+                ],
+                "text": "Potassium",
+            },
+        ),
+        ("^^^K^Kalium", {"coding": [{"code": "K", "display": "Kalium"}]}),
+        ("K^Potassium^^^^^^^Serum potassium", {
+            "coding": [{"code": "K", "display": "Potassium"}], "text": "Serum potassium"}),
+    ],
+)  # fmt: skip
+def test_a_coded_field_keeps_both_codings_and_its_text(field: str, value: dict[str, Any] | None) -> None:
+    assert concept(obx("CWE", field), 5) == value
+
+
+def test_a_repetition_of_a_coded_field_is_read_by_itself() -> None:
+    assert concept(obx("CWE", "K^a~L^b"), 5, repetition=1) == {
+        "coding": [{"code": "L", "display": "b"}],
+        "text": "b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "epoch", "notes", "has_no_offset"),
+    [
+        ("2026", "2026", 1767225600.0, (), False),
+        ("202611", "2026-11", 1793491200.0, (), False),
+        ("20261120", "2026-11-20", 1795132800.0, (), False),
+        ("2026112010", "2026-11-20", 1795168800.0, ("hour-only",), False),
+        ("202611201015", "2026-11-20T10:15:00+00:00", 1795169700.0, (), True),
+        ("20261120101560", "2026-11-20T10:15:59+00:00", 1795169759.0, (), True),
+        ("20261120101530.5", "2026-11-20T10:15:30+00:00", 1795169730.5, (), True),
+        ("202611201015+0130", "2026-11-20T10:15:00+01:30", 1795164300.0, (), False),
+        (" 202611201015-0500 ", "2026-11-20T10:15:00-05:00", 1795187700.0, (), False),
+    ],
+)
+def test_a_time_keeps_its_precision(
+    text: str, written: str, epoch: float, notes: tuple[str, ...], has_no_offset: bool
+) -> None:
+    time = read_time(text, UTC)
+    assert time is not None
+    assert (time.text, time.epoch, time.notes, time.has_no_offset) == (written, epoch, notes, has_no_offset)
+    assert time.is_day == (len(written) <= 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "notes"),
+    [
+        ("202611010059", "2026-11-01T00:59:00-04:00", ()),
+        ("202611010130", "2026-11-01T01:30:00-04:00", ("ambiguous-time",)),
+        ("202611010130-0500", "2026-11-01T01:30:00-05:00", ()),
+        ("202611010200", "2026-11-01T02:00:00-05:00", ()),
+        ("202603080230", "2026-03-08T02:30:00-05:00", ("time-left-out",)),
+    ],
+)
+def test_hours_that_a_clock_change_repeats_or_leaves_out_are_noted(
+    text: str, written: str, notes: tuple[str, ...]
+) -> None:
+    time = read_time(text, NEW_YORK)
+    assert time is not None
+    assert (time.text, time.notes) == (written, notes)
+
+
+def test_the_offset_of_a_time_is_its_zone() -> None:
+    offset = zone_of("20261120101500-0530", UTC).utcoffset(None)
+    assert offset is not None
+    assert offset.total_seconds() == -19800
+    for text in ("20261120101500", "tomorrow", "202611201015+9900", ""):
+        assert zone_of(text, NEW_YORK) is NEW_YORK
+    assert read_time("202611201015+9900", UTC) is None
+    assert read_time("20261399", UTC) is None
