@@ -129,6 +129,17 @@ def _is_concentrated(context: RuleContext) -> Truth:
     return _CONCENTRATED.search(f"{context.medication.dose_form or ''} {context.medication.words}") is not None
 
 
+_SALT = re.compile(r"\b(?:23\.4|14\.6) ?%|\b(?:234|146) ?mg ?/ ?ml\b|\b(?:4|2\.5) ?m?eq ?/ ?ml\b", re.IGNORECASE)
+_DILUTED = re.compile(r"\b(?:add|added|dilut\w*|mixed|tpn|parenteral|admixture|bag|in \d+ ?(?:ml|l))\b", re.IGNORECASE)
+
+
+def _is_undiluted_salt(context: RuleContext) -> Truth:
+    order = context.drafted.order
+    sigs = " ".join(dosage.text or "" for dosage in order.dosageInstruction)[:1000]
+    words = f"{context.medication.dose_form or ''} {context.medication.words}"
+    return _SALT.search(words) is not None and _DILUTED.search(f"{words} {sigs}") is None
+
+
 def _names_a_day(context: RuleContext) -> Truth:
     return bool(context.drafted.dose.on_days)
 
@@ -399,6 +410,7 @@ _WORDS: tuple[Condition, ...] = (
     ),
     flag("one_instruction", _is_one_instruction, "the order has one dosage instruction"),
     flag("u_500", _is_concentrated, "the words of the drug say 500 units/mL"),
+    flag("undiluted_salt", _is_undiluted_salt, "it is a concentrate, and no words of the order dilute it"),
     flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", _names_a_day, "the order names a day of the week"),
 )
