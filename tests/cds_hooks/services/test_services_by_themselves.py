@@ -1,0 +1,314 @@
+"""Single services, each decision by itself: whom they leave out, what they name, and at which limits."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from cards.rules.engine.finding import Finding
+from cards.rules.engine.rule_book import MISSING
+from cards.rules.patient.orders import DraftMedication
+from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
+from cds_hooks.services.medication_review import _is_meant, _nothing_found
+from cds_hooks.services.nephrology_referral import acute_rise, severe_albuminuria
+from cds_hooks.services.planning import _diagnoses_beside, _is_over, _open_encounters, _outside_population
+from cds_hooks.services.statin_discussion import _harmed, _over_75, _reaches, _takes_pcsk9, statin_indication
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import map_features
+from fhir.record.resources import Condition
+from tests.cds_hooks.services.test_decisions_by_themselves import (
+    Json,
+    blood,
+    days_ago,
+    problem,
+    referral,
+    visit,
+)
+from tests.fhir.mapping.charts import ICD10, MAN, WOMAN, condition, record_of, request
+
+
+def born(year: int) -> Json:
+    return WOMAN | {"birthDate": f"{year}-11-20"}
+
+
+# Statins
+
+
+@pytest.mark.parametrize(
+    ("resources", "patient", "words"),
+    [
+        ([condition("I25.10", ICD10)], WOMAN, "known atherosclerotic disease"),
+        ([condition("I25.10", ICD10)], born(2006), "known atherosclerotic disease"),
+        ([condition("I25.10", ICD10)], born(2007), None),
+        ([condition("I25.10", ICD10, verificationStatus={"coding": [{"code": "provisional"}]})], WOMAN, None),
+        ([condition("E78.01", ICD10)], WOMAN, "familial hypercholesterolaemia"),
+        ([blood("13457-7", 190, "mg/dL")], WOMAN, "LDL cholesterol 190 mg/dL (2026-11-19)"),
+        ([blood("13457-7", 189, "mg/dL")], WOMAN, None),
+        ([blood("13457-7", 190, "mg/dL", 367)], WOMAN, None),
+        ([condition("E11.9", ICD10)], WOMAN, "diabetes at 70"),
+        ([condition("E11.9", ICD10)], born(1986), "diabetes at 40"),
+        ([condition("E11.9", ICD10)], born(1987), None),
+        ([condition("E11.9", ICD10)], born(1951), "diabetes at 75"),
+        ([condition("E11.9", ICD10)], born(1950), None),
+        ([condition("B20", ICD10), condition("E11.9", ICD10)], WOMAN, "HIV at 70"),
+        ([condition("B20", ICD10)], born(1950), None),
+        ([], WOMAN, None),
+        ([condition("I25.10", ICD10)], {"resourceType": "Patient", "id": "p1"}, None),
+    ],
+)
+def test_an_indication_for_a_statin_that_needs_no_score(resources: Any, patient: Json, words: str | None) -> None:
+    indication = statin_indication(record_of(*resources, patient=patient))
+    assert (indication.words if indication is not None else None) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "is_harm"),
+    [
+        ("Statin intolerance", True),
+        ("Statin-induced myopathy", True),
+        ("Myalgia due to atorvastatin", True),
+        ("Adverse effect of statin", True),
+        ("Family history of statin intolerance", False),
+        ("Statin therapy", False),
+        ("", False),
+    ],
+)
+def test_harm_by_a_statin_is_read_in_the_words_of_a_problem(words: str, *, is_harm: bool) -> None:
+    (made,) = record_of(problem(words)).conditions
+    assert _harmed(made) is is_harm
+    assert not _harmed(Condition())
+
+
+def test_other_parts_of_the_talk_about_a_statin() -> None:
+    assert _takes_pcsk9(record_of(request("evolocumab 140 mg")))
+    assert _takes_pcsk9(record_of(request("Praluent 75 mg")))
+    assert not _takes_pcsk9(record_of(request("atorvastatin 20 mg")))
+    bands: dict[str | None, bool] = {"low": False, "borderline": False, "intermediate": True, "high": True, None: False}
+    for band, reaches in bands.items():
+        result = SimpleNamespace(band=SimpleNamespace(id=band) if band is not None else None)
+        assert _reaches(cast("Any", result)) is reaches
+
+    def over(patient: Json) -> str:
+        return _over_75(cast("Any", SimpleNamespace(record=record_of(patient=patient))))
+
+    assert over(born(1951)) == over({"resourceType": "Patient", "id": "p1"}) == ""
+    assert over(born(1950)).startswith(" At 76 the evidence is less certain")
+
+
+# Planning
+
+
+@pytest.mark.parametrize(
+    ("resources", "patient", "reason"),
+    [
+        ([], WOMAN, None),
+        ([], WOMAN | {"deceasedBoolean": True}, "deceased"),
+        ([], born(1990), "outside-population"),
+        ([], {"resourceType": "Patient", "id": "p1"}, "age-unknown"),
+        ([referral("Planning conversation: goals")], WOMAN, "already-done"),
+        ([referral("Planning conversation: goals", days_ago(367))], WOMAN, None),
+        ([referral("Goals of care discussion")], WOMAN, "already-done"),
+        ([problem("Living will on file")], WOMAN, "already-done"),
+        ([problem("Living will on file", clinicalStatus={"coding": [{"code": "resolved"}]})], WOMAN, None),
+        ([condition("C78.7", ICD10)], WOMAN, "outside-population"),
+        ([visit("IMP")], WOMAN, "outside-population"),
+        ([visit("EMER", "triaged")], WOMAN, "outside-population"),
+        ([visit("IMP", "finished")], WOMAN, None),
+        ([visit("AMB")], WOMAN, None),
+        ([visit("IMP", period={"start": days_ago(5), "end": days_ago(2)})], WOMAN, None),
+        ([visit("IMP", period={"start": days_ago(5), "end": days_ago(-1)})], WOMAN, "outside-population"),
+    ],
+)
+def test_whom_a_planning_conversation_is_not_for(resources: Any, patient: Json, reason: str | None) -> None:
+    silence = _outside_population(record_of(*resources, patient=patient))
+    assert (silence.reason if silence is not None else None) == reason
+
+
+WISH: Json = {
+    "resourceType": "Observation", "id": "w", "status": "final", "subject": {"reference": "Patient/p1"},
+    "code": {"coding": [{"system": "http://loinc.org", "code": "75773-2"}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_charted"),
+    [
+        ({"valueString": "At home"}, True),
+        ({"valueCodeableConcept": {"text": "At home"}}, True),
+        ({}, False),
+        ({"valueString": "At home", "status": "cancelled"}, False),
+        ({"valueString": "At home", "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}}, False),
+    ],
+)
+def test_what_the_patient_wants_is_charted(changed: Json, *, is_charted: bool) -> None:
+    silence = _outside_population(record_of(WISH | changed))
+    text = "The conversation is planned or was held (Observation/w)."
+    assert (silence.text if silence is not None else None) == (text if is_charted else None)
+
+
+@pytest.mark.parametrize(
+    ("end", "is_over"),
+    [
+        ("2026-11-20T09:00:00Z", False),
+        ("2026-11-20T08:59:59Z", True),
+        ("2026-11-20", False),
+        ("2026-11-19", True),
+    ],
+)
+def test_a_visit_ends_with_its_end(end: str, *, is_over: bool) -> None:
+    record = record_of(visit("IMP", period={"start": "2026-11-01", "end": end}))
+    (stay,) = record.encounters
+    assert _is_over(stay, record) is is_over
+    assert _open_encounters(record) == ([] if is_over else [stay])
+
+
+def test_diagnoses_that_the_model_does_not_use_stand_beside_its_number() -> None:
+    assert _diagnoses_beside(record_of()) == ""
+    text = _diagnoses_beside(record_of(condition("I50.9", ICD10), condition("J44.9", ICD10)))
+    assert text == "**This estimate uses no diagnoses.** On record: condition I50.9; condition J44.9.\n"
+
+
+# Nephrology
+
+
+def kidney(code: str, unit: str, *values: tuple[float, float]) -> list[Json]:
+    return [blood(code, value, unit, days) | {"id": f"o{number}"} for number, (value, days) in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "is_rise"),
+    [
+        (((1.5, 1), (1.0, 20)), True),
+        (((1.49, 1), (1.0, 20)), False),
+        (((1.5, 30), (1.0, 60)), True),
+        (((1.5, 32), (1.0, 60)), False),
+        (((1.5, 1), (1.0, 8)), True),
+        (((1.5, 1), (1.0, 7.9)), False),
+        (((1.5, 1), (1.0, 366)), True),
+        (((1.5, 1), (1.0, 366.1)), False),
+        (((1.5, 1), (1.4, 5), (1.0, 20)), True),
+        (((1.5, 1), (1.2, 20), (1.0, 40)), False),
+        (((1.5, 1),), False),
+        ((), False),
+    ],
+)
+def test_a_creatinine_rises_as_in_acute_injury(values: Any, *, is_rise: bool) -> None:
+    rise = acute_rise(record_of(*kidney("2160-0", "mg/dL", *values)))
+    assert (rise is not None) is is_rise
+    if rise is not None:
+        assert rise[0].value == values[0][0]
+        assert rise[1].value == values[-1][0]
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        (((300, 1),), 1),
+        (((299, 1),), 0),
+        (((300, 1), (300, 93)), 2),
+        (((300, 1), (300, 80)), 1),
+        (((300, 1), (299, 120)), 1),
+        (((300, 1), (400, 120), (400, 240)), 2),
+        (((300, 365),), 1),
+        (((300, 367),), 0),
+        ((), 0),
+    ],
+)
+def test_albumin_from_300_is_severe_and_confirmed_after_three_months(values: Any, count: int) -> None:
+    assert len(severe_albuminuria(record_of(*kidney("9318-7", "mg/g", *values)))) == count
+
+
+# The review of medications
+
+
+def finding(rule: str = "r", band: str = "b", indicator: Any = "warning", group: str = "renal") -> Finding:
+    return cast("Finding", SimpleNamespace(rule=rule, band=band, indicator=indicator, group=group))
+
+
+def drafted(*, as_needed: bool = False) -> DraftMedication:
+    return cast("DraftMedication", SimpleNamespace(dose=SimpleNamespace(as_needed=as_needed)))
+
+
+@pytest.mark.parametrize(
+    ("made", "as_needed", "young", "older"),
+    [
+        (finding(), False, True, True),
+        (finding(indicator="critical", group="dose"), False, True, True),
+        (finding(group="dose"), False, False, False),
+        (finding(group="review"), False, False, True),
+        (finding(group="review", indicator="info"), False, False, True),
+        (finding(indicator="info"), False, False, False),
+        (finding(group="disease", indicator="info"), False, False, True),
+        (finding(band=MISSING, indicator="critical"), False, False, False),
+        (finding("dz-bb-ccb_nondhp", "running", "info"), False, True, True),
+        (finding("review-lithium", "found", "info", "review"), False, True, True),
+        (finding(group="duplicate", indicator="info"), True, False, False),
+    ],
+)
+def test_what_the_review_tells(made: Finding, *, as_needed: bool, young: bool, older: bool) -> None:
+    told = [_is_meant(made, drafted(as_needed=as_needed), is_older=is_older) for is_older in (False, True)]
+    assert told == [young, older]
+
+
+def test_why_the_review_found_nothing() -> None:
+    def said(count: int, *requested: str) -> tuple[str, str]:
+        record = record_of().with_requested(frozenset(requested))
+        silence = _nothing_found(record, count)
+        return silence.reason, silence.text
+
+    assert said(1)[0] == "input-missing"
+    assert said(0, "Condition") == ("below-threshold", "No medication that is taken is on the chart.")
+    assert said(1, "Condition")[1] == "The medication that is taken is not named by the criteria."
+    assert said(2, "Condition")[1] == "The 2 medications that are taken are not named by the criteria."
+
+
+# Thresholds of models
+
+
+def chart_model(share: float | None = None, within: bool | None = None) -> ChartModel:
+    made = cast("Any", SimpleNamespace(manifest=SimpleNamespace(id="m")))
+    return ChartModel(made, made, cast("Any", None), cast("Any", None), share, within)
+
+
+def manifest(name: str = "m", *, bands: bool = True) -> Any:
+    band = SimpleNamespace(margin=0.5)
+    thresholds = SimpleNamespace(capacity=0.1, age_bands=(band,) if bands else (), band_at=lambda _: band)
+    return SimpleNamespace(id=name, thresholds=thresholds)
+
+
+@pytest.mark.parametrize(
+    ("asked", "site", "share", "within"),
+    [
+        (chart_model(), SiteThresholds(), 0.1, False),
+        (chart_model(), SiteThresholds(within_age_band=True), 0.1, True),
+        (chart_model(0.2), SiteThresholds(0.3, {"m": 0.4}, within_age_band=True), 0.2, False),
+        (chart_model(), SiteThresholds(0.3, {"m": 0.4}, within_age_band=True), 0.4, False),
+        (chart_model(), SiteThresholds(0.3, {"n": 0.4}, within_age_band=True), 0.3, True),
+        (chart_model(within=True), SiteThresholds(), 0.1, True),
+        (chart_model(within=False), SiteThresholds(within_age_band=True), 0.1, False),
+    ],
+)
+def test_the_share_of_a_service_goes_before_those_of_the_site_and_of_the_model(
+    asked: ChartModel, site: SiteThresholds, share: float, *, within: bool
+) -> None:
+    assert asked.share_for(manifest(), site) == share
+    assert asked.compares_within_ages(manifest(), site) is within
+    assert not asked.compares_within_ages(manifest(bands=False), site)
+    assert (asked.band_of(manifest(), 70.0, site) is not None) is within
+    assert asked.band_of(manifest(), None, site) is None
+    assert asked.share_for(manifest("m_small"), site) == share, "the twin has the share of its model"
+
+
+def test_an_estimate_is_due_from_its_threshold_on() -> None:
+    model = cast("Any", SimpleNamespace(manifest=manifest()))
+    plain, by_age = chart_model(), chart_model(within=True)
+    assert [plain.is_due(model, {"percentile": value}, 70.0) for value in (89.9, 90.0)] == [False, True]
+    assert [by_age.is_due(model, {"margin": value}, 70.0) for value in (0.49, 0.5)] == [False, True]
+    assert by_age.is_due(model, {"margin": 0.0, "percentile": 95.0}, None)
+
+
+def test_the_age_among_the_inputs_of_a_model() -> None:
+    features = features_named(("age_years", "sex_male"))
+    assert age_in(map_features(record_of(), features)) == 70.0
+    assert age_in(map_features(record_of(patient=MAN), features[1:])) is None
+    assert age_in(map_features(record_of(patient={"resourceType": "Patient", "id": "p1"}), features)) is None
