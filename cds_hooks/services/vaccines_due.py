@@ -3,6 +3,7 @@
 CDC, Logic Specification for ACIP Recommendations, with the supporting data in `cards/vaccines/data`.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -10,6 +11,7 @@ from msgspec import to_builtins
 from cards.compose.vaccines import forecast_entries, vaccines_card
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence
+from cards.text import plain
 from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.evidence import IMMUNITY_CODES, declined_vaccines, immunity_stated
 from cards.vaccines.knowledge import load_knowledge
@@ -19,10 +21,14 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
+from fhir.mapping.allergies import unread_allergies
+from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
+from fhir.record.record import PatientRecord
 
 SUBJECT: Final = "vaccines-due"
 KNOWLEDGE = load_knowledge()
 _UNREAD_SHOWN = 2
+_LONGEST_WORDS = 60
 
 
 async def decide(call: ServiceInput) -> Advice:
@@ -41,15 +47,16 @@ async def decide(call: ServiceInput) -> Advice:
     settled = ordered | immunity_stated(record, KNOWLEDGE)
     due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, settled, declined)
     forecasts = forecast_entries(due, KNOWLEDGE)
-    unread = _unread(charted)
+    unread = [*_unread(charted), *_unread_beside(record, charted)]
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
     if not due.due and not due.of_season:
-        advice.silences = [*_reason_for_none(due).silences, *_not_judged(unread)]
+        advice.silences = [*_reason_for_none(due).silences, *_not_judged(record, charted)]
         # What an adult should have had as a child stands in a registry perhaps: it interrupts nobody.
         advice.worklist = [_entry(due)] if due.catch_up else []
         return advice
     if not is_moment_for_reminder(call):
-        advice.worklist, advice.silences = [_entry(due)], [kept_for_worklist(call, SUBJECT), *_not_judged(unread)]
+        advice.worklist = [_entry(due)]
+        advice.silences = [kept_for_worklist(call, SUBJECT), *_not_judged(record, charted)]
         return advice
     identity = call.card_identity()
     advice.reminders[identity.uuid] = _entry(due)
@@ -57,9 +64,13 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
-def _not_judged(unread: list[str]) -> list[Silence]:
-    """What an answer without a card says of entries that may be the dose that is looked for."""
-    return [Silence(SUBJECT, "vaccines-unreadable", f"Not counted as doses: {'; '.join(unread)}.")] if unread else []
+def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[Silence]:
+    """What an answer without a card says of entries that may be the dose, or the drug, that is looked for."""
+    if unread := _unread(charted):
+        yield Silence(SUBJECT, "vaccines-unreadable", f"Not counted as doses: {'; '.join(unread)}.")
+    if medications := words_of_unreadable(unreadable_medications(record)):
+        text = f"Not readable on the medication list: {medications}. One of them may weaken the immune system."
+        yield Silence(SUBJECT, "medications-unreadable", text)
 
 
 def _entry(due: VaccinesDue) -> WorklistEntry:
@@ -101,6 +112,18 @@ def _unread(charted: ChartedPerson) -> list[str]:
     unread = [refusal.text.removesuffix(".") for refusal in charted.history.unread]
     more = len(unread) - _UNREAD_SHOWN
     return [*unread[:_UNREAD_SHOWN], *([f"{more} more entries like these"] if more > 0 else [])]
+
+
+def _unread_beside(record: PatientRecord, charted: ChartedPerson) -> list[str]:
+    """Allergies and medications that no table knows: whom a vaccine is not for may stand in one of them.
+
+    CDC's own codes and substances ("yeast") read an allergy that is none to a drug.
+    """
+    read = {item.words for item in (*charted.person.observations, *charted.to_check)}
+    allergies = [plain(words, _LONGEST_WORDS) for words in unread_allergies(record) if words not in read]
+    unread = [f"an allergy that could not be read ({words})" for words in allergies[:_UNREAD_SHOWN]]
+    medications = words_of_unreadable(unreadable_medications(record))
+    return [*unread, *([f"medications that could not be read ({medications})"] if medications else [])]
 
 
 SERVICE = Service(

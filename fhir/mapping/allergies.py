@@ -130,7 +130,12 @@ def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
     Neither resolved or inactive ones, nor food and pollen; refuted ones are not facts of the record. An entry that
     could name any drug, and that no table knows, is refused with its words: whether it is the drug is not known.
     """
-    return record.derive_checked(_drug_allergies)
+    return record.derive_checked(_drug_allergies).read
+
+
+def unread_allergies(record: PatientRecord) -> tuple[str, ...]:
+    """The words of the entries that could name any drug and that no table knows, each once."""
+    return record.derive_checked(_drug_allergies).unread
 
 
 def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
@@ -197,7 +202,14 @@ def worst_allergy(allergies: Iterable[Allergy]) -> Allergy | None:
     )
 
 
-def _drug_allergies(record: PatientRecord) -> tuple[tuple[Allergy, ...], tuple[Refusal, ...]]:
+class _DrugAllergies(Struct, frozen=True):
+    """The drug allergies of a record, and the words of the entries that could not be read."""
+
+    read: tuple[Allergy, ...]
+    unread: tuple[str, ...]
+
+
+def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusal, ...]]:
     read: list[Allergy] = []
     unread: dict[str, str] = {}
     for resource in record.allergies:
@@ -208,7 +220,7 @@ def _drug_allergies(record: PatientRecord) -> tuple[tuple[Allergy, ...], tuple[R
             read.append(_allergy(resource, allergen))
         elif _could_be_a_drug(resource, allergen):
             unread.setdefault(*words_and_code(resource.code))
-    return tuple(read), (_refusal_of_unread(unread),) if unread else ()
+    return _DrugAllergies(tuple(read), tuple(unread)), (_refusal_of_unread(unread),) if unread else ()
 
 
 def _could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:

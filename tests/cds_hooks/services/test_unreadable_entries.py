@@ -24,8 +24,7 @@ KEYS = {
 }
 SAMPLES = ("going-home", "af-no-anticoagulant", "diabetes-no-statin", "ckd4-metformin", "messy-record", "planning-talk")
 # What a service is sent and does not look for by name: it counts drugs, asks the payer's rules by code, needs a genetic
-# result first (test_genes_and_medications.py), or the sample's dispatched order is a test of the laboratory; whom a
-# vaccine is not for is judged by the codes of its own table.
+# result first (test_genes_and_medications.py), or the sample's dispatched order is a test of the laboratory.
 NOT_BY_NAME = {
     ("readmission-follow-up", "MedicationRequest"),
     ("genes-and-medications", "MedicationRequest"),
@@ -34,8 +33,6 @@ NOT_BY_NAME = {
     ("coverage-requirements", "Condition"),
     ("order-safety-dispatch", "Condition"),
     ("order-safety-dispatch", "AllergyIntolerance"),
-    ("vaccines-due", "MedicationRequest"),
-    ("vaccines-due", "AllergyIntolerance"),
 }
 
 
