@@ -217,7 +217,7 @@ def _read_class_words() -> Mapping[tuple[str, ...], tuple[str, ...]]:
             phrase = tuple(map(_singular, words.split()))
             names[phrase] = tuple(dict.fromkeys((*names.get(phrase, ()), row["allergen_class"])))
         for words in filter(None, row["not_words"].split(";")):  # "milk of magnesia" is no milk
-            names[tuple(map(_singular, words.split()))] = ()
+            names.setdefault(tuple(map(_singular, words.split())), ())  # "soy milk" is soy, and no milk
     return names
 
 
