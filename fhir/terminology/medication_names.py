@@ -339,8 +339,14 @@ _PHRASES: Final[_Phrases] = _read_phrases()
 
 
 def names_of_one_word() -> list[str]:
-    """Return every name of a drug that is one word, in lower case."""
-    return [name for name, meaning in _PHRASES.items() if isinstance(name, str) and meaning.members]
+    """Return the names of drugs that are one word, in lower case, without the many brands of Italy and the Netherlands.
+
+    They are what a misspelt word is corrected to, and an English word can be near to a foreign brand ("converten").
+    """
+    foreign = {row["text"] for row in table_rows("brand_names.csv") if row["source"].startswith(("IT ", "NL "))}
+    return [
+        name for name, meaning in _PHRASES.items() if isinstance(name, str) and meaning.members and name not in foreign
+    ]
 
 
 def _read_lengths() -> Mapping[str, tuple[int, ...]]:
