@@ -38,6 +38,9 @@ _QUICK = {
     r"cards/rules/families/.*\.json$": "tests/cards/rules/test_pinned.py tests/cards/rules/test_sweeps.py "
     "tests/cards/rules/engine/test_page.py tests/cards/rules/engine/test_lint.py",
     r".*\.(html|md)$": "tests/cds_hooks/web/test_templates.py",
+    r"cds_hooks/events/v2/": "tests/cds_hooks/events/test_pinned_messages.py",
+    r"cds_hooks/events/watch/": "tests/cds_hooks/events/test_watched.py",
+    r"cds_hooks/pages/": "tests/cds_hooks/pages/test_pinned_pages.py",
 }
 _CONCERNED = {
     "cards/rules/families": "tests/cards/rules tests/cards/compose",
@@ -48,12 +51,9 @@ _CONCERNED = {
     "cards/coverage": "tests/cds_hooks/services/test_coverage_neighbours.py "
     "tests/cds_hooks/services/test_payer_requirements.py",
     "models_onnx/workbench/compiler": "tests/models_onnx/workbench/compiler",
-    "fhir": "tests/fhir/test_readings.py tests/cards/test_drawn.py tests/cards/rules/test_cases.py "
-    "tests/cards/rules/test_drafted.py",
+    "fhir": "tests/fhir/test_readings.py tests/cards/rules/test_cases.py tests/cards/rules/test_drafted.py",
     "fhir/mapping": "tests/fhir/mapping",
     "cards/rules": "tests/cards/rules",
-    "cards/vaccines": "tests/cards/test_drawn.py",
-    "cards/preventive": "tests/cards/test_drawn.py",
 }
 
 
