@@ -1,0 +1,153 @@
+"""The stored form of content, and the addresses of databases, by themselves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import make_url
+
+from cds_hooks.storage import content
+from cds_hooks.storage.content import (
+    ContentKeys,
+    ContentUnreadable,
+    StoredContent,
+    StoredText,
+    key_text,
+    load_content,
+    read_content_keys,
+    store_content,
+    store_text,
+    use_content_keys,
+    use_site_keys,
+)
+from cds_hooks.storage.database import _readable, make_file, parse_url, reading_engine, sqlite_file
+from cds_hooks.storage.decision import RecordUnavailable
+
+FIRST, SECOND = "5a" * 32, "6b" * 32
+LONG = b'{"text": "' + b"a sentence of a card " * 20 + b'"}'
+
+
+@pytest.fixture
+def _keys() -> Iterator[None]:
+    before = content._in_use
+    yield
+    use_content_keys(before)
+
+
+@pytest.mark.parametrize("value", [b"[]", b"{}", b'{"a":1}', b"plain", LONG, b""])
+def test_what_was_stored_is_loaded(value: bytes) -> None:
+    for dictionary in (content.DICTIONARY_ID, content.FACTS_DICTIONARY):
+        assert load_content(store_content(value, dictionary)) == value
+
+
+def test_short_json_is_stored_as_it_is_and_long_text_is_compressed() -> None:
+    assert [store_content(value) for value in (b"[]", b"{}", b'{"a":1}')] == [b"[]", b"{}", b'{"a":1}']
+    assert store_content(b"plain")[:4] == b"\x28\xb5\x2f\xfd", "what does not begin as JSON says how it is stored"
+    assert len(store_content(LONG)) < len(LONG) / 3
+
+
+@pytest.mark.usefixtures("_keys")
+def test_with_a_key_the_stored_form_is_encrypted_and_read_with_every_key_of_the_site() -> None:
+    use_content_keys(read_content_keys(FIRST))
+    stored, text = store_content(LONG), store_text("words")
+    assert stored[:1] == b"\x01"
+    assert store_content(b"[]") == b"[]"
+    assert LONG not in stored
+    assert store_content(LONG) != stored, "each has a nonce of its own"
+    assert text.startswith("encrypted:")
+    use_content_keys(read_content_keys(f"{SECOND}\n{FIRST}\n"))
+    assert load_content(stored) == LONG
+    assert store_content(LONG)[1:5] != stored[1:5]
+    assert StoredText().process_result_value(text, cast("Any", None)) == "words"
+    assert StoredText().process_result_value("plain", cast("Any", None)) == "plain"
+    assert StoredText().process_result_value(None, cast("Any", None)) is None
+    assert StoredContent().process_result_value(stored, cast("Any", None)) == LONG
+    assert StoredContent().process_result_value(None, cast("Any", None)) is None
+    changed = stored[:-1] + bytes((stored[-1] ^ 1,))
+    with pytest.raises(ContentUnreadable, match="was changed after it was encrypted"):
+        load_content(changed)
+    use_content_keys(read_content_keys(SECOND))
+    with pytest.raises(ContentUnreadable, match="a key that is not among CDS_CONTENT_KEYS"):
+        load_content(stored)
+    use_content_keys(ContentKeys())
+    assert store_text("words") == "words"
+
+
+def test_keys_are_64_hexadecimal_digits_a_line(tmp_path: Path) -> None:
+    keys = read_content_keys(f"{FIRST}\n{SECOND}")
+    assert len(keys.keys) == 2
+    assert keys.newest == next(iter(keys.keys))
+    assert ContentKeys().newest is None
+    assert read_content_keys("").keys == {}
+    for text, number in ((FIRST[:-1], 1), (f"{FIRST}\n{FIRST}00", 2), ("x", 1)):
+        with pytest.raises(ContentUnreadable, match=f"key {number} is wrong"):
+            read_content_keys(text)
+    assert key_text(None) == ""
+    with pytest.raises(ContentUnreadable, match="cannot be read"):
+        key_text(tmp_path / "nothing")
+    (tmp_path / "keys").write_text("x")
+    with pytest.raises(RecordUnavailable, match=r"keys: key 1 is wrong"):
+        use_site_keys(cast("Any", SimpleNamespace(content_keys=tmp_path / "keys")))
+
+
+def test_what_cannot_be_decompressed_is_said() -> None:
+    with pytest.raises(ContentUnreadable, match="cannot be decompressed"):
+        load_content(store_content(LONG)[:20])
+    import zstandard
+
+    assert load_content(zstandard.ZstdCompressor().compress(b"without a dictionary" * 9)) == b"without a dictionary" * 9
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "driver"),
+    [
+        ("sqlite:///x.sqlite3", "sqlite"),
+        ("postgresql://h/d", "postgresql+psycopg"),
+        ("postgres://h/d", "postgresql+psycopg"),
+        ("postgresql+psycopg2://h/d", "postgresql+psycopg"),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("mysql://h/d", None),
+        ("no address", None),
+    ],
+)
+def test_the_record_is_an_sqlite_file_or_a_postgresql(text: str, driver: str | None) -> None:
+    if driver is not None:
+        assert parse_url(text).drivername == driver
+        return
+    with pytest.raises(RecordUnavailable):
+        parse_url(text)
+
+
+def test_a_file_is_made_in_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_file(tmp_path / "record.sqlite3")
+    assert (tmp_path / "record.sqlite3").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(RecordUnavailable, match="is not there, and none is made"):
+        make_file(tmp_path / "other" / "record.sqlite3")
+    monkeypatch.chdir(tmp_path)
+    make_file(Path("var/record.sqlite3"))
+    assert (tmp_path / "var/record.sqlite3").is_file()
+    assert sqlite_file(make_url("sqlite:///a/b")) == Path("a/b")
+    with pytest.raises(RecordUnavailable, match="there is no record at"):
+        reading_engine(make_url(f"sqlite:///{tmp_path}/nothing"))
+
+
+def test_a_file_that_is_write_protected_is_read_as_one_that_nobody_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = make_url(f"sqlite:///{tmp_path}/a b.sqlite3")
+    assert _readable(url) == url
+    postgres = make_url("postgresql://h/d")
+    monkeypatch.setattr("cds_hooks.storage.database.os.access", lambda *_: False)
+    assert _readable(postgres) == postgres
+    fixed = _readable(url)
+    assert (fixed.database, dict(fixed.query)) == (
+        f"file:{tmp_path}/a%20b.sqlite3", {"immutable": "1", "uri": "true"},
+    )  # fmt: skip
+    (tmp_path / "a b.sqlite3-wal").touch()
+    assert _readable(url) == url
