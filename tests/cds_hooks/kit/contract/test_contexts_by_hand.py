@@ -1,0 +1,459 @@
+"""The hooks, their contexts, the patients and the checks of the contract kit, each by itself."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from cds_hooks.kit.contract import charts, definitions, requests
+from cds_hooks.kit.contract.charts import DraftOrder, PatientChart
+from cds_hooks.kit.contract.document import (
+    Fault,
+)
+from cds_hooks.kit.contract.registry import rows
+from cds_hooks.kit.contract.run import select_checks
+from cds_hooks.kit.simulator.chart import ChartError
+from tests.cds_hooks.services.equation_calls import NOW
+
+Json = dict[str, Any]
+CARD: Json = {
+    "summary": "s",
+    "source": {"label": "l", "topic": {"code": "c"}},
+    "overrideReasons": [{"code": "r"}, 1],
+    "suggestions": [{"label": "x", "actions": [{"type": "create", "resource": {"extension": [{"url": "u"}]}}, "no"]}],
+    "links": [{"label": "l"}],
+    "extension": {"any": {"thing": 1}},
+}
+
+
+def _said(faults: Iterable[Fault]) -> list[tuple[str, str]]:
+    return [(fault.message, fault.location) for fault in faults]
+
+
+def test_the_fields_of_a_hook() -> None:
+    assert [
+        (field.name, field.required, field.token, field.type) for field in definitions.fields_of("order-select")
+    ] == [
+        ("userId", True, True, "string"),
+        ("patientId", True, True, "string"),
+        ("encounterId", False, True, "string"),
+        ("selections", True, False, "array"),
+        ("draftOrders", True, False, "object"),
+    ]
+    assert definitions.fields_of("nothing") == ()
+    assert set(definitions.HOOK_VERSIONS) == set(definitions.HOOKS)
+    row = rows()["HK-order-select-encounterId"]
+    assert (row.strength, row.binds, row.statement, row.section, row.is_seen_by, row.binds_a_service) == (
+        "MAY",
+        "C",
+        "order-select: context.encounterId is an optional string.",
+        "HK",
+        "",
+        False,
+    )
+    assert rows()["HK-order-select-userId"].statement == "order-select: context.userId is a required string."
+
+
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        (" ", "is blank"),
+        ("#a", ""),
+        ("urn:uuid:1", ""),
+        ("https://x", ""),
+        ("Patient/1", ""),
+        ("Patient/1/_history/2", ""),
+        ("Patient", "is not Type/id"),
+        ("patient/1", "is not Type/id"),
+        ("Patients/1", "names Patients, which is no R4 resource type"),
+        ("MedicationOrder/1", "names MedicationOrder, which is no R4 resource type"),
+    ],
+)
+def test_references_inside_a_resource(reference: str, problem: str) -> None:
+    assert definitions.reference_problem(reference) == problem
+
+
+def test_checks_are_chosen_by_row_section_and_dialect() -> None:
+    everything = select_checks((), "standard")
+    assert {check.dialect for check in everything} == {""}
+    assert {check.dialect for check in select_checks((), "epic")} == {"", "epic"}
+    assert not any(check.slow for check in select_checks((), "standard", quick=True))
+    assert any(check.slow for check in everything)
+    chosen = select_checks(("card-03, FB",), "standard")
+    assert {row.partition("-")[0] for check in chosen for row in check.rows} >= {"CARD", "FB"}
+    assert all("CARD-03" in check.rows or any(row.startswith("FB-") for row in check.rows) for check in chosen)
+    with pytest.raises(ValueError, match="there is no row or section NOPE, CARD-999; sections: GEN"):
+        select_checks(("nope", "CARD-999"), "standard")
+
+
+PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
+DRAFT = DraftOrder(
+    "tablet",
+    {"resourceType": "MedicationRequest", "id": "d1", "subject": {"reference": "Patient/p1"}},
+    ({"resourceType": "Medication", "id": "m1"},),
+)
+
+
+def _chart(*resources: Json, drafts: tuple[DraftOrder, ...] = (DRAFT,)) -> PatientChart:
+    return PatientChart("chart", PATIENT, (PATIENT, *resources), drafts)
+
+
+CONTEXTS: dict[str, list[tuple[str, Json]]] = {
+    "patient-view": [("chart", {"userId": "Practitioner/contract-kit-user", "patientId": "p1", "encounterId": "e2"})],
+    "order-select": [
+        (
+            "chart, tablet drafted",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "selections": ["MedicationRequest/d1"],
+                "draftOrders": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [
+                        {
+                            "resource": {
+                                "resourceType": "MedicationRequest",
+                                "id": "d1",
+                                "subject": {"reference": "Patient/p1"},
+                            }
+                        },
+                        {"resource": {"resourceType": "Medication", "id": "m1"}},
+                    ],
+                },
+            },
+        ),
+        (
+            "chart, second drafted",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "selections": ["MedicationRequest/d2"],
+                "draftOrders": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d2"}}],
+                },
+            },
+        ),
+    ],
+    "order-sign": [
+        (
+            "chart, tablet drafted",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "draftOrders": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [
+                        {
+                            "resource": {
+                                "resourceType": "MedicationRequest",
+                                "id": "d1",
+                                "subject": {"reference": "Patient/p1"},
+                            }
+                        },
+                        {"resource": {"resourceType": "Medication", "id": "m1"}},
+                    ],
+                },
+            },
+        ),
+        (
+            "chart, second drafted",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "draftOrders": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d2"}}],
+                },
+            },
+        ),
+    ],
+    "order-dispatch": [
+        (
+            "chart",
+            {
+                "patientId": "p1",
+                "dispatchedOrders": ["ServiceRequest/s1"],
+                "performer": "Organization/contract-kit-performer",
+            },
+        )
+    ],
+    "encounter-start": [
+        ("chart", {"encounterId": "e2", "userId": "Practitioner/contract-kit-user", "patientId": "p1"})
+    ],
+    "encounter-discharge": [
+        ("chart", {"encounterId": "e2", "userId": "Practitioner/contract-kit-user", "patientId": "p1"})
+    ],
+    "appointment-book": [
+        (
+            "chart",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "appointments": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [
+                        {
+                            "resource": {
+                                "resourceType": "Appointment",
+                                "id": "contract-kit-appointment",
+                                "status": "proposed",
+                                "participant": [{"actor": {"reference": "Patient/p1"}, "status": "accepted"}],
+                            }
+                        }
+                    ],
+                },
+            },
+        )
+    ],
+    "allergyintolerance-create": [
+        (
+            "chart",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "allergyIntolerance": {
+                    "resourceType": "AllergyIntolerance",
+                    "id": "contract-kit-allergy",
+                    "code": {"text": "Penicillin"},
+                    "patient": {"reference": "Patient/p1"},
+                },
+            },
+        )
+    ],
+    "problem-list-item-create": [
+        (
+            "chart",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "conditions": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [
+                        {
+                            "resource": {
+                                "resourceType": "Condition",
+                                "id": "contract-kit-problem",
+                                "category": [
+                                    {
+                                        "coding": [
+                                            {
+                                                "system": "http://terminology.hl7.org/CodeSystem/condition-category",
+                                                "code": "problem-list-item",
+                                            }
+                                        ]
+                                    }
+                                ],
+                                "code": {"text": "Gout"},
+                                "subject": {"reference": "Patient/p1"},
+                            }
+                        }
+                    ],
+                },
+            },
+        )
+    ],
+    "medication-refill": [
+        (
+            "chart",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "medications": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [
+                        {
+                            "resource": {
+                                "resourceType": "MedicationRequest",
+                                "id": "d1",
+                                "subject": {"reference": "Patient/p1"},
+                            }
+                        },
+                        {"resource": {"resourceType": "Medication", "id": "m1"}},
+                    ],
+                },
+            },
+        )
+    ],
+    "medication-verify": [
+        (
+            "chart",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "medication": {
+                    "resourceType": "MedicationRequest",
+                    "id": "d1",
+                    "subject": {"reference": "Patient/p1"},
+                    "status": "active",
+                },
+            },
+        )
+    ],
+    "medication-prescribe": [
+        (
+            "chart",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "medications": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [
+                        {
+                            "resource": {
+                                "resourceType": "MedicationRequest",
+                                "id": "d1",
+                                "subject": {"reference": "Patient/p1"},
+                            }
+                        },
+                        {"resource": {"resourceType": "Medication", "id": "m1"}},
+                    ],
+                },
+            },
+        )
+    ],
+    "order-review": [
+        (
+            "chart",
+            {
+                "userId": "Practitioner/contract-kit-user",
+                "patientId": "p1",
+                "encounterId": "e2",
+                "orders": {
+                    "resourceType": "Bundle",
+                    "type": "collection",
+                    "entry": [
+                        {
+                            "resource": {
+                                "resourceType": "MedicationRequest",
+                                "id": "d1",
+                                "subject": {"reference": "Patient/p1"},
+                            }
+                        },
+                        {"resource": {"resourceType": "Medication", "id": "m1"}},
+                    ],
+                },
+            },
+        )
+    ],
+    "nothing": [("chart", {"userId": "Practitioner/contract-kit-user", "patientId": "p1", "encounterId": "e2"})],
+}
+
+
+@pytest.mark.parametrize("hook", [*definitions.HOOKS, "nothing"])
+def test_the_context_of_a_hook(hook: str) -> None:
+    order = {"resourceType": "ServiceRequest", "id": "s1"}
+    stay = {"resourceType": "Encounter", "id": "e1", "period": {"start": "2026-01-01"}}
+    later = {"resourceType": "Encounter", "id": "e2", "period": {"start": "2026-02-01"}}
+    second = DraftOrder("second", {"resourceType": "MedicationRequest", "id": "d2"})
+    chart = _chart({"resourceType": "ServiceRequest"}, order, later, stay, drafts=(DRAFT, second))
+    assert list(requests.contexts_for(hook, chart)) == CONTEXTS[hook]
+
+
+def test_a_chart_without_a_stay() -> None:
+    assert list(requests.contexts_for("encounter-start", _chart())) == [
+        (
+            "chart",
+            {"encounterId": "contract-kit-encounter", "userId": "Practitioner/contract-kit-user", "patientId": "p1"},
+        )
+    ]
+    assert list(requests.contexts_for("patient-view", _chart({"resourceType": "Encounter"}))) == [
+        ("chart", {"userId": "Practitioner/contract-kit-user", "patientId": "p1"})
+    ]
+    assert requests.encounter_of(_chart()) is None
+
+
+def test_a_conformant_request_has_what_can_be_filled() -> None:
+    def prefetch(templates: Any) -> Any:
+        ((title, request),) = requests.conformant_requests(
+            {"hook": "patient-view", "prefetch": templates}, _chart(), NOW
+        )
+        assert (title, request["hook"], len(request["hookInstance"])) == ("chart", "patient-view", 36)
+        return request.get("prefetch")
+
+    assert prefetch(
+        {"p": "Patient/{{context.patientId}}", "u": "{{context.userId}}", "x": "Task/{{context.nobody}}"}
+    ) == {
+        "p": {"resourceType": "Patient", "id": "p1"},
+        "u": {
+            "resourceType": "Practitioner",
+            "id": "contract-kit-user",
+            "name": [{"text": "Contract Kit", "family": "Kit", "given": ["Contract"]}],
+        },
+    }
+    assert prefetch(None) is None
+    assert prefetch({}) is None
+
+
+def test_a_patient_with_an_id_that_nobody_has_seen() -> None:
+    (chart,) = charts.with_new_identities([_chart()])
+    identity = chart.patient_id
+    assert (identity[:3], len(identity), chart.patient["id"]) == ("p1-", 11, identity)
+    assert chart.drafts[0].order["subject"] == {"reference": f"Patient/{identity}"}
+    assert [resource["id"] for resource in chart.resources] == [identity]
+    assert (chart.drafts[0].reference, chart.drafts[0].beside) == ("MedicationRequest/d1", DRAFT.beside)
+
+
+def test_charts_of_files(tmp_path: Any) -> None:
+    def read(*resources: Json, **members: Any) -> PatientChart:
+        path = tmp_path / "chart.json"
+        path.write_text(
+            json.dumps({"resourceType": "Bundle", "entry": [{"resource": r} for r in resources], **members})
+        )
+        return charts.read_patient_chart(path)
+
+    chart = read(PATIENT)
+    assert (
+        chart.name,
+        [resource["id"] for resource in chart.resources],
+        [draft.reference for draft in chart.drafts],
+    ) == ("chart.json", ["p1", "contract-kit-order"], ["MedicationRequest/contract-kit-draft"])
+    assert len(read(PATIENT, {"resourceType": "ServiceRequest", "id": "s1"}).resources) == 2
+    assert len(read(PATIENT, {"resourceType": "ServiceRequest"}).resources) == 3
+    with pytest.raises(ChartError, match="has no id"):
+        read({"resourceType": "Patient"})
+    orders = [
+        DRAFT.order,
+        {"resourceType": "NutritionOrder", "id": "n1"},
+        {"resourceType": "Task", "id": "t1"},
+        {"resourceType": "DeviceRequest"},
+    ]
+    assert [(draft.name, [r["id"] for r in draft.beside]) for draft in charts._file_drafts(orders)] == [
+        ("d1", ["t1"]),
+        ("n1", ["t1"]),
+    ]
+    original: Json = {"a": [1]}
+    copied = charts.copy_with(original, b=2)
+    copied["a"].append(2)
+    assert (original, copied) == ({"a": [1]}, {"a": [1, 2], "b": 2})
+
+
+def test_samples_of_the_kit() -> None:
+    two = charts.sample_charts(NOW, ("infant", "ckd4-metformin"))
+    assert [(chart.name, [draft.name for draft in chart.drafts]) for chart in two] == [
+        (
+            "sample ckd4-metformin",
+            ["metformin-ckd4-coded", "metformin-ckd4-text", "metformin-ckd4-contained", "linagliptin-ckd4"],
+        ),
+        ("sample infant", ["ibuprofen-infant"]),
+    ]
+    assert len(charts.sample_charts(NOW)) > 10
