@@ -129,11 +129,8 @@ def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
             2,
         )
     raise_descriptor_limit()
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
+        listening = _tcp_socket(host, port)
     except OSError as error:
         raise failure(
             f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port."
@@ -162,19 +159,25 @@ def _operator_sockets() -> list[socket.socket]:
 def _tcp_socket(host: str, port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
-    return listening
+    return _bound(listening, (host, port))
 
 
 def _unix_socket(path: Path) -> socket.socket:
     if path.is_socket():  # of a server that ended without taking it away
         path.unlink()
-    listening = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)  # who may connect is who may read and write the file: the server's own user
     try:
-        listening.bind(str(path))
+        return _bound(socket.socket(socket.AF_UNIX), str(path))
     finally:
         os.umask(before)
+
+
+def _bound(listening: socket.socket, address: tuple[str, int] | str) -> socket.socket:
+    try:
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

@@ -9,6 +9,7 @@ import pytest
 from cds_hooks.kit.contract import assertions
 from cds_hooks.kit.contract.checks import cards, discovery, epic
 from cds_hooks.kit.contract.connection import Exchange, Purpose
+from cds_hooks.kit.contract.dialects import EPIC_TRIGGER, NOTHING_FOUND
 from cds_hooks.kit.contract.document import NotTested
 from tests.cds_hooks.kit.contract.icon import png
 
@@ -206,7 +207,7 @@ def test_a_search_that_is_empty_in_epic_s_way_changes_no_card() -> None:
     assert found == []
     empty = {"resourceType": "Bundle", "type": "searchset", "total": 0}
     assert [request["prefetch"] for request, *_ in sent] == [
-        {"labs": empty | {"entry": [epic.NOTHING_FOUND]}, "patient": 2},
+        {"labs": empty | {"entry": [NOTHING_FOUND]}, "patient": 2},
         {"labs": empty, "patient": 2},
     ]
     assert judged(other, answered(200))[0] == ["the cards differ from those with a Bundle without entries"]
@@ -218,7 +219,7 @@ def test_other_triggers_are_only_sent_as_patient_view() -> None:
     shape = SimpleNamespace(shape=lambda request: request)
     taken = service(dialect=shape)
     assert said(epic.other_triggers_as_patient_view_are_taken(taken)) == []
-    triggers = [request["extension"][epic.EPIC_TRIGGER] for request, *_ in taken.sent]
+    triggers = [request["extension"][EPIC_TRIGGER] for request, *_ in taken.sent]
     assert triggers == list(epic._TRIGGERS)
     (reason,) = said(epic.other_triggers_as_patient_view_are_taken(service(hook="order-sign")))
     assert reason.startswith("not tested: Epic sends its other triggers as patient-view")

@@ -1,0 +1,241 @@
+"""What is decided before a server serves: where it listens, what stops it, and how it is configured."""
+
+import gc
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+
+from cds_hooks.commands import serve
+from cds_hooks.edge import BoundedHttp
+from cds_hooks.settings import Settings
+from cds_hooks.storage.decision import RecordUnavailable
+
+
+class Site:
+    """The settings of these tests; how often they were read anew."""
+
+    def __init__(self) -> None:
+        self.now: Any = Settings()
+        self.cleared = 0
+
+    def __call__(self) -> Any:
+        return self.now
+
+    def cache_clear(self) -> None:
+        """Count it."""
+        self.cleared += 1
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Settings that a test changes; the environment is as before afterwards."""
+    site = Site()
+    monkeypatch.setattr(serve, "settings", site)
+    monkeypatch.setattr(serve, "raise_descriptor_limit", lambda: None)
+    for name in ("CDS_PUBLIC_URL", "CDS_METRICS_DIR"):
+        monkeypatch.setenv(name, "before")  # so that it is put back
+        monkeypatch.delenv(name)
+    return site
+
+
+@pytest.fixture
+def opened() -> Iterator[list[socket.socket]]:
+    """Sockets to close."""
+    sockets: list[socket.socket] = []
+    yield sockets
+    for listening in sockets:
+        listening.close()
+
+
+def refusal(start: Any, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code and the sentence with which a start ends."""
+    with pytest.raises(typer.Exit) as ended:
+        start()
+    return ended.value.exit_code, " ".join(capsys.readouterr().err.split())
+
+
+def test_without_a_trust_file_only_this_machine_is_listened_on(
+    site: Site, opened: list[socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, words = refusal(lambda: serve._listen("0.0.0.0", 0), capsys)  # noqa: S104 - it is refused
+    assert code == 2
+    assert "it listens on this machine only, not on 0.0.0.0." in words
+    opened.append(serve._listen("0.0.0.0", 0, any_host=True))  # noqa: S104 - closed at once
+    opened.append(serve._listen("127.0.0.1", 0))
+    port = opened[1].getsockname()[1]
+    assert (os.environ["CDS_PUBLIC_URL"], site.cleared) == (f"http://127.0.0.1:{port}", 2)
+    assert opened[1].get_inheritable()
+    assert opened[1].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+    assert opened[1].family == socket.AF_INET
+    site.now = SimpleNamespace(trust_file=Path("t"), model_fields_set={"public_url"})
+    os.environ["CDS_PUBLIC_URL"] = "as set"
+    opened.append(serve._listen("0.0.0.0", 0))  # noqa: S104 - closed at once
+    assert (os.environ["CDS_PUBLIC_URL"], site.cleared) == ("as set", 2)
+
+
+def test_a_port_in_use_is_named(site: Site, opened: list[socket.socket], capsys: pytest.CaptureFixture[str]) -> None:
+    opened.append(serve._listen("127.0.0.1", 0))
+    opened[0].listen()
+    port = opened[0].getsockname()[1]
+    code, words = refusal(lambda: serve._listen("127.0.0.1", port), capsys)
+    assert code == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used (" in words
+    assert site.cleared == 1
+
+
+def test_the_operator_s_listener_is_a_port_or_a_file_of_the_server_s_user(
+    site: Site, opened: list[socket.socket], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.now = SimpleNamespace(operator_address=None)
+    assert serve._operator_sockets() == []
+    site.now = SimpleNamespace(operator_address=("127.0.0.1", 0))
+    opened += serve._operator_sockets()
+    assert opened[0].family == socket.AF_INET
+    path = tmp_path / "operator.sock"
+    before = os.umask(0o022)
+    try:
+        for _ in range(2):  # the second time the file of the first is there
+            site.now = SimpleNamespace(operator_address=(str(path), None))
+            opened += serve._operator_sockets()
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [listening.get_inheritable() for listening in opened] == [True] * 3
+    path.unlink()
+    path.write_text("no socket")
+    code, words = refusal(serve._operator_sockets, capsys)
+    assert code == 1
+    assert words.startswith("CDS_OPERATOR_LISTEN cannot be listened on (") or "CDS_OPERATOR_LISTEN cannot" in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"trust_file": Path("t"), "as_of": "2026-01-01"}, 2, "CDS_AS_OF is for the development profile"),
+        ({"login": "accounts", "public_url": "http://cds.example"}, 2, "CDS_LOGIN=accounts: passwords would be sent"),
+        ({"login": "both", "public_url": "http://cds.example"}, 2, "CDS_LOGIN=both: passwords would be sent"),
+        ({"metrics_dir": Path("/nowhere/at/all")}, 1, "The folder /nowhere/at/all of CDS_METRICS_DIR is not there"),
+    ],
+)
+def test_settings_that_cannot_be_served_with_are_named(
+    changes: dict[str, Any], code: int, words: str, site: Site, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    plain = {"trust_file": None, "as_of": None, "login": "none", "public_url": "http://x", "metrics_dir": None}
+    site.now = SimpleNamespace(**plain | changes, events_file=None)
+    opened: list[str] = []
+
+    async def open_all() -> None:
+        opened.append("all")
+
+    monkeypatch.setattr(serve, "_open_all", open_all)
+    ended, sentence = refusal(serve._check_start, capsys)
+    assert (ended, opened) == (code, [])
+    assert words in sentence
+    for good in ({"trust_file": Path("t")}, {"as_of": "2026-01-01"}, {"login": "both", "public_url": "https://x"}):
+        site.now = SimpleNamespace(**plain | good, events_file=None)
+        serve._check_start()
+    assert opened == ["all"] * 3
+
+
+def test_what_cannot_be_opened_is_named_with_its_code(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def open_all() -> None:
+        raise RecordUnavailable("no space")
+
+    monkeypatch.setattr(serve, "_open_all", open_all)
+    monkeypatch.setattr(serve, "_check_events", lambda: None)
+    code, words = refusal(serve._check_start, capsys)
+    assert (code, "The decisions cannot be recorded, so nothing is served: no space" in words) == (1, True)
+    kinds = {kind.__name__: code for kind, (_, code) in serve._WHY_NOT_SERVED.items()}
+    assert {name for name, code in kinds.items() if code == 2} == {"UnknownDialect", "TracingUnavailable"}
+    assert site.cleared == 0
+
+
+class Server:
+    """A server that runs at once."""
+
+    def __init__(self, started: bool) -> None:
+        self.started, self.sockets = started, None
+
+    def run(self, sockets: Any) -> None:
+        """Keep the sockets."""
+        self.sockets = sockets
+
+
+def test_to_be_stopped_is_no_failure_and_not_to_have_started_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[int] = []
+    monkeypatch.setattr(signal, "signal", lambda number, _: stopped.append(number))
+    good: Any = Server(started=True)
+    serve._run_until_stopped(good, ["sockets"])  # type: ignore[list-item]
+    assert (good.sockets, stopped) == (["sockets"], [signal.SIGINT, signal.SIGTERM])
+    bad: Any = Server(started=False)
+    with pytest.raises(typer.Exit) as ended:
+        serve._run_until_stopped(bad, [])
+    assert ended.value.exit_code == 3
+
+
+def test_one_process_serves_itself_and_several_have_a_supervisor_and_a_folder_for_counts(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    monkeypatch.setattr(gc, "disable", lambda: done.append("no collection"))
+    monkeypatch.setattr(os, "umask", lambda mask: done.append(mask))
+    monkeypatch.setattr(serve, "_check_start", lambda: done.append("checked"))
+    monkeypatch.setattr(serve, "_listen", lambda *address, any_host: (*address, any_host))
+    monkeypatch.setattr(serve, "_operator_sockets", lambda: ["operator"])
+    monkeypatch.setattr(serve, "_run_until_stopped", lambda server, sockets: done.append((server, sockets)))
+    monkeypatch.setattr(serve, "DrainingServer", lambda config: ("server", config.workers))
+
+    class Supervisor:
+        """Writes down what it supervises."""
+
+        def __init__(self, config: Any, sockets: Any) -> None:
+            done.append((config.workers, sockets, Path(os.environ["CDS_METRICS_DIR"]).is_dir()))
+
+        def run(self) -> None:
+            """End at once."""
+
+    monkeypatch.setattr(serve, "Supervisor", Supervisor)
+    sockets = [("127.0.0.1", 8085, False), "operator"]
+    serve.serve(workers=1)
+    assert done == ["no collection", 0o077, "checked", (("server", 1), sockets)]
+    serve.serve(workers=2)
+    assert done[4:] == ["no collection", 0o077, "checked", (2, sockets, True)]
+    assert site.cleared == 1
+    site.now = SimpleNamespace(model_fields_set={"metrics_dir"})
+    monkeypatch.setenv("CDS_METRICS_DIR", "counts")
+    serve._serve_with(3, [])
+    assert (done[-1], site.cleared, os.environ["CDS_METRICS_DIR"]) == ((3, [], False), 1, "counts")
+
+
+def test_a_server_trusts_no_header_about_addresses_and_writes_no_access_log() -> None:
+    config = serve._config(3)
+    assert (config.workers, config.factory, config.app) == (3, True, "cds_hooks.app:create_app")
+    assert (config.access_log, config.proxy_headers, config.server_header) == (False, False, False)
+    assert (config.ws, config.log_level, config.http) == ("none", "warning", BoundedHttp)
+    assert (config.timeout_graceful_shutdown, config.timeout_worker_healthcheck) == (10, 30)
+
+
+def test_feeds_that_are_declared_wrongly_are_named(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.now = SimpleNamespace(events_file=None)
+    serve._check_events()
+    file = tmp_path / "events.toml"
+    file.write_text("[feed.lab]\nkind = 'unheard'\n")
+    site.now = Settings(events_file=file)
+    monkeypatch.setattr(serve, "services_for", lambda _: {})
+    code, words = refusal(serve._check_events, capsys)
+    assert code == 1
+    assert "The feeds cannot be used, so nothing is served: " in words
