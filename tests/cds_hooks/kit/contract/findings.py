@@ -19,11 +19,53 @@ from cds_hooks.kit.contract.run import check_document, select_checks
 from tests.cds_hooks.kit.contract.good_advice import advice
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.planted import ALL
-from tests.cds_hooks.kit.contract.planting import Planted
+from tests.cds_hooks.kit.contract.planting import Planted, both, put
 
 FINDINGS = Path(__file__).parent / "files" / "findings.json"
 DRAFT = {"resourceType": "ServiceRequest", "id": "d1", "status": "draft", "intent": "order"}
 CALL = {"context": {"patientId": "p1", "draftOrders": {"resourceType": "Bundle", "entry": [{"resource": DRAFT}]}}}
+
+
+_ACTION = "cards.0.suggestions.0.actions.0"
+_RECOMMENDED = ({"label": "a", "isRecommended": True}, {"label": "b", "isRecommended": True})
+FURTHER = {
+    "two recommended of which one can be chosen": both(
+        put("cards.0.suggestions", list(_RECOMMENDED)), put("cards.0.selectionBehavior", "at-most-one")
+    ),
+    "two recommended of which any can be chosen": put("cards.0.suggestions", list(_RECOMMENDED)),
+    "one recommended of which one can be chosen": both(
+        put("cards.0.suggestions", [_RECOMMENDED[0], {"label": "b", "isRecommended": False}]),
+        put("cards.0.selectionBehavior", "at-most-one"),
+    ),
+    "an update without an id": put(_ACTION, {"type": "update", "resource": {"resourceType": "Task"}}),
+    "an update of a string": put(_ACTION, {"type": "update", "resource": "Task/1"}),
+    "an update with a resourceId": put(
+        _ACTION, {"type": "update", "resource": {"resourceType": "Task", "id": "1"}, "resourceId": "Task/1"}
+    ),
+    "a delete with an id alone": put(_ACTION, {"type": "delete", "description": "x", "resourceId": "Task"}),
+    "a delete with a blank id": put(_ACTION, {"type": "delete", "description": "x", "resourceId": "Task/ "}),
+    "a delete of another type": put(_ACTION, {"type": "delete", "description": "x", "resourceId": "Tasks/1"}),
+    "a delete with a long id": put(_ACTION, {"type": "delete", "description": "x", "resourceId": f"Task/{'1' * 80}"}),
+    "a delete of what R4 has": put(_ACTION, {"type": "delete", "description": "x", "resourceId": "Task/1"}),
+    "an id of 65 letters": put(f"{_ACTION}.resource.id", "x" * 65),
+    "an id of 64 letters": put(f"{_ACTION}.resource.id", "x" * 64),
+    "a reference to nothing contained": put(f"{_ACTION}.resource.subject.reference", "#p"),
+    "a reference to what is contained": both(
+        put(f"{_ACTION}.resource.contained", [{"resourceType": "Patient", "id": "p"}]),
+        put(f"{_ACTION}.resource.subject.reference", "#p"),
+    ),
+    "a reference that is a number": put(f"{_ACTION}.resource.subject.reference", 5),
+    "no value in an array of a resource": put(f"{_ACTION}.resource.note", [None, {"text": "x"}]),
+    "no value in an array of a card": put("cards.0.links", [None]),
+    "no cards": put("cards", []),
+    "no links": put("cards.0.links", []),
+    "a summary of 139 characters": put("cards.0.summary", "x" * 139),
+    "a detail of 20,000 characters": put("cards.0.detail", "x" * 20_000),
+    "a detail of 20,001 characters": put("cards.0.detail", "x" * 20_001),
+    "launch in a smart link": put("cards.0.links.1.url", "https://good.example/app?launch=1"),
+    "launch in an absolute link": put("cards.0.links.0.url", "https://good.example/app?launch=1"),
+}
+"""Documents at the borders of the checks: faults, and what is none."""
 
 
 def planted_documents() -> Iterator[tuple[Planted, Subject, Any]]:
@@ -57,7 +99,8 @@ def findings(subject: Subject, document: Any, dialect: str = "standard") -> list
 
 def all_findings() -> dict[str, list[str]]:
     """Return the findings of every planted fault."""
-    return {
+    further = {name: findings(Subject.RESPONSE, change(good_response())) for name, change in FURTHER.items()}
+    return further | {
         f"{planted.row} {planted.what}": findings(subject, document, planted.dialect)
         for planted, subject, document in planted_documents()
     }
