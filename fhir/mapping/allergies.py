@@ -245,8 +245,9 @@ def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
 
 
 def _names_drugs(allergen: Allergen) -> bool:
-    """Whether a class is named that has drugs for members: latex and eggs have none."""
-    return any(ALLERGEN_CLASSES[name].members for name in allergen.named_classes)
+    """Whether a class is named that has drugs for members, or that is in products: latex has none and is in none."""
+    classes = (ALLERGEN_CLASSES[name] for name in allergen.named_classes)
+    return any(allergen_class.members or allergen_class.same_class == "held" for allergen_class in classes)
 
 
 def is_over(resource: AllergyIntolerance) -> bool:

@@ -20,7 +20,7 @@ from fhir.terminology.medication_names import medication_of_code, names_of_one_w
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
 from fhir.terminology.spelling import Spelling
 
-SameClass: TypeAlias = Literal["yes", "no", "ask", "severe"]
+SameClass: TypeAlias = Literal["yes", "no", "ask", "severe", "held"]
 _SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
 # German writes it in one word: "Latexallergie", "Penicillinunverträglichkeit".
@@ -30,7 +30,10 @@ _NONE_KNOWN = late_pattern(r"\b(?:nkd?f?a|nil known|no known (?:\w+ ){0,2}allerg
 
 
 class AllergenClass(Struct, frozen=True):
-    """A class of allergy lists; `medication_classes` are the classes of our drug tables that it stands for."""
+    """A class of allergy lists; `medication_classes` are the classes of our drug tables that it stands for.
+
+    `same_class` is "held" for food that products hold: the rules know which.
+    """
 
     name: str
     same_class: SameClass

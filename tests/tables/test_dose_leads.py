@@ -54,7 +54,7 @@ def test_a_row_has_one_amount_of_a_known_drug_and_is_never_firm() -> None:
     for row in _rows(TABLE):
         assert _amount(row) > 0.0
         assert INGREDIENTS[row["rxcui"]].name == row["drug"]
-        assert row["is_firm"] in ("no", "narrow")
+        assert row["is_firm"] in ("no", "narrow", "wide")
         assert row["page"]
         assert row["route"] in ("", "any", "injected")
         assert row["population"] in ("", "first order", "continued", "one dose")

@@ -1,9 +1,13 @@
 """Conditions on the allergy list: which entries are meant, how severe they are, what was given since."""
 
+import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from importlib.resources import files
+from typing import Any, Final
+
+from msgspec import Struct
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -34,6 +38,7 @@ LONGEST_REACTION, LONGEST_NAME = "r" * _LONGEST_REACTION, "a" * _LONGEST_NAME
 _MEMBERS = (
     "to_draft",
     "to_its_class",
+    "to_what_it_holds",
     "to_class",
     "to_ingredient",
     "grade",
@@ -108,11 +113,72 @@ def _names(allergy: Allergy, classes: AbstractSet[str]) -> bool:
     return bool(listed) and not (allergy.is_no_allergy and listed <= _OWN_REACTIONS)
 
 
+class Excipient(Struct, frozen=True):
+    """One row of excipients.csv: a product that holds what people are allergic to, by its drug and its words."""
+
+    allergen_class: str
+    pattern: re.Pattern[str] | None
+    """Words of the product; None for every product of the drug."""
+    injected: bool
+    severe_only: bool
+    holds: str
+
+
+def _read_excipients() -> Mapping[str, tuple[Excipient, ...]]:
+    text = (files("cards.rules.families.allergy") / "excipients.csv").read_text("utf-8")
+    by_drug: dict[str, tuple[Excipient, ...]] = {}
+    for row in csv.DictReader(text.splitlines()):
+        words = "|".join(map(re.escape, filter(None, row["words"].split(";"))))
+        excipient = Excipient(
+            row["allergen_class"],
+            re.compile(words, re.IGNORECASE) if words else None,
+            row["route"] == "injected",
+            row["severe_only"] == "yes",
+            row["holds"],
+        )
+        by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), excipient)
+    return by_drug
+
+
+EXCIPIENTS: Final = _read_excipients()
+"""What products hold besides their drugs, by RxNorm ingredient."""
+
+
+def excipients_of(context: RuleContext) -> Sequence[Excipient]:
+    """The rows that the drafted product fits."""
+    medication = context.medication
+    words = f"{medication.words} {medication.dose_form or ''}"
+    return [
+        excipient
+        for rxcui in medication.rxcuis
+        for excipient in EXCIPIENTS.get(rxcui, ())
+        if (excipient.pattern is None or excipient.pattern.search(words))
+        and excipient.injected <= medication.is_injected
+    ]
+
+
+def to_what_it_holds(context: RuleContext) -> Sequence[Allergy]:
+    """The entries that name what the drafted product holds besides its drugs."""
+    grades = {excipient.allergen_class: excipient.severe_only for excipient in excipients_of(context)}
+    if not grades:
+        return ()
+    return [
+        allergy
+        for allergy in allergies(context.session.record)
+        if any(
+            name in allergy.allergen.allergen_classes and (allergy.grade == "severe" or not severe_only)
+            for name, severe_only in grades.items()
+        )
+    ]
+
+
 def _entries(wanted: Mapping[str, Any]) -> Callable[[RuleContext], Sequence[Allergy]]:
     if wanted.get("to_draft"):
         return to_draft
     if wanted.get("to_its_class"):
         return to_its_class
+    if wanted.get("to_what_it_holds"):
+        return to_what_it_holds
     if "to_class" in wanted:
         name = str(wanted["to_class"])
         return lambda context: allergies_to_class(context.session.record, name)
@@ -285,6 +351,7 @@ _TO_CLASS = members(("to_class",), to_class=TEXT)
 _REACTS = members(
     to_draft={"const": True},
     to_its_class={"const": True},
+    to_what_it_holds={"const": True},
     to_class=TEXT,
     to_ingredient={"$ref": "#/$defs/drug"},
     grade={"type": "array", "items": {"enum": ["severe", "mild", "unknown"]}, "minItems": 1},
@@ -300,6 +367,8 @@ def _wording(spec: Spec) -> str:
     to = (
         "a class of the draft"
         if wanted.get("to_its_class")
+        else "what the product holds besides its drugs"
+        if wanted.get("to_what_it_holds")
         else wanted.get("to_class") or wanted.get("to_ingredient", {}).get("name") or "the drafted ingredient"
     )
     text = f"allergy to {to}"
@@ -316,7 +385,8 @@ ALLERGY_CONDITIONS = (
     Condition(
         "reacts",
         "an entry of the allergy list `to_draft` (the drafted ingredients), `to_its_class` (a class of allergy lists "
-        "without a rule of its own that the draft is of), `to_class` or `to_ingredient` is there, "
+        "without a rule of its own that the draft is of), `to_what_it_holds` (rows of excipients.csv), `to_class` or "
+        "`to_ingredient` is there, "
         "narrowed by `grade`, `reaction_any` (words), `allergic`, `other_ingredient`, or by how severe its `worst` is",
         _reacts,
         _REACTS,

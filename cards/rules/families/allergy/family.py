@@ -6,12 +6,14 @@ from cards.rules.families.allergy.entries import (
     CLASS_NAMES,
     LONGEST_NAME,
     LONGEST_REACTION,
+    excipients_of,
     given_since,
     name_of,
     reaction_of,
     reaction_pattern,
     to_draft,
     to_its_class,
+    to_what_it_holds,
 )
 from cards.rules.patient.context import RuleContext
 from cards.text import plain
@@ -69,6 +71,19 @@ def _its_class(context: RuleContext) -> str | None:
     return plain(first.words, 30) if first is not None else None
 
 
+def _held(context: RuleContext) -> str | None:
+    """What the worst entry to something in the product names, in the chart's words."""
+    first = worst_allergy(to_what_it_holds(context))
+    return plain(first.words, 30) if first is not None else None
+
+
+def _holds(context: RuleContext) -> str | None:
+    """What the product is, as the row says it: "capsules with peanut oil"."""
+    first = worst_allergy(to_what_it_holds(context))
+    rows = excipients_of(context) if first is not None else ()
+    return next((row.holds for row in rows if first and row.allergen_class in first.allergen.allergen_classes), None)
+
+
 def _scar(context: RuleContext) -> Allergy | None:
     pattern = reaction_pattern(SEVERE_DELAYED)
     entries_of_classes = (
@@ -106,6 +121,9 @@ FAMILY = Family(
         "when": _when,
         "class_entry": _its_class,
         "class_reaction": lambda context: reaction_of(worst_allergy(to_its_class(context))),
+        "held_entry": _held,
+        "held_reaction": lambda context: reaction_of(worst_allergy(to_what_it_holds(context))),
+        "holds": _holds,
         "entry": _entry,
         "since": _since,
         "penicillin_reaction": _of_class("beta_lactam_penicillin_allergen"),
@@ -123,6 +141,9 @@ FAMILY = Family(
         "when": ", 2015",
         "class_entry": "a" * 30,
         "class_reaction": LONGEST_REACTION,
+        "held_entry": "a" * 30,
+        "held_reaction": LONGEST_REACTION,
+        "holds": "products with sulfites",
         "penicillin_reaction": LONGEST_REACTION,
         "cephalosporin_reaction": LONGEST_REACTION,
         "sulfa_reaction": LONGEST_REACTION,

@@ -7,7 +7,8 @@
 `leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
 dose; "one dose": given once, since a drip is a bag and no dose), weights, and amounts of a week. None of its rows is
-firm; "narrow" begins to be far over earlier, because the drug is seldom given in more.
+firm; "narrow" begins to be far over earlier, because the drug is seldom given in more;
+"wide" later, because some uses of the drug reach twice what the page says.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`);
 `without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
@@ -53,6 +54,7 @@ class Limit(Struct, frozen=True):
     per_week: bool
     is_firm: bool
     is_narrow: bool
+    is_wide: bool
     labelled_from: int | None
     note: str
     source: str
@@ -127,6 +129,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         "weekly" in column,
         row["is_firm"] == "yes",
         row["is_firm"] == "narrow",
+        row["is_firm"] == "wide",
         int(row["labelled_from"]) if row["labelled_from"] else None,
         row["note"],
         row["source"],

@@ -62,7 +62,7 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        is_usual = not self.limit.page or self.limit.population == "first order"
+        is_usual = self.limit.is_wide or not self.limit.page or self.limit.population == "first order"
         is_target = is_usual and not self.limit.per_kg and not self.is_least
         return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
 

@@ -1,5 +1,6 @@
 """Duplicates: the placeholders, conditions and corrections that only these rules use."""
 
+import re
 from collections.abc import Callable
 
 from cards.rules.conditions.condition import (
@@ -161,8 +162,27 @@ def _is_dose_change(drafted: MedicationIdentity, partner: MedicationIdentity) ->
     return not is_other_way(drafted, partner) and not is_other_release(drafted, partner)
 
 
+_SITES = {
+    "eye": re.compile(r"ophthalm|\beyes?\b|ocular|conjunctiv", re.IGNORECASE),
+    "nose": re.compile(r"nasal|nostril|\bnose\b|intranasal", re.IGNORECASE),
+    "lungs": re.compile(r"inhal|\bpuffs?\b|nebuli|ellipta|diskus|respimat|\bhfa\b", re.IGNORECASE),
+}
+# A reliever belongs beside its mixture with another bronchodilator, and beside the same drug for a nebuliser.
+_RELIEVERS = frozenset({"435", "237159", "7213"})  # albuterol, levalbuterol, ipratropium
+
+
+def _sites(medication: MedicationIdentity) -> set[str]:
+    words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
+    return {site for site, pattern in _SITES.items() if pattern.search(words)}
+
+
 def _are_both_local(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
-    return drafted.systemic is False and partner.systemic is False
+    """Whether both are local forms, unless both are put into the eyes, the nose or the lungs and are no relievers."""
+    if drafted.systemic is not False or partner.systemic is not False:
+        return False
+    if not _RELIEVERS.isdisjoint(drafted.rxcuis) and not _RELIEVERS.isdisjoint(partner.rxcuis):
+        return True
+    return len(_sites(drafted)) != 1 or _sites(drafted) != _sites(partner)
 
 
 def _is_in_mixtures(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
@@ -281,7 +301,9 @@ FAMILY = Family(
         _compared_drugs(
             "topical_and_swallowed", "one acts where it is put, the other is swallowed", is_topical_and_swallowed
         ),
-        _compared_drugs("both_local", "both act only where they are put", _are_both_local),
+        _compared_drugs(
+            "both_local", "both act only where they are put, and not both in the eyes, nose or lungs", _are_both_local
+        ),
         _of_partner(
             "left_out",
             "the drug is of a class that is not counted as a duplicate",

@@ -54,6 +54,20 @@ def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(as_o
     for_each(_of_template("dz-label"), fires)
 
 
+def test_a_value_fires_for_each_drug_beyond_its_limit_and_is_silent_at_it(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        (lab,) = (part for part in band.when.get("all", [band.when]) if "lab" in part)
+        limit = lab.get("lt", lab.get("gt"))
+        beyond = limit * (0.9 if "lt" in lab else 1.1)
+        for drug in _names(rule.trigger.draft):
+            for value, bands in ((beyond, [band.id]), (limit, [])):
+                patient = {"labs": [[lab["lab"], round(value, 3)]]}
+                assert _found(rule, patient, {"drug": drug}, as_of) == bands, (drug, value)
+
+    for_each(_of_template("dz-value"), fires)
+
+
 def _over_and_most(parts: list[Json]) -> tuple[Json, Json]:
     """A dose just over what a kidney row allows, at 70 kg, and the highest that it allows; empty where it has none."""
     limits = {
@@ -166,14 +180,15 @@ def _interval_order(rule: Rule, drug: str) -> Json:
     """An order of the drug in the form, by the route and with at least the mass that the rule is about."""
     selector = rule.trigger.draft[0]
     parts = rule.bands[0].when["all"]
-    least = next((part["dose_mg"]["ge"] for part in parts if "dose_mg" in part), None)
+    mass: Json = next((part["dose_mg"] for part in parts if "dose_mg" in part), {})
+    least, usual = mass.get("ge"), mass.get("lt", 151) - 1
     form = selector.dose_form_any[0] if selector.dose_form_any else ""
     depot = "decanoate injection" if any("depot" in part for part in parts) else ""
     words = " ".join(filter(None, [drug, depot, "transdermal patch" if form == "patch" else form]))
     route = {"": "intramuscular", "ring": "vaginal"}.get(form, "transdermal")
     if least is not None and str(selector.route) != "injected":
         route = "oral"
-    return {"drug": words, "dose": f"{max(least or 0, 150)} mg", "route": route}
+    return {"drug": words, "dose": f"{max(least or 0, usual)} mg", "route": route}
 
 
 def test_an_interval_is_silent_as_usual_and_far_over_it_a_warning(as_of: datetime) -> None:
