@@ -12,8 +12,8 @@ from tests.conftest import ROOT
 PINNED: Final = ROOT / "tests" / "cases" / "options.txt"
 _MARKS: Final = ("required", "multiple", "is_flag", "hidden", "is_eager", "count", "hide_input")
 _USUAL: Final = {
-    "exists": False, "file_okay": True, "dir_okay": True, "readable": True, "clamp": False, "case_sensitive": True, "min": None,
-    "max": None,
+    "exists": False, "file_okay": True, "dir_okay": True, "readable": True, "clamp": False, "case_sensitive": True,
+    "min": None, "max": None,
 }  # fmt: skip
 
 
