@@ -74,7 +74,7 @@ def moved(
     `sums` has the shares of all days, with which nothing more is counted where they are about the same. Where the days
     before differ by more than chance, certainty is asked for in units of their spread (`rates.day_spread`).
     """
-    gap = abs(sums.share - sums.before)
+    gap = round(abs(sums.share - sums.before), 9)  # five points are five points, whatever floats make of 0.35 - 0.3
     if gap < _LEAST_MOVED:
         return sums
     spread = rates.day_spread([counted(day) for day in reference], sums.before)
@@ -98,6 +98,7 @@ def _rise(now: tuple[int, int], before: tuple[int, int], fewest: int, comparison
     share, then = count / total, count_before / total_before
     low, _ = rates.difference(count, total, count_before, total_before, 1 - _CERTAIN / comparisons)
     state: State = "good"
-    if low > 0 and share - then >= _WATCH:
-        state = "act" if share - then >= _ACT else "watch"
+    gap = round(share - then, 9)
+    if low > 0 and gap >= _WATCH:
+        state = "act" if gap >= _ACT else "watch"
     return Rise(state, total, share, then)

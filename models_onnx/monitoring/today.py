@@ -85,8 +85,8 @@ class Today:
         share, then = failed / calls, failed_then / calls_then
         low, _ = rates.difference(failed, calls, failed_then, calls_then, 0.999)
         state: State = "good"
-        if low > 0 and share - then >= 0.03:
-            state = "act" if share - then >= _FAILED else "watch"
+        if low > 0 and (gap := round(share - then, 9)) >= 0.03:
+            state = "act" if gap >= _FAILED else "watch"
         text = f"{100 * share:.1f} in 100 calls failed since {self._latest.start:02}:00, {100 * then:.1f} before"
         hourly = [self._share_in(hour) for hour in self._hours_of_trend()]
         return self._with_breach("errors", calls, share, then, state, text, hourly, then + _FAILED)
