@@ -26,6 +26,7 @@ from cds_hooks.replay.simulated_orders import (
     group_words,
 )
 from cds_hooks.replay.simulated_studies import _instant, _is_of_laboratory, study_orders
+from cds_hooks.replay.stages import _why_silent
 from cds_hooks.replay.values import Basis, _vector, equation_scores, read_basis
 
 Json = dict[str, Any]
@@ -326,6 +327,24 @@ def test_an_equation_that_is_gone_or_has_no_such_output_or_value_computes_nothin
     assert equation_scores(basis({"id": "fib4", "output": "gone"}), settings) is None
     output = "fib4" if equation_scores(basis({"id": "fib4", "output": "fib4"}), settings) else "score"
     assert equation_scores(basis({"id": "fib4", "output": output}), settings) is None
+
+
+@pytest.mark.parametrize(
+    ("silences", "why"),
+    [
+        ([("s", "silent-mode", "Silent mode for the user: a.")], "Silent mode for the user: a."),
+        ([("s", "silent-mode", "Silent mode for the client: a.")], None),
+        ([("s", "budget", "Silent mode for the user: a.")], None),
+        (
+            [("s", "silent-mode", "x"), ("s", "silent-mode", "Silent mode for the user: b.")],
+            "Silent mode for the user: b.",
+        ),
+        ([], None),
+    ],
+)
+def test_a_user_in_silent_mode_is_told_by_the_recorded_reason(silences: Any, why: str | None) -> None:
+    document = {"as_of": "2026-11-20T09:00:00Z", "silence": silences}
+    assert _why_silent(read_basis(msgspec.json.encode(document))) == why
 
 
 # Memory
