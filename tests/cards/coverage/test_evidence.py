@@ -68,7 +68,9 @@ def _seen(test: Json, *resources: Json, patient: Json = WOMAN, **more: Any) -> t
     return seen.holds, seen.sources
 
 
-TRUE, FALSE, OPEN = {"order": {}}, {"not": {"order": {}}}, {"statement": {}}
+TRUE: Json = {"order": {}}
+FALSE: Json = {"not": TRUE}
+OPEN: Json = {"statement": {}}
 
 
 @pytest.mark.parametrize(
