@@ -53,7 +53,13 @@ _CONCERNED = {
     "models_onnx/workbench/compiler": "tests/models_onnx/workbench/compiler",
     "fhir": "tests/fhir/test_readings.py tests/cards/rules/test_cases.py tests/cards/rules/test_drafted.py",
     "fhir/mapping": "tests/fhir/mapping",
+<<<<<<< HEAD
     "cards/rules": "tests/cards/rules",
+=======
+    "cards/rules": "tests/cards/rules tests/cards/test_drawn.py",
+    "cards/vaccines": "tests/cards/test_drawn.py",
+    "cards/preventive": "tests/cards/test_drawn.py",
+>>>>>>> 9f08c7da (Tests: seasons of vaccines, doses of families, limits of time, drawn orders)
 }
 
 

@@ -186,6 +186,23 @@ class Draw:
             | self.maybe(0.5, expectedSupplyDuration={"value": self.one((30, 90)), "unit": "d", "code": "d"})
         )
 
+    def drafts(self) -> list[Json]:
+        """Return one to four drafts: drugs with their instructions, in three of four, and studies."""
+        return [{"resource": self._draft(number)} for number in range(self.one((1, 2, 3, 4)))]
+
+    def _draft(self, number: int) -> Json:
+        base = {"id": f"draft-{number}", "status": "draft", "intent": "order", "subject": {"reference": "Patient/p1"}}
+        if self.one((1, 1, 1, 0)):
+            sig = [{"text": self.one(_POOLS["sigs"])}]
+            drug = {"text": self.one(_POOLS["drugs"])}
+            return {"resourceType": "MedicationRequest", "medicationCodeableConcept": drug,
+                    "dosageInstruction": sig, "authoredOn": "2026-11-20", **base,
+                    **self.maybe(0.2, dispenseRequest=self._supply())}  # fmt: skip
+        reason = [{"text": self.one(_POOLS["problems"])}]
+        return {"resourceType": "ServiceRequest", "code": {"text": self.one(_POOLS["studies"] + list(_PROCEDURES))},
+                **base, **self.maybe(0.5, reasonCode=reason), **self.maybe(0.3, occurrenceDateTime=self.when()),
+                **self.maybe(0.1, priority="stat")}  # fmt: skip
+
     def allergy(self) -> Json:
         """Return an allergy by words, with or without what happened."""
         reaction = {"manifestation": [{"text": self.one(("rash", "anaphylaxis", "hives", "nausea", "swelling"))}]}
@@ -249,6 +266,11 @@ def drawn_chart(number: int) -> tuple[Json, list[Json]]:
     makers: list[Callable[[], Json]] = [*usual, *usual, draw.allergy, draw.gene, draw.core, *subjects[number % 10]]
     patient = draw.patient() | ({"gender": "female", "birthDate": "1992-03-01"} if number % 10 == 2 else {})
     return patient, [draw.one(makers)() for _ in range(draw.one((3, 20, 40, 60)))]
+
+
+def drawn_drafts(number: int) -> list[Json]:
+    """Return the drafts of a session, as entries."""
+    return Draw(100_000 + number).drafts()
 
 
 def drawn_record(number: int) -> PatientRecord:

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cards.compose.orders import OrderOutcome
-from tests.cards.rules.cases import all_cases, check_case, family_book
+from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.patient.orders import read_drafts
+from tests.cards.rules.cases import all_cases, check_case, family_book, uuids
 from tests.cards.rules.drafted import drafted_cases, outcome_of
 from tests.cards.rules.pinned import AS_OF, book_of, review_cases, text_of_outcome
 from tests.conftest import ROOT
+from tests.fhir.drawn import drawn_drafts, drawn_record
 
 FOLDER: Final = ROOT / "tests" / "cases" / "outcomes"
 CONFIRM: Final = "read what is answered now, then: .venv/bin/python -m tests.cards.rules.outcomes --write"
@@ -48,7 +50,14 @@ def _drafts() -> Iterator[tuple[str, OrderOutcome]]:
         yield f"{file} {number} {case['id']}", outcome_of(case, AS_OF)
 
 
-GROUPS: Final = {"rules": _rules, "reviews": _reviews, "drafts": _drafts}
+def _drawn() -> Iterator[tuple[str, OrderOutcome]]:
+    for number in range(_SESSIONS):
+        record, drafts = drawn_record(number % 100), read_drafts(drawn_drafts(number))
+        yield f"session {number}", check_orders(record, drafts, None, uuids(), signing=number % 3 > 0)
+
+
+_SESSIONS: Final = 150
+GROUPS: Final = {"rules": _rules, "reviews": _reviews, "drafts": _drafts, "drawn": _drawn}
 
 
 def file_of(group: str) -> Path:

@@ -1,0 +1,50 @@
+"""A limit of time by a clock that the test sets: over only after its end, and then said once it ends."""
+
+import pytest
+
+from fhir.terminology import time_limit
+from fhir.terminology.time_limit import TimeIsOver, begin_limit, check_time, end_limit, lift_time_limit
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock for both kinds of time that stands at 100 until the test moves it."""
+    now = [100.0]
+    monkeypatch.setattr(time_limit, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(("seconds", "is_over"), [(4.9, False), (5.0, False), (5.1, True)])
+def test_a_limit_is_over_after_its_last_instant(clock: list[float], seconds: float, is_over: bool) -> None:
+    begun = begin_limit(5.0, lambda: clock[0])
+    clock[0] += seconds
+    if is_over:
+        with pytest.raises(TimeIsOver):
+            check_time()
+    else:
+        check_time()
+    assert end_limit(begun) is is_over
+    check_time()
+
+
+def test_the_limit_before_holds_again_and_a_lifted_one_does_not(clock: list[float]) -> None:
+    outer = begin_limit(5.0, lambda: clock[0])
+    inner = begin_limit(1.0, lambda: clock[0])
+    clock[0] += 2.0
+    with pytest.raises(TimeIsOver):
+        check_time()
+    assert end_limit(inner) is True
+    check_time()
+    clock[0] += 4.0
+    with pytest.raises(TimeIsOver):
+        check_time()
+    lift_time_limit()
+    check_time()
+    assert end_limit(outer) is True
+
+
+def test_a_clock_of_the_processor_that_stands_still_is_not_over(clock: list[float]) -> None:
+    begun = begin_limit(5.0, lambda: 0.0)
+    clock[0] += 60.0
+    check_time()
+    assert end_limit(begun) is False
