@@ -51,15 +51,12 @@ _CONCERNED = {
     "cards/coverage": "tests/cds_hooks/services/test_coverage_neighbours.py "
     "tests/cds_hooks/services/test_payer_requirements.py",
     "models_onnx/workbench/compiler": "tests/models_onnx/workbench/compiler",
-    "fhir": "tests/fhir/test_readings.py tests/cards/rules/test_cases.py tests/cards/rules/test_drafted.py",
+    "fhir": "tests/fhir/test_readings.py tests/cards/test_drawn.py tests/cards/rules/test_cases.py "
+    "tests/cards/rules/test_drafted.py",
     "fhir/mapping": "tests/fhir/mapping",
-<<<<<<< HEAD
-    "cards/rules": "tests/cards/rules",
-=======
     "cards/rules": "tests/cards/rules tests/cards/test_drawn.py",
     "cards/vaccines": "tests/cards/test_drawn.py",
     "cards/preventive": "tests/cards/test_drawn.py",
->>>>>>> 9f08c7da (Tests: seasons of vaccines, doses of families, limits of time, drawn orders)
 }
 
 
