@@ -25,8 +25,15 @@ CONFIRM: Final = "read what is answered now, then: .venv/bin/python -m tests.car
 
 
 def whole_text(outcome: OrderOutcome) -> str:
-    """Return everything that is answered: the cards, whose they are, and the reason for every silence."""
-    silences = [f"{silence.subject}: {silence.reason}: {silence.text}" for silence in outcome.silences]
+    """Return everything that is answered: the cards, whose they are, and the reason for every silence.
+
+    What was looked through without a finding is left out: it grows with every rule that is added.
+    """
+    silences = [
+        f"{silence.subject}: {silence.reason}: {silence.text}"
+        for silence in outcome.silences
+        if silence.reason not in ("scope", "within-limits")
+    ]
     return "\n".join([text_of_outcome(outcome), *outcome.drafts, *silences])
 
 
