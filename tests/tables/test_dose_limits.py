@@ -98,6 +98,7 @@ def _bands(row: Row, milligrams: float, as_of: datetime) -> list[str]:
     }
     times = 3 if "day" in row["unit"] else 1
     draft = {"drug": f"{row['drug']}{FORMS[row['form']]}", "dose": f"{milligrams / times} mg", "times": times}
+    draft["more"] = {"priorPrescription": {"reference": "MedicationRequest/earlier"}}  # titrated drugs begin with less
     outcome = check(record_of(patient, as_of), drafts_of(draft_of(draft)), book=family_book("dose-max"))
     return [band for rule, band, _ in findings(outcome) if rule == "dose-max" and band != "age_not_labelled"]
 

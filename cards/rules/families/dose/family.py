@@ -13,6 +13,7 @@ from cards.rules.engine.family import Correction, Family
 from cards.rules.families.dose.knowledge import EVIDENCE, Limit
 from cards.rules.families.dose.sums import (
     FAR_OVER,
+    FAR_OVER_PER_KG,
     FAR_OVER_TARGET,
     TEN_FOLD,
     TEN_FOLD_NARROW,
@@ -111,6 +112,7 @@ def _is_one_instruction(context: RuleContext) -> Truth:
 
 _DEPOT = re.compile(
     r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot|benzathine|bicillin"
+    r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv"
     r"|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
     re.IGNORECASE,
 )
@@ -378,7 +380,8 @@ _WORDS: tuple[Condition, ...] = (
     flag(
         "far_over_maximum",
         _is_far_over,
-        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_TARGET:g} times a target or a usual first dose",
+        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_TARGET:g} times a target or a usual first dose,"
+        f" {FAR_OVER_PER_KG:g} times a limit for each kilogram",
         _SUM,
     ),
     flag(

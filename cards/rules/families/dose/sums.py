@@ -30,6 +30,8 @@ _FDA_WEIGHT_KG = 60.0
 
 FAR_OVER = 2.0
 """A dose over so many times a limit that is no firm maximum is taken for an error of writing."""
+FAR_OVER_PER_KG = 1.5
+"""The same of a limit for each kilogram, which is mostly that of a child."""
 FAR_OVER_TARGET = 3.0
 """The same of a target or the usual first dose: many are given twice as much."""
 TEN_FOLD = 10.0
@@ -62,18 +64,23 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        is_usual = self.limit.is_wide or not self.limit.page or self.limit.population == "first order"
+        if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
+            return self.times >= FAR_OVER_PER_KG
+        is_first = self.limit.population == "first order" and not self.limit.is_narrow
+        is_usual = self.limit.is_wide or not self.limit.page or is_first
         is_target = is_usual and not self.limit.per_kg and not self.is_least
         return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
 
     @property
     def is_ten_fold(self) -> bool:
         """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
-        return self.times >= (TEN_FOLD_NARROW if self.limit.is_narrow else TEN_FOLD)
+        is_narrow = self.limit.is_narrow and self.limit.population != "first order"
+        return self.times >= (TEN_FOLD_NARROW if is_narrow else TEN_FOLD)
 
     @property
-    def _rank(self) -> tuple[bool, bool, float]:
-        return self.is_ten_fold, self.is_firm or self.is_far_over, self.times
+    def _rank(self) -> tuple[bool, bool, bool, float]:
+        is_maximum = self.limit.population != "first order"
+        return self.is_ten_fold and is_maximum, self.is_firm or self.is_far_over, is_maximum, self.times
 
 
 class Implausible(Struct, frozen=True):

@@ -65,6 +65,8 @@ class Pair(Struct, frozen=True):
                 return False
         if self.unless == "injected":
             return not any(drug.is_injected for drug in drugs)
+        if self.unless == "injected_only":
+            return all(drug.is_injected for drug in drugs)
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
         if self.unless == "single_fluconazole":
             return not any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders)
