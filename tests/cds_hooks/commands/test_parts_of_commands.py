@@ -22,6 +22,7 @@ from cds_hooks.kit.commands import call
 from cds_hooks.kit.simulator.chart import Chart, ChartError
 from cds_hooks.kit.simulator.fixture import Fixture
 from cds_hooks.kit.simulator.request import CardOutcome
+from cds_hooks.replay.simulated_orders import SimulatedOrders
 from models_onnx.artifact.folder import CARD, MANIFEST
 
 Json = dict[str, Any]
@@ -382,3 +383,38 @@ def test_how_a_worker_is_configured() -> None:
         False,
     )
     assert (config.timeout_graceful_shutdown, config.timeout_worker_healthcheck, config.ws) == (10, 30, "none")
+
+
+def test_what_a_simulation_of_orders_says() -> None:
+    finding = SimpleNamespace(band="lt30", indicator="critical", drug="metformin", summary="s")
+    counted = SimulatedOrders(orders=1300, charts=7, not_recognised=3, with_card=6, not_covered=2)
+    counted.indicators.update({"warning": 4, "critical": 2})
+    counted.findings = {"b": [cast(Any, finding)] * 3, "a": []}
+    assert check._sentence(counted) == (
+        "1,300 orders of 7 patients: 6 with a card (0.5 per 100; 2 critical, 4 warning), 2 of "
+        "them to say that no rule is about a high-alert drug; 3 orders were not recognised."
+    )
+    assert check._as_json(counted, 2) == {
+        "orders": 1300,
+        "patients": 7,
+        "not_recognised": 3,
+        "cards": 6,
+        "not_covered": 2,
+        "cards_per_100_orders": 0.462,
+        "indicators": {"warning": 4, "critical": 2},
+        "rules": {
+            "a": {"times": 0, "per_100_orders": 0.0, "examples": []},
+            "b": {
+                "times": 3,
+                "per_100_orders": 0.231,
+                "examples": [
+                    {"band": "lt30", "indicator": "critical", "drug": "metformin", "summary": "s"},
+                    {"band": "lt30", "indicator": "critical", "drug": "metformin", "summary": "s"},
+                ],
+            },
+        },
+    }
+    assert check._sentence(SimulatedOrders()) == (
+        "0 orders of 0 patients: 0 with a card (0.0 per 100; none), 0 of them to say that no "
+        "rule is about a high-alert drug; 0 orders were not recognised."
+    )
