@@ -43,7 +43,7 @@ _OF_A_RUN: Final = (
     (r"(?m)^([\d,.]+ ms|[\d,]+\.?\d*)$", "NUMBER"),
     (r"[\d,.]+ (ms|seconds|KB|MB|bytes)\b", "SOME \\1"),
     (r"(?m)^NUMBER(\nNUMBER)+$", "NUMBERS"),
-    (r"metformin: looked for(.|\n)*?(?=\nDecision\n)", "WHAT THE RULES LOOKED FOR"),
+    (r"metformin: looked for(.|\n)*?(?=\n(Decision|<a href=)|\Z)", "WHAT THE RULES LOOKED FOR"),
     (r"Where the time of the call went(.|\n)*?(?=Prefetch keys)", ""),
 )
 """What differs from run to run, and numbers that stand alone in a cell: tests of their own say what these are."""
