@@ -104,6 +104,13 @@ _SUB_ALLELE: Final = late_pattern(r"(?P<core>\*\d+)(?:(?!X[N\d])[A-Z](?![a-z])|\
 # Terms of older guidelines. SLCO1B1: CPIC 2012 and 2014 (simvastatin); TPMT and NUDT15: CPIC 2011 and 2018
 # (thiopurines); DPYD: CPIC 2013 (fluoropyrimidines). Rates of metabolism are named in words of every kind.
 _SLOW: Final = (late_pattern(r"\bslow(?= metaboli)"), "poor")
+# How much of the enzyme is left: with none a poor metabolizer, with some an intermediate one.
+_ENZYME: Final = r"(?:dpd |dihydropyrimidine dehydrogenase |enzyme )?deficien(?:cy|t)"
+_DEFICIENCY: Final = tuple(
+    (late_pattern(rf"\b(?:{how}) {_ENZYME}(?=$|\W)|{_ENZYME}[ ,(]+(?:{how})\b(?:, ?{rate} metabolizer)?\)?"),
+     f"{rate} metabolizer")
+    for how, rate in (("partial|heterozygous", "intermediate"), ("complete|total|homozygous", "poor"))
+)  # fmt: skip
 _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
     "SLCO1B1": (
         (late_pattern(r"\btransporter function\b|\bfunction transporter\b"), "function"),
@@ -117,12 +124,10 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
             (late_pattern(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
             (late_pattern(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
             _SLOW,
+            *_DEFICIENCY,
         ),
     ),
-    "DPYD": (
-        (late_pattern(r"\bpartial (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "intermediate metabolizer"),
-        (late_pattern(r"\bcomplete (?:dpd|dihydropyrimidine dehydrogenase) deficiency\b"), "poor metabolizer"),
-    ),
+    "DPYD": _DEFICIENCY,
     "G6PD": (
         (
             late_pattern(

@@ -53,6 +53,8 @@ _OWN_WORDS = {
     "normal risk": "normal risk of aminoglycoside-induced hearing loss",
     "inconclusive": "indeterminate",
 }
+_DEFICIENCY = late_pattern(r"(?:enzyme )?deficien(?:t|cy)(?: of)?")
+_ENZYMES = ("DPYD", "NUDT15", "TPMT")
 _LABELS = ("", "activity score", "score", "status", "as")
 # The parts of a text; a bracket may belong to the name of an allele.
 _PART = late_pattern(r"\s*(?:,(?!\d)|;)\s*")
@@ -138,7 +140,7 @@ def _segment(gene: str, segment: str) -> Translation | None:
 def _phenotype(gene: str, words: str) -> tuple[str, ...]:
     if gene == "CYP3A5" and (match := _EXPRESSER.fullmatch(words)):
         return ("Poor Metabolizer",) if match["none"] else ("Intermediate Metabolizer", "Normal Metabolizer")
-    if gene == "DPYD" and words in ("deficiency", "deficient"):  # partial or complete is not said
+    if gene in _ENZYMES and _DEFICIENCY.fullmatch(words):  # partial or complete is not said
         return keys_of_phenotype(gene, "poor metabolizer") + keys_of_phenotype(gene, "intermediate metabolizer")
     return next((keys for name in _phenotype_names(gene, words) if (keys := keys_of_phenotype(gene, name))), ())
 

@@ -66,12 +66,14 @@ _HLA_SIGNS = {
     "-ve": NEGATIVE,
 }
 # SNOMED CT's kind of concept and the laboratory's flag, which come after the words.
-_TAG = late_pattern(r"\s*\((?:qualifier value|finding|abnormal|a|normal)\)$", re.IGNORECASE)
+_TAG = late_pattern(r"\s*\((?:qualifier value|finding|disorder|abnormal|a|normal)\)$", re.IGNORECASE)
 # LOINC and laboratories write these gene products out.
 _WRITTEN_OUT = {
     "G6PD": r"|\bglucose[- ]6[- ]phosphate dehydrogenase\b",
-    "TPMT": r"|\bthiopurine (?:s-)?methyltransferase\b",
-    "DPYD": r"|\bdihydropyrimidine dehydrogenase\b",
+    "TPMT": r"|\bthiopurine (?:s-)?methyltransferase\b(?: \(tpmt\))?",
+    "NUDT15": r"|\bnudix hydrolase 15\b",
+    # "DPD" alone is also dependent personality disorder.
+    "DPYD": r"|\bdihydropyrimidine dehydrogenase\b(?: \(dpd\))?|\bdpd(?=[- ](?:enzyme |activity |gene )?(?:deficien|metaboli))",
     **{
         f"CYP{name}": rf"|\b(?:cytochrome )?p[- ]?450 (?:cyp ?)?{name}\b|\bcyp[ -]{name}\b"
         for name in ("2B6", "2C9", "2C19", "2D6", "3A5")
@@ -225,7 +227,12 @@ def _read_patterns() -> Mapping[str, re.Pattern[str]]:
 _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = _read_patterns()
 
 # Lower-case letters of which every spelling of a gene's pattern has one: 26 patterns over a long text took 0.3 ms.
-_OTHER_STEMS = {"G6PD": ("glucose",), "TPMT": ("thiopurine",), "DPYD": ("dihydropyrimidine",)}
+_OTHER_STEMS = {
+    "G6PD": ("glucose",),
+    "TPMT": ("thiopurine",),
+    "DPYD": ("dihydropyrimidine", "dpd"),
+    "NUDT15": ("nudix",),
+}
 _STEMS: Final[Mapping[str, tuple[str, ...]]] = {
     gene: (gene.lower().removeprefix("cyp").partition("-")[0], *_OTHER_STEMS.get(gene, ())) for gene in _PATTERNS
 }

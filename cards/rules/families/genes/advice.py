@@ -129,7 +129,7 @@ _Found = tuple[AdviceIndicator, Recommendation | None, str]
 
 
 def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tuple[str, ...]]) -> _Found | None:
-    """The advice for the patient's population; where that is not known, only what all populations agree on."""
+    """The advice for the patient's population; where that is not known, the mildest if all of them warn."""
     names, is_known = populations_of(context, drug.populations)
     judgements = [judgement for name in names if (judgement := _of_keys(context, drug, name, choices)) is not None]
     if not judgements:
@@ -139,14 +139,16 @@ def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tupl
         or len({(judgement[0], judgement[1].action if judgement[1] else None) for judgement in judgements}) == 1
     ):
         return judgements[0]
-    worst = max(judgements, key=lambda judgement: SEVERITY[judgement[0]])
-    return worst if worst[0] == "silent" else ("info", worst[1], "indication_unknown")
+    mildest, *_, worst = sorted(judgements, key=lambda judgement: SEVERITY[judgement[0]])
+    if worst[0] == "silent" or SEVERITY[mildest[0]] >= SEVERITY["warning"]:
+        return mildest
+    return ("info", worst[1], "indication_unknown")
 
 
 def _of_keys(
     context: RuleContext, drug: GeneDrug, population: str, choices: Sequence[tuple[str, ...]]
 ) -> _Found | None:
-    """The worst of what the combinations of keys mean; only as information where one of them means nothing."""
+    """The worst of what the combinations of keys mean; one step milder at least where one of them means nothing."""
     rows = [row for keys in product(*choices) if (row := _row(drug, population, keys)) is not None]
     if not rows:
         return None
@@ -157,7 +159,8 @@ def _of_keys(
         return worst
     if "silent" in levels:
         # Which of them it is decides whether there is anything to do at all.
-        return ("warning" if _contradict(context, drug) else "info", worst[1], "")
+        is_grave = worst[0] == "critical" or _contradict(context, drug)
+        return ("warning" if is_grave else "info", worst[1], "")
     return worst
 
 
