@@ -73,7 +73,8 @@ _WRITTEN_OUT = {
     "TPMT": r"|\bthiopurine (?:s-)?methyltransferase\b(?: \(tpmt\))?",
     "NUDT15": r"|\bnudix hydrolase 15\b",
     # "DPD" alone is also dependent personality disorder.
-    "DPYD": r"|\bdihydropyrimidine dehydrogenase\b(?: \(dpd\))?|\bdpd(?=[- ](?:enzyme |activity |gene )?(?:deficien|metaboli))",
+    "DPYD": r"|\bdihydropyrimidine dehydrogenase\b(?: \(dpd\))?"
+    r"|\bdpd(?=[- ](?:enzyme |activity |gene )?(?:deficien|metaboli))",
     **{
         f"CYP{name}": rf"|\b(?:cytochrome )?p[- ]?450 (?:cyp ?)?{name}\b|\bcyp[ -]{name}\b"
         for name in ("2B6", "2C9", "2C19", "2D6", "3A5")
@@ -204,7 +205,13 @@ def without_gene(gene: str, text: str) -> str:
 def parts_by_gene(text: str) -> Iterator[tuple[str, str]]:
     """A text about several genes in parts, each from the name of its gene to the next: [("CYP2C19", "*2/*2")]."""
     matches = ((gene, match) for gene in _genes_possible(text) for match in _PATTERNS[gene].finditer(text))
-    starts = sorted((match.start(), match.end(), gene) for gene, match in matches)
+    occurrences = sorted((match.start(), match.end(), gene, match[0]) for gene, match in matches)
+    # "DPYD: partial DPD deficiency" is one statement.
+    starts = [
+        (start, end, gene)
+        for before, (start, end, gene, name) in zip([None, *occurrences], occurrences, strict=False)
+        if before is None or before[2] != gene or name.upper() == gene
+    ]
     ends = [*(start for start, _, _ in starts[1:]), len(text)]
     for (_, end, gene), until in zip(starts, ends[: len(starts)], strict=True):
         part = text[end:until].strip(" :;,.|-–\r\n\t")

@@ -139,7 +139,8 @@ def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tupl
         or len({(judgement[0], judgement[1].action if judgement[1] else None) for judgement in judgements}) == 1
     ):
         return judgements[0]
-    mildest, *_, worst = sorted(judgements, key=lambda judgement: SEVERITY[judgement[0]])
+    mildest = min(judgements, key=lambda judgement: SEVERITY[judgement[0]])
+    worst = max(judgements, key=lambda judgement: SEVERITY[judgement[0]])
     if worst[0] == "silent" or SEVERITY[mildest[0]] >= SEVERITY["warning"]:
         return mildest
     return ("info", worst[1], "indication_unknown")
