@@ -220,7 +220,10 @@ def test_a_model_without_names_takes_those_of_the_frame(tmp_path: Path) -> None:
             compile_model(path, named.assign(other=1.0))
 
 
-@pytest.mark.parametrize(("library", "name"), [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier")], ids=str)
+BOOSTERS = [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier")]
+
+
+@pytest.mark.parametrize(("library", "name"), BOOSTERS, ids=["lightgbm", "xgboost"])
 def test_a_booster_in_a_pipeline_or_a_search_is_read_like_its_file(library: Any, name: str) -> None:
     kind = getattr(library, name)
     X, y = with_zeros()
