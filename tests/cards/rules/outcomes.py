@@ -8,9 +8,10 @@ A case says what a rule must find; here is everything else that is answered to i
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.patient.orders import read_drafts
@@ -43,18 +44,27 @@ def digest_of(text: str) -> str:
 
 
 def _rules() -> Iterator[tuple[str, OrderOutcome]]:
-    for number, (rule, case) in enumerate(all_cases()):
-        yield f"{rule} {number} {case['id']}", check_case(case, AS_OF, family_book(rule))
+    for name, rule, case in _named(all_cases()):
+        yield name, check_case(case, AS_OF, family_book(rule))
 
 
 def _reviews() -> Iterator[tuple[str, OrderOutcome]]:
-    for number, (rule, case) in enumerate(review_cases()):
-        yield f"{rule} {number} {case['id']}", check_case(case, AS_OF, book_of(rule))
+    for name, rule, case in _named(review_cases()):
+        yield name, check_case(case, AS_OF, book_of(rule))
 
 
 def _drafts() -> Iterator[tuple[str, OrderOutcome]]:
-    for number, (file, case) in enumerate(drafted_cases()):
-        yield f"{file} {number} {case['id']}", outcome_of(case, AS_OF)
+    for name, _, case in _named(drafted_cases()):
+        yield name, outcome_of(case, AS_OF)
+
+
+def _named(cases: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield each case with a name that a new case before it does not change."""
+    times = Counter[str]()
+    for owner, case in cases:
+        name = f"{owner} {case['id']}"
+        times[name] += 1
+        yield f"{name} ({times[name]})" if times[name] > 1 else name, owner, case
 
 
 def _drawn() -> Iterator[tuple[str, OrderOutcome]]:

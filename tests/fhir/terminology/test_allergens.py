@@ -15,6 +15,11 @@ def test_every_row_of_the_table_names_a_known_class_or_ingredient() -> None:
         assert row["value"] in known, row
 
 
+def test_a_class_of_allergens_has_one_row() -> None:
+    names = [row["allergen_class"] for row in table_rows("allergen_classes.csv")]
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize(
     ("words", "classes"),
     [
