@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -209,8 +210,8 @@ def parts_by_gene(text: str) -> Iterator[tuple[str, str]]:
     # "DPYD: partial DPD deficiency" is one statement.
     starts = [
         (start, end, gene)
-        for before, (start, end, gene, name) in zip([None, *occurrences], occurrences, strict=False)
-        if before is None or before[2] != gene or name.upper() == gene
+        for before, (start, end, gene, name) in pairwise([(0, 0, "", ""), *occurrences])
+        if before[2] != gene or name.upper() == gene
     ]
     ends = [*(start for start, _, _ in starts[1:]), len(text)]
     for (_, end, gene), until in zip(starts, ends[: len(starts)], strict=True):
