@@ -106,7 +106,7 @@ NOT_CHECKED: list[tuple[str, Json]] = [
     ("draft-unreadable", {"resourceType": "MedicationRequest", "medicationCodeableConcept": []}),
     (
         "no-rule",
-        {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "simethicone 80 MG Tablet"}},
+        {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "psyllium powder"}},
     ),
 ]
 
