@@ -317,11 +317,11 @@ def _allergy(resource: Json) -> Understanding:
 
 def _immunization(resource: Json) -> Understanding:
     concept = next(concepts_of(resource, "vaccineCode"), CodeableConcept())
-    families = vaccine_families(concept, is_vaccine=True)
+    families, denied = vaccine_families(concept, is_vaccine=True), bool(_statuses(resource) & _DENIED)
     return Understanding(
         resource="",
-        vaccine_families=tuple(sorted(families)),
-        assertion="negated" if _statuses(resource) & _DENIED else "affirmed",
+        vaccine_families=() if denied else tuple(sorted(families)),
+        assertion="negated" if denied else "affirmed",
         understood=bool(families),
         words=concept.words,
         reason="" if families else "no vaccine of the tables is named",

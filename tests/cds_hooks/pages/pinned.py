@@ -41,6 +41,7 @@ _OF_A_RUN: Final = (
     (r"[0-9a-f]{12,64}", "DIGEST"),
     (r"[0-9a-f]{8}:DIGEST", "USER"),
     (r"(TODAY|\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(:\d\d(\.\d+)?)?", "TIME"),
+    (r", for the chart as of\nTIME UTC\n\.", "."),
     (r"(?m)^([\d,.]+ ms|[\d,]+\.?\d*)$", "NUMBER"),
     (r"[\d,.]+ (ms|seconds|KB|MB|bytes)\b", "SOME \\1"),
     (r"(?m)^NUMBER(\nNUMBER)+$", "NUMBERS"),

@@ -116,8 +116,8 @@ def test_a_tentative_diagnosis_is_no_indication(tmp_path: Path, as_of: datetime)
     tentative = infarction() | {"verificationStatus": {"coding": [{"code": "differential"}]}}
     found = result("CYP2C19", "poor metaboliser", 0, as_of), order(CLOPIDOGREL, as_of)
     (card,) = ask(tmp_path, as_of, *found, tentative).json()["cards"]
-    assert card["indicator"] == "info"
-    assert "depends on the indication" in card["summary"]
+    assert card["indicator"] == "warning", "every indication's advice warns; the mildest one is named"
+    assert "neither ACS nor PCI" in card["detail"]
 
 
 def test_without_any_medication_nothing_is_counted(tmp_path: Path, as_of: datetime) -> None:

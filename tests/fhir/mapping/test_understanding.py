@@ -69,6 +69,12 @@ def test_what_is_not_of_the_patient_now_means_no_group(kind: str, elements: dict
     assert reading.assertion == assertion
 
 
+def test_a_vaccine_that_was_not_given_means_no_family() -> None:
+    reading = _of("Immunization", status="not-done", vaccineCode={"text": "Shingrix"})
+    assert (reading.vaccine_families, reading.assertion, reading.understood) == ((), "negated", True)
+    assert _of("Immunization", status="completed", vaccineCode={"text": "Shingrix"}).vaccine_families == ("Zoster",)
+
+
 def test_what_nothing_matches_is_not_understood_with_the_reason() -> None:
     reading = _of("Condition", code={"coding": [{"system": _SNOMED, "code": "1"}], "text": "Snorgling"})
     assert (reading.understood, reading.reason) == (False, "no code of the tables and no phrase")
