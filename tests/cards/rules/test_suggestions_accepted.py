@@ -69,7 +69,7 @@ def _names(resources: list[dict[str, Any]]) -> set[str]:
 def _all_faults(step: int, others: int, as_of: datetime) -> tuple[int, list[str]]:
     """How many suggestions were carried out, and what is wrong with them.
 
-    Two orders of one drug, and two anticholinergic ones, are left out: to change one leaves the other, whose card stays.
+    Two orders of one drug, and two anticholinergic ones, are left out: changing one leaves the other's card.
     """
     cases = [(rule, case) for rule, case in all_cases() if case["kind"] == "fires"]
     pool = cycle([case for _, case in cases][::7])
