@@ -51,6 +51,11 @@ class Run(Struct):
     problem: str = ""
     result: Result | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether nothing of it will change any more."""
+        return self.state not in ("waiting", "running")
+
 
 class Runs:
     """The simulations in a folder."""
@@ -66,12 +71,16 @@ class Runs:
     def get(self, run_id: str) -> Run | None:
         """Return the simulation of this id; None where there is none, or its file cannot be read (any more)."""
         path = self._path(run_id)
-        run = _read(path) if path is not None else None
-        if run is None or run.state not in ("waiting", "running") or self.is_busy():
+        if path is None:
+            return None
+        run = _read(path)
+        if run is None or run.has_ended or self.is_busy():
             return run
-        again = _read(path) if path is not None else None  # it may have ended just now
-        is_starting = run.state == "waiting" and time() - datetime.fromisoformat(run.at).timestamp() < _START_SECONDS
-        if again is not None and again.state in ("waiting", "running") and not is_starting:
+        again = _read(path)  # it may have ended just now
+        if again is None or again.has_ended:
+            return again
+        since_start = time() - datetime.fromisoformat(again.at).timestamp()
+        if again.state == "running" or since_start >= _START_SECONDS:
             again.state = "stopped"
         return again
 
