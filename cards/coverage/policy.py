@@ -7,6 +7,7 @@ of a payer of the same id (docs/payers.md).
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
@@ -172,19 +173,23 @@ def read_rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str
     """Yield each row of a table with its line; nothing without such a file, PolicyFault where a column is missing."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        yield from _rows(path, reader, needed)
-
-
-def _rows(path: Path, reader: "csv.DictReader[str]", needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, raw.count(b"\n", 0, error.start) + 1) from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
             raise PolicyFault(f"{path.name}, line 1: the column {missing[0]} is missing")
         for row in reader:
             yield reader.line_num, {name: value or "" for name, value in row.items() if name is not None}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PolicyFault(f"{path.name}, line {reader.line_num + 1}: this cannot be read as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise _unreadable(path, reader.line_num + 1) from error
+
+
+def _unreadable(path: Path, line: int) -> PolicyFault:
+    return PolicyFault(f"{path.name}, line {line}: this cannot be read as CSV in UTF-8")
 
 
 def _list(text: str) -> frozenset[str]:

@@ -52,7 +52,7 @@ def import_release(folder: Path, version: str) -> tuple[dict[str, str], list[str
     rows = [_recommendation(row) for row in (*_rows(folder / "recommendations.csv"), *_extra(folder))]
     rows = [row for row in rows if _is_known(row, left_out)]
     actions = {row["action_id"]: row for row in (*_rows(folder / "actions.csv"), *_extra_actions(folder))}
-    fda = [row for row in _fda_rows(folder, left_out) if row["rxcui"]]
+    fda = list(_fda_rows(folder, left_out))
     used = {row["action"] for row in rows}
     cpic = {row["rxcui"] for row in rows}
     files = {
@@ -173,7 +173,7 @@ def _action(row: Row) -> dict[str, str]:
 
 def _cpic_drugs(rows: Sequence[Row], actions: Mapping[str, Row], guidelines: Iterable[Row]) -> Iterator[dict[str, str]]:
     by_id = {row["guideline_id"]: row for row in guidelines}
-    for rxcui in sorted({row["rxcui"] for row in rows}, key=lambda code: _name_of(code)):
+    for rxcui in sorted({row["rxcui"] for row in rows}, key=_name_of):
         rows_of_drug = [row for row in rows if row["rxcui"] == rxcui]
         bands = {
             f"{actions[row['action']]['class']}={lower}"

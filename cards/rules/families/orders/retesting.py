@@ -107,7 +107,7 @@ def _is_abnormal(last: _Last) -> bool:
 
 def _repeated(context: RuleContext) -> Truth:
     last = _last(context)
-    if last is None or last.observation.status == "preliminary" or _is_abnormal(last):
+    if last is None or _is_abnormal(last):
         return False
     # A value in an unknown unit is no result that a repeat could be spared for.
     codes = {coding.code for coding in last.observation.code.coding if coding.code}

@@ -1,0 +1,279 @@
+"""The files of a payer's folder: what is read from them, and each fault with its file, line and words."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy, PolicyFault, load_policies
+
+PAYER = {
+    "payer": "own", "name": "Own  Health Plan", "names": "OHP| Own   Plan |", "plans": "Gold",
+    "not_plans": "Dental Gold|", "identifiers": "12345| X-9 ", "phone": "555-0100", "url": "https://example.org",
+}  # fmt: skip
+POLICY = {
+    "id": "own-b", "payer": "own", "system": "HCPCS", "code": " b4150 ", "category": "Enteral formula",
+    "covered": "by-criteria", "pa_needed": "auth-needed", "places": "22|24", "states": "NY", "paired_with": "B4034",
+    "pa_valid_days": "120", "criteria": "tube", "waived": "yes", "effective_from": "2026-01-01",
+    "effective_to": "2026-12-31", "detail": "each month", "source": "Policy 1", "reviewed": "2026-11-22",
+}  # fmt: skip
+CRITERION: dict[str, Any] = {
+    "id": "a", "group": "A", "text": "A tube is in place", "test": {"order": True}, "question": "Which tube?",
+    "source": "Policy 1, section 2", "effective_from": "2026-02-01", "only_codes": ["B4150"],
+}  # fmt: skip
+CRITERIA: dict[str, Any] = {"tube": {"groups": {"A": "all"}, "criteria": [CRITERION]}}
+
+
+def table(*rows: Mapping[str, str]) -> str:
+    """The rows as CSV, with the columns of the first."""
+    return "\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows), ""])
+
+
+def folder_of(folder: Path, **files: str) -> Path:
+    """A payer's folder with one payer, one policy and its criteria, and these files in place of its own."""
+    folder.mkdir()
+    written = {"payers.csv": table(PAYER), "policies.csv": table(POLICY), "criteria.json": json.dumps(CRITERIA)}
+    for name, text in (written | files).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def fault_of(folder: Path, **files: str) -> str:
+    """The words with which a folder is refused."""
+    with pytest.raises(PolicyFault) as refusal:
+        load_policies(folder_of(folder / "own", **files))
+    return str(refusal.value)
+
+
+ENTERAL = Policy(
+    "own-b", "own", "HCPCS", "B4150", "Enteral formula", "by-criteria", "auth-needed", frozenset({"22", "24"}),
+    frozenset({"NY"}), frozenset({"B4034"}), 120, "tube", True, date(2026, 1, 1), date(2026, 12, 31), "each month",
+    "Policy 1", "2026-11-22",
+)  # fmt: skip
+
+
+def test_every_cell_of_a_folder_is_read(tmp_path: Path) -> None:
+    later = POLICY | {"id": "own-later", "pa_valid_days": "-1", "waived": "no", "effective_from": "2027-01-01"}
+    later |= {"effective_to": "", "covered": "not-covered", "pa_needed": "", "criteria": ""}
+    files = {"policies.csv": table(later, POLICY), "exempt_hospitals.csv": "hospital\n Location/H1 \n"}
+    policies = load_policies(folder_of(tmp_path / "own", **files))
+    names = frozenset({"ohp", "own plan", "own health plan"})
+    identifiers = frozenset({"12345", "X-9"})
+    assert policies.payers["own"] == Payer(
+        "own", "Own  Health Plan", names, frozenset({"gold"}), frozenset({"dental gold"}), identifiers, "555-0100",
+        "https://example.org",
+    )  # fmt: skip
+    first, second = policies.of_code("own", "B4150")
+    assert first == ENTERAL
+    assert (second.id, second.pa_valid_days, second.is_waived, second.effective_to) == ("own-later", None, False, None)
+    assert [policy.id for policy in policies.every() if policy.payer == "own"] == ["own-b", "own-later"]
+    criterion = Criterion(
+        "a", "A", "A tube is in place", {"order": True}, "Which tube?", "Policy 1, section 2", date(2026, 2, 1),
+        frozenset({"B4150"}),
+    )  # fmt: skip
+    assert policies.criteria_of(first) == CriteriaSet("tube", {"A": "all"}, (criterion,))
+    assert policies.criteria_of(second) is None
+    assert policies.exempt_hospitals == {"location/h1"}
+    assert policies.own_payers == {"own"}
+
+
+def test_columns_that_need_not_be_there_are_empty(tmp_path: Path) -> None:
+    payer = {name: PAYER[name] for name in ("payer", "name", "names", "plans", "identifiers")}
+    policy = {name: POLICY[name] for name in POLICY if name in POLICIES_NEED}
+    policy |= {"covered": "open", "pa_needed": "no-auth"}
+    policies = load_policies(folder_of(tmp_path / "own", **{"payers.csv": table(payer), "policies.csv": table(policy)}))
+    read = policies.payers["own"]
+    assert (read.not_plans, read.phone, read.url) == (frozenset(), "", "")
+    nothing = frozenset[str]()
+    assert policies.of_code("own", "B4150") == (
+        Policy(
+            "own-b", "own", "HCPCS", "B4150", "Enteral formula", "open", "no-auth", nothing, nothing, nothing, None, "",
+            False, date(2026, 1, 1), None, "", "Policy 1", "",
+        ),
+    )  # fmt: skip
+
+
+POLICIES_NEED = ("id", "payer", "system", "code", "category", "covered", "pa_needed", "effective_from", "source")
+
+
+def test_short_and_long_rows_are_read_as_far_as_they_have_columns(tmp_path: Path) -> None:
+    short = "payer,name,names,plans,identifiers\nown,Own Health Plan,,,\nother,Other\nthird,Third,,,,,more\n"
+    policies = load_policies(folder_of(tmp_path / "own", **{"payers.csv": short}))
+    nothing = frozenset[str]()
+    assert policies.payers["other"] == Payer("other", "Other", frozenset({"other"}), nothing, nothing, nothing, "", "")
+    assert policies.payers["third"].name == "Third"
+    assert policies.own_payers == {"own", "other", "third"}
+
+
+def test_a_payers_folder_takes_the_place_of_a_payer_of_the_package(tmp_path: Path) -> None:
+    package = load_policies()
+    assert package.own_payers == frozenset()
+    assert package.of_code("medicare", "L5856")
+    medicare = {
+        "payers.csv": table(PAYER | {"payer": "medicare"}),
+        "policies.csv": table(POLICY | {"payer": "medicare"}),
+    }
+    own = load_policies(folder_of(tmp_path / "own", **medicare))
+    assert own.of_code("medicare", "L5856") == ()
+    assert [policy.id for policy in own.every() if policy.payer == "medicare"] == ["own-b"]
+    assert own.payers.keys() == package.payers.keys()
+
+
+def test_criteria_of_a_payers_folder_go_before_those_of_the_package_of_the_same_name(tmp_path: Path) -> None:
+    package = load_policies()
+    files = {
+        "criteria.json": json.dumps({"cpap": CRITERIA["tube"]}),
+        "policies.csv": table(
+            POLICY | {"criteria": "cpap"}, POLICY | {"id": "own-o", "code": "X", "criteria": "oxygen"}
+        ),
+    }
+    own = load_policies(folder_of(tmp_path / "own", **files))
+    ((with_own_criteria,), (with_ours,)) = own.of_code("own", "B4150"), own.of_code("own", "X")
+    of_folder = own.criteria_of(with_own_criteria)
+    assert of_folder is not None
+    assert [criterion.id for criterion in of_folder.criteria] == ["a"]
+    assert own.criteria_of(with_ours) == package.criteria["oxygen"]
+    assert own.criteria["cpap"] == package.criteria["cpap"]
+
+
+def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> None:
+    days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 12, 31), date(2027, 1, 1)]
+    assert [ENTERAL.is_in_force(day) for day in days] == [False, True, True, False]
+    criterion = Criterion("a", "A", "", {}, "", "", date(2026, 2, 1), frozenset({"B4150"}))
+    before, first = date(2026, 1, 31), date(2026, 2, 1)
+    assert [criterion.applies("B4150", day) for day in (before, first)] == [False, True]
+    assert not criterion.applies("B4151", first)
+    assert Criterion("a", "A", "", {}, "", "").applies("any code", before)
+
+
+def test_the_version_is_another_one_after_a_change_of_any_file(tmp_path: Path) -> None:
+    files = {"exempt_hospitals.csv": "hospital\nh1\n", "proposals.csv": "payer\n", "members.csv": "payer\n"}
+    changes = {
+        "none": {},
+        "hospitals": {"exempt_hospitals.csv": "hospital\nh2\n"},
+        "proposals": {"proposals.csv": "payer\nown\n"},
+        "members": {"members.csv": "payer\nown\n"},
+        "criteria": {"criteria.json": json.dumps(CRITERIA, indent=1)},
+        "payers": {"payers.csv": table(PAYER | {"phone": ""})},
+        "policies": {"policies.csv": table(POLICY | {"detail": ""})},
+    }
+    versions = [load_policies(folder_of(tmp_path / name, **files | change)).version for name, change in changes.items()]
+    assert len(set(versions)) == len(changes)
+    assert {len(version) for version in versions} == {16}
+    assert load_policies(folder_of(tmp_path / "again", **files)).version == versions[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"payer": "other"}, "line 2: the payer 'other' is not in payers.csv"),
+        ({"system": "ICD"}, "line 2: system is one of HCPCS, CPT"),
+        ({"covered": "maybe"}, "line 2: covered is one of listed, by-criteria, open, not-covered"),
+        ({"pa_needed": "perhaps"}, "line 2: pa_needed is one of performpa, auth-needed, no-auth"),
+        ({"pa_needed": ""}, "line 2: pa_needed is empty where the code is not covered, and nowhere else"),
+        ({"covered": "not-covered"}, "line 2: pa_needed is empty where the code is not covered, and nowhere else"),
+        ({"source": " "}, "line 2: source is required"),
+        ({"effective_from": ""}, "line 2: '' is no day as YYYY-MM-DD; a table without dates is not used"),
+        ({"effective_to": "soon"}, "line 2: 'soon' is no day as YYYY-MM-DD; a table without dates is not used"),
+        ({"criteria": "x"}, "own-b: there are no criteria 'x'"),
+        ({"criteria": ""}, "own-b: covered by criteria, and names none"),
+    ],
+)
+def test_a_policy_with_a_fault_is_refused_with_its_line(tmp_path: Path, change: dict[str, str], fault: str) -> None:
+    assert fault_of(tmp_path, **{"policies.csv": table(POLICY | change)}) == f"policies.csv, {fault}"
+
+
+def test_an_id_stands_once_and_a_column_is_there(tmp_path: Path) -> None:
+    twice = table(POLICY, POLICY | {"code": "B4151"})
+    assert fault_of(tmp_path, **{"policies.csv": twice}) == "policies.csv, line 3: the id own-b stands twice"
+    (tmp_path / "b").mkdir()
+    without = table({name: cell for name, cell in POLICY.items() if name not in ("code", "source")})
+    assert fault_of(tmp_path / "b", **{"policies.csv": without}) == "policies.csv, line 1: the column code is missing"
+    (tmp_path / "c").mkdir()
+    assert fault_of(tmp_path / "c", **{"policies.csv": ""}) == "policies.csv, line 1: the column id is missing"
+
+
+@pytest.mark.parametrize("missing", ["payer", "name"])
+def test_a_payer_has_an_id_and_a_name(tmp_path: Path, missing: str) -> None:
+    payers = table(PAYER, PAYER | {missing: ""})
+    assert fault_of(tmp_path, **{"payers.csv": payers}) == "payers.csv, line 3: payer and name are required"
+
+
+def test_a_folder_begins_with_who_pays_and_its_tables_are_text(tmp_path: Path) -> None:
+    with pytest.raises(PolicyFault) as refusal:
+        load_policies(tmp_path)
+    assert str(refusal.value) == f"{tmp_path} has no payers.csv: a payer's folder begins with who pays (docs/payers.md)"
+    folder = folder_of(tmp_path / "own")
+    (folder / "policies.csv").write_bytes(table(POLICY, POLICY).encode() + b"\xff\n")
+    with pytest.raises(PolicyFault) as refusal:
+        load_policies(folder)
+    assert str(refusal.value) == "policies.csv, line 4: this cannot be read as CSV in UTF-8"
+    (folder / "policies.csv").write_text(table(POLICY, POLICY | {"id": "c", "detail": "x" * 200_000}))
+    with pytest.raises(PolicyFault) as refusal:
+        load_policies(folder)
+    assert str(refusal.value) == "policies.csv, line 3: this cannot be read as CSV in UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"group": ["A"]}, ": a criterion is an object, and its group a text"),
+        ({"colour": "red"}, ", a: colour is not known"),
+        ({"group": "B"}, ", a: there is no group 'B'"),
+        ({"text": 1}, ", a: id, text, question, source and effective_from are texts"),
+        ({"effective_from": 1}, ", a: id, text, question, source and effective_from are texts"),
+        ({"effective_from": "soon"}, ", a: 'soon' is no day as YYYY-MM-DD; a table without dates is not used"),
+        ({"only_codes": "B4150"}, ", a: only_codes is a list of texts"),
+        ({"only_codes": ["B4150", 1]}, ", a: only_codes is a list of texts"),
+        ({"test": {}}, ", a: a test is an object with one member"),
+        ({"source": ""}, ", a: source is required"),
+    ],
+)
+def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
+    criteria = {"tube": {"groups": {"A": "all"}, "criteria": [CRITERION | change]}}
+    assert fault_of(tmp_path, **{"criteria.json": json.dumps(criteria)}) == f"criteria.json, tube{fault}"
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ([], ", line 1: this is not a JSON object"),
+        ({"tube": []}, ", tube: a set has groups and criteria"),
+        ({"tube": {"groups": {}}}, ", tube: a set has groups and criteria"),
+        ({"tube": {"groups": [], "criteria": []}}, ", tube: groups is an object and criteria a list"),
+        ({"tube": {"groups": {}, "criteria": {}}}, ", tube: groups is an object and criteria a list"),
+        ({"tube": {"groups": {"A": "any", "B": "some"}, "criteria": []}}, ", tube: a group is any or all"),
+        (
+            {"tube": {"groups": {"A": "any"}, "criteria": [CRITERION, CRITERION]}},
+            ", tube: an id of a criterion stands twice",
+        ),
+        (
+            {"tube": {"groups": {"A": "any"}, "criteria": ["x"]}},
+            ", tube: a criterion is an object, and its group a text",
+        ),
+        ({"tube": {"groups": {"A": "any"}, "criteria": [{"id": "a", "group": "A"}]}}, ", tube, a: question is missing"),
+    ],
+)
+def test_a_file_of_criteria_with_a_fault_is_refused(tmp_path: Path, document: Any, fault: str) -> None:
+    assert fault_of(tmp_path, **{"criteria.json": json.dumps(document)}) == f"criteria.json{fault}"
+
+
+def test_criteria_that_are_no_json_are_refused_and_a_folder_without_criteria_is_read(tmp_path: Path) -> None:
+    fault = fault_of(tmp_path, **{"criteria.json": "{"})
+    assert fault.startswith("criteria.json: not valid JSON (Expecting property name enclosed in double quotes")
+    folder = folder_of(tmp_path / "b", **{"policies.csv": table(POLICY | {"covered": "listed", "criteria": ""})})
+    (folder / "criteria.json").unlink()
+    policies = load_policies(folder)
+    assert isinstance(policies, Policies)
+    assert policies.criteria.keys() == load_policies().criteria.keys()
+
+
+def test_a_criterion_with_the_least_members_holds_always(tmp_path: Path) -> None:
+    least = {name: value for name, value in CRITERION.items() if name not in ("effective_from", "only_codes")}
+    criteria = {"tube": {"groups": {"A": "any"}, "criteria": [least]}}
+    policies = load_policies(folder_of(tmp_path / "own", **{"criteria.json": json.dumps(criteria)}))
+    criterion = Criterion("a", "A", "A tube is in place", {"order": True}, "Which tube?", "Policy 1, section 2")
+    assert policies.criteria["own/tube"] == CriteriaSet("tube", {"A": "any"}, (criterion,))
