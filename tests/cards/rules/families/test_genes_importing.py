@@ -1,7 +1,6 @@
 """A release of the pharmacogenetic tables becomes the files of the family: an invented one, row by row."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
