@@ -58,8 +58,11 @@ def test_a_whole_card_about_a_repeated_test(as_of: datetime) -> None:
     outcome = check(record_of(chart, as_of), drafts_of(draft_of(FERRITIN)))
     (card,) = outcome.cards
     assert [card.summary] == said_of("Ferritin", "80 ng/mL", "2026-11-10", "21 days")
-    detail = "Leeds Teaching Hospitals NHS Trust, retesting guidance. It is due from 2026-12-01. A changed treatment or"
-    assert f"**Ferritin**: Ferritin 80 ng/mL (2026-11-10).\n\n{detail} state is a reason" in str(card.detail)
+    assert card.detail == (
+        "**Ferritin**: Ferritin 80 ng/mL (2026-11-10).\n"
+        "- Leeds Teaching Hospitals NHS Trust, retesting guidance. It is due from 2026-12-01. A changed treatment or "
+        "state is a reason to repeat it. (Minimum retest intervals (Leeds; J Clin Pathol))"
+    )
     assert [suggestion.label for suggestion in card.suggestions] == ["Do it on 2026-12-01 instead", "Cancel this order"]
     assert card.own_extension.facts == (
         Fact("draft", "Ferritin", "Ferritin", source="ServiceRequest/draft-1"),
