@@ -106,9 +106,9 @@ def local_times(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return day of the week, hour, and whether it is a holiday, of the steps from `start` up to `end`."""
     moments = [datetime.fromtimestamp(step * STEP_SECONDS, zone) for step in range(start, end)]
-    weekdays = np.array([moment.weekday() for moment in moments])
+    weekdays = np.array([moment.weekday() for moment in moments], dtype=np.int64)
     is_holiday = np.array([moment.date() in holidays for moment in moments], dtype=bool)
-    return weekdays, np.array([moment.hour for moment in moments]), is_holiday
+    return weekdays, np.array([moment.hour for moment in moments], dtype=np.int64), is_holiday
 
 
 def expect(
@@ -163,7 +163,8 @@ def learn(
 def _hours(totals: Numbers, steps: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """Return a profile of weekdays, one of weekends that leans on it where little came, with a level for each day.
 
-    An hour of one day of the week in which much came counts by itself.
+    An hour of one day of the week in which much came counts by itself; a day of which nothing is learned, as two
+    Thursdays with Christmas and New Year, is taken for an ordinary one.
     """
     means, hour_variance, day_variance = np.zeros((7, 24)), np.zeros((7, 24)), np.zeros(7)
     week = totals[:5].sum(0) / np.maximum(steps[:5].sum(0), 1)
@@ -174,7 +175,7 @@ def _hours(totals: Numbers, steps: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         is_weekday = day < 5
         profile = week if is_weekday else weekend
         pooled = totals[:5].sum(0) if is_weekday else weekend_totals + 24 * ratio * week
-        level = totals[day].sum() / max(float((steps[day] * profile).sum()), 1e-9)
+        level = totals[day].sum() / max(float((steps[day] * profile).sum()), 1e-9) if steps[day].any() else 1.0
         weight = totals[day] / (totals[day] + _OWN_MESSAGES)
         means[day] = weight * totals[day] / np.maximum(steps[day], 1) + (1 - weight) * profile * level
         hour_variance[day] = 1 / np.maximum(pooled, 3) + weight**2 / np.maximum(totals[day], 3)

@@ -43,8 +43,6 @@ def volume(
     """Return whether too few or too many messages came in windows that end now."""
     windows = WINDOWS[: starts.rows("volume", end, len(WINDOWS))]
     messages = np.concatenate([[0.0], np.cumsum(history.messages(end - int(WINDOWS[-1]), end))])
-    if len(messages) <= WINDOWS[-1]:
-        return []
     counts = messages[-1] - messages[len(messages) - 1 - WINDOWS]
     signals = _low(feed, counts, expected, baseline, end, windows)
     if not signals:
@@ -59,14 +57,12 @@ def _within(sums: Numbers, at: int, windows: NDArray[np.int64], shift: int = 0) 
 def _low(
     feed: str, counts: Numbers, expected: Expected, baseline: Baseline, end: int, windows: NDArray[np.int64]
 ) -> list[Signal]:
-    if not len(windows):
-        return []
     at = end - expected.start
     means = np.minimum.reduce([_within(expected.low, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)])
     counts = counts[: len(windows)]
     errors = _within(expected.day_error, at, windows) ** 2 + _within(expected.hour_error, at, windows)
     deviations = (means - counts) / np.sqrt(means * baseline.spread + errors + 1e-9)
-    candidates = (counts < _LOW_SHARE * means) & (means >= 6) & (deviations > 2.0)
+    candidates = (counts < _LOW_SHARE * means) & (deviations > 2.0)
     for row in np.flatnonzero(candidates).tolist():
         mean = float(means[row])
         if few(float(counts[row]), mean, baseline.spread + float(errors[row]) / mean) < _RARE:
@@ -96,7 +92,7 @@ def _flapping(
     if expected.low[end - expected.start] - expected.low[start - expected.start] < _GAPS_LEAST:
         return []
     counts = history.messages(start, end)
-    if not len(counts) or (counts > 0).all():
+    if (counts > 0).all():
         return []
     shifts = (start - expected.start + shift for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS))
     means = np.minimum.reduce([np.diff(expected.low[first : first + end - start + 1]) for first in shifts])
@@ -105,7 +101,7 @@ def _flapping(
         if count == 0:
             running, length = running + mean, length + 1
             continue
-        rare = few(0, running, baseline.spread) if running else 1.0
+        rare = few(0, running, baseline.spread)
         if rare < (_GAP_RARE if length > 1 else _SHORT_RARE):
             due.append(running)
             together *= rare
@@ -125,8 +121,6 @@ def _flood(
     feed: str, counts: Numbers, expected: Expected, baseline: Baseline, end: int, starts: Starts
 ) -> list[Signal]:
     windows = WINDOWS[: starts.rows("flood", end, _FLOOD_WINDOWS)]
-    if not len(windows) or counts[len(windows) - 1] < _FLOOD_LEAST:
-        return []
     at = end - expected.start
     means = np.maximum.reduce(
         [_within(expected.high, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)]
@@ -146,7 +140,7 @@ def batch(
     feed: str, history: History, expected: Expected, baseline: Baseline, end: int, starts: Starts
 ) -> list[Signal]:
     """Return whether a batch is missing or short, some time after it should have ended, unless it is coming now."""
-    start = max(end - _BATCH_STEPS, starts.of("volume"), expected.start)
+    start = max(end - _BATCH_STEPS, starts.of("volume"))
     steps = np.diff(expected.low[start - expected.start : end - expected.start + 1])
     counts = history.messages(start, end)
     due = np.flatnonzero(steps > 0.25 * baseline.hours.max())

@@ -1,0 +1,264 @@
+"""What is learned of a feed and expected of it, worked out by hand from a few counts."""
+
+from datetime import UTC, date
+from math import exp, log, sqrt
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from cds_hooks.events.watch.baseline import (
+    Level,
+    Part,
+    _between,
+    _hours,
+    _spread,
+    expect,
+    learn,
+    level_of,
+    local_times,
+)
+from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of, nothing_left_out
+
+SUNDAY = MONDAY - 288
+
+
+def test_the_day_and_the_hour_are_those_of_the_zone() -> None:
+    start = MONDAY + 4 * 12 - 1  # five minutes before midnight in New York
+    weekdays, hours, is_holiday = local_times(
+        ZoneInfo("America/New_York"), start, start + 2, frozenset({date(2026, 5, 4)})
+    )
+    assert (weekdays.tolist(), hours.tolist(), is_holiday.tolist()) == ([6, 0], [23, 0], [False, True])
+    weekdays, hours, is_holiday = local_times(UTC, MONDAY, MONDAY, frozenset())
+    assert (len(weekdays), len(hours), len(is_holiday)) == (0, 0, 0)
+    assert flat(1.0).hours[weekdays, hours].sum() == 0
+
+
+def test_on_a_holiday_anything_between_a_sunday_and_the_weekday_is_expected() -> None:
+    baseline = flat(4.0, 1.0)
+    baseline.hours[6, 0] = 9.0
+    baseline.day_variance[:] = [0.25, 0, 0, 0, 0, 0, 0.04]
+    baseline.hour_variance[6, 0], baseline.hour_variance[0, 0] = 0.5, 0.125
+    start = SUNDAY + 287
+    expected = expect(
+        baseline, start, start + 4, frozenset({date(2026, 5, 4)}), ((start - 5, start + 1), (start + 3, start + 9))
+    )
+    assert expected.start == start
+    assert expected.low.tolist() == [0.0, 1.0, 5.0, 9.0, 13.0]
+    assert expected.high.tolist() == [0.0, 1e9, 1e9 + 9, 1e9 + 18, 2e9 + 18]
+    assert expected.day_error.tolist() == pytest.approx([0.0, 0.2, 1.0, 1.8, 2.6])
+    assert expected.hour_error.tolist() == pytest.approx([0.0, 0.0, 96.0, 192.0, 288.0])
+    assert expected.steps.tolist() == [1.0, 4.0, 4.0, 4.0]
+    ordinary = expect(baseline, start, start + 3, frozenset(), ())
+    assert ordinary.low.tolist() == ordinary.high.tolist() == [0.0, 1.0, 5.0, 9.0]
+    assert ordinary.day_error.tolist() == pytest.approx([0.0, 0.2, 2.2, 4.2])
+    assert ordinary.hour_error.tolist() == pytest.approx([0.0, 0.0, 24.0, 48.0])
+    quiet = flat(4.0, 1.0)
+    holiday = expect(quiet, MONDAY, MONDAY + 1, frozenset({date(2026, 5, 4)}), ())
+    assert (holiday.low.tolist(), holiday.high.tolist()) == ([0.0, 1.0], [0.0, 4.0])
+
+
+def test_the_profile_of_weekdays_is_shared_by_their_level_and_an_hour_with_much_counts_by_itself() -> None:
+    totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
+    totals[:5, 0], totals[:5, 1] = [3000, 1500, 1500, 1500, 1500], 600
+    totals[5:, 0], totals[5:, 1] = [400, 200], [0, 120]
+    means, hour_variance, day_variance = _hours(totals, steps)
+    # By weekday 150 and 50 in a step; the weekend has 0.15 of that: (600 + 24 * 22.5) / 48 and (120 + 24 * 7.5) / 48.
+    monday, sunday = 3600 / 2400, 320 / (12 * 30)
+    weights = 600 / 2600, 200 / 2200, 120 / 2120
+    assert means[0, :3].tolist() == pytest.approx(
+        [0.6 * 250 + 0.4 * 150 * monday, weights[0] * 50 + 2000 / 2600 * 50 * monday, 0]
+    )
+    assert means[6, :3].tolist() == pytest.approx(
+        [
+            weights[1] * 200 / 12 + (1 - weights[1]) * 23.75 * sunday,
+            weights[2] * 10 + (1 - weights[2]) * 6.25 * sunday,
+            0,
+        ]
+    )
+    assert hour_variance[0, :3].tolist() == pytest.approx(
+        [1 / 9000 + 0.36 / 3000, 1 / 3000 + weights[0] ** 2 / 600, 1 / 3]
+    )
+    assert hour_variance[6, :3].tolist() == pytest.approx(
+        [1 / 1140 + weights[1] ** 2 / 200, 1 / 300 + weights[2] ** 2 / 120, 1 / 3]
+    )
+    assert day_variance.tolist() == pytest.approx([1 / 3600, *[1 / 2100] * 4, 1 / 400, 1 / 320])
+
+
+def test_a_day_of_the_week_that_was_never_learned_is_as_the_others() -> None:
+    totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
+    totals[:, 3] = [48, 48, 48, 0, 48, 24, 24]
+    steps[3] = 0
+    means, hour_variance, day_variance = _hours(totals, steps)
+    assert means[:, 3].tolist() == pytest.approx([4, 4, 4, 4 * 2000 / 2000, 4, 2, 2])
+    assert hour_variance[3, 3] == pytest.approx(1 / 192)
+    assert day_variance[3] == pytest.approx(1 / 3)
+    steps[3] = 12.0
+    assert _hours(totals, steps)[0][3, 3] == 0  # it was seen, and nothing came
+
+
+def test_the_spread_is_the_variance_by_the_mean_without_the_few_steps_furthest_out() -> None:
+    def spread(*pairs: tuple[float, float, int]) -> float:
+        counts = np.concatenate([np.full(times, count) for count, _, times in pairs])
+        return _spread(counts, np.concatenate([np.full(times, mean) for _, mean, times in pairs]))
+
+    assert spread((0, 4.0, 10), (8, 4.0, 10)) == 4.0
+    assert spread((3, 4.0, 10)) == 1.05
+    assert spread((14, 4.0, 10)) == 10.0
+    assert spread((0, 4.0, 998), (400, 4.0, 2)) == 4.0
+    assert spread((0, 4.0, 997), (8, 2.0, 1), (400, 4.0, 2)) == pytest.approx((997 * 4 + 18) / 998)
+    assert spread((9, 0.3, 5), (0, 4.0, 5)) == 4.0
+    assert spread((9, 0.3, 5)) == 1.05
+    assert spread((2, 0.5, 1)) == 4.5
+
+
+def test_how_much_whole_days_vary_beyond_chance() -> None:
+    def between(counts: list[float], due: list[float], spread: float = 1.0) -> float:
+        return _between(np.array(counts), np.array(due), np.arange(len(counts)), spread)
+
+    five = [80.0, 90.0, 100.0, 110.0, 120.0]
+    assert between(five, [100.0] * 5) == pytest.approx((1.4826 * 0.1) ** 2 - 0.01)
+    assert between(five, [100.0] * 5, 2.0) == pytest.approx((1.4826 * 0.1) ** 2 - 0.02)
+    assert between(five, [100.0] * 5, 3.0) == 0.0
+    assert between(five[:4], [100.0] * 4) == 0.0
+    # A day of which hardly anything was in view, less than three tenths of the mean of 86, is left out.
+    assert between([*five, 0.0], [*[100.0] * 5, 20.0]) == pytest.approx((1.4826 * 0.1) ** 2 - 0.01)
+    assert between([*five, 0.0], [*[100.0] * 5, 40.0]) == pytest.approx((1.4826 * 0.15) ** 2 - 0.01)
+    halves = _between(np.array(five * 2) / 2, np.full(10, 50.0), np.arange(10) % 5, 1.0)
+    assert halves == pytest.approx((1.4826 * 0.1) ** 2 - 0.01)
+
+
+def test_the_level_of_values_is_their_median_and_quartiles() -> None:
+    assert level_of({5: 39}) is None
+    level = level_of({12: 10, 10: 10, 11: 20})
+    assert level is not None
+    assert (level.median, level.scale, level.mean, level.deviation, level.count) == (11.0, 1.0, 0.0, sqrt(0.5), 40)
+    assert level.shares == {10: 0.25, 11: 0.5, 12: 0.25}
+    assert level.scores.tolist() == [-1.0, 0.0, 1.0, -6.0, 6.0]
+    assert level.weights.tolist() == pytest.approx([0.25 * 39 / 41, 0.5 * 39 / 41, 0.25 * 39 / 41, 1 / 41, 1 / 41])
+    assert [level.score(bucket) for bucket in (4, 5, 5.5, 11, 16.5, 17, 18)] == [-6, -6, -5.5, 0, 5.5, 6, 6]
+    narrow = level_of({7: 100})
+    assert narrow is not None
+    assert (narrow.median, narrow.scale, narrow.mean, narrow.deviation) == (7.0, 1.0, 0.0, 0.3)
+
+
+def test_quartiles_are_as_far_apart_as_1_349_deviations_and_far_values_count_six_of_them() -> None:
+    level = level_of({0: 11, 10: 18, 20: 10, 600: 1})
+    assert level is not None
+    scale = 20 / 1.349
+    scores = [-10 / scale, 0, 10 / scale, 6]
+    mean = (11 * scores[0] + 10 * scores[2] + 6) / 40
+    assert (level.median, level.scale, level.count) == (10.0, pytest.approx(scale), 40)
+    assert level.scores.tolist() == pytest.approx([*scores, -6, 6])
+    assert level.mean == pytest.approx(mean)
+    squares = [weight * (score - mean) ** 2 for weight, score in zip((11, 18, 10, 1), scores, strict=True)]
+    assert level.deviation == pytest.approx(sqrt(sum(squares) / 40))
+
+
+def test_a_mean_far_out_is_as_rare_as_the_best_tilt_says() -> None:
+    level = Level(0, 1, 0.5, 1, 100, {}, np.array([0.0, 1.0]), np.array([0.5, 0.5]))
+    tilts = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.7, 3.5, 5.0)
+    for tilt in tilts:
+        # A sum of coins: the tilt at which the bound is sharpest has the mean exp(t) / (1 + exp(t)).
+        mean = exp(tilt) / (1 + exp(tilt))
+        bound = exp(-20 * (tilt * mean - log((1 + exp(tilt)) / 2)))
+        assert level.rarity(mean, 20) == pytest.approx(bound)
+        assert level.rarity(1 - mean, 20) == pytest.approx(bound)
+    assert level.rarity(0.5, 20) == 1.0
+
+
+def test_a_feed_is_learned_from_forty_messages_on() -> None:
+    assert learn(history_of([{"messages": 39.0}]), UTC, frozenset(), nothing_left_out) is None
+    assert learn(history_of([{"messages": 40.0}]), UTC, frozenset(), nothing_left_out) is not None
+    assert learn(history_of([{"messages": 40.0}]), UTC, frozenset({date(2026, 5, 4)}), nothing_left_out) is None
+    assert learn(history_of([{"messages": 40.0}]), UTC, frozenset(), lambda _: True) is None
+    assert (
+        learn(history_of([{"messages": 39.0}, {"messages": 40.0}]), UTC, frozenset(), lambda step: step == MONDAY + 1)
+        is None
+    )
+
+
+def test_a_batch_has_nine_tenths_of_a_week_in_seventeen_hours() -> None:
+    def is_batch(hours: int) -> bool:
+        """Nine messages come in each step of so many hours of Mondays."""
+        steps = [{"messages": 9.0 if index % 2016 < hours * 12 else 0.0} for index in range(14 * 288)]
+        baseline = learn(history_of(steps), UTC, frozenset(), nothing_left_out)
+        assert baseline is not None
+        return baseline.is_batch
+
+    assert is_batch(18)  # 17 of 18 are 0.944
+    assert not is_batch(19)  # 0.895
+
+
+def test_the_last_four_weeks_are_learned() -> None:
+    old = [{"messages": 100.0}] * 288
+    history = history_of([*old, *[{"messages": 2.0}] * (28 * 288)])
+    baseline = learn(history, UTC, frozenset(), nothing_left_out)
+    assert baseline is not None
+    assert baseline.hours.min() == pytest.approx(2.0)
+    assert baseline.hours.max() == pytest.approx(2.0)
+    assert baseline.spread == 1.05
+    pooled, own = 1 / (2 * 12 * 20), 2 * 12 * 4
+    weight = own / (own + 2000)
+    assert baseline.hour_variance[0, 0] == pytest.approx(1.05 * (pooled + weight**2 / own))
+    assert baseline.day_variance[0] == pytest.approx(1 / (own * 24))
+
+
+def contents(names: dict[str, float], messages: float = 999.0) -> list[dict[str, float]]:
+    return [{"messages": messages} | names, {}]
+
+
+def test_shares_levels_units_and_codes_are_learned_of_the_contents() -> None:
+    names: dict[str, float] = {
+        "duplicate": 9, "missing:key": 99, "unmapped:A": 3, "unmapped:B": 4, "result:X": 250, "results": 1499,
+        "latency:3": 30, "latency:-26": 6, "latency:-25": 4, "latency:-30": 2,
+        "value:X|mg/dL:7": 40, "value:X|g/L:7": 2, "value:Y|mg/dL:7": 3, "state:dead": 1,
+    }  # fmt: skip
+    baseline = learn(history_of(contents(names)), UTC, frozenset(), nothing_left_out)
+    assert baseline is not None
+    rare = 0.5 / 1000
+    assert baseline.shares == {
+        "missing:key": 0.0995, "duplicate": 0.0095, "out-of-order": rare, "unknown-patients": rare,
+        "state:dead": 0.0015, "no-offset": rare, "refused": rare, "failed": rare, "ahead": 0.0085,
+    }  # fmt: skip
+    assert baseline.results == {"X": 250}
+    assert baseline.unmapped == 7.5 / 1500
+    assert baseline.units == {"X": {"mg/dL"}, "Y": {"mg/dL"}}
+    assert {code: (level.median, level.count) for code, level in baseline.values.items()} == {"X|mg/dL": (7.0, 40)}
+    assert baseline.latency is not None
+    assert (baseline.latency.median, baseline.latency.count) == (3.0, 42)
+    few = learn(history_of(contents({"results": 5, "unmapped:A": 1})), UTC, frozenset(), nothing_left_out)
+    assert few is not None
+    assert (few.unmapped, few.latency) == (1.5 / 1000, None)
+
+
+def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None:
+    names: dict[str, float] = {
+        "sender:A": 200, "sender:B": 199, "type:ORU": 979, "type:ALL": 980, "ward:W": 300, "result:X": 250,
+        "service:s": 220, "other:O": 500, "duplicate": 200,
+    }  # fmt: skip
+    steps = [
+        {"messages": 1000.0} | names,
+        {"messages": 40.0},
+        {"messages": 50.0},
+        {},
+        {"ward:W": 0.0},
+        {"messages": 60.0},
+    ]
+    baseline = learn(history_of(steps), UTC, frozenset(), nothing_left_out)
+    assert baseline is not None
+    fresh = 1150 - 200
+    longest = dict.fromkeys(("sender:A", "type:ORU", "type:ALL", "result:X", "service:s"), 150.0) | {"ward:W": 90.0}
+    assert baseline.parts == {
+        name: Part(names[name] / fresh, pytest.approx(longest[name] * names[name] / fresh)) for name in longest
+    }
+    whole = learn(history_of([{"messages": 1000.0} | names]), UTC, frozenset(), nothing_left_out)
+    assert whole is not None
+    assert list(whole.parts) == ["type:ORU", "ward:W", "result:X", "service:s", "sender:A"]
+
+
+def test_of_many_parts_the_sixty_largest_are_looked_at() -> None:
+    names = {f"sender:{number:02}": 200.0 + number for number in range(70)}
+    baseline = learn(history_of(contents(names, 20_000.0)), UTC, frozenset(), nothing_left_out)
+    assert baseline is not None
+    assert list(baseline.parts) == [f"sender:{number}" for number in range(69, 9, -1)]

@@ -1,0 +1,254 @@
+"""Too few and too many messages: from which count on, over which steps, and how strong; worked out by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cds_hooks.events.watch.baseline import Baseline, expect
+from cds_hooks.events.watch.signals import Starts
+from cds_hooks.events.watch.volumes import _is_dead, batch, volume
+from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
+
+Row = tuple[str, float, int, float, bool]
+"""Kind, ratio, first step counted back from the end, weight, and whether it is strong."""
+
+
+def judged(baseline: Baseline, newest: list[float], starts: dict[str, int] | None = None, at: int = 0) -> list[Row]:
+    """What is judged of a feed after three days that were as expected; `starts` counts back from the end."""
+    end = MONDAY + 3 * 288 + at
+    weekdays = baseline.hours[0]
+    usual = [{"messages": float(weekdays[step % 288 // 12])} for step in range(end - MONDAY)]
+    history = history_of([*usual[: len(usual) - len(newest)], *({"messages": count} for count in newest)])
+    expected = expect(baseline, end - 600, end + 24, frozenset(), ())
+    looked = Starts(MONDAY)
+    for group, back in (starts or {}).items():
+        looked.set(group, end - back)
+    judge = batch if baseline.is_batch else volume
+    signals = judge("lab", history, expected, baseline, end, looked)
+    assert {(signal.feed, signal.group) for signal in signals} <= {("lab", "volume"), ("lab", "flood")}
+    return [
+        (f"{signal.kind} {signal.subject}".strip(), round(signal.ratio, 4), end - signal.since,
+         round(signal.weight, 4), signal.is_strong)
+        for signal in signals
+    ]  # fmt: skip
+
+
+def varying(**more: float) -> dict[str, Any]:
+    """Days or hours that vary by more than chance."""
+    shapes = {"day_variance": np.ones(7), "hour_variance": np.ones((7, 24))}
+    return {name: shapes[name] * value for name, value in more.items()}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "newest", "rows"),
+    [
+        (flat(10.0), [], []),
+        (flat(10.0), [0], []),  # exp(-10) is more than 2e-7
+        (flat(10.0), [0, 0], [("silent", 0.0, 2, 20.0, True)]),
+        (flat(15.4), [0], []),
+        (flat(15.5), [0], [("silent", 0.0, 1, 15.5, True)]),
+        (flat(1000.0), [110], [("silent", 0.11, 1, 1000.0, True)]),
+        (flat(1000.0), [130], [("low", 0.13, 1, 1000.0, True)]),
+        (flat(1000.0), [690], [("low", 0.69, 1, 1000.0, True)]),
+        (flat(1000.0), [710], [("low", 0.71, 1, 1000.0, False)]),
+        (flat(1000.0), [855, 855, 855], [("low", 0.855, 2, 2000.0, False)]),
+        (flat(1000.0), [865, 865, 865], []),
+        (flat(1.85), [0] * 12, [("silent", 0.0, 9, 16.65, True)]),  # fewer than 1.8 in a step are not urgent
+        (flat(1.75), [0] * 12, [("silent", 0.0, 9, 15.75, False)]),
+        # Six steps of nothing after two full ones: 8 of 32 came, and nothing since 24 were due.
+        (flat(4.0), [4, 4, 4, 0, 0, 0, 0], [("silent", 0.0, 4, 16.0, True)]),
+        # Where days vary by a fifth, the chance of n empty steps is (1 + 0.4 n) ** -25.
+        (flat(10.0, **varying(day_variance=0.04)), [0, 0], []),
+        (flat(10.0, **varying(day_variance=0.04)), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
+        # Where hours vary by a tenth, it is 2.2 ** (-10 n / 1.2).
+        (flat(10.0, **varying(hour_variance=0.01)), [0, 0], []),
+        (flat(10.0, **varying(hour_variance=0.01)), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
+        # Where counts vary three times as much as by chance, it is 3 ** (-10 n / 2).
+        (flat(10.0, spread=3.0), [0, 0], []),
+        (flat(10.0, spread=3.0), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
+    ],
+)
+def test_few_messages_are_low_or_silent_in_the_shortest_window_that_tells(
+    baseline: Baseline, newest: list[float], rows: list[Row]
+) -> None:
+    assert judged(baseline, newest) == rows
+
+
+@pytest.mark.parametrize(
+    ("counts", "means", "is_dead"),
+    [
+        ([0.0, 0.0, 15.0], [2.0, 5.0, 20.0], True),
+        ([0.0, 0.0, 15.0], [2.0, 4.9, 19.9], False),
+        ([0.0, 0.0, 30.0], [2.0, 4.9, 20.0], False),  # more than was due before does not count as more
+        ([0.0, 0.0, 9.5], [2.0, 8.0, 23.0], True),  # 8 * 9.5 / 15
+        ([0.0, 0.0, 9.3], [2.0, 8.0, 23.0], False),
+        ([0.0, 1.0, 15.0], [5.0, 6.0, 20.0], True),
+        ([1.0, 2.0, 15.0], [5.0, 6.0, 20.0], False),
+    ],
+)
+def test_a_feed_is_dead_when_nothing_came_since_five_were_due(
+    counts: list[float], means: list[float], is_dead: bool
+) -> None:
+    assert _is_dead(np.array(counts), np.array(means), 2) == is_dead
+
+
+def test_a_window_reaches_no_further_back_than_what_was_judged_before() -> None:
+    assert judged(flat(10.0), [0, 0], {"volume": 1}) == []
+    assert judged(flat(10.0), [0, 0], {"volume": 2, "flood": 0}) == [("silent", 0.0, 2, 20.0, True)]
+    assert judged(flat(10.0), [51, 10, 10], {"flood": 2, "volume": 0}) == []
+    assert judged(flat(0.5), [26.0, 20.0], {"flood": 1}) == [("flood", 40.0, 1, 20.0, True)]
+    assert judged(flat(0.5), [26.0, 20.0], {"flood": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("baseline", "newest", "rows"),
+    [
+        # The bound is exp(-(mean - count + count * log(count / mean)) / 2), and must be less than 1e-9.
+        (flat(10.0), [50], []),
+        (flat(10.0), [51], [("flood", 5.1, 1, 51.0, True)]),
+        (flat(0.5), [19], []),
+        (flat(0.5), [20], [("flood", 40.0, 1, 20.0, True)]),
+        (flat(100.0), [245], []),
+        (flat(100.0), [255], [("flood", 2.55, 1, 255.0, True)]),
+        (flat(0.5), [4] * 9, [("flood", 8.0, 9, 36.0, True)]),
+        (flat(10.0, spread=1.5), [60], []),  # exp(-57.5 / 3) is more
+        (flat(10.0, spread=1.5), [65], [("flood", 6.5, 1, 65.0, True)]),
+        (flat(0.0), [20], [("flood", 2e10, 1, 20.0, True)]),
+        (flat(0.3), [2] * 18, []),  # after an hour it is no flood any more: 24 of 3.6 in the longest window
+    ],
+)
+def test_many_messages_are_a_flood(baseline: Baseline, newest: list[float], rows: list[Row]) -> None:
+    assert judged(baseline, newest) == rows
+
+
+def hilly() -> Baseline:
+    """Thirty in a step from eight to twelve, and ten otherwise."""
+    baseline = flat(10.0)
+    baseline.hours[:, 8:12] = 30.0
+    return baseline
+
+
+@pytest.mark.parametrize(
+    ("hour", "count", "kind"),
+    [
+        (7, 30, None), (12, 30, None), (6, 30, "flood"), (13, 30, "flood"),
+        (8, 10, None), (11, 10, None), (9, 10, "low"), (10, 10, "low"),
+    ],
+)  # fmt: skip
+def test_an_hour_may_come_an_hour_earlier_or_later(hour: int, count: float, kind: str | None) -> None:
+    rows = judged(hilly(), [count] * 12, at=12 * hour + 12 - 288)
+    assert [row[0] for row in rows] == ([] if kind is None else [kind])
+
+
+def gaps(count: float, *lengths: int) -> list[float]:
+    """Thirteen steps with gaps, with a step of messages before and after a gap at the least."""
+    steps = [count]
+    for length in lengths:
+        steps += [0.0] * length + [count]
+    return [count] * (13 - len(steps)) + steps
+
+
+TWO = [0.0] * 6 + [7.0] + [0.0] * 6
+WIDE = varying(day_variance=0.5)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "newest", "rows"),
+    [
+        (flat(5.0), gaps(5.0, 2, 2), [("flapping", 0.6923, 13, 65.0, True)]),
+        (flat(5.0), gaps(5.0, 2), []),
+        (flat(5.0), gaps(5.0, 1, 1), []),
+        (flat(5.0), gaps(5.0, 1, 2), []),
+        (flat(14.0), gaps(14.0, 1, 1), [("flapping", 0.8462, 13, 182.0, True)]),  # exp(-14) is less than 1e-6
+        (flat(13.5), gaps(13.5, 1, 1), []),
+        (flat(14.0), gaps(14.1, 1, 1), []),  # 155.1 of 182 are 0.852
+        (flat(3.5), gaps(3.5, 2, 2), [("flapping", 0.6923, 13, 45.5, True)]),  # exp(-14) for both gaps
+        (flat(3.4), gaps(3.4, 2, 2), []),
+        (flat(1.2), TWO, [("flapping", 0.4487, 13, 15.6, True)]),
+        (flat(5.0, spread=2.0), gaps(5.0, 2, 2), [("flapping", 0.6923, 13, 65.0, True)]),  # 2 ** -20 for both
+        (flat(5.0, spread=2.1), gaps(5.0, 2, 2), []),  # 2.1 ** -18.2 is 1.4e-6
+        (flat(10.0, **WIDE), gaps(8.2, 5, 5), []),  # 0.19 of what was due is no flapping any more
+        (flat(10.0, **WIDE), gaps(9.0, 5, 5), [("flapping", 0.2077, 13, 130.0, True)]),
+        (flat(5.0, **WIDE), gaps(2.2, 2, 2), []),  # 19.8 of 45 between the gaps: fewer all the time
+        (flat(5.0, **WIDE), gaps(2.3, 2, 2), [("flapping", 0.3185, 13, 65.0, True)]),
+        (flat(3.5, **WIDE), gaps(2.2, 2, 2), []),  # exp(-14 * 0.435) is more than 0.2 %
+        (flat(3.5, **WIDE), gaps(2.3, 2, 2), [("flapping", 0.4549, 13, 45.5, True)]),
+        (flat(3.5, **WIDE), gaps(2.6, 2, 2, 2), []),  # 18.2 of 45.5, and the two longest gaps are looked at
+        (flat(3.5, **WIDE), gaps(3.5, 2, 2, 2), [("flapping", 0.5385, 13, 45.5, True)]),
+    ],
+)
+def test_gaps_that_come_again_within_an_hour_are_flapping(
+    baseline: Baseline, newest: list[float], rows: list[Row]
+) -> None:
+    assert judged(baseline, newest) == rows
+
+
+def test_gaps_are_looked_at_since_the_last_stop_and_beside_the_hours_before_and_after() -> None:
+    assert judged(flat(5.0), gaps(5.0, 2, 2), {"volume": 8}) == [("flapping", 0.5, 8, 40.0, True)]
+    assert judged(flat(5.0), gaps(5.0, 2, 2), {"volume": 5}) == []
+    hours = flat(0.5)
+    hours.hours[:, 8:13] = 5.0
+    rows = {hour: judged(hours, gaps(5.0, 2, 2), at=12 * hour + 12 - 288) for hour in range(8, 13)}
+    assert {hour: [row[0] for row in of_hour] for hour, of_hour in rows.items()} == {
+        8: [], 9: ["flapping"], 10: ["flapping"], 11: ["flapping"], 12: []
+    }  # fmt: skip
+
+
+def nightly(count: float, **more: Any) -> Baseline:
+    baseline = flat(0.0, is_batch=True, **more)
+    baseline.hours[:, 2] = count
+    return baseline
+
+
+def came(count: float, wait: int, *newest: float) -> tuple[list[float], int]:
+    """The steps since the batch began, and where they end; `newest` are the last of those after it."""
+    return [count] * 12 + [0.0] * (wait - len(newest)) + list(newest), 36 + wait - 288
+
+
+@pytest.mark.parametrize(
+    ("baseline", "steps", "rows"),
+    [
+        (nightly(6.0), came(6.0, 9), []),
+        (nightly(6.0), came(0.0, 8), []),
+        (nightly(6.0), came(0.0, 9), [("silent batch", 0.0, 21, 24.0, False)]),
+        (nightly(6.0), came(0.71, 9), [("silent batch", 0.1183, 21, 24.0, False)]),
+        (nightly(6.0), came(0.73, 9), [("low batch", 0.1217, 21, 24.0, False)]),
+        # Six standard errors of 1 / sqrt(72) are 0.707.
+        (nightly(6.0), came(1.75, 9), [("low batch", 0.2917, 21, 24.0, False)]),
+        (nightly(6.0), came(1.77, 9), []),
+        (nightly(6.0, spread=1.5), came(1.0, 9), []),  # 0.866
+        (nightly(6.0, spread=1.5), came(0.75, 9), [("low batch", 0.125, 21, 24.0, False)]),
+        (nightly(6.0, **varying(day_variance=0.005)), came(1.0, 9), [("low batch", 0.1667, 21, 24.0, False)]),  # 0.825
+        (nightly(6.0, **varying(day_variance=0.005)), came(1.1, 9), []),
+        (nightly(600.0), came(479.0, 9), [("low batch", 0.7983, 21, 2400.0, False)]),
+        (nightly(600.0), came(481.0, 9), []),
+        (nightly(6.0), came(0.0, 9, 0.61), []),  # it is coming now
+        (nightly(6.0), came(0.0, 9, 0.61, 0.0, 0.0), []),
+        (nightly(6.0), came(0.0, 9, 0.59), [("silent batch", 0.0082, 21, 24.0, False)]),
+        (nightly(6.0), came(0.0, 9, 0.72, 0.0, 0.0, 0.0), [("silent batch", 0.01, 21, 24.0, False)]),
+        (nightly(6.0), came(0.0, 47), [("silent batch", 0.0, 59, 24.0, False)]),
+        (nightly(6.0), came(0.0, 48), []),  # its beginning is an hour before what is in view
+    ],
+)
+def test_a_batch_is_missed_three_quarters_of_an_hour_after_its_end(
+    baseline: Baseline, steps: tuple[list[float], int], rows: list[Row]
+) -> None:
+    newest, at = steps
+    assert judged(baseline, newest, at=at) == rows
+
+
+def test_a_batch_of_which_the_beginning_was_judged_before_is_not_judged_again() -> None:
+    newest, at = came(0.0, 9)
+    assert judged(nightly(6.0), newest, {"volume": 21}, at) == []
+    assert judged(nightly(6.0), newest, {"volume": 22}, at) == [("silent batch", 0.0, 21, 24.0, False)]
+
+
+def test_a_trickle_beside_a_batch_is_not_what_it_is_judged_by() -> None:
+    baseline = nightly(8.0)
+    baseline.hours[:, 1] = 1.9
+    newest, at = came(8.0, 9)
+    rows = judged(baseline, [0.0] * 12 + newest, at=at)
+    assert rows == []
+    baseline.hours[:, 1] = 2.1
+    assert judged(baseline, [0.0] * 24 + [0.0] * 9, at=at) == [("silent batch", 0.0, 33, 40.4, False)]

@@ -1,0 +1,322 @@
+"""What the watch decides of feeds together: a holiday, a storm, a downtime, and what is not learned."""
+
+from datetime import UTC, date
+from math import log
+
+import pytest
+
+from cds_hooks.events.watch.incidents import FEWER, Incident, Topology
+from cds_hooks.events.watch.signals import Signal, Starts
+from cds_hooks.events.watch.watching import Calendar, Watch, WatchedFeed, _Rest
+from tests.cds_hooks.events.watch.made import MONDAY, flat, learn_flat, nothing_left_out, watch_over
+
+NETWORK = Topology({"a": "net", "b": "net", "c": "other"})
+FRIDAY = MONDAY - 3 * 288
+END = MONDAY + 3 * 288
+
+
+def low(feed: str = "a", kind: str = "low", subject: str = "") -> Signal:
+    return Signal(feed, kind, subject, 0.5, END, 200.0, "volume", is_strong=True)
+
+
+def came(shares: dict[str, float]) -> Watch:
+    """Feeds of ten messages in a step, of which only a share came in the last steps; z comes through nothing."""
+    watch = watch_over({name: flat(10.0) for name in shares}, NETWORK)
+    for name, share in shares.items():
+        for _ in range(20):
+            watch.feeds[name].history.append({"messages": 10 * share}, nothing_left_out)
+    return watch
+
+
+def judged(watch: Watch, signal: Signal, end: int = END + 20) -> tuple[str, str, bool]:
+    told = watch._with_siblings(signal, end)
+    return told.kind, told.subject, told.is_strong
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        # The evidence that b has changed by a half: (count * log(1/2) + 100), with 200 messages due.
+        ({"a": 0.5, "b": 0.5}, (FEWER, "net", False)),
+        ({"a": 0.5, "b": 0.695}, (FEWER, "net", False)),  # 3.65
+        ({"a": 0.5, "b": 0.705}, ("", "", True)),  # 2.27: not enough, and nothing against it
+        ({"a": 0.5, "b": 0.755}, ("", "", True)),  # -4.66
+        ({"a": 0.5, "b": 0.77}, ("low", "", True)),  # -6.75: it comes as ever
+        ({"a": 0.5, "b": 1.0}, ("low", "", True)),
+        ({"a": 0.5}, ("low", "", True)),
+        ({"a": 0.5, "c": 0.5}, ("low", "", True)),
+    ],
+)
+def test_a_feed_with_few_messages_is_one_of_several_where_its_sibling_has_as_few(
+    shares: dict[str, float], expected: tuple[str, str, bool]
+) -> None:
+    assert judged(came(shares), low()) == expected
+
+
+def test_one_sibling_that_comes_as_ever_is_no_storm_whatever_the_others_do() -> None:
+    network = Topology(dict.fromkeys("abc", "net"))
+    watch = watch_over({name: flat(10.0) for name in "abc"}, network)
+    for name, share in {"a": 0.5, "b": 0.5, "c": 0.73}.items():
+        for _ in range(20):
+            watch.feeds[name].history.append({"messages": 10 * share}, nothing_left_out)
+    assert judged(watch, low()) == ("", "", True)  # 30.7 for it of b, and -1.2 against it of c
+
+
+def test_only_stops_of_a_whole_feed_are_compared_with_its_siblings() -> None:
+    watch = came({"a": 0.5, "b": 0.5})
+    for signal in (low(kind="late"), low(subject="batch"), low(kind="silent"), low(kind="flapping")):
+        assert watch._with_siblings(signal, END + 20) is signal
+    assert watch._low == {}
+
+
+def test_what_cannot_be_told_is_held_for_three_hours_and_anew_after_an_hour_in_which_it_was_not_seen() -> None:
+    watch = came({"a": 0.5, "b": 0.72})
+    assert [judged(watch, low(), END + 20 + later)[0] for later in (0, 12, 24, 36, 37)] == ["", "", "", "", "low"]
+    assert [judged(watch, low(), END + 70 + later)[0] for later in (0, 12, 24, 36, 37)] == ["", "", "", "", "low"]
+    assert (watch._low["a"].since, watch._low["a"].seen, watch._low["a"].ratio) == (END + 70, END + 107, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("shares", "later", "kind"),
+    [
+        ({"a": 0.5, "c": 0.5, "z": 1.0}, 12, FEWER),
+        ({"a": 0.5, "c": 0.5, "z": 1.0}, 13, "low"),  # c was not seen in the last hour
+        ({"a": 0.5, "c": 0.5}, 12, "low"),  # no feed comes as ever
+        ({"a": 0.5, "c": 0.5, "z": 0.74}, 12, "low"),  # z is not sure: -2.6
+        ({"a": 0.5, "c": 0.5, "z": 0.75}, 12, FEWER),  # -4.0
+        ({"a": 0.5, "c": 0.96, "z": 1.0}, 12, FEWER),  # 100 log 0.96 + 200 * 0.04 = 3.9 for c's share at a
+        ({"a": 0.5, "c": 0.98, "z": 1.0}, 12, "low"),  # 2.0
+        ({"a": 0.5, "b": 0.5, "z": 1.0}, 12, FEWER),
+    ],
+)
+def test_feeds_of_two_origins_with_as_few_messages_are_a_storm_where_others_come_as_ever(
+    shares: dict[str, float], later: int, kind: str
+) -> None:
+    watch = came(shares)
+    other = "b" if "b" in shares else "c"
+    watch._with_siblings(low(other), END + 20)
+    assert judged(watch, low(), END + 20 + later)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("signal", "share", "feeds", "kind"),
+    [
+        (low(), 0.75, ["c"], FEWER),  # halfway between one and the incident's half
+        (low(), 0.76, ["c"], "low"),
+        (low(), 0.9, ["a"], FEWER),
+        (low(kind="silent"), 0.5, ["c"], FEWER),
+        (low(kind="flapping"), 0.5, ["c"], FEWER),
+        (low(kind="silent"), 0.36, ["c"], FEWER),  # at most 72 of 100 is likelier than 1e-5
+        (low(kind="silent"), 0.28, ["c"], "silent"),
+        (low(kind="silent"), 0.72, ["c"], "silent"),  # 0.2: not sure that it has as few
+    ],
+)
+def test_a_feed_goes_on_in_an_incident_of_several_where_it_has_as_few(
+    signal: Signal, share: float, feeds: list[str], kind: str
+) -> None:
+    watch = came({"a": share})
+    watch.incidents.all.append(Incident(FEWER, feeds, "", "information", END, END, 0.5))
+    assert judged(watch, signal)[0] == kind
+    watch.incidents.all[0].closed = END
+    assert judged(watch, signal)[0] == signal.kind
+    watch.incidents.all[0] = Incident("low", feeds, "", "medium", END, END, 0.5)
+    assert judged(watch, signal)[0] == signal.kind
+
+
+def test_a_feed_of_which_nothing_is_learned_goes_on_in_no_incident() -> None:
+    watch = came({"a": 0.5})
+    watch.incidents.all.append(Incident(FEWER, ["c"], "", "information", END, END, 0.5))
+    watch.feeds["a"].expected = None
+    assert judged(watch, low(kind="silent"))[0] == "silent"
+
+
+def rest_of(mean: float, sunday: float, steps: int, share: float = 1.0) -> _Rest | None:
+    """What came of a feed since midnight on Monday, where a share of a Sunday's messages came."""
+    feed = WatchedFeed("a", UTC, FRIDAY, ())
+    learn_flat(feed, flat(mean, sunday, spread=2.0))
+    for _ in range(steps):
+        feed.history.append({"messages": share * sunday}, nothing_left_out)
+    return feed.as_on_sunday()
+
+
+def test_the_evidence_for_a_sunday_counts_what_came_since_midnight() -> None:
+    day = date(2026, 5, 4)
+    # 126 steps until half past ten: 1260 are due, 252 on a Sunday.
+    evidence = (252 * log(0.2) + 1260 - 252) / 2
+    assert rest_of(10.0, 2.0, 126) == _Rest(day, pytest.approx(evidence), 252.0, 252.0, 2.0)
+    evidence = (1260 * log(0.2) + 1260 - 252) / 2
+    assert rest_of(10.0, 2.0, 126, 5.0) == _Rest(day, pytest.approx(evidence), 1260.0, 252.0, 2.0)
+    assert rest_of(10.0, 6.0, 4) is not None  # six tenths of a weekday
+    assert rest_of(10.0, 6.125, 4) is None
+    assert rest_of(2.0, 0.5, 4) is not None  # six messages fewer
+    assert rest_of(2.0, 0.5, 3) is None
+    assert rest_of(10.0, 0.0, 12) is None
+    assert rest_of(10.0, 2.0, 0) is None
+
+
+def test_a_batch_and_a_feed_of_which_nothing_is_learned_tell_nothing_about_a_sunday_and_fit_nothing() -> None:
+    feed = WatchedFeed("a", UTC, FRIDAY, ())
+    assert (feed.as_on_sunday(), feed.fits(FRIDAY, 0.5)) == (None, None)
+    learn_flat(feed, flat(10.0, 2.0, is_batch=True))
+    feed.history.append({"messages": 2.0}, nothing_left_out)
+    assert (feed.as_on_sunday(), feed.fits(MONDAY, 0.5)) == (None, None)
+    feed.baseline = flat(10.0, 2.0)
+    assert feed.as_on_sunday() is not None
+    assert feed.fits(MONDAY, 0.5) == pytest.approx(2 * log(0.5) + 5)
+    assert feed.fits(MONDAY, 0.0) is None
+    assert feed.fits(MONDAY, 2.0) == pytest.approx(2 * log(2) - 10)
+
+
+@pytest.mark.parametrize(
+    ("monday", "kinds"),
+    [
+        ({"a": 2.0, "z": 2.0}, [FEWER]),
+        ({"a": 2.0}, ["low"]),
+        ({"a": 2.0, "z": 0.0}, ["low", "silent"]),  # together they have half of a Sunday
+        ({"a": 2.0, "z": 2.0, "y": 10.0}, [FEWER, "low"]),  # the third comes as ever
+        ({"a": 0.0, "z": 0.0}, ["silent", "silent"]),
+    ],
+)
+def test_a_monday_on_which_feeds_of_two_origins_come_as_on_a_sunday_is_a_holiday(
+    monday: dict[str, float], kinds: list[str]
+) -> None:
+    watch = watch_over({name: flat(10.0, 2.0) for name in monday}, Topology(), FRIDAY)
+    for _ in range(24):
+        watch.step({name: {"messages": count} for name, count in monday.items()})
+    assert watch._calendar.holidays == ({date(2026, 5, 4)} if kinds == [FEWER] else frozenset())
+    assert sorted(incident.kind for incident in watch.incidents.all) == kinds
+
+
+def test_feeds_of_one_network_that_come_as_on_a_sunday_make_no_holiday() -> None:
+    watch = watch_over({"a": flat(10.0, 2.0), "b": flat(10.0, 2.0)}, NETWORK, FRIDAY)
+    for _ in range(24):
+        watch.step({"a": {"messages": 2.0}, "b": {"messages": 2.0}})
+    assert watch._calendar.holidays == frozenset()
+    assert [(incident.kind, incident.subject) for incident in watch.incidents.all] == [(FEWER, "net")]
+
+
+def test_steps_that_overlap_what_is_left_out_make_it_longer_and_others_are_left_out_beside_it() -> None:
+    feed = WatchedFeed("a", UTC, MONDAY, ())
+    for start, end in ((10, 20), (12, 15), (20, 30), (31, 40), (5, 7)):
+        feed.leave_out(start, end)
+    assert feed._left_out == [(10, 30), (31, 40), (5, 7)]
+    assert [feed.is_left_out(step) for step in (9, 10, 29, 30, 31, 39, 40, 4, 5, 6, 7)] == [
+        False, True, True, False, True, True, False, False, True, True, False
+    ]  # fmt: skip
+
+
+def test_a_planned_downtime_is_not_learned_until_an_hour_and_a_half_after_it() -> None:
+    feed = WatchedFeed("a", UTC, MONDAY, ((10, 20), (30, 31)))
+    assert [feed.is_planned(step) for step in (9, 10, 19, 20, 30, 31)] == [False, True, True, False, True, False]
+    assert [feed.is_left_out(step) for step in (9, 10, 37, 38, 48, 49)] == [False, True, True, True, True, False]
+
+
+def test_what_came_since_a_step_is_counted_and_of_a_volume_what_was_due() -> None:
+    feed = WatchedFeed("a", UTC, MONDAY, ())
+    assert feed.weight_since("volume", MONDAY) == 0.0
+    learn_flat(feed, flat(10.0))
+    for _ in range(5):
+        feed.history.append({"messages": 4.0}, nothing_left_out)
+    assert [feed.weight_since(group, END) for group in ("late", "volume")] == [20.0, 50.0]
+    assert feed.weight_since("volume", END - 1000) == 6050.0  # no further back than is expected
+    assert feed.share_since(END) == pytest.approx(0.4)
+    feed.expected = None
+    assert feed.weight_since("volume", END) == 20.0
+
+
+def test_a_feed_is_learned_after_two_weeks_and_every_week_again() -> None:
+    feed = WatchedFeed("a", UTC, MONDAY, ())
+    learned: list[int] = []
+    for step in range(MONDAY, MONDAY + 22 * 288):
+        feed.append({"messages": 2.0}, frozenset())
+        if feed._learned and feed._learned not in learned:
+            learned.append(feed._learned)
+            assert feed._learned == step + 1
+        if feed.expected is not None:
+            assert feed.expected.start + len(feed.expected.steps) - feed.history.end >= 12
+            assert feed.history.end - feed.expected.start >= 600
+    assert learned == [MONDAY + 14 * 288, MONDAY + 21 * 288]
+    assert feed.starts.first == MONDAY + 14 * 288
+
+
+def test_a_feed_is_not_learned_again_while_something_is_wrong_with_it() -> None:
+    feed = WatchedFeed("a", UTC, MONDAY, ())
+    end = MONDAY + 14 * 288
+    for _ in range(MONDAY, end):
+        feed.append({"messages": 2.0}, frozenset())
+    feed.leave_out(end + 7 * 288 - 10, end + 7 * 288 + 10)
+    for _ in range(end, end + 7 * 288 + 10):
+        feed.append({"messages": 2.0}, frozenset())
+    assert feed._learned == end
+    feed.append({"messages": 2.0}, frozenset())
+    assert feed._learned == end + 7 * 288 + 11
+
+
+def test_a_feed_of_which_too_little_came_is_not_learned() -> None:
+    feed = WatchedFeed("a", UTC, MONDAY, ())
+    for step in range(14 * 288 + 2):
+        feed.append({"messages": 1.0 if step % 144 == 0 else 0.0}, frozenset())
+    assert (feed.baseline, feed.expected, feed.signals()) == (None, None, ())
+
+
+def test_after_a_downtime_what_waited_may_flood_for_an_hour_and_a_half_but_must_come() -> None:
+    def kinds(planned: tuple[int, int], counts: float, steps: int) -> list[str]:
+        feed = WatchedFeed("a", UTC, MONDAY, (planned,))
+        learn_flat(feed, flat(10.0, shares={"duplicate": 0.001}))
+        seen: list[str] = []
+        for _ in range(steps):
+            feed.append({"messages": counts, "duplicate": counts}, frozenset())
+            seen += [signal.kind for signal in feed.signals()]
+        return seen
+
+    assert kinds((END, END + 6), 100.0, 24) == []  # the last step of the time to catch up is the 24th
+    assert set(kinds((END, END + 6), 100.0, 36)) == {"duplicates", "flood"}
+    assert kinds((END, END + 6), 0.0, 6) == []
+    assert kinds((END, END + 6), 0.0, 8) == ["silent"]
+
+
+def test_what_an_incident_was_about_is_not_learned_and_a_new_usual_begins_with_it() -> None:
+    def incident(feed: str, closed: int | None, is_accepted: bool) -> Incident:
+        return Incident("low", [feed, "gone"], "", "high", MONDAY + 100, MONDAY + 110, closed=closed, number=1,
+                        is_accepted=is_accepted)  # fmt: skip
+
+    earlier = [incident("a", MONDAY + 200, False), incident("b", None, False), incident("c", MONDAY + 200, True)]
+    watch = Watch(dict.fromkeys("abcd", UTC), MONDAY, Calendar(planned={"d": ((5, 7),)}), NETWORK, earlier)
+    counts = {name: {MONDAY + step: {"messages": 5.0} for step in range(20 * 288)} for name in "abd"}
+    watch.load(counts, MONDAY + 14 * 288)
+    assert {name: feed._left_out for name, feed in watch.feeds.items()} == {
+        "a": [(MONDAY + 100, MONDAY + 201)], "b": [(MONDAY + 100, MONDAY + 14 * 288 + 1)], "c": [], "d": [(5, 25)]
+    }  # fmt: skip
+    assert {name: (feed.history.first - MONDAY, feed.history.length) for name, feed in watch.feeds.items()} == {
+        "a": (0, 4032), "b": (0, 4032), "c": (100, 3932), "d": (0, 4032)
+    }  # fmt: skip
+    assert [name for name, feed in watch.feeds.items() if feed.baseline is not None] == ["a", "b", "d"]
+    assert watch.feeds["a"].starts.first == Starts(MONDAY + 14 * 288).first
+    assert watch._weight_since("gone", "late", MONDAY) == float("inf")
+    assert watch._weight_since("a", "late", MONDAY + 14 * 288 - 3) == 15.0
+
+
+def test_what_is_judged_is_left_out_and_not_looked_at_again() -> None:
+    watch = watch_over({"a": flat(10.0)}, Topology())
+    begun, closed = watch.step({})
+    assert (begun, closed) == ([], [])
+    begun, closed = watch.step({"a": {"messages": 0.0}})
+    assert [(incident.kind, incident.since, incident.opened) for incident in begun] == [("silent", END, END + 1)]
+    feed = watch.feeds["a"]
+    assert feed.starts.of("volume") == END + 2
+    assert [feed.is_left_out(step) for step in (END - 1, END, END + 1, END + 2)] == [False, True, True, False]
+    for _ in range(3):
+        watch.step({"a": {"messages": 10.0}})
+    assert feed.is_left_out(END + 4)
+    ended = [incident for _ in range(30) for incident in watch.step({"a": {"messages": 10.0}})[1]]
+    # Seen last at the end of the second step, on 20 messages: over after 12 steps, of which 8 bring four times that.
+    assert [incident.closed for incident in ended] == [END + 2 + 12 - 1]
+
+
+def test_a_feed_that_is_silent_over_midnight_is_judged_then_too() -> None:
+    """Nothing came yet of a day at its first moment, so it is compared with no Sunday."""
+    watch = watch_over({"a": flat(10.0)}, Topology(), MONDAY - 2)
+    watch.step({})
+    begun, _ = watch.step({})
+    assert watch.feeds["a"].history.end == END
+    assert [incident.kind for incident in begun] == ["silent"]
