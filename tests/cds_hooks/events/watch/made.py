@@ -1,6 +1,6 @@
 """Feeds of the watch's tests: as many messages in every step as are expected, with nothing learned but that."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ def flat(mean: float, sunday: float | None = None, **more: Any) -> Baseline:
     return Baseline(UTC, hours, **members)
 
 
-def history_of(steps: list[Mapping[str, float]], first: int = MONDAY) -> History:
+def history_of(steps: Sequence[Mapping[str, float]], first: int = MONDAY) -> History:
     history = History(first)
     for counts in steps:
         history.append(counts, nothing_left_out)

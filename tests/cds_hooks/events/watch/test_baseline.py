@@ -9,7 +9,6 @@ import pytest
 
 from cds_hooks.events.watch.baseline import (
     Level,
-    Part,
     _between,
     _hours,
     _spread,
@@ -249,9 +248,11 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
     assert baseline is not None
     fresh = 1150 - 200
     longest = dict.fromkeys(("sender:A", "type:ORU", "type:ALL", "result:X", "service:s"), 150.0) | {"ward:W": 90.0}
-    assert baseline.parts == {
-        name: Part(names[name] / fresh, pytest.approx(longest[name] * names[name] / fresh)) for name in longest
+    assert {name: part.share for name, part in baseline.parts.items()} == {
+        name: names[name] / fresh for name in longest
     }
+    due = {name: messages * names[name] / fresh for name, messages in longest.items()}
+    assert {name: part.longest for name, part in baseline.parts.items()} == pytest.approx(due)
     whole = learn(history_of([{"messages": 1000.0} | names]), UTC, frozenset(), nothing_left_out)
     assert whole is not None
     assert list(whole.parts) == ["type:ORU", "ward:W", "result:X", "service:s", "sender:A"]

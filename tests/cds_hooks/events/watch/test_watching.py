@@ -62,6 +62,36 @@ def test_one_sibling_that_comes_as_ever_is_no_storm_whatever_the_others_do() -> 
     assert judged(watch, low()) == ("", "", True)  # 30.7 for it of b, and -1.2 against it of c
 
 
+def test_what_is_as_likely_as_the_bound_is_not_told_yet() -> None:
+    """The spread is what makes the evidence exactly three, or six."""
+    evidence = 100 * log(0.5) + 100
+    for share, number, spread in ((0.5, 3.0, evidence / 3), (1.0, -6.0, -(200 * log(0.5) + 100) / 6)):
+        watch = came({"a": 0.5, "b": share})
+        watch.feeds["b"].baseline = flat(10.0, spread=spread)
+        assert watch.feeds["b"].fits(END, 0.5) == number
+        assert judged(watch, low()) == ("", "", True)
+    watch = came({"a": 0.5})
+    watch.feeds["a"].baseline = flat(10.0, spread=evidence / 3)
+    watch.incidents.all.append(Incident(FEWER, ["c"], "", "information", END, END, 0.5))
+    assert watch.feeds["a"].fits(END, 0.5) == 3.0
+    assert judged(watch, low(kind="silent"))[0] == FEWER
+    watch = came({"a": 0.5, "c": 0.5, "z": 1.0})
+    watch.feeds["z"].baseline = flat(10.0, spread=-(200 * log(0.5) + 100) / 3)
+    assert watch.feeds["z"].fits(END, 0.5) == -3.0
+    watch._with_siblings(low("c"), END + 20)
+    assert judged(watch, low())[0] == "low"
+
+
+def test_a_sibling_of_which_nothing_is_due_decides_nothing_and_one_that_hardly_fits_is_enough() -> None:
+    network = Topology(dict.fromkeys("abc", "net"))
+    for mean, kind in ((0.0, ""), (0.2, FEWER)):
+        watch = watch_over({"a": flat(10.0), "b": flat(10.0), "c": flat(mean)}, network)
+        for name, count in {"a": 5.0, "b": 5.0, "c": mean / 2}.items():
+            for _ in range(20):
+                watch.feeds[name].history.append({"messages": count}, nothing_left_out)
+        assert judged(watch, low())[0] == kind
+
+
 def test_only_stops_of_a_whole_feed_are_compared_with_its_siblings() -> None:
     watch = came({"a": 0.5, "b": 0.5})
     for signal in (low(kind="late"), low(subject="batch"), low(kind="silent"), low(kind="flapping")):
@@ -165,6 +195,10 @@ def test_a_batch_and_a_feed_of_which_nothing_is_learned_tell_nothing_about_a_sun
     assert feed.fits(MONDAY, 0.5) == pytest.approx(2 * log(0.5) + 5)
     assert feed.fits(MONDAY, 0.0) is None
     assert feed.fits(MONDAY, 2.0) == pytest.approx(2 * log(2) - 10)
+    feed.baseline = flat(10.0, 2.0, spread=4.0)
+    assert feed.fits(MONDAY, 2.0) == pytest.approx((2 * log(2) - 10) / 4)
+    feed.expected = None
+    assert feed.fits(MONDAY, 2.0) is None
 
 
 @pytest.mark.parametrize(
@@ -185,6 +219,16 @@ def test_a_monday_on_which_feeds_of_two_origins_come_as_on_a_sunday_is_a_holiday
         watch.step({name: {"messages": count} for name, count in monday.items()})
     assert watch._calendar.holidays == ({date(2026, 5, 4)} if kinds == [FEWER] else frozenset())
     assert sorted(incident.kind for incident in watch.incidents.all) == kinds
+
+
+def test_a_holiday_is_seen_from_six_messages_of_a_sunday_on() -> None:
+    for sunday, is_seen in ((0.25, True), (0.24, False)):
+        watch = watch_over({"a": flat(10.0, sunday), "z": flat(10.0, sunday)}, Topology(), FRIDAY)
+        for feed in watch.feeds.values():
+            for _ in range(12):
+                feed.history.append({"messages": sunday}, nothing_left_out)
+        watch._notice_holiday()
+        assert bool(watch._calendar.holidays) == is_seen
 
 
 def test_feeds_of_one_network_that_come_as_on_a_sunday_make_no_holiday() -> None:
@@ -294,6 +338,14 @@ def test_what_an_incident_was_about_is_not_learned_and_a_new_usual_begins_with_i
     assert watch.feeds["a"].starts.first == Starts(MONDAY + 14 * 288).first
     assert watch._weight_since("gone", "late", MONDAY) == float("inf")
     assert watch._weight_since("a", "late", MONDAY + 14 * 288 - 3) == 15.0
+
+
+def test_a_feed_of_less_than_two_weeks_is_loaded_and_not_learned() -> None:
+    counts = {"a": {MONDAY + step: {"messages": 5.0} for step in range(14 * 288)}}
+    for steps, is_learned in ((14 * 288 - 1, False), (14 * 288, True)):
+        watch = Watch({"a": UTC}, MONDAY)
+        watch.load(counts, MONDAY + steps)
+        assert (watch.feeds["a"].baseline is not None) == is_learned
 
 
 def test_what_is_judged_is_left_out_and_not_looked_at_again() -> None:
