@@ -147,7 +147,7 @@ def test_quartiles_are_as_far_apart_as_1_349_deviations_and_far_values_count_six
     scale = 20 / 1.349
     scores = [-10 / scale, 0, 10 / scale, 6]
     mean = (11 * scores[0] + 10 * scores[2] + 6) / 40
-    assert (level.median, level.scale, level.count) == (10.0, pytest.approx(scale), 40)
+    assert (level.median, level.scale, level.count) == (10.0, scale, 40)
     assert level.scores.tolist() == pytest.approx([*scores, -6, 6])
     assert level.mean == pytest.approx(mean)
     squares = [weight * (score - mean) ** 2 for weight, score in zip((11, 18, 10, 1), scores, strict=True)]
