@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from uvicorn.config import Config
@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 from cds_hooks.edge import ARRIVED, BoundedHttp, EdgeLimits
 from tests.cds_hooks.logged import capture_logs
 
+Outcome: TypeAlias = tuple[list[str], list[bytes], bool, bool]
 HEAD = b"Host: x\r\n"
 KIB = 1024
 _OPENED: list[socket.socket] = []
@@ -127,7 +128,7 @@ class _Connection:
         return re.findall(rb"HTTP/1\.1 [^\r]*", self.wire.written)
 
     @property
-    def outcome(self) -> tuple[list[str], list[bytes], bool, bool]:
+    def outcome(self) -> Outcome:
         """What was counted and answered, whether the connection is closed, and whether at once."""
         return self.refused, self.heads, self.wire.is_closed, self.wire.is_cut
 
@@ -140,8 +141,8 @@ class _WithEdge:
         await self._app(scope, receive, send)
 
 
-def _after(*parts: bytes, **limits: Any) -> tuple[list[str], list[bytes], bool, bool]:
-    async def story() -> tuple[list[str], list[bytes], bool, bool]:
+def _after(*parts: bytes, **limits: Any) -> Outcome:
+    async def story() -> Outcome:
         connection = _Connection(**limits)
         await connection.receive(*parts)
         return connection.outcome
@@ -150,8 +151,8 @@ def _after(*parts: bytes, **limits: Any) -> tuple[list[str], list[bytes], bool, 
 
 
 OK = b"HTTP/1.1 200 OK"
-FINE = ([], [OK], False, False)
-QUIET = ([], [], False, False)
+FINE: Outcome = ([], [OK], False, False)
+QUIET: Outcome = ([], [], False, False)
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
 TOO_LONG = b"HTTP/1.1 414 URI Too Long"
 BAD = b"HTTP/1.1 400 Bad Request"

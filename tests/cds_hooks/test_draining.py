@@ -12,15 +12,12 @@ from typing import Any, cast
 
 import pytest
 import uvicorn
-from uvicorn.supervisors import multiprocess
 
 from cds_hooks import server
 from cds_hooks.routes.health import DRAINING
 from cds_hooks.server import DrainingServer, Supervisor, _Worker
 from cds_hooks.settings import Settings
 from tests.cds_hooks.logged import capture_logs
-
-HERE = os.getpid()
 
 
 def _settings(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
@@ -72,10 +69,10 @@ def test_a_server_logs_what_it_serves_and_that_it_stopped(monkeypatch: pytest.Mo
         lines, address = _served(_Ending(_config(workers=3)))
         assert [{key: line[key] for key in line if key not in {"timestamp", "level"}} for line in lines] == [
             {
-                "event": "serving", "version": version("cds-hooks-onnx"), "address": address, "pid": HERE,
+                "event": "serving", "version": version("cds-hooks-onnx"), "address": address, "pid": os.getpid(),
                 "workers": 3, "database": database, "services": 17, "profile": profile,
             },
-            {"event": "stopped", "pid": HERE},
+            {"event": "stopped", "pid": os.getpid()},
         ]  # fmt: skip
 
 
@@ -125,7 +122,7 @@ def test_while_a_server_drains_it_is_not_ready_and_closes_what_it_answers(monkey
     assert draining.lifespan.state == {DRAINING: True}
     assert draining.server_state.default_headers == [(b"date", b"today"), (b"connection", b"close")]
     assert clock.waits == [0.05, 0.05]
-    assert [(line["event"], line["pid"], line["count"]) for line in lines] == [("draining", HERE, 2)]
+    assert [(line["event"], line["pid"], line["count"]) for line in lines] == [("draining", os.getpid(), 2)]
 
 
 def test_a_server_that_may_not_drain_or_is_forced_to_end_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +154,7 @@ def test_a_worker_ends_like_on_sigterm_when_its_supervisor_is_gone(monkeypatch: 
     os.close(ours)
     assert worker._captured_signals == [signal.SIGTERM]
     assert [(line["level"], line["event"], line["pid"]) for line in lines] == [
-        ("error", "supervisor is gone, this worker ends", HERE)
+        ("error", "supervisor is gone, this worker ends", os.getpid())
     ]
 
 
@@ -196,7 +193,7 @@ class _Supervisor(Supervisor):
 
 
 def _supervising(monkeypatch: pytest.MonkeyPatch, *processes: _Process) -> _Supervisor:
-    monkeypatch.setattr(multiprocess.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     supervisor = _Supervisor(_config(workers=3), [])
     supervisor.processes = cast("Any", list(processes))
     return supervisor
@@ -248,13 +245,15 @@ def test_sighup_changes_nothing_and_is_logged(monkeypatch: pytest.MonkeyPatch) -
     supervisor = _supervising(monkeypatch, _Process(1))
     with capture_logs() as lines:
         supervisor.handle_hup()
-    assert [(line["level"], line["event"], line["pid"]) for line in lines] == [("warning", "SIGHUP is not used", HERE)]
+    assert [(line["level"], line["event"], line["pid"]) for line in lines] == [
+        ("warning", "SIGHUP is not used", os.getpid())
+    ]
     assert [process.pid for process in supervisor.processes] == [1]
 
 
 def test_a_worker_is_started_with_one_draining_server(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[_Worker] = []
-    monkeypatch.setattr(multiprocess.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(_Worker, "start", lambda self: started.append(self))
     worker = Supervisor(_config(), [])._started()
     try:
