@@ -45,8 +45,7 @@ def _add(row: dict[str, str]) -> str:
     if group and group not in CONDITION_GROUPS:
         if fault := _fault_of_new_group(row):
             return fault
-        implies = tuple(filter(None, row.get("implies", "").split(";")))
-        add_group(group, row["name"], row.get("history", ""), implies)
+        add_group(group, row["name"], row.get("history", ""), _implied(row))
     if bool(system) is not bool(code):
         return "a code stands beside the address of its code system"
     if phrase and not group:
@@ -64,11 +63,15 @@ def _add(row: dict[str, str]) -> str:
 
 
 def _fault_of_new_group(row: dict[str, str]) -> str:
-    group, missing = row["group"], [name for name in row.get("implies", "").split(";") if name not in CONDITION_GROUPS]
+    group, missing = row["group"], [name for name in _implied(row) if name not in CONDITION_GROUPS]
     if not group.startswith("site_"):
         return f"there is no group {group!r}; the id of a new one begins with site_"
     if not row.get("name"):
         return f"the new group {group!r} needs a name"
     if row.get("history", "") not in _HISTORIES:
         return f"history is empty, any or 5 years, not {row['history']!r}"
-    return f"{group!r} implies {missing[0]!r}, which is no group" if missing != [""] and missing else ""
+    return f"{group!r} implies {missing[0]!r}, which is no group" if missing else ""
+
+
+def _implied(row: dict[str, str]) -> tuple[str, ...]:
+    return tuple(filter(None, row.get("implies", "").split(";")))

@@ -276,7 +276,9 @@ def _faults_of_measured(declaration: DeclaredFeature) -> Iterator[str]:
                 "or give loinc, unit, low and high"
             )
         yield from (
-            f"{name} is that of the analyte {declaration.analyte}" for name, value in own_analyte.items() if value
+            f"{name} is that of the analyte {declaration.analyte}"
+            for name, value in own_analyte.items()
+            if value not in (None, ())
         )
         return
     yield from (f"{name} is missing" for name, value in own_analyte.items() if value is None or value == ())

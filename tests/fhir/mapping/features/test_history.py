@@ -1,0 +1,184 @@
+"""Statistics of the values of a window: the number and the sentence, which values count, and when there are too few."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.feature import FeatureValue, Missing
+from fhir.mapping.features.history import History, Statistic, Where, range_of, unit_of
+from tests.fhir.record.charts import observation, record_of
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+POTASSIUM = "2823-3"
+
+
+def statistic(name: Statistic, days: int | None = 7, last: int = 0, where: Where = "anywhere") -> History:
+    return History("f", "Potassium trend", "a test", "mmol/L", window_days=days, quantity="potassium",
+                   statistic=name, last=last, where=where)  # fmt: skip
+
+
+def potassium(hours_ago: float, value: float) -> dict[str, Any]:
+    when = (NOW - timedelta(hours=hours_ago)).isoformat()
+    return observation(POTASSIUM, value, "mmol/L", when) | {"id": f"k{hours_ago:g}"}
+
+
+def read(feature: History, *resources: dict[str, Any]) -> FeatureValue | Missing:
+    return feature.read(record_of(*resources, as_of=NOW))
+
+
+VALUES = (potassium(72, 4.0), potassium(48, 6.0), potassium(24, 5.0), potassium(0, 6.5))
+SINCE = "2026-11-17 to 2026-11-20"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words", "source"),
+    [
+        ("newest", 6.5, "6.5 mmol/L on 2026-11-20", "k0"),
+        ("first", 4.0, "4 mmol/L on 2026-11-17", "k72"),
+        ("minimum", 4.0, "4 mmol/L on 2026-11-17", "k72"),
+        ("maximum", 6.5, "6.5 mmol/L on 2026-11-20", "k0"),
+        ("mean", 5.375, f"5.38 mmol/L, mean of 4 values of 4 to 6.5 mmol/L ({SINCE})", "k0"),
+        ("median", 5.5, f"5.5 mmol/L, median of 4 values of 4 to 6.5 mmol/L ({SINCE})", "k0"),
+        # days 0 to 3 around 1.5, values around 5.375: (-1.5·-1.375 - 0.5·0.625 - 0.5·0.375 + 1.5·1.125) / 5
+        ("slope", 0.65, f"rose from 4 to 6.5 mmol/L in 3 days ({SINCE})", "k0"),
+        # squares 1.890625 + 0.390625 + 0.140625 + 1.265625 = 3.6875, by 3, and its root
+        ("variability", 1.108678, f"1.11 mmol/L, standard deviation of 4 values of 4 to 6.5 mmol/L ({SINCE})", "k0"),
+        ("days_since", 0.0, "6.5 mmol/L on 2026-11-20", "k0"),
+        ("number", 4.0, "4 values in 7 days", "k0"),
+    ],
+)
+def test_every_statistic_with_its_sentence_and_its_source(
+    name: Statistic, value: float, words: str, source: str
+) -> None:
+    feature = statistic(name)
+    found = read(feature, *VALUES)
+    assert isinstance(found, FeatureValue)
+    assert found.value == found.charted_value == pytest.approx(value, abs=1e-6)
+    assert (found.charted_unit, found.source, found.code) == (words, f"Observation/{source}", POTASSIUM)
+    assert feature.show(found) == words
+
+
+def test_extremes_stand_where_they_were_measured() -> None:
+    values = (potassium(72, 5.0), potassium(48, 6.0), potassium(24, 4.0), potassium(0, 5.5))
+    words = [value.charted_unit for name in ("minimum", "maximum")
+             if isinstance(value := read(statistic(name), *values), FeatureValue)]  # fmt: skip
+    assert words == ["4 mmol/L on 2026-11-19", "6 mmol/L on 2026-11-18"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([(24, 5.0), (0, 4.0)], "fell from 5 to 4 mmol/L in 1 day (2026-11-19 to 2026-11-20)"),
+        ([(23, 4.0), (0, 4.0)], "stayed from 4 to 4 mmol/L in 23 hours (2026-11-19 to 2026-11-20)"),
+        ([(35, 4.0), (0, 4.1)], "rose from 4 to 4.1 mmol/L in 1 day (2026-11-18 to 2026-11-20)"),
+        ([(37, 4.0), (0, 4.1)], "rose from 4 to 4.1 mmol/L in 2 days (2026-11-18 to 2026-11-20)"),
+    ],
+)
+def test_a_trend_is_told_with_its_direction_and_its_time(values: list[tuple[float, float]], words: str) -> None:
+    found = read(statistic("slope"), *(potassium(hours, value) for hours, value in values))
+    assert isinstance(found, FeatureValue)
+    assert found.charted_unit == words
+    first, last = values
+    assert found.value == pytest.approx((last[1] - first[1]) / (first[0] / 24))
+
+
+def test_one_value_is_a_mean_and_no_trend() -> None:
+    alone = potassium(24, 5.0)
+    mean = read(statistic("mean"), alone)
+    assert isinstance(mean, FeatureValue)
+    assert mean.charted_unit == "5 mmol/L, mean of 1 value of 5 to 5 mmol/L (2026-11-19 to 2026-11-19)"
+    number = read(statistic("number"), alone)
+    assert isinstance(number, FeatureValue)
+    assert number.charted_unit == "1 value in 7 days"
+    text = "Potassium trend: 5 mmol/L on 2026-11-19 is the only value in 7 days."
+    for name in ("slope", "variability"):
+        assert read(feature := statistic(name), alone) == Missing(feature, "absent", text)
+    twice = (alone, potassium(24, 5.4) | {"id": "other"})
+    assert isinstance(read(statistic("slope"), *twice), Missing)
+
+
+def test_the_window_ends_at_the_moment_and_begins_so_many_days_before() -> None:
+    values = (potassium(-1, 3.0), potassium(0, 4.0), potassium(167, 5.0), potassium(169, 6.0))
+    counted = read(statistic("number"), *values)
+    assert isinstance(counted, FeatureValue)
+    assert counted.value == 2.0
+    since = read(statistic("days_since"), potassium(60, 4.0))
+    assert isinstance(since, FeatureValue)
+    assert since.value == 2.5
+    newest_two = read(statistic("mean", last=2), *values[1:])
+    newest_one = read(statistic("mean", last=1), *values[1:])
+    assert isinstance(newest_two, FeatureValue)
+    assert isinstance(newest_one, FeatureValue)
+    assert (newest_two.value, newest_one.value) == (4.5, 4.0)
+
+
+def test_without_a_value_the_reason_is_given() -> None:
+    none = read(statistic("number"))
+    assert none == FeatureValue(none.feature, 0.0, "2026-11-20", "Patient/p1", "", 0.0, "0 values in 7 days")
+    mean = statistic("mean")
+    assert read(mean) == Missing(mean, "absent", "Potassium trend: not recorded.")
+    old = Missing(mean, "stale", "Potassium trend 4 mmol/L of 2026-11-01: older than 7 days.")
+    assert read(mean, potassium(24 * 19, 4.0)) == old
+    in_stays = statistic("mean", where="in_stays")
+    absent = Missing(in_stays, "absent", "Potassium trend: not recorded in a stay in hospital.")
+    assert read(in_stays, potassium(24, 4.0)) == absent
+    refused = read(mean, potassium(24, 400.0))
+    assert isinstance(refused, Missing)
+    assert refused.reason == "refused"
+    record = record_of(*VALUES, as_of=NOW)
+    text = "Potassium trend: the part of the chart that says so is not available."
+    for feature, requested in ((mean, {"Encounter"}), (in_stays, {"potassium"})):
+        assert feature.read(record.with_requested(frozenset(requested))) == Missing(feature, "unknown", text)
+    assert isinstance(mean.read(record.with_requested(frozenset({"potassium"}))), FeatureValue)
+
+
+def test_a_value_at_the_begin_and_the_end_of_a_stay_is_of_the_stay() -> None:
+    stay = {
+        "resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "IMP"},
+        "subject": {"reference": "Patient/p1"},
+        "period": {"start": (NOW - timedelta(hours=72)).isoformat(), "end": (NOW - timedelta(hours=24)).isoformat()},
+    }  # fmt: skip
+    values = (potassium(73, 3.0), potassium(72, 4.0), potassium(24, 5.0), potassium(23, 6.0))
+    of_stay = read(statistic("mean", where="in_stays"), stay, *values)
+    others = read(statistic("mean", where="outside_stays"), stay, *values)
+    assert isinstance(of_stay, FeatureValue)
+    assert isinstance(others, FeatureValue)
+    assert (of_stay.charted_unit, others.charted_unit) == (
+        "4.5 mmol/L, mean of 2 values of 4 to 5 mmol/L (2026-11-17 to 2026-11-19)",
+        "4.5 mmol/L, mean of 2 values of 3 to 6 mmol/L (2026-11-17 to 2026-11-19)",
+    )
+
+
+def test_what_a_statistic_is_read_from_its_unit_and_its_range() -> None:
+    plain, of_stays = statistic("days_since"), statistic("mean", last=3, where="in_stays")
+    codes = ", ".join(plain.codes)
+    assert POTASSIUM in plain.codes
+    assert (plain.source_words, plain.resources, plain.analytes) == (
+        f"{codes}; days since", frozenset(), ("potassium",),
+    )  # fmt: skip
+    assert (of_stays.source_words, of_stays.resources) == (
+        f"{codes}; mean of the last 3 values in a stay in hospital", frozenset({"Encounter"}),
+    )  # fmt: skip
+    analyte = FEATURES["sodium_mmol_l"].measured
+    assert analyte is not None
+    low, high = analyte.plausible_low, analyte.plausible_high
+    names: list[Statistic] = ["slope", "variability", "days_since", "number", "mean"]
+    assert [(unit_of(name, "sodium"), range_of(name, "sodium", 30)) for name in names] == [
+        ("mmol/L/d", (-(high - low) * 86_400, (high - low) * 86_400)),
+        ("mmol/L", (0.0, high - low)),
+        ("d", (0.0, 30.0)),
+        ("1", (0.0, 500.0)),
+        ("mmol/L", (low, high)),
+    ]
+
+
+def test_a_statistic_that_is_declared_wrongly_is_refused() -> None:
+    assert statistic("mean").lint() == []
+    assert statistic("mean", days=None).lint() == ["f: has no window in days"]
+    wrong = History("f", "Trend", "a test", window_days=3, quantity="potasium", statistic="mode")  # type: ignore[arg-type]
+    assert wrong.lint() == [
+        "f: analyte 'potasium' is not in tables/analytes.csv, so it has no code",
+        "f: there is no statistic 'mode'",
+    ]
