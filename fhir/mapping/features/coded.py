@@ -141,7 +141,7 @@ class CodedProcedure(Coded):
 
     def _entries(self, record: PatientRecord) -> Iterator[tuple[CodeableConcept, FhirTime | None, str]]:
         for procedure in record.procedures:
-            if procedure.code is None or procedure.status not in (None, "completed", "in-progress"):
+            if procedure.code is None or procedure.status not in ("completed", "in-progress"):
                 continue
             period = procedure.performedPeriod
             text = procedure.performedDateTime or (period.start if period is not None else None)

@@ -111,9 +111,9 @@ def test_rows_of_a_site_become_groups_codes_and_phrases(tmp_path: Path) -> None:
     use_site_conditions(path)
     phrases._compiled.cache_clear()
     plain = "http://st-marys.example/problems"
-    assert SITE_CODES == {
+    assert {
         (plain, "C-17"): ("hf",), (plain, "T-2"): ("site_tube_feeding", "hf"), (plain, "Z-01"): (),
-    }  # fmt: skip
+    } == SITE_CODES  # fmt: skip
     assert SITE_PHRASES == [("hf", "weak pump"), ("site_tube_feeding", "PEG tube")]
     assert [group for key, group in CONDITION_GROUPS.items() if key.startswith("site_")] == [
         ConditionGroup("site_tube_feeding", "Fed by a tube", "any", ("dysphagia",), history_in_words=True),

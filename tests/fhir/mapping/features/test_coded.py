@@ -1,0 +1,123 @@
+"""Features by code list or phrase: which entries count, how long, and with which evidence."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fhir.mapping.features.coded import SYSTEMS, CodedCondition, CodedProcedure, CodeOrPhrase, read_code
+from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
+from tests.fhir.record.charts import record_of
+
+ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
+ANY_DIABETES, BYPASS = read_code("icd10|e11.*"), read_code("snomed|232717009")
+DIABETES = CodedCondition("d", "Diabetes", "a test", wanted=(ANY_DIABETES, CodeOrPhrase(phrase="sugar disease")))
+SURGERY = CodedProcedure("s", "Surgery", "a test", wanted=(BYPASS,))
+
+
+def condition(identifier: str | None = "c", code: str = "E11.9", text: str = "Type 2", **more: Any) -> dict[str, Any]:
+    resource = {
+        "resourceType": "Condition", "id": identifier, "subject": {"reference": "Patient/p1"},
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": ICD10, "code": code}], "text": text}, "recordedDate": "2026-10-21",
+    } | more  # fmt: skip
+    return {name: part for name, part in resource.items() if part is not None}
+
+
+def procedure(identifier: str | None = "p", **more: Any) -> dict[str, Any]:
+    resource = {
+        "resourceType": "Procedure", "id": identifier, "status": "completed", "subject": {"reference": "Patient/p1"},
+        "code": {"coding": [{"system": SNOMED, "code": "232717009"}], "text": "Bypass"},
+        "performedDateTime": "2026-10-21",
+    } | more  # fmt: skip
+    return {name: part for name, part in resource.items() if part is not None}
+
+
+def test_a_code_is_read_with_its_system_and_whether_more_follows() -> None:
+    assert CodeOrPhrase(SYSTEMS["icd10"], "E11", begins=True) == ANY_DIABETES
+    assert read_code("icd10|E11.9") == CodeOrPhrase(SYSTEMS["icd10"], "E119")
+    long_code = "A" + "1" * 30
+    assert read_code(f"cpt|{long_code}").code == long_code
+    systems = "snomed, icd10, icd9, icd10pcs, cpt, hcpcs, loinc"
+    for text in ("E11", "icd11|E11", "icd10|", "icd10|E1 1", "ICD10|E11", "icd10|.E11", f"cpt|{long_code}1"):
+        with pytest.raises(ValueError, match="is no code") as caught:
+            read_code(text)
+        form = "write SYSTEM|CODE, with * for all that begin so"
+        assert str(caught.value) == f"{text!r} is no code; {form}; systems: {systems}"
+
+
+def test_the_newest_entry_that_counts_is_the_evidence() -> None:
+    older, newer = condition("old", recordedDate="2026-09-01"), condition("new", "e11.22", "With kidney disease")
+    for order in ((older, newer), (newer, older)):
+        assert DIABETES.read(record_of(*order)) == FeatureValue(
+            DIABETES, 1.0, "2026-10-21", "Condition/new", "e11.22", 1.0, "With kidney disease"
+        )
+    undated = condition(recordedDate=None)
+    assert DIABETES.read(record_of(undated)) == FeatureValue(
+        DIABETES, 1.0, "2026-11-20", "Condition/c", "E11.9", 1.0, "Type 2"
+    )
+    by_words = condition(code="R73.9", text="Sugar disease")
+    assert DIABETES.read(record_of(by_words)) == FeatureValue(
+        DIABETES, 1.0, "2026-10-21", "Condition/c", "", 1.0, "Sugar disease"
+    )
+    assert DIABETES.source_words == "Condition.code; E11*, sugar disease"
+    assert SURGERY.source_words == "Procedure.code; 232717009"
+
+
+@pytest.mark.parametrize(
+    ("days", "resource", "counts"),
+    [
+        (None, condition(), True),
+        (None, condition(recordedDate="2026-12-01"), False),
+        (None, condition(clinicalStatus={"coding": [{"code": "resolved"}]}), False),
+        (30, condition(clinicalStatus={"coding": [{"code": "resolved"}]}), True),
+        (30, condition(), True),  # recorded 30 days ago
+        (29, condition(), False),
+        (30, condition(recordedDate=None), False),
+        (None, condition(code="E10.9"), False),
+        (None, condition(code="R73.9", text="no sugar disease"), False),
+        (None, condition(verificationStatus={"coding": [{"code": "provisional"}]}), False),
+        (None, condition(code=""), False),
+    ],
+)
+def test_which_conditions_count(days: int | None, resource: Any, counts: bool) -> None:
+    feature = replace(DIABETES, window_days=days)
+    found = feature.read(record_of(resource))
+    not_found = FeatureValue(feature, 0.0, "2026-11-20", "Patient/p1", "", 0.0, NOT_FOUND, is_found=False)
+    assert found != not_found if counts else found == not_found
+
+
+@pytest.mark.parametrize(
+    ("days", "more", "when"),
+    [
+        (None, {}, "2026-10-21"),
+        (30, {}, "2026-10-21"),
+        (29, {}, None),
+        (None, {"status": "in-progress"}, "2026-10-21"),
+        (None, {"status": "not-done"}, None),
+        (None, {"status": "stopped"}, None),
+        (None, {"performedDateTime": "2026-12-01"}, None),
+        (None, {"performedDateTime": None}, "2026-11-20"),
+        (30, {"performedDateTime": None}, None),
+        (None, {"performedDateTime": None, "performedPeriod": {"start": "2026-10-01"}}, "2026-10-01"),
+        (None, {"code": None}, None),
+        (None, {"code": {"coding": [{"system": ICD10, "code": "232717009"}]}}, None),
+        (None, {"code": {"coding": [{"system": SNOMED, "code": "2327170090"}]}}, None),
+    ],
+)
+def test_which_procedures_count(days: int | None, more: Any, when: str | None) -> None:
+    feature = replace(SURGERY, window_days=days)
+    found = feature.read(record_of(procedure(**more)))
+    assert isinstance(found, FeatureValue)
+    assert (found.effective if found.is_found else None) == when
+
+
+def test_a_procedure_without_an_id_is_named_so_and_one_not_asked_for_is_unknown() -> None:
+    found = SURGERY.read(record_of(procedure(None)))
+    assert found == FeatureValue(SURGERY, 1.0, "2026-10-21", "Procedure without id", "232717009", 1.0, "Bypass")
+    assert found != SURGERY.read(record_of(procedure()))
+    text = "Surgery: the part of the chart that says so is not available."
+    not_asked = SURGERY.read(record_of(procedure()).with_requested(frozenset({"Condition"})))
+    assert not_asked == Missing(SURGERY, "unknown", text)
+    asked = DIABETES.read(record_of(condition()).with_requested(frozenset({"Condition"})))
+    assert isinstance(asked, FeatureValue)
