@@ -173,8 +173,8 @@ def test_why_an_egfr_cannot_be_estimated() -> None:
     feature, creatinine = FEATURES["egfr_ckd_epi_2021"], observation("2160-0", 1.1, "mg/dL")
     needs = Missing(feature, "unknown", "eGFR needs age and sex.")
     ages = Missing(feature, "unknown", "eGFR is estimated for ages 18 to 120 only.")
-    woman = {"resourceType": "Patient", "id": "p1", "birthDate": "2008-11-20", "gender": "female"}
-    patients = [
+    woman: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "birthDate": "2008-11-20", "gender": "female"}
+    patients: list[tuple[dict[str, Any], Missing]] = [
         ({**woman, "gender": "other"}, needs), ({**woman, "birthDate": None}, needs),
         ({**woman, "birthDate": "2008-11-21"}, ages),
     ]  # fmt: skip
