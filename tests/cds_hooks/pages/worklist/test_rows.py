@@ -1,0 +1,163 @@
+"""How the worklist is laid out: every line of a patient in words, the filters, what was taken off, and the file."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import orjson
+import pytest
+
+from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
+from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
+from cds_hooks.pages.worklist.rows import Filter, FindingLine, PatientLine, make_lists, worklist_page_csv
+from cds_hooks.panel.worklist import WorklistRow
+from cds_hooks.storage.decision import Decision
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.pages.worklist.test_worklist_page import DAY, a_row, keep, keeper_of
+from tests.cds_hooks.services.equation_calls import NOW
+from tests.live import record_in
+
+SHOWN = RestingFinding("Stop metformin", "shown", "2026-11-01T10:00:00Z", "2026-12-01T10:00:00Z")
+MISSING = FindingLine("Lipid panel", "Missing for PREVENT base equations; found outside a visit", "missing")
+SAID = FindingLine("Stop metformin", "Shown on 2026-11-01 and not answered; not shown again before 2026-12-01", "said")
+
+
+def shown_before(decision: Decision, finding: RestingFinding = SHOWN) -> Decision:
+    """The decision with something that was said before."""
+    answer = orjson.loads(decision.response)
+    answer["extension"][EXTENSION_KEY]["resting"] = [msgspec.to_builtins(finding)]
+    return msgspec.structs.replace(decision, response=orjson.dumps(answer))
+
+
+def a_line(days: float = 10, *entries: WorklistEntry, risk: float | None = None) -> PatientLine:
+    """The line of a patient about whom the last call was so many days ago."""
+    return PatientLine(1, WorklistRow("ehr", "ann", entries, risk, "", days, (), (SHOWN,)))
+
+
+def test_findings_say_why_they_are_there() -> None:
+    entries = [
+        WorklistEntry(test="Flu vaccine", purpose="vaccines", because="offered-before"),
+        WorklistEntry(test="Blood count", purpose="vaccines", because="from-event"),
+        WorklistEntry(test="Urine test", purpose="vaccines", because="another-reason"),
+    ]
+    assert a_line(10, *entries).findings == (
+        FindingLine("Flu vaccine", "Due; another reminder was shown first", "missing"),
+        FindingLine("Blood count", "Due; found when a new result or visit arrived", "missing"),
+        FindingLine("Urine test", "Due; another-reason", "missing"),
+        SAID,
+    )
+    assert PatientLine(1, a_line().row, ()).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [(0.99, "today"), (1.0, "1 day ago"), (1.99, "1 day ago"), (2.0, "2 days ago"), (40.7, "40 days ago")],
+)
+def test_the_last_call_was_so_long_ago(days: float, words: str) -> None:
+    assert a_line(days).days == words
+
+
+def test_an_estimate_is_higher_than_1_to_99_in_100() -> None:
+    assert [a_line(risk=risk).higher_than for risk in (None, 0.0, 0.5, 0.999)] == [None, 1, 50, 99]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted", "query"),
+    [
+        ({}, Filter(), ""),
+        (
+            {"client": "c" * 201, "what": f" {'w' * 101} ", "kind": "missing", "start": "50"},
+            Filter("c" * 200, "w" * 100, "missing", 50),
+            f"client={'c' * 200}&what={'w' * 100}&kind=missing&start=50",
+        ),
+        ({"kind": "said", "start": "999999"}, Filter(kind="said", start=999_999), "kind=said&start=999999"),
+        ({"kind": "other", "start": "1000000"}, Filter(), ""),
+        ({"start": "²"}, Filter(), ""),
+        ({"start": "-1"}, Filter(), ""),
+    ],
+)
+def test_the_fields_of_an_address_are_a_filter(fields: dict[str, str], wanted: Filter, query: str) -> None:
+    assert (Filter.of(fields), Filter.of(fields).query()) == (wanted, query)
+
+
+def test_a_query_can_be_changed() -> None:
+    assert Filter("ehr", "a b", "said", 50).query(start="100", did="x") == (
+        "client=ehr&what=a+b&kind=said&start=100&did=x"
+    )
+    assert Filter("ehr", start=50).query(start="0") == "client=ehr"
+
+
+def test_the_lists_of_patients_whose_findings_fit_and_of_what_was_taken_off(tmp_path: Path) -> None:
+    ann, ben = shown_before(a_row("ann")), a_row("ben", ("Blood count",))
+    cy = msgspec.structs.replace(a_row("cy", days=5), client="clinic")
+    keep(tmp_path, ann, ben, cy)
+    keeper, at = keeper_of(tmp_path), NOW.timestamp()
+    record_act(record_in(tmp_path), "account cleo", ann.id, finding_digest("Lipid panel"), "done", at)
+    record_act(record_in(tmp_path), "account cleo", cy.id, finding_digest("Lipid panel"), "snooze", at, 7)
+    keeper.follow()
+
+    def lines(wanted: Filter, now: float = at) -> tuple[list[tuple[int, str, list[str]]], ...]:
+        lists = make_lists(keeper, wanted, now)
+        assert lists.clients == ("clinic", "ehr")
+        return tuple(
+            sorted((line.rank, line.row.patient, [one.text for one in line.findings]) for line in listed)
+            for listed in (lists.waiting, lists.off)
+        )
+
+    waiting, off = lines(Filter())
+    assert sorted(line[1:] for line in waiting) == [("ann", ["Stop metformin"]), ("ben", ["Blood count"])]
+    assert sorted(line[1:] for line in off) == [("ann", ["Lipid panel"]), ("cy", ["Lipid panel"])]
+    assert [line[0] for line in waiting] == [line[0] for line in off] == [1, 2]
+    assert lines(Filter(client="ehr", what="metFORMIN")) == ([(1, "ann", ["Stop metformin"])], [])
+    assert lines(Filter(client="clinic")) == ([], [(1, "cy", ["Lipid panel"])])
+    assert lines(Filter(what="outside a visit", client="ehr")) == (
+        [(1, "ben", ["Blood count"])],
+        [(1, "ann", ["Lipid panel"])],
+    )
+    assert lines(Filter(kind="said")) == ([(1, "ann", ["Stop metformin"])], [])
+    assert lines(Filter(kind="missing"))[0] == [(1, "ben", ["Blood count"])]
+    assert lines(Filter(client="clinic"), at + 7 * DAY) == ([(1, "cy", ["Lipid panel"])], [])
+    lists = make_lists(keeper, Filter(client="ehr"), at)
+    finding = lists.finding(finding_digest("Lipid panel"))
+    assert finding is not None
+    assert finding.why == MISSING.why
+    done_until = (NOW + timedelta(days=DONE_DAYS)).date().isoformat()
+    assert (finding.acted, finding.until) == (NOW.date().isoformat(), done_until)
+    assert (finding.act and finding.act.by, lists.finding("0" * 16)) == ("account cleo", None)
+    assert (MISSING.acted, MISSING.until) == ("", "")
+
+
+@pytest.mark.anyio
+async def test_the_file_has_a_line_for_each_patient_with_all_findings(tmp_path: Path) -> None:
+    ann, ben = shown_before(a_row("ann", percentile=50.0)), a_row("ben", ("Blood count",))
+    keep(tmp_path, ann, ben)
+    async with client(tmp_path, as_of=NOW) as calls:
+        sent = await calls.get("/worklist/list.csv")
+        narrow = await calls.get("/worklist/list.csv?what=blood")
+    assert sent.headers["content-disposition"] == 'attachment; filename="worklist.csv"'
+    assert sent.headers["content-type"] == "text/csv; charset=utf-8"
+    header, first, second = sent.text.splitlines()
+    assert header == (
+        "place,client,patient,tests,codes,purposes,because,risk,risk_of,days_since_contact,priority,reason,decisions,"
+        "findings"
+    )
+    assert first == (
+        "1,ehr,ann,Lipid panel,57698-3,prevent_base,no-visit,0.5,mortality_5y,10.0,5.0,Not on record and not ordered: "
+        "Lipid panel (for prevent_base). The estimate of mortality_5y is higher than that of 50 in 100; last call "
+        f"about this patient 10 days ago.,{ann.id},Lipid panel; Stop metformin"
+    )
+    assert second.startswith("2,ehr,ben,Blood count,")
+    assert narrow.text.splitlines()[1].startswith("1,ehr,ben,")
+    keeper = keeper_of(tmp_path)
+    keeper.follow()
+    assert worklist_page_csv(make_lists(keeper, Filter(), NOW.timestamp())).decode() == sent.text
+
+
+@pytest.mark.anyio
+async def test_a_page_shows_fifty_patients_and_the_last_page_where_the_address_is_beyond_it(tmp_path: Path) -> None:
+    keep(tmp_path, *(a_row(f"p{number:03}", days=1 + number / 100) for number in range(51)))
+    async with client(tmp_path, as_of=NOW) as calls:
+        shown = [
+            (await calls.get(f"/worklist?start={start}")).text.count("Lipid panel") for start in (0, 49, 50, 51, 500)
+        ]
+    assert shown[0] == shown[1] > shown[2] == shown[3] == shown[4] > 0
