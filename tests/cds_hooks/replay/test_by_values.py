@@ -6,6 +6,7 @@ The decisions are real ones; then a test changes what one of them recorded.
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -64,7 +65,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 @pytest.fixture(scope="module")
 def strict() -> Site:
     """A site at which cards are for 1 of 1,000 patients alone."""
-    return open_site(Settings(alert_share=0.001))
+    return open_site(Settings(alert_share="0.001"))
 
 
 def with_basis(decision: Decision, change: Callable[[Any], object], **members: Any) -> Decision:
@@ -72,6 +73,10 @@ def with_basis(decision: Decision, change: Callable[[Any], object], **members: A
     basis = orjson.loads(decision.basis)
     change(basis)
     return structs.replace(decision, basis=orjson.dumps(basis), **members)
+
+
+def _with_silence(silence: list[list[str]], basis: Any) -> None:
+    basis["silence"] = silence
 
 
 def not_replayed(verdict: Verdict) -> str:
@@ -82,8 +87,8 @@ def not_replayed(verdict: Verdict) -> str:
 
 def test_a_decision_is_the_same_by_its_facts_and_by_its_values_where_it_has_some(recorded: Recorded) -> None:
     for service, decision in recorded.decisions.items():
-        by_values: Any = "facts" if service == ORDERS else "values"
-        for whole, by in ((True, "facts"), (False, by_values)):
+        ways: list[Any] = [(True, "facts"), (False, "facts" if service == ORDERS else "values")]
+        for whole, by in ways:
             assert recorded.verdict(decision, whole=whole) == Verdict(
                 decision=decision.id, service=service, outcome="same", by=by
             )
@@ -154,7 +159,7 @@ def test_an_estimate_that_the_threshold_of_then_showed_is_below_that_of_now(reco
         ([["mortality_5y", "budget", "x"]], False),  # another reason kept it back
         ([["mortality_1y", "below-threshold", "x"]], False),  # that is another model
     ):
-        other = with_basis(decision, lambda basis, now=silence: basis.update(silence=now), outcome="no-cards")
+        other = with_basis(decision, partial(_with_silence, silence), outcome="no-cards")
         assert bool(recorded.verdict(other, at=strict).differences) == is_told, silence
 
 

@@ -1,0 +1,304 @@
+"""What a seal says in whole, what of its file is refused in which words, and when a server seals and sends."""
+
+import asyncio
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import orjson
+import pytest
+from sqlalchemy import select
+
+from cds_hooks.audit import seals as module
+from cds_hooks.audit.archive import EVENT
+from cds_hooks.audit.seals import (
+    RecordCut,
+    Seal,
+    Sealing,
+    SealsUnusable,
+    _Line,
+    add_seal,
+    newest_seal,
+    next_seal,
+    read_seals,
+    sent_count_file,
+    sign_seal,
+)
+from cds_hooks.settings import Settings
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions, events, feedback
+from models_onnx.artifact.keys import Signer, local_signer
+from tests.cds_hooks.audit.test_seals import _FORGED, _keys, _tamper, _tamper_all, _write, signer
+from tests.cds_hooks.logged import capture_logs
+from tests.cds_hooks.storage.conftest import sqlite_url
+from tests.live import record_in
+
+__all__ = ["signer", "sqlite_url"]
+
+
+def newest(url: str, table: object = feedback) -> tuple[int, str]:
+    """Position and hash of the newest row of a chain."""
+    columns = table.c  # type: ignore[attr-defined]
+    row = read_rows(url, select(columns.position, columns.hash).order_by(columns.sequence.desc()))[0]
+    return row.position, bytes(row.hash).hex()
+
+
+def sealed(url: str, file: Path, signer: Signer) -> bytes:
+    """The line of the seal that is added."""
+    line = add_seal(url, file, signer)
+    assert line is not None
+    return line
+
+
+def test_a_seal_names_the_chains_that_moved_since_the_last_and_the_line_before_it(
+    sqlite_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    file = tmp_path / "below" / "seals.ndjson"
+    assert newest_seal(file) is None
+    _write(sqlite_url, 2)
+    first_line = sealed(sqlite_url, file, signer)
+    assert file.stat().st_mode & 0o777 == 0o600
+    (chain_row,) = read_rows(sqlite_url, select(decisions.c.chain).where(decisions.c.sequence == 2))
+    first = newest_seal(file)
+    assert first is not None
+    assert first == Seal(
+        1, first.at, "", 2, {chain_row.chain: newest(sqlite_url, decisions)}, newest(sqlite_url), (0, "")
+    )
+    assert abs((first.time - datetime.now(UTC)).total_seconds()) < 60
+    assert next_seal(sqlite_url, first, first_line) is None
+    add_event(sqlite_url, "approval", "A. Person", {"rule": "renal-metformin"})
+    second_line = sealed(sqlite_url, file, signer)
+    second = newest_seal(file)
+    assert second is not None
+    before = hashlib.sha256(first_line).hexdigest()
+    assert second == Seal(2, second.at, before, 2, {}, newest(sqlite_url), newest(sqlite_url, events))
+    assert add_seal(sqlite_url, file, signer) is None
+    _write(sqlite_url, 1)
+    sealed(sqlite_url, file, signer)
+    third = newest_seal(file)
+    assert third is not None
+    other = read_rows(sqlite_url, select(decisions.c.chain).where(decisions.c.sequence == 3))[0].chain
+    assert (third.number, third.sequence, third.decisions) == (
+        3,
+        3,
+        first.decisions | {other: newest(sqlite_url, decisions)},  # rows of before are looked at again
+    )
+    assert read_seals(file, _keys(signer)) == [first, second, third]
+    assert file.read_bytes().splitlines()[:2] == [first_line, second_line]
+
+
+def test_an_empty_record_is_sealed_once(tmp_path: Path, signer: Signer) -> None:
+    file = tmp_path / "seals.ndjson"
+    line = sealed(record_in(tmp_path), file, signer)
+    seal = msgspec.json.decode(line, type=_Line).seal
+    assert seal == Seal(1, seal.at, "", 0, {}, (0, ""), (0, ""))
+    assert add_seal(record_in(tmp_path), file, signer) is None
+
+
+def test_a_line_is_signed_over_its_seal_with_sorted_keys(signer: Signer) -> None:
+    seal = Seal(1, "2026-11-20T09:00:00+00:00", "", 0, {}, (0, ""), (0, ""))
+    line = orjson.loads(sign_seal(seal, signer))
+    assert list(line) == ["key", "seal", "signature"]
+    assert (line["key"], line["seal"]) == (signer.public.id, json.loads(msgspec.json.encode(seal)))
+    signed = json.dumps(line["seal"], sort_keys=True, separators=(",", ":")).encode()
+    assert signer.public.verifies(base64.b64decode(line["signature"]), signed)
+
+
+def test_what_is_no_file_of_seals_is_refused_in_a_sentence(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
+    file = tmp_path / "seals.ndjson"
+    for _ in range(2):
+        _write(sqlite_url, 1)
+        sealed(sqlite_url, file, signer)
+    first, second = file.read_bytes().splitlines()
+    forged = orjson.loads(second)
+    forged["seal"]["before"] = ""
+    unchained = sign_seal(msgspec.convert(forged["seal"], Seal), signer)
+    missing = f"seal 2 is missing from {file}, or the one before it was changed"
+    for lines, problem in (
+        ([], f"there is no seal in {file}"),
+        ([first, b"no seal"], "line 2 of the seals is not a seal"),
+        ([first.replace(b'"signature":"', b'"signature":"?')], "line 1 of the seals is not a seal"),
+        ([first.replace(b'"number":1', b'"number":3')], "the signature of seal 1 is not of this seal"),
+        ([first, unchained], missing),
+        ([first, first], missing),
+        ([second], f"seal 1 is missing from {file}, or the one before it was changed"),
+    ):
+        file.write_bytes(b"\n".join(lines))
+        with pytest.raises(SealsUnusable) as refused:
+            read_seals(file, _keys(signer))
+        assert str(refused.value) == problem
+    with pytest.raises(SealsUnusable, match="cannot be read: No such file or directory"):
+        read_seals(tmp_path / "none", _keys(signer))
+    other = local_signer(tmp_path / "other.pem", "record")[0]
+    file.write_bytes(first)
+    with pytest.raises(SealsUnusable) as refused:
+        read_seals(file, _keys(other))
+    assert str(refused.value) == f"seal 1 is signed by the key {signer.public.id}, which is not trusted here"
+    file.write_bytes(b"no seal")
+    for read in (lambda: newest_seal(file), lambda: add_seal(sqlite_url, file, signer)):
+        with pytest.raises(SealsUnusable, match="the last line of the file is not a seal; keep the file and begin a"):
+            read()
+    file.write_bytes(b"")
+    assert newest_seal(file) is None
+
+
+def test_a_row_that_no_server_wrote_is_not_sealed(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
+    _write(sqlite_url, 3)
+    _tamper(sqlite_url, _FORGED.format(more="", values=""))
+    with pytest.raises(SealsUnusable, match="the newest row of feedback is in no chain: no server wrote it"):
+        add_seal(sqlite_url, tmp_path / "seals.ndjson", signer)
+
+
+def test_a_chain_that_an_archive_took_is_no_cut_and_everything_else_is(
+    sqlite_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    file = tmp_path / "seals.ndjson"
+    _write(sqlite_url, 2)
+    sealed(sqlite_url, file, signer)
+    first = newest_seal(file)
+    assert first is not None
+    (chain,) = first.decisions
+    _write(sqlite_url, 1)  # another chain: each run of a server writes one of its own
+    _tamper(sqlite_url, "DELETE FROM decisions WHERE sequence <= 2")
+    with pytest.raises(RecordCut) as cut:
+        add_seal(sqlite_url, file, signer)
+    assert str(cut.value) == (
+        f"the record does not hold row 2 of decisions {chain} as seal 1 sealed it: it was cut, rolled back or changed, "
+        "and is not sealed on (docs/operations/evidence.md)"
+    )
+    add_event(sqlite_url, EVENT, "A. Person", {"archive": "a"})
+    sealed(sqlite_url, file, signer)
+    _tamper(sqlite_url, "DELETE FROM feedback")
+    with pytest.raises(RecordCut, match="does not hold row 3 of feedback as seal 2 sealed it"):
+        add_seal(sqlite_url, file, signer)
+
+
+def test_after_an_archive_a_chain_that_lost_its_end_alone_is_still_cut(
+    sqlite_url: str, tmp_path: Path, signer: Signer
+) -> None:
+    file = tmp_path / "seals.ndjson"
+    _write(sqlite_url, 2)
+    add_event(sqlite_url, EVENT, "A. Person", {"archive": "a"})
+    sealed(sqlite_url, file, signer)
+    _tamper(sqlite_url, "DELETE FROM decisions WHERE sequence = 1")
+    assert add_seal(sqlite_url, file, signer) is None  # the beginning was archived
+    _tamper_all(sqlite_url, "UPDATE decisions SET hash = X'00' WHERE sequence = 2")
+    with pytest.raises(RecordCut, match="does not hold row 2 of decisions"):
+        add_seal(sqlite_url, file, signer)
+
+
+def settings_in(folder: Path, url: str, **more: object) -> Settings:
+    """Settings with a key, and seals in the folder."""
+    local_signer(folder / "key.pem", "record")
+    given = {"seal_key": folder / "key.pem", "seal_file": folder / "seals.ndjson", "database_url": url} | more
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+def test_without_a_key_nothing_is_sealed(tmp_path: Path, sqlite_url: str) -> None:
+    sealing = Sealing(Settings(database_url=sqlite_url, seal_file=tmp_path / "none" / "seals.ndjson"))
+    assert (sealing.seal(), sealing.sealed_at, sealing.failures, sealing.cut) == (True, None, 0, "")
+    asyncio.run(sealing.keep_sealing())
+    assert list(tmp_path.glob("none")) == []
+
+
+def test_what_a_server_needs_to_seal_is_looked_for_when_it_starts(tmp_path: Path, sqlite_url: str) -> None:
+    with pytest.raises(SealsUnusable) as refused:
+        Sealing(settings_in(tmp_path, sqlite_url, seal_file=tmp_path / "none" / "seals.ndjson"))
+    assert str(refused.value) == (
+        f"the folder {tmp_path / 'none'} of CDS_SEAL_FILE is not there: mount its volume, or make it for new seals"
+    )
+    with pytest.raises(SealsUnusable) as refused:
+        Sealing(settings_in(tmp_path, sqlite_url, seal_command="no-such-program --now"))
+    assert str(refused.value) == ("the program no-such-program of CDS_SEAL_COMMAND is not there, or cannot be run")
+
+
+def test_the_folder_of_the_server_itself_is_made_with_the_first_seal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sealing = Sealing(settings_in(tmp_path, record_in(tmp_path), seal_file=Path("var/seals.ndjson")))
+    assert sealing.seal()
+    assert (tmp_path / "var" / "seals.ndjson").is_file()
+
+
+def test_everything_is_sealed_until_the_newest_seal_and_then_until_the_last_time_it_worked(
+    tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "time", lambda: 5_000.0)
+    file = tmp_path / "seals.ndjson"
+    configured = settings_in(tmp_path, record_in(tmp_path))
+    assert Sealing(configured).sealed_at == 5_000.0
+    line = sign_seal(Seal(1, "1970-01-01T01:00:00+00:00", "", 0, {}, (0, ""), (0, "")), signer)
+    file.write_bytes(line)
+    sealing = Sealing(configured)
+    assert sealing.sealed_at == 3_600.0
+    file.write_bytes(b"no seal")
+    assert Sealing(configured).sealed_at == 5_000.0
+    with capture_logs() as lines:
+        assert not sealing.seal()
+    assert (sealing.failures, sealing.sealed_at, sealing.cut) == (1, 3_600.0, "")
+    (logged,) = [line for line in lines if "seal" in line["event"]]
+    assert (logged["event"], logged["error_type"]) == ("record not sealed or seal not sent", "SealsUnusable")
+    file.unlink()
+    assert sealing.seal()
+    assert (sealing.failures, sealing.sealed_at) == (1, 5_000.0)
+
+
+def test_a_cut_is_said_until_it_is_mended(tmp_path: Path, sqlite_url: str) -> None:
+    sealing = Sealing(settings_in(tmp_path, sqlite_url))
+    _write(sqlite_url, 1)
+    assert sealing.seal()
+    _tamper(sqlite_url, "DELETE FROM decisions")
+    assert not sealing.seal()
+    assert sealing.cut.startswith("the record does not hold row 1 of decisions ")
+    (tmp_path / "seals.ndjson").rename(tmp_path / "kept")
+    (tmp_path / "seals.ndjson").write_bytes(b"no seal")
+    assert not sealing.seal()  # another failure says nothing of the cut
+    assert (sealing.cut != "", sealing.failures) == (True, 2)
+    (tmp_path / "seals.ndjson").unlink()
+    assert sealing.seal()
+    assert sealing.cut == ""
+
+
+def test_seals_that_were_not_sent_are_sent_next_time_in_their_order_and_once(tmp_path: Path, sqlite_url: str) -> None:
+    program = tmp_path / "send"
+    program.write_text(f"#!/bin/sh\ntest -e {tmp_path}/away && exit 3\ncat >> {tmp_path}/received\n")
+    program.chmod(0o700)
+    file = tmp_path / "seals.ndjson"
+    sealing = Sealing(settings_in(tmp_path, sqlite_url, seal_command=f"{program} 'a b'"))
+    (tmp_path / "away").touch()
+    for number in range(1, 3):
+        _write(sqlite_url, 1)
+        assert not sealing.seal()
+        assert sealing.failures == number
+    assert sent_count_file(file) == tmp_path / "seals.ndjson.sent"
+    assert sent_count_file(file).read_text() == ""
+    assert len(file.read_bytes().splitlines()) == 2
+    (tmp_path / "away").unlink()
+    assert sealing.seal()
+    assert sent_count_file(file).read_text() == "2"
+    _write(sqlite_url, 1)
+    assert sealing.seal()
+    assert (tmp_path / "received").read_bytes() == file.read_bytes()
+    assert (sent_count_file(file).read_text(), sealing.failures) == ("3", 2)
+
+
+def test_a_server_seals_at_each_interval(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealing = Sealing(settings_in(tmp_path, sqlite_url))
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise asyncio.CancelledError
+        _write(sqlite_url, 1)
+
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(sealing.keep_sealing())
+    assert waited == [60.0, 60.0, 60.0]
+    assert len((tmp_path / "seals.ndjson").read_bytes().splitlines()) == 2
