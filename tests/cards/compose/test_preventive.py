@@ -1,0 +1,168 @@
+"""The card of preventive services: its headline, its lines, its orders and what the extension keeps."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, Link, Source, Suggestion
+from cards.compose.identity import CardIdentity
+from cards.compose.preventive import USPSTF_URL, preventive_card
+from cards.extension import Fact, PreventiveState, PreventiveStates
+from cards.preventive.chart import Done
+from cards.preventive.judgement import Judgement
+from cards.preventive.knowledge import PREVENTIVE, Order
+from fhir.record.datatypes import parse_time
+
+IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
+KNOWLEDGE = replace(PREVENTIVE, as_of="2026-11-01")
+
+
+def judged(name: str, state: str = "due", because: str = "never-seen", **more: Any) -> Judgement:
+    """An answer for a recommendation of this name, of grade B and of 2021."""
+    service = replace(PREVENTIVE.services[0], id=name, name=f"{name} screening", short=name, grade="B", year=2021)
+    words = {"service": service, "state": state, "because": because, "text": f"no {name} on record"}
+    return Judgement(**(words | more))
+
+
+def card_of(*judgements: Judgement, not_sent: tuple[str, ...] = ()) -> Card:
+    return preventive_card(judgements, KNOWLEDGE, IDENTITY, "p", "2026-11-20", not_sent)
+
+
+def lines_of(card: Card) -> list[str]:
+    assert card.detail is not None
+    return card.detail.split("\n")
+
+
+STOOL = Done("fit", parse_time("2026-01-02"), "Observation/fit", "FIT", True)
+COLONOSCOPY = judged(
+    "colon", because="positive-test", text="FIT positive", last=STOOL, order=Order("Colonoscopy"),
+    facts=(Fact("fit", "FIT", effective="2026-01-02", source="Observation/fit"),),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "summary"),
+    [
+        (("a",), "1 preventive service is due: a."),
+        (("a", "b"), "2 preventive services are due: a, b."),
+        (("a", "b", "c", "d"), "4 preventive services are due: a, b, c, d."),
+        (("a", "b", "c", "d", "e"), "5 preventive services are due: a, b, c, d and 1 more."),
+    ],
+)
+def test_the_headline_names_four_services_that_are_due(names: tuple[str, ...], summary: str) -> None:
+    not_due = judged("z", "not due")
+    assert card_of(not_due, *(judged(name) for name in names)).summary == summary
+
+
+@pytest.mark.parametrize(
+    ("names", "summary"),
+    [
+        ((), "Colonoscopy (2026-01-02) is needed."),
+        (("a",), "Colonoscopy (2026-01-02) is needed. 1 preventive service is due: a."),
+        (("a", "b", "c"), "Colonoscopy (2026-01-02) is needed. 3 preventive services are due: a, b and 1 more."),
+    ],
+)
+def test_what_a_positive_result_asks_for_comes_first(names: tuple[str, ...], summary: str) -> None:
+    card = card_of(*(judged(name) for name in names), COLONOSCOPY)
+    assert card.summary == summary
+    assert lines_of(card)[0] == "- **colon screening** (USPSTF B, 2021): FIT positive."
+    without_day = replace(COLONOSCOPY, last=None)
+    assert card_of(without_day).summary == "Colonoscopy is needed."
+
+
+def test_a_headline_is_as_long_as_a_card_allows() -> None:
+    assert len(card_of(*(judged(name * 60) for name in "abc")).summary) == 139
+
+
+def test_six_services_have_a_line_and_the_others_share_one() -> None:
+    six = [judged(name) for name in "abcdef"]
+    assert not any(line.startswith("- Also due") for line in lines_of(card_of(*six)))
+    lines = lines_of(card_of(*six, judged("g_1"), judged("h")))
+    assert lines[5:7] == [
+        "- **f screening** (USPSTF B, 2021): no f on record.",
+        r"- Also due: g_1 (USPSTF B, 2021; no g\_1 on record); h (USPSTF B, 2021; no h on record).",
+    ]
+
+
+def test_the_whole_detail_of_a_card() -> None:
+    abnormal = judged("bp", "not due", "abnormal", text="148/90 today")
+    unknown = [judged(name, "not known", "not-charted", text=f"{name} has *no* date") for name in "uv"]
+    card = card_of(
+        judged("a"), abnormal, *unknown, judged("n", "not due", "done"), not_sent=("Procedure", "DiagnosticReport")
+    )
+    assert lines_of(card) == [
+        "- **a screening** (USPSTF B, 2021): no a on record.",
+        "- Follow up: bp, 148/90 today.",
+        r"- Not known: u (u has \*no\* date); v (v has \*no\* date).",
+        "",
+        "Not seen: tests done elsewhere or before the entries that were sent; Procedure, DiagnosticReport (not sent); "
+        "family history, risk behaviour.",
+        "USPSTF statements as of 2026-11-01; for people at average risk without symptoms.",
+    ]
+    assert lines_of(card_of(judged("a")))[1:] == [
+        "",
+        "Not seen: tests done elsewhere or before the entries that were sent; family history, risk behaviour.",
+        "USPSTF statements as of 2026-11-01; for people at average risk without symptoms.",
+    ]
+
+
+def test_each_service_with_an_order_is_one_suggestion() -> None:
+    order = Order("Lipid panel", ({"system": "http://loinc.org", "code": "57698-3"},))
+    card = card_of(judged("a"), judged("lipids", order=order), judged("n", "not due", order=order), COLONOSCOPY)
+
+    def suggestion(number: int, text: str, name: str, **code: Any) -> Suggestion:
+        resource = {
+            "resourceType": "ServiceRequest", "id": f"suggestion-{number}", "status": "draft", "intent": "order",
+            "code": {"text": text, **code}, "subject": {"reference": "Patient/p"}, "authoredOn": "2026-11-20",
+        }  # fmt: skip
+        action = Action(type="create", description=f"Draft order for {name}.", resource=resource)
+        return Suggestion(label=f"Order: {text}", uuid=f"suggestion-{number}", actions=(action,))
+
+    coding = [{"system": "http://loinc.org", "code": "57698-3"}]
+    assert card.suggestions == (
+        suggestion(1, "Colonoscopy", "colon"),
+        suggestion(2, "Lipid panel", "lipids", coding=coding),
+    )
+    assert card.selection_behavior == "any"
+    without_order = card_of(judged("a"))
+    assert (without_order.suggestions, without_order.selection_behavior) == ((), None)
+
+
+def test_the_extension_keeps_every_answer_and_the_facts_of_what_is_due() -> None:
+    done = judged("d", "not due", "done", last=STOOL, next_due=date(2027, 1, 2), facts=(Fact("x", "not on the card"),))
+    undated = judged("u", "not known", "not-charted", last=replace(STOOL, time=None))
+    card = card_of(COLONOSCOPY, COLONOSCOPY, done, undated)
+    assert card.own_extension.facts == COLONOSCOPY.facts
+    state = {"grade": "B", "year": 2021}
+    positive = PreventiveState(
+        service="colon", state="due", because="positive-test", text="FIT positive", last="2026-01-02",
+        source="Observation/fit", **state,
+    )  # fmt: skip
+    assert card.own_extension.preventive == PreventiveStates(
+        knowledge="2026-11-01",
+        as_of="2026-11-20",
+        services=(
+            positive,
+            positive,
+            PreventiveState(
+                service="d", state="not due", because="done", text="no d on record", last="2026-01-02",
+                source="Observation/fit", next_due="2027-01-02", **state,
+            ),
+            PreventiveState(
+                service="u", state="not known", because="not-charted", text="no u on record", source="Observation/fit",
+                **state,
+            ),
+        ),
+    )  # fmt: skip
+
+
+def test_the_rest_of_a_card_says_from_whom_it_is_and_how_it_is_declined() -> None:
+    card = card_of(judged("a"))
+    label = "USPSTF recommendations, grades A and B, as of 2026-11-01"
+    assert (card.uuid, card.indicator) == ("card", "info")
+    assert card.source == Source(label=label, url=USPSTF_URL, topic=TOPICS["preventive"])
+    assert card.links == (Link(label="Why this card", url="https://example.org/why", type="absolute"),)
+    codes = [reason.code for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust"]
+    assert [reason.code for reason in card.override_reasons] == [PATIENT_DECLINES.code, *codes]
