@@ -47,7 +47,6 @@ async def decide(call: ServiceInput) -> Advice:
     settled = ordered | immunity_stated(record, KNOWLEDGE)
     due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, settled, declined)
     forecasts = forecast_entries(due, KNOWLEDGE)
-    unread = [*_unread(charted), *_unread_beside(record, charted)]
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
     if not due.due and not due.of_season:
         advice.silences = [*_reason_for_none(due).silences, *_not_judged(record, charted)]
@@ -60,6 +59,7 @@ async def decide(call: ServiceInput) -> Advice:
         return advice
     identity = call.card_identity()
     advice.reminders[identity.uuid] = _entry(due)
+    unread = [*_unread(charted), *_unread_beside(record, charted)]
     advice.cards.append(vaccines_card(due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice
 
