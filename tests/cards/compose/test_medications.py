@@ -26,7 +26,7 @@ REASON = Coding(system="s", code="c", display="d")
 
 def finding(rule: str = "rule", **more: Any) -> Finding:
     """A finding of a rule, a warning of priority 10 with this evidence."""
-    words = {
+    words: dict[str, Any] = {
         "rule": rule, "band": "band", "indicator": "warning", "is_certain": True, "summary": f"{rule} speaks.",
         "detail": f"Detail of {rule}.", "priority": 10, "facts": (), "notes": (), "suggestions": (), "partners": (),
         "evidence": (GUIDE,), "override_reasons": (REASON,),

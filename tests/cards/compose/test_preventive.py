@@ -22,7 +22,7 @@ KNOWLEDGE = replace(PREVENTIVE, as_of="2026-11-01")
 def judged(name: str, state: str = "due", because: str = "never-seen", **more: Any) -> Judgement:
     """An answer for a recommendation of this name, of grade B and of 2021."""
     service = replace(PREVENTIVE.services[0], id=name, name=f"{name} screening", short=name, grade="B", year=2021)
-    words = {"service": service, "state": state, "because": because, "text": f"no {name} on record"}
+    words: dict[str, Any] = {"service": service, "state": state, "because": because, "text": f"no {name} on record"}
     return Judgement(**(words | more))
 
 
@@ -135,7 +135,7 @@ def test_the_extension_keeps_every_answer_and_the_facts_of_what_is_due() -> None
     undated = judged("u", "not known", "not-charted", last=replace(STOOL, time=None))
     card = card_of(COLONOSCOPY, COLONOSCOPY, done, undated)
     assert card.own_extension.facts == COLONOSCOPY.facts
-    state = {"grade": "B", "year": 2021}
+    state: dict[str, Any] = {"grade": "B", "year": 2021}
     positive = PreventiveState(
         service="colon", state="due", because="positive-test", text="FIT positive", last="2026-01-02",
         source="Observation/fit", **state,

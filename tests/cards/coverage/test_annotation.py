@@ -85,7 +85,7 @@ def test_what_is_not_there_is_not_written() -> None:
     assert [part["url"] for part in written(nothing_needed, "form")] == LEAST
 
 
-def detail_of(answer: Determination) -> list[Json]:
+def detail_of(answer: Determination) -> list[list[Json]]:
     return [part["extension"] for part in written(answer) if part["url"] == "detail"]
 
 

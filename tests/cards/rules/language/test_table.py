@@ -232,7 +232,7 @@ def test_a_name_that_no_shared_entry_has_is_told_with_its_path() -> None:
 
 
 def test_what_stands_beside_use_is_laid_over_the_shared_entry() -> None:
-    shared = {
+    shared: Json = {
         "predicates": {"old": {"all": [{"named": "adult"}]}, "adult": {"age_years": {"ge": 18}}},
         "suggestions": {"halve": {"label": "Halve it", "when": {"named": "adult"}}},
         "missing_data": {"weight": {"text": "no weight"}},
