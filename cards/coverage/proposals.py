@@ -112,8 +112,9 @@ def _members(path: Path, payers: Mapping[str, Payer]) -> Iterator[Member]:
     for line, row in read_rows(path, ("payer", "number", "birth_date", "plan", "plan_name", "start")):
         where = f"{path.name}, line {line}"
         _check_payer(row, payers, where)
-        days = [row["birth_date"], row["start"], *filter(None, [row.get("end")])]
-        if not row["number"] or not row["plan"] or not all(read_day(day, where) for day in days):
+        for day in (row["birth_date"], row["start"], *filter(None, [row.get("end")])):
+            read_day(day, where)
+        if not row["number"] or not row["plan"]:
             raise PolicyFault(f"{where}: number and plan are required")
         yield Member(
             row["payer"], row["number"], row["birth_date"], row["plan"], row["plan_name"], row["start"],
