@@ -13,7 +13,7 @@ from cds_hooks.kit.contract.registry import Faults, check_exchange, check_servic
 from cds_hooks.kit.contract.target import Service
 
 _TRACE: Final = re.compile(
-    r"Traceback \(most recent|File \"[^\"]+\", line \d|\bat [\w.$<>]{1,200} ?\([^)]{0,200}\.(?:java|kt|js|ts):\d+"
+    r"Traceback \(most recent|File \\?\"[^\"]+\", line \d|\bat [\w.$<>]{1,200} ?\([^)]{0,200}\.(?:java|kt|js|ts):\d+"
     r"|\bat .{1,200} in .{1,200}:line \d+|goroutine \d+ \[running\]"
 )
 # Of RFC 9110, 6585, 7725 and WebDAV; no redirect, no partial content, no teapot for a call.

@@ -13,14 +13,6 @@ from cds_hooks.kit.contract.document import (
 )
 
 Json = dict[str, Any]
-CARD: Json = {
-    "summary": "s",
-    "source": {"label": "l", "topic": {"code": "c"}},
-    "overrideReasons": [{"code": "r"}, 1],
-    "suggestions": [{"label": "x", "actions": [{"type": "create", "resource": {"extension": [{"url": "u"}]}}, "no"]}],
-    "links": [{"label": "l"}],
-    "extension": {"any": {"thing": 1}},
-}
 
 
 def _said(faults: Iterable[Fault]) -> list[tuple[str, str]]:

@@ -1,34 +1,18 @@
 """The hooks, their contexts, the patients and the checks of the contract kit, each by itself."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from cds_hooks.kit.contract import charts, definitions, requests
 from cds_hooks.kit.contract.charts import DraftOrder, PatientChart
-from cds_hooks.kit.contract.document import (
-    Fault,
-)
 from cds_hooks.kit.contract.registry import rows
 from cds_hooks.kit.contract.run import select_checks
 from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.services.equation_calls import NOW
 
 Json = dict[str, Any]
-CARD: Json = {
-    "summary": "s",
-    "source": {"label": "l", "topic": {"code": "c"}},
-    "overrideReasons": [{"code": "r"}, 1],
-    "suggestions": [{"label": "x", "actions": [{"type": "create", "resource": {"extension": [{"url": "u"}]}}, "no"]}],
-    "links": [{"label": "l"}],
-    "extension": {"any": {"thing": 1}},
-}
-
-
-def _said(faults: Iterable[Fault]) -> list[tuple[str, str]]:
-    return [(fault.message, fault.location) for fault in faults]
 
 
 def test_the_fields_of_a_hook() -> None:

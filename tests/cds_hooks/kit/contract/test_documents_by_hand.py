@@ -1,6 +1,5 @@
 """Documents under test: read strictly, their parts, and where everything stands."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -29,10 +28,6 @@ CARD: Json = {
     "links": [{"label": "l"}],
     "extension": {"any": {"thing": 1}},
 }
-
-
-def _said(faults: Iterable[Fault]) -> list[tuple[str, str]]:
-    return [(fault.message, fault.location) for fault in faults]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from cds_hooks.kit.contract.registry import Check, Scope, all_checks
 from cds_hooks.kit.simulator import signing
 from tests.cds_hooks.kit.contract.conftest import token
 from tests.cds_hooks.kit.contract.good_tokens import signer
-from tests.cds_hooks.kit.contract.wrong_server import NOTE, SERVICES, WrongServer, answer_to, call_of, entry
+from tests.cds_hooks.kit.contract.wrong_server import NOTE, OPTIONS, SERVICES, WrongServer, answer_to, call_of, entry
 
 VERDICTS = Path(__file__).parent / "files" / "verdicts.json"
 NOW = 1_800_000_000
@@ -112,7 +112,7 @@ def note(**more: Any) -> Json:
 
 
 def pays(*notes: Json) -> Callable[[Any], Json]:
-    """A payer's response: what was drafted, or the order of the chart, comes back with these notes on it."""
+    """A payer's response: what was drafted or booked, or an order of the chart, comes back with these notes on it."""
 
     def respond(call: Any) -> Json:
         context = call.get("context") if isinstance(call, dict) else None
@@ -170,10 +170,23 @@ class Profile:
                 yield check
 
 
-_PAYER = tuple(
-    {**entry(hook, hook), "extension": SERVICES[0].get("extension")}
+PAYER = tuple(
+    entry(hook, hook, extension=OPTIONS)
     for hook in ("order-sign", "order-select", "order-dispatch", "appointment-book", "encounter-start")
 )
+
+
+def payer(*notes: Json, sent: bool = False, later: Later | None = None) -> Profile:
+    """A payer that sends these notes on coverage with every order."""
+    more: Any = (("services", PAYER), ("first", pays(*notes)))
+    return Profile(later or _pays_always(*notes), sent=sent, dialects=("crd",), more=more)
+
+
+def _once(*notes: Json) -> Later:
+    """The notes come with the first answer only."""
+    return lambda request, number: _pays_always(*(notes if number == 1 else ()))(request, number)
+
+
 _TOKENS = ("authentication", "security")
 _SIGNED: Any = (("signer", signer()), ("services", SERVICES[:1]))
 _BEARER: Any = (("token", token()), ("services", SERVICES[:1]))
@@ -212,6 +225,21 @@ PROFILES = {
         ),
         ("security",),
     ),
+    "pays as it should": payer(note(), sent=True),
+    "pays and says nothing new twice": payer(note(), later=_once(note())),
+    "pays and asks for documents": payer(note(**{"doc-needed": {"valueCode": "clinical"}})),
+    "pays by two coverages of one id": payer(
+        note(), note(coverage={"valueReference": {"reference": "Coverage/cov-2"}})
+    ),
+    "pays by two coverages": payer(
+        note(),
+        note(**{"coverage": {"valueReference": {"reference": "C/2"}}, "coverage-assertion-id": {"valueString": "a-2"}}),
+    ),
+    "pays without a word": payer(),
+    "pays, and refuses what is odd": payer(note(), later=answers(403)),
+    "pays, and fails": payer(note(), later=answers(500)),
+    "pays, and takes everything": payer(note(), later=takes),
+    "is no payer": Profile(takes, dialects=("crd",)),
     "serves pages for discovery only": Profile(_only_first(answers(400)), ("security",)),
 }
 

@@ -73,7 +73,8 @@ CHART = PatientChart(
     (DraftOrder("tablet", TABLET), DraftOrder("scan", DRAFT)),
 )
 OTHER_PATIENT: Json = {"resourceType": "Patient", "id": "pat-2", "name": [{"family": "Ray"}]}
-SMALL_CHART = PatientChart("second", OTHER_PATIENT, (OTHER_PATIENT,), (DraftOrder("scan", DRAFT),))
+OTHER_ORDER: Json = {"resourceType": "ServiceRequest", "id": "order-2", "subject": {"reference": "Patient/pat-2"}}
+SMALL_CHART = PatientChart("second", OTHER_PATIENT, (OTHER_PATIENT, OTHER_ORDER), (DraftOrder("scan", DRAFT),))
 
 
 def option(code: str) -> Json:

@@ -1,6 +1,6 @@
 """Saved calls and charts, whole: written, read, moved in time, compared, and refused."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,7 @@ from cds_hooks.kit.simulator.chart import (
     resources_of,
 )
 from cds_hooks.kit.simulator.fixture import Fixture, cards_of, fixture_of, open_fixture, write_fixture
-
-Json = dict[str, Any]
-PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
-NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
-TODAY = date(2026, 11, 20)
-
-
-def _stay(identity: str, start: str | None = None, **more: Any) -> Json:
-    return {"resourceType": "Encounter", "id": identity} | ({"period": {"start": start}} if start else {}) | more
-
-
-def _order(identity: str, **more: Any) -> Json:
-    return {"resourceType": "ServiceRequest", "id": identity, "status": "active"} | more
+from tests.cds_hooks.kit.simulator.resources import NOW, PATIENT, Json, order, stay
 
 
 def _fixture(**changes: Any) -> Fixture:
@@ -124,7 +112,7 @@ def test_the_last_event_of_a_chart() -> None:
     assert last_event([]) is None
     assert last_event(
         [
-            _stay("e", "2026-01-01"),
+            stay("e", "2026-01-01"),
             {"resourceType": "Procedure", "performedPeriod": {"end": "2026-02-01T10:00:00+02:00"}},
         ]
     ) == datetime(2026, 2, 1, 8, 0, tzinfo=UTC)
@@ -144,10 +132,10 @@ def test_the_last_event_of_a_chart() -> None:
         )
         is None
     )
-    chart = Chart([_stay("e", "2026-11-01")], [{"resourceType": "MedicationRequest", "authoredOn": "2026-11-01"}])
+    chart = Chart([stay("e", "2026-11-01")], [{"resourceType": "MedicationRequest", "authoredOn": "2026-11-01"}])
     assert days_to_today(chart, NOW) == 19
     assert move_chart(chart, 19) == Chart(
-        [_stay("e", "2026-11-20")], [{"resourceType": "MedicationRequest", "authoredOn": "2026-11-20"}]
+        [stay("e", "2026-11-20")], [{"resourceType": "MedicationRequest", "authoredOn": "2026-11-20"}]
     )
     with pytest.raises(ChartError, match="nothing to move it by"):
         days_to_today(Chart([PATIENT]), NOW)
@@ -165,7 +153,7 @@ def test_documents_and_what_is_a_resource_in_them() -> None:
         chart_of({"hook": "patient-view", "context": {}}, "f")
     assert resources_of({"resourceType": 1}) == resources_of({}) == resources_of({"resourceType": "Bundle"}) == []
     bundle = {"resourceType": "Bundle", "entry": [
-        {"fullUrl": "urn:1", "resource": PATIENT}, {"fullUrl": 2, "resource": _order("s1")}, {"resource": None}, "x",
+        {"fullUrl": "urn:1", "resource": PATIENT}, {"fullUrl": 2, "resource": order("s1")}, {"resource": None}, "x",
         {
             "fullUrl": "urn:3",
             "resource": {"resourceType": "Task", "for": {"reference": "urn:1"}, "of": [{"reference": "urn:3"}]},

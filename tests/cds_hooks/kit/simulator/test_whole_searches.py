@@ -1,8 +1,5 @@
 """Searches and templates of a simulated client: whole answers, every border of a date, every form of a token."""
 
-from datetime import UTC, date, datetime
-from typing import Any
-
 import pytest
 
 from cds_hooks.kit.simulator.fhir_search import (
@@ -14,26 +11,14 @@ from cds_hooks.kit.simulator.fhir_search import (
     usable_parameters,
 )
 from cds_hooks.kit.simulator.templates import fill, functions_in, keys_in, tokens_in, values_of, without_tokens
-
-Json = dict[str, Any]
-PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
-NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
-TODAY = date(2026, 11, 20)
-
-
-def _stay(identity: str, start: str | None = None, **more: Any) -> Json:
-    return {"resourceType": "Encounter", "id": identity} | ({"period": {"start": start}} if start else {}) | more
-
-
-def _order(identity: str, **more: Any) -> Json:
-    return {"resourceType": "ServiceRequest", "id": identity, "status": "active"} | more
+from tests.cds_hooks.kit.simulator.resources import PATIENT, TODAY, Json, order, stay
 
 
 def test_answers_to_queries() -> None:
     chart = [
         PATIENT,
-        _order("s1", authoredOn="2026-01-01"),
-        _order("s2", authoredOn="2026-02-01"),
+        order("s1", authoredOn="2026-01-01"),
+        order("s2", authoredOn="2026-02-01"),
         {"resourceType": "ServiceRequest"},
     ]
     assert answer_query("Patient/p1", chart, "https://x") == PATIENT
@@ -138,7 +123,7 @@ def test_answers_to_queries() -> None:
 
 
 def test_the_order_of_what_is_found() -> None:
-    stays = [_stay("a", "2026-03-01", status="x"), _stay("b"), _stay("c", "2026-01-01"), _stay("d", "2026-03-01")]
+    stays = [stay("a", "2026-03-01", status="x"), stay("b"), stay("c", "2026-01-01"), stay("d", "2026-03-01")]
 
     def ids(*query: tuple[str, str]) -> str:
         return "".join(stay["id"] for stay in find_resources(stays, "Encounter", query))
