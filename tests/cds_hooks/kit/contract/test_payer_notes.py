@@ -160,6 +160,7 @@ def test_a_task_for_a_form_has_what_its_profile_asks_for() -> None:
         ("CRD-299", f"resource.{member}", f"{member} is not as the profile has it") for member in members
     ]
     wrong = whole | {"status": "draft", "intent": "plan", "input": whole["input"][:1]}
-    assert [place for _, place, _ in found(name, {"resource": wrong})] == [
-        f"resource.{member}" for member in ("status", "intent", "input")
+    assert found(name, {"resource": wrong}) == [
+        ("CRD-299", f"resource.{member}", f"{member} is not as the profile has it")
+        for member in ("status", "intent", "input")
     ]
