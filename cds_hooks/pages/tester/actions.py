@@ -98,15 +98,16 @@ class Tester:
             "curl": lambda: self._curl(bench),
             "save": lambda: self._save(bench),
         }
+        saved = None
         try:
-            return await buttons.get(name, lambda: self._draw(bench, bench.draw))()
+            saved = await buttons.get(name, lambda: self._draw(bench, bench.draw))()
         except (ChartError, UnusableForm, CannotBeDrawn) as error:
             bench.problem = Problem("request" if name == "resend" else "patient", f"{_sentence(str(error))}")
         except UnusableOrder as error:
             bench.problem = Problem(error.field, str(error))
         if bench.problem is not None:
             bench.problem = bench.problem._replace(at=_LEADS_TO.get(name, "answer"))
-        return None
+        return saved
 
     # Asking
 
