@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -238,11 +239,8 @@ def _threshold(
 
 
 def _net_benefit(alerts_per_event: float, cohort: Cohort, predicted: OutOfFold, limit: float) -> float:
-    is_followed = cohort.recent & (cohort.weight > 0)
-    odds = 1.0 / (alerts_per_event - 1.0)
-    return round(
-        net_benefit(predicted.margin[is_followed], cohort.y[is_followed], cohort.weight[is_followed], limit, odds), 4
-    )
+    recent, odds = cohort.recent, 1.0 / (alerts_per_event - 1.0)
+    return round(net_benefit(predicted.margin[recent], cohort.y[recent], cohort.weight[recent], limit, odds), 4)
 
 
 def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
@@ -253,15 +251,14 @@ def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
 
 def _alerted(rows: Mask, cohort: Cohort, predicted: OutOfFold, model: FittedModel, limit: float) -> Document:
     """Returns what alerting these rows from that margin on finds and costs."""
-    is_followed = rows & (cohort.weight > 0)
-    y, weight, alerted = cohort.y[is_followed], cohort.weight[is_followed], predicted.margin[is_followed] >= limit
+    y, weight, alerted = cohort.y[rows], cohort.weight[rows], predicted.margin[rows] >= limit
     true_alerts, events = float((weight * y)[alerted].sum()), float((weight * y).sum())
     alerts = float(weight[alerted].sum())
     return {
         "margin": limit,
         "probability": round(float(model.link.probability(np.array([limit]))[0]), 4),
         # Of everybody in the reference cohort, also of those whose outcome is not known yet.
-        "alert_rate": round(float((predicted.margin[rows] >= limit).mean()), 4),
+        "alert_rate": round(float(alerted.mean()), 4),
         "ppv": round(true_alerts / alerts, 4) if alerts else 0.0,
         "sensitivity": round(true_alerts / events, 4) if events else 0.0,
     }
@@ -273,12 +270,13 @@ def _age_bands(spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, model: Fit
         return []
     age = cohort.X[:, cohort.features.index("age_years")]
     bands = []
-    for low, below in zip(spec.age_bands, (*spec.age_bands[1:], None), strict=True):
-        rows = cohort.recent & (age >= low) & (age < (np.inf if below is None else below))
+    for low, below in pairwise((*spec.age_bands, np.inf)):
+        rows = cohort.recent & (age >= low) & (age < below)
         if rows.any():
             margins = model.margin(cohort.X[rows])
             limit = significant(float(np.quantile(margins, 1.0 - spec.capacity)))
-            band = {"age_low": low, "age_below": below, **_alerted(rows, cohort, predicted, model, limit)}
+            end = below if below < np.inf else None
+            band = {"age_low": low, "age_below": end, **_alerted(rows, cohort, predicted, model, limit)}
             if spec.age_percentiles:
                 band["percentiles"] = [significant(float(q)) for q in np.quantile(margins, np.arange(1, 100) / 100)]
             bands.append(band)

@@ -1,0 +1,266 @@
+"""Everything that is written of a model, on ten people whose figures are worked out by hand."""
+
+import hashlib
+import json
+import platform
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.spec import Fitted, ModelSpec, Recalibrated
+from models_onnx.workbench.compiler.link import Survival
+from models_onnx.workbench.compiler.parity import Agreement
+from models_onnx.workbench.training import documents
+from models_onnx.workbench.training.data.cohort import Table
+from tests.models_onnx.workbench.training.ten_people import MODEL, QUANTILES, REFERENCE, SPEC, predicted, ten_people
+
+TABLE = Table("ten.csv", "ab12", pd.DataFrame())
+
+
+def described(spec: ModelSpec = SPEC, model: Any = MODEL) -> documents.Document:
+    """Everything about the ten people and their model."""
+    return documents.describe(spec, ten_people(), TABLE, model, REFERENCE, predicted())
+
+
+ALERTS = [
+    # Nobody reaches 2.0. Of the eight of the reference cohort 1, 2 and 5 reach the others; of the weights of those
+    # whose outcome is known 3, 4 and 6 are alerted, of them 3, 3 and 5 rightly, of 9 with the event; 12 in all.
+    (0.0625, 93.8, 2.0, 0.8808, 0.0, 0.0, 0.0, 1e9, 0.0),
+    (0.1, 90.0, 1.5, 0.8176, 0.125, 1.0, 0.3333, 1.0, 0.25),
+    (0.2, 80.0, 1.0, 0.7311, 0.25, 0.75, 0.3333, 1.33, 0.2292),
+    (0.5, 50.0, -0.5, 0.3775, 0.625, 0.8333, 0.5556, 1.2, 0.3958),
+]
+ALERT_NAMES = (
+    *("capacity", "percentile", "margin", "probability", "alert_rate", "ppv", "sensitivity"),
+    *("number_needed_to_alert", "net_benefit"),
+)
+BAND_NAMES = ("age_low", "age_below", *ALERT_NAMES[2:7])
+BANDS = [
+    # Four people each, of whom the highest is alerted: -0.8 and 1.2 lie four fifths of the way from lowest to highest.
+    dict(zip(BAND_NAMES, (50, 70, -0.8, 0.31, 0.25, 1.0, 0.2), strict=True)),
+    dict(zip(BAND_NAMES, (70, 100, 1.2, 0.7685, 0.25, 1.0, 0.75), strict=True)),
+]
+
+
+def test_thresholds_are_what_alerting_so_many_would_find_and_cost() -> None:
+    assert described()["thresholds"] == {
+        "capacity": 0.1,
+        "table": [dict(zip(ALERT_NAMES, row, strict=True)) for row in ALERTS],
+        "alerts_per_event": 5.0,
+        "net_benefit_all": 0.6875,
+        "age_bands": BANDS,
+    }
+
+
+def test_the_default_threshold_has_the_greatest_net_benefit_of_those_within_the_declared_capacity() -> None:
+    for declared, chosen in ((0.0625, 0.0625), (0.1, 0.1), (0.2, 0.1), (0.5, 0.5)):
+        assert described(replace(SPEC, capacity=declared))["thresholds"]["capacity"] == chosen
+
+
+def test_without_a_rate_of_exchange_the_declared_capacity_holds_and_there_is_no_net_benefit() -> None:
+    plain = replace(SPEC, alerts_per_event=None)
+    rows = [dict(zip(ALERT_NAMES[:-1], row[:-1], strict=True)) for row in ALERTS]
+    assert described(plain)["thresholds"] == {"capacity": 0.2, "table": rows, "age_bands": BANDS}
+    assert described(replace(plain, age_bands=()))["thresholds"] == {"capacity": 0.2, "table": rows}
+    assert described(replace(SPEC, age_bands=()))["thresholds"]["age_bands"] == []
+
+
+def test_the_last_age_band_has_no_end_and_a_band_may_tell_its_hundredths() -> None:
+    bands = described(replace(SPEC, age_bands=(50, 70), age_percentiles=True))["thresholds"]["age_bands"]
+    assert [(band["age_low"], band["age_below"]) for band in bands] == [(50, 70), (70, None)]
+    for band, lowest in zip(bands, (-2.0, 0.0), strict=True):
+        assert band.pop("percentiles") == pytest.approx([lowest + 1.5 * share / 100 for share in range(1, 100)])
+    assert bands == [BANDS[0], {**BANDS[1], "age_below": None}]
+
+
+def test_the_margin_of_a_capacity_is_one_of_the_quantiles() -> None:
+    for capacity, margin in ((0.05, 2.0), (0.07, 2.0), (0.08, 1.5), (0.45, -0.4), (0.95, -3.0)):
+        assert documents.threshold_margin(REFERENCE, capacity) == margin
+    assert len(QUANTILES) == 19, "a step is a twentieth"
+
+
+BIN_NAMES = ("probability_low", "percentile_low", "predicted", "count", "events", "rate", "low", "high")
+
+
+def test_the_reference_cohort_counts_the_latest_people_and_its_bins_begin_at_quantiles() -> None:
+    assert described()["reference"] == {
+        "words": "US adults of 40 and over examined in 2003-2014",
+        "n": 8,
+        "events": 4,
+        "bins": [
+            dict(zip(BIN_NAMES, (0.0, 0.0, 0.21, 5, 2, 0.25, 0.05, 0.5), strict=True)),
+            dict(zip(BIN_NAMES, (0.5, 65.0, 0.71, 4, 3, 0.75, 0.4, 0.95), strict=True)),
+        ],
+    }
+
+
+def test_a_bin_begins_at_a_tenth_of_a_percent_and_an_odds_to_six_decimals() -> None:
+    coarse = replace(REFERENCE, quantiles=QUANTILES[4:], bins=(replace(REFERENCE.bins[0], quantile=6),))
+    document = documents.describe(SPEC, ten_people(), TABLE, MODEL, coarse, predicted())
+    (begin,) = document["reference"]["bins"]
+    assert (begin["percentile_low"], begin["probability_low"]) == (37.5, 0.377541)
+    finer = replace(coarse, bins=(replace(REFERENCE.bins[0], quantile=5),))
+    (begin,) = documents.describe(SPEC, ten_people(), TABLE, MODEL, finer, predicted())["reference"]["bins"]
+    assert begin["percentile_low"] == 31.2, "5 of 16, which is 31.25"
+
+
+def test_a_model_of_fewer_inputs_than_are_declared_is_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        described(replace(SPEC, age_bands=()), replace(MODEL, lines=MODEL.lines[:1]))
+
+
+def test_every_input_has_its_range_its_mean_in_the_reference_cohort_and_its_group() -> None:
+    age, creatinine = described()["features"]
+    assert age == {
+        "name": "age_years",
+        "words": "Age",
+        "unit": "a",
+        "loinc": [],
+        "fhir": "Patient.birthDate",
+        "trained_low": 40.0,
+        "trained_high": 90.0,  # the highest that was seen, though 85 is what it counts as
+        "clip_high": 85.0,
+        "reference_value": 68.12,
+        "group": None,
+        "choices": [],
+    }
+    assert creatinine.pop("loinc")[0] == "2160-0"
+    assert creatinine == {
+        "name": "creatinine_mg_dl",
+        "words": "Creatinine",
+        "unit": "mg/dL",
+        "fhir": "Observation.value",
+        "trained_low": 0.4,
+        "trained_high": 4.0,
+        "clip_high": None,
+        "reference_value": 1.25,
+        "group": "labs",
+        "choices": [],
+    }
+
+
+def test_data_cohort_population_and_what_is_required_stand_as_they_are_declared() -> None:
+    document = described()
+    pinned = ("data", "outcome", "population", "period", "cohort", "required", "link", "base", "estimator", "row_words")
+    assert {name: document[name] for name in (*pinned, "horizons_years")} == {
+        "data": {"name": "ten.csv", "sha256": "ab12", "rows": 13},
+        "outcome": {
+            "column": "death_5y",
+            "words": "died within 5 years, of any cause",
+            "horizon_years": 5.0,
+            "horizon_days": 1826.25,
+        },
+        "population": {"words": "people of 40 and over", "age_low": 40, "exclude_conditions": ["pregnancy"]},
+        "period": {"training": "1988-2018", "recalibration": "2003-2014"},
+        "cohort": {
+            "words": "participants of NHANES III and NHANES 1999-2018 with linked deaths",
+            "table_rows": 13,
+            "exclusions": [
+                {"reason": "pregnant", "words": "pregnant", "count": 2},
+                {"reason": "not-linked", "words": "not linked", "count": 1},
+            ],
+            "n": 10,
+            "events": 5,
+        },
+        "required": {
+            "always": ["age_years"],
+            "groups": [{"name": "labs", "words": "laboratory values", "members": ["creatinine_mg_dl"], "at_least": 1}],
+        },
+        "link": "logit",
+        "base": -1.0,
+        "estimator": "additive logistic regression (piecewise-linear in every input)",
+        "row_words": "people",
+        "horizons_years": [],
+    }
+    for name in ("id", "version", "title", "intended_use", "users", "decision_role"):
+        assert document[name] == getattr(SPEC, name)
+    for name in ("not_for", "cautions"):
+        assert document[name] == list(getattr(SPEC, name))
+    assert document["twin"] == {"id": "mortality_5y_small", "words": SPEC.twin_words}
+    assert described(replace(SPEC, twin=None))["twin"] is None
+    assert described(replace(SPEC, recalibration=None))["period"] == {"training": "1988-2018"} | {
+        "recalibration": "1988-2018"
+    }
+    lagging = replace(SPEC, outcome=replace(SPEC.outcome, event="death", label_lag_days=0.0))
+    assert described(lagging)["outcome"] == {**document["outcome"], "event": "death", "label_lag_days": 0.0}
+    survival = replace(MODEL, link=Survival.at({1.0: 0.1, 5.0: 0.6}, main=5.0))
+    assert described(model=survival)["horizons_years"] == [1.0, 5.0]
+
+
+WORDS = "participants of NHANES III and NHANES 1999-2018 with linked deaths"
+
+
+def test_of_a_model_of_others_it_says_on_whom_it_was_fitted_evaluated_and_recalibrated() -> None:
+    assert "provenance" not in described()
+    plain = replace(SPEC, inputs=tuple(replace(item, clip_high=None) for item in SPEC.inputs))
+    elsewhere = replace(plain, estimator=Fitted("model.txt", trained_on=" people of another town "))
+    facts = {"fitted_on": "people of another town", "evaluated_on": f"10 {WORDS}, 1988-2018"}
+    assert described(elsewhere)["provenance"] == facts | {"recalibrated_on": "8 of them, 2003-2014"}
+    assert described(replace(elsewhere, recalibration=None))["provenance"] == facts | {"recalibrated_on": ""}
+    assert described(elsewhere)["period"]["training"] == "1988-2018"
+    earlier = replace(SPEC, estimator=Recalibrated(Path("old.onnx"), "900 people, 1980-1990", slope=True))
+    document = described(earlier)
+    assert document["provenance"] == {
+        "fitted_on": "900 people, 1980-1990",
+        "evaluated_on": "the same 10, by folds of patients in turn",
+        "recalibrated_on": f"10 {WORDS}, 1988-2018",
+    }
+    assert document["period"] == {"training": "900 people, 1980-1990", "recalibration": "2003-2014"}
+
+
+def test_the_file_holds_the_dictionary_of_its_inputs_and_the_essentials_of_its_card() -> None:
+    document = described(replace(SPEC, title="Überleben, ein Jahr"))
+    assert documents.metadata(SPEC, document) == {
+        "model_id": "mortality_5y",
+        "model_version": "2.1.0",
+        "features": '["age_years", "creatinine_mg_dl"]',
+        "feature_dictionary": json.dumps(document["features"], ensure_ascii=False, separators=(",", ":")),
+        "model_card": json.dumps(
+            {name: value for name, value in document.items() if name != "features"},
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ),
+    }
+    assert "Überleben" in documents.metadata(SPEC, document)["model_card"]
+
+
+def test_the_manifest_names_the_file_and_what_it_was_made_with() -> None:
+    written = documents.manifest(described(), b"a model", 7, {"all": {}}, {"rows": 1000})
+    assert (written.format, written.seed) == ("cds-hooks-onnx/manifest/1", 7)
+    assert (written.evaluation, written.parity) == ({"all": {}}, {"rows": 1000})
+    assert (written.file.name, written.file.bytes) == ("model.onnx", 7)
+    assert written.file.sha256 == hashlib.sha256(b"a model").hexdigest()
+    names = ("scikit-learn", "numpy", "pandas", "onnx", "onnxruntime", "skl2onnx")
+    assert written.software == {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def test_agreement_is_written_to_two_digits_and_that_with_skl2onnx_only_where_there_is_one() -> None:
+    agreement = Agreement(1200, 700, 1.23456e-7, 4.5678e-6, 9.8765e-8)
+    plain = {
+        "rows": 1200,
+        "rows_with_missing": 700,
+        "limit": 1e-5,
+        "probability": 1.2e-7,
+        "contribution": 4.6e-6,
+        "additivity": 9.9e-8,
+    }
+    assert documents.parity(agreement, None) == plain
+    assert documents.parity(agreement, 3.456e-7) == {**plain, "skl2onnx": 3.5e-7}
+    assert documents.parity(agreement, 0.0) == {**plain, "skl2onnx": 0.0}
+
+
+def test_of_a_cohort_without_known_outcomes_no_alert_is_right() -> None:
+    cohort = ten_people()
+    nobody = replace(cohort, observed=replace(cohort.observed, y=np.zeros(10, dtype=np.int64)))
+    document = documents.describe(replace(SPEC, age_bands=()), nobody, TABLE, MODEL, REFERENCE, predicted())
+    half = document["thresholds"]["table"][3]
+    assert (half["alert_rate"], half["ppv"], half["sensitivity"]) == (0.625, 0.0, 0.0)
+    assert (half["number_needed_to_alert"], half["net_benefit"]) == (1e9, -0.125)
+    later = replace(cohort, recent=np.arange(10) >= 3)
+    document = documents.describe(SPEC, later, TABLE, MODEL, REFERENCE, predicted())
+    assert document["thresholds"]["table"][3]["alert_rate"] == 0.7143, "5 of 7"
