@@ -1,16 +1,48 @@
-"""Which family wins: the simplest that is near enough, judged on the same folds."""
+"""The figures of ten people, worked out by hand, and which family wins: the simplest that is near enough."""
 
+import hashlib
+import math
+import statistics
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from models_onnx.errors import TrainingRefused
 from models_onnx.models.readmission_30d import SPEC as READMISSION
-from models_onnx.spec import AdditiveLogistic, AdditiveTrees, Estimator, ShallowTrees
+from models_onnx.spec import (
+    AdditiveCox,
+    AdditiveLogistic,
+    AdditiveTrees,
+    CauseSpecificCox,
+    Estimator,
+    Floors,
+    ShallowTrees,
+)
+from models_onnx.workbench import metrics
+from models_onnx.workbench.metrics import Estimate, PatientRows
 from models_onnx.workbench.training import evaluate as comparing
 from models_onnx.workbench.training.commands import no_progress
-from models_onnx.workbench.training.evaluate import candidates, compare, judge
+from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold
+from models_onnx.workbench.training.data.cohort import build_cohort
+from models_onnx.workbench.training.data.follow_up import c_index
+from models_onnx.workbench.training.evaluate import (
+    NOT_FOLLOWED,
+    Evaluator,
+    FamilyComparison,
+    candidates,
+    compare,
+    compare_model,
+    judge,
+    rounded,
+)
+from models_onnx.workbench.training.template import write_template
 from tests.models_onnx.invented import INVENTED, as_table
+from tests.models_onnx.workbench.training.ten_people import MARGINS, SPEC, WEIGHTS, predicted, ten_people
+from tests.models_onnx.workbench.training.test_template import complete, toy_table
 
 SMALL: dict[str, Estimator] = {
     "additive logistic": AdditiveLogistic(knots=1, C=0.3),
@@ -28,13 +60,75 @@ def test_the_families_are_compared_simplest_first_and_the_declared_one_as_it_is_
 def test_the_simplest_that_is_near_enough_wins(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = replace(INVENTED, estimator=SMALL["additive logistic"], recalibration=None)
     monkeypatch.setattr(comparing, "candidates", lambda _: SMALL)
-    found = compare(spec, as_table(rows), 1, 20, no_progress).document
-    best = max(block["auroc"]["value"] for block in found["families"])
-    near = [block["family"] for block in found["families"] if block["auroc"]["value"] >= best - 0.01]
-    assert found["champion"] == near[0]
-    assert found["declared"] == "additive logistic"
-    assert {block["behind_the_best"]["value"] <= 0 for block in found["families"]} == {True}
-    assert all("c_index" in block for block in found["families"])
+    calls: list[Any] = []
+    comparison = compare(spec, as_table(rows), 1, 20, lambda *call: calls.append(call))
+    document, cohort = comparison.document, build_cohort(spec, rows)
+    blocks = document.pop("families")
+    best = max(block["auroc"]["value"] for block in blocks)
+    champion = next(block["family"] for block in blocks if block["auroc"]["value"] >= best - 0.01)
+    assert document == {
+        "id": "mortality_5y",
+        "version": "2.1.0",
+        "data_sha256": "0" * 64,
+        "n": len(cohort),
+        "events": int(cohort.y.sum()),
+        "rule": "the simplest within 0.01 AUROC of the best",
+        "replicates": 20,
+        "champion": champion,
+        "declared": "additive logistic",
+    }
+    assert comparison.agrees == (champion == "additive logistic")
+    assert [FamilyComparison({"champion": "a", "declared": name}).agrees for name in "ab"] == [True, False]
+    assert [(block["family"], block["words"]) for block in blocks] == [(name, SMALL[name].words) for name in SMALL]
+    folds = len(set(cohort.fold))
+    for name in SMALL:
+        assert [call[1:] for call in calls if call[0] == name] == [(done, folds) for done in range(folds + 1)]
+    assert calls[-2:] == [("intervals", 0, 1), ("intervals", 1, 1)]
+    predictions = Folds(spec, cohort, spec.feature_names, SMALL["additive trees"]).out_of_fold(no_progress, "")
+    trees, known = blocks[1], cohort.weight > 0
+    people = PatientRows(cohort.patient, cohort.weight).of(known)
+    figures = metrics.estimate(comparing.WHOLE, predictions.logit[known], cohort.y[known], 20, 1, people)
+    assert {name: trees[name] for name in figures} == {name: rounded(value) for name, value in figures.items()}
+    assert list(figures)[:3] == ["auroc", "auprc", "brier"]
+    assert list(figures)[3:] == ["calibration_intercept", "calibration_slope", "observed_expected"]
+    assert trees["c_index"] == round(c_index(predictions.logit, cohort.observed, 5.0), 4)
+    for block in blocks:
+        behind = block["behind_the_best"]
+        assert behind["value"] == pytest.approx(block["auroc"]["value"] - best, abs=2e-4)
+        assert (behind["low"] < behind["high"]) == (block["auroc"]["value"] < best)
+
+
+def test_families_that_are_not_declared_have_plain_settings_and_competing_events_their_own() -> None:
+    assert candidates(replace(INVENTED, estimator=AdditiveTrees(rounds=5, rate=0.2, leaf=30))) == {
+        "additive logistic": AdditiveLogistic(knots=5, C=0.3),
+        "Cox": AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0)),
+        "additive trees": AdditiveTrees(rounds=5, rate=0.2, leaf=30),
+        "boosted trees": ShallowTrees(depth=3, rounds=150, rate=0.08, leaf=100),
+    }
+    assert candidates(INVENTED)["additive trees"] == AdditiveTrees(rounds=150, rate=0.08, leaf=100)
+    assert INVENTED.outcome.follow_up is not None
+    competing = replace(INVENTED.outcome.follow_up, competing=lambda table: table["other"])
+    both = candidates(replace(INVENTED, outcome=replace(INVENTED.outcome, follow_up=competing)))["Cox"]
+    assert both == CauseSpecificCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
+
+
+def test_the_declaration_of_that_name_is_compared_on_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_template("toy_30d", tmp_path)
+    complete(tmp_path / "toy_30d.card.json")
+    table, path = toy_table(600), tmp_path / "toy_30d.csv"
+    table.to_csv(path, index=False)
+    monkeypatch.setattr(comparing, "_TREES", {"rounds": 2, "rate": 0.2, "leaf": 30})
+    comparison = compare_model("toy_30d", tmp_path, replicates=0, specs=tmp_path)
+    families = ["additive logistic", "additive trees", "boosted trees"]
+    assert [block["family"] for block in comparison.document["families"]] == families
+    assert "c_index" not in comparison.document["families"][0]
+    assert comparison.document["declared"] == "additive logistic"
+    assert comparison.document["data_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    source = (tmp_path / "toy_30d.py").read_text().replace("AdditiveLogistic(knots=3, C=0.3)", "LogisticRegression()")
+    source = source.replace(", rises=1)", ")")
+    (tmp_path / "toy_30d.py").write_text("from sklearn.linear_model import LogisticRegression\n" + source)
+    with pytest.raises(TrainingRefused, match=r"^toy_30d: its estimator belongs to no family that is compared$"):
+        compare_model("toy_30d", tmp_path, specs=tmp_path)
 
 
 def test_a_floor_whose_figure_cannot_be_computed_does_not_hold() -> None:
@@ -42,3 +136,209 @@ def test_a_floor_whose_figure_cannot_be_computed_does_not_hold() -> None:
     block = dict.fromkeys(("auroc", "c_index", "calibration_slope", "observed_expected"), none)
     floors = judge(replace(INVENTED.floors, c_index=0.6), block, dict(block))
     assert [(floor["value"], floor["passed"]) for floor in floors] == [(None, False)] * 6
+
+
+def evaluator(threshold: float = 1.0, replicates: int = 0, **changed: Any) -> Evaluator:
+    """The figures of the ten people; alerted are those from that margin on."""
+    return Evaluator(replace(SPEC, **changed), ten_people(), predicted(), threshold, replicates, 5)
+
+
+def point(value: float) -> dict[str, float]:
+    """A figure that nothing was resampled for."""
+    return {"value": value, "low": value, "high": value}
+
+
+def expected(*rows: int) -> float:
+    """How many events the model expects of these people, as many as they stand for."""
+    return sum(WEIGHTS[row] / (1 + math.exp(-MARGINS[row])) for row in rows)
+
+
+EVERYBODY = np.ones(10, dtype=bool)
+
+
+def test_a_block_counts_whose_outcome_can_be_estimated_and_weighs_them() -> None:
+    model = evaluator()
+    # of 36 pairs of an event and none (9 by 4 people) 30 rank rightly; alerted are 4 of 13, 3 of them rightly
+    assert model.block(EVERYBODY, {"auroc": metrics.auroc, **model.alerts}) == {
+        "n": 9,
+        "events": 4,
+        "auroc": point(0.8333),
+        "alert_rate": point(0.3077),
+        "ppv": point(0.75),
+        "sensitivity": point(0.3333),
+        "false_positive_rate": point(0.25),
+    }
+    drawn = evaluator(replicates=30).block(EVERYBODY, {"auroc": metrics.auroc})["auroc"]
+    assert drawn["value"] == 0.8333
+    assert drawn["low"] < 0.8333 < drawn["high"] <= 1.0
+
+
+def test_of_rows_that_nobody_followed_there_are_people_and_events_and_no_figure() -> None:
+    unknown = {"value": None, "low": None, "high": None}
+    assert evaluator().unfollowed(np.arange(10) < 2, ("auroc", "ppv")) == {
+        "n": 2,
+        "events": 1,
+        "insufficient": "insufficient: fewer than a tenth of them were followed for the whole horizon",
+        "auroc": unknown,
+        "ppv": unknown,
+    }
+
+
+def test_harrells_c_has_an_interval_of_so_many_samples_and_not_more_than_twenty() -> None:
+    # of the first death 0 of 8 pairs rank rightly, then 6 of 8, 3 of 6, 6 of 6 and 3 of 5
+    assert evaluator().c_index(EVERYBODY) == point(0.5455)
+    assert evaluator(replicates=1).c_index(EVERYBODY) == point(0.5455)
+    assert evaluator().c_index(np.arange(10) > 0) == point(0.72)
+    generator, cohort = np.random.default_rng(5), ten_people()
+    samples = [np.arange(1, 10)[generator.integers(0, 9, 9)] for _ in range(20)]
+    drawn = [c_index(predicted().logit[rows], cohort.observed.part(rows), 5.0) for rows in samples]
+    for replicates in (2, 20, 21, 40):
+        spread = 1.96 * statistics.stdev(drawn[:replicates])
+        ends = {"value": 0.72, "low": round(0.72 - spread, 4), "high": round(0.72 + spread, 4)}
+        assert evaluator(replicates=replicates).c_index(np.arange(10) > 0) == ends
+
+
+def test_few_inputs_are_compared_on_the_same_people() -> None:
+    alone = OutOfFold(-predicted().margin, -predicted().logit, {})
+    assert evaluator().simple(alone) == {"inputs": ["age_years"], "auroc": point(0.1667), "gain": point(0.6667)}
+    drawn = evaluator(replicates=25).simple(predicted())
+    assert drawn["gain"] == point(0.0), "the same model gains nothing in any sample"
+
+
+def groups(**changed: Any) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The subgroups with calls of the progress, alerted from 0.2 on."""
+    calls: list[Any] = []
+    return evaluator(0.2, **changed).subgroups(lambda *call: calls.append(call)), calls
+
+
+def test_subgroups_have_figures_and_those_of_the_latest_where_not_all_are_and_small_ones_are_marked() -> None:
+    blocks, calls = groups()
+    assert calls == [("subgroups", 0, 2), ("subgroups", 1, 2), ("subgroups", 2, 2)]
+    heads = [[block[name] for name in ("axis", "group", "sufficient", "n", "events")] for block in blocks]
+    assert heads == [
+        ["sex", "female", False, 5, 3],
+        ["sex", "male", False, 4, 1],
+        ["half", "early", False, 5, 2],
+        ["half", "late", False, 4, 2],
+        ["half", "unseen", False, 1, 1],
+    ]
+    figures = ["auroc", "observed_expected", "calibration_slope"]
+    figures += ["alert_rate", "ppv", "sensitivity", "false_positive_rate"]
+    for block in blocks[:4]:
+        assert [name for name in block if name in figures] == figures
+    assert blocks[4] == {
+        "axis": "half",
+        "group": "unseen",
+        "sufficient": False,
+        "n": 1,
+        "events": 1,
+        "insufficient": NOT_FOLLOWED,
+        **{name: {"value": None, "low": None, "high": None} for name in figures},
+    }
+    female, male, early = blocks[:3]
+    # of the women the second, sixth, eighth and tenth are known; the last two, 4 of 6 by weight, are alerted
+    assert female["auroc"] == point(1.0)
+    assert [female[name] for name in figures[3:]] == [point(0.6667), point(1.0), point(0.8), point(0.0)]
+    assert [male[name] for name in figures[3:]] == [point(0.1429), point(0.0), point(0.0), point(0.3333)]
+    assert female["observed_expected"] == point(round(5 / expected(1, 5, 7, 9), 4))
+    assert female["latest"] == {"n": 4, "events": 3, "observed_expected": point(round(5 / expected(5, 7, 9), 4))}
+    assert early["latest"] == {"n": 4, "events": 2, "observed_expected": point(round(5 / expected(2, 3, 4, 5), 4))}
+    assert ["latest" in block for block in blocks] == [True, False, True, False, False]
+
+
+def test_error_rates_of_a_group_may_be_told_as_with_the_ages_of_everybody() -> None:
+    blocks, _ = groups(standardise_by="half")
+    names = ("sensitivity_standardised", "false_positive_rate_standardised")
+    # With the event 5 of 9 are early and 4 late, without it 3 of 4 early. Women: none early, all of the late alerted.
+    # Men have no late event, and their late one without it is alerted.
+    assert [[block.get(name) for name in names] for block in blocks] == [
+        [point(0.4444), point(0.0)],
+        [point(0.0), point(0.25)],
+        *[[None, None]] * 3,
+    ]
+    assert not set(names) & set(groups()[0][0])
+
+
+def test_a_group_is_sufficient_from_a_hundred_events_on() -> None:
+    for times, sufficient in ((49, False), (50, True)):
+        cohort, margins = ten_people(), np.tile(predicted().margin, times)
+        many = replace(
+            cohort,
+            X=np.tile(cohort.X, (times, 1)),
+            observed=cohort.observed.part(np.tile(np.arange(10), times)),
+            fold=np.tile(cohort.fold, times),
+            recent=np.tile(cohort.recent, times),
+            patient=np.arange(10 * times),
+            rows=pd.concat([cohort.rows] * times, ignore_index=True),
+        )
+        model = Evaluator(SPEC, many, OutOfFold(margins, margins, {}), 0.2, 0, 3)
+        early = next(block for block in model.subgroups(no_progress) if block["group"] == "early")
+        assert (early["events"], early["sufficient"]) == (2 * times, sufficient)
+
+
+def test_a_panel_taken_away_says_who_is_still_scored_and_how_well() -> None:
+    whole = point(round(9 / expected(2, 3, 4, 5, 7, 8, 9), 4))
+    seen = {"auroc": point(0.7778), "observed_expected": whole}
+    none = {"auroc": point(0.5), "observed_expected": point(round(9 * (1 + math.e) / 12, 4))}
+    assert evaluator().panels() == [
+        {"words": "without creatinine", "missing": ["creatinine_mg_dl"], "scored": False, **seen},
+        {"words": "without age", "missing": ["age_years"], "scored": False, **none},
+        {"words": "with all", "missing": [], "scored": True, **seen},
+    ]
+
+
+def block(auroc: float = 0.8, slope: float = 1.0, low: float = 0.9, high: float = 1.1) -> dict[str, Any]:
+    """Figures of all people, or of the latest."""
+    observed_expected = {"value": 0.97, "low": low, "high": high}
+    return {"auroc": point(auroc), "calibration_slope": point(slope), "observed_expected": observed_expected}
+
+
+FLOORS = Floors(auroc=0.8, slope=(0.9, 1.1), observed_expected=(0.95, 1.05))
+
+
+def test_every_floor_is_judged_with_its_figure_and_its_limit() -> None:
+    overall, latest = {**block(), "c_index": point(0.71)}, block(slope=1.2, low=1.06)
+    assert judge(replace(FLOORS, c_index=0.7), overall, latest) == [
+        {"name": "AUROC, all", "value": 0.8, "limit": "at least 0.8", "passed": True},
+        {"name": "C-index, all", "value": 0.71, "limit": "at least 0.7", "passed": True},
+        {"name": "calibration slope, all", "value": 1.0, "limit": "0.9 to 1.1", "passed": True},
+        {"name": "O/E, all", "value": 0.97, "limit": "interval meets 0.95 to 1.05", "passed": True},
+        {"name": "calibration slope, latest", "value": 1.2, "limit": "0.9 to 1.1", "passed": False},
+        {"name": "O/E, latest", "value": 0.97, "limit": "interval meets 0.95 to 1.05", "passed": False},
+    ]
+    assert [floor["name"] for floor in judge(FLOORS, overall, overall)] == [
+        "AUROC, all",
+        "calibration slope, all",
+        "O/E, all",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figures", "passed"),
+    [
+        (block(auroc=0.7999), [False, True, True]),
+        (block(auroc=0.8001), [True, True, True]),
+        (block(slope=0.9), [True, True, True]),
+        (block(slope=0.8999), [True, False, True]),
+        (block(slope=1.1), [True, True, True]),
+        (block(slope=1.1001), [True, False, True]),
+        (block(low=1.05, high=1.2), [True, True, True]),
+        (block(low=1.0501, high=1.2), [True, True, False]),
+        (block(low=0.8, high=0.95), [True, True, True]),
+        (block(low=0.8, high=0.9499), [True, True, False]),
+    ],
+)
+def test_a_floor_holds_on_its_limit_and_not_beyond_it(figures: dict[str, Any], passed: list[bool]) -> None:
+    assert [floor["passed"] for floor in judge(FLOORS, figures, figures)] == passed
+
+
+def test_a_floor_of_an_interval_with_one_end_does_not_hold() -> None:
+    for ends in ({"low": None, "high": 1.0}, {"low": 1.0, "high": None}):
+        figures = {**block(), "observed_expected": {"value": 1.0, **ends}}
+        assert judge(FLOORS, figures, figures)[2]["passed"] is False
+    figures = {**block(), "observed_expected": {"value": None, "low": 0.9, "high": 1.1}}
+    assert judge(FLOORS, figures, figures)[2]["passed"] is False
+
+
+def test_figures_are_written_to_four_decimals_and_those_that_are_not_there_as_nothing() -> None:
+    assert rounded(Estimate(0.123449, float("nan"), 2.0)) == {"value": 0.1234, "low": None, "high": 2.0}
