@@ -76,9 +76,9 @@ def test_what_was_fitted_elsewhere_has_the_digest_of_its_file_or_of_the_file_of_
     for name in ("model.txt", "_fit.py"):
         (tmp_path / name).write_text(f"this is {name}")
     sources = {"model.txt": "model.txt", "_fit:model": "_fit.py", "other.txt": None, "_other:model": None}
-    for source, name in sources.items():
+    for source, file in sources.items():
         spec = with_estimator(Fitted(source, trained_on="others", folder=tmp_path))
-        assert lineage_of(spec).fitted_sha256 == (digest(tmp_path / name) if name else "")
+        assert lineage_of(spec).fitted_sha256 == (digest(tmp_path / file) if file else "")
     earlier = replace(SPEC, estimator=Recalibrated(tmp_path / "model.txt", "others", slope=True))
     assert lineage_of(earlier).fitted_sha256 == digest(tmp_path / "model.txt")
 
