@@ -66,8 +66,8 @@ def brier(years: float) -> float:
 
 
 def test_every_horizon_has_its_figures_and_their_mean_over_time() -> None:
-    found = figures(LINKS)
-    assert found["rows"] == [
+    document = figures(LINKS)
+    assert document["rows"] == [
         {
             "years": years,
             "events": len(deaths),
@@ -78,7 +78,7 @@ def test_every_horizon_has_its_figures_and_their_mean_over_time() -> None:
         for years, deaths in DEATHS.items()
     ]
     area = (brier(1.0) + brier(2.0)) / 2 * 1 + (brier(2.0) + brier(5.0)) / 2 * 3
-    assert found["integrated_brier"] == round(area / 4, 4)
+    assert document["integrated_brier"] == round(area / 4, 4)
 
 
 def test_thirds_by_their_estimates_have_what_was_estimated_and_observed() -> None:

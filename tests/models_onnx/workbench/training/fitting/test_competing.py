@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from models_onnx.errors import DeclarationError, TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import AdditiveCox, CauseSpecificCox, FollowUp, InputSpec
+from models_onnx.workbench.compiler.entry import read_model
 from models_onnx.workbench.compiler.explaining_graph import compile_fitted, write_file
 from models_onnx.workbench.compiler.families.from_file import FromFile
 from models_onnx.workbench.compiler.families.incidence import IncidenceModel
+from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed, observe
 from models_onnx.workbench.training.fitting.competing import TwoCauses, fit_causes
+from models_onnx.workbench.training.fitting.own import Own
 
 Array = NDArray[np.float64]
 INPUTS = (InputSpec("age_years", knots=()), InputSpec("sbp_mmhg", knots=()))
@@ -97,6 +100,12 @@ def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone_and_recalibrat
     rewritten = write_file("c", again, reference, names_of_inputs)
     (risk,) = onnxruntime.InferenceSession(rewritten).run(["risk"], {"features": rows})
     np.testing.assert_allclose(risk, moved.risk(rows.astype(np.float64)), atol=1e-6)
+    names_in_order = ("age_years", "sbp_mmhg")
+    read = read_model(tmp_path / "c.onnx", seen.X, names_in_order, DEEPEST)
+    wide: Array = rows.astype(np.float64)
+    own = Own(tmp_path / "c.onnx", names_in_order, read).recalibrated(0.3, 0.9)
+    steeper = model.recalibrated(0.3, 0.9)
+    np.testing.assert_allclose(own.risk(wide), steeper.risk(wide), atol=1e-6)
 
 
 def shapley(form: IncidenceModel, row: Array) -> Array:

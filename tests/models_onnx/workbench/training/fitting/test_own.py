@@ -1,0 +1,353 @@
+"""Estimators of one's own, and models that were fitted elsewhere: what is fitted on whom, and why one is refused."""
+
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from models_onnx.errors import CompileRefused, TrainingRefused
+from models_onnx.spec import AdditiveLogistic, Fitted, InputSpec, OwnEstimator
+from models_onnx.workbench.compiler.families.path_trees import PathTrees
+from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
+from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
+from models_onnx.workbench.training.fitting.own import SIMPLE, Own, fit_own, load, load_own
+
+NAMES = ("age_years", "creatinine_mg_dl")
+HOLES = make_pipeline(SimpleImputer(), LogisticRegression())
+
+
+def people(missing: float = 0.0, weights: float | None = None, names: tuple[str, ...] = NAMES) -> FittingRows:
+    """Two hundred people; a seventh counts for nobody where weights differ, and an eighth for so many."""
+    draw = np.random.default_rng(3)
+    X = np.column_stack([draw.uniform(40, 90, 200), draw.lognormal(0, 0.4, 200)])
+    y = (draw.random(200) < 1 / (1 + np.exp(-(0.05 * (X[:, 0] - 65) + X[:, 1] - 1)))).astype(np.int64)
+    X[draw.random(X.shape) < missing] = np.nan
+    weight = np.ones(200)
+    if weights is not None:
+        weight[::7], weight[1::8] = 0.0, weights
+    observed = Observed(y, weight, np.full(200, 5.0), y == 1)
+    return FittingRows(tuple(map(InputSpec, names)), X, observed, np.arange(200) >= 50)
+
+
+def own(estimator: Any, seen: FittingRows | None = None) -> Own:
+    """The estimator, fitted on these people."""
+    model = fit_own(OwnEstimator(estimator), seen or people())
+    assert isinstance(model, Own)
+    return model
+
+
+def float32(X: np.ndarray) -> np.ndarray:
+    """Values as the file receives them."""
+    return X.astype(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize("weights", [None, 2.5])
+def test_an_estimator_is_fitted_on_everybody_whose_outcome_counts_with_their_weights(weights: float | None) -> None:
+    seen = people(weights=weights)
+    counts = seen.weight > 0
+    X, y = float32(seen.X)[counts], seen.observed.y[counts]
+    for estimator, name in (
+        (LogisticRegression(C=0.1), "sample_weight"),
+        (make_pipeline(StandardScaler(), LogisticRegression(C=0.1)), "logisticregression__sample_weight"),
+    ):
+        expected = estimator.fit(X, y, **{name: seen.weight[counts]}).decision_function(float32(seen.X))
+        model = own(estimator, seen)
+        assert (model.features, model.intercept, model.slope) == (NAMES, 0.0, 1.0)
+        np.testing.assert_allclose(model.margin(seen.X), expected, atol=1e-8)
+
+
+def test_an_estimator_that_takes_no_weights_is_fitted_where_all_count_once_and_refused_otherwise() -> None:
+    seen = people()
+    expected = LinearDiscriminantAnalysis().fit(float32(seen.X), seen.observed.y).decision_function(float32(seen.X))
+    np.testing.assert_allclose(own(LinearDiscriminantAnalysis()).margin(seen.X), expected, atol=1e-8)
+    with pytest.raises(TrainingRefused, match=r"^LinearDiscriminantAnalysis cannot be fitted on the table: .*weight"):
+        own(LinearDiscriminantAnalysis(), people(weights=2.0))
+    with pytest.raises(TrainingRefused) as refused:
+        own(LogisticRegression(), people(missing=0.1))
+    assert str(refused.value) == "LogisticRegression cannot be fitted on the table: Input X contains NaN."
+
+
+def test_few_inputs_beside_a_model_that_names_others_are_fitted_as_broken_lines() -> None:
+    seen = people()
+    assert AdditiveLogistic(knots=3, C=0.3) == SIMPLE
+    simple = fit_logistic(SIMPLE, seen)
+    choices: list[tuple[Any, bool]] = [
+        (("age_years", "sbp_mmhg"), True),
+        ("sbp_mmhg", True),
+        (["creatinine_mg_dl", "age_years"], False),
+        ([0, 1], False),
+    ]
+    for columns, others in choices:
+        columns_of = ColumnTransformer([("some", StandardScaler(), columns)])
+        if columns == "sbp_mmhg":
+            columns_of = ColumnTransformer([("some", "passthrough", columns)])
+        model = fit_own(OwnEstimator(make_pipeline(columns_of, LogisticRegression())), seen)
+        assert isinstance(model, Linear) == others
+        if isinstance(model, Linear):
+            np.testing.assert_array_equal(model.margin(seen.X), simple.margin(seen.X))
+    declared = Fitted("model.txt", trained_on="others", inputs=("age_years", "sbp_mmhg"))
+    assert isinstance(load_own(declared, seen, 5.0), Linear), "the file is not read for them"
+
+
+def test_a_recalibration_follows_upon_another_in_the_margin_the_form_and_the_proof() -> None:
+    seen = people(missing=0.1)
+    plain = own(HOLES, seen)
+    moved = plain.recalibrated(0.3, 0.9).recalibrated(0.1, 2.0)
+    assert (moved.intercept, moved.slope) == pytest.approx((0.7, 1.8))
+    np.testing.assert_allclose(moved.margin(seen.X), 0.7 + 1.8 * plain.margin(seen.X))
+    form = moved.form(NAMES, (None, None), seen.X[50:])
+    np.testing.assert_allclose(form.margin(float32(seen.X)), moved.margin(seen.X), atol=1e-8)
+    probability, contributions = moved.oracle_of(form)(seen.X)
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-moved.margin(seen.X))), atol=1e-6)
+    np.testing.assert_allclose(form.base + contributions.sum(axis=1), form.margin(seen.X), atol=1e-8)
+
+
+def test_the_library_itself_is_asked_for_the_proof_where_nothing_is_recalibrated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = people(missing=0.1)
+    model = own(HOLES, seen)
+    form = model.form(NAMES, (None, None), seen.X)
+    probability, _ = model.oracle_of(form)(seen.X)
+    np.testing.assert_allclose(probability, model.model.predict_proba(seen_frame(seen))[:, 1], atol=1e-12)
+    calls: list[int] = []
+    predict = type(model.model).predict_proba
+
+    def counted(self: Any, X: Any) -> Any:
+        calls.append(len(X))
+        return predict(self, X)
+
+    monkeypatch.setattr(type(model.model), "predict_proba", counted)
+    for changed, is_asked in (
+        (model, True),
+        (replace(model, intercept=0.1), False),
+        (replace(model, slope=0.9), False),
+    ):
+        calls.clear()
+        changed.oracle_of(form)(seen.X)
+        assert bool(calls) == is_asked
+
+
+def seen_frame(seen: FittingRows) -> Any:
+    """The inputs with their names."""
+    return pd.DataFrame(float32(seen.X), columns=list(NAMES))
+
+
+def test_a_mean_of_probabilities_is_recalibrated_by_no_line_and_has_no_risk_by_horizon() -> None:
+    forest = own(RandomForestClassifier(3, max_depth=2, random_state=0))
+    with pytest.raises(TrainingRefused) as refused:
+        forest.recalibrated(0.1, 1.0)
+    assert str(refused.value) == (
+        "the model adds up on the scale of the probability, which a recalibration by a line could take out of 0 to 1: "
+        "leave `recalibration` out of the declaration, or recalibrate with CalibratedClassifierCV"
+    )
+    with pytest.raises(TypeError, match=r"has no risk at each horizon$"):
+        forest.risk(people().X)
+    calibrated = own(CalibratedClassifierCV(LogisticRegression(), cv=2, ensemble=False))
+    assert calibrated.recalibrated(0.1, 1.0).intercept == 0.1
+
+
+def elsewhere(fitted: Any, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Fitted:
+    """A declaration whose function returns this object."""
+    module = types.ModuleType("of_own")
+    module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
+    monkeypatch.setitem(sys.modules, "of_own", module)
+    # the answer of a function is kept by its module, name and folder
+    folder = Path(f"/nowhere/{id(fitted)}")
+    return Fitted("of_own:model", trained_on="others", inputs=NAMES, folder=folder, **changed)
+
+
+def test_a_model_that_was_fitted_elsewhere_is_read_against_the_reference_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = people()
+    fitted = LogisticRegression().fit(seen_frame(seen), seen.observed.y)
+    model = load_own(elsewhere(fitted, monkeypatch), seen, 5.0)
+    assert isinstance(model, Own)
+    assert model.features == NAMES
+    np.testing.assert_allclose(model.margin(seen.X), fitted.decision_function(seen_frame(seen)), atol=1e-8)
+    np.testing.assert_array_equal(model.read.X, float32(seen.X[50:]))
+
+
+def test_inputs_of_other_names_or_in_another_order_are_refused_with_what_to_declare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = people()
+    frame = seen_frame(seen)
+    turned = LogisticRegression().fit(frame[list(reversed(NAMES))], seen.observed.y)
+    with pytest.raises(TrainingRefused) as refused:
+        load_own(elsewhere(turned, monkeypatch), seen, 5.0)
+    assert str(refused.value) == (
+        "the model's inputs are creatinine_mg_dl, age_years; declared are age_years, creatinine_mg_dl. Declare the "
+        "inputs in the model's order, and with columns=('creatinine_mg_dl', 'age_years') where it calls them otherwise"
+    )
+    other = LogisticRegression().fit(frame.set_axis(["Age", "Crea"], axis=1), seen.observed.y)
+    assert isinstance(load_own(elsewhere(other, monkeypatch, columns=("Age", "Crea")), seen, 5.0), Own)
+    with pytest.raises(TrainingRefused, match="declared are Crea, Age"):
+        load_own(elsewhere(other, monkeypatch, columns=("Crea", "Age")), seen, 5.0)
+    nameless = LogisticRegression().fit(float32(seen.X), seen.observed.y)
+    assert isinstance(load_own(elsewhere(nameless, monkeypatch), seen, 5.0), Own)
+
+
+def test_deep_trees_are_read_as_an_approximation_only_where_it_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = people()
+    deep = HistGradientBoostingClassifier(max_depth=9, max_iter=3, min_samples_leaf=2, random_state=0)
+    fitted = deep.fit(seen_frame(seen), seen.observed.y)
+    with pytest.raises(CompileRefused, match="deep"):
+        load_own(elsewhere(fitted, monkeypatch), seen, 5.0)
+    model = load_own(elsewhere(fitted, monkeypatch, approximate=True), seen, 5.0)
+    assert isinstance(model, Own)
+    assert isinstance(model.form(NAMES, (None, None), seen.X), PathTrees)
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """The sentence with which it is refused."""
+    with pytest.raises(TrainingRefused) as refused:
+        call()
+    return str(refused.value)
+
+
+def test_a_source_is_a_file_beside_the_declaration_or_a_function(tmp_path: Path) -> None:
+    (tmp_path / "model.txt").write_text("trees")
+    (tmp_path / "sub").mkdir()
+    declared = Fitted("model.txt", trained_on="others", folder=tmp_path)
+    assert load(declared) == tmp_path / "model.txt"
+    assert load(replace(declared, source=str(tmp_path / "model.txt"), folder=None)) == tmp_path / "model.txt"
+    for source in ("other.txt", "./other:txt", "sub/other:txt", "/nowhere/other:txt"):
+        path = tmp_path / source
+        expected = f"the fitted model {path} is not there; `source` is a file beside the declaration"
+        assert refusal(lambda source=source: load(replace(declared, source=source))) == expected  # type: ignore[misc]
+    for name in ("a.pkl", "a.PICKLE", "a.joblib", "a.sav", "a.dill"):
+        (tmp_path / name).write_bytes(b"")
+        assert refusal(lambda name=name: load(replace(declared, source=name))) == (  # type: ignore[misc]
+            f"{name} is a pickle, which could run anything when it is read, so it never is. Where it was fitted, write "
+            "skops.io.dump(model, 'model.skops') and name that file; or declare source='_fit:model', a function model "
+            "in your file _fit.py beside the declaration, which returns the fitted model"
+        )
+
+
+def test_a_function_is_called_in_its_folder_once_and_the_path_is_as_before(tmp_path: Path) -> None:
+    count = tmp_path / "count.txt"
+    (tmp_path / "_fit_once.py").write_text(
+        f"import pathlib\n\n\ndef model():\n    with pathlib.Path({str(count)!r}).open('a') as file:\n"
+        "        file.write('x')\n    return 5\n"
+    )
+    declared, before = Fitted("_fit_once:model", trained_on="others", folder=tmp_path), list(sys.path)
+    assert (load(declared), load(declared)) == (5, 5)
+    assert count.read_text() == "x"
+    assert sys.path == before
+    expected = "_fit_once:other cannot be called: module '_fit_once' has no attribute 'other'"
+    assert refusal(lambda: load(replace(declared, source="_fit_once:other"))) == expected
+    assert sys.path == before
+
+
+def test_a_module_of_a_library_stays_the_one_that_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a file of the folder with a name of its own kind is read anew."""
+    for name, expected in (("fit_loaded", "loaded"), ("_fit_loaded", "file")):
+        module = types.ModuleType(name)
+        module.model = lambda: "loaded"  # type: ignore[attr-defined]  # a module of the test
+        monkeypatch.setitem(sys.modules, name, module)
+        (tmp_path / f"{name}.py").write_text("def model():\n    return 'file'\n")
+        assert load(Fitted(f"{name}:model", trained_on="others", folder=tmp_path)) == expected
+    absent = types.ModuleType("_fit_absent")
+    absent.model = lambda: "loaded"  # type: ignore[attr-defined]  # a module of the test
+    monkeypatch.setitem(sys.modules, "_fit_absent", absent)
+    assert load(Fitted("_fit_absent:model", trained_on="others", folder=tmp_path)) == "loaded"
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (
+            "def model():\n    return helper()\n\n\ndef helper():\n    raise ValueError\n",
+            "ValueError (NAME.py, line 6)",
+        ),
+        ("def model():\n    return [][\n", "SyntaxError (NAME.py, line 2)"),
+        ("import sys\n\n\ndef model():\n    sys.exit(1)\n", "SystemExit (NAME.py, line 5)"),
+        ("import json\n\nmodel = lambda: json.loads('{')\n", "JSONDecodeError (NAME.py, line 3)"),
+        ("from json import loads as model\n", "TypeError (NAME.py, line 1)"),
+        ("class Odd(SyntaxError):\n    pass\n\n\ndef model():\n    raise Odd\n", "Odd (NAME.py, line 6)"),
+    ],
+)
+def test_an_error_of_a_function_is_told_by_its_kind_and_its_last_line_in_the_file(
+    code: str, sentence: str, tmp_path: Path
+) -> None:
+    name = f"_fit_wrong_{abs(hash(code))}"
+    (tmp_path / f"{name}.py").write_text(code)
+    expected = f"{name}:model ended with {sentence.replace('NAME', name)}"
+    assert refusal(lambda: load(Fitted(f"{name}:model", trained_on="others", folder=tmp_path))) == expected
+
+
+class Skops(types.ModuleType):
+    """What is used of skops.io, where it is not installed: the types of a file, and the object in it."""
+
+    def __init__(self, strange: list[str] | Exception, answer: object) -> None:
+        super().__init__("skops.io")
+        self.strange, self.answer = strange, answer
+        self.trusted: list[str] = []
+
+    def get_untrusted_types(self, *, file: Path) -> list[str]:
+        assert file.is_file()
+        if isinstance(self.strange, Exception):
+            raise self.strange
+        return self.strange
+
+    def load(self, file: Path, trusted: list[str]) -> object:
+        assert file.is_file()
+        self.trusted = trusted
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+TYPES = ["numpy.dtype", "sklearn.tree._tree.Tree", "acme.Model"]
+DECLARE = (
+    "If you know where the file is from, write into the declaration: estimator=Fitted('m.skops', trusted=({}), ...); "
+    "if not, have the model fitted by a function (_fit:model)"
+)
+NO_MODEL = (
+    "m.skops is no model that skops.io.dump wrote here and that its libraries can read (KeyError); write it again "
+    "where it was fitted"
+)
+
+
+def test_types_of_a_skops_file_are_trusted_by_name_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.skops").write_bytes(b"")
+    declared = Fitted("m.skops", trained_on="others", folder=tmp_path)
+
+    def reader(strange: list[str] | Exception, answer: object = "the model") -> Skops:
+        module = Skops(strange, answer)
+        monkeypatch.setitem(sys.modules, "skops", types.ModuleType("skops"))
+        monkeypatch.setitem(sys.modules, "skops.io", module)
+        return module
+
+    module = reader(TYPES)
+    trusted = replace(declared, trusted=("acme.Model", "sklearn.tree._tree.Tree"))
+    assert load(trusted) == "the model"
+    assert module.trusted == ["acme.Model", "sklearn.tree._tree.Tree", "numpy.dtype"]
+    assert refusal(lambda: load(declared)) == (
+        "m.skops holds types that skops does not know to be harmless: acme.Model, sklearn.tree._tree.Tree. acme.Model "
+        "is of none of sklearn, scipy, numpy: reading the file would run that code: find out what it is first. "
+        + DECLARE.format("'acme.Model', 'sklearn.tree._tree.Tree',")
+    )
+    assert refusal(lambda: load(replace(declared, trusted=("acme.Model",)))) == (
+        "m.skops holds types that skops does not know to be harmless: sklearn.tree._tree.Tree. All are parts of "
+        "sklearn, scipy, numpy, as trees and calibrated models need them. "
+        + DECLARE.format("'sklearn.tree._tree.Tree',")
+    )
+    reader(KeyError("Ann Smith"))
+    assert refusal(lambda: load(declared)) == NO_MODEL
+    reader([], KeyError("Ann Smith"))
+    assert refusal(lambda: load(declared)) == NO_MODEL
