@@ -9,6 +9,7 @@ whatever its inputs have to do with each other (responsible-ai 7.3 b1), and they
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -244,8 +245,7 @@ def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple
     cuts = np.asarray(bins, dtype=np.float64)
     # interpret: a value on a cut belongs to the bin above it
     edges = [float(below(float(cut))) for cut in cuts]
-    distinct = [k for k, edge in enumerate(edges) if k == len(edges) - 1 or edge != edges[k + 1]]
-    return tuple(edges[k] for k in distinct), [k + 1 for k in distinct] + [len(cuts) + 1, 0]
+    return _distinct(edges, [*range(1, len(edges) + 1), len(edges) + 1, 0])
 
 
 def _categories(feature: str, bins: dict[str, int]) -> tuple[tuple[float, ...], list[int]]:
@@ -260,5 +260,11 @@ def _categories(feature: str, bins: dict[str, int]) -> tuple[tuple[float, ...], 
     for value, bin_number in numbers:
         edges += [float(np.nextafter(value, np.float32(-np.inf))), float(value)]
         cells += [unknown, bin_number]
-    distinct = [k for k, edge in enumerate(edges) if k == 0 or edge != edges[k - 1]]
-    return tuple(edges[k] for k in distinct), [cells[k] for k in distinct] + [unknown, 0]
+    return _distinct(edges, [*cells, unknown, 0])
+
+
+def _distinct(edges: list[float], cells: list[int]) -> tuple[tuple[float, ...], list[int]]:
+    """Edges without repetition, and the cells below them and after: no float32 lies between an edge and its like."""
+    repeated = {number for number, (low, high) in enumerate(pairwise(edges), 1) if low == high}
+    kept = [cell for number, cell in enumerate(cells) if number not in repeated]
+    return tuple(dict.fromkeys(edges)), kept
