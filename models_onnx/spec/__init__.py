@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.conditions import CONDITION_GROUPS
@@ -157,15 +157,13 @@ class ModelSpec:
         if isinstance(self.estimator, both) and not is_competing:
             text = "CauseSpecificCox needs FollowUp(competing=...), which says whose time a competing event ended"
             yield f"{text}; without such events declare AdditiveCox", "estimator"
-        is_own, kinds = isinstance(self.estimator, OwnEstimator | Fitted), get_args(MissingKind)
+        is_own = isinstance(self.estimator, OwnEstimator | Fitted)
         if is_own and (clipped := [item.name for item in self.inputs if item.clip_high is not None]):
             text = f"clip_high of {', '.join(clipped)} is for the declared families"
             yield f"{text}; leave such values out of range, or clip in the pipeline", "clip_high"
         if is_own and (rising := [item.name for item in self.inputs if item.rises or item.knots]):
             text = f"rises and knots of {', '.join(rising)} are for the declared families"
             yield f"{text}; give the estimator its own constraints (monotonic_cst)", rising[0]
-        if self.missing_inputs is not None and self.missing_inputs not in kinds:
-            yield f"missing_inputs {self.missing_inputs!r} is not one of {', '.join(kinds)}", "missing_inputs"
         if self.missing_inputs is not None and not is_own:
             text = f"what a missing input counts as is settled for {self.estimator.words}; leave out missing_inputs"
             yield text, "missing_inputs"
@@ -208,7 +206,7 @@ class ModelSpec:
             yield f"{text} (0.1 shows a card for a tenth)", "capacity"
         if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
             yield f"rises of {', '.join(rises)} is not -1, 0 or 1", rises[0]
-        if wrong := [share for share in self.capacities if not 0 < share <= MOST_ALERTED]:
+        if wrong := [share for share in self.capacities if share > MOST_ALERTED]:
             yield f"capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}", "capacities"
         if self.alerts_per_event is not None and not self.alerts_per_event > 1:
             yield f"alerts_per_event {self.alerts_per_event} is not above 1", "alerts_per_event"
