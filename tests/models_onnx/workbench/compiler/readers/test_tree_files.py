@@ -186,6 +186,7 @@ def test_text_and_binary_files_of_xgboost_are_told_apart() -> None:
         parse_xgboost("m.ubj", b"{i\x07learner{}}")
 
 
+AFTER = "\n\nparameters:\n[boosting: gbdt]"
 HEADER = {
     "version": "v4",
     "num_class": "1",
@@ -205,13 +206,18 @@ TREE = {
 }
 
 
-def lightgbm(header: dict[str, str], *trees: dict[str, str], after: str = "\n\nparameters:\n[boosting: gbdt]") -> Any:
+def lightgbm(header: dict[str, str], *trees: dict[str, str], after: str = AFTER) -> Any:
     """What is read of a file with this header and these trees."""
+    return parse_lightgbm("m.txt", text_of_lightgbm(header, *trees, after=after))
+
+
+def text_of_lightgbm(header: dict[str, str], *trees: dict[str, str], after: str = AFTER) -> str:
+    """A file with this header and these trees."""
     parts = [
         "\n".join(f"{key}={value}" for key, value in part.items())
         for part in ({"tree": "", **header}, *({"Tree": str(number), **tree} for number, tree in enumerate(trees)))
     ]
-    return parse_lightgbm("m.txt", "\n".join(parts) + "\nend of trees" + after)
+    return "\n".join(parts) + "\nend of trees" + after
 
 
 def test_a_tree_of_lightgbm_goes_left_up_to_its_threshold() -> None:
