@@ -1,6 +1,9 @@
 """Frames of three libraries are scored alike, as the bedside scores, and nothing is scored on a guess."""
 
+import shutil
+from copy import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,9 @@ import pytest
 from models_onnx.errors import PanelRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.panel import PanelModel, TableDeclaration, load
+from models_onnx.panel.frames import columns_of, values_of
 from models_onnx.panel.run import ScoringJob, score_table
+from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.training.data.dataset import study_inputs
 from tests.models_onnx.workbench.training.data.test_study_inputs import typical
@@ -240,3 +245,136 @@ def test_the_order_of_rows_and_parts_changes_nothing(
 def test_an_empty_table_gives_an_empty_answer(panel: PanelModel) -> None:
     told = panel.score({name: [] for name in person()})
     assert len(told["probability"]) == 0
+
+
+class Chunks:
+    """A column of Arrow, as far as it is asked."""
+
+    def __init__(self, kind: str, values: list[Any]) -> None:
+        self.type, self._values = kind, values
+
+    def to_numpy(self, zero_copy_only: bool | None = None) -> Any:
+        """Numbers; an Array copies only where it is allowed to."""
+        assert (zero_copy_only is None) == (type(self).__name__ == "ChunkedArray")
+        return np.array(self._values, dtype=float)
+
+    def to_pylist(self) -> list[Any]:
+        """Anything else."""
+        return self._values
+
+
+class OfArrow:
+    """A table whose class is of Arrow."""
+
+    __module__ = "pyarrow.lib"
+
+    def __init__(self, kind: type, **columns: tuple[str, list[Any]]) -> None:
+        self._kind, self._columns = kind, columns
+        self.schema = SimpleNamespace(names=list(columns))
+
+    def column(self, name: str) -> Any:
+        """One column, in chunks or not."""
+        return self._kind(*self._columns[name])
+
+
+@pytest.mark.parametrize("name", ["ChunkedArray", "Array"])
+def test_columns_of_arrow_are_read_as_numbers_or_as_texts(name: str) -> None:
+    table = OfArrow(type(name, (Chunks,), {}), a=("double", [1.5, np.nan]), b=("string", ["x", None]), c=("int8", [1]))
+    assert columns_of(table) == ["a", "b", "c"]
+    numbers = [values_of(table, column) for column in ("a", "c")]
+    assert [type(values) for values in numbers] == [np.ndarray, np.ndarray]
+    assert np.array_equal(numbers[0], [1.5, np.nan], equal_nan=True)
+    assert values_of(table, "b") == ["x", None]
+
+
+class LazyFrame:
+    """A frame of polars that has not been collected."""
+
+    __module__ = "polars.lazyframe.frame"
+
+    def collect(self) -> None:
+        """Nobody calls it."""
+
+
+@pytest.mark.parametrize(
+    ("frame", "sentence"),
+    [
+        (
+            {"a": [1, 2], "b": [1]},
+            "The columns are of different lengths: each row needs a value or None in every column.",
+        ),
+        (
+            LazyFrame(),
+            "A LazyFrame has no rows yet: call its collect() first, or give cds-hooks score the file.",
+        ),
+        (
+            [1, 2],
+            "A list is no table: give a pandas or polars DataFrame, an Arrow Table, or a dictionary of columns.",
+        ),
+        ({}, "The table has no columns."),
+        (pd.DataFrame(), "The table has no columns."),
+    ],
+)
+def test_what_is_no_table_is_refused_with_a_sentence(frame: Any, sentence: str) -> None:
+    with pytest.raises(PanelRefused) as refused:
+        columns_of(frame)
+    assert str(refused.value) == sentence
+
+
+def test_columns_of_dictionaries_and_of_pandas_are_read_as_they_are() -> None:
+    numbers = np.array([1.0])
+    assert values_of({"a": numbers}, "a") is numbers
+    assert values_of({"a": ("x", None)}, "a") == ["x", None]
+    frame = pd.DataFrame({1: [2.0, 3.0]})
+    assert columns_of(frame) == ["1"]
+    assert values_of(pd.DataFrame({"a": [2, 3]}), "a").tolist() == [2, 3]  # type: ignore[union-attr]
+
+
+def test_a_whole_answer_has_every_column_in_its_order(panel: PanelModel) -> None:
+    answer = panel.score(person())
+    assert list(answer) == [
+        *("probability", "percentile", "model", "reason", "reason_text", "not_used", "base"),
+        *(f"contribution_{name}" for name in panel.features),
+    ]
+    plain = [answer[name][0] for name in ("model", "reason", "reason_text", "not_used")]
+    assert (panel.id, plain) == ("mortality_5y", ["mortality_5y", "", "", ""])
+    assert answer["base"][0] == panel.model.manifest.base
+    margin = answer["base"][0] + sum(answer[f"contribution_{name}"][0] for name in panel.features)
+    assert answer["probability"][0] == pytest.approx(1 / (1 + np.exp(-margin)), abs=1e-6)
+    nobody = panel.score(person(age_years=20))
+    numbers = [nobody[name][0] for name in ("probability", "percentile", "base", *panel.explained)]
+    assert np.isnan(numbers).all()
+    assert (nobody["model"][0], nobody["reason"][0]) == ("", "outside-population")
+
+
+def test_a_model_that_is_sent_to_another_process_loads_itself(panel: PanelModel) -> None:
+    again = copy(panel)
+    assert (again.id, list(again.manifests)) == ("mortality_5y", ["mortality_5y", "mortality_5y_small"])
+    with pytest.raises(TypeError, match=r"^a PanelModel that load\(\) did not give cannot be sent to another process$"):
+        copy(PanelModel(panel.model, None))
+    assert list(PanelModel(panel.model, None).manifests) == ["mortality_5y"]
+
+
+def test_a_model_whose_twin_cannot_be_loaded_goes_on_without_it(tmp_path: Path) -> None:
+    shutil.copytree(ARTIFACTS / "mortality_5y", tmp_path / "mortality_5y")
+    assert list(load("mortality_5y", tmp_path).manifests) == ["mortality_5y"]
+
+
+class Frame:
+    """A frame of polars, as far as it is asked."""
+
+    __module__ = "polars.dataframe.frame"
+    index = "a column of this name, which is no index"
+
+    def __init__(self, given: dict[str, list[Any]]) -> None:
+        self.given, self.columns = given, list(given)
+
+    def __getitem__(self, name: str) -> Any:
+        return pd.Series(self.given[name])
+
+
+def test_a_frame_without_an_index_gets_nulls_where_there_is_no_score(panel: PanelModel) -> None:
+    many = {name: values * 2 for name, values in person().items()} | {"age_years": [70.0, 20.0]}
+    answer = panel.score(Frame(many)).given
+    assert answer["probability"] == [panel.score(person(age_years=70.0))["probability"][0], None]
+    assert (answer["reason"], answer["not_used"]) == (["", "outside-population"], ["", ""])
