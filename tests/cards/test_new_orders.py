@@ -1,0 +1,163 @@
+"""The orders that a suggestion creates, and whether a test is ordered already."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cards.new_orders import (
+    LIPIDS,
+    TESTS,
+    is_ordered,
+    lab_order,
+    medication_order,
+    order_of_test,
+    orderable_test_for,
+    repeat,
+    service_order,
+)
+from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
+
+Json = dict[str, Any]
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+MG = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+PRODUCT = Product("1", "metformin 500 MG Oral Tablet", 500)
+
+
+def created(sig: Sig, **more: Any) -> Json:
+    (draft,) = drafts_of(draft_of({"drug": "aspirin", "more": more}))
+    return medication_order(NewOrder(PRODUCT, sig), draft, "case", "new-1")
+
+
+def test_a_new_order_is_for_the_patient_visit_and_clinician_of_the_draft() -> None:
+    order = created(Sig("500 mg twice daily", 500, times_per_day=2), encounter={"reference": "Encounter/e"})
+    rxnorm = "http://www.nlm.nih.gov/research/umls/rxnorm"
+    assert order == {
+        "resourceType": "MedicationRequest",
+        "id": "new-1",
+        "status": "draft",
+        "intent": "order",
+        "medicationCodeableConcept": {
+            "coding": [{"system": rxnorm, "code": "1", "display": "metformin 500 MG Oral Tablet"}],
+            "text": "metformin 500 MG Oral Tablet",
+        },
+        "subject": {"reference": "Patient/case"},
+        "encounter": {"reference": "Encounter/e"},
+        "authoredOn": "2026-11-20",
+        "requester": {"reference": "Practitioner/p"},
+        "dosageInstruction": [
+            {
+                "text": "500 mg twice daily",
+                "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
+                "doseAndRate": [{"doseQuantity": {"value": 500, **MG}}],
+            }
+        ],
+    }
+    within = created(Sig("x"), requester={"reference": "#inside"}, subject=None)
+    assert "requester" not in within
+    assert within["subject"] == {"reference": "Patient/case"}
+    assert within["dosageInstruction"] == [{"text": "x"}]
+
+
+def test_a_dose_may_be_a_range_as_needed_and_have_a_most_a_day() -> None:
+    sig = Sig("x", 250.5, dose_mg_high=500, every_hours=6, as_needed=True, max_mg_per_day=2000)
+    (dosage,) = created(sig)["dosageInstruction"]
+    assert dosage == {
+        "text": "x",
+        "timing": {"repeat": {"frequency": 1, "period": 6, "periodUnit": "h"}},
+        "asNeededBoolean": True,
+        "doseAndRate": [{"doseRange": {"low": {"value": 250.5, **MG}, "high": {"value": 500, **MG}}}],
+        "maxDosePerPeriod": {
+            "numerator": {"value": 2000, **MG},
+            "denominator": {"value": 1, "unit": "day", "system": "http://unitsofmeasure.org", "code": "d"},
+        },
+    }
+    assert str(dosage["doseAndRate"][0]["doseRange"]["high"]["value"]) == "500"
+
+
+@pytest.mark.parametrize(
+    ("sig", "often"),
+    [
+        (Sig("x", once=True, every_hours=6), {"count": 1}),
+        (Sig("x", every_hours=8, times_per_day=2), {"frequency": 1, "period": 8, "periodUnit": "h"}),
+        (Sig("x", times_per_week=3), {"frequency": 3, "period": 1, "periodUnit": "wk"}),
+        (
+            Sig("x", times_per_week=1, weekday="mon"),
+            {"frequency": 1, "period": 1, "periodUnit": "wk", "dayOfWeek": ["mon"]},
+        ),
+        (Sig("x", times_per_day=1, when="HS"), {"frequency": 1, "period": 1, "periodUnit": "d", "when": ["HS"]}),
+    ],
+)
+def test_how_often_it_is_taken(sig: Sig, often: Json) -> None:
+    assert repeat(sig) == often
+
+
+def test_a_test_that_is_due_later_has_the_day() -> None:
+    (draft,) = drafts_of(draft_of({"drug": "aspirin"}))
+    now = lab_order(LabOrder("57698-3", "Lipid panel"), draft, "case", "new-1", AS_OF)
+    assert now == {
+        "resourceType": "ServiceRequest", "id": "new-1", "status": "draft", "intent": "order",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}],
+                 "text": "Lipid panel"},
+        "subject": {"reference": "Patient/case"}, "authoredOn": "2026-11-20",
+        "requester": {"reference": "Practitioner/p"},
+    }  # fmt: skip
+    later = lab_order(LabOrder("57698-3", "Lipid panel", in_days=7), draft, "case", "new-1", AS_OF)
+    assert later == {**now, "occurrenceDateTime": "2026-11-27"}
+
+
+def test_orders_of_a_test_and_of_a_service_are_drafts_for_the_patient() -> None:
+    head = {"resourceType": "ServiceRequest", "status": "draft", "intent": "order"}
+    tail = {"subject": {"reference": "Patient/p"}, "authoredOn": "2026-11-20"}
+    coding = [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}]
+    assert order_of_test(LIPIDS, "p", "2026-11-20") == {
+        **head, "code": {"coding": coding, "text": "Lipid panel"}, **tail,
+    }  # fmt: skip
+    assert service_order("Referral", "p", "2026-11-20", priority="urgent") == {
+        **head, "code": {"text": "Referral"}, **tail, "priority": "urgent",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lacking", "name"),
+    [
+        ((), None), (("hdl_cholesterol",), "lipid panel"), (("creatinine", "sodium"), "basic metabolic panel"),
+        (("uacr",), "albumin/creatinine ratio in urine"), (("ast", "albumin"), "hepatic function panel"),
+        (("platelets",), "complete blood count"), (("ast", "platelets"), None), (("age",), None),
+    ],
+)  # fmt: skip
+def test_one_test_answers_everything_that_is_lacking(lacking: tuple[str, ...], name: str | None) -> None:
+    test = orderable_test_for(lacking)
+    assert (test.words if test is not None else None) == name
+
+
+@pytest.mark.parametrize(
+    ("more", "ordered"),
+    [
+        ({}, True), ({"status": "draft"}, True), ({"status": "on-hold"}, True), ({"status": "completed"}, False),
+        ({"doNotPerform": True}, False), ({"intent": "proposal"}, False), ({"code": None}, False),
+        ({"authoredOn": None}, True), ({"authoredOn": "2026-08-22"}, True), ({"authoredOn": "2026-08-21"}, False),
+        ({"code": {"coding": [{"code": "2093-3"}]}}, False), ({"code": {"text": "Fasting LIPIDS"}}, True),
+        ({"code": {"coding": [{"code": "x", "display": "Lipid profile"}]}}, True),
+    ],
+)  # fmt: skip
+def test_a_test_is_ordered_by_an_open_order_of_the_last_90_days(more: Json, ordered: bool) -> None:
+    request: Json = {
+        "resourceType": "ServiceRequest", "id": "s", "status": "active", "intent": "order",
+        "code": {"coding": [{"code": "57698-3"}]}, "subject": {"reference": "Patient/case"}, "authoredOn": "2026-11-01",
+    } | more  # fmt: skip
+    chart = {name: value for name, value in request.items() if value is not None}
+    assert is_ordered(record_of({"more": [chart]}, AS_OF), LIPIDS) is ordered
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("CMP", {"Basic metabolic panel", "Hepatic function panel"}), ("BMP", {"Basic metabolic panel"}),
+        ("LFTs", {"Hepatic function panel"}), ("urine ACR", {"Albumin/creatinine ratio in urine"}),
+        ("CBC with differential", {"Complete blood count"}), ("Troponin", set()),
+    ],
+)  # fmt: skip
+def test_a_panel_is_known_by_what_hospitals_call_it(words: str, names: set[str]) -> None:
+    assert {test.name for test in TESTS if test.called.search(words)} == names
