@@ -168,8 +168,10 @@ def _drop_contained(order: Json, reference: str) -> None:
 # Dose and timing
 
 
-def _says_how_much(words: str) -> bool:
+def _says_how_much(words: Any) -> bool:
     """Whether instructions for the patient state a dose or frequency; "with food" and "do not crush" do not."""
+    if not isinstance(words, str):
+        return words is not None
     return read_sig(words) != _NOTHING_SAID or _NUMBER.search(words) is not None
 
 
@@ -181,7 +183,7 @@ def _set_sig(order: Json, sig: Sig, drafted: DraftMedication, strength: float | 
     is_words_only = "doseAndRate" not in dosage
     if "text" in dosage or is_words_only or sig.is_written:
         dosage["text"] = sig.text
-    if _says_how_much(dosage.get("patientInstruction") or ""):
+    if _says_how_much(dosage.get("patientInstruction")):
         dosage["patientInstruction"] = sig.text
     dosage.pop("maxDosePerPeriod", None)
     if sig.as_needed and "asNeededCodeableConcept" not in dosage:
