@@ -1,0 +1,279 @@
+"""What a payer answers to an order: by its list on the day, prior authorization, the place, and criteria."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cards.coverage.determination import Circumstances, Determination, determine, find_payer, is_in_force
+from cards.coverage.order import read_order
+from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy
+from cards.coverage.seen import Seen, Subject
+from tests.cards.coverage.test_annotation import PAYER, POLICY
+from tests.cards.coverage.test_authorization import RESPONSE
+from tests.fhir.mapping.charts import record_of
+
+Json = dict[str, Any]
+DAY = date(2026, 11, 20)
+NOTHING = frozenset[str]()
+HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
+COVERAGE: Json = {"id": "c", "status": "active"}
+PLACE = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
+
+
+def order_of(code: str = "B4150", **more: Any) -> Json:
+    coded = {"codeCodeableConcept": {"coding": [{"system": HCPCS, "code": code}]}}
+    return {"resourceType": "DeviceRequest", "id": "d", **coded, **more}
+
+
+def answer_to(
+    order: Json, *rows: Policy, criteria: CriteriaSet | None = None, coverage: Json = COVERAGE, **here: Any
+) -> Determination | None:
+    by_code = {("own", row.code): tuple(other for other in rows if other.code == row.code) for row in rows}
+    sets = {criteria.id: criteria} if criteria is not None else {}
+    exempt = here.pop("exempt", NOTHING)
+    policies = Policies({"own": PAYER}, by_code, sets, exempt, frozenset({"own"}), "v")
+    facts = read_order(order, {})
+    assert facts is not None
+    members: dict[str, Any] = {"state": "NY", "authorizations": [], "answers": {}, "together": {}}
+    return determine(facts, coverage, PAYER, Circumstances(policies, Subject(record_of(), DAY), **(members | here)))
+
+
+def said(answer: Determination | None) -> tuple[object, ...] | None:
+    """What is covered, authorization, documents, their purpose, what is asked for, and the reason."""
+    if answer is None:
+        return None
+    return (answer.covered, answer.pa_needed, answer.doc_needed, answer.doc_purpose, answer.info_needed, answer.reason)
+
+
+NEEDED = ("conditional", "auth-needed", "clinical", "withpa", (), None)
+FREE = ("covered", "no-auth", None, None, (), None)
+OPEN = replace(POLICY, basis="open", pa_needed="no-auth")
+
+
+# By the list
+
+
+def test_a_listed_code_needs_authorization_and_an_open_one_does_not() -> None:
+    assert answer_to(order_of(), POLICY) == Determination(
+        PAYER, "Coverage/c", "DeviceRequest/d", "conditional", ("HCPCS", "B4150"), "auth-needed", "clinical", "withpa",
+        policy=POLICY,
+    )  # fmt: skip
+    assert said(answer_to(order_of(), OPEN)) == FREE
+    assert answer_to(order_of("B9999"), POLICY) is None
+    excluded = replace(POLICY, basis="not-covered", pa_needed="")
+    assert said(answer_to(order_of(), POLICY, excluded)) == ("not-covered", None, None, None, (), None)
+
+
+def test_the_last_row_in_force_on_the_day_decides() -> None:
+    later = replace(OPEN, effective_from=date(2026, 11, 20))
+    assert said(answer_to(order_of(), POLICY, later)) == FREE
+    before = replace(OPEN, effective_from=date(2026, 11, 21))
+    assert said(answer_to(order_of(), POLICY, before)) == NEEDED
+
+
+def test_before_and_after_its_list_a_code_needs_nothing_and_one_with_criteria_has_no_rule() -> None:
+    over = replace(POLICY, effective_to=date(2026, 11, 19))
+    assert said(answer_to(order_of(), over)) == FREE
+    by_criteria = replace(over, basis="by-criteria")
+    assert answer_to(order_of(), by_criteria) is None
+    assert said(answer_to(order_of(), replace(over, basis="not-covered", pa_needed=""))) is None
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        ({"start": "2026-11-01", "end": "2026-11-19"}, FREE),
+        ({"start": "2026-11-20", "end": "2026-11-30"}, NEEDED),
+        ({"start": "2026-11-19", "end": "2026-11-20"},
+         ("conditional", "conditional", None, None, ("timeframe",), None)),
+        ({"start": "2026-11-30", "end": "2026-12-31"}, NEEDED),
+        ({"start": "2026-12-31", "end": "2027-01-01"},
+         ("conditional", "conditional", None, None, ("timeframe",), None)),
+        ({"start": "2027-01-01", "end": "2027-01-02"}, FREE),
+    ],
+)  # fmt: skip
+def test_a_span_of_days_with_two_answers_asks_for_the_day(days: Json, expected: tuple[object, ...]) -> None:
+    row = replace(POLICY, effective_from=date(2026, 11, 20), effective_to=date(2026, 12, 31))
+    assert said(answer_to(order_of(occurrencePeriod=days), row)) == expected
+
+
+def test_what_is_too_coarse_asks_for_a_code() -> None:
+    words = {"resourceType": "DeviceRequest", "id": "d", "codeCodeableConcept": {"text": "Formula"}}
+    coarse = answer_to(words, POLICY)
+    assert said(coarse) == ("conditional", "conditional", "clinical", "withpa", ("OTH",), "detail-code")
+    assert coarse is not None
+    assert coarse.code is None
+
+
+@pytest.mark.parametrize(
+    ("coverage", "in_force"),
+    [
+        ({}, True), ({"status": "cancelled"}, False), ({"period": "2026"}, True),
+        ({"period": {"start": "2026-11-20"}}, True), ({"period": {"start": "2026-11-21"}}, False),
+        ({"period": {"end": "2026-11-20"}}, True), ({"period": {"end": "2026-11-19"}}, False),
+        ({"period": {"start": "2026-11-01", "end": "2026-11-30"}}, True),
+    ],
+)  # fmt: skip
+def test_a_coverage_holds_on_the_days_of_its_period(coverage: Json, in_force: bool) -> None:
+    assert is_in_force(coverage, DAY) is in_force
+    outside = ("conditional", None, None, None, ("contract-window",), None)
+    assert said(answer_to(order_of(), POLICY, coverage=COVERAGE | coverage)) == (NEEDED if in_force else outside)
+
+
+# Authorization
+
+WHERE = ("conditional", "conditional", "clinical", "withpa", ("location",), None)
+EXEMPT = ("conditional", "no-auth", "clinical", "retain-doc", (), "gold-card")
+AT_22: Json = {"locationCode": [{"coding": [{"system": PLACE, "code": "22"}]}]}
+AT_11: Json = {"locationCode": [{"coding": [{"system": PLACE, "code": "11"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "order", "here", "expected"),
+    [
+        ({"places": {"22"}}, AT_22, {}, NEEDED),
+        ({"places": {"22"}}, AT_11, {}, FREE),
+        ({"places": {"22"}}, {}, {}, WHERE),
+        ({"places": {"22"}}, AT_22, {"exempt": {"all"}}, EXEMPT),
+        ({}, AT_22, {"exempt": {"all"}}, NEEDED),
+        ({"states": {"NY", "OH"}}, {}, {}, NEEDED),
+        ({"states": {"OH"}}, {}, {}, FREE),
+        ({"states": {"OH"}}, {}, {"state": None}, WHERE),
+        ({"paired_with": {"E1"}}, {}, {}, FREE),
+        ({"paired_with": {"E1"}}, {}, {"together": {"DeviceRequest/e": {"E1"}}}, NEEDED),
+        ({"paired_with": {"E1"}}, {}, {"together": {"DeviceRequest/d": {"E1"}}}, FREE),
+        ({"paired_with": {"E1", "B4150"}}, {}, {}, NEEDED),
+        ({"pa_needed": "performpa"}, {}, {}, ("conditional", "performpa", "clinical", "withpa", (), None)),
+    ],
+)  # fmt: skip
+def test_authorization_depends_on_place_state_and_what_is_ordered_together(
+    change: Json, order: Json, here: Json, expected: tuple[object, ...]
+) -> None:
+    row = replace(
+        POLICY, **{name: frozenset(value) if isinstance(value, set) else value for name, value in change.items()}
+    )
+    assert said(answer_to(order_of(**order), row, **here)) == expected
+
+
+def test_the_orders_that_go_together_are_named() -> None:
+    row = replace(POLICY, paired_with=frozenset({"E1"}))
+    together = {"DeviceRequest/e": {"E1"}, "DeviceRequest/f": {"E2"}}
+    answer = answer_to(order_of(), row, together=together)
+    assert answer is not None
+    assert answer.dependencies == ("DeviceRequest/e",)
+    affirmed = answer_to(order_of(), row, together=together, authorizations=[RESPONSE])
+    assert affirmed is not None
+    assert (affirmed.dependencies, affirmed.satisfied_id) == (("DeviceRequest/e",), "A-1")
+
+
+def test_an_affirmed_authorization_settles_it() -> None:
+    criteria = CriteriaSet("set", {"A": "all"}, (criterion("a", {"sex": "male"}),))
+    row = replace(POLICY, criteria="set")
+    answer = answer_to(order_of(), row, criteria=criteria, authorizations=[RESPONSE])
+    assert answer is not None
+    assert (answer.covered, answer.pa_needed, answer.satisfied_id) == ("covered", "satisfied", "A-1")
+    assert (answer.criteria, answer.judged, answer.doc_needed) == (None, (), None)
+
+
+# Criteria
+
+
+def criterion(name: str, test: Json, group: str = "A", **more: Any) -> Criterion:
+    return Criterion(name, group, name, test, "", "s", **more)
+
+
+WOMAN, MAN, UNKNOWN = {"sex": "female"}, {"sex": "male"}, {"bmi": {"ge": 30}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "tests", "is_shown"),
+    [
+        ({"A": "all"}, [("A", WOMAN), ("A", WOMAN)], True),
+        ({"A": "all"}, [("A", WOMAN), ("A", MAN)], False),
+        ({"A": "all"}, [("A", WOMAN), ("A", UNKNOWN)], False),
+        ({"A": "any"}, [("A", MAN), ("A", WOMAN)], True),
+        ({"A": "any"}, [("A", MAN), ("A", UNKNOWN)], False),
+        ({"A": "any", "B": "all"}, [("A", WOMAN), ("B", MAN)], False),
+        ({"A": "any", "B": "all"}, [("A", WOMAN)], True),
+    ],
+)
+def test_in_each_group_all_or_any_criteria_hold(groups: Any, tests: list[tuple[str, Json]], is_shown: bool) -> None:
+    members = tuple(criterion(f"c{number}", test, group) for number, (group, test) in enumerate(tests))
+    criteria = CriteriaSet("set", groups, members)
+    free = replace(OPEN, basis="by-criteria", criteria="set")
+    expected = FREE if is_shown else ("conditional", "no-auth", "clinical", "retain-doc", (), None)
+    assert said(answer_to(order_of(), free, criteria=criteria)) == expected
+    waived = replace(POLICY, criteria="set", is_waived=True)
+    assert said(answer_to(order_of(), waived, criteria=criteria)) == (FREE if is_shown else NEEDED)
+    asked = replace(POLICY, criteria="set")
+    covered = "covered" if is_shown else "conditional"
+    assert said(answer_to(order_of(), asked, criteria=criteria)) == (covered, *NEEDED[1:])
+
+
+def test_what_a_clinician_affirmed_counts_where_the_chart_does_not_contradict() -> None:
+    criteria = CriteriaSet("set", {"A": "all"}, (criterion("u", UNKNOWN), criterion("m", MAN), criterion("w", WOMAN)))
+    row = replace(OPEN, basis="by-criteria", criteria="set")
+    answers = {"own": {"set": (frozenset({"u", "m", "w"}), "QuestionnaireResponse/q")}}
+    answer = answer_to(order_of(), row, criteria=criteria, answers=answers)
+    assert answer is not None
+    patient = ("Patient/p1",)
+    assert [entry.seen for entry in answer.judged] == [
+        Seen(True, ("QuestionnaireResponse/q",)), Seen(False, patient), Seen(True, patient),
+    ]  # fmt: skip
+    assert answer.response == "QuestionnaireResponse/q"
+    of_other = answer_to(order_of(), row, criteria=criteria, answers={"own": {"other": answers["own"]["set"]}})
+    assert of_other is not None
+    assert (of_other.judged[0].seen, of_other.response) == (Seen(None), None)
+
+
+def test_a_criterion_of_another_code_or_of_a_later_day_is_not_asked() -> None:
+    later = criterion("later", MAN, effective_from=date(2026, 11, 21))
+    other = criterion("other", MAN, only_codes=frozenset({"B9"}))
+    criteria = CriteriaSet("set", {"A": "all"}, (later, other, criterion("w", WOMAN)))
+    row = replace(OPEN, basis="by-criteria", criteria="set")
+    answer = answer_to(order_of(), row, criteria=criteria)
+    assert answer is not None
+    assert [entry.criterion.id for entry in answer.judged] == ["w"]
+    assert said(answer) == FREE
+
+
+# The payer
+
+PAYERS = {
+    "own": replace(
+        PAYER, names=frozenset({"own health plan"}), plans=frozenset({"gold"}), identifiers=frozenset({"123"}),
+        not_plans=frozenset({"hmo", "part c"}),
+    ),
+    "other": Payer("other", "Other", frozenset({"other"}), NOTHING, NOTHING, NOTHING, "", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("coverage", "payer"),
+    [
+        ({"payor": [{"display": " OWN  Health plan"}]}, "own"),
+        ({"payor": [{"display": "Other"}]}, "other"),
+        ({"payor": [{"display": "Own Health Plans"}]}, None),
+        ({"payor": [{"reference": "Organization/o"}]}, "own"),
+        ({"payor": [{"reference": "Organization/i"}]}, "own"),
+        ({"payor": [{"identifier": {"value": "123"}}]}, "own"),
+        ({"payor": [{"identifier": {"value": 123}}]}, None),
+        ({"class": [{"value": "Gold"}]}, "own"),
+        ({"class": [{"name": "Gold", "value": "G1"}]}, "own"),
+        ({"class": [{"value": "Gold"}], "payor": [{"display": "Someone"}]}, None),
+        ({"class": [{"value": "Gold"}], "payor": [{"identifier": {"value": "9"}}]}, None),
+        ({"class": [{"value": "Gold (HMO)"}], "payor": [{"display": "Own Health Plan"}]}, None),
+        ({"class": [{"value": "Medicare Part C"}], "payor": [{"display": "Own Health Plan"}]}, None),
+        ({"class": [{"value": "Part D"}], "payor": [{"display": "Own Health Plan"}]}, "own"),
+        ({}, None),
+    ],
+)
+def test_a_payer_is_known_by_its_own_name_or_number_and_only_then(coverage: Json, payer: str | None) -> None:
+    organizations: dict[str, Json] = {
+        "Organization/o": {"name": "Own Health Plan"}, "Organization/i": {"identifier": [{"value": "123"}]},
+    }  # fmt: skip
+    policies = Policies(PAYERS, {}, {}, NOTHING, NOTHING, "v")
+    read = find_payer(coverage, policies, organizations)
+    assert (read.id if read is not None else None) == payer
