@@ -253,7 +253,11 @@ ALIKE = MODEL.manifest.reference.words
         (LOW, {"share": 0.05}, f"The estimate is not among the highest 5 in 100 of {ALIKE}."),
         (LOW, {"site": SiteThresholds(0.025)}, f"The estimate is not among the highest 2.5 in 100 of {ALIKE}."),
         (HIGH, {"within_age_band": True}, None),
-        (LOW, {"within_age_band": True}, "The estimate is not among the highest 10 in 100 of people aged 60 to under 70."),
+        (
+            LOW,
+            {"within_age_band": True},
+            "The estimate is not among the highest 10 in 100 of people aged 60 to under 70.",
+        ),
     ],
 )
 def test_a_card_is_shown_for_the_highest_estimates(prediction: Prediction, chart: Any, silence: str | None) -> None:
