@@ -51,6 +51,7 @@ def test_a_login_with_a_second_factor_needs_its_code_and_takes_each_once(tmp_pat
     assert check_login(store, "ann", PASSWORD, code, lambda: now) is None
     set_second_factor(store, "ann", None)
     assert check_login(store, "ann", PASSWORD) is not None
+    assert check_login(store, "ann", "wrong") is None
 
 
 def test_an_authenticator_app_reads_the_address() -> None:

@@ -229,7 +229,7 @@ def test_without_a_patient_there_is_no_state() -> None:
 
 
 def test_a_client_takes_every_type_of_card_that_it_does_not_switch_off() -> None:
-    every = _options(_call())
+    every = dict(_options(_call()))
     assert set(every.values()) == {True}
     first, second = list(every)[:2]
     configuration = {first: False, second: "no", "unknown": False}

@@ -1,0 +1,247 @@
+"""A declared service by itself: whom it leaves out, from which value it speaks, and what its card offers."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from cards.card import Coding
+from cards.compose.equation import EquationCardContent
+from cards.compose.identity import OrderSuggestion
+from cards.rules.engine.finding import Silence
+from cds_hooks.services._declared import (
+    _EquationAdvisor,
+    _features_of,
+    _ModelAdvisor,
+    _never,
+    _of_equation,
+    _of_model,
+    _order,
+    _reason_for_nothing,
+    _refuse_features_of_stays,
+    card_words,
+)
+from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile
+from fhir.mapping.features.catalog import features_named
+from models_onnx.discovery import DeclaringFile
+from models_onnx.equations.declaration import find_equations
+from models_onnx.errors import DeclarationError
+from models_onnx.serving.registry import load_model
+from tests.cds_hooks.services.test_decisions_by_themselves import Json, problem, referral, visit
+from tests.fhir.mapping.charts import AS_OF, ICD10, WOMAN, condition, record_of
+
+OFFERED = OfferedOrder("Order a visit", "Visit at home within 5 days", 5)
+DECLARED = ServiceFile(
+    id="own-service", hook="patient-view", title="A title", description="d", usage_requirements="u",
+    summary="Result: {value} ({band}). Consider a talk.", orders=(OFFERED, OfferedOrder("Plan a call", "Call soon")),
+    equation="prevent_base", output="ascvd|10y", least=0.1, closing="Closing words.",
+)  # fmt: skip
+OF_MODEL = msgspec.structs.replace(
+    DECLARED, equation=None, output=None, least=None, model="mortality_5y", orders=(OFFERED,), seen="died",
+    alike="people like this",
+)  # fmt: skip
+AT_DISCHARGE = msgspec.structs.replace(DECLARED, hook="encounter-discharge")
+STAY = visit("IMP", period={"start": "2026-11-15"})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> DeclaringFile:
+    """A file of which only the name is shown."""
+    path = tmp_path / "own.service.toml"
+    path.write_text("id = 1")
+    return DeclaringFile("own", path, path.name, is_in_package=False)
+
+
+def _call(*resources: Json, encounter: str | None = None, patient: Json = WOMAN) -> Any:
+    record = record_of(*resources, patient=patient)
+    return SimpleNamespace(
+        record=record, request=SimpleNamespace(hook="h", context=SimpleNamespace(encounter_id=encounter))
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "changed", "resources", "reason"),
+    [
+        (DECLARED, {}, [], None),
+        (DECLARED, {}, [STAY], ("outside-population", "The patient is in hospital now; this is for people at home.")),
+        (AT_DISCHARGE, {}, [STAY], None),
+        (AT_DISCHARGE, {}, [], ("outside-population", "No stay in hospital is on the chart that could end.")),
+        (DECLARED, {"only_with": ("diabetes",)}, [condition("E11.9", ICD10)], None),
+        (
+            DECLARED,
+            {"only_with": ("diabetes", "dementia")},
+            [problem("Asthma")],
+            ("outside-population", "None of these is on record: diabetes, dementia."),
+        ),
+        (DECLARED, {"not_with": ("diabetes",)}, [problem("Asthma")], None),
+        (
+            DECLARED,
+            {"not_with": ("diabetes",)},
+            [condition("E11.9", ICD10)],
+            ("outside-population", "Not for people with condition E11.9."),
+        ),
+        (DECLARED, {"already_done": AlreadyDone(("Talk Now",), 30)}, [referral("talk now", "2026-10-20")], None),
+        (
+            DECLARED,
+            {"already_done": AlreadyDone(("Talk Now",), 31)},
+            [referral("talk now", "2026-10-20")],
+            ("already-done", "It is planned or was done (ServiceRequest/s1)."),
+        ),
+    ],
+)
+def test_whom_a_declared_service_is_not_for(
+    declared: ServiceFile, changed: Json, resources: list[Json], reason: tuple[str, str] | None
+) -> None:
+    record = record_of(*resources).with_requested(frozenset({"Condition"}))
+    advice = _reason_for_nothing(msgspec.structs.replace(declared, **changed), "s", record)
+    assert (advice.silences if advice is not None else None) == (
+        [Silence("s", *reason)] if reason is not None else None
+    )
+
+
+def test_without_the_problem_list_it_is_not_known_whether_it_is_for_the_patient() -> None:
+    record = record_of().with_requested(frozenset())
+    assert _reason_for_nothing(DECLARED, "s", record) is None
+    for name in ("only_with", "not_with"):
+        advice = _reason_for_nothing(msgspec.structs.replace(DECLARED, **{name: ("diabetes",)}), "s", record)
+        assert advice is not None
+        assert advice.silences == [
+            Silence(
+                "s",
+                "input-missing",
+                "The problem list is not available: whether this is for the patient is not known.",
+            )
+        ]
+
+
+def test_an_order_is_for_the_stay_that_ends_and_due_on_its_day() -> None:
+    plain = {
+        "resourceType": "ServiceRequest", "status": "draft", "intent": "order", "code": {"text": "Call soon"},
+        "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-20",
+    }  # fmt: skip
+    due = plain | {"code": {"text": OFFERED.text}, "occurrenceDateTime": "2026-11-25"}
+    of_stay = {"encounter": {"reference": "Encounter/e1"}}
+    later, soon = DECLARED.orders
+    assert _order(DECLARED, soon, _call()) == plain
+    assert _order(DECLARED, later, _call()) == due
+    assert _order(DECLARED, soon, _call(encounter="e1")) == plain
+    assert _order(AT_DISCHARGE, soon, _call()) == plain
+    assert _order(AT_DISCHARGE, later, _call(encounter="e1")) == due | of_stay
+    at_once = OfferedOrder("Order it", "Now", 0)
+    assert _order(DECLARED, at_once, _call())["occurrenceDateTime"] == AS_OF.date().isoformat()
+
+
+def test_the_words_of_a_model_card_are_those_of_the_file() -> None:
+    words = card_words(OF_MODEL, {"id": "o"})
+    topic = Coding(system=words.topic.system, code="own-service", display="A title")
+    offer = OrderSuggestion(
+        "Order a visit", "Draft order: visit at home within 5 days.", {"id": "o"}, is_recommended=True
+    )
+    assert (words.summary, words.offer, words.seen, words.topic, words.alike, words.purpose) == (
+        OF_MODEL.summary, offer, "died", topic, "people like this", "Closing words.",
+    )  # fmt: skip
+
+
+def test_an_equation_speaks_from_the_declared_value_on_in_the_words_of_the_file() -> None:
+    equation = find_equations()["prevent_base"]
+    advisor = _EquationAdvisor(DECLARED, equation)
+    output = equation.output("ascvd|10y")
+    reached = [advisor._reaches(cast("Any", SimpleNamespace(number=number))) for number in (0.0999, 0.1, 0.2)]
+    assert reached == [False, True, True]
+    result = SimpleNamespace(output=output, number=0.126, band=SimpleNamespace(words="high"))
+    content = advisor._content(_call(), cast("Any", result))
+    title = equation.title
+    assert content == EquationCardContent(
+        summary="Result: 13 in 100 (high). Consider a talk.",
+        opening=f"**{title} 13 in 100** (high): shown here from 10 in 100 on.",
+        topic=content.topic,
+        offers=(
+            OrderSuggestion(
+                "Order a visit", "Draft order: visit at home within 5 days.", _order(DECLARED, OFFERED, _call())
+            ),
+            OrderSuggestion("Plan a call", "Draft order: call soon.", _order(DECLARED, DECLARED.orders[1], _call())),
+        ),
+        closing="Closing words.",
+    )
+    result.band = None
+    without = advisor._content(_call(), cast("Any", result))
+    assert (without.summary, without.opening) == (
+        "Result: 13 in 100 (). Consider a talk.",
+        f"**{title} 13 in 100**: shown here from 10 in 100 on.",
+    )
+
+
+def test_a_model_is_not_asked_about_people_it_is_not_for() -> None:
+    model = load_model("mortality_5y")
+    advisor = _ModelAdvisor(OF_MODEL, model, model, features_named(model.features))
+    population = model.manifest.population
+    young = WOMAN | {"birthDate": "1996-11-20"}
+    unknown = {name: value for name, value in WOMAN.items() if name != "birthDate"}
+    title = model.manifest.title
+    assert advisor._outside(record_of()) is None
+    for patient, resources, reason, text in (
+        (WOMAN | {"deceasedBoolean": True}, [], "deceased", "The patient has died."),
+        (young, [], "outside-population", f"{title}: no score. It is for {population.words}; this person is 30."),
+        (unknown, [], "age-unknown", None),
+    ):
+        record = record_of(*resources, patient=cast("Json", patient))
+        silence = advisor._outside(record)
+        assert silence is not None
+        assert (silence.subject, silence.reason) == ("mortality_5y", reason)
+        assert text is None or silence.text == text
+        advice = asyncio.run(advisor.decide(cast("Any", SimpleNamespace(record=record))))
+        assert (advice.silences, advice.cards, advice.models) == ([silence], [], ())
+
+
+def test_inputs_that_are_there_only_in_a_stay_are_for_a_discharge(file: DeclaringFile) -> None:
+    in_stay = tuple(replace(feature, only_in_stay=True) for feature in features_named(("sex_male", "bmi_kg_m2")))
+    always = features_named(("age_years",))
+    _refuse_features_of_stays(DECLARED, always, file)
+    _refuse_features_of_stays(AT_DISCHARGE, in_stay, file)
+    for features, verb in ((in_stay[:1], "exists"), (in_stay[:2], "exist")):
+        with pytest.raises(DeclarationError) as refused:
+            _refuse_features_of_stays(DECLARED, (*always, *features), file)
+        names = ", ".join(feature.name for feature in features)
+        assert (
+            f"patient-view is for people who are not in hospital, and {names} {verb} only in a stay: every patient "
+            "would lack it. Use encounter-discharge, or a model without it"
+        ) in str(refused.value)
+
+
+def test_a_declaration_of_what_is_not_there_is_refused(tmp_path: Path, file: DeclaringFile) -> None:
+    strange: Any = SimpleNamespace(features=("age_years", "no_such"), manifest=SimpleNamespace(id="m"))
+    for refuse, text in (
+        (lambda: _features_of(strange, file), "the model m has inputs that nothing here reads: "),
+        (
+            lambda: _of_model(msgspec.structs.replace(OF_MODEL, model="none"), file, tmp_path),
+            "there is no model 'none'; there are ",
+        ),
+        (
+            lambda: _of_equation(msgspec.structs.replace(DECLARED, equation="none"), file),
+            "there is no equation 'none'; there are ",
+        ),
+        (
+            lambda: _of_equation(msgspec.structs.replace(DECLARED, output="none"), file),
+            "prevent_base has no output 'none'; it has ",
+        ),
+    ):
+        with pytest.raises(DeclarationError) as refused:
+            refuse()
+        assert text in str(refused.value)
+    with pytest.raises(AssertionError, match="h reached a service whose model cannot be served"):
+        asyncio.run(_never(_call()))
+
+
+def test_the_service_of_a_file_asks_for_what_its_inputs_need(tmp_path: Path, file: DeclaringFile) -> None:
+    service = _of_model(OF_MODEL, file, tmp_path)
+    assert [model.manifest.id for model in service.models] == ["mortality_5y", "mortality_5y_small"]
+    assert service.of_chart is not None
+    assert (service.of_chart.share, service.of_chart.within_age_band) == (None, None)
+    assert "encounters" not in service.needs.required
+    assert _of_equation(AT_DISCHARGE, file).needs.required == frozenset({"encounters"})
+    assert (service.id, service.hooks, service.title) == ("own-service", ("patient-view",), "A title")
+    assert (service.description, service.usage_requirements) == ("d", "u")
