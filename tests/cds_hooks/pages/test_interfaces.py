@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.v2.intake import read_frame
 from tests.cds_hooks.calls import client
@@ -66,3 +68,32 @@ async def test_a_dead_letter_is_dropped_once(tmp_path: Path) -> None:
 async def test_a_site_without_feeds_says_so(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
         assert "declares no feeds" in (await calls.get("/interfaces", headers=PAGE)).text
+
+
+@run_async
+async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    inbox = Inbox(tmp_path / "events.sqlite3")
+    cut = result("2", "4.4")[:-60]
+    inbox.take([msgspec.structs.replace(one.incoming, source="gone") for one in read_frame(cut, feed(), NOW)])
+    inbox.close()
+    async with client(tmp_path, events_file=path) as calls:
+
+        async def sent(**form: str) -> tuple[int, str]:
+            answer = await calls.post("/interfaces", data=form, headers=PAGE)
+            return answer.status_code, answer.headers.get("location") or " ".join(answer.text.split())
+
+        assert await sent(act="replay-all", feed="lab") == (303, "interfaces?did=replay-all")
+        for form, status, why in (
+            ({"act": "replay-all", "feed": "other"}, 404, "The site does not declare it."),
+            ({"act": "accept", "incident": "7"}, 404, "There is no such open incident"),
+            ({"act": "replay", "letter": "123456789012"}, 400, "It names no dead letter."),
+            ({"act": "replay", "letter": "99"}, 404, "It was settled before."),
+            ({"act": "other", "letter": "1"}, 400, "It names no dead letter."),
+            ({"act": "replay", "letter": "2"}, 400, "Only messages of HL7 v2 feeds can be taken in again."),
+        ):
+            answered = await sent(**form)
+            assert (answered[0], why in answered[1]) == (status, True), (form, answered)
+        assert await sent(act="pause", feed="lab") == (303, "interfaces?did=pause")
+        assert await sent(act="drop", letter="2") == (303, "interfaces?did=dropped")
+    assert [state for _, state in _states(tmp_path)] == ["dead", "dropped"]

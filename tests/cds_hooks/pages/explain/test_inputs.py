@@ -1,0 +1,209 @@
+"""What the page of a decision says of each input, and which answers it offers and repeats: in whole words."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from markupsafe import Markup
+from msgspec.structs import replace
+
+from cards.card import OVERRIDE_SYSTEM
+from cds_hooks.pages.explain.card_answers import (
+    WRONG,
+    AnswerForm,
+    AnswerRefused,
+    Choice,
+    answer_forms,
+    read_answer,
+)
+from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
+from cds_hooks.pages.explain.missing_inputs import _over
+from cds_hooks.pages.explain.recorded_decision import Basis, Reason, SentCard, Source, Suggestion
+from cds_hooks.pages.explain.views import _outcome
+from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
+from models_onnx.artifact.manifest import ModelInput
+from tests.cds_hooks.storage.samples import a_decision, some_feedback
+
+AS_OF = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
+def an_input(name: str = "their_value", **more: Any) -> ModelInput:
+    """An input of a model of somebody else."""
+    made = ModelInput(name, "Their value", "mg/dL", (), "", 1.0, 9.0, None, 4.0, None)
+    return replace(made, **more)
+
+
+def read(feature: ModelInput, value: float, source: str = "Observation/1", contribution: float = 0.5) -> Input:
+    """The input with this value of nine days before."""
+    manifest: Any = type("Manifest", (), {"features": [feature]})
+    scores: Any = type("Scores", (), {"contributions": {feature.name: contribution}})
+    (made,) = read_inputs(Basis(AS_OF, {feature.name: (value, "2026-11-11", source)}), scores, manifest)
+    return made
+
+
+def test_an_input_has_its_value_date_and_place_beside_the_average() -> None:
+    assert read(an_input(), 5.0) == Input(
+        name="their_value",
+        words="Their value",
+        value="5 mg/dL",
+        figure="5",
+        unit="mg/dL",
+        date="2026-11-11",
+        age="9 days old",
+        source="Observation/1",
+        gap="",
+        used="",
+        compared="above average (4)",
+        average="4 mg/dL",
+        contribution=0.5,
+    )
+    assert [read(an_input(), value).compared for value in (3.0, 4.0, 4.0001)] == [
+        "below average (4)", "average (4)", "average (4)",
+    ]  # fmt: skip
+    assert read(an_input(reference_value=math.nan), 5.0).compared == ""
+    assert [read(an_input(clip_high=6.0), value).used for value in (5.9, 6.0, 7.0)] == ["", "6 or over", "6 or over"]
+
+
+def test_codes_sexes_and_answers_are_said_in_words() -> None:
+    coded = an_input(choices=("never", "before"))
+    assert [(read(coded, value).value, read(coded, value).compared) for value in (0.0, 1.0, 2.0, -1.0)] == [
+        ("never", ""), ("before", ""), ("2 mg/dL", ""), ("\N{MINUS SIGN}1 mg/dL", ""),
+    ]  # fmt: skip
+    sex = an_input("sex_male", unit="")
+    assert [(made.value, made.age, made.compared) for made in (read(sex, 1.0), read(sex, 0.0))] == [
+        ("male", "at this call", ""),
+        ("female", "at this call", ""),
+    ]
+    assert read(an_input("age_years"), 70.0).age == "at this call"
+
+
+def test_an_average_is_a_quantity_a_share_or_nothing() -> None:
+    assert average_of(an_input("sex_male", reference_value=0.474)) == "47 in 100 are male"
+    assert average_of(an_input(reference_value=math.nan)) == ""
+    assert average_of(an_input(choices=("a", "b"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "gap"),
+    [
+        ("absent", "not recorded"), ("stale", "too old to be used"), ("refused", "recorded, but not usable"),
+        ("unknown", "not known"), ("of another version", "not recorded"),
+    ],
+)  # fmt: skip
+def test_an_input_without_a_value_says_why(reason: str, gap: str) -> None:
+    manifest: Any = type("Manifest", (), {"features": [an_input()]})
+    (made,) = read_inputs(Basis(AS_OF, missing={"their_value": reason}), None, manifest)
+    assert made == Input("their_value", "Their value", "", "", "mg/dL", "", "", "", gap, "", "", "4 mg/dL", 0.0)
+    assert not made.has_value
+    assert read(an_input(), 5.0).has_value
+
+
+def test_without_its_manifest_inputs_are_those_that_were_recorded() -> None:
+    basis = Basis(AS_OF, {"theirs": (5.0, "", "")}, {"age_years": "absent"})
+    theirs, age = read_inputs(basis, None, None)
+    assert (theirs.name, theirs.words, theirs.value, theirs.average) == ("theirs", "theirs", "5", "")
+    assert (age.name, age.words, age.unit, age.gap) == ("age_years", "Age", "years", "not recorded")
+
+
+def test_a_move_goes_over_any_answer_or_the_range_of_the_training() -> None:
+    assert _over(an_input()) == "1 to 9 mg/dL"
+    assert _over(an_input(choices=("a", "b"))) == "any answer"
+    assert _over(an_input(trained_low=0.0, trained_high=1.0)) == "any answer"
+    assert _over(an_input(trained_low=0.0, trained_high=2.0)) == "0 to 2 mg/dL"
+
+
+# Answers
+
+
+def a_card(uuid: str = "u", **more: Any) -> SentCard:
+    """A card with two suggestions, one of them without an id, and two reasons."""
+    made = SentCard(
+        uuid, "info", "Look", Markup(), Source("s"),
+        (Suggestion("Stop", uuid="s-1"), Suggestion("Look again")),
+        (Reason("Not now", "later", "urn:x"), Reason("Own reason")),
+        (), (), (), (), False,
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def answer(card: SentCard, *, may_write: bool = True, **fields: str) -> FeedbackItem:
+    """What is read of a form."""
+    return read_answer(card, fields, ("planning", "a hospital"), 1_795_165_200_000_000, may_write=may_write)
+
+
+def test_the_choices_of_a_card_are_its_suggestions_its_reasons_and_that_it_is_wrong() -> None:
+    offered = (
+        Choice("s0", "Followed: Stop"), Choice("r0", "Not followed: Not now"), Choice("r1", "Not followed: Own reason"),
+        Choice(WRONG, "This is wrong"),
+    )  # fmt: skip
+    answers = [
+        some_feedback("x" * 36, card="v", outcome="accepted", accepted_suggestions=("s-1", "gone")),
+        some_feedback("x" * 36, card="v"),
+    ]
+    assert answer_forms([a_card(), a_card(""), a_card("v")], answers, may_write=True) == {
+        "u": AnswerForm("u", 1, offered, True),
+        "v": AnswerForm("v", 3, offered, True, "Followed (Stop) on 2026-11-20"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"outcome": "accepted"}, "Followed on 2026-11-20"),
+        ({}, "Not followed (contraindicated) on 2026-11-20"),
+        ({"override_reason_display": "Not now"}, "Not followed (Not now) on 2026-11-20"),
+        ({"override_reason_code": None}, "Not followed on 2026-11-20"),
+    ],
+)
+def test_an_answer_is_repeated_in_words(changes: dict[str, Any], words: str) -> None:
+    (form,) = answer_forms([a_card()], [some_feedback("x" * 36, card="u", **changes)], may_write=False).values()
+    assert (form.given, form.may_write) == (words, False)
+
+
+def test_an_answer_is_feedback_with_the_codes_of_the_card() -> None:
+    on_page = FeedbackItem(
+        "u", "planning", "a hospital", "overridden", "2026-11-20T09:00:00Z", 1_795_165_200_000_000,
+        override_reason_system=f"{OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}",
+    )  # fmt: skip
+    assert answer(a_card(), answer="s0") == replace(on_page, outcome="accepted", accepted_suggestions=("s-1",))
+    assert answer(a_card(), answer="r0") == replace(
+        on_page,
+        override_reason_code="later",
+        override_reason_system=f"urn:x{ANSWERED_ON_PAGE}",
+        override_reason_display="Not now",
+    )
+    assert answer(a_card(), answer="r1") == replace(
+        on_page, override_reason_code="Own reason", override_reason_display="Own reason"
+    )
+    wrong = replace(on_page, override_reason_code="this-is-wrong", override_reason_display="This is wrong")
+    assert answer(a_card(), answer=WRONG) == wrong
+    assert answer(a_card(), answer=WRONG, words="  the  value ") == replace(wrong, user_comment="the value")
+    assert answer(a_card(), answer=WRONG, words="x" * 500).user_comment == "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("fields", "may_write", "why"),
+    [
+        ({"answer": "s0", "words": "x"}, True, "A text belongs to “This is wrong” only."),
+        ({"answer": WRONG, "words": "x"}, False, "A text belongs to “This is wrong” only."),
+        ({"answer": WRONG, "words": "x" * 501}, True, "The text has 501 characters; 500 can be kept."),
+        ({"answer": "s1"}, True, "Choose one of the answers."),
+        ({"answer": "r2"}, True, "Choose one of the answers."),
+        ({}, True, "Choose one of the answers."),
+    ],
+)
+def test_what_is_no_answer_is_refused_in_a_sentence(fields: dict[str, str], *, may_write: bool, why: str) -> None:
+    with pytest.raises(AnswerRefused) as refused:
+        answer(a_card(), may_write=may_write, **fields)
+    assert str(refused.value) == why
+
+
+def test_a_decision_of_a_list_says_what_was_answered() -> None:
+    card = b'{"summary":"a","indicator":"info","source":{"label":"s"}}'
+    assert _outcome(a_decision(outcome="error")) == "no answer: the call was refused"
+    assert _outcome(a_decision()) == "1 card"
+    assert _outcome(a_decision(response=b'{"cards":[' + card + b"," + card + b"]}")) == "2 cards"
+    silent = _outcome(a_decision(response=b'{"cards":[]}', outcome="silent"))
+    assert silent.startswith("no card: ")
+    assert silent == silent.lower()
