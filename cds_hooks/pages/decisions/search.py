@@ -130,7 +130,7 @@ def _microseconds(text: str, *, is_end: bool) -> int | None:
     if not text:
         return None
     at = datetime.fromisoformat(text)
-    if is_end and len(text) == len("2026-11-20"):
+    if is_end and len(text) <= len("2026-11-20"):  # a time makes it longer in whatever form
         at += timedelta(days=1)
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
 
