@@ -1,0 +1,288 @@
+"""Whole figures of monitoring, with the value, that of before and the sentence, in cases worked out by hand."""
+
+from datetime import date, timedelta
+from math import exp, inf, sqrt
+
+import numpy as np
+import pytest
+
+from models_onnx.monitoring import arrival, rates
+from models_onnx.monitoring.alerting import alerting_at, alerting_of
+from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.figure import Figure
+from models_onnx.monitoring.judging import Compared
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import LabelCounts, labelled
+from models_onnx.monitoring.performance import (
+    Deployed,
+    area_under_curve,
+    calibration_slope,
+    net_benefit,
+    observed_to_expected,
+    ratio_at_equal_estimate,
+    reliability,
+)
+from models_onnx.monitoring.sketch import bucket_of, sketch_of
+from tests.models_onnx.monitoring.test_values_by_hand import _manifest
+
+MONDAY = date(2026, 9, 28)
+Z = 1.959963984540054
+"""The quantile of a normal distribution for an interval of 95 %."""
+
+
+def _figures(window: list[DayCounts], before: list[DayCounts]) -> dict[tuple[str, str], Figure]:
+    days = {MONDAY + timedelta(days=number): counts for number, counts in enumerate(window)}
+    reference = {MONDAY - timedelta(days=28 - number): counts for number, counts in enumerate(before)}
+    return {
+        (figure.family, figure.subject): figure for figure in Compared("ehr", "follow-up", days, reference).figures()
+    }
+
+
+def _row(figure: Figure) -> tuple[object, ...]:
+    return figure.state, figure.n, figure.minimum, figure.value, figure.before, figure.text
+
+
+def test_few_calls_are_missed_only_where_that_is_no_chance() -> None:
+    """Of twenty expected calls nine are half, but chance has so few on one of 200 days."""
+    before = [DayCounts(calls=20)] * 28
+    states = [_figures([DayCounts(calls=calls)], before)["feed", "calls"].state for calls in (0, 5, 8, 9, 15)]
+    assert states == ["act", "watch", "good", "good", "good"]
+    assert _row(_figures([DayCounts(calls=9)], before)["feed", "calls"]) == (
+        "good", 9, 20, 9, 20.0, "follow-up: 9 calls came where 20 were expected.",
+    )  # fmt: skip
+
+
+def test_the_hours_of_a_day_are_held_against_their_mean_of_before() -> None:
+    """A hundred calls come at eight, nine and ten o'clock; the clocks may go an hour, so the hour between is judged."""
+    usual = DayCounts(calls=300, hours={8: 100, 9: 100, 10: 100})
+    quiet = DayCounts(calls=200, hours={8: 100, 10: 100})
+    slow = DayCounts(calls=280, hours={8: 100, 9: 80, 10: 100})
+    assert _row(_figures([usual], [usual] * 28)["feed", "hours"]) == (
+        "good", 300, 20, 0, 0, "follow-up: calls come at all hours of the day at which they came before.",
+    )  # fmt: skip
+    assert _figures([slow], [usual] * 28)["feed", "hours"].state == "good"
+    assert _row(_figures([quiet], [usual] * 28)["feed", "hours"]) == (
+        "act", 200, 20, 0, 100.0,
+        "follow-up: in the hours from 09:00 (UTC) 0 calls came where 100 were expected.",
+    )  # fmt: skip
+
+
+def test_answers_that_took_no_time_before_are_not_compared() -> None:
+    now, before = DayCounts(calls=200, milliseconds={bucket_of(9.0): 200}), DayCounts(calls=100, milliseconds={0: 100})
+    figure = _figures([now], [before] * 28)["latency", "90th percentile"]
+    assert _row(figure)[:3] + _row(figure)[4:] == (
+        "good", 200, 200, 0.0, "follow-up: nine of ten answers took up to 8.9 ms, 0.0 ms before.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("median", "then", "state"),
+    [(0.0, 0.0, "good"), (3.0, 0.0, "good"), (250.0, 100.0, "act"), (198.0, 100.0, "watch"), (52.0, 100.0, "watch")],
+)
+def test_a_median_is_compared_where_there_was_another_than_zero(median: float, then: float, state: str) -> None:
+    """Ten different values around the median of before make an input whose level is compared."""
+    around = {bucket_of(then + 4 * step): 10 for step in range(-5, 6)} | {bucket_of(then): 200}
+    wide = {bucket_of(value): 1 for value in (-900.0, 900.0)}
+    window = DayCounts(calls=300, features={"sbp": {bucket_of(median): 300}})
+    figure = _figures([window], [DayCounts(calls=300, features={"sbp": around | wide})] * 28)["units", "sbp"]
+    assert figure.state == state
+    assert (round(figure.value or 0, -1), round(figure.before or 0, -1)) == (round(median, -1), then)
+    words = "." if state == "good" else "; another unit may be sent."
+    assert figure.text == f"follow-up: the median of sbp is {figure.value:.4g}, {figure.before:.4g} before{words}"
+
+
+def test_a_rule_without_cards_among_many_rules_is_watched_first() -> None:
+    """None of 20 expected cards: chance has that twice in a thousand million days, times a thousand rules once."""
+    rules = {f"rule {number}": 1 for number in range(998)}
+    states = {}
+    for others in ({}, rules):
+        before = DayCounts(calls=100, rules={"ddi": 20} | others)
+        now = DayCounts(calls=100, rules=dict(others))
+        states[len(others)] = _figures([now], [before] * 28)["rules", "ddi"].state
+    assert states == {0: "act", 998: "watch"}
+    few = DayCounts(calls=100, rules={"ddi": 19})
+    assert ("rules", "ddi") not in _figures([DayCounts(calls=100)], [few] * 28)
+
+
+def test_the_names_of_a_family_are_those_with_values_and_of_inputs_those_that_were_missing() -> None:
+    day = DayCounts(features={"sbp": {1: 1}}, missing={"hba1c absent": 2, "hba1c unit": 1}, scores={"model": {1: 1}})
+    assert (day.names("features"), day.names("scores"), day.names("ages")) == (["hba1c", "sbp"], ["model"], [])
+    assert (day.missing_of("hba1c"), day.missing_of("sbp")) == (3, 0)
+
+
+def test_two_hundred_calls_are_enough_to_judge_the_clocks() -> None:
+    enough = DayCounts(calls=200, behind=4, missing={"sbp future": 4})
+    assert [row.state for row in arrival.clocks(enough, DayCounts())] == ["act", "act", "insufficient"]
+    assert [row.state for row in arrival.clocks(DayCounts(calls=199), DayCounts())] == ["insufficient"] * 3
+
+
+def test_results_are_late_where_the_newest_are_a_day_older_and_fewer_than_half() -> None:
+    """A tenth of the values of before is up to one day old."""
+    then = sketch_of([1.0] * 100 + [9.0] * 900)
+    late = arrival.delay("hba1c", sketch_of([3.0] * 500 + [9.0] * 500), then, 1)
+    assert late is not None
+    assert (late.state, round(late.value or 0), round(late.before or 0)) == ("act", 3, 1)
+    assert late.text == ("the newest tenth of hba1c is up to 3.0 days old, 1.0 before; results may come late")
+    soon = arrival.delay("hba1c", sketch_of([1.9] * 500 + [9.0] * 500), then, 1)
+    assert soon is not None
+    assert soon.state == "good", "not yet a day older"
+    half = arrival.delay("hba1c", sketch_of([1.0] * 60 + [9.0] * 940), then, 1)
+    assert half is not None
+    assert half.state == "good", "more than half as many are new"
+
+
+def test_the_people_above_a_threshold_are_those_of_the_bins_that_begin_there() -> None:
+    """The report says a fifth, the bins of the cohort 230 people of whom the outcome is known."""
+    manifest = _manifest([(0.2, 80.0, 0.25), (0.1, 90.0, 0.5)], [(0, 700), (80.0, 140), (90.0, 90)])
+    assert [alerting_of(manifest, row).people for row in manifest.thresholds.table] == [230, 90]
+    without = _manifest([(0.2, 80.0, 0.25)], [(0, 700), (79.0, 140)])
+    assert alerting_of(without, without.thresholds.table[0]).people == 200
+    assert [row.share for row in alerting_at(manifest, 0.2).tested] == [0.2]
+
+
+def test_a_share_of_nothing_and_of_everything_stays_within_zero_and_one() -> None:
+    assert rates.wilson(0, 4)[0] == 0.0
+    assert rates.wilson(4, 4)[1] == 1.0
+    assert rates.wilson(1, 1)[0] == pytest.approx(1 / (1 + Z * Z))
+
+
+# Performance from few predictions
+
+
+def _counts(*rows: tuple[float, int, int]) -> LabelCounts:
+    """Estimates with how many had the event and how many did not."""
+    counts = LabelCounts()
+    for estimate, yes, no in rows:
+        counts.count("m all", estimate, "yes", with_card=False, times=yes)
+        counts.count("m all", estimate, "no", with_card=False, times=no)
+    return counts
+
+
+def test_the_area_and_its_interval_are_delongs_of_four_people() -> None:
+    """Of the pairs 0.8-0.4, 0.8-0.2, 0.3-0.4 and 0.3-0.2 three are in order."""
+    area = area_under_curve(labelled(_counts((0.8, 1, 0), (0.3, 1, 0), (0.4, 0, 1), (0.2, 0, 1)), "m all"))
+    assert area is not None
+    half = Z * sqrt(0.125 / 2 + 0.125 / 2)
+    assert (area.value, area.low, area.high) == pytest.approx((0.75, 0.75 - half, 1.0))
+    poor = area_under_curve(labelled(_counts((0.2, 1, 0), (0.4, 1, 0), (0.3, 0, 1), (0.8, 0, 1)), "m all"))
+    assert poor is not None
+    assert (poor.value, poor.low, poor.high) == pytest.approx((0.25, 0.0, 0.25 + half))
+    assert area_under_curve(labelled(_counts((0.8, 1, 0), (0.3, 0, 5)), "m all")) is None
+    right = area_under_curve(labelled(_counts((0.8, 2, 0), (0.3, 0, 2)), "m all"))
+    assert right is not None
+    assert (right.value, right.low, right.high) == (1.0, 1.0, 1.0)
+
+
+def test_the_area_counts_ties_half_and_people_with_the_same_estimate_as_often_as_they_are() -> None:
+    area = area_under_curve(labelled(_counts((0.3, 1, 3), (0.6, 3, 1)), "m all"))
+    assert area is not None
+    # 0.3 against 0.3 and 0.6 against 0.6 are ties: (1 * (3/2) + 3 * (3 + 1/2)) / 16
+    assert area.value == pytest.approx(0.75)
+    above, below = [1.5 / 4] + [3.5 / 4] * 3, [3.5 / 4] * 3 + [1.5 / 4]
+    half = Z * sqrt(np.var(above, ddof=1) / 4 + np.var(below, ddof=1) / 4)
+    assert (area.low, area.high) == pytest.approx((0.75 - half, min(1.0, 0.75 + half)))
+
+
+def test_observed_to_expected_of_ten_people() -> None:
+    ratio = observed_to_expected(labelled(_counts((0.5, 4, 6)), "m all"))
+    assert ratio is not None
+    half = Z * sqrt(0.6 / 4)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((0.8, 0.8 * exp(-half), 0.8 * exp(half)), rel=1e-3)
+    assert observed_to_expected(labelled(_counts((0.5, 0, 6)), "m all")) is None
+    everybody = observed_to_expected(labelled(_counts((0.5, 3, 0)), "m all"))
+    assert everybody is not None
+    assert everybody.low == everybody.value == everybody.high == pytest.approx(2.0, rel=1e-3)
+
+
+def test_the_slope_of_two_estimates_is_that_of_their_log_odds() -> None:
+    """At 0.5 half have the event; at 0.731 (log-odds 1) 88.1 % (log-odds 2): the slope is 2."""
+    slope = calibration_slope(labelled(_counts((0.5, 500, 500), (0.7310586, 881, 119)), "m all"))
+    assert slope is not None
+    assert slope.value == pytest.approx(2.0, abs=0.02)
+    # the variance of a difference of two log-odds is the sum of one over each count, and the distance is one
+    half = Z * sqrt(1 / 500 + 1 / 500 + 1 / 881 + 1 / 119)
+    assert (slope.low, slope.high) == pytest.approx((slope.value - half, slope.value + half), abs=0.01)
+    assert calibration_slope(labelled(_counts((0.5, 5, 5)), "m all")) is None
+    assert calibration_slope(labelled(_counts((0.5, 5, 0), (0.6, 5, 0)), "m all")) is None
+    assert calibration_slope(labelled(_counts((0.5, 0, 5), (0.6, 5, 0)), "m all")) is None
+
+
+def test_whoever_is_at_the_threshold_has_a_card() -> None:
+    arrays = labelled(_counts((0.3, 1, 3), (0.6, 2, 4)), "m all")
+    at = float(arrays.estimates[1])
+    benefit = net_benefit(arrays, Deployed(at, 0.25))
+    assert benefit is not None
+    half = Z * sqrt((0.2 + 0.0625 * 0.4 - 0.01) / 10)
+    assert (benefit.value, benefit.low, benefit.high) == pytest.approx((0.1, 0.1 - half, 0.1 + half))
+    assert net_benefit(labelled(LabelCounts(), "m all"), Deployed(at, 0.25)) is None
+    nobody = net_benefit(arrays, Deployed(0.99, 0.25))
+    assert nobody is not None
+    assert (nobody.value, nobody.low, nobody.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_bins_of_reliability_hold_about_as_many_people() -> None:
+    arrays = labelled(_counts((0.1, 0, 10), (0.3, 3, 7), (0.5, 5, 5), (0.9, 9, 1)), "m all")
+    estimates = [float(value) for value in arrays.estimates]
+    assert reliability(arrays, 2) == [
+        (pytest.approx((estimates[0] + estimates[1]) / 2), 20, 3),
+        (pytest.approx((estimates[2] + estimates[3]) / 2), 20, 14),
+    ]
+    assert [(n, events) for _, n, events in reliability(arrays)] == [(10, 0), (10, 3), (10, 5), (10, 9)]
+    assert [(n, events) for _, n, events in reliability(arrays, 1)] == [(40, 17)]
+
+
+def test_need_at_equal_estimate_weighs_strata_as_mantel_and_haenszel_do() -> None:
+    """Two strata of weights 4 * 4 / 8 and 2 * 2 / 4; their variances are 4/3 and 0 of the group, 0 of the others."""
+    group = {1: [4.0, 8.0, 20.0], 2: [2.0, 6.0, 18.0]}
+    others = {1: [4.0, 4.0, 4.0], 2: [2.0, 4.0, 8.0], 3: [9.0, 9.0, 9.0]}
+    ratio = ratio_at_equal_estimate(group, others)
+    assert ratio is not None
+    mine, theirs = 2 * 2 + 1 * 3, 2 * 1 + 1 * 2
+    half = Z * sqrt((2**2 * (4 / 3) / 4) / mine**2)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx(
+        (mine / theirs, mine / theirs * exp(-half), mine / theirs * exp(half))
+    )
+    wild = ratio_at_equal_estimate({1: [2.0, 1e-6, 1e9]}, {1: [2.0, 2.0, 2.0]})
+    assert wild is not None
+    assert wild.high == inf
+
+
+# Predictions whose outcome is certain
+
+
+def _label_figures(now: LabelCounts, **more: object) -> dict[str, Figure]:
+    window = LabelWindow("ehr", "follow-up", "predictions of May", now, now, {"m": 0.7}, **more)  # type: ignore[arg-type]
+    return {figure.subject: figure for figure in window.figures()}
+
+
+def test_figures_of_labels_have_one_as_what_is_right_and_the_benefit_of_the_release() -> None:
+    counts = LabelCounts()
+    for estimate, yes, no in ((0.2, 40, 160), (0.5, 150, 150)):
+        for times, label in ((yes, "yes"), (no, "no")):
+            counts.count("m@1 all", estimate, label, with_card=estimate > 0.3, times=times)  # type: ignore[arg-type]
+    figures = _label_figures(counts, deployed={"m": Deployed(0.4, 0.25, 0.2)})
+    observed = figures["m@1, observed to expected"]
+    assert (observed.state, observed.n, observed.before) == ("good", 190, 1.0)
+    benefit = figures["m@1, net benefit"]
+    assert (benefit.state, benefit.n, benefit.before) == ("good", 300, 0.2)
+    assert benefit.value == pytest.approx(0.3 - 0.25 * 0.3)
+    assert benefit.text.startswith(
+        "follow-up: m@1, net benefit: 225.0 true cards in 1,000 predictions after false ones are taken off at their "
+        "weight of 0.25 ("
+    )
+    assert benefit.text.endswith("), 200.0 at its release; no card at all is worth 0 (predictions of May).")
+
+
+def test_a_gap_between_groups_is_said_in_points() -> None:
+    counts = LabelCounts()
+    for group, with_card in (("all", 80), ("women", 50), ("men", 30)):
+        counts.count(f"m@1 {group}", 0.5, "yes", with_card=True, times=with_card)
+        counts.count(f"m@1 {group}", 0.5, "yes", with_card=False, times=200 - with_card)
+        counts.count(f"m@1 {group}", 0.5, "no", with_card=False, times=200)
+    figure = _label_figures(counts)["m@1, sex, cards among those with the event"]
+    low, high = rates.difference(50, 200, 30, 200, 1 - 0.05 / 4)
+    assert abs(figure.value or 0) == pytest.approx(0.1)
+    sides = sorted((abs(100 * low), abs(100 * high)))
+    assert all(f"{value:.1f}" in figure.text for value in sides)
+    assert "25.0 in 100 women" in figure.text
+    assert "15.0 in 100 men" in figure.text
