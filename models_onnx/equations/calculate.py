@@ -62,10 +62,10 @@ def read_input(title: str, item: EquationInput, raw: Any) -> Value:
 
 
 def limits(item: EquationInput) -> str:
-    """Returns the limits in words: '90 to 200', 'from 0'."""
-    if item.low is None or item.high is None:
-        return f"from {item.low:g}" if item.low is not None else "no limits"
-    return f"{item.low:g} to {item.high:g}"
+    """Returns the limits in words: '90 to 200', 'from 0', 'up to 9'."""
+    if item.low is None:
+        return "no limits" if item.high is None else f"up to {item.high:g}"
+    return f"from {item.low:g}" if item.high is None else f"{item.low:g} to {item.high:g}"
 
 
 def _unit(item: EquationInput) -> str:

@@ -1,12 +1,15 @@
 """The check of a vector file: what agrees, what does not, refusals, other units, files that are none."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from models_onnx.equations.vectors import VectorCheck, check_vectors, read_vectors
+from models_onnx.equations.calculate import Quantity
+from models_onnx.equations.declaration import Equation, get_equation
+from models_onnx.equations.vectors import VectorCheck, check_vectors, own_vectors, read_vectors
 from models_onnx.errors import UnknownEquation, VectorsRefused
 
 SOUND = {"age": 55, "ast": 45, "alt": 50, "platelets": 180}
@@ -103,3 +106,51 @@ def test_a_file_about_an_equation_that_there_is_not_is_refused(tmp_path: Path) -
     path.write_text('{"test_vectors": [{"inputs": {}, "expected": 1}]}')
     with pytest.raises(UnknownEquation, match="score_x"):
         read_vectors(path)
+
+
+def declared(**vector: Any) -> Any:
+    """FIB-4 under another id, with its own vectors in its declaration."""
+    given = {item.name: getattr(get_equation("fib4"), item.name) for item in fields(Equation) if item.init}
+    return Equation(**{**given, "id": "fib5", "vectors": (vector,) if vector else ()})
+
+
+def test_vectors_of_a_declaration_are_prepared_as_those_of_a_file() -> None:
+    equation = declared(inputs={**SOUND, "zinc": 1}, expected=EXPECTED)
+    (vector,) = own_vectors(equation)
+    assert (vector.id, vector.inputs, vector.expected, vector.output) == ("vector 1", SOUND, EXPECTED, None)
+    converted = declared(inputs={**SOUND, "platelets": {"value": 180000, "unit": "/uL"}}, expected=EXPECTED, id="x")
+    (vector,) = own_vectors(converted)
+    assert (vector.id, vector.inputs["platelets"]) == ("x", Quantity(180000, "/uL"))
+    shown = "models_onnx/equations/published/fib5.py"
+    sentences = [
+        (declared(), f"{shown}: the EQUATION has no vectors, and there is no fib5.vectors.json beside it"),
+        (declared(inputs=3, expected=1), f"{shown}: vectors: Expected `object`, got `int` - at `$[0].inputs`"),
+        (declared(inputs={}, expected=1, output="5y"), f"{shown}: vector 1: fib5 has no output '5y'"),
+    ]
+    for wrong, sentence in sentences:
+        with pytest.raises(VectorsRefused) as refused:
+            own_vectors(wrong)
+        assert str(refused.value) == sentence
+
+
+def test_every_check_has_its_value_its_difference_and_its_sentence(tmp_path: Path) -> None:
+    checks = _check(
+        tmp_path,
+        {"inputs": SOUND, "expected": EXPECTED * 1.25, "output": "index"},
+        {"inputs": SOUND, "expected": 0},
+        {"inputs": SOUND, "expected": "high"},
+        {"inputs": SOUND, "expected": None, "reason": "age"},
+        {"inputs": {**SOUND, "age": 34}, "expected": None, "reason": "alt", "id": "young"},
+    )
+    young = f"{get_equation('fib4').title}: Age 34 a is outside 35 to 120."
+    assert [(check.refused, check.agrees, check.text) for check in checks] == [
+        (False, False, f"vector 1 index: expected {EXPECTED * 1.25!r}, found {EXPECTED!r}"),
+        (False, False, f"vector 2: expected 0, found {EXPECTED!r}"),
+        (False, False, f"vector 3: expected 'high', found {EXPECTED!r}"),
+        (False, False, f"vector 4: expected a refusal about age, found {EXPECTED!r}"),
+        (True, False, f"young: expected a refusal about alt, found refused: {young}"),
+    ]
+    differences = [check.difference for check in checks]
+    assert differences[:2] == [pytest.approx(0.2), pytest.approx(EXPECTED)]
+    assert differences[2:] == [None] * 3
+    assert checks[4].result == young
