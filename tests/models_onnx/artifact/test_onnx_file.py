@@ -121,3 +121,27 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(trained: Trained, d
 def test_what_two_readers_could_read_differently_is_refused(field: bytes) -> None:
     with pytest.raises(UnsafeModel):
         inspect_onnx(SIGNED + field)
+
+
+def nested(depth: int) -> bytes:
+    """A model with so many messages in each other: a graph, then nodes, attributes and graphs in turn."""
+    content = b""
+    for level in range(depth, 0, -1):
+        number = 7 if level == 1 else (6, 1, 5)[(level - 1) % 3]
+        size = bytes([len(content)]) if len(content) < 128 else bytes([len(content) % 128 + 128, len(content) // 128])
+        content = bytes([number << 3 | 2]) + size + content
+    return content
+
+
+def test_messages_in_each_other_are_read_to_the_depth_of_our_graphs_and_no_further() -> None:
+    assert [inspect_onnx(nested(depth)).nodes for depth in (2, 5, 32)] == [1, 2, 11]
+    with pytest.raises(UnsafeModel, match=r"^the file is not a readable ONNX model: nested deeper than 32$"):
+        inspect_onnx(nested(33))
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_both_parts_of_a_sparse_tensor_are_looked_into(part: int) -> None:
+    tensor = bytes([14 << 3, 1])  # its data lie in another file
+    sparse = bytes([part << 3 | 2, len(tensor)]) + tensor
+    graph = bytes([1 << 3 | 2, 0]) + bytes([15 << 3 | 2, len(sparse)]) + sparse
+    assert inspect_onnx(bytes([7 << 3 | 2, len(graph)]) + graph).external_data

@@ -87,7 +87,7 @@ def test_inputs_are_read_by_name_and_those_that_an_output_does_not_need_may_be_a
     fib4 = get_equation("fib4")
     whole = {"age": 55, "ast": 45, "alt": 50, "platelets": 180}
     assert read_inputs(fib4, whole, fib4.output()) == whole
-    refusals = {
+    refusals: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         "FIB-4 has no input": ({**whole, "zinc": 1, "b12": 2}, "fib4 has no input b12, zinc.", ("b12", "zinc")),
         "nothing": (
             {name: value for name, value in whole.items() if name != "ast"},
@@ -104,7 +104,7 @@ def test_inputs_are_read_by_name_and_those_that_an_output_does_not_need_may_be_a
 
 def test_a_result_has_its_number_its_band_and_what_was_observed() -> None:
     index = calculate(get_equation("fib4"), {"age": 55, "ast": 45, "alt": 50, "platelets": 180})
-    assert (index.value, index.number) == (pytest.approx(1.9445436), pytest.approx(1.9445436))
+    assert index.value == index.number == pytest.approx(1.9445436)
     assert index.band is not None
     assert index.table is not None
     assert (index.band.id, index.band in index.table.bands) == ("indeterminate", True)

@@ -10,7 +10,7 @@ from models_onnx.artifact.release_file import parse_release
 from models_onnx.errors import ManifestRefused, NotReleased, UnknownModel
 from models_onnx.serving.registry import find_version, load_model, read_version_names
 from models_onnx.workbench.release.in_use import history, record_in_use, remove_alias, roll_back, set_alias
-from tests.models_onnx.workshop import KEYS, NAME, build
+from tests.models_onnx.workshop import KEYS, NAME, SIGNER, build
 
 OLD, NEW = "2.1.0", "3.0.0"
 
@@ -126,3 +126,50 @@ def test_the_same_version_in_use_is_written_down_once(shelf: Path) -> None:
     record_in_use(shelf, NAME, "Ann", "published")
     record_in_use(shelf, NAME, "Ann", "published")
     assert len(read_version_names(NAME, shelf).in_use) == 1
+
+
+def test_a_draft_has_no_name_and_a_version_is_no_alias(shelf: Path) -> None:
+    with pytest.raises(NotReleased) as refused:
+        set_alias(NAME, "x" * 39 + "-y", shelf)
+    assert str(refused.value).endswith("up to 40 small letters, digits, - and _, beginning with a letter")
+    set_alias(NAME, "x" * 40, shelf)
+    set_alias(NAME, "beef-1", shelf)
+    with pytest.raises(UnknownModel) as unknown:
+        remove_alias(NAME, "summer", shelf)
+    names = f"{'x' * 40}, beef-1"
+    assert str(unknown.value) == f"no version of {NAME} is called 'summer'; names there are: {names}"
+    (shelf / NAME / "release.json").unlink()
+    with pytest.raises(UnknownModel) as unknown:
+        set_alias(NAME, "draft", shelf)
+    sentence = f"{NAME} is a draft, which has no digest yet: cds-hooks model sign {NAME}"
+    assert str(unknown.value) == sentence
+
+
+def test_the_version_in_use_stays_where_it_is_put_in_use_again_or_has_no_place_to_go(shelf: Path) -> None:
+    digest = find_version(NAME, shelf).digest
+    with pytest.raises(NotReleased) as refused:
+        roll_back(NAME, shelf, KEYS, "Ann", "again", NEW)
+    assert str(refused.value) == f"{NAME} {NEW} ({digest[:12]}) is the version in use already"
+    aside = [shelf / f"{NAME}@{NEW}", shelf / f"{NAME}@{NEW}+{digest[:8]}"]
+    aside[0].mkdir()
+    assert roll_back(NAME, shelf, KEYS, "Ann", "back", OLD).now.version == OLD
+    assert (aside[1].is_dir(), find_version(f"{NAME}@{NEW}", shelf).folder) == (True, aside[1])
+    (shelf / f"{NAME}@{OLD}").mkdir()
+    (shelf / f"{NAME}@{OLD}+{find_version(NAME, shelf).digest[:8]}").mkdir()
+    with pytest.raises(NotReleased, match=r"are there already: take one of them away$"):
+        roll_back(NAME, shelf, KEYS, "Ann", "forth", NEW)
+
+
+def test_the_history_names_what_a_version_is_called_and_when_it_came_into_use(shelf: Path) -> None:
+    set_alias(NAME, "summer", shelf)
+    roll_back(NAME, shelf, KEYS, "Ann", "back")
+    now, before = history(NAME, shelf, KEYS)
+    assert (now.aliases, [entry.why for entry in now.in_use]) == ((), ["back"])
+    assert (before.aliases, [entry.why for entry in before.in_use]) == (
+        ("summer",),
+        ["in use before the first rollback"],
+    )
+    release = parse_release(shelf / NAME)
+    assert (now.problem, now.key, now.steps) == (None, SIGNER.public.id, release.history)
+    assert now.no_cards == f"{NAME} {OLD}: no gate report is part of the release"
+    assert (now.sha256, now.gates_sha256) == (release.files["model.onnx"].sha256, "")

@@ -1,0 +1,171 @@
+"""The declaration of a new version: what stays, what the table of outcomes changes, and what cannot be trained."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.errors import DeclarationError
+from models_onnx.models.mortality_5y import SPEC
+from models_onnx.spec import AdditiveCox, Fitted, InputSpec, ModelSpec, Recalibrated
+from models_onnx.spec.estimators import (
+    AdditiveLogistic,
+    AdditiveTrees,
+    CauseSpecificCox,
+    IntervalHazards,
+    OwnEstimator,
+    ShallowTrees,
+    WeibullTimes,
+)
+from models_onnx.spec.renewal import Renewal, read_renewal, renewed_spec
+
+AGAIN = Renewal(version="2", fit="all", table="t.csv", years="2030", groups=("race",))
+FOLDER = Path("folder")
+TWO = (InputSpec("age_years"), InputSpec("sex_male"))
+
+
+def changes(renewed: ModelSpec, spec: ModelSpec = SPEC) -> dict[str, Any]:
+    """The members of a declaration that are not those of another."""
+    names = [item.name for item in fields(spec)]
+    return {name: getattr(renewed, name) for name in names if getattr(renewed, name) != getattr(spec, name)}
+
+
+def test_a_version_of_outcomes_has_the_table_of_outcomes_and_what_was_declared_of_the_model() -> None:
+    changed = changes(renewed_spec(SPEC, AGAIN, FOLDER))
+    axes = changed.pop("subgroups")
+    assert changed == {
+        "version": "2",
+        "table": "t.csv",
+        "period": "2030",
+        "cohort_words": "people in the record of this site, with what happened after them",
+        "reference_words": "people whose risk was estimated here, 2030",
+        "outcome": replace(SPEC.outcome, of=None, follow_up=None),
+        "exclusions": (),
+        "derived": {},
+        **({"needs": {}} if SPEC.needs else {}),
+        "recalibration": None,
+        **({"newest": None} if SPEC.newest is not None else {}),
+        "never_inputs": ("death_5y", "estimate", "estimated_by", "race", "ethnicity"),
+        "floors": replace(SPEC.floors, c_index=None),
+        "patient_column": "patient",
+        "row_column": "row",
+        "standardise_by": None,
+    } | ({"fold_column": "fold"} if SPEC.fold_column != "fold" else {})
+    rows = pd.DataFrame(
+        {
+            "sex_male": [1.0, 0.0, np.nan, 1.0, 1.0],
+            "age_years": [9.9, 40.0, 79.9, 80.0, np.nan],
+            "race": ["a", "", None, "b", "b"],
+        }
+    )
+    assert {name: list(axis(rows)) for name, axis in axes.items()} == {
+        "sex": ["male", "female", "not recorded", "male", "male"],
+        "age band": ["0-9", "40-49", "70-79", "80 and over", "not recorded"],
+        "race": ["a", "not recorded", "not recorded", "b", "b"],
+    }
+    assert list(renewed_spec(SPEC, msgspec.structs.replace(AGAIN, groups=()), FOLDER).subgroups) == ["sex", "age band"]
+
+
+def test_another_site_s_table_of_the_same_form_changes_only_what_it_is() -> None:
+    elsewhere = msgspec.structs.replace(AGAIN, is_of_outcomes=False)
+    expected = {"version": "2", "table": "t.csv", "period": "2030", "recalibration": None}
+    expected |= {"cohort_words": "people", "reference_words": "the people of t.csv"}
+    assert changes(renewed_spec(SPEC, elsewhere, FOLDER)) == {
+        **expected,
+        **({"newest": None} if SPEC.newest is not None else {}),
+    }
+
+
+def test_a_recalibration_has_the_earlier_file_for_its_estimator() -> None:
+    for fit, slope in (("slope", True), ("intercept", False)):
+        renewal = Renewal(
+            version="2", fit=fit, table="t", years="2030", source="m.onnx", trained_on="people",  # type: ignore[arg-type]
+            missing="imputed", imputed={"age_years": 50.0},
+        )  # fmt: skip
+        imputing = replace(SPEC, estimator=Fitted("m", "x"), missing_inputs="imputed", inputs=TWO,
+                           panels={}, required_groups=())  # fmt: skip
+        for spec in (SPEC, imputing):
+            renewed = renewed_spec(spec, renewal, FOLDER)
+            expected = Recalibrated(FOLDER / "m.onnx", "people", slope, "imputed", {"age_years": 50.0})
+            assert (renewed.estimator, renewed.missing_inputs) == (expected, None)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "sentence"),
+    [
+        (
+            Fitted("model.txt", ""),
+            "mortality_5y was fitted elsewhere, so it cannot be trained here: recalibrate it (cds-hooks model "
+            "recalibrate), or fit it again where it was fitted and adopt it under a new version",
+        ),
+        (
+            AdditiveCox(3, 0.1, (5.0,)),
+            "mortality_5y is fitted to the time until each event; the table of outcomes has only what happened up to "
+            "the horizon: recalibrate it (cds-hooks model recalibrate), or declare another estimator",
+        ),
+    ],
+)
+def test_what_a_table_of_outcomes_cannot_train_is_refused(estimator: Any, sentence: str) -> None:
+    spec = replace(SPEC, estimator=estimator, inputs=TWO, panels={}, required_groups=())
+    with pytest.raises(DeclarationError) as refused:
+        renewed_spec(spec, AGAIN, FOLDER)
+    assert str(refused.value) == sentence
+
+
+def test_a_renewal_is_read_from_beside_the_declaration(tmp_path: Path) -> None:
+    assert read_renewal("a@2", tmp_path) is None
+    (tmp_path / "a@2.renewal.json").write_bytes(msgspec.json.encode(AGAIN))
+    assert read_renewal("a@2", tmp_path) == (AGAIN, tmp_path)
+    (tmp_path / "a@2.renewal.json").write_text('{"version": "2", "colour": 1}')
+    with pytest.raises(DeclarationError, match=r"^a@2\.renewal\.json cannot be read: Object .*`colour`"):
+        read_renewal("a@2", tmp_path)
+
+
+class Step:
+    """A step of an estimator."""
+
+
+class Chain:
+    """An estimator of steps."""
+
+    steps = (("a", Step()), ("b", Step()))
+
+
+def test_every_family_says_what_it_is() -> None:
+    lines = " (piecewise-linear in every input)"
+    assert [
+        family.words
+        for family in (
+            AdditiveLogistic(3, 0.1),
+            AdditiveCox(3, 0.1, (5.0,)),
+            CauseSpecificCox(3, 0.1, (5.0,)),
+            IntervalHazards(3, 0.1, (5.0,)),
+            WeibullTimes(3, 0.1, (5.0,)),
+            AdditiveTrees(9, 0.1, 9),
+            ShallowTrees(3, 9, 0.1, 9),
+            OwnEstimator(Step()),
+            OwnEstimator(Chain()),
+            Fitted("m", "adults"),
+            Fitted("m", " "),
+            Recalibrated(FOLDER, "adults", slope=True),
+            Recalibrated(FOLDER, "adults", slope=False),
+        )
+    ] == [
+        f"additive logistic regression{lines}",
+        f"Cox regression{lines}",
+        f"cumulative incidence from Cox regressions of two causes{lines}",
+        f"discrete-time hazards{lines}",
+        f"Weibull accelerated failure times{lines}",
+        "additive boosted trees (a step function of every input)",
+        "boosted trees of depth 3",
+        "an estimator of its own (Step)",
+        "an estimator of its own (Chain of Step, Step)",
+        "a model that was fitted elsewhere (on adults)",
+        "a model that was fitted elsewhere (on whom is not known)",
+        "an earlier version (adults) with intercept and slope fitted anew",
+        "an earlier version (adults) with the intercept fitted anew",
+    ]
