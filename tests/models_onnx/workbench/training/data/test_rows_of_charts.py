@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -94,14 +94,11 @@ def test_the_end_of_each_stay_is_a_discharge_in_time_and_only_a_stay_has_one() -
     ]
 
 
-WHOLE_DAYS = ("followed_days", "event")
-
-
-def followed(chart: Chart, event: str = "readmission") -> list[tuple[float, float]]:
+def followed(chart: Chart, event: Literal["death", "readmission"] = "readmission") -> list[tuple[float, float]]:
     """How long each discharge was followed, and whether the event came."""
     assert SPEC.charts is not None
     spec = replace(SPEC, charts=replace(SPEC.charts, index="discharge", event=event))
-    return [tuple(row[name] for name in WHOLE_DAYS) for row in rows_of(spec, chart)]  # type: ignore[misc]  # two
+    return [(row["followed_days"], row["event"]) for row in rows_of(spec, chart)]
 
 
 def test_a_discharge_is_followed_to_the_next_stay_or_to_what_is_charted_last() -> None:

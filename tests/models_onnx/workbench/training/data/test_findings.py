@@ -1,0 +1,300 @@
+"""What the check of a table writes, finding by finding, on a made-up table that is spoiled in one way each."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_onnx.errors import TrainingRefused
+from models_onnx.models.mortality_5y import SPEC as MORTALITY
+from models_onnx.spec import CohortExclusion, InputSpec, OutcomeSpec
+from models_onnx.workbench.training.data.check_tables import (
+    DataProblem,
+    DataReport,
+    check_table,
+    report_missing_codes,
+    spec_of_table,
+)
+from tests.models_onnx.workbench.training.ten_people import SPEC as TEN
+
+SPEC = replace(
+    TEN,
+    id="made_up",
+    inputs=tuple(map(InputSpec, ("age_years", "creatinine_mg_dl", "sex_male", "sbp_mmhg"))),
+    derived={"sex_male": lambda table: table["sex"].map({"male": 1.0, "female": 0.0})},
+    outcome=OutcomeSpec("event", "an event", 30),
+    table="made_up.csv",
+    exclusions=(),
+    recalibration=None,
+    newest=None,
+    subgroups={},
+    panels={},
+    age_bands=(),
+    patient_column="patient",
+    row_column="stay",
+    fold_column="fold",
+    row_words="stays",
+    never_inputs=("payer",),
+)
+COUNT = 600
+
+
+def made_up() -> pd.DataFrame:
+    """A table without a fault."""
+    draw = np.random.default_rng(5)
+    age, creatinine = draw.integers(40, 90, COUNT), draw.uniform(0.5, 2.5, COUNT).round(3)
+    return pd.DataFrame(
+        {
+            "stay": [f"s{number}" for number in range(COUNT)],
+            "patient": [f"p{number}" for number in range(COUNT)],
+            "age_years": age,
+            "sex": draw.choice(["female", "male"], COUNT),
+            "creatinine_mg_dl": creatinine,
+            "sbp_mmhg": draw.normal(130, 15, COUNT).round(2),
+            "event": (draw.random(COUNT) < 1 / (1 + np.exp(-(0.04 * (age - 65) + creatinine - 1.5)))).astype(int),
+            "fold": np.arange(COUNT) % 5,
+        }
+    )
+
+
+def findings(rows: pd.DataFrame, folder: Path, **changed: Any) -> list[DataProblem]:
+    """What the check finds in these rows."""
+    path = folder / "made_up.csv"
+    rows.to_csv(path, index=False)
+    report = check_table(replace(SPEC, **changed), path, folder / "nowhere")
+    assert (report.name, report.kind) == ("made_up.csv", "table of made_up")
+    assert report.counts == {"rows": len(rows), "columns": len(rows.columns)}
+    assert report.passed == all(finding.severity != "error" for finding in report.findings)
+    return report.findings
+
+
+def test_a_sound_table_has_no_finding(tmp_path: Path) -> None:
+    assert findings(made_up(), tmp_path) == []
+
+
+Spoil = Callable[[pd.DataFrame], pd.DataFrame]
+BLANK = DataProblem("always-missing", "warning", "sbp_mmhg", "no row has a number: it is blank or text", COUNT)
+SPOILED: dict[str, tuple[Spoil, list[DataProblem]]] = {
+    "texts": (
+        lambda rows: rows.assign(sbp_mmhg=[*["high"] * 2, "low", *rows["sbp_mmhg"][3:]]),
+        [
+            DataProblem(
+                *("not-a-number", "warning", "sbp_mmhg", "texts among numbers: they count as missing", 3),
+                ("high (2)", "low"),
+            )
+        ],
+    ),
+    "columns": (
+        lambda rows: rows.drop(columns=["sbp_mmhg", "stay"]),
+        [DataProblem("missing-column", "error", "columns", "the model needs it", 2, ("sbp_mmhg", "stay")), BLANK],
+    ),
+    "what an input is read from": (
+        lambda rows: rows.drop(columns="sex"),
+        [
+            DataProblem("missing-column", "error", "sex_male", "this input is read from it", 1, ("sex",)),
+            replace(BLANK, where="sex_male"),
+        ],
+    ),
+    "the outcome": (
+        lambda rows: rows.drop(columns="event"),
+        [
+            DataProblem(
+                *("missing-outcome", "warning", "columns"),
+                "the outcome is not there: rows can be scored without it, but no model is trained on them",
+                *(1, ("event",)),
+            )
+        ],
+    ),
+    "a row twice": (
+        lambda rows: pd.concat([rows, rows[:2]]),
+        [
+            DataProblem("duplicate-rows", "warning", "rows", "rows that repeat another in every column", 2),
+            DataProblem(
+                "duplicate-key",
+                "error",
+                "stay",
+                "the key of a row stands more than once: the same row in two folds leaks",
+                2,
+            ),
+            DataProblem(
+                *("several-rows-per-patient", "note", "patient"),
+                "rows of patients who have another: resample by patient, not by row",
+                2,
+            ),
+        ],
+    ),
+    "no key": (
+        lambda rows: rows.assign(stay=["", *rows["stay"][1:]], patient=["", *rows["patient"][1:]]),
+        [
+            DataProblem("empty-key", "error", "stay", "rows without a key", 1),
+            DataProblem("empty-key", "error", "patient", "rows without a patient: they count as one", 1),
+        ],
+    ),
+    "no folds": (
+        lambda rows: rows.drop(columns="fold"),
+        [DataProblem("no-folds", "note", "fold", "no folds in the table: the patients go into five in turn", 1)],
+    ),
+    "a patient in two folds": (
+        lambda rows: rows.assign(patient=["p1", *rows["patient"][1:]]),
+        [
+            DataProblem("patient-in-two-folds", "error", "fold", "folds are by patient", 1),
+            DataProblem(
+                *("several-rows-per-patient", "note", "patient"),
+                "rows of patients who have another: resample by patient, not by row",
+                1,
+            ),
+        ],
+    ),
+    "a column of the outcome": (
+        lambda rows: rows.assign(payer="x"),
+        [
+            DataProblem(
+                *("look-ahead-column", "note", "columns"),
+                "knows the outcome or stands for who pays; in the table, not an input",
+                *(1, ("payer",)),
+            )
+        ],
+    ),
+    "values that are not believed": (
+        lambda rows: rows.assign(age_years=[200, 200, 201, *rows["age_years"][3:]]),
+        [
+            DataProblem(
+                *("implausible-value", "warning", "age_years"),
+                "outside 0 to 130 a: not believed at the bedside, and missing here too",
+                *(3, ("200 (2)", "201")),
+            )
+        ],
+    ),
+    "a column without a number": (
+        lambda rows: rows.assign(sbp_mmhg=np.nan),
+        [
+            BLANK,
+            DataProblem(
+                *("not-trainable", "warning", "table"),
+                "made_up.csv: no row has a number for sbp_mmhg, all are blank; leave it out of the inputs",
+                1,
+            ),
+        ],
+    ),
+    "a column of one number": (
+        lambda rows: rows.assign(sbp_mmhg=120),
+        [
+            DataProblem(
+                "constant-input", "warning", "sbp_mmhg", "the same in all rows: nothing can be learned from it", COUNT
+            )
+        ],
+    ),
+    "an outcome in words": (
+        lambda rows: rows.assign(event=["yes", np.nan, "yes", 2, *rows["event"][4:]]),
+        [
+            DataProblem(
+                "not-a-number", "warning", "event", "texts among numbers: they count as missing", 2, ("yes (2)",)
+            ),
+            DataProblem(
+                *("not-zero-or-one", "error", "event", "neither 0 nor 1: write these, or give OutcomeSpec(of=...)", 4),
+                ("(blank) (3)", "2.0"),
+            ),
+        ],
+    ),
+    "one outcome": (
+        lambda rows: rows.assign(event=0),
+        [DataProblem("one-outcome", "error", "event", "the outcome is the same in all rows", COUNT)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_what_is_spoiled_is_the_only_finding_in_these_words(name: str, tmp_path: Path) -> None:
+    spoil, expected = SPOILED[name]
+    assert findings(spoil(made_up()), tmp_path) == expected
+
+
+def test_rows_that_the_pages_call_people_are_called_stays_where_a_patient_has_several(tmp_path: Path) -> None:
+    (finding,) = findings(made_up().assign(patient=[f"p{number // 5}" for number in range(COUNT)], fold=0), tmp_path)[
+        :1
+    ]
+    assert (finding.kind, finding.count) == ("several-rows-per-patient", 480)
+    twice = made_up().assign(patient=[f"p{number // 2}" for number in range(COUNT)], fold=np.arange(COUNT) // 2 % 5)
+    (finding,) = findings(twice, tmp_path, row_words="people")
+    assert finding.text == (
+        "rows of patients who have another: resample by patient, not by row; the pages call the rows people: write "
+        "row_words='stays', say"
+    )
+
+
+def test_few_events_are_told_with_their_number(tmp_path: Path) -> None:
+    few = made_up().assign(event=[1.0] * 7 + [0.0] * (COUNT - 7))
+    kinds = {finding.kind: finding for finding in findings(few, tmp_path)}
+    assert kinds["few-events"] == DataProblem(
+        *("few-events", "warning", "event"),
+        f"7 rows with the outcome and {COUNT - 7} without it: only from 20 of each on it is told what knows the "
+        "outcome",
+        7,
+    )
+
+
+def test_those_whom_the_model_is_not_for_are_outside_its_ranges_by_right(tmp_path: Path) -> None:
+    rows = made_up().assign(age_years=[200, *made_up()["age_years"][1:]], left=[1, *[0] * (COUNT - 1)])
+    left = CohortExclusion("left", "left", lambda table: table["left"] == 1, "outside-population")
+    absent = CohortExclusion("absent", "absent", lambda table: table["absent"] == 1, "outside-population")
+    assert findings(rows, tmp_path, exclusions=(left,)) == []
+    (finding,) = findings(rows, tmp_path, exclusions=(absent, left))
+    assert finding == DataProblem(
+        *("not-trainable", "warning", "table"),
+        "made_up: the exclusion 'absent' reads the column 'absent', which made_up.csv does not have",
+        1,
+    )
+    in_training = [replace(left, at_score=None)]
+    kinds = [finding.kind for finding in findings(rows, tmp_path, exclusions=tuple(in_training))]
+    assert kinds == ["implausible-value"]
+
+
+def codes(*values: float) -> list[tuple[str, int]]:
+    """The codes that a column of these numbers holds."""
+    report = DataReport("x", "x", {})
+    report_missing_codes(pd.DataFrame({"x": values, "name": "a"}), report)
+    assert all((item.kind, item.severity, item.where) == ("missing-code", "warning", "x") for item in report.findings)
+    return [(item.text.partition(" ")[0], item.count) for item in report.findings]
+
+
+def test_a_code_for_missing_is_a_number_of_its_kind_far_from_the_others_in_five_rows() -> None:
+    others = [float(value) for value in range(100)]
+    assert codes(*others, *[999.0] * 5) == [("999", 5)]
+    assert codes(*others, *[999.0] * 4) == []
+    assert codes(*others, *[-1.0] * 5) == [("-1", 5)]
+    assert codes(*others, *[1000.0] * 5) == []
+    assert codes(*others, -0.5, *[-1.0] * 5) == [], "where other values are below zero, so may this be"
+    assert codes(*[0.0, 2.0] * 50, *[9.0] * 5) == [("9", 5)]
+    assert codes(*[0.0, 7.5] * 50, *[9.0] * 5) == [], "not half the spread away"
+    assert codes(*[8.5] * 50, *[9.0] * 5) == [], "nor half of one"
+    assert codes(*[8.4] * 50, *[9.0] * 5) == [("9", 5)]
+    assert codes(*[9.0] * 50) == []
+    assert codes(*[float("nan")] * 50) == []
+
+
+def test_a_finding_shows_the_eight_most_frequent_examples_and_nothing_is_none() -> None:
+    report = DataReport("a", "b", {})
+    report.add("k", "note", "w", "t", 0)
+    report.add("k", "note", "w", "t", [])
+    assert report.findings == []
+    report.add("k", "note", "w", "t", 3)
+    report.add("k", "warning", "w", "t", Counter({"x": 1, "y": 1500}))
+    assert report.passed
+    report.add("k", "error", "w", "t", [*range(9), 8])
+    assert not report.passed
+    assert report.findings == [
+        DataProblem("k", "note", "w", "t", 3),
+        DataProblem("k", "warning", "w", "t", 1501, ("y (1,500)", "x")),
+        DataProblem("k", "error", "w", "t", 10, ("8 (2)", "0", "1", "2", "3", "4", "5", "6")),
+    ]
+
+
+def test_a_model_is_chosen_by_its_name_else_by_the_name_of_its_table() -> None:
+    assert spec_of_table(Path("nhanes_mortality.parquet"), None) is MORTALITY
+    with pytest.raises(TrainingRefused, match=r"^no model is called 'mine'; there are: .*mortality_5y"):
+        spec_of_table(Path("nhanes_mortality.csv"), "mine")
