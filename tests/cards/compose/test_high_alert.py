@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
-from cards.card import Card, check_card
-from cards.compose.high_alert import NOT_COVERED, high_alert_class
+from cards.card import OVERRIDE_REASONS, Card, check_card
+from cards.compose.high_alert import (
+    NOT_COVERED,
+    UncoveredDrug,
+    high_alert_class,
+    uncovered_card,
+    uncovered_finding,
+)
+from cards.extension import Fact
 from cards.rules.engine.rule_book import rule_book
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
@@ -132,3 +139,38 @@ def test_the_scope_of_an_uncovered_drug_stays_among_the_silences(as_of: datetime
 def test_a_covered_high_alert_drug_is_one_that_a_rule_is_about() -> None:
     own = [one for one in rule_book().rules_for(_of("warfarin 5 MG Oral Tablet")) if not one.rule.trigger.is_for_any]
     assert own
+
+
+def test_the_card_and_the_finding_of_uncovered_drugs_whole() -> None:
+    drugs = (
+        UncoveredDrug("MedicationRequest/a", _of("etoposide"), "chemotherapeutic agents", in_pairs=True),
+        UncoveredDrug("MedicationRequest/b", _of("Abciximab 2 mg/mL"), "glycoprotein IIb/IIIa inhibitors"),
+        UncoveredDrug("MedicationRequest/c", _of("New *Chemo*"), "chemotherapeutic agents"),
+        UncoveredDrug("MedicationRequest/d", _of("etoposide"), "chemotherapeutic agents", in_pairs=True),
+    )
+    card = uncovered_card(drugs, "card")
+    assert card.summary == "Etoposide, Abciximab 2 mg/mL, New *Chemo* are not covered by these checks."
+    assert card.detail == (
+        "etoposide: a high-alert medication (ISMP: chemotherapeutic agents); no rule here is about its use, so only "
+        "allergies, duplicates and single warnings (such as of interactions or pregnancy) were checked. "
+        "Abciximab 2 mg/mL: a high-alert medication (ISMP: glycoprotein IIb/IIIa inhibitors); no rule here is about "
+        "it, so only allergies and duplicates were checked. "
+        r"New \*Chemo\*: a high-alert medication (ISMP: chemotherapeutic agents); its name is not recognised, so "
+        "nothing was checked."
+    )
+    finding = uncovered_finding(drugs)
+    (etoposide,), (abciximab,) = _of("etoposide").rxcuis, _of("abciximab").rxcuis
+    assert (
+        card.own_extension.facts
+        == finding.facts
+        == (
+            Fact("draft", "etoposide", etoposide, source="MedicationRequest/a"),
+            Fact("draft", "Abciximab 2 mg/mL", abciximab, source="MedicationRequest/b"),
+            Fact("draft", "New *Chemo*", "new *chemo*", source="MedicationRequest/c"),
+            Fact("draft", "etoposide", etoposide, source="MedicationRequest/d"),
+        )
+    )
+    assert (finding.rule, finding.band, finding.indicator) == (NOT_COVERED, NOT_COVERED, "info")
+    assert (finding.is_certain, finding.priority) == (True, 0)
+    codes = [reason.code for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust"]
+    assert [reason.code for reason in card.override_reasons] == codes
