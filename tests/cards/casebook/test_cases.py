@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from cards.casebook.cases import faults_of_case
+from cards.casebook.cases import faults_of_case, missing_cases
+from cards.rules.engine.rule_book import whole_book
 
 RULE = "age-meperidine"
 CASE: dict[str, Any] = {
@@ -52,3 +53,46 @@ def test_a_drug_that_is_not_recognised_is_named_where_the_answer_is_another() ->
     first, second = faults_of_case(RULE, {**CASE, "draft": {**CASE["draft"], "drug": drug}})
     assert first == "expected age-meperidine/any/warning, found nothing"
     assert second == f"no drug is recognised in {drug!r}"
+
+
+@pytest.mark.parametrize(
+    ("members", "fault"),
+    [
+        ({"indicator": "info"}, "expected age-meperidine/any/info, found age-meperidine/any/warning"),
+        ({"also": ["age-meperidine/any"]}, "expected age-meperidine/any/warning, found nothing"),
+        ({"silent": "scope"}, "found age-meperidine/any, which the case does not expect"),
+        ({"silent": "urgent", "also": ["age-meperidine/any"]}, "no silence for the reason urgent"),
+        ({"says": ["MEPERIDINE", "aspirin"]}, "the card does not say 'aspirin'"),
+        ({"notes": ["not certain"]}, "the card does not say 'not certain'"),
+        ({"offers": ["Halve it"]}, "offers ['Replace by another opioid at low dose'], not ['Halve it']"),
+        ({"offers": ["Replace by another opioid at low dose"], "withheld": ["Halve it"]}, "'Halve it' is not withheld"),
+    ],
+)
+def test_an_answer_that_is_not_as_the_case_says_is_told(members: dict[str, Any], fault: str) -> None:
+    faults = faults_of_case(RULE, {**CASE, **members})
+    assert faults[:1] == [fault]
+
+
+def test_a_rule_needs_a_case_of_each_kind_of_each_band_and_of_each_silence() -> None:
+    declared = next(compiled.declared for compiled in whole_book().rules if compiled.id == RULE)
+    silences = [f"no case of the silence {entry.code}" for entry in declared.silent_when]
+    kinds = [f"no {kind} case of {band.id}" for band in declared.bands for kind in ("fires", "silent", "missing")]
+    assert missing_cases(RULE, []) == kinds + silences
+    assert len(silences) > 0
+    fires = [{"about": band.id, "kind": "fires"} for band in declared.bands]
+    quiet = {"about": "x", "kind": "silent", "quiet": declared.silent_when[0].code}
+    assert missing_cases(RULE, [*fires, quiet]) == [entry for entry in kinds if "no fires" not in entry] + silences[1:]
+    template = next(compiled.id for compiled in whole_book().rules if compiled.declared.template is not None)
+    assert missing_cases(template, []) == []
+
+
+def test_a_band_that_is_silence_on_purpose_needs_a_silent_case_only() -> None:
+    rule, band = next(
+        (compiled.id, band.id)
+        for compiled in whole_book().rules
+        for band in compiled.declared.bands
+        if band.indicator == "silent" and compiled.declared.template is None
+    )
+    assert [entry for entry in missing_cases(rule, []) if entry.endswith(f"case of {band}")] == [
+        f"no silent case of {band}"
+    ]

@@ -1,0 +1,171 @@
+"""The form of a set of criteria, and which criteria a clinician affirmed by it."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cards.coverage.policy import CriteriaSet, Criterion, Policies
+from cards.coverage.questionnaire import (
+    answers_of,
+    canonical,
+    find_criteria,
+    names_in,
+    package,
+    questionnaire,
+    version_of,
+)
+from tests.cards.coverage.test_annotation import PAYER
+
+Json = dict[str, Any]
+BASE = "https://example.org"
+NOTHING = frozenset[str]()
+
+
+def criterion(name: str, test: Json, question: str = "Which?") -> Criterion:
+    return Criterion(name, "A", f"Text of {name}", test, question, "s")
+
+
+FORM = CriteriaSet("tube", {"A": "all"}, (criterion("a", {"order": True}), criterion("b", {"order": True}, "")))
+RULES = Policies({"own": PAYER}, {}, {"tube": FORM}, NOTHING, NOTHING, "v")
+
+
+def test_a_form_asks_for_each_criterion_with_a_question() -> None:
+    version = version_of(FORM)
+    launch = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-launchContext"
+    context = {"system": "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext", "code": "patient"}
+    assert questionnaire(BASE, PAYER, FORM) == {
+        "resourceType": "Questionnaire",
+        "id": "own.tube",
+        "extension": [
+            {
+                "url": launch,
+                "extension": [{"url": "name", "valueCoding": context}, {"url": "type", "valueCode": "Patient"}],
+            }
+        ],
+        "url": f"{BASE}/Questionnaire/own.tube",
+        "version": version,
+        "name": "OwnTube",
+        "title": "Own Health Plan: what has to be documented",
+        "status": "active",
+        "subjectType": ["Patient"],
+        "item": [
+            {
+                "linkId": "a",
+                "text": "Text of a",
+                "type": "group",
+                "item": [
+                    {"linkId": "a.met", "text": "Does this hold for the patient?", "type": "boolean"},
+                    {"linkId": "a.detail", "text": "Which?", "type": "string"},
+                ],
+            }
+        ],
+    }
+    assert len(version) == 8
+    assert version_of(replace(FORM, groups={"A": "any"})) != version
+    assert canonical(BASE, PAYER, FORM) == f"{BASE}/Questionnaire/own.tube|{version}"
+
+
+CONDITIONS = (
+    "%conditions.entry.resource.where(code.coding.where(system = 'http://hl7.org/fhir/sid/icd-10-cm' and "
+    "(code.startsWith('E10') or code.startsWith('E11'))).exists()).code.coding.code"
+)
+RESULTS = (
+    "%observations.entry.resource.where(code.coding.where(system = 'http://loinc.org' and (code = '4548-4')).exists() "
+    "and value.exists()).select(value.value.toString() & ' ' & value.unit & ', ' & effective.toString())"
+)
+DONE = (
+    "%procedures.entry.resource.where(code.coding.where(code = '77' or code = '78').exists())"
+    ".select(performed.toString())"
+)
+VISITS = "%encounters.entry.resource.where(status = 'finished').select(period.start.toString())"
+
+
+@pytest.mark.parametrize(
+    ("test", "variables", "expressions"),
+    [
+        ({"condition": {"icd10": ["E10", "E11"]}}, ["conditions"], [CONDITIONS]),
+        ({"condition": {"words": ["x"]}}, [], []),
+        ({"observation": {"loinc": ["4548-4"]}}, ["observations"], [RESULTS]),
+        ({"observation": {"text": ["x"]}}, [], []),
+        ({"procedure": {"codes": ["77", "78"]}}, ["procedures"], [DONE]),
+        ({"procedure": {"words": ["x"]}}, [], []),
+        ({"encounter": {}}, ["encounters"], [VISITS]),
+        ({"not": {"encounter": {}}}, ["encounters"], [VISITS]),
+        (
+            {"any": [{"encounter": {}}, {"all": [{"procedure": {"codes": ["77", "78"]}}]}]},
+            ["procedures", "encounters"],
+            [VISITS, DONE],
+        ),
+    ],
+)
+def test_a_question_shows_what_the_chart_has_about_it(test: Json, variables: list[str], expressions: list[str]) -> None:
+    form = questionnaire(BASE, PAYER, CriteriaSet("tube", {"A": "all"}, (criterion("a", test),)))
+    read = [extension["valueExpression"] for extension in form["extension"][1:]]
+    assert [expression["name"] for expression in read] == variables
+    for expression in read:
+        assert expression["language"] == "application/x-fhir-query"
+        assert str(expression["expression"]).lower().startswith(f"{expression['name'][:-1]}?patient=")
+    detail = form["item"][0]["item"][1]
+    url = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-initialExpression"
+    joined = {"language": "text/fhirpath", "expression": f"({' | '.join(expressions)}).first()"}
+    assert detail.get("extension") == ([{"url": url, "valueExpression": joined}] if expressions else None)
+
+
+def test_forms_are_found_by_their_address_and_sent_together() -> None:
+    assert find_criteria(RULES, "own.tube") == (PAYER, FORM)
+    assert (find_criteria(RULES, "own.other"), find_criteria(RULES, "other.tube")) == (None, None)
+    own = replace(FORM, groups={"A": "any"})
+    assert find_criteria(replace(RULES, criteria={"tube": FORM, "own/tube": own}), "own.tube") == (PAYER, own)
+    addresses = [f"{BASE}/Questionnaire/own.tube|1", 1, "https://example.org/other", f"{BASE}/Questionnaire/own.x"]
+    assert list(names_in(addresses)) == ["own.tube", "own.x"]
+    form = questionnaire(BASE, PAYER, FORM)
+    entry = {"fullUrl": f"{form['url']}|{form['version']}", "resource": form}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [entry]}
+    assert package(BASE, RULES, ["own.tube", "own.tube", "own.x"]) == {
+        "resourceType": "Parameters", "parameter": [{"name": "PackageBundle", "resource": bundle}],
+    }  # fmt: skip
+    assert package(BASE, RULES, ["own.x"]) is None
+
+
+def response(*affirmed: str, identity: str = "q", **more: Any) -> Json:
+    items = [{"linkId": f"{name}.met", "answer": [{"valueBoolean": True}]} for name in affirmed]
+    return {
+        "id": identity, "status": "completed", "subject": {"reference": "Patient/p"}, "authored": "2026-11-01",
+        "questionnaire": canonical(BASE, PAYER, FORM), "item": [{"linkId": "group", "item": items}], **more,
+    }  # fmt: skip
+
+
+A = {"own": {"tube": (frozenset({"a"}), "QuestionnaireResponse/q")}}
+
+
+@pytest.mark.parametrize(
+    ("more", "answers"),
+    [
+        ({}, A),
+        ({"status": "amended"}, A),
+        ({"status": "in-progress"}, {}),
+        ({"subject": None}, A),
+        ({"subject": {"reference": "Patient/x"}}, {}),
+        ({"questionnaire": f"{BASE}/Questionnaire/own.tube|old"}, {}),
+        ({"questionnaire": f"{BASE}/Questionnaire/own.other|1"}, {}),
+        ({"item": "x"}, {"own": {"tube": (frozenset(), "QuestionnaireResponse/q")}}),
+    ],
+)
+def test_a_completed_answer_of_the_patient_to_the_form_as_it_is_counts(more: Json, answers: Json) -> None:
+    assert answers_of([response("a") | more], RULES, "p") == answers
+
+
+def test_the_newest_answer_counts_and_only_a_plain_yes() -> None:
+    newer = response("b", identity="r", authored="2026-11-02")
+    expected = {"own": {"tube": (frozenset({"b"}), "QuestionnaireResponse/r")}}
+    assert answers_of([newer, response("a")], RULES, "p") == expected
+    items: list[Any] = [
+        {"linkId": "a.met", "answer": [{"valueBoolean": False}]},
+        {"linkId": "b.met", "answer": [{"valueBoolean": True}, {"valueBoolean": True}]},
+        {"linkId": "c.detail", "answer": [{"valueBoolean": True}]},
+        {"linkId": "d.met", "answer": "yes"},
+        {"linkId": "e.met", "answer": ["x", {"valueBoolean": True}]},
+        "text",
+    ]
+    assert answers_of([response() | {"item": items}], RULES, "p")["own"]["tube"][0] == {"e"}
