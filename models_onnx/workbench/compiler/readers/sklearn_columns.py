@@ -55,6 +55,8 @@ def _column_transformer(step: Any, columns: list[Column], inputs: Inputs) -> lis
     transformed = []
     for _, inner, chosen in step.transformers_:
         places = _places(chosen, names, len(columns))
+        if not places:  # scikit-learn does not fit what is given no column
+            continue
         transformed += columns_behind(inner, [columns[position] for position in places], inputs)
     return transformed
 

@@ -56,7 +56,7 @@ def _ranks(quantiles: Array, references: Array, normal: bool) -> Curve:
     values, first, count = np.unique(quantiles, return_index=True, return_counts=True)
     last = first + count - 1
     if len(values) == 1:
-        return Curve.steps([], [0.0])
+        return Curve.steps([values[0] + _AT_END if normal else _behind(values[0])], [0.0, 1.0])
     pieces: list[tuple[float, float, float, float]] = []  # where it begins, value there, slope, origin
     for k, value in enumerate(values[:-1]):
         if count[k] > 1:
