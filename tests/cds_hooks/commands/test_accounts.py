@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from cds_hooks.access.accounts import check_login
+from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from tests.cds_hooks.access.browsing import PASSWORD, entries, store_of
 from tests.live import record_in
 from tests.program import run_program
@@ -91,3 +92,60 @@ def test_a_list_without_accounts_says_how_one_is_made_and_what_roles_there_are(r
     said = run("list").stdout
     assert "cds-hooks accounts add" in said
     assert "pharmacist:" in said
+
+
+def test_what_is_done_is_said_in_whole_sentences(run: Run) -> None:
+    made = run("add", "Ann", "--role", "operator", "--role", "auditor", password=PASSWORD)
+    assert made.stdout == (
+        "The account Ann can log in as auditor, operator.\n"
+        "Pages do not ask for a login yet: set CDS_LOGIN=accounts (docs/operations/access.md).\n"
+    )
+    told = {
+        ("--disable",): "The account ann is disabled. Its sessions have ended.\n",
+        ("--enable",): "The account ann can log in again.\n",
+        ("--role", "viewer"): "The account ann can now log in as viewer.\n",
+        ("--no-second-factor",): "The account ann has no second factor. Its sessions have ended.\n",
+    }
+    assert {words: run("change", "ann", *words).stdout for words in told} == told
+    renewed = run("change", "ann", password=OTHER)
+    assert renewed.stdout == "The account ann has a new password. Its sessions have ended.\n"
+    listed = run("list").stdout.splitlines()
+    assert listed[:2] == ["ann (Ann): viewer; active", "The roles:"]
+    assert [line.partition(":")[0].strip() for line in listed[2:]] == list(ASSIGNABLE)
+    assert listed[2] == f"  {ASSIGNABLE[0]}: {ROLE_WORDS[ASSIGNABLE[0]]}"
+
+
+def test_a_second_factor_is_shown_once_and_recorded(run: Run, tmp_path: Path) -> None:
+    assert run("add", "Ann", "--role", "viewer", password=PASSWORD).returncode == 0
+    lines = run("change", "ANN", "--second-factor").stdout.splitlines()
+    assert lines[0] == ("Give this to the person of the account ANN, for an authenticator app; it is not shown again:")
+    assert lines[1].startswith("otpauth://totp/")
+    assert ":ann?" in lines[1].replace("%3A", ":")
+    assert lines[2:] == ["The account ANN has a second factor. Its sessions have ended."]
+    assert run("change", "ann", "--no-second-factor").returncode == 0
+    acts = [(detail["account"], detail["act"]) for _, detail in entries(tmp_path, "account-act")]
+    assert acts == [("ann", "add"), ("ann", "second-factor"), ("ann", "no-second-factor")]
+
+
+def test_a_change_of_nothing_and_a_key_without_people_are_refused(run: Run, tmp_path: Path) -> None:
+    nothing = run("change", "ann")
+    assert (nothing.returncode, nothing.stderr) == (
+        2,
+        "Say what to change: --role, --password, --password-stdin, --second-factor, --enable or --disable.\n",
+    )
+    key = ("--key", str(tmp_path / "ann.pem"))
+    signed = run("add", "ann", "--role", "viewer", *key, password=PASSWORD)
+    assert (signed.returncode, signed.stderr) == (
+        1,
+        "--key signs for a person of the file of people, which CDS_PEOPLE_FILE names.\n",
+    )
+
+
+def test_where_the_pages_ask_for_a_login_nothing_more_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\r\n"))
+    environment = {
+        "CDS_DATABASE_URL": record_in(tmp_path), "CDS_LOGIN": "accounts", "CDS_PUBLIC_URL": "https://cds.example",
+    }  # fmt: skip
+    done = run_program("accounts", "add", "ann", "--role", "viewer", "--password-stdin", environment=environment)
+    assert (done.stdout, done.stderr) == ("The account ann can log in as viewer.\n", "")
+    assert check_login(store_of(tmp_path), "ann", PASSWORD) is not None

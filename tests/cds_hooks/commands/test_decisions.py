@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.commands.decisions import app
 from cds_hooks.commands.record import app as record
 from cds_hooks.storage import Decision, card_uuid, new_decision_id, open_decision_log
+from tests.cds_hooks.storage.samples import store
 
 _CARD = {
     "summary": "About 48 in 100",
@@ -165,3 +166,87 @@ def test_the_settings_name_the_record_where_no_option_does(database: str, monkey
         assert len(_json("list")) == 2
     finally:
         settings.cache_clear()
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> str:
+    """The same record, with feedback on each first card."""
+    url = f"sqlite:///{tmp_path}/answered.sqlite3"
+    store(url, _SPOKEN, _SILENT, answered=True)
+    return url
+
+
+def _lines(*arguments: str) -> list[str]:
+    """What is printed, without the blanks at the ends and the empty lines."""
+    return [line.rstrip() for line in _run(*arguments).stdout.splitlines() if line.strip(" ─")]
+
+
+def test_a_decision_is_drawn_whole(answered: str) -> None:
+    assert _lines("show", _SPOKEN.id, "--database", answered) == [
+        f"id             {_SPOKEN.id}",
+        "decided_at     2026-11-20T09:00:00.250000+00:00",
+        "hook           patient-view",
+        "service        planning",
+        "hook_instance  d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+        "client         a hospital",
+        "patient        patient-1",
+        "user           None",
+        f"input_digest   {'ab' * 32}",
+        "model          mortality_5y 1.0.0, sha256 cafe",
+        "as_of          2026-11-20T09:00:00+00:00",
+        "probability    0.479",
+        "  input          value     contribution   dated        from",
+        "  albumin_g_dl   2.9       +1.3981        2026-11-19   Observation/albumin-1",
+        "  rdw_pct        missing                               absent",
+        "Answer: 1 card",
+        "╭─ ⓘ info ─────────────────────────────────────────────────────────────────────╮",
+        "│ About 48 in 100                                                              │",
+        "│ Why                                                                          │",
+        "│ [ Order a conversation ]                                                     │",
+        "│     create: A draft                                                          │",
+        "│ Source: A model                                                              │",
+        "╰──────────────────────────────────────────────────────────────────────────────╯",
+        "  ○ Observation/7 · implausible: Diastolic pressure 879 is outside the plausible",
+        "range: not used.",
+        "Milliseconds: decode 0.122, facts 0.042",
+        "Feedback: 2026-11-20T09:05:00Z · overridden · contraindicated · Already",
+        f"discussed · card {card_uuid(_SPOKEN.id, 1)}",
+    ]
+
+
+def test_a_list_is_drawn_whole_for_a_call_a_card_or_everything(answered: str) -> None:
+    head = "  decision                               what was said"
+    silent = [f"  {_SILENT.id}   silent: 5 of 11 [labs]. (and 1 more)", "  2026-11-20 09:00:00 order-safety"]
+    spoken = [f"  {_SPOKEN.id}   About 48 in 100", "  2026-11-20 09:00:00 planning"]
+    assert _lines("list", "--database", answered) == [head, *silent, *spoken]
+    assert _lines("list", f" {_SPOKEN.hook_instance} ", "--database", answered) == [head, *silent, *spoken]
+    of_card = _lines("list", card_uuid(_SPOKEN.id, 1), "--database", answered)
+    assert [line.split()[-1] for line in of_card] == [line.split()[-1] for line in (head, *spoken)]
+    nothing = _run("list", "nothing", "--database", answered)
+    assert (nothing.exit_code, nothing.stdout) == (1, "No decision in the record is like that.\n")
+    assert _lines("list", "--silent", "--database", answered) == ["No decision in the record is like that."]
+    assert [row["id"] for row in _json("list", _SPOKEN.id, "--database", answered)] == [_SPOKEN.id]
+
+
+def test_a_decision_is_listed_by_patient_client_and_time(answered: str) -> None:
+    both, neither = [_SILENT.id, _SPOKEN.id], list[str]()
+    for words, ids in (
+        (("--patient", "Patient/patient-1"), both),
+        (("--patient", "patient-2"), neither),
+        (("--client", "a hospital"), both),
+        (("--client", "another"), neither),
+        (("--since", "2026-11-20T09:00:00"), both),
+        (("--since", "2026-11-20T09:00:01"), neither),
+        (("--until", "2026-11-20T09:00:01"), both),
+        (("--until", "2026-11-20T09:00:00"), neither),
+        (("--user", "Practitioner/1"), neither),
+    ):
+        assert [row["id"] for row in _json("list", *words, "--database", answered)] == ids, words
+
+
+def test_whether_something_was_held_back_is_said(answered: str) -> None:
+    nothing = _run("held", _SILENT.id, "--database", answered)
+    assert (nothing.exit_code, nothing.stdout) == (0, "Nothing was held back in this decision.\n")
+    assert _json("held", card_uuid(_SPOKEN.id, 1), "--database", answered) == []
+    unknown = _run("held", "x", "--database", answered)
+    assert (unknown.exit_code, unknown.stderr) == (1, "There is no decision x in the record.\n")

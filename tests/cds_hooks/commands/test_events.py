@@ -1,6 +1,7 @@
 """`cds-hooks events`: the feeds and their dead letters from a terminal."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.cds_hooks.events.messages import result
@@ -31,3 +32,33 @@ def test_a_dead_letter_is_dropped_and_what_is_not_there_is_said(tmp_path: Path) 
         refused = run_program("events", *words, folder=tmp_path, environment=feeds)
         assert refused.returncode == 1
         assert sentence in refused.stderr
+
+
+def test_feeds_and_dead_letters_are_listed_in_words(tmp_path: Path) -> None:
+    feeds = {"CDS_EVENTS_FILE": str(_declared(tmp_path)), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
+
+    def run(*words: str) -> tuple[int, str, str]:
+        done = run_program("events", *words, folder=tmp_path, environment=feeds)
+        return done.returncode, done.stdout, done.stderr
+
+    state = json.loads(run("show", "--json")[1])[0]
+    newest = datetime.fromtimestamp(state["newest"], UTC).isoformat(timespec="seconds") if state["newest"] else "never"
+    line = f"lab: newest message {newest}, {state['messages']} messages, 1 dead letters\n"
+    assert run("show") == (0, line, "")
+    letter = json.loads(run("dead", "--json")[1])[0]
+    came = datetime.fromtimestamp(letter["received_at"], UTC).isoformat(timespec="seconds")
+    row = f"1  {came}  lab  {letter['type']}  {letter['reason']}\n"
+    assert run("dead") == (0, row, "")
+    code, whole, _ = run("dead", "1")
+    assert (code, whole.startswith(row), "\nPID|" in whole, "\r" in whole) == (0, True, True, False)
+    assert json.loads(run("dead", "1", "--json")[1]) == [letter]
+    assert run("dead", "7") == (1, "", "There is no dead letter 7; cds-hooks events dead lists them.\n")
+    assert run("unmerge", "MRN0999") == (1, "", "MRN0999 is not merged into another number.\n")
+    assert run("drop", "1") == (0, "Dead letter 1 was dropped.\n", "")
+    assert (run("dead"), run("dead", "--json")[1]) == ((0, "", ""), "[]\n")
+
+
+def test_a_site_without_feeds_is_told_how_they_are_declared(tmp_path: Path) -> None:
+    nothing = run_program("events", "show", folder=tmp_path)
+    assert nothing.returncode == 1
+    assert nothing.stderr == "CDS_EVENTS_FILE is not set, so there are no feeds.\n"

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from cds_hooks.commands.model import mlflow as registry_of
 from cds_hooks.commands.model.main import app
 from cds_hooks.commands.model.mlflow import MLflowServer
-from models_onnx.artifact.folder import read_manifest
+from models_onnx.artifact.folder import LARGEST_BYTES, read_manifest
 from models_onnx.errors import ImportRefused
 from models_onnx.serving.registry import ARTIFACTS
 
@@ -161,3 +162,118 @@ def test_mlflow_itself_takes_a_version_and_gives_it_back(mlflow: str, tmp_path: 
     assert told.exit_code == 0, told.output
     manifest = json.loads((tmp_path / "out" / "readmission_30d" / "manifest.json").read_text())
     assert manifest["came_from"].startswith("MLflow ? model of run")
+
+
+class Odd(Registry):
+    """A registry whose runs lie where it serves files, and with an alias."""
+
+    def runs_get(self, _: Any) -> dict[str, Any]:
+        return {"run": {"info": {"artifact_uri": "mlflow-artifacts:/1/r/artifacts"}}}
+
+    def registered_models_alias(self, body: Any) -> dict[str, Any] | None:
+        return {"model_version": {"version": "1"}} if body == {"name": "m", "alias": "prod"} else None
+
+
+def test_a_model_is_had_by_its_alias_or_its_run_with_the_folders_in_it(tmp_path: Path) -> None:
+    registry = Odd()
+    registry.versions.append({"source": "mlflow-artifacts:/1/r/artifacts/model"})
+    registry.files = {f"1/r/artifacts/model/{name}": name.encode() for name in ("a.txt", "b/c/d.txt")}
+    server = MLflowServer("http://mlflow.test/", httpx.MockTransport(registry))
+    for uri in ("models:/m@prod", "models:/m/1", "runs:/r/model"):
+        folder = server.download(uri, tmp_path / uri.replace("/", "_"))
+        found = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+        assert found == {"a.txt": "a.txt", "b/c/d.txt": "b/c/d.txt"}
+    registry.files = {f"1/r/artifacts/model/{'b/' * 4}d.txt": b"d"}
+    assert (server.download("models:/m/1", tmp_path / "deep") / "b/b/b/b/d.txt").read_bytes() == b"d"
+    registry.files = {f"1/r/artifacts/model/{'b/' * 5}d.txt": b"d"}
+    with pytest.raises(ImportRefused, match="the model's folders are nested too deep"):
+        server.download("models:/m/1", tmp_path / "deeper")
+
+
+@pytest.mark.parametrize("uri", ["models:/m", "models:/m/", "models:/m/one", "runs:/r", "runs:/r/", "m/1"])
+def test_an_address_of_another_form_is_refused(uri: str, tmp_path: Path) -> None:
+    words = f"{uri} is no models:/NAME/VERSION, models:/NAME@ALIAS or runs:/RUN/PATH"
+    with pytest.raises(ImportRefused) as refused:
+        MLflowServer("http://mlflow.test").download(uri, tmp_path)
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ({"path": "model/..", "file_size": 1}, "model/.. is no file of a model, or larger than "),
+        (
+            {"path": "model/big", "file_size": LARGEST_BYTES + 1},
+            "model/big is no file of a model, or larger ",
+        ),
+        ({"path": "model/fit", "file_size": str(LARGEST_BYTES)}, None),
+        ({"path": "model/odd", "file_size": None}, None),
+    ],
+)
+def test_a_file_that_is_too_large_or_has_no_name_is_refused(
+    listed: dict[str, Any], words: str | None, tmp_path: Path
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("get-download-uri"):
+            return httpx.Response(200, json={"artifact_uri": "mlflow-artifacts:/1/model"})
+        is_list = request.url.path.endswith("/artifacts")
+        return httpx.Response(200, json={"files": [listed]}) if is_list else httpx.Response(200, content=b"x")
+
+    server = MLflowServer("http://mlflow.test", httpx.MockTransport(answer))
+    if words is None:
+        assert [path.read_bytes() for path in server.download("models:/m/1", tmp_path).iterdir()] == [b"x"]
+        return
+    with pytest.raises(ImportRefused, match=f"^{words}"):
+        server.download("models:/m/1", tmp_path)
+
+
+def test_what_the_server_says_is_passed_on_and_so_is_its_silence(tmp_path: Path) -> None:
+    def fails(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "silent.test":
+            raise httpx.ConnectError("nobody is there")
+        return httpx.Response(500, text="no " * 100)
+
+    for host, words in (
+        ("mlflow.test", f"the MLflow server answered 500 to /api/2.0/mlflow/runs/get: {('no ' * 100)[:200]}"),
+        ("silent.test", "the MLflow server http://silent.test cannot be reached: nobody is there"),
+    ):
+        with pytest.raises(ImportRefused) as refused:
+            MLflowServer(f"http://{host}", httpx.MockTransport(fails)).download("runs:/r/model", tmp_path)
+        assert str(refused.value) == words
+
+
+def test_the_figures_of_a_version_are_logged_with_both_ends_and_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry()
+    monkeypatch.setattr(time, "time", lambda: 12.3456)
+    manifest = read_manifest(HOME)
+    MLflowServer("http://mlflow.test", httpx.MockTransport(registry)).log(HOME, manifest, {})
+    auroc = manifest.evaluation["all"]["auroc"]
+    assert [metric for metric in registry.metrics if metric["key"].startswith("auroc")] == [
+        {"key": name, "value": auroc[end], "timestamp": 12345}
+        for name, end in (("auroc", "value"), ("auroc_low", "low"), ("auroc_high", "high"))
+    ]
+    assert registry.files["1/r/artifacts/model/MLmodel"].decode() == (
+        "artifact_path: model\nflavors:\n  onnx:\n    data: model.onnx\n    onnx_version: '1'\n    providers:\n"
+        "    - CPUExecutionProvider\nrun_id: r\n"
+    )
+
+
+def test_the_command_says_what_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry()
+    made = registry_of.MLflowServer
+    monkeypatch.setattr(registry_of, "MLflowServer", lambda address: made(address, httpx.MockTransport(registry)))
+    done = CliRunner().invoke(app, ["log", "readmission_30d", "--mlflow", "http://mlflow.test"])
+    release = json.loads((HOME / "release.json").read_text())
+    assert done.exit_code == 0, done.output
+    tags = {tag["key"]: tag["value"] for tag in registry.versions[0]["tags"]}
+    assert list(tags) == ["version", "state", "digest", "gates"]
+    assert done.stdout == (f"Logged: models:/readmission_30d/1, digest {tags['digest'][:16]}, state {tags['state']}.\n")
+    assert str(release).count(tags["version"])
+
+
+def test_the_gates_of_a_version_are_a_word() -> None:
+    from types import SimpleNamespace
+
+    red: Any = SimpleNamespace(red=("G1", "G9"))
+    green: Any = SimpleNamespace(red=())
+    assert [registry_of._gates(summary) for summary in (None, red, green)] == ["not run", "not green: G1, G9", "green"]
