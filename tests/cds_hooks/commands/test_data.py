@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
+from cds_hooks.commands import data
 from cds_hooks.commands.data import app
 from cds_hooks.commands.model.main import app as models
 from tests.models_onnx.invented import invented_table
@@ -26,7 +28,19 @@ def test_a_table_is_checked_and_the_report_is_json_where_wanted(table: Path) -> 
     assert told.exit_code == (0 if report["passed"] else 1)
     assert report["counts"]["rows"] == 400
     assert {"kind", "severity", "where", "count", "examples"} <= set(report["findings"][0])
-    assert "look-ahead-column" in CliRunner().invoke(app, ["check", str(table)]).stdout
+    assert list(report) == ["name", "kind", "counts", "passed", "findings"]
+    lines = CliRunner().invoke(app, ["check", str(table)]).stdout.splitlines()
+    counts = ", ".join(f"{count:,} {noun}" for noun, count in report["counts"].items())
+    assert " ".join(lines[0].split()) == f"{report['name']} ({report['kind']}): {counts}"
+    assert lines[-1] == ("No error." if report["passed"] else "There are errors.")
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    first = [row for row in cells if row[0]]
+    assert [(row[0], row[3]) for row in first] == [
+        (finding["severity"], f"{finding['count']:,}") for finding in report["findings"]
+    ]
+    words = " ".join(cell for row in cells for cell in row)
+    assert all(finding["kind"] in words for finding in report["findings"])
+    assert "look-ahead-column" in words
 
 
 def test_a_folder_of_charts_is_checked(tmp_path: Path) -> None:
@@ -55,3 +69,33 @@ def test_a_model_of_charts_is_never_written_over_the_projects_own(tmp_path: Path
     told = CliRunner().invoke(models, ["train", "readmission_30d", "--fhir", str(tmp_path)])
     assert told.exit_code == 2
     assert "--out" in told.stderr
+
+
+def test_findings_without_an_error_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    finding = SimpleNamespace(
+        severity="warning", kind="odd-unit", text="A unit.", where="labs", count=1234, examples=["a", "b"]
+    )
+    report = SimpleNamespace(name="rows", kind="table", counts={"rows": 5000}, findings=[finding], passed=True)
+    data._show(report)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "rows (table): 5,000 rows"
+    (row,) = [line for line in lines if line.startswith("│")]
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert cells == ["warning", "odd-unit: A unit.", "labs", "1,234", "a; b"]
+    assert lines[-1] == "No error."
+
+
+def test_the_exit_code_of_a_check_is_that_of_its_report(tmp_path: Path) -> None:
+    write_bundle(tmp_path)
+    done = CliRunner().invoke(app, ["check", str(tmp_path), "--json"])
+    assert (done.exit_code, json.loads(done.stdout)["passed"]) == (0, True)
+    (tmp_path / "rows.csv").write_text("id,death\n1,0\n1,1\n")
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "rows.csv"), "--json"])
+    assert done.exit_code == (0 if json.loads(done.stdout)["passed"] else 1)
+
+
+def test_a_folder_without_declarations_of_features_is_said(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["features", str(tmp_path)])
+    assert (done.exit_code, done.stderr) == (2, f"{tmp_path} has no features.toml\n")
+    (tmp_path / "features.toml").write_text("[[feature]]\nname = 5\n")
+    assert CliRunner().invoke(app, ["features", str(tmp_path)]).exit_code == 2

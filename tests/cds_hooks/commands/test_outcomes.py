@@ -3,10 +3,18 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
+from cds_hooks.commands import outcomes
+from cds_hooks.outcomes import effect
+from cds_hooks.outcomes.effect import Effect
+from cds_hooks.outcomes.files import WrongFile
+from cds_hooks.outcomes.joining import REFUSALS, Refusal
 from cds_hooks.storage import open_decision_log
 from tests.cds_hooks.storage.samples import a_decision
 
@@ -72,3 +80,111 @@ def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     option = run("import", "x", "--client", "a", "--observation", "12345-6", "--database", url)
     assert (option.exit_code, "write system|code=event" in option.output) == (1, True)
     assert run("list", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
+
+
+def test_a_report_of_what_was_taken_in_counts_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = [Refusal(0, "no-score"), Refusal(1, "unknown-card"), Refusal(2, "unknown-card")]
+    lines: Any = SimpleNamespace(reports=[1, 2, 3, 4], skipped=7)
+    for dry_run, would in ((True, "would be joined"), (False, "joined")):
+        outcomes._say(outcomes._Done(5, 4, refused), lines, dry_run)
+        assert capsys.readouterr().out.splitlines() == [
+            f"4 reports: 5 outcomes {would} to decisions, 4 of them new, 3 reports not joined; 7 other resources left "
+            "out.",
+            f"2 x unknown-card: {REFUSALS['unknown-card']}",
+            f"1 x no-score: {REFUSALS['no-score']}",
+        ]
+
+
+def test_an_option_names_system_code_and_event() -> None:
+    assert outcomes._observation("http://loinc.org|1-6=fall") == ("http://loinc.org|1-6", "fall")
+    assert outcomes._observation("http://a?b=c|1=fall") == ("http://a?b=c|1", "fall")
+    for wrong in ("1-6=fall", "http://loinc.org|1-6=", "http://loinc.org|1-6", "fall"):
+        with pytest.raises(WrongFile) as refused:
+            outcomes._observation(wrong)
+        assert str(refused.value) == (
+            f"--observation {wrong}: write system|code=event, such as http://loinc.org|12345-6=fall"
+        )
+
+
+def test_reports_are_joined_in_parts_and_refusals_keep_their_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, decision = record(tmp_path)
+    monkeypatch.setattr(outcomes, "_AT_ONCE", 2)
+    rows = "".join(f"{patient},death,2026-11-21\n" for patient in ("a", "b", "p1", "c", "d"))
+    (tmp_path / "o.csv").write_text(f"patient,event,at\n{rows}")
+    done = run("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url, "--json")
+    assert json.loads(done.stdout) == {
+        "joined": 1,
+        "stored": 1,
+        "refused": [{"index": index, "reason": "no-prediction"} for index in (0, 1, 3, 4)],
+    }
+    (listed,) = json.loads(run("list", "--json", "--database", url).stdout)
+    assert listed["decision"] == decision
+
+
+def test_outcomes_are_drawn_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, decision = record(tmp_path)
+    assert run("list", "--database", url).stdout == "No outcome is in the record.\n"
+    assert run("list", "--summary", "--database", url).stdout.splitlines()[0] == "No outcome is in the record."
+    (tmp_path / "o.csv").write_text("patient,event,at\np1,death,2026-11-21\n")
+    run("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
+    monkeypatch.setenv("COLUMNS", "140")
+    lines = [line.split() for line in run("list", "--database", url).stdout.splitlines() if line.strip(" ─")]
+    assert lines[0] == ["received", "client", "kind", "outcome", "happened", "version", "decision"]
+    (row,) = lines[1:]
+    assert row[2:] == ["a", "hospital", *row[4:]]
+    assert row[-1] == decision
+    assert {"mortality_5y:", "yes", "2026-11-21", "1"} <= set(row)
+    counted = run("list", "--summary", "--database", url).stdout.splitlines()
+    table = [line.split() for line in counted if line.strip(" ─")][:2]
+    assert table[0] == ["client", "kind", "subject", "value", "outcomes", "corrected"]
+    assert table[1][-4:] == ["mortality_5y", "yes", "1", "0"]
+    assert run("list", "--subject", "another", "--database", url).stdout == "No outcome is in the record.\n"
+    assert run("list", "--client", "another", "--database", url).stdout == "No outcome is in the record.\n"
+
+
+def test_a_model_without_outcomes_is_refused(tmp_path: Path) -> None:
+    url, _ = record(tmp_path)
+    for words in (("dataset", "nothing", "--out", str(tmp_path / "t.csv")), ("effect", "nothing")):
+        done = run(*words, "--database", url)
+        assert done.exit_code == 1
+        start, _, names = done.stderr.partition("; there are ")
+        assert start == "No model nothing has outcomes here"
+        assert names.endswith(" (CDS_MODELS_FOLDER names a site's own).\n")
+        assert "mortality_5y" in names
+    done = run("dataset", "mortality_5y", "--out", str(tmp_path / "t.csv"), "--database", url)
+    assert done.exit_code == 1
+    assert done.stderr == "No decision of mortality_5y is mature with a known outcome: nothing was written.\n"
+    assert not (tmp_path / "t.csv").exists()
+
+
+def _effect(monkeypatch: pytest.MonkeyPatch, estimated: Effect, url: str, *more: str) -> Result:
+    monkeypatch.setattr(effect, "effect_of_showing", lambda *_: estimated)
+    return run("effect", "mortality_5y", "--database", url, *more)
+
+
+def test_the_effect_of_showing_a_card_is_told_with_its_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = record(tmp_path)
+    numbers: dict[str, Any] = {"shown": 100, "withheld": 90, "events_shown": 10, "events_withheld": 20}
+    estimated = Effect(**numbers, difference=-0.123, low=-0.2, high=0.001, crude=-0.1, held_back=3)
+    done = _effect(monkeypatch, estimated, url)
+    assert (done.exit_code, done.stdout) == (
+        0,
+        "Shown to 100 patients (10 events; 3 of them had it held back by another check), withheld from 90 (20). Events "
+        "in 100 patients by showing it: -12.3 (-20.0 to +0.1).\n",
+    )
+    assert (
+        "(10 events), withheld"
+        in _effect(monkeypatch, Effect(**numbers, difference=0.0, low=0.0, high=0.0), url).stdout
+    )
+    refused = Effect(**numbers, refused="Too few patients")
+    done = _effect(monkeypatch, refused, url)
+    assert (done.exit_code, done.stdout) == (
+        1,
+        "The effect of showing this card cannot be told. Too few patients.\n",
+    )
+    done = _effect(monkeypatch, refused, url, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["refused"]) == (1, "Too few patients")

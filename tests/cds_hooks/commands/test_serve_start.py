@@ -1,10 +1,12 @@
 """What is decided before a server serves: where it listens, what stops it, and how it is configured."""
 
+import asyncio
 import gc
 import os
 import signal
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,3 +241,43 @@ def test_feeds_that_are_declared_wrongly_are_named(
     code, words = refusal(serve._check_events, capsys)
     assert code == 1
     assert "The feeds cannot be used, so nothing is served: " in words
+
+
+def test_run_shows_the_cards_beside_the_server_it_starts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cds_hooks.commands import showcase
+
+    done: list[Any] = []
+    listening: Any = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 4711))
+    monkeypatch.setattr(os, "umask", lambda mask: done.append(mask))
+    monkeypatch.setattr(serve, "_listen", lambda host, port: listening if (host, port) == ("localhost", 1) else None)
+    monkeypatch.setattr(serve, "_check_start", lambda: done.append("checked"))
+    monkeypatch.setattr(serve, "_operator_sockets", lambda: ["operator"])
+    monkeypatch.setattr(serve, "DrainingServer", lambda config: ("server", config.workers))
+    shown = threading.Event()
+
+    def show(address: str) -> None:
+        done.append((address, threading.current_thread().daemon))
+        shown.set()
+
+    monkeypatch.setattr(showcase, "show", show)
+
+    def run(*what: Any) -> None:
+        shown.wait(5)
+        done.append(what)
+
+    monkeypatch.setattr(serve, "_run_until_stopped", run)
+    serve.run("localhost", 1)
+    assert done == [
+        0o077, "checked", ("http://localhost:4711", True), (("server", 1), [listening, "operator"]),
+    ]  # fmt: skip
+
+
+def test_everything_that_a_server_needs_is_opened_once(site: Site, tmp_path: Path) -> None:
+    site.now = Settings(database_url=f"sqlite:///{tmp_path}/record.sqlite3")
+    asyncio.run(serve._open_all())
+    assert (tmp_path / "record.sqlite3").is_file()
+    url, none = site.now.database_url, tmp_path / "none.toml"
+    for wrong in (Settings(database_url=url, rules_file=none), Settings(database_url=url, trust_file=none)):
+        site.now = wrong
+        with pytest.raises(tuple(serve._WHY_NOT_SERVED)):
+            asyncio.run(serve._open_all())
