@@ -1,0 +1,85 @@
+"""`cds-hooks fhir-server` in this process: what it serves, what it prints, and what ends it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cds_hooks.kit.commands import fhir_server
+from cds_hooks.kit.main import app
+from cds_hooks.kit.simulator.fhir_server import Behaviour, FhirServer, LoggedRequest, RequestLog
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    """A patient with one stay."""
+    stay = {"resourceType": "Encounter", "id": "e", "period": {"start": "2026-01-01"}}
+    entries = [{"resource": resource} for resource in ({"resourceType": "Patient", "id": "p"}, stay)]
+    path = tmp_path / "chart.json"
+    path.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+    return path
+
+
+def test_the_charts_are_served_as_the_options_say(chart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+
+    @contextmanager
+    def serving(resources: Any, behaviour: Behaviour, log: RequestLog, *, port: int) -> Iterator[FhirServer]:
+        served.append(([resource["id"] for resource in resources], behaviour, port))
+        log.add(LoggedRequest("GET", "/fhir/Patient", "_id=p", "", True, 200))
+        log.add(LoggedRequest("POST", "/fhir/Patient/_search", "", "_id=p", False, 401))
+        yield FhirServer("http://127.0.0.1:4711/fhir", resources, behaviour)
+
+    class Interrupted:
+        """Interrupted as soon as somebody waits."""
+
+        def wait(self) -> None:
+            """As Ctrl-C does."""
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fhir_server, "serving_fhir", serving)
+    monkeypatch.setattr(fhir_server, "Event", Interrupted)
+    words = ["--port", "5", "--token", "t", "--page-size", "7", "--mode", "503", "--delay-ms", "1500", "--browsers"]
+    done = CliRunner().invoke(app, ["fhir-server", str(chart), *words, "--retry-after", "3", "--failures", "2"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [
+        "200 GET /fhir/Patient?_id=p",
+        "401 POST /fhir/Patient/_search [_id=p]",
+        "FHIR server on http://127.0.0.1:4711/fhir: 1 patients, 2 resources, mode 503. Stop with Ctrl-C.",
+    ]
+    assert served == [(["p", "e"], Behaviour("503", "t", 7, 1.5, 3, 2, browsers=True), 5)]
+    CliRunner().invoke(app, ["fhir-server", str(chart), str(chart)])
+    assert served[1] == (["p", "e"] * 2, Behaviour(delay_seconds=0.2), 8090)
+
+
+def test_a_chart_that_is_none_and_a_port_in_use_are_said(
+    chart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = CliRunner().invoke(app, ["fhir-server", str(tmp_path / "none.json")])
+    assert done.exit_code == 2
+    assert "none.json" in done.stderr
+
+    def in_use(*_: Any, **__: Any) -> Any:
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(fhir_server, "serving_fhir", in_use)
+    done = CliRunner().invoke(app, ["fhir-server", str(chart), "--port", "80"])
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "Port 80 cannot be used (Address already in use); choose another with --port.\n",
+    )
+
+
+def test_dates_are_moved_where_that_is_wanted(chart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDS_AS_OF", "2026-02-01T09:00:00Z")
+    starts = [
+        resource["period"]["start"]
+        for shift in (False, True)
+        for resource in fhir_server._open_chart(chart, shift).resources
+        if resource["resourceType"] == "Encounter"
+    ]
+    assert starts == ["2026-01-01", "2026-02-01"]

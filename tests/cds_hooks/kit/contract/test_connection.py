@@ -1,0 +1,201 @@
+"""How the kit sends: what it waits out, when it gives up, how it signs, and how it words an answer."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cds_hooks.kit.contract import connection as sending
+from cds_hooks.kit.contract.connection import Connection, Exchange, Purpose, media_type_problem
+from cds_hooks.kit.contract.document import NotTested
+
+
+def connected(answer: Any, **options: Any) -> Connection:
+    """A connection to a server that is a function."""
+    connection = Connection("http://127.0.0.1:9", **options)
+    headers = connection._client.headers
+    connection.close()
+    connection._client = httpx.Client(transport=httpx.MockTransport(answer), headers=headers)
+    return connection
+
+
+def exchange(status: int, body: bytes = b"{}", **changes: Any) -> Exchange:
+    members: Any = {
+        "title": "t", "purpose": Purpose.CALL, "broken": False, "method": "POST", "path": "/p", "status": status,
+        "headers": {}, "body": body, "seconds": 0.0,
+    }  # fmt: skip
+    return Exchange(**(members | changes))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{}", ""),
+        (b"[]", ""),
+        (b'{"issue": []}', ""),
+        (b'{"issue": ["x"]}', ""),
+        (b'{"issue": [{"diagnostics": "why"}, {"diagnostics": "more"}]}', " (why)"),
+        (b'{"issue": [{"details": {"text": "what"}}]}', " (what)"),
+        (b'{"issue": [{"diagnostics": "why", "details": {"text": "what"}}]}', " (why)"),
+        (b'{"issue": [{"details": "what"}]}', ""),
+        (b'{"issue": [{"diagnostics": 5}]}', " (5)"),
+        (b'{"issue": [{"diagnostics": "' + b"x" * 101 + b'"}]}', f" ({'x' * 100})"),
+    ],
+)
+def test_an_answer_is_its_status_and_what_the_server_says(body: bytes, words: str) -> None:
+    assert exchange(400, body).answer == f"answered 400{words}"
+
+
+def test_an_answer_that_did_not_come_and_one_that_is_a_success() -> None:
+    assert exchange(0, failure="timed out").answer == "no answer (timed out)"
+    assert [status for status in (0, 199, 200, 204, 299, 300, 400) if exchange(status).ok] == [200, 204, 299]
+    assert exchange(200).name == "POST /p: t"
+    fault = exchange(200).fault("wrong", "cards")
+    assert (fault.message, fault.location, fault.request, fault.row) == ("wrong", "cards", "POST /p: t", "")
+
+
+def test_cards_are_those_of_a_200_and_advice_is_what_they_say() -> None:
+    for status, body in ((200, b"[]"), (200, b'{"cards": {}}'), (201, b'{"cards": []}'), (200, b"no")):
+        assert (exchange(status, body).cards, exchange(status, body).actions) == (None, [])
+    name = "6a2e7a3e-5b8f-4bd7-9b0e-0f6d6f5a1c11"
+    suggestions = [{"actions": [{"type": "a"}, 5]}, 6]
+    card = {"uuid": name, "extension": {"x": 1}, "summary": f"see {name.upper()}", "suggestions": suggestions}
+    answered = exchange(200, json.dumps({"cards": [card], "systemActions": [{"type": "b"}]}).encode())
+    assert answered.advice == [{"summary": "see uuid", "suggestions": suggestions}]
+    assert [action.text("type") for action in answered.actions] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ("application/json", ""),
+        ("Application/JSON ; Charset=UTF-8", ""),
+        ('application/json; charset="utf8"', ""),
+        ("application/json; profile=x", ""),
+        ("application/json; charset=latin-1", "content-type is application/json; charset=latin-1"),
+        ("application/fhir+json", "content-type is application/fhir+json"),
+        ("", "content-type is missing"),
+    ],
+)
+def test_the_content_type_of_json(declared: str, problem: str) -> None:
+    assert media_type_problem(exchange(200, headers={"content-type": declared} if declared else {})) == problem
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(None, 1.0), ("0", 0.0), ("3", 3.0), ("10", 10.0), ("11", 10.0), ("soon", 1.0), ("-1", 1.0)]
+)
+def test_a_server_that_is_busy_says_how_long(value: str | None, seconds: float) -> None:
+    assert sending._wait({} if value is None else {"retry-after": value}) == seconds
+
+
+def test_a_busy_server_is_asked_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(sending, "sleep", waited.append)
+    statuses = iter([429, 429, 200, 429, 429, 429, 200])
+    connection = connected(lambda _: httpx.Response(next(statuses), headers={"retry-after": "2"}))
+    assert [connection.get("/p", "t").status for _ in range(2)] == [200, 429]
+    assert (waited, next(statuses), len(connection.log)) == ([2.0, 2.0, 2.0, 2.0, 2.0], 200, 2)
+
+
+def test_after_six_requests_without_an_answer_no_more_are_sent() -> None:
+    answers = iter([False] * 5 + [True] + [False] * 6)
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.url.path)
+        if not next(answers):
+            raise httpx.ConnectError("")
+        return httpx.Response(200)
+
+    connection = connected(answer)
+    exchanges = [connection.get("/p", "t") for _ in range(12)]
+    assert [made.status for made in exchanges] == [0] * 5 + [200] + [0] * 6
+    assert {made.failure for made in exchanges} == {"", "ConnectError"}
+    with pytest.raises(NotTested, match="the server no longer answers"):
+        connection.get("/p", "t")
+    assert len(sent) == 12
+
+
+def test_what_breaks_off_is_sent_once_more_and_what_takes_too_long_is_not() -> None:
+    errors: list[Exception] = [httpx.ReadError("cut"), httpx.ReadTimeout("late"), *[httpx.WriteError("cut")] * 2]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if errors:
+            raise errors.pop(0)
+        return httpx.Response(200)
+
+    connection = connected(answer)
+    assert [(made.status, made.failure) for made in (connection.get("/p", "t") for _ in range(3))] == [
+        (0, "timed out"),
+        (0, "cut"),
+        (200, ""),
+    ]
+
+
+def test_no_request_is_sent_after_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200)
+
+    connection = connected(answer, timeout_seconds=5.0)
+    monkeypatch.setattr(sending, "perf_counter", lambda: 100.0)
+    connection.get("/p", "t")
+    for deadline in (103.0, 100.0625, 110.0):
+        connection.deadline = deadline
+        connection.get("/p", "t")
+    assert timeouts == [5.0, 3.0, 0.0625, 5.0]
+    connection.deadline = 100.04
+    with pytest.raises(NotTested, match="the time limit was reached"):
+        connection.get("/p", "t")
+
+
+def test_tokens_and_headers_are_sent_unless_they_are_left_out() -> None:
+    seen: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = request.headers
+        seen.append([headers.get(name) for name in ("authorization", "accept", "content-type")])
+        return httpx.Response(200)
+
+    bare = connected(answer)
+    assert not bare.authenticates
+    bare.get("/p", "t")
+    connection = connected(answer, token="abc")  # noqa: S106
+    assert connection.authenticates
+    connection.get("/p", "t")
+    connection.get("/p", "t", authenticated=False)
+    connection.get("/p", "t", headers={"accept": "", "authorization": "Bearer other"})
+    made = connection.post("/p", {"context": {"patientId": "p1"}}, "t", headers={"content-type": "text/plain"})
+    assert seen == [
+        [None, "application/json", None],
+        ["Bearer abc", "application/json", None],
+        [None, "application/json", None],
+        ["Bearer other", None, None],
+        ["Bearer abc", "application/json", "text/plain"],
+    ]
+    assert (made.patient, made.purpose, made.method) == ("p1", Purpose.CALL, "POST")
+    bodies: list[Any] = [[], {"context": []}, {"context": {"patientId": 5}}, b"{"]
+    for body in bodies:
+        assert connection.post("/p", body, "t").patient == ""
+
+
+def test_a_program_prints_the_token_for_each_address(tmp_path: Path) -> None:
+    program = (sys.executable, "-c", "import sys; print(' token of', sys.argv[1])", "{url}")
+    connection = connected(lambda _: httpx.Response(200), token_command=program)
+    assert connection.authenticates
+    assert connection.bearer("/p") == "token of http://127.0.0.1:9/p"
+
+
+@pytest.mark.parametrize(
+    ("base", "is_local"),
+    [("http://localhost:1", True), ("http://127.0.0.1", True), ("http://[::1]:5", True), ("http://cds.example", False)],
+)
+def test_a_server_of_this_machine_is_local(base: str, is_local: bool) -> None:
+    connection = Connection(base)
+    connection.close()
+    assert connection.is_local is is_local

@@ -1,0 +1,85 @@
+"""What a person sees in the terminal: cards, reasons for silence, errors, and no control characters."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cds_hooks.kit.simulator.request import EXTENSION_KEY
+from cds_hooks.kit.simulator.terminal import print_answer, print_error, printable
+
+
+def drawn(draw: Any, *values: Any) -> list[str]:
+    stream = StringIO()
+    draw(Console(file=stream, width=40), *values)
+    return stream.getvalue().splitlines()
+
+
+def test_a_card_is_drawn_with_all_its_parts() -> None:
+    card = {
+        "indicator": "warning",
+        "summary": "Look here",
+        "detail": "Some **words**",
+        "suggestions": [
+            {"label": "Do it", "isRecommended": True, "actions": [{"type": "create", "description": "Order"}]},
+            {"label": "Or that", "actions": [{"type": "delete"}]},
+        ],
+        "source": {"label": "Guide", "url": "https://a.example"},
+        "links": [{"label": "More", "url": "https://b.example"}],
+    }
+    answer = {"cards": [card], "extension": {EXTENSION_KEY: {"decision": "d1"}}}
+    assert drawn(print_answer, "patient-view", answer) == [
+        "patient-view: 1 card",
+        "╭─ △ warning ──────────────────────────╮",
+        "│ Look here                            │",
+        "│ Some words                           │",
+        "│ [ Do it ] (advised)                  │",
+        "│     create: Order                    │",
+        "│ [ Or that ]                          │",
+        "│     delete:                          │",
+        "│ Source: Guide https://a.example      │",
+        "│ More: https://b.example              │",
+        "╰──────────────────────────────────────╯",
+        "  decision d1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("indicator", "sign"),
+    [("info", "ⓘ info"), ("critical", "⬣ critical"), ("hard-stop", "card"), (None, "card")],
+)
+def test_the_sign_of_a_card_is_a_shape_and_a_word(indicator: str | None, sign: str) -> None:
+    lines = drawn(print_answer, "t", {"cards": [{"indicator": indicator, "summary": "s"}, {"summary": "u"}]})
+    assert lines[0] == "t: 2 cards"
+    assert lines[1].startswith(f"╭─ {sign} ─")
+    assert lines[2:4] == ["│ s                                    │", "│ Source:                              │"]
+
+
+def test_silence_has_its_reasons() -> None:
+    silence = [{"subject": "rule", "reason": "absent", "text": "No value."}]
+    answer = {"cards": None, "extension": {EXTENSION_KEY: {"silence": silence}}}
+    assert drawn(print_answer, "t", answer) == ["t: 0 cards", "  ○ rule · absent: No value."]
+    assert drawn(print_answer, "t", {}) == ["t: 0 cards"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ({"issue": [{"details": {"text": "what"}, "diagnostics": "why"}]}, "what"),
+        ({"issue": [{"diagnostics": "why"}]}, "why"),
+        ({"issue": []}, "no OperationOutcome in the answer"),
+        ({}, "no OperationOutcome in the answer"),
+    ],
+)
+def test_an_error_is_in_the_words_of_the_server(outcome: Any, words: str) -> None:
+    lines = drawn(print_error, "t", 412, outcome)
+    assert lines[0].startswith("╭─ t: failed with HTTP 412 ─")
+    assert lines[1] == f"│ {words:<36} │"
+
+
+def test_what_could_steer_a_terminal_is_replaced() -> None:
+    assert printable({"a": ["x\x1b[2Jy\nz", 5, None], "b\x07": "\u202e"}) == {
+        "a": ["x\N{REPLACEMENT CHARACTER}[2Jy\nz", 5, None],
+        "b\x07": "\N{REPLACEMENT CHARACTER}",
+    }
