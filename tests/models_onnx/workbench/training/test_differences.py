@@ -1,0 +1,123 @@
+"""What differs between two trainings is named where it stands; groups of rows by their estimates; and sample sizes."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from models_onnx.artifact.folder import read_manifest
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import TrainingRefused
+from models_onnx.models.mortality_5y import SPEC
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.workbench.sample_size import SampleSize, sample_size
+from models_onnx.workbench.training.commands import RetrainedComparison, row_bins, with_equal_ages
+from models_onnx.workbench.training.pipeline import differences
+
+STORED = read_manifest(ARTIFACTS / "mortality_5y")
+
+
+def changed(**members: Any) -> Manifest:
+    """The committed manifest with these members."""
+    return msgspec.structs.replace(STORED, **members)
+
+
+def evaluated(**figures: Any) -> Manifest:
+    """The committed manifest with these figures."""
+    return changed(evaluation={**STORED.evaluation, **figures})
+
+
+def test_a_number_differs_by_more_than_two_thousandths_of_itself_or_of_one() -> None:
+    for stored, trained, expected in (
+        (10.02, 10.0, []),
+        (9.979, 10.0, ["base is 9.979 and should be 10"]),
+        (-10.021, -10.0, ["base is -10.021 and should be -10"]),
+        (0.502, 0.5003, []),
+        (0.503, 0.5, ["base is 0.503 and should be 0.5"]),
+    ):
+        assert differences(changed(base=stored), changed(base=trained)) == expected
+
+
+def test_texts_lists_and_members_differ_where_they_stand_and_five_are_enough() -> None:
+    assert differences(STORED, STORED) == []
+    long = "x" * 70
+    assert differences(changed(title=long), changed(title="y")) == [f"title is {long[:60]!r} and should be 'y'"]
+    (not_for,) = differences(changed(not_for=("a", "b")), changed(not_for=("a",)))
+    assert not_for.startswith("not_for is ")
+    groups: list[dict[str, Any]] = [{"group": "f", "n": 5}, {"name": "m", "n": 6}, {"n": 7}]
+    moved = [{**group, "n": group["n"] + 1} for group in groups]
+    assert differences(evaluated(x=groups), evaluated(x=moved)) == [
+        "evaluation.x[f].n is 5 and should be 6",
+        "evaluation.x[m].n is 6 and should be 7",
+        "evaluation.x[2].n is 7 and should be 8",
+    ]
+    assert len(differences(evaluated(x=list(range(9))), evaluated(x=list(range(1, 10))))) == 5
+    assert differences(evaluated(x=1), evaluated(y=1)) == [
+        "evaluation.x is '1' and should be 'None'",
+        "evaluation.y is 'None' and should be '1'",
+    ]
+
+
+def test_what_another_computer_or_fewer_samples_change_is_no_difference() -> None:
+    may_differ = changed(software={}, parity={}, file=msgspec.structs.replace(STORED.file, bytes=1, sha256="0"))
+    assert differences(STORED, may_differ) == []
+    ends = {"value": 0.5, "low": 0.1, "high": 0.9}
+    assert differences(evaluated(all=ends), evaluated(all={**ends, "low": 0.4, "high": 0.6}, replicates=1)) == []
+
+
+def test_a_figure_that_groups_of_older_manifests_lack_is_no_difference() -> None:
+    older, newer = [{"group": "f", "n": 1}], [{"group": "f", "n": 1, "calibration_slope": 1.0}]
+    assert differences(evaluated(subgroups=older), evaluated(subgroups=newer)) == []
+    expected = "evaluation.subgroups[f].calibration_slope is '1.0' and should be 'None'"
+    assert differences(evaluated(subgroups=newer), evaluated(subgroups=older)) == [expected]
+    expected = "evaluation.x[f].calibration_slope is 'None' and should be '1.0'"
+    assert differences(evaluated(x=older), evaluated(x=newer)) == [expected]
+
+
+def test_rows_fall_into_groups_by_their_estimates_with_what_was_observed() -> None:
+    estimates, weights = np.array([0.6, 0.2, 0.3, 0.4, 0.5, 0.1]), np.array([1.0, 1, 2, 0, 1, 1])
+    first, second = row_bins(estimates, np.array([1, 0, 1, 1, 0, 0]), weights, 2)
+    # three people who stand for four, of whom three had the event: 2.25 of three
+    high, ends = beta.ppf(0.975, 0.5, 2.5), beta.ppf([0.025, 0.975], 2.75, 1.25)
+    assert msgspec.structs.astuple(first) == pytest.approx((0.1, 2.0, 0.0, 0.15, 0.0, high))
+    assert msgspec.structs.astuple(second) == pytest.approx((0.3, 4.0, 3.0, 0.425, *ends))
+    (alike,) = row_bins(np.full(5, 0.4), np.array([1, 0, 0, 0, 1]), np.ones(5), 3)
+    assert (alike.count, alike.events) == (5.0, 2.0)
+    assert alike.rate_low == pytest.approx(beta.ppf(0.025, 2.5, 3.5))
+    assert len(row_bins(np.array([0.1, 0.9]), np.array([0, 1]), np.ones(2), 4)) == 2, "between them is nobody"
+
+
+def test_a_training_agrees_up_to_what_another_processor_may_change() -> None:
+    for probability, auroc, passed in ((1e-4, 0.002, True), (1.01e-4, 0.0, False), (0.0, 0.00201, False)):
+        assert RetrainedComparison(False, False, "", "", 1, probability, auroc).passed == passed
+
+
+def test_rates_at_equal_ages_are_those_of_the_axis_of_age_unless_another_is_declared() -> None:
+    plain = replace(SPEC, standardise_by=None)
+    assert with_equal_ages(plain).standardise_by == "age band"
+    declared = replace(SPEC, standardise_by="sex")
+    assert with_equal_ages(declared) is declared
+    without = replace(plain, subgroups={"sex": plain.subgroups["sex"]})
+    assert with_equal_ages(without) is without
+
+
+def test_a_sample_size_is_of_shares_between_their_limits_and_of_one_parameter_at_least() -> None:
+    assert sample_size(0.5, 1, r2=0.25).overall_risk == 385, "(1.96 / 0.05) squared, of which a quarter: 384.16"
+    # 1 / (0.1 * log(0.9 / 0.65)); the highest R2 is 0.75, so that 0.25 of 0.2875 is kept: 0.8696
+    assert (sample_size(0.5, 1, r2=0.25).shrinkage, sample_size(0.5, 1, r2=0.25).optimism) == (31, 23)
+    assert SampleSize(0.1, 10, 30, 20, 0.11, 1).people == 30
+    assert SampleSize(0.1, 10, 30, 20, 0.11, 1).events == 4
+    for prevalence, parameters, auroc, words in (
+        (1.0, 1, 0.8, "the share of people with the outcome is 1; it must be between 0 and 1"),
+        (0.2, 0, 0.8, "0 parameters: a model has one at least"),
+        (0.2, 1, 0.995, "an AUROC of 0.995 is expected; it must be above 0.5 and below 0.995"),
+    ):
+        with pytest.raises(TrainingRefused) as refused:
+            sample_size(prevalence, parameters, auroc)
+        assert str(refused.value) == words
+    for r2 in (0.0, 0.75):
+        with pytest.raises(TrainingRefused, match=r"is between 0 and 0\.750$"):
+            sample_size(0.5, 1, r2=r2)
