@@ -10,6 +10,7 @@ from cds_hooks.errors import BadRequest
 from cds_hooks.web import forms, numbers
 from cds_hooks.web.charts import HAPPENED, PEOPLE, Scale, Tick, round_scale
 from cds_hooks.web.files import csv_download
+from cds_hooks.web.markdown import render_markdown
 
 
 def test_scales_and_their_ticks() -> None:
@@ -222,3 +223,7 @@ def test_a_posted_form_is_read_within_its_bound() -> None:
         "the page again and use its buttons."
     )
     assert _form(kind, b"a=%00") == "BadRequest: A field of the form holds the character U+0000; leave it out."
+
+
+def test_a_line_of_a_card_is_a_line_of_the_page() -> None:
+    assert render_markdown("a\nb\x00") == "<p>a<br />\nb</p>"
