@@ -289,7 +289,7 @@ def _complete(path: Path, feed: V2Feed) -> None:
         _check_broker(where, feed.url, feed.subject, feed.stream)
     feed.zone = _zone(feed.timezone or "UTC", where)
     try:
-        b"".decode(feed.charset)
+        b" ".decode(feed.charset, "replace")  # of no bytes any name is taken
     except (LookupError, ValueError) as error:
         raise DeclarationFault(f"{where}: {feed.charset!r} is no character set") from error
     if feed.codes:

@@ -42,6 +42,8 @@ _SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 _AT_ONCE: Final = 100
 _POLL_SECONDS: Final = 0.5
+_DOUBLED: Final = 9
+"""So often the wait after a failure is doubled, from a second on; then it is the longest one."""
 _LONGEST_WAIT_SECONDS: Final = 300.0
 _TIMEOUT_SECONDS: Final = 10.0
 
@@ -138,7 +140,7 @@ class Delivery:
             wanted = not self._hook.types or kind in self._hook.types
             body = cloud_event(self._source, event_id, kind, subject, at, data)
             if wanted and not await self._post(client, event_id, subject, body):
-                wait = min(_LONGEST_WAIT_SECONDS, 2.0 ** min(failures, 10))
+                wait = 2.0**failures if failures < _DOUBLED else _LONGEST_WAIT_SECONDS
                 await asyncio.to_thread(self._note, None, failures + 1, self._now() + wait)
                 return count
             await asyncio.to_thread(self._note, sequence, 0, 0.0)
