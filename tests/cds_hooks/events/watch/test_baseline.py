@@ -84,6 +84,21 @@ def test_the_profile_of_weekdays_is_shared_by_their_level_and_an_hour_with_much_
     assert day_variance.tolist() == pytest.approx([1 / 3600, *[1 / 2100] * 4, 1 / 400, 1 / 320])
 
 
+def test_a_saturday_has_the_hours_of_weekends_and_hours_that_were_seen_less_lean_more_on_the_week() -> None:
+    totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
+    totals[:, 0], totals[:, 1] = [60, 60, 60, 60, 60, 24, 36], [120, 120, 120, 120, 120, 6, 6]
+    steps[5:, 1] = 3.0
+    means, hour_variance, _ = _hours(totals, steps)
+    ratio = 72 / (24 * 5 + 6 * 10)
+    profile = (60 + 24 * ratio * 5) / 48, (12 + 24 * ratio * 10) / 30
+    level = 30 / (12 * profile[0] + 3 * profile[1])
+    weights = 24 / 2024, 6 / 2006
+    assert means[5, :2].tolist() == pytest.approx(
+        [weight * own + (1 - weight) * hour * level for weight, own, hour in zip(weights, (2, 2), profile, strict=True)]
+    )
+    assert hour_variance[5, 0] == pytest.approx(1 / (60 + 24 * ratio * 5) + weights[0] ** 2 / 24)
+
+
 def test_a_day_of_the_week_that_was_never_learned_is_as_the_others() -> None:
     totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
     totals[:, 3] = [48, 48, 48, 0, 48, 24, 24]

@@ -172,6 +172,7 @@ WIDE = varying(day_variance=0.5)
         (flat(10.0, **WIDE), gaps(9.0, 5, 5), [("flapping", 0.2077, 13, 130.0, True)]),
         (flat(5.0, **WIDE), gaps(2.2, 2, 2), []),  # 19.8 of 45 between the gaps: fewer all the time
         (flat(5.0, **WIDE), gaps(2.3, 2, 2), [("flapping", 0.3185, 13, 65.0, True)]),
+        (flat(5.0, **WIDE), [1.0, *gaps(2.3, 2, 2)[1:]], []),  # 19.4
         (flat(3.5, **WIDE), gaps(2.2, 2, 2), []),  # exp(-14 * 0.435) is more than 0.2 %
         (flat(3.5, **WIDE), gaps(2.3, 2, 2), [("flapping", 0.4549, 13, 45.5, True)]),
         (flat(3.5, **WIDE), gaps(2.6, 2, 2, 2), []),  # 18.2 of 45.5, and the two longest gaps are looked at
@@ -247,8 +248,7 @@ def test_a_batch_of_which_the_beginning_was_judged_before_is_not_judged_again() 
 def test_a_trickle_beside_a_batch_is_not_what_it_is_judged_by() -> None:
     baseline = nightly(8.0)
     baseline.hours[:, 1] = 1.9
-    newest, at = came(8.0, 9)
-    rows = judged(baseline, [0.0] * 12 + newest, at=at)
-    assert rows == []
+    newest, at = came(1.0, 9)
+    assert judged(baseline, [0.0] * 12 + newest, at=at) == [("low batch", 0.125, 21, 32.0, False)]
     baseline.hours[:, 1] = 2.1
     assert judged(baseline, [0.0] * 24 + [0.0] * 9, at=at) == [("silent batch", 0.0, 33, 40.4, False)]

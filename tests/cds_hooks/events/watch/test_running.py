@@ -1,0 +1,344 @@
+"""The watch beside the feeds: what it counts of calls, keeps of incidents, folds and shows."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime
+from math import inf
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import msgspec
+import orjson
+import pytest
+
+from cds_hooks.events.declaration import Declaration, Downtime, MllpFeed, SubscriptionFeed
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.watch.acts import Acts
+from cds_hooks.events.watch.incidents import Incident
+from cds_hooks.events.watch.running import (
+    InterfaceWatch,
+    Rate,
+    _steps,
+    fold_old_counts,
+    rates,
+    stored_incidents,
+    watch_of,
+)
+from cds_hooks.events.watch.watching import Calendar
+from cds_hooks.metrics.counts import Metrics
+from cds_hooks.storage.database import parse_url
+from tests.cds_hooks.events.messages import run_async
+from tests.cds_hooks.events.test_outbox import stopped_when
+from tests.cds_hooks.events.watch.made import MONDAY
+from tests.live import record_in
+
+STEP = 300
+
+
+class Site:
+    """A watch with a clock, over a feed and the calls of one client."""
+
+    def __init__(self, folder: Path, clients: tuple[str, ...] = (), **declared: Any) -> None:
+        feeds: Any = {"lab": MllpFeed(name="lab", listen="127.0.0.1:1")}
+        self.declaration = Declaration(database=str(folder / "inbox.sqlite3"), feed=feeds, **declared)
+        self.record, self.now, self.metrics = record_in(folder), (MONDAY + 0.5) * STEP, Metrics()
+        self.inbox, self.clients, self.depth = Inbox(self.declaration.file), clients, 3
+        self.watch = self.started()
+
+    def started(self) -> InterfaceWatch:
+        return InterfaceWatch(
+            self.declaration, self.inbox, self.metrics, self.clients, self.record, lambda: self.now, lambda: self.depth
+        )
+
+    def count(self, feed: str, step: int, name: str, count: float) -> None:
+        with self.inbox.transaction() as connection:
+            connection.execute("INSERT INTO counts VALUES (?, ?, ?, ?)", (feed, step, name, count))
+
+    def counts(self, name: str | None = None) -> list[tuple[Any, ...]]:
+        rows = self.inbox.query(
+            "SELECT feed, bucket - ?, name, count FROM counts ORDER BY bucket, feed, name", (MONDAY,)
+        )
+        return [row for row in rows if name is None or row[2] == name]
+
+    def decide(self, at: float, client: str, service: str, outcome: str = "cards") -> None:
+        with closing(sqlite3.connect(str(parse_url(self.record).database))) as connection:
+            connection.execute(
+                "INSERT INTO decisions (id, chain, position, decided_at, hook, service, hook_instance, client, patient,"
+                " outcome, input_digest, previous, hash, models, response, basis)"
+                " VALUES (?, '', 0, ?, '', ?, '', ?, '', ?, '', x'', x'', x'', x'', x'')",
+                (f"{at} {client} {service} {outcome}", round(at * 1_000_000), service, client, outcome),
+            )
+            connection.commit()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Any:
+    made = Site(tmp_path, ("south",))
+    yield made
+    made.inbox.close()
+
+
+def test_the_calls_of_a_step_are_counted_by_client_service_and_what_went_wrong(site: Site) -> None:
+    start = MONDAY * STEP
+    for at, client, service, outcome in (
+        (start - 0.001, "south", "a", "cards"), (start, "south", "a", "cards"), (start + 1, "south", "a", "error"),
+        (start + 2, "south", "b", "error"), (start + 299.9, "north", "a", "cards"),
+        (start + 300, "south", "a", "cards"),
+    ):  # fmt: skip
+        site.decide(at, client, service, outcome)
+    counts = site.metrics.counts
+    counts["cds_refused", "south", "a", "patient-view", "unsigned"] = 2
+    counts["cds_refused", "west", "a", "patient-view", "unsigned"] = 1
+    counts["cds_prefetch", "south", "a", "labs=null meds=failed notes=unobtainable patient=sent"] = 3
+    counts["cds_feed_messages", "lab", "done"] = 9
+    assert site.watch._calls(MONDAY) == {
+        "calls of south": {"messages": 3, "service:a": 2, "service:b": 1, "failed": 2, "refused": 2,
+                           "missing:a labs": 3, "missing:a meds": 3, "missing:a notes": 3},
+        "calls of north": {"messages": 1, "service:a": 1, "failed": 0},
+        "calls of west": {"refused": 1},
+    }  # fmt: skip
+    counts["cds_refused", "south", "a", "patient-view", "unsigned"] += 5
+    assert site.watch._calls(MONDAY + 5) == {"calls of south": {"refused": 5}}
+
+
+def test_what_was_judged_is_stored_with_what_the_server_measures_and_expects(site: Site) -> None:
+    site.watch.catch_up()
+    assert site.counts() == []
+    site.decide(MONDAY * STEP + 5, "south", "a")
+    site.now = (MONDAY + 1) * STEP + 1.9
+    site.watch.catch_up()
+    assert site.counts() == []  # two seconds are left for what is being stored
+    site.now = (MONDAY + 1) * STEP + 2.1
+    site.watch.catch_up()
+    assert [row for row in site.counts() if row[2] != "disk-used"] == [
+        ("calls of south", 0, "failed", 0.0), ("calls of south", 0, "messages", 1.0),
+        ("calls of south", 0, "service:a", 1.0), ("this server", 0, "messages", 1.0), ("this server", 0, "queue", 3.0),
+    ]  # fmt: skip
+    assert len(site.counts("disk-used")) == 1
+    assert site.watch.open_incidents() == []
+
+
+def test_steps_in_which_the_server_did_not_run_are_no_silence_and_those_before_it_ran_are_not_there(site: Site) -> None:
+    for step in (-9000, -20, -19, -10, -9):
+        site.count("this server", MONDAY + step, "messages", 1.0)
+    site.count("this server", MONDAY - 30, "queue", 1.0)
+    site.count("lab", MONDAY - 15, "messages", 5.0)
+    site.count("lab", MONDAY - 15, "expected", 6.0)
+    site.watch.catch_up()
+    watch = site.watch._watch
+    assert watch is not None
+    lab = watch.feeds["lab"]
+    assert list(lab.planned) == [(MONDAY - 18, MONDAY - 10), (MONDAY - 8, MONDAY)]
+    assert (lab.history.first, lab.history.end, lab.history.messages(MONDAY - 20, MONDAY).sum()) == (
+        MONDAY - 20,
+        MONDAY,
+        5.0,
+    )
+    assert lab.history.total(MONDAY - 20) == {"messages": 5.0}
+    assert list(watch.feeds) == ["lab", "calls of south"]
+
+
+def test_of_days_that_were_folded_the_counts_of_the_first_day_are_read_at_the_first_step(site: Site) -> None:
+    day = MONDAY // 288 * 288
+    site.count("this server", day + 100, "messages", 1.0)
+    site.count("lab", day, "result:X", 40.0)
+    site.count("lab", day - 1, "result:X", 40.0)
+    site.now = (day + 200.5) * STEP
+    site.watch.catch_up()
+    watch = site.watch._watch
+    assert watch is not None
+    assert watch.feeds["lab"].history.total(day + 100) == {"result:X": 40.0}
+
+
+def opened(number: int = 7, **more: Any) -> Incident:
+    return Incident("silent", ["lab", "other"], "", "high", MONDAY - 40, MONDAY - 30, number=number, **more)
+
+
+def keep(inbox: Inbox, *incidents: Incident) -> None:
+    with inbox.transaction() as connection:
+        for incident in incidents:
+            row = (incident.number, incident.opened, incident.closed, msgspec.json.encode(incident).decode())
+            connection.execute("INSERT INTO incidents (number, opened, closed, content) VALUES (?, ?, ?, ?)", row)
+
+
+def test_an_incident_that_a_person_accepts_is_closed_told_and_kept(site: Site) -> None:
+    keep(site.inbox, opened(), opened(8), opened(9, is_accepted=True))
+    acts = Acts(site.record)
+    acts.accepted = {(7, MONDAY - 30), (8, MONDAY - 31), (9, MONDAY - 30)}
+    watch = InterfaceWatch(site.declaration, site.inbox, site.metrics, (), site.record, lambda: site.now, acts=acts)
+    watch.catch_up()
+    assert [(incident.number, incident.is_accepted, incident.closed) for incident in stored_incidents(site.inbox)] == [
+        (7, True, MONDAY - 1), (8, False, None), (9, True, None)
+    ]  # fmt: skip
+    rows = site.inbox.query("SELECT id, type, subject, at, data FROM outbox")
+    assert [(*row[:4], orjson.loads(row[4])) for row in rows] == [
+        (f"incident-7-incident-closed-{MONDAY - 1}", "incident-closed", "", site.now,
+         {"incident": 7, "kind": "silent", "feeds": ["lab", "other"], "severity": "high",
+          "cause": "lab, other: silent"})
+    ]  # fmt: skip
+    assert site.inbox.query("SELECT number, opened - ?, closed - ? FROM incidents", (MONDAY, MONDAY)) == [
+        (7, -30, -1), (8, -30, None), (9, -30, None)
+    ]  # fmt: skip
+    assert [(incident.number, is_over) for incident, is_over in watch._unsent] == [(7, True)]
+    assert watch.open_incidents() == [(feed, "silent", "high") for _ in (8, 9) for feed in ("lab", "other")]
+
+
+def notified(site: Site, monkeypatch: pytest.MonkeyPatch, *statuses: int) -> list[httpx.Request]:
+    """The requests that are made of two incidents, one of them over, by a receiver with these statuses."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        if not (status := statuses[len(requests) - 1]):
+            raise httpx.ConnectError("broken")
+        return httpx.Response(status)
+
+    original, options = httpx.AsyncClient, dict[str, Any]()
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            httpx, "AsyncClient",
+            lambda **given: options.update(given) or original(transport=httpx.MockTransport(answer)),
+        )  # fmt: skip
+        site.watch._unsent = [(opened(), False), (opened(8), True)]
+        asyncio.run(site.watch._notify())
+    assert options in ({}, {"timeout": 10.0, "follow_redirects": False})
+    return requests
+
+
+def test_a_notice_says_what_opened_or_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, notify="http://127.0.0.1:1/notices")
+    requests = notified(site, monkeypatch, 200, 204)
+    at = "2026-05-04T00:02:30+00:00"
+    assert [(str(request.url), orjson.loads(request.content)) for request in requests] == [
+        ("http://127.0.0.1:1/notices",
+         {"event": event, "at": at, "kind": "silent", "severity": "high", "text": "lab, other: silent"})
+        for event in ("opened", "closed")
+    ]  # fmt: skip
+    assert site.watch._unsent == []
+    for statuses, left in (((0,), 2), ((500,), 2), ((200, 503), 1), ((200, 0), 1)):
+        notified(site, monkeypatch, *statuses)
+        assert len(site.watch._unsent) == left
+    site.inbox.close()
+
+
+def test_without_an_address_nothing_is_posted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert notified(site, monkeypatch) == []
+    assert site.watch._unsent == []
+    asyncio.run(site.watch._notify())
+
+
+@run_async
+async def test_the_watch_goes_on_after_what_it_cannot_judge(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def catch_up() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise sqlite3.OperationalError("locked")
+
+    monkeypatch.setattr("cds_hooks.events.watch.running._POLL_SECONDS", 0.0)
+    monkeypatch.setattr(site.watch, "catch_up", catch_up)
+    await stopped_when(site.watch.keep_watching(), lambda: len(tries) >= 3)
+    assert len(tries) >= 3
+
+
+def test_a_watch_is_made_of_what_is_declared_and_of_the_pauses_of_the_record(tmp_path: Path) -> None:
+    feeds: Any = {
+        "lab": MllpFeed(name="lab", listen="x", through="engine", patients_from="adt", zone=ZoneInfo("Asia/Tokyo")),
+        "adt": SubscriptionFeed(name="adt", subscription="x", topic="t"),
+    }
+    moment = datetime.fromtimestamp(MONDAY * STEP, UTC)
+    downtime = Downtime(start=moment, end=moment.replace(hour=1), feeds=("adt",))
+    declaration = Declaration(
+        timezone="Europe/Berlin",
+        holidays=(date(2026, 5, 14),),
+        downtime=(downtime,),
+        feed=feeds,
+        database=str(tmp_path),
+    )
+    acts = Acts(record_in(tmp_path))
+    acts.pauses = {"lab": [(MONDAY * STEP + 299.0, MONDAY * STEP + 300.0)], "other": [(0.0, 1.0)]}
+    watch = watch_of(declaration, ["south"], MONDAY - 9, [(1, 2)], acts, [])
+    assert {name: str(feed.zone) for name, feed in watch.feeds.items()} == {
+        "lab": "Asia/Tokyo", "adt": "Europe/Berlin", "calls of south": "Europe/Berlin"
+    }  # fmt: skip
+    planned = {
+        "lab": [(1, 2), (MONDAY, MONDAY + 2)],
+        "adt": [(1, 2), (MONDAY, MONDAY + 12)],
+        "calls of south": [(1, 2)],
+    }
+    assert watch._calendar == Calendar(frozenset({date(2026, 5, 14)}), planned)
+    assert (watch._topology.through, watch._topology.patients_from) == ({"lab": "engine"}, {"lab": "adt"})
+    assert {feed.history.first for feed in watch.feeds.values()} == {MONDAY - 9}
+
+
+def test_a_pause_without_an_end_ends_a_year_after_its_beginning() -> None:
+    assert _steps((299.0, 300.0)) == (0, 2)
+    assert _steps((300.0, 599.0)) == (1, 2)
+    assert _steps((0.0, inf)) == (0, 365 * 288 + 1)
+
+
+def test_old_counts_are_added_to_their_day_and_messages_and_what_is_watched_closely_stay(tmp_path: Path) -> None:
+    day = 20_000 * 288
+    with closing(Inbox(tmp_path / "inbox.sqlite3")) as inbox:
+        with inbox.transaction() as connection:
+            for step in (0, 1, 287, 288, 289):
+                for name, count in (("duplicate", 1.0 + step), ("messages", 5.0), ("expected", 6.0)):
+                    connection.execute("INSERT INTO counts VALUES ('lab', ?, ?, ?)", (day + step, name, count))
+        fold_old_counts(inbox, day + 3 * 288 - 1)
+
+        def rows(name: str) -> list[tuple[Any, ...]]:
+            query = "SELECT bucket - ?, count FROM counts WHERE name = ? ORDER BY bucket"
+            return inbox.query(query, (day, name))
+
+        assert rows("duplicate") == [(0, 1.0), (1, 2.0), (287, 288.0), (288, 289.0), (289, 290.0)]
+        fold_old_counts(inbox, day + 3 * 288)
+        assert rows("duplicate") == [(0, 1.0 + 2.0 + 288.0), (288, 289.0), (289, 290.0)]
+        assert rows("messages") == [(step, 5.0) for step in (0, 1, 287, 288, 289)]
+        assert rows("expected") == [(0, 6.0), (288, 6.0), (289, 6.0)]
+        fold_old_counts(inbox, day + 3 * 288)
+        assert rows("duplicate") == [(0, 291.0), (288, 289.0), (289, 290.0)]
+
+
+@pytest.mark.parametrize(
+    ("since", "closed", "is_accepted", "kept"),
+    [
+        (10, 20, False, [9, 21, 30]),
+        (10, None, False, [9]),
+        (10, 20, True, [9, 10, 20, 21, 30]),
+        (0, 288 - 1, False, []),
+    ],
+)
+def test_what_was_counted_in_an_incident_is_not_added(
+    since: int, closed: int | None, is_accepted: bool, kept: list[int], tmp_path: Path
+) -> None:
+    day = 20_000 * 288
+    incident = Incident("low", ["lab"], "", "high", day + since, day + since + 1, number=1, is_accepted=is_accepted)
+    incident.closed = None if closed is None else day + closed
+    with closing(Inbox(tmp_path / "inbox.sqlite3")) as inbox:
+        keep(inbox, incident)
+        with inbox.transaction() as connection:
+            for step in (9, 10, 20, 21, 30):
+                for feed in ("lab", "adt"):
+                    connection.execute("INSERT INTO counts VALUES (?, ?, 'duplicate', ?)", (feed, day + step, step))
+        fold_old_counts(inbox, day + 3 * 288)
+        totals = dict(inbox.query("SELECT feed, count FROM counts"))
+    assert totals == {"adt": 90.0} | ({"lab": sum(kept)} if kept else {})
+
+
+def test_rates_are_quarters_of_an_hour_beside_what_was_expected(site: Site) -> None:
+    end = MONDAY // 3 * 3 + 1
+    for step in range(end - 20, end + 2):
+        site.count("lab", step, "messages", 2.0)
+    for step in (end - 13, end - 12, end - 2):
+        site.count("lab", step, "expected", 0.5)
+    site.count("lab", end - 1, "duplicate", 50.0)
+    site.count("adt", end - 1, "messages", 50.0)
+    rate = rates(site.inbox, "lab", end * STEP + 299.0, hours=1)
+    assert rate == Rate(end - 13, [6.0] * 4, [1.0, 0.0, 0.0, 0.5], 6.0)
+    assert rates(site.inbox, "adt", end * STEP, hours=1) == Rate(end - 13, [0.0] * 4, None, 0.0)
+    day = rates(site.inbox, "lab", end * STEP)
+    assert (day.start, len(day.came), sum(day.came)) == (end - 289, 96, 38.0)
