@@ -286,7 +286,7 @@ def _implanted_valve(record: PatientRecord) -> Sign | None:
 def _mechanical_valve(concept: CodeableConcept) -> str | None:
     """The code that names the operation, "" where its words do; None where it is another one."""
     for coding in concept.coding:
-        if coding.code and coding.code.startswith("02R") and _VALVE_CODE.fullmatch(coding.code):
+        if coding.code and _VALVE_CODE.fullmatch(coding.code):
             return coding.code
     words = concept.text or concept.words
     match = _VALVE_WORDS.search(words)

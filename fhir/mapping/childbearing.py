@@ -12,6 +12,7 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.pregnancy import FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
+from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONTRACEPTIVE_WORDS, CONTRACEPTIVES, PregnancyMeaning, pregnancy_meaning
 from fhir.terminology.late_pattern import late_pattern
 
@@ -31,7 +32,7 @@ _IN_WORDS = late_pattern(
 # The table: "no hysterectomy, no sterilisation"; charts say it in words as often as by a code.
 _INFERTILE_IN_WORDS = late_pattern(
     r"hysterectomy|tubal (?:ligation|occlusion)|\bsterili[sz]ation|bilateral (?:salpingectomy|oophorectomy)"
-    r"|\b(?:post-?)?menopaus",
+    r"|(?<!pre[- ])(?<!peri[- ])\b(?:post-?)?menopaus",
     re.IGNORECASE,
 )
 
@@ -97,7 +98,7 @@ def _uses(
     time = (parse_time(when) if when else None) or _LONG_AGO
     if concept is None or time.is_after(record.as_of_epoch):
         return
-    if _INFERTILE_IN_WORDS.search(concept.words):
+    if any(is_of_patient(concept.words, match.start()) for match in _INFERTILE_IN_WORDS.finditer(concept.words)):
         yield "infertile", time
     for coding in concept.coding:
         use = pregnancy_meaning(coding.system, coding.code)

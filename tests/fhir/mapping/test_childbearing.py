@@ -100,6 +100,45 @@ def test_what_makes_it_impossible_or_prevents_it_or_has_happened(resource: dict[
     assert _answer(resource) is False
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("Hysterectomy 2019", False),
+        ("No hysterectomy", True),
+        ("Planned hysterectomy", True),
+        ("Mother had hysterectomy", True),
+        ("No tubal ligation. Hysterectomy in 2019", False),
+        ("Family history of early menopause", True),
+        ("Pre-menopausal bleeding", True),
+        ("Peri menopausal symptoms", True),
+        ("Post-menopausal bleeding", False),
+        ("Sterilization", False),
+    ],
+)
+def test_words_count_only_where_they_are_said_of_the_patient(words: str, answer: bool) -> None:
+    assert _answer(condition("1") | {"code": {"text": words}}) is answer
+
+
+def test_a_statement_counts_from_its_day_and_without_one_as_long_ago() -> None:
+    placed, ahead = _procedure("169553002", "2026-11-20"), _procedure("169553002", "2026-12-01")
+    assert [_answer(placed), _answer(ahead)] == [False, True]
+    undated = {name: part for name, part in placed.items() if name != "performedDateTime"}
+    removed = _procedure("301807007", "1980-01-01")
+    assert [_answer(undated), _answer(undated, removed)] == [False, True]
+    same_day = _procedure("301807007", "2026-11-20")
+    assert _answer(placed, same_day) is True
+    assert _answer(undated | {"performedPeriod": {"start": "1990-01-01"}}, removed) is False
+    assert _answer(placed | {"status": "in-progress"}) is True
+    noted = condition("Z97.5", ICD10, onsetDateTime="2026-01-01", recordedDate="2026-06-01")
+    assert _answer(noted, _procedure("301807007", "2026-03-01")) is True
+    assert _answer(placed, condition("1"), {**condition("2"), "code": None}) is False
+
+
+def test_the_injection_prevents_and_the_tablet_does_not_whatever_says_so() -> None:
+    by_mouth, injected = identity_of("medroxyprogesterone 10 MG PO"), identity_of("medroxyprogesterone 150 MG/ML")
+    assert [is_contraceptive(by_mouth), is_contraceptive(injected)] == [False, True]
+
+
 def test_an_implant_that_was_taken_out_prevents_nothing() -> None:
     placed, removed = _procedure("169553002", "2024-01-01"), _procedure("301807007", "2026-01-01")
     assert _answer(placed, removed) is True

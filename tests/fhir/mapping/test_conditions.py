@@ -4,9 +4,20 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import (
+    ConditionHit,
+    condition_status,
+    doubted_conditions,
+    doubtful_problems,
+    find_condition,
+    problems_of,
+    unread_problems,
+    words_and_code,
+)
+from fhir.record.datatypes import CodeableConcept, Coding, parse_time
+from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.fhir.mapping.charts import ICD10, MAN, SUBJECT, condition, record_of
+from tests.fhir.mapping.charts import AS_OF, ICD10, MAN, SUBJECT, condition, record_of
 
 PREGNANT = "72892002"
 
@@ -150,3 +161,133 @@ class TestPregnancy:
         assert [(refusal.subject, refusal.reason) for refusal in record.refusals] == [
             (f"Condition/c-{PREGNANT}", "impossible")
         ]
+
+
+@pytest.mark.parametrize(
+    ("more", "when"),
+    [
+        ({"onsetDateTime": "2020", "onsetPeriod": {"start": "2019"}, "recordedDate": "2021"}, "2020"),
+        ({"onsetPeriod": {"start": "2019"}, "recordedDate": "2021"}, "2019"),
+        ({"recordedDate": "2021"}, "2021"),
+        ({}, None),
+        ({"encounter": {"reference": "Encounter/other"}}, None),
+    ],
+)
+def test_a_hit_has_the_words_the_code_the_source_and_the_day(more: dict[str, Any], when: str | None) -> None:
+    resource = condition("49436004", **more)
+    hit = find_condition(record_of(resource), "afib")
+    assert hit == ConditionHit(
+        "afib", "condition 49436004", "49436004", "Condition/c-49436004", parse_time(when) if when else None, "active",
+        is_onset="onsetDateTime" in more or "onsetPeriod" in more,
+    )  # fmt: skip
+    nameless = {name: part for name, part in resource.items() if name != "id"}
+    hit = find_condition(record_of(nameless), "afib")
+    assert hit is not None
+    assert hit.source == "Condition without id"
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({}, "active"),
+        ({"abatementDateTime": "2026-11-20"}, "past"),
+        ({"abatementDateTime": "2026-11-22"}, "active"),
+        ({"abatementPeriod": {"start": "2026-01-01", "end": "2026-12-01"}}, "active"),
+        ({"abatementPeriod": {"start": "2026-01-01"}}, "past"),
+        ({"abatementDateTime": "2026-12-01", "abatementPeriod": {"end": "2020-01-01"}}, "active"),
+        ({"abatementString": ""}, "active"),
+        ({"clinicalStatus": {}}, "unstated"),
+        ({"clinicalStatus": None}, "unstated"),
+        ({"clinicalStatus": {"text": "Relapse"}}, "active"),
+        ({"clinicalStatus": {"text": "Resolved"}}, "past"),
+        ({"clinicalStatus": {"coding": [{"code": "x"}, {"code": "recurrence"}]}}, "active"),
+        ({"clinicalStatus": {"coding": [{"code": "resolved"}], "text": "Active"}}, "active"),
+    ],
+)
+def test_whether_a_condition_is_going_on(more: dict[str, Any], status: str) -> None:
+    (read,) = record_of(condition("49436004") | more).conditions
+    assert condition_status(read, AS_OF.timestamp()) == status
+
+
+def test_what_is_confirmed_goes_before_a_stated_status_and_that_before_a_later_day() -> None:
+    doubted = condition("49436004", id="d", onsetDateTime="2025-01-01",
+                        verificationStatus={"coding": [{"code": "provisional"}]})  # fmt: skip
+    unstated = condition("49436004", id="u", status=None, onsetDateTime="2020-01-01")
+    undated = condition("49436004", id="n")
+    old = condition("49436004", id="o", onsetDateTime="1965-01-01")
+    later = condition("49436004", id="z", onsetDateTime="1975")
+    charts = (((doubted, unstated), "u"), ((unstated, undated), "n"), ((undated, old), "n"), ((doubted,), "d"),
+              ((old, later), "z"))  # fmt: skip
+    for chart, best in charts:
+        for resources in (chart, chart[::-1]):
+            hit = find_condition(record_of(*resources), "afib")
+            assert hit is not None
+            assert (hit.source, hit.doubt) == (f"Condition/{best}", "provisional" if best == "d" else "")
+
+
+def test_doubt_is_told_where_nothing_is_confirmed() -> None:
+    doubted = condition("49436004", verificationStatus={"coding": [{"code": "differential"}]})
+    gout = condition("90560007")
+    record = record_of(doubted, gout)
+    assert [hit.key for hit in doubted_conditions(record, ["condition:afib", "age"])] == ["afib"]
+    assert doubted_conditions(record, ["condition:afib", "condition:gout"]) == []
+    assert doubted_conditions(record, ["condition:diabetes"]) == []
+    assert dict(doubtful_problems(record)) == {"Condition/c-49436004": ("condition 49436004", "differential")}
+
+
+def test_the_entries_of_groups_come_in_the_order_of_the_groups_and_none_that_is_over() -> None:
+    gout, afib = condition("90560007"), condition("49436004")
+    past = condition("49436004", id="past", status="resolved")
+    history = {"resourceType": "Condition", "id": "h", "subject": SUBJECT, "code": {"text": "History of gout"}}
+    record = record_of(gout, afib, past, history)
+    hits = problems_of(record, ["afib", "gout"])
+    assert [(hit.key, hit.source) for hit in hits] == [
+        ("afib", "Condition/c-49436004"), ("gout", "Condition/c-90560007"),
+    ]  # fmt: skip
+
+
+def test_problems_that_mean_nothing_are_named_and_counted() -> None:
+    def problem(name: str, **code: Any) -> dict[str, Any]:
+        return {"resourceType": "Condition", "id": name, "subject": SUBJECT, "code": code}
+
+    unread = [problem(f"x{number}", text=f"Xyzzy {letter}") for number, letter in enumerate("abcd")]
+    coded = problem("y", coding=[{"display": "z"}, {"system": "urn:x", "code": "77"}])
+    record = record_of(*unread[:3])
+    assert unread_problems(record) == ("Xyzzy a", "Xyzzy b", "Xyzzy c")
+    text = "3 problems could not be read: Xyzzy a; Xyzzy b; Xyzzy c."
+    assert record.refusals == (Refusal("problems", "problems-unreadable", text, code="text text text"),)
+    more = record_of(*unread, unread[0] | {"id": "again"}, coded)
+    assert unread_problems(more) == ("Xyzzy a", "Xyzzy b", "Xyzzy c", "Xyzzy d", "z")
+    text = "5 problems could not be read: Xyzzy a; Xyzzy b; Xyzzy c and 2 more."
+    assert more.refusals == (Refusal("problems", "problems-unreadable", text, code="text text text text urn:x|77"),)
+    assert words_and_code(None) == ("an entry without code and text", "text")
+    assert words_and_code(CodeableConcept((Coding("urn:x", "7"),))) == ("7", "urn:x|7")
+    assert words_and_code(CodeableConcept((Coding(None, "7"),), "Words")) == ("Words", "|7")
+
+
+def test_a_pregnancy_ahead_on_a_mans_record_is_not_named() -> None:
+    ahead = condition(PREGNANT, onsetDateTime="2027-05-01")
+    undated = condition(PREGNANT)
+    for resource, named in ((ahead, False), (undated, True)):
+        record = record_of(resource, patient=MAN)
+        assert find_condition(record, "pregnancy") is None
+        text = f"Condition/c-{PREGNANT}: a pregnancy code on a man's record: not used."
+        refusal = Refusal(f"Condition/c-{PREGNANT}", "impossible", text)
+        assert record.refusals == ((refusal,) if named else ())
+
+
+def test_the_first_of_several_groups_that_the_record_has_is_used() -> None:
+    record = record_of(condition("90560007"), condition("49436004"))
+    for groups, key in ((("diabetes", "gout", "afib"), "gout"), (("afib", "gout"), "afib"), (("diabetes",), None)):
+        hit = find_condition(record, *groups)
+        assert (hit.key if hit is not None else None) == key
+
+
+@pytest.mark.parametrize(
+    ("words", "is_there"),
+    [("Mechanical aortic valve", True), ("Bioprosthetic aortic valve", False), ("Presence of TAVR valve", False)],
+)
+def test_a_valve_of_tissue_is_no_mechanical_one(words: str, is_there: bool) -> None:
+    valve = condition("Z95.2", ICD10)
+    valve["code"]["text"] = words
+    assert (find_condition(record_of(valve), "mechanical_valve") is not None) is is_there
