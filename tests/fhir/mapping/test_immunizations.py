@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from fhir.mapping.immunizations import VaccineHistory, vaccine_history
+from fhir.mapping.immunizations import VaccineDose, VaccineHistory, vaccine_history
 from fhir.record.reading import read_record
+from fhir.record.refusals import Refusal
 from fhir.record.resources import decoder
 from fhir.terminology.medications import CVX, product_of
 
@@ -109,3 +110,61 @@ def test_a_live_vaccine_is_known_as_a_drug_by_its_code() -> None:
     assert found is not None
     assert [member.name for member in found.ingredients] == ["measles, mumps and rubella vaccine (live)"]
     assert product_of(CVX, "187") is None
+
+
+def test_a_dose_is_whole_with_its_words_and_manufacturer() -> None:
+    maker = {"identifier": {"system": "http://hl7.org/fhir/sid/mvx", "value": "MSD"}}
+    code = {"coding": [{"system": "urn:x", "code": "7"}, {"system": CVX, "code": "03"}], "text": "MMR"}
+    (dose,) = history({"vaccineCode": code, "manufacturer": maker}).doses
+    assert dose == VaccineDose("03", date(2021, 2, 3), "Immunization/dose-0", "MMR", "MSD", substandard=False)
+    for other in ({"identifier": {"system": "urn:x", "value": "MSD"}}, {"display": "MSD"},
+                  {"identifier": {"system": "http://hl7.org/fhir/sid/mvx"}}):  # fmt: skip
+        assert [dose.manufacturer for dose in history({"manufacturer": other}).doses] == [""]
+
+
+@pytest.mark.parametrize(
+    ("more", "is_substandard"),
+    [
+        ({}, False),
+        ({"isSubpotent": True}, True),
+        ({"isSubpotent": False}, False),
+        ({"expirationDate": "2021-02-02"}, True),
+        ({"expirationDate": "2021-02-03"}, False),
+        ({"expirationDate": "2021-01"}, False),
+    ],
+)
+def test_a_weak_or_expired_dose_is_substandard(more: dict[str, Any], is_substandard: bool) -> None:
+    assert [dose.substandard for dose in history(more).doses] == [is_substandard]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason", "text"),
+    [
+        ({"vaccineCode": {"text": "MMR"}}, "no-vaccine-code", "has no CVX code: not counted."),
+        ({"vaccineCode": {"coding": [{"system": CVX, "code": "3a"}]}}, "no-vaccine-code",
+         "has no CVX code: not counted."),
+        ({"occurrenceDateTime": "2021-02"}, "no-day", "does not say on which day it was given: not counted."),
+        ({"occurrenceDateTime": None}, "no-day", "does not say on which day it was given: not counted."),
+        ({"occurrenceDateTime": "2026-11-22"}, "future", "lies in the future: not counted."),
+    ],
+)  # fmt: skip
+def test_an_entry_that_is_not_counted_says_why(entry: dict[str, Any], reason: str, text: str) -> None:
+    read = history({name: part for name, part in entry.items() if part is not None} | (
+        {"occurrenceDateTime": ""} if "occurrenceDateTime" in entry and entry["occurrenceDateTime"] is None else {}
+    ))  # fmt: skip
+    source = "Immunization/dose-0"
+    assert read == VaccineHistory((), (Refusal(source, reason, f"{source} {text}"),))
+
+
+def test_doses_come_by_day_and_one_entry_of_a_vaccine_and_day_counts() -> None:
+    later, earlier = {"occurrenceDateTime": "2022-01-01"}, {"occurrenceDateTime": "2021-01-01T10:00:00Z"}
+    other = {"occurrenceDateTime": "2022-01-01", "vaccineCode": {"coding": [{"system": CVX, "code": "21"}]}}
+    read = history(later, earlier, later, other, {"status": "not-done"})
+    assert [(dose.cvx, dose.given, dose.source) for dose in read.doses] == [
+        ("03", date(2021, 1, 1), "Immunization/dose-1"),
+        ("03", date(2022, 1, 1), "Immunization/dose-0"),
+        ("21", date(2022, 1, 1), "Immunization/dose-3"),
+    ]
+    assert read.days == (date(2021, 1, 1), date(2022, 1, 1))
+    assert read.unread == ()
+    assert history({"vaccineCode": {"coding": [{"system": CVX, "code": "998"}]}}) == VaccineHistory((), ())

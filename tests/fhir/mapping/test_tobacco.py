@@ -1,0 +1,169 @@
+"""What a record tells of smoking: the answer that counts, pack-years in their unit, and between which days it ended."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from fhir.mapping.tobacco import Answer, PackYears, SmokingHistory, smoking_history
+from fhir.record.datatypes import parse_time
+from fhir.record.record import PatientRecord
+from tests.fhir.mapping.charts import ICD10, condition
+from tests.fhir.record.charts import record_of
+
+CURRENT, FORMER, NEVER, UNKNOWN = "449868002", "8517006", "266919005", "266927001"
+NOTHING = SmokingHistory(None, None, None)
+
+
+def answer(identifier: str | None, when: str | None, code: str = "", text: str = "", **more: Any) -> dict[str, Any]:
+    coding = [{"system": "http://snomed.info/sct", "code": code}] if code else []
+    resource = {
+        "resourceType": "Observation", "id": identifier, "status": "final", "subject": {"reference": "Patient/p1"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]}, "effectiveDateTime": when,
+        "valueCodeableConcept": {"coding": coding} | ({"text": text} if text else {}),
+    } | more  # fmt: skip
+    return {name: part for name, part in resource.items() if part is not None}
+
+
+def part(identifier: str, loinc: str, when: str | None = "2026-06-01", **value: Any) -> dict[str, Any]:
+    code = {"coding": [{"system": "http://loinc.org", "code": loinc}]}
+    return answer(identifier, when, code=NEVER, **({"code": code} if loinc else {})) if not value else (
+        {name: member for name, member in answer(identifier, when).items() if name != "valueCodeableConcept"}
+        | {"code": code} | value
+    )  # fmt: skip
+
+
+def years(value: float, unit: str | None = "{PackYears}", identifier: str = "y", when: str | None = "2026-06-01",
+          **more: Any) -> dict[str, Any]:  # fmt: skip
+    quantity = {"value": value} | ({"unit": unit} if unit else {}) | more
+    return part(identifier, "8664-5", when, valueQuantity=quantity)
+
+
+def read(*resources: dict[str, Any]) -> SmokingHistory:
+    record: PatientRecord = record_of(*resources)
+    return smoking_history(record)
+
+
+def test_without_an_answer_nothing_is_said() -> None:
+    assert read() == NOTHING
+    for resource in (
+        answer("a", "2026-01-01", UNKNOWN),
+        answer("a", "2026-12-01", CURRENT),
+        answer("a", "2026-01-01", CURRENT, status="cancelled"),
+        answer("a", "2026-01-01", text="perhaps"),
+    ):
+        assert read(resource) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "status", "words"),
+    [
+        (CURRENT, "", "current", "smokes"),
+        (FORMER, "", "former", "smoked formerly"),
+        (NEVER, "", "never", "never smoked"),
+        (CURRENT, "Smokes daily", "current", "Smokes daily"),
+        ("", "Former smoker", "former", "Former smoker"),
+    ],
+)
+def test_an_answer_has_its_words_its_day_and_its_source(code: str, text: str, status: Any, words: str) -> None:
+    history = read(answer("a", "2026-01-01", code, text))
+    found = Answer(status, words, parse_time("2026-01-01"), "Observation/a")
+    assert history.answer == found
+    assert history.ever == (None if status == "never" else found)
+
+
+def test_the_newest_answer_counts_and_the_newest_that_is_not_never_stands_beside_it() -> None:
+    smoked, never = answer("a", "2020-01-01", CURRENT), answer("b", "2026-01-01", NEVER)
+    undated = answer("c", None, FORMER)
+    for resources in ((smoked, never, undated), (undated, never, smoked)):
+        history = read(*resources)
+        assert (history.answer, history.ever) == (
+            Answer("never", "never smoked", parse_time("2026-01-01"), "Observation/b"),
+            Answer("current", "smokes", parse_time("2020-01-01"), "Observation/a"),
+        )
+    nameless = read(answer(None, "2026-01-01", CURRENT)).answer
+    assert nameless is not None
+    assert nameless.source == "Observation without id"
+
+
+def test_a_non_smoker_has_stopped_only_where_smoking_is_charted_before() -> None:
+    non_smoker = answer("n", "2026-01-01", text="Non-smoker")
+    assert read(non_smoker) == NOTHING
+    assert read(non_smoker, answer("x", "2020-01-01", NEVER)).answer == Answer(
+        "never", "never smoked", parse_time("2020-01-01"), "Observation/x"
+    )
+    stopped = read(non_smoker, answer("x", "2020-01-01", CURRENT))
+    assert stopped.answer == Answer("former", "Non-smoker", parse_time("2026-01-01"), "Observation/n")
+    assert (stopped.stopped_from, stopped.stopped_by) == (date(2020, 1, 1), date(2026, 1, 1))
+    later = read(non_smoker, answer("x", "2026-02-01", CURRENT)).answer
+    assert later == Answer("current", "smokes", parse_time("2026-02-01"), "Observation/x")
+    same_day = read(non_smoker, answer("x", "2026-01-01", CURRENT)).answer
+    assert same_day == Answer("current", "smokes", parse_time("2026-01-01"), "Observation/x")
+
+
+def test_the_end_lies_between_the_last_yes_and_the_first_former_smoker_after_it() -> None:
+    answers = [
+        answer("a", "2010", CURRENT), answer("b", "2015-03", CURRENT), answer("c", "2014-01-01", FORMER),
+        answer("d", "2018-02", FORMER), answer("e", "2020-01-01", FORMER),
+    ]  # fmt: skip
+    history = read(*answers)
+    assert (history.stopped_from, history.stopped_by) == (date(2015, 3, 1), date(2018, 2, 28))
+    former = read(answer("d", "2018-02", FORMER), answer("e", "2020-01-01", FORMER))
+    assert (former.stopped_from, former.stopped_by) == (None, date(2018, 2, 28))
+    current = read(answers[0])
+    assert (current.stopped_from, current.stopped_by) == (date(2010, 1, 1), None)
+
+
+def test_a_charted_day_of_stopping_goes_before_the_answers() -> None:
+    def stopped(identifier: str, day: str, when: str = "2026-06-01") -> dict[str, Any]:
+        return part(identifier, "74010-0", when, valueDateTime=day)
+
+    yes = answer("a", "2024-01-01", CURRENT)
+    history = read(yes, stopped("q", "2019-05"), stopped("r", "2016"))
+    assert (history.stopped_from, history.stopped_by) == (date(2019, 5, 1), date(2019, 5, 31))
+    for other in (stopped("q", "2027-01-01"), stopped("q", "soon"), stopped("q", "2019", when="2026-12-01"),
+                  stopped("q", "2019") | {"status": "entered-in-error"}):  # fmt: skip
+        ignored = read(yes, other)
+        assert (ignored.stopped_from, ignored.stopped_by) == (date(2024, 1, 1), None)
+
+
+@pytest.mark.parametrize(
+    ("resource", "value"),
+    [
+        (years(20), 20.0),
+        (years(0), 0.0),
+        (years(300), 300.0),
+        (years(301), None),
+        (years(-1), None),
+        (years(20, "a"), None),  # years, not pack-years
+        (years(20, "Pack years"), 20.0),
+        (years(20, None), 20.0),
+        (years(20, "a", code="{pack}.a"), 20.0),
+        (years(20, comparator=">"), None),
+        (years(20, when="2026-12-01"), None),
+        (years(20) | {"status": "cancelled"}, None),
+    ],
+)
+def test_pack_years_count_in_their_unit_and_up_to_what_is_possible(resource: dict[str, Any], value: Any) -> None:
+    found = read(resource).pack_years
+    expected = PackYears(value, parse_time("2026-06-01"), "Observation/y") if value is not None else None
+    assert found == expected
+
+
+def test_the_newest_pack_years_count_and_undated_ones_last() -> None:
+    old, new = years(20, identifier="o", when="2020-01-01"), years(25, identifier="n", when="2025-01-01")
+    undated = years(30, identifier="u", when=None)
+    for resources in ((old, new, undated), (undated, new, old)):
+        assert read(*resources).pack_years == PackYears(25.0, parse_time("2025-01-01"), "Observation/n")
+    assert read(undated).pack_years == PackYears(30.0, None, "Observation/u")
+
+
+def test_without_an_answer_the_problem_list_is_read() -> None:
+    use, past = condition("F17.210", ICD10), condition("Z87.891", ICD10)
+    found = Answer("current", "condition F17.210", None, "Condition/c-F17.210")
+    assert read(use, past) == SmokingHistory(found, found, None)
+    former = Answer("former", "condition Z87.891", None, "Condition/c-Z87.891")
+    assert read(past) == SmokingHistory(former, former, None)
+    never = read(use, answer("a", "2026-01-01", NEVER))
+    assert never.answer == Answer("never", "never smoked", parse_time("2026-01-01"), "Observation/a")
+    assert never.ever == found
