@@ -1,4 +1,4 @@
-"""What holds of every value of this floor: nobody can change it, and what nobody states is no, nothing or zero."""
+"""What nobody states of a value of this floor is no or zero, and what nobody asks for is off."""
 
 import dataclasses
 import inspect
@@ -14,10 +14,7 @@ import fhir.client
 import fhir.mapping
 import fhir.record
 import fhir.terminology
-from fhir.mapping.features.feature import Feature
-from fhir.record.record import PatientRecord
 
-CHANGED_WHILE_MADE = {"Chart", "FeatureVector"}
 STATED_OTHERWISE = {
     "Feature.plausible_high": 1.0,
     "FeatureValue.is_found": True,
@@ -70,25 +67,6 @@ def defaults_of(kind: type[Any]) -> Iterator[tuple[str, Any]]:
     for name, default in fields.items():
         if name in inspect.get_annotations(kind) and isinstance(default, bool | int | float):
             yield f"{kind.__name__}.{name}", default
-
-
-def parameters_of(kind: type[Any]) -> Any:
-    """How the decorator made a data class; None for any other class."""
-    return vars(kind).get("__dataclass_params__")
-
-
-def test_no_value_can_be_changed() -> None:
-    changeable = set()
-    for kind in classes():
-        made_by = kind.__struct_config__ if issubclass(kind, Struct) else parameters_of(kind)
-        if made_by is not None and not made_by.frozen:
-            changeable.add(kind.__name__)
-    assert changeable == CHANGED_WHILE_MADE
-
-
-def test_a_feature_and_a_record_equal_nothing_but_themselves() -> None:
-    alone = {kind for kind in classes() if (made_by := parameters_of(kind)) is not None and not made_by.eq}
-    assert alone == {kind for kind in classes() if issubclass(kind, Feature | PatientRecord)}
 
 
 def test_what_a_value_does_not_state_is_no_or_zero() -> None:

@@ -1,0 +1,89 @@
+"""What a concept means: by its codes, else by its words; and whether it was understood."""
+
+import pytest
+
+from fhir.mapping.concepts import NOTHING, ConceptReading, MeantGroup, read_concept
+from fhir.record.datatypes import CodeableConcept, Coding
+
+ICD10, SNOMED, OTHER = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "urn:site"
+
+
+def concept(text: str | None, *codes: tuple[str, str, str | None]) -> CodeableConcept:
+    return CodeableConcept(tuple(Coding(system, code, display) for system, code, display in codes), text)
+
+
+def groups(read: ConceptReading) -> dict[str, str]:
+    return {meant.group: meant.code for meant in read.meant}
+
+
+def test_nothing_means_nothing() -> None:
+    assert read_concept(None) == NOTHING == ConceptReading((), (), is_understood=False)
+    assert read_concept(concept(None)) == NOTHING
+    assert read_concept(concept("Xyzzy")) == NOTHING
+
+
+def test_codes_say_what_they_say_whatever_the_words_are() -> None:
+    read = read_concept(concept("Gout", (ICD10, "N18.4", None)))
+    assert read == ConceptReading(
+        tuple(MeantGroup(group, "N18.4") for group in ("ckd4", "ckd_any", "renal_insufficiency")), (), True
+    )
+    first = read_concept(concept(None, (ICD10, "N18.4", None), (ICD10, "N18.5", None)))
+    assert groups(first)["ckd_any"] == "N18.4"
+    assert groups(first)["ckd5_or_dialysis"] == "N18.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "codes", "expected", "is_understood"),
+    [
+        ("Gout", (), {"gout"}, True),
+        ("Gout", ((OTHER, "1", None),), {"gout"}, True),
+        ("Gout", ((ICD10, "Z00.0", None),), set(), True),
+        ("Gout", ((SNOMED, "1", None),), {"gout"}, True),
+        (None, ((OTHER, "1", "Gout"),), {"gout"}, True),
+        (None, ((OTHER, "1", "Xyzzy"), (OTHER, "2", "Gout")), {"gout"}, True),
+        ("Xyzzy", ((OTHER, "1", "Gout"),), {"gout"}, True),
+        ("No gout", (), set(), True),
+        ("Mother has gout", (), set(), True),
+        ("Suspected gout", (), set(), True),
+        (None, ((SNOMED, "195662009", None),), set(), True),
+        (None, ((SNOMED, "1", None),), set(), False),
+    ],
+)
+def test_words_count_where_no_code_is_understood(
+    text: str | None, codes: tuple[tuple[str, str, str | None], ...], expected: set[str], is_understood: bool
+) -> None:
+    read = read_concept(concept(text, *codes))
+    assert (expected <= set(groups(read)), bool(read.meant), read.is_understood) == (
+        True, bool(expected), is_understood,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "counts"),
+    [
+        ("History of stroke", "stroke", True),  # its past counts
+        ("History of delirium", "delirium", False),
+        ("Delirium", "delirium", True),
+        ("Family history of colon cancer", "family_history_colorectal", True),
+        ("No family history of colon cancer", "family_history_colorectal", False),
+        ("Colon cancer", "family_history_colorectal", False),
+    ],
+)
+def test_the_past_and_relatives_count_where_the_group_says_so(text: str, group: str, counts: bool) -> None:
+    assert (group in groups(read_concept(concept(text)))) is counts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "heart_valve_prosthesis_kind_not_stated"),
+        ("Mechanical aortic valve", "mechanical_valve"),
+        ("Bioprosthetic aortic valve", "bioprosthetic_heart_valve"),
+        ("Gout", "heart_valve_prosthesis_kind_not_stated"),
+    ],
+)
+def test_the_kind_of_a_heart_valve_is_read_in_the_words(text: str | None, expected: str) -> None:
+    meant = groups(read_concept(concept(text, (ICD10, "Z95.2", None))))
+    kinds = {"heart_valve_prosthesis_kind_not_stated", "mechanical_valve", "bioprosthetic_heart_valve"}
+    assert kinds & set(meant) == {expected}
+    assert "gout" not in meant

@@ -1,0 +1,93 @@
+"""Reactions to contrast media: which class, how bad, in which order, and what is none."""
+
+from typing import Any
+
+import pytest
+
+from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
+from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
+from tests.fhir.mapping.charts import ICD10, condition, record_of
+
+
+def allergy(words: str, *reactions: str, identifier: str | None = "a", **more: Any) -> dict[str, Any]:
+    resource = {
+        "resourceType": "AllergyIntolerance", "id": identifier, "patient": {"reference": "Patient/p1"},
+        "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"text": words},
+        "reaction": [{"manifestation": [{"text": text} for text in reactions]}] if reactions else None,
+    } | more  # fmt: skip
+    return {name: part for name, part in resource.items() if part is not None}
+
+
+def read(*resources: dict[str, Any], name: str = IODINATED) -> list[ContrastReaction]:
+    return list(contrast_reactions(record_of(*resources), name))
+
+
+@pytest.mark.parametrize(
+    ("resource", "reaction", "how"),
+    [
+        (allergy("CT dye", "Hives"), "Hives", "not severe"),
+        (allergy("CT dye", "Anaphylaxis"), "Anaphylaxis", "severe"),
+        (allergy("CT dye", "Hives", "Hypotension"), "Hives", "severe"),
+        (allergy("CT dye"), "", "not recorded"),
+        (allergy("CT dye, possible", "Anaphylaxis"), "Anaphylaxis", "not severe"),
+        (allergy("CT dye", "Vomiting", "Bronchospasm"), "Vomiting", "severe"),
+        (allergy("CT dye", "Nausea", "Hives"), "Nausea", "not severe"),
+        (allergy("CT dye", "Nausea", "Warmth"), None, None),
+        (allergy("CT dye", "Acute kidney injury"), None, None),
+        (allergy("CT dye", "Hives", clinicalStatus={"coding": [{"code": "resolved"}]}), None, None),
+        (allergy("Shellfish", "Hives"), None, None),
+    ],
+)
+def test_how_bad_a_reaction_was(resource: dict[str, Any], reaction: str | None, how: Any) -> None:
+    words = resource["code"]["text"]
+    expected = [] if reaction is None else [ContrastReaction(words, reaction, how, True, None, "AllergyIntolerance/a")]
+    assert read(resource) == expected
+
+
+def test_a_class_is_told_from_the_other_and_from_none_stated() -> None:
+    iodinated, gadolinium, either = (
+        allergy("Iodinated contrast", "Hives", identifier="i", recordedDate="2020-01-02"),
+        allergy("Gadolinium", "Hives", identifier="g"),
+        allergy("IV contrast", "Hives", identifier="e"),
+    )
+    chart = (either, gadolinium, iodinated)
+    stated = ContrastReaction("Iodinated contrast", "Hives", "not severe", True, "2020-01-02", "AllergyIntolerance/i")
+    open_ = ContrastReaction("IV contrast", "Hives", "not severe", False, None, "AllergyIntolerance/e")
+    of_mr = ContrastReaction("Gadolinium", "Hives", "not severe", True, None, "AllergyIntolerance/g")
+    assert read(*chart) == [stated, open_]
+    assert read(*chart, name=GADOLINIUM) == [of_mr, open_]
+
+
+def test_the_worst_comes_first_and_what_states_its_class_before_what_does_not() -> None:
+    chart = [
+        allergy("CT dye", identifier="none"), allergy("IV contrast", "Anaphylaxis", identifier="open"),
+        allergy("CT dye", "Hives", identifier="mild-b"), allergy("CT dye", "Hives", identifier="mild-a"),
+        allergy("CT dye", "Shock", identifier="severe"),
+    ]  # fmt: skip
+    sources = [reaction.source.partition("/")[2] for reaction in read(*chart)]
+    assert sources == ["severe", "mild-a", "mild-b", "none", "open"]
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({}, True),
+        ({"clinicalStatus": {"coding": [{"code": "resolved"}]}}, False),
+        ({"code": {"coding": [{"system": ICD10, "code": "Z91.040"}]}}, False),
+        ({"code": {"coding": [{"system": "urn:x", "code": "Z91.041"}]}}, False),
+        ({"code": None}, False),
+    ],
+)
+def test_the_status_code_of_a_dye_allergy_on_the_problem_list_counts(more: dict[str, Any], counts: bool) -> None:
+    problem = {name: part for name, part in (condition("Z91.041", ICD10) | more).items() if part is not None}
+    found = ContrastReaction("condition Z91.041", "", "not recorded", True, None, "Condition/c-Z91.041")
+    assert read(problem) == ([found] if counts else [])
+    assert read(problem, name=GADOLINIUM) == []
+
+
+def test_a_dye_allergy_has_its_day_and_its_source() -> None:
+    problem = condition("Z91041", ICD10, recordedDate="2020-02-03T10:00:00Z")
+    del problem["id"]
+    assert read(problem) == [
+        ContrastReaction("condition Z91041", "", "not recorded", True, "2020-02-03", "Condition without id")
+    ]
