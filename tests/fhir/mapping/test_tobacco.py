@@ -27,10 +27,8 @@ def answer(identifier: str | None, when: str | None, code: str = "", text: str =
 
 def part(identifier: str, loinc: str, when: str | None = "2026-06-01", **value: Any) -> dict[str, Any]:
     code = {"coding": [{"system": "http://loinc.org", "code": loinc}]}
-    return answer(identifier, when, code=NEVER, **({"code": code} if loinc else {})) if not value else (
-        {name: member for name, member in answer(identifier, when).items() if name != "valueCodeableConcept"}
-        | {"code": code} | value
-    )  # fmt: skip
+    resource = answer(identifier, when) | {"code": code} | value
+    return {name: member for name, member in resource.items() if name != "valueCodeableConcept"}
 
 
 def years(value: float, unit: str | None = "{PackYears}", identifier: str = "y", when: str | None = "2026-06-01",
