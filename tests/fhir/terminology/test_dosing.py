@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
+from fhir.terminology.dosing import DoseUnit, acts_on_whole_body, days_per_unit, dose_unit, said_route
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,57 @@ def test_an_unknown_unit_is_not_guessed(text: str | None) -> None:
 )
 def test_a_unit_of_time_is_so_many_days(unit: str | None, days: float | None) -> None:
     assert days_per_unit(unit) == days
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("mg/kg", DoseUnit("mg", 1.0, by_weight=True)),
+        ("mcg/kg/h", DoseUnit("mg", 0.001, by_weight=True, span_days=1 / 24)),
+        ("mg/24 hr", DoseUnit("mg", 1.0, span_days=1.0)),
+        ("mg/day/kg", DoseUnit("mg", 1.0, by_weight=True, span_days=1.0)),
+        ("mg/dose", DoseUnit("mg")),
+        ("mL/h", DoseUnit("mL", 1.0, span_days=1 / 24)),
+        ("units/kg/dose", DoseUnit("activity", 1.0, by_weight=True, activity="unit")),
+        ("mg/day/h", None),
+        ("furlong/day", None),
+        ("puff/day", None),
+    ],
+)
+def test_a_unit_may_be_for_each_kilogram_and_in_a_time(text: str, unit: DoseUnit | None) -> None:
+    assert dose_unit(text) == unit
+
+
+@pytest.mark.parametrize(
+    ("words", "route"),
+    [
+        ("2 mg IV", "intravenous"),
+        ("2 mg IV push", "intravenous push"),
+        ("2 mg IVP", "intravenous push"),
+        ("Inject 40 mg subcutaneously", "subcutaneous"),
+        ("Inject 40 mg", "injection"),
+        ("Inject 40 mg IM or SC", None),
+        ("IV or PO", None),
+        ("stage IV disease", None),
+        ("1 tablet", None),
+        (f"{'x' * 995} PO", "by mouth"),
+        (f"{'x' * 998} PO", None),
+    ],
+)
+def test_the_one_route_that_words_name_is_read(words: str, route: str | None) -> None:
+    assert said_route(words) == route
+
+
+@pytest.mark.parametrize(
+    ("names", "word", "whole"),
+    [
+        (["naloxone"], "nasal", True),
+        (["mometasone"], "nasal", False),
+        (["estradiol"], "gel", True),
+        (["estradiol"], "vaginal", False),
+        (["etonogestrel"], "vaginal", True),
+        (["naloxone"], "nasal spray of the day", False),
+    ],
+)
+def test_some_drugs_act_on_the_whole_body_from_where_they_are_put(names: list[str], word: str, whole: bool) -> None:
+    assert acts_on_whole_body(names, word) is whole

@@ -48,3 +48,24 @@ def test_two_masses_with_a_stroke_between_are_two_strengths() -> None:
 def test_only_masses_have_milligrams() -> None:
     assert Strength(5.0, "mg").milligrams == 5.0
     assert Strength(5.0, "unit").milligrams is None
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("1-20 mg-mcg", [("1-20 mg-mcg", Strength(1.0, "mg"), True), ("1-20 mg-mcg", Strength(0.02, "mg"), True)]),
+        ("Drug 20-12.5 mg tablet",
+         [("20-12.5 mg", Strength(20.0, "mg"), True), ("20-12.5 mg", Strength(12.5, "mg"), True)]),
+        ("Drug 5 mg and 1 g/l",
+         [("5 mg", Strength(5.0, "mg"), False), ("1 g/l", Strength(1.0, "mg", "mL"), False)]),
+        ("10 mg/g", [("10 mg/g", Strength(0.01, "mg", "mg"), False)]),
+        ("5 mg/0 mL", []),
+        ("0,5 mg", [("0,5 mg", Strength(0.5, "mg"), False)]),
+        ("1,250 mg", [("1,250 mg", Strength(1250.0, "mg"), False)]),
+    ],
+)  # fmt: skip
+def test_where_a_strength_stands_and_whether_it_is_one_of_several(
+    words: str, expected: list[tuple[str, Strength, bool]]
+) -> None:
+    found = [(words[item.start : item.end], item.strength, item.is_listed) for item in find_strengths(words)]
+    assert found == expected
