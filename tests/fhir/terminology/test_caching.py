@@ -86,10 +86,11 @@ def test_a_function_of_one_two_or_three_texts_is_remembered_by_all_of_them() -> 
         calls.append(first + second + third)
         return first + second + third
 
-    made = [remembered(f"test of {count}", entries=9, longest=9)(function)
-            for count, function in ((1, one), (2, two), (3, three))]  # fmt: skip
+    first = remembered("test of 1", entries=9, longest=9)(one)
+    second = remembered("test of 2", entries=9, longest=9)(two)
+    third = remembered("test of 3", entries=9, longest=9)(three)
     for _ in range(2):
-        assert [made[0]("a"), made[1]("a", "b"), made[2]("a", "b", "c")] == ["a", "ab", "abc"]
+        assert [first("a"), second("a", "b"), third("a", "b", "c")] == ["a", "ab", "abc"]
     assert calls == ["a", "ab", "abc"]
     with pytest.raises(ValueError, match="two caches have the name 'test of 1'"):
         remembered("test of 1", entries=1, longest=1)(one)
