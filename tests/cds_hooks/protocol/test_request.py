@@ -130,3 +130,31 @@ def test_an_error_never_repeats_a_value() -> None:
     with pytest.raises(BadRequest) as error:
         _read(CALL | {"context": {"userId": "Practitioner/1", "patientId": {"name": "Jane Secret"}}})
     assert "Secret" not in error.value.text
+
+
+def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
+    bearer = {"access_token": "t", "token_type": "bearer"}
+
+    def read(**more: Any) -> tuple[Any, list[str]]:
+        call = CALL | {"fhirServer": "https://ehr.example/fhir", "fhirAuthorization": bearer} | more
+        request = _read({name: value for name, value in call.items() if value is not None})
+        return request.fhir_authorization, [refusal.reason for refusal in request.refusals]
+
+    for patient in (None, "p1", "Patient/p1"):
+        authorization, refusals = read(fhirAuthorization=bearer | ({"patient": patient} if patient else {}))
+        assert (authorization.access_token, refusals) == ("t", [])
+    assert read(fhirAuthorization=None) == (None, [])
+    for address in (None, "", " "):
+        assert read(fhirServer=address) == (None, ["not-used"])
+    for changed, text, member in (
+        ({"token_type": "Basic"}, "fhirAuthorization.token_type is not Bearer.", "token_type"),
+        ({"access_token": " "}, "fhirAuthorization.access_token is blank; it is required.", "access_token"),
+        (
+            {"patient": "Patient/p2"},
+            "fhirAuthorization.patient is another patient than context.patientId; nothing was computed.",
+            "patient",
+        ),
+    ):
+        with pytest.raises(BadRequest) as refused:
+            read(fhirAuthorization=bearer | changed)
+        assert (refused.value.text, refused.value.expression) == (text, f"fhirAuthorization.{member}")

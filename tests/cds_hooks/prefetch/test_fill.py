@@ -1,0 +1,201 @@
+"""What became of every key of one call, with what it took, of a FHIR server that answers at once."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from msgspec import structs
+
+from cds_hooks.prefetch import fetch
+from cds_hooks.prefetch.fetch import PrefetchFetcher, PrefetchFill, _NoServer
+from cds_hooks.prefetch.gaps import NO_SERVER, NO_TOKEN, OTHER_SUBJECT
+from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
+from cds_hooks.prefetch.template import Template
+from cds_hooks.protocol.request import CDSRequest, FhirAuthorization
+from cds_hooks.security.addresses import parse_url
+from cds_hooks.security.client import ANONYMOUS, Budgets, TrustedClient
+from cds_hooks.security.fhir_base import FhirBase
+from fhir.client.client import FetchResult
+from fhir.client.errors import FetchError
+from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _bundle, _medication, _order, _request
+from tests.fhir.record.charts import lean
+
+ORDERS = Template("medications", ALL_ORDERS, "MedicationRequest", "medication orders")
+RESULTS = Template("labs", LABS, "Observation", "laboratory results")
+PATIENT = Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient")
+PRODUCTS = Template("products", "Medication?_id=plain,far", "Medication", "the products")
+
+
+def _lean(*resources: dict[str, Any]) -> Any:
+    return lean(_bundle(*resources))
+
+
+class _Server:
+    """A FHIR server: a search is answered by its type, and every query is noted; each takes a quarter of a second."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, str, bool]] = []
+        self.now = 10.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    async def fetch(self, query: Any, key: str, *, keeps: bool = False) -> FetchResult:
+        self.asked.append((query.form if hasattr(query, "form") else query.id, key, keeps))
+        return self._answer(self.answers[query.type])
+
+    async def fetch_remaining_pages(self, _page: Any, key: str, *, keeps: bool = False) -> FetchResult:
+        self.asked.append(("next", key, keeps))
+        return self._answer(self.answers["next"])
+
+    def _answer(self, answer: Any) -> FetchResult:
+        self.now += 0.25
+        if isinstance(answer, FetchError):
+            raise answer
+        return cast("FetchResult", answer)
+
+
+def _fill(
+    server: _Server, monkeypatch: pytest.MonkeyPatch, *states: KeyState, request: CDSRequest | None = None, **more: Any
+) -> PrefetchFill:
+    monkeypatch.setattr(fetch, "perf_counter", server.perf_counter)
+    made = request or _request("http://127.0.0.1:9/fhir")
+    call = PrefetchFill(cast("Any", server), made, PrefetchState(states), TODAY, "2.0", **more)
+
+    async def run() -> None:
+        await call.fill_keys()
+        await call.fill_medications()
+
+    asyncio.run(run())
+    return call
+
+
+def _gap(template: Template) -> KeyState:
+    return KeyState(template, "unobtainable", "not-sent", text="not sent")
+
+
+def test_a_key_that_was_fetched_has_what_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = _lean(_medication("a"), _medication("b"))
+    server = _Server(Observation=FetchResult(value, (), 3, 900, bodies=(b"page",)))  # type: ignore[arg-type] # as kept
+    call = _fill(server, monkeypatch, _gap(RESULTS), keeping=("Observation",))
+    cost = FetchCost(250.0, 3, 900, 2)
+    assert call.states == {"labs": KeyState(RESULTS, "fetched", text="the first pages only", cost=cost)}
+    assert (call.values, call.bodies) == ({"labs": value}, [b"page"])
+    assert [(key, keeps) for _, key, keeps in server.asked] == [("labs", True)]
+
+
+def test_only_the_types_that_are_to_be_kept_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = SimpleNamespace(resourceType="Patient")
+    server = _Server(Patient=FetchResult(one, (), 1, 100), Observation=FetchResult(None, (), 1, 50))
+    call = _fill(server, monkeypatch, _gap(PATIENT), _gap(RESULTS), keeping=("Observation",))
+    assert [(key, keeps) for _, key, keeps in server.asked] == [("patient", False), ("labs", True)]
+    costs = {key: made.cost.resources for key, made in call.states.items() if made.cost is not None}
+    assert costs == {"patient": 1, "labs": 0}
+
+
+def test_a_page_that_the_client_sent_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = KeyState(RESULTS, "given", "partial", "next-page", "x", sent_as="mine")
+    request = structs.replace(_request("http://127.0.0.1:9/fhir"), prefetch={"mine": _lean()})
+    for size, cost in ((700, FetchCost(250.0, 2, 700, 1)), (0, None)):
+        ended = FetchResult(_lean(_medication("a")), (), 3, size)
+        call = _fill(_Server(next=ended), monkeypatch, given, request=request)
+        assert call.states == {"labs": KeyState(RESULTS, "given", text="x", sent_as="mine", cost=cost)}
+        assert call.values == {"mine": ended.value}
+
+
+def test_what_ended_early_is_a_part_and_what_failed_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = FetchError("it took too long")
+    call = _fill(_Server(Observation=FetchResult(_lean(), (), 1, 10, late)), monkeypatch, _gap(RESULTS))
+    part = call.states["labs"]
+    assert (part.state, part.reason, part.cause) == ("fetched", "partial", "not-fetched")
+    assert part.text == "the first pages only; it took too long"
+    (failed,) = _fill(_Server(Observation=late), monkeypatch, _gap(RESULTS)).states.values()
+    assert (failed.state, failed.reason, failed.text) == ("unobtainable", "not-fetched", "not sent; it took too long")
+    (nobody,) = _fill(_Server(Patient=FetchResult(None, (), 1, 0)), monkeypatch, _gap(PATIENT)).states.values()
+    assert (nobody.state, nobody.reason) == ("unobtainable", "not-found")
+
+
+def test_products_that_a_key_asks_for_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = _lean(_order(1, "Medication/plain"), _order(2, "Medication/far"), _order(3, "Medication/other"))
+    known = KeyState(ORDERS, "given", sent_as="medications")
+    request = structs.replace(_request("http://127.0.0.1:9/fhir"), prefetch={"medications": orders})
+    late = FetchError("it took too long")
+
+    def filled(**answers: Any) -> tuple[PrefetchFill, list[str]]:
+        server = _Server(**answers)
+        call = _fill(server, monkeypatch, known, _gap(PRODUCTS), _gap(RESULTS), request=request)
+        return call, [query for query, *_ in server.asked]
+
+    labs = FetchResult(_lean(), (), 1, 10)
+    whole = FetchResult(_lean(_medication("plain"), _medication("far"), _medication("other")), (), 1, 10)
+    call, asked = filled(Medication=whole, Observation=labs)
+    assert asked[:1] == ["_id=plain,far"]
+    assert asked[2:] == []
+    assert call.states["medications"] == known
+
+    call, asked = filled(Medication=FetchResult(_lean(_medication("plain")), (), 1, 10, late), Observation=labs)
+    assert len(asked) == 2
+    part = call.states["medications"]
+    assert (part.reason, part.cause) == ("partial", "not-fetched")
+    assert part.text == "1 medication is only referred to; it took too long"
+
+    call, asked = filled(Medication=late, Observation=labs)
+    assert call.states["medications"].text == "2 medications are only referred to; it took too long"
+
+    call, asked = filled(Medication=FetchResult(_lean(_medication("plain")), (), 1, 10), Observation=late)
+    assert asked[2:] == ["_id=other&_count=1"]
+    assert call.states["medications"] == known
+
+
+def test_a_key_that_has_a_reason_keeps_it_and_one_that_is_not_known_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = structs.replace(
+        _request("http://127.0.0.1:9/fhir"), prefetch={"medications": _lean(_order(1, "Medication/far"))}
+    )
+    late = FetchError("it took too long")
+    old = KeyState(ORDERS, "given", "partial", "cut", "x")
+    failing = structs.replace(_gap(Template("more", ALL_ORDERS, "MedicationRequest", "more orders")), reason="no")
+    call = _fill(_Server(Medication=late, MedicationRequest=late), monkeypatch, old, failing, request=request)
+    assert call.states["medications"] == old
+    assert call.states["more"].text == "not sent; it took too long"
+
+
+# Which server is asked
+
+
+class _Trust:
+    def __init__(self, *, development: bool, is_open: bool = False) -> None:
+        self.development = development
+        self.is_open = is_open
+
+    def may_fetch(self, client: TrustedClient, fhir_server: str) -> Any:
+        url = parse_url(fhir_server)
+        budgets = Budgets(fetch_milliseconds=900)
+        return FhirBase(url, url, cast("Any", None), budgets, client.name, open=self.is_open)
+
+
+def test_a_server_is_asked_with_the_token_for_us_or_where_it_is_open() -> None:
+    base = "http://127.0.0.1:9/fhir"
+    request, ours = _request(base), TrustedClient("ehr", fhir_client_id="us")
+    token = cast("FhirAuthorization", request.fhir_authorization)
+    without = structs.replace(request, fhir_authorization=None)
+
+    def asked(made: CDSRequest, client: TrustedClient, **trust: Any) -> Any:
+        fetcher = PrefetchFetcher(cast("Any", _Trust(**trust)), 400)
+        try:
+            server, access = fetcher._server(made, client)
+        except _NoServer as error:
+            return error.why
+        return server.budgets.fetch_milliseconds, access
+
+    for_us = structs.replace(request, fhir_authorization=structs.replace(token, subject="us"))
+    assert asked(for_us, ours, development=False) == (900, token.access_token)
+    assert asked(for_us, ours, development=True) == (400, token.access_token)
+    for_other = structs.replace(request, fhir_authorization=structs.replace(token, subject="them"))
+    assert asked(for_other, ours, development=False) == OTHER_SUBJECT
+    assert asked(for_other, ANONYMOUS, development=False) == (900, token.access_token)
+    assert asked(without, ours, development=False) == NO_TOKEN
+    assert asked(without, ours, development=False, is_open=True) == (900, None)
+    for address in (None, "", "  "):
+        assert asked(structs.replace(request, fhir_server=address), ours, development=False) == NO_SERVER
