@@ -78,7 +78,7 @@ def _gap(template: Template) -> KeyState:
 
 def test_a_key_that_was_fetched_has_what_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
     value = _lean(_medication("a"), _medication("b"))
-    server = _Server(Observation=FetchResult(value, (), 3, 900, bodies=(b"page",)))  # type: ignore[arg-type] # as kept
+    server = _Server(Observation=FetchResult(value, (), 3, 900, bodies=(b"page",)))
     call = _fill(server, monkeypatch, _gap(RESULTS), keeping=("Observation",))
     cost = FetchCost(250.0, 3, 900, 2)
     assert call.states == {"labs": KeyState(RESULTS, "fetched", text="the first pages only", cost=cost)}
