@@ -19,6 +19,7 @@ from cds_hooks.access.code_flow import (
     provider_of,
     redeem,
 )
+from cds_hooks.access.oidc import json_object
 from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.pending import UnderWay, come_back, send_away
 from cds_hooks.access.recorded_acts import _compare
@@ -278,3 +279,19 @@ def test_a_key_that_is_not_the_one_that_signed_is_refused() -> None:
     for header in ({"crit": [], "alg": "ES256"}, {"alg": "ES256"}, {"alg": "HS256"}):
         with pytest.raises(ValueError, match=r"no extension|no key"):
             _signing_key(header, {"keys": []})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "fault"),
+    [
+        (500, b"{}", "The authorization server refused: it answered 500."),
+        (201, b"{}", "The authorization server refused: it answered 201."),
+        (200, b"{", "The authorization server's answer is no JSON."),
+        (200, b"[]", "The authorization server's answer is no JSON object."),
+    ],
+)
+def test_an_answer_of_an_authorization_server_is_a_json_object(status: int, body: bytes, fault: str) -> None:
+    with pytest.raises(FlowFailed) as refused:
+        json_object(status, body)
+    assert str(refused.value) == fault
+    assert json_object(200, b'{"a":1}') == {"a": 1}
