@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import orjson
 
 from cds_hooks.app import create_app
 from cds_hooks.kit.samples import load_draft, load_patient
@@ -31,10 +34,22 @@ async def client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClie
 
 def request_for(service: str, hook: str, sample: str, as_of: datetime, draft: str | None = None) -> dict[str, Any]:
     """The request a client would send for a sample patient, built from the service's own templates."""
+    request: dict[str, Any] = orjson.loads(_written_request(service, hook, sample, as_of, draft))
+    return request | {"hookInstance": str(uuid4())}
+
+
+@cache
+def _written_request(service: str, hook: str, sample: str, as_of: datetime, draft: str | None) -> bytes:
+    """Built once: some ten thousand tests' calls are of the same thousand requests, of 9 ms each."""
     entry = next(each for each in find_services()[service].discovery() if each["hook"] == hook)
-    chart = Chart(resources_of(load_patient(sample, as_of)))
+    chart = _chart(sample, as_of)
     drafts = drafts_for(chart, resources_of(load_draft(draft, as_of))) if draft else []
-    return build_request(entry, chart, drafts)
+    return orjson.dumps(build_request(entry, chart, drafts))
+
+
+@cache
+def _chart(sample: str, as_of: datetime) -> Chart:
+    return Chart(resources_of(load_patient(sample, as_of)))
 
 
 def ours(answer: httpx.Response) -> dict[str, Any]:
