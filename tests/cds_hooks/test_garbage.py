@@ -41,6 +41,7 @@ def service() -> Iterator[InProcess]:
         yield started
 
 
+@pytest.mark.slow
 def test_no_call_of_any_service_about_any_sample_leaves_garbage(samples: list[Patient], service: InProcess) -> None:
     for entry in discover(service.call_json):
         for patient in samples:

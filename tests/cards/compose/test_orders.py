@@ -224,6 +224,7 @@ def test_the_source_of_a_card_is_what_its_band_rests_on(as_of: datetime) -> None
     assert "Beers" not in (card.detail or "")
 
 
+@pytest.mark.slow
 def test_the_same_call_gives_the_same_bytes_in_any_process() -> None:
     answers = {
         subprocess.run(

@@ -133,6 +133,7 @@ def test_a_declaration_that_cannot_be_used_is_refused_with_a_sentence(text: str,
     assert str(path) in str(fault.value)
 
 
+@pytest.mark.slow
 def test_a_server_without_feeds_loads_nothing_of_them(tmp_path: Path) -> None:
     script = (
         "import sys; from cds_hooks.app import create_app; from cds_hooks.settings import Settings;"

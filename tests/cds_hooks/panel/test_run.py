@@ -12,8 +12,8 @@ from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.panel.chart_lines import GroupingTally, Wanted
 from cds_hooks.panel.grouping import charts_of
 from cds_hooks.panel.run import UNREADABLE, FhirJob, _columns, _types, _Worker
-from cds_hooks.panel.scoring import OPTED_OUT
 from cds_hooks.panel.selection import questions_about
+from cds_hooks.services._service import OPTED_OUT
 from cds_hooks.settings import Settings
 from tests.cds_hooks.kit.samples.reading import AS_OF
 

@@ -83,7 +83,8 @@ def _faults(report: Report) -> list[tuple[str, object]]:
     return [(each.row.id, each.faults) for each in report.findings if each.row.id != "PRE-17"]
 
 
-@pytest.mark.parametrize("dialect", ["standard", pytest.param("epic", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["standard", "epic"])
 def test_a_server_without_fault_is_left_in_peace_and_nearly_everything_is_tested(dialect: str, run: Run) -> None:
     report = run(dialect=dialect, charts=sample_charts(AS_OF), timeout_seconds=60)
     assert _faults(report) == []

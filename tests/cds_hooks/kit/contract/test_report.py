@@ -26,6 +26,7 @@ def test_json_names_each_finding_with_row_statement_advice_and_place(good: GoodS
     assert document["mustsFailed"] == 1
 
 
+@pytest.mark.slow
 def test_json_says_how_much_of_the_checklist_was_seen(run: Run) -> None:
     document = report_document(run())
     coverage = document["coverage"]
