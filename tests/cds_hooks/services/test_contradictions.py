@@ -66,9 +66,11 @@ def test_services_do_not_contradict_each_other_on_real_charts(tmp_path: Path, da
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["looked into", "newest visit", "visit that goes on"])
-def test_services_do_not_contradict_each_other_on_any_chart(tmp_path: Path, data_folder: Path, way: str) -> None:
-    assert not _faults(tmp_path, _charts(data_folder), way)
+@pytest.mark.parametrize(("third", "way"), [(0, "looked into"), (1, "newest visit"), (2, "visit that goes on")])
+def test_services_do_not_contradict_each_other_on_any_chart(
+    tmp_path: Path, data_folder: Path, third: int, way: str
+) -> None:
+    assert not _faults(tmp_path, _charts(data_folder)[third::3], way)
 
 
 def test_services_do_not_contradict_each_other_on_charts_of_an_internist(tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ def test_no_order_of_a_real_chart_is_refused(data_folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.outside_data
-def test_no_order_of_any_chart_of_the_corpus_is_refused(data_folder: Path) -> None:
+def test_no_order_of_the_charts_of_the_corpus_is_refused(data_folder: Path) -> None:
     paths = sorted((data_folder / "fhir").glob("*/*.json.gz"))
-    assert sum(check_chart(path, "medicare") for path in paths) > 7_000
+    assert sum(check_chart(path, "medicare") for path in paths[::3]) > 2_000
     assert sum(check_chart(path, "sample-advantage") for path in paths[::10]) > 50
