@@ -127,10 +127,9 @@ def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
         str(product.get("section_1557", "")),
         [item.name for item in subject.features if not _has_evidence(subject, item.name)],
     )
-    horizon = product.get("horizon_hours")
-    sentence = (
-        f"{product.get('device_status')}: horizon {horizon:g} h, time to act {product.get('acting_window_hours'):g} h."
-    )
+    hours = [product.get(name) for name in ("horizon_hours", "acting_window_hours")]
+    horizon, window = [f"{value:g} h" if isinstance(value, float | int) else "not said" for value in hours]
+    sentence = f"{product.get('device_status')}: horizon {horizon}, time to act {window}."
     return Verdict(sentence if not faults else "", tuple(faults), {"device_reasons": device})
 
 

@@ -220,7 +220,7 @@ def _gap_faults(axis: str, groups: Sequence[Group], widening: float) -> list[str
     faults = []
     for name, words in _ERRORS.items():
         for first, second in combinations(_measured(groups, name), 2):
-            gap = abs(first[name]["value"] - second[name]["value"])
+            gap = round(abs(first[name]["value"] - second[name]["value"]), 9)
             # The groups consist of different people, so the variances of the two intervals add.
             wide = widening * (_half(first[name]) ** 2 + _half(second[name]) ** 2) ** 0.5
             if gap >= GAP and gap - wide > 0:

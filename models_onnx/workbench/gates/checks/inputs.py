@@ -179,7 +179,7 @@ def _served(evidence: Evidence) -> tuple[list[str], str]:
     for name, share in served.missing.items():
         before = inputs.missing.get(name, 0.0)
         low = _wilson_low(share, served.moments)
-        if share - before >= MORE_MISSING and low > before:
+        if round(share - before, 9) >= MORE_MISSING and low > before:
             faults.append(
                 f"{name} is missing at {100 * share:.0f} in 100 {served.words} of the charts and in {100 * before:.0f} "
                 "in 100 rows of the training table: the hook gives people other inputs than the model was tested on"

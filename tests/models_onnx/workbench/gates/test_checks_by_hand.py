@@ -138,6 +138,11 @@ def test_the_verdict_on_a_device() -> None:
         figures={"device_reasons": ["it predicts the next 6 hours"]},
         rows=[],
     )
+    assert _device(horizon_hours=None).faults == (
+        f"refused for cards, it would be a medical device: {NOT_SAID}; and no clearance is given",
+    )
+    cleared = _device(acting_window_hours=None, device_status="cleared", clearance="K123456")
+    assert cleared.sentence == "cleared: horizon 24.5 h, time to act not said."
     nothing = device.check_device(cast(Subject, SimpleNamespace(product={}, card={})), NONE)
     assert nothing == Verdict(sentence="", faults=("there is no card that says what it is for",), figures={}, rows=[])
     assert device._words_at({"purpose": {"users": "clinicians"}}, "purpose", "users") == ""
@@ -401,6 +406,18 @@ def test_calibration() -> None:
             "at 4 years observed/expected 1.200 (1.101 to 1.300)",
         ),
     )
+
+
+def test_the_limit_that_is_nearer_decides_how_many_people_are_needed() -> None:
+    """(half the logarithm of the interval / that of the way to the limit)^2 times the people; not nearer than 0.005."""
+    block = {"n": 1000, "events": 1234}
+    assert figures._needed(block, 1.0, 0.8, 1.25) == (
+        "About 5,482 people would be needed for a verdict; there are 1,000 with 1,234 events."
+    )
+    assert figures._needed(block, 0.95, 0.8, 1.25).startswith("About 17,034 people ")
+    near = "It is so close to 1.1 that no number of people near 1,000 would decide it."
+    assert figures._needed(block, 1.1 * float(np.exp(-0.00499)), 0.8, 1.25) == near
+    assert figures._needed(block, 1.1 * float(np.exp(-0.00501)), 0.8, 1.25) != near
 
 
 def _version(evaluation: Json, sha256: str = "a") -> Subject:

@@ -1,9 +1,16 @@
 """The label-choice audit: exact where nothing is wrong, blind to scale, and honest about too few."""
 
+from dataclasses import asdict, replace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from models_onnx.workbench.gates.checks.label import audit_label
+from models_onnx.workbench.gates.checks import label
+from models_onnx.workbench.gates.checks.label import GroupNeed, audit_label
+from models_onnx.workbench.gates.gate import Insufficient, Verdict
+from models_onnx.workbench.gates.subject import Audit
+from tests.models_onnx.workbench.gates.formula import NOTHING, subject
 from tests.models_onnx.workbench.gates.obermeyer import CONDITIONS, COST, SHARE_BLACK, score_trained_on, simulate
 
 
@@ -28,8 +35,8 @@ def test_the_simulation_has_the_published_averages() -> None:
 def test_a_cost_label_enrols_fewer_black_patients_than_a_need_label() -> None:
     panel = simulate(50_000)
     shares = []
-    for label in (panel.cost, panel.conditions):
-        score = score_trained_on(panel, label)
+    for trained_on in (panel.cost, panel.conditions):
+        score = score_trained_on(panel, trained_on)
         shares.append((panel.group[score >= np.quantile(score, 0.97)] == "Black").mean())
     assert shares[0] < 0.75 * shares[1]
 
@@ -59,3 +66,169 @@ def test_people_of_unknown_need_and_without_weight_do_not_count() -> None:
     assert [row.people for row in more] == [row.people for row in audit_label(score, group, need)]
     weight = np.where(np.arange(len(score)) < 3000, 1.0, 0.0)
     assert sum(row.people for row in audit_label(score, group, need, weight)) == 3000
+
+
+def _need(**changes: Any) -> GroupNeed:
+    facts = {"group": "b", "people": 500, "ratio": 1.0, "low": 0.9, "high": 1.1, "top_ratio": 1.0, "top_low": 0.9,
+             "top_high": 1.1, "sufficient": True}  # fmt: skip
+    return GroupNeed(**{**facts, **changes})
+
+
+TIMES = "1.30 (1.10 to 1.50) times as much as others"
+HIGH = {"ratio": 1.3, "low": 1.1, "high": 1.5}
+HIGH_AT_TOP = {f"top_{name}": value for name, value in HIGH.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({}, None),
+        (HIGH, f"at an equal score, b need {TIMES}"),
+        (HIGH_AT_TOP, f"at an equal score in the top tenth, b need {TIMES}"),
+        ({**HIGH_AT_TOP, "top_sufficient": False}, None),
+        ({**HIGH, "sufficient": False}, None),
+        ({**HIGH, "group": "unknown"}, None),
+        ({**HIGH, "ratio": 1.25}, None),
+        ({**HIGH, "low": 1.0}, None),
+        ({"ratio": 0.8, "low": 0.7, "high": 0.9}, None),
+        ({"ratio": 0.79, "low": 0.7, "high": 1.0}, None),
+        ({"ratio": 0.79, "low": 0.7, "high": 0.9}, (
+            "at an equal score, b need 0.79 (0.70 to 0.90) times as much as others"
+        )),
+    ],
+)  # fmt: skip
+def test_what_a_group_needs_at_an_equal_score(changes: dict[str, Any], fault: str | None) -> None:
+    assert _need(**changes).fault == fault
+
+
+def test_a_hundred_bands_have_a_twentieth_of_the_scores() -> None:
+    score = np.arange(100.0)
+    assert label._bands(score).tolist() == [number // 5 for number in range(100)]
+    assert label._bands(np.zeros(100)).tolist() == [19] * 100
+
+
+def test_the_ratio_is_of_what_a_group_has_to_what_the_others_have_at_its_scores() -> None:
+    """Two bands: in the lower the others need 1, in the upper 3; the group needs 2 and 6, one person counts twice."""
+    band = np.array([0, 0, 0, 19, 19, 19, 5])
+    is_member = np.array([True, True, False, True, False, False, True])
+    need = np.array([2.0, 2.0, 1.0, 6.0, 2.0, 4.0, 100.0])
+    weight = np.array([1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    people = label._People(band, need, weight)
+    # has 2 + 4 + 6, should have 1 + 2 + 3; nobody else is in band 5
+    assert label._ratios(is_member, people) == (2.0, 2.0)
+    weighted = label._People(band, need, np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0]))
+    assert label._ratios(is_member, weighted) == pytest.approx((10.0 / 4.5, 6.0 / 2.5))
+    elsewhere = label._People(np.array([0, 0, 0, 17, 17, 17, 5]), need, weight)
+    everywhere, top = label._ratios(is_member, elsewhere)
+    assert everywhere == 2.0
+    assert np.isnan(top), "the highest tenth is the last two bands of twenty"
+    beside = label._People(np.array([0, 0, 0, 18, 18, 18, 5]), need, weight)
+    assert label._ratios(is_member, beside) == (2.0, 2.0)
+
+
+def test_a_share_of_nothing_is_no_number() -> None:
+    assert label._share(1.0, 4.0) == 0.25
+    assert np.isnan(label._share(1.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("people_of", "need_of", "sufficient"),
+    [(200, 0.5, True), (199, 1.0, False), (400, 0.25, True), (396, 0.25, False)],
+)
+def test_a_group_has_two_hundred_people_and_a_hundred_of_need(people_of: int, need_of: float, sufficient: bool) -> None:
+    count = people_of + 600
+    is_member = np.arange(count) < people_of
+    need = np.where(is_member, need_of, 0.5)
+    people = label._People(np.arange(count) % 20, need, np.ones(count))
+    group = label._group("b", is_member, people, label._draws(count, 1), own_label=True)
+    assert (group.group, group.people, group.sufficient, group.own_label) == ("b", people_of, sufficient, True)
+    assert group.ratio == pytest.approx(need_of / 0.5)
+    assert not group.top_sufficient
+
+
+@pytest.mark.parametrize(("each", "is_enough"), [(1.0, True), (0.99, False)])
+def test_the_highest_tenth_has_a_hundred_of_need_of_its_own(each: float, is_enough: bool) -> None:
+    is_member = np.arange(2000) < 1000
+    people = label._People(np.arange(2000) % 20, np.full(2000, each), np.ones(2000))
+    assert label._group("b", is_member, people, label._draws(2000, 1), own_label=False).top_sufficient is is_enough
+
+
+def test_the_audit_draws_its_samples_again_from_its_seed() -> None:
+    draws = label._draws(50, 3)
+    assert (len(draws), {len(rows) for rows in draws}) == (200, {50})
+    assert min(rows.min() for rows in draws) == 0
+    assert max(rows.max() for rows in draws) == 49
+    assert all(np.array_equal(one, other) for one, other in zip(draws, label._draws(50, 3), strict=True))
+
+
+def test_need_by_score_is_that_of_the_highest_tenth_against_everybody() -> None:
+    score = np.arange(1000.0)
+    need = np.where(score >= 900, 5.5, 0.5)
+    ratio, low, high = label.need_by_score(score, need)
+    assert ratio == 5.5
+    assert 4.5 < low < 5.5 < high < 7.0
+    weight = np.where(score >= 900, 9.0, 1.0)
+    assert label.need_by_score(score, need, weight)[0] == pytest.approx(5.5 / 3.0)
+    gone = np.where(np.arange(1000) % 2 == 0, np.nan, need)
+    assert label.need_by_score(score, gone)[0] == pytest.approx(5.5)
+    assert label.need_by_score(np.where(score % 2 == 0, np.nan, score), need)[0] == pytest.approx(5.5)
+    assert label.need_by_score(score, np.ones(1000)) == (1.0, 1.0, 1.0)
+
+
+AUDIT = Audit(score=np.zeros(2), group=np.zeros(2), need=np.zeros(2), words="illnesses", axis="race")
+
+
+@pytest.mark.parametrize(
+    ("low", "people_blind", "could_fail", "faults"),
+    [
+        (1.01, 50, False, []),
+        (1.01, 51, False, [
+            "had the scores of b been lowered by 40 %, illnesses would not show it: this need cannot audit the label",
+        ]),
+        (1.01, 51, True, []),
+        (1.0, 0, False, [
+            "people of the highest tenth of scores have 1.50 (1.00 to 2.00) times the illnesses of everybody: the "
+            "score says nothing about need",
+        ]),
+    ],
+)  # fmt: skip
+def test_why_an_audit_clears_nobody(
+    low: float, people_blind: int, could_fail: bool, faults: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label, "need_by_score", lambda *_audit: (1.5, low, 2.0))
+    groups = [_need(people=people_blind, could_fail=could_fail), _need(group="a", people=1000 - people_blind)]
+    assert label._blind_faults(AUDIT, groups) == faults
+    # a group that is at fault, or that is not judged, is not blind
+    beside = [_need(people=900, could_fail=False, **HIGH), _need(people=100, sufficient=False, could_fail=False)]
+    assert label._blind_faults(AUDIT, beside) == [fault for fault in faults if "tenth" in fault]
+
+
+def test_what_the_verdict_says_of_its_axes_and_of_those_who_are_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label, "need_by_score", lambda *_audit: (1.5, 1.2, 2.0))
+    few = _need(group="c", sufficient=False)
+    alike = [_need(group="a"), _need(), few]
+    found: dict[str, list[GroupNeed]] = {"race": alike, "ethnicity": [_need(**HIGH), _need(group="a")], "sex": [few]}
+
+    def says(*axes: str) -> Verdict:
+        audits = [replace(AUDIT, group=np.array([axis])) if axis else replace(AUDIT, axis="", group=np.array(["race"]))
+                  for axis in axes]  # fmt: skip
+        audits = [replace(audit, axis=axis) for audit, axis in zip(audits, axes, strict=True)]
+        monkeypatch.setattr(label, "audit_label", lambda _score, group, *_rest: found[str(group[0])])
+        return label.check_label(
+            subject(product={"label": {"words": "cost"}}),
+            replace(NOTHING, audit=audits[0], further_audits=tuple(audits[1:])),
+        )
+
+    verdict = says("race")
+    assert verdict.sentence == (
+        "At an equal score no group by race has much more illnesses than the others; insufficient: c."
+    )
+    assert (verdict.faults, verdict.figures) == ((), {"label": {"words": "cost"}, "need": "illnesses"})
+    assert verdict.rows == [{"axis": "race", **asdict(group)} for group in alike]
+    both = says("race", "ethnicity", "sex")
+    assert both.faults == (f"at an equal score, b need {TIMES} (illnesses); the label is cost",)
+    assert both.sentence.startswith("At an equal score no group by race, ethnicity has much more illnesses than ")
+    assert len(both.rows) == 6
+    assert says("").sentence == "At an equal score no group has much more illnesses than the others; insufficient: c."
+    with pytest.raises(Insufficient, match=r"^Fewer than two groups have enough people and illnesses to compare.$"):
+        says("sex", "race")

@@ -199,12 +199,14 @@ def test_a_group_is_cleared_where_the_audit_could_have_found_something(changed: 
         ("2026-01-01", "2027-01-02", True),
         ("2026-01-01", "2027-01-03", False),
         ("soon", "2027-01-01", False),
+        ("2026-01-01", None, False),
     ],
 )
 def test_a_waiver_holds_from_its_first_day_to_the_one_before_its_end_for_a_leap_year_at_most(
-    granted: str, expires: str, *, is_in_force: bool
+    granted: str, expires: str | None, *, is_in_force: bool
 ) -> None:
     assert _in_force({"granted": granted, "expires": expires}, date(2026, 11, 20)) is is_in_force
+    assert _in_force({"granted": granted}, date(2026, 11, 20)) is False
 
 
 def test_small_groups_together_have_the_mean_of_their_people_and_the_variance_of_it() -> None:

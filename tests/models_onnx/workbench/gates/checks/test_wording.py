@@ -1,10 +1,16 @@
 """The wording rules, one by one: a card that keeps them all is clean, each broken rule is named."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from models_onnx.workbench.gates.checks.wording import lint, lint_sentence, reading_grade
+from models_onnx.workbench.gates.checks import wording
+from models_onnx.workbench.gates.checks.wording import check_wording, lint, lint_sentence, reading_grade
+from models_onnx.workbench.gates.gate import NotRun
+from models_onnx.workbench.gates.subject import ComposedCard
+from tests.models_onnx.workbench.gates.formula import NOTHING, subject
 from tests.models_onnx.workbench.gates.test_judgement_gates import card
 
 WHY = "There is one thing to consider, and not doing it needs no button."
@@ -116,3 +122,71 @@ def test_a_detail_of_as_many_lines_as_are_read_is_clean_and_one_more_is_not() ->
 def test_the_reason_of_a_single_option_has_twenty_letters(reason: str, *, is_enough: bool) -> None:
     faults = lint(card(options=("Order a planning conversation",)), reason)
     assert (faults == []) is is_enough
+
+
+def test_the_verdict_on_the_cards_and_the_sentences_of_a_service() -> None:
+    counts: list[int] = []
+    missing: list[bool] = []
+
+    def compose(rows: np.ndarray) -> list[ComposedCard]:
+        counts.append(len(rows))
+        missing.append(bool(np.isnan(rows).any()))
+        wrong = card(
+            summary="Within 5 years 61 in 100, higher than 98 in 100. Plan.", detail=card().detail + "\n\nMore."
+        )
+        return [wrong, *([card()] * (len(rows) - 1))]
+
+    whole = replace(NOTHING, cards=compose, sentences=[("a.py, line 1", "Order a visit"), ("b.py", "Stop it now")])
+    verdict = check_wording(subject(), whole)
+    assert (counts, missing) == ([200], [True])
+    assert verdict.faults == (
+        "the summary does not say 'consider' (on 1 of 200 cards)",
+        "b.py: it directs instead of offering: 'Stop'",
+        "b.py: it directs instead of offering: 'Stop it now'",
+    )
+    assert verdict.sentence == (
+        "200 cards and 2 sentences of the service; longest summary 100 characters, at most 5 lines."
+    )
+    assert verdict.figures == {
+        "cards": 200,
+        "sentences": 2,
+        "longest_summary": 100,
+        "most_lines": 5,
+        "example": "Within 5 years 61 in 100, higher than 98 in 100. Plan.",
+    }
+    quiet = check_wording(subject(), replace(NOTHING, cards=lambda rows: [card() for _ in rows]))
+    assert (
+        quiet.sentence == "200 cards and 0 sentences of the service; longest summary 100 characters, at most 4 lines."
+    )
+    with pytest.raises(NotRun, match=r"^None of the invented patients gets a card.$"):
+        check_wording(subject(), replace(NOTHING, cards=lambda _rows: []))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        ("The study was stopped; all is well now", False),
+        ("Patients who stop smoking, in all, do better", True),
+        ("Patients who stop smoking. All do better", False),
+        ("Order the bed; withhold every dose", True),
+    ],
+)
+def test_a_command_is_one_within_its_sentence(text: str, is_named: bool) -> None:
+    assert any("directs" in fault for fault in lint_sentence(text)) is is_named
+
+
+def test_the_grade_is_nine_or_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    for grade, faults in ((9.0, []), (9.1, ["the fixed text reads at grade 9.1; 9 is the limit"])):
+        monkeypatch.setattr(wording, "reading_grade", lambda _text, grade=grade: grade)
+        assert lint(card()) == faults
+
+
+def test_a_silent_e_is_no_syllable_of_a_word_with_another() -> None:
+    counts = {"note": 1, "the": 1, "people": 2, "agree": 2, "eye": 1, "cause": 1, "a": 1, "hmm": 1, "e": 1, "bee": 1}
+    assert {word: wording._syllables(word) for word in counts} == counts
+
+
+@pytest.mark.parametrize(("by", "is_fault"), [(1.9e-5, False), (2.1e-5, True)])
+def test_what_a_sum_may_miss_grows_with_the_margin(by: float, is_fault: bool) -> None:
+    faults = lint(card(margin=2.0 + by, base=-1.0, contributions=(1.0, 2.0)))
+    assert faults == ["base and contributions do not add up to the estimate (2.0000 and 2.0000)"] * is_fault

@@ -1,0 +1,273 @@
+"""G9 whole: what is compared, what is shown of each group, and exactly at its limits."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models_onnx.workbench.gates.checks import fairness
+from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
+from models_onnx.workbench.gates.subject import Evidence, InputEvidence
+from tests.models_onnx.workbench.gates.formula import NOTHING, subject
+
+Group = dict[str, Any]
+
+
+def _figure(value: float, half: float = 0.0625) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def _group(axis: str, group: str, events: int = 100, **more: Any) -> Group:
+    figures = {"sensitivity": _figure(0.5), "observed_expected": _figure(1.0)}
+    return {"axis": axis, "group": group, "n": 1000, "events": events, **figures, **more}
+
+
+GROUPS = [_group("sex", "female"), _group("sex", "male"), _group("age band", "18-44"), _group("age band", "45-64")]
+AXES = {"sex": "all", "age band": "calibration"}
+
+
+def _judged(*groups: Group, axes: dict[str, str] | None = None, **inputs: Any) -> Verdict:
+    brought = InputEvidence(alone={}, **inputs) if inputs else None
+    evidence = replace(NOTHING, figures={"subgroups": [*groups]}, inputs=brought)
+    return fairness.check_fairness(subject(product={"fairness_axes": AXES if axes is None else axes}), evidence)
+
+
+def _with(position: int, **changes: Any) -> list[Group]:
+    return [{**group, **changes} if number == position else group for number, group in enumerate(GROUPS)]
+
+
+def test_what_is_shown_of_groups_that_are_alike() -> None:
+    latest = {"observed_expected": _figure(0.9375), "events": 60}
+    slope = _figure(1.0)
+    groups = _with(1, events=99, latest=latest, calibration_slope=slope, false_positive_rate_standardised=_figure(0.25))
+    verdict = _judged(*groups, _group("sex", "unknown", 5), _group("language", "en"))
+    shown = {"people": 1000, "events": 100, "state": "sufficient", "observed_expected": _figure(1.0),
+             "sensitivity": _figure(0.5)}  # fmt: skip
+    assert verdict == Verdict(
+        "5 groups on 2 axes; 2 insufficient, which says neither fair nor unfair.",
+        (),
+        {"axes": AXES, "insufficient": 2},
+        [
+            {"axis": "sex", "group": "female", **shown},
+            {"axis": "sex", "group": "male", **shown, "events": 99, "state": "insufficient",
+             "observed_expected": _figure(0.9375), "calibration_slope": slope,
+             "false_positive_rate_standardised": _figure(0.25)},
+            {"axis": "sex", "group": "unknown", **shown, "events": 5, "state": "insufficient"},
+            {"axis": "age band", "group": "18-44", **shown},
+            {"axis": "age band", "group": "45-64", **shown},
+        ],
+    )  # fmt: skip
+
+
+def test_latest_figures_without_a_ratio_do_not_count() -> None:
+    assert fairness._latest({"observed_expected": 1, "latest": {"events": 5}}) == {
+        "observed_expected": 1,
+        "latest": {"events": 5},
+    }
+    assert fairness._latest({"observed_expected": 1}) == {"observed_expected": 1}
+
+
+@pytest.mark.parametrize(
+    ("groups", "axes", "reason"),
+    [
+        ([], None, "NotRun: There are no figures by group."),
+        (GROUPS, {}, "NotRun: The card names no axes to judge (product.fairness_axes)."),
+        (GROUPS, {**AXES, "region": "all", "language": "all"}, (
+            "NotRun: There are no figures by language, region, which the card names."
+        )),
+        (GROUPS, {"sex": "much", "age band": "calibration"}, (
+            "NotRun: The card asks much of an axis; known are none, calibration, all."
+        )),
+        ([{**group, "events": 49} for group in GROUPS], AXES, (
+            "Insufficient: No group has 50 events; nothing can be said about sex, age band."
+        )),
+    ],
+)  # fmt: skip
+def test_why_nothing_is_judged(groups: list[Group], axes: dict[str, str] | None, reason: str) -> None:
+    with pytest.raises((NotRun, Insufficient)) as why:
+        _judged(*groups, axes=axes)
+    assert f"{type(why.value).__name__}: {why.value}" == reason
+
+
+def test_a_single_group_of_fifty_events_is_enough_to_judge_one_axis() -> None:
+    groups = [{**group, "events": 49} for group in GROUPS]
+    groups[2]["events"] = 50
+    verdict = _judged(*groups)
+    assert verdict.sentence == "4 groups on 1 axes; 4 insufficient, which says neither fair nor unfair."
+
+
+@pytest.mark.parametrize(
+    ("axes", "faults"),
+    [
+        ({"sex": "all", "age band": "all"}, ()),
+        ({"sex": "calibration", "age band": "calibration"}, ("sex: the card asks too little of it; at least 'all'",)),
+        ({"sex": "all", "age band": "none"}, (
+            "age band: the card asks too little of it; at least 'calibration'",
+        )),
+        ({"sex": "all"}, ("age band: there are figures and the card does not name it (product.fairness_axes)",)),
+    ],
+)  # fmt: skip
+def test_what_a_card_asks_of_its_axes(axes: dict[str, str], faults: tuple[str, ...]) -> None:
+    assert _judged(*GROUPS, axes=axes).faults == faults
+
+
+def test_an_axis_that_a_card_need_not_name_may_be_left_out_or_not_judged() -> None:
+    wrong = _group("language", "es", observed_expected=_figure(2.0))
+    assert _judged(*GROUPS, wrong).faults == ()
+    assert _judged(*GROUPS, wrong, axes={**AXES, "language": "none"}).faults == ()
+    fault = "language: observed/expected of es is 2.00 (1.94 to 2.06), outside 0.8 to 1.25"
+    assert _judged(*GROUPS, wrong, axes={**AXES, "language": "calibration"}).faults == (fault,)
+
+
+def test_there_are_figures_by_sex_and_age() -> None:
+    assert _judged(_group("race", "a"), axes={"race": "all"}).faults == (
+        "sex: there are no figures by sex",
+        "age: there are no figures by age",
+    )
+
+
+def test_a_group_under_another_name_and_a_column_without_figures() -> None:
+    verdict = _judged(*GROUPS, smuggled=("x is read from race",), unnamed=("ethnicity",))
+    assert verdict.faults == (
+        "x is read from race: a group is used as an input under another name",
+        "ethnicity: the table has this column and there are no figures by it, on an axis that begins with race, sex or "
+        "age, whichever it is",
+    )
+
+
+def test_a_gap_counts_by_the_error_rates_of_an_axis_of_which_all_is_asked() -> None:
+    far: Group = {"sensitivity": _figure(0.75, 0.03125)}
+    assert _judged(*_with(3, **far)).faults == (), "of age O/E alone is asked"
+    # 1 comparison: the intervals are not widened; half widths 1/16 and 1/32 make 0.0699
+    assert _judged(*_with(1, **far)).faults == (
+        "sex: sensitivity of female (0.50) and male (0.75) differ by 0.25 (0.18 to 0.32)",
+    )
+    unknown = [*GROUPS, _group("sex", "unknown", **far), _group("sex", "not recorded", **far)]
+    assert _judged(*unknown).faults == ()
+    slope: Group = {"calibration_slope": {"value": 0.5, "low": 0.4, "high": 0.79}}
+    assert _judged(*_with(3, **slope)).faults == ()
+    assert _judged(*_with(1, **slope)).faults == (
+        "sex: the calibration slope of male is 0.50 (0.40 to 0.79), outside 0.8 to 1.2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "half", "is_fault"),
+    [(0.6, 0.0, True), (0.59999, 0.0, False), (0.75, 0.25, False), (0.75, 0.2499, True), (0.25, 0.2499, True)],
+)
+def test_a_gap_of_a_tenth_whose_interval_excludes_no_difference(
+    sensitivity: float, half: float, is_fault: bool
+) -> None:
+    pair = [
+        _group("sex", "a", sensitivity=_figure(0.5, 0.0)),
+        _group("sex", "b", sensitivity=_figure(sensitivity, half)),
+    ]
+    assert bool(fairness._gap_faults("sex", pair, 1.0)) is is_fault
+    assert half == 0.0 or fairness._gap_faults("sex", pair, 2.0) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_fault"),
+    [(0.5, 0.8, False), (0.5, 0.79999, True), (1.2, 1.5, False), (1.20001, 1.5, True), (0.9, 1.1, False)],
+)
+def test_a_slope_exactly_at_its_limits(low: float, high: float, is_fault: bool) -> None:
+    slope = {"value": 1.0, "low": low, "high": high}
+    assert bool(fairness._slope_faults("sex", [_group("sex", "a", calibration_slope=slope)])) is is_fault
+
+
+def test_groups_without_a_slope_are_passed_over_and_the_next_is_judged() -> None:
+    wrong = {"value": 0.5, "low": 0.4, "high": 0.6}
+    groups = [
+        _group("sex", "a"),
+        _group("sex", "b", calibration_slope={"value": None}),
+        _group("sex", "c", 99, calibration_slope=wrong),
+        _group("sex", "d", 100, calibration_slope=wrong),
+    ]
+    assert [fault.partition(" is ")[0] for fault in fairness._slope_faults("sex", groups)] == [
+        "sex: the calibration slope of d"
+    ]
+    ratios = [
+        _group("sex", "a", 49, observed_expected=wrong),
+        _group("sex", "b", observed_expected={"value": None}),
+        _group("sex", "c", observed_expected=wrong),
+    ]
+    assert [fault.partition(" is ")[0] for fault in fairness._ratio_faults("sex", ratios)] == [
+        "sex: observed/expected of c"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "names"),
+    [
+        ((100, 100), ["a", "b"]),
+        ((100, 99), ["a"]),
+        ((100, 99, 1), ["a", "the smaller groups together"]),
+        ((100, 98, 1), ["a"]),
+        ((50, 50), ["the smaller groups together"]),
+    ],
+)
+def test_groups_too_small_for_an_error_rate_count_together_if_they_have_a_hundred_events(
+    events: tuple[int, ...], names: list[str]
+) -> None:
+    groups = [_group("sex", name, count) for name, count in zip("abc", events, strict=False)]
+    assert [group["group"] for group in fairness._measured(groups, "sensitivity")] == names
+    assert fairness._measured(groups, "false_positive_rate") == []
+    unknown = [{**group, "sensitivity": {"value": None}} for group in groups]
+    assert fairness._measured(unknown, "sensitivity") == []
+
+
+def test_how_many_differences_are_looked_at() -> None:
+    of_both: Group = {"false_positive_rate": _figure(0.25)}
+    races = [_group("race", name, **of_both) for name in ("a", "b", "c", "unknown", "not recorded")]
+    merged = [_group("column x", name) for name in "pqr"] + [_group("column y", name) for name in "st"]
+    assert (
+        fairness._comparisons([*GROUPS, *races], {"sex": "all", "race": "all", "age band": "calibration"}, ()) == 1 + 6
+    )
+    assert fairness._comparisons(GROUPS, {"sex": "none"}, merged) == 3 + 1
+
+
+@pytest.mark.parametrize(("comparisons", "widening"), [(0, 1.0), (1, 1.0), (2, 1.14359), (10, 1.43218), (100, 1.77593)])
+def test_intervals_are_widened_by_the_number_of_comparisons(comparisons: int, widening: float) -> None:
+    """z of 1 - 0.05 / 2k over 1.96: 2.24140 for two, 2.80703 for ten, 3.48076 for a hundred."""
+    assert fairness.simultaneous(comparisons) == pytest.approx(widening, abs=2e-5)
+
+
+def test_values_of_a_column_that_were_put_together_are_compared_as_groups() -> None:
+    why: Group = {"why": "the axis calls both other"}
+    merged = (
+        _group("column race", "p", sensitivity=_figure(0.25, 0.01), **why),
+        _group("column race", "q", sensitivity=_figure(0.75, 0.01), **why),
+        _group("column race", "r", 99, observed_expected=_figure(2.0), **why),
+    )
+    verdict = _judged(*GROUPS, merged=merged, hidden=("200 people of q count as not recorded",))
+    # 2 comparisons (female and male, p and q): the interval of the gap is 1.14363 times wider than 0.01414
+    assert verdict.faults == (
+        "200 people of q count as not recorded, so no figure is of these people",
+        "column race: sensitivity of p (0.25) and q (0.75) differ by 0.50 (0.48 to 0.52); the axis calls both other",
+        "column race: observed/expected of r is 2.00 (1.94 to 2.06), outside 0.8 to 1.25; the axis calls both other",
+    )
+    assert fairness._merged_faults(Evidence(as_of=NOTHING.as_of, timer=float), 1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "faults"),
+    [
+        ([49] * 9, [
+            "race: 441 of 441 events are in 9 groups of fewer than 50, by which nothing is judged: name fewer, larger "
+            "groups",
+        ]),
+        ([49] * 8, []),
+        ([50, 150, *[49] * 4, 4], []),
+        ([150, 49, *[49] * 4, 6], [
+            "race: 251 of 401 events are in 6 groups of fewer than 50, by which nothing is judged: name fewer, larger "
+            "groups",
+        ]),
+        ([1000, *[20] * 100], [
+            "race: 2,000 of 3,000 events are in 100 groups of fewer than 50, by which nothing is judged: name fewer, "
+            "larger groups",
+        ]),
+    ],
+)  # fmt: skip
+def test_an_axis_that_is_split_into_groups_too_small_to_judge(events: list[int], faults: list[str]) -> None:
+    groups = [_group("race", str(number), count) for number, count in enumerate(events)]
+    assert fairness._too_small("race", groups) == faults

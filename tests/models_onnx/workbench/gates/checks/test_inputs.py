@@ -1,0 +1,315 @@
+"""G2 and G11 at their limits: what is written of an input, what a file marks, and what taking one input away moves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models_onnx.artifact.manifest import ModelInput
+from models_onnx.workbench.gates.checks import inputs
+from models_onnx.workbench.gates.checks.inputs import check_missing
+from models_onnx.workbench.gates.gate import NotRun, Verdict
+from models_onnx.workbench.gates.subject import Answers, ComposedCard, Evidence, InputEvidence, ServedInputs
+from tests.models_onnx.workbench.gates.formula import NOTHING, changed, item, linear, subject
+
+Array = NDArray[np.float64]
+NO_FEATURE = "is not a feature of fhir/mapping/features/catalog.py, so no record can fill it"
+
+
+@pytest.mark.parametrize(
+    ("described", "is_imported", "faults"),
+    [
+        (item("age_years", 20.0, 90.0, 55.0), False, []),
+        (item("age_years", 20.0, 90.0, 20.0), False, []),
+        (item("age_years", 20.0, 90.0, 90.0), False, []),
+        (item("age_years", 20.0, 90.0, 19.5), False, [
+            "age_years: the reference value 19.5 lies outside its range",
+        ]),
+        (item("age_years", 20.0, 90.0, 90.5), False, [
+            "age_years: the reference value 90.5 lies outside its range",
+        ]),
+        (item("age_years", 20.0, 20.0, 30.0), False, ["age_years has no range: 20 to 20"]),
+        (item("age_years", 20.0, 90.0, 55.0, unit="mo"), False, [
+            "age_years is in mo here and in a in fhir/mapping/features/catalog.py",
+        ]),
+        (item("age_years", 20.0, 90.0, 55.0, unit="mo"), True, [
+            "age_years is in mo here and in a in fhir/mapping/features/catalog.py",
+        ]),
+        (item("invented", 20.0, 90.0, 55.0), False, [f"invented {NO_FEATURE}"]),
+        (item("invented", 20.0, 90.0, 55.0), True, []),
+        (item("invented", 20.0, 90.0, 55.0, fhir="", loinc=("2160-0",)), True, []),
+        (item("invented", 20.0, 90.0, 55.0, fhir=""), True, ["invented has no words, unit or source in the record"]),
+        (item("invented", 20.0, 90.0, 55.0, unit=""), True, ["invented has no words, unit or source in the record"]),
+        (item("", 20.0, 90.0, 55.0), True, [" has no words, unit or source in the record"]),
+    ],
+)  # fmt: skip
+def test_what_is_written_of_an_input(described: ModelInput, is_imported: bool, faults: list[str]) -> None:
+    assert inputs._faults_of(described, is_imported) == faults
+
+
+def _marks(rows: Array, mark: Array) -> Array:
+    """No mark of what is out of range in the first column."""
+    return mark & np.array([False, True, True]) if len(rows) else mark
+
+
+@pytest.mark.parametrize(
+    ("edits", "faults"),
+    [
+        ({}, []),
+        ({"out_of_range": lambda _rows, _mark: None, "missing": lambda _rows, _mark: None}, []),
+        ({"out_of_range": _marks}, ["the file does not mark as out of range: age"]),
+        ({"out_of_range": lambda _rows, mark: mark & False}, [
+            "the file does not mark as out of range: age, sodium, smoker",
+        ]),
+        ({"out_of_range": lambda _rows, mark: mark | True}, [
+            "the file does not mark as out of range: the right input alone",
+        ]),
+        ({"missing": lambda _rows, mark: mark & False}, ["the file does not mark the missing input as missing"]),
+        ({"missing": lambda _rows, mark: mark | mark[:, ::-1]}, [
+            "the file does not mark the missing input as missing",
+        ]),
+    ],
+)  # fmt: skip
+def test_a_file_marks_what_is_out_of_range_and_what_is_missing(
+    edits: dict[str, Callable[[Array, Any], Any]], faults: list[str]
+) -> None:
+    assert inputs._mask_faults(subject(changed(**edits))) == faults
+
+
+def test_the_marks_are_tried_with_values_far_below_the_range() -> None:
+    """By 1 or by the lower end itself, whichever is more: 20 years to 0, 120 mmol/L to 0, and 0 to -1."""
+    seen: list[Array] = []
+
+    def answers(rows: Array) -> Answers:
+        seen.append(rows)
+        return linear(rows)
+
+    assert inputs._mask_faults(subject(answers)) == []
+    assert np.diag(seen[0]).tolist() == [0.0, 0.0, -1.0]
+    assert np.isnan(np.diag(seen[1])).all()
+    for rows in seen:
+        assert len({row[column] for number, row in enumerate(rows) for column in range(3) if column != number}) == 3
+
+
+# G11
+
+
+def _people(count: int = 500) -> Array:
+    return np.tile([75.0, 150.0, 0.25], (count, 1))
+
+
+WITHOUT = [
+    {"input": "age", "moves_95_in_100_by_at_most": 0.1319},
+    {"input": "sodium", "moves_95_in_100_by_at_most": 0.2311},
+    {"input": "smoker", "moves_95_in_100_by_at_most": 0.0},
+]
+
+
+def test_how_far_the_estimate_moves_without_an_input() -> None:
+    """logistic(-1) is 0.2689; without age it is logistic(-2), 0.1192; without sodium logistic(0), 0.5."""
+    verdict = check_missing(subject(product={"stress_move_at_most": 0.25}), replace(NOTHING, people=_people()))
+    assert verdict == Verdict(
+        "Taking away one input moves the estimate by at most 0.23 (95 in 100 people; declared 0.25). What is missing "
+        "at the hook was not compared: give charts (--charts).",
+        (),
+        {"bound": 0.25, "people": 400},
+        [
+            {**row, "moves_95_in_100_by_at_most": moves}
+            for row, moves in zip(WITHOUT, (0.1497, 0.2311, 0.0), strict=True)
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "faults"),
+    [
+        (0.2312, ()),
+        (0.2, ("without sodium the estimate moves by 0.23 (95 in 100 people), declared 0.2",)),
+        (0.26, ("its card declares a bound of 0.26; at most 0.25 is allowed",)),
+        (0, (
+            "without age the estimate moves by 0.15 (95 in 100 people), declared 0",
+            "without sodium the estimate moves by 0.23 (95 in 100 people), declared 0",
+        )),
+    ],
+)  # fmt: skip
+def test_the_estimate_moves_within_the_bound_that_is_declared(declared: float, faults: tuple[str, ...]) -> None:
+    verdict = check_missing(subject(product={"stress_move_at_most": declared}), replace(NOTHING, people=_people()))
+    assert verdict.faults == faults
+    assert verdict.figures["bound"] == min(declared, 0.25)
+
+
+def test_a_bound_beyond_a_quarter_counts_as_a_quarter() -> None:
+    far = np.tile([75.0, 160.0, 0.25], (10, 1))  # logistic(-2), 0.1192, and without sodium logistic(0)
+    verdict = check_missing(subject(product={"stress_move_at_most": 0.9}), replace(NOTHING, people=far))
+    assert verdict.faults == (
+        "its card declares a bound of 0.9; at most 0.25 is allowed",
+        "without sodium the estimate moves by 0.38 (95 in 100 people), declared 0.25",
+    )
+
+
+@pytest.mark.parametrize(("moving", "is_fault"), [(4, False), (6, True)])
+def test_of_a_hundred_people_five_may_move_farther(moving: int, is_fault: bool) -> None:
+    people = np.tile([55.0, 140.0, 0.25], (100, 1))
+    people[:moving, 1] = 160.0
+    verdict = check_missing(subject(product={"stress_move_at_most": 0.1}), replace(NOTHING, people=people))
+    assert bool(verdict.faults) is is_fault
+
+
+@pytest.mark.parametrize("bound", [None, "0.1"])
+def test_without_a_bound_nothing_is_judged(bound: str | None) -> None:
+    with pytest.raises(NotRun) as reason:
+        check_missing(subject(product={"stress_move_at_most": bound}), NOTHING)
+    assert str(reason.value) == "No bound is declared (product.stress_move_at_most of the card)."
+
+
+def test_invented_people_take_part_where_there_are_no_others_and_nobody_is_no_fault() -> None:
+    fine = subject(product={"stress_move_at_most": 0.25}, always=frozenset({"sodium", "age"}))
+    verdict = check_missing(fine, NOTHING)
+    assert (verdict.figures["people"], [row["input"] for row in verdict.rows]) == (400, ["smoker"])
+    nobody = check_missing(fine, replace(NOTHING, people=np.empty((0, 3))))
+    assert nobody.rows == [{"input": "smoker", "moves_95_in_100_by_at_most": 0.0}]
+    assert nobody.sentence.startswith("Taking away one input moves the estimate by at most 0.00 (95 in 100 people; ")
+    nothing = check_missing(subject(product={"stress_move_at_most": 0.25}, features=()), NOTHING_TO_TAKE)
+    assert nothing.sentence.startswith("Taking away one input moves the estimate by at most 0.00 ")
+
+
+NOTHING_TO_TAKE = replace(NOTHING, people=np.full((5, 3), 0.0))
+
+
+def test_a_file_without_a_number_or_without_a_mark_is_a_fault() -> None:
+    edits: dict[str, Callable[[Array, Any], Any]] = {
+        "probability": lambda rows, probability: np.where(np.isnan(rows[:, 0]), np.nan, probability),
+        "missing": lambda _rows, mark: mark & np.array([True, True, False]),
+    }
+    verdict = check_missing(
+        subject(changed(**edits), product={"stress_move_at_most": 0.25}), replace(NOTHING, people=_people())
+    )
+    assert verdict.faults == (
+        "without age there is no number any more",
+        "smoker is taken away and not marked as missing, so no card can name it",
+    )
+
+
+def _panel(low: float | None, high: float, **more: Any) -> dict[str, Any]:
+    return {"words": "without sodium", "observed_expected": {"value": 1.0, "low": low, "high": high}, **more}
+
+
+@pytest.mark.parametrize(
+    ("panel", "is_fault"),
+    [
+        (_panel(0.7, 0.8), False),
+        (_panel(0.7, 0.79), True),
+        (_panel(1.25, 1.3), False),
+        (_panel(1.26, 1.3), True),
+        (_panel(1.26, 1.3, scored=False), False),
+        (_panel(None, 0.5), False),
+    ],
+)
+def test_a_panel_that_is_scored_stays_calibrated(panel: dict[str, Any], is_fault: bool) -> None:
+    low, high = panel["observed_expected"]["low"], panel["observed_expected"]["high"]
+    sentence = f"without sodium it is still scored, and observed/expected is 1.00 ({low} to {high:.2f})"
+    assert [fault.replace("0.70", "0.7") for fault in inputs._panel_faults([panel])] == [sentence] * is_fault
+
+
+def test_every_panel_is_looked_at() -> None:
+    panels = [_panel(0.9, 1.1, scored=False), _panel(0.9, 1.1), _panel(0.5, 0.6)]
+    assert len(inputs._panel_faults(panels)) == 1
+    whole = subject(product={"stress_move_at_most": 0.25})
+    verdict = check_missing(whole, replace(NOTHING, people=_people(), figures={"panels": panels}))
+    assert len(verdict.faults) == 1
+
+
+def _charts(share: float, before: float | None, moments: int = 200) -> Evidence:
+    table = InputEvidence(alone={}, missing={"age": 0.0} | ({} if before is None else {"sodium": before}))
+    return replace(NOTHING, inputs=table, served=ServedInputs(moments, "visits", {"age": 0.0, "sodium": share}))
+
+
+@pytest.mark.parametrize(
+    ("share", "before", "is_fault"),
+    [
+        (0.5, 0.4, True),
+        (0.499, 0.4, False),
+        (0.1, None, True),
+        (0.099, None, False),
+        (1.0, 0.9, True),
+        (0.2, 0.3, False),
+    ],
+)
+def test_an_input_that_is_missing_in_charts_ten_points_more_often(
+    share: float, before: float | None, is_fault: bool
+) -> None:
+    faults, sentence = inputs._served(_charts(share, before))
+    assert (
+        faults
+        == [
+            f"sodium is missing at {100 * share:.0f} in 100 visits of the charts and in {100 * (before or 0.0):.0f} in "
+            "100 rows of the training table: the hook gives people other inputs than the model was tested on"
+        ]
+        * is_fault
+    )
+    assert sentence == "Compared with 200 visits in charts, what is missing agrees."
+
+
+def test_two_hundred_moments_are_compared_and_fewer_are_not() -> None:
+    assert inputs._served(_charts(1.0, 0.0, 199)) == (
+        [],
+        "199 visits in the charts; 200 are needed to compare what is missing.",
+    )
+    absent = "What is missing at the hook was not compared: give charts (--charts)."
+    whole = _charts(1.0, 0.0)
+    assert inputs._served(replace(whole, served=None)) == ([], absent)
+    assert inputs._served(replace(whole, inputs=None)) == ([], absent)
+    assert inputs._served(replace(whole, inputs=InputEvidence(alone={}))) == ([], absent)
+    assert inputs._served(replace(whole, served=None, absent={"served": "No charts here."})) == ([], "No charts here.")
+
+
+def test_an_interval_that_holds_the_share_of_the_table_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 20 moments half are missing: at least 30 in 100 by the interval of Wilson, 29.93 to be exact."""
+    monkeypatch.setattr(inputs, "ENOUGH_MOMENTS", 20)
+    assert inputs._wilson_low(0.5, 20) == pytest.approx(0.29929, abs=1e-5)
+    assert inputs._served(_charts(0.5, 0.3, 20))[0] == []
+    assert len(inputs._served(_charts(0.5, 0.299, 20))[0]) == 1
+    low = inputs._wilson_low(0.5, 20)
+    assert inputs._served(_charts(0.5, low, 20))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("share", "count", "low"),
+    [(0.0, 10, 0.0), (0.1, 100, 0.05523), (0.5, 200, 0.43136), (1.0, 10, 0.72247)],
+)
+def test_the_lower_end_of_the_interval_of_wilson(share: float, count: int, low: float) -> None:
+    assert inputs._wilson_low(share, count) == pytest.approx(low, abs=1e-5)
+
+
+def _composed(rows: Array, missing: tuple[str, ...], detail: str) -> list[ComposedCard]:
+    card = ComposedCard(summary="", detail=detail, indicator="info", options=(), links=(), missing=missing, margin=0.0,
+                        base=0.0, contributions=())  # fmt: skip
+    return [card for _ in rows]
+
+
+def test_a_card_names_what_is_missing() -> None:
+    seen: list[Array] = []
+
+    def compose(rows: Array, missing: tuple[str, ...], detail: str) -> list[ComposedCard]:
+        seen.append(rows)
+        return _composed(rows, missing, detail)
+
+    people = _people(5)
+    whole = subject(always=frozenset({"sodium"}))
+    for missing, detail, faults in (
+        (("age", "smoker"), "Not known: age, smoker.", []),
+        (("smoker", "age"), "Not known: nothing.", ["the card does not name what is missing: age, smoker"]),
+        (("smoker", "age"), "Not known: age.", ["the card does not name what is missing: smoker"]),
+    ):
+        evidence = replace(NOTHING, cards=lambda rows, m=missing, d=detail: compose(rows, m, d))  # type: ignore[misc]
+        assert inputs._unnamed(whole, evidence, people) == faults
+        verdict = check_missing(
+            subject(always=frozenset({"sodium"}), product={"stress_move_at_most": 0.25}),
+            replace(evidence, people=people),
+        )
+        assert list(verdict.faults) == faults
+    assert np.isnan(seen[0]).tolist() == [[True, False, False], [False, False, False], [False, False, True]]
+    assert inputs._unnamed(whole, replace(NOTHING, cards=lambda rows: _composed(rows, (), "")), people[:2]) == []

@@ -1,0 +1,279 @@
+"""G3, G4, G5 and G16 at their limits: what is compared, over how many rows, and by which clock."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models_onnx.workbench.gates.checks import running
+from models_onnx.workbench.gates.gate import NotRun, Verdict
+from models_onnx.workbench.gates.subject import Answers, Evidence, Library, Retrained
+from tests.models_onnx.workbench.gates.formula import NOTHING, changed, linear, subject
+
+Array = NDArray[np.float64]
+STORED = {"rows": 1000, "rows_with_missing": 300, "probability": 1e-5, "contribution": 9e-6}
+
+
+def _moved(by: float) -> Callable[[Array], Answers]:
+    return changed(probability=lambda _rows, probability: probability + by)
+
+
+@pytest.mark.parametrize(
+    ("stored", "faults"),
+    [
+        ({}, ()),
+        ({"rows": 999}, ("compared over 999 rows; 1000 are needed, some with missing values",)),
+        ({"rows_with_missing": 0}, ("compared over 1000 rows; 1000 are needed, some with missing values",)),
+        ({"probability": 1.1e-5}, ("probability or contributions differ from the library by 1.1e-05 (limit 1e-05)",)),
+        ({"contribution": 1.1e-5}, ("probability or contributions differ from the library by 1.1e-05 (limit 1e-05)",)),
+    ],
+)
+def test_what_the_compiler_has_stored(stored: dict[str, Any], faults: tuple[str, ...]) -> None:
+    whole = {**STORED, **stored}
+    verdict = running.check_parity(subject(parity=whole), NOTHING)
+    largest = max(whole["probability"], whole["contribution"])
+    assert verdict == Verdict(
+        f"Stored: largest difference from the library {largest:.1e} over {whole['rows']:,} rows.",
+        faults,
+        {"where": "stored by the compiler", "largest": largest, **whole},
+    )
+
+
+def test_a_stored_comparison_of_nothing() -> None:
+    assert running.check_parity(subject(parity={"where": "x"}), NOTHING).faults == (
+        "compared over 0 rows; 1000 are needed, some with missing values",
+    )
+    no_contributions = {name: value for name, value in STORED.items() if name != "contribution"}
+    assert running.check_parity(subject(parity=no_contributions), NOTHING).faults == ()
+    with pytest.raises(NotRun) as reason:
+        running.check_parity(subject(), NOTHING)
+    assert str(reason.value) == (
+        "There is no comparison with the library that trained it, neither stored nor made now."
+    )
+
+
+def _retrained(answers: Callable[[Array], Answers] = linear, **facts: Any) -> Evidence:
+    whole: dict[str, Any] = {"same_file": True, "same_data": True, "auroc_difference": 0.0, **facts}
+    return replace(
+        NOTHING, retrained=Retrained(answers=lambda rows: answers(np.asarray(rows, dtype=np.float64)), **whole)
+    )
+
+
+ROWS = 1000 + 1 + 3 * 10
+"""500 people, as many with missing values, and the edges: the person of the middle and ten values of each input."""
+
+
+def _edgeless(rows: Array) -> Answers:
+    """The formula without its numbers for what no chart holds."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return linear(np.where(np.isinf(rows), np.nan, rows))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "faults"),
+    [
+        (_edgeless, ()),
+        (lambda rows: replace(_edgeless(rows), probability=_edgeless(rows).probability + 0.9e-5), ()),
+        (
+            lambda rows: replace(_edgeless(rows), probability=_edgeless(rows).probability - 1.1e-5),
+            ("it differs by 1.1e-05 from the model the library gives when trained again (limit 1e-05)",),
+        ),
+        (
+            lambda rows: replace(_edgeless(rows), probability=np.where(np.isnan(rows[:, 0]), np.nan, 0.0)
+                                 + np.where(np.isnan(rows[:, 0]), 0.0, _edgeless(rows).probability)),
+            ("it differs by 0.0e+00 from the model the library gives when trained again (limit 1e-05)",),
+        ),
+    ],
+)  # fmt: skip
+def test_a_model_trained_again_answers_the_same(theirs: Callable[[Array], Answers], faults: tuple[str, ...]) -> None:
+    verdict = running.check_parity(subject(_edgeless, parity=STORED), _retrained(theirs))
+    assert verdict.faults == faults
+    assert verdict.figures["rows"] == ROWS
+    assert verdict.figures["where"] == "trained again now"
+    assert verdict.figures["stored"] == STORED
+    assert verdict.sentence.startswith("Trained again with the library and compared over 1,031 rows, with missing ")
+
+
+def test_too_few_rows_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LEAST_ROWS", ROWS)
+    assert running.check_parity(subject(_edgeless), _retrained(_edgeless)).faults == ()
+    monkeypatch.setattr(running, "LEAST_ROWS", ROWS + 1)
+    assert running.check_parity(subject(_edgeless), _retrained(_edgeless)).faults == ("only 1031 rows were compared",)
+
+
+@pytest.mark.parametrize(
+    ("count", "by", "faults"),
+    [
+        (1000, 0.0, ()),
+        (1000, 0.9e-5, ()),
+        (1000, -1.1e-5, ("it differs by 1.1e-05 from what the library says for the same rows (limit 1e-05)",)),
+        (999, 0.0, ("only 999 rows were compared; 1000 are needed",)),
+    ],
+)
+def test_the_numbers_of_the_library(count: int, by: float, faults: tuple[str, ...]) -> None:
+    rows = np.tile([60.0, 140.0, 1.0], (count, 1))
+    rows[:7, :2] = np.nan
+    rows[0, 0] = 60.0
+    evidence = replace(NOTHING, library=Library(rows, linear(rows).probability))
+    verdict = running.check_parity(subject(_moved(by)), evidence)
+    largest = verdict.figures["largest"]
+    assert verdict == Verdict(
+        f"Against the library's own numbers over {count:,} rows, 7 with missing values: {largest:.1e}.",
+        faults,
+        {"where": "numbers given", "rows": count, "largest": pytest.approx(abs(by), abs=1e-15)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence", "faults"),
+    [
+        ({}, "Training again gives the same file to the bit.", ()),
+        ({"same_file": False, "auroc_difference": 0.0019}, (
+            "Another file, the same model: AUROC differs by 0.0019."
+        ), ()),
+        ({"same_file": False, "auroc_difference": 0.002}, "", (
+            "training again gives another model: AUROC differs by 0.0020 (limit 0.002)",
+        )),
+        ({"same_data": False}, "", ("the table is not the one it was trained from (sha256)",)),
+        ({"differences": ("a is 1", "b is 2")}, "", (
+            "the manifest does not say what training gives: a is 1; b is 2",
+        )),
+    ],
+)  # fmt: skip
+def test_training_again(facts: dict[str, Any], sentence: str, faults: tuple[str, ...]) -> None:
+    verdict = running.check_reproducible(subject(), _retrained(trained="on a day", **facts))
+    figures = {
+        "same_file": facts.get("same_file", True),
+        "auroc_difference": facts.get("auroc_difference", 0.0),
+        "trained": "on a day",
+    }
+    assert verdict == Verdict(sentence, faults, figures)
+
+
+def test_what_was_not_trained_again() -> None:
+    with pytest.raises(NotRun) as reason:
+        running.check_reproducible(subject(), NOTHING)
+    assert str(reason.value) == "It was not trained again: the table it was trained from is not here."
+
+
+def test_the_same_rows_are_run_three_times_and_in_batches() -> None:
+    counts: list[int] = []
+
+    def answers(rows: Array) -> Answers:
+        counts.append(len(rows))
+        return linear(rows)
+
+    assert running.check_determinism(subject(answers), NOTHING) == Verdict(
+        "Bit-equal over 3 runs and in batches of 1, 7, 64 and 256.", ()
+    )
+    assert counts == [256] * 3 + [1] * 256 + [7] * 36 + [4] + [64] * 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "faults"),
+    [
+        (2, ("run 2 of the same rows gave other probability",)),
+        (3, ("run 3 of the same rows gave other probability",)),
+    ],
+)
+def test_a_run_that_differs_is_named(wrong: int, faults: tuple[str, ...]) -> None:
+    runs: list[int] = []
+
+    def answers(rows: Array) -> Answers:
+        runs.append(len(rows))
+        return _moved(1e-9 if len(runs) == wrong else 0.0)(rows)
+
+    assert running.check_determinism(subject(answers), NOTHING).faults == faults
+
+
+def test_a_batch_that_differs_is_named() -> None:
+    def answers(rows: Array) -> Answers:
+        return _moved(1e-9 if len(rows) == 7 else 0.0)(rows)
+
+    assert running.check_determinism(subject(answers), NOTHING).faults == (
+        "in batches of 7 the probability differ from those of one batch",
+    )
+
+
+def _clock(*seconds: Callable[[int], float]) -> Callable[[], float]:
+    """A clock by which call n of measurement m takes seconds[m](n), the last of them for all further ones."""
+
+    def ticks() -> Iterator[float]:
+        now, call = 0.0, 0
+        while True:
+            yield now
+            now += seconds[min(call // 1000, len(seconds) - 1)](call % 1000)
+            yield now
+            call += 1
+
+    ticking = ticks()
+    return lambda: next(ticking)
+
+
+def _latency(*seconds: Callable[[int], float]) -> tuple[Verdict, int]:
+    calls: list[int] = []
+
+    def answers(rows: Array) -> Answers:
+        calls.append(len(rows))
+        return linear(rows)
+
+    verdict = running.check_latency(subject(answers), replace(NOTHING, timer=_clock(*seconds)))
+    assert set(calls) == {1}
+    return verdict, len(calls) - 1
+
+
+def _even(microseconds: float) -> Callable[[int], float]:
+    return lambda _call: microseconds * 1e-6
+
+
+def _ramp(call: int) -> float:
+    """From 0.1 µs in steps of 0.1 µs: the median of 1,000 is that of place 500, p99 that of place 990."""
+    return (call + 1) * 1e-7
+
+
+def test_the_median_and_the_slowest_hundredth_of_a_thousand_calls() -> None:
+    verdict, calls = _latency(_ramp)
+    assert verdict.figures == {
+        "p50_microseconds": pytest.approx(50.1, abs=0.051),
+        "p99_microseconds": pytest.approx(99.1, abs=0.051),
+    }
+    assert verdict.sentence == "p50 50 µs, p99 99 µs for one row with everything it answers."
+    assert (verdict.faults, calls) == ((), 1000)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "p99", "faults", "measured"),
+    [
+        ((_even(490),), 490, (), 1),
+        ((_even(510), _even(490)), 490, (), 2),
+        ((_even(900), _even(800), _even(950)), 800, (), 5),
+        ((_even(990), _even(1100)), 990, (), 5),
+        ((_even(1010),), 1010, ("p99 is 1.01 ms, the limit is 1 ms",), 1),
+        ((lambda call: 3e-3 if call % 20 == 0 else 1e-4,), 3000, ("p99 is 3.00 ms, the limit is 1 ms",), 5),
+    ],
+)
+def test_the_best_of_up_to_five_measurements_counts(
+    seconds: tuple[Callable[[int], float], ...], p99: float, faults: tuple[str, ...], measured: int
+) -> None:
+    """It stops at half the limit, and where the median is beyond it."""
+    verdict, calls = _latency(*seconds)
+    assert verdict.figures["p99_microseconds"] == pytest.approx(p99, abs=0.1)
+    assert verdict.faults == faults
+    assert calls == 1000 * measured
+
+
+@pytest.mark.parametrize(("microseconds", "calls"), [(1990.0, 1000), (2010.0, 50), (50_000.0, 50)])
+def test_a_model_that_takes_milliseconds_has_shown_it_after_fifty_calls(microseconds: float, calls: int) -> None:
+    rows = np.zeros((1000, 3), dtype=np.float32)
+    asked: list[int] = []
+
+    def answers(rows: Array) -> Answers:
+        asked.append(len(rows))
+        return linear(rows)
+
+    p50, p99 = running._measure(subject(answers), replace(NOTHING, timer=_clock(_even(microseconds))), rows)
+    assert (p50, p99) == pytest.approx((microseconds * 1e-6, microseconds * 1e-6))
+    assert len(asked) == calls
