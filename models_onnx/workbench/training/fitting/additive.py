@@ -59,7 +59,7 @@ def at_least(value: float, digits: int = DIGITS) -> float:
 
 
 def _magnitude(value: float) -> int:
-    return int(f"{abs(value):e}".rpartition("e")[2])
+    return int(f"{abs(value):.16e}".rpartition("e")[2])
 
 
 Array = NDArray[np.float64]
@@ -138,7 +138,7 @@ def fit_cox(Z: Array, time: Array, event: NDArray[np.bool_], penalty: float) -> 
         raise TrainingRefused("nobody had the event: there is nothing to fit")
     risk = _RiskSets(Z, time, event)
     beta = np.zeros(Z.shape[1])
-    value = risk.likelihood(beta) - 0.5 * penalty * beta @ beta
+    value = risk.likelihood(beta)  # there is no penalty yet
     for _ in range(_STEPS):
         gradient, curvature = risk.derivatives(beta)
         step = np.linalg.solve(
@@ -146,7 +146,7 @@ def fit_cox(Z: Array, time: Array, event: NDArray[np.bool_], penalty: float) -> 
         )
         while True:
             after = beta + step
-            reached = risk.likelihood(after) - 0.5 * penalty * after @ after
+            reached = risk.likelihood(after) - 0.5 * penalty * float(after @ after)
             if reached >= value - 1e-9 * abs(value) or np.abs(step).max() < _SMALL:
                 break
             step = step / 2.0

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models_onnx.artifact.keys import Signer
 from models_onnx.workbench.gates.subject import InputEvidence, Subject, read_subject
-from models_onnx.workbench.gates.waivers import sign_waiver
+from models_onnx.workbench.gates.waivers import _signed, sign_waiver
 from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
 from tests.models_onnx.workshop import (
     KEYS,
@@ -183,3 +183,9 @@ def test_no_gate_but_fairness_can_be_waived(tmp_path: Path) -> None:
 
     bad = subject(tmp_path, manifest=lambda d: d["parity"].update(probability=1e-3), card=waive_everything)
     assert judge(bad, "G3").status == "failed"
+
+
+def test_what_is_signed_of_a_waiver_is_its_text_in_one_form() -> None:
+    assert _signed({"reason": "é", "at_most": 0.1}, "m", "1.0.0") == (
+        '{"model":"m","version":"1.0.0","waiver":{"at_most":0.1,"reason":"é"}}'.encode()
+    )

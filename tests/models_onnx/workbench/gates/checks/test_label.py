@@ -173,6 +173,9 @@ def test_need_by_score_is_that_of_the_highest_tenth_against_everybody() -> None:
     assert label.need_by_score(score, gone)[0] == pytest.approx(5.5)
     assert label.need_by_score(np.where(score % 2 == 0, np.nan, score), need)[0] == pytest.approx(5.5)
     assert label.need_by_score(score, np.ones(1000)) == (1.0, 1.0, 1.0)
+    # of the upper half nobody counts, so the highest tenth is that of the lower half
+    counts = np.where(score < 500, 1.0, 0.0)
+    assert label.need_by_score(score, np.where(score < 450, 1.0, 5.5), counts)[0] == pytest.approx(5.5 / 1.45)
 
 
 AUDIT = Audit(score=np.zeros(2), group=np.zeros(2), need=np.zeros(2), words="illnesses", axis="race")
