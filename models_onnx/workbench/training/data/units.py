@@ -8,7 +8,7 @@ from fhir.mapping.features.catalog import FEATURES
 Array = NDArray[np.float64]
 # Of a column in its own unit hardly any value is implausible, of one in another unit most are.
 _MOST = 0.5
-_FITS = 0.9
+_MISFITS = 0.1
 _LEAST = 20
 
 
@@ -27,15 +27,13 @@ def column_in_another_unit(name: str, x: Array, *, is_derived: bool = False) -> 
         f"middle is {float(np.median(values)):.4g}"
     )
     units = feature.measured.units if feature.measured is not None else {}
-    units_by_conversion = {
-        (conversion.factor, conversion.offset): unit
-        for unit, conversion in reversed(units.items())
-        if unit != feature.unit
-    }
+    units_by_conversion: dict[tuple[float, float], str] = {}  # the usual units come first, and their first name
+    for unit, conversion in units.items():
+        units_by_conversion.setdefault((conversion.factor, conversion.offset), unit)
     fitting = [
         (unit, factor, offset)
         for (factor, offset), unit in units_by_conversion.items()
-        if _outside(name, values * factor + offset) <= 1.0 - _FITS
+        if _outside(name, values * factor + offset) <= _MISFITS
     ]
     if not fitting:
         return f"{sentence}: is it another unit, or another column?"

@@ -42,9 +42,7 @@ EVALUATION: Json = {
 def _manifest(evaluation: Json | None = None, **members: Any) -> Manifest:
     steps = (SimpleNamespace(words="pregnant", count=1234), SimpleNamespace(words="not linked", count=5))
     facts: Json = {
-        "cohort": SimpleNamespace(
-            table_rows=2239, exclusions=steps, n=1000, events=100, words="adults of a survey"
-        ),
+        "cohort": SimpleNamespace(table_rows=2239, exclusions=steps, n=1000, events=100, words="adults of a survey"),
         "data": SimpleNamespace(name="table.csv"),
         "table_period": "1999 to 2014",
         "outcome": SimpleNamespace(words="died within 5 years"),

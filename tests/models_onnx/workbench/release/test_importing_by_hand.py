@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models_onnx.artifact.manifest import TensorNames
+from models_onnx.artifact.manifest import IMPORT_FORMAT, TensorNames
 from models_onnx.errors import CardIncomplete, ImportRefused, UnsafeModel
 from models_onnx.workbench.release import importing
 from models_onnx.workbench.release.importing import Origin, read_json, read_mlflow, read_origin
@@ -22,7 +22,7 @@ SIGNATURE = Signature(
 
 def test_what_a_map_says_in_the_words_of_a_manifest() -> None:
     described = importing._described(feature_map(), ORIGIN)
-    assert (described.id, described.format) == ("their_model", importing.IMPORT_FORMAT)
+    assert (described.id, described.format) == ("their_model", IMPORT_FORMAT)
     assert described.came_from == (
         "file theirs.onnx, sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
@@ -139,13 +139,13 @@ def test_the_model_the_run_and_the_inputs_of_an_mlflow_folder(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("inputs", "names"),
     [
-        ("'[{\"type\": \"tensor\", \"name\": \"X\"}]'", ()),
-        ("'[{\"type\": \"double\"}]'", ()),
-        ("'{\"name\": \"age\"}'", ()),
+        ('\'[{"type": "tensor", "name": "X"}]\'', ()),
+        ('\'[{"type": "double"}]\'', ()),
+        ('\'{"name": "age"}\'', ()),
         ("'[1]'", ()),
         ("'[no'", ()),
         ("null", ()),
-        ("'[{\"name\": \"age\"}, {\"type\": \"tensor\", \"name\": \"X\"}]'", ("age",)),
+        ('\'[{"name": "age"}, {"type": "tensor", "name": "X"}]\'', ("age",)),
     ],
 )
 def test_a_signature_that_names_no_columns(inputs: str, names: tuple[str, ...]) -> None:
@@ -160,8 +160,8 @@ def test_a_signature_that_names_no_columns(inputs: str, names: tuple[str, ...]) 
             "pickles or programs: log it with mlflow.onnx, or compile it with models_onnx.workbench.compiler"
         )),
         ("", (
-            "the MLflow model has the flavours none; only onnx is taken in, because the others are pickles or programs: "
-            "log it with mlflow.onnx, or compile it with models_onnx.workbench.compiler"
+            "the MLflow model has the flavours none; only onnx is taken in, because the others are pickles or programs"
+            ": log it with mlflow.onnx, or compile it with models_onnx.workbench.compiler"
         )),
         (MLMODEL.replace("model.onnx", "../model.onnx"), "MLmodel names a file outside its folder: ../model.onnx"),
     ],

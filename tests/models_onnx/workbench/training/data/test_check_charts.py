@@ -126,7 +126,9 @@ def test_times_that_cannot_be(time: datetime, is_dead: bool, example: str | None
 def test_the_time_is_the_first_of_those_that_a_resource_has(name: str, tmp_path: Path) -> None:
     heart_failure = {"coding": [{"system": SNOMED, "code": "84114007"}]}
     bare = {key: value for key, value in _condition(1, heart_failure).items() if key != "recordedDate"}
-    assert _found(tmp_path, {**bare, name: "1940-01-01"}) == [("look-ahead", "error", "Condition", 1, ("before birth",))]
+    assert _found(tmp_path, {**bare, name: "1940-01-01"}) == [
+        ("look-ahead", "error", "Condition", 1, ("before birth",))
+    ]
     assert _found(tmp_path, bare) == [], "a condition without a date is no finding"
     both = _condition(1, heart_failure, onsetDateTime="1940-01-01")
     assert _found(tmp_path, both) == []
