@@ -158,7 +158,7 @@ def test_a_column_as_numbers_to_tell_the_outcome_by(monkeypatch: pytest.MonkeyPa
     y = np.array([1, 0, 1, 0])
 
     def numbers(*values: Any) -> list[float]:
-        return np.nan_to_num(leaks._as_numbers(pd.Series(list(values)), y), nan=-1.0).tolist()
+        return list(np.nan_to_num(leaks._as_numbers(pd.Series(list(values)), y), nan=-1.0))
 
     assert numbers(1, 2, 3, 4) == [1.0, 2.0, 3.0, 4.0]
     assert numbers("a", "a", "b", None) == [0.5, 0.5, 1.0, -1.0]
