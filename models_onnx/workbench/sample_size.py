@@ -16,6 +16,7 @@ from models_onnx.errors import TrainingRefused
 SHRINKAGE: Final = 0.9
 OPTIMISM: Final = 0.05
 MARGIN: Final = 0.05
+HIGHEST_AUROC: Final = 0.995
 _Z: Final = 1.96
 _NODES: Final = 4001
 _WIDEST: Final = 12.0
@@ -57,8 +58,8 @@ def sample_size(prevalence: float, parameters: int, auroc: float | None = None, 
         raise TrainingRefused(f"{parameters} parameters: a model has one at least")
     if (auroc is None) == (r2 is None):
         raise TrainingRefused("give either the AUROC that is expected, or the Cox-Snell R2")
-    if auroc is not None and not 0.5 < auroc < 0.995:
-        raise TrainingRefused(f"an AUROC of {auroc:g} is expected; it must be above 0.5 and below 0.995")
+    if auroc is not None and not 0.5 < auroc < HIGHEST_AUROC:
+        raise TrainingRefused(f"an AUROC of {auroc:g} is expected; it must be above 0.5 and below {HIGHEST_AUROC}")
     r2 = r2_of(auroc, prevalence) if auroc is not None else r2
     highest = 1 - exp(2 * (prevalence * log(prevalence) + (1 - prevalence) * log(1 - prevalence)))
     if r2 is None or not 0 < r2 < highest:

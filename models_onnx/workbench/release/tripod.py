@@ -13,7 +13,7 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.markdown import one_line
 from models_onnx.model_card.origin import absence_words, is_adopted, lineage_rows, provenance_of, provenance_rows
-from models_onnx.workbench.sample_size import sample_size
+from models_onnx.workbench.sample_size import HIGHEST_AUROC, sample_size
 
 _OPEN = "*Open: no file of the model says it; the authors of the study do.*"
 
@@ -99,7 +99,7 @@ def _sample_size(manifest: Manifest) -> str:
     """Returns the size beside the least of Riley et al. (BMJ 2020;368:m441) for the discrimination reached."""
     cohort, auroc = manifest.cohort, manifest.evaluation["all"]["auroc"]["value"]
     counts = f"{cohort.n:,} {manifest.row_words} with {cohort.events:,} events for {len(manifest.features)} inputs"
-    if auroc is None or not 0.5 < auroc < 1:
+    if auroc is None or not 0.5 < auroc < HIGHEST_AUROC:
         return f"{counts}."
     least = sample_size(cohort.events / cohort.n, len(manifest.features), auroc=auroc)
     return f"{counts}; Riley's criteria ask for {least.people:,} people with one parameter for each input."

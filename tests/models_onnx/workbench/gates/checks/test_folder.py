@@ -1,0 +1,167 @@
+"""G1, G14 and G17 by hand: what may lie in a release, what is inside it, whose card it is and when it was reviewed."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from models_onnx.artifact.manifest import Provenance
+from models_onnx.model_card.attributes import PREDICTIVE
+from models_onnx.workbench.gates.checks import folder
+from models_onnx.workbench.gates.gate import NotRun
+from models_onnx.workbench.gates.subject import Subject
+from models_onnx.workbench.release.card import OF_THE_MAKER
+from tests.models_onnx.workbench.gates.formula import NOTHING
+
+Json = dict[str, Any]
+
+
+def _subject(**members: Any) -> Subject:
+    return cast(Subject, SimpleNamespace(**members))
+
+
+def test_files_that_are_no_part_of_a_release(tmp_path: Path) -> None:
+    for name in ("model.onnx", "manifest.json", "card.json", "release.json", "gates.json", "comparison.json"):
+        (tmp_path / name).write_text("{}")
+    assert folder._strange_files(tmp_path) == []
+    (tmp_path / "z.csv").write_text("")
+    (tmp_path / "a").mkdir()
+    assert folder._strange_files(tmp_path) == ["a is no part of a release", "z.csv is no part of a release"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kinds"),
+    [
+        (b"harmless 12-34-5678 a@example.org", []),
+        (b"-----BEGIN RSA PRIVATE KEY-----", ["a private key"]),
+        (b"ghp_" + b"a" * 30, ["an access token"]),
+        (b"ghp_" + b"a" * 29, []),
+        (b"AKIA" + b"A" * 16, ["an access token"]),
+        (b"id 123-45-6789.", ["a social security number"]),
+        (b"Ann.Other+x@clinic.net", ["an e-mail address of a person"]),
+        (b"/home/ann/model", ["a path of somebody's machine"]),
+        (b"csklearn.linear_model", ["pickled Python"]),
+        (b"/Users/ann 123-45-6789", ["a social security number", "a path of somebody's machine"]),
+    ],
+)
+def test_what_may_not_be_inside_a_file(content: bytes, kinds: list[str], tmp_path: Path) -> None:
+    for name in ("model.onnx", "card.json"):
+        (tmp_path / name).write_bytes(content)
+    for name in ("gates.json", "notes.txt"):  # a report quotes what it found; a text is refused for its name
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder.json").mkdir()
+    assert folder._found_inside(tmp_path) == [
+        f"{name} holds {kind}" for name in ("card.json", "model.onnx") for kind in kinds
+    ]
+
+
+def test_the_bill_of_materials() -> None:
+    data = SimpleNamespace(name="t.csv", sha256="0123456789abcdef")
+    about = SimpleNamespace(version="1.0.0", data=data, software={"numpy": "2.0", "copyleft": "1", "gone": "3"})
+    licences = {"numpy": ("2.1", "BSD-3-Clause"), "copyleft": ("1", "AGPL-3.0")}
+    evidence = replace(NOTHING, installed=licences.get)
+    rows, faults = folder._bill(_subject(id="m", about=about), evidence)
+    assert rows == [
+        {"component": "m", "kind": "machine-learning model", "version": "1.0.0", "licence": ""},
+        {"component": "t.csv", "kind": "data", "version": "0123456789ab", "licence": ""},
+        {"component": "copyleft", "kind": "library", "version": "1", "licence": "AGPL-3.0"},
+        {"component": "gone", "kind": "library", "version": "3", "licence": ""},
+        {"component": "numpy", "kind": "library", "version": "2.0", "licence": "BSD-3-Clause"},
+    ]
+    assert faults == ["copyleft is under AGPL-3.0, which is kept out"]
+    with pytest.raises(NotRun, match=r"^Nobody looked up the libraries it was made with\.$"):
+        folder.check_contents(_subject(), NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("licence", "is_out"),
+    [("GPL-3.0", True), ("AGPL", True), ("BUSL-1.1", True), ("Business Source License", True), ("BSL-1.1", True),
+     ("LGPL-2.1", False), ("BSL-1.0", False), ("MIT", False)],
+)  # fmt: skip
+def test_licences_that_are_kept_out(licence: str, is_out: bool) -> None:
+    assert bool(folder._LICENCES_OUT.search(licence)) is is_out
+
+
+@pytest.mark.parametrize(
+    ("reviewed", "is_fault"),
+    [("2026-11-20", False), ("2025-11-19", False), ("2025-11-18", True), ("2026-11-21", True)],
+)
+def test_risks_are_reviewed_within_a_leap_year_and_not_in_the_future(reviewed: str, is_fault: bool) -> None:
+    made = _subject(product={"irm": {"reviewed": reviewed}}, card={"kind": "predictive"})
+    fault = f"its risks were last reviewed on {reviewed}; at most 12 months may pass"
+    assert folder._review(made, date(2026, 11, 20)) == [fault] * is_fault
+
+
+def test_a_card_without_a_review() -> None:
+    assert folder._review(_subject(product={}, card={"kind": "predictive"}), date(2026, 11, 20)) == [
+        "no review of its risks is on the card (irm)"
+    ]
+    assert folder._review(_subject(product={}, card={"kind": "evidence-based"}), date(2026, 11, 20)) == []
+
+
+def _adopted(fitted: str, evaluated: str, recalibrated: str, period: str = "2019") -> Subject:
+    manifest = SimpleNamespace(
+        provenance=Provenance(fitted, evaluated, recalibrated),
+        period=SimpleNamespace(recalibration=period, training="2019"),
+        cohort=SimpleNamespace(words="Adults of here."),
+    )
+    return _subject(manifest=manifest)
+
+
+SAME = (
+    "it was fitted elsewhere, and fitted on and evaluated on name the same people ({}): say whom it was fitted on, or "
+    "leave trained_on empty where nobody knows"
+)
+
+
+@pytest.mark.parametrize(
+    ("made", "faults"),
+    [
+        (_adopted("stays", "people", ""), []),
+        (_adopted("", "", ""), []),
+        (_adopted("Our  people", "our people.", ""), [SAME.format("Our  people")]),
+        (_adopted("adults of here", "others", ""), [SAME.format("adults of here")]),
+        (_adopted("stays", "people", "people", "2020"), []),
+        (_adopted("stays", "people", "people"), ["it was not recalibrated here, and recalibrated on says people"]),
+        (_adopted("stays", "people", "", "2020"), ["it was recalibrated here, and recalibrated on says nobody"]),
+    ],
+)
+def test_whom_an_adopted_model_was_fitted_and_recalibrated_on(made: Subject, faults: list[str]) -> None:
+    assert folder._mixed_people(made) == faults
+    assert folder._mixed_people(_subject(manifest=None)) == []
+
+
+def _card(*words: str) -> Json:
+    """A card with these words in the first attributes that a maker writes."""
+    card: Json = {}
+    own = [attribute.path for attribute in PREDICTIVE if attribute.path not in OF_THE_MAKER]
+    for path, text in zip(own, words, strict=False):
+        part, name = path.split(".")
+        card.setdefault(part, {})[name] = {"words": text}
+    return card
+
+
+LONG = "This text has exactly as many letters as a copied text needs"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "is_copy"),
+    [
+        ((LONG, LONG), (LONG, LONG), True),
+        ((LONG, LONG[:-1]), (LONG, LONG[:-1]), False),
+        ((LONG, LONG, "x"), (LONG, LONG + "!", "x"), False),
+        ((LONG + "?", LONG, LONG), (LONG + "?", "", LONG), True),
+    ],
+)
+def test_a_card_with_two_long_texts_of_another_models_card(
+    mine: tuple[str, ...], theirs: tuple[str, ...], is_copy: bool
+) -> None:
+    assert len(LONG) == folder.LEAST_COPIED == 60
+    made = _subject(manifest=None, card=_card(*mine))
+    faults = folder._copied(made, {"theirs": _card(*theirs), "nobody": {}})
+    assert [fault.partition(": ")[0] for fault in faults] == [
+        "the card repeats that of theirs, another model"
+    ] * is_copy
