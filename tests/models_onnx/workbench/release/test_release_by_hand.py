@@ -1,0 +1,132 @@
+"""Where a new version is written, whose words a card has, and what is joined: on folders of a few files."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.release_file import RELEASE_FORMAT, Release
+from models_onnx.errors import CardIncomplete, TrainingRefused
+from models_onnx.workbench.release import card, publishing
+from tests.models_onnx.workshop import SIGNER
+
+
+def _release(folder: Path, version: str, state: str) -> None:
+    folder.mkdir()
+    release = Release(format=RELEASE_FORMAT, id="m", version=version, state=state, digest="", files={}, gates=None,
+                      history=(), key="")  # fmt: skip
+    publishing.write_release(folder, release, SIGNER)
+
+
+def _folder_of(shelf: Path, version: str) -> str:
+    return publishing._folder_of_new(shelf / "m", cast(Manifest, SimpleNamespace(id="m", version=version))).name
+
+
+def test_a_version_lies_beside_one_that_was_gated_and_over_a_draft(tmp_path: Path) -> None:
+    assert _folder_of(tmp_path, "1.0.0") == "m"
+    _release(tmp_path / "m", "1.0.0", "draft")
+    assert _folder_of(tmp_path, "1.0.0") == "m"
+    _release(tmp_path / "m@1.1.0", "1.1.0", "draft")
+    assert _folder_of(tmp_path, "1.1.0") == "m"
+
+
+@pytest.mark.parametrize("state", ["validated", "approved", "active", "retired"])
+def test_a_released_version_never_changes(state: str, tmp_path: Path) -> None:
+    _release(tmp_path / "m", "1.0.0", state)
+    assert _folder_of(tmp_path, "1.1.0") == "m@1.1.0"
+    refusal = f"m {{}} is {state} already, and a released version never changes: give the declaration another version"
+    with pytest.raises(TrainingRefused) as problem:
+        _folder_of(tmp_path, "1.0.0")
+    assert str(problem.value) == refusal.format("1.0.0")
+    _release(tmp_path / "m@1.1.0", "1.1.0", state)
+    with pytest.raises(TrainingRefused) as problem:
+        _folder_of(tmp_path, "1.1.0")
+    assert str(problem.value) == refusal.format("1.1.0")
+    assert _folder_of(tmp_path, "1.2.0") == "m@1.2.0"
+
+
+COMPUTED = {"words": "Computed.", "from": "computed", "figures": 1}
+
+
+@pytest.mark.parametrize(
+    ("computed", "declared", "joined"),
+    [
+        (None, None, {"words": "", "from": "declared"}),
+        (None, "Own words.", {"words": "Own words.", "from": "declared"}),
+        (COMPUTED, None, COMPUTED),
+        (COMPUTED, "", COMPUTED),
+        (COMPUTED, "Own words.", {"words": "Computed. Own words.", "from": "computed and declared", "figures": 1}),
+        (COMPUTED, {"words": "x"}, {"words": "x"}),
+    ],
+)
+def test_declared_words_come_after_computed_ones(computed: Any, declared: Any, joined: Any) -> None:
+    assert card._joined(computed, declared) == joined
+
+
+def test_what_a_card_says_beyond_its_attributes() -> None:
+    row = SimpleNamespace(capacity=0.1, probability=0.25, ppv=0.3, sensitivity=0.4, alerts=9)
+    facts = {
+        "outcome": SimpleNamespace(horizon_years=30 / 365.25),
+        "reference": SimpleNamespace(words="stays of 2024", n=12_345),
+        "data": SimpleNamespace(name="t.csv", sha256="ab"),
+        "table_period": "2019 to 2024",
+        "thresholds": SimpleNamespace(table=(row,), default=row),
+        "population": SimpleNamespace(exclude_conditions=()),
+    }
+    manifest = cast(Manifest, SimpleNamespace(**facts))
+    assert card._product(manifest) == {
+        "horizon_hours": 720.0,
+        "reference_cohort": "stays of 2024 (12,345 people)",
+        "training_data": {"name": "t.csv", "sha256": "ab", "period": "2019 to 2024"},
+        "thresholds": [{"capacity": 0.1, "probability": 0.25, "ppv": 0.3, "sensitivity": 0.4}],
+    }
+    hour = SimpleNamespace(**{**facts, "outcome": SimpleNamespace(horizon_years=0.00015)})
+    assert card._product(cast(Manifest, hour))["horizon_hours"] == 1.3
+    assert card._threshold(manifest) == (
+        "A card by default for the top 10 in 100 of the reference cohort (from 25 in 100); of those, 30 in 100 had the "
+        "outcome."
+    )
+    assert card._conditions(manifest) == ""
+    ill = SimpleNamespace(population=SimpleNamespace(exclude_conditions=("pregnancy", "dialysis")))
+    assert card._conditions(cast(Manifest, ill)) == ", with pregnancy or dialysis on record"
+
+
+@pytest.mark.parametrize(
+    ("product", "strange"),
+    [
+        ({}, None),
+        ({"fairness_axes": {"sex": "all"}, "label": {"audit": {"axis": "race"}}}, None),
+        ({"fairness_axes": {"site": "all", "age": "all", "sex": "all"}}, "age, site"),
+        ({"label": {"audit": {"axis": "ethnic"}}}, "ethnic"),
+        ({"waivers": [{"covers": ["sex"]}, {"covers": ["ward"]}]}, "ward"),
+        ({"fairness_axes": {"x": "all"}, "label": {"audit": {"axis": "a"}}}, "x, a"),
+    ],
+)
+def test_axes_by_which_there_are_no_figures(product: dict[str, Any], strange: str | None) -> None:
+    there = {"sex", "race and ethnicity"}
+    if strange is None:
+        card.refuse_unknown_axes("m", {"product": product}, there)
+        return
+    with pytest.raises(CardIncomplete) as problem:
+        card.refuse_unknown_axes("m", {"product": product}, there)
+    assert str(problem.value) == (
+        f"the model card of m names {strange}, by which there are no figures (ModelSpec.subgroups)"
+    )
+
+
+def test_the_review_of_risks_is_merged_word_by_word() -> None:
+    ours = {"product": {"irm": {"by": "us", "how": "so"}, "a": 1}}
+    assert card.merge_words(ours, {"product": {"irm": {"by": "them"}}})["product"] == {
+        "irm": {"by": "them", "how": "so"}, "a": 1,
+    }  # fmt: skip
+    assert card.merge_words(ours, {"product": {"b": 2}})["product"] == {
+        "irm": {"by": "us", "how": "so"},
+        "a": 1,
+        "b": 2,
+    }
+    assert card.merge_words({}, {"product": {"irm": {"by": "them"}}})["product"] == {"irm": {"by": "them"}}
+    assert card.card_text({"purpose": {"users": {"words": "All."}}}, "purpose.users") == "All."
+    assert card.card_text({"purpose": "x"}, "purpose.users") == ""
+    assert card.card_text({"purpose": {"users": "x"}}, "purpose.users") == ""
