@@ -106,3 +106,12 @@ def test_columns_of_many_values_are_no_names_and_only_axes_of_names_are_looked_a
     for values, count in ((50, 1), (51, 0)):
         spec, cohort = _cohort(*[(f"v{number}", "x", 1) for number in range(values)])
         assert [axis for axis, *_ in merged._axes(spec, cohort)] == ["race"] * count
+
+
+def test_people_who_were_not_followed_are_not_scattered() -> None:
+    spec, cohort = _cohort(("a", "a1", 60), ("a", "a2", 60), ("b", "b", 101))
+    cohort.weight[-1:] = 0.0
+    found = {group: int(rows.sum()) for _, group, rows in merged._scattered(spec, cohort)}
+    assert found == {"a": 240, "b": 201}, "the last of b, who had it, counts nowhere"
+    cohort.weight[-2:] = 0.0
+    assert sum(1 for _ in merged._scattered(spec, cohort)) == 0

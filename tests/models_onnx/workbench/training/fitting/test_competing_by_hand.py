@@ -40,6 +40,8 @@ def test_the_risk_of_people_alike_is_the_cumulative_incidence() -> None:
     expected = [1 - after_first, 1 - after_first + after_second * (1 - np.exp(-third))]
     assert model.risk(np.array([[0.5]]))[0] == pytest.approx(expected, abs=1e-6)
     assert model.margin(np.array([[0.5]])) == pytest.approx(model.margins(np.array([[0.5]]))[:, -1])
+    assert model.recalibrated(0.5, 2.0).recalibrated(1.0, 3.0).intercept == 2.5
+    assert model.recalibrated(0.5, 2.0).recalibrated(1.0, 3.0).slope == 6.0
     moved = model.recalibrated(0.5, 2.0)
     assert moved.margin(np.array([[0.5]])) == pytest.approx(0.5 + 2.0 * model.margin(np.array([[0.5]])))
 

@@ -1,0 +1,188 @@
+"""What gives an input away, exactly at its limits: on columns whose separation and gaps are counted by hand."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from models_onnx.spec import ModelSpec
+from models_onnx.workbench.training.data import leaks
+from models_onnx.workbench.training.data.cohort import Cohort
+
+Array = NDArray[np.float64]
+
+
+@pytest.mark.parametrize(
+    ("alone", "after", "loss", "sentence"),
+    [
+        (0.849, None, 0.149, None),
+        (0.85, 0.84, 0.5, "x alone reaches an AUROC of 0.85: it knows the outcome"),
+        (0.75, 0.5, 0.0, (
+            "x alone reaches an AUROC of 0.75 for events within the horizon and 0.50 for those after it: it knows the "
+            "label, not the illness"
+        )),
+        (0.75, 0.61, 0.0, None),
+        (0.6, 0.59, 0.15, "without x the model loses 0.15 of its AUROC: it knows the outcome"),
+    ],
+)  # fmt: skip
+def test_an_input_that_is_too_good(alone: float, after: float | None, loss: float, sentence: str | None) -> None:
+    later = {} if after is None else {"x": after}
+    assert list(leaks.too_good({"x": alone}, later, {"x": loss})) == ([] if sentence is None else [sentence])
+    assert list(leaks.too_good({"age_years": 0.8}, {}, {"age_years": 0.3})) == [], "a model may rest on age"
+    assert list(leaks.too_good({"x": 0.6}, {}, {})) == []
+
+
+def test_how_well_a_column_separates_whichever_way_round() -> None:
+    y = np.array([1, 1, 0, 0])
+    assert leaks.separates(np.array([4.0, 3.0, 2.0, 1.0]), y) == 1.0
+    assert leaks.separates(np.array([1.0, 2.0, 3.0, 4.0]), y) == 1.0
+    assert leaks.separates(np.array([1.0, 4.0, 2.0, 3.0]), y) == 0.5
+    # the missing one counts as 3, the middle of 2, 3 and 4: of four pairs it wins one, loses none and ties one
+    assert leaks.separates(np.array([np.nan, 4.0, 3.0, 2.0]), y) == 0.875
+    assert leaks.separates(np.full(4, np.nan), y) == 0.5
+
+
+def _gaps(with_it: int, without: int) -> tuple[Array, NDArray[np.int64]]:
+    """Of 100 rows with the outcome and of 100 without so many miss a value."""
+    y = np.array([1] * 100 + [0] * 100)
+    x = np.tile([1.0, 2.0], 100)
+    x[:with_it] = np.nan
+    x[100 : 100 + without] = np.nan
+    return x, y
+
+
+@pytest.mark.parametrize(("with_it", "without", "is_told"), [(50, 10, True), (49, 10, False), (10, 50, True)])
+def test_gaps_that_tell_the_outcome(with_it: int, without: int, is_told: bool) -> None:
+    """The AUROC of a gap is a half and half of what the shares differ by: 0.7 for 40 points."""
+    sentence = leaks._telling(*_gaps(with_it, without))
+    assert sentence == (
+        f"is missing in {with_it} of 100 rows with the outcome and in {without} of 100 without: whether it is there "
+        "tells the outcome, so it may be written after it"
+        if is_told
+        else None
+    )
+
+
+@pytest.mark.parametrize(("wrong", "is_told"), [(5, True), (6, False)])
+def test_a_column_that_tells_the_outcome_by_itself(wrong: int, is_told: bool) -> None:
+    y = np.array([1, 0] * 100)
+    x = np.where(np.arange(200) < 2 * wrong, 1 - y, y).astype(np.float64)
+    sentence = leaks._telling(x, y)
+    expected = "tells the outcome by itself (AUROC 0.95): it is the outcome, or is written after it"
+    assert (sentence == expected) is is_told
+
+
+def _cell(size: int, hit: int, of: int = 1000, events: int = 50) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
+    """A value that so many of 1,000 rows have, of which so many have the outcome, of 50 in all others."""
+    x = np.where(np.arange(of) < size, 7.0, 1.0)
+    y = np.zeros(of, dtype=np.int64)
+    y[:hit] = 1
+    y[of - events :] = 1
+    return x, np.isnan(x), y
+
+
+@pytest.mark.parametrize(
+    ("size", "hit", "is_certain"),
+    [(30, 30, True), (29, 29, False), (30, 28, True), (30, 27, False)],
+)
+def test_a_value_that_hardly_anybody_without_the_outcome_has(size: int, hit: int, is_certain: bool) -> None:
+    """Thirty rows of which nine in ten or more have it: (28 + 0.5) / 31 is 0.919, (27 + 0.5) / 31 is 0.887."""
+    x, is_missing, y = _cell(size, hit)
+    expected = f"has 7 in {size} rows, of which {hit} have the outcome ({100 * y.mean():.0f} in 100 of all)"
+    sentence = leaks._certain_value(x, is_missing, y)
+    assert (sentence is not None and sentence.startswith(expected)) is is_certain
+
+
+@pytest.mark.parametrize(("events", "is_certain"), [(266, True), (267, False)])
+def test_a_certain_value_has_thirty_times_the_odds_of_the_others(events: int, is_certain: bool) -> None:
+    """28.5 of 31 are odds of 11.4, so those of the others are 0.38 at most: 266.5 of 971 are 0.3783, 267.5 0.3803."""
+    x, is_missing, y = _cell(30, 28, events=events)
+    assert (leaks._certain_value(x, is_missing, y) is not None) is is_certain
+
+
+def test_that_a_value_is_there_or_not_can_be_certain_too() -> None:
+    y = _cell(40, 40)[2]
+    for value, word in ((np.nan, "no value"), (7.0, "any value")):
+        column = np.where(np.arange(1000) < 40, value, 1.0 if np.isnan(value) else np.nan)
+        sentence = str(leaks._certain_value(column, np.isnan(column), y))
+        assert sentence.startswith(f"has {word} in 40 rows, of which 40 have the outcome (9 in 100 of all)") or (
+            sentence.startswith("has 7 in 40 rows") and word == "any value"
+        )
+    spread = np.where(np.arange(1000) < 40, np.arange(1000.0), np.nan)
+    assert str(leaks._certain_value(spread, np.isnan(spread), y)).startswith("has any value in 40 rows, of which 40 ")
+
+
+@pytest.mark.parametrize(("number", "is_found"), [(8, True), (7, False)])
+def test_values_that_are_a_line_of_the_rates_of_the_outcome(number: int, is_found: bool) -> None:
+    values = np.arange(1.0, number + 1)
+    count = np.full(number, 100.0)
+    assert leaks._is_line_of_rates(values, count, 5.0 * values) is is_found
+    odds = 1 / (1 + np.exp(-(values - 5.0) / 2.0))
+    assert leaks._is_line_of_rates(values, count, 100.0 * odds) is is_found
+    noise = np.tile([1.0, -1.0], number)[:number] * 4.0
+    assert not leaks._is_line_of_rates(values, count, 30.0 + noise)
+    assert not leaks._is_line_of_rates(values, count, np.full(number, 30.0))
+    assert not leaks._is_line_of_rates(values, np.full(number, 4.0), np.full(number, 2.0))
+
+
+def _cohort(y: Any, **members: Any) -> Cohort:
+    events = np.asarray(y)
+    facts = {"y": events, "weight": np.ones(len(events)), "fold": np.zeros(len(events), dtype=np.int64), **members}
+    return cast(Cohort, SimpleNamespace(**facts))
+
+
+def _two_folds(events: int) -> Cohort:
+    """Two folds of 500, in the second of which 100 have the outcome."""
+    y = np.zeros(1000, dtype=np.int64)
+    y[:events] = 1
+    y[500:600] = 1
+    return _cohort(y, fold=np.where(np.arange(1000) < 500, 0, 1))
+
+
+def test_a_fold_that_was_not_drawn_among_patients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 140 beside 100 the rate is 0.24, its error in a fold 0.0191, and the folds lie 0.04 away from it."""
+    monkeypatch.setattr(leaks, "_FOLD_APART", 2.0)
+    assert leaks.uneven_fold(_two_folds(140)) == ("28 of 100 rows of fold 0 have the outcome, 24 of all")
+    assert leaks.uneven_fold(_two_folds(60)) == "12 of 100 rows of fold 0 have the outcome, 16 of all"
+    monkeypatch.setattr(leaks, "_FOLD_APART", 2.2)
+    assert leaks.uneven_fold(_two_folds(140)) is None
+    monkeypatch.setattr(leaks, "_FOLD_APART", 0.0)
+    assert leaks.uneven_fold(_two_folds(100)) is None, "folds alike are none"
+    gone = _two_folds(140)
+    gone.weight[:] = np.where(gone.fold == 0, 0.0, 1.0)
+    assert leaks.uneven_fold(gone) is None, "rows that count nowhere are in no fold"
+
+
+@pytest.mark.parametrize(("later", "longer", "is_asked"), [(100, 100, True), (99, 200, False), (200, 98, False)])
+def test_events_after_the_horizon_are_asked_of_a_hundred_with_and_without(
+    later: int, longer: int, is_asked: bool
+) -> None:
+    """Within twice the horizon, of those followed longer than that: exactly at either limit neither counts as later."""
+    months = np.array([90.0] * later + [121.0] * longer + [60.0, 120.0, 130.0])
+    death = np.array([1.0] * later + [0.0] * longer + [1.0, 0.0, 1.0])
+    rows = pd.DataFrame({"months": months, "death": death})
+    follow = SimpleNamespace(time=lambda table: table["months"], event=lambda table: table["death"], per_year=12.0)
+    spec = cast(ModelSpec, SimpleNamespace(outcome=SimpleNamespace(follow_up=follow, horizon_years=5.0)))
+    x = np.where(np.arange(len(months)) < later, 1.0, 0.0)
+    x[-3:] = 100.0
+    cohort = _cohort(death, rows=rows, features=("x",), X=x[:, None])
+    wrong_pairs = 1 / (longer + 1)  # who died after twice the horizon was followed longer, and has the highest value
+    assert leaks.after_horizon(spec, cohort) == ({"x": pytest.approx(1.0 - wrong_pairs)} if is_asked else {})
+    silent = cast(ModelSpec, SimpleNamespace(outcome=SimpleNamespace(follow_up=None, horizon_years=5.0)))
+    assert leaks.after_horizon(silent, cohort) == {}
+
+
+def test_alone_and_shuffled_count_those_who_were_followed() -> None:
+    y = np.array([1, 1, 0, 0] * 50 + [0] * 10)
+    weight = np.array([1.0] * 200 + [0.0] * 10)
+    X = np.column_stack([np.where(weight > 0, y, 5.0), np.zeros(210)])
+    cohort = _cohort(y, weight=weight, features=("a", "b"), X=X)
+    assert leaks.alone(cohort) == {"a": 1.0, "b": 0.5}
+    losses = leaks.shuffled_losses(lambda rows: rows[:, 0], cohort)
+    assert losses["b"] == 0.0
+    assert losses["a"] == pytest.approx(0.5, abs=0.08)
+    decided = leaks.fitted_at_once(cohort)(np.array([[1.0, 0.0], [0.0, 0.0], [np.nan, 0.0]]))
+    assert decided[0] > decided[2] > decided[1], "a missing value is the middle one"
