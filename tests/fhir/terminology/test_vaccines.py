@@ -25,6 +25,8 @@ DTP = {"Tetanus", "Diphtheria", "Pertussis"}
         ("history of measles", set()),
         ("chronic hepatitis B", set()),
         ("pneumonia", set()),
+        ("Shingrix" + " " * (1000 - 8), {"Zoster"}),  # the longest text that is read
+        ("Shingrix" + " " * (1000 - 7), set()),
         ("x" * 2000, set()),
     ],
 )
