@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import sys
+import time
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -57,26 +58,33 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()  # not collected first, which takes a second: nearly all of it lives until the end
-        gc.set_threshold(100_000, 50, 50)
+        gc.set_threshold(*_THRESHOLDS)
         gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """Garbage is collected after each file, and what then lives is not looked at again.
+    """Garbage is collected after a file, at most every two seconds, and what then lives is not looked at again.
 
     With Python's own thresholds two fifths of the processor time of the tests went into looking at tables and tests
     that live until the end.
     """
     done = yield
-    if nextitem is None or nextitem.path != item.path:
+    if nextitem is None or (nextitem.path != item.path and time.monotonic() - _COLLECTED[0] > _REST):
         _collect_garbage()
     return done
+
+
+_THRESHOLDS = (100_000, 50, 50)
+_REST = 2.0
+_COLLECTED = [0.0]
 
 
 def _collect_garbage() -> None:
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)  # a server that was started here has set its own
+    _COLLECTED[0] = time.monotonic()
 
 
 def examples(number: int) -> int:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, NamedTuple
 from zlib import crc32
@@ -52,7 +52,7 @@ def replay(
     service: Service = None,
     client: Client = None,
     as_of: Annotated[
-        datetime | None, typer.Option(help="Replay whole calls as of this time instead of their own.")
+        datetime | None, typer.Option(help="Replay whole calls as of this time (UTC) instead of their own.")
     ] = None,
     against: Annotated[
         list[str] | None,
@@ -82,7 +82,7 @@ def replay(
         total = round(count_decisions(url, wanted) * share) if decision is None else 1
         if against:
             raise typer.Exit(_try_candidate(url, chosen, total, against, processes, as_json=as_json))
-        how = _How(as_of, whole=not scores, processes=processes)
+        how = _How(as_of and as_of.replace(tzinfo=UTC), whole=not scores, processes=processes)
         raise typer.Exit(_replay(url, chosen, total, how, as_json=as_json))
     except RecordUnavailable as error:
         raise typer.Exit(_unusable(error)) from error

@@ -21,6 +21,7 @@ from cds_hooks.storage.tables import events
 
 EVENT: Final = "rule-texts"
 _MOST_BYTES: Final = 64 * 1024 * 1024
+_LEVEL: Final = 4  # of zlib: 16 ms for all rules, where 9 takes 60 for a tenth less
 
 
 class _Kept(Struct):
@@ -58,7 +59,7 @@ def record_rule_texts(url: str) -> None:
     if not new:
         return
     texts = [(version.rule.id, declared_text(version.rule, version.table).decode()) for version in new]
-    packed = base64.b64encode(zlib.compress(msgspec.json.encode(texts), 9)).decode()
+    packed = base64.b64encode(zlib.compress(msgspec.json.encode(texts), _LEVEL)).decode()
     add_event(
         url, EVENT, "cds-hooks", {"versions": {version.rule.id: version.digest for version in new}, "texts": packed}
     )

@@ -111,6 +111,10 @@ def refuse_address(url: str, base: str) -> None:
     except ValueError as error:  # as for "https://["
         raise BulkRefused("An address that this server names is none: the export ends here.") from error
     is_local = parts.hostname in ("localhost", "127.0.0.1", "::1") and urlsplit(base).hostname == parts.hostname
-    if parts.username or not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
+    if (
+        "@" in parts.netloc
+        or not parts.hostname
+        or not (parts.scheme == "https" or (parts.scheme == "http" and is_local))
+    ):
         where = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "no address"
         raise BulkRefused(f"{where} is not called: an export needs https (http only on this machine).")

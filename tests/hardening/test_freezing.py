@@ -122,6 +122,7 @@ def test_the_loop_goes_on_whatever_the_texts_of_a_call_hold(service: InProcess, 
     assert not {case: seconds for case, seconds in longest.items() if seconds > LONGEST_SECONDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spaces", [(",", ":"), (", ", ": ")])
 def test_the_review_of_many_medications_takes_time_in_proportion(service: InProcess, spaces: tuple[str, str]) -> None:
     def seconds(count: int) -> float:

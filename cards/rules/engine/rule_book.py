@@ -48,7 +48,7 @@ __all__ = ["MISSING", "WITHIN_LIMITS", "ActivatedRule", "DraftEvaluation", "Rule
 _ALWAYS = needs(
     "AllergyIntolerance", "MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration"
 )
-# A client can send any mixture and any words of form and route: so many medications are remembered, each of at most so
+# A client can send any mixture, words, form and route: so many medications are remembered, each of at most so
 # many characters (docs/caches.md).
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED = 300
@@ -176,7 +176,9 @@ class RuleBook:
         return _scope(drafted, of_drug.at_signing if signing else of_drug.before_signing, record)
 
     def _rules_of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
-        key = (medication.rxcuis, medication.systemic, medication.dose_form, medication.route)
+        # Without form and route the words decide: "insulin glargine KwikPen" is injected.
+        texts = (medication.rxcuis, medication.dose_form, medication.route, medication.words)
+        key = (*texts, medication.systemic)
         rules_of_drug = self._remembered.get(key)
         if rules_of_drug is None:
             of_drug = ((rule, rule.trigger.activation(medication)) for rule in self._index.of(medication))
@@ -184,7 +186,7 @@ class RuleBook:
                 ActivatedRule.by(medication, rule, activation) for rule, activation in of_drug if activation is not None
             )
             rules_of_drug = _RulesOfDrug.of(activated, medication)
-            if len(f"{medication.rxcuis}{medication.dose_form}{medication.route}") <= _LONGEST_REMEMBERED:
+            if len(f"{texts}") <= _LONGEST_REMEMBERED:
                 if len(self._remembered) >= _MOST_REMEMBERED:
                     self._remembered.clear()
                 self._remembered[key] = rules_of_drug

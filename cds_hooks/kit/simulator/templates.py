@@ -50,7 +50,7 @@ def _follow(path: str, context: Mapping[str, Any], answers: Mapping[str, Any]) -
     if start is None:
         return None
     key = start[1] or start[2]
-    if start[0].endswith("context") and (key is None or key == "context"):
+    if key is None:
         nodes: list[Any] = [context]
     elif key in answers:
         nodes = [answers[key]]

@@ -60,6 +60,7 @@ def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
     assert assertion_at(text, start, start + len(target)).word == word
 
 
+@pytest.mark.slow
 def test_the_time_grows_no_faster_than_the_text() -> None:
     began = time.process_time()
     assertion_at("no (mother - ) ? , ruled out " * 20_000, 0)
