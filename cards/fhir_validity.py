@@ -18,9 +18,10 @@ ValidationFault: TypeAlias = tuple[str, str]
 _MOST_SHAPES: Final = 4096
 _encoder: Final = msgspec.json.Encoder(enc_hook=write_decimal)
 
-# What is valid whoever it names and whenever it is: references and dates of the one form that always is. A day beyond
-# the 28th stays as it is, as not every month has it.
+# What is valid whoever it names and whenever it is: ids, references and dates of the one form that always is. A day
+# beyond the 28th stays as it is, as not every month has it.
 _REFERENCE: Final = re.compile(rb'"reference":"(Patient|Practitioner|Encounter|Medication)/[A-Za-z0-9.-]{1,64}"')
+_ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _DATE: Final = re.compile(rb'"(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])(?=["T])')
 _TIME: Final = re.compile(rb'T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-3]):[0-5]\d)"')
 
@@ -62,10 +63,12 @@ def shape_of(resource: dict[str, Any]) -> bytes:
     """Return the JSON of the resource in which its id, usual references and dates are the same as in any other.
 
     >>> shape_of({"id": "a", "authoredOn": "2026-11-20", "subject": {"reference": "Patient/7"}})
-    b'[{"authoredOn":"D","subject":{"reference":"Patient"}},"str"]'
+    b'[{"authoredOn":"D","subject":{"reference":"Patient"}},null]'
     """
     same = {name: value for name, value in resource.items() if name != "id"}
-    text = _encoder.encode((same, type(resource.get("id")).__name__))
+    logical_id = resource.get("id")
+    is_usual = isinstance(logical_id, str) and _ID.fullmatch(logical_id) is not None
+    text = _encoder.encode((same, None if is_usual else {"id": logical_id}))
     return _TIME.sub(b'T"', _DATE.sub(b'"D', _REFERENCE.sub(rb'"reference":"\1"', text)))
 
 

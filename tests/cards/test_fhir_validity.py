@@ -50,7 +50,20 @@ def test_a_fault_that_the_original_has_already_is_no_new_one() -> None:
         {"authoredOn": "2026-11-20"},
         {"dosageInstruction": [{"text": "2 tablets"}]},
         {"id": 7},
+        {"id": "a b"},
+        {"id": "a_b"},
+        {"id": ""},
+        {"id": None},
+        {"id": "x" * 65},
     ],
 )
 def test_what_can_change_the_answer_is_another_shape(other: dict[str, Any]) -> None:
     assert shape_of(ORDER | other) != shape_of(ORDER)
+
+
+def test_an_id_that_is_none_of_fhir_is_the_fault_of_that_order_alone() -> None:
+    shapes = ValidShapes()
+    order = {**ORDER, "status": "draft", "intent": "order", "medicationCodeableConcept": {"text": "x"}}
+    assert shapes.faults(order | {"id": "a b"}) == {("id", "string_pattern_mismatch")}
+    assert shapes.faults(order | {"id": "c"}) == frozenset()
+    assert shapes.faults(order | {"id": "a b"}) == {("id", "string_pattern_mismatch")}
