@@ -209,19 +209,20 @@ def test_which_inputs_are_clipped_rise_or_have_knots_of_their_own() -> None:
     } == _SHAPES
 
 
-_COMMON = {"slope": (0.9, 1.1), "observed_expected": (0.95, 1.05)}
+def _floors(auroc: float, c_index: float | None = None) -> Floors:
+    return Floors(auroc=auroc, slope=(0.9, 1.1), observed_expected=(0.95, 1.05), c_index=c_index)
 
 
 @pytest.mark.parametrize(
     ("spec", "estimator", "floors", "days", "age_low", "alerts", "bands"),
     [
-        (mortality_5y.SPEC, AdditiveLogistic(knots=5, C=0.3), Floors(auroc=0.85, c_index=0.815, **_COMMON), 1826.25,
+        (mortality_5y.SPEC, AdditiveLogistic(knots=5, C=0.3), _floors(0.85, 0.815), 1826.25,
          40, 5, (40, 50, 60, 70, 80)),
-        (mortality_5y.TWIN, AdditiveLogistic(knots=5, C=0.3), Floors(auroc=0.825, c_index=None, **_COMMON), 1826.25,
+        (mortality_5y.TWIN, AdditiveLogistic(knots=5, C=0.3), _floors(0.825), 1826.25,
          40, 5, (40, 50, 60, 70, 80)),
-        (readmission_30d.SPEC, AdditiveLogistic(knots=3, C=0.1), Floors(auroc=0.655, **_COMMON), 30, 0, None, ()),
-        (readmission_30d.TWIN, AdditiveLogistic(knots=3, C=0.1), Floors(auroc=0.635, **_COMMON), 30, 0, None, ()),
-        (mortality_180d.SPEC, AdditiveLogistic(knots=3, C=0.3), Floors(auroc=0.725, **_COMMON), 180, 18, 5,
+        (readmission_30d.SPEC, AdditiveLogistic(knots=3, C=0.1), _floors(0.655), 30, 0, None, ()),
+        (readmission_30d.TWIN, AdditiveLogistic(knots=3, C=0.1), _floors(0.635), 30, 0, None, ()),
+        (mortality_180d.SPEC, AdditiveLogistic(knots=3, C=0.3), _floors(0.725), 180, 18, 5,
          (18, 45, 55, 65, 75, 85)),
     ],
     ids=[spec.id for spec in SPECS],
