@@ -107,14 +107,14 @@ def refuse_status(
 def refuse_address(url: str, base: str) -> None:
     """Https alone, and http only to where the base itself is http on this machine: a token never goes in the clear."""
     try:
-        parts = urlsplit(url)
-    except ValueError as error:  # as for "https://["
+        parts, of_base = urlsplit(url), urlsplit(base)
+        httpx.URL(url).copy_with(port=parts.port)  # also a port over 65535 is none
+        (parts.hostname or "").encode("idna")
+    except (ValueError, httpx.InvalidURL) as error:  # as for "https://["
         raise BulkRefused("An address that this server names is none: the export ends here.") from error
-    is_local = parts.hostname in ("localhost", "127.0.0.1", "::1") and urlsplit(base).hostname == parts.hostname
-    if (
-        "@" in parts.netloc
-        or not parts.hostname
-        or not (parts.scheme == "https" or (parts.scheme == "http" and is_local))
-    ):
+    is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    is_like_base = (parts.scheme, parts.hostname) == (of_base.scheme, of_base.hostname)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_local and is_like_base)
+    if "@" in parts.netloc or not parts.hostname or not is_safe:
         where = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "no address"
         raise BulkRefused(f"{where} is not called: an export needs https (http only on this machine).")
