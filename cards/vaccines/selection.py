@@ -175,11 +175,9 @@ def _points(mine: bool, shared: bool, weight: int) -> int:
     return 0 if shared else weight
 
 
-def _score_complete(item: Candidate, items: list[Candidate]) -> int:
-    """Table 8-7."""
-    most = max(item.course.valid_doses for item in items)
-    having = [item for item in items if item.course.valid_doses == most]
-    return _points(item in having, len(having) > 1, 1)
+def _score_complete(item: Candidate, _: list[Candidate]) -> int:
+    """Table 8-7: the most valid doses. It has no other condition, so that the points and the doses order alike."""
+    return item.course.valid_doses
 
 
 def _score_in_process(item: Candidate, items: list[Candidate]) -> int:

@@ -12,6 +12,7 @@ from cards.vaccines.knowledge import Ages, Indication, Interval, Period, Series,
 from cards.vaccines.patient import PatientObservation, Person
 from cards.vaccines.selection import Candidate, best_candidates, first_doses, is_relevant
 
+Json = dict[str, Any]
 BORN = date(2000, 1, 1)
 COMPLETE, NOT_COMPLETE = SeriesStatus.COMPLETE, SeriesStatus.NOT_COMPLETE
 CONTRAINDICATED = SeriesStatus.CONTRAINDICATED
@@ -55,10 +56,10 @@ def _best(*candidates: Candidate) -> list[str]:
     return [item.series.name for item in best_candidates(candidates)]
 
 
-def _after(days: int, **ages: Period) -> SeriesDose:
+def _after(days: int) -> SeriesDose:
     """A dose that many days after the one before."""
     intervals = (Interval(from_previous=True, minimum=Period(days=days)),)
-    return SeriesDose(intervals=intervals, ages=(Ages(**ages),) if ages else ())
+    return SeriesDose(intervals=intervals)
 
 
 def _until(years: int) -> SeriesDose:
@@ -229,13 +230,13 @@ def test_without_a_dose_a_group_with_a_default_and_no_risk_is_its_default_alone(
 
 
 def test_the_only_series_of_a_group_is_chosen_if_it_is_the_default() -> None:
-    aged = {"given": (date(2010, 1, 1),), "max_age_to_start": Period(years=5)}
+    aged: Json = {"given": (date(2010, 1, 1),), "max_age_to_start": Period(years=5)}
     assert _best(_candidate("a", default=True, **aged)) == ["a"]
     assert _best(_candidate("a", **aged)) == []
 
 
 def test_a_group_without_a_scorable_series_falls_back_to_its_default() -> None:
-    aged = {"given": (date(2010, 1, 1),), "max_age_to_start": Period(years=5)}
+    aged: Json = {"given": (date(2010, 1, 1),), "max_age_to_start": Period(years=5)}
     assert _best(_candidate("a", **aged), _candidate("b", default=True, **aged)) == ["b"]
     assert _best(_candidate("a", **aged), _candidate("b", **aged)) == []
 
@@ -276,7 +277,7 @@ def test_a_series_without_a_valid_dose_is_scorable_only_where_no_dose_counts_and
 
 
 def test_a_series_that_only_evaluates_is_scorable_when_it_is_complete() -> None:
-    fields: dict[str, Any] = {"given": (FIRST, SECOND), "type": "Evaluation Only"}
+    fields: Json = {"given": (FIRST, SECOND), "type": "Evaluation Only"}
     assert _best(_candidate("a", given=(FIRST,)), _candidate("b", status=COMPLETE, **fields)) == ["b"]
     assert _best(_candidate("a", given=(FIRST,)), _candidate("b", **fields)) == ["a"]
     assert _best(_candidate("b", **fields), _candidate("c", **fields)) == []
@@ -315,7 +316,7 @@ def test_among_complete_series_the_one_with_the_most_valid_doses_is_best() -> No
 
 
 def test_among_complete_series_with_as_many_valid_doses_the_preferred_one_is_best() -> None:
-    fields: dict[str, Any] = {"status": COMPLETE, "given": (FIRST, SECOND), "left": ()}
+    fields: Json = {"status": COMPLETE, "given": (FIRST, SECOND), "left": ()}
     first, second = _candidate("a", preference=2, **fields), _candidate("b", preference=1, **fields)
     assert _best(first, second) == ["b"]
     assert _best(second, first) == ["b"]
@@ -356,7 +357,7 @@ def test_among_equals_in_process_the_preferred_one_is_best() -> None:
         ({"left": (_until(12),)}, {"left": (_until(11),)}),
     ],
 )
-def test_each_condition_of_a_series_in_process_gives_points(better: dict[str, Any], worse: dict[str, Any]) -> None:
+def test_each_condition_of_a_series_in_process_gives_points(better: Json, worse: Json) -> None:
     assert _best(_in_process("a", 1, **worse), _in_process("b", 9, **better)) == ["b"]
     assert _best(_in_process("b", 9, **better), _in_process("a", 1, **worse)) == ["b"]
 
@@ -393,7 +394,7 @@ def test_each_condition_of_a_series_in_process_gives_points(better: dict[str, An
         ({"earliest": None}, {"left": (_until(9),)}, "b"),
     ],
 )
-def test_the_points_of_series_in_process_are_summed(first: dict[str, Any], second: dict[str, Any], best: str) -> None:
+def test_the_points_of_series_in_process_are_summed(first: Json, second: Json, best: str) -> None:
     assert _best(*(_in_process(name, **{"preference": number} | fields) for name, number, fields in
                    (("a", 9, first), ("b", 1, second)))) == [best]  # fmt: skip
 
@@ -417,7 +418,7 @@ def test_a_shared_nearness_to_completion_gives_no_points() -> None:
 def test_a_shared_finish_gives_no_points() -> None:
     # `a` and `b` finish first together: 0. `c` has two doses left (-2) and finishes alone, but later (-1): as a product
     # (2 against -2) it has 1 more than they. Were a shared finish worth 1, all three would be equal.
-    last = {"left": (SeriesDose(), SeriesDose()), "earliest": date(2011, 6, 1)}
+    last: Json = {"left": (SeriesDose(), SeriesDose()), "earliest": date(2011, 6, 1)}
     chosen = _best(_in_process("a", 1), _in_process("b", 2), _in_process("c", 9, product=True, **last))
     assert chosen == ["c"]
 
@@ -442,7 +443,7 @@ def _fresh(name: str, preference: int, **fields: Any) -> Candidate:
         ({}, {"earliest": None}),
     ],
 )
-def test_each_condition_of_a_series_without_doses_gives_a_point(better: dict[str, Any], worse: dict[str, Any]) -> None:
+def test_each_condition_of_a_series_without_doses_gives_a_point(better: Json, worse: Json) -> None:
     assert _best(_fresh("a", 1, **worse), _fresh("b", 9, **better)) == ["b"]
     assert _best(_fresh("b", 9, **better), _fresh("a", 1, **worse)) == ["b"]
 
@@ -462,9 +463,7 @@ def test_each_condition_of_a_series_without_doses_gives_a_point(better: dict[str
         ({"earliest": None}, {"earliest": None}, "b"),
     ],
 )
-def test_the_points_of_series_without_doses_are_summed(
-    first: dict[str, Any], second: dict[str, Any], best: str
-) -> None:
+def test_the_points_of_series_without_doses_are_summed(first: Json, second: Json, best: str) -> None:
     assert _best(_fresh("a", 9, **first), _fresh("b", 1, **second)) == [best]
 
 
@@ -514,7 +513,7 @@ def test_of_equivalent_groups_that_are_not_complete_a_risk_series_goes_before_th
 
 
 def test_an_equivalent_group_without_a_chosen_series_counts_nothing() -> None:
-    aged = {"given": (FIRST,), "max_age_to_start": Period(years=5), "default": False, "status": COMPLETE}
+    aged: Json = {"given": (FIRST,), "max_age_to_start": Period(years=5), "default": False, "status": COMPLETE}
     assert _best(_of_group("1", "2", "9"), _of_group("2", "1", **aged)) == ["1"]
 
 
