@@ -1,0 +1,447 @@
+"""What a chart tells about a screening test, entry by entry: done and when, ordered, declined; whole answers."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from cards.preventive.chart import Done, declined, done, is_ordered, years_after
+from fhir.record.datatypes import parse_time
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
+from tests.cards.preventive.charts import EVERYTHING, LOINC, Json, person, procedure, report, result
+from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, condition
+from tests.fhir.record.charts import bundle, lean
+
+DAY = "2026-01-10"
+HIV = "56888-1"
+HIV_WORDS = {"coding": [{"system": LOINC, "code": HIV}], "text": "HIV test"}
+
+
+def _record(*resources: Json) -> PatientRecord:
+    values = {"patient": lean(person()), "rest": lean(bundle(*resources))}
+    return read_record(values, "p1", AS_OF, requested=EVERYTHING)
+
+
+def _of(name: str, *resources: Json) -> list[Done]:
+    return done(_record(*resources), name)
+
+
+def _days(name: str, *resources: Json) -> list[str]:
+    return [test.when for test in _of(name, *resources)]
+
+
+def _colonoscopy(when: str | None = DAY, **more: Any) -> Json:
+    return procedure("Colonoscopy", when) | {"id": "c1"} | more
+
+
+@pytest.mark.parametrize(
+    ("day", "years", "expected"),
+    [
+        (date(2020, 5, 17), 10, date(2030, 5, 17)),
+        (date(2020, 2, 29), 4, date(2024, 2, 29)),
+        (date(2020, 2, 29), 1, date(2021, 3, 1)),
+        (date(2020, 2, 28), 1, date(2021, 2, 28)),
+    ],
+)
+def test_a_day_some_years_later(day: date, years: int, expected: date) -> None:
+    assert years_after(day, years) == expected
+
+
+def test_a_procedure_is_read_with_its_words_day_and_source() -> None:
+    assert _of("colonoscopy", _colonoscopy()) == [
+        Done("colonoscopy", parse_time(DAY), "Procedure/c1", "Colonoscopy", None)
+    ]
+    assert _of("sigmoidoscopy", _colonoscopy()) == []
+
+
+def test_a_report_is_read_with_its_words_day_and_source() -> None:
+    assert _of("mammography", report("Mammogram")) == [
+        Done("mammography", parse_time(DAY), "DiagnosticReport/report-1", "Mammogram", None)
+    ]
+
+
+def test_a_result_is_read_with_its_words_day_source_and_sign() -> None:
+    test = result(HIV, "Positive", id="r1", code=HIV_WORDS)
+    assert _of("hiv", test) == [Done("hiv", parse_time(DAY), "Observation/r1", "HIV test", True)]
+    del test["id"]
+    assert [item.source for item in _of("hiv", test)] == ["Observation without id"]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"performedPeriod": {"start": "2025-03-01", "end": "2025-03-02"}}, "2025-03-02"),
+        ({"performedPeriod": {"start": "2025-03-01"}}, "2025-03-01"),
+        ({"performedPeriod": {}}, ""),
+        ({"performedDateTime": "2024-01-01", "performedPeriod": {"end": "2025-03-02"}}, "2024-01-01"),
+        ({}, ""),
+        ({"performedDateTime": "2019"}, "2019"),
+    ],
+)
+def test_a_procedure_was_done_on_its_day_or_at_the_end_of_its_period(more: Json, expected: str) -> None:
+    assert _days("colonoscopy", _colonoscopy(None, **more)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"effectiveDateTime": "2024-01-01", "effectivePeriod": {"end": "2025-03-02"}, "issued": DAY}, "2024-01-01"),
+        ({"effectivePeriod": {"start": "2025-03-01", "end": "2025-03-02"}, "issued": DAY}, "2025-03-02"),
+        ({"effectivePeriod": {"start": "2025-03-01"}, "issued": DAY}, "2025-03-01"),
+        ({"effectivePeriod": {}, "issued": "2026-01-12T08:00:00Z"}, "2026-01-12"),
+        ({"issued": "2026-01-12T08:00:00Z"}, "2026-01-12"),
+        ({}, ""),
+    ],
+)
+def test_a_report_is_of_its_day_its_period_or_its_issue(more: Json, expected: str) -> None:
+    study = report("Mammogram")
+    del study["effectiveDateTime"]
+    assert _days("mammography", study | more) == [expected]
+
+
+def test_the_day_of_a_test_is_the_last_that_its_date_can_mean() -> None:
+    assert Done("hiv", parse_time("2019"), "Procedure/1", "HIV test").day == date(2019, 12, 31)
+    assert Done("hiv", parse_time("2019-02"), "Procedure/1", "HIV test").day == date(2019, 2, 28)
+    assert Done("hiv", parse_time(DAY), "Procedure/1", "HIV test").day == date(2026, 1, 10)
+    assert Done("hiv", None, "Procedure/1", "HIV test").day is None
+    assert Done("hiv", None, "Procedure/1", "HIV test").when == ""
+
+
+def test_tests_stand_newest_first_those_without_a_date_last_and_those_ahead_not_at_all() -> None:
+    entries = [
+        _colonoscopy(None, id="a"),
+        _colonoscopy("2015", id="b"),
+        _colonoscopy("2027-01-01", id="c"),
+        _colonoscopy("2015-12-30", id="d"),
+        _colonoscopy("2020-01-01", id="e"),
+        report("Colonoscopy", "2018-01-01"),
+    ]
+    assert _days("colonoscopy", *entries) == ["2020-01-01", "2018-01-01", "2015", "2015-12-30", ""]
+
+
+@pytest.mark.parametrize("status", ["preparation", "in-progress", "not-done", "stopped", "entered-in-error", "unknown"])
+def test_a_procedure_that_is_not_completed_does_not_count(status: str) -> None:
+    assert _of("colonoscopy", _colonoscopy(status=status)) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        ("final", True),
+        ("amended", True),
+        ("corrected", True),
+        ("appended", True),
+        ("registered", False),
+        ("partial", False),
+        ("preliminary", False),
+        ("cancelled", False),
+        ("entered-in-error", False),
+        ("unknown", False),
+    ],
+)
+def test_a_report_counts_when_it_is_final(status: str, counts: bool) -> None:
+    assert bool(_of("mammography", report("Mammogram", status=status))) is counts
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"), [("final", True), ("amended", True), ("preliminary", False), ("cancelled", False)]
+)
+def test_a_result_counts_when_it_is_final(status: str, counts: bool) -> None:
+    assert bool(_of("hiv", result(HIV, status=status))) is counts
+
+
+def test_a_result_without_a_value_counts_unless_its_value_is_absent_or_none() -> None:
+    panel = result(HIV)
+    del panel["valueCodeableConcept"]
+    assert len(_of("hiv", panel)) == 1
+    assert _of("hiv", panel | {"dataAbsentReason": {"text": "lost"}}) == []
+    assert _of("hiv", panel | {"valueString": "Specimen rejected"}) == []
+    coded = {"coding": [{"display": "Specimen insufficient"}]}
+    assert _of("hiv", panel | {"valueCodeableConcept": coded}) == []
+    assert len(_of("hiv", panel | {"valueString": "Non-reactive"})) == 1
+
+
+def test_a_component_of_an_observation_is_a_result_of_its_day() -> None:
+    parts = [{"code": {"coding": [{"system": LOINC, "code": HIV}]}, "valueString": "reactive"}]
+    panel = result("99999-9", id="p1", component=parts, code={"text": "Serology"})
+    assert [(item.source, item.when, item.is_positive) for item in _of("hiv", panel)] == [("Observation/p1", DAY, True)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "No colonoscopy",
+        "- never colonoscopy",
+        "not colonoscopy",
+        "Need colonoscopy",
+        "needs colonoscopy",
+        "Planned colonoscopy",
+        "offered colonoscopy",
+        "attempted colonoscopy",
+        "Prep for colonoscopy",
+        "Preparation for colonoscopy",
+        "colonoscopy, incomplete",
+        "colonoscopy aborted",
+        "colonoscopy not done",
+        "colonoscopy not performed",
+        "colonoscopy not completed",
+        "colonoscopy never done",
+        "colonoscopy never had",
+        "colonoscopy consultation",
+        "colonoscopy discussed",
+        "colonoscopy counselling",
+        "colonoscopy education",
+        "colonoscopy referral",
+        "referred for colonoscopy",
+        "colonoscopy scheduled",
+        "colonoscopy due",
+        "colonoscopy overdue",
+        "colonoscopy declined",
+        "colonoscopy refused",
+    ],
+)
+def test_words_that_say_that_a_test_was_not_done(words: str) -> None:
+    assert _of("colonoscopy", procedure(words)) == []
+    assert _of("colonoscopy", report(words)) == []
+    assert _of("colonoscopy", result("", code={"text": words})) == []
+    coded = {"coding": [{"system": SNOMED, "code": "73761001", "display": words}]}
+    assert _of("colonoscopy", _colonoscopy(code=coded)) == []
+
+
+def test_the_own_words_of_the_chart_go_before_those_of_its_codes() -> None:
+    coding = {"coding": [{"system": SNOMED, "code": "73761001", "display": "Colonoscopy education"}]}
+    assert len(_of("colonoscopy", _colonoscopy(code={**coding, "text": "Colonoscopy"}))) == 1
+    assert _of("colonoscopy", _colonoscopy(code=coding)) == []
+
+
+def test_the_name_that_loinc_gives_a_test_does_not_say_that_it_was_not_done() -> None:
+    coding = {"system": LOINC, "code": HIV, "display": "HIV 1+2 Ab, test incomplete"}
+    assert len(_of("hiv", result(HIV, code={"coding": [coding]}))) == 1
+    assert _of("hiv", result(HIV, code={"coding": [coding | {"system": SNOMED, "code": "31676001"}]})) == []
+
+
+def test_a_talk_about_smoking_or_a_statin_is_a_counselling_and_counts() -> None:
+    words = "Smoking cessation counselling"
+    assert len(_of("tobacco_counselling", procedure(words))) == 1
+    assert len(_of("statin_talk", procedure("Discussed statin for primary prevention"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "expected"),
+    [
+        ("Date of last colonoscopy", {"valueDateTime": "2019-05-01"}, "2019-05-01"),
+        ("Year of colonoscopy", {"valueString": " 2012 "}, "2012"),
+        ("Most recent colonoscopy", {"valueString": "2018-03"}, "2018-03"),
+        ("previous colonoscopy", {"valueCodeableConcept": {"text": "2017-01-02"}}, "2017-01-02"),
+        ("Last colonoscopy", {"valueCodeableConcept": {"text": "seen", "coding": [{"display": "2016"}]}}, "2016"),
+        ("Last colonoscopy", {"valueString": "years ago"}, ""),
+        ("Last colonoscopy", {}, ""),
+        ("Colonoscopy", {"valueDateTime": "2019-05-01"}, DAY),
+        ("Colonoscopy", {"valueString": "2012"}, DAY),
+    ],
+)
+def test_an_entry_that_asks_when_a_test_was_done_has_the_day_in_its_value(
+    words: str, value: Json, expected: str
+) -> None:
+    entry = result("", code={"text": words})
+    del entry["valueCodeableConcept"]
+    assert _days("colonoscopy", entry | value) == [expected]
+
+
+@pytest.mark.parametrize("code", ["POS", "A", "AA", "DET", "RR", "WR", "NEG", "N", "ND", "NR", "H", "L"])
+def test_the_interpretation_goes_before_the_words(code: str) -> None:
+    system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+    interpretation = [{"coding": [{"system": system, "code": code}]}]
+    expected = {"POS": True, "A": True, "AA": True, "DET": True, "RR": True, "WR": True}.get(
+        code, False if code in ("NEG", "N", "ND", "NR") else None
+    )
+    words = "negative" if expected else "positive" if expected is False else "see report"
+    assert [item.is_positive for item in _of("hiv", result(HIV, words, interpretation=interpretation))] == [expected]
+
+
+def test_of_two_interpretations_the_positive_one_counts() -> None:
+    interpretation = [{"coding": [{"code": "N"}]}, {"coding": [{"code": "POS"}]}]
+    assert [item.is_positive for item in _of("hiv", result(HIV, "", interpretation=interpretation))] == [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Positive", True),
+        ("POS", True),
+        ("detected", True),
+        ("Reactive", True),
+        ("abnormal cells", True),
+        ("present", True),
+        ("ASC-US", True),
+        ("ASCUS", True),
+        ("LSIL", True),
+        ("HSIL", True),
+        ("AGC", True),
+        ("CIN 2", True),
+        ("carcinoma in situ", True),
+        ("mild dysplasia", True),
+        ("Negative", False),
+        ("neg", False),
+        ("NILM", False),
+        ("normal", False),
+        ("absent", False),
+        ("not detected", False),
+        ("No dysplasia", False),
+        ("non-reactive", False),
+        ("nonreactive", False),
+        ("undetected", False),
+        ("negative for dysplasia or carcinoma", False),
+        ("negative for dysplasia; HPV positive", True),
+        ("negative for dysplasia. LSIL", True),
+        ("not detected, but abnormal", True),
+        ("see report", None),
+        ("1.2", None),
+    ],
+)
+def test_the_words_of_a_result_say_positive_negative_or_neither(words: str, expected: bool | None) -> None:
+    assert [item.is_positive for item in _of("hiv", result(HIV, words))] == [expected]
+
+
+# Ordered
+
+
+def _order(when: str | None = "2026-11-01", **more: Any) -> Json:
+    order: Json = {
+        "resourceType": "ServiceRequest",
+        "id": "o1",
+        "status": "active",
+        "intent": "order",
+        "code": {"text": "Colonoscopy"},
+        "subject": SUBJECT,
+    }
+    return order | ({"authoredOn": when} if when else {}) | more
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (_order(), True),
+        (_order(None), True),
+        (_order("2026-08-22"), True),  # 90 days
+        (_order("2026-08-21"), False),
+        (_order(status="draft"), True),
+        (_order(status="on-hold"), True),
+        (_order(status="completed"), False),
+        (_order(status="revoked"), False),
+        (_order(status="entered-in-error"), False),
+        (_order(intent="plan"), True),
+        (_order(intent="proposal"), False),
+        (_order(intent="option"), False),
+        (_order(doNotPerform=True), False),
+        (_order(doNotPerform=False), True),
+        (_order(code={"text": "Mammogram"}), False),
+        (_order(code=None), False),
+    ],
+)
+def test_an_open_order_of_the_last_ninety_days_counts(order: Json, expected: bool) -> None:
+    order = {key: value for key, value in order.items() if value is not None}
+    assert is_ordered(_record(order), "colonoscopy") == ("ServiceRequest/o1" if expected else None)
+
+
+def test_without_an_order_nothing_is_ordered() -> None:
+    assert is_ordered(_record(), "colonoscopy") is None
+
+
+def test_the_order_that_names_the_test_is_the_one_that_is_shown() -> None:
+    record = _record(_order(id="m", code={"text": "Mammogram"}), _order(id="c"))
+    assert is_ordered(record, "colonoscopy") == "ServiceRequest/c"
+    assert is_ordered(record, "mammography") == "ServiceRequest/m"
+
+
+# Declined
+
+
+def _refused(when: str | None = "2026-05-01", reason: Json | None = None, **more: Any) -> Json:
+    return _colonoscopy(when, status="not-done", statusReason=reason or {"text": "Patient declined"}, **more)
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("2025-11-20", ("Procedure/c1", "2025-11-20")),  # 365 days
+        ("2025-11-19", None),
+        ("2026-11-20", ("Procedure/c1", "2026-11-20")),
+        ("2026-12-20", None),
+        (None, ("Procedure/c1", "")),
+        ("2026", ("Procedure/c1", "2026")),
+    ],
+)
+def test_a_refusal_counts_for_365_days_and_not_ahead(when: str | None, expected: tuple[str, str] | None) -> None:
+    assert declined(_record(_refused(when)), "colonoscopy") == expected
+    assert declined(_record(_refused(when)), "sigmoidoscopy") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ({"text": "Declined"}, True),
+        ({"text": "patient refused"}, True),
+        ({"text": "not wanted"}, True),
+        ({"text": "Patient decision"}, True),
+        ({"text": "patient's choice"}, True),
+        ({"text": "contraindicated"}, False),
+        ({"coding": [{"system": SNOMED, "code": "105480006"}]}, True),
+        ({"coding": [{"system": SNOMED, "code": "183944003"}]}, True),
+        ({"coding": [{"system": SNOMED, "code": "416432009"}]}, True),
+        ({"coding": [{"system": SNOMED, "code": "1"}, {"system": SNOMED, "code": "416432009"}]}, True),
+        ({"coding": [{"system": SNOMED, "code": "1", "display": "Refusal by patient"}]}, True),
+        ({"coding": [{"system": SNOMED, "code": "1", "display": "No time"}]}, False),
+    ],
+)
+def test_a_procedure_not_done_counts_where_the_patient_refused_it(reason: Json, expected: bool) -> None:
+    answer = ("Procedure/c1", "2026-05-01") if expected else None
+    assert declined(_record(_refused(reason=reason)), "colonoscopy") == answer
+
+
+def test_a_procedure_not_done_without_a_reason_was_not_declined() -> None:
+    assert declined(_record(_colonoscopy("2026-05-01", status="not-done")), "colonoscopy") is None
+
+
+def test_the_refusal_of_a_procedure_is_of_the_beginning_of_its_period() -> None:
+    period = {"start": "2026-03-01", "end": "2026-03-05"}
+    assert declined(_record(_refused(None, performedPeriod=period)), "colonoscopy") == ("Procedure/c1", "2026-03-01")
+    assert declined(_record(_refused(None, performedPeriod={})), "colonoscopy") == ("Procedure/c1", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("active", True), ("completed", True), ("draft", True), ("revoked", False), ("entered-in-error", False)],
+)
+def test_an_order_not_to_perform_a_test_is_a_refusal(status: str, expected: bool) -> None:
+    answer = ("ServiceRequest/o1", "2026-11-01") if expected else None
+    assert declined(_record(_order(status=status, doNotPerform=True)), "colonoscopy") == answer
+    assert declined(_record(_order(status=status)), "colonoscopy") is None
+
+
+def test_a_problem_that_says_so_is_a_refusal_of_its_onset_or_its_record() -> None:
+    entry = condition("1", SNOMED, id="p9") | {"code": {"text": "Colonoscopy declined"}}
+    dated = entry | {"onsetDateTime": "2026-04-01", "recordedDate": "2026-04-09"}
+    assert declined(_record(dated), "colonoscopy") == ("Condition/p9", "2026-04-01")
+    del dated["onsetDateTime"]
+    assert declined(_record(dated), "colonoscopy") == ("Condition/p9", "2026-04-09")
+    other = dated | {"code": {"text": "Colonoscopy complicated by bleeding"}}
+    assert declined(_record(other), "colonoscopy") is None
+
+
+def test_an_observation_whose_value_was_asked_and_declined_or_says_so_is_a_refusal() -> None:
+    reason = {"coding": [{"code": "asked-declined"}]}
+    entry = result(HIV, when="2026-05-01", id="r1")
+    del entry["valueCodeableConcept"]
+    expected = ("Observation/r1", "2026-05-01")
+    assert declined(_record(entry | {"dataAbsentReason": reason}), "hiv") == expected
+    assert declined(_record(entry | {"dataAbsentReason": {"coding": [{"code": "asked-unknown"}]}}), "hiv") is None
+    assert declined(_record(entry | {"valueString": "refused"}), "hiv") == expected
+    assert declined(_record(entry | {"valueString": "negative"}), "hiv") is None
+    assert declined(_record(entry), "hiv") is None
+
+
+def test_a_refusal_that_is_over_leaves_a_later_one() -> None:
+    record = _record(_refused("2024-01-01", id="a"), _refused("2026-06-01", id="b"), _refused("2026-07-01", id="c"))
+    assert declined(record, "colonoscopy") == ("Procedure/b", "2026-06-01")
