@@ -210,21 +210,20 @@ def _exclusions(spec: ModelSpec) -> Iterator[CohortExclusion]:
 def indices_of(chart: Chart, kind: str) -> list[Index]:
     """Returns the instants of a chart from which one predicts, in time (`FromCharts.index` names the kinds)."""
     stays = [
-        resource
+        (begin, resource)
         for resource in chart.resources
-        if resource.get("resourceType") == "Encounter" and _begin(resource) is not None
+        if resource.get("resourceType") == "Encounter" and (begin := _begin(resource)) is not None
     ]
     if kind == "visit":
         # A year after the chart begins: before that, what is missing may only not have been charted yet.
-        since = min((_begin(stay) or 0.0 for stay in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
-        visits = [stay for stay in stays if _class(stay) in _AMBULATORY and (_begin(stay) or 0.0) >= since]
-        return sorted((Index(_end(visit) or _begin(visit) or 0.0, visit) for visit in visits), key=_epoch)[:1]
-    inpatient = [stay for stay in stays if _is_stay(stay)]
+        since = min((begin for begin, _ in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
+        visits = [(begin, visit) for begin, visit in stays if _class(visit) in _AMBULATORY and begin >= since]
+        return sorted((Index(_end(visit) or begin, visit) for begin, visit in visits), key=_epoch)[:1]
+    inpatient = [(begin, stay) for begin, stay in stays if _is_stay(stay)]
     if kind == "third-day":
-        indices = [Index((_begin(stay) or 0.0) + _THIRD_DAY, stay) for stay in inpatient]
+        indices = [Index(begin + _THIRD_DAY, stay) for begin, stay in inpatient]
         return [index for index in indices if (_end(index.encounter) or 0.0) >= index.epoch][:1]
-    ended = [Index(_end(stay) or 0.0, stay) for stay in inpatient if _end(stay) is not None]
-    return sorted(ended, key=_epoch)
+    return sorted((Index(end, stay) for _, stay in inpatient if (end := _end(stay)) is not None), key=_epoch)
 
 
 def _epoch(index: Index) -> float:
