@@ -116,7 +116,7 @@ def test_where_there_is_no_chart_there_is_no_banner(error: Exception) -> None:
 
 
 def test_a_draft_keeps_its_number_where_a_medication_stands_before_it() -> None:
-    drafts = [
+    drafts: list[Json] = [
         {"resourceType": "Medication", "id": "m"},
         {
             "resourceType": "MedicationRequest",
