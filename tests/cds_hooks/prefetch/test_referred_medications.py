@@ -1,0 +1,95 @@
+"""The Medications that orders refer to: what a search brings, what it could not, and how deep mixtures are followed."""
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from cds_hooks.prefetch.state import KeyState
+from fhir.client.client import FetchResult
+from fhir.client.errors import FetchError
+from fhir.record.refusals import Refusal
+from tests.cds_hooks.prefetch.test_fetch_engine import _medication, _order, _request
+from tests.cds_hooks.prefetch.test_fill import ORDERS, RESULTS, _fill, _gap, _lean, _Server
+
+KNOWN = KeyState(ORDERS, "given", sent_as="medications", text="as sent")
+
+
+def _asked_for(*references: str) -> Any:
+    orders = _lean(*(_order(number, f"Medication/{name}") for number, name in enumerate(references)))
+    return structs.replace(_request("http://127.0.0.1:9/fhir"), prefetch={"medications": orders})
+
+
+class _Mixtures(_Server):
+    """Each search brings the next one of these answers."""
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__()
+        self._waiting = list(answers)
+
+    async def fetch(self, query: Any, key: str, *, keeps: bool = False) -> FetchResult:
+        self.asked.append((query.form, key, keeps))
+        return self._answer(self._waiting.pop(0))
+
+
+def test_what_a_search_for_medications_brought_and_refused_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    value, refusal = _lean(_medication("far")), Refusal("Medication/x", "unreadable", "It cannot be read.")
+    server = _Mixtures(FetchResult(value, (refusal,), 1, 10))
+    call = _fill(server, monkeypatch, KNOWN, request=_asked_for("far"))
+    assert server.asked == [("_id=far&_count=1", "medications", False)]
+    assert call.values["(medications referred to) 1"] is value
+    assert call.refusals == [refusal]
+    assert call.states == {"medications": KNOWN}
+
+
+def test_medications_that_came_in_part_make_the_orders_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = FetchError("it took too long")
+    value = _lean(_medication("far"))
+    call = _fill(_Mixtures(FetchResult(value, (), 1, 10, late)), monkeypatch, KNOWN, request=_asked_for("far", "near"))
+    part = call.states["medications"]
+    assert (part.state, part.reason, part.cause) == ("given", "partial", "not-fetched")
+    assert part.text == "2 medications are only referred to; it took too long"
+    assert call.values["(medications referred to) 1"] is value
+
+
+def test_medications_that_did_not_come_make_the_orders_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = FetchError("it took too long")
+    call = _fill(_Mixtures(late), monkeypatch, KNOWN, request=_asked_for("far"))
+    assert call.states["medications"].text == "1 medication is only referred to; it took too long"
+    assert set(call.values) == {"medications"}
+
+
+def test_mixtures_of_mixtures_are_followed_three_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [
+        FetchResult(_lean(_medication(name, part)), (), 1, 10)
+        for name, part in (("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"))
+    ]
+    server = _Mixtures(*answers)
+    call = _fill(server, monkeypatch, KNOWN, request=_asked_for("a"))
+    assert [query for query, *_ in server.asked] == [f"_id={name}&_count=1" for name in ("a", "b", "c")]
+    assert [key for key in call.values if key != "medications"] == [
+        f"(medications referred to) {depth}" for depth in (1, 2, 3)
+    ]
+    assert call.states == {"medications": KNOWN}
+
+
+def test_what_fails_at_a_deeper_level_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = _Mixtures(FetchResult(_lean(_medication("a", "b", "c")), (), 1, 10), FetchError("it took too long"))
+    call = _fill(server, monkeypatch, KNOWN, request=_asked_for("a"))
+    assert call.states["medications"].text == "2 medications are only referred to; it took too long"
+
+
+def test_a_circle_of_mixtures_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = _Mixtures(
+        FetchResult(_lean(_medication("a", "b")), (), 1, 10), FetchResult(_lean(_medication("b", "a")), (), 1, 10)
+    )
+    _fill(server, monkeypatch, KNOWN, request=_asked_for("a"))
+    assert len(server.asked) == 2
+
+
+def test_without_a_key_of_orders_nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = _asked_for("a")
+    server = _Server(Observation=FetchResult(_lean(), (), 1, 10))
+    call = _fill(server, monkeypatch, _gap(RESULTS), request=request)
+    assert [key for _, key, _ in server.asked] == ["labs"]
+    assert call.states["labs"].state == "fetched"
