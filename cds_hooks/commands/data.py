@@ -78,7 +78,7 @@ def features(
 
 
 def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterator[str]:
-    """One line for each feature: its value as a card shows it, or why there is none."""
+    """One line for each feature: its value as a card shows it with its day, or why there is none."""
     import msgspec
 
     from cds_hooks.commands.score.charts import moment_of
@@ -99,7 +99,8 @@ def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterato
         vector = map_features(read_record({"chart": value}, person.id, moment, refusals=refusals), features_of_site)
         for feature, number, evidence in zip(vector.features, vector.values, vector.evidence, strict=True):
             if evidence is not None:
-                yield f"{feature.name} = {number:g}: {feature.words} {feature.show(evidence)}"
+                dated = f" of {evidence.effective[:10]}" if evidence.is_found else ""
+                yield f"{feature.name} = {number:g}: {feature.words} {feature.show(evidence)}{dated}"
         for gap in vector.missing:
             yield f"{gap.feature.name} missing ({gap.reason}): {gap.text}"
 

@@ -197,9 +197,9 @@ def known_at(patient: Json, resources: Iterable[Json], epoch: float) -> list[Jso
 
 
 def has_passed(time: FhirTime, epoch: float) -> bool:
-    """Whether the time is over at that instant: a day when its last second is, a month and a year likewise."""
-    width = {"instant": 0.0, "day": DAY_SECONDS, "month": 31 * DAY_SECONDS, "year": 366 * DAY_SECONDS}
-    return time.instant + width[time.precision] <= epoch
+    """Whether the time is over at that instant: a day in its last second, a month and a year likewise."""
+    days = {"instant": 0, "day": 1, "month": 31, "year": 366}[time.precision]
+    return time.instant + (days * DAY_SECONDS - 1.0 if days else 0.0) <= epoch
 
 
 def time_of(resource: Json, path: str) -> FhirTime | None:

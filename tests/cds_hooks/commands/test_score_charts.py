@@ -55,6 +55,8 @@ def test_a_chart_in_which_nothing_is_later_stays_and_another_one_loses_what_is()
     before = charts.as_it_stood(lines, datetime(2020, 1, 2, tzinfo=UTC))
     assert [json.loads(line).get("id") for line in before[:-2]] == ["p", "o1"]
     assert before[-2:] == [b"no JSON", b"[1]"]
+    at_its_end = charts.as_it_stood(lines, datetime(2020, 1, 1, 23, 59, 59, tzinfo=UTC))
+    assert at_its_end == before, "a result of the day itself stays, whatever is later"
 
 
 def result(**changes: Any) -> Any:

@@ -62,6 +62,22 @@ def test_a_time_has_passed_when_its_last_second_has(text: str, passed: bool) -> 
     assert has_passed(time, EPOCH) is passed
 
 
+@pytest.mark.parametrize(
+    ("text", "last_second"),
+    [
+        ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00Z"),
+        ("2026-11-20", "2026-11-20T23:59:59Z"),
+        ("2026-10", "2026-10-31T23:59:59Z"),
+        ("2024", "2024-12-31T23:59:59Z"),
+    ],
+)
+def test_at_the_end_of_a_day_what_is_dated_by_that_day_has_passed(text: str, last_second: str) -> None:
+    time, end = parse_time(text), parse_time(last_second)
+    assert time is not None
+    assert end is not None
+    assert [has_passed(time, end.instant + seconds) for seconds in (-1, 0, 1)] == [False, True, True]
+
+
 def test_a_time_is_read_at_its_path() -> None:
     stay = {"period": {"start": "2026-11-01"}, "issued": 3}
     time = time_of(stay, "period.start")

@@ -1,0 +1,180 @@
+"""`cds-hooks data features`: what a site declares, and what each feature is in a chart, whole."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from typer.testing import CliRunner
+
+from cds_hooks.commands.data import app
+from fhir.mapping.features.catalog import FEATURES
+from fhir.record.measurement import KEY_BY_LOINC
+from fhir.record.results import ANALYTE_POSITION
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
+
+DECLARED = """
+[[feature]]
+name = "procalcitonin_ng_ml"
+words = "Procalcitonin"
+evidence = "an input of a model of this guide"
+loinc = ["33959-8"]
+unit = "ng/mL"
+also_in = { "ug/L" = 1.0 }
+low = 0.01
+high = 1000.0
+window_days = 2
+
+[[feature]]
+name = "potassium_2d"
+words = "Potassium of two days"
+evidence = "an input of a model of this guide"
+analyte = "potassium"
+window_days = 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    """What a test declares is known to its process from then on: forgotten at its end."""
+    tables: list[dict[str, Any]] = [
+        cast(dict[str, Any], table) for table in (FEATURES, ANALYTES, ANALYTE_BY_LOINC, KEY_BY_LOINC, ANALYTE_POSITION)
+    ]
+    before = [dict(table) for table in tables]
+    yield
+    for table, were in zip(tables, before, strict=True):
+        table.clear()
+        table.update(were)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the declaration of two features."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "features.toml").write_text(DECLARED)
+    return tmp_path / "own"
+
+
+def _result(name: str, loinc: str, value: float, unit: str, when: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": name,
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
+        "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": when,
+        "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit},
+    }
+
+
+def _chart(folder: Path, *results: dict[str, Any]) -> str:
+    patient = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in (patient, *results)]}
+    (folder.parent / "chart.json").write_text(json.dumps(bundle))
+    return str(folder.parent / "chart.json")
+
+
+def _output(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["features", *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_chart_shows_each_value_with_its_date_or_why_it_is_missing(folder: Path) -> None:
+    chart = _chart(
+        folder,
+        _result("new", "33959-8", 0.5, "ug/L", "2026-11-19"),
+        _result("later", "33959-8", 7.0, "ng/mL", "2026-11-21"),
+        _result("old", "2823-3", 4.1, "mmol/L", "2026-11-10"),
+    )
+    assert _output(str(folder), "--chart", chart, "--as-of", "2026-11-20") == (
+        0,
+        "procalcitonin_ng_ml = 0.5: Procalcitonin 0.5 ug/L of 2026-11-19\n"
+        "potassium_2d missing (stale): Potassium of two days 4.1 mmol/L of 2026-11-10: older than 2 days.\n",
+        "",
+    )
+    assert _output(str(folder), "--chart", chart, "--as-of", "2026-11-21")[1].startswith(
+        "procalcitonin_ng_ml = 7: Procalcitonin 7 ng/mL of 2026-11-21\n"
+    )
+
+
+def test_an_empty_chart_lacks_everything(folder: Path) -> None:
+    code, shown, _ = _output(str(folder), "--chart", _chart(folder), "--as-of", "2026-11-20")
+    assert code == 0
+    assert shown.splitlines() == [
+        "procalcitonin_ng_ml missing (absent): Procalcitonin: not recorded.",
+        "potassium_2d missing (absent): Potassium of two days: not recorded.",
+    ]
+
+
+def test_without_a_chart_the_declarations_are_a_page(folder: Path) -> None:
+    code, shown, errors = _output(str(folder))
+    assert (code, errors) == (0, "")
+    lines = shown.splitlines()
+    assert [line.split("|")[1].strip(" `") for line in lines if line.startswith("| `")] == [
+        "procalcitonin_ng_ml",
+        "potassium_2d",
+    ]
+
+
+def test_what_cannot_be_read_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert _output(str(tmp_path / "empty")) == (2, "", f"{tmp_path / 'empty'} has no features.toml\n")
+    (tmp_path / "chart.json").write_text("{")
+    code, shown, errors = _output(str(folder), "--chart", str(tmp_path / "chart.json"), "--as-of", "2026-11-20")
+    assert (code, shown) == (2, "")
+    assert errors.count("\n") == 1
+    assert "chart.json" in errors
+    (folder / "features.toml").write_text(DECLARED.replace("low = 0.01", "low = 2000.0"))
+    code, shown, errors = _output(str(folder))
+    assert (code, shown) == (2, "")
+    assert errors.startswith("features.toml")
+
+
+def test_a_table_of_no_model_is_described_and_one_of_a_model_is_held_against_it(tmp_path: Path) -> None:
+    head = "id,death\n1,0\n2,1\n"
+    (tmp_path / "rows.csv").write_text(head)
+    (tmp_path / "readmission_30d.csv").write_text(head)
+    columns = _checked(tmp_path / "rows.csv")
+    assert columns == {
+        "name": "rows.csv",
+        "kind": "no model is declared for it",
+        "counts": {"rows": 2, "columns": 2},
+        "passed": True,
+        "findings": [
+            {
+                "kind": "same-column",
+                "severity": "warning",
+                "where": "death",
+                "text": "tells the same as id, as the same values or in another unit",
+                "count": 1,
+                "examples": [],
+            },
+            {
+                "kind": "yes-or-no",
+                "severity": "note",
+                "where": "death",
+                "text": "0 or 1: 1 in 50.0%",
+                "count": 1,
+                "examples": [],
+            },
+        ],
+    }
+    assert _checked(tmp_path / "readmission_30d.csv") == columns | {"name": "readmission_30d.csv"}, "no column of it"
+    of_model = _checked(tmp_path / "rows.csv", "--model", "readmission_30d")
+    assert (of_model["kind"], of_model["passed"]) == ("table of readmission_30d", False)
+    assert of_model["findings"][0] == {
+        "kind": "missing-column",
+        "severity": "error",
+        "where": "columns",
+        "text": "the model needs it",
+        "count": 2,
+        "examples": ["encounter_id", "patient_nbr"],
+    }
+
+
+def _checked(table: Path, *options: str) -> dict[str, Any]:
+    done = CliRunner().invoke(app, ["check", str(table), *options, "--json"])
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert done.exit_code == (0 if report["passed"] else 1)
+    return report
