@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from onnx import checker, helper, load_from_string
 
 from models_onnx.errors import CardIncomplete, UnsafeModel
+from models_onnx.model_card import embed
 from models_onnx.model_card.embed import KEY, core_digest, embed_card, read_card, without_card
 from tests.conftest import examples
 from tests.models_onnx.workshop import core
@@ -64,3 +65,30 @@ def test_a_card_that_is_no_object_is_refused(text: str) -> None:
 def test_bytes_that_are_no_model_are_refused() -> None:
     with pytest.raises(UnsafeModel):
         read_card(b"\xff\xff\xff")
+
+
+@pytest.mark.parametrize(
+    ("value", "content"), [(0, b"\0"), (1, b"\1"), (127, b"\x7f"), (128, b"\x80\x01"), (300, b"\xac\x02")]
+)
+def test_a_number_is_written_in_groups_of_seven_bits(value: int, content: bytes) -> None:
+    assert embed._varint(value) == content
+
+
+def test_a_card_is_the_field_14_with_a_name_and_a_value() -> None:
+    """Field 14 with a length is the byte 114; its fields 1 and 2 are 10 and 18."""
+    assert embed_card(b"", {"a": "x"}) == b"\x72\x17" + b"\x0a\x0amodel_card" + b"\x12\x09" + b'{"a":"x"}'
+    other = b"\x72\x0a" + b"\x0a\x04name" + b"\x12\x02ab"
+    whole = embed_card(other + b"\x08\x05", {"a": 1})
+    assert whole.startswith(other + b"\x08\x05")
+    assert without_card(whole) == other + b"\x08\x05"
+    assert read_card(whole) == {"a": 1}
+    with pytest.raises(CardIncomplete, match=r"^the model file holds no model card$"):
+        read_card(other)
+    with pytest.raises(CardIncomplete, match=r"^the model file holds 2 model cards$"):
+        read_card(embed_card(b"", {}) * 2)
+    with pytest.raises(CardIncomplete, match=r"^the model card in the file is not JSON$"):
+        read_card(b"\x72\x0f" + b"\x0a\x0amodel_card" + b"\x12\x01{")
+    with pytest.raises(CardIncomplete, match=r"^the model card in the file is not an object$"):
+        read_card(b"\x72\x10" + b"\x0a\x0amodel_card" + b"\x12\x02[]")
+    with pytest.raises(UnsafeModel, match=r"^the file's metadata is not text$"):
+        read_card(b"\x72\x03" + b"\x0a\x01\xff")
