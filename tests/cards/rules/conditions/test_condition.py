@@ -1,0 +1,258 @@
+"""Three-valued conditions by their truth tables: all, any, none, counts, comparisons at their limits."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import (
+    ANY_MEDICATION,
+    BOOLEAN,
+    NO_NEEDS,
+    Condition,
+    DataNeeds,
+    Operator,
+    Predicate,
+    all_of,
+    any_of,
+    at_least,
+    comparison,
+    flag,
+    floor_comparison,
+    less_than,
+    medications_beside,
+    members,
+    needs,
+    no_facts,
+    none_of,
+    only,
+    side_comparison,
+)
+from cards.rules.language.rule import RuleError
+from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
+from tests.cards.rules.contexts import context_of
+
+Json = dict[str, Any]
+CONTEXT: RuleContext = context_of({"drug": "aspirin"})
+TRUTHS = (True, False, None)
+
+
+def _part(truth: bool | None, name: str = "a", **more: Any) -> Predicate:
+    return Predicate(lambda _: truth, lambda _: [Fact("fact", name)], **more)
+
+
+def _names(predicate: Predicate) -> list[str]:
+    return [fact.text for fact in predicate.facts(CONTEXT)]
+
+
+@pytest.mark.parametrize("truths", list(product(TRUTHS, repeat=3)))
+def test_combinations_of_three_parts(truths: tuple[bool | None, ...]) -> None:
+    parts = tuple(map(_part, truths))
+    true, unknown = truths.count(True), truths.count(None)
+    assert all_of(parts).test(CONTEXT) is (False if False in truths else None if unknown else True)
+    assert any_of(parts).test(CONTEXT) is (True if true else None if unknown else False)
+    for least in (1, 2, 3):
+        enough = True if true >= least else None if true + unknown >= least else False
+        assert at_least(least, parts).test(CONTEXT) is enough
+        assert less_than(least, parts).test(CONTEXT) is (None if enough is None else not enough)
+
+
+def test_a_part_that_settles_it_is_the_last_that_is_asked() -> None:
+    def fail(_context: RuleContext) -> bool:
+        raise AssertionError
+
+    assert all_of((_part(False), Predicate(fail))).test(CONTEXT) is False
+    assert any_of((_part(True), Predicate(fail))).test(CONTEXT) is True
+
+
+def test_no_parts_are_all_true_and_none_of_them_is() -> None:
+    assert all_of(()).test(CONTEXT) is True
+    assert any_of(()).test(CONTEXT) is False
+
+
+def test_the_facts_are_those_of_all_parts_or_of_the_true_ones() -> None:
+    parts = (_part(True, "a"), _part(False, "b"), _part(None, "c"), _part(True, "d"))
+    assert _names(all_of(parts)) == ["a", "b", "c", "d"]
+    assert _names(less_than(3, parts)) == ["a", "b", "c", "d"]
+    assert _names(any_of(parts)) == ["a", "d"]
+    assert _names(at_least(1, parts)) == ["a", "d"]
+    assert _names(none_of(_part(False))) == []
+    assert no_facts(CONTEXT) == []
+
+
+def test_a_combination_uses_what_its_parts_use() -> None:
+    first = _part(True, uses=frozenset({"age"}), limits=frozenset({1.0}), needs=needs("Condition"))
+    second = _part(True, uses=frozenset({"sex"}), limits=frozenset({2.0}), needs=needs(analytes=["inr"]))
+    for both in (all_of((first, second)), any_of((first, second)), at_least(1, (first, second))):
+        assert both.uses == {"age", "sex"}
+        assert both.limits == {1.0, 2.0}
+        assert both.needs == DataNeeds(frozenset({"inr"}), frozenset({"Condition"}))
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_none_is_the_opposite_and_rests_on_a_drug_not_being_taken(truth: bool | None) -> None:
+    part = _part(truth, uses=frozenset({"active"}), limits=frozenset({3.0}), needs=needs("Condition"))
+    opposite = none_of(part)
+    assert opposite.test(CONTEXT) is (None if truth is None else not truth)
+    assert opposite.uses == {"active", WITHOUT_DRUG}
+    assert (opposite.limits, opposite.needs) == (part.limits, part.needs)
+    assert none_of(_part(truth, uses=frozenset({"age"}))).uses == {"age"}
+
+
+def test_needs_are_added_up() -> None:
+    first = needs("Condition", analytes=["inr"], beside=["1191"])
+    assert first == DataNeeds(frozenset({"inr"}), frozenset({"Condition"}), frozenset({"1191"}))
+    assert first | NO_NEEDS is first
+    assert first | needs("Condition") is first
+    assert NO_NEEDS | first == first
+    for more in (needs("Procedure"), needs(analytes=["alt"]), needs(beside=["2"])):
+        both = first | more
+        assert both.resources == first.resources | more.resources
+        assert both.analytes == first.analytes | more.analytes
+        assert both.beside == first.beside | more.beside
+    assert medications_beside(["1191"]) == needs("MedicationRequest", "MedicationStatement", beside=["1191"])
+    assert needs("MedicationRequest", "MedicationStatement", beside=["*"]) == ANY_MEDICATION
+
+
+@pytest.mark.parametrize(
+    ("spec", "below", "at", "above"),
+    [
+        ({"lt": 5}, True, False, False),
+        ({"le": 5}, True, True, False),
+        ({"gt": 5}, False, False, True),
+        ({"ge": 5}, False, True, True),
+    ],
+)
+def test_a_limit_is_compared(spec: Json, below: bool, at: bool, above: bool) -> None:
+    compare, limits = comparison(spec)
+    assert [compare(value) for value in (4.9, 5.0, 5.1, None)] == [below, at, above, None]
+    assert limits == {5.0}
+
+
+def test_two_limits_are_a_range() -> None:
+    compare, limits = comparison({"ge": 2, "lt": 5, "unit": "mg"}, "unit")
+    assert [compare(value) for value in (1.9, 2.0, 4.9, 5.0, None)] == [False, True, True, False, None]
+    assert limits == {2.0, 5.0}
+
+
+@pytest.mark.parametrize("spec", [{}, {"unit": "mg"}, {"ge": 1, "more": 2}, "text", None])
+def test_a_comparison_with_nothing_or_with_other_members_is_an_error(spec: Any) -> None:
+    with pytest.raises((RuleError, TypeError)):
+        comparison(spec)
+
+
+def test_only_says_what_can_stand_there() -> None:
+    assert only({"a": 1}, "a", "b") == {"a": 1}
+    with pytest.raises(RuleError, match=r"^\{'a': 1, 'c': 2\}: only a, b can stand here$"):
+        only({"a": 1, "c": 2}, "a", "b")
+    with pytest.raises(RuleError, match=r"^'a': only a can stand here$"):
+        only("a", "a")
+    with pytest.raises(RuleError, match=r"^\{'unit': 'mg'\} compares with nothing$"):
+        comparison({"unit": "mg"}, "unit")
+
+
+@pytest.mark.parametrize(
+    ("spec", "amount", "whole", "expected"),
+    [
+        ({"ge": 3}, 3, True, True),
+        ({"ge": 3}, 2, True, False),
+        ({"ge": 3}, 3, False, True),  # more could only be more
+        ({"ge": 3}, 2, False, None),
+        ({"lt": 3}, 2, True, True),
+        ({"lt": 3}, 2, False, None),
+        ({"lt": 3}, 3, False, None),
+        ({"ge": 1, "le": 3}, 2, False, None),
+        ({"gt": 3}, 4, False, True),
+    ],
+)
+def test_a_sum_of_which_a_part_is_known(spec: Json, amount: float, whole: bool, expected: bool | None) -> None:
+    compare, limits = floor_comparison(spec)
+    assert compare(amount, whole) is expected
+    assert limits == {float(limit) for limit in spec.values()}
+
+
+@pytest.mark.parametrize(
+    ("spec", "number", "side", "expected"),
+    [
+        ({"ge": 60}, 60, ">", True),
+        ({"gt": 60}, 60, ">", True),
+        ({"ge": 60}, 60, ">=", True),
+        ({"gt": 60}, 60, ">=", None),
+        ({"ge": 60}, 61, ">", True),
+        ({"ge": 60}, 59, ">", None),
+        ({"lt": 60}, 60, ">", False),
+        ({"le": 60}, 60, ">", False),
+        ({"le": 60}, 60, ">=", None),
+        ({"lt": 60}, 60, ">=", False),
+        ({"lt": 60}, 59, ">", None),
+        ({"lt": 60}, 60, "<", True),
+        ({"le": 60}, 60, "<", True),
+        ({"lt": 60}, 60, "<=", None),
+        ({"le": 60}, 60, "<=", True),
+        ({"lt": 60}, 61, "<", None),
+        ({"ge": 60}, 60, "<", False),
+        ({"gt": 60}, 60, "<", False),
+        ({"ge": 60}, 60, "<=", None),
+        ({"gt": 60}, 60, "<=", False),
+        ({"ge": 60}, 61, "<", None),
+        ({"ge": 60}, 59, "<", False),
+        ({"ge": 30, "lt": 60}, 60, ">", False),
+        ({"ge": 30, "lt": 60}, 30, ">", None),
+        ({"ge": 30, "lt": 60}, 30, "<", False),
+        ({"ge": 30, "gt": 20}, 30, ">", True),
+    ],
+)
+def test_a_value_of_which_only_the_side_is_known(spec: Json, number: float, side: str, expected: bool | None) -> None:
+    assert side_comparison(spec)(number, side) is expected
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_flag_is_true_where_it_is_as_wanted(truth: bool | None, wanted: bool) -> None:
+    condition = flag("word", lambda _: truth, "phrase", frozenset({"age"}), needs=needs("Condition"))
+    predicate = condition.compile({"word": wanted}, lambda _part: pytest.fail("no part"))
+    assert predicate.test(CONTEXT) is (None if truth is None else truth is wanted)
+    assert (predicate.uses, predicate.needs) == (frozenset({"age"}), needs("Condition"))
+
+
+def test_a_flag_is_put_into_words() -> None:
+    plain = flag("word", lambda _: True, "phrase")
+    assert (plain.meaning, plain.schema) == ("phrase", BOOLEAN)
+    assert plain.say({"word": True}, lambda _part: "") == "phrase"
+    assert plain.say({"word": False}, lambda _part: "") == "not (phrase)"
+    full = flag("word", lambda _: True, "phrase", meaning="meaning", said_not="no phrase")
+    assert full.meaning == "meaning"
+    assert full.say({"word": False}, lambda _part: "") == "no phrase"
+
+
+def test_the_needs_of_a_condition_may_depend_on_its_value() -> None:
+    part = _part(True, needs=needs("Condition"))
+
+    def condition(wanted: Any) -> Predicate:
+        return Condition("word", "", lambda _: part, BOOLEAN, lambda _: "", wanted).compile({"word": "inr"}, no_part)
+
+    def no_part(_part: Any) -> Predicate:
+        raise AssertionError
+
+    assert condition(NO_NEEDS) is part
+    assert condition(needs(analytes=["alt"])).needs == needs("Condition", analytes=["alt"])
+    assert condition(lambda spec: needs(analytes=[spec["word"]])).needs == needs("Condition", analytes=["inr"])
+
+
+def test_an_operator_hands_on_its_parts() -> None:
+    operator = Operator(
+        "twice",
+        "",
+        lambda spec, compile_part: all_of((compile_part(spec["twice"]), compile_part(spec["twice"]))),
+        BOOLEAN,
+        lambda spec, say_part: f"twice {say_part(spec['twice'])}",
+    )
+    assert _names(operator.compile({"twice": "x"}, lambda part: _part(True, part))) == ["x", "x"]
+    assert operator.say({"twice": "x"}, lambda part: f"[{part}]") == "twice [x]"
+
+
+def test_the_schema_of_an_object_allows_no_other_members() -> None:
+    text = {"type": "string"}
+    assert members(a=text) == {"type": "object", "properties": {"a": text}, "additionalProperties": False}
+    assert members(("a",), a=text)["required"] == ["a"]
