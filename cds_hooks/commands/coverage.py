@@ -11,6 +11,7 @@ import typer
 
 from cds_hooks.commands.options import AsJson, Database, Since
 from cds_hooks.commands.record_options import microseconds, record_url
+from cds_hooks.commands.sentences import as_sentence
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 
@@ -75,7 +76,7 @@ def changes(
 ) -> None:
     """List the codes for which another list is in force on the last day than on the first.
 
-    Exit code 2 where a day cannot be read.
+    Exit code 2 where a day cannot be read, or the last is before the first.
 
     Example: cds-hooks coverage changes 2024-08-11 2026-04-13
     """
@@ -84,6 +85,9 @@ def changes(
     except ValueError as error:
         typer.echo("A day is written as YYYY-MM-DD.", err=True)
         raise typer.Exit(2) from error
+    if days[1] < days[0]:
+        typer.echo("The last day is before the first.", err=True)
+        raise typer.Exit(2)
     for row in _load(folder).every():
         before, after = (row.is_in_force(day) for day in days)
         if before != after:
@@ -144,7 +148,7 @@ def metrics(database: Database = None, since: Since = None) -> None:
         for decision in find_decisions(record_url(database), wanted):
             typer.echo(orjson.dumps(metric_of(decision, URL, values_of)))
     except RecordUnavailable as error:
-        typer.echo(str(error), err=True)
+        typer.echo(as_sentence(error), err=True)
         raise typer.Exit(1) from error
 
 
