@@ -42,6 +42,7 @@ def _read(text: str, content: bytes, leniencies: list[str], feed: V2Feed, now: f
         message.leniencies += leniencies
         effects = effects_of(message, feed, now)
     except Unreadable as error:
+        message = message or _header_of(text.encode())
         return Reading(_incoming(feed, content, now, message, str(error)), message, error)
     except Exception as error:
         log().error("message not mapped", client=feed.name, error_type=type(error).__name__)

@@ -130,15 +130,14 @@ def test_results_go_to_the_patient_whose_pid_stands_before_them(sender: Sender) 
         (message("ADT^A45^ADT_A45", "1"), ["AR"]),
         (result("1", "4.4")[:-60], ["AE"]),
         (message("ORU^R01", "1", "OBR|1|P|F", "OBX|1|NM|2823-3^K^LN||4.4|mmol/L"), ["AE"]),
-        (message("ORU^R01", "1", "OBR|1|P|F", "a line that broke out of its field"), ["AR"]),
+        (message("ORU^R01", "1", "OBR|1|P|F", "a line that broke out of its field"), ["AE"]),
         (result("1", "4.4").replace(b"^^^SOUTH", b"^^^OTHER"), ["AE"]),
         (b"GET / HTTP/1.1", ["AR"]),
     ],
 )
 def test_what_cannot_be_read_is_a_dead_letter_with_its_reason(sender: Sender, content: bytes, codes: list[str]) -> None:
     answers = sender.send(content)
-    assert [code for code in answers if code in ("AE", "AR")] == answers
-    assert [code == "AA" for code in answers] == [False] * len(codes)
+    assert answers == codes
     (letter,) = sender.inbox.dead_letters()
     assert letter.reason.endswith(".")
     assert letter.content == content
