@@ -1,0 +1,135 @@
+"""References to versions: by alias, by folder, by the beginning of a digest, and each sentence where there is none."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from models_onnx.artifact.folder import MANIFEST
+from models_onnx.artifact.release_file import RELEASE_FORMAT, Release, encode_release
+from models_onnx.errors import ManifestRefused, UnknownModel
+from models_onnx.serving.registry import (
+    InUse,
+    Version,
+    VersionNames,
+    find_version,
+    model_ids,
+    read_version_names,
+    version_ids,
+    versions,
+)
+
+A, B = "a" * 64, "ab" + "b" * 62
+
+
+def _put(shelf: Path, name: str, version: str = "", digest: str = "", state: str = "validated") -> Path:
+    """A folder with a manifest that nobody reads here, and a release where a version is given."""
+    folder = shelf / name
+    folder.mkdir(parents=True)
+    (folder / MANIFEST).write_text("{}")
+    if version:
+        release = Release(format=RELEASE_FORMAT, id="m", version=version, state=state, digest=digest, files={},
+                          gates=None, history=(), key="")  # fmt: skip
+        (folder / "release.json").write_bytes(encode_release(release))
+    return folder
+
+
+def _refusal(reference: str, shelf: Path) -> str:
+    with pytest.raises(UnknownModel) as refused:
+        find_version(reference, shelf)
+    return str(refused.value)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """Two versions of `m`, a draft of another, and what is no model."""
+    _put(tmp_path, "m", "1.1.0", A, "active")
+    _put(tmp_path, "m@1.0.0", "1.0.0", B)
+    _put(tmp_path, "n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "m@0.1.0").mkdir()
+    return tmp_path
+
+
+def test_the_models_and_the_versions_that_are_there(shelf: Path) -> None:
+    assert (model_ids(shelf), version_ids(shelf)) == (("m", "n"), ("m@1.0.0",))
+    assert versions("m", shelf) == (
+        Version("m", "1.1.0", shelf / "m", A, "active"), Version("m", "1.0.0", shelf / "m@1.0.0", B, "validated"),
+    )  # fmt: skip
+    assert versions("n", shelf) == (Version("n", "draft", shelf / "n", "", "draft"),)
+    assert versions("empty", shelf) == versions("other", shelf) == ()
+    (shelf / "m" / "release.json").write_text("{")
+    assert versions("m", shelf)[0] == Version("m", "?", shelf / "m", "", "unreadable")
+    _put(shelf, "n@2.0.0")
+    _put(shelf, "n@1.5.0")
+    assert [version.version for version in versions("n", shelf)] == ["draft", "2.0.0", "1.5.0"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "version"),
+    [
+        ("m", "1.1.0"),
+        ("m@", "1.1.0"),
+        ("m@1.0.0", "1.0.0"),
+        (f"m@{A[:8]}", "1.1.0"),
+        (f"m@{B[:8]}", "1.0.0"),
+        (f"m@sha256:{B}", "1.0.0"),
+        ("m@1.1.0", "1.1.0"),
+    ],
+)
+def test_what_a_reference_means(shelf: Path, reference: str, version: str) -> None:
+    assert find_version(reference, shelf).version == version
+
+
+def test_what_no_reference_means_is_refused_with_what_there_is(shelf: Path, tmp_path: Path) -> None:
+    there = f"there are: 1.1.0 ({A[:12]}), 1.0.0 ({B[:12]})"
+    assert _refusal("m@1.2.0", shelf) == f"m has no version '1.2.0'; {there}"
+    assert _refusal(f"m@{A[:7]}", shelf) == f"m has no version 'aaaaaaa'; {there}", "seven digits are too few"
+    assert _refusal("m@sha256:0000000000", shelf) == f"m has no version '0000000000'; {there}"
+    assert _refusal("x", shelf) == "no artifact is called 'x'; there are: m, n"
+    assert _refusal("x@1", shelf) == "no artifact is called 'x'; there are: m, n"
+    assert _refusal("empty", shelf) == "no artifact is called 'empty'; there are: m, n"
+    assert _refusal("n@1.0.0", shelf) == "n has no version '1.0.0'; there are: draft (draft)"
+    assert _refusal("m", tmp_path / "none") == "no artifact is called 'm'; there are: none"
+
+
+def test_a_version_that_is_there_with_several_digests_is_named_by_its_digest(shelf: Path) -> None:
+    _put(shelf, "m@1.0.0+x", "1.0.0", "c" * 64)
+    assert _refusal("m@1.0.0", shelf) == (
+        f"m has several versions '1.0.0', name its digest; there are: 1.1.0 ({A[:12]}), 1.0.0 ({'c' * 12}), "
+        f"1.0.0 ({B[:12]})"
+    )
+    assert find_version("m@1.0.0+x", shelf).digest == "c" * 64
+    assert find_version(f"m@{'c' * 8}", shelf).folder.name == "m@1.0.0+x"
+    (shelf / "m" / MANIFEST).unlink()
+    assert find_version(f"m@{B[:8]}", shelf).version == "1.0.0", "a version may lie there without one in use"
+    assert _refusal("m", shelf) == "no artifact is called 'm'; there are: n"
+
+
+def test_the_same_version_twice_with_one_digest_is_one(shelf: Path) -> None:
+    _put(shelf, "m@1.1.0", "1.1.0", A)
+    assert find_version("m@1.1.0", shelf).folder.name == "m"
+
+
+def _name(shelf: Path, **names: Any) -> None:
+    (shelf / "m.versions.json").write_bytes(msgspec.json.encode(names))
+
+
+def test_an_alias_is_of_a_digest(shelf: Path) -> None:
+    assert read_version_names("m", shelf) == VersionNames({}, ())
+    step = {"digest": B, "version": "1.0.0", "at": "2026-11-20", "by": "A", "why": "tested"}
+    _name(shelf, aliases={"last-year": B, "gone": "0" * 64}, in_use=[step])
+    assert read_version_names("m", shelf) == VersionNames({"last-year": B, "gone": "0" * 64}, (InUse(**step),))
+    assert find_version("m@last-year", shelf).version == "1.0.0"
+    assert _refusal("m@gone", shelf).startswith("m has no version 'gone'; ")
+    assert read_version_names("n", shelf) == VersionNames()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"alias": {}}', b"\xff"])
+def test_names_of_versions_that_cannot_be_read_are_refused(shelf: Path, content: bytes) -> None:
+    (shelf / "m.versions.json").write_bytes(content)
+    with pytest.raises(ManifestRefused) as refused:
+        read_version_names("m", shelf)
+    assert str(refused.value).startswith("m.versions.json cannot be read: ")
+    assert str(refused.value).endswith(". It has only names of versions: restore it, or take it away")
