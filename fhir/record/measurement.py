@@ -244,7 +244,7 @@ def measure(
 ) -> Measurement | Refusal | None:
     """The usable number of a part, or why it is refused; None when there is no value.
 
-    `known` is its time, where that was read already.
+    `parsed_time` is its time, where that was read already.
     """
     observation, part, code = coded
     status = observation.status
@@ -313,7 +313,7 @@ def _converted(
 # "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits could as well mark thousands.
 _NUMBER_WITH_UNIT = re.compile(
     r"(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
-    r"(?: \(?(?:HH?|LL?)\)?(?= \S))? ?(?P<unit>\D.{0,30})?"
+    r"(?: \(?(?:HH?|LL?)\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
 )
 
 

@@ -1,0 +1,317 @@
+"""Repairs of resources, worked out by hand: what is mended, and what stays exactly as it came."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from fhir.record.repair import has_stu3_dose, objects_in, repair_bytes, repair_resource, with_numeric_doses
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": 1}, [{"a": 1}]),
+        ([{"a": 1}, "b", None, {"c": 2}], [{"a": 1}, {"c": 2}]),
+        (None, []),
+        ("text", []),
+        ([], []),
+    ],
+)
+def test_the_objects_of_a_list_or_the_one_in_its_stead(value: Any, expected: list[Json]) -> None:
+    assert objects_in(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "text",
+        [1],
+        {},
+        {"resource": "text"},
+        {"resourceType": "Fnord", "status": None, "category": {"a": None}},
+        {"resourceType": None, "code": None},
+        {"resourceType": "Observation", "status": "final", "code": {"text": "K"}, "unread": None, "other": [None]},
+        {"resourceType": "Fnord", "resource": {"resourceType": "Observation", "status": None}},
+    ],
+)
+def test_what_needs_no_repair_or_is_not_read_stays(value: Any) -> None:
+    assert repair_resource(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        # A resource inside a wrapper, or in two.
+        (
+            {"resource": {"resource": {"resourceType": "Observation", "status": None}}},
+            {"resourceType": "Observation"},
+        ),
+        # Null members, null lists, nulls in lists.
+        (
+            {"resourceType": "Observation", "status": "final", "code": {"coding": None, "text": "K"}, "note": None},
+            {"resourceType": "Observation", "status": "final", "code": {"text": "K"}},
+        ),
+        (
+            {"resourceType": "Observation", "note": [None, {"text": "n"}, None]},
+            {"resourceType": "Observation", "note": [{"text": "n"}]},
+        ),
+        # One where a list should be, a list of one where one should be; a list of two stays.
+        (
+            {"resourceType": "Observation", "note": {"text": "n"}, "code": [{"coding": {"code": "1"}}]},
+            {"resourceType": "Observation", "note": [{"text": "n"}], "code": {"coding": [{"code": "1"}]}},
+        ),
+        (
+            {"resourceType": "Observation", "status": ["final"], "issued": ["2026", "2027"], "code": []},
+            {"resourceType": "Observation", "status": "final", "issued": ["2026", "2027"], "code": []},
+        ),
+        # A status as a bare code.
+        (
+            {"resourceType": "Condition", "clinicalStatus": "active", "verificationStatus": ["confirmed"]},
+            {
+                "resourceType": "Condition",
+                "clinicalStatus": {"coding": [{"code": "active"}]},
+                "verificationStatus": {"coding": [{"code": "confirmed"}]},
+            },
+        ),
+        # A list of bare codes in which concepts stand.
+        (
+            {
+                "resourceType": "AllergyIntolerance",
+                "category": [
+                    "food",
+                    {"coding": [{"code": "medication"}, {"code": "food"}]},
+                    {"coding": {"code": "biologic"}},
+                    {"code": "environment"},
+                    {"text": "in words"},
+                    {"coding": [], "text": "empty coding"},
+                    {"coding": ["text"], "code": "beside"},
+                    {"coding": [{"display": "no code"}]},
+                    {"fnord": 1},
+                    {"code": 5},
+                    None,
+                    3,
+                ],
+            },
+            {
+                "resourceType": "AllergyIntolerance",
+                "category": [
+                    "food",
+                    "medication",
+                    "biologic",
+                    "environment",
+                    "in words",
+                    "empty coding",
+                    "beside",
+                    {"coding": [{"display": "no code"}]},
+                    {"fnord": 1},
+                    {"code": 5},
+                    3,
+                ],
+            },
+        ),
+        (
+            {"resourceType": "AllergyIntolerance", "category": "food"},
+            {"resourceType": "AllergyIntolerance", "category": ["food"]},
+        ),
+        # The number of a result as text; of a component, too, and of no other resource.
+        (
+            {"resourceType": "Observation", "valueQuantity": {"value": "6.4", "unit": "mmol/L"}},
+            {"resourceType": "Observation", "valueQuantity": {"value": 6.4, "unit": "mmol/L"}},
+        ),
+        (
+            {"resourceType": "Observation", "component": {"valueQuantity": {"value": "120"}}},
+            {"resourceType": "Observation", "component": [{"valueQuantity": {"value": 120}}]},
+        ),
+        (
+            {"resourceType": "Observation", "valueQuantity": {"unit": "mmol/L"}},
+            {"resourceType": "Observation", "valueQuantity": {"unit": "mmol/L"}},
+        ),
+        (
+            {"resourceType": "Observation", "valueQuantity": "6.4"},
+            {"resourceType": "Observation", "valueQuantity": "6.4"},
+        ),
+        (
+            {"resourceType": "Condition", "abatementAge": {"value": "6"}},
+            {"resourceType": "Condition", "abatementAge": {"value": "6"}},
+        ),
+        # A dose beside its instruction.
+        (
+            {
+                "resourceType": "MedicationRequest",
+                "dosageInstruction": {"text": "t", "doseQuantity": {"value": 1}, "rateRatio": {"numerator": None}},
+            },
+            {
+                "resourceType": "MedicationRequest",
+                "dosageInstruction": [
+                    {"text": "t", "doseAndRate": [{"doseQuantity": {"value": 1}, "rateRatio": {}}]},
+                ],
+            },
+        ),
+        (
+            {"resourceType": "MedicationRequest", "dosageInstruction": [{"doseAndRate": [], "doseRange": {"low": {}}}]},
+            {"resourceType": "MedicationRequest", "dosageInstruction": [{"doseAndRate": [{"doseRange": {"low": {}}}]}]},
+        ),
+        (
+            {
+                "resourceType": "MedicationRequest",
+                "dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": 2}}], "doseQuantity": {"value": 1}}],
+            },
+            {
+                "resourceType": "MedicationRequest",
+                "dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": 2}}], "doseQuantity": {"value": 1}}],
+            },
+        ),
+        (
+            {"resourceType": "MedicationRequest", "dosageInstruction": [{"text": "t", "doseAndRate": []}]},
+            {"resourceType": "MedicationRequest", "dosageInstruction": [{"text": "t", "doseAndRate": []}]},
+        ),
+        # Only a Dosage: a dispensing says how much there is, not what is taken.
+        (
+            {"resourceType": "MedicationAdministration", "dosage": {"doseQuantity": {"value": 1}, "route": "oral"}},
+            {
+                "resourceType": "MedicationAdministration",
+                "dosage": {"doseQuantity": {"value": 1}, "route": {"coding": [{"code": "oral"}]}},
+            },
+        ),
+        # Contained resources and those of a Bundle.
+        (
+            {
+                "resourceType": "Bundle",
+                "entry": {"resource": {"resourceType": "Condition", "clinicalStatus": "active", "code": None}},
+            },
+            {
+                "resourceType": "Bundle",
+                "entry": [
+                    {"resource": {"resourceType": "Condition", "clinicalStatus": {"coding": [{"code": "active"}]}}}
+                ],
+            },
+        ),
+        (
+            {
+                "resourceType": "MedicationRequest",
+                "contained": [{"resource": {"resourceType": "Medication", "code": "1"}}],
+            },
+            {
+                "resourceType": "MedicationRequest",
+                "contained": [{"resourceType": "Medication", "code": {"coding": [{"code": "1"}]}}],
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_is_mended_and_nothing_else(value: Any, expected: Any) -> None:
+    assert repair_resource(value) == expected
+    assert msgspec.json.decode(repair_bytes(msgspec.json.encode(value))) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("500", 500),
+        ("0", 0),
+        ("0.5", 0.5),
+        ("2.50", 2.5),
+        ("999999", 999999),
+        ("1000000", None),
+        ("1.500", None),
+        ("1,5", None),
+        ("05", None),
+        ("-1", None),
+        ("", None),
+        ("1.", None),
+        (" 1", None),
+        ("1 ", None),
+    ],
+)
+def test_a_plain_number_in_a_text_is_read_and_any_other_text_stays(text: str, number: float | None) -> None:
+    order: Json = {"status": "active", "dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": text}}]}]}
+    read = text if number is None else number
+    expected = {"status": "active", "dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": read}}]}]}
+    result, is_changed = with_numeric_doses(order)
+    assert (result, is_changed) == (expected, number is not None)
+    value = result["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"]
+    assert type(value) is type(read)
+
+
+def test_the_numbers_of_doses_and_of_timings_are_read_and_no_other_text() -> None:
+    order: Json = {
+        "id": "7",
+        "dosageInstruction": [
+            {
+                "text": "2",
+                "sequence": "1",
+                "value": "1",
+                "timing": {
+                    "repeat": {
+                        "frequency": "1", "frequencyMax": "2", "period": "3.5", "periodMax": "4", "count": "5",
+                        "countMax": "6", "periodUnit": "7", "duration": "8",
+                        "boundsDuration": {"value": "9"}, "boundsQuantity": {"value": "10"},
+                    },
+                    "count": "11",
+                },
+                "doseAndRate": [
+                    {
+                        "doseRange": {"low": {"value": "1", "unit": "2"}, "high": {"value": "3"}},
+                        "rateRatio": {"numerator": {"value": "4"}, "denominator": {"value": "5"}},
+                        "rateQuantity": {"value": "6", "code": "7"},
+                        "doseQuantity": [{"value": "8"}],
+                    }
+                ],
+            }
+        ],
+    }  # fmt: skip
+    assert with_numeric_doses(order) == (
+        {
+            "id": "7",
+            "dosageInstruction": [
+                {
+                    "text": "2",
+                    "sequence": "1",
+                    "value": "1",
+                    "timing": {
+                        "repeat": {
+                            "frequency": 1, "frequencyMax": 2, "period": 3.5, "periodMax": 4, "count": 5,
+                            "countMax": 6, "periodUnit": "7", "duration": "8",
+                            "boundsDuration": {"value": "9"}, "boundsQuantity": {"value": 10},
+                        },
+                        "count": "11",
+                    },
+                    "doseAndRate": [
+                        {
+                            "doseRange": {"low": {"value": 1, "unit": "2"}, "high": {"value": 3}},
+                            "rateRatio": {"numerator": {"value": 4}, "denominator": {"value": 5}},
+                            "rateQuantity": {"value": 6, "code": "7"},
+                            "doseQuantity": [{"value": 8}],
+                        }
+                    ],
+                }
+            ],
+        },
+        True,
+    )  # fmt: skip
+    untouched: Json = {"id": "7", "dosageInstruction": [{"text": "2"}]}
+    result, is_changed = with_numeric_doses(untouched)
+    assert result is untouched
+    assert is_changed is False
+    assert with_numeric_doses({"id": "7"}) == ({"id": "7"}, False)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "has_it"),
+    [
+        ([{"doseQuantity": {"value": 1}}], True),
+        ([{"text": "t"}, {"rateRange": {}}], True),
+        ([{"doseAndRate": [], "doseRange": {}}], True),
+        ([{"doseAndRate": [{}], "doseRange": {}}], False),
+        ([{"text": "t"}], False),
+        (["text", None], False),
+        ({"doseQuantity": {"value": 1}}, False),
+        (None, False),
+        ([], False),
+    ],
+)
+def test_a_dose_where_stu3_had_it(instructions: Any, has_it: bool) -> None:
+    assert has_stu3_dose({"dosageInstruction": instructions}) is has_it
