@@ -234,10 +234,12 @@ def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float |
     """Dosage.maxDosePerPeriod as milligrams a day; empty when it cannot be computed."""
     top, bottom = limit.numerator, limit.denominator
     days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
-    if top is None or top.value is None or bottom is None or not bottom.value or days is None:
+    if top is None or top.value is None or top.value < 0 or bottom is None or not bottom.value or days is None:
         return ()
     unit = _unit(top, identity)[0]
     if unit is None:
+        return ()
+    if bottom.value < 0:
         return ()
     share = 1.0 / (bottom.value * days)
     return _scaled(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share)
@@ -255,6 +257,8 @@ def _rate(dosage: Dosage) -> DoseAmount | None:
         low, high = stated.rateRange.low or stated.rateRange.high, stated.rateRange.high
     if low is None or high is None or low.value is None or high.value is None:
         return None
+    if low.comparator or high.comparator or low.value < 0 or high.value < 0:
+        return None
     unit = dose_unit(high.code) or dose_unit(high.unit)
     if unit is None or unit.span_days is None or (dose_unit(low.code) or dose_unit(low.unit)) != unit:
         return None
@@ -266,6 +270,8 @@ def _of_ratio(ratio: Ratio) -> DoseAmount | None:
     days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
     unit = dose_unit(top.code) or dose_unit(top.unit) if top is not None else None
     if top is None or top.value is None or bottom is None or not bottom.value or days is None or unit is None:
+        return None
+    if top.comparator or bottom.comparator or top.value < 0 or bottom.value < 0:
         return None
     return DoseAmount(top.value, top.value, replace(unit, span_days=bottom.value * days))
 
