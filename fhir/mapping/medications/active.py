@@ -360,7 +360,7 @@ def _administration_end(administration: MedicationAdministration) -> float:
     text = (period.end or period.start) if period is not None else administration.effectiveDateTime
     given = parse_time(text) if text else None
     # A day without a time ends with that day.
-    return given.instant + (_GIVEN_DAYS + (given.precision == "day")) * DAY_SECONDS if given is not None else 0.0
+    return given.instant + (_GIVEN_DAYS + _span_days(given)) * DAY_SECONDS if given is not None else 0.0
 
 
 def _periods(order: Order) -> Sequence[Period]:
@@ -386,8 +386,13 @@ def _end(period: Period) -> float | None:
     end = parse_time(period.end) if period.end else None
     if end is None:
         return None
-    # FHIR Period: an end given as a day includes that day.
-    return end.instant + (DAY_SECONDS if end.precision == "day" else 0.0)
+    # FHIR Period: an end given as a day includes that day, one given as a month all of its days.
+    return end.instant + _span_days(end) * DAY_SECONDS
+
+
+def _span_days(time: FhirTime) -> int:
+    """How many days a time without a time of day can mean; none of an instant."""
+    return 0 if time.precision == "instant" else (time.last_day - time.first_day).days + 1
 
 
 def days_valid(order: MedicationRequest) -> float | None:
