@@ -32,6 +32,10 @@ POTASSIUM, CREATININE, PLATELETS = ANALYTES["potassium"], ANALYTES["creatinine"]
 DAY = parse_time("2026-11-01")
 
 
+def _near(value: Any) -> Any:
+    return pytest.approx(value)
+
+
 def _time(text: str) -> FhirTime:
     time = parse_time(text)
     assert time is not None
@@ -265,7 +269,7 @@ def test_a_number_is_used_with_what_was_charted(value: dict[str, Any], unit: str
 def test_a_number_is_converted_and_the_code_may_be_absent() -> None:
     observed, part, _ = _part("2160-0", 106.08, "umol/L")
     assert measure(CREATININE, (observed, part, None), NOW) == Measurement(
-        "creatinine", pytest.approx(1.2), "mg/dL", _time("2026-11-01"), "Observation/o1", "", 106.08, "umol/L"
+        "creatinine", _near(1.2), "mg/dL", _time("2026-11-01"), "Observation/o1", "", 106.08, "umol/L"
     )
     later = _time("2026-11-05")
     result = measure(CREATININE, (observed, part, None), NOW, later)
@@ -354,7 +358,7 @@ def test_two_units_that_differ_are_a_conflict_and_two_that_are_alike_are_none() 
     assert refused.statement == "Creatinine 1.2: unit says umol/L, code says mg/dL"
     agreed = measure(CREATININE, _part("2160-0", **_q(12.0, unit="mg / L", code="mg/L")), NOW)
     assert isinstance(agreed, Measurement)
-    assert (agreed.value, agreed.charted_unit) == (pytest.approx(1.2), "mg / L")
+    assert (agreed.value, agreed.charted_unit) == (_near(1.2), "mg / L")
 
 
 def test_a_refused_result_of_several_things_has_the_verb_of_several() -> None:
@@ -364,7 +368,7 @@ def test_a_refused_result_of_several_things_has_the_verb_of_several() -> None:
         ({"status": "entered-in-error"}, "Platelets were entered in error"),
         (_q(4.5), "Platelets 4.5 has no unit"),
     ):
-        refused = measure(PLATELETS, _part("777-3", 200.0, "10*3/uL", **more), NOW)  # type: ignore[arg-type]
+        refused = measure(PLATELETS, _part("777-3", 200.0, "10*3/uL", **more), NOW)
         assert isinstance(refused, Refusal)
         assert refused.statement == statement
 
@@ -485,7 +489,7 @@ def test_a_limit_is_converted_and_a_limit_of_what_is_plausible_is_used() -> None
     observed, part, _ = _part("8310-5", valueQuantity={"value": 98.6, "code": "[degF]", "comparator": "<"})
     result = one_sided_result(ANALYTES["temperature"], (observed, part, None), NOW)
     assert result is not None
-    assert (result.limit.value, result.limit.code, result.limit.charted_unit) == (pytest.approx(37.0), "", "[degF]")
+    assert (result.limit.value, result.limit.code, result.limit.charted_unit) == (_near(37.0), "", "[degF]")
     for limit, beyond in ((POTASSIUM.plausible_low, -0.01), (POTASSIUM.plausible_high, 0.01)):
         assert one_sided_result(POTASSIUM, _part(**_q(limit, comparator=">")), NOW) is not None
         assert one_sided_result(POTASSIUM, _part(**_q(limit + beyond, comparator=">")), NOW) is None

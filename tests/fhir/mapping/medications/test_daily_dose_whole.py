@@ -37,6 +37,10 @@ TEN = MedicationIdentity("warfarin", (W,), (Strength(10.0, "mg"),))
 BARE = MedicationIdentity("warfarin", (W,), (None,))
 
 
+def _near(value: Any) -> Any:
+    return pytest.approx(value)
+
+
 def _q(value: float | None, unit: str | None = None, comparator: str | None = None) -> Quantity:
     return Quantity(value, comparator, unit)
 
@@ -58,7 +62,7 @@ def _order(*dosages: Dosage, **more: Any) -> MedicationRequest:
 
 
 def _mg(low: float, high: float | None = None, rxcui: str = W.rxcui) -> tuple[Milligrams, ...]:
-    return (Milligrams(rxcui, pytest.approx(low), pytest.approx(low if high is None else high)),)
+    return (Milligrams(rxcui, _near(low), _near(low if high is None else high)),)
 
 
 def _dose(*dosages: Dosage, identity: MedicationIdentity = TEN, weight: float | None = None, **more: Any) -> DailyDose:
@@ -88,7 +92,7 @@ def test_what_is_not_recognised_has_no_dose() -> None:
                 "exact",
                 per_day=_mg(10 / 7),
                 per_dose=_mg(5),
-                times_per_day=pytest.approx(2 / 7),
+                times_per_day=_near(2 / 7),
                 on_days=frozenset({"mon", "thu"}),
             ),
         ),
@@ -160,10 +164,10 @@ def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) 
 def test_a_patch_gives_so_much_an_hour_whatever_the_interval_of_its_change() -> None:
     patch = MedicationIdentity("warfarin", (W,), (Strength(0.05, "mg", "h"),))
     assert _dose(_dosage(2, "patch", _every(1, 72.0, "h")), identity=patch) == DailyDose(
-        "exact", per_day=_mg(2.4), times_per_day=pytest.approx(1 / 3)
+        "exact", per_day=_mg(2.4), times_per_day=_near(1 / 3)
     )
     assert _dose(_dosage(2, "patch", _every(1, 72.0, "h"), asNeededBoolean=True), identity=patch) == DailyDose(
-        "maximum_prn", per_day=_mg(0, 2.4), times_per_day=pytest.approx(1 / 3), as_needed=True
+        "maximum_prn", per_day=_mg(0, 2.4), times_per_day=_near(1 / 3), as_needed=True
     )
 
 
@@ -210,7 +214,7 @@ def test_a_dose_for_each_kilogram_needs_the_weight() -> None:
     [
         (_dosage(5, "units", TWICE), Activity("unit", 5.0, 10.0)),
         (_dosage(5, "units"), Activity("unit", 5.0, None)),
-        (_dosage(2, "units/h"), Activity("unit", None, pytest.approx(48.0))),
+        (_dosage(2, "units/h"), Activity("unit", None, _near(48.0))),
         (_dosage(24, "units/day", TWICE), Activity("unit", 12.0, 24.0)),
         (Dosage(text="60 units/day divided three times daily"), Activity("unit", 20.0, 60.0)),
         (Dosage(text="20 units in the morning and 10 units in the evening"), Activity("unit", 20.0, 30.0)),
@@ -244,9 +248,9 @@ def test_what_a_mass_of_a_combination_is_at_least(
 ) -> None:
     dose = _dose(dosage, identity=COTRIMOXAZOLE)
     assert dose.certainty == "unknown"
-    assert [amount.high for amount in dose.least_per_dose] == pytest.approx(a_dose)
-    assert [amount.low for amount in dose.least_per_dose] == pytest.approx(a_dose)
-    assert [amount.high for amount in dose.least_per_day] == pytest.approx(a_day)
+    assert [amount.high for amount in dose.least_per_dose] == _near(a_dose)
+    assert [amount.low for amount in dose.least_per_dose] == _near(a_dose)
+    assert [amount.high for amount in dose.least_per_day] == _near(a_day)
 
 
 # Several instructions.
@@ -268,7 +272,7 @@ def test_instructions_of_one_time_are_added() -> None:
 def test_the_days_of_the_week_of_several_instructions() -> None:
     monday, friday = _dosage(7, timing=_every(1, dayOfWeek=("mon",))), _dosage(14, timing=_every(1, dayOfWeek=("fri",)))
     assert _dose(monday, friday) == DailyDose(
-        "exact", per_day=_mg(3), times_per_day=pytest.approx(2 / 7), on_days=frozenset({"mon", "fri"})
+        "exact", per_day=_mg(3), times_per_day=_near(2 / 7), on_days=frozenset({"mon", "fri"})
     )
     assert _dose(monday, _dosage(1, timing=ONCE)).on_days == frozenset()
 
@@ -302,7 +306,7 @@ def test_one_instruction_that_is_open_leaves_all_open() -> None:
     in_turn = (_dosage(5, "units", ONCE, sequence=1), _dosage(4, "units", TWICE, sequence=2))
     assert _dose(*in_turn) == DailyDose(problem=of_activity, activity=Activity("unit", 5.0, 8.0))
     assert _dose(units, _dosage(4, "units")).activity == Activity("unit", 5.0, None)
-    assert _dose(units, _dosage(2, "units/h")).activity == Activity("unit", None, pytest.approx(53.0))
+    assert _dose(units, _dosage(2, "units/h")).activity == Activity("unit", None, _near(53.0))
     assert _dose(units, closed).activity is None
     assert _dose(units, _dosage(4, "mEq", TWICE)).activity is None
 
@@ -481,6 +485,7 @@ def test_a_plain_order_and_back() -> None:
         (10, None, "d", None),
         ((60, None, "mg", None), (30, None, "d", None), 1),
     )
+    assert plain is not None
     again = order_of(plain)
     assert again == _order(
         PLAIN,
@@ -491,6 +496,7 @@ def test_a_plain_order_and_back() -> None:
     assert plain_order(again) == plain
     bare = plain_order(_order(_dosage(5, timing=TWICE)))
     assert bare == (None, None, (5, None, "mg", None), (2, 1.0, "d"), None, (None, None, None))
+    assert bare is not None
     assert order_of(bare) == _order(_dosage(5, timing=TWICE), dispenseRequest=DispenseRequest())
     assert plain_order(MedicationStatement(dosage=(_dosage(5, timing=TWICE),))) == bare
 

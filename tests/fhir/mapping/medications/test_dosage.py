@@ -41,6 +41,10 @@ HOUR = 1 / 24
 TEN_MG = Strength(10.0, "mg")
 
 
+def _near(value: Any) -> Any:
+    return pytest.approx(value)
+
+
 def _of(
     *names: str, strengths: tuple[Strength | None, ...] | None = None, ml: float | None = None
 ) -> MedicationIdentity:
@@ -226,7 +230,7 @@ def test_an_amount_for_each_kilogram_is_multiplied_by_the_weight() -> None:
 
 
 def _mg(value: float, high: float | None = None, is_per_hour: bool = False) -> tuple[Milligrams, ...]:
-    return (Milligrams(W, pytest.approx(value), pytest.approx(high if high is not None else value), is_per_hour),)
+    return (Milligrams(W, _near(value), _near(high if high is not None else value), is_per_hour),)
 
 
 @pytest.mark.parametrize(
@@ -306,8 +310,8 @@ def test_the_least_of_a_combination() -> None:
     cotrimoxazole = _of("trimethoprim", "sulfamethoxazole")
     amount = DoseAmount(1.0, 1.2, DoseUnit("mg", 1000.0))
     assert least_milligrams(cotrimoxazole, amount) == (
-        Milligrams(_code("trimethoprim"), pytest.approx(200.0), pytest.approx(200.0)),
-        Milligrams(_code("sulfamethoxazole"), pytest.approx(1000.0), pytest.approx(1000.0)),
+        Milligrams(_code("trimethoprim"), _near(200.0), _near(200.0)),
+        Milligrams(_code("sulfamethoxazole"), _near(1000.0), _near(1000.0)),
     )
     assert least_milligrams(cotrimoxazole, DoseAmount(1, 1, TABLET)) == ()
     assert least_milligrams(cotrimoxazole, DoseAmount(1, 1, DoseUnit("mg", by_weight=True))) == ()
