@@ -21,7 +21,14 @@ from fhir.record.resources import (
     MedicationStatement,
 )
 from fhir.terminology.caching import remembered
-from fhir.terminology.dosing import PUSHED, acts_on_whole_body, is_local_route, said_route
+from fhir.terminology.dosing import (
+    PUSHED,
+    acts_on_whole_body,
+    days_per_unit,
+    dose_unit,
+    is_local_route,
+    said_route,
+)
 from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name, read_order_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
 from fhir.terminology.medications import (
@@ -357,9 +364,15 @@ def _strength_of_ratio(ratio: Ratio) -> Strength | None:
     factor = MILLIGRAMS.get((top.code or top.unit or "").lower())
     if factor is None:
         return None
-    count = bottom.value if bottom is not None and bottom.value else 1.0
+    amount = top.value * factor / (bottom.value if bottom is not None and bottom.value else 1.0)
     per = (bottom.code or bottom.unit or "") if bottom is not None else ""
-    return Strength(top.value * factor / count, "mg", "mL" if per.lower() == "ml" else "unit")
+    days = days_per_unit(per)
+    if days is not None:
+        return Strength(amount / (24.0 * days), "mg", "h")  # what a patch gives off
+    unit = dose_unit(per)
+    if unit is None or unit.kind not in ("mL", "actuation", "mg"):
+        return Strength(amount, "mg")
+    return Strength(amount / unit.factor, "mg", unit.kind)
 
 
 def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
