@@ -1,5 +1,6 @@
 """What each published equation gives and reads, and for whom: outputs, features, exclusions and references."""
 
+from math import exp
 from typing import Any
 
 import pytest
@@ -203,3 +204,19 @@ def test_the_centre_of_the_kidney_failure_equation_is_its_baseline() -> None:
         assert 1 - survival < float(man.value) < 1 - survival**1.15
         parts = {part.input: part.value for part in man.working.contributions}
         assert parts["sex"] == "male"
+
+
+def test_the_value_at_the_reference_of_prevent_is_that_of_its_constants() -> None:
+    equation = find_equations()["prevent_base"]
+    for output, linear in equation.linear.items():
+        for chosen in linear.sets:
+            values = {**_PREVENT, **chosen.choice}
+            constant = 1 / (1 + exp(-chosen.constant))
+            assert calculate(equation, values, output).value == pytest.approx(constant, rel=1e-9), output
+
+
+def test_observed_rates_begin_at_no_points_and_have_no_gap() -> None:
+    last = {"cha2ds2_vasc": 9, "has_bled": 5, "lace": 19}
+    for name, highest in last.items():
+        (rates,) = find_equations()[name].rates
+        assert list(rates.of) == list(range(highest + 1)), name
