@@ -198,3 +198,8 @@ def test_a_folder_without_an_order_and_a_payer_that_is_not_there_are_said(tmp_pa
 def test_where_there_is_no_record_no_metric_is_printed(tmp_path: Path) -> None:
     words = f"There is no record at {tmp_path}/none.sqlite3 yet; a server makes it when it starts.\n"
     assert _output("metrics", "--database", f"sqlite:///{tmp_path}/none.sqlite3") == (1, "", words)
+
+
+def test_without_a_folder_no_case_is_run() -> None:
+    code, shown, errors = _output("lint")
+    assert (code, errors, shown.splitlines()[-1]) == (0, "", "0 cases, 0 wrong.")
