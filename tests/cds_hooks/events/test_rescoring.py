@@ -200,12 +200,18 @@ async def test_decisions_that_used_a_withdrawn_fact_are_marked(tmp_path: Path) -
             and f'"Observation/{one["id"]}"' in str([bytes(row.basis) for row in here.decided()])
         )
         here.take("2", [used | {"status": "entered-in-error"}], patient)
+        using = {row.id for row in here.decided() if f'"Observation/{used["id"]}"'.encode() in bytes(row.basis)}
+        others = {row.id for row in here.decided()} - using
         here.rescoring._mark_withdrawn()
         marked = [
             orjson.loads(row.detail) for row in read_rows(here.url, select(events)) if row.kind == "fact-withdrawn"
         ]
-    assert marked
-    assert {one["fact"] for one in marked} == {f"Observation/{used['id']}"}
+        left = here.inbox.query("SELECT count(*) FROM withdrawn")
+    assert using
+    assert others
+    assert [one["fact"] for one in marked] == [f"Observation/{used['id']}"] * len(using)
+    assert {one["decision"] for one in marked} == using
+    assert left == [(0,)]
 
 
 def test_a_result_that_comes_years_late_makes_nobody_be_scored(tmp_path: Path) -> None:
