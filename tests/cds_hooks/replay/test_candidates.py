@@ -68,8 +68,13 @@ def test_the_report_names_examples_to_open(site: dict[str, str]) -> None:
 
 def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
     configured = Settings(database_url=record_in(tmp_path))
-    with pytest.raises(NoCandidate, match="no folder of a model"):
-        candidate_site(configured, ["nothing-like-it"])
+    for name in ("nothing-like-it", "CDS_NOTHING_LIKE_IT=1", "ALERT_SHARE=1", "cds_alert_share=1", "rules.toml"):
+        with pytest.raises(NoCandidate) as refused:
+            candidate_site(configured, [name])
+        assert (
+            str(refused.value)
+            == f"{name} is no folder of a model, no rules file (.toml) and no setting as CDS_NAME=value"
+        )
     shutil.copytree(ARTIFACTS / "mortality_180d", tmp_path / "mortality_180d")
     with pytest.raises(NoCandidate, match="no service here asks a model mortality_180d"):
         candidate_site(configured, [str(tmp_path / "mortality_180d")])
