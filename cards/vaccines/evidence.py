@@ -33,6 +33,7 @@ _NEGATIVE: Final = re.compile(r"\b(?:negative|neg|non|not|equivocal|indeterminat
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "RR", "WR", "DET"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "NR", "ND", "IND", "E"})
+_TO_THE_DAY: Final = ("day", "instant")
 _PER_LITRE: Final = frozenset({"[iu]/l", "iu/l", "miu/ml", "m[iu]/ml"})
 
 
@@ -66,7 +67,8 @@ def immunity_shown(record: PatientRecord) -> Iterator[tuple[str, date | None, st
             continue
         record.note_use(observation)
         words = CodeableConcept(coding=observation.code.coding, text=observation.code.text).words
-        yield _RESULTS[code].observation, date.fromisoformat(time.date), f"Observation/{observation.id}", words
+        day = time.first_day if time.precision in _TO_THE_DAY else None
+        yield _RESULTS[code].observation, day, f"Observation/{observation.id}", words
 
 
 def _shows(observation: Observation, meaning: ImmunityResult) -> bool:
