@@ -1,0 +1,218 @@
+"""The person of a chart as CDC's rules ask for it: problems, procedures, allergies, drugs and a pregnancy."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from cards.vaccines.patient import ChartedPerson, PatientObservation, read_person
+from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, WOMAN, condition, record_of
+
+Json = dict[str, Any]
+CVX = "http://hl7.org/fhir/sid/cvx"
+TODAY = AS_OF.date()
+TRANSPLANT, CHICKENPOX, INTUSSUSCEPTION, HEPATITIS_C, NEURO = (
+    "234336002",
+    "38907003",
+    "49723003",
+    "50711007",
+    "84757009",
+)
+
+
+def _person(*resources: Json, patient: Json | None = None) -> ChartedPerson:
+    charted = read_person(record_of(*resources, patient=patient or WOMAN))
+    assert charted is not None
+    return charted
+
+
+def _observed(*resources: Json) -> list[tuple[str, date | None, str]]:
+    person = _person(*resources).person
+    return [(item.code, item.since, item.source) for item in person.observations]
+
+
+def _codes(*resources: Json) -> list[str]:
+    return [code for code, _, _ in _observed(*resources)]
+
+
+def _to_check(*resources: Json) -> list[str]:
+    return [item.code for item in _person(*resources).to_check]
+
+
+@pytest.mark.parametrize(
+    ("patient", "gender"),
+    [({"gender": "female"}, "Female"), ({"gender": "male"}, "Male"), ({"gender": "other"}, "Unknown")],
+)
+def test_the_person(patient: Json, gender: str) -> None:
+    person = _person(patient=WOMAN | patient).person
+    assert (person.birth_date, person.gender, person.country) == (date(1956, 11, 20), gender, "")
+
+
+@pytest.mark.parametrize("born", ["1956-11", "1956", None])
+def test_a_birth_date_that_is_no_day_is_none(born: str | None) -> None:
+    assert read_person(record_of(patient=WOMAN | {"birthDate": born})) is None
+
+
+@pytest.mark.parametrize(("written", "country"), [("usa", "U.S."), (" United States ", "U.S."), ("Peru", "Peru")])
+def test_the_country_of_birth(written: str, country: str) -> None:
+    place = {"url": "http://hl7.org/fhir/StructureDefinition/patient-birthPlace", "valueAddress": {"country": written}}
+    assert _person(patient=WOMAN | {"extension": [place]}).person.country == country
+
+
+# Problems
+
+
+def test_a_problem_is_an_observation_from_its_day_on() -> None:
+    problem = condition(HEPATITIS_C, onsetDateTime="2020-03-01")
+    source = f"Condition/c-{HEPATITIS_C}"  # hepatitis C, and by that a chronic liver disease
+    assert _observed(problem) == [("005", date(2020, 3, 1), source), ("015", date(2020, 3, 1), source)]
+    assert _observed(problem | {"onsetDateTime": "2020-03"}) == [("005", None, source), ("015", None, source)]
+    assert _codes(problem | {"onsetDateTime": (TODAY + timedelta(days=3)).isoformat()}) == []
+    assert _codes(condition("999999999")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "observation", "counts_when_over"),
+    [("370388006", "003", False), (CHICKENPOX, "024", True), (INTUSSUSCEPTION, "028", True), (NEURO, "076", False)],
+)
+def test_a_problem_that_is_over_counts_as_immunity_or_history_alone(
+    code: str, observation: str, counts_when_over: bool
+) -> None:
+    over = condition(code, status="resolved", onsetDateTime="2010-01-01", abatementDateTime="2010-02-01")
+    assert (observation in _codes(over)) is counts_when_over
+
+
+def test_a_problem_that_is_suspected_is_to_be_checked() -> None:
+    suspected = condition(CHICKENPOX, verificationStatus={"coding": [{"code": "provisional"}]})
+    assert (_codes(suspected), _to_check(suspected)) == ([], ["024"])
+    assert (_codes(condition(CHICKENPOX), suspected | {"id": "c2"})) == ["024"]
+    assert _to_check(condition(CHICKENPOX), suspected | {"id": "c2"}) == []
+
+
+def test_a_neurologic_disorder_may_be_progressive_or_not() -> None:
+    assert (_codes(condition(NEURO)), _to_check(condition(NEURO))) == ([], ["076"])
+
+
+# Procedures
+
+
+def _procedure(**more: Any) -> Json:
+    concept = {"coding": [{"system": SNOMED, "code": TRANSPLANT}], "text": "Stem cell transplant"}
+    return {
+        "resourceType": "Procedure", "id": "p1", "status": "completed", "subject": SUBJECT, "code": concept,
+        "performedDateTime": "2026-03-01",
+    } | more  # fmt: skip
+
+
+def test_a_transplant_is_of_stem_cells_of_any_kind_and_of_a_date() -> None:
+    day = date(2026, 3, 1)
+    assert _observed(_procedure()) == [(code, day, "Procedure/p1") for code in ("004", "157", "171")]
+    period = {"performedDateTime": None, "performedPeriod": {"start": "2026-04-01", "end": "2026-04-02"}}
+    assert {since for _, since, _ in _observed(_procedure(**period))} == {date(2026, 4, 1)}
+    assert {since for _, since, _ in _observed(_procedure(performedDateTime=None))} == {None}
+
+
+@pytest.mark.parametrize(
+    "more", [{"status": "not-done"}, {"status": "in-progress"}, {"performedDateTime": "2027-03-01"}]
+)
+def test_a_procedure_that_was_not_done_is_none(more: Json) -> None:
+    assert _codes(_procedure(**more)) == []
+
+
+# Allergies
+
+
+def _allergy(words: str = "", codes: tuple[tuple[str, str], ...] = (), **more: Any) -> Json:
+    concept = {"coding": [{"system": system, "code": code} for system, code in codes]} | (
+        {"text": words} if words else {}
+    )
+    status = {"coding": [{"code": "active"}]}
+    return {
+        "resourceType": "AllergyIntolerance", "id": "a1", "patient": SUBJECT, "code": concept, "clinicalStatus": status
+    } | more  # fmt: skip
+
+
+_HIGH: Json = {"criticality": "high"}
+_LOW: Json = {"criticality": "low"}
+_SEVERE = {"reaction": [{"manifestation": [{"text": "Rash"}], "severity": "severe"}]}
+_MILD = {"reaction": [{"manifestation": [{"text": "Rash"}], "severity": "mild"}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "observed"), [(_HIGH, True), (_SEVERE, True), (_LOW, False), (_MILD, False), ({}, False)]
+)
+def test_an_allergy_to_a_coded_vaccine_counts_where_it_was_severe(more: Json, observed: bool) -> None:
+    assert _codes(_allergy(codes=((CVX, "3"),), **more)) == (["091", "092", "093"] if observed else [])
+    assert _codes(_allergy(codes=((CVX, "03"),), **more)) == (["091", "092", "093"] if observed else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [("MMR vaccine", ["091", "092", "093"]), ("Gelatin", ["102"]), ("Neomycin and yeast", ["107", "110"])],
+)
+def test_an_allergy_in_words_counts_where_it_was_severe_and_else_is_asked(words: str, codes: list[str]) -> None:
+    for more in (_HIGH, _SEVERE):
+        assert (_codes(_allergy(words, **more)), _to_check(_allergy(words, **more))) == (codes, [])
+    assert (_codes(_allergy(words)), _to_check(_allergy(words))) == ([], codes)
+    for more in (_LOW, _MILD):
+        assert (_codes(_allergy(words, **more)), _to_check(_allergy(words, **more))) == ([], [])
+
+
+@pytest.mark.parametrize("words", ["Gelatinous capsules", "Peanut", "Mother: gelatin"])
+def test_other_words_are_no_substance_of_a_vaccine(words: str) -> None:
+    assert (_codes(_allergy(words, **_HIGH)), _to_check(_allergy(words))) == ([], [])
+
+
+def test_an_allergy_that_is_over_is_none() -> None:
+    over: Json = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
+    assert _codes(_allergy("Gelatin", **(_HIGH | over))) == []
+
+
+# Medications
+
+
+def _taken(words: str, sig: str) -> Json:
+    return {
+        "resourceType": "MedicationRequest", "id": "m1", "status": "active", "intent": "order", "subject": SUBJECT,
+        "medicationCodeableConcept": {"text": words}, "dosageInstruction": [{"text": sig}], "authoredOn": "2026-11-01",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "sig", "observed", "asked"),
+    [
+        ("azathioprine 50 MG Oral Tablet", "1 tablet daily", ["158"], []),
+        ("tacrolimus 0.1 % Topical Ointment", "apply twice daily", [], []),
+        ("prednisone 20 MG Oral Tablet", "1 tablet daily", [], ["158"]),
+        ("prednisone 10 MG Oral Tablet", "1 tablet daily", [], []),
+        ("prednisone 10 MG Oral Tablet", "as directed", [], ["158"]),
+        ("metformin 500 MG Oral Tablet", "1 tablet daily", [], []),
+    ],
+)
+def test_what_suppresses_immunity(words: str, sig: str, observed: list[str], asked: list[str]) -> None:
+    chart = _taken(words, sig)
+    assert (_codes(chart), _to_check(chart)) == (observed, asked)
+
+
+def test_a_condition_of_the_chart_s_own_terms() -> None:
+    leukaemia = condition("C91.00", "http://hl7.org/fhir/sid/icd-10-cm", onsetDateTime="2025-05-01")
+    assert ("178", date(2025, 5, 1), "Condition/c-C91.00") in _observed(leukaemia)
+    assert _to_check(leukaemia) == ["246"]
+
+
+# Pregnancy
+
+
+def test_a_pregnancy_began_so_many_weeks_ago() -> None:
+    pregnant = condition("77386006", onsetDateTime="2026-08-01")
+    gestation = {
+        "resourceType": "Observation", "id": "g1", "status": "final", "subject": SUBJECT,
+        "code": {"coding": [{"system": "http://loinc.org", "code": "18185-9"}]},
+        "effectiveDateTime": TODAY.isoformat(), "valueQuantity": {"value": 12, "unit": "wk", "code": "wk"},
+    }  # fmt: skip
+    young = WOMAN | {"birthDate": "1995-01-01"}
+    person = _person(pregnant, gestation, patient=young).person
+    onset = [item.since for item in person.observations if item.code == "170"]
+    assert onset == [TODAY - timedelta(weeks=12)]
+    assert {"007", "170"} <= person.codes
+    assert isinstance(person.observations[0], PatientObservation)
