@@ -58,6 +58,11 @@ OF_EACH_PLACE = [(name, "behind") for name in HOSTILE_WORDS] + [("script", way) 
 """Every word at one place and every place with one word; the slow tier asks for all of `PLANTINGS`."""
 
 
+def _share(position: int) -> list[tuple[str, str]]:
+    """A third of the plantings of the quick tier, by the place in a list: its neighbours have the other two."""
+    return OF_EACH_PLACE[position % 3 :: 3]
+
+
 def _hostile(request: Json, words: str, way: str) -> Json:
     """The request with the words in its chart and its drafts; who it is about stays."""
     context = dict(request["context"])
@@ -109,13 +114,15 @@ class _Hunt:
 
 
 @pytest.mark.parametrize(
-    ("plantings", "most"),
+    ("service", "hook", "plantings", "most"),
     [
-        pytest.param(OF_EACH_PLACE, 1, id="each word and each place"),
-        pytest.param(PLANTINGS, SPEAKING + SILENT, id="every word at every place", marks=pytest.mark.slow),
+        *((*call, _share(position), 1) for position, call in enumerate(CALLS)),
+        *(
+            pytest.param(*call, PLANTINGS, SPEAKING + SILENT, id=f"{'-'.join(call)}-all", marks=pytest.mark.slow)
+            for call in CALLS
+        ),
     ],
 )
-@pytest.mark.parametrize(("service", "hook"), CALLS)
 def test_no_text_of_a_chart_is_live_on_a_card_or_a_page(
     service: str, hook: str, plantings: list[tuple[str, str]], most: int, tmp_path: Path, as_of: datetime
 ) -> None:
