@@ -24,7 +24,8 @@ def _check(name: str, row_ids: tuple[str, ...], level: Level = "must", group: st
 
 FAULTS = [
     Fault("too long", "cards[0].summary", "POST /a"), Fault("empty", "cards[1].summary"),
-    Fault("none", request="POST /b"), Fault("bad\x00 \x1b[1msign\nnext"), Fault("5"), Fault("6"), Fault("a word", "cards[0].indicator", row="CARD-08"),
+    Fault("none", request="POST /b"), Fault("bad\x00 \x1b[1msign\nnext"), Fault("5"), Fault("6"),
+    Fault("a word", "cards[0].indicator", row="CARD-08"),
 ]  # fmt: skip
 FAILED = Outcome(_check("a_summary_is_short", ("CARD-03", "CARD-01")), FAULTS, judged=9, seconds=1.23456)
 ADVISED = Outcome(_check("charset_is_utf8", ("GEN-11",), "should", "general"), [Fault("latin1", "header")], judged=2)
