@@ -390,5 +390,7 @@ def _score(part: Observation | ObservationComponent, gene: str) -> Translation |
     value = quantity.value if quantity is not None else part.valueInteger
     if value is None or not any("score" in text.lower() for text in _texts(part.code)):
         return None
-    comparator = {">": ">", ">=": "≥"}.get((quantity.comparator if quantity is not None else None) or "", "")
+    comparator = {"": "", ">": ">", ">=": "≥"}.get((quantity.comparator if quantity is not None else None) or "")
+    if comparator is None:  # "below 1" is no score
+        return None
     return next(iter(translate(gene, f"activity score {comparator}{value:g}")), None)
