@@ -88,14 +88,15 @@ def _is_on_room_air(observation: Observation, words: str) -> bool:
     for part in observation.component:
         codes = {coding.code for coding in part.code.coding}
         value = part.valueQuantity.value if part.valueQuantity is not None else None
-        if value is None:
+        if part.valueQuantity is None or value is None:
             continue
+        is_exact = not part.valueQuantity.comparator
         if codes & {"3150-6", "3150-0", "19994-3"}:
-            if round(value, 2) not in (21, 0.21):
+            if round(value, 2) not in (21, 0.21) or not is_exact:
                 return False
             proof = True
         elif codes & {"3151-8"}:
-            if value != 0:
+            if value != 0 or not is_exact:
                 return False
             proof = True
     return proof or any(word in words for word in _ROOM_AIR)

@@ -97,7 +97,7 @@ def _sort_in(
 
 def _weeks(seen: Observation) -> float | None:
     quantity = seen.valueQuantity
-    if quantity is None or quantity.value is None:
+    if quantity is None or quantity.value is None or quantity.comparator:
         return None
     per = _WEEKS_PER.get(quantity.code or "") or _WEEKS_PER.get((quantity.unit or "").strip().lower())
     weeks = quantity.value * per if per is not None else None

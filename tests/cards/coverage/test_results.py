@@ -88,6 +88,8 @@ ROOM = {"room_air": True}
         (ROOM, {"component": [component("19994-3", 0.214)]}, True),
         (ROOM, {"component": [component("3150-6", 28)], "note": [{"text": "room air"}]}, None),
         (ROOM, {"component": [component("3151-8", 0)]}, True),
+        (ROOM, {"component": [component("3151-8", valueQuantity={"value": 0, "comparator": ">"})]}, None),
+        (ROOM, {"component": [component("3150-6", valueQuantity={"value": 21, "comparator": ">"})]}, None),
         (ROOM, {"component": [component("3151-8", 2)], "note": [{"text": "room air"}]}, None),
         (ROOM, {"component": [component("3150-6"), component("3151-8", 0)]}, True),
         (ROOM, {"component": [component("9999-9", 21)]}, None),

@@ -115,6 +115,8 @@ def test_weeks_are_counted_from_weeks_or_days(value: float, unit: str, weeks: fl
     read = signs(observation(WEEKS, None, None, "2026-11-10", valueQuantity=quantity))
     assert [sign.weeks for sign in read.get("gestation", [])] == ([pytest.approx(weeks)] if weeks else [])
     assert signs(seen(WEEKS)) == {}
+    below = {"value": 8, "unit": "wk", "code": "wk", "comparator": "<"}
+    assert signs(observation(WEEKS, None, None, "2026-11-10", valueQuantity=below)) == {}
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ class _Last(Struct, frozen=True):
         quantity = self.observation.valueQuantity
         if quantity is None or quantity.value is None:
             return "done"
-        return f"{format_number(quantity.value)} {unit(quantity.unit or quantity.code or '')}".strip()
+        number = f"{quantity.comparator or ''}{format_number(quantity.value, (0.0,))}"
+        return f"{number} {unit(quantity.unit or quantity.code or '')}".strip()
 
     @property
     def due(self) -> str:
@@ -92,7 +93,7 @@ def _find_last(context: RuleContext) -> _Last | None:
 
 
 def _is_abnormal(last: _Last) -> bool:
-    """Whether the laboratory marked it, or it is outside the limits of its row."""
+    """Whether the laboratory marked it, or it is outside the limits of its row, or may be ("<0.4")."""
     codes = {coding.code for concept in last.observation.interpretation for coding in concept.coding}
     if codes & ABNORMAL:
         return True
@@ -102,7 +103,9 @@ def _is_abnormal(last: _Last) -> bool:
     if interval.units and not {quantity.unit, quantity.code} & interval.units:
         return False
     low, high = interval.normal_low, interval.normal_high
-    return (low is not None and quantity.value < low) or (high is not None and quantity.value > high)
+    may_be_below = low is not None and (quantity.value < low or quantity.comparator in ("<", "<="))
+    may_be_above = high is not None and (quantity.value > high or quantity.comparator in (">", ">="))
+    return may_be_below or may_be_above
 
 
 def _repeated(context: RuleContext) -> Truth:

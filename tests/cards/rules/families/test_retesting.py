@@ -1,7 +1,8 @@
 """Tests that are repeated or ordered twice: which result counts, to the hour, and which order is the same again."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -9,6 +10,7 @@ from cards.extension import Fact
 from cards.rules.families.orders import retesting
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
+from fhir.record.datatypes import Quantity
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -77,6 +79,28 @@ def test_a_whole_card_about_a_repeated_test(as_of: datetime) -> None:
 
 
 # The last result
+
+
+@pytest.mark.parametrize(
+    ("value", "comparator", "is_abnormal"),
+    [
+        (0.4, None, False), (0.39, None, True), (4.5, None, False), (4.51, None, True), (0.4, "<", True),
+        (0.01, "<", True), (4.5, ">", True), (100, ">", True), (2, ">=", True), (2, "<=", True), (2, None, False),
+    ],
+)  # fmt: skip
+def test_a_result_that_may_be_outside_its_limits_is_not_called_normal(
+    value: float, comparator: str | None, is_abnormal: bool
+) -> None:
+    interval: Any = SimpleNamespace(normal_low=0.4, normal_high=4.5, units=frozenset({"mIU/L"}))
+    observation: Any = SimpleNamespace(
+        interpretation=(), valueQuantity=Quantity(value, comparator=comparator, unit="mIU/L")
+    )
+    last = retesting._Last(interval, observation, cast(Any, None))
+    assert retesting._is_abnormal(last) is is_abnormal
+    shown = {0.39: "0.4", 4.51: "4.5"}.get(value, f"{value}")
+    assert last.words == f"{comparator or ''}{shown} mIU/L"
+    one_sided: Any = SimpleNamespace(normal_low=None, normal_high=None, units=frozenset())
+    assert retesting._is_abnormal(retesting._Last(one_sided, observation, cast(Any, None))) is False
 
 
 @pytest.mark.parametrize(
