@@ -1,16 +1,15 @@
-"""Which version of a fact counts, what becomes of a visit, and which numbers are one person: worked out by hand."""
+"""Facts of patients, one rule at a time: which version counts, what a visit becomes, which numbers are one person."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cds_hooks.events.effects import Effects, Fact, Merge, codes_of, resource_id
+from cds_hooks.events.effects import Fact, How, Merge, resource_id
 from cds_hooks.events.facts import (
     Applied,
-    _person_of,
-    _visit_of,
     apply_fact,
     chart_of,
     follow_link,
@@ -23,263 +22,236 @@ from cds_hooks.events.inbox import Inbox
 Json = dict[str, Any]
 
 
-class Store:
-    """The facts of an inbox, within one transaction."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    def put(self, fact: Fact, inbox: int = 1, now: float = 100.0) -> Applied:
-        return apply_fact(self.connection, fact, inbox, now)
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        query = "SELECT patient, type, id, codes, at, rank, current, status, inbox FROM facts ORDER BY sequence"
-        return list(map(tuple, self.connection.execute(query).fetchall()))
-
-    def current(self) -> list[Json]:
-        return [resource for patient in ("p1", "p2", "p3") for _, _, resource in chart_of(self.connection, patient)]
-
-
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty inbox."""
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     inbox = Inbox(tmp_path / "events.sqlite3")
-    with inbox.transaction() as connection:
-        yield Store(connection)
+    with inbox.transaction() as opened:
+        yield opened
     inbox.close()
 
 
-def _lab(value: float, **more: Any) -> Json:
+def _lab(value: float, status: str = "final", **members: Any) -> Json:
     code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}
-    resource = {"resourceType": "Observation", "id": "o1", "status": "final", "code": code, "value": value}
-    return resource | more
+    return {"resourceType": "Observation", "id": "o1", "status": status, "code": code, "value": value} | members
 
 
-def test_the_first_version_is_stored_without_what_is_removed(store: Store) -> None:
-    fact = Fact("p1", _lab(5.0, note=None), 10.0, 2)
-    assert store.put(fact, inbox=7) == Applied(fact, changed=True)
-    assert store.rows() == [("p1", "Observation", "o1", " http://loinc.org|2823-3 ", 10.0, 2, 1, "final", 7)]
-    assert versions_of(store.connection, "Observation", "o1") == [_lab(5.0)]
+def _visit(status: str, **period: str) -> Json:
+    return {"resourceType": "Encounter", "id": "e1", "status": status} | ({"period": period} if period else {})
 
 
-def test_a_patient_who_was_not_there_is_a_new_person(store: Store) -> None:
-    patient = Fact("p1", {"resourceType": "Patient", "id": "p1"}, 10.0)
-    assert store.put(patient) == Applied(patient, changed=True, is_new_person=True)
-    assert store.put(patient) == Applied(patient, changed=False)
+def _apply(
+    connection: sqlite3.Connection, resource: Json, at: float, rank: int = 0, how: How = "put", patient: str = "p"
+) -> Applied:
+    return apply_fact(connection, Fact(patient, resource, at, rank, how), inbox=7, now=1000.0)
+
+
+def _current(connection: sqlite3.Connection, kind: str = "Observation") -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT patient, id, codes, at, rank, status, inbox FROM facts WHERE current = 1 AND type = ?", (kind,)
+    ).fetchall()
+
+
+def test_the_first_version_is_stored_without_empty_members(connection: sqlite3.Connection) -> None:
+    fact = Fact("p", _lab(4.1, note=None), 5.0, 2)
+    assert apply_fact(connection, fact, 7, 1000.0) == Applied(fact, changed=True)
+    assert _current(connection) == [("p", "o1", " http://loinc.org|2823-3 ", 5.0, 2, "final", 7)]
+    assert versions_of(connection, "Observation", "o1") == [_lab(4.1)]
+
+
+def test_only_a_person_is_a_new_one(connection: sqlite3.Connection) -> None:
+    person = {"resourceType": "Patient", "id": "p"}
+    assert _apply(connection, person, 1).is_new_person
+    assert not _apply(connection, person | {"gender": "male"}, 2).is_new_person
+    assert not _apply(connection, _lab(1), 1).is_new_person
 
 
 @pytest.mark.parametrize(
-    ("at", "rank", "is_stale"),
-    [(10.0, 2, False), (10.0, 3, False), (10.0, 1, True), (9.9, 3, True), (10.1, 1, False)],
+    ("at", "rank", "counts"),
+    [(4.9, 9, False), (5.0, 1, False), (5.0, 2, True), (5.0, 3, True), (5.1, 0, True)],
 )
-def test_the_version_with_the_later_time_or_the_higher_rank_counts(
-    store: Store, at: float, rank: int, is_stale: bool
+def test_the_later_version_counts_and_of_one_instant_the_higher_rank(
+    connection: sqlite3.Connection, at: float, rank: int, counts: bool
 ) -> None:
-    store.put(Fact("p1", _lab(5.0), 10.0, 2), inbox=1)
-    fact = Fact("p1", _lab(6.0), at, rank)
-    applied = store.put(fact, inbox=2)
-    assert store.current() == [_lab(5.0 if is_stale else 6.0)]
-    flags = [(row[4], row[5], row[6], row[8]) for row in store.rows()]
-    if is_stale:
-        assert applied == Applied(fact, changed=False, is_stale=True)
-        assert flags == [(10.0, 2, 1, 1), (at, rank, 0, 2)]
-    else:
-        assert applied == Applied(fact, changed=True)
-        assert flags == [(10.0, 2, 0, 1), (at, rank, 1, 2)]
+    _apply(connection, _lab(4.1), 5.0, 2)
+    applied = _apply(connection, _lab(5.5), at, rank)
+    assert (applied.changed, applied.is_stale) == (counts, not counts)
+    expected = ("p", "o1", " http://loinc.org|2823-3 ", at if counts else 5.0, rank if counts else 2, "final", 7)
+    assert _current(connection) == [expected]
+    assert versions_of(connection, "Observation", "o1") == [_lab(4.1), _lab(5.5)]
+    assert [resource for _, _, resource in chart_of(connection, "p")] == [_lab(5.5 if counts else 4.1)]
+    if not counts:
+        assert applied == Applied(Fact("p", _lab(5.5), at, rank), changed=False, is_stale=True)
 
 
-def test_the_same_again_changes_nothing(store: Store) -> None:
-    store.put(Fact("p1", _lab(5.0), 10.0))
-    assert store.put(Fact("p1", _lab(5.0), 12.0)).changed is False
-    assert len(store.rows()) == 1
+def test_the_same_again_changes_nothing_and_is_no_version(connection: sqlite3.Connection) -> None:
+    _apply(connection, _lab(4.1), 5.0)
+    assert _apply(connection, _lab(4.1), 6.0) == Applied(Fact("p", _lab(4.1), 6.0), changed=False)
+    assert len(versions_of(connection, "Observation", "o1")) == 1
 
 
-def test_what_is_only_for_nobody_known_leaves_what_is_there(store: Store) -> None:
-    store.put(Fact("p1", _lab(5.0), 10.0))
-    fact = Fact("p1", _lab(6.0), 12.0, how="known-or-new")
-    assert store.put(fact) == Applied(fact, changed=False)
-    assert store.current() == [_lab(5.0)]
-
-
-def test_what_is_taken_back_is_noted_once(store: Store) -> None:
-    wrong = _lab(5.0, status="entered-in-error")
-    store.put(Fact("p1", _lab(5.0), 10.0))
-    store.put(Fact("p1", wrong, 11.0), now=77.0)
-    store.put(Fact("p1", wrong | {"note": "x"}, 12.0), now=88.0)
-    withdrawn = store.connection.execute("SELECT patient, fact, since FROM withdrawn").fetchall()
-    assert list(map(tuple, withdrawn)) == [("p1", "Observation/o1", 77.0)]
-
-
-def test_demographics_add_to_what_is_known_and_late_ones_change_nothing(store: Store) -> None:
-    patient = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1950-01-01"}
-    store.put(Fact("p1", patient, 10.0, how="demographics"))
-    update = {"resourceType": "Patient", "id": "p1", "gender": None, "phone": "1"}
-    store.put(Fact("p1", update, 11.0, how="demographics"))
-    known = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-01-01", "phone": "1"}
-    assert store.current() == [known]
-    late = store.put(Fact("p1", {"resourceType": "Patient", "id": "p1", "phone": "2"}, 5.0, how="demographics"))
-    assert (late.changed, late.is_stale) == (False, True)
-    assert store.current() == [known]
-
-
-def test_a_person_is_what_is_known_and_what_is_sent() -> None:
-    earlier = {"a": 1, "b": 2, "c": None}
-    sent = {"b": None, "d": 4}
-    assert _person_of(earlier, sent, is_stale=False) == {"a": 1, "d": 4}
-    assert _person_of(earlier, sent, is_stale=True) == earlier
-
-
-# Visits
-
-BEGUN = {"status": "in-progress", "ward": "A", "period": {"start": "2026-11-01"}}
+def test_what_is_only_named_does_not_replace_what_is_there(connection: sqlite3.Connection) -> None:
+    assert _apply(connection, _lab(4.1), 5.0, how="known-or-new").changed
+    assert _apply(connection, _lab(9.9), 6.0, how="known-or-new") == Applied(
+        Fact("p", _lab(9.9), 6.0, 0, "known-or-new"), changed=False
+    )
+    assert versions_of(connection, "Observation", "o1") == [_lab(4.1)]
 
 
 @pytest.mark.parametrize(
-    ("earlier", "sent", "is_stale", "says_status", "visit"),
-    [
-        # an update after the admission: its members, not its status
-        (BEGUN, {"status": "planned", "ward": "B"}, False, False, BEGUN | {"ward": "B"}),
-        # a discharge
-        (BEGUN, {"status": "finished", "period": {"end": "2026-11-05"}}, False, True,
-         {"status": "finished", "ward": "A", "period": {"start": "2026-11-01", "end": "2026-11-05"}}),
-        # a late update changes nothing
-        (BEGUN, {"status": "planned", "ward": "B", "period": {"start": "2026-10-30"}}, True, False, BEGUN),
-        # a late event that says the status: the status and its period, not the ward
-        (BEGUN, {"status": "finished", "ward": "B", "period": {"start": "2026-10-30", "end": "2026-11-05"}}, True, True,
-         {"status": "finished", "ward": "A", "period": {"start": "2026-10-30", "end": "2026-11-05"}}),
-        # a late admission adds its beginning to a visit that has none
-        ({"status": "finished", "period": {"end": "2026-11-05"}},
-         {"status": "in-progress", "period": {"start": "2026-11-01"}}, True, False,
-         {"status": "finished", "period": {"end": "2026-11-05", "start": "2026-11-01"}}),
-        # admitted again: the end goes
-        ({"status": "finished", "period": {"start": "2026-11-01", "end": "2026-11-05"}},
-         {"status": "in-progress", "period": {}}, False, True,
-         {"status": "in-progress", "period": {"start": "2026-11-01"}}),
-        # a cancelled visit is not finished by a discharge, and is admitted again
-        ({"status": "cancelled"}, {"status": "finished", "period": {"end": "2026-11-05"}}, False, True,
-         {"status": "cancelled"}),
-        ({"status": "cancelled"}, {"status": "in-progress"}, False, True, {"status": "in-progress"}),
-        ({"status": "in-progress"}, {"status": "finished"}, False, True, {"status": "finished"}),
-        # nothing is left of a period that had an end alone
-        ({"status": "finished", "period": {"end": "2026-11-05"}}, {"status": "in-progress"}, False, True,
-         {"status": "in-progress", "period": {}}),
-    ],
-)  # fmt: skip
-def test_a_visit_after_an_event(earlier: Json, sent: Json, is_stale: bool, says_status: bool, visit: Json) -> None:
-    assert _visit_of(earlier, sent, is_stale=is_stale, says_status=says_status) == visit
+    ("before", "after", "notes"),
+    [("final", "entered-in-error", 1), ("entered-in-error", "entered-in-error", 0), ("final", "amended", 0)],
+)
+def test_a_fact_that_is_taken_back_is_noted_once(
+    connection: sqlite3.Connection, before: str, after: str, notes: int
+) -> None:
+    _apply(connection, _lab(4.1, before), 5.0)
+    _apply(connection, _lab(4.2, after), 6.0)
+    rows = connection.execute("SELECT patient, fact, since FROM withdrawn").fetchall()
+    assert rows == [("p", "Observation/o1", 1000.0)] * notes
 
 
-def _stay(status: str, **period: str) -> Json:
-    return {"resourceType": "Encounter", "id": "v1", "status": status, "period": period}
+def test_demographics_are_added_and_an_emptied_field_is_removed(connection: sqlite3.Connection) -> None:
+    person: Json = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-01-02"}
+    _apply(connection, person, 5.0, how="demographics")
+    changed: Json = {"resourceType": "Patient", "id": "p", "gender": None, "name": [{"family": "X"}]}
+    assert _apply(connection, changed, 6.0, how="demographics").changed
+    expected = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-02", "name": [{"family": "X"}]}
+    assert chart_of(connection, "p") == [("Patient", "", expected)]
+    late = _apply(connection, person, 5.5, how="demographics")
+    assert (late.changed, late.is_stale) == (False, True)
+    assert chart_of(connection, "p") == [("Patient", "", expected)]
 
 
-def test_only_a_ranked_event_says_the_status_of_a_visit(store: Store) -> None:
-    store.put(Fact("p1", _stay("in-progress", start="2026-11-01"), 10.0, 1, "visit"))
-    store.put(Fact("p1", _stay("finished", end="2026-11-05"), 20.0, 2, "visit"))
-    finished = _stay("finished", start="2026-11-01", end="2026-11-05")
-    assert store.current() == [finished]
-    store.put(Fact("p1", _stay("in-progress"), 30.0, 0, "visit"))  # an update: rank 0
-    assert store.current() == [finished]
-    store.put(Fact("p1", _stay("in-progress"), 25.0, 1, "visit"))  # an older admission, arriving late
-    assert store.current() == [finished]
-    store.put(Fact("p1", _stay("in-progress"), 40.0, 2, "visit"))  # the same rank, newer
-    assert store.current() == [_stay("in-progress", start="2026-11-01")]
-    assert store.rows()[-1][4:7] == (40.0, 2, 1)
+_VISITS: list[tuple[Json, float, int, Json, float, int, Json]] = [
+    # an update after the discharge: its rank is 0, so it says nothing of the status
+    (_visit("finished", start="1", end="9"), 9, 3, _visit("in-progress", start="1"), 10, 0,
+     _visit("finished", start="1", end="9")),
+    # admitted again after a discharge: the end goes
+    (_visit("finished", start="1", end="9"), 9, 3, _visit("in-progress", start="1"), 10, 3,
+     _visit("in-progress", start="1")),
+    # an event of less rank at a later time does not change the status, but brings its members
+    (_visit("finished", start="1", end="9"), 9, 3, _visit("in-progress", start="2"), 10, 2,
+     _visit("finished", start="2", end="9")),
+    # an admission that comes late adds its beginning and nothing else
+    (_visit("finished", end="9"), 9, 3, _visit("in-progress", start="1"), 1, 1,
+     _visit("finished", end="9", start="1")),
+    # a discharge that comes late, of the same rank, ends the visit
+    (_visit("in-progress", start="2"), 9, 3, _visit("finished", start="1", end="8"), 8, 3,
+     _visit("finished", start="1", end="8")),
+    # a late beginning does not replace the one that is there
+    (_visit("in-progress", start="2"), 9, 3, _visit("in-progress", start="1"), 8, 0, _visit("in-progress", start="2")),
+    # what neither begins nor ends a visit says nothing of the status, also where nothing else did
+    (_visit("planned"), 9, 0, _visit("in-progress"), 10, 0, _visit("planned")),
+    # a cancelled visit is not finished
+    (_visit("cancelled", start="1"), 9, 3, _visit("finished", start="1", end="9"), 10, 3,
+     _visit("cancelled", start="1")),
+    (_visit("cancelled", start="1"), 9, 3, _visit("in-progress", start="2"), 10, 3, _visit("in-progress", start="2")),
+    # a visit without any time stays without a period
+    (_visit("planned"), 9, 1, _visit("in-progress"), 10, 1, _visit("in-progress")),
+    (_visit("planned", end="9"), 9, 1, _visit("in-progress"), 10, 1, {**_visit("in-progress"), "period": {}}),
+]  # fmt: skip
 
 
-def test_a_visit_keeps_its_highest_rank_and_latest_time(store: Store) -> None:
-    store.put(Fact("p1", _stay("in-progress", start="2026-11-01"), 10.0, 3, "visit"))
-    store.put(Fact("p1", _stay("in-progress") | {"ward": "B"}, 20.0, 1, "visit"))
-    assert store.rows()[-1][4:7] == (20.0, 3, 1)
-    store.put(Fact("p1", _stay("finished", end="2026-11-02"), 5.0, 4, "visit"))
-    assert store.rows()[-1][4:7] == (20.0, 4, 1)
-    assert store.current()[0]["status"] == "finished"
+@pytest.mark.parametrize(("earlier", "at", "rank", "sent", "sent_at", "sent_rank", "expected"), _VISITS)
+def test_a_visit_after_an_event_of_it(
+    connection: sqlite3.Connection,
+    earlier: Json,
+    at: float,
+    rank: int,
+    sent: Json,
+    sent_at: float,
+    sent_rank: int,
+    expected: Json,
+) -> None:
+    _apply(connection, earlier, at, rank, "visit")
+    applied = _apply(connection, sent, sent_at, sent_rank, "visit")
+    assert [resource for _, _, resource in chart_of(connection, "p")] == [expected]
+    assert applied.changed is (expected != earlier)
+    assert applied.is_stale is (sent_at < at)
+    if applied.changed:
+        assert (applied.fact.at, applied.fact.rank) == (max(at, sent_at), max(rank, sent_rank))
 
 
-# Numbers that are one person
+def test_the_members_of_a_late_event_of_a_visit_do_not_replace_newer_ones(connection: sqlite3.Connection) -> None:
+    _apply(connection, _visit("in-progress", start="1") | {"class": "new"}, 9, 1, "visit")
+    _apply(connection, _visit("finished", end="5") | {"class": "old"}, 5, 2, "visit")
+    expected = _visit("finished", start="1", end="5") | {"class": "new"}
+    assert [resource for _, _, resource in chart_of(connection, "p")] == [expected]
 
 
-def test_a_number_goes_on_under_another_until_the_merge_is_turned_round(store: Store) -> None:
-    connection = store.connection
-    assert follow_link(connection, "p1") == "p1"
-    link_patients(connection, Merge("p2", "p1"), 1, 10.0)
-    link_patients(connection, Merge("p3", "p2"), 1, 11.0)
-    assert [follow_link(connection, number) for number in ("p1", "p2", "p3")] == ["p3", "p3", "p3"]
-    assert numbers_of(connection, "p3") == ["p3", "p2", "p1"]
-    assert numbers_of(connection, "p2") == ["p2"]  # it is no survivor any more
-    link_patients(connection, Merge("p2", "p3"), 2, 12.0)  # turned round: no circle
-    assert [follow_link(connection, number) for number in ("p1", "p2", "p3")] == ["p2", "p2", "p2"]
-    undone = connection.execute("SELECT merged, undone_at FROM links ORDER BY sequence").fetchall()
-    assert list(map(tuple, undone)) == [("p1", None), ("p2", 12.0), ("p3", None)]
+def test_a_visit_of_less_rank_at_the_same_time_is_not_stale(connection: sqlite3.Connection) -> None:
+    _apply(connection, _visit("in-progress"), 9, 3, "visit")
+    assert not _apply(connection, _visit("in-progress", start="1"), 9, 1, "visit").is_stale
 
 
-def test_the_last_merge_of_a_number_counts(store: Store) -> None:
-    connection = store.connection
-    link_patients(connection, Merge("p2", "p1"), 1, 10.0)
-    link_patients(connection, Merge("p3", "p1"), 1, 11.0)
-    assert follow_link(connection, "p1") == "p3"
-    assert numbers_of(connection, "p2") == ["p2"]
-    assert numbers_of(connection, "p3") == ["p3", "p1"]
+def test_patients_go_on_under_the_last_number_and_a_circle_is_undone(connection: sqlite3.Connection) -> None:
+    assert (follow_link(connection, "a"), numbers_of(connection, "a")) == ("a", ["a"])
+    link_patients(connection, Merge("b", "a"), 1, 10.0)
+    link_patients(connection, Merge("c", "b"), 2, 20.0)
+    link_patients(connection, Merge("c", "d"), 3, 30.0)
+    assert [follow_link(connection, number) for number in "abcd"] == ["c"] * 4
+    assert (numbers_of(connection, "c"), numbers_of(connection, "b")) == (["c", "b", "d", "a"], ["b"])
+    link_patients(connection, Merge("b", "c"), 4, 40.0)  # the other way round: b into c is undone
+    rows = connection.execute("SELECT merged, survivor, inbox, at, undone_at FROM links ORDER BY sequence").fetchall()
+    assert rows == [("a", "b", 1, 10.0, None), ("b", "c", 2, 20.0, 40.0), ("d", "c", 3, 30.0, None),
+                    ("c", "b", 4, 40.0, None)]  # fmt: skip
+    assert [follow_link(connection, number) for number in "abcd"] == ["b"] * 4
+    assert sorted(numbers_of(connection, "b")) == ["a", "b", "c", "d"]
 
 
-def test_a_chart_has_the_facts_of_all_numbers_under_the_survivors(store: Store) -> None:
-    store.put(Fact("p1", {"resourceType": "Patient", "id": "p1"}, 10.0))
-    store.put(Fact("p1", _lab(5.0, subject={"reference": "Patient/p1"}), 10.0))
-    store.put(Fact("p2", {"resourceType": "Patient", "id": "p2"}, 10.0))
-    allergy = {"resourceType": "AllergyIntolerance", "id": "a", "patient": {"reference": "Patient/p2"}}
-    store.put(Fact("p2", allergy, 10.0))
-    link_patients(store.connection, Merge("p2", "p1"), 1, 10.0)
-    assert chart_of(store.connection, "p2") == [
-        ("Patient", "", {"resourceType": "Patient", "id": "p2"}),
-        ("AllergyIntolerance", "", allergy),
-        ("Observation", " http://loinc.org|2823-3 ", _lab(5.0, subject={"reference": "Patient/p2"})),
+def test_the_latest_merge_of_a_number_counts(connection: sqlite3.Connection) -> None:
+    link_patients(connection, Merge("b", "a"), 1, 10.0)
+    link_patients(connection, Merge("c", "a"), 2, 20.0)
+    assert follow_link(connection, "a") == "c"
+    assert (numbers_of(connection, "b"), numbers_of(connection, "c")) == (["b"], ["c", "a"])
+
+
+def test_a_chain_of_merges_is_followed_twenty_times(connection: sqlite3.Connection) -> None:
+    for number in range(25):
+        link_patients(connection, Merge(f"n{number + 1}", f"n{number}"), number, float(number))
+    assert (follow_link(connection, "n0"), follow_link(connection, "n5")) == ("n20", "n25")
+    assert len(numbers_of(connection, "n25")) == 20
+
+
+def test_the_chart_of_merged_numbers_is_of_one_patient(connection: sqlite3.Connection) -> None:
+    for patient, gender in (("old", "male"), ("new", "female")):
+        _apply(connection, {"resourceType": "Patient", "id": patient, "gender": gender}, 1, patient=patient)
+    lab, allergy = _lab(4.1, subject={"reference": "Patient/old"}), {"resourceType": "AllergyIntolerance", "id": "a1"}
+    _apply(connection, lab, 1, patient="old")
+    _apply(connection, allergy | {"patient": {"reference": "Patient/new", "display": "N"}}, 1, patient="new")
+    link_patients(connection, Merge("new", "old"), 1, 2.0)
+    assert chart_of(connection, "new") == [
+        ("Patient", "", {"resourceType": "Patient", "id": "new", "gender": "female"}),
+        ("AllergyIntolerance", "", allergy | {"patient": {"reference": "Patient/new"}}),
+        ("Observation", " http://loinc.org|2823-3 ", _lab(4.1, subject={"reference": "Patient/new"})),
     ]
 
 
-def _keyed(number: str, value: float, time: str, order: str = "1") -> Fact:
-    key = ("NORTH", "result", number, "ORDER", order)
-    resource = _lab(value, id=resource_id(*key), effectiveDateTime=time)
-    return Fact(number, resource, 10.0, key=key)
+def _keyed(patient: str, when: str, value: float, *series: str) -> Fact:
+    key = ("SOUTH", "result", patient, "F1", *series)
+    return Fact(patient, _lab(value, id=resource_id(*key), effectiveDateTime=when), 1.0, key=key)
 
 
-def test_after_a_merge_a_result_is_known_under_the_number_of_before(store: Store) -> None:
-    before = _keyed("p1", 5.0, "2026-11-01")
-    store.put(before)
-    link_patients(store.connection, Merge("p2", "p1"), 1, 10.0)
-    applied = store.put(_keyed("p2", 6.0, "2026-11-01"))
-    assert (applied.changed, applied.fact.patient, applied.fact.id) == (True, "p1", before.id)
-    assert [resource["value"] for _, _, resource in chart_of(store.connection, "p2")] == [6.0]
+def test_what_came_before_a_merge_is_known_under_the_other_number(connection: sqlite3.Connection) -> None:
+    first = apply_fact(connection, _keyed("old", "09:00", 4.1, "0"), 1, 1.0)
+    link_patients(connection, Merge("new", "old"), 2, 2.0)
+    again = apply_fact(connection, _keyed("new", "09:00", 5.2, "0"), 3, 3.0)
+    assert (again.fact.patient, again.fact.id, again.changed) == ("old", first.fact.id, True)
+    assert [row[0] for row in _current(connection)] == ["old"]
+    stranger = apply_fact(connection, _keyed("other", "09:00", 5.2, "0"), 4, 4.0)
+    assert stranger.fact.patient == "other"
 
 
-def test_of_a_series_the_result_of_the_same_time_is_meant(store: Store) -> None:
-    for number, (value, time) in enumerate([(1.0, "08:00"), (2.0, "09:00"), (3.0, "10:00")]):
-        fact = _keyed("p1", value, time, f"{number}" if number else "0")
-        store.put(fact)
-    again = store.put(_keyed("p1", 2.5, "09:00", "0"))
-    assert again.fact.id == _keyed("p1", 0, "", "1").id
-    assert [resource["value"] for resource in store.current()] == [1.0, 3.0, 2.5]
-    store.put(_keyed("p1", 9.0, "11:00", "0"))  # of no known time: the result itself is another one now
-    assert [resource["value"] for resource in store.current()] == [3.0, 2.5, 9.0]
-
-
-# What a message brings
-
-
-def test_the_codes_of_a_fact_are_those_of_every_concept_and_component() -> None:
-    coded = {"coding": [{"system": "s", "code": "1"}, {"code": "2"}, {"system": "s"}, "x"]}
-    resource = {
-        "code": coded,
-        "vaccineCode": {"coding": [{"system": "cvx", "code": "3"}]},
-        "medicationCodeableConcept": {"coding": [{"system": "rx", "code": "4"}]},
-        "component": [{"code": {"coding": [{"system": "s", "code": "5"}]}}, {"code": coded}, "x"],
-    }
-    assert codes_of(resource) == " s|1 |2 cvx|3 rx|4 s|5 "
-    assert codes_of({"code": {"text": "x"}, "component": {}}) == ""
-
-
-def test_an_id_is_made_of_all_its_parts() -> None:
-    assert resource_id("NORTH", "V1") == resource_id("NORTH", "V1")
-    assert len({resource_id("NORTH", "V1"), resource_id("NORT", "HV1"), resource_id("NORTH", "V", "1")}) == 3
-    assert len(resource_id("a")) == 35
-    assert resource_id("a").startswith("v2-")
-    assert Effects() == Effects([], [], {}, [])  # type: ignore[arg-type]
+def test_of_a_series_with_one_code_the_result_of_the_same_time_is_replaced(connection: sqlite3.Connection) -> None:
+    for number, when in enumerate(("09:00", "10:00", "11:00")):
+        apply_fact(connection, _keyed("p", when, 4.0 + number, str(number)), 1, 1.0)
+    alone = apply_fact(connection, _keyed("p", "11:00", 9.9, "0"), 2, 2.0)
+    assert (alone.changed, alone.fact.id) == (True, resource_id("SOUTH", "result", "p", "F1", "2"))
+    values = [(resource["effectiveDateTime"], resource["value"]) for _, _, resource in chart_of(connection, "p")]
+    assert sorted(values) == [("09:00", 4.0), ("10:00", 5.0), ("11:00", 9.9)]
+    second = apply_fact(connection, _keyed("p", "10:00", 8.8, "0"), 2, 2.0)
+    assert second.fact.id == resource_id("SOUTH", "result", "p", "F1", "1")
+    corrected = apply_fact(connection, _keyed("p", "12:00", 1.1, "0"), 3, 3.0)  # no result of that time is there
+    assert corrected.fact.id == resource_id("SOUTH", "result", "p", "F1", "0")
+    same = apply_fact(connection, _keyed("p", "12:00", 2.2, "0"), 4, 4.0)
+    assert same.fact.id == corrected.fact.id
