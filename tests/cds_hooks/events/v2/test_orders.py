@@ -1,0 +1,188 @@
+"""ORC with OBR, RXO, RXE and RXA as whole resources, worked out by hand from HL7's v2-to-FHIR guide."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cds_hooks.events.effects import Effects, Fact, resource_id
+from cds_hooks.events.v2.message import Unreadable
+from cds_hooks.events.v2.orders import take_medications, take_tests, take_vaccinations
+from tests.cds_hooks.events.v2.segments import SOUTH, made
+
+Json = dict[str, Any]
+Fields = Mapping[int, str]
+AT = 1000.0
+CREATININE, WARFARIN, INFLUENZA = "2160-0^Creatinine^LN", "11289^warfarin^RXNORM", "140^Influenza^CVX"
+NOT_READ = Effects(counted=Counter({"order-not-read": 1}))
+
+
+def taken(take: Callable[..., None], *segments: tuple[str, Fields]) -> Effects:
+    effects = Effects()
+    take(made("ORM^O01", *segments).segments[1:], SOUTH, "500", AT, effects)
+    return effects
+
+
+def code(text: str, system: str) -> Json:
+    value, words, _ = text.split("^")
+    return {"coding": [{"code": value, "system": system, "display": words}], "text": words}
+
+
+def order(number: str, kind: str = "ServiceRequest", status: str = "active", **members: Any) -> Effects:
+    key = ("SOUTH", kind, "500", number)
+    resource: Json = {
+        "resourceType": kind,
+        "id": resource_id(*key),
+        "status": status,
+        "intent": "order",
+        "subject": {"reference": "Patient/500"},
+    }
+    if kind == "ServiceRequest":
+        resource["code"] = code(CREATININE, "http://loinc.org")
+    else:
+        resource["medicationCodeableConcept"] = code(WARFARIN, "http://www.nlm.nih.gov/research/umls/rxnorm")
+    return Effects([Fact("500", resource | members, AT, key=key)])
+
+
+@pytest.mark.parametrize(
+    ("orc", "obr", "expected"),
+    [
+        ({1: "NW", 2: "P1", 3: "F1", 9: "202611201000"}, {2: "P2", 3: "F2"},
+         order("P1", authoredOn="2026-11-20T10:00:00+00:00")),
+        ({1: "NW", 3: "F1"}, {2: "P2", 3: "F2"}, order("F1")),
+        ({1: "NW"}, {2: "P2", 3: "F2"}, order("P2")),
+        ({1: "NW"}, {3: "F2"}, order("F2")),
+        ({1: "NW"}, {}, NOT_READ),
+        (None, {2: "P2", 3: "F2"}, order("P2")),
+        (None, {}, NOT_READ),
+        ({1: "NW", 2: "P1"}, {4: ""}, NOT_READ),
+        ({1: "DC", 2: "P1"}, {}, order("P1", status="revoked")),
+        ({1: "HR", 2: "P1"}, {}, order("P1", status="on-hold")),
+        ({1: "DC", 2: "P1", 5: "CM"}, {}, order("P1", status="completed")),
+        ({1: "DC", 2: "P1", 5: "A"}, {}, order("P1", status="revoked")),
+        ({1: "ZZ", 2: "P1"}, {}, NOT_READ),
+        ({1: "ZZ", 2: "P1", 5: "IP"}, {}, order("P1")),
+    ],
+)  # fmt: skip
+def test_an_order_of_a_test(orc: Fields | None, obr: Fields, expected: Effects) -> None:
+    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
+    assert taken(take_tests, *segments, ("OBR", {4: CREATININE, **obr})) == expected
+
+
+@pytest.mark.parametrize(
+    ("orc", "expected"),
+    [
+        ({1: "NW", 2: "P1"}, order("P1", "MedicationRequest")),
+        ({1: "DC", 2: "P1"}, order("P1", "MedicationRequest", "stopped")),
+        ({1: "HR", 2: "P1"}, order("P1", "MedicationRequest", "on-hold")),
+        ({1: "NW"}, NOT_READ),
+        (None, NOT_READ),
+    ],
+)
+def test_an_order_of_a_medication_has_its_number_from_orc_alone(orc: Fields | None, expected: Effects) -> None:
+    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
+    assert taken(take_tests, *segments, ("RXO", {1: WARFARIN, 2: "P2", 3: "F2"})) == expected
+
+
+def test_each_order_has_the_orc_before_it() -> None:
+    segments: list[tuple[str, Fields]] = [
+        ("ORC", {1: "NW", 2: "P1"}),
+        ("OBR", {4: CREATININE}),
+        ("ORC", {1: "DC", 2: "P2"}),
+        ("NTE", {3: "x"}),
+        ("RXO", {1: WARFARIN}),
+    ]
+    assert taken(take_tests, *segments).facts == [
+        *order("P1").facts,
+        *order("P2", "MedicationRequest", "stopped").facts,
+    ]
+
+
+DOSE = [{"doseQuantity": {"value": 5, "unit": "mg"}}]
+
+
+@pytest.mark.parametrize(
+    ("rxe", "dose"),
+    [
+        ({3: "5", 5: "mg", 7: "^once a day"}, {"text": "once a day", "doseAndRate": DOSE}),
+        ({3: "5", 5: "mg"}, {"doseAndRate": DOSE}),
+        ({3: "5", 5: "^mg"}, {"doseAndRate": DOSE}),
+        ({3: "5", 5: "mg^milligram"}, {"doseAndRate": DOSE}),
+        ({3: "5", 4: "10", 5: "mg", 7: "^once a day"}, {"text": "once a day"}),
+        ({3: "5", 7: "^once a day"}, {"text": "once a day"}),
+        ({3: "five", 5: "mg", 7: "^once a day"}, {"text": "once a day"}),
+        ({3: "five", 5: "mg"}, None),
+        ({7: "1"}, None),
+    ],
+)
+def test_a_dose_is_one_amount_in_one_unit(rxe: Fields, dose: Json | None) -> None:
+    members = {"dosageInstruction": [dose]} if dose is not None else {}
+    effects = taken(
+        take_medications, ("ORC", {1: "RE", 2: "P0"}), ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, **rxe})
+    )
+    assert effects == order("P1", "MedicationRequest", **members)
+
+
+def test_tests_that_are_ordered_with_medications_have_no_dose_and_are_not_taken_for_them() -> None:
+    effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("OBR", {4: CREATININE}), ("RXE", {2: WARFARIN}))
+    assert effects == order("P1", "MedicationRequest")
+
+
+NOT_GIVEN = Effects(counted=Counter({"vaccination-not-read": 1}))
+
+
+def given(number: str, status: str = "completed", time: str = "2026-11-20") -> Effects:
+    key = ("SOUTH", "vaccination", "500", number)
+    resource = {
+        "resourceType": "Immunization",
+        "id": resource_id(*key),
+        "status": status,
+        "vaccineCode": code(INFLUENZA, "http://hl7.org/fhir/sid/cvx"),
+        "patient": {"reference": "Patient/500"},
+        "occurrenceDateTime": time,
+    }
+    return Effects([Fact("500", resource, AT, happened=datetime(2026, 11, 20, tzinfo=UTC).timestamp(), key=key)])
+
+
+@pytest.mark.parametrize(
+    ("orc", "rxa", "expected"),
+    [
+        ({2: "P1", 3: "F1"}, {}, given("F1")),
+        ({2: "P1"}, {}, given("P1")),
+        ({1: "RE"}, {}, given("140 2026-11-20")),
+        (None, {}, given("140 2026-11-20")),
+        (None, {20: "CP"}, given("140 2026-11-20")),
+        (None, {20: "RE"}, given("140 2026-11-20", "not-done")),
+        (None, {20: "NA"}, given("140 2026-11-20", "not-done")),
+        (None, {20: "RE", 21: "D"}, given("140 2026-11-20", "entered-in-error")),
+        (None, {20: "CP", 21: "A"}, given("140 2026-11-20")),
+        (None, {3: ""}, NOT_GIVEN),
+        (None, {5: ""}, NOT_GIVEN),
+        (None, {5: "998^none^CVX"}, NOT_GIVEN),
+    ],
+)
+def test_a_vaccination(orc: Fields | None, rxa: Fields, expected: Effects) -> None:
+    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
+    assert taken(take_vaccinations, *segments, ("RXA", {3: "20261120", 5: INFLUENZA, **rxa})) == expected
+
+
+def test_a_vaccination_that_is_not_read_leaves_the_next_one() -> None:
+    segments: list[tuple[str, Fields]] = [("RXA", {3: "x", 5: INFLUENZA}), ("NTE", {3: "x"})]
+    effects = taken(take_vaccinations, *segments, ("ORC", {3: "F1"}), ("RXA", {3: "20261120", 5: INFLUENZA}))
+    assert effects == Effects(given("F1").facts, counted=NOT_GIVEN.counted)
+
+
+@pytest.mark.parametrize(
+    ("take", "segment", "text"),
+    [
+        (take_tests, "RXE", "An order message has no OBR or RXO segment."),
+        (take_medications, "RXO", "A pharmacy message has no RXE segment."),
+        (take_vaccinations, "ORC", "A vaccination message has no RXA segment."),
+    ],
+)
+def test_a_message_without_what_it_is_about_is_refused(take: Callable[..., None], segment: str, text: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        taken(take, (segment, {1: "NW", 2: WARFARIN}))
+    assert (str(refused.value), refused.value.code) == (text, "101")
