@@ -97,7 +97,7 @@ def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[Gen
         texts = [_value_text(observation), *(concept.words for concept in observation.interpretation)]
         yield from maker.value(gene, observation, [_variant(observation) or texts[0], *texts[1:]])
         yield from maker.pair(gene)
-    elif not _code_of(observation.code, "phenotype of one gene", "allele presence"):
+    else:
         yield from maker.several()
     yield from maker.components(gene)
 
@@ -176,14 +176,12 @@ class _Maker:
     def several(self) -> Iterator[GeneReading]:
         """What a text about several genes says of each: "CYP2C19 *2/*2; CYP2D6 poor metabolizer"."""
         for gene, sentence in parts_by_gene(_value_text(self.observation)):
-            if gene in HLA_ALLELES:
-                sentence = f"{gene}{sentence}" if sentence.startswith("*") else sentence
-            meanings = translate(gene, sentence)
-            yield from (
-                self.reading(meaning.gene, meaning.kind, meaning.keys, f"{gene} {sentence}") for meaning in meanings
-            )
+            is_allele = gene in HLA_ALLELES and sentence.startswith("*")
+            wording = f"{gene}{sentence}" if is_allele else f"{gene} {sentence}"
+            meanings = translate(gene, wording if is_allele else sentence)
+            yield from (self.reading(meaning.gene, meaning.kind, meaning.keys, wording) for meaning in meanings)
             if not meanings and not is_no_result(sentence):
-                yield self.reading(gene, "genotype", (), f"{gene} {sentence}")
+                yield self.reading(gene, "genotype", (), wording)
 
     def _hla_target(self, gene: str, part: Observation | ObservationComponent) -> str | None:
         """The HLA allele that the code of the part asks about."""
