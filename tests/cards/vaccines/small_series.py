@@ -1,0 +1,45 @@
+"""Series of made-up doses for the tests of evaluation and forecast: born on 1 January 2000, vaccine "10"."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from cards.vaccines.course import Course
+from cards.vaccines.doses_by_day import GivenDose
+from cards.vaccines.evaluation import evaluate
+from cards.vaccines.knowledge import Conflict, Series, SeriesDose, Vaccines
+from cards.vaccines.patient import PatientObservation, Person
+
+BORN = date(2000, 1, 1)
+TEN = (Vaccines(("10",), forecast=True),)
+
+
+def rule(**fields: Any) -> SeriesDose:
+    """A dose for which vaccine 10 is right, with these requirements."""
+    return SeriesDose(**{"preferable": TEN} | fields)
+
+
+def given(day: str, cvx: str = "10", **fields: Any) -> GivenDose:
+    """A dose given on a day."""
+    return GivenDose(date.fromisoformat(day), cvx, **fields)
+
+
+def course_of(
+    rules: tuple[SeriesDose, ...],
+    *doses: GivenDose,
+    others: tuple[GivenDose, ...] = (),
+    observed: tuple[tuple[str, str], ...] = (),
+    conflicts: tuple[Conflict, ...] = (),
+    is_complete: Callable[[str], bool] = lambda _group: False,
+    years_back: int = 0,
+    country: str = "",
+) -> Course:
+    """The evaluated course: `doses` are of the antigen, `others` of another one, `observed` codes with their days."""
+    series = Series(name="s", type="Standard", vaccine_group="X", group="1", doses=rules)
+    observations = tuple(
+        PatientObservation(code, date.fromisoformat(since) if since else None, "", "") for code, since in observed
+    )
+    person = Person(BORN, "Female", (*doses, *others), observations, country)
+    course = Course(series, person, doses, conflicts, is_complete, years_back)
+    evaluate(course)
+    return course

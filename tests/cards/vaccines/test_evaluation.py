@@ -1,0 +1,423 @@
+"""Whether a given dose counts, and whether a dose is needed: CDSi 4.5, chapter 6, on made-up series, by hand."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from cards.vaccines.course import DoseStatus
+from cards.vaccines.doses_by_day import GivenDose
+from cards.vaccines.evaluation import can_skip, conflict_end
+from cards.vaccines.knowledge import (
+    Ages,
+    Conflict,
+    Interval,
+    Period,
+    SeriesDose,
+    Skip,
+    SkipCondition,
+    SkipSet,
+    Vaccines,
+)
+from tests.cards.vaccines.small_series import TEN, course_of, given, rule
+
+VALID, EXTRANEOUS = DoseStatus.VALID, DoseStatus.EXTRANEOUS
+TOO_YOUNG, TOO_OLD, TOO_SOON = "Age: Too Young", "Age: Too Old", "Interval: too Soon"
+CONFLICT, WRONG = "Live Virus Conflict", "Not a preferable or allowable vaccine"
+INADVERTENT, COMPLETE = "Inadvertent Vaccine", "Series Already Complete"
+YEAR, TWO_YEARS, FOUR_WEEKS = Period(years=1), Period(years=2), Period(days=28)
+FIRST = given("2010-01-01")
+
+
+def judged(rules: tuple[SeriesDose, ...], *doses: GivenDose, **more: Any) -> list[tuple[str, str]]:
+    """Status and reason of every dose."""
+    return [(one.status.value, one.reason) for one in course_of(rules, *doses, **more).evaluations]
+
+
+def last(rules: tuple[SeriesDose, ...], *doses: GivenDose, **more: Any) -> str:
+    """The reason why the last dose does not count, else its status."""
+    status, reason = judged(rules, *doses, **more)[-1]
+    return reason or status
+
+
+FROM_FIVE_YEARS_IN_2005 = (
+    Ages(cessation=date(2004, 12, 31), absolute_minimum=YEAR),
+    Ages(effective=date(2005, 1, 1), absolute_minimum=Period(years=10)),
+)
+
+
+@pytest.mark.parametrize(
+    ("ages", "day", "expected"),
+    [
+        ((), "2000-01-01", "Valid"),
+        ((Ages(),), "2000-01-01", "Valid"),
+        ((Ages(absolute_minimum=YEAR, minimum=TWO_YEARS),), "2000-12-31", TOO_YOUNG),
+        ((Ages(absolute_minimum=YEAR, minimum=TWO_YEARS),), "2001-01-01", "Valid"),
+        ((Ages(maximum=TWO_YEARS),), "2001-12-31", "Valid"),
+        ((Ages(maximum=TWO_YEARS),), "2002-01-01", TOO_OLD),
+        (FROM_FIVE_YEARS_IN_2005, "2004-12-31", "Valid"),
+        (FROM_FIVE_YEARS_IN_2005, "2005-01-01", TOO_YOUNG),
+        ((Ages(effective=date(2005, 1, 1), absolute_minimum=Period(years=10)),), "2004-12-31", "Valid"),
+    ],
+)
+def test_a_dose_counts_at_the_ages_that_are_in_force_on_its_day(
+    ages: tuple[Ages, ...], day: str, expected: str
+) -> None:
+    assert last((rule(ages=ages),), given(day)) == expected
+
+
+PREVIOUS = Interval(from_previous=True, absolute_minimum=FOUR_WEEKS)
+ALLOWED = Interval(from_previous=True, absolute_minimum=Period(days=24))
+
+
+@pytest.mark.parametrize(
+    ("fields", "day", "expected"),
+    [
+        ({"intervals": (PREVIOUS,)}, "2010-01-28", TOO_SOON),
+        ({"intervals": (PREVIOUS,)}, "2010-01-29", "Valid"),
+        ({"intervals": (Interval(from_previous=True, minimum=FOUR_WEEKS),)}, "2010-01-02", "Valid"),
+        ({"intervals": (PREVIOUS,), "allowable_intervals": (ALLOWED,)}, "2010-01-24", TOO_SOON),
+        ({"intervals": (PREVIOUS,), "allowable_intervals": (ALLOWED,)}, "2010-01-25", "Valid"),
+        ({"intervals": (ALLOWED, PREVIOUS)}, "2010-01-28", TOO_SOON),
+        (
+            {"intervals": (Interval(from_previous=True, absolute_minimum=FOUR_WEEKS, cessation=date(2010, 1, 1)),)},
+            "2010-01-02",
+            "Valid",
+        ),
+        ({"intervals": (Interval(from_target_dose=1, absolute_minimum=FOUR_WEEKS),)}, "2010-01-28", TOO_SOON),
+        ({"intervals": (Interval(from_target_dose=2, absolute_minimum=FOUR_WEEKS),)}, "2010-01-02", "Valid"),
+    ],
+)
+def test_a_second_dose_counts_after_its_interval(fields: dict[str, Any], day: str, expected: str) -> None:
+    assert last((rule(), rule(**fields)), FIRST, given(day)) == expected
+
+
+@pytest.mark.parametrize(
+    ("second", "starts"),
+    [
+        (given("2010-02-01"), True),
+        (given("2010-02-01", "99"), True),  # not valid: another vaccine
+        (given("2010-02-01", "66"), False),  # inadvertent
+        (given("2010-02-01", substandard=True), False),
+    ],
+)
+def test_an_interval_starts_with_a_dose_that_is_valid_or_not_but_not_with_an_inadvertent_or_sub_standard_one(
+    second: GivenDose, starts: bool
+) -> None:
+    later = rule(intervals=(PREVIOUS,), inadvertent=frozenset({"66"}))
+    rules = (rule(), later, later)
+    assert last(rules, FIRST, second, given("2010-02-28")) == (TOO_SOON if starts else "Valid")
+
+
+@pytest.mark.parametrize(("day", "expected"), [("2010-01-28", TOO_SOON), ("2010-01-29", "Valid")])
+def test_an_interval_may_count_from_another_vaccine_or_from_an_observation(day: str, expected: str) -> None:
+    from_other = rule(intervals=(Interval(from_most_recent=frozenset({"20"}), absolute_minimum=FOUR_WEEKS),))
+    assert last((from_other,), given(day), others=(given("2010-01-01", "20"),)) == expected
+    assert last((from_other,), given(day), others=(given("2010-01-01", "21"),)) == "Valid"
+    from_code = rule(intervals=(Interval(from_observation="170", absolute_minimum=FOUR_WEEKS),))
+    assert last((from_code,), given(day), observed=(("170", "2010-01-01"),)) == expected
+    assert last((from_code,), given(day), observed=(("170", ""),)) == "Valid"
+
+
+LIVE = Conflict(frozenset({"20"}), frozenset({"10"}), Period(days=1), Period(days=24), FOUR_WEEKS)
+LIVE_ITSELF = Conflict(frozenset({"10"}), frozenset({"10"}), Period(days=1), Period(days=24), FOUR_WEEKS)
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [("2010-01-01", "Valid"), ("2010-01-02", CONFLICT), ("2010-01-24", CONFLICT), ("2010-01-25", "Valid")],
+)
+def test_a_live_vaccine_forbids_another_from_the_beginning_of_the_conflict_until_its_end(
+    day: str, expected: str
+) -> None:
+    others = (given("2010-01-01", "20"),)
+    assert last((rule(),), given(day), others=others, conflicts=(LIVE,)) == expected
+    assert last((rule(),), given(day), others=(given("2010-01-01", "21"),), conflicts=(LIVE,)) == "Valid"
+    eleven = rule(preferable=(Vaccines(("11",)),))
+    assert last((eleven,), given(day, "11"), others=others, conflicts=(LIVE,)) == "Valid"
+
+
+@pytest.mark.parametrize(("day", "expected"), [("2000-06-28", CONFLICT), ("2000-06-29", "Valid")])
+def test_after_a_dose_that_does_not_count_the_conflict_is_longer(day: str, expected: str) -> None:
+    rules = (rule(ages=(Ages(absolute_minimum=Period(months=5, days=1)),)),)
+    too_young = given("2000-06-01")
+    assert judged(rules, too_young, given(day), conflicts=(LIVE_ITSELF,))[0] == ("Not Valid", TOO_YOUNG)
+    assert last(rules, too_young, given(day), conflicts=(LIVE_ITSELF,)) == expected
+
+
+def test_the_last_conflict_ends_after_the_longer_time_where_the_dose_did_not_count() -> None:
+    old_enough = rule(ages=(Ages(absolute_minimum=Period(years=10)),))
+    counted = course_of((old_enough,), FIRST, conflicts=(LIVE_ITSELF,))
+    assert conflict_end(counted, LIVE_ITSELF) == date(2010, 1, 25)
+    rejected = course_of((old_enough,), given("2009-12-01"), conflicts=(LIVE_ITSELF,))
+    assert conflict_end(rejected, LIVE_ITSELF) == date(2009, 12, 29)
+    assert conflict_end(counted, LIVE) is None
+
+
+OF_A_MAKER = Vaccines(("10",), trade_name="Brand", manufacturer="MSD")
+
+
+@pytest.mark.parametrize(
+    ("fields", "dose", "expected"),
+    [
+        ({}, given("2010-01-01", "11"), WRONG),
+        ({"preferable": (Vaccines(("11", "10")),)}, FIRST, "Valid"),
+        ({"preferable": (Vaccines(("11",)),), "allowable": TEN}, FIRST, "Valid"),
+        ({"preferable": (), "allowable": ()}, FIRST, WRONG),
+        ({"preferable": (Vaccines(("10",), begin_age=Period(years=10)),)}, FIRST, "Valid"),
+        ({"preferable": (Vaccines(("10",), begin_age=Period(years=10, days=1)),)}, FIRST, WRONG),
+        ({"preferable": (Vaccines(("10",), end_age=Period(years=10, days=1)),)}, FIRST, "Valid"),
+        ({"preferable": (Vaccines(("10",), end_age=Period(years=10)),)}, FIRST, WRONG),
+        ({"preferable": (OF_A_MAKER,)}, FIRST, "Valid"),
+        ({"preferable": (OF_A_MAKER,)}, given("2010-01-01", manufacturer="MSD"), "Valid"),
+        ({"preferable": (OF_A_MAKER,)}, given("2010-01-01", manufacturer="SKB"), WRONG),
+        (
+            {"preferable": (Vaccines(("10",), manufacturer="MSD"),)},
+            given("2010-01-01", manufacturer="SKB"),
+            "Valid",
+        ),
+        ({"preferable": (Vaccines(("10",), trade_name="B"),)}, given("2010-01-01", manufacturer="SKB"), "Valid"),
+    ],
+)
+def test_a_dose_counts_with_a_vaccine_that_fits(fields: dict[str, Any], dose: GivenDose, expected: str) -> None:
+    assert last((rule(**fields),), dose) == expected
+
+
+def test_a_dose_after_the_last_one_is_extraneous_and_a_sub_standard_one_advances_nothing() -> None:
+    weak = given("2010-02-01", substandard=True)
+    assert judged((rule(), rule()), FIRST, weak, given("2010-03-01"), given("2010-04-01")) == [
+        ("Valid", ""),
+        ("Sub-standard", ""),
+        ("Valid", ""),
+        ("Extraneous", COMPLETE),
+    ]
+    assert judged((rule(),), FIRST, weak)[-1] == ("Extraneous", COMPLETE)
+
+
+def test_a_recurring_dose_comes_again_under_its_own_number() -> None:
+    course = course_of((rule(), rule(recurring=True)), FIRST, given("2010-02-01"), given("2011-02-01"))
+    assert [one.status for one in course.evaluations] == [VALID, VALID, VALID]
+    assert [(target.number, target.satisfied_by is not None) for target in course.targets] == [
+        (1, True),
+        (2, True),
+        (2, True),
+        (2, False),
+    ]
+    assert course.satisfied == {1: date(2010, 1, 1), 2: date(2010, 2, 1)}
+
+
+def test_of_several_reasons_the_first_of_the_table_is_given() -> None:
+    """Table 6-31: inadvertent, too young, too old, too soon, conflict, wrong vaccine."""
+    conflict = {"conflicts": (LIVE,), "others": (given("2010-01-01", "20"),)}
+    dose = given("2010-01-02")
+    wrong = {"preferable": ()}
+    soon = wrong | {"intervals": (PREVIOUS,)}
+    cases: list[tuple[dict[str, Any], tuple[str, str]]] = [
+        (soon | {"ages": (Ages(absolute_minimum=Period(years=20)),), "inadvertent": frozenset({"10"})},
+         ("Not Valid", INADVERTENT)),
+        (soon | {"ages": (Ages(absolute_minimum=Period(years=20), maximum=YEAR),)}, ("Not Valid", TOO_YOUNG)),
+        (soon | {"ages": (Ages(maximum=YEAR),)}, ("Extraneous", TOO_OLD)),
+        (soon, ("Not Valid", TOO_SOON)),
+        (wrong, ("Not Valid", CONFLICT)),
+    ]  # fmt: skip
+    for fields, expected in cases:
+        assert judged((rule(), rule(**fields)), FIRST, dose, **conflict)[-1] == expected
+    assert judged((rule(), rule(**wrong)), FIRST, dose)[-1] == ("Not Valid", WRONG)
+
+
+# Whether a dose is needed
+
+
+def skip(*conditions: SkipCondition, logic: str = "AND", context: str = "Both") -> Skip:
+    return Skip(context, (SkipSet(conditions=conditions, logic=logic),))
+
+
+def counted(**fields: Any) -> SkipCondition:
+    return SkipCondition("vaccine count by age", **fields)
+
+
+TWO = (FIRST, given("2010-03-01"))
+REFERENCE = date(2012, 1, 1)
+MORE_THAN_ONE = {"count": 1, "count_logic": "greater than"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (counted(count=1, count_logic="greater than"), True),
+        (counted(count=2, count_logic="greater than"), False),
+        (counted(count=3, count_logic="less than"), True),
+        (counted(count=2, count_logic="less than"), False),
+        (counted(count=2, count_logic="equal to"), True),
+        (counted(count=1, count_logic="equal to"), False),
+        (counted(count=3, count_logic="equal to"), False),
+        (counted(begin_age=Period(years=10), **MORE_THAN_ONE), True),
+        (counted(begin_age=Period(years=10, days=1), **MORE_THAN_ONE), False),
+        (counted(end_age=Period(years=10, months=2, days=1), **MORE_THAN_ONE), True),
+        (counted(end_age=Period(years=10, months=2), **MORE_THAN_ONE), False),
+        (counted(start=date(2010, 1, 1), **MORE_THAN_ONE), True),
+        (counted(start=date(2010, 1, 2), **MORE_THAN_ONE), False),
+        (counted(end=date(2010, 3, 2), **MORE_THAN_ONE), True),
+        (counted(end=date(2010, 3, 1), **MORE_THAN_ONE), False),
+        # Of a day and an age the later one begins and the earlier one ends.
+        (counted(start=date(2010, 1, 2), begin_age=YEAR, **MORE_THAN_ONE), False),
+        (counted(start=date(2001, 1, 1), begin_age=Period(years=10, days=1), **MORE_THAN_ONE), False),
+        (counted(end=date(2010, 3, 1), end_age=Period(years=20), **MORE_THAN_ONE), False),
+        (counted(end=date(2020, 3, 1), end_age=Period(years=10, months=2), **MORE_THAN_ONE), False),
+        (counted(cvx=frozenset({"10"}), **MORE_THAN_ONE), True),
+        (counted(cvx=frozenset({"10", "20"}), count=2, count_logic="greater than"), True),
+        (counted(cvx=frozenset({"20"}), count=1, count_logic="equal to"), True),
+        (counted(cvx=frozenset({"21"}), count=0, count_logic="equal to"), True),
+        (counted(valid_only=True, count=1, count_logic="equal to"), True),
+        (counted(valid_only=True, **MORE_THAN_ONE), False),
+    ],
+)
+def test_a_dose_may_be_needless_by_the_doses_given(condition: SkipCondition, expected: bool) -> None:
+    # The second dose does not count: it was given too soon.
+    course = course_of((rule(), rule(intervals=(Interval(from_previous=True, absolute_minimum=YEAR),))), *TWO,
+                       others=(given("2010-05-01", "20"),))  # fmt: skip
+    assert can_skip(course, rule(skips=(skip(condition),)), REFERENCE) is expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "doses", "counts"),
+    [
+        (counted(), 1, 0),
+        (counted(), 2, 1),
+        (counted(), 3, 2),
+        (counted(cvx=frozenset({"20"})), 3, 1),  # the other vaccine, given on the day of the third dose
+        (counted(cvx=frozenset({"20"})), 2, 0),
+        (counted(begin_age=Period(years=10, months=2, days=1)), 2, 0),
+        (counted(end_age=Period(years=10, months=2)), 2, 1),
+    ],
+)
+def test_the_dose_under_evaluation_and_later_ones_are_not_counted(
+    condition: SkipCondition, doses: int, counts: int
+) -> None:
+    all_doses = (*TWO, given("2010-05-01"), given("2010-06-01"))
+    course = course_of((rule(), rule(), rule(), rule()), *all_doses, others=(given("2010-05-01", "20"),))
+    dose = all_doses[doses - 1]
+    outcomes = []
+    for number in range(4):
+        exactly = SkipCondition(
+            condition.kind, begin_age=condition.begin_age, end_age=condition.end_age, cvx=condition.cvx,
+            count=number, count_logic="equal to",
+        )  # fmt: skip
+        outcomes.append(can_skip(course, rule(skips=(skip(exactly),)), dose.given, dose))
+    assert outcomes == [number == counts for number in range(4)]
+
+
+AT_FIVE = SkipCondition("age", begin_age=Period(years=5), end_age=Period(years=7))
+OVER = SkipCondition("interval", interval=FOUR_WEEKS)
+OTHER_GROUP = SkipCondition("completed series", series_groups=frozenset({"2", "3"}))
+NEVER = SkipCondition("interval")
+
+
+@pytest.mark.parametrize(
+    ("condition", "day", "expected"),
+    [
+        (AT_FIVE, "2004-12-31", False),
+        (AT_FIVE, "2005-01-01", True),
+        (AT_FIVE, "2006-12-31", True),
+        (AT_FIVE, "2007-01-01", False),
+        (OVER, "2010-03-28", False),
+        (OVER, "2010-03-29", True),
+        (NEVER, "2020-01-01", False),
+    ],
+)
+def test_a_dose_may_be_needless_at_an_age_or_after_an_interval(
+    condition: SkipCondition, day: str, expected: bool
+) -> None:
+    course = course_of((rule(), rule(), rule()), *TWO)
+    assert can_skip(course, rule(skips=(skip(condition),)), date.fromisoformat(day)) is expected
+
+
+def test_without_a_dose_no_interval_is_over_and_nothing_is_counted() -> None:
+    course = course_of((rule(),))
+    assert not can_skip(course, rule(skips=(skip(OVER),)), REFERENCE)
+    assert can_skip(course, rule(skips=(skip(counted(count=1, count_logic="less than")),)), REFERENCE)
+
+
+def test_a_dose_is_needless_where_one_of_the_named_groups_is_complete() -> None:
+    needless = rule(skips=(skip(OTHER_GROUP),))
+    assert can_skip(course_of((rule(),), is_complete=lambda group: group == "3"), needless, REFERENCE)
+    assert not can_skip(course_of((rule(),), is_complete=lambda group: group == "1"), needless, REFERENCE)
+
+
+def test_a_skip_holds_in_its_context() -> None:
+    course = course_of((rule(), rule(), rule()), *TWO)
+    when_old = SkipCondition("age", begin_age=Period(years=5))
+    for context, in_forecast, in_evaluation in (
+        ("Both", True, True),
+        ("Forecast", True, False),
+        ("Evaluation", False, True),
+    ):
+        needless = rule(skips=(skip(when_old, context=context),))
+        assert can_skip(course, needless, REFERENCE) is in_forecast
+        assert can_skip(course, needless, REFERENCE, FIRST) is in_evaluation
+    assert not can_skip(course, rule(), REFERENCE)
+
+
+YES, NO = SkipCondition("age", begin_age=YEAR), SkipCondition("age", end_age=YEAR)
+IN_FORCE, OVER_SINCE_2011 = {"effective": REFERENCE}, {"cessation": date(2011, 12, 31)}
+
+
+@pytest.mark.parametrize(
+    ("logic", "conditions", "expected"),
+    [
+        ("AND", (YES, YES), True),
+        ("AND", (YES, NO), False),
+        ("AND", (NO, YES), False),
+        ("OR", (YES, NO), True),
+        ("OR", (NO, YES), True),
+        ("OR", (NO, NO), False),
+        ("OR", (YES,), True),
+        ("AND", (NO,), False),
+    ],
+)
+def test_a_set_needs_all_conditions_or_one(logic: str, conditions: tuple[SkipCondition, ...], expected: bool) -> None:
+    needless = rule(skips=(skip(*conditions, logic=logic),))
+    assert can_skip(course_of((rule(),)), needless, REFERENCE) is expected
+
+
+@pytest.mark.parametrize(
+    ("logic", "sets", "expected"),
+    [
+        ("AND", ((YES, {}), (YES, IN_FORCE)), True),
+        ("AND", ((YES, {}), (NO, IN_FORCE)), False),
+        ("AND", ((YES, {}), (NO, OVER_SINCE_2011)), True),
+        ("AND", ((YES, OVER_SINCE_2011),), False),
+        ("AND", (), False),
+        ("OR", ((NO, {}), (YES, IN_FORCE)), True),
+        ("OR", ((NO, {}), (YES, OVER_SINCE_2011)), False),
+        ("OR", ((YES, {}), (NO, {})), True),
+        ("OR", ((NO, {}), (NO, {})), False),
+        ("OR", (), False),
+    ],
+)
+def test_a_skip_needs_all_sets_that_are_in_force_or_one(
+    logic: str, sets: tuple[tuple[SkipCondition, dict[str, Any]], ...], expected: bool
+) -> None:
+    made = Skip("Both", tuple(SkipSet(conditions=(condition,), **force) for condition, force in sets), logic)
+    assert can_skip(course_of((rule(),)), rule(skips=(made,)), REFERENCE) is expected
+
+
+def test_of_several_skips_one_is_enough() -> None:
+    assert can_skip(course_of((rule(),)), rule(skips=(skip(NO), skip(YES))), REFERENCE)
+
+
+def test_a_dose_that_is_not_needed_is_passed_over_and_the_given_one_counts_as_the_next() -> None:
+    from_five = rule(skips=(skip(SkipCondition("age", begin_age=Period(years=5)), context="Evaluation"),))
+    later = rule(preferable=(Vaccines(("11",)),))
+    course = course_of((from_five, later), given("2010-01-01", "11"))
+    assert [(target.skipped, target.satisfied_by is not None) for target in course.targets] == [
+        (True, False),
+        (False, True),
+    ]
+    assert judged((from_five,), FIRST) == [("Extraneous", COMPLETE)]
+
+
+def test_the_season_of_a_count_is_moved_back_with_the_assessment() -> None:
+    in_season = rule(skips=(skip(counted(start=date(2011, 1, 1), count=1, count_logic="equal to")),))
+    assert not can_skip(course_of((rule(),), FIRST), in_season, REFERENCE)
+    assert can_skip(course_of((rule(),), FIRST, years_back=1), in_season, REFERENCE)
