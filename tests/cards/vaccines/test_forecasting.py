@@ -274,7 +274,7 @@ def test_a_dose_without_a_preferable_vaccine_is_not_forbidden_by_a_vaccine() -> 
 
 
 def test_the_end_of_a_conflict_is_the_earliest_day() -> None:
-    more = {"conflicts": (LIVE,), "others": (given("2010-01-01", "20"),)}
+    more: dict[str, Any] = {"conflicts": (LIVE,), "others": (given("2010-01-01", "20"),)}
     ages = (Ages(minimum=YEAR),)
     assert forecast_of((rule(ages=ages),), "2010-01-10", **more).earliest == date(2010, 1, 25)
     eleven = rule(ages=ages, preferable=(Vaccines(("11",), forecast=True),))
