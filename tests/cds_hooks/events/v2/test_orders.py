@@ -118,7 +118,7 @@ DOSE = [{"doseQuantity": {"value": 5, "unit": "mg"}}]
     ],
 )
 def test_a_dose_is_one_amount_in_one_unit(rxe: Fields, dose: Json | None) -> None:
-    members = {"dosageInstruction": [dose]} if dose is not None else {}
+    members: Json = {"dosageInstruction": [dose]} if dose is not None else {}
     effects = taken(
         take_medications, ("ORC", {1: "RE", 2: "P0"}), ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, **rxe})
     )

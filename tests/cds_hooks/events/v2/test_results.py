@@ -47,7 +47,7 @@ def observation(key: tuple[str, ...] = KEY, **members: Any) -> Json:
 def test_a_result_is_a_whole_observation() -> None:
     effects = taken(("OBR", OBR), ("OBX", {**OBX, 7: "3.5-5.1", 8: "H"}))
     system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
-    more = {
+    more: Json = {
         "referenceRange": [{"text": "3.5-5.1"}],
         "interpretation": [{"coding": [{"system": system, "code": "H"}]}],
     }
