@@ -1,0 +1,210 @@
+"""Who is followed up after discharge: whom it is not for, which score is shown, and the card of each as a whole."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from cards.card import TOPICS
+from cards.rules.engine.finding import Silence
+from cds_hooks.services._follow_up import advise_by_scores, reason_for_no_follow_up
+from cds_hooks.services._service import Advice, ServiceInput
+from tests.cds_hooks.services.test_decisions_by_themselves import (
+    Json,
+    booking,
+    days_ago,
+    operation,
+    referral,
+    stay,
+    visit,
+)
+from tests.fhir.mapping.charts import ICD10, WOMAN, condition, record_of
+from tests.fhir.record.charts import observation
+
+NOT_FOR = "outside-population"
+
+
+def leaving_for(code: str, **more: Any) -> Json:
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/discharge-disposition", "code": code}
+    emergency = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/admit-source", "code": "emd"}]}
+    return stay(hospitalization={"dischargeDisposition": {"coding": [coding]}, "admitSource": emergency}, **more)
+
+
+@pytest.mark.parametrize(
+    ("resources", "patient", "reason"),
+    [
+        ([stay()], WOMAN, None),
+        ([leaving_for("home")], WOMAN, None),
+        ([leaving_for("snf")], WOMAN, None),
+        ([stay()], WOMAN | {"deceasedBoolean": True}, ("deceased", "The patient has died.")),
+        ([], WOMAN, (NOT_FOR, "No stay in hospital is on the chart that could end.")),
+        ([leaving_for("exp")], WOMAN, (NOT_FOR, "The stay ends in hospice care or with death.")),
+        ([leaving_for("hosp")], WOMAN, (NOT_FOR, "The stay ends in hospice care or with death.")),
+        ([leaving_for("psy")], WOMAN,
+         (NOT_FOR, "The patient goes to a psychiatric hospital: who follows up is decided there.")),
+        ([leaving_for("other-hcf")], WOMAN,
+         (NOT_FOR, "The patient goes to another inpatient institution: who follows up is decided there.")),
+        ([stay(), referral("Clinic follow-up", days_ago(5))], WOMAN,
+         ("already-done", "A follow-up is arranged (ServiceRequest/s1).")),
+        ([stay(), referral("Clinic follow-up", days_ago(7))], WOMAN, None),
+        ([stay(), referral("Follow-up CT chest", days_ago(1))], WOMAN, None),
+        ([stay(), referral("Follow-up visit in 8 weeks", days_ago(1))], WOMAN, None),
+        ([stay(), referral("Follow-up", days_ago(1), occurrenceDateTime=days_ago(-14))], WOMAN,
+         ("already-done", "A follow-up is arranged (ServiceRequest/s1).")),
+        ([stay(), referral("Follow-up", days_ago(1), occurrenceDateTime=days_ago(-14.1))], WOMAN, None),
+        ([stay(), booking(3)], WOMAN, ("already-done", "A follow-up is arranged (Appointment/a1).")),
+        ([stay(), referral("Clinic follow-up", days_ago(1)), booking(3)], WOMAN,
+         ("already-done", "A follow-up is arranged (ServiceRequest/s1).")),
+    ],
+)  # fmt: skip
+def test_whom_a_follow_up_is_not_proposed_for(
+    resources: list[Json], patient: Json, reason: tuple[str, str] | None
+) -> None:
+    advice = reason_for_no_follow_up(record_of(*resources, patient=patient), "s")
+    assert advice == (Advice(silences=[Silence("s", *reason)]) if reason is not None else None)
+
+
+def _call(*resources: Json, encounter: str | None = None) -> ServiceInput:
+    searched = frozenset({"Condition", "Encounter", "Procedure", "ServiceRequest", "Observation"})
+    nobody = cast("Any", None)
+    return ServiceInput(
+        request=cast("Any", SimpleNamespace(context=SimpleNamespace(user_id="Practitioner/1", encounter_id=encounter))),
+        record=record_of(*resources).with_requested(searched),
+        card_uuid=lambda: "u1",
+        public_url="https://cds.example",
+        decision_id="d1",
+        predict=nobody,
+        why_withheld=nobody,
+    )
+
+
+def hemoglobin(value: float, days: float = 1) -> Json:
+    return observation("718-7", value, "g/dL", days_ago(days))
+
+
+def sodium(value: float, days: float = 1) -> Json:
+    return observation("2951-2", value, "mmol/L", days_ago(days))
+
+
+def earlier(number: int) -> Json:
+    ended = {"start": days_ago(60 + 10 * number), "end": days_ago(58 + 10 * number)}
+    return visit("IMP", "finished", identifier=f"old{number}", period=ended)
+
+
+HOME = leaving_for("home")
+ILL = (condition("I50.9", ICD10), condition("J44.9", ICD10))
+"""Heart failure and chronic lung disease: 2 + 2 points of comorbidity, which are 5 of LACE."""
+VISITS = tuple(
+    visit("EMER", "finished", identifier=f"er{at}", period={"start": days_ago(40 + at), "end": days_ago(39.9 + at)})
+    for at in (0, 20)
+)
+# HOSPITAL: 5 days 2, emergency 1, haemoglobin under 12 1, sodium under 135 1; with two stays in the year 2 more.
+FIVE = (HOME, hemoglobin(11.9), sodium(134))
+SEVEN = (*FIVE, earlier(0), earlier(1))
+# LACE: 4 days or more 4, emergency 3, comorbidity 5, two emergency visits 2.
+FOURTEEN = (*ILL, *VISITS)
+
+
+def _offered(card: Any) -> list[tuple[str, str, Json]]:
+    return [
+        (suggestion.label, action.description, action.resource)
+        for suggestion in card.suggestions
+        for action in suggestion.actions
+    ]
+
+
+def _draft(number: str, words: str, **more: Any) -> Json:
+    return {
+        "resourceType": "ServiceRequest", "id": number, "status": "draft", "intent": "order", "code": {"text": words},
+        "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-20", **more,
+    }  # fmt: skip
+
+
+VISIT, PHONE = "Follow-up visit within 7 days of discharge", "Follow-up call within 3 days of discharge"
+
+
+@pytest.mark.parametrize(
+    ("encounter", "more"), [("e1", {"encounter": {"reference": "Encounter/e1"}}), (None, {}), ("", {})]
+)
+def test_a_high_hospital_score_is_shown_before_lace(encounter: str | None, more: Json) -> None:
+    advice = advise_by_scores(_call(*SEVEN, *FOURTEEN, encounter=encounter))
+    (card,) = advice.cards
+    assert card.summary == (
+        "HOSPITAL score 7: high risk of coming back within 30 days. Consider a visit within a week of discharge."
+    )
+    lines = (card.detail or "").split("\n")
+    assert lines[0] == (
+        "**HOSPITAL 7 of 13**: high. About **23 in 100** people with 7 points or more came back to hospital within 30 "
+        "days for a reason that might have been avoided (JAMA Intern Med 2016)."
+    )
+    assert "**LACE index 14** (high)." in lines
+    assert "A chart of one site counts too few earlier stays and visits. Not for emergencies." in (card.detail or "")
+    assert "Where the stay ends" not in (card.detail or "")
+    assert card.source.topic == TOPICS["follow-up"]
+    assert _offered(card) == [
+        ("Order a visit within 7 days", "Draft order for a follow-up visit within 7 days of discharge.",
+         _draft("01", VISIT, occurrenceDateTime="2026-11-27", **more)),
+        ("Order a call within 3 days",
+         "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
+         _draft("02", PHONE, **more)),
+    ]  # fmt: skip
+    assert advice.silences == []
+    assert [model["id"] for model in advice.models] == ["hospital_score"]
+    assert (advice.scores or {})["value"] == 7
+
+
+def test_a_high_lace_is_shown_where_hospital_is_not_high() -> None:
+    advice = advise_by_scores(_call(*FIVE, *FOURTEEN))
+    (card,) = advice.cards
+    assert card.summary.startswith("LACE index 14: high risk of coming back within 30 days. Consider a visit")
+    lines = (card.detail or "").split("\n")
+    # On the logit scale from 2.0 in 100 at 0 points to 43.7 at 19: 23.0 at 14.
+    assert lines[0] == (
+        "**LACE 14 of 19**: high (10 or more). About **23 in 100** people with this score are expected to die or to "
+        "come back unplanned within 30 days (van Walraven 2010)."
+    )
+    assert "**HOSPITAL score 5** (intermediate (11.9 %))." in lines
+    assert [model["id"] for model in advice.models] == ["lace"]
+
+
+def test_where_neither_is_high_the_reasons_of_both_are_given() -> None:
+    advice = advise_by_scores(_call(*FIVE))
+    assert advice.cards == []
+    assert advice.silences == [
+        Silence("hospital_score", "below-threshold", "HOSPITAL score is not high."),
+        Silence("lace", "below-threshold", "LACE index is not high."),
+    ]
+    assert [model["id"] for model in advice.models] == ["hospital_score", "lace"]
+
+
+@pytest.mark.parametrize(("days", "is_read"), [(6, True), (6.1, False)])
+def test_a_value_from_before_the_stay_is_none(days: float, *, is_read: bool) -> None:
+    advice = advise_by_scores(_call(HOME, hemoglobin(11.9, days), sodium(134), *FOURTEEN))
+    (card,) = advice.cards
+    assert ("**HOSPITAL score 5**" in (card.detail or "")) is is_read
+    first = advise_by_scores(_call(HOME, hemoglobin(11.9, days), sodium(134))).silences[0]
+    assert first.reason == ("below-threshold" if is_read else "input-missing")
+    if not is_read:
+        assert first.text == "HOSPITAL score: Hemoglobin is from before this stay (2026-11-14)."
+
+
+def test_where_the_stay_ends_is_said_to_be_unknown() -> None:
+    unknown = stay(hospitalization={"admitSource": HOME["hospitalization"]["admitSource"]})
+    (card,) = advise_by_scores(_call(unknown, *FOURTEEN)).cards
+    words = "Where the stay ends is not charted; the score is for people who go home. A chart of one site counts"
+    assert words in (card.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("resources", "text"),
+    [
+        ([leaving_for("snf")], "The patient goes to a skilled nursing facility: the scores are for discharge home."),
+        ([leaving_for("long")],
+         "The patient goes to an intermediate or long-term care: the scores are for discharge home."),
+        ([leaving_for("home", type=[{"text": "Psychiatry"}])],
+         "The scores are for medical and surgical stays, not for obstetrics or psychiatry."),
+    ],
+)  # fmt: skip
+def test_whom_the_scores_are_not_for(resources: list[Json], text: str) -> None:
+    call = _call(*resources, *SEVEN[1:], *FOURTEEN, operation("x"))
+    assert advise_by_scores(call) == Advice(silences=[Silence("hospital_score", NOT_FOR, text)])
