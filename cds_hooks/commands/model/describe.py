@@ -43,9 +43,8 @@ def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = Fal
     with problems():
         from models_onnx.workbench.release.listing import IMPORTED, READY, list_models
 
-        for option, chosen in (("--folder", folder), ("--specs", specs)):
-            if chosen is not None and not chosen.is_dir():
-                raise UnknownModel(f"{option} {chosen}: there is no such folder")
+        if not folder.is_dir():
+            raise UnknownModel(f"--folder {folder}: there is no such folder")
         listed = list_models(folder, specs)
     if as_json:
         print_json(listed)
