@@ -1,5 +1,7 @@
 """G1, G14 and G17 by hand: what may lie in a release, what is inside it, whose card it is and when it was reviewed."""
 
+import copy
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,10 +13,11 @@ import pytest
 from models_onnx.artifact.manifest import Provenance
 from models_onnx.model_card.attributes import PREDICTIVE
 from models_onnx.workbench.gates.checks import folder
-from models_onnx.workbench.gates.gate import NotRun
+from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
 from models_onnx.workbench.release.card import OF_THE_MAKER
 from tests.models_onnx.workbench.gates.formula import NOTHING
+from tests.models_onnx.workshop import STRANGER, core, evidence, subject
 
 Json = dict[str, Any]
 
@@ -165,3 +168,123 @@ def test_a_card_with_two_long_texts_of_another_models_card(
     assert [fault.partition(": ")[0] for fault in faults] == [
         "the card repeats that of theirs, another model"
     ] * is_copy
+
+
+# G1, G14 and G17 on a release of its own
+
+
+def test_the_verdict_on_a_file_is_who_signed_it_and_what_goes_in_and_out(tmp_path: Path) -> None:
+    made = subject(tmp_path)
+    verdict = folder.check_file(made, NOTHING)
+    size = len(made.content)
+    assert verdict == Verdict(
+        f"Signed by the tests; {size:,} bytes, standard operators only; it loads and runs in a process of its own.",
+        (),
+        {**verdict.figures, "bytes": size, "inputs": ["features"]},
+    )
+    assert len(verdict.figures["digest"]) == 64
+    assert {"probability", "contributions"} < set(verdict.figures["outputs"])
+
+
+@pytest.mark.parametrize("name", ["release.json", "manifest.json", "model.onnx"])
+def test_a_file_of_a_release_that_is_changed_or_gone_is_a_fault(name: str, tmp_path: Path) -> None:
+    made = subject(tmp_path)
+    (made.folder / name).write_bytes(b"{}")
+    verdict = folder.check_file(made, NOTHING)
+    assert (verdict.sentence, len(verdict.faults), verdict.figures) == ("", 1, {})
+    (made.folder / name).unlink()
+    assert len(folder.check_file(made, NOTHING).faults) == 1
+
+
+def test_a_strangers_signature_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = folder.check_file(subject(tmp_path, signer=STRANGER), NOTHING).faults
+    assert "not trusted here" in fault
+
+
+def test_the_verdict_on_what_is_in_a_release(tmp_path: Path) -> None:
+    made = subject(tmp_path, manifest=lambda document: document.update(software={"numpy": "2.0"}))
+    known = replace(evidence(), installed=lambda _: ("2.0", "BSD-3-Clause"))
+    verdict = folder.check_contents(made, known)
+    assert verdict == Verdict(
+        "3 components, none under a licence that is kept out; no secret, person or program in the files.",
+        (),
+        {"components": 3},
+        verdict.rows,
+    )
+    assert [row["component"] for row in verdict.rows][::2] == ["mortality_5y", "numpy"]
+    (made.folder / "notes.txt").write_text("")
+    (made.folder / "release.json").write_text("of 123-45-6789")
+    assert folder.check_contents(made, replace(known, installed=lambda _: ("2.0", "AGPL-3.0"))).faults == (
+        "notes.txt is no part of a release",
+        "release.json holds a social security number",
+        "numpy is under AGPL-3.0, which is kept out",
+    )
+    with pytest.raises(NotRun, match=r"^No network here\.$"):
+        folder.check_contents(made, evidence(absent={"installed": "No network here."}))
+
+
+WHOLE = "All 31 attributes; the same card is in the file; risks reviewed."
+
+
+def test_a_whole_card_is_no_fault(good: Subject) -> None:
+    assert folder.check_card(good, evidence()) == Verdict(WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        (lambda card: card["model"].update(title="Other"), ("card.json is not the card inside the model file",)),
+        (
+            lambda card: card["model"].update(id="other"),
+            ("card.json is not the card inside the model file", "the card is of other 1.2"),
+        ),
+        (
+            lambda card: card["model"].update(version="9.9"),
+            ("card.json is not the card inside the model file", "the card is of mortality_5y 9.9"),
+        ),
+        (
+            lambda card: card["model"].update(core_sha256="0" * 64),
+            (
+                "card.json is not the card inside the model file",
+                "the card was written for another model file (core_sha256)",
+            ),
+        ),
+    ],
+)
+def test_a_card_beside_the_file_that_is_another_one(
+    change: Callable[[Json], None], faults: tuple[str, ...], good: Subject
+) -> None:
+    other = copy.deepcopy(good.card)
+    change(other)
+    other_subject = Subject(folder=good.folder, keys=good.keys, content=good.content, about=good.about, card=other)
+    version = good.about.version
+    assert folder._drift(other_subject) == [fault.replace("1.2", version) for fault in faults]
+    assert folder._drift(good) == []
+
+
+def test_a_file_without_a_card_inside_is_a_fault(tmp_path: Path, good: Subject) -> None:
+    bare = Subject(folder=tmp_path, keys=good.keys, content=core(), about=good.about, card=good.card)
+    (fault,) = folder._drift(bare)
+    assert fault
+    assert folder.check_card(bare, evidence()).faults == (fault,)
+
+
+def test_a_card_that_says_other_things_than_the_manifest_names_them(tmp_path: Path, good: Subject) -> None:
+    def change(card: Json) -> None:
+        card["purpose"]["users"]["words"] = "Anybody."
+        card["cautions"]["known_risks"]["words"] = "None."
+
+    assert folder._other_figures(good) == []
+    assert folder._other_figures(subject(tmp_path, card=change)) == [
+        "the card does not say what the manifest gives: purpose.users, cautions.known_risks"
+    ]
+    evidence_based = {**good.card, "kind": "evidence-based"}
+    other = Subject(folder=good.folder, keys=good.keys, content=good.content, about=good.about, card=evidence_based)
+    assert folder._other_figures(other) == []
+
+
+def test_an_adopted_model_without_provenance_is_a_fault() -> None:
+    manifest = SimpleNamespace(provenance=None, lineage=SimpleNamespace(fitted_sha256="a" * 64))
+    assert folder._mixed_people(_subject(manifest=manifest)) == [
+        "on whom it was fitted, evaluated and recalibrated is not told apart (provenance): adopt it again"
+    ]
