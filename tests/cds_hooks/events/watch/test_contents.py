@@ -1,9 +1,12 @@
 """What messages bring that departs: shares, parts, codes and units, in the shortest window that tells."""
 
+from collections import Counter
+
+import numpy as np
 import pytest
 
-from cds_hooks.events.watch.baseline import Baseline, Part
-from cds_hooks.events.watch.contents import Columns, is_raised
+from cds_hooks.events.watch.baseline import Baseline, Level, Part
+from cds_hooks.events.watch.contents import Columns, _kind_of_shift, _sketch, is_conversion, is_raised
 from cds_hooks.events.watch.signals import Signal, Starts
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
@@ -117,3 +120,123 @@ def test_codes_that_are_not_mapped_are_raised_or_new() -> None:
     assert departs(baseline, *[rare, usual] * 2, rare, rare, usual=usual, steps=240) == [
         Signal("lab", "unmapped", "A", 1.0, MONDAY, 2400.0, "unmapped")
     ]
+
+
+def level(median: float = 100.0, scale: float = 2.0, **more: float) -> Level:
+    """Values of which half lie at the median, and a quarter each one deviation to both sides."""
+    weights = np.array([0.25, 0.5, 0.25])
+    shares = {100: more.pop("share", 0.05)}
+    return Level(median, scale, 0.0, 1.0, 1000.0, shares, np.array([-1.0, 0.0, 1.0]), weights)
+
+
+@pytest.mark.parametrize(
+    ("subject", "ratio", "expected"),
+    [
+        # 180.16 g/mol: of a value in mg/dL one in mmol/L is 0.0555, and a quarter on the scale of logarithms is 1.284.
+        ("2345-7|mg/dL", 0.0555, True), ("2345-7|mg/dL", 0.0712, True), ("2345-7|mg/dL", 0.0714, False),
+        ("2345-7|mg/dL", 0.0433, True), ("2345-7|mg/dL", 0.0431, False),
+        ("2345-7|mmol/L", 18.0, True), ("2345-7|mmol/L", 0.0555, False),
+        ("2345-7|furlong", 18.0, False), ("nothing|mmol/L", 18.0, False),
+    ],
+)  # fmt: skip
+def test_a_ratio_is_that_of_two_units_of_an_analyte(subject: str, ratio: float, *, expected: bool) -> None:
+    assert is_conversion(subject, ratio) is expected
+
+
+@pytest.mark.parametrize(
+    ("moved", "is_value", "kind", "ratio"),
+    [
+        (29, True, "shift", 1.786), (30, True, "unit", 1.822),
+        (-29, True, "shift", 0.5599), (-30, True, "unit", 0.5488),
+        (7, False, "late", 4.768), (0, False, "", 1.0), (-1, False, "", 0.8),
+    ],
+)  # fmt: skip
+def test_a_shift_is_one_of_unit_from_a_factor_of_1_8_on(moved: int, is_value: bool, kind: str, ratio: float) -> None:
+    window = Counter({100 + moved: 5})
+    found, factor = _kind_of_shift(level(), window, is_value=is_value)
+    assert found == kind
+    assert factor == pytest.approx(ratio, rel=1e-3)
+
+
+def test_a_sketch_has_the_buckets_of_one_name_since_a_step() -> None:
+    history = history_of([
+        {"value:X|u:5": 1.0, "latency:3": 9.0},
+        {"value:X|u:5": 2.0, "value:X|u:6": 3.0, "value:Y|u:5": 4.0, "latency:3": 1.0},
+    ])  # fmt: skip
+    assert _sketch(history, MONDAY, "value", "X|u") == Counter({5: 3, 6: 3})
+    assert _sketch(history, MONDAY + 1, "value", "X|u") == Counter({5: 2, 6: 3})
+    assert _sketch(history, MONDAY, "latency", "") == Counter({3: 10})
+
+
+def _of_values(bucket: int, count: float, steps: int = 12) -> list[Signal]:
+    baseline = flat(10.0, shares=RARE, values={"X|u": level()})
+    usual = USUAL | {"value:X|u:100": 10.0}
+    return departs(baseline, *[USUAL | {f"value:X|u:{bucket}": count}] * steps, usual=usual, steps=61)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "kind", "ratio", "is_strong"),
+    [
+        (140, "unit", 2.2256, True), (60, "unit", 0.44932, True), (105, "shift", 1.1052, True),
+        (102, "shift", 1.0408, True), (101, "shift", 1.0202, False), (99, "shift", 0.9802, False),
+    ],
+)  # fmt: skip
+def test_values_that_moved_are_told_by_their_factor(bucket: int, kind: str, ratio: float, is_strong: bool) -> None:
+    (signal,) = _of_values(bucket, 10.0)
+    assert (signal.feed, signal.kind, signal.subject, signal.group) == ("lab", kind, "X", "values:X|u")
+    assert signal.ratio == pytest.approx(ratio, rel=1e-4)
+    assert signal.is_strong == is_strong
+
+
+def test_values_that_are_few_or_near_are_no_shift() -> None:
+    assert _of_values(140, 1.0, steps=2) == []
+    assert _of_values(100, 10.0) == []
+    assert _of_values(101, 1.0, steps=6) == []
+
+
+def _of_latency(steps: int, count: float = 10.0) -> list[Signal]:
+    baseline = flat(10.0, shares=RARE, latency=level(median=5.0, scale=1.0))
+    usual = USUAL | {"latency:5": 10.0}
+    return departs(baseline, *[USUAL | {f"latency:{steps}": count}] * 12, usual=usual, steps=61)
+
+
+@pytest.mark.parametrize(("steps", "ratio", "is_strong"), [(12, 4.7684, True), (11, 3.8147, False), (7, 1.5625, False)])
+def test_results_that_come_late_are_told_with_how_much_longer_they_take(
+    steps: int, ratio: float, is_strong: bool
+) -> None:
+    (signal,) = _of_latency(steps)
+    assert (signal.kind, signal.subject, signal.group) == ("late", "", "late")
+    assert signal.ratio == pytest.approx(ratio, rel=1e-4)
+    assert signal.is_strong == is_strong
+
+
+def test_results_that_come_sooner_are_no_departure() -> None:
+    assert _of_latency(3) == []
+    assert _of_latency(5) == []
+
+
+@pytest.mark.parametrize(
+    ("stuck", "others", "share", "expected"),
+    [
+        (10, 0, 0.05, True), (9, 0, 0.05, False),
+        (20, 30, 0.05, True), (19, 31, 0.05, False),  # two fifths of all
+        (100, 10, 0.3, True), (99, 11, 0.3, False),  # three times 0.303, the share before
+    ],
+)  # fmt: skip
+def test_one_value_that_comes_again_and_again_is_stuck(stuck: int, others: int, share: float, expected: bool) -> None:
+    values = {"value:X|u:100": float(stuck)} | {f"value:X|u:{101 + at}": 1.0 for at in range(others)}
+    baseline = flat(10.0, shares=RARE, values={"X|u": level(share=share)})
+    history = history_of([*[USUAL] * 30, USUAL | values | {"value:Y|u:9": 50.0}, *[USUAL] * 23])
+    signals = Columns("lab", history, baseline)._stuck(history, history.end, Starts(MONDAY))
+    signal = Signal("lab", "stuck", "X", 1.0, history.end - 24, 240.0, "values:X|u")
+    assert signals == ([signal] if expected else [])
+    assert Columns("lab", history, baseline)._stuck(history, history.end + 1, Starts(MONDAY)) == []
+    starts = Starts(MONDAY)
+    starts.set("values:X|u", history.end - 23)
+    assert Columns("lab", history, baseline)._stuck(history, history.end, starts) == []
+
+
+def test_a_time_ahead_of_the_clock_is_counted_as_a_share() -> None:
+    for steps, ahead in ((-26, 1.0), (-27, 1.0), (-25, 0.0)):
+        made = columns(flat(10.0, shares=RARE, latency=level()), {f"latency:{steps}": 1.0})[0]
+        assert made.windows(1)[-1, 4] == ahead
