@@ -1,0 +1,154 @@
+"""Others are told once when an incident begins and once when it ends, and Prometheus reads the figures."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.notices import Event, NotTold, tell, write_textfile
+from models_onnx.monitoring.figure import Family, Figure, Incident, State
+
+
+class _Webhook:
+    """A server that keeps what it is sent and answers with the next of these states, then with 204."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+        self.answers: list[int] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.taken.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(outer.answers.pop(0) if outer.answers else 204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/notices"
+        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+@pytest.fixture
+def webhook() -> Iterator[_Webhook]:
+    """A server that takes notices."""
+    made = _Webhook()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def figure(client: str = "ehr", family: Family = "units", state: State = "act", text: str = "t") -> Figure:
+    """A figure of which only client, family, state and text are asked."""
+    return Figure(client, "s", family, "x", state, 100, 10, 1.0, 0.0, text)
+
+
+def incident(client: str, family: Family, text: str) -> Incident:
+    """An incident with one cause."""
+    return Incident(client, family, (figure(client, family, text=text),))
+
+
+def told(events: list[Event]) -> list[tuple[str, str, str, str]]:
+    """What the events say, without the time."""
+    return [(event.event, event.client, event.family, event.text) for event in events]
+
+
+def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, webhook: _Webhook) -> None:
+    book, before = CountBook(tmp_path / "book.sqlite3"), datetime.now(UTC).replace(microsecond=0)
+    units, clock = incident("ehr", "units", "unit of bun"), incident("app", "clock", "an hour ahead")
+    begun = tell(book, [units, clock], webhook.url)
+    assert told(begun) == [
+        ("opened", "app", "clock", "app: an hour ahead"),
+        ("opened", "ehr", "units", "ehr: unit of bun"),
+    ]
+    assert before <= datetime.fromisoformat(begun[0].at) <= datetime.now(UTC)
+    assert book.open_incidents() == {("app", "clock"), ("ehr", "units")}
+    assert tell(book, [clock, units], webhook.url) == []
+    feed = incident("ehr", "feed", "no calls")
+    changed = tell(book, [clock, feed], webhook.url)
+    assert told(changed) == [("opened", "ehr", "feed", "ehr: no calls"), ("closed", "ehr", "units", "")]
+    assert book.open_incidents() == {("app", "clock"), ("ehr", "feed")}
+    assert webhook.taken == [
+        {"event": each.event, "at": each.at, "client": each.client, "family": each.family, "text": each.text}
+        for each in [*begun, *changed]
+    ]
+
+
+@pytest.mark.parametrize("answer", [300, 404, 500])
+def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, webhook: _Webhook, answer: int) -> None:
+    book = CountBook(tmp_path / "book.sqlite3")
+    units, clock = incident("ehr", "units", "u"), incident("app", "clock", "c")
+    webhook.answers = [200, answer]
+    with pytest.raises(NotTold) as not_told:
+        tell(book, [units, clock], webhook.url)
+    assert str(not_told.value) == f"the webhook answered {answer}; the next report tells the event again."
+    assert book.open_incidents() == {("app", "clock")}
+    assert told(tell(book, [units, clock], webhook.url)) == [("opened", "ehr", "units", "ehr: u")]
+    webhook.answers = [answer]
+    with pytest.raises(NotTold):
+        tell(book, [clock], webhook.url)
+    assert book.open_incidents() == {("app", "clock"), ("ehr", "units")}
+
+
+def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, webhook: _Webhook) -> None:
+    book, url = CountBook(tmp_path / "book.sqlite3"), webhook.url
+    webhook.server.shutdown()
+    webhook.server.server_close()
+    with pytest.raises(NotTold) as not_told:
+        tell(book, [incident("ehr", "units", "u")], url)
+    assert str(not_told.value) == (
+        "the webhook cannot be reached (ConnectError); the next report tells the event again."
+    )
+    assert book.open_incidents() == set()
+
+
+def test_alertmanager_is_told_under_one_key_when_it_begins_and_when_it_is_over(
+    tmp_path: Path, webhook: _Webhook
+) -> None:
+    book, url = CountBook(tmp_path / "book.sqlite3"), webhook.url.replace("/notices", "/api/v2/alerts")
+    (begun,), (ended,) = tell(book, [incident("ehr", "input drift", "u")], url), tell(book, [], url)
+    labels = {"alertname": "CdsHooksNotice", "severity": "warning", "subject": "ehr input drift"}
+    first, last = webhook.taken[0][0], webhook.taken[1][0]
+    assert first == {
+        "labels": labels, "annotations": {"summary": "ehr: u"}, "startsAt": begun.at, "endsAt": first["endsAt"],
+    }  # fmt: skip
+    assert last == {"labels": labels, "annotations": {"summary": "ehr input drift"}, "endsAt": ended.at}
+
+
+def test_prometheus_reads_the_figures_by_state_and_the_incidents(tmp_path: Path) -> None:
+    file, before = tmp_path / "monitor.prom", datetime.now(UTC).timestamp()
+    quoted = 'a "b" \\ c\nd'
+    figures = [
+        figure("ehr", "units", "good"), figure("ehr", "units", "act"), figure("ehr", "units", "good"),
+        figure("app", "clock", "watch"), figure(quoted, "feed", "insufficient"),
+    ]  # fmt: skip
+    write_textfile(file, figures, [incident("ehr", "units", "u"), incident(quoted, "feed", "f")])
+    *lines, reported, end = file.read_text().split("\n")
+    escaped = 'a \\"b\\" \\\\ c d'
+    assert lines == [
+        "# HELP cds_monitor_figures Figures of the last monitor report by state.",
+        "# TYPE cds_monitor_figures gauge",
+        f'cds_monitor_figures{{client="{escaped}",family="feed",state="insufficient"}} 1',
+        'cds_monitor_figures{client="app",family="clock",state="watch"} 1',
+        'cds_monitor_figures{client="ehr",family="units",state="act"} 1',
+        'cds_monitor_figures{client="ehr",family="units",state="good"} 2',
+        "# HELP cds_monitor_incidents Incidents of the last monitor report.",
+        "# TYPE cds_monitor_incidents gauge",
+        'cds_monitor_incidents{client="ehr",family="units"} 1',
+        f'cds_monitor_incidents{{client="{escaped}",family="feed"}} 1',
+        "# HELP cds_monitor_reported_seconds When the last monitor report was made.",
+        "# TYPE cds_monitor_reported_seconds gauge",
+    ]
+    name, _, seconds = reported.partition(" ")
+    assert (name, end) == ("cds_monitor_reported_seconds", "")
+    assert before - 1 <= int(seconds) <= datetime.now(UTC).timestamp() + 1
+    write_textfile(file, [], [])
+    assert file.read_text().count("\n") == 7
