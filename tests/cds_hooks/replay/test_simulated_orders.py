@@ -1,9 +1,11 @@
 """Orders put back to the moment they were written: nothing of later, and what had not ended then was going on."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
+from cards.rules.engine.finding import Finding, Silence
+from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from fhir.record.charts import by_patient, files_of, read_bundle
 
 Json = dict[str, Any]
@@ -77,3 +79,97 @@ def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
         for chart in by_patient(list(read_bundle(path))):
             simulate(simulation, [chart.patient, *chart.resources], 5)
     assert simulation.orders == 30
+
+
+def only_some(finding: Finding) -> Silence | None:
+    """Of all rules only metformin's limit of renal function, and high-alert drugs that no rule is about."""
+    if finding.rule in ("renal-metformin", "not-covered"):
+        return None
+    return Silence(finding.rule, "switched-off", "t")
+
+
+def order(text: str, date: str, identifier: str) -> Json:
+    """An order of this drug with these words alone."""
+    return metformin(date, "active") | {
+        "id": identifier, "medicationCodeableConcept": {"text": text}, "dosageInstruction": [{"text": "as directed"}],
+    }  # fmt: skip
+
+
+def moment(date: str) -> float:
+    """The beginning of a day in epoch seconds."""
+    return datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()
+
+
+def test_every_order_of_a_chart_is_counted_with_what_is_found_about_it() -> None:
+    simulation = SimulatedOrders(each_order=[])
+    chart = resources_of(
+        creatinine("2020-01-20", 6.0),
+        order("Reteplase", "2020-02-03", "b"),
+        order("metformin 500 MG Oral Tablet", "2020-02-01", "a"),
+        order("zzzz", "2020-02-07", "d"),
+        order("Reteplase", "2020-02-05", "c"),
+        order("epoprostenol IV", "2020-02-08", "f"),
+        order("acarbose", "2020-02-09", "e"),
+    )
+    simulate(simulation, chart, 10, only_some)
+    counts = (simulation.orders, simulation.charts, simulation.not_recognised, simulation.with_card)
+    assert counts == (6, 1, 1, 3)
+    assert (simulation.not_covered, simulation.indicators) == (2, {"critical": 1, "info": 2})
+    found = SimulatedFinding(
+        "renal-metformin", "lt30", "critical", "metformin",
+        "Metformin is contraindicated: eGFR 9.4 mL/min on 2020-01-20 (under 30).",
+    )  # fmt: skip
+    assert simulation.findings == {"renal-metformin": [found]}
+    days = ("2020-02-01", "2020-02-03", "2020-02-05", "2020-02-07", "2020-02-08", "2020-02-09")
+    assert simulation.each_order == [
+        SimulatedOrder(moment(day), "male, 65 to 74", (found,) if day == days[0] else ()) for day in days
+    ]
+    assert simulation.silent[("dose-max", "dose-unknown")] > 0
+    assert {reason for _, reason in simulation.silent}.isdisjoint({"not-recognised"}), "zzzz is no rule"
+    # A drug that no rule is about counts once for a patient, and once more for the next one.
+    simulate(simulation, chart, 10, only_some)
+    counts = (simulation.orders, simulation.charts, simulation.not_recognised, simulation.with_card)
+    assert (counts, simulation.not_covered) == ((12, 2, 2, 6), 4)
+
+
+def test_of_many_orders_the_chosen_ones_are_evenly_apart() -> None:
+    def chosen(most: int) -> list[float]:
+        simulation = SimulatedOrders(each_order=[])
+        orders = [order("acarbose", f"2020-{month:02}-01", str(month)) for month in range(10, 0, -1)]
+        simulate(simulation, resources_of(*orders), most, only_some)
+        return [each.instant for each in simulation.each_order or []]
+
+    assert chosen(4) == [moment(f"2020-{month}-01") for month in ("01", "03", "06", "08")]
+    assert chosen(1) == [moment("2020-01-01")]
+    assert chosen(10) == chosen(11) == [moment(f"2020-{month:02}-01") for month in range(1, 11)]
+
+
+def test_an_order_is_judged_beside_those_that_had_not_ended_and_not_beside_itself() -> None:
+    def of_that_day(validity: Json) -> SimulatedOrders:
+        first = order("pomalidomide 4 mg", "2020-02-01", "a") | {
+            "status": "stopped", "dispenseRequest": {"validityPeriod": validity},
+        }  # fmt: skip
+        simulation = SimulatedOrders()
+        simulate(simulation, resources_of(first, order("Pomalyst 2 mg", "2020-02-10", "b")), 10)
+        return simulation
+
+    running, ended = of_that_day({"end": "2020-04-01"}), of_that_day({"end": "2020-02-09"})
+    assert [finding.band for finding in running.findings["dup-same-ingredient"]] == ["same"]
+    assert "dup-same-ingredient" not in ended.findings
+
+
+def test_a_chart_that_cannot_be_read_and_one_without_a_patient_are_no_fault() -> None:
+    broken = SimulatedOrders(each_order=[])
+    chart = [each | {"birthDate": 7} if each["resourceType"] == "Patient" else each for each in resources_of()]
+    simulate(broken, [*chart, order("acarbose", "2020-02-01", "a")], 10, only_some)
+    assert broken == SimulatedOrders(charts=1, each_order=[])
+    nobody = SimulatedOrders(each_order=[])
+    simulate(nobody, [order("acarbose", "2020-02-01", "a")], 10, only_some)
+    assert nobody.each_order == [SimulatedOrder(moment("2020-02-01"), "not known", ())]
+
+
+def test_studies_are_simulated_where_they_are_asked_for() -> None:
+    laboratory = creatinine("2020-01-20", 1.0) | {"category": [{"coding": [{"code": "laboratory"}]}]}
+    simulation = SimulatedOrders(each_order=[])
+    simulate(simulation, resources_of(laboratory), 10, studies=True)
+    assert [each.instant for each in simulation.each_order or []] == [moment("2020-01-20") - 3600]
