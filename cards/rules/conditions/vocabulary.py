@@ -19,14 +19,13 @@ _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def compared(name: str, limits: Mapping[str, Any]) -> str:
-    """A number with its limits.
+    """A number with its limits, each with all its digits.
 
-    >>> compared("eGFR", {"ge": 30, "lt": 45})
-    'eGFR ≥ 30 and < 45'
+    >>> compared("eGFR", {"ge": 30, "lt": 45}), compared("mg a day", {"gt": 0.125})
+    ('eGFR ≥ 30 and < 45', 'mg a day > 0.125')
     """
-    return (
-        f"{name} {' and '.join(f'{_SIGNS[word]} {format_number(limits[word])}' for word in _SIGNS if word in limits)}"
-    )
+    phrases = (f"{_SIGNS[word]} {format_number(limits[word], [limits[word]])}" for word in _SIGNS if word in limits)
+    return f"{name} {' and '.join(phrases)}"
 
 
 def selected(selector: Mapping[str, Any]) -> str:
