@@ -178,7 +178,7 @@ def test_what_differs_beside_a_draft_from_the_session_before(as_of: datetime) ->
 
     (test,) = drafts_of(draft_of(POTASSIUM_TEST, "test"))
     added = first.with_drafts([metformin, warfarin, test])
-    assert added.changes_beside(added.drafted[0]) == {EVERYTHING, "2823-3"}
+    assert added.changes_beside(added.drafted[0]) == frozenset({EVERYTHING, "2823-3"})
 
     (stopped,) = _drafts({**ASPIRIN_81, "id": "active-0", "more": {"status": "stopped"}})
     without = first.with_drafts([metformin, warfarin, stopped])

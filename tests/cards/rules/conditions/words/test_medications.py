@@ -128,7 +128,8 @@ def test_each_order_of_the_drug_is_told_with_its_dose() -> None:
         Fact("medication", "ibuprofen", "ibuprofen", effective="2026-09-21", source="MedicationRequest/active-1"),
     ]
     predicate = predicate_of(SUM)
-    assert (predicate.uses, predicate.limits) == ({"active", "dose", "drug_dose"}, {1199})
+    assert predicate.uses == {"active", "dose", "drug_dose"}
+    assert predicate.limits == {1199}
     assert predicate.needs == _beside("5640")
 
 
@@ -194,7 +195,8 @@ def test_a_renewal_is_not_new_in_a_pair() -> None:
 def test_what_a_page_says_and_what_a_word_reads(spec: Json, words: str, uses: set[str], needed: DataNeeds) -> None:
     predicate = predicate_of(spec)
     assert common_vocabulary().say(spec) == words
-    assert (predicate.uses, predicate.needs) == (uses, needed)
+    assert predicate.uses == uses
+    assert predicate.needs == needed
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ def test_a_value_counts_within_its_days_and_is_told_with_its_date() -> None:
     assert told({"lab": "potassium", "gt": 5.5}, context) == [fact]
     assert told({"lab": "potassium", "gt": 5.5, "max_age_days": 29}, context) == []
     of_lab = predicate_of({"lab": "potassium", "gt": 5.5, "max_age_days": 30})
-    assert (of_lab.uses, of_lab.limits) == ({"lab:potassium"}, {5.5})
+    assert of_lab.uses == {"lab:potassium"}
+    assert of_lab.limits == {5.5}
     assert of_lab.needs == needs("Observation", analytes=["potassium"])
 
 
@@ -114,7 +115,8 @@ def test_a_number_is_compared_and_named(
     assert common_vocabulary().say({"unknown": word}) == f"{name} not known"
     for spec in ({word: {"ge": 3}}, {"unknown": word}):
         predicate = predicate_of(spec)
-        assert (predicate.uses, predicate.needs) == (uses, needed)
+        assert predicate.uses == uses
+        assert predicate.needs == needed
     assert predicate_of({word: {"ge": 3, "lt": 5}}).limits == {3, 5}
 
 
@@ -220,7 +222,8 @@ KIDNEY = needs("Observation", "Condition", "Encounter", "ServiceRequest", analyt
 )
 def test_an_estimate_of_kidney_function(spec: Json, uses: str, words: str, needed: DataNeeds) -> None:
     predicate = predicate_of(spec)
-    assert (predicate.uses, predicate.needs) == ({uses}, needed)
+    assert predicate.uses == {uses}
+    assert predicate.needs == needed
     assert common_vocabulary().say(spec) == words
 
 
