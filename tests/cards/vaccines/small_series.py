@@ -6,9 +6,13 @@ from typing import Any
 
 from cards.vaccines.course import Course
 from cards.vaccines.doses_by_day import GivenDose
+from cards.vaccines.due import DueVaccine
 from cards.vaccines.evaluation import evaluate
+from cards.vaccines.forecasting import Forecast, SeriesStatus
+from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import Conflict, Series, SeriesDose, Vaccines
 from cards.vaccines.patient import PatientObservation, Person
+from cards.vaccines.selection import Candidate
 
 BORN = date(2000, 1, 1)
 TEN = (Vaccines(("10",), forecast=True),)
@@ -43,3 +47,20 @@ def course_of(
     course = Course(series, person, doses, conflicts, is_complete, years_back)
     evaluate(course)
     return course
+
+
+def due(
+    *forecasts: Forecast,
+    doses: tuple[GivenDose, ...] = (),
+    reasons: tuple[PatientObservation, ...] = (),
+    group: str = "A",
+    label: str = "label",
+    vaccines: tuple[str, ...] = (),
+    rules: tuple[SeriesDose, ...] = (),
+    **fields: Any,
+) -> DueVaccine:
+    """A group that is due, whose series have these forecasts; without `rules` every dose given counts."""
+    course = course_of(rules or tuple(rule() for _ in (*doses, 1)), *doses)
+    status = SeriesStatus.NOT_COMPLETE
+    best = tuple(Candidate(course.series, course, one) for one in forecasts or (Forecast(status),))
+    return DueVaccine(GroupForecast(group, "Standard", status, best, **fields), label, vaccines, reasons)

@@ -1,0 +1,502 @@
+"""What a person needs today: due, to catch up, to discuss, ordered, declined, forbidden, not judged; by hand.
+
+The knowledge is made up: a group for each antigen, whose vaccine has the antigen's name in small letters.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from cards.vaccines.course import DoseStatus, Evaluation
+from cards.vaccines.doses_by_day import GivenDose
+from cards.vaccines.due import DueVaccine, VaccinesDue, VaccineToCheck, group_label, ordered_groups, vaccines_due
+from cards.vaccines.evidence import DeclinedVaccine
+from cards.vaccines.forecasting import Forecast, SeriesStatus
+from cards.vaccines.groups import GroupForecast
+from cards.vaccines.knowledge import (
+    Ages,
+    Antigen,
+    AntigenAtAge,
+    BirthCohort,
+    CodedObservation,
+    Contraindication,
+    Indication,
+    Interval,
+    Period,
+    Schedule,
+    Series,
+    SeriesDose,
+    Vaccine,
+    VaccineGroup,
+    VaccineKnowledge,
+    Vaccines,
+    load_knowledge,
+)
+from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
+from cards.vaccines.selection import Candidate
+from fhir.mapping.immunizations import VaccineHistory
+from fhir.record.reading import read_record
+from tests.cards.vaccines.small_series import BORN, course_of, due, given, rule
+from tests.fhir.mapping.charts import AS_OF
+from tests.fhir.record.charts import bundle, lean
+
+Json = dict[str, Any]
+NOT_COMPLETE = SeriesStatus.NOT_COMPLETE
+RELEASE = date(2026, 1, 1)
+TEN = (Vaccines(("10",), forecast=True),)
+
+
+def dose(from_age: int, **fields: Any) -> SeriesDose:
+    """A dose that is due from an age in years on, and late two years after it."""
+    ages = Ages(minimum=Period(years=from_age), latest_recommended=Period(years=from_age + 2))
+    return SeriesDose(**{"ages": (ages,), "preferable": TEN} | fields)
+
+
+def series(*doses: SeriesDose, name: str = "series", **fields: Any) -> Series:
+    kind: Json = {"type": "Standard", "vaccine_group": "", "group": "1", "default": True}
+    return Series(**kind | fields, name=name, doses=doses)
+
+
+def antigen(name: str, *all_series: Series, **fields: Any) -> Antigen:
+    return Antigen(name, "source", "1", RELEASE, all_series, **fields)
+
+
+def known(*antigens: Antigen) -> VaccineKnowledge:
+    """A release with a group and a vaccine for each antigen."""
+    schedule = Schedule(
+        "source",
+        "1",
+        RELEASE,
+        groups={one.antigen: VaccineGroup((one.antigen,)) for one in antigens},
+        vaccines={"10": Vaccine("ten", tuple(AntigenAtAge(one.antigen) for one in antigens))}
+        | {one.antigen.lower(): Vaccine(one.antigen.lower(), (AntigenAtAge(one.antigen),)) for one in antigens},
+        conflicts=(),
+        observations={"171": CodedObservation("Date of Transplant")},
+    )
+    return VaccineKnowledge(schedule, {one.antigen: one for one in antigens})
+
+
+def found(
+    knowledge: VaccineKnowledge,
+    as_of: str,
+    *doses: GivenDose,
+    observed: tuple[PatientObservation, ...] = (),
+    to_check: tuple[PatientObservation, ...] = (),
+    country: str = "",
+    **more: Any,
+) -> VaccinesDue:
+    """The answer about a woman who was born on 1 January 2000."""
+    person = Person(BORN, "Female", doses, observed, country)
+    charted = ChartedPerson(person, VaccineHistory((), ()), to_check)
+    return vaccines_due(charted, date.fromisoformat(as_of), knowledge, **more)
+
+
+def names(items: tuple[DueVaccine, ...]) -> list[str]:
+    return [item.forecast.group for item in items]
+
+
+# In which order, and what stands apart
+
+OF_ALL_AGES = known(antigen("A", series(dose(1))), antigen("B", series(dose(3))), antigen("C", series(dose(2))))
+
+
+def test_for_a_child_the_longest_due_comes_first_and_what_is_not_due_yet_is_not_named() -> None:
+    assert names(found(OF_ALL_AGES, "2002-12-31").due) == ["A", "C"]
+    assert names(found(OF_ALL_AGES, "2003-01-01").due) == ["A", "C", "B"]
+    on_the_last_day = found(OF_ALL_AGES, "2018-12-31")
+    assert (names(on_the_last_day.due), on_the_last_day.catch_up) == (["A", "C", "B"], ())
+
+
+def test_what_an_adult_should_have_had_as_a_child_stands_apart() -> None:
+    adult = found(OF_ALL_AGES, "2019-01-01")
+    assert (adult.due, names(adult.catch_up)) == ((), ["B", "C", "A"])
+
+
+def test_for_an_adult_what_came_due_last_comes_first() -> None:
+    knowledge = known(antigen("A", series(dose(20))), antigen("B", series(dose(22))), antigen("C", series(dose(21))))
+    assert names(found(knowledge, "2025-01-01").due) == ["B", "C", "A"]
+
+
+def test_what_soon_cannot_be_given_any_more_comes_first() -> None:
+    ends = Ages(minimum=Period(years=3), maximum=Period(years=4))
+    knowledge = known(antigen("A", series(dose(1))), antigen("B", series(dose(3, ages=(ends,)))))
+    # The last day is 31 December 2003: 60 days before it, and one day earlier.
+    assert names(found(knowledge, "2003-10-31").due) == ["A", "B"]
+    assert names(found(knowledge, "2003-11-01").due) == ["B", "A"]
+
+
+def test_what_is_ordered_or_declined_is_named_and_not_due() -> None:
+    declined = DeclinedVaccine("B", "2002-11-01")
+    answer = found(OF_ALL_AGES, "2003-01-01", ordered=frozenset({"C", "X"}), declined={"B": declined})
+    assert (names(answer.due), answer.ordered, answer.declined) == (["A"], ("C",), (declined,))
+    assert found(OF_ALL_AGES, "2002-12-31", declined={"B": declined}).declined == ()
+
+
+def test_the_answer_of_nothing_due_is_empty() -> None:
+    knowledge = known(antigen("A", series(dose(1))))
+    answer = found(knowledge, "2000-12-31")
+    assert answer == VaccinesDue(date(2000, 12, 31), (), (), (), (), (), (), (), (), answer.forecasts)
+    assert [one.group for one in answer.forecasts] == ["A"]
+    complete = found(knowledge, "2003-01-01", given("2002-01-01"))
+    assert (complete.due, complete.forecasts[0].status) == ((), SeriesStatus.COMPLETE)
+
+
+def test_what_is_due_names_its_vaccines_its_label_and_its_reasons() -> None:
+    at_risk = PatientObservation("014", date(2001, 6, 1), "Condition/1", "asplenia")
+    risk = series(dose(1, preferable=(Vaccines(("10", "99"), forecast=True),)), type="Risk",
+                  indications=(Indication("014"), Indication("015")))  # fmt: skip
+    other = PatientObservation("020", date(2001, 6, 1), "Condition/2", "cough")
+    (item,) = found(known(antigen("A", risk)), "2003-01-01", observed=(other, at_risk)).due
+    assert (item.name, item.label, item.vaccines, item.reasons) == ("ten", "A", ("ten",), (at_risk,))
+    assert item.forecast.series_type == "Risk"
+
+
+# One vaccine that is due
+
+
+def since(*days: str) -> tuple[PatientObservation, ...]:
+    return tuple(PatientObservation("014", date.fromisoformat(day) if day else None) for day in days)
+
+
+@pytest.mark.parametrize(("vaccines", "name"), [((), "label"), (("one",), "one"), (("one", "two"), "label")])
+def test_it_has_the_name_of_its_only_vaccine(vaccines: tuple[str, ...], name: str) -> None:
+    assert due(vaccines=vaccines).name == name
+
+
+@pytest.mark.parametrize(
+    ("reasons", "first"),
+    [
+        ((), None),
+        (("2001-06-01",), date(2001, 6, 1)),
+        (("2002-06-01", "2001-06-01"), date(2001, 6, 1)),
+        (("2001-06-01", ""), None),
+        (("",), None),
+    ],
+)
+def test_its_reason_holds_since_the_first_day_where_each_is_dated(reasons: tuple[str, ...], first: date | None) -> None:
+    assert due(reasons=since(*reasons)).reason_since == first
+
+
+def test_it_is_for_a_pregnancy_where_one_of_its_reasons_is() -> None:
+    assert due(reasons=(*since(""), PatientObservation(PREGNANT))).for_pregnancy is True
+    assert due(reasons=since("")).for_pregnancy is False
+
+
+def test_each_dose_is_named_once_in_the_order_of_the_days() -> None:
+    early, first, second = given("2009-01-01", "12"), given("2010-01-01"), given("2011-01-01", "11")
+    two = course_of((rule(), rule(preferable=(Vaccines(("11",)),))), first, second)
+    other = course_of((rule(),), early, first)
+    best = tuple(Candidate(course.series, course, Forecast(NOT_COMPLETE)) for course in (two, other))
+    item = DueVaccine(GroupForecast("A", "Standard", NOT_COMPLETE, best), "label", (), ())
+    assert item.evaluations == (
+        Evaluation(early, DoseStatus.NOT_VALID, "Not a preferable or allowable vaccine"),
+        Evaluation(first, DoseStatus.VALID),
+        Evaluation(second, DoseStatus.VALID),
+    )
+    assert item.counted_days == (date(2010, 1, 1), date(2011, 1, 1))
+
+
+def test_its_last_day_is_said_sixty_days_before() -> None:
+    last, later = (Forecast(NOT_COMPLETE, latest=day) for day in (date(2010, 3, 2), date(2010, 4, 2)))
+    assert due(later, last).last_day(date(2010, 1, 1)) == date(2010, 3, 2)  # in 60 days
+    assert due(later, last).last_day(date(2009, 12, 31)) is None
+    assert due(later, Forecast(NOT_COMPLETE)).last_day(date(2010, 4, 1)) == date(2010, 4, 2)
+    assert due().last_day(date(2010, 1, 1)) is None
+
+
+PERSON = Person(BORN)  # grown up on 1 January 2019
+BOOSTER = "DTaP/Tdap/Td"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"recommended": date(2018, 12, 31)}, True),
+        ({"recommended": date(2019, 1, 1)}, False),
+        ({}, False),
+        ({"recommended": date(2001, 1, 1), "reasons": since("")}, False),
+        ({"recommended": date(2001, 1, 1), "doses": (given("2005-01-01"),)}, False),
+        # Tetanus: only doses of an adult, the last of them less than ten years before 1 January 2030.
+        ({"recommended": date(2001, 1, 1), "group": BOOSTER, "doses": (given("2020-01-02"),)}, True),
+        ({"recommended": date(2001, 1, 1), "group": BOOSTER, "doses": (given("2020-01-01"),)}, False),
+        ({"recommended": date(2001, 1, 1), "doses": (given("2020-01-02"),)}, False),
+        (
+            {"recommended": date(2001, 1, 1), "group": BOOSTER, "doses": (given("2019-01-01"), given("2025-01-01"))},
+            True,
+        ),
+        (
+            {"recommended": date(2001, 1, 1), "group": BOOSTER, "doses": (given("2018-12-31"), given("2025-01-01"))},
+            False,
+        ),
+    ],
+)
+def test_what_is_to_catch_up(fields: dict[str, Any], expected: bool) -> None:
+    assert due(**fields).is_catch_up(PERSON, date(2030, 1, 1)) is expected
+
+
+@pytest.mark.parametrize(
+    ("past_due", "reasons", "expected"),
+    [
+        (None, (), False),
+        (date(2009, 12, 31), (), True),
+        (date(2010, 1, 1), (), False),
+        (date(2009, 12, 31), ("2009-12-31",), True),
+        (date(2009, 12, 31), ("2010-01-01",), False),
+        (date(2009, 12, 31), ("",), False),
+    ],
+)
+def test_it_is_overdue_after_its_last_recommended_day_counted_from_its_reason(
+    past_due: date | None, reasons: tuple[str, ...], expected: bool
+) -> None:
+    assert due(past_due=past_due, reasons=since(*reasons)).is_overdue(date(2010, 1, 1)) is expected
+
+
+@pytest.mark.parametrize(
+    ("group", "as_of", "label"),
+    [
+        (BOOSTER, date(2006, 12, 31), "DTaP"),
+        (BOOSTER, date(2007, 1, 1), "Tdap/Td"),
+        ("Meningococcal", date(2007, 1, 1), "Meningococcal ACWY"),
+        ("HPV", date(2007, 1, 1), "HPV"),
+    ],
+)
+def test_a_group_is_called_what_clinicians_call_it(group: str, as_of: date, label: str) -> None:
+    assert group_label(group, PERSON, as_of) == label
+
+
+# Shared decisions
+
+RISK_014: Json = {"type": "Risk", "indications": (Indication("014"), Indication("013")), "default": False}
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "as_of", "doses", "codes", "is_shared"),
+    [
+        (known(antigen("A", series(dose(1), name="A Shared Clinical Decision-making"))), "2003-01-01", (), (), True),
+        (known(antigen("A", series(dose(1)))), "2003-01-01", (), (), False),
+        (known(antigen("HPV", series(dose(11)))), "2026-12-31", (), (), False),
+        (known(antigen("HPV", series(dose(11)))), "2027-01-01", (), (), True),
+        (known(antigen("HPV", series(dose(11), rule()))), "2027-01-01", (given("2012-01-01"),), (), True),
+        (known(antigen("HPV", series(dose(11)))), "2045-12-31", (), (), True),
+        (known(antigen("HPV", series(dose(11)))), "2046-01-01", (), (), False),
+        (known(antigen("A", series(dose(11)))), "2027-01-01", (), (), False),
+        (known(antigen("HPV", series(dose(11), **RISK_014))), "2027-01-01", (), ("014",), True),
+        (known(antigen("HepB", series(dose(11)))), "2059-12-31", (), (), False),
+        (known(antigen("HepB", series(dose(11)))), "2060-01-01", (), (), True),
+        (known(antigen("HepB", series(dose(11), dose(20)))), "2060-01-01", (given("2012-01-01"),), (), False),
+        (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("014",), True),
+        (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("014", "100"), True),
+        (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("013",), False),
+        (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("013", "014"), False),
+    ],
+)
+def test_what_is_decided_together_with_the_patient(
+    knowledge: VaccineKnowledge, as_of: str, doses: tuple[GivenDose, ...], codes: tuple[str, ...], is_shared: bool
+) -> None:
+    answer = found(knowledge, as_of, *doses, observed=tuple(map(PatientObservation, codes)))
+    (group,) = knowledge.schedule.groups
+    needed = names(answer.due) + names(answer.catch_up)
+    assert (names(answer.to_discuss), needed) == (([group], []) if is_shared else ([], [group]))
+
+
+def test_a_risk_dose_that_is_due_needs_no_discussion_of_the_standard_one() -> None:
+    standard = series(dose(1), name="A shared clinical decision")
+    risk = series(dose(1), name="risk", group="2", **RISK_014)
+    answer = found(known(antigen("A", standard, risk)), "2003-01-01", observed=(PatientObservation("014"),))
+    assert (names(answer.due), answer.to_discuss) == (["A"], ())
+
+
+# What is not judged
+
+
+@pytest.mark.parametrize(
+    ("cohort", "country", "said"),
+    [
+        (BirthCohort(date(2000, 1, 2), "U.S."), "", True),
+        (BirthCohort(date(2000, 1, 1), "U.S."), "", False),
+        (BirthCohort(date(2000, 1, 2), "U.S."), "FR", False),
+    ],
+)
+def test_an_immunity_by_country_is_not_judged_without_it(cohort: BirthCohort, country: str, said: bool) -> None:
+    knowledge = known(antigen("A", series(dose(1)), immune_births=(cohort,)))
+    answer = found(knowledge, "2003-01-01", country=country)
+    why = "A: the country of birth is not known (who was born in the U.S. before 2000 counts as immune)"
+    assert (answer.not_judged, names(answer.due)) == (((why,), []) if said else ((), ["A"]))
+    complete = found(knowledge, "2003-01-01", given("2001-06-01"), country=country)
+    assert complete.not_judged == ()
+
+
+def test_a_date_that_the_interval_needs_is_named_where_it_is_not_known() -> None:
+    from_transplant = dose(1, intervals=(Interval(from_observation="171", minimum=Period(days=28)),))
+    knowledge = known(antigen("A", series(from_transplant)))
+    answer = found(knowledge, "2003-01-01", observed=(PatientObservation("171"),))
+    assert (answer.not_judged, answer.due) == (("A: the date is not known (date of transplant)",), ())
+    dated = found(knowledge, "2003-01-01", observed=(PatientObservation("171", date(2002, 12, 1)),))
+    assert (dated.not_judged, names(dated.due)) == ((), ["A"])
+
+
+# Seasons
+
+SEASONAL = dose(1, season_start=date(2005, 7, 1), season_end=date(2006, 6, 30))
+
+
+@pytest.mark.parametrize(
+    ("rules", "as_of", "doses", "over"),
+    [
+        ((SEASONAL,), "2006-06-30", (), None),
+        ((SEASONAL,), "2006-07-01", (), date(2006, 6, 30)),
+        # A release that begins a season without an end: a year.
+        ((dose(1, season_start=date(2005, 7, 1)),), "2006-07-01", (), None),
+        ((dose(1, season_start=date(2005, 7, 1)),), "2006-07-02", (), date(2006, 7, 1)),
+        # Complete in the last season.
+        ((SEASONAL,), "2006-07-01", (given("2005-10-01"),), date(2006, 6, 30)),
+        ((SEASONAL,), "2006-06-30", (given("2005-10-01"),), None),
+        ((dose(1),), "2006-07-01", (), None),
+    ],
+)
+def test_a_season_that_the_release_does_not_cover_is_over(
+    rules: tuple[SeriesDose, ...], as_of: str, doses: tuple[GivenDose, ...], over: date | None
+) -> None:
+    answer = found(known(antigen("A", series(*rules))), as_of, *doses)
+    assert answer.seasons_over == ((("A", over),) if over is not None else ())
+    assert (answer.due == ()) == (over is not None or bool(doses))
+    assert answer.of_season == ()
+
+
+@pytest.mark.parametrize(
+    ("as_of", "doses", "more", "is_missing"),
+    [
+        ("2006-10-01", (), {}, True),
+        ("2006-08-01", (), {}, False),  # not the months of influenza
+        ("2006-10-01", (given("2006-06-30"),), {}, True),
+        ("2006-10-01", (given("2006-07-01"),), {}, False),
+        ("2006-10-01", (given("2006-07-01", "99"),), {}, True),
+        ("2006-10-01", (given("2006-07-01", "a"),), {}, True),
+        ("2006-10-01", (), {"ordered": frozenset({"Influenza"})}, False),
+        ("2006-10-01", (), {"declined": {"Influenza": DeclinedVaccine("Influenza", "2006-09-01")}}, False),
+    ],
+)
+def test_influenza_of_this_season_is_missing_where_no_dose_since_the_last_one_is_on_record(
+    as_of: str, doses: tuple[GivenDose, ...], more: dict[str, Any], is_missing: bool
+) -> None:
+    knowledge = known(antigen("Influenza", series(SEASONAL)), antigen("A", series(dose(1))))
+    knowledge.schedule.vaccines["10"] = Vaccine("ten", (AntigenAtAge("Influenza"),))
+    answer = found(knowledge, as_of, *doses, **more)
+    assert answer.of_season == ((("Influenza", date(2006, 6, 30)),) if is_missing else ())
+
+
+# Forbidden, and what may be
+
+PREGNANCY = PatientObservation("007", date(2002, 6, 1), "Condition/1", "pregnant")
+AGAINST = (Contraindication("007", "Do not vaccinate."),)
+
+
+def test_a_vaccine_that_an_observation_forbids_is_named_with_it() -> None:
+    cough = PatientObservation("099", None, "Condition/2", "cough")
+    knowledge = known(antigen("A", series(dose(1)), contraindications=AGAINST), antigen("B", series(dose(1))))
+    answer = found(knowledge, "2003-01-01", observed=(cough, PREGNANCY))
+    assert [(one.group, one.against) for one in answer.forbidden] == [("A", (PREGNANCY,))]
+    assert names(answer.due) == ["B"]
+
+
+def test_a_group_that_another_of_its_series_completes_is_not_forbidden() -> None:
+    standard = series(dose(1), name="standard")
+    risk = series(dose(1), dose(2), name="risk", group="2", type="Risk", indications=(Indication("007"),))
+    knowledge = known(antigen("A", standard, risk, contraindications=AGAINST))
+    answer = found(knowledge, "2003-01-01", given("2001-06-01"), observed=(PREGNANCY,))
+    assert [one.status for one in answer.forecasts] == [SeriesStatus.COMPLETE, SeriesStatus.CONTRAINDICATED]
+    assert answer.forbidden == ()
+    beside = known(antigen("A", risk, contraindications=AGAINST), antigen("B", standard))
+    answer = found(beside, "2003-01-01", given("2001-06-01"), observed=(PREGNANCY,))
+    assert [one.group for one in answer.forbidden] == ["A"]
+
+
+OPEN_ONE = PatientObservation("076", None, "Condition/3", "seizures", is_open=True)
+UNSURE = PatientObservation("076", None, "Condition/3", "epilepsy")
+
+
+def test_what_may_forbid_a_vaccine_that_is_due_is_to_be_checked_first() -> None:
+    whole = antigen("A", series(dose(1)), contraindications=(Contraindication("076", "Not with A."),))
+    part = antigen("B", series(dose(1)), vaccine_contraindications=(Contraindication("076", "Not ten.", vaccines=TEN),))
+    not_due = antigen("C", series(dose(9)), contraindications=(Contraindication("076", "Not with C."),))
+    other = antigen("D", series(dose(1)), contraindications=(Contraindication("001", "Not with D."),))
+    knowledge = known(whole, part, not_due, other)
+    assert found(knowledge, "2003-01-01", to_check=(UNSURE,)).to_check == (
+        VaccineToCheck(UNSURE, "Not ten.", ("B", "A"), ("A",)),
+    )
+    # What the chart leaves open is not asked about one vaccine of several.
+    assert found(knowledge, "2003-01-01", to_check=(OPEN_ONE,)).to_check == (
+        VaccineToCheck(OPEN_ONE, "Not with A.", ("A",), ("A",)),
+    )
+    assert found(known(other), "2003-01-01", to_check=(UNSURE,)).to_check == ()
+    assert found(knowledge, "2003-01-01").to_check == ()
+
+
+@pytest.mark.parametrize(("more", "is_asked"), [((), True), (("154",), False), (("155",), False), (("150",), True)])
+def test_how_far_hiv_suppresses_is_asked_where_the_chart_does_not_say(more: tuple[str, ...], is_asked: bool) -> None:
+    knowledge = known(
+        antigen("A", series(dose(1)), vaccine_contraindications=(Contraindication("154", "Severe.", vaccines=()),))
+    )
+    hiv = PatientObservation("186", None, "Condition/4", "HIV")
+    answer = found(knowledge, "2003-01-01", observed=(hiv, *map(PatientObservation, more)))
+    assert answer.to_check == ((VaccineToCheck(hiv, "Severe.", ("A",), ()),) if is_asked else ())
+    assert found(knowledge, "2003-01-01", observed=(PatientObservation("185"),)).to_check == ()
+
+
+# Open orders
+
+CVX = "http://hl7.org/fhir/sid/cvx"
+
+
+def order(words: str = "", code: str = "", system: str = CVX, kind: str = "ServiceRequest", **more: Any) -> Json:
+    concept: Json = {"text": words} if words else {"coding": [{"system": system, "code": code}]}
+    where = "code" if kind == "ServiceRequest" else "medicationCodeableConcept"
+    subject = {"reference": "Patient/p1"}
+    entry = {"resourceType": kind, "id": "o", "status": "active", "intent": "order", "subject": subject, where: concept}
+    return entry | {"authoredOn": "2026-11-01"} | more
+
+
+def _days_ago(days: int) -> str:
+    return (AS_OF - timedelta(days=days)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("entry", "groups"),
+    [
+        (order(code="187"), {"Zoster"}),
+        (order(code="187", kind="MedicationRequest"), {"Zoster"}),
+        (order(code="03"), {"MMR"}),
+        (order(code="187", system="http://loinc.org"), set()),
+        (order(code="99999"), set()),
+        (order("Zoster vaccine"), {"Zoster"}),
+        (order("Administer zoster vaccine, dose 2"), {"Zoster"}),
+        (order("Zoster immunization"), {"Zoster"}),
+        (order("Zoster serology"), set()),
+        (order("Herpeszoster vaccine"), set()),
+        (order("Tdap vaccine"), {BOOSTER}),
+        (order("DTaP vaccine"), {BOOSTER}),
+        (order("Meningococcal ACWY vaccine"), {"Meningococcal"}),
+        (order("Zoster vaccine", status="on-hold"), {"Zoster"}),
+        (order("Zoster vaccine", status="draft"), {"Zoster"}),
+        (order("Zoster vaccine", status="completed"), set()),
+        (order("Zoster vaccine", intent="proposal"), set()),
+        (order("Zoster vaccine", doNotPerform=True), set()),
+        (order("Zoster vaccine", doNotPerform=False), {"Zoster"}),
+        (order("Zoster vaccine", authoredOn=_days_ago(90)), {"Zoster"}),
+        (order("Zoster vaccine", authoredOn=_days_ago(91)), set()),
+        (order("Zoster vaccine", authoredOn=None), {"Zoster"}),
+    ],
+)
+def test_the_groups_of_open_orders(entry: Json, groups: set[str]) -> None:
+    entry = {name: value for name, value in entry.items() if value is not None}
+    values = {"patient": lean({"resourceType": "Patient", "id": "p1"}), "rest": lean(bundle(entry))}
+    record = read_record(values, "p1", AS_OF)
+    assert ordered_groups(record, load_knowledge()) == groups
+
+
+def test_an_order_without_a_concept_orders_nothing() -> None:
+    entry = order("x")
+    del entry["code"]
+    values = {"patient": lean({"resourceType": "Patient", "id": "p1"}), "rest": lean(bundle(entry))}
+    assert ordered_groups(read_record(values, "p1", AS_OF), load_knowledge()) == frozenset()
