@@ -2,23 +2,25 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import Approval, SiteRules, Switch, all_rule_versions
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActKind, ActState, Pause
+from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActKind, ActState, Key, Pause, model_subject, rule_subject
 from cds_hooks.hold_back.chain import Chain
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.overrides import NotApproved
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.signatures import sign_act
-from cds_hooks.hold_back.standing import model_standing, rule_standing
+from cds_hooks.hold_back.standing import Standing, model_standing, rule_standing
 from cds_hooks.storage.entries import add_event
-from models_onnx.artifact.release_file import Release
+from models_onnx.artifact.release_file import Release, ReleaseStep
 from models_onnx.serving.registry import load_model
+from tests.cds_hooks.hold_back.test_approvals import Site
 from tests.live import record_in
 
 RULE = "renal-metformin"
@@ -124,3 +126,157 @@ def test_a_waiver_that_is_not_in_force_makes_a_model_wait(tmp_path: Path) -> Non
     faults = ["the waiver of G9 has ended"]
     standing = model_standing(release(), releases_after(tmp_path), None, "validated", date(2026, 11, 22), faults)
     assert (standing.state, standing.text) == ("waiting", faults[0])
+
+
+MODEL = ("model", "mortality_5y")
+LATE_NOVEMBER = date(2026, 11, 22)
+PAUSE = Pause("rule", RULE, "2026-11-21T10:00:00+00:00", 200, 4, 0.05)
+PAUSED = "paused since 2026-11-21: 4 of 200 cards were accepted, under 5 in 100; only its critical cards are shown"
+
+
+def acted(key: Key, state: State | None, *, at: float = 1_763_683_200.0, **more: Any) -> Releases:
+    """Releases after one act, on 2025-11-21 where nothing else is said, by Ann Lee."""
+    releases = Releases(None)
+    releases.current = Released(states={key: state} if state is not None else {}, **more)
+    releases.changes[key] = Origin(at, "Ann Lee (pharmacist)")
+    return releases
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "expected"),
+    [
+        (State("off", "a label"), {}, ("off", "switched off: a label")),
+        (State("retired", "a label"), {}, ("off", "retired: a label")),
+        (State("shadow", "a label"), {}, ("shadow", "computed and not shown: a label")),
+        (State("active", "a label"), {}, ("on", "shown to everybody by an act: a label")),
+        (State("active", "a label", version="1"), {}, ("on", "shown to everybody by an act: a label")),
+        (State("active", "a label", version="1"), {"versions": {("rule", RULE): "1"}}, ("on", "shown to everybody by")),
+        (
+            State("active", "a label", version="1"),
+            {"versions": {("rule", RULE): "2"}},
+            ("shadow", "another version is served than was released"),
+        ),
+        (State("active", "a label"), {"versions": {("rule", RULE): "2"}}, ("on", "shown to everybody by an act")),
+        (State("canary", "a label", 5), {}, ("on", "shown to 5 in 100 patients by an act: a label")),
+        (State("active", "a label"), {"paused": {PAUSE.key: PAUSE}}, ("shadow", PAUSED)),
+        (State("off", "a label"), {"paused": {PAUSE.key: PAUSE}}, ("off", "switched off: a label")),
+        (None, {"paused": {PAUSE.key: PAUSE}}, ("shadow", PAUSED)),
+    ],
+)
+def test_what_an_act_left_is_said_with_the_day_and_the_person(
+    state: State | None, more: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    standing = rule_standing(VERSION, APPROVED, acted(("rule", RULE), state, **more), needs_approval=True)
+    assert (standing.state, standing.since, standing.by) == (expected[0], "2025-11-21", "Ann Lee (pharmacist)")
+    assert standing.text.startswith(expected[1])
+    assert len(standing.commands) == 6
+
+
+def test_an_act_of_no_known_time_has_no_day() -> None:
+    standing = rule_standing(VERSION, SiteRules(), acted(("rule", RULE), State("off"), at=0.0), needs_approval=False)
+    assert standing.since == ""
+    assert standing.words == "off: switched off:  (by Ann Lee (pharmacist))"
+
+
+def test_a_standing_in_one_line() -> None:
+    assert Standing("on", "a reason").words == "shows cards: a reason"
+    assert Standing("waiting", "a reason", "2026-11-21").words == "waiting: a reason (on 2026-11-21)"
+    whole = Standing("shadow", "a reason", "2026-11-21", "Ann Lee (pharmacist)")
+    assert whole.words == "in shadow: a reason (by Ann Lee (pharmacist) on 2026-11-21)"
+
+
+UNIT_SWITCH = SiteRules(switches={RULE: (Switch(rule=RULE, off=True, note="a ward", units=frozenset({"icu"})),)})
+CLIENT_SWITCH = SiteRules(switches={RULE: (Switch(rule=RULE, off=True, note="an EHR", clients=frozenset({"ehr"})),)})
+SOFTER = SiteRules(switches={RULE: (Switch(rule=RULE, speak_from="warning", note="softer"),)})
+
+
+@pytest.mark.parametrize("site", [UNIT_SWITCH, CLIENT_SWITCH, SOFTER])
+def test_a_switch_for_some_or_of_the_indicator_is_told_and_the_rule_goes_on(site: SiteRules) -> None:
+    part = "; the rules file switches it off in part"
+    assert rule_standing(VERSION, site, needs_approval=False).words == (
+        f"shows cards: not approved, and shown as every rule is in the development profile{part}"
+    )
+    waiting = rule_standing(VERSION, site, needs_approval=True)
+    assert waiting.words == f"waiting: this version is not approved; 0 of 2 signatures{part}"
+    approved = rule_standing(VERSION, replace(site, approvals=APPROVED.approvals), needs_approval=True)
+    assert approved.words == f"shows cards: this version is approved{part} (by Ann Lee (pharmacist) on 2026-11-01)"
+
+
+def test_a_switch_for_everybody_says_its_note() -> None:
+    standing = rule_standing(VERSION, replace(SWITCHED, approvals=APPROVED.approvals), needs_approval=True)
+    assert standing.words == "off: switched off in the rules file: not wanted"
+    assert standing.commands[0] == (
+        "Sign (two people)",
+        f"cds-hooks approve rule renal-metformin --version {VERSION.digest} --key PERSON.pem",
+    )
+
+
+def test_signatures_of_a_waiting_rule_are_counted(tmp_path: Path) -> None:
+    site = Site(record_in(tmp_path), tmp_path)
+    site.book.approve("rule", rule_subject(RULE, VERSION.digest), site.ann)
+    standing = rule_standing(VERSION, SiteRules(), None, site.book, needs_approval=True)
+    assert standing.words == "waiting: this version is not approved; 1 of 2 signatures"
+    assert rule_standing(VERSION, OUTDATED, None, site.book, needs_approval=True).text == (
+        "only another version of it is approved; 1 of 2 signatures"
+    )
+    assert rule_standing(VERSION, OUTDATED, needs_approval=False).state == "on"
+
+
+def test_a_model_waits_for_two_people_in_two_roles_only_where_the_site_asks_for_them(tmp_path: Path) -> None:
+    site = Site(record_in(tmp_path), tmp_path)
+    approved = replace(release(), state="approved")
+    releases = acted(MODEL, State("active", "it was tried"))
+    for lowest, states in (("validated", "on"), ("approved", "waiting")):
+        standing = model_standing(approved, releases, site.book, lowest, LATE_NOVEMBER)
+        assert standing.state == states
+    assert standing.text.endswith("is signed by nobody; two people sign it (docs/operations/approvals.md)")
+    assert (standing.since, standing.by, len(standing.commands)) == ("", "", 6)
+    assert model_standing(approved, releases, None, "approved", LATE_NOVEMBER).state == "on"
+    for signer in (site.ann, site.ben):
+        site.book.approve("model", model_subject(approved), signer)
+    signed = model_standing(approved, releases, site.book, "approved", LATE_NOVEMBER)
+    assert signed.words == (
+        "shows cards: shown to everybody by an act: it was tried (by Ann Lee (pharmacist) on 2025-11-21)"
+    )
+    fault = model_standing(approved, releases, site.book, "approved", LATE_NOVEMBER, ["a waiver ended", "another"])
+    assert fault.words == "waiting: a waiver ended"
+
+
+def test_a_model_stands_as_its_release_says_where_nobody_acted() -> None:
+    step = ReleaseStep("validated", "2026-11-21T10:17:43+00:00", "cds-hooks model gates", "gates", "all green")
+    trained = replace(step, state="candidate", at="2026-11-01T10:00:00+00:00", by="trainer")
+    of_step = replace(release(), history=(trained, step))
+    standing = model_standing(of_step, Releases(None), None, "validated", LATE_NOVEMBER)
+    assert standing.words == (
+        "shows cards: released as validated, no gate is red (by cds-hooks model gates (gates) on 2026-11-21)"
+    )
+    no_history = model_standing(replace(of_step, history=()), Releases(None), None, "validated", LATE_NOVEMBER)
+    assert no_history.words == "shows cards: released as validated, no gate is red"
+    assert standing.commands == (
+        ("Sign (two people in two roles)", "cds-hooks approve model mortality_5y --key PERSON.pem"),
+        *(
+            (what, f'cds-hooks release set {line} --why "REASON" --key PERSON.pem')
+            for what, line in (
+                ("Switch it off, at once", "off model mortality_5y"),
+                ("Switch it on again", "on model mortality_5y"),
+                ("Compute and count it, show nothing", "shadow model mortality_5y"),
+                ("Show it to 5 in 100 patients, after shadow", "canary model mortality_5y --share 5"),
+                ("Show it to everybody, after that", "active model mortality_5y"),
+            )
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"gates": None}, "refused"),
+        ({"gates": None, "state": "shadow"}, "refused"),
+        ({"state": "shadow"}, "shadow"),
+        ({"state": "candidate"}, "waiting"),
+    ],
+)
+def test_a_release_that_shows_no_cards_is_refused_in_shadow_or_waits(changes: dict[str, Any], expected: str) -> None:
+    releases = acted(MODEL, State("active", "it was tried"))
+    standing = model_standing(replace(release(), **changes), releases, None, "validated", LATE_NOVEMBER)
+    assert (standing.state, standing.since, len(standing.commands)) == (expected, "", 6)
