@@ -16,7 +16,7 @@ from cds_hooks.hold_back.overrides import NotApproved
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.signatures import sign_act
-from cds_hooks.hold_back.standing import Standing, model_standing, rule_standing
+from cds_hooks.hold_back.standing import model_standing, rule_standing
 from cds_hooks.storage.entries import add_event
 from models_onnx.artifact.release_file import Release, ReleaseStep
 from models_onnx.serving.registry import load_model
@@ -130,85 +130,14 @@ def test_a_waiver_that_is_not_in_force_makes_a_model_wait(tmp_path: Path) -> Non
 
 MODEL = ("model", "mortality_5y")
 LATE_NOVEMBER = date(2026, 11, 22)
-PAUSE = Pause("rule", RULE, "2026-11-21T10:00:00+00:00", 200, 4, 0.05)
-PAUSED = "paused since 2026-11-21: 4 of 200 cards were accepted, under 5 in 100; only its critical cards are shown"
 
 
-def acted(key: Key, state: State | None, *, at: float = 1_763_683_200.0, **more: Any) -> Releases:
-    """Releases after one act, on 2025-11-21 where nothing else is said, by Ann Lee."""
+def acted(key: Key, state: State) -> Releases:
+    """Releases after one act of Ann Lee, on 2025-11-21."""
     releases = Releases(None)
-    releases.current = Released(states={key: state} if state is not None else {}, **more)
-    releases.changes[key] = Origin(at, "Ann Lee (pharmacist)")
+    releases.current = Released(states={key: state})
+    releases.changes[key] = Origin(1_763_683_200.0, "Ann Lee (pharmacist)")
     return releases
-
-
-@pytest.mark.parametrize(
-    ("state", "more", "expected"),
-    [
-        (State("off", "a label"), {}, ("off", "switched off: a label")),
-        (State("retired", "a label"), {}, ("off", "retired: a label")),
-        (State("shadow", "a label"), {}, ("shadow", "computed and not shown: a label")),
-        (State("active", "a label"), {}, ("on", "shown to everybody by an act: a label")),
-        (State("active", "a label", version="1"), {}, ("on", "shown to everybody by an act: a label")),
-        (State("active", "a label", version="1"), {"versions": {("rule", RULE): "1"}}, ("on", "shown to everybody by")),
-        (
-            State("active", "a label", version="1"),
-            {"versions": {("rule", RULE): "2"}},
-            ("shadow", "another version is served than was released"),
-        ),
-        (State("active", "a label"), {"versions": {("rule", RULE): "2"}}, ("on", "shown to everybody by an act")),
-        (State("canary", "a label", 5), {}, ("on", "shown to 5 in 100 patients by an act: a label")),
-        (State("active", "a label"), {"paused": {PAUSE.key: PAUSE}}, ("shadow", PAUSED)),
-        (State("off", "a label"), {"paused": {PAUSE.key: PAUSE}}, ("off", "switched off: a label")),
-        (None, {"paused": {PAUSE.key: PAUSE}}, ("shadow", PAUSED)),
-    ],
-)
-def test_what_an_act_left_is_said_with_the_day_and_the_person(
-    state: State | None, more: dict[str, Any], expected: tuple[str, str]
-) -> None:
-    standing = rule_standing(VERSION, APPROVED, acted(("rule", RULE), state, **more), needs_approval=True)
-    assert (standing.state, standing.since, standing.by) == (expected[0], "2025-11-21", "Ann Lee (pharmacist)")
-    assert standing.text.startswith(expected[1])
-    assert len(standing.commands) == 6
-
-
-def test_an_act_of_no_known_time_has_no_day() -> None:
-    standing = rule_standing(VERSION, SiteRules(), acted(("rule", RULE), State("off"), at=0.0), needs_approval=False)
-    assert standing.since == ""
-    assert standing.words == "off: switched off:  (by Ann Lee (pharmacist))"
-
-
-def test_a_standing_in_one_line() -> None:
-    assert Standing("on", "a reason").words == "shows cards: a reason"
-    assert Standing("waiting", "a reason", "2026-11-21").words == "waiting: a reason (on 2026-11-21)"
-    whole = Standing("shadow", "a reason", "2026-11-21", "Ann Lee (pharmacist)")
-    assert whole.words == "in shadow: a reason (by Ann Lee (pharmacist) on 2026-11-21)"
-
-
-UNIT_SWITCH = SiteRules(switches={RULE: (Switch(rule=RULE, off=True, note="a ward", units=frozenset({"icu"})),)})
-CLIENT_SWITCH = SiteRules(switches={RULE: (Switch(rule=RULE, off=True, note="an EHR", clients=frozenset({"ehr"})),)})
-SOFTER = SiteRules(switches={RULE: (Switch(rule=RULE, speak_from="warning", note="softer"),)})
-
-
-@pytest.mark.parametrize("site", [UNIT_SWITCH, CLIENT_SWITCH, SOFTER])
-def test_a_switch_for_some_or_of_the_indicator_is_told_and_the_rule_goes_on(site: SiteRules) -> None:
-    part = "; the rules file switches it off in part"
-    assert rule_standing(VERSION, site, needs_approval=False).words == (
-        f"shows cards: not approved, and shown as every rule is in the development profile{part}"
-    )
-    waiting = rule_standing(VERSION, site, needs_approval=True)
-    assert waiting.words == f"waiting: this version is not approved; 0 of 2 signatures{part}"
-    approved = rule_standing(VERSION, replace(site, approvals=APPROVED.approvals), needs_approval=True)
-    assert approved.words == f"shows cards: this version is approved{part} (by Ann Lee (pharmacist) on 2026-11-01)"
-
-
-def test_a_switch_for_everybody_says_its_note() -> None:
-    standing = rule_standing(VERSION, replace(SWITCHED, approvals=APPROVED.approvals), needs_approval=True)
-    assert standing.words == "off: switched off in the rules file: not wanted"
-    assert standing.commands[0] == (
-        "Sign (two people)",
-        f"cds-hooks approve rule renal-metformin --version {VERSION.digest} --key PERSON.pem",
-    )
 
 
 def test_signatures_of_a_waiting_rule_are_counted(tmp_path: Path) -> None:

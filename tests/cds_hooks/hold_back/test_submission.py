@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.acts import (
@@ -21,11 +22,12 @@ from cds_hooks.hold_back.acts import (
 )
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.signatures import FORMAT, MOST_ACTS, MOST_BYTES, read_signed, sign_act
-from cds_hooks.hold_back.submission import HANDED_IN, ActDesk, ServedHere
+from cds_hooks.hold_back.submission import HANDED_IN, ActDesk, ServedHere, Taken
 from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.pages.approvals.views import _models
 from cds_hooks.pages.model_files import ModelFiles
 from models_onnx.artifact.keys import Signer
+from models_onnx.artifact.release_file import GateSummary, Release
 from tests.cds_hooks.access.browsing import entries
 from tests.cds_hooks.hold_back.test_approvals import Site
 from tests.live import record_in
@@ -217,3 +219,97 @@ def test_the_commands_write_the_files_without_a_record(desk: Desk) -> None:
         assert "PRIVATE" not in text
         assert len(desk.desk.take(text, "operator", soon)) == 1
     assert desk.state() == "off"
+
+
+class Elsewhere(Desk):
+    """A site whose model and monitor are those that a test says."""
+
+    def __init__(self, folder: Path, release: Release, too_early: str | None = None) -> None:
+        super().__init__(folder)
+        versions: dict[Key, str] = {("model", release.id): "1"}
+        self.asked: list[tuple[str, str, str]] = []
+
+        def why_too_early(_url: str, version: str, since: str, now: datetime) -> str | None:
+            self.asked.append((version, since, now.isoformat()))
+            return too_early
+
+        served = ServedHere(versions, ("order-safety",), lambda _name: release, lambda _name: (), why_too_early)
+        self.desk = ActDesk(self.site.url, self.site.file, served)
+
+    def of_model(self, state: str, by: str = "Ann Lee", **changes: Any) -> dict[str, Any]:
+        members: dict[str, Any] = {"kind": "model", "name": "mortality_5y", "version": "1", "gates": GATES}
+        return self.act(state, by, **(members | changes))
+
+
+def _release(**changes: Any) -> Release:
+    found = FILES.release("mortality_5y")
+    assert found is not None
+    return replace(found, **changes)
+
+
+GATES = _release().files["gates.json"].sha256
+
+
+@pytest.mark.parametrize("gates", [None, GateSummary(green=("G1",), red=("G4",))])
+def test_a_model_without_a_green_report_of_its_gates_is_not_approved(tmp_path: Path, gates: GateSummary | None) -> None:
+    red = _release(gates=gates, version="9.9.9")
+    approval = Elsewhere(tmp_path, red)
+    given = approval.approval(kind="model", subject=dict(model_subject(red)))
+    assert approval.refused(given) == "mortality_5y 9.9.9 cannot be approved: its gates are not all green"
+
+
+def test_an_act_about_a_model_is_of_the_gate_report_that_is_here(tmp_path: Path) -> None:
+    desk = Elsewhere(tmp_path, _release())
+    assert desk.refused(desk.of_model("off", gates="0" * 64)) == (
+        "the model mortality_5y is here with another gate report than was signed"
+    )
+    assert desk.refused(desk.of_model("off", version="2")) == (
+        "the model mortality_5y is here in another version than was signed"
+    )
+    (taken,) = desk.hand_in(desk.of_model("off"))
+    assert taken == Taken("model mortality_5y to off", "Ann Lee (pharmacist)", "")
+
+
+def test_acts_about_a_service_and_about_those_who_ask_need_no_version(tmp_path: Path) -> None:
+    desk = Elsewhere(tmp_path, _release())
+    taken = desk.hand_in(
+        desk.act("off", kind="service", name="order-safety", version=""),
+        *(desk.act("shadow", kind=kind, name="any name", version="") for kind in ("client", "unit", "user")),
+    )
+    assert [each.what for each in taken] == [
+        "service order-safety to off",
+        "client any name to shadow",
+        "unit any name to shadow",
+        "user any name to shadow",
+    ]
+
+
+@pytest.mark.parametrize(("too_early", "is_taken"), [("it was in shadow for 3 days of 14", False), (None, True)])
+def test_a_model_in_shadow_becomes_canary_when_its_monitor_has_nothing_against_it(
+    tmp_path: Path, too_early: str | None, *, is_taken: bool
+) -> None:
+    desk, begun = Elsewhere(tmp_path, _release(), too_early), _iso(NOW - timedelta(days=3))
+    desk.hand_in(desk.of_model("shadow", at=begun))
+    now = datetime.now(UTC)
+    canary = desk.of_model("canary", share=5, at=_iso(now + timedelta(seconds=2)))
+    if is_taken:
+        (taken,) = desk.hand_in(canary, now=now)
+        assert taken == Taken(
+            "model mortality_5y to canary 5 %",
+            "Ann Lee (pharmacist)",
+            "it takes effect when another person in another role signs the same",
+        )
+        assert desk.asked == [("1", begun, now.isoformat())]
+        desk.hand_in(desk.of_model("retired", at=_iso(now + timedelta(seconds=2))), now=now)
+        return
+    assert desk.refused(canary) == (
+        f"the model mortality_5y cannot become canary yet: {too_early}; whoever tries it nevertheless types "
+        "cds-hooks release set canary with --early at the server"
+    )
+
+
+def test_the_record_says_how_many_acts_of_which_keys_were_handed_in(desk: Desk) -> None:
+    desk.hand_in(desk.approval(), desk.approval("Ben Ray"))
+    ((actor, summary),) = entries(desk.folder, HANDED_IN)
+    keys = sorted([desk.site.ann.public.id, desk.site.ben.public.id])
+    assert (actor, summary) == ("account vera", {"by": "account vera", "acts": 2, "keys": keys})
