@@ -1,0 +1,154 @@
+"""A connection is to an address that was checked: which one, after which failures, and what is refused."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+
+import httpcore
+import pytest
+
+from cds_hooks.security.addresses import AddressRule, Url
+from cds_hooks.security.connections import CheckedBackend, TransportRefused, system_resolver
+from cds_hooks.security.transport import _require_plain, _require_reading
+
+LOOPBACK = AddressRule((ip_network("127.0.0.0/8"),))
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of a socket that listens on 127.0.0.1 and on no other address of this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+class Names:
+    """A name server that gives these addresses, and how often it was asked."""
+
+    def __init__(self, *addresses: str, seconds: float = 0.0) -> None:
+        self.addresses, self.seconds = addresses, seconds
+        self.asked: list[tuple[str, int]] = []
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        self.asked.append((host, port))
+        await asyncio.sleep(self.seconds)
+        return self.addresses
+
+
+async def _connected_to(names: Names, host: str, port: int, timeout: float | None = 5.0) -> str:
+    stream = await CheckedBackend(LOOPBACK, names).connect_tcp(host, port, timeout)
+    address: tuple[str, int] = stream.get_extra_info("server_addr")
+    await stream.aclose()
+    return address[0]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "host", "asked"),
+    [
+        (("127.0.0.1",), "fhir.example.org", 1),
+        (("127.0.0.2", "127.0.0.1"), "fhir.example.org", 1),
+        (("127.0.0.3", "127.0.0.2", "127.0.0.1"), "fhir.example.org", 1),
+        (("127.0.0.1", "127.0.0.2"), "fhir.example.org", 1),
+        ((), "127.0.0.1", 0),
+    ],
+)
+def test_the_first_address_that_takes_the_connection_is_used(
+    addresses: tuple[str, ...], host: str, asked: int, port: int
+) -> None:
+    names = Names(*addresses)
+    assert asyncio.run(_connected_to(names, host, port)) == "127.0.0.1"
+    assert names.asked == [(host, port)] * asked
+
+
+def test_where_no_address_takes_the_connection_the_last_failure_is_told(port: int) -> None:
+    with pytest.raises(httpcore.ConnectError):
+        asyncio.run(_connected_to(Names("127.0.0.2", "127.0.0.3"), "fhir.example.org", port))
+
+
+@pytest.mark.parametrize("addresses", [(), ("93.184.216.34",), ("127.0.0.1", "10.0.0.1"), ("10.0.0.1", "127.0.0.1")])
+def test_one_address_that_is_not_allowed_refuses_the_name(addresses: tuple[str, ...], port: int) -> None:
+    rule = AddressRule(only=(ip_network("127.0.0.0/8"),))
+    with pytest.raises(TransportRefused) as refused:
+        asyncio.run(CheckedBackend(rule, Names(*addresses)).connect_tcp("fhir.example.org", port, 5.0))
+    assert (refused.value.reason, refused.value.text) == (
+        "address",
+        "The host's network address is not one that may be connected to.",
+    )
+
+
+def test_a_name_that_is_not_answered_in_time_is_a_connection_that_timed_out(port: int) -> None:
+    with pytest.raises(httpcore.ConnectTimeout, match=r"^no connection in time$"):
+        asyncio.run(_connected_to(Names("127.0.0.1", seconds=60.0), "fhir.example.org", port, 0.01))
+
+
+def test_a_unix_socket_is_never_connected_to() -> None:
+    with pytest.raises(TransportRefused) as refused:
+        asyncio.run(CheckedBackend(LOOPBACK, Names()).connect_unix_socket("/run/fhir.sock"))
+    assert (refused.value.reason, refused.value.text) == ("address", "Unix sockets are not connected to.")
+
+
+def test_calls_that_wait_for_a_name_share_one_lookup_and_later_ones_look_again(port: int) -> None:
+    names = Names("127.0.0.1", seconds=0.01)
+
+    async def story() -> None:
+        backend = CheckedBackend(LOOPBACK, names)
+
+        async def connect() -> None:
+            await (await backend.connect_tcp("fhir.example.org", port, 5.0)).aclose()
+
+        await asyncio.gather(connect(), connect())
+        assert names.asked == [("fhir.example.org", port)]
+        await connect()
+        assert len(names.asked) == 2
+
+    asyncio.run(story())
+
+
+def test_the_operating_system_gives_each_address_of_a_name_once() -> None:
+    assert asyncio.run(system_resolver("127.0.0.1", 80)) == ["127.0.0.1"]
+    with pytest.raises(httpcore.ConnectError, match=r"^the name of the host is not known$"):
+        asyncio.run(system_resolver("nowhere.invalid", 80))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_sent"),
+    [
+        ("GET", "/r4/Patient/1", True),
+        ("POST", "/r4/Observation/_search", True),
+        ("POST", "/r4/Observation", False),
+        ("PUT", "/r4/Observation/_search", False),
+        ("HEAD", "/r4/Patient/1", False),
+    ],
+)
+def test_only_reads_and_searches_are_sent(method: str, path: str, *, is_sent: bool) -> None:
+    url = Url("https", "fhir.example.org", 443, path)
+    if is_sent:
+        _require_reading(method, url)
+        return
+    with pytest.raises(TransportRefused) as refused:
+        _require_reading(method, url)
+    assert (refused.value.reason, refused.value.text) == (
+        "not-reading",
+        "Only reads and searches are sent to a FHIR server.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, ""),
+        ({"Content-Encoding": "Identity"}, ""),
+        ({"Content-Encoding": "gzip"}, "encoded"),
+        ({"Content-Length": "10"}, ""),
+        ({"Content-Length": "11"}, "too-large"),
+        ({"Content-Length": "many"}, ""),
+    ],
+)
+def test_an_answer_is_plain_and_within_its_bytes(headers: dict[str, str], reason: str) -> None:
+    answer = httpcore.Response(200, headers=headers)
+    if not reason:
+        _require_plain(answer, 10)
+        return
+    with pytest.raises(TransportRefused) as refused:
+        _require_plain(answer, 10)
+    assert refused.value.reason == reason
