@@ -145,7 +145,7 @@ def test_only_reads_and_searches_are_sent(method: str, path: str, *, is_sent: bo
     ],
 )
 def test_an_answer_is_plain_and_within_its_bytes(headers: dict[str, str], reason: str) -> None:
-    answer = httpcore.Response(200, headers=headers)
+    answer = httpcore.Response(200, headers=[*headers.items()])
     if not reason:
         _require_plain(answer, 10)
         return
