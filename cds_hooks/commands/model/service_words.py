@@ -16,7 +16,6 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Sex
 from models_onnx.discovery import DeclaringFile, declaring_files
-from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.workbench.gates.subject import (
     ComposedCard,
@@ -28,10 +27,8 @@ Array = NDArray[np.float64]
 
 def own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
     """The service of the site's own that shows this model: beside the model, or in CDS_MODELS_FOLDER; None for none."""
-    beside = subject.folder.parent
-    folders = [beside] if beside != ARTIFACTS else []
-    if (site_folder := settings().models_folder) is not None and site_folder.resolve() != beside.resolve():
-        folders.append(site_folder)
+    site_folder = settings().models_folder
+    folders = [subject.folder.parent, *([site_folder] if site_folder is not None else [])]
     services = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))
     return next((service for service in services if service[0].model == subject.id), None)
 
@@ -97,9 +94,6 @@ def _texts(node: ast.AST) -> Iterator[str]:
         yield "".join(parts)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
-    elif isinstance(node, ast.IfExp):
-        yield from _texts(node.body)
-        yield from _texts(node.orelse)
 
 
 def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: ModelCardContent) -> ComposedCard:

@@ -1,0 +1,142 @@
+"""The words of a service that gate G13 of a model reads: which service shows the model, its texts, its cards."""
+
+import ast
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cds_hooks.commands.model import service_words
+from cds_hooks.services.planning import SUMMARY
+from cds_hooks.settings import settings
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import FeatureValue, Missing
+from models_onnx.artifact.keys import maintainers
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.workbench.gates.subject import read_subject
+from tests.cds_hooks.commands.test_model_versions import SERVICE
+from tests.conftest import ROOT
+
+PLANNING = "cds_hooks/services/planning.py"
+FEATURES = features_named(("age_years", "sex_male", "albumin_g_dl"))
+
+
+@pytest.mark.parametrize(
+    ("written", "texts"),
+    [
+        ("'a text'", ["a text"]),
+        ("''", [""]),
+        ("f'about {n} in {of} people'", ["about … in … people"]),
+        ("f'{n}'", ["…"]),
+        ("3", []),
+        ("True", []),
+        ("b'bytes'", []),
+        ("name", []),
+    ],
+)
+def test_the_texts_of_an_expression_have_an_ellipsis_for_what_is_filled_in(written: str, texts: list[str]) -> None:
+    assert list(service_words._texts(ast.parse(written, mode="eval").body)) == texts
+
+
+@pytest.mark.parametrize(
+    ("model", "module"),
+    [
+        ("mortality_5y", PLANNING),
+        ("mortality_5y_small", PLANNING),
+        ("readmission_30d", "cds_hooks/services/readmission.py"),
+        ("kfre_4", None),
+        ("", None),
+    ],
+)
+def test_the_service_of_a_model_or_of_its_twin_is_found(model: str, module: str | None) -> None:
+    file = service_words._showing(model)
+    assert (file.shown if file is not None else None) == module
+
+
+def test_every_text_of_a_service_has_its_line_and_documentation_is_none() -> None:
+    sentences = service_words.service_sentences("mortality_5y")
+    assert sentences is not None
+    lines = (ROOT / PLANNING).read_text(encoding="utf-8").splitlines()
+    of_summary = next(number for number, line in enumerate(lines, 1) if line.startswith("SUMMARY = "))
+    assert (f"{PLANNING}, line {of_summary}", SUMMARY) in sentences
+    texts = [text for _, text in sentences]
+    assert "Why: Death within 5 years. " in texts
+    assert [text for text in texts if " " not in text.strip()] == []
+    assert [text for text in texts if "which gate G13 of the model reads" in text] == []
+    assert service_words.service_sentences("no_such") is None
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The settings of a site, which names a folder of its own models or none."""
+    configured = SimpleNamespace(models_folder=None)
+    monkeypatch.setattr(service_words, "settings", lambda: configured)
+    return configured
+
+
+def test_a_service_of_the_site_lies_beside_the_model_or_in_the_folder_of_the_settings(
+    site: Any, tmp_path: Path
+) -> None:
+    def found(model: str, folder: Path) -> str | None:
+        subject: Any = SimpleNamespace(id=model, folder=folder / model)
+        service = service_words.own_service(subject)
+        return service[1].path.parent.name if service is not None else None
+
+    for name in ("beside", "named"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "named" / "talk.service.toml").write_text(SERVICE)
+    assert found("mortality_5y", tmp_path / "beside") is None
+    assert found("mortality_5y", tmp_path / "nowhere") is None
+    site.models_folder = tmp_path / "named"
+    assert found("mortality_5y", tmp_path / "beside") == "named"
+    assert found("mortality_5y", ARTIFACTS) == "named"
+    assert found("another", tmp_path / "beside") is None
+    (tmp_path / "beside" / "talk.service.toml").write_text(SERVICE)
+    assert found("mortality_5y", tmp_path / "beside") == "beside"
+    site.models_folder = None
+    assert (found("mortality_5y", tmp_path / "beside"), found("mortality_5y", ARTIFACTS)) == ("beside", None)
+    site.models_folder = tmp_path / "nowhere"
+    assert found("mortality_5y", ARTIFACTS) is None
+
+
+def test_a_row_is_read_as_if_it_stood_in_a_chart() -> None:
+    age, male, albumin = FEATURES
+    row = np.array([71.26, 1.0, np.nan])
+    vector = service_words._vector(FEATURES, row)
+    there = ("2026-11-01", "Observation/1", "")
+    assert (vector.features, vector.values.tolist()[:2]) == (FEATURES, [71.26, 1.0])
+    assert vector.evidence == [
+        FeatureValue(age, 71.26, *there, 71.3, age.unit),
+        FeatureValue(male, 1.0, *there, 1.0, "male"),
+        None,
+    ]
+    assert vector.missing == [Missing(albumin, "absent", "not recorded")]
+    woman = service_words._vector(FEATURES, np.array([71.0, 0.0, 4.0])).evidence
+    assert [value.charted_unit if value is not None else None for value in woman] == [age.unit, "female", albumin.unit]
+
+
+def test_cards_are_composed_of_rows_in_the_words_of_the_service() -> None:
+    settings.cache_clear()
+    subject = read_subject(ARTIFACTS / "mortality_5y", maintainers())
+    compose = service_words.composer(subject, None)
+    assert compose is not None
+    row = np.array([item.reference_value for item in subject.features])
+    row[:3] = 75.0, 0.0, np.nan  # age, sex, albumin
+    (card, same) = compose(np.array([row, row]))
+    assert card == same
+    (albumin,) = features_named(("albumin_g_dl",))
+    assert (card.indicator, card.options, card.links, card.missing) == (
+        "info", ("Order a planning conversation",), ("https://cds.example/explain/1",), (albumin.words,)
+    )  # fmt: skip
+    assert card.summary.startswith("Planning ahead: this estimate is higher than for ")
+    assert card.detail.startswith("Why: Death within 5 years. ")
+    assert card.base + sum(card.contributions) == pytest.approx(card.margin, abs=1e-4)
+
+
+def test_a_model_that_no_service_shows_and_an_imported_file_have_no_card() -> None:
+    shown: Any = SimpleNamespace(id="no_such", manifest=object(), features=())
+    assert service_words.composer(shown, None) is None
+    imported: Any = SimpleNamespace(id="mortality_5y", manifest=None, features=())
+    assert service_words.composer(imported, None) is None
