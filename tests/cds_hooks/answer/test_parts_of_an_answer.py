@@ -1,0 +1,508 @@
+"""What each stage hands on, member by member: what is asked of the parts of the server, and what is recorded."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import orjson
+import pytest
+
+from cards.card import Action, Card, Source
+from cards.extension import WorklistEntry
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.governance import MetFinding
+from cds_hooks.answer.advise import advise
+from cds_hooks.answer.call import Call, Stopwatch, open_call
+from cds_hooks.answer.complete import complete
+from cds_hooks.answer.hold_back import Advised, Selected, checked_call, choose_versions, hold_back
+from cds_hooks.answer.invoke import invoke
+from cds_hooks.answer.read import Received, ReceivedBody, read
+from cds_hooks.answer.understand import Chart, understand
+from cds_hooks.answer.write import Answer, Recording, _refusal, write
+from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed
+from cds_hooks.hold_back.chain import Chosen
+from cds_hooks.hold_back.checks import Audience, CheckedCall
+from cds_hooks.hold_back.one_visit import VisitRank
+from cds_hooks.model_versions import in_use
+from cds_hooks.prefetch.fetch import FilledPrefetch
+from cds_hooks.services import Advice
+from cds_hooks.storage.decision import Decision, RecordUnavailable
+from fhir.record.refusals import Refusal
+from tests.cds_hooks.calls import PLANNING, request_for
+from tests.cds_hooks.replay.answered import site
+from tests.fhir.mapping.charts import record_of
+
+Json = dict[str, Any]
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
+def opened(service: str = PLANNING, **changes: Any) -> Call:
+    (client,) = site().clients.values()
+    call = open_call(site().services[service], client, site().components, "01a0a0a0-0000-7000-8000-000000000000", 9)
+    return msgspec.structs.replace(call, as_of=NOW, **changes)
+
+
+def asked(**changes: Any) -> Json:
+    return request_for(PLANNING, "patient-view", "planning-talk", NOW) | changes
+
+
+def body_of(request: Json) -> ReceivedBody:
+    return ReceivedBody(orjson.dumps(request))
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.taken: list[Answer] = []
+        self.refused: list[tuple[Received | None, HookError]] = []
+
+    async def take(self, _call: Call, answer: Answer) -> None:
+        self.taken.append(answer)
+
+    async def refuse(self, _call: Call, received: Received | None, error: HookError) -> None:
+        self.refused.append((received, error))
+
+
+# The whole way
+
+
+def answered(call: Call, request: Json) -> tuple[Answer, Kept]:
+    sink = Kept()
+    return asyncio.run(invoke(call, body_of(request), sink)), sink
+
+
+def test_an_answer_is_taken_once_and_its_decision_says_whose_call_it_was() -> None:
+    request = asked()
+    call = opened()
+    answer, sink = answered(call, request)
+    assert (sink.taken, sink.refused) == ([answer], [])
+    decision, basis = answer.decision, orjson.loads(answer.decision.basis)
+    assert (decision.id, decision.hook, decision.service, decision.hook_instance) == (
+        call.decision_id, "patient-view", PLANNING, request["hookInstance"],
+    )  # fmt: skip
+    assert (decision.client, decision.patient, decision.outcome) == (call.client.name, "planning-talk", "cards")
+    assert abs(decision.decided_at / 1e6 - datetime.now(UTC).timestamp()) < 300
+    assert [model["id"] for model in orjson.loads(decision.models)] == ["mortality_5y"]
+    assert len(orjson.loads(decision.response)["cards"]) == 1
+    assert basis["as_of"] == "2026-11-20T09:00:00+00:00"
+    assert list(basis["timings"]) == ["decode", "facts", "decide"]
+    assert decision.user_id == ""
+    assert "timings" not in orjson.loads(decision.response).get("extension", {}).get("org.cds-hooks-onnx", {})
+    assert (decision.facts is not None) is site().components.settings.keep_facts
+
+
+def test_a_call_without_its_patient_is_refused_and_recorded_with_what_is_known() -> None:
+    request = asked()
+    request["prefetch"].pop("patient")
+    sink, call = Kept(), opened()
+    with pytest.raises(PreconditionFailed) as refused:
+        asyncio.run(invoke(call, body_of(request), sink))
+    assert sink.taken == []
+    ((received, error),) = sink.refused
+    assert error is refused.value
+    assert received is not None
+    decision = _refusal(call, received, error)
+    assert (decision.id, decision.hook, decision.service, decision.hook_instance) == (
+        call.decision_id, "patient-view", PLANNING, request["hookInstance"],
+    )  # fmt: skip
+    assert (decision.client, decision.patient, decision.user_id) == (call.client.name, "planning-talk", "")
+    assert (decision.outcome, decision.models) == ("error", b"[]")
+    outcome = orjson.loads(decision.response)
+    assert (outcome["resourceType"], outcome["id"]) == ("OperationOutcome", call.decision_id)
+    basis = orjson.loads(decision.basis)
+    assert basis["silence"] == [["prefetch.patient", "required-data-missing", error.text]]
+    assert "patient" in orjson.dumps(basis["prefetch"]).decode()
+
+
+def test_a_body_that_is_no_request_is_refused_without_a_record() -> None:
+    sink = Kept()
+    with pytest.raises(BadRequest):
+        asyncio.run(invoke(opened(), ReceivedBody(b"{}"), sink))
+    assert (sink.taken, sink.refused) == ([], [])
+
+
+def test_a_call_whose_time_was_over_before_it_was_read_is_recorded_as_one_of_nobody() -> None:
+    call = opened()
+    for error, silence in (
+        (CallTimedOut("It took too long."), ["call", "timed-out", "It took too long."]),
+        (PreconditionFailed("x is missing."), ["prefetch", "required-data-missing", "x is missing."]),
+        (PreconditionFailed("x is missing.", "context"), ["context", "required-data-missing", "x is missing."]),
+    ):
+        decision = _refusal(call, None, error)
+        assert (decision.hook, decision.hook_instance, decision.patient, decision.user_id) == ("", "", "", "")
+        basis = orjson.loads(decision.basis)
+        assert basis["silence"] == [silence]
+        assert basis["prefetch"] == {}
+        assert "trace" not in basis
+    traced = msgspec.structs.replace(call, trace=cast("Any", SimpleNamespace(recorded={"trace": "t"})))
+    assert orjson.loads(_refusal(traced, None, CallTimedOut("x")).basis)["trace"] == {"trace": "t"}
+
+
+# Read
+
+
+def _read(request: Json, **released: Any) -> Received:
+    acts = SimpleNamespace(why_off=lambda *_: released.get("off"), states={})
+    return read(opened(released=acts), body_of(request))
+
+
+def test_nothing_is_computed_for_a_service_that_is_switched_off_or_for_a_patient() -> None:
+    assert _read(asked()).no_advice is None
+    off = _read(asked(), off="It was switched off.")
+    assert off.no_advice == Silence(PLANNING, "switched-off", "It was switched off.")
+    request = asked()
+    request["context"]["userId"] = "Patient/planning-talk"
+    mine = _read(request)
+    assert mine.no_advice is not None
+    assert mine.no_advice.subject == PLANNING
+    for received in (off, mine):
+        assert received.is_complete
+
+
+def test_a_request_is_complete_where_no_key_is_missing() -> None:
+    request = asked()
+    assert _read(request).is_complete
+    request["prefetch"].pop("conditions")
+    assert not _read(request).is_complete
+    assert _read(request, off="x").is_complete
+
+
+def test_what_was_received_gives_its_memory_back_and_keeps_the_states() -> None:
+    received = _read(asked())
+    body, state = cast("ReceivedBody", received.source), received.filled.state
+    first = body._body
+    assert body.originals(received.filled) == (first,)
+    assert body.originals(FilledPrefetch({}, state, bodies=(b"page",))) == (first, b"page")
+    received.release()
+    assert (received.request.prefetch, received.filled) == ({}, FilledPrefetch({}, state))
+    assert body.originals(received.filled) == (b"",)
+
+
+# Complete
+
+
+def _completed(*, is_complete: bool, trace: Any = None) -> tuple[list[Any], list[Any], Received]:
+    call = opened()
+    noted: list[Any] = []
+    fetched: list[Any] = []
+    received = _read(asked())
+    found = msgspec.structs.replace(received.filled, fetched_bytes=70) if is_complete else received.filled
+
+    async def fill(*given: Any) -> FilledPrefetch:
+        fetched.append(given)
+        return msgspec.structs.replace(received.filled, fetched_bytes=99)
+
+    turn = SimpleNamespace(
+        has_waited=lambda: noted.append("waited"), weigh=lambda *sizes: noted.append(("weighed", *sizes))
+    )
+    metrics = SimpleNamespace(prefetched=lambda *given: noted.append(("prefetched", *given)))
+    parts = SimpleNamespace(fetching=SimpleNamespace(fill=fill), metrics=metrics)
+    made = msgspec.structs.replace(
+        call, turn=cast("Any", turn), components=cast("Any", parts), trace=trace, stages=Stopwatch(None)
+    )
+    result = asyncio.run(complete(made, msgspec.structs.replace(received, is_complete=is_complete, filled=found)))
+    return noted, fetched, result
+
+
+def test_what_is_complete_is_not_fetched() -> None:
+    noted, fetched, result = _completed(is_complete=True)
+    state = result.filled.state
+    assert fetched == []
+    assert noted == [
+        ("weighed", 70, 0),
+        ("prefetched", opened().client.name, PLANNING, state.summary, state.milliseconds / 1000),
+    ]
+
+
+def test_what_is_missing_is_fetched_for_this_client_as_of_this_day() -> None:
+    trace = SimpleNamespace(headers={"traceparent": "t"})
+    noted, (given,), result = _completed(is_complete=False, trace=trace)
+    assert result.filled.fetched_bytes == 99
+    assert noted[:2] == ["waited", ("weighed", 99, 0)]
+    assert given[2:] == (opened().client, NOW.date(), "2.0", frozenset(), {"traceparent": "t"})
+    assert _completed(is_complete=False)[1][0][-1] is None
+
+
+# Understand
+
+
+def test_where_there_will_be_no_advice_nothing_is_read() -> None:
+    received = _read(asked(), off="It was switched off.")
+    chart = understand(opened(), received)
+    assert chart.no_advice == Silence(PLANNING, "switched-off", "It was switched off.")
+    assert (chart.record.patient_id, chart.record.conditions, list(chart.originals)) == ("planning-talk", (), [])
+    assert chart.prefetch is received.filled.state
+
+
+def test_the_orders_of_the_client_are_kept_for_services_that_return_them() -> None:
+    body = body_of(asked())
+    assert list(understand(opened(), read(opened(), body)).originals) == []
+    request = request_for("discharge-medications", "encounter-discharge", "ckd3b-metformin", NOW)
+    call = opened("discharge-medications")
+    content = orjson.dumps(request)
+    chart = understand(call, read(call, ReceivedBody(content)))
+    assert list(chart.originals) == [content]
+    assert chart.record.as_of == NOW
+
+
+def test_what_cannot_be_read_is_a_reason_of_at_most_400_characters() -> None:
+    assert understand(opened(), read(opened(), body_of(asked()))).unread == []
+    chart = Chart(cast("Any", None), cast("Any", None), record_of(), cast("Any", ()))
+    assert chart.unread == []
+    long = Refusal("Condition/x", "unreadable", "y" * 500)
+    refused = SimpleNamespace(refusals=[long])
+    (silence,) = msgspec.structs.replace(chart, record=cast("Any", refused)).unread
+    assert (silence.subject, silence.reason) == ("Condition/x", "unreadable")
+    assert len(silence.text) == 400
+
+
+# Advise
+
+
+def _chart(call: Call, request: Json | None = None) -> Chart:
+    return understand(call, read(call, body_of(request or asked())))
+
+
+def test_a_service_is_given_what_the_site_has_set() -> None:
+    given: list[Any] = []
+
+    async def decide(one: Any) -> Advice:
+        given.append(one)
+        return Advice()
+
+    call = msgspec.structs.replace(opened(), service=cast("Any", SimpleNamespace(id="s", decide=decide)))
+    chart = _chart(opened())
+    advised = asyncio.run(advise(call, chart))
+    assert advised.advice == Advice()
+    assert advised.chart is chart
+    assert advised.config == call.components.in_force.digest_with(call.released)
+    (one,) = given
+    configured = call.components.settings
+    assert (one.request, one.record, one.prefetch, one.sent) == (
+        chart.request, chart.record, chart.prefetch, chart.originals,
+    )  # fmt: skip
+    assert (one.kfre_region, one.referral_risk, one.max_drafts, one.public_url, one.decision_id) == (
+        configured.kfre_region, configured.referral_risk, configured.max_drafts, configured.public_url,
+        call.decision_id,
+    )  # fmt: skip
+    assert (one.is_one_list, one.takes_system_actions, one.choose) == (False, True, in_use)
+    assert one.thresholds is call.components.thresholds
+    start = call.decision_id[:-4]
+    assert [one.card_uuid() for _ in range(2)] == [f"{start}0100", f"{start}0200"]
+
+
+@pytest.mark.parametrize(("window", "is_one_list"), [(0, False), (1, True)])
+def test_a_window_of_a_visit_makes_one_list(window: int, *, is_one_list: bool) -> None:
+    given: list[Any] = []
+
+    async def decide(one: Any) -> Advice:
+        given.append(one)
+        return Advice()
+
+    call = opened()
+    settings = call.components.settings.model_copy(update={"visit_window": window})
+    made = msgspec.structs.replace(
+        call,
+        service=cast("Any", SimpleNamespace(id="s", decide=decide)),
+        components=replace(call.components, settings=settings),
+    )
+    asyncio.run(advise(made, _chart(call)))
+    assert given[0].is_one_list is is_one_list
+
+
+def test_a_service_that_is_not_asked_gives_its_reason() -> None:
+    silence = Silence("x", "switched-off", "It is off.")
+    chart = msgspec.structs.replace(_chart(opened()), no_advice=silence)
+    advised = asyncio.run(advise(opened(), chart))
+    assert advised.advice == Advice(silences=[silence])
+    assert advised.checked.caller.patient == "planning-talk"
+
+
+# Hold back
+
+
+def _card(uuid: str = "u1") -> Card:
+    return Card(summary="s", indicator="info", source=Source(label="l"), uuid=uuid)
+
+
+def _selected(
+    advice: Advice, chosen: Chosen, checked: CheckedCall, unread: list[Silence]
+) -> tuple[Selected, list[Any]]:
+    asked_for: list[Any] = []
+
+    async def held_back(cards: Any, one: Any) -> Chosen:
+        asked_for.append((cards, one.reminders, one.visit_rank))
+        return chosen
+
+    call = SimpleNamespace(
+        components=SimpleNamespace(governance=SimpleNamespace(hold_back=held_back)),
+        service=SimpleNamespace(visit_rank=VisitRank.BEFORE_REMINDERS),
+        stages=Stopwatch(None),
+    )
+    advised = Advised(cast("Any", SimpleNamespace(unread=unread)), advice, checked, "c")
+    return asyncio.run(hold_back(cast("Any", call), advised)), asked_for
+
+
+def _checked(silent: str | None = None) -> CheckedCall:
+    return CheckedCall(cast("Any", None), 0.0, silent=silent)
+
+
+def test_the_reasons_of_service_checks_and_reading_follow_each_other() -> None:
+    first, held, other, unread = (Silence("s", code, "t") for code in ("one", "two", "three", "four"))
+    finding = Finding("r", "b", "info", True, "s", "d", 1, (), (), (), (), (), ())
+    checked = _checked()
+    checked.audience = Audience(units=("ward",))
+    checked.answered = [(finding, held), (finding, Silence("s", "two", "t"))]
+    entry, later = (WorklistEntry(test=name, code="1", purpose="p", because="no-visit") for name in ("a", "b"))
+    resting = cast("Any", ["resting"])
+    advice = Advice(cards=[_card()], silences=[first], worklist=[entry], reminders={"u1": entry})
+    chosen = Chosen([_card("u2")], [held, other], resting, [later], {"u1": 1})
+    selected, asked_for = _selected(advice, chosen, checked, [unread])
+    assert asked_for == [([_card()], {"u1": entry}, VisitRank.BEFORE_REMINDERS)]
+    assert selected == Selected(
+        advised=selected.advised,
+        cards=[_card("u2")],
+        silences=[first, held, other, unread],
+        withheld={"u1": 2},
+        met=[MetFinding.of(finding, 1)],
+        resting=resting,
+        worklist=[entry, later],
+        units=("ward",),
+        system_actions=[],
+    )
+    assert _selected(Advice(), chosen, checked, [])[0].units == ()
+
+
+@pytest.mark.parametrize("silent", [None, "Nothing is shown to this ward."])
+def test_changes_that_the_client_makes_itself_are_held_back_in_silent_mode(silent: str | None) -> None:
+    action = Action(type="update", description="d")
+    selected, _ = _selected(Advice(system_actions=[action]), Chosen(), _checked(silent), [])
+    assert list(selected.system_actions) == ([action] if silent is None else [])
+    assert selected.silences == ([] if silent is None else [Silence("systemActions", "silent-mode", silent)])
+    without, _ = _selected(Advice(), Chosen(), _checked(silent), [])
+    assert without.silences == []
+
+
+def test_the_checks_are_told_who_calls_about_whom() -> None:
+    call = opened(from_event=True, silent_user="Nobody looks.")
+    chart = _chart(opened())
+    checked = checked_call(call, chart)
+    caller = checked.caller
+    assert (caller.client, caller.patient, caller.service, caller.hook) == (
+        call.client.name, "planning-talk", PLANNING, "patient-view",
+    )  # fmt: skip
+    assert (checked.as_of, checked.from_event, checked.silent) == (NOW.timestamp(), True, "Nobody looks.")
+    acts = SimpleNamespace(silent_mode=lambda *given: f"{given[0]} {given[2]}", states={})
+    silent = checked_call(msgspec.structs.replace(call, released=cast("Any", acts)), chart)
+    assert silent.silent == f"{call.client.name} {chart.request.context.user_id}"
+    assert not checked_call(opened(), chart).from_event
+
+
+def test_without_acts_of_release_the_version_in_use_answers() -> None:
+    assert choose_versions(opened(released=SimpleNamespace(states={})), "p") is in_use
+    chosen: list[Any] = []
+
+    def chooser(*given: Any) -> str:
+        chosen.append(given)
+        return "chooser"
+
+    call = opened()
+    parts = SimpleNamespace(
+        versions=SimpleNamespace(chooser=chooser),
+        models=SimpleNamespace(why_withheld="why"),
+    )
+    released = SimpleNamespace(states={"m": "s"})
+    made = msgspec.structs.replace(call, components=cast("Any", parts), released=cast("Any", released))
+    assert cast("Any", choose_versions(made, "p")) == "chooser"
+    assert chosen == [(released, call.client.name, "p", "why")]
+
+
+# Write
+
+
+def _written(advice: Advice, cards: list[Card], request: Json | None = None, **more: Any) -> Decision:
+    call = opened()
+    chart = msgspec.structs.replace(_chart(call, request), groups=("group",))
+    advised = Advised(chart, advice, _checked(), "digest")
+    members: Json = {"silences": [], "withheld": {}, "met": [], "resting": [], "worklist": [], "units": ()} | more
+    return write(call, Selected(advised=advised, cards=cards, **members)).decision
+
+
+def test_an_answer_is_silent_without_cards_and_without_changes() -> None:
+    action = Action(type="update", description="d", resource={"resourceType": "ServiceRequest"})
+    assert _written(Advice(), []).outcome == "silent"
+    assert _written(Advice(), [_card()]).outcome == "cards"
+    assert _written(Advice(), [], system_actions=[action]).outcome == "cards"
+
+
+def test_the_groups_of_a_patient_are_recorded_beside_an_estimate_only() -> None:
+    assert "groups" not in orjson.loads(_written(Advice(), []).basis)
+    basis = orjson.loads(
+        _written(
+            Advice(scores={"s": 1}), [], units=("ward",), withheld={"u": 3}, silences=[Silence("a", "b", "c")]
+        ).basis
+    )
+    assert (basis["groups"], basis["scores"], basis["units"]) == (["group"], {"s": 1}, ["ward"])
+    assert (basis["withheld"], basis["silence"], basis["config"]) == ({"u": 3}, [["a", "b", "c"]], "digest")
+
+
+def test_timings_are_sent_where_they_are_asked_for() -> None:
+    def said(decision: Decision) -> list[str]:
+        return list(orjson.loads(decision.response)["extension"]["org.cds-hooks-onnx"].get("timings", {}))
+
+    request = asked(extension={"org.cds-hooks-onnx": {"timings": True}})
+    assert said(_written(Advice(), [], request)) == ["decode", "facts"]
+    assert said(_written(Advice(), [])) == []
+
+
+# The record
+
+
+def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
+    noted: list[Any] = []
+    committed: list[Decision] = []
+
+    async def append(decision: Decision) -> None:
+        committed.append(decision)
+
+    async def failing(_: Decision) -> None:
+        raise RecordUnavailable("no room")
+
+    call = opened()
+    answer, _ = answered(call, asked())
+    parts = SimpleNamespace(
+        decisions=SimpleNamespace(append=append),
+        governance=SimpleNamespace(note_shown=lambda *given: noted.append(("shown", *given))),
+        metrics=SimpleNamespace(
+            answered=lambda *given: noted.append(("answered", *given)),
+            not_understood=lambda *given: noted.append(("not understood", given[0])),
+        ),
+        users=call.components.users,
+    )
+    said: list[Any] = []
+    trace = SimpleNamespace(
+        say=lambda **given: said.append(given), count_prefetch=lambda states: said.append(set(states)), recorded=None
+    )
+    made = msgspec.structs.replace(
+        call, components=cast("Any", parts), trace=cast("Any", trace), stages=Stopwatch(None)
+    )
+    asyncio.run(Recording().take(made, answer))
+    assert committed == [answer.decision]
+    cards, silences = answer.selected.cards, answer.selected.silences
+    assert noted[0] == ("shown", call.decision_id, cards, answer.selected.advised.checked)
+    assert noted[1] == ("answered", PLANNING, "patient-view", cards, silences, made.stages.seconds)
+    assert noted[2] == ("not understood", call.client.name)
+    assert list(made.stages.seconds) == ["record"]
+    size = len(answer.decision.response)
+    assert said[0] == {"hook": "patient-view", "cards": 1, "silences": len(silences), "bytes": size}
+    asyncio.run(Recording().refuse(made, None, CallTimedOut("It took too long.")))
+    assert [decision.outcome for decision in committed] == ["cards", "error"]
+    parts.decisions = SimpleNamespace(append=failing)
+    for work in (Recording().take(made, answer), Recording().refuse(made, None, CallTimedOut("x"))):
+        with pytest.raises(RecordFailed, match=r"^The decision could not be recorded, so no advice is given\. Try"):
+            asyncio.run(cast("Any", work))
+    assert len(noted) == 3
