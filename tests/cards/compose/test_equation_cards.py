@@ -1,0 +1,227 @@
+"""The whole card of an equation and of a guideline's indication, from small charts whose points are counted by hand."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, Link, Source
+from cards.compose.equation import (
+    EquationCardContent,
+    GuidelineCardContent,
+    charted_value,
+    equation_card,
+    extension_of,
+    guideline_card,
+    missing_card,
+    worklist_entry,
+)
+from cards.compose.identity import CardIdentity, OrderSuggestion
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
+from cards.new_orders import LIPIDS, order_of_test
+from fhir.record.reading import read_record
+from models_onnx.equations.arithmetic import Contribution, Working
+from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
+from tests.cards.preventive.charts import EVERYTHING, Json, number, person, problem
+from tests.fhir.mapping.charts import AS_OF
+from tests.fhir.record.charts import bundle, lean
+
+IDENTITY = CardIdentity(
+    "uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e"
+)
+FIRST, SECOND = (
+    OrderSuggestion(f"Order {words}", "Draft order.", {"resourceType": "ServiceRequest", "status": words}, offered)
+    for words, offered in (("one", False), ("two", True))
+)
+CONTENT = EquationCardContent(
+    summary="The headline.", opening="The opening.", topic=TOPICS["statin"], beside=("Beside.",), closing="The end."
+)
+METHOD = "[How this works and for whom it is](https://cds.example/e)"
+
+
+def charted(equation: str, *resources: Json) -> RecordInputs:
+    """The inputs of an equation from the chart of a woman of 70."""
+    values = {"patient": lean(person("1956-11-20")), "rest": lean(bundle(*resources))}
+    record = read_record(values, "p1", AS_OF, requested=EVERYTHING)
+    return inputs_from_record(get_equation(equation), record)
+
+
+def fibrillating() -> RecordInputs:
+    """A woman of 70 with atrial fibrillation and hypertension: 1 point for age, for sex and for hypertension."""
+    fibrillation = problem("I48.91", onsetDateTime="2025-01-02")
+    return charted("cha2ds2_vasc", fibrillation, problem("I10", id="bp", onsetDateTime="2020-03-04"))
+
+
+def test_the_card_of_a_score_counts_its_points() -> None:
+    inputs = fibrillating()
+    card = equation_card(inputs, inputs.calculate("score"), replace(CONTENT, offers=(FIRST, SECOND)), IDENTITY)
+    assert card.detail == (
+        "The opening.\n"
+        "- 1 point: **Hypertension** (condition I10, 2020-03-04)\n"
+        "- 1 point: Age **70**\n"
+        "- 1 point: Sex **female**\n"
+        "\n"
+        "Beside.\n"
+        "**Not found in the chart, so counted as no:** heart failure, diabetes, stroke, TIA or embolism before, "
+        "vascular disease.\n"
+        f"The end. These are associations, not causes. {METHOD}"
+    )
+    assert (card.uuid, card.summary, card.indicator, card.selection_behavior, card.links, card.override_reasons) == (
+        "uuid",
+        "The headline.",
+        "info",
+        "any",
+        (Link(label="Why this card", url="https://cds.example/explain/1", type="absolute"),),
+        OVERRIDE_REASONS,
+    )
+    assert card.source == Source(
+        label="CHA2DS2-VASc, 2010", url="https://doi.org/10.1378/chest.09-1584", topic=TOPICS["statin"]
+    )
+    # The first offer is advised, whatever the offers say themselves.
+    assert [(one.label, one.uuid, one.is_recommended) for one in card.suggestions] == [
+        ("Order one", "suggestion-1", True),
+        ("Order two", "suggestion-2", False),
+    ]
+    assert card.own_extension.contributions == (
+        Factor("hypertension", 1.0, "1", "2020-03-04", "Condition/bp", 1.0),
+        Factor("age", 70.0, "a", "2026-11-20", "Patient/p1", 1.0),
+        Factor("sex", "female", "1", "2026-11-20", "Patient/p1", 1.0),
+    )
+    said = card.own_extension
+    assert (said.output, said.value, said.probability, said.link, said.base) == ("score", 3, None, "identity", 0)
+    assert said.band == {
+        "id": "treat",
+        "source": "2023 ACC/AHA guideline on atrial fibrillation: a yearly risk of 2 % as threshold",
+    }
+    assert said.not_found == ("heart_failure", "diabetes", "stroke_tia_te", "vascular_disease")
+    assert said.reference == "a man under 65 with none of the conditions: 0 points"
+    assert said.beside == ()
+
+
+def test_points_are_ranked_and_what_gives_none_has_no_line() -> None:
+    old = replace(
+        fibrillating().calculate("score"),
+        working=Working(
+            2,
+            "identity",
+            0.0,
+            (Contribution("sex", "female", 0), Contribution("age", 70, 1), Contribution("hypertension", True, 2)),
+        ),
+    )
+    lines = str(equation_card(fibrillating(), old, CONTENT, IDENTITY).detail).split("\n")
+    assert lines[1:4] == ["- 2 points: **Hypertension** (condition I10, 2020-03-04)", "- 1 point: Age **70**", ""]
+
+
+def test_a_card_without_an_offer_is_not_to_be_chosen_from() -> None:
+    inputs = fibrillating()
+    card = equation_card(inputs, inputs.calculate("score"), CONTENT, IDENTITY)
+    assert (card.suggestions, card.selection_behavior) == ((), None)
+
+
+def kidneys() -> RecordInputs:
+    return charted("ckd_epi_2021_creatinine", number("2160-0", 1.2, "mg/dL") | {"id": "creatinine"})
+
+
+def worked(value: float, *contributions: Contribution, output: str | None = None) -> EquationResult:
+    """A result whose working is written by hand."""
+    equation = get_equation("ckd_epi_2021_creatinine")
+    return EquationResult(equation, equation.output(output), {}, Working(value, "log", 4.0, contributions), None, None)
+
+
+AGE, CREATININE = Contribution("age", 70, 0.25), Contribution("creatinine", 1.2, -0.75)
+
+
+def test_the_card_of_a_value_says_what_raises_and_lowers_it_and_with_what_it_is_compared() -> None:
+    card = equation_card(kidneys(), worked(48.0, AGE, CREATININE), replace(CONTENT, beside=()), IDENTITY)
+    assert card.detail == (
+        "The opening.\n"
+        "- **Raises the estimate**\n"
+        "  - ▲▲ raises clearly: Age **70**\n"
+        "- **Lowers it**\n"
+        "  - ▼▼▼ lowers a lot: Creatinine **1.2 mg/dL** (2026-01-10)\n"
+        "\n"
+        "Compared with a woman or man of 50 with creatinine at the equation's own turn (0.7 women, 0.9 mg/dL men). "
+        f"The end. These are associations, not causes. {METHOD}"
+    )
+
+
+def test_what_is_of_the_site_belongs_to_the_base_and_what_moves_nothing_has_no_line() -> None:
+    site = (Contribution("region", "north", 0.5), Contribution("ward", "7", 0.125))
+    result = worked(48.0, *site, replace(AGE, contribution=0.0), CREATININE)
+    beside = CardExtension(output="other")
+    assert extension_of(kidneys(), result, (beside,)) == CardExtension(
+        model=extension_of(kidneys(), result).model,
+        output="egfr",
+        value=48.0,
+        link="log",
+        base=4.625,
+        contributions=(
+            Factor("age", 70.0, "a", "2026-11-20", "Patient/p1", 0.0),
+            Factor("creatinine", 1.2, "mg/dL", "2026-01-10", "Observation/creatinine", -0.75),
+        ),
+        reference="a woman or man of 50 with creatinine at the equation's own turn (0.7 women, 0.9 mg/dL men)",
+        beside=(beside,),
+    )
+    detail = str(equation_card(kidneys(), result, CONTENT, IDENTITY).detail)
+    assert "Age" not in detail
+    assert "other inputs" not in detail
+
+
+def test_a_probability_stands_in_the_extension_as_one() -> None:
+    equation = get_equation("prevent_base")
+    working = Working(0.125, "logit", -2.0, ())
+    result = EquationResult(equation, equation.output("ascvd|10y"), {}, working, None, None)
+    inputs = charted("prevent_base")
+    said = extension_of(inputs, result)
+    assert (said.output, said.probability, said.value, said.band) == ("ascvd|10y", 0.125, None, None)
+    content = replace(CONTENT, other_results=(CardExtension(output="other"),))
+    assert equation_card(inputs, result, content, IDENTITY).own_extension.beside == (CardExtension(output="other"),)
+
+
+def test_an_input_is_said_with_its_value_and_day_or_as_the_site_gives_it() -> None:
+    assert charted_value(kidneys(), "creatinine") == "Creatinine **1.2 mg/dL** (2026-01-10)"
+    assert charted_value(kidneys(), "age") == "Age **70**"
+    assert charted_value(fibrillating(), "hypertension") == "**Hypertension** (condition I10, 2020-03-04)"
+    given = replace(kidneys(), evidence={}, given={"age": "a*b"})
+    assert charted_value(given, "age") == r"Age **a\*b**"
+
+
+def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_worklist() -> None:
+    order = order_of_test(LIPIDS, "p1", "2026-11-20")
+    content = replace(CONTENT, offers=(OrderSuggestion("Order lipids", "Draft order.", order),))
+    card = missing_card(get_equation("prevent_base"), "ascvd|10y", content, IDENTITY, ["total_cholesterol"])
+    assert card.detail == f"The opening.\n\nBeside.\n\nThe end. {METHOD}"
+    said = card.own_extension
+    assert said.model is not None
+    assert said == CardExtension(model=said.model, missing=("total_cholesterol",))
+    assert (said.model["id"], [one.is_recommended for one in card.suggestions]) == ("prevent_base", [True])
+    assert worklist_entry(card, "no lipids") == WorklistEntry(
+        test="Lipid panel", code="57698-3", purpose="prevent_base", because="no lipids"
+    )
+
+
+@pytest.mark.parametrize(("offers", "behavior", "advised"), [((), None, []), ((FIRST, SECOND), "any", [True, False])])
+def test_the_card_of_a_guideline_holds_its_facts(
+    offers: tuple[Any, ...], behavior: str | None, advised: list[bool]
+) -> None:
+    facts = (Fact("acr", "300 mg/g", effective=date(2026, 1, 10).isoformat()),)
+    content = GuidelineCardContent(
+        id="kidney", summary="The headline.", opening="The opening.", guideline="KDIGO 2024", url="https://kdigo.org/a",
+        topic=TOPICS["statin"], facts=facts, offers=offers,
+    )  # fmt: skip
+    card = guideline_card(content, IDENTITY)
+    assert replace(card, suggestions=()) == Card(
+        uuid="uuid",
+        summary="The headline.",
+        indicator="info",
+        detail="The opening.\n\nFor planning, not for emergencies. Source: KDIGO 2024.",
+        source=Source(label="KDIGO 2024", url="https://kdigo.org/a", topic=TOPICS["statin"]),
+        selection_behavior=behavior,  # type: ignore[arg-type]
+        override_reasons=OVERRIDE_REASONS,
+        links=(Link(label="Why this card", url="https://cds.example/explain/1", type="absolute"),),
+        extension={EXTENSION_KEY: CardExtension(output="kidney", facts=facts)},
+    )
+    assert [one.is_recommended for one in card.suggestions] == advised
