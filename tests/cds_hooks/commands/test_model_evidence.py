@@ -1,7 +1,7 @@
 """What the gates of a model are judged by: what is there and what is not, with its reason, and how it is computed."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from email.message import Message
 from importlib import metadata
@@ -16,7 +16,6 @@ import pytest
 from cds_hooks.commands.model import evidence
 from models_onnx.artifact.folder import MANIFEST
 from models_onnx.errors import TrainingRefused
-from models_onnx.workbench.gates.subject import Retrained
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
 
 SUBJECT: Any = SimpleNamespace(id="m", manifest="manifest", folder=Path("own/m"), evaluation={"all": 1})
@@ -147,7 +146,12 @@ def test_a_model_is_asked_when_its_service_is_called_or_as_it_is_declared(
 def test_a_waiver_counts_behind_a_trust_file_where_two_people_have_signed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     configured = SimpleNamespace(trust_file=None, as_of=datetime(2026, 11, 20, tzinfo=UTC))
     asked: list[Any] = []
-    book = SimpleNamespace(why_not_approved=lambda *given: asked.append(given) or "it is not signed")
+
+    def why_not(*given: Any) -> str:
+        asked.append(given)
+        return "it is not signed"
+
+    book = SimpleNamespace(why_not_approved=why_not)
     monkeypatch.setattr(evidence, "settings", lambda: configured)
     monkeypatch.setattr(evidence, "today", lambda: date(2026, 11, 20))
     monkeypatch.setattr(evidence, "site_approvals", lambda: book)
@@ -242,10 +246,8 @@ class _Training:
 
         return call
 
-    def gathered(self) -> evidence.FromTable:
-        found = evidence._from_table(self.subject, None, Path("tables"), cast("Any", print), Path("specs"))
-        assert found is not None
-        return found
+    def gathered(self) -> Any:
+        return evidence._from_table(self.subject, None, Path("tables"), cast("Any", print), Path("specs"))
 
 
 @pytest.mark.parametrize("gap", [PREDICTIONS_AGREE * 0.99, PREDICTIONS_AGREE * 1.01])
@@ -257,10 +259,10 @@ def test_figures_are_of_the_file_where_its_table_gives_the_same_estimates(
     figures = training.trained.manifest.evaluation if gap < PREDICTIONS_AGREE else None
     assert (found.people.tolist(), found.figures) == ([[0.0], [1.0], [2.0]], figures)
     assert (found.audits, found.paired, found.inputs) == (("audit",), "paired", "inputs")
-    assert found.retrained == Retrained(
-        same_file=False, same_data=True, auroc_difference=pytest.approx(0.01), answers=training.answers,
-        trained="trained", differences=("2 differ",),
-    )  # fmt: skip
+    assert asdict(found.retrained) == {
+        "same_file": False, "same_data": True, "auroc_difference": pytest.approx(0.01), "answers": training.answers,
+        "trained": "trained", "differences": ("2 differ",),
+    }  # fmt: skip
     assert training.asked == [
         ("spec", "m@2.0.0", Path("specs")),
         ("table", "the spec", Path("tables")),
@@ -275,7 +277,6 @@ def test_of_many_people_four_hundred_are_taken_from_the_first_to_the_last(monkey
     training.trained.manifest.data = SimpleNamespace(sha256="e" * 64)
     found = training.gathered()
     assert found.people[:, 0].tolist() == list(range(0, 799, 2))
-    assert found.retrained is not None
     assert (found.retrained.same_file, found.retrained.same_data) == (True, False)
 
 

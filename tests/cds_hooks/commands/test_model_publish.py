@@ -119,7 +119,7 @@ def test_a_release_is_moved_on_by_those_who_were_named(site: Any, monkeypatch: p
     named = ("--by", "Ann", "--by", "Bob", "--role", "owner", "--role", "physician")
     assert run("state", "mortality_5y", "--to", "shadow", *named, "--why", "tried")[0] == 0
     assert run("state", "mortality_5y", "--to", "approved", *named)[0] == 0
-    assert run("state", "mortality_5y", "--to", "retired")[0] == 0
+    assert run("state", "mortality_5y", "--to", "retired", "--by", "Ann")[0] == 0  # nobody without a role
     people, at, home = [("Ann", "owner"), ("Bob", "physician")], "2026-11-20T09:00:00+00:00", ARTIFACTS / "mortality_5y"
     assert moved == [
         (home, before, "shadow", at, people, "tried", _own_key(site)),
@@ -159,7 +159,7 @@ def test_behind_a_trust_file_those_approve_who_have_signed(site: Any, monkeypatc
 def test_a_model_that_declares_no_waiver_has_none_to_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     local_signer(tmp_path / "key.pem", "waivers")
     written: list[Any] = []
-    words = {"product": {"indications": []}}
+    words: dict[str, Any] = {"product": {"indications": []}}
     monkeypatch.setattr("models_onnx.spec.get_spec", lambda *_: SimpleNamespace(version="2.0.0"))
     monkeypatch.setattr("models_onnx.workbench.release.card.declared_words", lambda *_: (Path("m.card.json"), words))
     monkeypatch.setattr("models_onnx.workbench.release.card.write_words", lambda *given: written.append(given))
