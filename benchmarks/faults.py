@@ -21,6 +21,8 @@ class Fault(NamedTuple):
     path: str
     words: str
     text: str
+    line: int = 0
+    """Of code and templates."""
 
 
 def faults_of(path: str, text: str, chance: random.Random) -> Iterator[Fault]:
@@ -28,14 +30,14 @@ def faults_of(path: str, text: str, chance: random.Random) -> Iterator[Fault]:
     make = {".py": _python, ".json": _json, ".csv": _csv}.get(Path(path).suffix, _template)
     changes = list(make(text))
     chance.shuffle(changes)
-    for words, changed in changes:
+    for words, changed, line in changes:
         if (result := changed()) != text:
-            yield Fault(path, words, result)
+            yield Fault(path, words, result, line)
 
 
 _OF_MEMORY = frozenset({"gc", "slots", "weakref"})
 """Flags of a class that change nothing but its memory."""
-Change = tuple[str, Callable[[], str]]
+Change = tuple[str, Callable[[], str], int]
 _COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "is": "is not", "in": "not in"}
 _ARITHMETIC = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
 
@@ -53,7 +55,7 @@ def _python(text: str) -> Iterator[Change]:
 
     def changed(start: int, end: int, new: str) -> Change:
         old, line = raw[start:end].decode(), raw.count(b"\n", 0, start) + 1
-        return f"line {line}: {old[:60]} → {new[:60]}", lambda: (raw[:start] + new.encode() + raw[end:]).decode()
+        return f"{old[:60]} → {new[:60]}", lambda: (raw[:start] + new.encode() + raw[end:]).decode(), line
 
     tree = ast.parse(text)
     of_memory = {word.value for word in ast.walk(tree) if isinstance(word, ast.keyword) and word.arg in _OF_MEMORY}
@@ -119,10 +121,10 @@ def _json(text: str) -> Iterator[Change]:
     for way, value in walk(whole, ()):
         name = ".".join(map(str, way))
         new = _other(value)
-        yield f"{name}: {str(value)[:50]} → {str(new)[:50]}", lambda way=way, new=new: put(way, new)  # type: ignore[misc]
+        yield f"{name}: {str(value)[:50]} → {str(new)[:50]}", (lambda way=way, new=new: put(way, new)), 0  # type: ignore[misc]
         swapped = {"lt": "le", "le": "lt", "gt": "ge", "ge": "gt"}.get(str(way[-1]) if way else "")
         if swapped:
-            yield f"{name} → {swapped}", lambda way=way, swapped=swapped: put(way, None, swapped)  # type: ignore[misc]
+            yield f"{name} → {swapped}", (lambda way=way, swapped=swapped: put(way, None, swapped)), 0  # type: ignore[misc]
 
 
 def _other(value: Any) -> Any:
@@ -158,17 +160,18 @@ def _csv(text: str) -> Iterator[Change]:
         for column in range(len(rows[number])):
             if rows[number][column]:
                 words = f"row {number} ({rows[number][0]}), {rows[0][column]}: {rows[number][column][:40]} → other"
-                yield words, lambda number=number, column=column: written(number, column)  # type: ignore[misc]
+                yield words, (lambda number=number, column=column: written(number, column)), 0  # type: ignore[misc]
         if picked.random() < 0.2:
-            yield f"row {number} ({rows[number][0]}) left out", lambda number=number: written(number, None)  # type: ignore[misc]
+            yield f"row {number} ({rows[number][0]}) left out", (lambda number=number: written(number, None)), 0  # type: ignore[misc]
 
 
 def _template(text: str) -> Iterator[Change]:
     def change(match: re.Match[str], new: str) -> Change:
         line = text.count("\n", 0, match.start()) + 1
         return (
-            f"line {line}: {match[0][:60]} → {new[:60]}",
+            f"{match[0][:60]} → {new[:60]}",
             lambda: text[: match.start()] + new + text[match.end() :],
+            line,
         )
 
     for match in re.finditer(r"(\{%-?\s*(?:el)?if )([^%]+?)( -?%\})", text):

@@ -1,8 +1,9 @@
 """`make mutants`: puts small seeded faults into code, rules, tables and templates, and lists those no test notices.
 
-Each fault is put into a copy of the committed files. mypy reads it there, as `make test` does, and only the tests that
-concern the file run (not the slow ones).
-Survivors are either mended by a test or listed in benchmarks/equivalent.csv with the reason why nothing changes.
+Each fault is put into a copy of the committed files. For code the tests that run the function are asked, first those
+near the module (benchmarks/covering.py), and mypy, as `make test` does; for the others the tests that concern the file.
+The slow tests are not asked. Survivors are either mended by a test or listed in benchmarks/equivalent.csv with the
+reason why nothing changes.
 
     python -m benchmarks.mutants --share 12 --seed 7 tables rules templates code
     python -m benchmarks.mutants --share 3 code:cards/preventive
@@ -18,9 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 
+from benchmarks.covering import function_at, read_covering
 from benchmarks.faults import Fault, faults_of
 
 ROOT = Path(__file__).parents[1]
@@ -33,63 +39,89 @@ _KINDS: dict[str, Callable[[str], bool]] = {
     "templates": lambda name: bool(re.match(r"(cds_hooks/(pages|web)|models_onnx)/.*\.(html|md)$", name)),
     "code": lambda name: bool(re.match(r"(fhir|cards|models_onnx|cds_hooks)/.*\.py$", name)),
 }
-_QUICK = {
+_CONCERNED = {
     r".*\.csv$|cards/(vaccines|preventive)/.*\.json$": "tests/tables/test_every_table.py",
     r"cards/rules/families/.*\.json$": "tests/cards/rules/test_pinned.py tests/cards/rules/test_sweeps.py "
     "tests/cards/rules/engine/test_page.py tests/cards/rules/engine/test_lint.py",
-    r".*\.(html|md)$": "tests/cds_hooks/web/test_templates.py",
-    r"cds_hooks/events/v2/": "tests/cds_hooks/events/test_pinned_messages.py",
-    r"cds_hooks/events/watch/": "tests/cds_hooks/events/test_watched.py",
-    r"cds_hooks/pages/": "tests/cds_hooks/pages/test_pinned_pages.py",
+    r".*\.(html|md)$": "tests/cds_hooks/web/test_templates.py tests/cds_hooks/pages/test_pinned_pages.py",
 }
-_CONCERNED = {
-    "cards/rules/families": "tests/cards/rules tests/cards/compose",
-    "cds_hooks/pages": "tests/cds_hooks/pages tests/cds_hooks/web",
-    "cds_hooks/web": "tests/cds_hooks/web tests/cds_hooks/pages",
-    "models_onnx/templates": "tests/models_onnx/model_card",
-    "models_onnx/workbench/gates": "tests/models_onnx/workbench/gates",
-    "cards/coverage": "tests/cds_hooks/services/test_coverage_neighbours.py "
-    "tests/cds_hooks/services/test_payer_requirements.py",
-    "models_onnx/workbench/compiler": "tests/models_onnx/workbench/compiler",
-    "fhir": "tests/fhir/test_readings.py tests/cards/test_drawn.py tests/cards/rules/test_cases.py "
-    "tests/cards/rules/test_drafted.py",
-    "fhir/mapping": "tests/fhir/mapping",
-    "cards/rules": "tests/cards/rules tests/cards/test_drawn.py",
-    "cards/vaccines": "tests/cards/test_drawn.py",
-    "cards/preventive": "tests/cards/test_drawn.py",
-}
+"""The tests that notice most in what is no code, and are quick."""
+_PINS = (
+    "tests/test_numbers.py",
+    "tests/test_type_flags.py",
+    "tests/test_written_defaults.py",
+    "tests/cds_hooks/commands/test_options.py",
+)
+"""What holds numbers, flags and options of modules against a list that was confirmed."""
+_MOST_SECONDS = 90.0
 
 
-def concerned_tests(path: str, files: list[str], copy: Path) -> tuple[list[str], list[str]]:
-    """Return the tests that concern a file: those that are quick and notice most, then those of its folder."""
-    folder, stem = str(Path(path).parent), Path(path).stem
-    tests = [name for name in files if Path(name).name.startswith("test_") and name.endswith(".py")]
-    quick = next((names.split() for pattern, names in _QUICK.items() if re.match(pattern, path)), [])
-    quick = [name for name in quick if (copy / name).exists()]
-    quick += [name for name in tests if f"tests/{folder}/test_{stem.lstrip('_')}" in name]
-    others = []
-    if path.endswith(".py"):
-        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        package, _, name = module.rpartition(".")
-        imports = re.compile(rf"(from {re.escape(module)} import|from {re.escape(package)} import [^\n]*\b{name}\b)")
-        others += [test for test in tests if imports.search((copy / test).read_text(encoding="utf-8"))]
-    for prefix, more in _CONCERNED.items():
-        if path.startswith(prefix):
-            others += more.split()
-    while folder and not (copy / "tests" / folder).exists():
-        folder = str(Path(folder).parent) if "/" in folder else ""
-    others += [f"tests/{folder}"] if folder else []
-    return list(dict.fromkeys(quick)), list(dict.fromkeys(others))
+def asked_tests(fault: Fault, files: list[str], copy: Path) -> Iterator[list[str]]:
+    """Yields the tests that concern a fault in groups: those that are likely to notice it first."""
+    folder = Path("tests", fault.path).parent
+    while not (copy / folder).exists():
+        folder = folder.parent
+    tests = [name for name in files if re.search(r"/test_[^/]*\.py$", name)]
+    if not fault.path.endswith(".py"):
+        concerned = (names.split() for pattern, names in _CONCERNED.items() if re.match(pattern, fault.path))
+        yield [name for name in next(concerned, []) if (copy / name).exists()]
+        yield [folder.as_posix()]
+        return
+    near = near_tests(fault.path, tests, copy)
+    text = (ROOT / fault.path).read_text(encoding="utf-8")
+    covering, function = read_covering(), function_at(text, fault.line)
+    running = [test for test in covering.tests_of(fault.path, function) if _is_there(test, copy)]
+    not_mapped = [name for name in near if not any(test.startswith(f"{name}::") for test in covering.seconds)]
+    first = [test for test in running if test.partition("::")[0] in near]
+    yield [*_PINS, *not_mapped, *(_within(first, covering.seconds) if function else near)]
+    yield _within([test for test in running if test not in first], covering.seconds)
+    if not function or not running:
+        yield [folder.as_posix()]
+
+
+def near_tests(path: str, tests: list[str], copy: Path) -> list[str]:
+    """Return the test files that mirror a module or import it."""
+    module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    package, _, name = module.rpartition(".")
+    imports = re.compile(
+        rf"from {re.escape(module)} import|from {re.escape(package)} import (\([^)]*|[^\n]*)\b{name}\b"
+    )
+    mirrored = f"tests/{Path(path).parent}/test_{Path(path).stem.lstrip('_')}"
+    return [test for test in tests if test.startswith(mirrored) or imports.search(_text(copy / test))]
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _is_there(test: str, copy: Path) -> bool:
+    path, _, name = test.partition("::")
+    return (copy / path).exists() and f"def {name.rpartition('::')[2]}(" in _text(copy / path)
+
+
+def _within(tests: list[str], seconds: dict[str, float]) -> list[str]:
+    chosen, taken = [], 0.0
+    for test in tests:
+        taken += seconds.get(test, 0.0)
+        if taken > _MOST_SECONDS:
+            break
+        chosen.append(test)
+    return chosen
 
 
 def survives(fault: Fault, copy: Path, files: list[str], seconds: float) -> bool:
-    """Whether the tests that concern the file pass with the fault; where they take too long it counts as noticed."""
+    """Whether the tests that concern the fault pass with it; where they take too long it counts as noticed."""
     target = copy / fault.path
     original = target.read_text(encoding="utf-8")
     target.write_text(fault.text, encoding="utf-8")
     try:
-        quick, others = concerned_tests(fault.path, files, copy)
-        return _pass(quick, copy, seconds) and _has_types(fault.path, copy) and _pass(others, copy, seconds)
+        groups = asked_tests(fault, files, copy)
+        return (
+            _pass(next(groups), copy, seconds)
+            and _has_types(fault.path, copy)
+            and all(_pass(tests, copy, seconds) for tests in groups)
+        )
     finally:
         target.write_text(original, encoding="utf-8")
 
@@ -117,45 +149,73 @@ def _pass(tests: list[str], copy: Path, seconds: float) -> bool:
     return ran.returncode in (0, 5)
 
 
+def drawn_faults(kind: str, files: list[str], seed: int, share: int) -> list[Fault]:
+    """Return so many faults of a kind, the same for the same seed: files by their size in code, else each alike."""
+    chance = random.Random(f"{seed} {kind}")
+    name, _, beginning = kind.partition(":")
+    paths = [path for path in files if _KINDS[name](path) and path.startswith(beginning)]
+    sizes = [(ROOT / path).stat().st_size if name == "code" else 1 for path in paths]
+    equivalent = {(row["path"], row["source"], row["fault"]) for row in csv.DictReader(EQUIVALENT.open())}
+    drawn: dict[tuple[str, str, int], Fault] = {}
+    for _ in range(share * 20):
+        (path,) = chance.choices(paths, sizes)
+        text = (ROOT / path).read_text(encoding="utf-8")
+        fault = next(faults_of(path, text, chance), None)
+        if len(drawn) < share and fault and (path, source_of(fault, text), fault.words) not in equivalent:
+            drawn.setdefault((path, fault.words, fault.line), fault)
+    return list(drawn.values())
+
+
+def source_of(fault: Fault, text: str) -> str:
+    """Return the line of code or of a template that the fault changes, without its indentation."""
+    return text.splitlines()[fault.line - 1].strip() if fault.line else ""
+
+
 def main() -> int:
     """Runs the faults of the chosen kinds and lists the survivors; exit code 1 where there are any."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("kinds", nargs="*", default=list(_KINDS), help="tables, rules, templates, code, or kind:path")
     parser.add_argument("--share", type=int, default=10, help="faults of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=240, help="at most so long for one fault")
+    parser.add_argument("--seconds", type=float, default=240, help="at most so long for one group of tests")
+    parser.add_argument("--processes", type=int, default=2, help="so many faults are tried at the same time")
     chosen = parser.parse_args()
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     files = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
-    equivalent = (
-        {(row["path"], row["fault"]) for row in csv.DictReader(EQUIVALENT.open())} if EQUIVALENT.exists() else set()
-    )
-    survivors = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "project"
-        for name in files:
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-        if (ROOT / ".mypy_cache").exists():
-            shutil.copytree(ROOT / ".mypy_cache", copy / ".mypy_cache")
-        for kind in chosen.kinds:
-            chance = random.Random(f"{chosen.seed} {kind}")
-            name, _, beginning = kind.partition(":")
-            paths = [path for path in files if _KINDS[name](path) and path.startswith(beginning)]
-            tried = 0
-            while tried < chosen.share:
-                path = chance.choice(paths)
-                faults = faults_of(path, (copy / path).read_text(encoding="utf-8"), chance)
-                fault = next((fault for fault in faults if (fault.path, fault.words) not in equivalent), None)
-                if fault is None:
-                    continue
-                tried, started = tried + 1, time.monotonic()
-                lives = survives(fault, copy, files, chosen.seconds)
-                survivors += lives
-                verdict, seconds = "SURVIVES" if lives else "noticed ", time.monotonic() - started
-                print(f"{verdict} {kind} {path}: {fault.words} ({seconds:.0f} s)", flush=True)
-    print(f"{survivors} survive.")
-    return 1 if survivors else 0
+    faults = [(kind, fault) for kind in chosen.kinds for fault in drawn_faults(kind, files, chosen.seed, chosen.share)]
+    if any(fault.path.endswith(".py") for _, fault in faults):
+        read_covering()
+    tried, noticed = Counter[str](), Counter[str]()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(chosen.processes) as pool:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(chosen.processes):
+            copies.put(_copied(files, Path(folder) / str(number) / "project"))
+
+        def run(drawn: tuple[str, Fault]) -> None:
+            kind, fault = drawn
+            copy, started = copies.get(), time.monotonic()
+            lives = survives(fault, copy, files, chosen.seconds)
+            copies.put(copy)
+            tried[kind] += 1
+            noticed[kind] += not lives
+            place = f"{fault.path}, line {fault.line}" if fault.line else fault.path
+            verdict, seconds = "SURVIVES" if lives else "noticed ", time.monotonic() - started
+            print(f"{verdict} {kind} {place}: {fault.words} ({seconds:.0f} s)", flush=True)
+
+        list(pool.map(run, faults))
+    for kind, count in tried.items():
+        print(f"{kind}: {noticed[kind]} of {count} noticed ({noticed[kind] / count:.1%})")
+    print(f"{sum(tried.values()) - sum(noticed.values())} survive.")
+    return 0 if noticed == tried else 1
+
+
+def _copied(files: list[str], copy: Path) -> Path:
+    for name in files:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name)
+    if (ROOT / ".mypy_cache").exists():
+        shutil.copytree(ROOT / ".mypy_cache", copy / ".mypy_cache")
+    return copy
 
 
 if __name__ == "__main__":

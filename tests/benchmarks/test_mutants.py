@@ -1,11 +1,15 @@
 """Faults are put into a copy, one at a time and the same for the same seed; each differs from the file in one point."""
 
+import csv
 import json
 import random
+from pathlib import Path
 
 import pytest
 
+from benchmarks.covering import function_at
 from benchmarks.faults import faults_of
+from benchmarks.mutants import EQUIVALENT, ROOT, near_tests, source_of
 
 FILES = {
     "a.py": "def dose(mg: float) -> float:\n    return (mg * 2) / (1 + 3) if mg > 10 and mg != 7 else 0.0\n",
@@ -40,3 +44,43 @@ def test_a_limit_is_raised_by_a_quarter_and_its_sign_is_changed() -> None:
 def test_code_with_a_fault_is_still_code() -> None:
     for fault in faults_of("a.py", FILES["a.py"], random.Random(1)):
         compile(fault.text, "a.py", "exec")
+
+
+def test_a_fault_that_is_called_equivalent_can_still_be_made() -> None:
+    gone = []
+    with EQUIVALENT.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            text = (ROOT / row["path"]).read_text(encoding="utf-8")
+            faults = faults_of(row["path"], text, random.Random(1))
+            if not any(fault.words == row["fault"] and source_of(fault, text) == row["source"] for fault in faults):
+                gone.append(row)
+            assert row["reason"]
+    assert gone == [], "the code has changed: try these again and take them out of benchmarks/equivalent.csv"
+
+
+def test_the_tests_near_a_module_are_those_that_import_or_mirror_it(tmp_path: Path) -> None:
+    texts = {
+        "tests/cards/test_text.py": "",
+        "tests/cards/test_text_by_hand.py": "",
+        "tests/cards/test_card.py": "from cards.text import plain\n",
+        "tests/fhir/test_a.py": "from cards import (\n    card,\n    text,\n)\n",
+        "tests/fhir/test_b.py": "from cards import card\nfrom cards.texts import text\n",
+    }
+    for name, content in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert near_tests("cards/text.py", list(texts), tmp_path) == list(texts)[:4]
+
+
+def test_a_line_is_in_the_outermost_function_whose_body_holds_it() -> None:
+    lines = [
+        "A = 1",
+        "class B:",
+        "    c = 2",
+        "    def d(self):",
+        "        def e():",
+        "            return 1",
+        "        return e",
+    ]
+    text = "\n".join(lines)
+    assert [function_at(text, line) for line in range(1, 8)] == ["", "", "", "", "B.d", "B.d", "B.d"]
