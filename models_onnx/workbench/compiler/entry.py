@@ -29,7 +29,7 @@ from models_onnx.workbench.compiler.readers.calibrations import (
 )
 from models_onnx.workbench.compiler.readers.column import Inputs
 from models_onnx.workbench.compiler.readers.nearest import refuse_unfitted
-from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of
+from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, with_text_names
 from models_onnx.workbench.compiler.readers.source import open_source
 from models_onnx.workbench.compiler.reference import compare_with_cohort
 
@@ -209,6 +209,7 @@ def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepe
     refuse_unfitted(model)
     if parts := averaged_parts(model):
         return _averaged([(part, read_model(part.estimator, reference, features, deepest)) for part in parts])
+    reference = with_text_names(reference)
     inner, line = unwrap(model)
     source = open_source(inner, deepest)
     inputs = inputs_of(reference, source.features, features, source.preparation is not None)

@@ -64,6 +64,11 @@ def is_frame(rows: Any) -> bool:
     return hasattr(rows, "columns") and hasattr(rows, "iloc")
 
 
+def with_text_names(rows: Any) -> Any:
+    """Returns the rows with columns that are called by texts: a data frame made of an array calls them 0, 1, 2."""
+    return rows.rename(columns=str) if is_frame(rows) else rows
+
+
 def inputs_of(
     rows: Any, model_names: Sequence[str] | None, chosen_names: Sequence[str] | None, text_allowed: bool
 ) -> Inputs:

@@ -54,7 +54,10 @@ def test_the_file_is_of_fixed_versions_and_its_metadata_sorted() -> None:
     writer = TreeWriter()
     writer.add_leaf(0, 0, {0: 1.0})
     writer.write(graph, features, 1, "tree")
-    assert [(opset.domain, opset.version) for opset in graph.model("m", {}).opset_import] == [("", 18), ("ai.onnx.ml", 3)]
+    assert [(opset.domain, opset.version) for opset in graph.model("m", {}).opset_import] == [
+        ("", 18),
+        ("ai.onnx.ml", 3),
+    ]
 
 
 def test_another_graph_is_written_under_its_prefix_with_its_inputs_wired() -> None:

@@ -1,17 +1,20 @@
 """A fitted model that was fitted on people of the table it is evaluated on is found; one of other people is not."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from models_onnx.errors import CompileRefused
 from models_onnx.spec import Fitted, ModelSpec
 from models_onnx.workbench.training import seen_before as module
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
@@ -76,3 +79,79 @@ def test_a_model_of_other_people_is_left_alone(
     model = fitted(unfitted, elsewhere, elsewhere.weight > 0)
     assert asked(spec, build_cohort(spec, rows), model, monkeypatch) is None
     assert seen_before(INVENTED, build_cohort(INVENTED, rows)) is None, "a model that is fitted here has its folds"
+
+
+class _Rote(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Knows the outcome of every row that it was fitted on, and nothing of others."""
+
+    def fit(self, rows: pd.DataFrame, y: Any) -> "_Rote":
+        self.known_ = dict(zip(rows.iloc[:, 0], y, strict=True))
+        self.classes_ = np.array([0, 1])
+        self.feature_names_in_ = np.array(list(map(str, rows.columns)))
+        self.shift_ = 0.0
+        return self
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        assert list(rows.columns) == self.feature_names_in_.tolist(), "called as the model calls them"
+        p = np.array([self.known_.get(row, 0.5) for row in rows.iloc[:, 0]]) + self.shift_
+        return np.column_stack([1 - p, p])
+
+
+Y = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 1])
+
+
+def _told(known: tuple[int, ...], shift: float = 0.0) -> str | None:
+    """What is said of a model that remembers these of nine people; the tenth is of a year that nobody followed."""
+    X = np.arange(10.0)[:, None]
+    model = _Rote().fit(pd.DataFrame(X[list(known)], columns=["theirs"]), Y[list(known)])
+    model.shift_ = shift
+    cohort: Any = SimpleNamespace(
+        X=X, y=Y, weight=np.where(np.arange(10) < 9, 1.0, 0.0), patient=np.arange(10), features=("age_years",)
+    )
+    declared: Any = SimpleNamespace(estimator=Fitted("_fit:model", trained_on="others"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "load", lambda _declared: model)
+        return seen_before(declared, cohort)
+
+
+MANY = (
+    "its AUROC on the rows of the table is {}; an estimator of its kind reaches 1.000 on rows that it was fitted on "
+    "and 0.500 on rows that it was not: it was fitted on many of these people"
+)
+
+
+@pytest.mark.parametrize(
+    ("known", "shift", "sentence"),
+    [
+        (tuple(range(9)), 0.0, "fitted again on the 9 rows of the table it is the same model: it was fitted on them"),
+        (tuple(range(9)), 5e-7, "fitted again on the 9 rows of the table it is the same model: it was fitted on them"),
+        (tuple(range(9)), 2e-6, MANY.format("1.000")),
+        # unknown are one of the four with the event and all five without: 5 of 20 pairs are drawn by lot
+        ((0, 1, 2), 0.0, MANY.format("0.875")),
+        # two of the four and all five: 10 of 20 pairs, half way between seen and unseen
+        ((0, 1), 0.0, None),
+        ((), 0.0, None),
+    ],
+)
+def test_a_model_that_remembers_people_of_the_table(known: tuple[int, ...], shift: float, sentence: str | None) -> None:
+    assert _told(known, shift) == sentence
+
+
+@pytest.mark.parametrize(("optimism", "is_said"), [(0.5, True), (0.51, False)])
+def test_an_estimator_that_hardly_learns_single_people_tells_nothing(
+    optimism: float, is_said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPTIMISM", optimism)
+    assert (_told((0, 1, 2)) is not None) is is_said
+
+
+def test_of_a_model_that_cannot_be_fitted_again_nothing_is_said(
+    spec: ModelSpec, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_declared: Fitted) -> Any:
+        raise CompileRefused("no such file")
+
+    cohort = build_cohort(spec, rows)
+    assert asked(spec, cohort, SimpleNamespace(), monkeypatch) is None
+    monkeypatch.setattr(module, "load", refuse)
+    assert seen_before(spec, cohort) is None

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cds_hooks.cli import app as cli
 from cds_hooks.commands.model.main import app
 from models_onnx.errors import DeclarationError
+from models_onnx.workbench.training import template
 from models_onnx.workbench.training.template import write_template
 
 
@@ -78,13 +79,37 @@ def test_texts_that_are_still_to_do_are_named_before_anything_is_fitted(
     assert not (tmp_path / "own").exists(), "there was not even a table"
 
 
-def test_a_name_that_is_no_module_is_refused(tmp_path: Path) -> None:
-    for name in ("Toy", "toy-30d", "../toy", "t"):
-        with pytest.raises(DeclarationError, match="lower case"):
-            write_template(name, tmp_path)
+@pytest.mark.parametrize("name", ["Toy", "toy-30d", "../toy", "t", "to", "1st", "t" * 42, "toy_30d\n"])
+def test_a_name_that_is_no_module_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError) as refused:
+        write_template(name, tmp_path)
+    assert str(refused.value) == (f"{name!r}: a model's id is lower case letters, digits and _, like readmission_30d")
+
+
+@pytest.mark.parametrize("name", ["toy", "t" * 41, "a_1"])
+def test_three_files_are_written_in_the_order_in_which_they_are_completed(name: str, tmp_path: Path) -> None:
+    written = write_template(name, tmp_path / "new" / "folder")
+    assert [path.name for path in written] == [f"{name}.py", f"{name}.card.json", f"{name}.cases.csv"]
+    assert all(path.parent == tmp_path / "new" / "folder" and path.is_file() for path in written)
+    assert f'id="{name}"' in written[0].read_text()
+    assert f'table="{name}.csv"' in written[0].read_text()
 
 
 def test_nothing_is_written_over_a_file_that_is_there(tmp_path: Path) -> None:
-    write_template("toy_30d", tmp_path)
-    with pytest.raises(DeclarationError, match="already"):
+    (tmp_path / "toy_30d.cases.csv").write_text("mine")
+    with pytest.raises(DeclarationError) as refused:
         write_template("toy_30d", tmp_path)
+    assert str(refused.value) == "toy_30d.cases.csv is there already; nothing was written"
+    assert [path.name for path in tmp_path.iterdir()] == ["toy_30d.cases.csv"]
+
+
+def test_a_full_disk_leaves_no_file_of_the_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path, text: str) -> None:
+        if path.suffix == ".csv":
+            raise OSError("no space left")
+        path.write_text(text)
+
+    monkeypatch.setattr(template, "write_whole", write)
+    with pytest.raises(OSError, match="no space left"):
+        write_template("toy_30d", tmp_path)
+    assert list(tmp_path.iterdir()) == []

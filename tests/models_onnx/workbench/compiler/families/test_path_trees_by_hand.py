@@ -85,6 +85,6 @@ def test_how_far_shares_are_apart_where_everybody_is_alike(
     assert path_trees.words_of_approximation(_product(contributions), cohort) == (
         "APPROXIMATION: its contributions are shares along the paths of deep trees, no Shapley values. Of "
         f"{apart.people} people of the reference cohort the strongest input is the same for "
-        f"{apart.people if apart.strongest else 0}; a contribution is {apart.difference:g} off on average, on the scale "
-        "of the margin. It shows no cards (gate G6)."
+        f"{apart.people if apart.strongest else 0}; a contribution is {apart.difference:g} off on average, on the "
+        "scale of the margin. It shows no cards (gate G6)."
     )
