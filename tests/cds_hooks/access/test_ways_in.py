@@ -1,0 +1,273 @@
+"""The ways into a session in their words: what the form and the gate say, what the log says, and what is refused."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cds_hooks.access.smart import _short
+from cds_hooks.pages.gate import _not_yours
+from cds_hooks.pages.login.session import local_page
+from cds_hooks.web.site import Failure
+from cds_hooks.web.visitor import Visitor
+from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account
+from tests.cds_hooks.access.provider import Provider
+from tests.cds_hooks.access.test_oidc import at as at_provider
+from tests.cds_hooks.access.test_oidc import public
+from tests.cds_hooks.access.test_smart import at, ehr
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.logged import capture_logs
+from tests.cds_hooks.pages.given import kept_values
+
+__all__ = ["ehr", "public"]
+
+pytestmark = pytest.mark.anyio
+
+
+def _reasons(lines: list[dict[str, Any]], event: str) -> list[tuple[int, str]]:
+    return [(line["status"], line["reason"]) for line in lines if line["event"] == event]
+
+
+async def test_the_form_keeps_the_page_and_the_name_and_says_what_was_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_account(tmp_path, "ann", "viewer")
+    with kept_values(monkeypatch) as values:
+        async with visit(tmp_path) as person:
+            await person.open("/login?page=/ops")
+            shown = values["form"]
+            assert (shown["page"], shown["name"], shown["problem"]) == ("/ops", "", "")
+            assert (shown["by_account"], shown["by_provider"]) == (True, False)
+            with capture_logs() as lines:
+                answer = await person.log_in(f"  {'n' * 201} ", "wrong", "/worklist")
+            assert _reasons(lines, "login refused") == [(403, "wrong-name-or-password")]
+            form = values["form"]
+            assert (answer.status_code, form["page"], form["name"]) == (403, "/worklist", "n" * 200)
+            assert form["problem"] == "The name or the password is not right."
+            assert (await person.log_in("ann", "x" * 201)).status_code == 403
+            person.calls.cookies.clear()
+            late = await person.send("/login", name=" ann ", password=PASSWORD, page="/ops", form_token="x")  # noqa: S106
+            assert (late.status_code, values["form"]["name"], values["form"]["page"]) == (403, "ann", "/ops")
+            assert values["form"]["problem"] == (
+                "The form was too old, or your browser keeps no cookies for this server. Try once more."
+            )
+            assert (await person.log_in(" ann ")).status_code == 303
+
+
+async def test_too_many_tries_say_how_long_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_account(tmp_path, "ann", "viewer")
+    with kept_values(monkeypatch) as values:
+        async with visit(tmp_path) as person:
+            for _ in range(5):
+                await person.log_in("ann", "wrong")
+            with capture_logs() as lines:
+                answer = await person.log_in("ann")
+    assert _reasons(lines, "login refused") == [(429, "too-many-tries")]
+    assert (answer.status_code, values["form"]["name"]) == (429, "ann")
+    assert values["form"]["problem"] == "Too many logins have failed. Try again in 15 minutes."
+    assert 890 <= int(answer.headers["retry-after"]) <= 900
+
+
+async def test_without_accounts_or_without_a_provider_that_way_is_closed(
+    tmp_path: Path, public: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kept_values(monkeypatch) as values:
+        async with at_provider(tmp_path, public) as person:
+            await person.open("/login")
+            form = {"name": "ann", "password": PASSWORD, "form_token": values["form"]["token"]}
+            answer = await person.send("/login", **form)
+            assert answer.status_code == 403
+            assert "This server has no accounts of its own; use your account of the site." in answer.text
+            with capture_logs() as lines:
+                back = await person.open("/login/back?state=x&code=y")
+            assert back.status_code == 403
+            assert _reasons(lines, "login refused") == [(403, "state")]
+            assert "This login was not begun here" in back.text
+    async with visit(tmp_path) as person:
+        closed = await person.open("/login/site")
+        assert (closed.status_code, "This server has no provider for logins." in closed.text) == (404, True)
+        assert (await person.open("/login/back")).status_code == 403
+
+
+def _token(page: str) -> str:
+    return page.partition('name="form_token" value="')[2].partition('"')[0]
+
+
+async def test_logging_out_drops_the_cookie_also_where_nobody_was_logged_in(tmp_path: Path) -> None:
+    with_account(tmp_path, "ann", "viewer")
+    async with visit(tmp_path) as person:
+        out = await person.send("/logout", form_token="")
+        assert (out.status_code, out.headers["location"]) == (303, "login")
+        assert out.headers["set-cookie"].startswith("cds-session=; Path=/")
+        assert "Max-Age=0" in out.headers["set-cookie"]
+        await person.log_in("ann")
+        await person.send("/logout", form_token=form_token(await person.open("/")))
+    assert entries(tmp_path, "login") == [
+        ("account ann", {"act": "in", "roles": ["viewer"]}),
+        ("account ann", {"act": "out"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("/ops", "/ops"),
+        ("/explain/1?a=b&c=d", "/explain/1?a=b&c=d"),
+        ("/a//b", "/"),
+        ("/a/../b", "/"),
+        ("/a b", "/"),
+        ("/login", "/"),
+        ("/launch", "/"),
+        ("/open/1/2", "/"),
+        ("ops", "/"),
+        ("", "/"),
+    ],
+)
+async def test_a_login_leads_to_a_page_of_this_server(text: str, page: str) -> None:
+    assert local_page(text) == page
+
+
+# A launch by an EHR
+
+
+@pytest.mark.parametrize("query", ["", "?iss=https://ehr.example", "?launch=1", "?iss=&launch=1"])
+async def test_a_launch_names_its_ehr_and_its_launch(tmp_path: Path, query: str) -> None:
+    async with client(tmp_path) as calls:
+        with capture_logs() as lines:
+            answer = await calls.get(f"/launch{query}", headers=BROWSER)
+    assert answer.status_code == 403
+    assert "An EHR opens this address with iss and launch." in answer.text
+    assert "The app was not opened" in answer.text
+    assert _reasons(lines, "launch refused") == [(403, "smart")]
+
+
+async def test_a_launch_of_an_ehr_that_is_not_registered_or_was_not_begun_here_is_refused(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        answer = await calls.get("/launch?iss=https://ehr.example&launch=1", headers=BROWSER)
+        assert answer.status_code == 403
+        assert "registered for no client of this server that may launch it as an app" in answer.text
+        with capture_logs() as lines:
+            back = await calls.get("/launch/back?state=x&code=y", headers=BROWSER)
+        assert (back.status_code, "This launch was not begun here" in back.text) == (403, True)
+        assert _reasons(lines, "launch refused") == [(403, "state")]
+
+
+@pytest.mark.parametrize("member", ["issuer", "jwks_uri"])
+async def test_an_ehr_that_does_not_say_who_signs_launches_nothing(
+    tmp_path: Path, ehr: Provider, member: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = {name: value for name, value in ehr.discovery().items() if name != member}
+    monkeypatch.setattr(Provider, "discovery", lambda _: document)
+    async with at(tmp_path, ehr) as person:
+        answer = await person.open(f"/launch?iss={ehr.address}/fhir&launch=of-ann")
+    words = "has no issuer and jwks_uri, so nobody can be recognised"
+    assert (answer.status_code, words in answer.text) == (403, True)
+
+
+async def test_a_user_is_named_by_the_last_two_parts_of_the_reference() -> None:
+    assert [_short(user) for user in ("https://ehr.example/fhir/Practitioner/7", "Practitioner/7/", "u7")] == [
+        "Practitioner/7",
+        "Practitioner/7",
+        "u7",
+    ]
+    assert _short(f"https://ehr.example/{'x' * 200}") == f"ehr.example/{'x' * 200}"[:120]
+
+
+# The gate
+
+
+async def test_who_has_another_role_is_told_which_one_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_account(tmp_path, "cleo", "clinician")
+    with kept_values(monkeypatch) as values:
+        async with visit(tmp_path) as person:
+            await person.log_in("cleo")
+            assert (await person.open("/decisions")).status_code == 403
+            assert values["failure"] == Failure(
+                "Not for your role",
+                "Refused",
+                "This page is for the role auditor or operator or pharmacist, and yours is clinician. Nothing of it "
+                "was shown.",
+                "Ask the operator of this server for the role, or log in with another account.",
+            )
+            assert (await person.open("/nothing-here")).status_code == 403
+            assert values["failure"].what == (
+                "This page is for nobody, and yours is clinician. Nothing of it was shown."
+            )
+            assert (await person.open("/worklist")).status_code == 200
+            assert (await person.send("/simulations", form_token="x")).status_code == 403  # noqa: S106
+            program = await person.calls.get("/decisions", headers={"accept": "application/json", "cookie": ""})
+            assert program.json()["issue"][0]["code"] == "forbidden"
+    nobody = Visitor("A", "account a", frozenset(), "t")
+    assert _not_yours((), nobody).what == "This page is for nobody, and yours is none. Nothing of it was shown."
+
+
+async def test_a_program_without_a_login_is_told_so_and_a_browser_is_sent_to_the_form(tmp_path: Path) -> None:
+    async with visit(tmp_path) as person:
+        program = await person.calls.get("/ops?days=1", headers={"accept": "application/json"})
+        assert (program.status_code, program.headers["www-authenticate"]) == (401, "Bearer")
+        assert program.json()["issue"][0]["diagnostics"] == (
+            "This page is for people who have logged in, so nothing was shown or done. Open the page in a browser and "
+            "log in. Programs send CDS_OPERATOR_TOKEN as bearer to the pages that take it."
+        )
+        browser = await person.open("/ops?days=1")
+        assert (browser.status_code, browser.headers["location"]) == (303, "login?page=/ops%3Fdays%3D1")
+        assert browser.headers["cache-control"] == "no-store"
+        assert (await person.open("/explain/1")).headers["location"] == "../login?page=/explain/1"
+        assert (await person.send("/simulations")).status_code == 401
+        other = await person.calls.post("/login", headers={"accept": "text/html", "sec-fetch-site": "cross-site"})
+        assert (other.status_code, "The form did not come from a page of this server" in other.text) == (403, True)
+
+
+async def test_a_session_that_cannot_be_looked_up_shows_nothing(tmp_path: Path) -> None:
+    with_account(tmp_path, "ann", "viewer")
+    async with visit(tmp_path) as person:
+        await person.log_in("ann")
+        assert (await person.open("/")).status_code == 200
+        (tmp_path / "access.sqlite3").write_bytes(b"no database")
+        for beside in ("access.sqlite3-wal", "access.sqlite3-shm"):
+            (tmp_path / beside).unlink(missing_ok=True)
+        with capture_logs() as lines:
+            answer = await person.open("/")
+        assert (answer.status_code, "Your login cannot be read" in answer.text) == (503, True)
+        assert [line["status"] for line in lines if line["event"] == "record away"] == [503]
+        assert (await person.open("/static/look.css")).status_code == 200
+
+
+async def test_each_view_of_a_patient_is_recorded_with_who_saw_it(tmp_path: Path) -> None:
+    token = "operator-token-of-the-tests"  # noqa: S105
+    async with visit(tmp_path, operator_token=token) as person:
+        headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
+        assert (await person.calls.get("/decisions", headers=headers)).status_code == 200
+        assert (await person.calls.get("/ops", headers=headers)).status_code == 200
+        assert (await person.calls.get("/interfaces", headers=headers)).status_code == 401
+        assert (await person.calls.get(f"/explain/{'x' * 400}", headers=headers)).status_code == 404
+    assert entries(tmp_path, "page-view") == [("operator", {"page": "/decisions"})]
+
+
+async def test_the_navigation_has_what_who_looks_may_open(tmp_path: Path) -> None:
+    async def links(person: Person) -> list[str]:
+        page = (await person.open("/")).text.partition("<nav")[2].partition("</nav>")[0]
+        return [part.partition('"')[0] for part in page.split('href="')[1:]]
+
+    with_account(tmp_path, "cleo", "clinician")
+    with_account(tmp_path, "vic", "viewer")
+    async with visit(tmp_path) as person:
+        await person.log_in("cleo")
+        of_clinician = await links(person)
+        await person.log_in("vic")
+        of_viewer = await links(person)
+    assert "worklist" in of_clinician
+    assert "docs/" in of_clinician
+    assert not {"ops", "decisions", "try", "interfaces"} & set(of_clinician)
+    assert set(of_clinician) - set(of_viewer) == {"worklist"}
+
+
+def test_login_forms_of_two_browsers_differ(tmp_path: Path) -> None:
+    async def tokens() -> set[str]:
+        async with visit(tmp_path) as person:
+            return {_token((await person.open("/login")).text) for _ in range(2)}
+
+    assert len(asyncio.run(tokens())) == 2
