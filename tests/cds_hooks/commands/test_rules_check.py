@@ -1,0 +1,371 @@
+"""`cds-hooks rules check`, `lint`, `simulate`, `list`, `stats`, `coverage`: their sentences, tables and exit codes."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from cards.rules.engine.coverage import AnalyteCoverage, DrugCoverage, StudyCoverage
+from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.commands.rules import check, coverage
+from cds_hooks.commands.rules import main as rules
+from cds_hooks.commands.rules.check import CaseFault, Checked, NoCaseFile
+from cds_hooks.commands.rules.main import app
+from cds_hooks.hold_back.rule_counts import RuleCounts
+from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
+
+RULE = "renal-metformin"
+REQUEST: dict[str, Any] = {"request": {}, "expected": {}}
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    """The exit code of the command as typed after `cds-hooks rules`, what was printed, and the errors."""
+    done = CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "100"})
+    return done.exit_code, done.stdout, done.stderr
+
+
+def _cells(text: str) -> list[list[str]]:
+    """The columns of a table without lines between them, which two blanks or more divide."""
+    lines = [line for line in text.splitlines() if line.strip(" ─")]
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
+
+
+# Cases
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "fault"),
+    [
+        (None, CaseFault, "cannot be read: No such file or directory"),
+        ("[\n{", CaseFault, "line 2 is not valid JSON (unexpected end of data)"),
+        ("3", NoCaseFile, "holds neither a list of short cases nor a request with what is expected"),
+        ("{}", NoCaseFile, "holds neither a list of short cases nor a request with what is expected"),
+        ('{"request": {}}', NoCaseFile, "holds neither a list of short cases nor a request with what is expected"),
+        ('{"expected": {}}', NoCaseFile, "holds neither a list of short cases nor a request with what is expected"),
+        (
+            '[{"kind": "fires"}, {}]',
+            NoCaseFile,
+            "holds neither a list of short cases nor a request with what is expected",
+        ),
+        ('[{"kind": "fires"}]', CaseFault, "is named after no rule: there is none called none"),
+    ],
+)
+def test_a_file_without_cases_is_told_from_one_of_another_kind(
+    content: str | None, kind: type[CaseFault], fault: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "none.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(CaseFault) as refused:
+        check.check_file(file)
+    assert (type(refused.value), str(refused.value)) == (kind, fault)
+
+
+def test_a_short_case_says_what_it_is_and_about_what() -> None:
+    good = {"kind": "fires", "about": "lt30"}
+    for number, case, lacks in (
+        (1, {"kind": "fires"}, "about"),
+        (2, {"about": "lt30", "kind": 3}, "kind"),
+        (2, {"kind": None, "about": 3}, "kind and about"),
+    ):
+        with pytest.raises(CaseFault) as refused:
+            check._short_cases(RULE, [good, case] if number == 2 else [case])
+        assert str(refused.value) == f"case {number} lacks {lacks}, each a string"
+
+
+def test_the_cases_of_a_rule_are_named_and_what_they_lack_is_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = {"a": ["found nothing"], "b": []}
+    monkeypatch.setattr(check, "faults_of_case", lambda _, case: faults[case["id"]])
+    monkeypatch.setattr(check, "missing_cases", lambda *_: [])
+    cases = [{"id": name, "kind": "fires", "about": "lt30"} for name in ("a", "b", "c")]
+    checked = [
+        Checked(f"{RULE}: a", ("found nothing",)),
+        Checked(f"{RULE}: b", ()),
+        Checked(f"{RULE}: c", ("the case cannot be read (KeyError: 'c')",)),
+    ]
+    assert check._short_cases(RULE, cases) == checked
+    monkeypatch.setattr(check, "missing_cases", lambda *_: ["no missing case of lt30"])
+    assert check._short_cases(RULE, cases) == [*checked, Checked(f"{RULE}: all cases", ("no missing case of lt30",))]
+
+
+def test_a_whole_request_is_named_by_its_id_or_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(case: Any) -> httpx.Response:
+        if case["request"]:
+            raise AttributeError("no hook")
+        return httpx.Response(503)
+
+    monkeypatch.setattr(check, "_answer", answer)
+    file = tmp_path / "ours.json"
+    file.write_text(json.dumps(REQUEST))
+    assert check.check_file(file) == [Checked("ours", ("answered 503",))]
+    file.write_text(json.dumps(REQUEST | {"id": 7, "request": {"hook": 1}}))
+    assert check.check_file(file) == [Checked("7", ("the case cannot be read (AttributeError: no hook)",))]
+
+
+def test_what_is_wrong_and_what_was_left_out_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_file(path: Path) -> list[Checked]:
+        if path.stem.startswith("none"):
+            raise NoCaseFile("of another kind")
+        if path.stem == "torn":
+            raise CaseFault("is torn")
+        return [Checked(f"{path.stem} 1", ("a", "b") if path.stem == "wrong" else ()), Checked(f"{path.stem} 2", ())]
+
+    monkeypatch.setattr(check, "check_file", check_file)
+    (tmp_path / "inner").mkdir()
+    for name in ("right", "inner/none1", "none2", "none3", "none4", "none5", "table"):
+        (tmp_path / f"{name}.json").write_text("")
+    (tmp_path / "other.txt").write_text("")
+    left_out = "No cases, left out: none1.json, none2.json, none3.json, none4.json, none5.json"
+    assert run("check", tmp_path) == (0, f"{left_out}.\n4 cases, 0 wrong.\n", "")
+    for name in ("none6", "none7", "torn", "wrong"):
+        (tmp_path / f"{name}.json").write_text("")
+    said = f"torn.json: is torn\nwrong 1: a; b\n{left_out} and 2 more.\n7 cases, 2 wrong.\n"
+    assert run("check", tmp_path) == (1, said, "")
+    alone = tmp_path / "none2.json"
+    assert run("check", alone) == (1, "none2.json: of another kind\n1 cases, 1 wrong.\n", "")
+    code, shown, _ = run("check", "--json", alone, tmp_path / "wrong.json", tmp_path / "inner")
+    assert (code, json.loads(shown)) == (
+        1,
+        {
+            "cases": [
+                {"case": "none2.json", "faults": ["of another kind"]},
+                {"case": "wrong 1", "faults": ["a", "b"]},
+                {"case": "wrong 2", "faults": []},
+            ],
+            "wrong": 2,
+            "left_out": ["none1.json"],
+        },
+    )
+    assert run("check", tmp_path / "inner") == (1, "No cases, left out: none1.json.\n0 cases, 0 wrong.\n", "")
+
+
+def test_the_faults_of_files_and_families_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "rule_families", lambda: ["renal", "genes"])
+    monkeypatch.setattr(check, "file_faults", lambda: ["a file"])
+    monkeypatch.setattr(check, "lint_family", lambda family: [f"a rule of {family}"])
+    assert run("lint") == (1, "a file\na rule of renal\na rule of genes\n3 wrong.\n", "")
+    number = len(all_rule_versions())
+    code, shown, _ = run("lint", "--json")
+    faults = ["a file", "a rule of renal", "a rule of genes"]
+    assert (code, json.loads(shown)) == (1, {"rules": number, "families": 2, "faults": faults})
+    monkeypatch.setattr(check, "file_faults", list)
+    monkeypatch.setattr(check, "lint_family", lambda _: [])
+    assert run("lint") == (0, f"{number} rules in 2 families.\nNothing wrong.\n", "")
+
+
+# Simulation
+
+
+def test_what_rules_say_of_orders_is_a_table_the_most_frequent_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+    often = [SimulatedFinding("often", f"b{number}", "warning", "d", f"text {number}") for number in range(3)]
+    once = [SimulatedFinding("once", "b", "critical", "d", "text")]
+
+    def simulate(counted: SimulatedOrders, resources: Any, orders: int, _: Any, *, studies: bool) -> None:
+        asked.append((resources, orders, studies))
+        counted.orders, counted.charts, counted.with_card = counted.orders + 100, counted.charts + 1, 2
+        counted.findings = {"once": once, "often": often}
+
+    charts = [SimpleNamespace(patient="p1", resources=["r1", "r2"]), SimpleNamespace(patient="p2", resources=[])]
+    monkeypatch.setattr(check, "read_charts", lambda _, unreadable: unreadable("x is torn") or charts)
+    monkeypatch.setattr(check, "simulate", simulate)
+    code, shown, errors = run("simulate", tmp_path)
+    table = [
+        "rule    per 100   times   examples",
+        "often      1.50       3   b0: text 0",
+        "                          b1: text 1",
+        "once       0.50       1   b: text",
+    ]
+    head, *rows = [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ─")]
+    assert head.startswith("200 orders of 2 patients: 2 with a card (1.0 per 100; none), 0 of them")
+    assert (code, rows[-4:], errors) == (0, [" ".join(row.split()) for row in table], "Left out: x is torn.\n")
+    words = ("--orders", 3, "--studies", "--examples", 1, "--json")
+    document = json.loads(run("simulate", tmp_path, *words)[1])
+    assert (document["cards_per_100_orders"], len(document["rules"]["often"]["examples"])) == (1.0, 1)
+    assert asked == [
+        (["p1", "r1", "r2"], 10, False), (["p2"], 10, False), (["p1", "r1", "r2"], 3, True), (["p2"], 3, True),
+    ]  # fmt: skip
+    charts.clear()
+    none = f"Left out: x is torn.\n{tmp_path} holds no chart with dated medication orders.\n"
+    assert run("simulate", tmp_path) == (2, "", none)
+    (tmp_path / "rules.toml").write_text("nonsense = 1\n")
+    code, shown, errors = run("simulate", tmp_path, "--file", tmp_path / "rules.toml")
+    assert (code, shown, errors.startswith(str(tmp_path)) or "rules.toml" in errors, errors[-2:]) == (
+        1,
+        "",
+        True,
+        ".\n",
+    )
+
+
+# The list, and what was counted
+
+
+def test_a_rule_is_listed_with_its_bands_from_top_to_bottom() -> None:
+    printed: list[str] = []
+    summary = {
+        "id": "r", "bands": [{"indicator": "critical"}, {"indicator": "warning"}, {"indicator": "silent"}],
+        "version": "cafe", "title": "A title", "verified": "source read", "verified_on": "2026-01-02",
+        "reviewed": "2026-03-04", "here": "approved", "evidence": [{"label": "A label"}, {"label": "A guideline"}],
+    }  # fmt: skip
+    rules._draw(cast("Any", SimpleNamespace(print=printed.append)), summary)
+    assert printed == [
+        "[bold]r[/bold] (c w s), version cafe: A title",
+        "  Checked: source read (2026-01-02). Family reviewed 2026-03-04.",
+        "  Here: approved.",
+        "  Sources: A label; A guideline.",
+    ]
+
+
+def test_rules_to_review_are_those_of_a_family_and_a_bar_asks_for_a_note() -> None:
+    of_family = [version for version in all_rule_versions().values() if version.table.family == "renal"]
+    lines: list[str] = []
+    for version in of_family:
+        bar = " |" if version.rule.audit.verified == "needs label check" else ""
+        lines += [f"# {version.rule.title}", f"{version.rule.id} {version.digest}{bar}"]
+    assert run("list", "--to-review", "--family", "renal") == (0, "\n".join(lines) + "\n", "")
+    assert run("list", "--to-review")[1].count("# ") == len(all_rule_versions())
+    listed = json.loads(run("list", "--family", "renal", "--json")[1])
+    assert [row["id"] for row in listed] == [version.rule.id for version in of_family]
+
+
+def test_what_each_rule_said_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = RuleCounts()
+    counts.spoke, counts.shadow, counts.switched_off, counts.acknowledged = 9, 8, 7, 6
+    counts.accepted, counts.overridden = 5, 4
+    counts.reasons = Counter({"a": 4, "b": 3, "c": 2, "d": 1})
+    asked: list[Any] = []
+    counted = {"r": counts}
+
+    def count_rules(url: str, limit: int) -> Any:
+        asked.append((url, limit))
+        return SimpleNamespace(rules=counted)
+
+    monkeypatch.setattr(rules, "count_rules", count_rules)
+    code, shown, errors = run("stats", "--database", "sqlite:///x")
+    assert (code, errors) == (0, "")
+    assert " ".join(shown.split()).endswith("r 9 8 7 6 5 4 a 4, b 3, c 2")
+    document = json.loads(run("stats", "--database", "sqlite:///x", "--json", "--limit", 5)[1])
+    assert document == [
+        {
+            "rule": "r", "spoke": 9, "shadow": 8, "switched_off": 7, "acknowledged": 6, "accepted": 5, "overridden": 4,
+            "reasons": {"a": 4, "b": 3, "c": 2, "d": 1},
+        }
+    ]  # fmt: skip
+    assert asked == [("sqlite:///x", 10_000), ("sqlite:///x", 5)]
+    counted.clear()
+    nothing = "No decision in the record is about a medication rule.\n"
+    assert run("stats", "--database", "sqlite:///x") == (0, nothing, "")
+
+
+# Coverage
+
+DRUGS = [
+    DrugCoverage("1", "abc", {"interaction": ("r1", "r2"), "allergy": ("all",)}),
+    DrugCoverage("2", "abd", {"allergy": ("all",)}),
+    DrugCoverage("3", "xyz", {}),
+]
+ORDERS = [StudyCoverage("MRI of the brain", ("11", "12"), {"kidney": ("r3",)}), StudyCoverage("PSA", ("13",), {})]
+TESTS = [
+    AnalyteCoverage("k", "Potassium", ("r1", "r2"), ()),
+    AnalyteCoverage("f", "Ferritin", (), ("r3",)),
+    AnalyteCoverage("u", "Unread", (), ()),
+    AnalyteCoverage("v", "Unheard", (), ()),
+]
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three drugs, two orders and four tests."""
+    ingredients = {"brand": ["1"]}
+    monkeypatch.setattr(coverage, "CHECKS", ("interaction", "kidney", "allergy"))
+    monkeypatch.setattr("cards.rules.engine.coverage.CHECKS", ("interaction", "kidney", "allergy"))
+    monkeypatch.setattr(coverage, "drug_coverage", lambda _: DRUGS)
+    monkeypatch.setattr(coverage, "study_coverage", lambda _: ORDERS)
+    monkeypatch.setattr(coverage, "analyte_coverage", lambda _: TESTS)
+    found = StudyCoverage("CT knee", (), {"kidney": ("r3",)})
+    monkeypatch.setattr(coverage, "study_in_words", lambda words, _: found if words == "CT knee" else None)
+    monkeypatch.setattr(
+        coverage,
+        "read_order_name",
+        lambda name: SimpleNamespace(ingredients=[SimpleNamespace(rxcui=code) for code in ingredients.get(name, [])]),
+    )
+
+
+HEAD_OF_DRUGS, HEAD_OF_ORDERS = ["drug", "checks", "none for"], ["order of imaging or a test", "checks", "none for"]
+ABC = ["abc", "interaction 2, allergy 1", "kidney"]
+ABD, XYZ = ["abd", "allergy 1", "interaction, kidney"], ["xyz", "none", "interaction, kidney, allergy"]
+BRAIN = ["MRI of the brain", "kidney 1", "interaction, allergy"]
+PSA = ["PSA", "none", "interaction, kidney, allergy"]
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("ab", [HEAD_OF_DRUGS, ABC, ABD]),
+        ("ABC", [HEAD_OF_DRUGS, ABC]),
+        ("2", [HEAD_OF_DRUGS, ABD]),
+        ("x", [HEAD_OF_DRUGS, XYZ]),
+        ("brand", [HEAD_OF_DRUGS, ABC]),
+        ("12", [HEAD_OF_ORDERS, BRAIN]),
+        ("mri", [HEAD_OF_ORDERS, BRAIN]),
+        ("P", [HEAD_OF_ORDERS, PSA]),
+        ("CT knee", [HEAD_OF_ORDERS, ["CT knee", "kidney 1", "interaction, allergy"]]),
+    ],
+)
+def test_the_checks_of_a_name_are_listed(name: str, rows: list[list[str]]) -> None:
+    code, shown, errors = run("coverage", name)
+    assert (code, _cells(shown), errors) == (0, rows, "")
+
+
+@pytest.mark.usefixtures("tables")
+def test_without_a_name_drugs_with_a_rule_are_listed_and_the_others_counted() -> None:
+    code, shown, errors = run("coverage")
+    assert (code, errors) == (0, "")
+    assert _cells(shown) == [
+        HEAD_OF_DRUGS,
+        ABC,
+        HEAD_OF_ORDERS,
+        BRAIN,
+        PSA,
+        ["test", "rules that read it", "rules that can order it"],
+        ["Potassium", "2", "0"],
+        ["Ferritin", "0", "1"],
+        ["3 codes of imaging and tests that are ordered: a rule is about 2 of them."],
+        ["3 ingredients: a rule is about 1 of them, none about 2 (--json)."],
+        ["Ingredients with each check: interaction 1, kidney 0, allergy 2."],
+        ["No rule reads or orders: Unread, Unheard."],
+    ]
+
+
+@pytest.mark.usefixtures("tables")
+def test_the_coverage_is_json_with_every_member() -> None:
+    row = {"rxcui": "2", "name": "abd", "checks": {"allergy": ["all"]}, "lacks": ["interaction", "kidney"]}
+    counts = {"interaction": 0, "kidney": 0, "allergy": 1, "drugs": 1, "drugs_with_a_rule": 0}
+    checks = ["interaction", "kidney", "allergy"]
+    assert json.loads(run("coverage", "2", "--json")[1]) == {
+        "checks": checks, "drugs": [row], "orders": [], "tests": [], "counts": counts,
+    }  # fmt: skip
+    whole = json.loads(run("coverage", "--json")[1])
+    assert whole["counts"] == {"interaction": 1, "kidney": 0, "allergy": 2, "drugs": 3, "drugs_with_a_rule": 1}
+    assert whole["orders"][1] == {"words": "PSA", "loincs": ["13"], "checks": {}, "lacks": checks}
+    assert whole["tests"][1] == {"key": "f", "words": "Ferritin", "read_by": [], "ordered_by": ["r3"]}
+    assert (len(whole["drugs"]), len(whole["orders"]), len(whole["tests"])) == (3, 2, 4)
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_name_of_nothing_is_said() -> None:
+    assert run("coverage", "unknown") == (
+        1,
+        "",
+        "No ingredient or test of the tables is called unknown, nor is that the code of one. An order whose words are "
+        "not recognised is not checked, and the answer says so (see cds-hooks understand).\n",
+    )
