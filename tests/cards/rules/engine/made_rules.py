@@ -1,0 +1,82 @@
+"""Rules made for a test: one band, or a few, about any drug, with whatever else of a rule the test is about."""
+
+from typing import Any
+
+import msgspec
+
+from cards.rules.engine.compile import CompiledRule, compile_table
+from cards.rules.engine.family import Family
+from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, Silence, evaluate_partners, evaluate_rule
+from cards.rules.engine.render import render_finding, render_silence
+from cards.rules.language.rule import RuleTable
+from cards.rules.patient.context import RuleContext
+
+Json = dict[str, Any]
+MADE = Family("made")
+
+
+def evidence(label: str) -> Json:
+    """A document of this label."""
+    return {
+        "document": "D",
+        "organisation": "O",
+        "year": "2026",
+        "section": "",
+        "label": label,
+        "grade": "",
+        "grade_scheme": "",
+        "basis": "",
+    }
+
+
+def band(name: str, when: Json, indicator: str = "warning", **more: Any) -> Json:
+    """A band whose summary and detail say its name, unless `more` says others."""
+    return {"id": name, "when": when, "indicator": indicator, "summary": f"{name}.", "detail": f"{name} more.", **more}
+
+
+def rule_of(*bands: Json, family: Family = MADE, table: Json | None = None, **more: Any) -> CompiledRule:
+    """The compiled rule of these bands; `more` are other members of the rule, `table` those of its family's table."""
+    rule = {
+        "id": "made-rule",
+        "title": "Made rule",
+        "priority": 7,
+        "trigger": {"draft": [{"any_drug": True}]},
+        "evidence": [evidence("First"), evidence("Second")],
+        "audit": {"verified": "knowledge", "source": "", "date": "2026-11-20"},
+        "bands": list(bands),
+        **more,
+    }
+    whole = {
+        "family": family.name,
+        "title": "Made",
+        "reviewed": "2026-11-20",
+        "status": "",
+        "source": "",
+        "override_reasons": [{"code": "seen", "display": "Seen"}],
+        "rules": [rule],
+        **(table or {}),
+    }
+    (compiled,) = compile_table(family, msgspec.convert(whole, RuleTable))
+    return compiled
+
+
+def found(rule: CompiledRule, context: RuleContext) -> Finding:
+    """What the rule finds in this context, before all its partners where it has some."""
+    evaluation = evaluated(rule, context)
+    assert isinstance(evaluation, Match), evaluation
+    return render_finding(evaluation)
+
+
+def silent(rule: CompiledRule, context: RuleContext) -> Silence:
+    """Why the rule has nothing to say in this context."""
+    evaluation = evaluated(rule, context)
+    assert not isinstance(evaluation, Match), evaluation
+    return render_silence(evaluation) if isinstance(evaluation, NoMatch) else evaluation
+
+
+def evaluated(rule: CompiledRule, context: RuleContext) -> Evaluation:
+    """The evaluation of the rule, before each of the partners where there are some."""
+    if not context.partners:
+        return evaluate_rule(rule, context)
+    alone = RuleContext(context.session, context.drafted, context.ingredient)
+    return evaluate_partners(rule, alone, context.partners)

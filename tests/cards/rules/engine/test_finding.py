@@ -1,0 +1,337 @@
+"""How one rule is decided: bands from top to bottom, reasons to be silent, missing data, partners, suggestions."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cards.rules.engine.finding import Finding, Match, NoMatch, Silence, merge_repeated_findings
+from cards.rules.patient.context import RuleContext
+from tests.cards.rules.contexts import context_of, session_of
+from tests.cards.rules.engine.made_rules import band, evaluated, found, rule_of, silent
+
+Json = dict[str, Any]
+DRAFT: Json = {"drug": "metformin hydrochloride 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
+WARFARIN: Json = {"drug": "warfarin sodium 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+ASPIRIN: Json = {"drug": "aspirin 81 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+TRUE: Json = {"always": True}
+FALSE: Json = {"never": True}
+UNKNOWN: Json = {"weight_kg": {"gt": 0}}
+
+
+def _partner(name: str, rxcui: str) -> Json:
+    return {"partner_on": {"ingredients": [{"rxcui": rxcui, "name": name}]}}
+
+
+OF_WARFARIN, OF_ASPIRIN = _partner("warfarin", "11289"), _partner("aspirin", "1191")
+
+
+@pytest.mark.parametrize(
+    ("whens", "matched"),
+    [
+        ([TRUE, TRUE], "a"),
+        ([FALSE, TRUE], "b"),
+        ([UNKNOWN, TRUE], "b"),
+    ],
+)
+def test_the_first_band_that_is_true_wins_over_one_that_is_not_known(whens: list[Json], matched: str) -> None:
+    rule = rule_of(*(band(name, when) for name, when in zip("ab", whens, strict=True)))
+    assert found(rule, context_of(DRAFT)).band == matched
+
+
+def test_a_band_that_is_not_known_is_named_where_none_is_true() -> None:
+    evaluation = evaluated(rule_of(band("a", UNKNOWN), band("b", FALSE)), context_of(DRAFT))
+    assert isinstance(evaluation, NoMatch)
+    assert [one.declared.id for one in evaluation.unknown] == ["a"]
+    none = evaluated(rule_of(band("a", FALSE)), context_of(DRAFT))
+    assert isinstance(none, NoMatch)
+    assert none.unknown == ()
+
+
+def _quiet(when: Json, **more: Any) -> Json:
+    return {"code": "not_now", "text": "it is not now.", "when": when, **more}
+
+
+@pytest.mark.parametrize(
+    ("quiet", "is_silent"),
+    [
+        (_quiet(TRUE), True),
+        (_quiet(FALSE), False),
+        (_quiet(UNKNOWN), False),
+        (_quiet(TRUE, except_bands=["a"]), False),
+        (_quiet(TRUE, except_bands=["b"]), True),
+    ],
+)
+def test_a_reason_to_be_silent_is_said_with_its_rule(quiet: Json, is_silent: bool) -> None:
+    rule = rule_of(band("a", TRUE), silent_when=[{"code": "x", "text": "in words only"}, quiet])
+    if is_silent:
+        assert silent(rule, context_of(DRAFT)) == Silence("made-rule", "not-now", "Made rule: it is not now.")
+    else:
+        assert found(rule, context_of(DRAFT)).band == "a"
+
+
+def test_a_band_that_would_be_silent_is_not_unknown() -> None:
+    silenced = rule_of(band("a", UNKNOWN), silent_when=[_quiet(TRUE)])
+    assert silent(silenced, context_of(DRAFT)) == Silence("made-rule", "not-now", "Made rule: it is not now.")
+    one_of_two = rule_of(band("a", UNKNOWN), band("b", UNKNOWN), silent_when=[_quiet(TRUE, except_bands=["b"])])
+    evaluation = evaluated(one_of_two, context_of(DRAFT))
+    assert isinstance(evaluation, NoMatch)
+    assert [one.declared.id for one in evaluation.unknown] == ["b"]
+
+
+def test_a_silent_band_says_its_detail() -> None:
+    rule = rule_of(band("well_known", TRUE, "silent", detail="it is known."), band("b", TRUE))
+    assert silent(rule, context_of(DRAFT)) == Silence("made-rule", "well-known", "Made rule: it is known.")
+
+
+def _missing(when: Json, bands: list[str], **more: Any) -> Json:
+    return {"id": "ask", "when": when, "bands": bands, "summary": "Weigh first.", "detail": "No weight.", **more}
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_asked"),
+    [
+        (_missing(TRUE, ["a"]), True),
+        (_missing(FALSE, ["a"]), False),
+        (_missing(UNKNOWN, ["a"]), False),
+        (_missing(TRUE, ["b"]), False),
+        (_missing(TRUE, ["critical"]), True),
+    ],
+)
+def test_missing_data_is_asked_for_where_a_band_hangs_on_it(missing: Json, is_asked: bool) -> None:
+    rule = rule_of(band("a", UNKNOWN, "critical"), band("b", FALSE), missing_data=[missing])
+    evaluation = evaluated(rule, context_of(DRAFT))
+    assert isinstance(evaluation, Match) is is_asked
+    if is_asked:
+        finding = found(rule, context_of(DRAFT))
+        assert (finding.band, finding.indicator, finding.is_certain) == ("missing", "info", True)
+        assert (finding.summary, finding.detail) == ("Weigh first.", "No weight.")
+
+
+def test_of_two_partners_the_worse_one_is_said_and_the_milder_one_is_named() -> None:
+    rule = rule_of(band("bad", OF_WARFARIN, "critical"), band("mild", OF_ASPIRIN, "info"), band("none", FALSE))
+    for order in ([WARFARIN, ASPIRIN], [ASPIRIN, WARFARIN]):
+        finding = found(rule, context_of(DRAFT, *order))
+        assert (finding.band, finding.indicator) == ("bad", "critical")
+        assert [one.medication.name for one in finding.partners] == ["warfarin"]
+        assert finding.notes == ("The same rule, milder: aspirin.",)
+        assert {fact.value for fact in finding.facts} == {"metformin", "warfarin", "aspirin"}
+
+
+def test_of_two_bands_of_one_severity_the_first_is_worse() -> None:
+    rule = rule_of(band("first", OF_WARFARIN), band("second", OF_ASPIRIN))
+    assert found(rule, context_of(DRAFT, ASPIRIN, WARFARIN)).band == "first"
+
+
+def test_partners_of_one_band_stand_together() -> None:
+    rule = rule_of(band("both", {"any": [OF_WARFARIN, OF_ASPIRIN]}))
+    finding = found(rule, context_of(DRAFT, WARFARIN, ASPIRIN))
+    assert [one.medication.name for one in finding.partners] == ["warfarin", "aspirin"]
+    assert finding.notes == ()
+
+
+def test_a_partner_of_a_silent_band_is_not_named_as_milder() -> None:
+    rule = rule_of(band("bad", OF_WARFARIN), band("known", OF_ASPIRIN, "silent"))
+    finding = found(rule, context_of(DRAFT, WARFARIN, ASPIRIN))
+    assert ([one.medication.name for one in finding.partners], finding.notes) == (["warfarin"], ())
+
+
+def test_what_is_not_known_of_one_partner_is_not_hidden_by_another() -> None:
+    unknown = {"all": [OF_ASPIRIN, UNKNOWN]}
+    for order in ([WARFARIN, ASPIRIN], [ASPIRIN, WARFARIN]):
+        evaluation = evaluated(rule_of(band("a", unknown)), context_of(DRAFT, *order))
+        assert isinstance(evaluation, NoMatch)
+        assert [one.declared.id for one in evaluation.unknown] == ["a"]
+
+
+POTASSIUM: Json = {"loinc": "2823-3", "name": "Potassium"}
+INR: Json = {"loinc": "6301-6", "name": "INR", "only_if": FALSE}
+
+
+def _ask(answers: str = "any", **more: Any) -> Json:
+    return {"label": "Order", "orders": [POTASSIUM, INR], "answers": answers, **more}
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "ordered", "drafted", "is_answered"),
+    [
+        (_ask(), ["2823-3"], [], True),
+        # Another code of the same analyte.
+        (_ask(), ["6298-4"], [], True),
+        (_ask(), ["6301-6"], [], False),
+        (_ask(), [], [], False),
+        (_ask("draft"), ["2823-3"], [], False),
+        (_ask("draft"), [], ["2823-3"], True),
+        (_ask(""), ["2823-3"], [], False),
+        # Of no test that applies nothing is ordered.
+        (_ask(orders=[INR]), ["6301-6"], [], False),
+    ],
+)
+def test_a_finding_is_answered_by_the_test_that_it_asks_for(
+    suggestion: Json, ordered: list[str], drafted: list[str], is_answered: bool
+) -> None:
+    rule = rule_of(band("a", TRUE, suggestions=[suggestion]))
+    tests = [{"drug": "test", "test": code} for code in drafted]
+    evaluation = evaluated(rule, context_of(DRAFT, *tests, ordered=ordered))
+    answered = Silence("made-rule", "already-ordered", "Made rule: the test it asks for is already ordered.")
+    assert (evaluation == answered) is is_answered
+    assert isinstance(evaluation, Match) is not is_answered
+
+
+def _add(rxcui: str, name: str) -> Json:
+    return {"product": {"rxcui": rxcui, "name": name}, "sig": {"text": "once daily"}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "patient", "drafts", "is_answered"),
+    [
+        ("any", {"active": [ASPIRIN]}, [], True),
+        ("any", {"active": [WARFARIN]}, [], True),
+        ("draft", {"active": [ASPIRIN]}, [], False),
+        ("draft", {}, [ASPIRIN], True),
+        ("any", {}, [], False),
+    ],
+)
+def test_a_finding_is_answered_by_one_of_the_drugs_that_it_would_add(
+    answers: str, patient: Json, drafts: list[Json], is_answered: bool
+) -> None:
+    create = [_add("1191", "aspirin"), _add("11289", "warfarin")]
+    rule = rule_of(band("a", {"always": True}, suggestions=[{"label": "Add", "create": create, "answers": answers}]))
+    context = context_of(DRAFT, *drafts, **patient)
+    alone = type(context)(context.session, context.drafted, context.ingredient)
+    assert isinstance(evaluated(rule, alone), Silence) is is_answered
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "offered"),
+    [
+        ({"cancel": True, "recommended": True}, [True]),
+        ({"cancel": True}, [False]),
+        ({"cancel": True, "recommended": UNKNOWN}, [False]),
+        ({"cancel": True, "only_if": TRUE}, [False]),
+        ({"cancel": True, "only_if": FALSE}, []),
+        ({"cancel": True, "only_if": UNKNOWN}, []),
+    ],
+)
+def test_a_suggestion_is_offered_where_its_conditions_hold(suggestion: Json, offered: list[bool]) -> None:
+    rule = rule_of(band("a", TRUE, suggestions=[{"label": "Cancel this order", **suggestion}]))
+    finding = found(rule, context_of(DRAFT))
+    assert [one.is_recommended for one in finding.suggestions] == offered
+
+
+def test_tests_that_do_not_apply_or_are_ordered_are_left_out() -> None:
+    tests = [POTASSIUM, INR, {"loinc": "2160-0", "name": "Creatinine", "only_if": TRUE}]
+    rule = rule_of(band("a", TRUE, suggestions=[{"label": "Order", "orders": tests}]))
+    assert [one.orders for one in found(rule, context_of(DRAFT)).suggestions] == [(0, 2)]
+    assert [one.orders for one in found(rule, context_of(DRAFT, ordered=["2823-3"])).suggestions] == [(2,)]
+
+
+OLD_EGFR: Json = {"labs": [["egfr", 25, 400]]}
+KIDNEY_BAND = band("low", {"derived": "egfr_best", "lt": 30}, suggestions=[{"label": "Cancel", "cancel": True,
+                                                                             "recommended": True}])  # fmt: skip
+UNSURE: Json = {"when_unsure": {"label": "Repeat", "orders": [{"loinc": "2160-0", "name": "Creatinine"}]}}
+
+
+def test_on_old_values_nothing_but_asking_again_is_preselected() -> None:
+    rule = rule_of(KIDNEY_BAND, table=UNSURE)
+
+    def offers(*others: Json, **patient: Any) -> list[tuple[str, bool]]:
+        finding = found(rule, context_of(DRAFT, *others, **patient))
+        return [(one.suggestion.declared.label, one.is_recommended) for one in finding.suggestions]
+
+    assert offers(labs=[["egfr", 25, 3]]) == [("Cancel", True)]
+    assert offers(**OLD_EGFR) == [("Repeat", True), ("Cancel", False)]
+    # On a renewal not even that, since something that is taken goes on.
+    assert offers(**OLD_EGFR, active=[DRAFT]) == [("Repeat", False), ("Cancel", False)]
+    assert offers(**OLD_EGFR, ordered=["2160-0"]) == [("Cancel", False)]
+    without = found(rule_of(KIDNEY_BAND), context_of(DRAFT, **OLD_EGFR))
+    assert [one.suggestion.declared.label for one in without.suggestions] == ["Cancel"]
+
+
+def test_a_value_that_is_too_old_is_used_only_where_it_matches() -> None:
+    rule = rule_of(band("low", {"derived": "egfr_best", "lt": 30}))
+    finding = found(rule, context_of(DRAFT, **OLD_EGFR))
+    assert (finding.indicator, finding.is_certain) == ("info", False)
+    high = evaluated(rule, context_of(DRAFT, labs=[["egfr", 60, 400]]))
+    assert isinstance(high, NoMatch)
+    assert [one.declared.id for one in high.unknown] == ["low"]
+    fresh = evaluated(rule, context_of(DRAFT, labs=[["egfr", 60, 3]]))
+    assert isinstance(fresh, NoMatch)
+    assert fresh.unknown == ()
+
+
+def _finding(rule: str, indicator: str = "warning", **more: Any) -> Finding:
+    made = rule_of(band("b", TRUE, indicator), **{"id": rule, **more})
+    return found(made, context_of(DRAFT))
+
+
+@pytest.mark.parametrize(
+    ("yields_to", "severities", "is_said"),
+    [
+        (["other"], ("warning", "warning"), True),
+        (["other/b"], ("warning", "critical"), True),
+        (["other"], ("critical", "warning"), False),
+        (["other/c"], ("warning", "warning"), False),
+        ([], ("warning", "warning"), False),
+    ],
+)
+def test_a_finding_is_said_by_one_that_is_no_milder(
+    yields_to: list[str], severities: tuple[str, str], is_said: bool
+) -> None:
+    own, other = _finding("own", severities[0], yields_to=yields_to), _finding("other", severities[1])
+    assert own.is_said_by(other) is is_said
+
+
+NAMES = tuple(f"MedicationRequest/draft-{number}" for number in range(3))
+
+
+def _view(position: int, *partners: int, indicator: str = "warning", offers: int = 0, recommended: int = 0) -> Finding:
+    """The finding of one of three drafts before these others, with so many suggestions."""
+    session = session_of(DRAFT, WARFARIN, ASPIRIN)
+    others = session.medications_beside(session.drafted[position], ("6809", "11289", "1191"))
+    by_name = {one.source: one for one in others}
+    drafted = session.drafted[position]
+    context = RuleContext(session, drafted, drafted.medication.ingredients[0],
+                          partners=tuple(by_name[NAMES[partner]] for partner in partners))  # fmt: skip
+    suggestions = [{"label": "Cancel", "cancel": True, "recommended": number < recommended} for number in range(offers)]
+    return found(rule_of(band("b", TRUE, indicator, suggestions=suggestions), id="pair"), context)
+
+
+@pytest.mark.parametrize(
+    ("views", "kept"),
+    [
+        # Alike: the first.
+        ([_view(0, 1), _view(1, 0)], 0),
+        ([_view(0, 1), _view(1, 0, indicator="critical")], 1),
+        ([_view(0, 1, offers=3), _view(1, 0, offers=1, recommended=1)], 1),
+        ([_view(0, 1, offers=1), _view(1, 0, offers=2)], 1),
+        ([_view(0, 1, offers=2), _view(1, 0, offers=1)], 0),
+        # One that names another drug too is not told by one that does not; it tells the other.
+        ([_view(0, 1), _view(1, 0, 2, indicator="info")], None),
+        ([_view(0, 1, 2), _view(1, 0, 2)], 0),
+        ([_view(0, 1), _view(1, 0, 2)], None),
+        ([_view(0, 2), _view(1, 0)], None),
+    ],
+)
+def test_a_pair_is_said_on_the_card_of_one_of_its_drafts(views: list[Finding], kept: int | None) -> None:
+    findings, silences = merge_repeated_findings([(NAMES[number], [view]) for number, view in enumerate(views)])
+    if kept is None:
+        assert (findings, silences) == ([[view] for view in views], [])
+    else:
+        assert findings == [[view] if number == kept else [] for number, view in enumerate(views)]
+        text = f"{NAMES[1 - kept]}: said on the card of {NAMES[kept]}."
+        assert silences == [Silence("pair", "said-once", text)]
+
+
+def test_findings_of_two_rules_are_both_shown() -> None:
+    one, other = _view(0, 1), replace(_view(1, 0), rule="other")
+    assert merge_repeated_findings([(NAMES[0], [one]), (NAMES[1], [other])]) == ([[one], [other]], [])
+
+
+def test_what_goes_with_a_finding_that_is_shown_elsewhere_goes_too() -> None:
+    moved, worse = _view(0, 1), _view(1, 0, indicator="critical")
+    older, apart = _finding("older", yields_to=["pair"]), _finding("apart")
+    kept, silences = merge_repeated_findings([(NAMES[0], [moved, older, apart]), (NAMES[1], [worse])])
+    assert kept == [[apart], [worse]]
+    text = f"{NAMES[0]}: said on the card of {NAMES[1]}."
+    assert silences == [Silence("pair", "said-once", text), Silence("older", "said-once", text)]
