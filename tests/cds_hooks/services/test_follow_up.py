@@ -1,14 +1,14 @@
 """Who is followed up after discharge: whom it is not for, which score is shown, and the card of each as a whole."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from cards.card import TOPICS
 from cards.rules.engine.finding import Silence
 from cds_hooks.services._follow_up import advise_by_scores, reason_for_no_follow_up
-from cds_hooks.services._service import Advice, ServiceInput
+from cds_hooks.services._service import Advice
+from tests.cds_hooks.services.deciding import call_about, draft, offered
 from tests.cds_hooks.services.test_decisions_by_themselves import (
     Json,
     booking,
@@ -64,20 +64,6 @@ def test_whom_a_follow_up_is_not_proposed_for(
     assert advice == (Advice(silences=[Silence("s", *reason)]) if reason is not None else None)
 
 
-def _call(*resources: Json, encounter: str | None = None) -> ServiceInput:
-    searched = frozenset({"Condition", "Encounter", "Procedure", "ServiceRequest", "Observation"})
-    nobody = cast("Any", None)
-    return ServiceInput(
-        request=cast("Any", SimpleNamespace(context=SimpleNamespace(user_id="Practitioner/1", encounter_id=encounter))),
-        record=record_of(*resources).with_requested(searched),
-        card_uuid=lambda: "u1",
-        public_url="https://cds.example",
-        decision_id="d1",
-        predict=nobody,
-        why_withheld=nobody,
-    )
-
-
 def hemoglobin(value: float, days: float = 1) -> Json:
     return observation("718-7", value, "g/dL", days_ago(days))
 
@@ -105,21 +91,6 @@ SEVEN = (*FIVE, earlier(0), earlier(1))
 FOURTEEN = (*ILL, *VISITS)
 
 
-def _offered(card: Any) -> list[tuple[str, str, Json]]:
-    return [
-        (suggestion.label, action.description, action.resource)
-        for suggestion in card.suggestions
-        for action in suggestion.actions
-    ]
-
-
-def _draft(number: str, words: str, **more: Any) -> Json:
-    return {
-        "resourceType": "ServiceRequest", "id": number, "status": "draft", "intent": "order", "code": {"text": words},
-        "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-20", **more,
-    }  # fmt: skip
-
-
 VISIT, PHONE = "Follow-up visit within 7 days of discharge", "Follow-up call within 3 days of discharge"
 
 
@@ -127,7 +98,7 @@ VISIT, PHONE = "Follow-up visit within 7 days of discharge", "Follow-up call wit
     ("encounter", "more"), [("e1", {"encounter": {"reference": "Encounter/e1"}}), (None, {}), ("", {})]
 )
 def test_a_high_hospital_score_is_shown_before_lace(encounter: str | None, more: Json) -> None:
-    advice = advise_by_scores(_call(*SEVEN, *FOURTEEN, encounter=encounter))
+    advice = advise_by_scores(call_about(*SEVEN, *FOURTEEN, encounter=encounter))
     (card,) = advice.cards
     assert card.summary == (
         "HOSPITAL score 7: high risk of coming back within 30 days. Consider a visit within a week of discharge."
@@ -141,12 +112,12 @@ def test_a_high_hospital_score_is_shown_before_lace(encounter: str | None, more:
     assert "A chart of one site counts too few earlier stays and visits. Not for emergencies." in (card.detail or "")
     assert "Where the stay ends" not in (card.detail or "")
     assert card.source.topic == TOPICS["follow-up"]
-    assert _offered(card) == [
+    assert offered(card) == [
         ("Order a visit within 7 days", "Draft order for a follow-up visit within 7 days of discharge.",
-         _draft("01", VISIT, occurrenceDateTime="2026-11-27", **more)),
+         draft("01", VISIT, occurrenceDateTime="2026-11-27", **more)),
         ("Order a call within 3 days",
          "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
-         _draft("02", PHONE, **more)),
+         draft("02", PHONE, **more)),
     ]  # fmt: skip
     assert advice.silences == []
     assert [model["id"] for model in advice.models] == ["hospital_score"]
@@ -154,7 +125,7 @@ def test_a_high_hospital_score_is_shown_before_lace(encounter: str | None, more:
 
 
 def test_a_high_lace_is_shown_where_hospital_is_not_high() -> None:
-    advice = advise_by_scores(_call(*FIVE, *FOURTEEN))
+    advice = advise_by_scores(call_about(*FIVE, *FOURTEEN))
     (card,) = advice.cards
     assert card.summary.startswith("LACE index 14: high risk of coming back within 30 days. Consider a visit")
     lines = (card.detail or "").split("\n")
@@ -168,7 +139,7 @@ def test_a_high_lace_is_shown_where_hospital_is_not_high() -> None:
 
 
 def test_where_neither_is_high_the_reasons_of_both_are_given() -> None:
-    advice = advise_by_scores(_call(*FIVE))
+    advice = advise_by_scores(call_about(*FIVE))
     assert advice.cards == []
     assert advice.silences == [
         Silence("hospital_score", "below-threshold", "HOSPITAL score is not high."),
@@ -179,10 +150,10 @@ def test_where_neither_is_high_the_reasons_of_both_are_given() -> None:
 
 @pytest.mark.parametrize(("days", "is_read"), [(6, True), (6.1, False)])
 def test_a_value_from_before_the_stay_is_none(days: float, *, is_read: bool) -> None:
-    advice = advise_by_scores(_call(HOME, hemoglobin(11.9, days), sodium(134), *FOURTEEN))
+    advice = advise_by_scores(call_about(HOME, hemoglobin(11.9, days), sodium(134), *FOURTEEN))
     (card,) = advice.cards
     assert ("**HOSPITAL score 5**" in (card.detail or "")) is is_read
-    first = advise_by_scores(_call(HOME, hemoglobin(11.9, days), sodium(134))).silences[0]
+    first = advise_by_scores(call_about(HOME, hemoglobin(11.9, days), sodium(134))).silences[0]
     assert first.reason == ("below-threshold" if is_read else "input-missing")
     if not is_read:
         assert first.text == "HOSPITAL score: Hemoglobin is from before this stay (2026-11-14)."
@@ -190,7 +161,7 @@ def test_a_value_from_before_the_stay_is_none(days: float, *, is_read: bool) -> 
 
 def test_where_the_stay_ends_is_said_to_be_unknown() -> None:
     unknown = stay(hospitalization={"admitSource": HOME["hospitalization"]["admitSource"]})
-    (card,) = advise_by_scores(_call(unknown, *FOURTEEN)).cards
+    (card,) = advise_by_scores(call_about(unknown, *FOURTEEN)).cards
     words = "Where the stay ends is not charted; the score is for people who go home. A chart of one site counts"
     assert words in (card.detail or "")
 
@@ -206,5 +177,5 @@ def test_where_the_stay_ends_is_said_to_be_unknown() -> None:
     ],
 )  # fmt: skip
 def test_whom_the_scores_are_not_for(resources: list[Json], text: str) -> None:
-    call = _call(*resources, *SEVEN[1:], *FOURTEEN, operation("x"))
+    call = call_about(*resources, *SEVEN[1:], *FOURTEEN, operation("x"))
     assert advise_by_scores(call) == Advice(silences=[Silence("hospital_score", NOT_FOR, text)])

@@ -1,0 +1,669 @@
+"""The services of published equations: whom they say nothing about, with the reason, and each of their cards."""
+
+import re
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cards.extension import Fact, WorklistEntry
+from cards.rules.engine.finding import Silence
+from cds_hooks.services.nephrology_referral import is_chronic
+from cds_hooks.services.statin_discussion import _question
+from fhir.terminology.analytes import ANALYTES
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.record_inputs import inputs_from_record
+from tests.cds_hooks.services.deciding import (
+    SEARCHED,
+    Json,
+    call_about,
+    decided,
+    draft,
+    offered,
+    the_card,
+    why_silent,
+)
+from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, problem, referral, visit
+from tests.fhir.mapping.charts import ICD10, SUBJECT, WOMAN, condition, observation, record_of, request
+
+DEAD = WOMAN | {"deceasedBoolean": True}
+PREGNANT = WOMAN | {"birthDate": "1996-11-20"}
+EXPECTING = condition("77386006", onsetDateTime=days_ago(60))
+RESOLVED: Any = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
+PROVISIONAL: Any = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+
+
+def egfr(value: float, days: float = 10) -> Json:
+    """An eGFR that the laboratory reports by CKD-EPI 2021."""
+    return observation("98979-8", value, "mL/min/{1.73_m2}", days_ago(days))
+
+
+def albumin(value: float, days: float = 20) -> Json:
+    return observation("9318-7", value, "mg/g", days_ago(days))
+
+
+def protein(value: float, days: float = 20) -> Json:
+    return observation("2890-2", value, "mg/g", days_ago(days))
+
+
+def creatinine(value: float, days: float) -> Json:
+    return observation("2160-0", value, "mg/dL", days_ago(days))
+
+
+# Nephrology
+
+
+NEPHROLOGY = "nephrology-referral"
+CHRONIC = (egfr(32), egfr(50, 100))
+OLD = "No chronic kidney disease: none is confirmed on the problem list, no eGFR by CKD-EPI 2021 of over three months "
+NOT_CHRONIC = ("outside-population", f"{OLD}ago was under 60, and no albumin in the urine was raised.")
+
+
+@pytest.mark.parametrize(
+    ("resources", "patient", "reason"),
+    [
+        ([], DEAD, ("deceased", "The patient has died.")),
+        ([], WOMAN, NOT_CHRONIC),
+        ([*CHRONIC, referral("Nephrology consult", days_ago(365))], WOMAN,
+         ("already-done", "Nephrology is on the chart of the last 12 months (ServiceRequest/s1).")),
+        ([referral("Dialysis planning", days_ago(90))], WOMAN,
+         ("excluded", "Dialysis is on the chart of the last three months (ServiceRequest/s1).")),
+        ([referral("Dialysis planning", days_ago(92))], WOMAN, NOT_CHRONIC),
+        ([EXPECTING, *CHRONIC], PREGNANT,
+         ("outside-population", "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it.")),
+        ([*CHRONIC, problem("Acute kidney injury", days_ago(3))], WOMAN,
+         ("excluded",
+          "Acute kidney injury is on record: KFRE and a routine referral are not for kidneys that change.")),
+        ([condition("N18.6", ICD10)], WOMAN,
+         ("excluded", "End-stage kidney disease is on the problem list: nephrology is at work.")),
+        ([egfr(55), egfr(55, 100), albumin(20)], WOMAN,
+         ("below-threshold", "The 5-year risk of kidney failure is under 3 in 100.")),
+    ],
+)  # fmt: skip
+def test_why_nobody_is_referred_to_nephrology(resources: list[Json], patient: Json, reason: tuple[str, str]) -> None:
+    assert why_silent(decided(NEPHROLOGY, call_about(*resources, patient=patient))) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("resources", "patient", "expected"),
+    [
+        ([egfr(59, 91)], WOMAN, True),
+        ([egfr(60, 91)], WOMAN, False),
+        ([egfr(59, 90)], WOMAN, False),
+        ([observation("33914-3", 59, "mL/min/{1.73_m2}", days_ago(91))], WOMAN, False),
+        # CKD-EPI 2021 of a woman of 70: 142 * (creatinine / 0.7) ** -1.2 * 0.9938 ** 70 * 1.012.
+        ([creatinine(1.02, 91)], WOMAN, True),
+        ([creatinine(1.00, 91)], WOMAN, False),
+        ([creatinine(1.02, 90)], WOMAN, False),
+        ([creatinine(2.0, 91)], {"resourceType": "Patient", "id": "p1", "gender": "female"}, False),
+        ([creatinine(2.0, 91)], {"resourceType": "Patient", "id": "p1", "birthDate": "1956-11-20"}, False),
+        ([condition("N18.30", ICD10)], WOMAN, True),
+        ([condition("N18.30", ICD10, **PROVISIONAL)], WOMAN, False),
+        ([condition("Q61.2", ICD10)], WOMAN, True),
+        ([albumin(30), albumin(30, 111)], WOMAN, True),
+        ([albumin(29), albumin(30, 111)], WOMAN, False),
+        ([albumin(30), albumin(29, 111)], WOMAN, False),
+        ([albumin(30), albumin(30, 110)], WOMAN, False),
+        ([albumin(30, 365), albumin(30, 500)], WOMAN, True),
+        ([albumin(30, 367), albumin(30, 500)], WOMAN, False),
+        ([albumin(30), albumin(30, 1095)], WOMAN, True),
+        ([albumin(30), albumin(30, 1097)], WOMAN, False),
+    ],
+)  # fmt: skip
+def test_kidney_disease_is_chronic_after_more_than_three_months(
+    resources: list[Json], patient: Json, *, expected: bool
+) -> None:
+    assert is_chronic(record_of(*resources, patient=patient)) is expected
+
+
+REFER = ("Refer to nephrology", "Draft referral to nephrology with the reason.")
+
+
+def _referral(reason: str, number: str = "01") -> tuple[str, str, Json]:
+    return (*REFER, draft(number, "Referral to nephrology", reasonCode=[{"text": reason}]))
+
+
+def _lines(advice: Any) -> list[str]:
+    return (the_card(advice).detail or "").split("\n")
+
+
+NOBODY = "No referral was found in the last 12 months."
+END = "For planning, not for emergencies. Source: KDIGO 2024 guideline on chronic kidney disease."
+
+
+def test_the_card_of_a_risk_of_kidney_failure() -> None:
+    """KFRE of 4 variables, North America, 5 years: 1 - 0.9240 ** exp(0.4997) is 12.2 in 100."""
+    advice = decided(NEPHROLOGY, call_about(*CHRONIC, albumin(250)))
+    card = the_card(advice)
+    assert card.summary == ("Kidney failure within 5 years: about 12 in 100 (KFRE). Consider a referral to nephrology.")
+    assert _lines(advice)[0] == (
+        "**About 12 in 100** people like this need dialysis or a kidney transplant within 5 years; 88 do not. KDIGO "
+        "2024 gives 3 to 5 in 100 as the point from which to refer; this site uses 3. No referral was found."
+    )
+    words = "For planning, not for emergencies. Death from other causes is not counted: too high in the very old."
+    assert words in (card.detail or "")
+    assert offered(card) == [_referral("5-year risk of kidney failure 12.2% (KFRE, 4 variables)")]
+    assert advice.silences == []
+    high = decided(NEPHROLOGY, call_about(*CHRONIC, albumin(250), referral_risk=0.125))
+    assert why_silent(high) == [("below-threshold", "The 5-year risk of kidney failure is under 12.5 in 100.")]
+    assert (
+        "this site uses 12.2."
+        in _lines(decided(NEPHROLOGY, call_about(*CHRONIC, albumin(250), referral_risk=0.122)))[0]
+    )
+
+
+def test_the_ratio_of_albumin_is_what_the_risk_lacks() -> None:
+    silent = decided(NEPHROLOGY, call_about(*CHRONIC))
+    entry = WorklistEntry(test="Albumin/creatinine ratio in urine", code="9318-7", purpose="kfre_4", because="no-visit")
+    assert silent.worklist == [entry]
+    kept = "Albumin/creatinine ratio in urine: kept for the worklist, because this "
+    assert silent.silences == [Silence("kfre_4", "worklist", f"{kept}call is not of an ambulatory visit that goes on.")]
+    one_list = decided(NEPHROLOGY, call_about(*CHRONIC, visit(), is_one_list=True))
+    assert one_list.silences == [Silence("kfre_4", "worklist", f"{kept}visit is not a check-up.")]
+    card = the_card(decided(NEPHROLOGY, call_about(*CHRONIC, visit())))
+    words = "albumin/creatinine ratio in urine"
+    assert card.summary == f"Kidney disease: risk of kidney failure not known, no {words}. Consider ordering it."
+    assert (card.detail or "").split("\n")[0] == (
+        f"With the **{words}** the risk of kidney failure can be estimated (KFRE, 4 variables); all else is there. "
+        "eGFR is 32. KDIGO 2024 asks for the risk to decide on a referral."
+    )
+    assert "No risk is given without it: nothing is assumed in its place." in (card.detail or "")
+    assert [label for label, _, _ in offered(card)] == [f"Order {words}"]
+
+
+@pytest.mark.parametrize(
+    ("values", "summary", "opening", "offers"),
+    [
+        ([egfr(29), egfr(29, 100), albumin(20)],
+         "Kidney disease with eGFR 29 mL/min/1.73 m² (2026-11-10): consider a referral to nephrology.",
+         "**eGFR 29 mL/min/1.73 m²** (2026-11-10): KDIGO 2024 refers to nephrology under 30, whatever the urine shows. "
+         f"{NOBODY}",
+         [_referral("eGFR 29 mL/min/1.73 m2 (2026-11-10)")]),
+        ([albumin(350), albumin(310, 111)],
+         "Urine albumin/creatinine 350 mg/g (2026-10-31) and 310 mg/g (2026-08-01): consider a referral to nephrology.",
+         "**Urine albumin/creatinine 350 mg/g (2026-10-31) and 310 mg/g (2026-08-01).** KDIGO 2024 names a consistent "
+         f"finding of 300 mg/g or more as a reason to refer, whatever the eGFR. {NOBODY}",
+         [_referral("urine albumin/creatinine 350 mg/g (2026-10-31) and 310 mg/g (2026-08-01)")]),
+        ([protein(900), protein(800, 111)],
+         "Urine protein/creatinine 900 mg/g (2026-10-31) and 800 mg/g (2026-08-01): consider a referral to nephrology.",
+         "**Urine protein/creatinine 900 mg/g (2026-10-31) and 800 mg/g (2026-08-01).** KDIGO 2024 names a consistent "
+         "finding of 500 mg/g or more (the category of 300 mg/g or more of albumin) as a reason to refer, whatever the "
+         f"eGFR. {NOBODY}",
+         [_referral("urine protein/creatinine 900 mg/g (2026-10-31) and 800 mg/g (2026-08-01)")]),
+        ([condition("Q61.2", ICD10)],
+         "condition Q61.2, no nephrologist found: consider a referral to nephrology.",
+         "**condition Q61.2** is on record. KDIGO 2024 names hereditary kidney disease as a reason to refer, whatever "
+         f"the eGFR. {NOBODY}",
+         [_referral("condition Q61.2")]),
+    ],
+)  # fmt: skip
+def test_the_card_of_a_reason_to_refer(
+    values: list[Json], summary: str, opening: str, offers: list[tuple[str, str, Json]]
+) -> None:
+    advice = decided(NEPHROLOGY, call_about(*values))
+    assert the_card(advice).summary == summary
+    assert _lines(advice) == [opening, "", END]
+    assert offered(the_card(advice)) == offers
+
+
+def test_one_value_of_albumin_is_repeated_before_a_referral() -> None:
+    advice = decided(NEPHROLOGY, call_about(albumin(1350)))
+    value = "1,350 mg/g (2026-10-31)"
+    assert the_card(advice).summary == f"Urine albumin/creatinine {value}: consider a repeat, then a referral."
+    assert _lines(advice)[0] == (
+        f"**Urine albumin/creatinine {value}.** KDIGO 2024 names a consistent finding of 300 mg/g or more as a reason "
+        "to refer, whatever the eGFR. One value is not a consistent finding yet: infection, fever or exercise raise "
+        f"it. {NOBODY}"
+    )
+    assert [label for label, _, _ in offered(the_card(advice))] == [
+        "Order albumin/creatinine ratio in urine",
+        "Refer to nephrology",
+    ]
+
+
+def test_a_stage_on_the_problem_list_is_a_reason_without_an_egfr() -> None:
+    advice = decided(NEPHROLOGY, call_about(condition("N18.4", ICD10, recordedDate="2026-03-01")))
+    card = the_card(advice)
+    assert card.summary == (
+        "Kidney disease stage 4 on the problem list (2026-03-01), no recent eGFR: consider a referral to nephrology."
+    )
+    assert _lines(advice)[0] == (
+        "**Chronic kidney disease stage 4** is on the problem list (2026-03-01); no eGFR of the last 12 months is on "
+        "the chart. KDIGO 2024 refers to nephrology under an eGFR of 30 (stages 4 and 5), whatever the urine shows. "
+        f"{NOBODY} Repeat creatinine where the stage may be out of date."
+    )
+    assert offered(card)[0] == _referral("chronic kidney disease stage 4, on the problem list (2026-03-01)")
+    assert [label for label, _, _ in offered(card)] == ["Refer to nephrology", "Order basic metabolic panel"]
+    (fact,) = card.own_extension.facts
+    assert (fact.name, fact.value, fact.unit, fact.source) == ("ckd_stage", 4.0, None, "Condition/c-N18.4")
+
+
+@pytest.mark.parametrize("chronic", [[], [egfr(50, 100)]])
+def test_a_creatinine_that_rose_is_looked_at_before_any_referral(chronic: list[Json]) -> None:
+    values = [creatinine(value, days) for value, days in ((1.8, 5), (1.1, 20), (1.2, 40), (1.3, 60), (1.4, 80))]
+    advice = decided(NEPHROLOGY, call_about(*values, *chronic))
+    card = the_card(advice)
+    assert card.summary == (
+        "Creatinine 1.8 mg/dL (2026-11-15), 1.1 before: possible acute kidney injury. Consider a repeat now and a look "
+        "for the cause."
+    )
+    assert _lines(advice)[0].startswith(
+        "**Creatinine in mg/dL: 1.3 (2026-09-21), 1.2 (2026-10-11), 1.1 (2026-10-31), 1.8 (2026-11-15).** A rise to 1.5"
+    )
+    assert [label for label, _, _ in offered(card)] == ["Order basic metabolic panel"]
+    source = "Observation/o-2160-0-1.8-2026-11-15T09:00:00+00:00"
+    assert card.own_extension.facts == (
+        Fact(name="creatinine", value=1.8, unit="mg/dL", effective="2026-11-15T09:00:00+00:00", source=source),
+    )
+
+
+# Liver
+
+
+LIVER = "liver-assessment"
+FATTY = condition("K76.0", ICD10)
+
+
+def labs(ast: float = 80, alt: float = 50, platelets: float = 140, *days: float) -> list[Json]:
+    at = [*days, *[10.0] * 3]
+    return [
+        observation("1920-8", ast, "U/L", days_ago(at[0])),
+        observation("1742-6", alt, "U/L", days_ago(at[1])),
+        observation("777-3", platelets, "10*3/uL", days_ago(at[2])),
+    ]
+
+
+SCARS = "near these results: they are not those of the liver's scarring."
+APART = ("input-missing", "AST, ALT and platelets are more than 3 months apart: not combined.")
+NO_REASON = "No diabetes, obesity, alcohol use disorder or liver disease is on record: FIB-4 is not for screening all."
+
+
+@pytest.mark.parametrize(
+    ("resources", "reason"),
+    [
+        ([FATTY, condition("K74.60", ICD10)], ("already-done", "Cirrhosis is on record: FIB-4 has nothing to add.")),
+        (labs(), ("outside-population", NO_REASON)),
+        ([*labs(), observation("39156-5", 29.9, "kg/m2", days_ago(10))], ("outside-population", NO_REASON)),
+        ([FATTY, *labs(), referral("Elastography", days_ago(1095))],
+         ("already-done", "A liver assessment of the last 3 years is on the chart (ServiceRequest/s1).")),
+        ([FATTY, *labs(201)],
+         ("excluded", "FIB-4: AST 201 U/L (2026-11-10) is over five times normal (200 U/L): an acute injury.")),
+        ([FATTY, *labs(80, 1201)],
+         ("excluded", "FIB-4: ALT 1,201 U/L (2026-11-10) is over five times normal (200 U/L): an acute injury.")),
+        ([FATTY, *labs(80, 50, 140, 10, 102.1, 102.1)], APART),
+        ([FATTY, *labs(80, 50, 140, 10, 10, 102.1)], APART),
+        ([FATTY, *labs(), problem("Acute hepatitis", days_ago(102))],
+         ("excluded", f"FIB-4: not with Acute hepatitis {SCARS}")),
+        ([FATTY, *labs(), problem("Immune thrombocytopenia", days_ago(900))],
+         ("excluded", f"FIB-4: not with Immune thrombocytopenia {SCARS}")),
+        ([FATTY, *labs(30, 30, 300)], ("below-threshold", "FIB-4 is low for this age.")),
+    ],
+)  # fmt: skip
+def test_why_no_second_test_of_the_liver_is_proposed(resources: list[Json], reason: tuple[str, str]) -> None:
+    assert why_silent(decided(LIVER, call_about(*resources))) == [reason]
+
+
+def test_without_the_problem_list_there_is_no_reason_for_the_index() -> None:
+    text = "The problem list is not available: whether there is a reason for FIB-4 or against it is not known."
+    advice = decided(LIVER, call_about(*labs(), searched=SEARCHED - {"Condition"}))
+    assert why_silent(advice) == [("input-missing", text)]
+
+
+SOURCE = "McPherson 2017 (2.0 as the lower step at 65 and over)"
+SORTS = "It sorts people for a second test; by itself it finds nothing. On record:"
+
+
+@pytest.mark.parametrize(
+    ("resources", "number", "band", "limits", "risk"),
+    [
+        # 70 * 80 / (140 * sqrt 50), and 70 * 40 / (170 * sqrt 50)
+        ([FATTY, *labs()], "5.66", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(40, 50, 170)], "2.33", "indeterminate", "2 to 2.67", "condition K76.0"),
+        ([*labs(), observation("39156-5", 30, "kg/m2", days_ago(10))], "5.66", "high", "over 2.67",
+         "body mass index 30 kg/m² (2026-11-10)"),
+        ([FATTY, *labs(200, 50, 140)], "14.14", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(80, 50, 140, 10, 102)], "5.66", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(), problem("Acute hepatitis", days_ago(102.1))], "5.66", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(), condition("C81.9A", ICD10)], "5.66", "high", "over 2.67", "condition K76.0"),
+    ],
+)  # fmt: skip
+def test_the_card_of_a_second_test_of_the_liver(
+    resources: list[Json], number: str, band: str, limits: str, risk: str
+) -> None:
+    advice = decided(LIVER, call_about(*resources))
+    card = the_card(advice)
+    assert card.summary == f"FIB-4 {number}: {band} for liver fibrosis. Consider a second test (elastography)."
+    assert _lines(advice)[0] == f"**FIB-4 {number}** is **{band}** ({limits}; {SOURCE}). {SORTS} {risk}."
+    assert "Not in acute hepatitis, nor where platelets are low for another cause." in (card.detail or "")
+    assert offered(card) == [
+        ("Order liver elastography", "Draft order for an elastography of the liver.",
+         draft("01", "Elastography of the liver")),
+        ("Refer to hepatology", "Draft referral to hepatology.", draft("02", "Referral to hepatology")),
+    ]  # fmt: skip
+
+
+def test_the_test_that_the_index_lacks_is_offered_in_a_visit() -> None:
+    advice = decided(LIVER, call_about(FATTY, *labs()[:2], visit()))
+    card = the_card(advice)
+    assert card.summary == (
+        "FIB-4 for liver fibrosis cannot be worked out: no complete blood count. Consider ordering it."
+    )
+    assert _lines(advice)[0] == (
+        "On record: condition K76.0. Everything that FIB-4 asks for is there but the **complete blood count**."
+    )
+    assert "No index is given without it: nothing is assumed in its place." in (card.detail or "")
+    assert [label for label, _, _ in offered(card)] == ["Order complete blood count"]
+    assert why_silent(decided(LIVER, call_about(FATTY, visit())))[0][0] == "input-missing"
+
+
+# Atrial fibrillation
+
+
+RHYTHM = "anticoagulation-discussion"
+AF = condition("I48.20", ICD10, onsetDateTime="2025-02-03")
+NOT_READ = "not readable on the medication list: pill from abroad"
+
+
+@pytest.mark.parametrize(
+    ("resources", "more", "reason"),
+    [
+        ([], {}, ("outside-population", "CHA2DS2-VASc: for adults with non-valvular atrial fibrillation; atrial "
+                  "fibrillation is not found in the chart.")),
+        ([AF], {"patient": DEAD}, ("deceased", "The patient has died.")),
+        ([AF, referral("Shared decision: anticoagulation in atrial fibrillation")], {},
+         ("already-done", "The talk is planned or was held (ServiceRequest/s1).")),
+        ([AF], {"searched": SEARCHED - {"Condition"}},
+         ("input-missing", "The problem list is not available: atrial fibrillation is not known.")),
+        ([AF], {"searched": SEARCHED - {"MedicationRequest"}},
+         ("input-missing", "Whether an anticoagulant is active is not known: nothing is said.")),
+        ([AF, request("pill from abroad")], {},
+         ("input-missing", f"Whether an anticoagulant is active is not known ({NOT_READ}): nothing is said.")),
+        ([AF, request("apixaban 5 MG Oral Tablet")], {}, ("already-done", "An anticoagulant is active (apixaban).")),
+        ([AF, condition("Z79.01", ICD10, onsetDateTime=days_ago(100))], {},
+         ("already-done", "The problem list has long-term use of an anticoagulant (condition Z79.01, 2026-08-12).")),
+        ([condition("I48.20", ICD10, **PROVISIONAL)], {},
+         ("outside-population",
+          "CHA2DS2-VASc: condition I48.20 is on record as provisional only, which is no diagnosis yet.")),
+        ([AF], {"patient": WOMAN | {"birthDate": "1990-01-01"}},
+         ("below-threshold", "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year.")),
+    ],
+)  # fmt: skip
+def test_why_no_anticoagulant_is_discussed(resources: list[Json], more: Json, reason: tuple[str, str]) -> None:
+    assert why_silent(decided(RHYTHM, call_about(*resources, **more))) == [reason]
+
+
+TALK = (
+    "Plan a talk about anticoagulation",
+    "Draft order for a talk about benefits, bleeding and wishes concerning an anticoagulant.",
+    draft("01", "Shared decision: anticoagulation in atrial fibrillation"),
+)
+POINTS = (
+    "**CHA2DS2-VASc 2 of 9.** Of untreated people with 2 points about **2.2 in 100** had an ischaemic stroke within a "
+    "year (Friberg 2012). The 2023 ACC/AHA guideline speaks of treatment from 2 in 100 a year."
+)
+GOES_BY = "the guideline goes by the risk of stroke and not by the rhythm, after ablation too."
+FAILED = (
+    "in end-stage kidney disease and on dialysis the benefit is uncertain; warfarin or apixaban might be reasonable "
+    "(2023 guideline, class 2b)."
+)
+STOPPED = request("apixaban 5 MG Oral Tablet", status="stopped", authoredOn="2026-09-01")
+PREVENTING = request("enoxaparin 40 MG in 0.4 ML Injection", dosageInstruction=[{"text": "40 mg daily, prophylaxis"}])
+
+
+@pytest.mark.parametrize(
+    ("resources", "rhythm", "finding", "statement"),
+    [
+        ([AF], "Atrial fibrillation", "no anticoagulant found", "No active anticoagulant was found."),
+        ([problem("Atrial flutter")], "Atrial flutter", "no anticoagulant found", "No active anticoagulant was found."),
+        ([problem("Atrial fibrillation and flutter")], "Atrial fibrillation", "no anticoagulant found",
+         "No active anticoagulant was found."),
+        ([AF, STOPPED], "Atrial fibrillation", "apixaban stopped (ordered 2026-09-01)",
+         "**Apixaban stopped (ordered 2026-09-01)**; ask why before another is begun."),
+        ([problem("History of atrial fibrillation", **RESOLVED)], "History of atrial fibrillation",
+         "no anticoagulant found", "No active anticoagulant was found. **The rhythm is on record as past** (History of "
+         f"atrial fibrillation): {GOES_BY}"),
+        ([AF, condition("Z79.01", ICD10, onsetDateTime="2024-01-01"), condition("N18.6", ICD10)], "Atrial fibrillation",
+         "no anticoagulant found", "No active anticoagulant was found. The problem list still has condition Z79.01, "
+         f"2024-01-01; no order is active. **condition N18.6**: {FAILED}"),
+        ([AF, PREVENTING], "Atrial fibrillation", "no anticoagulant found",
+         "No active anticoagulant in a treatment dose was found. **Enoxaparin** is active in a low dose, which "
+         "prevents no stroke of atrial fibrillation."),
+    ],
+)  # fmt: skip
+def test_the_card_of_a_talk_about_an_anticoagulant(
+    resources: list[Json], rhythm: str, finding: str, statement: str
+) -> None:
+    advice = decided(RHYTHM, call_about(*resources))
+    assert the_card(advice).summary == (
+        f"{rhythm}, CHA2DS2-VASc 2: about 2 in 100 have a stroke in a year; {finding}. Consider a talk."
+    )
+    assert _lines(advice)[0] == f"{POINTS} {statement}"
+    assert offered(the_card(advice)) == [TALK]
+
+
+BLEEDS = "; what is not in the chart counts as no. It shows what can be changed; it is no reason to withhold."
+
+
+def test_bleeding_stands_beside_the_score_where_it_can_be_worked_out() -> None:
+    lacking = _lines(decided(RHYTHM, call_about(AF)))
+    assert any(line.startswith("**HAS-BLED** could not be worked out: HAS-BLED: Systolic") for line in lacking)
+    pressure = observation("8480-6", 170, "mm[Hg]", days_ago(10))
+    advice = decided(RHYTHM, call_about(AF, pressure, searched=SEARCHED | frozenset(ANALYTES)))
+    (line,) = (line for line in _lines(advice) if line.startswith("**HAS-BLED"))
+    # Systolic pressure over 160 and age over 65: 2 points; Pisters 2010 had 1.88 bleeds in 100 a year of them.
+    assert line == (
+        "**HAS-BLED 2 of 9** (systolic pressure over 160, age over 65), about 1.9 major bleeds in 100 people a year"
+        f"{BLEEDS}"
+    )
+    (beside,) = the_card(advice).own_extension.beside
+    assert (beside.model or {})["id"] == "has_bled"
+
+
+RECOMMENDED = (
+    "With a mechanical valve or moderate to severe mitral stenosis warfarin is recommended whatever CHA2DS2-VASc says; "
+    "a direct oral anticoagulant (DOAC) is not."
+)
+RHYTHM_TOO = "and **condition I48.20** (2025-02-03) are on record"
+
+
+@pytest.mark.parametrize(
+    ("valve", "short", "words", "degree"),
+    [
+        (condition("Z95.2", ICD10), "a prosthetic heart valve", "condition Z95.2",
+         " The code is also given for valves of tissue, to which this does not apply: see which one it is."),
+        (problem("Mechanical mitral valve", "2019-04-05"), "a mechanical valve", "Mechanical mitral valve", ""),
+        (problem("Mitral stenosis"), "mitral stenosis", "Mitral stenosis",
+         " Warfarin is for moderate to severe stenosis (rheumatic): the code does not say more."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("ended", "finding"), [([], "no anticoagulant found"), ([STOPPED], None)])
+def test_with_such_a_valve_warfarin_is_named_whatever_the_score(
+    valve: Json, short: str, words: str, degree: str, ended: list[Json], finding: str | None
+) -> None:
+    advice = decided(RHYTHM, call_about(AF, valve, *ended))
+    card, finding = the_card(advice), finding or "apixaban stopped (ordered 2026-09-01)"
+    assert card.summary == f"Atrial fibrillation with {short}: {finding}. Consider warfarin."
+    since = " (2019-04-05)" if "onsetDateTime" in valve else ""
+    assert _lines(advice)[0] == f"**{words}**{since} {RHYTHM_TOO}; {finding}. {RECOMMENDED}{degree}"
+    assert offered(card) == [
+        ("Plan a talk about warfarin", "Draft order for a talk about starting warfarin.",
+         draft("01", "Shared decision: anticoagulation in atrial fibrillation")),
+    ]  # fmt: skip
+    assert [(fact.name, fact.value) for fact in card.own_extension.facts] == [
+        ("valve", words),
+        ("rhythm", "condition I48.20"),
+    ]
+
+
+def test_with_a_thick_heart_an_anticoagulant_is_named_whatever_the_score() -> None:
+    advice = decided(RHYTHM, call_about(AF, problem("Hypertrophic cardiomyopathy")))
+    assert the_card(advice).summary == (
+        "Atrial fibrillation with hypertrophic cardiomyopathy: no anticoagulant found. Consider a talk."
+    )
+    assert _lines(advice)[0] == (
+        f"**Hypertrophic cardiomyopathy** {RHYTHM_TOO}; no anticoagulant found. With both an anticoagulant is "
+        "recommended whatever CHA2DS2-VASc says (class 1)."
+    )
+    assert offered(the_card(advice)) == [TALK]
+
+
+# Statins
+
+
+STATIN = "statin-discussion"
+NEVER_SMOKED = {
+    "resourceType": "Observation", "id": "smoking", "status": "final", "subject": SUBJECT,
+    "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]}, "effectiveDateTime": days_ago(20),
+    "valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": "266919005"}]},
+}  # fmt: skip
+ARTERIES = condition("I25.10", ICD10)
+LIPIDS = (observation("2093-3", 240, "mg/dL", days_ago(10)), observation("2085-9", 40, "mg/dL", days_ago(10)))
+MEASURED = (
+    observation("8480-6", 150, "mm[Hg]", days_ago(10)),
+    egfr(80),
+    observation("39156-5", 30, "kg/m2", days_ago(10)),
+    NEVER_SMOKED,
+)
+
+
+@pytest.mark.parametrize(
+    ("resources", "more", "reason"),
+    [
+        ([], {"patient": DEAD}, ("deceased", "The patient has died.")),
+        ([referral("Shared decision: statin for primary prevention")], {},
+         ("already-done", "The talk is planned or was held (ServiceRequest/s1).")),
+        ([referral("Shared decision: statin in atherosclerotic disease")], {},
+         ("already-done", "The talk is planned or was held (ServiceRequest/s1).")),
+        ([EXPECTING], {"patient": PREGNANT},
+         ("contraindicated", "A pregnancy is on record: a statin is not discussed.")),
+        ([condition("K72.10", ICD10)], {},
+         ("contraindicated", "Severe liver disease is on record: a statin is not discussed.")),
+        ([{"resourceType": "AllergyIntolerance", "id": "a1", "code": {"text": "atorvastatin"}, "patient": SUBJECT}], {},
+         ("contraindicated", "A reaction to a statin is on record.")),
+        ([problem("Statin intolerance")], {},
+         ("contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")),
+        ([condition("M62.82", ICD10)], {},
+         ("contraindicated", "Rhabdomyolysis is on record: a statin is not discussed now.")),
+        ([condition("C78.7", ICD10)], {},
+         ("outside-population", "condition C78.7 is on record: prevention that pays after years is not discussed.")),
+        ([condition("Z99.2", ICD10)], {},
+         ("contraindicated", "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin.")),
+        ([request("evolocumab 140 mg")], {}, ("already-done", "A PCSK9 inhibitor is active.")),
+        ([request("atorvastatin 20 MG Oral Tablet")], {}, ("already-done", "A statin is active.")),
+        ([request("pill from abroad")], {},
+         ("input-missing", f"Whether a statin is active is not known ({NOT_READ}): nothing is said.")),
+        ([], {"searched": SEARCHED - {"MedicationRequest"}},
+         ("input-missing", "Whether a statin is active is not known: nothing is said.")),
+        ([*LIPIDS, *MEASURED], {"patient": WOMAN | {"birthDate": "1981-11-20"}},
+         ("below-threshold", "The 10-year risk is below the intermediate band (5 %).")),
+    ],
+)  # fmt: skip
+def test_why_no_statin_is_discussed(resources: list[Json], more: Json, reason: tuple[str, str]) -> None:
+    assert why_silent(decided(STATIN, call_about(visit(), *resources, **more))) == [reason]
+
+
+KEPT = WorklistEntry(test="A talk about a statin", purpose="prevent_base", because="no-visit")
+KEPT_TALK = "Kept for the worklist, because this "
+
+
+@pytest.mark.parametrize(
+    ("visits", "disease", "kept"),
+    [
+        ([visit()], ARTERIES, None),
+        ([], ARTERIES, None),
+        ([visit(type=[{"text": "Sick visit"}])], ARTERIES, None),
+        ([visit("AMB", "finished")], ARTERIES,
+         f"{KEPT_TALK}call is not of a practitioner within an ambulatory visit that goes on."),
+        ([visit()], condition("E11.9", ICD10), None),
+        ([visit(type=[{"text": "Sick visit"}])], condition("E11.9", ICD10),
+         f"{KEPT_TALK}visit is for another purpose."),
+        ([visit(type=[{"text": "Sick visit"}])], condition("E78.01", ICD10), None),
+        ([visit(type=[{"text": "Sick visit"}])], condition("B20", ICD10), f"{KEPT_TALK}visit is for another purpose."),
+        ([visit(type=[{"text": "Sick visit"}])], observation("13457-7", 190, "mg/dL", days_ago(9)), None),
+    ],
+)  # fmt: skip
+def test_a_talk_that_prevents_has_its_place_and_one_that_treats_only_needs_the_patient(
+    visits: list[Json], disease: Json, kept: str | None
+) -> None:
+    advice = decided(STATIN, call_about(*visits, disease))
+    if kept is None:
+        assert advice.reminders == {the_card(advice).uuid: replace(KEPT, because="offered-before")}
+        assert (advice.silences, advice.worklist) == ([], [])
+    else:
+        assert (why_silent(advice), advice.worklist) == ([("worklist", kept)], [KEPT])
+
+
+ASK = "The guideline names a statin here without a risk score. Ask first whether one was tried and not tolerated."
+
+
+@pytest.mark.parametrize(
+    ("disease", "summary", "charted", "talk"),
+    [
+        (ARTERIES, "Known atherosclerotic disease", "known atherosclerotic disease (**condition I25.10**)",
+         "Shared decision: statin in atherosclerotic disease"),
+        (condition("E78.01", ICD10, recordedDate="2020-05-06"), "Familial hypercholesterolaemia",
+         "familial hypercholesterolaemia (**condition E78.01**, 2020-05-06)",
+         "Shared decision: statin for primary prevention"),
+        (observation("13457-7", 190, "mg/dL", days_ago(9)), "LDL cholesterol 190 mg/dL (2026-11-11)",
+         "LDL cholesterol 190 mg/dL (2026-11-11)", "Shared decision: statin for primary prevention"),
+        (condition("E11.9", ICD10), "Diabetes at 70", "diabetes at 70 (**condition E11.9**)",
+         "Shared decision: statin for primary prevention"),
+    ],
+)  # fmt: skip
+def test_the_card_of_a_reason_for_a_statin_without_a_score(
+    disease: Json, summary: str, charted: str, talk: str
+) -> None:
+    advice = decided(STATIN, call_about(visit(), disease))
+    card = the_card(advice)
+    assert card.summary == f"{summary}, no statin found. Consider talking about one."
+    assert _lines(advice) == [
+        f"On record: {charted}; no active statin. {ASK}",
+        "",
+        "For prevention, not for emergencies. Source: 2018 AHA/ACC multisociety guideline on blood cholesterol.",
+    ]
+    assert offered(card) == [
+        ("Plan a talk about a statin", "Draft order for a talk about benefits, harms and wishes concerning a statin.",
+         draft("01", talk)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("days", "more"), [(10, []), (365, []), (367, ["Order new lipids first"])])
+def test_the_card_of_a_risk_has_both_sides_of_it_and_asks_for_new_lipids(days: float, more: list[str]) -> None:
+    lipids = [observation(code, value, "mg/dL", days_ago(days)) for code, value in (("2093-3", 240), ("2085-9", 40))]
+    advice = decided(STATIN, call_about(visit(), *lipids, *MEASURED))
+    card = the_card(advice)
+    match = re.fullmatch(
+        r"Heart attack or stroke within 10 years: about (\d) in 100 \(intermediate risk, PREVENT\); no statin found\. "
+        r"Consider talking about one\.",
+        card.summary,
+    )
+    assert match is not None
+    people = int(match[1])
+    assert _lines(advice)[0].startswith(
+        f"**About {people} in 100** people like this have a heart attack or a stroke within 10 years; {100 - people} "
+        "do not (PREVENT). That is **intermediate** risk: 5 to under 10 in 100 ("
+    )
+    assert [label for label, _, _ in offered(card)] == ["Plan a talk about a statin", *more]
+    assert advice.reminders == {"u1": replace(KEPT, because="offered-before")}
+
+
+def test_lipids_are_ordered_for_the_talk_and_nothing_else_is() -> None:
+    card = the_card(decided(STATIN, call_about(visit(), *MEASURED)))
+    assert card.summary == (
+        "Risk of heart attack and stroke cannot be estimated: no lipid panel. Consider ordering it."
+    )
+    assert (card.detail or "").split("\n")[0] == (
+        "Everything that PREVENT asks for at 70 is there but the **lipid panel**; with it the 10-year risk may turn "
+        "out intermediate or high."
+    )
+    assert [label for label, _, _ in offered(card)] == ["Order lipid panel"]
+    equation = get_equation("prevent_base")
+    for resources, is_asked in (
+        (MEASURED, True),
+        ((*MEASURED, condition("C50.911", ICD10)), False),
+        ((*LIPIDS, MEASURED[0], *MEASURED[2:]), False),
+        (MEASURED[:1], False),
+    ):
+        call = call_about(*resources)
+        question = _question(call, inputs_from_record(equation, call.record))
+        assert (question.content_for_missing is not None) is is_asked
