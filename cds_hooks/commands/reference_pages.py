@@ -61,7 +61,7 @@ def _unless_given(parameter: Any) -> str:
         return "must be given"
     if parameter.multiple:
         return "repeat"
-    if default in (None, "", False) or callable(default) or str(default).startswith("/"):
+    if default is None or default is False or default == "" or callable(default) or str(default).startswith("/"):
         return ""
     return f"`{default}`"
 

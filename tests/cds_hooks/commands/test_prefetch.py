@@ -1,0 +1,125 @@
+"""`cds-hooks prefetch`: what clients send, what is fetched, and what that takes, as a table and as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cds_hooks.commands.prefetch import KeyRates, prefetch_rates
+from tests.cds_hooks.storage.samples import a_decision, store
+from tests.program import run_program
+
+LABS: dict[str, Any] = {"state": "fetched", "milliseconds": 100.0}
+
+
+def _basis(fetch: float, **prefetch: Any) -> bytes:
+    return json.dumps({"timings": {"fetch": fetch}, "prefetch": prefetch}).encode()
+
+
+ROWS = [
+    ("b", "s", _basis(0.0, patient="given")),
+    ("a", "s", _basis(130.0, patient="given", labs=LABS, flags={"state": "unobtainable", "reason": "timeout"})),
+    ("a", "s", _basis(230.0, patient="null", labs=LABS | {"milliseconds": 200.0},
+                      flags={"state": "failed", "reason": "status", "milliseconds": 9.0})),
+    ("a", "s", _basis(0.0, patient="given", labs="given", flags={"state": "unobtainable", "reason": "timeout"})),
+    ("a", "t", b'{"timings": {}}'),
+]  # fmt: skip
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    address = f"sqlite:///{tmp_path / 'record.sqlite3'}"
+    store(address, *(a_decision(client=client, service=service, basis=basis) for client, service, basis in ROWS))
+    return address
+
+
+def _run(url: str, *words: str) -> tuple[int, str, str]:
+    done = run_program("prefetch", "--database", url, *words, environment={"COLUMNS": "100"})
+    return done.returncode, done.stdout, done.stderr
+
+
+A_SAYS = "a sends 1 of 3 keys of s; fetching costs 180 ms."
+B_SAYS = "b sends 1 of 1 keys of s; nothing is fetched."
+
+
+def test_each_key_is_a_row_with_its_shares_and_times(url: str) -> None:
+    code, shown, errors = _run(url)
+    assert (code, errors) == (0, "")
+    assert [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ─")] == [
+        "a → s: 3 calls",
+        "key sent null failed fetched missing ms p95 why not",
+        "patient 67% 33%",
+        "labs 33% 67% 150 195",
+        "flags 33% 67% 9 9 timeout 2, status 1",
+        A_SAYS,
+        "b → s: 1 call",
+        "key sent null failed fetched missing ms p95 why not",
+        "patient 100%",
+        B_SAYS,
+    ]
+
+
+def test_the_rates_are_json_with_every_member(url: str) -> None:
+    document = json.loads(_run(url, "--json")[1])
+    none = {"given": 0, "null": 0, "failed": 0, "fetched": 0, "unobtainable": 0, "reasons": {}, "milliseconds": None}
+    assert document == [
+        {
+            "client": "a", "service": "s", "calls": 3, "says": A_SAYS, "milliseconds": {"median": 180.0, "p95": 225.0},
+            "keys": [
+                none | {"key": "patient", "given": 2, "null": 1},
+                none | {"key": "labs", "given": 1, "fetched": 2, "milliseconds": {"median": 150.0, "p95": 195.0}},
+                none | {"key": "flags", "failed": 1, "unobtainable": 2, "reasons": {"timeout": 2, "status": 1},
+                        "milliseconds": {"median": 9.0, "p95": 9.0}},
+            ],
+        },
+        {
+            "client": "b", "service": "s", "calls": 1, "says": B_SAYS, "milliseconds": None,
+            "keys": [none | {"key": "patient", "given": 1}],
+        },
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "calls"),
+    [
+        ((), {"a": 3, "b": 1}),
+        (("--client", "a"), {"a": 3}),
+        (("--service", "s"), {"a": 3, "b": 1}),
+        (("--service", "t"), {}),
+        (("--client", "b", "--service", "s"), {"b": 1}),
+        (("--limit", "1"), {}),
+        (("--limit", "2"), {"a": 1}),
+        (("--limit", "4"), {"a": 3}),
+    ],
+)
+def test_the_newest_of_a_client_and_a_service_are_counted(url: str, words: tuple[str, ...], calls: Any) -> None:
+    assert {row["client"]: row["calls"] for row in json.loads(_run(url, *words, "--json")[1])} == calls
+
+
+def test_where_nothing_is_known_that_is_said(url: str, tmp_path: Path) -> None:
+    nothing = "No decision in the record says what its call brought.\n"
+    assert _run(url, "--service", "t") == (0, nothing, "")
+    code, shown, errors = _run(f"sqlite:///{tmp_path}/none.sqlite3")
+    assert (code, shown, errors.startswith("There is no record at "), errors[-2:]) == (1, "", True, ".\n")
+
+
+@pytest.mark.parametrize(
+    ("states", "is_sent"),
+    [
+        ({"given": 1, "fetched": 1}, True),
+        ({"null": 1, "failed": 1}, True),
+        ({"given": 1, "null": 1, "unobtainable": 2}, True),
+        ({"given": 1, "fetched": 2}, False),
+        ({"failed": 1}, False),
+    ],
+)
+def test_a_key_is_sent_where_it_comes_in_at_least_half_of_the_calls(states: dict[str, int], is_sent: bool) -> None:
+    key = KeyRates("labs")
+    key.states.update(states)
+    assert (key.is_sent, key.calls) == (is_sent, sum(states.values()))
+
+
+def test_clients_and_services_are_in_order() -> None:
+    rows = [(client, service, _basis(0.0, x="given")) for client, service in (("b", "s"), ("a", "t"), ("a", "s"))]
+    assert [(rate.client, rate.service) for rate in prefetch_rates(rows)] == [("a", "s"), ("a", "t"), ("b", "s")]
