@@ -69,12 +69,6 @@ class Service:
         """The whole address of the service."""
         return f"{self.connection.base}{self.path}"
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The prefetch keys it asks for."""
-        templates = self.entry.get("prefetch")
-        return tuple(templates) if isinstance(templates, dict) else ()
-
     @cached_property
     def calls(self) -> tuple[Call, ...]:
         """One call for each chart, or several: every one is conformant and expected to succeed."""

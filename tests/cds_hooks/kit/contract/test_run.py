@@ -12,11 +12,15 @@ import pytest
 
 from cds_hooks.kit.contract.charts import PatientChart
 from cds_hooks.kit.contract.connection import Connection, Purpose
+from cds_hooks.kit.contract.document import MUST, Fault, observe
+from cds_hooks.kit.contract.registry import Check, Faults, Scope
 from cds_hooks.kit.contract.report import Report, Result, as_junit
 from cds_hooks.kit.contract.run import UnknownRow, _bound_time_of_slow_server, run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
+from tests.cds_hooks.kit.contract.verdicts import takes
+from tests.cds_hooks.kit.contract.wrong_server import WrongServer
 from tests.live import free_port
 
 STRANGE: tuple[object, ...] = (
@@ -213,3 +217,28 @@ def test_a_server_most_of_whose_calls_take_over_a_second_gets_a_time_limit(
     connection = SimpleNamespace(log=log, deadline=deadline)
     _bound_time_of_slow_server(SimpleNamespace(connection=connection))  # type: ignore[arg-type]  # what it reads
     assert (connection.deadline != deadline) is is_bounded
+
+
+def test_a_check_that_cannot_read_an_answer_says_so_and_the_run_goes_on() -> None:
+    def stumbles(_: object) -> Faults:
+        yield Fault("found before")
+        raise KeyError("services")
+
+    def is_not_tested(_: object) -> Faults:
+        observe(False, "nothing was seen")
+        yield from ()
+
+    def holds(_: object) -> Faults:
+        yield from ()
+
+    checks = [
+        Check(run.__name__, ("DISC-01",), MUST, Scope.SERVER, run, "Advice.", "discovery")
+        for run in (stumbles, is_not_tested, holds)
+    ]
+    outcomes = run_checks(WrongServer(takes).target(), checks).outcomes
+    why = "the check could not read an answer of this server (KeyError: 'services')"
+    assert [(one.judged, one.reasons, [fault.message for fault in one.faults]) for one in outcomes] == [
+        (0, [why], ["found before"]),
+        (0, ["nothing was seen"], []),
+        (1, [], []),
+    ]

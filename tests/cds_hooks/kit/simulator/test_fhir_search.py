@@ -96,6 +96,8 @@ def test_a_period_is_searched_by_what_it_covers() -> None:
         ("_sort", "status"),
         ("date", "ne2026-01-01"),
         ("date", "yesterday"),
+        ("date", "2026-13-01"),
+        ("date", "2026-02-30T09:00:00Z"),
         ("_count", "many"),
         ("_count", "0"),
     ],
@@ -103,3 +105,32 @@ def test_a_period_is_searched_by_what_it_covers() -> None:
 def test_what_cannot_be_searched_is_refused(query: tuple[str, str]) -> None:
     with pytest.raises(InvalidSearch):
         find_resources(CHART, "Observation", [query])
+
+
+@pytest.mark.parametrize(
+    ("charted", "query", "found"),
+    [
+        ("2026-13-40", "ge1900", False),
+        ("2026-01-31", "eq2026-01", True),
+        ("2026-02-01", "eq2026-01", False),
+        ("2025-12-31", "eq2025-12", True),
+        ("2026-12-31", "eq2026", True),
+        ("2027-01-01", "eq2026", False),
+        ("2026-01", "eq2026-01-15", False),
+        ("2026-01-15", "gt2026-01-15", False),
+        ("2026-01-16", "gt2026-01-15", True),
+        ("2026-01-15", "ge2026-01-15", True),
+        ("2026-01-14", "ge2026-01-15", False),
+        ("2026-01-15", "lt2026-01-15", False),
+        ("2026-01-15", "le2026-01-15", True),
+        ("2026-01-16", "le2026-01-15", False),
+        ("2026-01-15T09:00:00Z", "eq2026-01-15T09:00:00Z", True),
+        ("2026-01-15T09:00:01Z", "eq2026-01-15T09:00:00Z", False),
+        ("2026-01-15T10:00:00+01:00", "eq2026-01-15T09:00:00Z", True),
+        ("2026-01-15T10:00:00 01:00", "eq2026-01-15T09:00:00Z", True),
+        ("2026-01-15T10:00:00", "eq2026-01-15", True),
+    ],
+)
+def test_a_date_is_the_whole_of_what_it_names(charted: str, query: str, found: bool) -> None:
+    result = _observation("z") | {"effectiveDateTime": charted}
+    assert bool(find_resources([result], "Observation", [("date", query)])) is found

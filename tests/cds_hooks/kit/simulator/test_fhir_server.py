@@ -8,6 +8,7 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
+from cds_hooks.kit.simulator import fhir_server
 from tests.fhir_charts import chart_of, lab, sample_chart, serving_fhir
 
 CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(20, patient="p2"))
@@ -125,3 +126,29 @@ def test_pages_of_any_origin_may_read_it_where_that_is_wanted() -> None:
     assert asked.headers["access-control-allow-origin"] == answer.headers["access-control-allow-origin"] == "*"
     with serving_fhir([CHART]) as running:
         assert "access-control-allow-origin" not in httpx.get(f"{running.base}/Patient/p1", headers=page).headers
+
+
+def test_of_many_searches_the_oldest_pages_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fhir_server, "_MOST_PAGED", 2)
+    with serving_fhir([CHART], page_size=3) as running:
+        pages = [httpx.get(f"{running.base}/Observation?patient=p1").json() for _ in range(3)]
+        further = [next(link["url"] for link in page["link"] if link["relation"] == "next") for page in pages]
+        assert [_codes(url) for url in further] == [410, 200, 200]
+
+
+def test_a_request_counts_while_it_is_answered_and_afterwards() -> None:
+    told: list[fhir_server.LoggedRequest] = []
+    log = fhir_server.RequestLog(told.append)
+    with log.under_way(), log.under_way():
+        pass
+    with log.under_way():
+        pass
+    request = fhir_server.LoggedRequest("GET", "/fhir/Patient/1", "", "", True, 200)
+    log.add(request)
+    assert (log.received, log.most_at_once, told) == (3, 2, [request])
+    assert log.as_json() == {
+        "most_at_once": 2,
+        "requests": [
+            {"method": "GET", "path": "/fhir/Patient/1", "query": "", "form": "", "token": True, "status": 200}
+        ],
+    }
