@@ -1,0 +1,284 @@
+"""`cds-hooks monitor` as a whole: what is asked of the counts, what is printed, told and taken back, the exit codes."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cds_hooks import cli
+from cds_hooks.commands import monitor
+from cds_hooks.events.declaration import DeclarationFault
+from cds_hooks.hold_back.acts import Rollback
+from cds_hooks.hold_back.people import PeopleFileError
+from cds_hooks.monitor.reviews import Reviewed
+from cds_hooks.storage.decision import RecordUnavailable
+from models_onnx.monitoring.figure import Figure
+from tests.cds_hooks.commands.test_monitor import figure
+
+LAST, AT = date(2026, 11, 20), datetime(2026, 11, 20, 14, tzinfo=UTC)
+
+
+@dataclass
+class Comparison:
+    """The figures of one client and service; as it is asked, whether its calls are watched elsewhere."""
+
+    client: str
+    service: str
+    of: tuple[Figure, ...] = ()
+    at: datetime | None = None
+    is_watched: bool = False
+
+    def figures(self) -> tuple[Figure, ...]:
+        if self.is_watched:
+            return ()
+        return tuple(figure(state, client=self.client, service=self.service) for state in self.of)
+
+
+class Site:
+    """What the counts hold, and what was asked of them and told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[Any] = []
+        self.compared: Any = [Comparison("a", "s", ("act", "good")), Comparison("b", "t", ("watch",))]  # type: ignore[arg-type]
+        self.mature: list[Any] = []
+        self.silent: list[Figure] = []
+        self.of_calls: tuple[Any, list[Figure]] = (frozenset(), [])
+        self.paused: list[str] = []
+        self.rolled_back: list[Rollback] = []
+        names = ("label_windows", "rules_without_findings", "_watched", "_paused", "_take_back", "_tell_others",
+                 "_write_html", "report_page")  # fmt: skip
+        for name in names:
+            monkeypatch.setattr(monitor, name, self._noted(name))
+        monkeypatch.setattr(monitor, "CountBook", self._book)
+        monkeypatch.setattr(monitor, "LabelReader", lambda *_: SimpleNamespace(read=lambda: None))
+        monkeypatch.setattr(monitor, "rule_ids", lambda _: ["r"])
+
+    def _book(self, file: Path) -> Any:
+        self.asked.append(("book", file))
+        return SimpleNamespace(read=lambda _, done: done(3), compared=self._noted("compared"))
+
+    def _noted(self, name: str) -> Any:
+        answers: dict[str, Callable[[], Any]] = {
+            "label_windows": lambda: self.mature, "rules_without_findings": lambda: self.silent,
+            "_watched": lambda: self.of_calls, "_paused": lambda: self.paused, "_take_back": lambda: self.rolled_back,
+            "compared": lambda: self.compared, "report_page": lambda: "the page",
+        }  # fmt: skip
+
+        def call(*given: Any) -> Any:
+            self.asked.append((name, *given))
+            return answers[name]() if name in answers else None
+
+        return call
+
+    def of(self, name: str) -> Any:
+        """With what this was asked, each time."""
+        return [given for asked, *given in self.asked if asked == name]
+
+    @staticmethod
+    def run(*words: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(cli.app, ["monitor", *words], env={"COLUMNS": "120"})
+        return done.exit_code, done.stdout, done.stderr.strip()
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run("--json", *words)[1])
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(monkeypatch)
+
+
+def test_the_counts_are_asked_for_the_days_that_were_typed(site: Site) -> None:
+    words = ("--until", "2026-11-20T14:00", "--counts", "c.sqlite3", "--database", "url")
+    assert site.run(*words)[0] == 1
+    assert site.of("book") == [[Path("c.sqlite3")]]
+    assert site.of("label_windows")[0][2:] == [LAST, 90]
+    assert (site.of("_watched"), site.of("compared"), site.of("_paused")) == (
+        [[LAST, 7, AT]],
+        [[LAST, 7, 28]],
+        [["url"]],
+    )
+    compared, known = site.of("rules_without_findings")[0]
+    assert [(each.client, each.at, each.is_watched) for each in compared] == [("a", AT, False), ("b", AT, False)]
+    assert (known, site.of("_take_back")) == (["r"], [])
+    site.asked.clear()
+    site.of_calls = (frozenset({"a"}), [])
+    more = ("--until", "2026-11-20", "--days", "3", "--before", "5", "--label-days", "11")
+    document = site.json(*more)
+    assert [(given["client"], given["state"]) for given in document["figures"]] == [("b", "watch")]
+    assert (site.of("_watched"), site.of("compared")) == ([[LAST, 3, None]], [[LAST, 3, 5]])
+    assert site.of("label_windows")[0][2:] == [LAST, 11]
+
+
+def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -> None:
+    site.paused = ["rule r: 3 of 210 accepted"]
+    code, shown, errors = site.run("--until", "2026-11-20")
+    lines = shown.splitlines()
+    assert (code, errors) == (1, "")
+    assert lines[0] == "Paused, rule r: 3 of 210 accepted. cds-hooks release set on ends it."
+    assert lines[1] == "Incident, errors. a: the text of act"
+    assert lines[-1] == "3 figures: 1 to act on, 1 to watch, 1 good, 0 insufficient (too few were counted to know)."
+    assert ("good  " in shown, "good  " in site.run("--until", "2026-11-20", "--all")[1]) == (False, True)
+    site.compared = site.compared[1:]
+    assert site.run("--until", "2026-11-20")[0] == 0
+
+
+def test_what_the_watch_and_the_rules_found_is_counted_where_nothing_narrows_it(site: Site) -> None:
+    site.silent = [figure("watch", client="a", family="rules", subject="r")]
+    site.of_calls = (frozenset(), [figure("act", client="c", family="feed", subject="calls")])
+    site.mature = [Comparison("d", "s", ("insufficient",))]  # type: ignore[arg-type]
+    at = ("--until", "2026-11-20")
+
+    def found(*words: str) -> list[tuple[str, str]]:
+        return [(each["client"], each["family"]) for each in site.json(*at, *words)["figures"]]
+
+    everything = [("a", "errors"), ("c", "feed"), ("a", "rules"), ("b", "errors"), ("d", "errors"), ("a", "errors")]
+    assert found() == everything
+    assert found("--client", "a") == [("a", "errors"), ("a", "rules"), ("a", "errors")]
+    assert found("--client", "c") == [("c", "feed")]
+    assert found("--service", "s") == [("a", "errors"), ("d", "errors"), ("a", "errors")]
+    assert found("--client", "a", "--service", "t") == []
+    assert [each["client"] for each in site.json(*at)["incidents"]] == ["a", "c"]
+
+
+def test_a_report_is_told_to_others_and_written_as_a_page(site: Site) -> None:
+    site.paused = ["a pause"]
+    address = "https://pager.example/x"
+    words = ("--until", "2026-11-20", "--notify", address, "--textfile", "t.prom", "--html", "page.html")
+    assert site.run(*words)[0] == 1
+    ((book, figures, open_incidents, *told),) = site.of("_tell_others")
+    assert (hasattr(book, "compared"), len(figures), [each.client for each in open_incidents]) == (True, 3, ["a"])
+    assert told == [address, Path("t.prom")]
+    ((last, wanted, shown, of_page, paused, summary),) = site.of("report_page")
+    assert (last, [each.client for each in wanted], shown, of_page, paused) == (
+        LAST, ["a", "b"], figures, open_incidents, ["a pause"],
+    )  # fmt: skip
+    assert summary.startswith("3 figures: 1 to act on")
+    assert site.of("_write_html") == [[Path("page.html"), "the page"]]
+    site.asked.clear()
+    site.run("--until", "2026-11-20")
+    assert (site.of("_write_html"), site.of("_tell_others")[0][3:]) == ([], [None, None])
+
+
+def test_what_is_taken_back_is_named(site: Site) -> None:
+    site.rolled_back = [Rollback("model", "m", "2026-11-20T00:00:00+00:00", "monitor, errors at a: too many")]
+    code, shown, _ = site.run("--until", "2026-11-20", "--rollback", "--database", "url")
+    assert (code, shown.splitlines()[0]) == (1, "Rolled back, model m: monitor, errors at a: too many")
+    ((url, figures),) = site.of("_take_back")
+    assert (url, len(figures)) == ("url", 3)
+    assert site.json("--rollback")["rolled_back"] == [
+        {"kind": "model", "name": "m", "at": "2026-11-20T00:00:00+00:00", "why": "monitor, errors at a: too many"}
+    ]
+
+
+# The parts
+
+
+def test_without_feeds_nobody_else_watches_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = SimpleNamespace(events_file=None)
+    watched: Any = lambda *given: given  # noqa: E731
+    monkeypatch.setattr(monitor, "settings", lambda: configured)
+    monkeypatch.setattr("cds_hooks.services.services_for", lambda _: "services")
+    monkeypatch.setattr("cds_hooks.events.declaration.read_declaration", lambda *given: given)
+    monkeypatch.setattr("cds_hooks.events.watch.reporting.watched_calls", watched)
+    assert monitor._watched(LAST, 7, AT) == (frozenset(), [])
+    configured.events_file = Path("events.toml")
+    asked: Any = monitor._watched(LAST, 7, AT)
+    assert asked == ((Path("events.toml"), "services"), LAST, 7, AT)
+
+
+@pytest.mark.parametrize("error", [DeclarationFault("no feed"), sqlite3.OperationalError("no feed")])
+def test_where_the_watch_cannot_be_asked_calls_are_judged_here(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(monitor, "settings", lambda: SimpleNamespace(events_file=Path("events.toml")))
+    monkeypatch.setattr("cds_hooks.services.services_for", lambda _: {})
+    monkeypatch.setattr("cds_hooks.events.declaration.read_declaration", fail)
+    assert monitor._watched(LAST, 7, AT) == (frozenset(), [])
+    said = "The watch over the interfaces cannot be asked, so calls are judged here: no feed\n"
+    assert capsys.readouterr() == ("", said)
+
+
+REVIEWS = [
+    Reviewed("patient-ineligible", "[a]", "s", "rule", "r", 1200, 1_795_165_200_000_000, ["d1", "d2"]),
+    Reviewed("inappropriate-recipient", "b", "s", "service", "s", 1, 1_795_251_600_000_000, ["d3"]),
+]
+
+
+def test_what_reasons_ask_of_people_is_three_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def reviewed(url: str, since: int) -> list[Reviewed]:
+        assert url == "url"
+        asked.append(since)
+        return REVIEWS
+
+    monkeypatch.setattr("cds_hooks.monitor.reviews.reviewed", reviewed)
+    began = datetime.now(UTC)
+    code, shown, errors = Site.run("--reviews", "--database", "url")
+    assert (code, errors) == (0, "")
+    assert [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ┏┓┃━┳┡╇┩│└┘┴─")] == [
+        "Review of the positive predictive value: the card did not fit the patient (patient-ineligible)",
+        "┃ client ┃ service ┃ what ┃ answers ┃ last ┃ decisions ┃",
+        "│ [a] │ s │ rule r │ 1,200 │ 2026-11-20 │ d1 │",
+        "│ │ │ │ │ │ d2 │",
+        "For the owner of the model: the estimate is not trusted (recipient-does-not-trust)",
+        "Nothing in the last 30 days.",
+        "Proposals for a filter by role: the card went to somebody who cannot act on it (inappropriate-recipient)",
+        "┃ client ┃ service ┃ what ┃ answers ┃ last ┃ decisions ┃",
+        "│ b │ s │ service s │ 1 │ 2026-11-21 │ d3 │",
+    ]
+    document = json.loads(Site.run("--reviews", "--days", "3", "--json", "--database", "url")[1])
+    assert [(row["reason"], row["answers"]) for row in document] == [(row.reason, row.answers) for row in REVIEWS]
+    for since, days in zip(asked, (30, 3), strict=True):
+        behind = began - datetime.fromtimestamp(since / 1e6, UTC)
+        assert timedelta(days=days, minutes=-10) < behind <= timedelta(days=days)
+
+
+def _raising(error: Exception) -> Any:
+    def fail(*_: Any) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("error", [PeopleFileError("people.toml is torn"), RecordUnavailable("people.toml is torn")])
+def test_what_cannot_be_read_takes_nothing_back(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[Any] = []
+    due = [Rollback("rule", "r", "", "why")]
+    monkeypatch.setattr("cds_hooks.monitor.rollback.take_back", lambda *given: taken.append(given))
+    monkeypatch.setattr("cds_hooks.monitor.rollback.to_take_back", lambda *given: due if given == ("now", []) else [])
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: SimpleNamespace(current="now"))
+    assert (monitor._take_back("url", []), taken) == (due, [("url", due)])
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(error))
+    with pytest.raises(typer.Exit) as ended:
+        monitor._take_back("url", [])
+    assert (ended.value.exit_code, len(taken)) == (2, 1)
+    assert capsys.readouterr() == ("", "Nothing was rolled back: people.toml is torn\n")
+
+
+def test_a_pause_is_a_sentence_and_without_one_the_acts_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    monkeypatch.setattr(monitor, "read_rows", lambda *_: rows)
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(PeopleFileError("torn")))
+    assert monitor._paused("url") == []
+    rows.append(1)
+    with pytest.raises(RecordUnavailable, match=r"^torn$"):
+        monitor._paused("url")
+    pause = SimpleNamespace(kind="rule", name="r", words="3 of 210 accepted")
+    current = SimpleNamespace(current=SimpleNamespace(paused={("rule", "r"): pause}))
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: current)
+    assert monitor._paused("url") == ["rule r: 3 of 210 accepted"]
