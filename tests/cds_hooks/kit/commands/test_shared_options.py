@@ -92,21 +92,22 @@ def test_beside_a_terminal_a_line_is_printed_every_five_seconds(
     assert lines == [f"{number}/3 step {number}" for number in range(1, printed + 1)]
 
 
-def test_numbers_have_these_limits_and_stand_for_this_where_nothing_is_typed() -> None:
-    """A port of TCP; the others are the project's own bounds, which their help and docs name."""
-    group: Any = typer.main.get_command(main.app)
-    numbers = {
-        (name, option.name): (option.type.min, option.type.max, option.default)
-        for name, command in group.commands.items()
-        for option in command.params
-        if hasattr(option.type, "min")
-    }
-    assert numbers == {
-        ("check", "timeout"): (0.1, 3600, 10),
-        ("check", "time_limit"): (1, 86_400, None),
-        ("fhir-server", "port"): (0, 65_535, 8090),
-        ("fhir-server", "page_size"): (1, 10_000, 50),
-        ("fhir-server", "delay_ms"): (0, 600_000, 200),
-        ("fhir-server", "retry_after"): (0, 86_400, 1),
-        ("fhir-server", "failures"): (0, 1_000_000, None),
-    }
+@pytest.mark.parametrize(
+    ("words", "low", "high"),
+    [
+        (("check", "--timeout"), 0.1, 3600),
+        (("check", "--time-limit"), 1, 86_400),
+        (("fhir-server", "chart.json", "--port"), 0, 65_535),
+        (("fhir-server", "chart.json", "--page-size"), 1, 10_000),
+        (("fhir-server", "chart.json", "--delay-ms"), 0, 600_000),
+        (("fhir-server", "chart.json", "--retry-after"), 0, 86_400),
+        (("fhir-server", "chart.json", "--failures"), 0, 1_000_000),
+    ],
+)
+def test_a_number_beyond_its_limits_is_refused(words: tuple[str, ...], low: float, high: float) -> None:
+    """A port of TCP; the others are the project's own bounds, which the help names."""
+    for beyond, limit in ((-1, f"greater than or equal to {low}"), (10_000_000, f"less than or equal to {high}")):
+        answer = CliRunner().invoke(main.app, [*words, str(beyond)])
+        assert answer.exit_code == 2
+        said = " ".join(answer.stderr.split())
+        assert f"'{words[-1]}': Input should be {limit} " in said, said
