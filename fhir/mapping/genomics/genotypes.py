@@ -136,10 +136,8 @@ def _known_pair(gene: str, text: str) -> tuple[str, ...] | None:
 
 def _of_one_position(gene: str, text: str) -> tuple[str, ...] | None:
     """The keys of a genotype at the one position that decides for SLCO1B1 (521T>C) or VKORC1 (-1639G>A)."""
-    if (match := _LETTERS.fullmatch(text)) and bases_of(gene, match["name"]) is not None:
-        keys = _by_letters(gene, match["name"], {match["one"].upper(), match["other"].upper()})
-        if keys is not None or gene != "SLCO1B1":
-            return keys
+    if (match := _LETTERS.fullmatch(text)) and (bases := bases_of(gene, match["name"])) is not None:
+        return _by_letters(gene, match["name"], bases, {match["one"].upper(), match["other"].upper()})
     if gene == "SLCO1B1":
         text = _SLCO1B1_CHANGE.sub("521T>C", text)
     if gene == "SLCO1B1" and (at_521 := _SLCO1B1.match(text)):
@@ -186,12 +184,12 @@ def _by_zygosity(gene: str, text: str) -> tuple[str, ...] | None:
     return _keys(gene, name, name) if zygosity == "homo" else _keys(gene, "Reference", name)
 
 
-def _by_letters(gene: str, name: str, letters: set[str]) -> tuple[str, ...] | None:
+def _by_letters(gene: str, name: str, bases: tuple[str, str], letters: set[str]) -> tuple[str, ...] | None:
     """A variant with the bases of both copies, read on either strand: "rs4244285 A/A", "c.681G>A G/A".
 
     The reference on both copies says nothing of the gene's other variants.
     """
-    reference, variant = bases_of(gene, name) or ("", "")
+    reference, variant = bases
     for base, other in ((reference, variant), (reference.translate(_STRAND), variant.translate(_STRAND))):
         if letters == {other}:
             return _keys(gene, name, name)

@@ -349,8 +349,7 @@ def _has_code(code: ObservationCode, *wanted: str) -> bool:
 
 
 def _answer(part: Observation | ObservationComponent, gene: str) -> tuple[str, ...]:
-    answer = _answer_words(part)
-    return keys_of_phenotype(gene, answer) if answer else ()
+    return keys_of_phenotype(gene, _answer_words(part))
 
 
 def _answer_words(part: Observation | ObservationComponent) -> str:

@@ -240,11 +240,11 @@ def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]
     beside = words
     for gene, rest in parts_by_gene(words):
         for part in dict.fromkeys((rest, re.split(r"[.;\n]\s", rest, maxsplit=1)[0])):
-            text = f"{gene}{part}" if gene in HLA_ALLELES and part.startswith("*") else part
-            meanings = translate(gene, text)
+            is_allele = gene in HLA_ALLELES and part.startswith("*")
+            wording = f"{gene}{part}" if is_allele else f"{gene} {part}"
+            meanings = translate(gene, wording if is_allele else part)
             if meanings:
-                words_of = text if text != part else f"{gene} {part}"
-                statements += [(meaning.gene, meaning.kind, meaning.keys, words_of) for meaning in meanings]
+                statements += [(meaning.gene, meaning.kind, meaning.keys, wording) for meaning in meanings]
                 beside = beside.replace(part, " ", 1)
                 break
     return [] if _DOUBTFUL.search(beside) else statements

@@ -73,9 +73,7 @@ def translate(gene: str, text: str) -> tuple[Translation, ...]:
     >>> translate("CYP2C19", "*2/*99")
     ()
     """
-    return _translate(gene, text) or (
-        _translate(gene, plain) if (plain := without_advice(text)) != text and plain else ()
-    )
+    return _translate(gene, text) or (_translate(gene, plain) if (plain := without_advice(text)) != text else ())
 
 
 def _translate(gene: str, text: str) -> tuple[Translation, ...]:

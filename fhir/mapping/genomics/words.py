@@ -146,10 +146,11 @@ def _asked_alleles() -> frozenset[str]:
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:
     """A pair of alleles tells of every allele; one allele, or one with "positive" or "negative", tells of itself."""
-    pair = [_HLA.fullmatch(part.strip()) for part in (_HLA_TWO if "/" not in text else _PAIR).split(text)]
-    if all(pair) and len(pair) <= 2:
-        typed = {f"{allele['group']}:{allele['protein']}" for allele in pair if allele is not None}
-        if any(allele["gene"] and not gene.endswith(allele["gene"].upper()) for allele in pair if allele is not None):
+    parts = (_HLA_TWO if "/" not in text else _PAIR).split(text)
+    pair = [match for part in parts if (match := _HLA.fullmatch(part.strip())) is not None]
+    if len(pair) == len(parts) <= 2:
+        typed = {f"{match['group']}:{match['protein']}" for match in pair}
+        if any(match["gene"] and not gene.endswith(match["gene"].upper()) for match in pair):
             return
         for allele in HLA_ALLELES[gene]:
             if allele in typed or len(pair) == 2:
@@ -168,7 +169,7 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
 def _hla_sign(rest: str) -> str | None:
     """What stands beside the name of an allele, where every part of it says the same."""
     words = " ".join(rest.strip(" :,()").split()).lower().removeprefix("- ")
-    hla_sign = _HLA_SIGNS.get(words) or (presence_of(words) if words else None)
+    hla_sign = _HLA_SIGNS.get(words) or presence_of(words)
     if hla_sign is not None:
         return hla_sign
     parts = [_HLA_LABELS.sub(" ", piece).strip(" .") for piece in re.split(r"[:,;()]|\s-\s", words)]

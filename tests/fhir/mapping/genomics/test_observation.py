@@ -141,6 +141,7 @@ NOT_UNDERSTOOD = one("CYP2C19", "genotype", (), "Present")
         # A coded answer goes before words; an answer code of another gene's kind says nothing.
         (observation(PHENOTYPE, coded("LA9657-3", text="PM")), RATE),
         (observation(PHENOTYPE, coded("LA9657-3")), one("CYP2C19", "phenotype", POOR, POOR)),
+        (observation(PHENOTYPE, coded("LA9657-3", text="low")), one("CYP2C19", "phenotype", POOR, "low")),
         (observation(PHENOTYPE, coded("LA25394-0")), one("CYP2C19", "genotype", (), "Poor Function")),
         # The interpretation is read beside the value, and counts alone where the value is not understood.
         (
@@ -173,7 +174,10 @@ NOT_UNDERSTOOD = one("CYP2C19", "genotype", (), "Present")
             observation(words("DPYD Activity Score"), valueInteger=2),
             one("DPYD", "score", "2.0", "activity score 2.0"),
         ),
+        (observation(words("TPMT enzyme activity"), "G/G"), one("TPMT", "genotype", (), "G/G")),
         # Which gene: its component, the words of the code, the value, the code.
+        (observation(coded("84413-4"), "*2/*2", component(GENE, coded("CYP2C19", text="the gene"))), PAIR),
+        (observation(coded("84413-4"), "*2/*2", component(GENE, coded("zz", text="CYP2C19"))), PAIR),
         (observation(coded("79715-9", text="CYP2D6 phenotype"), "PM", STUDIED), RATE),
         (observation(coded("79715-9", text="CYP2C19 phenotype"), "PM"), RATE),
         (
@@ -202,9 +206,9 @@ NOT_UNDERSTOOD = one("CYP2C19", "genotype", (), "Present")
             ],
         ),
         (
-            observation(PANEL, "HLA-A*31:01 negative; HLA-B 57:01 positive"),
+            observation(PANEL, "HLA-A* 31:01 negative; HLA-B 57:01 positive"),
             [
-                reading("HLA-A*31:01", "presence", ("negative",), "HLA-A*31:01 negative"),
+                reading("HLA-A*31:01", "presence", ("negative",), "HLA-A* 31:01 negative"),
                 reading("HLA-B*57:01", "presence", ("positive",), "HLA-B 57:01 positive"),
             ],
         ),

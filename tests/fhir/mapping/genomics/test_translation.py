@@ -102,6 +102,22 @@ from fhir.mapping.genomics.words import genes_named, hla_named
         ("CYP2C19", "*1/*2 heterozygous variant", "Intermediate Metabolizer"),
         ("CYP2C19", "*2 (two copies)", "Poor Metabolizer"),
         ("RYR1", "MH susceptibility", "Malignant Hyperthermia Susceptibility"),
+        # The bases of both copies at one variant, on either strand; at one position of SLCO1B1, VKORC1 and ABCG2.
+        ("CYP2C19", "rs4244285 A/A", "Poor Metabolizer"),
+        ("CYP2C19", "rs4244285 T/T", "Poor Metabolizer"),
+        ("DPYD", "rs3918290 T/T", "0.0"),
+        ("DPYD", "rs3918290 T/C", "1.0"),
+        ("DPYD", "rs3918290 G/A", "1.0"),
+        ("SLCO1B1", "V174A homozygous", "Poor Function"),
+        ("SLCO1B1", "p.Val174Ala heterozygous", "Decreased Function"),
+        ("VKORC1", "-1639G>A homozygous", "-1639 AA"),
+        ("ABCG2", "TT", "Poor Function"),
+        ("ABCG2", "rs2231142: GT", "Decreased Function"),
+        ("ABCG2", "rs2231142 T/rs2231142 G", "Decreased Function"),
+        # UGT1A1: six repeats are *1 and not *6; of another gene the numbers are alleles.
+        ("UGT1A1", "6/6", "Normal Metabolizer"),
+        ("UGT1A1", "6/7", "Intermediate Metabolizer"),
+        ("CYP2C19", "5/6", "Poor Metabolizer"),
     ],
 )
 def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> None:
@@ -112,6 +128,11 @@ def test_a_text_has_the_key_of_the_tables(gene: str, text: str, key: str) -> Non
     ("gene", "text"),
     [
         ("CYP2C19", "*2/*99"),
+        ("CYP2C19", "rs4244285 G/G"),
+        ("CYP2C19", "rs4244285 A/G"),
+        ("CYP2C19", "rs4244285 A/T"),
+        ("CYP2C19", "(*1/*2)xN"),
+        ("CYP2C19", "GT"),
         ("CYP2C19", "heterozygous *2"),
         ("CYP2C19", "not a poor metabolizer"),
         ("CYP2C19", "*2/*2 heterozygous"),
@@ -203,6 +224,35 @@ def test_a_typed_pair_of_hla_alleles_tells_of_every_allele_that_is_asked_about()
     assert {one.keys for one in translate("HLA-B", "B*15:01:01/B*46:01")} == {("negative",)}
     assert [(one.gene, one.keys) for one in translate("HLA-A", "HLA-A*31:01 not detected")] == [
         ("HLA-A*31:01", ("negative",))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("HLA-B*57:01 result: positive", "positive"),
+        ("HLA-B*57:01 heterozygous, positive", "positive"),
+        ("HLA-B*57:01 (homozygous carrier), detected", "positive"),
+        ("HLA-B*57:01 status: absent, -ve", "negative"),
+        ("*57:01 positive", "positive"),
+        ("57:01 negative", "negative"),
+        ("HLA-B*57:01 positive, negative", None),
+        ("HLA-B*57:01 positive, odd", None),
+        ("HLA-B*57:01, HLA-B*58:01 positive", None),
+        ("HLA-A*31:01 positive", None),
+        ("A*57:01/A*15:02", None),
+        ("HLA-B*57:01", "positive"),
+    ],
+)
+def test_every_word_beside_an_allele_says_the_same(text: str, sign: str | None) -> None:
+    assert [one.keys for one in translate("HLA-B", text)] == ([(sign,)] if sign else [])
+
+
+def test_one_bracket_belongs_to_the_name_of_an_allele_and_another_to_its_phenotype() -> None:
+    text = "Reference/c.1905+1G>A (*2A); (intermediate metabolizer)"
+    assert [(one.kind, one.keys) for one in translate("DPYD", text)] == [
+        ("genotype", ("1.0",)),
+        ("phenotype", ("1.0", "1.5")),
     ]
 
 
