@@ -109,5 +109,5 @@ def test_a_number_beyond_its_limits_is_refused(words: tuple[str, ...], low: floa
     for beyond, limit in ((-1, f"greater than or equal to {low}"), (10_000_000, f"less than or equal to {high}")):
         answer = CliRunner().invoke(main.app, [*words, str(beyond)])
         assert answer.exit_code == 2
-        said = " ".join(answer.stderr.split())
+        said = " ".join(answer.stderr.replace("│", " ").split())
         assert f"'{words[-1]}': Input should be {limit} " in said, said
