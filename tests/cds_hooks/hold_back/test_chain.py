@@ -1,0 +1,333 @@
+"""The chain of checks by itself: in which order they are asked, what is left of a card, and what is noted."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from cards.card import Card, Source, Suggestion
+from cards.extension import RestingFinding, WorklistEntry
+from cards.rules.engine.finding import Silence
+from cds_hooks.hold_back.act_log import Entry, _fault
+from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement
+from cds_hooks.hold_back.auto_pause import record_pause
+from cds_hooks.hold_back.chain import Chain, Chosen, explain_held_back, with_suggestions
+from cds_hooks.hold_back.checks import Check, CheckedCall, Reason
+from cds_hooks.hold_back.claims import Claims, claims_between_workers
+from cds_hooks.hold_back.one_visit import OneVisit, VisitRank
+from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
+from cds_hooks.hold_back.people import People, PeopleFileError, Person, entry_of, read_people
+from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
+from cds_hooks.hold_back.signatures import SignedAct, _converted, write_signed
+from cds_hooks.hold_back.turns import OneReminder
+from cds_hooks.settings import Settings
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import RecordUnavailable, card_uuid
+from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
+from cds_hooks.storage.queries import store_feedback
+from models_onnx.artifact.keys import local_signer
+from tests.cds_hooks.hold_back.test_single_checks import PAUSE, acts
+from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
+from tests.live import record_in
+
+CALL = CheckedCall(Caller("ehr", "p1", "s", "patient-view"), 0.0)
+
+
+def card(uuid: str, *suggestions: str) -> Card:
+    return Card(
+        uuid=uuid,
+        summary=uuid,
+        indicator="info",
+        source=Source(label="l"),
+        suggestions=tuple(Suggestion(label=each, uuid=each) for each in suggestions),
+        selection_behavior="any" if suggestions else None,
+    )
+
+
+class Holding(Check):
+    """Holds back the cards and suggestions that it names, and notes in which order it is asked."""
+
+    codes = ("a-code",)
+    title = "A check of the test"
+    lets_through = "Nothing."
+
+    def __init__(self, *held: str, is_idle: bool = False, reason: str = "a reason", passes: bool = True) -> None:
+        self.held, self._is_idle, self.reason, self.passes = held, is_idle, reason, passes
+        self.asked: list[tuple[str, int]] = []
+
+    def is_idle(self, call: CheckedCall) -> bool:  # noqa: ARG002 - the same for each call
+        return self._is_idle
+
+    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
+        self.asked.append((card.uuid, call.passed))
+        if card.uuid not in self.held:
+            return None
+        entry = WorklistEntry(test=card.uuid, purpose="p", because="b")
+        resting = RestingFinding(card.uuid, "shown", "2026-11-20", "2026-12-20")
+        return Reason(Silence("s", "a-code", self.reason), resting, entry)
+
+
+class Suggesting(Holding):
+    """Holds back suggestions too."""
+
+    def check_suggestion(self, suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG002
+        return Silence("s", "a-code", suggestion.uuid) if suggestion.uuid in self.held else None
+
+
+class Once(Holding):
+    """Says the same reason once."""
+
+    is_said_once = True
+
+
+class Replayed(Holding):
+    """Notes which card it held back."""
+
+    is_replayed_by_card = True
+
+
+def chosen(*checks: Check, cards: tuple[Card, ...] = ()) -> Chosen:
+    given = cards or (card("a"), card("b"), card("c"))
+    return asyncio.run(Chain(checks).hold_back(given, CALL))
+
+
+def test_each_check_is_asked_about_the_cards_that_are_left_and_told_how_many_passed() -> None:
+    first, idle, second = Holding("b"), Holding("a", is_idle=True), Holding("a", "c")
+    third = Holding()
+    left = chosen(first, idle, second, third)
+    assert first.asked == [("a", 0), ("b", 1), ("c", 1)]
+    assert (idle.asked, second.asked, third.asked) == ([], [("a", 0), ("c", 0)], [])
+    assert left == Chosen(
+        [],
+        [Silence("s", "a-code", "a reason")] * 3,
+        [RestingFinding(uuid, "shown", "2026-11-20", "2026-12-20") for uuid in "bac"],
+        [WorklistEntry(test=uuid, purpose="p", because="b") for uuid in "bac"],
+    )
+
+
+def test_a_reason_is_said_once_or_for_each_card_and_a_replay_knows_the_cards() -> None:
+    assert chosen(Once("a", "b")).silences == [Silence("s", "a-code", "a reason")]
+    again = chosen(Once("a", reason="one"), Once("b", "c", reason="other"))
+    assert [silence.text for silence in again.silences] == ["one", "other"]
+    noted = chosen(Holding("a"), Replayed("b", "c"))
+    assert (noted.withheld, len(noted.silences)) == ({"b": 1, "c": 2}, 3)
+
+
+def test_a_card_loses_suggestions_and_with_the_last_its_selection_behaviour() -> None:
+    whole, some, bare = card("a", "1"), card("b", "2", "3"), card("c", "4")
+    left = chosen(Suggesting("2", "4"), cards=(whole, some, bare))
+    assert left.cards == [whole, with_suggestions(some, some.suggestions[1:]), with_suggestions(bare, ())]
+    assert [(each.selection_behavior, [one.uuid for one in each.suggestions]) for each in left.cards] == [
+        ("any", ["1"]), ("any", ["3"]), (None, []),
+    ]  # fmt: skip
+    assert left.withheld == {"2": 0, "4": 1}
+    assert [silence.text for silence in left.silences] == ["2", "4"]
+
+
+def test_a_check_of_cards_is_not_asked_about_findings_and_one_that_remembers_is_left_out_of_a_replay() -> None:
+    class Remembering(Holding):
+        remembers = True
+
+    kept, gone = Holding(), Remembering()
+    assert Chain([kept, gone]).without_memory().checks == (kept,)
+    assert [type(check) for check in Chain.of_site(OneReminder()).checks].count(OneReminder) == 1
+    assert len(Chain.of_site().checks) == 16
+
+
+def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it() -> None:
+    (held,) = explain_held_back([Silence("r", "canary", "t")], "s", "ehr", lambda: acts().releases)
+    assert (held.check, held.since, held.by) == ("The release state of the rule, model or equation", "", "")
+    assert held.lets_through == (
+        "An act of release about r: cds-hooks release set on, canary or activate (docs/operations/release.md)."
+    )
+
+
+# Entries of the record, signatures and people
+
+
+def test_an_entry_that_does_not_follow_or_was_changed_does_not_count() -> None:
+    row = {"position": 1, "previous": NO_ENTRY_BEFORE, "kind": "k", "at": 1, "actor": "a", "detail": "{}"}
+    good = {**row, "hash": event_hash(NO_ENTRY_BEFORE, 1, row)}
+    assert _fault(good, NO_ENTRY_BEFORE, 0) is None
+    for changed, position in (({"position": 2}, 0), ({"previous": b"x" * 32}, 0), ({}, 1)):
+        assert _fault({**good, **changed}, NO_ENTRY_BEFORE, position) == "it does not follow the entry before it"
+    assert _fault({**good, "detail": "{ }"}, NO_ENTRY_BEFORE, 0) == "it was changed after it was written"
+
+
+@pytest.mark.parametrize(
+    ("detail", "fault", "why"),
+    [
+        ('{"statement": {}, "key": "", "signature": ""}', "it was changed", "it was changed"),
+        ("{}", None, "it is no act that this version knows"),
+        ("{", None, "it is no act that this version knows"),
+    ],
+)
+def test_an_entry_is_read_as_what_it_should_be(detail: str, fault: str | None, why: str) -> None:
+    with pytest.raises(ApprovalRefused) as refused:
+        Entry("k", 0.0, 1, detail, "a", fault).read(SignedAct)
+    assert str(refused.value) == why
+
+
+def test_a_statement_of_another_format_is_named_and_a_file_that_cannot_be_written_too(tmp_path: Path) -> None:
+    statement = {"kind": "rule", "subject": {}, "by": "a", "role": "b", "at": "c", "format": "another/1"}
+    with pytest.raises(ApprovalRefused) as refused:
+        _converted(statement, Statement)
+    assert str(refused.value) == (
+        "the statement has the format 'another/1'; this version reads cds-hooks-onnx/approval/1"
+    )
+    with pytest.raises(ApprovalRefused) as refused:
+        _converted(statement, Act)
+    assert str(refused.value) == "the statement is not one that this version knows"
+    with pytest.raises(ApprovalRefused) as refused:
+        write_signed(tmp_path / "none" / "file.json", [])
+    assert str(refused.value) == f"{tmp_path / 'none' / 'file.json'} cannot be written: No such file or directory"
+    write_signed(tmp_path / "file.json", [])
+    assert (tmp_path / "file.json").read_text() == '{\n  "format": "cds-hooks-onnx/signed/1",\n  "acts": []\n}\n'
+    with pytest.raises(ApprovalRefused) as refused:
+        write_signed(tmp_path / "file.json", [])
+    assert str(refused.value) == f"{tmp_path / 'file.json'} is there already; nothing was changed"
+
+
+def test_what_is_wrong_in_a_file_of_people_is_named(tmp_path: Path) -> None:
+    file, signer = tmp_path / "people.toml", local_signer(tmp_path / "key.pem", "Ann")[0]
+    ann = entry_of(Person("Ann", "pharmacist", signer.public))
+
+    def fault(text: str) -> str:
+        file.write_text(text)
+        with pytest.raises(PeopleFileError) as refused:
+            read_people(file)
+        return str(refused.value)
+
+    assert fault("version = 1\nforgotten = 7") == f"{file}: forgotten is a list of ids of keys"
+    assert fault("version = 1\nforgotten = [7]") == f"{file}: forgotten is a list of ids of keys"
+    again = entry_of(Person("Ben", "physician", signer.public))
+    assert fault(f"version = 1\n{ann}{again}") == f"{file}: person 2 has the key of Ann"
+    assert fault(f'version = 1\n{ann}left_on = "2026-11-30"\n') == (
+        f"{file}: person 1: left_on is a day, written without quotation marks as 2026-11-30"
+    )
+    assert fault(f"version = 1\n{ann}left_on = 2026-11-30T10:00:00\n").endswith("marks as 2026-11-30")
+    file.write_text(f'version = 1\nforgotten = ["k"]\n{ann}left_on = 2026-11-30\n')
+    people = read_people(file)
+    assert (people.file, people.forgotten, len(people.by_key)) == (str(file), frozenset({"k"}), 1)
+    person = people.of_key(signer.public.id)
+    assert person is not None
+    assert [person.has_left(person.left_on.replace(day=day)) for day in (29, 30)] == [False, False]  # type: ignore[union-attr]
+    assert person.has_left(person.left_on.replace(month=12))  # type: ignore[union-attr]
+    assert [person.is_same_as(name) for name in ("ANN", " ann ", "Anna")] == [True, True, False]
+    assert [person.is_named_in(text) for text in ("by ANN and Ben", "Ben")] == [True, False]
+    People({}, "f").refuse_lost({})
+
+
+# Other workers
+
+
+def test_where_the_shared_store_is_away_a_card_is_shown_twice_rather_than_never(tmp_path: Path) -> None:
+    async def asked(url: str) -> list[bool]:
+        claims = Claims(url)
+        answers = [await claims.is_first("a", 0.0), await claims.is_first("a", 0.0)]
+        answers += [await claims.take("a", 9.0, 0.0), await claims.take("a", 9.0, 0.0)]
+        await claims.aclose()
+        return answers
+
+    (tmp_path / "used-tokens.sqlite3").mkdir()
+    assert asyncio.run(asked(record_in(tmp_path))) == [True] * 4
+    assert asyncio.run(asked("postgresql://nobody@127.0.0.1:1/x")) == [True] * 4
+
+
+def test_one_process_alone_needs_no_claims(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    assert claims_between_workers(Settings(database_url=url)) is None
+    assert claims_between_workers(Settings(database_url=url, metrics_dir=tmp_path)) is not None
+    assert claims_between_workers(Settings(database_url="postgresql://nobody@127.0.0.1:1/x")) is not None
+
+
+def test_a_pause_that_the_record_does_not_take_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecordUnavailable, match=r"^the pause cannot be recorded: "):
+        record_pause(f"sqlite:///{tmp_path}/none/x.sqlite3", PAUSE, 0)
+
+
+def test_a_patient_with_too_long_an_id_takes_no_turn() -> None:
+    turns, asks = OneReminder(lambda: 1e9), PatientFinding("a", "m", asks=True)
+    for length, is_taken in ((200, True), (201, False)):
+        caller = Caller("ehr", "p" * length, "s", "patient-view")
+        turns.take(caller, [asks], 1e9)
+        assert (len(turns._turns) > 0) is is_taken
+        turns._turns.forget(lambda _: True)
+
+
+# One visit
+
+
+def test_of_one_rank_the_service_that_is_first_by_name_goes_before() -> None:
+    async def before(*ranks: tuple[str, VisitRank]) -> list[str | None]:
+        visits = OneVisit(0.01)
+        callers = [Caller("ehr", "p", service, "patient-view") for service, _ in ranks]
+        return list(await asyncio.gather(*(visits.goes_before(c, r) for c, (_, r) in zip(callers, ranks, strict=True))))
+
+    vaccines, tests = VisitRank.VACCINES, VisitRank.TESTS
+    assert asyncio.run(before(("b", vaccines), ("a", vaccines))) == ["a", None]
+    assert asyncio.run(before(("b", vaccines), ("a", tests))) == [None, "b"]
+    assert asyncio.run(before(("b", tests), ("a", VisitRank.BEFORE_REMINDERS))) == ["a", None]
+    assert asyncio.run(before(("b", tests), ("b", vaccines), ("a", vaccines))) == ["a", "a", None]
+    assert asyncio.run(OneVisit(0.0).goes_before(Caller("ehr", "p", "s", "h"), tests)) is None
+
+
+def test_visits_are_forgotten_when_there_are_ten_thousand() -> None:
+    visits = OneVisit(0.01)
+    for number in range(10_000):
+        visits._visit_of(Caller("ehr", f"p{number}", "s", "h"))
+    first = visits._visit_of(Caller("ehr", "p0", "s", "h"))
+    assert visits._visit_of(Caller("ehr", "p0", "s", "h")) is first
+    visits._visit_of(Caller("ehr", "one more", "s", "h"))
+    assert visits._visit_of(Caller("ehr", "p0", "s", "h")) is not first
+
+
+# Counts of rules
+
+
+def test_the_newest_decisions_say_how_often_each_rule_spoke_and_was_answered(tmp_path: Path) -> None:
+    def sent(*cards: tuple[str, ...]) -> bytes:
+        return json.dumps(
+            {
+                "cards": [
+                    {
+                        "uuid": uuid,
+                        "extension": {
+                            "org.cds-hooks-onnx": {"findings": [{"rule": rule, "band": "b"} for rule in rules]}
+                        },
+                    }
+                    for uuid, *rules in cards
+                ]
+            }
+        ).encode()
+
+    rule, other = "renal-metformin", "renal-nsaid"
+    silence = (
+        b'{"silence":[["renal-metformin","shadow","t"],["renal-metformin","switched-off","t"],'
+        b'["renal-metformin","acknowledged","t"],["no-rule","shadow","t"],["renal-nsaid","below-threshold","t"]]}'
+    )
+    oldest, first = a_decision(decided_at=1), a_decision(decided_at=2)
+    card_before, one, two = card_uuid(oldest.id, 1), card_uuid(first.id, 1), card_uuid(first.id, 2)
+    oldest = replace(oldest, response=sent((card_before, rule)))
+    first = replace(first, response=sent((one, rule, rule, other), (two, rule)))
+    second = a_decision(response=b'{"cards":[]}', basis=silence, decided_at=3)
+    answers = [
+        some_feedback(first.id, card=one, outcome="accepted"),
+        some_feedback(first.id, card=two, override_reason_code=None),
+        some_feedback(first.id, card=card_uuid(first.id, 3)),
+        some_feedback(oldest.id, card=card_before),
+    ]
+    store(record_in(tmp_path), oldest, first, second)
+    store_feedback(parse_url(record_in(tmp_path)), answers)
+    counted = count_rules(record_in(tmp_path), 2)
+    assert counted == CountedRules(
+        {
+            rule: RuleCounts(2, 1, 1, 1, 1, 1, counted.rules[rule].reasons, [first.id]),
+            other: RuleCounts(1, 0, 0, 0, 1, 0, counted.rules[other].reasons, [first.id]),
+        },
+        2,
+    )
+    assert (dict(counted.rules[rule].reasons), dict(counted.rules[other].reasons)) == ({"no reason": 1}, {})
+    assert [RuleCounts(accepted=a, overridden=b).answered for a, b in ((0, 0), (2, 3))] == [0, 5]
