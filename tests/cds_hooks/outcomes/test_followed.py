@@ -138,3 +138,32 @@ def test_the_command_writes_the_table_of_a_model_from_the_record(tmp_path: Path,
         rows = list(csv.DictReader(out.read_text().splitlines()))
         assert [(row["age_years"], row["readmitted"]) for row in rows] == [("70.0", "1")]
         assert "1 rows of 1 patients, 1 with the event" in told.output
+
+
+@pytest.mark.parametrize(
+    ("outcome_of_call", "silence", "reasons"),
+    [
+        ("silent", [["readmission_30d", "below-threshold", "t"]], ("below-threshold",)),
+        ("silent", [["follow-up", "budget", "t"], ["another", "canary", "t"]], ("budget",)),
+        ("silent", [["another", "canary", "t"]], ("no-card",)),
+        ("silent", [], ("no-card",)),
+        ("cards", [], ()),
+        ("cards", [["readmission_30d", "canary", "t"]], ("canary",)),
+    ],
+)
+def test_why_a_card_was_not_shown_is_what_was_said_of_its_model_or_service(
+    tmp_path: Path, outcome_of_call: str, silence: list[list[str]], reasons: tuple[str, ...]
+) -> None:
+    url, one = record_in(tmp_path), decision(0)
+    basis = json.loads(one.basis) | {"silence": silence}
+    one = decision(0, id=one.id, outcome=outcome_of_call, basis=json.dumps(basis).encode())
+    write(url, one)
+    store_outcomes(parse_url(url), [outcome(one, "yes")])
+    (row,) = read(url, 33)
+    assert row.reasons == reasons
+    is_due = [*silence, ["", "", ""]][0][1] != "below-threshold"
+    assert row.estimates == (Estimated("1", OLD, 0.2, is_due), Estimated("2", NEW, 0.4, True))
+    assert (row.decided_at, row.event, row.groups) == (one.decided_at, True, ("race Asian",))
+    assert row.of_file(NEW) == Estimated("2", NEW, 0.4, True)
+    assert row.of_file("cc") is None
+    assert read(url, 33 - 1e-10) == [], "a few microseconds before its horizon and the lag have passed"
