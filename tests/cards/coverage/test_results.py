@@ -174,3 +174,84 @@ def test_doubtful_hits_make_a_count_unknown_and_not_certain() -> None:
 )  # fmt: skip
 def test_limits_are_kept_on_their_side(wanted: Json, kept: list[int]) -> None:
     assert [value for value in (4, 5, 6) if is_in(value, wanted)] == kept
+
+
+# Body mass index and smoking
+
+
+def number(code: str, value: float, unit: str, **more: Any) -> Json:
+    return observation(code, value, unit, "2026-11-10") | {"id": f"o-{code}"} | more
+
+
+def seen_of(test: Json, *resources: Json) -> Seen:
+    return evaluate(test, Subject(record_of(*resources), DAY))
+
+
+BMI, WEIGHT, HEIGHT = (
+    number("39156-5", 35, "kg/m2"),
+    number("29463-7", 80, "kg"),
+    number("8302-2", 200, "cm"),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "resources", "answer"),
+    [
+        ({"ge": 35}, (BMI,), Seen(True, ("Observation/o-39156-5",))),
+        ({"gt": 35}, (BMI,), Seen(False, ("Observation/o-39156-5",))),
+        ({"ge": 35}, (BMI, WEIGHT, HEIGHT), Seen(True, ("Observation/o-39156-5",))),
+        # 80 kg and 2 m: 20 kg/m2.
+        ({"ge": 20, "le": 20}, (WEIGHT, HEIGHT), Seen(True, ("Observation/o-29463-7", "Observation/o-8302-2"))),
+        ({"gt": 20}, (WEIGHT, HEIGHT), Seen(False, ("Observation/o-29463-7", "Observation/o-8302-2"))),
+        ({"ge": 20}, (WEIGHT,), Seen(None)),
+        ({"ge": 20}, (HEIGHT,), Seen(None)),
+        ({"ge": 20}, (), Seen(None)),
+    ],
+)
+def test_a_body_mass_index_is_the_charted_one_or_of_weight_and_height(
+    wanted: Json, resources: tuple[Json, ...], answer: Seen
+) -> None:
+    assert seen_of({"bmi": wanted}, *resources) == answer
+
+
+PACKS = number("8664-5", 20, "{PackYears}")
+
+
+def test_pack_years_keep_their_limits() -> None:
+    assert seen_of({"pack_years": {"ge": 20}}, PACKS) == Seen(True, ("Observation/o-8664-5",))
+    assert seen_of({"pack_years": {"gt": 20}}, PACKS) == Seen(False, ("Observation/o-8664-5",))
+    assert seen_of({"pack_years": {"ge": 20}}) == Seen(None)
+
+
+def status(code: str, when: str) -> Json:
+    """An answer to the smoking status: 449868002 daily, 8517006 former, 266919005 never."""
+    answer = {"coding": [{"system": "http://snomed.info/sct", "code": code}]}
+    made = number("72166-2", 1, "1") | {"id": f"s-{when}", "effectiveDateTime": when, "valueCodeableConcept": answer}
+    return {name: value for name, value in made.items() if name != "valueQuantity"}
+
+
+DAILY, FORMER, NEVER = "449868002", "8517006", "266919005"
+STOPPED = number("74010-0", 1, "1")
+del STOPPED["valueQuantity"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "holds"),
+    [
+        ((), None),
+        ((status(DAILY, "2026-01-10"),), True),
+        ((status(NEVER, "2026-01-10"),), False),
+        ((status(FORMER, "2026-01-10"),), None),
+        # Smoked 15 years before 20 November 2026, or one day earlier.
+        ((status(FORMER, "2026-01-10"), status(DAILY, "2011-11-20")), True),
+        ((status(FORMER, "2026-01-10"), status(DAILY, "2011-11-19")), None),
+        ((status(FORMER, "2026-01-10"), status(FORMER, "2011-11-19")), False),
+        ((status(FORMER, "2026-01-10"), status(FORMER, "2011-11-20")), None),
+        ((status(FORMER, "2026-01-10"), STOPPED | {"valueDateTime": "2011-11-20"}), True),
+        ((status(FORMER, "2026-01-10"), STOPPED | {"valueDateTime": "2011-11-19"}), False),
+        ((status(FORMER, "2026-01-10"), STOPPED | {"valueDateTime": "2011"}), None),
+    ],
+)
+def test_who_smokes_or_stopped_within_so_many_years(resources: tuple[Json, ...], holds: bool | None) -> None:
+    source = () if holds is None else ("Observation/s-2026-01-10",)
+    assert seen_of({"smoked_within_years": 15}, *resources) == Seen(holds, source)
