@@ -1,5 +1,6 @@
 """Published equations as ONNX: the file says what the equation says, refuses what it refuses, and is committed."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from models_onnx.equations.calculate import calculate
 from models_onnx.equations.compiled import PUBLISHED, CompiledEquation, confirm_with_onnx, load_compiled, onnx_file_name
 from models_onnx.equations.declaration import Equation, compilable_outputs, get_equation
 from models_onnx.errors import CompileRefused, ExplanationMismatch, UnknownModel, UnsafeModel, WrongShape
+from models_onnx.workbench.compiler import equation as compiling
 from models_onnx.workbench.compiler.equation import compile_equation, verify_equation
 from tests.models_onnx.equations.vectors import vectors_of
 
@@ -107,3 +109,64 @@ def test_bytes_that_are_no_model_and_rows_of_another_shape_are_refused() -> None
         CompiledEquation(b"no model")
     with pytest.raises(WrongShape):
         load_compiled("lace", "score").rows(np.zeros((1, 3)))
+
+
+def test_the_people_of_a_proof_lie_between_the_limits_and_on_them() -> None:
+    kidney, stay = (compiling._people(get_equation(name), np.random.default_rng(1)) for name in ("kfre_4", "lace"))
+    assert kidney.shape == (1002, 5)
+    assert kidney[-2:].tolist() == [[18.0, 0.0, 10.0, 0.1, 0.0], [100.0, 1.0, 60.0, 25000.0, 1.0]]
+    assert ((kidney >= kidney[-2]) & (kidney <= kidney[-1])).all()
+    assert (kidney[:, 2] % 1 != 0).any()
+    for column in (1, 4):
+        assert 400 < kidney[:, column].sum() < 600, "half of each choice"
+        assert set(kidney[:, column].tolist()) == {0.0, 1.0}
+    assert stay[-2:].tolist() == [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
+    assert (stay[:, 2:] % 1 == 0).all(), "whole numbers"
+    assert 29 < stay[:, 0].max() < 30, "where there is no upper limit thirty more than the lower one"
+    assert stay[:, 2].max() == 29
+    assert set(stay[:, 1].tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "item", "highest"),
+    [
+        ("prevent_base", "ascvd|10y", "age", 79.0),
+        ("prevent_base", "ascvd|30y", "age", 59.0),
+        ("prevent_base", "ascvd|30y", "sbp", 200.0),
+        ("kfre_4", "5y", "egfr", float(np.nextafter(60.0, 0.0))),
+        ("lace", "score", "charlson_lace", np.inf),
+    ],
+)
+def test_the_highest_value_of_an_output(name: str, output: str, item: str, highest: float) -> None:
+    equation = get_equation(name)
+    assert compiling._highest(equation, equation.input(item), output) == highest
+
+
+def test_a_file_that_answers_where_the_equation_does_not_is_refused() -> None:
+    kidney = get_equation("kfre_4")
+    with pytest.raises(CompileRefused, match=r"^kfre_4 5y differs from its own arithmetic by up to inf$"):
+        verify_equation(kidney, "5y", compile_equation(dataclasses.replace(kidney, narrower=()), "5y"))
+    not_needed = tuple(replace(item, for_outputs=("2y",)) for item in kidney.inputs)
+    with pytest.raises(CompileRefused, match=r"^kfre_4 5y differs from its own arithmetic by up to inf$"):
+        verify_equation(kidney, "5y", compile_equation(dataclasses.replace(kidney, inputs=not_needed), "5y"))
+
+
+@pytest.mark.parametrize(("shift", "is_refused"), [(2e-5, True), (5e-6, False)])
+def test_a_file_may_differ_by_a_hundred_thousandth(
+    shift: float, is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lace = get_equation("lace")
+    rows = CompiledEquation.rows
+    for name in ("value", "contributions"):
+
+        def shifted(model: CompiledEquation, people: Any, name: str = name) -> Any:
+            computed = rows(model, people)
+            return replace(computed, **{name: getattr(computed, name) - shift})
+
+        monkeypatch.setattr(CompiledEquation, "rows", shifted)
+        if is_refused:
+            with pytest.raises(CompileRefused, match=r"^lace score differs from its own arithmetic by up to 2.00e-05$"):
+                verify_equation(lace, "score", (PUBLISHED / onnx_file_name("lace", "score")).read_bytes())
+        else:
+            worst = verify_equation(lace, "score", (PUBLISHED / onnx_file_name("lace", "score")).read_bytes())
+            assert worst == pytest.approx(shift)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from models_onnx.errors import DeclarationError
 from models_onnx.workbench.gates import gate
 from models_onnx.workbench.gates.gate import Gate, GateReport, GateResult, Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, Subject
@@ -118,3 +119,16 @@ def test_figures_are_those_that_were_computed_now() -> None:
     )
     with pytest.raises(NotRun, match=r"^The table is of another model\.$"):
         figures_of(evidence(absent={"figures": "The table is of another model."}))
+
+
+def test_the_file_is_opened_by_the_gates_that_run_it_and_by_no_other() -> None:
+    """G1 itself, contents and papers (G14, G15, G17), and what is judged by figures and labels (G7 to G10, G18)."""
+    closed = [found.id for found in gate.find_gates() if not found.opens]
+    assert closed == ["G1", "G7", "G8", "G9", "G10", "G14", "G15", "G17", "G18"]
+
+
+def test_a_gate_that_is_missing_or_unknown_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = {name: _gate(Verdict("Fine."), name) for name in (*gate.ALL[1:], "G19")}
+    monkeypatch.setattr(gate, "discover", lambda *_: declared)
+    with pytest.raises(DeclarationError, match=r"^gates missing or unknown: G1, G19$"):
+        gate.find_gates()
