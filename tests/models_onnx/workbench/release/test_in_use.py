@@ -1,15 +1,26 @@
 """Versions of a model side by side: which is in use, what they are called, and the way back."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from models_onnx.artifact.release_file import parse_release
+from models_onnx.artifact.release_file import RELEASE_FORMAT, GateSummary, Release, ReleaseStep, parse_release
 from models_onnx.errors import ManifestRefused, NotReleased, UnknownModel
-from models_onnx.serving.registry import find_version, load_model, read_version_names
-from models_onnx.workbench.release.in_use import history, record_in_use, remove_alias, roll_back, set_alias
+from models_onnx.serving.registry import Version, find_version, load_model, read_version_names
+from models_onnx.workbench.release import in_use
+from models_onnx.workbench.release.in_use import (
+    VersionHistory,
+    history,
+    record_in_use,
+    remove_alias,
+    roll_back,
+    set_alias,
+)
+from models_onnx.workbench.release.publishing import record_gates, write_release
 from tests.models_onnx.workshop import KEYS, NAME, SIGNER, build
 
 OLD, NEW = "2.1.0", "3.0.0"
@@ -173,3 +184,101 @@ def test_the_history_names_what_a_version_is_called_and_when_it_came_into_use(sh
     assert (now.problem, now.key, now.steps) == (None, SIGNER.public.id, release.history)
     assert now.no_cards == f"{NAME} {OLD}: no gate report is part of the release"
     assert (now.sha256, now.gates_sha256) == (release.files["model.onnx"].sha256, "")
+
+
+ALL = tuple(f"G{number}" for number in range(1, 19))
+
+
+def test_no_version_comes_into_use_that_shows_no_cards_where_the_one_in_use_does(shelf: Path) -> None:
+    record_gates(shelf / NAME, b"{}", GateSummary(green=ALL, red=()), "2026-11-20", SIGNER)
+    with pytest.raises(NotReleased) as refused:
+        roll_back(NAME, shelf, KEYS, "Ann", "back")
+    assert str(refused.value) == (
+        f"{NAME}@{OLD} is not put in use, because nobody would get a card: {NAME} {OLD}: no gate report is part of the "
+        "release"
+    )
+    assert find_version(NAME, shelf).version == NEW
+    record_gates(shelf / f"{NAME}@{OLD}", b"{}", GateSummary(green=ALL, red=()), "2026-11-20", SIGNER)
+    rolled = roll_back(NAME, shelf, KEYS, "Ann", "back")
+    assert (rolled.before.version, rolled.now.version) == (NEW, OLD)
+    now = history(NAME, shelf, KEYS)[0]
+    assert (now.version, now.no_cards, now.state) == (OLD, None, "validated")
+    assert now.gates == GateSummary(green=ALL, red=())
+    assert now.gates_sha256 == hashlib.sha256(b"{}").hexdigest()
+
+
+def _versions(folder: Path, **newest_step: str) -> None:
+    """Versions m@<number>, each with a step of that day; without a day with none."""
+    for number, at in newest_step.items():
+        home = folder / (f"m@{number}" if number != "in_use" else "m")
+        home.mkdir()
+        (home / "manifest.json").write_text("{}")
+        steps = tuple(ReleaseStep("retired", day, "Ann", "owner", "") for day in ("2026-01-01", at)) if at else ()
+        release = Release(format=RELEASE_FORMAT, id="m", version=number, state="draft", digest=f"digest of {number}",
+                          files={}, gates=None, history=steps, key="")  # fmt: skip
+        write_release(home, release, SIGNER)
+
+
+def test_without_a_record_the_version_of_the_newest_step_was_in_use_before(tmp_path: Path) -> None:
+    _versions(tmp_path, in_use="2026-09-01", a="", b="2026-05-02", c="2026-05-01")
+    current = find_version("m", tmp_path)
+    assert in_use._before(current, tmp_path).version == "b"
+    for number in "bc":
+        shutil.rmtree(tmp_path / f"m@{number}")
+    assert in_use._before(current, tmp_path).version == "a"
+    shutil.rmtree(tmp_path / "m@a")
+    with pytest.raises(UnknownModel, match=r"^m has one version, in_use: there is none to go back to$"):
+        in_use._before(current, tmp_path)
+
+
+def test_the_version_in_use_stays_where_the_other_cannot_take_its_place(shelf: Path) -> None:
+    current = find_version(NAME, shelf)
+    gone = structs.replace(find_version(f"{NAME}@{OLD}", shelf), folder=shelf / "gone")
+    with pytest.raises(FileNotFoundError):
+        in_use._swap(current, gone)
+    assert find_version(NAME, shelf) == current
+    assert sorted(path.name for path in shelf.iterdir()) == [NAME, f"{NAME}@{OLD}"]
+
+
+def test_a_draft_that_is_put_aside_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "m@1.0.0").mkdir()
+    draft = Version("m", "1.0.0", tmp_path / "m")
+    assert in_use._free_place(tmp_path / "m", draft).name == "m@1.0.0+draft"
+    assert in_use._free_place(tmp_path / "m", structs.replace(draft, digest="0123456789")).name == "m@1.0.0+01234567"
+    assert in_use._free_place(tmp_path / "m", structs.replace(draft, version="2.0.0")).name == "m@2.0.0"
+    (tmp_path / "m@1.0.0+draft").mkdir()
+    with pytest.raises(NotReleased) as refused:
+        in_use._free_place(tmp_path / "m", draft)
+    assert str(refused.value) == "m@1.0.0 and m@1.0.0+draft are there already: take one of them away"
+
+
+@pytest.mark.parametrize(
+    ("alias", "refusal"),
+    [
+        ("abcdef0", "'abcdef0' could be the beginning of a digest: choose a name with another letter"),
+        ("v1", "'v1' is a version of m: choose another name"),
+        ("1a", "'1a' is no alias: up to 40 small letters, digits, - and _, beginning with a letter"),
+        ("_g", "'_g' is no alias: up to 40 small letters, digits, - and _, beginning with a letter"),
+        ("g", None),
+        ("g-1_x", None),
+        ("v2", None),
+    ],
+)
+def test_names_that_could_be_something_else(alias: str, refusal: str | None, tmp_path: Path) -> None:
+    _versions(tmp_path, v1="")
+    if refusal is None:
+        in_use._refuse_name(alias, "m", tmp_path)
+        return
+    with pytest.raises(NotReleased) as refused:
+        in_use._refuse_name(alias, "m", tmp_path)
+    assert str(refused.value) == refusal
+
+
+def test_the_history_of_a_version_whose_release_cannot_be_read(shelf: Path) -> None:
+    (shelf / f"{NAME}@{OLD}" / "release.json").write_text("{")
+    _, older = history(NAME, shelf, KEYS)
+    assert older.problem is not None
+    assert older == VersionHistory(
+        id=NAME, version="?", digest="", sha256="", state="unreadable", is_in_use=False, aliases=(), key="",
+        signed_by="", problem=older.problem, no_cards=older.problem, gates=None, gates_sha256="", steps=(), in_use=(),
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """From a trained draft to a signed release: card into the file, hashes, report, state."""
 
 import copy
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,22 @@ from typing import Any
 import pytest
 
 from models_onnx.artifact.folder import load_artifact
-from models_onnx.artifact.release_file import GateSummary, parse_release
-from models_onnx.errors import CardIncomplete, NotReleased
-from models_onnx.model_card.embed import read_card
+from models_onnx.artifact.release_file import RELEASE_FORMAT, GateSummary, ReleaseStep, parse_release
+from models_onnx.errors import ArtifactRefused, CardIncomplete, NotReleased
+from models_onnx.model_card.embed import core_digest, embed_card, read_card, without_card
 from models_onnx.serving.registry import versions
-from models_onnx.workbench.release.card import card_words
-from models_onnx.workbench.release.publishing import move_release, publish, record_gates, verify_version, write_artifact
-from tests.models_onnx.workshop import KEYS, SIGNER, build
+from models_onnx.workbench.release.card import build_card, card_words
+from models_onnx.workbench.release.publishing import (
+    encode_card,
+    move_release,
+    publish,
+    publish_with_card,
+    record_gates,
+    sign_folder,
+    verify_version,
+    write_artifact,
+)
+from tests.models_onnx.workshop import KEYS, SIGNER, build, good_manifest
 
 ALL = tuple(f"G{number}" for number in range(1, 19))
 
@@ -108,3 +118,73 @@ def test_what_holds_is_said_to_hold_and_what_does_not_by_its_sentence(draft: Pat
     card["purpose"]["users"]["words"] = "Anybody at all."
     (draft / "card.json").write_text(json.dumps(card))
     assert "card.json has sha256" in str(verify_version(version, KEYS).problem)
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"id": "other"}, "the card is of other {0}, not of mortality_5y {0}"),
+        ({"version": "0.0.1"}, "the card is of mortality_5y 0.0.1, not of mortality_5y {0}"),
+        ({"core_sha256": "0" * 64}, "the card of mortality_5y was written for another model file (core_sha256)"),
+    ],
+)
+def test_a_card_of_another_model_is_not_put_into_the_file(
+    draft: Path, change: dict[str, str], refusal: str, tmp_path: Path
+) -> None:
+    loaded = load_artifact(draft)
+    card = build_card(loaded.manifest, card_words("mortality_5y"), core_digest(loaded.content))
+    card["model"] |= change
+    with pytest.raises(ArtifactRefused) as refused:
+        publish_with_card(draft, loaded.manifest, loaded.content, card, SIGNER)
+    assert str(refused.value) == refusal.format(loaded.manifest.version)
+    assert not (draft / "release.json").exists()
+
+
+def _signed(home: Path, card: dict[str, Any], content: bytes) -> str | None:
+    """What does not hold of a release of this card beside this file, all of it signed."""
+    manifest = json.loads((home / "manifest.json").read_text())
+    manifest["file"] |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (home / "model.onnx").write_bytes(content)
+    (home / "card.json").write_bytes(encode_card(card))
+    (home / "manifest.json").write_text(json.dumps(manifest))
+    sign_folder(home, "mortality_5y", manifest["version"], SIGNER)
+    return verify_version(versions("mortality_5y", home.parent)[0], KEYS).problem
+
+
+def test_a_release_is_of_one_card_and_of_its_own_file(draft: Path) -> None:
+    publish(draft, SIGNER)
+    content, card = (draft / "model.onnx").read_bytes(), json.loads((draft / "card.json").read_text())
+    assert _signed(draft, card, content) is None
+    other = copy.deepcopy(card)
+    other["purpose"]["users"]["words"] = "Anybody."
+    assert _signed(draft, other, content) == "mortality_5y/card.json is not the card inside the model file"
+    strange = copy.deepcopy(card)
+    strange["model"]["core_sha256"] = "0" * 64
+    assert _signed(draft, strange, embed_card(without_card(content), strange)) == (
+        "the card of mortality_5y was written for another model file (core_sha256)"
+    )
+
+
+def test_what_is_signed_are_the_files_of_a_release_and_nothing_beside_them(draft: Path) -> None:
+    (draft / "notes.txt").write_text("mine")
+    (draft / "gates.json").write_text("{}")
+    (draft / "comparison.json").write_text("{}")
+    release = publish(draft, SIGNER)
+    assert sorted(release.files) == ["card.json", "comparison.json", "manifest.json", "model.onnx"]
+    assert (release.format, release.id, release.version) == (RELEASE_FORMAT, "mortality_5y", good_manifest()["version"])
+    assert (release.gates, release.history, (draft / "gates.json").exists()) == (None, (), False)
+
+
+@pytest.mark.parametrize(
+    ("red", "state", "why"),
+    [((), "validated", "gates: all green or waived"), (("G9", "G12"), "validated", "gates: G9, G12 not green"),
+     (("G1",), "draft", None)],
+)  # fmt: skip
+def test_a_step_says_what_the_gates_said(draft: Path, red: tuple[str, ...], state: str, why: str | None) -> None:
+    publish(draft, SIGNER)
+    summary = GateSummary(green=tuple(name for name in ALL if name not in red), red=red)
+    release = record_gates(draft, b"{}", summary, "2026-11-20", SIGNER)
+    step = ReleaseStep(state, "2026-11-20", "cds-hooks model gates", "gates", why or "")
+    assert (release.state, release.history, release.gates) == (state, (step,) if why else (), summary)
+    again = record_gates(draft, b"{}", summary, "2026-11-21", SIGNER)
+    assert again.history == release.history, "the state did not change"
