@@ -186,3 +186,131 @@ def test_alone_and_shuffled_count_those_who_were_followed() -> None:
     assert losses["a"] == pytest.approx(0.5, abs=0.08)
     decided = leaks.fitted_at_once(cohort)(np.array([[1.0, 0.0], [0.0, 0.0], [np.nan, 0.0]]))
     assert decided[0] > decided[2] > decided[1], "a missing value is the middle one"
+
+
+@pytest.mark.parametrize(
+    ("values", "is_name"),
+    [
+        (np.arange(200.0), True),
+        (np.arange(199.0), False),
+        (np.append(np.arange(200.0), np.nan), True),
+        (np.append(np.arange(199.0), 0.5), False),
+        (np.append(np.arange(180.0), np.zeros(20)), True),
+        (np.append(np.arange(179.0), np.zeros(21)), False),
+    ],
+)
+def test_whole_numbers_of_which_nine_in_ten_rows_have_their_own(values: Array, is_name: bool) -> None:
+    assert leaks._names_rows(values) is is_name
+    sentence = "has a whole number of its own in nearly every row: it names rows, and its order may know the outcome"
+    assert (leaks._telling(values, np.arange(len(values)) % 2) == sentence) is is_name
+
+
+def test_names_of_rows_are_told_where_half_of_the_rows_have_one() -> None:
+    names = np.arange(400.0)
+    for missing, is_told in ((399, True), (400, False)):
+        x, y = np.append(names, np.full(missing, np.nan)), np.arange(400 + missing) % 2
+        assert (leaks._telling(x, y) is not None) is is_told
+
+
+def test_a_column_that_tells_more_by_its_exact_values_was_made_from_the_outcome() -> None:
+    """Forty values in mixed order: every second one is of rows with the outcome, its neighbours of rows without."""
+    x = np.repeat(np.arange(40.0), 50)
+    y = (x % 2).astype(np.int64)
+    told = str(leaks._made_of_outcome(x, y))
+    assert told.startswith("tells more by its exact values (AUROC 1.00) than by their size (0.5")
+    assert told.endswith("): it was made from the outcome")
+    assert leaks._made_of_outcome(x, (x >= 20).astype(np.int64)) is None, "as honest values do"
+    assert leaks._made_of_outcome(np.repeat(np.arange(20.0), 50), y[:1000]) is None, "twenty values are as many bins"
+    gaps = np.append(x, np.full(100, np.nan))
+    assert leaks._made_of_outcome(gaps, np.append(y, np.ones(100, dtype=np.int64))) is not None
+    rates = np.repeat(np.arange(1.0, 9.0), 100)
+    events = (np.tile(np.arange(100), 8) < 5 * rates).astype(np.int64)
+    assert leaks._made_of_outcome(rates, events) == (
+        "holds for each of its values the rate of the outcome in the same rows: it was made from the outcome"
+    )
+    assert leaks._made_of_outcome(rates[:700], events[:700]) is None
+
+
+def _people(rows: pd.DataFrame, X: Any = None, patient: Any = None) -> Any:
+    content = pd.DataFrame(np.zeros((len(rows), 1)) if X is None else X)
+    members = {"patient": np.arange(len(rows)) if patient is None else patient, "rows": rows}
+    return SimpleNamespace(content=lambda: content, **members)
+
+
+NAMES = cast(ModelSpec, SimpleNamespace(patient_column="patient", key="row", fold_column="fold"))
+
+
+class _Sized(SimpleNamespace):
+    """A cohort that has a length."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@pytest.mark.parametrize(
+    ("contents", "times", "single", "told"),
+    [
+        (20, 2, 0, 2),
+        (20, 3, 0, 3),
+        (19, 2, 0, None),
+        (18, 2, 2, 2),
+        (18, 2, 3, None),
+        (20, 50, 0, 2),
+        (20, 49, 0, 7),
+        (20, 53, 0, None),
+        (20, 1, 0, None),
+    ],
+)
+def test_people_who_are_all_there_several_times(contents: int, times: int, single: int, told: int | None) -> None:
+    """Nine in ten of at least twenty contents, up to fifty times; 49 is a multiple of 7."""
+    values = [*np.repeat(np.arange(contents), times), *range(1000, 1000 + single)]
+    rows = pd.DataFrame({"x": values}).assign(
+        patient=range(len(values)), row=range(len(values)), fold=range(len(values))
+    )
+    facts = vars(_people(rows, X=np.arange(len(values))[:, None]))
+    sentence = leaks.copied_people(NAMES, cast(Cohort, _Sized(**facts)))
+    assert sentence == (
+        None
+        if told is None
+        else f"nearly every row of the table is there {told} times under other names: nobody counts twice"
+    )
+
+
+@pytest.mark.parametrize(("copied", "others", "is_told"), [(20, 1000, False), (21, 1000, True), (40, 4000, False)])
+def test_rows_that_repeat_those_of_other_patients(copied: int, others: int, is_told: bool) -> None:
+    """More than twenty, and more than one in a hundred rows."""
+    x = np.arange(others, dtype=np.float64)
+    x[others - copied :] = x[:copied]
+    rows = pd.DataFrame({"x": np.arange(others)})
+    facts = vars(_people(rows, X=np.column_stack([x, x + 0.5, x * 3.0, x])))
+    sentence = leaks.copied_people(NAMES, cast(Cohort, _Sized(**facts)))
+    expected = f"{copied} rows repeat one of another patient under another name: nobody counts twice"
+    assert sentence == (expected if is_told else None)
+
+
+def test_inputs_that_are_read_from_a_name_or_from_the_place_of_a_row() -> None:
+    derived = {"egfr": lambda table: pd.Series(np.arange(len(table)), index=table.index)}
+    inputs = (SimpleNamespace(name="age_years"), SimpleNamespace(name="egfr"))
+    spec = cast(ModelSpec, SimpleNamespace(id="m", patient_column="patient", key="row", derived=derived, inputs=inputs))
+    rows = pd.DataFrame({"age_years": np.arange(30.0), "patient": range(30), "row": range(30)})
+    told = leaks.read_by_name_or_order(spec, {"patient": ["a", "b"], "row": ["c"], "age_years": ["age_years"]}, rows)
+    assert told == [
+        "a, b is read from patient, which only names a row: its order may know the outcome",
+        "c is read from row, which only names a row: its order may know the outcome",
+        "egfr is told from the place of a row in the table, which may know the outcome",
+    ]
+
+
+def test_each_column_behind_an_input_is_looked_at_once_and_then_the_inputs() -> None:
+    y = np.array([1, 0] * 100)
+    told = "tells the outcome by itself (AUROC 1.00): it is the outcome, or is written after it"
+    rows = pd.DataFrame({"twin": y, "event": y, "fair": np.tile([1.0, 1.0, 2.0, 2.0], 50)})
+    X = np.column_stack([y, y, np.tile([1.0, 1.0, 2.0, 2.0], 50), y]).astype(np.float64)
+    cohort = _cohort(y, rows=rows, X=X, features=("a", "b", "c", "d"))
+    inputs = {"twin": ["a"], "event": ["b"], "fair": ["c"], "absent": ["c"]}
+    assert list(leaks.telling_columns(inputs, cohort, {"event"})) == [f"a is read from twin, which {told}", f"d {told}"]
+    one = _cohort(np.ones(200, dtype=np.int64), rows=rows, X=X, features=("a", "b", "c", "d"))
+    assert list(leaks.telling_columns(inputs, one, set())) == []
+    half = _cohort(np.where(np.arange(200) < 100, y, 1 - y), rows=rows, X=X, features=("a", "b", "c", "d"))
+    half.weight[100:] = 0.0
+    assert len(list(leaks.telling_columns(inputs, half, {"event"}))) == 2, "who was not followed does not count"
