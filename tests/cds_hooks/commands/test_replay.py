@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -12,7 +13,9 @@ from typer.testing import CliRunner
 
 from cds_hooks.commands import replay
 from cds_hooks.commands.decisions import app
-from cds_hooks.replay.candidates import Report
+from cds_hooks.replay.candidates import Change, NoCandidate, NotReplayed, Report
+from cds_hooks.replay.processes import ProcessEnded
+from cds_hooks.replay.replaying import Verdict
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.storage.samples import a_decision, store
 
@@ -128,3 +131,108 @@ def test_a_replay_of_nothing_in_particular_or_of_no_record_is_refused(tmp_path: 
     done = CliRunner().invoke(app, ["replay", "--sample", "1%", "--database", f"sqlite:///{tmp_path}/none.sqlite3"])
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].startswith("There is no record at ")
+
+
+def _verdicts(*rows: tuple[str, str]) -> list[Verdict]:
+    return [
+        Verdict(decision=f"d{number}", service="s", outcome=outcome, because=because)  # type: ignore[arg-type]
+        for number, (outcome, because) in enumerate(rows)
+    ]
+
+
+def test_the_first_twenty_that_differ_are_listed_and_all_are_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*[("differs", "")] * 21, ("same", ""), ("not-replayed", "no inputs"), ("not-replayed", "no inputs")]
+    asked: list[Any] = []
+
+    def verdicts(configured: Any, chosen: Any, as_of: Any, **how: Any) -> list[Verdict]:
+        asked.append((configured.database_url, chosen, as_of, how))
+        return _verdicts(*rows)
+
+    monkeypatch.setattr("cds_hooks.replay.processes.verdicts", verdicts)
+    how = replay._How(None, True, 3)
+    assert replay._replay("sqlite:///x", iter(()), 24, how, as_json=True) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [row["decision"] for row in document["differing"]] == [f"d{number}" for number in range(20)]
+    assert document["not_replayed"] == {"no inputs": 2}
+    assert {row["outcome"]: row["count"] for row in document["decisions"]} == {
+        "differs": 21, "same": 1, "not-replayed": 2,
+    }  # fmt: skip
+    assert asked[0][0] == "sqlite:///x"
+    assert asked[0][2:] == (None, {"whole": True, "processes": 3})
+    rows[:21] = []
+    assert replay._replay("sqlite:///x", iter(()), 3, how, as_json=False) == 0
+    assert capsys.readouterr().out.splitlines() == ["2 s: not replayed", "1 s: same", "2 not replayed: no inputs."]
+
+
+def test_what_a_candidate_changes_decides_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = Change("d1", "s", "adults", ("r",), (), False)
+    same = Change("d2", "s", "adults", (), (), False)
+    changes: list[Any] = []
+
+    def changed(configured: Any, against: list[str], chosen: Any, processes: int) -> list[Any]:
+        assert (configured.database_url, against, list(chosen), processes) == ("sqlite:///x", ["CDS_A=1"], [], 2)
+        return changes
+
+    monkeypatch.setattr("cds_hooks.replay.processes.changes_by", changed)
+
+    def tried(*found: Any, as_json: bool = True) -> int:
+        changes[:] = found
+        return replay._try_candidate("sqlite:///x", iter(()), 9, ["CDS_A=1"], 2, as_json=as_json)
+
+    assert (tried(), tried(same), tried(same, more), tried(NotReplayed("no inputs"))) == (0, 0, 1, 3)
+    assert tried(same, NotReplayed("no inputs"), as_json=False) == 0
+    last = "1 decisions computed twice, 1 not replayed. Open one with cds-hooks decisions show ID."
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize("error", [NoCandidate("it is the one in use"), ProcessEnded("it is the one in use")])
+def test_what_ends_a_replay_is_said(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("cds_hooks.replay.processes.changes_by", fail)
+    monkeypatch.setattr("cds_hooks.replay.processes.verdicts", fail)
+    assert replay._try_candidate("sqlite:///x", iter(()), 2, [], 1, as_json=False) == 2
+    assert capsys.readouterr().err.strip() == "It is the one in use."
+    if isinstance(error, ProcessEnded):
+        assert replay._replay("sqlite:///x", iter(()), 2, replay._How(None, True, 1), as_json=False) == 2
+        assert capsys.readouterr().err.strip() == "It is the one in use."
+
+
+def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path}/record.sqlite3"
+    made = store(url, *(a_decision() for _ in range(10)))
+    asked: list[Any] = []
+
+    def replayed(url: str, chosen: Any, total: int, how: Any, *, as_json: bool) -> int:
+        asked.append((len(list(chosen)), total, how, as_json))
+        return 0
+
+    def tried(url: str, chosen: Any, total: int, against: list[str], processes: int, *, as_json: bool) -> int:
+        asked.append((len(list(chosen)), total, against, processes, as_json))
+        return 1
+
+    monkeypatch.setattr(replay, "_replay", replayed)
+    monkeypatch.setattr(replay, "_try_candidate", tried)
+
+    def run(*words: str) -> int:
+        return CliRunner().invoke(app, ["replay", "--database", url, *words]).exit_code
+
+    assert run("--sample", "100%", "--client", "a hospital") == 0
+    assert run("--sample", "100%", "--client", "nobody", "--scores") == 0
+    assert run(made[0].id, "--as-of", "2026-11-20", "--processes", "2", "--json") == 0
+    assert run("--sample", "100%", "--service", "planning", "--against", "a", "--against", "b") == 1
+    run("--sample", "30%")
+    assert asked[:4] == [
+        (10, 10, (None, True, 1), False),
+        (0, 0, (None, False, 1), False),
+        (1, 1, (datetime(2026, 11, 20, tzinfo=UTC), True, 2), True),
+        (10, 10, ["a", "b"], 1, False),
+    ]
+    assert asked[4][1:] == (3, (None, True, 1), False)

@@ -1,0 +1,232 @@
+"""`cds-hooks decisions` in its corners: archives, one of many reasons, what was held back, values without a figure."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cds_hooks.audit.archive import Archive
+from cds_hooks.commands import decisions
+from cds_hooks.commands.decisions import app
+from cds_hooks.hold_back.chain import HeldBack
+from cds_hooks.storage import Decision
+from tests.cds_hooks.storage.samples import a_decision, store
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, list(words), env={"COLUMNS": "100"})
+    return done.exit_code, done.stdout, done.stderr.lstrip()  # the progress leaves an empty line
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> tuple[str, Decision]:
+    """A record with one decision of a hospital; its address and the decision."""
+    url = f"sqlite:///{tmp_path / 'record.sqlite3'}"
+    (decision,) = store(url, a_decision())
+    return url, decision
+
+
+def _archive(client: str, path: str) -> Any:
+    members: dict[str, Any] = dict.fromkeys(Archive.__struct_fields__, 0)
+    return Archive(**(members | {"client": client, "path": path, "decisions": 3, "first_at": 1_700_000_000_000_000,
+                                 "last_at": 1_700_086_400_000_000}))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("certain", "state"), [(True, "is archived"), (False, "may be archived (the file is not here)")]
+)
+def test_a_decision_in_an_archive_is_told_where(
+    certain: bool, state: str, record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = record
+    archive = _archive("a hospital", "old.xz")
+    monkeypatch.setattr(decisions, "find_archived", lambda *_: ([archive], certain))
+    said = (
+        f"Decision x {state} in {archive.words}, written to old.xz. cds-hooks record restore old.xz brings it back.\n"
+    )
+    for command in ("show", "list"):
+        assert run(command, "x", "--database", url) == (1, "", said)
+        code, shown, errors = run(command, "x", "--json", "--database", url)
+        document = json.loads(shown)
+        (described,) = document.pop("archived")
+        assert (code, document, described["path"], errors) == (1, {"id": "x", "certain": certain}, "old.xz", "")
+    monkeypatch.setattr(decisions, "find_archived", lambda *_: ([], False))
+    assert run("list", "x", "--json", "--database", url) == (1, "[]\n", "")
+
+
+def test_a_list_names_the_archives_of_the_client(record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, decision = record
+    both = [_archive("a hospital", "a.xz"), _archive("another", "b.xz")]
+    monkeypatch.setattr(decisions, "archives", lambda _: both)
+
+    def errors(*words: str) -> list[str]:
+        lines = run("list", "--database", url, *words)[2].splitlines()
+        return [line for line in lines if line.strip()]
+
+    first, second = (f"Archived, and not listed here: {archive.words}, in {archive.path}." for archive in both)
+    assert errors() == [first, second]
+    assert errors("--client", "a hospital") == [first]
+    assert errors("--client", "nobody") == []
+    code, shown, _ = run("list", "--json", "--database", url)
+    assert (code, [row["id"] for row in json.loads(shown)]) == (0, [decision.id])
+
+
+@pytest.mark.parametrize(
+    ("cards", "silence", "words"),
+    [
+        (["One", "Two"], [("m", "c", "Why.")], "One\nTwo"),
+        ([], [], "silent: no reason was recorded"),
+        ([], [("m", "c", "Why.")], "silent: Why."),
+        ([], [("m", "c", "Why."), ("n", "d", "Also.")], "silent: Why. (and 1 more)"),
+        ([], [("m", "c", "Why."), ("n", "d", "Also."), ("o", "e", "Too.")], "silent: Why. (and 2 more)"),
+    ],
+)
+def test_what_was_said_is_the_cards_or_the_first_reason(
+    cards: list[str], silence: list[tuple[str, str, str]], words: str
+) -> None:
+    entries = [{"subject": subject, "reason": code, "text": text} for subject, code, text in silence]
+    summary = {"cards": cards, "silence": entries}
+    assert decisions._outcome_text(summary) == words
+    held = "\n".join(f"{code}: {text}" for _, code, text in silence if code in ("d", "e"))
+    assert decisions._withheld({"d", "e"}, summary) == held
+
+
+def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None:
+    decision = a_decision(
+        id="i", decided_at=1_795_165_200_000_000, user_id="u", hook_instance="h", models=b"[]",
+        response=b'{"cards":null}', outcome="error",
+        basis=b'{"request":{"hook":"x"},"silence":[["m","c","Why."]],"trace":{"id":"t1"}}',
+    )  # fmt: skip
+    summary = {
+        "id": "i", "decided_at": "2026-11-20T09:00:00+00:00", "hook": "patient-view", "service": "planning",
+        "hook_instance": "h", "client": "a hospital", "patient": decision.patient, "user": "u", "outcome": "error",
+        "input_digest": "ab" * 32, "models": [], "cards": [],
+        "silence": [{"subject": "m", "reason": "c", "text": "Why."}],
+    }  # fmt: skip
+    assert decisions._summary(decision) == summary
+    whole = decisions._everything(decision, [])
+    basis = {"request": "kept", "silence": [["m", "c", "Why."]], "trace": {"id": "t1"}}
+    assert whole == {**summary, "response": {"cards": None}, "basis": basis, "feedback": []}
+    stream = StringIO()
+    decisions._draw(Console(file=stream, width=100), whole)
+    lines = [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
+    assert lines[7:10] == ["user           u", f"input_digest   {'ab' * 32}", "trace          t1"]
+    assert lines[10].startswith("Refused, nothing was looked at")
+    assert lines[-1] == "Milliseconds:"
+
+
+@pytest.mark.parametrize(
+    ("basis", "facts"),
+    [
+        ({"as_of": "T", "probability": 0.5, "scores": {"probability": 0.1}}, ["as_of T", "probability 0.5"]),
+        ({"scores": {"probability": 0.1, "as_of": "S"}}, ["as_of S", "probability 0.1"]),
+        ({"scores": None}, []),
+        ({}, []),
+    ],
+)
+def test_the_estimate_stands_in_the_basis_or_in_its_scores(basis: dict[str, Any], facts: list[str]) -> None:
+    names = ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user", "input_digest")
+    document = dict.fromkeys(names, "x") | {
+        "models": [], "basis": basis, "outcome": "silent", "silence": [], "response": {}, "feedback": [],
+    }  # fmt: skip
+    stream = StringIO()
+    decisions._draw(Console(file=stream, width=100), document)
+    lines = [" ".join(line.split()) for line in stream.getvalue().splitlines()[9:]]
+    assert [line for line in lines if line.startswith(("as_of", "probability"))] == facts
+
+
+def test_inputs_have_a_column_of_contributions_where_there_are_any() -> None:
+    def drawn(basis: dict[str, Any]) -> list[list[str]]:
+        stream = StringIO()
+        Console(file=stream, width=100).print(decisions._features(basis))
+        lines = [line for line in stream.getvalue().splitlines() if line.strip(" ─")]
+        return [line.split() for line in lines]
+
+    feature = [71.0, "2026-11-20T09:00:00", "Patient/1"]
+    basis = {"features": {"age": feature, "bun": [1.25, "2026-11-19", "O/1"]}, "missing": {"crp": "absent"}}
+    bare = [
+        ["age", "71", "2026-11-20", "Patient/1"],
+        ["bun", "1.25", "2026-11-19", "O/1"],
+        ["crp", "missing", "absent"],
+    ]
+    assert drawn(basis) == [["input", "value", "dated", "from"], *bare]
+    head = ["input", "value", "contribution", "dated", "from"]
+    counted = [[*bare[0][:2], "-0.5000", *bare[0][2:]], *bare[1:]]
+    assert drawn(basis | {"scores": {"contributions": {"age": -0.5}}}) == [head, *counted]
+    assert decisions._features({}) == decisions._features({"scores": None}) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "T · accepted · card c"),
+        ({"override_reason_code": "r", "user_comment": "why"}, "T · accepted · r · why · card c"),
+    ],
+)
+def test_an_answer_is_its_parts_in_order(changes: dict[str, str], words: str) -> None:
+    item = {"override_reason_code": None, "outcome_timestamp": "T", "outcome": "accepted", "user_comment": None}
+    assert decisions._answer(item | {"card": "c"} | changes) == words
+
+
+def test_what_was_held_back_is_a_row_with_who_and_since(
+    record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, decision = record
+    rows = [
+        HeldBack("r", "switched-off", "It is off.", "State", "2026-11-20", "Ann (pharmacist)", "Switch it on"),
+        HeldBack("s", "budget", "Too many.", "Budget", "", "", "The next day"),
+    ]
+    monkeypatch.setattr(decisions, "_held_back", lambda *_: rows)
+    code, shown, _ = run("held", decision.id, "--database", url)
+    assert (code, [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ─")]) == (
+        0,
+        [
+            "held back check by what would let it through",
+            "r State. Ann (pharmacist) Switch it on",
+            "switched-off It is off. 2026-11-20",
+            "s Budget. The next day",
+            "budget Too many.",
+        ],
+    )
+    document = json.loads(run("held", decision.id, "--json", "--database", url)[1])
+    assert [(row["subject"], row["by"], row["since"]) for row in document] == [
+        ("r", "Ann (pharmacist)", "2026-11-20"), ("s", "", ""),
+    ]  # fmt: skip
+
+
+def test_the_acts_are_those_of_the_moment_of_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def explain(silences: Any, service: str, client: str, acts: Any) -> str:
+        asked.append((silences, service, client))
+        acts()
+        return "rows"
+
+    monkeypatch.setattr("cds_hooks.hold_back.chain.explain_held_back", explain)
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda *given: asked.append(given))
+    decision: Any = SimpleNamespace(
+        basis=b'{"silence":[["m","c","Why."]]}', service="s", client="a", decided_at=1_500_000
+    )
+    held: Any = decisions._held_back("url", decision)
+    assert held == "rows"
+    ((silence,), *about) = asked[0]
+    assert (silence.subject, silence.text, about, asked[1]) == ("m", "Why.", ["s", "a"], ("url", 1.5))
+
+
+def test_a_user_is_looked_for_at_a_client(record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, _ = record
+    asked: list[Any] = []
+
+    def possible_users(*given: str) -> list[str]:
+        asked.append(given)
+        return []
+
+    monkeypatch.setattr(decisions, "possible_users", possible_users)
+    run("list", "--user", "Practitioner/1", "--database", url)
+    run("list", "--user", "Practitioner/1", "--client", "a hospital", "--database", url)
+    assert asked == [("anonymous", "Practitioner/1"), ("a hospital", "Practitioner/1")]

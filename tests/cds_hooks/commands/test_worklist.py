@@ -1,0 +1,189 @@
+"""`cds-hooks worklist`, `bulk-export` and `services`: what each asks for, writes, says and ends with."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cds_hooks.commands import bulk_export, services, worklist
+from cds_hooks.panel.bulk import BackendKey
+from cds_hooks.protocol.hooks import WrongDeclaration
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.queries import DecisionFilter
+from models_onnx.errors import PanelRefused
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = 86_400_000_000
+AT_NOW = int(NOW.timestamp() * 1e6)
+
+
+def _run(command: Any, *words: object) -> tuple[int, str, str]:
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "120"})
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+# The worklist
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the worklist was made from; `entries` and `as_of` are what there is."""
+    there: dict[str, Any] = {
+        "entries": SimpleNamespace(rows=["r"] * 1200, others=1300, answered=1400), "as_of": NOW, "made": []
+    }  # fmt: skip
+
+    def make(*given: Any) -> Any:
+        there["made"].append(given)
+        return there["entries"]
+
+    monkeypatch.setattr(worklist, "settings", lambda: SimpleNamespace(as_of=there["as_of"]))
+    monkeypatch.setattr(worklist, "record_url", lambda database: f"url of {database}")
+    monkeypatch.setattr(worklist, "find_decisions", lambda *given: given)
+    monkeypatch.setattr(worklist, "answered_findings", lambda url, now: (url, now))
+    monkeypatch.setattr(worklist, "make_worklist", make)
+    monkeypatch.setattr(worklist, "worklist_csv", lambda entries: f"csv of {len(entries.rows)}")
+    monkeypatch.setattr(worklist, "worklist_bundle", lambda entries, now: f"bundle of {len(entries.rows)} at {now}")
+    return there
+
+
+def test_a_worklist_is_written_in_the_form_of_its_name(asked: dict[str, Any], tmp_path: Path) -> None:
+    csv, bundle = tmp_path / "list.csv", tmp_path / "list.json"
+    said = (
+        f"1,200 patients, 1,300 more beyond the capacity: {csv}\n1,400 findings rest because their card was answered.\n"
+    )
+    assert _run(worklist.worklist, "--out", csv) == (0, said, "")
+    asked["entries"].answered = 0
+    said = f"1,200 patients, 1,300 more beyond the capacity: {bundle}\n"
+    words = ("--capacity", 20, "--days", 2, "--client", "a", "--database", "d")
+    assert _run(worklist.worklist, "--out", bundle, *words) == (0, said, "")
+    assert (csv.read_text(), bundle.read_text()) == ("csv of 1200", f"bundle of 1200 at {NOW}")
+    assert asked["made"] == [
+        (("url of None", DecisionFilter(since=AT_NOW - 90 * DAY)), ("url of None", NOW), NOW, 50),
+        (("url of d", DecisionFilter(client="a", since=AT_NOW - 2 * DAY)), ("url of d", NOW), NOW, 20),
+    ]
+    asked["as_of"] = None
+    began = datetime.now(UTC)
+    assert _run(worklist.worklist, "--out", csv)[0] == 0
+    assert began <= asked["made"][-1][2] <= datetime.now(UTC)
+
+
+def test_another_form_and_a_record_that_is_not_there_are_said(
+    asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = "list.txt: write to a name that ends in .csv or .json (FHIR List and Task).\n"
+    assert _run(worklist.worklist, "--out", tmp_path / "list.txt") == (2, "", form)
+
+    def unavailable(*_: Any) -> None:
+        raise RecordUnavailable("There is no record")
+
+    monkeypatch.setattr(worklist, "make_worklist", unavailable)
+    assert _run(worklist.worklist, "--out", tmp_path / "list.csv") == (1, "", "There is no record\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+# The bulk export
+
+
+def _exported(**changes: Any) -> Any:
+    members = {"files": [Path("a.ndjson"), Path("b.ndjson")], "deleted_files": [], "errors": 0, "error_files": []}
+    return SimpleNamespace(**(members | changes))
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What was asked of the server; `run` is what came."""
+    there: dict[str, Any] = {"run": _exported(), "asked": []}
+
+    def run(say: Any) -> Any:
+        say("half of it is here")
+        if isinstance(there["run"], Exception):
+            raise there["run"]
+        return there["run"]
+
+    def export(*given: Any) -> Any:
+        there["asked"].append(given)
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(bulk_export, "BulkExport", export)
+    return there
+
+
+def _export(*words: object) -> tuple[int, str, str]:
+    return _run(bulk_export.bulk_export, "https://ehr.example/fhir", "--out", "export", *words)
+
+
+PROGRESS = "half of it is here\n"
+
+
+def test_charts_are_downloaded_with_a_key_or_without(exports: dict[str, Any], tmp_path: Path) -> None:
+    key = tmp_path / "panel.pem"
+    key.write_text("the key")
+    assert _export() == (0, "2 files: export\n", PROGRESS)
+    more = ("--group", "g", "--type", "Patient", "--type", "Condition")
+    assert _export("--client-id", "panel", "--key", key, "--key-id", "k1", "--algorithm", "ES384", *more)[0] == 0
+    assert _export("--client-id", "panel", "--key", key)[0] == 0
+    base, out = "https://ehr.example/fhir", Path("export")
+    registered = BackendKey("panel", "the key", "k1", "ES384", "system/*.rs")
+    assert exports["asked"] == [
+        (base, out, None, None, (), None),
+        (base, out, registered, "g", ("Patient", "Condition"), None),
+        (base, out, BackendKey("panel", "the key", "", "RS384", "system/*.rs"), None, (), None),
+    ]
+
+
+def test_what_an_export_lacks_is_said(exports: dict[str, Any]) -> None:
+    only = "The files hold only what changed since then: scored alone, charts would lack all that is older.\n"
+    assert _export("--since", "2026-01-01T00:00:00Z") == (0, "2 files: export\n", PROGRESS + only)
+    exports["run"] = _exported(deleted_files=[Path("x/deleted.1.ndjson"), Path("x/deleted.2.ndjson")])
+    gone = "What was deleted on the server since then is named in deleted.1.ndjson, deleted.2.ndjson.\n"
+    assert _export() == (0, "2 files: export\n", PROGRESS + gone)
+    exports["run"] = _exported(errors=3, error_files=[Path("x/errors.1.ndjson.txt")])
+    errors = (
+        "3 resources or more could not be exported by the server: the charts are not complete. It says why in "
+        "errors.1.ndjson.txt.\n"
+    )
+    assert _export() == (1, "2 files: export\n", PROGRESS + errors)
+    exports["run"] = PanelRefused("the server refuses")
+    assert _export() == (2, "", f"{PROGRESS}the server refuses\n")
+
+
+@pytest.mark.parametrize("words", [("--client-id", "panel"), ("--key", "panel.pem")])
+def test_a_client_and_its_key_belong_together(exports: dict[str, Any], words: tuple[str, str]) -> None:
+    both = "--client-id and --key belong together: give both, or neither for an open server.\n"
+    assert _export(*words) == (2, "", both)
+    code, shown, errors = _export("--client-id", "panel", "--key", "nowhere.pem")
+    assert (code, shown, "nowhere.pem" in errors) == (2, "", True)
+    assert exports["asked"] == []
+
+
+# Services
+
+
+def test_services_are_listed_by_hook_with_the_keys_of_their_prefetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [
+        {"id": "planning", "hook": "patient-view", "title": "A talk", "prefetch": {"patient": "q", "labs": "q"}},
+        {"id": "orders", "hook": "order-sign", "title": "Orders", "prefetch": {}},
+    ]
+    service = SimpleNamespace(discovery=lambda: entries)
+    monkeypatch.setattr(services, "services_for", lambda _: {"a": service})
+    code, shown, errors = _run(services.services)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
+    assert (code, cells, errors) == (
+        0, [["planning", "patient-view", "A talk", "patient, labs"], ["orders", "order-sign", "Orders", ""]], "",
+    )  # fmt: skip
+    code, shown, errors = _run(services.services, "--json")
+    assert (code, json.loads(shown), errors) == (0, {"services": entries}, "")
+
+    def wrong(_: Any) -> None:
+        raise WrongDeclaration("hooks.toml: no name")
+
+    monkeypatch.setattr(services, "services_for", wrong)
+    assert _run(services.services) == (2, "", "hooks.toml: no name\n")
