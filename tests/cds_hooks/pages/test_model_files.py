@@ -1,0 +1,134 @@
+"""What is read of the folders of models: which there are, whether a version is as it was released, and its card."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from cds_hooks.pages.coverage import CoverageRow, _drafts, _rows, coverage_of_orders, read_orders
+from cds_hooks.pages.model_files import ModelFiles, evidence_of
+from cds_hooks.settings import Settings
+from models_onnx.serving.registry import ARTIFACTS, model_ids
+from tests.cds_hooks.logged import capture_logs
+
+NAME = "readmission_30d_early"
+BESIDE = f"{NAME}@0.9.0"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of the site with a version beside a model."""
+    shutil.copytree(ARTIFACTS / NAME, tmp_path / BESIDE)
+    return tmp_path
+
+
+def test_a_folder_of_the_site_adds_versions_beside_the_models(folder: Path) -> None:
+    files = ModelFiles(folder)
+    assert files.names() == sorted(model_ids())
+    assert (files.versions(NAME), files.versions("mortality_5y"), files.versions("readmission")) == ([BESIDE], [], [])
+    assert (files.folder(BESIDE), files.folder(NAME), files.folder("none")) == (folder / BESIDE, ARTIFACTS / NAME, None)
+    assert ModelFiles(None).versions(NAME) == []
+    assert list(files.manifests()) == files.names()
+
+
+def test_a_model_of_the_site_takes_the_place_of_the_one_of_the_package(tmp_path: Path) -> None:
+    shutil.copytree(ARTIFACTS / NAME, tmp_path / NAME)
+    assert ModelFiles(tmp_path).folder(NAME) in (ARTIFACTS / NAME, tmp_path / NAME)
+    assert ModelFiles(tmp_path).names() == sorted(model_ids())
+
+
+@pytest.mark.parametrize("file", ["", "manifest.json", "model.onnx", "release.json"])
+def test_a_version_is_as_released_until_one_of_its_files_is_another_or_gone(folder: Path, file: str) -> None:
+    assert ModelFiles(folder).is_as_released(BESIDE)
+    if not file:
+        assert not ModelFiles(folder).is_as_released("none")
+        return
+    content = (folder / BESIDE / file).read_bytes()
+    (folder / BESIDE / file).write_bytes(content + b" ")
+    assert ModelFiles(folder).is_as_released(BESIDE) is (file == "release.json")
+    (folder / BESIDE / file).unlink()
+    assert not ModelFiles(folder).is_as_released(BESIDE)
+
+
+def test_what_cannot_be_read_is_logged_once_and_there_is_none_of_it(folder: Path) -> None:
+    for name in ("manifest.json", "gates.json", "model.onnx", "release.json"):
+        (folder / BESIDE / name).write_bytes(b"{")
+    files = ModelFiles(folder)
+    with capture_logs() as lines:
+        for _ in range(2):
+            assert (files.manifest(BESIDE), files.card(BESIDE), files.release(BESIDE), files.model(BESIDE)) == (
+                None,
+            ) * 4
+            assert (files.gates(BESIDE), files.effects(BESIDE), files.evaluation(BESIDE)) == ([], [], None)
+    assert [line["event"] for line in lines] == [
+        "manifest refused",
+        "card refused",
+        "release refused",
+        "model refused",
+        "gates refused",
+        "effects refused",
+    ]
+    assert {line["level"] for line in lines} == {"error"}
+    assert (files.manifest("none"), files.gates("none"), files.effects("none")) == (None, [], [])
+
+
+def test_a_card_has_three_forms_by_the_clock_of_the_calls() -> None:
+    files, settings = ModelFiles(None), Settings(as_of=datetime(2026, 11, 20, 9, tzinfo=UTC))
+    written = files.card_as(NAME, "json", settings)
+    assert written is not None
+    assert (orjson.loads(written[0]), written[1]) == (files.card(NAME), "application/json")
+    bundle = files.card_as(NAME, "fhir.json", settings)
+    assert bundle is not None
+    assert (orjson.loads(bundle[0])["resourceType"], bundle[1]) == ("Bundle", "application/fhir+json")
+    assert b"2026-11-20T09:00:00+00:00" in bundle[0]
+    xml = files.card_as(NAME, "chai.xml", settings)
+    assert xml is not None
+    assert (b"2026-11-20" in xml[0], xml[1]) == (True, "application/xml")
+    assert files.card_as(NAME, "pdf", settings) is None
+    assert files.card_as("none", "json", settings) is None
+
+
+def test_the_documents_of_a_rule_are_those_of_its_table() -> None:
+    assert evidence_of("no-such-rule") == ()
+    assert evidence_of("renal-metformin")
+
+
+# Checks of drugs and tests
+
+
+def test_names_with_the_same_checks_are_one_row_and_the_most_checks_come_first() -> None:
+    from cards.rules.engine.coverage import CHECKS
+
+    first, second = CHECKS[0], CHECKS[1]
+    rest = tuple(CHECKS[2:])
+    assert _rows([((second,), "a"), ((first, second), "b"), ((second,), "c"), ((first,), "d"), ((), "e")]) == (
+        CoverageRow((first, second), rest, ("b",)),
+        *sorted(
+            (
+                CoverageRow((first,), (second, *rest), ("d",)),
+                CoverageRow((second,), (first, *rest), ("a", "c")),
+            ),
+            key=lambda row: row.checks,
+        ),
+        CoverageRow((), tuple(CHECKS), ("e",)),
+    )
+
+
+def test_a_single_draft_is_read_as_one_and_only_judged_ones_count() -> None:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "w",
+        "status": "draft",
+        "medicationCodeableConcept": {"text": "warfarin"},
+    }
+    (single,) = coverage_of_orders({"drafts": order})
+    (judged,) = coverage_of_orders({"drafts": order, "judged": ["MedicationRequest/w"]})
+    assert (single, judged) == (judged, single)
+    assert single.name == "warfarin"
+    assert coverage_of_orders({"drafts": order, "judged": ["MedicationRequest/v"]}) == ()
+    assert coverage_of_orders({"drafts": {"entry": [{"resource": order}, {"resource": order}]}}) == (single,)
+    assert _drafts({"drafts": {"id": "no resource"}}) == []
+    assert read_orders(orjson.dumps({"a": 1})) == {"a": 1}  # type: ignore[arg-type]
+    assert read_orders(b"") is None  # type: ignore[arg-type]
