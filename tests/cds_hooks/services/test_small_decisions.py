@@ -1,0 +1,593 @@
+"""Parts of single services on values made by hand: what is refused, what is kept for later, and how it is said."""
+
+import asyncio
+from dataclasses import replace as changed
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+from msgspec import Raw
+from msgspec.structs import replace
+
+from cards.card import Action, Card, Link, Source
+from cards.coverage.cards import ALTERNATIVE, DOCUMENT, STEPS
+from cards.coverage.proposals import Member, Proposal, Proposals
+from cards.extension import EXTENSION_KEY, WorklistEntry
+from cards.preventive.judgement import Judgement
+from cards.rules.engine.finding import Silence
+from cds_hooks.errors import BadRequest, PayloadTooLarge, PreconditionFailed, TooDeep
+from cds_hooks.protocol.hooks import (
+    EncounterDischargeContext,
+    OrderDispatchContext,
+    OrderSelectContext,
+    OrderSignContext,
+)
+from cds_hooks.services import find_services
+from cds_hooks.services._payer_proposals import coverage_cards, proposed
+from cds_hooks.services._service import no_card, opted_out_words
+from cds_hooks.services.discharge import _goes_home, _ordered_now
+from cds_hooks.services.genes_and_medications import _is_new, _nothing_new
+from cds_hooks.services.order_dispatch import _names_studies, _require_orders
+from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
+from cds_hooks.services.preventive_services import (
+    POSITIVE_TEST,
+    _basis,
+    _entry,
+    _in_context,
+    _limited_outlook,
+    _not_sent,
+    _silences,
+)
+from cds_hooks.services.vaccines_due import _entry as vaccines_entry
+from cds_hooks.services.vaccines_due import _reason_for_none, _unread
+from cds_hooks.trusted_models import AbsentModel
+from fhir.record.datatypes import parse_time
+from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
+from tests.cds_hooks.services.test_decisions_by_themselves import days_ago
+from tests.fhir.mapping.charts import ICD10, condition, record_of, request, statement
+
+
+def made(**members: Any) -> Any:
+    return SimpleNamespace(**members)
+
+
+# Orders
+
+
+def signed(drafts: bytes) -> OrderSignContext:
+    return OrderSignContext(patient_id="p1", user_id="Practitioner/1", draft_orders=Raw(drafts))
+
+
+def bundle(*entries: Json) -> bytes:
+    return msgspec.json.encode({"resourceType": "Bundle", "entry": [{"resource": entry} for entry in entries]})
+
+
+@pytest.mark.parametrize(
+    ("drafts", "kind", "text"),
+    [
+        (b"{", BadRequest, "context.draftOrders is not valid JSON."),
+        (b"[" * 100_000, TooDeep, "The drafts are nested deeper than any order; nothing was checked."),
+        (b'{"resourceType":"Bundle","entry":' + b"[" * 200 + b"]" * 200 + b"}", TooDeep,
+         "The drafts are nested deeper than any order; nothing was checked."),
+        (b"[]", BadRequest, "context.draftOrders is no FHIR Bundle with a list of entries."),
+        (b'{"resourceType":"Patient"}', BadRequest, "context.draftOrders is no FHIR Bundle with a list of entries."),
+        (b'{"resourceType":"Bundle","entry":{}}', BadRequest,
+         "context.draftOrders is no FHIR Bundle with a list of entries."),
+        (bundle(*[request("x")] * 3), PayloadTooLarge,
+         "draftOrders holds 3 entries, and at most 2 are checked in one call; nothing was checked. Send the orders in "
+         "parts."),
+        (bundle(request("x"), request("x", subject={"reference": "Patient/p2"})), BadRequest,
+         "Entry 2 of draftOrders is for another patient than context.patientId; nothing was checked."),
+    ],
+)  # fmt: skip
+def test_drafts_that_cannot_be_checked_are_refused(drafts: bytes, kind: type[BadRequest], text: str) -> None:
+    with pytest.raises(kind) as refused:
+        _drafts(signed(drafts), "p1", 2)
+    assert type(refused.value) is kind
+    assert (refused.value.text, refused.value.expression) == (text, "context.draftOrders")
+
+
+def test_drafts_are_those_of_a_bundle_or_one_order_alone() -> None:
+    found, from_text = _drafts(signed(bundle(request("x", "m1"), request("y", "m2"))), "p1", 2)
+    assert [draft.name for draft in found] == ["MedicationRequest/m1", "MedicationRequest/m2"]
+    assert from_text == set()
+    for single in (request("x", "m1"), {"resourceType": "ServiceRequest", "id": "s1"}):
+        (one,), _ = _drafts(signed(msgspec.json.encode(single)), "p1", 2)
+        assert one.name == f"{single['resourceType']}/{single['id']}"
+    assert _drafts(signed(b'{"resourceType":"Bundle"}'), "p1", 2) == ([], set())
+
+
+def test_as_many_selections_as_drafts_are_checked() -> None:
+    def selecting(count: int) -> OrderSelectContext:
+        names = tuple(str(number) for number in range(count))
+        return OrderSelectContext(patient_id="p1", user_id=None, selections=names, draft_orders=Raw(b"{}"))
+
+    _check_selections(selecting(2), 2)
+    _check_selections(signed(b"{}"), 0)
+    with pytest.raises(PayloadTooLarge) as refused:
+        _check_selections(selecting(3), 2)
+    text = "selections names 3 drafts, and at most 2 are checked in one call; nothing was checked."
+    assert (refused.value.text, refused.value.expression) == (text, "context.selections")
+
+
+@pytest.mark.parametrize(
+    ("drafts", "prefetch", "is_needed"),
+    [
+        (b'{"resourceType":"MedicationRequest"}', {}, True),
+        (b'{"resourceType":"MedicationRequest"}', {"labs": None}, True),
+        (b'{"resourceType":"MedicationRequest"}', {"labs": {}, "x": {"a": 1}}, False),
+        (b'{"resourceType":"ServiceRequest"}', {}, False),
+    ],
+)
+def test_an_order_of_a_medication_needs_something_of_the_chart(
+    drafts: bytes, prefetch: Json, *, is_needed: bool
+) -> None:
+    assert _needs_patient(cast("Any", made(context=signed(drafts), prefetch=prefetch))) is is_needed
+
+
+def signing(*orders: Json, **more: Any) -> Any:
+    call = call_about(**more)
+    return replace(call, request=cast("Any", made(context=signed(bundle(*orders)), hook="order-sign")))
+
+
+def test_where_nothing_is_drafted_or_selected_that_is_said() -> None:
+    assert why_silent(decided("order-safety", signing())) == [
+        ("nothing-to-judge", "draftOrders holds no order: nothing was judged.")
+    ]
+    context = OrderSelectContext(
+        patient_id="p1", user_id=None, selections=(), draft_orders=Raw(bundle(request("paracetamol 500 mg")))
+    )
+    call = replace(call_about(), request=cast("Any", made(context=context, hook="order-select")))
+    advice = decided("order-safety", call)
+    assert why_silent(advice) == [("nothing-to-judge", "Nothing is selected: nothing was judged.")]
+    assert (advice.orders or {})["judged"] == []
+    unknown = replace(context, selections=("MedicationRequest/m1", "MedicationRequest/m9"))
+    advice = decided("order-safety", replace(call, request=cast("Any", made(context=unknown, hook="order-select"))))
+    assert (advice.orders or {})["judged"] == ["MedicationRequest/m1"]
+    assert (
+        Silence("selections[1]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
+        in advice.silences
+    )
+    assert not any(silence.subject == "selections[0]" for silence in advice.silences)
+
+
+# Dispatched orders
+
+
+def dispatching(*orders: str, tasks: tuple[Json, ...] = (), **more: Any) -> Any:
+    context = OrderDispatchContext(
+        patient_id="p1", dispatched_orders=orders, performer="Organization/1", fulfillment_tasks=cast("Any", tasks)
+    )
+    return replace(call_about(**more), request=cast("Any", made(context=context, hook="order-dispatch")))
+
+
+def test_what_is_not_judged_of_dispatched_orders_is_named() -> None:
+    def focus(value: Any) -> Json:
+        return {"focus": Raw(msgspec.json.encode(value))}
+
+    tasks: tuple[Json, ...] = (
+        focus({"reference": "MedicationRequest/1"}), focus({"reference": "Observation/1"}), focus("x"), {},
+        focus({"reference": 5}), focus({"reference": "https://ehr.example/MedicationRequest/1"}),
+    )  # fmt: skip
+    call = dispatching("MedicationRequest/1", "https://ehr.example/MedicationRequest/1", tasks=tasks)
+    advice = decided("order-safety-dispatch", call)
+    assert [(silence.subject, silence.reason, silence.text) for silence in advice.silences] == [
+        ("MedicationRequest/1", "not-a-study",
+         "MedicationRequest/1 is no ServiceRequest: it is judged when it is signed."),
+        ("fulfillmentTasks[1]", "not-dispatched",
+         "A fulfilment Task is about an order that is not dispatched: it changes nothing here."),
+    ]  # fmt: skip
+    many = dispatching(*(f"MedicationRequest/{number}" for number in range(3)), max_drafts=2)
+    with pytest.raises(PayloadTooLarge) as refused:
+        decided("order-safety-dispatch", many)
+    text = "dispatchedOrders names 3 orders, 2 are judged in one call; nothing was judged."
+    assert (refused.value.text, refused.value.expression) == (text, "context.dispatchedOrders")
+    assert decided("order-safety-dispatch", replace(many, max_drafts=3)).cards == []
+
+
+@pytest.mark.parametrize(
+    ("states", "why"),
+    [
+        ([], "not sent"),
+        ([("dispatched", "ServiceRequest", False, "not asked for")], "not asked for"),
+        ([("tests", "ServiceRequest", False, "x")], "not sent"),
+        ([("labs", "Observation", True, "x")], "not sent"),
+        ([("dispatched", "ServiceRequest", False, "x"), ("tests", "ServiceRequest", True, "y")], None),
+    ],
+)
+def test_orders_that_were_not_looked_up_are_asked_for(states: list[Any], why: str | None) -> None:
+    known = [
+        made(template=made(key=key, resource=resource), is_known=is_known, text=text)
+        for key, resource, is_known, text in states
+    ]
+    call: Any = made(prefetch=made(states=known))
+    if why is None:
+        _require_orders(call)
+        return
+    with pytest.raises(PreconditionFailed) as refused:
+        _require_orders(call)
+    assert (refused.value.text, refused.value.expression) == (
+        f"None of the ServiceRequests of context.dispatchedOrders is available ({why}): nothing was judged. Send them "
+        "in the prefetch, under any key, or a fhirServer with a token that may read them.",
+        "prefetch.dispatched",
+    )
+
+
+def test_the_patient_is_needed_where_a_study_is_dispatched() -> None:
+    for orders, is_needed in (
+        (("ServiceRequest/1",), True),
+        (("https://ehr.example/ServiceRequest/1",), True),
+        (("MedicationRequest/1",), False),
+        ((), False),
+    ):
+        assert _names_studies(dispatching(*orders).request) is is_needed
+
+
+# Discharge
+
+
+@pytest.mark.parametrize(
+    ("category", "goes_home"),
+    [
+        (None, True),
+        ([{"coding": [{"code": "inpatient"}]}], False),
+        ({"coding": [{"code": "inpatient"}]}, False),
+        ([{"coding": [{"code": "inpatient"}]}, {"coding": [{"code": "discharge"}]}], True),
+        ([{"coding": [{"code": "inpatient"}, {"code": "community"}]}], True),
+        ([{"coding": [{"code": "inpatient"}, {"code": "outpatient"}]}], True),
+        ([{"coding": [{"code": "outpatient"}]}], True),
+        ([{"text": "x"}], True),
+    ],
+)
+def test_an_order_of_the_stay_alone_does_not_go_home(category: Any, *, goes_home: bool) -> None:
+    assert _goes_home({"category": category} if category is not None else {}) is goes_home
+
+
+def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
+    context = EncounterDischargeContext(patient_id="p1", user_id="Practitioner/7", encounter_id="e7")
+    call: Any = replace(call_about(), request=cast("Any", made(context=context)))
+    update = Action(type="update", description="d", resource={"resourceType": "MedicationRequest"})
+    assert _ordered_now(update, call) is update
+    stay: Json = {"encounter": {"reference": "Encounter/e7"}, "authoredOn": "2026-11-20"}
+    test = _ordered_now(replace(update, type="create", resource={"resourceType": "ServiceRequest", "id": "1"}), call)
+    by = {"requester": {"reference": "Practitioner/7"}}
+    assert test.resource == {"resourceType": "ServiceRequest", "id": "1"} | stay | by
+    nobody: Any = replace(call, request=cast("Any", made(context=replace(context, user_id=None))))
+    system = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
+    assert (
+        _ordered_now(replace(update, type="create"), nobody).resource
+        == {
+            "resourceType": "MedicationRequest",
+            "category": [{"coding": [{"system": system, "code": "discharge"}]}],
+        }
+        | stay
+    )
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 medication is"), (2, "2 medications are")])
+def test_what_is_stated_at_discharge_is_not_judged(count: int, words: str) -> None:
+    stated = [statement("aspirin 81 mg", f"s{number}") for number in range(count)]
+    call = replace(call_about(*stated), prefetch=cast("Any", made(require=lambda _: None, note=None)))
+    assert why_silent(decided("discharge-medications", call)) == [
+        ("nothing-to-judge", "No active medication order goes home: nothing was checked."),
+        ("stated-only", f"{words} stated, not ordered: not judged."),
+    ]
+
+
+# Prevention
+
+
+def judged(name: str, state: str = "due", because: str = "never", text: str = "never done") -> Judgement:
+    service = made(id=name, name=f"Service {name}", short=f"short {name}")
+    return Judgement(
+        service=cast("Any", service), state=cast("Any", state), because=because, text=text, order=cast("Any", 1)
+    )
+
+
+OUTLOOK_TEXT = "about 50 in 100 people with results like these died within 5 years: the benefit comes later"
+
+
+@pytest.mark.parametrize(
+    ("before", "deaths", "is_check_up", "because", "text"),
+    [
+        (judged("statin"), None, True, "elsewhere", "statin-discussion speaks of it"),
+        (judged("colorectal-cancer"), 50, True, "outlook", OUTLOOK_TEXT),
+        (judged("cervical-cancer"), 50, True, "outlook", OUTLOOK_TEXT),
+        (judged("colorectal-cancer"), 49, True, None, ""),
+        (judged("colorectal-cancer"), None, True, None, ""),
+        (judged("hiv"), 99, True, None, ""),
+        (judged("hiv"), None, False, "check-up", "never done; kept for a check-up"),
+        (judged("hepatitis-c"), None, False, "check-up", "never done; kept for a check-up"),
+        (judged("diabetes"), 99, False, None, ""),
+        (judged("colorectal-cancer", because=POSITIVE_TEST), 99, True, None, ""),
+        (judged("statin", state="not due"), None, True, None, ""),
+    ],
+)  # fmt: skip
+def test_what_is_due_is_weighed_by_visit_and_outlook(
+    before: Judgement, deaths: int | None, is_check_up: bool, because: str | None, text: str
+) -> None:
+    (after,) = _in_context((before,), deaths, is_check_up)
+    if because is None:
+        assert after is before
+    else:
+        assert after == replace(before, state="not due", because=because, text=text, order=None)
+
+
+def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_together() -> None:
+    every = (
+        judged("a"), judged("b", "not due", "done", "done in 2025"), judged("c", "not due", "age", "x"),
+        judged("d", "not due", "sex", "x"), judged("e", "not known", "not-sent", "no reports"),
+    )  # fmt: skip
+    assert _silences(every) == [
+        Silence("b", "already-done", "Service b: not due, done in 2025."),
+        Silence("e", "input-missing", "Service e: not known, no reports."),
+        Silence("preventive-services", "outside-population", "Not for this age or sex: short c, short d."),
+    ]
+    assert _silences(every[:1]) == []
+    assert _entry(list(every[:2])) == WorklistEntry(
+        test="Preventive services: short a, short b", purpose="preventive-services", because="no-visit"
+    )
+    done = replace(every[1], last=cast("Any", made(source="Procedure/1")))
+    assert _basis((every[0], done)) == {"drafts": [], "judged": [], "tests": {"b": "Procedure/1"}}
+
+
+def test_prevention_says_what_was_not_sent_and_stops_with_a_short_outlook() -> None:
+    record = record_of()
+    assert _not_sent(record.with_requested(frozenset({"Procedure"}))) == ["reports of studies"]
+    assert _not_sent(record.with_requested(frozenset({"DiagnosticReport"}))) == ["procedures"]
+    assert _limited_outlook(record) is None
+    assert _limited_outlook(record_of(condition("C78.7", ICD10))) == no_card(
+        "preventive-services", "outside-population", "condition C78.7 is on record: prevention is not suggested."
+    )
+
+
+# Vaccines
+
+
+def due(**members: Any) -> Any:
+    empty: Json = dict.fromkeys(("due", "catch_up", "of_season", "ordered", "declined", "seasons_over"), ())
+    return made(**empty | members)
+
+
+def test_why_no_vaccine_is_due() -> None:
+    childhood = (made(label="MMR"), made(label="varicella"))
+    declined = (made(group="influenza", when="2026-10-01"), made(group="zoster", when="2026-02-03"))
+    for found, reason, text in (
+        (due(ordered=("zoster", "Tdap"), declined=declined), "already-ordered",
+         "What is due is ordered already: zoster, Tdap."),
+        (due(declined=declined, catch_up=childhood), "declined",
+         "What is due was declined by the patient within a year: influenza (2026-10-01), zoster (2026-02-03)."),
+        (due(catch_up=childhood), "worklist",
+         "Only doses of childhood may be missing: MMR, varicella. Kept for the worklist."),
+    ):  # fmt: skip
+        assert _reason_for_none(found) == no_card("vaccines-due", reason, text)
+    (silence,) = _reason_for_none(due(seasons_over=(("influenza", "2026-06-30"),))).silences
+    assert silence.reason == "below-threshold"
+    assert silence.text.startswith("No vaccine is due by ")
+    assert silence.text.endswith(". Its seasons are over: influenza (to 2026-06-30) is not judged any more.")
+    assert "seasons" not in _reason_for_none(due()).silences[0].text
+
+
+def test_what_is_due_is_named_once_in_the_worklist() -> None:
+    found = due(
+        due=(made(label="Tdap"), made(label="zoster")),
+        catch_up=(made(label="MMR"), made(label="Tdap")),
+        of_season=(("influenza", "2026-06-30"), ("zoster", "2026-06-30")),
+    )
+    assert vaccines_entry(found) == WorklistEntry(
+        test="Vaccines: Tdap, zoster, MMR, influenza", purpose="vaccines-due", because="no-visit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, []), (2, ["e0", "e1"]), (3, ["e0", "e1", "1 more entries like these"])]
+)
+def test_two_entries_that_are_no_doses_are_named(count: int, words: list[str]) -> None:
+    unread = [made(text=f"e{number}.") for number in range(count)]
+    assert _unread(cast("Any", made(history=made(unread=unread)))) == words
+
+
+# Genes
+
+
+@pytest.mark.parametrize(
+    ("entered", "own", "is_new"),
+    [(30, 900, True), (31, 1, False), (None, 30, True), (None, 31, False), (None, None, False)],
+)
+def test_a_result_is_new_for_thirty_days(entered: float | None, own: float | None, *, is_new: bool) -> None:
+    times = [parse_time(days_ago(days)) if days is not None else None for days in (entered, own)]
+    reading: Any = made(entered=times[0], time=times[1])
+    assert _is_new(reading, record_of()) is is_new
+
+
+@pytest.mark.parametrize(
+    ("resources", "shown", "count", "text"),
+    [
+        ([], ["codeine", "codeine", "clopidogrel"], 2,
+         "Older genetic results are information only about codeine, clopidogrel: said when it is ordered."),
+        ([], [], 0, "No medication that is taken is on the chart."),
+        ([request("pill from abroad")], [], 0,
+         "No medication that is taken can be read. Not readable on the medication list: pill from abroad."),
+        ([], [], 1, "The drug that is taken needs no change for the genetic results on record."),
+        ([], [], 2, "The 2 drugs that are taken need no change for the genetic results on record."),
+    ],
+)  # fmt: skip
+def test_why_no_gene_matters(resources: list[Json], shown: list[str], count: int, text: str) -> None:
+    drugs = [cast("Any", made(name=name)) for name in shown]
+    assert _nothing_new(record_of(*resources), drugs, count) == text
+
+
+def test_without_a_genetic_result_nothing_is_said() -> None:
+    genes = "genes-and-medications"
+    assert why_silent(decided(genes, call_about())) == [
+        ("input-missing", "The genetic results are not known: nothing is said.")
+    ]
+    assert why_silent(decided(genes, call_about(searched=SEARCHED | {"genomics"}))) == [
+        ("below-threshold", "No genetic result is on record.")
+    ]
+
+
+# The review
+
+
+@pytest.mark.parametrize(
+    ("resources", "searched", "reasons"),
+    [
+        ([], SEARCHED - {"MedicationRequest", "MedicationStatement"},
+         [("input-missing", "The medication list is not known: nothing is reviewed.")]),
+        ([], SEARCHED - {"MedicationRequest"},
+         [("below-threshold", "No medication that is taken is on the chart.")]),
+        ([request("pill from abroad")], SEARCHED,
+         [("not-recognised", "On the medication list, not readable, so not reviewed: pill from abroad.")]),
+        ([request("acetaminophen 500 MG Oral Tablet", status="unknown")], SEARCHED,
+         [("input-missing", "Whether it is taken is not known, so not reviewed: acetaminophen, status unknown."),
+          ("below-threshold", "No medication that is taken is on the chart.")]),
+    ],
+)  # fmt: skip
+def test_why_the_review_has_no_card(
+    resources: list[Json], searched: frozenset[str], reasons: list[tuple[str, str]]
+) -> None:
+    assert (
+        why_silent(decided("medication-review", call_about(*resources, searched=searched)))[: len(reasons)] == reasons
+    )
+
+
+# What a payer proposes
+
+
+def row(kind: str, value: str = "A7030", **more: Any) -> Proposal:
+    first, text = date(2026, 1, 1), f"text of {kind}"
+    one = Proposal(cast("Any", kind), "own", "E0601", "HCPCS", value, "DeviceRequest", text, first, None, "s")
+    return replace(one, **more)
+
+
+ORDER: Json = {"resourceType": "DeviceRequest", "id": "d1", "subject": {"reference": "Patient/p1"}}
+PAYER: Any = made(id="own", name="Own Health", url="")
+EVERYTHING = {topic.code: True for topic in (DOCUMENT, ALTERNATIVE, STEPS)}
+
+
+def proposals(rows: list[Proposal], *ordered: str, code: Any = ("http://x", "E0601"), **options: bool) -> list[Card]:
+    answer = made(code=code, payer=PAYER, order="DeviceRequest/d1", criteria=None, doc_needed=None)
+    wanted = EVERYTHING | {name.replace("_", "-"): value for name, value in options.items()}
+    by_code: Any = {("own", "E0601"): tuple(rows)}
+    note: Any = made(answer=answer, updated=ORDER)
+    return list(proposed(call_about(), note, Proposals(by_code), ordered, wanted, "https://cds.example"))
+
+
+def test_a_row_is_proposed_while_it_is_in_force_wanted_and_not_ordered() -> None:
+    (card,) = proposals([row("companion")])
+    assert (card.uuid, card.source.topic, card.summary) == ("u1", DOCUMENT, "Own Health: text of companion")
+    (suggestion,) = card.suggestions
+    (action,) = suggestion.actions
+    assert (suggestion.label, action.type, action.description) == (
+        "Draft this order, too", "create", "Draft text of companion",
+    )  # fmt: skip
+    (other,) = proposals([row("alternate", "E0470")])
+    assert other.source.topic == ALTERNATIVE
+    assert [(one.label, one.actions[0].type, one.actions[0].description) for one in other.suggestions] == [
+        ("Order this", "update", "Change the order to text of alternate")
+    ]
+    for nothing in (
+        proposals([row("companion")], code=None),
+        proposals([row("companion")], code=("http://x", "E0602")),
+        proposals([row("companion")], "A7030"),
+        proposals([row("companion", effective_from=date(2026, 11, 21))]),
+        proposals([row("companion", effective_to=date(2026, 11, 19))]),
+        proposals([row("companion")], **{DOCUMENT.code: False}),
+        proposals([row("form")]),
+    ):
+        assert nothing == []
+    assert len(proposals([row("companion"), row("alternate", "E0470")], "A7031")) == 2
+
+
+def test_a_coverage_that_the_payer_knows_is_offered() -> None:
+    member = Member("own", "M-1", "1956-11-20", "gold-2027", "Gold 2027", "2026-10-01", "2027-09-30")
+    rows = Proposals({}, {("own", "M-1"): member})
+    patient: Json = {"resourceType": "Patient", "id": "p1", "birthDate": "1956-11-20"}
+    old: Json = {"resourceType": "Coverage", "id": "c1", "subscriberId": "M-1", "period": {"start": "2025-10-01"}}
+
+    def offered(known: Proposals, pairs: list[Any], who: Json = patient) -> list[Card]:
+        return list(coverage_cards(call_about(), known, pairs, [PAYER], who))
+
+    (card,) = offered(rows, [(old, PAYER)])
+    assert card.summary == "Own Health: the coverage is known with the plan Gold 2027 from 2026-10-01"
+    assert [(one.label, one.actions[0].type, one.actions[0].description) for one in card.suggestions] == [
+        ("Update the coverage", "update", "Update plan and period of the coverage")
+    ]
+    assert offered(Proposals(), [(old, PAYER)]) == []
+    assert offered(rows, [(old, PAYER)], patient | {"birthDate": "1956-11-21"}) == []
+    number = {
+        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MB"}]},
+        "value": "M-1",
+    }
+    (created,) = offered(rows, [], patient | {"identifier": [number]})
+    assert created.summary == "Own Health: a coverage is known with the plan Gold 2027 from 2026-10-01"
+    assert [(one.label, one.actions[0].type, one.actions[0].description) for one in created.suggestions] == [
+        ("Add the coverage", "create", "Add the coverage")
+    ]
+
+
+# What every service has
+
+
+def test_the_pages_of_a_decision() -> None:
+    call = call_about()
+    assert call.explain_url == "https://cds.example/explain/d1"
+    assert call.model_url("m") == "https://cds.example/models/m"
+    assert call.equation_url("e") == "https://cds.example/equations/e"
+    assert call.reads_of([], []) == {}
+    assert opted_out_words(cast("Any", made(opted_out="Consent/1"))) == (
+        "The patient has opted out of estimates and reminders (Consent/1)."
+    )
+    first = Link(label="First", url="https://x.example", type="absolute")
+    card = Card(summary="s", indicator="info", source=Source(label="l"), uuid="u", links=(first,))
+    own = Link(label="Why this card", url="https://cds.example/explain/d1", type="absolute")
+    assert call.links_of(card) == (first, own)
+    findings = {EXTENSION_KEY: {"findings": [{"rule": "r1"}, {"rule": "r2"}]}}
+    rule = Link(label="The rule and its sources", url="https://cds.example/rules/r1", type="absolute")
+    found = replace(card, extension=cast("Any", findings))
+    assert call.links_of(found) == (first, rule, own)
+
+
+def test_a_service_is_listed_once_for_each_hook() -> None:
+    services = find_services()
+    review = services["medication-review"]
+    assert (review.listed_id("patient-view"), review.listed_id("order-sign")) == (
+        "medication-review", "medication-review-order-sign",
+    )  # fmt: skip
+    orders = services["order-safety"]
+    assert [entry["id"] for entry in orders.discovery()] == ["order-safety-select", "order-safety-sign"]
+    alone = orders.for_hook("order-sign")
+    assert ([*alone.answers], alone.hooks) == (["order-sign"], ("order-sign",))
+    assert [entry["hook"] for entry in alone.discovery()] == ["order-sign"]
+    assert "extension" not in alone.discovery()[0]
+    asking = review.asking_for(["Consent"])
+    assert asking.needs.resources == review.needs.resources | {"Consent"}
+
+
+def test_a_model_that_cannot_be_served_is_refused_and_a_second_one_is_missed_by_nobody() -> None:
+    absent = AbsentModel("m", OSError("gone"), ())
+    planning = find_services()["planning-conversation"]
+    second = changed(planning, models=(planning.models[0], absent))
+    second.require_model()
+    assert second.absent_models == (absent,)
+    assert planning.absent_models == ()
+    first = changed(planning, models=(absent, planning.models[0]))
+    with pytest.raises(Exception, match="The model m cannot be served"):
+        first.require_model()
+    changed(planning, models=()).require_model()
+
+
+def test_templates_are_those_of_the_version() -> None:
+    service = find_services()["medication-review"]
+    for version, asked, read in (
+        ("3.0", service.templates_of_3, service.templates_of_3),
+        ("3.0-ballot", service.templates_of_3, service.templates_of_3),
+        ("2.0", service.templates, service.read_templates),
+        ("1.0", service.templates, service.read_templates),
+    ):
+        assert service.templates_for_version(version) is asked
+        assert service.templates_read_for(version) is read
+    assert asyncio.iscoroutinefunction(service.decide)
