@@ -89,6 +89,11 @@ def test_a_chart_can_be_seen_as_it_was(server: str) -> None:
     done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01")
     assert done.returncode == 0
     assert "2020-01-01 is now" in done.stdout
+    # What a program reads holds nothing but JSON or commands.
+    for option, first in (("--json", "{"), ("--curl", "curl ")):
+        done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01", option)
+        assert all(line.startswith(first) for line in done.stdout.splitlines())
+        assert "2020-01-01 is now" in done.stderr
 
 
 @pytest.mark.parametrize(

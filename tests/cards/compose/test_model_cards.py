@@ -1,0 +1,311 @@
+"""The card of a risk model as a whole, from predictions that are written by hand and not computed."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, Link, Source
+from cards.compose.identity import CardIdentity, OrderSuggestion
+from cards.compose.model import (
+    ModelCardContent,
+    estimate_words,
+    factor_lines,
+    in_100,
+    is_calibrated,
+    model_card,
+    not_known,
+    people_shown,
+    strength,
+    strongest,
+)
+from cards.extension import Factor, ObservedRate
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
+from fhir.record.refusals import Refusal
+from models_onnx.artifact.manifest import AgeBandThreshold, Manifest, MissingInputs
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Prediction
+
+AGE, SEX, CREATININE, ALBUMIN = features_named(("age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"))
+MANIFEST: Manifest = load_model("mortality_5y").manifest
+CONTENT = ModelCardContent(
+    "Death within 5 years: {estimate}, higher than {higher}.",
+    OrderSuggestion("Order a visit", "Draft.", {"resourceType": "Task"}, is_recommended=True),
+)
+IDENTITY = CardIdentity("uuid", lambda number: f"s-{number}", "https://cds.example/x", "https://cds.example/m")
+METHOD = (
+    "For planning, not for emergencies. These are associations, not causes. "
+    "[How this works and for whom it was tested](https://cds.example/m)"
+)
+
+
+def prediction(*contributions: float, **fields: Any) -> Prediction:
+    """30 in 100, of whom 25 to 35 in 100 were seen to die; higher than 80 in 100."""
+    nothing = np.zeros(len(contributions), dtype=bool)
+    values: dict[str, Any] = {
+        "probability": 0.30, "margin": -0.85, "base": -2.0, "contributions": np.array(contributions),
+        "missing": nothing, "out_of_range": nothing, "percentile": 80.5, "observed_rate": 0.29,
+        "observed_low": 0.25, "observed_high": 0.35, "observed_count": 1234,
+    }  # fmt: skip
+    return Prediction(**values | fields)
+
+
+def value(feature: Any, number: float, unit: str = "", day: str = "2026-11-01T08:00:00Z") -> FeatureValue:
+    return FeatureValue(feature, number, day, f"Observation/{feature.name}", "code", number, unit or feature.unit)
+
+
+def vector(*evidence: FeatureValue | None, missing: tuple[Missing, ...] = ()) -> FeatureVector:
+    features = tuple(one.feature for one in evidence if one is not None)
+    return FeatureVector(features, np.zeros(len(evidence)), list(evidence), list(missing))
+
+
+def card(
+    predicted: Prediction, read: FeatureVector, content: ModelCardContent = CONTENT, *refusals: Refusal, **changes: Any
+) -> Card:
+    return model_card(msgspec.structs.replace(MANIFEST, **changes), predicted, read, content, IDENTITY, refusals)
+
+
+def lines(*arguments: Any, **changes: Any) -> list[str]:
+    detail = card(*arguments, **changes).detail
+    assert detail is not None
+    return detail.split("\n")
+
+
+THREE = (value(AGE, 72), value(SEX, 1, "male"), value(CREATININE, 1.5))
+OPENING = (
+    "**About 30 in 100** people with results like these died within 5 years, of any cause; 70 did not. Of 1,234 people "
+    "in the study with similar estimates, 25 to 35 in 100 did. "
+)
+COMPARED = "Higher than 80 in 100 of US adults of 40 and over examined in 2003-2014"
+
+
+def test_the_card_of_an_estimate() -> None:
+    shown = card(prediction(0.6, 0.1, -0.3), vector(*THREE))
+    assert (shown.uuid, shown.summary, shown.indicator, shown.selection_behavior) == (
+        "uuid",
+        "Death within 5 years: about 30 in 100, higher than 80.",
+        "info",
+        "at-most-one",
+    )
+    assert shown.source == Source(
+        label="Death within 5 years, adults of 40 and over, version 2.1.0", topic=TOPICS["planning"]
+    )
+    assert (shown.override_reasons, shown.links) == (
+        OVERRIDE_REASONS,
+        (Link(label="Why this card", url="https://cds.example/x", type="absolute"),),
+    )
+    (offer,) = shown.suggestions
+    assert (offer.label, offer.uuid, offer.is_recommended, offer.actions[0].resource) == (
+        "Order a visit",
+        "s-1",
+        True,
+        {"resourceType": "Task", "id": "uuid"},
+    )
+    assert str(shown.detail).split("\n") == [
+        f"{OPENING}{COMPARED}.",
+        "- **Raises the estimate**",
+        "  - ▲▲▲ raises a lot: Age **72**",
+        "  - ▲ raises somewhat: Sex **male**",
+        "- **Lowers it**",
+        "  - ▼▼▼ lowers a lot: Creatinine **1.5 mg/dL** (2026-11-01)",
+        "",
+        METHOD,
+    ]
+    own = shown.own_extension
+    assert own.model == {"id": "mortality_5y", "version": "2.1.0", "sha256": MANIFEST.file.sha256}
+    assert (own.probability, own.link, own.base, own.percentile, own.missing, own.missing_contribution) == (
+        0.30,
+        "logit",
+        -2.0,
+        80.5,
+        (),
+        None,
+    )
+    assert own.observed == ObservedRate(rate=0.29, low=0.25, high=0.35, count=1234)
+    when = "2026-11-01T08:00:00Z"
+    assert own.contributions == (
+        Factor("age_years", 72, "a", when, "Observation/age_years", 0.6),
+        Factor("sex_male", 1, "1", when, "Observation/sex_male", 0.1),
+        Factor("creatinine_mg_dl", 1.5, "mg/dL", when, "Observation/creatinine_mg_dl", -0.3),
+    )
+
+
+def test_what_is_missing_has_no_line_and_its_part_is_said_where_the_model_learned_it() -> None:
+    gap = Missing(ALBUMIN, "absent", "not recorded")
+    read = vector(THREE[0], None, missing=(gap, Missing(CREATININE, "stale", "old")))
+    shown = card(prediction(0.6, -0.2), read, missing_inputs=MissingInputs(kind="learned"))
+    assert str(shown.detail).split("\n")[1:] == [
+        "- **Raises the estimate**",
+        "  - ▲▲▲ raises a lot: Age **72**",
+        "",
+        "**Not known or old:** Albumin (not recorded), Creatinine (too old); not knowing this lowers the estimate "
+        "clearly, as learned from people in whom it was not known either.",
+        METHOD,
+    ]
+    assert (shown.own_extension.missing, shown.own_extension.missing_contribution) == (
+        ("albumin_g_dl", "creatinine_mg_dl"),
+        -0.2,
+    )
+
+
+def test_remarks_and_newer_values_that_were_not_used_stand_before_the_purpose() -> None:
+    remark = msgspec.structs.replace(CONTENT, remark="A smaller model is used.", first_line="Read this.", lead="5 y: ")
+    refused = [Refusal(f"Observation/{number}", "unit", f"Albumin *{number}*") for number in range(3)]
+    read = vector(*THREE)
+    found = lines(prediction(0.6, 0.1, -0.3), read, remark, *refused)
+    assert found[:2] == ["Read this.", f"5 y: {OPENING}{COMPARED}."]
+    assert found[-2:] == [r"A smaller model is used. **Newer but not used:** Albumin \*0\* And 2 more.", METHOD]
+    one = lines(prediction(0.6, 0.1, -0.3), read, CONTENT, refused[0])
+    assert one[-2:] == [r"**Newer but not used:** Albumin \*0\*", METHOD]
+    gap = vector(*THREE, missing=(Missing(ALBUMIN, "refused", "x"),))
+    both = lines(prediction(0.6, 0.1, -0.3), gap, remark)
+    assert both[-2] == (
+        "A smaller model is used. **Not known or old:** Albumin (not usable); each counts as the group's average."
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        (None, ""),
+        ((0.25, 0.35), ""),
+        ((0.26, 0.34), ""),
+        ((0.24, 0.35), "For people with these values the estimate is less certain: 24 to 35 in 100. "),
+        ((0.25, 0.36), "For people with these values the estimate is less certain: 25 to 36 in 100. "),
+    ],
+)
+def test_an_interval_is_said_where_it_is_wider_than_what_was_seen(
+    interval: tuple[float, float] | None, said: str
+) -> None:
+    found = lines(prediction(0.6, 0.1, -0.3, interval=interval), vector(*THREE))
+    assert found[0] == f"{OPENING}{said}{COMPARED}."
+
+
+def test_an_estimate_above_what_was_seen_gives_what_was_seen() -> None:
+    high = prediction(0.6, 0.1, -0.3, probability=0.70, observed_rate=0.57, observed_low=0.5, observed_high=0.64)
+    shown = card(high, vector(*THREE))
+    assert shown.summary == "Death within 5 years: 57 in 100 had it (range 50–64), higher than 80."
+    assert str(shown.detail).split("\n")[0] == (
+        "**57 in 100** of 1,234 people in the study with similar estimates died within 5 years, of any cause (range 50 "
+        f"to 64); 43 did not. The model's own figure is not given here: it is too high in this range. {COMPARED}."
+    )
+    assert estimate_words(high, "died") == "57 in 100 died (range 50–64)"
+
+
+@pytest.mark.parametrize(
+    ("probability", "high", "calibrated"), [(0.35, 0.35, True), (0.354, 0.35, True), (0.36, 0.35, False)]
+)
+def test_an_estimate_is_calibrated_up_to_the_upper_end_of_what_was_seen(
+    probability: float, high: float, calibrated: bool
+) -> None:
+    found = prediction(probability=probability, observed_high=high)
+    assert is_calibrated(found) is calibrated
+    assert people_shown(found) == (35 if calibrated else 29)
+
+
+@pytest.mark.parametrize(
+    ("probability", "people"), [(0.0, 1), (0.014, 1), (0.016, 2), (0.5, 50), (0.994, 99), (1.0, 99)]
+)
+def test_people_in_100_are_never_none_and_never_all(probability: float, people: int) -> None:
+    assert in_100(probability) == people
+
+
+@pytest.mark.parametrize(("percentile", "higher"), [(80.9, 80), (99.5, 99), (100.0, 99), (0.5, 0)])
+def test_the_rank_is_rounded_down_and_at_most_99(percentile: float, higher: int) -> None:
+    assert card(prediction(0.6, 0.1, -0.3, percentile=percentile), vector(*THREE)).summary.endswith(
+        f"higher than {higher}."
+    )
+
+
+BAND = AgeBandThreshold(
+    age_low=70, age_below=80, margin=0, probability=0.5, alert_rate=0.1, ppv=None, sensitivity=None,
+    percentiles=tuple(number / 100 for number in range(-99, 0)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("age", "margin", "bands", "said"),
+    [
+        (72, -0.85, (BAND,), ", and than 14 in 100 of those aged 70 to under 80"),
+        (80, -0.85, (BAND,), ""),
+        (72, -0.85, (msgspec.structs.replace(BAND, percentiles=()),), ""),
+        (72, -0.85, (), ""),
+        (72, 1.0, (msgspec.structs.replace(BAND, age_below=None),), ", and than 99 in 100 of those aged 70 and over"),
+    ],
+)
+def test_an_estimate_is_compared_with_people_of_the_same_age(
+    age: float, margin: float, bands: tuple[AgeBandThreshold, ...], said: str
+) -> None:
+    thresholds = msgspec.structs.replace(MANIFEST.thresholds, age_bands=bands)
+    read = vector(value(SEX, 1, "male"), value(AGE, age))
+    found = lines(prediction(0.1, 0.6, margin=margin), read, thresholds=thresholds)
+    assert found[0] == f"{OPENING}{COMPARED}{said}."
+    without_age = lines(prediction(0.1, margin=margin), vector(value(SEX, 1, "male")), thresholds=thresholds)
+    assert without_age[0] == f"{OPENING}{COMPARED}."
+
+
+@pytest.mark.parametrize(("age", "said"), [(79, "79"), (80, "80 or over"), (81, "80 or over")])
+def test_an_age_at_the_top_of_the_study_is_said_as_such(age: float, said: str) -> None:
+    assert f"Age **{said}**" in lines(prediction(0.6), vector(value(AGE, age)))[2]
+
+
+@pytest.mark.parametrize(
+    ("creatinine", "contribution", "is_odd"),
+    [(0.92, 0.5, True), (0.9254, 0.5, False), (0.92, -0.5, False), (0.93, 0.5, False)],
+)
+def test_a_low_creatinine_that_raises_the_estimate_is_explained(
+    creatinine: float, contribution: float, is_odd: bool
+) -> None:
+    (line,) = [one for one in lines(prediction(contribution), vector(value(CREATININE, creatinine))) if "Creat" in one]
+    odd = ", lower than the average of 0.93: in the study low values were associated with it, too"
+    assert line.endswith(odd if is_odd else "(2026-11-01)")
+
+
+def test_a_low_albumin_needs_no_explanation() -> None:
+    (line,) = [one for one in lines(prediction(0.5), vector(value(ALBUMIN, 3))) if "Albumin" in one]
+    assert line == "  - ▲▲▲ raises a lot: Albumin **3 g/dL** (2026-11-01)"
+
+
+# Lines of factors
+
+
+@pytest.mark.parametrize(
+    ("contribution", "sign"),
+    [
+        (0.30, ("▲▲▲", "raises a lot")), (0.29, ("▲▲", "raises clearly")), (0.15, ("▲▲", "raises clearly")),
+        (0.14, ("▲", "raises somewhat")), (0.05, ("▲", "raises somewhat")), (0.04, ("▵", "raises a little")),
+        (-0.30, ("▼▼▼", "lowers a lot")), (-0.04, ("▿", "lowers a little")), (0.0, ("▿", "lowers a little")),
+    ],
+)  # fmt: skip
+def test_the_marks_of_a_share_of_the_whole(contribution: float, sign: tuple[str, str]) -> None:
+    assert strength(contribution, 1.0) == sign
+
+
+def test_five_factors_have_lines_and_the_others_one_together() -> None:
+    contributions = [0.1, -0.5, 0.3, 0.05, -0.2, 0.02, -0.15]
+    assert strongest(contributions) == [1, 2, 4, 6, 0]
+    # 1.32 in all: 0.5 is 38 %, 0.3 23 %, 0.2 15.2 %, 0.15 11 %, 0.1 7.6 %; 0.05 and 0.02 together 5.3 %.
+    assert factor_lines(contributions, "input {}".format) == [
+        "- **Raises the estimate**",
+        "  - ▲▲ raises clearly: input 2",
+        "  - ▲ raises somewhat: input 0",
+        "- **Lowers it**",
+        "  - ▼▼▼ lowers a lot: input 1",
+        "  - ▼▼ lowers clearly: input 4",
+        "  - ▼ lowers somewhat: input 6",
+        "- 2 other inputs, together: ▲ raises somewhat",
+    ]
+    assert factor_lines([0.5] * 5, str)[-1] == "  - ▲▲ raises clearly: 4"
+    assert factor_lines([], str) == []
+
+
+def test_what_is_not_known_is_named_with_its_reason() -> None:
+    reasons = ("absent", "stale", "refused", "unknown")
+    gaps = [Missing(AGE, reason, "") for reason in reasons]  # type: ignore[arg-type]
+    assert not_known(gaps, "so it is") == (
+        "**Not known or old:** Age (not recorded), Age (too old), Age (not usable), Age (not known); so it is."
+    )
+    assert not_known(gaps[:1]) == "**Not known or old:** Age (not recorded); each counts as the group's average."
+    assert not_known([]) == ""
