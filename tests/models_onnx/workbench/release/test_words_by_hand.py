@@ -1,0 +1,151 @@
+"""Which file of words is read for a card, what is wrong with it, and how a page tells figures and periods."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import CardIncomplete
+from models_onnx.model_card.attributes import project_words
+from models_onnx.workbench.release import card, documentation
+from tests.models_onnx.workshop import NAME
+
+
+def _write(folder: Path, name: str, words: Any) -> Path:
+    path = folder / f"{name}.card.json"
+    path.write_bytes(words if isinstance(words, bytes) else json.dumps(words).encode())
+    return path
+
+
+def test_a_version_has_words_of_its_own_or_those_of_the_model(tmp_path: Path) -> None:
+    plain = _write(tmp_path, "mine", {"attributes": {}})
+    assert card.declared_words("mine@2.0.0", tmp_path) == (plain, {"attributes": {}})
+    own = _write(tmp_path, "mine@2.0.0", {"product": {}})
+    assert card.declared_words("mine@2.0.0", tmp_path) == (own, {"product": {}})
+    assert card.declared_words("mine@1.0.0", tmp_path)[0] == plain
+    assert card.declared_words(NAME, tmp_path)[0].name == f"{NAME}.card.json"
+    with pytest.raises(CardIncomplete) as refused:
+        card.declared_words("other@1.0.0", tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path.name}/other.card.json is not there; the words of the card stand in it, as docs/models/card.md says"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        (b"[]", "mine.card.json holds no object"),
+        (b'"text"', "mine.card.json holds no object"),
+        (
+            {"product": {"fairnes": 1}, "attributes": {"a.b": "x"}, "zebra": {}, "apple": {}},
+            "mine.card.json has apple, zebra, attributes.a.b, product.fairnes, which no card has; docs/models/card.md "
+            "lists the names",
+        ),
+    ],
+)
+def test_words_that_no_card_has(content: Any, refusal: str, tmp_path: Path) -> None:
+    _write(tmp_path, "mine", content)
+    with pytest.raises(CardIncomplete) as refused:
+        card.declared_words("mine", tmp_path)
+    assert str(refused.value) == refusal
+
+
+def test_words_that_are_no_json_are_told_by_their_file(tmp_path: Path) -> None:
+    path = _write(tmp_path, "mine", b'{\n"attributes": }')
+    with pytest.raises(CardIncomplete, match=r"^.*, line 2: this is not valid JSON \(Expecting value\)$"):
+        card.declared_words("mine", tmp_path)
+    path.write_bytes(b"\xff\xff")
+    with pytest.raises(CardIncomplete, match=r"^.*mine\.card\.json is not valid JSON: .*utf-8"):
+        card.declared_words("mine", tmp_path)
+
+
+def test_a_twin_has_the_words_of_the_other_under_its_own(tmp_path: Path) -> None:
+    _write(tmp_path, "one", {"attributes": {"details.funding": "A grant.", "details.developer": "Us."}})
+    _write(
+        tmp_path, "two", {"extends": "one", "attributes": {"details.funding": "Another."}, "product": {"setting": "x"}}
+    )
+    words = card.card_words("two", tmp_path)
+    defaults = project_words()
+    assert words["attributes"] == {
+        **{path: text for path, text in defaults["attributes"].items() if not path.startswith("details.")},
+        **{path: text for path, text in defaults["attributes"].items() if path.startswith("details.")},
+        "details.funding": "Another.",
+        "details.developer": "Us.",
+    }
+    assert words["product"]["setting"] == "x"
+    assert "stakeholders" not in words["product"]
+    assert not {"reviewed", "by"} & set(words["product"]["irm"])
+
+
+@pytest.mark.parametrize(
+    ("figure", "digits", "text"),
+    [
+        ({"value": 0.8125, "low": 0.75, "high": 0.9}, 3, "0.812 (0.750 to 0.900)"),
+        ({"value": 0.8125, "low": 0.75, "high": 0.9}, 2, "0.81 (0.75 to 0.90)"),
+        ({"value": 0.0, "low": 0.0, "high": 0.0}, 2, "0.00 (0.00 to 0.00)"),
+        ({"value": None, "low": 0.75, "high": 0.9}, 3, "not computable"),
+        ({"value": 0.8, "low": None, "high": 0.9}, 3, "not computable"),
+        ({"value": 0.8, "low": 0.7, "high": None}, 3, "not computable"),
+    ],
+)
+def test_a_figure_on_a_page(figure: dict[str, float | None], digits: int, text: str) -> None:
+    assert documentation.interval(figure, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("all_recent", "newest", "titles"),
+    [
+        (True, None, ["all (1988-2018)"]),
+        (False, None, ["all (1988-2018)", "latest (2003-2014)"]),
+        (True, {"words": "2011-2014"}, ["all (1988-2018)", "newest followed (2011-2014)"]),
+        (False, {"words": "2011-2014"}, ["all (1988-2018)", "latest (2003-2014)", "newest followed (2011-2014)"]),
+    ],
+)
+def test_the_periods_of_a_page(all_recent: bool, newest: dict[str, Any] | None, titles: list[str]) -> None:
+    evaluation = {"all": {"n": 3}, "latest": {"n": 2}, **({"newest": newest} if newest else {})}
+    facts = {"evaluation": evaluation, "table_period": "1988-2018", "is_all_recent": all_recent}
+    manifest: Any = SimpleNamespace(**facts, period=SimpleNamespace(recalibration="2003-2014"))
+    blocks = documentation.periods(cast(Manifest, manifest))
+    assert list(blocks) == titles
+    assert blocks["all (1988-2018)"] == {"n": 3}
+
+
+def _figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value, "high": value}
+
+
+def test_the_families_that_were_compared() -> None:
+    blocks = [
+        {"family": family, "words": words, "auroc": _figure(0.8), "behind_the_best": _figure(0.0),
+         "calibration_slope": _figure(1.0), "observed_expected": _figure(0.9), **more}
+        for family, words, more in (("a", "additive logistic", {}), ("b", "Cox", {"c_index": 0.7512}))
+    ]  # fmt: skip
+    told = documentation.families_table(
+        {"rule": "the simplest", "id": "m", "n": 12345, "champion": "b", "families": blocks}
+    )
+    rows = [line for line in told.splitlines() if line.startswith("| ")][2:]
+    figures = "0.800 (0.800 to 0.800) | 0.000 (0.000 to 0.000) | 1.00 (1.00 to 1.00) | 0.90 (0.90 to 0.90)"
+    assert rows == [f"| additive logistic | {figures} |  |", f"| Cox **(champion)** | {figures} | 0.751 |"]
+    assert "wins, for it can be read and explained (`cds-hooks model compare m`, 12,345 rows)." in told
+
+
+def test_figures_and_groups_of_other_rows() -> None:
+    rates = ("auroc", "observed_expected", "ppv", "sensitivity", "false_positive_rate")
+    group = {"axis": "sex", "group": "female", "n": 1200, "events": 99, "sufficient": False,
+             **{name: _figure(0.5) for name in rates}}  # fmt: skip
+    overall = {"n": 2000, "events": 150, "auroc": _figure(0.75)}
+    plain = documentation.groups_tables("these rows", overall, [group], "people")
+    assert "|  | these rows |" in plain
+    assert "| People (events) | 2,000 (150) |" in plain
+    assert "0.750 (0.750 to 0.750)" in plain
+    assert "| sex | female | 1,200 (99), insufficient | 0.50 (0.50 to 0.50) | 0.50 (0.50 to 0.50) |  |  |" in plain
+    assert plain.endswith("\n")
+    assert "At equal ages" not in plain
+    group |= {f"{name}_standardised": _figure(0.25) for name in ("sensitivity", "false_positive_rate")}
+    told = documentation.groups_tables("these rows", overall, [group], "people")
+    assert told.startswith(plain.rstrip("\n"))
+    half, quarter = "0.50 (0.50 to 0.50)", "0.25 (0.25 to 0.25)"
+    assert f"| sex | female (insufficient) | {half} | {quarter} | {half} | {quarter} |" in told
