@@ -3,7 +3,12 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 
+import pytest
+
+from cds_hooks.commands import events
+from cds_hooks.events.inbox import Inbox
 from tests.cds_hooks.events.messages import result
 from tests.cds_hooks.pages.test_interfaces import _declared
 from tests.program import run_program
@@ -62,3 +67,38 @@ def test_a_site_without_feeds_is_told_how_they_are_declared(tmp_path: Path) -> N
     nothing = run_program("events", "show", folder=tmp_path)
     assert nothing.returncode == 1
     assert nothing.stderr == "CDS_EVENTS_FILE is not set, so there are no feeds.\n"
+
+
+def test_what_no_server_made_and_what_is_no_message_of_hl7_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _declared(tmp_path)
+    feeds = {"CDS_EVENTS_FILE": str(path), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
+    monkeypatch.setattr(events, "V2Feed", int)
+    done = run_program("events", "replay", "1", folder=tmp_path, environment=feeds)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "Lab is no feed of HL7 v2 messages here.\n")
+    (tmp_path / "events.sqlite3").unlink()
+    there = f"{tmp_path / 'events.sqlite3'} is not there yet; a server makes it when it starts.\n"
+    for words in (("show",), ("dead",), ("drop", "1"), ("unmerge", "MRN1")):
+        done = run_program("events", *words, folder=tmp_path, environment=feeds)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr in (there, f"{there[:1].upper()}{there[1:]}")
+
+
+def test_a_merge_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undone: list[str] = []
+
+    def unmerge(_: Inbox, merged: str, now: float) -> bool:
+        assert abs(now - time()) < 600
+        undone.append(merged)
+        return True
+
+    monkeypatch.setattr(Inbox, "unmerge", unmerge)
+    feeds = {"CDS_EVENTS_FILE": str(_declared(tmp_path)), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
+    done = run_program("events", "unmerge", "MRN0999", folder=tmp_path, environment=feeds)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "MRN0999 stands for itself again.\n", "")
+    assert undone == ["MRN0999"]
+
+
+def test_an_instant_is_utc_to_the_second() -> None:
+    assert events._moment(1_795_165_200.9) == "2026-11-20T09:00:00+00:00"

@@ -81,3 +81,47 @@ def test_a_file_without_cases_is_said(tmp_path: Path) -> None:
         done = run("vaccine-cases", str(file))
         assert done.exit_code == 2
         assert done.stderr.startswith("cases.jsonl is not a file of cases, one JSON object per line: ")
+
+
+def test_a_release_is_imported_into_its_package_and_what_is_left_out_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported: list[Any] = []
+    monkeypatch.setattr(
+        knowledge, "_import", lambda texts, target, *more: imported.append((texts, target.parts[-2:], *more))
+    )
+    monkeypatch.setattr(knowledge, "import_genes", lambda *given: (given, ["drug a", "drug b"]))
+    monkeypatch.setattr(knowledge, "import_vaccines", lambda *given: given)
+    done = run("genes", str(tmp_path), "--version", "2026-08-13")
+    assert (done.exit_code, done.stderr) == (0, "Left out: drug a.\nLeft out: drug b.\n")
+    assert run("genes", str(tmp_path), "--version", "2026-08-13", "--write").exit_code == 0
+    words = ("--version", "4.64", "--date", "2025-11-10", "--source", "CDC")
+    assert run("vaccines", str(tmp_path), *words).exit_code == 0
+    assert run("vaccines", str(tmp_path), *words, "--write").exit_code == 0
+    genes, vaccines = (tmp_path, "2026-08-13"), (tmp_path, "4.64", "2025-11-10", "CDC")
+    assert imported == [
+        (genes, ("families", "genes"), "2026-08-13", False),
+        (genes, ("families", "genes"), "2026-08-13", True),
+        (vaccines, ("vaccines", "data"), "4.64", False),
+        (vaccines, ("vaccines", "data"), "4.64", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "x", "actions.csv"), "actions.csv is missing"),
+        (OSError("the disk"), "the disk is missing"),
+        (KeyError("rxcui"), "the column 'rxcui' is missing"),
+    ],
+)
+def test_what_a_release_lacks_is_named(
+    error: Exception, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(knowledge, "import_genes", fail)
+    done = run("genes", str(tmp_path), "--version", "2026-08-13")
+    said = f"{tmp_path.name} is not a whole release of the tables: {words}.\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", said)

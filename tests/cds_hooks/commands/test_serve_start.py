@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,3 +282,64 @@ def test_everything_that_a_server_needs_is_opened_once(site: Site, tmp_path: Pat
         site.now = wrong
         with pytest.raises(tuple(serve._WHY_NOT_SERVED)):
             asyncio.run(serve._open_all())
+
+
+def test_feeds_without_their_extra_are_refused(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.now = SimpleNamespace(events_file=Path("events.toml"))
+    monkeypatch.setitem(sys.modules, "cds_hooks.events.runner", None)
+    code, words = refusal(serve._check_events, capsys)
+    extra = "CDS_EVENTS_FILE declares feeds, which need the extra: pip install 'cds-hooks-onnx[events]'."
+    assert (code, words) == (2, extra)
+
+
+@pytest.mark.parametrize("trust_file", [None, Path("trust.toml")])
+def test_what_the_settings_name_is_opened_and_nothing_else(
+    trust_file: Path | None, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def noted(name: str, answer: Any = None) -> Any:
+        def call(*given: Any) -> Any:
+            opened.append((name, *given))
+            return answer
+
+        return call
+
+    async def close() -> None:
+        opened.append("closed")
+
+    closing = SimpleNamespace(close=lambda: opened.append("closed"))
+    monkeypatch.setattr(serve, "open_tracing", noted("tracing", closing))
+    monkeypatch.setattr(serve, "open_decision_log", noted("log", SimpleNamespace(close=close)))
+    monkeypatch.setattr(serve, "open_trust", noted("trust", SimpleNamespace(aclose=close)))
+    monkeypatch.setattr(serve, "read_people", noted("people", "the people"))
+    for name in ("services_for", "read_rules_file", "Sealing", "trusted_keys", "use_site_keys", "open_user_names"):
+        monkeypatch.setattr(serve, name, noted(name))
+    monkeypatch.setattr(serve, "refuse_lost_people", noted("lost people"))
+    bare = {
+        "dialect": "standard", "hooks_file": None, "rules_file": None, "model_keys": None, "people_file": None,
+        "trust_file": trust_file, "record_user": "hashed", "user_keys": Path("k"), "database_url": "url",
+        "public_url": "https://cds.example",
+    }  # fmt: skip
+    site.now = SimpleNamespace(**bare)
+    asyncio.run(serve._open_all())
+    record: list[Any] = [
+        ("use_site_keys", site.now),
+        ("open_user_names", "hashed", Path("k")),
+        ("log", "url"),
+        "closed",
+    ]
+    trust: list[Any] = [("trust", trust_file, "https://cds.example", "url"), "closed"]
+    assert opened == [("tracing", site.now), "closed", ("Sealing", site.now), ("trusted_keys",), *record, *trust]
+    opened.clear()
+    files = {name: Path(name) for name in ("hooks_file", "rules_file", "model_keys", "people_file")}
+    site.now = SimpleNamespace(**bare | files)
+    asyncio.run(serve._open_all())
+    record[0] = ("use_site_keys", site.now)
+    assert opened == [
+        ("services_for", site.now), ("tracing", site.now), "closed", ("read_rules_file", Path("rules_file")),
+        ("Sealing", site.now), ("trusted_keys", Path("model_keys")), *record, ("people", Path("people_file")),
+        *([("lost people", "url", "the people")] if trust_file is not None else []), *trust,
+    ]  # fmt: skip
