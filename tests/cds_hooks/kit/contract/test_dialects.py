@@ -1,0 +1,105 @@
+"""How the kit shapes a request as each client sends it: Epic's ways from the note on EHR dialects, as a whole."""
+
+from typing import Any
+
+import pytest
+
+from cds_hooks.kit.contract.dialects import DIALECTS, NOTHING_FOUND, with_absolute_references, with_object_categories
+
+Json = dict[str, Any]
+BASE = "https://ehr.example/interconnect/api/FHIR/R4"
+FIRST, SECOND = {"text": "problem list"}, {"text": "other"}
+
+
+def test_the_published_form_is_sent_as_it_is() -> None:
+    request: Json = {"hook": "patient-view", "prefetch": {"a": None}}
+    for name in ("standard", "crd"):
+        assert (DIALECTS[name].name, DIALECTS[name].headers) == (name, {})
+        assert DIALECTS[name].shape(request) is request
+
+
+def test_epic_sends_flat_extensions_access_absolute_references_and_its_own_empty_searches() -> None:
+    epic = DIALECTS["epic"]
+    assert (epic.name, epic.headers) == ("epic", {"content-type": "application/json; charset=utf-8"})
+    condition = {"resourceType": "Condition", "category": [FIRST, SECOND], "subject": {"reference": "Patient/1"}}
+    empty = {"resourceType": "Bundle", "type": "searchset"}
+    request = {
+        "hook": "patient-view",
+        "context": {"patientId": "1"},
+        "prefetch": {
+            "patient": {"resourceType": "Patient", "id": "1"},
+            "conditions": empty | {"total": 1, "entry": [{"resource": condition}]},
+            "none": empty | {"entry": []},
+            "nothing": None,
+        },
+    }
+    shaped = epic.shape(request)
+    moved = condition | {"category": FIRST, "subject": {"reference": f"{BASE}/Patient/1"}}
+    assert shaped == {
+        "hook": "patient-view",
+        "context": {"patientId": "1"},
+        "fhirServer": BASE,
+        "fhirAuthorization": {
+            "access_token": "contract-kit-token",
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "scope": "Patient.Read (R4) Observation.Search (Labs) (R4)",
+            "subject": "00000000-0000-4000-8000-000000000000",
+        },
+        "extension": {
+            "com.epic.cdshooks.request.bpa-trigger-action": "60",
+            "com.epic.cdshooks.request.cds-hooks-specification-version": "1.0",
+            "com.epic.cdshooks.request.fhir-version": "R4",
+            "com.epic.cdshooks.request.criteria-id": "2852",
+            "com.epic.cdshooks.request.epic-version": "11.3",
+        },
+        "prefetch": {
+            "patient": {"resourceType": "Patient", "id": "1"},
+            "conditions": empty | {"total": 1, "entry": [{"resource": moved}]},
+            "none": empty | {"total": 0, "entry": [NOTHING_FOUND]},
+            "nothing": None,
+        },
+    }
+    assert "prefetch" not in epic.shape({"hook": "patient-view"})
+    assert epic.shape({"prefetch": "none"})["prefetch"] == "none"
+    assert NOTHING_FOUND["resource"]["issue"][0]["details"]["coding"][0]["code"] == "4101"  # type: ignore[index]
+    assert NOTHING_FOUND["search"] == {"mode": "outcome"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shaped"),
+    [
+        ({"category": [FIRST, SECOND]}, {"category": FIRST}),
+        ({"category": []}, {"category": []}),
+        ({"category": FIRST}, {"category": FIRST}),
+        ({"resourceType": "Bundle", "entry": None}, {"resourceType": "Bundle", "entry": None}),
+        (
+            {"resourceType": "Bundle", "entry": [None, {}, {"resource": {"category": [SECOND]}}]},
+            {"resourceType": "Bundle", "entry": [None, {"resource": None}, {"resource": {"category": SECOND}}]},
+        ),
+        (
+            {"resourceType": "Bundle", "category": [FIRST], "entry": []},
+            {"resourceType": "Bundle", "category": [FIRST], "entry": []},
+        ),
+        ("text", "text"),
+    ],
+)
+def test_a_category_is_an_object(value: Any, shaped: Any) -> None:
+    assert with_object_categories(value) == shaped
+
+
+@pytest.mark.parametrize(
+    ("reference", "shaped"),
+    [
+        ("Patient/1", f"{BASE}/Patient/1"),
+        ("#contained", "#contained"),
+        ("urn:uuid:1/2", "urn:uuid:1/2"),
+        ("https://ehr.example/Patient/1", "https://ehr.example/Patient/1"),
+        ("Patient", "Patient"),
+        ("", ""),
+        (5, 5),
+    ],
+)
+def test_a_relative_reference_is_made_absolute(reference: Any, shaped: Any) -> None:
+    assert with_absolute_references([{"a": {"reference": reference}}]) == [{"a": {"reference": shaped}}]
+    assert with_absolute_references({"display": "Patient/1"}) == {"display": "Patient/1"}
