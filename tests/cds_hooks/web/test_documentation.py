@@ -210,3 +210,83 @@ def test_a_picture_of_the_light_theme_without_the_dark_one_ends_the_build(tmp_pa
     (docs / "contents.toml").write_text('[[chapter]]\ntitle = "Start"\npages = ["README.md"]\n')
     with pytest.raises(DocumentationWrong, match=r"a-dark\.webp is not beside the picture of the light theme"):
         write_site(docs, tmp_path / "site")
+
+
+def _tree(folder: Path, contents: str, **pages: str) -> Path:
+    """A folder of documentation; the name of a page has two underscores for each slash."""
+    for name, text in pages.items():
+        path = folder / "docs" / f"{name.replace('__', '/')}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "docs" / "contents.toml").write_text(contents)
+    return folder / "docs"
+
+
+def _chapter(title: str, *pages: str) -> str:
+    return f'[[chapter]]\ntitle = "{title}"\npages = [{", ".join(f"{page!r}" for page in pages)}]\n'
+
+
+@pytest.mark.parametrize(
+    ("contents", "fault"),
+    [
+        (_chapter("All", "README.md", "none.md"), "docs/contents.toml names none.md, and there is no such page"),
+        (_chapter("All", "README.md", "README.md"), "docs/contents.toml names README.md 2 times"),
+    ],
+)
+def test_a_name_without_a_page_or_with_two_places_ends_the_build(tmp_path: Path, contents: str, fault: str) -> None:
+    with pytest.raises(DocumentationWrong) as wrong:
+        write_site(_tree(tmp_path, contents, README="# A"), tmp_path / "site")
+    assert fault in str(wrong.value).splitlines()
+
+
+def test_pages_stand_in_the_order_of_the_contents_and_a_star_takes_those_of_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = _chapter("First", "b.md", "README.md") + _chapter("None", "x/*.md") + _chapter("Rules", "rules/*.md")
+    pages = {"README": "# Start", "b": "# B", "rules__b": "# Rule B", "rules__a": "# Rule A", "rules__c__d": "# Deep"}
+    docs = _tree(tmp_path, contents + _chapter("Deep", "rules/c/d.md"), **pages)
+    main(str(docs), str(tmp_path / "site"))
+    assert capsys.readouterr().out == f"5 pages of documentation in {tmp_path / 'site'}\n"
+    index = orjson.loads((tmp_path / "site" / "search.json").read_bytes())
+    assert [entry[:2] for entry in index] == [
+        ["b.html", "B"],
+        ["index.html", "Start"],
+        ["rules/a.html", "Rule A"],
+        ["rules/b.html", "Rule B"],
+        ["rules/c/d.html", "Deep"],
+    ]
+    assert index[0][2] == [["b", "B", ""]]
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert (">First<" in page, ">None<" in page, ">Deep<" in page) == (True, False, True)
+    around = {name: set(re.findall(r'rel="(prev|next)" href="([^"]+)"', (tmp_path / "site" / name).read_text()))
+              for name in ("b.html", "index.html", "rules/c/d.html")}  # fmt: skip
+    expected = {
+        "b.html": {("next", "index.html")},
+        "index.html": {("prev", "b.html"), ("next", "rules/a.html")},
+        "rules/c/d.html": {("prev", "../../rules/b.html")},
+    }
+    assert around == expected
+
+
+def test_links_are_relative_to_their_page_and_name_headings_files_and_sources(tmp_path: Path) -> None:
+    text = (
+        "# A\n\n[deep](rules/c/d.md#part) [folder](rules/) [itself](#a) [web](https://a.example/x) "
+        "[file](rules/data.csv) [setup.py](../setup.py) [code](../setup.py)\n"
+    )
+    deep = "# Deep\n\n## Part\n\n[up](../../README.md) [beside](../data.csv)\n"
+    docs = _tree(tmp_path, _chapter("All", "README.md", "rules/README.md", "rules/c/d.md"), README=text,
+                 rules__README="# Rules", rules__c__d=deep)  # fmt: skip
+    (docs / "rules" / "data.csv").write_text("a")
+    (tmp_path / "setup.py").touch()
+    assert write_site(docs, tmp_path / "site") == 3
+    main_part = (tmp_path / "site" / "index.html").read_text().partition('<h1 id="a">')[2]
+    assert (
+        '<a href="rules/c/d.html#part">deep</a> <a href="rules/index.html">folder</a> '
+        '<a href="index.html#a">itself</a> <a href="https://a.example/x">web</a> '
+        '<a href="rules/data.csv">file</a> <span>setup.py</span> '
+        "<span>code</span> (setup.py in the sources)"
+    ) in main_part
+    below = (tmp_path / "site" / "rules" / "c" / "d.html").read_text()
+    assert '<a href="../../index.html">up</a> <a href="../data.csv">beside</a>' in below
+    assert (tmp_path / "site" / "rules" / "data.csv").read_text() == "a"
+    assert (tmp_path / "site" / "look.css").is_file()
