@@ -39,7 +39,8 @@ NOT_FOR_EMERGENCIES = late_pattern(r"\bnot for emergenc", re.IGNORECASE)
 def unsafe_words(text: str) -> Iterator[str]:
     """Yields what one text says that no text of a model may say: a directive, a claimed effect, an alarm."""
     if match := _DIRECTIVE.search(text):
-        yield f"it directs instead of offering: '{match.group().strip(' .:;)-*')}'"
+        directive = match.group().strip(" \n\t.!?:;)-*")
+        yield f"it directs instead of offering: '{directive}'"
     if match := _CAUSAL.search(text):
         yield f"it claims an effect: '{match.group()}'"
     if match := _ALARM.search(NOT_FOR_EMERGENCIES.sub("", text)):

@@ -1,0 +1,96 @@
+"""What no text of a model may say, and what looks like it and may be said (responsible-ai.md 2 and 4.3)."""
+
+import pytest
+
+from models_onnx.model_card.wording import unsafe_words
+from tests.each import for_each
+
+DIRECTIVES = {
+    "Stop metformin.": "Stop",
+    "The risk is high. Please refer the patient.": "Please refer",
+    "High: start a statin": "start",
+    "Risk (high) Order a test": "Order",
+    "Of note:\n- Begin dialysis": "Begin",
+    "Really? Avoid it": "Avoid",
+    "Do not discharge": "",
+    "Make sure that somebody looks": "Make sure",
+    "Call the nurse": "Call",
+    "Please page the resident": "Please page",
+    "You must look": "You must",
+    "The patient has to go": "",
+    "Patients need to fast": "Patients need to",
+    "It must be stopped": "must be stopped",
+    "It should immediately be withheld": "should immediately be withheld",
+    "He is to be admitted": "is to be admitted",
+    "We strongly recommend it": "We strongly recommend",
+    "The model advises it": "The model advises",
+    "The score requires a visit": "The score requires",
+    "A test is strongly recommended": "is strongly recommended",
+    "A visit is mandatory": "is mandatory",
+    "It is time to talk": "It is time to",
+}
+HARMLESS = (
+    "Gives information to consider when deciding.",
+    "The clinician may start a statin.",
+    "Do nothing about it.",
+    "A call by the nurse came first.",
+    "Transfer of care is not an input.",
+    "Call by name",
+    "Hold",
+    "Patients who needed to fast were left out.",
+    "The recommended dose is not an input.",
+    "It is timed to the visit.",
+    "Nobody must look.",
+    "",
+)
+
+
+def test_a_directive_takes_the_decision_from_the_clinician() -> None:
+    def check(text: str, words: str) -> None:
+        found = list(unsafe_words(text))
+        assert found[:1] == ([f"it directs instead of offering: '{words}'"] if words else [])
+
+    for_each(((text, (text, words)) for text, words in DIRECTIVES.items()), check)
+
+
+def test_what_only_looks_like_a_directive_may_be_said() -> None:
+    for_each(((text, (text,)) for text in HARMLESS), lambda text: _is_said(text))
+
+
+def _is_said(text: str) -> None:
+    assert list(unsafe_words(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It will reduce deaths", "will reduce"), ("It reduces the risk", "reduces the risk"),
+        ("Exercise lowers the risk by half", "lowers the risk by"), ("It prevents falls", "prevents"),
+        ("High because of these factors", "because of these factors"),
+        ("Because of this factor", "Because of this factor"),
+        ("It is caused by age", "is caused by"), ("It willreduce", ""), ("It lowers the risk", ""),
+        ("Prevention is the aim", ""),
+    ],
+)  # fmt: skip
+def test_a_claimed_effect_is_found(text: str, words: str) -> None:
+    assert list(unsafe_words(text)) == ([f"it claims an effect: '{words}'"] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("This is urgent", "urgent"), ("Urgently needed", "Urgently"), ("Look immediately", "immediately"),
+        ("All at once", "at once"), ("A critical value", "critical"), ("Critically ill", "Critically"),
+        ("An alarm", "alarm"), ("It is an emergency, really", "emergency"), ("In an emergency department", ""),
+        ("For an emergency.", ""), ("Not for emergencies.", ""), ("It is not for emergency, nor at night", ""),
+        ("Not for emergencies; urgent", "urgent"), ("Resurgent disease", ""),
+    ],
+)  # fmt: skip
+def test_an_alarm_is_found_and_what_it_is_not_for_is_none(text: str, words: str) -> None:
+    assert list(unsafe_words(text)) == ([f"it sounds an alarm: '{words}'"] if words else [])
+
+
+def test_everything_that_is_wrong_is_said_in_one_order() -> None:
+    assert list(unsafe_words("Urgent: start it, which prevents strokes")) == [
+        "it directs instead of offering: 'start'", "it claims an effect: 'prevents'", "it sounds an alarm: 'Urgent'",
+    ]  # fmt: skip
