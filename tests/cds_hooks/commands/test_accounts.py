@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
 from cds_hooks.access.accounts import check_login
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
+from cds_hooks.hold_back.people import Person, add_person
+from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.access.browsing import PASSWORD, entries, store_of
 from tests.live import record_in
 from tests.program import run_program
@@ -149,3 +152,48 @@ def test_where_the_pages_ask_for_a_login_nothing_more_is_said(tmp_path: Path, mo
     done = run_program("accounts", "add", "ann", "--role", "viewer", "--password-stdin", environment=environment)
     assert (done.stdout, done.stderr) == ("The account ann can log in as viewer.\n", "")
     assert check_login(store_of(tmp_path), "ann", PASSWORD) is not None
+
+
+def test_a_password_is_asked_for_twice_and_is_text(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def prompt(text: str, **options: bool) -> str:
+        asked.append((text, options))
+        return PASSWORD
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    assert run("add", "ann", "--role", "viewer").returncode == 0
+    assert check_login(store_of(tmp_path), "ann", PASSWORD) is not None
+    assert asked == [("Password", {"hide_input": True, "confirmation_prompt": True})]
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: f"{OTHER}\udcff")
+    done = run("change", "ann", "--password")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "The password is not UTF-8 text.\n")
+    assert run("change", "ann", password=OTHER).returncode == 0
+    assert check_login(store_of(tmp_path), "ann", OTHER) is not None
+
+
+def test_roles_are_granted_by_a_person_of_the_site_for_the_holder_of_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = record_in(tmp_path)
+    people, key = tmp_path / "people.toml", tmp_path / "bob.pem"
+    add_person(people, Person("Bob", "physician", local_signer(key, "Bob")[0].public))
+    environment = {"CDS_DATABASE_URL": url, "CDS_PEOPLE_FILE": str(people)}
+
+    def do(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))
+        done = run_program("accounts", *words, environment=environment)
+        return done.returncode, done.stderr
+
+    add = ("add", "Ann", "--role", "viewer", "--full-name", " Ann Lee ", "--password-stdin")
+    needed = "CDS_PEOPLE_FILE names who grants roles: one of these people signs with --key.\n"
+    assert do(*add) == (1, needed)
+    assert do(*add, "--key", str(key)) == (0, "")
+    assert do("add", "cid", "--role", "viewer", "--password-stdin", "--key", str(key)) == (0, "")
+    assert do("change", "ANN", "--role", "auditor", "--key", str(key)) == (0, "")
+    acts = [detail for _, detail in entries(tmp_path, "account-act")]
+    assert [(act["account"], act["act"], act["roles"], "grant" in act) for act in acts] == [
+        ("ann", "add", ["viewer"], True), ("cid", "add", ["viewer"], True), ("ann", "roles", ["auditor"], True),
+    ]  # fmt: skip
+    holders = [next(part["holder"] for part in act["grant"].values() if isinstance(part, dict)) for act in acts]
+    assert holders == ["Ann Lee", "cid", "Ann Lee"]

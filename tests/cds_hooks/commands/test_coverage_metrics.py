@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from cards.coverage.annotation import URL, values_of
 from cds_hooks.commands.coverage import app, metric_of
 from cds_hooks.storage import Decision
+from cds_hooks.storage.queries import DecisionFilter
 
 Json = dict[str, Any]
 AT = 1_795_165_200_250_000
@@ -203,3 +204,71 @@ def test_where_there_is_no_record_no_metric_is_printed(tmp_path: Path) -> None:
 def test_without_a_folder_no_case_is_run() -> None:
     code, shown, errors = _output("lint")
     assert (code, errors, shown.splitlines()[-1]) == (0, "", "0 cases, 0 wrong.")
+
+
+HEAD = "id,payer,system,code,category,covered,pa_needed,effective_from,effective_to,source\n"
+
+
+def _payer(folder: Path, *rows: str) -> str:
+    """The folder of a payer with these rows."""
+    folder.mkdir(exist_ok=True)
+    (folder / "payers.csv").write_text("payer,name,names,plans,identifiers\nown,Own Health Plan,,,\n")
+    (folder / "policies.csv").write_text(HEAD + "".join(f"{row}\n" for row in rows))
+    return str(folder)
+
+
+def test_the_rows_of_each_payer_are_counted_with_those_that_end(tmp_path: Path) -> None:
+    open_end = "{},own,HCPCS,{},Formula,listed,auth-needed,2026-01-01,,p"
+    ended = "c,own,HCPCS,B4152,Formula,listed,auth-needed,2026-01-01,2026-06-30,p"
+    folder = _payer(tmp_path / "own", open_end.format("a", "B4150"), open_end.format("b", "B4153"), ended)
+    code, shown, errors = _output("lint", folder)
+    lines = shown.splitlines()
+    assert (code, errors, lines[-1]) == (0, "", "0 cases, 0 wrong.")
+    assert "own: 3 rows, 1 with an end. Own Health Plan" in lines
+    assert lines[-2].split(" sets of criteria. Version ")[0].isdigit()
+    (tmp_path / "own" / "cases").mkdir()
+    (tmp_path / "own" / "cases" / "torn.json").write_text("{")
+    code, _, errors = _output("lint", folder)
+    assert (code, "torn.json" in errors, errors[-2:]) == (1, True, ".\n")
+    wrong = _payer(tmp_path / "wrong", "a,own,HCPCS,B4150,Formula,listed,auth-needed,soon,,p")
+    for words in (("lint", wrong), ("changes", "2026-01-01", "2026-01-02", "--folder", wrong)):
+        code, shown, errors = _output(*words)
+        assert (code, shown, "policies.csv, line 2: 'soon' is no day" in errors) == (1, "", True)
+
+
+def test_what_a_payer_would_ask_for_is_counted_by_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {
+        b"1": [("E1", "covered", ""), ("A1", "conditional", "auth-needed")],
+        b"2": [("A1", "conditional", "auth-needed")],
+    }
+    asked: list[Any] = []
+
+    def simulate(content: bytes, rules: Any, payer: Any, now: Any) -> list[tuple[str, str, str]]:
+        asked.append((content, payer.id, now.tzinfo is not None))
+        return found[content]
+
+    monkeypatch.setattr("cards.coverage.simulation.simulate_orders", simulate)
+    (tmp_path / "in").mkdir()
+    for name, content in (("b.json", b"2"), ("in/a.json", b"1"), ("c.txt", b"3")):
+        (tmp_path / name).write_bytes(content)
+    said = "A1: 2 orders, conditional, auth-needed\nE1: 1 orders, covered, nothing said\n"
+    assert _output("simulate", str(tmp_path)) == (0, said, "")
+    assert json.loads(_output("simulate", str(tmp_path), "--json")[1]) == [
+        {"code": "A1", "covered": "conditional", "pa_needed": "auth-needed", "orders": 2},
+        {"code": "E1", "covered": "covered", "pa_needed": "", "orders": 1},
+    ]
+    assert sorted(asked[:2]) == [(b"1", "medicare", True), (b"2", "medicare", True)]
+
+
+def test_metrics_are_of_answers_to_payers_since_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    refusal: Json = {"resourceType": "OperationOutcome", "issue": [{"code": "required"}]}
+
+    def find(url: str, wanted: DecisionFilter) -> list[Decision]:
+        asked.append((url, wanted))
+        return [_decision(refusal)]
+
+    monkeypatch.setattr("cds_hooks.commands.coverage.find_decisions", find)
+    code, shown, errors = _output("metrics", "--database", "url", "--since", "2026-11-20T09:00:00")
+    assert (code, json.loads(shown), errors) == (0, COMMON | {"httpResponse": 412, "issue": [{"code": "required"}]}, "")
+    assert asked == [("url", DecisionFilter(service="coverage-requirements", since=1_795_165_200_000_000))]

@@ -1,11 +1,17 @@
 """`cds-hooks understand`: a line for each resource, and counts by kind."""
 
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from cds_hooks.commands import understand
 from tests.program import run_program
 
-_CHART = {
+_CHART: dict[str, Any] = {
     "resourceType": "Bundle",
     "entry": [
         {"resource": {"resourceType": "Condition", "id": "1", "code": {"text": "Gout"}}},
@@ -49,3 +55,36 @@ def test_the_share_that_is_understood_is_printed_for_each_source_of_a_corpus(tmp
         "us: 1 of 2 resources are understood (50%).",
         "uk: 1 of 1 resources are understood (100%).",
     ]
+
+
+def test_what_holds_no_resource_that_is_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(
+        '{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Basic"}}]}'
+    )
+    done = run_program("understand", "other.json", folder=tmp_path)
+    nothing = "There is no resource of a kind that is read.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", nothing)
+    (tmp_path / "index.json").write_text("[]")
+    done = run_program("understand", "index.json", folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "index.json holds no FHIR resource.\n")
+
+
+def test_lines_of_ndjson_and_of_the_input_are_resources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [entry["resource"] for entry in _CHART["entry"]]
+    lines = "".join(f"{json.dumps(entry)}\n" for entry in entries)
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts" / "Condition.ndjson").write_text(lines)
+    done = run_program("understand", "charts", folder=tmp_path)
+    counts = "Of 2 Condition resources 50% are understood; the commonest that are not: snorgling (1).\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, counts, "")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    done = run_program("understand", "-", folder=tmp_path)
+    assert [json.loads(line)["understood"] for line in done.stdout.splitlines()] == [True, False]
+
+
+def test_the_five_commonest_words_are_named() -> None:
+    words = ["a"] * 7 + ["b"] * 6 + ["c"] * 5 + ["d"] * 4 + ["e"] * 3 + ["f"] * 2
+    readings: Any = [SimpleNamespace(kind="Condition", words=word, understood=False) for word in words]
+    (line,) = understand._counts(readings)
+    commonest = "a (7), b (6), c (5), d (4), e (3)"
+    assert line == f"Of 27 Condition resources 0% are understood; the commonest that are not: {commonest}."
