@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.conditions import find_condition
-from fhir.mapping.pregnancy import gestation_weeks, negative_test_since
+from fhir.mapping.pregnancy import Gestation, gestation, gestation_weeks, negative_test_since
 from fhir.record.datatypes import parse_time
 from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, observation, record_of
 
@@ -303,3 +303,60 @@ def test_a_positive_test_does_not_tell_the_week() -> None:
 def test_the_weeks_of_the_last_pregnancy_are_not_those_of_this_one() -> None:
     earlier = observation("11884-4", 30, "wk", "2026-07-01")
     assert weeks(PREGNANCY, earlier, birth("2026-07-20")) == 13
+
+
+Z3A = condition("Z3A.18", ICD10, status=None, encounter={"reference": "Encounter/v1"})
+"""18 weeks, without a day of its own."""
+
+
+def undated(start: str) -> dict[str, Any]:
+    """A visit for something else: its day alone counts."""
+    return visit(start, "44054006")
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ([Z3A, undated("2026-11-06")], Gestation(20, "gestational age of 2026-11-06", "Condition/c-Z3A.18")),
+        ([Z3A, undated("2026-11-06") | {"id": "v2"}], None),
+        ([Z3A, undated("2026-11-06") | {"period": {"end": "2026-11-06"}}], None),
+        ([Z3A, undated("2026-11-06") | {"period": None}], None),
+        ([Z3A | {"encounter": None}, undated("2026-11-06") | {"id": None}], None),
+        ([Z3A, undated("2026-11")], None),
+        ([Z3A | {"onsetDateTime": "2026-10-30"}, undated("2026-11-06")],
+         Gestation(21, "gestational age of 2026-10-30", "Condition/c-Z3A.18")),
+        ([Z3A | {"recordedDate": "2026-11-13", "onsetDateTime": "2026-10-30"}],
+         Gestation(19, "gestational age of 2026-11-13", "Condition/c-Z3A.18")),
+        # The newest of several; weeks that were longer ago than any pregnancy lasts are of an earlier one.
+        ([Z3A | {"recordedDate": "2026-11-06"},
+          condition("Z3A.20", ICD10, status=None, recordedDate="2026-11-13")],
+         Gestation(21, "gestational age of 2026-11-13", "Condition/c-Z3A.20")),
+        ([Z3A | {"recordedDate": "2026-05-21"}], Gestation(44, "gestational age of 2026-05-21", "Condition/c-Z3A.18")),
+        ([Z3A | {"recordedDate": "2026-05-18"}], None),
+        # A due date is a day, which is not over while the longest pregnancy is not.
+        ([seen("11778-8", valueDateTime="2027-04", id="due")], None),
+        ([seen("11778-8", valueDateTime="2027-04-09", id="due")],
+         Gestation(20, "due 2027-04-09", "Observation/due")),
+        ([seen("11778-8", valueDateTime="2026-11-20T09:00:00Z", id="due")],
+         Gestation(40, "due 2026-11-20", "Observation/due")),
+        ([seen("11778-8", valueDateTime="2026-10-21T09:00:00Z", id="due")],
+         Gestation(44, "due 2026-10-21", "Observation/due")),
+        ([seen("11778-8", valueDateTime="2026-10-21T08:00:00Z", id="due")], None),
+        ([seen("11778-8", valueDateTime="2027-08-27T09:00:00Z", id="due")],
+         Gestation(0, "due 2027-08-27", "Observation/due")),
+        ([seen("11778-8", valueDateTime="2027-08-27T10:00:00Z", id="due")], None),
+        # What has no code at all says nothing.
+        ([{"resourceType": "Condition", "id": "c", "subject": SUBJECT, "recordedDate": "2026-11-06"},
+          procedure("x") | {"code": None}], None),
+    ],
+)  # fmt: skip
+def test_the_gestational_age_has_its_day_and_its_source(
+    resources: list[dict[str, Any]], expected: Gestation | None
+) -> None:
+    assert gestation(record_of(*resources, patient=WOMAN), None) == expected
+
+
+def test_the_onset_of_a_condition_is_a_basis_with_its_source() -> None:
+    onset = parse_time("2026-11-06")
+    assert gestation(record_of(), onset, "Condition/x") == Gestation(4, "onset 2026-11-06", "Condition/x")
+    assert gestation(record_of(), parse_time("2026-11-20T09:00:01Z"), "Condition/x") is None

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from fhir.record.charts import ChartsRefused, files_of, has_passed, known_at, patient_named_by, read_charts, time_of
+from fhir.record.charts import (
+    ChartsRefused,
+    by_patient,
+    files_of,
+    has_passed,
+    known_at,
+    patient_named_by,
+    read_bundle,
+    read_charts,
+    time_of,
+)
 from fhir.record.datatypes import parse_time
 
 Json = dict[str, Any]
@@ -135,3 +145,38 @@ def test_an_order_that_was_completed_later_was_active() -> None:
     order: Json = {"resourceType": "MedicationRequest", "id": "m", "authoredOn": "2026-11-01"}
     assert _known(order | {"status": "completed"})[1:] == [order | {"status": "active"}]
     assert _known(order | {"status": "entered-in-error"})[1:] == [order | {"status": "entered-in-error"}]
+
+
+def test_references_by_full_url_become_those_of_a_server() -> None:
+    whole = {"resourceType": "Patient", "id": "p1"}
+    visit = {"resourceType": "Encounter", "id": "e1", "subject": {"reference": "urn:uuid:1"}}
+    stay = {"subject": {"reference": "urn:uuid:1", "display": "A"}, "encounter": {"reference": "urn:uuid:2"}}
+    problem: Json = {"resourceType": "Condition", "id": "c1", **stay, "code": {"text": "x"}}
+    named = {"resourceType": "Observation", "id": "o1", "subject": {"reference": "Patient/p1"}, "encounter": "e1"}
+    other = {"resourceType": "Observation", "id": "o2", "subject": {"reference": "Patient/p2"}}
+    nobody = {"resourceType": "Observation", "id": "o3"}
+    drug = {"resourceType": "Medication", "id": "m1"}
+    (chart,) = by_patient(
+        [(problem, None), (whole, "urn:uuid:1"), (visit, "urn:uuid:2"), (drug, None)]
+        + [(resource, None) for resource in (named, other, nobody)]
+    )
+    assert chart.patient == whole
+    assert chart.resources == [
+        problem | {"subject": {"reference": "Patient/p1", "display": "A"}, "encounter": {"reference": "Encounter/e1"}},
+        visit | {"subject": {"reference": "Patient/p1"}},
+        named,
+        drug,
+    ]
+
+
+def test_a_bundle_has_its_entries_with_their_addresses_and_a_single_resource_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for document, expected in (
+        ({"resourceType": "Bundle", "entry": [{"fullUrl": "u", "resource": {"a": 1}}, {"resource": 1}, 2]},
+         [({"a": 1}, "u")]),
+        ({"resourceType": "Bundle", "entry": {"resource": {}}}, []),
+        ({"resourceType": "Patient", "entry": [{"resource": {}}]},
+         [({"resourceType": "Patient", "entry": [{"resource": {}}]}, None)]),
+    ):  # fmt: skip
+        path.write_text(json.dumps(document))
+        assert list(read_bundle(path)) == expected

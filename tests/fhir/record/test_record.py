@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.record.reading import read_record
+from fhir.record.reading import may_be_patient, read_record
 from fhir.record.refusals import WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 
@@ -158,3 +158,42 @@ def test_a_resource_of_somebody_else_among_many_of_the_patient_is_not_used_and_s
     assert "p2" not in record.refusals[0].text
     with pytest.raises(WrongPatient):
         record_of(CONDITION, other)
+
+
+def test_what_was_not_done_stands_beside_what_was() -> None:
+    done, not_done = (
+        {"resourceType": "Procedure", "id": status, "status": status, "subject": {"reference": "Patient/p1"}}
+        for status in ("completed", "not-done")
+    )
+    record = record_of(done, not_done, not_done)
+    assert [procedure.id for procedure in record.procedures] == ["completed"]
+    assert [procedure.id for procedure in record.procedures_not_done] == ["not-done"]
+
+
+def test_the_country_of_birth_is_that_of_the_extension_of_birth_places() -> None:
+    url = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
+    place, other = {"url": url, "valueAddress": {"country": "IN"}}, {"url": "x", "valueAddress": {"country": "FR"}}
+    for extensions, country in (([other, place], "IN"), ([other], None), ([{"url": url}, place], "IN"), ([], None)):
+        patient = lean(PATIENT | {"extension": extensions})
+        assert read_record({"patient": patient}, "p1", AS_OF).birth_country == country
+    assert read_record({}, "p1", AS_OF).birth_country is None
+
+
+def test_the_patient_of_another_chart_stops_or_is_left_out() -> None:
+    prefetch = {"patient": lean(PATIENT), "other": lean(PATIENT | {"id": "p2"})}
+    with pytest.raises(WrongPatient):
+        read_record(prefetch, "p1", AS_OF)
+    record = read_record(prefetch, "p1", AS_OF, on_other_patient="refuse")
+    assert [refusal.text for refusal in record.refusals] == ["The Patient resource is about another patient: not used."]
+    assert record.patient == prefetch["patient"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "may"),
+    [
+        ("Patient/p1", True), ("https://ehr.example/fhir/Patient/p1/_history/2", True), ("urn:uuid:1", True),
+        ("Group/p1", False), ("p1", False), ("Patient", False), ("Patient/p1/x", False),
+    ],
+)  # fmt: skip
+def test_a_reference_can_be_to_a_patient(reference: str, may: bool) -> None:
+    assert may_be_patient(reference) is may

@@ -315,3 +315,16 @@ def test_the_numbers_of_doses_and_of_timings_are_read_and_no_other_text() -> Non
 )
 def test_a_dose_where_stu3_had_it(instructions: Any, has_it: bool) -> None:
     assert has_stu3_dose({"dosageInstruction": instructions}) is has_it
+
+
+def test_a_concept_in_a_list_of_codes_becomes_its_code() -> None:
+    categories = [
+        {"coding": [{"code": "food"}]},
+        {"coding": {"code": "biologic"}},
+        {"text": "medication"},
+        "environment",
+    ]
+    allergy: Json = {"resourceType": "AllergyIntolerance", "category": categories}
+    assert repair_resource(allergy) == allergy | {"category": ["food", "biologic", "medication", "environment"]}
+    unreadable: Json = allergy | {"category": [{"coding": [{"display": "x"}]}]}
+    assert repair_resource(unreadable) == unreadable

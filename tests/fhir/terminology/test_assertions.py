@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.assertions import assertion_at, is_of_patient
+from fhir.terminology.assertions import AssertedText, Token, assertion_at, is_of_patient, tokens_of
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
 _OPEN = {"a039"}
@@ -53,6 +53,12 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
         ("[ ] asthma [x] COPD", "asthma", "negated"),
         ("[ ] asthma [x] COPD", "COPD", "affirmed"),
         ("Graft versus host disease", "Graft", "affirmed"),
+        ("Stroke in his father", "Stroke", "family"),
+        ("DVT in her mother", "DVT", "family"),
+        ("No fever, pain. Stroke", "Stroke", "affirmed"),
+        ("No A. fib", "fib", "negated"),
+        ("No hepatitis C. Stroke", "Stroke", "affirmed"),
+        ("FH: none; stroke", "stroke", "affirmed"),
     ],
 )
 def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
@@ -86,3 +92,24 @@ def test_what_was_not_done_or_is_only_evaluated_is_not_of_the_patient(words: str
 def test_the_name_of_a_vaccine_says_nothing_of_the_disease_where_vaccines_are_named() -> None:
     assert is_of_patient("Zoster vaccine", 0, names_vaccines=True)
     assert not is_of_patient("Declines zoster vaccine", 9, names_vaccines=True)
+
+
+def test_words_and_signs_have_their_places_in_the_text_as_it_was_written() -> None:
+    assert tokens_of("\u0130 DVT") == [Token("\u0130", 0, 1), Token("dvt", 2, 5)]  # its lower case has two signs
+    assert tokens_of("Crohn's 1.5+") == [
+        Token("crohn", 0, 5), Token("1.5", 8, 11), Token("+", 11, 12),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("no penicillin allergy", "no                   "),
+        ("no beta-lactam allergy", "no                    "),
+        ("no NSAIDs", "no NSAIDs"),
+        ("no NSAIDs - allergy", "no NSAIDs - allergy"),
+        ("latex rash, no", "latex rash, no"),
+    ],
+)
+def test_on_a_list_of_allergies_no_denies_only_what_leads_to_an_allergy(text: str, rest: str) -> None:
+    assert AssertedText(text, of="allergy").without_denied(text) == rest

@@ -196,3 +196,21 @@ def _plain(text: str) -> str:
 )
 def test_a_name_that_only_holds_the_name_of_a_disease_is_passed_over(text: str, group: str, is_meant: bool) -> None:
     assert (group in _named(text)) is is_meant
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("Gout (HCC)", ["gout"]), ("Gout / HCC", ["gout"]), ("Gout - HCC", ["gout"]), ("CMS-HCC gout", ["gout"]),
+        ("HCC", ["cancer_any", "cancer_pain_or_active_cancer"]),
+        ("Gout, HCC", ["gout", "cancer_any", "cancer_pain_or_active_cancer"]),
+    ],
+)  # fmt: skip
+def test_the_mark_of_a_payer_behind_a_problem_is_no_cancer(text: str, groups: list[str]) -> None:
+    assert [mention.group for mention in groups_in_words(text)] == groups
+
+
+@pytest.mark.parametrize(("between", "is_near"), [(13, True), (14, False)])
+def test_two_words_of_a_rule_stand_near_each_other_in_either_order(between: int, is_near: bool) -> None:
+    for text in (f"cancer {'zzz ' * between}breast", f"breast {'zzz ' * between}cancer"):
+        assert ("breast_cancer" in {mention.group for mention in groups_in_words(text)}) is is_near
