@@ -5,6 +5,7 @@ taken or drafted; it is then evaluated before each partner, and the worst findin
 drafted drug, and what of it is not known, is said too: silence about it means no more.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
 from itertools import chain
@@ -494,13 +495,21 @@ def _counted(number: int, word: str, sources: tuple[str, ...], gap: str) -> list
 def _conditions(uses: frozenset[str]) -> list[_LookedFor]:
     """The conditions by their names, and those of the codes that a rule names itself."""
     keys = (use.removeprefix("condition:") for use in uses if use.startswith("condition:"))
-    names = sorted(decapitalized(CONDITION_GROUPS[key].meaning) if key in CONDITION_GROUPS else key for key in keys)
+    names = sorted(_in_sentence(CONDITION_GROUPS[key].meaning) if key in CONDITION_GROUPS else key for key in keys)
     names += ["others by their codes"] if "conditions" in uses and "problem" in uses else []
     if not names:
         return []
     more = f" and {len(names) - _MOST_CONDITIONS} more" if len(names) > _MOST_CONDITIONS else ""
     number = f"{len(names)} condition{'s' if len(names) > 1 else ''}"
     return [_LookedFor(_PROBLEMS, f"{number} ({', '.join(names[:_MOST_CONDITIONS])}{more})", "problem list")]
+
+
+# "COPD", "Hodgkin's disease" and "Wolff-Parkinson-White syndrome" keep their capital within a sentence.
+_NAMES: Final = re.compile(r"[A-Z]{2}|\w+'|\w+-[A-Z]")
+
+
+def _in_sentence(meaning: str) -> str:
+    return meaning if _NAMES.match(meaning) else decapitalized(meaning)
 
 
 def _rows(rule: CompiledRule, medication: MedicationIdentity) -> int:

@@ -1,0 +1,458 @@
+"""One draft before several rules: which are asked, what is found, tolerated and said, and what was looked for."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import Predicate, flag, needs
+from cards.rules.engine.compile import CompiledRule
+from cards.rules.engine.family import Family
+from cards.rules.engine.finding import Silence
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
+from cards.rules.language.rule import RuleError
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.medication_session import EVERYTHING
+from fhir.mapping.medications.identity import identify_concept
+from fhir.record.datatypes import CodeableConcept
+from tests.cards.rules.contexts import AS_OF, session_of, study_context_of
+from tests.cards.rules.engine.made_rules import MADE, band, rule_of
+
+Json = dict[str, Any]
+METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
+WARFARIN: Json = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+ASPIRIN: Json = {"drug": "aspirin 81 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+TRUE: Json = {"always": True}
+FALSE: Json = {"never": True}
+UNKNOWN: Json = {"weight_kg": {"gt": 0}}
+OF_METFORMIN: Json = {"draft": [{"ingredients": [{"rxcui": "6809", "name": "metformin"}]}]}
+OF_WARFARIN: Json = {"draft": [{"ingredients": [{"rxcui": "11289", "name": "warfarin"}]}]}
+A_SIDE, B_SIDE = ([{"ingredients": [{"rxcui": code, "name": name}]}] for code, name in (
+    ("6809", "metformin"), ("11289", "warfarin")))  # fmt: skip
+PAIR: Json = {"pair": [A_SIDE, B_SIDE]}
+
+
+def _rule(name: str, *bands: Json, **more: Any) -> CompiledRule:
+    return rule_of(*bands, **{"id": name, "title": f"Rule {name}", "trigger": OF_METFORMIN, **more})
+
+
+def _evaluated(rules: list[CompiledRule], *drafts: Json, **patient: Any) -> DraftEvaluation:
+    session = session_of(*(drafts or (METFORMIN,)), **patient)
+    return RuleBook(rules).evaluate(session, session.drafted[0])
+
+
+def test_only_the_rules_of_the_drug_are_asked() -> None:
+    rules = [_rule("a", band("x", TRUE)), _rule("b", band("x", TRUE), trigger=OF_WARFARIN),
+             _rule("c", band("x", TRUE), trigger={"draft": [{"any_drug": True}]})]  # fmt: skip
+    assert _evaluated(rules).finding_keys == {("a", "x"), ("c", "x")}
+    assert _evaluated(rules, WARFARIN).finding_keys == {("b", "x"), ("c", "x")}
+    assert [one.rule for one in _evaluated(rules).findings] == ["a", "c"]
+
+
+def test_missing_data_has_a_band_of_its_own() -> None:
+    missing = [{"id": "ask", "when": TRUE, "bands": ["x"], "summary": "Ask.", "detail": "Ask."}]
+    assert _evaluated([_rule("a", band("x", UNKNOWN), missing_data=missing)]).finding_keys == {("a", "missing")}
+
+
+LOOKED = "looked, no limit is reached."
+
+
+def test_why_the_other_rules_are_silent() -> None:
+    of_any = {"draft": [{"any_drug": True}]}
+    rules = [
+        _rule("found", band("x", TRUE)),
+        _rule("nothing", band("x", FALSE)),
+        _rule("open", band("x", UNKNOWN)),
+        _rule("quiet", band("x", TRUE), silent_when=[{"code": "so", "text": "so it is.", "when": TRUE}]),
+        # A rule about every drug says nothing where it found nothing.
+        _rule("any", band("x", FALSE), trigger=of_any),
+        _rule("any-open", band("x", UNKNOWN), trigger=of_any),
+    ]
+    assert set(_evaluated(rules).silences) == {
+        Silence("nothing", "within-limits", f"Rule nothing: {LOOKED}"),
+        Silence("open", "weight-missing", "Rule open: no weight on record."),
+        Silence("quiet", "so", "Rule quiet: so it is."),
+        Silence("any-open", "weight-missing", "Rule any-open: no weight on record."),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "patient", "text"),
+    [
+        (1, {}, "looked for 1 interaction: none of the partner drugs is taken."),
+        (2, {}, "looked for 2 interactions: none of the partner drugs is taken."),
+        (1, {"not_sent": ["MedicationRequest", "MedicationStatement"]},
+         "looked for 1 interaction: none of the partner drugs is drafted; the medication list is not known."),
+        (0, {}, None),
+    ],
+)  # fmt: skip
+def test_pairs_without_a_partner_are_counted(rules: int, patient: Json, text: str | None) -> None:
+    pairs = [_rule(f"pair-{number}", band("x", TRUE), trigger=PAIR) for number in range(rules)]
+    evaluation = _evaluated([*pairs, _rule("a", band("x", TRUE))], **patient)
+    expected = [Silence("MedicationRequest/draft-0", "no-partner", f"Metformin: {text}")] if text else []
+    assert list(evaluation.silences) == expected
+
+
+def test_a_pair_is_judged_where_the_other_drug_is_taken_or_drafted() -> None:
+    pair = _rule("pair", band("x", TRUE), trigger=PAIR)
+    for evaluation in (_evaluated([pair], METFORMIN, WARFARIN), _evaluated([pair], active=[WARFARIN])):
+        assert evaluation.finding_keys == {("pair", "x")}
+        assert evaluation.silences == ()
+    assert _evaluated([pair], METFORMIN, ASPIRIN).finding_keys == frozenset()
+
+
+def _washout(days: float) -> Json:
+    return {"pair": [A_SIDE, [{**B_SIDE[0], "washout_days": days}]]}
+
+
+@pytest.mark.parametrize(("ended", "is_found"), [(5, True), (6, False)])
+def test_a_partner_that_ended_lately_counts_where_the_rule_says_so(ended: int, is_found: bool) -> None:
+    taken = {"active": [{**WARFARIN, "ended": ended}]}
+    keys = {("pair", "x")} if is_found else set()
+    assert _evaluated([_rule("pair", band("x", TRUE), trigger=_washout(5))], **taken).finding_keys == keys
+    assert _evaluated([_rule("pair", band("x", TRUE), trigger=PAIR)], **taken).finding_keys == frozenset()
+
+
+def _statement(status: str) -> Json:
+    return {"resourceType": "MedicationStatement", "id": "s", "status": status,
+            "subject": {"reference": "Patient/case"}, "dateAsserted": "2026-11-10",
+            "medicationCodeableConcept": {"text": WARFARIN["drug"]}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("indicator", "status", "is_found"),
+    [("info", "active", True), ("info", "unknown", False), ("warning", "unknown", True)],
+)
+def test_information_about_a_drug_of_which_nobody_knows_is_left_out(
+    indicator: str, status: str, is_found: bool
+) -> None:
+    rule = _rule("pair", band("x", TRUE, indicator), trigger=PAIR)
+    evaluation = _evaluated([rule], more=[_statement(status)])
+    assert evaluation.finding_keys == ({("pair", "x")} if is_found else set())
+    # It is not said that no partner is there.
+    assert bool(evaluation.silences) is not is_found
+
+
+def test_a_local_form_is_not_checked_unless_the_rule_wants_it() -> None:
+    of_steroids: Json = {"draft": [{"classes": ["corticosteroid"]}]}
+    cream = {"drug": "hydrocortisone 1 % Topical Cream"}
+    local = Silence("a", "local-form", "Rule a: not checked for a form that acts only where it is put.")
+    assert _evaluated([_rule("a", band("x", TRUE), trigger=of_steroids)], cream).silences == (local,)
+    wanted = _rule("a", band("x", TRUE), trigger={**of_steroids, "local_forms": True})
+    assert _evaluated([wanted], cream).finding_keys == {("a", "x")}
+
+
+def test_what_may_still_be_found_after_a_suggestion_is_accepted() -> None:
+    dose: Json = {"daily_dose_mg": {"gt": 1}}
+    evaluation = _evaluated([
+        _rule("own", band("x", TRUE, "info")), _rule("info", band("x", dose, "info")),
+        _rule("warns", band("x", TRUE)), _rule("of-dose", band("x", dose)), _rule("not-found", band("x", FALSE)),
+    ])  # fmt: skip
+    info, warns, of_dose = ("info", "x"), ("warns", "x"), ("of-dose", "x")
+    assert evaluation.tolerated("own") == {info, warns, of_dose}
+    assert evaluation.tolerated("own", new_dose=True) == {info, warns}
+    assert evaluation.tolerated("own", other_drug=True) == {info}
+    assert evaluation.tolerated("own", other_drug=True, new_dose=True) == {info}
+    assert evaluation.tolerated("warns") == {info, of_dose, ("own", "x")}
+
+
+def test_the_first_new_finding_is_that_of_the_first_rule_by_name() -> None:
+    beside: Json = {"active": {"ingredients": [{"rxcui": "11289", "name": "warfarin"}]}}
+    book = RuleBook([_rule("b", band("x", beside)), _rule("a", band("y", beside)), _rule("c", band("x", TRUE))])
+    session = session_of(METFORMIN, WARFARIN)
+    metformin, warfarin = session.drafts
+    alone = session_of(METFORMIN)
+    assert book.first_new(session, session.drafted[0], frozenset()) == ("a", "y")
+    assert book.first_new(session, session.drafted[0], {("a", "y")}) == ("b", "x")
+    assert book.first_new(session, session.drafted[0], {("a", "y"), ("b", "x"), ("c", "x")}) is None
+    assert book.first_new(alone, alone.drafted[0], frozenset()) == ("c", "x")
+    # What reads nothing of a change is not asked again.
+    after = session.with_drafts([metformin])
+    assert [one.rule.id for one in book.rules_to_evaluate(after, after.drafted[0])] == ["b", "a"]
+    assert book.first_new(after, after.drafted[0], frozenset()) is None
+    same = session.with_drafts([metformin, warfarin])
+    assert book.rules_to_evaluate(same, same.drafted[0]) == []
+
+
+ASKS_POTASSIUM = {"label": "Ask", "orders": [{"loinc": "2823-3", "name": "Potassium"}], "answers": "any"}
+ADDS_ASPIRIN = {"label": "Add", "answers": "any", "create": [
+    {"product": {"rxcui": "1191", "name": "aspirin"}, "sig": {"text": "daily"}}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "looks_for"),
+    [
+        (_rule("a", band("x", TRUE)), set()),
+        (_rule("a", band("x", {"active": {"classes": ["nsaid"]}})), {"nsaid"}),
+        (_rule("a", band("x", TRUE), trigger=PAIR), {"11289"}),
+        (_rule("a", band("x", TRUE), trigger={**OF_METFORMIN, "same_ingredient": True}), {"6809"}),
+        (_rule("a", band("x", TRUE), trigger={"draft": [{"classes": ["biguanide"]}], "same_class": True}),
+         {"biguanide"}),
+        (_rule("a", band("x", TRUE, suggestions=[ADDS_ASPIRIN])), {"1191"}),
+        (_rule("a", band("x", TRUE, suggestions=[{**ADDS_ASPIRIN, "answers": ""}])), set()),
+    ],
+)  # fmt: skip
+def test_what_else_can_change_a_rule(rule: CompiledRule, looks_for: set[str]) -> None:
+    (activated,) = RuleBook([rule]).rules_for(session_of(METFORMIN).drafted[0].medication)
+    assert activated.looks_for == looks_for
+
+
+def test_the_tests_that_answer_a_finding_are_looked_for_by_all_codes_of_their_analyte() -> None:
+    (activated,) = RuleBook([_rule("a", band("x", TRUE, suggestions=[ASKS_POTASSIUM]))]).rules_for(
+        session_of(METFORMIN).drafted[0].medication
+    )
+    assert {"2823-3", "6298-4"} <= activated.looks_for
+    assert EVERYTHING not in activated.looks_for
+
+
+ALWAYS_READ = {"AllergyIntolerance", "MedicationRequest", "MedicationStatement", "MedicationDispense",
+               "MedicationAdministration", "Patient"}  # fmt: skip
+
+
+def test_what_the_rules_of_a_drug_read() -> None:
+    medication = session_of(METFORMIN).drafted[0].medication
+    assert RuleBook([_rule("a", band("x", TRUE))]).reads_for(medication) == ALWAYS_READ
+    book = RuleBook([_rule("a", band("x", {"lab": "potassium", "gt": 5}, suggestions=[ASKS_POTASSIUM]))])
+    assert book.reads_for(medication) == ALWAYS_READ | {"potassium", "Observation", "ServiceRequest"}
+    missing = [{"id": "m", "when": TRUE, "bands": ["x"], "summary": "s", "detail": "d",
+                "suggestions": [ASKS_POTASSIUM]}]  # fmt: skip
+    asking = RuleBook([_rule("a", band("x", TRUE), missing_data=missing)])
+    assert asking.reads_for(medication) == ALWAYS_READ | {"ServiceRequest"}
+    study = study_context_of({"drug": "PSA", "test": "2857-1"}).medication
+    assert book.reads_for(study) == {"Patient"}
+
+
+def test_what_the_rules_about_tests_read() -> None:
+    of_tests = _rule("t", band("x", {"lab": "potassium", "gt": 5}), trigger={"tests": ["psa"]})
+    book = RuleBook([of_tests, _rule("a", band("x", {"condition_any": ["gout"]}))])
+    assert book.needs_of_tests == needs("ServiceRequest", "Observation", analytes=["potassium"])
+    assert book.needs == needs(*ALWAYS_READ - {"Patient"}, "Observation", "Condition", analytes=["potassium"])
+
+
+def _scope(rules: list[CompiledRule], draft: Json = METFORMIN, *, signing: bool = True, **patient: Any) -> str:
+    session = session_of(draft, **patient)
+    drafted = (*session.drafted, *session.studies)[0]
+    silence = RuleBook(rules).scope_of(drafted, session.record, signing=signing)
+    assert (silence.subject, silence.reason) == (drafted.draft.name, "scope")
+    return silence.text.removeprefix("metformin: ")
+
+
+AT_SIGNING: Json = {"all": [{"signing": True}, {"lab": "potassium", "gt": 5}]}
+ANY: Json = {"draft": [{"any_drug": True}]}
+NONE_ITSELF = "No rule is about this drug itself."
+
+
+@pytest.mark.parametrize(
+    ("rules", "signing", "text"),
+    [
+        ([], True, f"looked for allergy, duplicates. {NONE_ITSELF}"),
+        ([_rule("a", band("x", TRUE), trigger=ANY)], True, f"looked for allergy, duplicates. {NONE_ITSELF}"),
+        ([_rule("a", band("x", {"age_years": {"gt": 1}}))], True, "looked for allergy, duplicates."),
+        ([_rule("a", band("x", {"condition_any": ["gout"]}))], True,
+         "looked for allergy, duplicates, 1 condition (gout)."),
+        ([_rule("a", band("x", {"condition_any": ["gout", "hf", "afib", "copd", "asthma"]}))], True,
+         "looked for allergy, duplicates, 5 conditions (COPD, asthma, atrial fibrillation or flutter, gout and "
+         "1 more)."),
+        ([_rule("a", band("x", {"condition_any": ["gout", "hf", "afib", "asthma"]}))], True,
+         "looked for allergy, duplicates, 4 conditions (asthma, atrial fibrillation or flutter, gout, heart failure)."),
+        ([_rule("a", band("x", {"recent_problem": {"icd10": ["K92"], "within_days": 3}}))], True,
+         "looked for allergy, duplicates, 1 condition (others by their codes)."),
+        ([_rule("a", band("x", {"derived": "egfr_best", "lt": 30}))], True,
+         "looked for allergy, duplicates, kidney function."),
+        ([_rule("a", band("x", {"any": [{"lab": "potassium", "gt": 5}, {"lab": "inr", "gt": 3}]}))], True,
+         "looked for allergy, duplicates, INR, Potassium."),
+        ([_rule("a", band("x", {"times_per_week": {"gt": 3}}))], True, "looked for allergy, duplicates, frequency."),
+        ([_rule("a", band("x", {"times_per_week": {"gt": 3}}), trigger=ANY)], True,
+         f"looked for allergy, duplicates. {NONE_ITSELF}"),
+        ([_rule("a", band("x", TRUE), trigger=PAIR), _rule("b", band("x", TRUE), trigger=PAIR)], True,
+         "looked for allergy, duplicates, 2 interactions."),
+        # A band that is true only beside another drug is an interaction too.
+        ([_rule("a", band("x", {"active": {"classes": ["nsaid"]}}))], True,
+         "looked for allergy, duplicates, 1 interaction."),
+        ([_rule("a", band("x", {"all": [{"lab": "inr", "gt": 3}, {"another": {"classes": ["nsaid"]}}]}))], True,
+         "looked for allergy, duplicates, 1 interaction."),
+        ([_rule("a", band("x", {"any": [{"active": {"classes": ["nsaid"]}}, {"lab": "inr", "gt": 3}]}))], True,
+         "looked for allergy, duplicates, INR."),
+        ([_rule("a", band("x", {"any": [{"active": {"classes": ["nsaid"]}}, {"another": {"classes": ["nsaid"]}}]}))],
+         True, "looked for allergy, duplicates, 1 interaction."),
+        # The values of a silent band are not looked for.
+        ([_rule("a", band("x", {"lab": "inr", "gt": 3}, "silent"), band("y", TRUE))], True,
+         "looked for allergy, duplicates."),
+        ([_rule("a", band("x", AT_SIGNING))], True, "looked for allergy, duplicates, Potassium."),
+        ([_rule("a", band("x", AT_SIGNING))], False,
+         "looked for allergy, duplicates. The rest is checked when the order is signed."),
+        ([_rule("a", band("x", AT_SIGNING), band("y", {"lab": "inr", "gt": 3}))], False,
+         "looked for allergy, duplicates, INR. The rest is checked when the order is signed."),
+    ],
+)  # fmt: skip
+def test_what_was_looked_for(rules: list[CompiledRule], signing: bool, text: str) -> None:
+    assert _scope(rules, signing=signing) == text
+
+
+def test_seven_values_are_cut_to_six() -> None:
+    labs = ["potassium", "inr", "tsh", "alt", "creatinine", "hemoglobin", "platelets"]
+    rule = _rule("a", band("x", {"any": [{"lab": name, "gt": 5} for name in labs]}))
+    assert len(_scope([rule]).partition("looked for ")[2].split(", ")) == 2 + 6
+
+
+@pytest.mark.parametrize(
+    ("when", "not_sent", "text"),
+    [
+        ({"lab": "inr", "gt": 3}, ["inr"], "looked for allergy, duplicates. Not known: INR."),
+        ({"derived": "egfr_best", "lt": 30}, ["egfr"], "looked for allergy, duplicates, kidney function."),
+        ({"derived": "egfr_best", "lt": 30}, ["egfr", "creatinine"],
+         "looked for allergy, duplicates. Not known: kidney function."),
+        ({"condition_any": ["gout"]}, ["Condition", "AllergyIntolerance"],
+         "looked for duplicates. Not known: allergy list and problem list."),
+        (TRUE, ["AllergyIntolerance", "MedicationRequest", "MedicationStatement"],
+         "looked for nothing. Not known: allergy list and medication list."),
+    ],
+)  # fmt: skip
+def test_what_did_not_come_was_not_looked_for(when: Json, not_sent: list[str], text: str) -> None:
+    assert _scope([_rule("a", band("x", when))], not_sent=not_sent) == text
+
+
+def test_a_frequency_that_is_not_stated_is_not_known() -> None:
+    rule = _rule("a", band("x", {"times_per_week": {"gt": 3}}))
+    assert _scope([rule], {"drug": METFORMIN["drug"]}) == "looked for allergy, duplicates. Not known: frequency."
+
+
+def _unread(words: str, name: str) -> Json:
+    return {"resourceType": "Condition", "id": name, "code": {"text": words}, "subject": {"reference": "Patient/case"},
+            "clinicalStatus": {"coding": [{"code": "active"}]}}  # fmt: skip
+
+
+def test_problems_that_could_not_be_read_are_counted_where_problems_are_asked_for() -> None:
+    more = [_unread("Zzz", "a"), _unread("Yyy", "b")]
+    of_gout, of_age = (_rule("a", band("x", when)) for when in ({"condition_any": ["gout"]}, {"age_years": {"gt": 1}}))
+    assert _scope([of_gout], more=more).endswith("(gout). 2 problems could not be read.")
+    assert _scope([of_gout], more=more[:1]).endswith("(gout). 1 problem could not be read.")
+    assert _scope([of_gout]).endswith("(gout).")
+    assert _scope([of_age], more=more) == "looked for allergy, duplicates."
+
+
+PSA: Json = {"drug": "PSA", "test": "2857-1"}
+
+
+@pytest.mark.parametrize(
+    ("when", "text"),
+    [
+        (TRUE, "PSA: looked for nothing."),
+        ({"allergy": {"match": "class", "class": "nsaid"}}, "PSA: looked for allergy."),
+        ({"active": {"classes": ["nsaid"]}}, "PSA: looked for medications, 1 interaction."),
+    ],
+)
+def test_what_was_looked_for_about_a_test(when: Json, text: str) -> None:
+    assert _scope([_rule("t", band("x", when), trigger={"tests": ["psa"]})], PSA) == text
+
+
+@pytest.mark.parametrize(
+    ("rows", "age", "draft", "text"),
+    [
+        ((), 60, METFORMIN, "looked for allergy, duplicates, dose."),
+        ((range(18, 200),), 60, METFORMIN, "looked for allergy, duplicates, dose."),
+        ((range(18, 200),), 17, METFORMIN, "looked for allergy, duplicates, dose (by the adult's maximum)."),
+        ((range(6, 18),), 17, METFORMIN, "looked for allergy, duplicates, dose."),
+        ((range(6, 18),), 18, METFORMIN, "looked for allergy, duplicates."),
+        ((range(6, 12),), 17, METFORMIN, "looked for allergy, duplicates."),
+        ((range(6, 18),), None, METFORMIN, "looked for allergy, duplicates, dose."),
+        ((range(18, 200),), 60, {"drug": METFORMIN["drug"]}, "looked for allergy, duplicates. Not known: dose."),
+    ],
+)
+def test_a_dose_is_looked_for_at_the_ages_of_its_limits(
+    rows: tuple[range, ...], age: int | None, draft: Json, text: str
+) -> None:
+    family = Family("made", covers={"a": lambda _medication: 1}, ages={"a": lambda _medication: rows})
+    rule = _rule("a", band("x", {"daily_dose_mg": {"gt": 1}}), family=family)
+    assert _scope([rule], draft, age=age) == text
+
+
+def test_a_rule_without_a_row_about_the_drug_looked_for_nothing() -> None:
+    for rows, said in ((0, f"looked for allergy, duplicates. {NONE_ITSELF}"),
+                       (3, "looked for allergy, duplicates, 3 interactions.")):  # fmt: skip
+        family = Family("made", covers={"a": lambda _medication, rows=rows: rows})
+        assert _scope([_rule("a", band("x", TRUE), trigger=PAIR, family=family)]) == said
+
+
+_ASPIRIN: Json = {"rxcui": "1191", "name": "aspirin"}
+ANY_SIDE: Json = {"pair": [A_SIDE, [{"ingredients": [*B_SIDE[0]["ingredients"], _ASPIRIN]}]]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "judged"),
+    [
+        (frozenset({"1191"}), ["aspirin"]),
+        (frozenset({"1191", "11289"}), ["aspirin", "warfarin"]),
+        (None, ["aspirin", "warfarin"]),
+        # One stands for all of whom the rule says the same; the first by its code.
+        (frozenset({"0"}), ["warfarin"]),
+    ],
+)
+def test_of_partners_that_no_row_names_one_is_judged(rows: frozenset[str] | None, judged: list[str]) -> None:
+    asked: list[str] = []
+
+    def seen(context: RuleContext) -> bool:
+        asked.append(context.partners[0].medication.name)
+        return False
+
+    partners = {} if rows is None else {"a": lambda _medication: rows}
+    family = Family("made", conditions=(flag("seen", seen, "it was seen"),), partners=partners)
+    rule = _rule("a", band("x", {"seen": True}), trigger=ANY_SIDE, family=family)
+    _evaluated([rule], METFORMIN, WARFARIN, ASPIRIN)
+    assert sorted(asked) == judged
+
+
+def test_the_rules_of_a_medication_are_remembered_and_forgotten_again() -> None:
+    book = RuleBook([_rule("a", band("x", TRUE))])
+    medication = session_of(METFORMIN).drafted[0].medication
+    assert book.rules_for(medication) is book.rules_for(medication)
+    long = identify_concept(CodeableConcept(text="metformin 500 mg " + "x" * 300))
+    assert book.rules_for(long) is not book.rules_for(long)
+
+
+def test_what_is_wrong_with_a_rule_is_said_where_it_stands() -> None:
+    missing = [{"id": "m", "when": TRUE, "bands": ["x", "zz", "yy"], "summary": "s", "detail": "d"}]
+    wrong: list[tuple[Json, str, tuple[Any, ...]]] = [
+        ({"missing_data": missing}, "a band of yy, zz does not exist", ("rules", 0, "missing_data", 0, "bands")),
+        ({"trigger": {}}, "a trigger without draft and pair activates nothing", ("rules", 0, "trigger")),
+        ({"trigger": {"pair": [A_SIDE]}}, "a pair has two sides, each with a selector", ("rules", 0, "trigger")),
+        ({"trigger": {"pair": [A_SIDE, []]}}, "a pair has two sides, each with a selector", ("rules", 0, "trigger")),
+        ({"trigger": {"draft": [{"classes": ["a"], "washout_days": 3}]}}, "washout_days is for the sides of a pair",
+         ("rules", 0, "trigger")),
+        ({"questions": [{"text": "q", "when": {"alway": True}}]},
+         "no word of conditions is called 'alway'; did you mean 'always'?", ("rules", 0, "questions", 0, "when")),
+        ({"silent_when": [{"code": "c", "text": "t", "when": {"sex": "x", "zzz": 1}}]}, "{'sex': 'x', 'zzz': 1}: only "
+         "sex can stand here", ("rules", 0, "silent_when", 0, "when")),
+    ]  # fmt: skip
+    for more, text, path in wrong:
+        with pytest.raises(RuleError) as refused:
+            _rule("a", band("x", TRUE), **more)
+        assert (refused.value.text, refused.value.path) == (text, path)
+    changed = {"label": "l", "change": {"computed": "nothing"}}
+    with pytest.raises(RuleError) as refused:
+        _rule("a", band("x", TRUE, suggestions=[changed]))
+    assert refused.value.text == "the family made has no change called 'nothing'"
+    assert refused.value.path == ("rules", 0, "bands", 0, "suggestions", 0, "change")
+
+
+def test_a_rule_reads_the_data_of_all_its_conditions() -> None:
+    def lab(name: str) -> Json:
+        return {"lab": name, "gt": 5}
+
+    suggestion = {"label": "l", "recommended": lab("alt"), "only_if": lab("ast"), "orders": [
+        {"loinc": "2823-3", "name": "K", "only_if": lab("tsh")}]}  # fmt: skip
+    rule = _rule("a", band("x", lab("potassium"), suggestions=[suggestion]),
+                 missing_data=[{"id": "m", "when": lab("inr"), "bands": ["x"], "summary": "s", "detail": "d"}],
+                 silent_when=[{"code": "c", "text": "t", "when": lab("qtc")}],
+                 questions=[{"text": "q", "when": lab("sodium")}])  # fmt: skip
+    assert rule.needs.analytes == {"alt", "ast", "tsh", "potassium", "inr", "qtc", "sodium"}
+    assert rule.band_uses == {"lab:potassium"}
+
+
+def test_a_predicate_has_no_facts_and_needs_of_its_own_by_default() -> None:
+    predicate = Predicate(lambda _context: True)
+    assert msgspec.structs.astuple(predicate)[2:] == (frozenset(), frozenset(), needs())
+    assert predicate.facts(study_context_of(PSA)) == []
+    assert Fact("a", "b") == Fact("a", "b", None, None, None, None)
+    assert (MADE.name, AS_OF.year) == ("made", 2026)
