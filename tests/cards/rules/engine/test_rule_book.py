@@ -368,11 +368,16 @@ def test_a_dose_is_looked_for_at_the_ages_of_its_limits(
     assert _scope([rule], draft, age=age) == text
 
 
-def test_a_rule_without_a_row_about_the_drug_looked_for_nothing() -> None:
-    for rows, said in ((0, f"looked for allergy, duplicates. {NONE_ITSELF}"),
-                       (3, "looked for allergy, duplicates, 3 interactions.")):  # fmt: skip
-        family = Family("made", covers={"a": lambda _medication, rows=rows: rows})
-        assert _scope([_rule("a", band("x", TRUE), trigger=PAIR, family=family)]) == said
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (0, f"looked for allergy, duplicates. {NONE_ITSELF}"),
+        (3, "looked for allergy, duplicates, 3 interactions."),
+    ],
+)
+def test_a_rule_without_a_row_about_the_drug_looked_for_nothing(rows: int, text: str) -> None:
+    family = Family("made", covers={"a": lambda _medication: rows})
+    assert _scope([_rule("a", band("x", TRUE), trigger=PAIR, family=family)]) == text
 
 
 _ASPIRIN: Json = {"rxcui": "1191", "name": "aspirin"}
