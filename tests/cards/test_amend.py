@@ -347,3 +347,25 @@ def test_a_start_is_written_on_every_instruction() -> None:
     bounded = {"timing": {"repeat": {"boundsDuration": {**DAYS, "value": 5}}}}
     with pytest.raises(NotChangeable, match=r"^the draft says how long in a way that has no start$"):
         amended(order_of(bounded), OrderChange(start_in_hours=12))
+
+
+def test_contained_resources_stay_where_the_medication_is_not_among_them() -> None:
+    base = {name: value for name, value in order_of().items() if name != "medicationCodeableConcept"}
+    inside = [{"resourceType": "Practitioner", "id": "p"}, {"resourceType": "Medication", "id": "7"}]
+    for reference in ("Medication/7", ""):
+        by_reference = base | {"medicationReference": {"reference": reference}, "contained": inside}
+        after = amended(by_reference, OrderChange(product=P250))
+        assert (after["contained"], "medicationReference" in after) == (inside, False)
+
+
+@pytest.mark.parametrize(("refills", "left", "supply"), [(0, 0, 10), (1, 0, 20), (None, None, 10), (-1, -1, None)])
+def test_a_supply_of_several_fills_is_that_of_one(refills: int | None, left: int | None, supply: int | None) -> None:
+    """Twenty tablets for ten days, or for each of two fills of five days; a number below none says nothing."""
+    stated = {
+        "timing": {"repeat": {**TWICE["repeat"], "boundsDuration": {**DAYS, "value": 10}}},
+        "doseAndRate": tablets(1),
+    }
+    dispense = {"quantity": {"value": 20}, "numberOfRepeatsAllowed": refills}
+    after = amended(order_of(stated, dispenseRequest=dispense), OrderChange(duration_days=5))["dispenseRequest"]
+    quantity = {} if supply is None else {"quantity": {"value": supply}}
+    assert after == {"numberOfRepeatsAllowed": left} | quantity
