@@ -111,6 +111,7 @@ def test_of_fhir_only_what_says_that_something_happened_is_a_report(
         ("o.ndjson", '{"prediction": "x", "outcome": "yes", "outcome": "no"}\n', "or has a member twice"),
         ("o.csv", "prediction,outcome\n", "holds no outcome"),
         ("o.ndjson", '{"prediction": \n', "line 1: it is not JSON"),
+        ("o.csv", 'prediction,outcome\n"x"y,yes\n', "o.csv cannot be read as CSV: ',' expected after '\"'"),
         ("o.ndjson", "[" * 100_000, "line 1: it is not JSON"),
         ("o.ndjson", '{"prediction": "x"}\n', "line 1: A report with prediction needs outcome"),
         ("o.ndjson", '{"resourceType": "Patient"}\n7\n', "line 2: it is no FHIR resource"),
@@ -130,3 +131,11 @@ def test_whatever_bytes_come_the_answer_is_a_sentence(tmp_path: Path, content: b
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WrongFile):
         read_file(tmp_path / name)
+
+
+def test_a_line_has_its_longest_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = '{"prediction": "x", "outcome": "yes"}'
+    monkeypatch.setattr("cds_hooks.outcomes.files.LARGEST_LINE", len(line))
+    assert len(read_file(file(tmp_path, f"{line}\n\n", "o.ndjson")).reports) == 1
+    with pytest.raises(WrongFile, match=r"o\.ndjson, line 2: it is longer than 37 characters$"):
+        read_file(file(tmp_path, f"{line}\n{line} \n", "o.ndjson"))
