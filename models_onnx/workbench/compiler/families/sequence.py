@@ -251,8 +251,9 @@ class SequenceModel:
                 f"float32 [N, {steps}, {count}] and, second, a mask of the same shape (1 where recorded)"
             )
         answer = np.asarray(self._run(*self._series(np.vstack([self.low, self.high]))))
-        if answer.shape not in ((2,), (2, 1), (2, 2)) or not ((answer >= 0) & (answer <= 1)).all():
-            kind = "numbers outside 0 to 1" if answer.size in (2, 4) else "something else"
+        is_table = answer.shape in ((2,), (2, 1), (2, 2))
+        if not is_table or not ((answer >= 0) & (answer <= 1)).all():
+            kind = "numbers outside 0 to 1" if is_table else "something else"
             raise CompileRefused(
                 f"{name} gives {kind} ({list(answer.shape)} for two rows); a probability of each row is needed"
             )

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-from models_onnx.errors import CompileRefused
+from models_onnx.errors import CompileRefused, ModelError
 from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.families.sequence import SequenceFile, SequenceModel
 from tests.models_onnx.workbench.compiler.people import says
@@ -101,3 +102,68 @@ def test_a_network_that_does_not_load_or_gives_no_number_is_refused_by_a_sentenc
     network.path.write_bytes(gru(STEPS, CENTRE, SPREAD, READOUT * np.nan))
     with pytest.raises(CompileRefused, match="numbers outside 0 to 1"):
         SequenceModel.read(network, NAMES, X)
+
+
+def _network(*nodes: onnx.NodeProto, opset: int = 17, mask: bool = True) -> bytes:
+    """A network of these nodes over two steps of one quantity."""
+    inputs = ("series", "mask") if mask else ("series",)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 2, 1]) for name in inputs]
+    graph = helper.make_graph(list(nodes), "g", values, [helper.make_empty_tensor_value_info("risk")])
+    opsets = [helper.make_opsetid("", opset)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+
+SIGMOID = helper.make_node("Sigmoid", ["series"], ["share"])
+BRANCH = helper.make_graph([SIGMOID], "branch", [], [helper.make_empty_tensor_value_info("share")])
+OF_EACH_ROW = helper.make_node("ReduceMean", ["share"], ["risk"], axes=[1, 2], keepdims=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        (b"\x08\x08\xff", None),
+        (
+            _network(helper.make_node("Sigmoid", ["series"], ["risk"]), mask=False),
+            "net.onnx gives something else ([2, 2, 1] for two rows); a probability of each row is needed",
+        ),
+        (
+            _network(SIGMOID, helper.make_node("If", ["mask"], ["risk"], then_branch=BRANCH, else_branch=BRANCH)),
+            "net.onnx has loops or branches (subgraphs), which are not compiled",
+        ),
+        (_network(SIGMOID, OF_EACH_ROW, opset=99), "net.onnx is of opset 99: export it with opset 18"),
+    ],
+)
+def test_a_file_that_is_no_network_of_risks(content: bytes, refusal: str | None, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ModelError) as refused:
+        SequenceModel.read(SequenceFile(tmp_path / "net.onnx", 2), ("a_1", "a_2"), np.array([[0.0, 0.0], [1.0, 3.0]]))
+    if refusal is not None:
+        assert str(refused.value) == refusal
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+def test_a_network_of_one_quantity_contributes_what_it_changes(opset: int, tmp_path: Path) -> None:
+    """The mean series is 1 and 2; both classes are given, of which the second is the event."""
+    other = helper.make_node("Neg", ["series"], ["minus"])
+    both = helper.make_node("Concat", ["minus", "series"], ["classes"], axis=2)
+    share = helper.make_node("Softmax", ["classes"], ["shares"], axis=2)
+    last = helper.make_node("Slice", ["shares", "from", "to", "first_axis"], ["newest"])
+    flat = helper.make_node("Squeeze", ["newest", "from"], ["risk"])
+    constants = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array([number], np.int64)))
+        for name, number in (("from", 1), ("to", 2), ("first_axis", 1))
+    ]
+    content = _network(*constants, other, both, share, last, flat, opset=opset, mask=False)
+    (tmp_path / "net.onnx").write_bytes(content)
+    X = np.array([[0.0, 1.0], [2.0, 3.0]])
+    model = SequenceModel.read(SequenceFile(tmp_path / "net.onnx", 2), ("a_1", "a_2"), X)
+    assert (model.columns, model.mean.tolist(), model.edges) == (2, [[1.0, 2.0]], ((), ()))
+    assert model.base == pytest.approx(4.0), "the log odds of the softmax of -x and x are 2 x, of the newest step"
+    rows = np.array([[1.0, 3.0], [1.0, 9.0], [2.0, np.nan], [np.nan, np.nan]])
+    assert model.margin(rows).tolist() == pytest.approx([6.0, 6.0, 0.0, 0.0], abs=1e-4)
+    assert model.contributions(rows) == pytest.approx(
+        np.array([[0.0, 2.0], [0.0, 2.0], [-4.0, 0.0], [0.0, -4.0]]), abs=1e-4
+    )
+    moved = model.recalibrated(1.0, 2.0).recalibrated(0.5, 3.0)
+    assert (moved.intercept, moved.slope) == (3.5, 6.0)
+    assert moved.margin(rows).tolist() == pytest.approx([39.5, 39.5, 3.5, 3.5], abs=1e-3)

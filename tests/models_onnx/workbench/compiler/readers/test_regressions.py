@@ -10,7 +10,6 @@ import pytest
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
-from models_onnx.workbench.compiler.families.shapley_trees import _depth_in_time
 from models_onnx.workbench.compiler.readers.regressions import regression_of
 
 
@@ -68,11 +67,3 @@ def test_other_accelerated_models_are_named_as_what_they_are() -> None:
         regression_of(fitted("WeibullAFTFitter", ("rho_", "age", 0.1)), (1.0,), per_year=12.0)
     with pytest.raises(CompileRefused, match="per_year"):
         regression_of(fitted("WeibullAFTFitter"), (1.0,))
-
-
-@pytest.mark.parametrize(("trees", "most", "depth"), [(100, 6, 6), (150, 6, 5), (300, 6, 4), (100, 4, 4), (20, 6, 6)])
-def test_the_depth_that_a_refusal_names_is_explained_within_the_time_of_a_card(
-    trees: int, most: int, depth: int
-) -> None:
-    ensemble: Any = SimpleNamespace(trees=(None,) * trees)
-    assert _depth_in_time(ensemble, most) == depth
