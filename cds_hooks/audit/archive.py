@@ -10,6 +10,7 @@ import hashlib
 import lzma
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,18 +93,19 @@ def archive(url: str, client: str, before: int, file: Path, actor: str, signer: 
     """
     parsed = parse_url(url)
     upgrade_schema(parsed)
-    try:
+    with _database_of_archive():
         engine = engine_for(parsed)
         with engine.connect() as connection:
             wanted = _wanted(connection, client, before)
-        if not wanted.decisions:
-            return None
-        digest = _write(url, wanted, file, client, before)
-        archived = wanted.describe(file, digest, client, before)
-        rows = list(read_archive(file))
-        if len(rows) != archived.decisions + archived.feedback + archived.outcomes:
-            raise RecordUnavailable(f"{file} could not be read again as it was written; nothing was taken out")
-        entry = {"archive": archived, "key": signer.public.id, "signature": _sign(archived, signer)}
+    if not wanted.decisions:
+        return None
+    digest = _write(url, wanted, file, client, before)
+    archived = wanted.describe(file, digest, client, before)
+    rows = list(read_archive(file))
+    if len(rows) != archived.decisions + archived.feedback + archived.outcomes:
+        raise RecordUnavailable(f"{file} could not be read again as it was written; nothing was taken out")
+    entry = {"archive": archived, "key": signer.public.id, "signature": _sign(archived, signer)}
+    with _database_of_archive():
         with engine.begin() as connection:
             if _count(connection, client, before) != archived.decisions:
                 raise RecordUnavailable("a hold was set or released meanwhile, so nothing was taken out; try again")
@@ -116,9 +118,15 @@ def archive(url: str, client: str, before: int, file: Path, actor: str, signer: 
                     table = _PLAIN[name]
                     is_in_batch = table.c.sequence.in_(sequences[start : start + _AT_ONCE])
                     connection.execute(delete(table).where(is_in_batch))
+    return archived
+
+
+@contextmanager
+def _database_of_archive() -> Iterator[None]:
+    try:
+        yield
     except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"the record cannot be archived: {database_error_reason(error)}") from error
-    return archived
 
 
 @dataclass
