@@ -276,7 +276,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if amounts is None or (amounts and _MOMENT_FIRST.search(text)):
         return _with(frame, problem=_SEVERAL)
     times = find_frequencies(_without_amounts(text, amounts))
-    if len(times) > 1 and _DIVIDED.search(text):
+    if _DIVIDED.search(text):
         # "15 mg daily divided TID": the day is that of the amount.
         times = [time for time in times if time.high != 1.0] or times
     if len(amounts) > 1:

@@ -242,3 +242,21 @@ def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
     (refusal,) = record.refusals
     assert refusal.reason == "allergies-unreadable"
     assert refusal.text == "2 allergies could not be read: Zzqvexol; Fnordine."
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (_allergy("Tylenol", "161"), "Tylenol"),
+        (_allergy(code="161"), "acetaminophen"),
+        (_allergy() | {"code": {"coding": [{"system": RXNORM, "code": "161", "display": "APAP"}]}}, "APAP"),
+        (_allergy() | {"code": None, "reaction": [{"substance": {"text": "amoxicillin"}}]}, "amoxicillin"),
+        (
+            _allergy() | {"code": {"coding": [{"code": "x"}]}, "reaction": [{"substance": {"text": "amoxicillin"}}]},
+            "amoxicillin",
+        ),
+    ],
+)
+def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, Any], words: str) -> None:
+    (allergy,) = allergies(record_of(entry))
+    assert allergy.words == words

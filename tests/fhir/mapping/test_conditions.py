@@ -291,3 +291,29 @@ def test_a_valve_of_tissue_is_no_mechanical_one(words: str, is_there: bool) -> N
     valve = condition("Z95.2", ICD10)
     valve["code"]["text"] = words
     assert (find_condition(record_of(valve), "mechanical_valve") is not None) is is_there
+
+
+def test_of_two_entries_of_one_pregnancy_and_day_the_first_dates_it() -> None:
+    first, second = (condition(PREGNANT, id=name, onsetDateTime="2026-09-01") for name in ("a", "b"))
+    for conditions in ((first, second), (second, first)):
+        hit = find_condition(record_of(*conditions), "pregnancy")
+        assert hit is not None
+        assert hit.source == f"Condition/{conditions[0]['id']}"
+
+
+@pytest.mark.parametrize(("status", "counts"), [("active", True), (None, True), ("resolved", False)])
+def test_a_fall_without_a_date_counts_unless_it_is_over(status: str | None, counts: bool) -> None:
+    fall = condition("W19", ICD10, status=status)
+    assert (find_condition(record_of(fall), "falls_or_fracture") is not None) is counts
+
+
+@pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        ("History of stroke", []), ("Stroke", ["stroke"]), ("Gout; history of stroke", ["gout"]),
+        ("Stroke; history of gout", ["stroke"]),
+    ],
+)  # fmt: skip
+def test_what_is_only_of_the_past_in_words_is_no_problem(words: str, groups: list[str]) -> None:
+    said = {"resourceType": "Condition", "id": "w", "code": {"text": words}, "subject": SUBJECT}
+    assert [hit.key for hit in problems_of(record_of(said), ["stroke", "gout"])] == groups

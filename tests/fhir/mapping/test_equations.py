@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.mapping.equations import adjusted_weight_kg, ckd_epi_2021, cockcroft_gault, ideal_weight_kg
+from fhir.mapping.equations import (
+    adjusted_weight_kg,
+    body_mass_index,
+    ckd_epi_2021,
+    cockcroft_gault,
+    ideal_weight_kg,
+    is_creatinine_unstable,
+    mean_arterial_pressure,
+)
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
@@ -69,3 +77,9 @@ def test_ideal_and_adjusted_weight() -> None:
     assert ideal_weight_kg("male", 177.8) == pytest.approx(73.0)
     assert ideal_weight_kg("female", 152.4) == pytest.approx(45.5)
     assert adjusted_weight_kg(100.0, 50.0) == pytest.approx(70.0)
+
+
+def test_body_mass_index_and_mean_pressure() -> None:
+    assert body_mass_index(81.0, 180.0) == pytest.approx(25.0)
+    assert mean_arterial_pressure(120.0, 90.0) == pytest.approx(100.0)
+    assert is_creatinine_unstable([]) is False

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from fhir.mapping.equations import ckd_epi_2021, is_creatinine_unstable
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
+from fhir.record.datatypes import parse_time
 from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
 from tests.fhir.mapping.charts import (
+    ICD10,
     SUBJECT,
     WOMAN,
     condition,
@@ -345,3 +347,23 @@ def test_the_given_cases_without_kidney_function_have_none(data_folder: Path) ->
     for case in ("oc-016", "oc-017"):
         _, record = _case_record(data_folder / "cases" / "order-select" / f"{case}.json")
         assert _absence(egfr_best(record)).reason == "missing"
+
+
+@pytest.mark.parametrize(
+    ("codes", "value", "method", "source"),
+    [
+        (["N18.4"], 30.0, "CKD stage 4", "Condition/c-N18.4"),
+        (["N18.5"], 15.0, "CKD stage 5", "Condition/c-N18.5"),
+        (["N18.4", "N18.5"], 15.0, "CKD stage 5", "Condition/c-N18.5"),
+    ],
+)
+def test_a_stage_on_the_problem_list_is_an_upper_limit(
+    codes: list[str], value: float, method: Any, source: str
+) -> None:
+    problems = [condition(code, ICD10, onsetDateTime="2026-01-01") for code in codes]
+    note = f"{method} is on the problem list without a recent value: repeat creatinine; no dose is derived."
+    assert egfr_best(record_of(*problems)) == KidneyEstimate(
+        value, PER_AREA, method, parse_time("2026-01-01"), (source,), side="<", notes=(note,)
+    )
+    transplanted = condition("Z94.0", ICD10)
+    assert isinstance(egfr_best(record_of(*problems, transplanted)), KidneyAbsence)

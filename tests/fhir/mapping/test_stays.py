@@ -2,10 +2,22 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from fhir.mapping.stays import current_stay, is_inpatient
-from tests.fhir.mapping.charts import SUBJECT, record_of
+from fhir.mapping.stays import (
+    admitted_as_emergency,
+    care_units,
+    current_stay,
+    current_stay_source,
+    is_in_intensive_care,
+    is_inpatient,
+    is_left_open,
+    length_of_stay,
+    stays_in_hospital,
+)
+from fhir.record.resources import Encounter
+from tests.fhir.mapping.charts import AS_OF, SUBJECT, record_of
 from tests.fhir.record.charts import record_of as record_of_call
 
 
@@ -50,3 +62,133 @@ def test_the_stay_of_the_call_goes_before_others_that_are_open() -> None:
         named_stay = current_stay(record_of_call(*stays, encounter_id=name))
         assert named_stay is not None
         assert named_stay.encounter.id == name
+
+
+@pytest.mark.parametrize(
+    ("visit", "left_open"),
+    [
+        # 20 November 2025 is 365 days before 20 November 2026, and the 13th of the month seven days.
+        (_stay(start="2025-11-20"), False), (_stay(start="2025-11-19"), True),
+        (_stay("AMB", start="2026-11-13"), False), (_stay("AMB", start="2026-11-12"), True),
+        (_stay("AMB", start="2026-11-12", end="2026-11-12"), False), (_stay("AMB"), False),
+        ({name: part for name, part in _stay(start="2026-11-12").items() if name != "class"}, True),
+        (_stay() | {"period": None}, False),
+    ],
+)  # fmt: skip
+def test_a_visit_that_nobody_closed_is_over_after_a_week_and_a_stay_after_a_year(
+    visit: dict[str, Any], left_open: bool
+) -> None:
+    assert is_left_open(msgspec.convert(visit, Encounter), AS_OF.timestamp()) is left_open
+
+
+@pytest.mark.parametrize(
+    ("end", "is_current"),
+    [
+        ("2026-11-19T09:00:00Z", True), ("2026-11-19T08:59:59Z", False), ("2026-11-20T08:00:00Z", True),
+        ("2026-11-19", True), ("2026-11-18", False),
+    ],
+)  # fmt: skip
+def test_a_stay_is_the_current_one_for_a_day_after_its_end(end: str, is_current: bool) -> None:
+    record = record_of(_stay(status="finished", start="2026-11-10", end=end))
+    assert (current_stay(record) is not None) is is_current
+    assert current_stay_source(record) == ("Encounter/e1" if is_current else "Patient/p1")
+
+
+def test_of_two_open_stays_the_later_is_the_current_one() -> None:
+    earlier = _stay(status="finished", start="2026-11-10", end="2026-11-19T10:00:00Z") | {"id": "a"}
+    later = _stay(start="2026-11-19T12:00:00Z") | {"id": "b"}
+    for stays in ((earlier, later), (later, earlier)):
+        stay = current_stay(record_of(*stays))
+        assert stay is not None
+        assert stay.source == "Encounter/b"
+    assert current_stay(record_of(_stay(status="finished", start="2026-11-18"))) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_one"),
+    [
+        ("2026-11-03", "2026-11-05", True),
+        ("2026-11-09T00:00:00Z", "2026-11-11T00:00:00Z", True),  # closed a day after the whole
+        ("2026-11-09T00:00:00Z", "2026-11-11T00:00:01Z", False),
+        ("2026-11-10T00:00:00Z", "2026-11-10T12:00:00Z", False),  # begun when the whole ended
+        ("2026-10-31T00:00:00Z", "2026-11-02T00:00:00Z", False),
+    ],
+)
+def test_a_stay_within_a_longer_one_is_a_part_of_it(start: str, end: str, is_one: bool) -> None:
+    whole = _stay(status="finished", start="2026-11-01T00:00:00Z", end="2026-11-10T00:00:00Z")
+    other = _stay(status="finished", start=start, end=end) | {"id": "e2"}
+    stays = stays_in_hospital(record_of(whole, other))
+    assert sorted(stay.source for stay in stays) == ["Encounter/e1", *([] if is_one else ["Encounter/e2"])]
+
+
+def test_where_the_patient_is_seen_now_is_named_by_id_and_name() -> None:
+    provider = {"reference": "Organization/h", "display": "City Hospital"}
+    ward = {"location": [{"location": {"reference": "Location/4"}}, {"location": {"display": "MICU 2"}}]}
+    over = _stay(status="finished", start="2026-11-18") | {"id": "e2", "serviceProvider": {"display": "Old place"}}
+    record = record_of(_stay(start="2026-11-18") | {"serviceProvider": provider} | ward, over)
+    assert care_units(record) == {"h", "City Hospital", "4", "MICU 2"}
+    assert is_in_intensive_care(record)
+    critical = {"type": [{"text": "Critical care admission"}]}
+    assert is_in_intensive_care(record_of(_stay(start="2026-11-18") | critical))
+    assert not is_in_intensive_care(record_of(_stay(start="2026-11-18"), over | critical))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "fact"),
+    [
+        ("2026-11-18", "2026-11-19", (1.0, "day", "Encounter/e1")),
+        ("2026-11-18", "2026-11-18", (0.0, "days", "Encounter/e1")),
+        ("2026-11-18T23:00:00Z", "2026-11-20T01:00:00Z", (2.0, "days", "Encounter/e1")),
+        # By the calendar of the place: 23:30 there and half past midnight of the next day.
+        ("2026-11-18T23:30:00-05:00", "2026-11-19T00:30:00-05:00", (1.0, "day", "Encounter/e1")),
+        ("2026-11-19T19:00:00-05:00", "2026-11-19T23:00:00-05:00", (0.0, "days", "Encounter/e1")),
+    ],
+)
+def test_the_length_of_a_stay_is_counted_in_nights(start: str, end: str, fact: tuple[float, str, str]) -> None:
+    record = record_of(_stay(status="finished", start=start, end=end), as_of=AS_OF)
+    (stay,) = stays_in_hospital(record)
+    assert length_of_stay(record, stay) == fact
+
+
+@pytest.mark.parametrize(
+    ("more", "fact"),
+    [
+        ({}, (0.0, "not charted as an emergency")),
+        ({"priority": {"coding": [{"code": "EM"}]}}, (1.0, "urgent")),
+        ({"priority": {"text": "Urgent"}}, (1.0, "urgent")),
+        ({"priority": {"text": "Non-urgent"}}, (0.0, "not charted as an emergency")),
+        ({"priority": {"coding": [{"code": "R"}]}}, (0.0, "not charted as an emergency")),
+        ({"hospitalization": {"admitSource": {"coding": [{"code": "emd"}]}}}, (1.0, "from the emergency department")),
+        ({"hospitalization": {"admitSource": {"coding": [{"code": "EMERGENCY ROOM"}]}}},
+         (1.0, "from the emergency department")),
+        ({"hospitalization": {"admitSource": {"text": "Home"}}}, (0.0, "not charted as an emergency")),
+        ({"hospitalization": {}, "priority": {"text": "Elective"}}, (0.0, "not charted as an emergency")),
+    ],
+)  # fmt: skip
+def test_a_stay_began_as_an_emergency_or_not(more: dict[str, Any], fact: tuple[float, str]) -> None:
+    record = record_of(_stay(start="2026-11-18") | more)
+    (stay,) = stays_in_hospital(record)
+    assert admitted_as_emergency(record, stay) == (*fact, "Encounter/e1")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "led"),
+    [
+        ("2026-11-17T20:00:00Z", "2026-11-18T02:00:00Z", True),
+        ("2026-11-17T01:00:00Z", "2026-11-17T06:00:00Z", True),  # ended the day before
+        ("2026-11-17T01:00:00Z", "2026-11-17T05:59:59Z", False),
+        ("2026-11-18T06:00:00Z", "2026-11-18T09:00:00Z", True),  # begun with the stay
+        ("2026-11-18T06:00:01Z", "2026-11-18T09:00:00Z", False),
+        ("2026-11-16", "2026-11-16", False),
+        ("2026-11-16", "2026-11-17", True),
+    ],
+)
+def test_an_emergency_visit_led_to_a_stay_that_began_within_a_day_of_it(start: str, end: str, led: bool) -> None:
+    visit = _stay("EMER", "finished", start=start, end=end) | {"id": "ed"}
+    record = record_of(_stay(start="2026-11-18T06:00:00Z"), visit)
+    (stay,) = stays_in_hospital(record)
+    assert admitted_as_emergency(record, stay) == (
+        (1.0, "through the emergency department", "Encounter/ed")
+        if led
+        else (0.0, "not charted as an emergency", "Encounter/e1")
+    )

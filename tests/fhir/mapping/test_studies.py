@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.studies import RETEST_INTERVALS, STUDY_CODES, read_study
+from fhir.mapping.studies import RETEST_INTERVALS, STUDY_CODES, RetestInterval, read_study, screening_groups_of
 
 
 def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
@@ -60,3 +60,35 @@ def test_every_interval_has_days_and_a_source() -> None:
     for interval in RETEST_INTERVALS.values():
         assert 0 < interval.days <= 90
         assert interval.source
+
+
+def test_a_screening_is_known_by_its_codes_else_by_its_words() -> None:
+    dxa, words = "104938-6", "Screening mammogram"
+    assert screening_groups_of([None, dxa], words) == {"dxa"}
+    assert screening_groups_of(["1-8", None], words) == {"mammography"}
+    assert screening_groups_of([dxa], "") == {"dxa"}
+    assert screening_groups_of([], "") == frozenset()
+
+
+def test_an_order_says_whether_it_is_urgent() -> None:
+    for priority, is_urgent in (("stat", True), ("asap", True), ("urgent", False), ("routine", False), (None, False)):
+        assert read_study(_order("Ferritin", "2276-4", priority=priority)).urgent is is_urgent
+    assert not read_study(_order("Ferritin", "2276-4")).urgent
+
+
+@pytest.mark.parametrize(
+    ("apart", "ordered", "result", "is_same", "spares"),
+    [
+        ("", "a", "a", True, True), ("", "a", "b", True, True), ("", "a", "c", False, True), ("", "p", "c", True, True),
+        ("", "c", "p", True, True), ("always", "a", "b", True, True), ("always", "a", "c", False, False),
+        ("always", "p", "c", True, True), ("twice", "a", "c", False, True), ("", "a", "x", False, False),
+    ],
+)  # fmt: skip
+def test_a_result_spares_a_test_of_the_same_row(
+    apart: str, ordered: str, result: str, is_same: bool, spares: bool
+) -> None:
+    interval = RetestInterval(
+        "k", "K", frozenset("abcp"), 7.0, None, None, frozenset(), frozenset("p"), frozenset("ab"), apart, "source"
+    )
+    assert interval.is_same(ordered, result) is is_same
+    assert interval.spares(ordered, result) is spares

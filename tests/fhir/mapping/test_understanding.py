@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.understanding import READ_KINDS, understand
+from fhir.mapping.understanding import READ_KINDS, Understanding, understand
 
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -147,3 +147,12 @@ def test_an_older_form_and_a_result_named_in_words_are_read_as_answers_read_them
     }
     assert understand(result).analyte == "sodium"
     assert understand(result | {"code": {"text": "sodium, urine"}}).analyte is None
+
+
+def test_a_result_of_no_known_test_that_finds_nothing_is_not_understood() -> None:
+    assert _of("Observation", status="final", code={"text": "Hello"}) == Understanding(
+        resource="Observation/1",
+        understood=False,
+        words="Hello",
+        reason="no test of the tables and no finding",
+    )

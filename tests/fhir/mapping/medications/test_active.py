@@ -332,3 +332,12 @@ def test_what_is_on_hold_is_named() -> None:
     held = request("oxycodone 5 mg tablet", status="on-hold")
     assert active_medications(record_of(held)) == ()
     assert [one.name for one in held_medications(record_of(held))] == ["oxycodone"]
+
+
+@pytest.mark.parametrize(
+    ("end", "active"),
+    [("2026-11-20T09:00:00Z", True), ("2026-11-20T08:59:59Z", False), ("2026-11-20", True), ("2026-11-19", False)],
+)
+def test_an_order_goes_on_to_the_last_instant_of_its_bounds(end: str, active: bool) -> None:
+    dosage = {"text": "1 tablet", "timing": {"repeat": {"boundsPeriod": {"start": "2026-11-01", "end": end}}}}
+    assert bool(_names(request(METFORMIN, dosageInstruction=[dosage]))) is active

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
-from fhir.mapping.medications.opioids import OPIOID_FACTORS, OpioidDose, opioid_doses
+from fhir.mapping.medications.opioids import OPIOID_FACTORS, OpioidDose, is_patch, opioid_doses
 from fhir.terminology.medications import CLASS_MEMBERS
 from tests.conftest import examples
 from tests.fhir.mapping.charts import coded, order
@@ -69,8 +70,22 @@ def test_every_factor_belongs_to_an_opioid_and_is_that_of_2022() -> None:
 )
 def test_a_patch_counts_what_it_gives_off_whatever_its_change(dosage: dict[str, Any]) -> None:
     (dose,) = _doses(PATCH, dosage)
-    assert dose.high == pytest.approx(60.0)
-    assert dose.tolerance_high == pytest.approx(1.0)
+    assert (dose.low, dose.high) == pytest.approx((60.0, 60.0))
+    assert (dose.tolerance_low, dose.tolerance_high) == pytest.approx((1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("form", "route", "words", "worn"),
+    [
+        ("Transdermal System", None, "fentanyl", True), (None, "transdermal", "fentanyl", True),
+        (None, None, "fentanyl patch", True), ("Tablet", "oral", "fentanyl", False), (None, None, "fentanyl", False),
+    ],
+)  # fmt: skip
+def test_a_patch_is_known_by_its_form_its_route_or_its_words(
+    form: str | None, route: str | None, words: str, worn: bool
+) -> None:
+    identity = replace(identify(order("morphine", {})), strengths=(), dose_form=form, route=route, words=words)
+    assert is_patch(identity) is worn
 
 
 def test_two_patches_at_a_time_count_twice() -> None:

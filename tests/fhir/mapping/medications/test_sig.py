@@ -404,3 +404,28 @@ def test_up_to_so_many_a_day_is_at_most_that() -> None:
 
 def test_words_that_say_nothing_are_an_empty_sig() -> None:
     assert read_sig("") == Sig()  # an order whose words say no more is amended freely (cards/amend.py)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "times", "per_day"),
+    [
+        ("every 12 hours x 3 doses once a week", None, 1 / 7, False),
+        ("take 2.5 mg every 12 hours x 3 doses once a week", 7.5, 1 / 7, False),
+        ("take 2.5 mg once daily x 3 doses once a week", 7.5, 1 / 7, False),
+        ("take 2.5 mg every 12 hours once a week", None, None, None),
+        ("1000 mg/day over 2 hours", 1000.0, None, True),
+        ("15 mg daily divided", 15.0, 1.0, True),
+        ("15 mg daily divided TID", 15.0, 3.0, True),
+    ],
+)
+def test_doses_of_one_day_a_week_and_an_amount_of_a_day(
+    text: str, amount: float | None, times: float | None, per_day: bool | None
+) -> None:
+    sig = read_sig(text)
+    if per_day is None:
+        assert sig.problem is not None
+        return
+    assert sig.problem is None
+    assert (sig.amount.low if sig.amount else None) == amount
+    assert (sig.amount.high if sig.amount else None) == amount
+    assert (sig.times_low, sig.times_high, sig.total_per_day) == (times, times, per_day)
