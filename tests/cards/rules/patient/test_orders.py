@@ -1,0 +1,269 @@
+"""Drafts as they arrive: their names, whether they are to be given, vaccinations that are services, open tests."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from cards.rules.patient.orders import (
+    DraftMedication,
+    is_for_other_patient,
+    is_to_be_given,
+    is_wanted_study,
+    needs_cover,
+    open_tests,
+    order_text,
+    ordered_medication,
+    read_draft,
+    read_drafts,
+)
+from fhir.mapping.medications.daily_dose import DailyDose
+from fhir.record.resources import MedicationRequest, ServiceRequest
+from tests.cards.rules.contexts import context_of, session_of, study_context_of
+from tests.cards.rules.patients import draft_of
+
+Json = dict[str, Any]
+WARFARIN: Json = draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "7")
+CVX = "http://hl7.org/fhir/sid/cvx"
+
+
+@pytest.mark.parametrize(
+    ("identity", "full_url", "reference"),
+    [
+        ("7", None, "MedicationRequest/7"),
+        ("7", "http://server/MedicationRequest/8", "MedicationRequest/7"),
+        (None, "http://server/MedicationRequest/8", "MedicationRequest/8"),
+        (None, "http://server/ServiceRequest/8", None),
+        (None, "urn:uuid:0a-b", "MedicationRequest/0a-b"),
+        (None, "0a-b", None),
+        (None, "MedicationRequest/8", None),
+        ("a/b", None, None),
+        ("a b", "urn:uuid:x", "MedicationRequest/x"),
+        (7, None, None),
+        ("", None, None),
+        (None, None, None),
+        (None, "urn:uuid:a/b", None),
+    ],
+)
+def test_how_a_draft_is_named(identity: object, full_url: str | None, reference: str | None) -> None:
+    draft = read_draft({**WARFARIN, "id": identity}, full_url=full_url, position=3)
+    assert draft.reference == reference
+    assert draft.name == (reference or "draftOrders.entry[3]")
+    assert (draft.position, draft.full_url, draft.kind) == (3, full_url, "MedicationRequest")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_named"),
+    [
+        ("MedicationRequest/7", True),
+        ("7", True),
+        ("http://server/x/7", True),
+        ("http://server/MedicationRequest/7/_history/2", True),
+        ("MedicationRequest/8", False),
+        ("ServiceRequest/7", False),
+        ("", False),
+    ],
+)
+def test_which_names_mean_a_draft(name: str, is_named: bool) -> None:
+    draft = read_draft(WARFARIN, full_url="http://server/x/7")
+    assert draft.is_named([name]) is is_named
+    assert draft.is_named(["x", name]) is is_named
+    assert draft.is_named([]) is False
+    nameless = read_draft({key: value for key, value in WARFARIN.items() if key != "id"})
+    assert nameless.is_named(["draftOrders.entry[0]"]) is True
+    assert nameless.is_named([name]) is False
+
+
+def test_entries_of_a_bundle_that_are_no_drafts_are_passed_over() -> None:
+    entries = [None, {}, {"resource": []}, {"resource": WARFARIN, "fullUrl": 3}, {"resource": {"resourceType": "Task"}}]
+    drafts = read_drafts(entries)
+    assert [(one.kind, one.position, one.full_url) for one in drafts] == [
+        ("MedicationRequest", 3, None), ("Task", 4, None)]  # fmt: skip
+    assert (drafts[0].order is not None, drafts[1].order, drafts[1].read, drafts[1].fault) == (True, None, None, None)
+
+
+def test_what_cannot_be_read_keeps_the_reason() -> None:
+    draft = read_draft({**WARFARIN, "dosageInstruction": "daily"})
+    assert (draft.read, draft.order) == (None, None)
+    assert draft.fault is not None
+    assert "dosageInstruction" in draft.fault
+
+
+def test_runs_of_white_space_are_collapsed_where_there_may_be_some() -> None:
+    order: Json = {**WARFARIN, "medicationCodeableConcept": {"text": "warfarin   5 mg"}}
+    for has_runs, words in ((True, "warfarin 5 mg"), (False, "warfarin   5 mg")):
+        draft = read_draft(order, has_runs=has_runs)
+        assert draft.order is not None
+        concept = draft.order.medicationCodeableConcept
+        assert concept is not None
+        assert (concept.text, draft.may_hold_runs) == (words, has_runs)
+        assert draft.resource is order
+    assert read_drafts([{"resource": order}], has_runs=False)[0].may_hold_runs is False
+    assert read_drafts([{"resource": order}])[0].may_hold_runs is True
+
+
+@pytest.mark.parametrize(
+    ("more", "given"),
+    [
+        ({}, True),
+        ({"status": "active"}, True),
+        ({"status": None}, True),
+        ({"doNotPerform": True}, False),
+        ({"doNotPerform": False}, True),
+        *(({"status": one}, False) for one in ("cancelled", "entered-in-error", "stopped", "on-hold", "completed")),
+    ],
+)
+def test_whether_an_order_is_to_be_given(more: Json, given: bool) -> None:
+    draft = read_draft({**WARFARIN, **more})
+    assert draft.order is not None
+    assert is_to_be_given(draft.order) is given
+    assert (ordered_medication(draft) is draft.order) is given
+    assert (ordered_medication(draft) is None) is not given
+
+
+def _service(text: str = "", code: str = "", system: str = CVX, **more: Any) -> Json:
+    coding = [{"system": system, "code": code}] if code else []
+    return {"resourceType": "ServiceRequest", "id": "s", "status": "draft", "intent": "order",
+            "code": {"text": text, "coding": coding}, "subject": {"reference": "Patient/case"}, **more}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("service", "is_vaccine"),
+    [
+        (_service("x", "03"), True),
+        (_service("Influenza vaccination"), True),
+        (_service("MMR shot"), True),
+        (_service("MMR vaccine", "99999", "http://www.ama-assn.org/go/cpt"), True),
+        (_service("MMR titer"), False),
+        (_service("Influenza PCR"), False),
+        (_service("CT of the chest"), False),
+        (_service("Influenza vaccination", doNotPerform=True), False),
+        (_service("Influenza vaccination", status="revoked"), False),
+        ({**_service(), "code": None}, False),
+        # A code of a vaccine holds whatever the words are.
+        (_service("MMR antibody", "03"), True),
+    ],
+)
+def test_a_vaccination_that_is_ordered_as_a_service(service: Json, is_vaccine: bool) -> None:
+    draft = read_draft({**service, "authoredOn": "2026-11-20", "reasonCode": [{"text": "due"}]})
+    order = ordered_medication(draft)
+    assert (order is not None) is is_vaccine
+    if order is not None:
+        assert (order.id, order.status, order.authoredOn) == ("s", "draft", "2026-11-20")
+        assert [reason.words for reason in order.reasonCode] == ["due"]
+
+
+@pytest.mark.parametrize(
+    ("draft", "is_wanted"),
+    [
+        (_service("PSA"), True),
+        (_service("PSA", doNotPerform=True), False),
+        (_service("PSA", status="completed"), False),
+        (WARFARIN, False),
+    ],
+)
+def test_a_study_that_is_wanted(draft: Json, is_wanted: bool) -> None:
+    assert is_wanted_study(read_draft(draft)) is is_wanted
+
+
+LOINC = "http://loinc.org"
+
+
+@pytest.mark.parametrize(
+    ("request_", "codes"),
+    [
+        (_service("", "2823-3", LOINC), {"2823-3"}),
+        ({**_service(), "code": {"coding": [{"code": "2823-3"}, {"system": LOINC}]}}, {"2823-3"}),
+        (_service("", "2823-3", "urn:other"), set()),
+        (_service("", "2823-3", LOINC, status="active"), {"2823-3"}),
+        (_service("", "2823-3", LOINC, status="on-hold"), {"2823-3"}),
+        (_service("", "2823-3", LOINC, status="completed"), set()),
+        (_service("", "2823-3", LOINC, doNotPerform=True), set()),
+        (_service("", "2823-3", LOINC, intent="proposal"), set()),
+        ({**_service(), "code": None}, set()),
+        (WARFARIN, set()),
+    ],
+)
+def test_the_tests_that_are_ordered_and_not_done(request_: Json, codes: set[str]) -> None:
+    kind = MedicationRequest if request_["resourceType"] == "MedicationRequest" else ServiceRequest
+    assert open_tests([msgspec.convert(request_, kind)]) == codes
+
+
+def test_every_instruction_and_reason_of_an_order() -> None:
+    dosage = {"text": "1 daily", "patientInstruction": "with food", "additionalInstruction": [{"text": "at night"}]}
+    order = msgspec.convert({**WARFARIN, "dosageInstruction": [dosage, {"text": "2 daily"}],
+                             "reasonCode": [{"text": "AF"}]}, MedicationRequest)  # fmt: skip
+    assert order_text(order) == "1 daily with food at night 2 daily AF"
+    assert order_text(MedicationRequest()) == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "is_other"),
+    [
+        ({}, False),
+        ({"subject": {"reference": "Patient/other"}}, True),
+        ({"subject": {"reference": "http://server/Patient/case"}}, False),
+        ({"subject": {"reference": "Group/other"}}, False),
+        ({"subject": {"display": "x"}}, False),
+        ({"patient": {"reference": "Patient/other"}}, True),
+        ({"for": {"reference": "Patient/other"}}, True),
+        ({"subject": "Patient/other"}, False),
+    ],
+)
+def test_a_draft_for_another_patient(more: Json, is_other: bool) -> None:
+    assert is_for_other_patient(read_draft({**WARFARIN, **more}), "case") is is_other
+
+
+@pytest.mark.parametrize(
+    ("drug", "needs"),
+    [("warfarin 5 MG Oral Tablet", True), ("insulin glargine 100 UNT/ML Injection", True), ("metformin 500 MG", False)],
+)
+def test_what_a_patient_must_not_be_left_without(drug: str, needs: bool) -> None:
+    assert needs_cover(context_of({"drug": drug}).medication) is needs
+
+
+@pytest.mark.parametrize(
+    ("category", "codes"),
+    [
+        ([{"coding": [{"code": "Inpatient"}, {"code": "x"}]}], {"inpatient", "x"}),
+        ([{"coding": [3]}, "y", {"text": "z"}], set()),
+        ({"coding": [{"code": "inpatient"}]}, set()),
+        (None, set()),
+    ],
+)
+def test_the_categories_of_a_draft(category: Any, codes: set[str]) -> None:
+    draft = read_draft(WARFARIN)
+    assert draft.order is not None
+    drafted = DraftMedication(msgspec.structs.replace(draft, resource={"category": category}), draft.order, {})
+    assert drafted.categories == codes
+
+
+def test_a_dose_for_each_kilogram_is_weighed() -> None:
+    sig = {"dosageInstruction": [{"text": "15 mg/kg every 6 hours"}]}
+    draft = {"drug": "acetaminophen 160 MG/5 ML Oral Solution", "more": sig}
+    assert context_of(draft, age=5, labs=[["body_weight", 20, 3]]).dose_mg == 300.0
+    assert context_of(draft, age=5).dose_mg is None
+
+
+def test_a_study_is_nothing_that_is_taken() -> None:
+    reasons = {"reasonCode": [{"text": "cough"}]}
+    drafted = study_context_of({"drug": "CT chest with contrast", "test": "24628-0", "more": reasons}).drafted
+    assert drafted.dose == DailyDose()
+    assert (drafted.medication.name, drafted.renews) == ("CT chest with contrast", None)
+    assert [reason.words for reason in drafted.order.reasonCode] == ["cough"]
+    assert all(key.startswith("test:") for key in drafted.medication.rxcuis)
+    wrong = study_context_of({"drug": "CT chest with contrast", "test": "24628-0", "more": {"reasonCode": "cough"}})
+    assert wrong.drafted.order.reasonCode == ()
+
+
+def test_what_is_drafted_and_what_is_taken_know_their_dose() -> None:
+    draft = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+    session = session_of({"drug": "metformin 500 MG"}, draft, active=[{**draft, "dose": "2 tablet"}])
+    beside = session.medications_beside(session.drafted[0], ("11289",))
+    doses = [one.dose.daily("11289") for one in beside]
+    assert [dose.high for dose in doses if dose is not None] == [10.0, 5.0]
+    assert [one.draft is not None for one in beside] == [False, True]
+    assert [one.is_uncertain for one in beside] == [False, False]
+    renewing = session_of({**draft, "more": {"priorPrescription": {"reference": "http://s/MedicationRequest/3"}}})
+    assert renewing.drafted[0].renews == "MedicationRequest/3"
+    assert session.drafted[0].renews is None
