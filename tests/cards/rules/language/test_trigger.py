@@ -85,7 +85,8 @@ def test_the_way_that_a_drug_is_given(words: str, route: str | None, ways: set[s
 
 
 def test_a_selector_that_selects_nothing_or_too_much_is_refused() -> None:
-    for spec in ([], {}, {"systemic": True}, {"classes": ["a"], "colour": "red"}, "nsaid"):
+    wrong: list[Any] = [[], {}, {"systemic": True}, {"classes": ["a"], "colour": "red"}, "nsaid"]
+    for spec in wrong:
         with pytest.raises(ValueError, match="is no drug selector"):
             Selector.read(spec)
 

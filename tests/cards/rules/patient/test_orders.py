@@ -75,7 +75,13 @@ def test_which_names_mean_a_draft(name: str, is_named: bool) -> None:
 
 
 def test_entries_of_a_bundle_that_are_no_drafts_are_passed_over() -> None:
-    entries = [None, {}, {"resource": []}, {"resource": WARFARIN, "fullUrl": 3}, {"resource": {"resourceType": "Task"}}]
+    entries: list[Any] = [
+        None,
+        {},
+        {"resource": []},
+        {"resource": WARFARIN, "fullUrl": 3},
+        {"resource": {"resourceType": "Task"}},
+    ]
     drafts = read_drafts(entries)
     assert [(one.kind, one.position, one.full_url) for one in drafts] == [
         ("MedicationRequest", 3, None), ("Task", 4, None)]  # fmt: skip
