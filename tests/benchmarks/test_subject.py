@@ -11,6 +11,7 @@ from cds_hooks.services import find_services
 from cds_hooks.settings import settings
 
 
+@pytest.mark.slow
 def test_each_service_has_a_patient_with_a_card_and_a_silent_one_among_the_samples(
     tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_no_call_of_any_service_about_any_sample_leaves_garbage(samples: list[Pa
             assert not left, f"{entry['id']} about {patient.origin} leaves {left}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "broken"),
     [

@@ -56,6 +56,7 @@ def _signed(address: str, path: str) -> dict[str, str]:
     return {"authorization": f"Bearer {sign_token(KEY, address + path)}"}
 
 
+@pytest.mark.slow
 def test_a_signed_call_is_answered_once(trusted: tuple[str, Path]) -> None:
     address, _ = trusted
     headers = _signed(address, f"/cds-services/{PLANNING}")

@@ -119,7 +119,8 @@ def test_more_entries_than_any_chart_has_are_refused(server: str, entries: bytes
     _assert_refused(_post(server, PLANNING, json.dumps(body).encode().replace(b'"LABS"', bundle)), 413)
 
 
-@pytest.mark.parametrize("path", [PLANNING, pytest.param(f"{PLANNING}/feedback", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [PLANNING, f"{PLANNING}/feedback"])
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(server: str, path: str) -> None:
     with Connection(server) as connection:
         connection.post(f"/cds-services/{path}", b"{", f"Content-Length: {1 << 40}")

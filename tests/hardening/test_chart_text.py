@@ -66,6 +66,7 @@ def _seconds(reader: Callable[[str], object], atom: str, length: int) -> float:
     return time.thread_time() - start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_no_reader_of_chart_text_is_worse_than_linear(name: str) -> None:
     # A text that the decoder would never hand on costs no more: 56 seconds for a sig of 100 KB were measured once.

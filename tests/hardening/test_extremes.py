@@ -160,6 +160,7 @@ _JSON = {"content-type": "application/json"}
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("service", "hook"), ONE_OF_EACH_HOOK)
 async def test_an_extreme_in_one_place_or_everywhere_is_answered(
     service: str, hook: str, patients: list[Patient], app: ASGIApp

@@ -110,12 +110,11 @@ async def _longest_piece(service: InProcess, path: str, body: bytes) -> float:
     return max(pieces)
 
 
-@pytest.mark.parametrize("atoms", [1, pytest.param(len(ATOMS), marks=pytest.mark.slow)])
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loop_goes_on_whatever_the_texts_of_a_call_hold(service: InProcess, kind: str, atoms: int) -> None:
-    first = list(KINDS).index(kind)
+def test_the_loop_goes_on_whatever_the_texts_of_a_call_hold(service: InProcess, kind: str) -> None:
     longest = {}
-    for atom in [ATOMS[(first + number) % len(ATOMS)] for number in range(atoms)]:
+    for atom in ATOMS:
         for name, hook in SERVICES:
             work = _longest_piece(service, f"/cds-services/{name}", _body(hook, _resources(kind, atom)))
             longest[atom, name] = service._loop.run_until_complete(work)

@@ -158,6 +158,7 @@ _IN_CASES = [name for name in HOSTILE_WORDS if name != "endless"]
 _turns = count()
 
 
+@pytest.mark.slow
 @every_case("fires")
 def test_no_name_or_note_of_a_chart_is_live_on_the_card_of_a_rule(rule: str, case: Case, as_of: datetime) -> None:
     """The cases of a rule take the words in turn."""
@@ -202,6 +203,7 @@ def _worded(value: Any, words: str) -> Any:
     return {name: _worded(each, words) for name, each in value.items()} if isinstance(value, dict) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE_WORDS)
 def test_no_text_of_a_models_files_is_live_on_its_page(name: str) -> None:
     """A model may come from another site: its manifest and its card are texts from outside."""

@@ -103,6 +103,7 @@ async def _kept_of_one_flood(calls: httpx.AsyncClient, send: Send, first: int, s
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("send", STRANGERS, ids=[send.__name__.strip("_") for send in STRANGERS])
 def test_what_a_stranger_sends_is_not_kept(send: Send, tmp_path: Path) -> None:
     _, _, trust_file = write_site(tmp_path, "http://127.0.0.1:9/fhir")

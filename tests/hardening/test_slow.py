@@ -33,6 +33,7 @@ def body() -> bytes:
     return json.dumps(request_for(PLANNING, "patient-view", "planning-talk", AS_OF)).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/feedback"])
 def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(bounded: str, path: str) -> None:
     with Connection(bounded) as connection:

@@ -78,6 +78,7 @@ def _scores(url: str) -> dict[str, Any]:
     return scores
 
 
+@pytest.mark.slow
 def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken_back(
     server: httpx.Client, site: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ UNRELATED: list[Json] = [
 ]
 
 
+@pytest.mark.slow
 @every_case()
 def test_order_repetition_and_unrelated_or_retracted_resources_do_not_matter(
     rule: str, case: Case, as_of: datetime

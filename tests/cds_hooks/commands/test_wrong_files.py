@@ -88,12 +88,17 @@ def _lay_out(folder: Path) -> None:
     (folder / "digits.json").write_text("9" * 5_000)  # more than Python's `int` reads
 
 
-CASES = [
-    pytest.param(words, command, option, id=f"{' '.join(words)} {option.opts[0]}")
+_OPTIONS = [
+    (words, command, option)
     for words, command in COMMANDS
     if words[0] not in ("run", "serve")
     for option in _files_of(command)
 ]
+CASES = [
+    pytest.param(*case, id=f"{' '.join(case[0])} {case[2].opts[0]}", marks=[pytest.mark.slow] if number % 3 else [])
+    for number, case in enumerate(_OPTIONS)
+]
+"""Every third in the quick tier."""
 
 
 @pytest.mark.parametrize(("words", "command", "option"), CASES)

@@ -49,6 +49,7 @@ def _month(number: str) -> Month:
     return next(month for month in incident_months(FEEDS, 7) if month.event.fields["id"] == number)
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 @pytest.mark.parametrize(
     ("number", "cause"),

@@ -91,6 +91,7 @@ def expected(url: str, wanted: DecisionFilter) -> list[str]:
     return [each.id for each in find_decisions(url, wanted)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
 @pytest.mark.parametrize("counted", [300, 260, 0])
 def test_the_book_finds_what_the_record_has_in_the_same_order(

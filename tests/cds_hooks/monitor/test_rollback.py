@@ -54,6 +54,7 @@ def test_a_report_takes_the_model_back_whose_inputs_came_in_another_unit(tried: 
     assert json.loads(run(tried, tmp_path / "m.sqlite3", "--rollback", "--json").stdout)["rolled_back"] == []
 
 
+@pytest.mark.slow
 def test_days_without_a_fault_and_reports_without_the_option_take_nothing_back(tried: str, tmp_path: Path) -> None:
     clean = run(tried, tmp_path / "m.sqlite3", "--rollback", "--until", "2026-09-28")
     assert clean.exit_code == 0, clean.output
@@ -61,6 +62,7 @@ def test_days_without_a_fault_and_reports_without_the_option_take_nothing_back(t
     assert _state(tried).state == "canary"
 
 
+@pytest.mark.slow
 def test_after_a_rollback_people_bring_it_back_step_by_step(tried: str, tmp_path: Path) -> None:
     run(tried, tmp_path / "m.sqlite3", "--rollback")
     _act(tried, "active")

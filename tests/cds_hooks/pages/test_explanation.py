@@ -27,6 +27,7 @@ def order(tmp_path_factory: pytest.TempPathFactory) -> Decision:
     return decided(tmp_path_factory.mktemp("order"), "ckd4-metformin", "metformin-ckd4-coded")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", list_samples(), ids=lambda sample: sample.id)
 def test_every_sample_has_a_page_without_fault(tmp_path: Path, sample: Sample) -> None:
     decisions = [decided(tmp_path, sample.id)]

@@ -87,6 +87,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Recorded]:
     use_content_keys(read_content_keys(""))
 
 
+@pytest.mark.slow
 def test_every_whole_call_gives_the_same_card_bit_for_bit(recorded: _Recorded) -> None:
     found = _verdicts(recorded)
     assert len(found) == 9

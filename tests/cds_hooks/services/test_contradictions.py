@@ -61,6 +61,7 @@ def _charts(data_folder: Path) -> list[Path]:
     return [file for file in sorted((data_folder / "fhir").rglob("*.json.gz")) if "perf" not in file.parts]
 
 
+@pytest.mark.slow
 def test_services_do_not_contradict_each_other_on_real_charts(tmp_path: Path, data_folder: Path) -> None:
     assert not _faults(tmp_path, _charts(data_folder)[::EVERY], "visit that goes on")
 

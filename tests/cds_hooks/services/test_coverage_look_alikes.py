@@ -313,6 +313,7 @@ def check_chart(path: Path, payer: str) -> int:
     return len(answers)
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_no_order_of_a_real_chart_is_refused(data_folder: Path) -> None:
     paths = sorted((data_folder / "fhir").glob("*/*.json.gz"))[::40]

@@ -48,6 +48,7 @@ def answers_to(requests: list[dict[str, Any]], service: str, folder: Path, as_of
     return asyncio.run(call())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("service", "hook"), CALLS)
 def test_a_patient_or_a_related_person_is_shown_nothing(
     service: str, hook: str, tmp_path: Path, as_of: datetime

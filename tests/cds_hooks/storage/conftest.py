@@ -64,7 +64,7 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/decisions.sqlite3"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest) -> str:
-    """An empty record, once in each database."""
+    """An empty record, once in each database; PostgreSQL in the slow tier (what differs there: test_postgres.py)."""
     return str(request.getfixturevalue(f"{request.param}_url"))

@@ -41,6 +41,7 @@ def _written_late(url: str, decision: Decision) -> Iterator[psycopg.Connection]:
         connection.commit()
 
 
+@pytest.mark.slow
 def test_a_decision_that_is_committed_after_many_later_ones_is_passed_over_by_nobody(
     postgres_url: str, tmp_path: Path
 ) -> None:

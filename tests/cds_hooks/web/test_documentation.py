@@ -146,6 +146,7 @@ def test_a_link_to_a_file_of_the_sources_becomes_its_words_and_path(tmp_path: Pa
     assert "See <span>the tests</span> (tests.md in the sources)." in (tmp_path / "site" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_docs_give_the_same_bytes(site: Path, tmp_path: Path) -> None:
     write_site(DOCS, tmp_path / "again")
     assert _bytes(tmp_path / "again") == _bytes(site)

@@ -68,6 +68,7 @@ def renewed(run: Run, folder: Path, *words: object) -> Model:
     return load_model("toy_30d@0.2.0", folder / "own")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.9, -0.7])
 def test_a_new_intercept_moves_the_base_and_leaves_every_contribution(run: Run, tmp_path: Path, shift: float) -> None:
     before = load_model("toy_30d", tmp_path / "own")
