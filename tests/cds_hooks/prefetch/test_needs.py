@@ -75,3 +75,129 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
 
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+PATIENT_IS = "patient={{context.patientId}}"
+SAY, FAIL, OMIT = "say", "fail", "omit"
+
+
+def _loinc(*codes: str) -> str:
+    return ",".join(f"http://loinc.org|{code}" for code in codes)
+
+
+def test_every_search_of_a_type_is_the_documented_one() -> None:
+    """The query, what is done without it, and from how many days on nothing is read, by key."""
+    directives = _loinc("64298-3", "81334-5", "86533-7", "92664-2")
+    expected: dict[str, tuple[str, str, tuple[str, int] | None]] = {
+        "conditions": (f"Condition?{PATIENT_IS}", SAY, None),
+        "medications": (f"MedicationRequest?{PATIENT_IS}&_sort=-authoredon&_count=200", SAY, None),
+        "statements": (f"MedicationStatement?{PATIENT_IS}", SAY, None),
+        "dispenses": (f"MedicationDispense?{PATIENT_IS}&_count=100", OMIT, None),
+        "administrations": (
+            f"MedicationAdministration?{PATIENT_IS}&_sort=-effective-time&_count=100", OMIT, ("effective-time", 3)
+        ),
+        "allergies": (f"AllergyIntolerance?{PATIENT_IS}", SAY, None),
+        "encounters": (f"Encounter?{PATIENT_IS}&_sort=-date&_count=50", SAY, None),
+        "procedures": (f"Procedure?{PATIENT_IS}&_sort=-date&_count=100", OMIT, ("date", 1098)),
+        "reports": (f"DiagnosticReport?{PATIENT_IS}&_sort=-date&_count=100", OMIT, None),
+        "tests": (f"ServiceRequest?{PATIENT_IS}&_sort=-authored&_count=50", OMIT, None),
+        "appointments": (f"Appointment?{PATIENT_IS}&_sort=-date&_count=20", OMIT, None),
+        "devices": (f"Device?{PATIENT_IS}&_count=50", OMIT, None),
+        "immunizations": (f"Immunization?{PATIENT_IS}&_sort=-date&_count=200", SAY, None),
+        "carePlans": (f"CarePlan?{PATIENT_IS}&status=active&_count=50", OMIT, None),
+        "documents": (f"DocumentReference?{PATIENT_IS}&status=current&type={directives}", OMIT, None),
+        "relatives": (f"FamilyMemberHistory?{PATIENT_IS}&_count=50", OMIT, None),
+        "coverages": (f"Coverage?{PATIENT_IS}&status=active", SAY, None),
+        "authorizations": (f"ClaimResponse?{PATIENT_IS}&_sort=-created&_count=50", OMIT, None),
+        "answers": (f"QuestionnaireResponse?{PATIENT_IS}&_sort=-authored&_count=50", OMIT, None),
+        "deviceOrders": (f"DeviceRequest?{PATIENT_IS}&_sort=-authored-on&_count=50", OMIT, None),
+        "consents": (f"Consent?{PATIENT_IS}&status=active&_count=50", SAY, None),
+        "flags": (f"Flag?{PATIENT_IS}&_count=50", SAY, None),
+    }  # fmt: skip
+    resources = {query.partition("?")[0] for query, _, _ in expected.values()}
+    made = templates_for(Needs.of(resources=resources))
+    found = {each.key: (each.query, each.policy.if_missing, each.since) for each in made}
+    assert found.pop("patient") == ("Patient/{{context.patientId}}", FAIL, None)
+    found.pop("orderedProducts")
+    assert found == expected
+    whole = {each.key: each for each in templates_for(Needs.of(resources=resources, whole_history=("Procedure",)))}
+    assert (whole["procedures"].since, whole["procedures"].policy.if_missing) == (None, SAY)
+    assert whole["administrations"].since == ("effective-time", 3)
+
+
+def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
+    needs = Needs.of(
+        analytes=("dbp", "body_weight", "smoking_status", "pregnancy_signs", "genomics", "screening", "potassium"),
+        lab_codes=("99999-9", "2823-3"), newest_results=True, required=("labs",),
+    )  # fmt: skip
+    made = {each.key: each for each in templates_for(needs)}
+    assert list(made) == [
+        "patient", "labs", "pressures", "body", "tobacco", "newestResults", "pregnancy", "genomics", "screening",
+    ]  # fmt: skip
+    start = f"Observation?{PATIENT_IS}"
+    potassium = _loinc("2823-3", "6298-4", "32713-0", "22760-3", "99999-9")
+    assert made["labs"].query == f"{start}&code={potassium}&_sort=-date&_count=500"
+    assert made["pressures"].query.startswith(f"{start}&code={_loinc('85354-9', '55284-4', '8462-4')}")
+    assert made["tobacco"].query == f"{start}&code={_loinc('72166-2')}&_sort=-date&_count=10"
+    assert made["newestResults"].query == f"{start}&_sort=-date&_count=200"
+    ends = {"pressures": 50, "body": 50, "pregnancy": 30, "genomics": 100, "screening": 100}
+    assert {name: made[name].asked_count for name in ends} == ends
+    codes = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
+    categories = (
+        "http://terminology.hl7.org/CodeSystem/observation-category|laboratory,"
+        "http://terminology.hl7.org/CodeSystem/v2-0074|GE"
+    )
+    assert f",{codes}&category={categories}&_sort=-date" in made["genomics"].query
+    packs = "http://snomed.info/sct|401201003,http://snomed.info/sct|782516008"
+    assert f",{packs}&_sort=-date" in made["screening"].query
+    policies = {name: each.policy.if_missing for name, each in made.items()}
+    assert policies == dict.fromkeys(made, SAY) | {
+        "patient": FAIL, "labs": FAIL, "newestResults": OMIT, "pregnancy": OMIT,
+    }  # fmt: skip
+    analytes = {name: sorted(each.analytes) for name, each in made.items() if each.analytes}
+    assert analytes == {
+        "labs": ["potassium"], "pressures": ["dbp"], "body": ["body_weight"], "tobacco": ["smoking_status"],
+        "pregnancy": ["pregnancy_signs"], "genomics": ["genomics"], "screening": ["screening"],
+    }  # fmt: skip
+    (_, alone) = templates_for(Needs.of(lab_codes=("99999-9",)))
+    assert (alone.key, alone.query, alone.policy.if_missing) == (
+        "labs", f"{start}&code={_loinc('99999-9')}&_sort=-date&_count=50", OMIT,
+    )  # fmt: skip
+
+
+def test_products_and_dispatched_orders_are_asked_for_where_the_context_names_them() -> None:
+    def keys(**more: bool) -> list[tuple[str, bool, str]]:
+        made = templates_for(Needs.of(resources=("MedicationRequest",)), **more)
+        return [(each.key, each.is_always_read, each.policy.if_missing) for each in made if each.key != "patient"]
+
+    ordered = [("medications", False, SAY), ("orderedProducts", False, OMIT)]
+    assert keys() == ordered
+    assert keys(has_drafts=True) == [*ordered, ("draftedProducts", False, OMIT)]
+    assert keys(has_dispatched=True) == [*ordered, ("dispatched", True, FAIL)]
+    referred = [
+        (each.key, each.is_always_read)
+        for each in templates_for(Needs.of(resources=("Organization", "Location", "Coverage"), required=("coverages",)))
+    ]
+    assert referred == [
+        ("patient", False), ("coverages", False), ("payors", True), ("draftedPerformers", True),
+        ("draftedPlaces", True), ("bookedPlaces", True),
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_needed_is_said_with_what_there_is() -> None:
+    with pytest.raises(ValueError, match="no prefetch template brings Conditions; did you mean Condition") as refused:
+        templates_for(Needs.of(resources=("Conditions",)))
+    assert str(refused.value) == (
+        "no prefetch template brings Conditions; did you mean Condition? A new resource type needs an entry in "
+        "cds_hooks.prefetch.needs._SEARCHES"
+    )
+    with pytest.raises(ValueError, match="Goal") as refused:
+        templates_for(Needs.of(resources=("Goal", "Patient", "Observation")))
+    assert str(refused.value) == (
+        "no prefetch template brings Goal; a new resource type needs an entry in cds_hooks.prefetch.needs._SEARCHES"
+    )
+    with pytest.raises(ValueError, match="required") as refused:
+        templates_for(Needs.of(resources=("Condition",), required=("labs", "conditions")))
+    assert str(refused.value) == (
+        "required=['labs']: the service has no such prefetch keys; it has patient, conditions"
+    )
