@@ -1,5 +1,6 @@
 """A release of CDC's XML becomes knowledge files that the engine reads; nothing that decides is lost."""
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -121,3 +122,173 @@ def test_vaccines_that_conflict_alike_stand_in_one_entry(tmp_path: Path) -> None
     assert schedule.groups["Invented"].full
     assert schedule.observations["007"].codes == {"SNOMED": ("77386006",)}
     assert schedule.vaccines["03"].antigens[0].end_age is not None
+
+
+_WHOLE_ANTIGEN = """{
+ "antigen": "Invented disease",
+ "source": "an invented release",
+ "version": "9.9",
+ "date": "2030-01-02",
+ "immune_observations": [
+  "020"
+ ],
+ "immune_births": [
+  {"born_before": "1957-01-01", "unless": ["055"]}
+ ],
+ "contraindications": [
+  {"observation": "007", "text": "Do not vaccinate in pregnancy."}
+ ],
+ "vaccine_contraindications": [
+  {"observation": "104", "text": "Latex.", "vaccines": [{"cvx": ["94"], "end_age": "12 years"}]}
+ ],
+ "series": [
+  {"name": "Invented 2-dose series", "type": "Standard", "vaccine_group": "Invented", "genders": ["Female"], \
+"group": "1", "equivalent_groups": ["2", "3"], "default": true, "priority": "A", "max_age_to_start": "15 years", \
+"doses": [
+   {"ages": [{"absolute_minimum": "12 months - 4 days", "minimum": "12 months", "effective": "2020-01-02"}], \
+"preferable": [{"cvx": ["03", "94"], "begin_age": "12 months", "forecast": true}]},
+   {"intervals": [{"from_target_dose": 1, "absolute_minimum": "4 weeks - 4 days", "minimum": "4 weeks", \
+"priority": true}], "inadvertent": ["21"], "skips": [{"context": "Both", "logic": "OR", "sets": [{"logic": "AND", \
+"conditions": [{"kind": "vaccine count", "begin_age": "7 years", "count_logic": "greater than", "valid_only": true, \
+"cvx": ["03", "94"]}]}]}], "recurring": true, "season_start": "2025-07-01", "season_end": "2026-06-30"}
+  ]}
+ ]
+}
+"""
+
+
+def test_the_file_of_an_antigen_is_written_with_a_line_for_each_dose(tmp_path: Path) -> None:
+    assert _release(tmp_path)["invented_disease.json"] == _WHOLE_ANTIGEN
+
+
+def test_the_file_of_the_schedule_is_written_with_a_line_for_each_entry(tmp_path: Path) -> None:
+    assert (
+        _release(tmp_path)["schedule.json"]
+        == """{
+ "source": "an invented release",
+ "version": "9.9",
+ "date": "2030-01-02",
+ "groups": {
+  "Invented": {"antigens": ["Invented disease"], "full": true}
+ },
+ "vaccines": {
+  "03": {"name": "MMR", "antigens": [{"antigen": "Invented disease", "end_age": "50 years"}]}
+ },
+ "conflicts": [
+  {"previous": ["03", "94"], "current": ["21"], "begin": "1 day", "minimum_end": "28 days", "end": "28 days"}
+ ],
+ "observations": {
+  "007": {"title": "Pregnant", "codes": {"SNOMED": ["77386006"]}}
+ }
+}
+"""
+    )
+
+
+_OTHER = """
+<antigenSupportingData>
+ <immunity><dateOfBirth><immunityBirthDate/></dateOfBirth>
+  <dateOfBirth><immunityBirthDate>19800101</immunityBirthDate><birthCountry>U.S.</birthCountry></dateOfBirth></immunity>
+ <contraindications><vaccineGroup><contraindication><observationCode/></contraindication>
+  <contraindication><observationCode>009</observationCode><beginAge>1 year</beginAge><endAge>2 years</endAge>
+  </contraindication></vaccineGroup></contraindications>
+ <series><seriesName>A</seriesName><targetDisease>Other-Disease Two</targetDisease><vaccineGroup>B</vaccineGroup>
+  <seriesType>Risk</seriesType><equivalentSeriesGroups>1, 2</equivalentSeriesGroups>
+  <requiredGender>Male</requiredGender><requiredGender>Unknown</requiredGender><requiredGender/>
+  <selectSeries><defaultSeries>No</defaultSeries><productPath>Yes</productPath><seriesGroup>2</seriesGroup>
+   <seriesPriority>B</seriesPriority><seriesPreference>3</seriesPreference><minAgeToStart>9 years</minAgeToStart>
+   <maxAgeToStart>n/a</maxAgeToStart></selectSeries>
+  <indication><observationCode><code>014</code></observationCode><beginAge>2 years</beginAge><endAge>6 years</endAge>
+  </indication>
+  <seriesDose>
+   <age><earliestRecAge>2 months</earliestRecAge><latestRecAge>3 months</latestRecAge><maxAge>8 months</maxAge>
+    <effectiveDate/><cessationDate>20211231</cessationDate></age>
+   <age><absMinAge/></age>
+   <interval><fromPrevious>Y</fromPrevious><earliestRecInt>2 months</earliestRecInt>
+    <latestRecInt>4 months</latestRecInt><intervalPriority/>
+    <effectiveDate>20200101</effectiveDate><cessationDate>whenever</cessationDate></interval>
+   <interval><fromPrevious>N</fromPrevious><fromMostRecent>03; 94</fromMostRecent><minInt>1 day</minInt></interval>
+   <allowableInterval><fromRelevantObs><code>170</code></fromRelevantObs><absMinInt>5 days</absMinInt>
+   </allowableInterval><allowableInterval><fromPrevious>n/a</fromPrevious></allowableInterval>
+   <preferableVaccine><cvx>10</cvx><mvx>MSD</mvx><tradeName>Brand</tradeName>
+    <forecastVaccineType>N</forecastVaccineType></preferableVaccine><preferableVaccine><cvx/></preferableVaccine>
+   <allowableVaccine><cvx>11</cvx><endAge>5 years</endAge></allowableVaccine>
+   <inadvertentVaccine><cvx/></inadvertentVaccine>
+   <conditionalSkip><context/></conditionalSkip>
+   <conditionalSkip><context>Forecast</context><setLogic>and</setLogic>
+    <set><effectiveDate>20230911</effectiveDate><cessationDate>20240101</cessationDate><conditionLogic>or</conditionLogic>
+     <condition><conditionType>Interval</conditionType><interval>6 months</interval></condition>
+     <condition><conditionType>Completed Series</conditionType><seriesGroups>1;2</seriesGroups></condition>
+     <condition><conditionType>Vaccine Count by Date</conditionType><startDate>20230101</startDate>
+      <endDate>12/31/2023</endDate><doseCount>2</doseCount><doseType>Total</doseType>
+      <doseCountLogic>Less Than</doseCountLogic></condition>
+     <condition><conditionType>Age</conditionType><endAge>4 years</endAge></condition></set></conditionalSkip>
+   <recurringDose/></seriesDose>
+ </series>
+</antigenSupportingData>
+"""
+
+
+def test_every_other_member_of_a_series_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "AntigenSupportingData- Other-508.xml").write_text(_OTHER)
+    written = json.loads(_release(tmp_path)["other_disease_two.json"])
+    assert written == {
+        "antigen": "Other-Disease Two",
+        "source": "an invented release",
+        "version": "9.9",
+        "date": "2030-01-02",
+        "immune_observations": [],
+        "immune_births": [{"born_before": "1980-01-01", "country": "U.S."}],
+        "contraindications": [{"observation": "009", "begin_age": "1 year", "end_age": "2 years"}],
+        "vaccine_contraindications": [],
+        "series": [
+            {
+                "name": "A", "type": "Risk", "vaccine_group": "B", "genders": ["Male", "Unknown"], "group": "2",
+                "equivalent_groups": ["1", "2"], "product": True, "priority": "B", "preference": 3,
+                "min_age_to_start": "9 years",
+                "indications": [{"observation": "014", "begin_age": "2 years", "end_age": "6 years"}],
+                "doses": [
+                    {
+                        "ages": [
+                            {
+                                "earliest_recommended": "2 months", "latest_recommended": "3 months",
+                                "maximum": "8 months", "cessation": "2021-12-31",
+                            }
+                        ],
+                        "intervals": [
+                            {
+                                "from_previous": True, "earliest_recommended": "2 months",
+                                "latest_recommended": "4 months", "effective": "2020-01-01",
+                            },
+                            {"from_most_recent": ["03", "94"], "minimum": "1 day"},
+                        ],
+                        "allowable_intervals": [{"from_observation": "170", "absolute_minimum": "5 days"}],
+                        "preferable": [{"cvx": ["10"], "manufacturer": "MSD", "trade_name": "Brand"}],
+                        "allowable": [{"cvx": ["11"], "end_age": "5 years"}],
+                        "skips": [
+                            {
+                                "context": "Forecast",
+                                "logic": "AND",
+                                "sets": [
+                                    {
+                                        "effective": "2023-09-11",
+                                        "cessation": "2024-01-01",
+                                        "logic": "OR",
+                                        "conditions": [
+                                            {"kind": "interval", "interval": "6 months"},
+                                            {"kind": "completed series", "series_groups": ["1", "2"]},
+                                            {
+                                                "kind": "vaccine count", "start": "2023-01-01", "end": "2023-12-31",
+                                                "count": 2, "count_logic": "less than",
+                                            },
+                                            {"kind": "age", "end_age": "4 years"},
+                                        ],
+                                    }
+                                ],
+                            }
+                        ],
+                    }
+                ],
+            }
+        ],
+    }  # fmt: skip
