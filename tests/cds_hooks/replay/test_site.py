@@ -1,0 +1,137 @@
+"""Which model and which client of a site a replay asks, and a site on which rules are tried."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace as replaced
+
+from cds_hooks.replay.site import Site, _NothingRecorded, open_site
+from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import AbsentModel
+from models_onnx.artifact.folder import Artifact
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
+from tests.cds_hooks.replay import answered
+from tests.live import record_in
+
+MAIN, TWIN = "mortality_5y", "mortality_5y_small"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Site:
+    """The site of a server without files of its own."""
+    return answered.site()
+
+
+@pytest.fixture(scope="module")
+def beside() -> Model:
+    """Another model with the id of the one in use, as a version of it has."""
+    artifact = load_model(MAIN).artifact
+    return Model(Artifact(artifact.manifest, artifact.content))
+
+
+def with_version(site: Site, model: Model) -> Site:
+    """The site with a version beside, which is found by the digest "beside"."""
+    versions: Any = SimpleNamespace(of_digest=lambda sha256: model if sha256 == "beside" else None)
+    return replace(site, components=replace(site.components, versions=versions))
+
+
+def test_a_model_is_the_one_that_is_served_here(plain: Site) -> None:
+    for name in (MAIN, TWIN):
+        served = plain.served_model(name)
+        assert served is not None
+        assert served.manifest.id == name
+        assert plain.model_of(name) is served
+        assert plain.version_of(name, served.manifest.file.sha256) is served
+    assert plain.served_model("gone") is plain.model_of("gone") is plain.version_of("gone", "x") is None
+    assert plain.version_of(MAIN, "x") is None
+
+
+def test_a_model_that_could_not_be_loaded_is_not_served(plain: Site, beside: Model) -> None:
+    absent = AbsentModel(MAIN, ValueError("no"), ())
+    services: Any = {"a": SimpleNamespace(models=(absent,)), "b": SimpleNamespace(models=(absent, beside))}
+    assert replace(plain, services=services).served_model(MAIN) is beside
+    assert replace(plain, services={"a": services["a"]}).served_model(MAIN) is None
+
+
+def test_a_candidate_goes_before_a_version_and_a_version_before_what_is_in_use(plain: Site, beside: Model) -> None:
+    site = with_version(plain, beside)
+    in_use = plain.served_model(MAIN)
+    assert in_use is not None
+    assert site.model_of(MAIN, "beside") is beside
+    assert site.model_of(MAIN, "other") is site.model_of(MAIN) is in_use
+    assert site.version_of(MAIN, "beside") is beside
+    assert site.version_of(MAIN, in_use.manifest.file.sha256) is in_use
+    candidate: Any = SimpleNamespace(manifest=SimpleNamespace(id=MAIN))
+    tried = replace(site, candidates={MAIN: candidate})
+    assert tried.model_of(MAIN, "beside") is candidate
+    assert tried.model_of(TWIN) is plain.served_model(TWIN)
+    assert tried.version_of(MAIN, "beside") is beside
+
+
+def test_the_candidate_estimates_in_place_of_the_model_of_its_id(plain: Site, beside: Model) -> None:
+    class Other(Model):
+        """A model whose every estimate is another one."""
+
+        def predict(self, values: Any) -> Any:
+            """Twice as high."""
+            computed = super().predict(values)
+            return replaced(computed, probability=2 * computed.probability)
+
+    values = np.array([item.reference_value for item in beside.manifest.features])
+    usual = beside.predict(values).probability
+    tried = replace(plain, candidates={MAIN: Other(beside.artifact)})
+    assert asyncio.run(plain.predict(beside, values)).probability == usual
+    assert asyncio.run(tried.predict(beside, values)).probability == 2 * usual
+
+
+def test_the_only_client_of_a_server_in_development_is_known_by_its_name(plain: Site) -> None:
+    (name,) = plain.clients
+    assert plain.client_of(name) is plain.clients[name]
+    assert plain.client_of("gone") is None
+
+
+TRUST = """version = 1
+
+[[client]]
+name = "north"
+issuers = ["https://north.example.org"]
+jwks_url = "https://north.example.org/jwks.json"
+
+[[client]]
+name = "south"
+issuers = ["https://south.example.org"]
+jwks_url = "https://south.example.org/jwks.json"
+"""
+
+
+@pytest.fixture
+def trusting(tmp_path: Path) -> Site:
+    """A site with two clients in its trust file, at which one rule is tried and another one is off."""
+    (tmp_path / "trust.toml").write_text(TRUST)
+    configured = Settings(
+        trust_file=tmp_path / "trust.toml",
+        database_url=record_in(tmp_path),
+        public_url="https://cds.example.org",
+    )
+    return open_site(configured, tried={"renal-metformin": True, "other": False})
+
+
+def test_a_site_has_the_clients_of_its_trust_file_and_the_rules_that_are_tried(trusting: Site) -> None:
+    assert sorted(trusting.clients) == ["north", "south"]
+    assert trusting.governance.tried == {"renal-metformin": True, "other": False}
+    assert trusting.candidates == {}
+    assert trusting.in_force is trusting.components.in_force.content
+    assert trusting.thresholds is trusting.components.thresholds
+
+
+def test_a_replay_records_nothing() -> None:
+    log = _NothingRecorded()
+    items: Any = ["a", "b"]
+    assert asyncio.run(log.append_feedback(items)) == items
+    assert asyncio.run(log.append(None)) is asyncio.run(log.check()) is asyncio.run(log.close()) is None  # type: ignore[arg-type]
