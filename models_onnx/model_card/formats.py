@@ -13,6 +13,7 @@ and names of the elements are facts of it; none of its text is here.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
@@ -118,7 +119,7 @@ def fhir_bundle(card: Card, state: str, sha256: str, date: str, base_url: str) -
 def device_id(card: Card) -> str:
     """Of letters, digits, '-' and '.' and at most 64 long, as FHIR wants it."""
     wanted = f"{card['model']['id']}-{card['model']['version']}"
-    return "".join(sign if sign.isalnum() or sign in "-." else "-" for sign in wanted)[:64]
+    return re.sub(r"[^A-Za-z0-9.-]", "-", wanted)[:64]
 
 
 def _device(card: Card, state: str, sha256: str, base_url: str) -> dict[str, Any]:
