@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.commands import approve
 from cds_hooks.commands.approve import app
 from cds_hooks.hold_back.people import read_people
 from cds_hooks.storage.database import engine_for, parse_url
@@ -209,3 +211,62 @@ def test_an_entry_that_was_changed_does_not_count_and_ends_with_1(office: Office
     assert office.listed() == (1, "", f"E{refused}.\n")
     code, shown, errors = office.listed("--json")
     assert (code, json.loads(shown), errors) == (1, {"approvals": [], "refused": [f"e{refused}"]}, "")
+
+
+def test_what_follows_from_an_approval_depends_on_what_was_signed() -> None:
+    assert approve._next("rule", {"rule": "r"}) == "a server has it within two seconds."
+    subject = {"model": "m", "version": "2.0.0", "expires": "2027-01-31"}
+    assert approve._next("model", subject) == (
+        "cds-hooks model state m@2.0.0 --to approved writes it into the release (--folder names where it lies)."
+    )
+    assert approve._next("waiver", subject) == "until 2027-01-31."
+    assert [approve._capital(text) for text in ("a rule", "", "A", "ü b")] == ["A rule", "", "A", "Ü b"]
+
+
+def test_the_waivers_of_a_gate_are_signed_together(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed: list[Any] = []
+    of_card = [
+        {"gate": gate, "reason": reason} for gate, reason in (("G9", "groups"), ("G12", "drift"), ("G9", "ages"))
+    ]
+    subject = SimpleNamespace(id="m", about=SimpleNamespace(version="2.0.0"), product={"waivers": of_card})
+    version = SimpleNamespace(id="m", version="2.0.0", folder=Path("own/m"))
+    monkeypatch.setattr(approve, "find_version", lambda *_: version)
+    monkeypatch.setattr(
+        "models_onnx.workbench.gates.subject.read_subject", lambda folder, _: subject if folder else None
+    )
+    monkeypatch.setattr(approve, "_sign", lambda *given: signed.append(given))
+    assert office.sign("ann", "waiver", "m", "--note", "read") == (0, "", "")
+    assert office.sign("ann", "waiver", "m", "--gate", "G12") == (0, "", "")
+    none = "The card of m 2.0.0 has no waiver of G1.\n"
+    assert office.sign("ann", "waiver", "m", "--gate", "G1") == (1, "", none)
+    subject.product = {}
+    assert office.sign("ann", "waiver", "m")[0] == 1
+    more = (Path(office.key("ann")), office.people, office.url, None)
+    named = {"model": "m", "version": "2.0.0"}
+    assert signed == [
+        ([("waiver", named | of_card[0], "read"), ("waiver", named | of_card[2], "read")], *more),
+        ([("waiver", named | of_card[1], "")], *more),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gates", "red"),
+    [
+        (None, "no gate report"),
+        (SimpleNamespace(red=("G1", "G2")), "G1, G2"),
+        (SimpleNamespace(red=()), None),
+    ],
+)
+def test_a_model_is_signed_where_every_gate_is_green(
+    gates: Any, red: str | None, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed: list[Any] = []
+    release = SimpleNamespace(id="m_5y", version="2.0.0", gates=gates, digest="cafe")
+    monkeypatch.setattr(approve, "find_version", lambda *_: SimpleNamespace(folder=Path("own/m")))
+    monkeypatch.setattr(approve, "read_release", lambda *_: release)
+    monkeypatch.setattr(approve, "model_subject", lambda given: given.digest)
+    monkeypatch.setattr(approve, "_sign", lambda *given: signed.append(given))
+    refused = f"m_5y 2.0.0 cannot be approved: {red} not green.\n"
+    assert office.sign("ann", "model", "m", "--note", "read") == ((1, "", refused) if red is not None else (0, "", ""))
+    more = (Path(office.key("ann")), office.people, office.url, None)
+    assert signed == ([] if red is not None else [([("model", "cafe", "read")], *more)])

@@ -1,15 +1,22 @@
 """`cds-hooks equation`: list, run and check, with what they print and how they end."""
 
 import json
+import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from cds_hooks.commands.equation import main
 from cds_hooks.commands.equation.main import app
 from models_onnx.equations.arithmetic import Working
+from models_onnx.equations.calculate import Quantity
 from models_onnx.equations.declaration import Values, find_equations, get_equation
+from models_onnx.errors import CompileRefused
 from tests.conftest import ROOT
 
 PUBLISHED = ROOT / "models_onnx" / "equations" / "published"
@@ -159,3 +166,90 @@ def test_the_committed_files_are_what_the_compiler_writes(tmp_path: Path) -> Non
     assert _run("compile", "lace", "--check", "--out", str(tmp_path)).exit_code == 1
     assert list(tmp_path.iterdir()) == []
     assert _run("compile", "fib4").exit_code == 2
+
+
+def test_files_are_written_and_compared_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    equation = get_equation("lace")
+    compilable = [(equation, "a"), (equation, "b"), (get_equation("fib4"), "index")]
+    compiler = "models_onnx.workbench.compiler.equation"
+    gaps = {"a": 0.0, "b": 1.5e-6}
+    monkeypatch.setattr(main, "compilable_outputs", lambda: compilable)
+    monkeypatch.setattr(main, "onnx_file_name", lambda name, output: f"{name}.{output}.onnx")
+    monkeypatch.setattr(f"{compiler}.compile_equation", lambda _, output: output.encode() * 1500)
+    monkeypatch.setattr(f"{compiler}.verify_equation", lambda _, output, content: gaps[output] if content else None)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        done = _run("compile", "lace", "--out", str(tmp_path), *words)
+        return done.exit_code, done.stdout, done.stderr
+
+    lines = (
+        "lace.a.onnx: 1,500 bytes, largest difference 0.0e+00, {}\n"
+        "lace.b.onnx: 1,500 bytes, largest difference 1.5e-06, {}\n"
+    )
+    assert run("--check") == (1, lines.format("DIFFERS", "DIFFERS"), "")
+    assert list(tmp_path.iterdir()) == []
+    assert run() == (0, lines.format("written", "written"), "")
+    assert run() == (0, lines.format("the same", "the same"), "")
+    assert run("--check") == (0, lines.format("the same", "the same"), "")
+    (tmp_path / "lace.b.onnx").write_bytes(b"c" * 1500)
+    assert run("--check") == (1, lines.format("the same", "DIFFERS"), "")
+    assert run() == (0, lines.format("the same", "written"), "")
+    done = _run("compile", "prevent_base", "--out", str(tmp_path))
+    names = "prevent_base is not compiled; these are: fib4, lace\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", names)
+
+    def fails(*_: object) -> None:
+        raise CompileRefused("lace differs by 0.1")
+
+    monkeypatch.setattr(f"{compiler}.verify_equation", fails)
+    assert run() == (1, "", "lace differs by 0.1\n")
+    monkeypatch.setitem(sys.modules, compiler, None)
+    code, shown, errors = run()
+    assert (code, shown, errors.endswith(" is not installed; this needs the extra: cds-hooks-onnx[train]\n")) == (
+        2,
+        "",
+        True,
+    )
+
+
+def test_a_quantity_of_json_has_a_value_and_perhaps_a_unit() -> None:
+    assert main._quantity({"value": 3, "unit": "mg/dL"}) == Quantity(3, "mg/dL")
+    assert main._quantity({"value": 3}) == main._quantity({"value": 3, "unit": ""}) == main._quantity(3) == 3
+    assert main._quantity({"unit": "mg/dL"}) == {"unit": "mg/dL"}
+    assert main._json_inputs(None) == {}
+    assert main._json_inputs(' {"a": 1}') == {"a": 1}
+    done = _run("run", "fib4", "--inputs", "-", given="[1]")
+    assert (done.exit_code, done.stderr) == (2, "--inputs is not a JSON object of inputs by name\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("age=60", "age", "60"),
+        (" age = 60 ", "age", "60"),
+        ("creatinine=120 umol/L", "creatinine", Quantity("120", "umol/L")),
+        ("creatinine= 120  umol/L ", "creatinine", Quantity("120", "umol/L")),
+        ("a=b=c", "a", "b=c"),
+        ("a=", "a", ""),
+    ],
+)
+def test_an_input_is_a_name_a_number_and_perhaps_a_unit(text: str, name: str, value: object) -> None:
+    assert main._named_input(text) == (name, value)
+
+
+def test_the_calibration_of_the_site_and_the_clock_of_the_settings_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    chart = SimpleNamespace(
+        resources=[{"resourceType": "Patient", "id": "p"}, {"resourceType": 5}], patient={"id": "p"}
+    )
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    configured = SimpleNamespace(as_of=now, kfre_region="non_north_america")
+    monkeypatch.setattr(main, "settings", lambda: configured)
+    monkeypatch.setattr(main, "open_chart", lambda path, at: chart if (path, at) == (Path("c.json"), now) else None)
+    monkeypatch.setattr(main, "read_record", lambda resources, patient, at: (list(resources), patient, at))
+    monkeypatch.setattr(main, "inputs_from_record", lambda *given: asked.append(given))
+    for name, of_site in (("kfre_4", {"calibration": "non_north_america"}), ("fib4", {})):
+        main._charted(get_equation(name), Path("c.json"))
+        assert asked.pop() == (get_equation(name), (["0"], "p", now), of_site)
+    empty = main._charted(get_equation("fib4"), None)
+    assert (empty.given, empty.missing, empty.not_found) == ({}, {}, ())
