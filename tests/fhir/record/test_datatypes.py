@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from fhir.record.datatypes import parse_time
+from fhir.record.datatypes import (
+    Period,
+    Quantity,
+    as_json_value,
+    decode_exactly,
+    parse_time,
+    with_plain_numbers,
+    write_decimal,
+    write_exactly,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +87,17 @@ def test_no_window_of_the_product_counts_parts_of_days() -> None:
     assert len(modules) > 500
     compared = re.compile(r"age_days\([\w.]*\) *[<>]|[<>]=? *[\w.]+\.age_days\(")
     assert [str(path) for path in modules if compared.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_a_number_is_written_as_it_came_and_calculated_with_as_a_number() -> None:
+    text = b'{"value":1.10,"unit":"mg","low":[2.5,1e2]}'
+    value = decode_exactly(text)
+    assert value == {"value": 1.1, "unit": "mg", "low": [2.5, 100.0]}
+    assert write_exactly(value) == text
+    assert write_exactly(with_plain_numbers(value)) == b'{"value":1.1,"unit":"mg","low":[2.5,100.0]}'
+    assert as_json_value(Period("2026", None)) == {"start": "2026"}
+    exact = as_json_value(Quantity(value["value"], unit="mg"))
+    assert exact == {"value": 1.1, "unit": "mg"}
+    assert write_exactly(exact) == b'{"value":1.10,"unit":"mg"}'
+    with pytest.raises(NotImplementedError, match=r"^object is not written as JSON$"):
+        write_decimal(object())

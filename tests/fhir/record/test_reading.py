@@ -6,8 +6,9 @@ import msgspec
 import orjson
 import pytest
 
+from fhir.record.chart_text import LONGEST_TEXT
 from fhir.record.reading import read_record, read_value
-from fhir.record.refusals import WrongPatient
+from fhir.record.refusals import Refusal, WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
@@ -81,3 +82,25 @@ def test_the_number_of_a_result_that_came_as_text_is_used() -> None:
     assert refusals == []
     assert newest is not None
     assert newest.value == 6.4
+
+
+@pytest.mark.parametrize("more", [{}, {"code": {"text": "a   b"}}])
+def test_runs_of_white_space_are_collapsed_in_a_resource_and_in_each_entry_of_a_bundle(more: dict[str, Any]) -> None:
+    resource = GOOD | more
+    expected = lean(GOOD | ({"code": {"text": "a b"}} if more else {}))
+    assert read_value("one", orjson.dumps(resource)) == (expected, [])
+    value, refusals = read_value("all", orjson.dumps(bundle(*[GOOD] * 40, resource)))
+    assert refusals == []
+    assert [entry.resource for entry in value.entry] == [*[lean(GOOD)] * 40, expected]
+
+
+def test_a_text_that_is_too_long_is_cut_and_said_and_beside_another_fault_costs_its_resource() -> None:
+    long = GOOD | {"id": "o", "valueString": "x" * (LONGEST_TEXT + 1)}
+    value, refusals = read_value("labs", orjson.dumps(long))
+    assert value.valueString == "x" * (LONGEST_TEXT - 1) + "…"
+    text = f"A text of Observation/o was longer than {LONGEST_TEXT:,} characters: what follows was not read."
+    assert refusals == [Refusal("Observation/o", "text-cut", text)]
+    whole, none = read_value("labs", orjson.dumps(GOOD | {"valueString": "x" * LONGEST_TEXT}))
+    assert (whole.valueString, none) == ("x" * LONGEST_TEXT, [])
+    _, (broken,) = read_value("labs", orjson.dumps(long | {"valueQuantity": 5}))
+    assert (broken.subject, broken.reason) == ("Observation/o", "unreadable")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.analytes import ANALYTES, analyte_of_name
 
 
 def test_no_code_belongs_to_two_analytes() -> None:
@@ -70,3 +70,8 @@ def test_units_are_read_as_laboratories_write_them(analyte: str, units: tuple[st
 @pytest.mark.parametrize(("analyte", "unit"), [("uacr", "mg/dL"), ("platelets", "mg/g"), ("uacr", "mg/g{prot}")])
 def test_a_unit_of_something_else_is_not_read(analyte: str, unit: str) -> None:
     assert ANALYTES[analyte].conversion(unit) is None
+
+
+def test_a_result_is_named_in_up_to_160_signs_with_accents_or_without() -> None:
+    assert [analyte_of_name("Sodium".ljust(length)) for length in (160, 161)] == ["sodium", None]
+    assert [analyte_of_name(name) for name in ("Créatinine", "Sodium (urine)")] == ["creatinine", None]

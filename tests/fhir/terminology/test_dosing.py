@@ -90,3 +90,7 @@ def test_the_one_route_that_words_name_is_read(words: str, route: str | None) ->
 )
 def test_some_drugs_act_on_the_whole_body_from_where_they_are_put(names: list[str], word: str, whole: bool) -> None:
     assert acts_on_whole_body(names, word) is whole
+
+
+def test_a_sig_of_a_thousand_signs_names_its_route_and_a_longer_one_does_not() -> None:
+    assert [said_route("2 mg IV".ljust(length)) for length in (1000, 1001)] == ["intravenous", None]

@@ -3,12 +3,20 @@
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.terminology.medication_names import medication_of_code, no_drug_kind, read_name, read_order_name
+from fhir.terminology.medication_names import (
+    NameReading,
+    medication_of_code,
+    no_drug_kind,
+    read_name,
+    read_order_name,
+)
+from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
 
 # No time limit: the first example loads the tables, and the machine may be busy.
@@ -324,3 +332,43 @@ def test_a_strength_that_is_stuck_to_the_name_is_read() -> None:
     (strength,) = read_name("colchicine0.6mg").strengths
     assert strength is not None
     assert (strength.amount, strength.unit) == (0.6, "mg")
+
+
+@pytest.mark.parametrize(
+    ("words", "strength", "form", "systemic", "millilitres"),
+    [
+        ("levothyroxine 50 mcg tab", (0.05, "mg", "unit"), "tab", True, None),
+        ("albuterol HFA 90 mcg inhaler", (0.09, "mg", "actuation"), "inhaler", False, None),
+        ("fluticasone HFA 2 g inhaler", (2000.0, "mg", "unit"), "inhaler", False, None),
+        ("testosterone 1.62 % gel 20.25 mg/actuation", (20.25, "mg", "actuation"), "gel", True, None),
+        ("nitrofurantoin macrocrystals 25 MG / nitrofurantoin, monohydrate 75 MG Oral Capsule",
+         (100.0, "mg", "unit"), "Oral Capsule", True, None),
+        # Of a product that is known in part, and of two numbers, none is this drug's.
+        ("unknownol 20-12.5 mg lisinopril", None, None, True, None),
+        ("10 mg 20 mg lisinopril", None, None, True, None),
+        ("10 mg lisinopril", (10.0, "mg", "unit"), None, True, None),
+        # The volume of a syringe, of what is hung, and of what is measured off.
+        ("enoxaparin 40 mg/0.4 mL syringe", (100.0, "mg", "mL"), "syringe", True, 0.4),
+        ("enoxaparin 40 mg/0.4 mL", (100.0, "mg", "mL"), None, True, None),
+        ("enoxaparin syringe", None, "syringe", True, None),
+        ("morphine 50 mg in 1,000 mL", (50.0, "mg", "unit"), None, True, 1000.0),
+        ("5 mL amoxicillin 250 mg/5 mL", (50.0, "mg", "mL"), None, True, 5.0),
+        # Lidocaine acts where it is put unless it is injected.
+        ("lidocaine 5 %", (5.0, "%", "unit"), None, False, None),
+        ("lidocaine 1 % injection", (1.0, "%", "unit"), "injection", True, None),
+    ],
+)  # fmt: skip
+def test_strength_form_place_and_volume_are_read_from_a_name(
+    words: str, strength: Any, form: str | None, systemic: bool, millilitres: float | None
+) -> None:
+    reading = read_name(words)
+    assert reading == NameReading(
+        reading.ingredients[:1], (Strength(*strength) if strength else None,), form, systemic, millilitres
+    )
+
+
+def test_a_name_of_a_thousand_signs_is_read_and_a_longer_one_is_not() -> None:
+    for length, is_read in ((1000, True), (1001, False)):
+        words = "aspirin".ljust(length)
+        assert bool(read_name(words).ingredients) is is_read
+        assert bool(read_order_name(words).ingredients) is is_read

@@ -212,5 +212,22 @@ def test_the_mark_of_a_payer_behind_a_problem_is_no_cancer(text: str, groups: li
 
 @pytest.mark.parametrize(("between", "is_near"), [(13, True), (14, False)])
 def test_two_words_of_a_rule_stand_near_each_other_in_either_order(between: int, is_near: bool) -> None:
-    for text in (f"cancer {'zzz ' * between}breast", f"breast {'zzz ' * between}cancer"):
+    between_words, before = "zzz " * between, "zzz " * 20
+    for text in (f"cancer {between_words}breast", f"{before}breast {between_words}cancer"):
         assert ("breast_cancer" in {mention.group for mention in groups_in_words(text)}) is is_near
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("HAE", ["hae"]), ("Haemorrhage", ["hemorrhage"]), ("oedema", ["edema"]), ("Tumour", ["tumor"]),
+        ("BMI 40", ["bmi", "#40"]), ("BMI 39.9", ["bmi", "39.9"]), ("BMI 99.99", ["bmi", "#40"]),
+        ("BMI 43.123", ["bmi", "43.123"]), ("BMI <43", ["bmi", "43"]), ("BMI 100", ["bmi", "100"]),
+        ("QTc 500", ["qtc", "#500"]), ("QTc 499", ["qtc", "499"]),
+        ("G2P1", ["#gravida"]), ("g6pd", ["g6pd"]), ("G6", ["g6"]), ("gp", ["gp"]),
+        ("38+2", ["#weeks", "2"]), ("38+7", ["38", "7"]), ("38 +2", ["38", "2"]), ("38+ 2", ["38", "2"]),
+        ("138+2", ["138", "2"]), ("38+", ["38"]), ("24w3d", ["#weeks"]), ("5 mm", ["5", "#mm"]), ("mm", ["mm"]),
+    ],
+)  # fmt: skip
+def test_words_are_read_in_one_spelling_and_numbers_by_what_they_count(text: str, words: list[str]) -> None:
+    assert [word for word, _ in plain_words(tokens_of(text))] == words

@@ -161,3 +161,48 @@ def test_a_feature_is_declared_once(tmp_path: Path) -> None:
         declared(tmp_path, PROCALCITONIN + PROCALCITONIN)
     with pytest.raises(FeatureFault, match=r"^features.toml: Expected str \| null, got int"):
         declared(tmp_path, PROCALCITONIN.replace('"ng/mL"', "3"))
+
+
+BAND = """
+[[feature]]
+name = "age_band"
+words = "Age band"
+evidence = "an input of a model of this guide"
+band_of = "age_years"
+limits = [65.0, 80.0]
+"""
+STEPS = POTASSIUM.replace("window_days = 2", "steps = 2\nstep_hours = 6.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (POTASSIUM.replace('analyte = "potassium"\nwindow_days = 2\n', ""),
+         "potassium_2d: it says nothing of the chart: docs/adding/hospital-model.md lists what a feature can be"),
+        (STEPS.replace("steps = 2\n", ""),
+         "potassium_2d: a series has steps and step_hours, and no statistic, last or where"),
+        (STEPS.replace("step_hours = 6.0", ""),
+         "potassium_2d: a series has steps and step_hours, and no statistic, last or where"),
+        (STEPS + 'statistic = "minimum"\n',
+         "potassium_2d: a series has steps and step_hours, and no statistic, last or where"),
+        (STEPS + "window_days = 2\n", "potassium_2d: window_days is not for such a feature"),
+        (BAND.replace("[65.0, 80.0]", "[80.0, 65.0]"), "age_band: a band needs band_of and limits, which rise"),
+        (BAND.replace("[65.0, 80.0]", "[65.0, 65.0]"), "age_band: a band needs band_of and limits, which rise"),
+        (BAND.replace("[65.0, 80.0]", "[]"), "age_band: a band needs band_of and limits, which rise"),
+        (BAND.replace('"age_years"', '"shoe_size"'), "age_band: there is no feature 'shoe_size'; it must be one of"
+         " docs/features.md or declared before this one"),
+        (BAND + POTASSIUM + BAND, "age_band: it is declared twice"),
+    ],
+)  # fmt: skip
+def test_a_kind_of_feature_has_what_it_needs_and_nothing_else(text: str, fault: str, tmp_path: Path) -> None:
+    with pytest.raises(FeatureFault) as refused:
+        declared(tmp_path, text)
+    assert str(refused.value) == f"features.toml: {fault}"
+
+
+def test_a_series_is_a_feature_for_each_step_the_oldest_first(tmp_path: Path) -> None:
+    assert declared(tmp_path, STEPS + BAND) == ("potassium_2d_1", "potassium_2d_2", "age_band")
+    first, second = FEATURES["potassium_2d_1"], FEATURES["potassium_2d_2"]
+    assert (first.words, first.window_days) == ("Potassium of two days, 12 to 6 hours before", 1)
+    assert first.source_words.endswith("; newest value 12 to 6 hours before")
+    assert second.source_words.endswith("; newest value 6 to 0 hours before")
