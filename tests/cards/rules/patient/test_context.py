@@ -1,0 +1,303 @@
+"""What the conditions of a rule may ask of one drafted drug: doubts, notes, pairs, running orders, what is missing."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cards.extension import Fact
+from cards.rules.language.trigger import CompiledTrigger, Selector
+from cards.rules.patient.context import RuleContext, meant_name, medication_fact
+from fhir.terminology.medications import INGREDIENTS
+from tests.cards.rules.contexts import AS_OF, beside_of, context_of, session_of
+
+Json = dict[str, Any]
+METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
+WARFARIN: Json = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+ASPIRIN: Json = {"drug": "aspirin 81 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+WARFARIN_CODE, ASPIRIN_CODE, METFORMIN_CODE = "11289", "1191", "6809"
+ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
+
+
+def _problem(name: str, verification: str = "", code: str = "I50.9", words: str = "Heart failure") -> Json:
+    verified = {"verificationStatus": {"coding": [{"code": verification}]}} if verification else {}
+    return {"resourceType": "Condition", "id": name, "clinicalStatus": {"coding": [{"code": "active"}]}, **verified,
+            "code": {"text": words, "coding": [{"system": ICD10, "code": code}]},
+            "subject": {"reference": "Patient/case"}, "onsetDateTime": "2026-11-10"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("problems", "unsure", "note"),
+    [
+        ([_problem("a")], False, []),
+        ([_problem("a", "provisional")], True, ["Heart failure: charted as provisional."]),
+        # One that is confirmed is enough.
+        ([_problem("a", "provisional"), _problem("b")], False, []),
+    ],
+)
+def test_a_problem_that_is_not_confirmed_makes_unsure(problems: list[Json], unsure: bool, note: list[str]) -> None:
+    context = context_of(METFORMIN, more=problems)
+    assert context.is_unsure(["condition:hf"], critical=False) is unsure
+    assert context.notes(["condition:hf"]) == note
+    assert context.is_unsure(["condition:gout"], critical=True) is False
+
+
+@pytest.mark.parametrize(
+    ("sources", "doubts"),
+    [
+        (["a"], ("Heart failure: charted as provisional.",)),
+        (["a", "b"], ()),
+        (["b"], ()),
+        ([], ()),
+    ],
+)
+def test_doubts_are_told_of_facts_of_which_none_is_confirmed(sources: list[str], doubts: tuple[str, ...]) -> None:
+    context = context_of(METFORMIN, more=[_problem("a", "provisional"), _problem("b")])
+    facts = [Fact("problem", "x", source=f"Condition/{name}") for name in sources]
+    assert context.doubts_of([*facts, Fact("medication", "x", source="MedicationRequest/1")]) == doubts
+    assert context_of(METFORMIN).doubts_of(facts) == ()
+
+
+def _negative_test(days_ago: int) -> Json:
+    return {"resourceType": "Observation", "id": "hcg", "status": "final", "subject": {"reference": "Patient/case"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": "2106-3"}]},
+            "effectiveDateTime": (AS_OF - timedelta(days=days_ago)).date().isoformat(),
+            "valueCodeableConcept": {"text": "Negative"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("patient", "uses", "note"),
+    [
+        ({"conditions": [["pregnancy", 60]], "more": [_negative_test(10)]}, ["condition:pregnancy"],
+         ["A pregnancy test on 2026-11-10 was negative."]),
+        ({"conditions": [["pregnancy", 60]], "more": [_negative_test(10)]}, ["condition:hf"], []),
+        ({"conditions": [["pregnancy", 60]], "more": [_negative_test(70)]}, ["condition:pregnancy"], []),
+        ({"conditions": [["pregnancy", 60]]}, ["condition:pregnancy"], []),
+        ({"more": [_negative_test(10)]}, ["condition:pregnancy"], []),
+    ],
+)  # fmt: skip
+def test_a_negative_test_after_a_pregnancy_was_charted(patient: Json, uses: list[str], note: list[str]) -> None:
+    context = context_of(METFORMIN, sex="female", age=30, **patient)
+    assert context.notes(uses) == note
+    assert context.is_unsure(uses, critical=False) is bool(note)
+
+
+def test_a_pregnancy_is_shown_with_its_date_as_on_record() -> None:
+    context = context_of(METFORMIN, sex="female", age=30, conditions=[["pregnancy", 60]])
+    (fact,) = context.condition_facts("pregnancy")
+    assert (fact.text, fact.effective) == ("pregnancy on record", "2026-09-21")
+    assert context.condition_facts("hf") == []
+    assert [context.has_condition(key) for key in ("pregnancy", "hf")] == [True, False]
+    assert context_of(METFORMIN, not_sent=["Condition"]).has_condition("hf") is None
+
+
+UNREADABLE: Json = {"resourceType": "MedicationRequest", "id": "u", "status": "active", "intent": "order",
+                    "subject": {"reference": "Patient/case"}, "authoredOn": "2026-11-01",
+                    "medicationCodeableConcept": {"text": "Zaubertrank"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("uses", "is_said"),
+    [(["without-drug"], True), (["childbearing"], True), (["active"], False), ([], False)],
+)
+def test_what_cannot_be_read_on_the_list_matters_where_a_drug_is_not_taken(uses: list[str], is_said: bool) -> None:
+    note = ["Not readable on the medication list: Zaubertrank."] if is_said else []
+    assert context_of(METFORMIN, more=[UNREADABLE]).notes(uses) == note
+    assert context_of(METFORMIN).notes(uses) == []
+
+
+@pytest.mark.parametrize(
+    ("active", "note"),
+    [
+        ([], None),
+        ([{**METFORMIN, "days_ago": 10}],
+         "Metformin is on the active list (ordered 2026-11-10): that order needs the same decision."),
+        ([{**METFORMIN, "undated": True}], "Metformin is on the active list: that order needs the same decision."),
+        ([WARFARIN], None),
+    ],
+)  # fmt: skip
+def test_an_order_of_the_drug_goes_on_whatever_is_done_with_the_draft(active: list[Json], note: str | None) -> None:
+    assert context_of(METFORMIN, active=active).running_note() == note
+    # Another draft of the drug is no order that goes on.
+    assert context_of(METFORMIN, METFORMIN).running_note() is None
+
+
+NOT_SENT = ["MedicationRequest", "MedicationStatement"]
+BARE: Json = {"drug": METFORMIN["drug"]}
+
+
+@pytest.mark.parametrize(
+    ("draft", "patient", "uses", "why"),
+    [
+        (BARE, {}, ["dose"], ("dose-not-entered", "the dose is not stated.")),
+        ({**BARE, "dose": "1 tablet"}, {}, ["dose"],
+         ("dose-unknown", "the daily dose cannot be computed: the frequency is not stated.")),
+        (METFORMIN, {"not_sent": NOT_SENT}, ["active"], ("medications-missing", "the medication list is not known.")),
+        (BARE, {}, ["each_dose"], ("dose-not-entered", "the dose is not stated.")),
+        (BARE, {}, ["frequency"], ("dose-not-entered", "the frequency is not stated.")),
+        (BARE, {}, ["duration"], ("duration-not-entered", "the duration is not stated.")),
+        (METFORMIN, {}, ["weight"], ("weight-missing", "no weight on record.")),
+        (METFORMIN, {"age": 10, "labs": [["body_weight", 30, 91]]}, ["weight"],
+         ("weight-missing", "the weight on record is too old for a child.")),
+        (METFORMIN, {"age": None}, ["age"], ("age-missing", "no birth date on record.")),
+        (METFORMIN, {"sex": None}, ["sex"], ("sex-missing", "no sex on record.")),
+        (METFORMIN, {}, ["gestation"], ("gestation-unknown", "the week of pregnancy is not on record.")),
+        (METFORMIN, {"not_sent": ["Condition"]}, ["conditions"],
+         ("conditions-missing", "the problem list is not known.")),
+        (METFORMIN, {}, ["lab:potassium", "lab:body_weight"], ("data-missing", "not known: potassium, weight.")),
+        (METFORMIN, {}, ["something"], ("data-missing", "not known: a fact that it needs.")),
+        # The dose comes before the list, the list before the rest.
+        (BARE, {"not_sent": NOT_SENT}, ["dose", "active", "sex"], ("dose-not-entered", "the dose is not stated.")),
+        (METFORMIN, {"not_sent": NOT_SENT}, ["dose", "active", "lab:inr"],
+         ("medications-missing", "the medication list is not known.")),
+    ],
+)  # fmt: skip
+def test_why_something_is_not_known(draft: Json, patient: Json, uses: list[str], why: tuple[str, str]) -> None:
+    assert context_of(draft, **patient).why_unknown(uses) == why
+
+
+def test_before_signing_what_is_missing_is_not_entered_yet() -> None:
+    context = context_of(BARE)
+    assert context.not_entered == "not stated"
+    context.session.signing = False
+    assert (context.not_entered, context.why_no_dose()) == (
+        "not entered yet", ("dose-not-entered", "the dose is not entered yet."))  # fmt: skip
+
+
+def _valid(start: str, end: str) -> Json:
+    return {"dispenseRequest": {"validityPeriod": {"start": start, "end": end}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "patient", "days"),
+    [
+        (_valid("2026-11-20", "2026-11-30"), {}, None),
+        (_valid("2026-11-20", "2026-11-30"), {"inpatient": True}, 10.0),
+        (_valid("2026-11-20T08:00:00Z", "2026-11-20T20:00:00Z"), {}, 0.5),
+        # A prescription for home that is written in the hospital.
+        ({**_valid("2026-11-20", "2026-11-30"), "category": [{"coding": [{"code": "discharge"}]}]},
+         {"inpatient": True}, None),
+        ({}, {"inpatient": True}, None),
+    ],
+)  # fmt: skip
+def test_how_long_a_hospitals_order_lasts(more: Json, patient: Json, days: float | None) -> None:
+    assert context_of({**METFORMIN, "more": more}, **patient).duration_days == days
+    stated = context_of({**METFORMIN, "days": 7, "more": {}}, **patient)
+    assert stated.duration_days == 7.0
+
+
+STATEMENT: Json = {"resourceType": "MedicationStatement", "id": "s", "status": "unknown",
+                   "subject": {"reference": "Patient/case"}, "dateAsserted": "2026-11-10",
+                   "medicationCodeableConcept": {"text": WARFARIN["drug"]}}  # fmt: skip
+
+
+def test_partners_of_which_nobody_knows_are_told_where_all_are_such() -> None:
+    session = session_of(METFORMIN, ASPIRIN, more=[STATEMENT])
+    drafted = session.drafted[0]
+    partners = session.partners_of(drafted, [Selector(frozenset({WARFARIN_CODE, ASPIRIN_CODE}))])
+    assert [one.is_uncertain for one in partners] == [False, True]
+    ingredient = drafted.medication.ingredients[0]
+    uncertain = RuleContext(session, drafted, ingredient, partners=(partners[1],))
+    assert uncertain.uncertain_partners() == (
+        "Whether warfarin is taken is not known: its status on the chart is unknown.",)  # fmt: skip
+    assert RuleContext(session, drafted, ingredient, partners=tuple(partners)).uncertain_partners() == ()
+    assert RuleContext(session, drafted, ingredient).uncertain_partners() == ()
+
+
+def _selector(*codes: str) -> Selector:
+    return Selector(frozenset(codes))
+
+
+@pytest.mark.parametrize(
+    ("codes", "selected", "name"),
+    [
+        ("aspirin 25 MG / dipyridamole 200 MG Oral Capsule", [ASPIRIN_CODE], "aspirin"),
+        ("aspirin 25 MG / dipyridamole 200 MG Oral Capsule", ["0"], "aspirin/dipyridamole"),
+    ],
+)
+def test_what_is_meant_of_a_mixture_has_its_name(codes: str, selected: list[str], name: str) -> None:
+    context = beside_of(METFORMIN, {"drug": codes})
+    assert meant_name(_selector(*selected), context.partners[0]) == name
+
+
+def test_a_medication_that_has_ended_is_told_with_its_end() -> None:
+    session = session_of(METFORMIN, active=[{**WARFARIN, "ended": 5}])
+    (ended,) = session.partners_of(session.drafted[0], [Selector(frozenset({WARFARIN_CODE}), washout_days=9)])
+    assert medication_fact(ended, "warfarin", ", 5 mg/day") == Fact(
+        "medication", "warfarin 5 MG Oral Tablet, 5 mg/day (ended 2026-11-15)", "warfarin", effective="2026-09-21",
+        source="MedicationRequest/active-0")  # fmt: skip
+
+
+SIDES = CompiledTrigger((), ((_selector(WARFARIN_CODE, METFORMIN_CODE),), (_selector(ASPIRIN_CODE, METFORMIN_CODE),)))
+MIXED: Json = {"drug": "aspirin 25 MG / dipyridamole 200 MG Oral Capsule"}
+
+
+def _pair(draft: Json, *taken: Json, trigger: CompiledTrigger | None = SIDES) -> RuleContext:
+    context = beside_of(draft, *taken)
+    return RuleContext(context.session, context.drafted, context.ingredient, partners=context.partners, trigger=trigger)
+
+
+@pytest.mark.parametrize(
+    ("context", "first", "second", "partners"),
+    [
+        (_pair(WARFARIN, ASPIRIN), ["warfarin"], ["aspirin"], ["aspirin"]),
+        (_pair(ASPIRIN, WARFARIN), ["warfarin"], ["aspirin"], ["warfarin"]),
+        # Of a mixture only the part that is of the other side.
+        (_pair(WARFARIN, MIXED), ["warfarin"], ["aspirin"], ["aspirin"]),
+        (_pair(MIXED, WARFARIN), ["warfarin"], ["aspirin"], ["warfarin"]),
+        (_pair(WARFARIN, ASPIRIN, MIXED), ["warfarin"], ["aspirin"], ["aspirin"]),
+        # A drug of both sides stands on the one that the other is not.
+        (_pair(METFORMIN, WARFARIN), ["warfarin"], ["metformin"], ["warfarin"]),
+        (_pair(METFORMIN, ASPIRIN), ["metformin"], ["aspirin"], ["aspirin"]),
+        (_pair(WARFARIN, ASPIRIN, trigger=None), [], [], ["aspirin"]),
+        (_pair(WARFARIN), [], [], []),
+        (_pair(WARFARIN, MIXED, trigger=None), [], [], ["aspirin/dipyridamole"]),
+    ],
+)
+def test_the_two_sides_of_a_pair(
+    context: RuleContext, first: list[str], second: list[str], partners: list[str]
+) -> None:
+    assert (context.side_names(0), context.side_names(1), context.partner_names()) == (first, second, partners)
+    assert [fact.value for fact in context.partner_facts()] == [
+        partners[0] for _ in context.partners] or context.partners == ()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("where", "others", "active", "is_beside"),
+    [
+        ("any", [], [ASPIRIN], True),
+        ("draft", [], [ASPIRIN], False),
+        ("draft", [ASPIRIN], [], True),
+        ("any", [WARFARIN], [WARFARIN], False),
+    ],
+)
+def test_a_product_that_is_drafted_or_taken(
+    where: str, others: list[Json], active: list[Json], is_beside: bool
+) -> None:
+    assert context_of(METFORMIN, *others, active=active).is_beside(ASPIRIN_CODE, where) is is_beside
+
+
+def test_a_product_that_is_not_known_is_beside_nothing() -> None:
+    assert context_of(METFORMIN, active=[ASPIRIN]).is_beside("0", "any") is False
+
+
+def test_numbers_of_the_draft() -> None:
+    context = context_of({**METFORMIN, "dose": "2 tablet"}, labs=[["body_weight", 80, 3]])
+    numbers = ("daily_dose_mg", "times_per_day", "weekly_dose_mg", "times_per_week", "dose_mg", "dose_mg_per_kg",
+               "dose_mg_per_kg_per_day", "age_years", "age_months", "sex", "weight_kg", "new_start")  # fmt: skip
+    assert [getattr(context, name) for name in numbers] == [
+        2000.0, 2.0, 14000.0, 14.0, 1000.0, 12.5, 25.0, 60, 723, "male", 80.0, True]  # fmt: skip
+    nobody = context_of(BARE, age=None, sex=None)
+    assert [getattr(nobody, name) for name in numbers[:-1]] == [None] * (len(numbers) - 1)
+    assert context.drafted_fact() == Fact("draft", "metformin 500 MG Oral Tablet", "metformin",
+                                          source="MedicationRequest/draft-0")  # fmt: skip
+
+
+def test_the_week_of_a_pregnancy_is_told() -> None:
+    context = context_of(METFORMIN, sex="female", age=30, conditions=[["pregnancy", 0]])
+    weeks = context.gestation_weeks
+    facts = context.number_facts("gestation_weeks")
+    assert [(fact.name, fact.text, fact.value, fact.unit) for fact in facts] == (
+        [("gestation", f"week {weeks}", weeks, "wk")] if weeks is not None else [])  # fmt: skip
+    assert context.number_facts("nothing") == []
+    assert INGREDIENTS[METFORMIN_CODE].name == "metformin"
