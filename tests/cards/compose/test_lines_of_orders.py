@@ -1,24 +1,30 @@
 """The lines of a card about a drafted order: facts, citations, and which suggestions stay beside the headline."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from cards.card import Action, Suggestion
+from cards.card import TOPICS, Action, Card, Coding, Source, Suggestion
 from cards.compose.orders import (
     MOST_LINES,
     MOST_SUGGESTIONS,
     _as_beside_headline,
     _by_line,
+    _card,
     _citation,
     _distinct,
     _facts_line,
     _not_in_headline,
+    _rank,
+    _summary,
     _takes_draft_away,
 )
-from cards.extension import Fact
-from tests.cards.compose.test_medications import GUIDE, LABEL, finding
+from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
+from cards.rules.patient.session import PatientSession
+from tests.cards.compose.test_medications import GUIDE, LABEL, REASON, finding
+from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
 DELETE = Action(type="delete", description="d", resource_id="MedicationRequest/a")
 
@@ -112,3 +118,73 @@ def test_a_first_sentence_that_the_headline_has_is_left_out() -> None:
     assert _not_in_headline(finding("a", detail="Metformin, eGFR 25. Stop it.", **more)) == "Stop it."
     other = "EGFR 25, metformin. Stop it."
     assert _not_in_headline(finding("a", detail=other, **more)) == other
+
+
+def test_a_headline_of_139_characters_stays_and_a_longer_one_is_cut() -> None:
+    assert _summary(finding("a", summary="x" * 139)) == "x" * 139
+    assert _summary(finding("a", summary="x" * 140)) == "x" * 138 + "…"
+
+
+def test_findings_are_ranked_by_harm_then_certainty_then_priority() -> None:
+    ranked = [
+        finding("a", indicator="critical", priority=0, is_certain=False),
+        finding("b", priority=20),
+        finding("c", priority=10),
+        finding("d", priority=30, is_certain=False),
+        finding("e", indicator="info", priority=99),
+    ]
+    backwards = ranked[::-1]
+    assert sorted(backwards, key=_rank) == ranked
+
+
+def _session_card(*findings: Any, suggestions: tuple[Suggestion, ...] = ()) -> Card:
+    as_of = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    session = PatientSession(record_of({}, as_of), drafts_of(draft_of({"drug": "metformin *XR*"})))
+    return _card("uuid", findings, suggestions, session.drafted[0])
+
+
+def test_the_whole_card_of_an_order() -> None:
+    other = Coding(system="s", code="other", display="o")
+    first = finding("a", facts=(Fact("egfr", "eGFR 25"),), detail="A speaks. Stop it.", notes=("Old value.",))
+    second = finding("b", indicator="info", evidence=(LABEL,), override_reasons=(other, REASON), notes=("Old value.",))
+    card = _session_card(first, second, suggestions=(suggestion("Cancel", DELETE),))
+    assert card == Card(
+        uuid="uuid",
+        summary="a speaks.",
+        indicator="warning",
+        detail="\n".join(
+            [
+                r"**metformin \*XR\***: eGFR 25.",
+                "- Stop it. (Guide 2026)",
+                "- **b speaks.** Detail of b. (Label 2025)",
+                "- Old value.",
+            ]
+        ),
+        source=Source(label="Guide 2026", url="https://example.org/g", topic=TOPICS["orders"]),
+        suggestions=(suggestion("Cancel", DELETE),),
+        selection_behavior="at-most-one",
+        override_reasons=(REASON, other),
+        extension={
+            EXTENSION_KEY: CardExtension(
+                findings=(FindingReference("a", "band"), FindingReference("b", "band")),
+                facts=(Fact("egfr", "eGFR 25"),),
+            )
+        },
+    )
+    bare = _session_card(finding("a"))
+    assert (bare.suggestions, bare.selection_behavior) == ((), None)
+    assert str(bare.detail) == "**metformin \\*XR\\***\n- Detail of a. (Guide 2026)"
+
+
+def test_findings_of_one_group_share_a_line_and_what_has_no_line_is_named_in_the_last() -> None:
+    room = MOST_LINES - 2
+    shared = [finding("a", group="g"), finding("b", group="g"), finding("c", group="h"), finding("d", group="i")]
+    assert str(_session_card(*shared).detail).split("\n")[1:] == [
+        "- Detail of a. Also: **b speaks.** (Guide 2026)",
+        "- **c speaks.** Detail of c. (Guide 2026)",
+        "- **d speaks.** Detail of d. (Guide 2026)",
+    ]
+    apart = [finding(str(number), group=str(number), notes=("Note.",)) for number in range(room + 2)]
+    assert str(_session_card(*apart).detail).split("\n")[-1] == (
+        f"- Also: {room} speaks. Also: {room + 1} speaks. Note."
+    )
