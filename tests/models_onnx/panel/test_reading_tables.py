@@ -153,3 +153,11 @@ def test_a_name_that_would_matter_may_not_begin_late(tmp_path: Path) -> None:
         "'deceased' comes only after the first 20,000 rows, by which the columns are known: write it in the first row "
         "too, as null where nothing is known."
     )
+
+
+def test_parquet_without_duckdb_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(PanelRefused) as refused:
+        read(tmp_path / "a.parquet")
+    assert str(refused.value) == "This needs DuckDB, which is not installed: pip install cds-hooks-onnx[panel]."
