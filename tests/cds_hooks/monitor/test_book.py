@@ -1,0 +1,121 @@
+"""A book of counts: days and windows of them, books of another version, and what it remembers of verifications."""
+
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cds_hooks.monitor.book import CountBook, Verified, add_to_day, day_of, read_to
+from cds_hooks.storage.decision import RecordUnavailable
+from models_onnx.monitoring.day import DayCounts
+
+
+def version_of(book: CountBook, change: int | None = None) -> int:
+    """The version of the file, set before where one is given."""
+    with book.open() as connection:
+        if change is not None:
+            connection.execute(f"PRAGMA user_version = {change}")
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_a_book_of_a_newer_version_is_refused_and_one_of_an_older_version_is_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "counts" / "book.sqlite3"
+    book = CountBook(file)
+    ours = version_of(book)
+    assert file.stat().st_mode & 0o777 == 0o600
+    book.note_incident("ehr", "units", is_open=True)
+    assert version_of(CountBook(file)) == ours
+    version_of(book, ours - 1)
+    again = CountBook(file)
+    assert (version_of(again), again.open_incidents()) == (ours, {("ehr", "units")})
+    version_of(book, ours + 1)
+    with pytest.raises(RecordUnavailable) as refused:
+        CountBook(file)
+    assert str(refused.value) == "book.sqlite3 was written by a newer version; delete it, and it is made again."
+
+
+def test_the_newest_verification_is_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = CountBook(tmp_path / "book.sqlite3")
+    assert book.last_verification() is None
+    for at, read, fault in ((100.9, 5, ""), (200.0, 6, "row 3"), (200.0, 7, ""), (150.0, 8, "x")):
+        monkeypatch.setattr("cds_hooks.monitor.book.time", lambda at=at: at)
+        book.note_verification(read, fault)
+    assert book.last_verification() == Verified(200, 7, "")
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "day"),
+    [(0, "1970-01-01"), (86_399_999_999, "1970-01-01"), (86_400_000_000, "1970-01-02"), (-1, "1969-12-31")],
+)
+def test_a_day_is_one_of_utc(microseconds: int, day: str) -> None:
+    assert day_of(microseconds) == day
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> CountBook:
+    """Calls of two clients from 1 to 6 November: as many as the day, twice counted on the third."""
+    made = CountBook(tmp_path / "book.sqlite3")
+    with made.open() as connection:
+        for day in (1, 2, 3, 3, 5, 6):
+            add_to_day(connection, (f"2026-11-0{day}", "ehr", "planning"), DayCounts(calls=day))
+        add_to_day(connection, ("2026-11-04", "app", "review"), DayCounts(calls=40))
+        add_to_day(connection, ("2026-11-03", "app", "planning"), DayCounts(calls=30))
+    return made
+
+
+def on(day: int) -> date:
+    """A day of November."""
+    return date(2026, 11, day)
+
+
+def test_the_counts_of_days_are_added_up_and_given_in_their_order(book: CountBook) -> None:
+    decode = msgspec.json.Decoder(DayCounts).decode
+    found = [(day, client, service, counts.calls) for day, client, service, counts in book.days(on(2), on(4), decode)]
+    assert found == [
+        (on(2), "ehr", "planning", 2), (on(3), "app", "planning", 30), (on(3), "ehr", "planning", 6),
+        (on(4), "app", "review", 40),
+    ]  # fmt: skip
+    some = [(day, client, counts.calls) for day, client, _, counts in book.days_of([on(6), on(1), on(9)], decode)]
+    assert some == [(on(1), "ehr", 1), (on(6), "ehr", 6)]
+    assert list(book.days_of([], decode)) == []
+
+
+def test_a_window_has_its_days_and_those_before_it(book: CountBook) -> None:
+    compared = book.compared(on(5), 2, 3)  # of 4 and 5 November, and 1 to 3
+    assert [(each.client, each.service) for each in compared] == [
+        ("app", "planning"), ("app", "review"), ("ehr", "planning"),
+    ]  # fmt: skip
+    calls = [
+        ({day: counts.calls for day, counts in each.window.items()},
+         {day: counts.calls for day, counts in each.reference.items()})
+        for each in compared
+    ]  # fmt: skip
+    assert calls == [
+        ({on(4): 0, on(5): 0}, {on(3): 30}),
+        ({on(4): 40, on(5): 0}, {}),
+        ({on(4): 0, on(5): 5}, {on(1): 1, on(2): 2, on(3): 6}),
+    ]
+    assert book.compared(on(30), 2, 3) == []
+
+
+def test_a_day_has_another_stamp_when_something_is_counted_into_it(book: CountBook) -> None:
+    before = book.stamps(on(2), on(5))
+    assert set(before) == {on(2), on(3), on(4), on(5)}
+    with book.open() as connection:
+        add_to_day(connection, ("2026-11-03", "ehr", "planning"), DayCounts(calls=1))
+    after = book.stamps(on(1), on(9))
+    assert {day for day in before if after[day] != before[day]} == {on(3)}
+    assert set(after) == {on(day) for day in range(1, 7)}
+
+
+def test_what_was_read_is_said_with_what_was_counted_and_only_once(book: CountBook) -> None:
+    assert book.counted_to() == 0
+    with book.advance({"decisions": 0, "feedback": 0}, 7) as connection:
+        add_to_day(connection, ("2026-11-09", "ehr", "planning"), DayCounts(calls=1))
+    assert book.counted_to() == 7
+    with pytest.raises(RecordUnavailable) as refused, book.advance({"decisions": 7, "feedback": 6}, 9):
+        pass
+    assert str(refused.value) == "another process is counting into book.sqlite3; let it finish."
+    with book.open(is_writing=False) as connection:
+        assert [read_to(connection, kind) for kind in ("decisions", "feedback", "other")] == [7, 7, 0]
