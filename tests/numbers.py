@@ -9,9 +9,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.covering import functions_of
+
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests/cases/numbers.csv"
 PARTS = ("cards", "cds_hooks", "fhir", "models_onnx")
+DECIDING = (
+    "cards/",
+    "cds_hooks/hold_back/",
+    "cds_hooks/services/",
+    "fhir/",
+    "models_onnx/equations/",
+    "models_onnx/monitoring/",
+)
+"""Where numbers inside functions are listed too, but for 0, 1 and 2, which count and point."""
 _LONGEST = 400
 _PLAIN_CALLS = frozenset({"timedelta", "frozenset", "datetime", "Decimal", "steps", "present", "over", "ScoreItem"})
 """Calls that only write a number down; of a value that is built by another one only its numbers are listed."""
@@ -30,6 +41,16 @@ def numbers_of(text: str) -> Iterator[tuple[str, str]]:
         written = ast.unparse(value)
         is_plain = len(written) <= _LONGEST and not any(map(_builds, ast.walk(value)))
         yield name, written if is_plain else f"numbers: {' '.join(numbers)}"
+
+
+def numbers_inside(text: str) -> Iterator[tuple[str, str]]:
+    """Yields the functions of a module and the numbers that stand in them, but for 0, 1 and 2."""
+    numbers = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and _is_number(node)]
+    for name, first, last in functions_of(text):
+        inside = [node for node in numbers if first <= node.lineno <= last and node.value not in (0, 1, 2)]
+        if inside:
+            inside.sort(key=lambda node: (node.lineno, node.col_offset))
+            yield f"{name}()", f"numbers: {' '.join(map(ast.unparse, inside))}"
 
 
 def _named(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, ast.expr | None]]:
@@ -63,13 +84,14 @@ def _builds(node: ast.AST) -> bool:
 
 
 def numbers_of_modules() -> list[tuple[str, str, str]]:
-    """Return module, name and value of every number of the parts, in order."""
+    """Return module, name and value of every number that the parts name or decide by, in order."""
     paths = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
-    return [
-        (path.relative_to(ROOT).as_posix(), name, value)
-        for path in paths
-        for name, value in numbers_of(path.read_text(encoding="utf-8"))
-    ]
+    found = []
+    for path in paths:
+        module, text = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+        inside = numbers_inside(text) if module.startswith(DECIDING) else ()
+        found += [(module, name, value) for name, value in (*numbers_of(text), *inside)]
+    return found
 
 
 def listed_numbers() -> list[tuple[str, str, str]]:
