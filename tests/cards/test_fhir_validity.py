@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cards import fhir_validity
-from cards.fhir_validity import ValidationFault, ValidShapes, new_faults, shape_of
+from cards.fhir_validity import ValidationFault, ValidShapes, new_faults, shape_of, validate
 
 ORDER = {
     "resourceType": "MedicationRequest",
@@ -67,3 +67,31 @@ def test_an_id_that_is_none_of_fhir_is_the_fault_of_that_order_alone() -> None:
     assert shapes.faults(order | {"id": "a b"}) == {("id", "string_pattern_mismatch")}
     assert shapes.faults(order | {"id": "c"}) == frozenset()
     assert shapes.faults(order | {"id": "a b"}) == {("id", "string_pattern_mismatch")}
+
+
+def test_when_as_many_shapes_are_known_as_are_kept_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes, asked = ValidShapes(), []
+
+    def validate(resource: dict[str, Any]) -> frozenset[ValidationFault]:
+        asked.append(resource["status"])
+        return frozenset()
+
+    monkeypatch.setattr(fhir_validity, "validate", validate)
+    monkeypatch.setattr(fhir_validity, "_MOST_SHAPES", 2)
+    for status in ("a", "b", "a", "c", "a", "c"):
+        assert shapes.faults(ORDER | {"status": status}) == frozenset()
+    assert asked == ["a", "b", "c", "a"]
+
+
+def test_what_is_no_fhir_is_named_by_its_place_and_kind() -> None:
+    order = ORDER | {"status": "draft", "intent": "order", "medicationCodeableConcept": {"text": "x"}}
+    assert validate(order) == frozenset()
+    assert validate(order | {"priority": 5}) == {("priority", "string_type")}
+    study = {"resourceType": "ServiceRequest", "status": "draft", "intent": "order", "subject": {"reference": "a/1"}}
+    assert validate(study) == frozenset()
+    assert {place for place, _ in validate(study | {"dosageInstruction": []})} == {"dosageInstruction"}
+    wrong = order | {"dosageInstruction": [{"text": "a"}, {"sequence": "first"}]}
+    assert {place for place, _ in validate(wrong)} == {"dosageInstruction.1.sequence"}
+    assert new_faults(wrong, {}) == validate(wrong)
+    assert new_faults(wrong, wrong) == frozenset()
+    assert new_faults(wrong | {"priority": 5}, wrong) == {("priority", "string_type")}
