@@ -1,0 +1,168 @@
+"""The cards of the services of models: what they offer, what stands before the estimate, and who is asked."""
+
+import asyncio
+from time import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from cards.card import Card
+from cards.rules.engine.finding import Silence
+from cds_hooks.answer.components import _clock_of, _horizon_days
+from cds_hooks.protocol.hooks import EncounterDischargeContext
+from cds_hooks.services import find_services, planning, readmission
+from cds_hooks.services._anticoagulation import stopped_anticoagulant
+from cds_hooks.services._model import ModelEstimate
+from cds_hooks.services._service import Advice
+from cds_hooks.services.preventive_services import _likely_deaths
+from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import AbsentModel
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import FeatureVector
+from models_onnx.serving.runtime import Model
+from tests.cds_hooks.services.deciding import Json, call_about, draft, offered
+from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, stay
+from tests.cds_hooks.services.test_follow_up import ILL, VISITS, leaving_for
+from tests.fhir.mapping.charts import AS_OF, ICD10, WOMAN, condition, record_of, request
+
+
+def estimated(model: Model) -> ModelEstimate:
+    """The estimate of somebody with the reference value of each input."""
+    values = np.array([feature.reference_value for feature in model.manifest.features])
+    vector = FeatureVector(features_named(model.features), values, [None] * len(values), [])
+    return ModelEstimate(model, model.predict(values), vector, None)
+
+
+def discharge(*resources: Json) -> Any:
+    context = EncounterDischargeContext(patient_id="p1", user_id="Practitioner/1", encounter_id="e1")
+    call = call_about(*resources)
+    return replace(call, request=cast("Any", SimpleNamespace(context=context)))
+
+
+DIABETES = condition("E11.9", ICD10)
+STAY: Json = {"encounter": {"reference": "Encounter/e1"}, "occurrenceDateTime": "2026-11-27"}
+
+
+def the_offer(card: Card) -> tuple[str, str, Any]:
+    (offer,) = offered(card)
+    return offer
+
+
+def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
+    home = readmission._card(discharge(leaving_for("home")), estimated(readmission.MODEL))
+    assert home.summary.startswith("Readmission within 30 days: ")
+    assert home.summary.endswith("in 100 of stays with diabetes). Consider early follow-up.")
+    assert the_offer(home) == (
+        "Order a visit within 7 days", "Draft order: follow-up visit within 7 days of discharge.",
+        draft("u1", "Follow-up visit within 7 days of discharge", **STAY),
+    )  # fmt: skip
+    assert "Goes to" not in (home.detail or "")
+    assert "is not charted yet" not in (home.detail or "")
+    there = readmission._card(discharge(leaving_for("snf")), estimated(readmission.TWIN))
+    agreed = "ollow-up agreed with a skilled nursing facility within 7 days of discharge"
+    assert the_offer(there) == (
+        "Order a follow-up within 7 days", f"Draft order: f{agreed}.", draft("u1", f"F{agreed}", **STAY),
+    )  # fmt: skip
+    words = "**Goes to a skilled nursing facility**: agree the follow-up with the team there."
+    assert (there.detail or "").startswith(words)
+    assert readmission.DESTINATION_UNKNOWN in (there.detail or "")
+    (link,) = [link.url for link in there.links if "/models/" in link.url] or [
+        word for word in (there.detail or "").replace(")", " ").replace("(", " ").split() if "/models/" in word
+    ]
+    assert link == "https://cds.example/models/readmission_30d_early"
+
+
+def test_a_planning_conversation_says_which_panel_was_used_and_what_the_model_does_not_know() -> None:
+    full = planning._card(
+        call_about(), estimated(planning.MODEL), "**This estimate uses no diagnoses.** On record: x.\n"
+    )
+    assert the_offer(full) == (
+        "Order a planning conversation",
+        "Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
+        draft("u1", "Planning conversation: goals, screening and prevention, advance care planning"),
+    )
+    assert (full.detail or "").startswith("**This estimate uses no diagnoses.** On record: x.")
+    assert planning.SMALL_PANEL not in (full.detail or "")
+    small = planning._card(call_about(), estimated(planning.TWIN), "")
+    assert planning.SMALL_PANEL in (small.detail or "")
+
+
+NO_DIABETES = Silence(
+    "readmission_30d", "outside-population", "The model is of stays with diabetes; none is on record."
+)
+
+
+def _readmission(call: Any) -> Advice:
+    asked: list[str] = []
+    prefetch = SimpleNamespace(require=asked.append, note=None)
+
+    async def ask() -> Advice:
+        return await find_services()["readmission-follow-up"].decide(replace(call, prefetch=cast("Any", prefetch)))
+
+    advice = asyncio.run(ask())
+    assert asked == ["encounters"]
+    return advice
+
+
+def test_a_high_score_comes_before_the_model_of_diabetes() -> None:
+    high = _readmission(discharge(leaving_for("home"), *ILL, *VISITS))
+    assert [card.summary.split(" ")[0] for card in high.cards] == ["LACE"]
+    assert _readmission(discharge(leaving_for("home"))) == Advice(silences=[NO_DIABETES])
+    nobody = _readmission(discharge())
+    text = "No stay in hospital is on the chart that could end."
+    assert nobody == Advice(silences=[Silence("readmission_30d", "outside-population", text)])
+
+
+def test_of_a_chart_the_model_has_the_reasons_of_its_service() -> None:
+    outside = readmission.OF_CHART.outside
+    assert outside(record_of(stay(), DIABETES)) is None
+    assert outside(record_of(stay())) == NO_DIABETES
+    silence = outside(record_of(DIABETES))
+    assert silence is not None
+    assert silence.text == "No stay in hospital is on the chart that could end."
+
+
+@pytest.mark.parametrize("patient", [WOMAN, WOMAN | {"birthDate": "2000-01-01"}])
+def test_the_outlook_is_asked_only_of_whom_the_model_is_for(patient: Json) -> None:
+    asked: list[Any] = []
+
+    async def predict(*given: Any) -> Any:
+        asked.append(given)
+
+    call: Any = replace(
+        call_about(patient=patient), predict=cast("Any", predict), why_withheld=cast("Any", lambda _: None)
+    )
+    assert asyncio.run(_likely_deaths(call)) is None
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"status": "stopped", "authoredOn": days_ago(30)}, "apixaban stopped (ordered 2026-10-21)"),
+        ({"status": "on-hold", "authoredOn": days_ago(30)}, "apixaban on hold (ordered 2026-10-21)"),
+        ({"status": "stopped", "authoredOn": days_ago(400)}, None),
+        ({"status": "active"}, None),
+    ],
+)
+def test_the_anticoagulant_that_was_stopped_is_named_with_its_date(more: Json, text: str | None) -> None:
+    assert stopped_anticoagulant(record_of(request("apixaban 5 MG Oral Tablet", **more))) == text
+
+
+def test_each_model_looks_as_far_ahead_as_its_outcome() -> None:
+    def service(*models: tuple[str, int | None, int | None]) -> Any:
+        made = [
+            SimpleNamespace(
+                manifest=SimpleNamespace(id=name, outcome=SimpleNamespace(horizon_days=days, horizon_years=years))
+            )
+            for name, days, years in models
+        ]
+        return SimpleNamespace(models=(*made, AbsentModel("gone", OSError(), ())))
+
+    services = {"a": service(("x", 30, None)), "b": service(("y", None, 5), ("z", None, 1))}
+    assert _horizon_days(services) == {"x": 30, "y": 1826.25, "z": 365.25}
+    assert _clock_of(Settings(as_of=AS_OF))() == AS_OF.timestamp()
+    assert abs(_clock_of(Settings())() - time()) < 60
