@@ -130,13 +130,13 @@ TABLET: Json = {"rxcui": "861007", "name": "metformin hydrochloride 500 MG Oral 
 )
 @pytest.mark.parametrize("place", ["change", "split", "create", "partner"])
 def test_what_is_wrong_with_a_product(product: Json, text: str | None, place: str) -> None:
-    suggestion: Json = {
+    suggestions: dict[str, Json] = {
         "change": {"label": "l", "change": {"product": product}},
         "split": {"label": "l", "change": {"products_if_split": [product]}},
         "create": {"label": "l", "create": [{"product": product, "sig": {"text": "daily"}}]},
         "partner": {"label": "l", "change_partner": {"product": product}},
-    }[place]
-    assert _of_suggestion(suggestion) == ([(FIRST, text)] if text is not None else [])
+    }
+    assert _of_suggestion(suggestions[place]) == ([(FIRST, text)] if text is not None else [])
 
 
 @pytest.mark.parametrize(

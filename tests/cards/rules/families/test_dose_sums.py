@@ -8,7 +8,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import needs
 from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import LIMITS, Limit
-from cards.rules.families.dose.sums import Excess, is_slow, taken_beside
+from cards.rules.families.dose.sums import Excess, is_slow, rows_for, taken_beside
 from cards.rules.language.rule import OrderChange, Sig
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
@@ -441,3 +441,77 @@ def test_the_evidence_is_that_of_the_row() -> None:
     (labelled,) = evidence(context_of({"drug": "chlorpheniramine 4 MG Oral Tablet"}, age=1))
     assert labelled.organisation != ""
     assert evidence(context_of({**SERTRALINE, "dose": "1 tablet"})) == ()
+
+
+CANDESARTAN, LITHIUM, ALPRAZOLAM, DIAZEPAM = "214354", "6448", "596", "3322"
+
+
+def _child(age: int, kilograms: float | None = None) -> Json:
+    return {"age": age, "labs": [] if kilograms is None else [["body_weight", kilograms, 3]]}
+
+
+@pytest.mark.parametrize(
+    ("rxcui", "drug", "patient", "rows"),
+    [
+        # limits.csv, leads.csv and label_limits.csv, in this order: 0.4 mg/kg from 1 to 5, 16 mg from 6 to 17 up to
+        # 49.9 kg, 32 mg of adults (twice, once in heart failure).
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(10, 49.9), [(16.0, False)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(10, 50), [(32.0, True)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(10), [(32.0, True)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(5, 20), [(0.4, False)]),
+        # A child below all rows is measured by those of the older, by no amount for each kilogram.
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(0, 8), [(16.0, True), (32.0, True)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(18), [(32.0, False), (32.0, False)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", {"age": None}, []),
+        # A row of one form; where the order does not say its form the highest limit of a day.
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", {}, [(600.0, False), (1800.0, False)]),
+        (LITHIUM, "lithium carbonate 450 MG Extended Release Oral Tablet", {}, [(1200.0, False)]),
+        (LITHIUM, "lithium", {}, [(1800.0, False)]),
+        # From 20 to 30 kg.
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 20), [(1500.0, False)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 30), [(1500.0, False)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 19.9), [(600.0, True), (1800.0, True)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 30.1), [(600.0, True), (1800.0, True)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10), [(600.0, True), (1800.0, True)]),
+        # A row without a form holds beside that of a form.
+        (ALPRAZOLAM, "alprazolam 1 MG Extended Release Oral Tablet", {"age": 65}, [(6.0, False), (10.0, False)]),
+        (ALPRAZOLAM, "alprazolam 1 MG Extended Release Oral Tablet", {"age": 64}, [(10.0, False)]),
+        (ALPRAZOLAM, "alprazolam 1 MG Oral Tablet", {"age": 65}, [(10.0, False)]),
+        (ALPRAZOLAM, "alprazolam", {"age": 65}, [(10.0, False)]),
+        (DIAZEPAM, "diazepam 5 MG/ML Injection", _child(10), [(0.1, False), (0.5, False)]),
+        (DIAZEPAM, "diazepam 5 MG Oral Tablet", _child(10), [(0.3, False), (0.5, False)]),
+    ],
+)
+def test_the_rows_for_a_patient(rxcui: str, drug: str, patient: Json, rows: list[tuple[float, bool]]) -> None:
+    assert [(row.most, of_adult) for row, of_adult in rows_for(context_of({"drug": drug}, **patient), rxcui)] == rows
+
+
+@pytest.mark.parametrize(("single", "is_there"), [(True, True), (False, False)])
+def test_a_row_of_one_dose_is_for_an_order_that_is_given_once(single: bool, is_there: bool) -> None:
+    often = {"single": True} if single else {"times": 4}
+    draft = {"drug": "hydralazine 20 MG/ML Injection", "dose": "10 mg", **often}
+    rows = rows_for(context_of(draft), "5470")
+    assert any(row.population == "one dose" for row, _ in rows) is is_there
+
+
+def _visit(code: str, status: str = "in-progress") -> Json:
+    return {"resourceType": "Encounter", "id": "v", "status": status, "class": {"code": code},
+            "subject": {"reference": "Patient/case"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("category", "visits", "is_over"),
+    [
+        # 150 mg of amitriptyline are the maximum of outpatients.
+        ("community", [], True),
+        ("Discharge", [], True),
+        ("inpatient", [], False),
+        ("", [_visit("AMB")], True),
+        ("", [_visit("AMB", "finished")], False),
+        ("", [_visit("IMP")], False),
+    ],
+)
+def test_who_is_an_outpatient(category: str, visits: list[Json], is_over: bool) -> None:
+    more = {"category": [{"coding": [{"code": category}]}]} if category else {}
+    draft = {"drug": "amitriptyline 50 MG Oral Tablet", "dose": "200 mg", "times": 1, "more": more}
+    assert answer({"over_maximum": True}, context_of(draft, more=visits), FAMILY) is is_over

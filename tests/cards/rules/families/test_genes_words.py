@@ -63,6 +63,19 @@ PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
          "CYP2D6 results differ (poor metabolizer or normal metabolizer): avoid codeine.",
          f"D{NO_CODEINE} CPIC: Strong. Results for CYP2D6 differ: “poor metabolizer”, “normal metabolizer”. "
          "Ask the laboratory."),
+        # Where one result would be critical and the other a warning, the worse one counts, and no longer as critical.
+        (_of(CODEINE, ["words", "CYP2D6", "ultrarapid metabolizer"], [*POOR[:3], {"id": "other"}]),
+         "CYP2D6 results differ (ultrarapid metabolizer or poor metabolizer): avoid codeine.",
+         "Do not use: toxicity; if an opioid is needed, another one (not tramadol). CPIC: Strong. "
+         "Results for CYP2D6 differ: “ultrarapid metabolizer”, “poor metabolizer”. Ask the laboratory."),
+        (_of(CODEINE, ["genotype", "CYP2D6", "*1/*4 or *4/*4"]),
+         "CYP2D6 intermediate metabolizer or poor metabolizer: avoid codeine.",
+         f"D{NO_CODEINE} CPIC: Strong. CYP2D6: the report leaves open whether Intermediate Metabolizer or Poor "
+         "Metabolizer."),
+        (_of({"drug": "clopidogrel 75 MG Oral Tablet"}, ["words", "CYP2C19", "intermediate metabolizer"]),
+         "CYP2C19 intermediate metabolizer: advice about clopidogrel depends on the indication, which is not coded.",
+         "Another P2Y12 inhibitor (prasugrel or ticagrelor, if not contraindicated). CPIC: Strong (coronary: acute "
+         "coronary syndrome or PCI)."),
         (_of(CODEINE, [*POOR, {"status": "preliminary"}]),
          "CYP2D6 poor metabolizer (activity score 0): the result is preliminary; it would matter to codeine.",
          f"D{NO_CODEINE} CPIC: Strong. The result is preliminary."),
@@ -137,11 +150,17 @@ def test_a_result_is_told_with_its_day_and_source(result: Any, text: str, value:
         (_of(CODEINE, POOR), "avoid", "warning", True),
         (_of(CODEINE, POOR), "avoid", "critical", False),
         (_of(CODEINE, POOR), "reduce", "warning", False),
+        (_of(CODEINE, ["words", "CYP2D6", "ultrarapid metabolizer"]), "avoid", "critical", True),
+        (_of(CODEINE, ["words", "CYP2D6", "ultrarapid metabolizer"], [*POOR[:3], {"id": "other"}]), "avoid", "warning",
+         True),
+        # One report that leaves open whether there is anything to do at all is information.
+        (_of(CODEINE, ["genotype", "CYP2D6", "*1/*4 or *4/*4"]), "avoid", "info", True),
+        (_of(CODEINE, POOR, NORMAL), "avoid", "warning", True),
         (_of(CODEINE), "avoid", "warning", False),
         (_of(CODEINE, not_sent=["genomics"]), "avoid", "warning", None),
         (_of(CODEINE, POOR, not_sent=["genomics"]), "avoid", "warning", True),
     ],
-)
+)  # fmt: skip
 def test_what_the_genes_say(context: RuleContext, says: str, indicator: str, truth: bool | None) -> None:
     assert answer({"gene_advice": {"says": says, "indicator": indicator}}, context, FAMILY) is truth
 

@@ -571,3 +571,15 @@ def test_what_is_told_of_smoking() -> None:
 )
 def test_the_words_of_a_page(spec: Json, words: str) -> None:
     assert FAMILY.vocabulary.say(spec) == words
+
+
+def test_without_a_last_result_there_is_nothing_to_repeat() -> None:
+    context = study_context_of({"drug": "HbA1c", "test": "4548-4"}, active=[{"drug": "metformin 500 MG Oral Tablet"}])
+    assert told({"repeated_early": True}, context, FAMILY) == []
+    assert answer({"repeated_early": True}, context, FAMILY) is False
+    assert answer({"treatment_changed": True}, context, FAMILY) is False
+    assert answer({"ordered_as_series": True}, context, FAMILY) is False
+    series = {"drug": "HbA1c", "test": "4548-4", "more": {"occurrenceTiming": {"repeat": {"count": 3}}}}
+    assert answer({"ordered_as_series": True}, study_context_of(series), FAMILY) is True
+    drafted = study_context_of({"drug": "HbA1c", "test": "4548-4"}, {"drug": "metformin 500 MG Oral Tablet"})
+    assert answer({"treatment_changed": True}, drafted, FAMILY) is True
