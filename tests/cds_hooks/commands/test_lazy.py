@@ -1,5 +1,6 @@
 """The command line imports only what was typed, and its lists of commands say what the commands say of themselves."""
 
+import re
 import subprocess
 import sys
 
@@ -55,3 +56,35 @@ def test_a_removed_command_is_answered_with_what_to_use(typed: str) -> None:
 def test_what_is_used_instead_is_a_command(use: str) -> None:
     names = {" ".join(words) for words, _ in leaves((), typer.main.get_command(cli.app))}
     assert any(" ".join(use.split()[1:]).startswith(name) for name in names | set(cli.COMMANDS))
+
+
+@pytest.mark.parametrize(("words", "commands"), [((), cli.COMMANDS), (("model",), model.COMMANDS)])
+def test_the_help_of_a_group_lists_its_commands_in_order_with_a_sentence_each(
+    words: tuple[str, ...], commands: dict[str, Lazy]
+) -> None:
+    done = run_program(*words, "--help", environment={"COLUMNS": "300"})
+    _, _, listed = done.stdout.partition("Commands:\n")
+    rows = re.findall(r"^  (\S+) +(\S.*)$", listed, re.MULTILINE)  # a sentence goes on in the next line
+    assert done.returncode == 0
+    assert [name for name, _ in rows] == list(commands)
+    assert [sentence.split()[:3] for _, sentence in rows] == [lazy.summary.split()[:3] for lazy in commands.values()]
+
+
+def test_a_command_that_never_was_is_refused() -> None:
+    done = run_program("no-such-command")
+    assert (done.returncode, done.stdout, "No such command 'no-such-command'" in done.stderr) == (2, "", True)
+
+
+def test_a_command_stands_in_the_package_of_commands_or_under_its_full_name() -> None:
+    assert Lazy("rules.main", "app")._module_name == "cds_hooks.commands.rules.main"
+    assert Lazy("cds_hooks.kit.commands.call", "call")._module_name == "cds_hooks.kit.commands.call"
+    assert Lazy("serve", "no_such_function").summary == ""
+
+
+def test_a_command_is_imported_under_its_name_and_its_help_is_markdown() -> None:
+    group, alone = Lazy("approve", "app").load("approve"), Lazy("worklist", "worklist").load("list-of-work")
+    assert (group.name, alone.name, hasattr(group, "list_commands"), hasattr(alone, "list_commands")) == (
+        "approve", "list-of-work", True, False,
+    )  # fmt: skip
+    assert (group.rich_markup_mode, alone.rich_markup_mode) == ("markdown", "markdown")
+    assert Lazy("model.main", "app").load("model").rich_markup_mode is None
