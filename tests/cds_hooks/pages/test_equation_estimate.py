@@ -52,3 +52,45 @@ def test_an_equation_whose_inputs_no_source_names_as_modifiable_says_that_nothin
     assert fixed is not None
     assert varied is not None
     assert (fixed.is_fixed, varied.is_fixed) == (True, False)
+
+
+def test_bars_stand_on_a_scale_as_far_below_nothing_as_above() -> None:
+    equation = find_equations()["kfre_4"]
+    estimate = equation_estimate(basis(**KFRE | {"output": "5y"}), equation)
+    assert estimate is not None
+    assert (estimate.scale.low, estimate.scale.high) == (-1.5, 1.5)
+    assert [(tick.at, tick.label) for tick in estimate.scale.ticks] == [(0.0, "−1.5"), (50.0, "0"), (100.0, "+1.5")]
+    assert [(part.left, part.width) for part in estimate.parts] == [(50.0, 50.0), (33.33, 16.67)]
+    assert (estimate.title, estimate.reference) == (equation.title, equation.reference)
+    assert estimate.output == next(output.words for output in equation.outputs if output.id == "5y")
+    assert estimate.unit == "the logarithm of the odds, as the equation adds it up"
+
+
+@pytest.mark.parametrize(
+    ("link", "unit"),
+    [
+        ("identity", "points or units of the result"),
+        ("log", "natural logarithm of the result"),
+        ("logit", "the logarithm of the odds, as the equation adds it up"),
+    ],
+)
+def test_the_scale_is_named_by_its_link(link: str, unit: str) -> None:
+    scores = {"output": "score", "value": 3, "link": link, "parts": {"age": 2.0, "other": -1.0}}
+    estimate = equation_estimate(basis(**scores), find_equations()["cha2ds2_vasc"])
+    assert estimate is not None
+    assert estimate.unit == unit
+    words = {item.name: item.words for item in find_equations()["cha2ds2_vasc"].inputs}
+    assert [(part.words, part.left, part.width, part.raises) for part in estimate.parts] == [
+        (words.get("age", "age"), 50.0, 50.0, True),
+        ("other", 25.0, 25.0, False),
+    ]
+
+
+@pytest.mark.parametrize(("part", "count"), [(5e-4, 0), (-5e-4, 0), (5.1e-4, 1), (-5.1e-4, 1)])
+def test_a_part_that_is_too_small_to_be_written_is_left_out(part: float, count: int) -> None:
+    scores = {"output": "score", "value": 3, "parts": {"age": part}}
+    estimate = equation_estimate(basis(**scores), find_equations()["cha2ds2_vasc"])
+    assert estimate is not None
+    assert len(estimate.parts) == count
+    if not count:
+        assert (estimate.scale.low, estimate.scale.high) == (-1.0, 1.0)

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.pages.tester.orders import Dosing, Orderable, UnusableOrder, compose, dose_of, name_of
+from cds_hooks.pages.tester.orders import (
+    Catalogue,
+    Dosing,
+    Orderable,
+    UnusableOrder,
+    compose,
+    dose_of,
+    name_of,
+    orders_of,
+)
 
 METFORMIN = Orderable(
     "MedicationRequest",
@@ -77,3 +86,101 @@ def test_a_draft_is_told_by_its_text_or_by_its_dose_and_rhythm(dosage: Any, word
 )
 def test_a_draft_is_named_by_its_text_its_display_or_its_code(draft: dict[str, Any], name: str) -> None:
     assert name_of(draft) == name
+
+
+@pytest.mark.parametrize(
+    ("unit", "quantity"),
+    [
+        ("tablet", {"value": 2, "unit": "tablet"}),
+        ("mcg", {"value": 2, "unit": "mcg", "system": "http://unitsofmeasure.org", "code": "ug"}),
+        ("mL", {"value": 2, "unit": "mL", "system": "http://unitsofmeasure.org", "code": "mL"}),
+        ("g", {"value": 2, "unit": "g", "system": "http://unitsofmeasure.org", "code": "g"}),
+        ("spoon", {"value": 2, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}),
+    ],
+)
+def test_a_dose_has_the_code_of_its_unit_where_there_is_one(unit: str, quantity: dict[str, Any]) -> None:
+    (dosage,) = _composed(dose="2.0", unit=unit)["dosageInstruction"]
+    assert dosage["doseAndRate"] == [{"doseQuantity": quantity}]
+    assert dosage["text"] == f"2 {quantity['unit']} once a day"
+
+
+def test_an_order_without_a_dose_has_its_rhythm_alone() -> None:
+    order = _composed(frequency="hourly")
+    assert order["dosageInstruction"] == [
+        {"text": "once a day", "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}}
+    ]
+    assert (order["resourceType"], order["status"], order["intent"]) == ("MedicationRequest", "draft", "order")
+    assert order["medicationCodeableConcept"] == {
+        "coding": [{"system": METFORMIN.system, "code": "861007", "display": METFORMIN.name}],
+        "text": METFORMIN.name,
+    }
+    assert "dispenseRequest" not in order
+    assert order["id"].startswith("draft-")
+    assert len(order["id"]) == 14
+    assert _composed(days=" 7 ")["dispenseRequest"] == {
+        "expectedSupplyDuration": {"value": 7, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}
+    }
+
+
+def test_a_test_has_no_dose_and_an_order_in_words_no_code() -> None:
+    test = compose(Orderable("ServiceRequest", "Chest X-ray", "", ""), Dosing(dose="2", days="7"), TODAY)
+    assert {name: value for name, value in test.items() if name != "id"} == {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "order",
+        "code": {"text": "Chest X-ray"},
+        "authoredOn": "2026-11-20",
+    }
+
+
+@pytest.mark.parametrize(("dosing", "field"), [({"dose": "many"}, "dose"), ({"days": "-1"}, "days")])
+def test_a_number_that_is_none_is_said_at_its_field(dosing: dict[str, str], field: str) -> None:
+    with pytest.raises(UnusableOrder) as refused:
+        _composed(**dosing)
+    assert refused.value.field == field
+    assert str(refused.value) == f"{field.title()}: write a number above 0, such as 1 or 2.5."
+    assert UnusableOrder("x").field == "order"
+
+
+def _catalogue(*names: str) -> Catalogue:
+    catalogue = Catalogue()
+    catalogue.__dict__["_by_name"] = {name.lower(): Orderable("ServiceRequest", name, "", "") for name in names}
+    return catalogue
+
+
+def test_names_that_begin_with_the_text_come_first_and_then_shorter_ones() -> None:
+    catalogue = _catalogue(
+        "Serum iron", "Iron binding", "Iron", "Environment", "Free (iron) x", "Free [Iron] x", "Zinc"
+    )
+    assert [each.name for each in catalogue.search("IRON")] == [
+        "Iron",
+        "Iron binding",
+        "Serum iron",
+        "Free (iron) x",
+        "Free [Iron] x",
+    ]
+    assert [each.name for each in catalogue.search(" iron  b ")] == ["Iron binding"]
+    assert [each.name for each in catalogue.search("b iron")] == ["Iron binding"]
+    assert catalogue.search("  ") == []
+    assert catalogue.search("ron") == []
+
+
+def test_at_most_forty_are_found() -> None:
+    assert len(_catalogue(*(f"drug {number}" for number in range(41))).search("drug")) == 40
+
+
+def test_what_can_be_ordered_is_found_by_its_whole_name() -> None:
+    catalogue = Catalogue()
+    assert catalogue.orderable("  METFORMIN hydrochloride  500 mg oral tablet ") == METFORMIN
+    assert catalogue.orderable("metformin hydrochloride 500 mg oral") is None
+    ingredient = catalogue.orderable("warfarin")
+    assert ingredient is not None
+    assert (ingredient.kind, ingredient.code) == ("MedicationRequest", "11289")
+    laboratory = [each for each in catalogue.search("potassium") if each.kind == "ServiceRequest"]
+    assert laboratory
+    assert all(each.system == "http://loinc.org" and ";" not in each.code and each.code for each in laboratory)
+
+
+def test_the_medications_that_stand_beside_the_drafts_are_no_orders() -> None:
+    drafts: list[dict[str, Any]] = [{"resourceType": "Medication"}, {"resourceType": "ServiceRequest"}, {}]
+    assert orders_of(drafts) == drafts[1:]
