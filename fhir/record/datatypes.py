@@ -118,7 +118,7 @@ def _parse_date(text: str) -> FhirTime | None:
         return _day(text, text, "day")
     if size == 7 and text[4] == "-":
         return _day(f"{text}-01", text, "month")
-    if size == 4 and text.isdigit():
+    if size == 4:
         return _day(f"{text}-01-01", text, "year")
     return None
 

@@ -9,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir.mapping.equations import (
+    WeightRule,
     adjusted_weight_kg,
     body_mass_index,
     ckd_epi_2021,
     cockcroft_gault,
+    dosing_weight,
     ideal_weight_kg,
     is_creatinine_unstable,
     mean_arterial_pressure,
+    newest_weight,
 )
+from tests.fhir.mapping.charts import MAN, observation, record_of, weight
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
@@ -83,3 +87,29 @@ def test_body_mass_index_and_mean_pressure() -> None:
     assert body_mass_index(81.0, 180.0) == pytest.approx(25.0)
     assert mean_arterial_pressure(120.0, 90.0) == pytest.approx(100.0)
     assert is_creatinine_unstable([]) is False
+
+
+@pytest.mark.parametrize(
+    ("kilograms", "rule", "height", "expected"),
+    [
+        # A man of 152.4 cm has an ideal weight of 50 kg; 130 % of it are 65 kg.
+        (65.0, "adjusted", 152.4, (65.0, "actual", "")),
+        (75.0, "adjusted", 152.4, (60.0, "adjusted", "Adjusted body weight: actual is over 130 % of ideal.")),
+        (75.0, "actual", 152.4, (75.0, "actual", "")),
+        (75.0, "adjusted", None, (75.0, "actual", "Height is missing: actual weight used, which may be too high.")),
+    ],
+)
+def test_the_weight_of_a_dose_is_adjusted_over_130_percent_of_the_ideal(
+    kilograms: float, rule: WeightRule, height: float | None, expected: tuple[float, str, str]
+) -> None:
+    heights = [observation("8302-2", height, "cm", "2020-01-01")] if height else []
+    record = record_of(weight(kilograms), *heights, patient=MAN)
+    measured = newest_weight(record)
+    assert measured is not None
+    used, used_rule, note = dosing_weight(record, measured, rule)
+    assert (used, used_rule, note) == (pytest.approx(expected[0]), *expected[1:])
+
+
+@pytest.mark.parametrize(("kilograms", "counts"), [(29.9, False), (30.0, True), (300.0, True), (300.1, False)])
+def test_a_weight_counts_within_the_range_of_the_equation(kilograms: float, counts: bool) -> None:
+    assert (newest_weight(record_of(weight(kilograms))) is not None) is counts

@@ -83,3 +83,13 @@ def test_medications_are_kept_that_an_order_names_and_those_in_them() -> None:
     assert sorted(kept(record).medications) == of_orders
     named = kept(record, b'{"reference": "Medication/drug-c"}').medications
     assert sorted(named) == [*of_orders, "Medication/drug-c", "drug-c"]
+
+
+def test_the_facts_stay_when_the_record_is_released() -> None:
+    record = record_of(POTASSIUM)
+    assert record.kept_facts() == b""
+    assert record.newest("potassium") is not None
+    record.keep_facts(keep_facts)
+    before = record.kept_facts()
+    record.release()
+    assert record.kept_facts() == before != b""

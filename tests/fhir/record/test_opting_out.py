@@ -72,10 +72,20 @@ def record_with(
         denied(period={"start": "2024"}),
         denied(period={"end": "2026-11"}),
         denied(period={"end": "when she says so"}),
+        denied(period={"end": "2026-11-20T09:00:00Z"}),
         {"type": "permit", "provision": [{"type": "permit"}, denied()]},
         {"type": "deny", "purpose": [treatds(code="MLTRAINING"), treatds()]},
     ],
-    ids=["deny", "today", "since 2024", "this month", "an end that cannot be read", "within a permission", "and more"],
+    ids=[
+        "deny",
+        "today",
+        "since 2024",
+        "this month",
+        "an end that cannot be read",
+        "to this second",
+        "within a permission",
+        "and more",
+    ],
 )
 def test_an_active_consent_that_denies_decision_support_now_is_an_opt_out(provision: Json) -> None:
     assert record_with(consent(provision)).opted_out == "Consent/c denies decision support"
@@ -150,3 +160,19 @@ def test_what_said_so_is_kept_with_the_facts_of_the_decision_and_says_it_again()
     assert [type(each).__name__ for each in facts.chart] == ["Consent"]
     assert facts.left_out == ("Flag",)
     assert record_of_facts(facts, "p", AS_OF, None, None).opted_out == "Consent/c denies decision support"
+
+
+def test_a_label_of_the_patient_is_an_opt_out() -> None:
+    system = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+    for labels, sentence in (
+        ([{"system": system, "code": "OPTOUT"}], "security label OPTOUT of the Patient"),
+        (
+            [{"system": system, "code": "R"}, {"system": system, "code": "OPTOUT"}],
+            "security label OPTOUT of the Patient",
+        ),
+        ([{"system": system, "code": "R"}], ""),
+        ([{"system": "urn:x", "code": "OPTOUT"}], ""),
+        ([], ""),
+    ):
+        raw = json.dumps({"resourceType": "Patient", "id": "p", "meta": {"security": labels}}).encode()
+        assert read_record({"own": read_value("own", raw)[0]}, "p", AS_OF).opted_out == sentence

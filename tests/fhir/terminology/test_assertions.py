@@ -113,3 +113,32 @@ def test_words_and_signs_have_their_places_in_the_text_as_it_was_written() -> No
 )
 def test_on_a_list_of_allergies_no_denies_only_what_leads_to_an_allergy(text: str, rest: str) -> None:
     assert AssertedText(text, of="allergy").without_denied(text) == rest
+
+
+@pytest.mark.parametrize(("words", "is_denied"), [(11, True), (12, False)])
+def test_a_denial_reaches_twelve_words(words: int, is_denied: bool) -> None:
+    text = f"No {'zz ' * words}stroke"
+    assert (assertion_at(text, text.index("stroke")).polarity == "negated") is is_denied
+
+
+def test_the_words_that_deny_are_no_names_themselves() -> None:
+    assert AssertedText("No stroke, ruled out").cue_tokens == {0, 3, 4}
+
+
+def test_far_into_a_long_text_the_words_beside_a_name_count() -> None:
+    long = "fever and cough, " * 20
+    for words, expected in ((f"{long}stroke", True), (f"{long}no stroke", False), (f"{long}stroke ruled out", False)):
+        assert is_of_patient(words, words.index("stroke")) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("mother: penicillin", ""), ("penicillin (mother)", "(mother)"), ("mother has penicillin allergy", ""),
+        ("mother has penicillin", "mother has penicillin"),
+        ("no penicillin, latex allergy", "no penicillin, latex allergy"),
+        ("no beta - lactam allergy", "no beta - lactam allergy"),
+    ],
+)  # fmt: skip
+def test_an_allergy_of_somebody_else_is_not_the_patient_s(text: str, rest: str) -> None:
+    assert AssertedText(text, of="allergy").without_denied(text).strip() == rest

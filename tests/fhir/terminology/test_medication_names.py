@@ -372,3 +372,4 @@ def test_a_name_of_a_thousand_signs_is_read_and_a_longer_one_is_not() -> None:
         words = "aspirin".ljust(length)
         assert bool(read_name(words).ingredients) is is_read
         assert bool(read_order_name(words).ingredients) is is_read
+        assert no_drug_kind("lancets".ljust(length)) == ("supply" if is_read else None)

@@ -206,3 +206,4 @@ def test_a_series_is_a_feature_for_each_step_the_oldest_first(tmp_path: Path) ->
     assert (first.words, first.window_days) == ("Potassium of two days, 12 to 6 hours before", 1)
     assert first.source_words.endswith("; newest value 12 to 6 hours before")
     assert second.source_words.endswith("; newest value 6 to 0 hours before")
+    assert (FEATURES["age_band"].plausible_low, FEATURES["age_band"].plausible_high) == (0.0, 2.0)

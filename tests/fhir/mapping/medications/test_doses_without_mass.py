@@ -24,6 +24,8 @@ def _dose(drug: str, sig: str) -> DailyDose:
         ("potassium chloride 20 MEQ Extended Release Oral Tablet", "2 tablets twice daily", "meq", 40.0, 80.0),
         ("heparin 5000 UNT/ML injection", "5,000 units SC every 8 hours", "unit", 5000.0, 15000.0),
         ("insulin glargine 100 UNT/ML pen", "12 units at bedtime", "unit", 12.0, 12.0),
+        ("heparin", "1200 units/hour twice daily", "unit", 14400.0, 28800.0),
+        ("penicillin G", "24 million units per day divided every 4 hours", "unit", 4e6, 24e6),
     ],
 )
 def test_units_and_milliequivalents_are_kept_beside_the_unknown_milligrams(

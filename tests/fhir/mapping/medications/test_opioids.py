@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
-from fhir.mapping.medications.opioids import OPIOID_FACTORS, OpioidDose, is_patch, opioid_doses
+from fhir.mapping.medications.opioids import (
+    OPIOID_FACTORS,
+    OpioidDose,
+    is_opioid,
+    is_partial_agonist,
+    is_patch,
+    opioid_doses,
+)
 from fhir.terminology.medications import CLASS_MEMBERS
 from tests.conftest import examples
 from tests.fhir.mapping.charts import coded, order
@@ -166,3 +173,9 @@ def test_rewriting_a_sig_does_not_change_the_mme(data: st.DataObject, each: int,
     written = data.draw(st.sampled_from([{"text": words}, structured, structured | {"text": words}]))
     (dose,) = _doses(coded("1049621", "oxycodone hydrochloride 5 MG Oral Tablet"), written)
     assert dose.high == pytest.approx(5.0 * 1.5 * each * often)
+
+
+def test_buprenorphine_is_a_partial_agonist_and_morphine_is_none() -> None:
+    opioids = {"buprenorphine": "1819", "morphine": "7052", "metformin": "6809"}
+    assert {name for name, rxcui in opioids.items() if is_opioid(rxcui)} == {"buprenorphine", "morphine"}
+    assert {name for name, rxcui in opioids.items() if is_partial_agonist(rxcui)} == {"buprenorphine"}
