@@ -66,7 +66,7 @@ def score_rows(model: Model, twin: Model | None, rows: Rows) -> ScoredRows:
         part = Rows(
             rows.inputs[np.ix_(places, chosen)],
             rows.implausible[np.ix_(places, chosen)],
-            {words: mask[places] for words, mask in rows.left_out.items()},
+            {},  # whom a condition leaves out lacks nothing: that is the first reason against a score
         )
         _take_over(estimates, places, _by(twin, part), chosen)
     return estimates
