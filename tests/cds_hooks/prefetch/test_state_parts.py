@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -16,8 +17,10 @@ from cds_hooks.prefetch.gaps import (
     GapReason,
     gap_reason,
     gap_reason_of_refusal,
+    known_token_values,
     query_for_gap,
     still_missing,
+    without_answered_gaps,
 )
 from cds_hooks.prefetch.inspect import (
     _ago,
@@ -33,6 +36,7 @@ from cds_hooks.prefetch.state import NO_PREFETCH, FetchCost, KeyState, PrefetchS
 from cds_hooks.prefetch.template import KeyPolicy, Template
 from cds_hooks.prefetch.tokens import NoValue, TokenValues
 from cds_hooks.security.fhir_base import OutboundRefused
+from fhir.client.errors import FetchError
 from fhir.client.query import Read, Search
 from fhir.record.resources import decoder
 from tests.fhir.mapping.charts import AS_OF
@@ -200,6 +204,50 @@ def test_the_query_of_a_gap_or_why_there_is_none() -> None:
     unknown = query_for_gap(state(products, text="x"), TokenValues({}, date(2026, 11, 20)), "3.0")
     assert isinstance(unknown, KeyState)
     assert (unknown.state, unknown.reason) == ("unobtainable", "needs-another")
+
+
+def test_what_the_way_out_refused_is_told_as_its_refusal() -> None:
+    error = FetchError("no connection")
+    assert gap_reason(error) == GapReason("not-fetched", "no connection")
+    error.__cause__ = OutboundRefused("address", "Its address is private.")
+    assert gap_reason(error) == GapReason("not-allowed", "the FHIR server is not read (its address is private)")
+
+
+def test_a_gap_that_needs_no_query_is_answered_before_anything_is_fetched() -> None:
+    products = Template(
+        "products", "Medication?_id={{%orders.entry.resource.medication.resolve().id}}", "Medication", "products"
+    )
+    orders = Template("orders", "MedicationRequest?patient={{context.patientId}}", "MedicationRequest", "orders")
+    nothing = {"resourceType": "Bundle", "entry": []}
+    request: Any = SimpleNamespace(context={"patientId": "p1"}, prefetch={"mine": nothing})
+    today = date(2026, 11, 20)
+    known = state(orders, "given", sent_as="mine")
+    gap = state(products, reason="not-sent", text="not sent")
+    before = PrefetchState((known, gap))
+    after = without_answered_gaps(request, before, today, "3.0")
+    assert [(each.template.key, each.state, each.reason, each.text) for each in after.states] == [
+        ("orders", "given", "", ""), ("products", "null", "", ""),
+    ]  # fmt: skip
+    unknown = PrefetchState((state(orders, reason="not-sent"), gap))
+    assert without_answered_gaps(request, unknown, today, "3.0") is unknown
+    alone = PrefetchState((known, state(PROBLEMS, reason="not-sent")))
+    assert without_answered_gaps(request, alone, today, "3.0") is alone
+    values = known_token_values(request, before.states, request.prefetch, today)
+    assert (values.context, values.today, values.answers) == ({"patientId": "p1"}, today, {"orders": nothing})
+
+
+def test_what_a_client_of_an_earlier_version_is_asked_for() -> None:
+    asked = Template(
+        "dispatched", "ServiceRequest?_id={{context.dispatchedOrders.resolve().id}}", "ServiceRequest", "x"
+    )
+    read = replace(asked, key="read", is_always_read=True)
+    every = Templates((PATIENT, asked, read))
+    for version, keys, read_keys in (
+        ("3.0", ["patient", "dispatched", "read"], ["patient", "dispatched", "read"]),
+        ("2.0", ["patient"], ["patient", "read"]),
+    ):
+        assert [each.key for each in every.for_protocol(version)] == keys
+        assert [each.key for each in every.read_for_protocol(version)] == read_keys
 
 
 # What a client sent

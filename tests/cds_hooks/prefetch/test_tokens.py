@@ -105,3 +105,34 @@ def test_whatever_an_id_holds_the_search_is_for_one_patient(patient: str) -> Non
     (_, value), count = parse_qsl(query.form)
     assert count == ("_count", "5")
     assert value.replace("\\\\", "").replace("\\,", "").replace("\\|", "").replace("\\$", "").count(",") == 0
+
+
+def test_a_read_has_one_id_and_a_search_pairs() -> None:
+    orders = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Task", "id": name}} for name in "ab"]}
+    values = TokenValues({"patientId": "p1"}, TODAY, {"orders": orders})
+    ids = "{{%orders.entry.resource.id}}"
+    assert fill_template(f"Task?_id={ids}", values) == Search("Task", (("_id", "a,b"),))
+    for template in (f"Task/{ids}", "Task?_id", "Task?_id=1&status"):
+        with pytest.raises(InvalidQuery):
+            fill_template(template, values)
+
+
+def test_ids_that_came_with_the_call_are_not_asked_for() -> None:
+    orders = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Task", "id": "a"}}]}
+    values = TokenValues({"patientId": "p1"}, TODAY, {"orders": orders})
+    for query, in_hand in (
+        (Search("Task", (("_id", "a"),)), True),
+        (Search("Task", (("_id", "a,b"),)), False),
+        (Search("Medication", (("_id", "a"),)), False),
+        (Search("Task", (("_id", "a"), ("_count", "1"))), False),
+        (Search("Task", (("subject", "a"),)), False),
+        (Read("Task", "a"), False),
+    ):
+        assert values.are_in_hand(query) is in_hand
+
+
+def test_what_has_no_value_says_which_keys_are_not_known() -> None:
+    with pytest.raises(NoValue) as refused:
+        TokenValues({}, TODAY, {"a": None}).values_of("%a.entry.resource.id | %b.entry.resource.id")
+    assert refused.value.unknown == ("b",)
+    assert str(refused.value) == "this call has no value for {{%a.entry.resource.id | %b.entry.resource.id}}"

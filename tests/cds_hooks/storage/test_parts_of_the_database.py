@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage.database import (
     _KEPT,
     _readable,
@@ -24,7 +25,7 @@ from cds_hooks.storage.database import (
     sqlite_file,
 )
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry, outcome_hash
+from cds_hooks.storage.entries import add_event, add_events, event_hash, feedback_hash, newest_entry, outcome_hash
 from cds_hooks.storage.following import Mark, is_there, settled
 from cds_hooks.storage.opening import make_older_schema, refuse_newer, schema_version, upgrade_schema
 from cds_hooks.storage.outcomes import (
@@ -221,6 +222,32 @@ def test_a_newer_schema_is_refused_and_an_older_one_is_made_in_an_empty_database
     upgrade_schema(url)
     with engine_for(url).connect() as connection:
         assert schema_version(connection) == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("version", ["0001", "0002", "0003"])
+def test_feedback_of_an_older_schema_is_linked_in_the_order_in_which_it_came(tmp_path: Path, version: str) -> None:
+    address = f"sqlite:///{tmp_path}/old.sqlite3"
+    url = parse_url(address)
+    make_older_schema(url, version)
+    columns = "card, service, client, outcome, outcome_timestamp, accepted_suggestions, received_at"
+    with engine_for(url).begin() as connection:
+        for card, at in (("b", 2), ("a", 1), ("c", 3)):
+            values = f"'{card}', 's', 'x', 'overridden', 't', '[]', {at}"
+            connection.execute(text(f"INSERT INTO feedback ({columns}) VALUES ({values})"))  # noqa: S608
+    upgrade_schema(url)
+    rows = read_rows(address, select(feedback).order_by(feedback.c.sequence))
+    assert [(row.card, row.position) for row in rows] == [("b", 1), ("a", 2), ("c", 3)]
+    previous = bytes(32)
+    for row in rows:
+        assert bytes(row.previous) == previous
+        previous = feedback_hash(previous, row.position, row._mapping)
+        assert bytes(row.hash) == previous
+    assert audit(address).findings == []
+    for table in ("feedback", "decisions", "events", "removals", "outcomes"):
+        with engine_for(url).connect() as connection:
+            query = text(f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'")  # noqa: S608
+            names = set(connection.execute(query).scalars())
+        assert names == {f"{table}_refuse_update", f"{table}_refuse_delete"}
 
 
 # What was read
