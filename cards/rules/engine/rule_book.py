@@ -471,8 +471,6 @@ _OF_ANOTHER: Final = frozenset({"active", "another", "partner_on"})
 
 def _needs_another(when: Any) -> bool:
     """Whether a condition, as a rule declares it, is true only beside another drug."""
-    if not isinstance(when, dict):
-        return False
     if "any" in when:
         return all(map(_needs_another, when["any"]))
     return any(map(_needs_another, when.get("all", ()))) or not _OF_ANOTHER.isdisjoint(when)

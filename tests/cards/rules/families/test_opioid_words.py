@@ -365,3 +365,76 @@ def test_what_the_order_says(word: str, words: str, truth: bool) -> None:
 )
 def test_the_words_of_a_page(spec: Json, words: str) -> None:
     assert FAMILY.vocabulary.say(spec) == words
+
+
+def _naloxone(kind: str, days_ago: int, **dates: str | Json) -> Json:
+    """A resource that tells of naloxone; each text DAY in its dates is the day so many days ago."""
+    day = (AS_OF - timedelta(days=days_ago)).date().isoformat()
+    status = {"MedicationDispense": "completed", "MedicationAdministration": "completed"}.get(kind, "active")
+    dated = {name: day if value == "DAY" else {"start": day} for name, value in dates.items()}
+    return {"resourceType": kind, "id": "n", "status": status, "subject": {"reference": "Patient/case"},
+            "medicationCodeableConcept": {"text": "naloxone 4 MG Nasal Spray"}, **dated}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "dates"),
+    [
+        ("MedicationDispense", {"whenHandedOver": "DAY"}),
+        ("MedicationDispense", {"whenPrepared": "DAY"}),
+        ("MedicationAdministration", {"effectiveDateTime": "DAY"}),
+        ("MedicationAdministration", {"effectivePeriod": "PERIOD"}),
+    ],
+)
+def test_naloxone_that_was_given_out_or_given(kind: str, dates: Json) -> None:
+    spec: Json = {"rescue_naloxone": {"within_days": 400}}
+    for days_ago, counts in ((400, True), (401, False)):
+        context = context_of(MORPHINE, more=[_naloxone(kind, days_ago, **dates)])
+        assert answer(spec, context, FAMILY) is counts
+
+
+def test_naloxone_that_is_drafted_or_without_a_date() -> None:
+    spec: Json = {"rescue_naloxone": {"within_days": 30}}
+    assert answer(spec, context_of(MORPHINE, {"drug": "naloxone 4 MG Nasal Spray"}), FAMILY) is True
+    undated = {"drug": "naloxone 4 MG Nasal Spray", "status": "completed", "undated": True}
+    assert answer(spec, context_of(MORPHINE, active=[undated]), FAMILY) is False
+    both = {"drug": "buprenorphine 8 MG / naloxone 2 MG Sublingual Film", "days_ago": 3}
+    assert answer(spec, context_of(MORPHINE, active=[both]), FAMILY) is False
+
+
+PATCH: Json = {"drug": "fentanyl 0.025 MG/HR Transdermal System"}
+BEFORE_30: Json = {**OXYCODONE, "status": "completed", "days_ago": 30}
+
+
+@pytest.mark.parametrize(
+    ("drafts", "active", "mme"),
+    [
+        # A draft takes the place of what is taken of the same drug and release; two drafts add up.
+        ([MORPHINE], [{**MORPHINE, "times": 4}], "30"),
+        ([MORPHINE, MORPHINE], [], "60"),
+        ([MORPHINE, OXYCODONE], [{**OXYCODONE, "times": 6}], "90"),
+        ([MORPHINE], [{**MORPHINE, "drug": "morphine sulfate 15 MG Extended Release Oral Tablet"}], "60"),
+        # Of what is taken every order counts, and nothing that is no opioid.
+        ([MORPHINE], [OXYCODONE, OXYCODONE], "150"),
+        ([MORPHINE], [LORAZEPAM], "30"),
+        # What is over counts no more.
+        ([MORPHINE], [BEFORE_30], "30"),
+    ],
+)
+def test_what_adds_up_to_the_milligrams_of_morphine(drafts: list[Json], active: list[Json], mme: str) -> None:
+    assert FAMILY.placeholders["mme"](context_of(*drafts, active=active)) == mme
+
+
+@pytest.mark.parametrize(
+    ("draft", "active", "not_raised"),
+    [
+        # 60 MME of oxycodone that ended 30 days ago, and 31.
+        (MORPHINE, [BEFORE_30], True),
+        (MORPHINE, [{**BEFORE_30, "days_ago": 31}], False),
+        ({**MORPHINE, "times": 4}, [BEFORE_30], True),
+        ({**MORPHINE, "times": 5}, [BEFORE_30], False),
+        (MORPHINE, [HYDROCODONE], None),
+        ({"drug": OXYCODONE_5}, [BEFORE_30], None),
+    ],
+)
+def test_whether_the_sum_of_last_month_is_exceeded(draft: Json, active: list[Json], not_raised: bool | None) -> None:
+    assert answer({"mme_not_raised": True}, context_of(draft, active=active), FAMILY) is not_raised
