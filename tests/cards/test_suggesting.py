@@ -27,6 +27,7 @@ from cards.suggest import (
     suggestions_for,
 )
 from tests.cards.rules.cases import originals
+from tests.cards.rules.engine.made_rules import band, rule_of
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 
 Json = dict[str, Any]
@@ -407,3 +408,109 @@ def test_the_budgets_end_after_their_number() -> None:
     for spent in (default.take, of_names):
         with pytest.raises(SuggestionWithheld):
             spent()
+
+
+# Judged by rules as if it had been accepted: made-up rules about one drug each
+
+CODES = {"metformin": "6809", "linagliptin": "1100699", "warfarin": "11289", "ibuprofen": "5640"}
+ALWAYS: Json = {"always": True}
+
+
+def _drug(name: str) -> Json:
+    return {"ingredients": [{"rxcui": CODES[name], "name": name}]}
+
+
+def book(name: str, when: Json, indicator: str = "warning", rule: str = "other-rule") -> RuleBook:
+    """One rule about a drug ("any" for every drug), which finds something by this condition."""
+    selector: Json = {"any_drug": True} if name == "any" else _drug(name)
+    return RuleBook([rule_of(band("x", when, indicator), id=rule, trigger={"draft": [selector]})])
+
+
+SHOWN = "other-rule would show a card about it (x)"
+INSTEAD = offer(cancel=True, create=(LINAGLIPTIN,))
+
+
+def test_another_drug_is_not_offered_where_a_rule_would_speak_about_it() -> None:
+    assert Case(ORDER).why_not(INSTEAD, book=book("linagliptin", ALWAYS)) == SHOWN
+    assert Case(ORDER).actions(INSTEAD, book=book("linagliptin", {"never": True}))
+    two = offer(cancel=True, create=(LINAGLIPTIN, ACETAMINOPHEN))
+    create = Case(ORDER).actions(two, book=book("linagliptin", ALWAYS))[-1]
+    assert create.description == "Order acetaminophen, as needed"
+
+
+@pytest.mark.parametrize(
+    ("indicator", "fields", "is_offered"),
+    [
+        # Information about the draft may be left about what takes its place; a warning may not.
+        ("info", {"cancel": True}, True),
+        ("warning", {"cancel": True}, False),
+        # Beside the draft it is new.
+        ("info", {}, False),
+    ],
+)
+def test_what_was_found_about_the_draft_may_stay_as_information_about_its_substitute(
+    indicator: str, fields: Json, is_offered: bool
+) -> None:
+    found, withheld = Case(ORDER).offer(offer(create=(LINAGLIPTIN,), **fields), book=book("any", ALWAYS, indicator))
+    assert (len(found), withheld) == ((1, []) if is_offered else (0, [f"label: not offered, {SHOWN}."]))
+
+
+def test_another_draft_must_not_be_worse_off_with_another_drug_beside_it() -> None:
+    warfarin = draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "d2")
+    with_linagliptin: Json = {"active": _drug("linagliptin")}
+    assert Case(ORDER, warfarin).why_not(INSTEAD, book=book("warfarin", with_linagliptin)) == SHOWN
+    assert Case(ORDER).actions(INSTEAD, book=book("warfarin", with_linagliptin))
+    # What is found about it already is nothing new.
+    assert Case(ORDER, warfarin).actions(INSTEAD, book=book("warfarin", ALWAYS))
+
+
+def _a_day(more_than: float) -> Json:
+    return {"daily_dose_mg": {"gt": more_than}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "change", "is_offered"),
+    [
+        # 1,000 mg a day before, 500 mg after: a warning about a dose must be gone, information may stay.
+        (book("metformin", _a_day(600)), ONCE_DAILY, True),
+        (book("metformin", _a_day(400)), ONCE_DAILY, False),
+        (book("metformin", _a_day(400), "info"), ONCE_DAILY, True),
+        # A warning that is not about the dose stays as it was.
+        (book("metformin", ALWAYS), ONCE_DAILY, True),
+        # A change that writes no dose leaves every warning as it was.
+        (book("metformin", _a_day(400)), OrderChange(start_in_hours=12), True),
+    ],
+)
+def test_a_corrected_order_is_right_by_every_rule_about_doses(
+    rules: RuleBook, change: OrderChange, is_offered: bool
+) -> None:
+    found, withheld = Case(ORDER).offer(offer(change=change), book=rules)
+    assert (len(found), withheld) == ((1, []) if is_offered else (0, [f"label: not offered, {SHOWN}."]))
+
+
+def test_what_the_rule_itself_found_must_be_gone() -> None:
+    own = book("metformin", _a_day(400), "info", rule="the-rule")
+    assert Case(ORDER).why_not(offer(change=ONCE_DAILY), book=own) == "the-rule would show a card about it (x)"
+    assert Case(ORDER).actions(offer(change=ONCE_DAILY), book=book("metformin", _a_day(600), rule="the-rule"))
+
+
+@pytest.mark.parametrize(
+    ("when", "is_offered"), [(_a_day(300), False), (_a_day(400), True), (_a_day(1000), True), (ALWAYS, True)]
+)
+def test_the_other_order_is_no_worse_off_by_its_change(when: Json, is_offered: bool) -> None:
+    """1,200 mg of ibuprofen a day before, 400 mg after."""
+    drug = {"drug": IBUPROFEN, "dose": "1 tablet", "times": 3}
+    for case in (Case(ORDER, active=[drug]), Case(ORDER, draft_of(drug, "active-0"))):
+        found, withheld = case.offer(CHANGE_OTHER, partners=(case.other("ibuprofen"),), book=book("ibuprofen", when))
+        assert (len(found), withheld) == ((1, []) if is_offered else (0, [f"label: not offered, {SHOWN}."]))
+
+
+@pytest.mark.parametrize("offered", [STOP, HOLD_OTHER])
+def test_the_draft_must_be_no_worse_off_without_the_other_drug(offered: OfferedSuggestion) -> None:
+    without: Json = {"not": {"active": _drug("ibuprofen")}}
+    for case in (Case(ORDER, active=[IBUPROFEN]), Case(ORDER, draft_of({"drug": IBUPROFEN}, "d2"))):
+        partners = (case.other("ibuprofen"),)
+        assert case.why_not(offered, partners=partners, book=book("metformin", without)) == SHOWN
+        assert case.actions(offered, partners=partners, book=book("metformin", ALWAYS))
+        held = offer(hold=True, stop_partner="stopped")
+        assert len(case.actions(held, partners=partners, book=book("metformin", without))) == 2
