@@ -267,3 +267,15 @@ def test_the_inputs_of_mortality_in_five_years_and_which_panels_go() -> None:
         "albumin_g_dl", "alp_u_l", "bun_mg_dl", "creatinine_mg_dl", "glucose_mg_dl", "bilirubin_total_mg_dl",
     )  # fmt: skip
     assert mortality_5y.SPEC.derived["sex_male"](pd.DataFrame({"sex": ["male", "female"]})).tolist() == [1.0, 0.0]
+
+
+def test_the_early_model_of_readmissions_is_the_other_one_without_the_destination() -> None:
+    spec, twin = readmission_30d.SPEC, readmission_30d.TWIN
+    assert (*twin.feature_names, "discharge_destination") == spec.feature_names
+    assert (*twin.always_required, "discharge_destination") == spec.always_required
+    assert twin.always_required == ("age_years", "sex_male", "length_of_stay_days", "admissions_12m")
+    assert set(spec.derived) - set(twin.derived) == {"discharge_destination"}
+    assert set(spec.panels) - set(twin.panels) == {"without the destination (its twin takes over)"}
+    assert (spec.twin, twin.twin) == ("readmission_30d_early", None)
+    vitals = ("stay_mean_pressure_mmhg", "stay_heart_rate", "stay_respiratory_rate", "stay_temperature_cel")
+    assert mortality_180d.SPEC.required_groups[0].members == vitals
