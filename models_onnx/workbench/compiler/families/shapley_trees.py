@@ -241,7 +241,7 @@ class ShapleyTrees(ExplainedEnsemble):
 
     def _write_codes(self, graph: Graph, features: str, missing: str) -> str:
         """Returns the pattern of answers of every block, int32 [N, blocks]."""
-        width = max(1, max((len(part.questions) for part in self.parts), default=1))
+        width = max(len(part.questions) for part in self.parts)
         column = np.zeros((len(self.parts), width), dtype=np.int32)
         threshold = np.zeros((len(self.parts), width), dtype=np.float32)
         power = np.zeros((len(self.parts), width), dtype=np.int32)
