@@ -1,0 +1,39 @@
+"""Parts of the application by themselves: what is counted of approvals, and the pages before the server is there."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from cds_hooks.app import _in_force, _Pages
+from cds_hooks.metrics import Metrics
+
+
+def made(**members: Any) -> Any:
+    return SimpleNamespace(**members)
+
+
+@pytest.mark.parametrize(
+    ("rules", "approvals", "expected"),
+    [
+        (None, None, [("switches", 2), ("pending", 0)]),
+        ({"approved": 5, "not_approved": 1}, "book",
+         [("rules-approved", 5), ("rules-not-approved", 1), ("switches", 2), ("pending", 3)]),
+    ],
+)  # fmt: skip
+def test_what_people_have_signed_is_counted(rules: Any, approvals: Any, expected: list[tuple[str, int]]) -> None:
+    states = {name: made(state=name) for name in ("off", "shadow", "active")}
+    components = made(
+        governance=made(approval_counts=lambda: rules),
+        releases=made(current=made(states=states), waiting_for_second=lambda: [1, 2, 3]),
+    )
+    assert _in_force(components, approvals) == expected
+
+
+def test_the_pages_have_the_server_once_it_is_put_together() -> None:
+    nothing: Any = None
+    pages = _Pages(nothing, {}, nothing, None, {}, nothing, cast("Any", Metrics()))
+    with pytest.raises(RuntimeError, match=r"^the pages were opened before the server was put together$"):
+        pages.whole_server()
+    pages.server = cast("Any", "server")
+    assert cast("Any", pages.whole_server()) == "server"
