@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -146,3 +147,55 @@ def test_other_rows_are_told_with_whom_they_leave_out(
         "all": whole,
         "subgroups": {"sex": {}},
     }
+
+
+def test_a_manifest_is_shown_as_its_page_or_as_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def model_page(*given: Any, folder: Any) -> str:
+        asked.append((*given, folder))
+        return "# A page\n"
+
+    monkeypatch.setattr("models_onnx.workbench.release.documentation.model_page", model_page)
+    manifest: Any = {"id": "m"}
+    console.show_evaluation(manifest, as_json=True)
+    assert (json.loads(capsys.readouterr().out), asked) == ({"id": "m"}, [])
+    console.show_evaluation(manifest, as_json=False)
+    assert (capsys.readouterr().out, asked) == ("# A page\n", [(manifest, None)])
+
+
+class Stream(StringIO):
+    """A terminal, or a pipe."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_markdown_is_drawn_in_a_terminal_and_stays_text_in_a_pipe(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream(is_terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout", stream)
+    console.print_markdown("# A page\n\n- one\n")
+    assert ("# A page" in stream.getvalue(), "•" in stream.getvalue()) == (not is_terminal, is_terminal)
+    assert console.wide_console().width == (60 if is_terminal else 132)
+
+
+@pytest.mark.parametrize(("quiet", "is_terminal"), [(False, True), (True, True), (False, False)])
+def test_each_step_has_one_bar_on_a_terminal(quiet: bool, is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Stream(is_terminal)
+    monkeypatch.setattr("sys.stderr", stream)
+    with console.progress_bars(quiet) as step:
+        for done in (1, 2):
+            step("rows", done, 40)
+        step("people", 3, 50)
+    drawn = stream.getvalue()
+    assert ("2/40" in drawn, "3/50" in drawn) == (is_terminal and not quiet,) * 2

@@ -154,3 +154,42 @@ def test_the_gate_of_wording_reads_the_service_file_beside_the_model(tmp_path: P
 def test_the_list_of_a_folder_has_the_models_of_that_folder(shelf: Path) -> None:
     assert [each.id for each in list_models(shelf)] == [NAME]
     assert run("list", "--folder", shelf, "--json").exit_code == 1  # version 3.0.0 is not the one that is declared
+
+
+def test_a_name_is_given_to_a_version_and_taken_away(shelf: Path) -> None:
+    digest = find_version(f"{NAME}@{OLD}", shelf).digest
+    words = (f"{NAME}@{OLD}", "before-summer", "--folder", shelf)
+    given = run("alias", *words)
+    assert (given.exit_code, given.stdout) == (
+        0, f"{NAME}@before-summer is the version with the digest {digest[:16]}.\n"
+    )  # fmt: skip
+    document = {"id": NAME, "alias": "before-summer", "digest": digest}
+    assert json.loads(run("alias", *words, "--json").stdout) == document
+    assert find_version(f"{NAME}@before-summer", shelf).version == OLD
+    gone = run("alias", *words, "--remove")
+    assert (gone.exit_code, gone.stdout) == (0, f"No version of {NAME} is called before-summer any more.\n")
+    run("alias", *words)
+    assert json.loads(run("alias", *words, "--remove", "--json").stdout) == document | {"digest": None}
+
+
+def test_a_rollback_names_both_versions(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = (find_version(f"{NAME}@{version}", shelf).digest for version in (OLD, NEW))
+    told = run("rollback", NAME, "--why", "x", "--folder", shelf)
+    assert told.stdout == (
+        f"{NAME} {OLD} ({old[:12]}) is in use; it was {NEW} ({new[:12]}).\nServers load it at their next start.\n"
+    )
+    state = {"state": "draft"}
+    assert json.loads(run("rollback", NAME, "--why", "x", "--folder", shelf, "--json").stdout) == {
+        "before": {"version": OLD, "digest": old} | state, "now": {"version": NEW, "digest": new} | state, "note": "",
+    }  # fmt: skip
+    monkeypatch.setattr("models_onnx.workbench.release.in_use.roll_back", lambda *_: None)
+    missing = run("rollback", "another", "--why", "x", "--folder", shelf)
+    assert (missing.exit_code, missing.stderr) == (2, f"{shelf / 'another'} is not there after the rollback\n")
+
+
+def test_a_history_ends_with_whether_every_version_holds(shelf: Path) -> None:
+    assert run("history", NAME, "--folder", shelf).exit_code == 0
+    content = bytearray((shelf / f"{NAME}@{OLD}" / "model.onnx").read_bytes())
+    content[100] ^= 1
+    (shelf / f"{NAME}@{OLD}" / "model.onnx").write_bytes(content)
+    assert run("history", NAME, "--folder", shelf).exit_code == 1
