@@ -1,0 +1,31 @@
+"""Orders as suggestions of a card: their uuids, their ids, and the link to the page that explains it."""
+
+from cards.card import Action, Link, Suggestion
+from cards.compose.identity import CardIdentity, OrderSuggestion, create_suggestion, order_suggestions
+
+IDENTITY = CardIdentity("uuid", lambda number: f"s-{number}", "https://cds.example/explain/1")
+TASK = OrderSuggestion("Order it", "Draft order.", {"resourceType": "Task", "status": "draft"})
+NAMED = OrderSuggestion("Save it", "A list.", {"resourceType": "List", "id": "own"}, is_recommended=True)
+
+
+def test_each_option_creates_its_order_under_the_uuid_of_its_place() -> None:
+    first, second = order_suggestions((TASK, NAMED), IDENTITY)
+    order = {"resourceType": "Task", "id": "s-1", "status": "draft"}
+    action = Action(type="create", description="Draft order.", resource=order)
+    assert first == Suggestion(label="Order it", uuid="s-1", is_recommended=False, actions=(action,))
+    assert list(order) == list(first.actions[0].resource or {})
+    own = Action(type="create", description="A list.", resource={"resourceType": "List", "id": "own"})
+    assert second == Suggestion(label="Save it", uuid="s-2", is_recommended=True, actions=(own,))
+    assert order_suggestions((), IDENTITY) == ()
+
+
+def test_an_order_may_have_an_id_of_its_own() -> None:
+    suggestion = create_suggestion(TASK, "s-1", "order-1")
+    assert suggestion.uuid == "s-1"
+    assert suggestion.actions[0].resource == {"resourceType": "Task", "id": "order-1", "status": "draft"}
+    assert "id" not in TASK.order
+
+
+def test_a_card_has_one_link_to_its_explanation() -> None:
+    assert IDENTITY.links == (Link(label="Why this card", url="https://cds.example/explain/1", type="absolute"),)
+    assert IDENTITY.method_url == ""
