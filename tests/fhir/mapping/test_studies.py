@@ -77,18 +77,21 @@ def test_an_order_says_whether_it_is_urgent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("apart", "ordered", "result", "is_same", "spares"),
+    ("apart", "ordered", "other", "is_same", "spares", "repeats"),
     [
-        ("", "a", "a", True, True), ("", "a", "b", True, True), ("", "a", "c", False, True), ("", "p", "c", True, True),
-        ("", "c", "p", True, True), ("always", "a", "b", True, True), ("always", "a", "c", False, False),
-        ("always", "p", "c", True, True), ("twice", "a", "c", False, True), ("", "a", "x", False, False),
+        ("", "a", "a", True, True, True), ("", "a", "b", True, True, True), ("", "a", "c", False, True, True),
+        ("", "c", "p", True, True, True), ("", "a", "x", False, False, False),
+        ("always", "a", "b", True, True, True), ("always", "a", "c", False, False, False),
+        ("always", "p", "c", True, True, True),
+        ("twice", "a", "b", True, True, True), ("twice", "a", "c", False, True, False),
     ],
 )  # fmt: skip
-def test_a_result_spares_a_test_of_the_same_row(
-    apart: str, ordered: str, result: str, is_same: bool, spares: bool
+def test_a_test_of_the_same_row_spares_or_repeats_another(
+    apart: str, ordered: str, other: str, is_same: bool, spares: bool, repeats: bool
 ) -> None:
     interval = RetestInterval(
         "k", "K", frozenset("abcp"), 7.0, None, None, frozenset(), frozenset("p"), frozenset("ab"), apart, "source"
     )
-    assert interval.is_same(ordered, result) is is_same
-    assert interval.spares(ordered, result) is spares
+    assert interval.is_same(ordered, other) is is_same
+    assert interval.spares(ordered, other) is spares
+    assert interval.repeats(ordered, other) is repeats

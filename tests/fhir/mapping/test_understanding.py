@@ -156,3 +156,10 @@ def test_a_result_of_no_known_test_that_finds_nothing_is_not_understood() -> Non
         words="Hello",
         reason="no test of the tables and no finding",
     )
+
+
+def test_a_result_of_a_known_test_is_understood_by_its_code() -> None:
+    code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}], "text": "K"}
+    assert _of("Observation", status="final", code=code) == Understanding(
+        resource="Observation/1", analyte="potassium", understood=True, words="K"
+    )

@@ -1,10 +1,12 @@
 """Whether a drug is taken: present, absent, unreadable, or not asked for."""
 
 import pytest
+from msgspec.structs import replace
 
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Missing, map_features
-from fhir.mapping.medications.presence import presence_of, unreadable_medications
+from fhir.mapping.medications.active import active_medications
+from fhir.mapping.medications.presence import presence_of, unreadable_medications, words_of_unreadable
 from tests.fhir.mapping.charts import coded, record_of, request, statement
 
 ANTICOAGULANT = frozenset({"anticoagulant"})
@@ -47,3 +49,17 @@ def test_a_feature_of_the_medication_list_is_missing_with_the_words_that_could_n
     vector = map_features(record_of(request("Xyzabloc 5 mg")), features_named(("takes_statin",)))
     assert [type(missing) for missing in vector.missing] == [Missing]
     assert "Xyzabloc 5 mg" in vector.missing[0].text
+
+
+def test_what_could_not_be_read_is_named_three_at_most_and_a_known_drug_with_its_day() -> None:
+    orders = [request(words, id=words) for words in ("Xyza", "Xyzb", "Xyza", "Xyzc", "Xyzd", "Xyze")]
+    medications = active_medications(record_of(*orders))
+    assert words_of_unreadable(medications) == "Xyza; Xyzb; Xyzc and 2 more"
+    assert words_of_unreadable(active_medications(record_of(*orders[:4]))) == "Xyza; Xyzb; Xyzc"
+    (metformin,) = active_medications(record_of(request("metformin")))
+    assert words_of_unreadable((metformin,)) == "metformin, ordered on 2026-11-01"
+    unknown = replace(metformin, order=replace(metformin.order, status="unknown"))
+    assert words_of_unreadable((unknown,)) == "metformin, status unknown"
+    nameless = request("", id="m3")
+    del nameless["medicationCodeableConcept"]
+    assert presence_of(record_of(nameless), ANTICOAGULANT).unreadable_words == "MedicationRequest/m3, without a name"

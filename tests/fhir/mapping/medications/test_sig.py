@@ -413,6 +413,7 @@ def test_words_that_say_nothing_are_an_empty_sig() -> None:
         ("take 2.5 mg every 12 hours x 3 doses once a week", 7.5, 1 / 7, False),
         ("take 2.5 mg once daily x 3 doses once a week", 7.5, 1 / 7, False),
         ("take 2.5 mg every 12 hours once a week", None, None, None),
+        ("take 2.5 mg once a week x 3 doses", 2.5, 1 / 7, False),
         ("1000 mg/day over 2 hours", 1000.0, None, True),
         ("15 mg daily divided", 15.0, 1.0, True),
         ("15 mg daily divided TID", 15.0, 3.0, True),
