@@ -1,0 +1,106 @@
+"""How services are put together for a site and addressed; why a talk about an anticoagulant is not suggested."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cards.rules.engine.finding import Silence
+from cds_hooks.services import by_address, find_services, services_for
+from cds_hooks.services._anticoagulation import reason_against
+from cds_hooks.services._declared import _EquationAdvisor
+from cds_hooks.settings import Settings
+from models_onnx.equations.declaration import find_equations
+from models_onnx.errors import DeclarationError
+from tests.cds_hooks.services.deciding import Json, call_about
+from tests.cds_hooks.services.test_decisions_by_themselves import blood, days_ago, operation, problem
+from tests.cds_hooks.services.test_declared_parts import DECLARED
+from tests.cds_hooks.services.test_follow_up import FIVE
+from tests.fhir.mapping.charts import ICD10, WOMAN, condition, record_of
+
+
+def _asked(**settings: Any) -> dict[str, set[str]]:
+    found = services_for(Settings(**settings))
+    return {name: {"Consent", "Flag"} & service.needs.resources for name, service in found.items()}
+
+
+def test_clients_are_asked_whether_a_patient_opts_out_by_services_that_warn_of_no_harm() -> None:
+    assert set().union(*_asked().values()) == set()
+    asked = _asked(ask_opt_outs=True)
+    warning = {name for name, service in find_services().items() if service.warns_of_harm}
+    assert warning == {
+        "discharge-medications", "genes-and-medications", "medication-review", "order-safety", "order-safety-dispatch",
+    }  # fmt: skip
+    assert {name for name, kinds in asked.items() if not kinds} == warning
+    assert {kind for kinds in asked.values() for kind in kinds} == {"Consent"}
+    with_flags = _asked(ask_opt_outs=True, opt_out_flags="http://ehr.example/flags|no-cds")
+    assert {frozenset(kinds) for kinds in with_flags.values()} == {frozenset(), frozenset({"Consent", "Flag"})}
+
+
+def test_a_share_is_of_a_model_that_a_service_shows() -> None:
+    services_for(Settings(alert_share="mortality_5y=0.05"))
+    with pytest.raises(
+        DeclarationError, match=r"^CDS_ALERT_SHARE: no service shows a model nobody; there are "
+    ) as refused:
+        services_for(Settings(alert_share="nobody=0.05"))
+    assert "mortality_5y, mortality_5y_small, readmission_30d, readmission_30d_early" in str(refused.value)
+
+
+def test_a_call_may_name_a_service_or_one_of_its_hooks() -> None:
+    services = find_services()
+    addressed = by_address(services)
+    assert set(services) <= set(addressed)
+    assert {name: addressed[name].hooks for name in addressed if name.startswith("order-safety")} == {
+        "order-safety": ("order-select", "order-sign"), "order-safety-dispatch": ("order-dispatch",),
+        "order-safety-select": ("order-select",), "order-safety-sign": ("order-sign",),
+    }  # fmt: skip
+    assert addressed["order-safety"] is services["order-safety"]
+
+
+def test_a_payer_says_which_types_of_cards_there_are() -> None:
+    (options,) = find_services()["coverage-requirements"].extension.values()
+    assert [(each["code"], each["type"], each["default"]) for each in options] == [
+        (code, "boolean", True)
+        for code in ("coverage-info", "claim", "guideline", "therapy-alternatives-opt", "insurance")
+    ]
+
+
+YOUNG = WOMAN | {"birthDate": "1996-11-20"}
+NO_TALK = "no talk is suggested."
+
+
+@pytest.mark.parametrize(
+    ("resources", "reason", "text"),
+    [
+        ([condition("I61.9", ICD10, onsetDateTime="2020-01-02")], "contraindicated",
+         "Bleeding inside the skull is on record (condition I61.9, 2020-01-02): whether to anticoagulate after it is a "
+         "decision of its own, so no score is shown."),
+        ([condition("K92.2", ICD10, onsetDateTime=days_ago(30))], "contraindicated",
+         f"Major bleeding of the last year is on record (condition K92.2, 2026-10-21): {NO_TALK}"),
+        ([blood("718-7", 7.9, "g/dL")], "contraindicated",
+         f"Haemoglobin 7.9 g/dL (2026-11-19) is under 8 g/dL (CTCAE 5.0, grade 3): {NO_TALK}"),
+        ([blood("718-7", 8.0, "g/dL")], None, ""),
+        ([operation("Percutaneous left atrial appendage closure", days_ago(3000))], "already-done",
+         "The left atrial appendage is closed (Procedure/p1)."),
+        ([problem("Presence of Watchman device")], "already-done",
+         "The left atrial appendage is closed (Condition/c1)."),
+        ([condition("77386006", onsetDateTime=days_ago(60))], "contraindicated",
+         "A pregnancy is on record: CHA2DS2-VASc was not made for it, and warfarin may harm the child."),
+        ([], None, ""),
+    ],
+)  # fmt: skip
+def test_why_no_talk_about_an_anticoagulant_is_suggested(resources: list[Json], reason: str | None, text: str) -> None:
+    found = reason_against(record_of(*resources, patient=YOUNG), "af")
+    assert found == (Silence("af", reason, text) if reason is not None else None)
+
+
+def test_a_declared_equation_says_below_which_value_nothing_is_shown() -> None:
+    equation = find_equations()["hospital_score"]
+    declared = replace(DECLARED, equation="hospital_score", output="score", least=12, hook="encounter-discharge")
+    advice = asyncio.run(_EquationAdvisor(declared, equation).decide(call_about(*FIVE)))
+    assert advice.silences == [Silence("hospital_score", "below-threshold", "HOSPITAL score is below 12.")]
+    lower = replace(declared, least=5)
+    (card,) = asyncio.run(_EquationAdvisor(lower, equation).decide(call_about(*FIVE))).cards
+    assert card.summary == "Result: 5 (intermediate (11.9 %)). Consider a talk."
+    assert (card.detail or "").startswith("**HOSPITAL score 5** (intermediate (11.9 %)): shown here from 5 on.")
