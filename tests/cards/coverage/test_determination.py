@@ -277,3 +277,32 @@ def test_a_payer_is_known_by_its_own_name_or_number_and_only_then(coverage: Json
     policies = Policies(PAYERS, {}, {}, NOTHING, NOTHING, "v")
     read = find_payer(coverage, policies, organizations)
     assert (read.id if read is not None else None) == payer
+
+
+OPEN_DAY = ("conditional", "conditional", None, None, ("timeframe",), None)
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        # Needed up to 10 December and from 20 December on; nothing between.
+        ({"start": "2026-12-05", "end": "2026-12-10"}, NEEDED),
+        ({"start": "2026-12-05", "end": "2026-12-25"}, OPEN_DAY),
+        ({"start": "2026-12-11", "end": "2026-12-19"}, FREE),
+        ({"start": "2026-12-20", "end": "2026-12-25"}, NEEDED),
+    ],
+)
+def test_a_gap_between_two_lists_within_a_span_asks_for_the_day(days: Json, expected: tuple[object, ...]) -> None:
+    first = replace(POLICY, effective_from=date(2026, 1, 1), effective_to=date(2026, 12, 10))
+    again = replace(POLICY, id="again", effective_from=date(2026, 12, 20))
+    assert said(answer_to(order_of(occurrencePeriod=days), first, again)) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [("2026-12-14", NEEDED), ("2026-12-15", OPEN_DAY), ("2026-12-20", OPEN_DAY)]
+)
+def test_a_list_of_one_day_within_a_span_asks_for_the_day(last: str, expected: tuple[object, ...]) -> None:
+    always = replace(POLICY, effective_from=date(2026, 1, 1))
+    one_day = replace(OPEN, id="day", effective_from=date(2026, 12, 15), effective_to=date(2026, 12, 15))
+    days = {"start": "2026-12-10", "end": last}
+    assert said(answer_to(order_of(occurrencePeriod=days), always, one_day)) == expected
