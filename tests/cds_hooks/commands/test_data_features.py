@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
+from cds_hooks.commands import data
 from cds_hooks.commands.data import app
-from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.results import ANALYTE_POSITION
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
@@ -178,3 +179,12 @@ def _checked(table: Path, *options: str) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(done.stdout)
     assert done.exit_code == (0 if report["passed"] else 1)
     return report
+
+
+def test_what_was_looked_for_and_not_found_has_no_day(folder: Path) -> None:
+    of_site = features_named(("age_years", "has_diabetes", "albumin_g_dl"))
+    assert list(data._values_in(Path(_chart(folder)), "2026-11-20", of_site)) == [
+        "age_years = 76: Age 76 of 2026-11-20",
+        "has_diabetes = 0: Diabetes not found in the chart",
+        "albumin_g_dl missing (absent): Albumin: not recorded.",
+    ]

@@ -63,6 +63,8 @@ def test_a_folder_is_written_with_its_head_an_example_cases_and_empty_tables(tmp
         ("at 89", "silent", 89),
         ("no birth date", "missing", None),
     ]
+    draft = {"drug": "nitrofurantoin 100 MG Oral Capsule", "dose": "1 capsule", "times": 2}
+    assert [case["draft"] for case in cases] == [draft] * 3
 
 
 def test_an_empty_folder_is_filled_and_one_with_a_file_stays_as_it_is(tmp_path: Path) -> None:
