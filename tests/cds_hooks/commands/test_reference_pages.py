@@ -98,7 +98,7 @@ def test_an_argument_and_an_option_are_rows(changes: dict[str, Any], row: str) -
         ({"default": False}, ""),
         ({"default": ""}, ""),
         ({"default": list}, ""),
-        ({"default": "/home/x"}, ""),
+        ({"default": "/var/x"}, ""),
         ({"default": "var/x"}, "`var/x`"),
         ({"default": _Colour.RED}, "`red`"),
     ],
