@@ -21,6 +21,8 @@ _WORDS = {
     "tsh": "TSH",
     "alt": "ALT",
     "neutrophils_abs": "neutrophils",
+    "lymphocytes_abs": "lymphocytes",
+    "lvef": "LVEF",
     "lithium_level": "lithium",
     "pco2_arterial": "pCO2",
     "po2_arterial": "pO2",

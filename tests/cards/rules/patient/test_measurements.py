@@ -243,5 +243,7 @@ def test_what_there_is_in_place_of_a_value(labs: list[Any], history: str) -> Non
 
 
 def test_names_of_analytes_in_a_sentence() -> None:
-    names = [measurements.name_of(key) for key in ("body_weight", "egfr", "qtc", "sbp", "digoxin_level", "potassium")]
-    assert names == ["weight", "reported eGFR", "QTc", "systolic pressure", "digoxin level", "potassium"]
+    keys = ("body_weight", "egfr", "qtc", "sbp", "digoxin_level", "potassium", "lvef", "lymphocytes_abs")
+    assert [measurements.name_of(key) for key in keys] == [
+        "weight", "reported eGFR", "QTc", "systolic pressure", "digoxin level", "potassium", "LVEF", "lymphocytes",
+    ]  # fmt: skip
