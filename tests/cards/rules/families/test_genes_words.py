@@ -296,3 +296,42 @@ def test_a_transplant_of_liver_or_blood_cells_ends_a_result(problem: Json, holds
     spec: Json = {"gene_advice": {"says": "avoid", "indicator": "warning"}}
     for more, expected in ((listed, holds), (done, holds), ({**done, "status": "not-done"}, True)):
         assert answer(spec, _of(CODEINE, POOR, more=(more,)), FAMILY) is expected
+
+
+CARBAMAZEPINE: Json = {"drug": "carbamazepine 200 MG Oral Tablet", "dose": "1 tablet", "times": 2}
+HLA_POSITIVE, INTERMEDIATE = ["words", "HLA-B*15:02", "positive"], ["words", "TPMT", "intermediate metabolizer"]
+BOTH_LISTS = ["MedicationRequest", "MedicationStatement"]
+
+
+@pytest.mark.parametrize(
+    ("context", "says", "indicator"),
+    [
+        # A first course; whether it is one is not known without a list, and one list is enough.
+        (_of(CARBAMAZEPINE, HLA_POSITIVE), "avoid", "critical"),
+        (_of(CARBAMAZEPINE, HLA_POSITIVE, not_sent=BOTH_LISTS), "avoid", "warning"),
+        (_of(CARBAMAZEPINE, HLA_POSITIVE, not_sent=BOTH_LISTS[:1]), "avoid", "critical"),
+        (_of(CARBAMAZEPINE, HLA_POSITIVE, not_sent=BOTH_LISTS[1:]), "avoid", "critical"),
+        # After more than three months without a gap of half a year it may go on.
+        (_of(CARBAMAZEPINE, HLA_POSITIVE, active=[{**CARBAMAZEPINE, "days_ago": 91}]), "caution", "info"),
+        (_of(CARBAMAZEPINE, HLA_POSITIVE, active=[{**CARBAMAZEPINE, "days_ago": 90}]), "avoid", "critical"),
+        # The lists matter for a first course only.
+        (_of(ABACAVIR, ["words", "HLA-B*57:01", "positive"], not_sent=BOTH_LISTS), "avoid", "critical"),
+        (_of(CARBAMAZEPINE, ["words", "HLA-B*15:02", "negative"]), "standard", "silent"),
+        # 150 mg of azathioprine are 2 mg/kg at 75 kg: the start is to be reduced from there on.
+        (_of(AZATHIOPRINE, INTERMEDIATE, labs=[["body_weight", 75, 3]]), "reduce", "warning"),
+        (_of(AZATHIOPRINE, INTERMEDIATE, labs=[["body_weight", 76, 3]]), "standard", "silent"),
+        (_of(AZATHIOPRINE, INTERMEDIATE), "reduce", "warning"),
+        # A result that cannot be translated beside one that can.
+        (_of(AMITRIPTYLINE, POOR, ["words", "CYP2C19", "Zaubergen"]), "avoid_unless", "warning"),
+        (_of(AZATHIOPRINE, ["words", "TPMT", "Zaubergen"]), "unknown_allele", "info"),
+        (_of(CODEINE, [*POOR, {"status": "preliminary"}]), "preliminary", "info"),
+        (_of(ABACAVIR, ["words", "HLA-B*57:01", "positive"], more=(TRANSPLANT,)), "transplant", "info"),
+    ],
+)
+def test_for_whom_and_how_severe_the_advice_is(context: RuleContext, says: str, indicator: str) -> None:
+    assert answer({"gene_advice": {"says": says, "indicator": indicator}}, context, FAMILY) is True
+
+
+def test_a_result_that_cannot_be_translated_is_named_beside_the_advice() -> None:
+    detail = FAMILY.placeholders["gene_detail"](_of(AMITRIPTYLINE, POOR, ["words", "CYP2C19", "Zaubergen"])) or ""
+    assert detail.endswith("Drug levels guide the dose. CYP2C19 “Zaubergen” cannot be translated.")
