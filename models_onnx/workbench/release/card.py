@@ -134,7 +134,8 @@ def refuse_unknown_axes(name: str, card: Card, there: set[str]) -> None:
         strange.append(audit["axis"])
     if strange:
         raise CardIncomplete(
-            f"the model card of {name} names {', '.join(strange)}, by which there are no figures (ModelSpec.subgroups)"
+            f"the model card of {name} names {', '.join(dict.fromkeys(strange))}, by which there are no figures "
+            "(ModelSpec.subgroups)"
         )
 
 

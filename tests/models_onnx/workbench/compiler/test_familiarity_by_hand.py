@@ -57,11 +57,11 @@ def test_a_correlation_is_shrunk_by_a_tenth_and_a_variance_is_a_quarter_at_least
 
 
 def test_a_rare_value_has_a_variance_of_a_quarter() -> None:
-    rare = np.zeros((100, 1))
-    rare[:2] = 1.0
+    rare = np.full((100, 1), 7.0)
+    rare[:2] = 8.0
     known = Familiarity.of(rare, level=1.0)
     assert known.metric == ((2.0,),), "one over the root of a quarter, and not of 0.0198"
-    assert known.distance(np.array([[1.0], [0.0], [2.0]])).tolist() == pytest.approx([1.0, 0.0, 2.0])
+    assert known.distance(np.array([[8.0], [7.0], [NAN], [9.0]])).tolist() == pytest.approx([1.0, 0.0, 0.0, 2.0])
 
 
 def test_reference_rows_without_outcomes_and_with_those_that_are_none() -> None:

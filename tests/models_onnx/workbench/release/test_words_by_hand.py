@@ -11,6 +11,8 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import project_words
 from models_onnx.workbench.release import card, documentation
+from models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.test_template import complete
 from tests.models_onnx.workshop import NAME
 
 
@@ -149,3 +151,18 @@ def test_figures_and_groups_of_other_rows() -> None:
     assert told.startswith(plain.rstrip("\n"))
     half, quarter = "0.50 (0.50 to 0.50)", "0.25 (0.25 to 0.25)"
     assert f"| sex | female (insufficient) | {half} | {quarter} | {half} | {quarter} |" in told
+
+
+def test_words_that_could_not_be_published_are_refused_before_anything_is_fitted(tmp_path: Path) -> None:
+    write_template("toy_30d", tmp_path)
+    with pytest.raises(CardIncomplete, match=r"^the model card of toy_30d is incomplete: attribute 1 "):
+        card.refuse_incomplete_words("toy_30d", tmp_path)
+    complete(tmp_path / "toy_30d.card.json")
+    card.refuse_incomplete_words("toy_30d", tmp_path)
+    card.refuse_incomplete_words("toy_30d", tmp_path, ["sex", "age band"])
+    for axes in (["age band"], []):
+        with pytest.raises(CardIncomplete) as refused:
+            card.refuse_incomplete_words("toy_30d", tmp_path, axes)
+        assert str(refused.value) == (
+            "the model card of toy_30d names sex, by which there are no figures (ModelSpec.subgroups)"
+        )
