@@ -1,5 +1,6 @@
 """The days at which predictions become mature, count in a window, and count as without an event."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +89,8 @@ def test_windows_have_their_days_and_those_before_with_area_and_threshold(sqlite
     ]  # fmt: skip
     one, other = windows
     assert [window.of("readmission_30d@1", "all").total("unlabelled") for window in windows] == [1, 2]
+    earlier = [replace(window, now=window.before).of("readmission_30d@1").total("unlabelled") for window in windows]
+    assert earlier == [0, 2], "of 2 and 3 March"
     assert (one.areas, one.deployed) == ({"readmission_30d": 0.7}, {})
     assert (other.areas, other.deployed) == ({"readmission_30d": 0.7}, {"readmission_30d": threshold})
     before = label_windows(book, {label.model: label}, until - timedelta(days=2), 2)
