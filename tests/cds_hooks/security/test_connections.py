@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
+from pathlib import Path
 
 import httpcore
 import pytest
 
 from cds_hooks.security.addresses import AddressRule, Url
-from cds_hooks.security.connections import CheckedBackend, TransportRefused, system_resolver
+from cds_hooks.security.connections import CheckedBackend, TransportRefused, ssl_context_for, system_resolver
 from cds_hooks.security.transport import _require_plain, _require_reading
 
 LOOPBACK = AddressRule((ip_network("127.0.0.0/8"),))
@@ -152,3 +154,19 @@ def test_an_answer_is_plain_and_within_its_bytes(headers: dict[str, str], reason
     with pytest.raises(TransportRefused) as refused:
         _require_plain(answer, 10)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_the_environment_says_nothing_of_whose_certificates_are_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    public = ssl_context_for(None).get_ca_certs(binary_form=True)
+    one = ssl.DER_cert_to_PEM_cert(public[0])
+    (tmp_path / "one.pem").write_text(one, encoding="ascii")
+    monkeypatch.setenv(variable, str(tmp_path / "one.pem" if variable.endswith("FILE") else tmp_path))
+    context = ssl_context_for(one)
+    assert len(public) > 50
+    assert set(context.get_ca_certs(binary_form=True)) == set(public)
+    assert context.check_hostname
