@@ -159,7 +159,82 @@ def test_a_result_of_no_known_test_that_finds_nothing_is_not_understood() -> Non
 
 
 def test_a_result_of_a_known_test_is_understood_by_its_code() -> None:
-    code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}], "text": "K"}
+    code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}], "text": "result"}
     assert _of("Observation", status="final", code=code) == Understanding(
-        resource="Observation/1", analyte="potassium", understood=True, words="K"
+        resource="Observation/1", analyte="potassium", understood=True, words="result"
     )
+
+
+def _loinc(code: str, text: str) -> dict[str, Any]:
+    return {"coding": [{"system": "http://loinc.org", "code": code}], "text": text}
+
+
+def _snomed(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": _SNOMED, "code": code}]}
+
+
+FINAL = {"status": "final"}
+_METFORMIN = {"text": "metformin 500 mg tablet"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "elements", "sentence"),
+    [
+        ("Observation", FINAL | {"code": {"text": "BP"}, "component": [{"code": _loinc("8480-6", "upper")}]},
+         "Observation/1 (BP): sbp"),
+        ("Observation", FINAL | {"code": _loinc("72166-2", "Tobacco"), "valueCodeableConcept": _snomed("449868002")},
+         "Observation/1 (Tobacco): tobacco_use, smoking_status"),
+        ("Observation", FINAL | {"code": _loinc("72166-2", "Tobacco"), "valueCodeableConcept": _snomed("8517006")},
+         "Observation/1 (Tobacco): tobacco_history, smoking_status"),
+        ("Observation", FINAL | {"code": _loinc("72166-2", "Tobacco"), "valueCodeableConcept": _snomed("266919005")},
+         "Observation/1 (Tobacco): smoking_status [negated]"),
+        ("Observation", FINAL | {"code": _loinc("82810-3", "Status"), "valueCodeableConcept": {"text": " Pregnant "}},
+         "Observation/1 (Status): pregnancy, pregnancy_signs"),
+        ("Observation", FINAL | {"code": _loinc("82810-3", "Status"), "valueCodeableConcept": _loinc("LA15173-0", "x")},
+         "Observation/1 (Status): pregnancy, pregnancy_signs"),
+        ("Observation", FINAL | {"code": _loinc("82810-3", "Status"), "valueString": "no"},
+         "Observation/1 (Status): pregnancy_signs [negated]"),
+        ("Observation", FINAL | {"code": _loinc("82810-3", "Status")},
+         "Observation/1 (Status): pregnancy_signs"),
+        ("Observation", FINAL | {"code": _loinc("11778-8", "EDD"), "valueDateTime": "2027-01-01"},
+         "Observation/1 (EDD): pregnancy, pregnancy_signs"),
+        ("Observation", FINAL | {"code": {"text": "Gout"}, "valueBoolean": True}, "Observation/1 (Gout): gout"),
+        ("Observation", FINAL | {"code": {"text": "Gout"}, "valueBoolean": False},
+         "Observation/1 (Gout): in none of the groups [negated]"),
+        ("Observation", FINAL | {"code": {"text": "Gout"}},
+         "Observation/1 (Gout): not understood: no test of the tables and no finding"),
+        ("Observation", FINAL | {"code": {"text": "Finding"}, "valueString": "Gout"}, "Observation/1 (Finding): gout"),
+        ("MedicationRequest",
+         {"medicationCodeableConcept": _METFORMIN, "dosageInstruction": [{"text": "1 tablet twice daily"}],
+          "reasonCode": [{"text": "Gout"}]},
+         "MedicationRequest/1 (metformin 500 mg tablet): gout, metformin, metformin 1000 mg a day"),
+        ("MedicationStatement", {"medicationCodeableConcept": {"text": "Xyzabloc"}},
+         "MedicationStatement/1 (Xyzabloc): not understood: no drug of the tables is named"),
+        ("Medication", {"code": _METFORMIN}, "Medication/1 (metformin 500 mg tablet): metformin"),
+        ("AllergyIntolerance", {"code": {"text": "latex"}}, "AllergyIntolerance/1 (latex): latex"),
+        ("AllergyIntolerance", {"code": {"text": "latex"}, "verificationStatus": {"coding": [{"code": "refuted"}]}},
+         "AllergyIntolerance/1 (latex): in none of the groups [negated]"),
+        ("AllergyIntolerance", {"code": {"text": "NKDA"}},
+         "AllergyIntolerance/1 (NKDA): in none of the groups [negated]"),
+        ("AllergyIntolerance", {"code": {"text": "snow"}},
+         "AllergyIntolerance/1 (snow): not understood: no drug, class or vaccine of the tables is named"),
+        ("Immunization", {"status": "completed", "vaccineCode": {"text": "Shingrix"}},
+         "Immunization/1 (Shingrix): Zoster"),
+        ("Immunization", {"status": "completed", "vaccineCode": {"text": "snow"}},
+         "Immunization/1 (snow): not understood: no vaccine of the tables is named"),
+        ("Condition", {"code": {"text": "Gout"}, "verificationStatus": {"text": "Entered in error"}},
+         "Condition/1 (Gout): in none of the groups [negated]"),
+        ("Condition", {"code": {"text": "Gout"}, "verificationStatus": {"coding": [{"code": "provisional"}]}},
+         "Condition/1 (Gout): gout [possible]"),
+        ("Condition", {"code": {"text": "Gout"}, "clinicalStatus": {"coding": [{"code": "active"}]}},
+         "Condition/1 (Gout): gout"),
+        ("Condition", {}, "Condition/1: not understood: neither a code nor a text"),
+        ("Procedure", {"status": "planned", "code": {"text": "Gout"}},
+         "Procedure/1 (Gout): in none of the groups [hypothetical]"),
+        ("Goal", {"addresses": [{"display": "Gout"}, {"concept": {"text": "Afib"}, "display": "x"}, {"id": "y"}]},
+         "Goal/1 (Gout; Afib): gout, afib"),
+        ("Task", {}, "Task/1: not understood: nothing is read of this type of resource"),
+    ],
+)  # fmt: skip
+def test_what_is_understood_is_one_sentence(kind: str, elements: dict[str, Any], sentence: str) -> None:
+    assert _of(kind, **elements).sentence == sentence
