@@ -14,6 +14,7 @@ from fhir.mapping.stays import (
     is_inpatient,
     is_left_open,
     length_of_stay,
+    stays_before,
     stays_in_hospital,
 )
 from fhir.record.resources import Encounter
@@ -199,3 +200,32 @@ def test_of_two_stays_of_one_time_the_one_of_the_call_counts_else_the_first() ->
     for call, expected in ((None, "a"), ("a", "a"), ("b", "b")):
         record = record_of_call(*twins, encounter_id=call)
         assert [stay.encounter.id for stay in stays_in_hospital(record)] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "counts"),
+    [
+        # A year is 365.25 days: from 3 o'clock on 20 November 2025 to 9 o'clock on 20 November 2026.
+        ("2025-11-20T03:00:00Z", "2025-11-22T00:00:00Z", True),
+        ("2025-11-20T02:59:59Z", "2025-11-22T00:00:00Z", False),
+        ("2026-06-01T00:00:00Z", "2026-06-05T00:00:00Z", True),
+    ],
+)
+def test_stays_of_the_year_before_are_counted_with_the_newest_as_their_source(
+    start: str, end: str, counts: bool
+) -> None:
+    record = record_of(_stay(status="finished", start=start, end=end))
+    expected = (1.0, "stay", "Encounter/e1") if counts else (0.0, "stays", "Patient/p1")
+    assert stays_before(record, None) == expected
+
+
+def test_the_stay_itself_and_what_went_over_into_it_are_no_earlier_stays() -> None:
+    now = _stay(start="2026-11-18T12:00:00Z") | {"id": "now"}
+    ward = {"hospitalization": {"admitSource": {"coding": [{"code": "hosp-trans"}]}}}
+    day_before = _stay(status="finished", start="2026-11-10T00:00:00Z", end="2026-11-18T06:00:00Z") | {"id": "before"}
+    summer = _stay(status="finished", start="2026-06-01T00:00:00Z", end="2026-06-05T00:00:00Z") | {"id": "summer"}
+    for first, expected in ((now, (2.0, "stays", "Encounter/before")), (now | ward, (1.0, "stay", "Encounter/summer"))):
+        record = record_of(first, day_before, summer)
+        assert stays_before(record, current_stay(record)) == expected
+    alone = record_of(now)
+    assert stays_before(alone, current_stay(alone)) == (0.0, "stays", "Encounter/now")
