@@ -337,3 +337,25 @@ def test_why_the_allergies_are_not_known() -> None:
 )  # fmt: skip
 def test_the_words_of_a_page(spec: Json, words: str) -> None:
     assert FAMILY.vocabulary.say({"reacts": spec}) == words
+
+
+def _long(words: str, length: int) -> tuple[str, str]:
+    """Words that are too long, and what is left of them."""
+    return f"{words} {'x' * 100}", f"{words} {'x' * (length - len(words) - 2)}…"
+
+
+def test_long_words_of_the_chart_are_cut() -> None:
+    amoxicillin = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "723"}]}
+    words, of_entry = _long("Amoxicillin", 60)
+    entry = {"code": {"text": words, **amoxicillin}, "reaction": [{"manifestation": [{"text": "Hives"}]}]}
+    context = _of(AMOXICILLIN, entry)
+    assert FAMILY.placeholders["entry"](context) == f"Entry: {of_entry}."
+    (fact,) = told({"reacts": {"to_draft": True}}, context, FAMILY)
+    assert fact.text == _long("Amoxicillin", 80)[1]
+    words, of_class = _long("macrolides", 30)
+    assert FAMILY.placeholders["class_entry"](_of(CLARITHROMYCIN, _entry(words, "hives"))) == of_class
+    words, held = _long("peanuts", 30)
+    prometrium = {"drug": "Prometrium 100 mg capsule"}
+    assert FAMILY.placeholders["held_entry"](_of(prometrium, _entry(words, "hives"))) == held
+    words, reaction = _long("hives", 40)
+    assert FAMILY.placeholders["reaction"](_of(AMOXICILLIN, _entry("amoxicillin", words))) == reaction

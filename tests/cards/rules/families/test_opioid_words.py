@@ -438,3 +438,12 @@ def test_what_adds_up_to_the_milligrams_of_morphine(drafts: list[Json], active: 
 )
 def test_whether_the_sum_of_last_month_is_exceeded(draft: Json, active: list[Json], not_raised: bool | None) -> None:
     assert answer({"mme_not_raised": True}, context_of(draft, active=active), FAMILY) is not_raised
+
+
+def test_the_reasons_of_many_opioids_are_cut() -> None:
+    drugs = "hydrocodone oxycodone hydromorphone oxymorphone tapentadol tramadol codeine methadone"
+    active = [{"drug": f"{drug} 5 MG Oral Tablet"} for drug in drugs.split()]
+    context = context_of(MORPHINE, active=active)
+    said = FAMILY.placeholders["mme_problems"](context) or ""
+    assert (len(said), said.endswith("…"), said.startswith("hydrocodone: no dosage instruction; ")) == (240, True, True)
+    assert FAMILY.placeholders["mme_problem"](context) == "hydrocodone: no dosage instruction (and 7 more)"

@@ -583,3 +583,25 @@ def test_without_a_last_result_there_is_nothing_to_repeat() -> None:
     assert answer({"ordered_as_series": True}, study_context_of(series), FAMILY) is True
     drafted = study_context_of({"drug": "HbA1c", "test": "4548-4"}, {"drug": "metformin 500 MG Oral Tablet"})
     assert answer({"treatment_changed": True}, drafted, FAMILY) is True
+
+
+def _long(words: str, length: int) -> tuple[str, str]:
+    """Words that are too long, and what is left of them."""
+    return f"{words} {'x' * 100}", f"{words} {'x' * (length - len(words) - 2)}…"
+
+
+def test_long_words_of_the_chart_are_cut() -> None:
+    words, entry = _long("Iodinated contrast", 60)
+    context = study_context_of(CT, allergies=[_reaction(words, _long("Hives", 30)[0])])
+    assert _word("iodine_entry", context) == f"Entry: {entry}."
+    assert _word("iodine_reaction", context) == _long("hives", 30)[1]
+    (fact,) = told({"contrast_reaction": {"to": "iodinated"}}, context, FAMILY)
+    assert fact.text == _long("Iodinated contrast", 80)[1]
+    words, device = _long("Cardiac pacemaker", 60)
+    implant = study_context_of(MR_BRAIN, more=[_device(words)])
+    assert _word("device", implant) == device
+    (fact,) = told({"implant": "undocumented"}, implant, FAMILY)
+    assert fact.text == _long("Cardiac pacemaker", 80)[1]
+    words, smoker = _long("Former smoker", 60)
+    (fact,) = told({"never_smoked": True}, study_context_of(LUNG, more=[_smoking(FORMER, text=words)]), FAMILY)
+    assert fact.text == smoker
