@@ -229,3 +229,91 @@ def test_pack_years_on_the_limit() -> None:
     packs = observation("8664-5", 20, "{PackYears}", (DAY - timedelta(days=20)).isoformat()) | {"id": "y"}
     assert _seen({"pack_years": {"ge": 20}}, packs) == (True, ("Observation/y",))
     assert _seen({"pack_years": {"gt": 20}}, packs) == (False, ("Observation/y",))
+
+
+def test_of_several_entries_of_one_code_the_surest_counts() -> None:
+    diabetes: Json = {"condition": {"icd10": ["E11"], "within_days": 30}}
+    doubt = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+    old, doubtful, sure = (
+        _problem("old", "E11.9", "2026-01-01"),
+        _problem("doubtful", "E11.9", "2026-11-10") | doubt,
+        _problem("sure", "E11.9", "2026-11-01"),
+    )
+    for entries in ((old, doubtful, sure), (sure, doubtful, old), (doubtful, old, sure)):
+        assert _seen(diabetes, *entries) == (True, ("Condition/sure",))
+    assert _seen(diabetes, old, doubtful) == _seen(diabetes, doubtful, old) == (None, ())
+    assert _seen(diabetes, old) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "holds"),
+    [
+        ("http://hl7.org/fhir/sid/icd-10", "E11.9", True),
+        ("urn:oid:2.16.840.1.113883.6.90", "e119", True),
+        (SNOMED, "E11.9", False),
+        (None, "E11.9", False),
+    ],
+)
+def test_a_code_is_one_of_icd_10_by_its_system(system: str | None, code: str, holds: bool) -> None:
+    entry = {
+        "resourceType": "Condition", "id": "a", "subject": SUBJECT, "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"code": "9", "system": "urn:x"}, {"code": code} | ({"system": system} if system else {})]},
+    }  # fmt: skip
+    assert _seen({"condition": {"icd10": ["E11."]}}, entry)[0] is holds
+
+
+def test_an_operation_that_was_done_shows_the_condition_that_it_means() -> None:
+    transplant: Json = {"condition": {"groups": ["kidney_transplant"], "within_days": 30}}
+    done = _done(code={"text": "Kidney transplant"}, performedDateTime="2026-11-01")
+    assert _seen(transplant, done) == (True, ("Procedure/p",))
+    assert _seen(transplant, done | {"performedDateTime": "2026-10-01"})[0] is False
+
+
+def test_a_procedure_is_of_its_end_or_its_beginning_and_without_a_day_uncertain() -> None:
+    test: Json = {"procedure": {"words": ["epidural"], "within_days": 10}}
+    undated = {name: value for name, value in _done().items() if name != "performedDateTime"}
+    assert _seen(test, undated | {"performedPeriod": {"start": "2026-11-15"}})[0] is True
+    assert _seen(test, undated | {"performedPeriod": {"start": "2026-11-15", "end": "2026-11-01"}})[0] is False
+    assert _seen(test, undated | {"performedPeriod": {}})[0] is None
+    assert _seen(test, undated)[0] is None
+    assert _seen({"procedure": {"words": ["epidural"]}}, undated) == (True, ("Procedure/p",))
+    nameless = {name: value for name, value in _done().items() if name != "code"}
+    assert _seen({"procedure": {"words": ["epidural"]}}, nameless)[0] is False
+
+
+def test_a_report_is_of_its_study_before_its_issue() -> None:
+    report = {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "subject": SUBJECT,
+              "code": {"text": "Sleep study"}}  # fmt: skip
+    test: Json = {"procedure": {"words": ["sleep"], "reports": True, "within_days": 10}}
+    late, early = "2026-11-15T08:00:00Z", "2026-10-15"
+    assert _seen(test, report | {"issued": late})[0] is True
+    assert _seen(test, report | {"issued": late, "effectiveDateTime": early})[0] is False
+    assert _seen(test, report)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "holds"),
+    [("finished", True), ("in-progress", True), ("arrived", True), ("cancelled", False), ("planned", False),
+     ("entered-in-error", False)],
+)  # fmt: skip
+def test_a_visit_counts_that_took_place(status: str, holds: bool) -> None:
+    visit = {"resourceType": "Encounter", "id": "v", "status": status, "subject": SUBJECT, "class": {"code": "AMB"}}
+    assert _seen({"encounter": {"classes": ["AMB"]}}, visit)[0] is holds
+    in_window = {"encounter": {"classes": ["AMB"], "within_days": 10}}
+    assert _seen(in_window, visit)[0] is (None if holds else False)
+    assert _seen(in_window, visit | {"period": {"end": "2026-11-15"}})[0] is (None if holds else False)
+    assert _seen(in_window, visit | {"period": {"start": "2026-11-15"}})[0] is holds
+
+
+def test_a_medication_of_a_class_is_present_or_absent() -> None:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "m",
+        "status": "active",
+        "intent": "order",
+        "subject": SUBJECT,
+        "medicationCodeableConcept": {"text": "atorvastatin 20 MG Oral Tablet"},
+        "authoredOn": "2026-11-01",
+    }
+    assert _seen({"medication": {"classes": ["statin"]}}, order) == (True, ("MedicationRequest/m",))
+    assert _seen({"medication": {"classes": ["opioid"]}}, order) == (False, ())
