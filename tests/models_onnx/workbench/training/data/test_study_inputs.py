@@ -166,3 +166,24 @@ def test_a_table_that_breaks_off_leaves_no_inputs(rows: pd.DataFrame, tmp_path: 
     with pytest.raises(TrainingRefused, match="the table itself"):
         write_inputs(SPEC, table, table)
     assert table.is_file()
+
+
+def test_a_table_without_its_key_leaves_no_inputs(tmp_path: Path) -> None:
+    pd.DataFrame([typical()]).drop(columns="participant_id").to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(TrainingRefused) as refused:
+        write_inputs(SPEC, tmp_path / "rows.csv", tmp_path / "inputs.csv")
+    assert str(refused.value) == "rows.csv has no column participant_id, by which a line names its row"
+    assert not (tmp_path / "inputs.csv").exists()
+
+
+def test_inputs_are_packed_where_their_name_says_so_and_counted_part_by_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "_AT_ONCE", 2)
+    people = [typical() | {"participant_id": f"p{number}"} for number in range(5)]
+    pd.DataFrame(people).to_csv(tmp_path / "rows.csv", index=False)
+    steps: list[int] = []
+    assert write_inputs(SPEC, tmp_path / "rows.csv", tmp_path / "inputs.csv.gz", steps.append) == 5
+    assert steps == [2, 4, 5]
+    told = pd.read_csv(tmp_path / "inputs.csv.gz", compression="gzip")
+    assert told["id"].tolist() == ["p0", "p1", "p2", "p3", "p4"]

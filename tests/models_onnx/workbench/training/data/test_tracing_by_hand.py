@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.spec import ModelSpec
+from models_onnx.spec import FollowUp, ModelSpec, OutcomeSpec
 from models_onnx.workbench.training.data import tracing
 from models_onnx.workbench.training.data.cohort import Cohort
 
@@ -160,3 +160,31 @@ def test_of_fewer_than_twenty_with_or_without_the_outcome_nothing_is_said(
     cohort = cast(Cohort, SimpleNamespace(y=y, weight=weight))
     spec = cast(ModelSpec, SimpleNamespace())
     assert tracing.leaks_of(spec, cohort) == (["a leak", "too good"] if is_told else [])
+
+
+def test_the_outcome_is_read_from_its_events_and_times_and_not_from_its_strata() -> None:
+    """Shuffled, a row may have the event and the competing one: what is refused then was read too."""
+    draw = np.random.default_rng(4)
+    event = draw.integers(0, 2, 400)
+    rows = pd.DataFrame(
+        {
+            "years": draw.uniform(0.5, 9.0, 400),
+            "event": event,
+            "other": np.where(event == 1, 0, draw.integers(0, 2, 400)),
+            "cycle": draw.integers(0, 2, 400),
+            "noise": draw.random(400),
+        }
+    )
+
+    def of(**more: Any) -> set[str]:
+        follow_up = FollowUp(lambda table: table["years"], lambda table: table["event"], 1.0, **more)
+        outcome = OutcomeSpec(column="event", words="had it", horizon_days=1826.25, follow_up=follow_up)
+        spec = cast(ModelSpec, SimpleNamespace(outcome=outcome))
+        return tracing._behind_outcome(spec, rows, list(rows.columns))
+
+    assert of() == {"years", "event"}
+    assert of(competing=lambda table: table["other"]) == {"years", "event", "other"}
+    assert of(strata=lambda table: table["cycle"]) == {"years", "event"}
+    plain = OutcomeSpec(column="event", words="had it", horizon_days=30)
+    spec = cast(ModelSpec, SimpleNamespace(outcome=plain))
+    assert tracing._behind_outcome(spec, rows, list(rows.columns)) == {"event"}
