@@ -41,7 +41,7 @@ from cds_hooks.services.preventive_services import (
     _silences,
 )
 from cds_hooks.services.vaccines_due import _entry as vaccines_entry
-from cds_hooks.services.vaccines_due import _reason_for_none, _unread
+from cds_hooks.services.vaccines_due import _not_judged, _reason_for_none, _unread, _unread_beside
 from cds_hooks.trusted_models import AbsentModel
 from fhir.record.datatypes import parse_time
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
@@ -591,3 +591,55 @@ def test_templates_are_those_of_the_version() -> None:
         assert service.templates_for_version(version) is asked
         assert service.templates_read_for(version) is read
     assert asyncio.iscoroutinefunction(service.decide)
+
+
+# Entries that may be a dose, or forbid one
+
+
+def charted(*unread: str, observations: tuple[str, ...] = (), to_check: tuple[str, ...] = ()) -> Any:
+    return made(
+        history=made(unread=[made(text=text) for text in unread]),
+        person=made(observations=[made(words=words) for words in observations]),
+        to_check=[made(words=words) for words in to_check],
+    )
+
+
+UNREADABLE = "Not readable on the medication list: pill from abroad. One of them may weaken the immune system."
+
+
+@pytest.mark.parametrize(
+    ("resources", "unread", "silences"),
+    [
+        ([], (), []),
+        ([], ("Immunization/1 has no day.", "Immunization/2 has no code."),
+         [("vaccines-unreadable",
+           "Not counted as doses: Immunization/1 has no day; Immunization/2 has no code.")]),
+        ([request("pill from abroad")], (), [("medications-unreadable", UNREADABLE)]),
+        ([request("pill from abroad")], ("x.",),
+         [("vaccines-unreadable", "Not counted as doses: x."), ("medications-unreadable", UNREADABLE)]),
+    ],
+)  # fmt: skip
+def test_a_silent_answer_says_what_of_the_chart_was_not_counted(
+    resources: list[Json], unread: tuple[str, ...], silences: list[tuple[str, str]]
+) -> None:
+    found = list(_not_judged(record_of(*resources), charted(*unread)))
+    assert found == [Silence("vaccines-due", reason, text) for reason, text in silences]
+
+
+def allergy(words: str, number: int) -> Json:
+    return {
+        "resourceType": "AllergyIntolerance", "id": f"a{number}", "code": {"text": words},
+        "patient": {"reference": "Patient/p1"}, "clinicalStatus": {"coding": [{"code": "active"}]},
+    }  # fmt: skip
+
+
+def test_allergies_and_medications_that_no_table_knows_may_forbid_a_vaccine() -> None:
+    record = record_of(
+        *(allergy(f"strange thing {number}", number) for number in range(3)), request("pill from abroad")
+    )
+    pill = "medications that could not be read (pill from abroad)"
+    first, second, third = (f"an allergy that could not be read (strange thing {number})" for number in range(3))
+    assert _unread_beside(record, charted()) == [first, second, pill]
+    known = charted(observations=("strange thing 0",), to_check=("strange thing 1",))
+    assert _unread_beside(record, known) == [third, pill]
+    assert _unread_beside(record_of(), charted()) == []
