@@ -277,3 +277,14 @@ def test_a_criterion_with_the_least_members_holds_always(tmp_path: Path) -> None
     policies = load_policies(folder_of(tmp_path / "own", **{"criteria.json": json.dumps(criteria)}))
     criterion = Criterion("a", "A", "A tube is in place", {"order": True}, "Which tube?", "Policy 1, section 2")
     assert policies.criteria["own/tube"] == CriteriaSet("tube", {"A": "any"}, (criterion,))
+
+
+@pytest.mark.parametrize(("content", "line"), [(b"\xff", 1), (b"\n\xff", 2), (b"id\n\n\xff\n", 3)])
+def test_a_table_that_is_no_text_is_refused_with_the_line_of_the_first_such_byte(
+    content: bytes, line: int, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "own")
+    (folder / "policies.csv").write_bytes(content)
+    with pytest.raises(PolicyFault) as refusal:
+        load_policies(folder)
+    assert str(refusal.value) == f"policies.csv, line {line}: this cannot be read as CSV in UTF-8"
