@@ -447,3 +447,46 @@ def test_the_reasons_of_many_opioids_are_cut() -> None:
     said = FAMILY.placeholders["mme_problems"](context) or ""
     assert (len(said), said.endswith("…"), said.startswith("hydrocodone: no dosage instruction; ")) == (240, True, True)
     assert FAMILY.placeholders["mme_problem"](context) == "hydrocodone: no dosage instruction (and 7 more)"
+
+
+@pytest.mark.parametrize(
+    ("active", "tolerant"),
+    [
+        # 30 mg of oxycodone a day for a week make tolerant.
+        ([{**OXYCODONE, "dose": "1 tablet", "times": 6, "days_ago": 7}], True),
+        ([{**OXYCODONE, "dose": "1 tablet", "times": 6, "days_ago": 6}], False),
+        ([{**OXYCODONE, "dose": "1 tablet", "times": 5, "days_ago": 7}], False),
+        # Since when is not known.
+        ([{**OXYCODONE, "undated": True}], None),
+        # A dose that is not known may be enough, and matters no more where the rest is.
+        ([HYDROCODONE], None),
+        ([{**OXYCODONE, "dose": "1 tablet", "times": 5}, HYDROCODONE], None),
+        ([OXYCODONE, HYDROCODONE], True),
+        # One since a week is enough, whatever came later.
+        ([{**OXYCODONE, "days_ago": 7}, {**MORPHINE, "days_ago": 1}], True),
+        ([{**OXYCODONE, "days_ago": 3}, {**OXYCODONE, "undated": True}], None),
+        ([LORAZEPAM], False),
+    ],
+)
+def test_who_is_tolerant(active: list[Json], tolerant: bool | None) -> None:
+    assert answer({"opioid_tolerant": True}, context_of({"drug": "245134"}, active=active), FAMILY) is tolerant
+
+
+def _stated(name: str, drug: str = OXYCODONE_5) -> Json:
+    return {"resourceType": "MedicationStatement", "id": name, "status": "active", "effectiveDateTime": "2026-11-01",
+            "subject": {"reference": "Patient/case"}, "medicationCodeableConcept": {"text": drug},
+            "dosage": [{"text": "2 tablets four times a day"}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("active", "stated", "mme"),
+    [
+        ([], [_stated("a")], "90"),
+        ([], [_stated("a"), _stated("b")], "90"),
+        ([OXYCODONE], [_stated("a")], "90"),
+        ([], [_stated("a"), _stated("b", "hydromorphone 1 MG Oral Tablet")], "130"),
+    ],
+)
+def test_what_is_stated_twice_or_ordered_too_counts_once(active: list[Json], stated: list[Json], mme: str) -> None:
+    # 30 MME of morphine, 60 of oxycodone; 8 mg of hydromorphone are 40 (CDC 2022: times 5).
+    assert FAMILY.placeholders["mme"](context_of(MORPHINE, active=active, more=stated)) == mme
