@@ -363,9 +363,8 @@ def _amounts(text: str) -> list[SigAmount]:
             low = parse_number(match["low"]) * count
             high = parse_number(match["high"]) * count if match["high"] else low
             amounts.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
-    if len(amounts) > 1:
-        # "2 g at 100 mL/hr" says how fast, beside how much.
-        amounts = [amount for amount in amounts if not _is_speed(text, amount)] or amounts
+    # "2 g at 100 mL/hr" says how fast, beside how much.
+    amounts = [amount for amount in amounts if not _is_speed(text, amount)] or amounts
     return _without_restatement(text, amounts)
 
 

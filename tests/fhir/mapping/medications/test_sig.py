@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir.mapping.medications.sig import Sig, read_sig
-from fhir.mapping.medications.sig_frequency import normalise_sig
+from fhir.mapping.medications.sig_frequency import named_days, normalise_sig
 from fhir.mapping.medications.sig_languages import in_english
 
 # No time limit: the first example loads the tables, and the machine may be busy.
@@ -430,3 +430,32 @@ def test_doses_of_one_day_a_week_and_an_amount_of_a_day(
     assert (sig.amount.low if sig.amount else None) == amount
     assert (sig.amount.high if sig.amount else None) == amount
     assert (sig.times_low, sig.times_high, sig.total_per_day) == (times, times, per_day)
+
+
+@pytest.mark.parametrize(
+    ("text", "amounts", "days", "is_clear"),
+    [
+        ("5 mg in the morning and 10 mg at night for 7 days", [5.0, 10.0], 7.0, True),
+        ("take 5 mg daily for 7 days, x 7 days", [5.0], 7.0, True),
+        ("5 mg daily for 3 days, 10 mg daily for 7 days", [], 3.0, False),
+    ],
+)
+def test_two_durations_with_two_amounts_change_the_dose(
+    text: str, amounts: list[float], days: float, is_clear: bool
+) -> None:
+    sig = read_sig(text)
+    assert (sig.problem is None) is is_clear
+    assert sig.days == days
+    assert [part[0].high for part in sig.parts] or ([sig.amount.high] if sig.amount else []) == amounts
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("mon-wed", {"mon", "tue", "wed"}), ("fri to mon", {"fri", "sat", "sun", "mon"}), ("mon-mon", {"mon"}),
+        ("weekdays", {"mon", "tue", "wed", "thu", "fri"}), ("weekend", {"sat", "sun"}), ("daily", set()),
+        ("daily except sun", None),
+    ],
+)  # fmt: skip
+def test_days_of_the_week_are_named_alone_or_as_a_range(text: str, days: set[str] | None) -> None:
+    assert named_days(normalise_sig(text)) == days
