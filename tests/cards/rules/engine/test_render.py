@@ -348,3 +348,10 @@ def test_before_signing_what_is_not_known_is_said_all_the_same() -> None:
     rule = rule_of(band("a", {"all": [{"signing": True}, UNKNOWN]}), band("b", UNKNOWN))
     assert isinstance(evaluated(rule, context), NoMatch)
     assert silent(rule, context).reason == "weight-missing"
+
+
+def test_what_was_refused_of_kidney_function_is_cut() -> None:
+    labs = [[analyte, 123456.789, 3, "x" * 30] for analyte in ("creatinine", "egfr")]
+    said = _word("kidney_history", context_of(DRAFT, labs=labs)) or ""
+    assert said.startswith("No usable kidney function. Creatinine 123457 has the unknown unit 'xxx")
+    assert (len(said), said[-1]) == (200, "…")
