@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from time import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -119,7 +120,12 @@ def test_the_effect_of_a_card_is_said_with_its_interval_or_why_it_cannot_be_told
         return SimpleNamespace(**ESTIMATED | changes)
 
     monkeypatch.setattr("cds_hooks.outcomes.effect.effect_of_showing", effect)
-    monkeypatch.setattr("cds_hooks.outcomes.followed.followed", lambda url, label, _: (url, label))
+
+    def until_now(url: str, label: str, now: int) -> tuple[str, str]:
+        assert abs(now / 1e6 - time()) < 600
+        return url, label
+
+    monkeypatch.setattr("cds_hooks.outcomes.followed.followed", until_now)
     monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: SimpleNamespace(acts_of=lambda _: acts))
     monkeypatch.setattr(outcomes, "record_url", lambda _: "the record")
     monkeypatch.setattr(outcomes, "site_labels", lambda _: {"m": "the label"})

@@ -1,6 +1,7 @@
 """`cds-hooks release`: how two versions are compared in words, and what is refused before anything is signed."""
 
 import json
+from time import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,10 +75,14 @@ def _with_outcomes(monkeypatch: pytest.MonkeyPatch, compared: WithOutcomes, bar:
         assert (rows, version) == ("url label", "cafe")
         return compared
 
+    def rows_until_now(url: str, label: str, now: int) -> str:
+        assert abs(now / 1e6 - time()) < 600
+        return f"{url} {label}"
+
     manifest = SimpleNamespace(id="m", thresholds=SimpleNamespace(alerts_per_event=bar))
     monkeypatch.setattr(release, "_served_model", lambda _: SimpleNamespace(manifest=manifest))
     monkeypatch.setattr(labels, "site_labels", lambda _: {"m": "label"})
-    monkeypatch.setattr(followed, "followed", lambda url, label, _: f"{url} {label}")
+    monkeypatch.setattr(followed, "followed", rows_until_now)
     monkeypatch.setattr(followed, "compare_with_outcomes", compare)
     monkeypatch.setattr(release, "_version", lambda *_: ("cafe", ""))
     monkeypatch.setattr(release, "record_url", lambda _: "url")
