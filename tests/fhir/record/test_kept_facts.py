@@ -73,7 +73,7 @@ def test_of_the_patient_only_what_is_read_is_kept() -> None:
 def test_medications_are_kept_that_an_order_names_and_those_in_them() -> None:
     part = {"itemReference": {"reference": "Medication/drug-b"}}
     drugs: list[Json] = [
-        {"resourceType": "Medication", "id": "drug-a", "ingredient": [part]},
+        {"resourceType": "Medication", "id": "drug-a", "ingredient": [{}, part]},
         *({"resourceType": "Medication", "id": f"drug-{name}"} for name in "bcd"),
     ]
     record = record_of(ORDER, ORDER | {"id": "n", "medicationReference": {"display": "x"}}, *drugs)

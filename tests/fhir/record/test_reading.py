@@ -95,9 +95,10 @@ def test_runs_of_white_space_are_collapsed_in_a_resource_and_in_each_entry_of_a_
 
 
 def test_a_text_that_is_too_long_is_cut_and_said_and_beside_another_fault_costs_its_resource() -> None:
-    long = GOOD | {"id": "o", "valueString": "x" * (LONGEST_TEXT + 1)}
+    long = GOOD | {"id": "o", "valueString": "x" * (LONGEST_TEXT + 1), "code": {"text": "y" * LONGEST_TEXT}}
     value, refusals = read_value("labs", orjson.dumps(long))
     assert value.valueString == "x" * (LONGEST_TEXT - 1) + "…"
+    assert value.code.text == "y" * LONGEST_TEXT
     text = f"A text of Observation/o was longer than {LONGEST_TEXT:,} characters: what follows was not read."
     assert refusals == [Refusal("Observation/o", "text-cut", text)]
     whole, none = read_value("labs", orjson.dumps(GOOD | {"valueString": "x" * LONGEST_TEXT}))
