@@ -506,3 +506,15 @@ def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
         with pytest.raises(RecordFailed, match=r"^The decision could not be recorded, so no advice is given\. Try"):
             asyncio.run(cast("Any", work))
     assert len(noted) == 3
+
+
+@pytest.mark.parametrize(("form", "who"), [("none", "Practitioner/1"), ("hashed", "hash of Practitioner/1")])
+def test_a_budget_of_a_user_counts_by_the_recorded_form_else_by_the_user(
+    form: str, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, chart = opened(), _chart(opened())
+    user = chart.request.context.user_id or ""
+    monkeypatch.setattr("cds_hooks.answer.hold_back.audience_of", lambda _budgets, _units, user: user())
+    users = SimpleNamespace(recorded=lambda _client, name: "" if form == "none" else f"hash of {name}")
+    made = msgspec.structs.replace(call, components=replace(call.components, users=cast("Any", users)))
+    assert cast("Any", checked_call(made, chart).audience) == who.replace("Practitioner/1", user)
