@@ -282,6 +282,17 @@ def test_a_suggestion_that_changes_only_something_else_is_offered() -> None:
     )
 
 
+def test_only_the_draft_of_a_card_is_what_was_accepted_and_none_of_its_other_facts() -> None:
+    guard = LoopGuard(lambda: 1_000.0)
+    sent = _sent("naproxen", "acetaminophen")
+    said = _card("naproxen").own_extension
+    facts = (*said.facts, Fact("medication", "warfarin", source="MedicationRequest/warfarin"))
+    sent.extension.ours = CardExtension(findings=said.findings, facts=facts)
+    _accept(guard, 1_000.0, sent, "acetaminophen")
+    assert _is_shown(guard, _card("warfarin"))
+    assert not _is_shown(guard, _card("naproxen"))
+
+
 # How cards are accepted
 
 
@@ -379,6 +390,11 @@ def test_a_share_is_low_below_the_least_and_from_the_least_cards_on(
         counts.take_shown(_shown(patient, 1_000))
     counts.take_answer(_answer("p1", 1_000, "accepted"))
     assert bool(counts.low(least_cards, least_share)) is is_low
+
+
+def test_nothing_is_answered_where_no_answers_are_given() -> None:
+    low = LowAcceptance(("rule", "x"), 5, 2)
+    assert (low.answered, low.not_applicable) == (0, 0)
 
 
 # Approvals

@@ -206,3 +206,17 @@ def test_where_nobody_is_told_a_pause_is_written_all_the_same(tmp_path: Path, mo
     assert msgspec.structs.asdict(pause)["cards"] == 210
     assert pausing.look() == []
     assert auto_pause.LOOK_SECONDS == 2.0
+
+
+def test_a_pause_is_told_as_something_that_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    posted: list[Any] = []
+
+    def post(address: str, json: Any, timeout: float) -> httpx.Response:
+        posted.append((json, timeout))
+        return httpx.Response(200, request=httpx.Request("POST", address))
+
+    monkeypatch.setattr(httpx, "post", post)
+    url = _empty_record(tmp_path)
+    configured = Settings(database_url=url, notice_url="https://hooks.slack.com/services/x")
+    (pause,) = Pausing(configured, _Low(LowAcceptance(("rule", "a"), 210, 3)), Releases(None)).look()
+    assert posted == [({"text": f"The rule a is {pause.words}."}, 10.0)]
