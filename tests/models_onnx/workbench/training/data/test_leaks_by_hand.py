@@ -314,3 +314,38 @@ def test_each_column_behind_an_input_is_looked_at_once_and_then_the_inputs() -> 
     half = _cohort(np.where(np.arange(200) < 100, y, 1 - y), rows=rows, X=X, features=("a", "b", "c", "d"))
     half.weight[100:] = 0.0
     assert len(list(leaks.telling_columns(inputs, half, {"event"}))) == 2, "who was not followed does not count"
+
+
+@pytest.mark.parametrize(
+    ("size", "hit", "rows", "events"),
+    [
+        # 40.5 of 45 are nine in ten exactly
+        (44, 40, 1000, 0),
+        # 28.5 of 31 are odds of 11.4, thirty times those of 27.5 of 101 (0.374)
+        (30, 28, 130, 27),
+    ],
+)
+def test_a_certain_value_exactly_at_its_limits(size: int, hit: int, rows: int, events: int) -> None:
+    assert leaks._certain_value(*_cell(size, hit, rows, events)) is not None
+
+
+@pytest.mark.parametrize(("noise", "is_found"), [(0.9, True), (1.2, False)])
+def test_rates_lie_nearer_to_a_line_than_chance_lets_them(noise: float, is_found: bool) -> None:
+    """Off by 0.009 at a rate of 0.3 of a hundred rows is 0.039 of what chance gives, by 0.012 it is 0.069."""
+    values = np.arange(1.0, 9.0)
+    events = 30.0 + noise * np.tile([1.0, -1.0], 4)
+    assert leaks._is_line_of_rates(values, np.full(8, 100.0), events) is is_found
+
+
+@pytest.mark.parametrize(("others", "is_found"), [(800.0, True), (801.0, False)])
+def test_values_with_rates_hold_half_of_the_rows(others: float, is_found: bool) -> None:
+    values, count = np.arange(1.0, 10.0), np.array([100.0] * 8 + [others])
+    events = np.append(5.0 * np.arange(1.0, 9.0), 0.0)
+    assert leaks._is_line_of_rates(values, count, events) is is_found
+
+
+def test_twenty_values_are_told_by_their_size_also_where_bins_join_them() -> None:
+    x = np.concatenate([np.zeros(2000), np.repeat(np.arange(1.0, 20.0), 50)])
+    assert leaks._made_of_outcome(x, (x % 2).astype(np.int64)) is None
+    one_more = np.concatenate([x, np.full(50, 20.0)])
+    assert leaks._made_of_outcome(one_more, (one_more % 2).astype(np.int64)) is not None
