@@ -278,9 +278,11 @@ def test_a_card_that_says_other_things_than_the_manifest_names_them(tmp_path: Pa
     assert folder._other_figures(subject(tmp_path, card=change)) == [
         "the card does not say what the manifest gives: purpose.users, cautions.known_risks"
     ]
-    evidence_based = {**good.card, "kind": "evidence-based"}
+    changed = subject(tmp_path / "again", card=change)
+    evidence_based = {**changed.card, "kind": "evidence-based"}
     other = Subject(folder=good.folder, keys=good.keys, content=good.content, about=good.about, card=evidence_based)
     assert folder._other_figures(other) == []
+    assert folder._other_figures(_subject(manifest=None, card=changed.card)) == []
 
 
 def test_an_adopted_model_without_provenance_is_a_fault() -> None:
