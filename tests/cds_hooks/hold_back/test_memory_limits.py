@@ -255,6 +255,10 @@ def test_fifty_acceptances_of_one_patient_are_remembered_and_the_same_one_once()
     assert not _is_shown(guard, _card("last"))
 
 
+def test_a_replay_takes_from_the_record_what_an_acceptance_held_back() -> None:
+    assert (LoopGuard.remembers, LoopGuard.is_replayed_by_card) == (True, True)
+
+
 def test_20000_patients_with_acceptances_are_remembered() -> None:
     guard = LoopGuard(lambda: 1_000.0)
     sent = SentCard(uuid="c", suggestions=(SentSuggestion("x", "x"),))
@@ -333,6 +337,7 @@ def test_a_patient_counts_once_a_day_and_the_three_newest_days_are_told_apart() 
 
 
 def test_beyond_the_most_patients_of_a_day_they_may_count_twice() -> None:
+    assert AcceptanceCounts()._most == 200_000
     counts = AcceptanceCounts(lambda: 1_000 * DAY, most=2)
     for patient in ("p1", "p2", "p1", "p2", "p3", "p3"):
         counts.take_shown(_shown(patient, 999))

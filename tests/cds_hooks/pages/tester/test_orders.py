@@ -15,6 +15,7 @@ from cds_hooks.pages.tester.orders import (
     name_of,
     orders_of,
 )
+from fhir.terminology.medications import table_rows
 
 METFORMIN = Orderable(
     "MedicationRequest",
@@ -184,3 +185,12 @@ def test_what_can_be_ordered_is_found_by_its_whole_name() -> None:
 def test_the_medications_that_stand_beside_the_drafts_are_no_orders() -> None:
     drafts: list[dict[str, Any]] = [{"resourceType": "Medication"}, {"resourceType": "ServiceRequest"}, {}]
     assert orders_of(drafts) == drafts[1:]
+
+
+def test_a_laboratory_test_can_be_ordered_and_what_is_measured_at_the_bedside_cannot() -> None:
+    orderables = Catalogue()._by_name.values()
+    laboratory = [each for each in orderables if each.name.endswith("(laboratory)")]
+    assert laboratory
+    assert [each.name for each in laboratory if not each.code] == []
+    rows = {f"{row['words']} (laboratory)".lower(): row["kind"] for row in table_rows("analytes.csv")}
+    assert {rows[each.name.lower()] for each in laboratory} == {"lab"}
