@@ -35,8 +35,8 @@ class Covering(NamedTuple):
     def tests_of(self, path: str, function: str) -> list[str]:
         """Return the tests that run a function, the quickest first."""
         names = list(self.seconds)
-        found = [names[place] for place in self.functions.get(path, {}).get(function, ())]
-        return sorted(found, key=self.seconds.__getitem__)
+        tests = [names[number] for number in self.functions.get(path, {}).get(function, ())]
+        return sorted(tests, key=self.seconds.__getitem__)
 
 
 def function_at(text: str, line: int) -> str:
@@ -52,13 +52,13 @@ def functions_of(text: str) -> tuple[tuple[str, int, int], ...]:
     """Return name, first line of the body and last line of each function of a module and of its classes."""
 
     def within(body: list[ast.stmt], owner: str) -> list[tuple[str, int, int]]:
-        found = []
+        functions = []
         for node in body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found.append((owner + node.name, node.body[0].lineno, node.end_lineno or node.lineno))
+                functions.append((owner + node.name, node.body[0].lineno, node.end_lineno or node.lineno))
             elif isinstance(node, ast.ClassDef):
-                found += within(node.body, f"{owner}{node.name}.")
-        return found
+                functions += within(node.body, f"{owner}{node.name}.")
+        return functions
 
     return tuple(within(ast.parse(text).body, ""))
 
@@ -87,25 +87,25 @@ def write_covering() -> None:
         ]
         subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, check=False)
         seconds = _seconds(report)
-        covering = Covering(seconds, _functions(data, {test: place for place, test in enumerate(seconds)}))
+        covering = Covering(seconds, _functions(data, {test: number for number, test in enumerate(seconds)}))
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(json.dumps(covering._asdict()), encoding="utf-8")
 
 
-def _functions(data: Path, places: dict[str, int]) -> dict[str, dict[str, list[int]]]:
+def _functions(data: Path, numbers: dict[str, int]) -> dict[str, dict[str, list[int]]]:
     connection = sqlite3.connect(data)
     files = dict(connection.execute("SELECT id, path FROM file"))
     contexts = dict(connection.execute("SELECT id, context FROM context"))
-    found: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    functions: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for file, context, bits in connection.execute("SELECT file_id, context_id, numbits FROM line_bits"):
         path, test = Path(files[file]), contexts[context].partition("[")[0].partition("|")[0]
-        if test not in places or path.suffix != ".py" or not path.exists():
+        if test not in numbers or path.suffix != ".py" or not path.exists():
             continue
         lines = {8 * byte + bit for byte, bits_of in enumerate(bits) for bit in range(8) if bits_of & 1 << bit}
         for name, first, last in functions_of(path.read_text(encoding="utf-8")):
             if not lines.isdisjoint(range(first, last + 1)):
-                found[os.path.relpath(path, ROOT)][name].add(places[test])
-    return {path: {name: sorted(tests) for name, tests in names.items()} for path, names in found.items()}
+                functions[os.path.relpath(path, ROOT)][name].add(numbers[test])
+    return {path: {name: sorted(tests) for name, tests in names.items()} for path, names in functions.items()}
 
 
 def _seconds(report: Path) -> dict[str, float]:
@@ -113,7 +113,7 @@ def _seconds(report: Path) -> dict[str, float]:
     for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it just now
         name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').partition('[')[0]}"
         seconds[name] += float(case.get("time", 0))
-    return {name: round(taken, 2) for name, taken in seconds.items()}
+    return {name: round(duration, 2) for name, duration in seconds.items()}
 
 
 if __name__ == "__main__":

@@ -101,10 +101,10 @@ def _is_there(test: str, copy: Path) -> bool:
 
 
 def _within(tests: list[str], seconds: dict[str, float]) -> list[str]:
-    chosen, taken = [], 0.0
+    chosen, total = [], 0.0
     for test in tests:
-        taken += seconds.get(test, 0.0)
-        if taken > _MOST_SECONDS:
+        total += seconds.get(test, 0.0)
+        if total > _MOST_SECONDS:
             break
         chosen.append(test)
     return chosen
@@ -198,9 +198,9 @@ def main() -> int:
             copies.put(copy)
             tried[kind] += 1
             noticed[kind] += not lives
-            place = f"{fault.path}, line {fault.line}" if fault.line else fault.path
+            where = f"{fault.path}, line {fault.line}" if fault.line else fault.path
             verdict, seconds = "SURVIVES" if lives else "noticed ", time.monotonic() - started
-            print(f"{verdict} {kind} {place}: {fault.words} ({seconds:.0f} s)", flush=True)
+            print(f"{verdict} {kind} {where}: {fault.words} ({seconds:.0f} s)", flush=True)
 
         list(pool.map(run, faults))
     for kind, count in tried.items():

@@ -110,9 +110,11 @@ def _stream(stream: IO[bytes], form: Form, name: str) -> Iterator[TableReader]:
         return
     # It closes nothing: what opened the stream does.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    limit_before = csv.field_size_limit(_LONGEST_FIELD)  # of the whole process
     try:
         yield _of_text(text, form, name)
     finally:
+        csv.field_size_limit(limit_before)
         text.detach()
 
 
@@ -122,7 +124,6 @@ def _unpacked(file: IO[bytes], begins: bytes) -> IO[bytes]:
 
 
 def _of_text(text: io.TextIOWrapper, form: Form, name: str) -> TableReader:
-    csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(text, delimiter="\t" if form == "tsv" else ",")
     try:
         header = next(reader, None)

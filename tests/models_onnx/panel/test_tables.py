@@ -1,5 +1,6 @@
 """Tables as other programs write them are read as they are, or refused in a sentence that says what to do."""
 
+import csv
 import gzip
 import json
 from collections.abc import Callable
@@ -143,3 +144,11 @@ def test_yes_and_bytes_of_parquet_are_no_laboratory_values(panel: PanelModel, tm
     duckdb.sql(f"COPY ({query}) TO '{tmp_path}/a.parquet' (FORMAT parquet)")
     with pytest.raises(PanelRefused, match="3 values that are no numbers"):
         score_table(ScoringJob(panel, tmp_path / "a.parquet", tmp_path / "s.csv"))
+
+
+def test_a_long_field_is_read_and_the_limit_of_the_process_is_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"patient,note\np1,{'x' * 200_000}\n")
+    before = csv.field_size_limit()
+    with open_table(tmp_path / "a.csv") as table:
+        assert [len(row[1]) for row in table.rows] == [200_000]
+    assert csv.field_size_limit() == before < 200_000
