@@ -7,6 +7,7 @@ import ast
 import csv
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from benchmarks.covering import functions_of
@@ -33,7 +34,7 @@ def numbers_of(text: str) -> Iterator[tuple[str, str]]:
 
     Of a long value and of one that is built by a call, the numbers alone.
     """
-    tree = ast.parse(text)
+    tree = _tree(text)
     for name, value in (*_named(tree.body, ""), *_defaults(tree)):
         numbers = [ast.unparse(node) for node in ast.walk(value) if _is_number(node)] if value is not None else []
         if value is None or not numbers:
@@ -45,12 +46,17 @@ def numbers_of(text: str) -> Iterator[tuple[str, str]]:
 
 def numbers_inside(text: str) -> Iterator[tuple[str, str]]:
     """Yields the functions of a module and the numbers that stand in them, but for 0, 1 and 2."""
-    numbers = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and _is_number(node)]
+    numbers = [node for node in ast.walk(_tree(text)) if isinstance(node, ast.Constant) and _is_number(node)]
     for name, first, last in functions_of(text):
         inside = [node for node in numbers if first <= node.lineno <= last and node.value not in (0, 1, 2)]
         if inside:
             inside.sort(key=lambda node: (node.lineno, node.col_offset))
             yield f"{name}()", f"numbers: {' '.join(map(ast.unparse, inside))}"
+
+
+@lru_cache(maxsize=1)
+def _tree(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _named(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, ast.expr | None]]:

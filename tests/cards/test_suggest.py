@@ -289,6 +289,7 @@ def r4_schema(spec_folder: Path) -> Any:
         return jsonschema.Draft6Validator(json.load(file))
 
 
+@pytest.mark.slow
 def test_every_order_that_is_sent_passes_the_r4_schema_and_r4b(r4_schema: Any, as_of: datetime) -> None:
     sent = 0
     for _, case in all_cases():

@@ -56,6 +56,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
 MEGABYTE = b"x" * (1 << 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "head", "more"),
     [

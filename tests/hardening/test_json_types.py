@@ -88,6 +88,7 @@ def _refused_with(service: InProcess, path: str, request: dict[str, Any]) -> str
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "hook"), CALLS)
 def test_no_member_of_another_type_is_a_failure_of_the_server(service: InProcess, name: str, hook: str) -> None:
     for value in VALUES:

@@ -44,6 +44,7 @@ def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(bou
         assert connection.is_closed()
 
 
+@pytest.mark.slow
 def test_a_body_that_trickles_is_not_waited_for_longer(bounded: str) -> None:
     with Connection(bounded) as connection:
         connection.post(PATH, b"", "Transfer-Encoding: chunked")

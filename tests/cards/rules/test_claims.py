@@ -180,6 +180,7 @@ def _of_case(case: Case, as_of: datetime, not_sent: tuple[str, ...] = ()) -> lis
     return _faults(check(record, drafts, signing=signing), record, drafts, signing=signing)
 
 
+@pytest.mark.slow
 @every_case()
 def test_what_a_case_says_of_the_chart_is_true(rule: str, case: Case, as_of: datetime) -> None:
     assert _of_case(case, as_of) == []

@@ -27,6 +27,7 @@ def _write(url: str) -> None:
     store(url, *(a_decision(user_id="k:u", patient=f"=p{number}") for number in range(3)), answered=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["to postgres", "to sqlite"])
 def test_a_backup_is_restored_into_the_other_database_and_its_seals_hold(
     sqlite_url: str, postgres_url: str, tmp_path: Path, way: str

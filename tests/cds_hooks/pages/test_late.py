@@ -17,6 +17,7 @@ from cds_hooks.settings import Settings
 from tests.live import record_in
 
 
+@pytest.mark.slow
 def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_metrics(tmp_path: Path) -> None:
     script = (
         "import sys; from cds_hooks.app import create_app; from cds_hooks.settings import Settings\n"

@@ -94,6 +94,7 @@ def test_every_whole_call_gives_the_same_card_bit_for_bit(recorded: _Recorded) -
     assert [(each.outcome, each.by) for each in found] == [("same", "facts")] * 9, found
 
 
+@pytest.mark.slow
 def test_an_answer_given_before_the_call_is_remembered_as_it_was(recorded: _Recorded) -> None:
     reasons = [reason for each in recorded.decisions for _, reason, _ in orjson.loads(each.basis).get("silence", [])]
     assert "acknowledged" in reasons, reasons

@@ -99,6 +99,7 @@ def test_a_server_that_stalls_harms_no_other_and_leaves_no_connection(how: str) 
     assert not any(client == "B" for client, _, _ in counted)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are read where Linux lists them")
 def test_a_server_that_has_stalled_is_asked_over_few_connections() -> None:
     async def check() -> int:

@@ -41,6 +41,7 @@ def _wait_until_none_is_left(url: str) -> None:
     raise AssertionError("a connection is left after 10 s")
 
 
+@pytest.mark.slow
 def test_readings_share_a_connection_which_is_closed_with_the_last_server(postgres_url: str) -> None:
     with kept_connections(postgres_url):
         with kept_connections(postgres_url):

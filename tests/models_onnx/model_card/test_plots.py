@@ -124,6 +124,7 @@ def test_the_shape_of_an_input_is_what_the_file_answers_and_its_band_is_flat_for
     assert "Adds least at" in plots[0].text
 
 
+@pytest.mark.slow
 def test_an_input_whose_effect_depends_on_others_has_a_band(tmp_path: Path) -> None:
     trees = HistGradientBoostingClassifier(max_depth=3, max_iter=40, random_state=0)
     told, _ = trained_and_judged(declared(tmp_path, trees, missing_inputs="learned"))

@@ -12,6 +12,8 @@ import pytest
 from models_onnx.errors import PanelRefused
 from models_onnx.panel.tables import Form, Part, form_of, open_table
 
+PACKED = gzip.compress(b'{"a": 1}\n' * 9, mtime=0)
+
 
 @pytest.mark.parametrize(
     ("name", "form"),
@@ -103,7 +105,7 @@ NO_OBJECT = "NDJSON has one object on each line, without a list around them."
          "known."),
         ("a.ndjson", b'{"a": {"c": 1, "c": 2}}', "a.ndjson, line 1: 'c' is there twice, so which value counts is not "
          "known."),
-        ("a.ndjson", gzip.compress(b'{"a": 1}\n' * 9, mtime=0)[:-9], "a.ndjson breaks off: it cannot be unpacked to its end."),
+        ("a.ndjson", PACKED[:-9], "a.ndjson breaks off: it cannot be unpacked to its end."),
         ("a.parquet", b"PAR", "a.parquet cannot be read as Parquet."),
     ],
 )  # fmt: skip

@@ -102,6 +102,7 @@ def test_a_table_without_a_header_shows_nobodys_values(panel: PanelModel, tmp_pa
     assert "p0" not in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "declared"),
     [("deceased", TableDeclaration()), ("pregnant", TableDeclaration(none_has=frozenset({"pregnancy"})))],

@@ -73,6 +73,7 @@ def test_a_server_that_asks_for_a_token_cannot_be_tested_without(
     assert "--token" in report.stopped
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_answering_ends_the_run_soon(
     good: GoodServer, few_charts: tuple[PatientChart, ...]
 ) -> None:

@@ -40,6 +40,7 @@ def test_of_a_hundred_medications_at_most_two_are_not_recognised(data_folder: Pa
     assert all(shares[source] >= 0.98 for source in sources)
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_words_and_rxnorm_code_of_an_order_mean_the_same_drug(data_folder: Path) -> None:
     compared = 0
