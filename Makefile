@@ -32,7 +32,9 @@ test: dev-environment
 	@echo "make test: everything passed (ruff, mypy, import contracts, tests)"
 
 # Three processes on two cores: tests wait for servers, databases and browsers for a fifth of their time.
+# After a clone one process compiles their modules for all three, while mypy has the other processor.
 pytest: dev-environment
+	@[ -d tests/__pycache__ ] || $(bin)/pytest --collect-only -qq -m "not slow" > /dev/null || true
 	$(bin)/pytest --numprocesses 3 --dist loadfile -m "not slow"
 
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which

@@ -80,6 +80,7 @@ def test_evaluate_prints_figures_groups_and_floors(invented: Path) -> None:
     assert told.exit_code == int("| **no** |" in told.stdout)
 
 
+@pytest.mark.slow
 def test_evaluate_scores_other_rows_with_the_committed_model(invented: Path) -> None:
     rows = str(invented / "tabular" / "nhanes_mortality.csv.gz")
     told = run("evaluate", "mortality_5y", "--rows", rows, "--replicates", "5", "--json")

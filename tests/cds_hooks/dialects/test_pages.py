@@ -11,6 +11,7 @@ from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.dialects.sent import DIALECTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_why_this_card_can_be_read(tmp_path: Path, as_of: datetime, dialect: str) -> None:
     async def pages() -> list[tuple[int, str, str]]:

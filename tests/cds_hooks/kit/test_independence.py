@@ -35,6 +35,7 @@ def test_a_module_of_the_kit_imports_nothing_of_the_rest(path: Path) -> None:
             assert floor in sys.stdlib_module_names | PACKAGES, name
 
 
+@pytest.mark.slow
 def test_only_the_testers_page_imports_the_checks() -> None:
     importers = {
         str(path.relative_to(ROOT))

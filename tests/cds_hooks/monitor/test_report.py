@@ -111,6 +111,7 @@ def test_each_fault_is_one_incident_with_its_client(record: str, tmp_path: Path)
     assert {each["family"] for each in found["north", "units"]["follows"]} <= {"input drift", "score drift"}
 
 
+@pytest.mark.slow
 def test_the_terminal_says_it_in_sentences(record: str, counts: Path) -> None:
     done = run(record, counts)
     words = " ".join(done.stdout.split())
@@ -135,6 +136,7 @@ def test_a_morning_is_held_against_the_hours_that_are_over(record: str, counts: 
     assert sum(each["client"] == "south" for each in json.loads(done.stdout)["incidents"]) == 1
 
 
+@pytest.mark.slow
 def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
     book = CountBook(tmp_path / "m.sqlite3")
     assert book.read(record) == DAYS * CALLS + (DAYS - 2) * CALLS
@@ -145,6 +147,7 @@ def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
     assert (day.calls, day.accepted, sum(day.hours.values())) == (CALLS, 1, CALLS)
 
 
+@pytest.mark.slow
 def test_nothing_of_a_patient_is_in_the_counts(record: str, tmp_path: Path) -> None:
     file = tmp_path / "m.sqlite3"
     CountBook(file).read(record)
@@ -176,6 +179,7 @@ def test_a_book_that_is_none_is_named(record: str, tmp_path: Path) -> None:
     assert "the book of counts" in " ".join(done.output.split())
 
 
+@pytest.mark.slow
 def test_two_that_count_at_once_count_nothing_twice(record: str, tmp_path: Path) -> None:
     one, other = CountBook(tmp_path / "m.sqlite3"), CountBook(tmp_path / "m.sqlite3")
     refused: list[Any] = []
@@ -216,6 +220,7 @@ def webhook() -> Iterator[Any]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_webhook_is_told_once_when_an_incident_begins_and_once_when_it_ends(
     record: str, counts: Path, webhook: Any
 ) -> None:
@@ -231,6 +236,7 @@ def test_a_webhook_is_told_once_when_an_incident_begins_and_once_when_it_ends(
     assert {(each["event"], each["client"]) for each in webhook.told} == {("closed", "north"), ("closed", "south")}
 
 
+@pytest.mark.slow
 def test_an_alertmanager_is_told_when_an_incident_starts_and_when_it_ends(
     record: str, counts: Path, webhook: Any
 ) -> None:
@@ -246,6 +252,7 @@ def test_an_alertmanager_is_told_when_an_incident_starts_and_when_it_ends(
     assert [("startsAt" in alert, "endsAt" in alert) for (alert,) in webhook.told] == [(False, True)] * 2
 
 
+@pytest.mark.slow
 def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, webhook: Any) -> None:
     webhook.status = 500
     done = run(record, counts, "--notify", webhook.url)

@@ -177,6 +177,7 @@ def test_no_page_names_the_patient_in_its_title_or_address(tmp_path: Path) -> No
     assert not [each for each in Page(answer.text).all("a", "link") if "planning-talk" in each.attributes["href"]]
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_real_patients_have_pages_without_fault(tmp_path: Path, data_folder: Path) -> None:
     entry = find_services()[PLANNING].discovery()[0]

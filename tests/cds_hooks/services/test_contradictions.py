@@ -74,6 +74,7 @@ def test_services_do_not_contradict_each_other_on_any_chart(
     assert not _faults(tmp_path, _charts(data_folder)[third::3], way)
 
 
+@pytest.mark.slow
 def test_services_do_not_contradict_each_other_on_charts_of_an_internist(tmp_path: Path) -> None:
     charts = [chart.resources for charts in CHARTS.values() for chart in charts][::4]
 

@@ -108,6 +108,7 @@ def test_fewer_calls_on_a_weekend_are_expected(reference: dict[date, DayCounts])
     assert feed.state == "good"
 
 
+@pytest.mark.slow
 def test_thirty_days_without_a_fault_raise_no_alarm() -> None:
     random = np.random.default_rng(7)
     days = days_of(random, REFERENCE_DAYS + 30)

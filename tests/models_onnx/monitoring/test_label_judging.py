@@ -47,6 +47,7 @@ def acting(found: list[Figure]) -> set[tuple[str, str]]:
     return {(each.family, each.subject) for each in found if each.state == "act"}
 
 
+@pytest.mark.slow
 def test_thirty_clean_windows_raise_no_alarm() -> None:
     for seed in range(30):
         assert acting(figures(labels(seed))) == set()

@@ -58,6 +58,7 @@ def _report(
         connection.close()
 
 
+@pytest.mark.slow
 def test_discovery_and_services_may_stand_under_different_paths(
     good: GoodServer, few_charts: tuple[PatientChart, ...]
 ) -> None:

@@ -128,6 +128,7 @@ def test_nothing_holds_at_a_server_whose_discovery_is_404(few_charts: tuple[Pati
     assert int(suite.attrib["skipped"]) == len(unseen)
 
 
+@pytest.mark.slow
 def test_after_the_time_limit_what_is_known_is_reported(run: Run) -> None:
     report = run(time_limit_seconds=0.3)
     assert report.cut_short == "the time limit was reached"
@@ -136,6 +137,7 @@ def test_after_the_time_limit_what_is_known_is_reported(run: Run) -> None:
     assert any(each.result is Result.HELD for each in report.rows)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_reports_what_is_known(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
     def interrupt(words: str, number: int, count: int) -> None:
         if number == count // 3:

@@ -66,6 +66,7 @@ def r4_validators(spec_folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.outside_data
 def test_the_r4_schema_accepts_each_resource_and_each_draft(spec_folder: Path) -> None:
     validators = r4_validators(spec_folder)

@@ -363,6 +363,7 @@ def test_g11_says_that_charts_were_not_given(good: Subject) -> None:
 # G10: every axis of race and ethnicity
 
 
+@pytest.mark.slow
 def test_g10_audits_every_axis_of_race_and_not_the_one_that_the_author_chose(good: Subject, panel: Panel) -> None:
     score = score_trained_on(panel, panel.cost)
     chosen = np.where(np.arange(len(score)) % 2 == 0, "odd", "even")

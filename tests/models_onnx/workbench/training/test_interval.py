@@ -82,6 +82,7 @@ def trained_model(spec: ModelSpec, count: int = 6000) -> Model:
     return Model(Artifact(told.manifest, told.content))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [SPEC.estimator, ELSEWHERE], ids=["own", "adopted"])
 def test_the_bounds_hold_the_true_risk_of_people_never_seen(estimator: Estimator) -> None:
     model = trained_model(replace(SPEC, estimator=estimator))

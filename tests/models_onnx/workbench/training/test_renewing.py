@@ -128,6 +128,7 @@ def test_the_gates_compile_the_new_version_again_from_its_own_table(run: Run, tm
     assert "fitted on" not in states["G14"]["why"], "provenance holds"
 
 
+@pytest.mark.slow
 def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(run: Run, tmp_path: Path) -> None:
     before = load_model("toy_30d", tmp_path / "own")
     options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine", "--replicates", 50]
