@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.covering import function_at
+from benchmarks.covering import Covering, function_at
 from benchmarks.faults import faults_of
 from benchmarks.mutants import EQUIVALENT, ROOT, near_tests, source_of
 
@@ -84,3 +84,11 @@ def test_a_line_is_in_the_outermost_function_whose_body_holds_it() -> None:
     ]
     text = "\n".join(lines)
     assert [function_at(text, line) for line in range(1, 8)] == ["", "", "", "", "B.d", "B.d", "B.d"]
+
+
+def test_the_tests_that_run_a_function_are_asked_the_quickest_first() -> None:
+    covering = Covering(
+        {"tests/test_a.py::test_b": 2.0, "tests/test_a.py::test_c": 0.1}, {"cards/text.py": {"f": [0, 1]}}
+    )
+    assert covering.tests_of("cards/text.py", "f") == ["tests/test_a.py::test_c", "tests/test_a.py::test_b"]
+    assert covering.tests_of("cards/text.py", "g") == covering.tests_of("cards/new.py", "f") == []
