@@ -1,6 +1,7 @@
 """A connection is to an address that was checked: which one, after which failures, and what is refused."""
 
 import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -104,6 +105,29 @@ def test_calls_that_wait_for_a_name_share_one_lookup_and_later_ones_look_again(p
         assert len(names.asked) == 2
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("ends", ["fails", "is cancelled"])
+def test_a_lookup_that_nobody_waits_for_any_more_ends_without_a_word(ends: str) -> None:
+    complaints: list[object] = []
+
+    async def resolver(host: str, port: int) -> Sequence[str]:
+        await asyncio.sleep(0)
+        if ends == "is cancelled":
+            raise asyncio.CancelledError
+        raise OSError("no such name")
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        waiting = asyncio.create_task(CheckedBackend(LOOPBACK, resolver).connect_tcp("fhir.example.org", 443, 5.0))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(story())
+    assert complaints == []
 
 
 def test_the_operating_system_gives_each_address_of_a_name_once() -> None:
