@@ -190,58 +190,6 @@ def dataset(
     typer.echo(f"{out}: {len(rows):,} rows of {patients:,} patients, {events:,} with the event.")
 
 
-@app.command()
-def effect(
-    model: Annotated[str, typer.Argument(metavar="NAME", help="The model's id.")],
-    as_json: AsJson = False,
-    database: Database = None,
-) -> None:
-    """Estimate what showing a model's card changed, from the time in which it was in canary (doubly robust).
-
-    Only a canary leaves it to chance who is shown the card; its share is each patient's recorded propensity. A patient
-    counts once, by the first decision in which the card was due.
-
-    Exit codes: 0 estimated, 1 the design cannot tell, for the reason that is printed, or the record cannot be read.
-
-    Example: cds-hooks outcomes effect readmission_30d
-    """
-    from cds_hooks.commands.release import acts_until
-    from cds_hooks.hold_back.chain import CHECKS
-    from cds_hooks.hold_back.people import PeopleFileError
-    from cds_hooks.hold_back.release_checks import ReleaseState
-    from cds_hooks.outcomes.effect import CANARY, effect_of_showing
-    from cds_hooks.outcomes.followed import followed
-    from models_onnx.errors import ModelError
-
-    with said_in_a_sentence(RecordUnavailable, PeopleFileError, ModelError, OSError):
-        url, labels = record_url(database), site_labels(settings())
-        _refuse_unknown(model, labels)
-        acts = acts_until(url).acts_of(("model", model))
-        shares = [
-            (datetime.fromisoformat(act.at).timestamp(), act.share / 100 if act.state == CANARY else None)
-            for act in acts
-        ]
-        later = [code for check in CHECKS[CHECKS.index(ReleaseState) + 1 :] for code in check.codes]
-        estimated = effect_of_showing(followed(url, labels[model], time_ns() // 1000), shares, model, later)
-    if as_json:
-        print_json(estimated)
-    elif estimated.refused:
-        typer.echo(f"The effect of showing this card cannot be told. {estimated.refused}.")
-    else:
-        per_100 = [100 * value for value in (estimated.difference, estimated.low, estimated.high) if value is not None]
-        typer.echo(
-            f"Shown to {estimated.shown} patients ({estimated.events_shown} events{_held_back(estimated)}), withheld "
-            f"from {estimated.withheld} ({estimated.events_withheld}). Events in 100 patients by showing it: "
-            f"{per_100[0]:+.1f} ({per_100[1]:+.1f} to {per_100[2]:+.1f})."
-        )
-    if estimated.refused:
-        raise typer.Exit(1)
-
-
-def _held_back(estimated: Any) -> str:
-    return f"; {estimated.held_back} of them had it held back by another check" if estimated.held_back else ""
-
-
 def _summarise(url: str, as_json: bool) -> None:
     with _said_in_a_sentence():
         counts, days = count_outcomes(url), completed(url)

@@ -18,7 +18,6 @@ from cards.compose.high_alert import NOT_COVERED
 from cards.compose.orders import check_orders
 from cards.rules.engine.governance import SuppressionCheck, all_rule_versions, suppress_nothing
 from cards.rules.patient.orders import DraftOrder, read_draft
-from cds_hooks.replay.simulated_studies import study_orders
 from fhir.record.datatypes import parse_time
 from fhir.record.reading import read_record
 from fhir.record.refusals import WrongPatient
@@ -109,15 +108,10 @@ def simulate(
     resources: Sequence[Resource],
     most_orders: int,
     suppress: SuppressionCheck = suppress_nothing,
-    *,
-    studies: bool = False,
 ) -> None:
-    """Adds the orders of one patient's chart, evenly chosen over its time where there are more than `most_orders`.
-
-    Medication orders, or with `studies` those of tests and imaging (simulated_studies.py).
-    """
+    """Adds the medication orders of a chart, evenly chosen over its time where there are more than `most_orders`."""
     resources = _each_once(resources)
-    orders = sorted(study_orders(resources) if studies else _orders(resources), key=lambda study_order: study_order[0])
+    orders = sorted(_orders(resources), key=lambda dated: dated[0])
     if not orders:
         return
     simulation.charts += 1

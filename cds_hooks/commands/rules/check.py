@@ -245,9 +245,6 @@ def simulate_folder(
         int, typer.Option(min=1, max=10_000, help="Orders of each patient, at most, evenly over time.")
     ] = 10,
     examples: Annotated[int, typer.Option(min=0, max=10_000, help="Examples of each rule, at most.")] = 2,
-    studies: Annotated[
-        bool, typer.Option("--studies", help="Orders of tests (each result) and of invented imaging, not of drugs.")
-    ] = False,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="With the switches of this rules file.")
     ] = None,
@@ -271,7 +268,7 @@ def simulate_folder(
     try:
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
-            simulate(simulation, [chart.patient, *chart.resources], orders, suppress, studies=studies)
+            simulate(simulation, [chart.patient, *chart.resources], orders, suppress)
     except ChartsRefused as problem:
         raise failure(as_sentence(problem), 2) from problem
     if not simulation.orders:

@@ -53,7 +53,6 @@ NOT_RUN = {
         ("events show", "events dead", "events replay", "events drop", "events unmerge"),
         "needs feeds: tests/cds_hooks/commands/test_events.py declares one",
     ),
-    "outcomes effect": "needs a canary with mature outcomes: tests/cds_hooks/outcomes/test_effect.py records one",
     "outcomes dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }

@@ -11,8 +11,6 @@ from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
 from cds_hooks.commands import outcomes
-from cds_hooks.outcomes import effect
-from cds_hooks.outcomes.effect import Effect
 from cds_hooks.outcomes.files import WrongFile
 from cds_hooks.outcomes.joining import REFUSALS, Refusal
 from cds_hooks.storage import open_decision_log
@@ -146,45 +144,13 @@ def test_outcomes_are_drawn_as_a_table(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_model_without_outcomes_is_refused(tmp_path: Path) -> None:
     url, _ = record(tmp_path)
-    for words in (("dataset", "nothing", "--out", str(tmp_path / "t.csv")), ("effect", "nothing")):
-        done = run(*words, "--database", url)
-        assert done.exit_code == 1
-        start, _, names = done.stderr.partition("; there are ")
-        assert start == "No model nothing has outcomes here"
-        assert names.endswith(" (CDS_MODELS_FOLDER names a site's own).\n")
-        assert "mortality_5y" in names
+    done = run("dataset", "nothing", "--out", str(tmp_path / "t.csv"), "--database", url)
+    assert done.exit_code == 1
+    start, _, names = done.stderr.partition("; there are ")
+    assert start == "No model nothing has outcomes here"
+    assert names.endswith(" (CDS_MODELS_FOLDER names a site's own).\n")
+    assert "mortality_5y" in names
     done = run("dataset", "mortality_5y", "--out", str(tmp_path / "t.csv"), "--database", url)
     assert done.exit_code == 1
     assert done.stderr == "No decision of mortality_5y is mature with a known outcome: nothing was written.\n"
     assert not (tmp_path / "t.csv").exists()
-
-
-def _effect(monkeypatch: pytest.MonkeyPatch, estimated: Effect, url: str, *more: str) -> Result:
-    monkeypatch.setattr(effect, "effect_of_showing", lambda *_: estimated)
-    return run("effect", "mortality_5y", "--database", url, *more)
-
-
-def test_the_effect_of_showing_a_card_is_told_with_its_interval(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, _ = record(tmp_path)
-    numbers: dict[str, Any] = {"shown": 100, "withheld": 90, "events_shown": 10, "events_withheld": 20}
-    estimated = Effect(**numbers, difference=-0.123, low=-0.2, high=0.001, crude=-0.1, held_back=3)
-    done = _effect(monkeypatch, estimated, url)
-    assert (done.exit_code, done.stdout) == (
-        0,
-        "Shown to 100 patients (10 events; 3 of them had it held back by another check), withheld from 90 (20). Events "
-        "in 100 patients by showing it: -12.3 (-20.0 to +0.1).\n",
-    )
-    assert (
-        "(10 events), withheld"
-        in _effect(monkeypatch, Effect(**numbers, difference=0.0, low=0.0, high=0.0), url).stdout
-    )
-    refused = Effect(**numbers, refused="Too few patients")
-    done = _effect(monkeypatch, refused, url)
-    assert (done.exit_code, done.stdout) == (
-        1,
-        "The effect of showing this card cannot be told. Too few patients.\n",
-    )
-    done = _effect(monkeypatch, refused, url, "--json")
-    assert (done.exit_code, json.loads(done.stdout)["refused"]) == (1, "Too few patients")

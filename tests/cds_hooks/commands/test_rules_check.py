@@ -168,8 +168,8 @@ def test_what_rules_say_of_orders_is_a_table_the_most_frequent_first(
     often = [SimulatedFinding("often", f"b{number}", "warning", "d", f"text {number}") for number in range(3)]
     once = [SimulatedFinding("once", "b", "critical", "d", "text")]
 
-    def simulate(counted: SimulatedOrders, resources: Any, orders: int, _: Any, *, studies: bool) -> None:
-        asked.append((resources, orders, studies))
+    def simulate(counted: SimulatedOrders, resources: Any, orders: int, _: Any) -> None:
+        asked.append((resources, orders))
         counted.orders, counted.charts, counted.with_card = counted.orders + 100, counted.charts + 1, 2
         counted.findings = {"once": once, "often": often}
 
@@ -186,12 +186,10 @@ def test_what_rules_say_of_orders_is_a_table_the_most_frequent_first(
     head, *rows = [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ─")]
     assert head.startswith("200 orders of 2 patients: 2 with a card (1.0 per 100; none), 0 of them")
     assert (code, rows[-4:], errors) == (0, [" ".join(row.split()) for row in table], "Left out: x is torn.\n")
-    words = ("--orders", 3, "--studies", "--examples", 1, "--json")
+    words = ("--orders", 3, "--examples", 1, "--json")
     document = json.loads(run("simulate", tmp_path, *words)[1])
     assert (document["cards_per_100_orders"], len(document["rules"]["often"]["examples"])) == (1.0, 1)
-    assert asked == [
-        (["p1", "r1", "r2"], 10, False), (["p2"], 10, False), (["p1", "r1", "r2"], 3, True), (["p2"], 3, True),
-    ]  # fmt: skip
+    assert asked == [(["p1", "r1", "r2"], 10), (["p2"], 10), (["p1", "r1", "r2"], 3), (["p2"], 3)]
     charts.clear()
     none = f"Left out: x is torn.\n{tmp_path} holds no chart with dated medication orders.\n"
     assert run("simulate", tmp_path) == (2, "", none)

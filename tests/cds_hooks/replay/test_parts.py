@@ -25,7 +25,6 @@ from cds_hooks.replay.simulated_orders import (
     group_of,
     group_words,
 )
-from cds_hooks.replay.simulated_studies import _instant, _is_of_laboratory, study_orders
 from cds_hooks.replay.stages import _why_silent
 from cds_hooks.replay.values import Basis, _vector, equation_scores, read_basis
 
@@ -34,52 +33,6 @@ Json = dict[str, Any]
 
 def instant(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-# Orders of tests
-
-
-LABORATORY: Json = {
-    "resourceType": "Observation", "effectiveDateTime": "2026-11-20T09:00:00Z",
-    "category": [{"coding": [{"code": "laboratory"}]}], "code": {"text": "Creatinine"},
-}  # fmt: skip
-DRUG: Json = {"resourceType": "MedicationRequest", "authoredOn": "2026-11-20T09:00:00Z"}
-
-
-def test_a_result_was_ordered_an_hour_before_and_a_drug_brings_the_next_study_of_the_list() -> None:
-    without_date = {key: value for key, value in LABORATORY.items() if key != "effectiveDateTime"}
-    charted = [LABORATORY, DRUG, {"resourceType": "Patient"}, without_date, DRUG, {"resourceType": "MedicationRequest"}]
-    orders = [(at, order["id"], order["code"].get("text")) for at, order in study_orders(charted)]
-    nine = instant("2026-11-20T09:00:00")
-    assert orders == [
-        (nine - 3600, "simulated-0", "Creatinine"),
-        (nine, "simulated-1", "Portable XR Chest Views AP"),
-        (nine, "simulated-4", "CT Head"),
-    ]
-    (_, first), *_ = study_orders([DRUG])
-    coding = [{"system": "http://loinc.org", "code": "30746-2"}]
-    code = {"coding": coding, "text": "Portable XR Chest Views AP"}
-    assert first == {"resourceType": "ServiceRequest", "id": "simulated-0", "intent": "order", "code": code}
-
-
-@pytest.mark.parametrize(
-    ("changed", "is_of"),
-    [
-        ({}, True),
-        ({"category": [{"coding": [{"code": "vital-signs"}]}]}, False),
-        ({"category": [{"coding": [{"code": "x"}]}, {"coding": [{"code": "laboratory"}]}]}, True),
-        ({"category": [{"coding": None}]}, False),
-        ({"category": None}, False),
-        ({"code": None}, False),
-    ],
-)
-def test_a_result_of_the_laboratory_is_told_by_its_category(changed: Json, *, is_of: bool) -> None:
-    assert _is_of_laboratory({**LABORATORY, **changed}) is is_of
-
-
-def test_only_a_text_that_is_a_time_is_an_instant() -> None:
-    assert _instant({"a": "2026-11-20T09:00:00Z"}, "a") == instant("2026-11-20T09:00:00")
-    assert _instant({"a": 7}, "a") is _instant({"a": "never"}, "a") is _instant({}, "a") is None
 
 
 # Orders put back

@@ -166,10 +166,3 @@ def test_a_chart_that_cannot_be_read_and_one_without_a_patient_are_no_fault() ->
     nobody = SimulatedOrders(each_order=[])
     simulate(nobody, [order("acarbose", "2020-02-01", "a")], 10, only_some)
     assert nobody.each_order == [SimulatedOrder(moment("2020-02-01"), "not known", ())]
-
-
-def test_studies_are_simulated_where_they_are_asked_for() -> None:
-    laboratory = creatinine("2020-01-20", 1.0) | {"category": [{"coding": [{"code": "laboratory"}]}]}
-    simulation = SimulatedOrders(each_order=[])
-    simulate(simulation, resources_of(laboratory), 10, studies=True)
-    assert [each.instant for each in simulation.each_order or []] == [moment("2020-01-20") - 3600]

@@ -1,8 +1,7 @@
-"""What `model adopt` takes a name for, and what `outcomes effect` and `outcomes` say of what they computed."""
+"""What `model adopt` takes a name for, and what `outcomes` says of what was counted."""
 
 import json
 from pathlib import Path
-from time import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,53 +88,6 @@ def test_an_onnx_file_with_both_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(adopt, "import_", lambda *arguments: taken.append(arguments))
     adopt.adopt("m.onnx", card=Path("c"), features=Path("f"), spec=None, out=Path("o"), server="s")
     assert taken == [("m.onnx", Path("c"), Path("f"), Path("o"), "s")]
-
-
-ESTIMATED = {
-    "refused": "", "difference": -0.012, "low": -0.03, "high": 0.006, "shown": 900, "events_shown": 45, "withheld": 850,
-    "events_withheld": 53, "held_back": 0,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("changes", "said", "code"),
-    [
-        ({}, "Shown to 900 patients (45 events), withheld from 850 (53). Events in 100 patients by showing it: -1.2 "
-             "(-3.0 to +0.6).", None),
-        ({"held_back": 7}, "Shown to 900 patients (45 events; 7 of them had it held back by another check), withheld "
-                           "from 850 (53). Events in 100 patients by showing it: -1.2 (-3.0 to +0.6).", None),
-        ({"refused": "There was no canary"}, "The effect of showing this card cannot be told. There was no canary.", 1),
-    ],
-)  # fmt: skip
-def test_the_effect_of_a_card_is_said_with_its_interval_or_why_it_cannot_be_told(
-    changes: dict[str, Any], said: str, code: int | None, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    acts = [SimpleNamespace(at="2026-01-01T00:00:00+00:00", share=20, state=state) for state in ("canary", "active")]
-    asked: list[Any] = []
-
-    def effect(decisions: Any, shares: Any, model: str, later: list[str]) -> Any:
-        asked.append((decisions, shares, model))
-        assert len(later) > 3
-        return SimpleNamespace(**ESTIMATED | changes)
-
-    monkeypatch.setattr("cds_hooks.outcomes.effect.effect_of_showing", effect)
-
-    def until_now(url: str, label: str, now: int) -> tuple[str, str]:
-        assert abs(now / 1e6 - time()) < 600
-        return url, label
-
-    monkeypatch.setattr("cds_hooks.outcomes.followed.followed", until_now)
-    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: SimpleNamespace(acts_of=lambda _: acts))
-    monkeypatch.setattr(outcomes, "record_url", lambda _: "the record")
-    monkeypatch.setattr(outcomes, "site_labels", lambda _: {"m": "the label"})
-    try:
-        outcomes.effect("m")
-        ended = None
-    except typer.Exit as error:
-        ended = error.exit_code
-    assert asked == [(("the record", "the label"), [(1767225600.0, 0.2), (1767225600.0, None)], "m")]
-    assert (capsys.readouterr().out.strip(), ended) == (said, code)
 
 
 def test_outcomes_are_counted_with_how_far_they_are_complete(
