@@ -258,6 +258,8 @@ def _outcome_text(summary: dict[str, Any]) -> str:
 
 
 def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, Any]:
+    from cds_hooks.decision_history import decision_history  # it loads the checks; a list does without
+
     basis = orjson.loads(decision.basis)
     if "request" in basis:  # the whole call, which a site could keep until 22 November 2026
         basis["request"] = "kept"
@@ -266,6 +268,7 @@ def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, An
         "response": orjson.loads(decision.response),
         "basis": basis,
         "feedback": [msgspec.structs.asdict(item) for item in answers],
+        "history": decision_history(decision, answers).lines,
     }
 
 
@@ -289,8 +292,11 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
     print_answer(console, title, _as_answered(decision))
     stages = ", ".join(f"{stage} {milliseconds:g}" for stage, milliseconds in basis.get("timings", {}).items())
     console.print(Text(f"Milliseconds: {stages}", style="dim"))
+    for line in decision["history"]:
+        console.print(Text(line))
     for item in decision["feedback"]:
-        console.print(Text(f"Feedback: {_answer(item)}"))
+        if item["user_comment"]:
+            console.print(Text(f"In their own words: {item['user_comment']}"))
 
 
 def _as_answered(decision: dict[str, Any]) -> dict[str, Any]:
@@ -309,9 +315,3 @@ def _features(basis: dict[str, Any]) -> Table | str:
     for name, reason in basis.get("missing", {}).items():
         table.add_row(name, Text("missing", style="dim"), "", "", Text(reason, style="dim"))
     return table if table.row_count else ""
-
-
-def _answer(item: dict[str, Any]) -> str:
-    reason = item["override_reason_code"] or ""
-    parts = (item["outcome_timestamp"], item["outcome"], reason, item["user_comment"] or "", f"card {item['card']}")
-    return " · ".join(part for part in parts if part)

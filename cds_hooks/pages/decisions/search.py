@@ -3,7 +3,7 @@
 A patient, a hook call or a card is asked for by a posted form only: no address, log or history has it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -14,13 +14,14 @@ import msgspec
 
 from cards.card import SEVERITY
 from cards.rules.engine.finding import Silence
+from cds_hooks.decision_history import decision_history, is_refused, read_cards
 from cds_hooks.hold_back.chain import SUPPRESSED
 from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.count_keeper import AT_ONCE, Counted
-from cds_hooks.pages.explain.recorded_decision import is_refused, read_basis, read_cards
-from cds_hooks.storage.decision import Decision
+from cds_hooks.pages.explain.recorded_decision import read_basis
+from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
 from cds_hooks.web.numbers import format_seconds
 
@@ -177,13 +178,20 @@ def list_rows(url: str, form: Asked, counted: Counted, most: int = ROWS) -> List
     return Listing(rows)
 
 
-def file_rows(listing: Listing) -> Iterator[Sequence[str]]:
-    """Yield the lines of a CSV file: its head, then the decisions."""
-    yield ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts")
+def file_rows(listing: Listing, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> Iterator[Sequence[str]]:
+    """Yield the lines of a CSV file: its head, then the decisions. `answers_to` gives the feedback on a decision."""
+    yield ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts", "answers")
     for row in listing.rows:
         it = row.decision
-        texts = " | ".join(row.texts)
-        yield (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1], texts)
+        said = " | ".join(row.texts), _answers(it, answers_to)
+        yield (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1], *said)
+
+
+def _answers(decision: Decision, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> str:
+    try:
+        return " | ".join(decision_history(decision, answers_to(decision.id)).lines)
+    except msgspec.MsgspecError:
+        return "not readable"
 
 
 def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:

@@ -9,17 +9,10 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from cds_hooks.configuration import EVENT as CONFIGURATION
+from cds_hooks.decision_history import Answer, Card, DecisionHistory, is_refused, read_cards
 from cds_hooks.hold_back.acts import RELEASE_EVENT as RELEASE
-from cds_hooks.pages.explain.recorded_decision import (
-    Basis,
-    Card,
-    PrefetchKey,
-    is_refused,
-    read_basis,
-    read_cards,
-    read_models,
-)
-from cds_hooks.storage.decision import Decision, FeedbackItem
+from cds_hooks.pages.explain.recorded_decision import Basis, PrefetchKey, read_basis, read_models
+from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of
 from cds_hooks.storage.tables import events
@@ -73,7 +66,7 @@ class Timeline:
     trace: str
 
 
-def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outcomes: Sequence[Outcome]) -> Timeline:
+def timeline(url: str, decision: Decision, history: DecisionHistory, outcomes: Sequence[Outcome]) -> Timeline:
     """Return the timeline of a decision.
 
     Raises:
@@ -84,7 +77,7 @@ def timeline(url: str, decision: Decision, answers: Sequence[FeedbackItem], outc
     took = sum(basis.timings.values())
     cards = read_cards(decision)
     moments = [_called(decision, took), _answered(decision, basis, cards)]
-    moments += (_feedback(item, cards) for item in answers)
+    moments += (_answer(card.summary, answer) for card in history.advised for answer in card.answers)
     moments += (_outcome(item) for item in outcomes)
     moments += _releases(url, decision)
     moments += _configured(url, basis.config)
@@ -134,28 +127,14 @@ def _answered(decision: Decision, basis: Basis, cards: Sequence[Card]) -> Moment
     return Moment(decision.decided_at, title, tuple(card.summary for card in cards), "info")
 
 
-def _feedback(item: FeedbackItem, cards: Sequence[Card]) -> Moment:
-    number = int(item.card[-4:-2] or "0", 16) if len(item.card) == 36 else 0
-    about = cards[number - 1].summary if 0 < number <= len(cards) else f"card {item.card}"
-    if item.outcome == "accepted":
-        chosen = [
-            label
-            for accepted_suggestion in item.accepted_suggestions
-            if (label := _label(accepted_suggestion, number, cards))
-        ]
-        return Moment(item.received_at, "A card was accepted", (about, *chosen), "good")
-    reason = item.override_reason_display or item.override_reason_code or "no reason was given"
-    comment = (f"In their own words: {item.user_comment}",) if item.user_comment else ()
-    return Moment(item.received_at, "A card was overridden", (about, f"Reason: {reason}", *comment), "warning")
-
-
-def _label(suggestion: str, card: int, cards: Sequence[Card]) -> str:
-    """Return what was accepted, by the number at the end of its uuid."""
-    try:
-        offered = cards[card - 1].suggestions[int(suggestion[-2:], 16) - 1]
-    except (IndexError, ValueError):
-        return ""
-    return f"Chosen: {offered.label}"
+def _answer(card: str, answer: Answer) -> Moment:
+    if answer.is_accepted:
+        return Moment(
+            answer.at, "A card was accepted", (card, *(f"Chosen: {label}" for label in answer.chosen)), "good"
+        )
+    comment = (f"In their own words: {answer.comment}",) if answer.comment else ()
+    reason = f"Reason: {answer.reason or 'no reason was given'}"
+    return Moment(answer.at, "A card was overridden", (card, reason, *comment), "warning")
 
 
 def _outcome(item: Outcome) -> Moment:

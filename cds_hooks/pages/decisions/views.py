@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from cds_hooks.decision_history import decision_history
 from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.decisions.replay import replay
 from cds_hooks.pages.decisions.search import (
@@ -74,7 +75,8 @@ class _Decisions:
                 return RedirectResponse(f"decisions/{decision_id}", 303, HEADERS)
             return self._listed(form, None, counted, 404)
         if fields.get("file"):
-            return csv_download("decisions", file_rows(list_rows(self._url, form, counted, MOST_IN_FILE)))
+            rows = list_rows(self._url, form, counted, MOST_IN_FILE)
+            return csv_download("decisions", file_rows(rows, partial(feedback_on, self._url)))
         return self._listed(form, list_rows(self._url, form, counted), counted)
 
     def _listed(self, form: Asked, listing: Listing | None, counted: Counted | None, status: int = 200) -> Response:
@@ -97,12 +99,12 @@ class _Decisions:
         if decision is None:
             raise Refusal(_NO_DECISION)
         title = self._server.service_titles.get(decision.service, decision.service)
-        answers, outcomes = feedback_on(self._url, decision.id), outcomes_of(self._url, decision.id)
         acts_then = partial(self._server.components.releases.until, self._url, decision.decided_at / 1e6)
+        history = decision_history(decision, feedback_on(self._url, decision.id), acts_then)
         return self._server.page(
             "decisions/decision.html",
-            it=explain(decision, title, self._server.files.manifest, evidence_of, acts_then),
-            time=timeline(self._url, decision, answers, outcomes),
+            it=explain(decision, title, self._server.files.manifest, evidence_of, history),
+            time=timeline(self._url, decision, history, outcomes_of(self._url, decision.id)),
             beside=self._beside(decision),
             replay=replay(self._server.settings, decision) if request.method == "POST" else None,
         )

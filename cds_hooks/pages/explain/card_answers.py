@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM
+from cds_hooks.decision_history import DecisionHistory
 from cds_hooks.pages.explain.recorded_decision import SentCard
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
 
@@ -42,15 +43,11 @@ class AnswerRefused(Exception):
     """The form cannot be taken; the message is a sentence."""
 
 
-def answer_forms(
-    cards: Iterable[SentCard], answers: Iterable[FeedbackItem], *, may_write: bool
-) -> dict[str, AnswerForm]:
+def answer_forms(cards: Iterable[SentCard], history: DecisionHistory, *, may_write: bool) -> dict[str, AnswerForm]:
     """Return the form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
-    given: dict[str, FeedbackItem] = {}
-    for answer in answers:
-        given.setdefault(answer.card, answer)
+    given = {card.uuid: card.answers[0].sentence for card in history.advised if card.answers}
     return {
-        card.uuid: AnswerForm(card.uuid, number, _choices(card), may_write, _in_words(card, given.get(card.uuid)))
+        card.uuid: AnswerForm(card.uuid, number, _choices(card), may_write, given.get(card.uuid, ""))
         for number, card in enumerate(cards, 1)
         if card.uuid
     }
@@ -109,14 +106,3 @@ def _choices(card: SentCard) -> tuple[Choice, ...]:
         for number, override_reason in enumerate(card.override_reasons)
     ]
     return (*followed, *not_followed, Choice(WRONG, "This is wrong"))
-
-
-def _in_words(card: SentCard, answer: FeedbackItem | None) -> str:
-    if answer is None:
-        return ""
-    day = answer.outcome_timestamp[:10]
-    if answer.outcome == "accepted":
-        labels = [suggestion.label for suggestion in card.suggestions if suggestion.uuid in answer.accepted_suggestions]
-        return f"Followed ({'; '.join(labels)}) on {day}" if labels else f"Followed on {day}"
-    reason = answer.override_reason_display or answer.override_reason_code
-    return f"Not followed ({reason}) on {day}" if reason else f"Not followed on {day}"

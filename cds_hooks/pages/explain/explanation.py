@@ -9,9 +9,9 @@ from cards.card import SEVERITY
 from cards.compose.model import in_100, is_calibrated, people_shown
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.hold_back.chain import WITHHELD, HeldBack, explain_held_back
+from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
+from cds_hooks.hold_back.chain import WITHHELD, HeldBack
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
-from cds_hooks.hold_back.releases import Releases
 from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.pages.explain.equation_estimate import EquationEstimate, equation_estimate
 from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
@@ -20,9 +20,7 @@ from cds_hooks.pages.explain.recorded_decision import (
     ModelFile,
     Scores,
     SentCard,
-    is_refused,
     read_basis,
-    read_cards,
     read_models,
     sent_card,
 )
@@ -118,8 +116,8 @@ class Explanation(Struct, frozen=True):
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None
-    held_back: tuple[HeldBack, ...] = ()
-    """Each reason for which a card was held back, with its check, its act, and what would let the card through."""
+    history: DecisionHistory = DecisionHistory((), ())
+    """What was shown, chosen and held back, as every page and command says it."""
     computed: EquationEstimate | None = None
     """What the equation computed that was asked, where this server still computes it in the same way."""
     coverage: tuple[OrderCoverage, ...] = ()
@@ -161,7 +159,7 @@ class Explanation(Struct, frozen=True):
     @property
     def withheld(self) -> tuple[HeldBack, ...]:
         """What was found and not shown: by an answer, a budget, a pause, a release."""
-        return tuple(silence for silence in self.held_back if silence.reason in WITHHELD)
+        return self.history.withheld
 
     @property
     def unsaid(self) -> tuple[Silence, ...]:
@@ -186,12 +184,9 @@ def explain(
     service_title: str,
     manifest_of: ManifestOf,
     evidence_of: EvidenceOf,
-    acts_then: Callable[[], Releases] = lambda: Releases(None),
+    history: DecisionHistory,
 ) -> Explanation:
-    """Return the page of one decision; msgspec.DecodeError or ValidationError for a record of another form.
-
-    `acts_then` gives the acts of the record up to the decision.
-    """
+    """Return the page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
     basis = read_basis(decision)
     silences = tuple(Silence(*silence) for silence in basis.silence)
     scores = basis.model_scores
@@ -217,7 +212,7 @@ def explain(
         refused=is_refused(decision),
         cards=tuple(sorted(cards, key=lambda card: SEVERITY[card.indicator], reverse=True)),
         silences=silences,
-        held_back=tuple(explain_held_back(silences, decision.service, decision.client, acts_then)),
+        history=history,
         model=model,
         manifest=manifest,
         tested=tested,

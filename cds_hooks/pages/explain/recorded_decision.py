@@ -1,4 +1,4 @@
-"""Reads a recorded decision: its basis, its scores, and its cards as they were sent."""
+"""Reads a recorded decision for its page: its basis, its scores, and its cards laid out."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 from markupsafe import Markup
-from msgspec import Struct, field
+from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
+from cds_hooks.decision_history import Card, Link, Reason, Source, Suggestion
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.markdown import is_web_address, render_markdown
 from cds_hooks.web.numbers import date_of, format_quantity
@@ -69,60 +70,8 @@ class Basis(Struct, frozen=True):
         return msgspec.convert(self.scores, Scores)
 
 
-class Suggestion(Struct, frozen=True, rename="camel"):
-    """What could be accepted on the card."""
-
-    label: str
-    is_recommended: bool = False
-    uuid: str = ""
-
-
-class Source(Struct, frozen=True):
-    """Where the card's advice comes from."""
-
-    label: str
-    url: str | None = None
-
-
-class Link(Struct, frozen=True):
-    """A link of the card."""
-
-    label: str
-    url: str
-    type: str = "absolute"
-
-
-class Reason(Struct, frozen=True):
-    """A reason to override that the card offered."""
-
-    display: str = ""
-    code: str = ""
-    system: str | None = None
-
-
-class Card(Struct, frozen=True, rename="camel"):
-    """A card as it was sent, as far as a page repeats it."""
-
-    summary: str
-    indicator: str
-    source: Source
-    uuid: str = ""
-    detail: str = ""
-    suggestions: list[Suggestion] = []
-    links: list[Link] = []
-    override_reasons: list[Reason] = []
-    extension: dict[str, Any] = field(default_factory=dict)
-
-
-class Response(Struct, frozen=True):
-    """The answer as it was sent."""
-
-    cards: list[Card]
-
-
 _models = msgspec.json.Decoder(list[ModelFile])
 _basis = msgspec.json.Decoder(Basis)
-_response = msgspec.json.Decoder(Response)
 
 
 def read_basis(decision: Decision) -> Basis:
@@ -133,16 +82,6 @@ def read_basis(decision: Decision) -> Basis:
 def read_models(decision: Decision) -> list[ModelFile]:
     """Return the models that were asked; msgspec.DecodeError for a record of another form."""
     return _models.decode(decision.models)
-
-
-def read_cards(decision: Decision) -> list[Card]:
-    """Return its cards, none where the call was refused; msgspec.DecodeError for a record of another form."""
-    return [] if is_refused(decision) else _response.decode(decision.response).cards
-
-
-def is_refused(decision: Decision) -> bool:
-    """Return whether the call was answered with an error: nothing was looked at."""
-    return decision.outcome == "error"
 
 
 EvidenceOf = Callable[[str], tuple[Evidence, ...]]

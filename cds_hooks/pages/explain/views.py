@@ -16,11 +16,12 @@ from starlette.routing import Route
 
 from cards.rules.engine.finding import Silence
 from cds_hooks.access.roles import ANSWERERS
+from cds_hooks.decision_history import decision_history, is_refused, read_cards
 from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move, earlier_estimates, missing_moves
-from cds_hooks.pages.explain.recorded_decision import is_refused, read_basis, read_cards
+from cds_hooks.pages.explain.recorded_decision import read_basis
 from cds_hooks.pages.explain.understood_entries import understood_entries
 from cds_hooks.pages.explain.what_if import WhatIf, ask, what_if
 from cds_hooks.pages.gate import SEEN
@@ -153,8 +154,9 @@ class _Explaining:
     def _explained(self, decision: Decision) -> Explanation:
         server = self._server
         title = server.service_titles.get(decision.service, decision.service)
-        acts_then = partial(server.components.releases.until, server.settings.database_url, decision.decided_at / 1e6)
-        return explain(decision, title, server.files.manifest, evidence_of, acts_then)
+        acts_then = partial(server.components.releases.until, self._url, decision.decided_at / 1e6)
+        history = decision_history(decision, feedback_on(self._url, decision.id), acts_then)
+        return explain(decision, title, server.files.manifest, evidence_of, history)
 
     def _page(self, decision: Decision, question: WhatIf | None, problem: tuple[str, str] = ("", "")) -> Response:
         explained = self._explained(decision)
@@ -172,7 +174,7 @@ class _Explaining:
             question=question,
             understood=understood_entries(self._url, decision),
             script=static_version("explain.js"),
-            answers=answer_forms(explained.cards, feedback_on(self._url, decision.id), may_write=self._may_write),
+            answers=answer_forms(explained.cards, explained.history, may_write=self._may_write),
             may_answer=self._may_answer(),
             problem=problem[0],
             problem_of=problem[1],

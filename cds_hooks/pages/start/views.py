@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.pages.explain.recorded_decision import Card
+from cds_hooks.decision_history import Card
 from cds_hooks.pages.operations.glance import Task, tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.markdown import render_markdown

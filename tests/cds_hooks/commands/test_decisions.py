@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -49,7 +50,8 @@ def _decision(outcome: Any, cards: list[dict[str, Any]], basis: dict[str, Any]) 
     )
 
 
-_SPOKEN = _decision("cards", [_CARD], _BASIS)
+_ID = new_decision_id()
+_SPOKEN = msgspec.structs.replace(_decision("cards", [_CARD | {"uuid": card_uuid(_ID, 1)}], _BASIS), id=_ID)
 _SILENT = _decision("silent", [], {"silence": [["m", "too-few-inputs", "5 of 11 [labs]."], ["x", "y", "Another."]]})
 
 
@@ -113,7 +115,7 @@ def test_show_draws_cards_inputs_silences_and_timings(database: str) -> None:
 
 def test_show_prints_everything_as_json(database: str) -> None:
     shown = _json("show", _SPOKEN.id, "--database", database)
-    assert shown["response"] == {"cards": [_CARD]}
+    assert shown["response"] == {"cards": [_CARD | {"uuid": card_uuid(_ID, 1)}]}
     assert shown["basis"] == _BASIS
     assert shown["decided_at"] == "2026-11-20T09:00:00.250000+00:00"
     assert (shown["patient"], shown["feedback"]) == ("patient-1", [])
@@ -209,8 +211,8 @@ def test_a_decision_is_drawn_whole(answered: str) -> None:
         "  ○ Observation/7 · implausible: Diastolic pressure 879 is outside the plausible",
         "range: not used.",
         "Milliseconds: decode 0.122, facts 0.042",
-        "Feedback: 2026-11-20T09:05:00Z · overridden · contraindicated · Already",
-        f"discussed · card {card_uuid(_SPOKEN.id, 1)}",
+        "About 48 in 100: Not followed (contraindicated) on 2026-11-20",
+        "In their own words: Already discussed",
     ]
 
 

@@ -111,7 +111,7 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     assert decisions._summary(decision) == summary
     whole = decisions._everything(decision, [])
     basis = {"request": "kept", "silence": [["m", "c", "Why."]], "trace": {"id": "t1"}}
-    assert whole == {**summary, "response": {"cards": None}, "basis": basis, "feedback": []}
+    assert whole == {**summary, "response": {"cards": None}, "basis": basis, "feedback": [], "history": ()}
     stream = StringIO()
     decisions._draw(Console(file=stream, width=100), whole)
     lines = [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
@@ -132,7 +132,7 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
 def test_the_estimate_stands_in_the_basis_or_in_its_scores(basis: dict[str, Any], facts: list[str]) -> None:
     names = ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user", "input_digest")
     document = dict.fromkeys(names, "x") | {
-        "models": [], "basis": basis, "outcome": "silent", "silence": [], "response": {}, "feedback": [],
+        "models": [], "basis": basis, "outcome": "silent", "silence": [], "response": {}, "feedback": [], "history": [],
     }  # fmt: skip
     stream = StringIO()
     decisions._draw(Console(file=stream, width=100), document)
@@ -159,18 +159,6 @@ def test_inputs_have_a_column_of_contributions_where_there_are_any() -> None:
     counted = [[*bare[0][:2], "-0.5000", *bare[0][2:]], *bare[1:]]
     assert drawn(basis | {"scores": {"contributions": {"age": -0.5}}}) == [head, *counted]
     assert decisions._features({}) == decisions._features({"scores": None}) == ""
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({}, "T · accepted · card c"),
-        ({"override_reason_code": "r", "user_comment": "why"}, "T · accepted · r · why · card c"),
-    ],
-)
-def test_an_answer_is_its_parts_in_order(changes: dict[str, str], words: str) -> None:
-    item = {"override_reason_code": None, "outcome_timestamp": "T", "outcome": "accepted", "user_comment": None}
-    assert decisions._answer(item | {"card": "c"} | changes) == words
 
 
 def test_what_was_held_back_is_a_row_with_who_and_since(

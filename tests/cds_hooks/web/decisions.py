@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cds_hooks.decision_history import decision_history
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.model_files import ModelFiles, evidence_of
 from cds_hooks.storage import Decision
@@ -53,7 +54,7 @@ def rewritten(decision: Decision, **members: Callable[[Any], Any]) -> Decision:
 
 def explained(decision: Decision) -> Explanation:
     """What its page says, before it is laid out."""
-    return explain(decision, "A service", ModelFiles(None).manifest, evidence_of)
+    return explain(decision, "A service", ModelFiles(None).manifest, evidence_of, decision_history(decision, ()))
 
 
 def page_of(decision: Decision) -> Page:

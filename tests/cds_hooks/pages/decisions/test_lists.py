@@ -142,7 +142,7 @@ def test_a_file_has_a_thousand_rows_and_a_page_what_the_form_needs(
         file = await calls.post("/decisions", data={"client": "two", "file": "1"}, headers=FORM)
         assert file.headers["content-type"] == "text/csv; charset=utf-8"
         head, line = file.text.splitlines()
-        assert head == "time,decision,service,hook,client,patient,outcome,mark,texts"
+        assert head == "time,decision,service,hook,client,patient,outcome,mark,texts,answers"
         assert line.split(",")[2:5] == ["planning", "patient-view", "two"]
         bad = await calls.get("/decisions", params={"outcome": "other"}, headers=BROWSER)
         assert (bad.status_code, values["found"]) == (400, None)

@@ -111,11 +111,11 @@ def test_a_row_without_a_card_says_why() -> None:
 
 def test_the_file_has_a_line_for_each_row() -> None:
     decision = a_decision(decided_at=NINE, response=orjson.dumps({"cards": [a_card("a", "info"), a_card("b", "info")]}))
-    assert list(file_rows(Listing((_row(decision),)))) == [
-        ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts"),
+    assert list(file_rows(Listing((_row(decision),)), lambda _: ())) == [
+        ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts", "answers"),
         (
             "2026-11-20 09:00:00 UTC", decision.id, "planning", "patient-view", "a hospital", decision.patient,
-            "cards", "Info", "a | b",
+            "cards", "Info", "a | b", "a: No answer is on record | b: No answer is on record",
         ),
     ]  # fmt: skip
 

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.decision_history import decision_history
 from cds_hooks.hold_back.acts import RELEASE_EVENT
-from cds_hooks.pages.decisions.timeline import Moment, timeline
+from cds_hooks.pages.decisions.timeline import Moment, Timeline, timeline
 from cds_hooks.storage import card_uuid
 from cds_hooks.storage.decision import Decision, new_decision_id
 from cds_hooks.storage.entries import add_event
@@ -31,7 +32,7 @@ def a_card(number: int, summary: str, *labels: str) -> dict[str, Any]:
         "summary": summary,
         "indicator": "info",
         "source": {"label": "s"},
-        "suggestions": [{"label": label} for label in labels],
+        "suggestions": [{"label": label, "uuid": f"{number}-{label}"} for label in labels],
         "extension": {EXTENSION_KEY: {"findings": [{"rule": f"rule-{number}", "band": "low"}]}},
     }
 
@@ -49,9 +50,14 @@ def url(tmp_path: Path) -> str:
     return record_in(tmp_path)
 
 
+def of(url: str, decision: Decision) -> Timeline:
+    """The timeline of a decision that nobody answered."""
+    return timeline(url, decision, decision_history(decision, ()), ())
+
+
 def moments(url: str, decision: Decision, answers: Any = (), outcomes: Any = ()) -> list[Moment]:
     """The moments but for the call."""
-    every = timeline(url, decision, answers, outcomes).moments
+    every = timeline(url, decision, decision_history(decision, answers), outcomes).moments
     return [moment for moment in every if not moment.what.startswith("a hospital called ")]
 
 
@@ -65,7 +71,7 @@ def test_the_call_began_as_long_before_the_answer_as_its_stages_took(url: str) -
         "config": "",
         "trace": {"id": "4bf92f"},
     }
-    whole = timeline(url, recorded([a_card(1, "First"), a_card(2, "Second")], basis), (), ())
+    whole = of(url, recorded([a_card(1, "First"), a_card(2, "Second")], basis))
     assert whole.moments == (
         Moment(AT - 8_000, "a hospital called patient-view", CALLED),
         Moment(AT, "Answered with 2 cards", ("First", "Second"), "info"),
@@ -78,7 +84,7 @@ def test_the_call_began_as_long_before_the_answer_as_its_stages_took(url: str) -
     ]
     assert (whole.total, whole.keys) == ("8.0", {"given": ["patient", "drugs"], "part": ["labs"]})
     assert (whole.config, whole.trace) == ("", "4bf92f")
-    assert timeline(url, recorded([]), (), ()).trace == ""
+    assert of(url, recorded([])).trace == ""
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ def test_the_call_began_as_long_before_the_answer_as_its_stages_took(url: str) -
     ],
 )
 def test_what_a_call_does_not_say_is_said(url: str, changes: Any, title: str, details: tuple[str, ...]) -> None:
-    called = timeline(url, recorded([], **changes), (), ()).moments[0]
+    called = of(url, recorded([], **changes)).moments[0]
     assert (called.what, called.details) == (title, details)
 
 
@@ -119,34 +125,17 @@ def test_an_answer_without_cards_and_a_refusal_say_why(url: str) -> None:
 
 def test_answers_name_their_card_and_what_was_chosen_or_why_not(url: str) -> None:
     decision = recorded([a_card(1, "First", "Stop it", "Change it"), a_card(2, "Second", "Order it")])
-    suggestion = "0b8f7a4e-0000-4000-8000-0000000001{:02x}".format
     accepted = {"outcome": "accepted", "override_reason_code": None, "user_comment": None}
     answers = [
-        some_feedback(
-            ID, received_at=AT + MINUTE, **accepted, accepted_suggestions=(suggestion(2), suggestion(3), "?zz")
-        ),
+        some_feedback(ID, received_at=AT + MINUTE, **accepted, accepted_suggestions=("1-Change it",)),
         some_feedback(ID, received_at=AT + 2 * MINUTE, **accepted, card=card_uuid(ID, 2)),
-        some_feedback(ID, received_at=AT + 3 * MINUTE, card=card_uuid(ID, 3), user_comment=None),
-        some_feedback(ID, received_at=AT + 4 * MINUTE, card="short", override_reason_display="Not now"),
-        some_feedback(ID, received_at=AT + 5 * MINUTE, card=card_uuid(ID, 2), override_reason_code=None),
+        some_feedback(ID, received_at=AT + 3 * MINUTE, card=card_uuid(ID, 2), override_reason_code=None),
     ]
     assert moments(url, decision, answers)[1:] == [
         Moment(AT + MINUTE, "A card was accepted", ("First", "Chosen: Change it"), "good"),
         Moment(AT + 2 * MINUTE, "A card was accepted", ("Second",), "good"),
         Moment(
             AT + 3 * MINUTE,
-            "A card was overridden",
-            (f"card {card_uuid(ID, 3)}", "Reason: contraindicated"),
-            "warning",
-        ),
-        Moment(
-            AT + 4 * MINUTE,
-            "A card was overridden",
-            ("card short", "Reason: Not now", "In their own words: Already discussed"),
-            "warning",
-        ),
-        Moment(
-            AT + 5 * MINUTE,
             "A card was overridden",
             ("Second", "Reason: no reason was given", "In their own words: Already discussed"),
             "warning",

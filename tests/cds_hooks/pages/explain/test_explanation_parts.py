@@ -10,21 +10,15 @@ from markupsafe import Markup
 from cards.card import OVERRIDE_SYSTEM
 from cards.extension import EXTENSION_KEY, Fact, FindingReference
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks.decision_history import Card, Link, Reason, Source, Suggestion, decision_history, is_refused, read_cards
 from cds_hooks.pages.explain.explanation import Band, Estimate, Explanation, _bands, _estimate, _same_file, explain
 from cds_hooks.pages.explain.recorded_decision import (
     Basis,
-    Card,
     FactRow,
-    Link,
     ModelFile,
-    Reason,
     Scores,
     SentCard,
-    Source,
-    Suggestion,
     _fact_row,
-    is_refused,
-    read_cards,
     read_models,
     sent_card,
 )
@@ -104,7 +98,7 @@ def explained(response: Any = None, outcome: Any = "silent", silence: Any = (), 
     decision = a_decision(
         outcome=outcome, response=orjson.dumps({"cards": response or []}), basis=orjson.dumps(basis), **more
     )
-    return explain(decision, "A service", lambda _: None, evidence_of)
+    return explain(decision, "A service", lambda _: None, evidence_of, decision_history(decision, ()))
 
 
 def card(indicator: str = "info", summary: str = "Look", *rules: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM
+from cds_hooks.decision_history import AdvisedCard, Answer, DecisionHistory, Reason, Source, Suggestion
 from cds_hooks.pages.explain.card_answers import (
     WRONG,
     AnswerForm,
@@ -19,11 +20,11 @@ from cds_hooks.pages.explain.card_answers import (
 )
 from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
 from cds_hooks.pages.explain.missing_inputs import _over
-from cds_hooks.pages.explain.recorded_decision import Basis, Reason, SentCard, Source, Suggestion
+from cds_hooks.pages.explain.recorded_decision import Basis, SentCard
 from cds_hooks.pages.explain.views import _outcome
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
 from models_onnx.artifact.manifest import ModelInput
-from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.cds_hooks.storage.samples import a_decision
 
 AS_OF = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -137,28 +138,12 @@ def test_the_choices_of_a_card_are_its_suggestions_its_reasons_and_that_it_is_wr
         Choice("s0", "Followed: Stop"), Choice("r0", "Not followed: Not now"), Choice("r1", "Not followed: Own reason"),
         Choice(WRONG, "This is wrong"),
     )  # fmt: skip
-    answers = [
-        some_feedback("x" * 36, card="v", outcome="accepted", accepted_suggestions=("s-1", "gone")),
-        some_feedback("x" * 36, card="v"),
-    ]
-    assert answer_forms([a_card(), a_card(""), a_card("v")], answers, may_write=True) == {
+    first, second = Answer(1, "2026-11-20", True, ("Stop",)), Answer(2, "2026-11-21", False)
+    history = DecisionHistory((AdvisedCard("v", "Look", "info", ("Stop",), (first, second)),), ())
+    assert answer_forms([a_card(), a_card(""), a_card("v")], history, may_write=True) == {
         "u": AnswerForm("u", 1, offered, True),
         "v": AnswerForm("v", 3, offered, True, "Followed (Stop) on 2026-11-20"),
     }
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"outcome": "accepted"}, "Followed on 2026-11-20"),
-        ({}, "Not followed (contraindicated) on 2026-11-20"),
-        ({"override_reason_display": "Not now"}, "Not followed (Not now) on 2026-11-20"),
-        ({"override_reason_code": None}, "Not followed on 2026-11-20"),
-    ],
-)
-def test_an_answer_is_repeated_in_words(changes: dict[str, Any], words: str) -> None:
-    (form,) = answer_forms([a_card()], [some_feedback("x" * 36, card="u", **changes)], may_write=False).values()
-    assert (form.given, form.may_write) == (words, False)
 
 
 def test_an_answer_is_feedback_with_the_codes_of_the_card() -> None:
