@@ -2,7 +2,8 @@
 
 Each service is called at each of its hooks about the first sample patient that it has a card for. A call is traced
 after two others like it, as in a server that runs: what is read once (tables, rules) is not counted, and neither is a
-generated or imported function.
+generated or imported function. Each service has a server of its own, because one that has seen slow calls computes the
+next ones on a thread, where nothing is traced.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def measure_touched() -> dict[str, Any]:
     patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.is_sample]
     calls: dict[str, set[Function]] = {}
     with service_in_process() as service:
-        for entry in discover(service.call_json):
+        entries = discover(service.call_json)
+    for entry in entries:
+        with service_in_process() as service:
             body = next(_bodies_with_card(service, entry, patients), None)
             if body is not None:
                 calls[f"{entry['id']} ({entry['hook']})"] = functions_of(service, f"/cds-services/{entry['id']}", body)

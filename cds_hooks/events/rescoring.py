@@ -14,10 +14,8 @@ import orjson
 from msgspec import Struct
 from sqlalchemy import select
 
-from cds_hooks.answer.call import Call, ServerComponents, Stopwatch
-from cds_hooks.answer.invoke import invoke
-from cds_hooks.answer.read import ReceivedBody
-from cds_hooks.answer.write import Recording
+from cds_hooks.answer import ReceivedBody, Recording, invoke
+from cds_hooks.call import Call, ServerComponents, Stopwatch
 from cds_hooks.errors import CallTimedOut, HookError, RecordFailed
 from cds_hooks.events.declaration import Declaration
 from cds_hooks.events.effects import Fact, codes_of

@@ -1,14 +1,12 @@
-"""A recorded call in the stages of `cds_hooks/answer`: from the facts that its decision kept, and without a record."""
+"""A recorded call in the stages of `cds_hooks/answer.py`: from the facts that its decision kept, not recorded."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from cds_hooks.answer.call import Call, Stopwatch
-from cds_hooks.answer.invoke import invoke
-from cds_hooks.answer.read import Received
-from cds_hooks.answer.write import Answer
+from cds_hooks.answer import Answered, Received, invoke
+from cds_hooks.call import Call, Stopwatch
 from cds_hooks.errors import HookError
 from cds_hooks.hold_back.release_checks import SILENT_MODE
 from cds_hooks.prefetch.facts import FactsOfCall
@@ -37,7 +35,7 @@ def answer_again(
     basis: Basis,
     facts: FactsOfCall,
     as_of: datetime,
-) -> Answer:
+) -> Answered:
     """Return what the call of this decision is answered now, as of this instant; nothing is recorded.
 
     Raises:
@@ -132,14 +130,14 @@ class _AtOnce:
 class _Unrecorded:
     """The sink of a call that is only computed."""
 
-    async def take(self, call: Call, answer: Answer) -> None:
+    async def take(self, call: Call, answer: Answered) -> None:
         """Keep nothing."""
 
     async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
         """Keep nothing."""
 
 
-def _result(answering: Coroutine[Any, Any, Answer]) -> Answer:
+def _result(answering: Coroutine[Any, Any, Answered]) -> Answered:
     """What it comes to, without an event loop: nothing that is computed again waits for a database or another thread.
 
     Raises:
@@ -148,7 +146,7 @@ def _result(answering: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         answering.send(None)
     except StopIteration as done:
-        answer: Answer = done.value
+        answer: Answered = done.value
         return answer
     answering.close()
     raise RuntimeError("a call that is computed again waits for something")

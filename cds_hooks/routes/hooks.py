@@ -13,10 +13,8 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
-from cds_hooks.answer.call import ServerComponents, open_call
-from cds_hooks.answer.invoke import invoke
-from cds_hooks.answer.read import ReceivedBody
-from cds_hooks.answer.write import Recording
+from cds_hooks.answer import ReceivedBody, Recording, invoke
+from cds_hooks.call import ServerComponents, open_call
 from cds_hooks.computing import refuse_late
 from cds_hooks.edge import ARRIVED
 from cds_hooks.errors import (

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from cards.card import Card, Source
 from cards.rules.engine.finding import Silence
 from cds_hooks import errors
-from cds_hooks.answer.call import Stopwatch
-from cds_hooks.answer.components import _clock_of
+from cds_hooks.call import Stopwatch
+from cds_hooks.components import _clock_of
 from cds_hooks.computing import CallUnderWay, Computing, refuse_late
 from cds_hooks.configuration import Content, _change, differences
 from cds_hooks.errors import HookError, Overloaded, operation_outcome

@@ -76,7 +76,7 @@ def test_without_a_record_there_is_no_advice_but_503(opened: Opened, monkeypatch
         monkeypatch.setattr(type(log), "append", fail)
         return log
 
-    monkeypatch.setattr("cds_hooks.answer.components.open_decision_log", open_away)
+    monkeypatch.setattr("cds_hooks.components.open_decision_log", open_away)
     answer = opened().call(PLANNING, VIEW)
     assert answer.status_code == 503
     assert outcome_of(answer)

@@ -14,14 +14,26 @@ from cards.card import Action, Card, Source
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import MetFinding
-from cds_hooks.answer.advise import advise
-from cds_hooks.answer.call import Call, Stopwatch, open_call
-from cds_hooks.answer.complete import complete
-from cds_hooks.answer.hold_back import Advised, Selected, checked_call, choose_versions, hold_back
-from cds_hooks.answer.invoke import invoke
-from cds_hooks.answer.read import Received, ReceivedBody, read
-from cds_hooks.answer.understand import Chart, understand
-from cds_hooks.answer.write import Answer, Recording, _refusal, write
+from cds_hooks.answer import (
+    Advised,
+    Answered,
+    Received,
+    ReceivedBody,
+    Recording,
+    Selected,
+    Understood,
+    _refusal,
+    advise,
+    checked_call,
+    choose_versions,
+    complete,
+    hold_back,
+    invoke,
+    read,
+    understand,
+    write,
+)
+from cds_hooks.call import Call, Stopwatch, open_call
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed
 from cds_hooks.hold_back.chain import Chosen
 from cds_hooks.hold_back.checks import Audience, CheckedCall
@@ -57,10 +69,10 @@ class Kept:
     """A sink that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.taken: list[Answer] = []
+        self.taken: list[Answered] = []
         self.refused: list[tuple[Received | None, HookError]] = []
 
-    async def take(self, _call: Call, answer: Answer) -> None:
+    async def take(self, _call: Call, answer: Answered) -> None:
         self.taken.append(answer)
 
     async def refuse(self, _call: Call, received: Received | None, error: HookError) -> None:
@@ -70,7 +82,7 @@ class Kept:
 # The whole way
 
 
-def answered(call: Call, request: Json) -> tuple[Answer, Kept]:
+def answered(call: Call, request: Json) -> tuple[Answered, Kept]:
     sink = Kept()
     return asyncio.run(invoke(call, body_of(request), sink)), sink
 
@@ -251,7 +263,7 @@ def test_the_orders_of_the_client_are_kept_for_services_that_return_them() -> No
 
 def test_what_cannot_be_read_is_a_reason_of_at_most_400_characters() -> None:
     assert understand(opened(), read(opened(), body_of(asked()))).unread == []
-    chart = Chart(cast("Any", None), cast("Any", None), record_of(), cast("Any", ()))
+    chart = Understood(cast("Any", None), cast("Any", None), record_of(), cast("Any", ()))
     assert chart.unread == []
     long = Refusal("Condition/x", "unreadable", "y" * 500)
     refused = SimpleNamespace(refusals=[long])
@@ -263,7 +275,7 @@ def test_what_cannot_be_read_is_a_reason_of_at_most_400_characters() -> None:
 # Advise
 
 
-def _chart(call: Call, request: Json | None = None) -> Chart:
+def _chart(call: Call, request: Json | None = None) -> Understood:
     return understand(call, read(call, body_of(request or asked())))
 
 
@@ -278,7 +290,7 @@ def test_a_service_is_given_what_the_site_has_set() -> None:
     chart = _chart(opened())
     advised = asyncio.run(advise(call, chart))
     assert advised.advice == Advice()
-    assert advised.chart is chart
+    assert advised.understood is chart
     assert advised.config == call.components.in_force.digest_with(call.released)
     (one,) = given
     configured = call.components.settings
@@ -514,7 +526,7 @@ def test_a_budget_of_a_user_counts_by_the_recorded_form_else_by_the_user(
 ) -> None:
     call, chart = opened(), _chart(opened())
     user = chart.request.context.user_id or ""
-    monkeypatch.setattr("cds_hooks.answer.hold_back.audience_of", lambda _budgets, _units, user: user())
+    monkeypatch.setattr("cds_hooks.answer.audience_of", lambda _budgets, _units, user: user())
     users = SimpleNamespace(recorded=lambda _client, name: "" if form == "none" else f"hash of {name}")
     made = msgspec.structs.replace(call, components=replace(call.components, users=cast("Any", users)))
     assert cast("Any", checked_call(made, chart).audience) == who.replace("Practitioner/1", user)

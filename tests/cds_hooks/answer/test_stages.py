@@ -9,13 +9,21 @@ from typing import Any
 import orjson
 import pytest
 
-from cds_hooks.answer.advise import advise
-from cds_hooks.answer.call import Call, open_call
-from cds_hooks.answer.complete import complete
-from cds_hooks.answer.hold_back import Advised, Selected, hold_back
-from cds_hooks.answer.read import Received, ReceivedBody, read
-from cds_hooks.answer.understand import Chart, understand
-from cds_hooks.answer.write import Answer, write
+from cds_hooks.answer import (
+    Advised,
+    Answered,
+    Received,
+    ReceivedBody,
+    Selected,
+    Understood,
+    advise,
+    complete,
+    hold_back,
+    read,
+    understand,
+    write,
+)
+from cds_hooks.call import Call, open_call
 from cds_hooks.errors import BadRequest
 from cds_hooks.kit.samples import SHOWCASE_DRAFT
 from tests.cds_hooks.calls import ORDERS, request_for
@@ -40,22 +48,22 @@ async def _timed(stage: Callable[..., Any], call: Call, value: object) -> tuple[
 STAGES = (
     (read, Received),
     (complete, Received),
-    (understand, Chart),
+    (understand, Understood),
     (advise, Advised),
     (hold_back, Selected),
-    (write, Answer),
+    (write, Answered),
 )
 
 
 def test_the_stages_called_one_by_one_give_the_answer_and_the_time_of_each() -> None:
-    async def run() -> tuple[list[float], Answer]:
+    async def run() -> tuple[list[float], Answered]:
         call, value = _call_and_body()
         seconds: list[float] = []
         for stage, result_type in STAGES:
             value, took = await _timed(stage, call, value)
             assert isinstance(value, result_type), stage
             seconds.append(took)
-        assert isinstance(value, Answer)
+        assert isinstance(value, Answered)
         return seconds, value
 
     seconds, answer = asyncio.run(run())

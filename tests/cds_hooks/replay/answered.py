@@ -9,10 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from cds_hooks.answer.call import open_call
-from cds_hooks.answer.invoke import invoke
-from cds_hooks.answer.read import ReceivedBody
-from cds_hooks.answer.write import Recording
+from cds_hooks.answer import ReceivedBody, Recording, invoke
+from cds_hooks.call import open_call
 from cds_hooks.errors import HookError
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
-from cds_hooks.answer.components import _clock_of, _horizon_days
+from cds_hooks.components import _clock_of, _horizon_days
 from cds_hooks.protocol.hooks import EncounterDischargeContext
 from cds_hooks.services import find_services, planning, readmission
 from cds_hooks.services._anticoagulation import stopped_anticoagulant

@@ -60,7 +60,7 @@ class ServerComponents:
         )
 
 
-class Turn(Protocol):
+class StageRunner(Protocol):
     """Computes the stages of one call: `cds_hooks/computing.py` for a call that came in."""
 
     async def __aenter__(self) -> Self: ...
@@ -114,7 +114,7 @@ class Call(Struct, frozen=True, kw_only=True):
     service: Service
     client: TrustedClient
     components: ServerComponents
-    turn: Turn
+    turn: StageRunner
     predict: Predict
     stages: Stopwatch
     decision_id: str

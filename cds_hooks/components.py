@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from time import time
 
-from cds_hooks.answer.call import ServerComponents
+from cds_hooks.call import ServerComponents
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force
 from cds_hooks.hold_back.acts import Key

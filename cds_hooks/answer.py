@@ -1,0 +1,564 @@
+"""Answers one hook call in six stages: read, complete, understand, advise, hold back, write. Read this module first.
+
+A call that came in, a call that an event made and a replay pass through the same stages: they differ in where the
+request comes from (`Source`) and in what happens to the answer (`Sink`). docs/architecture.md draws the stages with the
+files behind them.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import count
+from time import time_ns
+from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cards.card import Action, Card
+from cards.extension import RestingFinding, WorklistEntry
+from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
+from cds_hooks.access.links import link_cards
+from cds_hooks.call import Call
+from cds_hooks.dialects import shape_cards
+from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
+from cds_hooks.hold_back.budgets import audience_of
+from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.release_checks import SILENT_MODE
+from cds_hooks.hold_back.service_checks import refuse_user
+from cds_hooks.model_versions import Choose, in_use
+from cds_hooks.prefetch.facts import write_facts
+from cds_hooks.prefetch.fetch import FilledPrefetch
+from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
+from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, with_prefetch_note
+from cds_hooks.protocol.body import encode_response
+from cds_hooks.protocol.repair import Sent
+from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
+from cds_hooks.services import Advice, ServiceInput
+from cds_hooks.services._service import no_card
+from cds_hooks.storage.decision import (
+    Decision,
+    RecordUnavailable,
+    encode_basis,
+    encode_inputs,
+    encode_models,
+    input_digest_of,
+    numbered_uuid,
+)
+from fhir.mapping.medications.presence import unreadable_codes
+from fhir.mapping.race_and_ethnicity import race_and_ethnicity
+from fhir.mapping.stays import care_units
+from fhir.record.chart_text import plain
+from fhir.record.kept_facts import keep_facts
+from fhir.record.opting_out import SystemAndCode
+from fhir.record.reading import read_record
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WrongPatient, shorten_refusals
+
+# A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
+_LONGEST_REFUSAL = 400
+
+
+class Source(Protocol):
+    """Where the request and the chart of a call come from."""
+
+    def read_request(self, call: Call) -> CDSRequest:
+        """Return the typed request."""
+
+    def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:
+        """Return the prefetch that came with the request."""
+
+    def read_record(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> PatientRecord:
+        """Return the patient's facts."""
+
+    def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
+        """Return the JSON in which the client's own orders can be found."""
+
+    def release(self) -> None:
+        """Give the memory of the request back."""
+
+
+class Received(Struct):
+    """The request of a call, where its chart comes from, and what of its prefetch is there."""
+
+    source: Source
+    request: CDSRequest
+    filled: FilledPrefetch
+    is_complete: bool
+    """Whether nothing has to be fetched."""
+    no_advice: Silence | None = None
+    """Why nothing is computed for this call; None where it is answered."""
+
+    def release(self) -> None:
+        """Give the memory of body and resources back; the states of the prefetch keys stay."""
+        self.request.prefetch.clear()
+        self.filled = FilledPrefetch({}, self.filled.state)
+        self.source.release()
+
+
+class Understood(Struct, frozen=True):
+    """What is known of the patient, and what of it could not be read."""
+
+    request: CDSRequest
+    """Without the resources of its prefetch: the record holds them."""
+    prefetch: PrefetchState
+    record: PatientRecord
+    originals: Sent
+    """The JSON of the client's own orders, for services that return changed resources."""
+    no_advice: Silence | None = None
+    """Why nothing is computed for this call; None where it is answered."""
+    groups: tuple[str, ...] = ()
+    """Race and ethnicity of the patient, by which monitoring compares estimates; never an input."""
+
+    @property
+    def unread(self) -> list[Silence]:
+        """The resources that could not be read, as reasons why something is not said about them."""
+        refusals = self.record.refusals
+        if not refusals:
+            return []
+        return [
+            Silence(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL))
+            for refusal in shorten_refusals(refusals)
+        ]
+
+
+class Advised(Struct, frozen=True):
+    """What a service advises about a patient, and what the checks are told of the call."""
+
+    understood: Understood
+    advice: Advice
+    checked: CheckedCall
+    config: str
+    """The digest of what was in force."""
+
+
+class Selected(Struct, frozen=True):
+    """The cards that are shown, and why the others are not."""
+
+    advised: Advised
+    cards: Sequence[Card]
+    silences: list[Silence]
+    """Every reason why something is not said."""
+    withheld: Mapping[str, int]
+    """By the uuid of a card or suggestion the place of its reason in `silences`."""
+    met: Sequence[MetFinding]
+    """The findings that were answered before, with the places of their reasons."""
+    resting: Sequence[RestingFinding]
+    worklist: Sequence[WorklistEntry]
+    units: tuple[str, ...]
+    system_actions: Sequence[Action] = ()
+
+
+class Answered(Struct, frozen=True):
+    """The answer to a call: its decision, of which the response is a part, and the cards it shows."""
+
+    decision: Decision
+    selected: Selected
+
+
+class Sink(Protocol):
+    """Takes the answer to a call, or the error in its place."""
+
+    async def take(self, call: Call, answer: Answered) -> None:
+        """Take an answer; when this returns the answer may be sent."""
+
+    async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
+        """Take the error of a call of which only so much is known."""
+
+
+async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
+    """Answer one hook call; returns when the sink has taken the answer.
+
+    Raises:
+        HookError: The call cannot be answered; `errors.py` maps each subclass to an HTTP status. A call that cannot be
+            answered is never an empty list of cards.
+    """
+    received: Received | None = None
+    try:
+        async with call.turn as turn:
+            received = await turn.compute(read, call, source)
+            received = await complete(call, received)
+            understood = await turn.compute(understand, call, received)
+            advised = await turn.compute_async(advise, call, understood)
+            selected = await hold_back(call, advised)
+            answer = await turn.compute(write, call, selected)
+    except (PreconditionFailed, CallTimedOut) as error:
+        await sink.refuse(call, received, error)
+        raise
+    await sink.take(call, answer)
+    return answer
+
+
+def read(call: Call, source: Source) -> Received:
+    """Return the typed request with the state of every prefetch key.
+
+    Raises:
+        BadRequest, PayloadTooLarge: The body is not what the hook prescribes.
+        NotAllowed: The client is not registered for the service or the hook.
+        ModelNotServed: The files of the service's model cannot be served.
+    """
+    request = source.read_request(call)
+    call.client.require(call.service.id, request.hook)
+    no_advice = _why_no_advice(call, request)
+    if no_advice is None:
+        call.service.require_model()
+    call.stages.end("decode")
+    filled = source.prefetch(call, request)
+    templates = call.service.templates_read_for(call.client.profile.version)
+    is_complete = no_advice is not None or not (filled.state.gaps or has_missing_medications(request, templates))
+    return Received(source, request, filled, is_complete, no_advice)
+
+
+def _why_no_advice(call: Call, request: CDSRequest) -> Silence | None:
+    why_off = call.released.why_off(call.service.id, call.client.name)
+    if why_off is not None:
+        return Silence(call.service.id, SWITCHED_OFF, why_off)
+    return refuse_user(call.service.id, request.context.user_id)
+
+
+async def complete(call: Call, received: Received) -> Received:
+    """Return the request with everything that could be had in time.
+
+    What cannot be had is no error: the state of its key has the reason.
+    """
+    if not received.is_complete:
+        version = call.client.profile.version
+        filled = await call.components.fetching.fill(
+            received.request,
+            received.filled.state,
+            call.client,
+            call.as_of.date(),
+            version,
+            call.service.returns_resources,
+            call.trace.headers if call.trace is not None else None,
+        )
+        received = replace(received, filled=filled)
+        call.turn.has_waited()
+        call.stages.end("fetch")
+    call.turn.weigh(received.filled.fetched_bytes, received.request.order_bytes)
+    prefetch = received.filled.state
+    call.components.metrics.prefetched(
+        call.client.name, call.service.id, prefetch.summary, prefetch.milliseconds / 1000
+    )
+    return received
+
+
+def understand(call: Call, received: Received) -> Understood:
+    """Return the facts about the patient; where there will be no advice nothing is read.
+
+    Raises:
+        BadRequest: A resource is about another patient than the call.
+        PreconditionFailed: The service needs the Patient, who is neither in the prefetch nor to be had.
+    """
+    request, filled, source = received.request, received.filled, received.source
+    if received.no_advice is not None:
+        nothing = read_record({}, request.context.patient_id, call.as_of)
+        return Understood(request, filled.state, nothing, Sent(()), received.no_advice)
+    if call.service.needs_patient(request):
+        filled.state.require("patient")
+    record = source.read_record(call, request, filled)
+    groups = race_and_ethnicity(record)
+    call.stages.end("facts")
+    originals = source.originals(filled) if call.service.returns_resources else ()
+    # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
+    # now, and a service that waits releases it.
+    received.release()
+    return Understood(request, filled.state, record, Sent(originals), groups=groups)
+
+
+async def advise(call: Call, understood: Understood) -> Advised:
+    """Return the advice of the service; where it is not asked the reason only.
+
+    Raises:
+        HookError: The service cannot judge what it was sent.
+    """
+    config = call.components.in_force.digest_with(call.released)
+    checked = checked_call(call, understood)  # asked before the service, which may release the record
+    if understood.no_advice is not None:
+        silence = understood.no_advice
+        return Advised(understood, no_card(silence.subject, silence.reason, silence.text), checked, config)
+    return Advised(understood, await call.service.decide(_service_input(call, understood, checked)), checked, config)
+
+
+def checked_call(call: Call, understood: Understood) -> CheckedCall:
+    """Return what the checks are told of this call, as far as it follows from the chart."""
+    record, user, components = understood.record, understood.request.context.user_id or "", call.components
+    site, units = components.governance.site, partial(care_units, record)
+    silent = call.released.silent_mode(call.client.name, units, user)
+    return CheckedCall(
+        Caller(call.client.name, record.patient_id, call.service.id, understood.request.hook),
+        record.as_of_epoch,
+        call.released,
+        site,
+        units,
+        silent if silent is not None else call.silent_user,
+        audience_of(site.budgets, units, lambda: components.users.recorded(call.client.name, user) or user),
+        from_event=call.from_event,
+    )
+
+
+def choose_versions(call: Call, patient_id: str) -> Choose:
+    """Return what chooses among the versions of a model; without acts of release the one in use answers."""
+    if not call.released.states:
+        return in_use
+    components = call.components
+    return components.versions.chooser(call.released, call.client.name, patient_id, components.models.why_withheld)
+
+
+def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> ServiceInput:
+    numbers = count(1)
+    request, record, components = understood.request, understood.record, call.components
+    configured, decision_id = components.settings, call.decision_id
+    return ServiceInput(
+        request=request,
+        record=record,
+        card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
+        thresholds=components.thresholds,
+        kfre_region=configured.kfre_region,
+        referral_risk=configured.referral_risk,
+        max_drafts=configured.max_drafts,
+        is_one_list=configured.visit_window > 0,
+        public_url=configured.public_url,
+        decision_id=decision_id,
+        predict=call.predict,
+        why_withheld=components.models.why_withheld,
+        choose=choose_versions(call, record.patient_id),
+        suppress=components.governance.check_findings(checked),
+        prefetch=understood.prefetch,
+        takes_system_actions=call.client.profile.takes_system_actions,
+        sent=understood.originals,
+    )
+
+
+async def hold_back(call: Call, advised: Advised) -> Selected:
+    """Return the cards that are shown now, with a reason for each that is not."""
+    advice, checked = advised.advice, advised.checked
+    checked.reminders, checked.visit_rank = advice.reminders, call.service.visit_rank
+    chosen = await call.components.governance.hold_back(advice.cards, checked)
+    call.stages.end("decide")
+    silences = advice.silences + chosen.silences + advised.understood.unread
+    actions = advice.system_actions
+    if actions and checked.silent is not None:
+        silences = [*silences, Silence("systemActions", SILENT_MODE, checked.silent)]
+        actions = []
+    return Selected(
+        advised=advised,
+        cards=chosen.cards,
+        silences=silences,
+        withheld={uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
+        met=_met(checked.answered, silences),
+        resting=chosen.resting,
+        worklist=advice.worklist + chosen.worklist,
+        units=checked.audience.units if advice.cards else (),
+        system_actions=actions,
+    )
+
+
+def _met(answered: Sequence[tuple[Finding, Silence]], silences: Sequence[Silence]) -> list[MetFinding]:
+    """The answered findings with the places of their silences."""
+    if not answered:
+        return []
+    places = {id(silence): position for position, silence in enumerate(silences)}
+    return [MetFinding.of(finding, places[id(silence)]) for finding, silence in answered if id(silence) in places]
+
+
+def write(call: Call, selected: Selected) -> Answered:
+    """Return the response in the shape of this client, with the decision to be recorded.
+
+    Raises:
+        CardError: A card breaks the specification; it does not leave.
+    """
+    request = selected.advised.understood.request
+    timings = call.stages.milliseconds if request.wants_timings else None
+    cards = _shaped_cards(call, selected)
+    response = encode_response(
+        cards,
+        call.decision_id,
+        selected.silences,
+        timings,
+        selected.resting,
+        selected.worklist,
+        selected.system_actions,
+    )
+    answer = Answered(_decision(call, selected, response), selected)
+    call.stages.end("encode")
+    return answer
+
+
+def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, Any]]:
+    """Returns the cards with the links, the note on what could not be had, and the shape that this client gets."""
+    client, components, cards = call.client, call.components, selected.cards
+    prefetch = selected.advised.understood.prefetch
+    if components.changes_links or client.smart_client_id is not None:
+        page = f"{components.settings.public_url}/explain/{call.decision_id}"
+        cards = link_cards(cards, page, client, call.decision_id, components.settings)
+    if prefetch.note is not None:
+        cards = with_prefetch_note(cards, prefetch, selected.advised.advice.reads)
+    return cards if client.profile.needs_no_shaping else shape_cards(cards, client.profile)
+
+
+def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
+    """Returns what is recorded of an answered call."""
+    components, advised = call.components, selected.advised
+    understood, advice = advised.understood, advised.advice
+    request = understood.request
+    inputs = encode_inputs(call.as_of, advice.features, advice.orders, advice.vaccinations)
+    facts = None
+    if components.settings.keep_facts:
+        read = understood.record.kept_facts() or None
+        facts = write_facts(request, read, understood.prefetch, understood.originals.given, advice.orders, response)
+    return Decision(
+        id=call.decision_id,
+        decided_at=time_ns() // 1000,
+        hook=request.hook,
+        service=call.service.id,
+        hook_instance=request.hook_instance,
+        client=call.client.name,
+        patient=understood.record.patient_id,
+        outcome="cards" if selected.cards or selected.system_actions else "silent",
+        input_digest=input_digest_of(inputs),
+        models=encode_models(advice.models),
+        response=response,
+        basis=encode_basis(
+            inputs,
+            advice.scores,
+            selected.silences,
+            call.stages.milliseconds,
+            understood.prefetch.basis,
+            call.trace.recorded if call.trace is not None else None,
+            advised.config,
+            selected.units,
+            selected.withheld,
+            selected.met,
+            understood.groups if advice.scores is not None else (),
+        ),
+        user_id=components.users.recorded(call.client.name, request.context.user_id),
+        facts=facts,
+    )
+
+
+class ReceivedBody:
+    """A call that came in: everything is in the bytes of its body, or is fetched for it."""
+
+    def __init__(self, body: bytes) -> None:
+        self.size = len(body)
+        self._body = body
+
+    def read_request(self, call: Call) -> CDSRequest:
+        """Return the request that the body is; see `protocol/request.py` for what it raises."""
+        limits = call.components.settings
+        return read_request(
+            self._body,
+            call.service.answers,
+            call.client.profile.dialect.actual_hook,
+            EntryLimits(limits.max_entries_per_key, limits.max_entries),
+        )
+
+    def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:
+        """Return the prefetch of the body."""
+        templates = call.service.templates_read_for(call.client.profile.version)
+        state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
+        return FilledPrefetch(request.prefetch, state)
+
+    def read_record(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> PatientRecord:
+        """Return the facts of the resources; BadRequest where one of them is about another patient."""
+        configured = call.components.settings
+        record = _read_facts(request, filled, call.as_of, configured.opt_out_codes)
+        if configured.keep_facts:
+            drafts = getattr(request.context, "draft_orders", b"")
+            record.keep_facts(lambda resources: keep_facts(resources, bytes(drafts)))
+        return record
+
+    def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
+        """Return the body and the pages that were fetched."""
+        return (self._body, *filled.bodies)
+
+    def release(self) -> None:
+        """Give the memory of the body back."""
+        self._body = b""
+
+
+def _read_facts(
+    request: CDSRequest, filled: FilledPrefetch, as_of: datetime, flags: frozenset[SystemAndCode]
+) -> PatientRecord:
+    try:
+        return read_record(
+            filled.values,
+            request.context.patient_id,
+            as_of,
+            requested=filled.state.looked_up,
+            encounter_id=request.context.encounter_id,
+            refusals=(*request.refusals, *filled.refusals, *filled.state.refusals),
+            opt_out_flags=flags,
+        )
+    except WrongPatient as error:
+        raise BadRequest(str(error), "prefetch") from error
+
+
+class Recording:
+    """The sink of the calls that come in: the decision is committed, then what is shown is counted and remembered."""
+
+    async def take(self, call: Call, answer: Answered) -> None:
+        """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
+        await _commit(call, answer.decision)
+        components, selected, trace = call.components, answer.selected, call.trace
+        components.governance.note_shown(call.decision_id, selected.cards, selected.advised.checked)
+        call.stages.end("record")
+        hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
+        components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)
+        record = selected.advised.understood.record
+        components.metrics.not_understood(call.client.name, record.refusals, unreadable_codes(record))
+        if trace is not None:
+            trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
+            trace.count_prefetch(state.state for state in selected.advised.understood.prefetch.states)
+
+    async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
+        """Commit that the call was answered with an error."""
+        await _commit(call, _refusal(call, received, error))
+
+
+def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:
+    """Returns what is recorded of a call that is answered with an error: as much as is known of it.
+
+    `cds-hooks prefetch` shows from it what a client never sends.
+    """
+    if isinstance(error, CallTimedOut):
+        reason = Silence("call", "timed-out", error.text)
+    else:
+        reason = Silence(error.expression or "prefetch", "required-data-missing", error.text)
+    request = received.request if received is not None else None  # its time may be over before it was read
+    prefetch = received.filled.state if received is not None else NO_PREFETCH
+    inputs = encode_inputs(call.as_of, None, None)
+    return Decision(
+        id=call.decision_id,
+        decided_at=time_ns() // 1000,
+        hook=request.hook if request is not None else "",
+        service=call.service.id,
+        hook_instance=request.hook_instance if request is not None else "",
+        client=call.client.name,
+        patient=request.context.patient_id if request is not None else "",
+        outcome="error",
+        input_digest=input_digest_of(inputs),
+        models=encode_models(()),
+        response=operation_outcome(error, call.decision_id),
+        basis=encode_basis(
+            inputs,
+            None,
+            [reason],
+            call.stages.milliseconds,
+            prefetch.basis,
+            call.trace.recorded if call.trace is not None else None,
+        ),
+        user_id=call.components.users.recorded(
+            call.client.name, request.context.user_id if request is not None else None
+        ),
+    )
+
+
+async def _commit(call: Call, decision: Decision) -> None:
+    try:
+        await call.components.decisions.append(decision)
+    except RecordUnavailable as error:
+        raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error

@@ -1,1 +1,0 @@
-"""The way of one hook call: read, complete, understand, advise, hold back, write. Start with `invoke.py`."""
