@@ -10,8 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from cds_hooks.audit.seals import Sealing
-from cds_hooks.call import ServerComponents
-from cds_hooks.components import open_components
+from cds_hooks.components import ServerComponents, open_components
 from cds_hooks.configuration import served_versions
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError

@@ -1,7 +1,6 @@
 """What every stage of a call is given: the parts of the server, who calls which service, and where it is computed."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from types import TracebackType
@@ -9,55 +8,15 @@ from typing import ParamSpec, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
-from cds_hooks.computing import Computing
-from cds_hooks.configuration import InForce
-from cds_hooks.hold_back.approvals import ModelApprovals
-from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Released, Releases
-from cds_hooks.metrics import Metrics
-from cds_hooks.model_versions import ModelVersions
-from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.components import ServerComponents
+from cds_hooks.hold_back.releases import Released
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
-from cds_hooks.services._model import Predict, SiteThresholds, site_thresholds
-from cds_hooks.settings import Settings
-from cds_hooks.storage.content import UserNames
-from cds_hooks.storage.decision import DecisionLog
-from cds_hooks.tracing import CallTrace, Tracing
+from cds_hooks.services._model import Predict
+from cds_hooks.tracing import CallTrace
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class ServerComponents:
-    """The parts of the server that every call uses; `app.py` puts them together once."""
-
-    settings: Settings
-    decisions: DecisionLog
-    metrics: Metrics
-    computing: Computing
-    predict: Predict
-    """Runs a model for the calls of one event loop."""
-    fetching: PrefetchFetcher
-    governance: Governance
-    models: ModelApprovals
-    in_force: InForce
-    releases: Releases
-    versions: ModelVersions
-    users: UserNames = field(default_factory=lambda: UserNames("none"))
-    tracing: Tracing = field(default_factory=Tracing)
-    thresholds: SiteThresholds = field(init=False)
-    """How high an estimate has to be for a card at this site."""
-    changes_links: bool = field(init=False)
-    """Whether the links of cards to their decision are not sent as they are (cds_hooks/access/links.py)."""
-
-    def __post_init__(self) -> None:
-        configured = self.settings
-        object.__setattr__(self, "thresholds", site_thresholds(configured))
-        object.__setattr__(
-            self, "changes_links", configured.explain_link_key is not None or not configured.links_to_pages
-        )
 
 
 class StageRunner(Protocol):

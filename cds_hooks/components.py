@@ -1,10 +1,10 @@
 """Opens the parts of the server that every call uses: governance, the record, models, what reads FHIR servers."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
 
-from cds_hooks.call import ServerComponents
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force
 from cds_hooks.hold_back.acts import Key
@@ -17,14 +17,46 @@ from cds_hooks.model_versions import ModelVersions
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
-from cds_hooks.services._model import Predictor
+from cds_hooks.services._model import Predict, Predictor, SiteThresholds, site_thresholds
 from cds_hooks.settings import Settings
-from cds_hooks.storage.content import open_user_names
+from cds_hooks.storage.content import UserNames, open_user_names
+from cds_hooks.storage.decision import DecisionLog
 from cds_hooks.storage.opening import open_decision_log
-from cds_hooks.tracing import open_tracing
+from cds_hooks.tracing import Tracing, open_tracing
 from cds_hooks.trusted_models import AbsentModel
 
 _YEAR_DAYS = 365.25
+
+
+@dataclass(frozen=True, slots=True)
+class ServerComponents:
+    """The parts of the server that every call uses; `app.py` puts them together once."""
+
+    settings: Settings
+    decisions: DecisionLog
+    metrics: Metrics
+    computing: Computing
+    predict: Predict
+    """Runs a model for the calls of one event loop."""
+    fetching: PrefetchFetcher
+    governance: Governance
+    models: ModelApprovals
+    in_force: InForce
+    releases: Releases
+    versions: ModelVersions
+    users: UserNames = field(default_factory=lambda: UserNames("none"))
+    tracing: Tracing = field(default_factory=Tracing)
+    thresholds: SiteThresholds = field(init=False)
+    """How high an estimate has to be for a card at this site."""
+    changes_links: bool = field(init=False)
+    """Whether the links of cards to their decision are not sent as they are (cds_hooks/access/links.py)."""
+
+    def __post_init__(self) -> None:
+        configured = self.settings
+        object.__setattr__(self, "thresholds", site_thresholds(configured))
+        object.__setattr__(
+            self, "changes_links", configured.explain_link_key is not None or not configured.links_to_pages
+        )
 
 
 def open_components(

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from cards.fhir_validity import load_fhir_models
 from cds_hooks.audit.seals import Sealing
-from cds_hooks.call import ServerComponents
+from cds_hooks.components import ServerComponents
 from cds_hooks.configuration import InForce
 from cds_hooks.edge import EdgeLimits
 from cds_hooks.hold_back.approvals import ApprovalBook

@@ -15,7 +15,8 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from cds_hooks.answer import ReceivedBody, Recording, invoke
-from cds_hooks.call import Call, ServerComponents, Stopwatch
+from cds_hooks.call import Call, Stopwatch
+from cds_hooks.components import ServerComponents
 from cds_hooks.errors import CallTimedOut, HookError, RecordFailed
 from cds_hooks.events.declaration import Declaration
 from cds_hooks.events.effects import Fact, codes_of

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.call import ServerComponents
+from cds_hooks.components import ServerComponents
 from cds_hooks.errors import NotAllowed, Overloaded
 from cds_hooks.events.declaration import (
     BROKERS,

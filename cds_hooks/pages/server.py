@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from cds_hooks.access.sessions import Lifetimes, Sessions
 from cds_hooks.access.store import AccessStore
-from cds_hooks.call import ServerComponents
+from cds_hooks.components import ServerComponents
 from cds_hooks.errors import CALL_ID, HookError
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from numpy import float64
 from numpy.typing import NDArray
 
-from cds_hooks.call import ServerComponents
+from cds_hooks.components import ServerComponents
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import Content, InForce, content_in_force, served_versions
 from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cds_hooks.call import ServerComponents
+from cds_hooks.components import ServerComponents
 from cds_hooks.errors import BadRequest, NotFound
 from cds_hooks.routes.hooks import RequestLimits
 from cds_hooks.security import Trust

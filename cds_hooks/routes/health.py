@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cards.dated import ending
-from cds_hooks.call import ServerComponents
+from cds_hooks.components import ServerComponents
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.logs import log
 from cds_hooks.security import Trust

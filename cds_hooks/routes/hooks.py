@@ -14,7 +14,8 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from cds_hooks.answer import ReceivedBody, Recording, invoke
-from cds_hooks.call import ServerComponents, open_call
+from cds_hooks.call import open_call
+from cds_hooks.components import ServerComponents
 from cds_hooks.computing import refuse_late
 from cds_hooks.edge import ARRIVED
 from cds_hooks.errors import (

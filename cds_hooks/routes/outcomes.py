@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.call import ServerComponents
+from cds_hooks.components import ServerComponents
 from cds_hooks.errors import BodyTooLarge, RecordFailed
 from cds_hooks.routes.feedback import UnreadRefusal
 from cds_hooks.routes.hooks import RequestLimits

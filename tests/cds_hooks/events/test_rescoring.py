@@ -10,8 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from cds_hooks.call import ServerComponents
-from cds_hooks.components import open_components
+from cds_hooks.components import ServerComponents, open_components
 from cds_hooks.configuration import served_versions
 from cds_hooks.events.declaration import Declaration, EffectRule
 from cds_hooks.events.effects import Effects, Fact
