@@ -51,9 +51,8 @@ _KNOWLEDGE: Final = {
     "release": "release of",
 }
 _DIGITS: Final = 16
-_NOT_SERVING: Final = frozenset({"training", "evaluation", "gates", "compiler", "release", "panel", "__pycache__"})
 _ROOTS: Final = {
-    "cds_hooks": ("answer", "services", "prefetch", "protocol", "dialects", "hold_back"),
+    "cds_hooks": ("answer.py", "call.py", "services", "prefetch", "protocol", "dialects", "hold_back"),
     "cards": ("",),
     "models_onnx": ("serving", "equations"),
     "fhir": ("record", "mapping", "terminology"),
@@ -166,7 +165,7 @@ def _files_below(name: str, folder: str) -> Iterator[tuple[str, str]]:
     with os.scandir(folder) as directory:
         entries = sorted(directory, key=attrgetter("name"))
     for entry in entries:
-        if entry.name in _NOT_SERVING or entry.name.endswith(".pyc"):
+        if entry.name == "__pycache__" or entry.name.endswith(".pyc"):
             continue
         below = f"{name}/{entry.name}"
         if entry.is_dir():
