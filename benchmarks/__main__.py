@@ -17,15 +17,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import growth, loaded, mixed, order_sign, ratios, resources, starting, touched
+from benchmarks import loaded, ratios, starting, touched
 from benchmarks.charts import load_patients
 from benchmarks.load import share_out_cores
 from benchmarks.ratios import Bodies, Plan
 from benchmarks.servers import DidNotStart, Server, running, service_command
 from benchmarks.subject import NoService, Subject, WrongAnswer, discover, find_subjects
 
-PARTS = ("ratios", "orders", "growth", "start", "rate", "memory", "files", "loaded", "resources")
-_OTHER_PARTS_KB = 68
+PARTS = ("ratios", "start", "files", "loaded")
+_FIRST_CALL_KB = 68
 _WIDTH_WITHOUT_TERMINAL = 170
 _BUSY_LOAD = 0.5
 
@@ -39,21 +39,11 @@ class Run:
         self.figures: dict[str, Any] = {}
         self.faults: list[str] = []
 
-    def measure(self, sizes_kb: list[int], calls: int, rate_seconds: float, starts: int) -> None:
+    def measure(self, sizes_kb: list[int], starts: int) -> None:
         """Every part that is wanted, in the order of PARTS."""
-        if self.parts & {"ratios", "start", "rate", "memory"}:
+        if self.parts & {"ratios", "start"}:
             with TemporaryDirectory(prefix="cds-bench-") as folder:
-                self._measure_servers(Path(folder), sizes_kb, calls, rate_seconds, starts)
-        if "orders" in self.parts:
-            self.figures["orders"] = order_sign.figures()
-            self.console.print(order_sign.table(self.figures["orders"]))
-        if "growth" in self.parts:
-            task = self.progress.add_task("growth", total=None)
-            rows = growth.measure_growth(
-                self.services, lambda words: self.progress.update(task, description=f"growth: {words}", advance=1)
-            )
-            self.figures["growth"] = rows
-            self.console.print(growth.table(rows))
+                self._measure_servers(Path(folder), sizes_kb, starts)
         if "files" in self.parts:
             self.figures["files"] = touched.measure_touched()
             self.console.print(touched.table(self.figures["files"]))
@@ -61,34 +51,20 @@ class Run:
             lines = loaded.measure_loaded()
             self.figures["loaded"] = loaded.as_json(lines)
             self.console.print(loaded.table(lines))
-        if "resources" in self.parts:
-            self.figures["resources"] = resources.measure_resources(self.services)
-            self.console.print(resources.table(self.figures["resources"]))
 
-    def _measure_servers(self, folder: Path, sizes_kb: list[int], calls: int, rate_seconds: float, starts: int) -> None:
+    def _measure_servers(self, folder: Path, sizes_kb: list[int], starts: int) -> None:
         plan = self.plan
         with self._service(folder) as service:
-            subjects = self._subjects(service, sizes_kb if "ratios" in self.parts else [_OTHER_PARTS_KB])
+            subjects = self._subjects(service, sizes_kb if "ratios" in self.parts else [_FIRST_CALL_KB])
             if "ratios" in self.parts:
                 comparisons = ratios.compare_services(service, subjects, plan, folder, self.progress)
                 self.figures["ratios"] = [comparison.as_json() for comparison in comparisons]
                 self.faults += [fault for comparison in comparisons for fault in comparison.faults()]
                 self.console.print(ratios.table(comparisons))
-            bodies = [(subject.path, bodies[_middle(bodies)]) for subject, bodies in subjects]
-            if "rate" in self.parts:
-                rate = mixed.measure_rates(service, bodies, folder, plan, rate_seconds)
-                self.figures["rate"] = rate
-                self.faults += [f"steady rate: {text} ({count} times)" for text, count in rate["errors"].items()]
-                self.console.print(mixed.rate_sentence(rate))
-        if "memory" in self.parts:
-            with self._service(folder) as service:
-                rows = mixed.measure_memory(service, bodies, folder, plan.cores, calls)
-            self.figures["memory"] = rows
-            self.faults += [f"{row['calls']:.0f} calls: {row['errors']:.0f} errors" for row in rows if row["errors"]]
-            self.console.print(mixed.memory_table(rows))
         if "start" in self.parts:
-            path, body = bodies[0]
-            self.figures["start"] = starting.measure_starting(body, path, plan.cores, starts)
+            subject, bodies = subjects[0]
+            body = bodies[min(bodies, key=lambda size: abs(size - _FIRST_CALL_KB))]
+            self.figures["start"] = starting.measure_starting(body, subject.path, plan.cores, starts)
             self.console.print(starting.table(self.figures["start"]))
 
     @contextmanager
@@ -126,10 +102,6 @@ class Run:
         self.console.print(f"not measured: {sentence}", style="yellow", markup=False)
 
 
-def _middle(bodies: Bodies) -> int:
-    return min(bodies, key=lambda size: abs(size - _OTHER_PARTS_KB))
-
-
 def bench(
     service: Annotated[list[str] | None, typer.Option(help="Only this service; may be given again.")] = None,
     only: Annotated[
@@ -142,15 +114,14 @@ def bench(
     sizes: Annotated[
         str, typer.Option(help="Body sizes in KB; 3 and less: as small as the answer allows.")
     ] = "3,68,683",
-    calls: Annotated[int, typer.Option(help="Distinct calls over which memory is watched.")] = 100_000,
     pin: Annotated[bool, typer.Option(help="One core for the generator, the others for the server.")] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Short rounds: for a look while developing.")] = False,
     json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("var/bench.json"),
 ) -> None:
     """Measures on loopback, prints tables, writes JSON; exit code 1 when an answer was wrong."""
-    rate_seconds, starts = 30.0, 5
+    starts = 5
     if quick:
-        rounds, seconds, calls, rate_seconds, starts = 2, 0.25, min(calls, 5000), 5.0, 2
+        rounds, seconds, starts = 2, 0.25, 2
     if unknown := set(only or ()) - set(PARTS):
         raise typer.BadParameter(f"There is no part {', '.join(sorted(unknown))}.")
     console = Console()
@@ -169,7 +140,7 @@ def bench(
     try:
         with Progress(*columns, console=console) as progress:
             run = Run(plan, set(only or (("ratios",) if service else PARTS)), service or [], console, progress)
-            run.measure([int(size) for size in sizes.split(",")], calls, rate_seconds, starts)
+            run.measure([int(size) for size in sizes.split(",")], starts)
     except (DidNotStart, NoService, WrongAnswer) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error

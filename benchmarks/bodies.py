@@ -189,11 +189,3 @@ def _marked(value: Any, ids: set[str], name: str) -> Any:
     if name in _WITH_ID and isinstance(value, str) and re.split("[/:]", value)[-1] in ids:
         return value + _SUFFIX
     return value
-
-
-_TEXT = re.compile(rb'("text":"(?:[^"\\]|\\.)*)"')
-
-
-def with_own_texts(body: bytes) -> bytes:
-    """The body with a number behind each text in words, which changes from call to call as the ids do."""
-    return _TEXT.sub(rb"\1 " + _SUFFIX.encode() + rb'"', body)

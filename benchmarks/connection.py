@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import Callable
 from itertools import count
 from random import randrange
@@ -82,40 +81,24 @@ class ChangingRequest:
 
 
 class LoadConnection(asyncio.Protocol):
-    """A closed loop of one: the next request leaves when the answer has been handed to `on_answer`.
-
-    With `waits` the next request leaves when somebody says so (`send_due`), and the one before was answered.
-    """
+    """A closed loop of one: the next request leaves when the answer has been handed to `on_answer`."""
 
     def __init__(
-        self,
-        request: bytes,
-        on_answer: Callable[[int, int, bytes], bool],
-        on_lost: Callable[[str], None],
-        waits: bool = False,
+        self, request: bytes, on_answer: Callable[[int, int, bytes], bool], on_lost: Callable[[str], None]
     ) -> None:
         """`on_answer(nanoseconds, status, body)` says whether to go on; `on_lost(reason)` is told of a broken one."""
         self._request = ChangingRequest(request)
-        self._on_answer = on_answer
-        self._on_lost = on_lost
+        self._on_answer, self._on_lost = on_answer, on_lost
         self._reader = AnswerReader()
         self._sent_at = 0
-        self._waits, self._busy, self._due = waits, False, deque[int]()
         self._done = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own type is not derived from asyncio's
-        if not self._waits:
-            self._send(perf_counter_ns())
+        self._send()
 
-    def send_due(self, due_ns: int) -> None:
-        """Sends the request now, or as soon as the one before was answered; its time runs from when it was due."""
-        self._due.append(due_ns)
-        if not self._busy:
-            self._send(self._due.popleft())
-
-    def _send(self, at: int) -> None:
-        self._sent_at, self._busy = at, True
+    def _send(self) -> None:
+        self._sent_at = perf_counter_ns()
         self._transport.write(self._request.next())
 
     def data_received(self, data: bytes) -> None:
@@ -125,14 +108,9 @@ class LoadConnection(asyncio.Protocol):
             return self._stop(str(error))
         if answer is None:
             return None
-        self._busy = False
-        if not self._on_answer(perf_counter_ns() - self._sent_at, *answer):
-            return self._stop(None)
-        if not self._waits:
-            self._send(perf_counter_ns())
-        elif self._due:
-            self._send(self._due.popleft())
-        return None
+        if self._on_answer(perf_counter_ns() - self._sent_at, *answer):
+            return self._send()
+        return self._stop(None)
 
     def _stop(self, reason: str | None) -> None:
         self._done = True
@@ -145,13 +123,12 @@ class LoadConnection(asyncio.Protocol):
             self._on_lost(str(exc) if exc else "the server closed the connection")
 
 
-def request_bytes(path: str, body: bytes, headers: dict[str, str] | None = None) -> bytes:
+def request_bytes(path: str, body: bytes) -> bytes:
     """The bytes of a POST of JSON to loopback, keep-alive."""
     lines = [
         f"POST {path} HTTP/1.1",
         "Host: 127.0.0.1",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
-        *(f"{name}: {value}" for name, value in (headers or {}).items()),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -1,9 +1,11 @@
 """`make mutants`: puts small seeded faults into code, rules, tables and templates, and lists those no test notices.
 
 Each fault is put into a copy of the committed files. For code the tests that run the function are asked, first those
-near the module (benchmarks/covering.py), and mypy, as `make test` does; for the others the tests that concern the file.
-The slow tests are not asked. Survivors are either mended by a test or listed in benchmarks/equivalent.csv with the
-reason why nothing changes.
+near the module (benchmarks/covering.py), then the lists of confirmed numbers and flags, then mypy; for the others the
+tests that concern the file. The slow tests are not asked. A fault is noticed by behaviour, by a list ("this number
+changed") or by types. One with which the file cannot be imported, or whose tests do not end in time, says nothing about
+the tests and counts on neither side. Survivors are either mended by a test or listed in benchmarks/equivalent.csv with
+the reason why nothing changes.
 
     python -m benchmarks.mutants --share 12 --seed 7 tables rules templates code
     python -m benchmarks.mutants --share 3 code:cards/preventive
@@ -19,10 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -47,18 +51,32 @@ _CONCERNED = {
     r".*\.(html|md)$": "tests/cds_hooks/web/test_templates.py tests/cds_hooks/pages/test_pinned_pages.py",
 }
 """The tests that notice most in what is no code, and are quick."""
-_PINS = (
+_SEALS = (
     "tests/test_numbers.py",
     "tests/test_type_flags.py",
     "tests/test_written_defaults.py",
     "tests/cds_hooks/commands/test_options.py",
 )
-"""What holds numbers, flags and options of modules against a list that was confirmed."""
+"""What holds numbers, flags and options of modules against a list that was confirmed; asked when no other notices."""
 _MOST_SECONDS = 90.0
 
 
+class Verdict(StrEnum):
+    """What became of a fault."""
+
+    BEHAVIOUR = "noticed by behaviour"
+    SEAL = "noticed by a list"
+    TYPES = "noticed by types"
+    SURVIVES = "SURVIVES"
+    NO_IMPORT = "not counted: cannot be imported"
+    TIME_OUT = "not counted: takes too long"
+
+
+NOTICED = (Verdict.BEHAVIOUR, Verdict.SEAL, Verdict.TYPES)
+
+
 def asked_tests(fault: Fault, files: list[str], copy: Path) -> Iterator[list[str]]:
-    """Yields the tests that concern a fault in groups: those that are likely to notice it first."""
+    """Yields the tests of behaviour that concern a fault in groups: those that are likely to notice it first."""
     folder = Path("tests", fault.path).parent
     while not (copy / folder).exists():
         folder = folder.parent
@@ -74,7 +92,7 @@ def asked_tests(fault: Fault, files: list[str], copy: Path) -> Iterator[list[str
     running = [test for test in covering.tests_of(fault.path, function) if _is_there(test, copy)]
     not_mapped = [name for name in near if not any(test.startswith(f"{name}::") for test in covering.seconds)]
     first = [test for test in running if test.partition("::")[0] in near]
-    yield [*_PINS, *not_mapped, *(_within(first, covering.seconds) if function else near)]
+    yield [*not_mapped, *(_within(first, covering.seconds) if function else near)]
     yield _within([test for test in running if test not in first], covering.seconds)
     if not function or not running:
         yield [folder.as_posix()]
@@ -111,32 +129,33 @@ def _within(tests: list[str], seconds: dict[str, float]) -> list[str]:
     return chosen
 
 
-def survives(fault: Fault, copy: Path, files: list[str], seconds: float) -> bool:
-    """Whether the tests that concern the fault pass with it; where they take too long it counts as noticed."""
+def judge(fault: Fault, copy: Path, files: list[str], seconds: float) -> Verdict:
+    """Puts the fault into the copy, asks the tests that concern it, and takes it out again."""
     target = copy / fault.path
     original = target.read_text(encoding="utf-8")
     target.write_text(fault.text, encoding="utf-8")
     try:
-        groups = asked_tests(fault, files, copy)
-        return (
-            _pass(next(groups), copy, seconds)
-            and _has_types(fault.path, copy)
-            and all(_pass(tests, copy, seconds) for tests in groups)
-        )
+        for tests in asked_tests(fault, files, copy):
+            verdict = _run(tests, copy, seconds)
+            if verdict is not Verdict.SURVIVES:
+                return verdict
+        if not fault.path.endswith(".py"):
+            return Verdict.SURVIVES
+        if _run([name for name in _SEALS if (copy / name).exists()], copy, seconds) is not Verdict.SURVIVES:
+            return Verdict.SEAL
+        return Verdict.SURVIVES if _has_types(copy) else Verdict.TYPES
     finally:
         target.write_text(original, encoding="utf-8")
 
 
-def _has_types(path: str, copy: Path) -> bool:
-    """Whether mypy finds nothing in the file; the cache of the project makes it a matter of seconds."""
-    if not path.endswith(".py"):
-        return True
+def _has_types(copy: Path) -> bool:
+    """Whether mypy finds nothing; the cache of the project makes it a matter of seconds."""
     return subprocess.run([sys.executable, "-m", "mypy"], cwd=copy, capture_output=True, check=False).returncode == 0
 
 
-def _pass(tests: list[str], copy: Path, seconds: float) -> bool:
+def _run(tests: list[str], copy: Path, seconds: float) -> Verdict:
     if not tests:
-        return True
+        return Verdict.SURVIVES
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--no-header"]
     environment = {"CDS_DATA_DIR": str(ROOT.parent / "shared" / "data"), **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -144,10 +163,19 @@ def _pass(tests: list[str], copy: Path, seconds: float) -> bool:
             [*command, *tests], cwd=copy, env=environment, timeout=seconds, capture_output=True, check=False
         )
     except subprocess.TimeoutExpired:
-        return False
-    if ran.returncode not in (0, 1, 2, 5):
-        raise SystemExit(f"pytest ended with {ran.returncode}: {ran.stdout.decode()[-500:]}")
-    return ran.returncode in (0, 5)
+        return Verdict.TIME_OUT
+    return verdict_of(ran.returncode, ran.stdout.decode(errors="replace"))
+
+
+def verdict_of(exit_code: int, printed: str) -> Verdict:
+    """What the end of pytest says; SystemExit where pytest itself failed, and nothing was found out."""
+    if exit_code in (0, 5):
+        return Verdict.SURVIVES
+    if exit_code == 1:
+        return Verdict.BEHAVIOUR
+    if exit_code in (2, 4) and re.search(r"error.* during collection|ImportError while loading conftest", printed):
+        return Verdict.NO_IMPORT
+    raise SystemExit(f"pytest ended with {exit_code}: {printed[-500:]}")
 
 
 def drawn_faults(kind: str, files: list[str], seed: int, share: int) -> list[Fault]:
@@ -181,12 +209,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=240, help="at most so long for one group of tests")
     parser.add_argument("--processes", type=int, default=2, help="so many faults are tried at the same time")
     chosen = parser.parse_args()
+    if absent := [name for name in ("pytest_cov", "xdist", "mypy") if find_spec(name) is None]:
+        parser.error(f"{absent[0]} is not installed: the whole environment is needed (make test-all makes it)")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     files = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     faults = [(kind, fault) for kind in chosen.kinds for fault in drawn_faults(kind, files, chosen.seed, chosen.share)]
     if any(fault.path.endswith(".py") for _, fault in faults):
         read_covering()
-    tried, noticed = Counter[str](), Counter[str]()
+    verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(chosen.processes) as pool:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(chosen.processes):
@@ -195,19 +225,27 @@ def main() -> int:
         def run(drawn: tuple[str, Fault]) -> None:
             kind, fault = drawn
             copy, started = copies.get(), time.monotonic()
-            lives = survives(fault, copy, files, chosen.seconds)
+            verdict = judge(fault, copy, files, chosen.seconds)
             copies.put(copy)
-            tried[kind] += 1
-            noticed[kind] += not lives
+            verdicts[kind][verdict] += 1
             where = f"{fault.path}, line {fault.line}" if fault.line else fault.path
-            verdict, seconds = "SURVIVES" if lives else "noticed ", time.monotonic() - started
-            print(f"{verdict} {kind} {where}: {fault.words} ({seconds:.0f} s)", flush=True)
+            print(f"{verdict} {kind} {where}: {fault.words} ({time.monotonic() - started:.0f} s)", flush=True)
 
         list(pool.map(run, faults))
-    for kind, count in tried.items():
-        print(f"{kind}: {noticed[kind]} of {count} noticed ({noticed[kind] / count:.1%})")
-    print(f"{sum(tried.values()) - sum(noticed.values())} survive.")
-    return 0 if noticed == tried else 1
+    for kind, counts in verdicts.items():
+        print(summary(kind, counts))
+    survivors = sum(counts[Verdict.SURVIVES] for counts in verdicts.values())
+    print(f"{survivors} survive.")
+    return 1 if survivors else 0
+
+
+def summary(kind: str, counts: Counter[Verdict]) -> str:
+    """One line: the share that was noticed of the faults that count, and how many had which verdict."""
+    noticed = sum(counts[verdict] for verdict in NOTICED)
+    counted = noticed + counts[Verdict.SURVIVES]
+    share = f"{noticed / counted:.1%}" if counted else "none counts"
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    return f"{kind}: {noticed} of {counted} noticed ({share}): {verdicts}"
 
 
 def _copied(files: list[str], copy: Path) -> Path:

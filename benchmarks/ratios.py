@@ -13,8 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks import bare
-from benchmarks.generator import Order, Tally
-from benchmarks.load import Cores, send_load
+from benchmarks.load import Cores, Order, RunningLoad, Tally
 from benchmarks.servers import Server, bare_command, running
 from benchmarks.subject import Subject
 
@@ -49,17 +48,12 @@ class Side:
 
     def as_json(self) -> dict[str, Any]:
         """Medians over the rounds: answers per second, latencies, processor time of a call."""
-        latencies = {
-            f"{name}_ms": median(getattr(tally, f"{name}_ns") for tally in self.tallies) / 1e6
-            for name in ("p50", "p90", "p99")
-        }
-        per_second = median(tally.per_second for tally in self.tallies)
         return {
-            "per_second": per_second,
-            **latencies,
+            "per_second": median(tally.per_second for tally in self.tallies),
+            "p50_ms": median(tally.p50_ns for tally in self.tallies) / 1e6,
+            "p99_ms": median(tally.p99_ns for tally in self.tallies) / 1e6,
             "cpu_us_per_call": median(self.cpu_us),
             "errors": self.errors,
-            "generator_cpu_share": max(tally.generator_cpu_share for tally in self.tallies),
         }
 
 
@@ -156,7 +150,7 @@ def _alternate(
             order.connections, order.core = plan.connections, plan.cores.generator
             order.expect_decision = server is service
             before = server.cpu_seconds()
-            tally = send_load(order)
+            tally = RunningLoad(order).tally()
             used = server.cpu_seconds() - before
             side.tallies.append(tally)
             side.cpu_us.append(1e6 * used / tally.answered_in_all if tally.answered_in_all else 0.0)

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bare
-from benchmarks.generator import LOST, Order
-from benchmarks.load import RunningLoad, send_load
+from benchmarks.load import LOST, Order, RunningLoad, Tally
 from benchmarks.servers import DidNotStart, Server, bare_command, running
 
 
@@ -28,11 +27,15 @@ def order(server: Server, body: str, path: str = bare.PATH, seconds: float = 0.2
     return Order(server.port, path, [body], seconds, warm_up_seconds=0.05, connections=3)
 
 
+def send_load(order: Order) -> Tally:
+    return RunningLoad(order).tally()
+
+
 def test_answers_are_counted_and_their_bodies_looked_at(server: Server, body: str) -> None:
     tally = send_load(order(server, body))
     assert tally.errors == {}
     assert 0 < tally.answered <= tally.answered_in_all
-    assert 0 < tally.p50_ns <= tally.p99_ns <= tally.max_ns
+    assert 0 < tally.p50_ns <= tally.p99_ns
     assert tally.sampled > 0
     assert tally.sampled_with_cards == tally.sampled
 

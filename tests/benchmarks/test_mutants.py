@@ -3,13 +3,14 @@
 import csv
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from benchmarks.covering import Covering, function_at
 from benchmarks.faults import faults_of
-from benchmarks.mutants import EQUIVALENT, ROOT, near_tests, source_of
+from benchmarks.mutants import EQUIVALENT, ROOT, Verdict, near_tests, source_of, summary, verdict_of
 
 FILES = {
     "a.py": "def dose(mg: float) -> float:\n    return (mg * 2) / (1 + 3) if mg > 10 and mg != 7 else 0.0\n",
@@ -92,3 +93,28 @@ def test_the_tests_that_run_a_function_are_asked_the_quickest_first() -> None:
     )
     assert covering.tests_of("cards/text.py", "f") == ["tests/test_a.py::test_c", "tests/test_a.py::test_b"]
     assert covering.tests_of("cards/text.py", "g") == covering.tests_of("cards/new.py", "f") == []
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "printed", "verdict"),
+    [
+        (0, "3 passed", Verdict.SURVIVES),
+        (5, "no tests ran", Verdict.SURVIVES),
+        (1, "1 failed", Verdict.BEHAVIOUR),
+        (2, "Interrupted: 1 error during collection", Verdict.NO_IMPORT),
+        (4, "ImportError while loading conftest", Verdict.NO_IMPORT),
+    ],
+)
+def test_a_fault_that_cannot_be_imported_is_not_noticed(exit_code: int, printed: str, verdict: Verdict) -> None:
+    assert verdict_of(exit_code, printed) is verdict
+
+
+def test_nothing_is_said_of_a_fault_where_pytest_itself_failed() -> None:
+    with pytest.raises(SystemExit, match="ended with 3"):
+        verdict_of(3, "INTERNALERROR")
+
+
+def test_what_cannot_be_imported_or_takes_too_long_counts_on_neither_side() -> None:
+    counts = Counter({Verdict.BEHAVIOUR: 3, Verdict.SURVIVES: 1, Verdict.NO_IMPORT: 2, Verdict.TIME_OUT: 1})
+    assert summary("code", counts).startswith("code: 3 of 4 noticed (75.0%): 3 noticed by behaviour")
+    assert "2 not counted: cannot be imported" in summary("code", counts)

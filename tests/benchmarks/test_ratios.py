@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.generator import Tally, percentile
+from benchmarks.load import Tally, percentile
 from benchmarks.ratios import Comparison, Side
 
 

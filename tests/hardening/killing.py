@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
 
-from benchmarks.generator import LOST, Order, Tally
-from benchmarks.load import Cores, RunningLoad
+from benchmarks.load import LOST, Cores, Order, RunningLoad, Tally
 from benchmarks.servers import DidNotStart, running, service_command
 
 _LOAD_SECONDS = 60.0  # never reached: the kill ends the load

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.generator import LOST, Tally
-from benchmarks.load import share_out_cores
+from benchmarks.load import LOST, Tally, share_out_cores
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.hardening.killing import faults_of, kill_many_times, recorded_decisions
 

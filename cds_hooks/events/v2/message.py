@@ -1,7 +1,7 @@
 """Reads the bytes of one HL7 v2 message: character set, line ends, segments; refuses what was cut off.
 
 The library `hl7` reads the delimiters. Fields are split when they are read: the library takes all of a
-message apart, which took half the time of a message (python -m benchmarks.events). What is read although it breaks the
+message apart, which took half the time of a message. What is read although it breaks the
 standard is noted.
 """
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 import orjson
 import pytest
 
-from benchmarks.order_sign import AS_OF, build_call
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft, read_drafts
 from cards.rules.patient.session import PatientSession
@@ -15,6 +14,7 @@ from fhir.record.reading import read_record
 from fhir.record.record import PatientRecord
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import all_cases
+from tests.cards.rules.large_call import AS_OF, build_call
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 
 

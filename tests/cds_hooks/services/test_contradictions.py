@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.burden import cards_of, opened
 from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, text_of
 from tests.cds_hooks.services.internist_charts import CHARTS
+from tests.cds_hooks.services.opened_charts import cards_of, opened
 
 Json = dict[str, Any]
 EVERY = 16

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.fairness_gate import DESIGNS, share_failed
 from models_onnx.workbench.gates.checks import fairness, population
 from models_onnx.workbench.gates.checks.figures import _net_benefit
 from models_onnx.workbench.gates.checks.label import GroupNeed
 from models_onnx.workbench.gates.waivers import _covers, _in_force, waiver_problem
+from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
 
 Group = dict[str, Any]
 

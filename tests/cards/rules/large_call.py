@@ -1,34 +1,15 @@
-"""What a large order-sign call costs, from its bytes to the bytes of the answer, with the decision committed.
-
-The call of the goal has 30 active medications, 10 drafts and 300 laboratory results. Run alone with
-`python -m benchmarks.order_sign`; `make bench` prints its table too. Each call has ids and times of its own.
-"""
-
-from __future__ import annotations
+"""A large order-sign call: 30 active medications, 10 drafts and 300 laboratory results."""
 
 from datetime import UTC, datetime
-from statistics import median, quantiles
-from time import process_time
 from typing import Any, NamedTuple
 
 import orjson
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.bodies import with_marked_ids
-from benchmarks.connection import ChangingRequest
-from benchmarks.in_process import InProcess, service_in_process
-from benchmarks.subject import discover
 from cards.casebook.patients import bundle_of, draft_of
-from cds_hooks.kit.simulator.chart import Chart, resources_of
-from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.memory import settle_memory
 
 Json = dict[str, Any]
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-ACTIVE, DRAFTS, LABS = 30, 10, 300
-_CALLS = 300
 # What a man of 74 with heart failure, diabetes and atrial fibrillation is on and is ordered on a ward.
 _TAKEN = (
     "1364445", "314076", "furosemide 40 MG Oral Tablet", "metoprolol succinate 50 MG Extended Release Oral Tablet",
@@ -69,15 +50,9 @@ class Call(NamedTuple):
     prefetch: bytes
     drafts: bytes
 
-    def body(self, service: Json) -> bytes:
-        """The request for the service's discovery entry."""
-        chart = Chart(resources_of(orjson.loads(self.prefetch)))
-        request = build_request(service, chart, drafts_for(chart, resources_of(orjson.loads(self.drafts))))
-        return orjson.dumps(with_marked_ids(request))
 
-
-def build_call(active: int = ACTIVE, drafts: int = DRAFTS, labs: int = LABS, *, trouble: bool = False) -> Call:
-    """A call of that size; more than there are drugs repeats them. `trouble`: every drug is one of the rules."""
+def build_call(*, trouble: bool = False) -> Call:
+    """The call; `trouble`: every drug is one of the rules."""
     active_drugs, drafted = (_TROUBLE_TAKEN, _TROUBLE_DRAFTED) if trouble else (_TAKEN, _DRAFTED)
     patient: Json = {
         "age": 74,
@@ -90,67 +65,15 @@ def build_call(active: int = ACTIVE, drafts: int = DRAFTS, labs: int = LABS, *, 
                 "times": 1 + n % 3,
                 "days_ago": 20 + 7 * n,
             }
-            for n in range(active)
+            for n in range(30)
         ],
-        "labs": [[_ANALYTES[n % len(_ANALYTES)], _USUAL[_ANALYTES[n % len(_ANALYTES)]], n % 80] for n in range(labs)]
+        "labs": [[_ANALYTES[n % len(_ANALYTES)], _USUAL[_ANALYTES[n % len(_ANALYTES)]], n % 80] for n in range(300)]
         + [["body_weight", 81, 20], ["body_height", 178, 20], ["qtc", 440, 20]],
     }
     bundle = bundle_of(patient, AS_OF)
     drawn = [
         draft_of({"drug": drafted[n % len(drafted)], "dose": "1 tablet", "times": 2, "days": 10}, f"draft-{n}")
-        for n in range(drafts)
+        for n in range(10)
     ]
     entries = [{"resource": draft} for draft in drawn]
     return Call(orjson.dumps(bundle), orjson.dumps({"resourceType": "Bundle", "entry": entries}))
-
-
-def whole_call_ms(call: Call, calls: int = _CALLS) -> list[float]:
-    """Processor milliseconds of so many order-sign calls in process, each with its own ids and times."""
-    with service_in_process() as service:
-        entry = next(entry for entry in discover(service.call_json) if entry["hook"] == "order-sign")
-        path = f"/cds-services/{entry['id']}"
-        request = ChangingRequest(call.body(entry))
-        for _ in range(30):
-            service.call("POST", path, request.next())
-        settle_memory()
-        return [_processor_ms(service, path, request.next()) for _ in range(calls)]
-
-
-def _processor_ms(service: InProcess, path: str, body: bytes) -> float:
-    started = process_time()
-    service.call("POST", path, body)
-    return 1000 * (process_time() - started)
-
-
-_SIZES = ((30, 10, False), (30, 5, False), (30, 20, False), (60, 10, False), (30, 10, True))
-
-
-def figures() -> list[dict[str, float]]:
-    """Milliseconds of each size: of the goal, with half and twice the drafts, with more medications, and the worst."""
-    rows = []
-    for active, drafts, trouble in _SIZES:
-        milliseconds = whole_call_ms(build_call(active, drafts, trouble=trouble))
-        rows.append(
-            {
-                "active": active,
-                "drafts": drafts,
-                "results": LABS,
-                "call_ms": median(milliseconds),
-                "call_p95_ms": quantiles(milliseconds, n=20)[-1],
-            }
-        )
-    return rows
-
-
-def table(rows: list[dict[str, float]]) -> Table:
-    """The figures as a table."""
-    sizes = Table(title="order-sign, processor ms of a call (the last row: nothing but drugs of the rules)")
-    for heading in ("active", "drafts", "results", "call, p50", "call, p95"):
-        sizes.add_column(heading, justify="right")
-    for row in rows:
-        sizes.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
-    return sizes
-
-
-if __name__ == "__main__":
-    Console(width=120).print(table(figures()))

@@ -1,11 +1,4 @@
-"""How often gate G9 fails a model that treats all groups alike, and finds one that does not: drawn people, many times.
-
-    .venv/bin/python -m benchmarks.fairness_gate
-
-People of every group have the same risks and the same chance of a card at the same risk; in the lines of harm a card is
-missed more often for the people of one group, or of every small group. Intervals are those of a share (Wald), which
-bootstrap samples of so many people give too. docs/models/gates.md has the table.
-"""
+"""People drawn by chance: how often gate G9 fails a model that treats all groups alike, and finds one that does not."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -73,15 +66,3 @@ def _share(count: int, of: int) -> dict[str, float]:
     value = count / of
     half = _Z * (value * (1 - value) / of) ** 0.5
     return {"value": value, "low": value - half, "high": value + half}
-
-
-def main() -> None:
-    """Prints the table."""
-    print("| people | intervals of each comparison alone | simultaneous intervals |\n| --- | --- | --- |")
-    for design in DESIGNS:
-        shares = [100 * share_failed(design, 2000, widened=widened) for widened in (False, True)]
-        print(f"| {design.words} | {shares[0]:.1f} in 100 fail | {shares[1]:.1f} in 100 fail |")
-
-
-if __name__ == "__main__":
-    main()
