@@ -35,7 +35,7 @@ COMMANDS = {
     "check": Lazy("cds_hooks.kit.commands.check", "check"),
     "fhir-server": Lazy("cds_hooks.kit.commands.fhir_server", "serve_fhir"),
     "prefetch": Lazy("prefetch", "prefetch"),
-    "accounts": Lazy("accounts", "app"),
+    "accounts": Lazy("accounts", "accounts"),
     "trust": Lazy("trust", "app"),
     "build-sheet": Lazy("build_sheet.main", "build_sheet"),
     "understand": Lazy("understand", "understand_resources"),

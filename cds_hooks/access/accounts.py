@@ -1,7 +1,7 @@
 """Local accounts: made and changed by `cds-hooks accounts`, checked at the login."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from time import time
 from typing import Any, Final
 
@@ -10,9 +10,8 @@ from sqlalchemy import delete, insert, select, update
 
 from cds_hooks.access.passwords import hash_password, password_fault, verifies
 from cds_hooks.access.roles import ASSIGNABLE, Role
-from cds_hooks.access.second_factor import step_of
 from cds_hooks.access.store import AccessStore, accounts, sessions
-from cds_hooks.access.throttle import forgive, use_code
+from cds_hooks.access.throttle import forgive
 
 EVENT: Final = "account-act"
 """The kind of the entries of the record that say who made or changed an account; written by the command."""
@@ -31,7 +30,6 @@ class Account(Struct, frozen=True):
     full_name: str
     roles: frozenset[str]
     state: str
-    has_second_factor: bool = False
 
 
 def parse_roles(texts: Iterable[str]) -> frozenset[Role]:
@@ -67,7 +65,7 @@ def add_account(store: AccessStore, name: str, full_name: str, roles: frozenset[
     }
     with store.transaction() as connection:
         if connection.execute(select(accounts.c.name).where(accounts.c.name == row["name"])).first():
-            raise AccountRefused(f"There is an account {name} already; `accounts change` changes its password.")
+            raise AccountRefused(f"There is an account {name} already.")
         connection.execute(insert(accounts).values(**row))
 
 
@@ -97,36 +95,23 @@ def list_accounts(store: AccessStore) -> list[Account]:
         return [account_of(row._mapping) for row in connection.execute(select(accounts).order_by(accounts.c.name))]
 
 
-def set_second_factor(store: AccessStore, name: str, secret: str | None) -> None:
-    """Sets the secret of the account's one-time codes, or takes it away, and ends all its sessions."""
-    _change(store, name, {"totp_secret": secret})
+def check_login(store: AccessStore, name: str, password: str) -> Account | None:
+    """Return the active account with this name and password.
 
-
-def check_login(
-    store: AccessStore, name: str, password: str, code: str = "", now: Callable[[], float] = time
-) -> Account | None:
-    """The account with this name, password and, where it has a second factor, one-time code.
-
-    None where there is none, it is disabled, or the password or the code is wrong or was used: all take the same time,
-    because a hash is computed in each case.
+    None where there is none, it is disabled, or the password is wrong: all take the same time, because a hash is
+    computed in each case.
     """
     with store.transaction() as connection:
         row = connection.execute(select(accounts).where(accounts.c.name == name.casefold())).first()
     active_row = row if row is not None and row.state == "active" else None
     if not verifies(password, active_row.password_hash if active_row is not None else None) or active_row is None:
         return None
-    if active_row.totp_secret is not None:
-        step = step_of(active_row.totp_secret, code, now())
-        with store.transaction() as connection:
-            if step is None or not use_code(connection, active_row.name, step, now()):
-                return None
     return account_of(active_row._mapping)
 
 
 def account_of(row: Mapping[Any, Any]) -> Account:
     """Return the account of a row."""
-    roles = frozenset(row["roles"].split(","))
-    return Account(row["name"], row["full_name"], roles, row["state"], row["totp_secret"] is not None)
+    return Account(row["name"], row["full_name"], frozenset(row["roles"].split(",")), row["state"])
 
 
 def _hashed(password: str, name: str) -> str:
@@ -139,14 +124,14 @@ def _text(roles: frozenset[Role]) -> str:
     return ",".join(sorted(roles))
 
 
-def _change(store: AccessStore, name: str, values: dict[str, str | None], *, ends_sessions: bool = True) -> None:
+def _change(store: AccessStore, name: str, values: dict[str, str], *, ends_sessions: bool = True) -> None:
     account_name = name.casefold()
     with store.transaction() as connection:
         done = connection.execute(
             update(accounts).where(accounts.c.name == account_name).values(**values, changed_at=time())
         )
         if not done.rowcount:
-            raise AccountRefused(f"There is no account {name[:64]}; `cds-hooks accounts list` has those there are.")
+            raise AccountRefused(f"There is no account {name[:64]}; `cds-hooks accounts` has those there are.")
         if ends_sessions:
             connection.execute(delete(sessions).where(sessions.c.account == account_name))
         forgive(connection, account_name)

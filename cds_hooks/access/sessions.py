@@ -46,17 +46,12 @@ class Sessions:
         *,
         secure: bool,
         now: Callable[[], float] = time,
-        counting: Callable[[str, frozenset[str]], frozenset[str]] = lambda _, roles: roles,
     ) -> None:
-        """`secure` where people reach the pages by https: the cookie is then never sent in the clear.
-
-        `counting` gives those of an account's roles that count (`cds_hooks/hold_back/grants.py`).
-        """
+        """`secure` where people reach the pages by https: the cookie is then never sent in the clear."""
         self._store = store
         self._lifetimes = lifetimes
         self._secure = secure
         self._now = now
-        self.counting = counting
         self.cookie = f"{'__Host-' if secure else ''}cds-session"
         """Its name; with `__Host-` a browser takes it from this host only, for all paths and with Secure."""
         self.login_cookie = f"{'__Host-' if secure else ''}cds-login"
@@ -105,7 +100,6 @@ class Sessions:
             if moment - row.seen_at >= _TOUCH_SECONDS:
                 connection.execute(update(sessions).where(sessions.c.id == row.id).values(seen_at=moment))
         roles = frozenset((row.account_roles if row.account else row.roles).split(","))
-        roles = self.counting(row.account, roles) if row.account else roles
         names = (row.bound_patient or "", row.bound_decision or "")
         bound = PatientBound(row.bound_client, *names) if row.bound_client is not None else None
         return Visitor(row.full_name, row.actor, roles, row.form_token, bound)

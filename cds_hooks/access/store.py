@@ -34,7 +34,6 @@ accounts = Table(
     Column("password_hash", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("changed_at", Float, nullable=False),
-    Column("totp_secret", Text),
 )
 """`roles` are names with commas between; `state` is "active" or "disabled"."""
 
@@ -122,14 +121,4 @@ class AccessStore:
             there = set(inspect(connection).get_table_names())
             missing = [table for table in metadata.sorted_tables if table.name not in there]
             metadata.create_all(connection, tables=missing, checkfirst=False)
-            _add_columns(connection, there)
         self._is_made = True
-
-
-def _add_columns(connection: Connection, there: set[str]) -> None:
-    """Adds the columns that tables of an earlier version lack; sessions are short, so their rows need no values."""
-    for table in (table for table in metadata.sorted_tables if table.name in there):
-        column_names = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in (column for column in table.columns if column.name not in column_names):
-            kind = column.type.compile(connection.dialect)
-            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

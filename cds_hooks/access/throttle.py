@@ -79,15 +79,6 @@ def forgive(connection: Connection, name: str, attempt: Attempt | None = None) -
         connection.execute(delete(tries).where(tries.c.id.in_(attempt.rows)))
 
 
-def use_code(connection: Connection, name: str, step: int, moment: float) -> bool:
-    """Return whether this one-time code of a name is used for the first time; it is used from then on."""
-    subject = _subject("code", f"{name}:{step}")
-    if connection.execute(select(tries.c.id).where(tries.c.subject == subject)).first():
-        return False
-    connection.execute(insert(tries).values(id=uuid4().hex, subject=subject, at=moment))
-    return True
-
-
 def address_of_client(peer: str, forwarded_for: str, proxies: Networks) -> str:
     """Return whose address counts: the nearest hop that is no declared proxy; `peer` is "" on a Unix socket."""
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] if proxies else []

@@ -15,8 +15,6 @@ from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentence
-from cds_hooks.hold_back.grants import Grants
-from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -82,11 +80,6 @@ def verify(
         task = progress.add_task("Decisions", total=None)
         report = audit(url, seals, lambda done: progress.update(task, completed=done), keys, archives)
         report.findings += wrong_accounts(url)
-        if configured.people_file is not None:
-            people = read_people(configured.people_file)
-            grants = Grants(url, lambda: people)
-            grants.read()
-            report.findings += grants.refused
     note_verification(url, configured.counts_file, report.decisions, report.findings[0] if report.findings else "")
     if as_json:
         ends = report.ends.items()
@@ -137,6 +130,4 @@ def _draw(report: Audit) -> None:
         )
 
 
-_said_in_a_sentence = partial(
-    said_in_a_sentence, PeopleFileError, RecordUnavailable, SealsUnusable, SignatureRefused, OSError
-)
+_said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SealsUnusable, SignatureRefused, OSError)

@@ -4,11 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 REMOVED: Final[Mapping[str, str]] = {
-    "accounts disable": "cds-hooks accounts change NAME --disable",
-    "accounts enable": "cds-hooks accounts change NAME --enable",
-    "accounts password": "cds-hooks accounts change NAME --password",
-    "accounts roles": "cds-hooks accounts change NAME --role ROLE",
-    "approve rules": "cds-hooks approve rule --reviewed FILE",
     "audit": "cds-hooks record",
     "audit key": "cds-hooks record seal --new-key FILE",
     "audit seal": "cds-hooks record seal",

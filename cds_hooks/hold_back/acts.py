@@ -103,22 +103,6 @@ class Act(Struct, frozen=True, kw_only=True):
         return not is_same_name(self.by, first.by) and self.role.casefold() != first.role.casefold()
 
 
-class Grant(Struct, frozen=True, kw_only=True):
-    """The roles of an account (`cds_hooks/hold_back/grants.py`): whose they are, by whom in which role, and when."""
-
-    FORMAT: ClassVar[str] = "cds-hooks-onnx/grant/1"
-
-    format: str = FORMAT
-    account: str
-    holder: str
-    """The name of the person who logs in with the account."""
-    roles: list[str]
-    by: str
-    role: str
-    at: str
-    """ISO instant."""
-
-
 class Pause(Struct, frozen=True):
     """A server paused a rule or service, because hardly any of its cards was accepted, or because it does not fit.
 

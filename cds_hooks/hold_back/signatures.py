@@ -20,7 +20,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from cds_hooks.hold_back.acts import SALT, Act, ApprovalRefused, Grant, Statement
+from cds_hooks.hold_back.acts import SALT, Act, ApprovalRefused, Statement
 from cds_hooks.hold_back.people import People, Person
 from models_onnx.artifact.keys import Signer, new_private_file
 
@@ -30,7 +30,7 @@ MOST_ACTS: Final = 1_000
 """A reviewed list of every rule has some hundred."""
 _PRIVATE_KEY: Final = "PRIVATE KEY"
 
-_Signed = TypeVar("_Signed", Statement, Act, Grant)
+_Signed = TypeVar("_Signed", Statement, Act)
 
 
 class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,25 +88,15 @@ class SignedAct(Struct, frozen=True, forbid_unknown_fields=True):
             refuse_other_name(act, self.signer(people, at))
         return act
 
-    def grant(self, people: People, at: float | None = None) -> Grant:
-        """Returns the grant of roles, which one of the people has signed under the own name.
 
-        Raises:
-            ApprovalRefused: It is none, or nobody who may has signed it.
-        """
-        grant = _converted(self.statement, Grant)
-        refuse_other_name(grant, self.signer(people, at))
-        return grant
-
-
-def sign_act(statement: Statement | Act | Grant, signer: Signer | None) -> dict[str, Any]:
+def sign_act(statement: Statement | Act, signer: Signer | None) -> dict[str, Any]:
     """Returns the detail of the event that records it, signed where there is a key."""
     body = msgspec.to_builtins(statement)
     signature = base64.b64encode(signer.sign(_signed_bytes(body))).decode() if signer is not None else ""
     return SignedAct(body, signer.public.id if signer is not None else "", signature).detail
 
 
-def refuse_other_name(statement: Statement | Act | Grant, person: Person) -> None:
+def refuse_other_name(statement: Statement | Act, person: Person) -> None:
     """Raises ApprovalRefused where the statement names somebody else, or another role, than its signer has."""
     if not person.is_same_as(statement.by) or person.role != statement.role:
         text = f"{statement.by[:80]} ({statement.role[:80]})"

@@ -17,7 +17,6 @@ from cds_hooks.components import ServerComponents
 from cds_hooks.errors import CALL_ID, HookError
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.grants import Grants
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.pages.operator_access import OperatorAccess
@@ -71,11 +70,7 @@ class PageServer:
         self.store = AccessStore(settings.database_url)
         lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
         secure = settings.public_url.startswith("https:")
-        if approvals is None:
-            self.sessions = Sessions(self.store, lifetimes, secure=secure)
-        else:
-            grants = Grants(settings.database_url, lambda: approvals.people)
-            self.sessions = Sessions(self.store, lifetimes, secure=secure, counting=grants.counting)
+        self.sessions = Sessions(self.store, lifetimes, secure=secure)
         self._limiter = CapacityLimiter(_PAGES_AT_ONCE)
 
     @property

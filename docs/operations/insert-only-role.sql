@@ -12,8 +12,7 @@ CREATE INDEX IF NOT EXISTS used_tokens_expires ON used_tokens (expires);
 GRANT SELECT, INSERT, DELETE ON used_tokens TO cds_hooks;
 -- Accounts and sessions of people (docs/operations/access.md); they change and are deleted, and are no part of the record.
 CREATE TABLE IF NOT EXISTS access_accounts (name text PRIMARY KEY, full_name text NOT NULL, roles text NOT NULL,
-    password_hash text NOT NULL, state text NOT NULL, changed_at float NOT NULL, totp_secret text);
-ALTER TABLE access_accounts ADD COLUMN IF NOT EXISTS totp_secret text;
+    password_hash text NOT NULL, state text NOT NULL, changed_at float NOT NULL);
 CREATE TABLE IF NOT EXISTS access_sessions (id bytea PRIMARY KEY, account text NOT NULL, actor text NOT NULL,
     full_name text NOT NULL, roles text NOT NULL, form_token text NOT NULL, bound_client text, bound_patient text,
     bound_decision text, seen_at float NOT NULL, ends_at float NOT NULL);

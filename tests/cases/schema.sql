@@ -104,7 +104,6 @@ CREATE TABLE access_accounts (
 	password_hash TEXT NOT NULL, 
 	state TEXT NOT NULL, 
 	changed_at FLOAT NOT NULL, 
-	totp_secret TEXT, 
 	PRIMARY KEY (name)
 );
 

@@ -15,7 +15,6 @@ from cds_hooks.access.code_flow import FlowFailed
 from cds_hooks.access.oidc import OpenIdLogin
 from cds_hooks.access.passwords import LONGEST
 from cds_hooks.access.pending import UnderWay, come_back, new_secret, send_away
-from cds_hooks.access.second_factor import NEEDS_SECOND_FACTOR
 from cds_hooks.access.sessions import Person, cookies_of
 from cds_hooks.access.throttle import Attempt, TooManyTries, address_of_client, count_try, forgive
 from cds_hooks.logs import log
@@ -29,14 +28,6 @@ from cds_hooks.web.site import HEADERS, Failure, Refusal
 from cds_hooks.web.visitor import visiting
 
 _WRONG: Final = "The name or the password is not right."
-_NO_SECOND_FACTOR: Final = (
-    "This account operates or approves and has no second factor yet. The operator of this machine makes it: "
-    "cds-hooks accounts change {} --second-factor"
-)
-_NOT_SIGNED: Final = (
-    "Nobody signed the roles of this account. A person of the site's file of people does: "
-    "cds-hooks accounts change {} --role ROLE --key KEY"
-)
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
 _NOT_STARTED_HERE: Final = Failure(
     "This login was not begun here",
@@ -87,19 +78,12 @@ class _Login:
 
     def _checked(self, request: Request, name: str, fields: Mapping[str, str], page: str, attempt: Attempt) -> Response:
         store, password = self._server.store, fields.get("password", "")
-        account = check_login(store, name, password, fields.get("code", "")) if len(password) <= LONGEST else None
+        account = check_login(store, name, password) if len(password) <= LONGEST else None
         if account is None:
             log().info("login refused", status=403, reason="wrong-name-or-password")
             return self._form(page, name, _WRONG, 403)
         with store.transaction() as connection:
             forgive(connection, account.name, attempt)
-        is_local = not self._server.settings.public_url.startswith("https:")
-        if account.roles & NEEDS_SECOND_FACTOR and not account.has_second_factor and not is_local:
-            log().info("login refused", status=403, reason="no-second-factor")
-            return self._form(page, name, _NO_SECOND_FACTOR.format(account.name), 403)
-        if not self._server.sessions.counting(account.name, account.roles):
-            log().info("login refused", status=403, reason="roles-not-signed")
-            return self._form(page, name, _NOT_SIGNED.format(account.name), 403)
         person = Person(f"account {account.name}", account.full_name, account.roles, account.name)
         return let_in(self._server, request, person, page)
 

@@ -23,9 +23,8 @@ from cds_hooks.access.oidc import json_object
 from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.pending import UnderWay, come_back, send_away
 from cds_hooks.access.recorded_acts import _compare
-from cds_hooks.access.second_factor import code_at, step_of
 from cds_hooks.access.store import AccessStore, tries
-from cds_hooks.access.throttle import TooManyTries, _subject, address_of_client, count_try, forgive, use_code
+from cds_hooks.access.throttle import TooManyTries, _subject, address_of_client, count_try, forgive
 from cds_hooks.settings.checks import networks_of
 from tests.live import record_in
 
@@ -83,15 +82,11 @@ def test_after_a_hundred_failures_an_address_waits_and_this_machine_only_slows_d
     assert count_try(store, "e", "10.0.0.2", lambda: NOW).wait_seconds == 0.0
 
 
-def test_who_has_logged_in_is_forgiven_and_a_code_is_used_once(store: AccessStore) -> None:
+def test_who_has_logged_in_is_forgiven(store: AccessStore) -> None:
     attempts = [count_try(store, "ann", "10.0.0.1", lambda: NOW) for _ in range(5)]
     with store.transaction() as connection:
         forgive(connection, "Ann", attempts[0])
     assert count_try(store, "ann", "10.0.0.1", lambda: NOW).wait_seconds == 0.0
-    with store.transaction() as connection:
-        used = [use_code(connection, "ann", 7, NOW), use_code(connection, "ann", 7, NOW)]
-        used += [use_code(connection, "ann", 8, NOW), use_code(connection, "ben", 7, NOW)]
-    assert used == [True, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -110,16 +105,6 @@ def test_the_address_that_counts_is_the_nearest_that_is_no_proxy(
     peer: str, forwarded: str, proxies: str, address: str
 ) -> None:
     assert address_of_client(peer, forwarded, networks_of(proxies)) == address
-
-
-def test_a_code_is_of_its_step_and_the_steps_beside_it() -> None:
-    shared = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-    assert code_at(shared, 1) == "287082"
-    code = code_at(shared, 100)
-    steps = {seconds: step_of(shared, code, seconds) for seconds in (2969, 2970, 3000, 3029, 3059, 3060)}
-    assert steps == {2969: None, 2970: 100, 3000: 100, 3029: 100, 3059: 100, 3060: None}
-    assert step_of(shared, f"{code[:3]} {code[3:]}", 3000) == 100
-    assert step_of("no base 32!", code, 3000) is None
 
 
 def test_a_state_comes_back_once_in_its_browser_and_in_time(store: AccessStore) -> None:

@@ -13,7 +13,6 @@ from cds_hooks.access.accounts import (
     change_roles,
     disable_account,
     list_accounts,
-    set_second_factor,
 )
 from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.pending import LIFETIME_SECONDS, UnderWay, come_back, send_away
@@ -106,7 +105,6 @@ def test_a_session_that_is_ended_is_gone_and_no_other(opened: Sessions) -> None:
     "change",
     [
         lambda store: change_password(store, "ann", "five other plain words"),
-        lambda store: set_second_factor(store, "ann", "JBSWY3DPEHPK3PXP"),
         lambda store: disable_account(store, "Ann"),
     ],
 )

@@ -47,8 +47,7 @@ NOT_RUN = {
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
     "model rollback": "needs a version before: tests/cds_hooks/commands/test_model_versions.py has one",
     "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
-    "accounts add": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
-    "accounts change": "needs an account: tests/cds_hooks/commands/test_accounts.py makes one",
+    "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     **dict.fromkeys(
         ("events show", "events dead", "events replay", "events drop", "events unmerge"),
         "needs feeds: tests/cds_hooks/commands/test_events.py declares one",
