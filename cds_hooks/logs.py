@@ -16,7 +16,7 @@ FIELDS = frozenset(
     {
         "event", "level", "timestamp", "service", "hook", "status", "milliseconds", "cards", "silences", "client",
         "reason", "decision", "host", "port", "workers", "services", "models", "profile", "database", "error_type",
-        "bytes", "count", "module", "function", "line", "version", "address", "pid", "trace",
+        "bytes", "count", "module", "function", "line", "version", "address", "pid", "trace", "body_scan",
     }
 )  # fmt: skip
 Value = str | int | float | bool | None

@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.supervisors import multiprocess
 
 from cds_hooks.logs import configure_logs, log
+from cds_hooks.protocol.body import SCANS_IN_C
 from cds_hooks.routes.health import DRAINING
 from cds_hooks.settings import settings
 
@@ -39,6 +40,7 @@ class DrainingServer(uvicorn.Server):
             workers=self.config.workers,
             database=configured.database_url.partition(":")[0].partition("+")[0],
             services=self.lifespan.state.get("services"),
+            body_scan="c" if SCANS_IN_C else "python",
             profile="development" if configured.trust_file is None else "trust-file",
         )
 

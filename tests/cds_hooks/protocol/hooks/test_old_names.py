@@ -149,20 +149,6 @@ def test_a_member_that_stands_twice_is_refused_wherever_it_stands() -> None:
         members_once({MemberName("a"): 1, MemberName("a"): 2}, None)
 
 
-def test_large_texts_that_were_looked_through_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[int] = []
-    monkeypatch.setattr(bodies, "_CHECKED", set())
-    monkeypatch.setattr(bodies, "_MOST_CHECKED", 2)
-    monkeypatch.setattr(bodies, "_check_once", lambda text, _: looked.append(len(text)))
-    texts = [b'{"a":"' + b"x" * size + b'"}' for size in (4096 - 8 - 1, 4096 - 8, 4096, 5000)]
-    for text in texts[:3] * 2:
-        bodies.check_depth(text, None)
-    assert looked == [4095, 4096, 4104, 4095]
-    bodies.check_depth(texts[3], None)
-    bodies.check_depth(texts[1], None)
-    assert looked[4:] == [5008, 4096]
-
-
 @pytest.mark.parametrize(
     ("error", "text", "path"),
     [

@@ -1,0 +1,3 @@
+"""The pass in C over JSON text (`_members.c`), where it was built."""
+
+def has_unique_members(text: bytes | memoryview, /) -> bool: ...

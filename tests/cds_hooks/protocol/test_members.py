@@ -1,0 +1,138 @@
+"""The pass in C over JSON text clears nothing in which a member stands twice, and reads nothing beyond the text."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_hooks.errors import BadRequest
+from cds_hooks.protocol import body as bodies
+from cds_hooks.protocol.body import SCANS_IN_C, check_depth, has_unique_members
+
+needs_the_pass = pytest.mark.skipif(not SCANS_IN_C, reason="the pass in C was not built here (no compiler)")
+
+
+class Members(list[tuple[str, Any]]):
+    """The members of an object, of which some may have one name."""
+
+
+NAMES = st.sampled_from(["a", "b", "ab", "id", "", "ä", "a:b", "resourceType", "x" * 40, 'q"', "back\\", "\n"])
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.integers() | st.text(max_size=12) | st.sampled_from(['"', "\\", '\\"', "{", "]", ":,"]),
+    lambda below: st.lists(below, max_size=4) | st.lists(st.tuples(NAMES, below), max_size=6).map(Members),
+    max_leaves=20,
+)
+SPACES = st.sampled_from(["", " ", "\n\t", "\r "])
+
+
+def write(value: Any, space: str, *, escape: bool) -> str:
+    """Returns the value as JSON text with this space around its signs."""
+    if isinstance(value, Members):
+        members = (
+            f"{json.dumps(n, ensure_ascii=escape)}{space}:{space}{write(v, space, escape=escape)}" for n, v in value
+        )
+        return "{" + space + f"{space},{space}".join(members) + space + "}"
+    if isinstance(value, list):
+        return "[" + f",{space}".join(write(item, space, escape=escape) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=escape)
+
+
+def stands_twice(text: str) -> bool:
+    """Returns what Python's own decoder finds: whether any object of the text has two members of one name."""
+    doubled = False
+
+    def look_at(members: list[tuple[str, Any]]) -> None:
+        nonlocal doubled
+        doubled = doubled or len(dict(members)) < len(members)
+
+    json.loads(text, object_pairs_hook=look_at)
+    return doubled
+
+
+@needs_the_pass
+@given(value=VALUES, space=SPACES, escape=st.booleans())
+def test_a_text_is_cleared_only_where_no_member_stands_twice(value: Any, space: str, *, escape: bool) -> None:
+    text = write(value, space, escape=escape)
+    if stands_twice(text):
+        assert not has_unique_members(text.encode())
+    elif "\\" not in text:
+        assert has_unique_members(text.encode())
+
+
+@given(value=VALUES, space=SPACES, escape=st.booleans())
+def test_with_the_pass_and_without_it_the_same_texts_are_refused(value: Any, space: str, *, escape: bool) -> None:
+    text = write(value, space, escape=escape)
+    for scan in (has_unique_members, lambda _: False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bodies, "has_unique_members", scan)
+            if stands_twice(text):
+                with pytest.raises(BadRequest, match="A member stands twice in prefetch"):
+                    check_depth(text.encode(), "prefetch")
+            else:
+                check_depth(text.encode(), "prefetch")
+
+
+@needs_the_pass
+@pytest.mark.parametrize(
+    ("text", "is_cleared"),
+    [
+        ('{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}', True),
+        ('{"a":"{","b":"\\"a\\":","c":"a"}', True),
+        ("[" * 256 + "]" * 256, True),
+        ("[" * 257 + "]" * 257, False),
+        ("{" + ",".join(f'"{number}":1' for number in range(64)) + "}", True),
+        ("{" + ",".join(f'"{number}":1' for number in range(65)) + "}", False),
+        ('{"\\u0061":1}', False),
+        ('{"a":1', False),
+        ('{"a"', False),
+        ('{"a', False),
+        ('"a\\', False),
+        ("{]", False),
+        ("]", False),
+        ('{"a":{"b":1},"b":2,"a":3}', False),
+        ('{"a":1,,"a":1}', False),
+        ('{"b":1,{"a":1}}', False),
+        ("", True),
+    ],
+)
+def test_what_is_not_certain_is_left_to_the_other_way(text: str, *, is_cleared: bool) -> None:
+    assert has_unique_members(text.encode()) is is_cleared
+    assert has_unique_members(memoryview(text.encode())) is is_cleared
+
+
+@needs_the_pass
+def test_a_damaged_text_is_never_cleared_where_a_decoder_finds_a_doubled_member() -> None:
+    source = json.dumps({"entry": [{"resource": {"id": str(n), "code": {"text": "a"}}} for n in range(6)]}).encode()
+    random.seed(48)
+    for _ in range(5000):
+        text = bytearray(source)
+        for _ in range(random.randint(1, 6)):
+            text[random.randrange(len(text))] = random.choice(b'{}[]",:\\ab ')
+        try:
+            doubled = stands_twice(text.decode())
+        except json.JSONDecodeError:
+            continue
+        assert not (doubled and has_unique_members(bytes(text)))
+
+
+@pytest.mark.slow
+def test_no_text_makes_the_pass_read_beyond_it(tmp_path: Path) -> None:
+    """Ten minutes with `CDS_FUZZ_SECONDS=600`, as before a release; a short while in each run."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no compiler here")
+    program, here = tmp_path / "fuzz", Path(__file__)
+    sources = ["-I", str(here.parents[3] / "cds_hooks" / "protocol"), str(here.with_name("fuzz_members.c"))]
+    sanitizers = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DWITHOUT_PYTHON"]
+    subprocess.run([compiler, *sanitizers, "-o", str(program), *sources], check=True)
+    seconds, seed = os.environ.get("CDS_FUZZ_SECONDS", "15"), str(random.randrange(2**32))
+    result = subprocess.run([str(program), seconds, seed], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"seed {seed}: {result.stderr[-2000:]}"
+    assert "texts" in result.stdout
