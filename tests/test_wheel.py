@@ -55,6 +55,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_of_the_floors_but_the_shim_and_nothing_else(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     packed = {name for name in packed if not name.startswith("cds_hooks/web/docs/")}  # the next test
+    packed.discard("cds_hooks/protocol/_members.abi3.so")  # built where a compiler is
     assert packed == {name for name in _ours() if name.split("/")[0] in FLOORS} - {"fhir/__init__.py"}
 
 
