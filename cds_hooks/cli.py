@@ -28,7 +28,7 @@ COMMANDS = {
     "monitor": Lazy("monitor", "monitor"),
     "bulk-export": Lazy("bulk_export", "bulk_export"),
     "data": Lazy("data", "app"),
-    "equation": Lazy("equation.main", "app"),
+    "equation": Lazy("equation", "app"),
     "knowledge": Lazy("knowledge", "app"),
     "coverage": Lazy("coverage", "app"),
     "rules": Lazy("rules.main", "app"),

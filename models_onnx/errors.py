@@ -4,7 +4,6 @@ ModelError
 ├── DeclarationError      a file that declares a model, an equation, a service … is wrong: file, line, what is wrong
 ├── UnknownModel          no specification, or no artifact, of that name
 ├── UnknownEquation       no equation of that name
-├── VectorsRefused        a file of test vectors that cannot be read
 ├── EquationRefused       one calculation that gives no value: a reason code, a sentence, the inputs it is about
 ├── ArtifactRefused       an artifact folder that is not served
 │   ├── ManifestRefused       manifest.json is missing, is not JSON or does not fit its schema
@@ -128,10 +127,6 @@ Reason = Literal["input-missing", "input-unusable", "out-of-range", "outside-pop
 
 class UnknownEquation(ModelError):
     """No equation of that name; the message lists the known ones."""
-
-
-class VectorsRefused(ModelError):
-    """A file that is not in the format of shared/data/equations."""
 
 
 class EquationRefused(ModelError):

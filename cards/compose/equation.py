@@ -17,9 +17,9 @@ from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
 from models_onnx.equations.arithmetic import Contribution
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.compiled import equation_reference, result_reference
 from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import RecordInputs
+from models_onnx.equations.reference import equation_reference
 
 _NOT_CAUSES = "These are associations, not causes."
 
@@ -51,10 +51,10 @@ def equation_card(
 
 
 def missing_card(
-    equation: Equation, output: str, content: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
+    equation: Equation, content: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
 ) -> Card:
     """The card that says what is missing for a result and offers the one test that would give it."""
-    extension = CardExtension(model=equation_reference(equation, output), missing=tuple(lacking))
+    extension = CardExtension(model=equation_reference(equation), missing=tuple(lacking))
     detail = "\n\n".join([content.opening, *content.beside, f"{content.closing} {_method_link(identity)}"])
     return _card(equation, content, identity, detail, extension)
 
@@ -81,7 +81,7 @@ def extension_of(
     if result.band is not None and result.table is not None:
         band = {"id": result.band.id, "source": result.table.source}
     return CardExtension(
-        model=result_reference(result),
+        model=equation_reference(result.equation),
         output=result.output.id,
         probability=result.number if result.output.kind == "probability" else None,
         value=result.value if result.output.kind != "probability" else None,
@@ -195,12 +195,8 @@ def _from(value: FeatureValue) -> str:
 def _not_found(charted: RecordInputs) -> str:
     if not charted.not_found:
         return ""
-    words = ", ".join([_inside_a_sentence(item.words) for item in charted.not_found])
+    words = ", ".join([item.words_in_sentence for item in charted.not_found])
     return f"**Not found in the chart, so counted as no:** {words}."
-
-
-def _inside_a_sentence(words: str) -> str:
-    return words if words[1:2].isupper() else f"{words[0].lower()}{words[1:]}"
 
 
 def _closing(result: EquationResult, content: EquationCardContent, identity: CardIdentity) -> str:

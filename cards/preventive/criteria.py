@@ -28,7 +28,6 @@ from fhir.mapping.medications.presence import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory
 from fhir.record.measurement import Measurement
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.equations.compiled import confirm_with_onnx
 from models_onnx.errors import EquationRefused
 
 _PACK_YEARS: Final = 20.0
@@ -264,7 +263,7 @@ def _statin(service: PreventiveService, chart: Chart) -> Judgement:
             service, "not due", "risk", "no risk factor (cholesterol, diabetes, hypertension, smoking) on record"
         )
     try:
-        result = confirm_with_onnx(risk.calculate(_STATIN_OUTPUT))
+        result = risk.calculate(_STATIN_OUTPUT)
     except EquationRefused as refused:
         # Without the equation's name, which every refusal begins with.
         why = refused.text.partition(": ")[2] or refused.text

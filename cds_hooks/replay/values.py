@@ -21,7 +21,6 @@ from cds_hooks.services._equation import scores_of_equation
 from cds_hooks.services._model import scores_of
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
-from models_onnx.equations.compiled import confirm_with_onnx
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.equations.record_inputs import inputs_from_record
 from models_onnx.errors import EquationRefused
@@ -120,7 +119,7 @@ def equation_scores(row: Basis, in_force: Mapping[str, Any]) -> dict[str, Any] |
         return None
     charted = inputs_from_record(equation, _NO_RECORD, _of_site(equation, in_force), _vector(row))
     try:
-        return scores_of_equation(confirm_with_onnx(charted.calculate(output)))
+        return scores_of_equation(charted.calculate(output))
     except EquationRefused:
         return None
 

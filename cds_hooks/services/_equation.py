@@ -29,8 +29,8 @@ from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.caching import remembered
 from fhir.terminology.phrases import groups_in_words
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.compiled import confirm_with_onnx, equation_reference, result_reference
 from models_onnx.equations.record_inputs import RecordInputs
+from models_onnx.equations.reference import equation_reference
 from models_onnx.errors import EquationRefused
 
 # SNOMED CT as in tables/condition_groups.csv: palliative care, hospice care, admission to a hospice.
@@ -79,9 +79,9 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
     Otherwise the reason for no card.
     """
     equation = charted.equation
-    advice = Advice(features=charted.vector, models=(equation_reference(equation, question.output),))
+    advice = Advice(features=charted.vector, models=(equation_reference(equation),))
     try:
-        result = confirm_with_onnx(charted.calculate(question.output))
+        result = charted.calculate(question.output)
     except EquationRefused as refused:
         lacking = charted.missing_inputs(question.output) if refused.reason == "input-missing" else ()
         test = _test_that_settles(call, charted, question, lacking)
@@ -91,9 +91,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         elif question.content_for_missing is not None and is_visit(call) and _has_place_in_list(call):
             content = question.content_for_missing(charted, test)
             advice.cards.append(
-                missing_card(
-                    equation, question.output, content, call.card_identity(call.equation_url(equation.id)), lacking
-                )
+                missing_card(equation, content, call.card_identity(call.equation_url(equation.id)), lacking)
             )
         else:
             entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
@@ -464,7 +462,7 @@ def scores_of_equation(result: EquationResult) -> dict[str, Any]:
     """What an equation computed, for the decision record."""
     working = result.working
     return {
-        **result_reference(result),
+        **equation_reference(result.equation),
         "output": result.output.id,
         "value": result.value,
         "link": working.link,

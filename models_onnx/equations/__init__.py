@@ -1,1 +1,1 @@
-"""Published equations: how they are declared, given their inputs, calculated, compiled and checked."""
+"""Published equations: how they are declared, given their inputs and calculated."""

@@ -212,9 +212,6 @@ class Linear:
     by: tuple[str, ...]
     sets: tuple[CoefficientSet, ...]
     reference: Mapping[str, Value]
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    """The input of the equation behind a number that the terms name otherwise ("male" for the sex)."""
-
     _sums: tuple["_Sum", ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -241,10 +238,6 @@ class Linear:
             parts.append(Contribution(name, values[name], after - before))
             before = after
         return tuple(parts)
-
-    def chosen(self, values: Mapping[str, Value]) -> CoefficientSet:
-        """Returns the set of coefficients for this person."""
-        return self._sum(values).chosen
 
     def _sum(self, values: Mapping[str, Value]) -> "_Sum":
         choice = {name: values[name] for name in self.by}

@@ -56,7 +56,7 @@ def read_input(title: str, item: EquationInput, raw: Any) -> Value:
     slack = _ROUNDING * abs(value)
     if (item.low is not None and value < item.low - slack) or (item.high is not None and value > item.high + slack):
         raise EquationRefused(
-            "out-of-range", f"{title}: {item.words} {value:g}{_unit(item)} is outside {limits(item)}.", (item.name,)
+            "out-of-range", f"{title}: {item.words} {value:g}{item.unit_text} is outside {limits(item)}.", (item.name,)
         )
     return value
 
@@ -66,10 +66,6 @@ def limits(item: EquationInput) -> str:
     if item.low is None:
         return "no limits" if item.high is None else f"up to {item.high:g}"
     return f"from {item.low:g}" if item.high is None else f"{item.low:g} to {item.high:g}"
-
-
-def _unit(item: EquationInput) -> str:
-    return "" if item.unit == "1" else f" {item.unit}"
 
 
 def _choice(title: str, item: EquationInput, raw: Any) -> str:
@@ -134,6 +130,16 @@ class EquationResult(Struct, frozen=True):
     def number(self) -> float:
         """The value as a number; for a band the score it was read from."""
         return self.working.margin if isinstance(self.value, str) else float(self.value)
+
+    @property
+    def value_text(self) -> str:
+        """The value as it is printed: a percentage, a number with its unit, or the name of a band."""
+        if isinstance(self.value, str):
+            return self.value
+        if self.output.kind == "probability":
+            return f"{self.value:.2%}"
+        unit = "" if self.output.unit == "1" else f" {self.output.unit}"
+        return f"{self.value:.{self.output.decimals}f}{unit}"
 
     def rates(self) -> list[tuple[ObservedRates, float]]:
         """Returns what was observed at this score, where the papers say; scores without a figure give none."""

@@ -1,12 +1,16 @@
-"""The model card of a published equation: the 13 source attributes of an evidence-based intervention.
+"""The model card of a published equation with its 13 source attributes, and what is printed of it as JSON.
 
-They are those of 45 CFR 170.315(b)(11)(iv)(A), made from the declaration. E5 to E13, the uses of demographic and social
-data, are derived from the inputs, so that they cannot differ from them.
+The attributes are those of 45 CFR 170.315(b)(11)(iv)(A), made from the declaration. E5 to E13, the uses of demographic
+and social data, are derived from the inputs, so that they cannot differ from them.
 """
 
 from typing import Any
 
+import msgspec
+
+from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import Equation, EquationInput, find_equations, get_equation
+from models_onnx.errors import EquationRefused
 from models_onnx.model_card.attributes import CARD_FORMAT, EVIDENCE, USED_VARIABLES, project_words, set_attribute
 
 DEVELOPER = "the cds-hooks-onnx project (translation of the published equation; not its authors)"
@@ -69,6 +73,33 @@ def equation_card(name: str) -> dict[str, Any]:
     common = project_words()["product"]
     card["product"] = {name: common[name] for name in ("section_1557", "statement", "security")} | _product(equation)
     return card
+
+
+def equation_document(equation: Equation) -> dict[str, Any]:
+    """Returns everything that an equation declares, with its card."""
+    parts = {"inputs": equation.inputs, "outputs": equation.outputs, "bands": equation.bands, "rates": equation.rates}
+    # A function that says whom a table of bands is for has no JSON form.
+    declared = {name: msgspec.to_builtins(part, enc_hook=lambda _: None, str_keys=True) for name, part in parts.items()}
+    return {"id": equation.id, "attributes": source_attributes(equation), **equation_card(equation.id), **declared}
+
+
+def result_document(outcome: EquationResult | EquationRefused) -> dict[str, Any]:
+    """Returns a value with its working and its band, or the refusal with its reason."""
+    if isinstance(outcome, EquationRefused):
+        return {"refused": outcome.reason, "text": outcome.text, "inputs": list(outcome.inputs)}
+    return {
+        "equation": outcome.equation.id,
+        "version": outcome.equation.version,
+        "output": outcome.output.id,
+        "value": outcome.value,
+        "unit": outcome.output.unit,
+        "link": outcome.working.link,
+        "base": outcome.working.base,
+        "contributions": msgspec.to_builtins(outcome.working.contributions),
+        "band": outcome.band
+        and {"id": outcome.band.id, "words": outcome.band.words, "source": outcome.table and outcome.table.source},
+        "rates": [{"rate": rate, "words": rates.words, "source": rates.source} for rates, rate in outcome.rates()],
+    }
 
 
 def _product(equation: Equation) -> dict[str, Any]:

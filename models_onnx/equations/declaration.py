@@ -56,6 +56,16 @@ class EquationInput(Struct, frozen=True, kw_only=True):
         """LOINC codes of the analyte; none for age, sex and conditions."""
         return ANALYTES[self.analyte].loinc if self.analyte else ()
 
+    @property
+    def unit_text(self) -> str:
+        """The unit as it stands after a number; empty where there is none."""
+        return "" if self.unit == "1" else f" {self.unit}"
+
+    @property
+    def words_in_sentence(self) -> str:
+        """The words as they stand within a sentence; an abbreviation keeps its capitals."""
+        return self.words if self.words[1:2].isupper() else f"{self.words[0].lower()}{self.words[1:]}"
+
     def is_needed_for(self, output: str) -> bool:
         """Returns whether this output cannot be had without it."""
         return not self.for_outputs or output in self.for_outputs
@@ -154,15 +164,13 @@ class Equation:
     rates: tuple[ObservedRates, ...] = ()
     narrower: tuple[NarrowerPopulation, ...] = ()
     linear: Mapping[str, Linear] = field(default_factory=dict)
-    """The linear form of each output that has one: what is compiled to ONNX."""
+    """The linear form of each output that has one."""
     items: tuple[ScoreItem, ...] = ()
-    """The items of a score that is nothing but points: what is compiled to ONNX."""
+    """The items of a score that is nothing but points."""
     only_with: tuple[str, ...] = ()
     """Features of the record, any of which must be a yes: whom it is for at all."""
     formula: Callable[..., float] | None = None
     """The function of `fhir/mapping/equations.py` that has the arithmetic, where a feature uses the same equation."""
-    vectors: tuple[Mapping[str, Any], ...] = ()
-    """Test vectors (`inputs`, `expected`, `source`), unless they stand in `<id>.vectors.json` beside the module."""
     not_on_cards: str | None = None
     """Why it is never shown on a card; None where it may be."""
     work: Callable[[Values, str], Working] | None = None
@@ -348,16 +356,6 @@ def find_equations() -> Mapping[str, Equation]:
         DeclarationError: a file declares no EQUATION, one of another name, or one that contradicts itself.
     """
     return discover("models_onnx.equations.published", "EQUATION", Equation, named_after_file=True)
-
-
-def compilable_outputs() -> list[tuple[Equation, str]]:
-    """Returns every equation and output that is linear or nothing but points, so that it has an ONNX file."""
-    return [
-        (equation, output.id)
-        for equation in find_equations().values()
-        for output in equation.outputs
-        if output.id in equation.linear or equation.items
-    ]
 
 
 def get_equation(name: str) -> Equation:

@@ -6,8 +6,10 @@ be searched, and who is excluded, gives no value.
 
 from collections.abc import Callable, Mapping
 from itertools import product
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing, map_features
@@ -41,6 +43,11 @@ class RecordInputs(Struct, frozen=True):
     excluded: NoValue | None
     vector: FeatureVector | None = None
     """Everything that was read for it, as the record of a decision keeps it."""
+
+    def with_given(self, values: Mapping[str, Any]) -> "RecordInputs":
+        """Returns the same with values that were given in place of those of the record."""
+        missing = {name: why for name, why in self.missing.items() if name not in values}
+        return replace(self, given={**self.given, **values}, missing=missing)
 
     def calculate(self, output: str | None = None) -> EquationResult:
         """Returns the result; EquationRefused where somebody is excluded, or an input is missing or out of range.

@@ -30,8 +30,8 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.web.numbers import format_time, logit, people_range, time_of
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
-from models_onnx.equations.compiled import equation_digest
 from models_onnx.equations.declaration import Equation, find_equations
+from models_onnx.equations.reference import equation_digest
 from models_onnx.monitoring.rates import wilson
 
 ManifestOf = Callable[[str], Manifest | None]
@@ -129,8 +129,7 @@ class Explanation(Struct, frozen=True):
         equation = find_equations().get(self.model.id) if self.model is not None else None
         if equation is None or self.model is None:
             return None
-        same = any(equation_digest(equation, output.id) == self.model.sha256 for output in equation.outputs)
-        return equation if same else None
+        return equation if equation_digest(equation) == self.model.sha256 else None
 
     @property
     def heading(self) -> str:

@@ -18,9 +18,9 @@ from cds_hooks.pages.explain.recorded_decision import Basis
 from cds_hooks.web.numbers import date_of, format_quantity, format_unit, format_value
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.calculate import EquationResult, calculate
-from models_onnx.equations.compiled import confirm_with_onnx, equation_digest
 from models_onnx.equations.declaration import Equation, EquationInput, find_equations
 from models_onnx.equations.modifiable import ModifiableInput, modifiable_inputs
+from models_onnx.equations.reference import equation_digest
 from models_onnx.errors import EquationRefused
 
 NOTHING_CHANGED: Final = "Nothing was changed. Give one of the inputs another value."
@@ -120,7 +120,7 @@ def what_if(basis: Basis, of_site: Mapping[str, Value]) -> WhatIf | None:
     except msgspec.ValidationError:
         return None
     equation, rows = find_equations().get(scores.id), modifiable_inputs(scores.id, scores.output)
-    if equation is None or not rows or equation_digest(equation, scores.output) != scores.sha256:
+    if equation is None or not rows or equation_digest(equation) != scores.sha256:
         return None
     values = _recorded_values(equation, basis, of_site)
     result = _estimate(equation, values, scores.output)
@@ -180,7 +180,7 @@ def _as_input(item: EquationInput, number: float) -> Value:
 def _estimate(equation: Equation, values: Mapping[str, Value], output: str) -> EquationResult | str:
     """Return the result as a card has it, or the sentence of the refusal."""
     try:
-        return confirm_with_onnx(calculate(equation, values, output))
+        return calculate(equation, values, output)
     except EquationRefused as refused:
         return refused.text
 

@@ -15,13 +15,13 @@ from models_onnx.equations.declaration import (
 )
 
 ITEMS = (
+    steps("age", 0, (65, 1), (75, 2)),
+    ScoreItem("sex", 1, ((1, 0),), choices=SEXES),
     present("heart_failure", 1),
     present("hypertension", 1),
-    steps("age", 0, (65, 1), (75, 2)),
     present("diabetes", 1),
     present("stroke_tia_te", 2),
     present("vascular_disease", 1),
-    ScoreItem("sex", 1, ((1, 0),), choices=SEXES),
 )
 
 EQUATION = Equation(

@@ -49,7 +49,6 @@ LINEAR = {
             for region in REGIONS
         ),
         REFERENCE,
-        {"male": "sex"},
     )
     for horizon in ("2y", "5y")
 }
@@ -126,7 +125,6 @@ EQUATION = Equation(
     reviewed="2026-11-20",
     reference="the equation's own centre: age 70, 56 in 100 men, eGFR 36, UACR 170 mg/g; North America",
     work=work,
-    linear=LINEAR,
     narrower=(NarrowerPopulation(("2y", "5y"), "egfr", 60, "for an eGFR under 60", under=True),),
     bands=(
         BandTable(

@@ -3,11 +3,11 @@
 import pytest
 
 from cards.card import TOPICS, CardError
-from cards.compose.equation import EquationCardContent, _closing, _inside_a_sentence, missing_card, people_in_100
+from cards.compose.equation import EquationCardContent, _closing, missing_card, people_in_100
 from cards.compose.identity import CardIdentity
 from cards.new_orders import LIPIDS, TESTS, order_of_test, orderable_test_for
 from models_onnx.equations.calculate import calculate
-from models_onnx.equations.declaration import find_equations, get_equation
+from models_onnx.equations.declaration import find_equations, get_equation, yes_no
 
 NAMING = CardIdentity(
     "uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e"
@@ -19,7 +19,7 @@ SAID = EquationCardContent(summary="Something is missing.", opening="It is.", to
 def test_an_equation_that_must_not_be_shown_gets_no_card(name: str) -> None:
     equation = find_equations()[name]
     with pytest.raises(CardError, match="never shown"):
-        missing_card(equation, equation.outputs[0].id, SAID, NAMING, ["age"])
+        missing_card(equation, SAID, NAMING, ["age"])
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,15 @@ def test_the_order_of_a_test_carries_its_code() -> None:
 @pytest.mark.parametrize("systolic", range(140, 165))
 def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) -> None:
     given = {"age": 60, "sex": "male", "total_cholesterol": 220, "hdl_cholesterol": 40, "sbp": systolic, "bmi": 28}
-    yes_no = {"diabetes": False, "current_smoker": True, "bp_medication": False, "statin": False}
-    result = calculate(get_equation("prevent_base"), {**given, **yes_no, "egfr": 86}, "ascvd|10y")
+    answers = {"diabetes": False, "current_smoker": True, "bp_medication": False, "statin": False}
+    result = calculate(get_equation("prevent_base"), {**given, **answers, "egfr": 86}, "ascvd|10y")
     assert result.band is not None
     assert (people_in_100(result) >= 10) == (result.band.id == "high")
 
 
 @pytest.mark.parametrize(("words", "inside"), [("Age", "age"), ("BMI", "BMI"), ("HbA1c", "hbA1c"), ("X", "x")])
 def test_a_name_inside_a_sentence_begins_small_unless_it_is_an_abbreviation(words: str, inside: str) -> None:
-    assert _inside_a_sentence(words) == inside
+    assert yes_no("x", words).words_in_sentence == inside
 
 
 @pytest.mark.parametrize(("name", "is_compared"), [("lace", False), ("ckd_epi_2021_creatinine", True)])

@@ -60,9 +60,9 @@ def test_the_card_of_a_score_counts_its_points() -> None:
     card = equation_card(inputs, inputs.calculate("score"), replace(CONTENT, offers=(FIRST, SECOND)), IDENTITY)
     assert card.detail == (
         "The opening.\n"
-        "- 1 point: **Hypertension** (condition I10, 2020-03-04)\n"
         "- 1 point: Age **70**\n"
         "- 1 point: Sex **female**\n"
+        "- 1 point: **Hypertension** (condition I10, 2020-03-04)\n"
         "\n"
         "Beside.\n"
         "**Not found in the chart, so counted as no:** heart failure, diabetes, stroke, TIA or embolism before, "
@@ -86,9 +86,9 @@ def test_the_card_of_a_score_counts_its_points() -> None:
         ("Order two", "suggestion-2", False),
     ]
     assert card.own_extension.contributions == (
-        Factor("hypertension", 1.0, "1", "2020-03-04", "Condition/bp", 1.0),
         Factor("age", 70.0, "a", "2026-11-20", "Patient/p1", 1.0),
         Factor("sex", "female", "1", "2026-11-20", "Patient/p1", 1.0),
+        Factor("hypertension", 1.0, "1", "2020-03-04", "Condition/bp", 1.0),
     )
     said = card.own_extension
     assert (said.output, said.value, said.probability, said.link, said.base) == ("score", 3, None, "identity", 0)
@@ -192,7 +192,7 @@ def test_an_input_is_said_with_its_value_and_day_or_as_the_site_gives_it() -> No
 def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_worklist() -> None:
     order = order_of_test(LIPIDS, "p1", "2026-11-20")
     content = replace(CONTENT, offers=(OrderSuggestion("Order lipids", "Draft order.", order),))
-    card = missing_card(get_equation("prevent_base"), "ascvd|10y", content, IDENTITY, ["total_cholesterol"])
+    card = missing_card(get_equation("prevent_base"), content, IDENTITY, ["total_cholesterol"])
     assert card.detail == f"The opening.\n\nBeside.\n\nThe end. {METHOD}"
     said = card.own_extension
     assert said.model is not None

@@ -43,8 +43,8 @@ MADE = {
     "model list --specs": {"folder"},
 }
 
-# All gates take half a minute, all equations a second.
-MORE = {"model gates": ["--only", "G14"], "equation compile": ["lace"]}
+# All gates take half a minute.
+MORE = {"model gates": ["--only", "G14"]}
 
 
 def _example(words: tuple[str, ...], command: Any) -> list[str]:

@@ -36,7 +36,7 @@ def test_a_card_that_asks_for_a_test_becomes_that_test() -> None:
     content = EquationCardContent(
         summary="Albumin is missing.", opening="It is.", topic=TOPICS["statin"], offers=(offer,)
     )
-    entry = _entry(missing_card(equation, equation.outputs[0].id, content, NAMING, ["uacr"]))
+    entry = _entry(missing_card(equation, content, NAMING, ["uacr"]))
     assert (entry.code, entry.purpose) == ("9318-7", "kfre_4")
 
 

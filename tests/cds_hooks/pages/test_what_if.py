@@ -14,6 +14,7 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import get_decision
 from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.reference import equation_digest
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.pages.rendered import explanation_page
 from tests.cds_hooks.services.equation_calls import answer_of_site
@@ -29,7 +30,7 @@ _PERSON = Basis(
     },
     scores={
         "id": "kfre_4", "output": "5y",
-        "sha256": "2c6dacd946a6221d75cbe090f661559a12c4d856494e6a6aaa19ff86ca00a068",
+        "sha256": equation_digest(get_equation("kfre_4")),
         "value": calculate(
             get_equation("kfre_4"),
             {"age": 62.0, "sex": "female", "egfr": 38.5, "uacr": 355.0, "calibration": "north_america"}, "5y",

@@ -25,11 +25,11 @@ from tests.fhir.mapping.charts import MAN, observation, record_of, weight
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)
 
-CASES = Path(__file__).parents[3] / "models_onnx" / "equations" / "published"
+CASES = Path(__file__).parents[2] / "models_onnx" / "equations" / "published"
 
 
 def _vectors(name: str) -> list[dict[str, Any]]:
-    vectors = json.loads((CASES / f"{name}.vectors.json").read_text(encoding="utf-8"))["test_vectors"]
+    vectors = json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))["test_vectors"]
     return [{**vector, **vector["inputs"]} for vector in vectors]
 
 

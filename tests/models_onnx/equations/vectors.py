@@ -1,19 +1,19 @@
-"""The test vectors of the equations as they are written, for every test that needs values that an equation takes."""
+"""The published test vectors of the equations, for every test that needs values that an equation takes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
-from models_onnx.equations.compiled import PUBLISHED
 from models_onnx.equations.declaration import find_equations
+
+VECTORS = Path(__file__).parent / "published"
 
 
 def vectors_of(name: str) -> list[dict[str, Any]]:
-    """The vectors of one equation, from its declaration or from the file beside it."""
-    if declared := find_equations()[name].vectors:
-        return [{"id": f"{name}-{position}", **vector} for position, vector in enumerate(declared, start=1)]
-    text = (PUBLISHED / f"{name}.vectors.json").read_text(encoding="utf-8")
-    vectors: list[dict[str, Any]] = json.loads(text)["test_vectors"]
-    return vectors
+    """The vectors of one equation, each with its id; none where it has no file."""
+    file = VECTORS / f"{name}.json"
+    vectors = json.loads(file.read_text(encoding="utf-8"))["test_vectors"] if file.exists() else []
+    return [{"id": f"{name}-{position}", **vector} for position, vector in enumerate(vectors, start=1)]
 
 
 def all_vectors() -> list[Any]:

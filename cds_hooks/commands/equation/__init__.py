@@ -1,1 +1,0 @@
-"""`cds-hooks equation`: the commands, and how their results are printed."""
