@@ -203,7 +203,7 @@ def _write(wanted: Sequence[tuple[Kind, Subject, str]], key: Path, people: Path 
     ]
     write_signed(out, signed)
     subject_words = words_of(*wanted[0][:2]) if len(wanted) == 1 else f"{len(wanted)} {wanted[0][0]}s"
-    typer.echo(f"{out}: {subject_words}, signed by {person.name} ({person.role}). Hand it in at the page /approvals.")
+    typer.echo(f"{out}: {subject_words}, signed by {person.name} ({person.role}). Hand it in at the page /rules.")
 
 
 def _next(kind: Kind, subject: Subject) -> str:

@@ -21,7 +21,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help="Write the signed act to this new file, for the page /approvals, and record nothing here.",
+        help="Write the signed act to this new file, for the page /rules, and record nothing here.",
     ),
 ]
 """Where a command puts what it signed, in place of the record."""

@@ -247,7 +247,7 @@ def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | Non
     """The act and the key of a person of the site; whether it may take effect is decided where it is handed in."""
     file = settings().people_file
     if file is None or key is None:
-        raise ApprovalRefused("a file for /approvals is signed: name the people in CDS_PEOPLE_FILE and give --key")
+        raise ApprovalRefused("a file for /rules is signed: name the people in CDS_PEOPLE_FILE and give --key")
     people = read_people(file)
     signer, by, role = _who(key, lambda: people)
     assert signer is not None  # noqa: S101 - there is a key
@@ -257,7 +257,7 @@ def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | Non
 def _write(signed: tuple[Act, Signer], out: Path) -> None:
     act, signer = signed
     write_signed(out, [sign_act(act, signer)])
-    typer.echo(f"{out}: {act.words}, signed by {act.signer}. Hand it in at the page /approvals.")
+    typer.echo(f"{out}: {act.words}, signed by {act.signer}. Hand it in at the page /rules.")
 
 
 def _refuse_early(before: Releases, name: str, version: str, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Signs acts with a person's key and verifies them: in the record, and in a file that is handed in at /approvals.
+"""Signs acts with a person's key and verifies them: in the record, and in a file that is handed in at /rules.
 
 The detail of an event is `{"statement": {…}, "key": id, "signature": base64}`; in the development profile key and
 signature of an act of release are empty. A file of signed acts holds such details:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.errors import MethodNotAllowed
 from cds_hooks.logs import log
-from cds_hooks.pages.door import door_of, find_doors
+from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.gate import Gate
 from cds_hooks.pages.server import PageServer, wants_page
 from cds_hooks.routes.failures import http_error_outcome
@@ -59,14 +59,13 @@ class _Pages:
         door = door_of(scope["path"])
         if door is None:
             raise HTTPException(404)
-        page = find_doors()[door]
         async with self._loading:
-            if page not in self._routers:
-                self._routers[page] = await asyncio.to_thread(self._load, page)
-        await self._routers[page](scope, receive, send)
+            if door.views not in self._routers:
+                self._routers[door.views] = await asyncio.to_thread(self._load, door.views)
+        await self._routers[door.views](scope, receive, send)
 
-    def _load(self, page: str) -> Router:
-        return Router(import_module(f"{page}.views").routes(self._server))
+    def _load(self, views: str) -> Router:
+        return Router(import_module(f"cds_hooks.pages.{views}").routes(self._server))
 
 
 def page_application(server: PageServer) -> ASGIApp:

@@ -1,8 +1,11 @@
 """Who looks at a page: set for each request by the gate (cds_hooks/access), read by the frame of every page."""
 
 from contextvars import ContextVar
+from typing import Final
 
 from msgspec import Struct
+
+MOST_IN_NAVIGATION: Final = 7
 
 
 class PatientBound(Struct, frozen=True):
@@ -41,12 +44,17 @@ class PageLink(Struct, frozen=True):
 
 
 class Visiting(Struct, frozen=True):
-    """One request for a page: its path, who asks, whether pages need a login here, and where the navigation leads."""
+    """One request for a page: its path, who asks, whether pages need a login here, and the pages that they may open."""
 
     path: str = ""
     visitor: Visitor | None = None
     needs_login: bool = False
-    links: tuple[PageLink, ...] = (PageLink("", "Start"), PageLink("docs/", "Documentation"))
+    links: tuple[PageLink, ...] = (PageLink("docs/", "Documentation"),)
+
+    @property
+    def navigation(self) -> tuple[PageLink, ...]:
+        """The first of the pages: more entries than seven are not read, and the start page leads to the others."""
+        return self.links[:MOST_IN_NAVIGATION]
 
     @property
     def root(self) -> str:

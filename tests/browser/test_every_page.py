@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from cds_hooks.pages.door import find_doors
+from cds_hooks.pages.doors import DOORS
 from tests.browser.conftest import running
 from tests.browser.looking import cut_off, serious_faults
 
@@ -26,7 +26,7 @@ PATHS = {
     "operations": "/ops",
     "models": "/models",
     "rules": "/rules",
-    "approvals": "/approvals",
+    "checks": "/rules/checks",
     "changes": "/rules/renal-metformin/changes",
     "simulations": "/simulations?kind=model&name=mortality_5y",
     "equation": "/equations/kfre_4",
@@ -36,7 +36,7 @@ PATHS = {
     "code": "/docs/adding/rule.html",
 }
 """The pages by a word for each; those of a decision, a model and a rule are among `pages` of conftest.py."""
-PATHS |= {door.title: door.path for door in find_doors() if door.title and door.path not in {*PATHS.values(), "/docs"}}
+PATHS |= {door.title: door.path for door in DOORS if door.title and door.path not in {*PATHS.values(), "/docs"}}
 
 KINDS = (*PATHS, "estimate", "gaps", "silent", "order", "messy", "model", "rule", "missing", "decision", "login")
 

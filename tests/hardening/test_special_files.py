@@ -12,9 +12,9 @@ from cds_hooks.audit.seals import newest_seal, read_seals
 from cds_hooks.events.declaration import read_declaration
 from cds_hooks.hold_back.people import read_people
 from cds_hooks.hold_back.rules_file import read_rules_file
-from cds_hooks.pages.door import Door
 from cds_hooks.protocol.hooks.declared import read_declarations
 from cds_hooks.security.trust_file import read_trust_file
+from cds_hooks.services import Service
 from cds_hooks.services._service_file import service_files
 from cds_hooks.settings.login import read_provider
 from cds_hooks.storage.content import key_text, read_user_keys
@@ -41,7 +41,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "key.pem": lambda file: read_signer(file, "a test"),
     "manifest.json": lambda file: read_manifest(file.parent),
     "release.json": lambda file: parse_release(file.parent),
-    "feature.py": lambda file: list(declarations("cds_hooks.pages", "DOOR", Door, inner="door", folder=file.parent)),
+    "feature.py": lambda file: list(declarations("cds_hooks.services", "SERVICE", Service, folder=file.parent)),
 }
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from cds_hooks.access.links import PATH, ExplanationLinks
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
-from cds_hooks.pages.door import door_of
+from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.login.session import let_in
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage import Decision, decision_of

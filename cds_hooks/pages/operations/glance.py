@@ -116,7 +116,7 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     if counts is not None:
         tasks.append(_task(counts["not_approved"], "rules?kind=waiting", "warning", _NOT_APPROVED))
     acts = len(components.releases.waiting_for_second())
-    tasks.append(_task(acts, "approvals", "warning", _HALF_SIGNED))
+    tasks.append(_task(acts, "rules#waiting", "warning", _HALF_SIGNED))
     models = (model for service in server.services.values() for model in service.models)
     manifests = {model.manifest.id: model.manifest for model in models if not isinstance(model, AbsentModel)}
     standings = [standing_of(server, name, manifest) for name, manifest in manifests.items()]
@@ -129,7 +129,7 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
         days = int((now.timestamp() - verified.at) // 86_400)
         tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record"))
     today = (server.settings.as_of or now).date()
-    tasks.extend(Task(table.sentence(today), "warning", "services") for table in ending(today))
+    tasks.extend(Task(table.sentence(today), "warning", "rules/checks") for table in ending(today))
     return [task for task in tasks if task.what]
 
 

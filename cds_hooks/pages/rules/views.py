@@ -1,37 +1,68 @@
-"""The pages of the medication rules: the list, a rule, and what changed between two of its versions."""
+"""The pages of the rules: the list with what waits for a signature, a rule, its versions, and which checks exist."""
 
+from typing import Any, Final
+
+from anyio import CapacityLimiter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
+from cds_hooks.hold_back.signatures import MOST_BYTES
 from cds_hooks.pages.committee.changes import Changes
+from cds_hooks.pages.coverage import coverage_tables
+from cds_hooks.pages.rules.approvals import Approvals
 from cds_hooks.pages.rules.description import describe_rule
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.site import Failure, Refusal
 
-_NO_RULE = Failure(
-    "No such rule", "Not found", "No medication rule of this name is here.", "The start page lists those there are."
+_NO_RULE: Final = Failure(
+    "No such rule", "Not found", "No medication rule of this name is here.", "/rules lists those there are."
 )
+
+
+class _Rules:
+    """The pages of one server."""
+
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+        self._approvals = Approvals(server)
+
+    def show_all(self, request: Request) -> Response:
+        """Show the rules, and what was signed; a posted file is taken first."""
+        signed: dict[str, Any]
+        if request.method == "POST":
+            signed, status = self._approvals.take(request.state.form.get("acts", ""))
+        else:
+            signed, status = self._approvals.values(), 200
+        rules = self._server.committee.rules(request.query_params)
+        return self._server.page("rules/rules.html", status=status, **rules, **signed)
+
+    def show(self, request: Request) -> Response:
+        """Show one rule."""
+        version = _version(request)
+        standing = self._server.committee.rule(version)
+        return self._server.page("rules/rule.html", it=describe_rule(version), standing=standing)
+
+    def show_changes(self, request: Request) -> Response:
+        """Show what changed between two versions of a rule."""
+        return Changes(self._server).rule(request, _version(request))
+
+    def show_checks(self, _: Request) -> Response:
+        """Show which checks exist for each drug and test."""
+        return self._server.page("rules/checks.html", coverage=coverage_tables())
 
 
 def routes(server: PageServer) -> list[Route]:
     """Return their addresses."""
-
-    def rules(request: Request) -> Response:
-        return server.page("rules/rules.html", **server.committee.rules(request.query_params))
-
-    def rule(request: Request) -> Response:
-        version = _version(request)
-        return server.page("rules/rule.html", it=describe_rule(version), standing=server.committee.rule(version))
-
-    def changes(request: Request) -> Response:
-        return Changes(server).rule(request, _version(request))
-
+    pages = _Rules(server)
+    one = CapacityLimiter(1)
     return [
-        server.route("/rules", rules),
-        server.route("/rules/{rule_id}", rule),
-        server.route("/rules/{rule_id}/changes", changes),
+        server.route("/rules", pages.show_all),
+        server.route("/rules", pages.show_all, ["POST"], limiter=one, upload=True, most_bytes=3 * MOST_BYTES),
+        server.route("/rules/checks", pages.show_checks),
+        server.route("/rules/{rule_id}", pages.show),
+        server.route("/rules/{rule_id}/changes", pages.show_changes),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
-from cds_hooks.pages.door import door_of
+from cds_hooks.pages.doors import door_of
 from cds_hooks.settings.login import LoginRole
 from tests.cds_hooks.access.browsing import BROWSER, visit, with_account
 

@@ -242,7 +242,7 @@ async def test_each_view_of_a_patient_is_recorded_with_who_saw_it(tmp_path: Path
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         assert (await person.calls.get("/decisions", headers=headers)).status_code == 200
         assert (await person.calls.get("/ops", headers=headers)).status_code == 200
-        assert (await person.calls.get("/interfaces", headers=headers)).status_code == 401
+        assert (await person.calls.get("/ops/interfaces", headers=headers)).status_code == 401
         assert (await person.calls.get(f"/explain/{'x' * 400}", headers=headers)).status_code == 404
     assert entries(tmp_path, "page-view") == [("operator", {"page": "/decisions"})]
 

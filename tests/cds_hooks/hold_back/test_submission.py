@@ -24,8 +24,8 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.signatures import FORMAT, MOST_ACTS, MOST_BYTES, read_signed, sign_act
 from cds_hooks.hold_back.submission import HANDED_IN, ActDesk, ServedHere, Taken
 from cds_hooks.monitor.versions import why_too_early
-from cds_hooks.pages.approvals.views import _models
 from cds_hooks.pages.model_files import ModelFiles
+from cds_hooks.pages.rules.approvals import _models
 from models_onnx.artifact.keys import Signer
 from models_onnx.artifact.release_file import GateSummary, Release
 from tests.cds_hooks.access.browsing import entries
@@ -207,7 +207,7 @@ def test_the_commands_write_the_files_without_a_record(desk: Desk) -> None:
     approve = ("approve", "rule", RULE, "--version", DIGEST, "--key", key, "--out", "approval.json")
     done = run_program(*approve, folder=desk.folder, environment=away)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "signed by Ann Lee (pharmacist). Hand it in at the page /approvals." in done.stdout
+    assert "signed by Ann Lee (pharmacist). Hand it in at the page /rules." in done.stdout
     again = run_program(*approve, folder=desk.folder, environment=away)
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
     off = ("release", "set", "off", "rule", RULE, "--why", "wrong", "--key", key, "--out", "off.json")

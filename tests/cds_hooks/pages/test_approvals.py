@@ -21,9 +21,9 @@ def anyio_backend() -> str:
 
 
 async def _hand_in(person: Person, content: str | bytes, token: str | None = None) -> httpx.Response:
-    fields = {"form_token": form_token(await person.open("/approvals")) if token is None else token}
+    fields = {"form_token": form_token(await person.open("/rules")) if token is None else token}
     file = {"acts": ("signed.json", content, "application/json")}
-    return await person.calls.post("/approvals", data=fields, files=file, headers=person.headers)
+    return await person.calls.post("/rules", data=fields, files=file, headers=person.headers)
 
 
 @pytest.mark.anyio
@@ -83,25 +83,22 @@ async def test_behind_a_trust_file_without_a_login_only_the_operator_hands_in(tm
     behind = {"trust_file": trust_file_in(tmp_path), "people_file": desk.site.file, "operator_token": token}
     file = {"acts": ("signed.json", _file([desk.approval()]), "application/json")}
     async with client(tmp_path, **behind) as calls:
-        refused = await calls.post("/approvals", files=file, headers=BROWSER)
+        refused = await calls.post("/rules", files=file, headers=BROWSER)
         assert (refused.status_code, "only the operator" in refused.text) == (403, True)
         other = BROWSER | {"authorization": f"Bearer {token}", "sec-fetch-site": "cross-site"}
-        assert (
-            "did not come from a page of this server"
-            in (await calls.post("/approvals", files=file, headers=other)).text
-        )
+        assert "did not come from a page of this server" in (await calls.post("/rules", files=file, headers=other)).text
         own = BROWSER | {"authorization": f"Bearer {token}"}
-        assert (await calls.post("/approvals", files=file, headers=own)).status_code == 200
+        assert (await calls.post("/rules", files=file, headers=own)).status_code == 200
     assert [actor for actor, _ in entries(tmp_path, "acts-handed-in")] == ["operator"]
 
 
 @pytest.mark.anyio
 async def test_the_development_profile_says_that_no_signature_is_needed(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
-        page = (await calls.get("/approvals")).text
+        page = (await calls.get("/rules")).text
         assert faults(page) == []
         assert "no signature counts" in page
         assert "<form method=" not in page
         file = {"acts": ("signed.json", "{}", "application/json")}
-        answer = await calls.post("/approvals", files=file, headers=BROWSER)
+        answer = await calls.post("/rules", files=file, headers=BROWSER)
         assert (answer.status_code, "nothing was recorded" in answer.text) == (400, True)

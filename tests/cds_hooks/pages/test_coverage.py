@@ -36,7 +36,7 @@ def test_every_drug_and_every_code_of_the_tables_stands_in_one_row() -> None:
 def test_the_page_of_services_says_which_checks_exist_and_which_do_not(tmp_path: Path) -> None:
     async def read() -> str:
         async with client(tmp_path) as calls:
-            return (await calls.get("/services")).text
+            return (await calls.get("/rules/checks")).text
 
     page = asyncio.run(read())
     assert faults(page) == []

@@ -1,4 +1,4 @@
-"""Addresses of the documentation that do not exist, and the API reference, look like the other pages."""
+"""Addresses of the documentation that do not exist look like the other pages."""
 
 import asyncio
 from pathlib import Path
@@ -28,9 +28,3 @@ def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
         assert page.status_code == 404
         for part in ("make docs", "<nav", "look.css"):
             assert part in page.text
-
-
-def test_the_api_reference_has_a_heading_and_landmarks(tmp_path: Path) -> None:
-    page = _opened(tmp_path, "/api").text
-    for part in ("<header", '<nav aria-label="Pages">', "<main", "<h1"):
-        assert part in page

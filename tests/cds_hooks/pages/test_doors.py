@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from cds_hooks.access.roles import Role
-from cds_hooks.pages.door import find_doors
+from cds_hooks.pages.doors import DOORS
 
 _FLAGS = ("of_patients", "token", "by_link", "anonymous")
 
@@ -23,6 +23,6 @@ def test_each_page_is_open_to_those_whom_the_table_names() -> None:
             _names(door.changes, ""),
             " ".join(flag for flag in _FLAGS if getattr(door, flag)),
         )
-        for door in find_doors()
+        for door in DOORS
     ]
     assert sorted(declared) == typed

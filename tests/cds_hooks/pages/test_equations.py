@@ -58,4 +58,4 @@ def test_an_equation_that_there_is_not_has_no_page(server_here: str) -> None:
 def test_the_card_and_the_page_of_services_lead_to_the_page_of_the_equation(server_here: str) -> None:
     (card,) = answer(server_here, "nephrology-referral", "ckd-uacr").json()["cards"]
     assert f"({server_here}/equations/kfre_4)" in card["detail"]
-    assert 'href="equations/kfre_4"' in httpx.get(f"{server_here}/services", timeout=60).text
+    assert 'href="equations/kfre_4"' in httpx.get(f"{server_here}/", timeout=60).text

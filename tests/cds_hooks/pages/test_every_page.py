@@ -1,5 +1,6 @@
 """What holds for every page that is found: its door is enforced, its routes are behind it, it renders, it is whole."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,18 @@ from starlette.routing import BaseRoute
 from cds_hooks.access.roles import ASSIGNABLE
 from cds_hooks.app import create_app
 from cds_hooks.pages import application
-from cds_hooks.pages.door import Door, door_of, find_doors
+from cds_hooks.pages.doors import DOORS, Door, door_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.settings import Settings
 from cds_hooks.web import site
 from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS
+from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
 
-DOORS = find_doors()
-FOLDERS = sorted({page.rpartition(".")[2] for page in DOORS.values()})
+VIEWS = sorted({door.views for door in DOORS})
 PAGES = Path(application.__file__).parent
 HTML = {"accept": "text/html"}
 
@@ -44,27 +45,43 @@ def _server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PageServer:
     return servers[0]
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("views", VIEWS)
 def test_every_route_of_a_page_is_behind_a_door_of_its_own(
-    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    views: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = f"cds_hooks.pages.{folder}"
-    routes: list[BaseRoute] = import_module(f"{page}.views").routes(_server(tmp_path, monkeypatch))
+    routes: list[BaseRoute] = import_module(f"cds_hooks.pages.{views}").routes(_server(tmp_path, monkeypatch))
     assert routes
     doors = [door_of(route.path) for route in routes]  # type: ignore[attr-defined]  # routes and mounts have a path
-    assert {DOORS[door] if door is not None else None for door in doors} == {page}
+    assert {door.views if door is not None else None for door in doors} == {views}
 
 
-def test_every_folder_with_views_has_a_door_and_every_door_has_views() -> None:
-    assert {path.parent.name for path in PAGES.glob("*/views.py")} == set(FOLDERS)
+def test_every_folder_with_views_has_a_door() -> None:
+    assert {f"{path.parent.name}.views" for path in PAGES.glob("*/views.py")} <= set(VIEWS)
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.anyio
+@pytest.mark.parametrize("role", ASSIGNABLE)
+async def test_the_navigation_has_at_most_seven_entries_and_each_opens(tmp_path: Path, role: str) -> None:
+    with_account(tmp_path, "ann", role)
+    async with visit(tmp_path) as person:
+        await person.log_in("ann")
+        page = (await person.open("/")).text
+        links = re.findall(r'href="([^"]*)"', page[page.index("<nav") : page.index("</nav>")])
+        assert 2 <= len(links) <= 7
+        for link in links:
+            assert link == "docs/" or (await person.open(f"/{link}")).status_code == 200, link
+
+
+def test_the_operator_without_a_login_has_seven_entries_at_most() -> None:
+    links = tuple(PageLink(door.path, door.title) for door in DOORS if door.title)
+    assert len(links) > len(Visiting(links=links).navigation) == 7
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent.name for path in PAGES.glob("*/*.html")}))
 def test_the_templates_of_a_page_can_be_read_and_load_nothing_from_elsewhere(folder: str) -> None:
     environment: Environment = site._environment()
     for path in (PAGES / folder).glob("*.html"):
-        if path.name != "swagger.html":  # the page of a library, which is no template
-            environment.get_template(f"{folder}/{path.name}")
+        environment.get_template(f"{folder}/{path.name}")
         text = path.read_text(encoding="utf-8")
         assert not any(f'{name}="{start}' in text for name in ("src", "action") for start in ("http", "//"))
 
@@ -75,9 +92,7 @@ def _opens(door: Door) -> bool:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "door", [door for door in DOORS if _opens(door)], ids=lambda door: DOORS[door].rpartition(".")[2]
-)
+@pytest.mark.parametrize("door", [door for door in DOORS if _opens(door)], ids=lambda door: door.path)
 async def test_a_page_of_the_navigation_is_whole_and_loads_nothing_from_elsewhere(tmp_path: Path, door: Door) -> None:
     async with client(tmp_path) as calls:
         answer = await calls.get(door.path, headers=HTML, follow_redirects=True)

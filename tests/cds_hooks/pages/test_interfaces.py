@@ -40,16 +40,16 @@ def _states(folder: Path) -> list[tuple[str, str]]:
 async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> None:
     path = _declared(tmp_path)
     async with client(tmp_path, events_file=path) as calls:
-        page = (await calls.get("/interfaces", headers=PAGE)).text
+        page = (await calls.get("/ops/interfaces", headers=PAGE)).text
         assert "Dead letter 1" in page
         assert "it was cut off" in page
         assert "SAMPLE" not in page
-        assert "SAMPLE" in (await calls.get("/interfaces?letter=1", headers=PAGE)).text
+        assert "SAMPLE" in (await calls.get("/ops/interfaces?letter=1", headers=PAGE)).text
         still_cut = {"letter": "1", "act": "replay", "content": ""}
-        assert (await calls.post("/interfaces", data=still_cut, headers=PAGE)).status_code == 400
+        assert (await calls.post("/ops/interfaces", data=still_cut, headers=PAGE)).status_code == 400
         mended = {"letter": "1", "act": "replay", "content": result("1", "4.4").decode()}
-        assert (await calls.post("/interfaces", data=mended, headers=PAGE)).status_code == 303
-        assert "Every message was read" in (await calls.get("/interfaces", headers=PAGE)).text
+        assert (await calls.post("/ops/interfaces", data=mended, headers=PAGE)).status_code == 303
+        assert "Every message was read" in (await calls.get("/ops/interfaces", headers=PAGE)).text
     assert _states(tmp_path) == [("1", "replayed"), ("1#replay-1", "done")]
 
 
@@ -58,16 +58,16 @@ async def test_a_dead_letter_is_dropped_once(tmp_path: Path) -> None:
     path = _declared(tmp_path)
     async with client(tmp_path, events_file=path) as calls:
         form = {"letter": "1", "act": "drop"}
-        answers = [(await calls.post("/interfaces", data=form, headers=PAGE)).status_code for _ in range(2)]
+        answers = [(await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code for _ in range(2)]
         assert answers == [303, 404]
-        assert (await calls.post("/interfaces", data={"letter": "x"}, headers=PAGE)).status_code == 400
+        assert (await calls.post("/ops/interfaces", data={"letter": "x"}, headers=PAGE)).status_code == 400
     assert _states(tmp_path) == [("1", "dropped")]
 
 
 @run_async
 async def test_a_site_without_feeds_says_so(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
-        assert "declares no feeds" in (await calls.get("/interfaces", headers=PAGE)).text
+        assert "declares no feeds" in (await calls.get("/ops/interfaces", headers=PAGE)).text
 
 
 @run_async
@@ -80,7 +80,7 @@ async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays
     async with client(tmp_path, events_file=path) as calls:
 
         async def sent(**form: str) -> tuple[int, str]:
-            answer = await calls.post("/interfaces", data=form, headers=PAGE)
+            answer = await calls.post("/ops/interfaces", data=form, headers=PAGE)
             return answer.status_code, answer.headers.get("location") or " ".join(answer.text.split())
 
         assert await sent(act="replay-all", feed="lab") == (303, "interfaces?did=replay-all")

@@ -51,7 +51,7 @@ def _assert_is_a_page(answer: httpx.Response, status: int) -> Page:
 
 
 def test_the_page_of_services_lists_them_and_the_addresses_for_programs(tmp_path: Path) -> None:
-    (answer,) = _get(tmp_path, "/services")
+    (answer,) = _get(tmp_path, "/")
     page = _assert_is_a_page(answer, 200)
     services = find_services()
     assert services
@@ -77,7 +77,7 @@ def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
         for each in Page(answer.text).all("a", "link")
     }
     if not SITE.is_dir():  # `make docs` writes it; tests/cds_hooks/web tests its links
-        targets.discard("http://localhost/docs/")
+        targets = {target for target in targets if "/docs/" not in target}
     for target in sorted(each for each in targets if each.startswith("http://localhost/")):
         (answer,) = _get(tmp_path, target)
         assert answer.status_code == 200, target

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -102,31 +101,10 @@ def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_path: 
     _call(tmp_path, send, as_of=as_of)
 
 
-def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    async def load(calls: httpx.AsyncClient) -> None:
-        page = await calls.get("/api")
-        assert page.status_code == 200
-        assert "http" not in page.text.replace("http-equiv", "")
-        for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
-            assert f"/api/{name}" in page.text
-            assert (await calls.get(f"/api/{name}")).status_code == 200
-        assert (await calls.get("/api/page.html")).status_code == 404
-        assert "script-src 'self'" in page.headers["content-security-policy"]
-
-    _call(tmp_path, load)
-
-
-def test_the_licence_of_swagger_ui_is_in_the_package() -> None:
-    folder = files("cds_hooks.pages.documentation") / "swagger_ui"
-    assert "Apache License" in (folder / "LICENSE.txt").read_text()
-    assert (folder / "NOTICE.txt").is_file()
-
-
 def test_with_a_trust_file_the_document_is_not_served(tmp_path: Path) -> None:
     write_beginning(tmp_path / "trust.toml")
 
-    async def load(calls: httpx.AsyncClient) -> list[int]:
-        return [(await calls.get(path)).status_code for path in ("/openapi.json", "/api")]
+    async def load(calls: httpx.AsyncClient) -> int:
+        return (await calls.get("/openapi.json")).status_code
 
-    found = _call(tmp_path, load, trust_file=tmp_path / "trust.toml")
-    assert found == [404, 404]
+    assert _call(tmp_path, load, trust_file=tmp_path / "trust.toml") == 404

@@ -65,7 +65,7 @@ class _Interfaces:
                 ahead = _ahead(inbox, declaration, now.timestamp())
                 letter = inbox.dead_letter(int(number)) if number.isdecimal() and len(number) < 12 else None
         return self._server.page(
-            "interfaces/interfaces.html",
+            "operations/interfaces.html",
             status=status,
             declared=declaration is not None,
             feeds=feeds,
@@ -234,4 +234,4 @@ def _moment(epoch: float) -> str:
 def routes(server: PageServer) -> list[Route]:
     """Return the addresses of the page."""
     page = _Interfaces(server)
-    return [server.route("/interfaces", page.show), server.route("/interfaces", page.act, ["POST"])]
+    return [server.route("/ops/interfaces", page.show), server.route("/ops/interfaces", page.act, ["POST"])]

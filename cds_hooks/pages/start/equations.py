@@ -33,7 +33,7 @@ def routes(server: PageServer) -> list[Route]:
         equation = _equation(request)
         inputs = [_input_row(item) for item in equation.inputs]
         attributes = source_attributes(equation)
-        return server.page("equations/equation.html", it=equation, inputs=inputs, attributes=attributes)
+        return server.page("start/equation.html", it=equation, inputs=inputs, attributes=attributes)
 
     def card(request: Request) -> Response:
         body = orjson.dumps(equation_card(_equation(request).id), option=orjson.OPT_INDENT_2)

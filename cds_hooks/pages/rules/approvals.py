@@ -1,19 +1,13 @@
-"""The page /approvals: what waits for a second signature, and the form that takes files of signed acts."""
+"""What waits for a second signature, and the form of /rules that takes files of signed acts."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
-
-from anyio import CapacityLimiter
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from typing import Any, Final
 
 from cds_hooks.hold_back.acts import ApprovalRefused, Subject, waiver_subject, words_of
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.signatures import MOST_BYTES
 from cds_hooks.hold_back.submission import ActDesk, ServedHere, Taken
 from cds_hooks.logs import log
 from cds_hooks.monitor.versions import why_too_early
@@ -32,7 +26,9 @@ _NO_PEOPLE: Final = Failure(
 _NOT_NEEDED: Final = "in the development profile no signature counts and none is needed: nothing was recorded"
 
 
-class _Approvals:
+class Approvals:
+    """What is signed, of one server."""
+
     def __init__(self, server: PageServer) -> None:
         self._server = server
         self._book = server.approvals
@@ -40,47 +36,44 @@ class _Approvals:
         served = ServedHere(server.served, server.services, *_models(server.files), why_too_early)
         self._desk = ActDesk(server.settings.database_url, server.settings.people_file, served)
 
-    def show(self, request: Request) -> Response:
-        """Show what waits; a posted file is taken first."""
-        if request.method != "POST":
-            return self._page()
+    def values(self) -> dict[str, Any]:
+        """Return what the template shows where nothing was sent."""
+        return self._values(self._book, self._releases)
+
+    def take(self, text: str) -> tuple[dict[str, Any], int]:
+        """Take a file of signed acts; return what the template shows of it, and the status of the answer.
+
+        Raises:
+            Refusal: the file of people cannot be read.
+        """
         try:
-            return self._take(request.state.form.get("acts", ""))
+            recorded = self._take(text)
         except (ApprovalRefused, ValueError) as fault:
             log().info("signed acts refused", status=400)
-            return self._page(problem=str(fault), status=400)
+            return self.values() | {"problem": str(fault)}, 400
         except PeopleFileError as fault:
             log().error("file of people refused", status=503)
             raise Refusal(_NO_PEOPLE, 503) from fault
+        # those of this process have what was recorded just now a moment later
+        return self._values(*self._desk.on_record()) | {"taken": recorded}, 200
 
-    def _take(self, text: str) -> Response:
+    def _take(self, text: str) -> list[Taken]:
         if not text.strip():
             raise ApprovalRefused("no file was chosen, or it is empty")
         if self._book is None:
             raise ApprovalRefused(_NOT_NEEDED)
         recorded = self._desk.take(text, self._server.actor, self._server.now())
         log().info("signed acts taken", count=len(recorded))
-        # those of this process have what was recorded just now a moment later
-        return self._page(*self._desk.on_record(), recorded=recorded)
+        return recorded
 
-    def _page(
-        self,
-        book: ApprovalBook | None = None,
-        releases: Releases | None = None,
-        recorded: list[Taken] | None = None,
-        problem: str = "",
-        status: int = 200,
-    ) -> Response:
-        book, releases = book or self._book, releases or self._releases
-        return self._server.page(
-            "approvals/approvals.html",
-            status=status,
-            waiting=_waiting(book, releases),
-            refused=[*(book.refused if book is not None else ()), *releases.refused],
-            taken=recorded or [],
-            problem=problem,
-            needs_approval=book is not None,
-        )
+    def _values(self, book: ApprovalBook | None, releases: Releases) -> dict[str, Any]:
+        return {
+            "waiting": _waiting(book, releases),
+            "refused": [*(book.refused if book is not None else ()), *releases.refused],
+            "taken": [],
+            "problem": "",
+            "needs_approval": book is not None,
+        }
 
 
 def _waiting(book: ApprovalBook | None, releases: Releases) -> list[WaitingRow]:
@@ -109,18 +102,3 @@ def _models(files: ModelFiles) -> tuple[Callable[[str], Release | None], Callabl
         return [waiver_subject(model, release.version, waiver) for waiver in written] if release is not None else []
 
     return files.release, waivers
-
-
-def routes(server: PageServer) -> list[Route]:
-    """Return the address of the page."""
-    page = _Approvals(server)
-    return [
-        server.route(
-            "/approvals",
-            page.show,
-            ["GET", "POST"],
-            limiter=CapacityLimiter(1),
-            upload=True,
-            most_bytes=3 * MOST_BYTES,
-        )
-    ]

@@ -1,0 +1,107 @@
+"""Who may open which page: the one table of doors. A path without a door is open to nobody while pages need a login."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from cds_hooks.access.roles import COMMITTEE, DECISION_READERS, STAFF, Role
+
+_OPERATOR_ONLY: Final = (
+    "Open it at CDS_OPERATOR_LISTEN, or with CDS_OPERATOR_TOKEN as bearer; with CDS_LOGIN people log in."
+)
+
+
+class Door(Struct, frozen=True):
+    """The pages at and below a path, and who may open them.
+
+    `roles` None: everybody, without a login. `changes` are the roles that may send a form there; None: as `roles`.
+    Without a login (CDS_LOGIN) the pages that a viewer may open are open to everybody, and all others, with the forms
+    of pages that have `changes`, to the operator alone.
+    """
+
+    path: str
+    views: str
+    """The module below `cds_hooks.pages` that answers."""
+    roles: frozenset[Role] | None
+    title: str = ""
+    """Its name in the navigation; "" for a page that is not in it."""
+    of_patients: bool = False
+    """Whether it shows something of a patient: then each view is recorded."""
+    token: bool = False
+    """Whether programs may open it, too: with CDS_OPERATOR_TOKEN, or at CDS_OPERATOR_LISTEN."""
+    changes: frozenset[Role] | None = None
+    by_link: bool = False
+    """Whether sessions of the link of a card and of an EHR launch open it, and everybody with CDS_EXPLAIN_PAGES."""
+    anonymous: bool = False
+    """Whether it is the same for everybody: then nobody's session is looked up."""
+    refusal: str = _OPERATOR_ONLY
+    """What somebody can do whom the server does not let in because they are not the operator."""
+
+    def leads_to(self, path: str) -> bool:
+        """Return whether a path is at or below this one."""
+        return path == self.path or (path.startswith(self.path.rstrip("/") + "/") and self.path != "/")
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may read it where pages need no login."""
+        return self.roles is None or Role.VIEWER in self.roles
+
+
+_OPERATOR: Final = frozenset({Role.OPERATOR})
+
+DOORS: Final = (
+    Door("/", "start.views", STAFF),
+    Door("/equations", "start.equations", STAFF),
+    Door("/try", "tester.views", _OPERATOR, "Try a service"),
+    Door("/worklist", "worklist.views", frozenset({Role.CLINICIAN, Role.PHARMACIST}), "Worklist", of_patients=True),
+    Door(
+        "/rules",
+        "rules.views",
+        STAFF,
+        "Rules",
+        changes=COMMITTEE,
+        refusal="Acts are signed by people who have logged in. Without CDS_LOGIN only the operator does it.",
+    ),
+    Door("/models", "models.views", STAFF, "Models"),
+    Door("/decisions", "decisions.views", DECISION_READERS, "Decisions", of_patients=True, token=True),
+    Door(
+        "/ops",
+        "operations.views",
+        frozenset({Role.OPERATOR, Role.AUDITOR, Role.MODEL_OWNER}),
+        "Operations",
+        token=True,
+    ),
+    Door("/ops/interfaces", "operations.interfaces", _OPERATOR, of_patients=True),
+    Door("/docs", "documentation.views", STAFF, "Documentation"),
+    Door("/payers", "payers.views", STAFF, "Payers"),
+    Door(
+        "/explain",
+        "explain.views",
+        DECISION_READERS | {Role.CLINICIAN, Role.CLINICIAN_LINK},
+        of_patients=True,
+        token=True,
+        by_link=True,
+        refusal="Open it from its card again, or ask the operator. The card in the chart says what it rests on.",
+    ),
+    Door("/simulations", "simulations.views", COMMITTEE, of_patients=True),
+    Door("/openapi.json", "machine_files", STAFF),
+    Door("/static", "machine_files", None, anonymous=True),
+    Door(
+        "/metrics",
+        "machine_files",
+        _OPERATOR,
+        token=True,
+        refusal="/metrics is for the operator: ask at CDS_OPERATOR_LISTEN, or with CDS_OPERATOR_TOKEN as bearer.",
+    ),
+    Door("/login", "login.views", None),
+    Door("/logout", "login.views", None),
+    Door("/open", "login.views", None),
+    Door("/launch", "login.views", None, anonymous=True),
+)
+"""All doors; those with a title are in the navigation, in this order."""
+
+
+def door_of(path: str) -> Door | None:
+    """Return the door of a path, the longest that leads there; None where there is none: then nobody may open it."""
+    leading = [door for door in DOORS if door.leads_to(path)]
+    return max(leading, key=lambda door: len(door.path), default=None)

@@ -1,1 +1,0 @@
-"""The pages /equations/ID of published equations."""

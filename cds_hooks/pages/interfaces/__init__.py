@@ -1,1 +1,0 @@
-"""The page /interfaces: the feeds of events, and what could not be read of them."""

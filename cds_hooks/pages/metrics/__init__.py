@@ -1,1 +1,0 @@
-"""The address /metrics: what the server counted, in the format of Prometheus."""

@@ -1,1 +1,0 @@
-"""The style sheets, scripts and the icon of the pages."""
