@@ -40,7 +40,6 @@ COMMANDS = {
     "build-sheet": Lazy("build_sheet.main", "build_sheet"),
     "understand": Lazy("understand", "understand_resources"),
     "settings": Lazy("settings", "show_settings"),
-    "reference": Lazy("reference", "reference"),
 }
 
 app = typer.Typer(
@@ -103,16 +102,12 @@ def main() -> None:
         from pydantic import ValidationError
 
         from cards.rules.language.rule import RuleError
-        from cds_hooks.settings.removed import RemovedSetting
         from models_onnx.errors import ArtifactRefused, DeclarationError
 
         if isinstance(error, ValidationError):
             for fault in error.errors():
                 name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
                 typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
-            sys.exit(2)
-        if isinstance(error, RemovedSetting):
-            typer.echo(str(error), err=True)
             sys.exit(2)
         if isinstance(error, DeclarationError):
             typer.echo(f"A file that declares something cannot be used: {error}", err=True)
@@ -135,7 +130,7 @@ def _warn_of_settings() -> None:
         return
     # imported here: pydantic and the settings take 0.1 s, and `--help` needs neither
     from cds_hooks.settings import SETTINGS
-    from cds_hooks.settings.removed import ignored_settings
+    from cds_hooks.settings.names import ignored_settings
 
     for sentence in ignored_settings(os.environ, SETTINGS):
         typer.echo(f"Warning: {sentence}", err=True)

@@ -28,7 +28,7 @@ import orjson
 from msgspec import Struct
 from sqlalchemy import select
 
-from cds_hooks.audit.archive import EVENT
+from cds_hooks.audit.retention import EVENT
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -67,8 +67,7 @@ class Seal(Struct, frozen=True):
     decisions: dict[str, End]
     feedback: End
     events: End
-    outcomes: End = (0, "")
-    """Seals from before version 0005 of the schema do not name it."""
+    outcomes: End
 
     @property
     def time(self) -> datetime:
@@ -104,16 +103,8 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
     answers, acts, later = _end(url, feedback), _end(url, events), _end(url, outcomes)
     sealed_ends = last.decisions if last else {}
     moved = {chain: end for chain, end in ends.items() if sealed_ends.get(chain) != end}
-    if (
-        last is not None
-        and sequence == last.sequence
-        and (answers, acts, later)
-        == (
-            last.feedback,
-            last.events,
-            last.outcomes,
-        )
-    ):
+    ends_before = (last.sequence, last.feedback, last.events, last.outcomes) if last is not None else None
+    if ends_before == (sequence, answers, acts, later):
         return None
     return Seal(
         (last.number if last else 0) + 1,
@@ -128,9 +119,9 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
 
 
 def _refuse_cut(url: str, seals: Sequence[Seal]) -> None:
-    """Raises RecordCut where the end of a chain that the seals name last is not there any more, or is another one.
+    """Raises RecordCut where the end of a chain that the seals name last is not there any more, or differs.
 
-    Rows that an archive took from the beginning of a chain are gone rightly, and all of a chain with the archive.
+    Rows that a retention run took from the beginning of a chain are gone rightly, and so is a whole chain that it took.
     """
     last = seals[-1]
     newest = {chain: end for seal in seals for chain, end in seal.decisions.items()}
@@ -142,7 +133,7 @@ def _refuse_cut(url: str, seals: Sequence[Seal]) -> None:
         rows = read_rows(url, columns.order_by(table.c.position).limit(1))
         if rows and (rows[0].position > position or bytes(rows[0].hash).hex() == digest):
             continue
-        if not rows and table is decisions and not _has_rows(url, of_chain) and _was_archived(url):
+        if not rows and table is decisions and not _has_rows(url, of_chain) and _had_retention(url):
             continue
         raise RecordCut(
             f"the record does not hold row {position} of {name} as seal {last.number} sealed it: it was cut, rolled "
@@ -154,14 +145,12 @@ def _has_rows(url: str, of_chain: Any) -> bool:
     return bool(read_rows(url, select(decisions.c.position).where(of_chain).limit(1)))
 
 
-def _was_archived(url: str) -> bool:
+def _had_retention(url: str) -> bool:
     return bool(read_rows(url, select(events.c.position).where(events.c.kind == EVENT).limit(1)))
 
 
 def _end(url: str, table: Any) -> End:
     rows = read_rows(url, select(table.c.position, table.c.hash).order_by(table.c.sequence.desc()).limit(1))
-    if rows and None in (rows[0].position, rows[0].hash):
-        raise SealsUnusable(f"the newest row of {table.name} is in no chain: no server wrote it")
     return (rows[0].position, bytes(rows[0].hash).hex()) if rows else (0, "")
 
 

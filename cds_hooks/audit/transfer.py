@@ -7,21 +7,21 @@ stays so. Its hash chains and seals hold after it was restored.
 
 import base64
 import csv
+import hashlib
 import io
 import lzma
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import orjson
-from sqlalchemy import Column, MetaData, Table, func, insert, inspect, literal_column, select, text
+from sqlalchemy import Connection, MetaData, Table, func, insert, literal_column, select, text
 
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.opening import make_older_schema, refuse_newer, upgrade_schema
+from cds_hooks.storage.opening import refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, outcomes, removals
 from models_onnx.artifact.keys import new_private_file
@@ -40,92 +40,88 @@ def back_up(url: str, file: Path) -> int:
 
     Where it cannot be finished there is no file.
     """
-    version = SCHEMA_VERSION
     for (version,) in read_rows(url, select(literal_column("version_num")).select_from(text("alembic_version"))):
         refuse_newer(version)
-    tables = [plain_table(table) for table in _TABLES] if version == SCHEMA_VERSION else _tables_of(url)
     rows = 0
+
+    def stored() -> Iterator[tuple[str, dict[str, Any]]]:
+        nonlocal rows
+        for table in _TABLES:
+            for row in _stored(url, plain_table(table)):
+                yield table.name, row
+                rows += 1
+
+    write_file(file, stored())
+    return rows
+
+
+def write_file(file: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """Writes table and row of each into a new file, which is removed again where that fails; its SHA-256.
+
+    Raises:
+        OSError: The file is there already, or cannot be written.
+    """
     with new_private_file(file) as raw:
         with lzma.open(raw, "wb", preset=1) as packed:
-            packed.write(orjson.dumps({"record": version}) + b"\n")
-            for table in tables:
-                for row in _stored(url, table):
-                    packed.write(orjson.dumps([table.name, row_as_json(row)]) + b"\n")
-                    rows += 1
+            packed.write(orjson.dumps({"record": SCHEMA_VERSION}) + b"\n")
+            for name, row in rows:
+                packed.write(orjson.dumps([name, row_as_json(row)]) + b"\n")
         raw.flush()
         os.fsync(raw.fileno())
-    return rows
+        raw.seek(0)
+        return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
+def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields table and row of each line of such a file.
+
+    Raises:
+        RecordUnavailable: It is none, was cut off, or is of a newer version of this program.
+        OSError: It cannot be read.
+    """
+    try:
+        with lzma.open(file) as packed:
+            version = orjson.loads(packed.readline())["record"]
+            refuse_newer(str(version))
+            for line in packed:
+                name, row = orjson.loads(line)
+                yield name, row_from_json(row)
+    except (lzma.LZMAError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
 
 
 def restore(file: Path, url: str) -> int:
     """Puts the rows of a backup into an empty record, which is made if need be; how many.
 
     Raises:
-        RecordUnavailable: The record is not empty, or the file is no backup of this version.
+        RecordUnavailable: The record is not empty, or the file is no complete backup that this version reads.
     """
+    next(read_file(file), None)  # a file that is no backup makes no record
     parsed = parse_url(url)
-    version = _version_of(file)
-    if version == SCHEMA_VERSION:
-        upgrade_schema(parsed)
-    else:
-        make_older_schema(parsed, version)
-    tables = {table.name: table for table in _tables_of(url)}
-    if version == SCHEMA_VERSION and any(
-        read_rows(url, select(func.count()).select_from(table))[0][0] for table in _TABLES
-    ):
+    upgrade_schema(parsed)
+    if any(read_rows(url, select(func.count()).select_from(table))[0][0] for table in _TABLES):
         raise RecordUnavailable("the record is not empty; a backup is restored into an empty one")
+    tables = {table.name: plain_table(table) for table in _TABLES}
     rows = 0
     try:
-        with lzma.open(file) as packed, engine_for(parsed).begin() as connection:
-            packed.readline()
-            for line in packed:
-                name, row = orjson.loads(line)
-                connection.execute(insert(tables[name]), row_from_json(row))
+        with engine_for(parsed).begin() as connection:
+            for name, row in read_file(file):
+                if name not in tables:
+                    raise RecordUnavailable(f"{file} has rows of {name[:32]!r}, which is no table of the record")
+                connection.execute(insert(tables[name]), row)
                 rows += 1
             if parsed.get_backend_name() == "postgresql":
-                for name in tables:
-                    newest = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {name})"  # noqa: S608
-                    connection.execute(
-                        text(f"SELECT setval(pg_get_serial_sequence('{name}', 'sequence'), {newest}, false)")
-                    )
-    except (lzma.LZMAError, EOFError, ValueError, KeyError) as error:
-        raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
+                _continue_numbers(connection)
     except DATABASE_ERRORS as error:
         raise RecordUnavailable(f"the record cannot be restored: {database_error_reason(error)}") from error
-    upgrade_schema(parsed)
     return rows
 
 
-def _version_of(file: Path) -> str:
-    """The schema of the record of which this is a backup.
-
-    Raises:
-        RecordUnavailable: It is none, or of a newer version of this program.
-    """
-    try:
-        with lzma.open(file) as packed:
-            version = orjson.loads(packed.readline())["record"]
-    except (lzma.LZMAError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
-    if not isinstance(version, str) or not re.fullmatch(r"\d{4}", version):
-        raise RecordUnavailable(f"{file} is not a backup of a record that this version knows")
-    refuse_newer(version)
-    return version
-
-
-def _tables_of(url: str) -> list[Table]:
-    """The tables of the record with the columns that they have in it: an older version made fewer."""
-    with engine_for(parse_url(url)).connect() as connection:
-        inspector = inspect(connection)
-        there = set(inspector.get_table_names())
-        columns = {name: {column["name"] for column in inspector.get_columns(name)} for name in there}
-    tables = []
+def _continue_numbers(connection: Connection) -> None:
+    """Makes PostgreSQL number the next row of each table after those that were put in with their numbers."""
     for table in _TABLES:
-        if table.name in there:
-            plain = plain_table(table)
-            kept = [Column(column.name, column.type) for column in plain.columns if column.name in columns[table.name]]
-            tables.append(Table(table.name, MetaData(), *kept))
-    return tables
+        newest = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {table.name})"  # noqa: S608
+        connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'sequence'), {newest}, false)"))
 
 
 def plain_table(table: Table) -> Table:

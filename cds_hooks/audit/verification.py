@@ -7,29 +7,18 @@ new hashes, or put in afterwards.
 It only reads, so a role with nothing but SELECT, or an SQLite file that is write-protected, is enough.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Table, Text, select, type_coerce
 
-from cds_hooks.audit.archive import (
-    Archive,
-    Span,
-    archives,
-    digest_of_spans,
-    read_archive,
-    removed_spans,
-    verified_archives,
-)
+from cds_hooks.audit.retention import Span, digest_of_spans, removed_spans, retention_runs
 from cds_hooks.audit.seals import End, Seal
 from cds_hooks.storage.chain import NO_ROW_BEFORE, stored_rows, wrong_content
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash, outcome_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, events, feedback, outcomes
@@ -54,7 +43,8 @@ class Audit:
     unsealed_feedback: int = 0
     unsealed_events: int = 0
     unsealed_outcomes: int = 0
-    archived: int = 0
+    removed: int = 0
+    """Decisions that retention runs took out."""
     ends: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Of each chain of decisions the position and the hash (hexadecimal) of its newest row."""
     findings: list[str] = field(default_factory=list)
@@ -70,18 +60,17 @@ def audit(
     seals: Sequence[Seal] = (),
     on_progress: Callable[[int], None] | None = None,
     keys: Keys | None = None,
-    folder: Path | None = None,
 ) -> Audit:
     """Recomputes all hashes and compares them with the rows before and with every seal.
 
-    What was archived is as it was sealed where an entry signed by one of `keys` says so; `folder` has the archives,
-    whose rows are then looked at, too. With neither seals nor keys what `removals` says is believed.
+    What a retention run took out is as it was sealed where an entry signed by one of `keys` says so. With neither
+    seals nor keys what `removals` says is believed.
 
     Raises:
         RecordUnavailable: The record cannot be read.
     """
     report = Audit(len(seals))
-    gaps = _Gaps(url, {} if seals and keys is None else keys, report, folder)
+    gaps = _Gaps(url, {} if seals and keys is None else keys, report)
     with _read_to_the_end("decisions", report):
         _Decisions(url, seals, report, gaps).walk(on_progress)
     with _read_to_the_end(feedback.name, report):
@@ -109,37 +98,20 @@ def _dated_back_before(seals: Sequence[Seal]) -> int:
 
 
 class _Gaps:
-    """The spans of rows that were archived; a finding for each archive that no signed entry of the record has."""
+    """The spans of rows that were taken out; a finding for each run that no signed entry of the record has."""
 
-    def __init__(self, url: str, keys: Keys | None, report: Audit, folder: Path | None) -> None:
+    def __init__(self, url: str, keys: Keys | None, report: Audit) -> None:
         self._spans: dict[tuple[str, int], tuple[Span, str]] = {}
-        self.inside: dict[tuple[str, int], str] = {}
-        """Hashes of the rows of the available archives, by chain and position."""
         # Without a key nobody can say who signed an entry; a removal that no entry names is refused all the same.
-        listed = {archived.name: archived for archived in archives(url)}
-        signed = verified_archives(url, keys) if keys is not None else listed
+        signed = retention_runs(url, keys)
         for name, spans in removed_spans(url).items():
-            archived = signed.get(name)
-            if archived is None or archived.spans != digest_of_spans(spans):
-                report.say(f"rows were taken out as archived in {name}, which no signed entry of the record says")
-            elif folder is not None:
-                self._look_into(folder / name, archived, report)
+            run = signed.get(name)
+            if run is None or run.spans != digest_of_spans(spans):
+                report.say(f"rows were taken out as {name}, which no signed entry of the record says")
             self._spans |= {(span.chain, span.first): (span, name) for span in spans}
 
-    def _look_into(self, file: Path, archived: Archive, report: Audit) -> None:
-        try:
-            with file.open("rb") as raw:
-                if hashlib.file_digest(raw, "sha256").hexdigest() != archived.sha256:
-                    report.say(f"the archive {archived.name} is not as it was written")
-                    return
-            for name, row in read_archive(file):
-                chain = row["chain"] if name == "decisions" else name
-                self.inside[chain, row["position"]] = row["hash"].hex()
-        except (OSError, RecordUnavailable) as error:
-            report.say(f"the archive {archived.name} cannot be read: {error}")
-
     def pop(self, chain: str, position: int) -> tuple[Span, str] | None:
-        """Returns the span that begins there, and the name of its archive."""
+        """Returns the span that begins there, and the name of its retention run."""
         return self._spans.pop((chain, position), None)
 
     def hashes(self) -> set[bytes]:
@@ -174,14 +146,14 @@ class _Decisions:
             if on_progress is not None and self._found.decisions % 500 == 0:
                 on_progress(self._found.decisions)
         for chain in self._gaps.chains() | set(self._ends):
-            self._skip_archived(chain, None)
+            self._skip_removed(chain, None)
         self._found.ends = {chain: (position, digest.hex()) for chain, (position, digest) in self._ends.items()}
         for (chain, position), (_, seal) in self._expected.items():
             self._found.say(f"row {position} of chain {chain}, in seal {seal.number} of {seal.at}, is missing")
 
     def _look(self, row: Any) -> None:
         row_name = f"decision {row.id}, row {row.position} of chain {row.chain},"
-        end = self._skip_archived(row.chain, row.position)
+        end = self._skip_removed(row.chain, row.position)
         if row.position != end[0] + 1:
             self._found.say(f"row {end[0] + 1} of chain {row.chain} is missing before {row_name[:-1]}")
         elif end[0] and row.previous != end[1]:
@@ -204,21 +176,17 @@ class _Decisions:
             seal = expected[1]
             self._found.say(f"{row_name} or one before it was rewritten after seal {seal.number} of {seal.at}")
 
-    def _skip_archived(self, chain: str, upto: int | None) -> tuple[int, bytes]:
-        """Returns the chain's end, past the rows that are in an archive and, before `upto`, not in the table."""
+    def _skip_removed(self, chain: str, upto: int | None) -> tuple[int, bytes]:
+        """Returns the chain's end, past the rows that were taken out and, before `upto`, are not in the table."""
         end = self._ends.get(chain, (0, b""))
         while end[0] + 1 != upto and (gap := self._gaps.pop(chain, end[0] + 1)) is not None:
             span, name = gap
             if end[0] and span.previous != end[1].hex():
-                self._found.say(f"the archive {name} does not follow row {end[0]} of chain {chain}")
-            self._found.archived += span.last - span.first + 1
-            for position in range(span.first, span.last + 1):
-                row_name = f"row {position} of chain {chain}, in the archive {name},"
-                digest = span.hash if position == span.last else self._gaps.inside.get((chain, position))
-                if digest is None:
-                    self._expected.pop((chain, position), None)  # without the archive its digest stands for its rows
-                else:
-                    self._compare(chain, position, digest, row_name)
+                self._found.say(f"what {name} took out does not follow row {end[0]} of chain {chain}")
+            self._found.removed += span.last - span.first + 1
+            for position in range(span.first, span.last):
+                self._expected.pop((chain, position), None)  # only the last row's hash is known yet
+            self._compare(chain, span.last, span.hash, f"row {span.last} of chain {chain}, taken out as {name},")
             end = self._ends[chain] = (span.last, bytes.fromhex(span.hash))
         return end
 
@@ -250,17 +218,14 @@ class _Entries:
     def walk(self) -> None:
         name = self._table.name
         for row in _all(self._url, self._table):
-            if None in (row["position"], row["previous"], row["hash"]):
-                self._found.say(f"a row of {name} (number {row['sequence']}) is in no chain: no server wrote it")
-            else:
-                self._look(row)
+            self._look(row)
         for missing in sorted(self._expected):
             self._found.say(f"row {missing} of {name}, which was sealed, is missing")
         setattr(self._found, name, self._position)
         setattr(self._found, f"unsealed_{name}", self._unsealed)
 
     def _look(self, row: Any) -> None:
-        self._skip_archived(row["position"])
+        self._skip_removed(row["position"])
         self._position += 1
         name, digest = self._table.name, bytes(row["hash"])
         row_name = f"row {row['position']} of {name}"
@@ -280,11 +245,11 @@ class _Entries:
                 self._found.say(f"{row_name} is dated before the newest seal and in none: it was put in afterwards")
         self._previous = digest
 
-    def _skip_archived(self, upto: int) -> None:
+    def _skip_removed(self, upto: int) -> None:
         name = self._table.name
         while upto != self._position + 1 and (gap := self._gaps.pop(name, self._position + 1)) is not None:
-            for archived in range(gap[0].first, gap[0].last + 1):
-                self._expected.pop(archived, None)
+            for removed in range(gap[0].first, gap[0].last + 1):
+                self._expected.pop(removed, None)
             self._position, self._previous = gap[0].last, bytes.fromhex(gap[0].hash)
 
 

@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.audit.archive import archives, find_archived
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since, print_json
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
@@ -70,13 +69,10 @@ def list_(
             service, outcome, client, about, users, microseconds(since), microseconds(until), rule, reasons
         )
         decisions_shown = _find(url, wanted, limit)
-        old = [archive for archive in archives(url) if client in (None, archive.client)]
     if as_json:
         print_json([_summary(decision) for decision in decisions_shown])
         return
     _draw_list(decisions_shown, partial(_withheld, reasons) if silent else _outcome_text)
-    for archive in old:
-        typer.echo(f"Archived, and not listed here: {archive.words}, in {archive.path}.", err=True)
 
 
 _MOST_OF_A_CALL = 100
@@ -87,8 +83,6 @@ def _list_by_id(url: str, identifier: str, as_json: bool) -> None:
     decision = get_decision(url, decision_of(identifier) or identifier)
     by_call = DecisionFilter(hook_instance=identifier.strip())
     decisions = [decision] if decision else _find(url, by_call, _MOST_OF_A_CALL)
-    if not decisions and _say_archived(url, decision_of(identifier) or identifier, as_json):
-        raise typer.Exit(1)
     if as_json:
         print_json([_summary(decision) for decision in decisions])
     else:
@@ -131,8 +125,6 @@ def show(
     with _said_in_a_sentence():
         decision_row = get_decision(url, decision_of(decision) or decision)
         answers = feedback_on(url, decision_row.id) if decision_row else []
-    if decision_row is None and _say_archived(url, decision_of(decision) or decision, as_json):
-        raise typer.Exit(1)
     if decision_row is None:
         raise failure(f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.")
     if as_json:
@@ -182,22 +174,6 @@ def _held_back(url: str, decision: Decision) -> "list[HeldBack]":
 
 
 app.command()(replay)
-
-
-def _say_archived(url: str, decision: str, as_json: bool) -> bool:
-    """Says in which archive the decision is; False where it is in none."""
-    with _said_in_a_sentence():
-        able, certain = find_archived(url, decision)
-    if as_json and able:
-        print_json({"id": decision, "archived": [msgspec.to_builtins(archive) for archive in able], "certain": certain})
-    for archive in able if not as_json else ():
-        state = "is archived" if certain else "may be archived (the file is not here)"
-        typer.echo(
-            f"Decision {decision} {state} in {archive.words}, written to {archive.path}. "
-            f"cds-hooks record restore {archive.path} brings it back.",
-            err=True,
-        )
-    return bool(able)
 
 
 def _table(*columns: str) -> Table:
@@ -261,8 +237,6 @@ def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, An
     from cds_hooks.decision_history import decision_history  # it loads the checks; a list does without
 
     basis = orjson.loads(decision.basis)
-    if "request" in basis:  # the whole call, which a site could keep until 22 November 2026
-        basis["request"] = "kept"
     return {
         **_summary(decision),
         "response": orjson.loads(decision.response),

@@ -12,7 +12,6 @@ import typer
 from typer.core import TyperGroup
 
 import cds_hooks
-from cds_hooks.commands.removed import removal
 from cds_hooks.memory import no_collection
 
 _PACKAGE = Path(cds_hooks.__file__).parent
@@ -69,13 +68,6 @@ def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:
 
     # Contexts and commands are `Any` here: typer keeps their types private.
     class LazyGroup(TyperGroup):
-        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            """The words that were typed; ends with a sentence where they name a command that was removed."""
-            if (sentence := removal(args)) is not None:
-                typer.echo(sentence, err=True)
-                raise typer.Exit(2)
-            return super().parse_args(ctx, args)
-
         def list_commands(self, ctx: Any) -> list[str]:
             """The names, in the order of the help."""
             return [*commands, *super().list_commands(ctx)]

@@ -1,10 +1,8 @@
-"""`cds-hooks record`: backup, restore, export, archives of what is old, legal holds, seals and their verification.
-
-What the commands that read the record share: where it is, with which keys it is read, and whom it names how.
-"""
+"""`cds-hooks record`: seals and their verification, backup, export, retention and legal holds."""
 
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from getpass import getuser
@@ -13,24 +11,35 @@ from typing import Annotated, cast
 
 import msgspec
 import typer
-from msgspec import structs
+from rich.console import Console
+from rich.progress import Progress
 
 from cards.rules.engine.governance import SiteRules
-from cds_hooks.audit.archive import Archive, archive, archives, is_archive, restore_archive
+from cds_hooks.access.recorded_acts import wrong_accounts
 from cds_hooks.audit.holds import HeldBy, hold, holds, release
+from cds_hooks.audit.retention import remove_old
+from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
-from cds_hooks.commands.options import AsJson, Before, Client, Database, Since
+from cds_hooks.audit.verification import Audit, audit
+from cds_hooks.commands.options import AsJson, Before, Client, Database, Since, print_json
 from cds_hooks.commands.record_options import microseconds, record_url
-from cds_hooks.commands.record_verification import seal, verify
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentence
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.rules_file import read_rules_file
-from cds_hooks.settings import settings
+from cds_hooks.monitor.finder import note_verification
+from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter
-from models_onnx.artifact.keys import read_signer
+from models_onnx.artifact.keys import Keys, local_signer, public_file, read_keys, read_signer
 from models_onnx.errors import SignatureRefused
+
+app = typer.Typer(no_args_is_help=True, help="Seal, verify, back up and export the record; hold what must stay in it.")
+
+By = Annotated[str | None, typer.Option(help="Who does it; else the user of this shell.")]
+SealKey = Annotated[Path | None, typer.Option("--key", help="The key that seals the record; else CDS_SEAL_KEY.")]
+
+_said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SealsUnusable, SignatureRefused, OSError)
 
 
 def site_approvals(database: str | None = None, people: Path | None = None) -> ApprovalBook:
@@ -57,85 +66,190 @@ def site_rules(file: Path | None) -> SiteRules:
     return site_approvals().in_force(rules_file) if signed else rules_file
 
 
-app = typer.Typer(no_args_is_help=True, help="Back up, restore, export, archive, hold, seal and verify the record.")
-app.command()(seal)
-app.command()(verify)
+@app.command()
+def seal(
+    new_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Make the key that seals the record, with the public half beside it."),
+    ] = None,
+    key: SealKey = None,
+    to: Annotated[Path | None, typer.Option(help="File to which the seal is added; else CDS_SEAL_FILE.")] = None,
+    database: Database = None,
+) -> None:
+    """Seal what is new in the record once; from a machine of its own, with nothing but the right to read.
+
+    With --new-key only the key is made. Keep it away from the database and its backups.
+
+    Example: cds-hooks record seal --key seal-key.pem --to seals.ndjson
+    """
+    with _said_in_a_sentence():
+        if new_key is not None:
+            _make_key(new_key)
+            return
+        configured = settings()
+        url, path = record_url(database), _seal_key(key)
+        if to is None and database is None and key is None:
+            worked = Sealing(configured).seal()  # sends it on, too
+            typer.echo("Sealed and sent." if worked else "Not sealed or not sent: see the log.", err=not worked)
+            raise typer.Exit(0 if worked else 1)
+        line = add_seal(url, to or configured.seal_file, read_signer(path, "record"))
+    typer.echo(line if line is not None else b"Nothing is new since the last seal.")
 
 
-By = Annotated[str | None, typer.Option("--by", help="Who does it, for the record; else the user of this shell.")]
+def _make_key(file: Path) -> None:
+    _, is_new = local_signer(file, "record")
+    if not is_new:
+        raise failure(f"{file} is there already; nothing was changed.")
+    typer.echo(f"Private key: {file}. Public key, for whoever verifies: {public_file(file)}.")
+
+
+def _seal_key(key: Path | None) -> Path:
+    path = key or settings().seal_key
+    if path is None:
+        raise SealsUnusable("give the key that seals the record with --key or CDS_SEAL_KEY")
+    return path
+
+
+@app.command()
+def verify(
+    against: Annotated[
+        Path | None, typer.Option(metavar="SEALS", help="Compare with the seals, as they arrived elsewhere.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The public key (.pub.json); else that of CDS_SEAL_KEY.")] = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the hash of every row; exit code 1 where one was rewritten, deleted, cut off or put in.
+
+    Keep what it prints: a later run must reach at least as far in every chain, with the same hash at that row. With
+    --against the record is compared with its seals, which shows also what was rewritten with new hashes.
+
+    Example: cds-hooks record verify --against seals.ndjson --key seal-key.pub.json
+    """
+    configured = settings()
+    with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
+        keys = _public_keys(key, configured, needs_key=against is not None)
+        url = record_url(database)
+        seals = read_seals(against, keys) if against is not None and keys is not None else []
+        task = progress.add_task("Decisions", total=None)
+        report = audit(url, seals, lambda done: progress.update(task, completed=done), keys)
+        report.findings += wrong_accounts(url)
+    note_verification(url, configured.counts_file, report.decisions, report.findings[0] if report.findings else "")
+    if as_json:
+        ends = report.ends.items()
+        chains = [{"chain": chain, "decisions": rows, "hash": digest} for chain, (rows, digest) in ends]
+        print_json({**asdict(report), "chains": chains})
+    else:
+        _draw(report)
+    raise typer.Exit(1 if report.findings else 0)
+
+
+def _public_keys(key: Path | None, configured: Settings, *, needs_key: bool) -> Keys | None:
+    path = key or (public_file(configured.seal_key) if configured.seal_key else None)
+    if path is not None:
+        return read_keys(path)
+    if needs_key:
+        raise SealsUnusable("give the public key with --key; a key from beside the database proves nothing")
+    return None
+
+
+def _draw(report: Audit) -> None:
+    for chain, (rows, digest) in report.ends.items():
+        typer.echo(f"chain {chain}: {rows} rows, up to {digest}")
+    for finding in report.findings:
+        typer.echo(as_sentence(finding))
+    state = "is not" if report.findings else "is"
+    if report.seals:
+        typer.echo(
+            f"The record {state} as it was sealed: {report.decisions} decisions ({report.unsealed} after the newest of "
+            f"{report.seals} seals, {report.removed} removed), {report.feedback} rows of feedback "
+            f"({report.unsealed_feedback} after it), {report.outcomes} outcomes ({report.unsealed_outcomes} after it), "
+            f"{report.events} events ({report.unsealed_events} after it)."
+        )
+    else:
+        removed = f"; {report.removed} more were removed by retention runs" if report.removed else ""
+        counts = f"{report.decisions} decisions in {len(report.ends)} chains{removed}"
+        typer.echo(f"The record {state} as it was written: {counts}.")
+        typer.echo(
+            "Without seals (--against) this shows that no row was changed by itself. It does not show a record "
+            "of which the end is missing, or all hashes were made anew."
+        )
 
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="The backup, which must not be there yet.")], database: Database = None
+    file: Annotated[Path, typer.Argument(help="The backup: a new file, with --restore one that is there.")],
+    restored: Annotated[
+        bool, typer.Option("--restore", help="Put the file into an empty record, of SQLite or of PostgreSQL.")
+    ] = False,
+    database: Database = None,
 ) -> None:
-    """Write the whole record into one compressed file, while the server runs. What is encrypted stays so.
+    """Copy the whole record into a file, while the server runs, or put such a file into an empty record.
+
+    Its hash chains and seals hold after it was restored. What is encrypted stays so.
 
     Example: cds-hooks record backup record-2026-11-20.ndjson.xz
     """
     with _said_in_a_sentence():
-        rows = back_up(record_url(database), file)
+        url = record_url(database)
+        if restored:
+            rows = restore(file, url)
+            typer.echo(f"{rows} rows restored. Verify them: cds-hooks record verify --against SEALS")
+            return
+        rows = back_up(url, file)
     typer.echo(f"{file}: {rows} rows, {file.stat().st_size} bytes.")
 
 
-@app.command("restore")
-def restore_(
-    file: Annotated[Path, typer.Argument(help="A backup, or an archive of this record.")],
-    by: By = None,
-    database: Database = None,
-) -> None:
-    """Put a backup into an empty record, of SQLite or of PostgreSQL, or bring an archive back into its own record.
-
-    Example: cds-hooks record restore record-2026-11-20.ndjson.xz --database sqlite:///var/restored.sqlite3
-    """
-    with _said_in_a_sentence():
-        url = record_url(database)
-        if is_archive(file):
-            made = restore_archive(file, url, _actor(by))
-            typer.echo(f"Restored: {made.words}. They stay until they are archived again.")
-            return
-        rows = restore(file, url)
-    typer.echo(f"{rows} rows restored. Verify them: cds-hooks record verify --against SEALS")
-
-
-@app.command("archive")
-def archive_(
-    client: Annotated[str | None, typer.Option(help="Of this client; its name in the trust file.")] = None,
-    older_than: Annotated[
-        int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="Decisions made more than so many days ago.")
+@app.command()
+def export(
+    form: Annotated[
+        ExportForm, typer.Option("--format", help="ndjson (everything), csv (a line each), or fhir.")
+    ] = "ndjson",
+    client: Client = None,
+    patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
+    since: Since = None,
+    until: Before = None,
+    remove_older_than: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=36_500, metavar="DAYS", help="Take decisions of --client that are older out of the record."
+        ),
     ] = None,
-    to: Annotated[Path | None, typer.Option(metavar="FILE", help="The archive, which must not be there yet.")] = None,
-    key: Annotated[Path | None, typer.Option(help="The key that seals the record; else CDS_SEAL_KEY.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="New file for what is taken out, of the form of a backup.")
+    ] = None,
+    key: SealKey = None,
     by: By = None,
     database: Database = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Move a client's old decisions, with the answers to them, into a sealed file, while the server runs.
+    """Print decisions, the newest first: as NDJSON with everything, as CSV, or as FHIR AuditEvent (NDJSON).
 
-    Without --client the archives are listed: where each was written, of which client and time.
+    With --remove-older-than a client's old decisions, with the answers to them, are written to a file and then taken
+    out, while the server runs. The cut is signed, so the chain is verified across it; what a hold is about stays. The
+    file is read again with record backup --restore, in a record of its own.
 
-    What a hold is about stays. The chain is verified with and without the file; keep it, or what it held is gone.
-
-    Example: cds-hooks record archive --client "Example hospital" --older-than 730 --to 2024.archive.xz
+    Example: cds-hooks record export --format fhir --since 2026-11-01
     """
-    if client is None:
-        _list_archives(database, as_json)
+    if remove_older_than is not None:
+        if client is None or to is None:
+            raise failure("Give --client NAME and --to FILE, too.", 2)
+        _remove_old(client, remove_older_than, to, key, by, database)
         return
-    if older_than is None or to is None:
-        raise failure("Give --older-than DAYS and --to FILE, too.", 2)
+    wanted = DecisionFilter(client=client, patient=patient, since=microseconds(since), until=microseconds(until))
     with _said_in_a_sentence():
-        url, path = record_url(database), key or settings().seal_key
-        if path is None:
-            raise RecordUnavailable("give the key that seals the record with --key or CDS_SEAL_KEY")
-        before = int((datetime.now(UTC) - timedelta(days=older_than)).timestamp() * 1e6)
-        made = archive(url, client, before, to, _actor(by), read_signer(path, "record"))
-    if made is None:
-        typer.echo(f"Nothing of {client} is that old, or all of it is held; nothing was written.")
+        export_decisions(record_url(database), wanted, form, sys.stdout.buffer)
+
+
+def _remove_old(client: str, days: int, file: Path, key: Path | None, by: str | None, database: str | None) -> None:
+    with _said_in_a_sentence():
+        signer = read_signer(_seal_key(key), "record")
+        before = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)
+        run = remove_old(record_url(database), client, before, file, by or getuser(), signer)
+    if run is None:
+        typer.echo(f"Nothing of {client} is that old, or all of it is held; nothing was taken out.")
         return
-    typer.echo(
-        f"{made.path}: {made.decisions} decisions, {made.feedback} rows of feedback "
-        f"and {made.outcomes} outcomes, sha256 {made.sha256}."
-    )
+    counts = f"{run.decisions} decisions, {run.feedback} rows of feedback and {run.outcomes} outcomes"
+    typer.echo(f"{file}: {counts}, sha256 {run.sha256}; they are no longer in the record.")
 
 
 @app.command("hold")
@@ -149,7 +263,7 @@ def hold_(
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold what must not be removed, end a hold, or list the holds that are in force.
+    """Hold what must not be taken out, end a hold, or list the holds that are in force.
 
     A hold is on everything of a client, on everything about a patient, or on one decision. To hold and to end a hold
     is an entry in the record. Without an option the holds are listed.
@@ -166,11 +280,11 @@ def hold_(
     ((name, value),) = chosen
     with _said_in_a_sentence():
         if name == "end":
-            release(record_url(database), value, why, _actor(by))
+            release(record_url(database), value, why, by or getuser())
             typer.echo(f"Hold {value} has ended.")
             return
-        made = hold(record_url(database), cast("HeldBy", name), value, why, _actor(by))
-    typer.echo(f"Hold {made} is in force; cds-hooks record hold --end {made} ends it.")
+        hold_id = hold(record_url(database), cast("HeldBy", name), value, why, by or getuser())
+    typer.echo(f"Hold {hold_id} is in force; cds-hooks record hold --end {hold_id} ends it.")
 
 
 def _list_holds(database: str | None, as_json: bool) -> None:
@@ -183,50 +297,3 @@ def _list_holds(database: str | None, as_json: bool) -> None:
         typer.echo(f"{item.id}: {item.by} {item.value}, since {item.at:%Y-%m-%d}, by {item.actor}: {item.why}")
     if not in_force:
         typer.echo("No hold is in force.")
-
-
-def _list_archives(database: str | None, as_json: bool) -> None:
-    with _said_in_a_sentence():
-        written = archives(record_url(database))
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode([_archive(item) for item in written])))
-        return
-    for item in written:
-        typer.echo(f"{item.words}: written to {item.path}, sha256 {item.sha256}")
-    if not written:
-        typer.echo("Nothing was archived.")
-
-
-def _archive(archive: Archive) -> dict[str, object]:
-    """An archive with its times as instants, as everywhere in JSON of this program."""
-    moments = ("first_at", "last_at", "before")
-    return structs.asdict(archive) | {
-        name: datetime.fromtimestamp(getattr(archive, name) / 1e6, UTC) for name in moments
-    }
-
-
-@app.command()
-def export(
-    form: Annotated[
-        ExportForm, typer.Option("--format", help="ndjson (everything), csv (a line each), or fhir.")
-    ] = "ndjson",
-    client: Client = None,
-    patient: Annotated[str | None, typer.Option(help="About this patient only.")] = None,
-    since: Since = None,
-    until: Before = None,
-    database: Database = None,
-) -> None:
-    """Print decisions, the newest first: as NDJSON with everything, as CSV, or as FHIR AuditEvent (NDJSON).
-
-    Example: cds-hooks record export --format fhir --since 2026-11-01
-    """
-    wanted = DecisionFilter(client=client, patient=patient, since=microseconds(since), until=microseconds(until))
-    with _said_in_a_sentence():
-        export_decisions(record_url(database), wanted, form, sys.stdout.buffer)
-
-
-def _actor(by: str | None) -> str:
-    return by or getuser()
-
-
-_said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SignatureRefused, OSError)

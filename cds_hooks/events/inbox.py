@@ -24,7 +24,7 @@ from cds_hooks.events.facts import apply_fact, follow_link, link_patients
 from cds_hooks.storage.content import load_content, store_content
 
 State = Literal["done", "duplicate", "dead"]
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 1
 BUCKET_SECONDS: Final = 300
 _TRIGGERS_NOTHING: Final = frozenset({"known-or-new"})
 
@@ -105,13 +105,13 @@ class Inbox:
             self._connection.execute("COMMIT")
 
     def _make_tables(self) -> None:
-        version, *statements = (Path(__file__).parent / "inbox.sql").read_text(encoding="utf-8").strip().split("\n\n")
+        statements = (Path(__file__).parent / "inbox.sql").read_text(encoding="utf-8").strip().split("\n\n")
         with self.transaction() as connection:
             present = connection.execute("PRAGMA user_version").fetchone()[0]
             if present > SCHEMA_VERSION:
                 raise sqlite3.DatabaseError("the file of events was made by a newer version of this program")
-            if present < SCHEMA_VERSION and version == f"-- {SCHEMA_VERSION}":
-                for statement in statements if present == 0 else statements[-1:]:  # version 2 added the last table
+            if present == 0:
+                for statement in statements:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 

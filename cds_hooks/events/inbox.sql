@@ -1,5 +1,3 @@
--- 2
-
 CREATE TABLE inbox (
     sequence INTEGER PRIMARY KEY, source TEXT NOT NULL, message_id TEXT NOT NULL, digest BLOB NOT NULL,
     type TEXT NOT NULL, received_at REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',

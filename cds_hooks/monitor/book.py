@@ -242,7 +242,7 @@ class CountBook:
             return False
         query = select(decisions.c.sequence, decisions.c.id).where(decisions.c.sequence >= counted_to)
         rows = read_rows(url, query.order_by(decisions.c.sequence).limit(1)) if counted_to else ()
-        if not rows:  # the newest decision is never archived
+        if not rows:  # the newest decision is never taken out
             return not counted_to
         return newest is None or rows[0].sequence != counted_to or rows[0].id == newest[0]
 
@@ -318,7 +318,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 
 def _first_event(url: str) -> str:
-    """Returns the hash of the first event of the record, which is never archived; empty where there is none yet."""
+    """Returns the hash of the first event of the record, which is never taken out; empty where there is none yet."""
     rows = read_rows(url, select(events.c.hash).order_by(events.c.sequence).limit(1))
     return bytes(rows[0][0]).hex() if rows else ""
 

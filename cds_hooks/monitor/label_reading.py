@@ -104,7 +104,7 @@ class LabelReader:
                     values = (item.client, item.subject, item.value)
                     connection.execute("REPLACE INTO complete VALUES (?, ?, ?)", values)
                 elif row is None:
-                    continue  # archived
+                    continue  # taken out by a retention run
                 elif item.kind == "order":
                     _count_order(connection, row, item, before)
                 elif row.sequence <= matured.get(item.subject, 0) and (made := _prediction_of(row)) is not None:

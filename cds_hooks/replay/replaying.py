@@ -35,9 +35,7 @@ from models_onnx.serving.runtime import Model
 AT_ONCE: Final = 500
 """So many decisions are replayed together: those of one model are one run of it."""
 _BELOW: Final = "below-threshold"
-_NOTHING_KEPT: Final = (
-    "no facts were kept: the decision is older than version 0007 of the record, or was made with CDS_KEEP_FACTS=false"
-)
+_NOTHING_KEPT: Final = "no facts were kept: the decision was made with CDS_KEEP_FACTS=false"
 
 
 By = Literal["facts", "values", ""]

@@ -21,7 +21,6 @@ from cds_hooks.settings.constants import Constants
 from cds_hooks.settings.limits import LimitSettings
 from cds_hooks.settings.login import LoginSettings
 from cds_hooks.settings.record import RecordSettings
-from cds_hooks.settings.removed import refuse_removed
 
 __all__ = ["SETTINGS", "ModelState", "Settings", "settings", "with_settings"]
 
@@ -115,10 +114,8 @@ def settings() -> Settings:
     """Returns the settings of this process, read once.
 
     Raises:
-        RemovedSetting: The environment sets what protected something and is no setting any more.
         pydantic.ValidationError: A value makes no sense.
     """
-    refuse_removed(os.environ)
     return Settings()
 
 

@@ -2,10 +2,9 @@
 
 Each row carries the hash of the row that its writer wrote before it. The hash of a row is SHA-256 over, one after the
 other: the previous row's hash (32 bytes); a JSON array in UTF-8 without white space, [chain, position, id, decided_at,
-hook, service, hook_instance, client, patient, outcome, input_digest, length of models, length of response, length of
-basis], with user_id at its end where that is not NULL, and where facts is not NULL with user_id (or null) and the
-length of facts; and the bytes of models, response, basis and facts as they are stored (`content.py`). The lengths say
-where one of them ends and the next begins.
+hook, service, hook_instance, client, patient, user_id, outcome, input_digest, length of models, length of response,
+length of basis, length of facts or null]; and the bytes of models, response, basis and facts as they are stored
+(`content.py`). The lengths say where one of them ends and the next begins.
 
 The first row of a chain has position 1. Its previous hash is that of the newest row of any chain in the record at that
 time, or 32 zero bytes where there was none. So removing a whole chain can be detected once another chain has begun
@@ -21,7 +20,7 @@ import msgspec
 from msgspec import structs
 from sqlalchemy import LargeBinary, select, type_coerce
 
-from cds_hooks.storage.content import FACTS_DICTIONARY, store_content
+from cds_hooks.storage.content import store_content
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
@@ -36,18 +35,16 @@ _encode = msgspec.json.Encoder().encode
 
 def _of_call(d: Decision) -> tuple[Any, ...]:
     """The columns that say which call was decided, when and with which outcome, in the order of the table."""
-    return (d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.outcome, d.input_digest)
+    return (d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.user_id, d.outcome, d.input_digest)
 
 
 def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
     """SHA-256 over the previous row's hash and all columns of this row."""
     d = decision
-    columns = (chain, position, d.id, *_of_call(d), len(d.models), len(d.response), len(d.basis))
-    if d.facts is not None:
-        head = _encode((*columns, d.user_id, len(d.facts)))
-        return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, d.facts))).digest()
-    head = _encode(columns if d.user_id is None else (*columns, d.user_id))
-    return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis))).digest()
+    facts = d.facts or b""
+    lengths = (len(d.models), len(d.response), len(d.basis), None if d.facts is None else len(facts))
+    head = _encode((chain, position, d.id, *_of_call(d), *lengths))
+    return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, facts))).digest()
 
 
 def as_stored(decision: Decision) -> Decision:
@@ -57,7 +54,7 @@ def as_stored(decision: Decision) -> Decision:
         models=store_content(decision.models),
         response=store_content(decision.response),
         basis=store_content(decision.basis),
-        facts=store_content(decision.facts, FACTS_DICTIONARY) if decision.facts is not None else None,
+        facts=store_content(decision.facts) if decision.facts is not None else None,
     )
 
 
@@ -78,14 +75,14 @@ class Chain:
             position += 1
             d = as_stored(decision)
             digest = row_hash(previous, chain, position, d)
-            stored = (d.models, d.response, d.basis, d.user_id, d.facts)
+            stored = (d.models, d.response, d.basis, d.facts)
             rows.append((d.id, chain, position, *_of_call(d), previous, digest, *stored))
             previous = digest
         return rows
 
     def moved_to(self, rows: list[Row]) -> None:
         """Advances the chain: these rows, as `link` returned them, are committed."""
-        self._position, self._hash = rows[-1][2], rows[-1][12]
+        self._position, self._hash = rows[-1][2], rows[-1][13]
 
 
 _CONTENT = ("models", "response", "basis", "facts")

@@ -2,8 +2,8 @@
 
 The first bytes of a stored value say how it is read:
 
-- `{` or `[`: plain JSON, in rows from before version 0004 of the schema;
-- 28 B5 2F FD: a Zstandard frame, whose header names the dictionary (`content-<id>.zdict` in this folder);
+- `{` or `[`: plain JSON, so short that compression would make it longer;
+- 28 B5 2F FD: a Zstandard frame, compressed with the dictionary `content.zdict` in this folder;
 - 01, four bytes of key id, twelve bytes of nonce: AES-256-GCM of one of the two above.
 
 The hash chain covers the stored bytes, so verifying the record needs neither a dictionary nor a key. The keys are those
@@ -23,7 +23,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
@@ -35,10 +34,8 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from fhir.terminology.plain_file import plain_file
 
-DICTIONARY_ID: Final = 4
-"""The dictionary for new rows. Older dictionaries stay in this folder for the rows that need them."""
-FACTS_DICTIONARY: Final = 3
-"""The dictionary for the facts of new rows."""
+DICTIONARY: Final = Path(__file__).with_name("content.zdict")
+"""The dictionary of every row; it never changes, because stored rows need it (docs/decisions/0004)."""
 
 _LEVEL: Final = 1
 """Level 3 saves 7 % of an answer and takes twice the time: its tables do not stay in the cache beside a call."""
@@ -116,11 +113,11 @@ def use_content_keys(keys: ContentKeys) -> None:
     _in_use = keys
 
 
-def store_content(value: bytes, dictionary: int = DICTIONARY_ID) -> bytes:
+def store_content(value: bytes) -> bytes:
     """Returns the stored form of the value."""
     if value in _EMPTY:
         return value
-    stored = _compress(value, dictionary)
+    stored = _compress(value)
     if _in_use.newest is None:
         return stored
     nonce = os.urandom(_NONCE_BYTES)
@@ -132,7 +129,7 @@ def load_content(stored: bytes) -> bytes:
     """Returns the value of its stored form.
 
     Raises:
-        ContentUnreadable: its key or its dictionary is missing here.
+        ContentUnreadable: its key is missing here, or it was changed.
     """
     if stored[:1] == bytes((_ENCRYPTED,)):
         stored = _decrypt(stored)
@@ -175,21 +172,23 @@ def _one_at_a_time(function: Callable[[bytes], bytes]) -> Callable[[bytes], byte
 
 
 @cache
-def _compressor(number: int) -> Callable[[bytes], bytes] | None:
-    try:
-        import zstandard
-    except ImportError:  # the library may be missing in an older environment; the stored form says how it is read
-        return None
-    dictionary = zstandard.ZstdCompressionDict(_dictionary(number))
+def _dictionary() -> Any:
+    import zstandard
+
+    return zstandard.ZstdCompressionDict(DICTIONARY.read_bytes())
+
+
+@cache
+def _compressor() -> Callable[[bytes], bytes]:
+    import zstandard
+
+    dictionary = _dictionary()
     dictionary.precompute_compress(level=_LEVEL)
     return _one_at_a_time(zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary).compress)
 
 
-def _compress(value: bytes, dictionary: int) -> bytes:
-    compress = _compressor(dictionary)
-    if compress is None:
-        return value
-    compressed = compress(value)
+def _compress(value: bytes) -> bytes:
+    compressed = _compressor()(value)
     # of JSON as short as `[]` the frame is the longer one
     return value if len(value) <= len(compressed) and value[:1] in (b"{", b"[") else compressed
 
@@ -198,27 +197,18 @@ def _decompress(stored: bytes) -> bytes:
     import zstandard
 
     try:
-        parameters = zstandard.get_frame_parameters(stored)
-        if parameters.content_size > LARGEST_BYTES:
+        if zstandard.get_frame_parameters(stored).content_size > LARGEST_BYTES:
             raise ContentUnreadable("a stored value states a size that the server never writes")
-        value = _decompressor(parameters.dict_id)(stored)
-    except (zstandard.ZstdError, FileNotFoundError) as error:
+        return _decompressor()(stored)
+    except zstandard.ZstdError as error:
         raise ContentUnreadable("content of the record cannot be decompressed") from error
-    return value
 
 
 @cache
-def _decompressor(dictionary: int) -> Callable[[bytes], bytes]:
+def _decompressor() -> Callable[[bytes], bytes]:
     import zstandard
 
-    if not dictionary:
-        return _one_at_a_time(zstandard.ZstdDecompressor().decompress)
-    ZstdCompressionDict = zstandard.ZstdCompressionDict(_dictionary(dictionary))
-    return _one_at_a_time(zstandard.ZstdDecompressor(dict_data=ZstdCompressionDict).decompress)
-
-
-def _dictionary(number: int) -> bytes:
-    return (files("cds_hooks.storage") / f"content-{number}.zdict").read_bytes()
+    return _one_at_a_time(zstandard.ZstdDecompressor(dict_data=_dictionary()).decompress)
 
 
 def store_text(value: str) -> str:

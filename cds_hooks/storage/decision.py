@@ -189,11 +189,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """The body exactly as it was sent."""
     basis: bytes
     """JSON object of `encode_basis`: inputs with their evidence, scores, silences, timings."""
-    user_id: str | None = None
-    """Who was shown the cards: a keyed hash of the user (`content.py`), the user in the clear, or an empty string.
-
-    None in rows from before version 0004 of the schema.
-    """
+    user_id: str = ""
+    """Who was shown the cards: a keyed hash of the user (`content.py`), the user in the clear, or an empty string."""
     facts: bytes | None = None
     """The facts that the answer read (`prefetch/facts.py`); None where none are kept. Lists are read without them."""
 

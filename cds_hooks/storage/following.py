@@ -31,7 +31,7 @@ class Mark(Struct, frozen=True):
 
 
 def is_there(url: str, table: Table, mark: Mark) -> bool:
-    """Returns whether the record still has this row, or did until it was archived, which the newest row never is.
+    """Returns whether the record still has this row, or did until it was taken out, which the newest row never is.
 
     Raises:
         RecordUnavailable: The record cannot be read.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, create_engine, inspect, text
+from sqlalchemy import URL, Connection, inspect, text
 
 from cds_hooks.storage.database import (
     DATABASE_ERRORS,
@@ -15,16 +15,13 @@ from cds_hooks.storage.database import (
 )
 from cds_hooks.storage.decision import DecisionLog, RecordUnavailable
 from cds_hooks.storage.sqlite import SqliteDecisionLog
-from cds_hooks.storage.tables import SCHEMA_VERSION
-
-SQLITE_SCRIPT = Path(__file__).parent / "migrations" / "sqlite.sql"
-"""What all migrations together make of an empty SQLite file; `cds-hooks reference` makes it again."""
+from cds_hooks.storage.tables import SCHEMA_VERSION, metadata
 
 _POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers that migrate the same database
 
 
 def upgrade_schema(url: URL) -> None:
-    """Applies every migration that is missing.
+    """Makes the tables of a new record; of one that is there, applies every migration that is missing.
 
     Raises:
         RecordUnavailable: the database cannot be opened.
@@ -42,7 +39,10 @@ def upgrade_schema(url: URL) -> None:
         with engine_for(url).begin() as connection:
             if not is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRES_LOCK})
-            if schema_version(connection) != SCHEMA_VERSION and not (is_sqlite and _made_at_once(connection)):
+            version = schema_version(connection)
+            if version is None:
+                _make_tables(connection)
+            elif version != SCHEMA_VERSION:
                 _run_migrations(connection)
     except DATABASE_ERRORS as error:
         raise RecordUnavailable(
@@ -72,50 +72,14 @@ def refuse_newer(version: str | None) -> None:
         )
 
 
-def _made_at_once(connection: Connection) -> bool:
-    """Returns whether the script of this version made the tables of an empty SQLite file.
-
-    So that alembic, whose import takes 0.13 s, is not needed for a new record.
-    """
-    version, *statements = SQLITE_SCRIPT.read_text(encoding="utf-8").strip().split("\n\n")
-    if version != f"-- {SCHEMA_VERSION}" or connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first():
-        return False
-    for statement in statements:
-        connection.exec_driver_sql(statement)
+def _make_tables(connection: Connection) -> None:
+    """Makes a new record from the tables; alembic, whose import takes 0.13 s, is not needed for it."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": SCHEMA_VERSION})
-    return True
 
 
-def sqlite_script() -> str:
-    """Returns the text of `SQLITE_SCRIPT`: the version, and every statement that SQLite keeps after all migrations."""
-    with create_engine("sqlite://").begin() as connection:
-        _run_migrations(connection)
-        statements = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
-        return "\n\n".join([f"-- {SCHEMA_VERSION}", *statements.scalars()]) + "\n"
-
-
-def make_older_schema(url: URL, version: str) -> None:
-    """Makes the tables of an older version in a database without a record, for the rows of a backup of that version.
-
-    Raises:
-        RecordUnavailable: There is a record already, or the database cannot be opened.
-    """
-    if url.get_backend_name() == "sqlite":
-        make_file(sqlite_file(url))
-    try:
-        with engine_for(url).begin() as connection:
-            if schema_version(connection) is not None:
-                raise RecordUnavailable(
-                    f"a backup with the schema {version} is restored into a database in which there is no record yet"
-                )
-            _run_migrations(connection, version)
-    except DATABASE_ERRORS as error:
-        raise RecordUnavailable(
-            f"the record at {url.render_as_string()} cannot be made: {database_error_reason(error)}"
-        ) from error
-
-
-def _run_migrations(connection: Connection, version: str = SCHEMA_VERSION) -> None:
+def _run_migrations(connection: Connection) -> None:
     # imported here: a database that is up to date does not need alembic
     from alembic import command
     from alembic.config import Config
@@ -123,7 +87,7 @@ def _run_migrations(connection: Connection, version: str = SCHEMA_VERSION) -> No
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, version)
+    command.upgrade(config, "head")
 
 
 def open_decision_log(url: str) -> DecisionLog:

@@ -1,10 +1,26 @@
-"""The tables of the record for SQLite and PostgreSQL; every change needs a new file in `migrations/versions`."""
+"""The tables of the record for SQLite and PostgreSQL, append-only by trigger.
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+A new record is made from them. Every change needs a new file in `migrations/versions`, too, for the records that are
+there. A row of decisions, feedback or outcomes can be deleted only where `removals` names its chain and position.
+"""
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0001"
 """The newest migration; a database that is at this version is not migrated at the start."""
 
 metadata = MetaData()
@@ -25,6 +41,7 @@ decisions = Table(
     Column("hook_instance", Text, nullable=False),
     Column("client", Text, nullable=False),
     Column("patient", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("input_digest", Text, nullable=False),
     Column("previous", LargeBinary, nullable=False),
@@ -33,11 +50,8 @@ decisions = Table(
     Column("models", StoredContent, nullable=False),
     Column("response", StoredContent, nullable=False),
     Column("basis", StoredContent, nullable=False),
-    # added by version 0004; NULL in the rows from before it
-    Column("user_id", Text),
-    # added by version 0007; NULL where no facts are kept
+    # NULL where no facts are kept
     Column("facts", StoredContent),
-    # by which decisions are found (version 0006)
     Index("decisions_by_time", "decided_at"),
     Index("decisions_by_patient", "patient", "decided_at"),
     Index("decisions_by_hook_instance", "hook_instance"),
@@ -59,10 +73,9 @@ feedback = Table(
     Column("user_comment", StoredText),
     Column("received_at", BigInteger, nullable=False),
     Column("override_reason_display", Text),
-    # the chain over feedback (version 0004)
-    Column("position", BigInteger),
-    Column("previous", LargeBinary),
-    Column("hash", LargeBinary),
+    Column("position", BigInteger, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
     UniqueConstraint("card", "outcome", "outcome_timestamp", "accepted_suggestions", name="feedback_once"),
     Index("feedback_by_decision", "decision"),
     # the overrides that still apply are read by their time at the start
@@ -102,7 +115,7 @@ events = Table(
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
-"""Actions of people on the record and its rules: approvals, legal holds, archives."""
+"""Actions of people on the record and its rules: approvals, legal holds, retention runs."""
 
 removals = Table(
     "removals",
@@ -113,10 +126,54 @@ removals = Table(
     Column("last_position", BigInteger, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
-    Column("archive", Text, nullable=False),
+    Column("run", Text, nullable=False),
     Index("removals_by_chain", "chain", "first_position"),
 )
-"""The rows that were moved into an archive: only these can be deleted. `feedback` and `outcomes` are those chains."""
+"""The rows that a retention run takes out: only these can be deleted. `feedback` and `outcomes` are those chains."""
+
+_REMOVABLE = {"decisions": "OLD.chain", "feedback": "'feedback'", "outcomes": "'outcomes'"}
+"""The tables of which rows can be removed, with the SQL of the chain that a row is in."""
+
+_IS_BETWEEN = "OLD.position BETWEEN first_position AND last_position"
+
+
+def _triggers_of_sqlite(table: str, removed: str | None) -> list[str]:
+    conditions = {"UPDATE": "", "DELETE": f"WHEN NOT {removed} " if removed else ""}
+    return [
+        f"CREATE TRIGGER {table}_refuse_{verb.lower()} BEFORE {verb} ON {table} {condition}"
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        for verb, condition in conditions.items()
+    ]
+
+
+def _triggers_of_postgres(table: str, removed: str | None) -> list[str]:
+    refusal = f"RAISE EXCEPTION '{table} is append-only'; END"
+    statements = [
+        f"CREATE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {refusal}$$",
+        f"CREATE TRIGGER {table}_refuse BEFORE UPDATE OR TRUNCATE{'' if removed else ' OR DELETE'} ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse()",
+    ]
+    if removed:
+        body = f"BEGIN IF {removed} THEN RETURN OLD; END IF; {refusal}"
+        statements += [
+            f"CREATE FUNCTION {table}_refuse_row() RETURNS trigger LANGUAGE plpgsql AS $${body}$$",
+            f"CREATE TRIGGER {table}_refuse_row BEFORE DELETE ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION {table}_refuse_row()",
+        ]
+    return statements
+
+
+def _make_append_only(table: Table) -> None:
+    """Adds the triggers that refuse to change a row of the table, or to take one out, to what makes the tables."""
+    chain = _REMOVABLE.get(table.name)
+    removed = f"EXISTS (SELECT 1 FROM removals WHERE chain = {chain} AND {_IS_BETWEEN})" if chain else None  # noqa: S608
+    for dialect, triggers in (("sqlite", _triggers_of_sqlite), ("postgresql", _triggers_of_postgres)):
+        for statement in triggers(table.name, removed):
+            event.listen(metadata, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
+
+
+for _table in metadata.sorted_tables:
+    _make_append_only(_table)
 
 COLUMNS = [column.name for column in decisions.columns if column.name != "sequence"]
 """The columns that a writer fills, in the order of `chain.Row`; the database assigns `sequence`."""

@@ -9,6 +9,7 @@ CREATE TABLE decisions (
 	hook_instance TEXT NOT NULL, 
 	client TEXT NOT NULL, 
 	patient TEXT NOT NULL, 
+	user_id TEXT NOT NULL, 
 	outcome TEXT NOT NULL, 
 	input_digest TEXT NOT NULL, 
 	previous BLOB NOT NULL, 
@@ -16,7 +17,6 @@ CREATE TABLE decisions (
 	models BLOB NOT NULL, 
 	response BLOB NOT NULL, 
 	basis BLOB NOT NULL, 
-	user_id TEXT, 
 	facts BLOB, 
 	PRIMARY KEY (sequence), 
 	UNIQUE (id)
@@ -54,9 +54,9 @@ CREATE TABLE feedback (
 	user_comment TEXT, 
 	received_at BIGINT NOT NULL, 
 	override_reason_display TEXT, 
-	position BIGINT, 
-	previous BLOB, 
-	hash BLOB, 
+	position BIGINT NOT NULL, 
+	previous BLOB NOT NULL, 
+	hash BLOB NOT NULL, 
 	PRIMARY KEY (sequence), 
 	CONSTRAINT feedback_once UNIQUE (card, outcome, outcome_timestamp, accepted_suggestions)
 );
@@ -91,7 +91,7 @@ CREATE TABLE removals (
 	last_position BIGINT NOT NULL, 
 	previous BLOB NOT NULL, 
 	hash BLOB NOT NULL, 
-	archive TEXT NOT NULL, 
+	run TEXT NOT NULL, 
 	PRIMARY KEY (sequence)
 );
 

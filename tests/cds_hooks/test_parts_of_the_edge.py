@@ -21,7 +21,6 @@ from cds_hooks.hold_back.releases import Released, State
 from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, read_review
 from cds_hooks.model_versions import Chosen, ModelVersion, ModelVersions, in_use, why_not_comparable
 from cds_hooks.settings import Settings
-from cds_hooks.settings.removed import RemovedSetting
 from models_onnx.errors import ArtifactRefused, DeclarationError
 
 INFINITE = resource.RLIM_INFINITY
@@ -280,7 +279,6 @@ def test_what_ends_the_program_is_said_in_a_sentence(monkeypatch: pytest.MonkeyP
     code, text = _ended(wrong.value, monkeypatch, capsys)
     assert (code, text) == (2, "CDS_CALL_SECONDS: Input should be greater than 0")
     ends = {
-        RemovedSetting("CDS_X was removed"): (2, "CDS_X was removed"),
         DeclarationError("x"): (1, "A file that declares something cannot be used: x"),
         ArtifactRefused("x"): (1, "A model cannot be used: x"),
         FileNotFoundError(2, "No such file", "a.txt"): (1, None),

@@ -1,13 +1,12 @@
 """Settings: a misspelt name is refused, addresses are checked, what is in force can be printed without secrets."""
 
 import json
-import os
 
 import pytest
 from pydantic import ValidationError
 
 from cds_hooks.settings import SETTINGS, Settings
-from cds_hooks.settings.removed import REFUSED, REMOVED, ignored_settings
+from cds_hooks.settings.names import ignored_settings
 from tests.program import run_program
 
 
@@ -36,24 +35,8 @@ def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_n
     assert not [sentence for sentence in sentences if "did you mean" in sentence]
 
 
-def test_there_are_at_most_50_settings_and_none_of_the_removed_ones() -> None:
+def test_there_are_at_most_50_settings() -> None:
     assert len(SETTINGS) <= 50
-    assert not {f"CDS_{name.upper()}" for name in SETTINGS} & (REMOVED.keys() | REFUSED.keys())
-
-
-@pytest.mark.parametrize("name", REMOVED)
-def test_a_removed_setting_is_answered_with_what_to_use_and_not_read(name: str) -> None:
-    done = run_program("settings", "--json", environment={name: "1"})
-    assert done.returncode == 0
-    assert done.stderr == f"Warning: {name} {REMOVED[name]}.\n"
-    from_environment = {row["name"] for row in json.loads(done.stdout) if row["from"] == "environment"}
-    assert from_environment <= set(os.environ) - {name}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_removed_setting_that_protected_something_refuses_the_start(name: str) -> None:
-    done = run_program("serve", environment={name: "1"})
-    assert (done.returncode, done.stderr) == (2, f"{name} {REFUSED[name]}.\n")
 
 
 def test_a_constant_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

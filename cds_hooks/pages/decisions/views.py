@@ -45,8 +45,8 @@ _IN_ADDRESS: Final = Failure(
 _NO_DECISION: Final = Failure(
     "No such decision",
     "Not found",
-    "There is no decision of this id in the record. It may have been archived.",
-    "Search for it at /decisions; “cds-hooks decisions show” says in which archive it is.",
+    "There is no decision of this id in the record. It may have been taken out by a retention run.",
+    "Search for it at /decisions.",
 )
 
 

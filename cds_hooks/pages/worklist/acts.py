@@ -1,7 +1,7 @@
 """What people did about the entries of the worklist: done, snoozed, put back. Each act is an entry of the record.
 
 The entry names the decision that found it and a digest of the finding, not the patient and not the words of the
-finding, because entries of the record are not encrypted. Acts on decisions that were archived are not found any more.
+finding, because entries of the record are not encrypted. Acts on decisions that were taken out are not found any more.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from cds_hooks.audit import seals as module
-from cds_hooks.audit.archive import EVENT
+from cds_hooks.audit.retention import EVENT
 from cds_hooks.audit.seals import (
     RecordCut,
     Seal,
@@ -32,7 +32,7 @@ from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.artifact.keys import Signer, local_signer
-from tests.cds_hooks.audit.test_seals import _FORGED, _keys, _tamper, _tamper_all, _write, signer
+from tests.cds_hooks.audit.test_seals import _keys, _tamper, _tamper_all, _write, signer
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.storage.conftest import sqlite_url
 from tests.live import record_in
@@ -66,7 +66,7 @@ def test_a_seal_names_the_chains_that_moved_since_the_last_and_the_line_before_i
     first = newest_seal(file)
     assert first is not None
     assert first == Seal(
-        1, first.at, "", 2, {chain_row.chain: newest(sqlite_url, decisions)}, newest(sqlite_url), (0, "")
+        1, first.at, "", 2, {chain_row.chain: newest(sqlite_url, decisions)}, newest(sqlite_url), (0, ""), (0, "")
     )
     assert abs((first.time - datetime.now(UTC)).total_seconds()) < 60
     assert next_seal(sqlite_url, first, first_line) is None
@@ -75,7 +75,7 @@ def test_a_seal_names_the_chains_that_moved_since_the_last_and_the_line_before_i
     second = newest_seal(file)
     assert second is not None
     before = hashlib.sha256(first_line).hexdigest()
-    assert second == Seal(2, second.at, before, 2, {}, newest(sqlite_url), newest(sqlite_url, events))
+    assert second == Seal(2, second.at, before, 2, {}, newest(sqlite_url), newest(sqlite_url, events), (0, ""))
     assert add_seal(sqlite_url, file, signer) is None
     _write(sqlite_url, 1)
     sealed(sqlite_url, file, signer)
@@ -95,12 +95,12 @@ def test_an_empty_record_is_sealed_once(tmp_path: Path, signer: Signer) -> None:
     file = tmp_path / "seals.ndjson"
     line = sealed(record_in(tmp_path), file, signer)
     seal = msgspec.json.decode(line, type=_Line).seal
-    assert seal == Seal(1, seal.at, "", 0, {}, (0, ""), (0, ""))
+    assert seal == Seal(1, seal.at, "", 0, {}, (0, ""), (0, ""), (0, ""))
     assert add_seal(record_in(tmp_path), file, signer) is None
 
 
 def test_a_line_is_signed_over_its_seal_with_sorted_keys(signer: Signer) -> None:
-    seal = Seal(1, "2026-11-20T09:00:00+00:00", "", 0, {}, (0, ""), (0, ""))
+    seal = Seal(1, "2026-11-20T09:00:00+00:00", "", 0, {}, (0, ""), (0, ""), (0, ""))
     line = orjson.loads(sign_seal(seal, signer))
     assert list(line) == ["key", "seal", "signature"]
     assert (line["key"], line["seal"]) == (signer.public.id, json.loads(msgspec.json.encode(seal)))
@@ -146,14 +146,7 @@ def test_what_is_no_file_of_seals_is_refused_in_a_sentence(sqlite_url: str, tmp_
     assert newest_seal(file) is None
 
 
-def test_a_row_that_no_server_wrote_is_not_sealed(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
-    _write(sqlite_url, 3)
-    _tamper(sqlite_url, _FORGED.format(more="", values=""))
-    with pytest.raises(SealsUnusable, match="the newest row of feedback is in no chain: no server wrote it"):
-        add_seal(sqlite_url, tmp_path / "seals.ndjson", signer)
-
-
-def test_a_chain_that_an_archive_took_is_no_cut_and_everything_else_is(
+def test_a_chain_that_a_retention_run_took_is_no_cut_and_everything_else_is(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
     file = tmp_path / "seals.ndjson"
@@ -170,22 +163,22 @@ def test_a_chain_that_an_archive_took_is_no_cut_and_everything_else_is(
         f"the record does not hold row 2 of decisions {chain} as seal 1 sealed it: it was cut, rolled back or changed, "
         "and is not sealed on (docs/operations/evidence.md)"
     )
-    add_event(sqlite_url, EVENT, "A. Person", {"archive": "a"})
+    add_event(sqlite_url, EVENT, "A. Person", {"run": "a"})
     sealed(sqlite_url, file, signer)
     _tamper(sqlite_url, "DELETE FROM feedback")
     with pytest.raises(RecordCut, match="does not hold row 3 of feedback as seal 2 sealed it"):
         add_seal(sqlite_url, file, signer)
 
 
-def test_after_an_archive_a_chain_that_lost_its_end_alone_is_still_cut(
+def test_after_a_retention_run_a_chain_that_lost_its_end_alone_is_still_cut(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
     file = tmp_path / "seals.ndjson"
     _write(sqlite_url, 2)
-    add_event(sqlite_url, EVENT, "A. Person", {"archive": "a"})
+    add_event(sqlite_url, EVENT, "A. Person", {"run": "a"})
     sealed(sqlite_url, file, signer)
     _tamper(sqlite_url, "DELETE FROM decisions WHERE sequence = 1")
-    assert add_seal(sqlite_url, file, signer) is None  # the beginning was archived
+    assert add_seal(sqlite_url, file, signer) is None  # the beginning was taken out
     _tamper_all(sqlite_url, "UPDATE decisions SET hash = X'00' WHERE sequence = 2")
     with pytest.raises(RecordCut, match="does not hold row 2 of decisions"):
         add_seal(sqlite_url, file, signer)
@@ -232,7 +225,7 @@ def test_everything_is_sealed_until_the_newest_seal_and_then_until_the_last_time
     file = tmp_path / "seals.ndjson"
     configured = settings_in(tmp_path, record_in(tmp_path))
     assert Sealing(configured).sealed_at == 5_000.0
-    line = sign_seal(Seal(1, "1970-01-01T01:00:00+00:00", "", 0, {}, (0, ""), (0, "")), signer)
+    line = sign_seal(Seal(1, "1970-01-01T01:00:00+00:00", "", 0, {}, (0, ""), (0, ""), (0, "")), signer)
     file.write_bytes(line)
     sealing = Sealing(configured)
     assert sealing.sealed_at == 3_600.0

@@ -3,17 +3,29 @@
 import csv
 import io
 import json
+import lzma
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
+from msgspec.structs import replace
 
 from cds_hooks.audit.seals import add_seal, read_seals
-from cds_hooks.audit.transfer import back_up, export, restore
+from cds_hooks.audit.transfer import (
+    _csv_line,
+    _everything,
+    audit_event,
+    back_up,
+    export,
+    restore,
+    row_as_json,
+    row_from_json,
+)
 from cds_hooks.audit.verification import audit
-from cds_hooks.storage import RecordUnavailable
+from cds_hooks.storage import Decision, RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, list_decisions
 from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url
@@ -102,6 +114,83 @@ def test_the_commands_write_and_refuse(sqlite_url: str, tmp_path: Path) -> None:
     assert run_program("record", "backup", str(file), "--database", sqlite_url).returncode == 0
     assert run_program("record", "backup", str(file), "--database", sqlite_url).returncode == 1
     restored = f"sqlite:///{tmp_path}/r.sqlite3"
-    assert "6 rows restored" in run_program("record", "restore", str(file), "--database", restored).stdout
+    assert "6 rows restored" in run_program("record", "backup", "--restore", str(file), "--database", restored).stdout
     printed = run_program("record", "export", "--format", "fhir", "--database", restored).stdout
     assert len(printed.splitlines()) == 3
+
+
+DECIDED = Decision(
+    id="d1", decided_at=1_795_182_000_500_400, hook="patient-view", service="s", hook_instance="h1", client="ehr",
+    patient="Patient/p1", outcome="cards", input_digest="x", models=b'[{"id":"m"}]', response=b'{"cards":[]}',
+    basis=b'{"as_of":"x"}', user_id="Practitioner/1", facts=b"secret",
+)  # fmt: skip
+EVENT: dict[str, Any] = {
+    "resourceType": "AuditEvent",
+    "id": "d1",
+    "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
+    "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}],
+    "action": "E",
+    "recorded": "2026-11-20T13:40:00.500+00:00",
+    "outcome": "0",
+    "agent": [
+        {"who": {"display": "ehr"}, "requestor": False},
+        {"who": {"identifier": {"value": "Practitioner/1"}}, "requestor": True},
+    ],
+    "source": {"observer": {"display": "cds-hooks service s"}},
+    "entity": [
+        {"what": {"identifier": {"value": "p1"}}, "type": {"code": "1"}},
+        {"what": {"identifier": {"value": "h1"}}, "name": "hook patient-view"},
+    ],
+}
+
+
+def test_a_decision_as_an_event_says_who_was_told_something_and_not_what() -> None:
+    assert audit_event(DECIDED) == EVENT
+    unknown = replace(DECIDED, client="", service="", patient="", hook_instance="", user_id="", outcome="error")
+    assert audit_event(unknown) == EVENT | {
+        "outcome": "4",
+        "agent": [{"who": {"display": "unknown"}, "requestor": True}],
+        "source": {"observer": {"display": "cds-hooks service unknown"}},
+        "entity": [
+            {"what": {"identifier": {"value": "unknown"}}, "type": {"code": "1"}},
+            {"what": {"identifier": {"value": "unknown"}}, "name": "hook patient-view"},
+        ],
+    }
+
+
+def test_an_export_has_everything_but_the_facts() -> None:
+    every = _everything(DECIDED)
+    assert "facts" not in every
+    assert (every["models"], every["response"], every["basis"]) == ([{"id": "m"}], {"cards": []}, {"as_of": "x"})
+    assert (every["id"], every["decided_at"], every["user_id"]) == ("d1", 1_795_182_000_500_400, "Practitioner/1")
+    json.dumps(every)
+
+
+def test_a_spreadsheet_is_given_no_formulas() -> None:
+    assert _csv_line(["=1", "+1", "-1", "@x", "\tx", "a=1", "", 5, None]) == b"'=1,'+1,'-1,'@x,'\tx,a=1,,5,\r\n"
+    assert _csv_line(["\rx"]) == b'"\'\rx"\r\n'
+
+
+def test_bytes_of_a_row_are_base64_in_a_backup() -> None:
+    row = {"a": b"\x00\x01", "b": 5, "c": None, "d": "x"}
+    assert row_as_json(row | {"a": memoryview(b"\x00\x01")}) == {"a": {"base64": "AAE="}, "b": 5, "c": None, "d": "x"}
+    assert row_from_json(row_as_json(row)) == row
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (lzma.compress(b'{"record":"9999"}\n'), "newer"),
+        (lzma.compress(b'{"seals":"x"}\n'), "is no complete backup of a record; nothing was restored"),
+        (lzma.compress(b"5\n"), "is no complete backup of a record; nothing was restored"),
+        (
+            lzma.compress(b'{"record":"0001"}\n["accounts",{}]\n'),
+            "has rows of 'accounts', which is no table of the record",
+        ),
+        (b"x", "is no complete backup of a record; nothing was restored"),
+    ],
+)
+def test_what_is_no_backup_of_this_version_is_refused(content: bytes, text: str, tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(content)
+    with pytest.raises(RecordUnavailable, match=text):
+        restore(tmp_path / "b", f"sqlite:///{tmp_path}/r.sqlite3")

@@ -1,15 +1,17 @@
 """Somebody who can write to the database changes the record: verification says where."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
 
-from cds_hooks.audit.verification import audit
+from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.database import engine_for, parse_url
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
-from tests.cds_hooks.storage.samples import append_together
+from tests.cds_hooks.storage.samples import a_decision, append_together, store
 
 __all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]  # fixtures of the record's tests
 
@@ -85,3 +87,30 @@ def test_rows_cut_off_the_end_show_against_what_an_earlier_run_printed(url: str,
     assert after.findings == []
     assert [rows for rows, _ in before.ends.values()] == [3, 3]
     assert [rows for rows, _ in after.ends.values()] == [3, 2]
+
+
+def test_of_very_many_findings_the_first_fifty_are_kept() -> None:
+    report = Audit(0)
+    for number in range(52):
+        report.say(str(number))
+    assert report.findings == [str(number) for number in range(50)]
+
+
+def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:
+    progress: list[int] = []
+    store(sqlite_url, a_decision(), a_decision(), answered=True)
+    assert audit(sqlite_url, on_progress=progress.append).findings == []
+    assert progress == []
+    for statement, finding in (
+        ("UPDATE feedback SET previous = zeroblob(32) WHERE position = 2",
+         ["row 2 of feedback does not follow the row before it", "row 2 of feedback was changed"]),
+        ("UPDATE decisions SET basis = 5 WHERE position = 2",
+         ["a row of decisions holds what no server writes there, and the rows after it were not compared"]),
+    ):  # fmt: skip
+        with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+            for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                connection.execute(f"DROP TRIGGER {trigger}")
+            connection.execute(statement)
+            connection.commit()
+        found = audit(sqlite_url).findings
+        assert set(finding) <= set(found), found

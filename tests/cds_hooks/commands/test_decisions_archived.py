@@ -1,4 +1,4 @@
-"""`cds-hooks decisions` in its corners: archives, one of many reasons, what was held back, values without a figure."""
+"""`cds-hooks decisions` in its corners: one of many reasons, what was held back, values without a figure."""
 
 import json
 from io import StringIO
@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cds_hooks.audit.archive import Archive
 from cds_hooks.commands import decisions
 from cds_hooks.commands.decisions import app
 from cds_hooks.hold_back.chain import HeldBack
@@ -29,51 +28,6 @@ def record(tmp_path: Path) -> tuple[str, Decision]:
     url = f"sqlite:///{tmp_path / 'record.sqlite3'}"
     (decision,) = store(url, a_decision())
     return url, decision
-
-
-def _archive(client: str, path: str) -> Any:
-    members: dict[str, Any] = dict.fromkeys(Archive.__struct_fields__, 0)
-    return Archive(**(members | {"client": client, "path": path, "decisions": 3, "first_at": 1_700_000_000_000_000,
-                                 "last_at": 1_700_086_400_000_000}))  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("certain", "state"), [(True, "is archived"), (False, "may be archived (the file is not here)")]
-)
-def test_a_decision_in_an_archive_is_told_where(
-    certain: bool, state: str, record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, _ = record
-    archive = _archive("a hospital", "old.xz")
-    monkeypatch.setattr(decisions, "find_archived", lambda *_: ([archive], certain))
-    said = (
-        f"Decision x {state} in {archive.words}, written to old.xz. cds-hooks record restore old.xz brings it back.\n"
-    )
-    for command in ("show", "list"):
-        assert run(command, "x", "--database", url) == (1, "", said)
-        code, shown, errors = run(command, "x", "--json", "--database", url)
-        document = json.loads(shown)
-        (described,) = document.pop("archived")
-        assert (code, document, described["path"], errors) == (1, {"id": "x", "certain": certain}, "old.xz", "")
-    monkeypatch.setattr(decisions, "find_archived", lambda *_: ([], False))
-    assert run("list", "x", "--json", "--database", url) == (1, "[]\n", "")
-
-
-def test_a_list_names_the_archives_of_the_client(record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch) -> None:
-    url, decision = record
-    both = [_archive("a hospital", "a.xz"), _archive("another", "b.xz")]
-    monkeypatch.setattr(decisions, "archives", lambda _: both)
-
-    def errors(*words: str) -> list[str]:
-        lines = run("list", "--database", url, *words)[2].splitlines()
-        return [line for line in lines if line.strip()]
-
-    first, second = (f"Archived, and not listed here: {archive.words}, in {archive.path}." for archive in both)
-    assert errors() == [first, second]
-    assert errors("--client", "a hospital") == [first]
-    assert errors("--client", "nobody") == []
-    code, shown, _ = run("list", "--json", "--database", url)
-    assert (code, [row["id"] for row in json.loads(shown)]) == (0, [decision.id])
 
 
 @pytest.mark.parametrize(
@@ -100,7 +54,7 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     decision = a_decision(
         id="i", decided_at=1_795_165_200_000_000, user_id="u", hook_instance="h", models=b"[]",
         response=b'{"cards":null}', outcome="error",
-        basis=b'{"request":{"hook":"x"},"silence":[["m","c","Why."]],"trace":{"id":"t1"}}',
+        basis=b'{"silence":[["m","c","Why."]],"trace":{"id":"t1"}}',
     )  # fmt: skip
     summary = {
         "id": "i", "decided_at": "2026-11-20T09:00:00+00:00", "hook": "patient-view", "service": "planning",
@@ -110,7 +64,7 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     }  # fmt: skip
     assert decisions._summary(decision) == summary
     whole = decisions._everything(decision, [])
-    basis = {"request": "kept", "silence": [["m", "c", "Why."]], "trace": {"id": "t1"}}
+    basis = {"silence": [["m", "c", "Why."]], "trace": {"id": "t1"}}
     assert whole == {**summary, "response": {"cards": None}, "basis": basis, "feedback": [], "history": ()}
     stream = StringIO()
     decisions._draw(Console(file=stream, width=100), whole)

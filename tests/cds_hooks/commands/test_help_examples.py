@@ -70,7 +70,6 @@ NEEDED = {
     "approve rule": ("CDS_PEOPLE_FILE",),
     "approve model": ("CDS_PEOPLE_FILE",),
     "approve waiver": ("CDS_PEOPLE_FILE",),
-    "record archive": ("CDS_SEAL_KEY",),
     "trust add": ("CDS_TRUST_FILE",),
     "model sign": ("CDS_MODEL_SIGNING_KEY",),
 }

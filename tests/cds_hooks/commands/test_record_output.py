@@ -1,16 +1,15 @@
-"""What `cds-hooks record` prints of holds, archives, backups and exports, whole."""
+"""What `cds-hooks record` prints of holds, retention, backups and exports, whole."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 from typer.testing import CliRunner, Result
 
-from cds_hooks.audit.archive import archives
 from cds_hooks.audit.holds import holds
+from cds_hooks.audit.retention import retention_runs
 from cds_hooks.commands.record import app
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.artifact.keys import local_signer
@@ -20,7 +19,6 @@ DAY = 86_400_000_000
 FIRST = 1_700_000_000_000_000
 """2023-11-14, 22:13:20 UTC."""
 GIVE_ONE = "Give one of --client, --patient, --decision and --end, and --why.\n"
-GIVE_BOTH = "Give --older-than DAYS and --to FILE, too.\n"
 
 
 def _id(number: int) -> str:
@@ -97,53 +95,35 @@ def test_who_holds_is_the_user_of_the_shell_where_nobody_is_named(
     assert [(item.by, item.value, item.actor) for item in holds(url)] == [(name, "x", "of the shell")]
 
 
-@pytest.mark.parametrize("options", [[], ["--older-than", "1"], ["--to", "a.xz"]])
-def test_an_archive_needs_an_age_and_a_file(url: str, options: list[str]) -> None:
-    assert _output("archive", "--client", "a hospital", *options, "--database", url) == (2, "", GIVE_BOTH)
+@pytest.mark.parametrize("options", [[], ["--client", "a hospital"], ["--to", "a.xz"]])
+def test_decisions_are_taken_out_of_one_client_and_into_a_file(url: str, options: list[str]) -> None:
+    give = "Give --client NAME and --to FILE, too.\n"
+    assert _output("export", "--remove-older-than", "1", *options, "--database", url) == (2, "", give)
 
 
-def test_an_archive_needs_a_key(url: str, tmp_path: Path) -> None:
-    to = ("--older-than", "1", "--to", str(tmp_path / "a.xz"))
+def test_taking_out_needs_the_key_of_the_seals(url: str, tmp_path: Path) -> None:
+    to = ("--client", "a hospital", "--remove-older-than", "1", "--to", str(tmp_path / "a.xz"))
     needed = "Give the key that seals the record with --key or CDS_SEAL_KEY.\n"
-    assert _output("archive", "--client", "a hospital", *to, "--database", url) == (1, "", needed)
+    assert _output("export", *to, "--database", url) == (1, "", needed)
 
 
-def test_decisions_are_archived_listed_and_brought_back(url: str, key: str, tmp_path: Path) -> None:
-    database, file = ("--database", url), tmp_path / "a.xz"
-    assert _output("archive", *database) == (0, "Nothing was archived.\n", "")
-    assert json.loads(_run("archive", "--json", *database).stdout) == []
-    began = datetime.now(UTC)
-    to = ("--older-than", "10", "--to", str(file), "--key", key, *database)
-    nothing = "Nothing of nobody is that old, or all of it is held; nothing was written.\n"
-    assert _output("archive", "--client", "nobody", *to) == (0, nothing, "")
-    assert not file.exists()
-    done = _output("archive", "--client", "a hospital", *to)
-    (made,) = archives(url)
-    assert done == (0, f"{file}: 3 decisions, 3 rows of feedback and 0 outcomes, sha256 {made.sha256}.\n", "")
-    words = "a.xz (3 decisions of a hospital, 2023-11-14 to 2023-11-16)"
-    listed = f"{words}: written to {file}, sha256 {made.sha256}\n"
-    assert _output("archive", *database) == (0, listed, "")
-    (shown,) = json.loads(_run("archive", "--json", *database).stdout)
-    limit = datetime.fromisoformat(shown.pop("before"))
-    assert timedelta(0) <= limit + timedelta(days=10) - began < timedelta(minutes=10)
-    assert shown == {
-        **{name: value for name, value in structs.asdict(made).items() if name != "before"},
-        "first_at": "2023-11-14T22:13:20Z",
-        "last_at": "2023-11-16T22:13:20Z",
-    }
-    assert [decision.id for decision in list_decisions(url)] == [_id(3)]
-    restored = f"Restored: {words}. They stay until they are archived again.\n"
-    assert _output("restore", str(file), *database) == (0, restored, "")
-    assert [decision.id for decision in list_decisions(url)] == [_id(3), _id(2), _id(1), _id(0)]
-
-
-def test_an_archive_is_of_what_is_older_than_so_many_days(url: str, key: str, tmp_path: Path) -> None:
+def test_decisions_older_than_so_many_days_are_taken_out(url: str, key: str, tmp_path: Path) -> None:
     days = (datetime.now(UTC) - datetime.fromtimestamp(FIRST / 1e6, UTC)).days
-    to = ("--to", str(tmp_path / "a.xz"), "--key", key, "--database", url)
-    done = _run("archive", "--client", "a hospital", "--older-than", str(days + 1), *to)
-    assert done.stdout.startswith("Nothing of a hospital is that old")
-    done = _run("archive", "--client", "a hospital", "--older-than", str(days), *to)
-    assert done.stdout.startswith(f"{tmp_path / 'a.xz'}: 1 decisions, 1 rows of feedback and 0 outcomes")
+    file = tmp_path / "a.xz"
+    to = ("--to", str(file), "--key", key, "--by", "Ann", "--database", url)
+
+    def remove(client: str, older_than: int) -> tuple[int, str, str]:
+        return _output("export", "--client", client, "--remove-older-than", str(older_than), *to)
+
+    nothing = "Nothing of {} is that old, or all of it is held; nothing was taken out.\n"
+    assert remove("nobody", 1) == (0, nothing.format("nobody"), "")
+    assert remove("a hospital", days + 1) == (0, nothing.format("a hospital"), "")
+    assert not file.exists()
+    done = remove("a hospital", days - 1)
+    (run,) = retention_runs(url).values()
+    counts = f"{file}: 2 decisions, 2 rows of feedback and 0 outcomes"
+    assert done == (0, f"{counts}, sha256 {run.sha256}; they are no longer in the record.\n", "")
+    assert [decision.id for decision in list_decisions(url)] == [_id(3), _id(2)]
 
 
 def test_a_backup_goes_into_an_empty_record(url: str, tmp_path: Path) -> None:
@@ -151,7 +131,7 @@ def test_a_backup_goes_into_an_empty_record(url: str, tmp_path: Path) -> None:
     done = _output("backup", str(file), "--database", url)
     assert done == (0, f"{file}: 8 rows, {file.stat().st_size} bytes.\n", "")
     words = "8 rows restored. Verify them: cds-hooks record verify --against SEALS\n"
-    assert _output("restore", str(file), "--database", other) == (0, words, "")
+    assert _output("backup", "--restore", str(file), "--database", other) == (0, words, "")
     assert list_decisions(other) == list_decisions(url)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.audit.seals import SealsUnusable
 from cds_hooks.audit.verification import Audit
-from cds_hooks.commands import record_verification
+from cds_hooks.commands import record
 from cds_hooks.monitor.book import CountBook
 from models_onnx.artifact.keys import local_signer, public_file
 from tests.cds_hooks.storage.samples import a_decision, store
@@ -68,7 +68,7 @@ def test_a_seal_is_printed_and_added_to_the_file_where_something_is_new(site: Si
 
 
 def test_without_a_key_nothing_is_sealed(site: Site) -> None:
-    needed = "Give the private key with --key or CDS_SEAL_KEY.\n"
+    needed = "Give the key that seals the record with --key or CDS_SEAL_KEY.\n"
     assert site.run("seal", "--database", site.url) == (1, "", needed)
 
 
@@ -104,7 +104,7 @@ def test_a_record_is_verified_against_its_seals_and_without_them(site: Site) -> 
     assert (code, rest, errors) == (0, words, "")
     code, shown, errors = site.run("verify", "--against", SEALED, "--key", public, "--database", site.url)
     sealed = (
-        "The record is as it was sealed: 2 decisions (0 after the newest of 1 seals, 0 archived), 2 rows of feedback "
+        "The record is as it was sealed: 2 decisions (0 after the newest of 1 seals, 0 removed), 2 rows of feedback "
         "(0 after it), 0 outcomes (0 after it), 0 events (0 after it)."
     )
     assert (code, shown, errors) == (0, f"{chain}\n{sealed}\n", "")
@@ -114,7 +114,7 @@ def test_a_record_is_verified_against_its_seals_and_without_them(site: Site) -> 
         0,
         {
             "seals": 0, "decisions": 2, "feedback": 2, "events": 0, "outcomes": 0, "unsealed": 2,
-            "unsealed_feedback": 2, "unsealed_events": 0, "unsealed_outcomes": 0, "archived": 0,
+            "unsealed_feedback": 2, "unsealed_events": 0, "unsealed_outcomes": 0, "removed": 0,
             "ends": {name: [2, digest]}, "findings": [], "chains": [{"chain": name, "decisions": 2, "hash": digest}],
         },
         "",
@@ -134,9 +134,9 @@ def test_seals_are_read_with_the_key_that_is_named_or_with_that_of_the_settings(
 
 def test_a_key_is_needed_only_for_seals() -> None:
     none: Any = SimpleNamespace(seal_key=None)
-    assert record_verification._public_keys(None, none, needs_key=False) is None
+    assert record._public_keys(None, none, needs_key=False) is None
     with pytest.raises(SealsUnusable, match="give the public key with --key"):
-        record_verification._public_keys(None, none, needs_key=True)
+        record._public_keys(None, none, needs_key=True)
 
 
 def test_the_book_of_counts_notes_when_the_record_was_verified(site: Site) -> None:
@@ -152,16 +152,18 @@ def test_the_book_of_counts_notes_when_the_record_was_verified(site: Site) -> No
 def test_what_was_found_is_printed_whole(findings: list[str], state: str, capsys: pytest.CaptureFixture[str]) -> None:
     report = Audit(
         seals=3, decisions=11, feedback=12, events=13, outcomes=14, unsealed=4, unsealed_feedback=5, unsealed_events=6,
-        unsealed_outcomes=7, archived=8, ends={"a": (9, "cafe"), "b": (2, "beef")}, findings=findings,
+        unsealed_outcomes=7, removed=8, ends={"a": (9, "cafe"), "b": (2, "beef")}, findings=findings,
     )  # fmt: skip
     said = "Row 3 is missing.\na.xz cannot be read.\n" if findings else ""
     ends = "chain a: 9 rows, up to cafe\nchain b: 2 rows, up to beef\n"
-    record_verification._draw(report)
+    record._draw(report)
     assert capsys.readouterr().out == (
-        f"{ends}{said}The record {state} as it was sealed: 11 decisions (4 after the newest of 3 seals, 8 archived), "
+        f"{ends}{said}The record {state} as it was sealed: 11 decisions (4 after the newest of 3 seals, 8 removed), "
         "12 rows of feedback (5 after it), 14 outcomes (7 after it), 13 events (6 after it).\n"
     )
     report.seals = 0
-    record_verification._draw(report)
-    written = f"The record {state} as it was written: 11 decisions in 2 chains; 8 more are archived.\n"
+    record._draw(report)
+    written = (
+        f"The record {state} as it was written: 11 decisions in 2 chains; 8 more were removed by retention runs.\n"
+    )
     assert capsys.readouterr().out == f"{ends}{said}{written}{UNSEALED}"

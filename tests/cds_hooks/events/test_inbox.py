@@ -154,7 +154,7 @@ def test_only_the_default_folder_is_made(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(FileNotFoundError):
         Inbox(Path("other/events.sqlite3"))
     with sqlite3.connect(tmp_path / "old.sqlite3") as connection:
-        connection.execute("PRAGMA user_version=2")
+        connection.execute("PRAGMA user_version=1")
     connection.close()
     with pytest.raises(sqlite3.OperationalError):
         Inbox(tmp_path / "old.sqlite3").query("SELECT 1 FROM facts")

@@ -218,7 +218,7 @@ def test_what_could_not_be_computed_is_tried_again_in_half_a_minute(site: Site) 
 
 def test_an_inbox_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "events.sqlite3") as connection:
-        connection.execute("PRAGMA user_version=3")
+        connection.execute("PRAGMA user_version=2")
     connection.close()
     with pytest.raises(sqlite3.DatabaseError, match="the file of events was made by a newer version of this program"):
         Inbox(tmp_path / "events.sqlite3")

@@ -1,7 +1,6 @@
 """The watch over the interfaces: incidents with their cause, quiet months, and what a person is shown."""
 
 import json
-import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from benchmarks.feeds import ZONE, Month, clean_months, incident_months
 from benchmarks.watching import judge_clean, judge_incident, watched
 from cards.dated import dated_tables
 from cds_hooks.events.declaration import Declaration, read_declaration
-from cds_hooks.events.inbox import SCHEMA_VERSION, Inbox
+from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.watch.baseline import local_times
 from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
@@ -346,21 +345,6 @@ def test_a_table_that_ends_within_thirty_days_is_said_once_it_has_ended_it_is_a_
         return any(forecast.text == table.sentence(now.date()) for forecast in ahead)
 
     assert [is_said(days) for days in (31, 30, 0, -1)] == [False, True, True, False]
-
-
-def test_an_inbox_of_version_one_is_upgraded_and_keeps_its_counts(tmp_path: Path) -> None:
-    """Version one had no table of incidents."""
-    path = tmp_path / "events.sqlite3"
-    Inbox(path).close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE incidents")
-        connection.execute("INSERT INTO counts (feed, bucket, name, count) VALUES ('lab', 1, 'messages', 5)")
-        connection.execute("PRAGMA user_version=1")
-        connection.commit()
-    with closing(Inbox(path)) as inbox:
-        assert stored_incidents(inbox) == []
-        assert inbox.query("SELECT feed, bucket, name, count FROM counts") == [("lab", 1, "messages", 5.0)]
-        assert inbox.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 def test_a_busy_feed_whose_evenings_differ_between_weekdays_is_not_low_when_they_do_again() -> None:

@@ -101,7 +101,7 @@ def test_windows_have_their_days_and_those_before_with_area_and_threshold(sqlite
     ]  # fmt: skip
 
 
-def test_an_outcome_of_an_archived_decision_counts_nothing(sqlite_url: str, tmp_path: Path) -> None:
+def test_an_outcome_of_a_removed_decision_counts_nothing(sqlite_url: str, tmp_path: Path) -> None:
     gone, kept = predicted(0), predicted(0)
     write(sqlite_url, kept)
     items = [

@@ -112,8 +112,7 @@ def test_without_facts_and_values_nothing_is_replayed(recorded: Recorded) -> Non
     order = structs.replace(recorded.decisions[ORDERS], id="another")
     for whole in (True, False):
         assert not_replayed(recorded.verdict(order, whole=whole)) == (
-            "no facts were kept: the decision is older than version 0007 of the record, or was made with "
-            "CDS_KEEP_FACTS=false"
+            "no facts were kept: the decision was made with CDS_KEEP_FACTS=false"
         )
         refused = structs.replace(order, outcome="error")
         assert not_replayed(recorded.verdict(refused, whole=whole)) == ("the call was refused, so nothing was computed")

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from cds_hooks.settings import Settings, settings, with_settings
 from cds_hooks.settings.login import read_provider
-from cds_hooks.settings.removed import REFUSED, RemovedSetting, ignored_settings, refuse_removed
+from cds_hooks.settings.names import ignored_settings
 
 ORIGINS = "write an origin as https://ehr.example.org, without a path"
 LISTEN = "write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock"
@@ -138,21 +138,12 @@ def test_other_settings_in_their_place_are_checked() -> None:
         with_settings(configured, {"call_seconds": 0})
 
 
-def test_the_environment_is_read_once_and_what_protected_something_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
     monkeypatch.setenv("CDS_CONTACT", "Ann")
     first = settings()
     monkeypatch.setenv("CDS_CONTACT", "Bob")
     assert (first.contact, settings() is first) == ("Ann", True)
-    one, other, *_ = sorted(REFUSED)
-    refuse_removed({"CDS_CONTACT": "Ann"})
-    with pytest.raises(RemovedSetting) as refused:
-        refuse_removed({other: "1", one: "1"})
-    assert str(refused.value) == f"{one} {REFUSED[one]}.\n{other} {REFUSED[other]}."
-    settings.cache_clear()
-    monkeypatch.setenv(one, "1")
-    with pytest.raises(RemovedSetting):
-        settings()
     settings.cache_clear()
 
 

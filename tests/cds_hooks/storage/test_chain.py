@@ -18,7 +18,7 @@ _TEXT = st.text(st.characters(codec="utf-8"))
 _MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("id", "hook", "service", "hook_instance", "client", "patient", "outcome"), _TEXT),
     "input_digest": _TEXT,
-    "user_id": st.none() | _TEXT,
+    "user_id": _TEXT,
     "decided_at": st.integers(0, 2**62),
     **dict.fromkeys(("models", "response", "basis"), st.binary()),
     "facts": st.none() | st.binary(),
@@ -28,12 +28,9 @@ _MEMBERS: dict[str, st.SearchStrategy[Any]] = {
 def _as_documented(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:
     """The hash as an auditor without this program would compute it, from the docstring of `chain.py`."""
     d = decision
-    lengths = [len(d.models), len(d.response), len(d.basis)]
-    head = [chain, position, d.id, d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.outcome]
-    user: list[str | int | None] = [] if d.user_id is None else [d.user_id]
-    if d.facts is not None:
-        user = [d.user_id, len(d.facts)]
-    array = json.dumps([*head, d.input_digest, *lengths, *user], ensure_ascii=False, separators=(",", ":"))
+    lengths = [len(d.models), len(d.response), len(d.basis), None if d.facts is None else len(d.facts)]
+    call = [d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.user_id, d.outcome, d.input_digest]
+    array = json.dumps([chain, position, d.id, *call, *lengths], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(previous + array.encode() + d.models + d.response + d.basis + (d.facts or b"")).digest()
 
 

@@ -1,4 +1,4 @@
-"""The facts of a decision are at rest as its answer is: encrypted, sealed, archived, moved and gone with it."""
+"""The facts of a decision are at rest as its answer is: encrypted, sealed, exported, moved and gone with it."""
 
 import asyncio
 import lzma
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import LargeBinary, select, text, type_coerce
 
-from cds_hooks.audit.archive import archive, restore_archive
+from cds_hooks.audit.retention import remove_old
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import back_up, export, restore
 from cds_hooks.audit.verification import audit
@@ -124,24 +124,23 @@ def test_they_move_encrypted_to_the_other_database(
     assert facts_of(target, [kept.id, none.id]) == {kept.id: FACTS}
 
 
-def test_an_archive_takes_them_out_of_the_record_encrypted_and_brings_them_back(url: str, tmp_path: Path) -> None:
+def test_a_retention_run_takes_them_out_of_the_record_encrypted(url: str, tmp_path: Path) -> None:
     signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
     use_content_keys(read_content_keys(OLD_KEY))
     old = a_decision(facts=FACTS, client="a", decided_at=LONG_AGO)
     append(url, old, a_decision(client="a", decided_at=LATER))
-    (stored, _) = at_rest(url)
-    assert archive(url, "a", LATER, file, "Ann", signer) is not None
+    assert remove_old(url, "a", LATER, file, "Ann", signer) is not None
     assert get_decision(url, old.id) is None
     assert facts_of(url, [old.id]) == {}
     assert at_rest(url) == [None]
     assert WORD not in lzma.decompress(file.read_bytes())
     assert audit(url).findings == []
-    restore_archive(file, url, "Ann")
-    assert at_rest(url) == [stored, None]
-    assert facts_of(url, [old.id]) == {old.id: FACTS}
+    other = f"sqlite:///{tmp_path}/other.sqlite3"
+    restore(file, other)
+    assert facts_of(other, [old.id]) == {old.id: FACTS}
 
 
-def test_nothing_of_archived_facts_is_left_in_the_file_of_the_database(sqlite_url: str, tmp_path: Path) -> None:
+def test_nothing_of_removed_facts_is_left_in_the_file_of_the_database(sqlite_url: str, tmp_path: Path) -> None:
     """Not encrypted, so that it can be looked for; no dictionary has anything like the marker."""
     marker = bytes(range(33, 91)) + b"unmistakable" + bytes(range(97, 123))
     signer, file = local_signer(tmp_path / "key.pem", "record")[0], Path(parse_url(sqlite_url).database or "")
@@ -152,7 +151,7 @@ def test_nothing_of_archived_facts_is_left_in_the_file_of_the_database(sqlite_ur
         return any(b"unmistakable" in each.read_bytes() for each in file.parent.glob(f"{file.name}*"))
 
     assert is_in_the_files()
-    archive(sqlite_url, "a", LATER, tmp_path / "a.xz", "Ann", signer)
+    remove_old(sqlite_url, "a", LATER, tmp_path / "a.xz", "Ann", signer)
     assert not is_in_the_files()
 
 

@@ -9,8 +9,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from cds_hooks.storage import opening
 from cds_hooks.storage.database import engine_for, parse_url, reading_engine
@@ -32,19 +30,11 @@ def test_from_nothing_and_again(url: str) -> None:
             assert opening.schema_version(connection) == SCHEMA_VERSION
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
+def test_a_new_record_has_the_tables_that_the_code_uses(url: str) -> None:
     opening.upgrade_schema(parse_url(url))
     with engine_for(parse_url(url)).begin() as connection:
         found: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
     assert found == []
-
-
-def test_a_new_sqlite_file_gets_what_the_migrations_make(sqlite_url: str) -> None:
-    assert opening.SQLITE_SCRIPT.read_text() == opening.sqlite_script(), "run: .venv/bin/cds-hooks reference"
-    opening.upgrade_schema(parse_url(sqlite_url))
-    with reading_engine(parse_url(sqlite_url)).connect() as connection:
-        made = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
-        assert list(made.scalars()) == opening.sqlite_script().strip().split("\n\n")[1:]
 
 
 def test_alembic_is_not_loaded_for_a_new_sqlite_file(sqlite_url: str) -> None:
@@ -63,26 +53,6 @@ def test_the_sqlite_file_is_in_wal_mode_with_the_page_size_that_was_measured(sql
     with reading_engine(parse_url(sqlite_url)).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA page_size").scalar() == 8192
-
-
-def test_feedback_of_the_first_schema_is_kept_and_stays_append_only(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "SCHEMA_VERSION", "0001")
-    opening.upgrade_schema(parse_url(url))
-    row = {"card": "c", "service": "s", "client": "x", "outcome": "accepted", "outcome_timestamp": "t"}
-    with engine_for(parse_url(url)).begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO feedback (card, service, client, outcome, outcome_timestamp, accepted_suggestions, "
-                "received_at) VALUES (:card, :service, :client, :outcome, :outcome_timestamp, '[]', 1)"
-            ),
-            row,
-        )
-    monkeypatch.undo()
-    opening.upgrade_schema(parse_url(url))
-    with engine_for(parse_url(url)).begin() as connection:
-        assert connection.execute(text("SELECT card, override_reason_display FROM feedback")).all() == [("c", None)]
-    with engine_for(parse_url(url)).begin() as connection, pytest.raises(DBAPIError, match="append-only"):
-        connection.execute(text("UPDATE feedback SET card = 'd'"))
 
 
 def test_the_folder_of_a_record_is_not_made_because_its_volume_may_not_be_mounted(tmp_path: Path) -> None:

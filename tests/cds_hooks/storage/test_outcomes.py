@@ -1,16 +1,16 @@
-"""Outcomes are only ever added, versioned, chained, sealed, archived and carried over, in both databases."""
+"""Outcomes are only ever added, versioned, chained, sealed, taken out and carried over, in both databases."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from cds_hooks.audit.archive import archive, restore_archive
 from cds_hooks.audit.holds import hold
-from cds_hooks.audit.seals import Seal, add_seal, next_seal, read_seals, sign_seal
+from cds_hooks.audit.retention import remove_old
+from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.storage import Decision
@@ -49,7 +49,7 @@ def an_event(decision: str | None, value: str = "yes", **changes: Any) -> Outcom
 
 def audited(url: str, tmp_path: Path, signer: Signer) -> Audit:
     keys = {signer.public.id: signer.public}
-    return audit(url, read_seals(tmp_path / "seals.ndjson", keys), keys=keys, folder=tmp_path)
+    return audit(url, read_seals(tmp_path / "seals.ndjson", keys), keys=keys)
 
 
 def tamper(url: str, *statements: str) -> None:
@@ -136,34 +136,16 @@ def test_the_seals_show_what_the_owner_of_the_database_did(
     assert finding in audited(url, tmp_path, signer).findings
 
 
-def test_seals_from_before_outcomes_still_verify(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
-    (decision,) = write(sqlite_url, OLD)
-    seal = next_seal(sqlite_url, None, None)
-    assert seal is not None
-    body = {name: value for name, value in msgspec.to_builtins(seal).items() if name != "outcomes"}
-    older = msgspec.defstruct("Older", [(name, Any) for name in body])(**body)
-    (tmp_path / "seals.ndjson").write_bytes(sign_seal(cast("Seal", older), signer) + b"\n")
-    assert audited(sqlite_url, tmp_path, signer).findings == []
-    store_outcomes(parse_url(sqlite_url), [an_event(decision.id, received_at=NEW * 2)])
-    assert add_seal(sqlite_url, tmp_path / "seals.ndjson", signer) is not None
-    found = audited(sqlite_url, tmp_path, signer)
-    assert (found.findings, found.outcomes, found.unsealed_outcomes) == ([], 1, 0)
-    assert Seal.__struct_fields__[-1] == "outcomes"
-
-
-def test_outcomes_are_archived_with_their_decision_and_come_back(url: str, tmp_path: Path, signer: Signer) -> None:
+def test_outcomes_are_taken_out_with_their_decision(url: str, tmp_path: Path, signer: Signer) -> None:
     old, kept, _ = write(url, OLD, OLD + 1, NEW)
     store_outcomes(parse_url(url), [an_event(each.id, version) for each in (old, kept) for version in ("yes", "no")])
     hold(url, "decision", kept.id, "case 1", "Ann")
     add_seal(url, tmp_path / "seals.ndjson", signer)
-    made = archive(url, "a hospital", NEW, tmp_path / "a.xz", "Ann", signer)
+    made = remove_old(url, "a hospital", NEW, tmp_path / "a.xz", "Ann", signer)
     assert made is not None
     assert (made.decisions, made.outcomes) == (1, 2)
     assert outcomes_of(url, old.id) == []
     assert len(outcomes_of(url, kept.id)) == 2
-    assert audited(url, tmp_path, signer).findings == []
-    restore_archive(tmp_path / "a.xz", url, "Ann")
-    assert [each.value for each in outcomes_of(url, old.id)] == ["yes", "no"]
     assert audited(url, tmp_path, signer).findings == []
 
 

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
-from cds_hooks.audit.verification import audit
 from cds_hooks.storage.database import (
     _KEPT,
     _readable,
@@ -25,9 +24,9 @@ from cds_hooks.storage.database import (
     sqlite_file,
 )
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.entries import add_event, add_events, event_hash, feedback_hash, newest_entry, outcome_hash
+from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry, outcome_hash
 from cds_hooks.storage.following import Mark, is_there, settled
-from cds_hooks.storage.opening import make_older_schema, refuse_newer, schema_version, upgrade_schema
+from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.outcomes import (
     Outcome,
     completed,
@@ -40,7 +39,7 @@ from cds_hooks.storage.outcomes import (
     versions_of,
 )
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, outcomes
+from cds_hooks.storage.tables import decisions, events, outcomes
 from tests.cds_hooks.storage.conftest import sqlite_url
 from tests.cds_hooks.storage.samples import a_decision, store
 
@@ -185,72 +184,6 @@ def test_events_are_linked_by_their_hashes_and_all_or_none(sqlite_url: str) -> N
         assert newest_entry(connection, outcomes) == (0, bytes(32))
     with pytest.raises(RecordUnavailable, match=r"^the event cannot be recorded: "):
         add_event("sqlite:////nowhere/r.sqlite3", "hold", "Ann", {})
-
-
-def test_nothing_is_linked_to_a_row_that_is_in_no_chain(sqlite_url: str) -> None:
-    store(sqlite_url, a_decision(), answered=True)
-    with closing(sqlite3.connect(sqlite_file(parse_url(sqlite_url)))) as raw:
-        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            raw.execute(f"DROP TRIGGER {trigger}")
-        raw.execute("UPDATE feedback SET hash = NULL")
-        raw.commit()
-    words = r"^the newest row of feedback is in no chain: no server wrote it$"
-    with engine_for(parse_url(sqlite_url)).connect() as connection, pytest.raises(RecordUnavailable, match=words):
-        newest_entry(connection, feedback)
-
-
-# The schema
-
-
-def test_a_newer_schema_is_refused_and_an_older_one_is_made_in_an_empty_database(tmp_path: Path) -> None:
-    for version in (None, "0001", SCHEMA_VERSION):
-        refuse_newer(version)
-    with pytest.raises(RecordUnavailable) as refused:
-        refuse_newer("9999" + "x" * 40)
-    assert str(refused.value).startswith(
-        f"the record has the schema '9999{'x' * 28}', which is newer than {SCHEMA_VERSION}, the newest that "
-    )
-    url = parse_url(f"sqlite:///{tmp_path}/old.sqlite3")
-    make_older_schema(url, "0002")
-    with engine_for(url).connect() as connection:
-        assert schema_version(connection) == "0002"
-    with pytest.raises(RecordUnavailable) as refused:
-        make_older_schema(url, "0001")
-    assert str(refused.value) == (
-        "a backup with the schema 0001 is restored into a database in which there is no record yet"
-    )
-    upgrade_schema(url)
-    with engine_for(url).connect() as connection:
-        assert schema_version(connection) == SCHEMA_VERSION
-
-
-@pytest.mark.parametrize("version", ["0001", "0002", "0003"])
-def test_feedback_of_an_older_schema_is_linked_in_the_order_in_which_it_came(tmp_path: Path, version: str) -> None:
-    address = f"sqlite:///{tmp_path}/old.sqlite3"
-    url = parse_url(address)
-    make_older_schema(url, version)
-    columns = "card, service, client, outcome, outcome_timestamp, accepted_suggestions, received_at"
-    with engine_for(url).begin() as connection:
-        for card, at in (("b", 2), ("a", 1), ("c", 3)):
-            values = f"'{card}', 's', 'x', 'overridden', 't', '[]', {at}"
-            connection.execute(text(f"INSERT INTO feedback ({columns}) VALUES ({values})"))  # noqa: S608
-    upgrade_schema(url)
-    rows = read_rows(address, select(feedback).order_by(feedback.c.sequence))
-    assert [(row.card, row.position) for row in rows] == [("b", 1), ("a", 2), ("c", 3)]
-    previous = bytes(32)
-    for row in rows:
-        assert bytes(row.previous) == previous
-        previous = feedback_hash(previous, row.position, row._mapping)
-        assert bytes(row.hash) == previous
-    assert audit(address).findings == []
-    for table in ("feedback", "decisions", "events", "removals", "outcomes"):
-        with engine_for(url).connect() as connection:
-            query = text(f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'")  # noqa: S608
-            names = set(connection.execute(query).scalars())
-        assert names == {f"{table}_refuse_update", f"{table}_refuse_delete"}
-
-
-# What was read
 
 
 def test_a_row_is_there_until_it_was_lost(sqlite_url: str) -> None:

@@ -10,8 +10,7 @@ from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.entries import write_event
-from cds_hooks.storage.opening import make_older_schema, open_decision_log
+from cds_hooks.storage.opening import open_decision_log
 from cds_hooks.storage.queries import get_decision, list_decisions
 from tests.cds_hooks.storage.samples import a_decision
 from tests.program import run_program
@@ -62,27 +61,11 @@ def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> N
     record_some(sqlite_url, 1)
     back_up(sqlite_url, tmp_path / "before")
     upgrade_by_a_newer_version(sqlite_url)
-    for words in (("record", "backup", str(tmp_path / "after")), ("record", "restore", str(tmp_path / "before"))):
+    for words in (
+        ("record", "backup", str(tmp_path / "after")),
+        ("record", "backup", "--restore", str(tmp_path / "before")),
+    ):
         done = run_program(*words, environment={"CDS_DATABASE_URL": sqlite_url})
         assert done.returncode == 1
         assert "is newer than" in done.stderr
         assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("version", ["0004", "0005", "0006"])
-def test_an_older_record_is_backed_up_restored_and_what_reads_it_says_what_to_do(version: str, tmp_path: Path) -> None:
-    older = f"sqlite:///{tmp_path}/older.sqlite3"
-    make_older_schema(parse_url(older), version)
-    with engine_for(parse_url(older)).begin() as connection:
-        write_event(connection, "login", "account ann", {"act": "in"})
-    with pytest.raises(RecordUnavailable, match=f"it has the schema {version}, and this version reads .*then start"):
-        audit(older)
-    backup = tmp_path / "older.ndjson.xz"
-    assert back_up(older, backup) == 1
-    with pytest.raises(RecordUnavailable, match="in which there is no record yet"):
-        restore(backup, older)
-    restored = f"sqlite:///{tmp_path}/restored.sqlite3"
-    assert restore(backup, restored) == 1
-    record_some(restored, 1)
-    report = audit(restored)
-    assert (report.decisions, report.events, report.findings) == (1, 1, [])

@@ -112,7 +112,10 @@ def test_what_is_beside_a_decision_is_of_the_same_call_and_at_most_twenty_one(
         for other in ("none", "11111111-2222-3333-4444-555555555555"):
             missing = await calls.get(f"/decisions/{other}", headers=BROWSER)
             assert missing.status_code == 404
-            assert "There is no decision of this id in the record. It may have been archived." in missing.text
+            assert (
+                "There is no decision of this id in the record. It may have been taken out by a retention run."
+                in missing.text
+            )
 
     _visit(tmp_path, monkeypatch, story)
 

@@ -1,0 +1,179 @@
+"""Retention: old decisions are exported and taken out, the chain holds across the cut, and what is held stays."""
+
+import hashlib
+import lzma
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+from sqlalchemy import insert, text
+
+from cds_hooks.audit.holds import Hold, hold, holds, release
+from cds_hooks.audit.retention import Span, _checked, _spans, digest_of_spans, remove_old, removed_spans
+from cds_hooks.audit.seals import add_seal, read_seals
+from cds_hooks.audit.transfer import restore
+from cds_hooks.audit.verification import Audit, _Gaps, audit
+from cds_hooks.storage import Decision, RecordUnavailable
+from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.queries import feedback_on, get_decision, list_decisions
+from cds_hooks.storage.tables import removals
+from models_onnx.artifact.keys import Signer, local_signer
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
+from tests.cds_hooks.storage.samples import a_decision, store
+
+__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
+
+OLD, NEW = 1_000_000, 2_000_000_000_000_000
+A, B, C, D = (bytes([number]) * 2 for number in range(1, 5))
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return local_signer(tmp_path / "seal-key.pem", "record")[0]
+
+
+def _write(url: str, *rows: tuple[str, int], patient: str = "p1") -> list[Decision]:
+    """One server run: decisions of these clients and times, each with feedback."""
+    made = [_dated(a_decision(client=client, decided_at=at, patient=patient, user_id="k:u")) for client, at in rows]
+    return store(url, *made, answered=True)
+
+
+def _dated(decision: Decision) -> Decision:
+    """With the time in its id, which is that of this test otherwise."""
+    begin = f"{decision.decided_at // 1000:012x}"
+    return structs.replace(decision, id=f"{begin[:8]}-{begin[8:]}{decision.id[13:]}")
+
+
+def _audit(url: str, tmp_path: Path, signer: Signer) -> Audit:
+    keys = {signer.public.id: signer.public}
+    return audit(url, read_seals(tmp_path / "seals.ndjson", keys), keys=keys)
+
+
+def test_old_decisions_of_a_client_are_taken_out_and_the_chain_holds_across_the_cut(
+    url: str, tmp_path: Path, signer: Signer
+) -> None:
+    old = _write(url, ("a", OLD), ("b", OLD), ("a", OLD), ("a", OLD), ("a", NEW))
+    _write(url, ("a", OLD), ("a", OLD))  # another chain, which began after a row of the first
+    _write(url, ("a", NEW))
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    answers = feedback_on(url, old[0].id)
+    run = remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
+    assert run is not None
+    assert (run.decisions, run.feedback, run.outcomes) == (5, 5, 0)
+    assert (tmp_path / "a.xz").stat().st_mode & 0o777 == 0o600
+    assert hashlib.sha256((tmp_path / "a.xz").read_bytes()).hexdigest() == run.sha256
+    assert [decision.client for decision in list_decisions(url)] == ["a", "a", "b"]
+    assert feedback_on(url, old[0].id) == []
+    assert feedback_on(url, old[1].id) != []
+    for report in (audit(url), _audit(url, tmp_path, signer)):
+        assert (report.findings, report.decisions, report.removed) == ([], 3, 5)
+    _write(url, ("a", NEW))  # the record goes on
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    assert _audit(url, tmp_path, signer).findings == []
+    assert remove_old(url, "a", NEW, tmp_path / "again.xz", "Ann", signer) is None
+
+    other = f"sqlite:///{tmp_path}/other.sqlite3"
+    assert restore(tmp_path / "a.xz", other) == 10
+    assert get_decision(other, old[0].id) == old[0]
+    assert feedback_on(other, old[0].id) == answers
+
+
+def test_a_second_run_takes_what_became_old_since(url: str, tmp_path: Path, signer: Signer) -> None:
+    _write(url, ("a", OLD), ("a", OLD + 5), ("a", NEW))
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    for before, name in ((OLD + 1, "first.xz"), (OLD + 9, "second.xz")):
+        run = remove_old(url, "a", before, tmp_path / name, "Ann", signer)
+        assert run is not None
+        assert run.decisions == 1
+    report = _audit(url, tmp_path, signer)
+    assert (report.findings, report.removed) == ([], 2)
+
+
+def test_what_is_held_stays_until_the_hold_is_released(url: str, tmp_path: Path, signer: Signer) -> None:
+    mine = _write(url, ("a", OLD), ("a", OLD))
+    _write(url, ("a", OLD), patient="p2")
+    _write(url, ("a", NEW))
+    held = [
+        hold(url, "decision", mine[0].id, "case 1", "Ann"),
+        hold(url, "patient", "p2", "case 2", "Ann"),
+        hold(url, "client", "a", "case 3", "Ann"),
+    ]
+    first, *_ = in_force = holds(url)
+    assert [each.id for each in in_force] == held
+    assert first == Hold(held[0], "decision", mine[0].id, "case 1", "Ann", first.at)
+    assert remove_old(url, "a", NEW, tmp_path / "none.xz", "Ann", signer) is None
+    assert not (tmp_path / "none.xz").exists()
+    release(url, held[2], "closed", "Ben")
+    run = remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
+    assert run is not None
+    assert run.decisions == 1
+    assert get_decision(url, mine[0].id) is not None
+    assert get_decision(url, mine[1].id) is None
+    with pytest.raises(RecordUnavailable, match="there is no hold"):
+        release(url, held[2], "again", "Ben")
+
+
+def test_rows_that_an_insider_takes_out_under_the_name_of_a_run_are_found(
+    url: str, tmp_path: Path, signer: Signer
+) -> None:
+    _write(url, ("a", OLD), ("a", OLD), ("b", OLD), ("a", NEW))
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    stranger = local_signer(tmp_path / "stranger.pem", "x")[0]
+    remove_old(url, "b", NEW, tmp_path / "b.xz", "Ann", stranger)
+    assert "b.xz, which no signed entry of the record says" in _audit(url, tmp_path, signer).findings[0]
+    remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
+    assert len(_audit(url, tmp_path, signer).findings) == 1
+    with engine_for(parse_url(url)).begin() as connection:  # one span more under the name of a signed run
+        span = {"chain": "feedback", "first_position": 4, "last_position": 4, "run": "a.xz"}
+        connection.execute(insert(removals).values(**span, previous=bytes(32), hash=bytes(32)))
+        connection.execute(text("DELETE FROM feedback WHERE position = 4"))
+    assert any("a.xz, which no signed entry" in finding for finding in _audit(url, tmp_path, signer).findings)
+
+
+def test_the_file_is_read_again_before_anything_is_taken_out(
+    sqlite_url: str, tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(sqlite_url, ("a", OLD), ("a", NEW))
+    file = tmp_path / "a.xz"
+    assert remove_old(sqlite_url, "a", NEW, file, "Ann", signer) is not None
+    head, *lines = lzma.decompress(file.read_bytes()).splitlines()
+    file.write_bytes(lzma.compress(b"\n".join([head, *(line.replace(b'"a"', b'"b"') for line in lines)])))
+    with pytest.raises(RecordUnavailable, match="is not as it was written"):
+        list(_checked(file))
+    _write(sqlite_url, ("a", OLD), ("a", NEW))
+    before = list_decisions(sqlite_url)
+    monkeypatch.setattr("cds_hooks.audit.retention._checked", lambda _: [])
+    with pytest.raises(RecordUnavailable, match="could not be read again as it was written"):
+        remove_old(sqlite_url, "a", NEW, tmp_path / "b.xz", "Ann", signer)
+    assert list_decisions(sqlite_url) == before
+
+
+def test_rows_that_follow_each_other_are_one_span_unless_a_chain_began_after_one() -> None:
+    rows = [("x", 1, b"", A), ("x", 2, A, B), ("x", 4, C, D), ("y", 5, b"", A), ("y", 6, A, B)]
+    assert _spans(rows, set()) == [
+        Span("x", 1, 2, "", "0202"), Span("x", 4, 4, "0303", "0404"), Span("y", 5, 6, "", "0202"),
+    ]  # fmt: skip
+    assert _spans(rows[:2], {A}) == [Span("x", 1, 1, "", "0101"), Span("x", 2, 2, "0101", "0202")]
+    assert _spans(rows[:2], {B}) == [Span("x", 1, 2, "", "0202")]
+    assert _spans([], set()) == []
+
+
+def test_the_digest_of_spans_does_not_depend_on_their_order() -> None:
+    spans = [Span("y", 1, 2, "a", "b"), Span("x", 3, 4, "c", "d"), Span("x", 1, 2, "e", "f")]
+    written = b'[["x",1,2,"e","f"],["x",3,4,"c","d"],["y",1,2,"a","b"]]'
+    assert digest_of_spans(spans) == hashlib.sha256(written).hexdigest()
+
+
+def test_spans_are_taken_once(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
+    _write(sqlite_url, ("a", OLD), ("b", OLD), ("a", NEW))
+    remove_old(sqlite_url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
+    report = Audit(0)
+    gaps = _Gaps(sqlite_url, {signer.public.id: signer.public}, report)
+    spans = removed_spans(sqlite_url)["a.xz"]
+    assert report.findings == []
+    assert gaps.hashes() == {bytes.fromhex(span.hash) for span in spans}
+    assert gaps.chains() == {span.chain for span in spans} - {"feedback"}
+    one = spans[0]
+    assert gaps.pop(one.chain, 2) is None
+    assert gaps.pop(one.chain, 1) == (one, "a.xz")
+    assert gaps.pop(one.chain, 1) is None
