@@ -93,6 +93,8 @@ class Report(Struct):
     by_service: dict[str, Counter[str]] = {}
     by_card: dict[str, Counter[str]] = {}
     by_group: dict[str, Counter[str]] = {}
+    cards: dict[str, Counter[str]] = {}
+    """How many cards of each rule's band, model or kind there are `now` and `after` the change."""
     examples: dict[str, list[str]] = {}
 
     def take(self, change: Change | NotReplayed) -> None:
@@ -107,6 +109,9 @@ class Report(Struct):
             counts["more"] += len(change.more)
             counts["fewer"] += len(change.fewer)
             counts["other"] += change.is_other
+        for moment, names in (("now", change.before), ("after", change.after)):
+            for name in names:
+                self.cards.setdefault(name, Counter())[moment] += 1
         for kind, names in (("more", change.more), ("fewer", change.fewer)):
             for name in names:
                 self.by_card.setdefault(name, Counter())[kind] += 1

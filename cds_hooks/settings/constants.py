@@ -71,14 +71,9 @@ class Constants(BaseSettings):
         description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
         "made again where it is not there (docs/operations/monitoring.md).",
     )
-    simulation_charts: Path = Field(
-        default=Path("var/charts"),
-        description="Subfolders with charts (FHIR Bundles or NDJSON) on which a committee may try rules at "
-        "/simulations (docs/rules/governance.md).",
-    )
     simulations_folder: Path = Field(
         default=Path("var/simulations"),
-        description="Results of the simulations at /simulations, kept for four weeks, encrypted where the record is.",
+        description="Reports of `cds-hooks decisions replay --against --json` that /simulations shows.",
     )
     link_hosts: tuple[str, ...] = Field(
         default=(), description="Hosts that cards may link to in the development profile; none means any."

@@ -17,7 +17,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import running
-from tests.cds_hooks.pages.simulations.test_simulations import charts_in
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -67,9 +66,9 @@ _CHANGES_EACH_TIME = (
 
 @pytest.fixture(scope="module")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with charts for a simulation."""
+    """A server with its own record."""
     folder = tmp_path_factory.mktemp("pictures")
-    with running(folder, simulation_charts=charts_in(folder), simulations_folder=folder / "kept") as url:
+    with running(folder) as url:
         yield url
 
 
@@ -89,8 +88,8 @@ def _why(page: Page, _: str, pages: dict[str, str]) -> None:
 
 def _simulation(page: Page, base_url: str, _: dict[str, str]) -> None:
     page.goto(f"{base_url}/simulations?kind=rule&name=renal-metformin")
-    page.get_by_role("button", name="Start the simulation").click()
-    expect(page.get_by_text("Now: a card in 1 of 2 orders")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Compute it").click()
+    expect(page.get_by_text("After the change: 0.")).to_be_visible(timeout=60_000)
 
 
 SCENES: Final[dict[str, Callable[[Page, str, dict[str, str]], None]]] = {

@@ -142,9 +142,6 @@ def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
         "cds_hooks/__main__.py",
         "cds_hooks/server.py",
         "cds_hooks/panel/engines.py",  # a worker of Spark or Ray starts there
-        # a simulation's process starts there, with the settings that it is handed
-        "cds_hooks/pages/simulations/process.py",
-        "cds_hooks/pages/simulations/runs.py",  # hands the environment on to it, without any setting
     }
     readers = {
         str(path.relative_to(ROOT))
