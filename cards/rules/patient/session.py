@@ -19,6 +19,7 @@ from fhir.mapping.kidney import KidneyEstimate, KidneyFunction, crcl_cockcroft_g
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.pregnancy import Gestation, gestation, negative_test_since
 from fhir.mapping.pregnancy_signs import PregnancySign
+from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import is_inpatient
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -47,10 +48,16 @@ class PatientSession(MedicationSession):
         return f"Patient/{self.record.patient_id}"
 
     def condition(self, key: str) -> ConditionHit | None:
-        """The newest condition that means the key."""
+        """The newest condition that means the key, on the problem list or shown by a result."""
         if key not in self._conditions:
-            self._conditions[key] = find_condition(self.record, key)
+            self._conditions[key] = find_condition(self.record, key) or self._shown_by_result(key)
         return self._conditions[key]
+
+    def _shown_by_result(self, key: str) -> ConditionHit | None:
+        shown = shown_by_result(self.record, key)
+        if shown is None:
+            return None
+        return ConditionHit(key, measurements.say(shown), "", shown.source, shown.time, "active")
 
     @cached_property
     def knows_conditions(self) -> bool:

@@ -25,6 +25,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from cards.text import plain
 from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, problems_of
+from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.resources import Condition as Resource
 from fhir.terminology.assertions import is_of_patient
@@ -68,18 +69,19 @@ def _condition_any(spec: Spec) -> Predicate:
 
 
 def _needs_of_conditions(spec: Spec) -> DataNeeds:
-    if "pregnancy" in spec["condition_any"]:
+    groups = spec["condition_any"]
+    if "pregnancy" in groups:
         return PREGNANCY
-    # A valve, a stent or a transplant may be charted as the operation alone.
+    # A valve, a stent or a transplant may be charted as the operation alone; a result shows other conditions.
     from_procedures = any(
-        "Procedure" in CONDITION_GROUPS[name].counts_from for name in spec["condition_any"] if name in CONDITION_GROUPS
+        "Procedure" in CONDITION_GROUPS[name].counts_from for name in groups if name in CONDITION_GROUPS
     )
-    return _VALVE if from_procedures else CONDITIONS
+    return (_VALVE if from_procedures else CONDITIONS) | needs(analytes=result_analytes(groups))
 
 
 _CONDITION_ANY = Condition(
     "condition_any",
-    "one of these keys of `fhir/terminology/tables/condition_groups.csv` is on the problem list",
+    "one of these keys of `fhir/terminology/tables/condition_groups.csv` is on the problem list, or a result shows it",
     _condition_any,
     TEXTS,
     lambda spec: " or ".join(spec["condition_any"]),

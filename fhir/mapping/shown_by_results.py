@@ -1,0 +1,88 @@
+"""Which conditions a laboratory result or a measurement shows, whether anybody wrote them on the problem list or not.
+
+Potassium of 6.1 mmol/L is hyperkalemia, an ejection fraction of 35 % is a reduced one. The limits with the age up to
+which a result counts are in `fhir/terminology/tables/condition_results.csv`, each with its source.
+"""
+
+import csv
+import operator
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from msgspec import Struct
+
+from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.conditions import CONDITION_GROUPS
+
+_SIDES: Final[dict[str, Callable[[float, float], bool]]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+
+
+class ResultLimit(Struct, frozen=True):
+    """A limit beyond which a result shows a condition; `limit` is in the canonical unit of the analyte."""
+
+    group: str
+    analyte: str
+    side: str
+    limit: float
+    max_age_days: float
+    source: str
+
+    def is_shown_by(self, value: float) -> bool:
+        """Returns whether this value lies beyond the limit."""
+        return _SIDES[self.side](value, self.limit)
+
+
+@cache
+def result_limits() -> dict[str, tuple[ResultLimit, ...]]:
+    """Returns the limits that show each group, those of the groups that imply it included.
+
+    Raises:
+        ValueError: A row names a group, an analyte or a side that there is not.
+    """
+    text = (files("fhir.terminology") / "tables" / "condition_results.csv").read_text(encoding="utf-8")
+    limits: dict[str, list[ResultLimit]] = {}
+    for line, row in enumerate(csv.DictReader(text.splitlines()), start=2):
+        limit = ResultLimit(
+            row["group"], row["analyte"], row["side"], float(row["limit"]), float(row["max_age_days"]), row["source"]
+        )
+        if limit.group not in CONDITION_GROUPS or limit.analyte not in ANALYTES or limit.side not in _SIDES:
+            raise ValueError(f"condition_results.csv, line {line}: an unknown group, analyte or side (lt, le, gt, ge)")
+        for group in _with_implied(limit.group):
+            limits.setdefault(group, []).append(limit)
+    return {group: tuple(of_group) for group, of_group in limits.items()}
+
+
+def _with_implied(group: str) -> Iterable[str]:
+    groups = [CONDITION_GROUPS[group].key]
+    for key in groups:
+        groups += [implied for implied in CONDITION_GROUPS[key].implies if implied not in groups]
+    return groups
+
+
+def result_analytes(groups: Iterable[str]) -> frozenset[str]:
+    """Returns the analytes whose results can show one of these groups: a service has to ask for them."""
+    keys = {CONDITION_GROUPS[group].key for group in groups if group in CONDITION_GROUPS}
+    return frozenset(limit.analyte for key in keys for limit in result_limits().get(key, ()))
+
+
+def shown_by_result(record: PatientRecord, group: str) -> Measurement | None:
+    """Returns the newest result that shows the group, or None; of two at one time none is passed over.
+
+    Only the newest result of an analyte counts: a potassium of 6.1 that was followed by 4.4 is over.
+    """
+    shown = [
+        measurement
+        for limit in result_limits().get(CONDITION_GROUPS[group].key, ())
+        for measurement in record.newest_together(limit.analyte, limit.max_age_days)
+        if limit.is_shown_by(measurement.value)
+    ]
+    return max(shown, key=lambda measurement: measurement.time.instant, default=None)

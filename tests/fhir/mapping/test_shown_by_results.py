@@ -1,0 +1,85 @@
+"""A result beyond its limit shows a condition that nobody charted; an old, refused or overtaken one shows nothing."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cards.rules.patient.session import PatientSession
+from fhir.mapping.shown_by_results import ResultLimit, result_analytes, result_limits, shown_by_result
+from fhir.terminology.analytes import ANALYTES
+from tests.fhir.mapping.charts import AS_OF, SUBJECT, record_of
+
+Json = dict[str, Any]
+
+
+def result(limit: ResultLimit, value: float, taken: datetime, **changed: Any) -> Json:
+    unit = ANALYTES[limit.analyte].unit
+    return {
+        "resourceType": "Observation",
+        "id": f"o{taken:%d%H}",
+        "status": "final",
+        "subject": SUBJECT,
+        "effectiveDateTime": taken.isoformat(),
+        "code": {"coding": [{"system": "http://loinc.org", "code": ANALYTES[limit.analyte].loinc[0]}]},
+        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
+        **changed,
+    }
+
+
+OWN_ROWS = [limit for group, limits in result_limits().items() for limit in limits if limit.group == group]
+
+
+@pytest.mark.parametrize("limit", OWN_ROWS, ids=lambda limit: f"{limit.group}-{limit.analyte}")
+def test_each_limit_is_reached_on_its_side_and_not_on_the_other(limit: ResultLimit) -> None:
+    step = abs(limit.limit) / 100 * (1 if limit.side in ("gt", "ge") else -1)
+    beyond, within = (limit.limit + step, limit.limit - step)
+    yesterday = AS_OF - timedelta(days=1)
+    assert shown_by_result(record_of(result(limit, beyond, yesterday)), limit.group) is not None
+    assert shown_by_result(record_of(result(limit, within, yesterday)), limit.group) is None
+    at_limit = shown_by_result(record_of(result(limit, limit.limit, yesterday)), limit.group)
+    assert (at_limit is not None) is (limit.side in ("ge", "le"))
+
+
+@pytest.mark.parametrize("limit", OWN_ROWS, ids=lambda limit: f"{limit.group}-{limit.analyte}")
+def test_an_old_result_shows_nothing(limit: ResultLimit) -> None:
+    beyond = limit.limit * (1.02 if limit.side in ("gt", "ge") else 0.98)
+    old = AS_OF - timedelta(days=limit.max_age_days + 1)
+    assert shown_by_result(record_of(result(limit, beyond, old)), limit.group) is None
+
+
+def test_a_result_that_was_followed_by_a_better_one_shows_nothing() -> None:
+    (limit,) = [limit for limit in OWN_ROWS if limit.group == "hyperkalemia"]
+    high = result(limit, 6.1, AS_OF - timedelta(days=2))
+    assert shown_by_result(record_of(high, result(limit, 4.4, AS_OF - timedelta(days=1))), "hyperkalemia") is None
+    assert shown_by_result(record_of(high, result(limit, 4.4, AS_OF - timedelta(days=3))), "hyperkalemia") is not None
+
+
+def test_a_result_that_was_taken_back_or_is_haemolysed_shows_nothing() -> None:
+    (limit,) = [limit for limit in OWN_ROWS if limit.group == "hyperkalemia"]
+    taken = AS_OF - timedelta(days=1)
+    wrong = result(limit, 6.8, taken, status="entered-in-error")
+    haemolysed = result(limit, 6.8, taken, note=[{"text": "Specimen haemolysed"}])
+    assert shown_by_result(record_of(wrong), "hyperkalemia") is None
+    assert shown_by_result(record_of(haemolysed), "hyperkalemia") is None
+
+
+def test_a_group_is_shown_by_what_implies_it_and_a_rule_reads_it_as_a_condition() -> None:
+    (limit,) = [limit for limit in OWN_ROWS if limit.analyte == "lvef"]
+    record = record_of(result(limit, 35, AS_OF - timedelta(days=100)))
+    hit = PatientSession(record, []).condition("heart_failure")
+    assert hit is not None
+    assert (hit.words, hit.source.partition("/")[0], hit.status) == ("LVEF 35 %", "Observation", "active")
+
+
+def test_a_service_asks_for_the_results_that_can_show_its_conditions() -> None:
+    assert result_analytes(["hyperkalemia", "heart_failure", "gout"]) == {"potassium", "lvef"}
+    assert result_analytes(["no such group"]) == frozenset()
+
+
+def test_every_limit_is_a_number_that_can_be_measured_and_has_its_source() -> None:
+    for limit in OWN_ROWS:
+        analyte = ANALYTES[limit.analyte]
+        assert analyte.plausible_low < limit.limit < analyte.plausible_high
+        assert len(limit.source) > 20
+        assert limit.max_age_days >= 7
