@@ -189,6 +189,8 @@ class RuleContext(Struct, frozen=True, eq=False):
         hit = self.session.condition(key)
         if hit is None:
             return []
+        if (result := self.session.results_shown.get(key)) is not None:
+            return [measurements.measurement_fact(result, measurements.dated(result))]
         date = hit.time.text if hit.time is not None else None
         # A pregnancy is always shown with its date, whatever else is said about pregnancy.
         words = f"{plain(hit.words)} on record" if key == "pregnancy" else plain(hit.words)

@@ -40,6 +40,7 @@ class PatientSession(MedicationSession):
         super().__init__(record, drafts, signing=signing, active_orders=active_orders, base=base)
         self._kidney: dict[str, KidneyFunction] = {} if base is None else base._kidney
         self._conditions: dict[str, ConditionHit | None] = {} if base is None else base._conditions
+        self.results_shown: dict[str, Measurement] = {} if base is None else base.results_shown
         self._labs: dict[tuple[str, float | None], list[Measurement]] = {} if base is None else base._labs
 
     @property
@@ -57,6 +58,7 @@ class PatientSession(MedicationSession):
         shown = shown_by_result(self.record, key)
         if shown is None:
             return None
+        self.results_shown[key] = shown
         return ConditionHit(key, measurements.say(shown), "", shown.source, shown.time, "active")
 
     @cached_property
