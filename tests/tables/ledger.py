@@ -19,7 +19,7 @@ NO_TABLES: Final = {
     r"cards/rules/families/[a-z]+/[\w.-]+\.json": "rules: tests/cards/rules/test_pinned.py, test_sweeps.py",
     r".*\.schema\.json": "made from the code, and compared with it: tests/cards/rules/engine/test_page.py and others",
     r"models_onnx/artifacts/.*": "made by training and signed: tests/models_onnx/artifact/test_folder.py",
-    r"models_onnx/equations/published/.*": "published with test vectors: tests/models_onnx/equations/test_vectors.py",
+    r"models_onnx/equations/published/.*": "published with test vectors: tests/models_onnx/equations/test_calculate.py",
     r"models_onnx/(models|model_card)/.*card\.json": "prose of model cards: tests/models_onnx/model_card",
     r"cds_hooks/kit/samples/.*": "invented patients: tests/cds_hooks/kit/samples",
     r"cds_hooks/pages/start/example\.json": "a sample call: tests/cds_hooks/pages/test_every_page.py",
