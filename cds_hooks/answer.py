@@ -47,14 +47,13 @@ from cds_hooks.storage.decision import (
     input_digest_of,
     numbered_uuid,
 )
-from fhir.mapping.medications.presence import unreadable_codes
+from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.mapping.stays import care_units
 from fhir.record.chart_text import plain
 from fhir.record.kept_facts import keep_facts
 from fhir.record.opting_out import SystemAndCode
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import WrongPatient, shorten_refusals
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.

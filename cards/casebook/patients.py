@@ -7,10 +7,9 @@ from typing import Any, Final
 import orjson
 
 from cards.rules.patient.orders import DraftOrder, read_drafts
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.facts import FACT_TYPES
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
-from fhir.record.results import FACT_TYPES
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import ORDERABLES, table_rows

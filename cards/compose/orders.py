@@ -22,8 +22,8 @@ from cards.suggest import (
     suggestions_for,
 )
 from cards.text import escape, plain
+from fhir.mapping.medications.active import held_medications
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.medications.uncertain import held_medications
 from fhir.record.record import PatientRecord
 from fhir.record.resources import ServiceRequest
 

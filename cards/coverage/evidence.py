@@ -11,11 +11,10 @@ from typing import Any, Final
 
 from cards.coverage.results import bmi_test, observation_test, pack_years_test, smoking_test
 from cards.coverage.seen import NO, UNKNOWN, Seen, Subject, Test, absent, counted, is_in, is_within, words_of
-from fhir.mapping.concepts import read_concept
-from fhir.mapping.conditions import condition_status, condition_time, doubt_of, find_condition
-from fhir.mapping.medications.presence import presence_of
+from fhir.mapping.conditions import condition_status, condition_time, doubt_of, find_condition, read_concept
+from fhir.mapping.medications.active import presence_of
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
-from fhir.record.reading import relative_reference
+from fhir.record.record import relative_reference
 from fhir.record.resources import Condition, Encounter, Procedure
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import CLASS_MEMBERS

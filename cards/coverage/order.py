@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from cards.coverage.policy import SYSTEMS
 from fhir.record.datatypes import parse_time
-from fhir.record.reading import relative_reference
+from fhir.record.record import relative_reference
 
 Json: TypeAlias = dict[str, Any]
 ORDER_TYPES: Final = (

@@ -14,7 +14,7 @@ from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, dicts, read_orde
 from cards.coverage.policy import Payer, Policies, PolicyFault
 from cards.coverage.questionnaire import answers_of
 from cards.coverage.seen import Subject
-from fhir.record.reading import read_record, read_value
+from fhir.record.record import read_record, read_value
 
 _ORDERS: Final = ORDER_TYPES[:6]
 _IN_FORCE: Final[Json] = {"id": "simulated", "status": "active"}

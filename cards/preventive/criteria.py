@@ -24,7 +24,7 @@ from cards.preventive.knowledge import Order, PreventiveService
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
-from fhir.mapping.medications.presence import Presence, presence_of
+from fhir.mapping.medications.active import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory
 from fhir.record.measurement import Measurement
 from fhir.terminology.analytes import ANALYTES

@@ -30,9 +30,9 @@ from fhir.mapping.conditions import (
     doubt_of,
     find_condition,
 )
+from fhir.mapping.gestation import gestation
 from fhir.mapping.immunizations import VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import ActiveMedication, active_medications
-from fhir.mapping.pregnancy import gestation
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure

@@ -84,7 +84,7 @@ def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterato
     from cds_hooks.commands.score.charts import moment_of
     from fhir.mapping.features.feature import map_features
     from fhir.record.charts import ChartsRefused, by_patient, known_at, read_bundle
-    from fhir.record.reading import read_record, read_value
+    from fhir.record.record import read_record, read_value
     from models_onnx.errors import PanelRefused
 
     moment, _ = moment_of(as_of)

@@ -20,7 +20,7 @@ import msgspec
 from cds_hooks.outcomes.labels import ADMISSION, DEATH
 from cds_hooks.outcomes.report import Report, WrongReport, checked_report
 from cds_hooks.storage.outcomes import Source
-from fhir.record.reading import id_of_reference, may_be_patient
+from fhir.record.record import id_of_reference, may_be_patient
 
 Form = Literal["csv", "ndjson", "fhir"]
 _INPATIENT: Final = frozenset({"IMP", "ACUTE", "NONAC"})

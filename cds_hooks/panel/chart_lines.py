@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
 from fhir.record.measurement import GENOMICS, SCREENING
-from fhir.record.reading import id_of_reference, read_value
+from fhir.record.record import id_of_reference, read_value
 from fhir.record.refusals import Refusal
 from fhir.terminology.analytes import ANALYTES, LOINC, analyte_of_name
 

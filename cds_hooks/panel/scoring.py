@@ -20,8 +20,7 @@ from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.opting_out import SystemAndCode
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.equations.arithmetic import Value

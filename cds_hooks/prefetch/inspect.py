@@ -14,7 +14,7 @@ from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.request import CDSRequest
 from fhir.client.query import Search, escaped
 from fhir.record.datatypes import Reference, parse_time
-from fhir.record.reading import BrokenResource
+from fhir.record.record import BrokenResource
 from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     Bundle,

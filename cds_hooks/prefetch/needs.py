@@ -80,7 +80,7 @@ _SEARCHES = (
     _search("devices", "Device", "implants and devices", "&_count=50", policy=_UNSAID),
     # A whole life of vaccinations; a child has about 30 doses, of combined vaccines fewer entries.
     _search("immunizations", "Immunization", "vaccinations given", "&_sort=-date&_count=200"),
-    # What tells of hospice care and of a living will, where no problem does (fhir/mapping/beside_problems.py).
+    # What tells of hospice care and of a living will, where no problem does (fhir/mapping/conditions.py).
     _search("carePlans", "CarePlan", "plans of care", "&status=active&_count=50", policy=_UNSAID),
     # The kinds of advance directives (HL7 PACIO) among documents, most of which are notes.
     _search(

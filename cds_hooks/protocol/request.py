@@ -20,7 +20,7 @@ from cds_hooks.protocol.body import (
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from fhir.record.chart_text import may_hold_runs
-from fhir.record.reading import BrokenResource, read_value, without_runs
+from fhir.record.record import BrokenResource, read_value, without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.repair import repair_bytes
 from fhir.record.resources import AnyResource, Bundle

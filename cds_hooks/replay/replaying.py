@@ -28,8 +28,8 @@ from cds_hooks.replay.values import Basis, equation_scores, model_scores, read_b
 from cds_hooks.services._model import ChartModel, version_scores
 from cds_hooks.storage.decision import Decision, encode_scores
 from cds_hooks.storage.queries import facts_of
+from fhir.record.facts import NotKept
 from fhir.record.resources import Patient
-from fhir.record.results import NotKept
 from models_onnx.serving.runtime import Model
 
 AT_ONCE: Final = 500

@@ -19,7 +19,7 @@ from cards.compose.orders import check_orders
 from cards.rules.engine.governance import SuppressionCheck, all_rule_versions, suppress_nothing
 from cards.rules.patient.orders import DraftOrder, read_draft
 from fhir.record.datatypes import parse_time
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.refusals import WrongPatient
 from fhir.record.resources import decoder
 

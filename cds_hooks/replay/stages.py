@@ -17,9 +17,9 @@ from cds_hooks.replay.values import Basis
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision
+from fhir.record.facts import NotKept
 from fhir.record.kept_facts import record_of_facts
 from fhir.record.record import PatientRecord
-from fhir.record.results import NotKept
 
 _SILENT_USER = "Silent mode for the user:"
 

@@ -37,7 +37,7 @@ from cds_hooks.protocol.repair import OriginalOrders, Sent
 from cds_hooks.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.services._service import Advice, ServiceInput
 from fhir.record.datatypes import decode_exactly
-from fhir.record.reading import id_of_reference, relative_reference
+from fhir.record.record import id_of_reference, relative_reference
 
 SUBJECT: Final = "coverage-requirements"
 _PRIMARY: Final = frozenset({ORDER_SIGN, ORDER_DISPATCH, APPOINTMENT_BOOK})

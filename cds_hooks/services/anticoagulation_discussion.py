@@ -49,7 +49,7 @@ from fhir.mapping.conditions import (
 )
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.mapping.medications.presence import presence_of
+from fhir.mapping.medications.active import presence_of
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation

@@ -25,8 +25,7 @@ from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import gene_readings
-from fhir.mapping.medications.active import ActiveMedication
-from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
+from fhir.mapping.medications.active import ActiveMedication, unreadable_medications, words_of_unreadable
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
 

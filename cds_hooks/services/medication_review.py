@@ -36,8 +36,7 @@ from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
-from fhir.mapping.medications.uncertain import uncertain_medications
+from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 
 SUBJECT: Final = MEDICATION_REVIEW

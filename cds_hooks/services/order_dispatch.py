@@ -22,7 +22,7 @@ from cds_hooks.protocol.repair import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
-from fhir.record.reading import relative_reference
+from fhir.record.record import relative_reference
 from fhir.record.repair import repair_resource
 
 NEEDS = rule_book().needs_of_tests

@@ -38,8 +38,7 @@ from cds_hooks.services._equation import (
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
-from fhir.mapping.medications.active import active_medications
-from fhir.mapping.medications.presence import presence_of
+from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from fhir.terminology.assertions import is_of_patient

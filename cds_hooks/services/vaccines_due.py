@@ -22,7 +22,7 @@ from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import unread_allergies
-from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
+from fhir.mapping.medications.active import unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 
 SUBJECT: Final = "vaccines-due"

@@ -24,7 +24,7 @@ from fhir.client.errors import (
     Unreadable,
 )
 from fhir.client.query import FetchLimits, Query, Read, Search
-from fhir.record.reading import read_value
+from fhir.record.record import read_value
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Bundle, BundleEntry, OperationOutcome
 

@@ -1,21 +1,385 @@
-"""Which conditions of the tables a patient has, each with its evidence: one pass over the record."""
+"""Which conditions of the tables a patient has, each with its evidence: one pass over the record.
+
+A coded concept means the groups of its codes. Words are read where no code of the concept is understood: a proprietary
+code with a text, SNOMED CT that is in no table, a text alone; and where the code says that there is a heart valve
+prosthesis without its kind. What the text denies, suspects, plans or says of somebody else means no group. What it says
+of the past means the groups for which the past counts.
+
+Beside the problem list operations, devices, flags, plans and reasons tell of a condition, where its group counts them
+(column `counts_from` of tables/condition_groups.csv). An operation counts when it was done, a device while it is not
+inactive, a flag, a plan of care and a consent while they are active, a document while it is current, what near
+relatives have had for a group of family history, and a reason where the order of a medication is active or the visit
+was in the last year: what it is for, the patient has, unless the words deny, doubt or only prevent it. Why a test is
+ordered does not count: it is often what is suspected. What is asked for in an active order counts for treatments that
+last, such as oxygen at home.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Set
+from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.beside_problems import MECHANICAL_VALVE, Sign, signs_by_group
-from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
-from fhir.record.reading import relative_reference
-from fhir.record.record import PatientRecord
+from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, Period, parse_time
+from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
-from fhir.record.resources import Condition, Encounter
-from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.record.resources import Condition, Encounter, Procedure
+from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.caching import remembered
+from fhir.terminology.condition_words import code_of_words
+from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of, is_known_condition
+from fhir.terminology.phrases import Mention, groups_in_words
+
+_KIND_NOT_STATED = "heart_valve_prosthesis_kind_not_stated"
+OF_FAMILY = {"colorectal_cancer": "family_history_colorectal"}
+"""Groups that say what a relative has had; without them the words of a relative mean nothing for the patient."""
+_VALVES = frozenset({"mechanical_valve", "bioprosthetic_heart_valve"})
+
+
+class MeantGroup(Struct, frozen=True, gc=False):
+    """A group that a concept means, with the code that says so (empty: its words do)."""
+
+    group: str
+    code: str
+
+
+class ConceptReading(Struct, frozen=True, gc=False):
+    """What was read of a concept: its groups, what its words say of them, and whether it was understood at all."""
+
+    meant: tuple[MeantGroup, ...]
+    mentions: tuple[Mention, ...] = ()
+    is_understood: bool = False
+
+
+NOTHING = ConceptReading(())
+
+
+def read_concept(concept: CodeableConcept | None) -> ConceptReading:
+    """The groups that a concept means; an ICD code is understood, also where it means none of them."""
+    return NOTHING if concept is None else _reading(concept)
+
+
+@remembered("readings of concepts", entries=4096, longest=600)
+def _reading(concept: CodeableConcept) -> ConceptReading:
+    meant: dict[str, MeantGroup] = {}
+    is_icd = is_known = False
+    for coding in concept.coding:
+        for group in condition_groups_of(coding.system, coding.code):
+            meant.setdefault(group, MeantGroup(group, coding.code or ""))
+        is_icd = is_icd or (code_system(coding.system) in ("icd10", "icd9") and not _is_of_words(concept, coding))
+        is_known = is_known or is_known_condition(coding.system, coding.code)
+    if (meant or is_icd) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
+        return ConceptReading(tuple(meant.values()), (), True)
+    mentions = _mentions(concept)
+    is_coded_valve = _KIND_NOT_STATED in meant
+    for mention in mentions:
+        if _counts_as_group(mention) and (not is_coded_valve or mention.group in _VALVES):
+            meant.setdefault(mention.group, MeantGroup(mention.group, ""))
+        assertion = mention.assertion
+        if mention.group in OF_FAMILY and assertion.person == "family" and assertion.polarity == "affirmed":
+            meant.setdefault(OF_FAMILY[mention.group], MeantGroup(OF_FAMILY[mention.group], ""))
+    if _VALVES & meant.keys():
+        meant.pop(_KIND_NOT_STATED, None)
+    return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known))
+
+
+def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:
+    """Whether a code was added because the words name it (fhir/record/facts.py)."""
+    return coding.display == concept.words and coding.code == code_of_words(concept.words)
+
+
+def _is_only_of_words(concept: CodeableConcept) -> bool:
+    coded = [coding for coding in concept.coding if condition_groups_of(coding.system, coding.code)]
+    return bool(coded) and all(_is_of_words(concept, coding) for coding in coded)
+
+
+def _mentions(concept: CodeableConcept) -> tuple[Mention, ...]:
+    """What the text says, else what the displays say, of which the first that names a group is read."""
+    for text in dict.fromkeys((concept.text, *(coding.display for coding in concept.coding))):
+        if text and (mentions := groups_in_words(text)):
+            return mentions
+    return ()
+
+
+def _counts_as_group(mention: Mention) -> bool:
+    group = CONDITION_GROUPS[mention.group]
+    is_past = mention.assertion.temporality == "historical"
+    return mention.assertion.is_of_patient and (not is_past or bool(group.history) or group.history_in_words)
+
+
+MECHANICAL_VALVE = "mechanical_valve"
+# ICD-10-PCS 02R, replacement of a valve of the heart (F aortic, G mitral, H pulmonary, J tricuspid) with device J, a
+# synthetic substitute: a mechanical valve. Devices 7, 8 and K are tissue.
+_VALVE_CODE = re.compile(r"02R[FGHJ][0-4]JZ")
+_VALVE_WORDS = re.compile(r"\bmechanical\b.*\bvalve|\bvalve\b.*\bmechanical\b|\bmechanical [am]vr\b", re.IGNORECASE)
+# What is ordered to prevent a disease is not ordered because of it.
+_PREVENTION = re.compile(r"\bprevent|prophyla|\brisk\b|\bscreen", re.IGNORECASE)
+_VISITS = frozenset({"arrived", "triaged", "in-progress", "finished"})
+_VISIT_DAYS = 365.25
+
+
+class Sign(Struct, frozen=True, gc=False):
+    """Something beside the problem list that says that the patient has a condition of a group."""
+
+    group: str
+    words: str
+    code: str
+    source: str
+    time: FhirTime | None
+
+
+def signs_by_group(record: PatientRecord) -> Mapping[str, tuple[Sign, ...]]:
+    """What the record has beside the problem list, by group, of the kinds of resources that count for it."""
+    return record.derive(_by_group)
+
+
+def _by_group(record: PatientRecord) -> dict[str, tuple[Sign, ...]]:
+    """All groups at once: most charts have nothing of this kind, and a call asks for dozens of groups."""
+    by_kind = {kind: signs for kind, read in _READERS.items() if (signs := read(record))}
+    by_group: dict[str, tuple[Sign, ...]] = {}
+    for group in {group for signs in by_kind.values() for group in signs}:
+        kinds = CONDITION_GROUPS[group].counts_from
+        by_group[group] = tuple(sign for kind in kinds for sign in by_kind.get(kind, {}).get(group, ()))
+    if CONDITION_GROUPS[MECHANICAL_VALVE].counts_from and (implanted := _implanted_valve(record)) is not None:
+        by_group[MECHANICAL_VALVE] = (implanted, *by_group.get(MECHANICAL_VALVE, ()))
+    return by_group
+
+
+_Signs = dict[str, list[Sign]]
+
+
+def _means_group(concept: CodeableConcept | None) -> bool:
+    """Whether it means anything at all; most concepts do not, and then their dates are not read."""
+    return bool(read_concept(concept).meant)
+
+
+def _operations(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for procedure in record.procedures:
+        if procedure.status == "completed" and _means_group(procedure.code):
+            time = _performed(procedure)
+            if time is None or not time.is_after(record.as_of_epoch):
+                _add(signs, procedure.code, _name("Procedure", procedure.id), time)
+    return signs
+
+
+def _devices(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for device in record.devices if record.was_requested("Device") else ():
+        if device.status not in ("inactive", "entered-in-error"):
+            names = [CodeableConcept(text=name.name) for name in device.deviceName if name.name]
+            for concept in (device.type, *names):
+                _add(signs, concept, _name("Device", device.id), None)
+    return signs
+
+
+def _flags(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for flag in record.flags if record.was_requested("Flag") else ():
+        _add_in_force(signs, (flag.code,), _name("Flag", flag.id), flag.status, flag.period, record)
+    return signs
+
+
+def _plans(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for plan in record.care_plans if record.was_requested("CarePlan") else ():
+        details = [activity.detail.code for activity in plan.activity if activity.detail is not None]
+        concepts = (CodeableConcept(text=plan.title), *plan.category, *details)
+        _add_in_force(signs, concepts, _name("CarePlan", plan.id), plan.status, plan.period, record)
+    return signs
+
+
+def _relatives(record: PatientRecord) -> _Signs:
+    """What near relatives have had, where the groups say that it counts; who is not said to be distant is near."""
+    signs: _Signs = {}
+    for relative in record.relatives if record.was_requested("FamilyMemberHistory") else ():
+        relation = relative.relationship
+        if relative.status in ("entered-in-error", "health-unknown") or (relation and _is_distant(relation)):
+            continue
+        for condition in relative.condition:
+            for meant in read_concept(condition.code).meant:
+                group = OF_FAMILY.get(meant.group)
+                if group is not None and condition.code is not None:
+                    who = relation.words if relation is not None else ""
+                    words = f"{who}: {condition.code.words}" if who else condition.code.words
+                    source = _name("FamilyMemberHistory", relative.id)
+                    signs.setdefault(group, []).append(Sign(group, words, meant.code, source, None))
+    return signs
+
+
+# Relatives of the second degree and further, and those who are no blood relatives: words, and codes of HL7 v3 RoleCode.
+_DISTANT = re.compile(
+    r"grand|\baunt|\buncle|cousin|niece|nephew|half|step|in-law|adopt|foster|spouse|husband|wife|partner", re.IGNORECASE
+)
+_DISTANT_CODES = (
+    *(
+        "GR",
+        "MGR",
+        "PGR",
+        "GGR",
+        "MGGR",
+        "PGGR",
+        "AUNT",
+        "MAUNT",
+        "PAUNT",
+        "UNCLE",
+        "MUNCLE",
+        "PUNCLE",
+        "COUSN",
+        "MCOUSN",
+    ),
+    *("PCOUSN", "NIENEPH", "NIECE", "NEPHEW", "HBRO", "HSIB", "HSIS", "STP", "ADOPT", "FOST", "HUSB", "WIFE", "SPS"),
+    *("DOMPART", "INLAW", "BROINLAW", "SISINLAW", "MTHINLAW", "FTHINLAW", "SONINLAW", "DAUINLAW"),
+)
+
+
+def _is_distant(relation: CodeableConcept) -> bool:
+    codes = (coding.code or "" for coding in relation.coding)
+    return _DISTANT.search(relation.words) is not None or any(code.startswith(_DISTANT_CODES) for code in codes)
+
+
+def _consents(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for consent in record.consents if record.was_requested("Consent") else ():
+        _add_in_force(signs, consent.category, _name("Consent", consent.id), consent.status, None, record)
+    return signs
+
+
+def _documents(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for document in record.documents if record.was_requested("DocumentReference") else ():
+        if document.status == "current":
+            for concept in (document.type, CodeableConcept(text=document.description)):
+                time = parse_time(document.date) if document.date else None
+                _add(signs, concept, _name("DocumentReference", document.id), time)
+    return signs
+
+
+def _add_in_force(
+    signs: _Signs,
+    concepts: Iterable[CodeableConcept | None],
+    source: str,
+    status: str | None,
+    period: Period | None,
+    record: PatientRecord,
+) -> None:
+    if status == "active" and _is_begun_and_not_over(period, record.as_of_epoch):
+        time = parse_time(period.start) if period is not None and period.start else None
+        for concept in concepts:
+            _add(signs, concept, source, time)
+
+
+def _orders(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for order in record.medication_requests if record.was_requested("MedicationRequest") else ():
+        if order.reasonCode and order.status == "active" and not order.is_only_proposed:
+            _add_reasons(signs, order.reasonCode, _name("MedicationRequest", order.id), order.authoredOn, record)
+    return signs
+
+
+def _requests(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    for request in record.service_requests if record.was_requested("ServiceRequest") else ():
+        is_ordered = request.status == "active" and not request.is_only_proposed and not request.doNotPerform
+        if not is_ordered or not _means_group(request.code):
+            continue
+        time = parse_time(request.authoredOn or "")
+        if time is None or not time.is_after(record.as_of_epoch):
+            _add(signs, request.code, _name("ServiceRequest", request.id), time)
+    return signs
+
+
+def _visits(record: PatientRecord) -> _Signs:
+    signs: _Signs = {}
+    earliest = (record.as_of - timedelta(days=_VISIT_DAYS + 2)).date().isoformat()  # in every time zone
+    for visit in record.encounters if record.was_requested("Encounter") else ():
+        start = visit.period.start if visit.period is not None else None
+        if visit.status not in _VISITS or start is None or start < earliest:
+            continue
+        if any(map(_means_group, visit.reasonCode)):
+            time = parse_time(start)
+            if time is not None and time.whole_days(record.as_of_epoch) <= _VISIT_DAYS:
+                _add_reasons(signs, visit.reasonCode, _name("Encounter", visit.id), start, record)
+    return signs
+
+
+def _add_reasons(
+    signs: _Signs, reasons: Iterable[CodeableConcept], source: str, written: str | None, record: PatientRecord
+) -> None:
+    time = parse_time(written) if written else None
+    if time is None or not time.is_after(record.as_of_epoch):
+        for reason in reasons:
+            if not _PREVENTION.search(reason.words):
+                _add(signs, reason, source, time)
+
+
+_READERS = {
+    "Procedure": _operations,
+    "Device": _devices,
+    "Flag": _flags,
+    "CarePlan": _plans,
+    "FamilyMemberHistory": _relatives,
+    "Consent": _consents,
+    "DocumentReference": _documents,
+    "order": _orders,
+    "request": _requests,
+    "visit": _visits,
+}
+KINDS = frozenset(_READERS)
+"""What the column `counts_from` may name."""
+
+
+def _add(signs: _Signs, concept: CodeableConcept | None, source: str, time: FhirTime | None) -> None:
+    for meant in read_concept(concept).meant:
+        words = concept.words if concept is not None else ""
+        signs.setdefault(meant.group, []).append(Sign(meant.group, words, meant.code, source, time))
+
+
+def _name(kind: str, identity: str | None) -> str:
+    return f"{kind}/{identity}" if identity else f"{kind} without id"
+
+
+def _performed(procedure: Procedure) -> FhirTime | None:
+    period = procedure.performedPeriod
+    text = procedure.performedDateTime or (period.start if period is not None else None)
+    return parse_time(text) if text else None
+
+
+def _is_begun_and_not_over(period: Period | None, as_of_epoch: float) -> bool:
+    start = parse_time(period.start) if period is not None and period.start else None
+    end = parse_time(period.end) if period is not None and period.end else None
+    has_begun = start is None or not start.is_after(as_of_epoch)
+    return has_begun and (end is None or end.is_after(as_of_epoch))
+
+
+def _implanted_valve(record: PatientRecord) -> Sign | None:
+    """The operation by which the patient got a mechanical valve, where it is charted as a procedure."""
+    for procedure in record.procedures:
+        code = procedure.code
+        if code is None or procedure.status != "completed":
+            continue
+        coded = _mechanical_valve(code)
+        if coded is None:
+            continue
+        time = _performed(procedure)
+        if time is None or not time.is_after(record.as_of_epoch):
+            return Sign(MECHANICAL_VALVE, code.words, coded, _name("Procedure", procedure.id), time)
+    return None
+
+
+@remembered("operations with a mechanical valve", entries=4096, longest=600)
+def _mechanical_valve(concept: CodeableConcept) -> str | None:
+    """The code that names the operation, "" where its words do; None where it is another one."""
+    for coding in concept.coding:
+        if coding.code and _VALVE_CODE.fullmatch(coding.code):
+            return coding.code
+    words = concept.text or concept.words
+    match = _VALVE_WORDS.search(words)
+    return "" if match is not None and is_of_patient(words, match.start()) else None
+
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
 

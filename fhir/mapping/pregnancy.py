@@ -1,4 +1,4 @@
-"""Pregnancy: whether one is current, how it is known, what contradicts it, and its gestational age.
+"""Pregnancy: whether one is current, how it is known, and what contradicts it.
 
 shared/data/medications/rules/pregnancy.json, tables status and gestation. A condition comes first
 (`fhir/mapping/conditions.py` asks here whether it still counts); then what was observed: a pregnancy status, a due
@@ -11,25 +11,17 @@ from typing import Literal
 
 from msgspec import Struct
 
-from fhir.mapping.concepts import read_concept
 from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Condition
 from fhir.terminology.assertions import is_of_patient
-from fhir.terminology.conditions import condition_groups_of, ends_pregnancy, weeks_of_code
+from fhir.terminology.conditions import condition_groups_of, ends_pregnancy
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".
 LONGEST_DAYS = 310.0
 # The same table: "Observation hCG positive within 60 days".
 _TEST_DAYS = 60.0
-# tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
-_WEEKS_BEFORE_ONSET = 2.0
 _WEEKS_AT_TERM = 40.0
-# "unless the text says otherwise": "20 weeks gestation", "IUP 24w3d", "G2P1 at 32+4", "24/40", "22. SSW".
-_WEEKS_IN_WORDS = re.compile(
-    r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b|\.? ?ssw\b)", re.IGNORECASE
-)
 # The table's childbearing age; hCG rises without a pregnancy after it, and a newborn's chart has a gestational age too.
 FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR = 12, 50
 
@@ -51,7 +43,7 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
     """
     if since is None or since.whole_days(record.as_of_epoch) > LONGEST_DAYS:
         return False
-    return not _ended(record, since.instant)
+    return not has_ended(record, since.instant)
 
 
 def observed_pregnancy(record: PatientRecord) -> ObservedPregnancy | None:
@@ -68,17 +60,17 @@ def observed_pregnancy(record: PatientRecord) -> ObservedPregnancy | None:
 
 def _is_going_on(sign: PregnancySign, record: PatientRecord) -> bool:
     longest = _TEST_DAYS if sign.how == "hcg" else LONGEST_DAYS
-    began = _beginning(sign)
+    began = beginning(sign)
     if sign.how == "due":
         # "estimated date of delivery in the future"; no more than a whole pregnancy away.
-        return _weeks_by(sign, record) is not None and not _ended(record, began)
+        return weeks_by(sign, record) is not None and not has_ended(record, began)
     # Whole days, as the ages of laboratory values are counted.
     if int((record.as_of_epoch - began) / DAY_SECONDS) > longest:
         return False
-    return not _ended(record, began) and not (sign.how == "hcg" and _tested_negative_since(record, sign.time))
+    return not has_ended(record, began) and not (sign.how == "hcg" and _tested_negative_since(record, sign.time))
 
 
-def _beginning(sign: PregnancySign) -> float:
+def beginning(sign: PregnancySign) -> float:
     """The first day it may have begun: what ended before it was another pregnancy."""
     if sign.how == "due" and sign.due is not None:
         return sign.due.instant - _WEEKS_AT_TERM * 7.0 * DAY_SECONDS
@@ -97,42 +89,8 @@ def negative_test_since(record: PatientRecord, since: FhirTime | None) -> Pregna
     return newest if newest is not None and newest.time.instant >= since.instant + DAY_SECONDS else None
 
 
-# Gestational age
-
-
-class Gestation(Struct, frozen=True, gc=False):
-    """The gestational age: completed weeks, the basis in words, and the resource of the basis."""
-
-    weeks: int
-    words: str
-    source: str | None
-
-
-def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
-    """The gestational age of a current pregnancy; None where nothing on record gives it.
-
-    By the estimated due date, else a gestational age that was measured or charted as ICD-10 Z3A or in the words of a
-    condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy.
-    """
-    signs = pregnancy_signs(record)
-    for sign in (*signs.due, *signs.gestation, *_charted_weeks(record)):
-        weeks = _weeks_by(sign, record)
-        if weeks is not None and not _ended(record, _beginning(sign)):
-            date = sign.due.date if sign.due is not None else sign.time.date
-            return Gestation(int(weeks), f"{'due' if sign.how == 'due' else 'gestational age of'} {date}", sign.source)
-    if since is None or since.precision not in ("day", "instant"):
-        return None
-    days = (record.as_of_epoch - since.instant) / DAY_SECONDS
-    return Gestation(int(days / 7.0 + _WEEKS_BEFORE_ONSET), f"onset {since.date}", source) if days >= 0 else None
-
-
-def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
-    """The completed weeks alone."""
-    estimate = gestation(record, since)
-    return estimate.weeks if estimate is not None else None
-
-
-def _weeks_by(sign: PregnancySign, record: PatientRecord) -> float | None:
+def weeks_by(sign: PregnancySign, record: PatientRecord) -> float | None:
+    """Return the weeks of the pregnancy at the instant of the record; None where the sign does not give them."""
     if sign.how == "due":
         if sign.due is None or sign.due.precision not in ("day", "instant"):
             return None
@@ -145,39 +103,11 @@ def _weeks_by(sign: PregnancySign, record: PatientRecord) -> float | None:
     return weeks if 0 <= weeks <= LONGEST_DAYS / 7.0 else None
 
 
-def _charted_weeks(record: PatientRecord) -> list[PregnancySign]:
-    """Weeks that a condition names by ICD-10 Z3A or in its words, the newest first."""
-    signs = [sign for condition in record.conditions for sign in _weeks_of(condition, record)]
-    return sorted(signs, key=lambda sign: sign.time.instant, reverse=True)
-
-
-def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[PregnancySign]:
-    if condition.code is None:
-        return
-    time = parse_time(condition.recordedDate or condition.onsetDateTime or "") or _visit_time(condition, record)
-    if time is None:
-        return
-    coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]
-    weeks = next((week for week in coded if week is not None), None)
-    if weeks is None and any(meant.group == "pregnancy" for meant in read_concept(condition.code).meant):
-        match = _WEEKS_IN_WORDS.search(condition.code.words)
-        weeks = int(match[1]) if match is not None else None
-    if weeks is not None:
-        yield PregnancySign(
-            "gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks)
-        )
-
-
-def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
-    visit = (condition.encounter.reference or "").rpartition("/")[2] if condition.encounter is not None else ""
-    period = next((encounter.period for encounter in record.encounters if visit and encounter.id == visit), None)
-    return parse_time(period.start) if period is not None and period.start else None
-
-
 # The end of a pregnancy
 
 
-def _ended(record: PatientRecord, began: float) -> bool:
+def has_ended(record: PatientRecord, began: float) -> bool:
+    """Return whether a pregnancy that began then (epoch seconds) is over by what the record has."""
     return any(began <= end <= record.as_of_epoch for end in record.derive(_all_ends))
 
 

@@ -15,8 +15,7 @@ from typing import TypeAlias
 
 from fhir.mapping.destinations import Destination, destination_in_words, destination_named
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
-from fhir.record.reading import id_of_reference
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, id_of_reference
 from fhir.record.resources import Encounter
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from msgspec import Meta
 
 LONGEST_TEXT = 2000
-"""The most characters of one text of a chart; `fhir/record/reading.py` cuts a longer one and says so.
+"""The most characters of one text of a chart; `fhir/record/record.py` cuts a longer one and says so.
 
 The longest text of the sample charts has 426.
 """

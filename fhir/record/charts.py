@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
-from fhir.record.reading import relative_reference
+from fhir.record.record import relative_reference
 
 Json = dict[str, Any]
 

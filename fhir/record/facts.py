@@ -5,17 +5,58 @@ names. FHIR R4 binds Encounter.class extensibly to HL7 v3 ActCode. Epic sends a 
 ("Appointment", "HOV" for a hospital outpatient visit, "Support OP Encounter", as public examples of its charts have
 them); its numbers differ in meaning between the public maps, so that only the display is read. A class that neither
 says is not known.
+
+The resources are held until they are released; of a chart of which only facts were kept, what is missing is refused. A
+look-up of the newest result of an analyte is found, refused or absent.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace as replace_fields
 
-from fhir.record.datatypes import CodeableConcept, Coding, parse_time
-from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Procedure
+from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, parse_time
+from fhir.record.measurement import (
+    ENTERED_IN_ERROR,
+    OTHER,
+    CodedPart,
+    Measurement,
+    OneSidedResult,
+    measure,
+    newest_first,
+    newest_parts,
+    one_sided_result,
+    parts_by_analyte,
+    parts_since,
+    refusal_of_unread,
+)
+from fhir.record.opting_out import Consent, Flag, SystemAndCode
+from fhir.record.refusals import RecordError, Refusal
+from fhir.record.resources import (
+    AllergyIntolerance,
+    Appointment,
+    CarePlan,
+    Condition,
+    Device,
+    DiagnosticReport,
+    DocumentReference,
+    Encounter,
+    FamilyMemberHistory,
+    Immunization,
+    Medication,
+    MedicationAdministration,
+    MedicationDispense,
+    MedicationRequest,
+    MedicationStatement,
+    Observation,
+    Patient,
+    Procedure,
+    ServiceRequest,
+)
+from fhir.terminology.analytes import ANALYTES, Analyte
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import code_system, condition_groups_of
@@ -196,3 +237,351 @@ def _with_known_class(visit: Encounter) -> Encounter:
     return (
         visit if code is None else replace_fields(visit, class_=replace_fields(visit_class, system=ACT_CODE, code=code))
     )
+
+
+FACT_TYPES = (
+    Observation,
+    Condition,
+    MedicationRequest,
+    MedicationStatement,
+    MedicationDispense,
+    MedicationAdministration,
+    AllergyIntolerance,
+    Encounter,
+    Procedure,
+    DiagnosticReport,
+    ServiceRequest,
+    Appointment,
+    Immunization,
+    Device,
+    CarePlan,
+    DocumentReference,
+    FamilyMemberHistory,
+    Consent,
+    Flag,
+)
+ALL = "everything"
+"""The purpose of looking at all Observations as they are."""
+ANALYTE_POSITION = {key: position for position, key in enumerate(ANALYTES)}
+
+
+class NotKept(RecordError):
+    """Something is asked that was in the chart and was not kept, because the answer did not read it; `what` names it.
+
+    An empty list in its place would look like a patient without findings.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was in the chart and was not kept, because the answer had not read it")
+        self.what = what
+
+
+class FactLimits(Struct, frozen=True):
+    """What is missing of a chart of which only the facts that an answer read were kept; of a whole chart nothing."""
+
+    left_out: frozenset[str] = frozenset()
+    """Analytes that were there and are not here."""
+    partial: frozenset[str] = frozenset()
+    """Analytes of which only the newest values are here."""
+    scans: frozenset[str] | None = None
+    """What the Observations were looked through for; None where all are here."""
+
+
+NO_LIMITS = FactLimits()
+
+
+class Found(Struct, frozen=True, gc=False):
+    """The newest usable value; `refused` are the values that are newer and were not used, newest first."""
+
+    measurement: Measurement
+    refused: tuple[Refusal, ...] = ()
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """There are values and none of them can be used; `refused` says why, newest first, and is never empty."""
+
+    refused: tuple[Refusal, ...]
+
+
+class Absent(Struct, frozen=True, gc=False):
+    """There is no value, or none that is young enough: `last` is then the newest one, `refused` what is newer."""
+
+    last: Measurement | None = None
+    refused: tuple[Refusal, ...] = ()
+
+
+Lookup: TypeAlias = Found | Refused | Absent
+
+_NOTHING = Absent()
+
+
+class AnalyteResults:
+    """The results of one analyte; each is converted once, when a question first needs it.
+
+    What a question needs depends on the question alone, so neither an answer nor the refusals that all questions
+    together have met depend on the order in which they were asked.
+    """
+
+    __slots__ = (
+        "_analyte",
+        "_as_of_epoch",
+        "_at_once",
+        "_is_partial",
+        "_is_refusing_later",
+        "_looked_at",
+        "_newest",
+        "_ordered",
+        "_outcomes",
+        "_parts",
+        "_recencies",
+        "_refuses",
+        "_times",
+        "_usable",
+        "_was_read_through",
+    )
+
+    def __init__(
+        self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float, *, is_partial: bool = False
+    ) -> None:
+        """`is_partial`: older values were there and were not kept, because nobody had looked so far back."""
+        self._analyte = analyte
+        self._parts = parts
+        self._is_partial = is_partial
+        self._was_read_through = False
+        self._as_of_epoch = as_of_epoch
+        self._outcomes: dict[int, Measurement | Refusal | None] = {}
+        self._looked_at: list[CodedPart] = []
+        self._ordered: list[CodedPart] | None = None
+        self._recencies: list[float] = []
+        self._times: list[FhirTime | None] = []
+        self._newest: Lookup | None = None
+        self._at_once: list[CodedPart] = []
+        self._usable: tuple[Measurement, ...] | None = None
+        self._refuses = False
+        self._is_refusing_later = False
+
+    def lookup(self, max_age_days: float | None = None) -> Lookup:
+        """The newest usable value that is at most so many whole days old, or why there is none.
+
+        Looks no further back than the newest usable value.
+        """
+        newest = self._newest
+        if newest is None:
+            newest = self._newest = self._find_newest() if self._parts else _NOTHING
+        if max_age_days is None or type(newest) is not Found:
+            return newest
+        if newest.measurement.time.whole_days(self._as_of_epoch) > max_age_days:
+            return Absent(newest.measurement, newest.refused)
+        return newest
+
+    def usable(self) -> tuple[Measurement, ...]:
+        """Every usable value, newest first."""
+        if self._usable is None:
+            self._read_through()
+            ordered = self._newest_first()
+            outcomes = map(self._outcome, ordered, self._times)
+            self._usable = tuple([outcome for outcome in outcomes if type(outcome) is Measurement])
+        return self._usable
+
+    def usable_with_code(self, code: str) -> list[Measurement]:
+        """Those of them with this code; of the others only `refusals` asks whether they can be used."""
+        self._read_through()
+        self._is_refusing_later = True
+        ordered, _, times = newest_first([part for part in self._parts if part[2] == code])
+        return self._measured(zip(ordered, times, strict=True))
+
+    def usable_since(self, instant: float) -> list[Measurement]:
+        """Those of them that were measured at that epoch second or later."""
+        if not self._parts:
+            return []
+        self._read_through()
+        ordered, recencies, times = newest_first(parts_since(self._parts, instant))
+        recent = [(part, time) for part, at, time in zip(ordered, recencies, times, strict=True) if at >= instant]
+        return self._measured((part, time) for part, time in recent if time is not None)
+
+    def newest_together(self, max_age_days: float | None = None) -> list[Measurement]:
+        """What `lookup` finds and the usable values of the same instant, in the order they came."""
+        result = self.lookup(max_age_days)
+        if type(result) is not Found:
+            return []
+        at_once = self._at_once
+        return [result.measurement] if len(at_once) == 1 else self._measured((part, None) for part in at_once)
+
+    def one_sided(self) -> list[OneSidedResult]:
+        """Results that say only on which side of a number they lie, newest first."""
+        self._read_through()
+        results = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
+        return list(dict.fromkeys(result for result in results if result is not None))
+
+    def refusals(self) -> list[Refusal]:
+        """The values that the questions so far have met and that cannot be used, newest first.
+
+        What was entered in error is among them, though it makes no look-up a refused one: it was never a value.
+        """
+        if self._is_refusing_later:
+            self._is_refusing_later = False
+            for part in self._parts:
+                self._outcome(part)
+        if not self._refuses:
+            return []
+        outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())
+        return [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+
+    def parts_read(self) -> tuple[Iterable[CodedPart], bool]:
+        """The parts that the questions so far have looked at, and whether these are all that there are."""
+        if self._was_read_through or len(self._outcomes) == len(self._parts):
+            return self._parts, True
+        return self._looked_at, False
+
+    def _read_through(self) -> None:
+        if self._is_partial:
+            raise NotKept(self._analyte.key)
+        self._was_read_through = True
+
+    def _find_newest(self) -> Lookup:
+        newest, self._at_once = newest_parts(self._parts)
+        outcome = self._outcome(newest)
+        if type(outcome) is Measurement:
+            return Found(outcome)
+        refused: list[Refusal] = []
+        for part in self._newest_first():
+            outcome = self._outcome(part)
+            if isinstance(outcome, Measurement):
+                at = outcome.time.instant
+                ordered = zip(self._newest_first(), self._recencies, strict=True)
+                self._at_once = [part for part, recency in ordered if recency == at]
+                return Found(outcome, tuple(dict.fromkeys(refused)))
+            if outcome is not None and outcome.reason != ENTERED_IN_ERROR:
+                refused.append(outcome)
+        if self._is_partial:
+            raise NotKept(self._analyte.key)
+        return Refused(tuple(dict.fromkeys(refused))) if refused else _NOTHING
+
+    def _newest_first(self) -> list[CodedPart]:
+        if self._ordered is None:
+            self._ordered, self._recencies, self._times = newest_first(self._parts)
+        return self._ordered
+
+    def _measured(self, parts: Iterable[tuple[CodedPart, FhirTime | None]]) -> list[Measurement]:
+        outcomes = [self._outcome(part, time) for part, time in parts]
+        return [outcome for outcome in outcomes if type(outcome) is Measurement]
+
+    def _outcome(self, part: CodedPart, time: FhirTime | None = None) -> Measurement | Refusal | None:
+        # The parts live as long as this object, so an id means one part.
+        outcomes, key = self._outcomes, id(part)
+        if key in outcomes:
+            return outcomes[key]
+        outcome = outcomes[key] = measure(self._analyte, part, self._as_of_epoch, time)
+        self._looked_at.append(part)
+        if type(outcome) is Refusal:
+            self._refuses = True
+        return outcome
+
+
+NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
+"""The results of any analyte that a record has no value of: nothing that it is asked depends on which one."""
+
+
+class ReadResources:
+    """The resources of one patient as they were read, and what has been computed from them; owned by one record.
+
+    The memory of what was computed lives here, so that it ends with the record. It holds one entry for each resource
+    type, analyte or function that was asked for, so the size of the prefetch bounds it.
+    """
+
+    __slots__ = (
+        "by_analyte",
+        "by_type",
+        "derived",
+        "facts",
+        "limits",
+        "medications",
+        "opt_out_flags",
+        "patient",
+        "refusals",
+        "results",
+        "scans",
+        "used",
+    )
+
+    def __init__(self) -> None:
+        self.patient: Patient | None = None
+        self.medications: dict[str, Medication] = {}
+        self.by_type: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
+        self.refusals: list[Refusal] = []
+        self.facts: dict[type[Any], tuple[Any, ...]] = {}
+        self.by_analyte: dict[str, list[CodedPart]] | None = None
+        self.results: dict[str, AnalyteResults] = {}
+        self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
+        self.scans: set[str] = set()
+        """What the Observations were looked through for."""
+        self.used: dict[int, Observation] = {}
+        """Those of them that were taken, by their `id`."""
+        self.limits: FactLimits = NO_LIMITS
+        self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
+        """The codes that say on a Flag at this site that the patient has opted out."""
+
+    def scan(self, purpose: str) -> None:
+        """Notes that all Observations are looked through; `note_use` then says which were taken.
+
+        Raises:
+            NotKept: Of this chart only some facts were kept, and they were not looked through for this.
+        """
+        if self.limits.scans is not None and purpose not in self.limits.scans:
+            raise NotKept(purpose)
+        self.scans.add(purpose)
+
+    def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
+        """The results of an analyte, put together when they are first asked for."""
+        meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
+        if not parts:
+            return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
+        is_partial = analyte in self.limits.partial
+        analyte_results = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch, is_partial=is_partial)
+        return analyte_results
+
+    def parts_of(self, key: str) -> Sequence[CodedPart]:
+        """The Observations with a code of an analyte or a question, and their parts, in the order they came."""
+        if key in self.limits.left_out:
+            raise NotKept(key)
+        if self.by_analyte is None:
+            self.by_analyte = parts_by_analyte(self.by_type[Observation])
+            if self.limits.scans is None:  # else it was refused when all results were here
+                self.refusals += refusal_of_unread(self.by_analyte.get(OTHER, ()))
+        return self.by_analyte.get(key, ())
+
+    def all_refusals(self) -> Iterator[Refusal]:
+        """What was refused: while reading, then by analyte in the order of the table, then by what was derived."""
+        yield from self.refusals
+        for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
+            yield from self.results[analyte].refusals()
+        refusing = [make for make, (_, refused) in self.derived.items() if refused]
+        for make in sorted(refusing, key=_name_of_function):
+            yield from self.derived[make][1]
+
+
+def _name_of_function(make: Callable[..., Any]) -> str:
+    return f"{make.__module__}.{make.__qualname__}"
+
+
+KeepFacts: TypeAlias = Callable[[ReadResources], bytes]
+"""Writes what of the resources has been read so far (`kept_facts.py`)."""
+
+
+class Released:
+    """What remains when the resources are gone: the refusals that had been met, and the facts where they are kept."""
+
+    __slots__ = ("kept", "refusals")
+
+    def __init__(self, refusals: tuple[Refusal, ...], kept: bytes) -> None:
+        self.refusals, self.kept = refusals, kept
+
+
+class Holder:
+    """Holds the resources until they are released."""
+
+    __slots__ = ("content", "keep")
+
+    def __init__(self, content: ReadResources) -> None:
+        self.content: ReadResources | Released = content
+        self.keep: KeepFacts | None = None

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
+from fhir.record.facts import ALL, FACT_TYPES, FactLimits, NotKept, ReadResources
 from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import BIRTH_PLACE, PatientRecord, record_of_resources
@@ -29,7 +30,6 @@ from fhir.record.resources import (
     Patient,
     Procedure,
 )
-from fhir.record.results import ALL, FACT_TYPES, FactLimits, NotKept, ReadResources
 
 _ORDERS: Final = (MedicationRequest, MedicationStatement, MedicationDispense, MedicationAdministration)
 _LOOKED_THROUGH: Final = frozenset({GENOMICS, OTHER, SCREENING})

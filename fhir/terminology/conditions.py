@@ -93,7 +93,7 @@ class ConditionGroup(Struct, frozen=True, gc=False):
     """One group; `history` is "any" or "5 years" where a past condition counts too, or so long, else empty.
 
     `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `counts_from`
-    names what tells of it beside the problem list (fhir/mapping/beside_problems.py): Procedure (a stent, a valve, a
+    names what tells of it beside the problem list (fhir/mapping/conditions.py): Procedure (a stent, a valve, a
     transplant), Device, Flag, CarePlan, Consent, DocumentReference, and the reason of an order or a visit.
     """
 

@@ -78,7 +78,7 @@ def test_a_new_kind_is_one_module_and_is_read_like_the_others(copy: Path) -> Non
         "from datetime import UTC, datetime\n"
         "from fhir.mapping.features.catalog import features_named\n"
         "from fhir.mapping.features.feature import map_features\n"
-        "from fhir.record.reading import read_record\n"
+        "from fhir.record.record import read_record\n"
         "feature, = features_named(('drug_allergies',))\n"
         "record = read_record({}, 'p1', datetime(2026, 11, 20, tzinfo=UTC))\n"
         "print(map_features(record, (feature,)).values.tolist(), sorted(feature.resources))\n"

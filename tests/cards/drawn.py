@@ -17,9 +17,9 @@ from cards.vaccines.due import ordered_groups, vaccines_due
 from cards.vaccines.evidence import declined_vaccines, immunity_stated
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import read_person
-from fhir.mapping import allergies, conditions, pregnancy, stays
-from fhir.mapping.beside_problems import signs_by_group
+from fhir.mapping import allergies, conditions, gestation, pregnancy, stays
 from fhir.mapping.childbearing import childbearing_no_contraception
+from fhir.mapping.conditions import signs_by_group
 from fhir.mapping.contrast_media import contrast_reactions
 from fhir.mapping.equations import dosing_weight, newest_weight
 from fhir.mapping.features.catalog import FEATURES
@@ -28,7 +28,7 @@ from fhir.mapping.genomics.results import result_of
 from fhir.mapping.immunizations import vaccine_history
 from fhir.mapping.implants import implants
 from fhir.mapping.kidney import crcl_cockcroft_gault, egfr_best
-from fhir.mapping.medications import active, presence, uncertain
+from fhir.mapping.medications import active
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.pregnancy_signs import pregnancy_signs
 from fhir.mapping.tobacco import smoking_history
@@ -116,7 +116,7 @@ READERS: Final[dict[str, Reader]] = {
     "implants": implants,
     "pregnancy signs": pregnancy_signs,
     "observed pregnancy": pregnancy.observed_pregnancy,
-    "gestation": lambda record: pregnancy.gestation(record, None),
+    "gestation": lambda record: gestation.gestation(record, None),
     "current pregnancy": lambda record: pregnancy.is_current_pregnancy(record, None),
     "negative test": lambda record: pregnancy.negative_test_since(record, None),
     "childbearing": _childbearing,
@@ -127,12 +127,12 @@ READERS: Final[dict[str, Reader]] = {
     "orders not active": active.orders_not_active,
     "forgotten orders": active.forgotten_orders,
     "uncertain medications": lambda record: [
-        uncertain.uncertain_medications(record),
-        uncertain.held_medications(record),
+        active.uncertain_medications(record),
+        active.held_medications(record),
     ],
     "unreadable medications": lambda record: [
-        presence.unreadable_medications(record),
-        presence.unreadable_codes(record),
+        active.unreadable_medications(record),
+        active.unreadable_codes(record),
     ],
     "inpatient": lambda record: [stays.is_inpatient(record), stays.care_units(record)],
     "stay": lambda record: [stays.current_stay(record), stays.discharge_destination(record)],

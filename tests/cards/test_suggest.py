@@ -16,7 +16,7 @@ from cards.card import Action
 from cards.casebook.patients import PATIENT_ID, bundle_of
 from cards.compose.orders import OrderOutcome
 from cards.rules.patient.orders import read_drafts
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import Case, accepted, all_cases, check, check_case, every_case, findings, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of

@@ -24,7 +24,7 @@ from cards.text import escape
 from cds_hooks.dialects import find_dialects
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.web.markdown import render_markdown
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.registry import model_ids

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cards.card import OVERRIDE_SYSTEM, Coding
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
-from cards.rules.conditions.words.medications import SIGNING
+from cards.rules.conditions.words.patient import SIGNING
 from cards.rules.engine.family import Family
 from cards.rules.language.rule import (
     Band,

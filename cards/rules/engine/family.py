@@ -11,8 +11,7 @@ from importlib.resources import files
 from operator import attrgetter
 from typing import Any
 
-from cards.rules.conditions.condition import Condition
-from cards.rules.conditions.vocabulary import Vocabulary, common_vocabulary
+from cards.rules.conditions.condition import Condition, Vocabulary, common_vocabulary
 from cards.rules.language.rule import Evidence, OrderChange
 from cards.rules.language.site import site_folders
 from cards.rules.patient.context import RuleContext

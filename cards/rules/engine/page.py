@@ -8,8 +8,7 @@ from pathlib import Path
 
 from msgspec import to_builtins
 
-from cards.rules.conditions.condition import Condition
-from cards.rules.conditions.vocabulary import common_vocabulary, selected
+from cards.rules.conditions.condition import Condition, common_vocabulary, selected
 from cards.rules.engine.family import Family, family_named, rule_families, schema_text
 from cards.rules.language.rule import (
     Band,

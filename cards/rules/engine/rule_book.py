@@ -13,7 +13,7 @@ from operator import or_
 from typing import Any, Final, NamedTuple
 
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
-from cards.rules.conditions.words.medications import SIGNING
+from cards.rules.conditions.words.patient import SIGNING
 from cards.rules.engine.compile import CompiledBand, CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import (

@@ -13,11 +13,10 @@ from cards.rules.patient.session import PatientSession
 from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.conditions import doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
-from fhir.mapping.medications.active import days_valid
+from fhir.mapping.medications.active import days_valid, unreadable_medications, words_of_unreadable
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.medications.presence import unreadable_medications, words_of_unreadable
 from fhir.mapping.stays import is_inpatient
-from fhir.record.reading import id_of_reference
+from fhir.record.record import id_of_reference
 from fhir.record.resources import MedicationStatement
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient

@@ -8,9 +8,9 @@ from cards.extension import Fact
 from cards.text import escape, format_number, unit
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
 from fhir.record.datatypes import DAY_SECONDS
+from fhir.record.facts import Found
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.results import Found
 
 _WORDS = {
     "creatinine": "creatinine",

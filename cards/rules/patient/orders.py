@@ -24,8 +24,7 @@ from fhir.mapping.studies import Study
 from fhir.record.chart_text import collapse_runs, may_hold_runs
 from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers, write_exactly
 from fhir.record.measurement import Measurement
-from fhir.record.reading import id_of_reference, may_be_patient, relative_reference
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, id_of_reference, may_be_patient, relative_reference
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import CVX_SYSTEMS, VACCINE, Ingredient

@@ -1,12 +1,23 @@
-"""One patient and the drafts of one session: what all rules share, each derived once and only when asked."""
+"""One patient and the drafts of one session: what all rules share, each derived once and only when asked for."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any, Self, TypeVar
 
+from cards.rules.language.trigger import Selector
 from cards.rules.patient import measurements
-from cards.rules.patient.medication_session import MedicationSession, newest_weight
-from cards.rules.patient.orders import DraftOrder
+from cards.rules.patient.orders import (
+    CurrentMedication,
+    DraftMedication,
+    DraftOrder,
+    DraftStudy,
+    is_beside,
+    is_wanted_study,
+    knows_medications,
+    open_tests,
+    ordered_medication,
+)
 from fhir.mapping.allergies import (
     Allergy,
     allergies,
@@ -15,18 +26,46 @@ from fhir.mapping.allergies import (
     allergy_to_ingredient,
 )
 from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.gestation import Gestation, gestation
 from fhir.mapping.kidney import KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
-from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.pregnancy import Gestation, gestation, negative_test_since
+from fhir.mapping.medications.active import (
+    active_medications,
+    ended_medications,
+    forgotten_orders,
+    is_new_start,
+    is_recent_start,
+    order_end,
+    uncertain_medications,
+)
+from fhir.mapping.medications.identity import MedicationIdentity, identify
+from fhir.mapping.pregnancy import negative_test_since
 from fhir.mapping.pregnancy_signs import PregnancySign
 from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import is_inpatient
+from fhir.mapping.studies import read_study
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Medication
+from fhir.terminology.medications import Ingredient
+
+# labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
+_CHILD_WEIGHT_DAYS = 90
+_ADULT_YEARS = 18
+# Fluoxetine before an MAO inhibitor (labels of both): 5 weeks.
+LONGEST_WASHOUT_DAYS = 35.0
+"""No drug acts longer after its end than this."""
 
 
-class PatientSession(MedicationSession):
-    """The record, and the drafts of the session as medications and as tests."""
+_T = TypeVar("_T")
+
+EVERYTHING = "*"
+"""Stands for all drafts and medications among what a rule looks for beside a draft."""
+_NOT_DERIVED = object()
+
+
+class PatientSession:
+    """The record of one patient, and the drafts of a session as medications and as tests."""
 
     def __init__(
         self,
@@ -37,11 +76,305 @@ class PatientSession(MedicationSession):
         active_orders: bool = False,
         base: "Self | None" = None,
     ) -> None:
-        super().__init__(record, drafts, signing=signing, active_orders=active_orders, base=base)
+        """`base` is the session of the same patient that this one was made of."""
+        self.record = record
+        self.signing = signing
+        self.active_orders = active_orders
+        self.drafts = tuple(drafts)
+        self._base = base
+        # What families derive once of this patient with these drafts.
+        self._derived: dict[object, Any] = {}
+        self._selected: dict[Selector, list[CurrentMedication]] = {}
+        self._recent_starts: dict[tuple[tuple[str, ...], float], bool | None] = (
+            {} if base is None else base._recent_starts
+        )
         self._kidney: dict[str, KidneyFunction] = {} if base is None else base._kidney
         self._conditions: dict[str, ConditionHit | None] = {} if base is None else base._conditions
         self.results_shown: dict[str, Measurement] = {} if base is None else base.results_shown
         self._labs: dict[tuple[str, float | None], list[Measurement]] = {} if base is None else base._labs
+
+    def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
+        """The same patient with other drafts; what is known of the patient is kept."""
+        return type(self)(self.record, drafts, signing=self.signing, active_orders=self.active_orders, base=self)
+
+    def changes_beside(self, drafted: DraftMedication) -> frozenset[str] | None:
+        """What differs beside the draft from the session that this one was made of: ingredients, classes and tests.
+
+        None where that cannot be said: the session was made of no other, or the draft is not one of that session.
+        """
+        if self._base is None or drafted not in self._base.drafted:
+            return None
+        return self._changed
+
+    @cached_property
+    def _changed(self) -> frozenset[str]:
+        changed: set[str] = set()
+        for some, compared in ((self._base, self), (self, self._base)):
+            if some is None or compared is None:
+                continue
+            shared_drafts = set(map(id, compared.drafts))
+            drafts = [draft for draft in some.drafts if id(draft) not in shared_drafts]
+            if drafts:
+                changed.update((EVERYTHING,), open_tests(draft.read for draft in drafts))
+                changed.update(
+                    *(drafted.medication.keys for drafted in some.drafted if id(drafted.draft) not in shared_drafts)
+                )
+            on_both = set(map(id, compared.active))
+            changed.update(*(medication.medication.keys for medication in some.active if id(medication) not in on_both))
+        return frozenset(changed)
+
+    # Medications
+
+    @cached_property
+    def knows_medications(self) -> bool:
+        """Whether a list of medications came with the call."""
+        return knows_medications(self.record)
+
+    def derive(self, key: object, compute: Callable[[], _T]) -> _T:
+        """What `compute` finds, worked out once for this session under the key."""
+        value: Any = self._derived.get(key, _NOT_DERIVED)
+        if value is _NOT_DERIVED:
+            value = self._derived[key] = compute()
+        result: _T = value
+        return result
+
+    @cached_property
+    def medications(self) -> dict[str, Medication]:
+        """Medication resources by every name that a reference can use: of the record and of the drafts."""
+        by_name = dict(self.record.medications)
+        for draft in self.drafts:
+            if isinstance(draft.read, Medication):
+                for name in (draft.reference, draft.full_url, draft.read.id):
+                    if name:
+                        by_name[name] = draft.read
+        return by_name
+
+    @cached_property
+    def drafted(self) -> tuple[DraftMedication, ...]:
+        """The drafts that are medications to be given, as orders of them or as services (vaccinations)."""
+        # What is drafted still is what it was; a Medication among the drafts may be another one.
+        same = self._base is not None and self._base.medications.keys() == self.medications.keys()
+        drafted_before = (
+            {id(drafted.draft): drafted for drafted in self._base.drafted} if self._base is not None and same else {}
+        )
+        read = (drafted_before.get(id(draft)) or self._read_medication(draft) for draft in self.drafts)
+        return tuple([drafted for drafted in read if drafted is not None])
+
+    def _read_medication(self, draft: DraftOrder) -> DraftMedication | None:
+        order = ordered_medication(draft)
+        # Weighed by the record and not by this session, which holds it: the collector would have to take the circle.
+        weigh = partial(newest_weight, self.record)
+        return DraftMedication(draft, order, self.medications, weigh) if order is not None else None
+
+    @cached_property
+    def studies(self) -> tuple[DraftStudy, ...]:
+        """The drafts that order a study or test that rules can be about."""
+        read = ((draft, read_study(draft.resource)) for draft in self.drafts if is_wanted_study(draft))
+        return tuple(DraftStudy(draft, study) for draft, study in read if study.groups)
+
+    @cached_property
+    def active(self) -> tuple[CurrentMedication, ...]:
+        """What the patient is on."""
+        # A draft with the id of an active order is that order as it shall be: changed, or stopped.
+        drafted_references = {draft.reference for draft in self.drafts if draft.order is not None}
+        listed = self._active_on_record
+        return tuple(
+            [
+                medication
+                for medication in listed
+                if not (medication.source in drafted_references and self._is_drafted_again(medication))
+            ]
+        )
+
+    @cached_property
+    def _active_on_record(self) -> tuple[CurrentMedication, ...]:
+        """What the patient is on by the record, whatever is drafted: the same objects in all sessions of a call.
+
+        An order counts here however old it is: beside a draft it is better asked about than left out.
+        """
+        if self._base is not None:
+            return self._base._active_on_record
+        listed = (*active_medications(self.record), *forgotten_orders(self.record))
+        return tuple([CurrentMedication.of_record(active_medication) for active_medication in listed])
+
+    def _is_drafted_again(self, medication: CurrentMedication) -> bool:
+        """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
+        draft = self._drafts_by_reference.get(medication.source)
+        if draft is None or draft.order is None:
+            return False
+        drafted_again = identify(draft.order, self.medications)
+        return not drafted_again.recognised or bool({*drafted_again.rxcuis} & {*medication.medication.rxcuis})
+
+    @cached_property
+    def _drafts_by_reference(self) -> dict[str | None, DraftOrder]:
+        """The first medication order of each reference."""
+        return {draft.reference: draft for draft in reversed(self.drafts) if draft.order is not None}
+
+    @cached_property
+    def _ended(self) -> tuple[CurrentMedication, ...]:
+        """What ended so lately that it may still act."""
+        ended = ended_medications(self.record, LONGEST_WASHOUT_DAYS)
+        return tuple([CurrentMedication.of_record(medication) for medication in ended])
+
+    @cached_property
+    def _uncertain(self) -> tuple[CurrentMedication, ...]:
+        """What may be taken: the chart does not say. Only rules about a pair meet it, and say so."""
+        if self._base is not None:
+            return self._base._uncertain
+        return tuple([CurrentMedication.of_uncertain(medication) for medication in uncertain_medications(self.record)])
+
+    @cached_property
+    def _by_key(self) -> dict[str, list[CurrentMedication]]:
+        """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
+        if self._base is not None:
+            return self._by_key_changed(self._base)
+        by_key: dict[str, list[CurrentMedication]] = {}
+        for medication in self._beside:
+            for key in medication.medication.keys:
+                by_key.setdefault(key, []).append(medication)
+        return by_key
+
+    def _by_key_changed(self, base: "PatientSession") -> dict[str, list[CurrentMedication]]:
+        """The lists of the session that this one was made of; made anew are those of what differs between the two."""
+        positions = {id(medication): position for position, medication in enumerate(self._beside)}
+        before = set(map(id, base._beside))
+        by_key = dict(base._by_key)
+        added = [medication for medication in self._beside if id(medication) not in before]
+        removed = [medication for medication in base._beside if id(medication) not in positions]
+        for key in frozenset().union(*(medication.medication.keys for medication in (*added, *removed))):
+            listed = [medication for medication in by_key.get(key, ()) if id(medication) in positions]
+            listed += [medication for medication in added if key in medication.medication.keys]
+            by_key[key] = sorted(listed, key=lambda medication: positions[id(medication)])
+        return by_key
+
+    @cached_property
+    def _beside(self) -> tuple[CurrentMedication, ...]:
+        """What is active, then what is drafted."""
+        return (*self.active, *self._as_taken.values())
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The ingredients and classes of what is active or drafted, or may be taken."""
+        uncertain = (key for medication in self._uncertain for key in medication.medication.keys)
+        return frozenset(key for key, medications in self._by_key.items() if medications).union(uncertain)
+
+    def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
+        """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
+        return not keys.isdisjoint(self.keys) or (also_ended and bool(self._ended))
+
+    @cached_property
+    def _as_taken(self) -> dict[int, CurrentMedication]:
+        """What is drafted as something that is taken, by the id of its draft."""
+        before = self._base._as_taken if self._base is not None else {}
+        return {
+            id(drafted.draft): before.get(id(drafted.draft)) or CurrentMedication.of_draft(drafted)
+            for drafted in self.drafted
+        }
+
+    def medications_beside(
+        self, drafted: DraftMedication, keys: Iterable[str], most: int | None = None
+    ) -> list[CurrentMedication]:
+        """What has one of these ingredients or classes and is active or in another draft; at most so many of them.
+
+        Neither the draft itself nor the order that it renews.
+        """
+        keys = tuple(keys)
+        by_key = self._by_key
+        lists = [of_key for key in keys if (of_key := by_key.get(key))]
+        candidates = lists[0] if len(lists) == 1 else _each_once(lists)
+        if most is None or len(candidates) <= most:
+            return [medication for medication in candidates if is_beside(medication, drafted)]
+        return list(islice((medication for medication in candidates if is_beside(medication, drafted)), most))
+
+    def selected(self, selector: Selector) -> list[CurrentMedication]:
+        """What the selector means and is active or drafted, found once for all drafts."""
+        selected = self._selected.get(selector)
+        if selected is None:
+            selected = self._selected[selector] = self._select(selector)
+        return selected
+
+    def _select(self, selector: Selector) -> list[CurrentMedication]:
+        if selector.keyed.isdisjoint(self.keys):
+            return []
+        by_key = self._by_key
+        # Of two sets the smaller is looked through: a rule about pairs has a thousand keys. In one order, so that a
+        # decision replays bit for bit.
+        keys = sorted([key for key in selector.keyed & self.keys if key in by_key])
+        by_id = {id(medication): medication for key in keys for medication in by_key[key]}
+        return [medication for medication in by_id.values() if selector.matches(medication.medication)]
+
+    def days_left(self, medication: CurrentMedication) -> float:
+        """Days that what is taken still goes on by its own end or its supply; infinite where neither is known."""
+        dose = medication.dose
+        if medication.drafted is not None:
+            return 1.0 if dose.single else dose.duration_days if dose.duration_days is not None else float("inf")
+        end = order_end(medication.order)
+        if end is None and medication.since and dose.duration_days is not None:
+            started = parse_time(medication.since)
+            end = started.instant + dose.duration_days * DAY_SECONDS if started is not None else None
+        return (end - self.record.as_of_epoch) / DAY_SECONDS if end is not None else float("inf")
+
+    def partners_of(self, drafted: DraftMedication, selectors: Iterable[Selector]) -> list[CurrentMedication]:
+        """What one of the selectors means and is active, in another draft, ended within its washout, or may be taken.
+
+        Each drug once as active, once as draft, once as ended; never the drug that is drafted.
+        """
+        partners: dict[tuple[object, ...], CurrentMedication] = {}
+        drafted_codes = frozenset(drafted.medication.rxcuis)
+        for selector in selectors:
+            for medication in self.selected(selector):
+                key = (medication.medication.rxcuis, medication.drafted is not None)
+                if (
+                    key not in partners
+                    and is_beside(medication, drafted)
+                    and not _is_of_draft(medication, selector, drafted_codes)
+                ):
+                    partners[key] = medication
+            if selector.washout_days:
+                for medication in self._ended:
+                    key = (medication.medication.rxcuis, False)
+                    if key in partners:
+                        continue
+                    if self._acts_still(medication, selector) and not _is_of_draft(medication, selector, drafted_codes):
+                        partners[key] = medication
+            for medication in self._uncertain:
+                if selector.matches(medication.medication) and not _is_of_draft(medication, selector, drafted_codes):
+                    partners.setdefault((medication.medication.rxcuis, False), medication)
+        return list(partners.values())
+
+    def _acts_still(self, medication: CurrentMedication, selector: Selector) -> bool:
+        if medication.ended is None or medication.ended.whole_days(self.record.as_of_epoch) > selector.washout_days:
+            return False
+        return selector.matches(medication.medication)
+
+    def is_recent_start(self, medication: MedicationIdentity, days: float) -> bool | None:
+        """Whether an ingredient of the medication was begun in the last `days`."""
+        key = (medication.rxcuis, days)
+        if key not in self._recent_starts:
+            answers = [is_recent_start(self.record, rxcui, days) for rxcui in medication.rxcuis]
+            self._recent_starts[key] = True if True in answers else None if None in answers else False
+        return self._recent_starts[key]
+
+    def is_new_start(self, ingredient: Ingredient, drafted: DraftMedication) -> bool:
+        """Whether the patient had no order of the ingredient in the last 180 days."""
+        # A draft that renews another is no start, whether or not the other one came along.
+        return drafted.order.priorPrescription is None and is_new_start(self.record, ingredient.rxcui)
+
+    # Tests
+
+    def is_ordered(self, codes: frozenset[str], where: str) -> bool:
+        """Whether a test of these codes is among the drafts or, with "any", the active orders of the record."""
+        return not codes.isdisjoint(self._drafted_tests) or (
+            where != "draft" and not codes.isdisjoint(self._active_tests)
+        )
+
+    @cached_property
+    def _drafted_tests(self) -> frozenset[str]:
+        return open_tests(draft.read for draft in self.drafts)
+
+    @cached_property
+    def _active_tests(self) -> frozenset[str]:
+        return open_tests(self.record.service_requests)
 
     @property
     def patient_reference(self) -> str:
@@ -174,6 +507,25 @@ class PatientSession(MedicationSession):
             function.reason, "kidney-function-missing"
         )
         return code, function.text
+
+
+def _is_of_draft(medication: CurrentMedication, selector: Selector, drafted_codes: frozenset[str]) -> bool:
+    """Whether all its ingredients that the selector means are in the draft as well."""
+    rxcuis = medication.medication.rxcuis
+    if len(rxcuis) == 1:  # which is the one that is meant
+        return rxcuis[0] in drafted_codes
+    return drafted_codes.issuperset([part.rxcui for part in selector.members(medication.medication)])
+
+
+def newest_weight(record: PatientRecord) -> Measurement | None:
+    """The newest weight; a child's only of the last 90 days."""
+    age = record.age_years()
+    is_child = age is not None and age < _ADULT_YEARS
+    return record.newest("body_weight", _CHILD_WEIGHT_DAYS if is_child else None)
+
+
+def _each_once(lists: Iterable[list[CurrentMedication]]) -> list[CurrentMedication]:
+    return list({id(medication): medication for of_key in lists for medication in of_key}.values())
 
 
 def _value(measurement: Measurement) -> float:

@@ -28,8 +28,8 @@ from fhir.mapping.features.medications import TakesMedication
 from fhir.mapping.features.stays import EarlierUse
 from fhir.mapping.features.steps import StepValue
 from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before, stays_before
+from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
-from fhir.record.results import ANALYTE_POSITION
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, Analyte, units_with_spellings
 from fhir.terminology.toml_file import TomlFault, read_toml
 

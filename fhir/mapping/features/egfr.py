@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, charted_number
+from fhir.record.facts import Absent, Found, Refused
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.results import Absent, Found, Refused
 from fhir.terminology.analytes import ANALYTES
 
 CKD_EPI_2021_LOINC = "98979-8"

@@ -16,10 +16,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from fhir.record.facts import Absent, Found, Refused
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
-from fhir.record.results import Absent, Found, Refused
 from fhir.terminology.analytes import ANALYTES, Analyte
 
 NOT_FOUND = "not found in the chart"

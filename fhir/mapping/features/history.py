@@ -12,9 +12,9 @@ from typing import Final, Literal, TypeAlias, get_args
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, charted_number
 from fhir.mapping.stays import stays_in_hospital
 from fhir.record.datatypes import DAY_SECONDS
+from fhir.record.facts import Found
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.results import Found
 from fhir.terminology.analytes import ANALYTES
 
 FEATURES: tuple[Feature, ...] = ()

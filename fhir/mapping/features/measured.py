@@ -8,8 +8,8 @@ from math import isfinite
 
 from fhir.mapping.equations import body_mass_index, mean_arterial_pressure
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature
+from fhir.record.facts import Found, Lookup, Refused
 from fhir.record.record import PatientRecord
-from fhir.record.results import Found, Lookup, Refused
 from fhir.terminology.analytes import ANALYTES
 
 _YEAR, _THREE_YEARS, _FIVE_YEARS, _QUARTER, _THREE_DAYS = 365, 1095, 1825, 90, 3

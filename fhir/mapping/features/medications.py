@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
-from fhir.mapping.medications.presence import presence_of
+from fhir.mapping.medications.active import presence_of
 from fhir.record.record import PatientRecord
 from fhir.terminology.medications import CLASS_MEMBERS
 

@@ -29,8 +29,7 @@ from fhir.mapping.stays import (
     stays_before,
 )
 from fhir.record.datatypes import parse_time
-from fhir.record.reading import relative_reference
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.resources import Condition
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of
 

@@ -1,6 +1,15 @@
-"""What the patient is taking at the instant of the record, and whether a drug is new to them."""
+"""What the patient is taking at the instant of the record, what may be taken, and whether a drug of some kind is.
+
+FHIR R4, medication-statement-status and medicationrequest-status (reviewed 2026-11-22): unknown is "not currently known
+whether it is being taken", so it is neither counted as taken nor as absent; on-hold is "temporarily suspended", so it
+is not taken now and may be again.
+
+Every sentence "no anticoagulant found" asks `presence_of`. A medication that is on the list and that no table knows may
+be the one that is looked for, so it is never counted as its absence.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -9,11 +18,11 @@ from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify, identify_product
 from fhir.mapping.medications.timing import quantity_days
 from fhir.record.chart_text import plain
-from fhir.record.datatypes import DAY_SECONDS, FhirTime, Period, parse_time
-from fhir.record.reading import relative_reference
-from fhir.record.record import PatientRecord
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time
+from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.terminology.medication_names import is_local, no_drug_kind
 
 # FHIR R4 medicationrequest-status: active "actionable"; on-hold "temporarily suspended, expected to continue later";
 # completed, cancelled, stopped and entered-in-error are over or never were; draft is not an order yet; unknown says
@@ -515,3 +524,173 @@ def _is_recent(order: Order, as_of_epoch: float) -> bool:
         return False
     # Whole days, as the ages of laboratory values are counted.
     return int((as_of_epoch - min(newest, as_of_epoch)) / DAY_SECONDS) <= NEW_START_DAYS
+
+
+# Hospitals ask at each visit; what was reported longer ago than the longest usual supply (a fill of 90 days) says
+# nothing of today.
+_UNKNOWN_DAYS = 90.0
+_HELD_DAYS = 365.0
+
+
+def uncertain_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    """What was reported or ordered in the last 90 days, or on no known day, with the status unknown.
+
+    What is on the list otherwise is left out.
+    """
+    return record.derive(_find_uncertain)
+
+
+def held_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    """What was put on hold in the last year and is not on the list otherwise."""
+    return record.derive(_find_held)
+
+
+def _find_uncertain(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    return _with_status("unknown", _UNKNOWN_DAYS, record)
+
+
+def _find_held(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    return _with_status("on-hold", _HELD_DAYS, record)
+
+
+def _with_status(status: str, days: float, record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    """The newest entry of each drug with this status of the last days, if the drug is not on the list otherwise."""
+    orders: list[MedicationRequest | MedicationStatement] = [*record.medication_requests, *record.medication_statements]
+    dated = [(_reported_at(order), order) for order in orders if order.status == status]
+    recent = [(time, order) for time, order in dated if time is None or _was_written_lately(time, record, days)]
+    if not recent:
+        return ()
+    listed = {code for medication in active_medications(record) for code in medication.identity.rxcuis}
+    by_drug: dict[tuple[str, ...], ActiveMedication] = {}
+    for _, order in sorted(recent, key=lambda pair: pair[0].instant if pair[0] is not None else 0.0, reverse=True):
+        entry = entry_of(order, f"{type(order).__name__}/{order.id}", record)
+        if entry.identity.rxcuis and listed.isdisjoint(entry.identity.rxcuis):
+            by_drug.setdefault(entry.identity.rxcuis, entry)
+    return tuple(by_drug.values())
+
+
+def _reported_at(order: MedicationRequest | MedicationStatement) -> FhirTime | None:
+    """When it was ordered or reported; of a statement that was reported on no known day, since when it holds."""
+    time = written_at(order)
+    if time is not None or isinstance(order, MedicationRequest):
+        return time
+    period = order.effectivePeriod
+    text = order.effectiveDateTime or (period.start if period is not None else None)
+    return parse_time(text) if text else None
+
+
+def _was_written_lately(time: FhirTime, record: PatientRecord, days: float) -> bool:
+    return not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= days
+
+
+State: TypeAlias = Literal["present", "absent", "unreadable", "not-requested"]
+_LISTS = ("MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration")
+_MOST_NAMED = 3
+_LONGEST_WORDS = 60
+
+
+class Presence(Struct, frozen=True):
+    """What was found of the drugs that were looked for.
+
+    `state` is `unreadable` where none is on the list, and at least one medication on it could be any drug, or one of
+    them stands there of which nobody knows if it is taken (its status is unknown, it was ordered over ten years ago);
+    it is `not-requested` where no list of medications came with the call.
+    """
+
+    state: State
+    medications: tuple[ActiveMedication, ...] = ()
+    unreadable: tuple[ActiveMedication, ...] = ()
+
+    @property
+    def unreadable_words(self) -> str:
+        """The medications that could not be read, in the words of the chart: "Xyzal forte and 2 more"."""
+        return words_of_unreadable(self.unreadable)
+
+
+def presence_of(
+    record: PatientRecord, keys: Set[str], *, other_than: Set[str] = frozenset(), systemic: bool = True
+) -> Presence:
+    """Whether a drug with one of these classes or RxNorm ingredient codes is taken.
+
+    Args:
+        record: The patient's facts.
+        keys: Names of classes and RxNorm codes of ingredients.
+        other_than: RxNorm codes and names of ingredients that do not count, although they are of such a class.
+        systemic: Whether only drugs that act on the whole body count.
+    """
+    medications = tuple(
+        medication for medication in active_medications(record) if _is_meant(medication, keys, other_than, systemic)
+    )
+    if medications:
+        return Presence("present", medications)
+    unreadable = unreadable_medications(record, systemic=systemic)
+    uncertain = (*uncertain_medications(record), *forgotten_orders(record))
+    unreadable += tuple(medication for medication in uncertain if _is_meant(medication, keys, other_than, systemic))
+    if unreadable:
+        return Presence("unreadable", unreadable=unreadable)
+    return Presence("absent" if any(map(record.was_requested, _LISTS)) else "not-requested")
+
+
+def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> tuple[ActiveMedication, ...]:
+    """The medications on the list that could be any drug: no table knows them, and they are no supply or fluid.
+
+    With `systemic` those are left out whose words say that they act only where they are put ("… eye drops").
+    """
+    unreadable = record.derive(_find_unreadable)
+    if not systemic:
+        return unreadable
+    return tuple(medication for medication in unreadable if not _acts_locally(medication.identity))
+
+
+def unreadable_codes(record: PatientRecord) -> tuple[str, ...]:
+    """The first code of each medication that no table knows: "system|code", or "text"; () where nobody looked."""
+    if not has_read_medications(record):
+        return ()
+    return tuple(
+        _first_code(medication.order.medicationCodeableConcept) for medication in unreadable_medications(record)
+    )
+
+
+def _first_code(concept: CodeableConcept | None) -> str:
+    codings = concept.coding if concept is not None else ()
+    return next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "text")
+
+
+def words_of_unreadable(medications: tuple[ActiveMedication, ...]) -> str:
+    """The words of the chart for medications that could not be read, at most three of them."""
+    words = tuple(dict.fromkeys(map(_words, medications)))
+    more = len(words) - _MOST_NAMED
+    return "; ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _is_meant(medication: ActiveMedication, keys: Set[str], other_than: Set[str], systemic: bool) -> bool:
+    identity = medication.identity
+    if keys.isdisjoint(identity.keys) or (systemic and identity.systemic is False):
+        return False
+    return not all(part.rxcui in other_than or part.name in other_than for part in identity.ingredients)
+
+
+def _find_unreadable(record: PatientRecord) -> tuple[ActiveMedication, ...]:
+    return tuple(medication for medication in active_medications(record) if is_unreadable(medication.identity))
+
+
+def is_unreadable(identity: MedicationIdentity) -> bool:
+    """Whether a medication could be any drug: no table knows it, and it is no supply, fluid or feed."""
+    return not identity.recognised and no_drug_kind(identity.words) is None
+
+
+def _acts_locally(identity: MedicationIdentity) -> bool:
+    return is_local((), f"{identity.words} {identity.dose_form or ''} {identity.route or ''}")
+
+
+def _words(medication: ActiveMedication) -> str:
+    reference = medication.order.medicationReference
+    address = (reference.reference or "") if reference is not None else ""
+    words = medication.identity.words.strip()
+    if medication.identity.recognised:
+        unknown = medication.order.status == "unknown"
+        day = medication.authored.date if medication.authored is not None else ""
+        return f"{plain(medication.name, _LONGEST_WORDS)}, {'status unknown' if unknown else f'ordered on {day}'}"
+    if words in ("", address):
+        return f"{medication.source}, {'whose medicine was not sent' if address else 'without a name'}"
+    return plain(words, _LONGEST_WORDS)

@@ -20,7 +20,7 @@ from cards.compose.equation import (
 from cards.compose.identity import CardIdentity, OrderSuggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
 from cards.new_orders import LIPIDS, order_of_test
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from models_onnx.equations.arithmetic import Contribution, Working
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation

@@ -12,7 +12,7 @@ from cards.vaccines.course import DoseStatus
 from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 
 CVX, SNOMED, ICD10 = "http://hl7.org/fhir/sid/cvx", "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"

@@ -5,7 +5,7 @@ from typing import Any
 from cards.preventive.judgement import Judgement
 from cards.preventive.judging import judge_services
 from cards.preventive.knowledge import PREVENTIVE
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import inputs_from_record
 from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, condition

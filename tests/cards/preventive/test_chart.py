@@ -7,8 +7,7 @@ import pytest
 
 from cards.preventive.chart import Done, declined, done, is_ordered, years_after
 from fhir.record.datatypes import parse_time
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from tests.cards.preventive.charts import EVERYTHING, LOINC, Json, person, procedure, report, result
 from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, condition
 from tests.fhir.record.charts import bundle, lean

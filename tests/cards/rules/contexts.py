@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import Predicate
-from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.conditions.condition import Predicate, common_vocabulary
 from cards.rules.engine.family import Family
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession

@@ -19,7 +19,7 @@ import orjson
 from cards.casebook.patients import PATIENT_ID, bundle_of, draft_of, record_of, without
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.patient.orders import DraftOrder, read_drafts
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, originals, uuids
 from tests.cards.rules.genetic import genetic_results

@@ -24,10 +24,9 @@ from cards.rules.patient.measurements import name_of
 from cards.rules.patient.orders import DraftMedication, DraftOrder, knows_medications
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.kidney import KidneyEstimate
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.facts import FACT_TYPES
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
-from fhir.record.results import FACT_TYPES
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.cards.rules.cases import Case, all_cases, check, drafts_of_case, every_case, uuids

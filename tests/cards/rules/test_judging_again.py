@@ -10,8 +10,7 @@ import pytest
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft, read_drafts
 from cards.rules.patient.session import PatientSession
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import all_cases
 from tests.cards.rules.large_call import AS_OF, build_call

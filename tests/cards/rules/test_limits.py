@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cards.casebook.patients import PATIENT_ID, bundle_of
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import check, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of

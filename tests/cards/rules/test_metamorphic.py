@@ -9,8 +9,7 @@ import orjson
 import pytest
 
 from cards.compose.orders import check_orders
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import (
     JUDGED,

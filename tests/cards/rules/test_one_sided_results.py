@@ -9,7 +9,7 @@ import pytest
 from cards.casebook.patients import PATIENT_ID
 from cards.compose.orders import check_orders
 from cards.rules.patient.orders import read_drafts
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, texts, uuids
 

@@ -16,8 +16,7 @@ import pytest
 from cards.compose.orders import OrderOutcome
 from cards.rules.engine.finding import Silence
 from cards.rules.patient.orders import read_drafts
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, check, findings
 from tests.conftest import ROOT

@@ -12,7 +12,7 @@ import pytest
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, check, findings, originals, texts, uuids
 

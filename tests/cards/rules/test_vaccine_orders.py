@@ -8,7 +8,7 @@ import pytest
 
 from cards.compose.orders import check_orders
 from cards.rules.patient.orders import read_drafts
-from fhir.record.reading import read_record, read_value
+from fhir.record.record import read_record, read_value
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 CVX = "http://hl7.org/fhir/sid/cvx"

@@ -36,7 +36,7 @@ from cards.vaccines.knowledge import (
 from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
 from cards.vaccines.selection import Candidate
 from fhir.mapping.immunizations import VaccineHistory
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from tests.cards.vaccines.small_series import BORN, course_of, due, given, rule
 from tests.fhir.mapping.charts import AS_OF
 from tests.fhir.record.charts import bundle, lean

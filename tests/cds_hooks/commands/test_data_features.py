@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from cds_hooks.commands import data
 from cds_hooks.commands.data import app
 from fhir.mapping.features.catalog import FEATURES, features_named
+from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
-from fhir.record.results import ANALYTE_POSITION
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 
 DECLARED = """

@@ -22,7 +22,7 @@ from cds_hooks.panel.run import FhirJob, score_folder
 from cds_hooks.panel.scoring import read_chart
 from cds_hooks.panel.selection import questions_about
 from cds_hooks.settings import Settings, settings
-from fhir.record.reading import read_record, read_value
+from fhir.record.record import read_record, read_value
 from models_onnx.equations.declaration import find_equations
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.errors import EquationRefused, PanelRefused

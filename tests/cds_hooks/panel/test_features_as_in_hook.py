@@ -28,8 +28,7 @@ from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import Templates
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
-from fhir.record.reading import read_record, read_value
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record, read_value
 from tests.cds_hooks.kit.samples.reading import AS_OF
 
 ALL = tuple(FEATURES.values())

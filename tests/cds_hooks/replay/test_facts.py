@@ -22,8 +22,8 @@ from cds_hooks.replay.values import read_basis
 from cds_hooks.services import find_services
 from cds_hooks.storage.chain import row_hash
 from cds_hooks.storage.queries import facts_of
+from fhir.record.facts import NotKept
 from fhir.record.kept_facts import record_of_facts
-from fhir.record.results import NotKept
 from tests.cds_hooks.replay.answered import (
     DRAFT,
     answered,

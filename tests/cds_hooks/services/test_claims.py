@@ -20,8 +20,7 @@ from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.services import find_services
 from fhir.mapping.conditions import condition_time
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.calls import client, ours

@@ -5,8 +5,7 @@ from typing import Any
 
 from fhir.mapping.medications.identity import MedicationIdentity, identify
 from fhir.record.datatypes import CodeableConcept, Coding
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import MedicationRequest
 from tests.fhir.record.charts import bundle, lean, observation
 

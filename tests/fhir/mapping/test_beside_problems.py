@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.beside_problems import KINDS
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import KINDS, find_condition
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.mapping.charts import SUBJECT, record_of, request
 

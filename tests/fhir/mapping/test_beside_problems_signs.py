@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.beside_problems import Sign, signs_by_group
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import Sign, find_condition, signs_by_group
 from fhir.record.datatypes import parse_time
 from tests.fhir.mapping.charts import SUBJECT, record_of, request
 

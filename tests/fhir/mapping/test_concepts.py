@@ -2,7 +2,7 @@
 
 import pytest
 
-from fhir.mapping.concepts import NOTHING, ConceptReading, MeantGroup, read_concept
+from fhir.mapping.conditions import NOTHING, ConceptReading, MeantGroup, read_concept
 from fhir.record.datatypes import CodeableConcept, Coding
 
 ICD10, SNOMED, OTHER = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct", "urn:site"

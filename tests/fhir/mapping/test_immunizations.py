@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from fhir.mapping.immunizations import VaccineDose, VaccineHistory, vaccine_history
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.refusals import Refusal
 from fhir.record.resources import decoder
 from fhir.terminology.medications import CVX, product_of

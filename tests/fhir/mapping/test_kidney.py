@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from fhir.mapping.equations import ckd_epi_2021, is_creatinine_unstable
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from tests.fhir.mapping.charts import (
     ICD10,
     SUBJECT,

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fhir.mapping.conditions import find_condition
-from fhir.mapping.pregnancy import Gestation, gestation, gestation_weeks, negative_test_since
+from fhir.mapping.gestation import Gestation, gestation, gestation_weeks
+from fhir.mapping.pregnancy import negative_test_since
 from fhir.record.datatypes import parse_time
 from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, observation, record_of
 

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
-from fhir.record.reading import read_record, read_value
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record, read_value
 from tests.fhir.record.charts import record_of
 
 BASE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"

@@ -5,8 +5,7 @@ from typing import Any
 
 import orjson
 
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

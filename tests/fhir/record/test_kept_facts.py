@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from fhir.record.facts import NotKept
 from fhir.record.kept_facts import KeptFacts, keep_facts, record_of_facts
 from fhir.record.record import PatientRecord
-from fhir.record.results import NotKept
 from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
 
 Json = dict[str, Any]

@@ -12,9 +12,9 @@ from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
+from fhir.record.facts import Absent, Found, Refused
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import RecordReleased, Refusal
-from fhir.record.results import Absent, Found, Refused
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.mapping.charts import MAN, condition
 from tests.fhir.record.charts import lean, observation, record_of

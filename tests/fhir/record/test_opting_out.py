@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from fhir.record.kept_facts import KeptFacts, keep_facts, record_of_facts
-from fhir.record.reading import OnOtherPatient, read_record, read_value
-from fhir.record.record import PatientRecord
+from fhir.record.record import OnOtherPatient, PatientRecord, read_record, read_value
 from fhir.record.refusals import WrongPatient
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.record.reading import may_be_patient, read_record
+from fhir.record.record import may_be_patient, read_record
 from fhir.record.refusals import WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 

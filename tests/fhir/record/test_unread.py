@@ -7,8 +7,7 @@ import pytest
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.metrics import Metrics
 from fhir.mapping.conditions import find_condition, unread_problems
-from fhir.mapping.medications.active import active_medications
-from fhir.mapping.medications.presence import unreadable_codes
+from fhir.mapping.medications.active import active_medications, unreadable_codes
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of
 from tests.fhir.record.charts import observation, record_of

@@ -8,8 +8,7 @@ import pytest
 
 from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import resources_of
-from fhir.record.reading import read_record
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from models_onnx.equations.declaration import find_equations
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record

@@ -7,11 +7,11 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
+    compared,
     floor_comparison,
     medications_beside,
     only,
 )
-from cards.rules.conditions.vocabulary import compared
 from cards.rules.engine.family import Family
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext

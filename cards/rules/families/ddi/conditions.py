@@ -13,14 +13,15 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
+    compared,
     comparison,
     flag,
     medications_beside,
     members,
     no_facts,
     only,
+    selected,
 )
-from cards.rules.conditions.vocabulary import compared, selected
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext

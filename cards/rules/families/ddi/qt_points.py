@@ -9,11 +9,11 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
+    compared,
     floor_comparison,
     medications_beside,
     only,
 )
-from cards.rules.conditions.vocabulary import compared
 from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.language.trigger import Selector

@@ -11,12 +11,12 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
+    compared,
     floor_comparison,
     medications_beside,
     members,
     only,
 )
-from cards.rules.conditions.vocabulary import compared
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication

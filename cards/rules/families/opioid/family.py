@@ -17,6 +17,7 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
+    compared,
     flag,
     floor_comparison,
     medications_beside,
@@ -25,7 +26,6 @@ from cards.rules.conditions.condition import (
     no_facts,
     only,
 )
-from cards.rules.conditions.vocabulary import compared
 from cards.rules.engine.family import Family
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
 from cards.rules.families.opioid.view import NALOXONE, UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view

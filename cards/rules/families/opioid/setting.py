@@ -21,7 +21,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_agonist
-from fhir.record.reading import relative_reference
+from fhir.record.record import relative_reference
 
 # How long it acts
 

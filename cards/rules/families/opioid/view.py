@@ -20,8 +20,7 @@ from fhir.mapping.medications.opioids import (
     opioid_doses,
 )
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.reading import relative_reference
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationRequest, MedicationStatement
 from fhir.terminology.medications import CLASS_MEMBERS
 

@@ -9,7 +9,7 @@ import msgspec
 
 from fhir.record.charts import Chart, ChartsRefused, Json, read_charts
 from fhir.record.datatypes import parse_time
-from fhir.record.reading import read_record, read_value
+from fhir.record.record import read_record, read_value
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
 from fhir.terminology.conditions import SYSTEMS, condition_groups_of
 from models_onnx.workbench.training.data.check_tables import DataReport

@@ -23,8 +23,7 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.charts import Chart, Json, known_at, read_charts, time_of
 from fhir.record.datatypes import DAY_SECONDS
-from fhir.record.reading import read_record, read_value
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record, read_value
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR, CohortExclusion, FollowUp, ModelSpec

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.conditions.condition import common_vocabulary
 from cards.rules.language.trigger import Selector
 from tests.cards.rules.conditions.test_words import context
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cards.rules.conditions.vocabulary import common_vocabulary, compared, selected
+from cards.rules.conditions.condition import common_vocabulary, compared, selected
 from cards.rules.language.rule import RuleError
 
 Json = dict[str, Any]

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cards.rules.conditions.condition import flag
-from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.conditions.condition import common_vocabulary, flag
 from cards.rules.engine.family import rule_families
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cards import text as figures
-from cards.rules.conditions import vocabulary
+from cards.rules.conditions import condition
 from cards.rules.engine.family import Family, rule_families, schema_text
 from cards.rules.engine.page import family_page, guide_with_words, write_pages
 from cards.rules.engine.rule_book import rule_book
@@ -23,7 +23,7 @@ def test_the_page_of_a_family_is_made_from_its_table(family: Family) -> None:
     assert written == family_page(read_table(family.name), family), "run: python -m cards.rules.engine.page"
 
 
-@pytest.mark.parametrize("module", [vocabulary, figures, trigger])
+@pytest.mark.parametrize("module", [condition, figures, trigger])
 def test_the_examples_in_the_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]  # these are modules
 

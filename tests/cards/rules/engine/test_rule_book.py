@@ -13,7 +13,7 @@ from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.medication_session import EVERYTHING
+from cards.rules.patient.session import EVERYTHING
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.contexts import AS_OF, session_of, study_context_of

@@ -1,6 +1,6 @@
 """The words of the kidney family speak of the same limits as its table."""
 
-from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.conditions.condition import common_vocabulary
 from cards.rules.families.renal import family as renal
 from cards.rules.language.table import read_table
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.medication_session import EVERYTHING, newest_weight
 from cards.rules.patient.orders import DraftOrder
-from cards.rules.patient.session import PatientSession
+from cards.rules.patient.session import EVERYTHING, PatientSession, newest_weight
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.kit.samples import Sample
-from fhir.record.reading import read_record, read_value
+from fhir.record.record import read_record, read_value
 from tests.cds_hooks.kit.samples.reading import AS_OF, BROKEN, EACH_SAMPLE, patient_bundle, resources
 
 UMOL_PER_MG_DL = 88.4

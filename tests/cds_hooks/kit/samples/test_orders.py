@@ -9,7 +9,7 @@ from cards.rules.engine.rule_book import MISSING, rule_book
 from cards.rules.patient.orders import read_drafts
 from cards.rules.patient.session import PatientSession
 from cds_hooks.kit.samples import DraftedOrder, list_samples, load_draft, load_patient
-from fhir.record.reading import read_record, read_value
+from fhir.record.record import read_record, read_value
 from tests.cds_hooks.kit.samples.reading import AS_OF
 
 ORDERS = [(sample.id, order) for sample in list_samples() for order in sample.orders]

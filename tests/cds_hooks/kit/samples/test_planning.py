@@ -12,7 +12,7 @@ from cds_hooks.protocol.request import read_request
 from cds_hooks.services import Advice, ServiceInput
 from cds_hooks.services._model import Predictor, SiteThresholds
 from cds_hooks.services.planning import MODEL, OF_CHART, SERVICE
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.serving.runtime import Model

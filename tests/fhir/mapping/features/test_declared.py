@@ -12,10 +12,10 @@ from cds_hooks.prefetch.needs import Needs, templates_for
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.declared import add_declared_features
 from fhir.mapping.features.feature import FeatureFault, FeatureValue, Missing
+from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
-from fhir.record.results import ANALYTE_POSITION
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 
 PROCALCITONIN = """

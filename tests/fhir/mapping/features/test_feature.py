@@ -6,7 +6,7 @@ import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import map_features
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
 
 CREATININE = features_named(("creatinine_mg_dl",))

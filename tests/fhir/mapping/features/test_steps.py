@@ -8,7 +8,7 @@ import pytest
 
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import FeatureFault, Missing, map_features
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.fhir.mapping.features.test_declared import _forget, declared
 

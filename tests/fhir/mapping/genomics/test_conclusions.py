@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from fhir.mapping.genomics.reports import gene_readings
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.fhir.mapping.charts import AS_OF, SUBJECT
 

@@ -8,8 +8,7 @@ import pytest
 
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
-from fhir.record.reading import read_record, read_value
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, read_record, read_value
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.medications.active import active_medications, is_new_start
-from fhir.mapping.medications.uncertain import held_medications, uncertain_medications
-from fhir.record.reading import read_record
+from fhir.mapping.medications.active import active_medications, held_medications, is_new_start, uncertain_medications
+from fhir.record.record import read_record
 from tests.fhir.mapping.charts import administration, coded, dispense, record_of, request, statement
 from tests.fhir.record.charts import lean
 

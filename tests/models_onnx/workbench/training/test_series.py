@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.declared import add_declared_features
 from fhir.mapping.features.feature import map_features
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.runtime import Model

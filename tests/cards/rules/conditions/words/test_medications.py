@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import DataNeeds, needs
-from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.conditions.condition import DataNeeds, common_vocabulary, needs
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 
 Json = dict[str, Any]

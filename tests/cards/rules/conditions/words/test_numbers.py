@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import DataNeeds, needs
-from cards.rules.conditions.vocabulary import common_vocabulary
+from cards.rules.conditions.condition import DataNeeds, common_vocabulary, needs
 from cards.rules.language.rule import RuleError
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, told
 

@@ -14,7 +14,7 @@ import pytest
 from cds_hooks.services._model import estimate
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.record.reading import read_record, read_value
+from fhir.record.record import read_record, read_value
 from fhir.terminology.analytes import LOINC
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC, TWIN

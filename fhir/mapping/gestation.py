@@ -1,0 +1,85 @@
+"""The gestational age of a current pregnancy: by its due date, a measurement, a code or words, or its onset.
+
+shared/data/medications/rules/pregnancy.json, table gestation.
+"""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from fhir.mapping.conditions import read_concept
+from fhir.mapping.pregnancy import beginning, has_ended, weeks_by
+from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
+from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
+from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition
+from fhir.terminology.conditions import weeks_of_code
+
+# tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
+_WEEKS_BEFORE_ONSET = 2.0
+# "unless the text says otherwise": "20 weeks gestation", "IUP 24w3d", "G2P1 at 32+4", "24/40", "22. SSW".
+_WEEKS_IN_WORDS = re.compile(
+    r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b|\.? ?ssw\b)", re.IGNORECASE
+)
+
+
+class Gestation(Struct, frozen=True, gc=False):
+    """The gestational age: completed weeks, the basis in words, and the resource of the basis."""
+
+    weeks: int
+    words: str
+    source: str | None
+
+
+def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
+    """The gestational age of a current pregnancy; None where nothing on record gives it.
+
+    By the estimated due date, else a gestational age that was measured or charted as ICD-10 Z3A or in the words of a
+    condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy.
+    """
+    signs = pregnancy_signs(record)
+    for sign in (*signs.due, *signs.gestation, *_charted_weeks(record)):
+        weeks = weeks_by(sign, record)
+        if weeks is not None and not has_ended(record, beginning(sign)):
+            date = sign.due.date if sign.due is not None else sign.time.date
+            return Gestation(int(weeks), f"{'due' if sign.how == 'due' else 'gestational age of'} {date}", sign.source)
+    if since is None or since.precision not in ("day", "instant"):
+        return None
+    days = (record.as_of_epoch - since.instant) / DAY_SECONDS
+    return Gestation(int(days / 7.0 + _WEEKS_BEFORE_ONSET), f"onset {since.date}", source) if days >= 0 else None
+
+
+def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
+    """The completed weeks alone."""
+    estimate = gestation(record, since)
+    return estimate.weeks if estimate is not None else None
+
+
+def _charted_weeks(record: PatientRecord) -> list[PregnancySign]:
+    """Weeks that a condition names by ICD-10 Z3A or in its words, the newest first."""
+    signs = [sign for condition in record.conditions for sign in _weeks_of(condition, record)]
+    return sorted(signs, key=lambda sign: sign.time.instant, reverse=True)
+
+
+def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[PregnancySign]:
+    if condition.code is None:
+        return
+    time = parse_time(condition.recordedDate or condition.onsetDateTime or "") or _visit_time(condition, record)
+    if time is None:
+        return
+    coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]
+    weeks = next((week for week in coded if week is not None), None)
+    if weeks is None and any(meant.group == "pregnancy" for meant in read_concept(condition.code).meant):
+        match = _WEEKS_IN_WORDS.search(condition.code.words)
+        weeks = int(match[1]) if match is not None else None
+    if weeks is not None:
+        yield PregnancySign(
+            "gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks)
+        )
+
+
+def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
+    visit = (condition.encounter.reference or "").rpartition("/")[2] if condition.encounter is not None else ""
+    period = next((encounter.period for encounter in record.encounters if visit and encounter.id == visit), None)
+    return parse_time(period.start) if period is not None and period.start else None
