@@ -15,7 +15,7 @@ from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import failure
 from cds_hooks.kit.simulator.chart import ChartError, open_chart
 from cds_hooks.settings import settings
-from fhir.record.reading import read_record
+from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from models_onnx.equations.calculate import EquationResult, Quantity, limits
 from models_onnx.equations.card import equation_document, result_document
