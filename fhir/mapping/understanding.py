@@ -1,6 +1,6 @@
 """What is read of one resource as it stands in a chart: groups of conditions, allergens, vaccines, drugs, an analyte.
 
-The readers are those of the answers: `conditions.py` for problems, procedures and reasons, `medications/identity.py` for
+The readers are those of the answers: `conditions.py` for problems and procedures, `medications/identity.py` for
 drugs, `allergies.py` and `immunizations.py`. Here they are asked of a single resource, for a report to a tester and for
 counting what is not understood. A resource that cannot be decoded is not understood, with the reason.
 """
