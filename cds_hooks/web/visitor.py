@@ -56,6 +56,10 @@ class Visiting(Struct, frozen=True):
         """The first of the pages: more entries than seven are not read, and the start page leads to the others."""
         return self.links[:MOST_IN_NAVIGATION]
 
+    def may_open(self, path: str) -> bool:
+        """Return whether who asks may open a page of the navigation; `path` without its first slash."""
+        return any(link.path == path for link in self.links)
+
     @property
     def root(self) -> str:
         """The way back to the start page in relative steps: the server may be below a path of a proxy."""

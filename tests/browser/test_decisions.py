@@ -28,7 +28,7 @@ def called(base_url: str, pages: dict[str, str]) -> dict[str, str]:
     item = {"card": card, "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:20:00Z"}
     item["overrideReason"] = {"userComment": HOSTILE}
     httpx.post(f"{base_url}/cds-services/{ORDERS}/feedback", json={"feedback": [item]}).raise_for_status()
-    return {"hook_instance": request["hookInstance"], "card": card, "page": f"{base_url}/decisions/{card[:-4]}0000"}
+    return {"hook_instance": request["hookInstance"], "card": card, "page": f"{base_url}/explain/{card[:-4]}0000"}
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -53,7 +53,7 @@ def test_an_operator_finds_a_call_by_its_patient_reads_it_and_replays_it(
 
 
 def test_the_estimate_of_a_model_is_replayed_bit_for_bit(opened: Open, pages: dict[str, str]) -> None:
-    page = opened(pages["estimate"].replace("/explain/", "/decisions/"))
+    page = opened(pages["estimate"])
     expect(page.get_by_role("table", name="Every input as the model read it")).to_contain_text("Observation/")
     page.get_by_role("button", name="Replay it now").click()
     expect(page.get_by_text("The same, bit for bit")).to_be_visible(timeout=60_000)

@@ -48,7 +48,6 @@ def addresses(
     """The address of every kind of page; the login is that of a server of its own."""
     found = {kind: f"{base_url}{path}" for kind, path in PATHS.items()}
     found |= {kind: pages[kind] for kind in KINDS if kind in pages}
-    found["decision"] = pages["order"].replace("/explain/", "/decisions/")
     with running(tmp_path_factory.mktemp("login"), login="accounts") as url:
         yield found | {"login": f"{url}/login"}
 

@@ -32,6 +32,7 @@ IN_ADDRESS: Final = (
 )  # fmt: skip
 """What an address may ask for: nothing of a patient or of one call."""
 IN_FORM: Final = ("patient", "hook_instance", "card", *IN_ADDRESS)
+_IN_SIGHT: Final = ("patient", "card", "since", "until", "outcome")
 OUTCOMES: Final = {"cards": "with a card", "silent": "without a card", "error": "failed"}
 SEVERITIES: Final = {"critical": "critical", "warning": "warning", "info": "info"}
 ANSWERS: Final = {"accepted": "accepted", "overridden": "overridden"}
@@ -68,6 +69,11 @@ class Asked:
         if any(self.get(name) for name in IN_FORM if name not in IN_ADDRESS):
             return ""
         return urlencode({name: value for name in IN_ADDRESS if name != "before" and (value := self.get(name))})
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a field is filled in that the form folds."""
+        return any(self.get(name) for name in IN_FORM if name not in (*_IN_SIGHT, "before"))
 
     @property
     def is_restricted(self) -> bool:

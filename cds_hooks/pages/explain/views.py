@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
+from threading import Lock
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -15,13 +16,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.finding import Silence
-from cds_hooks.access.roles import ANSWERERS
-from cds_hooks.decision_history import decision_history, is_refused, read_cards
+from cds_hooks.access.roles import ANSWERERS, DECISION_READERS
+from cds_hooks.decision_history import DecisionHistory, decision_history, is_refused, read_cards
 from cds_hooks.hold_back.no_card import explain_no_card
+from cds_hooks.pages.decisions.search import Row, rows_of
 from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move, earlier_estimates, missing_moves
 from cds_hooks.pages.explain.recorded_decision import read_basis
+from cds_hooks.pages.explain.replay import replay
+from cds_hooks.pages.explain.timeline import timeline
 from cds_hooks.pages.explain.understood_entries import understood_entries
 from cds_hooks.pages.explain.what_if import WhatIf, ask, what_if
 from cds_hooks.pages.gate import SEEN
@@ -30,7 +34,15 @@ from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.storage import Decision, FeedbackItem, decision_of
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.queries import DecisionFilter, feedback_on, find_decisions, get_decision, store_feedback
+from cds_hooks.storage.outcomes import outcomes_of
+from cds_hooks.storage.queries import (
+    DecisionFilter,
+    feedback_on,
+    find_decisions,
+    find_places,
+    get_decision,
+    store_feedback,
+)
 from cds_hooks.web.numbers import format_time, time_of
 from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Refusal, static_version
 from cds_hooks.web.visitor import visiting
@@ -40,6 +52,7 @@ ANSWER_EVENT: Final = "card-answer"
 
 _ANSWERS: Final = 50
 _EARLIER: Final = 12
+_MOST_BESIDE: Final = 21
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _NO_DECISION: Final = Failure(
@@ -59,6 +72,12 @@ _NOT_YOURS_TO_ANSWER: Final = Failure(
     "Refused",
     "Cards are answered by clinicians and pharmacists who are known here. Nothing was recorded.",
     "Answer the card in the chart, or log in with an account that has the role.",
+)
+_NOT_YOURS_TO_REPLAY: Final = Failure(
+    "Not for your role",
+    "Refused",
+    "Decisions are replayed by pharmacists, operators and auditors. Nothing was computed.",
+    "Ask one of them, or log in with an account that has the role.",
 )
 _NO_CARD: Final = Failure(
     "No such card",
@@ -81,25 +100,28 @@ class _Explaining:
         settings = server.settings
         self._server = server
         self._url = settings.database_url
+        self._replaying = Lock()
         self._may_write = settings.content_keys is not None
         self._of_site = {"calibration": settings.kfre_region}
 
     def show(self, request: Request) -> Response:
         """Show why the decision was as it was."""
         decision = self._decision(request)
-        return self._page(decision, self._question(decision))
+        return self._page(request, decision, self._question(decision))
 
     def take_form(self, request: Request) -> Response:
         """Answer a form of the page: what the estimate would be with other values, or the answer to a card."""
         fields: Mapping[str, str] = request.state.form
         decision = self._decision(request)
         if fields.get("act") == "answer":
-            return self._record_answer(fields, decision)
+            return self._record_answer(request, fields, decision)
+        if fields.get("act") == "replay":
+            return self._replayed(request, decision)
         question = self._question(decision)
         if question is None:
             raise Refusal(_NO_QUESTION, 400)
         request.scope[SEEN] = "what-if"
-        return self._page(decision, ask(question, fields))
+        return self._page(request, decision, ask(question, fields))
 
     def _decision(self, request: Request) -> Decision:
         """Return the decision of the address, if it is for who asks."""
@@ -116,7 +138,7 @@ class _Explaining:
     def _question(self, decision: Decision) -> WhatIf | None:
         return what_if(read_basis(decision), self._of_site)
 
-    def _record_answer(self, fields: Mapping[str, str], decision: Decision) -> Response:
+    def _record_answer(self, request: Request, fields: Mapping[str, str], decision: Decision) -> Response:
         """Record the answer to a card, once, and show the page again."""
         if not self._may_answer():
             raise Refusal(_NOT_YOURS_TO_ANSWER, 403)
@@ -128,7 +150,7 @@ class _Explaining:
         try:
             item = read_answer(card, fields, about, now, may_write=self._may_write)
         except AnswerRefused as refusal:
-            return self._page(decision, self._question(decision), (str(refusal), card.uuid))
+            return self._page(request, decision, self._question(decision), (str(refusal), card.uuid))
         if all(answer.card != card.uuid for answer in feedback_on(self._url, decision.id)):
             self._store(decision, item)
         position = list(cards).index(card.uuid) + 1
@@ -158,7 +180,41 @@ class _Explaining:
         history = decision_history(decision, feedback_on(self._url, decision.id), acts_then)
         return explain(decision, title, server.files.manifest, evidence_of, history)
 
-    def _page(self, decision: Decision, question: WhatIf | None, problem: tuple[str, str] = ("", "")) -> Response:
+    def _replayed(self, request: Request, decision: Decision) -> Response:
+        """Compute the decision again, one at a time, and show what differs."""
+        if not self._reads_record(request):
+            raise Refusal(_NOT_YOURS_TO_REPLAY, 403)
+        with self._replaying:
+            replayed = replay(self._server.settings, decision)
+        return self._page(request, decision, self._question(decision), replayed=replayed)
+
+    def _reads_record(self, request: Request) -> bool:
+        """Return whether who asks may see what the record has of single decisions, and replay them."""
+        visitor = visiting().visitor
+        if visitor is not None:
+            return visitor.bound is None and not DECISION_READERS.isdisjoint(visitor.roles)
+        if visiting().needs_login:
+            return self._server.operator.is_machine(request)
+        return self._server.operator.is_operator(request)
+
+    def _recorded(self, decision: Decision, history: DecisionHistory, replayed: Any) -> dict[str, Any]:
+        """Return what happened around a decision, the other decisions of its hook call, and its replay."""
+        beside: tuple[Row, ...] = ()
+        if decision.hook_instance:
+            wanted = DecisionFilter(hook_instance=decision.hook_instance)
+            places = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
+            beside = rows_of(entry for entry in places if entry.decision.id != decision.id)
+        time = timeline(self._url, decision, history, outcomes_of(self._url, decision.id))
+        return {"time": time, "beside": beside, "replay": replayed}
+
+    def _page(
+        self,
+        request: Request,
+        decision: Decision,
+        question: WhatIf | None,
+        problem: tuple[str, str] = ("", ""),
+        replayed: Any = None,
+    ) -> Response:
         explained = self._explained(decision)
         moves, history = self._around(decision, explained)
         visitor = visiting().visitor
@@ -173,6 +229,7 @@ class _Explaining:
             history=history,
             question=question,
             understood=understood_entries(self._url, decision),
+            record=self._recorded(decision, explained.history, replayed) if self._reads_record(request) else None,
             script=static_version("explain.js"),
             answers=answer_forms(explained.cards, explained.history, may_write=self._may_write),
             may_answer=self._may_answer(),

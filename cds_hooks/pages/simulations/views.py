@@ -140,7 +140,7 @@ class _Simulations:
         if chosen is None:
             raise BadRequest("there is no rule and no model of this name here; choose it on its own page")
         change, _, value = fields.get("change", "").partition(":")
-        offered = {"speaks": ("",), "off": ("",)}
+        offered: dict[str, tuple[str, ...]] = {"speaks": ("",), "off": ("",)}
         if chosen[0] == "model":
             offered = {"version": tuple(self._versions(chosen[1])), "share": tuple(map(str, SHARES))}
         if value not in offered.get(change, ()):

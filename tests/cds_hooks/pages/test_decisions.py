@@ -12,8 +12,10 @@ import pytest
 
 from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
+from tests.cds_hooks.access.browsing import form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.web.markup import faults
 
 FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
 Task = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
@@ -71,8 +73,8 @@ def test_a_decision_is_found_by_hook_instance_patient_rule_service_and_time(tmp_
             {"service": ORDERS},
         ):
             page = (await find(calls, **fields)).text
-            assert f"decisions/{order['id']}" in page, fields
-            assert f"decisions/{chart['id']}" not in page, fields
+            assert f"explain/{order['id']}" in page, fields
+            assert f"explain/{chart['id']}" not in page, fields
         page = (await calls.get("/decisions", params={"since": "2020-01-01", "until": "2020-01-02"})).text
         assert "No decision fits" in page
 
@@ -84,7 +86,7 @@ def test_the_uuid_of_a_card_or_suggestion_leads_to_its_decision(tmp_path: Path, 
     async def task(calls: httpx.AsyncClient) -> None:
         made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
         answer = await find(calls, card=made[named])
-        assert (answer.status_code, answer.headers["location"]) == (303, f"decisions/{made['id']}")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"explain/{made['id']}")
         answer = await find(calls, card="01a1f851-2afd-7ec4-9e85-272e25f40000")
         assert answer.status_code == 404
         assert "No decision, card or suggestion of this id" in answer.text
@@ -115,7 +117,7 @@ def test_a_patient_or_a_call_is_never_asked_for_in_an_address(
         assert answer.status_code == 400
         assert "never asked for in an address" in answer.text
         page = (await find(calls, patient="infant", hook_instance=made["hook_instance"])).text
-        assert f"decisions/{made['id']}" in page
+        assert f"explain/{made['id']}" in page
         assert "Address of this search" not in page
 
     run(tmp_path, task)
@@ -130,7 +132,7 @@ def test_a_search_without_a_patient_gets_an_address_that_can_be_kept(tmp_path: P
         assert answer.status_code == 303
         assert answer.headers["location"] == f"decisions?service={ORDERS}&severity=critical#found"
         page = (await calls.get(f"/{answer.headers['location']}")).text
-        assert f"decisions/{made['id']}" in page
+        assert f"explain/{made['id']}" in page
         assert ">Critical</span>" in page.partition("listing")[2]
         page = (await calls.get("/decisions", params={"severity": "info"})).text
         assert made["id"] not in page
@@ -199,7 +201,7 @@ def test_the_page_of_a_decision_has_its_timeline_with_the_answer_to_its_card(tmp
         item["overrideReason"] = {"userComment": "<b>She asked</b> for it"}
         answer = await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
         assert answer.status_code == 200
-        page = (await calls.get(f"/decisions/{made['id']}")).text
+        page = (await calls.get(f"/explain/{made['id']}")).text
         for words in (
             "called order-select",
             "Answered with 1 card",
@@ -216,15 +218,15 @@ def test_the_page_of_a_decision_has_its_timeline_with_the_answer_to_its_card(tmp
 def test_a_replay_of_what_nothing_has_changed_is_the_same_and_says_where_it_cannot_be_made(tmp_path: Path) -> None:
     async def task(calls: httpx.AsyncClient) -> None:
         chart = await decided(calls, "planning-talk")
-        page = (await calls.post(f"/decisions/{chart['id']}", headers=FORM, content=b"")).text
+        page = (await calls.post(f"/explain/{chart['id']}", headers=FORM, content=b"act=replay")).text
         assert "The same, bit for bit" in page
         order = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
-        page = (await calls.post(f"/decisions/{order['id']}", headers=FORM, content=b"")).text
+        page = (await calls.post(f"/explain/{order['id']}", headers=FORM, content=b"act=replay")).text
         assert "The same, bit for bit" in page
 
     async def without_facts(calls: httpx.AsyncClient) -> None:
         order = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
-        page = (await calls.post(f"/decisions/{order['id']}", headers=FORM, content=b"")).text
+        page = (await calls.post(f"/explain/{order['id']}", headers=FORM, content=b"act=replay")).text
         assert "Not replayed" in page
         assert "CDS_KEEP_FACTS" in page
 
@@ -243,7 +245,7 @@ def test_a_replay_with_another_setting_shows_the_difference_and_its_cause(tmp_pa
         await asyncio.sleep(2.5)  # until what is in force is on record
 
     async def task(calls: httpx.AsyncClient) -> None:
-        page = (await calls.post(f"/decisions/{made[0]}", headers=FORM, content=b"")).text
+        page = (await calls.post(f"/explain/{made[0]}", headers=FORM, content=b"act=replay")).text
         assert "It differs" in page
         assert "below-threshold" in page
 
@@ -256,7 +258,7 @@ def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) 
         answer = await calls.post("/decisions", data={"rule": "x"}, headers={"sec-fetch-site": "cross-site"})
         assert answer.status_code == 403
         for path in ("nobody", "01a1f851-2afd-7ec4-9e85-272e25f40000", "%3Cscript%3E"):
-            answer = await calls.get(f"/decisions/{path}")
+            answer = await calls.get(f"/explain/{path}")
             assert answer.status_code == 404, path
             assert "script>" not in answer.text
         answer = await calls.post("/decisions", content=b"rule=%ff", headers=FORM)
@@ -283,13 +285,43 @@ def test_with_a_trust_file_only_the_operator_sees_decisions(tmp_path: Path) -> N
     token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
 
     async def task(calls: httpx.AsyncClient) -> None:
-        for path in ("/decisions", "/decisions/01a1f851-2afd-7ec4-9e85-272e25f40000"):
-            assert (await calls.get(path)).status_code == 403, path
-            assert (await calls.post(path, headers=FORM, content=b"")).status_code == 403, path
-            shown = await calls.get(path, headers={"authorization": f"Bearer {token}"})
-            assert shown.status_code in (200, 404), path
-            assert "Open development profile" not in shown.text
+        assert (await calls.get("/decisions")).status_code == 403
+        assert (await calls.post("/decisions", headers=FORM)).status_code == 403
+        shown = await calls.get("/decisions", headers={"authorization": f"Bearer {token}"})
+        assert (shown.status_code, "Open development profile" in shown.text) == (200, False)
 
     # the pages of single decisions may be open to everyone there; a search through all of them is not
     opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
     run(tmp_path, task, trust_file=trust_file_in(tmp_path), **opened)
+
+
+@pytest.mark.parametrize(("role", "reads"), [("clinician", False), ("pharmacist", True), ("auditor", True)])
+def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_who_read_decisions(
+    tmp_path: Path, role: str, reads: bool
+) -> None:
+    async def task() -> None:
+        with_account(tmp_path, "ann", role)
+        async with visit(tmp_path, as_of=AS_OF) as person:
+            made = await decided(person.calls, "ckd4-metformin", "metformin-ckd4-coded")
+            await person.log_in("ann")
+            page = await person.open(f"/explain/{made['id']}")
+            assert faults(page.text) == []
+            assert page.text.index("The card") < page.text.index("What was looked for")
+            for words in ("What happened", "Replay it now", "Digest of the inputs</dt>"):
+                assert (words in page.text) is reads, words
+            token = form_token(await person.open("/"))
+            replayed = await person.send(f"/explain/{made['id']}", act="replay", form_token=token)
+            assert replayed.status_code == (200 if reads else 403)
+            assert ("The same, bit for bit" in replayed.text) is reads
+
+    asyncio.run(task())
+
+
+def test_the_form_shows_five_fields_and_unfolds_the_others_where_one_is_filled_in(tmp_path: Path) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        page = (await calls.get("/decisions")).text
+        form = page[page.index('<form id="find"') : page.index("</form>", page.index('<form id="find"'))]
+        assert form.partition("<details>")[0].count("<label") == 5
+        assert "<details open>" in (await calls.get("/decisions?severity=critical")).text
+
+    run(tmp_path, task)

@@ -272,7 +272,7 @@ def test_every_part_is_on_the_page_with_its_csv_and_its_rows_lead_to_decisions(t
         today = datetime.now(UTC).date()
         behind = f"since={today}&until={today}"
         assert f'href="decisions?{behind}"'.replace("&", "&amp;") in page
-        assert f"decisions/{made['id']}" in (await calls.get(f"/decisions?{behind}")).text
+        assert f"explain/{made['id']}" in (await calls.get(f"/decisions?{behind}")).text
         failed = page.partition('<h2 id="errors">')[2].partition('href="')[2].partition('"')[0].replace("&amp;", "&")
         assert (await calls.get(f"/{failed}")).text.count(">Failed</span>") == 20
         assert (await calls.get("/ops/nothing.csv")).status_code == 404

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from cards.extension import EXTENSION_KEY
 from cds_hooks.decision_history import decision_history
 from cds_hooks.hold_back.acts import RELEASE_EVENT
-from cds_hooks.pages.decisions.timeline import Moment, Timeline, timeline
+from cds_hooks.pages.explain.timeline import Moment, Timeline, timeline
 from cds_hooks.storage import card_uuid
 from cds_hooks.storage.decision import Decision, new_decision_id
 from cds_hooks.storage.entries import add_event
