@@ -521,7 +521,7 @@ class Recording:
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:
     """Returns what is recorded of a call that is answered with an error: as much as is known of it.
 
-    `cds-hooks prefetch` shows from it what a client never sends.
+    `cds-hooks services --prefetch-rates` shows from it what a client never sends.
     """
     if isinstance(error, CallTimedOut):
         reason = Silence("call", "timed-out", error.text)

@@ -120,7 +120,6 @@ def test_a_pilot_is_silenced_by_one_signature_and_shows_cards_again_with_two(tmp
         return done.stdout
 
     upgrade_schema(parse_url(environment["CDS_DATABASE_URL"]))  # as the server does when it starts
-    run("trust init --file trust.toml")
     run(
         'trust add "Example hospital" --issuer https://ehr.example.org/fhir --jwks-url https://ehr.example.org/jwks'
         " --algorithm RS384"

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import orjson
+from msgspec import structs
 from sqlalchemy import Connection, MetaData, Table, func, insert, literal_column, select, text
 
+from cds_hooks.audit import crd_metrics
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import refuse_newer, upgrade_schema
@@ -26,7 +28,7 @@ from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, outcomes, removals
 from models_onnx.artifact.keys import new_private_file
 
-ExportForm = Literal["ndjson", "csv", "fhir"]
+ExportForm = Literal["ndjson", "csv", "fhir", "crd"]
 
 _TABLES: Final = (events, removals, decisions, feedback, outcomes)
 _AT_ONCE: Final = 500
@@ -158,18 +160,26 @@ def row_from_json(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) -> int:
-    """Writes the decisions that fit, the newest first; how many. RecordUnavailable where they cannot be read."""
+    """Writes the decisions that fit, the newest first; how many. RecordUnavailable where they cannot be read.
+
+    With `crd` only the answers to payers' calls are written.
+    """
     count = 0
     if form == "csv":
         out.write(_csv_line(_CSV))
+    if form == "crd":
+        wanted = structs.replace(wanted, service=crd_metrics.SERVICE)
     for decision in find_decisions(url, wanted):
-        if form == "csv":
-            out.write(_csv_line([getattr(decision, name) for name in _CSV]))
-        else:
-            event = audit_event(decision) if form == "fhir" else _everything(decision)
-            out.write(orjson.dumps(event) + b"\n")
+        out.write(_exported(decision, form))
         count += 1
     return count
+
+
+def _exported(decision: Decision, form: ExportForm) -> bytes:
+    if form == "csv":
+        return _csv_line([getattr(decision, name) for name in _CSV])
+    by_form = {"ndjson": _everything, "fhir": audit_event, "crd": crd_metrics.crd_metric}
+    return orjson.dumps(by_form[form](decision)) + b"\n"
 
 
 def _csv_line(values: Any) -> bytes:

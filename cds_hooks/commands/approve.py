@@ -75,7 +75,7 @@ def rule(
     reviewed: Annotated[
         Path | None,
         typer.Option(
-            "--reviewed", metavar="FILE", help="All versions of a list, as `rules list --to-review` prints it."
+            "--reviewed", metavar="FILE", help="All versions of a list, as `rules show --to-review` prints it."
         ),
     ] = None,
     note: Note = "",

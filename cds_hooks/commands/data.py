@@ -1,4 +1,4 @@
-"""`cds-hooks data check|features`: what is wrong with a table or a folder of FHIR; which features a site declares."""
+"""`cds-hooks data|features`: what is wrong with a table or a folder of FHIR; which features a site declares."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +10,20 @@ from rich.table import Table
 from cds_hooks.commands.model.console import own_specs, print_json, problems, wide_console
 from models_onnx.serving.registry import ARTIFACTS
 
-app = typer.Typer(no_args_is_help=True, help="Look at data before a model is trained on it.")
 
-
-@app.command()
-def check(
-    where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A table, or a folder of FHIR.")],
+def data(
+    where: Annotated[
+        Path, typer.Argument(metavar="TABLE|FOLDER", help="A table, a folder of FHIR, or one with features.toml.")
+    ],
     model: Annotated[str | None, typer.Option(help="Whose table it is, where its name does not say it.")] = None,
     specs: Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")] = None,
     folder: Annotated[
         Path, typer.Option("--folder", help="Folder of artifacts: the trained model with whose range it is compared.")
     ] = ARTIFACTS,
+    chart: Annotated[
+        Path | None, typer.Option(help="A chart (a Bundle of FHIR): the value of each declared feature in it.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="With --chart: the day, as 2026-11-20; default: now.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a table (columns, keys, folds, values, units, look-ahead) or a folder of FHIR (codes, units, times).
@@ -28,10 +31,16 @@ def check(
     Of a table for which no model is declared yet: what each column holds, and which tell an outcome, name rows, repeat
     another or stand for a group. Counts and examples without identifiers.
 
-    Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be read.
+    Of a folder with features.toml: words, unit, codes, window and range of each feature that a site declares, as
+    Markdown; with --chart what each is in it, with the dated values that made it, or why it is missing.
 
-    Example: cds-hooks data check rows.csv.gz --model mortality_5y
+    Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be read or a declaration does not hold.
+
+    Example: cds-hooks data rows.csv.gz --model mortality_5y
     """
+    if (where / "features.toml").is_file():
+        _describe_features(where, chart, as_of)
+        return
     with problems():
         report = _report(where, model, specs, folder)
     if as_json:
@@ -42,22 +51,7 @@ def check(
     raise typer.Exit(0 if report.passed else 1)
 
 
-@app.command()
-def features(
-    folder: Annotated[Path, typer.Argument(help="A folder with features.toml.")],
-    chart: Annotated[
-        Path | None, typer.Option(help="A chart (a Bundle of FHIR): the value of each feature in it, with its reason.")
-    ] = None,
-    as_of: Annotated[str | None, typer.Option(help="With --chart: the day, as 2026-11-20; default: now.")] = None,
-) -> None:
-    """Check and describe the features that a site declares: words, unit, codes, window and range of each, as Markdown.
-
-    With a chart: what each is in it, with the dated values that made it, or why it is missing.
-
-    Exit codes: 0 every declaration holds, 2 one does not, or the chart cannot be read.
-
-    Example: cds-hooks data features own
-    """
+def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> None:
     from fhir.mapping.features.catalog import FEATURES, data_dictionary, features_named
     from fhir.mapping.features.declared import add_declared_features
     from fhir.mapping.features.feature import FeatureFault
@@ -68,8 +62,6 @@ def features(
             names = add_declared_features(folder)
         except FeatureFault as fault:
             raise DeclarationError(str(fault)) from fault
-        if not names:
-            raise DeclarationError(f"{folder} has no features.toml")
         if chart is None:
             typer.echo(data_dictionary(FEATURES[name] for name in names), nl=False)
             return

@@ -1,6 +1,6 @@
 """`cds-hooks decisions`: what was answered, and on what basis."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -119,6 +119,8 @@ def show(
 ) -> None:
     """Show one decision: its cards, the inputs with their evidence, what was not said and why, timings, feedback.
 
+    Of each card that was held back: by which check and act, since when, and what would let it through.
+
     Example: cds-hooks decisions show 01a1f851-2afd-7ec4-9e85-272e25f40000
     """
     url = record_url(database)
@@ -127,40 +129,12 @@ def show(
         answers = feedback_on(url, decision_row.id) if decision_row else []
     if decision_row is None:
         raise failure(f"There is no decision {decision} in the record; cds-hooks decisions list shows those there are.")
-    if as_json:
-        print_json(_everything(decision_row, answers))
-    else:
-        _draw(Console(), _everything(decision_row, answers))
-
-
-@app.command()
-def held(
-    decision: Annotated[str, typer.Argument(metavar="ID", help="Of a decision, or the uuid of one of its cards.")],
-    database: Database = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show which check held each card of a decision back, by which act, and what would let it through.
-
-    Exit code 1 where there is no such decision.
-
-    Example: cds-hooks decisions held 01a1f851-2afd-7ec4-9e85-272e25f40000
-    """
-    url = record_url(database)
     with _said_in_a_sentence():
-        decision_row = get_decision(url, decision_of(decision) or decision)
-        rows = _held_back(url, decision_row) if decision_row is not None else []
-    if decision_row is None:
-        raise failure(f"There is no decision {decision} in the record.")
+        whole = _everything(decision_row, answers, _held_back(url, decision_row))
     if as_json:
-        print_json([msgspec.to_builtins(row) for row in rows])
-        return
-    table = _table("held back", "check", "by", "what would let it through")
-    for row in rows:
-        by = f"{row.by}\n{row.since}" if row.by else ""
-        table.add_row(
-            Text(f"{row.subject}\n{row.reason}"), Text(f"{row.check}.\n{row.text}"), Text(by), Text(row.lets_through)
-        )
-    Console().print(table if rows else "Nothing was held back in this decision.")
+        print_json(whole)
+    else:
+        _draw(Console(), whole)
 
 
 def _held_back(url: str, decision: Decision) -> "list[HeldBack]":
@@ -169,6 +143,8 @@ def _held_back(url: str, decision: Decision) -> "list[HeldBack]":
     from cds_hooks.hold_back.chain import explain_held_back
 
     silences = [Silence(*row) for row in orjson.loads(decision.basis).get("silence", [])]
+    if not silences:
+        return []
     acts_then = partial(acts_until, url, decision.decided_at / 1e6)
     return explain_held_back(silences, decision.service, decision.client, acts_then)
 
@@ -233,7 +209,9 @@ def _outcome_text(summary: dict[str, Any]) -> str:
     return f"silent: {reasons[0]}{more}"
 
 
-def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, Any]:
+def _everything(
+    decision: Decision, answers: list[FeedbackItem], held_back: "Sequence[HeldBack]" = ()
+) -> dict[str, Any]:
     from cds_hooks.decision_history import decision_history  # it loads the checks; a list does without
 
     basis = orjson.loads(decision.basis)
@@ -243,6 +221,7 @@ def _everything(decision: Decision, answers: list[FeedbackItem]) -> dict[str, An
         "basis": basis,
         "feedback": [msgspec.structs.asdict(item) for item in answers],
         "history": decision_history(decision, answers).lines,
+        "held_back": [msgspec.to_builtins(held) for held in held_back],
     }
 
 
@@ -266,6 +245,10 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
     print_answer(console, title, _as_answered(decision))
     stages = ", ".join(f"{stage} {milliseconds:g}" for stage, milliseconds in basis.get("timings", {}).items())
     console.print(Text(f"Milliseconds: {stages}", style="dim"))
+    for held in decision["held_back"]:
+        by = f" By {held['by']}, since {held['since']}." if held["by"] else ""
+        sentence = f"{held['check']}: {held['text']}{by} It would be shown again: {held['lets_through']}"
+        console.print(Text(f"Held back, {held['subject']} ({held['reason']}). {sentence}"))
     for line in decision["history"]:
         console.print(Text(line))
     for item in decision["feedback"]:

@@ -23,29 +23,11 @@ from models_onnx.equations.declaration import Equation, find_equations, get_equa
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.errors import EquationRefused, ModelError
 
-app = typer.Typer(no_args_is_help=True, help="The published equations: list them, show one or its value for a person.")
 
-
-@app.command("list")
-def list_equations(as_json: AsJson = False) -> None:
-    """List the equations; with --json also inputs, bands, cautions and the 13 source attributes.
-
-    Example: cds-hooks equation list
-    """
-    equations = find_equations().values()
-    if as_json:
-        print_json([equation_document(equation) for equation in equations])
-        return
-    table = Table("id", "title", "version", "outputs", "on cards", title="Published equations")
-    for item in equations:
-        outputs = ", ".join(output.id for output in item.outputs)
-        table.add_row(item.id, item.title, item.version, outputs, "no" if item.not_on_cards else "yes")
-    Console().print(table)
-
-
-@app.command("show")
-def show_equation(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The equation's id; see: cds-hooks equation list.")],
+def equation(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The equation's id; without it all are listed.")
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Argument(
@@ -57,31 +39,49 @@ def show_equation(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the inputs of an equation with their limits; with inputs, each output, its band and the inputs' parts.
+    """List the published equations, show the inputs of one, or its value for a person.
+
+    With NAME its inputs and their limits; with inputs, too, each output, its band and the inputs' parts. With --json
+    the list has also bands, cautions and the 13 source attributes of each.
 
     Exit codes: 0 shown, 1 an output was refused and says why, 2 the name or the inputs cannot be used.
 
-    Example: cds-hooks equation show fib4 age=57 ast=85 alt=60 platelets=90
+    Example: cds-hooks equation fib4 age=57 ast=85 alt=60 platelets=90
 
-    Example: cds-hooks equation show kfre_4 --patient sample:ckd-uacr
+    Example: cds-hooks equation kfre_4 --patient sample:ckd-uacr
     """
+    if name is None:
+        _list(as_json)
+        return
     try:
-        equation = get_equation(name)
+        declared = get_equation(name)
         given = dict(_assignment(text) for text in assignments or [])
-        charted = _charted(equation, patient) if patient is not None else RecordInputs(equation, {}, {}, {}, (), None)
+        charted = _charted(declared, patient) if patient is not None else RecordInputs(declared, {}, {}, {}, (), None)
     except (ModelError, ChartError, ValueError) as error:
         raise failure(str(error), 2) from error
     if not given and patient is None:
-        print_json(equation_document(equation)) if as_json else _print_inputs(equation)
+        print_json(equation_document(declared)) if as_json else _print_inputs(declared)
         return
     charted = charted.with_given(given)
-    outcomes = [_outcome(charted, output.id) for output in equation.outputs]
+    outcomes = [_outcome(charted, output.id) for output in declared.outputs]
     if as_json:
         absent = [item.name for item in charted.not_found]
         print_json([{**result_document(outcome), "not_found": absent} for outcome in outcomes])
     else:
         _print_outcomes(charted, outcomes)
     raise typer.Exit(1 if any(isinstance(outcome, EquationRefused) for outcome in outcomes) else 0)
+
+
+def _list(as_json: bool) -> None:
+    equations = find_equations().values()
+    if as_json:
+        print_json([equation_document(equation) for equation in equations])
+        return
+    table = Table("id", "title", "version", "outputs", "on cards", title="Published equations")
+    for item in equations:
+        outputs = ", ".join(output.id for output in item.outputs)
+        table.add_row(item.id, item.title, item.version, outputs, "no" if item.not_on_cards else "yes")
+    Console().print(table)
 
 
 def _assignment(text: str) -> tuple[str, Any]:

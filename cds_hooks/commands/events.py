@@ -9,15 +9,13 @@ import orjson
 import typer
 
 from cds_hooks.commands.options import AsJson
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.events.declaration import Declaration, DeclarationFault, V2Feed, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, feed_states
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Look at the feeds of events, mend what could not be read, undo a merge.")
-
-Number = Annotated[int, typer.Argument(help="The number of the dead letter, as `cds-hooks events dead` lists it.")]
 
 
 def _declaration() -> Declaration:
@@ -36,21 +34,34 @@ def _inbox(declaration: Declaration) -> Inbox:
 def _letter(inbox: Inbox, number: int) -> DeadLetter:
     letter = inbox.dead_letter(number)
     if letter is None:
-        raise DeclarationFault(f"there is no dead letter {number}; cds-hooks events dead lists them")
+        raise DeclarationFault(f"there is no dead letter {number}; cds-hooks events show --dead lists them")
     return letter
 
 
 @app.command()
-def show(as_json: AsJson = False) -> None:
-    """List the feeds: when the newest message came, how many came, and how many are dead letters.
+def show(
+    dead: Annotated[
+        bool, typer.Option("--dead", help="The messages that could not be read, each with its reason.")
+    ] = False,
+    number: Annotated[
+        int | None,
+        typer.Option("--letter", min=1, max=2**62, metavar="NUMBER", help="This dead letter with its content."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the feeds (when the newest message came, how many came, how many are dead letters), or the dead letters.
 
-    Exit code 1 where no feeds are declared.
+    Exit code 1 where no feeds are declared, or there is no such dead letter.
 
-    Example: cds-hooks events show --json
+    Example: cds-hooks events show --dead --json
     """
     with said_in_a_sentence(DeclarationFault):
         declaration = _declaration()
-        states = feed_states(_inbox(declaration), declaration.feed)
+        inbox = _inbox(declaration)
+        if dead or number is not None:
+            _print_letters([_letter(inbox, number)] if number is not None else inbox.dead_letters(), number, as_json)
+            return
+        states = feed_states(inbox, declaration.feed)
     if as_json:
         typer.echo(orjson.dumps([{name: getattr(state, name) for name in state.__struct_fields__} for state in states]))
         return
@@ -59,26 +70,10 @@ def show(as_json: AsJson = False) -> None:
         typer.echo(f"{state.feed}: newest message {newest}, {state.messages} messages, {state.dead} dead letters")
 
 
-@app.command()
-def dead(
-    number: Annotated[int | None, typer.Argument(help="Print this one with its content.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the messages that could not be read, each with its reason, or print one with its content.
-
-    The content is a patient's data. Exit code 1 where there is no such message.
-
-    Example: cds-hooks events dead --json
-    """
-    with said_in_a_sentence(DeclarationFault):
-        inbox = _inbox(_declaration())
-        letters = [_letter(inbox, number)] if number is not None else inbox.dead_letters()
+def _print_letters(letters: list[DeadLetter], number: int | None, as_json: bool) -> None:
     if as_json:
-        shown = [
-            {name: getattr(letter, name) for name in letter.__struct_fields__ if name != "content"}
-            for letter in letters
-        ]
-        typer.echo(orjson.dumps(shown))
+        names = [name for name in DeadLetter.__struct_fields__ if name != "content"]
+        typer.echo(orjson.dumps([{name: getattr(letter, name) for name in names} for letter in letters]))
         return
     for letter in letters:
         typer.echo(f"{letter.sequence}  {_moment(letter.received_at)}  {letter.source}  {letter.type}  {letter.reason}")
@@ -87,62 +82,54 @@ def dead(
 
 
 @app.command()
-def replay(
-    number: Number,
-    file: Annotated[Path | None, typer.Option(help="The message as it was mended, in place of what came.")] = None,
+def mend(
+    replay: Annotated[
+        int | None, typer.Option(min=1, max=2**62, metavar="NUMBER", help="Take this dead letter in again.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="With --replay: the message as it was mended, in place of what came.")
+    ] = None,
+    drop: Annotated[
+        int | None, typer.Option(min=1, max=2**62, metavar="NUMBER", help="Remove this dead letter.")
+    ] = None,
+    unmerge: Annotated[
+        str | None, typer.Option(metavar="PATIENT", help="Undo the merge of this patient number into another one.")
+    ] = None,
 ) -> None:
-    """Take a dead letter in again, as it came or as it was mended, and remove it where it can be read now.
+    """Take a dead letter in again, remove it, or undo a merge of patient numbers.
 
-    Exit code 1 where it still cannot be read.
+    A letter that is removed leaves that it came and why it was refused. After a merge is undone, facts that came under
+    the number belong to it again. Exit code 1 where there is no such letter or merge, or the letter cannot be read.
 
-    Example: cds-hooks events replay 7 --file mended.hl7
+    Example: cds-hooks events mend --replay 7 --file mended.hl7
     """
-    from cds_hooks.events.replaying import replay_letter
-
+    if [replay, drop, unmerge].count(None) != 2:
+        raise failure("Give one of --replay, --drop and --unmerge.", 2)
     with said_in_a_sentence(DeclarationFault, OSError):
         declaration = _declaration()
-        letter = _letter(_inbox(declaration), number)
-        feed = declaration.feed.get(letter.source)
-        if not isinstance(feed, V2Feed):
-            raise DeclarationFault(f"{letter.source} is no feed of HL7 v2 messages here")
-        content = file.read_bytes() if file is not None else letter.content
-        reason = replay_letter(declaration, settings(), feed, letter, content, time())
-    if reason:
-        typer.echo(f"It cannot be read: {reason}", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"Dead letter {number} was taken in.")
+        inbox = _inbox(declaration)
+        if replay is not None:
+            _replay(declaration, _letter(inbox, replay), file)
+        elif drop is not None:
+            _letter(inbox, drop)
+            inbox.settle(drop, "dropped")
+            typer.echo(f"Dead letter {drop} was dropped.")
+        elif unmerge is not None:
+            if not inbox.unmerge(unmerge, time()):
+                raise DeclarationFault(f"{unmerge} is not merged into another number")
+            typer.echo(f"{unmerge} stands for itself again.")
 
 
-@app.command()
-def drop(number: Number) -> None:
-    """Remove a dead letter without an effect; that it came and why it was refused stays.
+def _replay(declaration: Declaration, letter: DeadLetter, file: Path | None) -> None:
+    from cds_hooks.events.replaying import replay_letter
 
-    Exit code 1 where there is no such dead letter.
-
-    Example: cds-hooks events drop 7
-    """
-    with said_in_a_sentence(DeclarationFault):
-        inbox = _inbox(_declaration())
-        _letter(inbox, number)
-        inbox.settle(number, "dropped")
-    typer.echo(f"Dead letter {number} was dropped.")
-
-
-@app.command()
-def unmerge(
-    merged: Annotated[str, typer.Argument(help="The patient number that was merged into another one.")],
-) -> None:
-    """Undo a merge: facts that came under this number belong to it again.
-
-    Exit code 1 where the number was not merged.
-
-    Example: cds-hooks events unmerge MRN0999
-    """
-    with said_in_a_sentence(DeclarationFault):
-        inbox = _inbox(_declaration())
-        if not inbox.unmerge(merged, time()):
-            raise DeclarationFault(f"{merged} is not merged into another number")
-    typer.echo(f"{merged} stands for itself again.")
+    feed = declaration.feed.get(letter.source)
+    if not isinstance(feed, V2Feed):
+        raise DeclarationFault(f"{letter.source} is no feed of HL7 v2 messages here")
+    content = file.read_bytes() if file is not None else letter.content
+    if reason := replay_letter(declaration, settings(), feed, letter, content, time()):
+        raise failure(f"It cannot be read: {reason}")
+    typer.echo(f"Dead letter {letter.sequence} was taken in.")
 
 
 def _moment(epoch: float) -> str:

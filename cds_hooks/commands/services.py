@@ -1,28 +1,59 @@
-"""`cds-hooks services`: what this installation offers."""
+"""`cds-hooks services`: what this installation offers, what clients send for it, and the sheet for an EHR's analyst."""
 
-from typing import Annotated
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.options import print_json
-from cds_hooks.commands.sentences import failure
+from cds_hooks.commands.options import Client, Database, Service, print_json
+from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
+from cds_hooks.storage.decision import RecordUnavailable
 
 
-def services(as_json: Annotated[bool, typer.Option("--json", help="Print discovery as JSON.")] = False) -> None:
+def services(
+    build_sheet: Annotated[
+        str | None, typer.Option(metavar="VENDOR", help="Write the sheet for the analyst of epic or oracle instead.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for build-sheet-VENDOR.md and .html; else Markdown here.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="On the sheet: the server's address; else CDS_PUBLIC_URL.")] = None,
+    prefetch_rates: Annotated[
+        bool, typer.Option("--prefetch-rates", help="How often each key was sent, fetched or missing, from the record.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="With --prefetch-rates: of so many decisions, the newest.")
+    ] = 10_000,
+    client: Client = None,
+    service: Service = None,
+    database: Database = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print discovery, or the rates, as JSON.")] = False,
+) -> None:
     """List the services, their hooks and what they prefetch.
 
-    Example: cds-hooks services --json
+    With --build-sheet: the sheet for the analyst who sets our services up in an EHR that does not read discovery. With
+    --prefetch-rates: what clients really send of each key, and what fetching the rest took.
+
+    Exit codes: 0 done, 1 the record cannot be read, 2 there is no sheet for this vendor or it cannot be written.
+
+    Example: cds-hooks services --build-sheet epic --out sheets
     """
-    try:
-        services = services_for(settings())
-    except WrongDeclaration as error:
-        raise failure(str(error), 2) from error
-    entries = [entry for service in services.values() for entry in service.discovery()]
+    if prefetch_rates:
+        _print_rates(record_url(database), limit, client, service, as_json)
+        return
+    if build_sheet is not None:
+        _write_sheet(build_sheet, out, url)
+        return
+    with said_in_a_sentence(WrongDeclaration, code=2):
+        entries = [entry for offered in services_for(settings()).values() for entry in offered.discovery()]
     if as_json:
         print_json({"services": entries})
         return
@@ -30,3 +61,53 @@ def services(as_json: Annotated[bool, typer.Option("--json", help="Print discove
     for entry in entries:
         table.add_row(entry["id"], entry["hook"], entry["title"], ", ".join(entry["prefetch"]))
     Console().print(table)
+
+
+def _write_sheet(vendor: str, out: Path | None, url: str | None) -> None:
+    from cds_hooks.build_sheet import NoSheet, build_sheet, write_build_sheet
+
+    configured = settings()
+    as_of = configured.as_of or datetime.now(UTC)
+    with said_in_a_sentence(NoSheet, WrongDeclaration, OSError, code=2):
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+        sheet = build_sheet(vendor, services_for(configured).values(), url or configured.public_url, as_of)
+        if out is None:
+            typer.echo(sheet.markdown, nl=False)
+            return
+        for file in write_build_sheet(sheet, out):
+            typer.echo(file)
+
+
+def _print_rates(url: str, limit: int, client: str | None, service: str | None, as_json: bool) -> None:
+    from cds_hooks.monitor.prefetch_rates import rates_as_json, recorded_rates
+
+    with said_in_a_sentence(RecordUnavailable):
+        rates = [rates_as_json(rate) for rate in recorded_rates(url, limit, client, service)]
+    if as_json:
+        print_json(rates)
+        return
+    console = Console()
+    if not rates:
+        console.print("No decision in the record says what its call brought.")
+    for rate in rates:
+        console.print(_rates_table(rate))
+        console.print(rate["says"], highlight=False)
+
+
+def _rates_table(rate: dict[str, Any]) -> Table:
+    from cds_hooks.monitor.prefetch_rates import STATES
+
+    title = f"{rate['client']} → {rate['service']}: {rate['calls']} call{'s' if rate['calls'] != 1 else ''}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("key", no_wrap=True)
+    for column in ("sent", "null", "failed", "fetched", "missing", "ms", "p95"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("why not", overflow="fold")
+    for key in rate["keys"]:
+        calls = sum(key[state] for state in STATES)
+        shares = [f"{100 * key[state] / calls:.0f}%" if key[state] else "" for state in STATES]
+        times = [f"{value:.0f}" for value in key["milliseconds"].values()] if key["milliseconds"] else ["", ""]
+        reasons = sorted(key["reasons"].items(), key=lambda reason: -reason[1])[:3]
+        table.add_row(key["key"], *shares, *times, ", ".join(f"{reason} {count}" for reason, count in reasons))
+    return table

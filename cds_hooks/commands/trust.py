@@ -14,7 +14,7 @@ from rich.text import Text
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.record import site_approvals
-from cds_hooks.commands.sentences import failure
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.kit.simulator.signing import (
@@ -33,7 +33,7 @@ from cds_hooks.security.trust_file import (
     TrustFileError,
     read_trust_file,
 )
-from cds_hooks.security.trust_setup import add_client, try_addresses, write_beginning
+from cds_hooks.security.trust_setup import add_client, try_addresses
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 
@@ -43,21 +43,6 @@ File = Annotated[
     Path, typer.Option("--file", envvar="CDS_TRUST_FILE", help="The trust file.", metavar="PATH", show_default=True)
 ]
 _DEFAULT = Path("trust.toml")
-
-
-@app.command()
-def init(file: File = _DEFAULT) -> None:
-    """Make a trust file without clients. Exit code 1 where there is a file already.
-
-    Example: cds-hooks trust init --file trust.toml
-    """
-    try:
-        write_beginning(file)
-    except OSError as error:
-        raise failure(f"{file} cannot be made: {error.strerror}.") from error
-    typer.echo(
-        f"{file} is there, with no client yet. Next: cds-hooks trust add --help. Serve with it: CDS_TRUST_FILE={file}"
-    )
 
 
 @app.command()
@@ -87,7 +72,9 @@ def add(
     link_host: Annotated[list[str] | None, typer.Option(help="Host that cards may link to; again for more.")] = None,
     file: File = _DEFAULT,
 ) -> None:
-    """Add a client at the end of the trust file. Exit code 1, and the file as it was, where that would be wrong.
+    """Add a client at the end of the trust file, which is made where there is none.
+
+    Exit code 1, and the file as it was, where that would be wrong.
 
     A running server has it within a second. Budgets, override reasons and a ca_file are written into the file by hand.
 
@@ -113,9 +100,12 @@ def add(
         "cors_origins": cors_origin,
         "link_hosts": link_host,
     }
+    is_new = not file.exists()
     with _said_in_sentences():
         trust_file = add_client(file, entry, _registrable_names())
     typer.echo(f"{file} has {_counted(trust_file)}; {name} is the last.")
+    if is_new:
+        typer.echo(f"The file is new. Serve with it: CDS_TRUST_FILE={file}")
 
 
 @app.command()
@@ -148,52 +138,41 @@ def check(
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command("dev-key")
-def dev_key(
-    out: Annotated[Path, typer.Option(help="New file for the private key; only you can read it.")] = Path(
-        "dev-key.json"
-    ),
-    issuer: Annotated[str, typer.Option(help="iss of the tokens that it signs.")] = "https://dev.invalid/cds-client",
-    algorithm: Annotated[SigningAlgorithm, typer.Option(help="Signature algorithm.")] = "ES384",
-    kid: Annotated[str | None, typer.Option(help="Name of the key; made up unless given.")] = None,
-) -> None:
-    """Make a key pair for trying out: the private key into a file, the public key set to standard output.
-
-    Exit code 1 where the file is there already.
-
-    Example: cds-hooks trust dev-key --out dev-key.json > dev-jwks.json
-    """
-    key = new_key(issuer, algorithm, kid)
-    try:
-        write_key(key, out)
-    except OSError as error:
-        raise failure(f"{out} cannot be made: {error.strerror}.") from error
-    print_json(key.key_set())
-    typer.echo(
-        f"The private key is in {out}; keep it to yourself. With the key set above as dev-jwks.json:\n"
-        f"cds-hooks trust add dev --issuer {issuer} --jwks-file dev-jwks.json --algorithm {algorithm}",
-        err=True,
-    )
-
-
-@app.command("test-token")
+@app.command()
 def token(
-    url: Annotated[str, typer.Argument(help="The URL that will be called: it becomes aud.")],
-    key: Annotated[Path, typer.Option(help="Private key of cds-hooks trust dev-key.")] = Path("dev-key.json"),
+    url: Annotated[
+        str | None,
+        typer.Argument(help="The URL that will be called: it becomes aud; else the key set is printed."),
+    ] = None,
+    key: Annotated[
+        Path, typer.Option(help="File of the private key; made where it is not there. Only you can read it.")
+    ] = Path("dev-key.json"),
+    issuer: Annotated[str, typer.Option(help="Of a new key: iss of its tokens.")] = "https://dev.invalid/cds-client",
+    algorithm: Annotated[SigningAlgorithm, typer.Option(help="Of a new key: its signature algorithm.")] = "ES384",
     subject: Annotated[str | None, typer.Option(help="sub.")] = None,
     tenant: Annotated[str | None, typer.Option(help="tenant.")] = None,
     lifetime: Annotated[int, typer.Option(min=1, max=3600, help="Seconds until it expires.")] = 300,
 ) -> None:
-    """Print a token for one call. Exit code 1 where the key cannot be used.
+    """Print a token for one call, for trying out; without URL the public key set of the key that signs it.
 
-    Example: curl -H "Authorization: Bearer $(cds-hooks trust test-token http://127.0.0.1:8085/cds-services)"
-    http://127.0.0.1:8085/cds-services
+    The key is made at the first time. Exit code 1 where it cannot be used.
+
+    Example: cds-hooks trust token > dev-jwks.json
     """
-    try:
+    with said_in_a_sentence(SigningKeyError, OSError):
+        if not key.exists():
+            write_key(new_key(issuer, algorithm), key)
+            typer.echo(
+                f"The private key is in {key}; keep it to yourself. With the key set of cds-hooks trust token as "
+                f"dev-jwks.json:\ncds-hooks trust add dev --issuer {issuer} --jwks-file dev-jwks.json "
+                f"--algorithm {algorithm}",
+                err=True,
+            )
         signing = read_key_file(key)
-    except SigningKeyError as error:
-        raise failure(str(error)) from error
-    typer.echo(sign_token(signing, url, subject=subject, tenant=tenant, lifetime_seconds=lifetime))
+    if url is None:
+        print_json(signing.key_set())
+    else:
+        typer.echo(sign_token(signing, url, subject=subject, tenant=tenant, lifetime_seconds=lifetime))
 
 
 @contextmanager
@@ -231,7 +210,7 @@ def _say_rules_in_shadow() -> None:
     if waiting := site.not_approved(versions.values()):
         typer.echo(
             f"{len(waiting)} of {len(versions)} medication rules are not approved at this site: behind a trust file "
-            "they are evaluated and counted, and show nothing. cds-hooks rules list --to-review lists them, and two "
+            "they are evaluated and counted, and show nothing. cds-hooks rules show --to-review lists them, and two "
             "people sign the list: cds-hooks approve rule --reviewed FILE (docs/operations/approvals.md)."
         )
 

@@ -71,7 +71,7 @@ def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
 
 
 def read_review(path: Path) -> list[ReviewedRule]:
-    """Returns the rules of a list that `cds-hooks rules list --to-review` printed; RulesFileError where it is none."""
+    """Returns the rules of a list that `cds-hooks rules show --to-review` printed; RulesFileError where it is none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -167,7 +167,7 @@ def _no_family(name: str, rule_versions: Mapping[str, RuleVersion]) -> str:
 
 
 def _no_rule(name: str) -> str:
-    return f"there is no rule {name}; cds-hooks rules list shows those there are"
+    return f"there is no rule {name}; cds-hooks rules show lists those there are"
 
 
 def _approval(row: Mapping[str, Any]) -> Approval:

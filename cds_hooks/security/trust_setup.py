@@ -17,7 +17,6 @@ from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
 from cds_hooks.security.keys import NotAnObject, read_key_set, read_object
 from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames, TrustFile, TrustFileError, read_trust_file
-from models_onnx.artifact.keys import new_private_file
 
 BEGINNING: Final = """\
 # Who may call this CDS Hooks server, and which FHIR servers it may read for them (docs/operations/trust.md).
@@ -43,24 +42,17 @@ outage_seconds = 86400
 """
 
 
-def write_beginning(path: Path) -> None:
-    """Writes a new file without clients.
-
-    Raises:
-        FileExistsError: the file exists already.
-    """
-    with new_private_file(path) as file:
-        file.write(BEGINNING.encode())
-
-
 def add_client(path: Path, settings: Mapping[str, Any], registrable: RegistrableNames = ANY_NAME) -> TrustFile:
-    """Adds one client at the end of the file.
+    """Adds one client at the end of the file, which is made where there is none, for its owner only.
 
     Raises:
-        TrustFileError: the file would then be wrong; it is left as it was.
+        TrustFileError: the file would then be wrong, or cannot be written; it is left as it was.
     """
+    is_new = not path.exists()
+    if not path.parent.is_dir():
+        raise TrustFileError(path, "unreadable", f"the folder {path.parent} is not there")
     try:
-        before = path.read_text(encoding="utf-8")
+        before = BEGINNING if is_new else path.read_text(encoding="utf-8")
     except OSError as error:
         raise TrustFileError(path, "unreadable", f"the file cannot be read: {error.strerror}") from error
     # beside the file, because paths in it are relative to its folder, and a rename has to stay on one disk
@@ -69,7 +61,8 @@ def add_client(path: Path, settings: Mapping[str, Any], registrable: Registrable
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_with_client(_with_one_more(before).rstrip("\n"), client_table(settings)))
-        draft.chmod(path.stat().st_mode & 0o777)
+        if not is_new:
+            draft.chmod(path.stat().st_mode & 0o777)
         trust_file = read_trust_file(draft, registrable)
         draft.replace(path)
     except TrustFileError as error:

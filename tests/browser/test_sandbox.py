@@ -64,7 +64,7 @@ def server(record: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def fhir() -> Iterator[str]:
     """The FHIR server of the sandbox's patients."""
-    command = [sys.executable, "-m", "cds_hooks", "fhir-server", *PATIENTS, "--port", "0", "--browsers"]
+    command = [sys.executable, "-m", "cds_hooks.kit", "fhir-server", *PATIENTS, "--port", "0", "--browsers"]
     environment = os.environ | {"CDS_AS_OF": AS_OF.isoformat()}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

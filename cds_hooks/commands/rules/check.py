@@ -169,10 +169,14 @@ async def _answer(case: Json) -> httpx.Response:
 
 
 def check(
-    cases: Annotated[list[Path], typer.Argument(exists=True, metavar="CASES…", help="Case files, or folders of them.")],
+    cases: Annotated[
+        list[Path] | None, typer.Argument(exists=True, metavar="CASES…", help="Case files, or folders of them.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run cases and compare what the rules find with what each case says is right. Exit code 1 where one is wrong.
+    """Check the files of all rules (form, words, codes, what is unsafe to offer), or run cases of rules.
+
+    With CASES what the rules find is compared with what each case says is right. Exit code 1 where something is wrong.
 
     A file is a list of short cases of the rule it is named after (docs/rules/README.md), or one complete request with
     `expected` beside it. Of a rule whose short cases are given, every band needs a firing, a silent and a missing case.
@@ -180,6 +184,9 @@ def check(
 
     Example: cds-hooks rules check tests/cases/rules
     """
+    if not cases:
+        _lint(as_json)
+        return
     console = Console(stderr=True)
     checked: list[Checked] = []
     left_out: list[str] = []
@@ -208,11 +215,7 @@ def check(
         raise typer.Exit(1)
 
 
-def lint(as_json: AsJson = False) -> None:
-    """Check the files of all rules: form, words, codes, lengths, what is unsafe to offer. Exit code 1 if one is wrong.
-
-    Example: cds-hooks rules lint
-    """
+def _lint(as_json: bool) -> None:
     families = rule_families()
     faults = [*file_faults(), *(fault for family in families for fault in lint_family(family))]
     if as_json:

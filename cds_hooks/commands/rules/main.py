@@ -1,5 +1,6 @@
 """`cds-hooks rules`: lists, shows and checks the medication rules, and counts what they did."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from cards.rules.engine.page import rule_page
 from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.rules.check import check, lint, simulate_folder
+from cds_hooks.commands.rules.check import check, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.commands.rules.new import new
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
@@ -28,7 +29,6 @@ from cds_hooks.storage.decision import RecordUnavailable
 
 app = typer.Typer(no_args_is_help=True, help="Read, check and try out the medication rules.")
 app.command("check")(check)
-app.command("lint")(lint)
 app.command("simulate")(simulate_folder)
 app.command("coverage")(coverage)
 app.command("new")(new)
@@ -38,39 +38,56 @@ RulesFile = Annotated[
 ]
 
 
-@app.command("list")
-def list_(
+@app.command()
+def show(
+    rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Its id; without it all rules are listed.")] = None,
     family: Annotated[str | None, typer.Option(help="Of this family only.")] = None,
     to_review: Annotated[
-        bool, typer.Option("--to-review", help="Print those not approved here, as a list for `approve rule`.")
+        bool, typer.Option("--to-review", help="Print those not approved here, as a list with their versions.")
     ] = False,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="What each rule said, and how clinicians answered, from the record.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="With --counts: of so many decisions, the newest.")
+    ] = 10_000,
     file: RulesFile = None,
+    database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the rules: sources, how they were checked, when they were reviewed, and whether they show cards here.
+    """List the rules (sources, review, whether they show cards here), or show one as a pharmacist reads it.
+
+    One rule is shown with its bands, conditions, texts, suggestions, sources and approval.
 
     The list of --to-review has one line for each rule: id, version, and behind `|` the note, which a rule that still
     needs a label check must have. Take out what you do not approve.
 
-    Example: cds-hooks rules list --family renal
+    Example: cds-hooks rules show --family renal
     """
     with _said_in_a_sentence():
-        site = _site(file)
-    if to_review:
+        if counts:
+            _print_counts(count_rules(record_url(database), limit).rules, as_json)
+            return
+        site = site_rules(file)
+    if rule is not None:
+        _show(_version(rule), site, as_json)
+    elif to_review:
         _print_review(site, family)
-        return
-    rule_versions = [
-        rule_version for rule_version in all_rule_versions().values() if family in (None, rule_version.table.family)
-    ]
-    if not rule_versions:
-        families = sorted({rule_version.table.family for rule_version in all_rule_versions().values()})
+    else:
+        _list(site, family, as_json)
+
+
+def _list(site: SiteRules, family: str | None, as_json: bool) -> None:
+    versions = [version for version in all_rule_versions().values() if family in (None, version.table.family)]
+    if not versions:
+        families = sorted({version.table.family for version in all_rule_versions().values()})
         raise failure(f"There is no family {family}; there are {', '.join(families)}.")
     if as_json:
-        print_json([_summary(rule_version, site) for rule_version in rule_versions])
+        print_json([_summary(version, site) for version in versions])
         return
     console = Console(highlight=False, soft_wrap=True)
-    for rule_version in rule_versions:
-        _draw(console, _summary(rule_version, site))
+    for version in versions:
+        _draw(console, _summary(version, site))
     console.print("Bands from top to bottom: c critical, w warning, i info, s silent on purpose.")
 
 
@@ -91,19 +108,7 @@ def _draw(console: Console, summary: dict[str, Any]) -> None:
     console.print(f"  Sources: {'; '.join(source['label'] for source in summary['evidence'])}.")
 
 
-@app.command()
-def show(
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="Its id.")],
-    file: RulesFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one rule as a pharmacist reads it: bands, conditions, texts, suggestions, sources, approval.
-
-    Example: cds-hooks rules show renal-metformin
-    """
-    version = _version(rule)
-    with _said_in_a_sentence():
-        site = _site(file)
+def _show(version: RuleVersion, site: SiteRules, as_json: bool) -> None:
     if as_json:
         print_json(_summary(version, site) | {"declared": to_builtins(version.rule)})
         return
@@ -111,18 +116,7 @@ def show(
     typer.echo(f"Version {version.digest}. Here: {_summary(version, site)['here']}.")
 
 
-@app.command()
-def stats(
-    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of so many decisions, the newest.")] = 10_000,
-    database: Database = None,
-    as_json: AsJson = False,
-) -> None:
-    """Count from the record what each rule said, would have said in shadow, and how clinicians answered.
-
-    Example: cds-hooks rules stats --limit 1000
-    """
-    with _said_in_a_sentence():
-        counts = count_rules(record_url(database), limit).rules
+def _print_counts(counts: Mapping[str, RuleCounts], as_json: bool) -> None:
     if as_json:
         print_json([_counted(rule, count) for rule, count in counts.items()])
         return
@@ -174,12 +168,8 @@ def _counted(rule: str, count: RuleCounts) -> dict[str, Any]:
 def _version(rule: str) -> RuleVersion:
     rule_version = all_rule_versions().get(rule)
     if rule_version is None:
-        raise failure(f"There is no rule {rule}; cds-hooks rules list shows those there are.")
+        raise failure(f"There is no rule {rule}; cds-hooks rules show lists those there are.")
     return rule_version
-
-
-def _site(file: Path | None) -> SiteRules:
-    return site_rules(file)
 
 
 _said_in_a_sentence = partial(said_in_a_sentence, RulesFileError, RecordUnavailable, PeopleFileError)

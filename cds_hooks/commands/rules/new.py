@@ -114,7 +114,7 @@ def new(
     for name, header in _TABLES.items():
         (folder / name).write_text(header, "utf-8")
     typer.echo(f"{folder}: family.json, site-example.json with its cases, limits.csv, absent.csv and conditions.csv.")
-    typer.echo(f"Set CDS_SITE_RULES={folder}, then: cds-hooks rules lint; cds-hooks rules check {folder}/cases")
+    typer.echo(f"Set CDS_SITE_RULES={folder}, then: cds-hooks rules check; cds-hooks rules check {folder}/cases")
 
 
 def _json(document: Any) -> str:

@@ -61,7 +61,7 @@ def call(
     omit: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Leave out this prefetch key only; may be given again.")
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign each call with this key of cds-hooks trust dev-key.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign each call with this key of cds-hooks trust token.")] = None,
     feedback: Annotated[
         CardOutcome | None, typer.Option(help="Tell the server that every card was accepted or overridden.")
     ] = None,

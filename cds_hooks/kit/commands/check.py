@@ -62,7 +62,7 @@ def check(
     ] = "",
     key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Sign every request with this key of cds-hooks trust dev-key."),
+        typer.Option(metavar="FILE", help="Sign every request with this key of cds-hooks trust token."),
     ] = None,
     subject: Annotated[str, typer.Option(help="sub of the tokens that are signed.")] = "",
     tenant: Annotated[str, typer.Option(help="tenant of the tokens that are signed.")] = "",

@@ -1,4 +1,4 @@
-"""`cds-hooks fhir-server`: charts on disk behind real FHIR over HTTP, well-behaved or not."""
+"""`python -m cds_hooks.kit fhir-server`: charts on disk behind real FHIR over HTTP, well-behaved or not."""
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -43,7 +43,7 @@ def serve_fhir(
 
     Read, search by GET and POST _search, pages, /metadata. What was asked is printed, and is at /requests as JSON.
 
-    Example: cds-hooks fhir-server sample:planning-talk --port 8090 --token secret --page-size 20
+    Example: python -m cds_hooks.kit fhir-server sample:planning-talk --port 8090 --token secret --page-size 20
     """
     try:
         opened = [_open_chart(path, shift_dates) for path in charts]

@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from cards.vaccines.cases import read_cases, run_case
 from cards.vaccines.course import DoseStatus
 from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.groups import judge
 from cards.vaccines.knowledge import Antigen, Series, load_knowledge
 from cards.vaccines.patient import Person
+from maintenance.vaccine_cases import read_cases, run_case
 
 pytestmark = pytest.mark.outside_data
 BORN = (date(2008, 12, 15), date(2010, 1, 31), date(2012, 2, 29))

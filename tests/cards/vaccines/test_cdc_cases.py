@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cards.vaccines.cases import read_cases, run_case, summary
+from maintenance.vaccine_cases import read_cases, run_case, summary
 from tests.conftest import ROOT
 
 # Cases that CDC expects differently from its own release 4.64, each explained in docs/vaccines.md.

@@ -4,8 +4,8 @@ import json
 from datetime import date
 from pathlib import Path
 
-from cards.vaccines.importing import import_release
 from cards.vaccines.knowledge import Antigen, Schedule, decode
+from maintenance.vaccines import import_release
 
 _ANTIGEN = """
 <antigenSupportingData>

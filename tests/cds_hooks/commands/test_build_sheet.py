@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from cds_hooks.commands.build_sheet.main import as_html, build_sheet
+from cds_hooks.build_sheet import as_html
+from cds_hooks.cli import app
 from cds_hooks.dialects import find_dialects, profile_for
 from cds_hooks.dialects._shape import scopes_for
 from cds_hooks.dialects.epic import in_one_word
@@ -20,10 +20,8 @@ ADDRESS = "https://cds.hospital.example"
 
 
 def _run(*arguments: str) -> Result:
-    """The command as typed after `cds-hooks build-sheet`."""
-    app = typer.Typer()
-    app.command()(build_sheet)
-    return CliRunner().invoke(app, [*arguments, "--url", ADDRESS])
+    """The command as typed after `cds-hooks services --build-sheet`."""
+    return CliRunner().invoke(app, ["services", "--build-sheet", *arguments, "--url", ADDRESS])
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,7 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the sheets of every vendor."""
     folder = tmp_path_factory.mktemp("sheets")
     for vendor in VENDORS:
-        done = _run("--for", vendor, "--out", str(folder))
+        done = _run(vendor, "--out", str(folder))
         assert done.exit_code == 0, done.output
     return folder
 
@@ -125,23 +123,23 @@ def test_the_html_says_the_same_and_loads_nothing(sheets: Path, vendor: str) -> 
 
 
 def test_without_a_folder_the_markdown_is_printed() -> None:
-    done = _run("--for", "oracle")
+    done = _run("oracle")
     assert done.exit_code == 0
     assert done.stdout.startswith("# CDS Hooks build sheet: Oracle Health")
 
 
 @pytest.mark.parametrize("vendor", ["standard", "sandbox", "cerner", ""])
 def test_another_vendor_is_refused_with_those_there_are(vendor: str) -> None:
-    done = _run("--for", vendor)
+    done = _run(vendor)
     assert done.exit_code == 2
     assert "there are epic, oracle" in done.output
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = _run("--for", "oracle", "--out", str(tmp_path / "file"))
+    done = _run("oracle", "--out", str(tmp_path / "file"))
     assert done.exit_code == 2
-    assert "cannot be written" in done.output
+    assert "File exists" in done.output
 
 
 def test_what_is_not_ours_stays_text_in_the_html() -> None:

@@ -1,12 +1,9 @@
-"""The commands about policies of payers: lint, changes of a list, a simulation over charts, and CRD's metrics."""
+"""`cds-hooks coverage`: the check of policies, changes of a list, a count over charts; the export of CRD's metrics."""
 
 import asyncio
 import json
 from pathlib import Path
 
-from cards.coverage.annotation import URL, values_of
-from cds_hooks.commands.coverage import metric_of
-from cds_hooks.storage.decision import Decision
 from tests.cds_hooks.services.coverage_calls import ask, bundle, coverage, order, patient
 from tests.live import record_in
 from tests.program import run_program
@@ -22,19 +19,19 @@ def own_folder(folder: Path, row: str) -> str:
     return str(folder)
 
 
-def test_lint_counts_the_rows_of_each_payer_and_names_what_is_wrong(tmp_path: Path) -> None:
+def test_a_check_counts_the_rows_of_each_payer_and_names_what_is_wrong(tmp_path: Path) -> None:
     good = own_folder(tmp_path / "good", "a,own,HCPCS,B4150,Formula,listed,auth-needed,2026-01-01,policy 1")
-    done = run_program("coverage", "lint", good)
+    done = run_program("coverage", good)
     assert done.returncode == 0, done.stderr
     assert "own: 1 rows" in done.stdout
     assert "medicare: " in done.stdout
     bad = own_folder(tmp_path / "bad", "a,own,HCPCS,B4150,Formula,listed,auth-needed,soon,policy 1")
-    done = run_program("coverage", "lint", bad)
+    done = run_program("coverage", bad)
     assert done.returncode == 1
     assert "policies.csv, line 2: 'soon' is no day" in done.stderr
 
 
-def test_lint_runs_the_cases_of_the_folder_and_names_those_that_are_answered_otherwise(tmp_path: Path) -> None:
+def test_a_check_runs_the_cases_of_the_folder_and_names_those_that_are_answered_otherwise(tmp_path: Path) -> None:
     folder = own_folder(tmp_path / "own", "a,own,HCPCS,L5856,Knee,listed,auth-needed,2026-01-01,policy 1")
     asked = {"covered": "conditional", "pa-needed": "auth-needed", "doc-needed": "clinical"}
     case = {"id": "knee", "payer": "own", "day": "2026-11-20", "chart": [patient(), order("L5856")]}
@@ -43,36 +40,36 @@ def test_lint_runs_the_cases_of_the_folder_and_names_those_that_are_answered_oth
     (tmp_path / "own" / "cases").mkdir()
     file = tmp_path / "own" / "cases" / "knees.json"
     file.write_text(json.dumps([right]))
-    done = run_program("coverage", "lint", folder)
+    done = run_program("coverage", folder)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 cases, 0 wrong.")
     file.write_text(json.dumps([right, wrong]))
-    done = run_program("coverage", "lint", folder)
+    done = run_program("coverage", folder)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "2 cases, 1 wrong.")
     assert "knees.json, nobody: expected" in done.stderr
 
 
 def test_changes_between_two_days_of_service_are_listed(tmp_path: Path) -> None:
-    done = run_program("coverage", "changes", "2024-08-11", "2026-04-13")
+    done = run_program("coverage", "--changes", "2024-08-11", "2026-04-13")
     assert "- L1833 " in done.stdout
     assert "+ L1844 " in done.stdout
-    assert run_program("coverage", "changes", "yesterday", "2026-04-13").returncode == 2
+    assert run_program("coverage", "--changes", "yesterday", "2026-04-13").returncode == 2
 
 
 def test_a_simulation_counts_by_code_how_many_orders_need_authorization(tmp_path: Path) -> None:
     for number in range(3):
         orders = [order("L5856"), order("E0651")] if number else [order("L5856")]
         (tmp_path / f"{number}.json").write_text(json.dumps(bundle([patient(), *orders])))
-    done = run_program("coverage", "simulate", str(tmp_path), "--json")
+    done = run_program("coverage", "--charts", str(tmp_path), "--json")
     assert json.loads(done.stdout) == [
         {"code": "E0651", "covered": "conditional", "pa_needed": "performpa", "orders": 2},
         {"code": "L5856", "covered": "conditional", "pa_needed": "performpa", "orders": 3},
     ]
-    assert run_program("coverage", "simulate", str(tmp_path), "--payer", "nobody").returncode == 2
+    assert run_program("coverage", "--charts", str(tmp_path), "--payer", "nobody").returncode == 2
 
 
 def test_metrics_say_what_was_answered_and_nothing_of_the_patient(tmp_path: Path) -> None:
     asyncio.run(ask(tmp_path, {"x": ([order("L5856")], [patient(), coverage()])}))
-    done = run_program("coverage", "metrics", "--database", record_in(tmp_path))
+    done = run_program("record", "export", "--format", "crd", "--database", record_in(tmp_path))
     assert done.returncode == 0, done.stderr
     (metric,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert (metric["source"], metric["hookType"], metric["httpResponse"]) == ("payer-src", "order-sign", 200)
@@ -85,16 +82,3 @@ def test_metrics_say_what_was_answered_and_nothing_of_the_patient(tmp_path: Path
         assert metric[required]
     assert "Patient" not in done.stdout
     assert metric["payerId"]["value"] == "https://www.medicare.gov"
-
-
-def test_a_refused_call_has_its_line_with_the_status_that_it_was_answered_with() -> None:
-    def refused(code: str) -> Decision:
-        outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "fatal", "code": code}]}
-        return Decision(
-            id="1", decided_at=1, hook="order-sign", service="coverage-requirements", hook_instance="h", client="c",
-            patient="p", outcome="error", input_digest="", models=b"[]", response=json.dumps(outcome).encode(),
-            basis=b"{}",
-        )  # fmt: skip
-
-    codes = ("timeout", "required", "invalid")
-    assert [metric_of(refused(code), URL, values_of)["httpResponse"] for code in codes] == [503, 412, 400]

@@ -1,4 +1,4 @@
-"""`cds-hooks data check` and `cds-hooks model dataset`: what they print, and their exit codes."""
+"""`cds-hooks data` and `cds-hooks model dataset`: what they print, and their exit codes."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from cds_hooks.cli import app
 from cds_hooks.commands import data
-from cds_hooks.commands.data import app
 from cds_hooks.commands.model.main import app as models
 from tests.models_onnx.invented import invented_table
 from tests.models_onnx.workbench.training.data.test_dataset import write_bundle
@@ -23,13 +23,13 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_a_table_is_checked_and_the_report_is_json_where_wanted(table: Path) -> None:
-    told = CliRunner().invoke(app, ["check", str(table), "--json"])
+    told = CliRunner().invoke(app, ["data", str(table), "--json"])
     report = json.loads(told.stdout)
     assert told.exit_code == (0 if report["passed"] else 1)
     assert report["counts"]["rows"] == 400
     assert {"kind", "severity", "where", "count", "examples"} <= set(report["findings"][0])
     assert list(report) == ["name", "kind", "counts", "passed", "findings"]
-    lines = CliRunner().invoke(app, ["check", str(table)]).stdout.splitlines()
+    lines = CliRunner().invoke(app, ["data", str(table)]).stdout.splitlines()
     counts = ", ".join(f"{count:,} {noun}" for noun, count in report["counts"].items())
     assert " ".join(lines[0].split()) == f"{report['name']} ({report['kind']}): {counts}"
     assert lines[-1] == ("No error." if report["passed"] else "There are errors.")
@@ -45,13 +45,13 @@ def test_a_table_is_checked_and_the_report_is_json_where_wanted(table: Path) -> 
 
 def test_a_folder_of_charts_is_checked(tmp_path: Path) -> None:
     write_bundle(tmp_path)
-    told = CliRunner().invoke(app, ["check", str(tmp_path)])
+    told = CliRunner().invoke(app, ["data", str(tmp_path)])
     assert told.exit_code == 0, told.output
     assert "1 patients" in told.stdout
 
 
 def test_a_table_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    told = CliRunner().invoke(app, ["check", str(tmp_path / "mine.csv")])
+    told = CliRunner().invoke(app, ["data", str(tmp_path / "mine.csv")])
     assert told.exit_code == 2
     assert "mine.csv is not there" in told.stderr
 
@@ -87,15 +87,13 @@ def test_findings_without_an_error_pass(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_exit_code_of_a_check_is_that_of_its_report(tmp_path: Path) -> None:
     write_bundle(tmp_path)
-    done = CliRunner().invoke(app, ["check", str(tmp_path), "--json"])
+    done = CliRunner().invoke(app, ["data", str(tmp_path), "--json"])
     assert (done.exit_code, json.loads(done.stdout)["passed"]) == (0, True)
     (tmp_path / "rows.csv").write_text("id,death\n1,0\n1,1\n")
-    done = CliRunner().invoke(app, ["check", str(tmp_path / "rows.csv"), "--json"])
+    done = CliRunner().invoke(app, ["data", str(tmp_path / "rows.csv"), "--json"])
     assert done.exit_code == (0 if json.loads(done.stdout)["passed"] else 1)
 
 
-def test_a_folder_without_declarations_of_features_is_said(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["features", str(tmp_path)])
-    assert (done.exit_code, done.stderr) == (2, f"{tmp_path} has no features.toml\n")
+def test_a_declaration_of_a_feature_that_does_not_hold_is_said(tmp_path: Path) -> None:
     (tmp_path / "features.toml").write_text("[[feature]]\nname = 5\n")
-    assert CliRunner().invoke(app, ["features", str(tmp_path)]).exit_code == 2
+    assert CliRunner().invoke(app, ["data", str(tmp_path)]).exit_code == 2

@@ -1,4 +1,4 @@
-"""`cds-hooks data features`: what a site declares, and what each feature is in a chart, whole."""
+"""`cds-hooks data`: what a site declares, and what each feature is in a chart, whole."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
+from cds_hooks.cli import app
 from cds_hooks.commands import data
-from cds_hooks.commands.data import app
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
@@ -77,7 +77,7 @@ def _chart(folder: Path, *results: dict[str, Any]) -> str:
 
 
 def _output(*arguments: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, ["features", *arguments])
+    done = CliRunner().invoke(app, ["data", *arguments])
     return done.exit_code, done.stdout, done.stderr
 
 
@@ -119,8 +119,6 @@ def test_without_a_chart_the_declarations_are_a_page(folder: Path) -> None:
 
 
 def test_what_cannot_be_read_is_a_sentence(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert _output(str(tmp_path / "empty")) == (2, "", f"{tmp_path / 'empty'} has no features.toml\n")
     (tmp_path / "chart.json").write_text("{")
     code, shown, errors = _output(str(folder), "--chart", str(tmp_path / "chart.json"), "--as-of", "2026-11-20")
     assert (code, shown) == (2, "")
@@ -175,7 +173,7 @@ def test_a_table_of_no_model_is_described_and_one_of_a_model_is_held_against_it(
 
 
 def _checked(table: Path, *options: str) -> dict[str, Any]:
-    done = CliRunner().invoke(app, ["check", str(table), *options, "--json"])
+    done = CliRunner().invoke(app, ["data", str(table), *options, "--json"])
     report: dict[str, Any] = json.loads(done.stdout)
     assert done.exit_code == (0 if report["passed"] else 1)
     return report

@@ -192,7 +192,7 @@ def test_a_decision_is_drawn_whole(answered: str) -> None:
         "hook_instance  d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
         "client         a hospital",
         "patient        patient-1",
-        "user           None",
+        "user",
         f"input_digest   {'ab' * 32}",
         "model          mortality_5y 1.0.0, sha256 cafe",
         "as_of          2026-11-20T09:00:00+00:00",
@@ -244,11 +244,3 @@ def test_a_decision_is_listed_by_patient_client_and_time(answered: str) -> None:
         (("--user", "Practitioner/1"), neither),
     ):
         assert [row["id"] for row in _json("list", *words, "--database", answered)] == ids, words
-
-
-def test_whether_something_was_held_back_is_said(answered: str) -> None:
-    nothing = _run("held", _SILENT.id, "--database", answered)
-    assert (nothing.exit_code, nothing.stdout) == (0, "Nothing was held back in this decision.\n")
-    assert _json("held", card_uuid(_SPOKEN.id, 1), "--database", answered) == []
-    unknown = _run("held", "x", "--database", answered)
-    assert (unknown.exit_code, unknown.stderr) == (1, "There is no decision x in the record.\n")

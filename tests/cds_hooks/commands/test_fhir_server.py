@@ -1,8 +1,9 @@
-"""`cds-hooks fhir-server`, `call --fhir-server` and `prefetch` as a person uses them together."""
+"""`python -m cds_hooks.kit fhir-server`, `call --fhir-server` and `prefetch` as a person uses them together."""
 
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import ROOT
 from tests.live import serving
 from tests.program import run_program
-
-PROGRAM = str(ROOT / ".venv/bin/cds-hooks")
 
 
 @contextmanager
 def _fhir_server(*options: str) -> Iterator[str]:
-    command = [PROGRAM, "fhir-server", *options, "--port", "0"]
+    command = [sys.executable, "-m", "cds_hooks.kit", "fhir-server", *options, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -80,7 +78,8 @@ def test_stats_without_a_record_are_a_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(options: list[str], code: int, complaint: str) -> None:
-    done = _run("", "fhir-server", *options, "--port", "0")
+    command = [sys.executable, "-m", "cds_hooks.kit", "fhir-server", *options, "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,6 +1,5 @@
 """Every example of a `--help` text runs as it is written, in a folder that holds the files which it names."""
 
-import json
 import shlex
 import shutil
 import sqlite3
@@ -13,7 +12,6 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.storage import card_uuid
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.commands.test_misuse import COMMANDS, example_of
-from tests.cds_hooks.commands.test_vaccines import CASE
 from tests.conftest import ROOT
 from tests.live import record_in
 from tests.models_onnx.invented import invented_table
@@ -24,7 +22,6 @@ pytestmark = pytest.mark.slow
 NOT_RUN = {
     "run": "serves until it is interrupted: tests/test_make.py starts it",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",
-    "fhir-server": "serves until it is interrupted: tests/cds_hooks/commands/test_fhir_server.py starts it",
     "model train": "trains for minutes: .ci/run trains every model again and compares the files",
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
     **dict.fromkeys(
@@ -40,16 +37,13 @@ NOT_RUN = {
     "model compile": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_compile.py brings one",
     "model dataset": "needs charts with stays in hospital: tests/cds_hooks/commands/test_data.py writes them",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
-    "coverage simulate": "needs charts with orders: tests/cds_hooks/commands/test_coverage.py writes them",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
-    "knowledge genes": "needs the tables of a release: tests/cards/rules/families/test_genes.py reads small ones",
-    "knowledge vaccines": "needs the XML files of CDC: tests/cards/vaccines reads small ones",
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
     "model rollback": "needs a version before: tests/cds_hooks/commands/test_model_versions.py has one",
     "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
     "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     **dict.fromkeys(
-        ("events show", "events dead", "events replay", "events drop", "events unmerge"),
+        ("events show", "events mend"),
         "needs feeds: tests/cds_hooks/commands/test_events.py declares one",
     ),
     "outcomes dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
@@ -76,8 +70,7 @@ NEEDED = {
 WRITTEN_ANEW = {
     "approve key": ("ann.pem", "ann.pub.json", "people.toml"),
     "record backup": ("record-2026-11-20.ndjson.xz",),
-    "trust init": ("trust.toml",),
-    "trust dev-key": ("dev-key.json",),
+    "trust add": ("trust.toml",),
 }
 """What a command makes: it is not there before, although the examples of other commands read it."""
 
@@ -115,8 +108,8 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
         "approve key",
         "record backup",
         "record hold",
-        "trust init",
-        "trust dev-key",
+        "trust token",
+        "trust add",
     ):
         _run(folder, server, EXAMPLES[command])
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
@@ -166,8 +159,6 @@ def test_the_example_of_a_help_text_runs(command: str, site: Path, server: str, 
         (folder / name).unlink()
     if "rows.csv.gz" in EXAMPLES[command]:
         invented_table(people=300).to_csv(folder / "rows.csv.gz", index=False)
-    if "cdsi_cases.jsonl" in EXAMPLES[command]:
-        (folder / "cdsi_cases.jsonl").write_text(json.dumps(CASE))
     _run(folder, server, _with_what_is_here(EXAMPLES[command], folder, server), *NEEDED.get(command, ()))
 
 

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from io import StringIO
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cards.rules.engine.coverage import AnalyteCoverage, DrugCoverage
-from cds_hooks.commands import prefetch, settings
+from cds_hooks.commands import settings
 from cds_hooks.commands.rules import check, coverage, main
 from cds_hooks.hold_back.rule_counts import RuleCounts
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
@@ -42,20 +41,6 @@ def test_checks_of_drugs_are_drawn_close(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
-def test_rates_of_prefetch_are_drawn_close() -> None:
-    rates, key = prefetch.ClientRates("a", "s", calls=2), prefetch.KeyRates("labs")
-    key.states.update({"given": 1, "fetched": 1})
-    key.milliseconds, rates.keys = [100.0], {"labs": key}
-    lines = _drawn(prefetch._table(rates))
-    assert lines[0].strip(" #") == "a → s: 2 calls"
-    assert lines[2:] == [
-        " key   sent  null  failed  fetched  missing   ms  p95  why not  #",
-        " ────────────────────────────────────────────────────────────── #",
-        " labs   50%                    50%           100  100           #",
-        "                                                                #",
-    ]
-
-
 def _printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [f"{line}#" for line in capsys.readouterr().out.splitlines()]
 
@@ -75,8 +60,7 @@ def test_what_rules_did_is_drawn_close(capsys: pytest.CaptureFixture[str], monke
     ]
     counts = RuleCounts()
     counts.spoke, counts.reasons = 9, Counter({"why": 2})
-    monkeypatch.setattr(main, "count_rules", lambda *_: SimpleNamespace(rules={"r": counts}))
-    main.stats(limit=1, database="url", as_json=False)
+    main._print_counts({"r": counts}, as_json=False)
     assert _printed(capsys)[1:4] == [
         " rule  cards  shadow  off  answered before  accepted  overridden  reasons  #",
         " ───────────────────────────────────────────────────────────────────────── #",

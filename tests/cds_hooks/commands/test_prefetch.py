@@ -1,4 +1,4 @@
-"""`cds-hooks prefetch`: what clients send, what is fetched, and what that takes, as a table and as JSON."""
+"""`cds-hooks services --prefetch-rates`: what clients send, what is fetched, and what that takes."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.commands.prefetch import KeyRates, prefetch_rates
+from cds_hooks.monitor.prefetch_rates import KeyRates, prefetch_rates
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 
@@ -35,7 +35,7 @@ def url(tmp_path: Path) -> str:
 
 
 def _run(url: str, *words: str) -> tuple[int, str, str]:
-    done = run_program("prefetch", "--database", url, *words, environment={"COLUMNS": "100"})
+    done = run_program("services", "--prefetch-rates", "--database", url, *words, environment={"COLUMNS": "100"})
     return done.returncode, done.stdout, done.stderr
 
 

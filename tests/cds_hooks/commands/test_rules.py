@@ -25,14 +25,14 @@ def run(*words: str) -> Result:
 
 
 def test_each_rule_is_listed_with_its_sources_its_check_and_its_review() -> None:
-    listed = json.loads(run("list", "--json").stdout)
+    listed = json.loads(run("show", "--json").stdout)
     assert [each["id"] for each in listed] == list(all_rule_versions())
     for each in listed:
         assert each["evidence"]
         assert each["verified"] in ("source read", "search", "knowledge", "needs label check")
         assert each["reviewed"]
         assert "not approved" in each["here"]
-    said = run("list", "--family", "renal").stdout
+    said = run("show", "--family", "renal").stdout
     assert f"{RULE} (c w" in said
     assert "Metformin label" in said
 
@@ -47,12 +47,12 @@ def test_a_program_reads_what_the_files_of_the_rules_lack(monkeypatch: pytest.Mo
         return faults.get(family.name, [])
 
     monkeypatch.setattr("cds_hooks.commands.rules.check.lint_family", lint)
-    checked = run("lint", "--json")
+    checked = run("check", "--json")
     assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (1, ["renal-metformin: no source"])
     assert json.loads(checked.stdout)["rules"] == len(all_rule_versions())
     assert asked == [family.name for family in rule_families()]
     faults.clear()
-    checked = run("lint", "--json")
+    checked = run("check", "--json")
     assert (checked.exit_code, json.loads(checked.stdout)["faults"]) == (0, [])
 
 
@@ -67,8 +67,8 @@ def test_a_rule_is_shown_with_its_bands_and_version() -> None:
     ("words", "said"),
     [
         (("show", "nothing"), "There is no rule nothing"),
-        (("list", "--family", "nothing"), "There is no family nothing"),
-        (("list", "--file", "nothing.toml"), "cannot be read"),
+        (("show", "--family", "nothing"), "There is no family nothing"),
+        (("show", "--file", "nothing.toml"), "cannot be read"),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(words: tuple[str, ...], said: str) -> None:
@@ -190,12 +190,12 @@ def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: da
 
     asyncio.run(call())
     database = f"sqlite:///{tmp_path}/decisions.sqlite3"
-    (counted,) = json.loads(run("stats", "--database", database, "--json").stdout)
+    (counted,) = json.loads(run("show", "--counts", "--database", database, "--json").stdout)
     assert counted["rule"] == RULE
     assert (counted["spoke"], counted["overridden"], counted["acknowledged"]) == (1, 1, 1)
     assert sum(counted["reasons"].values()) == 1
-    assert RULE[:8] in run("stats", "--database", database).stdout
-    assert run("stats", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
+    assert RULE[:8] in run("show", "--counts", "--database", database).stdout
+    assert run("show", "--counts", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
 
 
 def test_the_coverage_of_a_drug_names_the_checks_that_exist_and_those_that_do_not() -> None:

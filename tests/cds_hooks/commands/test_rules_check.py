@@ -148,14 +148,14 @@ def test_the_faults_of_files_and_families_are_listed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(check, "rule_families", lambda: ["renal", "genes"])
     monkeypatch.setattr(check, "file_faults", lambda: ["a file"])
     monkeypatch.setattr(check, "lint_family", lambda family: [f"a rule of {family}"])
-    assert run("lint") == (1, "a file\na rule of renal\na rule of genes\n3 wrong.\n", "")
+    assert run("check") == (1, "a file\na rule of renal\na rule of genes\n3 wrong.\n", "")
     number = len(all_rule_versions())
-    code, shown, _ = run("lint", "--json")
+    code, shown, _ = run("check", "--json")
     faults = ["a file", "a rule of renal", "a rule of genes"]
     assert (code, json.loads(shown)) == (1, {"rules": number, "families": 2, "faults": faults})
     monkeypatch.setattr(check, "file_faults", list)
     monkeypatch.setattr(check, "lint_family", lambda _: [])
-    assert run("lint") == (0, f"{number} rules in 2 families.\nNothing wrong.\n", "")
+    assert run("check") == (0, f"{number} rules in 2 families.\nNothing wrong.\n", "")
 
 
 # Simulation
@@ -228,9 +228,9 @@ def test_rules_to_review_are_those_of_a_family_and_a_bar_asks_for_a_note() -> No
     for version in of_family:
         bar = " |" if version.rule.audit.verified == "needs label check" else ""
         lines += [f"# {version.rule.title}", f"{version.rule.id} {version.digest}{bar}"]
-    assert run("list", "--to-review", "--family", "renal") == (0, "\n".join(lines) + "\n", "")
-    assert run("list", "--to-review")[1].count("# ") == len(all_rule_versions())
-    listed = json.loads(run("list", "--family", "renal", "--json")[1])
+    assert run("show", "--to-review", "--family", "renal") == (0, "\n".join(lines) + "\n", "")
+    assert run("show", "--to-review")[1].count("# ") == len(all_rule_versions())
+    listed = json.loads(run("show", "--family", "renal", "--json")[1])
     assert [row["id"] for row in listed] == [version.rule.id for version in of_family]
 
 
@@ -247,10 +247,10 @@ def test_what_each_rule_said_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
         return SimpleNamespace(rules=counted)
 
     monkeypatch.setattr(rules, "count_rules", count_rules)
-    code, shown, errors = run("stats", "--database", "sqlite:///x")
+    code, shown, errors = run("show", "--counts", "--database", "sqlite:///x")
     assert (code, errors) == (0, "")
     assert " ".join(shown.split()).endswith("r 9 8 7 6 5 4 a 4, b 3, c 2")
-    document = json.loads(run("stats", "--database", "sqlite:///x", "--json", "--limit", 5)[1])
+    document = json.loads(run("show", "--counts", "--database", "sqlite:///x", "--json", "--limit", 5)[1])
     assert document == [
         {
             "rule": "r", "spoke": 9, "shadow": 8, "switched_off": 7, "acknowledged": 6, "accepted": 5, "overridden": 4,
@@ -260,7 +260,7 @@ def test_what_each_rule_said_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [("sqlite:///x", 10_000), ("sqlite:///x", 5)]
     counted.clear()
     nothing = "No decision in the record is about a medication rule.\n"
-    assert run("stats", "--database", "sqlite:///x") == (0, nothing, "")
+    assert run("show", "--counts", "--database", "sqlite:///x") == (0, nothing, "")
 
 
 # Coverage

@@ -29,7 +29,7 @@ def test_a_folder_is_written_with_its_head_an_example_cases_and_empty_tables(tmp
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout == (
         f"{folder}: family.json, site-example.json with its cases, limits.csv, absent.csv and conditions.csv.\n"
-        f"Set CDS_SITE_RULES={folder}, then: cds-hooks rules lint; cds-hooks rules check {folder}/cases\n"
+        f"Set CDS_SITE_RULES={folder}, then: cds-hooks rules check; cds-hooks rules check {folder}/cases\n"
     )
     files = _files(folder)
     tables = {name: files.pop(name) for name in ("limits.csv", "absent.csv", "conditions.csv")}

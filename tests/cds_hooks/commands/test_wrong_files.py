@@ -35,7 +35,7 @@ MADE = {
     "record hold --database": {"missing"},
     "model page --out": {"missing", "empty", "junk", "other JSON", "nested", "digits"},
     "model card --out": {"empty", "junk", "other JSON", "nested", "digits"},
-    "build-sheet --out": {"missing", "folder"},
+    "services --out": {"missing", "folder"},
     "model new --folder": {"missing", "folder"},
     "rules new folder": {"missing", "folder"},
     # a folder without a model has none to list

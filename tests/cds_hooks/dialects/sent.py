@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cds_hooks.commands.build_sheet.content import SAMPLE_CALLS, sample_cards
+from cds_hooks.build_sheet import SAMPLE_CALLS, sample_cards
 from cds_hooks.dialects import find_dialects
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

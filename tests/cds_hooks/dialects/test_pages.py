@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.commands.build_sheet.content import SAMPLE_CALLS, request_of
+from cds_hooks.build_sheet import SAMPLE_CALLS, request_of
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.dialects.sent import DIALECTS
 

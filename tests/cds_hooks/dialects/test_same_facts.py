@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cards.card import check_card
-from cds_hooks.commands.build_sheet.content import SAMPLE_CALLS
+from cds_hooks.build_sheet import SAMPLE_CALLS
 from tests.cds_hooks.dialects.sent import DIALECTS, NAMES, Card, every_card, sent
 from tests.cds_hooks.services.test_planning import _typed
 

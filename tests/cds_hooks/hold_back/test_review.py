@@ -18,8 +18,8 @@ def test_behind_a_trust_file_a_typed_name_approves_nothing(tmp_path: Path) -> No
         "approved": 0,
         "not_approved": len(all_rule_versions()),
     }
-    assert RULE not in run_program("rules", "list", "--to-review", "--file", str(rules)).stdout
-    assert RULE in run_program("rules", "list", "--to-review", "--file", str(rules), environment=here).stdout
+    assert RULE not in run_program("rules", "show", "--to-review", "--file", str(rules)).stdout
+    assert RULE in run_program("rules", "show", "--to-review", "--file", str(rules), environment=here).stdout
 
 
 def test_where_no_approval_is_needed_nothing_is_counted() -> None:

@@ -2,7 +2,7 @@
 
 import orjson
 
-from cds_hooks.commands.prefetch import prefetch_rates
+from cds_hooks.monitor.prefetch_rates import prefetch_rates
 
 
 def _basis(fetch: float = 0.0, **prefetch: object) -> bytes:

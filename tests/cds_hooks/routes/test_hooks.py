@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.commands.prefetch import prefetch_rates
+from cds_hooks.monitor.prefetch_rates import prefetch_rates
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from jsonschema import Draft202012Validator
 
-from cds_hooks.security.trust_setup import write_beginning
+from cds_hooks.security.trust_setup import BEGINNING
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
 
@@ -102,7 +102,7 @@ def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_path: 
 
 
 def test_with_a_trust_file_the_document_is_not_served(tmp_path: Path) -> None:
-    write_beginning(tmp_path / "trust.toml")
+    (tmp_path / "trust.toml").write_text(BEGINNING)
 
     async def load(calls: httpx.AsyncClient) -> int:
         return (await calls.get("/openapi.json")).status_code

@@ -28,8 +28,7 @@ def _do(*words: str) -> Result:
 
 
 def _set_up(*more: str) -> None:
-    assert _do("init").exit_code == 0
-    made = _do("dev-key", "--algorithm", "ES256")
+    made = _do("token", "--algorithm", "ES256")
     Path("dev-jwks.json").write_text(made.stdout)
     added = _do(
         "add",
@@ -45,10 +44,10 @@ def _set_up(*more: str) -> None:
     assert added.exit_code == 0, added.stderr
 
 
-def test_five_commands_from_nothing_to_a_call_that_is_trusted(folder: Path) -> None:
+def test_three_commands_from_nothing_to_a_call_that_is_trusted(folder: Path) -> None:
     _set_up()
     url = "http://127.0.0.1:8085/cds-services/order-safety"
-    token = _do("test-token", url, "--lifetime", "60").stdout.strip()
+    token = _do("token", url, "--lifetime", "60").stdout.strip()
 
     async def call() -> str:
         replays = SqliteReplayStore(folder / "used.sqlite3")
@@ -61,31 +60,33 @@ def test_five_commands_from_nothing_to_a_call_that_is_trusted(folder: Path) -> N
     assert run(call()) == "dev"
 
 
-def test_a_beginning_is_a_file_that_can_be_used_and_is_not_written_over() -> None:
-    assert _do("init", "--file", "a.toml").exit_code == 0
-    assert read_trust_file(Path("a.toml")).clients == ()
-    again = _do("init", "--file", "a.toml")
-    assert (again.exit_code, "File exists" in again.stderr) == (1, True)
-    assert "nobody may call" in _do("check", "--file", "a.toml").stdout
+def test_a_new_file_is_for_its_owner_and_is_not_made_for_a_wrong_client() -> None:
+    assert _do("add", "a", "--issuer", "https://a").exit_code == 1
+    assert not Path("trust.toml").exists()
+    done = _do("add", "a", "--issuer", "https://a", "--jwks-url", "https://a/jwks")
+    assert done.stdout.endswith("The file is new. Serve with it: CDS_TRUST_FILE=trust.toml\n")
+    assert Path("trust.toml").stat().st_mode & 0o777 == 0o600
+    assert len(read_trust_file(Path("trust.toml")).clients) == 1
+    nowhere = _do("add", "a", "--issuer", "https://a", "--jwks-url", "https://a/jwks", "--file", "nowhere/t.toml")
+    assert (nowhere.exit_code, nowhere.stderr) == (1, "nowhere/t.toml: the folder nowhere is not there\n")
 
 
 def test_the_private_key_is_for_its_owner_and_is_printed_nowhere() -> None:
-    made = _do("dev-key", "--out", "key.json", "--kid", "mine")
+    made = _do("token", "--key", "key.json")
     file = Path("key.json")
     private = json.loads(file.read_text())["key"]["d"]
     assert file.stat().st_mode & 0o777 == 0o600
     assert private not in made.output
     assert json.loads(made.stdout)["keys"][0].keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
-    assert _do("dev-key", "--out", "key.json").exit_code == 1
+    assert _do("token", "--key", "key.json").stdout == made.stdout
     assert json.loads(file.read_text())["key"]["d"] == private
-    assert private not in _do("test-token", "https://x", "--key", "key.json").output
+    assert private not in _do("token", "https://x", "--key", "key.json").output
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"issuer": "x", "key": {"alg": "ES384"}}', None])
-def test_what_is_no_key_signs_nothing(content: str | None) -> None:
-    if content is not None:
-        Path("dev-key.json").write_text(content)
-    done = _do("test-token", "https://x")
+@pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"issuer": "x", "key": {"alg": "ES384"}}'])
+def test_what_is_no_key_signs_nothing(content: str) -> None:
+    Path("dev-key.json").write_text(content)
+    done = _do("token", "https://x")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "dev-key.json" in done.stderr
 
@@ -118,8 +119,7 @@ def test_a_client_that_would_make_the_file_wrong_is_not_added() -> None:
 
 def test_a_file_from_another_folder_finds_its_key_set() -> None:
     Path("etc").mkdir()
-    _do("init", "--file", "etc/trust.toml")
-    Path("jwks.json").write_text(_do("dev-key").stdout)
+    Path("jwks.json").write_text(_do("token").stdout)
     done = _do("add", "a", "--issuer", "https://a", "--jwks-file", "jwks.json", "--file", "etc/trust.toml")
     assert done.exit_code == 0, done.stderr
     assert 'jwks_file = "../jwks.json"' in Path("etc/trust.toml").read_text()
@@ -162,8 +162,7 @@ def test_check_says_every_mistake_and_ends_with_1() -> None:
 
 
 def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_file() -> None:
-    _do("init")
-    key_set = _do("dev-key").stdout.encode()
+    key_set = _do("token").stdout.encode()
     with answering(lambda path: (200, {}, key_set) if path == "/jwks" else fhir(path)) as seen:
         words = ("a", "--issuer", "https://a", "--jwks-url", f"{seen.base}/jwks", "--fhir", f"{seen.base}/r4")
         assert _do("add", *words).exit_code == 0
@@ -177,6 +176,6 @@ def test_check_online_tries_key_sets_and_fhir_servers_under_the_rules_of_the_fil
     assert [each["reached"] for each in json.loads(done.stdout)["reached"]] == [False, False]
 
 
-@pytest.mark.parametrize("command", ["init", "add", "check", "dev-key", "test-token"])
+@pytest.mark.parametrize("command", ["add", "check", "token"])
 def test_every_command_shows_an_example(command: str) -> None:
     assert "Example" in _do(command, "--help").stdout

@@ -12,7 +12,7 @@ from cds_hooks.security.addresses import AddressRule
 from cds_hooks.security.client import Budgets, KeySetUrl, PinnedKeys
 from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file
 from cds_hooks.security.trust_schema import schema
-from cds_hooks.security.trust_setup import _with_client, add_client, write_beginning
+from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
 
@@ -187,7 +187,7 @@ def test_an_empty_rule_reaches_public_addresses_only() -> None:
 
 def test_a_file_that_was_cut_off_anywhere_is_refused_and_added_clients_keep_its_end(tmp_path: Path) -> None:
     file = tmp_path / "trust.toml"
-    write_beginning(file)
+    file.write_text(BEGINNING)
     client = {"name": "ehr", "issuers": ["https://ehr.example.org"], "jwks_url": "https://ehr.example.org/jwks"}
     for number in range(2):
         issuer = f"https://ehr{number}.example.org"

@@ -9,13 +9,13 @@ import pytest
 
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.genes.advice import Advice, advice_of
-from cards.rules.families.genes.importing import import_release
 from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, GeneDrug, Recommendation
 from cards.rules.families.genes.populations import ANY
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.genomics.tables import GENES, NO_RESULT, phenotype_of
 from fhir.terminology.medications import INGREDIENTS, RXNORM, Ingredient
+from maintenance.genes import import_release
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 

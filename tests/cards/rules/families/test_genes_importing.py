@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cards.rules.families.genes.importing import import_release
+from maintenance.genes import import_release
 
 COLUMNS = {
     "recommendations.csv": "cpic_id,guideline_id,drug,rxcui,population,gene_1,key_1,gene_2,key_2,strength,action_id,"

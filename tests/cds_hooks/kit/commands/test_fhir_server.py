@@ -1,4 +1,4 @@
-"""`cds-hooks fhir-server` in this process: what it serves, what it prints, and what ends it."""
+"""`python -m cds_hooks.kit fhir-server` in this process: what it serves, what it prints, and what ends it."""
 
 import json
 from collections.abc import Iterator

@@ -116,7 +116,7 @@ def test_a_key_is_written_once_for_its_owner_alone_and_read_again(tmp_path: Path
         write_key(KEY, path)
 
 
-NOT_MADE = "is not one that cds-hooks trust dev-key made."
+NOT_MADE = "is not one that cds-hooks trust token made."
 
 
 @pytest.mark.parametrize(

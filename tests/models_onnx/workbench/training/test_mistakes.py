@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from cds_hooks.commands.data import app as data_app
+from cds_hooks.cli import app as program
 from cds_hooks.commands.model.main import app
 from models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete, toy_table
@@ -79,7 +79,7 @@ def test_an_outcome_that_cannot_be_learned_is_a_sentence_and_an_error_of_the_che
     told = train(tmp_path, table.assign(event=outcome(table)))
     assert told.exit_code == 2, told.output
     assert said in " ".join(told.output.split())
-    checked = CliRunner().invoke(data_app, ["check", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
+    checked = CliRunner().invoke(program, ["data", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
     assert (checked.exit_code, f'"{kind}"' in checked.output) == (1, True), checked.output
 
 
@@ -105,7 +105,7 @@ def test_a_column_in_another_unit_is_refused_with_the_unit_and_the_line_that_rea
     assert "it looks like umol/L" in told.output
     line = "derived={'creatinine_mg_dl': lambda table: table['creatinine_mg_dl'] * 0.0113"
     assert line in told.output
-    checked = CliRunner().invoke(data_app, ["check", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
+    checked = CliRunner().invoke(program, ["data", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
     assert checked.exit_code == 1
     assert '"unit-shift"' in checked.output
     assert "it looks like umol/L" in checked.output

@@ -1,8 +1,8 @@
 """Turns a release of the pharmacogenetic tables (CSV files as in shared/data/pgx) into the family's own files.
 
-Run by `cds-hooks knowledge genes`. A row of a release is a recommendation of CPIC (drug, population, one or two lookup
-keys, what to do); the family's files hold the same facts once, indexed by RxNorm ingredient. What nobody can be told
-about, because the medication tables do not have the drug or the gene has no key, is left out and named.
+Run by `python -m maintenance.knowledge genes`. A row of a release is a recommendation of CPIC (drug, population, one or
+two lookup keys, what to do); the family's files hold the same facts once, indexed by RxNorm ingredient. What nobody
+can be told about, because the medication tables do not have the drug or the gene has no key, is left out and named.
 """
 
 import csv

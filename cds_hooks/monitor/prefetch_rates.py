@@ -1,29 +1,19 @@
-"""`cds-hooks prefetch`: what clients send of what is asked for, and what fetching the rest costs.
-
-How often clients send each prefetch key and what fetching the rest costs, counted from the decision record.
-"""
+"""How often clients send each prefetch key, and what fetching the rest costs, counted from the decision record."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
-import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
-from cds_hooks.commands.options import AsJson, Client, Database, Service, print_json
-from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import as_sentence, failure
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 
 SENT: Final = ("given", "null")
+STATES: Final = (*SENT, "failed", "fetched", "unobtainable")
 _USUALLY: Final = 0.5
 
 
@@ -108,59 +98,20 @@ def quantile(values: list[float], percent: float) -> float:
     return float(np.percentile(values, percent))
 
 
-_STATES = ("given", "null", "failed", "fetched", "unobtainable")
+def recorded_rates(url: str, limit: int, client: str | None, service: str | None) -> list[ClientRates]:
+    """Returns the rates of the newest decisions, of one client and service where these are named.
 
-
-def prefetch(
-    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="Of so many decisions, the newest.")] = 10_000,
-    client: Client = None,
-    service: Service = None,
-    database: Database = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show for each client and key how often it was sent, fetched or missing, and what fetching took.
-
-    Example: cds-hooks prefetch --limit 1000
+    Raises:
+        RecordUnavailable: The record cannot be read.
     """
     query = select(decisions.c.client, decisions.c.service, decisions.c.basis).order_by(decisions.c.sequence.desc())
-    if client is not None:
-        query = query.where(decisions.c.client == client)
-    if service is not None:
-        query = query.where(decisions.c.service == service)
-    try:
-        rows = read_rows(record_url(database), query.limit(limit))
-    except RecordUnavailable as error:
-        raise failure(as_sentence(error)) from error
-    rates = prefetch_rates((row.client, row.service, row.basis) for row in rows)
-    if as_json:
-        print_json([_as_json(rate) for rate in rates])
-        return
-    console = Console()
-    if not rates:
-        console.print("No decision in the record says what its call brought.")
-    for client_rates in rates:
-        console.print(_table(client_rates))
-        console.print(client_rates.sentence, highlight=False)
+    for column, name in ((decisions.c.client, client), (decisions.c.service, service)):
+        query = query if name is None else query.where(column == name)
+    return prefetch_rates((row.client, row.service, row.basis) for row in read_rows(url, query.limit(limit)))
 
 
-def _table(client_rates: ClientRates) -> Table:
-    calls = "1 call" if client_rates.calls == 1 else f"{client_rates.calls} calls"
-    table = Table(
-        title=f"{client_rates.client} → {client_rates.service}: {calls}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    table.add_column("key", no_wrap=True)
-    for column in ("sent", "null", "failed", "fetched", "missing", "ms", "p95"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("why not", overflow="fold")
-    for key in client_rates.keys.values():
-        shares = (f"{100 * key.states[state] / key.calls:.0f}%" if key.states[state] else "" for state in _STATES)
-        times = [f"{quantile(key.milliseconds, percent):.0f}" for percent in (50, 95)] if key.milliseconds else ["", ""]
-        reasons = ", ".join(f"{reason} {count}" for reason, count in key.reasons.most_common(3))
-        table.add_row(key.key, *shares, *times, reasons)
-    return table
-
-
-def _as_json(client_rates: ClientRates) -> dict[str, Any]:
+def rates_as_json(client_rates: ClientRates) -> dict[str, Any]:
+    """Returns the rates as plain values for JSON; milliseconds as median and 95th percentile."""
     return {
         "client": client_rates.client,
         "service": client_rates.service,
@@ -174,7 +125,7 @@ def _as_json(client_rates: ClientRates) -> dict[str, Any]:
 def _key_as_json(key: KeyRates) -> dict[str, Any]:
     return {
         "key": key.key,
-        **{state: key.states[state] for state in _STATES},
+        **{state: key.states[state] for state in STATES},
         "reasons": dict(key.reasons),
         "milliseconds": _times(key.milliseconds),
     }

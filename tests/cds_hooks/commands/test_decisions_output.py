@@ -65,7 +65,14 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     assert decisions._summary(decision) == summary
     whole = decisions._everything(decision, [])
     basis = {"silence": [["m", "c", "Why."]], "trace": {"id": "t1"}}
-    assert whole == {**summary, "response": {"cards": None}, "basis": basis, "feedback": [], "history": ()}
+    assert whole == {
+        **summary,
+        "response": {"cards": None},
+        "basis": basis,
+        "feedback": [],
+        "history": (),
+        "held_back": [],
+    }
     stream = StringIO()
     decisions._draw(Console(file=stream, width=100), whole)
     lines = [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
@@ -87,6 +94,7 @@ def test_the_estimate_stands_in_the_basis_or_in_its_scores(basis: dict[str, Any]
     names = ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user", "input_digest")
     document = dict.fromkeys(names, "x") | {
         "models": [], "basis": basis, "outcome": "silent", "silence": [], "response": {}, "feedback": [], "history": [],
+        "held_back": [],
     }  # fmt: skip
     stream = StringIO()
     decisions._draw(Console(file=stream, width=100), document)
@@ -115,7 +123,7 @@ def test_inputs_have_a_column_of_contributions_where_there_are_any() -> None:
     assert decisions._features({}) == decisions._features({"scores": None}) == ""
 
 
-def test_what_was_held_back_is_a_row_with_who_and_since(
+def test_what_was_held_back_is_said_with_who_and_since(
     record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, decision = record
@@ -124,18 +132,15 @@ def test_what_was_held_back_is_a_row_with_who_and_since(
         HeldBack("s", "budget", "Too many.", "Budget", "", "", "The next day"),
     ]
     monkeypatch.setattr(decisions, "_held_back", lambda *_: rows)
-    code, shown, _ = run("held", decision.id, "--database", url)
-    assert (code, [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ─")]) == (
-        0,
-        [
-            "held back check by what would let it through",
-            "r State. Ann (pharmacist) Switch it on",
-            "switched-off It is off. 2026-11-20",
-            "s Budget. The next day",
-            "budget Too many.",
-        ],
-    )
-    document = json.loads(run("held", decision.id, "--json", "--database", url)[1])
+    code, shown, _ = run("show", decision.id, "--database", url)
+    words = " ".join(shown.split())
+    assert code == 0
+    assert (
+        "Held back, r (switched-off). State: It is off. By Ann (pharmacist), since 2026-11-20. It would be shown "
+        "again: Switch it on"
+    ) in words
+    assert "Held back, s (budget). Budget: Too many. It would be shown again: The next day" in words
+    document = json.loads(run("show", decision.id, "--json", "--database", url)[1])["held_back"]
     assert [(row["subject"], row["by"], row["since"]) for row in document] == [
         ("r", "Ann (pharmacist)", "2026-11-20"), ("s", "", ""),
     ]  # fmt: skip

@@ -1,6 +1,6 @@
-"""The content of the analyst's sheet of one vendor, as Markdown.
+"""The sheet for the analyst who sets our services up in an EHR that does not read discovery, of one vendor.
 
-Cards of our sample patients as one client gets them, from a server that keeps no record.
+Its cards are those of our sample patients as one client gets them, from a server that keeps no record.
 """
 
 import asyncio
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from cards.card import OVERRIDE_REASONS, TOPICS
 from cards.rules.engine.rule_book import MISSING, rule_book
 from cds_hooks.app import create_app
-from cds_hooks.dialects import ClientProfile, Dialect
+from cds_hooks.dialects import ClientProfile, Dialect, find_dialects
 from cds_hooks.dialects._dialect import IntegrationSheet
 from cds_hooks.dialects._shape import host_of, scopes_for
 from cds_hooks.kit.samples import load_draft, load_patient
@@ -24,6 +26,8 @@ from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.services import Service, find_services
 from cds_hooks.settings import Settings, settings
+from cds_hooks.web.site import render, static_file
+from models_onnx.artifact.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,49 @@ async def _cards_of_answer(client: httpx.AsyncClient, specimen: SampleCall, as_o
     answer = await client.post(f"/cds-services/{specimen.service}", json=request_of(specimen, as_of))
     cards: list[dict[str, Any]] = answer.raise_for_status().json()["cards"]
     return cards
+
+
+class NoSheet(Exception):
+    """There is no sheet for this vendor; the sentence names those there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSheet:
+    """The sheet of one vendor, whose id names its files."""
+
+    vendor: str
+    title: str
+    markdown: str
+
+
+def build_sheet(vendor: str, services: Iterable[Service], public_url: str, as_of: datetime) -> BuildSheet:
+    """Returns the sheet of a vendor for the server at this address; NoSheet for a vendor that has none."""
+    dialects = find_dialects()
+    sheet = dialects[vendor].sheet if vendor in dialects else None
+    if sheet is None:
+        vendors = ", ".join(name for name, dialect in dialects.items() if dialect.sheet is not None)
+        raise NoSheet(f"there is no build sheet for {vendor}; there are {vendors}")
+    parts = sheet_parts(dialects[vendor], sheet, services, public_url.rstrip("/"), as_of)
+    return BuildSheet(vendor, f"CDS Hooks build sheet: {dialects[vendor].title}", "\n\n".join(parts) + "\n")
+
+
+def write_build_sheet(sheet: BuildSheet, folder: Path) -> list[Path]:
+    """Writes the sheet as Markdown and as HTML; the files. OSError where one cannot be written."""
+    files = [folder / f"build-sheet-{sheet.vendor}.{form}" for form in ("md", "html")]
+    for file, text in zip(files, (sheet.markdown, as_html(sheet.title, sheet.markdown)), strict=True):
+        write_whole(file, text)
+    return files
+
+
+def as_html(title: str, markdown: str) -> str:
+    """Return the sheet as one HTML file with the look of the server's pages in it; it loads nothing."""
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    return render(
+        "build_sheet.html",
+        title=title,
+        look=Markup(static_file("look.css").decode()),  # noqa: S704 - our own style sheet
+        body=Markup(body.replace("<blockquote>", '<blockquote class="card">')),  # noqa: S704 - HTML in it is escaped
+    )
 
 
 _WITHOUT = {"fail": "no advice (412)", "say": "said on the card", "omit": "changes no advice"}

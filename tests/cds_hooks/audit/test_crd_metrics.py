@@ -1,16 +1,13 @@
-"""`cds-hooks coverage`: the metric of each answer, member by member, and the sentences about policies."""
+"""CRD's metric of each answer, member by member."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from cards.coverage.annotation import URL, values_of
-from cds_hooks.commands.coverage import app, metric_of
+from cards.coverage.annotation import URL
+from cds_hooks.audit.crd_metrics import crd_metric
 from cds_hooks.storage import Decision
-from cds_hooks.storage.queries import DecisionFilter
 
 Json = dict[str, Any]
 AT = 1_795_165_200_250_000
@@ -57,7 +54,7 @@ COMMON: Json = {
 
 
 def _metric(response: Json, **changes: Any) -> Json:
-    return metric_of(_decision(response, **changes), URL, values_of)
+    return crd_metric(_decision(response, **changes))
 
 
 def test_an_answer_without_cards_and_actions_has_the_times_and_who_asked() -> None:
@@ -159,116 +156,3 @@ def test_a_refusal_that_says_nothing_was_one_of_processing() -> None:
     issues = {"httpResponse": 400, "issue": [{"code": "processing"}]}
     assert _metric({"resourceType": "OperationOutcome", "issue": [{}]}) == COMMON | issues
     assert _metric({"resourceType": "OperationOutcome"}) == COMMON | {"httpResponse": 400, "issue": []}
-
-
-def _output(*arguments: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, list(arguments))
-    return done.exit_code, done.stdout, done.stderr
-
-
-def test_codes_of_which_another_list_is_in_force_are_listed_with_the_day_of_the_change() -> None:
-    assert _output("changes", "2024-08-11", "2024-08-11") == (0, "", "")
-    knee = "- L1833 Knee orthosis, adjustable joints, off the shelf (performpa, 2024-08-11)\n"
-    code, forward, _ = _output("changes", "2024-08-11", "2024-08-12")
-    assert code == 0
-    assert forward.startswith(f"{knee}+ L0631 Lumbar-sacral, knee or ankle-foot orthosis (performpa, 2024-08-12)\n")
-    assert [line[:7] for line in forward.splitlines()[1:]] == [
-        "+ L0631",
-        "+ L0637",
-        "+ L0639",
-        "+ L1843",
-        "+ L1845",
-        "+ L1951",
-        "+ E0747",
-        "+ E0748",
-        "+ E0760",
-    ]
-    assert _output("changes", "2024-08-12", "2024-08-11") == (2, "", "The last day is before the first.\n")
-    for days in (("2024-08", "2024-08-12"), ("2024-08-11", "tomorrow")):
-        assert _output("changes", *days) == (2, "", "A day is written as YYYY-MM-DD.\n")
-
-
-def test_a_folder_without_an_order_and_a_payer_that_is_not_there_are_said(tmp_path: Path) -> None:
-    nothing = (1, "", "No order in this folder has a rule of this payer.\n")
-    assert _output("simulate", str(tmp_path)) == nothing
-    code, shown, errors = _output("simulate", str(tmp_path), "--payer", "nobody")
-    assert (code, shown) == (2, "")
-    assert errors == "There is no payer nobody; there are medicare, sample-advantage.\n"
-
-
-def test_where_there_is_no_record_no_metric_is_printed(tmp_path: Path) -> None:
-    words = f"There is no record at {tmp_path}/none.sqlite3 yet; a server makes it when it starts.\n"
-    assert _output("metrics", "--database", f"sqlite:///{tmp_path}/none.sqlite3") == (1, "", words)
-
-
-def test_without_a_folder_no_case_is_run() -> None:
-    code, shown, errors = _output("lint")
-    assert (code, errors, shown.splitlines()[-1]) == (0, "", "0 cases, 0 wrong.")
-
-
-HEAD = "id,payer,system,code,category,covered,pa_needed,effective_from,effective_to,source\n"
-
-
-def _payer(folder: Path, *rows: str) -> str:
-    """The folder of a payer with these rows."""
-    folder.mkdir(exist_ok=True)
-    (folder / "payers.csv").write_text("payer,name,names,plans,identifiers\nown,Own Health Plan,,,\n")
-    (folder / "policies.csv").write_text(HEAD + "".join(f"{row}\n" for row in rows))
-    return str(folder)
-
-
-def test_the_rows_of_each_payer_are_counted_with_those_that_end(tmp_path: Path) -> None:
-    open_end = "{},own,HCPCS,{},Formula,listed,auth-needed,2026-01-01,,p"
-    ended = "c,own,HCPCS,B4152,Formula,listed,auth-needed,2026-01-01,2026-06-30,p"
-    folder = _payer(tmp_path / "own", open_end.format("a", "B4150"), open_end.format("b", "B4153"), ended)
-    code, shown, errors = _output("lint", folder)
-    lines = shown.splitlines()
-    assert (code, errors, lines[-1]) == (0, "", "0 cases, 0 wrong.")
-    assert "own: 3 rows, 1 with an end. Own Health Plan" in lines
-    assert lines[-2].split(" sets of criteria. Version ")[0].isdigit()
-    (tmp_path / "own" / "cases").mkdir()
-    (tmp_path / "own" / "cases" / "torn.json").write_text("{")
-    code, _, errors = _output("lint", folder)
-    assert (code, "torn.json" in errors, errors[-2:]) == (1, True, ".\n")
-    wrong = _payer(tmp_path / "wrong", "a,own,HCPCS,B4150,Formula,listed,auth-needed,soon,,p")
-    for words in (("lint", wrong), ("changes", "2026-01-01", "2026-01-02", "--folder", wrong)):
-        code, shown, errors = _output(*words)
-        assert (code, shown, "policies.csv, line 2: 'soon' is no day" in errors) == (1, "", True)
-
-
-def test_what_a_payer_would_ask_for_is_counted_by_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {
-        b"1": [("E1", "covered", ""), ("A1", "conditional", "auth-needed")],
-        b"2": [("A1", "conditional", "auth-needed")],
-    }
-    asked: list[Any] = []
-
-    def simulate(content: bytes, rules: Any, payer: Any, now: Any) -> list[tuple[str, str, str]]:
-        asked.append((content, payer.id, now.tzinfo is not None))
-        return found[content]
-
-    monkeypatch.setattr("cards.coverage.simulation.simulate_orders", simulate)
-    (tmp_path / "in").mkdir()
-    for name, content in (("b.json", b"2"), ("in/a.json", b"1"), ("c.txt", b"3")):
-        (tmp_path / name).write_bytes(content)
-    said = "A1: 2 orders, conditional, auth-needed\nE1: 1 orders, covered, nothing said\n"
-    assert _output("simulate", str(tmp_path)) == (0, said, "")
-    assert json.loads(_output("simulate", str(tmp_path), "--json")[1]) == [
-        {"code": "A1", "covered": "conditional", "pa_needed": "auth-needed", "orders": 2},
-        {"code": "E1", "covered": "covered", "pa_needed": "", "orders": 1},
-    ]
-    assert sorted(asked[:2]) == [(b"1", "medicare", True), (b"2", "medicare", True)]
-
-
-def test_metrics_are_of_answers_to_payers_since_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    refusal: Json = {"resourceType": "OperationOutcome", "issue": [{"code": "required"}]}
-
-    def find(url: str, wanted: DecisionFilter) -> list[Decision]:
-        asked.append((url, wanted))
-        return [_decision(refusal)]
-
-    monkeypatch.setattr("cds_hooks.commands.coverage.find_decisions", find)
-    code, shown, errors = _output("metrics", "--database", "url", "--since", "2026-11-20T09:00:00")
-    assert (code, json.loads(shown), errors) == (0, COMMON | {"httpResponse": 412, "issue": [{"code": "required"}]}, "")
-    assert asked == [("url", DecisionFilter(service="coverage-requirements", since=1_795_165_200_000_000))]

@@ -1,7 +1,8 @@
 """Turns a release of CDC's CDSi supporting data (a folder of XML files) into the project's own knowledge files.
 
-Run by `cds-hooks knowledge vaccines`. The elements that decide are kept; CDC's explanatory texts, spreadsheets and
-change histories are not. Empty elements are left out, and vaccines that share their ages stand in one entry.
+Run by `python -m maintenance.knowledge vaccines`. The elements that decide are kept; CDC's explanatory texts,
+spreadsheets and change histories are not. Empty elements are left out, and vaccines that share their ages stand in one
+entry.
 """
 
 import json
