@@ -74,9 +74,6 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _try(page: Page, base_url: str, _: dict[str, str]) -> None:
     page.goto(f"{base_url}/try")
-    page.locator("#patient").select_option("sample:ckd4-metformin")
-    page.get_by_label("Or a ready-made draft").select_option("metformin-ckd4-coded")
-    page.get_by_role("button", name="Add the ready-made draft").click()
     page.get_by_role("button", name="Build and send").click()
     heading = page.get_by_role("heading", name="The cards as an EHR draws them")
     heading.evaluate("heading => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 20)")

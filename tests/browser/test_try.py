@@ -26,6 +26,12 @@ def _send(page: Page) -> None:
     expect(page.get_by_role("heading", name="The cards as an EHR draws them")).to_be_visible()
 
 
+def _choose_talk(page: Page) -> None:
+    page.locator("#patient").select_option("sample:planning-talk")
+    expect(page.get_by_role("region", name="Patient", exact=True)).to_contain_text("planning-talk")
+    page.locator("#call").select_option("patient-view/planning-conversation")
+
+
 def _order_naproxen(page: Page) -> None:
     page.locator("#patient").select_option("sample:nsaid-egfr-25")
     page.get_by_label("Add a drug or a test").fill("Naproxen 500 MG Oral Tablet")
@@ -37,7 +43,10 @@ def _order_naproxen(page: Page) -> None:
 @pytest.mark.parametrize("script", [True, False])
 def test_a_sample_is_sent_and_its_card_is_seen_with_and_without_script(tried: Open, script: bool) -> None:
     page = tried(java_script_enabled=script)
+    page.locator("#patient").select_option("sample:planning-talk")
+    page.locator("#call").select_option("patient-view/planning-conversation")
     _send(page)
+    page.get_by_text("Protocol, times and the raw answer").click()
     card = page.get_by_role("article").first
     expect(card).to_contain_text("people with results like these")
     expect(page.get_by_role("table", name=re.compile("until the last byte"))).to_be_visible()
@@ -68,9 +77,6 @@ def test_a_draft_is_composed_accepted_and_called_again(tried: Open) -> None:
 def test_a_card_is_overridden_with_a_reason(tried: Open) -> None:
     """Of a patient of its own: an overridden finding is not shown again for a while."""
     page = tried()
-    page.locator("#patient").select_option("sample:ckd4-metformin")
-    page.get_by_label("Or a ready-made draft").select_option("metformin-ckd4-coded")
-    page.get_by_role("button", name="Add the ready-made draft").click()
     _send(page)
     card = page.get_by_role("article").first
     card.get_by_role("combobox").select_option(index=1)
@@ -79,16 +85,26 @@ def test_a_card_is_overridden_with_a_reason(tried: Open) -> None:
     expect(page.get_by_role("region", name="Feedback 1")).to_contain_text('"overrideReason"')
 
 
-def test_the_cards_of_all_services_come_at_one_press_and_are_drawn_for_epic(tried: Open) -> None:
+def test_the_cards_of_all_services_come_at_one_press(tried: Open) -> None:
     page = tried()
-    page.get_by_role("button", name=re.compile("Send to all")).click()
+    _choose_talk(page)
+    page.locator("#call").select_option("patient-view/*")
+    page.get_by_role("button", name="Build and send").click()
     expect(page.get_by_role("table", name=re.compile("called at the same time"))).to_be_visible()
-    page.get_by_role("button", name="Epic").click()
-    expect(page.get_by_role("button", name="Epic")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_page_opens_with_a_prepared_order_and_drops_it_for_another_patient(tried: Open) -> None:
+    page = tried()
+    expect(page.get_by_role("article").first).to_contain_text("Metformin")
+    expect(page.get_by_text("An order for an invented patient is prepared; nothing was sent.")).to_be_visible()
+    _choose_talk(page)
+    expect(page.get_by_role("article")).to_have_count(0)
+    expect(page.get_by_text("None yet. The hooks order-select and order-sign need one.")).to_be_visible()
 
 
 def test_a_call_is_saved_and_opened_again_from_the_file(tried: Open, tmp_path: Path) -> None:
     page = tried()
+    _choose_talk(page)
     _send(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the call").click()

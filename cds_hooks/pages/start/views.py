@@ -1,20 +1,16 @@
 """The start page: for each role what it does most, the state of the server, and one card as an EHR shows it."""
 
 from datetime import UTC, datetime, time
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.decision_history import Card
 from cds_hooks.pages.operations.glance import Task, tasks_of
 from cds_hooks.pages.server import PageServer
-from cds_hooks.web.markdown import render_markdown
+from cds_hooks.pages.start.example import example_card
 from cds_hooks.web.visitor import PageLink, visiting
 from models_onnx.equations.declaration import find_equations
 
@@ -34,9 +30,9 @@ class LiveState(Struct, frozen=True):
 
 
 _ROLES: Final = (
-    ("Treat patients", (("worklist", "open the worklist"), ("docs/readers/clinician.html", "read what the cards say"))),
     ("Try a service", (("try", "send a call"), ("docs/testers/try.html", "save and replay calls"),
                        ("docs/testers/contract-kit.html", "check a server against CDS Hooks"))),
+    ("Treat patients", (("worklist", "open the worklist"), ("docs/readers/clinician.html", "read what the cards say"))),
     ("Check medications", (("rules", "read the rules"), ("rules/checks", "see which checks a drug has"),
                            ("docs/readers/pharmacist.html", "how rules are checked"))),
     ("Work on models", (("models", "read the models"), ("docs/readers/data-scientist.html", "from a table to a card"),
@@ -64,7 +60,7 @@ def routes(server: PageServer) -> list[Route]:
             "start/start.html",
             roles=_roles(open_pages),
             state=_state(server) if "ops" in open_pages else None,
-            example=_example(),
+            example=example_card(),
             can_try="try" in open_pages,
             open_pages=open_pages,
             services=list(server.services.values()),
@@ -97,10 +93,3 @@ def _state(server: PageServer) -> LiveState | None:
     midnight = datetime.combine(now.date(), time(), UTC)
     calls = sum(calls for _, calls in book.callers(int(midnight.timestamp() * 1e6)).values())
     return LiveState(calls, tuple(tasks_of(server, book, now)))
-
-
-@cache
-def _example() -> dict[str, object]:
-    """Return the card of a sample patient, as the server answers it (tests/cds_hooks/pages/test_start.py)."""
-    card = msgspec.json.decode((files("cds_hooks.pages.start") / "example.json").read_bytes(), type=Card)
-    return {"card": card, "detail": render_markdown(card.detail)}

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, Resource, chart_of, resources_of
 from cds_hooks.kit.simulator.fixture import MEMBER, Fixture, cards_of, fixture_of, write_fixture
 from cds_hooks.kit.simulator.request import build_request, drafts_for, with_fhir_server
-from cds_hooks.pages.tester.cards import CannotBeDrawn, Choice, DrawnCard, draw
+from cds_hooks.pages.tester.cards import Choice, DrawnCard, draw
 from cds_hooks.pages.tester.exchange import Caller, Exchanged, Outcome, Sent
 from cds_hooks.pages.tester.feedback import accepted_feedback, apply_actions, next_request, override_feedback
 from cds_hooks.pages.tester.orders import Catalogue, Orderable, UnusableOrder, compose
@@ -22,6 +23,7 @@ from cds_hooks.pages.tester.state import (
     ALL,
     FHIR,
     FILE,
+    FIRST_DRAFT,
     SAMPLE,
     WORST_FIRST,
     Bench,
@@ -52,8 +54,6 @@ class Tester:
         """`app` gives the whole server, to which calls are sent in this process."""
         self.catalogue = Catalogue()
         self.servers: Final = configured.tester_servers
-        self.draws_dialects: Final = configured.dialect == "standard" and configured.protocol_version in (None, "2.0")
-        """Whether answers of this server have the published form, from which each dialect can be drawn."""
         self._configured = configured
         self._services = services
         self._app = app
@@ -76,6 +76,7 @@ class Tester:
         """
         if bench.server not in self.servers:
             bench.server = ""
+        bench.keep_to_patient()
         name, _, argument = do.partition(":")
         buttons: dict[str, Callable[[], Awaitable[bytes | None]]] = {
             "build": lambda: self._ask(bench, form, sends=False),
@@ -94,14 +95,14 @@ class Tester:
             "accept": lambda: self._accept(bench, argument),
             "override": lambda: self._override(bench, argument, form),
             "dismiss": lambda: self._override(bench, argument, {}),
-            "draw": lambda: self._draw(bench, argument),
             "curl": lambda: self._curl(bench),
             "save": lambda: self._save(bench),
         }
         saved = None
         try:
-            saved = await buttons.get(name, lambda: self._draw(bench, bench.draw))()
-        except (ChartError, UnusableForm, CannotBeDrawn) as error:
+            if name in buttons:
+                saved = await buttons[name]()
+        except (ChartError, UnusableForm) as error:
             bench.problem = Problem("request" if name == "resend" else "patient", f"{_sentence(str(error))}")
         except UnusableOrder as error:
             bench.problem = Problem(error.field, str(error))
@@ -206,6 +207,7 @@ class Tester:
         text = form.get("file", "").strip() or form.get("paste", "").strip()
         if text:
             bench.upload, bench.patient = text, FILE
+            bench.keep_to_patient()
         return bool(text)
 
     async def _open(self, bench: Bench, form: Form) -> None:
@@ -234,6 +236,7 @@ class Tester:
         bench.service = call.service if call.service in listed else listed[0]
         bench.call = f"{call.hook}/{bench.service}"
         bench.request, bench.upload = _pretty(call.request), orjson.dumps(call.request).decode()
+        bench.carried.subject = bench.subject
         bench.carried.drafts = resources_of((call.request.get("context") or {}).get("draftOrders") or {})
         bench.note = "The call was opened, and its dates were moved to today. Send it to see what is answered now."
 
@@ -281,10 +284,16 @@ class Tester:
         bench.order = name
         await self._add(bench)
 
+    async def open_first(self, bench: Bench) -> None:
+        """Prepares the call that the page opens with: an order that a card answers. Nothing is sent or recorded."""
+        await self._add_ready(bench, FIRST_DRAFT)
+        bench.keep_to_patient()
+        with suppress(ChartError):  # a site may serve no check of orders: then nothing is prepared
+            await self._ask(bench, {}, sends=False)
+
     async def _choose(self, bench: Bench) -> None:
-        """Shows another patient: what was sent and answered about the one before goes."""
-        bench.forget_answers()
-        bench.request = bench.service = ""
+        """Shows another patient: `press` has dropped what was about the one before."""
+        bench.note = ""
 
     async def _order(self, bench: Bench, order: str) -> None:
         bench.worst_first = order == WORST_FIRST
@@ -311,11 +320,6 @@ class Tester:
 
     # Cards
 
-    async def _draw(self, bench: Bench, way: str) -> None:
-        for exchange in bench.carried.exchanges:
-            draw(exchange.cards, way)
-        bench.draw = way
-
     async def _accept(self, bench: Bench, position_on_page: str) -> None:
         exchanged, card, position, rest = self._card(bench, position_on_page)
         chosen = next((choice for number, choice in enumerate(card.choices) if [str(number)] == rest), None)
@@ -329,7 +333,7 @@ class Tester:
         if card.uuid and chosen.uuid:
             await self._feed_back(bench, exchanged, accepted_feedback(card.uuid, chosen.uuid, self.now()))
         else:
-            bench.note = "No feedback is sent: cards of this way of drawing have no uuid."
+            bench.note = "No feedback is sent: the card has no uuid."
 
     def _follow(self, bench: Bench, chosen: Choice) -> None:
         """The drafts after the suggestion, and the request with them."""
@@ -352,7 +356,7 @@ class Tester:
         did, what = ("overridden", reason.words) if reason is not None else ("dismissed", "")
         exchanged.outcomes[position] = Outcome(did, what)
         if not card.uuid:
-            bench.note = "No feedback is sent: cards of this way of drawing have no uuid."
+            bench.note = "No feedback is sent: the card has no uuid."
             return
         coding = reason.coding if reason is not None else None
         await self._feed_back(bench, exchanged, override_feedback(card.uuid, coding, "", self.now()))
@@ -363,7 +367,7 @@ class Tester:
         try:
             exchanged = bench.carried.exchanges[int(numbers[0])]
             position = int(numbers[1])
-            return exchanged, draw(exchanged.cards, bench.draw)[position], position, numbers[2:]
+            return exchanged, draw(exchanged.cards)[position], position, numbers[2:]
         except (LookupError, ValueError) as error:
             raise UnusableForm("There is no such card on the page; send the call again.") from error
 

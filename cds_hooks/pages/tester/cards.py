@@ -1,21 +1,15 @@
-"""Cards of any server as an EHR draws them, in the way of a dialect; an answer may have any form."""
+"""Cards of any server as an EHR draws them; an answer may have any form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from cards.card import Card, CardError
 from cards.extension import EXTENSION_KEY
-from cds_hooks.dialects import ClientProfile, find_dialects, profile_for, shape_cards
 from cds_hooks.web.markdown import is_web_address, render_markdown
 
 Json = Mapping[str, Any]
-
-AS_SENT = "sent"
-"""The name of the drawing that changes nothing of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,45 +68,22 @@ class DrawnCard:
     why: Why
 
 
-class CannotBeDrawn(ValueError):
-    """The cards cannot be shaped in this way; the message says why."""
+def draw(cards: Sequence[Any]) -> list[DrawnCard]:
+    """Return the cards of an answer, as far as they have the form of cards."""
+    return [_drawn(card) for card in cards if isinstance(card, dict)]
 
 
-def drawings() -> list[tuple[str, str]]:
-    """Return the ways to draw cards, id and title: as they were sent first."""
-    return [
-        (AS_SENT, "As sent"),
-        *((dialect.id, dialect.title) for dialect in find_dialects().values() if dialect.id != "standard"),
-    ]
-
-
-def draw(cards: Sequence[Any], way: str) -> list[DrawnCard]:
-    """Return the cards of an answer in this way.
-
-    Raises:
-        CannotBeDrawn: they are not cards of the published form, so that no dialect can shape them.
-    """
-    if way == AS_SENT or way not in find_dialects():
-        return [_drawn(card, None) for card in cards if isinstance(card, dict)]
-    profile = profile_for("tester", way)
-    try:
-        shaped = shape_cards(msgspec.convert(list(cards), list[Card]), profile)
-    except (msgspec.ValidationError, CardError) as error:
-        raise CannotBeDrawn(f"These cards cannot be drawn in this way: {error}") from error
-    return [_drawn(msgspec.to_builtins(card), profile) for card in shaped]
-
-
-def _drawn(card: Json, profile: ClientProfile | None) -> DrawnCard:
+def _drawn(card: Json) -> DrawnCard:
     source = _object(card.get("source"))
     indicator = _text(card.get("indicator"))
     return DrawnCard(
         uuid=_text(card.get("uuid")),
         indicator=indicator if indicator in ("info", "warning", "critical") else "none",
         summary=_text(card.get("summary")),
-        detail=_detail(_text(card.get("detail")), profile),
+        detail=render_markdown(_text(card.get("detail"))),
         source=_text(source.get("label")),
         source_url=_address(source.get("url")),
-        choices=tuple(_choice(suggestion_json, profile) for suggestion_json in _objects(card.get("suggestions"))),
+        choices=tuple(_choice(suggestion_json) for suggestion_json in _objects(card.get("suggestions"))),
         reasons=tuple(
             Reason(_text(reason.get("display")) or _text(reason.get("code")), dict(reason))
             for reason in _objects(card.get("overrideReasons"))
@@ -129,20 +100,10 @@ def _drawn(card: Json, profile: ClientProfile | None) -> DrawnCard:
     )
 
 
-def _detail(text: str, profile: ClientProfile | None) -> Markup:
-    if profile is None or profile.markdown != "plain":
-        return render_markdown(text)
-    lines = (line for line in text.replace("\x00", "").splitlines() if line.strip())
-    return Markup("").join(Markup("<p>{}</p>").format(escape(line)) for line in lines)
-
-
-def _choice(suggestion: Json, profile: ClientProfile | None) -> Choice:
+def _choice(suggestion: Json) -> Choice:
     actions = tuple(action for action in _objects(suggestion.get("actions")))
     described = tuple(filter(None, (_text(action.get("description")) for action in actions)))
     label = _text(suggestion.get("label"))
-    sheet = profile.dialect.sheet if profile is not None else None
-    if sheet is not None and not sheet.shows_labels:
-        label = "; ".join(described) or label
     return Choice(_text(suggestion.get("uuid")), label, suggestion.get("isRecommended") is True, actions, described)
 
 

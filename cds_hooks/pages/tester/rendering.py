@@ -11,8 +11,9 @@ from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.kit.samples import list_samples
 from cds_hooks.kit.simulator.chart import ChartError, resources_of
+from cds_hooks.pages.start.example import example_card
 from cds_hooks.pages.tester.actions import Entry, Tester
-from cds_hooks.pages.tester.cards import DrawnCard, draw, drawings
+from cds_hooks.pages.tester.cards import DrawnCard, draw
 from cds_hooks.pages.tester.exchange import Exchanged, Judgement, Outcome, Waterfall, judge, waterfall
 from cds_hooks.pages.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
 from cds_hooks.pages.tester.state import FHIR, Bench, UnusableForm, object_in
@@ -85,8 +86,7 @@ def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[
         "drafts": _drafts(bench),
         "units": UNITS,
         "frequencies": FREQUENCIES,
-        "ways": drawings(),
-        "can_draw": not bench.server and tester.draws_dialects,
+        "example": example_card() if not bench.carried.exchanges and _is_first(bench) else None,
         "answers": answers,
         "cards": _cards(bench),
         "prefetch": _prefetch(bench, entries),
@@ -99,6 +99,11 @@ def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[
         ),
         "indent": _indented,
     }
+
+
+def _is_first(bench: Bench) -> bool:
+    """Return whether the page is as it opens: the first patient, and no other draft than the first."""
+    return bench.patient == Bench().patient and bench.hook == Bench().hook and len(bench.carried.drafts) == 1
 
 
 def _by_hook(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -116,6 +121,9 @@ def _who(tester: Tester, bench: Bench) -> list[tuple[str, str]]:
         patient = tester.chart(bench).patient
     except (ChartError, UnusableForm):
         return []
+    asked = {exchange.patient for exchange in bench.carried.exchanges}
+    if asked and asked != {patient.get("id")}:
+        return [("Patient", f"{', '.join(sorted(asked)) or 'not named'}, as the request says")]
     names = patient.get("name")
     name = names[0] if isinstance(names, list) and names and isinstance(names[0], dict) else {}
     given_names = name.get("given")
@@ -141,7 +149,7 @@ def _cards(bench: Bench) -> list[ShownCard]:
     shown_cards = [
         ShownCard(f"{number}:{position}", exchanged.service, card, exchanged.outcomes.get(position))
         for number, exchanged in enumerate(bench.carried.exchanges)
-        for position, card in enumerate(draw(exchanged.cards, bench.draw))
+        for position, card in enumerate(draw(exchanged.cards))
     ]
     if not bench.worst_first:
         return shown_cards

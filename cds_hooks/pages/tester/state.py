@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 from cds_hooks.kit.simulator.chart import Resource
-from cds_hooks.pages.tester.cards import AS_SENT
 from cds_hooks.pages.tester.exchange import Exchanged, Sent
 from cds_hooks.pages.tester.feedback import Change
 from cds_hooks.pages.tester.orders import Dosing, Orderable
@@ -24,6 +23,8 @@ ALL: Final = "*"
 """In place of a service: all services of the hook."""
 
 
+FIRST_SAMPLE, FIRST_DRAFT = "ckd4-metformin", "metformin-ckd4-coded"
+"""The patient and the draft that the page opens with."""
 WORST_FIRST: Final = "worst"
 
 
@@ -40,6 +41,8 @@ class Carried(Struct):
     changes: list[Change] = []
     answered: str = ""
     """The digest of the request that `exchanges` answer."""
+    subject: str = ""
+    """Whom drafts and answers are about (`Bench.subject`)."""
 
 
 class FormSeal:
@@ -86,20 +89,19 @@ class Problem(NamedTuple):
 class Bench:
     """The page between two presses of a button."""
 
-    patient: str = f"{SAMPLE}planning-talk"
+    patient: str = f"{SAMPLE}{FIRST_SAMPLE}"
     upload: str = ""
     """The Bundle or request that was opened, where `patient` is a file."""
     fhir_server: str = ""
     fhir_patient: str = ""
     fhir_token: str = ""
     server: str = ""
-    call: str = "patient-view/planning-conversation"
+    call: str = "order-select/order-safety-select"
     request: str = ""
     service: str = ""
     """The service to which `request` belongs."""
     token: str = ""
     """The client's token for the next call; it is never written into the page."""
-    draw: str = AS_SENT
     worst_first: bool = False
     """Whether the cards are shown by how grave they are, and not in the order in which they were sent."""
     order: str = ""
@@ -121,6 +123,20 @@ class Bench:
     def chosen(self) -> str:
         """The service that is chosen, or ALL."""
         return self.call.partition("/")[2]
+
+    @property
+    def subject(self) -> str:
+        """Whom the page is about now: a digest of the sample, the opened file, or the patient of a FHIR server."""
+        chosen = {FILE: self.upload, FHIR: f"{self.fhir_server} {self.fhir_patient}"}.get(self.patient, "")
+        return hashlib.sha256(f"{self.patient} {chosen}".encode("utf-8", "replace")).hexdigest()
+
+    def keep_to_patient(self) -> None:
+        """Drops the drafts, the request and the answers of another patient than the one who is chosen now."""
+        if self.carried.subject not in ("", self.subject):
+            self.carried = Carried()
+            self.request = self.service = ""
+            self.note = "Drafts and answers about the patient before were dropped."
+        self.carried.subject = self.subject
 
     def forget_answers(self) -> None:
         """Before another call is made."""
@@ -156,7 +172,6 @@ def bench_of(form: Form, seal: FormSeal) -> Bench:
         request=form.get("request", "").replace("\r\n", "\n"),
         service=form.get("service", ""),
         token=form.get("token", "").strip(),
-        draw=form.get("draw", AS_SENT),
         worst_first=form.get("order_of_cards") == WORST_FIRST,
         order=form.get("order", "").strip(),
         dosing=dosing,

@@ -18,7 +18,7 @@ _FORMS_OF_A_BODY: Final = 3
 """A form carries the request, the answers and a chart that was uploaded: so many times the longest body of a call."""
 _LONGEST: Final = 100
 _PREPARED: Final = (
-    "This call was prepared: an invented patient, opened as in an EHR. Choose another patient, hook or order, and send."
+    "An order for an invented patient is prepared; nothing was sent. Choose another patient, hook or order, and send."
 )
 
 
@@ -26,11 +26,10 @@ def routes(server: PageServer) -> list[Route]:
     """Return the addresses of the tester's page."""
     tester = Tester(server.settings, server.services, server.app)
 
-    async def show(request: Request) -> Response:
+    async def show(_: Request) -> Response:
         bench = Bench()
-        if server.site.development and request.query_params.get("start") != "empty":
-            bench.note = _PREPARED
-            await tester.press(bench, "all", {})
+        await tester.open_first(bench)
+        bench.note = _PREPARED
         return await _shown(server, tester, bench)
 
     async def press(request: Request) -> Response:

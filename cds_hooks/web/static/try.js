@@ -51,7 +51,7 @@
 
   // Another sample patient is shown at once, with nothing sent. The page stays, and the field keeps the focus: who writes a
   // name into it passes other patients on the way (WCAG 3.2.2).
-  const OF_PATIENT = [".who", "[name=carried]", "[name=carried_seal]", "[name=service]", ".sent", ".got", "#ready"];
+  const OF_PATIENT = [".who", "[name=carried]", "[name=carried_seal]", "[name=service]", ".sent", ".got", "#drafted", "#ready"];
   const patient = byId("patient");
   let choosing = 0;
   patient.addEventListener("change", () => {
@@ -69,7 +69,7 @@
     const ready = byId("ready").value;
     for (const part of OF_PATIENT) document.querySelector(part).replaceWith(page.querySelector(part));
     byId("ready").value = ready; // may have been chosen in the meantime
-    for (const answered of document.querySelectorAll(".part, .note")) answered.remove();
+    for (const answered of document.querySelectorAll(".part, .note, #protocol")) answered.remove();
   };
 
   // One press is one call.

@@ -92,5 +92,6 @@ class Bench:
 
 
 async def opened(client: httpx.AsyncClient) -> Bench:
-    """The page before anything was sent."""
-    return Bench(client, await client.get("/try?start=empty"))
+    """The page of a patient without drafts, before anything was sent."""
+    page = Bench(client, await client.get("/try"))
+    return await page.press("choose", patient="sample:planning-talk", call="patient-view/planning-conversation")

@@ -1,38 +1,17 @@
 """Cards of any server are drawn as far as they have the published form; what has none is left out."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.dialects import profile_for
-from cds_hooks.pages.tester.cards import (
-    AS_SENT,
-    CannotBeDrawn,
-    CardLink,
-    Choice,
-    DrawnCard,
-    Reason,
-    Why,
-    _choice,
-    _detail,
-    draw,
-    drawings,
-)
+from cds_hooks.pages.tester.cards import CardLink, Choice, DrawnCard, Reason, Why, draw
 from cds_hooks.pages.tester.feedback import Change, accepted_feedback, apply_actions, next_request, override_feedback
+from cds_hooks.web.markdown import render_markdown
 from tests.cds_hooks.services.equation_calls import NOW
 
-NOTHING = DrawnCard("", "none", "", _detail("", None), "", "", (), (), (), Why())
+NOTHING = DrawnCard("", "none", "", render_markdown(""), "", "", (), (), (), Why())
 CREATE: dict[str, Any] = {"type": "create", "description": "Order it", "resource": {"resourceType": "X", "id": "1"}}
-
-
-def test_the_ways_to_draw_are_as_sent_and_each_dialect_but_the_standard() -> None:
-    ways = dict(drawings())
-    assert next(iter(ways)) == AS_SENT
-    assert ways[AS_SENT] == "As sent"
-    assert {"epic", "oracle", "sandbox"} <= ways.keys()
-    assert "standard" not in ways
 
 
 def test_a_whole_card_is_drawn_with_everything_on_it() -> None:
@@ -70,12 +49,12 @@ def test_a_whole_card_is_drawn_with_everything_on_it() -> None:
             }
         },
     }
-    (drawn,) = draw([card, "no card"], AS_SENT)
+    (drawn,) = draw([card, "no card"])
     assert drawn == DrawnCard(
         uuid="u",
         indicator="warning",
         summary="Look",
-        detail=_detail("**Now**", None),
+        detail=render_markdown("**Now**"),
         source="Guide",
         source_url="https://example.org/guide",
         choices=(
@@ -110,38 +89,13 @@ def test_a_whole_card_is_drawn_with_everything_on_it() -> None:
     ],
 )
 def test_what_has_another_form_is_drawn_as_if_it_were_not_there(card: dict[str, Any]) -> None:
-    for way in (AS_SENT, "no-such-way"):
-        assert draw([card], way) == [NOTHING]
+    assert draw([card]) == [NOTHING]
 
 
 def test_a_card_says_why_where_it_names_rules_facts_or_a_model() -> None:
     assert [bool(why) for why in (Why(), Why((("r", ""),)), Why((), (("a", "", ""),)), Why(model="m"))] == [
         False, True, True, True,
     ]  # fmt: skip
-
-
-def test_a_dialect_shapes_cards_of_the_published_form_alone() -> None:
-    with pytest.raises(CannotBeDrawn, match=r"^These cards cannot be drawn in this way: .+"):
-        draw([{"summary": 1}], "epic")
-    card = {"summary": "Look", "indicator": "info", "source": {"label": "s"}, "uuid": "u", "detail": "a"}
-    (drawn,) = draw([card], "epic")
-    assert (drawn.summary, drawn.uuid) == ("Look", "u")
-
-
-def test_a_client_of_plain_text_shows_lines_and_one_without_labels_shows_what_is_done() -> None:
-    texts = {way: profile_for("tester", way) for way, _ in drawings()[1:]}
-    plain = replace(texts["epic"], markdown="plain")
-    assert str(_detail("a <b>\n \n\x00**c**", plain)) == "<p>a &lt;b&gt;</p><p>**c**</p>"
-    assert _detail("**c**", texts["epic"]) == _detail("**c**", None)
-    suggestion = {"label": "L", "actions": [{"description": "one"}, {"description": "two"}, {}]}
-    labels = {
-        (profile.dialect.sheet is not None and not profile.dialect.sheet.shows_labels): {
-            _choice(suggestion, profile).label,
-            _choice({"label": "L"}, profile).label,
-        }
-        for profile in texts.values()
-    }
-    assert labels == {False: {"L"}, True: {"one; two", "L"}}
 
 
 # What follows from a card

@@ -23,13 +23,8 @@ def _seal(folder: Path, *keys: str) -> FormSeal:
 def test_a_form_that_was_just_opened_has_a_patient_a_call_and_nothing_else(tmp_path: Path) -> None:
     bench = bench_of({}, _seal(tmp_path))
     assert bench == Bench()
-    assert (bench.patient, bench.call) == ("sample:planning-talk", "patient-view/planning-conversation")
-    assert (bench.hook, bench.chosen, bench.draw, bench.worst_first) == (
-        "patient-view",
-        "planning-conversation",
-        "sent",
-        False,
-    )
+    assert (bench.patient, bench.call) == ("sample:ckd4-metformin", "order-select/order-safety-select")
+    assert (bench.hook, bench.chosen, bench.worst_first) == ("order-select", "order-safety-select", False)
     assert bench.dosing == Dosing("", "tablet", "1d", as_needed=False, days="")
     assert Problem("order", "x").at == "answer"
 
@@ -47,7 +42,6 @@ def test_each_field_of_the_form_is_taken_without_the_space_around_what_is_typed(
             "request": " {\r\n} ",
             "service": "s",
             "token": " t2 ",
-            "draw": "epic",
             "order_of_cards": "worst",
             "order": " naproxen ",
             "dose": "2",
@@ -69,7 +63,6 @@ def test_each_field_of_the_form_is_taken_without_the_space_around_what_is_typed(
         request=" {\n} ",
         service="s",
         token="t2",  # noqa: S106
-        draw="epic",
         worst_first=True,
         order="naproxen",
         dosing=Dosing("2", "mg", "2d", as_needed=True, days="7"),

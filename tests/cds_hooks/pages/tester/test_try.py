@@ -50,16 +50,47 @@ def test_the_page_opens_with_samples_hooks_and_services_and_nothing_sent(tmp_pat
         assert f'value="{part}"' in bench.html
 
 
-def test_the_first_visit_shows_a_prepared_call_with_its_cards_beside_its_request(tmp_path: Path) -> None:
+def test_the_first_visit_shows_a_prepared_order_with_its_card_and_records_nothing(tmp_path: Path) -> None:
     async def look(bench: Bench) -> Bench:
         return Bench(bench._client, await bench._client.get("/try"))
 
     bench = _tried(tmp_path, look)
     _is_sound(bench)
-    assert "This call was prepared" in bench.text
-    assert "people with results like these" in bench.text
-    assert "Nothing sent yet" not in bench.text
-    assert bench.text.count("POST /cds-services/") > 1
+    assert "An order for an invented patient is prepared; nothing was sent." in bench.text
+    assert json.loads(bench.fields["request"])["context"]["patientId"] == "ckd4-metformin"
+    assert "What this order is answered" in bench.text
+    assert "Metformin" in bench.text
+    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
+
+
+@pytest.mark.parametrize("button", ["choose", "build", "send", "resend", "add", "open"])
+def test_no_draft_request_or_answer_of_one_patient_is_shown_under_the_name_of_another(
+    tmp_path: Path, button: str
+) -> None:
+    async def change(bench: Bench) -> Bench:
+        first = await bench.press(
+            "ready", ready="metformin-ckd4-coded", patient="sample:ckd4-metformin", call=ORDER_SELECT
+        )
+        answered = await first.press("send")
+        assert "Metformin" in answered.text.partition("3 Answer")[2]
+        paste = json.dumps(load_patient("infant", AS_OF)) if button == "open" else ""
+        to = {"paste": paste} if paste else {"patient": "sample:infant"}
+        return await answered.press(button, **to, call="patient-view/*", order="naproxen 500 mg tablet")
+
+    bench = _tried(tmp_path, change)
+    assert "ckd4-metformin" not in bench.fields["carried"]
+    assert "ckd4-metformin" not in bench.fields.get("request", "")
+    assert "metformin" not in bench.text.partition("2 Request")[2].lower()
+
+
+def test_an_answer_to_an_edited_request_stands_under_the_patient_of_that_request(tmp_path: Path) -> None:
+    async def edit(bench: Bench) -> Bench:
+        built = await bench.press("build")
+        return await built.press("resend", request=built.fields["request"].replace("planning-talk", "somebody-else"))
+
+    bench = _tried(tmp_path, edit)
+    assert "somebody-else, as the request says" in bench.text
+    assert "Brandt" not in bench.text.partition("2 Request")[0]
 
 
 def test_what_the_server_reads_in_the_request_stands_below_it_and_what_it_does_not_first(tmp_path: Path) -> None:
@@ -171,7 +202,7 @@ def test_a_200_without_a_list_of_cards_is_a_failure_and_no_silence(tmp_path: Pat
         carried["exchanges"][0]["body"] = "{}"
         text = json.dumps(carried)
         seal = FormSeal(Settings(user_keys=keys)).sign(text)
-        return await sent.press("draw:sent", carried=text, carried_seal=seal)
+        return await sent.press("order:sent", carried=text, carried_seal=seal)
 
     keys = tmp_path / "keys.txt"
     bench = _tried(tmp_path, forge, user_keys=keys)
@@ -342,20 +373,6 @@ def test_a_suggestion_of_patient_view_becomes_a_draft_that_is_signed_next(tmp_pa
     assert len(request["context"]["draftOrders"]["entry"]) == 1
 
 
-@pytest.mark.parametrize("way", ["epic", "oracle", "sandbox"])
-def test_cards_are_drawn_in_the_way_of_each_dialect(tmp_path: Path, way: str) -> None:
-    async def drawn(bench: Bench) -> Bench:
-        sent = await (await _ordered(bench)).press("send")
-        return await sent.press(f"draw:{way}")
-
-    bench = _tried(tmp_path, drawn)
-    _is_sound(bench)
-    assert bench.fields["draw"] == way
-    assert "eGFR 25" in bench.text
-    if way == "oracle":
-        assert bench.buttons("override:") == []  # it knows no reasons
-
-
 def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_path: Path) -> None:
     chart = load_patient("planning-talk", AS_OF)
     patient = next(each["resource"] for each in chart["entry"] if each["resource"]["resourceType"] == "Patient")
@@ -456,7 +473,7 @@ def test_a_form_that_this_page_did_not_write_is_refused_in_words(tmp_path: Path)
     assert "Traceback" not in bench.html
 
 
-@pytest.mark.parametrize("do", ["accept:0:0:0", "override:9:9", "dismiss:x", "remove:x", "draw:nobody", "unknown", ""])
+@pytest.mark.parametrize("do", ["accept:0:0:0", "override:9:9", "dismiss:x", "remove:x", "unknown", ""])
 def test_a_button_that_is_not_there_does_nothing(tmp_path: Path, do: str) -> None:
     bench = _tried(tmp_path, lambda page: page.press(do))
     assert bench.answer.status_code == 200
