@@ -33,14 +33,31 @@ GROUPS_DECIDED_ONE_BY_ONE = {
     "R03": "inhaled drugs are told apart by their kinds, not by the group",
 }
 NO_MEMBERS = {
-    "benzydamine": "acts where it is put", "bufexamac": "acts where it is put", "mangafodipir": "holds no gadolinium",
-    "cannabidiol": "has rows of its own", "chondroitin sulfate": "no NSAID", "glucosamine": "no NSAID",
-    "glucosaminoglycan polysulfate": "no NSAID", "diacerein": "no NSAID", "orgotein": "no NSAID", "oxaceprol": "no NSAID",
-    "epoprostenol": "a vasodilator", "iloprost": "a vasodilator", "selexipag": "a vasodilator",
-    "treprostinil": "a vasodilator", "lasmiditan": "no triptan", "atomoxetine": "no stimulant", "modafinil": "no amphetamine",
-    "pemoline": "withdrawn", "solriamfetol": "no amphetamine", "fencamfamin": "withdrawn", "lofexidine": "no opioid",
-    "fenyramidol": "withdrawn", "policosanol": "a food supplement", "cortivazol": "injected into joints",
-}  # fmt: skip
+    "benzydamine": "acts where it is put",
+    "bufexamac": "acts where it is put",
+    "mangafodipir": "holds no gadolinium",
+    "cannabidiol": "has rows of its own",
+    "chondroitin sulfate": "no NSAID",
+    "glucosamine": "no NSAID",
+    "glucosaminoglycan polysulfate": "no NSAID",
+    "diacerein": "no NSAID",
+    "orgotein": "no NSAID",
+    "oxaceprol": "no NSAID",
+    "epoprostenol": "a vasodilator",
+    "iloprost": "a vasodilator",
+    "selexipag": "a vasodilator",
+    "treprostinil": "a vasodilator",
+    "lasmiditan": "no triptan",
+    "atomoxetine": "no stimulant",
+    "modafinil": "no amphetamine",
+    "pemoline": "withdrawn",
+    "solriamfetol": "no amphetamine",
+    "fencamfamin": "withdrawn",
+    "lofexidine": "no opioid",
+    "fenyramidol": "withdrawn",
+    "policosanol": "a food supplement",
+    "cortivazol": "injected into joints",
+}
 
 
 def rows(name: str) -> list[dict[str, str]]:
