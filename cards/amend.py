@@ -14,9 +14,9 @@ from cards.new_orders import concept, days, exact, milligrams, repeat
 from cards.rules.language.rule import DosePart, OrderChange, Product, Sig
 from cards.rules.patient.orders import DraftMedication
 from cards.text import format_number
+from fhir.mapping.medications.dosage import quantity_days
 from fhir.mapping.medications.sig import Sig as ReadSig
 from fhir.mapping.medications.sig import read_sig
-from fhir.mapping.medications.timing import quantity_days
 from fhir.terminology.dosing import dose_unit
 
 Json = dict[str, Any]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from fhir.record.chart_text import LIMIT, plain
+from fhir.record.datatypes import LIMIT, plain
 
 __all__ = [
     "LIMIT",

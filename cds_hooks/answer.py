@@ -31,8 +31,13 @@ from cds_hooks.hold_back.service_checks import refuse_user
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch
-from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
-from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, with_prefetch_note
+from cds_hooks.prefetch.state import (
+    NO_PREFETCH,
+    PrefetchState,
+    has_missing_medications,
+    inspect_prefetch,
+    with_prefetch_note,
+)
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.repair import Sent
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
@@ -50,7 +55,7 @@ from cds_hooks.storage.decision import (
 from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.mapping.stays import care_units
-from fhir.record.chart_text import plain
+from fhir.record.datatypes import plain
 from fhir.record.kept_facts import keep_facts
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, read_record

@@ -9,8 +9,16 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, Card, CardError, Coding, Source
-from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggestions
+from cards.card import (
+    OVERRIDE_REASONS,
+    Card,
+    CardError,
+    CardIdentity,
+    Coding,
+    OrderSuggestion,
+    Source,
+    order_suggestions,
+)
 from cards.compose.model import factor_lines, in_100
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
 from cards.text import escape, with_unit_signs

@@ -7,8 +7,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, Source, Suggestion
-from cards.compose.identity import CardIdentity
+from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.text import escape, first_few, plain

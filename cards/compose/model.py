@@ -8,8 +8,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, Coding, Source
-from cards.compose.identity import CardIdentity, OrderSuggestion, create_suggestion
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
 from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number

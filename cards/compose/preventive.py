@@ -3,8 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Card, Source
-from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggestions
+from cards.card import (
+    OVERRIDE_REASONS,
+    PATIENT_DECLINES,
+    TOPICS,
+    Card,
+    CardIdentity,
+    OrderSuggestion,
+    Source,
+    order_suggestions,
+)
 from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PreventiveKnowledge, order_resource

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
-from cards.compose.identity import CardIdentity, OrderSuggestion, order_suggestions
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
 from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain

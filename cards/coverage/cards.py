@@ -8,8 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.card import SUMMARY_LIMIT, Action, Card, Coding, Link, Source, Suggestion
-from cards.compose.identity import CardIdentity
+from cards.card import SUMMARY_LIMIT, Action, Card, CardIdentity, Coding, Link, Source, Suggestion
 from cards.coverage.annotation import CRD_CODES
 from cards.coverage.determination import Determination
 from cards.coverage.order import Json

@@ -13,8 +13,8 @@ import typer
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
-from fhir.record.chart_text import plain
 from fhir.record.charts import ChartsRefused, files_of, read_bundle, read_ndjson
+from fhir.record.datatypes import plain
 
 _COMMONEST = 5
 

@@ -15,7 +15,7 @@ from cards.rules.engine.coverage import CHECKS, checks_by_name, drug_coverage, s
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from cards.rules.patient.session import PatientSession
-from fhir.record.chart_text import plain
+from fhir.record.datatypes import plain
 from fhir.record.record import read_record
 
 _NOBODY = read_record({}, "nobody", datetime(2000, 1, 1, tzinfo=UTC))

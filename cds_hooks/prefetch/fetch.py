@@ -22,14 +22,16 @@ from cds_hooks.prefetch.gaps import (
     still_missing,
     without_answered_gaps,
 )
-from cds_hooks.prefetch.inspect import (
+from cds_hooks.prefetch.state import (
     MOST_MEDICATIONS,
     ORDER_TYPES,
     REFERRED_MEDICATIONS_KEY,
+    FetchCost,
+    KeyState,
+    PrefetchState,
     medication_search,
     missing_medications,
 )
-from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.fhir_base import FhirBase, OutboundRefused

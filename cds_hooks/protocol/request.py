@@ -19,7 +19,7 @@ from cds_hooks.protocol.body import (
     split_off_prefetch,
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
-from fhir.record.chart_text import may_hold_runs
+from fhir.record.datatypes import may_hold_runs
 from fhir.record.record import BrokenResource, read_value, without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.repair import repair_bytes

@@ -13,9 +13,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPIC_SYSTEM, Card, Coding
+from cards.card import TOPIC_SYSTEM, Card, Coding, OrderSuggestion
 from cards.compose.equation import EquationCardContent
-from cards.compose.identity import OrderSuggestion
 from cards.compose.model import ModelCardContent, in_100, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from cards.card import OrderSuggestion
 from cards.compose.equation import (
     EquationCardContent,
     GuidelineCardContent,
@@ -13,7 +14,6 @@ from cards.compose.equation import (
     guideline_card,
     missing_card,
 )
-from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.rules.engine.finding import Silence

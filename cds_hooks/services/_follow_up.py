@@ -12,9 +12,8 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPICS
+from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent
-from cards.compose.identity import OrderSuggestion
 from cards.new_orders import service_order
 from cards.text import decapitalized
 from cds_hooks.services._equation import (

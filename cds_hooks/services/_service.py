@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from cards.card import Action, Card, Link
-from cards.compose.identity import CardIdentity
+from cards.card import Action, Card, CardIdentity, Link
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Silence

@@ -11,9 +11,8 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS
+from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, extension_of
-from cards.compose.identity import OrderSuggestion
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.text import capitalized, decapitalized, escape, plain

@@ -9,9 +9,8 @@ import re
 from functools import partial
 from itertools import pairwise
 
-from cards.card import TOPICS
+from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent
-from cards.compose.identity import OrderSuggestion
 from cards.new_orders import OrderableTest, service_order
 from cards.text import escape
 from cds_hooks.prefetch.needs import Needs
@@ -29,7 +28,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.mapping.outside_stays import without_stays
+from fhir.mapping.stays import without_stays
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.phrases import groups_in_words

@@ -11,9 +11,8 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS
+from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
-from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
 from cards.text import escape, format_number, plain

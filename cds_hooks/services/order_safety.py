@@ -16,8 +16,7 @@ from cds_hooks.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContex
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
-from fhir.record.chart_text import may_hold_runs
-from fhir.record.datatypes import decode_exactly
+from fhir.record.datatypes import decode_exactly, may_hold_runs
 from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_doses
 
 NEEDS = rule_book().needs

@@ -4,8 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cards.card import Card
-from cards.compose.identity import OrderSuggestion
+from cards.card import Card, OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
@@ -26,8 +25,7 @@ from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import condition_status, find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector, map_features
-from fhir.mapping.outside_stays import without_stays
-from fhir.mapping.stays import is_left_open
+from fhir.mapping.stays import is_left_open, without_stays
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import ENTERED_IN_ERROR, USABLE_STATUS
 from fhir.record.record import PatientRecord

@@ -31,7 +31,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.trusted_models import AbsentModel, served_model
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.mapping.outside_stays import without_stays
+from fhir.mapping.stays import without_stays
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import features_of, inputs_from_record

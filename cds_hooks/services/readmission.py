@@ -12,8 +12,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS, Card
-from cards.compose.identity import OrderSuggestion
+from cards.card import TOPICS, Card, OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence

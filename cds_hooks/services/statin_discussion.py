@@ -9,9 +9,8 @@ from functools import partial
 
 from msgspec import Struct
 
-from cards.card import TOPICS
+from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
-from cards.compose.identity import OrderSuggestion
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
 from cards.text import capitalized, escape, format_number

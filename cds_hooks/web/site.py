@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct, field
 
 from cds_hooks.web.visitor import visiting
-from fhir.record.chart_text import without_hidden
+from fhir.record.datatypes import without_hidden
 
 if TYPE_CHECKING:
     from jinja2 import Environment

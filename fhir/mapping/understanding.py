@@ -19,8 +19,7 @@ from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, identify, identify_medication
 from fhir.mapping.studies import read_study
 from fhir.mapping.tobacco import read_smoking_answer
-from fhir.record.chart_text import plain
-from fhir.record.datatypes import CodeableConcept
+from fhir.record.datatypes import CodeableConcept, plain
 from fhir.record.measurement import analyte_in_words
 from fhir.record.repair import repair_resource
 from fhir.record.resources import (

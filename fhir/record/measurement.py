@@ -8,8 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.record.chart_text import plain, quoted
-from fhir.record.datatypes import FhirTime, Quantity, parse_time, two_days_before
+from fhir.record.datatypes import FhirTime, Quantity, parse_time, plain, quoted, two_days_before
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation, ObservationComponent
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte, analyte_of_name

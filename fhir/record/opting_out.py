@@ -13,9 +13,9 @@ from calendar import timegm
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from fhir.record.chart_text import ChartText
 from fhir.record.datatypes import (
     DAY_SECONDS,
+    ChartText,
     CodeableConcept,
     Coding,
     Element,

@@ -11,8 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from fhir.record.chart_text import LONGEST_TEXT, collapse_runs, map_texts, may_hold_runs
-from fhir.record.datatypes import FhirTime, Subject, parse_time
+from fhir.record.datatypes import LONGEST_TEXT, FhirTime, Subject, collapse_runs, map_texts, may_hold_runs, parse_time
 from fhir.record.facts import (
     ALL,
     NEVER_STATUS,

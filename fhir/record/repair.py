@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from fhir.record.chart_text import ChartText
-from fhir.record.datatypes import CodeableConcept, Dosage
+from fhir.record.datatypes import ChartText, CodeableConcept, Dosage
 from fhir.record.resources import AnyResource, Bundle, Observation, ObservationComponent
 
 Json = dict[str, Any]

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import defstruct, field
 
-from fhir.record.chart_text import ChartText
 from fhir.record.datatypes import (
     Annotation,
+    ChartText,
     CodeableConcept,
     Coding,
     Dosage,

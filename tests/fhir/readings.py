@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from fhir.mapping import destinations, study_words, understanding
 from fhir.mapping.features.feature import Feature
-from fhir.mapping.genomics import genotypes, remarks, spelling, translation, words
+from fhir.mapping.genomics import genotypes, translation, words
 from fhir.mapping.medications import identity, sig, sig_frequency, sig_languages, sig_steps
 from fhir.mapping.studies import screening_groups_of
-from fhir.record import chart_text
+from fhir.record import datatypes
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology import (
     allergens,
@@ -84,7 +84,7 @@ _GENES: Final = ("CYP2D6", "CYP2C19", "DPYD", "HLA-B", "G6PD", "SLCO1B1")
 _OF_A_GENE: Final[tuple[Callable[[str, str], Any], ...]] = (
     translation.translate,
     genotypes.genotype_of,
-    spelling.unified,
+    translation.unified,
     words.without_gene,
     lambda gene, text: list(words.translate_hla(gene, text)) if gene.startswith("HLA-") else None,
 )
@@ -131,7 +131,7 @@ READERS: Final[dict[str, dict[str, Reader]]] = {
         "presence": words.presence_of,
         "parts": words.parts_by_gene,
         "other": lambda text: words.is_of_another([text]),
-        "advice": remarks.without_advice,
+        "advice": words.without_advice,
         "phenotype": translation.phenotype_named,
     },
     "allergy": {
@@ -160,9 +160,9 @@ READERS: Final[dict[str, dict[str, Reader]]] = {
         "given": lambda text: _understood(text, "Immunization", "vaccineCode"),
     },
     "text": {
-        "plain": chart_text.plain,
-        "hidden": chart_text.without_hidden,
-        "quoted": chart_text.quoted,
+        "plain": datatypes.plain,
+        "hidden": datatypes.without_hidden,
+        "quoted": datatypes.quoted,
         "unit": units.normal_unit,
         "parts": units.unit_parts,
         "dose unit": dosing.dose_unit,

@@ -11,8 +11,7 @@ from cards.text import escape, plain
 from fhir.mapping.allergies import allergies
 from fhir.mapping.medications.sig import LONGEST_SIG, read_sig
 from fhir.mapping.medications.sig_frequency import find_frequencies, named_days, normalise_sig
-from fhir.record.chart_text import LONGEST_TEXT
-from fhir.record.datatypes import parse_time
+from fhir.record.datatypes import LONGEST_TEXT, parse_time
 from fhir.record.record import PatientRecord, read_record, read_value
 from fhir.terminology.allergens import allergen_of_words
 from fhir.terminology.caching import CACHES, LONGEST_KEY_TEXT

@@ -12,7 +12,7 @@ from types import FrameType
 
 import pytest
 
-from fhir.record.chart_text import LONGEST_TEXT
+from fhir.record.datatypes import LONGEST_TEXT
 from tests.hardening.patterns import hostile_texts, product_patterns
 
 LENGTH = 2 * LONGEST_TEXT

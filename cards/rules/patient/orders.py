@@ -21,8 +21,14 @@ from fhir.mapping.medications.identity import (
 )
 from fhir.mapping.medications.sig import NO_WEIGHT
 from fhir.mapping.studies import Study
-from fhir.record.chart_text import collapse_runs, may_hold_runs
-from fhir.record.datatypes import CodeableConcept, FhirTime, with_plain_numbers, write_exactly
+from fhir.record.datatypes import (
+    CodeableConcept,
+    FhirTime,
+    collapse_runs,
+    may_hold_runs,
+    with_plain_numbers,
+    write_exactly,
+)
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord, id_of_reference, may_be_patient, relative_reference
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest

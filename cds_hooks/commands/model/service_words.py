@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cards.compose.identity import CardIdentity
+from cards.card import CardIdentity
 from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.services._declared import card_words
 from cds_hooks.services._service_file import ServiceFile, service_files

@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.mapping.genomics.remarks import without_advice
 from fhir.mapping.genomics.tables import (
     GENE_OF_HGNC,
     GENES,
@@ -25,6 +24,7 @@ from fhir.mapping.genomics.words import (
     is_of_another,
     parts_by_gene,
     presence_of,
+    without_advice,
     without_gene,
 )
 from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time

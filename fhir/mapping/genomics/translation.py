@@ -2,25 +2,225 @@
 
 A text is translated only where every part of it is understood. An allele that the tables do not have, and words that
 are not known, give no key: their meaning is never guessed.
+
+Before it the text is brought into one spelling, which adds nothing: arrows and equals signs, "het" and "hom", two stars
+beside each other, sub-alleles, the terms that older CPIC guidelines used.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from fhir.mapping.genomics.genotypes import SEGMENT, genotype_of
-from fhir.mapping.genomics.remarks import without_advice
-from fhir.mapping.genomics.spelling import unified, unified_terms
 from fhir.mapping.genomics.tables import GENES, HLA_ALLELES, keys_of_phenotype, score_key, scores_above
 from fhir.mapping.genomics.words import (
     Translation,
     presence_of,
     spelled,
     translate_hla,
+    without_advice,
     without_gene,
     without_labels,
 )
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.time_limit import check_time
+
+_SIGNS: Final = (
+    (late_pattern("＊"), "*"),
+    (late_pattern("×"), "x"),
+    (late_pattern(r"\*0+(?=[1-9])"), "*"),
+    # The reference sequence of an HGVS name, "NM_000110.4(DPYD):c.1905+1G>A"; the gene is taken out before.
+    (late_pattern(r"\b(?:N[CGM]_\d+(?:\.\d+)?|LRG_\d+(?:t\d+)?)(?:\(\s*\))?\s*:\s*(?=[cm]\.)", re.IGNORECASE), ""),
+    (late_pattern(r"\bstar[- ]?(?=\d)", re.IGNORECASE), "*"),
+    (late_pattern(r"\s*(?:[-=]>|→|⇒)\s*"), "; "),
+    (late_pattern(r"\s*[\r\n]+\s*"), "; "),
+    # "AS=0" keeps its sign, and so do ">=" and the "[=]" of HGVS.
+    (late_pattern(r"(?<=[a-z])\s*=\s*(?=[a-z*])", re.IGNORECASE), ": "),
+    (late_pattern(r"\bhet(?:ero)?\b\.?", re.IGNORECASE), "heterozygous"),
+    (late_pattern(r"\bhom(?:o)?\b\.?", re.IGNORECASE), "homozygous"),
+)
+_LAYOUT: Final = (
+    # The mark of a footnote: "Poor metabolizer*", "PM^1".
+    (late_pattern(r"(?<=[a-z])\s*(?:\*+|\^\d|[†‡#]|\[\d\])$", re.IGNORECASE), ""),
+    # HL7 v2 and tables: "CYP2C19^*2/*2", "*2/*2 | PM", "*2/*2 = PM", "poor_metabolizer", "PoorMetabolizer".
+    (late_pattern(r"\^"), " "),
+    (late_pattern(r"(?<=[\dA-Za-z])\s\|\s(?=[A-Za-z])|(?<=\d)\s+=\s+(?=[A-Za-z])"), "; "),
+    (late_pattern(r"(?<=[a-z])_(?=[a-z])|(?<=[a-z])(?=Metaboli[sz]er\b)"), " "),
+    (late_pattern(r"(?<=[*\w])\.\s+(?=(?:interpretation|phenotype|predicted|genotype|diplotype)\b)", re.IGNORECASE),
+     "; "),
+    (late_pattern(r"(?<=\d)\s+(?=(?:UM|RM|NM|IM|PM|EM)$)"), "; "),
+    # Words beside a result that add nothing to it.
+    (late_pattern(r"^abnormal: *(?=\*)|\s*\((?:abnormal|cpic)\)$|\bvariants?: *(?=\*)|(?<=phenotype) detected$",
+                re.IGNORECASE), ""),
+    (late_pattern(r"\b(?:carrier|detected)\s*(?=\(?(?:hetero|homo)zyg)", re.IGNORECASE), ""),
+    (late_pattern(r"\b(?P<zygosity>(?:hetero|homo)zygous) (?:variant|mutant|mutation)\b", re.IGNORECASE),
+     r"\g<zygosity>"),
+    (late_pattern(r"^(?P<star>\*\d+[A-Z]?)\s*\(?(?:two|2) copies\)?$", re.IGNORECASE), r"\g<star>/\g<star>"),
+    (late_pattern(r"\b(?P<zygosity>hetero|homo)zygote\b", re.IGNORECASE), r"\g<zygosity>zygous"),
+    (late_pattern(r"\b(?P<zygosity>(?:hetero|homo)zygous) for the\b", re.IGNORECASE), r"\g<zygosity> for"),
+    (late_pattern(r"(?P<star>\*\d+[A-Z]?) alleles?\b"), r"\g<star>"),
+    # Two alleles in other words.
+    (late_pattern(r"^(?:positive for )?(?:two|2) copies of (?P<star>\*\d+[A-Z]?)$", re.IGNORECASE),
+     r"\g<star>/\g<star>"),
+    (late_pattern(r"\ba(?:llele)? ?1\b[ :=]*(?P<one>\*\w+)[\s,;&]+(?:and )?a(?:llele)? ?2\b[ :=]*(?P<two>\*\w+)",
+                re.IGNORECASE), r"\g<one>/\g<two>"),
+    # Several names of one variant: "c.681G>A (p.P227P)", "*2 (rs4244285): A/A", "c.1905+1G>A (IVS14+1G>A, *2A)".
+    (late_pattern(r"(?<=[ACGT]>[ACGT])\s*\((?:p\.\w+|IVS14\+1G>A|D949V|I560S|rs\d+|\*2A|\*13|,|\s)+\)(?!\s*/)"), ""),
+    (late_pattern(r"\*\d+\s*\((?P<rs>rs\d+)\)\s*:?"), r"\g<rs>"),
+    (late_pattern(r"(?P<rs>rs\d+)\s*\((?P<one>[ACGT]);(?P<two>[ACGT])\)"), r"\g<rs> \g<one>/\g<two>"),
+    (late_pattern(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?P=base))\s*\(homozygous(?: variant| reference)?\)"),
+     r"\g<rs>"),
+    (late_pattern(r"(?P<rs>rs\d+[: ]+(?P<base>[ACGT])\s*/?\s*(?!(?P=base))[ACGT])\s*\(heterozygous(?: variant)?\)"),
+     r"\g<rs>"),
+    # CYP2D6: *5 is the deletion of the gene; copies stand beside their allele.
+    (late_pattern(r"\*5\s*(?:\((?:gene )?deletion\)|(?:gene )?deletion\b)", re.IGNORECASE), "*5"),
+    (late_pattern(r"\((?P<star>\*\d+x(?:n|\d+))\)", re.IGNORECASE), r"\g<star>"),
+    (late_pattern(r"(?P<star>\*\d+) x(?=n\b|\d)", re.IGNORECASE), r"\g<star>x"),
+)  # fmt: skip
+_ALLELE: Final = r"\*\d+(?:[A-Z]|\.\d{3})?(?:x(?:n|\d))?"
+_PAIR: Final = rf"{_ALLELE}\s*[/|]\s*{_ALLELE}"
+_ORDERS: Final = (
+    # "homozygous *2/*2", "heterozygous for *1/*2"
+    (late_pattern(rf"^(?P<zygosity>(?:hetero|homo)zygous)(?: for)?[: ]+(?P<pair>{_PAIR})", re.IGNORECASE),
+     r"\g<pair> \g<zygosity>"),
+    (late_pattern(rf"(?P<pair>{_PAIR})(?: genotype| diplotype)?(?: was| is)? (?:detected|identified|found|present)\b",
+                re.IGNORECASE), r"\g<pair>"),
+    # "poor metabolizer *2/*2"; not "*1/*4 or *4/*9"
+    (late_pattern(rf"(?<=[a-z)])(?<! or)(?<!genotype)(?<!diplotype)(?<!alleles)(?<!result)\s+(?={_PAIR})",
+                  re.IGNORECASE),
+     "; "),
+)  # fmt: skip
+_TWO_STARS: Final = late_pattern(
+    rf"(?P<one>{_ALLELE})\s*(?:,|;|&|\\|[-–—]|(?P<plus>\+)|\band\b|\s)\s*(?P<other>{_ALLELE})", re.IGNORECASE
+)
+# CYP2D6: a hybrid or duplicated gene stands beside another one on the same chromosome ("*36+*10", also with a hyphen).
+_TANDEM: Final = late_pattern(r"\*(?:13|36|57|61|63|68|83)\b.*|.*\*(?:13|36|57|61|63|68|83)")
+# "2/2" is the whole result, or stands before the phenotype.
+_WITHOUT_STARS: Final = late_pattern(
+    r"(?P<one>\d{1,2}[A-Z]?(?:x(?:n|\d))?)\s*/\s*(?P<other>\d{1,2}[A-Z]?(?:x(?:n|\d))?)"
+    r"(?=$|\s*[;,(]\s*(?:[a-z]+ (?:metabolizer|metaboliser|function)|[UNRIPE]M\b))",
+    re.IGNORECASE,
+)
+_STAR_GENES: Final = frozenset(
+    {"CYP2B6", "CYP2C19", "CYP2C9", "CYP2D6", "CYP3A5", "DPYD", "NAT2", "NUDT15", "SLCO1B1", "TPMT", "UGT1A1"}
+)
+# UGT1A1: "6/7" may be the numbers of TA repeats.
+_REPEATS: Final = frozenset({"5", "6", "7", "8"})
+_WILD: Final = r"(?:wild[- ]?type|wt)"
+_WILD_ALLELE: Final = late_pattern(rf"(?<=[/|])\s*{_WILD}\b|\b{_WILD}(?=\s*[/|])", re.IGNORECASE)
+_WILD_WHOLE: Final = late_pattern(rf"(?:homozygous )?{_WILD}(?: homozygous)?", re.IGNORECASE)
+_WILD_LABEL: Final = late_pattern(rf"(?P<pair>{_PAIR})[\s(]+{_WILD}\)?", re.IGNORECASE)
+
+# PharmVar: a star number is defined by its core variants, a letter or ".001" only names a sub-allele of it. Not for
+# TPMT (*3A, *3B and *3C are alleles of their own), DPYD (*2A, *9A) and SLCO1B1 (*1b is *37 today).
+_WITH_SUB_ALLELES: Final = frozenset({"CYP2B6", "CYP2C9", "CYP2C19", "CYP2D6", "CYP3A5", "NAT2"})
+_SUB_ALLELE: Final = late_pattern(r"(?P<core>\*\d+)(?:(?!X[N\d])[A-Z](?![a-z])|\.\d{3})")
+
+# Terms of older guidelines. SLCO1B1: CPIC 2012 and 2014 (simvastatin); TPMT and NUDT15: CPIC 2011 and 2018
+# (thiopurines); DPYD: CPIC 2013 (fluoropyrimidines). Rates of metabolism are named in words of every kind.
+_SLOW: Final = (late_pattern(r"\bslow(?= metaboli)"), "poor")
+# How much of the enzyme is left: with none a poor metabolizer, with some an intermediate one.
+_ENZYME: Final = r"(?:dpd |dihydropyrimidine dehydrogenase |enzyme )?deficien(?:cy|t)"
+_DEFICIENCY_WORDS: Final = tuple(
+    (late_pattern(rf"\b(?:{how}) {_ENZYME}(?=$|\W)|{_ENZYME}[ ,(]+(?:{how})\b(?:, ?{rate} metabolizer)?\)?"),
+     f"{rate} metabolizer")
+    for how, rate in (("partial|heterozygous", "intermediate"), ("complete|total|homozygous", "poor"))
+)  # fmt: skip
+_TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
+    "SLCO1B1": (
+        (late_pattern(r"\btransporter function\b|\bfunction transporter\b"), "function"),
+        (late_pattern(r"\blow(?= function)"), "poor"),
+        (late_pattern(r"\b(?:intermediate|reduced)(?= function)"), "decreased"),
+    ),
+    **dict.fromkeys(
+        ("TPMT", "NUDT15"),
+        (
+            (late_pattern(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
+            (late_pattern(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
+            (late_pattern(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
+            _SLOW,
+            *_DEFICIENCY_WORDS,
+        ),
+    ),
+    "DPYD": _DEFICIENCY_WORDS,
+    "G6PD": (
+        (
+            late_pattern(
+                r"\b(?:hemizygous|homozygous|mediterranean|(?:severe|moderate|mild)(?:ly)?|class (?:ii|iii|b))\b"
+            ),
+            " ",
+        ),
+        (late_pattern(r"\b(?:enzyme )?activity (?=deficient)"), " "),
+        (late_pattern(r"\bwith chronic (?:nonspherocytic )?ha?emolytic ana?emia\b"), "with cnsha"),
+        (late_pattern(r"\bdeficiency\b"), "deficient"),
+    ),
+    "NAT2": ((late_pattern(r"^slow$"), "slow acetylator"), _SLOW),
+    **dict.fromkeys(("CYP2B6", "CYP2C19", "CYP2C9", "CYP2D6", "UGT1A1"), (_SLOW,)),
+    **dict.fromkeys(
+        ("RYR1", "CACNA1S"),
+        ((late_pattern(r"\bsusceptible to malignant hyperthermia\b|^susceptible$"), "mh susceptible"),),
+    ),
+}  # fmt: skip
+
+
+# PharmVar: HapB3 is named by its two variants, the allele of the tables by the one that decides (c.1129-5923C>G); and
+# two variants of DPYD by the change of the protein.
+_DPYD: Final = (
+    (late_pattern(r"c\.1129[-–]5923C>G\s*(?:/|,|;|&|\+|and)?\s*(?:c\.)?1236G>A(?:\s*\(?hap ?b3\)?)?", re.IGNORECASE),
+     "c.1129-5923C>G"),
+    (late_pattern(r"\b(?:c\.)?1236G>A\s*\(?hap ?b3\)?", re.IGNORECASE), "c.1129-5923C>G"),
+    (late_pattern(r"\b(?:p\.)?(?:D949V|Asp949Val)\b", re.IGNORECASE), "c.2846A>T"),
+    (late_pattern(r"\b(?:p\.)?(?:I560S|Ile560Ser)\b", re.IGNORECASE), "c.1679T>G"),
+)  # fmt: skip
+
+
+def unified(gene: str, text: str) -> str:
+    """The text about this gene in the spelling that is translated.
+
+    >>> unified("CYP2C19", "Poor Metaboliser → *2A, *3"), unified("CYP2C19", "heterozygous *1/*2")
+    ('Poor Metaboliser; *2/*3', '*1/*2 heterozygous')
+    """
+    text = text.strip()
+    for sign, replacement in (*_LAYOUT, *_SIGNS):
+        text = sign.sub(replacement, text)
+    for name, replacement in _DPYD if gene == "DPYD" else ():
+        text = name.sub(replacement, text)
+    if gene in _WITH_SUB_ALLELES:
+        text = _SUB_ALLELE.sub(r"\g<core>", text)
+    text = "; ".join(_as_pair(gene, part) for part in _with_stars(gene, text).split("; "))
+    for order, replacement in _ORDERS:
+        text = order.sub(replacement, text)
+    return _with_reference(text.strip())
+
+
+def _as_pair(gene: str, text: str) -> str:
+    match = _TWO_STARS.fullmatch(text.strip(" .()"))
+    if match is None or (gene == "CYP2D6" and (match["plus"] or _TANDEM.fullmatch(text.strip(" .()")))):
+        return text
+    return f"{match['one']}/{match['other']}"
+
+
+def _with_stars(gene: str, text: str) -> str:
+    """Two allele numbers as two alleles: "2/2" of CYP2C19 is "*2/*2"."""
+    match = _WITHOUT_STARS.match(text) if gene in _STAR_GENES else None
+    if match is None or (gene == "UGT1A1" and {match["one"], match["other"]} <= _REPEATS):
+        return text
+    return f"*{match['one']}/*{match['other']}{text[match.end() :]}"
+
+
+def _with_reference(text: str) -> str:
+    """The reference allele is *1, whatever else a laboratory calls it."""
+    if _WILD_WHOLE.fullmatch(text.strip(" .")):
+        return "*1/*1"
+    return _WILD_ALLELE.sub("*1", _WILD_LABEL.sub(r"\g<pair>", text))
+
+
+def unified_terms(gene: str, words: str) -> str:
+    """Lower-case words about this gene in the terms that CPIC uses today."""
+    for term, replacement in _TERMS.get(gene, ()):
+        words = term.sub(replacement, words)
+    return " ".join(words.split()).strip(" ,-")
+
 
 _ABBREVIATIONS = {
     "um": "ultrarapid", "urm": "ultrarapid", "rm": "rapid", "nm": "normal", "em": "normal", "im": "intermediate",

@@ -15,10 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.dosage import quantity_days
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify, identify_product
-from fhir.mapping.medications.timing import quantity_days
-from fhir.record.chart_text import plain
-from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time, plain
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationRequest, MedicationStatement

@@ -19,13 +19,13 @@ from fhir.mapping.medications.dosage import (
     activity,
     least_milligrams,
     milligrams,
+    quantity_days,
     read_dosage,
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, NO_DOSAGE, NO_DOSE, NO_FREQUENCY, DoseProblem
 from fhir.mapping.medications.sig_steps import steps_of
-from fhir.mapping.medications.timing import quantity_days
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Timing, TimingRepeat
 from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement
 from fhir.terminology.caching import remembered

@@ -10,8 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.record.chart_text import plain
-from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Ratio, Reference
+from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Ratio, Reference, plain
 from fhir.record.resources import (
     Medication,
     MedicationAdministration,

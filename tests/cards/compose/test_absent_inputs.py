@@ -6,8 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from cards.card import Card, check_card
-from cards.compose.identity import CardIdentity, OrderSuggestion
+from cards.card import Card, CardIdentity, OrderSuggestion, check_card
 from cards.compose.model import ModelCardContent, factor_lines, model_card
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing

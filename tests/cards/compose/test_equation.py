@@ -2,9 +2,8 @@
 
 import pytest
 
-from cards.card import TOPICS, CardError
+from cards.card import TOPICS, CardError, CardIdentity
 from cards.compose.equation import EquationCardContent, _closing, missing_card, people_in_100
-from cards.compose.identity import CardIdentity
 from cards.new_orders import LIPIDS, TESTS, order_of_test, orderable_test_for
 from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import find_equations, get_equation, yes_no

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, Link, Source
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Link, OrderSuggestion, Source
 from cards.compose.equation import (
     EquationCardContent,
     GuidelineCardContent,
@@ -17,7 +17,6 @@ from cards.compose.equation import (
     missing_card,
     worklist_entry,
 )
-from cards.compose.identity import CardIdentity, OrderSuggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
 from cards.new_orders import LIPIDS, order_of_test
 from fhir.record.record import read_record

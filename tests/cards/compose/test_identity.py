@@ -1,7 +1,6 @@
 """Orders as suggestions of a card: their uuids, their ids, and the link to the page that explains it."""
 
-from cards.card import Action, Link, Suggestion
-from cards.compose.identity import CardIdentity, OrderSuggestion, create_suggestion, order_suggestions
+from cards.card import Action, CardIdentity, Link, OrderSuggestion, Suggestion, create_suggestion, order_suggestions
 
 IDENTITY = CardIdentity("uuid", lambda number: f"s-{number}", "https://cds.example/explain/1")
 TASK = OrderSuggestion("Order it", "Draft order.", {"resourceType": "Task", "status": "draft"})

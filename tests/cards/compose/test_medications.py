@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import Action, Card, Coding, Source, Suggestion
-from cards.compose.identity import CardIdentity
+from cards.card import Action, Card, CardIdentity, Coding, Source, Suggestion
 from cards.compose.medications import ReviewedDrug, fits_sentence, genes_card, may_be_stopped, review_card
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.conditions.condition import Predicate

@@ -6,8 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, Link, Source
-from cards.compose.identity import CardIdentity, OrderSuggestion
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Link, OrderSuggestion, Source
 from cards.compose.model import (
     ModelCardContent,
     estimate_words,

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, Link, Source, Suggestion
-from cards.compose.identity import CardIdentity
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, CardIdentity, Link, Source, Suggestion
 from cards.compose.preventive import USPSTF_URL, preventive_card
 from cards.extension import Fact, PreventiveState, PreventiveStates
 from cards.preventive.chart import Done

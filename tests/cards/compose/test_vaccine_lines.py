@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.compose.identity import CardIdentity
+from cards.card import CardIdentity
 from cards.compose.vaccines import forecast_entries, immunization_recommendation, vaccines_card
 from cards.extension import VaccineForecast, VaccineForecasts
 from cards.vaccines.due import DueVaccine, ForbiddenVaccine, VaccinesDue, VaccineToCheck

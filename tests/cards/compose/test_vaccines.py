@@ -5,8 +5,7 @@ from typing import Any
 
 import orjson
 
-from cards.card import Card
-from cards.compose.identity import CardIdentity
+from cards.card import Card, CardIdentity
 from cards.compose.vaccines import _days, immunization_recommendation, vaccines_card
 from cards.vaccines.course import DoseStatus
 from cards.vaccines.due import VaccinesDue, vaccines_due

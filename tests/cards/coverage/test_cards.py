@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import Action, Card, Link, Source, Suggestion
-from cards.compose.identity import CardIdentity
+from cards.card import Action, Card, CardIdentity, Link, Source, Suggestion
 from cards.coverage.approval import finding_of, policy_tables
 from cards.coverage.cards import (
     ANSWER as ANSWER_TOPIC,

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from cards.card import TOPICS, Card, Source
+from cards.card import TOPICS, Card, CardIdentity, OrderSuggestion, Source
 from cards.compose.equation import EquationCardContent, missing_card
-from cards.compose.identity import CardIdentity, OrderSuggestion
 from cards.extension import WorklistEntry
 from cards.new_orders import order_of_test, orderable_test_for
 from cds_hooks.hold_back.checks import CheckedCall

@@ -23,9 +23,8 @@ from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.panel.chart_lines import ChartLines, Wanted
 from cds_hooks.panel.scoring import read_chart
-from cds_hooks.prefetch.inspect import inspect_prefetch
 from cds_hooks.prefetch.needs import Needs, templates_for
-from cds_hooks.prefetch.state import Templates
+from cds_hooks.prefetch.state import Templates, inspect_prefetch
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.record import PatientRecord, read_record, read_value

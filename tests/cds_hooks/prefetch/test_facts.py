@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
-from cds_hooks.prefetch.inspect import _ago
-from cds_hooks.prefetch.state import Templates
+from cds_hooks.prefetch.state import Templates, _ago
 from cds_hooks.prefetch.template import Template
 
 

@@ -9,8 +9,7 @@ import orjson
 import pytest
 
 from cds_hooks.prefetch.fetch import FilledPrefetch, PrefetchFetcher
-from cds_hooks.prefetch.inspect import has_missing_medications, inspect_prefetch
-from cds_hooks.prefetch.state import Templates
+from cds_hooks.prefetch.state import Templates, has_missing_medications, inspect_prefetch
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request

@@ -6,9 +6,8 @@ import orjson
 import pytest
 
 from cds_hooks.errors import PreconditionFailed
-from cds_hooks.prefetch.inspect import inspect_prefetch
 from cds_hooks.prefetch.needs import Needs, templates_for
-from cds_hooks.prefetch.state import PrefetchState
+from cds_hooks.prefetch.state import PrefetchState, inspect_prefetch
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import read_request
 from tests.fhir_charts import PATIENT, lab

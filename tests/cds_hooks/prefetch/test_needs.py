@@ -64,7 +64,7 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "cds_hooks/services/_equation.py",
         "cds_hooks/services/_anticoagulation.py",  # an ablation: the service asks for all of them (`whole_history`)
         "fhir/mapping/conditions.py",  # a valve that only a procedure tells of: one of longer ago is missed
-        "cards/rules/families/genes/populations.py",  # why clopidogrel is ordered today
+        "cards/rules/families/genes/knowledge.py",  # why clopidogrel is ordered today
         "cards/rules/families/genes/advice.py",  # a transplant: an older one is a problem, too
         "cards/rules/families/orders/screening.py",  # a hysterectomy: see above
         "cards/coverage/evidence.py",  # an operation or a screening at any time: `whole_history`

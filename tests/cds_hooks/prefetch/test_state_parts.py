@@ -22,7 +22,12 @@ from cds_hooks.prefetch.gaps import (
     still_missing,
     without_answered_gaps,
 )
-from cds_hooks.prefetch.inspect import (
+from cds_hooks.prefetch.state import (
+    NO_PREFETCH,
+    FetchCost,
+    KeyState,
+    PrefetchState,
+    Templates,
     _ago,
     _has_failed,
     _is_empty,
@@ -31,8 +36,8 @@ from cds_hooks.prefetch.inspect import (
     _next_of,
     inspect_prefetch,
     medication_search,
+    with_prefetch_note,
 )
-from cds_hooks.prefetch.state import NO_PREFETCH, FetchCost, KeyState, PrefetchState, Templates, with_prefetch_note
 from cds_hooks.prefetch.template import KeyPolicy, Template
 from cds_hooks.prefetch.tokens import NoValue, TokenValues
 from cds_hooks.security.fhir_base import OutboundRefused

@@ -9,9 +9,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from cards.card import Coding
+from cards.card import Coding, OrderSuggestion
 from cards.compose.equation import EquationCardContent
-from cards.compose.identity import OrderSuggestion
 from cards.rules.engine.finding import Silence
 from cds_hooks.services._declared import (
     _EquationAdvisor,

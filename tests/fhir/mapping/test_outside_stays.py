@@ -7,7 +7,7 @@ import pytest
 
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Missing, map_features
-from fhir.mapping.outside_stays import without_stays
+from fhir.mapping.stays import without_stays
 from tests.fhir.record.charts import observation, record_of
 
 CREATININE, AGE = FEATURES = features_named(("creatinine_mg_dl", "age_years"))

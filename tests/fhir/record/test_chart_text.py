@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fhir.record.chart_text import (
+from fhir.record.datatypes import (
     LIMIT,
     LONGEST_TEXT,
     collapse_runs,

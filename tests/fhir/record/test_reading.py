@@ -6,7 +6,7 @@ import msgspec
 import orjson
 import pytest
 
-from fhir.record.chart_text import LONGEST_TEXT
+from fhir.record.datatypes import LONGEST_TEXT
 from fhir.record.record import read_record, read_value
 from fhir.record.refusals import Refusal, WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation

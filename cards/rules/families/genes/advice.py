@@ -11,16 +11,17 @@ from itertools import product
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.rules.families.genes.doses import judge_dose
 from cards.rules.families.genes.knowledge import (
+    ANY,
     GENE_DRUGS,
     REQUIRED_TESTS,
     SEVERITY,
     AdviceIndicator,
     GeneDrug,
     Recommendation,
+    judge_dose,
+    populations_of,
 )
-from cards.rules.families.genes.populations import ANY, populations_of
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of

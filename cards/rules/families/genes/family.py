@@ -1,17 +1,48 @@
-"""Genes: the words of conditions, placeholders and corrections that only these rules use."""
+"""Genes: the words of conditions, placeholders and corrections that only these rules use.
+
+Warfarin goes by CPIC's flow chart of 2017 (cpicpgx/cpic-data@459e3ebdccdc): the genotype decides, not a phenotype name.
+The card gives no milligrams: the published algorithms need age, height, weight and interacting drugs, and their inputs
+differ. Ancestry, which the chart asks for, is not used by this project.
+"""
+
+from collections.abc import Mapping
+from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, members, needs, only
 from cards.rules.engine.family import Family
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
-from cards.rules.families.genes.doses import lower_dose
-from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS
-from cards.rules.families.genes.warfarin import WARFARIN_GENES, warfarin_says
+from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, lower_dose
 from cards.rules.families.genes.wording import detail, gene_facts, genes_to_test, result_words, summary, time_to_test
 from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.results import GeneResult
 from fhir.record.measurement import GENOMICS
+
+WARFARIN_GENES: Final = ("CYP2C9", "VKORC1")
+_POOR = frozenset({"0.0", "0.5"})
+_NORMAL = frozenset({"2.0"})
+_SENSITIVE = frozenset({"-1639 AA", "-1639 AG"})
+
+
+def warfarin_says(results: Mapping[str, GeneResult]) -> str | None:
+    """ "poor" for poor metabolism by CYP2C9, "sensitive" where an algorithm gives another dose; None for neither.
+
+    Without both genes the chart doses without genetics, but for poor metabolism, which stands alone.
+    """
+    cyp2c9 = set(_keys(results, "CYP2C9"))
+    vkorc1 = set(_keys(results, "VKORC1"))
+    if cyp2c9 and cyp2c9 <= _POOR:
+        return "poor"
+    if not cyp2c9 or not vkorc1:
+        return None
+    return "sensitive" if cyp2c9 - _NORMAL or vkorc1 & _SENSITIVE else None
+
+
+def _keys(results: Mapping[str, GeneResult], gene: str) -> tuple[str, ...]:
+    result = results.get(gene)
+    return result.keys if result is not None and not result.is_preliminary else ()
+
 
 _GENES = needs("Observation", "Condition", "MedicationRequest", "Procedure", analytes=(GENOMICS,))
 _USES = frozenset({"genes"})

@@ -6,11 +6,18 @@ drugs that CPIC has no recommendation for and as an addition to the detail.
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
+
+from cards.rules.language.rule import DosePart, OrderChange
+from cards.rules.patient.context import RuleContext
+from fhir.mapping.conditions import condition_status, doubt_of, find_condition
+from fhir.record.datatypes import CodeableConcept
+from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.conditions import code_system
 
 AdviceIndicator: TypeAlias = Literal["silent", "info", "warning", "critical"]
 
@@ -177,3 +184,180 @@ REQUIRED_TESTS: Final[Mapping[str, TestBefore]] = {
 
 GENE_DRUGS: Final[Mapping[str, GeneDrug]] = _read_gene_drugs()
 """Every drug of CPIC's recommendations, and those of FDA's table that CPIC has none for, by RxNorm code."""
+
+
+_LIMIT = re.compile(r"(?P<sign>>=|≥|<=|≤|<|>)?\s*(?P<number>\d+(?:\.\d+)?)(?P<note> note)?")
+_AZATHIOPRINE: Final = "1256"
+_FULL_AZATHIOPRINE_MG_KG: Final = 2.0
+"""CPIC 2018 (thiopurines): the reduced start is meant "if normal starting dose is 2-3 mg/kg/day"."""
+_DEPRESSION_DOSES: Final = "depression doses"
+_LOW_TRICYCLIC_MG: Final = 25.0
+"""CPIC 2016 gives its advice on tricyclics for depression; at low doses, as for pain, it is shown as information only.
+That low means up to 25 mg a day is the project's own choice, for review."""
+_LOWER: Final = ("reduce", "alternative_or_reduce", "avoid_unless", "limit")
+
+
+def judge_dose(context: RuleContext, row: Recommendation) -> AdviceIndicator:
+    """The severity at the drafted dose: none within the limit, the row's own where there is no limit."""
+    daily = context.daily_dose_mg
+    if row.indicator == "silent" or daily is None:
+        return row.indicator
+    within = _is_within(row.action.limit, daily)
+    if within is not None:
+        return "silent" if within else row.indicator
+    if _DEPRESSION_DOSES in row.action.instruction and daily <= _LOW_TRICYCLIC_MG:
+        return "info" if find_condition(context.session.record, "depression") is None else row.indicator
+    if context.ingredient.rxcui == _AZATHIOPRINE and row.action.name == "reduce":
+        weight = context.weight_kg
+        return "silent" if weight is not None and daily / weight < _FULL_AZATHIOPRINE_MG_KG else row.indicator
+    if row.action.name == "alternative_or_reduce" and _keeps_fda_limit(context, row, daily):
+        return "silent"
+    return row.indicator
+
+
+def _is_within(limit: str, daily: float) -> bool | None:
+    """Whether the daily dose needs nothing by this limit; None where the limit is no number of milligrams."""
+    match = _LIMIT.fullmatch(limit.strip()) if limit else None
+    if match is None:
+        return None
+    number, sign = float(match["number"]), match["sign"]
+    if match["note"]:
+        return daily < number if sign in (">=", "≥") else daily <= number
+    return daily < number if sign == "<" else daily <= number
+
+
+def _keeps_fda_limit(context: RuleContext, row: Recommendation, daily: float) -> bool:
+    return any(
+        line.milligrams_a_day is not None and line.keys & set(row.keys) and daily <= line.milligrams_a_day
+        for line in FDA_LINES.get(context.ingredient.rxcui, ())
+    )
+
+
+def lower_dose(context: RuleContext, row: Recommendation) -> OrderChange | None:
+    """The change of the draft to the part of its dose that remains, in whole units of the product; None without one.
+
+    Of a range of percent its middle is offered; of a daily limit the limit.
+    """
+    strengths = context.medication.strengths
+    strength = strengths[0].milligrams if len(strengths) == 1 and strengths[0] is not None else None
+    daily = context.daily_dose_mg
+    if row.action.name not in _LOWER or strength is None or daily is None:
+        return None
+    share = _share(row, daily)
+    return OrderChange(part=DosePart(share[1], share[0], strength)) if share is not None else None
+
+
+def _share(row: Recommendation, daily: float) -> tuple[float, float] | None:
+    """The least and the most of the drafted dose that may remain."""
+    match = _LIMIT.fullmatch(row.action.limit.strip()) if row.action.limit else None
+    if match is not None and not match["note"] and match["sign"] != "<":
+        most = float(match["number"]) / daily
+        return (most / 2, most) if most < 1 else None
+    if row.action.percent is not None and row.action.percent[1] < 100:
+        low, high = (part / 100 for part in row.action.percent)
+        return (low if low < high else low * 2 / 3, (low + high) / 2)
+    return None
+
+
+ANY: Final = "any"
+_NEVER, _LONG = "never had the drug", "had it over 3 months without skin reaction"
+# Cases of skin reactions occur in the first three months (CPIC, carbamazepine and HLA).
+_THREE_MONTHS_DAYS: Final = 90.0
+_ADULT_YEARS, _CHILD_KG, _LOW_ASPIRIN_MG = 18, 40.0, 1000.0
+
+_CORONARY = "coronary: acute coronary syndrome or PCI"
+_OTHER_VESSELS = "cardiovascular, neither ACS nor PCI"
+_BRAIN = "neurovascular (stroke, TIA)"
+# Acute coronary syndromes and coronary stents; stroke and TIA; other disease of arteries and heart (ICD-10-CM, and the
+# SNOMED CT codes of the condition tables). The first that fits counts: the most urgent indication.
+_INDICATIONS: Final = (
+    (
+        _CORONARY,
+        ("I200", "I21", "I22", "I24", "Z955"),
+        ("401303003", "401314000", "22298006", "394659003", "415070008"),
+        r"\bacute coronary syndrome|\bacs\b|\bunstable angina|\bn?stemi\b|\bacute (?:mi\b|myocardial infarct)"
+        r"|\bpci\b|\bpercutaneous coronary|\b(?:coronary|cardiac)(?: artery)? stent|\bdrug[- ]eluting stent",
+    ),
+    (
+        _BRAIN,
+        ("I63", "G45", "Z8673"),
+        ("230690007", "266257000", "422504002"),
+        r"\bischa?emic stroke|\bcerebral infarct|\btransient ischa?emic attack|\btia\b",
+    ),
+    (
+        _OTHER_VESSELS,
+        ("I702", "I739", "I20", "I23", "I25", "Z951", "I48", "I65"),
+        ("399957001", "53741008"),
+        r"\bperipheral (?:arter\w+|vascular) (?:occlusive )?disease|\bpad\b|\bpvd\b|\bstable angina"
+        r"|\bcoronary artery disease|\bcad\b",
+    ),
+)
+_INDICATION_WORDS: Final = {name: re.compile(words, re.IGNORECASE) for name, _, _, words in _INDICATIONS}
+
+
+def populations_of(context: RuleContext, declared: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Which of a drug's populations the patient is in, and whether that is known; several where it is not."""
+    if tuple(declared) == (ANY,):
+        return (ANY,), True
+    if _CORONARY in declared:
+        indication = _indication(context)
+        return ((indication,), True) if indication is not None else (tuple(declared), False)
+    if "adults" in declared:
+        age = context.age_years
+        return (tuple(declared), False) if age is None else (("adults" if age >= _ADULT_YEARS else "children",), True)
+    if _NEVER in declared:
+        return ((_LONG if _has_taken_it_long(context) else _NEVER,), True)
+    return tuple(name for name in declared if _is_in(context, name)), True
+
+
+def _is_in(context: RuleContext, name: str) -> bool:
+    if name == "adults and children over 40 kg":
+        age, weight = context.age_years, context.weight_kg
+        return (age is not None and age >= _ADULT_YEARS) or (weight is not None and weight > _CHILD_KG)
+    if name == "up to 1 g a day":
+        dose = context.daily_dose_mg
+        return dose is None or dose <= _LOW_ASPIRIN_MG
+    return name == ANY
+
+
+def _has_taken_it_long(context: RuleContext) -> bool:
+    if context.new_start is not False:
+        return False
+    return context.session.is_recent_start(context.medication, _THREE_MONTHS_DAYS) is False
+
+
+def _indication(context: RuleContext) -> str | None:
+    """Why the drug is ordered: by the order's own reason, else by problems and procedures; None where none says.
+
+    A diagnosis that is tentative, or one of several, is no indication.
+    """
+    record = context.session.record
+    listed = [
+        condition.code
+        for condition in record.conditions
+        if condition_status(condition, record.as_of_epoch) != "past" and not doubt_of(condition)
+    ]
+    done = [procedure.code for procedure in record.procedures if procedure.status == "completed"]
+    return _most_urgent(context.drafted.order.reasonCode) or _most_urgent(
+        concept for concept in (*listed, *done) if concept is not None
+    )
+
+
+def _most_urgent(concepts: Iterable[CodeableConcept]) -> str | None:
+    """The most urgent indication that one of the concepts is, by its codes or in words."""
+    names = {name for concept in concepts for name in _indications_of(concept)}
+    return next((name for name in _INDICATION_WORDS if name in names), None)
+
+
+def _indications_of(concept: CodeableConcept) -> Iterator[str]:
+    codes = [(code_system(coding.system), (coding.code or "").replace(".", "").upper()) for coding in concept.coding]
+    for name, icd10, snomed, _ in _INDICATIONS:
+        if any((system == "icd10" and code.startswith(icd10)) or (system == "snomed" and code in snomed)
+               for system, code in codes):  # fmt: skip
+            yield name
+    if any(system for system, _ in codes):
+        return
+    for name, words in _INDICATION_WORDS.items():
+        match = words.search(concept.words)
+        if match is not None and is_of_patient(concept.words, match.start()):
+            yield name

@@ -3,7 +3,7 @@
 import pytest
 
 from cards.rules.families.ddi.conditions import is_treatment
-from cards.rules.families.genes.doses import _is_within as is_within
+from cards.rules.families.genes.knowledge import _is_within as is_within
 from fhir.mapping.medications.daily_dose import daily_dose
 from tests.fhir.mapping.charts import identity_of, order
 

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from cards.extension import Fact
-from cards.rules.families.duplicate.conditions import is_slow
-from cards.rules.families.duplicate.family import FAMILY
+from cards.rules.families.duplicate.family import FAMILY, is_slow
 from cards.rules.language.rule import OrderChange, RuleError, Sig
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept

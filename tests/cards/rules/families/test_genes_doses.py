@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 
-from cards.rules.families.genes.doses import judge_dose, lower_dose
-from cards.rules.families.genes.knowledge import Action, AdviceIndicator, Recommendation
-from cards.rules.families.genes.populations import populations_of
+from cards.rules.families.genes.knowledge import (
+    Action,
+    AdviceIndicator,
+    Recommendation,
+    judge_dose,
+    lower_dose,
+    populations_of,
+)
 from cards.rules.language.rule import DosePart, OrderChange
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.conditions.test_words import context

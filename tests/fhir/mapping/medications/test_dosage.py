@@ -8,6 +8,7 @@ from fhir.mapping.medications.dosage import (
     DoseAmount,
     Instruction,
     Milligrams,
+    Schedule,
     activity,
     amount_for_weight,
     amount_of,
@@ -20,7 +21,6 @@ from fhir.mapping.medications.dosage import (
 )
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.sig import CONTRADICTION, NO_FREQUENCY, NO_WEIGHT, DoseProblem
-from fhir.mapping.medications.timing import Schedule
 from fhir.record.datatypes import (
     CodeableConcept,
     Coding,

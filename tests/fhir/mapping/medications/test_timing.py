@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from fhir.mapping.medications.dosage import Schedule, occurrence_days, read_timing
 from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, CONTRADICTION, DoseProblem
-from fhir.mapping.medications.timing import Schedule, occurrence_days, read_timing
 from fhir.record.resources import MedicationRequest
 from tests.fhir.mapping.charts import order
 
