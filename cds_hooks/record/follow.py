@@ -24,14 +24,14 @@ from cds_hooks.record.views import Mark, Views, make_tables, note_record, write_
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import LISTED, read_rows
-from cds_hooks.storage.tables import decisions, events, feedback
+from cds_hooks.storage.tables import decisions, events, feedback, removals
 
 POLL_SECONDS: Final = 0.5
 """Time between two readings of the record by a server."""
 AT_ONCE: Final = 500
 _BESIDE_CALLS: Final = 25
 """So many rows are taken at once beside the calls of a server, and after each time it rests: hook calls go first."""
-_REST: Final = 4.0
+_REST: Final = 9.0
 """How many times as long as it worked the follower rests between two parts."""
 _CATCH_UP_SECONDS: Final = 60.0
 _WAIT_SECONDS: Final = 0.5
@@ -86,7 +86,7 @@ class Projection:
         raise NotImplementedError
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
-        """Leaves out what counts no more; `oldest`: the oldest decision on record (microseconds since 1970)."""
+        """Leaves out what counts no more; `oldest`: the time of the oldest decision that was not archived."""
 
 
 class Follower:
@@ -235,10 +235,11 @@ class Follower:
         if self._forgot_at is not None and monotonic() - self._forgot_at < _FORGET_SECONDS:
             return
         self._forgot_at = monotonic()
-        rows = read_rows(self._url, select(func.min(decisions.c.decided_at)))
+        was_archived = read_rows(self._url, select(removals.c.sequence).limit(1))
+        oldest = read_rows(self._url, select(func.min(decisions.c.decided_at)))[0][0] if was_archived else 0
         with self.views.open() as connection:
             for projection in self._projections:
-                projection.forget(connection, int(rows[0][0] or 0))
+                projection.forget(connection, int(oldest or 0))
 
 
 def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Batch) -> None:

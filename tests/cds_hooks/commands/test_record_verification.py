@@ -11,8 +11,8 @@ import pytest
 from cds_hooks.audit.seals import SealsUnusable
 from cds_hooks.audit.verification import Audit
 from cds_hooks.commands import record
-from cds_hooks.monitor.book import CountBook
 from models_onnx.artifact.keys import local_signer, public_file
+from tests.cds_hooks.record.followed import Book
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 
@@ -141,9 +141,9 @@ def test_a_key_is_needed_only_for_seals() -> None:
 
 def test_the_book_of_counts_notes_when_the_record_was_verified(site: Site) -> None:
     file = site.folder / "var" / "monitor.sqlite3"
-    CountBook(file).read(site.url)
+    Book(file).read(site.url)
     assert site.run("verify", "--database", site.url)[0] == 0
-    verified = CountBook(file).last_verification()
+    verified = Book(file).last_verification()
     assert verified is not None
     assert (verified.decisions, verified.fault) == (2, "")
 
