@@ -317,7 +317,8 @@ def read_worklist(
     moment = now.timestamp()
     rows = views.read(
         "SELECT client, patient, service, body FROM work WHERE at >= ?1 AND (client, patient) IN "
-        "(SELECT client, patient FROM work WHERE listed AND at >= ?1) AND ifnull(client = ?2, 1)",
+        "(SELECT client, patient FROM work WHERE listed AND at >= ?1) AND ifnull(client = ?2, 1) "
+        "ORDER BY at DESC",
         moment - days * _DAY_SECONDS,
         client,
     )

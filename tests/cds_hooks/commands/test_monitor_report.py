@@ -58,7 +58,9 @@ class Site:
         for name in names:
             monkeypatch.setattr(monitor, name, self._noted(name))
         follower = SimpleNamespace(views="views", catch_up=lambda done: done(3))
-        monkeypatch.setattr(monitor, "open_follower", lambda _, url: self.asked.append(("followed", url)) or follower)
+        monkeypatch.setattr(
+            monitor, "open_follower", lambda _, url: (self.asked.append(("followed", url)), follower)[1]
+        )
         monkeypatch.setattr(monitor, "CountBook", lambda _: SimpleNamespace(compared=self._noted("compared")))
         monkeypatch.setattr(monitor, "LabelReader", lambda *_: SimpleNamespace(read=lambda: None))
         monkeypatch.setattr(monitor, "rule_ids", lambda _: ["r"])

@@ -68,9 +68,11 @@ def make_worklist(
 ) -> Worklist:
     """The list from the newest decision of each service about each patient."""
     patients = dict[tuple[str, str], PatientNotes]()
-    for each in sorted(decisions, key=lambda each: each.decided_at):
+    for each in sorted(decisions, key=lambda each: -each.decided_at):
         if each.patient:
-            patients.setdefault((each.client, each.patient), PatientNotes()).services[each.service] = note(each)
+            patients.setdefault((each.client, each.patient), PatientNotes()).services.setdefault(
+                each.service, note(each)
+            )
     return list_patients(patients, answers, now, capacity)
 
 
