@@ -106,12 +106,16 @@ class Follower:
     async def keep_following(self) -> None:
         """Follows the record until cancelled: at once as far as it is, then a little at a time beside the calls."""
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
-        rest, at_once = 0.0, AT_ONCE
+        rest, at_once, was_said = 0.0, AT_ONCE, False
         try:
             while True:
-                with suppress(RecordUnavailable):  # the record says so itself, to every call
+                try:
                     await in_thread(partial(self.follow, at_once=at_once, rest=rest))
-                    rest, at_once = _REST, _BESIDE_CALLS
+                    rest, at_once, was_said = _REST, _BESIDE_CALLS, False
+                except RecordUnavailable as error:
+                    if not was_said:
+                        log().error("the record cannot be followed into its views", reason=str(error))
+                    was_said = True
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             self.close()

@@ -73,7 +73,7 @@ class _Operations:
             version=version("cds-hooks-onnx"),
             contact=server.settings.contact,
             has_feeds=server.settings.events_file is not None and visiting().may_open("try"),
-            paused=[f"{kind} {name}" for kind, name in server.components.metrics.paused()],
+            paused=[f"{kind} {name} for {client}" for kind, name, client in server.components.metrics.paused()],
             cut=server.components.metrics.record_cut(),
             sealed=_moment(server.components.metrics.sealed_at()),
         )
@@ -111,7 +111,7 @@ class _Operations:
         judged = self._judge.judged(book, None) if book is not None else None
         if judged is None:
             raise Refusal(_NO_REPORT, 503)
-        paused = [f"{kind} {name}" for kind, name in self._server.components.metrics.paused()]
+        paused = [pause.sentence for pause in self._server.components.releases.pauses]
         text = report_page(judged.until, judged.compared, judged.figures, judged.incidents, paused, judged.summary)
         return Response(text, headers=HEADERS | {"content-security-policy": report_policy()}, media_type="text/html")
 

@@ -57,10 +57,12 @@ class Site:
                  "_write_html", "report_page")  # fmt: skip
         for name in names:
             monkeypatch.setattr(monitor, name, self._noted(name))
-        follower = SimpleNamespace(views="views", catch_up=lambda done: done(3))
-        monkeypatch.setattr(
-            monitor, "open_follower", lambda _, url: (self.asked.append(("followed", url)), follower)[1]
-        )
+
+        def follower(_: Any, url: str) -> Any:
+            self.asked.append(("followed", url))
+            return SimpleNamespace(views="views", catch_up=lambda done: done(3))
+
+        monkeypatch.setattr(monitor, "open_follower", follower)
         monkeypatch.setattr(monitor, "CountBook", lambda _: SimpleNamespace(compared=self._noted("compared")))
         monkeypatch.setattr(monitor, "LabelReader", lambda *_: SimpleNamespace(read=lambda: None))
         monkeypatch.setattr(monitor, "rule_ids", lambda _: ["r"])

@@ -9,12 +9,10 @@ import httpx
 import pytest
 
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.pages import count_keeper as keeping
-from cds_hooks.storage import open_decision_log
+from cds_hooks.record.views import Views
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import decided, run, trust_file_in
-from tests.cds_hooks.storage.samples import a_decision
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.cds_hooks.web.markup import faults
 
@@ -84,24 +82,6 @@ def test_the_whole_report_is_sent_with_its_own_style_alone(tmp_path: Path) -> No
     run(tmp_path, task)
 
 
-def test_many_that_are_not_counted_yet_are_counted_beside_the_page_which_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keeping, "AT_ONCE", 10)
-
-    async def task(calls: httpx.AsyncClient) -> None:
-        log = open_decision_log(f"sqlite:///{tmp_path}/decisions.sqlite3")
-        for number in range(60):
-            await log.append(a_decision(decided_at=int(datetime.now(UTC).timestamp() * 1e6) + number))
-        await log.close()
-        assert "60 decisions are being counted" in (await calls.get("/ops")).text
-        async with asyncio.timeout(60):
-            while "Not everything is counted" in (await calls.get("/ops")).text:
-                await asyncio.sleep(0.05)
-
-    run(tmp_path, task)
-
-
 def test_a_file_of_counts_that_is_none_is_said_and_the_rest_of_the_page_stands(tmp_path: Path) -> None:
     (tmp_path / "counts.sqlite3").write_bytes(b"no database" * 100)
 
@@ -120,7 +100,7 @@ def test_the_last_verification_is_on_the_page_also_where_it_found_a_fault(tmp_pa
     async def task(calls: httpx.AsyncClient) -> None:
         await decided(calls, "infant")
         assert "Not verified on this machine" in (await calls.get("/ops")).text
-        book = CountBook(tmp_path / "counts.sqlite3")
+        book = CountBook(Views(tmp_path / "counts.sqlite3"))
         book.note_verification(7, "")
         assert "As it was written" in (await calls.get("/ops")).text
         book.note_verification(7, "its content was changed")
