@@ -20,7 +20,7 @@ from cds_hooks.commands.options import AsJson, Client, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
-from cds_hooks.outcomes.joining import REFUSALS, Sender, Taken, take_reports
+from cds_hooks.outcomes.joining import REFUSALS, Intake, Sender, take_reports
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
@@ -65,7 +65,7 @@ def import_(
         raise typer.Exit(1)
 
 
-def _say(done: Taken, lines: Lines, dry_run: bool) -> None:
+def _say(done: Intake, lines: Lines, dry_run: bool) -> None:
     would = "would be joined" if dry_run else "joined"
     typer.echo(
         f"{len(lines.reports)} reports: {done.joined} outcomes {would} to decisions, {done.stored} of them new, "

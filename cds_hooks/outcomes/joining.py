@@ -61,7 +61,7 @@ class Sender(Struct, frozen=True):
     received_at: int
 
 
-class Taken(Struct):
+class Intake(Struct):
     """How many outcomes belong to decisions, how many of these are new, and which reports belong to none."""
 
     joined: int = 0
@@ -69,19 +69,19 @@ class Taken(Struct):
     refused: list[Refusal] = field(default_factory=list)
 
 
-def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels, *, stored: bool) -> Taken:
+def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels, *, stored: bool) -> Intake:
     """Joins reports to decisions, some at a time, and stores the outcomes that are new where that is wanted.
 
     Raises:
         RecordUnavailable: The record cannot be read or written.
     """
-    taken = Taken()
+    intake = Intake()
     for start in range(0, len(reports), _REPORTS_AT_ONCE):
         joined = join_reports(url, reports[start : start + _REPORTS_AT_ONCE], sender, labels)
-        taken.joined += len(joined.items)
-        taken.stored += len(store_outcomes(parse_url(url), joined.items)) if stored else 0
-        taken.refused += [Refusal(refusal.index + start, refusal.reason) for refusal in joined.refused]
-    return taken
+        intake.joined += len(joined.items)
+        intake.stored += len(store_outcomes(parse_url(url), joined.items)) if stored else 0
+        intake.refused += [Refusal(refusal.index + start, refusal.reason) for refusal in joined.refused]
+    return intake
 
 
 def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels) -> Joined:
