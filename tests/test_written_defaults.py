@@ -58,7 +58,6 @@ _OF_CALLS: Final[dict[str, dict[str, bool]]] = {
 }
 _LENGTHS_DIFFER: Final = {
     "cards/rules/engine/lint.py": 1,
-    "cds_hooks/commands/model/release.py": 1,
     "cds_hooks/events/v2/message.py": 2,
     "fhir/mapping/medications/dosage.py": 1,
     "fhir/mapping/medications/sig_languages.py": 1,

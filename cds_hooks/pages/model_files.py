@@ -19,7 +19,7 @@ from models_onnx.artifact.release_file import ADDRESSED, Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.evaluation_file import LaterEvaluation, read_evaluation
-from models_onnx.model_card.formats import chai_xml, fhir_bundle
+from models_onnx.model_card.formats import chai_xml
 from models_onnx.serving.effects import Effect, effects
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
 from models_onnx.serving.runtime import Model
@@ -116,17 +116,13 @@ class ModelFiles:
         return self._once("gates", model_id, _read_gates) or []
 
     def card_as(self, model_id: str, form: str, configured: Settings) -> tuple[bytes, str] | None:
-        """Return the card as `json`, `fhir.json` or `chai.xml`, with its media type; None for another model or form."""
+        """Return the card as `json` or `chai.xml`, with its media type; None for another model or form."""
         card, release = self.card(model_id), self.release(model_id)
         if card is None or release is None:
             return None
         now = configured.as_of or datetime.now(UTC)
         if form == "json":
             return orjson.dumps(card, option=orjson.OPT_INDENT_2), "application/json"
-        if form == "fhir.json":
-            digest = release.files[MODEL].sha256
-            bundle = fhir_bundle(card, release.state, digest, now.isoformat(timespec="seconds"), configured.public_url)
-            return orjson.dumps(bundle, option=orjson.OPT_INDENT_2), "application/fhir+json"
         if form == "chai.xml":
             return chai_xml(card, release.state, now.date().isoformat()), "application/xml"
         return None

@@ -1,7 +1,4 @@
-"""release.json: the files of one model version by hash, signed as a whole, and its state from draft to retired.
-
-Which state may follow which, and what it takes, is in models_onnx/workbench/release/states.py.
-"""
+"""release.json: the files of one model version by hash, signed as a whole, with what its gates came to."""
 
 import base64
 import binascii

@@ -1,14 +1,13 @@
 """Models and their versions, found by id, by version or by content address.
 
 One folder `<id>` under `models_onnx/artifacts`, or under a folder of one's own, is the model in use; other versions lie
-beside it as `<id>@<version>`. A reference is `id`, `id@version`, `id@` and the beginning of a release's digest, or
-`id@` and an alias (`models_onnx/workbench/release/in_use.py`).
+beside it as `<id>@<version>`, where acts of release choose among them (`cds_hooks/model_versions.py`). A reference is
+`id`, `id@version`, or `id@` and the beginning of a release's digest.
 """
 
 from importlib.resources import files
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, load_artifact
@@ -31,39 +30,6 @@ class Version(Struct, frozen=True):
     folder: Path
     digest: str = ""
     state: str = "draft"
-
-
-VERSIONS_FILE = "{id}.versions.json"
-"""Beside the versions of a model: their aliases, and which came into use when."""
-
-
-class InUse(Struct, frozen=True, forbid_unknown_fields=True):
-    """One version that came into use: which, when, by whom and why."""
-
-    digest: str
-    version: str
-    at: str
-    by: str
-    why: str
-
-
-class VersionNames(Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of `<id>.versions.json`: a digest for each alias, and the versions that came into use, in order."""
-
-    aliases: dict[str, str] = {}
-    in_use: tuple[InUse, ...] = ()
-
-
-def read_version_names(model_id: str, folder: Path = ARTIFACTS) -> VersionNames:
-    """Aliases and what came into use, empty where nothing was written down; ManifestRefused where it cannot be read."""
-    path = folder / VERSIONS_FILE.format(id=model_id)
-    if not path.is_file():
-        return VersionNames()
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=VersionNames)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        text = f"{path.name} cannot be read: {problem}. It has only names of versions: restore it, or take it away"
-        raise ManifestRefused(text) from problem
 
 
 def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
@@ -104,15 +70,11 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
     if not wanted:
         return available[0]
     wanted = wanted.removeprefix("sha256:")
-    alias = read_version_names(model_id, folder).aliases.get(wanted)
     by_folder = f"{model_id}{VERSION_SIGN}{wanted}" if "+" in wanted else None
     matching = [
         version
         for version in available
-        if version.digest == alias
-        or wanted == version.version
-        or version.folder.name == by_folder
-        or _is_digest(wanted, version)
+        if wanted == version.version or version.folder.name == by_folder or _is_digest(wanted, version)
     ]
     if len({version.digest for version in matching}) == 1:
         return matching[0]

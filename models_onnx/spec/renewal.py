@@ -114,7 +114,7 @@ def _estimator(spec: Any, renewal: Renewal, folder: Path) -> Any:
     if isinstance(spec.estimator, SURVIVAL):
         raise DeclarationError(
             f"{spec.id} is fitted to the time until each event; the table of outcomes has only what "
-            "happened up to the horizon: recalibrate it (cds-hooks model recalibrate), or declare another estimator"
+            "happened up to the horizon: declare another estimator"
         )
     return spec.estimator
 

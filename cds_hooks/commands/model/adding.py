@@ -1,84 +1,78 @@
-"""`cds-hooks model new`, `import` and `compile`: adds a model of your own, or one that was trained elsewhere."""
+"""`cds-hooks model import` and `compile`: a model that was trained elsewhere."""
 
-import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from cds_hooks.commands.model.console import AsJson, print_json, problems
-from cds_hooks.commands.model.release import Out, signer
-from models_onnx.errors import CompileRefused, ImportRefused
+from cds_hooks.commands.model.console import (
+    AsJson,
+    Data,
+    Out,
+    Replicates,
+    Seed,
+    print_json,
+    print_markdown,
+    problems,
+    progress_bars,
+)
+from cds_hooks.commands.model.publishing import publish_trained, signer
+from cds_hooks.settings import settings
 from models_onnx.serving.registry import ARTIFACTS
-
-
-def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The id of the new model, like readmission_30d.")],
-    folder: Annotated[Path, typer.Option(help="Where the files are written.")] = Path("models"),
-    as_json: AsJson = False,
-) -> None:
-    """Write the files of a new model: its declaration and the words of its card, to complete, and cases to try it on.
-
-    Guide: docs/adding/model.md. Exit codes: 0 written, 2 the name cannot be used or a file is there.
-
-    Example: cds-hooks model new falls_1y --folder models
-    """
-    with problems():
-        from models_onnx.workbench.training.template import write_template
-
-        written = write_template(name, folder)
-    if as_json:
-        print_json({"files": [str(path) for path in written]})
-        return
-    for path in written:
-        typer.echo(f"{path}")
-    typer.echo(f"Next: complete {folder / name}.py, then cds-hooks model train {name} --specs {folder} --data TABLES")
+from models_onnx.spec import REPLICATES, SEED
 
 
 def import_(
-    file: Annotated[
+    fitted: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="An ONNX file, the folder of an MLflow model, or models:/NAME/VERSION."),
+        typer.Argument(
+            metavar="FITTED",
+            help="A file (.onnx, .skops, LightGBM text, XGBoost JSON), the folder of an MLflow model, or "
+            "module:function.",
+        ),
     ],
-    card: Annotated[Path, typer.Option(help="Its model card as JSON (docs/models/card.md).")],
-    features: Annotated[Path, typer.Option(help="Its feature map as JSON (docs/models/registry.md).")],
-    out: Out = ARTIFACTS,
-    server: Annotated[
-        str | None, typer.Option("--mlflow", help="Of models:/ or runs:/: address of the server.")
+    spec: Annotated[
+        Path | None, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")
     ] = None,
+    card: Annotated[Path | None, typer.Option(help="Of an ONNX file: its model card as JSON.")] = None,
+    features: Annotated[Path | None, typer.Option(help="Of an ONNX file: its feature map as JSON.")] = None,
+    data: Data = None,
+    out: Out = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    as_json: AsJson = False,
 ) -> None:
-    """Take in a model trained elsewhere: checked, loaded first in a process of its own, described, signed as a draft.
+    """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
 
-    It then goes through the same gates as ours. Without exact contributions it is refused for cards, by gate G6.
+    With a declaration (--spec) it is compiled exactly and evaluated on the table's rows, people whom it was not trained
+    on. An ONNX file can be taken in as it is, with its card and its feature map (docs/models/registry.md); it then goes
+    through the same gates, and G6 refuses it for cards unless it explains itself.
 
-    Exit codes: 0 taken in, 2 refused: the file is unsafe, the card incomplete or the map does not fit.
+    Exit codes: 0 taken in, 1 a floor failed and nothing was written, 2 the file, the declaration, the card or the
+    table cannot be used.
+
+    Example: cds-hooks model import falls.skops --spec mine/falls_1y.py --data tables --out trained
 
     Example: cds-hooks model import readmit.onnx --card card.json --features map.json --out models
     """
     with problems():
-        from cds_hooks.commands.model.mlflow import is_mlflow
-        from models_onnx.workbench.release.importing import import_model, read_json
+        from models_onnx.workbench.release.importing import adopt, import_with_card
 
-        with TemporaryDirectory() as folder:
-            path = Path(file) if not is_mlflow(file) else _from_registry(file, server, Path(folder))
-            imported, release = import_model(path, read_json(card), read_json(features), out, signer())
+        if spec is not None:
+            with progress_bars(as_json) as progress:
+                trained = adopt(fitted, spec, data or settings().data_dir, out, seed, replicates, progress)
+            publish_trained(trained, spec.parent, data, as_json)
+            return
+        imported, release = import_with_card(fitted, card, features, out, signer())
+    if as_json:
+        print_json(imported)
     typer.echo(
-        f"Taken in: {imported.id} {imported.version} in {out / imported.id}, digest {release.digest[:16]}, draft."
+        f"Taken in: {imported.id} {imported.version} in {out / imported.id}, digest {release.digest[:16]}, draft.",
+        err=as_json,
     )
     if imported.wiring.contributions is None:
-        typer.echo("It does not explain itself: not for cards (gate G6).")
-    typer.echo(f"Next: cds-hooks model gates {imported.id} --folder {out}")
-
-
-def _from_registry(uri: str, server: str | None, folder: Path) -> Path:
-    from cds_hooks.commands.model.mlflow import MLflowServer
-
-    if server is None:
-        raise ImportRefused(f"{uri} is of an MLflow server: say by --mlflow where it is")
-    return MLflowServer(server).download(uri, folder)
+        typer.echo("It does not explain itself: not for cards (gate G6).", err=True)
+    typer.echo(f"Next: cds-hooks model gates {imported.id} --folder {out}", err=True)
 
 
 def compile_file(
@@ -99,10 +93,7 @@ def compile_file(
     name: Annotated[str | None, typer.Option(help="The model's id; default: the name of --out.")] = None,
     version: Annotated[str, typer.Option(help="The model's version.")] = "0.0.0",
     deepest: Annotated[int, typer.Option(min=1, max=6, help="Deepest trees; more than 4 is a waiver.")] = 4,
-    approximate: Annotated[
-        bool, typer.Option("--approximate", help="Explain deeper trees by shares along their paths; not for cards.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compile a model file of another library to ONNX with exact contributions, proven before it is written.
 
@@ -112,84 +103,13 @@ def compile_file(
     Example: cds-hooks model compile model.txt --reference cohort.csv.gz --card card.json --out model.onnx
     """
     with problems():
-        from models_onnx.model_card.schema import card_problems as problems_of
-        from models_onnx.workbench.compiler import compile_model
-        from models_onnx.workbench.compiler.readers.rows import read_rows
-        from models_onnx.workbench.compiler.readers.source import read_file
+        from models_onnx.workbench.release.compiling import compile_to_file, report_page
 
-        written = _card(card)
-        names = features.split(",") if features else read_file(model_file).features
-        rows = read_rows(reference, names, outcome)
-        compiled = compile_model(
-            model_file,
-            rows.X,
-            features=names,
-            outcomes=rows.outcomes,
-            name=name or out.stem,
-            version=version,
-            groups=_groups(group or []),
-            card=written,
-            deepest=deepest,
-            approximate=approximate,
-        )
-        compiled.save(out)
-        missing = problems_of(written)
+        report = compile_to_file(
+            model_file, reference, card, out,
+            features=features, outcome=outcome, groups=group or (), name=name, version=version, deepest=deepest,
+        )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(compiled.report.as_dict(), indent=1))
+        print_json(report)
     else:
-        _show(compiled.report.as_dict(), out)
-    if missing:
-        typer.echo(
-            f"The card is not whole, `cds-hooks model import` will refuse it: {'; '.join(missing[:3])}", err=True
-        )
-
-
-def _groups(declared: list[str]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for declaration in declared:
-        name, _, members = declaration.partition("=")
-        if not name or not members:
-            raise CompileRefused(f"--group {declaration}: write NAME=INPUT,INPUT")
-        groups[name] = members.split(",")
-    return groups
-
-
-def _card(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except ValueError as problem:
-        raise CompileRefused(f"{path.name} is not JSON: {problem}") from problem
-    if not isinstance(document, dict) or not document:
-        raise CompileRefused(f"{path.name} is not a model card: a JSON object with at least one member")
-    return document
-
-
-def _apart(approximation: dict[str, Any]) -> str:
-    return (
-        f"the strongest input is that of Shapley values for {100 * approximation['strongest']:.0f} in 100 people; "
-        f"contributions are {approximation['difference']:.2f} apart on average. Not for cards (gate G6)"
-    )
-
-
-def _show(report: dict[str, Any], out: Path) -> None:
-    agreement = report["agreement"]
-    table = Table(title=str(out), show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for label, value in (
-        ("form", report["form"]),
-        ("inputs", len(report["features"])),
-        ("explained as", len(report["groups"])),
-        ("explanation", report["explanation"]),
-        ("rows of the proof", f"{agreement['rows']}, {agreement['rows_with_missing']} with something missing"),
-        (
-            "largest difference",
-            f"probability {agreement['probability']:.1e}, contribution "
-            f"{agreement['contribution']:.1e}, sum {agreement['additivity']:.1e}",
-        ),
-        *([("approximation", _apart(report["approximation"]))] if report["approximation"] else []),
-        ("bytes", f"{report['bytes']:,}"),
-        ("sha256", report["sha256"]),
-    ):
-        table.add_row(label, str(value))
-    Console().print(table)
+        print_markdown(report_page(report, out))

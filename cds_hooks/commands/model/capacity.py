@@ -1,50 +1,18 @@
 """`cds-hooks model capacity`: the threshold of a model for as many cards a day as a team can work off."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-import msgspec
 import typer
-from msgspec import Struct
 from rich.table import Table
 
-from cds_hooks.commands.model.console import AsJson, Name, print_json, problems, wide_console
-from cds_hooks.commands.model.release import Folder
+from cds_hooks.commands.model.console import AsJson, Folder, Name, print_json, problems, wide_console
 from cds_hooks.commands.options import Database
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.storage.decision import Decision, RecordUnavailable
-from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from models_onnx.artifact.manifest import Manifest
-from models_onnx.monitoring.alerting import Alerting, Interval, alerting_of
+from cds_hooks.commands.sentences import as_sentence, failure
+from cds_hooks.monitor.capacity import Capacity, TooFewScored, capacity_of_cohort, capacity_of_record
+from cds_hooks.storage.decision import RecordUnavailable
+from models_onnx.monitoring.alerting import Interval
 from models_onnx.serving.registry import ARTIFACTS
-
-_DAY_MICROSECONDS: Final = 86_400_000_000
-LEAST_SCORED: Final = 100
-"""Of fewer scored patients the record says nothing about a day; the project's own choice."""
-
-
-class _Scores(Struct):
-    id: str = ""
-    percentile: float | None = None
-
-
-class _Basis(Struct):
-    scores: _Scores | None = None
-
-
-_basis: Final = msgspec.json.Decoder(_Basis)
-
-
-class Volume(Struct, frozen=True):
-    """How many patients are scored a day, and how many of them would have a card at each tested share.
-
-    From the record (`days` of it), or given (`days` is None): then a share of the patients is that share of the cohort.
-    """
-
-    scored: float
-    cards: tuple[float, ...]
-    days: int | None
 
 
 def capacity(
@@ -71,112 +39,55 @@ def capacity(
     Example: cds-hooks model capacity mortality_5y --capacity 40 --per-day 600
     """
     if per_day is not None and database is not None:
-        raise _unusable("--per-day gives the number of patients, so no record is read: leave out --database.")
+        raise failure("--per-day gives the number of patients, so no record is read: leave out --database.", 2)
     with problems():
         from models_onnx.serving.registry import load_model
 
         manifest = load_model(name, folder).manifest
-    tested = sorted(
-        (alerting_of(manifest, row) for row in manifest.thresholds.table), key=lambda alerting: alerting.share
-    )
-    if per_day is not None:
-        volume = Volume(per_day, tuple(row.share * per_day for row in tested), None)
-    else:
-        volume = _of_record(database, days, manifest, tested)
-    fitting = [row for row, cards_a_day in zip(tested, volume.cards, strict=True) if cards_a_day <= cards]
-    chosen = fitting[-1] if fitting else None
-    if as_json:
-        print_json(_document(manifest, cards, volume, tested, chosen))
-    else:
-        _print(manifest, cards, volume, tested, chosen)
-    raise typer.Exit(0 if chosen is not None else 1)
-
-
-def _of_record(database: str | None, days: int, manifest: Manifest, tested: list[Alerting]) -> Volume:
-    since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)
     try:
-        highest = highest_percentiles(find_decisions(record_url(database), DecisionFilter(since=since)), manifest)
+        if per_day is not None:
+            result = capacity_of_cohort(manifest, cards, per_day)
+        else:
+            result = capacity_of_record(record_url(database), manifest, cards, days)
     except RecordUnavailable as error:
-        raise _unusable(f"{str(error)[0].upper()}{str(error)[1:]}; --per-day gives the number of patients.") from error
-    if len(highest) < LEAST_SCORED:
-        raise _unusable(
-            f"The record has {len(highest)} patients whom {manifest.id} scored in the last {days} days, and a day's "
-            f"number is told from {LEAST_SCORED} on: give --per-day, or more --days."
-        )
-    above = [sum(percentile >= row.percentile for percentile in highest.values()) for row in tested]
-    return Volume(len(highest) / days, tuple(count / days for count in above), days)
+        raise failure(f"{as_sentence(error).rstrip('.')}; --per-day gives the number of patients.", 2) from error
+    except TooFewScored as error:
+        raise failure(str(error), 2) from error
+    if as_json:
+        print_json(result.document)
+    else:
+        _print(result, manifest.title)
+    raise typer.Exit(0 if result.chosen is not None else 1)
 
 
-def highest_percentiles(decisions: Iterable[Decision], manifest: Manifest) -> dict[tuple[str, str, int], float]:
-    """The highest percentile of each patient and day (UTC) that the model, or the one that takes over, has scored."""
-    names = {manifest.id, *([manifest.twin.id] if manifest.twin is not None else [])}
-    highest: dict[tuple[str, str, int], float] = {}
-    for decision in decisions:
-        scores = _basis.decode(decision.basis).scores
-        if scores is not None and scores.id in names and scores.percentile is not None:
-            key = (decision.client, decision.patient, decision.decided_at // _DAY_MICROSECONDS)
-            highest[key] = max(scores.percentile, highest.get(key, 0.0))
-    return highest
-
-
-def _unusable(text: str) -> typer.Exit:
-    typer.echo(text, err=True)
-    return typer.Exit(2)
-
-
-def _document(
-    manifest: Manifest, cards: float, volume: Volume, tested: list[Alerting], chosen: Alerting | None
-) -> dict[str, Any]:
-    rows = [
-        {**msgspec.to_builtins(row), "cards_a_day": cards_a_day}
-        for row, cards_a_day in zip(tested, volume.cards, strict=True)
-    ]
-    return {
-        "model": manifest.id,
-        "version": manifest.version,
-        "capacity": cards,
-        "patients_a_day": volume.scored,
-        "days_of_record": volume.days,
-        "thresholds": rows,
-        "chosen": chosen.share if chosen is not None else None,
-    }
-
-
-def _print(manifest: Manifest, cards: float, volume: Volume, tested: list[Alerting], chosen: Alerting | None) -> None:
-    console = wide_console()
+def _print(result: Capacity, title: str) -> None:
     table = Table(
         "top share", "estimate from", "cards a day", "PPV (95 %)", "number needed to alert (95 %)", "events found",
-        title=f"{manifest.title}, version {manifest.version}",
+        title=f"{title}, version {result.version}",
     )  # fmt: skip
-    for row, cards_a_day in zip(tested, volume.cards, strict=True):
-        mark = " <" if chosen is not None and row.share == chosen.share else ""
+    for row in result.thresholds:
+        alerting = row.alerting
         table.add_row(
-            f"{100 * row.share:g} %{mark}",
-            f"{100 * row.probability:.0f} in 100",
-            f"{cards_a_day:.1f}",
-            _interval(row.ppv, 100, "%.0f") + " in 100",
-            _interval(row.needed, 1, "%.1f"),
-            f"{100 * row.sensitivity:.0f} in 100",
+            f"{100 * alerting.share:g} %{' <' if alerting.share == result.chosen else ''}",
+            f"{100 * alerting.probability:.0f} in 100",
+            f"{row.cards_a_day:.1f}",
+            _interval(alerting.ppv, 100, "%.0f") + " in 100",
+            _interval(alerting.needed, 1, "%.1f"),
+            f"{100 * alerting.sensitivity:.0f} in 100",
         )
+    source = (
+        f"the last {result.days_of_record} days of the record"
+        if result.days_of_record is not None
+        else "given; as the cohort"
+    )
+    console = wide_console()
     console.print(table)
-    source = f"the last {volume.days} days of the record" if volume.days is not None else "given; as the cohort"
-    console.print(f"{volume.scored:,.1f} patients a day are scored ({source}).", highlight=False, soft_wrap=True)
-    console.print(_verdict(manifest, cards, volume, tested, chosen), highlight=False, soft_wrap=True)
+    console.print(
+        f"{result.patients_a_day:,.1f} patients a day are scored ({source}).", highlight=False, soft_wrap=True
+    )
+    console.print(result.verdict, highlight=False, soft_wrap=True)
 
 
 def _interval(figure: Interval, factor: int, form: str) -> str:
-    value, low, high = (form % (factor * value_of_end) for value_of_end in (figure.value, figure.low, figure.high))
+    value, low, high = (form % (factor * end) for end in (figure.value, figure.low, figure.high))
     return f"{value} ({low} to {high})"
-
-
-def _verdict(manifest: Manifest, cards: float, volume: Volume, tested: list[Alerting], chosen: Alerting | None) -> str:
-    if chosen is None:
-        least = f"{100 * tested[0].share:g} in 100"
-        return (
-            f"No tested threshold fits {cards:g} cards a day: the top {least} would be {volume.cards[0]:.1f} a day. "
-            "A budget in the rules file can hold back the rest (docs/operations/restraint.md)."
-        )
-    return (
-        f"For {cards:g} cards a day: the top {100 * chosen.share:g} in 100. Set "
-        f"CDS_ALERT_SHARE={manifest.id}={chosen.share:g}, or share = {chosen.share:g} in the service's file."
-    )

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cds_hooks.commands.model.console import AsJson, moment, print_json, problems, progress_bars
-from cds_hooks.commands.model.release import Folder
+from cds_hooks.commands.model.console import AsJson, Folder, moment, print_json, problems, progress_bars
 from cds_hooks.commands.score import charts
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import folder_of, own_keys, why_withheld

@@ -203,8 +203,7 @@ def _with_waiver(result: GateResult, subject: Subject, evidence: Evidence) -> Ga
     waiver = covering(subject.product.get("waivers", []), result.gate, result.faults, evidence.as_of)
     if waiver is None:
         return result
-    problem = waiver_problem(waiver, subject.id, subject.about.version, subject.keys, subject.author)
-    if (fault := problem or evidence.waiver_fault(waiver)) is not None:
+    if (fault := waiver_problem(waiver) or evidence.waiver_fault(waiver)) is not None:
         return msgspec.structs.replace(result, why=f"{result.why}; its waiver does not count: {fault}")
     why = f"Waived until {waiver['expires']} by {waiver['by']}: {waiver['reason']} What it covers: {result.why}"
     return msgspec.structs.replace(result, status="waived", why=why, waiver=waiver)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import ImportedManifest, Manifest, ModelInput, TensorNames, is_imported
-from models_onnx.artifact.release_file import parse_release
-from models_onnx.errors import ArtifactRefused, ManifestRefused, UnsafeModel
+from models_onnx.errors import ManifestRefused, UnsafeModel
 from models_onnx.serving.runtime import run_in_parts
 
 Array = NDArray[np.float64]
@@ -142,14 +141,6 @@ class Subject:
     def evaluation(self) -> dict[str, Any]:
         """The stored evaluation; empty where there is none."""
         return self.about.evaluation
-
-    @property
-    def author(self) -> str:
-        """The id of the key that signed the release; empty where there is none."""
-        try:
-            return parse_release(self.folder).key
-        except ArtifactRefused:
-            return ""
 
     @property
     def parity(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Waivers: who accepts which fault of a gate, why and until when, signed with another key than the release.
+"""Waivers: who accepts which fault of a gate, why and until when.
 
-A waiver is an entry of the card (`product.waivers`):
+The release that has the card signs it, and behind a trust file two people approve it. A waiver
+is an entry of the card (`product.waivers`):
 
     gate      G9, the only gate that can be waived
     covers    the axes of fairness whose gaps are accepted, as the card names them
@@ -8,17 +9,11 @@ A waiver is an entry of the card (`product.waivers`):
     reason    why, in twenty words or more and with the figures it rests on
     by        who accepts it
     granted, expires   ISO dates, at most a year apart
-    key, signature     Ed25519, over the model's id and version and all other entries (`cds-hooks model waive`)
 """
 
-import base64
-import binascii
-import json
 import re
 from datetime import date
 from typing import Any
-
-from models_onnx.artifact.keys import Keys, Signer
 
 # responsible-ai.md 5.6 lets only the fairness gate be waived ("or a signed waiver with expiry"); a model that is
 # unsafe, wrong or a device cannot be excused by a signature.
@@ -31,14 +26,6 @@ _GAP = re.compile(r"differ by (\d\.\d+)")
 Waiver = dict[str, Any]
 
 
-def sign_waiver(waiver: Waiver, model: str, version: str, signer: Signer) -> Waiver:
-    """Returns the waiver with key and signature, for this version of this model."""
-    bare = {name: value for name, value in waiver.items() if name not in ("key", "signature")}
-    with_key = {**bare, "key": signer.public.id}
-    signature = base64.b64encode(signer.sign(_signed(with_key, model, version))).decode()
-    return {**with_key, "signature": signature}
-
-
 def covering(waivers: list[Waiver], gate: str, faults: tuple[str, ...], as_of: date) -> Waiver | None:
     """Returns the first waiver of this gate that is in force and covers every fault; None where there is none."""
     if gate not in WAIVABLE:
@@ -49,36 +36,12 @@ def covering(waivers: list[Waiver], gate: str, faults: tuple[str, ...], as_of: d
     return None
 
 
-def waiver_problem(waiver: Waiver, model: str, version: str, keys: Keys, author: str) -> str | None:
-    """Why a waiver does not count, in a sentence: its reason, its signature, or whose key it is; None where it does.
-
-    `author` is the id of the key that signed the release.
-    """
+def waiver_problem(waiver: Waiver) -> str | None:
+    """Why a waiver does not count, in a sentence: its reason, or that nobody is named; None where it does."""
     words = re.findall(r"[A-Za-z]{2,}", str(waiver.get("reason", "")))
     if len(set(words)) < LEAST_WORDS or not re.search(r"\d", str(waiver.get("reason", ""))):
         return f"its reason has to say why in {LEAST_WORDS} different words or more, with the figures it rests on"
-    if not str(waiver.get("by", "")).strip():
-        return "nobody is named who accepts it (by)"
-    key = keys.get(str(waiver.get("key", "")))
-    if key is None:
-        return "it is not signed by a key that is trusted here (cds-hooks model waive)"
-    if key.id == author:
-        return (
-            "it is signed with the key of the release; another person has to accept the fault, with a key of their own"
-        )
-    try:
-        signature = base64.b64decode(str(waiver.get("signature", "")), validate=True)
-    except (binascii.Error, ValueError):
-        signature = b""
-    bare = {name: value for name, value in waiver.items() if name != "signature"}
-    if not key.verifies(signature, _signed(bare, model, version)):
-        return f"its signature is not of this text for {model} {version}"
-    return None
-
-
-def _signed(waiver: Waiver, model: str, version: str) -> bytes:
-    subject = {"model": model, "version": version, "waiver": waiver}
-    return json.dumps(subject, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return None if str(waiver.get("by", "")).strip() else "nobody is named who accepts it (by)"
 
 
 def _in_force(waiver: Waiver, as_of: date) -> bool:

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +20,9 @@ from models_onnx.model_card.origin import absence_words, lineage_rows, provenanc
 from models_onnx.model_card.plots import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.release.publishing import COMPARISON
+
+if TYPE_CHECKING:
+    from models_onnx.workbench.training.commands import ExternalEvaluation, RetrainedComparison
 
 
 def model_page(manifest: Manifest, folder: Path | None = ARTIFACTS) -> str:
@@ -66,17 +69,63 @@ def periods(manifest: Manifest) -> dict[str, dict[str, Any]]:
     return blocks
 
 
-def families_table(comparison: dict[str, Any]) -> str:
-    """Return the table of the report that `cds-hooks model compare` writes."""
-    return str(_templates().get_template("evaluation.md").module.families(comparison))  # type: ignore[attr-defined]  # a macro
+def failed_floors(manifest: Manifest) -> str:
+    """Return each floor of the declaration that does not hold, with its value."""
+    failed = [floor for floor in manifest.evaluation["floors"] if not floor["passed"]]
+    # a model that separates everybody has no slope: its value is None
+    values = ["not computable" if floor["value"] is None else f"{floor['value']:.3g}" for floor in failed]
+    return "; ".join(
+        f"{floor['name']} is {value}, the floor is {floor['limit']}"
+        for floor, value in zip(failed, values, strict=True)
+    )
 
 
-def groups_tables(title: str, overall: dict[str, Any], groups: list[dict[str, Any]], row_words: str) -> str:
-    """Return the tables of an evaluation on other rows: its figures, by group, and at equal ages."""
+def families_page(comparison: dict[str, Any]) -> str:
+    """Return the table of a comparison of families, and which of them wins."""
+    table = _templates().get_template("evaluation.md").module.families(comparison)  # type: ignore[attr-defined]  # a macro
+    return f"{table}\nThe champion is {comparison['champion']}; declared is {comparison['declared']}.\n"
+
+
+def retrained_page(comparison: "RetrainedComparison") -> str:
+    """Return what differs between a model trained again and its artifact."""
+    files = f"{comparison.trained_sha256[:16]} and {comparison.committed_sha256[:16]}"
+    return (
+        f"- file: {'the same' if comparison.same_hash else 'another one'} ({files})\n"
+        f"- data: {'the same' if comparison.same_data else 'other rows'}\n"
+        f"- largest difference of {comparison.people:,} estimates: {comparison.probability:.1e} (limit 1e-04)\n"
+        f"- AUROC differs by {comparison.auroc:.4f} (limit 0.002)\n\n"
+        f"{'Agrees.' if comparison.passed else 'DOES NOT AGREE with the committed artifact.'}\n"
+    )
+
+
+def other_rows_page(evaluated: "ExternalEvaluation") -> str:
+    """Return an evaluation on other rows: who was left out, its figures, and what calibration asks for."""
     macros: Any = _templates().get_template("evaluation.md").module
-    rates = group_rates(groups)
-    tables = [macros.figures({title: overall}, row_words), macros.groups(groups, row_words, "")]
-    return "\n\n".join(map(str, [*tables, *([macros.equal_ages(rates)] if rates else [])])) + "\n"
+    rates, row_words = group_rates(evaluated.subgroups), evaluated.manifest.row_words
+    left_out = [f"left out: {step.words}: {step.count:,}\n" for step in evaluated.cohort.left_out]
+    tables = [
+        macros.figures({"these rows": evaluated.whole}, row_words),
+        macros.groups(evaluated.subgroups, row_words, ""),
+        *([macros.equal_ages(rates)] if rates else []),
+    ]
+    return "".join(left_out) + "\n\n".join(map(str, tables)) + f"\n{_proposal(evaluated)}\n"
+
+
+def _proposal(evaluated: "ExternalEvaluation") -> str:
+    """Return what the calibration on another table asks for: nothing, or the model trained again."""
+    from models_onnx.workbench.gates.checks.figures import CALIBRATION, ENOUGH_EVENTS, SLOPE_ACT
+
+    ratio, slope = (evaluated.whole[name] for name in ("observed_expected", "calibration_slope"))
+    if evaluated.whole["events"] < ENOUGH_EVENTS:
+        return f"No new version is proposed: {evaluated.whole['events']} events, {ENOUGH_EVENTS} are needed."
+    is_stretched = slope["high"] is not None and (slope["high"] < SLOPE_ACT[0] or slope["low"] > SLOPE_ACT[1])
+    if not is_stretched and ratio["low"] <= CALIBRATION[1] and ratio["high"] >= CALIBRATION[0]:
+        return "No new version is proposed: observed/expected and slope may be within their limits."
+    return (
+        f"These people have {ratio['value']:.2f} times the events expected (slope {slope['value']:.2f}). Proposed is a "
+        f"new version, which changes nothing until it is released: cds-hooks model train {evaluated.manifest.id} "
+        f"--table {evaluated.rows} --out FOLDER"
+    )
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Takes in a model file that somebody else trained: checked, probed, described, signed as a draft. Never unpickled.
+"""Takes in a model file that somebody else trained: checked, described, signed as a draft. Never unpickled.
 
 A folder that MLflow logged is read without MLflow: the file MLmodel and the ONNX model it names. Its layout is in
 https://mlflow.org/docs/latest/ml/model/ (MLmodel is YAML with `flavors`, and `signature` whose members are JSON in
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import onnxruntime
 
 from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import CARD, LARGEST_BYTES, MANIFEST, MODEL
@@ -21,12 +23,16 @@ from models_onnx.artifact.keys import Signer
 from models_onnx.artifact.manifest import IMPORT_FORMAT, ImportedManifest, ModelFile
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import Release, file_digest
-from models_onnx.errors import CardIncomplete, ImportRefused, UnsafeModel
+from models_onnx.errors import CardIncomplete, ImportRefused, TrainingRefused, UnsafeModel
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, without_card
 from models_onnx.model_card.schema import refuse_incomplete_card
-from models_onnx.workbench.release.probing import Signature, probe
+from models_onnx.spec import Fitted, ModelSpec, get_spec
+from models_onnx.workbench.release.card import refuse_incomplete_words
 from models_onnx.workbench.release.publishing import encode_card, sign_folder
+from models_onnx.workbench.training.commands import train_model
+from models_onnx.workbench.training.crossvalidate import Progress
+from models_onnx.workbench.training.pipeline import Trained
 
 _FILE = "MLmodel"
 
@@ -74,12 +80,105 @@ def _inputs(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """Names, types and shapes of what goes in and comes out, as the runtime sees them."""
+
+    inputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
+    outputs: tuple[str, ...]
+    no_numbers: tuple[str, ...] = ()
+    """Outputs that are no number for a row of zeros."""
+
+
+_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
+
+
+def read_signature(content: bytes) -> Signature:
+    """Returns the signature of a file that loads and runs one row of zeros; UnsafeModel where it does not."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        inputs = tuple((item.name, item.type, tuple(item.shape)) for item in session.get_inputs())
+        row = {
+            name: np.zeros([size if isinstance(size, int) and size > 0 else 1 for size in shape], _TYPES[kind])
+            for name, kind, shape in inputs
+        }
+        outputs = [item.name for item in session.get_outputs()]
+        answers = dict(zip(outputs, map(np.asarray, session.run(None, row)), strict=True))
+    except KeyError as kind:
+        raise UnsafeModel(f"the model takes a {kind.args[0]}, which is not taken in") from kind
+    except Exception as problem:  # the classes of the runtime have no common one
+        raise UnsafeModel(f"the model could not be loaded and run: {str(problem)[:200]}") from problem
+    no_numbers = [name for name, answer in answers.items() if answer.dtype.kind == "f" and np.isnan(answer).any()]
+    return Signature(inputs, tuple(outputs), tuple(no_numbers))
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where the bytes came from, and the names of the inputs as that place tells them (empty: it does not)."""
 
     content: bytes
     words: str
     inputs: tuple[str, ...] = ()
+
+
+def import_with_card(
+    file: str, card: Path | None, feature_map: Path | None, out: Path, signer: Signer
+) -> tuple[ImportedManifest, Release]:
+    """Returns an ONNX file, or that of an MLflow folder, taken in with its card and its feature map.
+
+    Raises:
+        ModelError: the file, the card or the map cannot be used; the message says why.
+    """
+    if card is None or feature_map is None:
+        raise ImportRefused(
+            "a fitted model is compiled by its declaration: add --spec (docs/adding/hospital-model.md). An ONNX file "
+            "that is taken in as it is needs --card and --features (docs/models/registry.md)"
+        )
+    return import_model(Path(file), read_json(card), read_json(feature_map), out, signer)
+
+
+def adopt(
+    fitted: str, declaration: Path, data: Path, out: Path, seed: int, replicates: int, progress: Progress
+) -> Trained:
+    """Compiles and evaluates a fitted model by its declaration, and writes its artifact where its floors hold.
+
+    Raises:
+        ModelError: the file, the declaration or the table cannot be used.
+    """
+    spec = _declared(declaration, fitted)
+    refuse_incomplete_words(spec.id, declaration.parent, spec.subgroups)
+    return train_model(spec.id, data, out, seed, replicates, progress, declaration.parent)
+
+
+def _declared(path: Path, fitted: str) -> ModelSpec:
+    """Returns the declaration, which must name this fitted model, so that the gates can compile it again."""
+    if not path.is_file():
+        raise TrainingRefused(f"{path} is not there; docs/adding/hospital-model.md shows a declaration")
+    spec = get_spec(path.stem, path.parent)
+    is_code = ":" in fitted and "/" not in fitted.partition(":")[0]
+    source = fitted if is_code else _beside(Path(fitted), path.parent)
+    if not isinstance(spec.estimator, Fitted):
+        raise TrainingRefused(
+            f"{path.name} declares an estimator that is fitted here. To import, take Fitted from models_onnx.spec and "
+            f"write estimator=Fitted({source!r}, trained_on='WHOM IT WAS TRAINED ON')"
+        )
+    if spec.estimator.source != source:
+        raise TrainingRefused(
+            f"{path.name} declares Fitted({spec.estimator.source!r}), and the command names {source!r}"
+        )
+    return spec
+
+
+def _beside(fitted: Path, folder: Path) -> str:
+    """Returns the path as the declaration writes it: from its own folder."""
+    if not fitted.exists():
+        return str(fitted)
+    try:
+        return str(fitted.resolve().relative_to(folder.resolve()))
+    except ValueError:
+        raise TrainingRefused(f"{fitted} lies outside {folder}: put it beside the declaration") from None
 
 
 def import_model(
@@ -98,7 +197,7 @@ def import_model(
     home = out / described.id
     if home.exists():
         raise ImportRefused(f"{home} is there already; another version goes into another folder (--out)")
-    signature = probe(content)
+    signature = read_signature(content)
     _refuse_other_tensors(described, signature, origin)
     return _write(home, _wired(described, signature), content, complete, signer)
 
@@ -155,7 +254,7 @@ def _feature(item: Any) -> dict[str, Any]:
 
 def _wired(imported: ImportedManifest, signature: Signature) -> ImportedManifest:
     """Returns the wiring without the outputs that the file does not have: what is not there is not promised."""
-    outputs = {name for name, _, _ in signature.outputs}
+    outputs = set(signature.outputs)
     wiring = imported.wiring
     optional = ("margin", "contributions", "missing", "out_of_range")
     absent = {name: None for name in optional if getattr(wiring, name) not in outputs}
@@ -163,7 +262,7 @@ def _wired(imported: ImportedManifest, signature: Signature) -> ImportedManifest
 
 
 def _refuse_other_tensors(imported: ImportedManifest, signature: Signature, origin: Origin) -> None:
-    inputs, outputs = {name for name, _, _ in signature.inputs}, {name for name, _, _ in signature.outputs}
+    inputs, outputs = {name for name, _, _ in signature.inputs}, set(signature.outputs)
     wiring = imported.wiring
     if wiring.input not in inputs or len(inputs) > 1:
         raise ImportRefused(

@@ -1,4 +1,4 @@
-"""Which models are declared or in a folder, and in which state their artifacts are."""
+"""Which models are declared or in a folder, each version with the state of its artifact and of its release."""
 
 from pathlib import Path
 
@@ -6,72 +6,78 @@ import msgspec
 from msgspec import Struct
 
 from models_onnx.artifact.folder import MANIFEST, load_artifact
+from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import ImportedManifest, is_imported
-from models_onnx.artifact.release_file import parse_release
+from models_onnx.artifact.release_file import RELEASE, GateSummary
 from models_onnx.errors import ArtifactRefused
-from models_onnx.serving.registry import ARTIFACTS, model_ids
+from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 from models_onnx.spec import ModelSpec, find_specs
+from models_onnx.workbench.release.publishing import DRAFT, verify_release
 
 READY, IMPORTED, NOT_TRAINED = "ready", "imported", "not trained"
 
 
-class ListedModel(Struct, frozen=True):
-    """One model and the state of its artifact: `ready`, `not trained`, `imported`, or why it is not served.
+class ListedModel(Struct, frozen=True, kw_only=True):
+    """One version and the state of its artifact: `ready`, `not trained`, `imported`, or why it is not served.
 
-    `release` is where its release stands: draft, validated, approved, shadow, active or retired.
+    `name` is that of its folder, by which commands and acts of release name it; `release` is draft or validated;
+    `signed_by` names the key that signed it.
     """
 
-    id: str
+    name: str
     version: str
     title: str
     state: str
-    sha256: str | None = None
-    auroc: float | None = None
     release: str = ""
+    digest: str = ""
+    signed_by: str = ""
+    gates: GateSummary | None = None
+    auroc: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its files hold."""
+        return self.state in (READY, IMPORTED)
 
 
-def list_models(folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[ListedModel, ...]:
-    """Lists every model of a folder with the state of its artifact; a broken one is named and not raised.
+def list_models(keys: Keys, folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[ListedModel, ...]:
+    """Lists every version in a folder with the state of its artifact; a broken one is named and not raised.
 
     The list of the package's folder also has the declared models that are not trained, and with `specs`, a folder of
     declarations of one's own, all that are declared there.
     """
-    declared, artifacts = find_specs(specs), model_ids(folder)
+    declared, trained = find_specs(specs), model_ids(folder)
     if folder != ARTIFACTS:
         shipped = find_specs() if specs is not None else declared
-        declared = {name: spec for name, spec in declared.items() if name in artifacts or name not in shipped}
-    names = [*declared, *(name for name in artifacts if name not in declared)]
-    return tuple(_listed(name, declared.get(name), folder / name) for name in names)
+        declared = {name: spec for name, spec in declared.items() if name in trained or name not in shipped}
+    names = [*declared, *(name for name in trained if name not in declared), *version_ids(folder)]
+    return tuple(_listed(name, declared.get(name), folder / name, keys) for name in names)
 
 
-def _listed(name: str, spec: ModelSpec | None, folder: Path) -> ListedModel:
+def _listed(name: str, spec: ModelSpec | None, folder: Path, keys: Keys) -> ListedModel:
     version, title = (spec.version, spec.title) if spec is not None else ("?", name)
     if not folder.is_dir():
-        return ListedModel(name, version, title, NOT_TRAINED)
-    if spec is None and is_imported((folder / MANIFEST).read_bytes()):
-        return _imported(name, folder)
+        return ListedModel(name=name, version=version, title=title, state=NOT_TRAINED)
     try:
-        manifest = load_artifact(folder).manifest
-    except ArtifactRefused as problem:
-        return ListedModel(name, version, title, str(problem))
-    state = READY if spec is None or manifest.version == version else f"trained as {manifest.version}"
-    auroc = float(manifest.evaluation["all"]["auroc"]["value"])
-    if spec is None:
-        version, title = manifest.version, manifest.title
-    return ListedModel(name, version, title, state, manifest.file.sha256, auroc, _release_state(folder))
+        release = verify_release(folder, keys) if (folder / RELEASE).is_file() else None
+        imported = is_imported((folder / MANIFEST).read_bytes())
+        described = _imported(folder) if imported else load_artifact(folder, keys).manifest
+    except (ArtifactRefused, OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
+        return ListedModel(name=name, version=version, title=title, state=str(problem))
+    is_older = spec is not None and described.version != version
+    evaluation = described.evaluation or {}
+    return ListedModel(
+        name=name,
+        version=version if spec is not None else described.version,
+        title=title if spec is not None else described.title,
+        state=IMPORTED if imported else f"trained as {described.version}" if is_older else READY,
+        release=release.state if release is not None else DRAFT,
+        digest=release.digest if release is not None else "",
+        signed_by=keys[release.key].name if release is not None else "",
+        gates=release.gates if release is not None else None,
+        auroc=None if imported else float(evaluation["all"]["auroc"]["value"]),
+    )
 
 
-def _imported(name: str, folder: Path) -> ListedModel:
-    try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ImportedManifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
-        return ListedModel(name, "?", name, f"neither declared nor imported: {problem}")
-    digest, release = manifest.file.sha256, _release_state(folder)
-    return ListedModel(name, manifest.version, manifest.title, IMPORTED, digest, release=release)
-
-
-def _release_state(folder: Path) -> str:
-    try:
-        return parse_release(folder).state
-    except ArtifactRefused:
-        return "draft"
+def _imported(folder: Path) -> ImportedManifest:
+    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ImportedManifest)

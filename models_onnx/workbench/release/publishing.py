@@ -1,7 +1,5 @@
 """From a draft (model.onnx, manifest.json) to a signed release, and the check that a release is what was signed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,31 +30,19 @@ from models_onnx.artifact.release_file import (
     file_digest,
     parse_release,
     read_release,
-    reason_cards_withheld,
     release_digest,
     sign_release,
 )
-from models_onnx.errors import (
-    ArtifactRefused,
-    CardIncomplete,
-    HashMismatch,
-    ManifestRefused,
-    NotReleased,
-    SignatureRefused,
-    TrainingRefused,
-)
+from models_onnx.errors import CardIncomplete, HashMismatch, SignatureRefused, TrainingRefused
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, read_card
 from models_onnx.model_card.schema import refuse_incomplete_card
-from models_onnx.serving.registry import Version
 from models_onnx.workbench.release.card import build_card, card_words, refuse_unknown_axes
-from models_onnx.workbench.release.probing import probe
-from models_onnx.workbench.release.states import apply_steps, state_after_gates
 
 GATES = "gates.json"
-# The champion report of a model that was chosen among several, written by training.
+# The champion report of a model that was chosen among several families.
 COMPARISON = "comparison.json"
-FIRST_STATE = "draft"
+DRAFT, VALIDATED = "draft", "validated"
 
 
 def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -> Release:
@@ -71,19 +57,12 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     card = build_card(manifest, words or card_words(manifest.id), core_digest(content))
     axes = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
     refuse_unknown_axes(manifest.id, card, axes)
-    return publish_with_card(folder, manifest, content, card, signer)
-
-
-def publish_with_card(folder: Path, manifest: Manifest, content: bytes, card: Card, signer: Signer) -> Release:
-    """Publishes a model with a card that is there already (an imported model's)."""
     refuse_incomplete_card(card)
-    _refuse_other_card(manifest, card, content)
     complete = embed_card(content, card)
     fact = file_digest(complete)
     file = msgspec.structs.replace(manifest.file, sha256=fact.sha256, bytes=fact.bytes)
-    manifest = msgspec.structs.replace(manifest, file=file)
     write_whole(folder / MODEL, complete)
-    write_whole(folder / MANIFEST, encode_manifest(manifest))
+    write_whole(folder / MANIFEST, encode_manifest(msgspec.structs.replace(manifest, file=file)))
     write_whole(folder / CARD, encode_card(card))
     (folder / GATES).unlink(missing_ok=True)
     return sign_folder(folder, manifest.id, manifest.version, signer)
@@ -93,21 +72,31 @@ def sign_folder(folder: Path, model_id: str, version: str, signer: Signer) -> Re
     """Signs the files as they lie there, as a draft without a report, and returns the release."""
     names = (*ADDRESSED, COMPARISON)
     files = {name: file_digest((folder / name).read_bytes()) for name in names if (folder / name).is_file()}
-    return write_release(
-        folder,
-        Release(
-            format=RELEASE_FORMAT,
-            id=model_id,
-            version=version,
-            state=FIRST_STATE,
-            digest=release_digest(files),
-            files=files,
-            gates=None,
-            history=(),
-            key="",
-        ),
-        signer,
+    release = Release(
+        format=RELEASE_FORMAT,
+        id=model_id,
+        version=version,
+        state=DRAFT,
+        digest=release_digest(files),
+        files=files,
+        gates=None,
+        history=(),
+        key="",
     )
+    return write_release(folder, release, signer)
+
+
+def record_gates(folder: Path, report: bytes, summary: GateSummary, at: str, signer: Signer) -> Release:
+    """Adds a gate report to the release: validated where no gate is red, a draft where one is."""
+    write_whole(folder / GATES, report)
+    before = parse_release(folder)
+    files: dict[str, FileDigest] = {**before.files, GATES: file_digest(report)}
+    state = DRAFT if summary.red else VALIDATED
+    why = f"gates: {', '.join(summary.red)} not green" if summary.red else "gates: all green or waived"
+    steps = () if state == before.state else (ReleaseStep(state, at, "cds-hooks model gates", "gates", why),)
+    history = (*before.history, *steps)
+    release = msgspec.structs.replace(before, files=files, gates=summary, state=state, history=history)
+    return write_release(folder, release, signer)
 
 
 def write_release(folder: Path, release: Release, signer: Signer) -> Release:
@@ -117,73 +106,17 @@ def write_release(folder: Path, release: Release, signer: Signer) -> Release:
     return release
 
 
-def record_gates(folder: Path, report: bytes, summary: GateSummary, at: str, signer: Signer) -> Release:
-    """Adds a gate report to the release: a draft may become validated by it, and what turned red goes back."""
-    write_whole(folder / GATES, report)
-    before = parse_release(folder)
-    files: dict[str, FileDigest] = {**before.files, GATES: file_digest(report)}
-    release = msgspec.structs.replace(before, files=files, gates=summary)
-    state = state_after_gates(release)
-    if state != release.state:
-        why = f"gates: {', '.join(summary.red)} not green" if summary.red else "gates: all green or waived"
-        step = ReleaseStep(state, at, "cds-hooks model gates", "gates", why)
-        release = msgspec.structs.replace(release, state=state, history=(*release.history, step))
-    return write_release(folder, release, signer)
-
-
-def move_release(
-    folder: Path, release: Release, to: str, at: str, people: Sequence[tuple[str, str]], why: str, signer: Signer
-) -> Release:
-    """The release in its new state, signed and written; `people` are names and roles. NotReleased where not allowed."""
-    steps = [ReleaseStep(to, at, by, role, why) for by, role in people]
-    if not steps:
-        raise NotReleased("say who moves it and in which role: --by NAME --role ROLE")
-    return write_release(folder, apply_steps(release, steps), signer)
-
-
 def encode_card(card: Card) -> bytes:
     """card.json as it is written."""
     return msgspec.json.format(msgspec.json.encode(card), indent=1) + b"\n"
 
 
-def _refuse_other_card(manifest: Manifest, card: Card, content: bytes) -> None:
-    model = card["model"]
-    if (model["id"], model["version"]) != (manifest.id, manifest.version):
-        raise ManifestRefused(
-            f"the card is of {model['id']} {model['version']}, not of {manifest.id} {manifest.version}"
-        )
-    if model.get("core_sha256") != core_digest(content):
-        raise HashMismatch(f"the card of {manifest.id} was written for another model file (core_sha256)")
+def verify_release(folder: Path, keys: Keys) -> Release:
+    """Returns the release of a folder whose signature, hashes, operators, manifest and card hold.
 
-
-@dataclass(frozen=True, slots=True)
-class VersionCheck:
-    """One version: by whom it was signed, what does not hold (None: everything does), why it shows no cards."""
-
-    id: str
-    version: str
-    state: str
-    digest: str
-    signed_by: str
-    problem: str | None
-    no_cards: str | None
-
-
-def verify_version(version: Version, keys: Keys) -> VersionCheck:
-    """Signature, hashes, operators, schema of the manifest, card and its copy in the file; never raises for these."""
-    try:
-        release = _verify(version, keys)
-    except ArtifactRefused as problem:
-        reason = str(problem)
-        return VersionCheck(version.id, version.version, version.state, version.digest, "", reason, "it does not hold")
-    name = keys[release.key].name
-    return VersionCheck(
-        release.id, release.version, release.state, release.digest, name, None, reason_cards_withheld(release)
-    )
-
-
-def _verify(version: Version, keys: Keys) -> Release:
-    folder = version.folder
+    Raises:
+        ArtifactRefused: something does not; the message says what.
+    """
     release = read_release(folder, keys)
     described = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).is_file() else b""
     if is_imported(described):
@@ -192,14 +125,13 @@ def _verify(version: Version, keys: Keys) -> Release:
         load_artifact(folder, keys, signed=True)
         read_manifest(folder)
     content = (folder / MODEL).read_bytes()
+    refuse_unsafe(content)
     card = read_card(content)
     if (folder / CARD).read_bytes() != encode_card(card):
         raise CardIncomplete(f"{folder.name}/{CARD} is not the card inside the model file")
     refuse_incomplete_card(card)
     if card["model"].get("core_sha256") != core_digest(content):
         raise HashMismatch(f"the card of {folder.name} was written for another model file (core_sha256)")
-    refuse_unsafe(content)
-    probe(content)
     return release
 
 
@@ -207,7 +139,7 @@ def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
     """Writes both files, reads them back, and returns the folder that has them. Publishing makes a release of them.
 
     A draft is written over. Beside a version that has been gated the new one lies as <id>@<version>: what shows cards
-    is not changed by training or adopting, only by an act of release or by `cds-hooks model rollback`.
+    is not changed by training or importing, only by an act of release.
 
     Raises:
         TrainingRefused: This version has been gated already, and a version that may show cards never changes.
@@ -238,4 +170,4 @@ def _gated(folder: Path) -> Release | None:
         release = parse_release(folder)
     except SignatureRefused:
         return None
-    return None if release.state == FIRST_STATE else release
+    return None if release.state == DRAFT else release

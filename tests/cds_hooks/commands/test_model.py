@@ -1,19 +1,14 @@
 """`cds-hooks model`: what it prints, and the exit codes a pipeline relies on."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.main import app
-from models_onnx.artifact.keys import local_signer
 from models_onnx.serving.registry import load_model
-from models_onnx.workbench.release.documentation import model_page
-from tests.conftest import ROOT
 from tests.models_onnx.invented import invented_table
-from tests.program import run_program
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +33,8 @@ def test_list_names_the_models_and_ends_well() -> None:
 
 
 def test_an_unknown_model_is_a_usage_error() -> None:
-    for command in ("train", "evaluate", "page"):
-        told = run(command, "no_such_model")
+    for command in ("train", "evaluate", "sign", "capacity --capacity 4 --per-day 9"):
+        told = run(*command.split()[:1], "no_such_model", *command.split()[1:])
         assert told.exit_code == 2
         assert "mortality_5y" in told.stderr
 
@@ -89,55 +84,3 @@ def test_evaluate_scores_other_rows_with_the_committed_model(invented: Path) -> 
     assert document["model"]["sha256"] == load_model("mortality_5y").manifest.file.sha256
     assert document["all"]["n"] > 0
     assert "these rows" in run("evaluate", "mortality_5y", "--rows", rows, "--replicates", "0").stdout
-
-
-def test_page_prints_the_page_or_writes_it(tmp_path: Path) -> None:
-    name = "mortality_5y"
-    text = model_page(load_model(name).manifest)
-    assert run("page", "mortality_5y").stdout == text
-    out = tmp_path / "page.md"
-    assert run("page", "mortality_5y", "--out", str(out)).exit_code == 0
-    assert out.read_text(encoding="utf-8") == text
-
-
-def test_waive_signs_the_declared_waivers_with_the_key_of_a_person(tmp_path: Path) -> None:
-    folder = tmp_path / "specs"
-    folder.mkdir()
-    ours = ROOT / "models_onnx" / "models"
-    shutil.copy(ours / "mortality_5y.card.json", folder / "own_5y.card.json")
-    (folder / "own_5y.py").write_text((ours / "mortality_5y.py").read_text().replace('"mortality_5y', '"own_5y'))
-    local_signer(tmp_path / "my-waivers.pem", "my-waivers")  # makes the key
-    done = run("waive", "own_5y", "--key", str(tmp_path / "my-waivers.pem"), "--specs", str(folder))
-    assert done.exit_code == 0, done.output
-    waivers = json.loads((folder / "own_5y.card.json").read_text())["product"]["waivers"]
-    assert waivers
-    assert f"Signed {len(waivers)} waiver(s) of own_5y" in done.stdout
-    committed = json.loads((ours / "mortality_5y.card.json").read_text())
-    assert waivers != committed["product"]["waivers"]
-
-
-def test_waive_refuses_the_key_of_the_release_and_a_reason_without_substance(tmp_path: Path) -> None:
-    ours = ROOT / "models_onnx" / "models"
-    card = tmp_path / "own_5y.card.json"
-    shutil.copy(ours / "mortality_5y.card.json", card)
-    (tmp_path / "own_5y.py").write_text((ours / "mortality_5y.py").read_text().replace('"mortality_5y', '"own_5y'))
-    key = tmp_path / "publisher.pem"
-    local_signer(key, "trained here")
-    words = ("waive", "own_5y", "--specs", str(tmp_path), "--key")
-    done = run_program("model", *words, str(key), environment={"CDS_MODEL_SIGNING_KEY": str(key)})
-    assert done.returncode == 2
-    assert "would not count: it is signed with the key of the release" in done.stderr
-    written = json.loads(card.read_text())
-    written["product"]["waivers"][0]["reason"] = "It is fine."
-    card.write_text(json.dumps(written))
-    local_signer(tmp_path / "other.pem", "waivers")
-    done = run_program("model", *words, str(tmp_path / "other.pem"))
-    assert done.returncode == 2
-    assert "its reason has to say why" in done.stderr
-    assert json.loads(card.read_text()) == written, "nothing is written"
-
-
-def test_waive_refuses_a_key_that_is_none(tmp_path: Path) -> None:
-    done = run("waive", "mortality_5y", "--key", str(tmp_path / "none.pem"))
-    assert done.exit_code == 2
-    assert "cannot be read" in done.output

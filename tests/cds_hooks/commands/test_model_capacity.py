@@ -2,25 +2,19 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import typer
 from pydantic import ValidationError
 
-from cds_hooks.commands.model import capacity
+from cds_hooks.monitor import capacity
 from cds_hooks.services import services_for
 from cds_hooks.settings import Settings
-from cds_hooks.storage import Decision
 from models_onnx.errors import DeclarationError
-from models_onnx.monitoring.alerting import Alerting, Interval
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
-from tests.cds_hooks.storage.samples import a_decision
 from tests.live import record_in
 from tests.program import run_program
 
@@ -120,46 +114,6 @@ def test_a_model_that_no_service_shows_is_refused() -> None:
         services_for(Settings(alert_share="mortality_9y=0.1"))
 
 
-# What is printed
-
-
-def _row(share: float, ppv: float) -> Alerting:
-    return Alerting(
-        share=share, percentile=round(100 * (1 - share)), probability=share * 2, people=9,
-        ppv=Interval(ppv, ppv - 0.05, ppv + 0.05), needed=Interval(1 / ppv, 1 / ppv - 0.25, 1 / ppv + 0.25),
-        sensitivity=share * 3,
-    )  # fmt: skip
-
-
-TESTED = [_row(0.01, 0.8), _row(0.05, 0.5), _row(0.1, 0.4)]
-MANIFEST: Any = SimpleNamespace(id="m", title="Deaths", version="2.0.0", twin=None)
-
-
-def _printed(volume: capacity.Volume, chosen: Alerting | None, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
-    capacity._print(MANIFEST, 40.0, volume, TESTED, chosen)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.strip(" ┏┓┃━┳┡╇┩│└┘┴─")]
-    return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in lines]
-
-
-def test_each_threshold_is_a_row_and_the_chosen_one_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = _printed(capacity.Volume(1234.5, (12.0, 61.0, 123.45), 28), TESTED[1], capsys)
-    assert rows[0] == ["Deaths, version 2.0.0"]
-    assert rows[2:] == [
-        ["1 %", "2 in 100", "12.0", "80 (75 to 85) in 100", "1.2 (1.0 to 1.5)", "3 in 100"],
-        ["5 % <", "10 in 100", "61.0", "50 (45 to 55) in 100", "2.0 (1.8 to 2.2)", "15 in 100"],
-        ["10 %", "20 in 100", "123.5", "40 (35 to 45) in 100", "2.5 (2.2 to 2.8)", "30 in 100"],
-        ["1,234.5 patients a day are scored (the last 28 days of the record)."],
-        ["For 40 cards a day: the top 5 in 100. Set CDS_ALERT_SHARE=m=0.05, or share = 0.05 in the service's file."],
-    ]
-    rows = _printed(capacity.Volume(600.0, (6.0, 30.0, 60.0), None), None, capsys)
-    assert [row[0] for row in rows[2:5]] == ["1 %", "5 %", "10 %"]
-    assert rows[5:] == [
-        ["600.0 patients a day are scored (given; as the cohort)."],
-        ["No tested threshold fits 40 cards a day: the top 1 in 100 would be 6.0 a day. A budget in the rules file can "
-         "hold back the rest (docs/operations/restraint.md)."],
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("cards", "chosen", "code"), [(59.9, 0.05, 0), (60, 0.1, 0), (29.9, 0.02, 0), (6, 0.01, 0), (5.9, None, 1)]
 )
@@ -179,55 +133,3 @@ def test_a_record_is_not_read_where_the_number_is_given(tmp_path: Path) -> None:
     found = _run(tmp_path, "--capacity", "4", "--per-day", "600", "--database", "sqlite:///x")
     both = "--per-day gives the number of patients, so no record is read: leave out --database.\n"
     assert (found.returncode, found.stdout, found.stderr) == (2, "", both)
-
-
-DAY = 86_400_000_000
-
-
-def _scored(
-    patient: str, day: int, percentile: float | None, model: str = "m", client: str = "a", since: int = 0
-) -> Decision:
-    basis = {"scores": {"id": model} | ({} if percentile is None else {"percentile": percentile})}
-    return a_decision(patient=patient, client=client, decided_at=day * DAY + since, basis=json.dumps(basis).encode())
-
-
-def test_a_patient_counts_once_a_day_with_the_highest_estimate() -> None:
-    decisions = [
-        _scored("p", 1, 50.0), _scored("p", 1, 70.0, since=DAY - 1), _scored("p", 1, 60.0), _scored("p", 2, 10.0),
-        _scored("p", 1, 30.0, client="b"), _scored("q", 1, None), _scored("q", 1, 99.0, "other"),
-        _scored("r", 1, 5.0, "t"),
-        a_decision(basis=b"{}"),
-    ]  # fmt: skip
-    found = {("a", "p", 1): 70.0, ("a", "p", 2): 10.0, ("b", "p", 1): 30.0}
-    assert capacity.highest_percentiles(decisions, MANIFEST) == found
-    twin: Any = SimpleNamespace(id="m", twin=SimpleNamespace(id="t"))
-    assert capacity.highest_percentiles(decisions, twin) == found | {("a", "r", 1): 5.0}
-
-
-@pytest.mark.parametrize("patients", [99, 100])
-def test_a_day_is_told_from_a_hundred_patients_on(
-    patients: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    decisions = [_scored(f"p{number}", 1, 94.0 + (number < 30) + 5 * (number < 10)) for number in range(patients)]
-    asked: list[Any] = []
-    monkeypatch.setattr(capacity, "record_url", lambda _: "url")
-
-    def find(*given: Any) -> list[Decision]:
-        asked.append(given)
-        return decisions
-
-    monkeypatch.setattr(capacity, "find_decisions", find)
-    began = datetime.now(UTC)
-    if patients < 100:
-        with pytest.raises(typer.Exit) as ended:
-            capacity._of_record(None, 4, MANIFEST, TESTED)
-        assert ended.value.exit_code == 2
-        assert capsys.readouterr().err == (
-            "The record has 99 patients whom m scored in the last 4 days, and a day's number is told from 100 on: give "
-            "--per-day, or more --days.\n"
-        )
-        return
-    assert capacity._of_record(None, 4, MANIFEST, TESTED) == capacity.Volume(25.0, (2.5, 7.5, 25.0), 4)
-    ((url, wanted),) = asked
-    since = datetime.fromtimestamp(wanted.since / 1e6, UTC)
-    assert (url, timedelta(0) <= since + timedelta(days=4) - began < timedelta(minutes=10)) == ("url", True)

@@ -68,22 +68,13 @@ def test_a_file_is_written_that_says_what_it_is_and_why(folder: Path) -> None:
     said = session.get_modelmeta().custom_metadata_map
     assert json.loads(said["model_card"]) == {"title": "Invented"}
     assert said["model_id"] == "out"
-    assert "The card is not whole" in told.stderr
     assert "sha256" in run(folder).stdout
 
 
 def test_the_report_of_a_file_says_what_was_proven(folder: Path) -> None:
-    told = " ".join(run(folder, "model.txt", "--name", "m", "--version", "1.2.0").stdout.split())
-    for line in (
-        "form │ boosted trees",
-        "inputs │ 3",
-        "explained as │ 3",
-        "rows of the proof │",
-        "with something missing",
-        "largest difference │ probability",
-    ):
-        assert line in told, told
-    assert "approximation" not in told
+    told = run(folder, "model.txt", "--name", "m", "--version", "1.2.0").stdout
+    for words in ("boosted trees, 3 inputs, explained as 3", "rows of the proof: ", "largest difference: probability "):
+        assert words in told, told
     session = onnxruntime.InferenceSession(folder / "out.onnx", providers=["CPUExecutionProvider"])
     written = session.get_modelmeta().custom_metadata_map
     assert (written["model_id"], written["model_version"]) == ("m", "1.2.0")

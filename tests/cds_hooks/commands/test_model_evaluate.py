@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from cds_hooks.commands.model.main import app
 from models_onnx.model_card.evaluation_file import FILE
+from models_onnx.serving.registry import load_model
+from models_onnx.workbench.release.documentation import model_page
 from tests.models_onnx.workbench.training.test_mistakes import train
 from tests.models_onnx.workbench.training.test_template import toy_table
 
@@ -56,7 +58,7 @@ def test_the_report_has_curves_effects_and_rates_at_equal_ages_and_loads_nothing
     assert "script" not in parts.count
     assert parts.loads == []
     assert {"sensitivity_standardised"} <= set(json.loads(later.read_text())["groups"][0])
-    shown = run("page", "toy_30d", "--folder", own / "trained").stdout
+    shown = model_page(load_model("toy_30d", own / "trained").manifest, own / "trained")
     assert "## Error rates of groups at equal ages" in shown
     assert "Computed after the model was signed" in shown
 
@@ -88,3 +90,11 @@ def test_figures_of_another_model_than_the_one_in_the_folder_are_not_written(own
     assert told.exit_code == 2
     assert "give another file than" in told.output
     assert not (own / "later.json").exists()
+
+
+def test_families_are_compared_on_the_same_folds_and_the_simplest_of_the_best_wins(own: Path) -> None:
+    options = ["--folder", own / "trained", "--specs", own, "--data", own, "--replicates", "0"]
+    told = run("evaluate", "toy_30d", *options, "--families", "--out", own / "comparison.json")
+    comparison = json.loads((own / "comparison.json").read_text())
+    assert told.exit_code == int(comparison["champion"] != comparison["declared"]), told.output
+    assert f"The champion is {comparison['champion']}; declared is {comparison['declared']}." in told.stdout

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from cds_hooks.commands import outcomes
 from cds_hooks.outcomes.files import WrongFile
-from cds_hooks.outcomes.joining import REFUSALS, Intake, Refusal
+from cds_hooks.outcomes.joining import REFUSALS, Refusal
 from cds_hooks.storage import open_decision_log
 from tests.cds_hooks.storage.samples import a_decision
 
@@ -84,7 +84,7 @@ def test_a_report_of_what_was_taken_in_counts_the_reasons(capsys: pytest.Capture
     refused = [Refusal(0, "no-score"), Refusal(1, "unknown-card"), Refusal(2, "unknown-card")]
     lines: Any = SimpleNamespace(reports=[1, 2, 3, 4], skipped=7)
     for dry_run, would in ((True, "would be joined"), (False, "joined")):
-        outcomes._say(Intake(5, 4, refused), lines, dry_run)
+        outcomes._say(outcomes._Done(5, 4, refused), lines, dry_run)
         assert capsys.readouterr().out.splitlines() == [
             f"4 reports: 5 outcomes {would} to decisions, 4 of them new, 3 reports not joined; 7 other resources left "
             "out.",
@@ -108,7 +108,7 @@ def test_reports_are_joined_in_parts_and_refusals_keep_their_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, decision = record(tmp_path)
-    monkeypatch.setattr("cds_hooks.outcomes.joining._REPORTS_AT_ONCE", 2)
+    monkeypatch.setattr(outcomes, "_AT_ONCE", 2)
     rows = "".join(f"{patient},death,2026-11-21\n" for patient in ("a", "b", "p1", "c", "d"))
     (tmp_path / "o.csv").write_text(f"patient,event,at\n{rows}")
     done = run("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url, "--json")
@@ -154,3 +154,39 @@ def test_a_model_without_outcomes_is_refused(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert done.stderr == "No decision of mortality_5y is mature with a known outcome: nothing was written.\n"
     assert not (tmp_path / "t.csv").exists()
+
+
+def test_outcomes_are_counted_with_how_far_they_are_complete(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = SimpleNamespace(model="m", event="death", horizon_days=30.0, lag_days=7.5)
+    other = SimpleNamespace(model="n", event=None, horizon_days=365.0, lag_days=0.0)
+    counts: list[Any] = [("ehr", "event", "death", "1", 1200, 3)]
+    monkeypatch.setattr(outcomes, "count_outcomes", lambda _: counts)
+    monkeypatch.setattr(outcomes, "completed", lambda _: {("ehr", "death"): "2026-10-31", ("a", "fall"): "2026-10-01"})
+    monkeypatch.setattr(outcomes, "site_labels", lambda _: {"m": label, "n": other})
+    monkeypatch.setattr("msgspec.to_builtins", lambda label: label.model)
+    outcomes._summarise("url", as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-4:] == [
+        "a has sent every fall up to 2026-10-01.",
+        "ehr has sent every death up to 2026-10-31.",
+        "m: death within 30 days; mature 7.5 days after that.",
+        "n: what it predicts (by prediction only) within 365 days; mature 0 days after that.",
+    ]
+    assert any("1,200" in line for line in lines)
+    assert "No outcome is in the record." not in lines
+    outcomes._summarise("url", as_json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "outcomes": [
+            {"client": "ehr", "kind": "event", "subject": "death", "value": "1", "outcomes": 1200, "corrected": 3}
+        ],
+        "complete": [
+            {"client": "a", "event": "fall", "through": "2026-10-01"},
+            {"client": "ehr", "event": "death", "through": "2026-10-31"},
+        ],
+        "models": ["m", "n"],
+    }
+    counts.clear()
+    outcomes._summarise("url", as_json=False)
+    assert capsys.readouterr().out.splitlines()[0] == "No outcome is in the record."

@@ -16,7 +16,7 @@ from fhir.mapping.features.feature import FeatureValue, Missing
 from models_onnx.artifact.keys import maintainers
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.gates.subject import read_subject
-from tests.cds_hooks.commands.test_model_versions import SERVICE
+from tests.cds_hooks.commands.test_model_artifacts import SERVICE
 from tests.conftest import ROOT
 
 PLANNING = "cds_hooks/services/planning.py"

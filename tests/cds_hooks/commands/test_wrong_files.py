@@ -33,22 +33,13 @@ MADE = {
     "approve key --out": {"missing"},
     "approve key --people": {"empty"},
     "record hold --database": {"missing"},
-    "model page --out": {"missing", "empty", "junk", "other JSON", "nested", "digits"},
     "model card --out": {"empty", "junk", "other JSON", "nested", "digits"},
     "services --out": {"missing", "folder"},
-    "model new --folder": {"missing", "folder"},
     "rules new folder": {"missing", "folder"},
     # a folder without a model has none to list
     "model list --folder": {"folder"},
     "model list --specs": {"folder"},
 }
-
-READ_WITH = {
-    "services --database": "services --prefetch-rates",
-    "coverage --charts": "coverage",
-    "rules show --database": "rules show --counts",
-}
-"""What is typed where the example of the command does not read what the option names."""
 
 # All gates take half a minute.
 MORE = {"model gates": ["--only", "G14"]}
@@ -116,9 +107,7 @@ def test_whatever_is_named_ends_in_a_sentence(
     here = {"CDS_DATA_DIR": "folder", "CDS_DATABASE_URL": "sqlite:///own.sqlite3"}
     for kind, value in (ADDRESSES if option.name == "database" else WRONG).items():
         _lay_out(tmp_path / "in")
-        typed = READ_WITH.get(name)
-        line = [*typed.split(), option.opts[0], value] if typed else _typed(words, command, option, value)
-        done = run_program(*line, folder=tmp_path / "in", environment=here)
+        done = run_program(*_typed(words, command, option, value), folder=tmp_path / "in", environment=here)
         said = done.stderr + done.stdout
         assert "Traceback" not in said, (kind, said)
         if kind not in MADE.get(name, ()):

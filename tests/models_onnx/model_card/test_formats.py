@@ -1,21 +1,19 @@
 """The card for people, in FHIR and as CHAI's XML: complete, valid, and without anything that runs or is loaded."""
 
-import base64
-import hashlib
 import json
 import os
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
-from fhir.resources.R4B.bundle import Bundle
 
 from models_onnx.equations.card import equation_card
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import PREDICTIVE
-from models_onnx.model_card.formats import NAMESPACE, card_html, chai_xml, device_id, fhir_bundle
+from models_onnx.model_card.formats import NAMESPACE, card_html, chai_xml, encode_card_as
 from tests.models_onnx.model_card.xsd import Schema
 
 # Sections of CHAI's card v0.2 in order, as facts of its public schema.
@@ -68,30 +66,6 @@ def test_chais_card_is_refused_for_an_incomplete_or_evidence_based_card(card: di
         chai_xml(card, "active", "2026-11-20")
 
 
-def bundle(card: dict[str, Any], state: str = "validated") -> dict[str, Any]:
-    """The FHIR form."""
-    return fhir_bundle(card, state, "a" * 64, "2026-11-20T09:00:00+00:00", "https://cds.example")
-
-
-@pytest.mark.parametrize("name", ["mortality_5y", "kfre_4", "prevent_base"])
-def test_the_fhir_form_is_valid_r4_and_holds_the_card(card: dict[str, Any], name: str) -> None:
-    said = card if name == "mortality_5y" else equation_card(name)
-    document = bundle(said)
-    Bundle.model_validate(document)
-    device, reference = (entry["resource"] for entry in document["entry"])
-    assert reference["subject"]["reference"] == f"Device/{device['id']}"
-    attachment = reference["content"][0]["attachment"]
-    content = base64.b64decode(attachment["data"])
-    assert json.loads(content) == said
-    assert attachment["size"] == len(content)
-    assert base64.b64decode(attachment["hash"]) == hashlib.sha1(content, usedforsecurity=False).digest()
-
-
-def test_ids_are_those_fhir_allows_and_a_retired_model_is_inactive(card: dict[str, Any]) -> None:
-    assert device_id(card) == f"mortality-5y-{card['model']['version']}"
-    assert bundle(card, "retired")["entry"][0]["resource"]["status"] == "inactive"
-
-
 class Reader(HTMLParser):
     """Tags, attributes and what is not closed."""
 
@@ -133,3 +107,10 @@ def test_words_of_a_card_are_never_markup(card: dict[str, Any]) -> None:
 def test_a_card_with_gaps_is_shown_with_its_gaps(card: dict[str, Any]) -> None:
     card["purpose"]["users"]["words"] = ""
     assert "<strong>Blank</strong>" in card_html(card)
+
+
+def test_a_card_is_written_in_the_form_that_was_asked_for(card: dict[str, Any]) -> None:
+    day = date(2026, 11, 20)
+    assert json.loads(encode_card_as(card, "json", "validated", day)) == card
+    assert encode_card_as(card, "html", "validated", day) == card_html(card).encode()
+    assert encode_card_as(card, "chai", "validated", day) == chai_xml(card, "validated", "2026-11-20")

@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from models_onnx.equations.card import equation_card
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card.attributes import EVIDENCE, PREDICTIVE, Attribute, Kind
-from models_onnx.model_card.schema import card_problems, card_schema, refuse_incomplete_card
+from models_onnx.model_card.attributes import EVIDENCE, PREDICTIVE, Attribute
+from models_onnx.model_card.schema import card_problems, refuse_incomplete_card
 
 MUST = [attribute for attribute in PREDICTIVE if not attribute.may_be_unavailable]
 MAY = [attribute for attribute in PREDICTIVE if attribute.may_be_unavailable]
@@ -25,15 +24,6 @@ def put(card: dict[str, Any], attribute: Attribute, value: Any) -> None:
 def test_there_are_31_and_13_attributes_and_20_may_never_be_blank() -> None:
     assert [len(PREDICTIVE), len(EVIDENCE), len(MUST)] == [31, 13, 20]
     assert [attribute.number for attribute in PREDICTIVE] == [str(number) for number in range(1, 32)]
-
-
-@pytest.mark.parametrize("kind", ["predictive", "evidence-based"])
-def test_the_schema_takes_what_the_check_takes(kind: Kind, card: dict[str, Any]) -> None:
-    whole = card if kind == "predictive" else equation_card("kfre_4")
-    schema = Draft202012Validator(card_schema(kind))
-    assert list(schema.iter_errors(whole)) == []
-    del whole["product" if kind == "predictive" else "evidence"]
-    assert list(schema.iter_errors(whole))
 
 
 def test_the_committed_card_is_whole(card: dict[str, Any]) -> None:

@@ -1,21 +1,16 @@
-"""References to versions: by alias, by folder, by the beginning of a digest, and each sentence where there is none."""
+"""References to versions: by folder, by the beginning of a digest, and each sentence where there is none."""
 
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from models_onnx.artifact.folder import MANIFEST
 from models_onnx.artifact.release_file import RELEASE_FORMAT, Release, encode_release
-from models_onnx.errors import ManifestRefused, UnknownModel
+from models_onnx.errors import UnknownModel
 from models_onnx.serving.registry import (
-    InUse,
     Version,
-    VersionNames,
     find_version,
     model_ids,
-    read_version_names,
     version_ids,
     versions,
 )
@@ -110,26 +105,3 @@ def test_a_version_that_is_there_with_several_digests_is_named_by_its_digest(she
 def test_the_same_version_twice_with_one_digest_is_one(shelf: Path) -> None:
     _put(shelf, "m@1.1.0", "1.1.0", A)
     assert find_version("m@1.1.0", shelf).folder.name == "m"
-
-
-def _name(shelf: Path, **names: Any) -> None:
-    (shelf / "m.versions.json").write_bytes(msgspec.json.encode(names))
-
-
-def test_an_alias_is_of_a_digest(shelf: Path) -> None:
-    assert read_version_names("m", shelf) == VersionNames({}, ())
-    step = {"digest": B, "version": "1.0.0", "at": "2026-11-20", "by": "A", "why": "tested"}
-    _name(shelf, aliases={"last-year": B, "gone": "0" * 64}, in_use=[step])
-    assert read_version_names("m", shelf) == VersionNames({"last-year": B, "gone": "0" * 64}, (InUse(**step),))
-    assert find_version("m@last-year", shelf).version == "1.0.0"
-    assert _refusal("m@gone", shelf).startswith("m has no version 'gone'; ")
-    assert read_version_names("n", shelf) == VersionNames()
-
-
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"alias": {}}', b"\xff"])
-def test_names_of_versions_that_cannot_be_read_are_refused(shelf: Path, content: bytes) -> None:
-    (shelf / "m.versions.json").write_bytes(content)
-    with pytest.raises(ManifestRefused) as refused:
-        read_version_names("m", shelf)
-    assert str(refused.value).startswith("m.versions.json cannot be read: ")
-    assert str(refused.value).endswith(". It has only names of versions: restore it, or take it away")

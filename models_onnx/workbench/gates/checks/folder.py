@@ -19,7 +19,7 @@ from models_onnx.model_card.schema import card_problems
 from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from models_onnx.workbench.release.card import OF_THE_MAKER, card_text, computed_attributes, default_words
-from models_onnx.workbench.release.probing import probe
+from models_onnx.workbench.release.importing import read_signature
 from models_onnx.workbench.release.publishing import COMPARISON
 from models_onnx.workbench.release.publishing import GATES as GATES_FILE
 
@@ -40,24 +40,24 @@ _LICENCES_OUT = re.compile(r"\b(?:AGPL|GPL|Business Source|BSL-1\.1|BUSL)", re.I
 
 
 def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Checks signature, hashes, size, operators, no external data, and a first load in a process of its own."""
+    """Checks signature, hashes, size, operators, no external data, and that it loads and runs."""
     try:
         release = read_release(subject.folder, subject.keys)
         refuse_other_files(subject.folder, release)
         refuse_unsafe(subject.content)
         if subject.manifest is not None:
             read_manifest(subject.folder)
-        signature = probe(subject.content)
+        signature = read_signature(subject.content)
     except ArtifactRefused as problem:
         return Verdict("", (str(problem),))
     return Verdict(
         f"Signed by {subject.keys[release.key].name}; {len(subject.content):,} bytes, standard operators only; it "
-        "loads and runs in a process of its own.",
+        "loads and runs.",
         figures={
             "digest": release.digest,
             "bytes": len(subject.content),
             "inputs": [name for name, _, _ in signature.inputs],
-            "outputs": [name for name, _, _ in signature.outputs],
+            "outputs": list(signature.outputs),
         },
     )
 

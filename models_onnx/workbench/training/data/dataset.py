@@ -7,7 +7,6 @@ date that is kept is the year.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -169,6 +168,23 @@ def exclusion_column(exclusion: CohortExclusion) -> str | None:
     return "deceased" if exclusion.at_score == "deceased" else exclusion.reason if exclusion.at_score else None
 
 
+def exclude_options(spec: ModelSpec) -> str:
+    """Return the options of `cds-hooks score` that leave out whom the study leaves out."""
+    columns = [column for exclusion in spec.exclusions if (column := exclusion_column(exclusion))]
+    return "".join(f" --exclude {column}" for column in columns if column != "deceased")
+
+
+def write_rows(
+    spec: ModelSpec, folder: Path, out: Path | None, progress: Callable[[int], None] = lambda _: None
+) -> pd.DataFrame:
+    """Return the rows of the charts in a folder; where `out` is named, it gets them as CSV."""
+    rows = dataset(spec, folder, progress)
+    if out is not None:
+        with whole_file(out) as draft:
+            rows.to_csv(draft, index=False)
+    return rows
+
+
 def write_inputs(spec: ModelSpec, rows: Path, out: Path, progress: Callable[[int], None] = lambda _: None) -> int:
     """Write the inputs of a study's table as CSV, and return the number of rows.
 
@@ -282,6 +298,6 @@ def describe(rows: pd.DataFrame) -> dict[str, Any]:
         "rows": len(rows),
         "patients": int(rows["patient"].nunique()),
         "events": int(rows["event"].sum()),
-        "years": Counter(rows["year"].tolist()),
+        "years": f"{rows['year'].min()}-{rows['year'].max()}",
         "missing": {name: round(float(rows[name].isna().mean()), 3) for name in inputs},
     }

@@ -16,7 +16,7 @@ from models_onnx.workbench.gates.checks.inputs import check_dictionary
 from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.subject import Runner, Subject, read_subject
 from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING
-from tests.models_onnx.workshop import KEYS, SIGNER, build, good_card, good_manifest
+from tests.models_onnx.workshop import KEYS, build, good_card, good_manifest
 
 ROWS = np.array([[0.5, 0.25], [1.0, 0.0]], dtype=np.float32)
 NO_NAMES = TensorNames(margin=None, contributions=None, missing=None, out_of_range=None, base=None)
@@ -141,7 +141,7 @@ def test_a_candidate_is_what_lies_in_its_folder(tmp_path: Path) -> None:
     home = build(tmp_path)
     subject = read_subject(home, KEYS)
     assert subject.manifest is not None
-    assert (subject.id, subject.author, subject.is_approximate) == ("mortality_5y", SIGNER.public.id, False)
+    assert (subject.id, subject.is_approximate) == ("mortality_5y", False)
     assert subject.manifest is subject.about
     assert [item.name for item in subject.features] == [item["name"] for item in good_manifest()["features"]]
     assert subject.evaluation == good_manifest()["evaluation"]
@@ -152,7 +152,7 @@ def test_a_candidate_is_what_lies_in_its_folder(tmp_path: Path) -> None:
     (home / "release.json").unlink()
     (home / "card.json").write_text('["no object"]')
     unsigned = read_subject(home, KEYS)
-    assert (unsigned.author, unsigned.card, unsigned.product) == ("", {}, {})
+    assert (unsigned.card, unsigned.product) == ({}, {})
     for content in (b"{", b"\xff\xff"):
         (home / "card.json").write_bytes(content)
         assert read_subject(home, KEYS).card == {}

@@ -1,20 +1,17 @@
 """The page of every committed model is what its manifest says."""
 
-from pathlib import Path
-
 import pytest
 
+from maintenance.model_pages import DOCS
 from models_onnx.serving.registry import load_model, model_ids
 from models_onnx.workbench.release.documentation import model_page
-
-DOCS = Path(__file__).resolve().parents[4] / "docs" / "models"
 
 
 @pytest.mark.parametrize("name", model_ids())
 def test_the_page_in_the_docs_is_written_from_the_manifest(name: str) -> None:
     written = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     manifest = load_model(name).manifest
-    assert written == model_page(manifest), f"run: cds-hooks model page {name} --out docs/models/{name}.md"
+    assert written == model_page(manifest), "run: python -m maintenance.model_pages"
 
 
 @pytest.mark.parametrize("name", model_ids())

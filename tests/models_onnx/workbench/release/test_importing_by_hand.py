@@ -9,14 +9,13 @@ import pytest
 from models_onnx.artifact.manifest import IMPORT_FORMAT, TensorNames
 from models_onnx.errors import CardIncomplete, ImportRefused, UnsafeModel
 from models_onnx.workbench.release import importing
-from models_onnx.workbench.release.importing import Origin, read_json, read_mlflow, read_origin
-from models_onnx.workbench.release.probing import Signature
+from models_onnx.workbench.release.importing import Origin, Signature, read_json, read_mlflow, read_origin
 from tests.models_onnx.workbench.release.test_importing import feature_map
 
 ORIGIN = Origin(b"abc", "file theirs.onnx")
 SIGNATURE = Signature(
     (("X", "tensor(float)", (None, 2)),),
-    (("label", "tensor(int64)", (None,)), ("probabilities", "tensor(float)", (None, 2))),
+    ("label", "probabilities"),
 )
 
 
@@ -59,7 +58,7 @@ def test_outputs_that_the_file_has_not_are_not_promised() -> None:
     assert importing._wired(imported, SIGNATURE).wiring == TensorNames(
         "X", "probabilities", 1, margin=None, contributions=None, missing=None, out_of_range=None
     )
-    more = replace(SIGNATURE, outputs=(*SIGNATURE.outputs, ("margin", "tensor(float)", (None,))))
+    more = replace(SIGNATURE, outputs=(*SIGNATURE.outputs, "margin"))
     assert importing._wired(imported, more).wiring.margin == "margin"
 
 
@@ -79,7 +78,7 @@ def _x(kind: str = "tensor(float)", shape: tuple[Any, ...] = (None, 2)) -> Signa
         (replace(SIGNATURE, inputs=(("rows", "tensor(float)", (1, 2)),)), (), (
             "the map says input 'X', the file takes rows; one tensor of rows is needed"
         )),
-        (replace(SIGNATURE, outputs=(("p", "tensor(float)", (None,)), ("a", "tensor(float)", (None,)))), (), (
+        (replace(SIGNATURE, outputs=("p", "a")), (), (
             "the map says the probability is 'probabilities', the file gives a, p"
         )),
         (replace(SIGNATURE, no_numbers=("probabilities",)), (), (

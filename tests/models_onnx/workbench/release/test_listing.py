@@ -1,33 +1,81 @@
-"""The list says which models are ready and what is wrong with the others."""
+"""One line of the list of models for each version and each state of its artifact."""
 
 from pathlib import Path
 
-from models_onnx.workbench.release.listing import list_models
-from models_onnx.workbench.training.template import write_template
+import pytest
+
+from models_onnx.artifact.keys import maintainers
+from models_onnx.artifact.release_file import parse_release
+from models_onnx.models.mortality_5y import SPEC, TWIN
+from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.workbench.release.listing import ListedModel, list_models
+from tests.models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workshop import KEYS, NAME, build, good_manifest
+
+VERSION, TITLE = good_manifest()["version"], good_manifest()["title"]
+AUROC = good_manifest()["evaluation"]["all"]["auroc"]["value"]
 
 
-def test_the_committed_model_is_ready() -> None:
-    listed = {each.id: each for each in list_models()}["mortality_5y"]
-    assert listed.state == "ready"
-    assert listed.auroc is not None
+def test_the_models_of_the_package_are_ready_and_signed_by_the_maintainers() -> None:
+    listed = {model.name: model for model in list_models(maintainers())}
+    assert {listed[name].state for name in (SPEC.id, TWIN.id)} == {"ready"}
+    assert listed[SPEC.id].release == parse_release(ARTIFACTS / SPEC.id).state
+    assert listed[SPEC.id].signed_by
 
 
-def test_a_folder_of_ones_own_is_listed_without_the_models_of_the_package(tmp_path: Path) -> None:
-    assert list_models(tmp_path) == ()
+def test_a_signed_version_has_its_digest_and_its_signer_and_a_draft_has_none(tmp_path: Path) -> None:
+    home = build(tmp_path)
+    digest = parse_release(home).digest
+    facts = {"name": NAME, "version": VERSION, "title": SPEC.title, "state": "ready", "release": "draft"}
+    signed = ListedModel(**facts, digest=digest, signed_by="the tests", auroc=AUROC)
+    assert list_models(KEYS, tmp_path) == (signed,)
+    (home / "release.json").unlink()
+    assert list_models(KEYS, tmp_path) == (ListedModel(**facts, auroc=AUROC),)
+    (stranger,) = list_models(maintainers(), build(tmp_path / "other").parent)
+    assert "not trusted here" in stranger.state
+    assert not stranger.is_ready
+
+
+def test_a_version_beside_another_has_a_line_of_its_own(tmp_path: Path) -> None:
+    build(tmp_path, manifest=lambda document: document.update(version="9.0.0"),
+          card=lambda card: card["model"].update(version="9.0.0"))  # fmt: skip
+    (tmp_path / NAME).rename(tmp_path / f"{NAME}@9.0.0")
+    build(tmp_path)
+    listed = list_models(KEYS, tmp_path)
+    assert [(model.name, model.version, model.title) for model in listed] == [
+        (NAME, VERSION, SPEC.title), (f"{NAME}@9.0.0", "9.0.0", TITLE),
+    ]  # fmt: skip
+
+
+def test_a_model_that_was_trained_before_its_declaration_changed_says_so(tmp_path: Path) -> None:
+    build(tmp_path, manifest=lambda document: document.update(version="9.0.0"),
+          card=lambda card: card["model"].update(version="9.0.0"))  # fmt: skip
+    (listed,) = list_models(KEYS, tmp_path)
+    assert (listed.version, listed.state, listed.is_ready) == (SPEC.version, "trained as 9.0.0", False)
+
+
+def test_a_declared_model_without_files_is_not_trained(tmp_path: Path) -> None:
+    assert list_models(KEYS, tmp_path) == ()
     write_template("toy_30d", tmp_path)
-    (declared,) = list_models(tmp_path, tmp_path)
-    assert (declared.id, declared.state) == ("toy_30d", "not trained")
+    build(tmp_path / "shelf")
+    listed = {model.name: model.state for model in list_models(KEYS, tmp_path / "shelf", tmp_path)}
+    assert listed == {NAME: "ready", "toy_30d": "not trained"}
+    assert [model.name for model in list_models(KEYS, tmp_path / "shelf")] == [NAME], "not those of the package"
 
 
-def test_a_model_whose_declaration_is_not_at_hand_is_listed_from_its_manifest(folder: Path) -> None:
-    described = (folder / "mortality_5y" / "manifest.json").read_text().replace('"mortality_5y"', '"ours_5y"', 1)
-    (folder / "ours_5y").mkdir()
-    (folder / "ours_5y" / "model.onnx").write_bytes((folder / "mortality_5y" / "model.onnx").read_bytes())
-    (folder / "ours_5y" / "manifest.json").write_text(described)
-    listed = {each.id: each for each in list_models(folder)}["ours_5y"]
-    assert (listed.state, listed.release) == ("ready", "draft")
-
-
-def test_a_damaged_artifact_is_listed_with_what_is_wrong(folder: Path) -> None:
-    (folder / "mortality_5y" / "model.onnx").write_bytes(b"")
-    assert "changed after training" in {each.id: each for each in list_models(folder)}["mortality_5y"].state
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("manifest.json", '{"format": "cds-hooks-onnx/imported/1"}', "manifest.json has sha256"),
+        ("model.onnx", "", "changed after training"),
+    ],
+)
+def test_a_damaged_artifact_is_listed_with_what_is_wrong(name: str, content: str, fault: str, tmp_path: Path) -> None:
+    home = build(tmp_path)
+    (home / name).write_text(content)
+    (listed,) = list_models(KEYS, tmp_path)
+    assert (listed.name, listed.digest, listed.auroc) == (NAME, "", None)
+    assert fault in listed.state
+    (home / "release.json").unlink()
+    (listed,) = list_models(KEYS, tmp_path)
+    assert not listed.is_ready

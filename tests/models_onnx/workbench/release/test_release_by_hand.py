@@ -32,15 +32,14 @@ def test_a_version_lies_beside_one_that_was_gated_and_over_a_draft(tmp_path: Pat
     assert _folder_of(tmp_path, "1.1.0") == "m"
 
 
-@pytest.mark.parametrize("state", ["validated", "approved", "active", "retired"])
-def test_a_released_version_never_changes(state: str, tmp_path: Path) -> None:
-    _release(tmp_path / "m", "1.0.0", state)
+def test_a_released_version_never_changes(tmp_path: Path) -> None:
+    _release(tmp_path / "m", "1.0.0", "validated")
     assert _folder_of(tmp_path, "1.1.0") == "m@1.1.0"
-    refusal = f"m {{}} is {state} already, and a released version never changes: give the declaration another version"
+    refusal = "m {} is validated already, and a released version never changes: give the declaration another version"
     with pytest.raises(TrainingRefused) as problem:
         _folder_of(tmp_path, "1.0.0")
     assert str(problem.value) == refusal.format("1.0.0")
-    _release(tmp_path / "m@1.1.0", "1.1.0", state)
+    _release(tmp_path / "m@1.1.0", "1.1.0", "validated")
     with pytest.raises(TrainingRefused) as problem:
         _folder_of(tmp_path, "1.1.0")
     assert str(problem.value) == refusal.format("1.1.0")

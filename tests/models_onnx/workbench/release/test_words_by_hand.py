@@ -11,7 +11,7 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import project_words
 from models_onnx.workbench.release import card, documentation
-from models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete
 from tests.models_onnx.workshop import NAME
 
@@ -125,32 +125,42 @@ def test_the_families_that_were_compared() -> None:
          "calibration_slope": _figure(1.0), "observed_expected": _figure(0.9), **more}
         for family, words, more in (("a", "additive logistic", {}), ("b", "Cox", {"c_index": 0.7512}))
     ]  # fmt: skip
-    told = documentation.families_table(
-        {"rule": "the simplest", "id": "m", "n": 12345, "champion": "b", "families": blocks}
+    told = documentation.families_page(
+        {"rule": "the simplest", "id": "m", "n": 12345, "champion": "b", "declared": "a", "families": blocks}
     )
+    assert told.endswith("\nThe champion is b; declared is a.\n")
     rows = [line for line in told.splitlines() if line.startswith("| ")][2:]
     figures = "0.800 (0.800 to 0.800) | 0.000 (0.000 to 0.000) | 1.00 (1.00 to 1.00) | 0.90 (0.90 to 0.90)"
     assert rows == [f"| additive logistic | {figures} |  |", f"| Cox **(champion)** | {figures} | 0.751 |"]
-    assert "wins, for it can be read and explained (`cds-hooks model compare m`, 12,345 rows)." in told
+    assert "wins, for it can be read and explained (`cds-hooks model evaluate m --families`, 12,345 rows)." in told
 
 
 def test_figures_and_groups_of_other_rows() -> None:
     rates = ("auroc", "observed_expected", "ppv", "sensitivity", "false_positive_rate")
     group = {"axis": "sex", "group": "female", "n": 1200, "events": 99, "sufficient": False,
              **{name: _figure(0.5) for name in rates}}  # fmt: skip
-    overall = {"n": 2000, "events": 150, "auroc": _figure(0.75)}
-    plain = documentation.groups_tables("these rows", overall, [group], "people")
+    overall = {"n": 2000, "events": 150, "auroc": _figure(0.75), "observed_expected": _figure(1.5),
+               "calibration_slope": _figure(1.0)}  # fmt: skip
+    cohort = SimpleNamespace(left_out=(SimpleNamespace(words="younger than 18", count=1234),))
+    evaluated: Any = SimpleNamespace(whole=overall, subgroups=[group], cohort=cohort, rows=Path("others.csv"),
+                                     manifest=SimpleNamespace(id="m", row_words="people"))  # fmt: skip
+    plain = documentation.other_rows_page(evaluated)
+    assert plain.startswith("left out: younger than 18: 1,234\n")
     assert "|  | these rows |" in plain
     assert "| People (events) | 2,000 (150) |" in plain
     assert "0.750 (0.750 to 0.750)" in plain
     assert "| sex | female | 1,200 (99), insufficient | 0.50 (0.50 to 0.50) | 0.50 (0.50 to 0.50) |  |  |" in plain
-    assert plain.endswith("\n")
     assert "At equal ages" not in plain
+    assert "These people have 1.50 times the events expected (slope 1.00)." in plain
+    assert "cds-hooks model train m --table others.csv --out FOLDER" in plain
     group |= {f"{name}_standardised": _figure(0.25) for name in ("sensitivity", "false_positive_rate")}
-    told = documentation.groups_tables("these rows", overall, [group], "people")
-    assert told.startswith(plain.rstrip("\n"))
     half, quarter = "0.50 (0.50 to 0.50)", "0.25 (0.25 to 0.25)"
+    told = documentation.other_rows_page(evaluated)
     assert f"| sex | female (insufficient) | {half} | {quarter} | {half} | {quarter} |" in told
+    overall["observed_expected"] = _figure(1.0)
+    assert "No new version is proposed: observed/expected" in documentation.other_rows_page(evaluated)
+    overall["events"] = 3
+    assert "No new version is proposed: 3 events, " in documentation.other_rows_page(evaluated)
 
 
 def test_words_that_could_not_be_published_are_refused_before_anything_is_fitted(tmp_path: Path) -> None:

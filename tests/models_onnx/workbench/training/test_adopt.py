@@ -35,8 +35,8 @@ from models_onnx.spec import Fitted
 from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.readers.regressions import regression_of
 from models_onnx.workbench.training.fitting.own import load
-from models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.compiler.people import says
+from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete, toy_table
 
 NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
@@ -103,9 +103,9 @@ def adopted(run: Callable[..., Any], folder: Path, source: str) -> Any:
     """The model as it was adopted, from the folder of artifacts."""
     out = folder / "trained"
     options = ["--spec", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0]
-    told = run("adopt", source, *options)
+    told = run("import", source, *options)
     assert told.exit_code == 0, told.output
-    assert run("history", "toy_30d", "--folder", out).exit_code == 0
+    assert run("list", "--folder", out, "--specs", folder).exit_code == 0
     return load_model("toy_30d", out)
 
 
@@ -139,7 +139,7 @@ def test_types_of_a_skops_file_that_nobody_trusts_are_refused_by_name(tmp_path: 
     path = declare(tmp_path, "Fitted('toy.skops', trained_on='people of another year')")
     strange = FunctionTransformer(pathlib.Path)
     skops.dump(make_pipeline(strange, LogisticRegression()), tmp_path / "toy.skops")
-    told = run("adopt", "toy.skops", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "toy.skops", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     said = " ".join(told.output.split())
     assert "pathlib.Path is of none of sklearn, scipy, numpy: reading the file would run that code" in said
@@ -229,7 +229,7 @@ def test_deep_trees_are_adopted_with_shares_that_card_page_and_gate_call_an_appr
     monkeypatch.setitem(sys.modules, "of_deep", module)
     path = declare(tmp_path, "Fitted('of_deep:model', trained_on='others')")
     out = tmp_path / "trained"
-    told = run("adopt", "of_deep:model", "--spec", path, "--data", tmp_path, "--out", out, "--replicates", 0)
+    told = run("import", "of_deep:model", "--spec", path, "--data", tmp_path, "--out", out, "--replicates", 0)
     assert told.exit_code == 2
     assert "deep, up to 6 are explained exactly: their tables would" in told.output
     assert "approximate=True (of compile_model, of Fitted(...)" in told.output
@@ -250,7 +250,7 @@ def test_deep_trees_are_adopted_with_shares_that_card_page_and_gate_call_an_appr
 def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:
     path = declare(tmp_path, "Fitted('toy.pkl', trained_on='people of another year')")
     (tmp_path / "toy.pkl").write_bytes(pickle.dumps(Bomb(str(tmp_path / "went-off"))))
-    told = run("adopt", "toy.pkl", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "toy.pkl", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert "skops.io.dump(model, 'model.skops')" in told.output
     assert not (tmp_path / "went-off").exists()
@@ -273,7 +273,7 @@ class Bomb:
         ("Fitted('other.txt', trained_on='others')", "toy.txt", "declares Fitted('other.txt')"),
         ("Fitted('toy.txt', trained_on='others')", "toy.txt", "is not there"),
         ("Fitted('nowhere:model', trained_on='others')", "nowhere:model", "nowhere:model cannot be called"),
-        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "add --card and --features"),
+        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "and the command names 'toy.onnx'"),
         ("LogisticRegression", "toy.txt", "a classifier with fit and predict_proba"),
     ],
 )
@@ -281,7 +281,7 @@ def test_a_mistake_in_the_declaration_is_a_sentence(
     estimator: str, source: str, said: str, tmp_path: Path, run: Callable[..., Any]
 ) -> None:
     path = declare(tmp_path, estimator)
-    told = run("adopt", source, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", source, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert said in told.output
     assert "Traceback" not in told.output
@@ -304,7 +304,7 @@ def test_a_function_that_returns_no_model_is_told_with_its_line(
     monkeypatch.delitem(sys.modules, "_fit_bad", raising=False)
     path = declare(tmp_path, "Fitted('_fit_bad:model', trained_on='others')")
     (tmp_path / "_fit_bad.py").write_text(code)
-    told = run("adopt", "_fit_bad:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "_fit_bad:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert said in " ".join(told.output.split())
     assert "Smith" not in told.output
@@ -328,7 +328,7 @@ def test_a_file_that_holds_no_model_is_a_sentence(
 ) -> None:
     path = declare(tmp_path, f"Fitted('{name}', trained_on='others')")
     (tmp_path / name).write_bytes(content)
-    told = run("adopt", tmp_path / name, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", tmp_path / name, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert (told.exit_code, type(told.exception)) == (2, SystemExit), told.exception
     assert told.output.strip()
 
@@ -343,7 +343,7 @@ def test_inputs_in_another_order_are_refused_and_other_names_are_declared(
     module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
     monkeypatch.setitem(sys.modules, "of_names", module)
     path = declare(tmp_path, "Fitted('of_names:model', trained_on='others')")
-    told = run("adopt", "of_names:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "of_names:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert "columns=('Age', 'Male', 'Crea', 'Alb')" in told.output
     text = path.read_text().replace("='others')", "='others', columns=('Age', 'Male', 'Crea', 'Alb'))")

@@ -39,8 +39,8 @@ from models_onnx.workbench.training.evaluate import (
     judge,
     rounded,
 )
-from models_onnx.workbench.training.template import write_template
 from tests.models_onnx.invented import INVENTED, as_table
+from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.ten_people import MARGINS, SPEC, WEIGHTS, predicted, ten_people
 from tests.models_onnx.workbench.training.test_template import complete, toy_table
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cds_hooks.cli import app as program
 from cds_hooks.commands.model.main import app
-from models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete, toy_table
 
 
@@ -126,15 +126,10 @@ def test_a_derived_input_in_another_unit_or_of_no_column_is_told_in_the_words_of
     assert "creatinine_mg_dl is read from the column 'Creatinine', which toy_30d.csv does not have" in told.output
 
 
-def test_a_model_of_ones_own_has_its_page_and_its_figures_on_other_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_of_ones_own_has_its_figures_on_other_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
     assert train(tmp_path, toy_table()).exit_code == 0
     run, trained = CliRunner(), str(tmp_path / "trained")
-    page = run.invoke(app, ["page", "toy_30d", "--folder", trained])
-    assert page.exit_code == 0, page.output
-    assert "# Event within 30 days, adults" in page.output
     toy_table(400).drop(columns="fold").to_csv(tmp_path / "others.csv", index=False)
     options = ["--rows", str(tmp_path / "others.csv"), "--folder", trained, "--specs", str(tmp_path)]
     told = run.invoke(app, ["evaluate", "toy_30d", *options, "--replicates", "0"])

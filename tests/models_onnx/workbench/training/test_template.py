@@ -10,9 +10,7 @@ from typer.testing import CliRunner
 
 from cds_hooks.cli import app as cli
 from cds_hooks.commands.model.main import app
-from models_onnx.errors import DeclarationError
-from models_onnx.workbench.training import template
-from models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.template import write_template
 
 
 def toy_table(people: int = 900) -> pd.DataFrame:
@@ -50,7 +48,7 @@ def test_a_model_of_ones_own_is_written_trained_and_scored_by_the_guide(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
     run = CliRunner()
-    assert run.invoke(app, ["new", "toy_30d", "--folder", "mine"]).exit_code == 0
+    write_template("toy_30d", tmp_path / "mine")
     complete(tmp_path / "mine" / "toy_30d.card.json")
     toy_table().to_csv("toy_30d.csv", index=False)
     options = ["--specs", "mine", "--data", ".", "--out", "trained", "--replicates", "0"]
@@ -77,39 +75,3 @@ def test_texts_that_are_still_to_do_are_named_before_anything_is_fitted(
     assert told.exit_code == 2
     assert "the model card of toy_30d is incomplete: attribute 1 " in told.output
     assert not (tmp_path / "own").exists(), "there was not even a table"
-
-
-@pytest.mark.parametrize("name", ["Toy", "toy-30d", "../toy", "t", "to", "1st", "t" * 42, "toy_30d\n"])
-def test_a_name_that_is_no_module_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DeclarationError) as refused:
-        write_template(name, tmp_path)
-    assert str(refused.value) == (f"{name!r}: a model's id is lower case letters, digits and _, like readmission_30d")
-
-
-@pytest.mark.parametrize("name", ["toy", "t" * 41, "a_1"])
-def test_three_files_are_written_in_the_order_in_which_they_are_completed(name: str, tmp_path: Path) -> None:
-    written = write_template(name, tmp_path / "new" / "folder")
-    assert [path.name for path in written] == [f"{name}.py", f"{name}.card.json", f"{name}.cases.csv"]
-    assert all(path.parent == tmp_path / "new" / "folder" and path.is_file() for path in written)
-    assert f'id="{name}"' in written[0].read_text()
-    assert f'table="{name}.csv"' in written[0].read_text()
-
-
-def test_nothing_is_written_over_a_file_that_is_there(tmp_path: Path) -> None:
-    (tmp_path / "toy_30d.cases.csv").write_text("mine")
-    with pytest.raises(DeclarationError) as refused:
-        write_template("toy_30d", tmp_path)
-    assert str(refused.value) == "toy_30d.cases.csv is there already; nothing was written"
-    assert [path.name for path in tmp_path.iterdir()] == ["toy_30d.cases.csv"]
-
-
-def test_a_full_disk_leaves_no_file_of_the_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(path: Path, text: str) -> None:
-        if path.suffix == ".csv":
-            raise OSError("no space left")
-        path.write_text(text)
-
-    monkeypatch.setattr(template, "write_whole", write)
-    with pytest.raises(OSError, match="no space left"):
-        write_template("toy_30d", tmp_path)
-    assert list(tmp_path.iterdir()) == []

@@ -178,7 +178,7 @@ def test_the_verdict_on_a_file_is_who_signed_it_and_what_goes_in_and_out(tmp_pat
     verdict = folder.check_file(made, NOTHING)
     size = len(made.content)
     assert verdict == Verdict(
-        f"Signed by the tests; {size:,} bytes, standard operators only; it loads and runs in a process of its own.",
+        f"Signed by the tests; {size:,} bytes, standard operators only; it loads and runs.",
         (),
         {**verdict.figures, "bytes": size, "inputs": ["features"]},
     )

@@ -165,9 +165,9 @@ def test_a_waiver_covers_a_gap_up_to_its_own_size_and_only_its_axes(
 def test_the_reason_of_a_waiver_has_twenty_different_words_and_a_figure(words: int, *, is_enough: bool) -> None:
     letters = "abcdefghijklmnopqrst"
     reason = " ".join(f"word{letter}" for letter in letters[:words])
-    problem = waiver_problem({"reason": f"{reason} 12", "by": ""}, "m", "1", {}, "key")
+    problem = waiver_problem({"reason": f"{reason} 12", "by": ""})
     assert ("different words" not in str(problem)) is is_enough
-    assert "different words" in str(waiver_problem({"reason": reason, "by": ""}, "m", "1", {}, "key"))
+    assert "different words" in str(waiver_problem({"reason": reason, "by": ""}))
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_dataset_is_described_by_its_counts_and_by_what_is_missing() -> None:
         "rows": 3,
         "patients": 2,
         "events": 2,
-        "years": {2020: 1, 2021: 2},
+        "years": "2020-2021",
         "missing": {"age_years": 0.0, "creatinine_mg_dl": 0.667},
     }
 

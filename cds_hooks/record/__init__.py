@@ -1,1 +1,0 @@
-"""Follows the decision record into one file of views, from which hold-back, worklist, monitor and pages read."""

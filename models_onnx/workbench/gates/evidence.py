@@ -1,0 +1,286 @@
+"""Gathers what the gates of a model are judged by: its rows, its answers, its cards, its packages."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from time import thread_time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.artifact.folder import CARD, MANIFEST
+from models_onnx.artifact.keys import Keys
+from models_onnx.artifact.manifest import Manifest, TensorNames
+from models_onnx.errors import ModelError
+from models_onnx.model_card.embed import core_digest
+from models_onnx.serving.registry import ARTIFACTS, versions
+from models_onnx.spec import get_spec
+from models_onnx.workbench.gates.rows import read_rows
+from models_onnx.workbench.gates.served import served_inputs
+from models_onnx.workbench.gates.subject import (
+    Audit,
+    ComposedCard,
+    Evidence,
+    InputEvidence,
+    Paired,
+    Retrained,
+    Runner,
+    ServedInputs,
+    Subject,
+    read_subject,
+)
+from models_onnx.workbench.release.publishing import VALIDATED
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+_PEOPLE = 400
+# Samples for the intervals of figures that are computed for a verdict.
+_REPLICATES = 200
+_LICENCE_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteEvidence:
+    """What only the site knows: the day, the words of the service that shows the model, and its approvals.
+
+    `cards` composes cards of rows and `sentences` are those of the service, each with its place; None where no service
+    shows the model. `at_discharge` says whether its own service asks it at discharge.
+    """
+
+    as_of: date
+    data: Path
+    cards: Callable[[Array], Sequence[ComposedCard]] | None = None
+    sentences: Sequence[tuple[str, str]] | None = None
+    at_discharge: bool | None = None
+    waiver_fault: Callable[[dict[str, Any]], str | None] = lambda _waiver: None
+    """Why a waiver is not valid here, in a sentence; None where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromTable:
+    """What only the training table gives."""
+
+    people: Array
+    retrained: Retrained
+    audits: tuple[Audit, ...]
+    paired: Paired | None
+    figures: dict[str, Any] | None
+    inputs: InputEvidence
+
+
+def gather(
+    subject: Subject,
+    keys: Keys,
+    site: SiteEvidence,
+    progress: Progress,
+    specs: Path | None = None,
+    rows: Path | None = None,
+    charts: Path | None = None,
+) -> Evidence:
+    """Everything that is available; what is not is left out with its reason, and its gate is not run."""
+    active = _in_use(subject, keys)
+    absent: dict[str, str] = {}
+    table = None
+    own = read_rows(subject, rows) if rows is not None else None
+    if subject.manifest is not None and own is None:
+        try:
+            table = _from_table(subject, subject.manifest, active, site.data, progress, specs)
+        except (ModelError, ModuleNotFoundError) as problem:
+            names = ("retrained", "audit", "people", "figures")
+            absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
+    if table is not None and table.figures is None:
+        absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
+    if site.cards is None:
+        absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
+    audits = table.audits if table is not None else (own.audit,) if own is not None and own.audit is not None else ()
+    return Evidence(
+        as_of=site.as_of,
+        timer=thread_time,
+        people=table.people if table else own.people if own else None,
+        retrained=table.retrained if table else None,
+        audit=audits[0] if audits else None,
+        further_audits=audits[1:],
+        library=own.library if own else None,
+        figures=table.figures if table else subject.evaluation if own else None,
+        inputs=table.inputs if table else None,
+        served=_served(subject, charts, specs, site.at_discharge),
+        cards=site.cards,
+        sentences=site.sentences,
+        other_cards=_other_cards(subject),
+        active=active,
+        paired=table.paired if table else None,
+        installed=_installed,
+        waiver_fault=site.waiver_fault,
+        absent=absent,
+    )
+
+
+def _served(
+    subject: Subject, charts: Path | None, specs: Path | None, at_discharge: bool | None
+) -> ServedInputs | None:
+    """Returns what is missing at the moment at which the model's service, or else its declaration, asks it."""
+    if charts is None or subject.manifest is None:
+        return None
+    declared = get_spec(subject.id, specs).charts
+    index = "discharge" if at_discharge else "visit"
+    if at_discharge is None and declared is not None:
+        index = declared.index
+    return served_inputs(subject.manifest, charts, index)
+
+
+def _in_use(subject: Subject, keys: Keys) -> Subject | None:
+    """Returns the newest version beside this one that may show cards."""
+    for version in versions(subject.id, subject.folder.parent):
+        if version.folder != subject.folder and version.state == VALIDATED:
+            return read_subject(version.folder, keys)
+    return None
+
+
+def _from_table(
+    subject: Subject,
+    manifest: Manifest,
+    active: Subject | None,
+    data: Path,
+    progress: Progress,
+    specs: Path | None,
+) -> FromTable:
+    # imported here: without the training extra the other gates run all the same
+    from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
+    from models_onnx.workbench.training.data.cohort import build_cohort, read_table
+    from models_onnx.workbench.training.pipeline import differences, train
+
+    spec = get_spec(f"{subject.id}@{subject.about.version}", specs)
+    table = read_table(spec, data)
+    cohort = build_cohort(spec, table.rows)
+    trained = train(spec, table, manifest.seed, _REPLICATES, progress)
+    retrained_auroc = trained.manifest.evaluation["all"]["auroc"]["value"]
+    runner = Runner(trained.content, TensorNames())
+    gap = np.abs(runner.answers(cohort.X.astype(np.float32)).probability - subject.answers(cohort.X).probability)
+    retrained = Retrained(
+        same_file=core_digest(trained.content) == core_digest(subject.content),
+        same_data=trained.manifest.data.sha256 == manifest.data.sha256,
+        auroc_difference=abs(float(retrained_auroc) - float(manifest.evaluation["all"]["auroc"]["value"])),
+        answers=runner.answers,
+        trained=core_digest(trained.content),
+        differences=tuple(differences(manifest, trained.manifest)),
+    )
+    some = np.linspace(0, len(cohort.X) - 1, min(_PEOPLE, len(cohort.X))).astype(int)
+    return FromTable(
+        people=cohort.X[some],
+        retrained=retrained,
+        audits=tuple(_audits(subject, spec, cohort)),
+        paired=_paired(subject, active, cohort),
+        figures=trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
+        inputs=_input_evidence(subject, spec, cohort),
+    )
+
+
+def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
+    from models_onnx.workbench.training.data.leaks import after_horizon, alone, shuffled_losses
+    from models_onnx.workbench.training.data.tracing import trace
+    from models_onnx.workbench.training.merged import figures_within_groups, hidden_groups
+
+    traced = trace(spec, cohort)
+    probability = subject.answers(cohort.X).probability
+    threshold = subject.manifest.thresholds.default.probability if subject.manifest is not None else 0.5
+    return InputEvidence(
+        alone=alone(cohort),
+        after=after_horizon(spec, cohort),
+        losses=shuffled_losses(lambda rows: subject.answers(rows).probability, cohort),
+        leaks=traced.leaks,
+        smuggled=traced.smuggled,
+        unnamed=traced.unnamed,
+        merged=figures_within_groups(spec, cohort, probability, threshold),
+        hidden=hidden_groups(spec, cohort),
+        missing=dict(zip(cohort.features, np.isnan(cohort.X).mean(axis=0).tolist(), strict=True)),
+    )
+
+
+def _other_cards(subject: Subject) -> dict[str, dict[str, Any]]:
+    """Returns the cards of the models beside this one and of the package, without its own versions and its twin."""
+    twin = subject.manifest.twin if subject.manifest is not None else None
+    cards = {}
+    for folder in (ARTIFACTS, subject.folder.parent):
+        for path in sorted(folder.glob(f"*/{CARD}")):
+            name = path.parent.name.partition("@")[0]
+            if name not in (subject.id, twin.id if twin is not None else "") and not _is_twin_of(path, subject.id):
+                with suppress(OSError, ValueError):
+                    cards[name] = json.loads(path.read_bytes())
+    return cards
+
+
+def _is_twin_of(card: Path, model: str) -> bool:
+    with suppress(OSError, ValueError):
+        twin = json.loads((card.parent / MANIFEST).read_bytes()).get("twin")
+        return isinstance(twin, dict) and twin.get("id") == model
+    return False
+
+
+def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
+    """Yields the audit by the axis that the card names, then those by every axis of race and ethnicity."""
+    declared = subject.product.get("label", {}).get("audit")
+    if declared is None:
+        return
+    axis_of_card = [name for name in spec.subgroups if name.startswith(declared["axis"])][:1]
+    need = declared["need"]
+    if not axis_of_card:
+        return
+    if need == spec.outcome.column:
+        column = cohort.y
+    else:
+        column = (spec.needs[need](cohort.rows) if need in spec.needs else cohort.rows[need]).to_numpy(dtype=np.float64)
+    score = subject.answers(cohort.X).probability
+    races = [name for name in spec.subgroups if name.lower().startswith(("race", "ethnic"))]
+    for axis in dict.fromkeys([*axis_of_card, *races]):
+        yield Audit(
+            score=score,
+            # not to_numpy(dtype=str): of a column with blanks it leaves the first letter of each text
+            group=np.array(list(map(str, spec.subgroups[axis](cohort.rows).astype(object).fillna("not recorded")))),
+            need=np.asarray(column, dtype=np.float64),
+            words=declared["words"],
+            own_label=need == spec.outcome.column,
+            weight=np.asarray(cohort.weight, dtype=np.float64),
+            axis=axis,
+        )
+
+
+def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | None:
+    if active is None or subject.manifest is None:
+        return None
+    if [(item.name, item.unit) for item in active.features] != [(item.name, item.unit) for item in subject.features]:
+        return None
+    is_followed = cohort.weight > 0  # who was not followed to the horizon says nothing here
+    mine, theirs = subject.answers(cohort.X[is_followed]), active.answers(cohort.X[is_followed])
+    if mine.margin is None or theirs.margin is None:
+        return None
+    return Paired(
+        margin=mine.margin,
+        active_margin=theirs.margin,
+        y=np.asarray(cohort.y[is_followed], dtype=np.int64),
+        threshold=subject.manifest.thresholds.default.margin,
+    )
+
+
+def _installed(name: str) -> tuple[str, str] | None:
+    """Version and licence as the package itself says; None where it is not installed."""
+    try:
+        distribution = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return None
+    licence = _field(distribution, "License-Expression") or _field(distribution, "License")
+    if not licence or len(licence) > _LICENCE_LENGTH:
+        licences = [
+            line.rpartition(" :: ")[2] for line in distribution.get_all("Classifier") or [] if "License ::" in line
+        ]
+        licence = ", ".join(licences) or licence[:_LICENCE_LENGTH]
+    return distribution["Version"], licence
+
+
+def _field(distribution: metadata.PackageMetadata, name: str) -> str:
+    return str(distribution[name]) if name in distribution else ""

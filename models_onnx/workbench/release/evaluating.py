@@ -1,0 +1,102 @@
+"""An evaluation as it is shown: out of fold, on the rows of another table, or of several families of models."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models_onnx.artifact.folder import Artifact
+from models_onnx.model_card.evaluation_file import encode_evaluation
+from models_onnx.model_card.plots import bins_of
+from models_onnx.serving.effects import effects
+from models_onnx.serving.runtime import Model
+from models_onnx.workbench.release.documentation import families_page, model_page, other_rows_page
+from models_onnx.workbench.training import commands
+from models_onnx.workbench.training.crossvalidate import Progress
+from models_onnx.workbench.training.evaluate import compare_model
+
+# Groups of people by rising estimate: for the curves, and for the drawing of the calibration.
+_FINE, _COARSE = 100, 10
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvaluation:
+    """One evaluation: a Markdown page, a document, the file that the model's pages show, and whether it holds.
+
+    `report` are the arguments of the HTML report (`cds_hooks/pages/models/evaluation_report.py`); None without one.
+    """
+
+    page: str
+    document: Any
+    file: Callable[[], bytes]
+    passed: bool
+    report: Callable[[], tuple[Any, ...]] | None = None
+
+
+def evaluate_artifact(
+    name: str,
+    data: Path,
+    folder: Path,
+    seed: int,
+    replicates: int,
+    progress: Progress,
+    specs: Path | None,
+) -> ShownEvaluation:
+    """Returns the figures out of fold, on people that the model was not trained on."""
+    trained = commands.evaluate_model(name, data, seed, replicates, progress, specs)
+    manifest = trained.manifest
+
+    def report() -> tuple[Any, ...]:
+        figures, bins = manifest.evaluation, bins_of(manifest)
+        shapes = effects(Model(Artifact(manifest, trained.content)))
+        return (manifest, figures["how"], bins, bins, figures["all"], figures["subgroups"], shapes)
+
+    def file() -> bytes:
+        return encode_evaluation(commands.later_figures(trained, folder))
+
+    return ShownEvaluation(model_page(manifest, folder=None), manifest, file, trained.passed, report)
+
+
+def evaluate_on_rows(
+    name: str,
+    rows: Path,
+    data: Path,
+    folder: Path,
+    seed: int,
+    replicates: int,
+    progress: Progress,
+    specs: Path | None,
+) -> ShownEvaluation:
+    """Returns the figures of the artifact on the people of another table."""
+    evaluated = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs, data)
+    manifest = evaluated.manifest
+    document = {
+        "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
+        "left_out": [{"words": step.words, "count": step.count} for step in evaluated.cohort.left_out],
+        "all": evaluated.whole,
+        "subgroups": evaluated.subgroups,
+    }
+
+    def report() -> tuple[Any, ...]:
+        bins = (evaluated.bins(_FINE), evaluated.bins(_COARSE))
+        return (manifest, evaluated.how, *bins, evaluated.whole, evaluated.subgroups, effects(evaluated.model))
+
+    return ShownEvaluation(
+        other_rows_page(evaluated), document, lambda: encode_evaluation(evaluated.later()), True, report
+    )
+
+
+def compare_families(
+    name: str, data: Path, seed: int, replicates: int, progress: Progress, specs: Path | None
+) -> ShownEvaluation:
+    """Returns the comparison of the families of models on the same folds."""
+    comparison = compare_model(name, data, seed, replicates, progress, specs)
+    file = partial(_indented, comparison.document)
+    return ShownEvaluation(families_page(comparison.document), comparison.document, file, comparison.agrees)
+
+
+def _indented(document: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

@@ -1,0 +1,213 @@
+"""`cds-hooks model list|card|gates|import|sign`: what they print, write, and end with."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner, Result
+
+from cds_hooks.commands.model.gates import _site_evidence
+from cds_hooks.commands.model.main import app
+from cds_hooks.settings import settings
+from models_onnx.artifact.keys import key_file
+from models_onnx.artifact.release_file import parse_release
+from models_onnx.workbench.gates.checks.wording import check_wording
+from models_onnx.workbench.gates.evidence import gather
+from models_onnx.workbench.gates.subject import read_subject
+from models_onnx.workbench.release.card import card_words
+from tests.conftest import ROOT
+from tests.models_onnx.workshop import KEYS, SIGNER, build, good_card
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with one model signed by the tests' key, which this site trusts; a signing key of one's own."""
+    (tmp_path / "keys.json").write_text(key_file(SIGNER.public))
+    monkeypatch.setenv("CDS_MODEL_KEYS", str(tmp_path / "keys.json"))
+    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "own" / "key.pem"))
+    settings.cache_clear()
+    build(tmp_path / "shelf")
+    yield tmp_path / "shelf"
+    settings.cache_clear()
+
+
+def run(*arguments: str) -> Result:
+    """The command as typed after `cds-hooks model`."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.mark.parametrize(("form", "begins"), [("json", "{"), ("html", "<!doctype html>"), ("chai", "<?xml")])
+def test_card_is_written_in_the_form_asked_for(shelf: Path, tmp_path: Path, form: str, begins: str) -> None:
+    out = tmp_path / "card"
+    told = run("card", "mortality_5y", "--folder", str(shelf), "--format", form, "--out", str(out))
+    assert told.exit_code == 0, told.stderr
+    assert out.read_text(encoding="utf-8").startswith(begins)
+
+
+def test_card_check_counts_and_equations_have_a_card_too(shelf: Path) -> None:
+    told = run("card", "mortality_5y", "--folder", str(shelf), "--check")
+    assert (told.exit_code, told.stdout) == (0, "The card is complete.\n")
+    equation = run("card", "kfre_4", "--folder", str(shelf))
+    assert json.loads(equation.stdout)["kind"] == "evidence-based"
+    assert run("card", "no_such", "--folder", str(shelf)).exit_code == 2
+
+
+def test_gates_without_the_table_are_red_and_say_why(shelf: Path, tmp_path: Path) -> None:
+    page = tmp_path / "gates.html"
+    told = run(
+        "gates",
+        "mortality_5y",
+        "--folder",
+        str(shelf),
+        "--data",
+        str(tmp_path),
+        "--json",
+        "--html",
+        str(page),
+        "--record",
+    )
+    assert told.exit_code == 1, told.exception
+    document = json.loads(told.stdout)
+    states = {each["gate"]: each for each in document["report"]["results"]}
+    assert not document["green"]
+    assert states["G16"]["status"] == "not run"
+    assert "Not without the training table" in states["G16"]["why"]
+    assert {states[gate]["status"] for gate in ("G7", "G8", "G9", "G10")} == {"not run"}
+    assert states["G13"]["status"] == "passed", states["G13"]["why"]
+    assert "gates are not green." in page.read_text(encoding="utf-8")
+    assert "gates.json" in parse_release(shelf / "mortality_5y").files
+
+
+def test_of_one_gate_alone_it_says_that_the_others_were_not_run(shelf: Path, tmp_path: Path) -> None:
+    told = run("gates", "mortality_5y", "--folder", str(shelf), "--data", str(tmp_path), "--only", "G15")
+    assert told.exit_code == 1
+    assert "What was asked for is green. Not run: the 17 other gates" in " ".join(told.stdout.split())
+    assert "Not green" not in told.stdout
+
+
+def test_the_list_holds_for_what_was_signed_and_names_what_was_changed(shelf: Path) -> None:
+    (good,) = json.loads(run("list", "--folder", str(shelf), "--json").stdout)
+    assert (good["name"], good["state"], good["release"]) == ("mortality_5y", "ready", "draft")
+    assert good["signed_by"] == "the tests"
+    content = bytearray((shelf / "mortality_5y" / "model.onnx").read_bytes())
+    content[100] ^= 1
+    (shelf / "mortality_5y" / "model.onnx").write_bytes(content)
+    bad = run("list", "--folder", str(shelf), "--json")
+    assert bad.exit_code == 1
+    assert "changed after training" in json.loads(bad.stdout)[0]["state"]
+    nowhere = run("list", "--folder", str(shelf / "none"))
+    assert (nowhere.exit_code, nowhere.stderr) == (2, f"--folder {shelf}/none: there is no such folder\n")
+
+
+def test_sign_makes_a_key_once_and_says_what_follows_from_an_own_key(shelf: Path, tmp_path: Path) -> None:
+    first = run("sign", "mortality_5y", "--folder", str(shelf))
+    assert first.exit_code == 0, first.stderr
+    assert "Made a signing key" in first.stderr
+    assert "CDS_MODEL_KEYS" in first.stderr
+    again = run("sign", "mortality_5y", "--folder", str(shelf))
+    assert "Made a signing key" not in again.stderr
+    assert (tmp_path / "own" / "key.pub.json").is_file()
+    assert "Next: cds-hooks model gates mortality_5y --folder" in again.stderr
+
+
+def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path) -> None:
+    shutil.move(shelf / "mortality_5y", shelf / "stranger")
+    manifest = shelf / "stranger" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "id": "stranger"}))
+    told = run("sign", "stranger", "--folder", str(shelf))
+    assert told.exit_code == 2
+    assert "stranger.card.json is not there" in told.stderr
+    assert card_words("mortality_5y")["attributes"]
+
+
+def test_a_file_needs_a_declaration_or_its_card_and_its_map(tmp_path: Path) -> None:
+    told = run("import", str(tmp_path / "theirs.onnx"))
+    assert told.exit_code == 2
+    assert "add --spec (docs/adding/hospital-model.md)" in told.stderr
+    undeclared = run("import", "falls.skops", "--spec", str(tmp_path / "falls_1y.py"))
+    assert undeclared.exit_code == 2
+    assert "falls_1y.py is not there" in undeclared.stderr
+
+
+@pytest.mark.usefixtures("shelf")
+def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(tmp_path: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1])
+    y = helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", 1])
+    tenth = numpy_helper.from_array(np.array([[0.1]], np.float32), "tenth")
+    nodes = [helper.make_node("MatMul", ["x", "tenth"], ["m"]), helper.make_node("Sigmoid", ["m"], ["p"])]
+    graph = helper.make_graph(nodes, "g", [x], [y], [tenth])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    (tmp_path / "theirs.onnx").write_bytes(model.SerializeToString())
+    card = good_card()
+    card["model"] = {"id": "theirs", "version": "1.0", "title": "Their model"}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    feature = {"name": "age_years", "words": "Age", "unit": "a", "fhir": "Patient.birthDate", "low": 18, "high": 90,
+               "reference": 50}  # fmt: skip
+    features = {
+        "id": "theirs", "version": "1.0", "title": "Their model",
+        "outcome": {"column": "y", "words": "had the event within 2 years", "horizon_years": 2},
+        "population": {"words": "adults", "age_low": 18, "exclude_conditions": []},
+        "features": [feature], "tensors": {"input": "x", "probability": "p"},
+    }  # fmt: skip
+    (tmp_path / "map.json").write_text(json.dumps(features))
+    out = str(tmp_path / "imported")
+    told = run(
+        "import", str(tmp_path / "theirs.onnx"), "--card", str(tmp_path / "card.json"), "--features",
+        str(tmp_path / "map.json"), "--out", out,
+    )  # fmt: skip
+    assert told.exit_code == 0, told.stderr
+    assert "It does not explain itself: not for cards (gate G6)." in told.stderr
+    gates = run("gates", "theirs", "--folder", out, "--json")
+    assert gates.exit_code == 1
+    states = {each["gate"]: each["status"] for each in json.loads(gates.stdout)["report"]["results"]}
+    assert (states["G1"], states["G6"]) == ("passed", "failed")
+
+
+def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(tmp_path: Path) -> None:
+    """A damaged file of keys stops every command that needs the services."""
+    (tmp_path / "keys.json").write_text("{")
+    environment = {**os.environ, "CDS_MODEL_KEYS": str(tmp_path / "keys.json")}
+    done = subprocess.run(
+        [sys.executable, "-m", "cds_hooks", "services"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("A model cannot be used: keys.json is no file of")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gate_that_does_not_exist_is_not_green(shelf: Path) -> None:
+    told = run("gates", "mortality_5y", "--folder", str(shelf), "--only", "G99")
+    assert (told.exit_code, "no gate is called G99; the gates are G1 to G18" in told.output) == (2, True)
+
+
+SERVICE = """id = "our-talk"
+hook = "patient-view"
+model = "mortality_5y"
+title = "Who may want to talk about the time ahead"
+description = "Estimates the chance of death within 5 years and suggests a talk."
+usage_requirements = "For clinicians at an outpatient visit; never shown to patients."
+summary = "Death within 5 years: {estimate} (higher than {higher} in 100 of adults). Consider a talk in our words."
+seen = "died"
+
+[[orders]]
+label = "Plan a talk"
+text = "Talk about the time ahead"
+"""
+
+
+def test_the_gate_of_wording_reads_the_service_file_beside_the_model(tmp_path: Path) -> None:
+    home = build(tmp_path / "own")
+    (tmp_path / "own" / "talk.service.toml").write_text(SERVICE)
+    subject = read_subject(home, KEYS)
+    evidence = gather(subject, KEYS, _site_evidence(subject, tmp_path), lambda *_: None)
+    verdict = check_wording(subject, evidence)
+    assert (verdict.figures["cards"], verdict.faults) == (200, ())
+    assert verdict.figures["example"].endswith("Consider a talk in our words.")
+    assert ("talk.service.toml, line 4", "Who may want to talk about the time ahead") in (evidence.sentences or ())

@@ -1,0 +1,257 @@
+"""How a database is opened, named and blamed, how entries are chained, and how outcomes are read: on SQLite alone."""
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
+
+from cds_hooks.storage.database import (
+    _KEPT,
+    _readable,
+    database_error_reason,
+    engine_for,
+    kept_connections,
+    make_file,
+    parse_url,
+    reading_engine,
+    sqlite_file,
+)
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry, outcome_hash
+from cds_hooks.storage.following import Mark, is_there, settled
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.outcomes import (
+    Outcome,
+    completed,
+    count_outcomes,
+    list_outcomes,
+    newest_outcomes,
+    outcomes_after,
+    outcomes_of,
+    store_outcomes,
+    versions_of,
+)
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import decisions, events, outcomes
+from tests.cds_hooks.storage.conftest import sqlite_url
+from tests.cds_hooks.storage.samples import a_decision, store
+
+__all__ = ["sqlite_url"]
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("sqlite:///a.sqlite3", "sqlite"), ("postgresql://h/d", "postgresql+psycopg"),
+        ("postgres://h/d", "postgresql+psycopg"), ("postgresql+psycopg2://h/d", "postgresql+psycopg"),
+    ],
+)  # fmt: skip
+def test_a_record_is_in_sqlite_or_postgresql(url: str, driver: str) -> None:
+    assert parse_url(url).drivername == driver
+    assert sqlite_file(parse_url("sqlite:///a.sqlite3")) == Path("a.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("nothing", "the database URL is not an SQLAlchemy URL such as sqlite:///var/decisions.sqlite3"),
+        ("sqlite://", "the record is kept in an SQLite file or in PostgreSQL, not in sqlite://"),
+        ("mysql://u:secret@h/d", "the record is kept in an SQLite file or in PostgreSQL, not in mysql://u:***@h/d"),
+    ],
+)
+def test_any_other_database_is_refused_without_its_password(url: str, text: str) -> None:
+    with pytest.raises(RecordUnavailable) as refused:
+        parse_url(url)
+    assert str(refused.value) == text
+
+
+def test_the_cause_is_one_line_without_values() -> None:
+    error = OperationalError("INSERT", {"a": "Ann Smith"}, sqlite3.OperationalError("database is locked\nmore"))
+    assert database_error_reason(error) == "database is locked"
+    assert database_error_reason(OSError(28, "No space left on device")) == "No space left on device"
+    assert database_error_reason(OSError()) == "OSError"
+    assert database_error_reason(ImportError()) == "ImportError"
+    assert database_error_reason(ImportError("\n first \nsecond")) == "first "
+
+
+def test_a_file_is_made_for_its_owner_and_of_the_folders_only_the_default_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        make_file(Path("var/r.sqlite3"))
+    assert Path("var/r.sqlite3").stat().st_mode & 0o777 == 0o600
+    make_file(tmp_path / "r.sqlite3")
+    with pytest.raises(RecordUnavailable, match=r"^the folder other of the record is not there, and none is made, "):
+        make_file(Path("other/r.sqlite3"))
+    Path("file").write_text("")
+    with pytest.raises(RecordUnavailable, match="is not there"):
+        make_file(Path("file/r.sqlite3"))
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(Path, "touch", _no_room)
+    with pytest.raises(RecordUnavailable, match=r"^the record closed/r\.sqlite3 cannot be made: No space left$"):
+        make_file(Path("closed/r.sqlite3"))
+
+
+def _no_room(*_: Any, **__: Any) -> None:
+    raise OSError(28, "No space left")
+
+
+def test_one_engine_writes_with_the_lock_and_the_other_cannot_write(sqlite_url: str) -> None:
+    url = parse_url(sqlite_url)
+    upgrade_schema(url)
+    with engine_for(url).connect() as connection:
+        values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in
+                  ("journal_mode", "synchronous", "secure_delete")]  # fmt: skip
+        assert values == ["wal", 1, 1]
+    locked = pytest.raises(sqlite3.OperationalError, match="locked")
+    with closing(sqlite3.connect(sqlite_file(url), timeout=0)) as other, engine_for(url).begin(), locked:
+        other.execute("BEGIN IMMEDIATE")
+    with reading_engine(url).connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
+        with pytest.raises(OperationalError, match="readonly"):
+            connection.execute(text("DELETE FROM alembic_version"))
+    nowhere = parse_url("sqlite:///nowhere/r.sqlite3")
+    with pytest.raises(RecordUnavailable) as refused:
+        reading_engine(nowhere)
+    assert str(refused.value) == "there is no record at nowhere/r.sqlite3 yet; a server makes it when it starts"
+
+
+def test_connections_are_kept_for_postgresql_while_somebody_wants_them(sqlite_url: str) -> None:
+    with kept_connections(sqlite_url):
+        assert _KEPT.engine_for(parse_url(sqlite_url)) is None
+    address = "postgresql://u:p@127.0.0.1:1/d"
+    url = parse_url(address)
+    with kept_connections(address):
+        first = _KEPT.engine_for(url)
+        with kept_connections(address):
+            assert _KEPT.engine_for(url) is first is not None
+        assert _KEPT.engine_for(url) is first
+        assert _KEPT.engine_for(parse_url("postgresql://u:q@127.0.0.1:1/d")) is None
+        assert first is not None
+        assert first.url.query["keepalives_count"] == "3"
+    assert _KEPT.engine_for(url) is None
+
+
+def test_a_file_that_cannot_have_others_beside_it_is_read_as_one_that_does_not_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = parse_url(f"sqlite:///{tmp_path}/a b.sqlite3")
+    assert _readable(url) == url
+    monkeypatch.setattr("os.access", lambda *_: False)
+    read = _readable(url)
+    assert (read.database, dict(read.query)) == (
+        f"file:{tmp_path}/a%20b.sqlite3", {"immutable": "1", "uri": "true"},
+    )  # fmt: skip
+    (tmp_path / "a b.sqlite3-wal").write_text("")
+    assert _readable(url) == url
+    other = parse_url("postgresql://h/d")
+    assert _readable(other) == other
+
+
+# Entries
+
+
+def test_events_are_linked_by_their_hashes_and_all_or_none(sqlite_url: str) -> None:
+    upgrade_schema(parse_url(sqlite_url))
+    add_event(sqlite_url, "hold", "Ann", {"b": 1, "a": "é"})
+    add_events(sqlite_url, [("release", "Ben", {}), ("hold", "Cid", {"c": None})])
+    rows = read_rows(sqlite_url, select(events).order_by(events.c.sequence))
+    assert [(row.kind, row.actor, row.detail, row.position) for row in rows] == [
+        ("hold", "Ann", '{"b":1,"a":"é"}', 1), ("release", "Ben", "{}", 2), ("hold", "Cid", '{"c":null}', 3),
+    ]  # fmt: skip
+    previous = bytes(32)
+    assert bytes(rows[0].previous) == previous
+    for row in rows:
+        assert bytes(row.previous) == previous
+        values = json.dumps(
+            ["events", row.position, row.at, row.kind, row.actor, row.detail], ensure_ascii=False, separators=(",", ":")
+        )
+        previous = hashlib.sha256(previous + values.encode()).digest()
+        assert bytes(row.hash) == previous == event_hash(bytes(row.previous), row.position, row._mapping)
+    with pytest.raises(TypeError):
+        add_events(sqlite_url, [("hold", "Dan", {}), ("hold", "Eve", {"x": object()})])
+    assert len(read_rows(sqlite_url, select(events))) == 3
+    with engine_for(parse_url(sqlite_url)).begin() as connection:
+        assert newest_entry(connection, events) == (3, previous)
+        assert newest_entry(connection, outcomes) == (0, bytes(32))
+    with pytest.raises(RecordUnavailable, match=r"^the event cannot be recorded: "):
+        add_event("sqlite:////nowhere/r.sqlite3", "hold", "Ann", {})
+
+
+def test_a_row_is_there_until_it_was_lost(sqlite_url: str) -> None:
+    store(sqlite_url, a_decision(), a_decision(), a_decision())
+    rows = read_rows(sqlite_url, select(decisions.c.sequence, decisions.c.hash).order_by(decisions.c.sequence))
+    marks = [Mark(row.sequence, bytes(row.hash)) for row in rows]
+    assert [is_there(sqlite_url, decisions, mark) for mark in (Mark(), *marks)] == [True] * 4
+    assert not is_there(sqlite_url, decisions, replace(marks[2], hash=b"x" * 32))
+    assert not is_there(sqlite_url, decisions, Mark(marks[2].sequence + 1, b"x" * 32))
+    assert is_there(sqlite_url, decisions, Mark(0, b"x" * 32))
+    assert settled(sqlite_url, Mark()) == settled(sqlite_url, marks[0]) == marks[2]
+
+
+# Outcomes
+
+
+DEATH = Outcome("d1", "s", "a", "event", "death", "yes", "2026-11-20", "api", 5)
+
+
+def _stored(sqlite_url: str, *items: Outcome) -> list[Outcome]:
+    return store_outcomes(parse_url(sqlite_url), items)
+
+
+def test_what_says_the_same_as_the_newest_version_is_not_new(sqlite_url: str) -> None:
+    upgrade_schema(parse_url(sqlite_url))
+    first = replace(DEATH, version=1)
+    assert _stored(sqlite_url, DEATH, DEATH) == [first]
+    assert _stored(sqlite_url, replace(DEATH, received_at=6)) == []
+    later, other = replace(DEATH, happened=None), replace(DEATH, subject="readmission")
+    assert _stored(sqlite_url, later, replace(DEATH, value="no"), other) == [
+        replace(later, version=2), replace(DEATH, value="no", version=3), replace(other, version=1),
+    ]  # fmt: skip
+    assert outcomes_of(sqlite_url, "d1") == [
+        first, replace(later, version=2), replace(DEATH, value="no", version=3), replace(other, version=1),
+    ]  # fmt: skip
+    assert newest_outcomes(sqlite_url, ["d1", "d2"]) == {
+        DEATH.key: replace(DEATH, value="no", version=3), other.key: replace(other, version=1),
+    }  # fmt: skip
+    assert newest_outcomes(sqlite_url, ["d1"], 2) == {DEATH.key: replace(later, version=2)}
+    assert newest_outcomes(sqlite_url, ["d2"]) == {}
+    assert versions_of(sqlite_url, ["d1"]) == {DEATH.key: {1: "yes", 2: "yes", 3: "no"}, other.key: {1: "yes"}}
+    rows = read_rows(sqlite_url, select(outcomes).order_by(outcomes.c.sequence))
+    assert [row.position for row in rows] == [1, 2, 3, 4]
+    previous = bytes(32)
+    for row in rows:
+        assert bytes(row.previous) == previous
+        previous = outcome_hash(previous, row.position, row._mapping)
+        assert bytes(row.hash) == previous
+
+
+def test_outcomes_are_listed_and_counted(sqlite_url: str) -> None:
+    upgrade_schema(parse_url(sqlite_url))
+    said = replace(DEATH, decision=None, kind="complete", value="2026-11-01", happened=None)
+    other = replace(DEATH, decision="d2", client="b")
+    corrected = replace(DEATH, value="no")
+    _stored(sqlite_url, DEATH, said, other, corrected, replace(said, value="2026-11-15"))
+    assert said.key == ("a", "complete", "death")
+    newest = [(item.client, item.kind, item.value, item.version) for item in list_outcomes(sqlite_url, 9)]
+    assert newest == [
+        ("a", "complete", "2026-11-15", 2), ("a", "event", "no", 2), ("b", "event", "yes", 1),
+        ("a", "complete", "2026-11-01", 1), ("a", "event", "yes", 1),
+    ]  # fmt: skip
+    assert [item.value for item in list_outcomes(sqlite_url, 2)] == ["2026-11-15", "no"]
+    assert [item.decision for item in list_outcomes(sqlite_url, 9, client="b")] == ["d2"]
+    assert list_outcomes(sqlite_url, 9, subject="x") == []
+    assert [(number, item.value) for number, item in outcomes_after(sqlite_url, 3, 9)] == [(4, "no"), (5, "2026-11-15")]
+    assert [number for number, _ in outcomes_after(sqlite_url, 0, 2)] == [1, 2]
+    assert count_outcomes(sqlite_url) == [("a", "event", "death", "no", 1, 1), ("b", "event", "death", "yes", 1, 0)]
+    assert completed(sqlite_url) == {("a", "death"): "2026-11-15"}
+    with pytest.raises(RecordUnavailable, match=r"^outcomes cannot be stored: "):
+        _stored("sqlite:////nowhere/r.sqlite3", DEATH)
