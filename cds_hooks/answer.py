@@ -300,6 +300,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         silent if silent is not None else call.silent_user,
         audience_of(site.budgets, units, lambda: components.users.recorded(call.client.name, user) or user),
         from_event=call.from_event,
+        recall=partial(components.governance.memory.of_patient, call.client.name, record.patient_id),
     )
 
 
@@ -508,7 +509,7 @@ class Recording:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
         await _commit(call, answer.decision)
         components, selected, trace = call.components, answer.selected, call.trace
-        components.governance.note_shown(call.decision_id, selected.cards, selected.advised.checked)
+        components.governance.note_shown(selected.cards, selected.advised.checked)
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
         components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)

@@ -14,6 +14,7 @@ from cds_hooks.components import ServerComponents, open_components
 from cds_hooks.configuration import served_versions
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
+from cds_hooks.hold_back.acceptance import AcceptanceCounts
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.auto_pause import Pausing
@@ -22,6 +23,7 @@ from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.pages.late import LatePages
+from cds_hooks.record_views import open_follower
 from cds_hooks.routes.coverage import coverage_routes
 from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects
 from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
@@ -59,9 +61,13 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     counted = _counted(components, services, sealing, approvals)
     trust.outbound.count_with(components.metrics.outbound)
     edge = _edge(configured, components.metrics)
-    pausing = Pausing(configured, components.governance.acceptance, components.releases)
+    follower = open_follower(configured)
+    acceptance = AcceptanceCounts(follower.views, lambda: components.releases.resumed)
+    pausing = Pausing(configured, acceptance, components.releases)
     events = _events(configured, components, services, trust)
-    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, pausing, claims, events)
+    lifespan = Lifespan(
+        components, services, approvals, trust, edge, counted, sealing, pausing, follower, claims, events
+    )
     intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
 
     routes = [
@@ -169,6 +175,7 @@ def _counted(
     metrics.record_failures = lambda: components.decisions.health.failures
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]
     metrics.paused = lambda: list(components.releases.current.paused)
+    metrics.pauses_proposed = lambda: [pause.place[:3] for pause in components.releases.current.proposed]
     metrics.in_force = lambda: _in_force(components, approvals)
     metrics.seal_failures = lambda: sealing.failures
     metrics.sealed_at = lambda: sealing.sealed_at

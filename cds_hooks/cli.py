@@ -89,35 +89,20 @@ def main() -> None:
         _use_site_rules()
         app()
     except Exception as error:
-        from fhir.mapping.features.feature import FeatureFault
-
-        if isinstance(error, FeatureFault):  # asked first: what is imported below needs the features
-            typer.echo(f"A feature cannot be used: {error}", err=True)
-            sys.exit(1)
-        # These classes are imported only here: neither pydantic nor rules and models are needed to start.
+        # imported here: a command that works needs no pydantic for it
         from pydantic import ValidationError
-
-        from cards.rules.language.rule import RuleError
-        from models_onnx.errors import ArtifactRefused, DeclarationError
 
         if isinstance(error, ValidationError):
             for fault in error.errors():
                 name = "CDS_" + "_".join(str(part) for part in fault["loc"]).upper() + ": " if fault["loc"] else ""
                 typer.echo(f"{name}{fault['msg'].removeprefix('Value error, ')}", err=True)
             sys.exit(2)
-        if isinstance(error, DeclarationError):
-            typer.echo(f"A file that declares something cannot be used: {error}", err=True)
-            sys.exit(1)
-        if isinstance(error, RuleError):
-            typer.echo(f"A medication rule cannot be used: {error}", err=True)
-            sys.exit(1)
-        if isinstance(error, ArtifactRefused):
-            typer.echo(f"A model cannot be used: {error}", err=True)
-            sys.exit(1)
-        if (sentence := _about_a_file(error)) is not None:
-            typer.echo(sentence, err=True)
-            sys.exit(1)
-        raise
+        what = getattr(error, "what_cannot_be_used", None)
+        sentence = f"{what} cannot be used: {error}" if what is not None else _about_a_file(error)
+        if sentence is None:
+            raise
+        typer.echo(sentence, err=True)
+        sys.exit(1)
 
 
 def _warn_of_settings() -> None:

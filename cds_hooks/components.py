@@ -1,9 +1,8 @@
 """Opens the parts of the server that every call uses: governance, the record, models, what reads FHIR servers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import time
 
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force
@@ -80,11 +79,10 @@ def open_components(
         configured.rules_file,
         needs_approval=not trust.development,
         approvals=approvals,
-        now=_clock_of(configured),
+        now=configured.clock,
         rest_days=configured.shown_rest_days,
         claims=claims,
         horizons=_horizon_days(services),
-        resumed=lambda: releases.resumed,
         visit_seconds=configured.visit_window,
     )
     return ServerComponents(
@@ -102,12 +100,6 @@ def open_components(
         open_user_names(configured.record_user, configured.user_keys),
         open_tracing(configured),
     )
-
-
-def _clock_of(configured: Settings) -> Callable[[], float]:
-    """Epoch seconds by the clock that calls are answered by."""
-    as_of = configured.as_of
-    return time if as_of is None else as_of.timestamp
 
 
 def _horizon_days(services: dict[str, Service]) -> dict[str, float]:

@@ -23,6 +23,7 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.record.follow import Follower
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.storage.database import kept_connections
@@ -50,6 +51,7 @@ class Lifespan(Struct, frozen=True):
     counted: MetricsFolder
     sealing: Sealing
     pausing: Pausing
+    follower: Follower
     claims: Claims | None
     events: "Events | None"
 
@@ -61,7 +63,7 @@ class Lifespan(Struct, frozen=True):
         with kept_connections(url):
             _say_models_out(self.services)
             with suppress(RecordUnavailable):  # the record says so itself, to every call
-                await asyncio.to_thread(self.components.governance.read_answers, url)
+                await asyncio.to_thread(self.components.governance.read_approvals)
                 await asyncio.to_thread(self.components.releases.read, url)
             _say_not_approved(self.components.governance, self.approvals, self.components.releases)
             beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
@@ -81,7 +83,8 @@ class Lifespan(Struct, frozen=True):
     def _beside_the_calls(self, url: str) -> Iterator["_Work"]:
         yield self.counted.keep_writing
         yield self.edge.keep_sweeping
-        yield partial(self.components.governance.keep_reading, url)
+        yield self.follower.keep_following
+        yield partial(self.components.governance.keep_reading, url, self.follower.views)
         yield self.sealing.keep_sealing
         yield partial(self.components.releases.keep_reading, url)
         yield self.trust.keep_looking

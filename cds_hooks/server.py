@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.supervisors import multiprocess
 
+from cds_hooks.edge import BoundedHttp
 from cds_hooks.logs import configure_logs, log
 from cds_hooks.protocol.body import SCANS_IN_C
 from cds_hooks.routes.health import DRAINING
@@ -122,3 +124,50 @@ class Supervisor(multiprocess.Multiprocess):
 def _address(sockets: list[socket.socket] | None) -> str:
     name: Any = sockets[0].getsockname() if sockets else ""
     return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)
+
+
+def server_config(workers: int) -> uvicorn.Config:
+    """Returns what uvicorn is told of every server of this program."""
+    # No access log: the decision record and /metrics say more. No proxy headers: nothing here depends on the address
+    # a request says it comes from.
+    return uvicorn.Config(
+        "cds_hooks.app:create_app",
+        factory=True,
+        workers=workers,
+        access_log=False,
+        http=BoundedHttp,
+        ws="none",
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        # a worker on a busy machine is no hung one: with the 5 s of the default, one that still started was killed
+        timeout_worker_healthcheck=30,
+    )
+
+
+def tcp_socket(host: str, port: int) -> socket.socket:
+    """Returns a bound socket of this address; OSError where it cannot be had."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return _bound(listening, (host, port))
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """Returns a bound socket file, for the server's own user; OSError where it cannot be had."""
+    if path.is_socket():  # of a server that ended without taking it away
+        path.unlink()
+    before = os.umask(0o177)  # who may connect is who may read and write the file: the server's own user
+    try:
+        return _bound(socket.socket(socket.AF_UNIX), str(path))
+    finally:
+        os.umask(before)
+
+
+def _bound(listening: socket.socket, address: tuple[str, int] | str) -> socket.socket:
+    try:
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -23,7 +23,7 @@ ModelError
 └── TrainingRefused       the table is missing, or not of the form the specification names
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 class ModelError(Exception):
@@ -39,6 +39,9 @@ class DeclarationError(ModelError):
 
     `about` is the word of the declaration that is wrong, as it stands in the file; discovery finds its line by it.
     """
+
+    what_cannot_be_used: ClassVar[str] = "A file that declares something"
+    """How a command that it ends begins its sentence."""
 
     def __init__(self, text: str, about: str = "") -> None:
         super().__init__(text)
@@ -60,6 +63,9 @@ class DeclarationError(ModelError):
 
 class ArtifactRefused(ModelError):
     """An artifact folder that is not served."""
+
+    what_cannot_be_used: ClassVar[str] = "A model"
+    """How a command that it ends begins its sentence."""
 
 
 class ManifestRefused(ArtifactRefused):

@@ -7,10 +7,11 @@ new hashes, or put in afterwards.
 It only reads, so a role with nothing but SELECT, or an SQLite file that is write-protected, is enough.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +27,6 @@ from models_onnx.artifact.keys import Keys
 
 _MOST_FINDINGS: Final = 50
 _LATE: Final = timedelta(minutes=2)
-"""A row can be dated before a seal and committed after it: by no more than a call takes."""
 
 
 @dataclass
@@ -72,14 +72,20 @@ def audit(
     report = Audit(len(seals))
     gaps = _Gaps(url, {} if seals and keys is None else keys, report)
     with _read_to_the_end("decisions", report):
-        _Decisions(url, seals, report, gaps).walk(on_progress)
-    with _read_to_the_end(feedback.name, report):
-        _Entries(url, feedback, feedback_hash, "received_at", seals, report, gaps).walk()
-    with _read_to_the_end(outcomes.name, report):
-        _Entries(url, outcomes, outcome_hash, "received_at", seals, report, gaps).walk()
-    with _read_to_the_end(events.name, report):
-        _Entries(url, events, event_hash, "at", seals, report, gaps).walk()
+        walk = _Walk(seals, lambda seal: seal.decisions, report, gaps, _hashes_that_chains_follow(url) - gaps.hashes())
+        report.decisions, report.unsealed = walk.go(_decisions(url), on_progress)
+        report.removed, report.ends = walk.removed, walk.ends
+    for table, digest_of, dated in _ENTRIES:
+        with _read_to_the_end(table.name, report):
+            walk = _Walk(seals, partial(_end_of, table.name), report, gaps, None)
+            rows, unsealed = walk.go(_entries(url, table, digest_of, dated))
+            setattr(report, table.name, rows + walk.removed)
+            setattr(report, f"unsealed_{table.name}", unsealed)
     return report
+
+
+def _end_of(table: str, seal: Seal) -> dict[str, End]:
+    return {table: getattr(seal, table)}
 
 
 @contextmanager
@@ -89,12 +95,6 @@ def _read_to_the_end(table: str, report: Audit) -> Iterator[None]:
         yield
     except (TypeError, ValueError, AttributeError, msgspec.MsgspecError):
         report.say(f"a row of {table} holds what no server writes there, and the rows after it were not compared")
-
-
-def _dated_back_before(seals: Sequence[Seal]) -> int:
-    """Epoch microseconds before which no row can be dated that is in no seal."""
-    latest = max((seal.time for seal in seals), default=None)
-    return int((latest - _LATE).timestamp() * 1e6) if latest else 0
 
 
 class _Gaps:
@@ -123,58 +123,117 @@ class _Gaps:
         return {chain for chain, _ in self._spans} - {feedback.name, outcomes.name}
 
 
-class _Decisions:
-    """The walk over decisions: each chain's end so far, and what the seals still expect."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row as it is compared."""
 
-    def __init__(self, url: str, seals: Sequence[Seal], report: Audit, gaps: _Gaps) -> None:
-        self._url = url
-        self._found = report
-        self._gaps = gaps
+    chain: str
+    position: int
+    previous: bytes
+    hash: bytes
+    dated: int
+    """Microseconds since 1970."""
+    words: str
+    """What the row is called in a finding."""
+    fault: str | None
+    """Why its hash is not that of its content; None where it is."""
+
+
+def _decisions(url: str) -> Iterator[_Row]:
+    for row in stored_rows(url):
+        words = f"decision {row.id}, row {row.position} of chain {row.chain},"
+        fault = wrong_content(row)
+        yield _Row(row.chain, row.position, row.previous, row.hash, row.decided_at, words, fault)
+
+
+def _entries(url: str, table: Table, digest_of: Any, dated: str) -> Iterator[_Row]:
+    for row in _stored_entries(url, table):
+        previous, digest, position = bytes(row["previous"]), bytes(row["hash"]), row["position"]
+        fault = None if digest_of(previous, position, row) == digest else "its content was changed"
+        yield _Row(table.name, position, previous, digest, row[dated], f"row {position} of {table.name}", fault)
+
+
+class _Walk:
+    """Goes through the rows of one table, of one or more chains: each chain's end so far, and what seals still expect.
+
+    `awaited` are the hashes after which chains began and whose rows have not been met yet; None for a table of one
+    chain, which begins after no row.
+    """
+
+    def __init__(
+        self,
+        seals: Sequence[Seal],
+        ends_of: Callable[[Seal], Mapping[str, End]],
+        report: Audit,
+        gaps: _Gaps,
+        awaited: set[bytes] | None,
+    ) -> None:
+        sealed = [(chain, end, seal) for seal in seals for chain, end in ends_of(seal).items() if end[0]]
+        self._expected = {(chain, end[0]): (end[1], seal) for chain, end, seal in reversed(sealed)}
+        self._sealed_to = {chain: end[0] for chain, end, _ in sealed}
+        self._newest_seal = max((seal.time for seal in seals), default=None)
+        self._report, self._gaps, self._awaited = report, gaps, awaited
         self._ends: dict[str, tuple[int, bytes]] = {}
-        self._sealed_to = {chain: end[0] for seal in seals for chain, end in seal.decisions.items()}
-        self._expected = {
-            (chain, end[0]): (end[1], seal) for seal in reversed(seals) for chain, end in seal.decisions.items()
-        }
-        self._unsealed_before = _dated_back_before(seals)
-        self._awaited = _hashes_that_chains_follow(url) - gaps.hashes()
-        """The hashes after which chains began, and whose rows have not been met yet."""
+        self.removed = 0
+        """Rows that retention runs took out."""
 
-    def walk(self, on_progress: Callable[[int], None] | None) -> None:
-        for row in stored_rows(self._url):
+    @property
+    def ends(self) -> dict[str, tuple[int, str]]:
+        """Of each chain the position and the hash (hexadecimal) of its newest row."""
+        return {chain: (position, digest.hex()) for chain, (position, digest) in self._ends.items()}
+
+    def go(self, rows: Iterable[_Row], on_progress: Callable[[int], None] | None = None) -> tuple[int, int]:
+        """Compares every row; how many there are, and how many came after the newest seal."""
+        # a row can be dated before a seal and committed after it: by no more than a call takes
+        before = int((self._newest_seal - _LATE).timestamp() * 1e6) if self._newest_seal else 0
+        count = unsealed = 0
+        for row in rows:
             self._look(row)
-            self._found.decisions += 1
-            if on_progress is not None and self._found.decisions % 500 == 0:
-                on_progress(self._found.decisions)
-        for chain in self._gaps.chains() | set(self._ends):
+            count += 1
+            if row.position > self._sealed_to.get(row.chain, 0):
+                unsealed += 1
+                if row.dated < before:
+                    self._report.say(
+                        f"{row.words} is dated before the newest seal and in none: it was put in afterwards"
+                    )
+            if on_progress is not None and count % 500 == 0:
+                on_progress(count)
+        for chain in self._chains():
             self._skip_removed(chain, None)
-        self._found.ends = {chain: (position, digest.hex()) for chain, (position, digest) in self._ends.items()}
         for (chain, position), (_, seal) in self._expected.items():
-            self._found.say(f"row {position} of chain {chain}, in seal {seal.number} of {seal.at}, is missing")
+            self._report.say(f"row {position} of {self._called(chain)}, in {_words(seal)}, is missing")
+        return count, unsealed
 
-    def _look(self, row: Any) -> None:
-        row_name = f"decision {row.id}, row {row.position} of chain {row.chain},"
-        end = self._skip_removed(row.chain, row.position)
-        if row.position != end[0] + 1:
-            self._found.say(f"row {end[0] + 1} of chain {row.chain} is missing before {row_name[:-1]}")
-        elif end[0] and row.previous != end[1]:
-            self._found.say(f"{row_name} does not follow the row before it")
-        elif not end[0] and row.previous in self._awaited:
-            self._found.say(f"{row_name} begins its chain after a row that is missing")
-        self._awaited.discard(row.hash)
-        if (wrong := wrong_content(row)) is not None:
-            self._found.say(f"{row_name} is not as it was written: {wrong}")
-        self._compare(row.chain, row.position, row.hash.hex(), row_name)
-        if row.position > self._sealed_to.get(row.chain, 0):
-            self._found.unsealed += 1
-            if row.decided_at < self._unsealed_before:
-                self._found.say(f"{row_name} is dated before the newest seal and in none: it was put in afterwards")
+    def _chains(self) -> set[str]:
+        return set(self._ends) | (self._gaps.chains() if self._awaited is not None else set(self._sealed_to))
+
+    def _called(self, chain: str) -> str:
+        return f"chain {chain}" if self._awaited is not None else chain
+
+    def _look(self, row: _Row) -> None:
+        position, digest = self._skip_removed(row.chain, row.position)
+        if row.position != position + 1:
+            self._report.say(
+                f"row {position + 1} of {self._called(row.chain)} is missing before {row.words.strip(',')}"
+            )
+        elif position and row.previous != digest:
+            self._report.say(f"{row.words} does not follow the row before it")
+        elif not position and self._follows_a_missing_row(row):
+            self._report.say(f"{row.words} begins its chain after a row that is missing")
+        if self._awaited is not None:
+            self._awaited.discard(row.hash)
+        if row.fault is not None:
+            self._report.say(f"{row.words} is not as it was written: {row.fault}")
+        self._compare(row.chain, row.position, row.hash.hex(), row.words)
         self._ends[row.chain] = (row.position, row.hash)
 
-    def _compare(self, chain: str, position: int, digest: str, row_name: str) -> None:
+    def _follows_a_missing_row(self, row: _Row) -> bool:
+        return row.previous != NO_ENTRY_BEFORE if self._awaited is None else row.previous in self._awaited
+
+    def _compare(self, chain: str, position: int, digest: str, words: str) -> None:
         expected = self._expected.pop((chain, position), None)
         if expected is not None and expected[0] != digest:
-            seal = expected[1]
-            self._found.say(f"{row_name} or one before it was rewritten after seal {seal.number} of {seal.at}")
+            self._report.say(f"{words} or one before it was rewritten after {_words(expected[1])}")
 
     def _skip_removed(self, chain: str, upto: int | None) -> tuple[int, bytes]:
         """Returns the chain's end, past the rows that were taken out and, before `upto`, are not in the table."""
@@ -182,13 +241,18 @@ class _Decisions:
         while end[0] + 1 != upto and (gap := self._gaps.pop(chain, end[0] + 1)) is not None:
             span, name = gap
             if end[0] and span.previous != end[1].hex():
-                self._found.say(f"what {name} took out does not follow row {end[0]} of chain {chain}")
-            self._found.removed += span.last - span.first + 1
+                self._report.say(f"what {name} took out does not follow row {end[0]} of {self._called(chain)}")
+            self.removed += span.last - span.first + 1
             for position in range(span.first, span.last):
                 self._expected.pop((chain, position), None)  # only the last row's hash is known yet
-            self._compare(chain, span.last, span.hash, f"row {span.last} of chain {chain}, taken out as {name},")
+            words = f"row {span.last} of {self._called(chain)}, taken out as {name},"
+            self._compare(chain, span.last, span.hash, words)
             end = self._ends[chain] = (span.last, bytes.fromhex(span.hash))
         return end
+
+
+def _words(seal: Seal) -> str:
+    return f"seal {seal.number} of {seal.at}"
 
 
 def _hashes_that_chains_follow(url: str) -> set[bytes]:
@@ -196,64 +260,15 @@ def _hashes_that_chains_follow(url: str) -> set[bytes]:
     return {bytes(row.previous) for row in rows} - {NO_ROW_BEFORE}
 
 
-class _Entries:
-    """The walk over the one chain of feedback, of outcomes or of events."""
-
-    def __init__(
-        self, url: str, table: Table, digest_of: Any, dated: str, seals: Sequence[Seal], report: Audit, gaps: _Gaps
-    ) -> None:
-        """`dated`: the column with the time of a row, in epoch microseconds."""
-        self._url = url
-        self._table = table
-        self._digest_of = digest_of
-        self._dated = dated
-        self._found = report
-        self._gaps = gaps
-        ends: list[End] = [getattr(seal, table.name) for seal in seals]
-        self._expected = {end[0]: end[1] for end in ends if end[0]}
-        self._sealed_to = max(self._expected, default=0)
-        self._unsealed_before = _dated_back_before(seals)
-        self._position, self._previous, self._unsealed = 0, NO_ENTRY_BEFORE, 0
-
-    def walk(self) -> None:
-        name = self._table.name
-        for row in _all(self._url, self._table):
-            self._look(row)
-        for missing in sorted(self._expected):
-            self._found.say(f"row {missing} of {name}, which was sealed, is missing")
-        setattr(self._found, name, self._position)
-        setattr(self._found, f"unsealed_{name}", self._unsealed)
-
-    def _look(self, row: Any) -> None:
-        self._skip_removed(row["position"])
-        self._position += 1
-        name, digest = self._table.name, bytes(row["hash"])
-        row_name = f"row {row['position']} of {name}"
-        if row["position"] != self._position:
-            self._found.say(f"row {self._position} of {name} is missing")
-            self._position = row["position"]
-        elif bytes(row["previous"]) != self._previous:
-            self._found.say(f"{row_name} does not follow the row before it")
-        if self._digest_of(bytes(row["previous"]), row["position"], row) != digest:
-            self._found.say(f"{row_name} was changed")
-        sealed_hash = self._expected.pop(row["position"], None)
-        if sealed_hash is not None and sealed_hash != digest.hex():
-            self._found.say(f"{row_name} or one before it was rewritten after it was sealed")
-        if row["position"] > self._sealed_to:
-            self._unsealed += 1
-            if row[self._dated] < self._unsealed_before:
-                self._found.say(f"{row_name} is dated before the newest seal and in none: it was put in afterwards")
-        self._previous = digest
-
-    def _skip_removed(self, upto: int) -> None:
-        name = self._table.name
-        while upto != self._position + 1 and (gap := self._gaps.pop(name, self._position + 1)) is not None:
-            for removed in range(gap[0].first, gap[0].last + 1):
-                self._expected.pop(removed, None)
-            self._position, self._previous = gap[0].last, bytes.fromhex(gap[0].hash)
+_ENTRIES: Final = (
+    (feedback, feedback_hash, "received_at"),
+    (outcomes, outcome_hash, "received_at"),
+    (events, event_hash, "at"),
+)
+"""The tables of one chain, how their rows are hashed, and the column with the time of a row."""
 
 
-def _all(url: str, table: Table) -> Iterator[Any]:
+def _stored_entries(url: str, table: Table) -> Iterator[Any]:
     # as stored: whoever verifies needs no key
     columns = [
         type_coerce(column, Text).label(column.name) if column.name == "user_comment" else column

@@ -22,6 +22,7 @@ from cds_hooks.commands.replay import replay
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.monitor.finder import book_for
 from cds_hooks.monitor.finder import find as find_places
+from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, FeedbackItem, RecordUnavailable, decision_of
 from cds_hooks.storage.decision import Outcome
@@ -96,7 +97,7 @@ def _find(url: str, wanted: DecisionFilter, limit: int) -> list[Decision]:
         task = progress.add_task("Counting decisions", total=None, visible=False)
         book = book_for(
             url,
-            settings().counts_file,
+            open_follower(settings(), url),
             wanted,
             lambda done: progress.update(task, completed=done, visible=True),
         )

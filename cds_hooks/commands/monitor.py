@@ -25,6 +25,7 @@ from cds_hooks.monitor.label_reading import LabelReader, label_windows
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
 from cds_hooks.monitor.page import report_page
 from cds_hooks.outcomes.labels import site_labels
+from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import address_fault, plain_http_fault
 from cds_hooks.storage.decision import RecordUnavailable
@@ -61,9 +62,6 @@ def monitor(
     service: Service = None,
     every: Annotated[bool, typer.Option("--all", help="List the figures that are good or insufficient, too.")] = False,
     as_json: AsJson = False,
-    counts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the counts are kept; else var/monitor.sqlite3.")
-    ] = None,
     notify: Annotated[
         str | None, typer.Option(metavar="URL", help="Post each incident there once when it begins and when it ends.")
     ] = None,
@@ -99,11 +97,12 @@ def monitor(
     console = Console(stderr=True)
     try:
         last, at = _window_end(until)
-        book = CountBook(counts or settings().counts_file)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("Counting decisions", total=None)
             url, labels = record_url(database), site_labels(settings())
-            book.read(url, lambda done: progress.update(task, completed=done))
+            follower = open_follower(settings(), url)
+            follower.catch_up(lambda done: progress.update(task, completed=done))
+            book = CountBook(follower.views)
             LabelReader(book, url, labels, time_ns() // 1000).read()
         with no_collection():
             mature = label_windows(book, labels, last, label_days)
@@ -216,7 +215,7 @@ def _paused(url: str) -> list[str]:
     from cds_hooks.hold_back.people import PeopleFileError
 
     try:
-        return [f"{pause.kind} {pause.name}: {pause.words}" for pause in acts_until(url).current.paused.values()]
+        return [f"{pause.kind} {pause.name}: {pause.words}" for pause in acts_until(url).pauses]
     except PeopleFileError as error:
         raise RecordUnavailable(str(error)) from error
 

@@ -3,7 +3,6 @@
 import csv
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,17 +20,15 @@ from cds_hooks.commands.options import AsJson, Client, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
-from cds_hooks.outcomes.joining import REFUSALS, Refusal, Sender, join_reports
-from cds_hooks.outcomes.labels import Labels, site_labels
+from cds_hooks.outcomes.joining import REFUSALS, Intake, Sender, take_reports
+from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import upgrade_schema
-from cds_hooks.storage.outcomes import completed, count_outcomes, list_outcomes, store_outcomes
+from cds_hooks.storage.outcomes import completed, count_outcomes, list_outcomes
 
 app = typer.Typer(no_args_is_help=True, help="Take in what happened after the decisions, list it and count it.")
-
-_AT_ONCE = 500
 
 
 @app.command("import")
@@ -58,7 +55,8 @@ def import_(
         url = record_url(database)
         upgrade_schema(parse_url(url))
         lines = read_file(file, form, observations)
-        done = _take(url, lines, client, site_labels(settings()), dry_run)
+        sender = Sender(client, lines.source, time_ns() // 1000)
+        done = take_reports(url, lines.reports, sender, site_labels(settings()), stored=not dry_run)
     if as_json:
         typer.echo(orjson.dumps(msgspec.to_builtins(done)))
     else:
@@ -67,27 +65,7 @@ def import_(
         raise typer.Exit(1)
 
 
-@dataclass
-class _Done:
-    """How many outcomes belong to decisions, how many of these are new, and which reports belong to none."""
-
-    joined: int
-    stored: int
-    refused: list[Refusal]
-
-
-def _take(url: str, lines: Lines, client: str, labels: Labels, dry_run: bool) -> _Done:
-    sender = Sender(client, lines.source, time_ns() // 1000)
-    done = _Done(0, 0, [])
-    for start in range(0, len(lines.reports), _AT_ONCE):
-        joined = join_reports(url, lines.reports[start : start + _AT_ONCE], sender, labels)
-        done.joined += len(joined.items)
-        done.stored += 0 if dry_run else len(store_outcomes(parse_url(url), joined.items))
-        done.refused += [Refusal(refusal.index + start, refusal.reason) for refusal in joined.refused]
-    return done
-
-
-def _say(done: _Done, lines: Lines, dry_run: bool) -> None:
+def _say(done: Intake, lines: Lines, dry_run: bool) -> None:
     would = "would be joined" if dry_run else "joined"
     typer.echo(
         f"{len(lines.reports)} reports: {done.joined} outcomes {would} to decisions, {done.stored} of them new, "

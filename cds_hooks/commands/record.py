@@ -28,6 +28,7 @@ from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentenc
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.rules_file import read_rules_file
 from cds_hooks.monitor.finder import note_verification
+from cds_hooks.record.views import Views, views_file
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter
@@ -134,7 +135,8 @@ def verify(
         task = progress.add_task("Decisions", total=None)
         report = audit(url, seals, lambda done: progress.update(task, completed=done), keys)
         report.findings += wrong_accounts(url)
-    note_verification(url, configured.counts_file, report.decisions, report.findings[0] if report.findings else "")
+    views = Views(views_file(configured, url))
+    note_verification(url, views, report.decisions, report.findings[0] if report.findings else "")
     if as_json:
         ends = report.ends.items()
         chains = [{"chain": chain, "decisions": rows, "hash": digest} for chain, (rows, digest) in ends]

@@ -208,7 +208,7 @@ def _act(
         upgrade_schema(parse_url(url))
         before = _read(url, people)
         version, gates = _version(kind, name)
-        if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused)) is not None:
+        if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused_keys)) is not None:
             raise ApprovalRefused(fault)
         if kind == "model" and state in (CANARY, "active"):
             _refuse_ungated(name)

@@ -16,13 +16,13 @@ import uvicorn
 from cds_hooks.audit.seals import Sealing, SealsUnusable
 from cds_hooks.commands.sentences import failure
 from cds_hooks.dialects import UnknownDialect, profile_for
-from cds_hooks.edge import BoundedHttp, raise_descriptor_limit
+from cds_hooks.edge import raise_descriptor_limit
 from cds_hooks.hold_back.approvals import refuse_lost_people
 from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
-from cds_hooks.server import DrainingServer, Supervisor
+from cds_hooks.server import DrainingServer, Supervisor, server_config, tcp_socket, unix_socket
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import plain_http_fault
@@ -78,7 +78,7 @@ def serve(
     sockets = [_listen(host, port, any_host=any_host), *_operator_sockets()]
     _check_start()
     if workers == 1:
-        _run_until_stopped(DrainingServer(_config(1)), sockets)
+        _run_until_stopped(DrainingServer(server_config(1)), sockets)
     else:
         _serve_with(workers, sockets)
 
@@ -98,26 +98,7 @@ def _serve_with(workers: int, sockets: list[socket.socket]) -> None:
         if "metrics_dir" not in settings().model_fields_set:
             os.environ["CDS_METRICS_DIR"] = folder
             settings.cache_clear()
-        Supervisor(_config(workers), sockets=sockets).run()
-
-
-def _config(workers: int) -> uvicorn.Config:
-    # No access log: the decision record and /metrics say more. No proxy headers: nothing here depends on the address
-    # a request says it comes from.
-    return uvicorn.Config(
-        "cds_hooks.app:create_app",
-        factory=True,
-        workers=workers,
-        access_log=False,
-        http=BoundedHttp,
-        ws="none",
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-        # a worker on a busy machine is no hung one: with the 5 s of the default, one that still started was killed
-        timeout_worker_healthcheck=30,
-    )
+        Supervisor(server_config(workers), sockets=sockets).run()
 
 
 def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
@@ -130,7 +111,7 @@ def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
         )
     raise_descriptor_limit()
     try:
-        listening = _tcp_socket(host, port)
+        listening = tcp_socket(host, port)
     except OSError as error:
         raise failure(
             f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port."
@@ -149,36 +130,11 @@ def _operator_sockets() -> list[socket.socket]:
     if address is None:
         return []
     try:
-        listening = _unix_socket(Path(address[0])) if address[1] is None else _tcp_socket(address[0], address[1])
+        listening = unix_socket(Path(address[0])) if address[1] is None else tcp_socket(address[0], address[1])
     except OSError as error:
         raise failure(f"CDS_OPERATOR_LISTEN cannot be listened on ({error.strerror}).") from error
     listening.set_inheritable(True)
     return [listening]
-
-
-def _tcp_socket(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return _bound(listening, (host, port))
-
-
-def _unix_socket(path: Path) -> socket.socket:
-    if path.is_socket():  # of a server that ended without taking it away
-        path.unlink()
-    before = os.umask(0o177)  # who may connect is who may read and write the file: the server's own user
-    try:
-        return _bound(socket.socket(socket.AF_UNIX), str(path))
-    finally:
-        os.umask(before)
-
-
-def _bound(listening: socket.socket, address: tuple[str, int] | str) -> socket.socket:
-    try:
-        listening.bind(address)
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 def _check_start() -> None:
@@ -245,7 +201,7 @@ def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
     listening = _listen(host, port)
     _check_start()
     address = f"http://{host}:{listening.getsockname()[1]}"
-    server = DrainingServer(_config(1))
+    server = DrainingServer(server_config(1))
     # imported here: `serve`, which starts more often, needs neither a client nor a terminal
     from cds_hooks.commands.showcase import show
 

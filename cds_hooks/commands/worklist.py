@@ -1,6 +1,6 @@
 """`cds-hooks worklist`: what patient-view found missing and did not interrupt for, as a list to work off."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,18 +9,18 @@ import typer
 from cds_hooks.commands.options import Client, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import failure
-from cds_hooks.panel.worklist import answered_findings, make_worklist
+from cds_hooks.panel.worklist import read_worklist
 from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
+from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
 from cds_hooks.storage import RecordUnavailable
-from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from models_onnx.artifact.files import write_whole
 
 
 def worklist(
     out: Annotated[Path, typer.Option(help="Where it goes: .csv, or .json for a FHIR List with its Tasks.")],
     capacity: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many patients the list has at most.")] = 50,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="How far back decisions are read.")] = 90,
+    days: Annotated[int, typer.Option(min=1, max=365, help="How far back decisions are read.")] = 90,
     client: Client = None,
     database: Database = None,
 ) -> None:
@@ -39,11 +39,10 @@ def worklist(
     if out.suffix not in (".csv", ".json"):
         raise failure(f"{out.name}: write to a name that ends in .csv or .json (FHIR List and Task).", 2)
     now = settings().as_of or datetime.now(UTC)
-    since = int((now - timedelta(days=days)).timestamp() * 1e6)
     try:
-        url = record_url(database)
-        wanted = DecisionFilter(client=client, since=since)
-        entries = make_worklist(find_decisions(url, wanted), answered_findings(url, now), now, capacity)
+        follower = open_follower(settings(), record_url(database))
+        follower.catch_up()
+        entries = read_worklist(follower.views, now, capacity, days, client)
     except RecordUnavailable as error:
         raise failure(str(error)) from error
     write_whole(out, worklist_csv(entries) if out.suffix == ".csv" else worklist_bundle(entries, now))

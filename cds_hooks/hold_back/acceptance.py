@@ -1,46 +1,52 @@
 """Counts how the cards of each rule and service are answered, and says which are hardly ever accepted or do not fit.
 
-A card of the medication rules counts for each of its rules, any other for its service; critical cards do not count. A
-patient counts once a day for each of them, however often the card is shown. Only clients that report answers at all
-count: of the others nobody knows what became of a card. The counts are kept in memory, by day, and come from the record
-at the start.
+A card of the medication rules counts for each of its rules, any other for its service; critical cards do not count, and
+information and warnings are counted apart. It is counted for each client by itself, so that no client silences another,
+and a patient counts once a day, however often the card is shown. Only clients that report answers count: of the others
+nobody knows what became of a card. The counts are rows of the views of the record (`cds_hooks/record`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from threading import Lock
+import hashlib
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from time import time
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
-from cards.card import Card, Indicator
+from cards.card import Indicator
 from cards.extension import CardExtension
 from cds_hooks.hold_back.acts import MOST_NOT_APPLICABLE, Key
-from cds_hooks.hold_back.checks import CheckedCall
-from cds_hooks.hold_back.sent_cards import Answer, ShownDecision
+from cds_hooks.hold_back.sent_cards import SentCard, answer_of, shown_decision
+from cds_hooks.record.follow import Batch, Projection
+from cds_hooks.record.views import Views
 
 WINDOW_DAYS: Final = 90
 """So far back cards count; the project's own choice."""
-_DAY_SECONDS: Final = 86_400.0
-_DAYS_APART: Final = 3
-"""On so many of the newest days patients are told apart: cards and answers of a day come together."""
-_MOST_SEEN: Final = 200_000
-"""So many patients of a day are told apart; beyond it they may count twice."""
-
-
 LEAST_ANSWERS: Final = 100
 """So many answers are needed before those that say "not applicable" pause anything (responsible-ai.md 4.2, point 5)."""
+LEAST_USERS: Final = 5
+"""So many users must have been shown them; the project's own choice. Without recorded users nothing is paused."""
+LEAST_PATIENTS: Final = 50
+LEAST_DAYS: Final = 3
+MOST_OF_ONE: Final = 0.25
+"""The largest share of the cards that one user counts for; what is more of one user counts less. The own choice."""
 NOT_APPLICABLE: Final = frozenset({"patient-ineligible", "cds-not-applicable"})
 """The override reasons that say that the advice does not fit the patient (CDS Hooks 3.0, `non-adherence-reason-codes`).
 
 Other codes below `cds-not-applicable` there, such as that the action is done, say that it did fit.
 """
+_DAY_SECONDS: Final = 86_400.0
+_PATIENT_BYTES: Final = 8
 
 
 class LowAcceptance(Struct, frozen=True):
-    """A rule or service with its cards and how they were answered."""
+    """A rule or service with the cards of one client, of information or of warnings, and how they were answered."""
 
     key: Key
+    client: str
+    indicator: Literal["info", "warning"]
     cards: int
     accepted: int
     answered: int = 0
@@ -52,154 +58,123 @@ class LowAcceptance(Struct, frozen=True):
         return self.answered >= LEAST_ANSWERS and self.not_applicable > MOST_NOT_APPLICABLE * self.answered
 
 
-_Counted = Literal["cards", "accepted", "answered", "not_applicable"]
+class Acceptance(Projection):
+    """What became of the cards that each client's patients were shown, by day."""
 
+    tables: ClassVar[str] = """
+CREATE TABLE acceptance (
+    kind TEXT, name TEXT, client TEXT, indicator TEXT, day INTEGER, patient BLOB, user TEXT NOT NULL,
+    decided_at REAL NOT NULL, cards INTEGER NOT NULL, accepted INTEGER NOT NULL, answered INTEGER NOT NULL,
+    not_applicable INTEGER NOT NULL, PRIMARY KEY (kind, name, client, indicator, day, patient)
+) WITHOUT ROWID;
+CREATE TABLE reporting (client TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
 
-class _Day(Struct):
-    cards: int = 0
-    accepted: int = 0
-    answered: int = 0
-    not_applicable: int = 0
-
-
-class _Card(Struct, frozen=True):
-    """Of which client's patient a card is, by which service, and when it was decided (epoch seconds)."""
-
-    client: str
-    patient: str
-    service: str
-    decided_at: float
-    day: int
-
-
-class AcceptanceCounts:
-    """The cards and acceptances of the last 90 days. Used from any thread."""
-
-    def __init__(
-        self, now: Callable[[], float] = time, resumed: Callable[[], Mapping[Key, float]] = dict, most: int = _MOST_SEEN
-    ) -> None:
-        """`now` gives epoch seconds by the clock of the calls.
-
-        `resumed` gives when somebody ended a pause (epoch seconds): what was decided before counts no more.
-        """
+    def __init__(self, now: Callable[[], float] = time) -> None:
+        """`now` gives epoch seconds by the clock of the calls."""
         self._now = now
-        self._resumed_now = resumed
-        self._resumed: dict[Key, float] = {}
-        self._most = most
-        self._days: dict[tuple[Key, str], dict[int, _Day]] = {}
-        self._seen: dict[int, set[tuple[Key, str, str, _Counted]]] = {}
-        self._reporting: set[str] = set()
-        self._has_changed = True
-        self._found: dict[Key, _Day] = {}
-        self._writing = Lock()
 
-    def clear(self) -> None:
-        """Forgets all counts, before the record is read from its beginning."""
-        with self._writing:
-            self._days, self._seen, self._has_changed = {}, {}, True
-
-    def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
-        """Counts cards that are shown now."""
-        caller = call.caller
-        about = _Card(caller.client, caller.patient, caller.service, time(), int(call.as_of // _DAY_SECONDS))
-        self._count(about, ((card.indicator, card.own_extension) for card in cards), "cards")
-
-    def take_shown(self, decision: ShownDecision) -> None:
-        """Counts cards that the record has."""
-        day = int(decision.as_of // _DAY_SECONDS)
-        about = _Card(decision.client, decision.patient, decision.service, decision.decided_at, day)
-        self._count(about, ((card.indicator, card.our_extension) for card in decision.cards), "cards")
-
-    def take_answer(self, answer: Answer) -> None:
-        """Counts an answer of the record; each comes here once.
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Counts cards and answers that are not too old.
 
         An answer that the client did not report, but a person gave on the page of the decision, does not make the
         client one that reports answers.
         """
-        day = int(answer.at // _DAY_SECONDS)
-        about = _Card(answer.client, answer.patient, answer.service, answer.decided_at, day)
-        cards = [(answer.card.indicator, answer.card.our_extension)]
-        self._count(about, cards, "answered")
-        if answer.is_accepted:
-            self._count(about, cards, "accepted")
-        elif answer.how in NOT_APPLICABLE:
-            self._count(about, cards, "not_applicable")
-        if answer.is_reported:  # afterwards: before it the cards of this client count as if nobody had answered
-            self._reporting.add(answer.client)
-        self._has_changed = True
+        oldest, rows = int(self._now() // _DAY_SECONDS) - WINDOW_DAYS, list[tuple[object, ...]]()
+        for row in batch.decisions:
+            shown = shown_decision(row.decision)
+            if shown is None or shown.as_of // _DAY_SECONDS <= oldest:
+                continue
+            for card in shown.cards:
+                for keys in _keys(card, shown.service, shown.client, int(shown.as_of // _DAY_SECONDS), shown.patient):
+                    rows.append((*keys, shown.user, shown.decided_at, 1, 0, 0, 0))
+        for answered in batch.answers:
+            answer = answer_of(answered)
+            if answer is None or answer.at // _DAY_SECONDS <= oldest:
+                continue
+            flags = (0, answer.is_accepted, 1, answer.how in NOT_APPLICABLE)
+            day = int(answer.at // _DAY_SECONDS)
+            for keys in _keys(answer.card, answer.service, answer.client, day, answer.patient):
+                rows.append((*keys, answer.user, answer.decided_at, *flags))
+            if answer.is_reported:
+                connection.execute("INSERT OR IGNORE INTO reporting VALUES (?)", (answer.client,))
+        connection.executemany(
+            "INSERT INTO acceptance VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "decided_at = max(decided_at, excluded.decided_at), cards = max(cards, excluded.cards), "
+            "accepted = max(accepted, excluded.accepted), answered = max(answered, excluded.answered), "
+            "not_applicable = max(not_applicable, excluded.not_applicable)",
+            rows,
+        )
+
+    def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
+        """Leaves out the days that are over, and those that were archived."""
+        day = max(int(self._now() // _DAY_SECONDS) - WINDOW_DAYS, int(oldest / 1e6 // _DAY_SECONDS) - 1)
+        connection.execute("DELETE FROM acceptance WHERE day <= ?", (day,))
+
+
+class AcceptanceCounts:
+    """Reads the counts from the views."""
+
+    def __init__(self, views: Views, resumed: Callable[[], Mapping[Key, float]] = dict) -> None:
+        """`resumed` gives when somebody ended a pause (epoch seconds): what was decided before counts no more."""
+        self.views = views
+        self._resumed = resumed
 
     def low(self, least_cards: int, least_share: float) -> list[LowAcceptance]:
-        """Rules and services with so many cards of which a smaller share was accepted, and those that do not fit."""
-        if self._has_changed or dict(self._resumed_now()) != self._resumed:
-            self._has_changed = False
-            self._forget()
-            self._found = self._sums()
-        counted = (
-            LowAcceptance(key, sums.cards, sums.accepted, sums.answered, sums.not_applicable)
-            for key, sums in sorted(self._found.items())
+        """Rules and services with so many cards of which a smaller share was accepted, and those that do not fit.
+
+        Only those of enough users, patients and days; of one user no more counts than the largest share.
+
+        Raises:
+            RecordUnavailable: The views cannot be read.
+        """
+        spread = self.views.read(
+            "SELECT kind, name, client, indicator FROM acceptance JOIN reporting USING (client) "
+            "GROUP BY kind, name, client, indicator HAVING count(DISTINCT user) >= ? AND min(user) != '' "
+            "AND count(DISTINCT patient) >= ? AND count(DISTINCT day) >= ? ORDER BY kind, name, client, indicator",
+            LEAST_USERS,
+            LEAST_PATIENTS,
+            LEAST_DAYS,
         )
+        resumed = self._resumed()
+        counted = (self._counted(row, resumed.get((row[0], row[1]), 0.0)) for row in spread)
         return [
-            counted_key
-            for counted_key in counted
-            if counted_key.does_not_fit
-            or (counted_key.cards >= least_cards and counted_key.accepted < least_share * counted_key.cards)
+            counts
+            for counts in counted
+            if counts.does_not_fit or (counts.cards >= least_cards and counts.accepted < least_share * counts.cards)
         ]
 
-    def _sums(self) -> dict[Key, _Day]:
-        totals: dict[Key, _Day] = {}
-        with self._writing:
-            for (key, client), days in self._days.items():
-                if client in self._reporting:
-                    sums = totals.setdefault(key, _Day())
-                    for day in days.values():
-                        sums.cards += day.cards
-                        sums.accepted += day.accepted
-                        sums.answered += day.answered
-                        sums.not_applicable += day.not_applicable
-        return totals
+    def _counted(self, row: tuple[str, str, str, Literal["info", "warning"]], after: float) -> LowAcceptance:
+        kind, name, client, indicator = row
+        by_user = self.views.read(
+            "SELECT sum(cards), sum(accepted), sum(answered), sum(not_applicable) FROM acceptance WHERE kind = ? AND "
+            "name = ? AND client = ? AND indicator = ? AND decided_at > ? GROUP BY user",
+            *row,
+            after,
+        )
+        cards, answers = sum(counts[0] for counts in by_user), sum(counts[2] for counts in by_user)
+        sums = defaultdict[str, float](float)
+        for shown, accepted, answered, not_applicable in by_user:
+            share = min(1.0, MOST_OF_ONE * cards / shown) if shown else 1.0
+            sums["cards"] += share * shown
+            sums["accepted"] += share * accepted
+            share = min(1.0, MOST_OF_ONE * answers / answered) if answered else 1.0
+            sums["answered"] += share * answered
+            sums["not_applicable"] += share * not_applicable
+        whole = [round(sums[name]) for name in ("cards", "accepted", "answered", "not_applicable")]
+        return LowAcceptance((kind, name), client, indicator, *whole)
 
-    def _count(self, about: _Card, cards: Iterable[tuple[Indicator, CardExtension]], counted: _Counted) -> None:
-        if about.day <= self._today - WINDOW_DAYS:
-            return
-        with self._writing:
-            for indicator, extension in cards:
-                for key in keys_of(extension, about.service) if indicator != "critical" else ():
-                    if about.decided_at > self._resumed.get(key, 0.0):
-                        self._count_once(key, about, counted)
 
-    def _count_once(self, key: Key, about: _Card, counted: _Counted) -> None:
-        seen = self._seen.get(about.day)
-        if seen is None:
-            seen = self._seen[about.day] = set()
-            for old in sorted(self._seen)[:-_DAYS_APART]:
-                del self._seen[old]
-        patient = (key, about.client, about.patient, counted)
-        if patient in seen:
-            return
-        if len(seen) < self._most:
-            seen.add(patient)
-        day = self._days.setdefault((key, about.client), {}).setdefault(about.day, _Day())
-        setattr(day, counted, getattr(day, counted) + 1)
-        self._has_changed = True
+def _keys(card: SentCard, service: str, client: str, day: int, patient: str) -> Iterator[tuple[object, ...]]:
+    if card.indicator == "critical":
+        return
+    digest = hashlib.sha256(f"{client}\0{patient}".encode("utf-8", "surrogatepass")).digest()[:_PATIENT_BYTES]
+    for kind, name in keys_of(card.our_extension, service):
+        yield kind, name, client, _counted_as(card.indicator), day, digest
 
-    @property
-    def _today(self) -> int:
-        return int(self._now() // _DAY_SECONDS)
 
-    def _forget(self) -> None:
-        """Leaves out what is too old, and what was decided before somebody ended a pause."""
-        resumed, oldest = dict(self._resumed_now()), self._today - WINDOW_DAYS
-        with self._writing:
-            resumed_keys = {key for key, at in resumed.items() if self._resumed.get(key) != at}
-            self._resumed = resumed
-            self._days = {
-                (key, client): {day: counts for day, counts in days.items() if day > oldest}
-                for (key, client), days in self._days.items()
-                if key not in resumed_keys
-            }
-            for key in resumed_keys:
-                for patients in self._seen.values():
-                    patients.difference_update({patient for patient in patients if patient[0] == key})
+def _counted_as(indicator: Indicator) -> str:
+    return "warning" if indicator == "warning" else "info"
 
 
 def keys_of(extension: CardExtension, service: str) -> tuple[Key, ...]:

@@ -104,10 +104,11 @@ class Act(Struct, frozen=True, kw_only=True):
 
 
 class Pause(Struct, frozen=True):
-    """A server paused a rule or service, because hardly any of its cards was accepted, or because it does not fit.
+    """A server paused a rule or service for a client: hardly any of its cards was accepted, or it does not fit.
 
-    `at` is an ISO time; `least_share` is the share (0 to 1) of accepted cards that would have been enough. Where
-    `not_applicable` is not 0, so many of `answered` answers said "not applicable", and that is the reason.
+    It holds back information. For warnings a pause is only proposed (`is_proposed`), and a person decides. `at` is an
+    ISO time; `least_share` is the share (0 to 1) of accepted cards that would have been enough. Where `not_applicable`
+    is not 0, so many of `answered` answers said "not applicable", and that is the reason.
     """
 
     kind: Literal["rule", "service"]
@@ -118,6 +119,8 @@ class Pause(Struct, frozen=True):
     least_share: float
     answered: int = 0
     not_applicable: int = 0
+    client: str = ""
+    is_proposed: bool = False
 
     @property
     def key(self) -> Key:
@@ -125,15 +128,33 @@ class Pause(Struct, frozen=True):
         return self.kind, self.name
 
     @property
+    def place(self) -> tuple[str, str, str, str]:
+        """What is paused, for which client, and of which severity."""
+        return self.kind, self.name, self.client, "warning" if self.is_proposed else "info"
+
+    @property
+    def sentence(self) -> str:
+        """What a server did or proposes, for people."""
+        if self.is_proposed:
+            return (
+                f"A pause of the warnings of the {self.kind} {self.name} for {self.client} is proposed: {self.why}. "
+                f"Nothing is held back; a person decides (cds-hooks release set shadow {self.kind} {self.name})."
+            )
+        return f"The {self.kind} {self.name} is {self.words}."
+
+    @property
     def words(self) -> str:
-        """Since when and why, for a list and for what is in force."""
+        """Since when, for whom and why, for a list and for what is in force."""
+        how = "proposed to be paused" if self.is_proposed else "paused"
+        return f"{how}{f' for {self.client}' if self.client else ''} since {self.at[:10]}: {self.why}"
+
+    @property
+    def why(self) -> str:
+        """The counts that are the reason."""
         if self.not_applicable:
             reason = f"{self.not_applicable} of {self.answered} answers said that it does not fit the patient"
-            return f"paused since {self.at[:10]}: {reason}, over {100 * MOST_NOT_APPLICABLE:g} in 100"
-        return (
-            f"paused since {self.at[:10]}: {self.accepted} of {self.cards} cards were accepted, "
-            f"under {100 * self.least_share:g} in 100"
-        )
+            return f"{reason}, over {100 * MOST_NOT_APPLICABLE:g} in 100"
+        return f"{self.accepted} of {self.cards} cards were accepted, under {100 * self.least_share:g} in 100"
 
 
 class Rollback(Struct, frozen=True):

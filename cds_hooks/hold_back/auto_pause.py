@@ -1,6 +1,9 @@
-"""Pauses a rule or service of whose cards hardly any is accepted or many do not fit, and tells of it once.
+"""Pauses information of which hardly any is accepted or much does not fit, and tells of it once.
 
-Every server process counts the same from the record and comes to the same end; in the transaction that writes the pause
+It is paused for the client whose clinicians answered so, and only information: for warnings a pause is proposed, and
+a person decides.
+
+Every server process reads the same counts and comes to the same end; in the transaction that writes the pause
 it looks whether another one was first. The process that wrote it posts the notice, and tries again until it is taken.
 """
 
@@ -24,7 +27,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import newest_entry, write_event
 from cds_hooks.storage.tables import events
 
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 30.0
 """Time between two looks at the counts."""
 _POST_SECONDS: Final = 10.0
 _ACTOR: Final = "cds-hooks"
@@ -42,27 +45,36 @@ class Pausing:
         self._releases = releases
         self._untold: list[Pause] = []
         self._said = False
+        self._looked_at = 0.0
+        self._known: set[tuple[str, str, str, str]] = set()
 
     async def keep_looking(self) -> None:
-        """Looks every two seconds until cancelled."""
+        """Looks twice a minute until cancelled."""
         while self._least_share > 0:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 await asyncio.to_thread(self.look)
             await asyncio.sleep(LOOK_SECONDS)
 
     def look(self) -> list[Pause]:
-        """Pauses what has to be paused and is not yet; gives the pauses that this process wrote.
+        """Pauses or proposes to pause what is not yet; gives the pauses and proposals that this process wrote.
 
         Raises:
             RecordUnavailable: The record cannot be written.
         """
         # In this order: what is read meanwhile, on another thread, is in `known` or is looked for in the record.
         read_to = self._releases.read_to
-        paused = self._releases.current.paused
-        low = [counts for counts in self._counts.low(self._least_cards, self._least_share) if counts.key not in paused]
+        known = {pause.place for pause in self._releases.pauses}
+        mark = self._counts.views.whole_until()
+        if mark == self._looked_at and known == self._known:
+            self._tell()
+            return []
+        low = self._counts.low(self._least_cards, self._least_share)
+        low = [counts for counts in low if (*counts.key, counts.client, counts.indicator) not in known]
+        self._looked_at, self._known = mark, known
         written = [pause for counts in low if (pause := self._pause(counts, read_to)) is not None]
         for pause in written:
-            log().warning("cards paused", reason=f"{pause.kind} {pause.name}", count=pause.cards)
+            event = "pause proposed" if pause.is_proposed else "cards paused"
+            log().warning(event, reason=f"{pause.kind} {pause.name}", client=pause.client, count=pause.cards)
         self._untold += written if self._notice_url else []
         self._tell()
         return written
@@ -71,7 +83,17 @@ class Pausing:
         kind, name = low.key
         now = datetime.now(UTC).isoformat(timespec="seconds")
         not_fitting = (low.answered, low.not_applicable) if low.does_not_fit else (0, 0)
-        pause = Pause(kind, name, now, low.cards, low.accepted, self._least_share, *not_fitting)  # type: ignore[arg-type] # of keys_of
+        pause = Pause(
+            kind,  # type: ignore[arg-type] # of keys_of
+            name,
+            now,
+            low.cards,
+            low.accepted,
+            self._least_share,
+            *not_fitting,
+            client=low.client,
+            is_proposed=low.indicator == "warning",
+        )
         return pause if record_pause(self._url, pause, read_to) else None
 
     def _tell(self) -> None:
@@ -97,7 +119,8 @@ class Pausing:
 
 def _notice(pause: Pause) -> dict[str, Any]:
     """Returns what is posted: counts of cards, nothing of a patient."""
-    return {"event": "paused", **msgspec.to_builtins(pause), "text": f"The {pause.kind} {pause.name} is {pause.words}."}
+    event = "pause proposed" if pause.is_proposed else "paused"
+    return {"event": event, **msgspec.to_builtins(pause), "text": pause.sentence}
 
 
 def record_pause(url: str, pause: Pause, read_to: int) -> bool:
@@ -120,4 +143,4 @@ def record_pause(url: str, pause: Pause, read_to: int) -> bool:
 
 def _names(details: Any, pause: Pause) -> bool:
     pauses: Sequence[Pause] = [msgspec.json.decode(detail, type=Pause) for detail in details]
-    return any((other_pause.kind, other_pause.name) == (pause.kind, pause.name) for other_pause in pauses)
+    return any(other_pause.place == pause.place for other_pause in pauses)

@@ -6,17 +6,20 @@ restart; several workers or machines take places of the budget from the store th
 together they never show more.
 """
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from time import time
-from typing import Final
+from typing import ClassVar, Final
 
 from cards.card import SEVERITY, Card
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import Budget
 from cds_hooks.hold_back.checks import NOBODY, Audience, Check, CheckedCall, Reason
 from cds_hooks.hold_back.claims import Claims
-from cds_hooks.hold_back.sent_cards import ShownDecision
+from cds_hooks.hold_back.sent_cards import shown_decision
+from cds_hooks.record.follow import Batch, Projection
+from cds_hooks.record.views import Views
 
 BUDGET: Final = "budget"
 """The reason code of a card beyond a budget."""
@@ -82,15 +85,19 @@ class Budgets(Check):
         text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
         return Reason(Silence(call.subject_of(card), BUDGET, text))
 
-    def take_shown(self, decision: ShownDecision) -> None:
-        """Counts what was shown on this day before this process began, or by another one without a shared store."""
-        day = int(decision.as_of // _DAY_SECONDS)
-        if self._claims is not None or day != int(self._now() // _DAY_SECONDS):
+    def count_earlier(self, views: Views) -> None:
+        """Counts what was shown on this day before this process began; with a shared store that is known there.
+
+        Raises:
+            RecordUnavailable: The views cannot be read.
+        """
+        if self._claims is not None:
             return
-        number = sum(card.indicator != "critical" for card in decision.cards)
-        audience = Audience(decision.user, decision.units)
-        for key in {key for _, key in self._limits(self._budgets(), decision.client, audience)}:
-            self._shown[key] += number
+        query = "SELECT client, user, units, cards FROM shown_cards WHERE day = ?"
+        for client, user, units, cards in views.read(query, int(self._now() // _DAY_SECONDS)):
+            audience = Audience(user, tuple(filter(None, units.split("\n"))))
+            for key in {key for _, key in self._limits(self._budgets(), client, audience)}:
+                self._shown[key] += cards
 
     def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
         """Returns the budgets that hold for this caller, each with the key under which it is counted today."""
@@ -140,3 +147,35 @@ class Budgets(Check):
         """Leaves out the days before."""
         if next(iter(self._shown))[0] != today:
             self._shown = Counter({key: count for key, count in self._shown.items() if key[0] == today})
+
+
+class ShownCards(Projection):
+    """How many cards that are not critical were shown on each of the newest days, by client, user and care units."""
+
+    tables: ClassVar[str] = """
+CREATE TABLE shown_cards (
+    day INTEGER, client TEXT, user TEXT, units TEXT, cards INTEGER NOT NULL, PRIMARY KEY (day, client, user, units)
+) WITHOUT ROWID;
+"""
+
+    def __init__(self, now: Callable[[], float] = time) -> None:
+        """`now` gives epoch seconds by the clock of the calls."""
+        self._now = now
+
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Counts the decisions that are not too old to count."""
+        counts, first_day = Counter[tuple[int, str, str, str]](), int(self._now() // _DAY_SECONDS) - 1
+        for row in batch.decisions:
+            shown = shown_decision(row.decision) if row.decision.decided_at >= first_day * _DAY_SECONDS * 1e6 else None
+            if shown is not None and shown.as_of >= first_day * _DAY_SECONDS:
+                key = (int(shown.as_of // _DAY_SECONDS), shown.client, shown.user, "\n".join(shown.units))
+                counts[key] += sum(card.indicator != "critical" for card in shown.cards)
+        connection.executemany(
+            "INSERT INTO shown_cards VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET cards = cards + excluded.cards",
+            [(*key, cards) for key, cards in counts.items()],
+        )
+
+    def forget(self, connection: sqlite3.Connection, oldest: int) -> None:  # noqa: ARG002 - it is a day or two
+        """Leaves out the days before yesterday."""
+        first_day = int(self._now() // _DAY_SECONDS) - 1
+        connection.execute("DELETE FROM shown_cards WHERE day < ?", (first_day,))

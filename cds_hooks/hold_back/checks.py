@@ -12,13 +12,10 @@ from cards.card import Card, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import SiteRules
+from cds_hooks.hold_back.memory import LONGEST_ID, PatientMemory
 from cds_hooks.hold_back.one_visit import VisitRank
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import Origin, Released, Releases
-from cds_hooks.hold_back.sent_cards import Answer, ShownDecision
-
-LONGEST_ID: Final = 200
-"""Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
 
 Level = Literal["call", "patient", "model", "finding", "card"]
 """Where a check is asked: before anything is computed, about the patient, about a model, a finding, or a card."""
@@ -67,6 +64,16 @@ class CheckedCall(Struct):
     """Whether an event made the call and nobody is shown its cards."""
     passed: int = 0
     """How many cards of this call have passed the check that is asked now."""
+    recall: Callable[[], PatientMemory] = PatientMemory
+    """Reads what is remembered of the patient; asked once, where a check wants to know."""
+    recalled: PatientMemory | None = None
+
+    @property
+    def memory(self) -> PatientMemory:
+        """What was shown and answered about the patient before this call."""
+        if self.recalled is None:
+            self.recalled = self.recall()
+        return self.recalled
 
     def patient_finding(self, card: Card) -> PatientFinding | None:
         """Returns what the card says about the patient as a whole; None for a card of orders."""
@@ -133,18 +140,6 @@ class Check:
     def order(self, cards: Sequence[Card]) -> Sequence[Card]:
         """Returns the cards in the order in which the check is asked about them."""
         return cards
-
-    def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
-        """Takes the cards that were shown just now and are on record."""
-
-    def take_shown(self, shown: ShownDecision) -> None:
-        """Takes what the record says that was shown: by this process before it was started again, or by another."""
-
-    def take_answer(self, answer: Answer) -> None:
-        """Takes a clinician's answer to a card; the same answer can come twice."""
-
-    def forget(self) -> None:
-        """Leaves out what can no longer count; called once an hour."""
 
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG003 - most go by no act

@@ -1,8 +1,6 @@
 """What a site decides of its cards at this moment: its rules file, its approvals, and the chain of checks.
 
-What clinicians answered and what was shown is read from the record at the start and every two seconds, so that all
-workers know it; each reading asks the database only for rows that are new. At the start the newest 100,000 decisions
-with cards are read (some 7 s, beside the calls); what was shown before them is shown once more.
+What clinicians answered and what was shown is read from the views of the record (`memory.py`), which all workers share.
 """
 
 import asyncio
@@ -18,28 +16,28 @@ from msgspec.structs import replace
 
 from cards.card import Card
 from cards.rules.engine.governance import SiteRules, SuppressionCheck, all_rule_versions
-from cds_hooks.hold_back.acceptance import AcceptanceCounts
-from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.budgets import Budgets
 from cds_hooks.hold_back.chain import Chain, Chosen
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.loop_guard import LoopGuard
+from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.overrides import Acknowledged, NotApproved
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
-from cds_hooks.hold_back.sent_cards import LONGEST_DAYS, Answer, AnsweredRows, ShownRows, answers_to
-from cds_hooks.hold_back.suppression import REST_DAYS, ShownBefore
-from cds_hooks.hold_back.turns import TEST_DAYS, OneReminder
+from cds_hooks.hold_back.sent_cards import answers_to
+from cds_hooks.hold_back.suppression import ShownBefore
+from cds_hooks.hold_back.turns import OneReminder
 from cds_hooks.logs import log
+from cds_hooks.record.follow import read_newest
+from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
 
 _LOOK_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 2.0
-_FORGET_SECONDS: Final = 3_600.0
-_OWN_DECISIONS: Final = 20_000
-"""So many decisions of this process are known by their id, so that their content is not read back from the record."""
+_FIRST_SECONDS: Final = 0.02
+"""Between two looks at the start, while calls wait for what was shown before."""
 
 
 class Governance:
@@ -56,14 +54,13 @@ class Governance:
         rest_days: float = REST_DAYS,
         claims: Claims | None = None,
         horizons: Mapping[str, float] | None = None,
-        resumed: Callable[[], Mapping[Key, float]] = dict,
         visit_seconds: float = 0.0,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, only what two people have signed counts, which `approvals` knows. `now` gives epoch
-        seconds by the clock of the calls. `rest_days` and `horizons`: see `ShownBefore`; `resumed`: see
-        `AcceptanceCounts`; `claims` where there are several workers; `visit_seconds`: see `OneReminder`.
+        seconds by the clock of the calls. `rest_days` and `horizons`: see `ShownBefore`; `claims` where there are
+        several workers; `visit_seconds`: see `OneReminder`.
         """
         self._file = file
         self._needs_approval = needs_approval
@@ -73,19 +70,16 @@ class Governance:
         """The budgets of clients, care units and users."""
         self.chain = Chain.of_site(
             NotApproved(needs_approval=needs_approval),
-            Acknowledged(now),
+            Acknowledged(),
             ShownBefore(now, rest_days, horizons),
             OneReminder(now, claims, visit_seconds),
             LoopGuard(now),
             self.budgets,
         )
         """Every check that can hold a card back."""
-        self.acceptance = AcceptanceCounts(now, resumed)
-        """How often the cards of each rule and service are accepted."""
-        self._rest_days = rest_days
-        self._begin_reading()
-        self._own: dict[str, None] = {}
-        self._forgot_at = now()
+        self.memory = Memory(now, rest_days)
+        """What was shown and answered about each patient."""
+        self._newest: int | None = None
         self._was_read = asyncio.Event()
         self._approvals = approvals
         self._typed = read_rules_file(file) if file is not None else SiteRules()
@@ -113,75 +107,52 @@ class Governance:
     def remember(self, decision: Decision, items: Iterable[FeedbackItem]) -> None:
         """Takes clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
         for answer in answers_to(decision, items):
-            self._take_answer(answer)
+            self.memory.note_answer(answer)
 
-    def _take_answer(self, answer: Answer) -> None:
-        for check in self.chain.checks:
-            check.take_answer(answer)
-
-    def note_shown(self, decision_id: str, cards: Sequence[Card], call: CheckedCall) -> None:
+    def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
         """Takes what was shown just now and is on record."""
-        if not cards:
-            return
-        for check in self.chain.checks:
-            check.note_shown(cards, call)
-        self.acceptance.note_shown(cards, call)
-        self._own[decision_id] = None
-        if len(self._own) > _OWN_DECISIONS:
-            self._own.pop(next(iter(self._own)))
+        findings = (call.patient_finding(card) for card in cards)
+        self.memory.note_shown(call.caller, [finding for finding in findings if finding is not None], call.as_of)
 
-    async def keep_reading(self, url: str) -> None:
-        """Takes what is on record, then what other workers store, every two seconds until cancelled.
+    async def keep_reading(self, url: str, views: Views) -> None:
+        """Takes what is in the views of the record, and approvals, every two seconds until cancelled.
 
         It has a thread of its own: an approval never waits behind uploads or messages.
         """
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
+        self.memory.read_from(views)
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 try:
-                    await in_thread(self.read_answers, url)
+                    await in_thread(self.read_approvals)
                 except PeopleFileError:
                     log().error("file of people refused, what was approved stays")
-                await in_thread(self.read_shown, url)
+                await in_thread(self.memory.refresh)
+                if not self._was_read.is_set():
+                    await in_thread(partial(self._read_first, url, views))
+            await asyncio.sleep(_READ_SECONDS if self._was_read.is_set() else _FIRST_SECONDS)
+
+    def _read_first(self, url: str, views: Views) -> None:
+        """Counts what was shown before, when the views have all that was on record when this process began."""
+        self._newest = read_newest(url) if self._newest is None else self._newest
+        if views.mark("decisions").sequence >= self._newest:
+            self.budgets.count_earlier(views)
             self._was_read.set()
-            await asyncio.sleep(_READ_SECONDS)
 
     async def wait_until_read(self, seconds: float) -> None:
-        """Returns when the record was read for the first time, at the latest after so many seconds."""
+        """Returns when the views have what was on record before, at the latest after so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._was_read.wait()
 
-    def _begin_reading(self) -> None:
-        self._answered = AnsweredRows(LONGEST_DAYS)
-        self._shown = ShownRows(max(TEST_DAYS, self._rest_days))
+    def read_approvals(self) -> None:
+        """Takes the approvals that are on record.
 
-    def read_answers(self, url: str) -> None:
-        """Takes the answers that are on record; RecordUnavailable where they cannot be read.
-
-        Where a standby took over without the last ones, or a backup was restored, the record is taken from its
-        beginning, since new rows have the numbers of those that are lost.
+        Raises:
+            RecordUnavailable: They cannot be read.
         """
-        if self._answered.has_lost_rows(url) or self._shown.has_lost_rows(url):
-            log().error("the record lost decisions or answers that were read: they are read and counted anew")
-            self._begin_reading()
-            self.acceptance.clear()
-        for answer in self._answered.read(url, self._now()):
-            self.acceptance.take_answer(answer)
-            self._take_answer(answer)
-        if self._now() - self._forgot_at >= _FORGET_SECONDS:
-            self._forgot_at = self._now()
-            for check in self.chain.checks:
-                check.forget()
         if self._approvals is not None:
             self._approvals.read()
-
-    def read_shown(self, url: str) -> None:
-        """Takes what others showed since the last reading; RecordUnavailable where it cannot be read."""
-        for decision in self._shown.read(url, self._own):
-            self.acceptance.take_shown(decision)
-            for check in self.chain.checks:
-                check.take_shown(decision)
 
     @property
     def site(self) -> SiteRules:

@@ -1,34 +1,21 @@
 """Checks of findings of the medication rules by what the site says: switches, approvals, and overrides of clinicians.
 
-An override with a reason counts for a while; one without a reason does not count. The client and its patient id, by
-which overrides are found, are in the record only. Nothing older than `LONGEST_DAYS` is kept, and what `of_patient`
-hands out is never changed afterwards.
+An override with a reason counts for a while; one without a reason does not count.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from threading import Lock
-from time import time
 from typing import Final
 
-from cards.card import SEVERITY
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
     SHADOW,
     SWITCHED_OFF,
-    Override,
     all_rule_versions,
-    ingredients_of,
-    numeric_values,
 )
 from cds_hooks.hold_back.checks import Check, CheckedCall
-from cds_hooks.hold_back.sent_cards import LONGEST_DAYS, Answer
+from cds_hooks.hold_back.memory import override_key
 
 _DAY_SECONDS: Final = 86_400.0
-
-Overrides = Mapping[tuple[str, str], Collection[Override]]
-"""By rule and band."""
-_NO_OVERRIDES: Final[Overrides] = {}
 
 
 class RuleSwitch(Check):
@@ -85,19 +72,13 @@ class Acknowledged(Check):
     remembers = True
     lets_through = "Time (90, 30 or 1 days by severity, or as the rules file says), other drugs, or a worse finding."
 
-    def __init__(self, now: Callable[[], float] = time) -> None:
-        """`now` gives epoch seconds: the clock by which calls are answered."""
-        self._now = now
-        self._by_patient: dict[tuple[str, str], Overrides] = {}
-        self._writing = Lock()
-
     def is_idle(self, call: CheckedCall) -> bool:
         """Returns whether nobody has answered anything about the patient."""
-        return not self.of_patient(call.caller.client, call.caller.patient)
+        return not call.memory.overrides
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Returns why the finding is not shown again; it is noted in `call.answered`."""
-        overrides = self.of_patient(call.caller.client, call.caller.patient).get((finding.rule, finding.band), ())
+        overrides = call.memory.overrides.get(override_key(finding.rule, finding.band), ())
         if not overrides:
             return None
         days = call.site.days_of(all_rule_versions()[finding.rule].rule, finding.indicator)
@@ -111,58 +92,8 @@ class Acknowledged(Check):
                 return silence
         return None
 
-    def of_patient(self, client: str, patient: str) -> Overrides:
-        """The overrides of each finding of this client's patient, by rule and band; they never change afterwards."""
-        return self._by_patient.get((client, patient), _NO_OVERRIDES)
-
-    def take_answer(self, answer: Answer) -> None:
-        """Remembers an override with a reason."""
-        if answer.is_accepted or not answer.reason or self._now() - answer.at > LONGEST_DAYS * _DAY_SECONDS:
-            return
-        facts = [(fact.name, fact.value) for fact in answer.card.our_extension.facts]
-        override = Override(
-            answer.at, answer.card.indicator, answer.reason, ingredients_of(facts), numeric_values(facts)
-        )
-        with self._writing:
-            overrides = self.of_patient(answer.client, answer.patient)
-            self._by_patient[answer.client, answer.patient] = _with(overrides, answer.card.findings, override)
-
-    def forget(self) -> None:
-        """Leaves out what can no longer count."""
-        oldest = self._now() - LONGEST_DAYS * _DAY_SECONDS
-        with self._writing:
-            overrides_by_patient = {
-                patient: _since(oldest, overrides) for patient, overrides in self._by_patient.items()
-            }
-            self._by_patient = {patient: overrides for patient, overrides in overrides_by_patient.items() if overrides}
-
 
 def _silence(finding: Finding, reason: str, text: str) -> Silence:
     version = all_rule_versions().get(finding.rule)
     title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
     return Silence(finding.rule, reason, f"{title}: {text}")
-
-
-def _with(remembered: Overrides, findings: Iterable[tuple[str, str]], override: Override) -> Overrides:
-    """Returns a new mapping with one override more for each of these findings."""
-    changed = dict(remembered)
-    for finding in findings:
-        overrides = changed.get(finding, ())
-        if override not in overrides:
-            still_counting = (earlier for earlier in overrides if not _is_replaced(earlier, override))
-            changed[finding] = (*still_counting, override)
-    return changed
-
-
-def _since(oldest: float, overrides_by_finding: Overrides) -> Overrides:
-    counting = {
-        finding: tuple(override for override in overrides if override.at >= oldest)
-        for finding, overrides in overrides_by_finding.items()
-    }
-    return {finding: overrides for finding, overrides in counting.items() if overrides}
-
-
-def _is_replaced(override: Override, newer: Override) -> bool:
-    """Returns whether the newer override counts for everything that the earlier one counts for."""
-    is_wider = override.about <= newer.about and SEVERITY[override.indicator] <= SEVERITY[newer.indicator]
-    return is_wider and override.at <= newer.at

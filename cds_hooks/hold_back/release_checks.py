@@ -88,7 +88,7 @@ class SilentMode(Check):
 
 
 class Paused(Check):
-    """A server paused the rule or service (`auto_pause.py`). Critical cards are shown, and those of the other rules."""
+    """A server paused the rule or service for this client (`auto_pause.py`). Only information is held back."""
 
     codes = (PAUSED,)
     title = "A pause: hardly any card was accepted, or the advice does not fit the patients"
@@ -100,26 +100,27 @@ class Paused(Check):
 
     def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:
         """Returns why a finding of a paused rule is not shown."""
-        pause = call.released.paused.get(("rule", finding.rule))
-        return _silence(pause) if pause is not None and finding.indicator != "critical" else None
+        pause = call.released.paused.get(("rule", finding.rule, call.caller.client))
+        return _silence(pause) if pause is not None and finding.indicator == "info" else None
 
     async def check(self, card: Card, call: CheckedCall) -> Reason | None:
         """Returns why a card of a paused service is not shown."""
-        pause = call.released.paused.get(("service", call.caller.service))
-        if pause is None or card.indicator == "critical" or card.own_extension.findings:
+        pause = call.released.paused.get(("service", call.caller.service, call.caller.client))
+        if pause is None or card.indicator != "info" or card.own_extension.findings:
             return None
         return Reason(_silence(pause))
 
     @classmethod
     def origin(cls, subject: str, acts: ActsThen) -> Origin | None:
         """Returns the pause."""
-        paused = (acts.releases.current.paused.get((kind, subject)) for kind in ("rule", "service"))
+        places = ((kind, subject, acts.client) for kind in ("rule", "service"))
+        paused = (acts.releases.current.paused.get(place) for place in places)
         pause = next((paused_thing for paused_thing in paused if paused_thing is not None), None)
         return acts.releases.changes[pause.key] if pause is not None else Origin()
 
 
 def _silence(pause: Pause) -> Silence:
-    return Silence(pause.name, PAUSED, f"The {pause.kind} {pause.name} is {pause.words}.")
+    return Silence(pause.name, PAUSED, pause.sentence)
 
 
 def _last_act(acts: ActsThen, keys: Iterable[Key], states: Collection[str]) -> Origin | None:

@@ -80,13 +80,20 @@ class Released(Struct, frozen=True):
     states: Mapping[Key, State] = field(default_factory=dict)
     versions: Mapping[Key, str] = field(default_factory=dict)
     """The versions that this server has: what was released in another version is computed and not shown."""
-    paused: Mapping[Key, Pause] = field(default_factory=dict)
-    """What hardly anybody accepted: only its critical cards are shown, until a person ends it."""
+    paused: Mapping[tuple[str, str, str], Pause] = field(default_factory=dict)
+    """By kind, name and client what hardly anybody accepted: its information is not shown, until a person ends it."""
+    proposed: tuple[Pause, ...] = ()
+    """Pauses of warnings that a server proposes and nobody has decided on."""
+
+    @property
+    def paused_keys(self) -> frozenset[Key]:
+        """What is paused for any client, or proposed to be."""
+        return frozenset(pause.key for pause in (*self.paused.values(), *self.proposed))
 
     @property
     def words(self) -> dict[str, str]:
         """The state of each thing that has one, and each pause."""
-        paused = {f"pause of {pause.kind} {pause.name}": pause.words for pause in self.paused.values()}
+        paused = {f"pause of {' '.join(place)}".rstrip(): pause.words for place, pause in self.paused.items()}
         return {" ".join(key): state.words for key, state in self.states.items()} | paused
 
     def why_off(self, service: str, client: str) -> str | None:
@@ -168,8 +175,17 @@ class Releases:
         self.changes: dict[Key, Origin] = {}
         """What changed each thing the last time: an act, a pause or a rollback that took effect."""
         self._states: dict[Key, State] = {}
-        self._paused: dict[Key, Pause] = {}
+        self._pauses: dict[tuple[str, str, str, str], Pause] = {}
         self._waiting: list[Act] = []
+
+    @property
+    def pauses(self) -> list[Pause]:
+        """What is paused or proposed to be."""
+        return [*self.current.paused.values(), *self.current.proposed]
+
+    @property
+    def _paused_keys(self) -> set[Key]:
+        return {pause.key for pause in self._pauses.values()}
 
     @property
     def refused(self) -> list[str]:
@@ -185,8 +201,11 @@ class Releases:
         try:
             self._log.read(url, until)
         finally:  # what was taken before a fault is in effect
-            if self._states != self.current.states or self._paused != self.current.paused:
-                self.current = Released(dict(self._states), self._versions, dict(self._paused))
+            paused = {place[:3]: pause for place, pause in self._pauses.items() if not pause.is_proposed}
+            proposed = tuple(pause for pause in self._pauses.values() if pause.is_proposed)
+            released = Released(dict(self._states), self._versions, paused, proposed)
+            if released != self.current:
+                self.current = released
             self._read_to = self._log.sequence
 
     def until(self, url: str, at: float) -> "Releases":
@@ -229,7 +248,7 @@ class Releases:
     def _take(self, entry: Entry) -> None:
         if entry.kind == PAUSE_EVENT:
             pause = entry.read(Pause)
-            self._paused[pause.key] = pause
+            self._pauses[pause.place] = pause
             self.changes[pause.key] = Origin(entry.at, "the server", pause.words)
         elif entry.kind == ROLLBACK_EVENT:
             self._take_back(entry.read(Rollback), entry.at)
@@ -245,14 +264,14 @@ class Releases:
         self.changes[rollback.key] = Origin(at, "the monitor", rollback.why)
 
     def _take_act(self, act: Act, at: float) -> None:
-        if (fault := why_not_allowed(self._states, act.kind, act.name, act.state, self._paused)) is not None:
+        if (fault := why_not_allowed(self._states, act.kind, act.name, act.state, self._paused_keys)) is not None:
             raise ApprovalRefused(fault)
         if not self._counts(act):
             return
         self.acts.append(act)
         self.changes[act.key] = Origin(at, act.signer, act.why)
-        if act.state == "on" and act.key in self._paused:
-            del self._paused[act.key]
+        if act.state == "on" and act.key in self._paused_keys:
+            self._pauses = {place: pause for place, pause in self._pauses.items() if pause.key != act.key}
             self.resumed = {**self.resumed, act.key: at}
         else:
             self._apply(act)

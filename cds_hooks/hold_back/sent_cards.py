@@ -1,30 +1,25 @@
-"""Reads from the record which cards were shown and answered: at the start all that still count, later new ones."""
+"""The cards of a decision as they were sent, and the answers to them."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from time import time
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from cards.card import Indicator
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
+from cds_hooks.record.follow import AnswerRow
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem
-from cds_hooks.storage.following import Mark, is_there, settled
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, feedback
+from cds_hooks.storage.tables import decisions
 
-_DAY_SECONDS: Final = 86_400.0
-_ROWS_AT_ONCE: Final = 500
 _RESPONSES_AT_ONCE: Final = 50
 ACCEPTED: Final = "accepted"
 LONGEST_DAYS: Final = 365
 """So far back an answer can count: the largest number of days that rules.schema.json lets a site set."""
-MOST_AT_START: Final = 100_000
-"""So many decisions with cards, the newest, are read at the start: each takes some 70 µs of processor time."""
 
 
 class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
@@ -83,6 +78,8 @@ class Answer(Struct, frozen=True):
     reason: str = ""
     suggestions: tuple[str, ...] = ()
     is_reported: bool = True
+    user: str = ""
+    """To whom the card was shown, as it is recorded; "" where users are not recorded."""
 
     @property
     def is_accepted(self) -> bool:
@@ -128,43 +125,15 @@ def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
     return cards
 
 
-class AnsweredRows:
-    """The answers to cards, oldest first, each once."""
-
-    def __init__(self, days: float) -> None:
-        """`days`: how far back an answer can count."""
-        self._days = days
-        self._last: Mark | None = None
-
-    def read(self, url: str, now: float) -> Iterator[Answer]:
-        """Yields the new ones; RecordUnavailable where the record cannot be read. `now`: epoch seconds."""
-        if self._last is None:
-            oldest = int((now - self._days * _DAY_SECONDS) * 1e6)
-            first = read_rows(url, first_since(oldest))
-            self._last = Mark(first[0].sequence - 1 if first else 0)
-        while rows := read_rows(url, self._query(self._last.sequence)):
-            sent = sent_by(url, (row.id for row in rows if row.id is not None))
-            for row in rows:
-                self._last = Mark(row.sequence, bytes(row.hash))
-                if (card := sent.get(row.id, {}).get(row.card)) is not None:
-                    yield _answer(row, row, card, msgspec.json.decode(row.accepted_suggestions or "[]"))
-
-    def has_lost_rows(self, url: str) -> bool:
-        """Whether answers that were handed out are not in the record any more, so that others have their numbers."""
-        return self._last is not None and not is_there(url, feedback, self._last)
-
-    def _query(self, after: int) -> Select[Any]:
-        names = ("sequence", "hash", "card", "outcome", "override_reason_code", "override_reason_system",
-                 "override_reason_display", "received_at", "accepted_suggestions")  # fmt: skip
-        answer = [feedback.c[name] for name in names]
-        sent = [decisions.c[name] for name in ("id", "client", "patient", "hook", "service", "decided_at")]
-        return (
-            select(*answer, *sent)
-            .outerjoin(decisions, decisions.c.id == feedback.c.decision)
-            .where(feedback.c.sequence > after)
-            .order_by(feedback.c.sequence)
-            .limit(_ROWS_AT_ONCE)
-        )
+def answer_of(row: AnswerRow) -> Answer | None:
+    """Returns the answer of a row of the record; None where its decision or card is not there."""
+    if row.decision is None:
+        return None
+    sent = row.decision.decision
+    card = next((card for card in sent_cards(sent.response) if card.uuid == row.feedback.card), None)
+    if card is None:
+        return None
+    return _answer(row.feedback, sent, card, msgspec.json.decode(row.feedback.accepted_suggestions or "[]"))
 
 
 def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Answer]:
@@ -175,13 +144,7 @@ def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[An
             yield _answer(item, decision, card, item.accepted_suggestions)
 
 
-def first_since(oldest: int) -> Select[Any]:
-    """The sequence number of the first feedback since `oldest` (epoch microseconds); the index by time answers it."""
-    since = select(feedback.c.sequence).where(feedback.c.received_at >= oldest)
-    return since.order_by(feedback.c.received_at, feedback.c.sequence).limit(1)
-
-
-def _answer(item: Any, decision: Any, card: SentCard, suggestions: Iterable[str]) -> Answer:
+def _answer(item: Any, decision: Decision, card: SentCard, suggestions: Iterable[str]) -> Answer:
     is_accepted = item.outcome == ACCEPTED
     return Answer(
         decision.client,
@@ -195,6 +158,7 @@ def _answer(item: Any, decision: Any, card: SentCard, suggestions: Iterable[str]
         "" if is_accepted else item.override_reason_display or item.override_reason_code or "",
         tuple(suggestions) if is_accepted else (),
         not (item.override_reason_system or "").endswith(ANSWERED_ON_PAGE),
+        decision.user_id or "",
     )
 
 
@@ -221,90 +185,21 @@ class ShownDecision(Struct, frozen=True):
         return [finding for finding in findings if finding is not None]
 
 
-class ShownRows:
-    """The decisions that showed cards, oldest first.
-
-    Those of orders are among them: one of their cards is shown once for a patient, that a drug is not covered.
-    """
-
-    def __init__(self, days: float, most_at_start: int = MOST_AT_START) -> None:
-        """`days`: how far back a card that was shown can count."""
-        self._days = days
-        self._most_at_start = most_at_start
-        self._last: Mark | None = None
-
-    def read(self, url: str, own_ids: Collection[str] = ()) -> Iterator[ShownDecision]:
-        """Yields the new ones; RecordUnavailable where the record cannot be read.
-
-        `own` are the ids of decisions that this process remembers already: their content is not read.
-        """
-        top = settled(url, self._last or Mark())
-        if top == (self._last or Mark()):
-            return
-        if self._last is None:
-            oldest = _sequence_before(url, int((time() - self._days * _DAY_SECONDS) * 1e6), top.sequence)
-            self._last = Mark(_newest_with_cards(url, oldest, self._most_at_start))
-        while heads := read_rows(url, self._heads(self._last.sequence, top.sequence)):
-            wanted = [head.id for head in heads if head.id not in own_ids]
-            yield from _read_decisions(url, wanted)
-            self._last = Mark(heads[-1].sequence, bytes(heads[-1].hash))
-        self._last = top
-
-    def has_lost_rows(self, url: str) -> bool:
-        """Whether decisions that were looked at are not in the record any more, so that others have their numbers."""
-        return self._last is not None and not is_there(url, decisions, self._last)
-
-    def _heads(self, after: int, top: int) -> Select[Any]:
-        return (
-            select(decisions.c.sequence, decisions.c.id, decisions.c.hash)
-            .where(decisions.c.sequence > after, decisions.c.sequence <= top)
-            .where(decisions.c.outcome == "cards")
-            .order_by(decisions.c.sequence)
-            .limit(_ROWS_AT_ONCE)
-        )
-
-
-def _read_decisions(url: str, ids: list[str]) -> Iterator[ShownDecision]:
-    if not ids:
-        return
-    names = ("client", "patient", "service", "hook", "user_id", "decided_at", "response", "basis")
-    columns = [decisions.c[name] for name in names]
-    rows = read_rows(url, select(*columns).where(decisions.c.id.in_(ids)).order_by(decisions.c.sequence))
-    for row in rows:
-        basis = _basis.decode(row.basis)
-        if basis.as_of is not None:
-            yield ShownDecision(
-                row.client,
-                row.patient,
-                row.service,
-                row.hook,
-                basis.as_of.timestamp(),
-                sent_cards(row.response),
-                row.user_id or "",
-                basis.units,
-                row.decided_at / 1e6,
-            )
-
-
-def _newest_with_cards(url: str, after: int, most: int) -> int:
-    """A sequence number after which at most so many decisions with cards come; `after` where there are not more."""
-    where = select(decisions.c.sequence).where(decisions.c.sequence > after, decisions.c.outcome == "cards")
-    rows = read_rows(url, where.order_by(decisions.c.sequence.desc()).limit(1).offset(most))
-    return int(rows[0].sequence) if rows else after
-
-
-def _sequence_before(url: str, oldest: int, top: int) -> int:
-    """Returns a sequence number before all decisions since `oldest` (epoch microseconds).
-
-    Found by halving, because nothing but the sequence is indexed: decisions are made about in its order.
-    """
-    low, high = 0, top
-    while low < high:
-        middle = (low + high) // 2
-        query = select(decisions.c.decided_at).where(decisions.c.sequence > middle)
-        rows = read_rows(url, query.order_by(decisions.c.sequence).limit(1))
-        if rows and rows[0].decided_at < oldest:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def shown_decision(decision: Decision) -> ShownDecision | None:
+    """Returns what a decision on record showed; None where it showed no card."""
+    if decision.outcome != "cards":
+        return None
+    basis = _basis.decode(decision.basis)
+    if basis.as_of is None:
+        return None
+    return ShownDecision(
+        decision.client,
+        decision.patient,
+        decision.service,
+        decision.hook,
+        basis.as_of.timestamp(),
+        sent_cards(decision.response),
+        decision.user_id or "",
+        basis.units,
+        decision.decided_at / 1e6,
+    )

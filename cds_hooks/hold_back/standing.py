@@ -139,9 +139,9 @@ def _by_act(releases: Releases, key: Key, commands: tuple[tuple[str, str], ...])
         if state.version and state.version != served:
             text = "another version is served than was released"
             return Standing("shadow", text, since, origin.by, commands)
-    pause = releases.current.paused.get(key)
-    if pause is not None:
-        text = f"{pause.words}; only its critical cards are shown"
+    pauses = [pause for pause in releases.pauses if pause.key == key]
+    if pauses and not all(pause.is_proposed for pause in pauses):
+        text = f"{'; '.join(pause.words for pause in pauses)}; its warnings and critical cards are shown"
         return Standing("shadow", text, since, origin.by, commands)
     if state is None:
         return None

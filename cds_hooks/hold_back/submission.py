@@ -187,7 +187,7 @@ class _Site:
                 "stands now, and sign again"
             )
         self._refuse_version(act)
-        states, paused = self.releases.current.states, self.releases.current.paused
+        states, paused = self.releases.current.states, self.releases.current.paused_keys
         if (fault := why_not_allowed(states, act.kind, act.name, act.state, paused)) is not None:
             raise ApprovalRefused(fault)
         self._refuse_second(act)

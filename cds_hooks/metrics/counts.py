@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from time import time
 
 from msgspec import Struct
 
@@ -46,6 +47,7 @@ class Distribution(Struct):
 
 _UNREAD = frozenset({ALLERGIES_UNREADABLE, PROBLEMS_UNREADABLE, RESULTS_UNREADABLE})
 _MOST_CODES = 1000
+_MINUTES = 60
 _PUBLIC_CODES = re.compile(
     r"(?:https?://snomed\.info/sct|urn:oid:2\.16\.840\.1\.113883\.6\.96)\|(?P<code>\d{6,18})|"
     r"http://hl7\.org/fhir/sid/icd-(?:9|10)[a-z-]{0,4}\|(?P<icd>[A-Z0-9][0-9A-Z.]{2,8})|"
@@ -63,6 +65,19 @@ def _public_code(code: str) -> str:
 Distributions = dict[tuple[str, str], Distribution]
 
 
+class Minute(Struct):
+    """The calls of one minute: how many were answered, and those that failed by status and class of the reason."""
+
+    answered: int = 0
+    failed: dict[str, int] = {}
+
+    def add(self, other: "Minute") -> None:
+        """Adds what another process counted."""
+        self.answered += other.answered
+        for name, count in other.failed.items():
+            self.failed[name] = self.failed.get(name, 0) + count
+
+
 class Snapshot(Struct):
     """What one process counted so far, or several together."""
 
@@ -73,10 +88,15 @@ class Snapshot(Struct):
     seal_failures: int = 0
     sealed_at: float = 0.0
     """Epoch seconds until which the record is sealed; 0 where the site seals nothing."""
-    paused: list[tuple[str, str]] = []
+    paused: list[tuple[str, str, str]] = []
+    pauses_proposed: list[tuple[str, str, str]] = []
     models_out: list[str] = []
     in_force: list[tuple[str, int]] = []
     incidents: list[tuple[str, str, str]] = []
+    minutes: dict[int, Minute] = {}
+    """The calls of the last hour by the minute, counted since 1970-01-01 UTC."""
+    started_at: float = 0.0
+    """When the process began to count, epoch seconds."""
 
 
 class Metrics:
@@ -94,12 +114,16 @@ class Metrics:
         """Epoch seconds until which the record is sealed; None where the site seals nothing."""
         self.record_cut: Callable[[], str] = str
         """What of the record is not there any more although it was sealed; "" where nothing is known."""
-        self.paused: Callable[[], Sequence[tuple[str, str]]] = list
-        """Kind and name of each rule and service that is paused."""
+        self.paused: Callable[[], Sequence[tuple[str, str, str]]] = list
+        """Kind, name and client of each pause of a rule or service."""
+        self.pauses_proposed: Callable[[], Sequence[tuple[str, str, str]]] = list
+        """Kind, name and client of each pause that is proposed."""
         self.in_force: Callable[[], Sequence[tuple[str, int]]] = list
         """How many rules are approved, rules are not, things are switched off, and approvals wait for a person."""
         self.incidents: Callable[[], Sequence[tuple[str, str, str]]] = list
         """Feed, kind and severity of each open incident of the interfaces."""
+        self.minutes: dict[int, Minute] = {}
+        self.started_at = time()
         self._unread_codes = 0
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""
@@ -114,10 +138,22 @@ class Metrics:
             self.seal_failures(),
             self.sealed_at() or 0.0,
             list(self.paused()),
+            list(self.pauses_proposed()),
             list(self.models_out),
             list(self.in_force()),
             list(self.incidents()),
+            dict(self.minutes),
+            self.started_at,
         )
+
+    def _minute(self) -> Minute:
+        """Returns the counts of this minute; those of more than an hour ago go."""
+        now = int(time() // 60)
+        minute = self.minutes.get(now)
+        if minute is None:
+            minute = Minute()
+            self.minutes = {at: kept for at, kept in self.minutes.items() if at > now - _MINUTES} | {now: minute}
+        return minute
 
     def answered(
         self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[Silence], stages: dict[str, float]
@@ -125,6 +161,7 @@ class Metrics:
         """Counts one answered call; `stages` are seconds by stage."""
         counts = self.counts
         counts["cds_requests", service, hook, "200"] += 1
+        self._minute().answered += 1
         for card in cards:
             counts["cds_cards", service, card.indicator] += 1
         for silence in silences:
@@ -153,9 +190,11 @@ class Metrics:
         if seconds:
             _observe(self.fetches, (client, service), seconds)
 
-    def refused(self, service: str, status: int) -> None:
-        """Counts one call that was answered with an error."""
+    def refused(self, service: str, status: int, reason: str = "") -> None:
+        """Counts one call that was answered with an error, by the class of its reason."""
         self.counts["cds_requests", service, "", str(status)] += 1
+        failed, name = self._minute().failed, f"{status} {reason}".rstrip()
+        failed[name] = failed.get(name, 0) + 1
 
     def refused_client(self, client: str, service: str, hook: str, reason: str) -> None:
         """Counts one call of a trusted client that was answered with an error."""

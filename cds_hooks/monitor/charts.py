@@ -1,78 +1,17 @@
-"""The charts of a monitor report as numbers: what the template draws as SVG, and the table and sentence beside it.
+"""The plots of a monitor report (model_card/plots.py): each with its sentence and its numbers as a table."""
 
-A chart is 340 by 170 units, so that on a phone its letters are as large as the page's.
-"""
-
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from math import isfinite, sqrt
-from typing import Final
 
+from models_onnx.model_card.plots import Axes, Dot, Line, Plot, Tick
 from models_onnx.monitoring import rates
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
 from models_onnx.monitoring.performance import observed_to_expected, reliability
 from models_onnx.monitoring.sketch import Sketch, quantile
-
-WIDTH: Final = 340.0
-HEIGHT: Final = 170.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 332.0, 12.0, 146.0
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A point; `low` and `high` are the ends of its interval on the page, where it has one."""
-
-    x: float
-    y: float
-    kind: str
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Words on a chart; `anchor` as in SVG."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str = "end"
-
-
-@dataclass(slots=True)
-class Chart:
-    """One chart. `lines` are the points of polylines with their class; `rows` is the same as a table."""
-
-    title: str
-    sentence: str
-    head: tuple[str, ...]
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    labels: list[Label] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    low: float
-    high: float
-
-    def y(self, value: float) -> float:
-        """Returns the height of a value on the page."""
-        inside = min(max(value, self.low), self.high)
-        return round(_BOTTOM - (inside - self.low) / ((self.high - self.low) or 1) * (_BOTTOM - _TOP), 1)
-
-
-def _places(many: int) -> list[float]:
-    step = (_RIGHT - _LEFT) / max(many - 1, 1)
-    return [round(_LEFT + index * step, 1) for index in range(many)]
-
-
-def _polyline(places: Sequence[float], heights: Sequence[float]) -> str:
-    return " ".join(f"{x},{y}" for x, y in zip(places, heights, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +24,39 @@ class _Series:
     expected: list[float] = field(default_factory=list)
 
 
-def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date, series: _Series) -> Chart:
-    """Returns a chart over days; those from `first` are the window."""
+def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date, series: _Series) -> Plot:
+    """Returns a plot over days; those from `first` are the window."""
     numbers = [
         value for value in (*series.values, *series.high, *series.expected) if value is not None and isfinite(value)
     ]
-    scale, places = _Scale(0.0, max(numbers, default=1.0) * 1.05 or 1.0), _places(len(days))
-    chart = Chart(title, sentence, ("day", unit))
-    for name in ("low", "high", "expected"):
-        line = getattr(series, name)
-        if line:
-            chart.lines.append((name, _polyline(places, [scale.y(value) for value in line])))
-    points = [(x, scale.y(value)) for x, value in zip(places, series.values, strict=True) if value is not None]
-    chart.lines.append(("value", " ".join(f"{x},{y}" for x, y in points)))
-    for index, (day, value) in enumerate(zip(days, series.values, strict=True)):
-        outside = value is not None and bool(series.low) and not series.low[index] <= value <= series.high[index]
-        if value is not None:
-            kind = "outside" if outside else "window" if day >= first else "reference"
-            chart.marks.append(Mark(places[index], scale.y(value), kind))
-        label = "nothing counted" if value is None else f"{value:,.4g}{' (outside the limits)' if outside else ''}"
-        chart.rows.append((day.isoformat(), label))
-    top, low = scale.high / 1.05, _BOTTOM + 16
-    chart.labels += [Label(_LEFT - 4, scale.y(top) + 4, f"{top:,.3g}"), Label(_LEFT - 4, _BOTTOM + 4, "0")]
-    chart.labels += [Label(_LEFT, low, f"{days[0]:%d %b}", "start"), Label(_RIGHT, low, f"{days[-1]:%d %b}")]
-    return chart
+    axes = Axes(0.0, max(len(days) - 1, 1), 0.0, max(numbers, default=1.0) * 1.05 or 1.0)
+    limits = ((name, getattr(series, name)) for name in ("low", "high", "expected"))
+    lines = [Line("other", axes.points(enumerate(values)), name) for name, values in limits if values]
+    counted = [(index, value) for index, value in enumerate(series.values) if value is not None]
+    lines.append(Line("curve", axes.points(counted), unit))
+    outside = {index for index, value in counted if series.low and not series.low[index] <= value <= series.high[index]}
+    dots = tuple(
+        Dot(axes.x(index), axes.y(value), kind=_kind(index in outside, is_now=days[index] >= first))
+        for index, value in counted
+    )
+    said = {index: f"{value:,.4g}{' (outside the limits)' if index in outside else ''}" for index, value in counted}
+    rows = tuple((day.isoformat(), said.get(index, "nothing counted")) for index, day in enumerate(days))
+    ends = (Tick(axes.x(0), f"{days[0]:%d %b}"), Tick(axes.x(len(days) - 1), f"{days[-1]:%d %b}"))
+    x_ticks = ends if len(days) > 1 else ends[:1]
+    return Plot(
+        _id(title), title, "day", unit, x_ticks, axes.y_ticks(), tuple(lines), dots, sentence, ("day", unit), rows
+    )
 
 
-def charts_of(comparison: Compared) -> list[Chart]:
+def _kind(is_outside: bool, *, is_now: bool = True) -> str:
+    return "outside" if is_outside else "" if is_now else "before"
+
+
+def _id(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower())
+
+
+def charts_of(comparison: Compared) -> list[Plot]:
     """Calls, rate of cards, time of answers, and each input whose figures are not good, day by day."""
     days = dict(sorted({**comparison.reference, **comparison.window}.items()))
     if not days:
@@ -129,7 +74,7 @@ def charts_of(comparison: Compared) -> list[Chart]:
     return charts + [_input(name, dates, counts, first) for name in sorted(moved)[:6]]
 
 
-def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Plot:
     calls, expected = (
         sum(day_counts.calls for day_counts in compared.window.values()),
         [compared.expected(day) for day in dates],
@@ -141,7 +86,7 @@ def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first
     return _by_day("Calls a day", sentence, "calls", dates, first, series)
 
 
-def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Plot:
     """Returns the p' chart: each day's limits are three standard deviations around the reference's rate."""
     before = [
         (day_counts.with_cards, day_counts.calls) for day_counts in compared.reference.values() if day_counts.calls
@@ -165,20 +110,20 @@ def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first
     return _by_day("Calls with a card", sentence, "of 100 calls", dates, first, _Series(values, low, high))
 
 
-def _times(dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+def _times(dates: list[date], counts: list[DayCounts], first: date) -> Plot:
     values = [quantile(Sketch(count.milliseconds), 0.9) for count in counts]
     sentence = "Nine of ten answers took up to so long."
     return _by_day("Time of answers", sentence, "ms", dates, first, _Series(values))
 
 
-def _input(name: str, dates: list[date], counts: list[DayCounts], first: date) -> Chart:
+def _input(name: str, dates: list[date], counts: list[DayCounts], first: date) -> Plot:
     values = [quantile(count.sketch("features", name), 0.5) for count in counts]
     return _by_day(
         f"Median of {name}", "An input whose values are not what they were.", name, dates, first, _Series(values)
     )
 
 
-def label_charts_of(window: LabelWindow) -> list[Chart]:
+def label_charts_of(window: LabelWindow) -> list[Plot]:
     """For each model how often what it estimated happened, and events observed to expected in each group."""
     label_charts = []
     for model in window.models():
@@ -187,44 +132,49 @@ def label_charts_of(window: LabelWindow) -> list[Chart]:
     return label_charts
 
 
-def _reliability(window: LabelWindow, model: str) -> Chart:
+def _reliability(window: LabelWindow, model: str) -> Plot:
     bins = reliability(window.of(model))
     shares = [(estimate, events / n, rates.wilson(events, n), n) for estimate, n, events in bins]
-    most = max((max(estimate, high) for estimate, _, (_, high), _ in shares), default=1.0)
-    scale = _Scale(0.0, most)
-    sentence = "On the line as many had the event as were estimated; the bars are 95 % intervals."
-    chart = Chart(f"Estimated and observed, {model}", sentence, ("estimated", "observed", "interval", "predictions"))
-    chart.lines.append(("expected", f"{_LEFT},{_BOTTOM} {_RIGHT},{_TOP}"))
-    for estimate, share, (low, high), n in shares:
-        x = round(_LEFT + estimate / (most or 1.0) * (_RIGHT - _LEFT), 1)
-        kind = "window" if low <= estimate <= high else "outside"
-        chart.marks.append(Mark(x, scale.y(share), kind, scale.y(low), scale.y(high)))
-        row = (
+    most = max((max(estimate, high) for estimate, _, (_, high), _ in shares), default=1.0) or 1.0
+    axes, title = Axes(0.0, most, 0.0, most), f"Estimated and observed, {model}"
+    dots = tuple(
+        Dot(axes.x(estimate), axes.y(share), axes.y(high), axes.y(low), _kind(not low <= estimate <= high))
+        for estimate, share, (low, high), _ in shares
+    )
+    rows = tuple(
+        (
             f"{100 * estimate:.1f} in 100",
             f"{100 * share:.1f} in 100",
             f"{100 * low:.1f} to {100 * high:.1f}",
             f"{n:,}",
         )
-        chart.rows.append(row)
-    chart.labels += [Label(_LEFT - 4, _TOP + 4, f"{100 * most:.0f} %"), Label(_LEFT - 4, _BOTTOM + 4, "0")]
-    chart.labels += [Label(_RIGHT, _BOTTOM + 16, f"estimated {100 * most:.0f} %")]
-    return chart
+        for estimate, share, (low, high), n in shares
+    )
+    sentence = "On the line as many had the event as were estimated; the bars are 95 % intervals."
+    lines = (Line("even", axes.points([(0, 0), (most, most)]), "as estimated"),)
+    ticks = axes.x_ticks(100), axes.y_ticks(100)
+    header = ("estimated", "observed", "interval", "predictions")
+    return Plot(_id(title), title, "estimated, in 100", "observed, in 100", *ticks, lines, dots, sentence, header, rows)
 
 
-def _groups(window: LabelWindow, model: str) -> Chart:
-    sentence = "1 is right: as many events as were expected. The bars are 95 % intervals."
-    chart = Chart(f"Observed to expected by group, {model}", sentence, ("group", "observed to expected", "interval"))
-    scale, groups = _Scale(0.0, 2.0), ["all", *window.groups(model)]
-    chart.lines.append(("expected", f"{_LEFT},{scale.y(1)} {_RIGHT},{scale.y(1)}"))
+def _groups(window: LabelWindow, model: str) -> Plot:
+    title, groups = f"Observed to expected by group, {model}", ["all", *window.groups(model)]
+    axes = Axes(0.0, len(groups), 0.0, 2.0)
+    dots, ticks, rows = list[Dot](), list[Tick](), list[tuple[str, ...]]()
     for index, group in enumerate(groups):
         ratio = observed_to_expected(window.of(model, group))
         if ratio is None:
-            chart.rows.append((group, "no event", ""))
+            rows.append((group, "no event", ""))
             continue
-        x = round(_LEFT + (index + 0.5) / len(groups) * (_RIGHT - _LEFT), 1)
-        kind = "outside" if ratio.lies_outside(0.9, 1.1) else "window"
-        chart.marks.append(Mark(x, scale.y(ratio.value), kind, scale.y(ratio.low), scale.y(ratio.high)))
-        chart.labels.append(Label(x, _BOTTOM + 16, group, "middle"))
-        chart.rows.append((group, f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}"))
-    chart.labels += [Label(_LEFT - 4, scale.y(2) + 4, "2"), Label(_LEFT - 4, scale.y(1) + 4, "1")]
-    return chart
+        x = axes.x(index + 0.5)
+        is_outside = ratio.lies_outside(0.9, 1.1)
+        dots.append(Dot(x, axes.y(ratio.value), axes.y(ratio.high), axes.y(ratio.low), _kind(is_outside)))
+        ticks.append(Tick(x, group))
+        rows.append((group, f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}"))
+    sentence = "1 is right: as many events as were expected. The bars are 95 % intervals."
+    lines = (Line("even", axes.points([(0, 1), (len(groups), 1)]), "as expected"),)
+    header = ("group", "observed to expected", "interval")
+    return Plot(
+        _id(title), title, "group", "observed to expected", tuple(ticks), axes.y_ticks(), lines, tuple(dots), sentence,
+        header, tuple(rows),
+    )  # fmt: skip

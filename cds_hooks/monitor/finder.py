@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from heapq import merge
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.postings import Budget, groups_of, places
+from cds_hooks.record.follow import Follower
+from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import (
     DecisionFilter,
@@ -41,11 +42,11 @@ def needs_book(wanted: DecisionFilter) -> bool:
 
 
 def book_for(
-    url: str, file: Path, wanted: DecisionFilter, progress: Callable[[int], None] = lambda _: None
+    url: str, follower: Follower, wanted: DecisionFilter, progress: Callable[[int], None] = lambda _: None
 ) -> CountBook | None:
     """Returns the book, brought up to date, where these decisions are found by it; else None.
 
-    That is so where the record is small, and where the book is of another record or cannot be written.
+    That is so where the record is small, and where its views cannot be written.
 
     Raises:
         RecordUnavailable: the record cannot be read.
@@ -53,13 +54,10 @@ def book_for(
     if not needs_book(wanted) or newest_number(url) < SMALL:
         return None
     try:
-        book = CountBook(file)
-        if not book.is_of(url):
-            return None
-        book.read(url, progress)
+        follower.catch_up(progress)
     except RecordUnavailable:
         return None
-    return book
+    return CountBook(follower.views)
 
 
 def find(
@@ -105,8 +103,8 @@ def _counted(
             yield from (decisions[sequence] for _, sequence in batch if sequence in decisions)
 
 
-def note_verification(url: str, file: Path, decisions_read: int, fault: str) -> None:
-    """Notes in the book, where there is one of this record, that its chain was verified; /ops shows the last time."""
+def note_verification(url: str, views: Views, decisions_read: int, fault: str) -> None:
+    """Notes in the views, where there are any of this record, that its chain was verified; /ops shows the last time."""
     with suppress(RecordUnavailable):
-        if file.is_file() and (book := CountBook(file)).is_of(url):
-            book.note_verification(decisions_read, fault)
+        if views.is_of(url):
+            CountBook(views).note_verification(decisions_read, fault)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from cds_hooks.monitor.charts import HEIGHT, WIDTH, charts_of, label_charts_of
+from cds_hooks.monitor.charts import charts_of, label_charts_of
 from cds_hooks.web.site import render, static_file
 from models_onnx.monitoring.figure import Figure, Incident
 from models_onnx.monitoring.judging import Compared
@@ -34,8 +34,6 @@ def report_page(
         paused=paused,
         figures=shown,
         sections=list(_sections(judged)),
-        width=f"{WIDTH:g}",
-        height=f"{HEIGHT:g}",
         style=Markup(style),  # noqa: S704 - a file of this package
         style_digest=digest,
     )

@@ -16,8 +16,8 @@ from typing import Final
 from cds_hooks.storage.queries import DecisionFilter, Place
 
 TABLES: Final = """
-CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, n INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS places (
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, n INTEGER NOT NULL);
+CREATE TABLE places (
     name INTEGER, at INTEGER, sequence INTEGER, PRIMARY KEY (name, at, sequence)
 ) WITHOUT ROWID;
 """

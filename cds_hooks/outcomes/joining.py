@@ -13,8 +13,9 @@ from sqlalchemy import select
 from cds_hooks.outcomes.labels import DAY, DEATH, Label, Labels
 from cds_hooks.outcomes.report import Report, span_of
 from cds_hooks.protocol.feedback import cards_sent, plain_uuid
+from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import decision_of
-from cds_hooks.storage.outcomes import Key, Kind, Outcome, Source, newest_outcomes
+from cds_hooks.storage.outcomes import Key, Kind, Outcome, Source, newest_outcomes, store_outcomes
 from cds_hooks.storage.queries import get_decisions, read_rows
 from cds_hooks.storage.tables import decisions
 
@@ -33,6 +34,9 @@ REFUSALS: Final = {
     "not-followed": "The patient was not followed to the end of the model's horizon, so nothing is known yet.",
 }
 """Why a report is not stored, in words for whoever sent it."""
+
+
+_REPORTS_AT_ONCE: Final = 500
 
 
 class Refusal(Struct, frozen=True):
@@ -55,6 +59,29 @@ class Sender(Struct, frozen=True):
     client: str
     source: Source
     received_at: int
+
+
+class Intake(Struct):
+    """How many outcomes belong to decisions, how many of these are new, and which reports belong to none."""
+
+    joined: int = 0
+    stored: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels, *, stored: bool) -> Intake:
+    """Joins reports to decisions, some at a time, and stores the outcomes that are new where that is wanted.
+
+    Raises:
+        RecordUnavailable: The record cannot be read or written.
+    """
+    intake = Intake()
+    for start in range(0, len(reports), _REPORTS_AT_ONCE):
+        joined = join_reports(url, reports[start : start + _REPORTS_AT_ONCE], sender, labels)
+        intake.joined += len(joined.items)
+        intake.stored += len(store_outcomes(parse_url(url), joined.items)) if stored else 0
+        intake.refused += [Refusal(refusal.index + start, refusal.reason) for refusal in joined.refused]
+    return intake
 
 
 def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels) -> Joined:

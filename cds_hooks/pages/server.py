@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cds_hooks.pages.committee.standing import Committee
     from cds_hooks.pages.count_keeper import CountKeeper
     from cds_hooks.pages.model_files import ModelFiles
+    from cds_hooks.record.follow import Follower
 
 View = Callable[[Request], Response]
 """Answers a request for a page, in a thread; `request.state.form` has the fields of a posted form."""
@@ -100,7 +101,14 @@ class PageServer:
         """The counts of the record."""
         from cds_hooks.pages.count_keeper import CountKeeper
 
-        return CountKeeper(self.settings.database_url, self.settings.counts_file)
+        return CountKeeper(self.settings.database_url, self.follower)
+
+    @cached_property
+    def follower(self) -> "Follower":
+        """What follows the record; where the server does, its views are read."""
+        from cds_hooks.record_views import open_follower
+
+        return open_follower(self.settings)
 
     def now(self) -> datetime:
         """Return the time by the clock that calls are answered by."""

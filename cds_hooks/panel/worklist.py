@@ -6,22 +6,28 @@ for the order, and equal rows stand in an order that depends on no attribute of 
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from time import time
+from typing import ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Struct, field
 
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cds_hooks.hold_back.patient_finding import patient_finding
-from cds_hooks.hold_back.sent_cards import AnsweredRows
+from cds_hooks.hold_back.sent_cards import answer_of
 from cds_hooks.hold_back.suppression import OTHER_DAYS, PERIOD_DAYS
+from cds_hooks.record.follow import Batch, Projection
+from cds_hooks.record.views import Views
 from cds_hooks.services._model import NOT_RELEASED
+from cds_hooks.storage.content import load_content, store_content
 from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.queries import get_decision
 
 _DAY_SECONDS = 86_400.0
 _SHOWN = "shown"
-_LONGEST_ANSWER_DAYS = 365.0
 # Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
 _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
 
@@ -122,6 +128,9 @@ def note(decision: Decision) -> Noted:
     return Noted(decision.id, decision.decided_at / 1e6, on_cards.worklist, ends, risk, on_cards.resting)
 
 
+_noted: Final = msgspec.json.Decoder(Noted)
+
+
 class PatientNotes(Struct):
     """The newest decision of each service about a patient."""
 
@@ -131,13 +140,6 @@ class PatientNotes(Struct):
     def newest(self) -> float:
         """Epoch seconds of the newest of them."""
         return max((noted.at for noted in self.services.values()), default=0.0)
-
-
-def make_worklist(
-    decisions: Iterable[Decision], answers: frozenset["Answered"], now: datetime, capacity: int
-) -> Worklist:
-    """Returns the list at `now` from decisions, the newest first, and from what was answered (`answered_findings`)."""
-    return list_patients(_by_patient(decisions), answers, now, capacity)
 
 
 def list_patients(
@@ -169,17 +171,6 @@ def _rank(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
     """
     tie = hashlib.sha256(f"{now.date()} {row.client} {row.patient}".encode()).hexdigest()
     return row.risk is None, -row.priority, -row.days * len(row.entries), tie
-
-
-def _by_patient(decisions: Iterable[Decision]) -> dict[tuple[str, str], PatientNotes]:
-    by_patient: dict[tuple[str, str], PatientNotes] = {}
-    for decision in decisions:
-        if not decision.patient:
-            continue
-        entry = by_patient.setdefault((decision.client, decision.patient), PatientNotes())
-        if decision.service not in entry.services:  # the newest comes first
-            entry.services[decision.service] = note(decision)
-    return by_patient
 
 
 def _row(
@@ -226,25 +217,114 @@ class Answered(Struct, frozen=True):
     subject: str
 
 
-def answered_findings(url: str, now: datetime) -> frozenset[Answered]:
-    """Returns what was answered and still rests, for the same periods as cards rest.
+WORK_EVENT: Final = "worklist-act"
+"""The entry of the record by which a person takes a finding off the list, or puts it back."""
+KEPT_DAYS: Final = 365
+"""So far back the newest decisions about patients are kept."""
+
+
+class WorkAct(Struct, frozen=True):
+    """What a person did about a finding; `finding` is its digest, `until` in epoch seconds.
+
+    It names the decision that found it and not the patient, because entries of the record are not encrypted.
+    """
+
+    decision: str
+    finding: str
+    act: Literal["done", "snooze", "back"]
+    until: float = 0.0
+
+
+class PatientWork(Projection):
+    """The newest decision of each service about each patient, what was answered, and what people did."""
+
+    tables: ClassVar[str] = """
+CREATE TABLE work (
+    client TEXT, patient TEXT, service TEXT, at REAL NOT NULL, listed INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (client, patient, service)
+) WITHOUT ROWID;
+CREATE INDEX work_listed ON work (at) WHERE listed;
+CREATE TABLE work_answers (
+    client TEXT, patient TEXT, subject TEXT, until REAL NOT NULL, PRIMARY KEY (client, patient, subject)
+) WITHOUT ROWID;
+CREATE TABLE work_acts (
+    client TEXT, patient TEXT, finding TEXT, act TEXT NOT NULL, actor TEXT NOT NULL, at REAL NOT NULL,
+    until REAL NOT NULL, PRIMARY KEY (client, patient, finding)
+) WITHOUT ROWID;
+"""
+
+    def __init__(self, url: str, now: Callable[[], float] = time) -> None:
+        """`url` is that of the record, from which the patient of an act is read; `now` gives epoch seconds."""
+        self._url = url
+        self._now = now
+
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Takes what the list needs to know."""
+        for row in batch.decisions:
+            decision = row.decision
+            if decision.patient:
+                noted = note(decision)
+                is_listed = bool(noted.entries or noted.shown)
+                body = store_content(msgspec.json.encode(noted))
+                connection.execute(
+                    "INSERT INTO work VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, "
+                    "listed = excluded.listed, body = excluded.body WHERE excluded.at > at",
+                    (decision.client, decision.patient, decision.service, noted.at, is_listed, body),
+                )
+        for answered in batch.answers:
+            answer = answer_of(answered)
+            finding = patient_finding(answer.card.our_extension, answer.hook) if answer is not None else None
+            if answer is not None and finding is not None:
+                until = answer.at + PERIOD_DAYS.get(answer.how, OTHER_DAYS) * _DAY_SECONDS
+                connection.execute(
+                    "INSERT INTO work_answers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                    "until = max(until, excluded.until)",
+                    (answer.client, answer.patient, finding.subject, until),
+                )
+        for entry in batch.acts:
+            if entry.kind == WORK_EVENT:
+                act = msgspec.json.decode(entry.detail, type=WorkAct)
+                about = get_decision(self._url, act.decision)
+                if about is not None:
+                    values = (act.finding, act.act, entry.actor, entry.at / 1e6, act.until)
+                    connection.execute(
+                        "REPLACE INTO work_acts VALUES (?, ?, ?, ?, ?, ?, ?)", (about.client, about.patient, *values)
+                    )
+
+    def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
+        """Leaves out what is too old or was archived."""
+        now = self._now()
+        since = max(now - KEPT_DAYS * _DAY_SECONDS, oldest / 1e6)
+        connection.execute("DELETE FROM work WHERE at < ?", (since,))
+        connection.execute("DELETE FROM work_answers WHERE until < ?", (now,))
+        connection.execute("DELETE FROM work_acts WHERE until < ? OR act = 'back'", (now,))
+
+
+def read_worklist(
+    views: Views,
+    now: datetime,
+    capacity: int,
+    days: int = 90,
+    client: str | None = None,
+    *,
+    with_shown: bool = False,
+) -> Worklist:
+    """Returns the list at `now` from the views of the record; `days`: how far back decisions count.
 
     Raises:
-        RecordUnavailable: the record cannot be read.
+        RecordUnavailable: The views cannot be read.
     """
-    answers = resting_answers(AnsweredRows(_LONGEST_ANSWER_DAYS), url, now.timestamp())
-    return frozenset(answered for answered, until in answers if now.timestamp() <= until)
-
-
-def answers_of_a_year() -> AnsweredRows:
-    """Returns a reader of the answers that can still rest."""
-    return AnsweredRows(_LONGEST_ANSWER_DAYS)
-
-
-def resting_answers(rows: AnsweredRows, url: str, now: float) -> Iterator[tuple[Answered, float]]:
-    """Yields the answers that these rows have not handed out yet, each with the epoch second until which it rests."""
-    for answer in rows.read(url, now):
-        finding = patient_finding(answer.card.our_extension, answer.hook)
-        if finding is not None:
-            until = answer.at + PERIOD_DAYS.get(answer.how, OTHER_DAYS) * _DAY_SECONDS
-            yield Answered(answer.client, answer.patient, finding.subject), until
+    moment = now.timestamp()
+    rows = views.read(
+        "SELECT client, patient, service, body FROM work WHERE at >= ?1 AND (client, patient) IN "
+        "(SELECT client, patient FROM work WHERE listed AND at >= ?1) AND ifnull(client = ?2, 1) "
+        "ORDER BY at DESC",
+        moment - days * _DAY_SECONDS,
+        client,
+    )
+    patients = dict[tuple[str, str], PatientNotes]()
+    for of, patient, service, body in rows:
+        noted = _noted.decode(load_content(body))
+        patients.setdefault((of, patient), PatientNotes()).services[service] = noted
+    answers = views.read("SELECT client, patient, subject FROM work_answers WHERE until >= ?", moment)
+    return list_patients(patients, {Answered(*row) for row in answers}, now, capacity, with_shown=with_shown)

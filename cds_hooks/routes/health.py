@@ -48,6 +48,21 @@ def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitab
     return shared
 
 
+async def why_not_ready(check: Callable[[], Awaitable[None]], check_tokens: Callable[[], Awaitable[None]]) -> str:
+    """Returns why no call can be answered, in words; "" where calls can be. The checks are of record and tokens."""
+    try:
+        await check()
+    except RecordUnavailable as error:
+        log().error("not ready", status=503, reason=plain(error.cause))
+        return "the decisions cannot be recorded"
+    try:
+        await check_tokens()
+    except ReplayStoreFailed:
+        log().error("not ready", status=503, reason="used tokens cannot be stored")
+        return "the tokens of calls cannot be checked"
+    return ""
+
+
 def health_routes(services: dict[str, Service], components: ServerComponents, trust: Trust) -> list[Route]:
     """Returns the routes of both."""
     absent = models_out(services)
@@ -61,18 +76,8 @@ def health_routes(services: dict[str, Service], components: ServerComponents, tr
         # every call is answered 503, and then others should take them.
         if request.scope.get("state", {}).get(DRAINING):
             return JSONResponse({"status": "this server is about to end", "services": len(services)}, 503)
-        try:
-            await check()
-        except RecordUnavailable as error:
-            log().error("not ready", status=503, reason=plain(error.cause))
-            away = {"status": "the decisions cannot be recorded", "services": len(services)}
-            return JSONResponse(away, 503, {"retry-after": "5"})
-        try:
-            await check_tokens()
-        except ReplayStoreFailed:
-            log().error("not ready", status=503, reason="used tokens cannot be stored")
-            away = {"status": "the tokens of calls cannot be checked", "services": len(services)}
-            return JSONResponse(away, 503, {"retry-after": "5"})
+        if why := await why_not_ready(check, check_tokens):
+            return JSONResponse({"status": why, "services": len(services)}, 503, {"retry-after": "5"})
         rules = components.governance.approval_counts()
         answer: dict[str, object] = {"status": "ok", "services": len(services)}
         if absent:

@@ -219,7 +219,7 @@ class HookRoute:
             response = await self._invoke(service, client, decision_id, scope, receive, trace, attempt)
         except Untrusted as error:
             # why a caller is not trusted is for the operator only; the caller always hears the same
-            self.components.metrics.refused(service_id, error.status)
+            self.components.metrics.refused(service_id, error.status, error.reason)
             self.components.metrics.untrusted(error.reason)
             await send_refusal(send, error, decision_id)
             log_refusal(service_id, error.status, error.reason, decision_id, error.client, trace)
@@ -239,7 +239,7 @@ class HookRoute:
             _end(trace, service_id, 200)
 
     def _count_refusal(self, service: str, status: int, reason: str, attempt: "_Attempt") -> None:
-        self.components.metrics.refused(service, status)
+        self.components.metrics.refused(service, status, reason)
         if attempt.client:
             self.components.metrics.refused_client(attempt.client, service, attempt.hook, reason)
 

@@ -1,10 +1,11 @@
 """Settings: the only reader of the environment. Every setting is `CDS_` + its name in capitals (docs/settings.md)."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from time import time
 from typing import Any, Final, Literal
 
 # pydantic would look for plugins in every package that is installed: 6 ms
@@ -98,6 +99,11 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         if self.explain_link_key is not None and self.explain_pages == "everyone":
             raise ValueError("With CDS_EXPLAIN_PAGES=everyone no link ends: choose it or CDS_EXPLAIN_LINK_KEY")
         return self
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Gives epoch seconds by the clock that calls are answered by."""
+        return time if self.as_of is None else self.as_of.timestamp
 
     @property
     def links_to_pages(self) -> bool:

@@ -66,10 +66,10 @@ class Constants(BaseSettings):
         "90 days before it can be paused.",
     )
     seal_seconds: float = Field(default=60, description="Time between two seals; nothing new, no seal.")
-    counts_file: Path = Field(
-        default=Path("var/monitor.sqlite3"),
-        description="Where counts of the record are kept, for `cds-hooks monitor`, /ops and finding decisions by rule; "
-        "made again where it is not there (docs/operations/monitoring.md).",
+    counts_file: Path | None = Field(
+        default=None,
+        description="Where the views of the record are kept: what was shown and answered, counts, the worklist; made "
+        "again where it is not there (docs/operations/monitoring.md). Unset: beside an SQLite record, else in var.",
     )
     simulations_folder: Path = Field(
         default=Path("var/simulations"),

@@ -69,12 +69,13 @@ class Line(Struct, frozen=True):
 
 
 class Dot(Struct, frozen=True):
-    """One point, with the ends of its interval where it has one."""
+    """One point, with the ends of its interval where it has one; `kind` is outside (a square) or before (hollow)."""
 
     x: float
     y: float
     top: float | None = None
     bottom: float | None = None
+    kind: str = ""
 
 
 class Plot(Struct, frozen=True):
@@ -323,7 +324,12 @@ def _survival(manifest: Manifest) -> list[Plot]:
     high = _above(max(max([row["estimated"], *seen]) for (_, row), seen in zip(rows, ends, strict=True)))
     axes = Axes(0, max(row["years"] for _, row in rows), 1 - high, 1)
     dots = [
-        Dot(axes.x(row["years"]), *(axes.y(1 - row["observed"][end]) for end in ("value", "low", "high")))
+        Dot(
+            axes.x(row["years"]),
+            axes.y(1 - row["observed"]["value"]),
+            axes.y(1 - row["observed"]["low"]),
+            axes.y(1 - row["observed"]["high"]),
+        )
         for (_, row), seen in zip(rows, ends, strict=True)
         if len(seen) == len(row["observed"])
     ]

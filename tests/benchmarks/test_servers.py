@@ -4,7 +4,7 @@ from uvicorn.main import main as uvicorn_command
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmarks.servers import bare_command
-from cds_hooks.commands.serve import _config
+from cds_hooks.server import server_config
 
 _THAT_COST_SOMETHING = ("access_log", "proxy_headers", "server_header", "date_header", "timeout_keep_alive", "backlog")
 
@@ -12,7 +12,7 @@ _THAT_COST_SOMETHING = ("access_log", "proxy_headers", "server_header", "date_he
 def test_the_bare_handler_is_served_with_the_flags_of_the_service() -> None:
     arguments = [part.replace("{port}", "0") for part in bare_command(workers=1)[3:]]
     bare = uvicorn_command.make_context("uvicorn", arguments).params
-    service = _config(1)
+    service = server_config(1)
     for flag in _THAT_COST_SOMETHING:
         assert bare[flag] == getattr(service, flag), flag
     assert (bare["loop"], bare["http"]) == ("uvloop", "httptools")

@@ -1,8 +1,6 @@
-"""The page of operations in a browser: what goes on, the decisions behind a figure, and its CSV."""
+"""The page of operations in a browser: what is wrong now, the report, and the decisions behind a figure."""
 
-import csv
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -22,44 +20,21 @@ def shown(opened: Open, base_url: str, pages: dict[str, str]) -> Open:
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_an_operator_sees_the_calls_of_a_service_and_opens_the_decisions_behind_them(shown: Open, script: bool) -> None:
+def test_an_operator_sees_the_state_of_now_and_the_calls_by_the_minute(shown: Open, script: bool) -> None:
     page = shown(java_script_enabled=script)
-    page.get_by_label("Service").select_option("planning-conversation")
-    page.get_by_label("Time", exact=True).select_option("Today")
-    page.get_by_role("button", name="Show").click()
-    expect(page.get_by_label("Service")).to_have_value("planning-conversation")
-    calls = page.get_by_role("table", name="Calls of each day")
-    assert calls.get_by_role("row").count() == 2
-    calls.get_by_role("link").click()
-    found = page.get_by_role("table", name="Decisions, 20 a page")
-    expect(found.get_by_role("row").nth(1)).to_contain_text("planning-conversation")
-    expect(page.get_by_label("Service")).to_have_value("planning-conversation")
+    expect(page.get_by_text("Calls are answered")).to_be_visible()
+    page.get_by_text("By the minute").click()
+    expect(page.get_by_role("table", name="Calls of the last ten minutes")).to_be_visible()
 
 
-def test_a_part_is_exported_with_the_keyboard_alone(shown: Open, tmp_path: Path) -> None:
+def test_the_whole_report_is_opened_with_the_keyboard_alone(shown: Open) -> None:
     page = shown()
-    tab_to(page, "CSV: Why were we silent?", 200)
-    with page.expect_download() as download:
+    page.wait_for_timeout(1_000)
+    page.reload()
+    tab_to(page, "The whole report, with charts", 200)
+    with page.expect_navigation():
         page.keyboard.press("Enter")
-    saved = tmp_path / download.value.suggested_filename
-    download.value.save_as(saved)
-    assert saved.name == "silence.csv"
-    head, *rows = csv.reader(saved.read_text(encoding="utf-8").splitlines())
-    assert head == ["Reason", "Times"]
-    drawn = page.get_by_role("table", name="Reasons on record")
-    assert drawn.get_by_role("row").count() - 1 == len(rows)
-    expect(drawn.get_by_role("row").nth(1)).to_contain_text(rows[0][1])
-
-
-def test_every_question_has_an_answer_beside_it(shown: Open) -> None:
-    page = shown()
-    parts = page.locator("main section.part")
-    assert parts.count() == 12
-    for number in range(parts.count()):
-        part = parts.nth(number)
-        assert part.get_by_role("heading", level=2).inner_text().endswith("?")
-        assert part.locator("header p").inner_text().endswith(".")
-        assert part.locator("table, .blank").count() >= 1
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Monitor report of")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,7 +14,6 @@ from cards.card import Card, Source
 from cards.rules.engine.finding import Silence
 from cds_hooks import errors
 from cds_hooks.call import Stopwatch
-from cds_hooks.components import _clock_of
 from cds_hooks.computing import CallUnderWay, Computing, refuse_late
 from cds_hooks.configuration import Content, _change, differences
 from cds_hooks.errors import HookError, Overloaded, operation_outcome
@@ -370,8 +369,8 @@ def test_a_stage_is_timed_in_seconds_and_told_in_milliseconds() -> None:
 
 def test_calls_are_answered_by_the_clock_of_the_settings_where_they_have_one() -> None:
     at = datetime(2026, 11, 20, 9, tzinfo=UTC)
-    assert _clock_of(Settings(as_of=at))() == at.timestamp()
-    assert abs(_clock_of(Settings())() - datetime.now(UTC).timestamp()) < 60
+    assert Settings(as_of=at).clock() == at.timestamp()
+    assert abs(Settings().clock() - datetime.now(UTC).timestamp()) < 60
     for as_of, microseconds in ((at, 1_795_165_200_000_000), (None, None)):
         components = SimpleNamespace(settings=Settings(as_of=as_of))
         now = _Outcomes({}, cast("Any", components), cast("Any", None), cast("Any", None))._now()

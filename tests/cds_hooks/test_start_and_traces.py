@@ -122,6 +122,7 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool) -> None:
         trust=made(keep_looking=kept("trust"), aclose=closing("trust")),
         edge=made(keep_sweeping=kept("edge")), counted=made(keep_writing=kept("counts")),
         sealing=made(keep_sealing=kept("seals")), pausing=made(keep_looking=kept("pausing")),
+        follower=made(keep_following=kept("follower"), views="views"),
         claims=made(aclose=closing("claims")) if has_events else None,
         events=made(keep_running=kept("events"), close=closed("events")) if has_events else None,
     )  # fmt: skip
@@ -131,7 +132,7 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool) -> None:
             await work()
 
     asyncio.run(run())
-    always = ["counts", "edge", "governance", "seals", "releases", "trust", "pausing"]
+    always = ["counts", "edge", "follower", "governance", "seals", "releases", "trust", "pausing"]
     assert ended == [*always, "events"] if has_events else ended == always
     ended.clear()
     asyncio.run(span._close())
@@ -299,26 +300,26 @@ def test_a_snapshot_asks_everybody_who_counts() -> None:
     metrics = Metrics()
     assert metrics.snapshot() == Snapshot()
     metrics.record_failures, metrics.seal_failures, metrics.sealed_at = lambda: 2, lambda: 3, lambda: 4.0
-    metrics.paused, metrics.in_force = lambda: [("rule", "r")], lambda: [("pending", 5)]
+    metrics.paused, metrics.in_force = lambda: [("rule", "r", "ehr")], lambda: [("pending", 5)]
     metrics.incidents, metrics.models_out = lambda: [("lab", "late", "high")], ["m"]
     metrics.answered("s", "h", [], [], {"decode": 0.001})
     distribution = Distribution([0] * (len(SECONDS) + 1))
     distribution.observe(0.001)
     assert metrics.snapshot() == Snapshot(
-        [(("cds_requests", "s", "h", "200"), 1)], [(("s", "decode"), distribution)], [], 2, 3, 4.0, [("rule", "r")],
-        ["m"], [("pending", 5)], [("lab", "late", "high")],
+        [(("cds_requests", "s", "h", "200"), 1)], [(("s", "decode"), distribution)], [], 2, 3, 4.0,
+        [("rule", "r", "ehr")], [], ["m"], [("pending", 5)], [("lab", "late", "high")],
     )  # fmt: skip
 
 
 def test_a_page_has_the_sum_of_counts_and_the_highest_of_states() -> None:
     first = Snapshot(
         counts=[(("cds_prefetch", "c", "s", "labs=given tests=null"), 2), (("cds_connections",), 1)],
-        record_failures=2, seal_failures=1, sealed_at=40.0, paused=[("rule", "r")], models_out=["m"],
+        record_failures=2, seal_failures=1, sealed_at=40.0, paused=[("rule", "r", "ehr")], models_out=["m"],
         in_force=[("pending", 5), ("switches", 1)], incidents=[("lab", "late", "high")],
     )  # fmt: skip
     second = Snapshot(
         counts=[(("cds_prefetch", "c", "s", "labs=given"), 3), (("cds_connections",), 4)],
-        record_failures=3, seal_failures=4, sealed_at=50.0, paused=[("rule", "r")], in_force=[("pending", 7)],
+        record_failures=3, seal_failures=4, sealed_at=50.0, paused=[("rule", "r", "ehr")], in_force=[("pending", 7)],
     )  # fmt: skip
     lines = set(page_of([first, second]).decode().splitlines())
     wanted = {
@@ -327,7 +328,7 @@ def test_a_page_has_the_sum_of_counts_and_the_highest_of_states() -> None:
         "cds_seal_failures_total 5.0",
         "cds_sealed_until_timestamp_seconds 50.0",
         'cds_model_out{model="m"} 1.0',
-        'cds_paused{kind="rule",name="r"} 1.0',
+        'cds_paused{client="ehr",kind="rule",name="r"} 1.0',
         'cds_interface_incident{feed="lab",kind="late",severity="high"} 1.0',
         'cds_in_force{what="pending"} 7.0',
         'cds_in_force{what="switches"} 1.0',

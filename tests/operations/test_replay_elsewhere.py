@@ -112,7 +112,7 @@ def afternoon(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> _A
 
 def _elsewhere(folder: Path, afternoon: _Afternoon) -> Path:
     """Another installation with this record."""
-    restored = _program(folder, "record", "restore", str(afternoon.backup))
+    restored = _program(folder, "record", "backup", "--restore", str(afternoon.backup))
     assert restored.returncode == 0, restored.stderr
     return folder
 

@@ -101,7 +101,7 @@ def _check_pause(addresses: Sequence[str], as_of: datetime, url: str) -> None:
     _until_everywhere(addresses, is_paused)
     found = Releases(None)
     found.read(url)
-    assert list(found.current.paused) == [("rule", "renal-nsaid")]
+    assert list(found.current.paused) == [("rule", "renal-nsaid", "anonymous")]
 
 
 def _check_all(addresses: Sequence[str], as_of: datetime, url: str) -> None:

@@ -7,7 +7,7 @@ cards/rules/engine/lint.py.
 """
 
 from contextlib import AbstractContextManager
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -23,6 +23,9 @@ Path: TypeAlias = tuple[str | int, ...]
 
 class RuleError(ValueError):
     """A rule that cannot be used. `text` says what is wrong, `path` where, from the part that was being read."""
+
+    what_cannot_be_used: ClassVar[str] = "A medication rule"
+    """How a command that it ends begins its sentence."""
 
     def __init__(self, text: str, path: Path = ()) -> None:
         super().__init__(text)

@@ -19,12 +19,14 @@ from cds_hooks.hold_back.chain import SUPPRESSED
 from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
-from cds_hooks.pages.count_keeper import AT_ONCE, Counted
+from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.explain.recorded_decision import read_basis
 from cds_hooks.storage.decision import Decision, FeedbackItem
 from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
 from cds_hooks.web.numbers import format_seconds
 
+_NOT_COUNTED: Final = 200
+"""So many decisions that are not counted yet are looked through for a page."""
 ROWS: Final = 20
 IN_ADDRESS: Final = (
     "service", "client", "outcome", "rule", "reason", "severity", "answer", "override",
@@ -174,7 +176,7 @@ def list_rows(url: str, form: Asked, counted: Counted, most: int = ROWS) -> List
         RecordUnavailable: the record cannot be read.
     """
     budget = Budget(_MOST_PLACES)
-    every = find(url, counted.book, form.wanted, form.before, budget, AT_ONCE)
+    every = find(url, counted.book, form.wanted, form.before, budget, _NOT_COUNTED)
     places = list(islice(every, most + 1))
     rows = tuple(_row(entry.decision) for entry in places[:most])
     if len(places) > most:

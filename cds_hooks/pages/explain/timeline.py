@@ -16,8 +16,7 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of
 from cds_hooks.storage.tables import events
-from cds_hooks.web.charts import Scale
-from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
+from cds_hooks.web.charts import Bar, Scale, format_ms, stage_bars, stage_words
 from cds_hooks.web.numbers import format_seconds
 
 _DIGITS: Final = 16

@@ -1,5 +1,6 @@
 """Shows the feeds of events with what was counted of them, and dead letters to look at, mend, take in again or drop."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,13 @@ from starlette.routing import Route
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS, Failure, Refusal
+from models_onnx.model_card.plots import Axes, Line, Plot, Tick
 
 if TYPE_CHECKING:
     from cds_hooks.events.declaration import Declaration
     from cds_hooks.events.inbox import DeadLetter, Inbox
     from cds_hooks.events.watch.acts import Acts
 
-_WIDTH, _HEIGHT = 180.0, 40.0
 _SHOWN = 30
 _DONE = {
     "replayed": "The message was taken in.",
@@ -173,29 +174,33 @@ def _feeds(inbox: "Inbox", declaration: "Declaration", now: float) -> list[dict[
 
 
 def _plot(inbox: "Inbox", feed: str, now: float) -> dict[str, Any]:
-    """Return the messages of the last day by the quarter of an hour as points, and what was expected."""
+    """Return the messages of the last day by the quarter of an hour as a plot, with what was expected."""
     from cds_hooks.events.watch.running import rates
 
     rate = rates(inbox, feed, now)
-    most = max([*rate.came, *(rate.expected or ()), 1.0])
+    words = f"{sum(rate.came):,.0f} messages, "
+    if rate.expected is None:
+        words += "not learned yet"
+    else:
+        words += f"{rate.compared:,.0f} where {sum(rate.expected):,.0f} were expected"
+    axes = Axes(0.0, 24.0, 0.0, max([*rate.came, *(rate.expected or ()), 1.0]))
+    lines = [Line("curve", _over_a_day(axes, rate.came), "came")]
+    if rate.expected is not None:
+        lines.insert(0, Line("other", _over_a_day(axes, rate.expected), "expected"))
+    hours = tuple(Tick(axes.x(24 - ago), f"−{ago} h" if ago else "now") for ago in (24, 12, 0))
+    rows = tuple((f"{hour} to {hour + 1} h", f"{_of_hour(rate.came, hour):,.0f}") for hour in range(24))
+    header = ("hours since a day ago", "messages")
+    title = f"{feed}, the last 24 hours"
+    plot = Plot(f"feed-{feed}", title, "time", "messages", hours, axes.y_ticks(), tuple(lines), (), words, header, rows)
+    return {"words": words, "plot": plot}
 
-    def points(counts: list[float]) -> str:
-        step = _WIDTH / max(len(counts) - 1, 1)
-        return " ".join(
-            f"{index * step:.1f},{_HEIGHT - count / most * (_HEIGHT - 2) - 1:.1f}" for index, count in enumerate(counts)
-        )
 
-    learned = rate.expected is not None
-    words = (
-        f"{rate.compared:,.0f} where {sum(rate.expected or ()):,.0f} were expected" if learned else "not learned yet"
-    )
-    return {
-        "came": points(rate.came),
-        "expected": points(rate.expected) if rate.expected else "",
-        "words": f"{sum(rate.came):,.0f} messages, {words}",
-        "width": _WIDTH,
-        "height": _HEIGHT,
-    }
+def _over_a_day(axes: Axes, counts: Sequence[float]) -> str:
+    return axes.points((24 * index / max(len(counts) - 1, 1), count) for index, count in enumerate(counts))
+
+
+def _of_hour(counts: Sequence[float], hour: int) -> float:
+    return sum(counts[len(counts) * hour // 24 : len(counts) * (hour + 1) // 24])
 
 
 def _ahead(inbox: "Inbox", declaration: "Declaration", now: float) -> list[str]:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.pages.operations.glance import Task, tasks_of
+from cds_hooks.pages.operations.tasks import Task, tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.example import example_card
 from cds_hooks.web.visitor import PageLink, visiting

@@ -17,8 +17,7 @@ from cds_hooks.kit.contract.document import MUST
 from cds_hooks.kit.contract.registry import Row
 from cds_hooks.kit.contract.report import Report, Result
 from cds_hooks.kit.contract.run import judge_exchange
-from cds_hooks.web.charts import Scale
-from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
+from cds_hooks.web.charts import Bar, Scale, format_ms, stage_bars, stage_words
 
 _SECONDS: Final = 60.0
 # The form carries the path back, and discovery of another server names ids: neither may lead to another address.

@@ -17,7 +17,7 @@ from cds_hooks.pages.tester.cards import DrawnCard, draw
 from cds_hooks.pages.tester.exchange import Exchanged, Judgement, Outcome, Waterfall, judge, waterfall
 from cds_hooks.pages.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
 from cds_hooks.pages.tester.state import FHIR, Bench, UnusableForm, object_in
-from cds_hooks.web.latency import format_ms
+from cds_hooks.web.charts import format_ms
 from cds_hooks.web.site import static_version
 from fhir.mapping.understanding import READ_KINDS, understand_chart
 

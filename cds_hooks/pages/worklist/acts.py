@@ -5,32 +5,20 @@ finding, because entries of the record are not encrypted. Acts on decisions that
 """
 
 import hashlib
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
-from cds_hooks.hold_back.act_log import ActLog, Entry
 from cds_hooks.hold_back.suppression import PERIOD_DAYS
+from cds_hooks.panel.worklist import WORK_EVENT
+from cds_hooks.record.views import Views
 from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.queries import get_decisions
 
-EVENT: Final = "worklist-act"
 SNOOZE_DAYS: Final = (1, 7, 30)
 DONE_DAYS: Final = PERIOD_DAYS["accepted"]
 """What was done is suppressed as long as a card that was accepted."""
 
 _DAY_SECONDS: Final = 86_400.0
-_AT_ONCE: Final = 500
-
-Item = tuple[str, str, str]
-"""Client, patient and digest of a finding."""
-
-
-class _Detail(Struct):
-    decision: str
-    finding: str
-    act: Literal["done", "snooze", "back"]
-    until: float = 0.0
 
 
 class Act(Struct, frozen=True):
@@ -58,39 +46,24 @@ def record_act(url: str, actor: str, decision: str, finding: str, act: str, now:
         raise ValueError("An entry can be done, put back, or snoozed for 1, 7 or 30 days.")
     suppressed_days = {"done": DONE_DAYS, "snooze": days, "back": 0}[act]
     detail = {"decision": decision, "finding": finding, "act": act, "until": now + suppressed_days * _DAY_SECONDS}
-    add_event(url, EVENT, actor, detail)
+    add_event(url, WORK_EVENT, actor, detail)
 
 
 class Acts:
-    """The newest act on each finding, read from the record and kept."""
+    """The newest act on each finding."""
 
-    def __init__(self) -> None:
-        self._log = ActLog((EVENT,), self._take, self._forget)
-        self._forget()
+    def __init__(self, views: Views) -> None:
+        """`views` are those of the record.
 
-    def _forget(self) -> None:
-        self.newest: dict[Item, Act] = {}
-        self.patients: set[tuple[str, str]] = set()
+        Raises:
+            RecordUnavailable: They cannot be read.
+        """
+        rows = views.read("SELECT client, patient, finding, act, actor, at, until FROM work_acts")
+        self._newest = {tuple(row[:3]): Act(*row[3:]) for row in rows}
+        self.patients = {row[:2] for row in rows}
         """Client and patient of every act."""
-        self._unplaced: list[tuple[_Detail, str, float]] = []
-
-    def _take(self, entry: Entry) -> None:
-        self._unplaced.append((entry.read(_Detail), entry.actor, entry.at))
-
-    def read(self, url: str) -> None:
-        """Takes the acts that are new; RecordUnavailable where the record cannot be read."""
-        self._log.read(url)
-        while acts := self._unplaced[:_AT_ONCE]:
-            decisions = get_decisions(url, {detail.decision for detail, _, _ in acts})
-            for detail, actor, at in acts:
-                decision = decisions.get(detail.decision)
-                if decision is not None:
-                    self.patients.add((decision.client, decision.patient))
-                    item = (decision.client, decision.patient, detail.finding)
-                    self.newest[item] = Act(detail.act, actor, at, detail.until)
-            del self._unplaced[: len(acts)]
 
     def resting(self, client: str, patient: str, text: str, now: float) -> Act | None:
         """Return why a finding is not on the list now; None where it is."""
-        act = self.newest.get((client, patient, finding_digest(text)))
+        act = self._newest.get((client, patient, finding_digest(text)))
         return act if act is not None and act.act != "back" and now < act.until else None

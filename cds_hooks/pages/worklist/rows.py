@@ -113,20 +113,20 @@ class Lists(Struct, frozen=True):
 def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
     """Return everybody on the list, in its order, and whose findings are suppressed because of an act."""
     waiting, off = list[PatientLine](), list[PatientLine]()
-    rows = keeper.worklist().rows
+    worklist, acts = keeper.worklist()
+    rows = worklist.rows
     takes_all = wanted.kind == "all" and not wanted.what
     for row in rows:
         if wanted.client and row.client != wanted.client:
             continue
-        has_acts = (row.client, row.patient) in keeper.acts.patients
+        has_acts = (row.client, row.patient) in acts.patients
         if takes_all and not has_acts:
             waiting.append(PatientLine(len(waiting) + 1, row))
             continue
         findings = [finding for finding in _findings(row) if _fits(finding, wanted)]
         if has_acts:
             findings = [
-                replace(finding, act=keeper.acts.resting(row.client, row.patient, finding.text, now))
-                for finding in findings
+                replace(finding, act=acts.resting(row.client, row.patient, finding.text, now)) for finding in findings
             ]
         waiting_findings = tuple(finding for finding in findings if finding.act is None)
         off_findings = tuple(finding for finding in findings if finding.act is not None)

@@ -20,7 +20,7 @@ _DIGEST: Final = frozenset("0123456789abcdef")
 class _Worklist:
     def __init__(self, server: PageServer) -> None:
         self._server = server
-        self._keeper = WorklistKeeper(server.settings.database_url, server.now)
+        self._keeper = WorklistKeeper(server.settings.database_url, server.follower, server.now)
 
     def show(self, request: Request) -> Response:
         """Show the page; `did` is the digest of the finding about which something was just done."""

@@ -29,6 +29,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 class FeatureFault(ValueError):
     """A feature that is declared wrongly; the sentence names the file, the line if there is one, and the feature."""
 
+    what_cannot_be_used: ClassVar[str] = "A feature"
+    """How a command that it ends begins its sentence."""
+
 
 def charted_number(value: float) -> str:
     """The number as a result sheet prints it: two decimals under 10, one under 100, none above.

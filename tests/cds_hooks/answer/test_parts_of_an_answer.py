@@ -505,7 +505,7 @@ def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
     asyncio.run(Recording().take(made, answer))
     assert committed == [answer.decision]
     cards, silences = answer.selected.cards, answer.selected.silences
-    assert noted[0] == ("shown", call.decision_id, cards, answer.selected.advised.checked)
+    assert noted[0] == ("shown", cards, answer.selected.advised.checked)
     assert noted[1] == ("answered", PLANNING, "patient-view", cards, silences, made.stages.seconds)
     assert noted[2] == ("not understood", call.client.name)
     assert list(made.stages.seconds) == ["record"]

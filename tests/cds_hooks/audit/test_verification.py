@@ -103,7 +103,8 @@ def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:
     assert progress == []
     for statement, finding in (
         ("UPDATE feedback SET previous = zeroblob(32) WHERE position = 2",
-         ["row 2 of feedback does not follow the row before it", "row 2 of feedback was changed"]),
+         ["row 2 of feedback does not follow the row before it",
+          "row 2 of feedback is not as it was written: its content was changed"]),
         ("UPDATE decisions SET basis = 5 WHERE position = 2",
          ["a row of decisions holds what no server writes there, and the rows after it were not compared"]),
     ):  # fmt: skip

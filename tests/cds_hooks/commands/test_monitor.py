@@ -11,6 +11,7 @@ from rich.console import Console
 from cds_hooks.commands import monitor
 from cds_hooks.monitor.book import CountBook
 from models_onnx.monitoring.figure import Figure, Incident
+from tests.cds_hooks.record.followed import Book
 
 
 def figure(state: Any, **changes: Any) -> Figure:
@@ -128,7 +129,7 @@ def test_an_address_that_is_not_called_and_a_part_of_the_figures_are_refused(
 def test_a_file_that_cannot_be_written_is_said_with_the_number_of_incidents(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    book: CountBook = CountBook(tmp_path / "counts.sqlite3")
+    book: CountBook = Book(tmp_path / "counts.sqlite3")
     textfile = tmp_path / "none" / "figures.prom"
     incident = Incident("a hospital", "errors", (ALL[0],))
     with pytest.raises(typer.Exit) as ended:

@@ -33,8 +33,7 @@ def url(tmp_path: Path) -> str:
 
 
 def _output(url: str, *options: str) -> tuple[int, str, str]:
-    counts = str(Path(url.removeprefix("sqlite:///")).with_name("counts.sqlite3"))
-    words = ["monitor", "--database", url, "--counts", counts, *options]
+    words = ["monitor", "--database", url, *options]
     done = CliRunner().invoke(cli.app, words, env={"COLUMNS": "100"})
     return done.exit_code, " ".join(done.stdout.split()), done.stderr.strip()
 

@@ -57,13 +57,15 @@ class Site:
                  "_write_html", "report_page")  # fmt: skip
         for name in names:
             monkeypatch.setattr(monitor, name, self._noted(name))
-        monkeypatch.setattr(monitor, "CountBook", self._book)
+
+        def follower(_: Any, url: str) -> Any:
+            self.asked.append(("followed", url))
+            return SimpleNamespace(views="views", catch_up=lambda done: done(3))
+
+        monkeypatch.setattr(monitor, "open_follower", follower)
+        monkeypatch.setattr(monitor, "CountBook", lambda _: SimpleNamespace(compared=self._noted("compared")))
         monkeypatch.setattr(monitor, "LabelReader", lambda *_: SimpleNamespace(read=lambda: None))
         monkeypatch.setattr(monitor, "rule_ids", lambda _: ["r"])
-
-    def _book(self, file: Path) -> Any:
-        self.asked.append(("book", file))
-        return SimpleNamespace(read=lambda _, done: done(3), compared=self._noted("compared"))
 
     def _noted(self, name: str) -> Any:
         answers: dict[str, Callable[[], Any]] = {
@@ -97,9 +99,9 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 def test_the_counts_are_asked_for_the_days_that_were_typed(site: Site) -> None:
-    words = ("--until", "2026-11-20T14:00", "--counts", "c.sqlite3", "--database", "url")
+    words = ("--until", "2026-11-20T14:00", "--database", "url")
     assert site.run(*words)[0] == 1
-    assert site.of("book") == [[Path("c.sqlite3")]]
+    assert site.of("followed") == [["url"]]
     assert site.of("label_windows")[0][2:] == [LAST, 90]
     assert (site.of("_watched"), site.of("compared"), site.of("_paused")) == (
         [[LAST, 7, AT]],
@@ -279,6 +281,6 @@ def test_a_pause_is_a_sentence_and_without_one_the_acts_are_not_read(monkeypatch
     with pytest.raises(RecordUnavailable, match=r"^torn$"):
         monitor._paused("url")
     pause = SimpleNamespace(kind="rule", name="r", words="3 of 210 accepted")
-    current = SimpleNamespace(current=SimpleNamespace(paused={("rule", "r"): pause}))
+    current = SimpleNamespace(pauses=[pause])
     monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: current)
     assert monitor._paused("url") == ["rule r: 3 of 210 accepted"]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from cds_hooks.commands import outcomes
 from cds_hooks.outcomes.files import WrongFile
-from cds_hooks.outcomes.joining import REFUSALS, Refusal
+from cds_hooks.outcomes.joining import REFUSALS, Intake, Refusal
 from cds_hooks.storage import open_decision_log
 from tests.cds_hooks.storage.samples import a_decision
 
@@ -84,7 +84,7 @@ def test_a_report_of_what_was_taken_in_counts_the_reasons(capsys: pytest.Capture
     refused = [Refusal(0, "no-score"), Refusal(1, "unknown-card"), Refusal(2, "unknown-card")]
     lines: Any = SimpleNamespace(reports=[1, 2, 3, 4], skipped=7)
     for dry_run, would in ((True, "would be joined"), (False, "joined")):
-        outcomes._say(outcomes._Done(5, 4, refused), lines, dry_run)
+        outcomes._say(Intake(5, 4, refused), lines, dry_run)
         assert capsys.readouterr().out.splitlines() == [
             f"4 reports: 5 outcomes {would} to decisions, 4 of them new, 3 reports not joined; 7 other resources left "
             "out.",
@@ -108,7 +108,7 @@ def test_reports_are_joined_in_parts_and_refusals_keep_their_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, decision = record(tmp_path)
-    monkeypatch.setattr(outcomes, "_AT_ONCE", 2)
+    monkeypatch.setattr("cds_hooks.outcomes.joining._REPORTS_AT_ONCE", 2)
     rows = "".join(f"{patient},death,2026-11-21\n" for patient in ("a", "b", "p1", "c", "d"))
     (tmp_path / "o.csv").write_text(f"patient,event,at\n{rows}")
     done = run("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url, "--json")

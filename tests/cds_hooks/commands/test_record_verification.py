@@ -13,6 +13,7 @@ from cds_hooks.audit.verification import Audit
 from cds_hooks.commands import record
 from cds_hooks.monitor.book import CountBook
 from models_onnx.artifact.keys import local_signer, public_file
+from tests.cds_hooks.record.followed import follow
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 
@@ -140,10 +141,9 @@ def test_a_key_is_needed_only_for_seals() -> None:
 
 
 def test_the_book_of_counts_notes_when_the_record_was_verified(site: Site) -> None:
-    file = site.folder / "var" / "monitor.sqlite3"
-    CountBook(file).read(site.url)
+    views = follow(site.url)
     assert site.run("verify", "--database", site.url)[0] == 0
-    verified = CountBook(file).last_verification()
+    verified = CountBook(views).last_verification()
     assert verified is not None
     assert (verified.decisions, verified.fault) == (2, "")
 

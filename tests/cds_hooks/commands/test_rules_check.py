@@ -10,6 +10,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from cards.extension import EXTENSION_KEY
 from cards.rules.engine.coverage import AnalyteCoverage, DrugCoverage, StudyCoverage
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules import check, coverage
@@ -367,3 +368,69 @@ def test_a_name_of_nothing_is_said() -> None:
         "No ingredient or test of the tables is called unknown, nor is that the code of one. An order whose words are "
         "not recognised is not checked, and the answer says so (see cds-hooks understand).\n",
     )
+
+
+def _answer(*findings: tuple[str, str, str], status: int = 200) -> httpx.Response:
+    cards = [
+        {"indicator": indicator, "extension": {EXTENSION_KEY: {"findings": [{"rule": rule, "band": band}]}}}
+        for rule, band, indicator in findings
+    ]
+    return httpx.Response(status, json={"cards": cards})
+
+
+def _faults(expected: dict[str, Any], *findings: tuple[str, str, str], status: int = 200) -> list[str]:
+    return check._compare(_answer(*findings, status=status), {"expected": expected})
+
+
+def test_what_a_case_expects_is_compared_with_what_was_found() -> None:
+    kidney, dose = ("renal-x", "lt30", "critical"), ("dose-max", "over", "warning")
+    wanted = {"findings": [{"rule": "renal-x", "band": "lt30", "indicator": "critical"}]}
+    assert _faults(wanted, status=500) == ["answered 500"]
+    assert _faults(wanted, kidney) == []
+    assert _faults(wanted) == ["no finding renal-x/lt30", "no critical card"]
+    assert _faults(wanted, ("renal-x", "lt45", "critical")) == ["no finding renal-x/lt30"]
+    assert _faults(wanted, ("renal-x", "lt30", "warning")) == ["no critical card"]
+    assert _faults(wanted, kidney, dose) == []
+    other = {
+        "findings": [
+            {"rule": "renal-x", "band": "lt45", "indicator": "warning", "band_alternatives": ["lt30 shown as warning"]}
+        ]
+    }
+    assert _faults(other, kidney) == []
+    assert _faults({"silent": True}) == []
+    assert _faults({"silent": True}, kidney, dose) == [
+        "found dose-max/over (warning), which must not be found",
+        "found renal-x/lt30 (critical), which must not be found",
+    ]
+    assert _faults({"silent": True, "allowed_also": ["dose-max"]}, dose) == []
+    assert _faults({"silent": True, "allowed_also": ["dose-max/over"]}, dose) == []
+    assert _faults({"silent": True, "allowed_also": ["dose-max warning"]}, dose) == []
+    assert _faults({"silent": True, "allowed_also": ["dose-max critical"]}, dose) == [
+        "found dose-max/over (warning), which must not be found"
+    ]
+    assert _faults({"silent": True, "must_not_fire": ["dose-max"]}, kidney) == []
+    assert _faults({"silent": True, "must_not_fire": ["dose-max"]}, ("dose-low", "x", "info")) == [
+        "found dose-low/x (info), which must not be found"
+    ]
+    assert _faults({"must_not_fire": ["dose-max"]}, dose) == ["found dose-max/over (warning), which must not be found"]
+    assert _faults({"must_not_fire": ["dose-max"]}, ("dose-low", "x", "info")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "alone", "forbids"),
+    [
+        ("warning", False, True),
+        ("critical", False, False),
+        ("dose-max", False, True),
+        ("dose-max/over", False, True),
+        ("dose-max/under", False, False),
+        ("dose-min", False, False),
+        ("dose-max warning", False, True),
+        ("dose-max critical", False, False),
+        ("dose-max as a separate card", True, True),
+        ("dose-max as a separate card", False, False),
+        ("dose-max of any kind", False, True),
+    ],
+)
+def test_words_that_forbid_a_finding(words: str, alone: bool, forbids: bool) -> None:
+    assert check._forbids(words, "dose-max", "over", "warning", alone=alone) is forbids

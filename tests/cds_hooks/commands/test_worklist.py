@@ -14,7 +14,6 @@ from cds_hooks.commands import bulk_export, services, worklist
 from cds_hooks.panel.bulk import BackendKey
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.queries import DecisionFilter
 from models_onnx.errors import PanelRefused
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -46,9 +45,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(worklist, "settings", lambda: SimpleNamespace(as_of=there["as_of"]))
     monkeypatch.setattr(worklist, "record_url", lambda database: f"url of {database}")
-    monkeypatch.setattr(worklist, "find_decisions", lambda *given: given)
-    monkeypatch.setattr(worklist, "answered_findings", lambda url, now: (url, now))
-    monkeypatch.setattr(worklist, "make_worklist", make)
+    monkeypatch.setattr(
+        worklist, "open_follower", lambda _, url: SimpleNamespace(views=f"views of {url}", catch_up=lambda: None)
+    )
+    monkeypatch.setattr(worklist, "read_worklist", make)
     monkeypatch.setattr(worklist, "worklist_csv", lambda entries: f"csv of {len(entries.rows)}")
     monkeypatch.setattr(worklist, "worklist_bundle", lambda entries, now: f"bundle of {len(entries.rows)} at {now}")
     return there
@@ -66,13 +66,13 @@ def test_a_worklist_is_written_in_the_form_of_its_name(asked: dict[str, Any], tm
     assert _run(worklist.worklist, "--out", bundle, *words) == (0, said, "")
     assert (csv.read_text(), bundle.read_text()) == ("csv of 1200", f"bundle of 1200 at {NOW}")
     assert asked["made"] == [
-        (("url of None", DecisionFilter(since=AT_NOW - 90 * DAY)), ("url of None", NOW), NOW, 50),
-        (("url of d", DecisionFilter(client="a", since=AT_NOW - 2 * DAY)), ("url of d", NOW), NOW, 20),
+        ("views of url of None", NOW, 50, 90, None),
+        ("views of url of d", NOW, 20, 2, "a"),
     ]
     asked["as_of"] = None
     began = datetime.now(UTC)
     assert _run(worklist.worklist, "--out", csv)[0] == 0
-    assert began <= asked["made"][-1][2] <= datetime.now(UTC)
+    assert began <= asked["made"][-1][1] <= datetime.now(UTC)
 
 
 def test_another_form_and_a_record_that_is_not_there_are_said(
@@ -84,7 +84,7 @@ def test_another_form_and_a_record_that_is_not_there_are_said(
     def unavailable(*_: Any) -> None:
         raise RecordUnavailable("There is no record")
 
-    monkeypatch.setattr(worklist, "make_worklist", unavailable)
+    monkeypatch.setattr(worklist, "read_worklist", unavailable)
     assert _run(worklist.worklist, "--out", tmp_path / "list.csv") == (1, "", "There is no record\n")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import copy
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,7 @@ import httpx
 from cards.card import Card
 from cds_hooks.hold_back.chain import Chain, Chosen
 from cds_hooks.hold_back.checks import Check, CheckedCall
-from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.overrides import Acknowledged
+from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.services.equation_calls import NOW
@@ -66,11 +67,23 @@ def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "a
     return {"feedback": [item | {"outcome": "overridden", "overrideReason": {"reason": reason}}]}
 
 
-def overrides_of(governance: Governance) -> Acknowledged:
-    """The check of a site that remembers overrides."""
-    return next(check for check in governance.chain.checks if isinstance(check, Acknowledged))
+class Site:
+    """What a site remembers of patients, and a check that goes by it; `now` is the clock of its calls."""
 
+    def __init__(self, check: Check, now: Callable[[], float], rest_days: float = REST_DAYS) -> None:
+        self.check, self.now = check, now
+        self.memory = Memory(now, rest_days)
 
-def hold_back(check: Check, cards: list[Card], caller: Caller, now: float = 0.0) -> Chosen:
-    """What this check alone holds back."""
-    return asyncio.run(Chain([check]).hold_back(cards, CheckedCall(caller, now)))
+    def call(self, caller: Caller) -> CheckedCall:
+        """A call now."""
+        return CheckedCall(caller, self.now(), recall=partial(self.memory.of_patient, caller.client, caller.patient))
+
+    def hold_back(self, cards: list[Card], caller: Caller) -> Chosen:
+        """What the check alone holds back."""
+        return asyncio.run(Chain([self.check]).hold_back(cards, self.call(caller)))
+
+    def show(self, cards: Sequence[Card], caller: Caller) -> None:
+        """Takes note of what is shown, as a call does."""
+        call = self.call(caller)
+        findings = [finding for card in cards if (finding := call.patient_finding(card)) is not None]
+        self.memory.note_shown(caller, findings, call.as_of)

@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
-from time import time
 from typing import Any
 
 import pytest
@@ -22,13 +21,9 @@ from cds_hooks.hold_back import act_log
 from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.signatures import SignedAct, sign_act
-from cds_hooks.pages.worklist.acts import Acts as FindingActs
-from cds_hooks.pages.worklist.acts import record_act as record_finding_act
 from cds_hooks.storage import queries
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
-from tests.cds_hooks.pages.worklist.test_worklist_page import a_row
-from tests.cds_hooks.storage.samples import store
 from tests.live import record_in
 
 
@@ -143,27 +138,19 @@ def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
     assert set(releases.current.words) == {"service new"}
 
 
-def test_acts_on_feeds_and_on_findings_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
-    url, feeds, findings, at = record_in(tmp_path), FeedActs(record_in(tmp_path)), FindingActs(), time()
-    decision = a_row("ann")
-    store(url, decision)
+def test_acts_on_feeds_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
+    url, feeds = record_in(tmp_path), FeedActs(record_in(tmp_path))
     record_feed_act(url, "operator", "pause", "kept")
     with standby_that_takes_over(tmp_path):
         for _ in range(3):
             record_feed_act(url, "operator", "pause", "lost")
-            record_finding_act(url, "operator", decision.id, "0" * 16, "done", at)
         feeds.refresh()
-        findings.read(url)
         assert feeds.is_paused("lost")
-        assert len(findings.newest) == 1
         version = feeds.version
     record_feed_act(url, "operator", "resume", "kept")
-    record_finding_act(url, "operator", decision.id, "1" * 16, "done", at)
     feeds.refresh()
-    findings.read(url)
     assert {name for name in feeds.pauses if feeds.is_paused(name)} == set()
     assert feeds.version > version, "the watch judges anew"
-    assert [(finding, act.by) for (_, _, finding), act in findings.newest.items()] == [("1" * 16, "operator")]
 
 
 def test_acts_do_not_wait_behind_uploads_and_messages(tmp_path: Path) -> None:

@@ -75,10 +75,10 @@ def test_two_people_approve_and_a_running_server_has_it(site: Site) -> None:
     governance = Governance(None, needs_approval=True, approvals=ApprovalBook(site.url, site.file))
     site.book.approve("rule", SUBJECT, site.ann, "label read")
     assert "signed by Ann Lee alone" in str(site.book.why_not_approved("rule", SUBJECT, TODAY))
-    governance.read_answers(site.url)
+    governance.read_approvals()
     assert not governance.site.is_approved(RULE, SUBJECT["digest"])
     site.book.approve("rule", SUBJECT, site.ben)
-    governance.read_answers(site.url)
+    governance.read_approvals()
     approval = governance.site.approvals[RULE]
     assert (approval.by, approval.role, approval.note) == (
         "Ann Lee and Ben Ray",

@@ -55,7 +55,6 @@ def test_the_commands_of_the_page_do_what_it_says(shell: Shell) -> None:
     assert (shell.folder / "ann.pem").stat().st_mode & 0o777 == 0o600
     assert (shell.folder / "people.toml").stat().st_mode & 0o777 == 0o600
     assert "to-review" not in shell.run("cds-hooks rules show --to-review").stdout
-    assert "not approved at this site" not in shell.run("cds-hooks trust init").stdout
     assert "not approved at this site" not in shell.run("cds-hooks trust check").stdout
 
 

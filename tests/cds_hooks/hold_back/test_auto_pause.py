@@ -1,49 +1,50 @@
-"""A rule or service of whose cards hardly any is accepted is paused, told of once, and ended by a person."""
+"""Information that hardly anybody accepts is paused for its client, a pause of warnings is only proposed."""
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
-from cards.card import Card, Indicator, Source
-from cards.extension import EXTENSION_KEY, CardExtension, FindingReference
-from cds_hooks.hold_back import auto_pause, governance, releases
-from cds_hooks.hold_back.acceptance import AcceptanceCounts, LowAcceptance
+from cards.extension import EXTENSION_KEY
+from cds_hooks.hold_back import acceptance, auto_pause, governance, releases
+from cds_hooks.hold_back.acceptance import Acceptance, AcceptanceCounts, LowAcceptance
 from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, Pause
 from cds_hooks.hold_back.auto_pause import record_pause
-from cds_hooks.hold_back.checks import CheckedCall
-from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.sent_cards import Answer, SentCard
 from cds_hooks.hold_back.signatures import sign_act
+from cds_hooks.record import follow
+from cds_hooks.record.follow import AnswerRow, Batch, DecisionRow
+from cds_hooks.record.views import Views, make_tables
 from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import add_event
 from tests.cds_hooks.hold_back.restraint_calls import (
-    CRITICAL,
     PATIENT,
     SIGN,
     WARNINGS,
     feedback,
     indicators,
     order_sign,
-    reasons,
 )
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
+from tests.cds_hooks.storage.samples import a_decision
 from tests.live import record_in
 from tests.program import run_program
 
 RULE = "renal-nsaid"
 DAY = 86_400.0
-PAUSE = Pause("rule", RULE, "2026-11-21T10:00:00+00:00", 210, 3, 0.05)
+KEY = ("rule", RULE)
+PAUSE = Pause("rule", RULE, "2026-11-21T10:00:00+00:00", 210, 3, 0.05, client="ehr")
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto_pause, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(governance, "_READ_SECONDS", 0.05)
     monkeypatch.setattr(releases, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.05)
 
 
 class _Webhook:
@@ -107,58 +109,48 @@ async def _show_to_many(calls: httpx.AsyncClient, patients: int) -> None:
     assert sent.status_code == 200, sent.text
 
 
-def test_a_rule_that_hardly_anybody_accepts_is_paused_told_of_once_and_ended_by_a_person(tmp_path: Path) -> None:
+def test_a_pause_of_warnings_is_proposed_told_of_once_and_decided_by_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("LEAST_USERS", 1), ("LEAST_PATIENTS", 20), ("LEAST_DAYS", 1), ("MOST_OF_ONE", 1.0)):
+        monkeypatch.setattr(acceptance, name, value)
     webhook = _Webhook()
     settings: dict[str, Any] = {"as_of": NOW, "pause_cards": 20, "notice_url": webhook.url}
-
-    async def is_paused(calls: httpx.AsyncClient) -> bool:
-        answered = await _sign_for(calls, "somebody-new", WARNINGS[0])
-        return not answered.json()["cards"]
 
     async def story() -> None:
         async with app_client(tmp_path, **settings) as one, app_client(tmp_path, **settings) as other:
             await _show_to_many(one, 25)
-            await _until(lambda: is_paused(one))
-            await _until(lambda: is_paused(other))
-            answered = await _sign_for(other, "somebody-else", *WARNINGS, CRITICAL)
-            assert indicators(answered) == ["warning", "critical"]
-            ((subject, text),) = reasons(answered, "paused")
-            assert subject == RULE
-            # The process that was not called knows of some of the last cards a moment later.
-            assert re.search(r"1 of 2[1-9] cards were accepted, under 5 in 100", text)
-            metrics = (await one.get("/metrics")).text
-            assert f'cds_paused{{kind="rule",name="{RULE}"}} 1.0' in metrics
+
+            async def is_proposed() -> bool:
+                metrics = (await other.get("/metrics")).text
+                return f'cds_pause_proposed{{client="anonymous",kind="rule",name="{RULE}"}} 1.0' in metrics
+
+            await _until(is_proposed)
+            assert "cds_paused{" not in (await other.get("/metrics")).text
+            assert indicators(await _sign_for(other, "somebody-else", *WARNINGS)) == ["warning", "warning"]
 
             async def is_told() -> bool:
                 return bool(webhook.taken)
 
             await _until(is_told)
-            listed = await asyncio.to_thread(_program, tmp_path, "release", "list")
-            assert f"pause of rule {RULE}: paused since" in listed.stdout
             ended = await asyncio.to_thread(
                 _program, tmp_path, "release", "set", "on", "rule", RULE, "--why", "reviewed"
             )
             assert ended.returncode == 0, ended.stderr
 
-            async def speaks() -> bool:
-                return not await is_paused(other)
+            async def is_decided() -> bool:
+                return not await is_proposed()
 
-            await _until(speaks)
+            await _until(is_decided)
 
     try:
         asyncio.run(story())
     finally:
         webhook.close()
-    assert [(each["event"], each["kind"], each["name"]) for each in webhook.taken] == [("paused", "rule", RULE)]
-    # What was counted before the person's act does not pause it again, also after a restart.
-    assert _paused(record_in(tmp_path)) == {}
-
-    async def after() -> None:
-        async with app_client(tmp_path, **settings) as calls:
-            await asyncio.sleep(0.3)
-            assert indicators(await _sign_for(calls, "one-more", WARNINGS[0])) == ["warning"]
-
-    asyncio.run(after())
+    assert [(each["event"], each["kind"], each["name"]) for each in webhook.taken] == [("pause proposed", "rule", RULE)]
+    assert "Nothing is held back; a person decides" in webhook.taken[0]["text"]
+    # What was counted before the person's act does not propose it again, also after a restart.
+    assert _paused(record_in(tmp_path)) == []
 
 
 def test_a_service_that_is_accepted_often_enough_goes_on(tmp_path: Path) -> None:
@@ -168,52 +160,65 @@ def test_a_service_that_is_accepted_often_enough_goes_on(tmp_path: Path) -> None
             await asyncio.sleep(0.3)
 
     asyncio.run(story())
-    assert _paused(record_in(tmp_path)) == {}
+    assert _paused(record_in(tmp_path)) == []
 
 
 def _program(folder: Path, *words: str) -> CompletedProcess[str]:
     return run_program(*words, environment={"CDS_DATABASE_URL": record_in(folder)})
 
 
-def _paused(url: str) -> dict[tuple[str, str], Pause]:
+def _paused(url: str) -> list[Pause]:
     found = Releases(None)
     found.read(url)
     assert found.refused == []
-    return dict(found.current.paused)
+    return found.pauses
 
 
 # The counts by themselves
 
 
-def _sent(rule: str = RULE) -> SentCard:
-    sent = SentCard(uuid="c1", indicator="warning")
-    sent.extension.ours = CardExtension(findings=(FindingReference(rule, "a-band"),))
-    return sent
-
-
-def _card(indicator: Indicator) -> Card:
-    extension = {EXTENSION_KEY: _sent().our_extension}
-    return Card(uuid="c1", summary="x", indicator=indicator, source=Source(label="x"), extension=extension)
-
-
 class _Counts:
-    def __init__(self) -> None:
+    """The counts of a record that nobody follows but these tests; each patient has a user of their own of twenty."""
+
+    def __init__(self, folder: Path) -> None:
         self.now = 1_800_000_000.0
         self.resumed: dict[tuple[str, str], float] = {}
-        self.counts = AcceptanceCounts(lambda: self.now, lambda: self.resumed)
+        self.views = Views(folder / "views.sqlite3")
+        with self.views.open() as connection:
+            make_tables(connection, Acceptance.tables)
+        self.counts = AcceptanceCounts(self.views, lambda: self.resumed)
 
-    def show(self, patients: int, client: str = "ehr", indicator: Any = "warning") -> None:
-        for number in range(patients):
-            caller = Caller(client, f"p{number}", "order-safety", "order-sign")
-            self.counts.note_shown([_card(indicator)], CheckedCall(caller, self.now))
+    def take(self, batch: Batch) -> None:
+        with self.views.open() as connection:
+            Acceptance(lambda: self.now).take(connection, batch)
+
+    def row(self, patient: str, client: str, indicator: str, user: str | None) -> DecisionRow:
+        ours = {"findings": [{"rule": RULE, "band": "a-band"}], "decision": ""}
+        card = {"uuid": "c1", "indicator": indicator, "extension": {EXTENSION_KEY: ours}}
+        as_of = datetime.fromtimestamp(self.now, UTC).isoformat()
+        decision = a_decision(
+            client=client, patient=patient, service="order-safety", hook="order-sign", decided_at=int(self.now * 1e6),
+            response=json.dumps({"cards": [card]}).encode(), basis=json.dumps({"as_of": as_of}).encode(),
+        )  # fmt: skip
+        number = sum(patient.encode()) % 20
+        return DecisionRow(1, replace(decision, outcome="cards", user_id=f"user-{number}" if user is None else user))
+
+    def show(self, patients: int, client: str = "ehr", indicator: str = "info", user: str | None = None) -> None:
+        """Shows each of the patients a card, a third of them on each of three days."""
+        for part in range(3):
+            self.now += DAY
+            rows = [self.row(f"p{number}", client, indicator, user) for number in range(part, patients, 3)]
+            self.take(Batch(decisions=rows))
 
     def answer(
         self, patient: str = "p0", *, is_accepted: bool = False, client: str = "ehr", reason: str | None = None
     ) -> None:
-        how = "accepted" if is_accepted else reason or "overridden"
-        self.counts.take_answer(
-            Answer(client, patient, "order-safety", "order-sign", _sent(), how, self.now, decided_at=4e9)
-        )
+        feedback = SimpleNamespace(
+            card="c1", outcome="accepted" if is_accepted else "overridden", override_reason_code=reason,
+            override_reason_display=None, override_reason_system=None, received_at=int(self.now * 1e6),
+            accepted_suggestions="[]",
+        )  # fmt: skip
+        self.take(Batch(answers=[AnswerRow(feedback, self.row(patient, client, "info", None))]))
 
     @property
     def low(self) -> list[LowAcceptance]:
@@ -221,14 +226,16 @@ class _Counts:
 
 
 @pytest.mark.parametrize(("cards", "accepted", "is_low"), [(199, 0, False), (200, 9, True), (200, 10, False)])
-def test_two_hundred_cards_and_five_in_a_hundred_are_the_limits(cards: int, accepted: int, *, is_low: bool) -> None:
-    site = _Counts()
+def test_two_hundred_cards_and_five_in_a_hundred_are_the_limits(
+    tmp_path: Path, cards: int, accepted: int, *, is_low: bool
+) -> None:
+    site = _Counts(tmp_path)
     site.show(cards)
     site.answer("nobody-accepted")
     for number in range(accepted):
         site.answer(f"p{number}", is_accepted=True)
     answered = 1 + accepted
-    assert site.low == ([LowAcceptance(("rule", RULE), cards, accepted, answered)] if is_low else [])
+    assert site.low == ([LowAcceptance(KEY, "ehr", "info", cards, accepted, answered)] if is_low else [])
 
 
 @pytest.mark.parametrize(
@@ -242,16 +249,52 @@ def test_two_hundred_cards_and_five_in_a_hundred_are_the_limits(cards: int, acce
     ],
 )
 def test_over_thirty_in_a_hundred_answers_that_it_does_not_fit_are_the_second_ground(
-    answers: int, not_fitting: int, reason: str, *, is_low: bool
+    tmp_path: Path, answers: int, not_fitting: int, reason: str, *, is_low: bool
 ) -> None:
-    site = _Counts()
+    site = _Counts(tmp_path)
     site.show(answers)
     for number in range(answers):
         is_fitting = number >= not_fitting
         site.answer(f"p{number}", is_accepted=is_fitting, reason=None if is_fitting else reason)
     found = site.counts.low(10_000, 0.05)
     accepted = answers - not_fitting
-    assert found == ([LowAcceptance(("rule", RULE), answers, accepted, answers, not_fitting)] if is_low else [])
+    expected = LowAcceptance(KEY, "ehr", "info", answers, accepted, answers, not_fitting)
+    assert found == ([expected] if is_low else [])
+
+
+def test_one_user_few_patients_or_one_day_pause_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Issue 52: 120 invented patients and one user paused a rule for everybody in 1.3 s."""
+    site = _Counts(tmp_path)
+    site.show(300, user="one person")
+    site.answer()
+    assert site.low == []
+    site.show(10)
+    counted = site.low
+    assert counted == [], "one user counts for a quarter of the cards at most"
+    monkeypatch.setattr(acceptance, "LEAST_PATIENTS", 301)
+    site.show(300)
+    assert site.low == []
+    monkeypatch.setattr(acceptance, "LEAST_PATIENTS", 50)
+    assert [counts.cards > 200 for counts in site.low] == [True]
+    monkeypatch.setattr(acceptance, "LEAST_DAYS", 30)
+    assert site.low == []
+
+
+def test_where_no_users_are_recorded_nothing_is_paused(tmp_path: Path) -> None:
+    site = _Counts(tmp_path)
+    site.show(300, user="")
+    site.answer()
+    assert site.low == []
+
+
+def test_each_client_counts_for_itself_and_warnings_apart_from_information(tmp_path: Path) -> None:
+    site = _Counts(tmp_path)
+    site.show(200, client="ehr")
+    site.show(100, client="other")
+    site.show(200, client="ehr", indicator="warning")
+    site.answer()
+    site.answer(client="other")
+    assert [(low.client, low.indicator) for low in site.low] == [("ehr", "info"), ("ehr", "warning")]
 
 
 def test_a_pause_says_which_ground_it_has() -> None:
@@ -262,36 +305,36 @@ def test_a_pause_says_which_ground_it_has() -> None:
     assert "3 of 210 cards were accepted, under 5 in 100" in PAUSE.words
 
 
-def test_the_same_patient_counts_once_a_day() -> None:
-    site = _Counts()
+def test_the_same_patient_counts_once_a_day(tmp_path: Path) -> None:
+    site = _Counts(tmp_path)
+    rows = [site.row(f"p{number}", "ehr", "info", None) for number in range(150)]
     for _ in range(2):
-        site.show(150)
-    site.answer()
-    assert site.low == []
-    site.now += DAY
+        site.take(Batch(decisions=rows))
     site.show(50)
-    assert site.low == [LowAcceptance(("rule", RULE), 200, 0, 1)]
+    site.answer()
+    assert [low.cards for low in site.low] == [200]
     site.now += 90 * DAY
-    site.show(1)
+    with site.views.open() as connection:
+        Acceptance(lambda: site.now).forget(connection, 0)
     assert site.low == []
 
 
-def test_critical_cards_and_clients_that_report_nothing_do_not_count() -> None:
-    site = _Counts()
+def test_critical_cards_and_clients_that_report_nothing_do_not_count(tmp_path: Path) -> None:
+    site = _Counts(tmp_path)
     site.show(300, indicator="critical")
     site.show(300, client="silent")
     site.answer()
     assert site.low == []
     site.answer(client="silent")
-    assert site.low == [LowAcceptance(("rule", RULE), 300, 0, 2)]
+    assert [(low.client, low.cards) for low in site.low] == [("silent", 300)]
 
 
-def test_what_was_counted_before_a_person_ended_the_pause_counts_no_more() -> None:
-    site = _Counts()
+def test_what_was_counted_before_a_person_ended_the_pause_counts_no_more(tmp_path: Path) -> None:
+    site = _Counts(tmp_path)
     site.show(200)
     site.answer()
     assert len(site.low) == 1
-    site.resumed[("rule", RULE)] = 1.0
+    site.resumed[KEY] = site.now
     assert site.low == []
     site.show(200)
     assert len(site.low) == 1
@@ -309,7 +352,7 @@ def test_of_several_processes_one_writes_the_pause(tmp_path: Path) -> None:
     add_event(url, RELEASE_EVENT, "ann", sign_act(act, None))
     found = Releases(None)
     found.read(url)
-    assert list(found.current.paused) == [("service", RULE)]
+    assert list(found.current.paused) == [("service", RULE, "")]
     assert record_pause(url, PAUSE, found.read_to)
 
 
@@ -317,11 +360,10 @@ def test_a_pause_is_reported_and_only_what_is_paused_can_be_switched_on(tmp_path
     url = record_in(tmp_path)
     assert _program(tmp_path, "release", "set", "on", "rule", RULE, "--why", "x").returncode == 1
     assert record_pause(url, PAUSE, 0)
-    counts = str(tmp_path / "counts.sqlite3")
-    told = _program(tmp_path, "monitor", "--counts", counts)
-    assert f"Paused, rule {RULE}: paused since 2026-11-21: 3 of 210 cards were accepted" in told.stdout
-    as_json = json.loads(_program(tmp_path, "monitor", "--json", "--counts", counts).stdout)
-    assert as_json["paused"][0].startswith(f"rule {RULE}: paused since")
+    told = _program(tmp_path, "monitor")
+    assert f"Paused, rule {RULE}: paused for ehr since 2026-11-21: 3 of 210 cards were accepted" in told.stdout
+    as_json = json.loads(_program(tmp_path, "monitor", "--json").stdout)
+    assert as_json["paused"][0].startswith(f"rule {RULE}: paused for ehr since")
     ended = _program(tmp_path, "release", "set", "on", "rule", RULE, "--why", "x")
     assert ended.returncode == 0, ended.stderr
 
@@ -337,11 +379,14 @@ def test_a_pause_that_another_process_writes_and_this_one_reads_while_it_looks_i
         def low(self, _least_cards: int, _least_share: float) -> list[LowAcceptance]:
             record_pause(url, PAUSE, found.read_to)
             found.read(url)
-            return [LowAcceptance(("rule", RULE), 210, 3)]
+            return [LowAcceptance(KEY, "ehr", "info", 210, 3)]
 
-    looking = auto_pause.Pausing(Settings(database_url=url), Counts(), found)
+    views = _Counts(tmp_path).views
+    with views.open() as connection:
+        connection.execute("INSERT INTO whole VALUES (1.0)")
+    looking = auto_pause.Pausing(Settings(database_url=url), Counts(views), found)
     assert looking.look() == []
-    assert ("rule", RULE) in found.current.paused
+    assert ("rule", RULE, "ehr") in found.current.paused
     assert looking.look() == []
 
 
@@ -354,5 +399,5 @@ def test_a_pause_after_the_last_that_was_read_is_another_one(tmp_path: Path) -> 
 
 def test_without_a_share_nobody_looks(tmp_path: Path) -> None:
     configured = Settings(database_url=record_in(tmp_path), pause_share=0)
-    pausing = auto_pause.Pausing(configured, AcceptanceCounts(lambda: NOW.timestamp()), Releases(None))
+    pausing = auto_pause.Pausing(configured, _Counts(tmp_path).counts, Releases(None))
     asyncio.run(asyncio.wait_for(pausing.keep_looking(), 10))

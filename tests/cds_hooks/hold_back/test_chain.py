@@ -11,14 +11,15 @@ from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.act_log import Entry, _fault
-from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement
+from cds_hooks.hold_back.acts import Act, ApprovalRefused, Pause, Statement
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.chain import Chain, Chosen, explain_held_back, with_suggestions
 from cds_hooks.hold_back.checks import Check, CheckedCall, Reason
 from cds_hooks.hold_back.claims import Claims, claims_between_workers
 from cds_hooks.hold_back.one_visit import OneVisit, VisitRank
-from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
+from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.people import People, PeopleFileError, Person, entry_of, read_people
+from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
 from cds_hooks.hold_back.signatures import SignedAct, _converted, write_signed
 from cds_hooks.hold_back.turns import OneReminder
@@ -28,7 +29,6 @@ from cds_hooks.storage.decision import RecordUnavailable, card_uuid
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from cds_hooks.storage.queries import store_feedback
 from models_onnx.artifact.keys import local_signer
-from tests.cds_hooks.hold_back.test_single_checks import PAUSE, acts
 from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.live import record_in
 
@@ -137,7 +137,7 @@ def test_a_check_of_cards_is_not_asked_about_findings_and_one_that_remembers_is_
 
 
 def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it() -> None:
-    (held,) = explain_held_back([Silence("r", "canary", "t")], "s", "ehr", lambda: acts().releases)
+    (held,) = explain_held_back([Silence("r", "canary", "t")], "s", "ehr", lambda: Releases(None))
     assert (held.check, held.since, held.by) == ("The release state of the rule, model or equation", "", "")
     assert held.lets_through == (
         "An act of release about r: cds-hooks release set on, canary or activate (docs/operations/release.md)."
@@ -244,17 +244,9 @@ def test_one_process_alone_needs_no_claims(tmp_path: Path) -> None:
 
 
 def test_a_pause_that_the_record_does_not_take_is_told(tmp_path: Path) -> None:
+    pause = Pause("rule", "r", "2026-11-21T10:00:00+00:00", 210, 3, 0.05)
     with pytest.raises(RecordUnavailable, match=r"^the pause cannot be recorded: "):
-        record_pause(f"sqlite:///{tmp_path}/none/x.sqlite3", PAUSE, 0)
-
-
-def test_a_patient_with_too_long_an_id_takes_no_turn() -> None:
-    turns, asks = OneReminder(lambda: 1e9), PatientFinding("a", "m", asks=True)
-    for length, is_taken in ((200, True), (201, False)):
-        caller = Caller("ehr", "p" * length, "s", "patient-view")
-        turns.take(caller, [asks], 1e9)
-        assert (len(turns._turns) > 0) is is_taken
-        turns._turns.forget(lambda _: True)
+        record_pause(f"sqlite:///{tmp_path}/none/x.sqlite3", pause, 0)
 
 
 # One visit

@@ -22,7 +22,8 @@ from cards.rules.engine.governance import (
 from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.chain import Chain
 from cds_hooks.hold_back.checks import CheckedCall
-from cds_hooks.hold_back.overrides import Acknowledged, NotApproved
+from cds_hooks.hold_back.memory import PatientMemory, override_key
+from cds_hooks.hold_back.overrides import NotApproved
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.release_checks import Paused
 from cds_hooks.hold_back.releases import Released
@@ -60,12 +61,12 @@ def hear(
     units: tuple[str, ...] = (),
 ) -> str | None:
     """The reason for silence."""
-    acknowledged = Acknowledged(lambda: NOW)
-    acknowledged._by_patient = {("ehr", "p1"): answers or {}}
+    overrides = {override_key(rule, band): tuple(kept) for (rule, band), kept in (answers or {}).items()}
     call = CheckedCall(
-        Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=site or SiteRules(), units=lambda: units
-    )
-    silence = Chain.of_site(NotApproved(needs_approval=needs_approval), acknowledged).check_findings(call)(said)
+        Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=site or SiteRules(), units=lambda: units,
+        recalled=PatientMemory(overrides=overrides),
+    )  # fmt: skip
+    silence = Chain.of_site(NotApproved(needs_approval=needs_approval)).check_findings(call)(said)
     assert bool(call.answered) == (silence is not None and silence.reason == "acknowledged")
     return silence.reason if silence else None
 
@@ -172,13 +173,13 @@ def test_an_answer_does_not_count_when_a_value_has_moved_by_more_than_a_fifth(eg
     assert hear(said, answers=answers) == reason
 
 
-@pytest.mark.parametrize(("indicator", "reason"), [("info", "paused"), ("warning", "paused"), ("critical", None)])
-def test_of_a_paused_rule_or_service_only_what_is_critical_is_shown(indicator: Indicator, reason: str | None) -> None:
+@pytest.mark.parametrize(("indicator", "reason"), [("info", "paused"), ("warning", None), ("critical", None)])
+def test_of_a_paused_rule_or_service_only_information_is_held_back(indicator: Indicator, reason: str | None) -> None:
     pauses = [
         Pause(kind="rule", name=RULE, at="2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1),
         Pause(kind="service", name="order-safety", at="2026-11-20T09:00:00Z", cards=30, accepted=0, least_share=0.1),
     ]
-    paused = {pause.key: pause for pause in pauses}
+    paused = {(*pause.key, "ehr"): pause for pause in pauses}
     call = CheckedCall(Caller("ehr", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
     silence = Paused().check_finding(finding(indicator), call)
     assert (silence.reason if silence else None) == reason
@@ -187,6 +188,8 @@ def test_of_a_paused_rule_or_service_only_what_is_critical_is_shown(indicator: I
     held_back = asyncio.run(Paused().check(card, call))
     assert (held_back.silence.reason if held_back else None) == reason
     assert not Paused().is_idle(call)
+    elsewhere = CheckedCall(Caller("other", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
+    assert asyncio.run(Paused().check(card, elsewhere)) is None
     other = CheckedCall(Caller("ehr", "p1", "growth", "patient-view"), NOW, Released(paused=paused))
     assert asyncio.run(Paused().check(card, other)) is None
 

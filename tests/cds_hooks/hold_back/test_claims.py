@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cds_hooks.hold_back.claims import Claims
-from cds_hooks.hold_back.remembered import Remembered
+from cds_hooks.hold_back.memory import Bounded
 from tests.live import record_in
 
 
@@ -41,7 +41,7 @@ def test_a_place_is_taken_once_by_whoever_asks_first(tmp_path: Path) -> None:
 
 
 def test_of_more_values_than_there_is_room_for_the_oldest_is_forgotten() -> None:
-    remembered: Remembered[str, int] = Remembered(3)
+    remembered: Bounded[str, int] = Bounded(3)
     for key, value in (("a", 1), ("b", 2), ("c", 3), ("a", 4)):
         remembered.put(key, value)
     assert (len(remembered), remembered.get("a"), remembered.get("b")) == (3, 4, 2)
@@ -53,7 +53,7 @@ def test_of_more_values_than_there_is_room_for_the_oldest_is_forgotten() -> None
 
 
 def test_what_can_no_longer_count_is_forgotten_and_nothing_else() -> None:
-    remembered: Remembered[str, int] = Remembered(3)
+    remembered: Bounded[str, int] = Bounded(3)
     for key, value in (("a", 1), ("b", 2), ("c", 3)):
         remembered.put(key, value)
     remembered.forget(lambda value: value < 3)

@@ -12,10 +12,11 @@ import httpx
 from cards.rules.engine.governance import Approval, all_rule_versions
 from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.memory import Memory
 from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
-from tests.cds_hooks.hold_back.restraint_calls import overrides_of
 from tests.cds_hooks.hold_back.test_checks_of_findings import finding
+from tests.cds_hooks.record.followed import follow
 
 RULE = "renal-metformin"
 
@@ -59,11 +60,16 @@ def test_an_answer_with_a_reason_keeps_the_same_finding_quiet(tmp_path: Path, as
     assert after.json()["cards"] == []
     assert reasons(after) == {"acknowledged"}
     # another server over the same record knows it too, once it has read it
-    other = Governance(None, needs_approval=False)
-    other.read_answers(f"sqlite:///{tmp_path}/decisions.sqlite3")
+    memory = _memory(tmp_path, as_of)
     patient = order(as_of)["context"]["patientId"]
-    assert overrides_of(other).of_patient("anonymous", patient)
-    assert not overrides_of(other).of_patient("another client", patient)
+    assert memory.of_patient("anonymous", patient).overrides
+    assert not memory.of_patient("another client", patient).overrides
+
+
+def _memory(folder: Path, as_of: datetime) -> Memory:
+    memory = Memory(as_of.timestamp)
+    memory.read_from(follow(f"sqlite:///{folder}/decisions.sqlite3", as_of=as_of))
+    return memory
 
 
 def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> None:
@@ -76,14 +82,14 @@ def test_after_its_time_the_finding_is_said_again_to_a_server_that_read_the_reco
 ) -> None:
     call(tmp_path, as_of, overridden(with_reason=True))
     governance = Governance(None, needs_approval=False)
-    governance.read_answers(f"sqlite:///{tmp_path}/decisions.sqlite3")
     patient = order(as_of)["context"]["patientId"]
-    ((_, band),) = overrides_of(governance).of_patient("anonymous", patient)
-    said = finding("critical", band)
+    remembered = _memory(tmp_path, as_of).of_patient("anonymous", patient)
+    (key,) = remembered.overrides
+    said = finding("critical", key.split()[1])
 
     def quiet(days: int) -> bool:
         caller = Caller("anonymous", patient, ORDERS, "order-sign")
-        checked = CheckedCall(caller, as_of.timestamp() + days * 86400)
+        checked = CheckedCall(caller, as_of.timestamp() + days * 86400, recalled=remembered)
         return governance.chain.check_findings(checked)(said) is not None
 
     assert [quiet(days) for days in (0, 1, 2)] == [True, True, False]

@@ -56,17 +56,17 @@ def test_page_and_command_name_check_act_and_what_lets_the_card_through(tmp_path
             return decision.id
 
     decision_id = asyncio.run(story())
-    printed = run_program("decisions", "held", decision_id, "--json", environment={"CDS_DATABASE_URL": url})
-    by_reason = {row["reason"]: row for row in json.loads(printed.stdout)}
+    printed = run_program("decisions", "show", decision_id, "--json", environment={"CDS_DATABASE_URL": url})
+    by_reason = {row["reason"]: row for row in json.loads(printed.stdout)["held_back"]}
     assert by_reason["switched-off"]["by"] == "Ann Lee (pharmacist)"
     assert by_reason["switched-off"]["check"] == ReleaseState.title
     assert by_reason["budget"]["by"] == ""
-    table = run_program("decisions", "held", decision_id, environment={"CDS_DATABASE_URL": url, "COLUMNS": "200"})
+    table = run_program("decisions", "show", decision_id, environment={"CDS_DATABASE_URL": url, "COLUMNS": "200"})
     assert "Ann Lee (pharmacist)" in table.stdout
 
 
 def test_there_is_no_such_decision(url: str) -> None:
-    printed = run_program("decisions", "held", "nobody-made-it", environment={"CDS_DATABASE_URL": url})
+    printed = run_program("decisions", "show", "nobody-made-it", environment={"CDS_DATABASE_URL": url})
     assert printed.returncode == 1
     assert "There is no decision nobody-made-it" in printed.stderr
 

@@ -22,8 +22,8 @@ from tests.cds_hooks.hold_back.restraint_calls import (
     CRITICAL,
     SIGN,
     WARNINGS,
+    Site,
     feedback,
-    hold_back,
     indicators,
     order_sign,
     reasons,
@@ -156,10 +156,10 @@ def _sent(card: Card) -> SentCard:
     return sent
 
 
-def _guard(accepted: Card) -> LoopGuard:
-    guard = LoopGuard(lambda: 1000.0)
+def _guard(accepted: Card) -> Site:
+    guard = Site(LoopGuard(lambda: 1000.0), lambda: 1000.0)
     suggestions = tuple(each.uuid for each in accepted.suggestions)
-    guard.take_answer(
+    guard.memory.note_answer(
         Answer("ehr", "p1", "order-safety", "order-sign", _sent(accepted), "accepted", 1000.0, 1000.0, "", suggestions)
     )
     return guard
@@ -168,7 +168,7 @@ def _guard(accepted: Card) -> LoopGuard:
 def test_the_opposite_of_what_was_accepted_is_not_offered() -> None:
     guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
     back = _card("acetaminophen", _replace("acetaminophen", "naproxen"), rule="another-rule")
-    chosen = hold_back(guard, [back], CALLER)
+    chosen = guard.hold_back([back], CALLER)
     (card,) = chosen.cards
     assert card.suggestions == ()
     assert card.selection_behavior is None
@@ -181,7 +181,7 @@ def test_the_opposite_of_what_was_accepted_is_not_offered() -> None:
 def test_the_same_suggestion_is_not_offered_again_and_others_are() -> None:
     guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
     other = _card("ibuprofen", _replace("ibuprofen", "acetaminophen"), _replace("ibuprofen", "topical"))
-    chosen = hold_back(guard, [other], CALLER)
+    chosen = guard.hold_back([other], CALLER)
     assert [each.label for each in chosen.cards[0].suggestions] == ["topical for ibuprofen"]
     assert "it was just accepted" in chosen.silences[0].text
 
@@ -192,9 +192,9 @@ def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> Non
         _card("acetaminophen", _replace("acetaminophen", "naproxen"), indicator="critical"),
         _card("warfarin", _replace("warfarin", "apixaban")),
     ]
-    assert hold_back(guard, cards, CALLER).cards == cards
+    assert guard.hold_back(cards, CALLER).cards == cards
     same = [_card("naproxen", _replace("naproxen", "acetaminophen"))]
-    assert len(hold_back(guard, same, Caller("ehr", "p2", "order-safety", "order-sign")).cards) == 1
+    assert len(guard.hold_back(same, Caller("ehr", "p2", "order-safety", "order-sign")).cards) == 1
 
 
 # Replayed

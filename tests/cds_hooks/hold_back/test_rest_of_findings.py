@@ -17,10 +17,11 @@ from cards.extension import (
     VaccineForecasts,
 )
 from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
-from cds_hooks.hold_back.sent_cards import Answer, SentCard, ShownDecision
+from cds_hooks.hold_back.sent_cards import Answer, SentCard
 from cds_hooks.hold_back.suppression import ShownBefore
-from tests.cds_hooks.hold_back.restraint_calls import hold_back
+from tests.cds_hooks.hold_back.restraint_calls import Site
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
@@ -37,17 +38,16 @@ class _Site:
 
     def __init__(self, rest_days: float = 14, horizons: dict[str, float] | None = None) -> None:
         self.now = NOW
-        self.memory = ShownBefore(lambda: self.now, rest_days, horizons)
+        self.site = Site(ShownBefore(lambda: self.now, rest_days, horizons), lambda: self.now, rest_days)
 
     def show(self, said: CardExtension, patient: str = "p1", hook: str = "patient-view") -> None:
-        card = SentCard(uuid="c")
-        card.extension.ours = said
-        self.memory.take_shown(ShownDecision("ehr", patient, "a-service", hook, self.now, (card,)))
+        finding = patient_finding(said, hook)
+        self.site.memory.note_shown(Caller("ehr", patient, "a-service", hook), [finding] if finding else [], self.now)
 
     def answer(self, how: str, said: CardExtension = REFERRAL, at: float = NOW, patient: str = "p1") -> None:
         card = SentCard(uuid="c")
         card.extension.ours = said
-        self.memory.take_answer(Answer("ehr", patient, "a-service", "patient-view", card, how, at, at))
+        self.site.memory.note_answer(Answer("ehr", patient, "a-service", "patient-view", card, how, at, at))
 
     def resting(self, said: CardExtension = REFERRAL, indicator: Indicator = "info", **caller: str) -> Any:
         card = Card(
@@ -58,7 +58,7 @@ class _Site:
             extension={EXTENSION_KEY: said},
         )
         who = Caller("ehr", caller.get("patient", "p1"), "a-service", "patient-view")
-        chosen = hold_back(self.memory, [card], who, self.now)
+        chosen = self.site.hold_back([card], who)
         return (chosen.resting[0], chosen.silences[0]) if chosen.resting else None
 
     def rests_after(self, seconds: float, said: CardExtension = REFERRAL, indicator: Indicator = "info") -> bool:
@@ -199,7 +199,7 @@ def test_nothing_is_remembered_of_a_patient_with_an_overlong_id(length: int, *, 
     site = _Site()
     site.show(_drugs("a"), patient)
     site.answer("accepted", patient=patient)
-    assert (len(site.memory._shown), len(site.memory._answers)) == ((1, 1) if is_remembered else (0, 0))
+    assert (site.site.memory.of_patient("ehr", patient) == PatientMemory()) is not is_remembered
     assert (site.resting(_drugs("a"), patient=patient) is not None) is is_remembered
 
 
@@ -207,9 +207,9 @@ def test_cards_that_only_ask_and_those_of_a_discharge_are_not_remembered_as_show
     site = _Site()
     site.show(CardExtension(model={"id": "m"}, missing=("albumin",)))
     site.show(CardExtension(model={"id": "m"}, probability=0.1), hook="encounter-discharge")
-    assert len(site.memory._shown) == 0
+    assert not site.site.memory.of_patient("ehr", "p1").shown
     site.show(CardExtension(model={"id": "m"}, probability=0.1))
-    assert len(site.memory._shown) == 1
+    assert len(site.site.memory.of_patient("ehr", "p1").shown) == 1
 
 
 @pytest.mark.parametrize(("rest_days", "longest"), [(14, 90), (120, 120), (0, 90)])
@@ -219,9 +219,8 @@ def test_what_can_no_longer_count_is_forgotten(rest_days: float, longest: int) -
     site.answer("accepted")
     kept = []
     for seconds in (longest * DAY, longest * DAY + 1, 365 * DAY, 365 * DAY + 1):
-        site.now = NOW + seconds
-        site.memory.forget()
-        kept.append((len(site.memory._shown), len(site.memory._answers)))
+        memory = site.site.memory.of_patient("ehr", "p1").without_old(NOW + seconds, rest_days, 0.0)
+        kept.append((len(memory.shown), len(memory.answers)))
     assert kept == [(1, 1), (0, 1), (0, 1), (0, 0)]
 
 

@@ -81,14 +81,14 @@ def test_a_rule_without_two_signatures_waits_for_them(tmp_path: Path) -> None:
     assert outdated.text.startswith("only another version of it is approved")
 
 
-def test_a_paused_rule_is_in_shadow_but_for_critical_cards(tmp_path: Path) -> None:
+def test_a_paused_rule_is_in_shadow_but_for_warnings_and_critical_cards(tmp_path: Path) -> None:
     releases = releases_after(tmp_path)
     pause = Pause("rule", RULE, "2026-11-21T10:00:00+00:00", 200, 4, 0.05)
-    releases.current = replace(releases.current, paused={pause.key: pause})
+    releases.current = replace(releases.current, paused={(*pause.key, "ehr"): pause})
     standing = rule_standing(VERSION, SiteRules(), releases, needs_approval=False)
     assert standing.state == "shadow"
-    assert "only its critical cards are shown" in standing.text
-    assert not is_shown(SiteRules(), releases, needs_approval=False)
+    assert "its warnings and critical cards are shown" in standing.text
+    assert is_shown(SiteRules(), releases, needs_approval=False), "it is a warning"
 
 
 def release() -> Release:

@@ -12,16 +12,12 @@ import pytest
 from cards.card import Card, Indicator, Source
 from cards.compose.high_alert import NOT_COVERED
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
-from cds_hooks.hold_back import suppression
-from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.sent_cards import ShownRows
 from cds_hooks.hold_back.suppression import ShownBefore
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.hold_back.restraint_calls import hold_back
+from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, valued
-from tests.live import record_in
 
 SERVICE = "nephrology-referral"
 DAY = 86_400.0
@@ -105,18 +101,6 @@ def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_at_the_start_only_the_newest_decisions_with_cards_are_read(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
-            for user in range(3):
-                assert len((await _call(calls, user=f"Practitioner/{user}")).json()["cards"]) == 1
-
-    asyncio.run(story())
-    for most, expected in ((1, 1), (2, 2), (3, 3), (100, 3)):
-        rows = ShownRows(days=365.0 * 10, most_at_start=most)
-        assert len(list(rows.read(record_in(tmp_path)))) == expected
-
-
 def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
     async def story() -> None:
         for days in (0, 3):
@@ -150,17 +134,17 @@ def _with(said: CardExtension, indicator: Indicator = "info") -> Card:
     )
 
 
-def _shown(memory: ShownBefore, card: Card, caller: Caller = CALLER) -> bool:
+def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
     """Whether the card is shown; what is shown is taken note of, as a call does it."""
-    chosen = hold_back(memory, [card], caller, memory._now())
-    memory.note_shown(chosen.cards, CheckedCall(caller, memory._now()))
+    chosen = memory.hold_back([card], caller)
+    memory.show(chosen.cards, caller)
     assert len(chosen.cards) + len(chosen.resting) == 1
     return bool(chosen.cards)
 
 
 def test_what_became_worse_is_shown_and_rests_from_then_on() -> None:
     clock = _Clock()
-    memory = ShownBefore(clock)
+    memory = Site(ShownBefore(clock), clock)
     assert _shown(memory, _card(0.10))
     clock.now += 2 * DAY
     assert not _shown(memory, _card(0.119))
@@ -190,7 +174,7 @@ def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_rig
 
 def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_future() -> None:
     clock = _Clock()
-    memory = ShownBefore(clock)
+    memory = Site(ShownBefore(clock), clock)
     once = _with(CardExtension(output=NOT_COVERED))
     clock.now += 300 * DAY
     assert _shown(memory, once)
@@ -202,7 +186,7 @@ def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_futu
 
 def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
     clock = _Clock()
-    memory = ShownBefore(clock)
+    memory = Site(ShownBefore(clock), clock)
     assert _shown(memory, _card(0.10, indicator="critical"))
     clock.now += 2 * DAY
     assert _shown(memory, _card(0.10, indicator="critical"))
@@ -212,7 +196,7 @@ def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
 @pytest.mark.parametrize("other", [Caller("other", "p1", SERVICE, "patient-view"), Caller("ehr", "p2", SERVICE, "x")])
 def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other: Caller) -> None:
     clock = _Clock()
-    memory = ShownBefore(clock)
+    memory = Site(ShownBefore(clock), clock)
     assert _shown(memory, _card(0.10))
     clock.now += 2 * DAY
     assert not _shown(memory, _card(0.10))
@@ -221,7 +205,7 @@ def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other:
 
 def test_a_vaccine_that_became_due_is_worse() -> None:
     clock = _Clock()
-    memory = ShownBefore(clock)
+    memory = Site(ShownBefore(clock), clock)
 
     def due(*groups: str) -> Card:
         day = datetime.fromtimestamp(clock.now, UTC).date().isoformat()
@@ -239,17 +223,6 @@ def test_a_vaccine_that_became_due_is_worse() -> None:
     clock.now += 2 * DAY
     assert not _shown(memory, due("Zoster"))
     assert _shown(memory, due("Zoster", "Pneumococcal"))
-
-
-def test_the_memory_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suppression, "_MOST", 2)
-    clock = _Clock()
-    memory = ShownBefore(clock)
-    callers = [Caller("ehr", f"p{number}", SERVICE, "patient-view") for number in range(3)]
-    for caller in callers:
-        assert _shown(memory, _card(0.10), caller)
-    clock.now += 2 * DAY
-    assert [_shown(memory, _card(0.10), caller) for caller in reversed(callers)] == [False, False, True]
 
 
 # High-alert drugs that no rule is about

@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.claims import Claims
+from cds_hooks.hold_back.memory import PatientMemory, Turn
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
-from cds_hooks.hold_back.turns import OneReminder, Turn
+from cds_hooks.hold_back.turns import OneReminder
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
@@ -52,6 +54,10 @@ def _enzyme(code: str) -> dict[str, Any]:
         "effectiveDateTime": ago(20),
         "valueQuantity": {"value": 90, "unit": "U/L", "system": "http://unitsofmeasure.org", "code": "U/L"},
     }
+
+
+def _call(caller: Caller, memory: PatientMemory | None = None) -> CheckedCall:
+    return CheckedCall(caller, 0.0, recalled=memory or PatientMemory())
 
 
 async def _ask(calls: httpx.AsyncClient, service: str) -> httpx.Response:
@@ -192,15 +198,15 @@ def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: p
     async def story() -> None:
         turns = OneReminder(lambda: 1_800_000_000.0)
         first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
-        assert await turns.turn_of_another(first, ASKS) is None
+        assert await turns.turn_of_another(_call(first), ASKS) is None
         other = Caller("ehr", "p1", "statin-discussion", "patient-view")
         for elapsed[0] in (5_000.0, 5_029.9):
-            assert await turns.turn_of_another(other, ASKS) == Turn(first.service, 1_800_000_000.0)
+            assert await turns.turn_of_another(_call(other), ASKS) == Turn(first.service, 1_800_000_000.0)
         elapsed[0] = 5_030.0
-        assert await turns.turn_of_another(other, ASKS) is None
+        assert await turns.turn_of_another(_call(other), ASKS) is None
         elapsed[0] += 29.9
-        assert await turns.turn_of_another(first, ASKS) == Turn(other.service, 1_800_000_000.0)
-        assert await turns.turn_of_another(other, ASKS) is None
+        assert await turns.turn_of_another(_call(first), ASKS) == Turn(other.service, 1_800_000_000.0)
+        assert await turns.turn_of_another(_call(other), ASKS) is None
 
     asyncio.run(story())
 
@@ -210,16 +216,17 @@ def test_what_is_due_takes_the_turn_of_a_test_and_a_test_waits_for_what_is_due()
 
     async def story() -> None:
         now = [1_800_000_000.0]
-        turns = OneReminder(lambda: now[0])
-        kidney, liver, vaccines = (
+        kidney, liver, vaccines, preventive = (
             Caller("ehr", "p1", service, "patient-view")
-            for service in ("nephrology-referral", "liver-assessment", "vaccines-due")
+            for service in ("nephrology-referral", "liver-assessment", "vaccines-due", "preventive")
         )
         due = PatientFinding("vaccines due", "vaccines-due", reminds=True)
-        assert await turns.turn_of_another(kidney, ASKS) is None
-        assert await turns.turn_of_another(vaccines, due) is None
-        turns.take(vaccines, [due], now[0])
-        turns.take(kidney, [ASKS], now[0])
+        turns = OneReminder(lambda: now[0])
+        assert await turns.turn_of_another(_call(kidney), ASKS) is None
+        assert await turns.turn_of_another(_call(vaccines), due) is None
+        memory = PatientMemory()
+        memory.take_shown(vaccines.service, [due], now[0], now[0], 14)
+        memory.take_shown(kidney.service, [ASKS], now[0], now[0], 14)
         shown = now[0]
         for now[0], test_is_shown, reminder_is_shown in (
             (shown + 86_400, False, False),
@@ -227,29 +234,20 @@ def test_what_is_due_takes_the_turn_of_a_test_and_a_test_waits_for_what_is_due()
             (shown + 90 * 86_400, False, True),
             (shown + 90 * 86_400 + 1, True, True),
         ):
-            fresh = copy.copy(turns)  # what is reserved at one moment does not count at the next
-            fresh._reserved = type(turns._reserved)(10)
-            assert (await fresh.turn_of_another(liver, ASKS) is None) is test_is_shown, now[0] - shown
-            fresh._reserved = type(turns._reserved)(10)
-            is_shown = await fresh.turn_of_another(Caller("ehr", "p1", "preventive", "patient-view"), due) is None
+            fresh = OneReminder(lambda: now[0])  # what is reserved at one moment does not count at the next
+            assert (await fresh.turn_of_another(_call(liver, memory), ASKS) is None) is test_is_shown, now[0] - shown
+            fresh = OneReminder(lambda: now[0])
+            is_shown = await fresh.turn_of_another(_call(preventive, memory), due) is None
             assert is_shown is reminder_is_shown, now[0] - shown
 
     asyncio.run(story())
 
 
 def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right() -> None:
-    async def story() -> None:
-        now = [1_800_000_000.0]
-        turns = OneReminder(lambda: now[0])
-        first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
-        other = Caller("ehr", "p1", "statin-discussion", "patient-view")
-        turns.take(first, [ASKS], now[0] + 300 * 86_400)
-        assert await turns.turn_of_another(other, ASKS) is None
-        turns.take(other, [ASKS], now[0])
-        now[0] += 60
-        assert await turns.turn_of_another(first, ASKS) == Turn(other.service, 1_800_000_000.0)
-
-    asyncio.run(story())
+    now, memory = 1_800_000_000.0, PatientMemory()
+    memory.take_shown("nephrology-referral", [ASKS], now + 300 * 86_400, now, 14)
+    memory.take_shown("statin-discussion", [ASKS], now, now, 14)
+    assert set(memory.turns.values()) == {Turn("statin-discussion", now)}
 
 
 def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:

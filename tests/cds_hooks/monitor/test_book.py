@@ -9,34 +9,11 @@ import pytest
 from cds_hooks.monitor.book import CountBook, Verified, add_to_day, day_of, read_to
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.day import DayCounts
-
-
-def version_of(book: CountBook, change: int | None = None) -> int:
-    """The version of the file, set before where one is given."""
-    with book.open() as connection:
-        if change is not None:
-            connection.execute(f"PRAGMA user_version = {change}")
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def test_a_book_of_a_newer_version_is_refused_and_one_of_an_older_version_is_made_again(tmp_path: Path) -> None:
-    file = tmp_path / "counts" / "book.sqlite3"
-    book = CountBook(file)
-    ours = version_of(book)
-    assert file.stat().st_mode & 0o777 == 0o600
-    book.note_incident("ehr", "units", is_open=True)
-    assert version_of(CountBook(file)) == ours
-    version_of(book, ours - 1)
-    again = CountBook(file)
-    assert (version_of(again), again.open_incidents()) == (ours, {("ehr", "units")})
-    version_of(book, ours + 1)
-    with pytest.raises(RecordUnavailable) as refused:
-        CountBook(file)
-    assert str(refused.value) == "book.sqlite3 was written by a newer version; delete it, and it is made again."
+from tests.cds_hooks.record.followed import Book
 
 
 def test_the_newest_verification_is_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = CountBook(tmp_path / "book.sqlite3")
+    book = Book(tmp_path / "book.sqlite3")
     assert book.last_verification() is None
     for at, read, fault in ((100.9, 5, ""), (200.0, 6, "row 3"), (200.0, 7, ""), (150.0, 8, "x")):
         monkeypatch.setattr("cds_hooks.monitor.book.time", lambda at=at: at)
@@ -55,7 +32,7 @@ def test_a_day_is_one_of_utc(microseconds: int, day: str) -> None:
 @pytest.fixture
 def book(tmp_path: Path) -> CountBook:
     """Calls of two clients from 1 to 6 November: as many as the day, twice counted on the third."""
-    made = CountBook(tmp_path / "book.sqlite3")
+    made = Book(tmp_path / "book.sqlite3")
     with made.open() as connection:
         for day in (1, 2, 3, 3, 5, 6):
             add_to_day(connection, (f"2026-11-0{day}", "ehr", "planning"), DayCounts(calls=day))
@@ -110,12 +87,10 @@ def test_a_day_has_another_stamp_when_something_is_counted_into_it(book: CountBo
 
 
 def test_what_was_read_is_said_with_what_was_counted_and_only_once(book: CountBook) -> None:
-    assert book.counted_to() == 0
-    with book.advance({"decisions": 0, "feedback": 0}, 7) as connection:
+    with book.advance({"outcomes": 0, "matured m": 0}, 7) as connection:
         add_to_day(connection, ("2026-11-09", "ehr", "planning"), DayCounts(calls=1))
-    assert book.counted_to() == 7
-    with pytest.raises(RecordUnavailable) as refused, book.advance({"decisions": 7, "feedback": 6}, 9):
+    with pytest.raises(RecordUnavailable) as refused, book.advance({"outcomes": 7, "matured m": 6}, 9):
         pass
     assert str(refused.value) == "another process is counting into book.sqlite3; let it finish."
     with book.open(is_writing=False) as connection:
-        assert [read_to(connection, kind) for kind in ("decisions", "feedback", "other")] == [7, 7, 0]
+        assert [read_to(connection, kind) for kind in ("outcomes", "matured m", "other")] == [7, 7, 0]

@@ -7,10 +7,10 @@ import pytest
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.monitor import catalogue
-from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.catalogue import FEWEST_CALLS, rule_ids, rules_without_findings
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
+from tests.cds_hooks.record.followed import Book
 
 DAY = date(2026, 9, 1)
 RULES = frozenset({"renal-nsaid", "ddi-statin", "mon-lithium"})
@@ -51,7 +51,7 @@ def test_each_client_has_a_figure_of_its_own_and_good_is_said_where_all_spoke() 
 def test_the_book_remembers_the_catalogue_until_the_rules_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book = CountBook(tmp_path / "m.sqlite3")
+    book = Book(tmp_path / "m.sqlite3")
     assert rule_ids(book) == frozenset(all_rule_versions())
     with book.open() as connection:
         connection.execute("DELETE FROM catalogue WHERE rule <> 'renal-nsaid'")

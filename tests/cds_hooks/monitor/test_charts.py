@@ -1,61 +1,84 @@
-"""A chart of the monitor in numbers: where each day stands, what lies outside its limits, and the words beside it."""
+"""The plots of a report: each day in its place, what lies outside its limits, and the same numbers in the table."""
 
 from datetime import date, timedelta
 
-import pytest
-
-from cds_hooks.monitor.charts import _by_day, _places, _Scale, _Series
+from cds_hooks.monitor.charts import _by_day, _Series, charts_of, label_charts_of
+from models_onnx.model_card.plots import BOTTOM, LEFT, RIGHT, TOP
+from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.judging import Compared
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import LabelCounts
+from models_onnx.monitoring.sketch import bucket_of
 
 FIRST = date(2026, 11, 2)
 DAYS = [FIRST + timedelta(days=number) for number in range(4)]
 
 
-@pytest.mark.parametrize(("value", "height"), [(0.0, 146.0), (50.0, 79.0), (100.0, 12.0), (-5.0, 146.0), (130.0, 12.0)])
-def test_a_value_stands_in_proportion_and_within_the_frame(value: float, height: float) -> None:
-    assert _Scale(0.0, 100.0).y(value) == height
+def _day(calls: int, cards: int, milliseconds: float = 50.0) -> DayCounts:
+    return DayCounts(calls=calls, with_cards=cards, milliseconds={bucket_of(milliseconds): calls} if calls else {})
 
 
-def test_a_scale_without_a_height_puts_everything_on_the_ground() -> None:
-    assert _Scale(0.0, 0.0).y(0.0) == 146.0
-
-
-@pytest.mark.parametrize(("many", "places"), [(1, [46.0]), (2, [46.0, 332.0]), (3, [46.0, 189.0, 332.0])])
-def test_days_are_spread_from_the_left_to_the_right_edge(many: int, places: list[float]) -> None:
-    assert _places(many) == places
+def _compared(before: list[DayCounts], window: list[DayCounts]) -> Compared:
+    days = [FIRST + timedelta(days=number) for number in range(len(before) + len(window))]
+    return Compared(
+        "a hospital",
+        "planning",
+        dict(zip(days[len(before) :], window, strict=True)),
+        dict(zip(days[: len(before)], before, strict=True)),
+    )
 
 
 def test_the_days_of_the_window_stand_apart_and_a_day_without_calls_has_no_mark() -> None:
-    chart = _by_day("Calls a day", "A sentence.", "calls", DAYS, DAYS[2], _Series([100.0, None, 50.0, 200.0]))
-    assert [(mark.x, mark.y, mark.kind) for mark in chart.marks] == [
-        (46.0, 82.2, "reference"),
-        (236.7, 114.1, "window"),
-        (332.0, 18.4, "window"),
-    ]
-    assert chart.lines == [("value", "46.0,82.2 236.7,114.1 332.0,18.4")]
-    assert chart.rows == [
+    plot = _by_day("Calls a day", "A sentence.", "calls", DAYS, DAYS[2], _Series([100.0, None, 50.0, 200.0]))
+    assert [dot.x for dot in plot.dots] == [LEFT, 248, RIGHT]
+    assert [dot.kind for dot in plot.dots] == ["before", "", ""]
+    assert TOP < plot.dots[2].y < plot.dots[0].y < plot.dots[1].y < BOTTOM
+    assert plot.rows == (
         ("2026-11-02", "100"),
         ("2026-11-03", "nothing counted"),
         ("2026-11-04", "50"),
         ("2026-11-05", "200"),
-    ]
-    assert [(label.x, label.y, label.text, label.anchor) for label in chart.labels] == [
-        (42.0, 22.4, "200", "end"),
-        (42.0, 150.0, "0", "end"),
-        (46.0, 162.0, "02 Nov", "start"),
-        (332.0, 162.0, "05 Nov", "end"),
-    ]
+    )
+    assert [(tick.at, tick.label) for tick in plot.x_ticks] == [(LEFT, "02 Nov"), (RIGHT, "05 Nov")]
 
 
 def test_a_value_on_its_limit_is_within_and_one_beyond_is_marked() -> None:
-    chart = _by_day(
-        "Rate", "A sentence.", "%", DAYS, DAYS[0], _Series([10.0, 20.0, 9.9, 20.1], low=[10.0] * 4, high=[20.0] * 4)
-    )
-    assert [mark.kind for mark in chart.marks] == ["window", "window", "outside", "outside"]
-    assert [text for _, text in chart.rows] == ["10", "20", "9.9 (outside the limits)", "20.1 (outside the limits)"]
-    assert [name for name, _ in chart.lines] == ["low", "high", "value"]
+    series = _Series([10.0, 20.0, 9.9, 20.1], low=[10.0] * 4, high=[20.0] * 4)
+    plot = _by_day("Rate", "A sentence.", "%", DAYS, DAYS[0], series)
+    assert [dot.kind for dot in plot.dots] == ["", "", "outside", "outside"]
+    assert [text for _, text in plot.rows] == ["10", "20", "9.9 (outside the limits)", "20.1 (outside the limits)"]
+    assert [(line.kind, line.name) for line in plot.lines] == [("other", "low"), ("other", "high"), ("curve", "%")]
 
 
-def test_a_chart_on_which_nothing_was_counted_has_its_frame() -> None:
-    chart = _by_day("Calls a day", "A sentence.", "calls", DAYS, DAYS[2], _Series([None] * 4))
-    assert chart.marks == []
-    assert chart.labels[0].text == "1"
+def test_where_nothing_was_counted_the_frame_stands() -> None:
+    plot = _by_day("Calls a day", "A sentence.", "calls", DAYS, DAYS[2], _Series([None] * 4))
+    assert (plot.dots, len(plot.y_ticks)) == ((), 5)
+    assert charts_of(_compared([], [])) == []
+
+
+def test_calls_cards_and_times_are_drawn_day_by_day_with_what_was_expected_and_the_limits() -> None:
+    calls, cards, times = charts_of(_compared([_day(100, 20)] * 4, [_day(60, 22), _day(120, 12)]))
+    assert calls.text == "180 calls in the window, 200 expected by weekday."
+    assert [line.name for line in calls.lines] == ["expected", "calls"]
+    assert cards.text == "20.0 in 100 calls had a card before; the dashed lines are three standard deviations."
+    # three times the root of 0.2 · 0.8 / n: 15.49 of 60 calls, 10.95 of 120
+    assert [text for _, text in cards.rows[-2:]] == ["36.67 (outside the limits)", "10"]
+    assert times.title == "Time of answers"
+    assert len({plot.id for plot in (calls, cards, times)}) == 3
+
+
+def test_what_was_estimated_is_drawn_against_what_happened_and_each_group_against_one() -> None:
+    counts = LabelCounts()
+    for key, yes, no in (("m@1 all", 60, 40), ("m@1 men", 40, 0), ("m@1 women", 0, 20), ("n@1 all", 0, 5)):
+        counts.count(key, 0.5, "yes", with_card=True, times=yes)
+        counts.count(key, 0.5, "no", with_card=False, times=no)
+    estimates, groups = label_charts_of(LabelWindow("a hospital", "planning", "of 90 days", counts, LabelCounts()))
+    # Wilson's interval of 60 of 100: 0.5020 to 0.6906, which is the top of the scale
+    assert estimates.rows == (("50.0 in 100", "60.0 in 100", "50.2 to 69.1", "100"),)
+    assert [(dot.kind, dot.top) for dot in estimates.dots] == [("outside", TOP)]
+    # 60 for 50 expected: 1.2, times and over e to the power of 1.96 · √(0.4 / 60) = 0.16
+    assert groups.rows == (("all", "1.20", "1.02 to 1.41"), ("men", "2.00", "2.00 to 2.00"), ("women", "no event", ""))
+    assert [(dot.kind, tick.label) for dot, tick in zip(groups.dots, groups.x_ticks, strict=True)] == [
+        ("", "all"),
+        ("outside", "men"),
+    ]

@@ -13,13 +13,16 @@ import pytest
 from cards.extension import EXTENSION_KEY
 from cds_hooks.hold_back.chain import SUPPRESSED
 from cds_hooks.monitor import finder
-from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.book import Counts
 from cds_hooks.monitor.finder import book_for, find, needs_book
-from cds_hooks.monitor.postings import Budget, plain_subject
+from cds_hooks.monitor.postings import Budget
+from cds_hooks.record.follow import Follower
+from cds_hooks.record.views import Views
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, store_feedback
+from tests.cds_hooks.record.followed import Book
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
 from tests.live import record_in
 
@@ -87,6 +90,11 @@ def _records_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finder, "SMALL", 0)
 
 
+def follower_at(url: str, folder: Path) -> Follower:
+    """A follower that counts."""
+    return Follower(url, Views(folder / "m.sqlite3"), (Counts(),))
+
+
 def expected(url: str, wanted: DecisionFilter) -> list[str]:
     return [each.id for each in find_decisions(url, wanted)]
 
@@ -97,7 +105,7 @@ def expected(url: str, wanted: DecisionFilter) -> list[str]:
 def test_the_book_finds_what_the_record_has_in_the_same_order(
     record: str, tmp_path: Path, wanted: DecisionFilter, counted: int
 ) -> None:
-    book = CountBook(tmp_path / "m.sqlite3")
+    book = Book(tmp_path / "m.sqlite3")
     if counted:
         book.read(record, at_once=20, most=counted)
     assert [each.decision.id for each in find(record, book, wanted)] == expected(record, wanted)
@@ -105,7 +113,7 @@ def test_the_book_finds_what_the_record_has_in_the_same_order(
 
 def test_a_list_goes_on_where_the_page_before_ended(record: str, tmp_path: Path) -> None:
     wanted = DecisionFilter(service="planning")
-    book = book_for(record, tmp_path / "m.sqlite3", wanted)
+    book = book_for(record, follower_at(record, tmp_path), wanted)
     assert book is not None
     ids, before = [], None
     while page := list(islice(find(record, book, wanted, before), 7)):
@@ -116,7 +124,7 @@ def test_a_list_goes_on_where_the_page_before_ended(record: str, tmp_path: Path)
 
 def test_a_budget_ends_a_search_with_the_place_from_which_it_goes_on(record: str, tmp_path: Path) -> None:
     wanted, ids = DecisionFilter(service="planning", outcome="error", reason="shadow"), list[str]()
-    book = book_for(record, tmp_path / "m.sqlite3", wanted)
+    book = book_for(record, follower_at(record, tmp_path), wanted)
     before, rounds = None, 0
     while True:
         budget = Budget(10)
@@ -133,38 +141,14 @@ def test_what_an_index_of_the_database_finds_needs_no_book(record: str, tmp_path
     assert not needs_book(DecisionFilter(patient="patient-1", rule="renal-one"))
     assert not needs_book(DecisionFilter(hook_instance="x", service="planning"))
     assert not needs_book(DecisionFilter(since=3))
-    assert book_for(record, tmp_path / "m.sqlite3", DecisionFilter(patient="patient-1")) is None
+    assert book_for(record, follower_at(record, tmp_path), DecisionFilter(patient="patient-1")) is None
     assert not (tmp_path / "m.sqlite3").exists()
-
-
-def test_nothing_that_a_call_named_is_kept_in_the_book(record: str, tmp_path: Path) -> None:
-    file = tmp_path / "m.sqlite3"
-    CountBook(file).read(record)
-    content = file.read_bytes()
-    assert b"renal-one" in content
-    for secret in (b"silent Observation", b"patient-1", b"d1577c69"):
-        assert secret not in content
-    assert plain_subject("Observation/secret-1") == "other"
-    assert plain_subject("mortality_5y") == "mortality_5y"
-
-
-def test_a_book_of_another_record_is_not_used_for_a_search_and_is_made_again_by_a_count(tmp_path: Path) -> None:
-    one, other = (f"sqlite:///{tmp_path}/{name}.sqlite3" for name in ("one", "other"))
-    for url, seed in ((one, 1), (other, 2)):
-        write(url, invented(20, seed))
-        add_event(url, "hold", "somebody", {"of": url[-20:]})
-    book, wanted = CountBook(tmp_path / "m.sqlite3"), DecisionFilter(rule="renal-one")
-    book.read(one)
-    assert book_for(other, tmp_path / "m.sqlite3", wanted) is None
-    assert book_for(one, tmp_path / "m.sqlite3", wanted) is not None
-    assert book.read(other) == 20
-    assert [each.decision.id for each in find(other, book, wanted)] == expected(other, wanted)
 
 
 @pytest.mark.parametrize("new", [3, 5, 30])
 def test_a_record_that_lost_decisions_is_counted_anew(tmp_path: Path, new: int) -> None:
     """A standby took over, or a backup was restored: new decisions have the numbers of the lost ones."""
-    url, backup, book = record_in(tmp_path), tmp_path / "backup", CountBook(tmp_path / "m.sqlite3")
+    url, backup, book = record_in(tmp_path), tmp_path / "backup", Book(tmp_path / "m.sqlite3")
     kept = invented(20, 1)
     write(url, kept)
     add_event(url, "hold", "somebody", {})
@@ -176,28 +160,16 @@ def test_a_record_that_lost_decisions_is_counted_anew(tmp_path: Path, new: int) 
         file.unlink()
     backup.replace(tmp_path / "decisions.sqlite3")
     write(url, invented(new, 3))
-    assert not book.is_of(url)
+    assert not book.views.is_of(url)
     assert book.read(url) == 20 + new
-    assert book.is_of(url)
+    assert book.views.is_of(url)
     assert book.read(url) == 0
 
 
 def test_a_book_that_cannot_be_written_is_done_without(record: str, tmp_path: Path) -> None:
     file = tmp_path / "m.sqlite3"
     file.write_bytes(b"no database" * 100)
-    assert book_for(record, file, DecisionFilter(rule="renal-one")) is None
-
-
-def test_the_book_of_an_older_version_is_made_again(record: str, tmp_path: Path) -> None:
-    book = CountBook(tmp_path / "m.sqlite3")
-    book.read(record)
-    book.note_incident("north", "units", is_open=True)
-    with book.open() as connection:
-        connection.execute("PRAGMA user_version = 1")
-    again = CountBook(tmp_path / "m.sqlite3")
-    assert again.counted_to() == 0
-    assert again.read(record) == 300
-    assert again.open_incidents() == {("north", "units")}
+    assert book_for(record, follower_at(record, tmp_path), DecisionFilter(rule="renal-one")) is None
 
 
 def test_an_answer_leads_to_its_decision_whether_or_not_it_was_counted(tmp_path: Path) -> None:
@@ -211,10 +183,10 @@ def test_an_answer_leads_to_its_decision_whether_or_not_it_was_counted(tmp_path:
         )
     ]
     store_feedback(parse_url(url), items)
-    for counted in (60, 30, 0):
-        book = CountBook(tmp_path / f"{counted}.sqlite3")
+    for counted in (60, 0):
+        book = Book(tmp_path / f"{counted}.sqlite3")
         if counted:
-            book.read(url, at_once=10, most=counted)
+            book.read(url)
         for wanted in (
             DecisionFilter(answer="overridden"),
             DecisionFilter(answer="accepted", service="planning"),

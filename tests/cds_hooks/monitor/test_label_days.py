@@ -14,6 +14,7 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.performance import Deployed
 from tests.cds_hooks.monitor.test_label_reading import FIRST, microseconds, predicted, say, write
+from tests.cds_hooks.record.followed import Book
 from tests.cds_hooks.storage.conftest import sqlite_url
 
 __all__ = ["sqlite_url"]
@@ -57,7 +58,7 @@ def reader(book: CountBook, url: str, now: datetime) -> LabelReader:
 
 def test_a_prediction_is_mature_at_the_very_end_of_its_wait(sqlite_url: str, tmp_path: Path) -> None:
     write(sqlite_url, predicted(0))
-    book, mature = CountBook(tmp_path / "m.sqlite3"), FIRST + timedelta(days=33)
+    book, mature = Book(tmp_path / "m.sqlite3"), FIRST + timedelta(days=33)
     for now, windows in ((mature - timedelta(microseconds=1), 0), (mature, 1)):
         reader(book, sqlite_url, now).read()
         assert len(label_windows(book, {LABEL.model: LABEL}, date(2026, 4, 4), 9)) == windows
@@ -70,14 +71,14 @@ def test_a_prediction_of_this_very_instant_holds_up_the_next_one_and_one_of_late
     now = FIRST + timedelta(days=50)
     write(sqlite_url, predicted(0, client="ahead", decided_at=microseconds(now) + ahead))
     write(sqlite_url, predicted(1, client="after"))
-    book = CountBook(tmp_path / "m.sqlite3")
+    book = Book(tmp_path / "m.sqlite3")
     reader(book, sqlite_url, now).read()
     assert [window.client for window in label_windows(book, {LABEL.model: LABEL}, now.date(), 40)] == clients
 
 
 def test_windows_have_their_days_and_those_before_with_area_and_threshold(sqlite_url: str, tmp_path: Path) -> None:
     write(sqlite_url, *(predicted(days) for days in (0, 1, 2, 3, 4, 5)), predicted(4, service="a-service"))
-    book = CountBook(tmp_path / "m.sqlite3")
+    book = Book(tmp_path / "m.sqlite3")
     reader(book, sqlite_url, FIRST + timedelta(days=60)).read()
     # Of 1 to 6 March: a window of two days up to 5 March, and the two days before it.
     until, threshold = date(2026, 3, 5) + timedelta(days=33), Deployed(0.3, 0.25, 0.01)
@@ -108,7 +109,7 @@ def test_an_outcome_of_a_removed_decision_counts_nothing(sqlite_url: str, tmp_pa
         Outcome(name, "follow-up", "north", "event", "readmission_30d", "yes", None, "api", microseconds(FIRST))
         for name in (gone.id, kept.id)
     ]
-    book = CountBook(tmp_path / "m.sqlite3")
+    book = Book(tmp_path / "m.sqlite3")
     reader(book, sqlite_url, FIRST + timedelta(days=60)).read()
     store_outcomes(parse_url(sqlite_url), items)
     reader(book, sqlite_url, FIRST + timedelta(days=60)).read()
@@ -125,7 +126,7 @@ def test_a_decision_without_an_estimate_is_no_prediction(sqlite_url: str, tmp_pa
     one = predicted(0, basis=basis)
     write(sqlite_url, one)
     say(sqlite_url, one, "yes")
-    book = CountBook(tmp_path / "m.sqlite3")
+    book = Book(tmp_path / "m.sqlite3")
     for _ in range(2):
         reader(book, sqlite_url, FIRST + timedelta(days=60)).read()
     assert label_windows(book, {LABEL.model: LABEL}, FIRST.date() + timedelta(days=33), 9) == []

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.notices import Event, NotTold, tell, write_textfile
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
+from tests.cds_hooks.record.followed import Book
 
 
 class _Webhook:
@@ -62,7 +62,7 @@ def told(events: list[Event]) -> list[tuple[str, str, str, str]]:
 
 
 def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, webhook: _Webhook) -> None:
-    book, before = CountBook(tmp_path / "book.sqlite3"), datetime.now(UTC).replace(microsecond=0)
+    book, before = Book(tmp_path / "book.sqlite3"), datetime.now(UTC).replace(microsecond=0)
     units, clock = incident("ehr", "units", "unit of bun"), incident("app", "clock", "an hour ahead")
     begun = tell(book, [units, clock], webhook.url)
     assert told(begun) == [
@@ -84,7 +84,7 @@ def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, web
 
 @pytest.mark.parametrize("answer", [300, 404, 500])
 def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, webhook: _Webhook, answer: int) -> None:
-    book = CountBook(tmp_path / "book.sqlite3")
+    book = Book(tmp_path / "book.sqlite3")
     units, clock = incident("ehr", "units", "u"), incident("app", "clock", "c")
     webhook.answers = [200, answer]
     with pytest.raises(NotTold) as not_told:
@@ -99,7 +99,7 @@ def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, webhook: _Webh
 
 
 def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, webhook: _Webhook) -> None:
-    book, url = CountBook(tmp_path / "book.sqlite3"), webhook.url
+    book, url = Book(tmp_path / "book.sqlite3"), webhook.url
     webhook.server.shutdown()
     webhook.server.server_close()
     with pytest.raises(NotTold) as not_told:
@@ -113,7 +113,7 @@ def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, webhook: _Webhook) 
 def test_alertmanager_is_told_under_one_key_when_it_begins_and_when_it_is_over(
     tmp_path: Path, webhook: _Webhook
 ) -> None:
-    book, url = CountBook(tmp_path / "book.sqlite3"), webhook.url.replace("/notices", "/api/v2/alerts")
+    book, url = Book(tmp_path / "book.sqlite3"), webhook.url.replace("/notices", "/api/v2/alerts")
     (begun,), (ended,) = tell(book, [incident("ehr", "input drift", "u")], url), tell(book, [], url)
     labels = {"alertname": "CdsHooksNotice", "severity": "warning", "subject": "ehr input drift"}
     first, last = webhook.taken[0][0], webhook.taken[1][0]

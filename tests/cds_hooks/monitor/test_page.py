@@ -80,7 +80,7 @@ def test_a_report_of_nothing_is_a_page_too(tmp_path: Path) -> None:
 
 def test_the_command_writes_the_page_and_says_where_it_cannot(tmp_path: Path) -> None:
     url = record_in(tmp_path)
-    words = ["monitor", "--database", url, "--counts", str(tmp_path / "m.sqlite3"), "--html"]
+    words = ["monitor", "--database", url, "--html"]
     assert CliRunner().invoke(app, [*words, str(tmp_path / "r.html")]).exit_code == 0
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     done = CliRunner().invoke(app, [*words, str(tmp_path / "none" / "r.html")])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.monitor.postings import (
     TABLES,
@@ -19,8 +18,10 @@ from cds_hooks.monitor.postings import (
     places,
     plain_subject,
 )
+from cds_hooks.record.views import Views
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.monitor.test_finder import invented, write
+from tests.cds_hooks.record.followed import Book
 
 PLACES = {
     (10, 1): ["service a", "client ehr", "outcome cards"],
@@ -167,15 +168,15 @@ def test_a_budget_counts_the_places_that_are_looked_at(
 def test_a_verification_is_noted_where_the_book_is_of_this_record(tmp_path: Path) -> None:
     url, file = f"sqlite:///{tmp_path / 'd.sqlite3'}", tmp_path / "book.sqlite3"
     write(url, invented(3, 1))
-    note_verification(url, file, 3, "")
+    note_verification(url, Views(file), 3, "")
     assert not file.exists()
-    book = CountBook(file)
+    book = Book(file)
     book.read(url)
-    note_verification(url, file, 3, "row 2")
+    note_verification(url, Views(file), 3, "row 2")
     last = book.last_verification()
     assert last is not None
     assert (last.decisions, last.fault) == (3, "row 2")
     broken = tmp_path / "broken.sqlite3"
     broken.write_bytes(b"no database" * 100)
-    note_verification(url, broken, 3, "")
+    note_verification(url, Views(broken), 3, "")
     assert broken.read_bytes() == b"no database" * 100

@@ -16,8 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
-from cds_hooks.monitor.book import CountBook
+from cds_hooks.record_views import open_follower
+from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
+from tests.cds_hooks.record.followed import Book
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
 DAYS, CALLS, LAST = 30, 240, "2026-09-30"
@@ -83,7 +85,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
 def counted(record: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The counts of the whole record, made once: to count thirteen thousand decisions takes half a second."""
     file = tmp_path_factory.mktemp("counted") / "m.sqlite3"
-    CountBook(file).read(record)
+    open_follower(Settings(database_url=record, counts_file=file)).catch_up()
     return file
 
 
@@ -96,8 +98,10 @@ def counts(counted: Path, tmp_path: Path) -> Path:
 
 
 def run(record: str, counts: Path, *more: str) -> Result:
-    arguments = ["monitor", "--until", LAST, "--days", "2", "--database", record, "--counts", str(counts)]
-    return CliRunner().invoke(app, [*arguments, *more])
+    arguments = ["monitor", "--until", LAST, "--days", "2", "--database", record]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cds_hooks.commands.monitor.settings", lambda: Settings(counts_file=counts))
+        return CliRunner().invoke(app, [*arguments, *more])
 
 
 def test_each_fault_is_one_incident_with_its_client(record: str, tmp_path: Path) -> None:
@@ -138,24 +142,13 @@ def test_a_morning_is_held_against_the_hours_that_are_over(record: str, counts: 
 
 @pytest.mark.slow
 def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
-    book = CountBook(tmp_path / "m.sqlite3")
+    book = Book(tmp_path / "m.sqlite3")
     assert book.read(record) == DAYS * CALLS + (DAYS - 2) * CALLS
     assert book.read(record) == 0
-    assert CountBook(tmp_path / "m.sqlite3").read(record) == 0
+    assert Book(tmp_path / "m.sqlite3").read(record) == 0
     north = next(one for one in book.compared(FIRST.date(), 1, 1) if one.client == "north")
     (day,) = north.window.values()
     assert (day.calls, day.accepted, sum(day.hours.values())) == (CALLS, 1, CALLS)
-
-
-@pytest.mark.slow
-def test_nothing_of_a_patient_is_in_the_counts(record: str, tmp_path: Path) -> None:
-    file = tmp_path / "m.sqlite3"
-    CountBook(file).read(record)
-    content = file.read_bytes()
-    assert b"creatinine_mg_dl" in content
-    for secret in (b"peter-chalmers", b"Observation/creatinine-1", b"d1577c69"):
-        assert secret not in content
-    assert file.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
@@ -176,22 +169,7 @@ def test_a_book_that_is_none_is_named(record: str, tmp_path: Path) -> None:
     file.write_bytes(b"no database" * 100)
     done = run(record, file)
     assert done.exit_code == 2
-    assert "the book of counts" in " ".join(done.output.split())
-
-
-@pytest.mark.slow
-def test_two_that_count_at_once_count_nothing_twice(record: str, tmp_path: Path) -> None:
-    one, other = CountBook(tmp_path / "m.sqlite3"), CountBook(tmp_path / "m.sqlite3")
-    refused: list[Any] = []
-
-    def count_beside(done: int) -> None:
-        if done == 2000 and not refused:
-            refused.append(other.read(record))
-
-    with pytest.raises(Exception, match="another process is counting"):
-        one.read(record, count_beside)
-    north = next(each for each in other.compared(FIRST.date(), 1, 1) if each.client == "north")
-    assert [day.calls for day in north.window.values()] == [CALLS]
+    assert "the views of the record" in " ".join(done.output.split())
 
 
 class _Webhook(BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,12 @@ from typer.testing import CliRunner
 
 from cards.extension import EXTENSION_KEY, WorklistEntry
 from cds_hooks import cli
-from cds_hooks.panel.worklist import (
-    Answered,
-    PatientNotes,
-    Worklist,
-    answered_findings,
-    list_patients,
-    make_worklist,
-    note,
-)
+from cds_hooks.panel.worklist import Answered, PatientNotes, Worklist, list_patients, note, read_worklist
 from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
 from cds_hooks.storage.decision import Decision
-from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.hold_back.test_turns import SAMPLE, _request
 from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.record.followed import follow
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.live import record_in
 
@@ -67,8 +60,20 @@ def decision(
 
 def listed(*decisions: Decision, capacity: int = 50, answers: frozenset[Answered] = NOBODY) -> Worklist:
     """The list at NOW; the newest decision first, as the record gives them."""
-    newest_first = sorted(decisions, key=lambda each: -each.decided_at)
-    return make_worklist(newest_first, answers, NOW, capacity)
+    return make_worklist(decisions, answers, NOW, capacity)
+
+
+def make_worklist(
+    decisions: Iterable[Decision], answers: frozenset[Answered], now: datetime, capacity: int
+) -> Worklist:
+    """The list from the newest decision of each service about each patient."""
+    patients = dict[tuple[str, str], PatientNotes]()
+    for each in sorted(decisions, key=lambda each: -each.decided_at):
+        if each.patient:
+            patients.setdefault((each.client, each.patient), PatientNotes()).services.setdefault(
+                each.service, note(each)
+            )
+    return list_patients(patients, answers, now, capacity)
 
 
 def names(found: Worklist) -> list[str]:
@@ -90,7 +95,7 @@ def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the_recor
 
     asyncio.run(story())
     url, now = record_in(tmp_path), datetime.now(UTC) + timedelta(days=3)
-    found = make_worklist(find_decisions(url, DecisionFilter()), answered_findings(url, now), now, 10)
+    found = read_worklist(follow(url), now, 10)
     (row,) = found.rows
     assert row.patient == SAMPLE
     assert [(each.test, each.code, each.because) for each in row.entries] == [
@@ -217,8 +222,10 @@ def test_the_answer_to_a_card_on_record_is_read_and_ends_with_its_period(tmp_pat
 
     asyncio.run(story())
     url, now = record_in(tmp_path), datetime.now(UTC)
-    assert {(each.patient, each.subject) for each in answered_findings(url, now)} == {(SAMPLE, "kfre_4")}
-    assert answered_findings(url, now + timedelta(days=31)) == frozenset()
+    rows = follow(url).read("SELECT patient, subject, until FROM work_answers")
+    ((patient, subject, until),) = rows
+    assert (patient, subject) == (SAMPLE, "kfre_4")
+    assert now + timedelta(days=29) < datetime.fromtimestamp(until, UTC) < now + timedelta(days=31)
 
 
 def test_the_bundle_is_valid_fhir_in_the_order_of_the_list() -> None:

@@ -1,26 +1,21 @@
 """Rows of a worklist by hand: what is on a row, why it stands there, how long an answer rests, and what is left out."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cards.extension import CardExtension, RestingFinding, WorklistEntry
-from cds_hooks.hold_back.sent_cards import Answer, AnsweredRows, SentCard
-from cds_hooks.hold_back.sent_cards import _Extension as SentExtension
+from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.panel.worklist import (
     Answered,
     Noted,
     PatientNotes,
     WorklistRow,
     list_patients,
-    make_worklist,
     note,
-    resting_answers,
 )
 from cds_hooks.storage.decision import Decision
-from tests.cds_hooks.panel.test_worklist import NOBODY, decision
+from tests.cds_hooks.panel.test_worklist import NOBODY, decision, make_worklist
 from tests.cds_hooks.services.equation_calls import NOW
 
 LIPIDS = WorklistEntry(test="Lipid panel", code="57698-3", purpose="prevent_base", because="no-visit")
@@ -125,36 +120,3 @@ def test_a_call_about_nobody_is_on_no_list() -> None:
     bare = Decision(**{**{n: getattr(nobody, n) for n in nobody.__struct_fields__}, "patient": "p", "response": b"{}",
                        "basis": json.dumps({}).encode()})  # fmt: skip
     assert make_worklist([bare], NOBODY, NOW, 10).rows == ()
-
-
-class _Answers(AnsweredRows):
-    """Answers that were given by hand."""
-
-    def __init__(self, *answers: Answer) -> None:
-        super().__init__(365)
-        self.answers = answers
-
-    def read(self, url: str, now: float) -> Iterator[Answer]:
-        """Yields them."""
-        assert (url, now) == ("url", 7.0)
-        yield from self.answers
-
-
-def answered(how: str, extension: CardExtension) -> Answer:
-    """An answer on the first day of 1970."""
-    card = SentCard(uuid="c", extension=SentExtension(extension))
-    return Answer("ehr", "p", "s", "patient-view", card, how, 0.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("how", "days"),
-    [
-        ("accepted", 90), ("action-completed", 365), ("patient-ineligible", 180), ("patient-declines", 365),
-        ("action-not-priority", 30), ("wrong-time-workflow", 1), ("something else", 30), ("", 30),
-    ],
-)  # fmt: skip
-def test_an_answer_rests_for_the_days_of_its_reason(how: str, days: int) -> None:
-    equation = CardExtension(model={"id": "kfre_4", "version": "1"}, output="5y", value=0.1)
-    of_orders = CardExtension(findings=({"rule": "r", "band": "b"},))  # type: ignore[arg-type]
-    rows = _Answers(answered(how, equation), answered(how, of_orders))
-    assert list(resting_answers(rows, "url", 7.0)) == [(Answered("ehr", "p", "kfre_4"), days * 86_400.0)]

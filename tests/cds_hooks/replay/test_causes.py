@@ -60,8 +60,12 @@ def test_an_answer_is_compared_without_timings_and_signatures() -> None:
 
 def test_rules_that_are_tried_are_as_if_nobody_had_ever_said_anything_of_them() -> None:
     states: dict[tuple[str, str], Any] = {("rule", "r"): "s1", ("rule", "q"): "s2", ("model", "r"): "s3"}
-    paused: dict[tuple[str, str], Any] = {("rule", "r"): "p1", ("model", "r"): "p2", ("rule", "q"): "p3"}
+    paused: dict[tuple[str, str, str], Any] = {
+        ("rule", "r", "e"): "p1",
+        ("model", "r", "e"): "p2",
+        ("rule", "q", "e"): "p3",
+    }
     released = Released(states=states, paused=paused)
     found: Any = _without_rules(released, {"r"})
     assert found.states == {("rule", "q"): "s2", ("model", "r"): "s3"}
-    assert found.paused == {("model", "r"): "p2", ("rule", "q"): "p3"}
+    assert found.paused == {("model", "r", "e"): "p2", ("rule", "q", "e"): "p3"}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cards.card import Card
 from cards.rules.engine.finding import Silence
-from cds_hooks.components import _clock_of, _horizon_days
+from cds_hooks.components import _horizon_days
 from cds_hooks.protocol.hooks import EncounterDischargeContext
 from cds_hooks.services import find_services, planning, readmission
 from cds_hooks.services._anticoagulation import stopped_anticoagulant
@@ -164,5 +164,5 @@ def test_each_model_looks_as_far_ahead_as_its_outcome() -> None:
 
     services = {"a": service(("x", 30, None)), "b": service(("y", None, 5), ("z", None, 1))}
     assert _horizon_days(services) == {"x": 30, "y": 1826.25, "z": 365.25}
-    assert _clock_of(Settings(as_of=AS_OF))() == AS_OF.timestamp()
-    assert abs(_clock_of(Settings())() - time()) < 60
+    assert Settings(as_of=AS_OF).clock() == AS_OF.timestamp()
+    assert abs(Settings().clock() - time()) < 60

@@ -123,7 +123,7 @@ def test_options_and_metrics_keep_their_logical_models(spec_folder: Path, tmp_pa
         for option in entry["extension"]["davinci-crd.configuration-options"]:
             assert faults(spec_folder / "crd", "CDSHookServicesExtensionConfiguration", option) == []
     asyncio.run(ask(tmp_path, {"x": ([order("E1390"), order("L5856")], [patient(), coverage(), COPD])}))
-    done = run_program("coverage", "metrics", "--database", record_in(tmp_path))
+    done = run_program("record", "export", "--format", "crd", "--database", record_in(tmp_path))
     metrics = [json.loads(line) for line in done.stdout.splitlines()]
     assert metrics
     assert [faults(spec_folder / "crd", "CRDMetricData", metric) for metric in metrics] == [[]]

@@ -113,12 +113,18 @@ def test_no_row_can_be_changed_or_deleted(url: str, statement: str) -> None:
         connection.execute(text(statement))
 
 
+CHANGED = "row 1 of outcomes is not as it was written: its content was changed"
+
+
 @pytest.mark.parametrize(
     ("statement", "finding"),
     [
-        ("UPDATE outcomes SET value = 'no' WHERE position = 1", "row 1 of outcomes was changed"),
-        ("DELETE FROM outcomes WHERE position = 2", "row 2 of outcomes is missing"),
-        ("DELETE FROM outcomes WHERE position = 3", "row 3 of outcomes, which was sealed, is missing"),
+        (
+            "UPDATE outcomes SET value = 'no' WHERE position = 1",
+            CHANGED,
+        ),
+        ("DELETE FROM outcomes WHERE position = 2", "row 2 of outcomes is missing before row 3 of outcomes"),
+        ("DELETE FROM outcomes WHERE position = 3", "row 3 of outcomes is missing before row 4 of outcomes"),
     ],
 )
 def test_the_seals_show_what_the_owner_of_the_database_did(

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import make_url
 
 from cds_hooks.storage import content
 from cds_hooks.storage.content import (
@@ -22,7 +21,6 @@ from cds_hooks.storage.content import (
     use_content_keys,
     use_site_keys,
 )
-from cds_hooks.storage.database import _readable, make_file, parse_url, reading_engine, sqlite_file
 from cds_hooks.storage.decision import RecordUnavailable
 
 FIRST, SECOND = "5a" * 32, "6b" * 32
@@ -94,56 +92,3 @@ def test_keys_are_64_hexadecimal_digits_a_line(tmp_path: Path) -> None:
 def test_what_cannot_be_decompressed_is_said() -> None:
     with pytest.raises(ContentUnreadable, match="cannot be decompressed"):
         load_content(store_content(LONG)[:20])
-
-
-# Addresses
-
-
-@pytest.mark.parametrize(
-    ("text", "driver"),
-    [
-        ("sqlite:///x.sqlite3", "sqlite"),
-        ("postgresql://h/d", "postgresql+psycopg"),
-        ("postgres://h/d", "postgresql+psycopg"),
-        ("postgresql+psycopg2://h/d", "postgresql+psycopg"),
-        ("sqlite://", None),
-        ("sqlite:///:memory:", None),
-        ("mysql://h/d", None),
-        ("no address", None),
-    ],
-)
-def test_the_record_is_an_sqlite_file_or_a_postgresql(text: str, driver: str | None) -> None:
-    if driver is not None:
-        assert parse_url(text).drivername == driver
-        return
-    with pytest.raises(RecordUnavailable):
-        parse_url(text)
-
-
-def test_a_file_is_made_in_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_file(tmp_path / "record.sqlite3")
-    assert (tmp_path / "record.sqlite3").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(RecordUnavailable, match="is not there, and none is made"):
-        make_file(tmp_path / "other" / "record.sqlite3")
-    monkeypatch.chdir(tmp_path)
-    make_file(Path("var/record.sqlite3"))
-    assert (tmp_path / "var/record.sqlite3").is_file()
-    assert sqlite_file(make_url("sqlite:///a/b")) == Path("a/b")
-    with pytest.raises(RecordUnavailable, match="there is no record at"):
-        reading_engine(make_url(f"sqlite:///{tmp_path}/nothing"))
-
-
-def test_a_file_that_is_write_protected_is_read_as_one_that_nobody_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = make_url(f"sqlite:///{tmp_path}/a b.sqlite3")
-    assert _readable(url) == url
-    postgres = make_url("postgresql://h/d")
-    monkeypatch.setattr("cds_hooks.storage.database.os.access", lambda *_: False)
-    assert _readable(postgres) == postgres
-    fixed = _readable(url)
-    assert (fixed.database, dict(fixed.query)) == (
-        f"file:{tmp_path}/a%20b.sqlite3", {"immutable": "1", "uri": "true"},
-    )  # fmt: skip
-    (tmp_path / "a b.sqlite3-wal").touch()
-    assert _readable(url) == url

@@ -9,7 +9,7 @@ import pytest
 from cards.extension import EXTENSION_KEY
 from cds_hooks.kit.contract.connection import Purpose
 from cds_hooks.pages.tester.exchange import Caller, Exchanged, judge, waterfall
-from cds_hooks.web.latency import Bar
+from cds_hooks.web.charts import Bar
 
 ENTRY = {"id": "a", "hook": "patient-view"}
 

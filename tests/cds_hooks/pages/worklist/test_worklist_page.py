@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
 from cds_hooks.pages.worklist.record_reader import WorklistKeeper
 from cds_hooks.pages.worklist.rows import Filter, make_lists
+from cds_hooks.record_views import open_follower
+from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
@@ -34,9 +36,10 @@ def keep(folder: Path, *decisions: Decision) -> None:
     store(record_in(folder), *decisions)
 
 
-def keeper_of(folder: Path, most: int = 1000) -> WorklistKeeper:
-    """A keeper at NOW that has read what is there."""
-    return WorklistKeeper(record_in(folder), lambda: NOW, most)
+def keeper_of(folder: Path) -> WorklistKeeper:
+    """A keeper at NOW."""
+    url = record_in(folder)
+    return WorklistKeeper(url, open_follower(Settings(database_url=url, as_of=NOW)), lambda: NOW)
 
 
 def waiting(keeper: WorklistKeeper, wanted: Filter | None = None, now: float = NOW.timestamp()) -> list[str]:
@@ -59,14 +62,6 @@ def test_the_page_has_the_newest_word_of_each_service_and_follows_the_record(tmp
 def test_calls_of_more_than_ninety_days_ago_are_left_out(tmp_path: Path) -> None:
     keep(tmp_path, a_row("ann", days=91), a_row("ben", days=89))
     assert waiting(keeper_of(tmp_path)) == ["ben: Lipid panel"]
-
-
-def test_a_long_record_is_read_from_its_newest_end_and_the_page_says_so(tmp_path: Path) -> None:
-    keep(tmp_path, *(a_row(f"p{number}") for number in range(6)))
-    keeper = keeper_of(tmp_path, most=4)
-    progress = keeper.follow()
-    assert (progress.is_whole, progress.is_cut, progress.total) == (True, True, 4)
-    assert len(waiting(keeper)) == 4
 
 
 def test_a_finding_that_is_done_or_snoozed_is_off_the_list_until_its_day_or_until_it_is_put_back(
@@ -110,7 +105,8 @@ def test_whatever_is_in_the_address_is_a_filter(fields: dict[str, str]) -> None:
 
 
 def test_a_record_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    keeper = WorklistKeeper(f"sqlite:///{tmp_path}/nowhere.sqlite3", lambda: NOW)
+    url = f"sqlite:///{tmp_path}/nowhere.sqlite3"
+    keeper = WorklistKeeper(url, open_follower(Settings(database_url=url)), lambda: NOW)
     with pytest.raises(RecordUnavailable):
         keeper.follow()
 

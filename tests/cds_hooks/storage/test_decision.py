@@ -85,6 +85,12 @@ def test_ids_sort_by_time_and_those_of_one_call_have_the_same_bytes() -> None:
     assert abs(milliseconds - datetime.now(UTC).timestamp() * 1000) < 60_000
 
 
+def test_ids_are_unique_and_sort_in_the_order_in_which_they_were_made() -> None:
+    made = [new_decision_id() for _ in range(10_000)]
+    assert len(set(made)) == len(made)
+    assert made == sorted(made)
+
+
 def test_a_cause_is_plain_and_short_for_the_log() -> None:
     assert plain("a" * 121) == "a" * 120
     assert "\n" not in plain("disk\nis full")

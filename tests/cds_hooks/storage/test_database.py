@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
+from cds_hooks.record.follow import is_there, settled
+from cds_hooks.record.views import Mark
 from cds_hooks.storage.database import (
     _KEPT,
     _readable,
@@ -25,7 +27,6 @@ from cds_hooks.storage.database import (
 )
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry, outcome_hash
-from cds_hooks.storage.following import Mark, is_there, settled
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.outcomes import (
     Outcome,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cds_hooks.web.latency import Bar, format_ms, stage_bars, stage_words
+from cds_hooks.web.charts import Bar, format_ms, stage_bars, stage_words
 from cds_hooks.web.visitor import PageLink, PatientBound, Visiting, Visitor, set_visiting, visiting
 
 
@@ -62,8 +62,8 @@ def test_the_way_back_to_the_start_has_a_step_for_each_folder_of_the_path() -> N
     ]
 
 
-def test_outside_a_request_the_navigation_has_the_start_and_the_documentation() -> None:
-    assert Visiting().links == (PageLink("", "Start"), PageLink("docs/", "Documentation"))
+def test_outside_a_request_the_navigation_has_the_documentation() -> None:
+    assert Visiting().links == (PageLink("docs/", "Documentation"),)
     now = Visiting("/ops", None, needs_login=True)
     set_visiting(now)
     assert visiting() is now

@@ -1,0 +1,413 @@
+"""What hold-back remembers of a patient: cards shown, answers, overrides, accepted orders and turns.
+
+It holds for the patient, because the fact is the patient's, and for one client: another one knows other people by the
+same id. It is one row for each patient in the views of the record (`cds_hooks/record`). What this process showed or was
+answered and is not in the views yet lies over it, so that the next call of a visit knows it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Collection, Hashable, Iterable
+from threading import RLock
+from time import time
+from typing import ClassVar, Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from cards.card import SEVERITY
+from cards.rules.engine.governance import Override, ingredients_of, numeric_values
+from cards.text import plain
+from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
+from cds_hooks.hold_back.sent_cards import (
+    LONGEST_DAYS,
+    Answer,
+    SentCard,
+    SentSuggestion,
+    answer_of,
+    shown_decision,
+)
+from cds_hooks.logs import log
+from cds_hooks.record.follow import Batch, Projection
+from cds_hooks.record.views import Views
+from cds_hooks.storage.content import ContentUnreadable, load_content, store_content
+from cds_hooks.storage.decision import RecordUnavailable
+
+LONGEST_ID: Final = 200
+"""Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
+TEST_DAYS: Final = 90
+"""In so many days a patient is offered one test at most; the project's own choice."""
+REMINDER_DAYS: Final = 1
+"""In so many days a patient gets one reminder: one a visit; the project's own choice."""
+ONCE_DAYS: Final = 90
+"""For so long a card that is shown once is suppressed, as an information that was answered is (cards/rules/engine)."""
+SHOWN_AGAIN_DAYS: Final = 1
+"""So long a card that nobody answered is shown at each opening; the project's own choice."""
+REST_DAYS: Final = 14
+"""The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
+LOOP_SECONDS: Final = 3_600.0
+"""So long after an acceptance the loop guard holds; the project's own choice: a session of ordering is over by then."""
+TEST: Final = "a test"
+REMINDER: Final = "a reminder"
+TURN_DAYS: Final = {TEST: TEST_DAYS, REMINDER: REMINDER_DAYS, FOLLOW_UP: SHOWN_AGAIN_DAYS}
+
+_DAY_SECONDS: Final = 86_400.0
+_ACCEPTED_OF_ONE: Final = 50
+"""So many acceptances of one patient are remembered, the newest."""
+_OVERRIDES_OF_ONE: Final = 20
+"""So many overrides of one finding of a patient are remembered, the newest."""
+_NOT_FOLLOWED: Final = 20_000
+"""Of so many patients this process remembers what is not in the views yet."""
+_LATE_SECONDS: Final = 5.0
+"""Rows can become readable so long after they were committed, where PostgreSQL writes several at once."""
+_LONGEST_WORDS: Final = 200
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+class Bounded(Generic[_Key, _Value]):
+    """Values by key in memory; beyond `most` of them the oldest are forgotten. Used from any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[_Key, _Value] = {}
+        self.writing = RLock()
+        """Held by whoever reads a value in order to replace it."""
+
+    def __len__(self) -> int:
+        """How many values there are."""
+        return len(self._values)
+
+    def get(self, key: _Key) -> _Value | None:
+        """Returns the value of this key; None where there is none."""
+        return self._values.get(key)
+
+    def put(self, key: _Key, value: _Value) -> None:
+        """Takes a value as the newest."""
+        with self.writing:
+            self._values.pop(key, None)
+            self._values[key] = value
+            while len(self._values) > self._most:
+                self._values.pop(next(iter(self._values)))
+
+    def remove(self, key: _Key) -> None:
+        """Forgets the value of this key, if there is one."""
+        with self.writing:
+            self._values.pop(key, None)
+
+    def forget(self, is_over: Callable[[_Value], bool]) -> None:
+        """Leaves out what can no longer count."""
+        with self.writing:
+            self._values = {key: value for key, value in self._values.items() if not is_over(value)}
+
+
+class ShownFinding(Struct, frozen=True):
+    """When a finding was shown or answered (epoch seconds), the answer ("shown" without one), and its severity."""
+
+    at: float
+    how: str
+    finding: PatientFinding
+
+
+class Turn(Struct, frozen=True):
+    """Who shows the card, and since when (epoch seconds); `owner` is empty where another worker has it."""
+
+    owner: str
+    at: float
+    rank: int = 0
+    """1 where the card says what is due and can be done at this visit, 0 where it asks for a test of an estimate."""
+
+
+class Accepted(Struct, frozen=True):
+    """A suggestion that was accepted: what it said, on which findings and draft, and which orders came of it.
+
+    `draft` has the references of the draft, not its words: the same drug drafted anew is judged anew. `orders` has the
+    words and the references of the orders.
+    """
+
+    at: float
+    label: str
+    findings: frozenset[tuple[str, str]]
+    draft: frozenset[str]
+    orders: frozenset[str]
+
+
+class PatientMemory(Struct):
+    """What is remembered of one patient of a client. To take the same again changes nothing."""
+
+    answers: dict[str, ShownFinding] = field(default_factory=dict)
+    """The newest answer to each finding about the patient as a whole."""
+    shown: dict[str, ShownFinding] = field(default_factory=dict)
+    """When each of them was shown first, in the period that counts."""
+    overrides: dict[str, tuple[Override, ...]] = field(default_factory=dict)
+    """The overrides of findings of the medication rules, by rule and band (`override_key`)."""
+    accepted: tuple[Accepted, ...] = ()
+    turns: dict[str, Turn] = field(default_factory=dict)
+    """Which service showed each kind of card of which a patient gets one."""
+
+    def take_shown(
+        self, service: str, findings: Iterable[PatientFinding], at: float, now: float, rest_days: float
+    ) -> None:
+        """Takes what a service showed at `at`; all times in epoch seconds."""
+        for finding in findings:
+            self._take_turns(service, finding, at, now)
+            if not finding.asks and finding.about != FOLLOW_UP:
+                self._take_finding(finding, at, now, rest_days)
+
+    def _take_turns(self, service: str, finding: PatientFinding, at: float, now: float) -> None:
+        for kind in kinds_of(finding):
+            turn = self.turns.get(kind)
+            is_over = turn is None or at - turn.at > TURN_DAYS[kind] * _DAY_SECONDS or turn.at > now
+            if turn is None or is_over or turn.rank < rank_of(finding):
+                self.turns[kind] = Turn(service, at, rank_of(finding))
+
+    def _take_finding(self, finding: PatientFinding, at: float, now: float, rest_days: float) -> None:
+        shown = self.shown.get(finding.about)
+        longest = rest_period(finding, rest_days)[1] * _DAY_SECONDS
+        is_over = shown is not None and (at - shown.at > longest or shown.at > now)
+        if finding.once and shown is not None and not is_over:
+            finding = replace(finding, parts=finding.parts | shown.finding.parts)
+        if shown is None or is_over or finding.is_worse_than(shown.finding):
+            self.shown[finding.about] = ShownFinding(at, "shown", finding)
+
+    def take_answer(self, answer: Answer, now: float) -> None:
+        """Takes a clinician's answer; of several about one finding the newest counts."""
+        finding = patient_finding(answer.card.our_extension, answer.hook)
+        if finding is not None:
+            before = self.answers.get(finding.about)
+            if before is None or before.at <= answer.at or before.at > now:
+                self.answers[finding.about] = ShownFinding(answer.at, answer.how, finding)
+        if answer.suggestions:
+            self._take_accepted(answer)
+        if not answer.is_accepted and answer.reason:
+            self._take_override(answer)
+
+    def _take_accepted(self, answer: Answer) -> None:
+        accepted = (
+            _accepted(answer.card, suggestion, answer.at)
+            for suggestion in answer.card.suggestions
+            if suggestion.uuid in answer.suggestions
+        )
+        new = tuple(suggestion for suggestion in accepted if suggestion not in self.accepted)
+        self.accepted = (*self.accepted, *new)[-_ACCEPTED_OF_ONE:]
+
+    def _take_override(self, answer: Answer) -> None:
+        facts = [(fact.name, fact.value) for fact in answer.card.our_extension.facts]
+        override = Override(
+            answer.at, answer.card.indicator, answer.reason, ingredients_of(facts), numeric_values(facts)
+        )
+        for rule, band in answer.card.findings:
+            key = override_key(rule, band)
+            earlier = self.overrides.get(key, ())
+            if override not in earlier:
+                kept = (other for other in earlier if not _is_replaced(other, override))
+                self.overrides[key] = (*kept, override)[-_OVERRIDES_OF_ONE:]
+
+    def without_old(self, now: float, rest_days: float, oldest: float) -> "PatientMemory":
+        """Returns what can still count and is not older than `oldest`; an empty memory where nothing is left."""
+        year = max(oldest, now - LONGEST_DAYS * _DAY_SECONDS)
+        shown_since = max(oldest, now - max(rest_days, SHOWN_AGAIN_DAYS, ONCE_DAYS) * _DAY_SECONDS)
+        overrides = {
+            key: tuple(override for override in overrides if override.at >= year)
+            for key, overrides in self.overrides.items()
+        }
+        return PatientMemory(
+            {about: answer for about, answer in self.answers.items() if answer.at >= year},
+            {about: shown for about, shown in self.shown.items() if shown.at >= shown_since},
+            {key: kept for key, kept in overrides.items() if kept},
+            tuple(accepted for accepted in self.accepted if accepted.at >= now - LOOP_SECONDS),
+            {kind: turn for kind, turn in self.turns.items() if turn.at >= max(oldest, now - TEST_DAYS * _DAY_SECONDS)},
+        )
+
+
+def override_key(rule: str, band: str) -> str:
+    """Returns under which name the overrides of a rule's band are kept."""
+    return f"{rule} {band}"
+
+
+def kinds_of(finding: PatientFinding) -> tuple[str, ...]:
+    """Returns the kinds of cards of which a patient gets one that this card is of; none for most cards."""
+    if finding.asks:
+        return TEST, REMINDER
+    if finding.reminds:
+        return (REMINDER,)
+    return (FOLLOW_UP,) if finding.about == FOLLOW_UP else ()
+
+
+def rank_of(finding: PatientFinding) -> int:
+    """Returns the rank among reminders: one of less does not hold back one of more that came later."""
+    return 1 if finding.reminds else 0
+
+
+def rest_period(finding: PatientFinding, rest_days: float) -> tuple[float, float]:
+    """From and to how many days after it was shown a finding is suppressed; a site can forbid it with 0 days."""
+    if finding.once and rest_days:
+        return float("-inf"), ONCE_DAYS
+    return SHOWN_AGAIN_DAYS, rest_days
+
+
+def words_of(resource: object) -> tuple[str, ...]:
+    """Returns what an order is called: the text and the display names of its medication or code."""
+    if not isinstance(resource, dict):
+        return ()
+    concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}
+    names = [concept.get("text"), *(coding.get("display") for coding in concept.get("coding") or ())]
+    return tuple(filter(None, (plain_words(name) for name in names if isinstance(name, str))))
+
+
+def plain_words(text: str) -> str:
+    """Returns words in the form in which they are compared."""
+    return plain(text, _LONGEST_WORDS).casefold()
+
+
+def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted:
+    resources = [msgspec.json.decode(action.resource) for action in suggestion.actions if action.resource]
+    orders = frozenset(
+        word
+        for resource in resources
+        for word in (*words_of(resource), f"{resource.get('resourceType')}/{resource.get('id')}")
+    )
+    references = frozenset(fact.source for fact in sent.our_extension.facts if fact.name == "draft" and fact.source)
+    return Accepted(at, plain(suggestion.label, 80), frozenset(sent.findings), references, orders)
+
+
+def _is_replaced(earlier: Override, newer: Override) -> bool:
+    """Returns whether the newer override counts for everything that the earlier one counts for."""
+    is_wider = earlier.about <= newer.about and SEVERITY[earlier.indicator] <= SEVERITY[newer.indicator]
+    return is_wider and earlier.at <= newer.at
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(PatientMemory).decode
+_EMPTY: Final = PatientMemory()
+_Patient = tuple[str, str]
+"""Client and patient."""
+
+
+class PatientMemories(Projection):
+    """The memory of every patient, one row for each."""
+
+    tables: ClassVar[str] = """
+CREATE TABLE memory (client TEXT, patient TEXT, at REAL, body BLOB, PRIMARY KEY (client, patient)) WITHOUT ROWID;
+CREATE INDEX memory_by_time ON memory (at);
+"""
+
+    def __init__(self, now: Callable[[], float] = time, rest_days: float = REST_DAYS) -> None:
+        """`now` gives epoch seconds by the clock of the calls; `rest_days`: CDS_SHOWN_REST_DAYS."""
+        self._now = now
+        self._rest_days = rest_days
+
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Takes what was shown and answered, of each patient with one reading and one writing."""
+        now, changed = self._now(), dict[_Patient, PatientMemory]()
+        oldest = now - LONGEST_DAYS * _DAY_SECONDS
+        for row in batch.decisions:
+            shown = shown_decision(row.decision)
+            if shown is not None and shown.as_of >= oldest and shown.findings and len(shown.patient) <= LONGEST_ID:
+                memory = _changing(connection, changed, (shown.client, shown.patient))
+                memory.take_shown(shown.service, shown.findings, shown.as_of, now, self._rest_days)
+        for answered in batch.answers:
+            answer = answer_of(answered)
+            if answer is not None and answer.at >= oldest and len(answer.patient) <= LONGEST_ID:
+                _changing(connection, changed, (answer.client, answer.patient)).take_answer(answer, now)
+        rows = [(*patient, now, store_content(_encode(memory))) for patient, memory in changed.items()]
+        connection.executemany("REPLACE INTO memory VALUES (?, ?, ?, ?)", rows)
+
+    def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
+        """Leaves out what counts no more and what was archived; it looks at some patients at a time."""
+        now = self._now()
+        query = "SELECT client, patient, body FROM memory WHERE at < ? ORDER BY at LIMIT 5000"
+        for client, patient, body in connection.execute(query, (now - _DAY_SECONDS,)).fetchall():
+            kept = _decode(load_content(body)).without_old(now, self._rest_days, oldest / 1e6)
+            if kept == _EMPTY:
+                connection.execute("DELETE FROM memory WHERE client = ? AND patient = ?", (client, patient))
+            else:
+                values = (now, store_content(_encode(kept)), client, patient)
+                connection.execute("UPDATE memory SET at = ?, body = ? WHERE client = ? AND patient = ?", values)
+
+
+def _changing(
+    connection: sqlite3.Connection, changed: dict[_Patient, PatientMemory], patient: _Patient
+) -> PatientMemory:
+    memory = changed.get(patient)
+    if memory is None:
+        query = "SELECT body FROM memory WHERE client = ? AND patient = ?"
+        row = connection.execute(query, patient).fetchone()
+        memory = changed[patient] = _decode(load_content(row[0])) if row is not None else PatientMemory()
+    return memory
+
+
+class _Noted(Struct, frozen=True):
+    """What this process showed or was answered, and when that was noted (epoch seconds of the machine)."""
+
+    noted_at: float
+    answer: Answer | None = None
+    service: str = ""
+    findings: tuple[PatientFinding, ...] = ()
+    at: float = 0.0
+
+
+class Memory:
+    """What is remembered of the patients of one server: the views, and what they do not have yet."""
+
+    def __init__(self, now: Callable[[], float] = time, rest_days: float = REST_DAYS) -> None:
+        """`now` gives epoch seconds by the clock of the calls; without views only this process is remembered."""
+        self._now = now
+        self._rest_days = rest_days
+        self._views: Views | None = None
+        self._noted = Bounded[_Patient, tuple[_Noted, ...]](_NOT_FOLLOWED)
+        self._was_read = False
+
+    def read_from(self, views: Views) -> None:
+        """From now on the views are read too."""
+        self._views = views
+
+    def of_patient(self, client: str, patient: str) -> PatientMemory:
+        """Returns what is remembered; where the views cannot be read, what this process knows."""
+        memory = self._in_views(client, patient)
+        for noted in self._noted.get((client, patient)) or ():
+            if noted.answer is not None:
+                memory.take_answer(noted.answer, self._now())
+            else:
+                memory.take_shown(noted.service, noted.findings, noted.at, self._now(), self._rest_days)
+        return memory
+
+    def note_shown(self, caller: Caller, findings: Collection[PatientFinding], at: float) -> None:
+        """Takes what was shown just now and is on record."""
+        if findings:
+            self._note(caller.client, caller.patient, _Noted(time(), None, caller.service, tuple(findings), at))
+
+    def note_answer(self, answer: Answer) -> None:
+        """Takes an answer that came just now and is on record."""
+        self._note(answer.client, answer.patient, _Noted(time(), answer))
+
+    def refresh(self) -> None:
+        """Leaves out what the views have by now.
+
+        Raises:
+            RecordUnavailable: The views cannot be read.
+        """
+        if self._views is None or not len(self._noted):
+            return
+        until = self._views.whole_until() - _LATE_SECONDS
+        self._noted.forget(lambda noted: all(entry.noted_at < until for entry in noted))
+
+    def _note(self, client: str, patient: str, noted: _Noted) -> None:
+        if len(patient) <= LONGEST_ID:
+            with self._noted.writing:
+                earlier = self._noted.get((client, patient)) or ()
+                self._noted.put((client, patient), (*earlier, noted)[-_ACCEPTED_OF_ONE:])
+
+    def _in_views(self, client: str, patient: str) -> PatientMemory:
+        if self._views is None:
+            return PatientMemory()
+        try:
+            rows = self._views.read("SELECT body FROM memory WHERE client = ? AND patient = ?", client, patient)
+            self._was_read = True
+            return _decode(load_content(rows[0][0])) if rows else PatientMemory()
+        except (RecordUnavailable, ContentUnreadable, msgspec.DecodeError) as error:
+            if self._was_read:  # not at the start of a new record, and once
+                log().error("what was shown before cannot be read", error_type=type(error).__name__)
+            self._was_read = False
+            return PatientMemory()

@@ -1,0 +1,30 @@
+"""What is kept of the record: the projections of every floor above it, which one follower fills."""
+
+from sqlalchemy import URL
+
+from cds_hooks.hold_back.acceptance import Acceptance
+from cds_hooks.hold_back.budgets import ShownCards
+from cds_hooks.hold_back.memory import PatientMemories
+from cds_hooks.monitor.book import Counts
+from cds_hooks.panel.worklist import PatientWork
+from cds_hooks.record.follow import Follower
+from cds_hooks.record.views import Views, views_file
+from cds_hooks.settings import Settings
+
+
+def open_follower(configured: Settings, url: str | URL | None = None) -> Follower:
+    """Returns what follows the record at this URL, else the one that is set, into its file of views."""
+    text = url or configured.database_url
+    text = text.render_as_string(hide_password=False) if isinstance(text, URL) else text
+    now = configured.clock
+    return Follower(
+        text,
+        Views(views_file(configured, text)),
+        (
+            PatientMemories(now, configured.shown_rest_days),
+            ShownCards(now),
+            Acceptance(now),
+            Counts(),
+            PatientWork(text, now),
+        ),
+    )

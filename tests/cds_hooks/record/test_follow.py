@@ -1,0 +1,220 @@
+"""One follower takes each row of the record once, passes over none, and is begun anew where rows are lost."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from random import randrange
+from threading import Timer
+from typing import ClassVar
+
+import psycopg
+import pytest
+
+from cds_hooks.protocol.request import LONGEST_ID
+from cds_hooks.record import follow as following
+from cds_hooks.record.follow import Batch, Follower, Projection, settled
+from cds_hooks.record.views import Mark, Views, views_file
+from cds_hooks.record_views import open_follower
+from cds_hooks.settings import Settings
+from cds_hooks.storage import card_uuid, database, new_decision_id
+from cds_hooks.storage.chain import Chain
+from cds_hooks.storage.database import END_IDLE_TRANSACTIONS, engine_for, parse_url
+from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.entries import add_event, newest_entry
+from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.postgres import _INSERT
+from cds_hooks.storage.queries import newest_number
+from cds_hooks.storage.tables import events
+from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
+from tests.cds_hooks.logged import capture_logs
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
+from tests.cds_hooks.storage.samples import a_decision, store
+from tests.live import record_in
+
+__all__ = ["postgres_server", "postgres_url"]  # fixtures of the record's tests
+
+
+class Patients(Projection):
+    """Who the decisions and answers are about, and the kinds of the acts, in the order in which they come."""
+
+    tables: ClassVar[str] = "CREATE TABLE taken (name TEXT NOT NULL);"
+
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        names = [
+            *(row.decision.patient for row in batch.decisions),
+            *(f"answer {row.decision.decision.patient}" for row in batch.answers if row.decision is not None),
+            *(row.kind for row in batch.acts),
+        ]
+        connection.executemany("INSERT INTO taken VALUES (?)", [(name,) for name in names])
+
+
+class Faulty(Projection):
+    """Cannot take one patient."""
+
+    tables: ClassVar[str] = "CREATE TABLE others (name TEXT NOT NULL);"
+
+    def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        for row in batch.decisions:
+            connection.execute("INSERT INTO others VALUES (?)", (row.decision.patient,))
+            if row.decision.patient == "bad":
+                raise ValueError("a fault that nobody expected")
+
+
+def follower_of(url: str, folder: Path, *more: Projection) -> Follower:
+    """A follower with these projections, and the one that says what came."""
+    return Follower(url, Views(folder / "views.sqlite3"), (*more, Patients()))
+
+
+def taken(follower: Follower) -> list[str]:
+    """What came to the projection."""
+    follower.catch_up()
+    return [name for (name,) in follower.views.read("SELECT name FROM taken ORDER BY rowid")]
+
+
+def _shown_to(patient: str) -> Decision:
+    made = new_decision_id()
+    response = json.dumps({"cards": [{"uuid": card_uuid(made, 1)}]}).encode()
+    return a_decision(id=made, patient=patient, response=response)
+
+
+def test_each_row_is_taken_once_and_a_deleted_file_is_made_again(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    store(url, _shown_to("ann"), answered=True)
+    follower = follower_of(url, tmp_path)
+    first = ["ann", "answer ann"]
+    assert taken(follower)[:2] == first
+    assert follower.follow() == 0
+    follower.close()
+    store(url, a_decision(patient="ben"))
+    assert taken(follower_of(url, tmp_path))[-1] == "ben", "after a restart, too"
+    follower.views.file.unlink()
+    assert [name for name in taken(follower_of(url, tmp_path)) if "n" in name[:5]][:2] == ["ann", "ben"]
+
+
+def test_a_fault_in_one_projection_stops_no_other_and_costs_it_one_row(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    store(url, *(a_decision(patient=name) for name in ("ann", "bad", "ben")))
+    follower = follower_of(url, tmp_path, Faulty())
+    with capture_logs() as lines:
+        assert [name for name in taken(follower) if name in ("ann", "bad", "ben")] == ["ann", "bad", "ben"]
+    assert [name for (name,) in follower.views.read("SELECT name FROM others")] == ["ann", "ben"]
+    assert [line["reason"] for line in lines if line["event"] == "a row of the record was not taken"] == ["Faulty"]
+
+
+def test_of_several_processes_one_follows_and_the_others_read(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    store(url, a_decision(patient="ann"))
+    one, other = follower_of(url, tmp_path), follower_of(url, tmp_path)
+    assert one.follow() > 0
+    assert other.follow() == 0
+    assert "ann" in taken(other), "it waits for the one that follows"
+    store(url, a_decision(patient="ben"))
+    with pytest.raises(RecordUnavailable, match="1 decisions are not in the views yet"):
+        other.catch_up(seconds=0.02)
+    one.close()
+    assert taken(other)[-1] == "ben"
+
+
+def test_another_record_or_a_change_of_the_tables_makes_the_views_anew(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    url, other = record_in(tmp_path), record_in(tmp_path / "other")
+    store(url, a_decision(patient="ann"))
+    store(other, a_decision(patient="ben"))
+    for kept in (url, other):
+        add_event(kept, "legal-hold", "somebody", {"of": kept})
+    assert "ann" in taken(follower_of(url, tmp_path))
+    names = taken(follower_of(other, tmp_path))
+    assert ("ann" in names, "ben" in names) == (False, True)
+    names = taken(follower_of(other, tmp_path, Faulty()))
+    assert names.count("ben") == 1
+
+
+def test_rows_that_took_the_numbers_of_lost_ones_are_taken(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    follower = follower_of(url, tmp_path)
+    store(url, _shown_to("kept"), answered=True)
+    with standby_that_takes_over(tmp_path):
+        store(url, *map(_shown_to, ("lost", "lost too")), answered=True)
+        assert {"kept", "lost", "lost too", "answer lost"} <= set(taken(follower))
+    store(url, *map(_shown_to, ("new", "new too", "newer", "newest")), answered=True)
+    people = [name for name in taken(follower) if name.removeprefix("answer ") in ("kept", "new", "newest", "lost")]
+    assert sorted(people) == ["answer kept", "answer new", "answer newest", "kept", "new", "newest"]
+
+
+def test_the_file_is_beside_an_sqlite_record_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    store(url, a_decision())
+    follower = open_follower(Settings(database_url=url))
+    follower.catch_up()
+    assert follower.views.file == tmp_path / "decisions.views.sqlite3"
+    assert follower.views.file.stat().st_mode & 0o077 == 0
+    one, two = (views_file(Settings(), f"postgresql://u:p@h/{name}") for name in ("one", "two"))
+    assert one.parent == Path("var")
+    assert one != two
+
+
+def test_a_record_that_is_not_there_is_said(tmp_path: Path) -> None:
+    follower = follower_of(f"sqlite:///{tmp_path}/none.sqlite3", tmp_path)
+    with pytest.raises(RecordUnavailable, match="there is no record"):
+        follower.catch_up()
+    with pytest.raises(RecordUnavailable, match="cannot be read"):
+        follower.views.read("SELECT 1")
+
+
+@contextmanager
+def _written_late(url: str, decision: Decision) -> Iterator[psycopg.Connection]:
+    """Another worker has inserted this decision, and commits it only at the end."""
+    with closing(psycopg.connect(url)) as connection:
+        connection.cursor().executemany(_INSERT, Chain(None).link([decision]))
+        yield connection
+        connection.commit()
+
+
+@pytest.mark.slow
+def test_a_decision_that_is_committed_after_many_later_ones_is_passed_over_by_nobody(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_WAIT_SECONDS", 0.1)
+    store(postgres_url, a_decision(patient="first"))
+    follower = follower_of(postgres_url, tmp_path)
+    assert taken(follower)[0] == "first"
+    with _written_late(postgres_url, a_decision(patient="late")):
+        store(postgres_url, *(a_decision(patient="later") for _ in range(70)))
+        assert settled(postgres_url, Mark(1, b"read")) == Mark(1, b"read")
+        follower.follow()
+        assert "later" not in [name for (name,) in follower.views.read("SELECT name FROM taken")]
+        with pytest.raises(RecordUnavailable, match="for longer than usual"):
+            settled(postgres_url, Mark())
+    assert [name for name in taken(follower) if name.startswith("late")] == ["late"] + ["later"] * 70
+
+
+def test_a_writer_that_commits_soon_is_waited_for(postgres_url: str) -> None:
+    store(postgres_url, a_decision())
+    with closing(psycopg.connect(postgres_url)) as connection:
+        connection.cursor().executemany(_INSERT, Chain(None).link([a_decision()]))
+        store(postgres_url, a_decision())
+        commit = Timer(0.1, connection.commit)
+        commit.start()
+        assert settled(postgres_url, Mark()).sequence == newest_number(postgres_url) == 3
+        commit.join()
+
+
+def test_a_writer_that_dies_in_a_transaction_holds_up_nobody_for_long(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "END_IDLE_TRANSACTIONS", END_IDLE_TRANSACTIONS.replace("15s", "200ms"))
+    upgrade_schema(parse_url(postgres_url))
+    hanging = engine_for(parse_url(postgres_url)).connect()
+    newest_entry(hanging, events)
+    add_event(postgres_url, "hold", "somebody", {"hold": "1"})
+    hanging.invalidate()
+
+
+def test_the_longest_ids_that_a_call_may_have_fit_into_the_indexes(postgres_url: str) -> None:
+    """Of random signs of four bytes, which the database cannot compress."""
+    ids = ["".join(chr(randrange(0x10000, 0x110000)) for _ in range(LONGEST_ID)) for _ in range(2)]
+    decision = a_decision(hook_instance=ids[0], patient=ids[1])
+    store(postgres_url, decision, answered=True)
+    assert newest_number(postgres_url) == 1
