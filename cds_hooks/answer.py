@@ -24,10 +24,8 @@ from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
 from cds_hooks.hold_back.budgets import audience_of
-from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.release_checks import SILENT_MODE
-from cds_hooks.hold_back.service_checks import refuse_user
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch

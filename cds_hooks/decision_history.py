@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from cards.rules.engine.finding import Silence
-from cds_hooks.hold_back.chain import WITHHELD, HeldBack, explain_held_back
+from cds_hooks.hold_back.checks import WITHHELD, HeldBack, explain_held_back
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.storage.decision import Decision, FeedbackItem
 

@@ -29,7 +29,7 @@ from cds_hooks.storage.decision import Outcome
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, get_decision
 
 if TYPE_CHECKING:
-    from cds_hooks.hold_back.chain import HeldBack
+    from cds_hooks.hold_back.checks import HeldBack
 
 app = typer.Typer(no_args_is_help=True, help="Read the record of decisions.")
 
@@ -141,7 +141,7 @@ def show(
 def _held_back(url: str, decision: Decision) -> "list[HeldBack]":
     from cards.rules.engine.finding import Silence
     from cds_hooks.commands.release import acts_until  # the checks load the rules; the other commands do without
-    from cds_hooks.hold_back.chain import explain_held_back
+    from cds_hooks.hold_back.checks import explain_held_back
 
     silences = [Silence(*row) for row in orjson.loads(decision.basis).get("silence", [])]
     if not silences:
@@ -196,7 +196,7 @@ def _withheld(reasons: Collection[str], summary: dict[str, Any]) -> str:
 
 
 def _reasons_to_hold_back() -> Collection[str]:
-    from cds_hooks.hold_back.chain import SUPPRESSED  # the checks load the rules; a list starts without them
+    from cds_hooks.hold_back.checks import SUPPRESSED  # the checks load the rules; a list starts without them
 
     return SUPPRESSED
 

@@ -12,23 +12,30 @@ from collections.abc import Callable, Collection, Sequence
 from time import time
 from typing import ClassVar, Final
 
-from cards.card import SEVERITY, Card
-from cards.rules.engine.finding import Silence
+from msgspec import Struct
+
 from cards.rules.engine.governance import Budget
-from cds_hooks.hold_back.checks import NOBODY, Audience, Check, CheckedCall, Reason
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.sent_cards import shown_decision
 from cds_hooks.record.follow import Batch, Projection
 from cds_hooks.record.views import Views
-
-BUDGET: Final = "budget"
-"""The reason code of a card beyond a budget."""
 
 _DAY_SECONDS: Final = 86_400.0
 _DAYS_KEPT: Final = 2
 
 _Key = tuple[int, str, str, str]
 """Day (UTC, days since 1970), of what, client, name."""
+
+
+class Audience(Struct, frozen=True):
+    """Who is shown the cards: the user, as it is recorded where it is recorded, and the patient's care units."""
+
+    user: str = ""
+    units: tuple[str, ...] = ()
+
+
+NOBODY: Final = Audience()
+"""Nobody who has a budget."""
 
 
 def audience_of(
@@ -45,14 +52,8 @@ def audience_of(
     return Audience(user, tuple(sorted(frozenset().union(*names).intersection(units()))) if names else ())
 
 
-class Budgets(Check):
-    """The day or the call has as many cards as the site allows a client, a care unit or a user."""
-
-    codes = (BUDGET,)
-    title = "A budget of cards in a day or in a call"
-    remembers = True
-    lets_through = "The next day (UTC), a more severe card, or a change of [[budget]] in the rules file."
-    is_replayed_by_card = True
+class Budgets:
+    """The places that cards have taken of the budgets of a day."""
 
     def __init__(
         self,
@@ -66,24 +67,14 @@ class Budgets(Check):
         self._claims = claims
         self._shown: Counter[_Key] = Counter()
 
-    def order(self, cards: Sequence[Card]) -> Sequence[Card]:
-        """Returns the most severe first."""
-        return sorted(cards, key=lambda card: -SEVERITY[card.indicator]) if len(cards) > 1 else cards
+    async def exhausted(
+        self, budgets: Sequence[Budget], client: str, audience: Audience, in_call: int
+    ) -> Budget | None:
+        """Return the budget that one card more goes beyond; None where it is shown, which is counted.
 
-    def is_idle(self, call: CheckedCall) -> bool:
-        """Returns whether the rules file has no budget."""
-        return not call.site.budgets
-
-    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Returns which budget has no place for the card; a card that is shown takes its places."""
-        if card.indicator == "critical":
-            return None
-        limits = self._limits(call.site.budgets, call.caller.client, call.audience)
-        budget = await self._exhausted(limits, call.passed)
-        if budget is None:
-            return None
-        text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
-        return Reason(Silence(call.subject_of(card), BUDGET, text))
+        `in_call` is how many cards of this call are shown already.
+        """
+        return await self._exhausted(self._limits(budgets, client, audience), in_call)
 
     def count_earlier(self, views: Views) -> None:
         """Counts what was shown on this day before this process began; with a shared store that is known there.

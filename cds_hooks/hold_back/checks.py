@@ -1,43 +1,81 @@
-"""The shape of a check that can hold a card back, and what a check is told of the call.
+"""Every reason to hold a card back: the checks in the order in which they are asked, with the texts of their reasons.
 
-`chain.py` lists all checks in the order in which they are asked. A guide: docs/adding/hold-back-check.md.
+A check is a function that is given a finding, a card or a suggestion and the call, and returns why it is not shown, or
+None. Checks of findings are asked while a service decides, before a card is composed; checks of cards afterwards, one
+check after the other about all cards that are left. The first reason counts. What the checks remember is in
+`memory.py`, the acts that they go by in `releases.py`. A guide to a check of your own: docs/adding/hold-back-check.md.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import ClassVar, Final, Literal
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from time import time
+from typing import Final, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from cards.card import Card, Suggestion
-from cards.extension import RestingFinding, WorklistEntry
+from cards.card import SEVERITY, Card, Suggestion
+from cards.compose.equation import worklist_entry
+from cards.extension import CardExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
-from cards.rules.engine.governance import SiteRules
-from cds_hooks.hold_back.memory import LONGEST_ID, PatientMemory
-from cds_hooks.hold_back.one_visit import VisitRank
+from cards.rules.engine.governance import (
+    ACKNOWLEDGED,
+    SHADOW,
+    SWITCHED_OFF,
+    SiteRules,
+    SuppressionCheck,
+    all_rule_versions,
+)
+from cds_hooks.hold_back.acts import Key, Pause
+from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
+from cds_hooks.hold_back.memory import (
+    LONGEST_ID,
+    LOOP_SECONDS,
+    REST_DAYS,
+    TEST_DAYS,
+    Accepted,
+    PatientMemory,
+    Turn,
+    override_key,
+    plain_words,
+    words_of,
+)
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
-from cds_hooks.hold_back.releases import Origin, Released, Releases
+from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
+from cds_hooks.hold_back.suppression import resting_finding
+from cds_hooks.hold_back.turns import Turns, VisitRank
+from cds_hooks.protocol.hooks import PATIENT_VIEW
 
-Level = Literal["call", "patient", "model", "finding", "card"]
-"""Where a check is asked: before anything is computed, about the patient, about a model, a finding, or a card."""
+SILENT_MODE: Final = "silent-mode"
+PAUSED: Final = "paused"
+NOT_FOR_THIS_USER: Final = "not-for-this-user"
+SAID_ONCE: Final = "said-once"
+"""The reason code of a card that was shown or answered before."""
+FROM_EVENT: Final = "from-event"
+WORKLIST: Final = "worklist"
+"""The reason code of a reminder that is kept for another moment."""
+LOOP_GUARD: Final = "loop-guard"
+"""The reason code of what an acceptance a moment ago holds back."""
+BUDGET: Final = "budget"
+"""The reason code of a card beyond a budget."""
+
+_NO_CLINICIANS: Final = frozenset({"patient", "relatedperson"})
+_DAY_SECONDS: Final = 86_400.0
 
 
-class Audience(Struct, frozen=True):
-    """Who is shown the cards: the user, as it is recorded where it is recorded, and the patient's care units."""
+class Shared(Struct):
+    """What the checks of one server share between its calls."""
 
-    user: str = ""
-    units: tuple[str, ...] = ()
-
-
-NOBODY: Final = Audience()
-"""Nobody who has a budget."""
-
-
-class Reason(Struct, frozen=True):
-    """Why a card is held back, and where a client finds it instead: among what rests, or in the worklist."""
-
-    silence: Silence
-    resting: RestingFinding | None = None
-    worklist: WorklistEntry | None = None
+    now: Callable[[], float] = time
+    """Epoch seconds by the clock of the calls."""
+    needs_approval: bool = False
+    """Whether a rule shows its findings only in a version that two people have approved."""
+    rest_days: float = REST_DAYS
+    """For so many days a card that nobody answered is suppressed; with 0 it is shown at each opening."""
+    horizons: Mapping[str, float] = field(default_factory=dict)
+    """Over how many days each model looks ahead, by its id."""
+    turns: Turns = field(default_factory=Turns)
+    budgets: Budgets = field(default_factory=Budgets)
 
 
 class CheckedCall(Struct):
@@ -58,22 +96,20 @@ class CheckedCall(Struct):
     reminders: Mapping[str, WorklistEntry] = field(default_factory=dict)
     visit_rank: VisitRank = VisitRank.BEFORE_REMINDERS
     answered: list[tuple[Finding, Silence]] = field(default_factory=list)
+    resting: list[RestingFinding] = field(default_factory=list)
+    """The cards that are held back and stay true, each with its end."""
+    worklist: list[WorklistEntry] = field(default_factory=list)
+    """What is kept for another moment in place of a card."""
     findings: dict[str, PatientFinding | None] = field(default_factory=dict)
     """What the cards say about the patient as a whole, by uuid."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
-    passed: int = 0
-    """How many cards of this call have passed the check that is asked now."""
+    shared: Shared = field(default_factory=Shared)
     recall: Callable[[], PatientMemory] = PatientMemory
     """Reads what is remembered of the patient; asked once, where a check wants to know."""
     recalled: PatientMemory | None = None
-
-    @property
-    def memory(self) -> PatientMemory:
-        """What was shown and answered about the patient before this call."""
-        if self.recalled is None:
-            self.recalled = self.recall()
-        return self.recalled
+    passed: int = 0
+    """How many cards of this call have passed the check that is asked now."""
 
     def patient_finding(self, card: Card) -> PatientFinding | None:
         """Returns what the card says about the patient as a whole; None for a card of orders."""
@@ -90,6 +126,248 @@ class CheckedCall(Struct):
         finding = patient_finding(card.own_extension, self.caller.hook)
         return finding.subject if finding is not None and finding.subject else self.caller.service
 
+    @property
+    def memory(self) -> PatientMemory:
+        """What was shown and answered about the patient before this call."""
+        if self.recalled is None:
+            self.recalled = self.recall()
+        return self.recalled
+
+
+# What people, a server or a monitor decided: switched off, shadow, canary, silent mode, paused.
+
+
+def refuse_user(service: str, user_id: str | None) -> Silence | None:
+    """Return why a service says nothing to this user (CDS Hooks 2.0, userId); None where the user may be a clinician.
+
+    >>> refuse_user("planning", "https://ehr.example/fhir/RelatedPerson/7").reason
+    'not-for-this-user'
+    >>> refuse_user("planning", "Practitioner/Patient")
+    """
+    types = {part.strip().casefold() for part in (user_id or "").split("/")[:-1]}
+    if not types & _NO_CLINICIANS:
+        return None
+    text = "The user of this call is the patient or a related person; this service is written for clinicians."
+    return Silence(service, NOT_FOR_THIS_USER, text)
+
+
+def check_release_of_rule(finding: Finding, call: CheckedCall) -> Silence | None:
+    """Return why the rule shows nothing to this patient."""
+    if not call.released.states:
+        return None
+    return call.released.why_withheld("rule", finding.rule, call.caller.client, call.caller.patient)
+
+
+async def check_release_of_model(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why the model or equation shows nothing to this patient."""
+    if not call.released.states:
+        return None
+    name, caller = (card.own_extension.model or {}).get("id", ""), call.caller
+    for kind in ("model", "equation"):
+        silence = call.released.why_withheld(kind, name, caller.client, caller.patient)
+        if silence is not None:
+            return silence
+    return None
+
+
+async def check_silent_mode(card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG001 - every card is held back
+    """Return why the client, care unit or user is shown nothing."""
+    return Silence(call.caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
+
+
+def check_paused_rule(finding: Finding, call: CheckedCall) -> Silence | None:
+    """Return why a finding of a rule that is paused for this client is not shown; only information is held back."""
+    pause = call.released.paused.get(("rule", finding.rule, call.caller.client))
+    return _why_paused(pause) if pause is not None and finding.indicator == "info" else None
+
+
+async def check_paused_service(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why a card of a service that is paused for this client is not shown; only information is held back."""
+    pause = call.released.paused.get(("service", call.caller.service, call.caller.client))
+    if pause is None or card.indicator != "info" or card.own_extension.findings:
+        return None
+    return _why_paused(pause)
+
+
+def _why_paused(pause: Pause) -> Silence:
+    return Silence(pause.name, PAUSED, pause.sentence)
+
+
+# What the site says of findings of medication rules, and what a clinician answered to them.
+
+
+def check_rule_switch(finding: Finding, call: CheckedCall) -> Silence | None:
+    """Return why the site does not want this finding: its rules file switches the rule, or milder bands, off."""
+    for switch in call.site.switches.get(finding.rule, ()):
+        if switch.holds_for(call.caller.client, call.units()) and switch.silences(finding):
+            return _about_rule(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
+    return None
+
+
+def check_approval(finding: Finding, call: CheckedCall) -> Silence | None:
+    """Return why the rule runs in shadow: behind a trust file it shows findings only in an approved version."""
+    if not call.shared.needs_approval:
+        return None
+    version = all_rule_versions().get(finding.rule)
+    if version is None or call.site.is_approved(finding.rule, version.digest):
+        return None  # what is no rule needs no approval: that a drug is not covered
+    was = call.site.approvals.get(finding.rule)
+    why = "only another version of it is approved here" if was else "it is not approved here"
+    return _about_rule(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
+
+
+def check_acknowledged(finding: Finding, call: CheckedCall) -> Silence | None:
+    """Return why the finding is not shown again: a clinician overrode it. It is noted in `call.answered`."""
+    for override in call.memory.overrides.get(override_key(finding.rule, finding.band), ()):
+        days = call.site.days_of(all_rule_versions()[finding.rule].rule, finding.indicator)
+        is_recent = 0 <= call.as_of - override.at <= days * _DAY_SECONDS
+        if is_recent and override.counts_for(finding):
+            lately = "the last day" if days == 1 else f"the last {days} days"
+            text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
+            silence = _about_rule(finding, ACKNOWLEDGED, text)
+            call.answered.append((finding, silence))
+            return silence
+    return None
+
+
+def _about_rule(finding: Finding, reason: str, text: str) -> Silence:
+    version = all_rule_versions().get(finding.rule)
+    title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
+    return Silence(finding.rule, reason, f"{title}: {text}")
+
+
+# What was shown to this patient, or accepted, before.
+
+
+async def check_shown_before(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why the card rests: the same finding was shown or answered, and it is no worse."""
+    finding = call.patient_finding(card)
+    if finding is None or (resting := _resting(card, finding, call)) is None:
+        return None
+    call.resting.append(resting)
+    since, until, because = resting.since[:10], resting.until[:10], resting.because
+    how = f"shown on {since} and not answered" if because == "shown" else f"answered on {since} ({because})"
+    text = f"Still there, not shown again: {resting.summary} It was {how} and is no worse; silent until {until}."
+    return Silence(finding.subject, SAID_ONCE, text)
+
+
+def _resting(card: Card, finding: PatientFinding, call: CheckedCall) -> RestingFinding | None:
+    shared = call.shared
+    return resting_finding(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
+
+
+async def check_event(card: Card, call: CheckedCall) -> Silence | None:
+    """Return that nobody has a chart open where an event made the call; what the card says goes to the worklist."""
+    if not call.from_event:
+        return None
+    finding, subject = call.patient_finding(card), call.subject_of(card)
+    if finding is not None and finding.asks:
+        entry = worklist_entry(card, FROM_EVENT)
+    else:
+        entry = call.reminders.get(card.uuid) or WorklistEntry(test=card.summary, purpose=subject, because="")
+    call.worklist.append(replace(entry, because=FROM_EVENT))
+    return Silence(subject, FROM_EVENT, f"On the worklist, because an event and no call made it: {card.summary}")
+
+
+async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why another service has the turn: of reminders, tests and follow-ups a patient gets one at a time."""
+    finding, turns = call.patient_finding(card), call.shared.turns
+    if call.caller.hook == PATIENT_VIEW:
+        service = await turns.visits.goes_before(call.caller, _visit_rank(card, finding, call))
+        if service is not None and finding is not None:
+            entry = _kept_for_later(card, call)
+            text = f"{entry.test}: kept for the worklist, because {service} goes before it at this visit."
+            return Silence(finding.subject, WORKLIST, text)
+    if finding is None or (turn := await turns.turn_of_another(call.caller, call.memory, finding)) is None:
+        return None
+    if not finding.asks and not finding.reminds:
+        text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
+        return Silence(finding.subject, SAID_ONCE, text)
+    return Silence(finding.subject, WORKLIST, _why_later(_kept_for_later(card, call), turn))
+
+
+def _visit_rank(card: Card, finding: PatientFinding | None, call: CheckedCall) -> VisitRank:
+    if finding is not None and finding.asks:
+        return VisitRank.TESTS
+    return call.visit_rank if card.uuid in call.reminders else VisitRank.BEFORE_REMINDERS
+
+
+def _kept_for_later(card: Card, call: CheckedCall) -> WorklistEntry:
+    entry = replace(call.reminders.get(card.uuid) or worklist_entry(card, ""), because="offered-before")
+    call.worklist.append(entry)
+    return entry
+
+
+def _why_later(entry: WorklistEntry, turn: Turn) -> str:
+    by, on = f" by {turn.owner}" if turn.owner else "", datetime.fromtimestamp(turn.at, UTC).date().isoformat()
+    return (
+        f"{entry.test}: kept for the worklist, because this patient had a reminder{by} on {on} "
+        f"(one a day, and one test in {TEST_DAYS} days)."
+    )
+
+
+async def check_accepted(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why a card with the same findings on an order that was just accepted is not shown again.
+
+    Accepting a suggestion places or changes an order, and the client then calls the next hook with it ("alert loop":
+    accepting fired order-sign, which alerted again). So for an hour after it, about the same patient of the same
+    client, a card with the same findings on that order, or on the draft it came from, is held back, and so is a
+    suggestion that would change or remove that order or add the same. Critical cards are shown, with all suggestions.
+    """
+    extension = card.own_extension
+    findings = frozenset((finding.rule, finding.band) for finding in extension.findings)
+    for accepted in _accepted_lately(card, call):
+        if findings <= accepted.findings and _draft(extension) & (accepted.orders | accepted.draft):
+            text = f"Accepted a moment ago (“{accepted.label}”), so not shown again: {card.summary}"
+            return Silence(extension.findings[0].rule, LOOP_GUARD, text)
+    return None
+
+
+def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:
+    """Return why the suggestion is not offered: it is the opposite of one that was just accepted, or the same."""
+    changes = any(action.type in ("update", "delete") for action in suggestion.actions)
+    created = (action.resource for action in suggestion.actions if action.type == "create")
+    added = {word for resource in created for word in words_of(resource)}
+    for accepted in _accepted_lately(card, call):
+        rule = card.own_extension.findings[0].rule
+        if changes and _draft(card.own_extension) & accepted.orders:
+            text = f"“{suggestion.label}” is not offered: it would change what was just accepted"
+            return Silence(rule, LOOP_GUARD, f"{text} (“{accepted.label}”).")
+        if added & accepted.orders:
+            text = f"“{suggestion.label}” is not offered again: it was just accepted."
+            return Silence(rule, LOOP_GUARD, text)
+    return None
+
+
+def _accepted_lately(card: Card, call: CheckedCall) -> list[Accepted]:
+    """Return what was accepted within the hour about this patient; nothing for a card that is not held back for it."""
+    if not call.memory.accepted or card.indicator == "critical" or not card.own_extension.findings:
+        return []
+    now = call.shared.now()
+    return [accepted for accepted in call.memory.accepted if 0 <= now - accepted.at <= LOOP_SECONDS]
+
+
+def _draft(extension: CardExtension) -> frozenset[str]:
+    """Return words and reference of the order that a card is about."""
+    facts = [fact for fact in extension.facts if fact.name == "draft"]
+    words = [plain_words(fact.text) for fact in facts]
+    return frozenset(filter(None, [*words, *(fact.source or "" for fact in facts)]))
+
+
+async def check_budget(card: Card, call: CheckedCall) -> Silence | None:
+    """Return which budget has no place for the card; a card that is shown takes its places."""
+    if not call.site.budgets or card.indicator == "critical":
+        return None
+    budgets = call.shared.budgets
+    budget = await budgets.exhausted(call.site.budgets, call.caller.client, call.audience, call.passed)
+    if budget is None:
+        return None
+    text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
+    return Silence(call.subject_of(card), BUDGET, text)
+
+
+# Which act a recorded reason comes from.
+
 
 class ActsThen(Struct, frozen=True):
     """The acts up to a decision that is on record, and whose call it was."""
@@ -99,49 +377,346 @@ class ActsThen(Struct, frozen=True):
     releases: Releases
 
 
-class Check:
-    """One reason to hold back. A check that is not asked about findings or cards is declared here and asked elsewhere.
+def _no_act(subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG001 - most checks go by no act
+    return Origin()
+
+
+def _act_of_switch(subject: str, acts: ActsThen) -> Origin | None:
+    """Return the act that switched the service or the client off."""
+    if subject != acts.service:
+        return None
+    return _last_act(acts, (("service", acts.service), ("client", acts.client)), ("off",))
+
+
+def _act_of_release(subject: str, acts: ActsThen) -> Origin | None:
+    """Return the act or rollback that brought it into this state."""
+    keys = ((kind, subject) for kind in ("rule", "model", "equation"))
+    return _last_act(acts, keys, ("off", "retired", "shadow", CANARY))
+
+
+def _act_of_silent_mode(subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG001 - it is about the caller
+    """Return the act that began it; not known where it may be one of several users or units."""
+    other_keys = [key for key in acts.releases.current.states if key[0] in ("unit", "user")]
+    keys = [("client", acts.client), *(other_keys if len(other_keys) == 1 else ())]
+    return _last_act(acts, keys, ("shadow",)) or Origin()
+
+
+def _pause_of(subject: str, acts: ActsThen) -> Origin | None:
+    """Return the pause."""
+    places = ((kind, subject, acts.client) for kind in ("rule", "service"))
+    paused = (acts.releases.current.paused.get(place) for place in places)
+    pause = next((pause for pause in paused if pause is not None), None)
+    return acts.releases.changes[pause.key] if pause is not None else Origin()
+
+
+def _last_act(acts: ActsThen, keys: Iterable[Key], states: Collection[str]) -> Origin | None:
+    """Return what changed the first of these that is in one of the states; None where none is."""
+    for key in keys:
+        state = acts.releases.current.states.get(key)
+        if state is not None and state.state in states:
+            return acts.releases.changes.get(key, Origin())
+    return None
+
+
+Level = Literal["call", "patient", "model", "finding", "card"]
+"""Where a check is asked: before anything is computed, about the patient, about a model, a finding, or a card."""
+
+
+CardCheck = Callable[[Card, CheckedCall], Awaitable[Silence | None]]
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One reason to hold back. A check without functions is asked elsewhere, where a service or a model computes.
 
     Critical cards: each check says for itself whether it holds them back.
     """
 
-    codes: ClassVar[tuple[str, ...]]
+    codes: tuple[str, ...]
     """The codes of the reasons that it gives (`Silence.reason`)."""
-    level: ClassVar[Level] = "card"
-    title: ClassVar[str]
+    title: str
     """What holds the card back, in a few words."""
-    lets_through: ClassVar[str]
+    lets_through: str
     """What would let the card through, in a sentence."""
-    remembers: ClassVar[bool] = False
+    level: Level = "card"
+    finding: Callable[[Finding, CheckedCall], Silence | None] | None = None
+    card: CardCheck | None = None
+    suggestion: Callable[[Suggestion, Card, CheckedCall], Silence | None] | None = None
+    """Takes single suggestions off a card that is shown."""
+    origin: Callable[[str, ActsThen], Origin | None] = _no_act
+    """Which act a recorded reason about a subject comes from; None where it is another check's reason."""
+    remembers: bool = False
     """Whether it goes by what was shown or answered before: a replay takes that from the record of the decision."""
-    is_replayed_by_card: ClassVar[bool] = False
+    is_replayed_by_card: bool = False
     """Whether a decision records which card it held back, so that a replay holds back the same."""
-    is_said_once: ClassVar[bool] = False
+    is_said_once: bool = False
     """Whether several cards that it holds back for the same reason are one entry of the response."""
-    hides_findings: ClassVar[bool] = True
+    hides_findings: bool = True
     """Whether something was found that it hides; False where it says that nothing is looked for."""
+    most_severe_first: bool = False
+    """Whether it is asked about the most severe card first."""
 
-    def is_idle(self, call: CheckedCall) -> bool:  # noqa: ARG002 - most can always hold something back
-        """Returns whether the check can hold nothing back in this call, so that it is not asked."""
-        return False
 
-    def check_finding(self, finding: Finding, call: CheckedCall) -> Silence | None:  # noqa: ARG002 - most hold cards
-        """Returns why a finding of a medication rule is not shown; None where it is."""
+CHECKS: Final = (
+    Check(
+        codes=(SWITCHED_OFF,),
+        level="call",  # `Released.why_off`, before anything is read
+        title="The service or the client is switched off",
+        lets_through='An act of release: cds-hooks release set on service NAME --why "…", or of the client.',
+        origin=_act_of_switch,
+    ),
+    Check(
+        codes=(NOT_FOR_THIS_USER,),
+        level="call",  # `refuse_user`
+        title="The user is no clinician",
+        lets_through="A call by a clinician: context.userId names a Practitioner or PractitionerRole.",
+        hides_findings=False,
+    ),
+    Check(
+        codes=("deceased", "palliative", "opted-out"),
+        level="patient",
+        title="No estimate for this patient: death, palliative care, or an opt-out",
+        lets_through="A change of the chart (docs/operations/restraint.md, who gets no estimate).",
+        hides_findings=False,
+    ),
+    Check(
+        codes=("already-done", "already-ordered"),
+        level="patient",
+        title="What it would suggest is done or ordered already",
+        lets_through="A change of the chart: the order, procedure or visit that the reason names.",
+        hides_findings=False,
+    ),
+    Check(
+        codes=("model-not-released",),
+        level="model",  # `ModelApprovals`, asked by services/_model.py
+        title="The model's release state, gates or approvals",
+        lets_through="The state that CDS_MODEL_STATE asks for: cds-hooks model state, and cds-hooks approve model.",
+    ),
+    Check(
+        codes=(SWITCHED_OFF, SHADOW, CANARY),
+        title="The release state of the rule, model or equation",
+        lets_through="An act of release about NAME: cds-hooks release set on, canary or activate "
+        "(docs/operations/release.md).",
+        finding=check_release_of_rule,
+        card=check_release_of_model,
+        origin=_act_of_release,
+    ),
+    Check(
+        codes=(SILENT_MODE,),
+        title="Silent mode of the client, care unit or user",
+        lets_through='An act of release: cds-hooks release set on client CLIENT --why "…", or of the unit or user.',
+        card=check_silent_mode,
+        origin=_act_of_silent_mode,
+        is_said_once=True,
+    ),
+    Check(
+        codes=(PAUSED,),
+        title="A pause: hardly any card was accepted, or the advice does not fit the patients",
+        lets_through='An act of release ends it: cds-hooks release set on rule NAME --why "…", or of the service.',
+        finding=check_paused_rule,
+        card=check_paused_service,
+        origin=_pause_of,
+    ),
+    Check(
+        codes=(SWITCHED_OFF,),
+        level="finding",
+        title="A switch of the rules file",
+        lets_through="A change of [[switch]] in the rules file (CDS_RULES_FILE, docs/rules/governance.md).",
+        finding=check_rule_switch,
+    ),
+    Check(
+        codes=(SHADOW,),
+        level="finding",
+        title="Two people have not approved this version of the rule",
+        lets_through="Two signatures: cds-hooks approve rule NAME --version VERSION --key FILE.",
+        finding=check_approval,
+    ),
+    Check(
+        codes=(ACKNOWLEDGED,),
+        level="finding",
+        title="A clinician's answer to the same finding",
+        lets_through="Time (90, 30 or 1 days by severity, or as the rules file says), other drugs, or a worse finding.",
+        finding=check_acknowledged,
+        remembers=True,
+    ),
+    Check(
+        codes=(SAID_ONCE,),
+        title="Shown or answered before, and no worse since",
+        lets_through="Time (the reason says until when), a worse finding, or another answer.",
+        card=check_shown_before,
+        remembers=True,
+    ),
+    Check(
+        codes=(FROM_EVENT,),
+        title="Computed because of an event: it goes to the worklist and to no screen",
+        lets_through="A call of the EHR: whoever opens the chart is shown the card, and this worklist entry is "
+        "replaced.",
+        card=check_event,
+        remembers=True,
+        is_replayed_by_card=True,
+    ),
+    Check(
+        codes=(WORKLIST, SAID_ONCE),
+        title="One reminder a day, one test in 90 days, one follow-up at discharge",
+        lets_through="Time: the next day, or 90 days after the test that was offered; a reminder stands in the "
+        "worklist.",
+        card=check_reminder,
+        remembers=True,
+    ),
+    Check(
+        codes=(LOOP_GUARD,),
+        title="Loop guard: a suggestion about this order was accepted within the hour",
+        lets_through="Time: one hour after the acceptance; a new draft of the same drug is checked as usual.",
+        card=check_accepted,
+        suggestion=check_accepted_suggestion,
+        remembers=True,
+        is_replayed_by_card=True,
+    ),
+    Check(
+        codes=(BUDGET,),
+        title="A budget of cards in a day or in a call",
+        lets_through="The next day (UTC), a more severe card, or a change of [[budget]] in the rules file.",
+        card=check_budget,
+        remembers=True,
+        is_replayed_by_card=True,
+        most_severe_first=True,
+    ),
+)
+"""All checks, the first to be asked first."""
+
+SUPPRESSED: Final = frozenset(code for check in CHECKS for code in check.codes)
+"""The reasons for which a card is held back; all other reasons say that there was nothing to show."""
+WITHOUT_MEMORY: Final = tuple(check for check in CHECKS if not check.remembers)
+"""The checks that decide the same again whatever was shown or answered since: those that a replay asks."""
+WITHHELD: Final = frozenset(code for check in CHECKS if check.hides_findings for code in check.codes)
+"""Those of them for which something was found and is not shown."""
+
+
+class Chosen(Struct):
+    """The cards to show, and what became of the others.
+
+    `withheld` has, by the uuid of a card or suggestion, the place in `silences` of the reason why it is not shown; of
+    those checks that a replay does not ask again.
+    """
+
+    cards: list[Card] = []
+    silences: list[Silence] = []
+    resting: list[RestingFinding] = []
+    worklist: list[WorklistEntry] = []
+    withheld: dict[str, int] = {}
+
+    def withhold(self, uuid: str, silence: Silence) -> None:
+        """Notes why the card or suggestion of this uuid is not shown, for a replay."""
+        self.withheld[uuid] = len(self.silences)
+        self.silences.append(silence)
+
+
+def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
+    """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
+    asked = [check.finding for check in checks if check.finding is not None]
+
+    def first_reason(finding: Finding) -> Silence | None:
+        for check in asked:
+            silence = check(finding, call)
+            if silence is not None:
+                return silence
         return None
 
-    async def check(self, card: Card, call: CheckedCall) -> Reason | None:  # noqa: ARG002 - some hold findings only
-        """Returns why the card is not shown; None where it is."""
-        return None
+    return first_reason
 
-    def check_suggestion(self, suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG002
-        """Returns why a suggestion of a card that is shown is not offered; None where it is."""
-        return None
 
-    def order(self, cards: Sequence[Card]) -> Sequence[Card]:
-        """Returns the cards in the order in which the check is asked about them."""
-        return cards
+async def hold_back(cards: Sequence[Card], call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Chosen:
+    """Return the cards to show now, and the reason against each of the others."""
+    chosen = Chosen(list(cards), resting=call.resting, worklist=call.worklist)
+    for check in checks:
+        if chosen.cards and check.card is not None:
+            await _ask(check, check.card, chosen, call)
+    return chosen
 
-    @classmethod
-    def origin(cls, subject: str, acts: ActsThen) -> Origin | None:  # noqa: ARG003 - most go by no act
-        """Which act a recorded reason about this subject comes from; None where it is another check's reason."""
-        return Origin()
+
+async def _ask(
+    check: Check,
+    check_card: Callable[[Card, CheckedCall], Awaitable[Silence | None]],
+    chosen: Chosen,
+    call: CheckedCall,
+) -> None:
+    """Take the cards and suggestions that this check holds back out of `chosen`, with their reasons."""
+    passed_cards: dict[str, Card] = {}
+    cards = chosen.cards
+    if check.most_severe_first and len(cards) > 1:
+        cards = sorted(cards, key=lambda card: -SEVERITY[card.indicator])
+    for card in cards:
+        call.passed = len(passed_cards)
+        silence = await check_card(card, call)
+        if silence is None:
+            passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card
+        elif check.is_replayed_by_card:
+            chosen.withhold(card.uuid, silence)
+        elif not (check.is_said_once and silence in chosen.silences):
+            chosen.silences.append(silence)
+    chosen.cards = [passed_cards[card.uuid] for card in chosen.cards if card.uuid in passed_cards]
+
+
+def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Card:
+    """Return the card with those of its suggestions that the check lets through."""
+    assert check.suggestion is not None  # noqa: S101 - `_ask` has looked
+    offered = []
+    for suggestion in card.suggestions:
+        silence = check.suggestion(suggestion, card, call)
+        if silence is None:
+            offered.append(suggestion)
+        else:
+            chosen.withhold(suggestion.uuid, silence)
+    return card if len(offered) == len(card.suggestions) else with_suggestions(card, offered)
+
+
+def with_suggestions(card: Card, suggestions: Sequence[Suggestion]) -> Card:
+    """Return the card with these of its suggestions; without any it has no selection behaviour either (CARD-13)."""
+    behavior = card.selection_behavior if suggestions else None
+    return replace(card, suggestions=tuple(suggestions), selection_behavior=behavior)
+
+
+class HeldBack(Struct, frozen=True):
+    """One reason of a decision in words: what was held back, by which check and act, and what would let it through."""
+
+    subject: str
+    reason: str
+    text: str
+    check: str
+    since: str
+    """When the act behind it was given, as ISO time; "" where it goes by no act that is known."""
+    by: str
+    lets_through: str
+
+
+def explain_held_back(
+    silences: Iterable[Silence], service: str, client: str, acts_then: Callable[[], Releases]
+) -> list[HeldBack]:
+    """Return the reasons of a decision for which something was held back, each with its check and the act behind it.
+
+    `acts_then` gives the acts up to that decision; it is asked only where something was held back.
+
+    Raises:
+        RecordUnavailable: The acts cannot be read.
+    """
+    reasons = [silence for silence in silences if silence.reason in SUPPRESSED]
+    if not reasons:
+        return []
+    acts = ActsThen(service, client, acts_then())
+    return [_explained(silence, acts) for silence in reasons]
+
+
+def _explained(silence: Silence, acts: ActsThen) -> HeldBack:
+    check, origin = next(_origins(silence, acts))
+    since = datetime.fromtimestamp(origin.at, UTC).isoformat(timespec="seconds") if origin.at else ""
+    lets_through = check.lets_through.replace("NAME", silence.subject)
+    return HeldBack(silence.subject, silence.reason, silence.text, check.title, since, origin.by, lets_through)
+
+
+def _origins(silence: Silence, acts: ActsThen) -> Iterator[tuple[Check, Origin]]:
+    """Yield each check that may have given the reason, with the act behind it; the first that is asked is the one."""
+    checks = [check for check in CHECKS if silence.reason in check.codes]
+    for check in checks:
+        origin = check.origin(silence.subject, acts)
+        if origin is not None:
+            yield check, origin
+    yield checks[-1], Origin()

@@ -1,4 +1,4 @@
-"""What a site decides of its cards at this moment: its rules file, its approvals, and the chain of checks.
+"""What a site decides of its cards at this moment: its rules file, its approvals, and the checks.
 
 What clinicians answered and what was shown is read from the views of the record (`memory.py`), which all workers share.
 """
@@ -18,17 +18,13 @@ from cards.card import Card
 from cards.rules.engine.governance import SiteRules, SuppressionCheck, all_rule_versions
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.budgets import Budgets
-from cds_hooks.hold_back.chain import Chain, Chosen
-from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.checks import CHECKS, Check, CheckedCall, Chosen, Shared, check_findings, hold_back
 from cds_hooks.hold_back.claims import Claims
-from cds_hooks.hold_back.loop_guard import LoopGuard
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
-from cds_hooks.hold_back.overrides import Acknowledged, NotApproved
 from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import answers_to
-from cds_hooks.hold_back.suppression import ShownBefore
-from cds_hooks.hold_back.turns import OneReminder
+from cds_hooks.hold_back.turns import Turns
 from cds_hooks.logs import log
 from cds_hooks.record.follow import read_newest
 from cds_hooks.record.views import Views
@@ -59,8 +55,8 @@ class Governance:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, only what two people have signed counts, which `approvals` knows. `now` gives epoch
-        seconds by the clock of the calls. `rest_days` and `horizons`: see `ShownBefore`; `claims` where there are
-        several workers; `visit_seconds`: see `OneReminder`.
+        seconds by the clock of the calls. `rest_days` and `horizons`: see `Shared`; `claims` where there are
+        several workers; `visit_seconds`: see `Turns`.
         """
         self._file = file
         self._needs_approval = needs_approval
@@ -68,15 +64,11 @@ class Governance:
         self._now = now
         self.budgets = Budgets(lambda: self.site.budgets, now, claims)
         """The budgets of clients, care units and users."""
-        self.chain = Chain.of_site(
-            NotApproved(needs_approval=needs_approval),
-            Acknowledged(),
-            ShownBefore(now, rest_days, horizons),
-            OneReminder(now, claims, visit_seconds),
-            LoopGuard(now),
-            self.budgets,
-        )
+        self.checks: Sequence[Check] = CHECKS
         """Every check that can hold a card back."""
+        self.shared = Shared(
+            now, needs_approval, rest_days, horizons or {}, Turns(now, claims, visit_seconds), self.budgets
+        )
         self.memory = Memory(now, rest_days)
         """What was shown and answered about each patient."""
         self._newest: int | None = None
@@ -90,11 +82,13 @@ class Governance:
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Returns what says of a finding why it is not shown in this call."""
-        return self.chain.check_findings(call)
+        call.shared = self.shared
+        return check_findings(call, self.checks)
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Returns the cards to show now, and the reason against each of the others."""
-        return await self.chain.hold_back(cards, call)
+        call.shared = self.shared
+        return await hold_back(cards, call, self.checks)
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""

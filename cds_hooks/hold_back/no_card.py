@@ -10,7 +10,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from cards.rules.engine.finding import Silence
-from cds_hooks.hold_back.chain import WITHHELD
+from cds_hooks.hold_back.checks import WITHHELD
 
 Kind = Literal["held-back", "not-judged", "looked", "not-for-this-user"]
 

@@ -1,6 +1,6 @@
 """How a rule or a model stands at this site now: one function each, which every page and command uses.
 
-The order of the questions is that of the checks of the chain (`release_checks.py`, `overrides.py`).
+The order of the questions is that of the checks of the chain (`checks.py`, `checks.py`).
 """
 
 from collections.abc import Iterable

@@ -9,38 +9,85 @@ whichever service shows it; the others go to the worklist. What is due and can b
 for an estimate, whichever call came first, and the follow-up of an abnormal result is no reminder: it has no turns. Of
 tests a patient is offered one in 90 days besides. At discharge one service shows a card for a patient in a day. Advice
 on a danger has no turns.
+
+Where a site sets CDS_VISIT_WINDOW, a reminder waits so many seconds for the other services of patient-view: what can
+harm, results to follow up and talks go first, then the talk about a statin, then vaccines, which can be given at this
+visit, then preventive services, then a test for an estimate. Of the reminders the first of this list is shown, and only
+where nothing goes before it; the others go to the worklist. One process ranks by itself: calls of one moment that
+different workers answer are not ranked against each other.
 """
 
+import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from enum import IntEnum
 from time import monotonic, time
 from typing import Final
 
-from msgspec import Struct
-from msgspec.structs import replace
+from msgspec import Struct, field
 
-from cards.card import Card
-from cards.compose.equation import worklist_entry
-from cards.extension import WorklistEntry
-from cards.rules.engine.finding import Silence
-from cds_hooks.hold_back.checks import Check, CheckedCall, Reason
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.memory import (
     SHOWN_AGAIN_DAYS,
-    TEST_DAYS,
     TURN_DAYS,
     Bounded,
+    PatientMemory,
     Turn,
     kinds_of,
     rank_of,
 )
-from cds_hooks.hold_back.one_visit import OneVisit, VisitRank
-from cds_hooks.hold_back.patient_finding import PatientFinding
-from cds_hooks.hold_back.suppression import SAID_ONCE
-from cds_hooks.protocol.hooks import PATIENT_VIEW
+from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 
-WORKLIST: Final = "worklist"
-"""The reason code of a reminder that is kept for another moment."""
+
+class VisitRank(IntEnum):
+    """Where the reminders of a service stand in the list of a visit: each service declares its own."""
+
+    BEFORE_REMINDERS = 0
+    PREVENTIVE_TALK = 1
+    VACCINES = 2
+    PREVENTION = 3
+    TESTS = 4
+
+
+_ONE_MOMENT_SECONDS: Final = 5.0
+"""Calls about a patient belong to one visit for so long after the first; the project's own choice."""
+_MOST_VISITS: Final = 10_000
+
+
+class _Visit(Struct):
+    begun: float
+    ranks: dict[str, int] = field(default_factory=dict)
+    """The best rank of each service that has a card."""
+
+
+class OneVisit:
+    """The cards that the services have for each patient in this moment."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: how long a reminder waits for the other services; with 0 nothing is ranked."""
+        self._seconds = seconds
+        self._visits: dict[tuple[str, str], _Visit] = {}
+
+    async def goes_before(self, caller: Caller, rank: VisitRank) -> str | None:
+        """Returns the service whose card goes before one of this rank and takes its place; None where it is shown."""
+        if not self._seconds:
+            return None
+        visit = self._visit_of(caller)
+        visit.ranks[caller.service] = min(rank, visit.ranks.get(caller.service, rank))
+        if rank is VisitRank.BEFORE_REMINDERS:
+            return None
+        await asyncio.sleep(max(0.0, visit.begun + self._seconds - monotonic()))
+        first = min(visit.ranks, key=lambda service: (visit.ranks[service], service))
+        return None if first == caller.service or visit.ranks[first] > rank else first
+
+    def _visit_of(self, caller: Caller) -> _Visit:
+        key, now = (caller.client, caller.patient), monotonic()
+        visit = self._visits.get(key)
+        if visit is None or now - visit.begun > self._seconds + _ONE_MOMENT_SECONDS:
+            if len(self._visits) >= _MOST_VISITS:
+                self._visits.clear()
+            visit = self._visits[key] = _Visit(now)
+        return visit
+
 
 _DAY_SECONDS: Final = 86_400.0
 _RESERVED_SECONDS: Final = 30.0
@@ -62,19 +109,8 @@ class _Reserved(Struct, frozen=True):
         return monotonic() - self.taken_at < _RESERVED_SECONDS and abs(now - self.turn.at) < _RESERVED_SECONDS
 
 
-def _visit_rank(card: Card, finding: PatientFinding | None, call: CheckedCall) -> VisitRank:
-    if finding is not None and finding.asks:
-        return VisitRank.TESTS
-    return call.visit_rank if card.uuid in call.reminders else VisitRank.BEFORE_REMINDERS
-
-
-class OneReminder(Check):
-    """Another service has shown this patient a reminder today, a test lately, or a follow-up of this discharge."""
-
-    codes = (WORKLIST, SAID_ONCE)
-    title = "One reminder a day, one test in 90 days, one follow-up at discharge"
-    remembers = True
-    lets_through = "Time: the next day, or 90 days after the test that was offered; a reminder stands in the worklist."
+class Turns:
+    """Whose turn it is, and which calls of a visit are under way."""
 
     def __init__(
         self, now: Callable[[], float] = time, claims: Claims | None = None, visit_seconds: float = 0.0
@@ -85,41 +121,23 @@ class OneReminder(Check):
         """
         self._now = now
         self._claims = claims
-        self._one_visit = OneVisit(visit_seconds)
+        self.visits = OneVisit(visit_seconds)
         self._reserved = Bounded[_Key, _Reserved](_MOST)
 
-    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        """Returns why another service has the turn; a reminder comes back with its worklist entry."""
-        finding = call.patient_finding(card)
-        if call.caller.hook == PATIENT_VIEW:
-            service = await self._one_visit.goes_before(call.caller, _visit_rank(card, finding, call))
-            if service is not None and finding is not None:
-                entry = replace(call.reminders.get(card.uuid) or worklist_entry(card, ""), because="offered-before")
-                text = f"{entry.test}: kept for the worklist, because {service} goes before it at this visit."
-                return Reason(Silence(finding.subject, WORKLIST, text), worklist=entry)
-        if finding is None or (turn := await self.turn_of_another(call, finding)) is None:
-            return None
-        if not finding.asks and not finding.reminds:
-            text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
-            return Reason(Silence(finding.subject, SAID_ONCE, text))
-        entry = replace(call.reminders.get(card.uuid) or worklist_entry(card, ""), because="offered-before")
-        return Reason(Silence(finding.subject, WORKLIST, _sentence(entry, turn)), worklist=entry)
-
-    async def turn_of_another(self, call: CheckedCall, finding: PatientFinding) -> Turn | None:
+    async def turn_of_another(self, caller: Caller, memory: PatientMemory, finding: PatientFinding) -> Turn | None:
         """Whose turn it is where this card is not shown; None where it is shown.
 
         The turn is kept for this caller for half a minute: by then its answer is on record.
         """
         for kind in kinds_of(finding):
-            turn = await self._turn_of_kind(call, kind, rank_of(finding))
+            turn = await self._turn_of_kind(caller, memory, kind, rank_of(finding))
             if turn is not None:
                 return turn
         return None
 
-    async def _turn_of_kind(self, call: CheckedCall, kind: str, rank: int) -> Turn | None:
-        caller = call.caller
+    async def _turn_of_kind(self, caller: Caller, memory: PatientMemory, kind: str, rank: int) -> Turn | None:
         key, owner, now = (caller.client, caller.patient, kind), caller.service, self._now()
-        turn = call.memory.turns.get(kind)
+        turn = memory.turns.get(kind)
         if turn is not None and turn.rank >= rank and 0 <= now - turn.at <= TURN_DAYS[kind] * _DAY_SECONDS:
             is_again = turn.owner == owner and now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
             return None if is_again else turn
@@ -131,11 +149,3 @@ class OneReminder(Check):
             return None
         self._reserved.remove(key)
         return Turn("", now)
-
-
-def _sentence(entry: WorklistEntry, turn: Turn) -> str:
-    by, on = f" by {turn.owner}" if turn.owner else "", datetime.fromtimestamp(turn.at, UTC).date().isoformat()
-    return (
-        f"{entry.test}: kept for the worklist, because this patient had a reminder{by} on {on} "
-        f"(one a day, and one test in {TEST_DAYS} days)."
-    )

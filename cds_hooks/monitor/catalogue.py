@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from cds_hooks.hold_back.chain import WITHHELD
+from cds_hooks.hold_back.checks import WITHHELD
 from cds_hooks.monitor.book import CountBook
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure, State

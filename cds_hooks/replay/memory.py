@@ -22,13 +22,17 @@ from cards.rules.engine.governance import (
     SuppressionCheck,
     ingredients_of,
 )
-from cds_hooks.hold_back.chain import Chosen, with_suggestions
-from cds_hooks.hold_back.checks import CheckedCall
-from cds_hooks.hold_back.from_event import FROM_EVENT
+from cds_hooks.hold_back.checks import (
+    FROM_EVENT,
+    SAID_ONCE,
+    WITHOUT_MEMORY,
+    WORKLIST,
+    CheckedCall,
+    Chosen,
+    with_suggestions,
+)
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.sent_cards import sent_cards
-from cds_hooks.hold_back.suppression import SAID_ONCE
-from cds_hooks.hold_back.turns import WORKLIST
 
 _REMEMBERED: Final = frozenset({SAID_ONCE, WORKLIST})
 
@@ -156,7 +160,7 @@ class RecordedGovernance(Governance):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         """As `Governance`; `recall` says whose memory it is."""
         super().__init__(*arguments, **keywords)
-        self.chain = self.chain.without_memory()
+        self.checks = WITHOUT_MEMORY
         self._remembered = _NOTHING
         self.day = datetime.now(UTC).date()
         """The day of the decision that is replayed, for approvals with an end."""

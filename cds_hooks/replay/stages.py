@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from cds_hooks.answer import Answered, Received, invoke
 from cds_hooks.call import Call, Stopwatch
 from cds_hooks.errors import HookError
-from cds_hooks.hold_back.release_checks import SILENT_MODE
+from cds_hooks.hold_back.checks import SILENT_MODE
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.protocol.request import CDSRequest, request_of_context

@@ -15,7 +15,7 @@ from cards.preventive.judgement import Judgement
 from cards.preventive.judging import judge_services
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
-from cds_hooks.hold_back.one_visit import VisitRank
+from cds_hooks.hold_back.turns import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (

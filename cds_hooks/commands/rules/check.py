@@ -30,8 +30,7 @@ from cards.rules.engine.lint import lint_family
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import as_sentence, failure
-from cds_hooks.hold_back.chain import Chain
-from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.checks import CheckedCall, check_findings
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
@@ -267,7 +266,7 @@ def simulate_folder(
     simulation = SimulatedOrders()
     console = Console(stderr=True)
     call = CheckedCall(Caller("", "", "", ""), 0.0, site=site)
-    suppress = Chain.of_site().check_findings(call)
+    suppress = check_findings(call)
     try:
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
         for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):

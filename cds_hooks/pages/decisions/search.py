@@ -15,7 +15,7 @@ import msgspec
 from cards.card import SEVERITY
 from cards.rules.engine.finding import Silence
 from cds_hooks.decision_history import decision_history, is_refused, read_cards
-from cds_hooks.hold_back.chain import SUPPRESSED
+from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget

@@ -10,7 +10,7 @@ from cards.compose.model import in_100, is_calibrated, people_shown
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
-from cds_hooks.hold_back.chain import WITHHELD, HeldBack
+from cds_hooks.hold_back.checks import WITHHELD, HeldBack
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.pages.explain.equation_estimate import EquationEstimate, equation_estimate

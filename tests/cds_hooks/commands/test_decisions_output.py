@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cds_hooks.commands import decisions
 from cds_hooks.commands.decisions import app
-from cds_hooks.hold_back.chain import HeldBack
+from cds_hooks.hold_back.checks import HeldBack
 from cds_hooks.storage import Decision
 from tests.cds_hooks.storage.samples import a_decision, store
 
@@ -154,7 +154,7 @@ def test_the_acts_are_those_of_the_moment_of_the_decision(monkeypatch: pytest.Mo
         acts()
         return "rows"
 
-    monkeypatch.setattr("cds_hooks.hold_back.chain.explain_held_back", explain)
+    monkeypatch.setattr("cds_hooks.hold_back.checks.explain_held_back", explain)
     monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda *given: asked.append(given))
     decision: Any = SimpleNamespace(
         basis=b'{"silence":[["m","c","Why."]]}', service="s", client="a", decided_at=1_500_000

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 
 from cards.card import Card
-from cds_hooks.hold_back.chain import Chain, Chosen
-from cds_hooks.hold_back.checks import Check, CheckedCall
+from cds_hooks.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, hold_back
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import ours, request_for
@@ -68,19 +67,27 @@ def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "a
 
 
 class Site:
-    """What a site remembers of patients, and a check that goes by it; `now` is the clock of its calls."""
+    """What a site remembers of patients, and the check of a code that goes by it; `now` is the clock of its calls."""
 
-    def __init__(self, check: Check, now: Callable[[], float], rest_days: float = REST_DAYS) -> None:
-        self.check, self.now = check, now
+    def __init__(
+        self,
+        code: str,
+        now: Callable[[], float],
+        rest_days: float = REST_DAYS,
+        horizons: Mapping[str, float] | None = None,
+    ) -> None:
+        self.checks, self.now = [check for check in CHECKS if check.codes[0] == code], now
         self.memory = Memory(now, rest_days)
+        self.shared = Shared(now, rest_days=rest_days, horizons=horizons or {})
 
     def call(self, caller: Caller) -> CheckedCall:
         """A call now."""
-        return CheckedCall(caller, self.now(), recall=partial(self.memory.of_patient, caller.client, caller.patient))
+        recall = partial(self.memory.of_patient, caller.client, caller.patient)
+        return CheckedCall(caller, self.now(), shared=self.shared, recall=recall)
 
     def hold_back(self, cards: list[Card], caller: Caller) -> Chosen:
         """What the check alone holds back."""
-        return asyncio.run(Chain([self.check]).hold_back(cards, self.call(caller)))
+        return asyncio.run(hold_back(cards, self.call(caller), self.checks))
 
     def show(self, cards: Sequence[Card], caller: Caller) -> None:
         """Takes note of what is shown, as a call does."""

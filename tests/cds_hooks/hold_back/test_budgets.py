@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.hold_back.chain import SUPPRESSED
+from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.hold_back.restraint_calls import (

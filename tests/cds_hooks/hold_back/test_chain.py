@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,16 +14,23 @@ from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.act_log import Entry, _fault
 from cds_hooks.hold_back.acts import Act, ApprovalRefused, Pause, Statement
 from cds_hooks.hold_back.auto_pause import record_pause
-from cds_hooks.hold_back.chain import Chain, Chosen, explain_held_back, with_suggestions
-from cds_hooks.hold_back.checks import Check, CheckedCall, Reason
+from cds_hooks.hold_back.checks import (
+    CHECKS,
+    WITHOUT_MEMORY,
+    Check,
+    CheckedCall,
+    Chosen,
+    explain_held_back,
+    hold_back,
+    with_suggestions,
+)
 from cds_hooks.hold_back.claims import Claims, claims_between_workers
-from cds_hooks.hold_back.one_visit import OneVisit, VisitRank
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.people import People, PeopleFileError, Person, entry_of, read_people
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
 from cds_hooks.hold_back.signatures import SignedAct, _converted, write_signed
-from cds_hooks.hold_back.turns import OneReminder
+from cds_hooks.hold_back.turns import OneVisit, VisitRank
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable, card_uuid
@@ -32,7 +40,7 @@ from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.live import record_in
 
-CALL = CheckedCall(Caller("ehr", "p1", "s", "patient-view"), 0.0)
+CALLER = Caller("ehr", "p1", "s", "patient-view")
 
 
 def card(uuid: str, *suggestions: str) -> Card:
@@ -46,59 +54,31 @@ def card(uuid: str, *suggestions: str) -> Card:
     )
 
 
-class Holding(Check):
-    """Holds back the cards and suggestions that it names, and notes in which order it is asked."""
+def holding(*held: str, reason: str = "a reason", asked: list[tuple[str, int]] | None = None, **more: Any) -> Check:
+    """A check that holds back the cards that it names, and notes in which order it is asked."""
 
-    codes = ("a-code",)
-    title = "A check of the test"
-    lets_through = "Nothing."
-
-    def __init__(self, *held: str, is_idle: bool = False, reason: str = "a reason", passes: bool = True) -> None:
-        self.held, self._is_idle, self.reason, self.passes = held, is_idle, reason, passes
-        self.asked: list[tuple[str, int]] = []
-
-    def is_idle(self, call: CheckedCall) -> bool:  # noqa: ARG002 - the same for each call
-        return self._is_idle
-
-    async def check(self, card: Card, call: CheckedCall) -> Reason | None:
-        self.asked.append((card.uuid, call.passed))
-        if card.uuid not in self.held:
+    async def why_not(card: Card, call: CheckedCall) -> Silence | None:
+        if asked is not None:
+            asked.append((card.uuid, call.passed))
+        if card.uuid not in held:
             return None
-        entry = WorklistEntry(test=card.uuid, purpose="p", because="b")
-        resting = RestingFinding(card.uuid, "shown", "2026-11-20", "2026-12-20")
-        return Reason(Silence("s", "a-code", self.reason), resting, entry)
+        call.worklist.append(WorklistEntry(test=card.uuid, purpose="p", because="b"))
+        call.resting.append(RestingFinding(card.uuid, "shown", "2026-11-20", "2026-12-20"))
+        return Silence("s", "a-code", reason)
 
-
-class Suggesting(Holding):
-    """Holds back suggestions too."""
-
-    def check_suggestion(self, suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG002
-        return Silence("s", "a-code", suggestion.uuid) if suggestion.uuid in self.held else None
-
-
-class Once(Holding):
-    """Says the same reason once."""
-
-    is_said_once = True
-
-
-class Replayed(Holding):
-    """Notes which card it held back."""
-
-    is_replayed_by_card = True
+    return Check(codes=("a-code",), title="A check of the test", lets_through="Nothing.", card=why_not, **more)
 
 
 def chosen(*checks: Check, cards: tuple[Card, ...] = ()) -> Chosen:
     given = cards or (card("a"), card("b"), card("c"))
-    return asyncio.run(Chain(checks).hold_back(given, CALL))
+    return asyncio.run(hold_back(given, CheckedCall(CALLER, 0.0), checks))
 
 
 def test_each_check_is_asked_about_the_cards_that_are_left_and_told_how_many_passed() -> None:
-    first, idle, second = Holding("b"), Holding("a", is_idle=True), Holding("a", "c")
-    third = Holding()
-    left = chosen(first, idle, second, third)
-    assert first.asked == [("a", 0), ("b", 1), ("c", 1)]
-    assert (idle.asked, second.asked, third.asked) == ([], [("a", 0), ("c", 0)], [])
+    first, second, third = list[tuple[str, int]](), list[tuple[str, int]](), list[tuple[str, int]]()
+    left = chosen(holding("b", asked=first), holding("a", "c", asked=second), holding(asked=third))
+    assert first == [("a", 0), ("b", 1), ("c", 1)]
+    assert (second, third) == ([("a", 0), ("c", 0)], [])
     assert left == Chosen(
         [],
         [Silence("s", "a-code", "a reason")] * 3,
@@ -108,16 +88,17 @@ def test_each_check_is_asked_about_the_cards_that_are_left_and_told_how_many_pas
 
 
 def test_a_reason_is_said_once_or_for_each_card_and_a_replay_knows_the_cards() -> None:
-    assert chosen(Once("a", "b")).silences == [Silence("s", "a-code", "a reason")]
-    again = chosen(Once("a", reason="one"), Once("b", "c", reason="other"))
+    assert chosen(holding("a", "b", is_said_once=True)).silences == [Silence("s", "a-code", "a reason")]
+    again = chosen(holding("a", reason="one", is_said_once=True), holding("b", "c", reason="other", is_said_once=True))
     assert [silence.text for silence in again.silences] == ["one", "other"]
-    noted = chosen(Holding("a"), Replayed("b", "c"))
+    noted = chosen(holding("a"), holding("b", "c", is_replayed_by_card=True))
     assert (noted.withheld, len(noted.silences)) == ({"b": 1, "c": 2}, 3)
 
 
 def test_a_card_loses_suggestions_and_with_the_last_its_selection_behaviour() -> None:
     whole, some, bare = card("a", "1"), card("b", "2", "3"), card("c", "4")
-    left = chosen(Suggesting("2", "4"), cards=(whole, some, bare))
+    held = holding(suggestion=lambda offer, *_: Silence("s", "a-code", offer.uuid) if offer.uuid in "24" else None)
+    left = chosen(held, cards=(whole, some, bare))
     assert left.cards == [whole, with_suggestions(some, some.suggestions[1:]), with_suggestions(bare, ())]
     assert [(each.selection_behavior, [one.uuid for one in each.suggestions]) for each in left.cards] == [
         ("any", ["1"]), ("any", ["3"]), (None, []),
@@ -126,14 +107,11 @@ def test_a_card_loses_suggestions_and_with_the_last_its_selection_behaviour() ->
     assert [silence.text for silence in left.silences] == ["2", "4"]
 
 
-def test_a_check_of_cards_is_not_asked_about_findings_and_one_that_remembers_is_left_out_of_a_replay() -> None:
-    class Remembering(Holding):
-        remembers = True
-
-    kept, gone = Holding(), Remembering()
-    assert Chain([kept, gone]).without_memory().checks == (kept,)
-    assert [type(check) for check in Chain.of_site(OneReminder()).checks].count(OneReminder) == 1
-    assert len(Chain.of_site().checks) == 16
+def test_a_replay_asks_the_checks_that_go_by_no_memory() -> None:
+    assert len(CHECKS) == 16
+    assert [code for check in CHECKS if check not in WITHOUT_MEMORY for code in check.codes] == [
+        "acknowledged", "said-once", "from-event", "worklist", "said-once", "loop-guard", "budget",
+    ]  # fmt: skip
 
 
 def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it() -> None:

@@ -20,12 +20,9 @@ from cards.rules.engine.governance import (
     ingredients_of,
 )
 from cds_hooks.hold_back.acts import Pause
-from cds_hooks.hold_back.chain import Chain
-from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.checks import CheckedCall, Shared, check_findings, check_paused_rule, check_paused_service
 from cds_hooks.hold_back.memory import PatientMemory, override_key
-from cds_hooks.hold_back.overrides import NotApproved
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.release_checks import Paused
 from cds_hooks.hold_back.releases import Released
 
 RULE = "renal-metformin"
@@ -66,7 +63,8 @@ def hear(
         Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=site or SiteRules(), units=lambda: units,
         recalled=PatientMemory(overrides=overrides),
     )  # fmt: skip
-    silence = Chain.of_site(NotApproved(needs_approval=needs_approval)).check_findings(call)(said)
+    call.shared = Shared(needs_approval=needs_approval)
+    silence = check_findings(call)(said)
     assert bool(call.answered) == (silence is not None and silence.reason == "acknowledged")
     return silence.reason if silence else None
 
@@ -181,17 +179,16 @@ def test_of_a_paused_rule_or_service_only_information_is_held_back(indicator: In
     ]
     paused = {(*pause.key, "ehr"): pause for pause in pauses}
     call = CheckedCall(Caller("ehr", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
-    silence = Paused().check_finding(finding(indicator), call)
+    silence = check_paused_rule(finding(indicator), call)
     assert (silence.reason if silence else None) == reason
     source = Source(label="A guideline")
     card = Card(uuid="1", summary="A sentence.", indicator=indicator, source=source)
-    held_back = asyncio.run(Paused().check(card, call))
-    assert (held_back.silence.reason if held_back else None) == reason
-    assert not Paused().is_idle(call)
+    held_back = asyncio.run(check_paused_service(card, call))
+    assert (held_back.reason if held_back else None) == reason
     elsewhere = CheckedCall(Caller("other", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
-    assert asyncio.run(Paused().check(card, elsewhere)) is None
+    assert asyncio.run(check_paused_service(card, elsewhere)) is None
     other = CheckedCall(Caller("ehr", "p1", "growth", "patient-view"), NOW, Released(paused=paused))
-    assert asyncio.run(Paused().check(card, other)) is None
+    assert asyncio.run(check_paused_service(card, other)) is None
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from cards.card import TOPICS, Card, CardIdentity, OrderSuggestion, Source
 from cards.compose.equation import EquationCardContent, missing_card
 from cards.extension import WorklistEntry
 from cards.new_orders import order_of_test, orderable_test_for
-from cds_hooks.hold_back.checks import CheckedCall
-from cds_hooks.hold_back.from_event import FROM_EVENT, FromEvent
+from cds_hooks.hold_back.checks import FROM_EVENT, CheckedCall, check_event
 from cds_hooks.hold_back.patient_finding import Caller
 from models_onnx.equations.declaration import get_equation
 
@@ -18,13 +15,14 @@ NAMING = CardIdentity("uuid", lambda number: f"suggestion-{number}", "https://cd
 
 
 def _entry(card: Card, **more: object) -> WorklistEntry:
-    reason = asyncio.run(FromEvent().check(card, CheckedCall(CALLER, 0.0, from_event=True, **more)))  # type: ignore[arg-type] # test input
+    call = CheckedCall(CALLER, 0.0, from_event=True, **more)  # type: ignore[arg-type] # test input
+    reason = asyncio.run(check_event(card, call))
     assert reason is not None
-    assert reason.silence.reason == FROM_EVENT
-    assert card.summary in reason.silence.text
-    assert reason.worklist is not None
-    assert reason.worklist.because == FROM_EVENT
-    return reason.worklist
+    assert reason.reason == FROM_EVENT
+    assert card.summary in reason.text
+    (entry,) = call.worklist
+    assert entry.because == FROM_EVENT
+    return entry
 
 
 def test_a_card_that_asks_for_a_test_becomes_that_test() -> None:
@@ -47,6 +45,7 @@ def test_another_card_becomes_its_reminder_or_its_own_sentence() -> None:
     assert _entry(card, reminders={"2": reminder}).test == "See a nephrologist."
 
 
-@pytest.mark.parametrize("from_event", [True, False])
-def test_a_call_of_a_client_is_left_alone(*, from_event: bool) -> None:
-    assert FromEvent().is_idle(CheckedCall(CALLER, 0.0, from_event=from_event)) is not from_event
+def test_a_call_of_a_client_is_left_alone() -> None:
+    card = Card(uuid="1", summary="See a nephrologist.", indicator="info", source=Source(label="A guideline"))
+    call = CheckedCall(CALLER, 0.0)
+    assert (asyncio.run(check_event(card, call)), call.worklist) == (None, [])

@@ -90,7 +90,7 @@ def test_after_its_time_the_finding_is_said_again_to_a_server_that_read_the_reco
     def quiet(days: int) -> bool:
         caller = Caller("anonymous", patient, ORDERS, "order-sign")
         checked = CheckedCall(caller, as_of.timestamp() + days * 86400, recalled=remembered)
-        return governance.chain.check_findings(checked)(said) is not None
+        return governance.check_findings(checked)(said) is not None
 
     assert [quiet(days) for days in (0, 1, 2)] == [True, True, False]
 

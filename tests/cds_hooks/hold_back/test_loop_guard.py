@@ -11,7 +11,7 @@ from msgspec import Raw, json
 
 from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cds_hooks.hold_back.loop_guard import LoopGuard
+from cds_hooks.hold_back.checks import LOOP_GUARD
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.sent_cards import Answer, SentAction, SentCard, SentSuggestion
 from cds_hooks.replay import Replayer, open_site
@@ -157,7 +157,7 @@ def _sent(card: Card) -> SentCard:
 
 
 def _guard(accepted: Card) -> Site:
-    guard = Site(LoopGuard(lambda: 1000.0), lambda: 1000.0)
+    guard = Site(LOOP_GUARD, lambda: 1000.0)
     suggestions = tuple(each.uuid for each in accepted.suggestions)
     guard.memory.note_answer(
         Answer("ehr", "p1", "order-safety", "order-sign", _sent(accepted), "accepted", 1000.0, 1000.0, "", suggestions)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cards.rules.engine.finding import Silence
-from cds_hooks.hold_back.chain import CHECKS, WITHHELD
+from cds_hooks.hold_back.checks import CHECKS, WITHHELD
 from cds_hooks.hold_back.no_card import explain_no_card, is_not_judged
 from tests.conftest import ROOT
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from cds_hooks.hold_back.one_visit import OneVisit, VisitRank
 from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.turns import OneVisit, VisitRank
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, VISIT, as_call, patient, problem, result, text_of, visit
 

@@ -16,11 +16,10 @@ from cards.extension import (
     RestingFinding,
     VaccineForecasts,
 )
-from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.checks import SAID_ONCE, CheckedCall
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.sent_cards import Answer, SentCard
-from cds_hooks.hold_back.suppression import ShownBefore
 from tests.cds_hooks.hold_back.restraint_calls import Site
 
 DAY = 86_400.0
@@ -38,7 +37,7 @@ class _Site:
 
     def __init__(self, rest_days: float = 14, horizons: dict[str, float] | None = None) -> None:
         self.now = NOW
-        self.site = Site(ShownBefore(lambda: self.now, rest_days, horizons), lambda: self.now, rest_days)
+        self.site = Site(SAID_ONCE, lambda: self.now, rest_days, horizons)
 
     def show(self, said: CardExtension, patient: str = "p1", hook: str = "patient-view") -> None:
         finding = patient_finding(said, hook)

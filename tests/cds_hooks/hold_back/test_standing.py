@@ -10,9 +10,7 @@ from msgspec.structs import replace
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import Approval, SiteRules, Switch, all_rule_versions
 from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActKind, ActState, Key, Pause, model_subject, rule_subject
-from cds_hooks.hold_back.chain import Chain
-from cds_hooks.hold_back.checks import CheckedCall
-from cds_hooks.hold_back.overrides import NotApproved
+from cds_hooks.hold_back.checks import CheckedCall, Shared, check_findings
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.signatures import sign_act
@@ -43,8 +41,8 @@ def releases_after(folder: Path, *states: ActState, kind: ActKind = "rule", name
 
 def is_shown(site: SiteRules, releases: Releases, *, needs_approval: bool) -> bool:
     call = CheckedCall(Caller("order-safety", "ehr", "1", "order-sign"), 0.0, releases.current, site)
-    chain = Chain.of_site(NotApproved(needs_approval=needs_approval))
-    return chain.check_findings(call)(FINDING) is None
+    call.shared = Shared(needs_approval=needs_approval)
+    return check_findings(call)(FINDING) is None
 
 
 @pytest.mark.parametrize("needs_approval", [False, True])

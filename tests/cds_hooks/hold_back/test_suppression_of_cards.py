@@ -12,8 +12,8 @@ import pytest
 from cards.card import Card, Indicator, Source
 from cards.compose.high_alert import NOT_COVERED
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
+from cds_hooks.hold_back.checks import SAID_ONCE
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.suppression import ShownBefore
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client
@@ -144,7 +144,7 @@ def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
 
 def test_what_became_worse_is_shown_and_rests_from_then_on() -> None:
     clock = _Clock()
-    memory = Site(ShownBefore(clock), clock)
+    memory = Site(SAID_ONCE, clock)
     assert _shown(memory, _card(0.10))
     clock.now += 2 * DAY
     assert not _shown(memory, _card(0.119))
@@ -174,7 +174,7 @@ def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_rig
 
 def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_future() -> None:
     clock = _Clock()
-    memory = Site(ShownBefore(clock), clock)
+    memory = Site(SAID_ONCE, clock)
     once = _with(CardExtension(output=NOT_COVERED))
     clock.now += 300 * DAY
     assert _shown(memory, once)
@@ -186,7 +186,7 @@ def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_futu
 
 def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
     clock = _Clock()
-    memory = Site(ShownBefore(clock), clock)
+    memory = Site(SAID_ONCE, clock)
     assert _shown(memory, _card(0.10, indicator="critical"))
     clock.now += 2 * DAY
     assert _shown(memory, _card(0.10, indicator="critical"))
@@ -196,7 +196,7 @@ def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
 @pytest.mark.parametrize("other", [Caller("other", "p1", SERVICE, "patient-view"), Caller("ehr", "p2", SERVICE, "x")])
 def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other: Caller) -> None:
     clock = _Clock()
-    memory = Site(ShownBefore(clock), clock)
+    memory = Site(SAID_ONCE, clock)
     assert _shown(memory, _card(0.10))
     clock.now += 2 * DAY
     assert not _shown(memory, _card(0.10))
@@ -205,7 +205,7 @@ def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other:
 
 def test_a_vaccine_that_became_due_is_worse() -> None:
     clock = _Clock()
-    memory = Site(ShownBefore(clock), clock)
+    memory = Site(SAID_ONCE, clock)
 
     def due(*groups: str) -> Card:
         day = datetime.fromtimestamp(clock.now, UTC).date().isoformat()

@@ -15,7 +15,7 @@ from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.memory import PatientMemory, Turn
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
-from cds_hooks.hold_back.turns import OneReminder
+from cds_hooks.hold_back.turns import Turns
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
@@ -196,17 +196,17 @@ def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: p
     monkeypatch.setattr("cds_hooks.hold_back.turns.monotonic", lambda: elapsed[0])
 
     async def story() -> None:
-        turns = OneReminder(lambda: 1_800_000_000.0)
+        turns = Turns(lambda: 1_800_000_000.0)
         first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
-        assert await turns.turn_of_another(_call(first), ASKS) is None
+        assert await turns.turn_of_another(first, PatientMemory(), ASKS) is None
         other = Caller("ehr", "p1", "statin-discussion", "patient-view")
         for elapsed[0] in (5_000.0, 5_029.9):
-            assert await turns.turn_of_another(_call(other), ASKS) == Turn(first.service, 1_800_000_000.0)
+            assert await turns.turn_of_another(other, PatientMemory(), ASKS) == Turn(first.service, 1_800_000_000.0)
         elapsed[0] = 5_030.0
-        assert await turns.turn_of_another(_call(other), ASKS) is None
+        assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
         elapsed[0] += 29.9
-        assert await turns.turn_of_another(_call(first), ASKS) == Turn(other.service, 1_800_000_000.0)
-        assert await turns.turn_of_another(_call(other), ASKS) is None
+        assert await turns.turn_of_another(first, PatientMemory(), ASKS) == Turn(other.service, 1_800_000_000.0)
+        assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
 
     asyncio.run(story())
 
@@ -221,9 +221,9 @@ def test_what_is_due_takes_the_turn_of_a_test_and_a_test_waits_for_what_is_due()
             for service in ("nephrology-referral", "liver-assessment", "vaccines-due", "preventive")
         )
         due = PatientFinding("vaccines due", "vaccines-due", reminds=True)
-        turns = OneReminder(lambda: now[0])
-        assert await turns.turn_of_another(_call(kidney), ASKS) is None
-        assert await turns.turn_of_another(_call(vaccines), due) is None
+        turns = Turns(lambda: now[0])
+        assert await turns.turn_of_another(kidney, PatientMemory(), ASKS) is None
+        assert await turns.turn_of_another(vaccines, PatientMemory(), due) is None
         memory = PatientMemory()
         memory.take_shown(vaccines.service, [due], now[0], now[0], 14)
         memory.take_shown(kidney.service, [ASKS], now[0], now[0], 14)
@@ -234,10 +234,10 @@ def test_what_is_due_takes_the_turn_of_a_test_and_a_test_waits_for_what_is_due()
             (shown + 90 * 86_400, False, True),
             (shown + 90 * 86_400 + 1, True, True),
         ):
-            fresh = OneReminder(lambda: now[0])  # what is reserved at one moment does not count at the next
-            assert (await fresh.turn_of_another(_call(liver, memory), ASKS) is None) is test_is_shown, now[0] - shown
-            fresh = OneReminder(lambda: now[0])
-            is_shown = await fresh.turn_of_another(_call(preventive, memory), due) is None
+            fresh = Turns(lambda: now[0])  # what is reserved at one moment does not count at the next
+            assert (await fresh.turn_of_another(liver, memory, ASKS) is None) is test_is_shown, now[0] - shown
+            fresh = Turns(lambda: now[0])
+            is_shown = await fresh.turn_of_another(preventive, memory, due) is None
             assert is_shown is reminder_is_shown, now[0] - shown
 
     asyncio.run(story())

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.hold_back.chain import SUPPRESSED
+from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.monitor import finder
 from cds_hooks.monitor.book import Counts
 from cds_hooks.monitor.finder import book_for, find, needs_book

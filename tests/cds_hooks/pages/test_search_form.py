@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from cds_hooks.hold_back.chain import SUPPRESSED
+from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.metrics.page import _parent_of, workers_of
 from cds_hooks.pages.decisions.search import IN_FORM, Asked, Listing, _microseconds, _row, file_rows, read_asked
 from cds_hooks.storage.queries import DecisionFilter

@@ -11,8 +11,7 @@ from cards.card import Card, Source, Suggestion
 from cards.extension import Fact, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import MetFinding
-from cds_hooks.hold_back.chain import Chosen
-from cds_hooks.hold_back.checks import CheckedCall
+from cds_hooks.hold_back.checks import CheckedCall, Chosen
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 from cds_hooks.replay.memory import RecordedGovernance, Remembered
 

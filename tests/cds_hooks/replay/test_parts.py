@@ -10,7 +10,7 @@ import pytest
 from cards.card import Card, Source
 from cards.rules.engine.finding import Silence
 from cds_hooks.configuration import Content
-from cds_hooks.hold_back.chain import Chosen
+from cds_hooks.hold_back.checks import Chosen
 from cds_hooks.replay.candidates import Change, NotReplayed, Report
 from cds_hooks.replay.comparing import Difference, _short, causes, differences_in, first_of, mentioned
 from cds_hooks.replay.memory import Remembered

@@ -11,7 +11,7 @@ import pytest
 from cards.coverage.approval import policy_tables
 from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.rules.engine.governance import all_rule_versions, govern
-from cds_hooks.hold_back.overrides import NotApproved
+from cds_hooks.hold_back.checks import Shared
 from cds_hooks.services import _coverage
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.coverage_calls import (
@@ -78,8 +78,9 @@ def test_each_policy_has_a_version_that_any_change_of_its_row_or_criteria_replac
 def test_behind_a_trust_file_a_policy_answers_only_when_two_people_have_approved_its_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    init = NotApproved.__init__
-    monkeypatch.setattr(NotApproved, "__init__", lambda check, **_: init(check, needs_approval=True))
+    monkeypatch.setattr(
+        "cds_hooks.hold_back.governance.Shared", lambda now, _needs_approval, *more: Shared(now, True, *more)
+    )
     unapproved, reasons = answers(tmp_path / "unapproved")
     assert unapproved == {TOXIN: [{"covered": "covered", "pa-needed": "no-auth"}]}, "public rules need no approval"
     assert reasons.count("shadow") == 2
