@@ -37,7 +37,7 @@ from cds_hooks.prefetch.state import (
     with_prefetch_note,
 )
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.protocol.repair import Sent
+from cds_hooks.protocol.originals import Sent
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.services import Advice, ServiceInput
 from cds_hooks.services._service import no_card

@@ -87,7 +87,7 @@ _SEARCHES = (
         "documents", "DocumentReference", "advance directives", f"&status=current&type={_DIRECTIVES}", policy=_UNSAID
     ),
     _search("relatives", "FamilyMemberHistory", "health of relatives", "&_count=50", policy=_UNSAID),
-    # What a payer's service asks for (cds_hooks/services/payer_requirements.py).
+    # What a payer's service asks for (cds_hooks/services/coverage_requirements.py).
     _search("coverages", "Coverage", "insurance coverage", "&status=active"),
     _search(
         "authorizations",

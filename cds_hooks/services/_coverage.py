@@ -33,7 +33,7 @@ from cards.text import plain
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SELECT, ORDER_SIGN
-from cds_hooks.protocol.repair import OriginalOrders, Sent
+from cds_hooks.protocol.originals import OriginalOrders, Sent
 from cds_hooks.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.services._service import Advice, ServiceInput
 from fhir.record.datatypes import decode_exactly

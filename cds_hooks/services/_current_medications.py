@@ -6,7 +6,7 @@ from typing import Any
 
 from cards.rules.patient.orders import DraftOrder
 from cards.text import plain
-from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.protocol.originals import OriginalOrders
 from fhir.mapping.conditions import condition_status, condition_time
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify

@@ -23,7 +23,7 @@ from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
-from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import (
     OF_MODEL,

@@ -32,7 +32,7 @@ from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext, sug
 from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cds_hooks.commands.model import service_words
-from cds_hooks.services.planning import SUMMARY
+from cds_hooks.services.planning_conversation import SUMMARY
 from cds_hooks.settings import settings
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, Missing
@@ -19,7 +19,7 @@ from models_onnx.workbench.gates.subject import read_subject
 from tests.cds_hooks.commands.test_model_artifacts import SERVICE
 from tests.conftest import ROOT
 
-PLANNING = "cds_hooks/services/planning.py"
+PLANNING = "cds_hooks/services/planning_conversation.py"
 FEATURES = features_named(("age_years", "sex_male", "albumin_g_dl"))
 
 
@@ -45,7 +45,7 @@ def test_the_texts_of_an_expression_have_an_ellipsis_for_what_is_filled_in(writt
     [
         ("mortality_5y", PLANNING),
         ("mortality_5y_small", PLANNING),
-        ("readmission_30d", "cds_hooks/services/readmission.py"),
+        ("readmission_30d", "cds_hooks/services/readmission_follow_up.py"),
         ("kfre_4", None),
         ("", None),
     ],

@@ -11,7 +11,7 @@ from cds_hooks.errors import BadRequest, PayloadTooLarge
 from cds_hooks.protocol.body import _LARGE_TEXT, _may_repeat, _number, _parts, _whole_number, check_depth, members_once
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.hooks.declared import WrongDeclaration, _declared
-from cds_hooks.protocol.repair import (
+from cds_hooks.protocol.originals import (
     OriginalOrders,
     Sent,
     _balanced_at,

@@ -13,7 +13,7 @@ from cards.card import Card
 from cards.rules.engine.finding import Silence
 from cds_hooks.components import _horizon_days
 from cds_hooks.protocol.hooks import EncounterDischargeContext
-from cds_hooks.services import find_services, planning, readmission
+from cds_hooks.services import find_services, planning_conversation, readmission_follow_up
 from cds_hooks.services._anticoagulation import stopped_anticoagulant
 from cds_hooks.services._model import ModelEstimate
 from cds_hooks.services._service import Advice
@@ -52,7 +52,7 @@ def the_offer(card: Card) -> tuple[str, str, Any]:
 
 
 def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
-    home = readmission._card(discharge(leaving_for("home")), estimated(readmission.MODEL))
+    home = readmission._card(discharge(leaving_for("home")), estimated(readmission_follow_up.MODEL))
     assert home.summary.startswith("Readmission within 30 days: ")
     assert home.summary.endswith("in 100 of stays with diabetes). Consider early follow-up.")
     assert the_offer(home) == (
@@ -61,14 +61,14 @@ def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
     )  # fmt: skip
     assert "Goes to" not in (home.detail or "")
     assert "is not charted yet" not in (home.detail or "")
-    there = readmission._card(discharge(leaving_for("snf")), estimated(readmission.TWIN))
+    there = readmission._card(discharge(leaving_for("snf")), estimated(readmission_follow_up.TWIN))
     agreed = "ollow-up agreed with a skilled nursing facility within 7 days of discharge"
     assert the_offer(there) == (
         "Order a follow-up within 7 days", f"Draft order: f{agreed}.", draft("u1", f"F{agreed}", **STAY),
     )  # fmt: skip
     words = "**Goes to a skilled nursing facility**: agree the follow-up with the team there."
     assert (there.detail or "").startswith(words)
-    assert readmission.DESTINATION_UNKNOWN in (there.detail or "")
+    assert readmission_follow_up.DESTINATION_UNKNOWN in (there.detail or "")
     (link,) = [link.url for link in there.links if "/models/" in link.url] or [
         word for word in (there.detail or "").replace(")", " ").replace("(", " ").split() if "/models/" in word
     ]
@@ -77,7 +77,7 @@ def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
 
 def test_a_planning_conversation_says_which_panel_was_used_and_what_the_model_does_not_know() -> None:
     full = planning._card(
-        call_about(), estimated(planning.MODEL), "**This estimate uses no diagnoses.** On record: x.\n"
+        call_about(), estimated(planning_conversation.MODEL), "**This estimate uses no diagnoses.** On record: x.\n"
     )
     assert the_offer(full) == (
         "Order a planning conversation",
@@ -85,9 +85,9 @@ def test_a_planning_conversation_says_which_panel_was_used_and_what_the_model_do
         draft("u1", "Planning conversation: goals, screening and prevention, advance care planning"),
     )
     assert (full.detail or "").startswith("**This estimate uses no diagnoses.** On record: x.")
-    assert planning.SMALL_PANEL not in (full.detail or "")
-    small = planning._card(call_about(), estimated(planning.TWIN), "")
-    assert planning.SMALL_PANEL in (small.detail or "")
+    assert planning_conversation.SMALL_PANEL not in (full.detail or "")
+    small = planning._card(call_about(), estimated(planning_conversation.TWIN), "")
+    assert planning_conversation.SMALL_PANEL in (small.detail or "")
 
 
 NO_DIABETES = Silence(
@@ -117,7 +117,7 @@ def test_a_high_score_comes_before_the_model_of_diabetes() -> None:
 
 
 def test_of_a_chart_the_model_has_the_reasons_of_its_service() -> None:
-    outside = readmission.OF_CHART.outside
+    outside = readmission_follow_up.OF_CHART.outside
     assert outside(record_of(stay(), DIABETES)) is None
     assert outside(record_of(stay())) == NO_DIABETES
     silence = outside(record_of(DIABETES))

@@ -9,7 +9,7 @@ import pytest
 from cards.coverage.store import policies
 from cards.rules.engine.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
-from cds_hooks.protocol.repair import Sent
+from cds_hooks.protocol.originals import Sent
 from cds_hooks.services._coverage import (
     _as_meant,
     _check_number,

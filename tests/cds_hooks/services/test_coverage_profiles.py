@@ -12,7 +12,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.coverage.proposals import Proposals, load_proposals
 from cds_hooks.services import _coverage
-from cds_hooks.services.payer_requirements import SERVICE as DECLARED
+from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
 from tests.cds_hooks.services.coverage_calls import (
     COPD,
     Json,

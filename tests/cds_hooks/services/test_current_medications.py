@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import declined, taken_medications
 from tests.fhir.mapping.charts import AS_OF, SUBJECT, condition, record_of
 

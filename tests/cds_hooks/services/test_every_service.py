@@ -19,7 +19,7 @@ from cards.card import Card, CardError, Source, check_card
 from cds_hooks.kit.samples.loader import list_samples
 from cds_hooks.kit.simulator.chart import ChartError
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.services import Service, find_services, planning
+from cds_hooks.services import Service, find_services, planning_conversation
 from fhir.record.record import PatientRecord
 from tests.cds_hooks.calls import client, ours, request_for
 
@@ -66,10 +66,10 @@ def test_a_patient_or_a_related_person_is_shown_nothing(
 
 @pytest.mark.parametrize("user", ["Practitioner/1", "PractitionerRole/2", "https://ehr.example/fhir/Practitioner/1"])
 def test_a_clinician_is_answered(user: str, tmp_path: Path, as_of: datetime) -> None:
-    requests = requests_of(planning.SERVICE.id, "patient-view", as_of)
+    requests = requests_of(planning_conversation.SERVICE.id, "patient-view", as_of)
     for request in requests:
         request["context"]["userId"] = user
-    answers = answers_to(requests, planning.SERVICE.id, tmp_path, as_of)
+    answers = answers_to(requests, planning_conversation.SERVICE.id, tmp_path, as_of)
     assert any(answer.json()["cards"] for answer in answers)
     assert not any("not-for-this-user" in answer.text for answer in answers)
 
@@ -146,7 +146,7 @@ def test_a_card_that_a_service_built_wrong_does_not_leave(
     tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The check is at the wire: nothing in the service itself refuses the card."""
-    built = planning._card
+    built = planning_conversation._card
     monkeypatch.setattr(
         planning,
         "_card",

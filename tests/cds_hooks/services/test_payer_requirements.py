@@ -16,7 +16,7 @@ from cards.coverage.policy import SYSTEMS, load_policies
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.security.client import TrustedClient
 from cds_hooks.services import _coverage
-from cds_hooks.services.payer_requirements import SERVICE as DECLARED
+from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.coverage_calls import (

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from cards.card import Card, check_card
 from cds_hooks.kit.samples import list_samples
-from cds_hooks.services.planning import planning_order
+from cds_hooks.services.planning_conversation import planning_order
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 
 

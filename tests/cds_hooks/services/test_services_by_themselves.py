@@ -11,7 +11,7 @@ from cards.rules.patient.orders import DraftMedication
 from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
 from cds_hooks.services.medication_review import _is_meant, _nothing_found
 from cds_hooks.services.nephrology_referral import acute_rise, severe_albuminuria
-from cds_hooks.services.planning import _diagnoses_beside, _is_over, _open_encounters, _outside_population
+from cds_hooks.services.planning_conversation import _diagnoses_beside, _is_over, _open_encounters, _outside_population
 from cds_hooks.services.statin_discussion import _harmed, _over_75, _reaches, _takes_pcsk9, statin_indication
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features

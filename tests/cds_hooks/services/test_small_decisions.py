@@ -27,10 +27,10 @@ from cds_hooks.protocol.hooks import (
 from cds_hooks.services import find_services
 from cds_hooks.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.services._service import no_card, opted_out_words
-from cds_hooks.services.discharge import _goes_home, _ordered_now
+from cds_hooks.services.discharge_medications import _goes_home, _ordered_now
 from cds_hooks.services.genes_and_medications import _is_new, _nothing_new
-from cds_hooks.services.order_dispatch import _names_studies, _require_orders
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
+from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
 from cds_hooks.services.preventive_services import (
     POSITIVE_TEST,
     _basis,

@@ -11,7 +11,7 @@ from cds_hooks.kit.samples import Sample, list_samples, load_patient
 from cds_hooks.protocol.request import read_request
 from cds_hooks.services import Advice, ServiceInput
 from cds_hooks.services._model import Predictor, SiteThresholds
-from cds_hooks.services.planning import MODEL, OF_CHART, SERVICE
+from cds_hooks.services.planning_conversation import MODEL, OF_CHART, SERVICE
 from fhir.record.record import read_record
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.registry import ARTIFACTS
@@ -81,7 +81,9 @@ def test_the_threshold_is_the_models_own_unless_the_site_or_the_service_sets_one
     thresholds = msgspec.structs.replace(MODEL.manifest.thresholds, capacity=own)
     content = (ARTIFACTS / MODEL.manifest.id / MODEL.manifest.file.name).read_bytes()
     model = Model(Artifact(msgspec.structs.replace(MODEL.manifest, thresholds=thresholds), content))
-    monkeypatch.setattr("cds_hooks.services.planning.OF_CHART", replace(OF_CHART, model=model, share=of_service))
+    monkeypatch.setattr(
+        "cds_hooks.services.planning_conversation.OF_CHART", replace(OF_CHART, model=model, share=of_service)
+    )
     (sample,) = (each for each in list_samples() if each.id == "planning-talk")
     advice = asyncio.run(_decided(sample, of_site))
     assert bool(advice.cards) is not bool(said)

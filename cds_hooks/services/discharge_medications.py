@@ -16,7 +16,7 @@ from cards.rules.patient.orders import DraftOrder, read_draft
 from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
-from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._equation import reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.medications.active import ActiveMedication, active_medications

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from cds_hooks.protocol.hooks import LIBRARY
-from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest, read_request
 from fhir.record.repair import has_stu3_dose, repair_bytes, repair_resource
 from fhir.record.resources import AllergyIntolerance, Bundle, MedicationRequest, decoder

@@ -18,7 +18,7 @@ from cards.text import plain
 from cds_hooks.errors import BadRequest, PayloadTooLarge, PreconditionFailed
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ORDER_DISPATCH, OrderDispatchContext
-from cds_hooks.protocol.repair import OriginalOrders
+from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
