@@ -52,7 +52,7 @@ def the_offer(card: Card) -> tuple[str, str, Any]:
 
 
 def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
-    home = readmission._card(discharge(leaving_for("home")), estimated(readmission_follow_up.MODEL))
+    home = readmission_follow_up._card(discharge(leaving_for("home")), estimated(readmission_follow_up.MODEL))
     assert home.summary.startswith("Readmission within 30 days: ")
     assert home.summary.endswith("in 100 of stays with diabetes). Consider early follow-up.")
     assert the_offer(home) == (
@@ -61,7 +61,7 @@ def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
     )  # fmt: skip
     assert "Goes to" not in (home.detail or "")
     assert "is not charted yet" not in (home.detail or "")
-    there = readmission._card(discharge(leaving_for("snf")), estimated(readmission_follow_up.TWIN))
+    there = readmission_follow_up._card(discharge(leaving_for("snf")), estimated(readmission_follow_up.TWIN))
     agreed = "ollow-up agreed with a skilled nursing facility within 7 days of discharge"
     assert the_offer(there) == (
         "Order a follow-up within 7 days", f"Draft order: f{agreed}.", draft("u1", f"F{agreed}", **STAY),
@@ -76,7 +76,7 @@ def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
 
 
 def test_a_planning_conversation_says_which_panel_was_used_and_what_the_model_does_not_know() -> None:
-    full = planning._card(
+    full = planning_conversation._card(
         call_about(), estimated(planning_conversation.MODEL), "**This estimate uses no diagnoses.** On record: x.\n"
     )
     assert the_offer(full) == (
@@ -86,7 +86,7 @@ def test_a_planning_conversation_says_which_panel_was_used_and_what_the_model_do
     )
     assert (full.detail or "").startswith("**This estimate uses no diagnoses.** On record: x.")
     assert planning_conversation.SMALL_PANEL not in (full.detail or "")
-    small = planning._card(call_about(), estimated(planning_conversation.TWIN), "")
+    small = planning_conversation._card(call_about(), estimated(planning_conversation.TWIN), "")
     assert planning_conversation.SMALL_PANEL in (small.detail or "")
 
 

@@ -148,7 +148,7 @@ def test_a_card_that_a_service_built_wrong_does_not_leave(
     """The check is at the wire: nothing in the service itself refuses the card."""
     built = planning_conversation._card
     monkeypatch.setattr(
-        planning,
+        planning_conversation,
         "_card",
         lambda *given: structs.replace(built(*given), summary="too long " * 20, source=Source(label=" ")),
     )
