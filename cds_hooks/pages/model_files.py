@@ -20,7 +20,6 @@ from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.evaluation_file import LaterEvaluation, read_evaluation
 from models_onnx.model_card.formats import chai_xml
-from models_onnx.serving.effects import Effect, effects
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
 from models_onnx.serving.runtime import Model
 
@@ -88,10 +87,6 @@ class ModelFiles:
     def model(self, model_id: str) -> Model | None:
         """That model, loaded; None where its file must not be."""
         return self._once("model", model_id, lambda folder: load_model(folder.name, folder.parent))
-
-    def effects(self, model_id: str) -> list[Effect]:
-        """Return what each input of that model does; none where its file must not be loaded."""
-        return self._once("effects", model_id, lambda folder: effects(load_model(folder.name, folder.parent))) or []
 
     def is_as_released(self, model_id: str) -> bool:
         """Return whether manifest, card and model file of a version are those of its release."""

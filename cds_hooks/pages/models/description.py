@@ -1,7 +1,7 @@
 """From a model's manifest, card and release to its page: performance, calibration, inputs, source attributes, gates."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -14,18 +14,13 @@ from cds_hooks.web.numbers import format_unit, format_value, people_range
 from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
 from models_onnx.artifact.release_file import Release
 from models_onnx.model_card.attributes import ATTRIBUTES, attribute_of
-from models_onnx.model_card.effect_plots import effect_plots
 from models_onnx.model_card.evaluation_file import (
-    GroupRates,
     LaterEvaluation,
     blocks_with_slopes,
-    rates_at_equal_ages,
 )
 from models_onnx.model_card.formats import SECTIONS
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
-from models_onnx.model_card.plots import BAR, bins_of, curves, net_benefit_of_everybody, net_benefits
 from models_onnx.monitoring.alerting import alerting_of
-from models_onnx.serving.effects import Effect
 
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
@@ -60,14 +55,6 @@ class Group(Struct, frozen=True):
     latest: Tested
 
 
-class Panel(Struct, frozen=True):
-    """How the estimates hold when some inputs are left out of everyone's record."""
-
-    words: str
-    ranking: Estimate | None
-    happened: Estimate | None
-
-
 class Performance(Struct, frozen=True):
     """The whole evaluation; `simple` is the ranking by a few inputs alone, which the model has to beat."""
 
@@ -76,7 +63,6 @@ class Performance(Struct, frozen=True):
     latest: Tested
     simple: Estimate | None
     groups: tuple[Group, ...]
-    panels: tuple[Panel, ...]
 
     def groups_of(self, age: float | None, sex: str) -> list[Group]:
         """Return the groups of age and sex that a person belongs to."""
@@ -94,10 +80,6 @@ def performance(manifest: Manifest, later: LaterEvaluation | None = None) -> Per
         groups=tuple(
             Group(block["axis"], block["group"], _tested(block), _tested(block.get("latest", {})))
             for block in blocks_with_slopes(manifest, later)
-        ),
-        panels=tuple(
-            Panel(block["words"], estimate_of(block["auroc"]), estimate_of(block["observed_expected"]))
-            for block in evaluation["panels"]
         ),
     )
 
@@ -246,12 +228,11 @@ def model_values(
     manifest: Manifest,
     card: dict[str, Any] | None = None,
     release: Release | None = None,
-    shapes: Sequence[Effect] = (),
     later: LaterEvaluation | None = None,
 ) -> dict[str, Any]:
     """Return what the template of a model shows: what it is for, for whom it was tested, and how well it does.
 
-    `shapes` are the effects of its inputs, `later` is what was evaluated after it was signed.
+    `later` is what was evaluated after it was signed.
     """
     return {
         "manifest": manifest,
@@ -262,33 +243,6 @@ def model_values(
         "features": input_rows(manifest),
         "attributes": attribute_sections(card) if card else [],
         "standing": release_status(release) if release else None,
-        **_curves(manifest, shapes, later),
         "lineage": lineage_rows(manifest),
         "absence": absence_words(manifest),
-    }
-
-
-def _curves(manifest: Manifest, shapes: Sequence[Effect], later: LaterEvaluation | None) -> dict[str, Any]:
-    """Return what the template of a model is given for its drawings and for the value of its thresholds."""
-    bins = bins_of(manifest)
-    rates = rates_at_equal_ages(manifest, None)
-    return {
-        "curves": curves(bins, bins, manifest, manifest.evaluation["latest"]["auroc"]),
-        "shapes": effect_plots(shapes, manifest.link),
-        "benefits": {
-            row.capacity: net_benefit
-            for row, net_benefit in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
-        },
-        "benefit_all": net_benefit_of_everybody(manifest),
-        "alerts": manifest.thresholds.alerts_per_event or BAR,
-        "equal_ages": [_rates(rate) for rate in rates or rates_at_equal_ages(manifest, later)],
-        "equal_ages_source": "" if rates or later is None else f"Computed after the model was signed: {later.how}",
-    }
-
-
-def _rates(group_rates: GroupRates) -> dict[str, Any]:
-    return {
-        "name": group_rates.name,
-        "sufficient": group_rates.sufficient,
-        "rates": [estimate_of(rate) for rate in group_rates.rates],
     }

@@ -157,7 +157,9 @@ async def test_words_about_what_is_wrong_are_kept_encrypted_or_not_asked_for(tmp
         assert sent.status_code == 303
         shown = await calls.get(f"/explain/{decision}", headers=BROWSER)
         assert "Not followed (This is wrong)" in shown.text
-        assert "stopped in 2019" not in shown.text
+        explained, record = shown.text.split("What happened")[0], shown.text.split("What happened")[1]
+        assert "stopped in 2019" not in explained, "whoever reads the record alone reads the words"
+        assert "&lt;b&gt;The smoker&lt;/b&gt; stopped in 2019" in record
         (kept,) = feedback_on(record_in(tmp_path), decision)
         assert kept.user_comment == words
     stored = b"".join(file.read_bytes() for file in tmp_path.glob("decisions.sqlite3*"))

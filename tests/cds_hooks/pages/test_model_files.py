@@ -61,17 +61,16 @@ def test_what_cannot_be_read_is_logged_once_and_there_is_none_of_it(folder: Path
             assert (files.manifest(BESIDE), files.card(BESIDE), files.release(BESIDE), files.model(BESIDE)) == (
                 None,
             ) * 4
-            assert (files.gates(BESIDE), files.effects(BESIDE), files.evaluation(BESIDE)) == ([], [], None)
+            assert (files.gates(BESIDE), files.evaluation(BESIDE)) == ([], None)
     assert [line["event"] for line in lines] == [
         "manifest refused",
         "card refused",
         "release refused",
         "model refused",
         "gates refused",
-        "effects refused",
     ]
     assert {line["level"] for line in lines} == {"error"}
-    assert (files.manifest("none"), files.gates("none"), files.effects("none")) == (None, [], [])
+    assert (files.manifest("none"), files.gates("none")) == (None, [])
 
 
 def test_a_card_has_three_forms_by_the_clock_of_the_calls() -> None:

@@ -73,9 +73,10 @@ async def test_the_page_lists_the_estimates_before_it_and_only_those_of_this_pat
     with ThreadPoolExecutor(1) as thread:
         decision = thread.submit(decided, tmp_path, "planning-talk").result()
     day = 86_400_000_000
-    before = msgspec.structs.replace(decision, id=new_decision_id(), decided_at=decision.decided_at - day)
+    elsewhen = msgspec.structs.replace(decision, id=new_decision_id(), hook_instance="another call")
+    before = msgspec.structs.replace(elsewhen, decided_at=decision.decided_at - day)
     other = msgspec.structs.replace(before, id=new_decision_id(), patient="somebody-else")
-    after = msgspec.structs.replace(decision, id=new_decision_id(), decided_at=decision.decided_at + day)
+    after = msgspec.structs.replace(elsewhen, id=new_decision_id(), decided_at=decision.decided_at + day)
     keep(tmp_path, before, other, after)
     async with client(tmp_path, as_of=AS_OF) as calls:
         page = (await calls.get(f"/explain/{decision.id}")).text
