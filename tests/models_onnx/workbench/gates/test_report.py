@@ -1,18 +1,19 @@
 """The report: all eighteen gates, red for what did not run, the same in JSON and HTML, and nothing in it that runs."""
 
 import json
-import re
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
+from models_onnx.workbench.gates import report as report_page
 from models_onnx.workbench.gates.gate import (
     ALL,
     Gate,
     GateReport,
+    GateResult,
     Status,
     Verdict,
     _run,
@@ -20,7 +21,7 @@ from models_onnx.workbench.gates.gate import (
     find_gates,
     run_gates,
 )
-from models_onnx.workbench.gates.report import calibration, forest, report_html
+from models_onnx.workbench.gates.report import report_html
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from tests.models_onnx.workbench.gates.obermeyer import Panel
 from tests.models_onnx.workbench.gates.test_judgement_gates import audit, panel
@@ -107,9 +108,6 @@ def test_the_page_can_be_read_by_ear_and_by_keyboard(report: GateReport) -> None
     text = report_html(report)
     page = Page(text)
     assert ("html", "lang", "en") in page.found
-    pictures = [value for tag, name, value in page.found if tag == "svg" and name == "aria-label"]
-    assert len(pictures) == page.tags.count("svg") >= 3
-    assert all(len(said) > 40 for said in pictures)
     assert page.tags.count("summary") == page.tags.count("details") == len(ALL)
     assert page.tags.count("h1") == 1
     assert "prefers-color-scheme:dark" in text
@@ -125,68 +123,6 @@ def test_words_of_a_model_are_never_markup(report: GateReport) -> None:
     assert "<img" not in text
 
 
-def test_a_drawing_without_figures_is_none_and_one_without_an_interval_says_so() -> None:
-    assert forest("t", [{"name": "a", "value": None, "low": None, "high": None}], 1.0, 0.8, 1.25, "u") == ""
-    assert calibration("t", []) == ""
-    drawn = forest(
-        "t",
-        [
-            {"name": "a & b", "value": 1.1, "low": 0.9, "high": 1.3},
-            {"name": "c", "value": None, "note": "insufficient"},
-        ],
-        1.0,
-        0.8,
-        1.25,
-        "u",
-    )
-    assert "a &amp; b" in drawn
-    assert "insufficient" in drawn
-
-
-def test_the_band_of_a_drawing_is_from_four_fifths_to_five_quarters(report: GateReport) -> None:
-    """What is within it passes G9 and G10: the drawing says the same as the verdict."""
-    row = {"group": "a", "value": 1.0, "low": 0.9, "high": 1.2}
-    need = {"group": "a", "ratio": 1.0, "low": 0.9, "high": 1.2, "sufficient": True}
-    rates = {"group": "a", "observed_expected": row, "state": "sufficient"}
-    (result,) = (result for result in report.results if result.gate == "G10")
-    for gate, rows in (("G9", [rates]), ("G10", [need])):
-        drawn = report_html(structs.replace(report, results=(structs.replace(result, gate=gate, rows=rows),)))
-        ticks = re.findall(r'class="tick"[^>]*text-anchor="middle">([^<]+)<', drawn)
-        assert ticks == ["0.8", "1", "1.25"], gate
-        positions = [float(x) for x in re.findall(r'<text class="tick" x="([0-9.]+)"[^>]*text-anchor="middle"', drawn)]
-        ((start, width),) = re.findall(r'<rect class="band" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"', drawn)
-        assert (float(start), float(start) + float(width)) == pytest.approx((positions[0], positions[2]), abs=0.11)
-        ((even,),) = [re.findall(r'<line class="even" x1="([0-9.]+)"', drawn)]
-        assert float(even) == pytest.approx(positions[1], abs=0.11)
-        assert positions[1] - positions[0] == pytest.approx(positions[2] - positions[1], abs=0.2), "a ratio's own scale"
-
-
-def test_the_axes_of_a_calibration_plot_are_marked_in_the_middle_and_at_the_highest_value() -> None:
-    rows = [{"expected": 0.2, "observed": 0.1, "low": 0.05, "high": 0.4}]
-    drawn = calibration("t", rows)
-    assert re.findall(r'class="tick"[^>]*>([0-9]+)<', drawn) == ["0", "0", "20", "20", "40", "40"]
-    ((point, level),) = re.findall(r'<circle class="point" cx="([0-9.]+)" cy="([0-9.]+)"', drawn)
-    along = [float(x) for x in re.findall(r'<text class="tick" x="([0-9.]+)"[^>]*text-anchor="middle">[0-9]', drawn)]
-    assert float(point) == pytest.approx(along[1], abs=0.11), "0.2 is expected where 20 in 100 is written"
-    ((start, end),) = re.findall(r'<line class="interval"[^>]* y1="([0-9.]+)" y2="([0-9.]+)"', drawn)
-    assert float(end) < float(level) < float(start), "the interval is around the point, upwards the higher"
-    assert (float(start) - float(level)) / (float(level) - float(end)) == pytest.approx(0.05 / 0.3, abs=0.01)
-
-
-def test_a_forest_plot_has_room_for_each_row_and_its_scale() -> None:
-    rows = [{"name": str(number), "value": 1.0, "low": 0.5, "high": 2.0} for number in range(10)]
-    drawn = forest("t", rows, 1.0, 0.8, 1.25, "u")
-    (height,) = (float(number) for number in re.findall(r'height="([0-9.]+)" aria', drawn))
-    points = [float(y) for y in re.findall(r'<circle class="point" cx="[0-9.]+" cy="([0-9.]+)"', drawn)]
-    assert points == sorted(points)
-    assert len({round(later - earlier, 3) for earlier, later in pairwise(points)}) == 1
-    assert points[-1] < height - 42, "above the scale"
-    ((top, wide, tall),) = re.findall(r'class="band" x="[^"]+" y="([^"]+)" width="([^"]+)" height="([^"]+)"', drawn)
-    assert float(top) + float(tall) == height - 42
-    assert float(top) < points[0]
-    assert float(wide) > 0
-
-
 def test_the_page_is_written_as_it_is(report: GateReport, tmp_path: Path) -> None:
     (tmp_path / "gates.html").write_text(report_html(report), encoding="utf-8")
     assert (tmp_path / "gates.html").read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -198,3 +134,32 @@ def test_the_release_lists_what_passed_what_is_red_and_what_is_waived(report: Ga
     first, second, third = (result.gate for result in results)
     summary = structs.replace(report, results=tuple(results)).summary
     assert (summary.green, summary.waived, summary.red) == ((first,), (second,), (third,))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"value": 0.5, "low": 0.25, "high": 0.75}, "0.500 (0.250 to 0.750)"),
+        ({"value": 0.5, "low": None, "high": 1.0}, "not computable"),
+        ({"low": 0.5}, "{'low': 0.5}"),
+        (True, "yes"),
+        (False, "no"),
+        (0.123456, "0.1235"),
+        (None, ""),
+        (0, "0"),
+        ("x", "x"),
+    ],
+)
+def test_a_cell_of_a_table(value: object, text: str) -> None:
+    assert report_page._cell(value) == text
+
+
+def _result(gate: str, rows: list[dict[str, Any]], **figures: object) -> GateResult:
+    return GateResult(gate=gate, title="t", status="passed", why="w", rows=rows, figures=figures)
+
+
+def test_which_figures_and_columns_a_gate_shows() -> None:
+    result = _result("G7", [{"a": 1, "b": 2}, {"b": 3, "c": 4}], one=1, two={"x": 1}, three=[1], four="4")
+    assert report_page._figures(result) == {"one": 1, "four": "4"}
+    assert report_page._columns(result) == ["a", "b", "c"]
+    assert report_page._label("p99_of_all") == "p99 of all"

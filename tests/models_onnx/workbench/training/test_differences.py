@@ -10,10 +10,8 @@ from scipy.stats import beta
 
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.registry import ARTIFACTS
-from models_onnx.workbench.sample_size import SampleSize, sample_size
 from models_onnx.workbench.training.commands import RetrainedComparison, row_bins, with_equal_ages
 from models_onnx.workbench.training.pipeline import differences
 
@@ -102,22 +100,3 @@ def test_rates_at_equal_ages_are_those_of_the_axis_of_age_unless_another_is_decl
     assert with_equal_ages(declared) is declared
     without = replace(plain, subgroups={"sex": plain.subgroups["sex"]})
     assert with_equal_ages(without) is without
-
-
-def test_a_sample_size_is_of_shares_between_their_limits_and_of_one_parameter_at_least() -> None:
-    assert sample_size(0.5, 1, r2=0.25).overall_risk == 385, "(1.96 / 0.05) squared, of which a quarter: 384.16"
-    # 1 / (0.1 * log(0.9 / 0.65)); the highest R2 is 0.75, so that 0.25 of 0.2875 is kept: 0.8696
-    assert (sample_size(0.5, 1, r2=0.25).shrinkage, sample_size(0.5, 1, r2=0.25).optimism) == (31, 23)
-    assert SampleSize(0.1, 10, 30, 20, 0.11, 1).people == 30
-    assert SampleSize(0.1, 10, 30, 20, 0.11, 1).events == 4
-    for prevalence, parameters, auroc, words in (
-        (1.0, 1, 0.8, "the share of people with the outcome is 1; it must be between 0 and 1"),
-        (0.2, 0, 0.8, "0 parameters: a model has one at least"),
-        (0.2, 1, 0.995, "an AUROC of 0.995 is expected; it must be above 0.5 and below 0.995"),
-    ):
-        with pytest.raises(TrainingRefused) as refused:
-            sample_size(prevalence, parameters, auroc)
-        assert str(refused.value) == words
-    for r2 in (0.0, 0.75):
-        with pytest.raises(TrainingRefused, match=r"is between 0 and 0\.750$"):
-            sample_size(0.5, 1, r2=r2)
