@@ -1,7 +1,6 @@
 """`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
 
 import sqlite3
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import time_ns
@@ -20,8 +19,8 @@ from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import failure
 from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.catalogue import rule_ids, rules_without_findings
-from cds_hooks.monitor.label_reading import LabelReader, label_windows
+from cds_hooks.monitor.judging import Window, judge, summary
+from cds_hooks.monitor.label_reading import LabelReader
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
 from cds_hooks.monitor.page import report_page
 from cds_hooks.outcomes.labels import site_labels
@@ -33,8 +32,6 @@ from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from models_onnx.artifact.files import write_whole
 from models_onnx.monitoring.figure import Figure, Incident, incidents
-from models_onnx.monitoring.judging import Compared
-from models_onnx.monitoring.label_judging import LabelWindow
 
 if TYPE_CHECKING:
     from cds_hooks.hold_back.acts import Rollback
@@ -104,34 +101,20 @@ def monitor(
             follower.catch_up(lambda done: progress.update(task, completed=done))
             book = CountBook(follower.views)
             LabelReader(book, url, labels, time_ns() // 1000).read()
+        window = Window(last, days or _REPORT_DAYS, before, label_days, at)
+        watch = _watched(last, window.days, at)
         with no_collection():
-            mature = label_windows(book, labels, last, label_days)
-            watched, incidents_of_calls = _watched(last, days or _REPORT_DAYS, at)
-            compared = [
-                replace(comparison, at=at, is_watched=comparison.client in watched)
-                for comparison in book.compared(last, days or _REPORT_DAYS, before)
-            ]
-            judged: list[Compared | LabelWindow] = [*compared, *mature]
-            figures_of = [(comparison, list(comparison.figures())) for comparison in judged]
-            silent = rules_without_findings(compared, rule_ids(book))
+            judged = judge(book, labels, window, watch)
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
         raise failure(wrong if isinstance(error, ValueError) else str(error), 2) from error
-    shown = [
-        (comparison, of)
-        for comparison, of in figures_of
-        if client in (None, comparison.client) and service in (None, comparison.service)
-    ]
-    wanted = [comparison for comparison, _ in shown]
-    of_all = [*silent, *incidents_of_calls]
-    of_rules = [figure for figure in of_all if client in (None, figure.client) and service is None]
-    figures = sorted((*(figure for _, of in shown for figure in of), *of_rules), key=lambda of_rule: of_rule.order)
+    wanted, figures = judged.narrowed(client, service)
     open_incidents = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
     _tell_others(book, figures, open_incidents, notify, textfile)
     if html is not None:
-        _write_html(html, report_page(last, wanted, figures, open_incidents, paused, _summary(figures)))
+        _write_html(html, report_page(last, wanted, figures, open_incidents, paused, summary(figures)))
     if as_json:
         document = {
             "until": last,
@@ -253,7 +236,7 @@ def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -
             table.add_row(f"[{_STYLES[figure.state]}]{figure.state}", figure.client, kind, f"{figure.n:,}", figure.text)
     if table.row_count:
         console.print(table)
-    console.print(_summary(figures), highlight=False)
+    console.print(summary(figures), highlight=False)
 
 
 def _window_end(until: str | None) -> tuple[date, datetime | None]:
@@ -277,21 +260,6 @@ def _of_a_record(day: date) -> date:
     if not 2000 <= day.year < 9000:
         raise ValueError("no record has this day")
     return day
-
-
-def _summary(figures: list[Figure]) -> str:
-    """How many figures have which state, in a sentence; where there is none, what it takes."""
-    if not figures:
-        return (
-            "0 figures: no calls were recorded in these days and the days before, and no outcomes were reported of "
-            "estimates whose horizon and label lag have passed (cds-hooks outcomes import; --label-days looks further "
-            "back, --until at other days)."
-        )
-    number = {state: sum(figure.state == state for figure in figures) for state in _STYLES}
-    return (
-        f"{len(figures):,} figures: {number['act']:,} to act on, {number['watch']:,} to watch, "
-        f"{number['good']:,} good, {number['insufficient']:,} insufficient (too few were counted to know)."
-    )
 
 
 def _write_html(file: Path, page: str) -> None:

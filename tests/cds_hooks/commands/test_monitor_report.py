@@ -18,6 +18,7 @@ from cds_hooks.commands import monitor
 from cds_hooks.events.declaration import DeclarationFault
 from cds_hooks.hold_back.acts import Rollback
 from cds_hooks.hold_back.people import PeopleFileError
+from cds_hooks.monitor import judging
 from cds_hooks.monitor.reviews import Reviewed
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure
@@ -56,7 +57,8 @@ class Site:
         names = ("label_windows", "rules_without_findings", "_watched", "_paused", "_take_back", "_tell_others",
                  "_write_html", "report_page")  # fmt: skip
         for name in names:
-            monkeypatch.setattr(monitor, name, self._noted(name))
+            room = judging if name in ("label_windows", "rules_without_findings") else monitor
+            monkeypatch.setattr(room, name, self._noted(name))
 
         def follower(_: Any, url: str) -> Any:
             self.asked.append(("followed", url))
@@ -65,7 +67,7 @@ class Site:
         monkeypatch.setattr(monitor, "open_follower", follower)
         monkeypatch.setattr(monitor, "CountBook", lambda _: SimpleNamespace(compared=self._noted("compared")))
         monkeypatch.setattr(monitor, "LabelReader", lambda *_: SimpleNamespace(read=lambda: None))
-        monkeypatch.setattr(monitor, "rule_ids", lambda _: ["r"])
+        monkeypatch.setattr(judging, "rule_ids", lambda _: ["r"])
 
     def _noted(self, name: str) -> Any:
         answers: dict[str, Callable[[], Any]] = {

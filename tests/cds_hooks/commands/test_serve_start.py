@@ -18,6 +18,7 @@ import typer
 
 from cds_hooks.commands import serve
 from cds_hooks.edge import BoundedHttp
+from cds_hooks.server import server_config
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 
@@ -223,7 +224,7 @@ def test_one_process_serves_itself_and_several_have_a_supervisor_and_a_folder_fo
 
 
 def test_a_server_trusts_no_header_about_addresses_and_writes_no_access_log() -> None:
-    config = serve.server_config(3)
+    config = server_config(3)
     assert (config.workers, config.factory, config.app) == (3, True, "cds_hooks.app:create_app")
     assert (config.access_log, config.proxy_headers, config.server_header) == (False, False, False)
     assert (config.ws, config.log_level, config.http) == ("none", "warning", BoundedHttp)
