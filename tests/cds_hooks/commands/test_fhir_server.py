@@ -1,4 +1,4 @@
-"""`python -m cds_hooks.kit fhir-server`, `call --fhir-server` and `prefetch` as a person uses them together."""
+"""The FHIR server of the kit, `call --fhir-server` and the prefetch rates as a person uses them together."""
 
 import json
 import re
@@ -52,19 +52,19 @@ def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path:
     assert "failed with HTTP 412" in refused.stdout
     assert asked
     assert all(each["token"] for each in asked)
-    stats = _run("", "prefetch", "--json", CDS_DATABASE_URL=database)
+    stats = _run("", "services", "--prefetch-rates", "--json", CDS_DATABASE_URL=database)
     (rates,) = json.loads(stats.stdout)
     labs = next(key for key in rates["keys"] if key["key"] == "labs")
     # the call that was refused is on record too: its key could not be had
     assert (rates["calls"], labs["fetched"], labs["given"], labs["unobtainable"]) == (3, 2, 0, 1)
     assert rates["says"].startswith("anonymous sends 0 of 10 keys of planning-conversation; fetching costs ")
-    table = _run("", "prefetch", CDS_DATABASE_URL=database, COLUMNS="80").stdout
+    table = _run("", "services", "--prefetch-rates", CDS_DATABASE_URL=database, COLUMNS="80").stdout
     assert re.search(r"labs +67%", table)
     assert rates["says"] in table
 
 
 def test_stats_without_a_record_are_a_sentence(tmp_path: Path) -> None:
-    done = _run("", "prefetch", "--database", f"sqlite:///{tmp_path}/none.sqlite3")
+    done = _run("", "services", "--prefetch-rates", "--database", f"sqlite:///{tmp_path}/none.sqlite3")
     assert done.returncode == 1
     assert "there is no record" in done.stderr.lower()
 
