@@ -6,7 +6,7 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
@@ -27,7 +27,7 @@ def strongest(contributions: Sequence[float]) -> list[int]:
     return sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)[:FACTORS_SHOWN]
 
 
-def factor_lines(contributions: Sequence[float], describe: Callable[[int], str]) -> list[str]:
+def factor_lines(contributions: Sequence[float], describe: Callable[[int], str], called: str = "inputs") -> list[str]:
     """A Markdown list of two headings with at most five lines under them, and one line for all others together.
 
     `describe` gives the words of the input at a position. The lines' contributions and the rest add up to the whole
@@ -46,7 +46,7 @@ def factor_lines(contributions: Sequence[float], describe: Callable[[int], str])
     if len(contributions) > len(strongest_positions):
         remainder = sum(contributions) - sum(contributions[position] for position in strongest_positions)
         lines.append(
-            f"- {len(contributions) - len(strongest_positions)} other inputs, together: {_marked(remainder, total)}"
+            f"- {len(contributions) - len(strongest_positions)} other {called}, together: {_marked(remainder, total)}"
         )
     return lines
 
@@ -162,17 +162,23 @@ def _detail(
     how_url: str,
     refusals: Sequence[Refusal],
 ) -> str:
+    is_grouped = not isinstance(manifest.groups, UnsetType)
+    told = [known for known in known_values if known[1] or not manifest.group_of(known[0].feature.name)]
+
     def describe(position: int) -> str:
-        known_value = known_values[position][0]
+        known_value = told[position][0]
         value = escape(_value_words(known_value, manifest), 60)
         dated = f" ({known_value.effective[:10]})" if known_value.feature.measured else ""  # age and sex are of today
-        return f"{known_value.feature.words} **{value}**{dated}{_why_low_raises(*known_values[position], manifest)}"
+        words = f"{known_value.feature.words} **{value}**{dated}"
+        if group := manifest.group_of(known_value.feature.name):
+            return f"{escape(group[0], 60)}, {len(group) - 1} inputs together, among them {words}"
+        return f"{words}{_why_low_raises(*told[position], manifest)}"
 
     lines = [
         *([planned.first_line] if planned.first_line else []),
         f"{_opening(prediction, manifest, planned)}Higher than {_higher_than(prediction)} in 100 of "
         f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}.",
-        *factor_lines([contribution for _, contribution in known_values], describe),
+        *factor_lines([contribution for _, contribution in told], describe, "groups" if is_grouped else "inputs"),
         "",
     ]
     absent = not_known(vector.missing, _absence(manifest, prediction, vector))
@@ -182,6 +188,8 @@ def _detail(
         gaps = f"{gaps} {newer}".lstrip()
     if gaps:
         lines.append(gaps)
+    if is_grouped:
+        lines.append("Groups of inputs are explained here, each by what it contributes as a whole.")
     lines.append(
         f"{planned.purpose} These are associations, not causes. [How this works and for whom it was tested]({how_url})"
     )

@@ -349,6 +349,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Not there: a missing input counts as the average."""
     interval: RiskInterval | UnsetType = UNSET
     """Not there: the declaration does not ask for one (`ModelSpec.interval`)."""
+    groups: dict[str, tuple[str, ...]] | UnsetType = UNSET
+    """Inputs that are explained together, by the name of their group. Not there: each input is explained by itself."""
 
     @property
     def is_all_recent(self) -> bool:
@@ -364,6 +366,12 @@ class Manifest(Struct, frozen=True, kw_only=True):
     def missing_kind(self) -> MissingKind:
         """What a missing input counts as."""
         return "average" if isinstance(self.missing_inputs, UnsetType) else self.missing_inputs.kind
+
+    def group_of(self, name: str) -> tuple[str, ...]:
+        """Returns the name and the members of the group with which an input is explained; empty where it is alone."""
+        groups = {} if isinstance(self.groups, UnsetType) else self.groups
+        several = ((group, *members) for group, members in groups.items() if name in members and len(members) > 1)
+        return next(several, ())
 
     def feature(self, name: str) -> ModelInput:
         """Returns the input of that name; KeyError where there is none."""

@@ -42,11 +42,8 @@ from models_onnx.spec.estimators import (
     CauseSpecificCox,
     Estimator,
     Fitted,
-    IntervalHazards,
     OwnEstimator,
-    Recalibrated,
     ShallowTrees,
-    WeibullTimes,
 )
 from models_onnx.spec.renewal import read_renewal, renewed_spec
 
@@ -282,7 +279,7 @@ def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
     if model_id not in specs:
         raise UnknownModel(no_model(model_id, specs, folder))
     renewal = read_renewal(name, folder) if version and folder is not None else None
-    return specs[model_id] if renewal is None else renewed_spec(specs[model_id], *renewal)
+    return specs[model_id] if renewal is None else renewed_spec(specs[model_id], renewal)
 
 
 __all__ = [
@@ -301,17 +298,14 @@ __all__ = [
     "FollowUp",
     "FromCharts",
     "InputSpec",
-    "IntervalHazards",
     "ModelSpec",
     "OutcomeSpec",
     "OwnEstimator",
     "Period",
     "PopulationSpec",
-    "Recalibrated",
     "Recalibration",
     "RequiredGroup",
     "ShallowTrees",
-    "WeibullTimes",
     "find_specs",
     "get_spec",
 ]

@@ -3,21 +3,16 @@
 AdditiveLogistic   broken lines, logistic                  logit      exact contributions
 AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
 CauseSpecificCox   broken lines, hazards of two causes     cloglog    exact shares of both, several horizons
-IntervalHazards    broken lines, hazards by interval       cloglog    exact contributions, several horizons
-WeibullTimes       broken lines, Weibull                   cloglog    exact contributions, several horizons
 AdditiveTrees      boosted step functions, one per input   logit      exact contributions
 ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
 OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
 Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
-Recalibrated       an earlier version of this model        its own    the same; intercept, or also slope, is fitted
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from models_onnx.artifact.manifest import MissingKind
+from typing import Any, Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +54,6 @@ class CauseSpecificCox:
     def words(self) -> str:
         """What it is, for a reader."""
         return "cumulative incidence from Cox regressions of two causes (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class IntervalHazards:
-    """Hazards by the intervals between the horizons, on the same basis: proportional, with a baseline of steps."""
-
-    knots: int
-    penalty: float
-    horizons_years: tuple[float, ...]
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "discrete-time hazards (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class WeibullTimes:
-    """Accelerated failure times by Weibull on the same basis, whose hazards are proportional too."""
-
-    knots: int
-    penalty: float
-    horizons_years: tuple[float, ...]
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "Weibull accelerated failure times (piecewise-linear in every input)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +104,23 @@ class OwnEstimator:
 class Fitted:
     """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
 
-    `source`: a file beside the declaration (.skops; LightGBM text; XGBoost JSON or UBJ), or `module:function`,
-    whose function returns the fitted object. `trained_on` says for readers whom it was trained on, and is empty
-    where nobody knows. `trusted`: types of a skops file that may be loaded besides those that skops trusts.
-    `columns`: the model's own names of the inputs, in their order, where they are others. `per_year`: for a Cox
-    model, how many units of its time a year has. `approximate`: trees too deep for exact contributions get shares
-    along their paths, which the file, the card and the page mark as an approximation; gate G6 refuses such a model
-    for cards, and lists may use it. `steps`: the source is an ONNX network over series of so many steps [N, T, F] with
-    a mask; the inputs are the steps of each quantity in turn, oldest first.
+    `source`: a file beside the declaration (.skops; ONNX; LightGBM text; XGBoost JSON or UBJ), the folder of an MLflow
+    model, or `module:function`, whose function returns the fitted object. `trained_on` says for readers whom it was
+    trained on, and is empty where nobody knows. `trusted`: types of a skops file that may be loaded besides those that
+    skops trusts. `columns`: the model's own names of the inputs, in their order, where they are others. `groups`:
+    inputs that are explained together, by a name for readers; at most ten for what is read from an ONNX file. `steps`:
+    an ONNX file takes series of so many steps; the inputs are the steps of each quantity in turn, oldest first.
+    `answer`: what an ONNX file gives. `per_year`: for a Cox model, how many units of its time a year has.
     """
 
     source: str
     trained_on: str
     trusted: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    per_year: float | None = None
-    approximate: bool = False
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: int | None = None
+    answer: Literal["probability", "log odds"] = "probability"
+    per_year: float | None = None
     inputs: tuple[str, ...] = ()
     """The names of the inputs; the ModelSpec puts them in."""
     folder: Path | None = None
@@ -166,27 +133,6 @@ class Fitted:
         return f"a model that was fitted elsewhere ({on_whom})"
 
 
-@dataclass(frozen=True, slots=True)
-class Recalibrated:
-    """An earlier version of the model, of which the intercept, or intercept and slope, are fitted anew on each fold.
-
-    `source` is its file, `trained_on` says for readers whom it was trained on. `missing` and `imputed` are what a
-    missing input counts as in it.
-    """
-
-    source: Path
-    trained_on: str
-    slope: bool
-    missing: MissingKind = "average"
-    imputed: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        fitted = "intercept and slope" if self.slope else "the intercept"
-        return f"an earlier version ({self.trained_on}) with {fitted} fitted anew"
-
-
 def _classes(estimator: Any) -> str:
     steps = getattr(estimator, "steps", None)
     class_name = type(estimator).__name__
@@ -194,16 +140,7 @@ def _classes(estimator: Any) -> str:
 
 
 Estimator: TypeAlias = (
-    AdditiveLogistic
-    | AdditiveCox
-    | CauseSpecificCox
-    | IntervalHazards
-    | WeibullTimes
-    | AdditiveTrees
-    | ShallowTrees
-    | OwnEstimator
-    | Fitted
-    | Recalibrated
+    AdditiveLogistic | AdditiveCox | CauseSpecificCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted
 )
-SURVIVAL = (AdditiveCox, CauseSpecificCox, IntervalHazards, WeibullTimes)
+SURVIVAL = (AdditiveCox, CauseSpecificCox)
 """Families that are fitted to times."""

@@ -1,23 +1,23 @@
 """A new version of a declared model, from the table of `cds-hooks outcomes dataset`: NAME@VERSION.renewal.json.
 
+The declared estimator is trained on the table; of a model that was fitted elsewhere intercept and slope are.
+
 The new version has the inputs, the outcome and the population of its declaration. Whoever stands in the table was
-estimated by the model, so nobody is left out, and every input has the column of its own name. `fit` trains the declared
-estimator on the table; `intercept` and `slope` fit one or two numbers around the earlier version, whose file lies
-beside the renewal. Another site's table, in the form of the declaration, is read as it says.
+estimated by the model, so nobody is left out, and every input has the column of its own name. Another site's table, in
+the form of the declaration, is read as it says.
 """
 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from models_onnx.artifact.manifest import MissingKind
 from models_onnx.errors import DeclarationError
-from models_onnx.spec.cohort import ColumnOf
-from models_onnx.spec.estimators import SURVIVAL, Fitted, Recalibrated
+from models_onnx.spec.cohort import ColumnOf, Recalibration
+from models_onnx.spec.estimators import SURVIVAL, Fitted
 
 RENEWAL = "{name}.renewal.json"
 """Beside the declarations, for a version `id@version`."""
@@ -28,25 +28,19 @@ Declared = TypeVar("Declared")
 
 
 class Renewal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a version is made again: what is fitted, on which table, and the version that it comes from."""
+    """How a version is made again: on which table."""
 
     version: str
-    fit: Literal["all", "slope", "intercept"]
     table: str
     years: str
     is_of_outcomes: bool = True
     """False for a table of the form of the declaration, such as another site's."""
     groups: tuple[str, ...] = ()
     """Columns of race and ethnicity in which the table has a value."""
-    source: str = ""
-    """The file of the earlier version, beside this file; empty where the estimator is trained."""
-    trained_on: str = ""
-    missing: MissingKind = "average"
-    imputed: dict[str, float] = {}
 
 
-def read_renewal(name: str, folder: Path) -> tuple[Renewal, Path] | None:
-    """Returns the renewal of this version and its folder; None where it has none.
+def read_renewal(name: str, folder: Path) -> Renewal | None:
+    """Returns the renewal of this version; None where it has none.
 
     Raises:
         DeclarationError: The file cannot be read.
@@ -55,12 +49,12 @@ def read_renewal(name: str, folder: Path) -> tuple[Renewal, Path] | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Renewal), folder
+        return msgspec.json.decode(path.read_bytes(), type=Renewal)
     except msgspec.DecodeError as problem:
         raise DeclarationError(f"{path.name} cannot be read: {problem}") from problem
 
 
-def renewed_spec(spec: Declared, renewal: Renewal, folder: Path) -> Declared:
+def renewed_spec(spec: Declared, renewal: Renewal) -> Declared:
     """Returns the declaration of the new version.
 
     Raises:
@@ -79,7 +73,7 @@ def renewed_spec(spec: Declared, renewal: Renewal, folder: Path) -> Declared:
         "exclusions": (),
         "derived": {},
         "needs": {},
-        "recalibration": None,
+        "recalibration": _recalibration(declared, renewal),
         "newest": None,
         "subgroups": _axes(declared.feature_names, renewal.groups),
         "never_inputs": (declared.outcome.column, "estimate", "estimated_by", "race", "ethnicity"),
@@ -88,35 +82,32 @@ def renewed_spec(spec: Declared, renewal: Renewal, folder: Path) -> Declared:
         "row_column": "row",
         "fold_column": "fold",
         "standardise_by": None,
-        "estimator": _estimator(declared, renewal, folder),
+        "estimator": _estimator(declared),
     }
     if not renewal.is_of_outcomes:
         same_form = ("version", "table", "period", "recalibration", "newest", "estimator")
         changes = {name: changes[name] for name in same_form}
         changes["cohort_words"] = declared.row_words
         changes["reference_words"] = f"the people of {renewal.table}"
-    if renewal.source:
-        changes["missing_inputs"] = None
     renewed: Declared = replace(declared, **changes)
     return renewed
 
 
-def _estimator(spec: Any, renewal: Renewal, folder: Path) -> Any:
-    if renewal.source:
-        return Recalibrated(
-            folder / renewal.source, renewal.trained_on, renewal.fit == "slope", renewal.missing, renewal.imputed
-        )
-    if isinstance(spec.estimator, Fitted):
-        raise DeclarationError(
-            f"{spec.id} was fitted elsewhere, so it cannot be trained here: recalibrate it (cds-hooks model "
-            "recalibrate), or fit it again where it was fitted and adopt it under a new version"
-        )
+def _estimator(spec: Any) -> Any:
     if isinstance(spec.estimator, SURVIVAL):
         raise DeclarationError(
-            f"{spec.id} is fitted to the time until each event; the table of outcomes has only what "
-            "happened up to the horizon: declare another estimator"
+            f"{spec.id} is fitted to the time until each event; the table of outcomes has only what happened up to the "
+            "horizon: declare another estimator"
         )
     return spec.estimator
+
+
+def _recalibration(spec: Any, renewal: Renewal) -> Recalibration | None:
+    """Returns all rows of the table for a model that was fitted elsewhere, whose other numbers stay as they are."""
+    if not isinstance(spec.estimator, Fitted):
+        return None
+    words = renewal.years if renewal.is_of_outcomes else renewal.table
+    return Recalibration(column=spec.outcome.column, since=0, until=1, words=words)
 
 
 def _axes(features: tuple[str, ...], groups: tuple[str, ...]) -> dict[str, ColumnOf]:

@@ -317,9 +317,7 @@ def test_a_twin_that_its_model_does_not_name_and_an_id_used_twice_are_refused(
 
 
 def test_a_version_is_the_declaration_renewed_where_the_folder_has_its_renewal(tmp_path: Path) -> None:
-    (tmp_path / "mortality_180d@9.renewal.json").write_text(
-        '{"version": "9", "fit": "all", "table": "t.csv", "years": "2030"}'
-    )
+    (tmp_path / "mortality_180d@9.renewal.json").write_text('{"version": "9", "table": "t.csv", "years": "2030"}')
     renewed = get_spec("mortality_180d@9", tmp_path)
     assert (renewed.version, renewed.table, renewed.period) == ("9", "t.csv", "2030")
     for name, folder in (("mortality_180d@9", None), ("mortality_180d@8", tmp_path), ("mortality_180d", tmp_path)):

@@ -76,7 +76,7 @@ def import_(
 
 
 def compile_file(
-    model_file: Annotated[Path, typer.Argument(metavar="MODEL_FILE", help="LightGBM text or XGBoost JSON.")],
+    model_file: Annotated[Path, typer.Argument(metavar="MODEL_FILE", help="LightGBM text, XGBoost JSON, or ONNX.")],
     reference: Annotated[Path, typer.Option(help="Rows of the reference cohort, CSV or CSV.gz with a header.")],
     card: Annotated[Path, typer.Option(help="The model card, a JSON object; written into the file.")],
     out: Annotated[Path, typer.Option(help="Where the ONNX file goes.")],

@@ -71,7 +71,7 @@ def train(
                 comparison = commands.check_model(name, tables, out, progress, specs)
             elif table is not None:
                 specs, data = specs or out, table.parent
-                trained = renew(name, table, "all", version, out, specs, seed, replicates, progress)
+                trained = renew(name, table, version, out, specs, seed, replicates, progress)
             else:
                 spec = get_spec(name, specs)
                 refuse_incomplete_words(spec.id, specs, spec.subgroups)

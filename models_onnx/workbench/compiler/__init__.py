@@ -7,6 +7,6 @@ the caller supplies. A file that does not agree with the model is refused.
 
 from models_onnx.workbench.compiler.entry import CompilationReport, CompiledModel, compile_model
 from models_onnx.workbench.compiler.explaining_graph import compile_fitted
-from models_onnx.workbench.compiler.readers.source import CoxModel
+from models_onnx.workbench.compiler.readers.cox import CoxModel
 
 __all__ = ["CompilationReport", "CompiledModel", "CoxModel", "compile_fitted", "compile_model"]

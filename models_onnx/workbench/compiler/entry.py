@@ -14,22 +14,15 @@ from models_onnx.artifact.files import write_whole
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import Groups, compile_fitted
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
-from models_onnx.workbench.compiler.families.averaged import Averaged, Member
-from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, Apart, apart_from_shapley, is_approximate
-from models_onnx.workbench.compiler.families.sequence import EXPLANATION, SequenceModel
+from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
-from models_onnx.workbench.compiler.readers.calibrations import (
-    Part,
-    averaged_parts,
-    calibrated,
-    calibration_of,
-    unwrap,
-)
+from models_onnx.workbench.compiler.readers.calibrations import calibrated, unwrap
 from models_onnx.workbench.compiler.readers.column import Inputs
-from models_onnx.workbench.compiler.readers.nearest import refuse_unfitted
-from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, with_text_names
+from models_onnx.workbench.compiler.readers.conversion import converted
+from models_onnx.workbench.compiler.readers.network import OnnxSource
+from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, refuse_unfitted, with_text_names
 from models_onnx.workbench.compiler.readers.source import open_source
 from models_onnx.workbench.compiler.reference import compare_with_cohort
 
@@ -63,8 +56,6 @@ class CompilationReport:
     rows_asked_of_library: int
     rows_moved_by_float32: int
     agreement: Agreement
-    approximation: Apart | None
-    """How far the contributions are from Shapley values, where they are no exact ones; None where they are."""
     bytes: int
     sha256: str
 
@@ -114,21 +105,9 @@ def form_of(form: str, model: FittedModel) -> str:
 
 def explanation(form: str, model: FittedModel, count: int) -> str:
     """Returns a sentence that says what the contributions are, for the file and the report."""
-    if isinstance(model, SequenceModel):
-        return EXPLANATION
-    if isinstance(model, Averaged):
-        return (
-            f"Each input's share of the {'calibrated' if 'calibrated' in form else 'averaged'} probability "
-            "(Aumann-Shapley): its exact contribution on the model's own scale, against the "
-            f"{count} people of the reference cohort, times the mean slope of the probability between the reference "
-            "and this person."
-        )
-    if is_approximate(model):
-        how = (
-            "APPROXIMATION: each question's share along the path through the trees (Saabas), no Shapley value; "
-            f"against the mean of {count} people of the reference cohort"
-        )
-    elif form in SHAPLEY:
+    if isinstance(model, GroupedModel):
+        return facts_of(model)["explanation"]
+    if form in SHAPLEY:
         how = f"Exact interventional Shapley values against all {count} people of the reference cohort"
     else:
         how = f"Each input's own term, less its mean over the {count} people of the reference cohort"
@@ -167,29 +146,27 @@ def compile_model(
     card: Mapping[str, Any] | None = None,
     dictionary: Sequence[Mapping[str, Any]] | None = None,
     deepest: int = DEEPEST,
-    approximate: bool = False,
 ) -> CompiledModel:
     """Returns one ONNX file of standard operators with probability, exact contributions, and a reference cohort.
 
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, splines, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
-    ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV (where its calibration is no
-    line on the margin, contributions are shares of the probability), a LightGBM or XGBoost object, or the path of a
-    LightGBM text or XGBoost JSON file.
+    ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV whose calibration is a line on
+    the margin, a LightGBM or XGBoost object, or the path of a LightGBM text or XGBoost JSON file. With `groups`, at
+    most ten, also any ONNX file (an OnnxSource), deeper trees, and whatever scikit-learn object skl2onnx converts.
 
     `reference`: rows [n, F] of the cohort with which people are compared (array or data frame, NaN where missing); with
     their `outcomes` (0 or 1) the file contains observed rates. None of these people should have been used for training.
     `groups`: inputs that are explained together. `calibration`: intercept and slope of a recalibration of the margin.
     `card` and `dictionary` go into metadata_props as JSON (`model_card`, `feature_dictionary`). `deepest`: trees deeper
-    than 4 are refused; this waiver allows up to 6. `approximate`: deeper ones get the share of each question along the
-    path, which the file and the report mark as an approximation, and no card shows.
+    than 4 are refused; this waiver allows up to 6.
 
     Raises:
         CompileRefused: the model cannot be compiled; the message says why and what to do.
         ParityRefused, AdditivityRefused: the file differs from the model by more than 1e-5 on the cohort, on the cohort
             with values removed, or on a threshold.
     """
-    read = read_model(model, reference, features, APPROXIMATE if approximate else deepest)
+    read = read_model(model, reference, features, deepest, groups)
     description = ModelDescription(name, version, card, dictionary)
     return _explained(read, model, outcomes, calibration, groups or {}, description)
 
@@ -204,11 +181,39 @@ class ReadModel:
     X: Array
 
 
-def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
-    """Returns the model against a reference cohort [n, F]; raises as `compile_model` does."""
+def read_model(
+    model: Any,
+    reference: Any,
+    features: Sequence[str] | None,
+    deepest: int,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> ReadModel:
+    """Returns the model against a reference cohort [n, F]; raises as `compile_model` does.
+
+    What is of no form that is explained input by input is read as an ONNX file, where `groups` say how to explain it.
+    """
+    if isinstance(model, OnnxSource):
+        return _grouped(model, reference, features, groups or {})
     refuse_unfitted(model)
-    if parts := averaged_parts(model):
-        return _averaged([(part, read_model(part.estimator, reference, features, deepest)) for part in parts])
+    try:
+        return _by_input(model, reference, features, deepest)
+    except CompileRefused:
+        names = list(reference.columns) if hasattr(reference, "columns") else features
+        source = converted(model, names) if groups else None
+        if source is None:
+            raise
+        return _grouped(source, reference, features, groups or {})
+
+
+def _grouped(
+    source: OnnxSource, reference: Any, features: Sequence[str] | None, groups: Mapping[str, Sequence[str]]
+) -> ReadModel:
+    inputs = inputs_of(reference, None, features, text_allowed=False)
+    X = _checked(as_numbers(reference, inputs))
+    return ReadModel("groups of inputs", GroupedModel.read(source, inputs.names, groups, X), inputs, X)
+
+
+def _by_input(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
     reference = with_text_names(reference)
     inner, line = unwrap(model)
     source = open_source(inner, deepest)
@@ -222,21 +227,6 @@ def read_model(model: Any, reference: Any, features: Sequence[str] | None, deepe
     X = _checked(as_numbers(reference, inputs))
     fitted = calibrated(source.explained(X, inputs), line)
     return ReadModel(form_of(source.form, fitted), fitted, inputs, X)
-
-
-def _averaged(members: Sequence[tuple[Part, ReadModel]]) -> ReadModel:
-    averaged_members = tuple(
-        Member(read.fitted, calibration_of(part.calibrator, part.estimator, read.fitted)) for part, read in members
-    )
-    weights = tuple(part.weight for part, _ in members)
-    first = members[0][1]
-    if members[0][0].calibrator is None:
-        form = f"mean of {len(averaged_members)}: {', '.join(read.form for _, read in members)}"
-    else:
-        form = f"{first.form}, calibrated{'' if len(averaged_members) == 1 else f', mean of {len(averaged_members)}'}"
-    return ReadModel(
-        form, Averaged(averaged_members, weights=weights if len(set(weights)) > 1 else ()), first.inputs, first.X
-    )
 
 
 def _explained(
@@ -256,12 +246,12 @@ def _explained(
         probability = answers.probability if calibration is None else fitted.link.probability(fitted.margin(values))
         return probability, fitted.contributions(values)
 
-    explained_groups = Groups.of(inputs.names, groups)
-    sentence = explanation(read.form, fitted, len(X))
+    explained_groups = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(inputs.names, groups)
+    told = explanation(read.form, fitted, len(X))
     metadata = {
         **description.metadata(inputs, fitted.low, fitted.high, len(X)),
-        "explanation": sentence,
-        **({"approximate": "true"} if is_approximate(fitted) else {}),
+        "explanation": told,
+        **(facts_of(fitted) if isinstance(fitted, GroupedModel) else {}),
     }
     cohort = compare_with_cohort(fitted, X, None if outcomes is None else np.asarray(outcomes))
     done = compile_fitted(description.name, fitted, cohort, metadata, oracle, rows, explained_groups)
@@ -273,12 +263,11 @@ def _explained(
         groups=explained_groups.names,
         categories=inputs.categories,
         horizons=tuple(getattr(fitted.link, "horizons", ())),
-        explanation=sentence,
+        explanation=told,
         reference_rows=len(X),
         rows_asked_of_library=answers.count,
         rows_moved_by_float32=answers.moved,
         agreement=done.agreement,
-        approximation=apart_from_shapley(fitted, X) if is_approximate(fitted) else None,
         bytes=len(done.content),
         sha256=digest(done.content),
     )

@@ -9,7 +9,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 FLOAT, DOUBLE, BOOL, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL, TensorProto.INT64
 
-# Fixed, so that the same model gives the same bytes with a newer onnx package; onnxruntime 1.14 and later read it.
+# Fixed, so that the same model gives the same bytes with a newer onnx package; onnxruntime 1.14 and later read it. Only
+# an included file of a later opset raises it.
 OPSET = 18
 IR_VERSION = 8
 # TreeEnsembleRegressor as onnxruntime has had it since 1.11.
@@ -30,6 +31,7 @@ class Graph:
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
         self._prefix = ""
+        self._opset = OPSET
         self.constant(SECOND_AXIS, [1], np.int64)
 
     @contextmanager
@@ -69,6 +71,7 @@ class Graph:
     def include(self, proto: ModelProto, inputs: Mapping[str, str], prefix: str) -> str:
         """Writes all of another graph under a prefix, its inputs wired to tensors of this one; its first output."""
         names = {"": "", **inputs}
+        self._opset = max(self._opset, *(item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")))
         with self.under(prefix):
             for constant in proto.graph.initializer:
                 if constant.name not in names:
@@ -96,10 +99,11 @@ class Graph:
     def model(self, name: str, metadata: dict[str, str]) -> ModelProto:
         """Returns the whole file; its metadata are sorted, without time stamp or version of the writing software."""
         graph: GraphProto = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", self._opset)]
         if any(node.domain == ML_DOMAIN for node in self._nodes):
             opsets.append(helper.make_opsetid(ML_DOMAIN, ML_OPSET))
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER)
+        ir_version = max(IR_VERSION, helper.find_min_ir_version_for(opsets))
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name=PRODUCER)
         helper.set_model_props(model, dict(sorted(metadata.items())))
         return model
 

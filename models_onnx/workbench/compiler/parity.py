@@ -139,6 +139,8 @@ def ask_library(
     # One thread: for single rows, synchronising threads costs more than the computation.
     with threadpool_limits(limits=1):
         fits = known_codes(X, inputs) & ~_not_taken(probability, X, inputs)
+        if getattr(fitted, "clips", False):
+            fits &= ~((np.array(fitted.low) > X) | (np.array(fitted.high) < X)).any(axis=1)
         fits[fits] = _accepted(probability, X[fits])
         there = probability(X[fits]) if fits.any() else np.zeros(0)
         moved = _moved(probability, cohort)

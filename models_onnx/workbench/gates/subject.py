@@ -154,10 +154,18 @@ class Subject:
         return content if isinstance(content, dict) else {}
 
     @property
-    def is_approximate(self) -> bool:
-        """Whether the file itself says that its contributions are an approximation."""
+    def groups(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Which inputs the file explains together: name and positions of each group; empty where it explains each."""
+        manifest, names = self.manifest, [item.name for item in self.features]
+        if manifest is None or isinstance(manifest.groups, msgspec.UnsetType):
+            return ()
+        return tuple((group, tuple(map(names.index, members))) for group, members in manifest.groups.items())
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself."""
         self.answers(np.zeros((1, len(self.features))))  # opens the session
-        return self._runner is not None and self._runner.metadata.get("approximate") == "true"
+        return {} if self._runner is None else self._runner.metadata
 
     @property
     def always(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
+from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.compiler.readers.rows import read_rows
 from models_onnx.workbench.compiler.readers.source import read_file
 
@@ -31,10 +32,13 @@ def compile_to_file(
     Raises:
         CompileRefused: the file, the rows or the card cannot be used; nothing is written.
     """
+    is_onnx = model_file.suffix.lower() == ".onnx"
+    if is_onnx and not features:
+        raise CompileRefused(f"{model_file.name}: --features names the columns of the rows in the file's order")
     names = features.split(",") if features else read_file(model_file).features
     rows = read_rows(reference, names, outcome)
     compiled = compile_model(
-        model_file,
+        OnnxSource(model_file.name, model_file.read_bytes()) if is_onnx else model_file,
         rows.X,
         features=names,
         outcomes=rows.outcomes,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import MODEL
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.spec import Fitted, ModelSpec, OutcomeSpec, Recalibrated
+from models_onnx.spec import Fitted, ModelSpec, OutcomeSpec
 from models_onnx.workbench.compiler.link import FittedModel, Survival
 from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.compiler.reference import Reference
@@ -57,7 +57,7 @@ def describe(
             "exclude_conditions": list(spec.population.exclude_conditions),
         },
         "period": {
-            "training": spec.estimator.trained_on if isinstance(spec.estimator, Recalibrated) else spec.period,
+            "training": spec.period,
             "recalibration": spec.recalibration.words if spec.recalibration else spec.period,
         },
         **_provenance(spec, cohort),
@@ -138,11 +138,6 @@ def _label(outcome: OutcomeSpec) -> Document:
 
 def _provenance(spec: ModelSpec, cohort: Cohort) -> Document:
     """Returns on whom a model of others was fitted, and on whom it was evaluated here; of ours the cohort says both."""
-    if isinstance(spec.estimator, Recalibrated):
-        people = f"{len(cohort):,} {spec.cohort_words}, {spec.period}"
-        folds = f"the same {len(cohort):,}, by folds of patients in turn"
-        facts = {"fitted_on": spec.estimator.trained_on, "evaluated_on": folds, "recalibrated_on": people}
-        return {"provenance": facts}
     if not isinstance(spec.estimator, Fitted):
         return {}
     recalibrated = f"{int(cohort.recent.sum()):,} of them, {spec.recalibration.words}" if spec.recalibration else ""

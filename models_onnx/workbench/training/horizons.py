@@ -11,7 +11,6 @@ import numpy as np
 from models_onnx.artifact.manifest import DAYS_PER_YEAR
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench import metrics
-from models_onnx.workbench.compiler.families.incidence import Incidence
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.metrics import PatientRows, estimate, logit
 from models_onnx.workbench.training.crossvalidate import OutOfFold
@@ -19,7 +18,6 @@ from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import observe
 from models_onnx.workbench.training.evaluate import rounded
 from models_onnx.workbench.training.fitting.competing import TwoCauses
-from models_onnx.workbench.training.fitting.own import Own
 
 THIRDS = ("lowest third of the estimates", "middle third", "highest third")
 
@@ -39,7 +37,7 @@ def at_horizons(
     for number, model in predicted.models.items():
         rows = cohort.fold == number
         assert isinstance(model.link, Survival)  # noqa: S101 - all folds are of one family
-        if isinstance(model, TwoCauses | Own) and isinstance(model.link, Incidence):
+        if isinstance(model, TwoCauses):
             risk[rows] = model.risk(cohort.X[rows])
         else:
             risk[rows] = model.link.risk(predicted.margin[rows])

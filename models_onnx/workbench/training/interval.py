@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from models_onnx.artifact.manifest import NORMAL_95, RiskInterval
-from models_onnx.spec import Fitted, Recalibrated
+from models_onnx.spec import Fitted
 from models_onnx.workbench.compiler.reference import Familiarity
 from models_onnx.workbench.metrics import logistic_recalibration, sigmoid
 from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, log_odds
@@ -71,7 +71,7 @@ def _factor(needed: Array) -> float:
 def _variance(folds: Folds, predicted: OutOfFold, seed: int, progress: Progress) -> tuple[Array, int]:
     """Returns the variance of each person's log odds over the refits that did not see the person, and their number."""
     cohort, generator = folds.cohort, np.random.default_rng(seed)
-    elsewhere = isinstance(folds.spec.estimator, Fitted | Recalibrated)
+    elsewhere = isinstance(folds.spec.estimator, Fitted)
     in_fold = max(_LEAST_IN_FOLD, ceil(REFITS / len(folds.numbers)))
     variance = np.full(len(cohort), np.nan)
     for done, number in enumerate(folds.numbers):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import models_onnx
 from models_onnx.artifact.manifest import Lineage
-from models_onnx.spec import Fitted, ModelSpec, OwnEstimator, Recalibrated, find_specs
+from models_onnx.spec import Fitted, ModelSpec, OwnEstimator, find_specs
 
 _PACKAGE = Path(models_onnx.__file__).parent
 _CHECKOUT = _PACKAGE.parent
@@ -88,8 +88,6 @@ def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
 
 
 def _fitted_digest(spec: ModelSpec) -> str:
-    if isinstance(spec.estimator, Recalibrated):
-        return _digest(spec.estimator.source)
     if not isinstance(spec.estimator, Fitted):
         return ""
     source = (spec.estimator.folder or Path()) / spec.estimator.source

@@ -10,7 +10,8 @@ import numpy as np
 
 from models_onnx.artifact.manifest import MissingInputs
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import ModelSpec, Recalibrated
+from models_onnx.spec import ModelSpec
+from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.training.fitting.families import Boosted, Fitted
 from models_onnx.workbench.training.fitting.own import Own
 
@@ -23,9 +24,16 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
     """
     if isinstance(fitted, Boosted):
         return MissingInputs(kind="imputed", values=dict(zip(spec.feature_names, map(float, fitted.fill), strict=True)))
-    if isinstance(spec.estimator, Recalibrated):
-        kind, values = spec.estimator.missing, dict(spec.estimator.imputed)
-        return None if kind == "average" else MissingInputs(kind=kind, values=values)
+    grouped = fitted.read.fitted if isinstance(fitted, Own) else None
+    if isinstance(grouped, GroupedModel) and grouped.fills:
+        return MissingInputs(
+            kind="imputed", values=dict(zip(grouped.features, grouped.background.tolist(), strict=True))
+        )
+    if isinstance(grouped, GroupedModel) and spec.missing_inputs is None:
+        raise TrainingRefused(
+            f"{spec.id}: the file takes missing values itself, so declare what they count as: missing_inputs='learned'"
+            ", or 'imputed' where a SimpleImputer is in it"
+        )
     if spec.missing_inputs == "learned":
         return MissingInputs(kind="learned")
     if spec.missing_inputs != "imputed":

@@ -15,8 +15,8 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.workbench.compiler import compile_fitted
-from models_onnx.workbench.compiler.families.path_trees import is_approximate, words_of_approximation
-from models_onnx.workbench.compiler.families.sequence import EXPLANATION, SequenceModel
+from models_onnx.workbench.compiler.explaining_graph import Groups
+from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.reference import Familiarity, Reference, build_reference
@@ -73,19 +73,19 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
 
     if spec.interval and (bounds := risk_interval(folds, predicted, seed, progress)) is not None:
         described["interval"] = msgspec.to_builtins(bounds)
+    groups = model.groups if isinstance(model, GroupedModel) else _declared_groups(spec)
     marked = {}
-    if is_approximate(model):
-        marked = {"approximate": "true", "explanation": words_of_approximation(model, cohort.X[cohort.recent])}
+    if isinstance(model, GroupedModel):
+        marked = facts_of(model)
         described["cautions"] = [*described["cautions"], marked["explanation"]]
-
-    if isinstance(model, SequenceModel):
-        marked = {"explanation": EXPLANATION}
-        described["cautions"] = [*described["cautions"], EXPLANATION]
+    if not groups.trivial:
+        named = zip(groups.names, groups.members, strict=True)
+        described["groups"] = {name: [spec.feature_names[j] for j in members] for name, members in named}
 
     progress("compile and prove", 0, 1)
     rows = proof_rows(cohort.X, model, seed)
     metadata = {**documents.metadata(spec, described), **marked}
-    compiled = compile_fitted(spec.id, model, reference, metadata, oracle_of(fitted, model), rows)
+    compiled = compile_fitted(spec.id, model, reference, metadata, oracle_of(fitted, model), rows, groups)
     second = _second_opinion(fitted, rows)
     progress("compile and prove", 1, 1)
 
@@ -95,6 +95,11 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     parity = documents.parity(compiled.agreement, second)
     manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
     return Trained(manifest, compiled.content)
+
+
+def _declared_groups(spec: ModelSpec) -> Groups:
+    declared = spec.estimator.groups if isinstance(spec.estimator, FittedElsewhere) else {}
+    return Groups.of(spec.feature_names, declared)
 
 
 def _refuse_one_outcome(spec: ModelSpec, cohort: Cohort) -> None:

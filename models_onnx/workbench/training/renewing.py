@@ -3,12 +3,12 @@
 import csv
 import gzip
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
-from models_onnx.artifact.manifest import Manifest, Provenance
+from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, Version, find_version, versions
 from models_onnx.spec import ModelSpec, get_spec
@@ -24,7 +24,6 @@ _GROUPS = ("race", "ethnicity")
 def renew(
     name: str,
     table: Path,
-    fit: Literal["all", "slope", "intercept"],
     number: str | None,
     out: Path,
     specs: Path,
@@ -32,30 +31,26 @@ def renew(
     replicates: int,
     progress: Progress,
 ) -> Trained:
-    """Trains or recalibrates a new version, and writes it beside the one in use where its floors hold.
+    """Trains a new version, and writes it beside the one in use where its floors hold.
 
-    `specs` gets the renewal, the words of its card and, of a recalibration, the file that it comes from; they go again
-    where the version is not written.
+    `specs` gets the renewal and the words of its card; they go again where the version is not written.
 
     Raises:
         TrainingRefused, DeclarationError, UnknownModel: The model or the table cannot be used.
     """
     earlier = _earlier(name, out)
     manifest = read_manifest(earlier.folder)
-    renewal = _renewal(manifest, table, fit, number or _next_number(earlier, out))
+    renewal = _renewal(manifest, table, number or _next_number(earlier, out))
     new = f"{manifest.id}{VERSION_SIGN}{renewal.version}"
     path, spec = specs / RENEWAL.format(name=new), get_spec(manifest.id, specs)
     if path.is_file() or any(version.version == renewal.version for version in versions(manifest.id, out)):
         raise TrainingRefused(f"{new} is there already; give the new version another number (--version)")
-    renewed = renewed_spec(spec, renewal, specs)
+    renewed = renewed_spec(spec, renewal)
     words_file = specs / f"{new}.card.json"
     files = [path, words_file]
     trained = None
     try:
         write_words(words_file, _words(spec, renewed, renewal, specs))
-        if renewal.source:
-            files.append(specs / renewal.source)
-            files[-1].write_bytes((earlier.folder / MODEL).read_bytes())
         path.write_bytes(msgspec.json.format(msgspec.json.encode(renewal), indent=1) + b"\n")
         trained = train_model(new, table.parent, out, seed, replicates, progress, specs)
         return trained
@@ -88,7 +83,7 @@ def _is_number(text: str) -> bool:
     return len(parts) > 1 and all(part.isdigit() for part in parts)
 
 
-def _renewal(manifest: Manifest, table: Path, fit: Literal["all", "slope", "intercept"], number: str) -> Renewal:
+def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
     """Returns the renewal; what it says of the table is read from its rows."""
     rows = _rows(table)
     is_of_outcomes = {"row", "patient", "estimated_by"} <= rows[0].keys()
@@ -98,24 +93,12 @@ def _renewal(manifest: Manifest, table: Path, fit: Literal["all", "slope", "inte
             f"{table.name} lacks {', '.join(absent)}; cds-hooks outcomes dataset {manifest.id} --out FILE writes it"
         )
     years = sorted({row["year"] for row in rows}) if is_of_outcomes else [f"{table.name}, years not recorded"]
-    facts: dict[str, Any] = {}
-    if fit != "all":
-        missing = manifest.missing_inputs
-        fitted_on = manifest.provenance.fitted_on if isinstance(manifest.provenance, Provenance) else ""
-        facts = {
-            "source": f"{manifest.id}{VERSION_SIGN}{manifest.version}.onnx",
-            "trained_on": fitted_on or f"{manifest.cohort.n:,} {manifest.cohort.words}, {manifest.period.training}",
-            "missing": manifest.missing_kind,
-            "imputed": {} if isinstance(missing, msgspec.UnsetType) else dict(missing.values or {}),
-        }
     return Renewal(
         version=number,
-        fit=fit,
         table=table.name,
         years=years[0] if len(years) == 1 else f"{years[0]}-{years[-1]}",
         is_of_outcomes=is_of_outcomes,
         groups=tuple(name for name in _GROUPS if is_of_outcomes and any(row.get(name) for row in rows)),
-        **facts,
     )
 
 

@@ -69,9 +69,17 @@ def test_a_file_that_does_not_tell_leaves_it_open(trained: Trained) -> None:
     assert model.groups == ()
 
 
-def test_groups_are_the_columns_of_the_contributions(trained: Trained) -> None:
+def test_the_share_of_a_group_stands_at_its_last_input_that_is_recorded(trained: Trained) -> None:
     model = model_of(trained, REFERENCE, {"pressure": ["sbp_mmhg", "dbp_mmhg"]})
     assert ("pressure", ("sbp_mmhg", "dbp_mmhg")) in [(group.name, group.members) for group in model.groups]
-    told = model.predict(people(model)[1])
-    assert len(told.contributions) == len(model.groups) == len(model.features) - 1
-    assert told.margin == pytest.approx(told.base + told.contributions.sum(), abs=1e-9)
+    first, last = model.features.index("sbp_mmhg"), model.features.index("dbp_mmhg")
+    assert first < last
+    rows = np.tile(people(model)[1], (3, 1))
+    rows[1, last] = rows[2, first] = rows[2, last] = np.nan
+    told = model.predict_rows(rows)
+    assert told.contributions.shape == rows.shape
+    np.testing.assert_allclose(told.margin, told.contributions.sum(axis=1) + model.predict(rows[0]).base, atol=1e-9)
+    assert told.contributions[0, [first, last]].tolist() == [0.0, pytest.approx(told.contributions[0, last])]
+    assert told.contributions[0, last] != 0.0
+    assert told.contributions[1, first] != 0.0
+    assert told.contributions[1, last] == 0.0

@@ -11,20 +11,17 @@ import pytest
 
 from models_onnx.errors import DeclarationError
 from models_onnx.models.mortality_5y import SPEC
-from models_onnx.spec import AdditiveCox, Fitted, InputSpec, ModelSpec, Recalibrated
+from models_onnx.spec import AdditiveCox, Fitted, InputSpec, ModelSpec
 from models_onnx.spec.estimators import (
     AdditiveLogistic,
     AdditiveTrees,
     CauseSpecificCox,
-    IntervalHazards,
     OwnEstimator,
     ShallowTrees,
-    WeibullTimes,
 )
 from models_onnx.spec.renewal import Renewal, read_renewal, renewed_spec
 
-AGAIN = Renewal(version="2", fit="all", table="t.csv", years="2030", groups=("race",))
-FOLDER = Path("folder")
+AGAIN = Renewal(version="2", table="t.csv", years="2030", groups=("race",))
 TWO = (InputSpec("age_years"), InputSpec("sex_male"))
 
 
@@ -35,7 +32,7 @@ def changes(renewed: ModelSpec, spec: ModelSpec = SPEC) -> dict[str, Any]:
 
 
 def test_a_version_of_outcomes_has_the_table_of_outcomes_and_what_was_declared_of_the_model() -> None:
-    changed = changes(renewed_spec(SPEC, AGAIN, FOLDER))
+    changed = changes(renewed_spec(SPEC, AGAIN))
     axes = changed.pop("subgroups")
     assert changed == {
         "version": "2",
@@ -67,59 +64,49 @@ def test_a_version_of_outcomes_has_the_table_of_outcomes_and_what_was_declared_o
         "age band": ["0-9", "40-49", "70-79", "80 and over", "not recorded"],
         "race": ["a", "not recorded", "not recorded", "b", "b"],
     }
-    assert list(renewed_spec(SPEC, msgspec.structs.replace(AGAIN, groups=()), FOLDER).subgroups) == ["sex", "age band"]
+    assert list(renewed_spec(SPEC, msgspec.structs.replace(AGAIN, groups=())).subgroups) == ["sex", "age band"]
 
 
 def test_another_site_s_table_of_the_same_form_changes_only_what_it_is() -> None:
     elsewhere = msgspec.structs.replace(AGAIN, is_of_outcomes=False)
     expected = {"version": "2", "table": "t.csv", "period": "2030", "recalibration": None}
     expected |= {"cohort_words": "people", "reference_words": "the people of t.csv"}
-    assert changes(renewed_spec(SPEC, elsewhere, FOLDER)) == {
+    assert changes(renewed_spec(SPEC, elsewhere)) == {
         **expected,
         **({"newest": None} if SPEC.newest is not None else {}),
     }
-
-
-def test_a_recalibration_has_the_earlier_file_for_its_estimator() -> None:
-    for fit, slope in (("slope", True), ("intercept", False)):
-        renewal = Renewal(
-            version="2", fit=fit, table="t", years="2030", source="m.onnx", trained_on="people",  # type: ignore[arg-type]
-            missing="imputed", imputed={"age_years": 50.0},
-        )  # fmt: skip
-        imputing = replace(SPEC, estimator=Fitted("m", "x"), missing_inputs="imputed", inputs=TWO,
-                           panels={}, required_groups=())  # fmt: skip
-        for spec in (SPEC, imputing):
-            renewed = renewed_spec(spec, renewal, FOLDER)
-            expected = Recalibrated(FOLDER / "m.onnx", "people", slope, "imputed", {"age_years": 50.0})
-            assert (renewed.estimator, renewed.missing_inputs) == (expected, None)
 
 
 @pytest.mark.parametrize(
     ("estimator", "sentence"),
     [
         (
-            Fitted("model.txt", ""),
-            "mortality_5y was fitted elsewhere, so it cannot be trained here: recalibrate it (cds-hooks model "
-            "recalibrate), or fit it again where it was fitted and adopt it under a new version",
-        ),
-        (
             AdditiveCox(3, 0.1, (5.0,)),
             "mortality_5y is fitted to the time until each event; the table of outcomes has only what happened up to "
-            "the horizon: recalibrate it (cds-hooks model recalibrate), or declare another estimator",
+            "the horizon: declare another estimator",
         ),
     ],
 )
 def test_what_a_table_of_outcomes_cannot_train_is_refused(estimator: Any, sentence: str) -> None:
     spec = replace(SPEC, estimator=estimator, inputs=TWO, panels={}, required_groups=())
     with pytest.raises(DeclarationError) as refused:
-        renewed_spec(spec, AGAIN, FOLDER)
+        renewed_spec(spec, AGAIN)
     assert str(refused.value) == sentence
+
+
+def test_of_a_model_that_was_fitted_elsewhere_intercept_and_slope_are_of_the_table() -> None:
+    spec = replace(SPEC, estimator=Fitted("model.txt", ""), inputs=TWO, panels={}, required_groups=())
+    renewed = renewed_spec(spec, AGAIN)
+    assert renewed.estimator == spec.estimator
+    assert renewed.recalibration is not None
+    rows = pd.DataFrame({SPEC.outcome.column: [0, 1]})
+    assert (renewed.recalibration.rows(rows).tolist(), renewed.recalibration.words) == ([True, True], "2030")
 
 
 def test_a_renewal_is_read_from_beside_the_declaration(tmp_path: Path) -> None:
     assert read_renewal("a@2", tmp_path) is None
     (tmp_path / "a@2.renewal.json").write_bytes(msgspec.json.encode(AGAIN))
-    assert read_renewal("a@2", tmp_path) == (AGAIN, tmp_path)
+    assert read_renewal("a@2", tmp_path) == AGAIN
     (tmp_path / "a@2.renewal.json").write_text('{"version": "2", "colour": 1}')
     with pytest.raises(DeclarationError, match=r"^a@2\.renewal\.json cannot be read: Object .*`colour`"):
         read_renewal("a@2", tmp_path)
@@ -143,29 +130,21 @@ def test_every_family_says_what_it_is() -> None:
             AdditiveLogistic(3, 0.1),
             AdditiveCox(3, 0.1, (5.0,)),
             CauseSpecificCox(3, 0.1, (5.0,)),
-            IntervalHazards(3, 0.1, (5.0,)),
-            WeibullTimes(3, 0.1, (5.0,)),
             AdditiveTrees(9, 0.1, 9),
             ShallowTrees(3, 9, 0.1, 9),
             OwnEstimator(Step()),
             OwnEstimator(Chain()),
             Fitted("m", "adults"),
             Fitted("m", " "),
-            Recalibrated(FOLDER, "adults", slope=True),
-            Recalibrated(FOLDER, "adults", slope=False),
         )
     ] == [
         f"additive logistic regression{lines}",
         f"Cox regression{lines}",
         f"cumulative incidence from Cox regressions of two causes{lines}",
-        f"discrete-time hazards{lines}",
-        f"Weibull accelerated failure times{lines}",
         "additive boosted trees (a step function of every input)",
         "boosted trees of depth 3",
         "an estimator of its own (Step)",
         "an estimator of its own (Chain of Step, Step)",
         "a model that was fitted elsewhere (on adults)",
         "a model that was fitted elsewhere (on whom is not known)",
-        "an earlier version (adults) with intercept and slope fitted anew",
-        "an earlier version (adults) with the intercept fitted anew",
     ]

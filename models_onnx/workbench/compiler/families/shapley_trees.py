@@ -271,10 +271,7 @@ def _too_deep(ensemble: Ensemble, most: int) -> str:
     return (
         f"the trees are {depth} deep, up to {most} are explained exactly: {cost}, twice as much with each more "
         f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble, most)}, often as good (cds-hooks "
-        f"model compare); {exact}"
-        "approximate=True (of compile_model, of Fitted(...) in the declaration of a model that is adopted; cds-hooks "
-        "model compile --approximate) gives each input its share along the path, which is marked as an approximation "
-        "and refused for cards by gate G6"
+        f"model compare); {exact}declare groups of inputs, at most ten, which are then explained together"
     )
 
 

@@ -14,7 +14,7 @@ from models_onnx.workbench.compiler.link import FittedModel, Link
 from models_onnx.workbench.compiler.readers.column import Column
 
 Array = NDArray[np.float64]
-FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier", "SurvivalForest")
+FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier")
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,3 +172,28 @@ def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:
 def medians(X: Array) -> tuple[float, ...]:
     """Returns the middle value of each input, as float32; 0 where there is none."""
     return tuple(float(np.float32(np.nanmedian(x))) if not np.isnan(x).all() else 0.0 for x in X.T)
+
+
+def refuse_unfitted(model: Any) -> None:
+    """CompileRefused where this estimator, or a step of it, was never fitted, or takes another value for missing."""
+    if isinstance(model, type) or not hasattr(model, "get_params") or not hasattr(model, "fit"):
+        return
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    steps = [step for _, step in getattr(model, "steps", ())] or [model]
+    for step in steps:
+        try:
+            check_is_fitted(step)
+        except NotFittedError:
+            raise CompileRefused(
+                f"{type(step).__name__} is not fitted: call fit(X, y) first, and give the object that was fitted"
+            ) from None
+        except (TypeError, AttributeError):  # none that scikit-learn knows: whoever reads it says what is wrong
+            continue
+    missing = getattr(steps[-1], "missing", float("nan"))
+    if type(steps[-1]).__name__.startswith("XGB") and isinstance(missing, int | float) and missing == missing:
+        raise CompileRefused(
+            f"{type(steps[-1]).__name__} was fitted with missing={missing:g}; to the file missing is NaN alone, and "
+            f"{missing:g} is a number. Write NaN for {missing:g} in the rows and fit it again with missing=nan"
+        )

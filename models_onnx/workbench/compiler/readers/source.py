@@ -6,11 +6,11 @@ scikit-learn's logistic regressions and Cox models, behind any preprocessing tha
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,13 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.additive_curves import Path as InputPath
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
-from models_onnx.workbench.compiler.families.from_file import FromFile
-from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE, PathTrees
-from models_onnx.workbench.compiler.families.sequence import SequenceFile, SequenceModel
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
-from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
+from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.catboost_file import CATBOOST_BINARY, catboost_document, parse_catboost
 from models_onnx.workbench.compiler.readers.column import Column, Inputs
+from models_onnx.workbench.compiler.readers.cox import CoxModel
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
-from models_onnx.workbench.compiler.readers.nearest import why_not_compiled
 from models_onnx.workbench.compiler.readers.prepared import FORESTS, Prepared, moved_cuts, plain, prepare, unscaled
 from models_onnx.workbench.compiler.readers.rows import framed, medians
 from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
@@ -86,8 +83,6 @@ def booster_of(model: Any) -> Ensemble | None:
 
 def from_ensemble(ensemble: Ensemble, cohort: Array, deepest: int = DEEPEST) -> FittedModel:
     """Step functions where every tree asks about one input only, Shapley values otherwise."""
-    if not additive(ensemble) and deepest == APPROXIMATE and ensemble.depth > DEEPEST:
-        return PathTrees.of(ensemble, cohort)
     if not additive(ensemble):
         return ShapleyTrees.of(ensemble, cohort, deepest=deepest)
     terms, start = steps_of(ensemble)
@@ -165,62 +160,6 @@ def _takes_nan(model: Any, count: int) -> bool:
 LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "LinearDiscriminantAnalysis")
 
 
-@dataclass(frozen=True, slots=True)
-class CoxModel:
-    """Proportional hazards, fitted anywhere: coefficients behind `preparation`, cumulative baseline hazard by horizon.
-
-    The baseline is that of a linear predictor of 0. `preparation` is a fitted scikit-learn transformer, or None where
-    the coefficients are of the inputs as they are; `names` are those of the inputs, where they are known.
-    """
-
-    coefficients: tuple[float, ...]
-    hazards: Mapping[float, float]
-    horizon: float
-    preparation: Any = None
-    unit: str = "years"
-    names: tuple[str, ...] | None = None
-    link: Survival = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "link", Survival.at(self.hazards, self.horizon, self.unit))
-
-    @classmethod
-    def from_statsmodels(
-        cls, results: Any, horizons: tuple[float, ...], horizon: float, preparation: Any = None, unit: str = "years"
-    ) -> Self:
-        """Of statsmodels' PHReg results without strata, its baseline read at each horizon (a step function of time).
-
-        Events at the horizon itself count: the baseline is Breslow's, worked out from the risk sets of the results,
-        because `baseline_cumulative_hazard` of statsmodels gives at each time the hazard before that time.
-        """
-        if results.model.surv.nstrat != 1:
-            raise CompileRefused("a Cox model with strata has several baselines; compile one model for each")
-        times, hazards = _breslow(results)
-        # Months as fractions of a year: a horizon may miss the time it means by the last bits of a float.
-        reached = np.searchsorted(times, np.array(horizons) * (1.0 + 1e-9), side="right")
-        if (reached == 0).any():
-            raise CompileRefused(f"nobody in the study had an event up to {min(horizons):g} {unit}")
-        at_horizons = hazards[reached - 1]
-        pairs = dict(zip(map(float, horizons), map(float, at_horizons), strict=True))
-        return cls(tuple(map(float, results.params)), pairs, float(horizon), preparation, unit)
-
-
-def _breslow(results: Any) -> tuple[Array, Array]:
-    """Rising event times of PHReg results and the cumulative baseline hazard, each time's own events included."""
-    surv = results.model.surv
-    predictor = np.asarray(surv.exog_s[0] @ results.params, dtype=np.float64)
-    if surv.offset_s is not None:
-        predictor = predictor + surv.offset_s[0]
-    weight, at_risk = np.exp(predictor), 0.0
-    times = np.asarray(surv.ufailt[0], dtype=np.float64)
-    hazard = np.zeros(len(times))
-    for k in range(len(times))[::-1]:
-        at_risk += float(weight[surv.risk_enter[0][k]].sum())
-        hazard[k] = len(surv.ufailt_ix[0][k]) / at_risk
-        at_risk -= float(weight[surv.risk_exit[0][k]].sum())
-    return times, np.cumsum(hazard)
-
-
 def linear_model(
     columns: list[Column], coefficients: Array, start: float, X: Array, inputs: Inputs, link: Link = LOGIT
 ) -> FittedModel:
@@ -270,11 +209,6 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     Raises:
         CompileRefused: there is no exact explanation for this kind of model.
     """
-    if isinstance(model, Path) and model.suffix == ".onnx":
-        earlier = FromFile.read(model)
-        return Source("earlier version", earlier.features, lambda _X, _inputs: earlier)
-    if isinstance(model, SequenceFile):
-        return Source("sequence", None, lambda X, inputs: SequenceModel.read(model, inputs.names, X))
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), deepest)
     if isinstance(model, CoxModel):
@@ -282,8 +216,6 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
         return _of_regression("Cox", names, model.coefficients, start, model.preparation, model.link)
     if (ensemble := booster_of(model)) is not None:
         return _of_ensemble(ensemble, deepest)
-    if type(model).__name__ == "LogitModel":
-        return _of_regression("logistic", _names(model), model.coefficients, model.intercept)
     if type(model).__name__ == "ExplainableBoostingClassifier":
         return _of_ebm(model)
     preparation, last = _split(model)
@@ -291,7 +223,12 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
         return _of_regression("logistic", _names(model), *logistic(last), preparation)
     if reader_of(last):
         return _of_trees(model, preparation, last, deepest)
-    raise CompileRefused(why_not_compiled(last))
+    if isinstance(last, type) or not hasattr(last, "predict"):
+        raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
+    raise CompileRefused(
+        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md); declare "
+        "groups of its inputs, at most ten, which are then explained"
+    )
 
 
 def _of_ensemble(ensemble: Ensemble, deepest: int) -> Source:

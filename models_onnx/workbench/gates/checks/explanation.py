@@ -1,11 +1,16 @@
 """G6: is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?
 
+Where the file explains groups of inputs by asking a network for every coalition, a few people are explained again by
+the definition, from the file's own estimates.
+
 A missing input is judged by what the model declares (`missing_inputs` of its manifest): as the average it contributes
 0; as an imputed value the file must answer as with that value; where its absence was learned, people without it must
 have been there to learn from, and its contribution is told.
 """
 
 from collections.abc import Callable
+from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +28,6 @@ NOT_EXPLAINED = (
     "it gives no exact explanation (margin, base and contributions in the file), so it is refused for cards; it may "
     "still serve lists and operations"
 )
-APPROXIMATE = (
-    "its contributions are marked as an approximation (shares along the paths of deep trees), so it is refused for "
-    "cards; it may still serve lists and operations. Train with trees of at most four questions for exact contributions"
-)
 # The functions from margin to probability, by the name of the link in the file.
 _INVERSE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "logit": lambda margin: 1.0 / (1.0 + np.exp(-margin)),
@@ -40,6 +41,7 @@ _KINDS = {
     "imputed": "counts as the value that is declared for it",
     "learned": "counts by what was learned from people without it",
 }
+_EXPLAINED_AGAIN = 8
 _PEOPLE = 300
 _OTHERS = 25
 _MANY = 2000
@@ -55,8 +57,6 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     answers = subject.answers(rows)
     if not answers.explains:
         return Verdict("", (NOT_EXPLAINED,))
-    if subject.is_approximate:
-        return Verdict("", (APPROXIMATE,))
     residual = _residual(answers)
     linked = _link_gap(answers)
     faults = []
@@ -65,6 +65,8 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     if not linked <= ADDITIVITY:
         faults.append(f"the margin is not {answers.link} of the probability: {linked:.1e} apart (limit {ADDITIVITY:g})")
     faults += _dummy_faults(subject, people)
+    if "coalitions" in subject.metadata:
+        faults += _group_faults(subject, people[:_EXPLAINED_AGAIN])
     kind = subject.manifest.missing_kind if subject.manifest is not None else "average"
     if kind == "learned":
         learned, absent = _learned_faults(subject, evidence, people)
@@ -117,6 +119,33 @@ def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
         if still and spread > DUMMY and not _changes_somebody(subject, position):
             faults.append(f"{item.name} changes no estimate and yet contributes")
     return faults
+
+
+def _group_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
+    """Compares the shares of groups with their Shapley values by definition: the mean gain over orders of joining."""
+    groups, answers = [members for _, members in subject.groups], subject.answers(people)
+    background = np.array([item.reference_value for item in subject.features])
+    if answers.contributions is None or answers.contributions.shape[1] != len(groups):
+        return ["its contributions are not those of the groups that the manifest names"]
+    gains: list[NDArray[np.float64]] = []
+    subsets = [
+        frozenset(chosen) for size in range(len(groups) + 1) for chosen in combinations(range(len(groups)), size)
+    ]
+    for chosen in subsets:
+        mixed = np.tile(background, (len(people), 1))
+        columns = [column for group in chosen for column in groups[group]]
+        mixed[:, columns] = people[:, columns]
+        margin = subject.answers(mixed).margin
+        gains.append(np.zeros(len(people)) if margin is None else margin)
+    worth, count = dict(zip(subsets, gains, strict=True)), len(groups)
+    shares = np.zeros((len(people), count))
+    for chosen in subsets:
+        for group in set(range(count)) - chosen:
+            share = (worth[chosen | {group}] - worth[chosen]) / (count * comb(count - 1, len(chosen)))
+            shares[:, group] += share
+    apart = float((np.abs(shares - answers.contributions) / np.maximum(1.0, np.abs(shares))).max())
+    fault = f"the shares of groups are {apart:.1e} apart from their Shapley values (limit {ADDITIVITY:g})"
+    return [] if apart <= ADDITIVITY else [fault]
 
 
 def _changes_somebody(subject: Subject, position: int) -> bool:
@@ -188,9 +217,10 @@ def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.flo
         without_input = people.copy()
         without_input[:, position] = np.nan
         answers = subject.answers(without_input)
-        if answers.contributions is None or answers.contributions.shape != without_input.shape:
+        moved = _moved_by_absence(subject, answers, people, position)
+        if moved is None:
             return ["contributions are of groups, so what an absence contributes is not known"], largest
-        largest_here = float(np.abs(answers.contributions[:, position]).max())
+        largest_here = float(np.abs(moved).max())
         lacking = int(np.isnan(evidence.people[:, position]).sum())
         if largest_here > DUMMY and lacking < LEAST_LACKING * len(evidence.people):
             faults.append(
@@ -201,6 +231,19 @@ def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.flo
     if largest <= DUMMY:
         faults.append("it declares that absence was learned, and no absence contributes: leave the declaration out")
     return faults, largest
+
+
+def _moved_by_absence(
+    subject: Subject, answers: Answers, people: NDArray[np.float64], position: int
+) -> NDArray[np.float64] | None:
+    """What the absence of an input contributes; in a group, what the group's share changes by it; None: not known."""
+    if answers.contributions is None or (not subject.groups and answers.contributions.shape != people.shape):
+        return None
+    of_group = [column for column, (_, members) in enumerate(subject.groups) if position in members]
+    if not of_group:
+        return np.asarray(answers.contributions[:, position])
+    before = subject.answers(people).contributions
+    return np.asarray(answers.contributions[:, of_group[0]] - (0.0 if before is None else before[:, of_group[0]]))
 
 
 def _overlap(subject: Subject, people: NDArray[np.float64]) -> float:

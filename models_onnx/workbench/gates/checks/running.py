@@ -102,6 +102,8 @@ RUNS = 3
 BATCHES = (1, 7, 64)
 ROWS = 256
 LIMIT_SECONDS = 1e-3
+# A file that asks a network once for each coalition of its groups.
+LIMIT_SECONDS_OF_GROUPS = 25e-3
 CALLS = 1000
 FEWEST = 50
 LONGEST_SECONDS = 0.1
@@ -131,17 +133,18 @@ def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
 
 
 def check_latency(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks that p99 of one row with score and explanation, on one thread, is at most 1 ms."""
+    """Checks that p99 of one row with score and explanation, on one thread, is at most 1 ms, of a network 25 ms."""
+    limit = LIMIT_SECONDS_OF_GROUPS if "coalitions" in subject.metadata else LIMIT_SECONDS
     rows = ordinary(subject.features, CALLS).astype(np.float32)
     subject.answers(rows[:1])
     p50, p99 = _measure(subject, evidence, rows)
     for _ in range(ATTEMPTS - 1):
-        if p99 <= LIMIT_SECONDS / 2 or p50 > LIMIT_SECONDS:
+        if p99 <= limit / 2 or p50 > limit:
             break
         p50, p99 = min((p50, p99), _measure(subject, evidence, rows), key=lambda percentiles: percentiles[1])
     figures = {"p50_microseconds": round(p50 * 1e6, 1), "p99_microseconds": round(p99 * 1e6, 1)}
     sentence = f"p50 {p50 * 1e6:.0f} µs, p99 {p99 * 1e6:.0f} µs for one row with everything it answers."
-    faults = () if p99 <= LIMIT_SECONDS else (f"p99 is {p99 * 1e3:.2f} ms, the limit is 1 ms",)
+    faults = () if p99 <= limit else (f"p99 is {p99 * 1e3:.2f} ms, the limit is {limit * 1e3:g} ms",)
     return Verdict(sentence, faults, figures)
 
 
@@ -161,6 +164,6 @@ def _measure(subject: Subject, evidence: Evidence, rows: NDArray[np.float32]) ->
 GATES = (
     Gate("G3", "Parity with the library", "Does the file say what the trained model says?", check_parity),
     Gate("G4", "Determinism", "Does the same row always get the same answer?", check_determinism),
-    Gate("G5", "Latency", "Is one answer there within a millisecond?", check_latency),
+    Gate("G5", "Latency", "Is one answer there in time for a visit?", check_latency),
     Gate("G16", "Reproducible", "Does training again give the same model?", check_reproducible),
 )

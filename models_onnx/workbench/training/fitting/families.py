@@ -17,11 +17,8 @@ from models_onnx.spec import (
     AdditiveTrees,
     CauseSpecificCox,
     Estimator,
-    IntervalHazards,
     OwnEstimator,
-    Recalibrated,
     ShallowTrees,
-    WeibullTimes,
 )
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees as AdditiveForm
@@ -34,9 +31,7 @@ from models_onnx.workbench.compiler.readers.sklearn_trees import from_hist_gradi
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_cox_model, fit_logistic
 from models_onnx.workbench.training.fitting.competing import TwoCauses, fit_causes
-from models_onnx.workbench.training.fitting.hazards import fit_hazards
 from models_onnx.workbench.training.fitting.own import Own, fit_own, load_own
-from models_onnx.workbench.training.fitting.recalibrated import recalibrate
 
 # Bins of an additive tree's steps; more questions than these about one input say nothing new.
 _ADDITIVE_DEPTH = 3
@@ -149,16 +144,12 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitt
     """Fits the model of this family on these people."""
     if isinstance(estimator, AdditiveLogistic):
         return fit_logistic(estimator, people)
-    if isinstance(estimator, IntervalHazards | WeibullTimes):
-        return fit_hazards(estimator, people, horizon_years)
     if isinstance(estimator, CauseSpecificCox):
         return fit_causes(estimator, people, horizon_years)
     if isinstance(estimator, AdditiveCox):
         return fit_cox_model(estimator, people, horizon_years)
     if isinstance(estimator, OwnEstimator):
         return fit_own(estimator, people)
-    if isinstance(estimator, Recalibrated):
-        return recalibrate(estimator, people)
     if isinstance(estimator, FittedElsewhere):
         return load_own(estimator, people, horizon_years)
     return fit_trees(estimator, people)

@@ -6,7 +6,7 @@ Both are read by the compiler (docs/models/compiler.md), so that their margins a
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -18,18 +18,17 @@ import pandas as pd
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from models_onnx.errors import TrainingRefused
+from models_onnx.errors import ImportRefused, TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import ReadModel, read_model
-from models_onnx.workbench.compiler.families.from_file import FromFile
-from models_onnx.workbench.compiler.families.path_trees import APPROXIMATE
-from models_onnx.workbench.compiler.families.sequence import SequenceFile
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST_BY_WAIVER
 from models_onnx.workbench.compiler.link import FittedModel, Link
 from models_onnx.workbench.compiler.parity import Oracle, ask_library
-from models_onnx.workbench.compiler.readers.regressions import regression_of
+from models_onnx.workbench.compiler.readers.cox import cox_of
+from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.compiler.readers.source import PICKLES
+from models_onnx.workbench.mlflow_folder import read_mlflow
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
 
@@ -42,14 +41,17 @@ SIMPLE = AdditiveLogistic(knots=3, C=0.3)
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A fitted object with the compiler's reading of it; `intercept` and `slope` recalibrate its margin."""
+    """A fitted object with the compiler's reading of it; `intercept` and `slope` recalibrate its margin.
+
+    `groups`: inputs that are explained together, as they are declared.
+    """
 
     model: Any
     features: tuple[str, ...]
     read: ReadModel
     intercept: float = 0.0
     slope: float = 1.0
-    deepest: int = DEEPEST_BY_WAIVER
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     link: Link = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,13 +62,6 @@ class Own:
         with np.errstate(over="ignore"):
             seen = X.astype(np.float32).astype(np.float64)
         return np.asarray(self.intercept + self.slope * self.read.fitted.margin(seen))
-
-    def risk(self, X: Array) -> Array:
-        """Returns the risk at each horizon [n, H] of a model whose link is `Incidence`."""
-        fitted = self.read.fitted
-        if not isinstance(fitted, FromFile):
-            raise TypeError(f"{type(fitted).__name__} has no risk at each horizon")
-        return self.link.probability(self.intercept + self.slope * fitted.margins(X))
 
     def recalibrated(self, intercept: float, slope: float) -> "Own":
         """Returns the same model with margin = intercept + slope * margin.
@@ -84,7 +79,7 @@ class Own:
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
         """Returns what the compiler writes, against these reference rows."""
         del highs  # no input of such a model is clipped: the declaration refuses it
-        return _read(self.model, features, reference, self.deepest).fitted.recalibrated(self.intercept, self.slope)
+        return _read(self.model, features, reference, self.groups).fitted.recalibrated(self.intercept, self.slope)
 
     def oracle_of(self, form: FittedModel) -> Oracle:
         """Returns the library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
@@ -143,10 +138,12 @@ def _frame(X: Array, names: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame(X.astype(np.float32).astype(np.float64), columns=list(names))
 
 
-def _read(model: Any, features: tuple[str, ...], reference: Array, deepest: int = DEEPEST_BY_WAIVER) -> ReadModel:
+def _read(
+    model: Any, features: tuple[str, ...], reference: Array, groups: Mapping[str, tuple[str, ...]] | None = None
+) -> ReadModel:
     with np.errstate(over="ignore"):
         rows = reference.astype(np.float32).astype(np.float64)
-    return read_model(model, rows, features, deepest)
+    return read_model(model, rows, features, DEEPEST_BY_WAIVER, groups)
 
 
 def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Own | Linear:
@@ -158,13 +155,9 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
     names = tuple(item.name for item in people.inputs)
     if names != declared.inputs:
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
-    loaded = load(declared)
-    if declared.steps is not None:
-        loaded = SequenceFile(Path(loaded), declared.steps)
-    model = regression_of(loaded, (horizon_years,), declared.per_year)
+    model = cox_of(load(declared), (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
-    deepest = APPROXIMATE if declared.approximate else DEEPEST_BY_WAIVER
-    return Own(model, names, _read(model, names, people.X[people.reference], deepest), deepest=deepest)
+    return Own(model, names, _read(model, names, people.X[people.reference], declared.groups), groups=declared.groups)
 
 
 def load(declared: FittedElsewhere) -> Any:
@@ -177,6 +170,8 @@ def load(declared: FittedElsewhere) -> Any:
     if colon and not declared.source.startswith(("/", ".")) and "/" not in module:
         return _called(module, function, str(declared.folder or Path()))
     path = (declared.folder or Path()) / declared.source
+    if path.is_dir() or path.suffix.lower() == ".onnx":
+        return _onnx(path, declared)
     if not path.is_file():
         raise TrainingRefused(f"the fitted model {path} is not there; `source` is a file beside the declaration")
     if path.suffix.lower() == ".skops":
@@ -188,6 +183,19 @@ def load(declared: FittedElsewhere) -> Any:
             "model in your file _fit.py beside the declaration, which returns the fitted model"
         )
     return path
+
+
+def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
+    """Returns an ONNX file, or that of the folder of an MLflow model with the names of its signature."""
+    inputs: tuple[str, ...] = ()
+    try:
+        if path.is_dir():
+            logged = read_mlflow(path)
+            path, inputs = logged.model, logged.inputs
+        content = path.read_bytes()
+    except (ImportRefused, OSError) as problem:
+        raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
+    return OnnxSource(path.name, content, inputs, declared.columns, declared.steps, declared.answer)
 
 
 @cache

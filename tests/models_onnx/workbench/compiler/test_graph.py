@@ -73,7 +73,8 @@ def test_another_graph_is_written_under_its_prefix_with_its_inputs_wired() -> No
         for name, value in (("three", 3.0), ("most", 10.0), ("x", 99.0))
     ]
     inside = helper.make_model(
-        helper.make_graph(nodes, "inside", [x], [helper.make_empty_tensor_value_info("y")], constants)
+        helper.make_graph(nodes, "inside", [x], [helper.make_empty_tensor_value_info("y")], constants),
+        opset_imports=[helper.make_opsetid("", 19)],
     )
     graph, features = _graph()
     with graph.under("own/"):
@@ -85,6 +86,7 @@ def test_another_graph_is_written_under_its_prefix_with_its_inputs_wired() -> No
         [[9.0, 10.0], [10.0, 4.5]],
     ]
     assert [node.name for node in graph.model("m", {}).graph.node][:3] == ["own/a/0", "own/a/1", "own/a/2"]
+    assert graph.model("m", {}).opset_import[0].version == 19
 
 
 def test_sums_of_rows_and_of_the_columns_of_an_input() -> None:

@@ -141,7 +141,7 @@ def test_a_candidate_is_what_lies_in_its_folder(tmp_path: Path) -> None:
     home = build(tmp_path)
     subject = read_subject(home, KEYS)
     assert subject.manifest is not None
-    assert (subject.id, subject.is_approximate) == ("mortality_5y", False)
+    assert (subject.id, subject.groups) == ("mortality_5y", ())
     assert subject.manifest is subject.about
     assert [item.name for item in subject.features] == [item["name"] for item in good_manifest()["features"]]
     assert subject.evaluation == good_manifest()["evaluation"]
@@ -174,10 +174,10 @@ def test_an_imported_candidate_has_no_manifest_of_ours(tmp_path: Path) -> None:
         read_subject(tmp_path, KEYS)
 
 
-@pytest.mark.parametrize(("said", "is_approximate"), [("true", True), ("false", False), ("", False)])
-def test_a_file_says_itself_that_it_approximates(said: str, is_approximate: bool) -> None:
-    subject = _subject(_file(_same("probability"), approximate=said), _imported(features=INPUTS[:2]))
-    assert subject.is_approximate is is_approximate
+def test_a_file_says_of_itself_what_its_metadata_hold() -> None:
+    subject = _subject(_file(_same("probability"), coalitions="16"), _imported(features=INPUTS[:2]))
+    assert subject.metadata["coalitions"] == "16"
+    assert subject.groups == ()
 
 
 # G2: inputs in the file and in the manifest

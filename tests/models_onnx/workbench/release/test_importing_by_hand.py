@@ -8,8 +8,10 @@ import pytest
 
 from models_onnx.artifact.manifest import IMPORT_FORMAT, TensorNames
 from models_onnx.errors import CardIncomplete, ImportRefused, UnsafeModel
+from models_onnx.workbench import mlflow_folder
+from models_onnx.workbench.mlflow_folder import read_mlflow
 from models_onnx.workbench.release import importing
-from models_onnx.workbench.release.importing import Origin, Signature, read_json, read_mlflow, read_origin
+from models_onnx.workbench.release.importing import Origin, Signature, read_json, read_origin
 from tests.models_onnx.workbench.release.test_importing import feature_map
 
 ORIGIN = Origin(b"abc", "file theirs.onnx")
@@ -148,7 +150,7 @@ def test_the_model_the_run_and_the_inputs_of_an_mlflow_folder(tmp_path: Path) ->
     ],
 )
 def test_a_signature_that_names_no_columns(inputs: str, names: tuple[str, ...]) -> None:
-    assert importing._inputs(f"signature:\n  inputs: {inputs}\n") == names
+    assert mlflow_folder._inputs(f"signature:\n  inputs: {inputs}\n") == names
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from models_onnx.errors import CompileRefused, TrainingRefused
 from models_onnx.serving.registry import load_model
 from models_onnx.spec import Fitted
 from models_onnx.workbench.compiler import compile_model
-from models_onnx.workbench.compiler.readers.regressions import regression_of
+from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.training.fitting.own import load
 from tests.models_onnx.workbench.compiler.people import says
 from tests.models_onnx.workbench.training.template import write_template
@@ -163,13 +163,12 @@ def test_a_model_of_trees_says_what_to_declare_and_is_read_then(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "family",
-    ["logit", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lightgbm", "xgboost", "ebm", "hist"))],
+    ["hist", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lightgbm", "xgboost", "ebm"))],
 )
 def test_other_families_are_adopted_by_code_or_by_their_own_file(
     family: str, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = elsewhere()
-    whole = family == "logit"
     source = f"of_{family}:model"
     if family == "lightgbm":
         fitted: Any = lightgbm.LGBMClassifier(n_estimators=20, max_depth=3, verbose=-1).fit(X, y)
@@ -185,20 +184,14 @@ def test_other_families_are_adopted_by_code_or_by_their_own_file(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that its plots show nothing missing
             fitted.fit(X, y)
-    elif family == "hist":
-        fitted = HistGradientBoostingClassifier(max_depth=3, max_iter=20).fit(X, y)
     else:
-        rows = ~X.isna().any(axis=1)
-        fitted = sm.Logit(y[rows], sm.add_constant(X[rows])).fit(disp=0)
+        fitted = HistGradientBoostingClassifier(max_depth=3, max_iter=20).fit(X, y)
     declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
     module = types.ModuleType(f"of_{family}")
     module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
     monkeypatch.setitem(sys.modules, f"of_{family}", module)
     model = adopted(run, tmp_path, source)
-    if family == "logit":
-        same(model, lambda X: np.asarray(fitted.predict(sm.add_constant(X))), whole)
-    else:
-        same(model, lambda X: fitted.predict_proba(X)[:, 1], whole)
+    same(model, lambda X: fitted.predict_proba(X)[:, 1])
 
 
 def test_an_estimator_of_ones_own_is_fitted_on_each_fold(tmp_path: Path, run: Callable[..., Any]) -> None:
@@ -218,33 +211,6 @@ def test_an_estimator_of_ones_own_is_fitted_on_each_fold(tmp_path: Path, run: Ca
         < 1e-6
     )
     assert "LogisticRegression" in model.manifest.estimator
-
-
-def test_deep_trees_are_adopted_with_shares_that_card_page_and_gate_call_an_approximation(
-    tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted = HistGradientBoostingClassifier(max_depth=7, max_iter=4, random_state=0).fit(*elsewhere())
-    module = types.ModuleType("of_deep")
-    module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
-    monkeypatch.setitem(sys.modules, "of_deep", module)
-    path = declare(tmp_path, "Fitted('of_deep:model', trained_on='others')")
-    out = tmp_path / "trained"
-    told = run("import", "of_deep:model", "--spec", path, "--data", tmp_path, "--out", out, "--replicates", 0)
-    assert told.exit_code == 2
-    assert "deep, up to 6 are explained exactly: their tables would" in told.output
-    assert "approximate=True (of compile_model, of Fitted(...)" in told.output
-
-    path.write_text(path.read_text().replace("trained_on='others'", "trained_on='others', approximate=True"))
-    model = adopted(run, tmp_path, "of_deep:model")
-    same(model, lambda X: fitted.predict_proba(X)[:, 1])
-    label = "APPROXIMATION: its contributions are shares along the paths of deep trees"
-    assert label in model.manifest.cautions[-1]
-    assert label in run("page", "toy_30d", "--folder", out).output
-    assert label in (out / "toy_30d" / "card.json").read_text()
-    judged = json.loads(run("gates", "toy_30d", "--folder", out, "--only", "G6", "--json").stdout)
-    (verdict,) = [each for each in judged["report"]["results"] if each["gate"] == "G6"]
-    assert verdict["status"] == "failed"
-    assert "marked as an approximation" in json.dumps(verdict)
 
 
 def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:
@@ -273,7 +239,7 @@ class Bomb:
         ("Fitted('other.txt', trained_on='others')", "toy.txt", "declares Fitted('other.txt')"),
         ("Fitted('toy.txt', trained_on='others')", "toy.txt", "is not there"),
         ("Fitted('nowhere:model', trained_on='others')", "nowhere:model", "nowhere:model cannot be called"),
-        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "and the command names 'toy.onnx'"),
+        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "the command names 'toy.onnx'"),
         ("LogisticRegression", "toy.txt", "a classifier with fit and predict_proba"),
     ],
 )
@@ -377,10 +343,10 @@ def test_a_cox_model_of_another_library_gives_its_risk_at_the_horizon(family: st
         fitted = linear_model.CoxPHSurvivalAnalysis().fit(rows, outcome)
         expected = np.array([1 - curve(24.0) for curve in fitted.predict_survival_function(rows)])
     with pytest.raises(CompileRefused, match="unit of its time"):
-        regression_of(fitted, (2.0,))
+        cox_of(fitted, (2.0,))
     with pytest.raises(CompileRefused, match="followed for at most 49, and the horizon is 60 in its unit"):
-        regression_of(fitted, (2.0, 5.0), 12.0)
-    told = says(compile_model(regression_of(fitted, (2.0,), 12.0), rows).content, rows.to_numpy())
+        cox_of(fitted, (2.0, 5.0), 12.0)
+    told = says(compile_model(cox_of(fitted, (2.0,), 12.0), rows).content, rows.to_numpy())
     assert np.abs(told["probability"] - expected).max() < 1e-6
 
 

@@ -5,14 +5,13 @@ import json
 import platform
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.spec import Fitted, ModelSpec, Recalibrated
+from models_onnx.spec import Fitted, ModelSpec
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.training import documents
@@ -203,14 +202,6 @@ def test_of_a_model_of_others_it_says_on_whom_it_was_fitted_evaluated_and_recali
     assert described(elsewhere)["provenance"] == facts | {"recalibrated_on": "8 of them, 2003-2014"}
     assert described(replace(elsewhere, recalibration=None))["provenance"] == facts | {"recalibrated_on": ""}
     assert described(elsewhere)["period"]["training"] == "1988-2018"
-    earlier = replace(SPEC, estimator=Recalibrated(Path("old.onnx"), "900 people, 1980-1990", slope=True))
-    document = described(earlier)
-    assert document["provenance"] == {
-        "fitted_on": "900 people, 1980-1990",
-        "evaluated_on": "the same 10, by folds of patients in turn",
-        "recalibrated_on": f"10 {WORDS}, 1988-2018",
-    }
-    assert document["period"] == {"training": "900 people, 1980-1990", "recalibration": "2003-2014"}
 
 
 def test_the_file_holds_the_dictionary_of_its_inputs_and_the_essentials_of_its_card() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import models_onnx
 from models_onnx.models.mortality_5y import SPEC, TWIN
-from models_onnx.spec import Fitted, ModelSpec, OwnEstimator, Recalibrated
+from models_onnx.spec import Fitted, ModelSpec, OwnEstimator
 from models_onnx.workbench.training import lineage
 from models_onnx.workbench.training.lineage import code_version, fitted_with, installed_packages, lineage_of
 
@@ -79,8 +79,6 @@ def test_what_was_fitted_elsewhere_has_the_digest_of_its_file_or_of_the_file_of_
     for source, file in sources.items():
         spec = with_estimator(Fitted(source, trained_on="others", folder=tmp_path))
         assert lineage_of(spec).fitted_sha256 == (digest(tmp_path / file) if file else "")
-    earlier = replace(SPEC, estimator=Recalibrated(tmp_path / "model.txt", "others", slope=True))
-    assert lineage_of(earlier).fitted_sha256 == digest(tmp_path / "model.txt")
 
 
 @pytest.mark.usefixtures("without_packages")

@@ -10,7 +10,7 @@ from models_onnx.artifact.folder import Artifact
 from models_onnx.errors import ParityRefused
 from models_onnx.model_card.plots import bins_of, curves
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, IntervalHazards, ShallowTrees, WeibullTimes
+from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, ShallowTrees
 from models_onnx.spec.estimators import SURVIVAL
 from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
 from models_onnx.workbench.release.documentation import model_page
@@ -65,14 +65,12 @@ def test_lines_that_differ_from_the_fit_stop_the_training(rows: pd.DataFrame, mo
 
 FAMILIES = (
     AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2)),
-    IntervalHazards(knots=2, penalty=5.0, horizons_years=(1, 2)),
-    WeibullTimes(knots=2, penalty=5.0, horizons_years=(1, 2)),
     pytest.param(AdditiveTrees(rounds=10, rate=0.2, leaf=30), marks=pytest.mark.slow),
     ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30),
 )
 
 
-@pytest.mark.parametrize("estimator", FAMILIES, ids=["cox", "hazards", "weibull", "trees", "shallow trees"])
+@pytest.mark.parametrize("estimator", FAMILIES, ids=["cox", "trees", "shallow trees"])
 def test_every_family_becomes_a_file_that_explains_itself(estimator: Estimator, rows: pd.DataFrame) -> None:
     spec = replace(INVENTED, estimator=estimator, subgroups={}, panels={}, standardise_by=None)
     told = train(spec, as_table(rows), 1, 0, no_progress)

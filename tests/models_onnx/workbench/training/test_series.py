@@ -32,7 +32,7 @@ from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.pipeline import train
 from tests.fhir.mapping.features.test_declared import _forget
-from tests.models_onnx.workbench.sequences import HIDDEN, gru
+from tests.models_onnx.workbench.networks import HIDDEN, gru
 from tests.models_onnx.workbench.training.test_interval import SPEC
 
 __all__ = ["_forget"]
@@ -140,7 +140,7 @@ def test_a_recurrent_network_is_adopted_and_judged_on_people_it_never_saw(table:
     spec = spec_of(inputs, estimator=fitted, missing_inputs="learned", always_required=(inputs[STEPS - 1],))
     trained = train(spec, Table("pbc.csv", "0" * 64, unseen), 1, 0, no_progress)
     assert trained.manifest.evaluation["all"]["c_index"]["value"] > 0.72
-    assert any("exact over all their subsets" in caution for caution in trained.manifest.cautions)
+    assert any("exact over all their coalitions" in caution for caution in trained.manifest.cautions)
     told = Model(Artifact(trained.manifest, trained.content)).predict_rows(unseen[list(inputs)].to_numpy())
     assert (told.contributions != 0).sum(axis=1).max() == len(LABS)
     assert np.abs(told.margin - trained.manifest.base - told.contributions.sum(axis=1)).max() < 1e-9

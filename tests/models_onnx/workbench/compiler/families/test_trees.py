@@ -12,13 +12,9 @@ from hypothesis import strategies as st
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
-from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.path_trees import PathTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Cuts, Ensemble, Tree, at_most, below, limits
 from models_onnx.workbench.compiler.link import LOGIT
 from tests.libraries import xgboost
-from tests.models_onnx.workbench.compiler.people import says
-from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 FLOAT32 = st.floats(width=32, allow_nan=False)
 
@@ -149,21 +145,3 @@ def test_the_range_of_each_input_is_of_its_finite_values() -> None:
 def test_cuts_are_moved_where_a_scaled_column_has_them() -> None:
     cuts = Cuts((1.0, float("nan")), {(0, 0.1): np.float32(7.0)})
     assert (float(cuts.threshold(0, 0.1)), float(cuts.threshold(1, 0.1))) == (7.0, float(at_most(0.1)))
-
-
-def test_shares_along_the_path_are_counted_by_hand() -> None:
-    cohort = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 3.0], [1.0, 3.0]])
-    model = PathTrees.of(Ensemble(("a", "b"), (tree(zero_missing=[False] * 5),), 0.5, LOGIT), cohort)
-    assert model.means[0].tolist() == [2.75, 1.0, 10 / 3, 2.0, 4.0]
-    assert (model.base, model.low, model.high) == (3.25, (0.0, 1.0), (1.0, 3.0))
-    below_root = 10 / 3 - 2.75
-    shares = [[1 - 2.75, 0.0], [below_root, 2 - 10 / 3], [below_root, 4 - 10 / 3]]
-    assert model.contributions(cohort[:3]).tolist() == shares
-    written = says(write_file("m", model, REFERENCE, {}), cohort[:3])["contributions"]
-    assert np.abs(written - np.array(shares)).max() < 1e-6
-    moved = model.recalibrated(1.0, 2.0)
-    assert (moved.base, moved.contributions(cohort[:1]).tolist()) == (7.5, [[-3.5, 0.0]])
-    nobody = PathTrees.of(model.ensemble, cohort[:1])
-    assert nobody.means[0].tolist() == [1.0, 1.0, 3.0, 2.0, 4.0]
-    with pytest.raises(CompileRefused, match="LightGBM with zero_as_missing are not explained"):
-        write_file("m", PathTrees.of(Ensemble(("a", "b"), (tree(),), 0.5, LOGIT), cohort), REFERENCE, {})

@@ -39,10 +39,6 @@ def test_a_file_without_margin_base_or_contributions_explains_nothing(member: st
     assert check_explanation(subject(silent), NOTHING) == Verdict("", (explanation.NOT_EXPLAINED,))
 
 
-def test_an_approximation_is_refused() -> None:
-    assert check_explanation(subject(is_approximate=True), NOTHING) == Verdict("", (explanation.APPROXIMATE,))
-
-
 def _answers(
     margin: float, base: float, *contributions: float, probability: float = 0.5, link: str = "logit"
 ) -> Answers:

@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 from models_onnx.errors import DeclarationError, TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import AdditiveCox, CauseSpecificCox, FollowUp, InputSpec
-from models_onnx.workbench.compiler.entry import read_model
-from models_onnx.workbench.compiler.explaining_graph import compile_fitted, write_file
-from models_onnx.workbench.compiler.families.from_file import FromFile
+from models_onnx.workbench.compiler.explaining_graph import compile_fitted
 from models_onnx.workbench.compiler.families.incidence import IncidenceModel
-from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed, observe
 from models_onnx.workbench.training.fitting.competing import TwoCauses, fit_causes
-from models_onnx.workbench.training.fitting.own import Own
 
 Array = NDArray[np.float64]
 INPUTS = (InputSpec("age_years", knots=()), InputSpec("sbp_mmhg", knots=()))
@@ -73,8 +69,8 @@ def test_the_risk_at_each_horizon_is_the_cumulative_incidence_that_people_were_m
     assert model.risk(high)[0, -1] < model.risk(low)[0, -1], "who has the competing event sooner has this one less"
 
 
-def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone_and_recalibrated(
-    fitted: tuple[FittingRows, TwoCauses], tmp_path: Path
+def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(
+    fitted: tuple[FittingRows, TwoCauses],
 ) -> None:
     seen, model = fitted
     form = model.form(("age_years", "sbp_mmhg"), (None, None), seen.X)
@@ -93,19 +89,6 @@ def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone_and_recalibrat
     for number in range(len(rows)):
         alone = session.run(names, {"features": rows[number : number + 1]})
         assert all(np.array_equal(one[0], many[number]) for one, many in zip(alone, together, strict=True))
-
-    (tmp_path / "c.onnx").write_bytes(written.content)
-    again = FromFile.read(tmp_path / "c.onnx").recalibrated(0.3, 1.0)
-    moved = model.recalibrated(0.3, 1.0)
-    rewritten = write_file("c", again, reference, names_of_inputs)
-    (risk,) = onnxruntime.InferenceSession(rewritten).run(["risk"], {"features": rows})
-    np.testing.assert_allclose(risk, moved.risk(rows.astype(np.float64)), atol=1e-6)
-    names_in_order = ("age_years", "sbp_mmhg")
-    read = read_model(tmp_path / "c.onnx", seen.X, names_in_order, DEEPEST)
-    wide: Array = rows.astype(np.float64)
-    own = Own(tmp_path / "c.onnx", names_in_order, read).recalibrated(0.3, 0.9)
-    steeper = model.recalibrated(0.3, 0.9)
-    np.testing.assert_allclose(own.risk(wide), steeper.risk(wide), atol=1e-6)
 
 
 def shapley(form: IncidenceModel, row: Array) -> Array:

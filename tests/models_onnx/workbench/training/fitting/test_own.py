@@ -13,15 +13,14 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models_onnx.errors import CompileRefused, TrainingRefused
+from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, Fitted, InputSpec, OwnEstimator
-from models_onnx.workbench.compiler.families.path_trees import PathTrees
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
 from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
 from models_onnx.workbench.training.fitting.own import SIMPLE, Own, fit_own, load, load_own
@@ -147,7 +146,7 @@ def seen_frame(seen: FittingRows) -> Any:
     return pd.DataFrame(float32(seen.X), columns=list(NAMES))
 
 
-def test_a_mean_of_probabilities_is_recalibrated_by_no_line_and_has_no_risk_by_horizon() -> None:
+def test_a_mean_of_probabilities_is_recalibrated_by_no_line() -> None:
     forest = own(RandomForestClassifier(3, max_depth=2, random_state=0))
     with pytest.raises(TrainingRefused) as refused:
         forest.recalibrated(0.1, 1.0)
@@ -155,8 +154,6 @@ def test_a_mean_of_probabilities_is_recalibrated_by_no_line_and_has_no_risk_by_h
         "the model adds up on the scale of the probability, which a recalibration by a line could take out of 0 to 1: "
         "leave `recalibration` out of the declaration, or recalibrate with CalibratedClassifierCV"
     )
-    with pytest.raises(TypeError, match=r"has no risk at each horizon$"):
-        forest.risk(people().X)
     calibrated = own(CalibratedClassifierCV(LogisticRegression(), cv=2, ensemble=False))
     assert calibrated.recalibrated(0.1, 1.0).intercept == 0.1
 
@@ -199,17 +196,6 @@ def test_inputs_of_other_names_or_in_another_order_are_refused_with_what_to_decl
         load_own(elsewhere(other, monkeypatch, columns=("Crea", "Age")), seen, 5.0)
     nameless = LogisticRegression().fit(float32(seen.X), seen.observed.y)
     assert isinstance(load_own(elsewhere(nameless, monkeypatch), seen, 5.0), Own)
-
-
-def test_deep_trees_are_read_as_an_approximation_only_where_it_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = people()
-    deep = HistGradientBoostingClassifier(max_depth=9, max_iter=3, min_samples_leaf=2, random_state=0)
-    fitted = deep.fit(seen_frame(seen), seen.observed.y)
-    with pytest.raises(CompileRefused, match="deep"):
-        load_own(elsewhere(fitted, monkeypatch), seen, 5.0)
-    model = load_own(elsewhere(fitted, monkeypatch, approximate=True), seen, 5.0)
-    assert isinstance(model, Own)
-    assert isinstance(model.form(NAMES, (None, None), seen.X), PathTrees)
 
 
 def refusal(call: Callable[[], object]) -> str:

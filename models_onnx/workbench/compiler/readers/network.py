@@ -1,0 +1,276 @@
+"""Any ONNX file as a function from rows of inputs to one number: a network, a pipeline, trees of any library.
+
+The file takes a table ([N, F], or one [N, 1] for each input by name) or a series ([N, T, Q] and, second, a mask of the
+same shape, 1 where recorded). It answers with a probability of each row, or with log odds. A sigmoid or softmax at its
+end is left off, because log odds are then exact where a float32 probability near 1 is not.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, load_from_string, version_converter
+
+from models_onnx.artifact.onnx_file import refuse_unsafe
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, Graph
+
+Array = NDArray[np.float64]
+Scale = Literal["probability", "log odds"]
+
+_TYPES = {
+    "tensor(float)": (FLOAT, np.float32),
+    "tensor(double)": (DOUBLE, np.float64),
+    "tensor(int64)": (INT64, np.int64),
+}
+_ONLY_SHAPE = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
+_LONGEST_ERROR = 300
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxSource:
+    """An ONNX file with what its declaration says of it.
+
+    `inputs`: the names of the inputs as the place tells them that the file came from (the signature of MLflow).
+    `columns`: those names as the declaration has them, where they are others than the features'.
+    `steps`: of a series, how many steps each quantity has. `scale`: what the answer is, unless it is a probability.
+    """
+
+    name: str
+    content: bytes
+    inputs: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    steps: int | None = None
+    scale: Scale = "probability"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The part of a file that leads to its answer; `columns` of the answer are 1, or 2 where it is of both classes."""
+
+    name: str
+    proto: ModelProto
+    session: onnxruntime.InferenceSession
+    steps: int | None
+    scale: Scale
+    columns: int = 1
+
+    @classmethod
+    def read(cls, source: OnnxSource, features: tuple[str, ...], low: Array, high: Array) -> Self:
+        """Returns the network of a file; it is run on the rows `low` and `high` of a cohort to see that it answers.
+
+        Raises:
+            CompileRefused: it cannot be run, takes other inputs or the same in another order, or gives something else.
+        """
+        refuse_unsafe(source.content)
+        try:
+            proto, scale = _only_answer(_decoded(source), source.scale)
+            network = cls(source.name, proto, _session(proto.SerializeToString()), source.steps, scale)
+            network._refuse_other_inputs(source.columns or features, source.inputs or _told_inputs(proto))
+            rows = np.vstack([low, high])
+            answer = network._run(rows, np.ones_like(rows))
+        except CompileRefused:
+            raise
+        except Exception as problem:  # onnxruntime has an error class of its own for each way to fail
+            sentence = str(problem).strip().splitlines()[0][:_LONGEST_ERROR]
+            raise CompileRefused(f"{source.name} cannot be loaded and run: {sentence}") from problem
+        if answer.shape not in ((2,), (2, 1), (2, 2)):
+            raise CompileRefused(
+                f"{source.name} gives {list(answer.shape)} for two rows; one probability of each is needed"
+            )
+        if not np.isfinite(answer).all() or (scale == "probability" and not ((answer >= 0) & (answer <= 1)).all()):
+            raise CompileRefused(
+                f"{source.name} gives numbers outside 0 to 1, which are no probabilities; where they are log odds, "
+                "declare answer='log odds'"
+            )
+        return replace(network, columns=answer.size // 2)
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the network is told which steps of a series are recorded."""
+        return self.steps is not None and len(self.session.get_inputs()) == 2
+
+    def takes_missing(self, row: Array) -> bool:
+        """Returns whether it answers with a number where each input of this row is missing in turn."""
+        rows = np.tile(row, (len(row), 1))
+        rows[np.diag_indices(len(row))] = np.nan
+        try:
+            return bool(np.isfinite(self.answers(rows, np.ones_like(rows))).all())
+        except Exception:
+            return False
+
+    def answers(self, values: Array, recorded: Array) -> Array:
+        """Returns the answer [N] for rows [N, F]; `recorded` is 1 where a value is there."""
+        table = self._run(values, recorded).astype(np.float64).reshape(-1, self.columns)
+        if self.columns == 2 and self.scale == "log odds":
+            return np.asarray(table[:, 1] - table[:, 0])
+        return np.asarray(table[:, -1])
+
+    def write(self, graph: Graph, values: str, recorded: str, count: int) -> str:
+        """Writes the network on float32 tensors [N, F]; returns its answers, float64 [N, 1]."""
+        answer = graph.include(self.proto, self._written_inputs(graph, values, recorded, count), "network/")
+        wide = graph.node("Cast", [answer], "answer", to=DOUBLE)
+        table = graph.node("Reshape", [wide, graph.constant("answer_shape", [-1, self.columns], np.int64)], "answers")
+        if self.columns == 1:
+            return table
+        of_class = ([[0.0], [1.0]], [[-1.0], [1.0]])[self.scale == "log odds"]
+        return graph.node("MatMul", [table, graph.constant("of_class", of_class, np.float64)], "of_event")
+
+    def _run(self, values: Array, recorded: Array) -> NDArray[Any]:
+        items = self.session.get_inputs()
+        if self.steps is not None:
+            shape = (len(values), values.shape[1] // self.steps, self.steps)
+            parts = [part.reshape(shape).transpose(0, 2, 1) for part in (values, recorded)]
+        elif len(items) == 1:
+            parts = [values]
+        else:
+            parts = [values[:, column : column + 1] for column in range(len(items))]
+        feed = {item.name: part.astype(_TYPES[item.type][1]) for item, part in zip(items, parts, strict=False)}
+        return np.asarray(self.session.run(None, feed)[0])
+
+    def _written_inputs(self, graph: Graph, values: str, recorded: str, count: int) -> dict[str, str]:
+        items = self.session.get_inputs()
+        if self.steps is not None:
+            shape = graph.constant("by_quantity", [-1, count // self.steps, self.steps], np.int64)
+            parts = [
+                graph.node(
+                    "Transpose",
+                    [graph.node("Reshape", [part, shape], f"{part}_series")],
+                    f"{part}_steps",
+                    perm=[0, 2, 1],
+                )
+                for part in (values, recorded)[: len(items)]
+            ]
+        elif len(items) == 1:
+            parts = [values]
+        else:
+            places = [graph.constant(f"column{number}", [number], np.int64) for number in range(len(items))]
+            parts = [graph.node("Gather", [values, at], f"{at}_values", axis=1) for at in places]
+        return {
+            item.name: graph.node("Cast", [part], f"{part}_given", to=_TYPES[item.type][0])
+            for item, part in zip(items, parts, strict=True)
+        }
+
+    def _refuse_other_inputs(self, features: tuple[str, ...], told: tuple[str, ...]) -> None:
+        items = self.session.get_inputs()
+        shapes = ", ".join(f"{item.name} {item.type} {item.shape}" for item in items)
+        if any(item.type not in _TYPES for item in items):
+            raise CompileRefused(f"{self.name} takes {shapes}; inputs are float, double or int64")
+        if any(item.shape and isinstance(item.shape[0], int) for item in items):
+            raise CompileRefused(
+                f"{self.name} takes {shapes}: it was exported for a fixed number of rows; export it with a dynamic "
+                "first axis"
+            )
+        if self.steps is not None:
+            wanted = [self.steps, len(features) // self.steps]
+            fits = len(features) % self.steps == 0 and len(items) <= 2
+            expected = f"[N, {self.steps}, {wanted[1]}] and, second, a mask of the same shape (1 where recorded)"
+        else:
+            wanted = [len(features) if len(items) == 1 else 1]
+            fits = len(items) in (1, len(features))
+            expected = f"[N, {len(features)}], or one [N, 1] for each of {', '.join(features)}"
+            told = told if len(items) == 1 else tuple(item.name for item in items)
+        if not fits or any(not _fits(item.shape[1:], wanted) for item in items):
+            raise CompileRefused(f"{self.name} takes {shapes}; the declaration gives {expected}")
+        if told and told != features:
+            another = "in another order" if set(told) == set(features) else "others"
+            raise CompileRefused(
+                f"{self.name} takes its inputs {another}: {', '.join(told)}; declared are {', '.join(features)}. "
+                "Declare them in the file's order, and with columns=(...) where it calls them otherwise"
+            )
+
+
+def _fits(shape: Sequence[Any], wanted: Sequence[int]) -> bool:
+    return len(shape) == len(wanted) and all(
+        not isinstance(size, int) or size == number for size, number in zip(shape, wanted, strict=True)
+    )
+
+
+def _told_inputs(proto: ModelProto) -> tuple[str, ...]:
+    """Returns the names of the inputs that the file's metadata tell as `features`; empty where they do not."""
+    told = {item.key: item.value for item in proto.metadata_props}.get("features", "[]")
+    try:
+        names = json.loads(told)
+    except ValueError:
+        return ()
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _decoded(source: OnnxSource) -> ModelProto:
+    try:
+        proto = load_from_string(source.content)
+    except DecodeError as problem:
+        raise CompileRefused(f"{source.name} is not a readable ONNX model") from problem
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
+    if any(attribute.HasField("g") for node in proto.graph.node for attribute in node.attribute):
+        raise CompileRefused(f"{source.name} has loops or branches (subgraphs), which are not compiled")
+    opsets = {item.domain or "ai.onnx": item.version for item in proto.opset_import}
+    if opsets.get(ML_DOMAIN, 1) > ML_OPSET:
+        raise CompileRefused(f"{source.name} is of opset {opsets[ML_DOMAIN]} of {ML_DOMAIN}: export it with {ML_OPSET}")
+    return proto
+
+
+def _only_answer(proto: ModelProto, scale: Scale) -> tuple[ModelProto, Scale]:
+    """Returns the nodes that lead to the answer, in opset 18 or later, and the scale of what is left of them."""
+    producers = {output: node for node in proto.graph.node for output in node.output}
+    answer = _answer_of(proto, producers)
+    if scale == "probability" and _without_sigmoid(answer, producers):
+        scale = "log odds"
+    nodes, wanted = [], {answer}
+    for node in reversed(proto.graph.node):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
+            nodes.append(node)
+    constants = [item for item in proto.graph.initializer if item.name in wanted]
+    inputs = [item for item in proto.graph.input if item.name not in {constant.name for constant in constants}]
+    output = helper.make_tensor_value_info(answer, _type_of(proto, answer), None)
+    graph = helper.make_graph(nodes[::-1], "network", inputs, [output], constants)
+    ir_version = helper.find_min_ir_version_for(proto.opset_import)
+    cut = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=ir_version)
+    cut.metadata_props.extend(proto.metadata_props)
+    version = next((item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")), OPSET)
+    return (cut if version >= OPSET else version_converter.convert_version(cut, OPSET)), scale
+
+
+def _answer_of(proto: ModelProto, producers: dict[str, NodeProto]) -> str:
+    """Returns the tensor of the answer: the output called a probability, else the first that holds real numbers."""
+    names: list[str] = []
+    for item in proto.graph.output:
+        node = producers.get(item.name)
+        if node is not None and node.op_type == "ZipMap":
+            names.append(node.input[0])
+        elif item.type.tensor_type.elem_type in (FLOAT, DOUBLE):
+            names.append(item.name)
+    if not names:
+        raise CompileRefused("the file has no output of real numbers, which could be a probability")
+    return next((name for name in names if "prob" in name.lower()), names[0])
+
+
+def _without_sigmoid(answer: str, producers: dict[str, NodeProto]) -> bool:
+    """Leaves off a sigmoid or softmax at the end, where there is one; only the shape of its answer may follow it."""
+    node = producers.get(answer)
+    while node is not None and node.op_type in _ONLY_SHAPE:
+        node = producers.get(node.input[0])
+    if node is None or node.op_type not in ("Sigmoid", "Softmax"):
+        return False
+    node.op_type = "Identity"
+    del node.attribute[:]
+    return True
+
+
+def _type_of(proto: ModelProto, name: str) -> int:
+    declared = (item.type.tensor_type.elem_type for item in proto.graph.output if item.name == name)
+    return next(declared, TensorProto.FLOAT)

@@ -1,0 +1,209 @@
+"""Any ONNX file is explained by the exact Shapley values of groups of its inputs, and refused where it is another."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+
+from models_onnx.errors import CompileRefused, ModelError
+from models_onnx.workbench.compiler import compile_model
+from models_onnx.workbench.compiler.readers.network import OnnxSource
+from tests.libraries import lightgbm, xgboost
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, by_coalitions, invented, says
+from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
+
+GROUPS = {"person": ("age", "weight"), "findings": ("lab", "pressure")}
+STEPS, COUNT = 5, 3
+CENTRE, SPREAD = np.array([80.0, 120.0, 4.0]), np.array([15.0, 20.0, 0.5])
+SERIES = tuple(f"{name}_{step}" for name in ("rate", "pressure", "albumin") for step in range(1, STEPS + 1))
+READOUT = np.append(np.random.default_rng(3).normal(0, 1.5, HIDDEN), -1.0)
+
+
+def network(sigmoid: bool = True) -> bytes:
+    """A perceptron over the five inputs of the invented people."""
+    draw, sizes = np.random.default_rng(8), (5, 12, 7, 1)
+    weights = [draw.normal(0, 0.8, pair) for pair in pairwise(sizes)]
+    return mlp(weights, [draw.normal(0, 0.3, size) for size in sizes[1:]], sigmoid)
+
+
+def series(count: int) -> Array:
+    """Rows of three series with gaps, one of them without any value of the first."""
+    draw = np.random.default_rng(5)
+    X = np.repeat(CENTRE, STEPS) + draw.normal(size=(count, STEPS * COUNT)) * np.repeat(SPREAD, STEPS)
+    X[draw.random(X.shape) < 0.4] = np.nan
+    X[0, :STEPS] = np.nan
+    return np.asarray(X.astype(np.float32), dtype=np.float64)
+
+
+def rounded_mean(X: Array) -> Array:
+    """The background that the file is said to have: the mean to four digits."""
+    return np.array([float(f"{value:.3e}") for value in np.nanmean(X, axis=0)])
+
+
+def shares(margin: Any, x: Array, background: Array, groups: Mapping[str, tuple[str, ...]]) -> Array:
+    """The Shapley values of groups by their definition, of a function of whole rows."""
+    members = [[NAMES.index(name) for name in names] for names in groups.values()]
+
+    def of_groups(chosen: Array) -> Array:
+        rows = np.tile(background, (len(chosen), 1))
+        for column, places in enumerate(members):
+            rows[:, places] = np.where(chosen[:, column : column + 1] > 0, x[places], background[places])
+        return np.asarray(margin(rows))
+
+    return by_coalitions(of_groups, np.ones(len(members)), np.zeros((1, len(members))))
+
+
+def test_a_perceptron_is_explained_by_its_groups_as_the_definition_says() -> None:
+    X, y = invented()
+    session = onnxruntime.InferenceSession(network(sigmoid=False))
+
+    def margin(rows: Array) -> Array:
+        return np.asarray(session.run(None, {"x": rows.astype(np.float32)})[0][:, 0], dtype=np.float64)
+
+    compiled = compile_model(OnnxSource("net", network()), X, outcomes=y, features=NAMES, groups=GROUPS)
+    assert compiled.report.groups == ("person", "findings", "count")
+    assert compiled.report.link == "logit"
+    assert (
+        "Groups of inputs are explained, not single inputs: the Shapley values of person" in compiled.report.explanation
+    )
+    background, told = rounded_mean(X), says(compiled.content, X)
+    filled = np.clip(np.where(np.isnan(X), background, X), np.nanmin(X, axis=0), np.nanmax(X, axis=0))
+    assert np.abs(told["margin"] - margin(filled)).max() < 1e-5
+    assert compiled.report.base == pytest.approx(margin(background[None])[0], abs=1e-5)
+    for row in range(4):
+        expected = shares(margin, filled[row], background, {**GROUPS, "count": ("count",)})
+        assert told["contributions"][row].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+    of_log_odds = compile_model(
+        OnnxSource("net", network(sigmoid=False), scale="log odds"), X, features=NAMES, groups=GROUPS
+    )
+    assert np.abs(says(of_log_odds.content, X)["probability"] - told["probability"]).max() < 1e-9
+
+
+def test_a_recurrent_network_is_explained_by_its_quantities_and_told_what_is_recorded() -> None:
+    X = series(60)
+    content = gru(STEPS, CENTRE, SPREAD, READOUT)
+    compiled = compile_model(OnnxSource("net", content, steps=STEPS), X, features=SERIES)
+    told = says(compiled.content, X)
+    recorded = ~np.isnan(X).reshape(-1, COUNT, STEPS)
+    feed = {"series": np.nan_to_num(X).reshape(-1, COUNT, STEPS), "mask": recorded}
+    session = onnxruntime.InferenceSession(content)
+    expected = session.run(None, {k: v.transpose(0, 2, 1).astype(np.float32) for k, v in feed.items()})[0][:, 0]
+    assert np.abs(told["probability"] - expected).max() < 1e-6
+    assert compiled.report.groups == ("rate", "pressure", "albumin")
+    assert np.abs(told["contributions"].sum(axis=1) + compiled.report.base - told["margin"]).max() < 1e-6
+
+
+@pytest.mark.parametrize("groups", [GROUPS, {}], ids=["three groups", "each input"])
+def test_a_row_gets_the_same_bits_alone_and_in_any_batch(groups: Mapping[str, tuple[str, ...]]) -> None:
+    X, _ = invented()
+    content = compile_model(OnnxSource("net", network()), X, features=NAMES, groups=groups).content
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # as the server runs it
+    session = onnxruntime.InferenceSession(content, options)
+    rows, names = X[:64].astype(np.float32), [output.name for output in session.get_outputs()]
+    whole = session.run(names, {"features": rows})
+    for size in (1, 7, 32):
+        parts = [session.run(names, {"features": rows[start : start + size]}) for start in range(0, 64, size)]
+        for name, value, *others in zip(names, whole, *parts, strict=True):
+            assert b"".join(part.tobytes() for part in others) == value.tobytes(), (size, name)
+
+
+def _forest(**more: Any) -> Any:
+    return RandomForestClassifier(n_estimators=8, random_state=0, **more)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize(
+    "unfitted",
+    [
+        MLPClassifier((6,), max_iter=40, random_state=0),
+        make_pipeline(SimpleImputer(), GaussianNB()),
+        _forest(max_depth=9),
+        VotingClassifier([("line", LogisticRegression()), ("forest", _forest(max_depth=3))], voting="soft"),
+        CalibratedClassifierCV(LogisticRegression(), cv=2),
+        HistGradientBoostingClassifier(max_depth=8, max_iter=5),
+        lightgbm.LGBMClassifier(n_estimators=5, max_depth=8, verbose=-1),
+        xgboost.XGBClassifier(n_estimators=5, max_depth=8),
+    ],
+    ids=lambda unfitted: type(unfitted).__name__,
+)
+def test_whatever_is_of_no_form_of_its_own_is_explained_by_groups(unfitted: Any) -> None:
+    X, y = invented(gaps=0.0, grid=1)
+    fitted = unfitted.fit(X, y)
+    with pytest.raises(CompileRefused):
+        compile_model(fitted, X, features=NAMES)
+    compiled = compile_model(fitted, X, features=NAMES, groups=GROUPS)
+    assert compiled.report.form == "groups of inputs"
+    told = says(compiled.content, X)
+    assert np.abs(told["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-5
+    assert told["contributions"].shape == (len(X), 3)
+
+
+def columns_file(names: tuple[str, ...]) -> bytes:
+    """A file that takes each input by its name, as converters of pipelines write them; the sigmoid of their sum."""
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in names]
+    nodes = [helper.make_node("Sum", list(names), ["sum"]), helper.make_node("Sigmoid", ["sum"], ["risk"])]
+    outputs = [helper.make_tensor_value_info("risk", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "columns", inputs, outputs)
+    return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
+
+
+def test_inputs_in_another_order_are_refused_and_other_names_are_declared() -> None:
+    X, _ = invented()
+    compile_model(OnnxSource("net", columns_file(NAMES)), X, features=NAMES)
+    other = (*NAMES[::-1],)
+    for source in (OnnxSource("net", columns_file(other)), OnnxSource("net", network(), inputs=other)):
+        with pytest.raises(CompileRefused, match="takes its inputs in another order: count, weight"):
+            compile_model(source, X, features=NAMES)
+    called = tuple(name.upper() for name in NAMES)
+    with pytest.raises(CompileRefused, match="takes its inputs others: AGE"):
+        compile_model(OnnxSource("net", columns_file(called)), X, features=NAMES)
+    compile_model(OnnxSource("net", columns_file(called), columns=called), X, features=NAMES)
+
+
+def _fixed(content: bytes) -> bytes:
+    proto = onnx.load_from_string(content)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    return bytes(proto.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("source", "features", "sentence"),
+    [
+        (OnnxSource("net", network()[:40]), NAMES, "not a readable ONNX model"),
+        (OnnxSource("net", network()), NAMES[:4], r"the declaration gives \[N, 4\]"),
+        (OnnxSource("net", network(sigmoid=False)), NAMES, "numbers outside 0 to 1.*answer='log odds'"),
+        (OnnxSource("net", _fixed(network())), NAMES, "exported for a fixed number of rows"),
+        (
+            OnnxSource("net", gru(STEPS, CENTRE, SPREAD, READOUT), steps=4),
+            NAMES[:4],
+            "second, a mask of the same shape",
+        ),
+    ],
+    ids=["torn", "fewer inputs", "log odds", "one row", "steps"],
+)
+def test_a_file_of_another_kind_is_refused_in_a_sentence(
+    source: OnnxSource, features: tuple[str, ...], sentence: str
+) -> None:
+    X, _ = invented()
+    with pytest.raises(ModelError, match=sentence):
+        compile_model(source, X[:, : len(features)], features=features)
+
+
+def test_more_than_ten_groups_are_refused() -> None:
+    X = np.random.default_rng(1).normal(size=(40, 11))
+    with pytest.raises(CompileRefused, match="at most 10 groups of its inputs, and there are 11: declare groups="):
+        compile_model(OnnxSource("net", network()), X)

@@ -1,0 +1,110 @@
+"""An ONNX file that nobody compiled reaches a card: adopted by its groups, judged by the gates, told in words."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+from cards.compose.model import ModelCardContent, _detail
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.feature import FeatureValue, FeatureVector
+from models_onnx.serving.registry import load_model
+from models_onnx.serving.runtime import Model
+from tests.models_onnx.workbench.networks import mlp
+from tests.models_onnx.workbench.training.test_adopt import NAMES, adopted, adults, declare, elsewhere, inputs, run
+from tests.models_onnx.workbench.training.test_template import toy_table
+
+__all__ = ["run"]
+GROUPS = "groups={'person': ('age_years', 'sex_male'), 'laboratory': ('creatinine_mg_dl', 'albumin_g_dl')}"
+MLMODEL = """flavors:
+  onnx:
+    data: model.onnx
+    onnx_version: 1.18.0
+mlflow_version: 3.1.0
+run_id: 0af3
+signature:
+  inputs: '{columns}'
+"""
+
+
+@pytest.fixture(scope="module")
+def network() -> tuple[bytes, Callable[[pd.DataFrame], Any]]:
+    """A perceptron that was fitted elsewhere, as a library of networks exports it, and what it says of rows."""
+    X, y = elsewhere()
+    centre, spread = X.mean().to_numpy(), X.std().to_numpy()
+    fitted = MLPClassifier((8, 4), max_iter=400, random_state=0).fit((X.fillna(X.mean()) - centre) / spread, y)
+    weights, biases = [*fitted.coefs_], [*fitted.intercepts_]
+    biases[0] = biases[0] - (centre / spread) @ weights[0]
+    weights[0] = weights[0] / spread[:, None]
+
+    def probability(rows: pd.DataFrame) -> Any:
+        return fitted.predict_proba((rows - centre) / spread)[:, 1]
+
+    return mlp(weights, biases), probability
+
+
+def table() -> pd.DataFrame:
+    """The inputs of the people of the declaration's table."""
+    return inputs(adults(toy_table(700)))
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_perceptron_of_a_file_is_adopted_judged_and_explained_by_groups(
+    tmp_path: Path, run: Callable[..., Any], network: tuple[bytes, Callable[[pd.DataFrame], Any]]
+) -> None:
+    content, probability = network
+    (tmp_path / "net.onnx").write_bytes(content)
+    declare(tmp_path, f"Fitted('net.onnx', trained_on='people of another year', {GROUPS})")
+    model = adopted(run, tmp_path, str(tmp_path / "net.onnx"))
+    told = model.predict_rows(table().to_numpy())
+    filled = table().fillna({item.name: item.reference_value for item in model.manifest.features})
+    assert np.abs(told.probability - probability(filled)).max() < 1e-5
+    assert model.manifest.missing_kind == "imputed"
+    assert [group.name for group in model.groups] == ["person", "laboratory"]
+    assert (told.contributions != 0).sum(axis=1).max() == 2
+    assert any(caution.startswith("Groups of inputs are explained") for caution in model.manifest.cautions)
+    judged = json.loads(run("gates", "toy_30d", "--folder", tmp_path / "trained", "--json").stdout)
+    verdicts = {each["gate"]: (each["status"], each) for each in judged["report"]["results"]}
+    for gate in ("G1", "G2", "G3", "G4", "G5", "G6"):
+        assert verdicts[gate][0] == "passed", verdicts[gate]
+    words = card_words(model)
+    assert "laboratory, 2 inputs together, among them Albumin **4.4" in words
+    assert "Groups of inputs are explained here, each by what it contributes as a whole." in words
+
+
+def card_words(model: Model) -> str:
+    """The detail of a card about a person of 81 years with four inputs."""
+    values = np.array([81.0, 1.0, 2.6, 4.4])
+    features = tuple(FEATURES[name] for name in NAMES)
+    evidence = [
+        FeatureValue(feature, value, "2026-11-10", f"Observation/{feature.name}", "", value, feature.unit)
+        for feature, value in zip(features, values.tolist(), strict=True)
+    ]
+    prediction = model.predict(values)
+    known = [*zip(evidence, prediction.contributions.tolist(), strict=True)]
+    vector = FeatureVector(features, values, [*evidence], [])
+    planned = ModelCardContent(summary="", offer=None)  # type: ignore[arg-type]  # the words alone are asked for
+    return _detail(model.manifest, prediction, known, vector, planned, "http://how", ())
+
+
+def test_the_folder_of_an_mlflow_model_is_adopted_and_its_signature_settles_the_order(
+    tmp_path: Path, run: Callable[..., Any], network: tuple[bytes, Callable[[pd.DataFrame], Any]]
+) -> None:
+    folder = tmp_path / "logged"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(network[0])
+    path = declare(tmp_path, f"Fitted('logged', trained_on='people of another year', {GROUPS})")
+    for names, is_taken in ((NAMES[::-1], False), (NAMES, True)):
+        columns = json.dumps([{"name": name, "type": "double"} for name in names])
+        (folder / "MLmodel").write_text(MLMODEL.replace("{columns}", columns))
+        options = ["--spec", path, "--data", tmp_path, "--out", tmp_path / "trained", "--replicates", 0]
+        done = run("import", folder, *options)
+        assert done.exit_code == (0 if is_taken else 2), done.output
+        if not is_taken:
+            assert "takes its inputs in another order" in " ".join(done.output.split())
+    assert load_model("toy_30d", tmp_path / "trained").manifest.features[0].name == NAMES[0]
