@@ -289,6 +289,10 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
     record, user, components = understood.record, understood.request.context.user_id or "", call.components
     site, units = components.governance.site, partial(care_units, record)
     silent = call.released.silent_mode(call.client.name, units, user)
+
+    def recorded_user() -> str:
+        return components.users.recorded(call.client.name, user) or ""
+
     return CheckedCall(
         Caller(call.client.name, record.patient_id, call.service.id, understood.request.hook),
         record.as_of_epoch,
@@ -296,7 +300,8 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         site,
         units,
         silent if silent is not None else call.silent_user,
-        audience_of(site.budgets, units, lambda: components.users.recorded(call.client.name, user) or user),
+        audience_of(site.budgets, units, lambda: recorded_user() or user),
+        user=recorded_user,
         from_event=call.from_event,
         recall=partial(components.governance.memory.of_patient, call.client.name, record.patient_id),
     )

@@ -25,7 +25,9 @@ from cards.rules.engine.governance import (
     SiteRules,
     SuppressionCheck,
     all_rule_versions,
+    drafts_of,
 )
+from cards.text import plain
 from cds_hooks.hold_back.acts import Key, Pause
 from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
 from cds_hooks.hold_back.memory import (
@@ -42,6 +44,7 @@ from cds_hooks.hold_back.memory import (
 )
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
+from cds_hooks.hold_back.sent_cards import ACCEPTED
 from cds_hooks.hold_back.suppression import resting_finding
 from cds_hooks.hold_back.turns import Turns, VisitRank
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -61,6 +64,10 @@ BUDGET: Final = "budget"
 
 _NO_CLINICIANS: Final = frozenset({"patient", "relatedperson"})
 _DAY_SECONDS: Final = 86_400.0
+
+OVERRIDDEN_BEFORE: Final = "Overridden by a colleague"
+"""How the sentence on a card begins that tells of a colleague's answer."""
+_LONGEST_REASON: Final = 120
 
 
 class Shared(Struct):
@@ -102,6 +109,10 @@ class CheckedCall(Struct):
     """What is kept for another moment in place of a card."""
     findings: dict[str, PatientFinding | None] = field(default_factory=dict)
     """What the cards say about the patient as a whole, by uuid."""
+    user: Callable[[], str] = str
+    """Gives the user of the call as it is recorded."""
+    told: dict[str, str] = field(default_factory=dict)
+    """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
     shared: Shared = field(default_factory=Shared)
@@ -118,6 +129,18 @@ class CheckedCall(Struct):
             finding = None if is_too_long else patient_finding(card.own_extension, self.caller.hook)
             self.findings[card.uuid] = finding
         return self.findings[card.uuid]
+
+    def is_own(self, answered_by: str) -> bool:
+        """Returns whether the user of this call gave an answer; False where that is not known."""
+        return bool(answered_by) and answered_by == self.user()
+
+    def tell_of_colleague(self, about: str, at: float, reason: str) -> None:
+        """Notes for the reader that a colleague overrode the same critical finding."""
+        moment = datetime.fromtimestamp(at, UTC)
+        is_today = moment.date() == datetime.fromtimestamp(self.as_of, UTC).date()
+        day = "" if is_today else f" on {moment.date().isoformat()}"
+        words = plain(reason or "no reason", _LONGEST_REASON)
+        self.told[about] = f"{OVERRIDDEN_BEFORE}{day} at {moment:%H:%M} UTC: {words}."
 
     def subject_of(self, card: Card) -> str:
         """Returns what a reason against a card is about: its first rule, its model or guideline, else the service."""
@@ -217,16 +240,26 @@ def check_approval(finding: Finding, call: CheckedCall) -> Silence | None:
 
 
 def check_acknowledged(finding: Finding, call: CheckedCall) -> Silence | None:
-    """Return why the finding is not shown again: a clinician overrode it. It is noted in `call.answered`."""
+    """Return why the finding is not shown again: a clinician overrode it. It is noted in `call.answered`.
+
+    A critical finding rests only for the user who overrode it, and for that draft; the next reader is told.
+    """
     for override in call.memory.overrides.get(override_key(finding.rule, finding.band), ()):
         days = call.site.days_of(all_rule_versions()[finding.rule].rule, finding.indicator)
         is_recent = 0 <= call.as_of - override.at <= days * _DAY_SECONDS
-        if is_recent and override.counts_for(finding):
-            lately = "the last day" if days == 1 else f"the last {days} days"
-            text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
-            silence = _about_rule(finding, ACKNOWLEDGED, text)
-            call.answered.append((finding, silence))
-            return silence
+        if not is_recent or not override.counts_for(finding):
+            continue
+        if finding.indicator == "critical":
+            if not call.is_own(override.by):
+                call.tell_of_colleague(finding.rule, override.at, override.reason)
+                continue
+            if not drafts_of(finding) <= override.drafts:
+                continue
+        lately = "the last day" if days == 1 else f"the last {days} days"
+        text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
+        silence = _about_rule(finding, ACKNOWLEDGED, text)
+        call.answered.append((finding, silence))
+        return silence
     return None
 
 
@@ -252,8 +285,13 @@ async def check_shown_before(card: Card, call: CheckedCall) -> Silence | None:
 
 
 def _resting(card: Card, finding: PatientFinding, call: CheckedCall) -> RestingFinding | None:
-    shared = call.shared
-    return resting_finding(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
+    shared, answer = call.shared, call.memory.answers.get(finding.about)
+    resting = resting_finding(card, finding, call.memory, shared.now(), shared.rest_days, shared.horizons)
+    if resting is None or card.indicator != "critical" or answer is None or call.is_own(answer.by):
+        return resting
+    if answer.how != ACCEPTED:
+        call.tell_of_colleague(card.uuid, answer.at, answer.reason)
+    return None
 
 
 async def check_event(card: Card, call: CheckedCall) -> Silence | None:

@@ -26,7 +26,7 @@ from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import answers_to
 from cds_hooks.hold_back.turns import Turns
 from cds_hooks.logs import log
-from cds_hooks.record.follow import read_newest
+from cds_hooks.record.follow import newest_numbers
 from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
 
@@ -71,7 +71,7 @@ class Governance:
         )
         self.memory = Memory(now, rest_days)
         """What was shown and answered about each patient."""
-        self._newest: int | None = None
+        self._newest: dict[str, int] = {}
         self._was_read = asyncio.Event()
         self._approvals = approvals
         self._typed = read_rules_file(file) if file is not None else SiteRules()
@@ -88,7 +88,10 @@ class Governance:
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Returns the cards to show now, and the reason against each of the others."""
         call.shared = self.shared
-        return await hold_back(cards, call, self.checks)
+        chosen = await hold_back(cards, call, self.checks)
+        if call.told:
+            chosen.cards = [_with_colleague(card, call) for card in chosen.cards]
+        return chosen
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
@@ -128,8 +131,8 @@ class Governance:
 
     def _read_first(self, url: str, views: Views) -> None:
         """Counts what was shown before, when the views have all that was on record when this process began."""
-        self._newest = read_newest(url) if self._newest is None else self._newest
-        if views.mark("decisions").sequence >= self._newest:
+        self._newest = self._newest or newest_numbers(url)
+        if all(views.mark(name).sequence >= number for name, number in self._newest.items()):
             self.budgets.count_earlier(views)
             self._was_read.set()
 
@@ -176,6 +179,18 @@ class Governance:
             log().error("rules file refused, the last good one stays", count=len(error.problems))
         else:
             log().info("rules file read again", count=len(self._typed.approvals))
+
+
+def _with_colleague(card: Card, call: CheckedCall) -> Card:
+    """Returns the card with what a colleague answered to the same critical finding."""
+    keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
+    told = dict.fromkeys(call.told[key] for key in keys if key in call.told)
+    return with_sentences(card, told) if card.indicator == "critical" else card
+
+
+def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
+    """Returns the card with these sentences at the end of its detail."""
+    return replace(card, detail="\n\n".join(filter(None, (card.detail, *sentences)))) if sentences else card
 
 
 def _stamp(file: Path | None) -> tuple[int, int] | None:

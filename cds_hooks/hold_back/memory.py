@@ -108,6 +108,10 @@ class ShownFinding(Struct, frozen=True):
     at: float
     how: str
     finding: PatientFinding
+    by: str = ""
+    """The user to whom the card was shown that was answered, as it is recorded."""
+    reason: str = ""
+    """The reason of an override, in words."""
 
 
 class Turn(Struct, frozen=True):
@@ -177,10 +181,10 @@ class PatientMemory(Struct):
         if finding is not None:
             before = self.answers.get(finding.about)
             if before is None or before.at <= answer.at or before.at > now:
-                self.answers[finding.about] = ShownFinding(answer.at, answer.how, finding)
+                self.answers[finding.about] = ShownFinding(answer.at, answer.how, finding, answer.user, answer.reason)
         if answer.suggestions:
             self._take_accepted(answer)
-        if not answer.is_accepted and answer.reason:
+        if answer.is_known_reason and answer.reason:
             self._take_override(answer)
 
     def _take_accepted(self, answer: Answer) -> None:
@@ -194,8 +198,17 @@ class PatientMemory(Struct):
 
     def _take_override(self, answer: Answer) -> None:
         facts = [(fact.name, fact.value) for fact in answer.card.our_extension.facts]
+        drafts = frozenset(
+            fact.source for fact in answer.card.our_extension.facts if fact.name == "draft" and fact.source
+        )
         override = Override(
-            answer.at, answer.card.indicator, answer.reason, ingredients_of(facts), numeric_values(facts)
+            answer.at,
+            answer.card.indicator,
+            answer.reason,
+            ingredients_of(facts),
+            numeric_values(facts),
+            answer.user,
+            drafts,
         )
         for rule, band in answer.card.findings:
             key = override_key(rule, band)
@@ -275,7 +288,7 @@ def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted
 def _is_replaced(earlier: Override, newer: Override) -> bool:
     """Returns whether the newer override counts for everything that the earlier one counts for."""
     is_wider = earlier.about <= newer.about and SEVERITY[earlier.indicator] <= SEVERITY[newer.indicator]
-    return is_wider and earlier.at <= newer.at
+    return is_wider and earlier.at <= newer.at and earlier.by == newer.by and earlier.drafts <= newer.drafts
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from cards.card import Indicator
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, Indicator
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
 from cds_hooks.record.follow import AnswerRow
@@ -18,6 +18,10 @@ from cds_hooks.storage.tables import decisions
 
 _RESPONSES_AT_ONCE: Final = 50
 ACCEPTED: Final = "accepted"
+KNOWN_REASONS: Final = frozenset(reason.code for reason in (*OVERRIDE_REASONS, PATIENT_DECLINES)) | {
+    "cds-not-applicable"
+}
+"""Codes of overrides that count whatever the card offered: the project's own, and HL7's parent of "does not fit"."""
 LONGEST_DAYS: Final = 365
 """So far back an answer can count: the largest number of days that rules.schema.json lets a site set."""
 
@@ -40,12 +44,19 @@ class SentSuggestion(Struct):
     actions: tuple[SentAction, ...] = ()
 
 
+class SentReason(Struct):
+    """A reason for which a clinician may override the card."""
+
+    code: str = ""
+
+
 class SentCard(Struct):
     """What is needed of a card that was sent."""
 
     uuid: str = ""
     indicator: Indicator = "info"
     suggestions: tuple[SentSuggestion, ...] = ()
+    reasons: tuple[SentReason, ...] = msgspec.field(default=(), name="overrideReasons")
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
     @property
@@ -80,6 +91,12 @@ class Answer(Struct, frozen=True):
     is_reported: bool = True
     user: str = ""
     """To whom the card was shown, as it is recorded; "" where users are not recorded."""
+
+    @property
+    def is_known_reason(self) -> bool:
+        """Whether it is an override with a reason that the card offered, or that the project knows."""
+        offered = {reason.code for reason in self.card.reasons}
+        return not self.is_accepted and (self.how in offered or self.how in KNOWN_REASONS)
 
     @property
     def is_accepted(self) -> bool:

@@ -24,6 +24,7 @@ from cards.rules.engine.governance import (
 )
 from cds_hooks.hold_back.checks import (
     FROM_EVENT,
+    OVERRIDDEN_BEFORE,
     SAID_ONCE,
     WITHOUT_MEMORY,
     WORKLIST,
@@ -31,9 +32,10 @@ from cds_hooks.hold_back.checks import (
     Chosen,
     with_suggestions,
 )
-from cds_hooks.hold_back.governance import Governance
+from cds_hooks.hold_back.governance import Governance, with_sentences
 from cds_hooks.hold_back.sent_cards import sent_cards
 
+_TOLD: Final = OVERRIDDEN_BEFORE.encode()
 _REMEMBERED: Final = frozenset({SAID_ONCE, WORKLIST})
 
 
@@ -46,7 +48,17 @@ class _Extension(Struct, rename={"ours": EXTENSION_KEY}):
     ours: _Ours = msgspec.field(default_factory=_Ours)
 
 
+class _Card(Struct):
+    uuid: str = ""
+    detail: str = ""
+
+
+def _told_on(card: _Card) -> list[str]:
+    return [part for part in card.detail.split("\n\n") if part.startswith(OVERRIDDEN_BEFORE)]
+
+
 class _Response(Struct):
+    cards: tuple[_Card, ...] = ()
     extension: _Extension = msgspec.field(default_factory=_Extension)
 
 
@@ -76,6 +88,8 @@ class Remembered:
         self._answered = [Silence(*silence) for silence in silences if silence[1] == ACKNOWLEDGED]
         self._kept_back = [Silence(*silence) for silence in silences if silence[1] in _REMEMBERED]
         self._shown = _shown_in(response) if self._answered else []
+        self._told = {card.uuid: _told_on(card) for card in sent.cards} if _TOLD in response else {}
+        """What cards said of a colleague's answer, by their uuid."""
 
     def answered(self, finding: Finding) -> Silence | None:
         """The recorded reason of a finding that was answered before; None where it was shown or is another one."""
@@ -102,6 +116,8 @@ class Remembered:
     def hold_back(self, chosen: Chosen, call: CheckedCall) -> None:
         """Takes out what the decision recorded as shown before, kept for the worklist or withheld."""
         chosen.resting += self.resting
+        if self._told:
+            chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
         if self._kept_back:
             self._keep_back(chosen, call)
         if self.withheld:

@@ -157,6 +157,10 @@ class Override(Struct, frozen=True):
     reason: str
     about: frozenset[str] = frozenset()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    by: str = ""
+    """The user to whom the card was shown, as it is recorded; "" where users are not recorded."""
+    drafts: frozenset[str] = frozenset()
+    """The drafts that the card was about, by reference."""
 
     def counts_for(self, finding: Finding) -> bool:
         """Whether the finding is about the same drugs, is no more severe, and its values are about the same."""
@@ -193,6 +197,11 @@ class MetFinding(Struct, frozen=True):
     def answer(self) -> Override:
         """An answer that counts for this finding and for those that are about the same."""
         return Override(0.0, self.indicator, "", self.about, self.numbers)
+
+
+def drafts_of(finding: Finding) -> frozenset[str]:
+    """The drafts that a finding is about, by reference."""
+    return frozenset(fact.source for fact in finding.facts if fact.name == "draft" and fact.source)
 
 
 def numeric_values(facts: Iterable[tuple[str, object]]) -> dict[str, float]:

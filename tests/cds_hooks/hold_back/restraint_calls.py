@@ -57,7 +57,7 @@ def rules_file(folder: Path, text: str) -> Path:
     return file
 
 
-def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "a-reason") -> dict[str, Any]:
+def feedback(card: dict[str, Any], suggestion: str | None = None, code: str = "patient-ineligible") -> dict[str, Any]:
     """Feedback that accepts this suggestion of the card, or overrides the card."""
     item = {"card": card["uuid"], "outcomeTimestamp": NOW.isoformat()}
     if suggestion is not None:

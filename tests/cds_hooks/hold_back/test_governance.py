@@ -84,12 +84,12 @@ def test_after_its_time_the_finding_is_said_again_to_a_server_that_read_the_reco
     governance = Governance(None, needs_approval=False)
     patient = order(as_of)["context"]["patientId"]
     remembered = _memory(tmp_path, as_of).of_patient("anonymous", patient)
-    (key,) = remembered.overrides
+    ((key, (override,)),) = remembered.overrides.items()
     said = finding("critical", key.split()[1])
 
     def quiet(days: int) -> bool:
         caller = Caller("anonymous", patient, ORDERS, "order-sign")
-        checked = CheckedCall(caller, as_of.timestamp() + days * 86400, recalled=remembered)
+        checked = CheckedCall(caller, as_of.timestamp() + days * 86400, recalled=remembered, user=lambda: override.by)
         return governance.check_findings(checked)(said) is not None
 
     assert [quiet(days) for days in (0, 1, 2)] == [True, True, False]
