@@ -1,4 +1,4 @@
-"""docs/architecture.md names files and functions that exist, and the stages of a call in the order in which they are called."""
+"""docs/architecture.md names files and functions that exist, and the stages of a call in their order."""
 
 import re
 
