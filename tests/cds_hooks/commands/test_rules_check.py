@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.coverage import AnalyteCoverage, DrugCoverage, StudyCoverage
 from cards.rules.engine.governance import all_rule_versions
+from cds_hooks import rule_cases
 from cds_hooks.commands.rules import check, coverage
 from cds_hooks.commands.rules import main as rules
-from cds_hooks.commands.rules.check import CaseFault, Checked, NoCaseFile
 from cds_hooks.commands.rules.main import app
 from cds_hooks.hold_back.rule_counts import RuleCounts
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
+from cds_hooks.rule_cases import CaseFault, Checked, NoCaseFile
 
 RULE = "renal-metformin"
 REQUEST: dict[str, Any] = {"request": {}, "expected": {}}
@@ -63,7 +64,7 @@ def test_a_file_without_cases_is_told_from_one_of_another_kind(
     if content is not None:
         file.write_text(content)
     with pytest.raises(CaseFault) as refused:
-        check.check_file(file)
+        rule_cases.check_file(file)
     assert (type(refused.value), str(refused.value)) == (kind, fault)
 
 
@@ -75,23 +76,26 @@ def test_a_short_case_says_what_it_is_and_about_what() -> None:
         (2, {"kind": None, "about": 3}, "kind and about"),
     ):
         with pytest.raises(CaseFault) as refused:
-            check._short_cases(RULE, [good, case] if number == 2 else [case])
+            rule_cases._short_cases(RULE, [good, case] if number == 2 else [case])
         assert str(refused.value) == f"case {number} lacks {lacks}, each a string"
 
 
 def test_the_cases_of_a_rule_are_named_and_what_they_lack_is_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
     faults = {"a": ["found nothing"], "b": []}
-    monkeypatch.setattr(check, "faults_of_case", lambda _, case: faults[case["id"]])
-    monkeypatch.setattr(check, "missing_cases", lambda *_: [])
+    monkeypatch.setattr(rule_cases, "faults_of_case", lambda _, case: faults[case["id"]])
+    monkeypatch.setattr(rule_cases, "missing_cases", lambda *_: [])
     cases = [{"id": name, "kind": "fires", "about": "lt30"} for name in ("a", "b", "c")]
     checked = [
         Checked(f"{RULE}: a", ("found nothing",)),
         Checked(f"{RULE}: b", ()),
         Checked(f"{RULE}: c", ("the case cannot be read (KeyError: 'c')",)),
     ]
-    assert check._short_cases(RULE, cases) == checked
-    monkeypatch.setattr(check, "missing_cases", lambda *_: ["no missing case of lt30"])
-    assert check._short_cases(RULE, cases) == [*checked, Checked(f"{RULE}: all cases", ("no missing case of lt30",))]
+    assert rule_cases._short_cases(RULE, cases) == checked
+    monkeypatch.setattr(rule_cases, "missing_cases", lambda *_: ["no missing case of lt30"])
+    assert rule_cases._short_cases(RULE, cases) == [
+        *checked,
+        Checked(f"{RULE}: all cases", ("no missing case of lt30",)),
+    ]
 
 
 def test_a_whole_request_is_named_by_its_id_or_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,12 +104,12 @@ def test_a_whole_request_is_named_by_its_id_or_by_its_file(tmp_path: Path, monke
             raise AttributeError("no hook")
         return httpx.Response(503)
 
-    monkeypatch.setattr(check, "_answer", answer)
+    monkeypatch.setattr(rule_cases, "_answer", answer)
     file = tmp_path / "ours.json"
     file.write_text(json.dumps(REQUEST))
-    assert check.check_file(file) == [Checked("ours", ("answered 503",))]
+    assert rule_cases.check_file(file) == [Checked("ours", ("answered 503",))]
     file.write_text(json.dumps(REQUEST | {"id": 7, "request": {"hook": 1}}))
-    assert check.check_file(file) == [Checked("7", ("the case cannot be read (AttributeError: no hook)",))]
+    assert rule_cases.check_file(file) == [Checked("7", ("the case cannot be read (AttributeError: no hook)",))]
 
 
 def test_what_is_wrong_and_what_was_left_out_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,7 +383,7 @@ def _answer(*findings: tuple[str, str, str], status: int = 200) -> httpx.Respons
 
 
 def _faults(expected: dict[str, Any], *findings: tuple[str, str, str], status: int = 200) -> list[str]:
-    return check._compare(_answer(*findings, status=status), {"expected": expected})
+    return rule_cases._compare(_answer(*findings, status=status), {"expected": expected})
 
 
 def test_what_a_case_expects_is_compared_with_what_was_found() -> None:
@@ -433,4 +437,4 @@ def test_what_a_case_expects_is_compared_with_what_was_found() -> None:
     ],
 )
 def test_words_that_forbid_a_finding(words: str, alone: bool, forbids: bool) -> None:
-    assert check._forbids(words, "dose-max", "over", "warning", alone=alone) is forbids
+    assert rule_cases._forbids(words, "dose-max", "over", "warning", alone=alone) is forbids
