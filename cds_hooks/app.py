@@ -16,7 +16,7 @@ from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.hold_back.acceptance import AcceptanceCounts
 from cds_hooks.hold_back.acts import Key
-from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.auto_pause import Pausing
 from cds_hooks.hold_back.claims import claims_between_workers
 from cds_hooks.lifespan import Lifespan
@@ -53,7 +53,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     addresses = by_address(services)
     versions = versions_for(configured, services)
     trust = _open_trust(configured, services)
-    approvals = None if trust.development else ApprovalBook(configured.database_url, configured.people_file)
+    approvals = None if trust.development else approvals_of(configured)
     claims = claims_between_workers(configured)
     served = served_versions(services, versions)
     components = open_components(configured, services, trust, approvals, claims, versions, served)

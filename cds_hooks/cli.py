@@ -17,7 +17,6 @@ COMMANDS = {
     "services": Lazy("services", "services"),
     "samples": Lazy("cds_hooks.kit.commands.samples", "samples"),
     "decisions": Lazy("decisions", "app"),
-    "approve": Lazy("approve", "app"),
     "release": Lazy("release", "app"),
     "record": Lazy("record", "app"),
     "model": Lazy("model.main", "app"),

@@ -74,7 +74,7 @@ def open_components(
         RulesFileError: The site's rules file cannot be used.
         TracingUnavailable: Spans are to be sent, and the packages for it are not installed.
     """
-    releases = Releases((lambda: approvals.people) if approvals is not None else None, served)
+    releases = Releases(served, by_two_people=not trust.development)
     governance = Governance(
         configured.rules_file,
         needs_approval=not trust.development,

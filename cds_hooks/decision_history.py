@@ -125,7 +125,7 @@ class DecisionHistory(Struct, frozen=True):
 def decision_history(
     decision: Decision,
     answers: Iterable[FeedbackItem],
-    acts_then: Callable[[], Releases] = lambda: Releases(None),
+    acts_then: Callable[[], Releases] = Releases,
 ) -> DecisionHistory:
     """Return what a decision advised and what came of it.
 

@@ -160,7 +160,7 @@ def _say_not_approved(governance: Governance, approvals: ApprovalBook | None, re
         return
     if releases.refused:
         log().error("acts in the record do not count", count=len(releases.refused))
-    if not approvals.asks_people:
-        log().warning("nobody can approve: CDS_PEOPLE_FILE is not set", reason="no-people")
+    if not approvals.people_log_in:
+        log().warning("nobody can approve: CDS_LOGIN is not set", reason="no-login")
     if approvals.refused:
         log().error("approvals in the record do not count", count=len(approvals.refused))

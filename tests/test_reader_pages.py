@@ -77,18 +77,9 @@ def test_every_address_that_a_page_names_is_served(server: str, page: str) -> No
     assert not refused
 
 
-def test_the_committee_signs_the_version_that_it_read(tmp_path: Path) -> None:
-    environment = {"CDS_PEOPLE_FILE": "people.toml", "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/decisions.sqlite3"}
-    upgrade_schema(parse_url(environment["CDS_DATABASE_URL"]))
-    shown = run_program("rules", "show", "renal-metformin", folder=tmp_path).stdout
+def test_the_committee_prints_the_list_that_it_approves() -> None:
     (command,) = _commands("committee.md", "text")
-    for words in (
-        'approve key --out ann.pem --name "Ann Lee" --role pharmacist --people people.toml',
-        command.replace("VERSION", re.findall(r"\b[0-9a-f]{16}\b", shown)[0]),
-    ):
-        done = run_program(*shlex.split(words), folder=tmp_path, environment=environment)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
-    assert "renal-metformin" in run_program("approve", "list", folder=tmp_path, environment=environment).stdout
+    assert "renal-metformin" in run_program(*shlex.split(command)).stdout
 
 
 def test_a_table_of_people_is_scored_as_the_page_says(tmp_path: Path) -> None:
@@ -107,12 +98,8 @@ def test_a_table_of_people_is_scored_as_the_page_says(tmp_path: Path) -> None:
         assert all(option in told for option in words if option.startswith("--")), command
 
 
-def test_a_pilot_is_silenced_by_one_signature_and_shows_cards_again_with_two(tmp_path: Path) -> None:
-    environment = {
-        "CDS_PEOPLE_FILE": "people.toml",
-        "CDS_TRUST_FILE": "trust.toml",
-        "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/decisions.sqlite3",
-    }
+def test_a_pilot_is_silenced_by_a_command(tmp_path: Path) -> None:
+    environment = {"CDS_TRUST_FILE": "trust.toml", "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/decisions.sqlite3"}
 
     def run(command: str) -> str:
         done = run_program(*shlex.split(command), folder=tmp_path, environment=environment)
@@ -124,12 +111,6 @@ def test_a_pilot_is_silenced_by_one_signature_and_shows_cards_again_with_two(tmp
         'trust add "Example hospital" --issuer https://ehr.example.org/fhir --jwks-url https://ehr.example.org/jwks'
         " --algorithm RS384"
     )
-    run('approve key --out ann.pem --name "Ann Lee" --role pharmacist --people people.toml')
-    run('approve key --out ben.pem --name "Ben Ray" --role physician --people people.toml')
-    silence, first, second = _commands("pilot.md", "text")
+    (silence,) = _commands("pilot.md", "text")
     run(silence)
     assert "client Example hospital: shadow" in run("release list")
-    run(first)
-    assert "Waits for a second signature" in run("release list")
-    run(second)
-    assert run("release list").startswith("Everything shows cards by its approvals.")

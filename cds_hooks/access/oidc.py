@@ -66,7 +66,7 @@ class OpenIdLogin:
         if not roles:
             raise FlowFailed("The site's provider knows this person, but none of their groups has a role here.")
         name = claims.get("name") or claims.get("preferred_username") or claims["sub"]
-        return Person(f"oidc {claims['sub']}", str(name), roles)
+        return Person(f"oidc {claims['sub']}", str(name), roles, issuer=self._issuer)
 
     async def _userinfo(self, provider: Provider, token: Mapping[str, Any], subject: str) -> dict[str, Any]:
         """Return what the provider says of the person beside the ID token (OpenID Connect Core 1.0, section 5.3)."""

@@ -1,8 +1,9 @@
-"""Compares the accounts with the recorded acts that made them: a row that somebody put in or changed is found."""
+"""The accounts as the recorded acts made them, compared with those there are: a row that somebody changed is found."""
 
-from typing import Any
+from typing import Final
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import inspect, select
 
 from cds_hooks.access.accounts import EVENT
@@ -11,7 +12,40 @@ from cds_hooks.storage.database import DATABASE_ERRORS, parse_url, reading_engin
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 
-_STATES = {"add": "active", "enable": "active", "disable": "disabled"}
+_STATES: Final = {"add": "active", "enable": "active", "disable": "disabled"}
+
+
+class AccountAct(Struct, frozen=True):
+    """The detail of an entry about an account: which, what was done, and the roles where these are new."""
+
+    account: str
+    act: str
+    roles: list[str] | None = None
+
+
+class RecordedAccount(Struct, frozen=True):
+    """Roles and state of an account as the acts leave it."""
+
+    roles: frozenset[str] = frozenset()
+    state: str = ""
+
+    @property
+    def role_words(self) -> str:
+        """The roles with commas between."""
+        return ",".join(sorted(self.roles))
+
+
+class RecordedAccounts:
+    """The accounts that the acts made, which are taken in the order of the record."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, RecordedAccount] = {}
+
+    def take(self, act: AccountAct) -> None:
+        """Takes one act."""
+        before = self.made.get(act.account, RecordedAccount())
+        roles = frozenset(act.roles) if act.roles is not None else before.roles
+        self.made[act.account] = RecordedAccount(roles, _STATES.get(act.act, before.state))
 
 
 def wrong_accounts(record_url: str) -> list[str]:
@@ -19,43 +53,43 @@ def wrong_accounts(record_url: str) -> list[str]:
 
     It only reads; a role without the right to read accounts finds none.
     """
-    acts = _acts(record_url)
+    made = _recorded(record_url).made
     url = parse_url(record_url)
     if url.get_backend_name() == "sqlite":
         file = sqlite_file(url).with_name(FILE)
         if not file.exists():
-            return [f"the account {name}, which was made, is missing" for name in acts]
+            return [f"the account {name}, which was made, is missing" for name in made]
         url = url.set(database=str(file))
     try:
         with reading_engine(url).connect() as connection:
             if not inspect(connection).has_table(accounts.name):
                 return []
             query = select(accounts.c.name, accounts.c.roles, accounts.c.state).order_by(accounts.c.name)
-            rows = {row.name: (row.roles, row.state) for row in connection.execute(query)}
+            rows = {
+                row.name: RecordedAccount(frozenset(row.roles.split(",")), row.state)
+                for row in connection.execute(query)
+            }
     except DATABASE_ERRORS:
         return []
-    sentences = [_compare(name, row, acts.get(name)) for name, row in rows.items()]
-    missing = [f"the account {name}, which was made, is missing" for name in acts if name not in rows]
+    sentences = [_compare(name, row, made.get(name)) for name, row in rows.items()]
+    missing = [f"the account {name}, which was made, is missing" for name in made if name not in rows]
     return [sentence for sentence in (*sentences, *missing) if sentence]
 
 
-def _acts(record_url: str) -> dict[str, tuple[str, str]]:
-    """Roles and state of each account as the acts leave it."""
-    made: dict[str, tuple[str, str]] = {}
+def _recorded(record_url: str) -> RecordedAccounts:
+    recorded = RecordedAccounts()
     query = select(events.c.detail).where(events.c.kind == EVENT).order_by(events.c.sequence)
     for row in read_rows(record_url, query):
-        act: dict[str, Any] = msgspec.json.decode(row.detail)
-        roles, state = made.get(act["account"], ("", ""))
-        roles = ",".join(sorted(act["roles"])) if "roles" in act else roles
-        made[act["account"]] = (roles, _STATES.get(act["act"], state))
-    return made
+        recorded.take(msgspec.json.decode(row.detail, type=AccountAct))
+    return recorded
 
 
-def _compare(name: str, row: tuple[str, str], act: tuple[str, str] | None) -> str:
-    if act is None:
-        return f"the account {name} ({row[0]}) was made by no recorded act"
-    if row != act:
+def _compare(name: str, row: RecordedAccount, recorded: RecordedAccount | None) -> str:
+    if recorded is None:
+        return f"the account {name} ({row.role_words}) was made by no recorded act"
+    if row != recorded:
         return (
-            f"the account {name} is {row[1]} with the roles {row[0]}; the recorded acts left it {act[1]} with {act[0]}"
+            f"the account {name} is {row.state} with the roles {row.role_words}; the recorded acts left it "
+            f"{recorded.state} with {recorded.role_words}"
         )
     return ""

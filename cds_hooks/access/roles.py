@@ -23,11 +23,12 @@ ROLE_WORDS: Final = {
     Role.CLINICIAN_LINK: "why a decision was as it was, for the one patient whose chart is open; only an EHR launch "
     "gives it",
     Role.MODEL_OWNER: "the pages without patients, operations, simulations of changes without their "
-    "examples, and what releases and approvals of models need",
-    Role.APPROVER: "the pages without patients, simulations of changes without their examples, and handing in signed "
-    "approvals",
-    Role.PHARMACIST: "the worklist, single decisions, and what a committee needs to judge rules",
-    Role.OPERATOR: "everything but the worklist",
+    "examples, and approving and releasing",
+    Role.APPROVER: "the pages without patients, simulations of changes without their examples, and approving and "
+    "releasing",
+    Role.PHARMACIST: "the worklist, single decisions, what a committee needs to judge rules, and approving and "
+    "releasing",
+    Role.OPERATOR: "everything but the worklist; approving and releasing",
     Role.AUDITOR: "single decisions and operations; changes nothing",
 }
 """What each role opens, for people."""
@@ -45,4 +46,4 @@ DECISION_READERS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITO
 """Who may read single decisions, and the examples of a simulation."""
 
 COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
-"""Who works on rules and models: tries changes, hands in signed acts."""
+"""Who works on rules and models: tries changes, approves and releases."""

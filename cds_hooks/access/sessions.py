@@ -25,12 +25,16 @@ class Lifetimes(Struct, frozen=True):
 
 
 class Person(Struct, frozen=True):
-    """Who has shown who they are: by a local account (`account` is its name), at the site's provider or in an EHR."""
+    """Who has shown who they are: by a local account (`account` is its name), at the site's provider or in an EHR.
+
+    `issuer` is who vouches for the person, where that is one who can approve.
+    """
 
     actor: str
     full_name: str
     roles: frozenset[str]
     account: str = ""
+    issuer: str = ""
     bound: PatientBound | None = None
     longest: float | None = None
     """After how many seconds the session ends, where that is sooner than for others."""
@@ -67,6 +71,7 @@ class Sessions:
             "actor": person.actor[:300],
             "full_name": person.full_name[:120],
             "roles": ",".join(sorted(person.roles)),
+            "issuer": person.issuer,
             "form_token": secrets.token_urlsafe(24),
             "bound_client": person.bound.client if person.bound is not None else None,
             "bound_patient": person.bound.patient if person.bound is not None else None,
@@ -102,7 +107,7 @@ class Sessions:
         roles = frozenset((row.account_roles if row.account else row.roles).split(","))
         names = (row.bound_patient or "", row.bound_decision or "")
         bound = PatientBound(row.bound_client, *names) if row.bound_client is not None else None
-        return Visitor(row.full_name, row.actor, roles, row.form_token, bound)
+        return Visitor(row.full_name, row.actor, roles, row.form_token, bound, row.issuer)
 
     def end(self, token: str) -> None:
         """Ends a session."""

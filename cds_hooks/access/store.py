@@ -45,6 +45,7 @@ sessions = Table(
     Column("actor", Text, nullable=False),
     Column("full_name", Text, nullable=False),
     Column("roles", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
     Column("form_token", Text, nullable=False),
     Column("bound_client", Text),
     Column("bound_patient", Text),
@@ -55,7 +56,7 @@ sessions = Table(
 )
 """`id` is the SHA-256 of the cookie; `account` is "" where the session is not of a local account.
 
-`actor` is what the record names for what the session does.
+`actor` is what the record names for what the session does; `issuer` is who vouches for the person.
 """
 
 tries = Table(

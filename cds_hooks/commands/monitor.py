@@ -175,13 +175,12 @@ def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     """Takes back what is tried and has a figure to act on, and says what that was."""
     from cds_hooks.commands.release import acts_until
-    from cds_hooks.hold_back.people import PeopleFileError
     from cds_hooks.monitor.rollback import take_back, to_take_back
 
     try:
         due = to_take_back(acts_until(url).current, figures)
         take_back(url, due)
-    except (PeopleFileError, RecordUnavailable) as error:
+    except RecordUnavailable as error:
         raise failure(f"Nothing was rolled back: {error}", 2) from error
     return due
 
@@ -195,12 +194,8 @@ def _paused(url: str) -> list[str]:
     if not read_rows(url, select(events.c.sequence).where(events.c.kind == PAUSED).limit(1)):
         return []
     from cds_hooks.commands.release import acts_until
-    from cds_hooks.hold_back.people import PeopleFileError
 
-    try:
-        return [f"{pause.kind} {pause.name}: {pause.words}" for pause in acts_until(url).pauses]
-    except PeopleFileError as error:
-        raise RecordUnavailable(str(error)) from error
+    return [f"{pause.kind} {pause.name}: {pause.words}" for pause in acts_until(url).pauses]
 
 
 def _check_options(notify: str | None, *, narrowed: bool) -> None:

@@ -1,7 +1,6 @@
 """Options that several commands have, with one name, one meaning and one help text each; what --json prints."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -16,15 +15,6 @@ Client = Annotated[str | None, typer.Option(help="Of this client only.")]
 Service = Annotated[str | None, typer.Option(help="Of this service only.")]
 Since = Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")]
 Before = Annotated[datetime | None, typer.Option(help="Before this time (UTC).")]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="FILE",
-        help="Write the signed act to this new file, for the page /rules, and record nothing here.",
-    ),
-]
-"""Where a command puts what it signed, in place of the record."""
 
 
 def print_json(value: object) -> None:

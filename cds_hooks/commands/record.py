@@ -25,7 +25,7 @@ from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Since, print_json
 from cds_hooks.commands.record_options import microseconds, record_url
 from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentence
-from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.rules_file import read_rules_file
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.record.views import Views, views_file
@@ -43,28 +43,23 @@ SealKey = Annotated[Path | None, typer.Option("--key", help="The key that seals 
 _said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SealsUnusable, SignatureRefused, OSError)
 
 
-def site_approvals(database: str | None = None, people: Path | None = None) -> ApprovalBook:
-    """What people of the site have signed, as the record has it; nothing where there is no record yet.
-
-    Raises:
-        PeopleFileError: The file of people cannot be used.
-    """
-    book = ApprovalBook(database or settings().database_url, people or settings().people_file)
+def site_approvals() -> ApprovalBook:
+    """What people of the site have approved, as the record has it; nothing where there is no record yet."""
+    book = approvals_of(settings())
     with suppress(RecordUnavailable):
         book.read()
     return book
 
 
 def site_rules(file: Path | None) -> SiteRules:
-    """What the site says of the rules: with two keys where it has a trust file or names its people, else as typed.
+    """What the site says of the rules: as two people approved them where it has a trust file, else as typed.
 
     Raises:
-        RulesFileError, PeopleFileError: A file cannot be used.
+        RulesFileError: The file cannot be used.
     """
     path = file or settings().rules_file
     rules_file = read_rules_file(path) if path is not None else SiteRules()
-    signed = settings().trust_file is not None or settings().people_file is not None
-    return site_approvals().in_force(rules_file) if signed else rules_file
+    return site_approvals().in_force(rules_file) if settings().trust_file is not None else rules_file
 
 
 @app.command()

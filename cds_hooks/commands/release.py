@@ -1,24 +1,20 @@
 """`cds-hooks release`: switches what shows cards off and on, and releases rules, models and equations step by step."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from getpass import getuser
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from msgspec import to_builtins
 
-from cds_hooks.commands.options import AsJson, Database, Out, print_json
+from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
-from cds_hooks.hold_back.people import People, PeopleFileError, read_people
-from cds_hooks.hold_back.releases import CANARY, Releases, why_not_allowed
-from cds_hooks.hold_back.signatures import sign_act, write_signed
+from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
+from cds_hooks.hold_back.releases import CANARY, QUIET, Releases, why_not_allowed
 from cds_hooks.monitor.versions import compare as compare_versions
-from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.decision import RecordUnavailable
@@ -26,8 +22,6 @@ from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.trusted_models import AbsentModel, why_withheld
-from models_onnx.artifact.keys import Signer, read_signer
-from models_onnx.errors import SignatureRefused
 from models_onnx.serving.runtime import Model
 
 app = typer.Typer(
@@ -37,9 +31,6 @@ app = typer.Typer(
 Kind = Annotated[str, typer.Argument(metavar="KIND", help="service, client, unit, user, rule, model or equation.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its id; of a client the name in the trust file.")]
 Why = Annotated[str, typer.Option(help="Why, for the record.")]
-KeyFile = Annotated[
-    Path | None, typer.Option("--key", help="Private key of the person who decides (PEM); needed with a trust file.")
-]
 
 
 @app.command("set")
@@ -51,12 +42,7 @@ def set_(
     share: Annotated[
         int, typer.Option(min=1, max=99, help="Of a canary: to so many in 100 patients, always the same ones.")
     ] = 5,
-    early: Annotated[
-        bool, typer.Option("--early", help="A model before its least time in shadow; give the reason with --why.")
-    ] = False,
-    key: KeyFile = None,
     database: Database = None,
-    out: Out = None,
 ) -> None:
     """Bring something into another state; every server has it within a second.
 
@@ -65,12 +51,43 @@ def set_(
     is shown to a share of the patients, after shadow. active: it is shown to everybody, after canary. retired: it is
     out of use, and can come back by way of shadow.
 
-    Behind a trust file one signature is enough to silence; on, canary and active take those of two people in two
-    roles. A model becomes canary there after at least 7 days and 500 estimates in shadow (--early: it was not).
+    Behind a trust file a command can silence only: on, canary and active take two people in two roles, who log in and
+    do it on the pages (docs/operations/approvals.md).
 
     Example: cds-hooks release set off service order-safety --why "wrong doses reported"
     """
-    _act(kind, name, state, why, key, database, share if state == CANARY else 100, early=early, out=out)
+    with _said_in_a_sentence():
+        url, by = record_url(database), getuser()
+        _check_record(url)
+        upgrade_schema(parse_url(url))
+        before = acts_until(url)
+        version, gates = _version(kind, name)
+        if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused_keys)) is not None:
+            raise ApprovalRefused(fault)
+        if settings().trust_file is not None and state not in QUIET:
+            raise ApprovalRefused(
+                f"behind a trust file {state} takes two people in two roles, who log in and do it at the page of the "
+                f"{kind} or at /rules"
+            )
+        if kind == "model" and state in (CANARY, "active"):
+            _refuse_ungated(name)
+        act = Act(
+            kind=kind,  # type: ignore[arg-type] # _version has refused every other kind
+            name=name,
+            state=state,
+            by=by,
+            role="operator",
+            person=by,
+            issuer=COMMAND,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            why=why,
+            version=version,
+            gates=gates,
+            share=share if state == CANARY else 100,
+        )
+        add_event(url, RELEASE_EVENT, by, to_builtins(act))
+        words = acts_until(url).current.words.get(f"{kind} {name}", "on")
+    typer.echo(f"The {kind} {name} is now {words}. Every server has it within a second.")
 
 
 @app.command()
@@ -146,7 +163,7 @@ def _compare_outcomes(name: str, version: str, url: str, as_json: bool) -> None:
 
 @app.command("list")
 def list_(database: Database = None, as_json: AsJson = False) -> None:
-    """List what is not simply on or paused, what waits for a second signature, and every act.
+    """List what is not simply on or paused, what waits for a second person, and every act.
 
     Exit codes: 0 all acts count, 1 one is refused.
 
@@ -166,7 +183,7 @@ def list_(database: Database = None, as_json: AsJson = False) -> None:
         typer.echo(
             "Everything else shows cards by its approvals." if states else "Everything shows cards by its approvals."
         )
-        for title, rows in (("Waits for a second signature", waiting), ("Act", acts)):
+        for title, rows in (("Waits for a second person", waiting), ("Act", acts)):
             for row in rows:
                 typer.echo(f"{title}: {row['at']} {row['what']} by {row['by']}: {row['why']}")
         for sentence in releases.refused:
@@ -184,87 +201,6 @@ def _row(act: Act) -> dict[str, Any]:
         "version": act.version,
         "gates": act.gates,
     }
-
-
-def _act(
-    kind: str,
-    name: str,
-    state: ActState,
-    why: str,
-    key: Path | None,
-    database: str | None,
-    share: int = 100,
-    *,
-    early: bool = False,
-    out: Path | None = None,
-) -> None:
-    if out is not None:
-        with _said_in_a_sentence():
-            _write(_signed_act(kind, name, state, why, key, share), out)
-        return
-    with _said_in_a_sentence():
-        url, people = record_url(database), _people()
-        _check_record(url)
-        upgrade_schema(parse_url(url))
-        before = _read(url, people)
-        version, gates = _version(kind, name)
-        if (fault := why_not_allowed(before.current.states, kind, name, state, before.current.paused_keys)) is not None:
-            raise ApprovalRefused(fault)
-        if kind == "model" and state in (CANARY, "active"):
-            _refuse_ungated(name)
-        if kind == "model" and state == CANARY and people is not None and not early:
-            _refuse_early(before, name, version, url)
-        signer, by, role = _who(key, people)
-        act = _make(kind, name, state, why, (by, role), (version, gates), share)
-        add_event(url, RELEASE_EVENT, by, sign_act(act, signer))
-        after = _read(url, people)
-    if any(waiting.does_the_same_as(act) for waiting in after.waiting_for_second()):
-        typer.echo(f"Signed by {by} ({role}). It takes effect when another person in another role signs the same.")
-        return
-    words = after.current.words.get(f"{kind} {name}", "on")
-    typer.echo(f"The {kind} {name} is now {words}. Every server has it within a second.")
-
-
-def _make(
-    kind: str, name: str, state: ActState, why: str, who: tuple[str, str], served: tuple[str, str], share: int
-) -> Act:
-    """The act, now; `who` is the person and the role, `served` the version and its gate report."""
-    return Act(
-        kind=kind,  # type: ignore[arg-type] # _version has refused every other kind
-        name=name,
-        state=state,
-        by=who[0],
-        role=who[1],
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        why=why,
-        version=served[0],
-        gates=served[1],
-        share=share,
-    )
-
-
-def _signed_act(kind: str, name: str, state: ActState, why: str, key: Path | None, share: int) -> tuple[Act, Signer]:
-    """The act and the key of a person of the site; whether it may take effect is decided where it is handed in."""
-    file = settings().people_file
-    if file is None or key is None:
-        raise ApprovalRefused("a file for /rules is signed: name the people in CDS_PEOPLE_FILE and give --key")
-    people = read_people(file)
-    signer, by, role = _who(key, lambda: people)
-    assert signer is not None  # noqa: S101 - there is a key
-    return _make(kind, name, state, why, (by, role), _version(kind, name), share), signer
-
-
-def _write(signed: tuple[Act, Signer], out: Path) -> None:
-    act, signer = signed
-    write_signed(out, [sign_act(act, signer)])
-    typer.echo(f"{out}: {act.words}, signed by {act.signer}. Hand it in at the page /rules.")
-
-
-def _refuse_early(before: Releases, name: str, version: str, url: str) -> None:
-    """Refuses a model that was not long enough in shadow; one that is in canary already was."""
-    since = before.in_shadow_since(("model", name))
-    if since is not None and (why := why_too_early(url, version, since, datetime.now(UTC))) is not None:
-        raise ApprovalRefused(f"the model {name} cannot become canary yet: {why}; --early tries it nevertheless")
 
 
 def _refuse_ungated(name: str) -> None:
@@ -291,44 +227,10 @@ def _check_record(url: str) -> None:
 
 
 def acts_until(url: str, at: float = float("inf")) -> Releases:
-    """The acts of the record, up to a time (epoch seconds).
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-        PeopleFileError: The file of people cannot be used.
-    """
-    return _read(url, _people(), at)
-
-
-def _read(url: str, people: Callable[[], People] | None, until: float = float("inf")) -> Releases:
-    releases = Releases(people)
-    releases.read(url, until)
+    """The acts of the record, up to a time (epoch seconds); RecordUnavailable where it cannot be read."""
+    releases = Releases(by_two_people=settings().trust_file is not None)
+    releases.read(url, at)
     return releases
-
-
-def _people() -> Callable[[], People] | None:
-    """Whose signatures count; None in the development profile."""
-    configured = settings()
-    if configured.trust_file is None:
-        return None
-    people = read_people(configured.people_file) if configured.people_file is not None else People()
-    return lambda: people
-
-
-def _who(key: Path | None, people: Callable[[], People] | None) -> tuple[Signer | None, str, str]:
-    """The key, the person and the role that the act names."""
-    if people is None and key is not None:
-        raise ApprovalRefused("without a trust file (CDS_TRUST_FILE) no signature counts: leave out --key")
-    if people is None:
-        return None, getuser(), "operator"
-    if key is None:
-        raise ApprovalRefused("behind a trust file an act is signed: give the private key of the person with --key")
-    signer = read_signer(key, "release")
-    person = people().of_key(signer.public.id)
-    if person is None:
-        file = people().file or "the file of people, which CDS_PEOPLE_FILE names"
-        raise ApprovalRefused(f"the key {signer.public.id} is of nobody in {file}")
-    return signer, person.name, person.role
 
 
 def _version(kind: str, name: str) -> tuple[str, str]:
@@ -365,6 +267,4 @@ def _is_there(model: Model) -> bool:
     return not isinstance(model, AbsentModel)
 
 
-_said_in_a_sentence = partial(
-    said_in_a_sentence, ApprovalRefused, PeopleFileError, RecordUnavailable, SignatureRefused, OSError
-)
+_said_in_a_sentence = partial(said_in_a_sentence, ApprovalRefused, RecordUnavailable, OSError)

@@ -17,8 +17,6 @@ from cds_hooks.audit.seals import Sealing, SealsUnusable
 from cds_hooks.commands.sentences import failure
 from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.edge import raise_descriptor_limit
-from cds_hooks.hold_back.approvals import refuse_lost_people
-from cds_hooks.hold_back.people import PeopleFileError, read_people
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
@@ -49,7 +47,6 @@ _WHY_NOT_SERVED: Final[dict[type[Exception], tuple[str, int]]] = {
     RecordUnavailable: ("The decisions cannot be recorded, so nothing is served: {}", 1),
     ReplayStoreFailed: ("The decisions cannot be recorded, so nothing is served: {}", 1),
     TrustFileError: ("The trust file cannot be used, so nothing is served. {}", 1),
-    PeopleFileError: ("CDS_PEOPLE_FILE cannot be used, so nothing is served: {}.", 1),
     SignatureRefused: ("A key file cannot be used, so nothing is served: {}.", 1),
     SealsUnusable: ("The record cannot be sealed, so nothing is served: {}.", 1),
     RulesFileError: ("The rules file cannot be used, so nothing is served. {}", 1),
@@ -185,10 +182,6 @@ async def _open_all() -> None:
     use_site_keys(configured)
     open_user_names(configured.record_user, configured.user_keys)
     await open_decision_log(configured.database_url).close()
-    if configured.people_file is not None:
-        people = read_people(configured.people_file)
-        if configured.trust_file is not None:
-            refuse_lost_people(configured.database_url, people)
     await open_trust(configured.trust_file, configured.public_url, configured.database_url).aclose()
 
 

@@ -15,7 +15,6 @@ from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
-from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.kit.simulator.signing import (
     SigningAlgorithm,
@@ -198,20 +197,20 @@ def _say_rules_in_shadow() -> None:
     try:
         rules_file = read_rules_file(path) if path is not None else SiteRules()
         site = site_approvals().in_force(rules_file)
-    except (RulesFileError, PeopleFileError) as error:
+    except RulesFileError as error:
         typer.echo(str(error), err=True)
         return
-    if settings().people_file is None:
+    if settings().login == "none":
         typer.echo(
-            "CDS_PEOPLE_FILE is not set, so nobody can approve: names typed into a rules file do not count behind a "
-            "trust file (docs/operations/approvals.md)."
+            "CDS_LOGIN is not set, so nobody can approve: names typed into a rules file do not count behind a trust "
+            "file (docs/operations/approvals.md)."
         )
     versions = all_rule_versions()
     if waiting := site.not_approved(versions.values()):
         typer.echo(
             f"{len(waiting)} of {len(versions)} medication rules are not approved at this site: behind a trust file "
             "they are evaluated and counted, and show nothing. cds-hooks rules show --to-review lists them, and two "
-            "people sign the list: cds-hooks approve rule --reviewed FILE (docs/operations/approvals.md)."
+            "people who have logged in approve them at /rules (docs/operations/approvals.md)."
         )
 
 

@@ -80,8 +80,8 @@ class RecordEvents:
 
 
 def _act(detail: str) -> dict[str, Any]:
-    """Return what an act changes: ids and states, and not who signed it or why."""
-    body = orjson.loads(detail)["statement"]
+    """Return what an act changes: ids and states, and not who did it or why."""
+    body = orjson.loads(detail)
     return {name: body[name] for name in ("kind", "name", "version", "state") if name in body}
 
 

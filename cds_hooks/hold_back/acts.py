@@ -1,7 +1,8 @@
-"""Acts: what people sign, and what servers record, that decides what may show cards.
+"""Acts: what people approve, switch and release, and what servers record, that decides what may show cards.
 
-People sign a `Statement`, the approval of a rule, model or waiver, or an `Act`, which switches or releases something. A
-server records a `Pause`, a monitor a `Rollback`. Each is the detail of an event of the record (`act_log.py`).
+A person who has logged in records a `Statement`, the approval of a rule, model or waiver, or an `Act`, which switches
+or releases something; both say who did it (`Signatory`). A server records a `Pause`, a monitor a `Rollback`. Each is
+the detail of an event of the record (`act_log.py`).
 """
 
 import re
@@ -14,7 +15,6 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from cds_hooks.hold_back.people import is_same_name
 from models_onnx.artifact.release_file import Release
 
 APPROVAL_EVENT: Final = "approval"
@@ -26,6 +26,8 @@ MOST_NOT_APPLICABLE: Final = 0.3
 """Over this share (0 to 1) of answers that say "not applicable" a rule or service is paused (responsible-ai.md 4.2)."""
 GATE_REPORT: Final = "gates.json"
 SALT: Final = re.compile("[0-9a-f]{32}")
+LOCAL: Final = "accounts"
+COMMAND: Final = "command"
 
 Kind = Literal["rule", "model", "waiver"]
 Subject = Mapping[str, Any]
@@ -40,7 +42,37 @@ class ApprovalRefused(Exception):
     """An approval or an act that cannot be made or does not count; one sentence."""
 
 
-class Statement(Struct, frozen=True, kw_only=True):
+class Signatory(Struct, frozen=True, kw_only=True):
+    """Who did it: name and role, the id of the person, and who vouches for that id.
+
+    `person` is what the record names as actor ("account ann"). `issuer` is that of the site's OpenID provider, `LOCAL`
+    for an account of this server, `COMMAND` for whoever typed a command on the machine of the record.
+    """
+
+    by: str
+    role: str
+    person: str
+    issuer: str
+
+    @property
+    def signer(self) -> str:
+        """Name and role."""
+        return f"{self.by} ({self.role})"
+
+    def is_same_person(self, other: "Signatory") -> bool:
+        """Returns whether both are one person: by id, or by name, because one person can have two logins."""
+        return (self.issuer, self.person) == (other.issuer, other.person) or _folded(self.by) == _folded(other.by)
+
+    def is_named_in(self, text: str) -> bool:
+        """Returns whether the text names this person."""
+        return _folded(self.by) in _folded(text)
+
+    def can_second(self, first: "Signatory") -> bool:
+        """Returns whether it is another person in another role than the first."""
+        return not self.is_same_person(first) and self.role != first.role
+
+
+class Statement(Signatory, frozen=True, kw_only=True):
     """One approval: of what, by whom in which role, when, and what was checked."""
 
     FORMAT: ClassVar[str] = "cds-hooks-onnx/approval/1"
@@ -48,14 +80,12 @@ class Statement(Struct, frozen=True, kw_only=True):
     format: str = FORMAT
     kind: Kind
     subject: dict[str, Any]
-    by: str
-    role: str
     at: str
     """ISO instant."""
     note: str = ""
 
 
-class Act(Struct, frozen=True, kw_only=True):
+class Act(Signatory, frozen=True, kw_only=True):
     """One act of release: what it is about, in which version, the new state, by whom, when and why.
 
     `version` is the digest of the rule's version or of the model's release, `gates` that of its gate report; both are
@@ -68,8 +98,6 @@ class Act(Struct, frozen=True, kw_only=True):
     kind: ActKind
     name: str
     state: ActState
-    by: str
-    role: str
     at: str
     """ISO instant."""
     why: str
@@ -88,19 +116,10 @@ class Act(Struct, frozen=True, kw_only=True):
         """What it does: "model mortality_5y to canary 5 %"."""
         return f"{self.kind} {self.name} to {self.state}{f' {self.share} %' if self.state == 'canary' else ''}"
 
-    @property
-    def signer(self) -> str:
-        """Who signed it, with the role."""
-        return f"{self.by} ({self.role})"
-
     def does_the_same_as(self, other: "Act") -> bool:
         """Returns whether both change the same thing in the same version to the same state."""
         names = ("kind", "name", "version", "state", "share")
         return all(getattr(self, name) == getattr(other, name) for name in names)
-
-    def can_second(self, first: "Act") -> bool:
-        """Returns whether it is by another person in another role than the first act."""
-        return not is_same_name(self.by, first.by) and self.role.casefold() != first.role.casefold()
 
 
 class Pause(Struct, frozen=True):
@@ -209,3 +228,8 @@ def ended(waiver: Subject, today: date) -> bool:
         return not date.fromisoformat(waiver["granted"]) <= today < date.fromisoformat(waiver["expires"])
     except (KeyError, TypeError, ValueError):
         return True
+
+
+def _folded(text: str) -> str:
+    """Case and spaces do not tell people apart."""
+    return " ".join(text.split()).casefold()

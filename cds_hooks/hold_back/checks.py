@@ -527,7 +527,7 @@ CHECKS: Final = (
         codes=("model-not-released",),
         level="model",  # `ModelApprovals`, asked by services/_model.py
         title="The model's release state, gates or approvals",
-        lets_through="The state that CDS_MODEL_STATE asks for: cds-hooks model state, and cds-hooks approve model.",
+        lets_through="The state that CDS_MODEL_STATE asks for, and two approvals at /models/NAME.",
     ),
     Check(
         codes=(SWITCHED_OFF, SHADOW, CANARY),
@@ -565,7 +565,7 @@ CHECKS: Final = (
         codes=(SHADOW,),
         level="finding",
         title="Two people have not approved this version of the rule",
-        lets_through="Two signatures: cds-hooks approve rule NAME --version VERSION --key FILE.",
+        lets_through="The approvals of two people in two roles, at the page /rules/NAME.",
         finding=check_approval,
     ),
     Check(

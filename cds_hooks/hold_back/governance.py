@@ -21,7 +21,6 @@ from cds_hooks.hold_back.budgets import Budgets
 from cds_hooks.hold_back.checks import CHECKS, Check, CheckedCall, Chosen, Shared, check_findings, hold_back
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
-from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import answers_to
 from cds_hooks.hold_back.turns import Turns
@@ -54,7 +53,7 @@ class Governance:
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
-        Where approval is needed, only what two people have signed counts, which `approvals` knows. `now` gives epoch
+        Where approval is needed, only what two people have approved counts, which `approvals` knows. `now` gives epoch
         seconds by the clock of the calls. `rest_days` and `horizons`: see `Shared`; `claims` where there are
         several workers; `visit_seconds`: see `Turns`.
         """
@@ -120,10 +119,7 @@ class Governance:
         self.memory.read_from(views)
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
-                try:
-                    await in_thread(self.read_approvals)
-                except PeopleFileError:
-                    log().error("file of people refused, what was approved stays")
+                await in_thread(self.read_approvals)
                 await in_thread(self.memory.refresh)
                 if not self._was_read.is_set():
                     await in_thread(partial(self._read_first, url, views))
@@ -164,7 +160,7 @@ class Governance:
         return self._signed() if self._needs_approval else self._typed
 
     def _signed(self) -> SiteRules:
-        """Returns what the file says, with the approvals that two people have signed instead of the typed ones."""
+        """Returns what the file says, with the approvals of two people instead of the typed ones."""
         approvals = self._approvals
         state = (id(self._typed), approvals.state if approvals is not None else None)
         if self._in_force[0] != state:

@@ -1,8 +1,8 @@
 """What may show cards now: which services and clients are off, and the release state of rules, models and equations.
 
 Each change is an act: an event of the record, in its hash chain, read by every worker of every machine twice a second.
-Behind a trust file an act counts only with signatures of the site's people: one is enough to silence (off, shadow,
-retired), two people in two roles are needed to let something show cards (on, canary, active).
+Behind a trust file one person, or a command on the machine of the record, is enough to silence (off, shadow, retired);
+two people who have logged in, in two roles, are needed to let something show cards (on, canary, active).
 
 A call takes `current` once and uses it to its end, so that no answer mixes two states.
 """
@@ -24,14 +24,14 @@ from cds_hooks.hold_back.acts import (
     PAUSE_EVENT,
     RELEASE_EVENT,
     ROLLBACK_EVENT,
+    SALT,
     Act,
     ApprovalRefused,
     Key,
     Pause,
     Rollback,
 )
-from cds_hooks.hold_back.people import People
-from cds_hooks.hold_back.signatures import SignedAct
+from cds_hooks.hold_back.signatories import ACCOUNT_EVENT, Signatories
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.artifact.folder import VERSION_SIGN
 
@@ -41,7 +41,8 @@ READ_SECONDS: Final = 0.4
 _PARTS: Final = 100
 _WHO: Final = ("client", "unit", "user")
 """Who can be in silent mode: for them everything is computed and recorded, and nothing is shown."""
-_QUIET: Final = frozenset({"off", "shadow", "retired"})
+QUIET: Final = frozenset({"off", "shadow", "retired"})
+"""What one person alone can do: nobody is shown anything more by it."""
 _SPEAKING: Final = frozenset({CANARY, "active"})
 _AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
 """From which state alone something comes to another one; the other states can follow any."""
@@ -153,21 +154,22 @@ def in_canary(state: State, client: str, patient: str) -> bool:
 class Releases:
     """The acts of one record, and what follows from them."""
 
-    def __init__(self, people: Callable[[], People] | None, versions: Mapping[Key, str] | None = None) -> None:
-        """`people` gives those whose signatures count; None in the development profile, where none are needed.
+    def __init__(self, versions: Mapping[Key, str] | None = None, *, by_two_people: bool = False) -> None:
+        """`by_two_people` behind a trust file; in the development profile every act of a command counts.
 
         `versions` are those of the rules, models and equations that this server has.
         """
-        self._people = people
+        self._by_two_people = by_two_people
         self._versions = versions or {}
         self.current = Released(versions=self._versions)
         """What may show cards now; replaced as a whole."""
-        self._log = ActLog((RELEASE_EVENT, PAUSE_EVENT, ROLLBACK_EVENT), self._take, self._begin)
+        self._log = ActLog((RELEASE_EVENT, PAUSE_EVENT, ROLLBACK_EVENT, ACCOUNT_EVENT), self._take, self._begin)
         self._read_to = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="acts")
         self._begin()
 
     def _begin(self) -> None:
+        self._signatories = Signatories()
         self.acts: list[Act] = []
         """The acts that count, in the order of the record."""
         self.resumed: Mapping[Key, float] = {}
@@ -209,12 +211,12 @@ class Releases:
             self._read_to = self._log.sequence
 
     def until(self, url: str, at: float) -> "Releases":
-        """The acts of the record up to that time (epoch seconds), whose signatures are verified by the same people.
+        """The acts of the record up to that time (epoch seconds), verified in the same way.
 
         Raises:
             RecordUnavailable: The record cannot be read.
         """
-        earlier = Releases(self._people, self._versions)
+        earlier = Releases(self._versions, by_two_people=self._by_two_people)
         earlier.read(url, at)
         return earlier
 
@@ -242,7 +244,7 @@ class Releases:
         return next((act.at for act in reversed(self.acts_of(key)) if act.state == SHADOW), None)
 
     def waiting_for_second(self) -> list[Act]:
-        """Returns the acts that one person has signed and that need another one."""
+        """Returns the acts of one person that need another one."""
         return list(self._waiting)
 
     def _take(self, entry: Entry) -> None:
@@ -252,9 +254,21 @@ class Releases:
             self.changes[pause.key] = Origin(entry.at, "the server", pause.words)
         elif entry.kind == ROLLBACK_EVENT:
             self._take_back(entry.read(Rollback), entry.at)
+        elif entry.kind == ACCOUNT_EVENT:
+            self._signatories.take(entry)
         else:
-            people = self._people() if self._people is not None else None
-            self._take_act(entry.read(SignedAct).act(people, entry.at), entry.at)
+            self._take_act(self._act(entry), entry.at)
+
+    def _act(self, entry: Entry) -> Act:
+        """Returns the act of an entry; ApprovalRefused where it is none, or of nobody who may."""
+        act = entry.read(Act)
+        if act.format != Act.FORMAT:
+            raise ApprovalRefused(f"it has the format {act.format[:60]!r}, which this version does not read")
+        if not SALT.fullmatch(act.salt) or not 1 <= act.share <= 100:
+            raise ApprovalRefused("its share is not 1 to 100, or its salt is not 32 hexadecimal digits")
+        if self._by_two_people:
+            self._signatories.refuse(entry, act, by_command=act.state in QUIET)
+        return act
 
     def _take_back(self, rollback: Rollback, at: float) -> None:
         """To shadow, where it shows cards by an act; what a person switched off meanwhile stays as it is."""
@@ -278,7 +292,7 @@ class Releases:
 
     def _counts(self, act: Act) -> bool:
         """Whether the act takes effect: letting something show cards waits for a second person in another role."""
-        if self._people is None or act.state in _QUIET:
+        if not self._by_two_people or act.state in QUIET:
             self._waiting = [waiting for waiting in self._waiting if waiting.key != act.key]
             return True
         first = next((waiting for waiting in self._waiting if waiting.does_the_same_as(act)), None)

@@ -70,14 +70,10 @@ def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
         raise RulesFileError(Path("approval"), *faults)
 
 
-def read_review(path: Path) -> list[ReviewedRule]:
+def read_review(text: str) -> list[ReviewedRule]:
     """Returns the rules of a list that `cds-hooks rules show --to-review` printed; RulesFileError where it is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulesFileError(path, "cannot be read") from error
     reviewed, faults = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         words, _, note = line.partition("|")
@@ -87,7 +83,7 @@ def read_review(path: Path) -> list[ReviewedRule]:
             case _:
                 faults.append(f"line {number} is not: RULE VERSION, or RULE VERSION | note")
     if faults or not reviewed:
-        raise RulesFileError(path, *(faults or ["names no rule"]))
+        raise RulesFileError(Path("list"), *(faults or ["the list names no rule"]))
     return reviewed
 
 
@@ -99,7 +95,7 @@ def _fault(reviewed: ReviewedRule) -> str | None:
     if digest != version.digest:
         return f"{rule} is in version {version.digest}, not {digest}: read it again, then approve it"
     if version.rule.audit.verified == NEEDS_NOTE and not note.strip():
-        return f"{rule} still needs a label check: say in --note how and by whom the label was checked"
+        return f"{rule} still needs a label check: say in the note how and by whom the label was checked"
     return None
 
 

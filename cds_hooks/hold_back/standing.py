@@ -28,16 +28,12 @@ SIGNS: Final[dict[StateNow, tuple[str, str]]] = {
 
 
 class Standing(Struct, frozen=True):
-    """The state, why in a sentence, since when and by whom ("" where it is not known), and what would change it.
-
-    `commands` are what to do and the line to type; a browser never has a private key.
-    """
+    """The state, why in a sentence, since when and by whom ("" where it is not known)."""
 
     state: StateNow
     text: str
     since: str = ""
     by: str = ""
-    commands: tuple[tuple[str, str], ...] = ()
 
     @property
     def sign(self) -> tuple[str, str]:
@@ -59,34 +55,30 @@ def rule_standing(
     *,
     needs_approval: bool,
 ) -> Standing:
-    """Return how a rule stands; `needs_approval` where there is a trust file, `book` has the signatures then."""
+    """Return how a rule stands; `needs_approval` where there is a trust file, `book` has the approvals then."""
     key = ("rule", version.rule.id)
-    line = f"cds-hooks approve rule {version.rule.id} --version {version.digest} --key PERSON.pem"
-    commands = (("Sign (two people)", line), *_commands(key))
-    acted = _by_act(releases, key, commands) if releases is not None else None
+    acted = _by_act(releases, key) if releases is not None else None
     if acted is not None and acted.state != "on":
         return acted
     switches = site.switches.get(version.rule.id, ())
     for switch in switches:
         if switch.off and not switch.clients and not switch.units:
-            return Standing("off", f"switched off in the rules file: {switch.note}", commands=commands)
+            return Standing("off", f"switched off in the rules file: {switch.note}")
     partly = "; the rules file switches it off in part" if switches else ""
     approval = site.approvals.get(version.rule.id)
     is_approved = approval is not None and approval.digest == version.digest
     if needs_approval and not is_approved:
         subject = rule_subject(version.rule.id, version.digest)
-        signed = len(book.signers("rule", subject)) if book is not None else 0
+        given = len(book.approvals("rule", subject)) if book is not None else 0
         was = "only another version of it is approved" if approval is not None else "this version is not approved"
-        text = f"{was}; {signed} of {NEEDED} signatures{partly}"
-        return Standing("waiting", text, commands=commands)
+        text = f"{was}; {given} of {NEEDED} approvals{partly}"
+        return Standing("waiting", text)
     if acted is not None:
         return acted
     if approval is not None and is_approved:
         by, text = f"{approval.by} ({approval.role})", f"this version is approved{partly}"
-        return Standing("on", text, str(approval.on), by, commands)
-    return Standing(
-        "on", f"not approved, and shown as every rule is in the development profile{partly}", commands=commands
-    )
+        return Standing("on", text, str(approval.on), by)
+    return Standing("on", f"not approved, and shown as every rule is in the development profile{partly}")
 
 
 def model_standing(
@@ -96,67 +88,54 @@ def model_standing(
     lowest_state: str,
     today: date,
     waiver_faults: Iterable[str] = (),
+    *,
+    name: str = "",
 ) -> Standing:
-    """Return how a model stands; `book` is None where no signature is needed, `lowest_state` is CDS_MODEL_STATE.
+    """Return how a model stands; `book` is None where no approval is needed, `lowest_state` is CDS_MODEL_STATE.
 
-    `waiver_faults` say why waivers of its gates are not in force.
+    `waiver_faults` say why waivers of its gates are not in force; `name` is that of a version beside the one in use.
     """
-    key = ("model", release.id)
-    sign = ("Sign (two people in two roles)", f"cds-hooks approve model {release.id} --key PERSON.pem")
-    commands = (sign, *_commands(key))
+    key = ("model", name or release.id)
     withheld = reason_cards_withheld(release, lowest_state)
     if withheld is not None:
         red = release.gates is None or bool(release.gates.red)
         state: StateNow = "refused" if red else "shadow" if release.state == "shadow" else "waiting"
-        return Standing(state, withheld, commands=commands)
-    acted = _by_act(releases, key, commands)
+        return Standing(state, withheld)
+    acted = _by_act(releases, key)
     if acted is not None and acted.state != "on":
         return acted
     if book is not None and lowest_state in BY_TWO_PEOPLE:
         missing = book.why_not_approved("model", model_subject(release), today)
         if missing is not None:
-            return Standing("waiting", missing, commands=commands)
+            return Standing("waiting", missing)
     for fault in waiver_faults:
-        return Standing("waiting", fault, commands=commands)
+        return Standing("waiting", fault)
     if acted is not None:
         return acted
     last = release.history[-1] if release.history else None
     since, by = (last.at[:10], f"{last.by} ({last.role})") if last is not None else ("", "")
-    return Standing("on", f"released as {release.state}, no gate is red", since, by, commands)
+    return Standing("on", f"released as {release.state}, no gate is red", since, by)
 
 
-def _by_act(releases: Releases, key: Key, commands: tuple[tuple[str, str], ...]) -> Standing | None:
+def _by_act(releases: Releases, key: Key) -> Standing | None:
     """Return how an act, a pause or a rollback left it; None where there was none."""
     state, origin = releases.current.states.get(key), releases.changes.get(key, Origin())
     since = datetime.fromtimestamp(origin.at, UTC).date().isoformat() if origin.at else ""
     if state is not None:
         if state.state in ("off", "retired"):
             words = "switched off" if state.state == "off" else "retired"
-            return Standing("off", f"{words}: {state.why}", since, origin.by, commands)
+            return Standing("off", f"{words}: {state.why}", since, origin.by)
         if state.state == "shadow":
-            return Standing("shadow", f"computed and not shown: {state.why}", since, origin.by, commands)
+            return Standing("shadow", f"computed and not shown: {state.why}", since, origin.by)
         served = releases.current.versions.get(key, state.version)
         if state.version and state.version != served:
             text = "another version is served than was released"
-            return Standing("shadow", text, since, origin.by, commands)
+            return Standing("shadow", text, since, origin.by)
     pauses = [pause for pause in releases.pauses if pause.key == key]
     if pauses and not all(pause.is_proposed for pause in pauses):
         text = f"{'; '.join(pause.words for pause in pauses)}; its warnings and critical cards are shown"
-        return Standing("shadow", text, since, origin.by, commands)
+        return Standing("shadow", text, since, origin.by)
     if state is None:
         return None
     share = f"shown to {state.share} in 100 patients" if state.state == CANARY else "shown to everybody"
-    return Standing("on", f"{share} by an act: {state.why}", since, origin.by, commands)
-
-
-def _commands(key: Key) -> tuple[tuple[str, str], ...]:
-    """Return the acts of release, each with its whole line; behind a trust file each is signed (`--key`)."""
-    end = '--why "REASON" --key PERSON.pem'
-    lines = (
-        ("Switch it off, at once", f"off {key[0]} {key[1]}"),
-        ("Switch it on again", f"on {key[0]} {key[1]}"),
-        ("Compute and count it, show nothing", f"shadow {key[0]} {key[1]}"),
-        ("Show it to 5 in 100 patients, after shadow", f"canary {key[0]} {key[1]} --share 5"),
-        ("Show it to everybody, after that", f"active {key[0]} {key[1]}"),
-    )
-    return tuple((what, f"cds-hooks release set {line} {end}") for what, line in lines)
+    return Standing("on", f"{share} by an act: {state.why}", since, origin.by)

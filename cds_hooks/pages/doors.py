@@ -60,7 +60,7 @@ DOORS: Final = (
         STAFF,
         "Rules",
         changes=COMMITTEE,
-        refusal="Acts are signed by people who have logged in. Without CDS_LOGIN only the operator does it.",
+        refusal="People who have logged in approve and release; set CDS_LOGIN.",
     ),
     Door("/models", "models.views", STAFF, "Models"),
     Door("/decisions", "decisions.views", DECISION_READERS, "Decisions", of_patients=True, token=True),

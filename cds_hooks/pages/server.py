@@ -93,7 +93,12 @@ class PageServer:
 
         components, settings = self.components, self.settings
         return Committee(
-            settings.database_url, components.governance, self.approvals, components.releases, settings.model_state
+            settings.database_url,
+            components.governance,
+            self.approvals,
+            components.releases,
+            settings.model_state,
+            self.served,
         )
 
     @cached_property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cds_hooks.components import ServerComponents
 from cds_hooks.computing import Computing
 from cds_hooks.configuration import Content, InForce, content_in_force, served_versions
-from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.hold_back.approvals import ModelApprovals, approvals_of
 from cds_hooks.hold_back.releases import Released, Releases
 from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch.fetch import PrefetchFetcher
@@ -106,21 +106,19 @@ def open_site(
     `tried` are rules that show cards here whatever was approved, switched or released (True), or that are off (False).
 
     Raises:
-        TrustFileError, RulesFileError, PeopleFileError, DeclarationError: One of its files cannot be used.
+        TrustFileError, RulesFileError, DeclarationError: One of its files cannot be used.
         RecordUnavailable: The approvals on record cannot be read.
     """
     services = services_for(configured)
     versions = versions_for(configured, services)
     has_trust_file = configured.trust_file is not None
-    approvals = ApprovalBook(configured.database_url, configured.people_file) if has_trust_file else None
+    approvals = approvals_of(configured) if has_trust_file else None
     if approvals is not None:
         approvals.read()
     governance = RecordedGovernance(configured.rules_file, needs_approval=has_trust_file, approvals=approvals)
     in_force = InForce(lambda: content_in_force(configured, services, versions, governance.site), governance)
     in_force.start()
-    releases = Releases(
-        (lambda: approvals.people) if approvals is not None else None, served_versions(services, versions)
-    )
+    releases = Releases(served_versions(services, versions), by_two_people=has_trust_file)
     with suppress(RecordUnavailable):
         releases.read(configured.database_url)
     in_force.digest_with(releases.current)

@@ -97,11 +97,6 @@ class ClientSettings(BaseSettings):
         "loopback under an address, localhost or the host of CDS_PUBLIC_URL, under no other name. At an address that "
         "other machines reach it needs CDS_OPERATOR_TOKEN or CDS_LOGIN, which are asked for there.",
     )
-    people_file: Path | None = Field(
-        default=None,
-        description="TOML file of the people who may approve rules, models and waivers, each with a public key "
-        "(docs/operations/approvals.md). Behind a trust file an approval takes the keys of two of them.",
-    )
 
     @property
     def operator_address(self) -> tuple[str, int | None] | None:

@@ -21,7 +21,7 @@ class Visitor(Struct, frozen=True):
 
     `actor` is what the record names for what they see and do. `roles` are names of `cds_hooks.access.roles.Role`;
     `form_token` is what each form of this session carries against forms of other sites; `bound` is None where the
-    session is not of one patient.
+    session is not of one patient; `issuer` is who vouches for somebody who has logged in.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Visitor(Struct, frozen=True):
     roles: frozenset[str]
     form_token: str
     bound: PatientBound | None = None
+    issuer: str = ""
 
     def may_see(self, client: str, patient: str, decision: str) -> bool:
         """Return whether the page of this decision about this patient of this client is open to the session."""

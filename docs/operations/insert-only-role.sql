@@ -14,8 +14,8 @@ GRANT SELECT, INSERT, DELETE ON used_tokens TO cds_hooks;
 CREATE TABLE IF NOT EXISTS access_accounts (name text PRIMARY KEY, full_name text NOT NULL, roles text NOT NULL,
     password_hash text NOT NULL, state text NOT NULL, changed_at float NOT NULL);
 CREATE TABLE IF NOT EXISTS access_sessions (id bytea PRIMARY KEY, account text NOT NULL, actor text NOT NULL,
-    full_name text NOT NULL, roles text NOT NULL, form_token text NOT NULL, bound_client text, bound_patient text,
-    bound_decision text, seen_at float NOT NULL, ends_at float NOT NULL);
+    full_name text NOT NULL, roles text NOT NULL, issuer text NOT NULL, form_token text NOT NULL,
+    bound_client text, bound_patient text, bound_decision text, seen_at float NOT NULL, ends_at float NOT NULL);
 CREATE INDEX IF NOT EXISTS access_sessions_by_account ON access_sessions (account);
 CREATE TABLE IF NOT EXISTS access_tries (id text PRIMARY KEY, subject bytea NOT NULL, at float NOT NULL);
 CREATE INDEX IF NOT EXISTS access_tries_by_subject ON access_tries (subject, at);

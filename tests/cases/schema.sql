@@ -121,6 +121,7 @@ CREATE TABLE access_sessions (
 	actor TEXT NOT NULL, 
 	full_name TEXT NOT NULL, 
 	roles TEXT NOT NULL, 
+	issuer TEXT NOT NULL, 
 	form_token TEXT NOT NULL, 
 	bound_client TEXT, 
 	bound_patient TEXT, 

@@ -6,7 +6,6 @@ import gc
 import resource
 import socket
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -306,12 +305,8 @@ def test_garbage_is_left_at_the_end_unless_duckdb_counts_it(monkeypatch: pytest.
         cli._print_version(True)
 
 
-def test_a_list_to_review_names_rules_with_their_versions(tmp_path: Path) -> None:
-    def read(text: str) -> list[ReviewedRule]:
-        (tmp_path / "list").write_text(text)
-        return read_review(tmp_path / "list")
-
-    assert read("# x\n\nr 1\ns 2 | read it | twice\n") == [
+def test_a_list_to_review_names_rules_with_their_versions() -> None:
+    assert read_review("# x\n\nr 1\ns 2 | read it | twice\n") == [
         ReviewedRule("r", "1"), ReviewedRule("s", "2", "read it | twice"),
     ]  # fmt: skip
     for text, fault in (
@@ -321,6 +316,4 @@ def test_a_list_to_review_names_rules_with_their_versions(tmp_path: Path) -> Non
         ("r 1\nr 1 2\n", "line 2"),
     ):
         with pytest.raises(RulesFileError, match=fault):
-            read(text)
-    with pytest.raises(RulesFileError, match="cannot be read"):
-        read_review(tmp_path / "nothing")
+            read_review(text)

@@ -71,7 +71,7 @@ def test_models_that_cannot_be_served_are_said_with_their_service() -> None:
 
 SHADOW = ("warning", "rules are not approved and run in shadow", 3, "not-approved")
 ACTS = ("error", "acts in the record do not count", 2, None)
-NOBODY = ("warning", "nobody can approve: CDS_PEOPLE_FILE is not set", None, "no-people")
+NOBODY = ("warning", "nobody can approve: CDS_LOGIN is not set", None, "no-login")
 REFUSED = ("error", "approvals in the record do not count", 1, None)
 
 
@@ -81,10 +81,10 @@ REFUSED = ("error", "approvals in the record do not count", 1, None)
         (None, None, 0, []),
         ({"not_approved": 0}, None, 2, []),
         ({"not_approved": 3}, None, 2, [SHADOW]),
-        (None, made(asks_people=True, refused=[]), 0, []),
-        (None, made(asks_people=True, refused=[]), 2, [ACTS]),
-        (None, made(asks_people=False, refused=[]), 0, [NOBODY]),
-        ({"not_approved": 3}, made(asks_people=False, refused=["x"]), 2, [SHADOW, ACTS, NOBODY, REFUSED]),
+        (None, made(people_log_in=True, refused=[]), 0, []),
+        (None, made(people_log_in=True, refused=[]), 2, [ACTS]),
+        (None, made(people_log_in=False, refused=[]), 0, [NOBODY]),
+        ({"not_approved": 3}, made(people_log_in=False, refused=["x"]), 2, [SHADOW, ACTS, NOBODY, REFUSED]),
     ],
 )
 def test_what_is_not_approved_is_said(counts: Any, approvals: Any, acts: int, lines: list[Any]) -> None:

@@ -10,7 +10,6 @@ import pytest
 from cards.rules.language.site import read_text
 from cds_hooks.audit.seals import newest_seal, read_seals
 from cds_hooks.events.declaration import read_declaration
-from cds_hooks.hold_back.people import read_people
 from cds_hooks.hold_back.rules_file import read_rules_file
 from cds_hooks.protocol.hooks.declared import read_declarations
 from cds_hooks.security.trust_file import read_trust_file
@@ -25,7 +24,6 @@ from models_onnx.artifact.release_file import parse_release
 from models_onnx.discovery import declarations
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "a.toml": read_people,
     "b.toml": read_rules_file,
     "c.toml": read_trust_file,
     "d.toml": lambda file: read_declaration(file, ()),

@@ -16,14 +16,16 @@ import httpx
 import numpy as np
 import pytest
 
+from cds_hooks.hold_back.acts import ActState
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.queries import list_decisions
-from models_onnx.artifact.folder import load_artifact
+from models_onnx.artifact.folder import load_artifact, read_manifest
 from models_onnx.artifact.keys import trusted_keys
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import logit, sigmoid
 from tests.adding.notebook import CELL, RUNNING
 from tests.adding.notebook import PAGE as GUIDE
+from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.storage.samples import a_decision
 from tests.conftest import ROOT
 from tests.live import record_in, serving
@@ -172,9 +174,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (place.folder / "cells.py").write_text("\n".join(program))
     place("cells")
     place.environment |= {"CDS_MODELS_FOLDER": "own", "CDS_MODEL_KEYS": "publisher.pub.json"}
-    for name, role in (("ann", "pharmacist"), ("ben", "physician")):
-        key = ("--out", f"{name}.pem", "--name", name.title(), "--role", role, "--people", "people.toml")
-        place("cds_hooks", "approve", "key", *key)
     place.record(480, "stay_1y")
     return place
 
@@ -201,7 +200,7 @@ def test_the_way_from_a_drift_to_a_released_version_and_back(site: Site) -> None
     figures = site.model("stay_1y@1.1.0").manifest.evaluation["all"]
     assert figures["observed_expected"]["value"] == pytest.approx(1, abs=0.05)
 
-    site.environment |= {"CDS_TRUST_FILE": "trust.toml", "CDS_PEOPLE_FILE": "people.toml"}
+    site.environment |= {"CDS_TRUST_FILE": "trust.toml"}
     shadow, compared = page["Shadow"]
     site("cds_hooks", *shadow)
     assert site.answered_by() == ("1.0.0", ["1.1.0"])
@@ -209,11 +208,11 @@ def test_the_way_from_a_drift_to_a_released_version_and_back(site: Site) -> None
     site("cds_hooks", *taken)
     assert "Its estimates are nearer to what happened" in site("cds_hooks", *compared)
 
-    for words in page["Release, by two people"]:
-        # the test does not wait for a week
-        early = ["--early"] if "canary" in words else []
-        printed = site("cds_hooks", *words, *early)
-    assert "is now active" in printed
+    version = read_manifest(site.folder / "own" / "stay_1y@1.1.0").file.sha256
+    steps: tuple[tuple[ActState, int], ...] = (("canary", 20), ("active", 100))
+    for state, share in steps:  # the test does not wait for a week
+        for person in (ANN, BEN):
+            Desk(site.url).put_act(person, state, kind="model", name="stay_1y@1.1.0", share=share, version=version)
     assert site.answered_by() == ("1.1.0", [])
 
     (back,) = page["Back"]

@@ -13,11 +13,9 @@ import httpx
 import pytest
 
 from cds_hooks.configuration import read_content
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
-from cds_hooks.hold_back.signatures import sign_act
-from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.hold_back.clicking import put_command
 from tests.live import record_in, serving, serving_here
 from tests.program import run_program
 
@@ -35,9 +33,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 def switch(url: str, state: Any, kind: Any = "service", name: str = ORDERS, **more: Any) -> None:
     """Puts an act into the record, as `cds-hooks release` does."""
-    at = datetime.now(UTC).isoformat()
-    act = Act(kind=kind, name=name, state=state, by="a test", role="operator", at=at, why="a trial", **more)
-    add_event(url, RELEASE_EVENT, "a test", sign_act(act, None))
+    put_command(url, state, kind, name, **more)
 
 
 def _is_off(answer: dict[str, Any]) -> bool:

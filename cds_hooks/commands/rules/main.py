@@ -20,7 +20,6 @@ from cds_hooks.commands.rules.check import check, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.commands.rules.new import new
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
-from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
 from cds_hooks.hold_back.rules_file import RulesFileError
 from cds_hooks.hold_back.standing import rule_standing
@@ -172,4 +171,4 @@ def _version(rule: str) -> RuleVersion:
     return rule_version
 
 
-_said_in_a_sentence = partial(said_in_a_sentence, RulesFileError, RecordUnavailable, PeopleFileError)
+_said_in_a_sentence = partial(said_in_a_sentence, RulesFileError, RecordUnavailable)

@@ -8,18 +8,20 @@ from typing import Any, Final
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
-from cds_hooks.hold_back.acts import model_subject, rule_subject, waiver_subject
-from cds_hooks.hold_back.approvals import ApprovalBook, Signed, why_waiver_is_none
+from cds_hooks.hold_back.act_desk import waiver_version
+from cds_hooks.hold_back.acts import Key, Kind, Subject, model_subject, rule_subject, waiver_subject
+from cds_hooks.hold_back.approvals import ApprovalBook, why_waiver_is_none
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.releases import Releases, why_not_allowed
 from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
 from cds_hooks.hold_back.standing import Standing, model_standing, rule_standing
 from cds_hooks.one_run import OneRun
 from cds_hooks.pages.committee.tables import (
+    ActForm,
+    ApprovalRow,
     ModelStanding,
     RuleRow,
     RuleStanding,
-    SignatureRow,
     StepRow,
     WaiverRow,
     rules_values,
@@ -32,6 +34,15 @@ from models_onnx.artifact.release_file import Release
 
 MOST_CALLS: Final = 5_000
 """So many of the newest calls are counted: reading them takes a second or two, beside the calls."""
+ACT_WORDS: Final = (
+    ("Switch it off, at once", "off"),
+    ("Switch it on again", "on"),
+    ("Compute and count it, show nothing", "shadow"),
+    ("Show it to a share of the patients, after shadow", "canary"),
+    ("Show it to everybody, after that", "active"),
+    ("Take it out of use", "retired"),
+)
+"""What can be done about something, and the state that follows."""
 _COUNTED_SECONDS: Final = 300.0
 _WAIT_SECONDS: Final = 1.5
 
@@ -67,7 +78,7 @@ class RuleUse:
 
 
 class Committee:
-    """How models and rules stand, from files, record and signatures."""
+    """How models and rules stand, from files and record."""
 
     def __init__(
         self,
@@ -76,24 +87,26 @@ class Committee:
         approvals: ApprovalBook | None,
         releases: Releases,
         lowest_state: ModelState,
+        served: Mapping[Key, str],
     ) -> None:
-        """`approvals` is None in the development profile, where no signature is needed."""
+        """`approvals` is None in the development profile; `served` are the versions that this server has."""
         self._lowest_state = lowest_state
         self._governance = governance
         self._approvals = approvals
         self._releases = releases
+        self._served = served
         self._use = RuleUse(url)
 
     def model(
-        self, release: Release, title: str, gates: Iterable[GateRow], waivers: Iterable[dict[str, str]]
+        self, name: str, release: Release, title: str, gates: Iterable[GateRow], waivers: Iterable[dict[str, str]]
     ) -> ModelStanding:
-        """How a model stands."""
+        """How a model, or a version beside the one in use (`id@version`), stands."""
         book, today = self._approvals, datetime.now(UTC).date()
         subject = model_subject(release)
-        signed = book.signers("model", subject) if book is not None else []
+        missing = book.why_not_approved("model", subject, today) if book is not None else None
         gates = tuple(gates)
         titles = {row.gate: row.title for row in gates}
-        waiver_rows = tuple(self._waiver(release, waiver, titles, today) for waiver in waivers)
+        waiver_rows = tuple(self._waiver(name, release, waiver, titles, today) for waiver in waivers)
         faults = [row.fault for row in waiver_rows if row.fault is not None]
         steps = [StepRow(step.at[:10], step.state, f"{step.by} ({step.role})", step.why) for step in release.history]
         return ModelStanding(
@@ -101,16 +114,19 @@ class Committee:
             title,
             release.version,
             release.state,
-            model_standing(release, self._releases, book, self._lowest_state, today, faults),
+            model_standing(release, self._releases, book, self._lowest_state, today, faults, name=name),
             gates,
             waiver_rows,
-            _signatures(signed),
-            book.why_not_approved("model", subject, today) if book is not None else None,
-            (*steps, *self._acts("model", release.id)),
+            self._approval_rows("model", subject),
+            missing,
+            (*steps, *self._acts("model", name)),
+            self._form(("model", name), release.digest, approves=missing is not None),
             _may_try(),
         )
 
-    def _waiver(self, release: Release, waiver: dict[str, str], titles: Mapping[str, str], today: date) -> WaiverRow:
+    def _waiver(
+        self, name: str, release: Release, waiver: dict[str, str], titles: Mapping[str, str], today: date
+    ) -> WaiverRow:
         subject = waiver_subject(release.id, release.version, waiver)
         fault = why_waiver_is_none(self._approvals, subject, today) if self._approvals is not None else None
         return WaiverRow(
@@ -118,6 +134,7 @@ class Committee:
             str(waiver.get("reason", "")),
             str(waiver.get("expires", "")),
             fault,
+            ActForm("waiver", name, waiver_version(subject), fault is not None, self._by_click),
         )
 
     def rule(self, version: RuleVersion) -> RuleStanding:
@@ -125,14 +142,15 @@ class Committee:
         self._use.refresh()
         rule, book = version.rule.id, self._approvals
         subject = rule_subject(rule, version.digest)
-        signed = book.signers("rule", subject) if book is not None else []
+        missing = book.why_not_approved("rule", subject, datetime.now(UTC).date()) if book is not None else None
         return RuleStanding(
             self._now(version),
             self._use.of_rule(rule),
             self._use.counted.calls,
-            _signatures(signed),
-            book.why_not_approved("rule", subject, datetime.now(UTC).date()) if book is not None else None,
+            self._approval_rows("rule", subject),
+            missing,
             self._acts("rule", rule),
+            self._form(("rule", rule), version.digest, approves=missing is not None),
             _may_try(),
         )
 
@@ -164,6 +182,25 @@ class Committee:
         acts = [act for act in self._releases.acts if (act.kind, act.name) == (kind, name)]
         return tuple(StepRow(act.at[:10], act.state, f"{act.by} ({act.role})", act.why) for act in acts)
 
+    def _approval_rows(self, kind: Kind, subject: Subject) -> tuple[ApprovalRow, ...]:
+        approvals = self._approvals.approvals(kind, subject) if self._approvals is not None else []
+        return tuple(ApprovalRow(given.by, given.role, given.at[:10], given.note) for given in approvals)
+
+    def _form(self, key: Key, version: str, *, approves: bool) -> ActForm:
+        """What can be done about this rule or model now."""
+        current = self._releases.current
+        acts = [
+            (words, state)
+            for words, state in ACT_WORDS
+            if why_not_allowed(current.states, *key, state, current.paused_keys) is None
+        ]
+        return ActForm(*key, version, approves, self._by_click, tuple(acts), self._served.get(key, ""))
+
+    @property
+    def _by_click(self) -> bool:
+        visitor = visiting().visitor
+        return self._approvals is not None and visitor is not None and not COMMITTEE.isdisjoint(visitor.roles)
+
 
 def _may_try() -> bool:
     here = visiting()
@@ -176,13 +213,4 @@ def _fits(row: RuleRow, wanted: dict[str, str]) -> bool:
         (not wanted["family"] or row.family == wanted["family"])
         and (not wanted["kind"] or row.now.state == wanted["kind"])
         and words in f"{row.title} {row.id}".casefold()
-    )
-
-
-def _signatures(signed: Iterable[Signed]) -> tuple[SignatureRow, ...]:
-    return tuple(
-        SignatureRow(
-            signature.person.name, signature.person.role, signature.statement.at[:10], signature.statement.note
-        )
-        for signature in signed
     )

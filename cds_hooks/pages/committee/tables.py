@@ -1,4 +1,4 @@
-"""The lists of models and rules for a committee, and what the page of one adds: state, gates, signatures, counts."""
+"""The lists of models and rules for a committee, and what the page of one adds: state, gates, approvals, counts."""
 
 from collections import Counter
 from typing import Any
@@ -11,8 +11,24 @@ from cds_hooks.hold_back.standing import SIGNS, Standing
 from cds_hooks.pages.model_files import GateRow
 
 
-class SignatureRow(Struct, frozen=True):
-    """One signature in the record: whose, in which role, when, and what was checked."""
+class ActForm(Struct, frozen=True):
+    """What can be done about one thing: whether to approve this version, and the acts that are possible now.
+
+    `acts` are words and the state, `served` the version that they name: of a model the digest of its file, where
+    `version` is that of its release. `by_click`: whether who looks at the page can do it there.
+    """
+
+    kind: str
+    name: str
+    version: str
+    approves: bool
+    by_click: bool
+    acts: tuple[tuple[str, str], ...] = ()
+    served: str = ""
+
+
+class ApprovalRow(Struct, frozen=True):
+    """One approval in the record: whose, in which role, when, and what was checked."""
 
     by: str
     role: str
@@ -21,11 +37,12 @@ class SignatureRow(Struct, frozen=True):
 
 
 class WaitingRow(Struct, frozen=True):
-    """Something that was signed and does not count yet: by whom, and what is missing."""
+    """Something that one person did and that does not count yet: by whom, and what is missing; `wanted` repeats it."""
 
     what: str
-    by: tuple[SignatureRow, ...]
+    by: ApprovalRow
     missing: str
+    wanted: dict[str, str]
 
 
 class StepRow(Struct, frozen=True):
@@ -44,6 +61,7 @@ class WaiverRow(Struct, frozen=True):
     reason: str
     until: str
     fault: str | None
+    form: ActForm
 
 
 class ModelStanding(Struct, frozen=True):
@@ -56,9 +74,10 @@ class ModelStanding(Struct, frozen=True):
     now: Standing
     gates: tuple[GateRow, ...]
     waivers: tuple[WaiverRow, ...]
-    signatures: tuple[SignatureRow, ...]
+    approvals: tuple[ApprovalRow, ...]
     missing: str | None
     steps: tuple[StepRow, ...]
+    form: ActForm
     may_try: bool = True
     """Whether who looks at the page may try a change to it."""
 
@@ -88,9 +107,10 @@ class RuleStanding(Struct, frozen=True):
     now: Standing
     counted: RuleCounts
     calls: int
-    signatures: tuple[SignatureRow, ...]
+    approvals: tuple[ApprovalRow, ...]
     missing: str | None
     steps: tuple[StepRow, ...]
+    form: ActForm
     may_try: bool = True
     """Whether who looks at the page may try a change to it."""
 

@@ -30,11 +30,7 @@ class _Act(Struct):
     why: str = ""
 
 
-class _Acts(Struct):
-    statement: _Act
-
-
-_act: Final = msgspec.json.Decoder(_Acts)
+_act: Final = msgspec.json.Decoder(_Act)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +147,7 @@ def _releases(url: str, decision: Decision) -> Iterator[Moment]:
     last: dict[tuple[str, str], Moment] = {}
     for row in read_rows(url, query):
         try:
-            act = _act.decode(row.detail).statement
+            act = _act.decode(row.detail)
         except msgspec.MsgspecError:
             continue
         if (act.kind, act.name) not in about:

@@ -17,6 +17,7 @@ from cds_hooks.access.passwords import LONGEST
 from cds_hooks.access.pending import UnderWay, come_back, new_secret, send_away
 from cds_hooks.access.sessions import Person, cookies_of
 from cds_hooks.access.throttle import Attempt, TooManyTries, address_of_client, count_try, forgive
+from cds_hooks.hold_back.acts import LOCAL
 from cds_hooks.logs import log
 from cds_hooks.pages.login.card_link import card_link_routes
 from cds_hooks.pages.login.launch import launch_routes
@@ -84,7 +85,7 @@ class _Login:
             return self._form(page, name, _WRONG, 403)
         with store.transaction() as connection:
             forgive(connection, account.name, attempt)
-        person = Person(f"account {account.name}", account.full_name, account.roles, account.name)
+        person = Person(f"account {account.name}", account.full_name, account.roles, account.name, LOCAL)
         return let_in(self._server, request, person, page)
 
     async def to_provider(self, request: Request) -> Response:

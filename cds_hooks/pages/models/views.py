@@ -72,4 +72,4 @@ def standing_of(server: PageServer, model_id: str, manifest: Manifest) -> ModelS
     if release is None:
         return None
     waivers = (server.files.card(model_id) or {}).get("product", {}).get("waivers", [])
-    return server.committee.model(release, manifest.title, server.files.gates(model_id), waivers)
+    return server.committee.model(model_id, release, manifest.title, server.files.gates(model_id), waivers)

@@ -12,7 +12,7 @@ from cds_hooks.pages.server import PageServer
 from cds_hooks.trusted_models import AbsentModel
 
 _NOT_APPROVED: Final = ("rule that is not approved here", "rules that are not approved here")
-_HALF_SIGNED: Final = ("act that waits for a second signature", "acts that wait for a second signature")
+_HALF_SIGNED: Final = ("act that waits for a second person", "acts that wait for a second person")
 _SILENT_MODELS: Final = ("model that may show no cards", "models that may show no cards")
 _VERIFIED_DAYS: Final = 7
 """A record that nobody has verified for so long waits for a person."""

@@ -1,74 +1,68 @@
-"""What waits for a second signature, and the form of /rules that takes files of signed acts."""
+"""What waits for a second person, and the forms of /rules by which people approve, switch and release."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from cds_hooks.hold_back.acts import ApprovalRefused, Subject, waiver_subject, words_of
+from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted, waiver_version
+from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement, Subject, waiver_subject, words_of
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.submission import ActDesk, ServedHere, Taken
+from cds_hooks.hold_back.rules_file import RulesFileError, read_review
 from cds_hooks.logs import log
 from cds_hooks.monitor.versions import why_too_early
-from cds_hooks.pages.committee.tables import SignatureRow, WaitingRow
+from cds_hooks.pages.committee.tables import ApprovalRow, WaitingRow
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.server import PageServer
-from cds_hooks.web.site import Failure, Refusal
+from cds_hooks.web.visitor import visiting
+from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.release_file import Release
 
-_NO_PEOPLE: Final = Failure(
-    "The file of people cannot be used",
-    "Failed",
-    "The file that CDS_PEOPLE_FILE names was changed and cannot be read. Nothing was changed.",
-    "Ask whoever keeps the file; the log and cds-hooks approve list say what is wrong with it.",
-)
-_NOT_NEEDED: Final = "in the development profile no signature counts and none is needed: nothing was recorded"
+MOST_BYTES: Final = 1_000_000
+"""Of a form: a reviewed list of every rule has some 20,000."""
+_NOT_NEEDED: Final = "in the development profile no approval counts and none is needed: nothing was recorded"
+_NOBODY: Final = "people who have logged in approve and release, so set CDS_LOGIN: nothing was recorded"
 
 
 class Approvals:
-    """What is signed, of one server."""
+    """What people approve, switch and release at one server."""
 
     def __init__(self, server: PageServer) -> None:
         self._server = server
         self._book = server.approvals
         self._releases = server.components.releases
         served = ServedHere(server.served, server.services, *_models(server.files), why_too_early)
-        self._desk = ActDesk(server.settings.database_url, server.settings.people_file, served)
+        self._desk = ActDesk(server.settings.database_url, served)
 
     def values(self) -> dict[str, Any]:
         """Return what the template shows where nothing was sent."""
         return self._values(self._book, self._releases)
 
-    def take(self, text: str) -> tuple[dict[str, Any], int]:
-        """Take a file of signed acts; return what the template shows of it, and the status of the answer.
-
-        Raises:
-            Refusal: the file of people cannot be read.
-        """
+    def take(self, form: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+        """Take what somebody clicked; return what the template shows of it, and the status of the answer."""
         try:
-            recorded = self._take(text)
-        except (ApprovalRefused, ValueError) as fault:
-            log().info("signed acts refused", status=400)
-            return self.values() | {"problem": str(fault)}, 400
-        except PeopleFileError as fault:
-            log().error("file of people refused", status=503)
-            raise Refusal(_NO_PEOPLE, 503) from fault
+            recorded = self._take(form)
+        except (ApprovalRefused, RulesFileError) as fault:
+            log().info("act refused", status=400)
+            text = "; ".join(fault.problems) if isinstance(fault, RulesFileError) else str(fault)
+            return self.values() | {"problem": text}, 400
         # those of this process have what was recorded just now a moment later
         return self._values(*self._desk.on_record()) | {"taken": recorded}, 200
 
-    def _take(self, text: str) -> list[Taken]:
-        if not text.strip():
-            raise ApprovalRefused("no file was chosen, or it is empty")
+    def _take(self, form: Mapping[str, str]) -> list[Recorded]:
+        visitor = visiting().visitor
         if self._book is None:
             raise ApprovalRefused(_NOT_NEEDED)
-        recorded = self._desk.take(text, self._server.actor, self._server.now())
-        log().info("signed acts taken", count=len(recorded))
+        if visitor is None:
+            raise ApprovalRefused(_NOBODY)
+        person = LoggedIn(visitor.name, visitor.actor, visitor.issuer, visitor.roles)
+        recorded = self._desk.take(_wanted(form), person, datetime.now(UTC))
+        log().info("acts recorded", count=len(recorded))
         return recorded
 
     def _values(self, book: ApprovalBook | None, releases: Releases) -> dict[str, Any]:
         return {
-            "waiting": _waiting(book, releases),
+            "waiting": _waiting(book, releases, self._server.files),
             "refused": [*(book.refused if book is not None else ()), *releases.refused],
             "taken": [],
             "problem": "",
@@ -76,23 +70,49 @@ class Approvals:
         }
 
 
-def _waiting(book: ApprovalBook | None, releases: Releases) -> list[WaitingRow]:
-    """What one person has signed and another one has to sign; the approvals first."""
+def _wanted(form: Mapping[str, str]) -> list[Wanted]:
+    """Return what a form asks for: one act, or the approval of every rule of a reviewed list."""
+    if "reviewed" in form:
+        return [Wanted("rule", rule, APPROVED, digest, note) for rule, digest, note in read_review(form["reviewed"])]
+    share = form.get("share", "")
+    return [
+        Wanted(
+            form.get("kind", ""),
+            form.get("name", "").strip(),
+            form.get("state", ""),
+            form.get("version", ""),
+            form.get("why", ""),
+            int(share) if share.isascii() and share.isdigit() and len(share) < 4 else 100,
+            form.get("early") == "yes",
+        )
+    ]
+
+
+def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -> list[WaitingRow]:
+    """What one person did and another one has to; the approvals first."""
+    if book is None:
+        return []
     rows = []
     today = datetime.now(UTC).date()
-    for signed in book.everything() if book is not None else ():
-        statement = signed[0].statement
-        missing = book.why_not_approved(statement.kind, statement.subject, today) if book is not None else None
+    for statement in book.everything():
+        missing = book.why_not_approved(statement.kind, statement.subject, today)
         if missing is not None:
-            by = [
-                SignatureRow(signature.person.name, signature.person.role, signature.statement.at[:10], "")
-                for signature in signed
-            ]
-            rows.append(WaitingRow(words_of(statement.kind, statement.subject), tuple(by), missing))
-    for act in releases.waiting_for_second():
-        by = [SignatureRow(act.by, act.role, act.at[:10], act.why)]
-        rows.append(WaitingRow(act.words, tuple(by), "another person in another role signs the same"))
-    return rows
+            rows.append(_waiting_row(words_of(statement.kind, statement.subject), statement, missing, files))
+    second = "another person in another role does the same"
+    return [*rows, *[_waiting_row(act.words, act, second, files) for act in releases.waiting_for_second()]]
+
+
+def _waiting_row(words: str, act: Statement | Act, missing: str, files: ModelFiles) -> WaitingRow:
+    if isinstance(act, Act):
+        note = act.why
+        wanted = {"name": act.name, "state": act.state, "version": act.version, "share": str(act.share)}
+    else:
+        note = act.note
+        version = waiver_version(act.subject) if act.kind == "waiver" else str(act.subject["digest"])
+        name = str(act.subject["rule" if act.kind == "rule" else "model"])
+        beside = f"{name}{VERSION_SIGN}{act.subject.get('version')}"
+        wanted = {"name": beside if files.folder(beside) else name, "state": APPROVED, "version": version}
+    return WaitingRow(words, ApprovalRow(act.by, act.role, act.at[:10], note), missing, {"kind": act.kind, **wanted})
 
 
 def _models(files: ModelFiles) -> tuple[Callable[[str], Release | None], Callable[[str], list[Subject]]]:

@@ -1,4 +1,4 @@
-"""The pages of the rules: the list with what waits for a signature, a rule, its versions, and which checks exist."""
+"""The pages of the rules: the list with what waits for a second person, a rule, its versions, and the checks."""
 
 from typing import Any, Final
 
@@ -8,10 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
-from cds_hooks.hold_back.signatures import MOST_BYTES
 from cds_hooks.pages.committee.changes import Changes
 from cds_hooks.pages.coverage import coverage_tables
-from cds_hooks.pages.rules.approvals import Approvals
+from cds_hooks.pages.rules.approvals import MOST_BYTES, Approvals
 from cds_hooks.pages.rules.description import describe_rule
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.site import Failure, Refusal
@@ -29,14 +28,14 @@ class _Rules:
         self._approvals = Approvals(server)
 
     def show_all(self, request: Request) -> Response:
-        """Show the rules, and what was signed; a posted file is taken first."""
-        signed: dict[str, Any]
+        """Show the rules, and what waits for a second person; what was clicked is taken first."""
+        approvals: dict[str, Any]
         if request.method == "POST":
-            signed, status = self._approvals.take(request.state.form.get("acts", ""))
+            approvals, status = self._approvals.take(request.state.form)
         else:
-            signed, status = self._approvals.values(), 200
+            approvals, status = self._approvals.values(), 200
         rules = self._server.committee.rules(request.query_params)
-        return self._server.page("rules/rules.html", status=status, **rules, **signed)
+        return self._server.page("rules/rules.html", status=status, **rules, **approvals)
 
     def show(self, request: Request) -> Response:
         """Show one rule."""
@@ -59,7 +58,7 @@ def routes(server: PageServer) -> list[Route]:
     one = CapacityLimiter(1)
     return [
         server.route("/rules", pages.show_all),
-        server.route("/rules", pages.show_all, ["POST"], limiter=one, upload=True, most_bytes=3 * MOST_BYTES),
+        server.route("/rules", pages.show_all, ["POST"], limiter=one, upload=True, most_bytes=MOST_BYTES),
         server.route("/rules/checks", pages.show_checks),
         server.route("/rules/{rule_id}", pages.show),
         server.route("/rules/{rule_id}/changes", pages.show_changes),

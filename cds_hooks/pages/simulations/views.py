@@ -14,7 +14,6 @@ from starlette.routing import Route
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.access.roles import DECISION_READERS
 from cds_hooks.errors import BadRequest
-from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError
 from cds_hooks.logs import log
 from cds_hooks.pages.server import PageServer
@@ -33,7 +32,7 @@ MOST: Final = (100, 500, 2_000)
 SHARES: Final = (1, 2, 5, 10, 15, 20, 30)
 _REPORT: Final = ".json"
 _LARGEST_REPORT: Final = 10_000_000
-_UNUSABLE: Final = (NoCandidate, UnknownModel, ArtifactRefused, RulesFileError, PeopleFileError)
+_UNUSABLE: Final = (NoCandidate, UnknownModel, ArtifactRefused, RulesFileError)
 """What says in a sentence what cannot be used, with nothing of a patient in it."""
 
 _NO_REPORT: Final = Failure(

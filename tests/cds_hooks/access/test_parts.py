@@ -22,7 +22,7 @@ from cds_hooks.access.code_flow import (
 from cds_hooks.access.oidc import json_object
 from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.pending import UnderWay, come_back, send_away
-from cds_hooks.access.recorded_acts import _compare
+from cds_hooks.access.recorded_acts import RecordedAccount, _compare
 from cds_hooks.access.store import AccessStore, tries
 from cds_hooks.access.throttle import TooManyTries, _subject, address_of_client, count_try, forgive
 from cds_hooks.settings.checks import networks_of
@@ -128,10 +128,10 @@ def test_a_state_comes_back_once_in_its_browser_and_in_time(store: AccessStore) 
 
 
 def test_an_account_is_as_the_recorded_acts_left_it() -> None:
-    row = ("viewer", "active")
+    row = RecordedAccount(frozenset({"viewer"}), "active")
     assert _compare("ann", row, row) == ""
     assert _compare("ann", row, None) == "the account ann (viewer) was made by no recorded act"
-    assert _compare("ann", row, ("viewer", "disabled")) == (
+    assert _compare("ann", row, RecordedAccount(frozenset({"viewer"}), "disabled")) == (
         "the account ann is active with the roles viewer; the recorded acts left it disabled with viewer"
     )
 

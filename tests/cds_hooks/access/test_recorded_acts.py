@@ -22,10 +22,10 @@ def _run(folder: Path, *words: str) -> str:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """A record with two accounts that were made and changed by commands."""
-    _run(tmp_path, "accounts", "add", "Ann", "--role", "viewer", "--password-stdin")
-    _run(tmp_path, "accounts", "add", "bob", "--role", "operator", "--password-stdin")
-    _run(tmp_path, "accounts", "change", "ann", "--role", "auditor", "--role", "approver")
-    _run(tmp_path, "accounts", "change", "bob", "--disable")
+    _run(tmp_path, "accounts", "Ann", "--role", "viewer", "--password-stdin")
+    _run(tmp_path, "accounts", "bob", "--role", "operator", "--password-stdin")
+    _run(tmp_path, "accounts", "ann", "--role", "auditor", "--role", "approver")
+    _run(tmp_path, "accounts", "bob", "--disable")
     return record_in(tmp_path)
 
 

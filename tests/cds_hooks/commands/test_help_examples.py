@@ -43,7 +43,6 @@ NOT_RUN = {
 """Commands whose example is only parsed (test_misuse.py), and where the command is run instead."""
 
 ENVIRONMENT = {
-    "CDS_PEOPLE_FILE": "people.toml",
     "CDS_RULES_FILE": "rules.toml",
     "CDS_SEAL_KEY": "seal-key.pem",
     "CDS_TRUST_FILE": "trust.toml",
@@ -52,14 +51,10 @@ ENVIRONMENT = {
 """The settings that a site has where such commands are typed; each test sets those that its command reads."""
 
 NEEDED = {
-    "approve rule": ("CDS_PEOPLE_FILE",),
-    "approve model": ("CDS_PEOPLE_FILE",),
-    "approve waiver": ("CDS_PEOPLE_FILE",),
     "trust add": ("CDS_TRUST_FILE",),
     "model sign": ("CDS_MODEL_SIGNING_KEY",),
 }
 WRITTEN_ANEW = {
-    "approve key": ("ann.pem", "ann.pub.json", "people.toml"),
     "record backup": ("record-2026-11-20.ndjson.xz",),
     "trust add": ("trust.toml",),
 }
@@ -96,7 +91,6 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
     _run(folder, server, "cds-hooks record seal --new-key seal-key.pem")
     for command in (
         "record seal",
-        "approve key",
         "record backup",
         "record hold",
         "trust token",

@@ -67,9 +67,9 @@ def test_a_command_stands_in_the_package_of_commands_or_under_its_full_name() ->
 
 
 def test_a_command_is_imported_under_its_name_and_its_help_is_markdown() -> None:
-    group, alone = Lazy("approve", "app").load("approve"), Lazy("worklist", "worklist").load("list-of-work")
+    group, alone = Lazy("release", "app").load("release"), Lazy("worklist", "worklist").load("list-of-work")
     assert (group.name, alone.name, hasattr(group, "list_commands"), hasattr(alone, "list_commands")) == (
-        "approve", "list-of-work", True, False,
+        "release", "list-of-work", True, False,
     )  # fmt: skip
     assert (group.rich_markup_mode, alone.rich_markup_mode) == ("markdown", "markdown")
     assert Lazy("model.main", "app").load("model").rich_markup_mode is None

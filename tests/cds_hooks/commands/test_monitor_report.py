@@ -17,7 +17,6 @@ from cds_hooks import cli
 from cds_hooks.commands import monitor
 from cds_hooks.events.declaration import DeclarationFault
 from cds_hooks.hold_back.acts import Rollback
-from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.monitor import judging
 from cds_hooks.monitor.reviews import Reviewed
 from cds_hooks.storage.decision import RecordUnavailable
@@ -257,10 +256,10 @@ def _raising(error: Exception) -> Any:
     return fail
 
 
-@pytest.mark.parametrize("error", [PeopleFileError("people.toml is torn"), RecordUnavailable("people.toml is torn")])
 def test_what_cannot_be_read_takes_nothing_back(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    error = RecordUnavailable("the record is torn")
     taken: list[Any] = []
     due = [Rollback("rule", "r", "", "why")]
     monkeypatch.setattr("cds_hooks.monitor.rollback.take_back", lambda *given: taken.append(given))
@@ -271,13 +270,13 @@ def test_what_cannot_be_read_takes_nothing_back(
     with pytest.raises(typer.Exit) as ended:
         monitor._take_back("url", [])
     assert (ended.value.exit_code, len(taken)) == (2, 1)
-    assert capsys.readouterr() == ("", "Nothing was rolled back: people.toml is torn\n")
+    assert capsys.readouterr() == ("", "Nothing was rolled back: the record is torn\n")
 
 
 def test_a_pause_is_a_sentence_and_without_one_the_acts_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     monkeypatch.setattr(monitor, "read_rows", lambda *_: rows)
-    monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(PeopleFileError("torn")))
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(RecordUnavailable("torn")))
     assert monitor._paused("url") == []
     rows.append(1)
     with pytest.raises(RecordUnavailable, match=r"^torn$"):

@@ -1,4 +1,4 @@
-"""`cds-hooks release`: how two versions are compared in words, and what is refused before anything is signed."""
+"""`cds-hooks release`: how two versions are compared in words, and what is refused before anything is recorded."""
 
 import json
 from time import time
@@ -158,13 +158,3 @@ def test_people_and_clients_have_no_version_and_models_have_that_of_their_file()
     model = release._served_model("mortality_5y")
     assert digest == model.manifest.file.sha256
     assert len(gates) in (0, 64)
-
-
-def test_a_key_is_for_a_site_with_a_trust_file(tmp_path: Any) -> None:
-    with pytest.raises(ApprovalRefused, match=r"no signature counts: leave out --key"):
-        release._who(tmp_path / "key.pem", None)
-    signer, by, role = release._who(None, None)
-    assert (signer, role) == (None, "operator")
-    assert by
-    with pytest.raises(ApprovalRefused, match="an act is signed: give the private key"):
-        release._who(None, lambda: None)  # type: ignore[arg-type,return-value]

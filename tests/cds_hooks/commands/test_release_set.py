@@ -1,4 +1,4 @@
-"""`cds-hooks release set` and `list`: who signs an act, what it needs before it counts, and what is said of it."""
+"""`cds-hooks release set` and `list`: who may, what an act needs before it counts, and what is said of it."""
 
 import json
 from datetime import UTC, datetime
@@ -11,56 +11,42 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from cds_hooks.commands import release
-from cds_hooks.hold_back.acts import ApprovalRefused
-from cds_hooks.hold_back.people import Person, add_person
 from cds_hooks.storage.database import engine_for, parse_url
-from models_onnx.artifact.keys import local_signer
+from tests.cds_hooks.hold_back.clicking import ANN, RULE, Desk, put_command
 from tests.cds_hooks.storage.samples import a_decision, store
 
 WHY = ("--why", "a trial")
 NOTHING_ELSE = "Everything shows cards by its approvals.\n"
 EVERYTHING_ELSE = "Everything else shows cards by its approvals.\n"
-SECOND = "It takes effect when another person in another role signs the same.\n"
 
 
 class Site:
-    """A record, the settings of a site, and the people who sign there once it has a trust file."""
+    """A record and the settings of a site."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.url = folder, f"sqlite:///{folder / 'record.sqlite3'}"
         store(self.url, a_decision())
-        self.settings = SimpleNamespace(trust_file=None, people_file=None, model_state="validated")
+        self.settings = SimpleNamespace(trust_file=None, model_state="validated")
         self.withheld: str | None = None
-        self.too_early: str | None = None
         self.asked: list[Any] = []
         monkeypatch.setattr(release, "settings", lambda: self.settings)
         monkeypatch.setattr(release, "record_url", lambda database: database or self.url)
         monkeypatch.setattr(release, "getuser", lambda: "ops")
         monkeypatch.setattr(release, "_version", lambda kind, _: ("cafe", "beef") if kind == "model" else ("", ""))
         monkeypatch.setattr(release, "_served_model", lambda name: f"the model {name}")
-        monkeypatch.setattr(release, "why_withheld", lambda model, state: self._why("withheld", model, state))
-        monkeypatch.setattr(release, "why_too_early", lambda *given: self._why("too_early", *given[:2]))
+        monkeypatch.setattr(release, "why_withheld", self._why)
 
-    def _why(self, name: str, *given: Any) -> Any:
-        self.asked.append((name, *given))
-        return getattr(self, name)
-
-    def sign_here(self) -> None:
-        """From now on the site has a trust file, and Ann and Bob sign."""
-        self.settings.trust_file, self.settings.people_file = Path("trust.toml"), self.folder / "people.toml"
-        for name, role in (("Ann", "pharmacist"), ("Bob", "physician")):
-            add_person(self.settings.people_file, Person(name, role, local_signer(self.key(name), name)[0].public))
-
-    def key(self, name: str) -> Path:
-        return self.folder / f"{name}.pem"
+    def _why(self, *given: Any) -> str | None:
+        self.asked.append(given)
+        return self.withheld
 
     @staticmethod
     def run(*words: object) -> tuple[int, str, str]:
         done = CliRunner().invoke(release.app, list(map(str, words)))
         return done.exit_code, done.stdout, done.stderr
 
-    def by(self, name: str, *words: object) -> tuple[int, str, str]:
-        return self.run("set", *words, *WHY, "--key", self.key(name))
+    def set(self, *words: object) -> tuple[int, str, str]:
+        return self.run("set", *words, *WHY)
 
     def acts(self) -> list[dict[str, Any]]:
         """The acts of the record, each without its instant, which is now."""
@@ -100,84 +86,47 @@ def test_in_the_development_profile_the_user_of_the_shell_acts(site: Site) -> No
 def test_what_cannot_become_so_is_refused_and_leaves_no_act(site: Site) -> None:
     refused = "The rule r is active and cannot become canary: canary comes after shadow or canary.\n"
     assert site.run("set", "canary", "rule", "r", *WHY) == (1, "", refused)
-    keyless = "Without a trust file (CDS_TRUST_FILE) no signature counts: leave out --key.\n"
-    assert site.by("Ann", "off", "rule", "r") == (1, "", keyless)
     code, _, errors = site.run("set", "off", "rule", "r", *WHY, "--database", f"sqlite:///{site.folder}/none.sqlite3")
     assert (code, errors.startswith("There is no record at ")) == (1, True)
     assert not (site.folder / "none.sqlite3").exists()
     assert site.acts() == []
 
 
-def test_behind_a_trust_file_two_people_release_and_one_silences(site: Site) -> None:
-    site.sign_here()
-    unsigned = "Behind a trust file an act is signed: give the private key of the person with --key.\n"
-    assert site.run("set", "off", "rule", "r", *WHY) == (1, "", unsigned)
-    assert site.by("Ann", "shadow", "rule", "r") == _now("rule r", "shadow")
-    assert site.by("Ann", "canary", "rule", "r") == (0, f"Signed by Ann (pharmacist). {SECOND}", "")
-    waits = site.run("list")[1].splitlines()[2]
-    assert waits.startswith("Waits for a second signature: ")
-    assert waits.endswith(" rule r canary 5 % by Ann (pharmacist): a trial")
-    assert [row["what"] for row in json.loads(site.run("list", "--json")[1])["waiting"]] == ["rule r canary 5 %"]
-    assert site.by("Bob", "canary", "rule", "r") == _now("rule r", "canary 5 %")
-    assert json.loads(site.run("list", "--json")[1])["waiting"] == []
-    local_signer(site.key("Cid"), "Cid")
-    code, shown, errors = site.by("Cid", "off", "rule", "r")
-    assert (code, shown, errors.endswith(f" is of nobody in {site.settings.people_file}.\n")) == (1, "", True)
-    site.settings.people_file = None
-    code, shown, errors = site.by("Ann", "off", "rule", "r")
-    nobody = " is of nobody in the file of people, which CDS_PEOPLE_FILE names.\n"
-    assert (code, shown, errors.endswith(nobody)) == (1, "", True)
+def test_behind_a_trust_file_a_command_silences_and_lets_nothing_speak(site: Site) -> None:
+    site.settings.trust_file = Path("trust.toml")
+    assert site.set("shadow", "rule", "r") == _now("rule r", "shadow")
+    refused = (
+        "Behind a trust file canary takes two people in two roles, who log in and do it at the page of the rule or at "
+        "/rules.\n"
+    )
+    assert site.set("canary", "rule", "r") == (1, "", refused)
+    assert site.set("off", "client", "A hospital") == _now("client A hospital", "off")
+    assert [row["what"] for row in site.acts()] == ["rule r shadow", "client A hospital off"]
+    put_command(site.url, "on", "client", "A hospital")
+    code, _, errors = site.run("list")
+    assert (code, "it was typed as a command; a person who has logged in does it" in errors) == (1, True)
 
 
-def test_a_model_is_released_with_green_gates_and_after_its_time_in_shadow(site: Site) -> None:
-    site.sign_here()
-    assert site.by("Ann", "shadow", "model", "m") == _now("model m", "shadow cafe")
+def test_behind_a_trust_file_the_list_has_what_waits_for_a_second_person(site: Site) -> None:
+    site.settings.trust_file = Path("trust.toml")
+    site.set("off", "rule", RULE)
+    Desk(site.url).click(ANN, "on")
+    (waits,) = [line for line in site.run("list")[1].splitlines() if line.startswith("Waits for a second person: ")]
+    assert waits.endswith(f" rule {RULE} on by Ann Lee (pharmacist): a reason")
+    assert [row["what"] for row in json.loads(site.run("list", "--json")[1])["waiting"]] == [f"rule {RULE} on"]
+
+
+def test_a_model_is_released_with_green_gates(site: Site) -> None:
+    assert site.set("shadow", "model", "m") == _now("model m", "shadow cafe")
     assert site.asked == []
     site.withheld = "it is a draft"
     ungated = "The model m cannot be released: it is a draft. Run cds-hooks model gates m --record.\n"
-    assert site.by("Ann", "canary", "model", "m") == (1, "", ungated)
-    site.withheld, site.too_early = None, "it was in shadow for 2 days"
-    early = "The model m cannot become canary yet: it was in shadow for 2 days; --early tries it nevertheless.\n"
-    assert site.by("Ann", "canary", "model", "m") == (1, "", early)
-    assert site.asked[1:] == [("withheld", "the model m", "validated"), ("too_early", site.url, "cafe")]
-    site.asked.clear()
-    assert site.by("Ann", "canary", "model", "m", "--early") == (0, f"Signed by Ann (pharmacist). {SECOND}", "")
-    assert site.by("Bob", "canary", "model", "m", "--early") == _now("model m", "canary 5 % cafe")
-    assert [name for name, *_ in site.asked] == ["withheld", "withheld"]
-    site.withheld = "it is a draft"
-    assert site.by("Ann", "active", "model", "m") == (1, "", ungated)
+    assert site.set("canary", "model", "m") == (1, "", ungated)
+    assert site.asked == [("the model m", "validated")]
     site.withheld = None
-    site.by("Ann", "active", "model", "m")
-    assert site.by("Bob", "active", "model", "m") == _now("model m", "active cafe")
+    assert site.set("canary", "model", "m") == _now("model m", "canary 5 % cafe")
+    assert site.set("active", "model", "m") == _now("model m", "active cafe")
     assert {(row["version"], row["gates"]) for row in site.acts()} == {("cafe", "beef")}
-
-
-def test_a_model_in_canary_was_in_shadow_and_in_development_nobody_waits(site: Site) -> None:
-    site.too_early = "it was in shadow for 2 days"
-    site.run("set", "shadow", "model", "m", *WHY)
-    assert site.run("set", "canary", "model", "m", *WHY) == _now("model m", "canary 5 % cafe")
-    assert [name for name, *_ in site.asked] == ["withheld"]
-    site.sign_here()
-    site.asked.clear()
-    released: Any = SimpleNamespace(in_shadow_since=lambda _: None)
-    release._refuse_early(released, "m", "cafe", site.url)
-    assert site.asked == []
-    released.in_shadow_since = {("model", "m"): "2026-11-01T00:00:00+00:00"}.get
-    with pytest.raises(ApprovalRefused, match="cannot become canary yet"):
-        release._refuse_early(released, "m", "cafe", site.url)
-
-
-def test_an_act_can_be_signed_into_a_file(site: Site) -> None:
-    file = site.folder / "act.json"
-    needed = "A file for /approvals is signed: name the people in CDS_PEOPLE_FILE and give --key.\n"
-    assert site.by("Ann", "off", "rule", "r", "--out", file) == (1, "", needed)
-    site.sign_here()
-    assert site.run("set", "off", "rule", "r", *WHY, "--out", file) == (1, "", needed)
-    said = f"{file}: rule r to canary 30 %, signed by Ann (pharmacist). Hand it in at the page /approvals.\n"
-    assert site.by("Ann", "canary", "rule", "r", "--share", 30, "--out", file) == (0, said, "")
-    again = f"{file} is there already; nothing was changed.\n"
-    assert site.by("Ann", "off", "rule", "r", "--out", file) == (1, "", again)
-    assert (len(json.loads(file.read_text())["acts"]), site.acts()) == (1, [])
 
 
 def test_an_act_that_was_changed_is_refused_and_the_list_ends_with_1(site: Site) -> None:

@@ -315,12 +315,10 @@ def test_what_the_settings_name_is_opened_and_nothing_else(
     monkeypatch.setattr(serve, "open_tracing", noted("tracing", closing))
     monkeypatch.setattr(serve, "open_decision_log", noted("log", SimpleNamespace(close=close)))
     monkeypatch.setattr(serve, "open_trust", noted("trust", SimpleNamespace(aclose=close)))
-    monkeypatch.setattr(serve, "read_people", noted("people", "the people"))
     for name in ("services_for", "read_rules_file", "Sealing", "trusted_keys", "use_site_keys", "open_user_names"):
         monkeypatch.setattr(serve, name, noted(name))
-    monkeypatch.setattr(serve, "refuse_lost_people", noted("lost people"))
     bare = {
-        "dialect": "standard", "hooks_file": None, "rules_file": None, "model_keys": None, "people_file": None,
+        "dialect": "standard", "hooks_file": None, "rules_file": None, "model_keys": None,
         "trust_file": trust_file, "record_user": "hashed", "user_keys": Path("k"), "database_url": "url",
         "public_url": "https://cds.example",
     }  # fmt: skip
@@ -335,12 +333,11 @@ def test_what_the_settings_name_is_opened_and_nothing_else(
     trust: list[Any] = [("trust", trust_file, "https://cds.example", "url"), "closed"]
     assert opened == [("tracing", site.now), "closed", ("Sealing", site.now), ("trusted_keys",), *record, *trust]
     opened.clear()
-    files = {name: Path(name) for name in ("hooks_file", "rules_file", "model_keys", "people_file")}
+    files = {name: Path(name) for name in ("hooks_file", "rules_file", "model_keys")}
     site.now = SimpleNamespace(**bare | files)
     asyncio.run(serve._open_all())
     record[0] = ("use_site_keys", site.now)
     assert opened == [
         ("services_for", site.now), ("tracing", site.now), "closed", ("read_rules_file", Path("rules_file")),
-        ("Sealing", site.now), ("trusted_keys", Path("model_keys")), *record, ("people", Path("people_file")),
-        *([("lost people", "url", "the people")] if trust_file is not None else []), *trust,
+        ("Sealing", site.now), ("trusted_keys", Path("model_keys")), *record, *trust,
     ]  # fmt: skip

@@ -12,13 +12,12 @@ from typer.testing import CliRunner
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands import trust
 from cds_hooks.dialects import profile_for
-from cds_hooks.hold_back.people import PeopleFileError
 from cds_hooks.hold_back.rules_file import RulesFileError
 from cds_hooks.security.client import NO_SERVICE, TrustedClient
 from cds_hooks.security.trust_file import TrustFileError
 
 NOBODY = (
-    "CDS_PEOPLE_FILE is not set, so nobody can approve: names typed into a rules file do not count behind a trust file "
+    "CDS_LOGIN is not set, so nobody can approve: names typed into a rules file do not count behind a trust file "
     "(docs/operations/approvals.md).\n"
 )
 
@@ -107,7 +106,7 @@ def test_a_path_is_written_from_the_folder_of_the_trust_file(tmp_path: Path, mon
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A trust file with one client, whose rules are all approved by two people."""
-    there = SimpleNamespace(waiting=[], reached=[], asked=[], rules_file=None, people_file=Path("people.toml"))
+    there = SimpleNamespace(waiting=[], reached=[], asked=[], rules_file=None, login="accounts")
 
     def in_force(rules_file: Any) -> Any:
         there.asked.append(rules_file)
@@ -170,23 +169,22 @@ def test_a_file_that_is_wrong_is_told_with_each_mistake(site: Any, monkeypatch: 
 def test_rules_that_show_nothing_behind_a_trust_file_are_counted(site: Any, capsys: pytest.CaptureFixture[str]) -> None:
     trust._say_rules_in_shadow()
     assert capsys.readouterr() == ("", "")
-    site.waiting, site.rules_file, site.people_file = ["r1", "r2"], Path("rules.toml"), None
+    site.waiting, site.rules_file, site.login = ["r1", "r2"], Path("rules.toml"), "none"
     trust._say_rules_in_shadow()
     assert capsys.readouterr() == (
         f"{NOBODY}2 of {len(all_rule_versions())} medication rules are not approved at this site: behind a trust file "
         "they are evaluated and counted, and show nothing. cds-hooks rules show --to-review lists them, and two people "
-        "sign the list: cds-hooks approve rule --reviewed FILE (docs/operations/approvals.md).\n",
+        "who have logged in approve them at /rules (docs/operations/approvals.md).\n",
         "",
     )
     assert (site.asked[0].__class__.__name__, site.asked[1]) == ("SiteRules", "rules of rules.toml")
 
 
-@pytest.mark.parametrize("error", [RulesFileError(Path("rules.toml"), "torn"), PeopleFileError("rules.toml: torn")])
-def test_a_file_of_rules_or_of_people_that_cannot_be_used_is_said(
-    error: Exception, site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_file_of_rules_that_cannot_be_used_is_said(
+    site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_: Any) -> None:
-        raise error
+        raise RulesFileError(Path("rules.toml"), "torn")
 
     monkeypatch.setattr(trust, "read_rules_file", fail)
     site.rules_file = Path("rules.toml")

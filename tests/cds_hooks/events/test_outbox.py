@@ -20,14 +20,13 @@ from cds_hooks.events.declaration import Webhook
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import PREFIX, TYPES, BrokerDelivery, Delivery, add_to_outbox, asyncapi, signature
 from cds_hooks.events.record_events import RecordEvents
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
-from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import FeedbackItem
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import store_feedback
 from tests.cds_hooks.events.messages import NOW, run_async
+from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
 from tests.live import record_in
 
@@ -312,8 +311,7 @@ def test_answers_and_release_acts_of_the_record_are_events_without_names(tmp_pat
     report()
     answer = FeedbackItem("c1", "vaccines-due", "a hospital", "accepted", "2026-11-20T10:00:00Z", 1_000_000)
     store_feedback(parse_url(url), [answer])
-    act = Act(kind="rule", name="ddi-1", state="off", by="A. Name", role="pharmacist", at="2026-11-20", why="a reason")
-    add_event(url, RELEASE_EVENT, "somebody", sign_act(act, None))
+    put_command(url, "off", "rule", "ddi-1", by="A. Name", why="a reason")
     add_event(url, "hold", "somebody", {"hold": "1"})
     for _ in range(2):
         report()

@@ -5,7 +5,6 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -18,19 +17,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from cds_hooks.events.watch.acts import Acts as FeedActs
 from cds_hooks.events.watch.acts import record_act as record_feed_act
 from cds_hooks.hold_back import act_log
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
+from cds_hooks.hold_back.act_log import Entry
+from cds_hooks.hold_back.acts import Act
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.signatures import SignedAct, sign_act
 from cds_hooks.storage import queries
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
+from tests.cds_hooks.hold_back.clicking import put_command
 from tests.live import record_in
 
 
 def _act(url: str, state: Any, name: str) -> None:
-    at = datetime.now(UTC).isoformat()
-    act = Act(kind="service", name=name, state=state, by="a test", role="operator", at=at, why="a trial")
-    add_event(url, RELEASE_EVENT, "a test", sign_act(act, None))
+    put_command(url, state, "service", name)
 
 
 def _write_history(url: str, chance: random.Random, entries: int) -> None:
@@ -65,7 +63,7 @@ def test_two_readers_whose_readings_fail_at_any_point_have_every_act_in_the_end(
     releases = Releases(None)
     with monkeypatch.context() as faulty:
         faulty.setattr(act_log, "read_rows", _failing(queries.read_rows, chance, _DATABASE_FAULTS))
-        faulty.setattr(SignedAct, "act", _failing(SignedAct.act, chance, [KeyError("missing"), TypeError("a type")]))
+        faulty.setattr(Releases, "_act", _failing(Releases._act, chance, [KeyError("missing"), TypeError("a type")]))
 
         def read_again_and_again() -> None:
             for _ in range(150):
@@ -89,14 +87,15 @@ def test_two_readers_whose_readings_fail_at_any_point_have_every_act_in_the_end(
 def test_an_entry_that_always_fails_does_not_stop_those_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, releases, take = record_in(tmp_path), Releases(None), SignedAct.act
+    url, releases, take = record_in(tmp_path), Releases(None), Releases._act
 
-    def fail_at_first(act: SignedAct, *arguments: Any) -> Act:
-        if act.statement["name"] == "first":
+    def fail_at_first(releases: Releases, entry: Entry) -> Act:
+        act = take(releases, entry)
+        if act.name == "first":
             raise ZeroDivisionError
-        return take(act, *arguments)
+        return act
 
-    monkeypatch.setattr(SignedAct, "act", fail_at_first)
+    monkeypatch.setattr(Releases, "_act", fail_at_first)
     _act(url, "off", "before")
     _act(url, "off", "first")
     _act(url, "off", "second")

@@ -1,34 +1,35 @@
-"""Two people sign with their own keys; whatever else is tried does not count, and is refused in a sentence."""
+"""Two people who have logged in approve; whatever else is tried does not count, and is refused in a sentence."""
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
-from cards.rules.engine.governance import SiteRules, all_rule_versions
-from cds_hooks.hold_back.acts import ApprovalRefused, model_subject, rule_subject, waiver_subject
-from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals, refuse_lost_people
+from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versions
+from cds_hooks.audit.seals import add_seal, read_seals
+from cds_hooks.audit.verification import audit
+from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, Wanted, waiver_version
+from cds_hooks.hold_back.acts import COMMAND, ApprovalRefused, model_subject, waiver_subject
+from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.people import People, PeopleFileError, Person, add_person, read_people
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from cds_hooks.trusted_models import why_withheld
-from models_onnx.artifact.keys import Signer, local_signer, maintainers
+from models_onnx.artifact.keys import Keys, local_signer, maintainers
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.workbench.gates.gate import run_gates
 from models_onnx.workbench.gates.subject import Evidence, read_subject
+from tests.cds_hooks.hold_back.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 
 __all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
-RULE = "renal-metformin"
-SUBJECT = rule_subject(RULE, all_rule_versions()[RULE].digest)
 TODAY = datetime.now(UTC).date()
 
 
@@ -39,78 +40,188 @@ def _waiver(by: str = "Ann Lee", ends_in_days: int = 30, **changes: Any) -> Mapp
     return waiver_subject("mortality_5y", "1.0.0", written | dates | changes)
 
 
-class Site:
-    """A record, a file of people, and the keys of some of them."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url, self.folder, self.file = url, folder, folder / "people.toml"
-        self.ann = self.person("Ann Lee", "pharmacist")
-        self.ben = self.person("Ben Ray", "physician")
-        self.cara = self.person("Cara Dow", "physician")
-        self.stranger = local_signer(folder / "stranger.pem", "x")[0]
-        self.book = ApprovalBook(url, self.file)
-
-    def person(self, name: str, role: str) -> Signer:
-        signer, _ = local_signer(self.folder / f"{name}-{role}.pem", name)
-        add_person(self.file, Person(name, role, signer.public))
-        return signer
-
-    def read_anew(self) -> ApprovalBook:
-        book = ApprovalBook(self.url, self.file)
-        book.read()
-        return book
+@pytest.fixture
+def desk(url: str) -> Desk:
+    return Desk(url)
 
 
 @pytest.fixture
-def site(url: str, tmp_path: Path) -> Site:
-    return Site(url, tmp_path)
+def here(sqlite_url: str) -> Desk:
+    return Desk(sqlite_url)
 
 
-@pytest.fixture
-def here(sqlite_url: str, tmp_path: Path) -> Site:
-    return Site(sqlite_url, tmp_path)
-
-
-def test_two_people_approve_and_a_running_server_has_it(site: Site) -> None:
-    governance = Governance(None, needs_approval=True, approvals=ApprovalBook(site.url, site.file))
-    site.book.approve("rule", SUBJECT, site.ann, "label read")
-    assert "signed by Ann Lee alone" in str(site.book.why_not_approved("rule", SUBJECT, TODAY))
+def test_two_people_in_two_roles_approve_and_a_running_server_has_it(desk: Desk) -> None:
+    governance = Governance(None, needs_approval=True, approvals=ApprovalBook(desk.url, people_log_in=True))
+    first = desk.click(ANN, why="label read")
+    assert "is approved by Ann Lee (pharmacist) alone; two people in two roles approve it" in first.missing
     governance.read_approvals()
-    assert not governance.site.is_approved(RULE, SUBJECT["digest"])
-    site.book.approve("rule", SUBJECT, site.ben)
+    assert not governance.site.is_approved(RULE, DIGEST)
+    assert desk.click(BEN, why="").missing == ""
     governance.read_approvals()
     approval = governance.site.approvals[RULE]
     assert (approval.by, approval.role, approval.note) == (
         "Ann Lee and Ben Ray",
-        "pharmacist and physician",
+        "pharmacist and approver",
         "label read",
     )
     assert governance.approval_counts() == {"approved": 1, "not_approved": len(all_rule_versions()) - 1}
     other = dict(SUBJECT) | {"digest": "0" * 16}
-    assert "by nobody" in str(site.read_anew().why_not_approved("rule", other, TODAY))
+    assert "by nobody" in str(desk.book().why_not_approved("rule", other, TODAY))
 
 
-def test_the_same_person_a_stranger_the_author_and_an_ended_waiver_are_refused(here: Site) -> None:
-    here.book.approve("rule", SUBJECT, here.ann)
-    new_key = here.person("ann  LEE", "physician")
-    own, theirs = _waiver(), _waiver(by="A committee")
-    here.book.approve("waiver", own, here.ben)
-    for kind, subject, signer, said in (
-        ("rule", SUBJECT, here.ann, "Ann Lee has signed rule renal-metformin .* already"),
-        ("rule", SUBJECT, new_key, "has signed rule renal-metformin .* already; the second key is another person's"),
-        ("rule", SUBJECT, here.stranger, "belongs to nobody in .*people.toml"),
-        ("waiver", own, here.ann, "Ann Lee is the author of the waiver of G9"),
-        ("waiver", _waiver(ends_in_days=0), here.ben, "is not in force on .*; write a new one"),
-        ("waiver", _waiver(ends_in_days=90), here.ben, "is not in force on"),
-        ("waiver", _waiver(expires="soon"), here.ben, "is not in force on"),
-    ):
-        with pytest.raises(ApprovalRefused, match=said):
-            here.book.approve(kind, subject, signer)  # type: ignore[arg-type] # the kinds are literals above
-    here.book.approve("waiver", own, here.cara)
-    assert here.book.why_not_approved("waiver", own, TODAY) is None
-    assert "not in force" in str(here.book.why_not_approved("waiver", own, TODAY + timedelta(days=31)))
-    here.book.approve("waiver", theirs, here.ann)
-    assert "signed by Ann Lee alone" in str(here.book.why_not_approved("waiver", theirs, TODAY))
+def test_the_chain_has_digest_name_role_and_issuer_of_each_approval(here: Desk) -> None:
+    here.click(BEN)
+    row = read_rows(here.url, events.select().where(events.c.kind == "approval"))[0]
+    detail = msgspec.json.decode(row.detail)
+    assert row.actor == "oidc 7-ben"
+    members = ("by", "role", "person", "issuer", "subject", "note")
+    assert tuple(detail[member] for member in members) == (
+        "Ben Ray",
+        "approver",
+        "oidc 7-ben",
+        ISSUER,
+        {"rule": RULE, "digest": DIGEST},
+        "a reason",
+    )
+
+
+@pytest.mark.parametrize(
+    ("person", "said"),
+    [
+        (ANN, r"Ann Lee \(pharmacist\) has approved rule .* another person in another role is needed"),
+        (LoggedIn("ann  LEE", "oidc 9", ISSUER, frozenset({"approver"})), "another person in another role is needed"),
+        (LoggedIn("Cid Orr", "oidc 5", ISSUER, frozenset({"pharmacist"})), "another person in another role is needed"),
+        (LoggedIn("Vic", "oidc 6", ISSUER, frozenset({"viewer", "clinician"})), "none of your roles approves"),
+        (LoggedIn("A card", "link a b", "", frozenset({"clinician-link"})), "none of your roles approves"),
+    ],
+)
+def test_the_same_person_under_two_logins_one_role_and_a_viewer_are_refused(
+    here: Desk, person: LoggedIn, said: str
+) -> None:
+    here.click(ANN)
+    with pytest.raises(ApprovalRefused, match=said):
+        here.click(person)
+    assert len(here.book().approvals("rule", SUBJECT)) == 1
+
+
+def test_who_has_several_roles_approves_in_one_that_the_first_has_not(here: Desk) -> None:
+    both = LoggedIn("Dot", "oidc 4", ISSUER, frozenset({"approver", "operator"}))
+    assert here.click(CARA).by == "Cara Dow (approver)"
+    assert here.click(both).by == "Dot (operator)"
+    with pytest.raises(ApprovalRefused, match=r"is approved already, by Cara Dow \(approver\) and Dot \(operator\)"):
+        here.click(ANN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"version": "0" * 16}, "read it again"),
+        ({"version": ""}, "read it again"),
+        ({"name": "nothing"}, "there is no rule nothing at this server"),
+        ({"kind": "service", "name": "order-safety"}, "a service is not approved"),
+        ({"kind": "model"}, "there is no model renal-metformin at this server"),
+        ({"kind": "waiver"}, "there is no model renal-metformin at this server"),
+    ],
+)
+def test_what_is_not_here_or_was_shown_in_another_version_is_not_approved(
+    here: Desk, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ApprovalRefused, match=said):
+        here.click(ANN, **changes)
+    assert here.book().everything() == []
+
+
+def test_a_list_is_approved_as_a_whole_or_not_at_all(here: Desk) -> None:
+    rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE][:20]
+    wanted = [Wanted("rule", version.rule.id, APPROVED, version.digest) for version in rules]
+    now = datetime.now(UTC)
+    for wrong in (Wanted("rule", RULE, APPROVED, "0" * 16, "read"), Wanted("rule", "nothing", APPROVED, "0")):
+        with pytest.raises(ApprovalRefused):
+            here.desk.take([*wanted, wrong], ANN, now)
+    with pytest.raises(ApprovalRefused, match="nothing was chosen"):
+        here.desk.take([], ANN, now)
+    assert here.book().everything() == []
+    assert len(here.desk.take([*wanted, wanted[0]], ANN, now)) == 20, "a line that is there twice counts once"
+    assert {recorded.missing for recorded in here.desk.take(wanted, BEN, now)} == {""}
+
+
+def test_a_waiver_is_approved_in_its_words_while_it_is_in_force_and_second_not_by_its_author(here: Desk) -> None:
+    own, ended, later = _waiver(), _waiver(ends_in_days=0), _waiver(ends_in_days=90)
+    unreadable = _waiver(expires="soon")
+    here.waivers = [own, ended, later, unreadable]
+    release = load_model("mortality_5y").artifact.release
+    assert release is not None
+    here.releases_by_model["mortality_5y"] = release
+    about = {"kind": "waiver", "name": "mortality_5y"}
+    for subject in (ended, later, unreadable):
+        with pytest.raises(ApprovalRefused, match=r"is not in force on .*; write a new one"):
+            here.click(BEN, **about, version=waiver_version(subject))
+    with pytest.raises(ApprovalRefused, match="has no such waiver, or its text was changed"):
+        here.click(BEN, **about, version=waiver_version({**own, "reason": "Another one."}))
+    here.click(BEN, **about, version=waiver_version(own))
+    with pytest.raises(ApprovalRefused, match="Ann Lee is the author of the waiver of G9"):
+        here.click(ANN, **about, version=waiver_version(own))
+    here.put_approval(ANN, own, kind="waiver")
+    assert "Ben Ray (approver) alone" in str(here.book().why_not_approved("waiver", own, TODAY))
+    operator = msgspec.structs.replace(CARA, roles=frozenset({"operator"}))
+    here.click(operator, **about, version=waiver_version(own))
+    assert here.book().why_not_approved("waiver", own, TODAY) is None
+    assert "not in force" in str(here.book().why_not_approved("waiver", own, TODAY + timedelta(days=31)))
+
+
+# What counts in the record
+
+
+def test_what_somebody_approved_stays_after_they_left_and_later_acts_do_not_count(here: Desk) -> None:
+    here.click(ANN)
+    here.click(BEN)
+    here.account("ann", "disable")
+    other = {**SUBJECT, "digest": "0" * 16}
+    here.put_approval(ANN, other)  # a click whose page was open when the account was disabled
+    book = here.book()
+    assert book.why_not_approved("rule", SUBJECT, TODAY) is None
+    assert "by nobody" in str(book.why_not_approved("rule", other, TODAY))
+    assert book.refused == [
+        "entry 5 of the record does not count: no active account ann had the role pharmacist when it was recorded"
+    ]
+    here.account("ann", "enable")
+    here.account("ann", "roles", roles=["viewer"])
+    here.put_approval(ANN, other)
+    assert len(here.book().refused) == 2, "with another role it counts as little"
+    here.account("ann", "roles", roles=["pharmacist"])
+    here.put_approval(ANN, other)
+    assert "by Ann Lee (pharmacist) alone" in str(here.book().why_not_approved("rule", other, TODAY))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"actor": "account eve"}, "it is of account ann and was recorded by account eve"),
+        ({"issuer": COMMAND}, "it was typed as a command; a person who has logged in does it"),
+        ({"role": "king"}, "the role king approves and releases nothing"),
+        ({"role": "auditor"}, "the role auditor approves and releases nothing"),
+        ({"role": "operator"}, "no active account ann had the role operator"),
+        ({"person": "account eve", "actor": "account eve"}, "no active account eve had the role pharmacist"),
+        ({"format": "cds-hooks-onnx/approval/9"}, "which this version does not read"),
+        ({"subject": "x"}, "it is no act that this version knows"),
+        ({"kind": "king"}, "it is no act that this version knows"),
+    ],
+)
+def test_an_entry_that_nobody_of_the_site_can_have_made_does_not_count(
+    here: Desk, changes: dict[str, Any], said: str
+) -> None:
+    here.put_approval(ANN, **changes)
+    book = here.book()
+    assert "by nobody" in str(book.why_not_approved("rule", SUBJECT, TODAY))
+    assert len(book.refused) == 1
+    assert said in book.refused[0]
+
+
+def test_two_workers_that_take_the_same_click_at_one_moment_count_it_once(here: Desk) -> None:
+    here.put_approval(ANN)
+    here.put_approval(ANN)
+    here.put_approval(LoggedIn("Ann Lee", "oidc 3", ISSUER, frozenset({"approver"})))
+    assert [given.person for given in here.book().approvals("rule", SUBJECT)] == ["account ann"]
 
 
 def _change(url: str, entry: int, values: Mapping[str, Any], rehash: bool) -> None:
@@ -130,106 +241,39 @@ def _other_rule(row: str) -> str:
     return row.replace(RULE, "renal-metformim")
 
 
-def _other_signer(row: str) -> str:
-    return row.replace("Ben Ray", "Ann Lee")
+def _other_person(row: str) -> str:
+    return row.replace("Ben Ray", "Eve Fox")
 
 
-def _one_byte_of_signature(row: str) -> str:
-    body = json.loads(row)
-    body["signature"] = ("A" if body["signature"][0] != "A" else "B") + body["signature"][1:]
-    return json.dumps(body)
-
-
-@pytest.mark.parametrize("change", [_other_rule, _other_signer, _one_byte_of_signature, lambda _row: "{}"])
-@pytest.mark.parametrize(("rehash", "said"), [(False, "it was changed after it was written"), (True, "")])
-def test_a_changed_byte_in_the_record_does_not_count(
-    site: Site, change: Callable[[str], str], rehash: bool, said: str
-) -> None:
-    site.book.approve("rule", SUBJECT, site.ann)
-    site.book.approve("rule", SUBJECT, site.ben)
-    detail = read_rows(site.url, events.select().where(events.c.position == 2))[0].detail
-    _change(site.url, 2, {"detail": change(detail)}, rehash)
-    book = site.read_anew()
-    assert "signed by Ann Lee alone" in str(book.why_not_approved("rule", SUBJECT, TODAY))
-    assert book.refused[0].startswith("entry 2 of the record does not count: ")
-    assert said in book.refused[0]
+@pytest.mark.parametrize("change", [_other_rule, _other_person, lambda _row: "{}"])
+def test_a_changed_byte_in_the_record_does_not_count(desk: Desk, change: Callable[[str], str]) -> None:
+    desk.click(ANN)
+    desk.click(BEN)
+    detail = read_rows(desk.url, events.select().where(events.c.position == 3))[0].detail
+    _change(desk.url, 3, {"detail": change(detail)}, rehash=False)
+    book = desk.book()
+    assert "by Ann Lee (pharmacist) alone" in str(book.why_not_approved("rule", SUBJECT, TODAY))
+    assert book.refused == ["entry 3 of the record does not count: it was changed after it was written"]
     assert book.in_force(SiteRules()).approvals == {}
 
 
-def test_an_entry_that_disappears_and_a_broken_file_change_nothing_and_a_forgotten_key_counts_no_more(
-    here: Site,
-) -> None:
-    here.book.approve("rule", SUBJECT, here.ann)
-    here.book.approve("rule", SUBJECT, here.ben)
-    whole = here.file.read_text()
-    here.file.write_text("version = 1\n[[person]]\nname = 3\n")
-    with pytest.raises(PeopleFileError, match="person 1 has the members name, role and public_key"):
-        here.book.read()
-    assert here.book.why_not_approved("rule", SUBJECT, TODAY) is None
-    entries = whole.split("\n[[person]]")
-    without_ann = "\n[[person]]".join([entries[0], *entries[2:]])
-    here.file.write_text(without_ann)
-    with pytest.raises(PeopleFileError, match=r"the entry of Ann Lee .* is gone"):
-        here.book.read()
-    assert here.book.why_not_approved("rule", SUBJECT, TODAY) is None
-    with pytest.raises(PeopleFileError, match="the entry of Ann Lee"):  # at a start nothing is remembered
-        refuse_lost_people(here.url, read_people(here.file))
-    here.file.write_text(without_ann.replace("version = 1", f'version = 1\nforgotten = ["{here.ann.public.id}"]'))
-    here.book.read()
-    refuse_lost_people(here.url, read_people(here.file))
-    assert "signed by Ben Ray alone" in str(here.book.why_not_approved("rule", SUBJECT, TODAY))
-    assert "belongs to nobody in" in here.book.refused[0]
+def test_a_changed_entry_with_a_new_hash_is_found_by_the_seals(here: Desk, tmp_path: Path) -> None:
+    """Whoever holds the database can write what nobody clicked; the seals, which are kept elsewhere, show it."""
+    signer, _ = local_signer(tmp_path / "seal.pem", "record")
+    keys: Keys = {signer.public.id: signer.public}
+    here.click(BEN)
+    add_seal(here.url, tmp_path / "seals", signer)
+    detail = read_rows(here.url, events.select().where(events.c.position == 2))[0].detail
+    _change(here.url, 2, {"detail": _other_person(detail)}, rehash=True)
+    assert "Eve Fox" in str(here.book().why_not_approved("rule", SUBJECT, TODAY)), "the chain alone does not show it"
+    report = audit(here.url, read_seals(tmp_path / "seals", keys), lambda _: None, keys)
+    assert report.findings
 
 
-def test_what_somebody_signed_stays_valid_after_they_left_and_they_sign_nothing_more(here: Site) -> None:
-    here.book.approve("rule", SUBJECT, here.ann)
-    here.book.approve("rule", SUBJECT, here.ben)
-    today, entries = datetime.now(UTC).date(), here.file.read_text().split("\n[[person]]")
-    for left_on, is_valid in ((today, True), (today - timedelta(days=1), False)):
-        entries_now = list(entries)
-        entries_now[1] = f"{entries[1].rstrip()}\nleft_on = {left_on}\n"
-        here.file.write_text("\n[[person]]".join(entries_now))
-        here.book.read()
-        assert (here.book.why_not_approved("rule", SUBJECT, TODAY) is None) is is_valid
-        refuse_lost_people(here.url, read_people(here.file))
-    with pytest.raises(ApprovalRefused, match="Ann Lee left on"):
-        here.book.approve("rule", {**SUBJECT, "digest": "0" * 16}, here.ann)
+# Models
 
 
-def test_a_list_is_signed_as_a_whole_or_not_at_all(here: Site) -> None:
-    other = {**SUBJECT, "digest": "0" * 16}
-    here.book.approve("rule", SUBJECT, here.ann)
-    with pytest.raises(ApprovalRefused, match="has signed"):
-        here.book.approve_all([("rule", other, ""), ("rule", SUBJECT, "")], here.ann)
-    assert here.book.signers("rule", other) == []
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("version = 2", "it has version = 1"),
-        ("person = 3\nversion = 1", "it has version = 1"),
-        ("version = ", "is not valid TOML"),
-        ("x = " + "[" * 5_000, "is not valid TOML"),
-        ("x = " + "9" * 5_000, "is not valid TOML"),
-        ('version = 1\n[[person]]\nname = "A"\nrole = "b"\npublic_key = "AAAA"', "is not base64 of the 32 bytes"),
-        ('version = 1\n[[person]]\nname = " "\nrole = "b"\npublic_key = "AAAA"', "texts that are not empty"),
-        ('version = 1\n[[person]]\nname = "A"\nrole = "b"\nkey = "AAAA"', "and no others"),
-    ],
-)
-def test_a_wrong_file_of_people_is_refused_in_a_sentence(tmp_path: Path, content: str, said: str) -> None:
-    (tmp_path / "people.toml").write_text(content)
-    with pytest.raises(PeopleFileError, match=said):
-        read_people(tmp_path / "people.toml")
-
-
-def test_a_key_is_one_persons_only(here: Site) -> None:
-    with pytest.raises(PeopleFileError, match="is that of Ann Lee already"):
-        add_person(here.file, Person("Dan", "nurse", here.ann.public))
-    assert len(read_people(here.file).by_key) == 3
-
-
-def test_behind_a_trust_file_a_model_shows_cards_only_with_what_two_people_signed(here: Site) -> None:
+def test_behind_a_trust_file_a_model_shows_cards_only_with_what_two_people_approved(here: Desk) -> None:
     model = load_model("mortality_5y")
     release = model.artifact.release
     assert release is not None
@@ -242,24 +286,31 @@ def test_behind_a_trust_file_a_model_shows_cards_only_with_what_two_people_signe
     def withheld(book: ApprovalBook | None, on: date = granted) -> str | None:
         return ModelApprovals("validated", book, lambda: on).why_withheld(model)
 
-    nobody_named = ApprovalBook(here.url, None)
+    nobody_logs_in = here.book(people_log_in=False)
     assert withheld(None) is None
     assert withheld(None, ends) is None, "the development profile is as it was"
-    assert withheld(nobody_named) is None, "the publisher's signature stands for the waiver"
-    assert "is not in force on" in str(withheld(nobody_named, ends))
-    assert "is signed by nobody; two people sign it" in str(withheld(here.book))
-    here.book.approve("waiver", waiver, here.ann)
-    here.book.approve("waiver", waiver, here.ben)
-    assert withheld(here.book) is None
-    assert "is not in force on" in str(withheld(here.book, ends))
+    assert withheld(nobody_logs_in) is None, "the publisher's signature stands for the waiver"
+    assert "is not in force on" in str(withheld(nobody_logs_in, ends))
+    assert "is approved by nobody; two people in two roles" in str(withheld(here.book()))
+    for person in (ANN, BEN):
+        here.put_approval(person, waiver, kind="waiver")
+    assert withheld(here.book()) is None
+    assert "is not in force on" in str(withheld(here.book(), ends))
+    here.releases_by_model[release.id] = release
+    about = {"kind": "model", "name": release.id}
+    with pytest.raises(ApprovalRefused, match="in another version than was shown"):
+        here.click(BEN, **about, version="0" * 64)
+    here.click(BEN, **about, version=release.digest)
     subject = model_subject(release)
-    here.book.approve("model", subject, here.ben)
-    here.book.approve("model", subject, here.cara)
-    assert "have one role; two roles are needed" in str(here.book.why_not_approved("model", subject, TODAY))
-    here.book.approve("model", subject, here.ann)
-    assert here.book.why_not_approved("model", subject, TODAY) is None
+    here.put_approval(CARA, subject, kind="model")
+    assert "by Ben Ray (approver) alone" in str(here.book().why_not_approved("model", subject, TODAY)), "one role"
+    here.click(ANN, **about, version=release.digest)
+    assert here.book().why_not_approved("model", subject, TODAY) is None
     changed = dict(subject) | {"gates": "0" * 64}
-    assert "by nobody" in str(here.book.why_not_approved("model", changed, TODAY))
+    assert "by nobody" in str(here.book().why_not_approved("model", changed, TODAY))
+    here.releases_by_model[release.id] = msgspec.structs.replace(release, gates=None)
+    with pytest.raises(ApprovalRefused, match="shows no cards: no gate report not green"):
+        here.click(ANN, **about, version=release.digest)
 
 
 def _no_fault(_waiver: Mapping[str, Any]) -> None:
@@ -281,20 +332,9 @@ def test_a_gate_is_waived_only_where_the_waiver_counts() -> None:
         assert ("its waiver does not count: it is signed by nobody" in result.why) is (status == "failed")
 
 
-def test_of_several_lost_people_one_has_a_name_and_the_others_a_number() -> None:
-    people = People({}, "people.toml")
-    for count, more in (
-        (1, r"key 0\) is gone"),
-        (2, r"key 0\) and 1 more is gone"),
-        (3, r"key 0\) and 2 more is gone"),
-    ):
-        with pytest.raises(PeopleFileError, match=more):
-            people.refuse_lost({str(key): f"Person {key}" for key in range(count)})
-
-
-def test_a_model_whose_release_does_not_reach_the_state_of_the_site_is_withheld(here: Site) -> None:
+def test_a_model_whose_release_does_not_reach_the_state_of_the_site_is_withheld(here: Desk) -> None:
     model = load_model("mortality_5y")
-    for book in (None, here.book):
+    for book in (None, here.book()):
         reason = ModelApprovals("active", book, lambda: TODAY).why_withheld(model)
         assert reason == why_withheld(model, "active")
         assert reason is not None

@@ -18,15 +18,14 @@ from msgspec.structs import replace
 from cards.extension import EXTENSION_KEY
 from cds_hooks.hold_back import acceptance, auto_pause, governance, releases
 from cds_hooks.hold_back.acceptance import Acceptance, AcceptanceCounts, LowAcceptance
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, Pause
+from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.record import follow
 from cds_hooks.record.follow import AnswerRow, Batch, DecisionRow
 from cds_hooks.record.views import Views, make_tables
 from cds_hooks.settings import Settings
-from cds_hooks.storage.entries import add_event
+from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.restraint_calls import (
     PATIENT,
     SIGN,
@@ -348,8 +347,7 @@ def test_of_several_processes_one_writes_the_pause(tmp_path: Path) -> None:
     assert record_pause(url, PAUSE, 0)
     assert not record_pause(url, PAUSE, 0)
     assert record_pause(url, Pause("service", RULE, PAUSE.at, 200, 0, 0.05), 0)
-    act = Act(kind="rule", name=RULE, state="on", by="ann", role="operator", at=PAUSE.at, why="reviewed")
-    add_event(url, RELEASE_EVENT, "ann", sign_act(act, None))
+    put_command(url, "on", "rule", RULE)
     found = Releases(None)
     found.read(url)
     assert list(found.current.paused) == [("service", RULE, "")]

@@ -12,7 +12,7 @@ from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.act_log import Entry, _fault
-from cds_hooks.hold_back.acts import Act, ApprovalRefused, Pause, Statement
+from cds_hooks.hold_back.acts import ApprovalRefused, Pause, Statement
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.checks import (
     CHECKS,
@@ -26,17 +26,14 @@ from cds_hooks.hold_back.checks import (
 )
 from cds_hooks.hold_back.claims import Claims, claims_between_workers
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.people import People, PeopleFileError, Person, entry_of, read_people
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
-from cds_hooks.hold_back.signatures import SignedAct, _converted, write_signed
 from cds_hooks.hold_back.turns import OneVisit, VisitRank
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable, card_uuid
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from cds_hooks.storage.queries import store_feedback
-from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.live import record_in
 
@@ -122,7 +119,7 @@ def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it
     )
 
 
-# Entries of the record, signatures and people
+# Entries of the record
 
 
 def test_an_entry_that_does_not_follow_or_was_changed_does_not_count() -> None:
@@ -137,65 +134,15 @@ def test_an_entry_that_does_not_follow_or_was_changed_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("detail", "fault", "why"),
     [
-        ('{"statement": {}, "key": "", "signature": ""}', "it was changed", "it was changed"),
+        ('{"kind": "rule"}', "it was changed", "it was changed"),
         ("{}", None, "it is no act that this version knows"),
         ("{", None, "it is no act that this version knows"),
     ],
 )
 def test_an_entry_is_read_as_what_it_should_be(detail: str, fault: str | None, why: str) -> None:
     with pytest.raises(ApprovalRefused) as refused:
-        Entry("k", 0.0, 1, detail, "a", fault).read(SignedAct)
+        Entry("k", 0.0, 1, detail, "a", fault).read(Statement)
     assert str(refused.value) == why
-
-
-def test_a_statement_of_another_format_is_named_and_a_file_that_cannot_be_written_too(tmp_path: Path) -> None:
-    statement = {"kind": "rule", "subject": {}, "by": "a", "role": "b", "at": "c", "format": "another/1"}
-    with pytest.raises(ApprovalRefused) as refused:
-        _converted(statement, Statement)
-    assert str(refused.value) == (
-        "the statement has the format 'another/1'; this version reads cds-hooks-onnx/approval/1"
-    )
-    with pytest.raises(ApprovalRefused) as refused:
-        _converted(statement, Act)
-    assert str(refused.value) == "the statement is not one that this version knows"
-    with pytest.raises(ApprovalRefused) as refused:
-        write_signed(tmp_path / "none" / "file.json", [])
-    assert str(refused.value) == f"{tmp_path / 'none' / 'file.json'} cannot be written: No such file or directory"
-    write_signed(tmp_path / "file.json", [])
-    assert (tmp_path / "file.json").read_text() == '{\n  "format": "cds-hooks-onnx/signed/1",\n  "acts": []\n}\n'
-    with pytest.raises(ApprovalRefused) as refused:
-        write_signed(tmp_path / "file.json", [])
-    assert str(refused.value) == f"{tmp_path / 'file.json'} is there already; nothing was changed"
-
-
-def test_what_is_wrong_in_a_file_of_people_is_named(tmp_path: Path) -> None:
-    file, signer = tmp_path / "people.toml", local_signer(tmp_path / "key.pem", "Ann")[0]
-    ann = entry_of(Person("Ann", "pharmacist", signer.public))
-
-    def fault(text: str) -> str:
-        file.write_text(text)
-        with pytest.raises(PeopleFileError) as refused:
-            read_people(file)
-        return str(refused.value)
-
-    assert fault("version = 1\nforgotten = 7") == f"{file}: forgotten is a list of ids of keys"
-    assert fault("version = 1\nforgotten = [7]") == f"{file}: forgotten is a list of ids of keys"
-    again = entry_of(Person("Ben", "physician", signer.public))
-    assert fault(f"version = 1\n{ann}{again}") == f"{file}: person 2 has the key of Ann"
-    assert fault(f'version = 1\n{ann}left_on = "2026-11-30"\n') == (
-        f"{file}: person 1: left_on is a day, written without quotation marks as 2026-11-30"
-    )
-    assert fault(f"version = 1\n{ann}left_on = 2026-11-30T10:00:00\n").endswith("marks as 2026-11-30")
-    file.write_text(f'version = 1\nforgotten = ["k"]\n{ann}left_on = 2026-11-30\n')
-    people = read_people(file)
-    assert (people.file, people.forgotten, len(people.by_key)) == (str(file), frozenset({"k"}), 1)
-    person = people.of_key(signer.public.id)
-    assert person is not None
-    assert [person.has_left(person.left_on.replace(day=day)) for day in (29, 30)] == [False, False]  # type: ignore[union-attr]
-    assert person.has_left(person.left_on.replace(month=12))  # type: ignore[union-attr]
-    assert [person.is_same_as(name) for name in ("ANN", " ann ", "Anna")] == [True, True, False]
-    assert [person.is_named_in(text) for text in ("by ANN and Ben", "Ben")] == [True, False]
-    People({}, "f").refuse_lost({})
 
 
 # Other workers

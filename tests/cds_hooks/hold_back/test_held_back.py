@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 
 from cards.rules.engine.finding import Silence
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act
 from cds_hooks.hold_back.checks import CHECKS, SUPPRESSED, explain_held_back
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import list_decisions
+from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.restraint_calls import CRITICAL, WARNINGS, indicators, rules_file, sign
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
@@ -30,9 +28,7 @@ PAUSED = "A pause: hardly any card was accepted, or the advice does not fit the 
 
 
 def _act(url: str, state: Any, kind: Any = "rule", name: str = RULE) -> None:
-    at = "2026-11-20T08:00:00+00:00"
-    act = Act(kind=kind, name=name, state=state, by="Ann Lee", role="pharmacist", at=at, why="label changed")
-    add_event(url, RELEASE_EVENT, "Ann Lee", sign_act(act, None))
+    put_command(url, state, kind, name, by="Ann Lee", role="pharmacist", why="label changed")
 
 
 @pytest.fixture

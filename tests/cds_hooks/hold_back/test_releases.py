@@ -1,4 +1,4 @@
-"""Acts that change what may show cards: whose signature counts, which state follows which, and who is in a canary."""
+"""Acts that change what may show cards: whose act counts, which state follows which, and who is in a canary."""
 
 import json
 import sqlite3
@@ -8,106 +8,148 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActState
-from cds_hooks.hold_back.people import People, Person, add_person
-from cds_hooks.hold_back.releases import Releases, State, in_canary, why_not_allowed
-from cds_hooks.hold_back.signatures import sign_act
-from cds_hooks.storage.entries import add_event
-from models_onnx.artifact.keys import Signer, local_signer
+from cds_hooks.hold_back.act_desk import LoggedIn
+from cds_hooks.hold_back.acts import COMMAND, ActState, ApprovalRefused
+from cds_hooks.hold_back.releases import State, in_canary, why_not_allowed
+from models_onnx.serving.registry import load_model
+from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk
 from tests.live import record_in
 from tests.program import run_program
 
-_RULE = "renal-metformin"
-
-
-class _Site:
-    """A record, and two people in two roles and one more."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.url = record_in(folder)
-        self.signers: dict[str, tuple[Signer, str]] = {}
-        for name, role in (("Ann Lee", "pharmacist"), ("Ben Ray", "physician"), ("Cid Orr", "pharmacist")):
-            signer, _ = local_signer(folder / f"{name[:3]}.pem", name)
-            self.signers[name] = signer, role
-        by_key = {each.public.id: Person(name, role, each.public) for name, (each, role) in self.signers.items()}
-        self.people = People(by_key, "people.toml")
-
-    def act(self, state: ActState, by: str = "Ann Lee", signed_by: str | None = None, **more: Any) -> None:
-        role = self.signers[by][1]
-        about = {"kind": "rule", "name": _RULE, "at": "2026-11-21T10:00:00+00:00", "why": "a reason"} | more
-        signer = self.signers[signed_by or by][0]
-        add_event(self.url, RELEASE_EVENT, by, sign_act(Act(state=state, by=by, role=role, **about), signer))
-
-    def releases(self, **more: Any) -> Releases:
-        found = Releases(lambda: self.people, **more)
-        found.read(self.url)
-        return found
-
-    def state(self) -> str:
-        return self.releases().current.words.get(f"rule {_RULE}", "on")
+CID = LoggedIn("Cid Orr", "oidc 5-cid", ISSUER, frozenset({"pharmacist"}))
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> _Site:
-    return _Site(tmp_path)
+def desk(tmp_path: Path) -> Desk:
+    return Desk(record_in(tmp_path))
 
 
-def test_one_person_silences_and_two_people_in_two_roles_let_speak(site: _Site) -> None:
-    site.act("shadow")
-    assert site.state() == "shadow"
-    site.act("canary", share=5)
-    site.act("canary", share=5)
-    site.act("canary", by="Cid Orr", share=5)
-    assert site.state() == "shadow"
-    assert [each.by for each in site.releases().waiting_for_second()] == ["Ann Lee"]
-    site.act("canary", by="Ben Ray", share=25)
-    assert site.state() == "shadow", "another share is another act"
-    site.act("canary", by="Ben Ray", share=5)
-    assert site.state() == "canary 5 %"
-    site.act("off", by="Cid Orr")
-    assert site.state() == "off"
-    site.act("on")
-    site.act("on", by="Ben Ray")
-    assert site.state() == "canary 5 %", "it comes back in the state that it had"
+def _by_two(desk: Desk, state: ActState, **more: Any) -> None:
+    for person in (ANN, BEN):
+        desk.put_act(person, state, **more)
 
 
-def test_no_state_is_skipped(site: _Site) -> None:
-    for by in ("Ann Lee", "Ben Ray"):
-        site.act("canary", by=by, share=5)
-    assert site.state() == "on"
-    site.act("shadow")
-    for by in ("Ann Lee", "Ben Ray"):
-        site.act("active", by=by)
-    assert site.state() == "shadow"
-    for state, share in (("canary", 5), ("active", 100)):
-        for by in ("Ann Lee", "Ben Ray"):
-            site.act(state, by=by, share=share)  # type: ignore[arg-type]
-    assert site.state() == "active"
-    assert "cannot become active: active comes after canary" in " ".join(site.releases().refused)
+def test_one_person_silences_and_two_people_in_two_roles_let_speak(desk: Desk) -> None:
+    assert desk.click(ANN, "shadow").missing == ""
+    assert desk.state().startswith("shadow")
+    assert "another person in another role does the same" in desk.click(ANN, "canary", share=5).missing
+    for person in (ANN, CID):
+        with pytest.raises(ApprovalRefused, match=r"Ann Lee \(pharmacist\) did this already; another person"):
+            desk.click(person, "canary", share=5)
+        desk.put_act(person, "canary", share=5, version=desk.versions["rule", RULE])
+    assert desk.state().startswith("shadow")
+    assert [each.by for each in desk.releases().waiting_for_second()] == ["Ann Lee"]
+    assert desk.click(BEN, "canary", share=25).missing != "", "another share is another act"
+    assert desk.click(BEN, "canary", share=5).missing == ""
+    assert desk.state().startswith("canary 5 %")
+    desk.click(CID, "off")
+    assert desk.state() == "off"
+    desk.click(ANN, "on")
+    desk.click(BEN, "on")
+    assert desk.state().startswith("canary 5 %"), "it comes back in the state that it had"
 
 
-def test_what_nobody_of_the_site_signed_does_not_count(site: _Site, tmp_path: Path) -> None:
-    site.act("off", by="Ann Lee", signed_by="Ben Ray")
-    stranger, _ = local_signer(tmp_path / "stranger.pem", "Stranger")
-    act = Act(kind="rule", name=_RULE, state="off", by="Ann Lee", role="pharmacist", at="2026-11-21", why="x")
-    add_event(site.url, RELEASE_EVENT, "x", sign_act(act, stranger))
-    add_event(site.url, RELEASE_EVENT, "x", sign_act(act, None))
-    found = site.releases()
-    assert found.current.words == {}
-    assert len(found.refused) == 3
-    assert "it names Ann Lee (pharmacist) and is signed by Ben Ray (physician)" in found.refused[0]
+@pytest.mark.parametrize(
+    ("state", "changes", "said"),
+    [
+        ("off", {"why": "  "}, "say why, for the record"),
+        ("off", {"version": "other"}, "is here in another version than was shown; read it again"),
+        ("off", {"name": "nothing"}, "there is no rule nothing at this server"),
+        ("off", {"kind": "service", "name": "nothing"}, "there is no service nothing at this server"),
+        ("off", {"kind": "king"}, "nothing of the kind king can become off"),
+        ("crowned", {}, "nothing of the kind rule can become crowned"),
+        ("canary", {}, "is active and cannot become canary"),
+        ("shadow", {"kind": "service", "name": "order-safety"}, "shadow is a state of rules"),
+        ("shadow", {"share": 0}, "the share of a canary is 1 to 99"),
+    ],
+)
+def test_what_cannot_become_so_is_refused_and_leaves_no_act(
+    desk: Desk, state: str, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ApprovalRefused, match=said):
+        desk.click(ANN, state, **changes)
+    assert desk.releases().acts == []
 
 
-def test_an_act_that_was_changed_in_the_record_does_not_count(site: _Site) -> None:
-    site.act("off")
-    with closing(sqlite3.connect(site.folder / "decisions.sqlite3")) as connection, connection:
+def test_who_works_on_no_rules_switches_nothing(desk: Desk) -> None:
+    with pytest.raises(ApprovalRefused, match="none of your roles approves or releases"):
+        desk.click(LoggedIn("Vic", "oidc 6", ISSUER, frozenset({"clinician", "auditor"})), "off")
+    desk.click(ANN, "off", kind="client", name="A hospital")
+    desk.click(ANN, "off", kind="equation", name="e", version="")
+    assert desk.releases().current.words == {"client A hospital": "off", "equation e": "off"}
+
+
+def test_a_model_becomes_canary_after_its_time_in_shadow_or_where_somebody_says_so(desk: Desk) -> None:
+    release = load_model("mortality_5y").artifact.release
+    assert release is not None
+    about = {"kind": "model", "name": "m", "version": "v1"}
+    desk.releases_by_model["m"] = release
+    desk.click(ANN, "shadow", **about)
+    desk.too_early = "it is in shadow for 0.0 of at least 7 days"
+    with pytest.raises(ApprovalRefused, match="cannot become canary yet: it is in shadow for"):
+        desk.click(ANN, "canary", **about, share=5)
+    for person in (ANN, BEN):
+        desk.click(person, "canary", **about, share=5, early=True)
+    assert desk.releases().current.words == {"model m": "canary 5 % v1"}
+    assert {len(act.gates) for act in desk.releases().acts} == {64}, "the act names the gate report by its digest"
+
+
+def test_behind_a_trust_file_a_command_silences_and_lets_nothing_speak(desk: Desk) -> None:
+    ops = LoggedIn("root", "root", COMMAND, frozenset({"operator"}))
+    desk.put_act(ops, "off")
+    assert desk.state() == "off"
+    desk.put_act(ops, "on")
+    desk.put_act(BEN, "on")
+    assert desk.state() == "off"
+    assert "it was typed as a command; a person who has logged in does it" in desk.releases().refused[0]
+
+
+def test_the_later_acts_of_somebody_who_was_removed_do_not_count(desk: Desk) -> None:
+    desk.put_act(ANN, "shadow")
+    desk.account("ann", "disable")
+    desk.put_act(ANN, "off")
+    assert desk.state().startswith("shadow")
+    assert "no active account ann had the role pharmacist" in desk.releases().refused[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"actor": "account eve"}, "was recorded by account eve"),
+        ({"role": "clinician"}, "approves and releases nothing"),
+        ({"salt": "no"}, "its salt is not 32 hexadecimal digits"),
+        ({"share": 101}, "its share is not 1 to 100"),
+        ({"format": "other"}, "which this version does not read"),
+    ],
+)
+def test_an_act_that_no_page_can_have_taken_does_not_count(desk: Desk, changes: dict[str, Any], said: str) -> None:
+    desk.put_act(ANN, "off", **changes)
+    releases = desk.releases()
+    assert (releases.current.words, len(releases.refused)) == ({}, 1)
+    assert said in releases.refused[0]
+
+
+def test_no_state_is_skipped(desk: Desk) -> None:
+    _by_two(desk, "canary", share=5)
+    assert desk.state() == "on"
+    desk.put_act(ANN, "shadow")
+    _by_two(desk, "active")
+    assert desk.state().startswith("shadow")
+    _by_two(desk, "canary", share=5)
+    _by_two(desk, "active")
+    assert desk.state() == "active"
+    assert "cannot become active: active comes after canary" in " ".join(desk.releases().refused)
+
+
+def test_an_act_that_was_changed_in_the_record_does_not_count(desk: Desk, tmp_path: Path) -> None:
+    desk.put_act(ANN, "off")
+    with closing(sqlite3.connect(tmp_path / "decisions.sqlite3")) as connection, connection:
         connection.execute("DROP TRIGGER IF EXISTS events_no_update")
         triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'")
         for (name,) in triggers.fetchall():
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute("UPDATE events SET detail = replace(detail, 'a reason', 'b reason')")
-    found = site.releases()
+    found = desk.releases()
     assert found.current.words == {}
     assert "it was changed after it was written" in found.refused[0]
 
@@ -124,28 +166,24 @@ def test_a_canary_has_the_same_patients_everywhere_and_more_with_a_larger_share(
     assert other != few, "another release chooses other patients"
 
 
-def test_a_larger_share_keeps_the_salt_of_the_first(site: _Site) -> None:
-    site.act("shadow")
+def test_a_larger_share_keeps_the_salt_of_the_first(desk: Desk) -> None:
+    desk.put_act(ANN, "shadow")
     salts = []
     for share in (5, 25):
-        for by in ("Ann Lee", "Ben Ray"):
-            site.act("canary", by=by, share=share)
-        salts.append(site.releases().current.states["rule", _RULE].salt)
+        _by_two(desk, "canary", share=share)
+        salts.append(desk.releases().current.states["rule", RULE].salt)
     assert salts[0] == salts[1]
 
 
-def test_another_version_than_was_released_is_not_shown(site: _Site) -> None:
-    site.act("shadow", version="v1")
-    for by in ("Ann Lee", "Ben Ray"):
-        site.act("canary", by=by, share=99, version="v1")
-        site.act("active", by=by, version="v1")
-    for by in ("Ann Lee", "Ben Ray"):
-        site.act("active", by=by, version="v1")
-    assert site.state() == "active v1"
-    same = site.releases(versions={("rule", _RULE): "v1"}).current
-    assert same.why_withheld("rule", _RULE, "a", "patient-1") is None
-    other = site.releases(versions={("rule", _RULE): "v2"}).current
-    withheld = other.why_withheld("rule", _RULE, "a", "patient-1")
+def test_another_version_than_was_released_is_not_shown(desk: Desk) -> None:
+    desk.put_act(ANN, "shadow", version="v1")
+    _by_two(desk, "canary", share=99, version="v1")
+    _by_two(desk, "active", version="v1")
+    assert desk.state() == "active v1"
+    same = desk.releases(versions={("rule", RULE): "v1"}).current
+    assert same.why_withheld("rule", RULE, "a", "patient-1") is None
+    other = desk.releases(versions={("rule", RULE): "v2"}).current
+    withheld = other.why_withheld("rule", RULE, "a", "patient-1")
     assert withheld is not None
     assert withheld.reason == "shadow"
     assert "another version is served than was released" in withheld.text
@@ -160,7 +198,7 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
 
     assert run("set", "off", "service", "nothing", "--why", "x")[0] == 1
     assert "There is no rule nothing here." in run("set", "shadow", "rule", "nothing", "--why", "x")[1]
-    assert "cannot become canary" in run("set", "canary", "rule", _RULE, "--why", "x")[1]
+    assert "cannot become canary" in run("set", "canary", "rule", RULE, "--why", "x")[1]
     refused = run("set", "shadow", "service", "order-safety", "--why", "x")[1]
     assert "shadow is a state of rules, models and equations" in refused
     assert "now off" in run("set", "off", "client", "A hospital", "--why", "a trial")[1]
@@ -171,30 +209,6 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
     assert found["states"]["client A hospital"] == "off"
     model = next(each for each in found["acts"] if each["what"] == "model mortality_5y shadow")
     assert len(model["gates"]) == 64, "the act names the gate report by its digest"
-
-
-def test_behind_a_trust_file_a_model_becomes_canary_only_after_its_time_in_shadow(tmp_path: Path) -> None:
-    for key, person, role in (("ann", "Ann Lee", "pharmacist"), ("ben", "Ben Ray", "physician")):
-        signer, _ = local_signer(tmp_path / f"{key}.pem", person)
-        add_person(tmp_path / "people.toml", Person(person, role, signer.public))
-    (tmp_path / "trust.toml").write_text("version = 1\n")
-    env = {
-        "CDS_DATABASE_URL": record_in(tmp_path),
-        "CDS_TRUST_FILE": str(tmp_path / "trust.toml"),
-        "CDS_PEOPLE_FILE": str(tmp_path / "people.toml"),
-    }
-
-    def run(*words: str, key: str = "ann") -> str:
-        signed = ("model", "mortality_5y", "--why", "a trial", "--key", str(tmp_path / f"{key}.pem"))
-        done = run_program("release", *words, *signed, environment=env)
-        return " ".join((done.stdout + done.stderr).split())
-
-    assert "is now shadow" in run("set", "shadow")
-    assert "cannot become canary yet: it is in shadow for 0.0 of at least 7 days" in run("set", "canary")
-    assert "takes effect when another person in another role signs the same" in run("set", "canary", "--early")
-    other_share = run("set", "canary", "--share", "40", "--early", key="ben")
-    assert "signs the same" in other_share, "another share is another act"
-    assert "is now canary" in run("set", "canary", "--early", key="ben"), "whatever else waits"
 
 
 def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(tmp_path: Path) -> None:
@@ -209,25 +223,25 @@ def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(tmp_pa
     assert "is now off" in run("off"), "everything that silences goes on"
 
 
-def test_a_unit_is_looked_for_only_where_an_act_is_about_one(site: _Site) -> None:
+def test_a_unit_is_looked_for_only_where_an_act_is_about_one(desk: Desk) -> None:
     def units() -> list[str]:
         asked.append(True)
         return ["icu"]
 
     asked: list[bool] = []
-    site.act("shadow", kind="client", name="training")
-    current = site.releases().current
+    desk.put_act(ANN, "shadow", kind="client", name="training")
+    current = desk.releases().current
     assert (current.silent_mode("training", units, None) is None, asked) == (False, [])
     assert (current.silent_mode("ehr", units, None), asked) == (None, [])
-    site.act("shadow", kind="unit", name="icu")
-    current = site.releases().current
+    desk.put_act(ANN, "shadow", kind="unit", name="icu")
+    current = desk.releases().current
     assert (current.silent_mode("ehr", units, None) is None, asked) == (False, [True])
     assert current.silent_mode("ehr", lambda: ["ward"], None) is None
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "is_allowed"),
-    [("model", "mortality_5y@2", True), ("model", "mortality_5y", False), ("rule", f"{_RULE}@2", False)],
+    [("model", "mortality_5y@2", True), ("model", "mortality_5y", False), ("rule", f"{RULE}@2", False)],
 )
 def test_only_a_version_beside_the_one_in_use_begins_without_a_state(kind: str, name: str, *, is_allowed: bool) -> None:
     assert (why_not_allowed({}, kind, name, "shadow") is None) is True

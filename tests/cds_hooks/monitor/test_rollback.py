@@ -4,17 +4,15 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from cds_hooks.hold_back.acts import RELEASE_EVENT, Act, ActState
+from cds_hooks.hold_back.acts import ActState
 from cds_hooks.hold_back.releases import Released, Releases, State
-from cds_hooks.hold_back.signatures import sign_act
 from cds_hooks.monitor.rollback import take_back, to_take_back
-from cds_hooks.storage.entries import add_event
 from models_onnx.monitoring.figure import Figure
+from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.monitor.test_report import record, run
 from tests.live import record_in
 
@@ -22,9 +20,7 @@ __all__ = ["record"]
 
 
 def _act(url: str, state: ActState, name: str = "model") -> None:
-    at = datetime.now(UTC).isoformat()
-    act = Act(kind="model", name=name, state=state, by="a test", role="operator", at=at, why="a trial", share=5)
-    add_event(url, RELEASE_EVENT, "a test", sign_act(act, None))
+    put_command(url, state, "model", name, share=5)
 
 
 def _state(url: str) -> State:

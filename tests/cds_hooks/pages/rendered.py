@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cds_hooks.hold_back.standing import Standing
-from cds_hooks.pages.committee.tables import ModelStanding
+from cds_hooks.pages.committee.tables import ActForm, ModelStanding
 from cds_hooks.pages.explain.explanation import Explanation
 from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move
 from cds_hooks.pages.explain.what_if import WhatIf
@@ -22,7 +22,9 @@ def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
 def models_page(site: Site, model: str, title: str, version: str) -> str:
     """The list of models with this one, which is on."""
     now = Standing("on", "released as validated, no gate is red")
-    standing = ModelStanding(model, title, version, "validated", now, (), (), (), None, ())
+    standing = ModelStanding(
+        model, title, version, "validated", now, (), (), (), None, (), ActForm("model", model, "", False, False)
+    )
     return render("models/models.html", site=site, root="", models=[standing], needs_approval=False)
 
 

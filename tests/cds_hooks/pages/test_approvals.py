@@ -1,18 +1,24 @@
-"""The page on which signed acts are handed in: who may, what it shows, and what it answers to a wrong file."""
+"""The forms by which people approve and switch: who may, what the page shows, and what it answers to a wrong one."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from cds_hooks.hold_back.signatures import MOST_BYTES
+from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
+from cds_hooks.access.accounts import disable_account
+from cds_hooks.pages.rules.approvals import MOST_BYTES
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.hold_back.test_submission import DIGEST, RULE, Desk, _file
+from tests.cds_hooks.hold_back.clicking import DIGEST, RULE, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.cds_hooks.web.markup import faults
+from tests.live import record_in
 
 HOSTILE = "<script>alert(1)</script>"
+APPROVE = {"kind": "rule", "name": RULE, "version": DIGEST, "state": "approved", "why": HOSTILE}
 
 
 @pytest.fixture
@@ -20,85 +26,161 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def _hand_in(person: Person, content: str | bytes, token: str | None = None) -> httpx.Response:
-    fields = {"form_token": form_token(await person.open("/rules")) if token is None else token}
-    file = {"acts": ("signed.json", content, "application/json")}
-    return await person.calls.post("/rules", data=fields, files=file, headers=person.headers)
+@pytest.fixture
+def behind(tmp_path: Path) -> dict[str, Any]:
+    """The settings of a site behind a trust file, with the accounts of a pharmacist, an approver and an auditor."""
+    desk = Desk(record_in(tmp_path))
+    desk.account("vera", "add", roles=["approver"])
+    for name, role in (("ann", "pharmacist"), ("vera", "approver"), ("otto", "auditor")):
+        with_account(tmp_path, name, role)
+    return {"trust_file": trust_file_in(tmp_path)}
+
+
+async def _send(person: Person, token: str | None = None, **fields: str) -> httpx.Response:
+    """The answer to a form, which is multipart as the page sends it."""
+    of_session = form_token(await person.open("/rules")) if token is None else token
+    file = {"reviewed": ("list.txt", fields.pop("reviewed"), "text/plain")} if "reviewed" in fields else {}
+    parts = file or {"nothing": ("", "", "text/plain")}
+    data = {"form_token": of_session, **fields}
+    return await person.calls.post("/rules", data=data, files=parts, headers=person.headers)
 
 
 @pytest.mark.anyio
-async def test_an_approver_hands_in_two_files_and_the_page_of_the_rule_has_the_signatures(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    with_account(tmp_path, "vera", "approver")
-    behind = {"trust_file": trust_file_in(tmp_path), "people_file": desk.site.file}
+async def test_two_people_click_and_the_page_of_the_rule_has_their_approvals(
+    tmp_path: Path, behind: dict[str, Any]
+) -> None:
     async with visit(tmp_path, **behind) as person:
-        await person.log_in("vera")
-        first = await _hand_in(person, _file([desk.approval(note=HOSTILE)]))
+        await person.log_in("ann")
+        page = (await person.open(f"/rules/{RULE}")).text
+        assert f'name="version" value="{DIGEST}"' in page
+        assert "Approve this version" in page
+        assert faults(page) == []
+        first = await _send(person, **APPROVE)
         assert (first.status_code, faults(first.text)) == (200, [])
-        assert "signed by Ann Lee (pharmacist). Not in effect yet" in first.text
-        assert "Recorded" in first.text
-        assert "1 to be signed by another person" in first.text
+        assert "by Ann Example (pharmacist). Not in effect yet" in first.text
+        assert "1 to be done by another person" in first.text
         assert HOSTILE not in first.text
-        second = await _hand_in(person, _file([desk.approval("Ben Ray")]))
-        assert "It counts now" in second.text
-        doubled = await _hand_in(person, _file([desk.approval("Ben Ray")]))
-        assert doubled.status_code == 400
-        assert f"Ben Ray has signed rule {RULE} in version {DIGEST} already" in doubled.text
-        assert 'aria-invalid="true"' in doubled.text
-    assert {actor for actor, _ in entries(tmp_path, "acts-handed-in")} == {"account vera"}
+        again = await _send(person, **APPROVE)
+        assert (again.status_code, "another person in another role is needed" in again.text) == (400, True)
+        await person.log_in("vera")
+        assert "It counts now" in (await _send(person, **APPROVE)).text
+    details = [(actor, detail["role"], detail["issuer"]) for actor, detail in entries(tmp_path, "approval")]
+    assert details == [("account ann", "pharmacist", "accounts"), ("account vera", "approver", "accounts")]
 
 
 @pytest.mark.anyio
-async def test_a_wrong_file_a_form_without_its_token_and_another_role_are_refused(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    with_account(tmp_path, "vera", "approver")
-    with_account(tmp_path, "otto", "auditor")
-    behind = {"trust_file": trust_file_in(tmp_path), "people_file": desk.site.file}
+async def test_one_person_switches_off_at_once_and_says_why(tmp_path: Path, behind: dict[str, Any]) -> None:
+    off = {"kind": "service", "name": "order-safety", "state": "off"}
     async with visit(tmp_path, **behind) as person:
         await person.log_in("vera")
-        key = (tmp_path / "stranger.pem").read_text()
-        for content, status, said in (
-            (key, 400, "private key, which belongs on no server: it was not kept"),
-            ("", 400, "No file was chosen"),
-            (b"\xff\xfe\x00", 400, "not UTF-8"),
-            (f'{{"a": "{HOSTILE}"}}', 400, "This is no file of signed acts"),
-            (" " * (MOST_BYTES + 1) + "x", 400, "larger than the"),
-            (b"x" * (3 * MOST_BYTES), 413, "larger than the"),
-        ):
-            answer = await _hand_in(person, content)
-            assert (answer.status_code, said in answer.text) == (status, True), (said, answer.text[:2000])
-            assert "Nothing was recorded" in answer.text
-            assert HOSTILE not in answer.text
-            assert key.splitlines()[1] not in answer.text
-        assert (await _hand_in(person, _file([desk.approval()]), token="another")).status_code == 403  # noqa: S106
+        refused = await _send(person, **off)
+        assert (refused.status_code, "Say why, for the record. Nothing was recorded" in refused.text) == (400, True)
+        assert "It counts now" in (await _send(person, **off, why="wrong doses reported")).text
+        on = await _send(person, **off | {"state": "on"}, why="corrected")
+        assert "Not in effect yet" in on.text
+    assert [detail["state"] for _, detail in entries(tmp_path, "release-act")] == ["off", "on"]
+
+
+@pytest.mark.anyio
+async def test_the_forms_of_the_page_of_a_model_approve_it_and_its_waiver_and_release_it(
+    tmp_path: Path, behind: dict[str, Any]
+) -> None:
+    async with visit(tmp_path, **behind) as person:
+        await person.log_in("ann")
+        forms = _forms((await person.open("/models/mortality_5y_small")).text)
+        assert [(form["kind"], form.get("state", "")) for form in forms] == [
+            ("waiver", "approved"), ("model", "approved"), ("model", ""),
+        ]  # fmt: skip
+        for form in forms:
+            form = {"state": "shadow", **form, "why": "first weeks"}
+            answer = await _send(person, **form)
+            assert answer.status_code == 200
+        waiting = [form for form in _forms(answer.text) if form.get("state") == "approved"]
+        assert [form["kind"] for form in waiting] == ["waiver", "model"]
+        await person.log_in("vera")
+        for form in waiting:
+            assert "It counts now" in (await _send(person, **form, why="read")).text
+    states = [detail["state"] for _, detail in entries(tmp_path, "release-act")]
+    assert (states, len(entries(tmp_path, "approval"))) == (["shadow"], 4)
+
+
+def _forms(page: str) -> list[dict[str, str]]:
+    """The hidden fields of each form that is sent to /rules."""
+    forms = re.findall(r'<form [^>]*method="post" action="[^"]*rules[^>]*>(.*?)</form>', page, re.DOTALL)
+    fields = [dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)) for form in forms]
+    return [{name: value for name, value in form.items() if name != "form_token"} for form in fields if "kind" in form]
+
+
+@pytest.mark.anyio
+async def test_a_reviewed_list_is_approved_by_two_people(tmp_path: Path, behind: dict[str, Any]) -> None:
+    rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE]
+    lines = "\n".join(f"{version.rule.id} {version.digest}" for version in rules)
+    async with visit(tmp_path, **behind) as person:
+        await person.log_in("ann")
+        wrong = await _send(person, reviewed=f"{lines}\n{RULE} {'0' * 16}")
+        assert (wrong.status_code, "read it again" in wrong.text) == (400, True)
+        assert entries(tmp_path, "approval") == []
+        for content, said in ((HOSTILE, "Line 1 is not: RULE VERSION"), ("# nothing", "The list names no rule")):
+            answer = await _send(person, reviewed=content)
+            assert (answer.status_code, said in answer.text, HOSTILE in answer.text) == (400, True, False)
+        assert (await _send(person, reviewed="x" * (MOST_BYTES + 1))).status_code == 413
+        assert (await _send(person, reviewed=f"# read\n{lines}")).status_code == 200
+        await person.log_in("vera")
+        assert "It counts now" in (await _send(person, reviewed=lines)).text
+    assert len(entries(tmp_path, "approval")) == 2 * len(rules)
+
+
+@pytest.mark.anyio
+async def test_a_form_of_another_session_of_another_site_and_another_role_approve_nothing(
+    tmp_path: Path, behind: dict[str, Any]
+) -> None:
+    async with visit(tmp_path, **behind) as person:
+        assert (await _send(person, token="x", **APPROVE)).status_code == 401  # noqa: S106 - nobody has logged in
+        await person.log_in("ann")
+        of_ann = form_token(await person.open("/rules"))
+        await person.log_in("vera")
+        assert (await _send(person, token=of_ann, **APPROVE)).status_code == 403, "the form of another session"
+        assert (await _send(person, token="", **APPROVE)).status_code == 403
+        own = form_token(await person.open("/rules"))
+        person.headers = BROWSER | {"sec-fetch-site": "cross-site"}
+        assert (await _send(person, token=own, **APPROVE)).status_code == 403
+        person.headers = BROWSER
         await person.log_in("otto")
-        assert (await _hand_in(person, _file([desk.approval()]))).status_code == 403
+        assert (await _send(person, **APPROVE)).status_code == 403
     assert entries(tmp_path, "approval") == []
 
 
 @pytest.mark.anyio
-async def test_behind_a_trust_file_without_a_login_only_the_operator_hands_in(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    token = "operator-token-of-the-tests"  # noqa: S105
-    behind = {"trust_file": trust_file_in(tmp_path), "people_file": desk.site.file, "operator_token": token}
-    file = {"acts": ("signed.json", _file([desk.approval()]), "application/json")}
-    async with client(tmp_path, **behind) as calls:
-        refused = await calls.post("/rules", files=file, headers=BROWSER)
-        assert (refused.status_code, "only the operator" in refused.text) == (403, True)
-        other = BROWSER | {"authorization": f"Bearer {token}", "sec-fetch-site": "cross-site"}
-        assert "did not come from a page of this server" in (await calls.post("/rules", files=file, headers=other)).text
-        own = BROWSER | {"authorization": f"Bearer {token}"}
-        assert (await calls.post("/rules", files=file, headers=own)).status_code == 200
-    assert [actor for actor, _ in entries(tmp_path, "acts-handed-in")] == ["operator"]
+async def test_somebody_whose_account_was_disabled_approves_nothing_with_the_page_that_is_open(
+    tmp_path: Path, behind: dict[str, Any]
+) -> None:
+    async with visit(tmp_path, **behind) as person:
+        await person.log_in("ann")
+        token = form_token(await person.open("/rules"))
+        disable_account(with_account(tmp_path, "zoe", "viewer"), "ann")
+        assert (await _send(person, token=token, **APPROVE)).status_code == 401
+    assert entries(tmp_path, "approval") == []
 
 
 @pytest.mark.anyio
-async def test_the_development_profile_says_that_no_signature_is_needed(tmp_path: Path) -> None:
+async def test_behind_a_trust_file_without_a_login_nobody_approves(tmp_path: Path, behind: dict[str, Any]) -> None:
+    token = "operator-token-of-the-tests"  # noqa: S105
+    async with client(tmp_path, **behind, operator_token=token) as calls:
+        parts = {"nothing": ("", b"", "text/plain")}
+        assert (await calls.post("/rules", data=APPROVE, files=parts, headers=BROWSER)).status_code == 403
+        own = BROWSER | {"authorization": f"Bearer {token}"}
+        answer = await calls.post("/rules", data=APPROVE, files=parts, headers=own)
+        assert (answer.status_code, "so set CDS_LOGIN: nothing was recorded" in answer.text) == (400, True)
+    assert entries(tmp_path, "approval") == []
+
+
+@pytest.mark.anyio
+async def test_the_development_profile_says_that_no_approval_is_needed(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
         page = (await calls.get("/rules")).text
         assert faults(page) == []
-        assert "no signature counts" in page
-        assert "<form method=" not in page
-        file = {"acts": ("signed.json", "{}", "application/json")}
-        answer = await calls.post("/rules", files=file, headers=BROWSER)
+        assert "no approval is asked for" in page
+        assert '<form method="post"' not in page.partition("<main")[2]
+        parts = {"nothing": ("", b"", "text/plain")}
+        answer = await calls.post("/rules", data=APPROVE, files=parts, headers=BROWSER)
         assert (answer.status_code, "nothing was recorded" in answer.text) == (400, True)

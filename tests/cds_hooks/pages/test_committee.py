@@ -1,4 +1,4 @@
-"""The lists of models and rules for a committee: state, gates, signatures, how often a rule speaks, what to type."""
+"""The lists of models and rules for a committee: state, gates, approvals, how often a rule speaks, what can be done."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.hold_back.acts import rule_subject
+from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import LEAST_ANSWERS, RuleCounts
@@ -18,7 +18,7 @@ from cds_hooks.web.site import Site as PageSite
 from cds_hooks.web.site import render
 from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
-from tests.cds_hooks.hold_back.test_approvals import Site
+from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
@@ -65,7 +65,7 @@ async def test_the_page_of_a_model_has_its_gate_report_waivers_history_and_comma
         "File is safe",
         "Fairness by group waived until",
         "What changed, the oldest first",
-        "cds-hooks approve model",
+        "cds-hooks release set off model mortality_5y_small",
     ):
         assert words in page, words
     assert "PRIVATE KEY" not in page
@@ -90,7 +90,8 @@ async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx
     assert faults(page) == []
     assert "decision 1" in page
     version = all_rule_versions()[RULE].digest
-    assert f"cds-hooks approve rule {RULE} --version {version} --key PERSON.pem" in page
+    assert version in page
+    assert f"cds-hooks release set off rule {RULE}" in page
     assert "cds-hooks rules simulate" in page
 
 
@@ -99,22 +100,24 @@ def _rule_page(facts: RulePage, standing: RuleStanding) -> str:
     return render("rules/rule.html", site=site, root="../", it=facts, standing=standing)
 
 
-def test_behind_a_trust_file_it_says_who_has_signed_and_who_is_missing(tmp_path: Path) -> None:
-    place = Site(record_in(tmp_path), tmp_path)
+def test_behind_a_trust_file_it_says_who_has_approved_and_who_is_missing(tmp_path: Path) -> None:
+    desk = Desk(record_in(tmp_path))
     version = all_rule_versions()[RULE]
-    book, releases = place.book, Releases(None)
+    book, releases = ApprovalBook(desk.url, people_log_in=True), Releases(by_two_people=True)
     governance = Governance(None, needs_approval=True, approvals=book)
-    committee = Committee(place.url, governance, book, releases, "validated")
-    assert "signed by nobody" in str(committee.rule(version).missing)
-    book.approve("rule", rule_subject(RULE, version.digest), place.ann, "read with the label")
+    committee = Committee(desk.url, governance, book, releases, "validated", {})
+    assert "approved by nobody" in str(committee.rule(version).missing)
+    desk.click(ANN, why="read with the label")
+    book.read()
     standing = committee.rule(version)
-    assert [(row.by, row.note) for row in standing.signatures] == [("Ann Lee", "read with the label")]
-    assert "Ann Lee alone" in str(standing.missing)
+    assert [(row.by, row.note) for row in standing.approvals] == [("Ann Lee", "read with the label")]
+    assert "Ann Lee (pharmacist) alone" in str(standing.missing)
     facts = describe_rule(version)
     page = _rule_page(facts, standing)
     assert "Not approved" in page
-    assert "This version is not approved; 1 of 2 signatures." in page
-    book.approve("rule", rule_subject(RULE, version.digest), place.ben)
+    assert "This version is not approved; 1 of 2 approvals." in page
+    desk.click(BEN)
+    book.read()
     page = _rule_page(facts, committee.rule(version))
     assert "Approved by two people" in page
     assert "This version is approved." in page

@@ -149,7 +149,7 @@ def test_check_says_every_mistake_and_ends_with_1() -> None:
     file = Path("trust.toml")
     done = _do("check")
     said, *_, people, rules = done.stdout.splitlines()
-    assert "CDS_PEOPLE_FILE is not set, so nobody can approve" in people
+    assert "CDS_LOGIN is not set, so nobody can approve" in people
     assert (done.exit_code, said) == (0, "trust.toml can be used: 1 client.")
     assert "medication rules are not approved at this site" in rules
     mistakes = 'networks = ["x1"]\nfhir = ["http://fhir.example.org"]\n'

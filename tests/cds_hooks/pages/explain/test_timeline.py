@@ -160,12 +160,12 @@ def test_releases_of_what_took_part_are_the_last_before_the_decision_and_all_aft
     others = [("service", "another"), ("rule", "rule-2"), ("rule", "planning")]
 
     def act(kind: str, name: str, state: str) -> None:
-        detail = {"statement": {"kind": kind, "name": name, "state": state, "by": "Ann", "why": f"because {state}"}}
+        detail = {"kind": kind, "name": name, "state": state, "by": "Ann", "why": f"because {state}"}
         add_event(url, RELEASE_EVENT, "Ann", detail)
 
     for kind, name in [*subjects, *others]:
         act(kind, name, "shadow")
-    add_event(url, RELEASE_EVENT, "Ann", {"statement": "of another form"})
+    add_event(url, RELEASE_EVENT, "Ann", {"an": "act of another form"})
     for kind, name in subjects[:2]:
         act(kind, name, "on")
     add_event(url, "configuration", "cds-hooks", {"digest": "0123456789abcdef0123", "content": {}})
