@@ -171,11 +171,20 @@ def _places(resource: Json, locations: Mapping[str, Json]) -> Iterable[str]:
 
 
 # What is read of a client's own resources, which no typed reader has seen: the JSON types of these members.
-_MEMBERS: Final[Mapping[str, type]] = {"id": str, "status": str, "subject": dict, "encounter": dict, "basedOn": list}
-_OF_KIND: Final[Mapping[str, Mapping[str, type]]] = {
-    "Patient": {"address": list},
-    "Coverage": {"beneficiary": dict, "payor": list, "class": list},
-    "QuestionnaireResponse": {"item": list},
+# `OBJECTS` is a list of objects.
+OBJECTS: Final = list[dict[str, Any]]
+_MEMBERS: Final[Mapping[str, Any]] = {"id": str, "status": str, "subject": dict, "encounter": dict, "basedOn": OBJECTS}
+_OF_KIND: Final[Mapping[str, Mapping[str, Any]]] = {
+    "Patient": {"address": OBJECTS},
+    "Coverage": {
+        "beneficiary": dict,
+        "payor": OBJECTS,
+        "class": OBJECTS,
+        "period": dict,
+        "type": dict,
+        "contained": OBJECTS,
+    },
+    "QuestionnaireResponse": {"item": OBJECTS},
 }
 
 
@@ -184,6 +193,12 @@ def misshapen(resource: Mapping[str, Any]) -> str | None:
     kind = resource.get("resourceType")
     types = {**_MEMBERS, **_OF_KIND.get(kind, {})} if isinstance(kind, str) else {"resourceType": str}
     for name, member in types.items():
-        if resource.get(name) is not None and not isinstance(resource[name], member):
+        if resource.get(name) is not None and not _has_type(resource[name], member):
             return f"{kind}.{name}" if isinstance(kind, str) else name
     return None
+
+
+def _has_type(value: Any, member: Any) -> bool:
+    if member is OBJECTS:
+        return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+    return isinstance(value, member)

@@ -159,6 +159,9 @@ def test_an_order_is_for_this_patient_or_for_nobody_by_name(resource: Json, is_o
     [
         ({"resourceType": "Coverage", "status": 1}, "Coverage.status"),
         ({"resourceType": "Coverage", "payor": {}}, "Coverage.payor"),
+        ({"resourceType": "Coverage", "payor": ["Organization/1"]}, "Coverage.payor"),
+        ({"resourceType": "Coverage", "payor": [{}, None]}, "Coverage.payor"),
+        ({"resourceType": "Coverage", "payor": [{}], "period": "2026"}, "Coverage.period"),
         ({"resourceType": "Coverage", "payor": None, "class": []}, None),
         ({"resourceType": "Patient", "address": {}}, "Patient.address"),
         ({"resourceType": "Device", "address": {}}, None),
