@@ -650,11 +650,16 @@ def subject_references(resource: Any) -> tuple[Subject, ...]:
 
 
 def may_be_patient(reference: str) -> bool:
-    """Whether the reference can be to a Patient: `Patient/…` or an address whose type cannot be seen."""
-    if reference.startswith("urn:"):
+    """Whether the reference can be to a Patient: one that names no other type than Patient, in any case."""
+    if reference.startswith("urn:") or "?" in reference:
         return True
     parts = reference.split("/_history/", 1)[0].split("/")
-    return len(parts) > 1 and parts[-2] == "Patient"
+    return len(parts) == 1 or parts[-2].lower() == "patient"
+
+
+def is_search(reference: str) -> bool:
+    """Whether the reference names a search (`Patient?identifier=…`), which cannot be compared with an id."""
+    return "?" in reference
 
 
 OnOtherPatient = Literal["stop", "refuse"]
@@ -678,8 +683,7 @@ def read_record(
     patient has opted out at this site.
 
     Raises:
-        WrongPatient: the Patient, or half of the resources or more, are another patient's. A smaller part is refused
-            and named, and with `on_other_patient="refuse"` every one.
+        WrongPatient: A resource is about another patient. With `on_other_patient="refuse"` it is left out and named.
         ValueError: `as_of` has no time zone.
     """
     reading = _Reading(patient_id, on_other_patient)
@@ -701,6 +705,7 @@ class _Reading:
         self.patient_id = patient_id
         self.on_other_patient = on_other_patient
         self.ours = {patient_id}
+        self.has_full_url = False
         # The last reference that was found to be ours: most of a Bundle repeats it.
         self.usual = f"Patient/{patient_id}"
         self.undecided: list[tuple[Any, str | None]] = []
@@ -738,11 +743,9 @@ class _Reading:
         return self.resources
 
     def _check_others(self) -> None:
-        """Stops where half of the chart or more is about others: then it is not this patient's chart."""
+        """Stops where anything is about somebody else: what is mixed is nobody's chart."""
         if self.on_other_patient == "stop" and self.of_others:
-            kept = sum(map(len, self.resources.by_type.values()))
-            if kept <= len(self.of_others):
-                raise WrongPatient(self.of_others[0])
+            raise WrongPatient(self.of_others[0])
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:
         if patient.id is not None and patient.id != self.patient_id:
@@ -750,6 +753,7 @@ class _Reading:
             return
         if full_url:
             self.ours.add(id_of_reference(full_url))
+            self.has_full_url = True
         self.resources.patient = self.resources.patient or patient
 
     def _keep(self, resource: Any, full_url: str | None) -> None:
@@ -766,14 +770,21 @@ class _Reading:
     def _is_ours(self, resource: Any) -> bool:
         for subject in subject_references(resource):
             reference = subject.reference
-            if reference is None or reference == self.usual or reference.startswith("#"):
+            if reference is None or reference == self.usual:
+                continue
+            reference = reference.strip()
+            if reference.startswith("#"):
                 continue
             if not may_be_patient(reference):
                 name = _name_of(resource)
                 text = f"{name} is not about a patient: not used."
                 self.resources.refusals.append(Refusal(name, "other-subject", text))
                 return False
-            if id_of_reference(reference) not in self.ours:
+            if is_search(reference) or (reference.startswith("urn:") and not self.has_full_url):
+                name = _name_of(resource)
+                text = f"{name} names its patient in a way that cannot be compared: used, as it came with this chart."
+                self.resources.refusals.append(Refusal(name, "subject-not-compared", text))
+            elif id_of_reference(reference) not in self.ours:
                 self._refuse_other_patient(resource)
                 return False
         return True

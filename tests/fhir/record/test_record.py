@@ -150,14 +150,46 @@ def test_a_medication_is_found_by_every_name_it_has() -> None:
     assert set(record.medications) == {"m1", "Medication/m1", "https://ehr.example/Medication/m1"}
 
 
-def test_a_resource_of_somebody_else_among_many_of_the_patient_is_not_used_and_said() -> None:
+def test_a_resource_of_somebody_else_among_many_of_the_patient_stops_the_call() -> None:
     other = CONDITION | {"id": "x", "subject": {"reference": "Patient/p2"}}
-    record = record_of(CONDITION, CONDITION | {"id": "c2"}, other)
-    assert [condition.id for condition in record.conditions] == ["c1", "c2"]
-    assert [(refusal.subject, refusal.reason) for refusal in record.refusals] == [("Condition/x", "other-patient")]
-    assert "p2" not in record.refusals[0].text
+    with pytest.raises(WrongPatient) as error:
+        record_of(CONDITION, CONDITION | {"id": "c2"}, other)
+    assert "p2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "Patient/p1", "patient/p1", "p1", " Patient/p1 ", "PATIENT/p1", "https://ehr.example/fhir/patient/p1",
+        "https://ehr.example/fhir/Patient/p1/_history/2", "#patient",
+    ],
+)  # fmt: skip
+def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(reference: str) -> None:
+    record = record_of(CONDITION | {"subject": {"reference": reference}})
+    assert [condition.id for condition in record.conditions] == ["c1"]
+    assert record.refusals == ()
+
+
+@pytest.mark.parametrize("reference", ["Patient?identifier=http://mrn|7", "urn:uuid:nobody-has-this-name"])
+def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
+    record = record_of(CONDITION | {"subject": {"reference": reference}})
+    assert [condition.id for condition in record.conditions] == ["c1"]
+    assert [(refusal.subject, refusal.reason) for refusal in record.refusals] == [
+        ("Condition/c1", "subject-not-compared")
+    ]
+
+
+@pytest.mark.parametrize("reference", ["Patient/p2", "patient/p2", "p2", "https://ehr.example/fhir/patient/p2"])
+def test_a_resource_about_another_patient_stops_the_call_however_it_is_spelled(reference: str) -> None:
     with pytest.raises(WrongPatient):
-        record_of(CONDITION, other)
+        record_of(CONDITION | {"subject": {"reference": reference}})
+
+
+def test_another_full_url_than_that_of_the_patient_is_another_patient() -> None:
+    own = {"fullUrl": "urn:uuid:abc-1", "resource": PATIENT}
+    other = {"resource": CONDITION | {"subject": {"reference": "urn:uuid:abc-2"}}}
+    with pytest.raises(WrongPatient):
+        read_record({"all": lean({"resourceType": "Bundle", "entry": [own, other]})}, "p1", AS_OF)
 
 
 def test_what_was_not_done_stands_beside_what_was() -> None:
@@ -192,7 +224,7 @@ def test_the_patient_of_another_chart_stops_or_is_left_out() -> None:
     ("reference", "may"),
     [
         ("Patient/p1", True), ("https://ehr.example/fhir/Patient/p1/_history/2", True), ("urn:uuid:1", True),
-        ("Group/p1", False), ("p1", False), ("Patient", False), ("Patient/p1/x", False),
+        ("Group/p1", False), ("p1", True), ("patient/p1", True), ("Patient?name=x", True), ("Patient/p1/x", False),
     ],
 )  # fmt: skip
 def test_a_reference_can_be_to_a_patient(reference: str, may: bool) -> None:
