@@ -107,7 +107,7 @@ CREATE TABLE reporting (client TEXT PRIMARY KEY) WITHOUT ROWID;
         )
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
-        """Leaves out the days that are over, and those that were archived."""
+        """Leaves out the days that are over, and those that were taken out."""
         day = max(int(self._now() // _DAY_SECONDS) - WINDOW_DAYS, int(oldest / 1e6 // _DAY_SECONDS) - 1)
         connection.execute("DELETE FROM acceptance WHERE day <= ?", (day,))
 

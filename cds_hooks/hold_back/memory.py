@@ -328,7 +328,7 @@ CREATE INDEX memory_by_time ON memory (at);
         connection.executemany("REPLACE INTO memory VALUES (?, ?, ?, ?)", rows)
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
-        """Leaves out what counts no more and what was archived; it looks at some patients at a time."""
+        """Leaves out what counts no more and what was taken out; it looks at some patients at a time."""
         now = self._now()
         query = "SELECT client, patient, body FROM memory WHERE at < ? ORDER BY at LIMIT 5000"
         for client, patient, body in connection.execute(query, (now - _DAY_SECONDS,)).fetchall():

@@ -292,7 +292,7 @@ CREATE TABLE work_acts (
                     )
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
-        """Leaves out what is too old or was archived."""
+        """Leaves out what is too old or was taken out."""
         now = self._now()
         since = max(now - KEPT_DAYS * _DAY_SECONDS, oldest / 1e6)
         connection.execute("DELETE FROM work WHERE at < ?", (since,))

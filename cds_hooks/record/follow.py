@@ -86,7 +86,7 @@ class Projection:
         raise NotImplementedError
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
-        """Leaves out what counts no more; `oldest`: the time of the oldest decision that was not archived."""
+        """Leaves out what counts no more; `oldest`: the time of the oldest decision that was not taken out."""
 
 
 class Follower:
@@ -235,12 +235,12 @@ class Follower:
             connection.execute("INSERT INTO whole VALUES (?)", (until,))
 
     def _forget(self) -> None:
-        """Leaves out what counts no more and what was archived, once an hour."""
+        """Leaves out what counts no more and what was taken out, once an hour."""
         if self._forgot_at is not None and monotonic() - self._forgot_at < _FORGET_SECONDS:
             return
         self._forgot_at = monotonic()
-        was_archived = read_rows(self._url, select(removals.c.sequence).limit(1))
-        oldest = read_rows(self._url, select(func.min(decisions.c.decided_at)))[0][0] if was_archived else 0
+        was_removed = read_rows(self._url, select(removals.c.sequence).limit(1))
+        oldest = read_rows(self._url, select(func.min(decisions.c.decided_at)))[0][0] if was_removed else 0
         with self.views.open() as connection:
             for projection in self._projections:
                 projection.forget(connection, int(oldest or 0))
@@ -265,7 +265,7 @@ def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Ba
 
 
 def is_there(url: str, table: Table, mark: Mark) -> bool:
-    """Returns whether the record still has this row, or did until it was archived, which the newest row never is.
+    """Returns whether the record still has this row, or did until it was taken out, which the newest row never is.
 
     Raises:
         RecordUnavailable: The record cannot be read.
