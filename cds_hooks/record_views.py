@@ -6,10 +6,10 @@ from cds_hooks.hold_back.acceptance import Acceptance
 from cds_hooks.hold_back.budgets import ShownCards
 from cds_hooks.hold_back.memory import PatientMemories
 from cds_hooks.monitor.book import Counts
-from cds_hooks.panel.worklist import PatientWork
 from cds_hooks.record.follow import Follower
 from cds_hooks.record.views import Views, views_file
 from cds_hooks.settings import Settings
+from cds_hooks.worklist.worklist import PatientWork
 
 
 def open_follower(configured: Settings, url: str | URL | None = None) -> Follower:

@@ -19,7 +19,7 @@ ModelError
 ├── PredictionRefused     one call that gives no prediction
 │   ├── WrongShape            not one value per feature
 │   └── ExplanationMismatch   the contributions of this call do not add up: no card, page the operator
-├── PanelRefused          a table of people to score that lacks a column or has values nobody declared
+├── BatchRefused          a table of people to score that lacks a column or has values nobody declared
 └── TrainingRefused       the table is missing, or not of the form the specification names
 """
 
@@ -124,7 +124,7 @@ class TrainingRefused(ModelError):
     """The training table is missing or not of the form the specification names."""
 
 
-class PanelRefused(ModelError):
+class BatchRefused(ModelError):
     """A table of people to score that lacks a column, or has values in a coding or unit that nobody declared."""
 
 

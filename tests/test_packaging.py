@@ -127,7 +127,7 @@ def test_the_runtime_lock_is_made_from_what_pyproject_depends_on() -> None:
 def test_the_extras_of_pyproject_are_in_the_development_lock() -> None:
     extras = {
         canonicalize_name(Requirement(text).name)
-        for kind in ("train", "panel", "postgres", "otlp")
+        for kind in ("train", "batch", "postgres", "otlp")
         for text in _project()[kind]
     }
     assert extras <= _locked("dev.txt").keys()

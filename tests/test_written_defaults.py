@@ -72,7 +72,7 @@ _KEPT: Final = {
     ("cds_hooks/events/watch/running.py", "AsyncClient", "follow_redirects"),
     ("cds_hooks/monitor/notices.py", "Client", "follow_redirects"),
     ("cds_hooks/pages/tester/exchange.py", "AsyncClient", "follow_redirects"),
-    ("cds_hooks/panel/bulk.py", "Client", "follow_redirects"),
+    ("cds_hooks/batch/bulk_export.py", "Client", "follow_redirects"),
     ("cds_hooks/security/outbound.py", "AsyncClient", "follow_redirects"),
     ("models_onnx/artifact/release_file.py", "dumps", "ensure_ascii"),
     ("models_onnx/model_card/embed.py", "dumps", "sort_keys"),

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from cds_hooks.batch.bulk_export import BackendKey, BulkExport
 from cds_hooks.commands.sentences import failure
-from cds_hooks.panel.bulk import BackendKey, BulkExport
-from models_onnx.errors import PanelRefused
+from models_onnx.errors import BatchRefused
 
 
 def bulk_export(
@@ -36,13 +36,13 @@ def bulk_export(
     """
     try:
         if (client_id is None) != (key is None):
-            raise PanelRefused("--client-id and --key belong together: give both, or neither for an open server.")
+            raise BatchRefused("--client-id and --key belong together: give both, or neither for an open server.")
         registered = None
         if client_id is not None and key is not None:
             registered = BackendKey(client_id, key.read_text(), key_id, algorithm, scope)
         export = BulkExport(base, out, registered, group, tuple(type_ or ()), since)
         run = export.run(lambda text: typer.echo(text, err=True))
-    except (PanelRefused, OSError) as error:
+    except (BatchRefused, OSError) as error:
         raise failure(str(error), 2) from error
     typer.echo(f"{len(run.files)} files: {out}")
     if run.deleted_files:

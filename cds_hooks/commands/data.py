@@ -77,13 +77,13 @@ def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterato
     from fhir.mapping.features.feature import map_features
     from fhir.record.charts import ChartsRefused, by_patient, known_at, read_bundle
     from fhir.record.record import read_record, read_value
-    from models_onnx.errors import PanelRefused
+    from models_onnx.errors import BatchRefused
 
     moment, _ = moment_of(as_of)
     try:
         charts = list(by_patient(list(read_bundle(chart))))
     except ChartsRefused as problem:
-        raise PanelRefused(str(problem)) from problem
+        raise BatchRefused(str(problem)) from problem
     for person in charts:
         entries = [{"resource": item} for item in known_at(person.patient, person.resources, moment.timestamp())]
         bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}

@@ -9,11 +9,11 @@ import typer
 from cds_hooks.commands.options import Client, Database
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import failure
-from cds_hooks.panel.worklist import read_worklist
-from cds_hooks.panel.worklist_output import worklist_bundle, worklist_csv
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
 from cds_hooks.storage import RecordUnavailable
+from cds_hooks.worklist.output import worklist_bundle, worklist_csv
+from cds_hooks.worklist.worklist import read_worklist
 from models_onnx.artifact.files import write_whole
 
 

@@ -256,7 +256,7 @@ class Service:
     models: tuple[Model, ...] = ()
     """The model that it asks, and the one that takes over where too much is missing."""
     of_chart: ChartModel | None = None
-    """How its model is asked about a chart without a call (cds_hooks/panel)."""
+    """How its model is asked about a chart without a call (cds_hooks/batch)."""
     returns_resources: frozenset[str] = frozenset()
     """Resource types whose JSON it needs as the client sent it: to return them changed, or to read all of them."""
     needs_patient: Callable[[CDSRequest], bool] = lambda _request: True

@@ -21,9 +21,9 @@ from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
 
 ADDITIVITY = 1e-5
-# Rows of one run of the session: these by the size of the file (17,000 of a file of 0.5 MB), these at least. A file
+# Rows of one run of the session: these by the size of the file (500 of a file of 0.5 MB), these at least. A file
 # that asks a network once for each coalition of its groups does so for these rows of the network.
-_MOST_BYTES, _LEAST_AT_ONCE = 2**33, 128
+_MOST_BYTES, _LEAST_AT_ONCE = 2**28, 8
 _FEW, _NETWORK_ROWS = 16, 2**14
 
 _OUTPUTS = [

@@ -21,9 +21,9 @@ from tests.browser.conftest import running
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
 from tests.cds_hooks.access.provider import described, providing
 from tests.cds_hooks.hold_back.test_turns import _request
-from tests.cds_hooks.panel.test_worklist import decision
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.cds_hooks.worklist.test_worklist import decision
 from tests.live import record_in
 
 pytestmark = pytest.mark.slow

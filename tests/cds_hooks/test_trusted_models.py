@@ -141,7 +141,7 @@ def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
         "cds_hooks/cli.py",
         "cds_hooks/__main__.py",
         "cds_hooks/server.py",
-        "cds_hooks/panel/engines.py",  # a worker of Spark or Ray starts there
+        "cds_hooks/batch/engines.py",  # a worker of Spark or Ray starts there
     }
     readers = {
         str(path.relative_to(ROOT))

@@ -12,12 +12,12 @@ import msgspec
 import orjson
 import typer
 
+from cds_hooks.batch.charts import files_passed_over
+from cds_hooks.batch.run import FhirJob, FhirResult, score_folder
 from cds_hooks.commands.model.console import print_json, progress_bars
-from cds_hooks.panel.grouping import files_passed_over
-from cds_hooks.panel.run import FhirJob, FhirResult, score_folder
 from cds_hooks.settings import settings
 from fhir.record.charts import known_at
-from models_onnx.errors import PanelRefused
+from models_onnx.errors import BatchRefused
 
 _DATE = re.compile(rb'"([12][0-9]{3}-[0-9]{2}-[0-9]{2})')
 
@@ -29,13 +29,12 @@ def score_charts(
     names: tuple[str, ...],
     features: bool,
     workers: int,
-    restart: bool,
     as_json: bool,
 ) -> None:
     """Scores the folder and says how many lines there are of what."""
     moment, is_past = moment_of(as_of)
     job = FhirJob(
-        folder, moment, out, settings(), names, "features" if features else "scores", workers, restart,
+        folder, moment, out, settings(), names, "features" if features else "scores", workers,
         as_it_stood if is_past else None,
     )  # fmt: skip
     with progress_bars(as_json) as step:
@@ -47,24 +46,22 @@ def score_charts(
 
 
 def moment_of(day: str | None) -> tuple[datetime, bool]:
-    """The end of that day (UTC), or now, and whether it is over; PanelRefused for what is not a date or is to come."""
+    """The end of that day (UTC), or now, and whether it is over; BatchRefused for what is not a date or is to come."""
     now = settings().as_of or datetime.now(UTC)
     if day is None:
         return now, False
     try:
         wanted = date.fromisoformat(day)
     except ValueError as error:
-        raise PanelRefused(f"--as-of: {day!r} is not a date; write it as 2026-11-20.") from error
+        raise BatchRefused(f"--as-of: {day!r} is not a date; write it as 2026-11-20.") from error
     end = datetime.combine(wanted, time.max, UTC).replace(microsecond=0)
     if wanted > now.date() + timedelta(days=1):
-        raise PanelRefused(f"--as-of: {day} is in the future; nobody's chart is known then.")
+        raise BatchRefused(f"--as-of: {day} is in the future; nobody's chart is known then.")
     return end, end < now
 
 
 def _show(result: FhirResult, out: Path, folder: Path) -> None:
     read = result.resources
-    if result.resumed_at:
-        typer.echo(f"Went on after patient {result.resumed_at:,}.", err=True)
     if read.without_patient:
         typer.echo(f"{read.without_patient:,} resources name no patient of the folder: not used.", err=True)
     if read.unreadable:
@@ -76,7 +73,7 @@ def _show(result: FhirResult, out: Path, folder: Path) -> None:
     if others := files_passed_over(folder):
         typer.echo(f"{len(others):,} files are of a form that is not read, the first is {others[0].name}.", err=True)
     typer.echo(f"{result.patients:,} patients, {read.used:,} of {read.resources:,} resources read: {out}")
-    for name, count in result.counted.items():
+    for name, count in sorted(result.counted.items()):
         typer.echo(f"  {name}: {count:,}")
 
 

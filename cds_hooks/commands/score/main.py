@@ -9,9 +9,9 @@ from cds_hooks.commands.model.console import AsJson, Folder, moment, print_json,
 from cds_hooks.commands.score import charts
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import folder_of, own_keys, why_withheld
-from models_onnx.errors import PanelRefused
-from models_onnx.panel import PanelModel, TableDeclaration, load
-from models_onnx.panel.run import ScoringJob, ScoringResult, score_table
+from models_onnx.batch import BatchModel, TableDeclaration, load
+from models_onnx.batch.run import ScoringJob, ScoringResult, score_table
+from models_onnx.errors import BatchRefused
 from models_onnx.serving.registry import ARTIFACTS
 
 Pairs = list[str] | None
@@ -58,7 +58,6 @@ def score(
         Literal["csv", "tsv", "ndjson", "parquet"] | None,
         typer.Option("--from", help="The form of the table, where its name does not say it."),
     ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin again instead of going on.")] = False,
     folder: Folder = ARTIFACTS,
     as_json: AsJson = False,
 ) -> None:
@@ -66,8 +65,7 @@ def score(
 
     One line per row, in order. A column has the name of the input (docs/features.md); another name, unit or coding,
     and a column that is not there, has to be declared, or nothing is scored. The rules are those of a hook call:
-    population, missing inputs (the twin takes over), trained range. A run that was interrupted goes on where it
-    stopped when it is typed again. Needs no extra; Parquet needs the extra cds-hooks-onnx[panel].
+    population, missing inputs (the twin takes over), trained range. Needs the extra cds-hooks-onnx[batch].
 
     With --fhir every patient of a folder gets one line for each model in use and each output of each published
     equation, by the services' own rules, as the chart stood at the end of --as-of.
@@ -85,15 +83,15 @@ def score(
         if fhir is not None:
             _only_for_tables(rows, identity, column, unit, unit_column, values, without, none_has, exclude, form)
             names = tuple(only or ()) + ((name,) if name is not None else ())
-            charts.score_charts(fhir, as_of, out, names, features, workers, restart, as_json)
+            charts.score_charts(fhir, as_of, out, names, features, workers, as_json)
             return
         if name is None or rows is None:
-            raise PanelRefused("Name a model and a table, or a folder of FHIR by --fhir.")
+            raise BatchRefused("Name a model and a table, or a folder of FHIR by --fhir.")
         declared = _declared(column, unit, unit_column, values, without, none_has, exclude)
         models_folder = folder if folder != ARTIFACTS else folder_of(name, settings())
         model = load(name, models_folder, own_keys(settings()))
         _say_withheld(model)
-        job = ScoringJob(model, rows, out, identity, declared, explain, form, restart, moment(), workers)
+        job = ScoringJob(model, rows, out, identity, declared, explain, form, moment(), workers)
         with progress_bars(as_json) as step:
             result = score_table(job, lambda done: step("rows", done, done))
     if as_json:
@@ -104,7 +102,7 @@ def score(
 
 def _only_for_tables(*given: object) -> None:
     if any(option_value is not None and option_value != [] for option_value in given):
-        raise PanelRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
+        raise BatchRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
 
 
 def _declared(
@@ -127,18 +125,18 @@ def _declared(
 def _pairs(option: str, given: Pairs) -> dict[str, str]:
     pairs = [_pair(option, pair_text, "=") for pair_text in given or ()]
     if twice := sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
-        raise PanelRefused(f"{option} is given twice for {twice[0]!r}.")
+        raise BatchRefused(f"{option} is given twice for {twice[0]!r}.")
     return dict(pairs)
 
 
 def _pair(option: str, text: str, sign: str) -> tuple[str, str]:
     name, separator, value = text.partition(sign)
     if not (separator and name.strip() and value.strip()):
-        raise PanelRefused(f"{option}: {text!r} has not the form NAME{sign}VALUE.")
+        raise BatchRefused(f"{option}: {text!r} has not the form NAME{sign}VALUE.")
     return name.strip(), value.strip()
 
 
-def _say_withheld(model: PanelModel) -> None:
+def _say_withheld(model: BatchModel) -> None:
     """A model that shows no cards here may be scored for a study; whoever does it is told."""
     withheld = why_withheld(model.model, settings().model_state)
     if withheld is not None:
@@ -146,8 +144,6 @@ def _say_withheld(model: PanelModel) -> None:
 
 
 def _show(result: ScoringResult, out: Path) -> None:
-    if result.resumed_at:
-        typer.echo(f"Went on after row {result.resumed_at:,}.", err=True)
     for name in result.unsaid:
         typer.echo(f"No column {name!r} says who is: the services leave them out, here everybody is scored.", err=True)
     if result.not_used:
@@ -163,7 +159,7 @@ def _show(result: ScoringResult, out: Path) -> None:
     if result.unnamed:
         typer.echo(f"{result.unnamed:,} rows have no id.", err=True)
     typer.echo(f"{result.rows:,} rows: {out}")
-    for model, count in result.scored.items():
+    for model, count in sorted(result.scored.items()):
         typer.echo(f"  scored by {model}: {count:,}")
-    for reason, count in result.not_scored.items():
+    for reason, count in sorted(result.not_scored.items()):
         typer.echo(f"  no score, {reason}: {count:,}")

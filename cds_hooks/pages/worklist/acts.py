@@ -10,9 +10,9 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.hold_back.suppression import PERIOD_DAYS
-from cds_hooks.panel.worklist import WORK_EVENT
 from cds_hooks.record.views import Views
 from cds_hooks.storage.entries import add_event
+from cds_hooks.worklist.worklist import WORK_EVENT
 
 SNOOZE_DAYS: Final = (1, 7, 30)
 DONE_DAYS: Final = PERIOD_DAYS["accepted"]

@@ -10,9 +10,9 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.pages.worklist.acts import Acts
-from cds_hooks.panel.worklist import Worklist, read_worklist
 from cds_hooks.record.follow import Follower, newest_numbers
 from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.worklist.worklist import Worklist, read_worklist
 
 _WAIT_SECONDS: Final = 1.5
 _MADE_SECONDS: Final = 60.0

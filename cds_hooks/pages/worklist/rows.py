@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from cards.compose.model import in_100
 from cds_hooks.pages.worklist.acts import Act, finding_digest
 from cds_hooks.pages.worklist.record_reader import WorklistKeeper
-from cds_hooks.panel.worklist import WorklistRow
-from cds_hooks.panel.worklist_output import worklist_header, worklist_line
+from cds_hooks.worklist.output import csv_of, worklist_header, worklist_line
+from cds_hooks.worklist.worklist import WorklistRow
 from models_onnx.equations.declaration import find_equations
-from models_onnx.panel.outputs import write_fields
 
 ROWS_ON_A_PAGE: Final = 50
 _BECAUSE: Final = {
@@ -160,7 +159,7 @@ def _fits(finding: FindingLine, wanted: Filter) -> bool:
 def worklist_page_csv(lists: Lists) -> bytes:
     """Return one line for each patient on the list, as `cds-hooks worklist` writes it, and what was said before."""
     rows = [(*worklist_line(line.rank, line.row), _texts(line)) for line in lists.waiting]
-    return write_fields([(*worklist_header(), "findings"), *rows])
+    return csv_of([(*worklist_header(), "findings"), *rows])
 
 
 def _texts(line: PatientLine) -> str:

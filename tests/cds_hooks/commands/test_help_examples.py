@@ -30,7 +30,7 @@ NOT_RUN = {
     "model dataset": "needs charts with stays in hospital: tests/cds_hooks/commands/test_data.py writes them",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
-    "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/panel/test_bulk.py serves one on this machine",
+    "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/batch/test_bulk_export.py serves one",
     "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
     "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     **dict.fromkeys(

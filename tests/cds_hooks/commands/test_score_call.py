@@ -1,6 +1,7 @@
 """`cds-hooks score`: what is scored by which model of which folder, with which options, and what is refused."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +12,10 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from cds_hooks.commands.score import charts
 from cds_hooks.commands.score import main as score
-from models_onnx.panel import TableDeclaration
-from models_onnx.panel.run import ScoringJob, ScoringResult
+from models_onnx.batch import TableDeclaration
+from models_onnx.batch.run import ScoringJob, ScoringResult
 
-RESULT = ScoringResult(rows=2, resumed_at=0, scored={"m": 2}, not_scored={}, not_used=0, unsaid=())
+RESULT = ScoringResult(rows=2, scored=Counter({"m": 2}))
 
 
 @pytest.fixture
@@ -78,14 +79,13 @@ def test_charts_are_scored_by_what_is_named(site: Any) -> None:
         "--features",
         "--workers",
         "8",
-        "--restart",
         "--json",
     )
     assert run("m", *words, *more)[0] == 0
     fhir, out = Path("export"), Path("out.csv")
     assert site.of_charts == [
-        (fhir, None, out, (), False, 1, False, False),
-        (fhir, "2026-11-20", out, ("a", "b", "m"), True, 8, True, True),
+        (fhir, None, out, (), False, 1, False),
+        (fhir, "2026-11-20", out, ("a", "b", "m"), True, 8, True),
     ]
     assert site.jobs == []
 
@@ -105,12 +105,12 @@ def test_what_is_declared_goes_with_the_job(site: Any, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(score, "ScoringJob", job)
     run("m", "rows.csv", "--out", "out.csv")
-    run("m", "-", "--out", "o.ndjson", "--id", "mrn", "--unit", "bun=mmol/L", "--explain", "--from", "csv", "--restart",
-        "--workers", "3")  # fmt: skip
+    run("m", "-", "--out", "o.ndjson", "--id", "mrn", "--unit", "bun=mmol/L", "--explain", "--from", "csv", "--workers",
+        "3")  # fmt: skip
     model = SimpleNamespace(model="the model")
     assert [members[3:] for members in given] == [
-        (None, TableDeclaration(), False, None, False, "now", 1),
-        ("mrn", TableDeclaration(units={"bun": "mmol/L"}), True, "csv", True, "now", 3),
+        (None, TableDeclaration(), False, None, "now", 1),
+        ("mrn", TableDeclaration(units={"bun": "mmol/L"}), True, "csv", "now", 3),
     ]
     assert [members[0] for members in given] == [model, model]
     assert [str(members[1]) for members in given] == ["rows.csv", "-"]

@@ -11,7 +11,7 @@ import pytest
 
 from cds_hooks.commands import understand
 from cds_hooks.commands.score import charts
-from models_onnx.errors import PanelRefused
+from models_onnx.errors import BatchRefused
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def test_a_day_is_read_at_its_end(now: None, day: str | None, moment: datetime, 
 
 @pytest.mark.parametrize(("day", "words"), [("2026-11-22", "is in the future"), ("today", "'today' is not a date")])
 def test_a_day_to_come_and_a_word_are_refused(now: None, day: str, words: str) -> None:
-    with pytest.raises(PanelRefused, match=words):
+    with pytest.raises(BatchRefused, match=words):
         charts.moment_of(day)
 
 
@@ -63,7 +63,7 @@ def result(**changes: Any) -> Any:
     """What became of a folder."""
     read = {"used": 1200, "resources": 1500, "without_patient": 0, "unreadable": 0, "two_persons": 0}
     read |= {"unreadable_in": "a.ndjson"} | {name: changes.pop(name) for name in list(changes) if name in read}
-    plain = {"resumed_at": 0, "patients": 1100, "counted": {"m": 1000}, "resources": SimpleNamespace(**read)}
+    plain = {"patients": 1100, "counted": {"m": 1000}, "resources": SimpleNamespace(**read)}
     return SimpleNamespace(**plain | changes)
 
 
@@ -71,7 +71,6 @@ def result(**changes: Any) -> Any:
     ("changes", "others", "words"),
     [
         ({}, [], []),
-        ({"resumed_at": 1000}, [], ["Went on after patient 1,000."]),
         ({"without_patient": 1}, [], ["1 resources name no patient of the folder: not used."]),
         ({"unreadable": 2}, [], ["2 lines or files are no FHIR: not used. The first is in a.ndjson."]),
         ({"two_persons": 3}, [], ["3 patients have Patient resources that differ in birth date or sex, as if they were "

@@ -1,5 +1,6 @@
 """What `cds-hooks score` says of a table beside its file, and which options it refuses, word for word."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,12 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.commands.score.main import _declared, _only_for_tables, _pair, _pairs, _show
-from models_onnx.errors import PanelRefused
-from models_onnx.panel import TableDeclaration
-from models_onnx.panel.run import ScoringResult
+from models_onnx.batch import TableDeclaration
+from models_onnx.batch.run import ScoringResult
+from models_onnx.errors import BatchRefused
 
 OF_A_TABLE = "ROWS and what is said about its columns is of a table: leave it out with --fhir."
-RESULT = ScoringResult(rows=0, resumed_at=0, scored={}, not_scored={}, not_used=0, unsaid=())
+RESULT = ScoringResult()
 
 
 def _said(result: ScoringResult, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
@@ -28,9 +29,8 @@ def test_of_a_table_without_anything_strange_the_rows_are_counted(capsys: pytest
 def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture[str]) -> None:
     result = ScoringResult(
         rows=12_000,
-        resumed_at=1_000,
-        scored={"mortality_5y 2.1.0": 10_500, "twin": 1},
-        not_scored={"too-few-inputs": 1_499},
+        scored=Counter({"mortality_5y 2.1.0": 10_500, "twin": 1}),
+        not_scored=Counter({"too-few-inputs": 1_499}),
         not_used=2_345,
         unsaid=("pregnancy", "dialysis"),
         repeated=1_001,
@@ -46,7 +46,6 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
             "  no score, too-few-inputs: 1,499",
         ],
         [
-            "Went on after row 1,000.",
             "No column 'pregnancy' says who is: the services leave them out, here everybody is scored.",
             "No column 'dialysis' says who is: the services leave them out, here everybody is scored.",
             "In 2,345 rows a value is not an exact number; not_used names the input.",
@@ -81,7 +80,7 @@ def test_what_is_declared_of_a_table_is_read_from_the_options() -> None:
 
 @pytest.mark.parametrize("text", ["bun", "=mmol/L", "bun=", " =x", "bun= ", ""])
 def test_a_pair_has_both_sides(text: str) -> None:
-    with pytest.raises(PanelRefused) as refused:
+    with pytest.raises(BatchRefused) as refused:
         _pair("--unit", text, "=")
     assert str(refused.value) == f"--unit: {text!r} has not the form NAME=VALUE."
 
@@ -90,10 +89,10 @@ def test_a_value_may_have_the_sign_in_it_and_a_name_stands_once() -> None:
     assert _pair("--column", "a=b=c", "=") == ("a", "b=c")
     assert _pairs("--column", None) == {}
     assert _pairs("--column", ["a=x", "b=x"]) == {"a": "x", "b": "x"}
-    with pytest.raises(PanelRefused) as refused:
+    with pytest.raises(BatchRefused) as refused:
         _pairs("--column", ["b=1", "a=1", "b=2", "a=1"])
     assert str(refused.value) == "--column is given twice for 'a'."
-    with pytest.raises(PanelRefused) as refused:
+    with pytest.raises(BatchRefused) as refused:
         _declared(None, None, None, ["sex=M"], None, None, None)
     assert str(refused.value) == "--values: 'M' has not the form NAME:VALUE."
 
@@ -103,7 +102,7 @@ def test_what_is_of_a_table_is_refused_with_a_folder_of_charts(position: int) ->
     _only_for_tables(None, [], None)
     given: list[object] = [None, None, []]
     given[position] = ["x"]
-    with pytest.raises(PanelRefused) as refused:
+    with pytest.raises(BatchRefused) as refused:
         _only_for_tables(*given)
     assert str(refused.value) == OF_A_TABLE
 

@@ -10,11 +10,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cds_hooks.batch.bulk_export import BackendKey
 from cds_hooks.commands import bulk_export, services, worklist
-from cds_hooks.panel.bulk import BackendKey
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.storage.decision import RecordUnavailable
-from models_onnx.errors import PanelRefused
+from models_onnx.errors import BatchRefused
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = 86_400_000_000
@@ -151,7 +151,7 @@ def test_what_an_export_lacks_is_said(exports: dict[str, Any]) -> None:
         "errors.1.ndjson.txt.\n"
     )
     assert _export() == (1, "2 files: export\n", PROGRESS + errors)
-    exports["run"] = PanelRefused("the server refuses")
+    exports["run"] = BatchRefused("the server refuses")
     assert _export() == (2, "", f"{PROGRESS}the server refuses\n")
 
 

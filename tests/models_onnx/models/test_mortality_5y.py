@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.errors import PanelRefused
+from models_onnx.batch import load
+from models_onnx.errors import BatchRefused
 from models_onnx.models.mortality_5y import LABS, SPEC, TWIN
-from models_onnx.panel import load
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.gates.waivers import waiver_problem
@@ -195,7 +195,7 @@ def test_no_input_reads_a_column_that_knows_the_outcome(spec: object, real: pd.D
 def test_a_creatinine_in_the_wrong_unit_is_refused_for_the_whole_column(real: pd.DataFrame) -> None:
     rows = real[(real["age_years"] >= 40) & real["creatinine_mg_dl"].notna()].head(400)
     wrong = rows.assign(creatinine_mg_dl=rows["creatinine_mg_dl"].where(np.arange(400) % 5 > 0, other=88.4))
-    with pytest.raises(PanelRefused, match="seems to be in two units: 80 of 400 values"):
+    with pytest.raises(BatchRefused, match="seems to be in two units: 80 of 400 values"):
         load("mortality_5y").score(wrong)
 
 
@@ -203,7 +203,7 @@ def test_a_creatinine_in_the_wrong_unit_is_refused_for_the_whole_column(real: pd
 def test_the_small_panel_takes_over_and_does_not_underpredict(real: pd.DataFrame) -> None:
     gone = [name for name in LABS if name not in TWIN.feature_names]
     rows = real[(real["age_years"] >= 40) & real["death_5y"].notna()].assign(**dict.fromkeys(gone, np.nan))
-    scored = load("mortality_5y").score(rows)
+    scored = load("mortality_5y").score(rows).to_pandas()
     by_twin = (scored["model"] == TWIN.id).to_numpy()
     assert by_twin.sum() > 25_000
     assert not (scored["model"] == SPEC.id).any()

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models_onnx.batch import TableDeclaration, load
 from models_onnx.models.readmission_30d import DESTINATIONS, SPEC, TWIN, mid_age, three_digits
-from models_onnx.panel import TableDeclaration, load
 from models_onnx.serving.registry import load_model
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
 from models_onnx.workbench.training.data.dataset import study_inputs
@@ -114,9 +114,8 @@ def row(**changed: str) -> pd.DataFrame:
 
 def score(table: pd.DataFrame) -> pd.DataFrame:
     """The scores of these rows of the study."""
-    scored: pd.DataFrame = load("readmission_30d").score(
-        study_inputs(SPEC, table), TableDeclaration(exclude=("hospice",))
-    )
+    declared = TableDeclaration(exclude=("hospice",))
+    scored: pd.DataFrame = load("readmission_30d").score(study_inputs(SPEC, table), declared).to_pandas()
     return scored
 
 

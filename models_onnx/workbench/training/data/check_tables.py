@@ -19,8 +19,8 @@ import pandas as pd
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.batch.columns import MISSING_CODE
 from models_onnx.errors import ArtifactRefused, TrainingRefused
-from models_onnx.panel.values import MISSING_CODE
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import ModelSpec, find_specs, no_model
 from models_onnx.workbench.training.data.cohort import (

@@ -10,8 +10,8 @@ import pytest
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
 from cds_hooks.pages.worklist.rows import Filter, FindingLine, PatientLine, make_lists, worklist_page_csv
-from cds_hooks.panel.worklist import WorklistRow
 from cds_hooks.storage.decision import Decision
+from cds_hooks.worklist.worklist import WorklistRow
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.worklist.test_worklist_page import DAY, a_row, keep, keeper_of
 from tests.cds_hooks.services.equation_calls import NOW

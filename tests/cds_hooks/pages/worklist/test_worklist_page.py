@@ -17,9 +17,9 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.tester.test_access import _behind_a_trust_file
-from tests.cds_hooks.panel.test_worklist import decision
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.storage.samples import store
+from tests.cds_hooks.worklist.test_worklist import decision
 from tests.live import record_in
 
 DAY = 86_400.0

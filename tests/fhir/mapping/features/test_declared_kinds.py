@@ -267,7 +267,7 @@ EVERY_KIND = (
 
 
 def test_every_kind_is_the_same_in_the_hook_and_in_scores_and_sees_nothing_that_came_later(tmp_path: Path) -> None:
-    from tests.cds_hooks.panel.test_features_as_in_hook import hook_values, panel_record
+    from tests.cds_hooks.batch.test_features_as_in_hook import hook_values, panel_record
 
     features = tuple(declare(tmp_path, *EVERY_KIND))
     assert data_dictionary(features).count("\n") == len(features) + 2

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import RiskInterval
-from models_onnx.panel.frames import PanelModel
+from models_onnx.batch.model import BatchModel
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import (
     AdditiveLogistic,
@@ -89,7 +89,7 @@ def test_the_bounds_hold_the_true_risk_of_people_never_seen(estimator: Estimator
     interval, unseen = model.manifest.interval, people(20_000, 99)
     assert isinstance(interval, RiskInterval)
     assert interval.within >= 0.9 * interval.groups
-    answers = PanelModel(model, None).score(unseen[list(INPUTS)])
+    answers = BatchModel(model, None).score(unseen[list(INPUTS)]).to_pandas()
     low, high = answers["interval_low"], answers["interval_high"]
     scored = answers["probability"].notna()
     held = ((low <= unseen["risk"]) & (unseen["risk"] <= high))[scored]
@@ -117,4 +117,4 @@ def test_a_model_that_asks_for_no_bounds_has_none() -> None:
     model = trained_model(replace(SPEC, interval=False), 1500)
     assert model.manifest.interval is msgspec.UNSET
     assert model.predict(np.array([70.0, 1.0, 1.0, 4.0])).interval is None
-    assert "interval_low" not in PanelModel(model, None).score(people(5, 2)[list(INPUTS)]).columns
+    assert "interval_low" not in BatchModel(model, None).score(people(5, 2)[list(INPUTS)]).schema.names

@@ -16,9 +16,9 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.record import read_record, read_value
 from fhir.terminology.analytes import LOINC
+from models_onnx.batch import load
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC, TWIN
-from models_onnx.panel import load
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.workbench.training.data import dataset
@@ -41,7 +41,7 @@ def test_every_row_keeps_its_place_and_scores_as_the_study_reads_it(
     assert inputs["id"].tolist() == rows["participant_id"].tolist()
     assert list(inputs) == ["id", *SPEC.feature_names, "under-40", "pregnant"]
     model = load("mortality_5y")
-    assert model.score(inputs)["probability"].equals(model.score(rows)["probability"].reset_index(drop=True))
+    assert model.score(inputs)["probability"].equals(model.score(rows)["probability"])
 
 
 def test_an_empty_table_gives_a_header_and_nothing_more(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def chart_of(person: dict[str, Any], without: tuple[str, ...]) -> dict[str, Any]
 def test_a_row_is_scored_as_the_server_scores_the_same_facts(without: tuple[str, ...]) -> None:
     person = typical() | dict.fromkeys(without, np.nan)
     panel = load("mortality_5y")
-    row = panel.score(study_inputs(SPEC, pd.DataFrame([person])))
+    row = panel.score(study_inputs(SPEC, pd.DataFrame([person]))).to_pandas()
     bundle, _ = read_value("chart", msgspec.json.encode(chart_of(person, without)))
     record = read_record({"chart": bundle}, "p1", datetime(2026, 11, 20, 9, tzinfo=UTC))
 

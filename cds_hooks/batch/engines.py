@@ -1,0 +1,129 @@
+"""The same scoring as a step of Spark and Ray Data, for tables and for charts.
+
+    frame.mapInArrow(TableStep("mortality_5y", "id", declared), step.spark_schema())
+    dataset.map_batches(RayTableStep, fn_constructor_args=("mortality_5y", "id", declared), batch_format="pyarrow", ...)
+    resources.repartition(32, "patient_id").sortWithinPartitions("patient_id").mapInArrow(
+        ChartStep(as_of).sorted_batches, ChartStep.spark_schema)
+    resources.repartition(32, keys=["patient_id"]).map_batches(
+        ChartStep, fn_constructor_args=(as_of,), batch_size=None, batch_format="pyarrow", ...)
+
+A step is sent to the workers as names and declarations; each worker loads the model's files itself and checks them as
+a server does. Spark and Ray are not imported here. docs/scoring-clusters.md has how a site runs it and what it costs.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any, ClassVar
+
+from cds_hooks.batch.charts import Chart, grouped
+from cds_hooks.batch.run import PATIENTS_AT_ONCE
+from cds_hooks.batch.scoring import SCORE_COLUMNS, Questions, read_chart, scores_table
+from cds_hooks.batch.selection import questions_about
+from cds_hooks.settings import Settings
+from cds_hooks.trusted_models import folder_of, trust_site_keys
+from models_onnx.batch import BatchModel, TableDeclaration, load
+from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, TEXT_COLUMNS, ids_of, with_ids
+from models_onnx.errors import BatchRefused
+
+
+class _Step:
+    """What is sent to a worker are the arguments of the step: never what it has loaded."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self._arguments
+
+    def __setstate__(self, arguments: tuple[Any, ...]) -> None:
+        self.__init__(*arguments)  # type: ignore[misc]
+
+
+class TableStep(_Step):
+    """Scores Arrow batches of a table: for `mapInArrow` of Spark, one iterator of batches for each partition."""
+
+    def __init__(self, name: str, id_column: str, declared: TableDeclaration = NOTHING_DECLARED) -> None:
+        super().__init__(name, id_column, declared)
+        self.name, self.id_column, self.declared = name, id_column, declared
+        self._model: BatchModel | None = None
+
+    @property
+    def model(self) -> BatchModel:
+        """The model, loaded when this worker first needs it."""
+        if self._model is None:
+            configured = Settings()
+            trust_site_keys(configured.model_keys)
+            self._model = load(self.name, folder_of(self.name, configured))
+        return self._model
+
+    def spark_schema(self) -> str:
+        """The columns of the answer with their types, as Spark takes them: the id as text, then those of `score`."""
+        columns = (*PLAIN_COLUMNS, *self.model.explaining)
+        typed = [f"{name} {'string' if name in TEXT_COLUMNS else 'double'}" for name in columns]
+        return ", ".join(["id string", *typed])
+
+    def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The scored batches, those of each that comes."""
+        for batch in batches:
+            yield from self.scored(batch).to_batches()
+
+    def scored(self, rows: Any) -> Any:
+        """Returns a Table or RecordBatch of Arrow as a Table with the id and the columns of `BatchModel.score`.
+
+        Raises:
+            BatchRefused: a column is missing or in a coding or unit that nobody declared.
+        """
+        answers = self.model.score(rows, self.declared)
+        return with_ids(ids_of(rows, self.id_column), answers, answers.schema.names)
+
+
+class RayTableStep(TableStep):
+    """The same for `map_batches` of Ray Data, which asks an object for each batch; with `batch_format="pyarrow"`."""
+
+    def __call__(self, batches: Any) -> Any:
+        """The scored batch."""
+        return self.scored(batches)
+
+
+class ChartStep(_Step):
+    """Scores charts in rows of resources: an Arrow table of whole patients, or batches in which patients lie together.
+
+    A row has the columns `patient_id` and `resource` (the JSON of one resource); the answer has one row for each model
+    in use and each output of each equation, with `SCORE_COLUMNS`. `as_of` is a time with its zone at or after the last
+    change of the charts: what was written after it is not taken out here.
+    """
+
+    spark_schema: ClassVar[str] = ", ".join(
+        f"{name} {'double' if name == 'percentile' else 'string'}" for name in SCORE_COLUMNS
+    )
+
+    def __init__(self, as_of: datetime, names: tuple[str, ...] = ()) -> None:
+        if as_of.tzinfo is None:
+            raise BatchRefused("The time as of which charts are scored needs a time zone.")
+        super().__init__(as_of, names)
+        self.as_of, self.names = as_of, names
+        self._questions: Questions | None = None
+
+    def __call__(self, table: Any) -> Any:
+        """The scores of the patients of a Table or RecordBatch that holds each of its patients whole, in any order."""
+        import pyarrow
+
+        rows = pyarrow.table(table) if isinstance(table, pyarrow.RecordBatch) else table
+        return pyarrow.concat_tables(self._scored(grouped([rows.sort_by("patient_id")])))
+
+    def sorted_batches(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The scores of batches whose rows are sorted by the patient, for `mapInArrow` of Spark; 200 charts at a time.
+
+        Raises:
+            BatchRefused: the rows are not sorted, so that a patient could be scored on half a chart.
+        """
+        for table in self._scored(grouped(batches)):
+            yield from table.to_batches()
+
+    def _scored(self, charts: Iterator[Chart]) -> Iterator[Any]:
+        questions = self._questions = self._questions or questions_about(self.names, Settings())
+        flags = questions.opt_out_flags
+        yield scores_table(questions, ())
+        while batch := list(islice(charts, PATIENTS_AT_ONCE)):
+            yield scores_table(questions, (read_chart(chart, self.as_of, opt_out_flags=flags) for chart in batch))

@@ -1,0 +1,147 @@
+"""Scores a folder of FHIR: in batches of patients, in one process or several."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from cds_hooks.batch.charts import Chart, FolderTally, Wanted, charts_of
+from cds_hooks.batch.scoring import AsItStood, Questions, features_table, read_chart, scores_table
+from cds_hooks.batch.selection import questions_about
+from cds_hooks.settings import Settings
+from fhir.record.record import PatientRecord
+from models_onnx.batch.outputs import OutputFile, risk_assessment
+from models_onnx.batch.run import each_scored
+from models_onnx.errors import BatchRefused
+
+PATIENTS_AT_ONCE = 200
+Content: TypeAlias = Literal["scores", "features"]
+UNREADABLE = "resources of charts that cannot be read and are not used"
+_NOT_READ = frozenset({"unreadable", "not-a-resource"})
+
+
+@dataclass(frozen=True, slots=True)
+class FhirJob:
+    """A folder to score. `names` are models and equations, all that may be used where it is empty.
+
+    `as_it_stood` takes out what was written into a chart after `as_of`; None where that is now.
+    """
+
+    folder: Path
+    as_of: datetime
+    out: Path
+    settings: Settings
+    names: tuple[str, ...] = ()
+    content: Content = "scores"
+    workers: int = 1
+    as_it_stood: AsItStood | None = None
+
+
+@dataclass(slots=True)
+class FhirResult:
+    """How many patients were scored, how many lines there are of what, and what was read of the folder."""
+
+    patients: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+    resources: FolderTally = field(default_factory=FolderTally)
+
+
+class Scored(NamedTuple):
+    """An Arrow table about some patients, how many they are, and how many of their resources cannot be read."""
+
+    table: Any
+    patients: int
+    unreadable: int
+
+
+def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None) -> FhirResult:
+    """Writes the scores of every patient of the folder.
+
+    Raises:
+        BatchRefused: the folder holds no FHIR or no patient, a name is unknown, or the form of the output is.
+    """
+    if job.content == "features" and job.out.suffix.lower() == ".ndjson":
+        raise BatchRefused(f"{job.out.name}: write features to a name that ends in .csv or .parquet.")
+    questions, result = questions_about(job.names, job.settings), FhirResult()
+    wanted = Wanted.of(questions.needs)
+    with (
+        OutputFile(job.out, _assessment(questions, job.as_of)) as out,
+        charts_of(job.folder, wanted, result.resources) as charts,
+    ):
+        for scored in each_scored(ChartScorer(job), _batches(charts), job.workers):
+            result.patients += scored.patients
+            result.counted += _counted(scored, job.content)
+            out.add(scored.table)
+            progress(result.patients)
+        if not result.patients:
+            raise BatchRefused(_nobody(job.folder, result.resources))
+    return result
+
+
+class ChartScorer:
+    """Scores charts of one job; sent to another process it loads the models there."""
+
+    def __init__(self, job: FhirJob) -> None:
+        self._job = job
+        self._questions: Questions | None = None
+
+    def __getstate__(self) -> FhirJob:
+        """What is sent: never the loaded models."""
+        return self._job
+
+    def __setstate__(self, job: FhirJob) -> None:
+        self.__init__(job)  # type: ignore[misc]
+
+    def __call__(self, charts: list[Chart]) -> Scored:
+        """The scores of these charts, or their features; the record of a chart is freed when it is scored."""
+        job, refused = self._job, Counter[str]()
+        questions = self._questions = self._questions or questions_about(job.names, job.settings)
+
+        def read(chart: Chart) -> PatientRecord:
+            record = read_chart(chart, job.as_of, job.as_it_stood, questions.opt_out_flags)
+            refused.update(refusal.reason for refusal in record.refusals)
+            return record
+
+        table_of = scores_table if job.content == "scores" else features_table
+        table = table_of(questions, map(read, charts))
+        return Scored(table, len(charts), sum(refused[reason] for reason in _NOT_READ))
+
+
+def _batches(charts: Iterator[Chart]) -> Iterator[list[Chart]]:
+    while batch := list(islice(charts, PATIENTS_AT_ONCE)):
+        yield batch
+
+
+def _counted(scored: Scored, content: Content) -> Counter[str]:
+    counted = Counter({UNREADABLE: scored.unreadable})
+    if content == "scores":
+        columns = (scored.table.column(name).to_pylist() for name in ("name", "output", "reason"))
+        for name, output, reason in zip(*columns, strict=True):
+            counted[f"no score, {reason}" if reason else f"{name} {output}".strip()] += 1
+    return +counted
+
+
+def _assessment(questions: Questions, as_of: datetime) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
+    manifests = {model.manifest.id: model.manifest for of_chart in questions.models for model in of_chart.loaded}
+    moment = as_of.isoformat(timespec="seconds")
+
+    def assessment(row: dict[str, Any]) -> dict[str, Any] | None:
+        """A RiskAssessment of a model's estimate; an equation's value is none."""
+        if row["name"] not in manifests:
+            return None
+        row["probability"] = None if row["value"] is None else float(row["value"])
+        return risk_assessment(manifests[row["by"] or row["name"]], moment, row)
+
+    return assessment
+
+
+def _nobody(folder: Path, tally: FolderTally) -> str:
+    text = f"{tally.resources:,} resources, {tally.unreadable:,} lines or files that are no FHIR"
+    file = f" (the first in {tally.unreadable_in})" if tally.unreadable_in else ""
+    return (
+        f"{folder} holds no patient who can be scored: only who has a Patient resource in it is. There are {text}"
+        f"{file}, and {tally.two_persons:,} patients whose Patient resources differ in birth date or sex."
+    )

@@ -1,0 +1,297 @@
+"""Scores charts as the services do: every model that may show cards here, every published equation, all features.
+
+A model is asked as its service asks it: the same reasons for no estimate, the same inputs, the same twin. The models
+estimated over many charts at once, which gives the same bits.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cds_hooks.batch.charts import Chart
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.services._model import ChartModel, estimate
+from cds_hooks.services._service import OPTED_OUT, opted_out_words
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Feature, FeatureVector, map_features
+from fhir.record.opting_out import SystemAndCode
+from fhir.record.record import PatientRecord, read_record, read_value
+from fhir.record.refusals import Refusal
+from fhir.record.resources import Bundle, BundleEntry, decoder
+from models_onnx.batch.columns import arrow
+from models_onnx.batch.scoring import Rows, score_rows
+from models_onnx.equations.arithmetic import Value
+from models_onnx.equations.declaration import Equation
+from models_onnx.equations.record_inputs import (
+    FeatureReadings,
+    NoValue,
+    features_of,
+    inputs_from_features,
+    refused_at_once,
+)
+from models_onnx.errors import EquationRefused
+from models_onnx.serving.runtime import Model, Prediction
+
+AsItStood = Callable[[list[bytes], datetime], list[bytes]]
+"""The resources of a chart as they stood at an instant in the past."""
+
+
+class Score(msgspec.Struct, frozen=True, gc=False):
+    """One number about one patient, or the reason for none: the estimate of a model, or an output of an equation.
+
+    `value` is a model's probability (0 to 1) or the equation's value in `unit`; `by` is the model that scored, which
+    may be the twin.
+    """
+
+    patient_id: str
+    name: str
+    output: str = ""
+    by: str = ""
+    value: float | str | None = None
+    unit: str = "1"
+    percentile: float | None = None
+    band: str = ""
+    reason: str = ""
+    reason_text: str = ""
+
+
+SCORE_COLUMNS = ("id", *Score.__struct_fields__[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What is asked of each chart. `needs` says which resources can matter; `region` calibrates the KFRE.
+
+    `opt_out_flags` are the codes by which a Flag says at this site that a patient has opted out.
+    """
+
+    models: tuple[ChartModel, ...]
+    equations: tuple[Equation, ...]
+    needs: Needs
+    region: str = "north_america"
+    opt_out_flags: frozenset[SystemAndCode] = frozenset()
+
+    @property
+    def of_place(self) -> tuple[dict[str, Value] | None, ...]:
+        """For each equation the inputs that are of the place, not of the patient."""
+        regional: dict[str, Value] = {"calibration": self.region}
+        return tuple(
+            regional if any(item.name == "calibration" for item in equation.inputs) else None
+            for equation in self.equations
+        )
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Every feature that is read, each once: of the models, then of the equations."""
+        of_models = [feature for model in self.models for feature in features_named(model.model.features)]
+        return tuple(dict.fromkeys([*of_models, *features_of(*self.equations)]))
+
+
+def read_chart(
+    chart: Chart,
+    as_of: datetime,
+    as_it_stood: AsItStood | None = None,
+    opt_out_flags: frozenset[SystemAndCode] = frozenset(),
+) -> PatientRecord:
+    """Returns the record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other.
+
+    `as_it_stood` takes out of the resources what was written after `as_of`.
+    """
+    refusals: list[Refusal] = []
+    lines = chart.resources if as_it_stood is None else as_it_stood(chart.resources, as_of)
+    try:
+        entries = [BundleEntry(resource=resource) for resource in decoder.decode_lines(b"\n".join(lines))]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        resources = (resource for line in lines for resource in _read_with_faults(line, refusals))
+        entries = [BundleEntry(resource=resource) for resource in resources]
+    bundle = Bundle(entry=tuple(entries))
+    return read_record(
+        {"chart": bundle},
+        chart.patient_id,
+        as_of,
+        on_other_patient="refuse",
+        refusals=refusals,
+        opt_out_flags=opt_out_flags,
+    )
+
+
+def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[Any]:
+    """Read one resource as the server does, none where it is not JSON; what is wrong in it is added to `refusals`."""
+    try:
+        resource, faults = read_value("chart", line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        refusals.append(Refusal("chart", "unreadable", "A line of the chart is not valid JSON: not used."))
+        return []
+    refusals += faults
+    return [] if resource is None else [resource]
+
+
+def score_records(questions: Questions, records: Iterable[PatientRecord]) -> list[Score]:
+    """Returns the scores of these patients, each patient's together: the models, then the equations.
+
+    No record is kept: of records that are made one at a time each is freed while the processor's cache still holds it.
+    """
+    features = {feature.name: feature for feature in features_of(*questions.equations)}
+    of_place = questions.of_place
+    waiting = [_Waiting(model) for model in questions.models]
+    scores: list[Score] = []
+    for record in records:
+        for model in waiting:
+            scores.append(model.score(record, len(scores)))
+        if features:
+            scores += _equations(questions, record, features, of_place)
+        del record
+    for model in waiting:
+        for position, score in model.scored():
+            scores[position] = score
+    return scores
+
+
+def scores_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
+    """Returns an Arrow table with one row for each score of these patients, with the columns `SCORE_COLUMNS`."""
+    scores, pyarrow = score_records(questions, records), arrow()
+    columns: dict[str, Any] = {"id": pyarrow.array([score.patient_id for score in scores], pyarrow.string())}
+    for name in SCORE_COLUMNS[1:]:
+        values = [getattr(score, name) for score in scores]
+        if name == "percentile":
+            columns[name] = pyarrow.array(values, pyarrow.float64())
+        else:
+            columns[name] = pyarrow.array([None if value is None else str(value) for value in values], pyarrow.string())
+    return pyarrow.table(columns)
+
+
+def features_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
+    """Returns an Arrow table with one row for each of these patients and a column for each feature, null where missing.
+
+    The columns are `id` and `Questions.features` in their order.
+    """
+    features = questions.features
+    ids, rows = [], []
+    for record in records:
+        ids.append(record.patient_id)
+        rows.append(map_features(record, features).values)
+    values = np.array(rows, dtype=np.float64).reshape(len(ids), len(features))
+    by_name = {feature.name: values[:, number] for number, feature in enumerate(features)}
+    pyarrow = arrow()
+    columns = {name: pyarrow.array(column, pyarrow.float64(), from_pandas=True) for name, column in by_name.items()}
+    return pyarrow.table({"id": pyarrow.array(ids, pyarrow.string()), **columns})
+
+
+class _Waiting:
+    """The patients of a model who get a number unless it refuses them; they are estimated together."""
+
+    def __init__(self, chart_model: ChartModel) -> None:
+        self._chart_model, self._name = chart_model, chart_model.model.manifest.id
+        self._vectors: list[NDArray[np.float64]] = []
+        self._places: list[tuple[int, str]] = []
+
+    def score(self, record: PatientRecord, position: int) -> Score:
+        """The score of this patient, or an empty one in the place of one that will be known when all are estimated."""
+        chart_model, name = self._chart_model, self._name
+        outside = chart_model.outside(record)
+        if record.opted_out and (outside is None or outside.reason != "deceased"):
+            return Score(record.patient_id, name, reason=OPTED_OUT, reason_text=opted_out_words(record))
+        if outside is not None:
+            return Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
+        vector = chart_model.inputs(record)
+        if any(gap.implausible for gap in vector.missing):
+            return _one_by_one(chart_model, record, vector)
+        self._vectors.append(vector.values)
+        self._places.append((position, record.patient_id))
+        return _LATER
+
+    def scored(self) -> Iterator[tuple[int, Score]]:
+        """Yields the place and the score of each who waited."""
+        if self._vectors:
+            for (position, patient_id), score in zip(
+                self._places, _at_once(self._chart_model, self._vectors), strict=True
+            ):
+                yield position, _of_patient(score, patient_id)
+
+
+_LATER = Score("", "")
+
+
+def _of_patient(score: Score, patient_id: str) -> Score:
+    return Score(
+        patient_id,
+        score.name,
+        by=score.by,
+        value=score.value,
+        percentile=score.percentile,
+        reason=score.reason,
+        reason_text=score.reason_text,
+    )
+
+
+def _at_once(chart_model: ChartModel, vectors: list[NDArray[np.float64]]) -> Iterator[Score]:
+    inputs = np.array(vectors)
+    rows = Rows(inputs, np.zeros(inputs.shape, dtype=np.bool_), {})
+    twin = chart_model.loaded[1] if len(chart_model.loaded) > 1 else None
+    scored = score_rows(chart_model.model, twin, rows)
+    for row in range(len(inputs)):
+        is_scored = scored.reason[row] == ""
+        yield Score(
+            "",
+            chart_model.model.manifest.id,
+            by=scored.model[row],
+            value=float(scored.probability[row]) if is_scored else None,
+            percentile=float(scored.percentile[row]) if is_scored else None,
+            reason=scored.reason[row],
+            reason_text=scored.reason_text[row],
+        )
+
+
+def _one_by_one(chart_model: ChartModel, record: PatientRecord, vector: FeatureVector) -> Score:
+    """Scores a chart with an implausible value in the way of the service, which reports the value itself."""
+
+    async def predict(model: Model, values: NDArray[np.float64]) -> Prediction:
+        return model.predict(values)
+
+    estimated = asyncio.run(estimate(predict, vector, chart_model.model, chart_model.twin, lambda _model: None))
+    name = chart_model.model.manifest.id
+    if estimated.refused is not None:
+        return Score(record.patient_id, name, reason=estimated.refused.reason, reason_text=estimated.refused.text)
+    computed = estimated.prediction
+    return Score(
+        record.patient_id, name, by=estimated.manifest.id, value=computed.probability, percentile=computed.percentile
+    )
+
+
+def _equations(
+    questions: Questions,
+    record: PatientRecord,
+    features: Mapping[str, Feature],
+    sites: Sequence[dict[str, Value] | None],
+) -> Iterator[Score]:
+    if record.opted_out:
+        for equation in questions.equations:
+            for output in equation.outputs:
+                yield Score(
+                    record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=opted_out_words(record)
+                )
+        return
+    readings = FeatureReadings(record, features)
+    for equation, of_place in zip(questions.equations, sites, strict=True):
+        refused = refused_at_once(equation, readings, of_place)
+        charted = inputs_from_features(equation, readings, of_place) if len(refused) < len(equation.outputs) else None
+        for output in equation.outputs:
+            no: NoValue | EquationRefused | None = refused.get(output.id)
+            if no is None and charted is not None:
+                try:
+                    result = charted.calculate(output.id)
+                except EquationRefused as error:
+                    no = error
+                else:
+                    band = result.band.id if result.band is not None else ""
+                    yield Score(
+                        record.patient_id, equation.id, output.id, equation.id, result.value, output.unit, band=band
+                    )
+            if no is not None:
+                yield Score(record.patient_id, equation.id, output.id, reason=no.reason, reason_text=no.text)

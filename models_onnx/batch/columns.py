@@ -1,0 +1,285 @@
+"""Reads Arrow columns as numbers: numbers with their unit, yes and no, the sexes, codes with a few values.
+
+What a chart's result would be refused for is refused here, too: "<5" is not an exact number and counts as missing, and
+a value that nobody can have says that something is wrong. A coding that nobody declared is no guess: BatchRefused.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from fhir.mapping.features.feature import Feature
+from fhir.mapping.features.patient import Age, Sex
+from fhir.terminology.analytes import Analyte, Conversion
+from models_onnx.batch.declaration import InputColumn, YesColumn
+from models_onnx.errors import BatchRefused
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_ABSENT = frozenset({"", "na", "<na>", "n/a", "nan", "nat", "null", "none"})
+_YES_NO = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+# FHIR administrative-gender; whoever is neither has no value of this input, as in a chart.
+_SEXES = {"male": 1.0, "female": 0.0, "other": np.nan, "unknown": np.nan}
+MISSING_CODE = re.compile(r"-1|-?(9{1,6}|8{1,6}|7{1,6}|9{1,5}[78])")
+"""Numbers that often stand for a value that is not there, as `%g` writes them."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_ENOUGH_TO_JUDGE = 20
+_SHARE_OF_A_SECOND_UNIT = 0.05
+_FEWEST_OF_A_SECOND_UNIT = 5
+_SHOWN = 20
+
+
+def arrow() -> Any:
+    """The library pyarrow; BatchRefused names the extra where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.compute
+    except ModuleNotFoundError as error:
+        raise BatchRefused("This needs pyarrow, which is not installed: pip install cds-hooks-onnx[batch].") from error
+    return pyarrow
+
+
+class Column(Struct, frozen=True):
+    """A column of a table: its numbers (NaN missing), or its different texts and the place of each row's among them.
+
+    The place -1 is that of a row without a text.
+    """
+
+    numbers: Array | None
+    texts: tuple[str, ...] = ()
+    places: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    @property
+    def as_texts(self) -> "Column":
+        """The same with numbers as texts, where a number is a code."""
+        if self.numbers is None:
+            return self
+        different, places = np.unique(self.numbers, return_inverse=True)
+        return Column(None, tuple(f"{number:.15g}" for number in different.tolist()), places)
+
+    def each(self, value_of: Callable[[str], float]) -> Array:
+        """What a function makes of the text of each row; NaN where there is none."""
+        values = np.array([*map(value_of, self.texts), np.nan], dtype=np.float64)
+        return np.asarray(values[self.places])
+
+
+def column_of(values: Any, name: str) -> Column:
+    """Returns an Arrow column; BatchRefused where it holds lists, structures or bytes."""
+    pyarrow = arrow()
+    kind, types = values.type, pyarrow.types
+    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        raise BatchRefused(f"The column {name} holds lists, structures or bytes, not values.")
+    if types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind) or types.is_null(kind):
+        numbers = values.cast(pyarrow.float64())
+        plain = numbers.combine_chunks() if isinstance(numbers, pyarrow.ChunkedArray) else numbers
+        return Column(np.array(plain.to_numpy(zero_copy_only=False), dtype=np.float64))
+    encoded = values.cast(pyarrow.string()).dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pyarrow.ChunkedArray) else encoded
+    places = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return Column(None, tuple(text.strip() for text in encoded.dictionary.to_pylist()), places)
+
+
+def read_input(source: InputColumn, column: Column, units: Column | None = None) -> tuple[Array, Mask, Mask]:
+    """The values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
+
+    `units` names the unit of each value, where the table has a column that does. As in a chart, a value without a unit,
+    or in one that is not known for it, is not used and counts with the unreadable ones.
+
+    Raises:
+        BatchRefused: a value is in no declared coding, or the column as a whole is not what it is said to be.
+    """
+    feature, name = source.feature, source.column or ""
+    if codes := _codes_of(feature, name):
+        coded_values = _coded(column, codes, source.coding, f"{name} ({feature.words.lower()})")
+        nothing: Mask = np.zeros(len(coded_values), dtype=np.bool_)
+        return coded_values, nothing, nothing
+    if source.coding is not None:
+        texts = column.as_texts
+        column = Column(None, tuple(source.coding.get(text, text) for text in texts.texts), texts.places)
+    numbers, unreadable = _numbers(column)
+    if source.conversion is not None:
+        numbers = numbers * source.conversion.factor + source.conversion.offset
+    if units is not None:
+        numbers, strange = _in_units_of_rows(source, numbers, units.as_texts)
+        unreadable = unreadable | strange
+    if isinstance(feature, Age):
+        numbers = np.floor(numbers)  # completed years, as a chart gives them
+    implausible = (numbers < feature.plausible_low) | (numbers > feature.plausible_high)
+    if units is None:
+        _refuse_column(feature, name, numbers, unreadable, implausible, source.conversion)
+    return numbers, unreadable, implausible
+
+
+def _in_units_of_rows(source: InputColumn, numbers: Array, units: Column) -> tuple[Array, Mask]:
+    """Returns the numbers in the feature's unit by the unit that each row names, and those whose unit is not known.
+
+    Raises:
+        BatchRefused: most of the values have no known unit, so the column does not name units as it is said to.
+    """
+    analyte = source.feature.measured
+    assert analyte is not None  # noqa: S101 - plan_of refuses a unit column for anything else
+    coding = source.unit_coding or {}
+    conversions = {
+        text: analyte.conversion(coding.get(text, text)) if text.lower() not in _ABSENT else None
+        for text in units.texts
+    }
+    factors = units.each(lambda text: np.nan if (known := conversions[text]) is None else known.factor)
+    offsets = units.each(lambda text: np.nan if (known := conversions[text]) is None else known.offset)
+    strange: Mask = ~np.isnan(numbers) & np.isnan(factors)
+    if 2 * int(strange.sum()) > int((~np.isnan(numbers)).sum()):
+        place = units.places[np.flatnonzero(strange)[0]]
+        first = units.texts[place] if place >= 0 else ""
+        raise BatchRefused(
+            f"The column {source.unit_column} names no unit that is known for {source.feature.name} for most of its "
+            f"values, as {first[:_SHOWN]!r}; known are: {', '.join(sorted(analyte.units))}. Say what it means by "
+            f"--values {source.unit_column}=TEXT:UNIT."
+        )
+    return numbers * factors + offsets, strange
+
+
+def other_units(source: InputColumn, column: Column) -> list[str]:
+    """Units in which most values of a column could be as well, by their size alone; empty where its unit was declared.
+
+    Nothing in the table can tell one of these from the unit that the column's name says.
+    """
+    measured = source.feature.measured
+    if measured is None or source.conversion is not None or source.unit_column is not None:
+        return []
+    return [unit for unit in _units_that_fit(measured, _numbers(column)[0]) if not _is_own(measured, unit)]
+
+
+def _is_own(analyte: Analyte, unit: str) -> bool:
+    conversion = analyte.units[unit]
+    return conversion.factor == 1.0 and conversion.offset == 0.0
+
+
+def read_yes(source: YesColumn, column: Column) -> Mask:
+    """Whom a column leaves out; a blank says nothing and leaves nobody out, as a chart without the condition."""
+    yes: Mask = _coded(column, _YES_NO, source.coding, source.column) == 1.0
+    return yes
+
+
+def _codes_of(feature: Feature, column: str) -> dict[str, float]:
+    """Returns what the values of a coded input mean, in lower case; empty for a number."""
+    if isinstance(feature, Sex):
+        # A column called sex may count the sexes in any way; only the name sex_male says what its 1 means.
+        return {**_SEXES, **(_YES_NO if column == feature.name else {})}
+    if feature.choices:
+        numbered = {str(index): float(index) for index in range(len(feature.choices))}
+        decimal = {f"{index}.0": value for index, value in numbered.items()}
+        return {**numbered, **decimal, **{words.lower(): float(n) for n, words in enumerate(feature.choices)}}
+    return _YES_NO if feature.is_yes_no else {}
+
+
+def _coded(column: Column, codes: Mapping[str, float], declared: Mapping[str, str] | None, name: str) -> Array:
+    return column.as_texts.each(lambda text: _meaning(text, codes, declared, name))
+
+
+def _meaning(text: str, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> float:
+    if declared is not None and text in declared:
+        text = declared[text].strip()
+    elif text.lower() in _ABSENT:
+        return np.nan
+    if text.lower() in codes:
+        return codes[text.lower()]
+    name = column.partition(" ")[0]
+    if codes is _YES_NO and _DATE.match(text):
+        raise BatchRefused(
+            f"The column {column} holds dates, and is asked for a yes or a no: write 1 where there is a date and 0 "
+            "where there is none."
+        )
+    meanings = ", ".join(dict.fromkeys(codes))
+    raise BatchRefused(
+        f"The column {column} has the value {text[:_SHOWN]!r}, whose meaning nobody declared. Known are: {meanings}. "
+        f"Say what it means: --values {name}={text[:_SHOWN]}:MEANING, where the meaning is one of these."
+    )
+
+
+def _numbers(column: Column) -> tuple[Array, Mask]:
+    """Returns the numbers, NaN where there is none, and which of those were something else than blank."""
+    if column.numbers is not None:
+        return column.numbers, np.zeros(len(column.numbers), dtype=np.bool_)
+    unreadable = np.array([_number(text) is None for text in column.texts] + [False], dtype=np.bool_)
+    return column.each(lambda text: np.nan if (number := _number(text)) is None else number), unreadable[column.places]
+
+
+def _number(text: str) -> float | None:
+    """The number that a text is, NaN for one that says that there is none, and None for any other text."""
+    if text.lower() in _ABSENT:
+        return np.nan
+    try:
+        return float("x" if "_" in text else text)
+    except ValueError:
+        return None
+
+
+def _refuse_column(
+    feature: Feature,
+    column: str,
+    numbers: Array,
+    unreadable: Mask,
+    implausible: Mask,
+    conversion: Conversion | None,
+) -> None:
+    """BatchRefused where most of a column is unreadable or cannot be: then it is not what it is said to be."""
+    count = int((~np.isnan(numbers)).sum())
+    if int(unreadable.sum()) > count:
+        raise BatchRefused(
+            f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are no numbers and "
+            f"{count} that are: write numbers with a decimal point, or leave them blank."
+        )
+    if count < _ENOUGH_TO_JUDGE:
+        return
+    if 2 * int(implausible.sum()) <= count:
+        _refuse_two_units(feature, column, numbers, implausible, conversion)
+        return
+    plain = numbers if conversion is None else (numbers - conversion.offset) / conversion.factor
+    fitting = _units_that_fit(feature.measured, plain) if feature.measured is not None else []
+    proposal = f" It would fit in: {', '.join(fitting)} (--unit {column}=…)." if fitting else ""
+    raise BatchRefused(
+        f"Most values of the column {column} are outside {feature.plausible_low:g} to {feature.plausible_high:g} "
+        f"{feature.unit}, which nobody's {feature.words.lower()} is: the column is in another unit or of something "
+        f"else.{proposal}"
+    )
+
+
+def _refuse_two_units(
+    feature: Feature, column: str, numbers: Array, implausible: Mask, conversion: Conversion | None
+) -> None:
+    """BatchRefused where what cannot be in the declared unit is enough to be a second one, and fits in it."""
+    strange = numbers[implausible]
+    values, counts = np.unique(strange, return_counts=True)
+    commonest = float(values[counts.argmax()]) if len(values) and 2 * counts.max() > len(strange) else None
+    if commonest is not None and MISSING_CODE.fullmatch(f"{commonest:g}"):
+        strange = strange[strange != commonest]
+    count = int((~np.isnan(numbers)).sum())
+    if (
+        feature.measured is None
+        or len(strange) < _FEWEST_OF_A_SECOND_UNIT
+        or len(strange) < _SHARE_OF_A_SECOND_UNIT * count
+    ):
+        return
+    plain = strange if conversion is None else (strange - conversion.offset) / conversion.factor
+    if fitting := _units_that_fit(feature.measured, plain):
+        raise BatchRefused(
+            f"The column {column} ({feature.words.lower()}) seems to be in two units: {len(strange)} of {count} values "
+            f"are outside {feature.plausible_low:g} to {feature.plausible_high:g} {feature.unit} and would fit in "
+            f"{', '.join(fitting)}. Others of them may fit in both and would be scored wrong: bring the column to one "
+            f"unit first.{'' if commonest is None else f' Most are {commonest:g}: leave it blank if it is no value.'}"
+        )
+
+
+def _units_that_fit(analyte: Analyte, plain: Array) -> list[str]:
+    values = plain[~np.isnan(plain)]
+    fitting: dict[tuple[float, float], str] = {}
+    for unit, conversion in analyte.units.items():
+        canonical = values * conversion.factor + conversion.offset
+        inside = (canonical >= analyte.plausible_low) & (canonical <= analyte.plausible_high)
+        if 2 * int(inside.sum()) > len(values):
+            fitting.setdefault((conversion.factor, conversion.offset), unit)
+    return list(fitting.values())

@@ -1,0 +1,174 @@
+"""Scores a table from a file to a file, batch by batch, in one process or several."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models_onnx.batch.columns import column_of, other_units
+from models_onnx.batch.declaration import TableDeclaration, TablePlan
+from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, BatchModel, ids_of, with_ids
+from models_onnx.batch.outputs import OutputFile, risk_assessment
+from models_onnx.batch.tables import Form, Table, open_table
+from models_onnx.errors import BatchRefused
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringJob:
+    """What is scored, how its table is read, and what is written where. `moment` is the time of a RiskAssessment."""
+
+    model: BatchModel
+    rows: Path
+    out: Path
+    id_column: str | None = None
+    declared: TableDeclaration = NOTHING_DECLARED
+    explain: bool = False
+    form: Form | None = None
+    moment: str = ""
+    workers: int = 1
+
+
+@dataclass(slots=True)
+class ScoringResult:
+    """How many rows there are, how many each model scored, and why the others were not."""
+
+    rows: int = 0
+    scored: Counter[str] = field(default_factory=Counter)
+    not_scored: Counter[str] = field(default_factory=Counter)
+    not_used: int = 0
+    unsaid: tuple[str, ...] = ()
+    repeated: int = 0
+    """How many rows have an id that a row before has too; each row is scored by itself."""
+    unnamed: int = 0
+    """How many rows have no id."""
+    untold_units: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns without a declared unit, most of whose first values could be in these other units too, by their size."""
+
+    def count(self, answers: Any) -> None:
+        """Counts the answers of a batch."""
+        self.rows += answers.num_rows
+        self.not_used += sum(map(bool, answers.column("not_used").to_pylist()))
+        self.scored.update(filter(None, answers.column("model").to_pylist()))
+        self.not_scored.update(filter(None, answers.column("reason").to_pylist()))
+
+
+def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: None) -> ScoringResult:
+    """Writes one line per row, in order; BatchRefused where the table or its declaration cannot be used."""
+    if job.out.exists() and str(job.rows) != "-" and job.out.samefile(job.rows):
+        raise BatchRefused(f"{job.out} is the table itself; write the scores to another file.")
+    manifests = job.model.manifests
+    first = next(iter(manifests.values()))
+
+    def assessment(row: dict[str, Any]) -> dict[str, Any]:
+        return risk_assessment(manifests.get(row["model"], first), job.moment, row)
+
+    with OutputFile(job.out, assessment) as out, open_table(job.rows, job.form) as table:
+        identity = _id_column(job, table)
+        plan = job.model.plan(table.columns, job.declared)
+        repeated, unnamed = table.ids(identity)
+        result = ScoringResult(unsaid=plan.unsaid, repeated=repeated, unnamed=unnamed)
+        scorer = _Scorer(job.model, plan, identity, job.explain)
+        batches = table.batches(tuple(dict.fromkeys((identity, *plan.columns))))
+        for answers in each_scored(scorer, _noting_units(batches, plan, result), job.workers):
+            result.count(answers)
+            out.add(answers)
+            progress(result.rows)
+        if not result.rows:
+            raise BatchRefused(f"{table.name} has no rows.")
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Scorer:
+    """Scores batches of a table, in this process or in another one."""
+
+    model: BatchModel
+    plan: TablePlan
+    identity: str
+    explain: bool
+
+    def __call__(self, rows: Any) -> Any:
+        """Return the answers with the ids of their rows."""
+        names = (*PLAIN_COLUMNS, *(self.model.explaining if self.explain else ()))
+        return with_ids(ids_of(rows, self.identity), self.model.scored(self.plan, rows), names)
+
+
+_scorer_of_process: list[Any] = []
+
+
+def _begin(scorer: Any) -> None:
+    _scorer_of_process[:] = [scorer]
+
+
+def _score(batch: Any) -> Any:
+    return _scorer_of_process[0](batch)
+
+
+def each_scored(scorer: Callable[[_T], _R], batches: Iterator[_T], workers: int) -> Iterator[_R]:
+    """Yields what the scorer gives of each batch, in their order; at most two batches a process are under way.
+
+    Raises:
+        BatchRefused: a process ended before its batch was done.
+    """
+    if workers == 1:
+        yield from map(scorer, batches)
+        return
+    waiting: list[Future[_R]] = []
+    # spawn: onnxruntime's threads do not live through a fork
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (scorer,)) as pool:
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(_score, batch))
+                if len(waiting) >= 2 * workers:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        except BrokenProcessPool as error:
+            raise BatchRefused(
+                "A process ended before its part was scored, most often because the memory was full: take fewer "
+                "--workers."
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _noting_units(batches: Iterator[Any], plan: TablePlan, result: ScoringResult) -> Iterator[Any]:
+    """Yields the batches; of the first one it notes the columns without a unit that could be in another one."""
+    for number, rows in enumerate(batches):
+        if number == 0:
+            sources = {source.column: source for source in plan.inputs if source.column is not None}
+            units = {name: tuple(other_units(sources[name], column_of(rows.column(name), name))) for name in sources}
+            result.untold_units = {name: others for name, others in units.items() if others}
+        yield rows
+
+
+def _id_column(job: ScoringJob, table: Table) -> str:
+    wanted = job.id_column or "id"
+    if wanted in table.columns:
+        return wanted
+    if any(_is_value(column) for column in table.columns):
+        raise BatchRefused(
+            f"{job.rows} has no column {wanted!r}, and its first line seems to hold values: it has to hold the "
+            "names of the columns."
+        )
+    sentence = f"has no column {wanted!r}" if job.id_column else "has no column 'id', and no other one is named"
+    raise BatchRefused(
+        f"{job.rows} {sentence}: say by --id which column names a row. It has: {', '.join(table.columns)}."
+    )
+
+
+def _is_value(column: str) -> bool:
+    """Whether a header has a number where a name should be: then the first person may stand in it, who is not shown."""
+    try:
+        float(column)
+    except ValueError:
+        return False
+    return True

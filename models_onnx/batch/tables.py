@@ -1,0 +1,218 @@
+"""Reads tables by DuckDB: CSV, TSV, NDJSON (gzip too) and Parquet, as Arrow batches in the order of the file.
+
+CSV and NDJSON are read as texts, which `columns.py` judges; a batch has at most 20,000 rows, so memory does not grow
+with the table. What DuckDB says of a fault shows the line, which may hold a person: only its number is repeated.
+"""
+
+import csv
+import gzip
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, TypeAlias
+
+from models_onnx.batch.columns import arrow
+from models_onnx.batch.model import ROWS_AT_ONCE
+from models_onnx.errors import BatchRefused
+
+Form: TypeAlias = Literal["csv", "tsv", "ndjson", "parquet"]
+Source: TypeAlias = tuple[str, list[Any], tuple[str, ...]]
+"""What is selected from, with its parameters, and its columns."""
+
+_SUFFIXES: dict[str, Form] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".parquet": "parquet",
+}
+_GLOB_SIGN = re.compile(r"([*?\[])")
+_LINE = re.compile(r"[Ll]ine:? (\d+)")
+_LONGEST_LINE = 2_000_000
+_NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)")
+_NO_VALUES = re.compile(r".*(\[\d*\]|STRUCT|MAP|UNION|BLOB|BIT).*")
+
+
+def database(path: Path | None = None) -> Any:
+    """A connection to a DuckDB file, else to a database in memory, with bounded memory.
+
+    Raises:
+        BatchRefused: DuckDB or pyarrow is not installed; the sentence names the extra.
+    """
+    try:
+        import duckdb
+    except ModuleNotFoundError as error:
+        raise BatchRefused("This needs DuckDB, which is not installed: pip install cds-hooks-onnx[batch].") from error
+    arrow()
+    settings = {"threads": 1, "memory_limit": "200MB", "preserve_insertion_order": True}
+    return duckdb.connect(str(path) if path is not None else ":memory:", config=settings)
+
+
+@contextmanager
+def faults_of(name: str) -> Iterator[None]:
+    """Turns what DuckDB says of a file into BatchRefused with the number of the line, and nothing of its content."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        line = _LINE.search(str(error))
+        where = f"{name}, line {line[1]}" if line is not None else name
+        raise BatchRefused(
+            f"{where}: cannot be read. A table is in UTF-8, with one header and as many fields in each line; NDJSON "
+            "has one whole object on each line; a packed file is complete."
+        ) from error
+
+
+class Table:
+    """A table that was opened: the names of its columns, and its rows."""
+
+    def __init__(self, name: str, connection: Any, source: Source) -> None:
+        self.name, self._connection = name, connection
+        self._from, self._parameters, self.columns = source
+
+    def batches(self, wanted: Sequence[str]) -> Iterator[Any]:
+        """Yields the wanted columns as Arrow batches in the order of the rows."""
+        chosen = ", ".join(f"{self._value(name)} AS {_quoted(name)}" for name in wanted)
+        with faults_of(self.name):
+            yield from self._select(chosen).to_arrow_reader(ROWS_AT_ONCE)
+
+    def ids(self, column: str) -> tuple[int, int]:
+        """How many rows have an id that a row before has too, and how many have none."""
+        name = f"nullif(trim(CAST({_quoted(column)} AS VARCHAR)), '')"
+        with faults_of(self.name):
+            row = self._select(f"count({name}) - count(DISTINCT {name}), count(*) - count({name})").fetchall()[0]
+        return int(row[0]), int(row[1])
+
+    def _select(self, chosen: str) -> Any:
+        return self._connection.sql(f"SELECT {chosen} FROM {self._from}", params=self._parameters)  # noqa: S608 - quoted
+
+    def _value(self, name: str) -> str:
+        (kind,) = self._select(_quoted(name)).types
+        if _NO_VALUES.fullmatch(str(kind)):
+            raise BatchRefused(f"The column {name} holds lists, structures or bytes, not values.")
+        return f"CAST({_quoted(name)} AS {'DOUBLE' if _NUMBERS.fullmatch(str(kind)) else 'VARCHAR'})"
+
+
+@contextmanager
+def open_table(path: Path, form: Form | None = None) -> Iterator[Table]:
+    """Yields the table in this file, or on standard input where it is called `-`, whose form has to be said.
+
+    Raises:
+        BatchRefused: the file is not there, has no rows or another form than it is said to have.
+    """
+    if str(path) == "-":
+        if form is None or form == "parquet":
+            raise BatchRefused("Standard input has no name: say its form with --from csv or --from ndjson.")
+        with TemporaryDirectory(prefix="cds-hooks-batch-") as folder:
+            copy = Path(folder) / "standard input"
+            with copy.open("wb") as file:
+                copyfileobj(sys.stdin.buffer, file)
+            with open_table(copy, form) as table:
+                yield table
+        return
+    if not path.is_file():
+        raise BatchRefused(f"{path} is not there.")
+    source_of = {"parquet": _parquet, "ndjson": _ndjson}.get(form or form_of(path), _text)
+    with database() as connection, faults_of(path.name):
+        source = source_of(connection, path, form or form_of(path))
+    with database() as connection:
+        yield Table(path.name, connection, source)
+
+
+def form_of(path: Path) -> Form:
+    """Returns the form of a table by the end of its name; BatchRefused for another one."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    form = _SUFFIXES.get(suffixes[-1]) if suffixes else None
+    if form is None:
+        raise BatchRefused(f"{path.name} ends in none of {', '.join(_SUFFIXES)}, so its form is not known.")
+    return form
+
+
+def _text(_: Any, path: Path, form: Form) -> Source:
+    sign = "\t" if form == "tsv" else ","
+    columns = _header(path, sign)
+    if columns[0][:1] in ("{", "["):
+        raise BatchRefused(f"{path.name} begins as JSON does: one object on each line is read by --from ndjson.")
+    if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
+        raise BatchRefused(f"{path.name} has one column, {columns[0][:40]!r}: separate its columns by commas.")
+    names = dict.fromkeys(columns, "VARCHAR")
+    if len(names) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise BatchRefused(f"The table has two columns called {twice!r}: name them apart.")
+    options = "header = true, delim = ?, quote = '\"', escape = '\"', auto_detect = false, max_line_size = ?"
+    options += ", hive_partitioning = false"
+    return (
+        f"read_csv(?, columns = ?, compression = ?, {options})",
+        [literal(path), names, _packing(path), sign, _LONGEST_LINE],
+        columns,
+    )
+
+
+def _header(path: Path, sign: str) -> tuple[str, ...]:
+    opened = gzip.open if is_packed(path) else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
+            header = next(csv.reader(text, delimiter=sign), None)
+    except (UnicodeError, EOFError, OSError, csv.Error) as error:
+        raise BatchRefused(
+            f"{path.name} cannot be read as text in UTF-8, packed with gzip or not: save it as CSV in UTF-8."
+        ) from error
+    if not header:
+        raise BatchRefused(f"{path.name} has no header, so nothing says what its columns are.")
+    return tuple(column.strip() for column in header)
+
+
+def _ndjson(connection: Any, path: Path, _: Form) -> Source:
+    lines = "read_json_objects(?, format = 'newline_delimited', compression = ?, hive_partitioning = false)"
+    parameters = [literal(path), _packing(path)]
+    keys = f"SELECT unnest(json_keys(json)) AS name, json_type(json) FROM {lines}"  # noqa: S608 - our own text
+    named = f"SELECT name, count(*) FROM ({keys}) GROUP BY name ORDER BY name"  # noqa: S608 - our own text
+    columns = tuple(name for name, _ in connection.sql(named, params=parameters).fetchall())
+    strange = f"count(*), count(*) FILTER (json_type(json) <> 'OBJECT'), bool_or({_TWICE})"
+    rows, others, twice = connection.sql(f"SELECT {strange} FROM {lines}", params=parameters).fetchall()[0]  # noqa: S608
+    if not rows:
+        raise BatchRefused(f"{path.name} has no rows.")
+    if others or twice:
+        fault = "a name is there twice in a row" if twice else f"{others} lines are no objects"
+        raise BatchRefused(f"{path.name}: {fault}. NDJSON has one object with the values of a row on each line.")
+    members = ", ".join(f"json ->> {_text_literal(name)} AS {_quoted(name)}" for name in columns)
+    return f"(SELECT {members} FROM {lines})", parameters, columns  # noqa: S608 - quoted
+
+
+_TWICE = "len(json_keys(json)) > len(list_distinct(json_keys(json)))"
+
+
+def _parquet(connection: Any, path: Path, _: Form) -> Source:
+    source = "read_parquet(?, hive_partitioning = false)"
+    columns = connection.sql(f"SELECT * FROM {source}", params=[literal(path)]).columns  # noqa: S608 - our own text
+    return source, [literal(path)], tuple(columns)
+
+
+def literal(path: Path) -> str:
+    """The file of this very name for DuckDB: not those that its signs stand for."""
+    return _GLOB_SIGN.sub(r"[\1]", str(path))
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the file begins as gzip does, whatever its name says."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _packing(path: Path) -> str:
+    return "gzip" if is_packed(path) else "none"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text_literal(name: str) -> str:
+    """The name of a member of a JSON object as DuckDB takes it: a path, so that no sign in it means something else."""
+    path = '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "'" + path.replace("'", "''") + "'"

@@ -1,0 +1,287 @@
+"""Folders of FHIR: bundles and Bulk Data by type give what the services compute from the same charts."""
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.riskassessment import RiskAssessment
+from typer.testing import CliRunner
+
+from cds_hooks import cli
+from cds_hooks.batch import run
+from cds_hooks.batch.charts import Chart, FolderTally, Wanted, charts_of
+from cds_hooks.batch.run import FhirJob, score_folder
+from cds_hooks.batch.scoring import read_chart
+from cds_hooks.batch.selection import questions_about
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.kit.simulator.chart import resources_of
+from cds_hooks.settings import Settings, settings
+from fhir.record.record import read_record, read_value
+from models_onnx.equations.declaration import find_equations
+from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
+from models_onnx.errors import BatchRefused, EquationRefused
+from tests.cds_hooks.kit.samples.reading import AS_OF
+from tests.cds_hooks.kit.samples.test_planning import advice_for
+
+SAMPLES = list_samples()
+
+
+@pytest.fixture
+def by_type(tmp_path: Path) -> Path:
+    """The samples as a Bulk Data export: one file for each type, the patients' resources mixed."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    lines: dict[str, list[str]] = {}
+    for sample in SAMPLES:
+        for resource in resources_of(load_patient(sample.id, AS_OF)):
+            lines.setdefault(resource["resourceType"], []).append(json.dumps(resource, separators=(",", ":")))
+    for kind, found in lines.items():
+        (folder / f"{kind}.ndjson").write_text("\n".join(found[::2] + found[1::2]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> Path:
+    """The samples as bundles, half of them packed."""
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    for number, sample in enumerate(SAMPLES):
+        content = json.dumps(load_patient(sample.id, AS_OF), indent=1).encode()
+        if number % 2:
+            (folder / f"{sample.id}.json").write_bytes(content)
+        else:
+            (folder / f"{sample.id}.json.gz").write_bytes(gzip.compress(content))
+    return folder
+
+
+def charts_in(folder: Path, tally: FolderTally, names: tuple[str, ...] = ()) -> list[Chart]:
+    """The charts of the folder, with what the named models and equations read."""
+    with charts_of(folder, Wanted.of(questions_about(names, Settings()).needs), tally) as charts:
+        return list(charts)
+
+
+def scored(folder: Path, out: Path, **other: Any) -> list[dict[str, str]]:
+    """The lines for this folder, sorted."""
+    score_folder(FhirJob(folder, AS_OF, out, Settings(), **other))
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return sorted(rows, key=lambda row: (row["id"], row["name"], row["output"]))
+
+
+def test_an_export_by_type_gives_what_bundles_give(by_type: Path, bundles: Path, tmp_path: Path) -> None:
+    found = scored(by_type, tmp_path / "a.csv")
+    assert found == scored(bundles, tmp_path / "b.csv")
+    assert {row["id"] for row in found} == {sample.id for sample in SAMPLES}
+    asked = questions_about((), Settings())
+    per_patient = len(asked.models) + sum(len(each.outputs) for each in asked.equations)
+    assert len(found) == per_patient * len(SAMPLES)
+    assert all(bool(row["value"]) != bool(row["reason"]) for row in found)
+
+
+def test_the_model_says_of_each_chart_what_its_service_says(by_type: Path, tmp_path: Path) -> None:
+    rows = {row["id"]: row for row in scored(by_type, tmp_path / "a.csv", names=("mortality_5y",))}
+    speaking = 0
+    for sample in SAMPLES:
+        advice, row = advice_for(sample), rows[sample.id]
+        if advice.scores is None:
+            (silence,) = advice.silences
+            assert (row["reason"], row["reason_text"]) == (silence.reason, silence.text)
+        else:
+            speaking += 1
+            assert (float(row["value"]), float(row["percentile"])) == (
+                advice.scores["probability"],
+                advice.scores["percentile"],
+            )
+            assert row["by"] == advice.scores["id"]
+    assert speaking >= 3
+
+
+def test_an_equation_says_of_each_chart_what_it_says_of_the_whole_record(by_type: Path, tmp_path: Path) -> None:
+    """What was left out on the way, because nothing asks for it, changes no value and no reason."""
+    found = {(row["id"], row["name"], row["output"]): row for row in scored(by_type, tmp_path / "a.csv")}
+    site = {"calibration": "north_america"}
+    for sample in SAMPLES:
+        bundle, _ = read_value("chart", json.dumps(load_patient(sample.id, AS_OF)).encode())
+        record = read_record({"chart": bundle}, sample.id, AS_OF)
+        for name, equation in find_equations().items():
+            charted = inputs_from_record(equation, record, site if name == "kfre_4" else {})
+            for output in equation.outputs:
+                row = found[sample.id, name, output.id]
+                assert (row["value"], row["reason"], row["reason_text"]) == _said(charted, output.id)
+
+
+def _said(charted: RecordInputs, output: str) -> tuple[str, str, str]:
+    try:
+        return str(charted.calculate(output).value), "", ""
+    except EquationRefused as refused:
+        return "", refused.reason, refused.text
+
+
+@pytest.mark.parametrize("by", ["label", "Consent"])
+def test_who_has_opted_out_gets_no_number_at_all(tmp_path: Path, by: str) -> None:
+    """The bedside still computes what warns of harm; a list of many people warns of none."""
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}
+    purpose = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREATDS"}
+    consent = {"resourceType": "Consent", "status": "active", "provision": {"type": "deny", "purpose": [purpose]}}
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    for sample in SAMPLES[:12]:
+        bundle = load_patient(sample.id, AS_OF)
+        for entry in bundle["entry"]:
+            if by == "label" and entry["resource"]["resourceType"] == "Patient":
+                entry["resource"]["meta"] = {"security": [label]}
+        if by == "Consent":
+            bundle["entry"].append({"resource": consent | {"patient": {"reference": f"Patient/{sample.id}"}}})
+        (folder / f"{sample.id}.json").write_text(json.dumps(bundle))
+    found = scored(folder, tmp_path / "a.csv")
+    assert {row["value"] for row in found} == {""}
+    assert {row["reason"] for row in found} <= {"opted-out", "deceased"}
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PATIENTS_AT_ONCE", 4)
+    alone, together = tmp_path / "a.csv", tmp_path / "b.csv"
+    scored(by_type, alone)
+    scored(by_type, together, workers=2)
+    assert alone.read_bytes() == together.read_bytes()
+
+
+def test_all_features_are_a_table_with_the_bedsides_values(by_type: Path, tmp_path: Path) -> None:
+    out = tmp_path / "features.csv"
+    score_folder(FhirJob(by_type, AS_OF, out, Settings(), content="features"))
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert len(rows) == len(SAMPLES)
+    planned = next(sample for sample in SAMPLES if sample.id == "planning-talk")
+    vector = advice_for(planned).features
+    assert vector is not None
+    for feature, value in zip(vector.features, vector.values.tolist(), strict=True):
+        text = rows["planning-talk"][feature.name]
+        assert text == "" if value != value else float(text) == value
+
+
+def test_risk_assessments_of_charts_are_valid(by_type: Path, tmp_path: Path) -> None:
+    out = tmp_path / "risk.ndjson"
+    score_folder(FhirJob(by_type, AS_OF, out, Settings(), names=("mortality_5y",)))
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(found) == len(SAMPLES)
+    for each in found:
+        RiskAssessment.model_validate(each)
+
+
+def test_what_is_no_fhir_and_whom_nobody_knows_is_counted(by_type: Path, tmp_path: Path) -> None:
+    conditions = by_type / "Condition.ndjson"
+    more = 'half of a line\n{"resourceType":"Condition","id":"x","code":{"text":"of nobody"}}\n'
+    conditions.write_text(conditions.read_text() + more)
+    tally = FolderTally()
+    charts = charts_in(by_type, tally)
+    assert (tally.unreadable, tally.without_patient) == (1, 1)
+    assert len(charts) == len(SAMPLES)
+    with pytest.raises(BatchRefused, match="holds no bundle"):
+        charts_in(_empty(tmp_path), FolderTally())
+
+
+def _empty(tmp_path: Path) -> Path:
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+def test_references_are_read_however_they_are_written(tmp_path: Path) -> None:
+    """Spaces, absolute addresses, a subject with a display before its reference, a contained resource before it."""
+    subjects = (
+        '{"reference": "Patient/p1"}',
+        '{"reference":"https://ehr.example/fhir/Patient/p1"}',
+        '{"display":"P","reference":"Patient/p1"}',
+    )
+    contained = '"contained":[{"resourceType":"Observation","subject":{"reference":"Patient/other"}}],'
+    coded = '"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"2160-0"}]}'
+    spaced = '"status":"final","code":{"coding":[{"system":"http://loinc.org","code" : "2160-0"}]}'
+    lines = ['{"resourceType":"Patient","id":"p1"}']
+    for number, subject in enumerate((*subjects, subjects[0])):
+        what = coded if number else spaced
+        more = contained if number == 3 else ""
+        lines.append(f'{{"resourceType":"Observation",{more}"id":"o{number}",{what},"subject":{subject}}}')
+    (tmp_path / "all.ndjson").write_text("\n".join(lines))
+    tally = FolderTally()
+    (chart,) = charts_in(tmp_path, tally, ("ckd_epi_2021_creatinine",))
+    assert (chart.patient_id, len(chart.resources)) == ("p1", 5)
+
+
+def test_a_file_that_ends_without_a_line_break_takes_no_line_from_the_next_one(tmp_path: Path) -> None:
+    """Mixed types, blank lines, Windows line ends, a reference to a version: every line goes to its patient."""
+    about = '"subject":{"reference":"Patient/p1"}'
+    condition = f'{{"resourceType":"Condition","id":"c1","code":{{"text":"x"}},{about}}}'
+    visit = f'{{"resourceType":"Encounter","id":"e1","status":"finished",{about}}}'
+    of_version = condition.replace("Patient/p1", "Patient/p1/_history/2").replace("c1", "c2")
+    care_plan = f'{{"resourceType":"CarePlan","id":"x",{about}}}'
+    (tmp_path / "a.ndjson").write_text(condition)
+    (tmp_path / "b.ndjson").write_text(f"{of_version}\n\n{visit}\n{care_plan}")
+    (tmp_path / "c.ndjson").write_bytes(b'{"resourceType":"Patient","id":"p1"}\r\n' + visit.encode() + b"\r\n")
+    (tmp_path / "d.ndjson").write_text(f"{care_plan}\n{care_plan}\n")
+    tally = FolderTally()
+    (chart,) = charts_in(tmp_path, tally)
+    assert (len(chart.resources), tally) == (5, FolderTally(resources=8, used=5))
+    record = read_chart(chart, AS_OF)
+    assert (len(record.conditions), len(record.encounters), record.refusals) == (2, 1, ())
+
+
+@pytest.fixture
+def fixed_now(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clock of the commands stands at the samples' instant."""
+    monkeypatch.setenv("CDS_AS_OF", AS_OF.isoformat())
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("fixed_now")
+def test_a_day_in_the_past_knows_nothing_of_what_came_after(by_type: Path, tmp_path: Path) -> None:
+    """Who has died by now was alive then, and values of later are not used."""
+    then = (AS_OF - timedelta(days=400)).date().isoformat()
+    for day, out in ((None, tmp_path / "now.csv"), (then, tmp_path / "then.csv")):
+        words = ["score", "mortality_5y", "--fhir", str(by_type), "--out", str(out)]
+        answer = CliRunner().invoke(cli.app, [*words, *(["--as-of", day] if day else [])])
+        assert answer.exit_code == 0, answer.output
+    now, before = (
+        {row["id"]: row for row in csv.DictReader((tmp_path / name).read_text().splitlines())}
+        for name in ("now.csv", "then.csv")
+    )
+    assert now["deceased"]["reason"] == "deceased"
+    assert before["deceased"]["reason"] != "deceased"
+    assert now["planning-talk"]["value"]
+    assert before["planning-talk"]["value"] != now["planning-talk"]["value"]
+
+
+@pytest.mark.usefixtures("fixed_now")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--as-of 2999-01-01", "is in the future"),
+        ("--as-of yesterday", "is not a date"),
+        ("--only banana", "'banana' is neither a model nor an equation"),
+        ("mortality_5y rows.csv", "leave it out with --fhir"),
+        ("--unit bun=mmol/L", "leave it out with --fhir"),
+    ],
+)
+def test_what_cannot_be_asked_of_charts_is_said(by_type: Path, words: str, said: str, tmp_path: Path) -> None:
+    typed = ["score", *words.split(), "--fhir", str(by_type), "--out", str(tmp_path / "s.csv")]
+    answer = CliRunner().invoke(cli.app, typed)
+    assert (answer.exit_code, said in " ".join(answer.output.split())) == (2, True), answer.output
+
+
+def test_one_unreadable_resource_spoils_no_other(by_type: Path) -> None:
+    tally = FolderTally()
+    chart = next(each for each in charts_in(by_type, tally) if each.patient_id == "planning-talk")
+    known = read_chart(chart, AS_OF)
+    chart.resources.append(
+        b'{"resourceType":"Condition","id":"c9","code":17,"subject":{"reference":"Patient/planning-talk"}}'
+    )
+    again = read_chart(chart, AS_OF)
+    assert len(again.conditions) == len(known.conditions)
+    assert [each.reason for each in again.refusals if each.reason == "unreadable"] == ["unreadable"]

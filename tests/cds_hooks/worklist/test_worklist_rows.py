@@ -1,0 +1,122 @@
+"""Rows of a worklist by hand: what is on a row, why it stands there, how long an answer rests, and what is left out."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cards.extension import RestingFinding, WorklistEntry
+from cds_hooks.storage.decision import Decision
+from cds_hooks.worklist.worklist import (
+    Answered,
+    Noted,
+    PatientNotes,
+    WorklistRow,
+    list_patients,
+    note,
+)
+from tests.cds_hooks.services.equation_calls import NOW
+from tests.cds_hooks.worklist.test_worklist import NOBODY, decision, make_worklist
+
+LIPIDS = WorklistEntry(test="Lipid panel", code="57698-3", purpose="prevent_base", because="no-visit")
+COUNT = WorklistEntry(test="Complete blood count", code="58410-2", purpose="fib4", because="no-visit")
+SHOWN = RestingFinding("Old", "shown", "2026-11-01", "2027-01-01")
+
+
+def at(days: float) -> float:
+    """The epoch second so many days before NOW."""
+    return NOW.timestamp() - days * 86_400
+
+
+@pytest.mark.parametrize(
+    ("risk", "entries", "days", "priority"),
+    [(0.5, 2, 10.0, 10.0), (None, 2, 10.0, 0.0), (0.25, 1, 0.0, 0.0), (0.25, 0, 8.0, 0.0), (1.0, 1, 0.5, 0.5)],
+)
+def test_the_priority_is_risk_times_what_can_be_done_times_the_days(
+    risk: float | None, entries: int, days: float, priority: float
+) -> None:
+    row = WorklistRow("ehr", "p", (LIPIDS, COUNT)[:entries], risk, "m", days, ())
+    assert row.priority == priority
+
+
+def test_the_reason_of_a_row_is_a_sentence() -> None:
+    row = WorklistRow("ehr", "p", (LIPIDS, COUNT), 0.905, "mortality_5y", 9.6, ("d",))
+    things = "Not on record and not ordered: Lipid panel (for prevent_base); Complete blood count (for fib4)."
+    assert row.reason == (
+        f"{things} The estimate of mortality_5y is higher than that of 90.5 in 100; last call about this patient 10 "
+        "days ago."
+    )
+    assert WorklistRow("ehr", "p", (LIPIDS, COUNT), None, "", 9.4, ("d",)).reason == (
+        f"{things} No model has scored this patient; last call about this patient 9 days ago."
+    )
+    assert "higher than that of 0 in 100" in WorklistRow("ehr", "p", (LIPIDS,), 0.0, "m", 1, ()).reason
+
+
+def row_of(*noted: Noted, answers: frozenset[Answered] = NOBODY, with_shown: bool = False) -> Any:
+    """The only row of a patient with these decisions of services; None where there is none."""
+    notes = PatientNotes({f"service-{number}": one for number, one in enumerate(noted)})
+    found = list_patients({("ehr", "p"): notes}, answers, NOW, 10, with_shown=with_shown)
+    assert found.others == 0
+    return found.rows[0] if found.rows else None
+
+
+def test_a_row_has_the_highest_risk_each_test_once_and_the_days_since_the_newest_decision() -> None:
+    again = WorklistEntry(test="Lipid panel", purpose="pooled_cohort", because="offered-before")
+    assert row_of(
+        Noted("d1", at(20), (LIPIDS,), risk=(0.3, "low")),
+        Noted("d2", at(12), (again, COUNT), risk=(0.9, "high")),
+        Noted("d3", at(30), risk=(0.5, "middle")),
+    ) == WorklistRow("ehr", "p", (LIPIDS, COUNT), 0.9, "high", 12.0, ("d1", "d2"))
+    assert row_of(Noted("d1", at(-1), (LIPIDS,))) == WorklistRow("ehr", "p", (LIPIDS,), None, "", 0.0, ("d1",))
+    assert row_of(Noted("d1", at(1), (LIPIDS,), risk=(0.0, "m"))).risk == 0.0
+
+
+def test_nothing_to_order_is_no_row_and_who_has_died_has_none_whatever_is_missing() -> None:
+    assert row_of(Noted("d1", at(2))) is None
+    assert row_of(Noted("d1", at(2), (LIPIDS,)), Noted("d2", at(200), ends=True)) is None
+    assert row_of(Noted("d1", at(2), shown=(SHOWN,))) is None
+    assert row_of(Noted("d1", at(2), shown=(SHOWN,)), with_shown=True) == WorklistRow(
+        "ehr", "p", (), None, "", 2.0, ("d1",), (SHOWN,)
+    )
+    accepted = RestingFinding("Other", "accepted", "2026-11-01", "2027-01-01")
+    assert row_of(Noted("d1", at(2), shown=(accepted,)), with_shown=True) is None
+
+
+def test_what_was_answered_of_this_patient_rests_and_is_counted() -> None:
+    notes = {("ehr", "p"): PatientNotes({"s": Noted("d", at(1), (LIPIDS, COUNT))})}
+    for answer, tests, resting in (
+        (Answered("ehr", "p", "fib4"), ["Lipid panel"], 1),
+        (Answered("ehr", "q", "fib4"), ["Lipid panel", "Complete blood count"], 0),
+        (Answered("app", "p", "fib4"), ["Lipid panel", "Complete blood count"], 0),
+    ):
+        found = list_patients(notes, {answer}, NOW, 10)
+        assert ([entry.test for entry in found.rows[0].entries], found.answered) == (tests, resting)
+
+
+def test_the_list_ends_at_its_capacity() -> None:
+    patients = {("ehr", str(n)): PatientNotes({"s": Noted(str(n), at(n), (LIPIDS,))}) for n in range(1, 5)}
+    for capacity, first in ((0, []), (1, ["4"]), (4, ["4", "3", "2", "1"]), (9, ["4", "3", "2", "1"])):
+        found = list_patients(patients, NOBODY, NOW, capacity)
+        assert [row.patient for row in found.rows] == first
+        assert found.others == 4 - len(first)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ends"),
+    [("deceased", True), ("palliative", True), ("opted-out", True), ("below-threshold", False), ("worklist", False)],
+)
+def test_what_a_decision_says_for_the_list(reason: str, *, ends: bool) -> None:
+    one = decision("p", percentile=90, days=3, reason=reason)
+    entry = WorklistEntry(test="Lipid panel", code="57698-3", purpose="prevent_base", because="no-visit")
+    assert note(one) == Noted(one.id, at(3), (entry,), ends, (0.9, "mortality_5y"))
+    shadow = decision("p", percentile=90, reason="model-not-released")
+    assert note(shadow).risk is None
+    assert note(decision("p")).risk is None
+
+
+def test_a_call_about_nobody_is_on_no_list() -> None:
+    nobody = decision("")
+    assert make_worklist([nobody], NOBODY, NOW, 10).rows == ()
+    bare = Decision(**{**{n: getattr(nobody, n) for n in nobody.__struct_fields__}, "patient": "p", "response": b"{}",
+                       "basis": json.dumps({}).encode()})  # fmt: skip
+    assert make_worklist([bare], NOBODY, NOW, 10).rows == ()

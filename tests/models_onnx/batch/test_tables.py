@@ -1,0 +1,297 @@
+"""Tables as files: what changes no score, what is counted, and what is refused with a sentence that shows nobody."""
+
+import csv
+import gzip
+import io
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pyarrow.parquet
+import pytest
+from fhir.resources.R4B.riskassessment import RiskAssessment
+
+from models_onnx.batch import BatchModel, load
+from models_onnx.batch import run as running
+from models_onnx.batch.run import ScoringJob, ScoringResult, each_scored, score_table
+from models_onnx.errors import BatchRefused
+from tests.models_onnx.workbench.training.data.test_study_inputs import typical
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.fixture(scope="module")
+def panel() -> BatchModel:
+    """The committed model with its twin."""
+    return load("mortality_5y")
+
+
+def people(count: int = 3, **other: Any) -> list[dict[str, Any]]:
+    """So many typical people with ids of their own, some columns changed."""
+    return [{"id": f"p{number}", **typical(), **other} for number in range(count)]
+
+
+def as_csv(rows: list[dict[str, Any]]) -> bytes:
+    """The rows under a header."""
+    lines = [",".join(rows[0]), *(",".join("" if v is None else str(v) for v in row.values()) for row in rows)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def as_ndjson(rows: list[dict[str, Any]]) -> bytes:
+    """One object on each line."""
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def scored(panel: BatchModel, folder: Path, name: str, content: bytes, **other: Any) -> tuple[ScoringResult, str]:
+    """What the table of this content gives, and the scores as they were written."""
+    (folder / name).write_bytes(content)
+    result = score_table(ScoringJob(panel, folder / name, folder / "scores.csv", **other))
+    return result, (folder / "scores.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.csv", lambda: BOM + as_csv(people())),
+        ("a.csv", lambda: gzip.compress(as_csv(people()))),
+        ("a.csv.gz", lambda: as_csv(people())),
+        ("a.csv", lambda: as_csv(people()).replace(b"\n", b"\r\n\r\n")),
+        ("a.ndjson", lambda: as_ndjson(people())),
+        ("a.ndjson", lambda: BOM + as_ndjson(people()).replace(b"\n", b"\r\n\n")),
+        ("a.ndjson.gz", lambda: gzip.compress(BOM + as_ndjson(people()))),
+    ],
+)
+def test_marks_line_ends_and_packing_change_no_score(
+    panel: BatchModel, tmp_path: Path, name: str, write: Callable[[], bytes]
+) -> None:
+    _, plain = scored(panel, tmp_path, "plain.csv", as_csv(people()))
+    assert plain.count('"mortality_5y"') == 3
+    assert scored(panel, tmp_path, name, write())[1] == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", as_csv(people()).decode().encode("utf-16"), "save it as CSV in UTF-8"),
+        ("a.csv", as_csv(people(300)) + "Zoë".encode("latin1") + b"," * 17 + b"\n", "line 302: cannot be read"),
+        ("a.csv", as_csv(people()).replace(b"\np0,", b'\n"p0,'), "line 2: cannot be read"),
+        ("a.csv", as_csv(people()) + b"p9,1\n", "line 5: cannot be read"),
+        ("a.csv", as_ndjson(people()), "--from ndjson"),
+        ("a.csv", as_csv(people()).replace(b",", b";"), "separate its columns by commas"),
+        ("a.csv", b"", "has no header"),
+        ("a.csv", as_csv(people()).partition(b"\n")[0] + b"\n", "has no rows"),
+        ("a.csv", as_csv(people()).replace(b"bun_mg_dl", b"age_years", 1), "two columns called 'age_years'"),
+        ("a.csv.gz", gzip.compress(as_csv(people(3000)))[:-100], "cannot be read"),
+        ("a.ndjson", b"", "has no rows"),
+        ("a.ndjson", json.dumps(people()).encode(), "One object|one object"),
+        ("a.ndjson", json.dumps(people(), indent=1).encode(), "one whole object on each line"),
+        ("a.ndjson", as_ndjson(people()).replace(b"}", b', "age_years": 20}'), "a name is there twice in a row"),
+        ("a.ndjson", as_ndjson(people(creatinine_mg_dl=True)), "3 values that are no numbers"),
+        ("a.csv", as_csv(people(deceased="2020-02-03")), "holds dates.*write 1 where there is a date"),
+        ("a.parquet", b"PAR1", "cannot be read"),
+        ("a.txt", b"id", "ends in none of .csv"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_what_to_do(
+    panel: BatchModel, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    with pytest.raises(BatchRefused, match=said) as refused:
+        scored(panel, tmp_path, name, content)
+    assert "p0" not in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name], "nothing half written is left"
+
+
+def test_a_table_without_a_header_shows_nobodys_values(panel: BatchModel, tmp_path: Path) -> None:
+    with pytest.raises(BatchRefused, match="first line seems to hold values") as refused:
+        scored(panel, tmp_path, "a.csv", as_csv(people()).partition(b"\n")[2])
+    assert "p0" not in str(refused.value)
+
+
+def test_a_name_that_is_true_of_few_may_come_late_in_ndjson(panel: BatchModel, tmp_path: Path) -> None:
+    rows = people(30)
+    rows[-1]["deceased"] = True
+    result, _ = scored(panel, tmp_path, "a.ndjson", as_ndjson(rows))
+    assert result.not_scored == {"deceased": 1}
+
+
+def test_standard_input_is_read_in_the_form_that_is_said(
+    panel: BatchModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, plain = scored(panel, tmp_path, "plain.csv", as_csv(people()))
+    for content in (as_csv(people()), gzip.compress(as_csv(people()))):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        score_table(ScoringJob(panel, Path("-"), tmp_path / "s.csv", form="csv"))
+        assert (tmp_path / "s.csv").read_text() == plain
+    with pytest.raises(BatchRefused, match="say its form with --from"):
+        score_table(ScoringJob(panel, Path("-"), tmp_path / "s.csv"))
+
+
+@pytest.mark.parametrize("end", ["csv", "ndjson", "parquet"])
+def test_a_table_is_read_from_the_file_of_that_very_name(panel: BatchModel, tmp_path: Path, end: str) -> None:
+    """Not from those that its signs stand for, and without columns that the names of its folders say."""
+    folder = tmp_path / "sex=other"
+    folder.mkdir()
+    (folder / f"ab.{end}").write_bytes(b"another one")
+    rows = folder / f"[ab]*?.{end}"
+    if end == "parquet":
+        (tmp_path / "rows.csv").write_bytes(as_csv(people()))
+        duckdb.sql(f"COPY (FROM '{tmp_path}/rows.csv') TO '{tmp_path}/plain.parquet' (FORMAT parquet)")
+        (tmp_path / "plain.parquet").rename(rows)
+    else:
+        rows.write_bytes(as_csv(people()) if end == "csv" else as_ndjson(people()))
+    assert score_table(ScoringJob(panel, rows, tmp_path / "s.csv")).scored == {"mortality_5y": 3}
+
+
+@pytest.mark.parametrize(("sql", "said"), [("true", "no numbers"), ("'1.0'::BLOB", "bytes"), ("[1.0]", "lists")])
+def test_yes_bytes_and_lists_of_parquet_are_no_laboratory_values(
+    panel: BatchModel, tmp_path: Path, sql: str, said: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(as_csv(people()))
+    # A path of the test and our own words.
+    query = f"SELECT * REPLACE ({sql} AS creatinine_mg_dl) FROM '{tmp_path}/a.csv'"  # noqa: S608
+    duckdb.sql(f"COPY ({query}) TO '{tmp_path}/a.parquet' (FORMAT parquet)")
+    with pytest.raises(BatchRefused, match=said):
+        score_table(ScoringJob(panel, tmp_path / "a.parquet", tmp_path / "s.csv"))
+
+
+def mixed() -> list[dict[str, Any]]:
+    """Seven rows: three of the model, one of the twin, three without a score, one with a value that is no number."""
+    rows = people(7, pregnant="0")
+    rows[1] |= {"albumin_g_dl": None, "alp_u_l": None, "rdw_pct": None, "glucose_mg_dl": None}
+    rows[2] |= {"age_years": 20, "id": "p0"}
+    rows[3] |= {"pregnant": "1", "id": ""}
+    rows[4] |= {"age_years": None}
+    rows[5] |= {"rdw_pct": "<12", "id": "p0"}
+    return rows
+
+
+def test_a_run_counts_its_rows_by_what_became_of_them(panel: BatchModel, tmp_path: Path) -> None:
+    result, text = scored(panel, tmp_path, "rows.csv", as_csv(mixed()))
+    assert result == ScoringResult(
+        rows=7,
+        scored=Counter({"mortality_5y": 3, "mortality_5y_small": 1}),
+        not_scored=Counter({"age-unknown": 1, "outside-population": 2}),
+        not_used=1,
+        unsaid=("deceased",),
+        repeated=2,
+        unnamed=1,
+        untold_units=result.untold_units,
+    )
+    lines = list(csv.DictReader(text.splitlines()))
+    assert list(lines[0]) == ["id", "probability", "percentile", "model", "reason", "reason_text", "not_used"]
+    assert [line["id"] for line in lines] == ["p0", "p1", "p0", "", "p4", "p0", "p6"]
+    assert [line["not_used"] for line in lines] == ["", "", "", "", "", "rdw_pct", ""]
+    assert [bool(line["probability"]) for line in lines] == [True, True, False, False, False, True, True]
+
+
+def test_what_explains_a_score_stands_behind_it_where_it_is_asked_for(panel: BatchModel, tmp_path: Path) -> None:
+    _, text = scored(panel, tmp_path, "rows.csv", as_csv(people(1)), explain=True)
+    (line,) = csv.DictReader(text.splitlines())
+    assert list(line)[7:] == ["base", *(f"contribution_{name}" for name in panel.features)]
+    parts = sum(float(line[name]) for name in list(line)[7:])
+    assert 1 / (1 + math.exp(-parts)) == pytest.approx(float(line["probability"]), abs=1e-6)
+
+
+def test_parquet_has_the_scores_of_csv_bit_by_bit(panel: BatchModel, tmp_path: Path) -> None:
+    _, text = scored(panel, tmp_path, "rows.csv", as_csv(mixed()), explain=True)
+    score_table(ScoringJob(panel, tmp_path / "rows.csv", tmp_path / "s.parquet", explain=True))
+    rows = pyarrow.parquet.read_table(tmp_path / "s.parquet").to_pylist()
+    for row, line in zip(rows, csv.DictReader(text.splitlines()), strict=True):
+        assert {name: "" if value is None else value for name, value in row.items()} == {
+            name: float(line[name]) if isinstance(row[name], float) else line[name] for name in row
+        }
+
+
+def test_a_risk_assessment_says_the_estimate_or_the_reason_for_none_and_whom_it_is_about(
+    panel: BatchModel, tmp_path: Path
+) -> None:
+    rows = [*people(1), people(1, age_years=20)[0] | {"id": "a b"}]
+    scored(panel, tmp_path, "rows.csv", as_csv(rows))
+    out = tmp_path / "s.ndjson"
+    score_table(ScoringJob(panel, tmp_path / "rows.csv", out, moment="2026-11-20T09:00:00+00:00"))
+    first, second = map(json.loads, out.read_text().splitlines())
+    for assessment in (first, second):
+        RiskAssessment.model_validate(assessment)
+        assert assessment["occurrenceDateTime"] == "2026-11-20T09:00:00+00:00"
+    assert first["subject"] == {"reference": "Patient/p0"}
+    assert 0 < first["prediction"][0]["probabilityDecimal"] < 1
+    assert second["subject"] == {"identifier": {"value": "a b"}}
+    assert "probabilityDecimal" not in second["prediction"][0]
+    assert second["note"] == [{"text": "No score (outside-population)."}]
+    scored(panel, tmp_path, "rows.csv", as_csv([people(1)[0] | {"id": " "}]))
+    with pytest.raises(BatchRefused, match="A row has no id"):
+        score_table(ScoringJob(panel, tmp_path / "rows.csv", out))
+    assert "a b" in out.read_text(), "what was there before stays"
+
+
+@pytest.mark.parametrize(
+    ("content", "named", "sentence"),
+    [
+        (b"name,age\na,1\n", None, "no column 'id', and no other one is named: say by --id .*It has: name, age"),
+        (b"name,age\na,1\n", "mrn", "has no column 'mrn': say by --id"),
+        (b"name,1.5\na,1\n", None, "its first line seems to hold values"),
+    ],
+)
+def test_a_table_without_the_column_of_ids_is_refused(
+    panel: BatchModel, tmp_path: Path, content: bytes, named: str | None, sentence: str
+) -> None:
+    with pytest.raises(BatchRefused, match=sentence):
+        scored(panel, tmp_path, "a.csv", content, id_column=named)
+
+
+def test_the_table_itself_and_a_name_of_another_form_are_no_output(panel: BatchModel, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_bytes(as_csv(people(1)))
+    (tmp_path / "link.csv").symlink_to(table)
+    for out in (table, tmp_path / "link.csv"):
+        with pytest.raises(BatchRefused, match="is the table itself"):
+            score_table(ScoringJob(panel, table, out))
+    with pytest.raises(BatchRefused, match="write to a name that ends in"):
+        score_table(ScoringJob(panel, table, tmp_path / "s.txt"))
+    with pytest.raises(BatchRefused, match="make it first"):
+        score_table(ScoringJob(panel, table, tmp_path / "nowhere" / "s.csv"))
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_file(
+    panel: BatchModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, alone = scored(panel, tmp_path, "rows.csv", as_csv(mixed()))
+    assert scored(panel, tmp_path, "rows.csv", as_csv(mixed()), workers=2)[1] == alone
+
+
+def test_a_process_that_ends_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pool:
+        """A pool whose processes end."""
+
+        def __init__(self, *_: Any) -> None:
+            """Nothing is started."""
+
+        def __enter__(self) -> "Pool":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is open."""
+
+        def submit(self, *_: Any) -> Any:
+            raise BrokenProcessPool
+
+    monkeypatch.setattr(running, "ProcessPoolExecutor", Pool)
+    with pytest.raises(BatchRefused, match="take fewer --workers"):
+        list(each_scored(str, iter([1]), 2))
+
+
+def test_without_the_extra_its_name_is_said(panel: BatchModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(as_csv(people(1)))
+    for library in ("duckdb", "pyarrow"):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, library, None)
+            with pytest.raises(BatchRefused, match=r"pip install cds-hooks-onnx\[batch\]"):
+                score_table(ScoringJob(panel, tmp_path / "a.csv", tmp_path / "s.csv"))
