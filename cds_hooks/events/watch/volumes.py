@@ -1,12 +1,13 @@
 """Too few or too many messages of a feed, by what is expected in the windows that end now."""
 
+from datetime import datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cds_hooks.events.watch.baseline import Baseline, Expected
-from cds_hooks.events.watch.history import History, Numbers
+from cds_hooks.events.watch.history import STEP_SECONDS, History, Numbers
 from cds_hooks.events.watch.signals import NEVER, WINDOWS, Signal, Starts
 from cds_hooks.events.watch.tails import few, many
 
@@ -153,7 +154,9 @@ def batch(
         return []
     mean = float(steps[first:].sum())
     ratio = float(counts[first:].sum()) / mean
-    error = float(np.sqrt(baseline.day_variance.max() + baseline.spread / mean))
+    day = datetime.fromtimestamp((start + first) * STEP_SECONDS, baseline.zone).weekday()
+    # of the day on which it is due: a batch that rests on one day of the week teaches nothing about that day
+    error = float(np.sqrt(baseline.day_variance[day] + baseline.spread / mean))
     if ratio >= 1 - max(0.2, 6 * error):
         return []
     return [

@@ -239,6 +239,14 @@ def test_a_batch_is_missed_three_quarters_of_an_hour_after_its_end(
     assert judged(baseline, newest, at=at) == rows
 
 
+def test_a_batch_that_rests_on_one_day_of_the_week_is_missed_on_the_others() -> None:
+    """Issue 52: of the day on which nothing ever came the variance is the largest, and it counted for every day."""
+    resting = nightly(6.0, day_variance=np.array([0.0] * 6 + [1 / 3]))
+    resting.hours[6] = 0.0
+    newest, at = came(0.0, 9)
+    assert judged(resting, newest, at=at) == [("silent batch", 0.0, 21, 24.0, False)]
+
+
 def test_a_batch_of_which_the_beginning_was_judged_before_is_not_judged_again() -> None:
     newest, at = came(0.0, 9)
     assert judged(nightly(6.0), newest, {"volume": 21}, at) == []
