@@ -1,11 +1,10 @@
-"""Accounts and sessions row by row: what is kept of each, and what is refused in which words."""
+"""Accounts: what is kept of each, what is refused in which words, and which no recorded act made."""
 
-import asyncio
+from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import create_engine, delete, insert, select, text, update
 
 from cds_hooks.access.accounts import (
     Account,
@@ -18,18 +17,14 @@ from cds_hooks.access.accounts import (
     list_accounts,
     parse_roles,
 )
-from cds_hooks.access.code_flow import FlowFailed, Provider, verified_claims
-from cds_hooks.access.oidc import fetch_json
 from cds_hooks.access.passwords import password_fault, verifies
 from cds_hooks.access.recorded_acts import wrong_accounts
 from cds_hooks.access.roles import Role
-from cds_hooks.access.sessions import Lifetimes, Person, Sessions
-from cds_hooks.access.store import accounts, sessions, tries
+from cds_hooks.access.store import AccessStore, accounts, tries
 from cds_hooks.access.throttle import count_try
-from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import PASSWORD, store_of, with_account
-from tests.cds_hooks.security.servers import answering
 from tests.live import record_in
+from tests.program import run_program
 
 WORDS = "four plain words together"
 
@@ -97,6 +92,17 @@ def test_a_login_is_that_of_an_active_account_whose_failures_are_forgotten_when_
     assert check_login(store, "ann", PASSWORD) is not None
 
 
+def test_a_name_has_64_characters_and_a_full_name_is_cut_at_120(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    add_account(store, "a" * 64, "F" * 121, frozenset({Role.VIEWER}), "four plain words together")
+    assert [len(account.full_name) for account in list_accounts(store)] == [120]
+    with pytest.raises(AccountRefused, match="1 to 64 letters"):
+        add_account(store, "a" * 65, "", frozenset({Role.VIEWER}), "four plain words together")
+
+
+# Passwords
+
+
 @pytest.mark.parametrize(
     ("password", "fault"),
     [
@@ -113,85 +119,80 @@ def test_what_is_wrong_with_a_password_is_a_sentence(password: str, fault: str) 
     assert password_fault(password, "ann") == fault
 
 
+@pytest.mark.parametrize(
+    ("password", "is_refused"),
+    [
+        ("passwordpassword", True),
+        ("Password-Password-1", True),
+        ("iloveyou12345678", True),
+        ("qwertyuiop123456789", True),
+        ("1q2w3e4r5t6y7u8i9o0p", True),
+        ("fourteen chars", True),
+        ("fifteen letters", False),
+        ("abcdabcdabcdabcd", True),
+        ("abcdeabcdeabcdea", False),
+        ("the words of Ann", False),  # three letters of a name stand in too many words
+        ("a" * 99 + "bcde" * 25 + "f", False),
+        ("a" * 100 + "bcde" * 25 + "f", True),
+        ("four plain words together", False),
+        ("correct horse battery staple", False),
+        ("nG8s#kd02-qPz!x7r", False),
+    ],
+)
+def test_passwords_that_are_used_most_often_are_refused(password: str, is_refused: bool) -> None:
+    assert (password_fault(password, "ann") is not None) is is_refused
+
+
+def test_the_name_of_an_account_is_no_part_of_its_password() -> None:
+    assert password_fault("the words of Anna", "anna") is not None
+    assert password_fault("the words of Anna", "anne") is None
+
+
 def test_what_is_no_hash_verifies_nothing() -> None:
     assert not verifies(PASSWORD, "no hash")
     assert not verifies("of nobody, compared for its time", None)
 
 
-# Sessions
+# Recorded acts
 
 
-class Clock:
-    """Seconds that go on when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+def _run(folder: Path, *words: str) -> str:
+    with pytest.MonkeyPatch.context() as typed:
+        typed.setattr("sys.stdin", StringIO("four words of my own\n"))
+        done = run_program(*words, environment={"CDS_DATABASE_URL": record_in(folder)})
+    return done.stdout + done.stderr
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def url(tmp_path: Path) -> str:
+    """A record with two accounts that were made and changed by commands."""
+    _run(tmp_path, "accounts", "Ann", "--role", "viewer", "--password-stdin")
+    _run(tmp_path, "accounts", "bob", "--role", "operator", "--password-stdin")
+    _run(tmp_path, "accounts", "ann", "--role", "auditor", "--role", "approver")
+    _run(tmp_path, "accounts", "bob", "--disable")
+    return record_in(tmp_path)
 
 
-@pytest.fixture
-def opened(tmp_path: Path, clock: Clock) -> Sessions:
-    return Sessions(store_of(tmp_path), Lifetimes(idle=900, longest=3600), secure=False, now=clock)
+def test_what_commands_made_is_right_and_what_was_changed_in_the_database_is_found(url: str, tmp_path: Path) -> None:
+    assert wrong_accounts(url) == []
+    store = AccessStore(url)
+    row = {"full_name": "E", "roles": "operator", "password_hash": "x", "state": "active", "changed_at": 0.0}
+    with store.transaction() as connection:
+        connection.execute(insert(accounts).values(name="eve", **row))
+        connection.execute(update(accounts).where(accounts.c.name == "bob").values(state="active"))
+    assert wrong_accounts(url) == [
+        "the account bob is active with the roles operator; the recorded acts left it disabled with operator",
+        "the account eve (operator) was made by no recorded act",
+    ]
+    told = _run(tmp_path, "record", "verify")
+    assert "The account eve (operator) was made by no recorded act." in told
+    with store.transaction() as connection:
+        connection.execute(delete(accounts).where(accounts.c.name != "bob"))
+    assert wrong_accounts(url)[1:] == ["the account ann, which was made, is missing"]
 
 
-def _row(tmp_path: Path) -> Any:
-    with store_of(tmp_path).transaction() as connection:
-        return connection.execute(select(sessions)).one()
-
-
-def test_a_session_keeps_who_it_is_and_of_which_patient(opened: Sessions, tmp_path: Path) -> None:
-    bound = PatientBound("ehr", "p1", "d1")
-    token = opened.begin(Person("a" * 301, "f" * 121, frozenset({"b", "a"}), bound=bound, longest=60.0))
-    row = _row(tmp_path)
-    assert (row.actor, row.full_name, row.roles, row.account) == ("a" * 300, "f" * 120, "a,b", "")
-    assert (row.bound_client, row.bound_patient, row.bound_decision) == ("ehr", "p1", "d1")
-    assert (row.seen_at, row.ends_at, len(row.form_token), len(token)) == (1000.0, 1060.0, 32, 43)
-    visitor = opened.visitor(token)
-    assert visitor is not None
-    assert (visitor.name, visitor.actor, visitor.roles) == ("f" * 120, "a" * 300, frozenset({"a", "b"}))
-    assert (visitor.form_token, visitor.bound) == (row.form_token, bound)
-
-
-@pytest.mark.parametrize(("longest", "ends"), [(None, 4600.0), (60.0, 1060.0), (9999.0, 4600.0)])
-def test_a_session_ends_at_the_latest_after_the_longest_time(
-    opened: Sessions, tmp_path: Path, longest: float | None, ends: float
-) -> None:
-    opened.begin(Person("a", "A", frozenset({"viewer"}), longest=longest))
-    assert _row(tmp_path).ends_at == ends
-
-
-def test_a_page_is_noted_every_thirty_seconds_and_a_new_session_replaces_an_old_one(
-    opened: Sessions, clock: Clock, tmp_path: Path
-) -> None:
-    token = opened.begin(Person("a", "A", frozenset({"viewer"})))
-    seen = []
-    for seconds in (29.9, 0.1, 29.0, 1.0):
-        clock.now += seconds
-        visitor = opened.visitor(token)
-        assert visitor is not None
-        assert visitor.bound is None
-        seen.append(_row(tmp_path).seen_at)
-    assert seen == [1000.0, 1030.0, 1030.0, 1060.0]
-    new = opened.begin(Person("b", "B", frozenset({"viewer"})), replacing=token)
-    assert (opened.visitor(token), opened.visitor(new) is not None, opened.visitor("")) == (None, True, None)
-
-
-def test_the_cookies_of_a_session_and_of_a_login_under_way(tmp_path: Path) -> None:
-    lifetimes = Lifetimes(1, 1)
-    plain, secure = (Sessions(store_of(tmp_path), lifetimes, secure=secure) for secure in (False, True))
-    assert (plain.cookie, plain.login_cookie) == ("cds-session", "cds-login")
-    assert (secure.cookie, secure.login_cookie) == ("__Host-cds-session", "__Host-cds-login")
-    assert plain.set_cookie("t") == "cds-session=t; Path=/; HttpOnly; SameSite=Lax"
-    assert secure.set_cookie("t") == "__Host-cds-session=t; Path=/; HttpOnly; SameSite=Lax; Secure"
-    assert plain.set_login_cookie("t") == "cds-login=t; Path=/; HttpOnly; SameSite=Lax; Max-Age=600"
-    assert secure.drop_cookie("x") == "x=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
+def test_without_accounts_nothing_is_wrong(tmp_path: Path) -> None:
+    assert wrong_accounts(record_in(tmp_path)) == []
 
 
 def test_accounts_that_cannot_be_read_are_compared_with_nothing(tmp_path: Path) -> None:
@@ -209,34 +210,3 @@ def test_accounts_that_cannot_be_read_are_compared_with_nothing(tmp_path: Path) 
     assert wrong_accounts(record_in(tmp_path)) == []
     (tmp_path / "access.sqlite3").write_bytes(b"no database" * 1000)
     assert wrong_accounts(record_in(tmp_path)) == []
-
-
-# A provider
-
-
-@pytest.mark.parametrize(("length", "is_read"), [(256 * 1024, True), (256 * 1024 + 1, False)])
-def test_an_answer_of_a_provider_has_256_kilobytes_at_most(length: int, *, is_read: bool) -> None:
-    body = b'{"a":"' + b"x" * (length - 8) + b'"}'
-    with answering(lambda _: (200, {}, body)) as seen:
-        if is_read:
-            assert list(asyncio.run(fetch_json(seen.base, None, {}))) == ["a"]
-            return
-        with pytest.raises(FlowFailed) as refused:
-            asyncio.run(fetch_json(seen.base, None, {}))
-        assert str(refused.value) == "The authorization server's answer is too large."
-
-
-def test_a_provider_that_is_away_is_named_by_the_kind_of_the_fault() -> None:
-    with pytest.raises(FlowFailed) as refused:
-        asyncio.run(fetch_json("http://127.0.0.1:9", {"a": "b"}, {}))
-    assert str(refused.value) == "The authorization server cannot be reached (ConnectError)."
-
-
-@pytest.mark.parametrize("token", [{}, {"id_token": None}, {"id_token": 7}])
-def test_an_answer_without_an_id_token_lets_nobody_in(token: dict[str, Any]) -> None:
-    provider = Provider("https://id.example", "a", "t", "k", "us")
-    with pytest.raises(FlowFailed) as refused:
-        verified_claims(token, {"keys": []}, provider, "n")
-    assert str(refused.value) == ("The authorization server sent no ID token; the scope openid may not be allowed.")
-    with pytest.raises(FlowFailed, match=r"^The ID token cannot be accepted \(DecodeError\)\.$"):
-        verified_claims({"id_token": "x"}, {"keys": []}, provider, "n")

@@ -1,40 +1,31 @@
-"""Sessions end: after a while without a page, in any case after some hours, and with their account."""
+"""Sessions: what is kept of each, and how they end: after a while, after some hours, and with their account."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from cds_hooks.access.accounts import (
-    AccountRefused,
-    add_account,
     change_password,
     change_roles,
     disable_account,
-    list_accounts,
 )
-from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.pending import LIFETIME_SECONDS, UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions, cookies_of
 from cds_hooks.access.store import AccessStore, pending, sessions
-from cds_hooks.access.throttle import (
-    TRIES_FOR_A_NAME,
-    WINDOW_SECONDS,
-    TooManyTries,
-    address_of_client,
-    count_try,
-    forgive,
-)
-from cds_hooks.settings.checks import networks_of
 from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import store_of, with_account
 
 ANN = Person("account ann", "Ann", frozenset({"viewer"}), "ann")
 
 
-class _Clock:
+class Clock:
+    """Seconds that go on when a test says so."""
+
     def __init__(self) -> None:
         self.now = 1_000_000.0
 
@@ -43,17 +34,17 @@ class _Clock:
 
 
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def opened(tmp_path: Path, clock: _Clock) -> Sessions:
+def opened(tmp_path: Path, clock: Clock) -> Sessions:
     with_account(tmp_path, "ann", "viewer")
     return Sessions(store_of(tmp_path), Lifetimes(idle=900, longest=3600), secure=True, now=clock)
 
 
-def test_a_session_that_is_used_goes_on_until_its_longest_time(opened: Sessions, clock: _Clock) -> None:
+def test_a_session_that_is_used_goes_on_until_its_longest_time(opened: Sessions, clock: Clock) -> None:
     token = opened.begin(ANN)
     for _ in range(5):
         clock.now += 700
@@ -62,7 +53,7 @@ def test_a_session_that_is_used_goes_on_until_its_longest_time(opened: Sessions,
     assert opened.visitor(token) is None
 
 
-def test_a_session_without_a_page_ends_and_its_row_is_gone(opened: Sessions, clock: _Clock, tmp_path: Path) -> None:
+def test_a_session_without_a_page_ends_and_its_row_is_gone(opened: Sessions, clock: Clock, tmp_path: Path) -> None:
     token = opened.begin(ANN)
     clock.now += 900
     assert opened.visitor(token) is None
@@ -71,7 +62,7 @@ def test_a_session_without_a_page_ends_and_its_row_is_gone(opened: Sessions, clo
 
 
 def test_the_rows_of_sessions_that_nobody_ended_are_swept_at_the_next_login(
-    opened: Sessions, clock: _Clock, tmp_path: Path
+    opened: Sessions, clock: Clock, tmp_path: Path
 ) -> None:
     for _ in range(3):
         opened.begin(ANN)
@@ -120,103 +111,7 @@ def test_what_changes_how_an_account_gets_in_ends_its_sessions_and_those_of_nobo
     assert opened.visitor(of_bob) is not None
 
 
-def test_a_name_has_64_characters_and_a_full_name_is_cut_at_120(tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    add_account(store, "a" * 64, "F" * 121, frozenset({Role.VIEWER}), "four plain words together")
-    assert [len(account.full_name) for account in list_accounts(store)] == [120]
-    with pytest.raises(AccountRefused, match="1 to 64 letters"):
-        add_account(store, "a" * 65, "", frozenset({Role.VIEWER}), "four plain words together")
-
-
-def test_the_window_of_failed_logins_moves_on(opened: Sessions, clock: _Clock, tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    for _ in range(TRIES_FOR_A_NAME):
-        count_try(store, "ann", "a", clock)
-    with pytest.raises(TooManyTries):
-        count_try(store, "ann", "b", clock)
-    clock.now += WINDOW_SECONDS
-    count_try(store, "ann", "a", clock)
-
-
-def test_one_address_cannot_try_many_names(clock: _Clock, tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    for number in range(100):
-        count_try(store, f"name {number}", "a", clock)
-    with pytest.raises(TooManyTries):
-        count_try(store, "another", "a", clock)
-    count_try(store, "another", "b", clock)
-
-
-def test_logins_that_succeed_do_not_count_for_their_address(clock: _Clock, tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    for _ in range(150):
-        attempt = count_try(store, "ann", "a", clock)
-        with store.transaction() as connection:
-            forgive(connection, "ann", attempt)
-    assert count_try(store, "ann", "a", clock).wait_seconds == 0
-
-
-def test_failures_slow_down_before_they_refuse_and_a_proxy_that_is_not_declared_is_never_refused(
-    clock: _Clock, tmp_path: Path
-) -> None:
-    store = store_of(tmp_path)
-    waits = [count_try(store, "ann", "a", clock).wait_seconds for _ in range(TRIES_FOR_A_NAME)]
-    assert waits == pytest.approx([0, 0, 0, 0.1, 0.2])
-    waits = [count_try(store, f"name {number}", "127.0.0.1", clock).wait_seconds for number in range(130)]
-    assert waits[20] == 0
-    assert waits[-1] == 4
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded_for", "proxies", "address"),
-    [
-        ("10.0.0.9", "203.0.113.7", "", "10.0.0.9"),
-        ("10.0.0.9", "203.0.113.7", "10.0.0.0/24", "203.0.113.7"),
-        ("10.0.0.9", "1.2.3.4, 203.0.113.7, 10.0.0.8", "10.0.0.0/24", "203.0.113.7"),
-        ("198.51.100.1", "203.0.113.7", "10.0.0.0/24", "198.51.100.1"),
-        ("", "203.0.113.7", "127.0.0.1/32", "203.0.113.7"),
-        ("", "203.0.113.7", "", ""),
-        ("10.0.0.9", "", "10.0.0.0/24", "10.0.0.9"),
-        ("::ffff:10.0.0.9", "203.0.113.7", "10.0.0.0/24", "203.0.113.7"),
-        ("10.0.0.9", "<script>", "10.0.0.0/24", "<script>"),
-    ],
-)
-def test_the_address_of_a_login_is_the_nearest_hop_that_is_no_declared_proxy(
-    peer: str, forwarded_for: str, proxies: str, address: str
-) -> None:
-    assert address_of_client(peer, forwarded_for, networks_of(proxies)) == address
-
-
-@pytest.mark.parametrize(
-    ("password", "is_refused"),
-    [
-        ("passwordpassword", True),
-        ("Password-Password-1", True),
-        ("iloveyou12345678", True),
-        ("qwertyuiop123456789", True),
-        ("1q2w3e4r5t6y7u8i9o0p", True),
-        ("fourteen chars", True),
-        ("fifteen letters", False),
-        ("abcdabcdabcdabcd", True),
-        ("abcdeabcdeabcdea", False),
-        ("the words of Ann", False),  # three letters of a name stand in too many words
-        ("a" * 99 + "bcde" * 25 + "f", False),
-        ("a" * 100 + "bcde" * 25 + "f", True),
-        ("four plain words together", False),
-        ("correct horse battery staple", False),
-        ("nG8s#kd02-qPz!x7r", False),
-    ],
-)
-def test_passwords_that_are_used_most_often_are_refused(password: str, is_refused: bool) -> None:
-    assert (password_fault(password, "ann") is not None) is is_refused
-
-
-def test_the_name_of_an_account_is_no_part_of_its_password() -> None:
-    assert password_fault("the words of Anna", "anna") is not None
-    assert password_fault("the words of Anna", "anne") is None
-
-
-def test_a_login_under_way_comes_back_once_in_time_and_in_the_same_browser(clock: _Clock, tmp_path: Path) -> None:
+def test_a_login_under_way_comes_back_once_in_time_and_in_the_same_browser(clock: Clock, tmp_path: Path) -> None:
     store = store_of(tmp_path)
     what = UnderWay("oidc", "", "verifier", "nonce", "/x")
 
@@ -247,3 +142,56 @@ def test_a_store_that_cannot_be_opened_says_so_in_a_sentence(tmp_path: Path) -> 
     (tmp_path / "access.sqlite3").write_bytes(b"no database" * 1000)
     with pytest.raises(RecordUnavailable, match="accounts and sessions"), store_of(tmp_path).transaction():
         pass
+
+
+def _row(tmp_path: Path) -> Any:
+    with store_of(tmp_path).transaction() as connection:
+        return connection.execute(select(sessions)).one()
+
+
+def test_a_session_keeps_who_it_is_and_of_which_patient(opened: Sessions, tmp_path: Path) -> None:
+    bound = PatientBound("ehr", "p1", "d1")
+    token = opened.begin(Person("a" * 301, "f" * 121, frozenset({"b", "a"}), bound=bound, longest=60.0))
+    row = _row(tmp_path)
+    assert (row.actor, row.full_name, row.roles, row.account) == ("a" * 300, "f" * 120, "a,b", "")
+    assert (row.bound_client, row.bound_patient, row.bound_decision) == ("ehr", "p1", "d1")
+    assert (row.seen_at, row.ends_at, len(row.form_token), len(token)) == (1_000_000.0, 1_000_060.0, 32, 43)
+    visitor = opened.visitor(token)
+    assert visitor is not None
+    assert (visitor.name, visitor.actor, visitor.roles) == ("f" * 120, "a" * 300, frozenset({"a", "b"}))
+    assert (visitor.form_token, visitor.bound) == (row.form_token, bound)
+
+
+@pytest.mark.parametrize(("longest", "ends"), [(None, 1_003_600.0), (60.0, 1_000_060.0), (9999.0, 1_003_600.0)])
+def test_a_session_ends_at_the_latest_after_the_longest_time(
+    opened: Sessions, tmp_path: Path, longest: float | None, ends: float
+) -> None:
+    opened.begin(Person("a", "A", frozenset({"viewer"}), longest=longest))
+    assert _row(tmp_path).ends_at == ends
+
+
+def test_a_page_is_noted_every_thirty_seconds_and_a_new_session_replaces_an_old_one(
+    opened: Sessions, clock: Clock, tmp_path: Path
+) -> None:
+    token = opened.begin(Person("a", "A", frozenset({"viewer"})))
+    seen = []
+    for seconds in (29.9, 0.1, 29.0, 1.0):
+        clock.now += seconds
+        visitor = opened.visitor(token)
+        assert visitor is not None
+        assert visitor.bound is None
+        seen.append(_row(tmp_path).seen_at)
+    assert seen == [1_000_000.0, 1_000_030.0, 1_000_030.0, 1_000_060.0]
+    new = opened.begin(Person("b", "B", frozenset({"viewer"})), replacing=token)
+    assert (opened.visitor(token), opened.visitor(new) is not None, opened.visitor("")) == (None, True, None)
+
+
+def test_the_cookies_of_a_session_and_of_a_login_under_way(tmp_path: Path) -> None:
+    lifetimes = Lifetimes(1, 1)
+    plain, secure = (Sessions(store_of(tmp_path), lifetimes, secure=secure) for secure in (False, True))
+    assert (plain.cookie, plain.login_cookie) == ("cds-session", "cds-login")
+    assert (secure.cookie, secure.login_cookie) == ("__Host-cds-session", "__Host-cds-login")
+    assert plain.set_cookie("t") == "cds-session=t; Path=/; HttpOnly; SameSite=Lax"
+    assert secure.set_cookie("t") == "__Host-cds-session=t; Path=/; HttpOnly; SameSite=Lax; Secure"
+    assert plain.set_login_cookie("t") == "cds-login=t; Path=/; HttpOnly; SameSite=Lax; Max-Age=600"
+    assert secure.drop_cookie("x") == "x=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"

@@ -1,142 +1,34 @@
-"""Logins by themselves: passwords, tries, codes, states, and the answers of a provider, on and beside each limit."""
+"""The parts of a login at a provider: its description, the way there and back, the code, and the ID token."""
 
-from datetime import UTC, datetime
+import asyncio
+from base64 import urlsafe_b64encode
 from hashlib import sha256, sha512
-from pathlib import Path
+from time import time
 from typing import Any
 
+import jwt
 import pytest
-from sqlalchemy import insert
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from cds_hooks.access.code_flow import (
     FlowFailed,
     Provider,
-    _base64_url,
-    _check_claims,
     _signing_key,
     authorization_address,
     code_of,
     provider_of,
     redeem,
+    verified_claims,
 )
-from cds_hooks.access.oidc import json_object
-from cds_hooks.access.passwords import password_fault
-from cds_hooks.access.pending import UnderWay, come_back, send_away
-from cds_hooks.access.recorded_acts import RecordedAccount, _compare
-from cds_hooks.access.store import AccessStore, tries
-from cds_hooks.access.throttle import TooManyTries, _subject, address_of_client, count_try, forgive
-from cds_hooks.settings.checks import networks_of
-from tests.live import record_in
-
-NOW = datetime(2026, 11, 20, 9, tzinfo=UTC).timestamp()
+from cds_hooks.access.oidc import fetch_json, json_object
+from tests.cds_hooks.security.servers import answering
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> AccessStore:
-    return AccessStore(record_in(tmp_path))
+def _base64_url(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
 
-
-@pytest.mark.parametrize(
-    ("password", "name", "begins"),
-    [
-        ("correct horse batt", "ann", None),
-        ("abcdefghijklmno", "ann", None),
-        ("abcdefghijklmn", "ann", "The password has 14 characters"),
-        ("horse staple " * 15 + "12345", "ann", None),
-        ("horse staple " * 15 + "123456", "ann", "The password has 201 characters"),
-        ("aaaabbbbccccdddd", "ann", "The password repeats"),
-        ("correct horse Anna", "anna", "The password repeats"),
-        ("correct horse ann", "ann", None),
-        ("passwordpassword", "ann", "The password is made of one or two"),
-        ("password-password-1", "ann", "The password is made of one or two"),
-    ],
-)
-def test_a_password_is_long_and_not_common(password: str, name: str, begins: str | None) -> None:
-    fault = password_fault(password, name)
-    assert (fault is None) if begins is None else (fault or "").startswith(begins)
-
-
-def test_after_five_failures_a_name_waits_for_a_quarter_of_an_hour(store: AccessStore) -> None:
-    now = [NOW]
-    waits = [count_try(store, "ann", f"10.0.0.{number}", lambda: now[0]).wait_seconds for number in range(5)]
-    assert waits == pytest.approx([0.0, 0.0, 0.0, 0.1, 0.2])
-    now[0] += 899
-    with pytest.raises(TooManyTries) as refused:
-        count_try(store, "Ann", "10.0.0.9", lambda: now[0])
-    assert refused.value.seconds == pytest.approx(1.0)
-    now[0] += 1
-    count_try(store, "ann", "10.0.0.9", lambda: now[0])
-
-
-def test_after_a_hundred_failures_an_address_waits_and_this_machine_only_slows_down(store: AccessStore) -> None:
-    with store.transaction() as connection:
-        for address in ("10.0.0.1", "127.0.0.1"):
-            subject = _subject("address", address)
-            rows = [{"id": f"{address} {number}", "subject": subject, "at": NOW} for number in range(99)]
-            connection.execute(insert(tries), rows)
-    assert count_try(store, "a", "10.0.0.1", lambda: NOW).wait_seconds == 4.0
-    with pytest.raises(TooManyTries):
-        count_try(store, "b", "10.0.0.1", lambda: NOW)
-    waits = [count_try(store, name, "127.0.0.1", lambda: NOW).wait_seconds for name in ("c", "d")]
-    assert waits == [4.0, 4.0]
-    assert count_try(store, "e", "10.0.0.2", lambda: NOW).wait_seconds == 0.0
-
-
-def test_who_has_logged_in_is_forgiven(store: AccessStore) -> None:
-    attempts = [count_try(store, "ann", "10.0.0.1", lambda: NOW) for _ in range(5)]
-    with store.transaction() as connection:
-        forgive(connection, "Ann", attempts[0])
-    assert count_try(store, "ann", "10.0.0.1", lambda: NOW).wait_seconds == 0.0
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "proxies", "address"),
-    [
-        ("10.0.0.1", "1.2.3.4", "", "10.0.0.1"),
-        ("10.0.0.1", "1.2.3.4", "10.0.0.0/8", "1.2.3.4"),
-        ("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2", "10.0.0.0/8", "1.2.3.4"),
-        ("8.8.8.8", "1.2.3.4", "10.0.0.0/8", "8.8.8.8"),
-        ("", "1.2.3.4", "10.0.0.0/8", "1.2.3.4"),
-        ("10.0.0.1", "", "10.0.0.0/8", "10.0.0.1"),
-        ("x" * 65, "", "", "x" * 64),
-    ],
-)
-def test_the_address_that_counts_is_the_nearest_that_is_no_proxy(
-    peer: str, forwarded: str, proxies: str, address: str
-) -> None:
-    assert address_of_client(peer, forwarded, networks_of(proxies)) == address
-
-
-def test_a_state_comes_back_once_in_its_browser_and_in_time(store: AccessStore) -> None:
-    login = UnderWay("oidc", "https://issuer.example", "v", "n", "/worklist")
-    now = [NOW]
-
-    def sent() -> str:
-        return send_away(store, login, "cookie", lambda: now[0])
-
-    state = sent()
-    assert come_back(store, "oidc", state, "cookie", lambda: NOW + 599) == login
-    assert come_back(store, "oidc", state, "cookie", lambda: NOW) is None, "it is used up"
-    assert come_back(store, "smart", sent(), "cookie", lambda: NOW) is None
-    assert come_back(store, "oidc", sent(), "another", lambda: NOW) is None
-    assert come_back(store, "oidc", sent(), "cookie", lambda: NOW + 600) is None
-    assert come_back(store, "oidc", "unknown", "cookie", lambda: NOW) is None
-    old = sent()
-    now[0] += 600
-    sent()
-    assert come_back(store, "oidc", old, "cookie", lambda: NOW) is None, "what is over is deleted"
-
-
-def test_an_account_is_as_the_recorded_acts_left_it() -> None:
-    row = RecordedAccount(frozenset({"viewer"}), "active")
-    assert _compare("ann", row, row) == ""
-    assert _compare("ann", row, None) == "the account ann (viewer) was made by no recorded act"
-    assert _compare("ann", row, RecordedAccount(frozenset({"viewer"}), "disabled")) == (
-        "the account ann is active with the roles viewer; the recorded acts left it disabled with viewer"
-    )
-
-
-# The answers of a provider
 
 DOCUMENT = {
     "issuer": "https://id.example",
@@ -144,6 +36,8 @@ DOCUMENT = {
     "token_endpoint": "https://id.example/token",
     "jwks_uri": "https://id.example/keys",
 }
+
+
 PROVIDER = Provider(
     "https://id.example", "https://id.example/authorize", "https://id.example/token", "https://id.example/keys", "us"
 )
@@ -234,10 +128,34 @@ async def test_a_code_is_redeemed_with_the_id_in_the_form_or_with_the_secret_in_
 HALF = {"ES256": sha256(b"at").digest()[:16], "EdDSA": sha512(b"at").digest()[:32]}
 
 
+def _id_token(claims: dict[str, Any], algorithm: str) -> tuple[str, dict[str, Any]]:
+    """A signed ID token of a minute, and the key set of who signed it."""
+    private = Ed25519PrivateKey.generate() if algorithm == "EdDSA" else ec.generate_private_key(ec.SECP256R1())
+    now = int(time())
+    body = {"iss": PROVIDER.issuer, "sub": "7", "exp": now + 60, "iat": now} | claims
+    text = jwt.encode({name: value for name, value in body.items() if value is not None}, private, algorithm)
+    reader: Any = OKPAlgorithm if algorithm == "EdDSA" else ECAlgorithm
+    return text, {"keys": [reader.to_jwk(private.public_key(), as_dict=True)]}
+
+
 @pytest.mark.parametrize(
     ("claims", "algorithm", "is_good"),
     [
         ({"nonce": "n", "aud": "us"}, "ES256", True),
+        ({"nonce": "n", "aud": "us"}, "EdDSA", True),
+        ({"nonce": None, "aud": "us"}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "iss": "https://evil.example"}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "iss": None}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "sub": None}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "iat": None}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "exp": None}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "exp": int(time()) - 70}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "exp": int(time()) - 30}, "ES256", True),
+        ({"nonce": "n", "aud": "us", "iat": int(time()) + 600}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "nbf": int(time()) + 600}, "ES256", False),
+        ({"nonce": "n", "aud": None}, "ES256", False),
+        ({"nonce": "n", "aud": []}, "ES256", False),
+        ({"nonce": "n", "aud": "other"}, "ES256", False),
         ({"nonce": "x", "aud": "us"}, "ES256", False),
         ({"nonce": "n", "aud": ["us"]}, "ES256", True),
         ({"nonce": "n", "aud": ["us", "other"]}, "ES256", False),
@@ -251,13 +169,13 @@ HALF = {"ES256": sha256(b"at").digest()[:16], "EdDSA": sha512(b"at").digest()[:3
 def test_an_id_token_is_of_this_login_this_client_and_this_access_token(
     claims: dict[str, Any], algorithm: str, *, is_good: bool
 ) -> None:
+    text, keys = _id_token(claims, algorithm)
+    answer = {"id_token": text, "access_token": "at"}
     if is_good:
-        _check_claims(claims, algorithm, "us", "n", "at")
-    else:
-        with pytest.raises(ValueError, match="it is"):
-            _check_claims(claims, algorithm, "us", "n", "at")
-    if claims.get("nonce") == "n":
-        _check_claims({"nonce": "n", "aud": "us", "at_hash": "x"}, algorithm, "us", "n", None)
+        assert verified_claims(answer, keys, PROVIDER, "n")["sub"] == "7"
+        return
+    with pytest.raises(FlowFailed, match="The ID token cannot be accepted"):
+        verified_claims(answer, keys, PROVIDER, "n")
 
 
 def test_a_key_that_is_not_the_one_that_signed_is_refused() -> None:
@@ -280,3 +198,31 @@ def test_an_answer_of_an_authorization_server_is_a_json_object(status: int, body
         json_object(status, body)
     assert str(refused.value) == fault
     assert json_object(200, b'{"a":1}') == {"a": 1}
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(256 * 1024, True), (256 * 1024 + 1, False)])
+def test_an_answer_of_a_provider_has_256_kilobytes_at_most(length: int, *, is_read: bool) -> None:
+    body = b'{"a":"' + b"x" * (length - 8) + b'"}'
+    with answering(lambda _: (200, {}, body)) as seen:
+        if is_read:
+            assert list(asyncio.run(fetch_json(seen.base, None, {}))) == ["a"]
+            return
+        with pytest.raises(FlowFailed) as refused:
+            asyncio.run(fetch_json(seen.base, None, {}))
+        assert str(refused.value) == "The authorization server's answer is too large."
+
+
+def test_a_provider_that_is_away_is_named_by_the_kind_of_the_fault() -> None:
+    with pytest.raises(FlowFailed) as refused:
+        asyncio.run(fetch_json("http://127.0.0.1:9", {"a": "b"}, {}))
+    assert str(refused.value) == "The authorization server cannot be reached (ConnectError)."
+
+
+@pytest.mark.parametrize("token", [{}, {"id_token": None}, {"id_token": 7}])
+def test_an_answer_without_an_id_token_lets_nobody_in(token: dict[str, Any]) -> None:
+    provider = Provider("https://id.example", "a", "t", "k", "us")
+    with pytest.raises(FlowFailed) as refused:
+        verified_claims(token, {"keys": []}, provider, "n")
+    assert str(refused.value) == ("The authorization server sent no ID token; the scope openid may not be allowed.")
+    with pytest.raises(FlowFailed, match=r"^The ID token cannot be accepted \(DecodeError\)\.$"):
+        verified_claims({"id_token": "x"}, {"keys": []}, provider, "n")
