@@ -21,7 +21,7 @@ from sqlalchemy import Table, func, select, text
 
 from cds_hooks.logs import log
 from cds_hooks.record.views import Mark, Views, make_tables, note_record, write_mark
-from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import LISTED, read_rows
 from cds_hooks.storage.tables import decisions, events, feedback, removals
@@ -141,10 +141,18 @@ class Follower:
             self.close()
 
     def is_mine(self) -> bool:
-        """Returns whether this process is the one that follows; it stays so until `close`."""
+        """Returns whether this process is the one that follows; it stays so until `close`.
+
+        Raises:
+            RecordUnavailable: The folder of the views cannot be written.
+        """
         if self._lock is None:
-            self.views.file.parent.mkdir(parents=True, exist_ok=True)
-            handle = self.views.file.with_name(f"{self.views.file.name}.lock").open("ab")
+            try:
+                self.views.file.parent.mkdir(parents=True, exist_ok=True)
+                handle = self.views.file.with_name(f"{self.views.file.name}.lock").open("ab")
+            except OSError as error:
+                reason = database_error_reason(error)
+                raise RecordUnavailable(f"the views of the record cannot be made: {reason}") from error
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -163,6 +163,15 @@ def test_a_record_that_is_not_there_is_said(tmp_path: Path) -> None:
         follower.views.read("SELECT 1")
 
 
+def test_a_folder_that_cannot_be_written_is_said_and_stops_nobody(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    store(url, a_decision())
+    (tmp_path / "none").write_text("no folder")
+    follower = Follower(url, Views(tmp_path / "none" / "views.sqlite3"), (Patients(),))
+    with pytest.raises(RecordUnavailable, match="the views of the record cannot be made"):
+        follower.follow()
+
+
 @contextmanager
 def _written_late(url: str, decision: Decision) -> Iterator[psycopg.Connection]:
     """Another worker has inserted this decision, and commits it only at the end."""
