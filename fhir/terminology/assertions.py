@@ -6,8 +6,8 @@ ends their scope. The time that a reading takes grows linearly with the text, wh
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
@@ -52,6 +52,8 @@ class Token(Struct, frozen=True, gc=False):
 _TOKEN = re.compile(r"\d+\.\d+|[^\W_]+|[\n?.;:,()\[\]+/<>=%-]")
 _REACH: Final = 12
 """How many words a cue reaches where the table does not say it."""
+_FARTHEST: Final = 120
+"""So many words and signs before a cue are looked at: signs that are passed over must not make a reading quadratic."""
 _WHOLE_SENTENCE: Final = 12
 """A cue that looks back further does so across commas: "smoker, 1 ppd, quit 2012"."""
 
@@ -73,15 +75,24 @@ class _Cue(Struct, frozen=True, gc=False):
     of_vaccines: bool
 
 
-def _read_cues(subject: Subject) -> dict[str, tuple[_Cue, ...]]:
-    cues: dict[str, list[_Cue]] = {}
+class _CueNode(Struct, gc=False):
+    """A step in the trie of cues: the words that can follow, and the cues that end here."""
+
+    following: dict[str, "_CueNode"]
+    cues: list[_Cue]
+
+
+def _read_cues(subject: Subject) -> _CueNode:
+    root = _CueNode({}, [])
     for row in table_rows("assertion_cues.csv"):
         for text in row["words"].split("|") if subject in row["of"].split(";") else ():
             words = tuple(token.word for token in tokens_of(text))
-            cues.setdefault(words[0], []).append(
-                _Cue(words, row["kind"], int(row["reach"] or _REACH), "vaccin" in text or "immuni" in text)
-            )
-    return {first: tuple(sorted(of_word, key=lambda cue: -len(cue.words))) for first, of_word in cues.items()}
+            node = root
+            for word in words:
+                node = node.following.setdefault(word, _CueNode({}, []))
+            names_vaccines = "vaccin" in text or "immuni" in text
+            node.cues.append(_Cue(words, row["kind"], int(row["reach"] or _REACH), names_vaccines))
+    return root
 
 
 _CUES: Final = {subject: _read_cues(subject) for subject in get_args(Subject)}
@@ -186,12 +197,12 @@ class AssertedText:
     def _cue_at(self, position: int) -> _Cue | None:
         """The longest cue that begins here; at the end of a part of a sentence one that looks back goes first."""
         first: _Cue | None = None
-        for cue in self._cues.get(self.tokens[position].word, ()):
+        for cue in self._cues_from(position):
             if first is not None and len(cue.words) < len(first.words):
                 break
             if self._names_vaccines and cue.of_vaccines:
                 continue
-            if self._stands_at(cue, position) and self._fits(cue, position):
+            if self._fits(cue, position):
                 end = position + len(cue.words)
                 is_last = end >= len(self.tokens) or self.tokens[end].word in _ENDS or self._tells_when(end)
                 if not is_last and cue.words[0] in ":?-=" and cue.words[-1] in _ANSWERS:
@@ -205,11 +216,18 @@ class AssertedText:
         word = self.tokens[position].word
         return word in _TELL_WHEN or (len(word) == 4 and word.isdigit())
 
-    def _stands_at(self, cue: _Cue, position: int) -> bool:
-        return all(
-            position + offset < len(self.tokens) and self.tokens[position + offset].word == word
-            for offset, word in enumerate(cue.words)
-        )
+    def _cues_from(self, position: int) -> Iterable[_Cue]:
+        """The cues whose words stand here, the longest first: one walk down the trie, whatever the table holds."""
+        following = self._cues.following
+        ends: list[list[_Cue]] = []
+        for index in range(position, len(self.tokens)):
+            node = following.get(self.tokens[index].word)
+            if node is None:
+                break
+            if node.cues:
+                ends.append(node.cues)
+            following = node.following
+        return chain.from_iterable(reversed(ends)) if ends else ()
 
     def _fits(self, cue: _Cue, position: int) -> bool:
         """Whether a sign is one of a sign list: "edema -" or "(-) JVD", not the hyphen of "follow-up"."""
@@ -295,7 +313,7 @@ class AssertedText:
         only_qualifies = True
         # What is set off by a sign speaks of the whole name before it: "dementia with agitation - ruled out".
         is_set_off |= self.tokens[position].word == "?" or self.tokens[max(0, position - 1)].word in {"-", "(", ":"}
-        for before in range(position - 1, -1, -1):
+        for before in range(position - 1, max(-1, position - 1 - _FARTHEST), -1):
             word = self.tokens[before].word
             if word in {"(", "-", ":", ","} and before == position - 1:
                 continue
