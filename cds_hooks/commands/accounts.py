@@ -67,10 +67,10 @@ def accounts(
         url = record_url(database)
         upgrade_schema(parse_url(url))
         store = AccessStore(url)
-        known = list_accounts(store)
+        accounts = list_accounts(store)
         if name is None:
-            _draw(known, as_json=as_json)
-        elif not any(account.name == name.casefold() for account in known):
+            _draw(accounts, as_json=as_json)
+        elif not any(account.name == name.casefold() for account in accounts):
             if not role or enable is not None:
                 raise AccountRefused(f"There is no account {name[:64]}; give --role to make it.")
             roles = parse_roles(role)
@@ -96,14 +96,14 @@ def accounts(
                 _record(url, name, "enable", "can log in again.")
 
 
-def _draw(known: list[Account], *, as_json: bool) -> None:
+def _draw(accounts: list[Account], *, as_json: bool) -> None:
     if as_json:
-        rows = [to_builtins(account) | {"roles": sorted(account.roles)} for account in known]
+        rows = [to_builtins(account) | {"roles": sorted(account.roles)} for account in accounts]
         print_json(rows)
         return
-    for account in known:
+    for account in accounts:
         typer.echo(f"{account.name} ({account.full_name}): {', '.join(sorted(account.roles))}; {account.state}")
-    if not known:
+    if not accounts:
         typer.echo("There is no account yet; `cds-hooks accounts NAME --role ROLE` makes one.")
     typer.echo("The roles:")
     for role in ASSIGNABLE:
