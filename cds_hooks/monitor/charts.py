@@ -39,8 +39,10 @@ def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date,
         Dot(axes.x(index), axes.y(value), kind=_kind(index in outside, is_now=days[index] >= first))
         for index, value in counted
     )
-    said = {index: f"{value:,.4g}{' (outside the limits)' if index in outside else ''}" for index, value in counted}
-    rows = tuple((day.isoformat(), said.get(index, "nothing counted")) for index, day in enumerate(days))
+    values_in_words = {
+        index: f"{value:,.4g}{' (outside the limits)' if index in outside else ''}" for index, value in counted
+    }
+    rows = tuple((day.isoformat(), values_in_words.get(index, "nothing counted")) for index, day in enumerate(days))
     ends = (Tick(axes.x(0), f"{days[0]:%d %b}"), Tick(axes.x(len(days) - 1), f"{days[-1]:%d %b}"))
     x_ticks = ends if len(days) > 1 else ends[:1]
     return Plot(

@@ -191,8 +191,8 @@ def file_rows(listing: Listing, answers_to: Callable[[str], Iterable[FeedbackIte
     yield ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts", "answers")
     for row in listing.rows:
         it = row.decision
-        said = " | ".join(row.texts), _answers(it, answers_to)
-        yield (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1], *said)
+        answers_and_texts = " | ".join(row.texts), _answers(it, answers_to)
+        yield (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1], *answers_and_texts)
 
 
 def _answers(decision: Decision, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> str:

@@ -87,8 +87,8 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
     calls = sum(minute.answered for minute in shown.values()) + failed.total()
     is_failing = bool(not_ready) or any(name.startswith("5") for name in failed) or 2 * failed.total() > calls > 0
     health: Health = "failing" if is_failing else "degraded" if out or failed else "healthy" if calls else "unknown"
-    told = f"{failed.total():,} of {calls:,} calls failed in the last {MINUTES} minutes." if calls else ""
-    sentences = [f"{not_ready[:1].upper()}{not_ready[1:]}." if not_ready else "", told, *out]
+    failed_calls = f"{failed.total():,} of {calls:,} calls failed in the last {MINUTES} minutes." if calls else ""
+    sentences = [f"{not_ready[:1].upper()}{not_ready[1:]}." if not_ready else "", failed_calls, *out]
     started = min((snapshot.started_at for snapshot in snapshots), default=at.timestamp())
     return Now(
         health,

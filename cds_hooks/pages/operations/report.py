@@ -69,13 +69,13 @@ class Judged(Struct, frozen=True):
             f"{few} without enough data."
         )
 
-    def incident_rows(self, told: set[tuple[str, str]]) -> list[IncidentRow]:
-        """Return the incidents; `told` are the client and family of those that others were told of."""
+    def incident_rows(self, notified: set[tuple[str, str]]) -> list[IncidentRow]:
+        """Return the incidents; `notified` are the client and family of those that others were told of."""
         return [
             IncidentRow(
                 incident.text,
                 incident.family,
-                (incident.client, incident.family) in told,
+                (incident.client, incident.family) in notified,
                 self._behind(incident.client, incident.causes[0].service),
             )
             for incident in self.incidents

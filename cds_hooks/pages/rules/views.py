@@ -55,10 +55,10 @@ class _Rules:
 def routes(server: PageServer) -> list[Route]:
     """Return their addresses."""
     pages = _Rules(server)
-    one = CapacityLimiter(1)
+    limiter = CapacityLimiter(1)
     return [
         server.route("/rules", pages.show_all),
-        server.route("/rules", pages.show_all, ["POST"], limiter=one, upload=True, most_bytes=MOST_BYTES),
+        server.route("/rules", pages.show_all, ["POST"], limiter=limiter, upload=True, most_bytes=MOST_BYTES),
         server.route("/rules/checks", pages.show_checks),
         server.route("/rules/{rule_id}", pages.show),
         server.route("/rules/{rule_id}/changes", pages.show_changes),

@@ -121,9 +121,9 @@ def _who(tester: Tester, bench: Bench) -> list[tuple[str, str]]:
         patient = tester.chart(bench).patient
     except (ChartError, UnusableForm):
         return []
-    asked = {exchange.patient for exchange in bench.carried.exchanges}
-    if asked and asked != {patient.get("id")}:
-        return [("Patient", f"{', '.join(sorted(asked)) or 'not named'}, as the request says")]
+    patients = {exchange.patient for exchange in bench.carried.exchanges}
+    if patients and patients != {patient.get("id")}:
+        return [("Patient", f"{', '.join(sorted(patients)) or 'not named'}, as the request says")]
     names = patient.get("name")
     name = names[0] if isinstance(names, list) and names and isinstance(names[0], dict) else {}
     given_names = name.get("given")
