@@ -25,9 +25,8 @@ from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
 from models_onnx.equations.arithmetic import Contribution
 from models_onnx.equations.calculate import EquationResult
-from models_onnx.equations.declaration import Equation
+from models_onnx.equations.declaration import Equation, equation_reference
 from models_onnx.equations.record_inputs import RecordInputs
-from models_onnx.equations.reference import equation_reference
 
 _NOT_CAUSES = "These are associations, not causes."
 

@@ -3,7 +3,7 @@
 Done: a completed Procedure, a final DiagnosticReport or a final Observation that names the test. Ordered: an open
 ServiceRequest of the last 90 days. Declined within a year: a Procedure that was not done for the patient's refusal, an
 Observation whose value says so or is absent for it, an order not to perform it, a problem that says so. A year is the
-period that the answer "Does not fit this patient" has, too (cds_hooks/hold_back/suppression.py).
+period that the answer "Does not fit this patient" has, too (cds_hooks/hold_back/memory.py).
 """
 
 import re

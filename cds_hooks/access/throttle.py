@@ -17,7 +17,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, func, insert, select
 
 from cds_hooks.access.store import AccessStore, tries
-from cds_hooks.security.proxied import is_proxy
+from cds_hooks.security.client import is_proxy
 from cds_hooks.settings.checks import Networks
 
 WINDOW_SECONDS: Final = 900.0

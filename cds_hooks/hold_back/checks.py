@@ -40,12 +40,12 @@ from cds_hooks.hold_back.memory import (
     Turn,
     override_key,
     plain_words,
+    resting_finding,
     words_of,
 )
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import ACCEPTED
-from cds_hooks.hold_back.suppression import resting_finding
 from cds_hooks.hold_back.turns import Turns, VisitRank
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 

@@ -19,7 +19,7 @@ from cds_hooks.hold_back.governance import Governance
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
 from cds_hooks.routes.hooks import Receive, RequestLimits, Scope, Send, log_refusal, send_refusal
 from cds_hooks.security import Trust, TrustedClient
-from cds_hooks.security.proxied import proxied_call
+from cds_hooks.security.client import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, new_decision_id
 from cds_hooks.storage.queries import get_decisions

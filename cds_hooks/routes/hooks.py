@@ -34,7 +34,7 @@ from cds_hooks.errors import (
 from cds_hooks.logs import log
 from cds_hooks.routes.failures import failure_outcome, log_failure
 from cds_hooks.security import Trust, TrustedClient, Untrusted
-from cds_hooks.security.proxied import proxied_call
+from cds_hooks.security.client import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable, are_of_one_call, new_decision_id

@@ -10,10 +10,9 @@ from typing import Final, Protocol
 from cds_hooks.errors import Untrusted
 from cds_hooks.logs import log
 from cds_hooks.security.addresses import BadUrl, Reach, Url, is_loopback, parse_url, reach_of
-from cds_hooks.security.client import ANONYMOUS, PinnedKeys, TrustedClient
+from cds_hooks.security.client import ANONYMOUS, PinnedKeys, ProxiedCall, TrustedClient
 from cds_hooks.security.fhir_base import FhirBase, OutboundRefused, is_below
 from cds_hooks.security.outbound import OutboundClient
-from cds_hooks.security.proxied import ProxiedCall
 from cds_hooks.security.register import LOOK_SECONDS, WatchedTrustFile
 from cds_hooks.security.replay import ReplayStore, open_replay_store
 from cds_hooks.security.token import Token, bearer, claimed_client, endpoints_of, read_token

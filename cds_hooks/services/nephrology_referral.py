@@ -32,7 +32,7 @@ from cds_hooks.services._equation import (
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
-from fhir.mapping.features.egfr import CKD_EPI_2021_LOINC
+from fhir.mapping.features.measured import CKD_EPI_2021_LOINC
 from fhir.mapping.kidney import KidneyEstimate, egfr_best
 from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.measurement import Measurement

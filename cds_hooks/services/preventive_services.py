@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from cards.compose.model import people_shown
 from cards.compose.preventive import preventive_card, preventive_states
 from cards.extension import WorklistEntry
+from cards.preventive.criteria import judge_services
 from cards.preventive.judgement import Judgement
-from cards.preventive.judging import judge_services
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.turns import VisitRank

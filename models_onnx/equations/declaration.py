@@ -4,6 +4,8 @@ The catalogue of published equations is here too: every module of `models_onnx/e
 `EQUATION`.
 """
 
+import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -368,3 +371,24 @@ def get_equation(name: str) -> Equation:
     if name not in equations:
         raise UnknownEquation(f"no equation is called {name!r}; there are: {', '.join(equations)}")
     return equations[name]
+
+
+# The wheel is installed unpacked, so the package's own files have a path.
+PUBLISHED = Path(str(files("models_onnx.equations.published")))
+
+
+def equation_digest(equation: Equation) -> str:
+    """Returns the SHA-256, hexadecimal, of the module with its coefficients and of the file of its formula."""
+    return _source_digest(equation.id, inspect.getsourcefile(equation.formula) if equation.formula else None)
+
+
+def equation_reference(equation: Equation) -> dict[str, str]:
+    """Returns id, version and digest."""
+    return {"id": equation.id, "version": equation.version, "sha256": equation_digest(equation)}
+
+
+@cache
+def _source_digest(equation_id: str, formula: str | None) -> str:
+    module, coefficients = PUBLISHED / f"{equation_id}.py", PUBLISHED / f"{equation_id}.json"
+    sources = [module, *([coefficients] if coefficients.is_file() else []), *([Path(formula)] if formula else [])]
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

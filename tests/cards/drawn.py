@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from cards.preventive.judging import judge_services
+from cards.preventive.criteria import judge_services
 from cards.preventive.knowledge import PREVENTIVE
 from cards.vaccines.due import ordered_groups, vaccines_due
 from cards.vaccines.evidence import declined_vaccines, immunity_stated

@@ -30,8 +30,7 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.web.numbers import format_time, logit, people_range, time_of
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
-from models_onnx.equations.declaration import Equation, find_equations
-from models_onnx.equations.reference import equation_digest
+from models_onnx.equations.declaration import Equation, equation_digest, find_equations
 from models_onnx.monitoring.rates import wilson
 
 ManifestOf = Callable[[str], Manifest | None]

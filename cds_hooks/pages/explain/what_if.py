@@ -18,9 +18,8 @@ from cds_hooks.pages.explain.recorded_decision import Basis
 from cds_hooks.web.numbers import date_of, format_quantity, format_unit, format_value
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.calculate import EquationResult, calculate
-from models_onnx.equations.declaration import Equation, EquationInput, find_equations
+from models_onnx.equations.declaration import Equation, EquationInput, equation_digest, find_equations
 from models_onnx.equations.modifiable import ModifiableInput, modifiable_inputs
-from models_onnx.equations.reference import equation_digest
 from models_onnx.errors import EquationRefused
 
 NOTHING_CHANGED: Final = "Nothing was changed. Give one of the inputs another value."

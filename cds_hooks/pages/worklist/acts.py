@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cds_hooks.hold_back.suppression import PERIOD_DAYS
+from cds_hooks.hold_back.memory import PERIOD_DAYS
 from cds_hooks.record.views import Views
 from cds_hooks.storage.entries import add_event
 from cds_hooks.worklist.worklist import WORK_EVENT

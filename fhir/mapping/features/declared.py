@@ -24,7 +24,7 @@ from fhir.mapping.features.conditions import HasCondition
 from fhir.mapping.features.feature import Feature, FeatureFault
 from fhir.mapping.features.history import MOST_VALUES, History, Statistic, Where, range_of, unit_of
 from fhir.mapping.features.measured import Measured
-from fhir.mapping.features.medications import TakesMedication
+from fhir.mapping.features.patient import TakesMedication
 from fhir.mapping.features.stays import EarlierUse
 from fhir.mapping.features.steps import StepValue
 from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before, stays_before

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from cards.preventive.criteria import judge_services
 from cards.preventive.judgement import Judgement
-from cards.preventive.judging import judge_services
 from cards.preventive.knowledge import PREVENTIVE
 from fhir.record.record import read_record
 from models_onnx.equations.declaration import get_equation

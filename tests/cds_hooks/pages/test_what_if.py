@@ -13,8 +13,7 @@ from cds_hooks.pages.explain.what_if import NOTHING_CHANGED, WhatIf, ask, what_i
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import get_decision
 from models_onnx.equations.calculate import calculate
-from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.reference import equation_digest
+from models_onnx.equations.declaration import equation_digest, get_equation
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.pages.rendered import explanation_page
 from tests.cds_hooks.services.equation_calls import answer_of_site

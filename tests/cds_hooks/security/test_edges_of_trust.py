@@ -20,12 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ed448, x25519
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, Reach, parse_url
-from cds_hooks.security.client import KeySetUrl
+from cds_hooks.security.client import KeySetUrl, is_proxy, proxied_call
 from cds_hooks.security.connections import TransportRefused
 from cds_hooks.security.fhir_base import PoolKey
 from cds_hooks.security.keys import NotAnObject, UnusableKey, read_key, read_key_set, read_object
 from cds_hooks.security.pools import ConnectionPools
-from cds_hooks.security.proxied import is_proxy, proxied_call
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, _answer, _refuse, open_replay_store
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from models_onnx.equations.arithmetic import apply_link
 from models_onnx.equations.calculate import Quantity, calculate
 from models_onnx.equations.card import inputs_of_kind, source_attributes
-from models_onnx.equations.declaration import Equation, EquationInput, find_equations
-from models_onnx.equations.reference import equation_reference
+from models_onnx.equations.declaration import Equation, EquationInput, equation_reference, find_equations
 from models_onnx.errors import EquationRefused
 from tests.conftest import examples
 from tests.each import for_each

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.egfr import EstimatedGFR
 from fhir.mapping.features.feature import NOT_FOUND, Feature, FeatureValue, Missing, charted_number, map_features
-from fhir.mapping.features.measured import BodyMassIndex, PastLimit, limit_words, measured
+from fhir.mapping.features.measured import BodyMassIndex, EstimatedGFR, PastLimit, limit_words, measured
 from fhir.mapping.features.patient import Age, Sex
 from tests.fhir.record.charts import lean, observation, record_of
 
