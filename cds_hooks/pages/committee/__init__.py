@@ -1,1 +1,1 @@
-"""What the pages of models and rules show to a committee: standing, signatures, changes between versions."""
+"""What the pages of models and rules show to a committee: standing, approvals, changes between versions."""

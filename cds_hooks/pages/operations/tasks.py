@@ -1,4 +1,4 @@
-"""What waits for a person: approvals, signatures, models without cards, a record that nobody verified, old tables."""
+"""What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables."""
 
 from datetime import datetime
 from typing import Final

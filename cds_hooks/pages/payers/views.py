@@ -82,7 +82,7 @@ class _Payers:
         )
 
     def _standings(self, rules: Policies) -> list[tuple[str, str, Any]]:
-        """How the policies of a payer's own stand at this site: state, signatures and the acts about them."""
+        """How the policies of a payer's own stand at this site: state, approvals and the acts about them."""
         versions = all_rule_versions()
         rule_ids = [rule_of(policy) for policy in rules.every() if policy.payer in rules.own_payers]
         rule_ids = [rule for rule in rule_ids if rule in versions][:_MOST_STANDINGS]

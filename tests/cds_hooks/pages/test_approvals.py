@@ -10,6 +10,7 @@ import pytest
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.access.accounts import disable_account
 from cds_hooks.pages.rules.approvals import MOST_BYTES
+from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.hold_back.clicking import DIGEST, RULE, Desk
@@ -95,6 +96,8 @@ async def test_the_forms_of_the_page_of_a_model_approve_it_and_its_waiver_and_re
             form = {"state": "shadow", **form, "why": "first weeks"}
             answer = await _send(person, **form)
             assert answer.status_code == 200
+        models = (await person.open("/models")).text
+        assert (models.count("0 of 2"), faults(models)) == (len(model_ids()), []), "this process reads a moment later"
         waiting = [form for form in _forms(answer.text) if form.get("state") == "approved"]
         assert [form["kind"] for form in waiting] == ["waiver", "model"]
         await person.log_in("vera")

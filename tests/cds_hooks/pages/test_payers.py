@@ -55,7 +55,7 @@ def test_an_order_is_tried_on_an_empty_chart_and_on_a_sample_patient(tmp_path: P
     assert "denied" not in asked.lower()
 
 
-def test_own_rules_are_shown_with_their_state_and_who_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_rules_are_shown_with_their_state_and_who_approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "No rules of its own" in read(tmp_path)
     rules = load_policies(own_folder(tmp_path / "coverage"))
     monkeypatch.setattr(views, "policies", lambda: rules)
