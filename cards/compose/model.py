@@ -163,22 +163,22 @@ def _detail(
     refusals: Sequence[Refusal],
 ) -> str:
     is_grouped = not isinstance(manifest.groups, UnsetType)
-    told = [known for known in known_values if known[1] or not manifest.group_of(known[0].feature.name)]
+    explained = [pair for pair in known_values if pair[1] or not manifest.group_of(pair[0].feature.name)]
 
     def describe(position: int) -> str:
-        known_value = told[position][0]
+        known_value = explained[position][0]
         value = escape(_value_words(known_value, manifest), 60)
         dated = f" ({known_value.effective[:10]})" if known_value.feature.measured else ""  # age and sex are of today
         words = f"{known_value.feature.words} **{value}**{dated}"
         if group := manifest.group_of(known_value.feature.name):
             return f"{escape(group[0], 60)}, {len(group) - 1} inputs together, among them {words}"
-        return f"{words}{_why_low_raises(*told[position], manifest)}"
+        return f"{words}{_why_low_raises(*explained[position], manifest)}"
 
     lines = [
         *([planned.first_line] if planned.first_line else []),
         f"{_opening(prediction, manifest, planned)}Higher than {_higher_than(prediction)} in 100 of "
         f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}.",
-        *factor_lines([contribution for _, contribution in told], describe, "groups" if is_grouped else "inputs"),
+        *factor_lines([contribution for _, contribution in explained], describe, "groups" if is_grouped else "inputs"),
         "",
     ]
     absent = not_known(vector.missing, _absence(manifest, prediction, vector))

@@ -188,8 +188,8 @@ class Model:
         rows, at_inputs = np.arange(len(missing)), np.zeros(missing.shape)
         for column, group in enumerate(self.groups):
             members = np.array([self.features.index(name) for name in group.members])
-            place = np.argmin(missing[:, members[::-1]], axis=1)
-            at_inputs[rows, members[::-1][place]] = of_groups[:, column]
+            last_recorded = np.argmin(missing[:, members[::-1]], axis=1)
+            at_inputs[rows, members[::-1][last_recorded]] = of_groups[:, column]
         return at_inputs
 
 

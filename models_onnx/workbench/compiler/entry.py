@@ -247,10 +247,10 @@ def _explained(
         return probability, fitted.contributions(values)
 
     explained_groups = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(inputs.names, groups)
-    told = explanation(read.form, fitted, len(X))
+    sentence = explanation(read.form, fitted, len(X))
     metadata = {
         **description.metadata(inputs, fitted.low, fitted.high, len(X)),
-        "explanation": told,
+        "explanation": sentence,
         **(facts_of(fitted) if isinstance(fitted, GroupedModel) else {}),
     }
     cohort = compare_with_cohort(fitted, X, None if outcomes is None else np.asarray(outcomes))
@@ -263,7 +263,7 @@ def _explained(
         groups=explained_groups.names,
         categories=inputs.categories,
         horizons=tuple(getattr(fitted.link, "horizons", ())),
-        explanation=told,
+        explanation=sentence,
         reference_rows=len(X),
         rows_asked_of_library=answers.count,
         rows_moved_by_float32=answers.moved,

@@ -79,8 +79,8 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
         marked = facts_of(model)
         described["cautions"] = [*described["cautions"], marked["explanation"]]
     if not groups.trivial:
-        named = zip(groups.names, groups.members, strict=True)
-        described["groups"] = {name: [spec.feature_names[j] for j in members] for name, members in named}
+        members_by_name = zip(groups.names, groups.members, strict=True)
+        described["groups"] = {name: [spec.feature_names[j] for j in members] for name, members in members_by_name}
 
     progress("compile and prove", 0, 1)
     rows = proof_rows(cohort.X, model, seed)

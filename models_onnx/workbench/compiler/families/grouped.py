@@ -187,8 +187,8 @@ class GroupedModel:
 
 def facts_of(model: GroupedModel) -> dict[str, str]:
     """Returns the metadata of the file: what a reader has to know, and how often the network is run for a person."""
-    told = EXPLANATION.format(groups=", ".join(model.groups.names))
-    return {"explanation": told, "coalitions": str(len(model._coalitions))}
+    sentence = EXPLANATION.format(groups=", ".join(model.groups.names))
+    return {"explanation": sentence, "coalitions": str(len(model._coalitions))}
 
 
 def _quantities(features: tuple[str, ...], steps: int | None) -> dict[str, tuple[str, ...]]:

@@ -156,7 +156,7 @@ class Network:
             for item, part in zip(items, parts, strict=True)
         }
 
-    def _refuse_other_inputs(self, features: tuple[str, ...], told: tuple[str, ...]) -> None:
+    def _refuse_other_inputs(self, features: tuple[str, ...], input_names: tuple[str, ...]) -> None:
         items = self.session.get_inputs()
         shapes = ", ".join(f"{item.name} {item.type} {item.shape}" for item in items)
         if any(item.type not in _TYPES for item in items):
@@ -174,14 +174,14 @@ class Network:
             wanted = [len(features) if len(items) == 1 else 1]
             fits = len(items) in (1, len(features))
             expected = f"[N, {len(features)}], or one [N, 1] for each of {', '.join(features)}"
-            told = told if len(items) == 1 else tuple(item.name for item in items)
+            input_names = input_names if len(items) == 1 else tuple(item.name for item in items)
         if not fits or any(not _fits(item.shape[1:], wanted) for item in items):
             raise CompileRefused(f"{self.name} takes {shapes}; the declaration gives {expected}")
-        if told and told != features:
-            another = "in another order" if set(told) == set(features) else "others"
+        if input_names and input_names != features:
+            another = "in another order" if set(input_names) == set(features) else "others"
             raise CompileRefused(
-                f"{self.name} takes its inputs {another}: {', '.join(told)}; declared are {', '.join(features)}. "
-                "Declare them in the file's order, and with columns=(...) where it calls them otherwise"
+                f"{self.name} takes its inputs {another}: {', '.join(input_names)}; declared are "
+                f"{', '.join(features)}. Declare them in the file's order, and with columns=(...) where it calls them otherwise"
             )
 
 
@@ -193,9 +193,9 @@ def _fits(shape: Sequence[Any], wanted: Sequence[int]) -> bool:
 
 def _told_inputs(proto: ModelProto) -> tuple[str, ...]:
     """Returns the names of the inputs that the file's metadata tell as `features`; empty where they do not."""
-    told = {item.key: item.value for item in proto.metadata_props}.get("features", "[]")
+    listed = {item.key: item.value for item in proto.metadata_props}.get("features", "[]")
     try:
-        names = json.loads(told)
+        names = json.loads(listed)
     except ValueError:
         return ()
     return tuple(map(str, names)) if isinstance(names, list) else ()
