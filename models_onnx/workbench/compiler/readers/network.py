@@ -181,7 +181,8 @@ class Network:
             another = "in another order" if set(input_names) == set(features) else "others"
             raise CompileRefused(
                 f"{self.name} takes its inputs {another}: {', '.join(input_names)}; declared are "
-                f"{', '.join(features)}. Declare them in the file's order, and with columns=(...) where it calls them otherwise"
+                f"{', '.join(features)}. Declare them in the file's order, and with columns=(...) where it calls them "
+                "otherwise"
             )
 
 
