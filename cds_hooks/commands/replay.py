@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from zlib import crc32
 
 import msgspec
@@ -33,11 +33,6 @@ from cds_hooks.storage.queries import (
 _SAME, _DIFFERS, _UNUSABLE, _NOTHING = 0, 1, 2, 3
 _LISTED = 20
 _AT_ONCE = 256
-_HOW = {
-    "facts": ", whole call from the facts kept",
-    "values": ", scores from the recorded values",
-    "": "",
-}
 
 Sample = Annotated[str | None, typer.Option(metavar="PERCENT", help="Of so many per cent of the decisions, as 1%.")]
 
@@ -52,17 +47,13 @@ def replay(
     service: Service = None,
     client: Client = None,
     as_of: Annotated[
-        datetime | None, typer.Option(help="Replay whole calls as of this time (UTC) instead of their own.")
+        datetime | None, typer.Option(help="Replay as of this time (UTC) instead of that of each call.")
     ] = None,
     against: Annotated[
         list[str] | None,
         typer.Option(metavar="CANDIDATE", help="A model's folder, a rules file, or CDS_NAME=value: what it changes."),
     ] = None,
     database: Database = None,
-    scores: Annotated[
-        bool,
-        typer.Option("--scores", help="Of models, equations and vaccines the scores only, from the recorded values."),
-    ] = False,
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="So many processes beside each other; each takes a core and 170 MB.")
     ] = 1,
@@ -82,8 +73,8 @@ def replay(
         total = round(count_decisions(url, wanted) * share) if decision is None else 1
         if against:
             raise typer.Exit(_try_candidate(url, chosen, total, against, processes, as_json=as_json))
-        how = _How(as_of and as_of.replace(tzinfo=UTC), whole=not scores, processes=processes)
-        raise typer.Exit(_replay(url, chosen, total, how, as_json=as_json))
+        instant = as_of and as_of.replace(tzinfo=UTC)
+        raise typer.Exit(_replay(url, chosen, total, instant, processes, as_json=as_json))
     except RecordUnavailable as error:
         raise typer.Exit(_unusable(error)) from error
 
@@ -119,12 +110,6 @@ def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decisio
         yield from (decisions[decision_id] for decision_id in ids if decision_id in decisions)
 
 
-class _How(NamedTuple):
-    as_of: datetime | None
-    whole: bool
-    processes: int
-
-
 @contextmanager
 def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
     """A bar on the terminal, and what moves it on by one decision."""
@@ -133,18 +118,20 @@ def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _replay(url: str, chosen: Iterator[Decision], total: int, how: _How, *, as_json: bool) -> int:
+def _replay(
+    url: str, chosen: Iterator[Decision], total: int, as_of: datetime | None, processes: int, *, as_json: bool
+) -> int:
     from cds_hooks.replay.processes import ProcessEnded, verdicts  # models and rules take a second to load
 
-    counts: Counter[tuple[str, str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     listed: list[Any] = []
     reasons: Counter[str] = Counter()
     configured = settings().model_copy(update={"database_url": url})
     with _progress(total, as_json=as_json) as advance:
         try:
-            for verdict in verdicts(configured, chosen, how.as_of, whole=how.whole, processes=how.processes):
+            for verdict in verdicts(configured, chosen, as_of, processes=processes):
                 advance()
-                counts[verdict.service, verdict.outcome, verdict.by] += 1
+                counts[verdict.service, verdict.outcome] += 1
                 if verdict.because:
                     reasons[verdict.because] += 1
                 if verdict.outcome == "differs" and len(listed) < _LISTED:
@@ -208,32 +195,31 @@ def _draw_report(console: Console, report: Any) -> None:
     console.print(f"{last} Open one with cds-hooks decisions show ID.", soft_wrap=True)
 
 
-def _exit_code(counts: Counter[tuple[str, str, str]]) -> int:
-    outcomes = {outcome for _, outcome, _ in counts}
+def _exit_code(counts: Counter[tuple[str, str]]) -> int:
+    outcomes = {outcome for _, outcome in counts}
     if "differs" in outcomes:
         return _DIFFERS
     return _NOTHING if outcomes == {"not-replayed"} else _SAME
 
 
-def _print_json(counts: Counter[tuple[str, str, str]], listed: list[Any], reasons: Counter[str]) -> None:
+def _print_json(counts: Counter[tuple[str, str]], listed: list[Any], reasons: Counter[str]) -> None:
     rows = [
-        {"service": service, "outcome": outcome, "by": by, "count": count}
-        for (service, outcome, by), count in sorted(counts.items())
+        {"service": service, "outcome": outcome, "count": count} for (service, outcome), count in sorted(counts.items())
     ]
     differing = [msgspec.to_builtins(verdict) for verdict in listed]
     document = {"decisions": rows, "not_replayed": dict(reasons), "differing": differing}
     print_json(document)
 
 
-def _draw(console: Console, counts: Counter[tuple[str, str, str]], listed: list[Any], reasons: Counter[str]) -> None:
+def _draw(console: Console, counts: Counter[tuple[str, str]], listed: list[Any], reasons: Counter[str]) -> None:
     for verdict in listed:
         console.print(Text(f"{verdict.decision} {verdict.service} differs"), soft_wrap=True)
         for difference in verdict.differences:
             console.print(Text(f"  {difference.words}"), soft_wrap=True)
         for cause in verdict.causes:
             console.print(Text(f"  cause: {cause}", style="bold"), soft_wrap=True)
-    for (service, outcome, by), count in sorted(counts.items()):
-        console.print(Text(f"{count} {service}: {outcome.replace('-', ' ')}{_HOW[by]}"), soft_wrap=True)
+    for (service, outcome), count in sorted(counts.items()):
+        console.print(Text(f"{count} {service}: {outcome.replace('-', ' ')}"), soft_wrap=True)
     for reason, count in reasons.most_common():
         console.print(Text(f"{count} not replayed: {reason}.", style="dim"), soft_wrap=True)
     if not counts:

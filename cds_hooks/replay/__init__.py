@@ -1,8 +1,7 @@
 """Decisions of the record computed again: the same, or what differs and why; and what another version would have said.
 
 The whole call goes through the stages that answered it (`cds_hooks/answer.py`), from the facts that its answer read,
-which every decision keeps. Model scores, equations and vaccine forecasts can be computed from the recorded values
-alone, too, which is faster.
+which every decision keeps.
 """
 
 from cds_hooks.replay.replaying import Replayer, Verdict

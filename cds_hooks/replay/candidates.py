@@ -1,7 +1,7 @@
 """What a candidate would have changed: a model, a rules file or a setting, tried on decisions of the record.
 
 Each decision is computed twice, as the site is now and with the candidate, so that nothing else that changed since the
-decision is counted. What the record has only values of is compared by its threshold.
+decision is counted.
 """
 
 from collections import Counter
@@ -129,11 +129,11 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
     """Yields what the candidate changes about each decision, or why it cannot be replayed."""
     first, second = tee(decisions)
     for old, new in zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True):
-        if not old.by or not new.by or (old.answer is None and old.is_due is None and old.scores is None):
-            yield NotReplayed(old.because or new.because or "neither its cards nor its scores can be computed again")
+        if old.answer is None or new.answer is None:
+            yield NotReplayed(old.because or new.because)
             continue
         before = Counter(_subjects(old))
-        is_same = old.answer is not None and old.answer == new.answer
+        is_same = old.answer == new.answer
         after = before if is_same else Counter(_subjects(new))
         more, fewer = tuple((after - before).elements()), tuple((before - after).elements())
         is_other = not (more or fewer) and (old.scores != new.scores or (not is_same and old.response != new.response))
@@ -143,12 +143,7 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
 
 def _subjects(row: Replayed) -> Iterator[str]:
     """Yields what each card is about: its rules, its model, or its kind."""
-    response = row.response
-    if response is None:
-        if row.is_due:
-            yield row.basis.score_id
-        return
-    for card in response.get("cards") or []:
+    for card in (row.response or {}).get("cards") or []:
         extension = card.get("extension", {}).get(EXTENSION_KEY, {})
         rules = [f"{finding['rule']}/{finding['band']}" for finding in extension.get("findings", [])]
         model = (extension.get("model") or {}).get("id")

@@ -32,7 +32,7 @@ class ProcessEnded(Exception):
 
 
 def verdicts(
-    configured: Settings, decisions: Iterable[Decision], as_of: datetime | None, *, whole: bool, processes: int
+    configured: Settings, decisions: Iterable[Decision], as_of: datetime | None, *, processes: int
 ) -> Iterator[Verdict]:
     """As `Replayer.verdicts` at the site of these settings, by so many processes.
 
@@ -42,9 +42,9 @@ def verdicts(
     """
     site = open_site(configured)  # also where others do the work, so that a wrong file is said once and in a sentence
     if processes == 1:
-        yield from Replayer(site, configured.database_url, as_of, whole=whole).verdicts(decisions)
+        yield from Replayer(site, configured.database_url, as_of).verdicts(decisions)
     else:
-        yield from _beside_each_other(processes, (configured, None, as_of, whole), decisions)
+        yield from _beside_each_other(processes, (configured, None, as_of), decisions)
 
 
 def changes_by(
@@ -60,11 +60,11 @@ def changes_by(
     if processes == 1:
         yield from changes(site, candidate, configured.database_url, decisions)
     else:
-        yield from _beside_each_other(processes, (configured, tuple(candidates), None, True), decisions)
+        yield from _beside_each_other(processes, (configured, tuple(candidates), None), decisions)
 
 
-_Opened = tuple[Settings, tuple[str, ...] | None, datetime | None, bool]
-"""The settings, the candidates where some are tried, another time than the decisions' own, and whether whole calls."""
+_Opened = tuple[Settings, tuple[str, ...] | None, datetime | None]
+"""The settings, the candidates where some are tried, and another time than the decisions' own."""
 
 
 def _beside_each_other(processes: int, opened: _Opened, decisions: Iterable[Decision]) -> Iterator[Any]:
@@ -89,13 +89,13 @@ _compute: Callable[[list[Decision]], Iterator[Any]] = iter
 """What a process of the pool does with a batch; `_open` sets it there."""
 
 
-def _open(configured: Settings, texts: tuple[str, ...] | None, as_of: datetime | None, whole: bool) -> None:
+def _open(configured: Settings, texts: tuple[str, ...] | None, as_of: datetime | None) -> None:
     global _compute
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who stops the command is told once, by the process that was started
     use_site_keys(configured)
     site, url = open_site(configured), configured.database_url
     if texts is None:
-        _compute = Replayer(site, url, as_of, whole=whole).verdicts
+        _compute = Replayer(site, url, as_of).verdicts
     else:
         _compute = partial(changes, site, candidate_site(configured, texts), url)
 

@@ -21,7 +21,7 @@ from cds_hooks.security.client import development_client
 from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_file import read_trust_file
 from cds_hooks.services import Service, services_for, versions_for
-from cds_hooks.services._model import Predictor, SiteThresholds
+from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordHealth, RecordUnavailable
@@ -63,26 +63,9 @@ class Site:
         """What is in force here now, by kind and name."""
         return self.components.in_force.content
 
-    @property
-    def thresholds(self) -> SiteThresholds:
-        """How high an estimate has to be for a card here."""
-        return self.components.thresholds
-
     def client_of(self, name: str) -> TrustedClient | None:
         """Returns the client of this name; None where the site has none of it any more."""
         return self.clients.get(name)
-
-    def model_of(self, model_id: str, sha256: str = "") -> Model | None:
-        """The candidate in place of this model, the version with this file, or the model as it is in use here."""
-        beside = self.components.versions.of_digest(sha256)
-        return self.candidates.get(model_id) or beside or self.served_model(model_id)
-
-    def version_of(self, model_id: str, sha256: str) -> Model | None:
-        """Returns the model with this file, in use or beside it; None where it is not here any more."""
-        in_use = self.served_model(model_id)
-        if in_use is not None and in_use.manifest.file.sha256 == sha256:
-            return in_use
-        return self.components.versions.of_digest(sha256)
 
     def served_model(self, model_id: str) -> Model | None:
         """Returns the model of this id as it is served here; None where it is not."""

@@ -12,8 +12,8 @@ from cds_hooks.hold_back.checks import SILENT_MODE
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.protocol.request import CDSRequest, request_of_context
+from cds_hooks.replay.basis import Basis
 from cds_hooks.replay.site import Site
-from cds_hooks.replay.values import Basis
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision

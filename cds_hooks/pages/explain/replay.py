@@ -9,16 +9,12 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision
 
 _LONGEST: Final = 600
-_BY: Final = {
-    "facts": "the whole call, from the facts that were kept of it",
-    "values": "the scores, from the recorded values",
-}
 
 
 def replay(configured: Settings, decision: Decision) -> dict[str, Any]:
     """Compute the decision again, and return what the page says of it; it takes seconds, in a thread without a loop.
 
-    `by` says what was computed again, `because` why nothing was, `differences` are place, recorded and replayed value.
+    `because` says why nothing was computed, `differences` are place, recorded and replayed value.
 
     Raises:
         RecordUnavailable: the record cannot be read.
@@ -27,7 +23,6 @@ def replay(configured: Settings, decision: Decision) -> dict[str, Any]:
     (verdict,) = Replayer(open_site(configured), configured.database_url).verdicts([decision])
     return {
         "outcome": verdict.outcome,
-        "by": _BY.get(verdict.by, ""),
         "because": f"{verdict.because[:1].upper()}{verdict.because[1:]}",
         "differences": [
             (difference.where, _text(difference.recorded), _text(difference.replayed))

@@ -53,13 +53,13 @@ def test_what_differs_is_named_before_everything_is_counted() -> None:
     verdict = Words(
         decision="d1", service="s", differences=[Words(words="card 1: another summary")], causes=["another rule"]
     )
-    counts = Counter({("t", "not-replayed", ""): 2, ("s", "same", "values"): 5, ("s", "differs", "facts"): 1})
+    counts = Counter({("t", "not-replayed"): 2, ("s", "same"): 5, ("s", "differs"): 1})
     assert _drawn(replay._draw, counts, [verdict], Counter({"no inputs": 1, "no model": 2})) == [
         "d1 s differs",
         "  card 1: another summary",
         "  cause: another rule",
-        "1 s: differs, whole call from the facts kept",
-        "5 s: same, scores from the recorded values",
+        "1 s: differs",
+        "5 s: same",
         "2 t: not replayed",
         "2 not replayed: no model.",
         "1 not replayed: no inputs.",
@@ -69,19 +69,19 @@ def test_what_differs_is_named_before_everything_is_counted() -> None:
 
 def test_the_exit_code_says_whether_anything_differs_or_nothing_was_replayed() -> None:
     def code(*outcomes: str) -> int:
-        return replay._exit_code(Counter({("s", outcome, ""): 1 for outcome in outcomes}))
+        return replay._exit_code(Counter({("s", outcome): 1 for outcome in outcomes}))
 
     assert (code("same"), code(), code("same", "not-replayed")) == (0, 0, 0)
     assert (code("differs"), code("same", "differs", "not-replayed"), code("not-replayed")) == (1, 1, 3)
 
 
 def test_counts_and_reasons_are_json(capsys: pytest.CaptureFixture[str]) -> None:
-    counts = Counter({("t", "same", "b"): 2, ("s", "differs", "a"): 1})
+    counts = Counter({("t", "same"): 2, ("s", "differs"): 1})
     replay._print_json(counts, [{"decision": "d1"}], Counter({"no model": 2}))
     assert json.loads(capsys.readouterr().out) == {
         "decisions": [
-            {"service": "s", "outcome": "differs", "by": "a", "count": 1},
-            {"service": "t", "outcome": "same", "by": "b", "count": 2},
+            {"service": "s", "outcome": "differs", "count": 1},
+            {"service": "t", "outcome": "same", "count": 2},
         ],
         "not_replayed": {"no model": 2},
         "differing": [{"decision": "d1"}],
@@ -151,8 +151,7 @@ def test_the_first_twenty_that_differ_are_listed_and_all_are_counted(
         return _verdicts(*rows)
 
     monkeypatch.setattr("cds_hooks.replay.processes.verdicts", verdicts)
-    how = replay._How(None, True, 3)
-    assert replay._replay("sqlite:///x", iter(()), 24, how, as_json=True) == 1
+    assert replay._replay("sqlite:///x", iter(()), 24, None, 3, as_json=True) == 1
     document = json.loads(capsys.readouterr().out)
     assert [row["decision"] for row in document["differing"]] == [f"d{number}" for number in range(20)]
     assert document["not_replayed"] == {"no inputs": 2}
@@ -160,9 +159,9 @@ def test_the_first_twenty_that_differ_are_listed_and_all_are_counted(
         "differs": 21, "same": 1, "not-replayed": 2,
     }  # fmt: skip
     assert asked[0][0] == "sqlite:///x"
-    assert asked[0][2:] == (None, {"whole": True, "processes": 3})
+    assert asked[0][2:] == (None, {"processes": 3})
     rows[:21] = []
-    assert replay._replay("sqlite:///x", iter(()), 3, how, as_json=False) == 0
+    assert replay._replay("sqlite:///x", iter(()), 3, None, 3, as_json=False) == 0
     assert capsys.readouterr().out.splitlines() == ["2 s: not replayed", "1 s: same", "2 not replayed: no inputs."]
 
 
@@ -201,7 +200,7 @@ def test_what_ends_a_replay_is_said(
     assert replay._try_candidate("sqlite:///x", iter(()), 2, [], 1, as_json=False) == 2
     assert capsys.readouterr().err.strip() == "It is the one in use."
     if isinstance(error, ProcessEnded):
-        assert replay._replay("sqlite:///x", iter(()), 2, replay._How(None, True, 1), as_json=False) == 2
+        assert replay._replay("sqlite:///x", iter(()), 2, None, 1, as_json=False) == 2
         assert capsys.readouterr().err.strip() == "It is the one in use."
 
 
@@ -210,8 +209,8 @@ def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.Mon
     made = store(url, *(a_decision() for _ in range(10)))
     asked: list[Any] = []
 
-    def replayed(url: str, chosen: Any, total: int, how: Any, *, as_json: bool) -> int:
-        asked.append((len(list(chosen)), total, how, as_json))
+    def replayed(url: str, chosen: Any, total: int, as_of: Any, processes: int, *, as_json: bool) -> int:
+        asked.append((len(list(chosen)), total, (as_of, processes), as_json))
         return 0
 
     def tried(url: str, chosen: Any, total: int, against: list[str], processes: int, *, as_json: bool) -> int:
@@ -225,14 +224,14 @@ def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.Mon
         return CliRunner().invoke(app, ["replay", "--database", url, *words]).exit_code
 
     assert run("--sample", "100%", "--client", "a hospital") == 0
-    assert run("--sample", "100%", "--client", "nobody", "--scores") == 0
+    assert run("--sample", "100%", "--client", "nobody") == 0
     assert run(made[0].id, "--as-of", "2026-11-20", "--processes", "2", "--json") == 0
     assert run("--sample", "100%", "--service", "planning", "--against", "a", "--against", "b") == 1
     run("--sample", "30%")
     assert asked[:4] == [
-        (10, 10, (None, True, 1), False),
-        (0, 0, (None, False, 1), False),
-        (1, 1, (datetime(2026, 11, 20, tzinfo=UTC), True, 2), True),
+        (10, 10, (None, 1), False),
+        (0, 0, (None, 1), False),
+        (1, 1, (datetime(2026, 11, 20, tzinfo=UTC), 2), True),
         (10, 10, ["a", "b"], 1, False),
     ]
-    assert asked[4][1:] == (3, (None, True, 1), False)
+    assert asked[4][1:] == (3, (None, 1), False)

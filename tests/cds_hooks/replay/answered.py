@@ -87,7 +87,7 @@ def verdicts(url: str, decisions: Iterable[Decision]) -> list[Verdict]:
 def not_the_same(found: Iterable[Verdict]) -> list[Any]:
     """Of the verdicts those that are not "same, from the facts", as what should be said of them."""
     return [
-        (each.service, each.outcome, each.by, each.because, [one.words for one in each.differences])
+        (each.service, each.outcome, each.because, [one.words for one in each.differences])
         for each in found
-        if (each.outcome, each.by) != ("same", "facts")
+        if each.outcome != "same"
     ]

@@ -18,7 +18,7 @@ from cds_hooks.audit.verification import audit
 from cds_hooks.kit.samples import load_draft
 from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
 from cds_hooks.prefetch.facts import FactsOfCall
-from cds_hooks.replay.values import read_basis
+from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
 from cds_hooks.storage.chain import row_hash
 from cds_hooks.storage.queries import facts_of

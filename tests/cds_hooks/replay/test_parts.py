@@ -4,13 +4,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
 from cards.card import Card, Source
 from cards.rules.engine.finding import Silence
 from cds_hooks.configuration import Content
 from cds_hooks.hold_back.checks import Chosen
+from cds_hooks.replay.basis import read_basis
 from cds_hooks.replay.candidates import Change, NotReplayed, Report
 from cds_hooks.replay.comparing import Difference, _short, causes, differences_in, first_of, mentioned
 from cds_hooks.replay.memory import Remembered
@@ -26,7 +26,6 @@ from cds_hooks.replay.simulated_orders import (
     group_words,
 )
 from cds_hooks.replay.stages import _why_silent
-from cds_hooks.replay.values import Basis, _vector, equation_scores, read_basis
 
 Json = dict[str, Any]
 
@@ -230,56 +229,6 @@ def test_a_report_counts_changes_by_service_card_and_group_with_few_examples() -
     kept = len(report.examples["more a"])
     assert report.examples["more a"] == [f"d{number}" for number in range(kept)]
     assert kept == 5
-
-
-# Values
-
-
-def basis(scores: Any = None, vaccinations: Any = None, features: Any = None, missing: Any = None) -> Basis:
-    document = {
-        "as_of": "2026-11-20T09:00:00Z", "scores": scores, "vaccinations": vaccinations,
-        "features": features or {}, "missing": missing or {},
-    }  # fmt: skip
-    return read_basis(msgspec.json.encode(document))
-
-
-@pytest.mark.parametrize(
-    ("read", "expected"),
-    [
-        (basis(), ("", ("", ""), False, False, False)),
-        (basis({"id": "m", "sha256": "x", "contributions": []}), ("m", ("m", "x"), True, False, True)),
-        (basis({"id": "e", "parts": {}}), ("e", ("e", ""), False, False, True)),
-        (basis({"vaccines": []}, {}), ("", ("", ""), False, True, True)),
-        (basis({"vaccines": []}), ("", ("", ""), False, False, False)),
-        (basis({"id": "g"}, {}), ("g", ("g", ""), False, False, False)),
-    ],
-)
-def test_a_basis_says_what_its_scores_are_of(read: Basis, expected: Any) -> None:
-    assert (read.score_id, read.score_of, read.is_of_model, read.is_of_vaccines, read.has_values) == expected
-
-
-def test_the_recorded_values_are_a_vector_again_and_inputs_that_are_gone_are_left_out() -> None:
-    row = basis(
-        features={"age_years": [70.0, "2026-11-20", "Patient/p1"], "gone": [1.0, "", ""]},
-        missing={"sex_male": "missing", "gone_too": "stale"},
-    )
-    vector = _vector(row)
-    assert [feature.name for feature in vector.features] == ["age_years", "sex_male"]
-    assert vector.values[0] == 70.0
-    assert np.isnan(vector.values[1])
-    (value, nothing) = vector.evidence
-    assert nothing is None
-    assert value is not None
-    assert (value.value, value.effective, value.source) == (70.0, "2026-11-20", "Patient/p1")
-    assert [(one.feature.name, one.reason) for one in vector.missing] == [("sex_male", "missing")]
-
-
-def test_an_equation_that_is_gone_or_has_no_such_output_or_value_computes_nothing() -> None:
-    settings = {"CDS_KFRE_REGION": "north_america"}
-    assert equation_scores(basis({"id": "gone", "output": "score"}), settings) is None
-    assert equation_scores(basis({"id": "fib4", "output": "gone"}), settings) is None
-    output = "fib4" if equation_scores(basis({"id": "fib4", "output": "fib4"}), settings) else "score"
-    assert equation_scores(basis({"id": "fib4", "output": output}), settings) is None
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def decisions(record: str, monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
 
 def test_two_processes_come_to_the_verdicts_of_one_in_the_same_order(record: str, decisions: list[Decision]) -> None:
     configured = Settings(database_url=record)
-    one, two = (list(processes.verdicts(configured, decisions, None, whole=True, processes=by)) for by in (1, 2))
+    one, two = (list(processes.verdicts(configured, decisions, None, processes=by)) for by in (1, 2))
     assert two == one
     assert [each.decision for each in two] == [each.id for each in decisions]
     assert sorted(each.outcome for each in two) == ["differs"] + ["same"] * (len(decisions) - 1)
@@ -56,7 +56,7 @@ def test_two_processes_find_the_changes_of_one(record: str, decisions: list[Deci
 
 
 def test_a_process_that_is_ended_is_said(record: str, decisions: list[Decision]) -> None:
-    found = processes.verdicts(Settings(database_url=record), cycle(decisions), None, whole=True, processes=2)
+    found = processes.verdicts(Settings(database_url=record), cycle(decisions), None, processes=2)
     next(found)
     active_children()[0].kill()
     with pytest.raises(processes.ProcessEnded, match="ended before its work was done"):

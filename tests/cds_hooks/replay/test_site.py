@@ -46,10 +46,7 @@ def test_a_model_is_the_one_that_is_served_here(plain: Site) -> None:
         served = plain.served_model(name)
         assert served is not None
         assert served.manifest.id == name
-        assert plain.model_of(name) is served
-        assert plain.version_of(name, served.manifest.file.sha256) is served
-    assert plain.served_model("gone") is plain.model_of("gone") is plain.version_of("gone", "x") is None
-    assert plain.version_of(MAIN, "x") is None
+    assert plain.served_model("gone") is None
 
 
 def test_a_model_that_could_not_be_loaded_is_not_served(plain: Site, beside: Model) -> None:
@@ -57,21 +54,6 @@ def test_a_model_that_could_not_be_loaded_is_not_served(plain: Site, beside: Mod
     services: Any = {"a": SimpleNamespace(models=(absent,)), "b": SimpleNamespace(models=(absent, beside))}
     assert replace(plain, services=services).served_model(MAIN) is beside
     assert replace(plain, services={"a": services["a"]}).served_model(MAIN) is None
-
-
-def test_a_candidate_goes_before_a_version_and_a_version_before_what_is_in_use(plain: Site, beside: Model) -> None:
-    site = with_version(plain, beside)
-    in_use = plain.served_model(MAIN)
-    assert in_use is not None
-    assert site.model_of(MAIN, "beside") is beside
-    assert site.model_of(MAIN, "other") is site.model_of(MAIN) is in_use
-    assert site.version_of(MAIN, "beside") is beside
-    assert site.version_of(MAIN, in_use.manifest.file.sha256) is in_use
-    candidate: Any = SimpleNamespace(manifest=SimpleNamespace(id=MAIN))
-    tried = replace(site, candidates={MAIN: candidate})
-    assert tried.model_of(MAIN, "beside") is candidate
-    assert tried.model_of(TWIN) is plain.served_model(TWIN)
-    assert tried.version_of(MAIN, "beside") is beside
 
 
 def test_the_candidate_estimates_in_place_of_the_model_of_its_id(plain: Site, beside: Model) -> None:
@@ -127,7 +109,6 @@ def test_a_site_has_the_clients_of_its_trust_file_and_the_rules_that_are_tried(t
     assert trusting.governance.tried == {"renal-metformin": True, "other": False}
     assert trusting.candidates == {}
     assert trusting.in_force is trusting.components.in_force.content
-    assert trusting.thresholds is trusting.components.thresholds
 
 
 def test_a_replay_records_nothing() -> None:

@@ -1,0 +1,153 @@
+"""Decisions replayed in process: what differs, what cannot be computed again, and why.
+
+The decisions are real ones; then a test changes what one of them recorded.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from cds_hooks.replay import Replayer, Site, Verdict, open_site, replaying
+from cds_hooks.replay.candidates import Change, NotReplayed, changes
+from cds_hooks.replay.processes import _beside_each_other, changes_by, verdicts
+from cds_hooks.replay.stages import _result
+from cds_hooks.settings import Settings
+from cds_hooks.storage import Decision
+from cds_hooks.storage.content import read_content_keys, use_content_keys
+from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.replay.answered import answered, record_at, site
+
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+KIDNEYS = "nephrology-referral"
+CALLS = {
+    PLANNING: ("patient-view", "planning-talk"),
+    KIDNEYS: ("patient-view", "ckd-uacr"),
+    "vaccines-due": ("patient-view", "healthy-adult"),
+    ORDERS: ("order-sign", "ckd4-metformin", "metformin-ckd4-coded"),
+}
+_NO_CHART = (
+    "what is in force now reads more than was kept: the chart was in the chart and was not kept, because the answer "
+    "had not read it"
+)
+
+
+class Recorded:
+    """A record with one decision of each of four services."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        calls = []
+        for service, (hook, sample, *draft) in CALLS.items():
+            calls.append((service, request_for(service, hook, sample, NOW, *draft)))
+        self.decisions = {decision.service: decision for decision in answered(url, calls, NOW)}
+        site().components.in_force.record(url)
+
+    def verdict(self, decision: Decision, *, at: Site | None = None) -> Verdict:
+        """What a replay of this decision comes to."""
+        (found,) = Replayer(at or site(), self.url).verdicts([decision])
+        assert (found.decision, found.service) == (decision.id, decision.service)
+        return found
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    use_content_keys(read_content_keys(""))
+    return Recorded(record_at(tmp_path_factory.mktemp("record")))
+
+
+@pytest.fixture(scope="module")
+def strict() -> Site:
+    """A site at which cards are for 1 of 1,000 patients alone."""
+    return open_site(Settings(alert_share="0.001"))
+
+
+def not_replayed(verdict: Verdict) -> str:
+    """Why it was not replayed; then it has nothing to compare."""
+    assert (verdict.outcome, verdict.differences, verdict.causes) == ("not-replayed", (), ())
+    return verdict.because
+
+
+def test_a_decision_is_the_same_from_its_facts(recorded: Recorded) -> None:
+    for service, decision in recorded.decisions.items():
+        assert recorded.verdict(decision) == Verdict(decision=decision.id, service=service, outcome="same")
+
+
+def test_what_is_not_here_any_more_is_not_replayed(recorded: Recorded) -> None:
+    order = recorded.decisions[ORDERS]
+    gone = recorded.verdict(structs.replace(order, service="gone"))
+    assert not_replayed(gone) == "there is no service gone here any more"
+    elsewhere = recorded.verdict(structs.replace(order, client="elsewhere"))
+    assert not_replayed(elsewhere) == "there is no client elsewhere here any more"
+
+
+def test_without_facts_nothing_is_replayed(recorded: Recorded) -> None:
+    order = structs.replace(recorded.decisions[ORDERS], id="another")
+    assert not_replayed(recorded.verdict(order)) == (
+        "no facts were kept: the decision was made with CDS_KEEP_FACTS=false"
+    )
+    refused = structs.replace(order, outcome="error")
+    assert not_replayed(recorded.verdict(refused)) == "the call was refused, so nothing was computed"
+
+
+def test_facts_that_cannot_be_read_or_hold_no_chart_are_not_replayed(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = recorded.decisions[ORDERS]
+    for facts, because in (
+        (b'{"context": 1}', "the facts that were kept cannot be read"),
+        (b'{"context": {"userId": "Practitioner/-", "draftOrders": {}}}', _NO_CHART),
+    ):
+        monkeypatch.setattr(replaying, "facts_of", lambda _url, ids, facts=facts: dict.fromkeys(ids, facts))
+        assert not_replayed(recorded.verdict(order)) == because
+
+
+def test_a_call_that_is_refused_now_differs_by_its_refusal(recorded: Recorded) -> None:
+    decision = structs.replace(recorded.decisions[PLANNING], hook="order-sign")
+    (row,) = Replayer(site(), recorded.url).replayed([decision])
+    assert (row.as_of, row.scores) == (NOW, None)
+    assert row.response is not None
+    assert list(row.response) == ["error"]
+    found = recorded.verdict(decision)
+    assert found.outcome == "differs"
+    assert "error" in {difference.where for difference in found.differences}
+
+
+def test_two_sites_are_compared_and_what_cannot_be_says_why(recorded: Recorded, strict: Site) -> None:
+    planning, order = recorded.decisions[PLANNING], recorded.decisions[ORDERS]
+    gone = structs.replace(order, id="of nothing")
+    of_planning, of_order, of_nothing = changes(site(), strict, recorded.url, [planning, order, gone])
+    assert isinstance(of_planning, Change)
+    assert isinstance(of_order, Change)
+    assert of_planning == Change(
+        planning.id, PLANNING, of_planning.group, fewer=("mortality_5y",), before=("mortality_5y",), after=()
+    )
+    assert (of_order.more, of_order.fewer, of_order.is_other, of_order.before) == ((), (), False, of_order.after)
+    assert of_order.before == ("renal-metformin/lt30",)
+    assert isinstance(of_nothing, NotReplayed)
+    assert of_nothing.because.startswith("no facts were kept")
+
+
+def test_a_call_that_waits_for_something_is_a_fault() -> None:
+    async def waiting() -> Any:
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="a call that is computed again waits for something"):
+        _result(waiting())
+
+
+def test_one_process_replays_what_several_do(recorded: Recorded) -> None:
+    configured = Settings(database_url=recorded.url)
+    decisions = list(recorded.decisions.values())
+    later = datetime(2036, 11, 20, tzinfo=UTC)
+    found = list(verdicts(configured, decisions, later, processes=1))
+    assert [verdict.decision for verdict in found] == [decision.id for decision in decisions]
+    assert {verdict.causes[0] for verdict in found if verdict.causes} == {
+        "day: recorded as of 2026-11-20, replayed as of 2036-11-20"
+    }
+    (change,) = changes_by(configured, ["CDS_ALERT_SHARE=0.001"], [recorded.decisions[PLANNING]], 1)
+    assert isinstance(change, Change)
+    assert change.fewer == ("mortality_5y",)
+    assert list(_beside_each_other(1, (configured, None, None), [])) == []
