@@ -271,7 +271,7 @@ def _too_deep(ensemble: Ensemble, most: int) -> str:
     return (
         f"the trees are {depth} deep, up to {most} are explained exactly: {cost}, twice as much with each more "
         f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble, most)}, often as good (cds-hooks "
-        f"model compare); {exact}declare groups of inputs, at most ten, which are then explained together"
+        f"model evaluate --families); {exact}declare groups of inputs, at most ten, which are then explained together"
     )
 
 
