@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cds_hooks.errors import ModelNotServed
-from cds_hooks.settings import ModelState, Settings
+from cds_hooks.settings import Settings
 from models_onnx.artifact.keys import Keys, add_trusted_keys, public_file, trusted_keys
 from models_onnx.artifact.release_file import reason_cards_withheld
 from models_onnx.errors import ArtifactRefused, UnknownModel
@@ -13,8 +13,6 @@ from models_onnx.serving.runtime import Model
 
 SIGNING_KEY = Path("var") / "model-signing-key.pem"
 """Where whoever trains models has the key that signs them, unless CDS_MODEL_SIGNING_KEY names another file."""
-
-SHADOW = "shadow"
 
 
 def signing_key(configured: Settings) -> Path:
@@ -103,21 +101,12 @@ def folder_of(name: str, configured: Settings) -> Path:
     )
 
 
-def why_withheld(model: Model, lowest_state: ModelState) -> str | None:
-    """Returns why this model shows no cards at this site, in one sentence; None where it does.
-
-    Its release must be in `lowest_state` (CDS_MODEL_STATE) or beyond, with every gate green or waived.
-    """
+def why_withheld(model: Model) -> str | None:
+    """Returns why this model shows no cards by its release, in one sentence; None where no gate is red."""
     release = model.artifact.release
     if release is None:
         return f"{model.manifest.id} {model.manifest.version} is a draft that nobody signed"
-    return reason_cards_withheld(release, lowest_state)
-
-
-def is_in_shadow(model: Model) -> bool:
-    """Returns whether it is scored and recorded, but never shown."""
-    release = model.artifact.release
-    return release is not None and release.state == SHADOW
+    return reason_cards_withheld(release)
 
 
 def _key_files(model_keys: Path | None) -> list[Path]:

@@ -47,11 +47,7 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> Questions:
         models = [of_services.get(name) or _alone(name, configured) for name in names if name not in equations]
         chosen = tuple(equations[name] for name in names if name in equations)
     else:
-        models = [
-            of_service
-            for of_service in of_services.values()
-            if why_withheld(of_service.model, configured.model_state) is None
-        ]
+        models = [of_service for of_service in of_services.values() if why_withheld(of_service.model) is None]
         chosen = tuple(equations.values())
     flags = configured.opt_out_codes
     return Questions(tuple(models), chosen, _needs(models, chosen, flags), configured.kfre_region, flags)

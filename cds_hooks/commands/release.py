@@ -206,7 +206,7 @@ def _row(act: Act) -> dict[str, Any]:
 def _refuse_ungated(name: str) -> None:
     """Refuses a model that would show nobody a card, whatever the act says: a draft, or one with a red gate."""
     model = _served_model(name)
-    if (why := why_withheld(model, settings().model_state)) is not None:
+    if (why := why_withheld(model)) is not None:
         raise ApprovalRefused(f"the model {name} cannot be released: {why}. Run cds-hooks model gates {name} --record")
 
 

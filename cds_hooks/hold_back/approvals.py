@@ -146,14 +146,14 @@ def _approval(rule: str, digest: str, statements: list[Statement]) -> Approval:
     )
 
 
-BY_TWO_PEOPLE: Final = ("approved", "active")
+NOBODY_APPROVES: Final = "CDS_MODEL_STATE asks for two approvals, and without a trust file nobody can approve."
 
 
 class ModelApprovals:
     """What one server asks of a model before it shows its cards.
 
-    Without approvals (the development profile) the signed release is enough. With them a state from `approved` on needs
-    the approvals of two people, and a waiver must be in force and, where people log in, be approved by two.
+    Without approvals (the development profile) the signed release is enough. With them `approved` needs the
+    approvals of two people, and a waiver must be in force and, where people log in, be approved by two.
     """
 
     def __init__(self, lowest_state: ModelState, book: ApprovalBook | None, today: Callable[[], date]) -> None:
@@ -164,12 +164,14 @@ class ModelApprovals:
 
     def why_withheld(self, model: Model) -> str | None:
         """Returns why this model shows no cards here, in one sentence; None where it does."""
-        withheld = why_withheld(model, self._lowest_state)
+        withheld = why_withheld(model)
         release = model.artifact.release
-        if withheld is not None or self._book is None or release is None:
+        if withheld is not None or release is None:
             return withheld
+        if self._book is None:
+            return NOBODY_APPROVES if self._lowest_state == "approved" else None
         today = self._today()
-        if self._lowest_state in BY_TWO_PEOPLE:
+        if self._lowest_state == "approved":
             missing = self._book.why_not_approved("model", model_subject(release), today)
             if missing is not None:
                 return f"{missing[0].upper()}{missing[1:]}."

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cards.rules.engine.governance import RuleVersion, SiteRules
 from cds_hooks.hold_back.acts import Key, model_subject, rule_subject
-from cds_hooks.hold_back.approvals import BY_TWO_PEOPLE, NEEDED, ApprovalBook
+from cds_hooks.hold_back.approvals import NEEDED, NOBODY_APPROVES, ApprovalBook
 from cds_hooks.hold_back.releases import CANARY, Origin, Releases
 from models_onnx.artifact.release_file import Release, reason_cards_withheld
 
@@ -96,15 +96,15 @@ def model_standing(
     `waiver_faults` say why waivers of its gates are not in force; `name` is that of a version beside the one in use.
     """
     key = ("model", name or release.id)
-    withheld = reason_cards_withheld(release, lowest_state)
+    withheld = reason_cards_withheld(release)
     if withheld is not None:
-        red = release.gates is None or bool(release.gates.red)
-        state: StateNow = "refused" if red else "shadow" if release.state == "shadow" else "waiting"
-        return Standing(state, withheld)
+        return Standing("refused", withheld)
     acted = _by_act(releases, key)
     if acted is not None and acted.state != "on":
         return acted
-    if book is not None and lowest_state in BY_TWO_PEOPLE:
+    if book is None and lowest_state == "approved":
+        return Standing("waiting", NOBODY_APPROVES)
+    if book is not None and lowest_state == "approved":
         missing = book.why_not_approved("model", model_subject(release), today)
         if missing is not None:
             return Standing("waiting", missing)

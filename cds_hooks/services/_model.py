@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cards.rules.engine.finding import Silence
 from cds_hooks.settings import Settings
-from cds_hooks.trusted_models import AbsentModel, is_in_shadow
+from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
@@ -197,8 +197,8 @@ class ModelEstimate(Struct, frozen=True):
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the score goes on record: it is shown, or its model is in shadow and would have been."""
-        return self.refused is None or (self.refused.reason == NOT_RELEASED and is_in_shadow(self.model))
+        """Whether the score goes on record: it would be shown."""
+        return self.refused is None
 
     @property
     def scores(self) -> dict[str, Any]:

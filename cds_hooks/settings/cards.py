@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 
 from cds_hooks.settings.checks import AGE_BAND, SafeAddress, parts_of, read_codes, read_shares
 
-ModelState = Literal["validated", "approved", "active"]
+ModelState = Literal["validated", "approved"]
 """The release states from which a model may show cards, from the lowest to the highest."""
 
 
@@ -56,8 +56,8 @@ class CardSettings(BaseSettings):
     )
     model_state: ModelState = Field(
         default="validated",
-        description="Lowest release state in which a model shows cards, with every gate green or waived: validated, "
-        "approved (by two people) or active.",
+        description="What a model needs to show cards: validated (every gate green or waived), or approved (behind a "
+        "trust file by two people, too).",
     )
     alert_share: Annotated[str | None, BeforeValidator(_shares)] = Field(
         default=None,

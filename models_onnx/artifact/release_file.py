@@ -149,17 +149,10 @@ def _message(release: Release) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-STATES = ("draft", "validated", "approved", "shadow", "active", "retired")
-# What a model may show cards in, at a site that asks for no more than a state.
-STATES_WITH_CARDS = ("validated", "approved", "active")
-
-
-def reason_cards_withheld(release: Release, least: str = "validated") -> str | None:
-    """Returns why its cards are not shown, in one sentence; None where they are."""
+def reason_cards_withheld(release: Release) -> str | None:
+    """Returns why its cards are not shown, in one sentence; None where no gate is red."""
     if release.gates is None:
         return f"{release.id} {release.version}: no gate report is part of the release"
     if release.gates.red:
         return f"{release.id} {release.version} is held at {release.state}: {', '.join(release.gates.red)} not green"
-    if release.state not in STATES_WITH_CARDS or STATES.index(release.state) < STATES.index(least):
-        return f"{release.id} {release.version} is {release.state}; cards are shown from {least} on, not in shadow"
     return None

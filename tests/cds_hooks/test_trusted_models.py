@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cds_hooks.services._model import NOT_RELEASED, ModelEstimate, Predictor, estimate
+from cds_hooks.services._model import NOT_RELEASED, Predictor, estimate
 from cds_hooks.settings import ModelState, Settings
-from cds_hooks.trusted_models import is_in_shadow, own_keys, trust_site_keys, why_withheld
+from cds_hooks.trusted_models import own_keys, trust_site_keys, why_withheld
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector
 from models_onnx.artifact.folder import Artifact
@@ -39,52 +39,30 @@ def released(state: str, gates: GateSummary | None = GREEN) -> Model:
 
 def test_the_committed_models_of_the_services_show_cards() -> None:
     for name in ("mortality_5y", "mortality_5y_small", "readmission_30d", "readmission_30d_early"):
-        assert why_withheld(load_model(name), "validated") is None, name
+        assert why_withheld(load_model(name)) is None, name
 
 
 def test_the_test_bed_is_held_at_validated_by_its_gates() -> None:
     model = load_model("mortality_180d")
     assert model.artifact.release is not None
     assert model.artifact.release.state == "validated"
-    assert "held at validated: G12" in str(why_withheld(model, "validated"))
-
-
-@pytest.mark.parametrize(
-    ("state", "asked", "said"),
-    [
-        ("validated", "validated", None),
-        ("validated", "active", "is validated; cards are shown from active on"),
-        ("active", "active", None),
-        ("shadow", "validated", "not in shadow"),
-        ("retired", "validated", "is retired"),
-        ("draft", "validated", "is draft"),
-    ],
-)
-def test_a_state_below_what_the_site_asks_for_shows_nothing(state: str, asked: ModelState, said: str | None) -> None:
-    reason = why_withheld(released(state), asked)
-    assert reason is None if said is None else said in str(reason)
+    assert "held at validated: G12" in str(why_withheld(model))
 
 
 def test_a_model_nobody_signed_shows_nothing() -> None:
-    model = released("active")
+    model = released("validated")
     draft = Model(Artifact(model.manifest, model.artifact.content))
-    assert "a draft that nobody signed" in str(why_withheld(draft, "validated"))
+    assert "a draft that nobody signed" in str(why_withheld(draft))
 
 
-@pytest.mark.parametrize(("state", "recorded"), [("shadow", True), ("retired", False)])
-def test_in_shadow_a_score_is_recorded_and_never_shown(state: str, recorded: bool) -> None:
-    model = released(state)
-    assert is_in_shadow(model) is recorded
+def test_a_score_of_a_model_with_a_red_gate_is_neither_shown_nor_recorded() -> None:
+    model = released("validated", GateSummary(green=(), red=("G9",)))
     values = np.array([feature.reference_value for feature in model.manifest.features])
     vector = FeatureVector(features_named(model.features), values, [None] * len(values), [])
-    found = asyncio.run(_estimate(model, vector))
+    found = asyncio.run(estimate(Predictor().predict, vector, model, model, why_withheld))
     assert found.refused is not None
     assert found.refused.reason == NOT_RELEASED
-    assert found.is_recorded is recorded
-
-
-async def _estimate(model: Model, vector: FeatureVector) -> ModelEstimate:
-    return await estimate(Predictor().predict, vector, model, model, lambda each: why_withheld(each, "validated"))
+    assert not found.is_recorded
 
 
 def test_a_model_does_not_run_for_who_lacks_what_it_needs() -> None:
@@ -128,7 +106,7 @@ def test_a_card_is_withheld_by_the_settings_that_the_app_was_given(
         return len(answer.json()["cards"]), {each["reason"] for each in ours(answer).get("silence", [])}
 
     assert asyncio.run(cards("validated")) == (1, set())
-    withheld, reasons = asyncio.run(cards("active"))
+    withheld, reasons = asyncio.run(cards("approved"))
     assert withheld == 0
     assert NOT_RELEASED in reasons
 

@@ -63,7 +63,7 @@ def test_a_model_that_shows_no_cards_here_is_scored_and_that_is_said(site: Any) 
     assert run("m", "rows.csv", "--out", "out.csv")[2] == (
         "This server would show no card of this model: it is a draft.\n"
     )
-    assert site.asked == [("the model", "validated")]
+    assert site.asked == [("the model",)]
 
 
 def test_charts_are_scored_by_what_is_named(site: Any) -> None:

@@ -14,13 +14,12 @@ from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.verification import audit
 from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, Wanted, waiver_version
 from cds_hooks.hold_back.acts import COMMAND, ApprovalRefused, model_subject, waiver_subject
-from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
+from cds_hooks.hold_back.approvals import NOBODY_APPROVES, ApprovalBook, ModelApprovals
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.entries import EVENT_COLUMNS, event_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
-from cds_hooks.trusted_models import why_withheld
 from models_onnx.artifact.keys import Keys, local_signer, maintainers
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.workbench.gates.gate import run_gates
@@ -332,9 +331,7 @@ def test_a_gate_is_waived_only_where_the_waiver_counts() -> None:
         assert ("its waiver does not count: it is signed by nobody" in result.why) is (status == "failed")
 
 
-def test_a_model_whose_release_does_not_reach_the_state_of_the_site_is_withheld(here: Desk) -> None:
+def test_approval_is_asked_for_in_vain_where_nobody_can_approve() -> None:
     model = load_model("mortality_5y")
-    for book in (None, here.book()):
-        reason = ModelApprovals("active", book, lambda: TODAY).why_withheld(model)
-        assert reason == why_withheld(model, "active")
-        assert reason is not None
+    assert ModelApprovals("validated", None, lambda: TODAY).why_withheld(model) is None
+    assert ModelApprovals("approved", None, lambda: TODAY).why_withheld(model) == NOBODY_APPROVES
