@@ -34,7 +34,7 @@ class Effect(Struct, frozen=True):
 
 
 def effects(model: Model) -> list[Effect]:
-    """Returns one for each input, the largest span of contributions first."""
+    """Returns one for each input that is explained by itself, the largest span of contributions first."""
     features = model.manifest.features
     typical = np.array([item.reference_value for item in features])
     draw = np.random.default_rng(_SEED)
@@ -43,7 +43,8 @@ def effects(model: Model) -> list[Effect]:
     anywhere = draw.uniform(low, high, (_OTHERS, len(features)))
     anyone = np.where(draw.random(anywhere.shape) < 0.5, typical, anywhere)
     people = np.vstack([typical, anyone])
-    all_effects = [_effect(model, column, people) for column in range(len(features))]
+    alone = [column for column, item in enumerate(features) if not model.manifest.group_of(item.name)]
+    all_effects = [_effect(model, column, people) for column in alone]
     return sorted(all_effects, key=lambda effect: min(effect.middle) - max(effect.middle))
 
 

@@ -18,7 +18,7 @@ def item(name: str, high: float, reference: float, unit: str = "mg/dL") -> Model
 FLAG, LEVEL, NOTHING = item("flag", 1.0, 0.0, "1"), item("level", 10.0, 5.0), item("nothing", 4.0, 1.0)
 
 
-def model() -> Any:
+def model(grouped: tuple[str, ...] = ()) -> Any:
     """The level adds what it is above 5; the flag adds a tenth of the level; the third input adds nothing."""
 
     def predict_rows(rows: Any) -> Any:
@@ -26,7 +26,11 @@ def model() -> Any:
         assert ((level >= 0) & (level <= 10) & (nothing >= 0) & (nothing <= 4)).all()
         return SimpleNamespace(contributions=np.column_stack([flag * level / 10, level - 5, 0 * nothing]))
 
-    return SimpleNamespace(manifest=SimpleNamespace(features=(FLAG, LEVEL, NOTHING)), predict_rows=predict_rows)
+    def group_of(name: str) -> tuple[str, ...]:
+        return ("group", *grouped) if name in grouped else ()
+
+    manifest = SimpleNamespace(features=(FLAG, LEVEL, NOTHING), group_of=group_of)
+    return SimpleNamespace(manifest=manifest, predict_rows=predict_rows)
 
 
 def test_the_largest_effect_comes_first_with_its_values_and_what_others_change() -> None:
@@ -40,6 +44,7 @@ def test_the_largest_effect_comes_first_with_its_values_and_what_others_change()
     assert 0.0 <= flag.low[1] < 0.5 < flag.high[1] <= 1.0
     assert (nothing.feature, set(nothing.middle), len(nothing.values)) == (NOTHING, {0.0}, 41)
     assert effects(model()) == [level, flag, nothing], "others are drawn alike each time"
+    assert effects(model(("level", "nothing"))) == [flag], "inputs that are explained together have no curve"
 
 
 @pytest.mark.parametrize(("gap", "depends"), [(0.0, False), (0.9e-5, False), (1.1e-5, True)])

@@ -381,3 +381,22 @@ def test_noise_moves_what_is_measured_by_up_to_one_in_a_hundred_and_within_its_r
 def test_the_strongest_are_the_farthest_from_nothing_and_the_first_of_equals() -> None:
     contributions = np.array([[0.1, -0.3, 0.2, 0.2], [0.0, 0.0, -1.0, 0.5]])
     assert explanation._strongest(contributions, 3) == [[1, 2, 3], [2, 3, 0]]
+
+
+@pytest.mark.parametrize(("wrong", "apart"), [(0.0, None), (1e-3, "1.0e-03")])
+def test_the_shares_of_groups_are_those_of_the_definition(wrong: float, apart: str | None) -> None:
+    """Of a sum of terms a group's share is what its inputs add beyond the background."""
+    groups = (("first", (0, 1)), ("last", tuple(range(2, len(INPUTS)))))
+    background = linear(np.array([[item.reference_value for item in INPUTS]]))
+
+    def summed(rows: Array, contributions: Array) -> Array:
+        base = background.contributions
+        assert base is not None
+        shares = np.column_stack([(contributions - base)[:, list(members)].sum(axis=1) for _, members in groups])
+        return np.asarray(np.add(shares, [wrong, 0.0]))
+
+    people = ordinary(INPUTS, 8)
+    grouped = subject(changed(contributions=summed), groups=groups, metadata={"coalitions": "16"})
+    faults = explanation._group_faults(grouped, people)
+    expected = f"the shares of groups are {apart} apart from their Shapley values (limit 1e-05)"
+    assert faults == ([] if apart is None else [expected])
