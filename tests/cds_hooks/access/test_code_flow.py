@@ -129,10 +129,10 @@ HALF = {"ES256": sha256(b"at").digest()[:16], "EdDSA": sha512(b"at").digest()[:3
 
 
 def _id_token(claims: dict[str, Any], algorithm: str) -> tuple[str, dict[str, Any]]:
-    """A signed ID token of a minute, and the key set of who signed it."""
+    """A signed ID token of a minute, and the key set of who signed it; its times are given in seconds from now."""
     private = Ed25519PrivateKey.generate() if algorithm == "EdDSA" else ec.generate_private_key(ec.SECP256R1())
-    now = int(time())
-    body = {"iss": PROVIDER.issuer, "sub": "7", "exp": now + 60, "iat": now} | claims
+    body: dict[str, Any] = {"iss": PROVIDER.issuer, "sub": "7", "exp": 60, "iat": 0} | claims
+    body |= {name: int(time()) + body[name] for name in ("exp", "iat", "nbf") if body.get(name) is not None}
     text = jwt.encode({name: value for name, value in body.items() if value is not None}, private, algorithm)
     reader: Any = OKPAlgorithm if algorithm == "EdDSA" else ECAlgorithm
     return text, {"keys": [reader.to_jwk(private.public_key(), as_dict=True)]}
@@ -149,10 +149,10 @@ def _id_token(claims: dict[str, Any], algorithm: str) -> tuple[str, dict[str, An
         ({"nonce": "n", "aud": "us", "sub": None}, "ES256", False),
         ({"nonce": "n", "aud": "us", "iat": None}, "ES256", False),
         ({"nonce": "n", "aud": "us", "exp": None}, "ES256", False),
-        ({"nonce": "n", "aud": "us", "exp": int(time()) - 70}, "ES256", False),
-        ({"nonce": "n", "aud": "us", "exp": int(time()) - 30}, "ES256", True),
-        ({"nonce": "n", "aud": "us", "iat": int(time()) + 600}, "ES256", False),
-        ({"nonce": "n", "aud": "us", "nbf": int(time()) + 600}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "exp": -70}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "exp": -30}, "ES256", True),
+        ({"nonce": "n", "aud": "us", "iat": 600}, "ES256", False),
+        ({"nonce": "n", "aud": "us", "nbf": 600}, "ES256", False),
         ({"nonce": "n", "aud": None}, "ES256", False),
         ({"nonce": "n", "aud": []}, "ES256", False),
         ({"nonce": "n", "aud": "other"}, "ES256", False),
