@@ -205,13 +205,13 @@ def _with_medications(charts: Iterator[Chart], medications: dict[str, bytes]) ->
     """Yields the charts with the Medications that their resources name, which say of no patient whose they are."""
     for chart in charts:
         if medications:
-            named = {
+            medication_ids = {
                 match.decode()
                 for resource in chart.resources
                 if b"Medication/" in resource
                 for match in re.findall(rb'Medication/([^"/]+)', resource)
             }
-            chart.resources += [medications[name] for name in sorted(named) if name in medications]
+            chart.resources += [medications[name] for name in sorted(medication_ids) if name in medications]
         yield chart
 
 
@@ -257,7 +257,7 @@ class _Named(Struct, frozen=True):
 
 
 _document = msgspec.json.Decoder(_Document)
-_named = msgspec.json.Decoder(_Named)
+_identity = msgspec.json.Decoder(_Named)
 
 
 def _write_document(path: Path, out: IO[bytes]) -> bool:
@@ -286,7 +286,7 @@ def _write_document(path: Path, out: IO[bytes]) -> bool:
 
 def _name_of(resource: bytes) -> str:
     try:
-        head = _named.decode(resource)
+        head = _identity.decode(resource)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return f"{head.resourceType}/{head.id}" if head.id else ""
