@@ -14,13 +14,13 @@ import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO, Final, Literal
 
 import orjson
 from msgspec import structs
 from sqlalchemy import Connection, MetaData, Table, func, insert, literal_column, select, text
 
-from cds_hooks.audit import crd_metrics
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import refuse_newer, upgrade_schema
@@ -168,7 +168,7 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) ->
     if form == "csv":
         out.write(_csv_line(_CSV))
     if form == "crd":
-        wanted = structs.replace(wanted, service=crd_metrics.SERVICE)
+        wanted = structs.replace(wanted, service=_crd_metrics().SERVICE)
     for decision in find_decisions(url, wanted):
         out.write(_exported(decision, form))
         count += 1
@@ -178,8 +178,16 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) ->
 def _exported(decision: Decision, form: ExportForm) -> bytes:
     if form == "csv":
         return _csv_line([getattr(decision, name) for name in _CSV])
-    by_form = {"ndjson": _everything, "fhir": audit_event, "crd": crd_metrics.crd_metric}
-    return orjson.dumps(by_form[form](decision)) + b"\n"
+    if form == "crd":
+        return orjson.dumps(_crd_metrics().crd_metric(decision)) + b"\n"
+    row = audit_event(decision) if form == "fhir" else _everything(decision)
+    return orjson.dumps(row) + b"\n"
+
+
+def _crd_metrics() -> ModuleType:
+    from cds_hooks.audit import crd_metrics  # it loads the rules of payers, which a server does without
+
+    return crd_metrics
 
 
 def _csv_line(values: Any) -> bytes:
