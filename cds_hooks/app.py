@@ -175,7 +175,7 @@ def _counted(
     metrics.record_failures = lambda: components.decisions.health.failures
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]
     metrics.paused = lambda: list(components.releases.current.paused)
-    metrics.pauses_proposed = lambda: [pause.place[:3] for pause in components.releases.current.proposed]
+    metrics.pauses_proposed = lambda: [pause.scope[:3] for pause in components.releases.current.proposed]
     metrics.in_force = lambda: _in_force(components, approvals)
     metrics.seal_failures = lambda: sealing.failures
     metrics.sealed_at = lambda: sealing.sealed_at

@@ -113,7 +113,7 @@ class ActDesk:
             raise ApprovalRefused("nothing was chosen")
         with self._lock:
             desk = _Checks(self._url, self._served, person, now)
-            acts = [desk.act(each) for each in dict.fromkeys(wanted)]
+            acts = [desk.act(request) for request in dict.fromkeys(wanted)]
             kinds = {Statement: APPROVAL_EVENT, Act: RELEASE_EVENT}
             add_events(self._url, [(kinds[type(act)], person.person, to_builtins(act)) for act in acts])
             after = _Checks(self._url, self._served, person, now)

@@ -147,7 +147,7 @@ class Pause(Struct, frozen=True):
         return self.kind, self.name
 
     @property
-    def place(self) -> tuple[str, str, str, str]:
+    def scope(self) -> tuple[str, str, str, str]:
         """What is paused, for which client, and of which severity."""
         return self.kind, self.name, self.client, "warning" if self.is_proposed else "info"
 

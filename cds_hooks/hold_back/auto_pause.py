@@ -46,7 +46,7 @@ class Pausing:
         self._untold: list[Pause] = []
         self._said = False
         self._looked_at = 0.0
-        self._known: set[tuple[str, str, str, str]] = set()
+        self._known_scopes: set[tuple[str, str, str, str]] = set()
 
     async def keep_looking(self) -> None:
         """Looks twice a minute until cancelled."""
@@ -61,16 +61,16 @@ class Pausing:
         Raises:
             RecordUnavailable: The record cannot be written.
         """
-        # In this order: what is read meanwhile, on another thread, is in `known` or is looked for in the record.
+        # In this order: what is read meanwhile, on another thread, is in `known_scopes` or is looked for in the record.
         read_to = self._releases.read_to
-        known = {pause.place for pause in self._releases.pauses}
+        known_scopes = {pause.scope for pause in self._releases.pauses}
         mark = self._counts.views.whole_until()
-        if mark == self._looked_at and known == self._known:
+        if mark == self._looked_at and known_scopes == self._known_scopes:
             self._tell()
             return []
         low = self._counts.low(self._least_cards, self._least_share)
-        low = [counts for counts in low if (*counts.key, counts.client, counts.indicator) not in known]
-        self._looked_at, self._known = mark, known
+        low = [counts for counts in low if (*counts.key, counts.client, counts.indicator) not in known_scopes]
+        self._looked_at, self._known_scopes = mark, known_scopes
         written = [pause for counts in low if (pause := self._pause(counts, read_to)) is not None]
         for pause in written:
             event = "pause proposed" if pause.is_proposed else "cards paused"
@@ -143,4 +143,4 @@ def record_pause(url: str, pause: Pause, read_to: int) -> bool:
 
 def _names(details: Any, pause: Pause) -> bool:
     pauses: Sequence[Pause] = [msgspec.json.decode(detail, type=Pause) for detail in details]
-    return any(other_pause.place == pause.place for other_pause in pauses)
+    return any(other_pause.scope == pause.scope for other_pause in pauses)

@@ -111,7 +111,7 @@ class CheckedCall(Struct):
     """What the cards say about the patient as a whole, by uuid."""
     user: Callable[[], str] = str
     """Gives the user of the call as it is recorded."""
-    told: dict[str, str] = field(default_factory=dict)
+    colleague_answers: dict[str, str] = field(default_factory=dict)
     """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
@@ -140,7 +140,7 @@ class CheckedCall(Struct):
         is_today = moment.date() == datetime.fromtimestamp(self.as_of, UTC).date()
         day = "" if is_today else f" on {moment.date().isoformat()}"
         words = plain(reason or "no reason", _LONGEST_REASON)
-        self.told[about] = f"{OVERRIDDEN_BEFORE}{day} at {moment:%H:%M} UTC: {words}."
+        self.colleague_answers[about] = f"{OVERRIDDEN_BEFORE}{day} at {moment:%H:%M} UTC: {words}."
 
     def subject_of(self, card: Card) -> str:
         """Returns what a reason against a card is about: its first rule, its model or guideline, else the service."""
@@ -441,8 +441,8 @@ def _act_of_silent_mode(subject: str, acts: ActsThen) -> Origin | None:  # noqa:
 
 def _pause_of(subject: str, acts: ActsThen) -> Origin | None:
     """Return the pause."""
-    places = ((kind, subject, acts.client) for kind in ("rule", "service"))
-    paused = (acts.releases.current.paused.get(place) for place in places)
+    scopes = ((kind, subject, acts.client) for kind in ("rule", "service"))
+    paused = (acts.releases.current.paused.get(scope) for scope in scopes)
     pause = next((pause for pause in paused if pause is not None), None)
     return acts.releases.changes[pause.key] if pause is not None else Origin()
 
@@ -650,10 +650,10 @@ class Chosen(Struct):
 
 def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
     """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
-    asked = [check.finding for check in checks if check.finding is not None]
+    finding_checks = [check.finding for check in checks if check.finding is not None]
 
     def first_reason(finding: Finding) -> Silence | None:
-        for check in asked:
+        for check in finding_checks:
             silence = check(finding, call)
             if silence is not None:
                 return silence

@@ -88,7 +88,7 @@ class Governance:
         """Returns the cards to show now, and the reason against each of the others."""
         call.shared = self.shared
         chosen = await hold_back(cards, call, self.checks)
-        if call.told:
+        if call.colleague_answers:
             chosen.cards = [_with_colleague(card, call) for card in chosen.cards]
         return chosen
 
@@ -180,8 +180,8 @@ class Governance:
 def _with_colleague(card: Card, call: CheckedCall) -> Card:
     """Returns the card with what a colleague answered to the same critical finding."""
     keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
-    told = dict.fromkeys(call.told[key] for key in keys if key in call.told)
-    return with_sentences(card, told) if card.indicator == "critical" else card
+    sentences = dict.fromkeys(call.colleague_answers[key] for key in keys if key in call.colleague_answers)
+    return with_sentences(card, sentences) if card.indicator == "critical" else card
 
 
 def with_sentences(card: Card, sentences: Iterable[str]) -> Card:

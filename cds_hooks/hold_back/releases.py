@@ -94,7 +94,7 @@ class Released(Struct, frozen=True):
     @property
     def words(self) -> dict[str, str]:
         """The state of each thing that has one, and each pause."""
-        paused = {f"pause of {' '.join(place)}".rstrip(): pause.words for place, pause in self.paused.items()}
+        paused = {f"pause of {' '.join(scope)}".rstrip(): pause.words for scope, pause in self.paused.items()}
         return {" ".join(key): state.words for key, state in self.states.items()} | paused
 
     def why_off(self, service: str, client: str) -> str | None:
@@ -203,7 +203,7 @@ class Releases:
         try:
             self._log.read(url, until)
         finally:  # what was taken before a fault is in effect
-            paused = {place[:3]: pause for place, pause in self._pauses.items() if not pause.is_proposed}
+            paused = {scope[:3]: pause for scope, pause in self._pauses.items() if not pause.is_proposed}
             proposed = tuple(pause for pause in self._pauses.values() if pause.is_proposed)
             released = Released(dict(self._states), self._versions, paused, proposed)
             if released != self.current:
@@ -250,7 +250,7 @@ class Releases:
     def _take(self, entry: Entry) -> None:
         if entry.kind == PAUSE_EVENT:
             pause = entry.read(Pause)
-            self._pauses[pause.place] = pause
+            self._pauses[pause.scope] = pause
             self.changes[pause.key] = Origin(entry.at, "the server", pause.words)
         elif entry.kind == ROLLBACK_EVENT:
             self._take_back(entry.read(Rollback), entry.at)
@@ -285,7 +285,7 @@ class Releases:
         self.acts.append(act)
         self.changes[act.key] = Origin(at, act.signer, act.why)
         if act.state == "on" and act.key in self._paused_keys:
-            self._pauses = {place: pause for place, pause in self._pauses.items() if pause.key != act.key}
+            self._pauses = {scope: pause for scope, pause in self._pauses.items() if pause.key != act.key}
             self.resumed = {**self.resumed, act.key: at}
         else:
             self._apply(act)

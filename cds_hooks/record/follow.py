@@ -342,9 +342,9 @@ def decisions_of(url: str, ids: set[str], at_once: int = 50) -> dict[str, Decisi
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    found = dict[str, DecisionRow]()
+    rows = dict[str, DecisionRow]()
     wanted = sorted(ids)
     for start in range(0, len(wanted), at_once):
         query = select(decisions.c.sequence, *LISTED).where(decisions.c.id.in_(wanted[start : start + at_once]))
-        found |= {row.id: DecisionRow(row[0], Decision(*row[1:])) for row in read_rows(url, query)}
-    return found
+        rows |= {row.id: DecisionRow(row[0], Decision(*row[1:])) for row in read_rows(url, query)}
+    return rows

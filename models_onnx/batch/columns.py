@@ -62,7 +62,7 @@ class Column(Struct, frozen=True):
         different, places = np.unique(self.numbers, return_inverse=True)
         return Column(None, tuple(f"{number:.15g}" for number in different.tolist()), places)
 
-    def each(self, value_of: Callable[[str], float]) -> Array:
+    def values_by(self, value_of: Callable[[str], float]) -> Array:
         """What a function makes of the text of each row; NaN where there is none."""
         values = np.array([*map(value_of, self.texts), np.nan], dtype=np.float64)
         return np.asarray(values[self.places])
@@ -128,12 +128,12 @@ def _in_units_of_rows(source: InputColumn, numbers: Array, units: Column) -> tup
         text: analyte.conversion(coding.get(text, text)) if text.lower() not in _ABSENT else None
         for text in units.texts
     }
-    factors = units.each(lambda text: np.nan if (known := conversions[text]) is None else known.factor)
-    offsets = units.each(lambda text: np.nan if (known := conversions[text]) is None else known.offset)
+    factors = units.values_by(lambda text: np.nan if (conversion := conversions[text]) is None else conversion.factor)
+    offsets = units.values_by(lambda text: np.nan if (conversion := conversions[text]) is None else conversion.offset)
     strange: Mask = ~np.isnan(numbers) & np.isnan(factors)
     if 2 * int(strange.sum()) > int((~np.isnan(numbers)).sum()):
-        place = units.places[np.flatnonzero(strange)[0]]
-        first = units.texts[place] if place >= 0 else ""
+        text_index = units.places[np.flatnonzero(strange)[0]]
+        first = units.texts[text_index] if text_index >= 0 else ""
         raise BatchRefused(
             f"The column {source.unit_column} names no unit that is known for {source.feature.name} for most of its "
             f"values, as {first[:_SHOWN]!r}; known are: {', '.join(sorted(analyte.units))}. Say what it means by "
@@ -177,7 +177,7 @@ def _codes_of(feature: Feature, column: str) -> dict[str, float]:
 
 
 def _coded(column: Column, codes: Mapping[str, float], declared: Mapping[str, str] | None, name: str) -> Array:
-    return column.as_texts.each(lambda text: _meaning(text, codes, declared, name))
+    return column.as_texts.values_by(lambda text: _meaning(text, codes, declared, name))
 
 
 def _meaning(text: str, codes: Mapping[str, float], declared: Mapping[str, str] | None, column: str) -> float:
@@ -205,7 +205,8 @@ def _numbers(column: Column) -> tuple[Array, Mask]:
     if column.numbers is not None:
         return column.numbers, np.zeros(len(column.numbers), dtype=np.bool_)
     unreadable = np.array([_number(text) is None for text in column.texts] + [False], dtype=np.bool_)
-    return column.each(lambda text: np.nan if (number := _number(text)) is None else number), unreadable[column.places]
+    numbers = column.values_by(lambda text: np.nan if (number := _number(text)) is None else number)
+    return numbers, unreadable[column.places]
 
 
 def _number(text: str) -> float | None:

@@ -55,7 +55,9 @@ class OutputFile:
         """Writes the rows of an Arrow table; all that are added have the same columns."""
         if self._form == "fhir":
             assessments = map(self._assessment, table.to_pylist())
-            self._file.write(b"".join(orjson.dumps(one) + b"\n" for one in assessments if one is not None))
+            self._file.write(
+                b"".join(orjson.dumps(assessment) + b"\n" for assessment in assessments if assessment is not None)
+            )
             return
         if self._writer is None:
             self._writer = self._new_writer(table.schema)

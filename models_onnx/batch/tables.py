@@ -171,8 +171,8 @@ def _ndjson(connection: Any, path: Path, _: Form) -> Source:
     lines = "read_json_objects(?, format = 'newline_delimited', compression = ?, hive_partitioning = false)"
     parameters = [literal(path), _packing(path)]
     keys = f"SELECT unnest(json_keys(json)) AS name, json_type(json) FROM {lines}"  # noqa: S608 - our own text
-    named = f"SELECT name, count(*) FROM ({keys}) GROUP BY name ORDER BY name"  # noqa: S608 - our own text
-    columns = tuple(name for name, _ in connection.sql(named, params=parameters).fetchall())
+    key_names = f"SELECT name, count(*) FROM ({keys}) GROUP BY name ORDER BY name"  # noqa: S608 - our own text
+    columns = tuple(name for name, _ in connection.sql(key_names, params=parameters).fetchall())
     strange = f"count(*), count(*) FILTER (json_type(json) <> 'OBJECT'), bool_or({_TWICE})"
     rows, others, twice = connection.sql(f"SELECT {strange} FROM {lines}", params=parameters).fetchall()[0]  # noqa: S608
     if not rows:

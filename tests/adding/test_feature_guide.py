@@ -112,7 +112,7 @@ def test_a_name_that_no_column_should_have_is_refused(copy: Path) -> None:
             "a condition group that the table does not have",
         ),
         (
-            "medications",
+            "patient",
             '_takes("takes_statins", "Statin", _PREVENT, "statins"),',
             "a class of medicines that the table does not have",
         ),

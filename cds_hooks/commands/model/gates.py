@@ -88,13 +88,13 @@ def _site_evidence(subject: Any, data: Path | None) -> Any:
     from cds_hooks.commands.model.service_words import composer, own_service, service_sentences
     from models_onnx.workbench.gates.evidence import SiteEvidence
 
-    own = own_service(subject)
+    service = own_service(subject)
     return SiteEvidence(
         as_of=today(),
         data=data or settings().data_dir,
-        cards=composer(subject, own),
-        sentences=service_sentences(subject.id) if own is None else own[0].lines(own[1].path),
-        at_discharge=own[0].is_at_discharge if own is not None else None,
+        cards=composer(subject, service),
+        sentences=service_sentences(subject.id) if service is None else service[0].lines(service[1].path),
+        at_discharge=service[0].is_at_discharge if service is not None else None,
         waiver_fault=partial(_waiver_fault, subject),
     )
 

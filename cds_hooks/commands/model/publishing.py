@@ -48,8 +48,8 @@ def publish_version(folder: Path, specs: Path | None = None, data: Path | None =
     from models_onnx.workbench.release.card import card_words
     from models_onnx.workbench.release.publishing import publish
 
-    own = signer()
-    release = publish(folder, own, card_words(folder.name, specs))
+    signing = signer()
+    release = publish(folder, signing, card_words(folder.name, specs))
     if folder.name != release.id:
         typer.echo(
             f"Other versions stay as they are. This one can be tried and released as {folder.name} "
@@ -57,14 +57,14 @@ def publish_version(folder: Path, specs: Path | None = None, data: Path | None =
             err=True,
         )
     typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
-    if own.public.id not in maintainers():
+    if signing.public.id not in maintainers():
         typer.echo(
-            f"Signed by your own key {own.public.id}. A server takes it where CDS_MODEL_KEYS names "
+            f"Signed by your own key {signing.public.id}. A server takes it where CDS_MODEL_KEYS names "
             f"{public_file(signing_key(settings()))}.",
             err=True,
         )
-    named = {"--folder": None if folder.parent == ARTIFACTS else folder.parent, "--specs": specs, "--data": data}
-    options = "".join(f" {option} {path}" for option, path in named.items() if path is not None)
+    paths = {"--folder": None if folder.parent == ARTIFACTS else folder.parent, "--specs": specs, "--data": data}
+    options = "".join(f" {option} {path}" for option, path in paths.items() if path is not None)
     typer.echo(f"Next: cds-hooks model gates {folder.name}{options} --record", err=True)
 
 

@@ -19,6 +19,8 @@ _HEIGHT_WINDOW_DAYS = 1825
 # Glasgow coma scale: 15 is awake and 3 the deepest coma, as 0 and 100 are of SUPPORT's coma score. How the values
 # between them correspond is not published in what is available, so they are missing rather than guessed.
 _AWAKE, _DEEPEST_COMA = 15, 3
+CKD_EPI_2021_LOINC = "98979-8"
+_CREATININE = "creatinine"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +166,64 @@ def _first_refused(feature: Feature, *lookups: Lookup) -> Missing | None:
     return feature.refused(refused.refused[0]) if refused is not None else None
 
 
+@dataclass(frozen=True, eq=False)
+class EstimatedGFR(Feature):
+    """eGFR by CKD-EPI 2021.
+
+    The creatinine is what was charted; a value that the laboratory reported by another equation (MDRD) is never taken
+    in its place.
+    """
+
+    @property
+    def analytes(self) -> tuple[str, ...]:
+        """The reported eGFR, and creatinine."""
+        return (self.analyte, _CREATININE)
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """The estimate from creatinine, age and sex; else the reported value; else why there is neither."""
+        creatinine = record.lookup(_CREATININE, self.window_days)
+        age, sex = record.age_years(), record.sex
+        can_estimate = age is not None and sex is not None and AGE_YEARS[0] <= age <= AGE_YEARS[1]
+        if isinstance(creatinine, Found) and can_estimate:
+            assert age is not None and sex is not None  # noqa: S101 PT018 - said by can_estimate
+            measured = creatinine.measurement
+            return self.of_measurement(measured, ckd_epi_2021(age, sex, measured.value))
+        reported = self._reported(record)
+        if reported is not None:
+            return self.of_measurement(reported)
+        if isinstance(creatinine, Refused):
+            return self.refused(creatinine.refused[0])
+        if isinstance(creatinine, Absent) and creatinine.last is None:
+            return self._without_creatinine(record)
+        if age is None or sex is None:
+            return Missing(self, "unknown", f"{self.words} needs age and sex.")
+        if isinstance(creatinine, Found):
+            return Missing(
+                self, "unknown", f"{self.words} is estimated for ages {AGE_YEARS[0]} to {AGE_YEARS[1]} only."
+            )
+        return self.missing_measurement(creatinine, _CREATININE)
+
+    def show(self, feature_value: FeatureValue) -> str:
+        """The estimate with the creatinine behind it, or the reported value."""
+        if feature_value.charted_unit == self.unit:
+            return Feature.show(self, feature_value)
+        creatinine = f"{charted_number(feature_value.charted_value)} {feature_value.charted_unit}"
+        return f"{feature_value.value:.0f} {self.unit} (creatinine {creatinine})"
+
+    def _reported(self, record: PatientRecord) -> Measurement | None:
+        for reported in record.measurements_with_code(self.analyte, CKD_EPI_2021_LOINC):
+            if self.window_days is None or reported.whole_days(record.as_of_epoch) <= self.window_days:
+                return reported
+        return None
+
+    def _without_creatinine(self, record: PatientRecord) -> Missing:
+        """Refused where a value reported by this equation came and cannot be used, else absent."""
+        lookup = record.lookup(self.analyte)
+        reports = lookup.refused if isinstance(lookup, Refused) else ()
+        refused = next((report for report in reports if report.code == CKD_EPI_2021_LOINC), None)
+        return self.refused(refused) if refused is not None else self.missing_measurement(Absent())
+
+
 def measured(name: str, analyte: str, window_days: int, evidence: str, words: str = "") -> Measured:
     """A measured feature with the words, unit and plausible range of its analyte.
 
@@ -190,9 +250,9 @@ def _of_stay(name: str, analyte: str) -> Measured:
     return measured(name, analyte, _THREE_DAYS, _SUPPORT, f"{ANALYTES[analyte].words} in this stay")
 
 
-_BMI = ANALYTES["bmi"]
+_BMI, _EGFR = ANALYTES["bmi"], ANALYTES["egfr"]
 
-_OF_MEASUREMENTS: tuple[Feature, ...] = (
+FEATURES: tuple[Feature, ...] = (
     measured("albumin_g_dl", "albumin", _YEAR, _NHANES),
     measured("alp_u_l", "alp", _YEAR, _NHANES),
     measured("bun_mg_dl", "bun", _YEAR, _NHANES),
@@ -259,74 +319,6 @@ _OF_MEASUREMENTS: tuple[Feature, ...] = (
         window_days=_THREE_DAYS,
         choices=("awake", *(f"coma score {score}" for score in (9, 26, 37, 41, 44, 55, 61, 89, 94)), "deepest coma"),
     ),
-)
-
-
-CKD_EPI_2021_LOINC = "98979-8"
-_CREATININE = "creatinine"
-
-
-@dataclass(frozen=True, eq=False)
-class EstimatedGFR(Feature):
-    """eGFR by CKD-EPI 2021.
-
-    The creatinine is what was charted; a value that the laboratory reported by another equation (MDRD) is never taken
-    in its place.
-    """
-
-    @property
-    def analytes(self) -> tuple[str, ...]:
-        """The reported eGFR, and creatinine."""
-        return (self.analyte, _CREATININE)
-
-    def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The estimate from creatinine, age and sex; else the reported value; else why there is neither."""
-        creatinine = record.lookup(_CREATININE, self.window_days)
-        age, sex = record.age_years(), record.sex
-        can_estimate = age is not None and sex is not None and AGE_YEARS[0] <= age <= AGE_YEARS[1]
-        if isinstance(creatinine, Found) and can_estimate:
-            assert age is not None and sex is not None  # noqa: S101 PT018 - said by can_estimate
-            measured = creatinine.measurement
-            return self.of_measurement(measured, ckd_epi_2021(age, sex, measured.value))
-        reported = self._reported(record)
-        if reported is not None:
-            return self.of_measurement(reported)
-        if isinstance(creatinine, Refused):
-            return self.refused(creatinine.refused[0])
-        if isinstance(creatinine, Absent) and creatinine.last is None:
-            return self._without_creatinine(record)
-        if age is None or sex is None:
-            return Missing(self, "unknown", f"{self.words} needs age and sex.")
-        if isinstance(creatinine, Found):
-            return Missing(
-                self, "unknown", f"{self.words} is estimated for ages {AGE_YEARS[0]} to {AGE_YEARS[1]} only."
-            )
-        return self.missing_measurement(creatinine, _CREATININE)
-
-    def show(self, feature_value: FeatureValue) -> str:
-        """The estimate with the creatinine behind it, or the reported value."""
-        if feature_value.charted_unit == self.unit:
-            return Feature.show(self, feature_value)
-        creatinine = f"{charted_number(feature_value.charted_value)} {feature_value.charted_unit}"
-        return f"{feature_value.value:.0f} {self.unit} (creatinine {creatinine})"
-
-    def _reported(self, record: PatientRecord) -> Measurement | None:
-        for reported in record.measurements_with_code(self.analyte, CKD_EPI_2021_LOINC):
-            if self.window_days is None or reported.whole_days(record.as_of_epoch) <= self.window_days:
-                return reported
-        return None
-
-    def _without_creatinine(self, record: PatientRecord) -> Missing:
-        """Refused where a value reported by this equation came and cannot be used, else absent."""
-        lookup = record.lookup(self.analyte)
-        reports = lookup.refused if isinstance(lookup, Refused) else ()
-        refused = next((report for report in reports if report.code == CKD_EPI_2021_LOINC), None)
-        return self.refused(refused) if refused is not None else self.missing_measurement(Absent())
-
-
-_EGFR = ANALYTES["egfr"]
-
-_OF_EGFR: tuple[Feature, ...] = (
     EstimatedGFR(
         "egfr_ckd_epi_2021",
         "eGFR",
@@ -338,5 +330,3 @@ _OF_EGFR: tuple[Feature, ...] = (
         365,
     ),
 )
-
-FEATURES: tuple[Feature, ...] = (*_OF_MEASUREMENTS, *_OF_EGFR)

@@ -8,7 +8,7 @@ from fhir.mapping.medications.active import presence_of
 from fhir.record.record import PatientRecord
 from fhir.terminology.medications import CLASS_MEMBERS
 
-_NHANES = "an ordinary input of NHANES with linked mortality (NCHS public-use files, 1988-2014)"
+_TABLE = "medication_classes.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,21 +51,6 @@ class Sex(Feature):
         return feature_value.charted_unit
 
 
-_OF_PATIENT = (
-    Age(
-        "age_years",
-        "Age",
-        f"Patient.birthDate at the time of the call; {_NHANES}",
-        unit="a",
-        plausible_high=130,
-    ),
-    Sex("sex_male", "Sex", f"Patient.gender, 1 for male and 0 for female; {_NHANES}"),
-)
-
-
-_TABLE = "medication_classes.csv"
-
-
 @dataclass(frozen=True, eq=False)
 class TakesMedication(YesNoFeature):
     """Whether a medicine of one of the classes is active (ordered or stated) and is not only for local use."""
@@ -102,6 +87,7 @@ class TakesMedication(YesNoFeature):
         return faults + not_in_table(self.name, "class", self.classes, CLASS_MEMBERS, _TABLE)
 
 
+_NHANES = "an ordinary input of NHANES with linked mortality (NCHS public-use files, 1988-2014)"
 _PREVENT = "an input of PREVENT (Khan 2024)"
 _AF = "an item of CHA2DS2-VASc (Lip 2010) or HAS-BLED (Pisters 2010)"
 _READMISSION = "an input of readmission in Diabetes 130-US hospitals 1999-2008 (Strack 2014)"
@@ -131,7 +117,15 @@ def _takes(name: str, words: str, evidence: str, *classes: str) -> TakesMedicati
     return TakesMedication(name, words, evidence, classes=classes)
 
 
-_OF_MEDICATIONS: tuple[Feature, ...] = (
+FEATURES: tuple[Feature, ...] = (
+    Age(
+        "age_years",
+        "Age",
+        f"Patient.birthDate at the time of the call; {_NHANES}",
+        unit="a",
+        plausible_high=130,
+    ),
+    Sex("sex_male", "Sex", f"Patient.gender, 1 for male and 0 for female; {_NHANES}"),
     _takes("takes_statin", "Statin", _PREVENT, "statin"),
     TakesMedication(
         "takes_bp_medication",
@@ -147,5 +141,3 @@ _OF_MEDICATIONS: tuple[Feature, ...] = (
     _takes("takes_metformin", "Metformin", _READMISSION, "biguanide"),
     _takes("takes_diabetes_medicine", "Any diabetes medicine", _READMISSION, *_DIABETES_CLASSES),
 )
-
-FEATURES: tuple[Feature, ...] = (*_OF_PATIENT, *_OF_MEDICATIONS)

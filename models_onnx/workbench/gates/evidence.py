@@ -87,8 +87,8 @@ def gather(
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
     table = None
-    own = read_rows(subject, rows) if rows is not None else None
-    if subject.manifest is not None and own is None:
+    site_rows = read_rows(subject, rows) if rows is not None else None
+    if subject.manifest is not None and site_rows is None:
         try:
             table = _from_table(subject, subject.manifest, active, site.data, progress, specs)
         except (ModelError, ModuleNotFoundError) as problem:
@@ -98,16 +98,20 @@ def gather(
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
     if site.cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
-    audits = table.audits if table is not None else (own.audit,) if own is not None and own.audit is not None else ()
+    audits: tuple[Audit, ...] = ()
+    if table is not None:
+        audits = table.audits
+    elif site_rows is not None and site_rows.audit is not None:
+        audits = (site_rows.audit,)
     return Evidence(
         as_of=site.as_of,
         timer=thread_time,
-        people=table.people if table else own.people if own else None,
+        people=table.people if table else site_rows.people if site_rows else None,
         retrained=table.retrained if table else None,
         audit=audits[0] if audits else None,
         further_audits=audits[1:],
-        library=own.library if own else None,
-        figures=table.figures if table else subject.evaluation if own else None,
+        library=site_rows.library if site_rows else None,
+        figures=table.figures if table else subject.evaluation if site_rows else None,
         inputs=table.inputs if table else None,
         served=_served(subject, charts, specs, site.at_discharge),
         cards=site.cards,
