@@ -175,7 +175,7 @@ def _places(resource: Json, locations: Mapping[str, Json]) -> Iterable[str]:
 OBJECTS: Final = list[dict[str, Any]]
 _MEMBERS: Final[Mapping[str, Any]] = {"id": str, "status": str, "subject": dict, "encounter": dict, "basedOn": OBJECTS}
 _OF_KIND: Final[Mapping[str, Mapping[str, Any]]] = {
-    "Patient": {"address": OBJECTS},
+    "Patient": {"address": list},
     "Coverage": {
         "beneficiary": dict,
         "payor": OBJECTS,
@@ -184,7 +184,7 @@ _OF_KIND: Final[Mapping[str, Mapping[str, Any]]] = {
         "type": dict,
         "contained": OBJECTS,
     },
-    "QuestionnaireResponse": {"item": OBJECTS},
+    "QuestionnaireResponse": {"item": list},
 }
 
 

@@ -650,11 +650,11 @@ def subject_references(resource: Any) -> tuple[Subject, ...]:
 
 
 def may_be_patient(reference: str) -> bool:
-    """Whether the reference can be to a Patient: one that names no other type than Patient, in any case."""
+    """Whether the reference can be to a Patient: `Patient/…` in any case, a search, or an address without a type."""
     if reference.startswith("urn:") or "?" in reference:
         return True
     parts = reference.split("/_history/", 1)[0].split("/")
-    return len(parts) == 1 or parts[-2].lower() == "patient"
+    return len(parts) > 1 and parts[-2].lower() == "patient"
 
 
 def is_search(reference: str) -> bool:
@@ -773,7 +773,7 @@ class _Reading:
             if reference is None or reference == self.usual:
                 continue
             reference = reference.strip()
-            if reference.startswith("#"):
+            if reference.startswith("#") or reference in self.ours:  # a bare id of the patient is the patient
                 continue
             if not may_be_patient(reference):
                 name = _name_of(resource)

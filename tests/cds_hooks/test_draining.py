@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from cds_hooks import server
+from cds_hooks.protocol.body import SCANS_IN_C
 from cds_hooks.routes.health import DRAINING
 from cds_hooks.server import DrainingServer, Supervisor, _Worker
 from cds_hooks.settings import Settings
@@ -71,6 +72,7 @@ def test_a_server_logs_what_it_serves_and_that_it_stopped(monkeypatch: pytest.Mo
             {
                 "event": "serving", "version": version("cds-hooks-onnx"), "address": address, "pid": os.getpid(),
                 "workers": 3, "database": database, "services": 17, "profile": profile,
+                "body_scan": "c" if SCANS_IN_C else "python",
             },
             {"event": "stopped", "pid": os.getpid()},
         ]  # fmt: skip

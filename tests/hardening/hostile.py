@@ -201,7 +201,9 @@ def _hidden(text: str) -> Iterator[str]:
             yield f"the hidden character {sign!r} in {text[:300]!r}"
 
 
-_OWN_ACTION: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}#(?:answer-\d+|asked|replay)")
+_OWN_ACTION: Final = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}#(?:answer-\d+|asked|replay)|\.\./decisions#found"
+)
 _OWN_INPUT: Final = frozenset({
     "aria-describedby", "aria-invalid", "autocomplete", "id", "inputmode", "maxlength", "name", "required", "type",
     "value",
@@ -215,7 +217,8 @@ _OWN_SCRIPT: Final = re.compile(r"\.\./static/[a-z]+\.js\?v=[0-9a-f]{12}")
 class _Page(HTMLParser):
     """Collects what a page loads, links to or runs, and its visible text.
 
-    The page of a decision has forms of its own: they post to the decision itself, and only in them are inputs.
+    The page of a decision has forms of its own: they post to the decision itself or ask for the
+    patient's others, and only in them are inputs.
     """
 
     def __init__(self) -> None:

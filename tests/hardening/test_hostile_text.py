@@ -11,6 +11,7 @@ from itertools import count, product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -69,7 +70,12 @@ def _hostile(request: Json, words: str, way: str) -> Json:
     if "draftOrders" in context:
         context["draftOrders"] = planted(context["draftOrders"], words, way)
     prefetch = planted(request["prefetch"], words, way)
-    return request | {"context": context, "prefetch": prefetch | {words: None, f"2 {words}": {"resourceType": words}}}
+    moment = {"hookInstance": str(uuid4())}  # a page lists what else was answered at the same one
+    return (
+        request
+        | moment
+        | {"context": context, "prefetch": prefetch | {words: None, f"2 {words}": {"resourceType": words}}}
+    )
 
 
 class _Hunt:

@@ -206,7 +206,7 @@ def test_a_search_whose_next_page_is_elsewhere_is_a_part(
     assert (recorded["state"], recorded["reason"], recorded["cause"]) == ("fetched", "partial", "elsewhere")
 
 
-def test_another_patients_data_from_the_server_is_not_used_and_said(
+def test_another_patients_data_from_the_server_stops_the_call(
     tmp_path: Path, as_of: datetime, planning: dict[str, Any]
 ) -> None:
     chart = sample_chart("planning-talk", as_of)
@@ -214,8 +214,8 @@ def test_another_patients_data_from_the_server_is_not_used_and_said(
     chart.resources.append(lie | {"patient": {"reference": "Patient/planning-talk"}})  # found by a server that errs
     with serving_fhir([chart]) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning, "conditions"), running.base), as_of=as_of)
-    assert answer.status_code == 200
-    assert "Condition/x is about another patient: not used." in answer.text
+    assert answer.status_code == 400
+    assert "One Condition is about another patient than context.patientId" in answer.text
     assert "Patient/other" not in answer.text
 
 

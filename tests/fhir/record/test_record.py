@@ -179,10 +179,16 @@ def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("reference", ["Patient/p2", "patient/p2", "p2", "https://ehr.example/fhir/patient/p2"])
+@pytest.mark.parametrize("reference", ["Patient/p2", "patient/p2", "https://ehr.example/fhir/patient/p2"])
 def test_a_resource_about_another_patient_stops_the_call_however_it_is_spelled(reference: str) -> None:
     with pytest.raises(WrongPatient):
         record_of(CONDITION | {"subject": {"reference": reference}})
+
+
+def test_an_id_without_a_type_that_is_not_the_patients_is_not_used_and_said() -> None:
+    record = record_of(CONDITION | {"subject": {"reference": "p2"}})
+    assert record.conditions == ()
+    assert [refusal.reason for refusal in record.refusals] == ["other-subject"]
 
 
 def test_another_full_url_than_that_of_the_patient_is_another_patient() -> None:
@@ -224,7 +230,7 @@ def test_the_patient_of_another_chart_stops_or_is_left_out() -> None:
     ("reference", "may"),
     [
         ("Patient/p1", True), ("https://ehr.example/fhir/Patient/p1/_history/2", True), ("urn:uuid:1", True),
-        ("Group/p1", False), ("p1", True), ("patient/p1", True), ("Patient?name=x", True), ("Patient/p1/x", False),
+        ("Group/p1", False), ("p1", False), ("patient/p1", True), ("Patient?name=x", True), ("Patient/p1/x", False),
     ],
 )  # fmt: skip
 def test_a_reference_can_be_to_a_patient(reference: str, may: bool) -> None:
