@@ -25,7 +25,7 @@ from cds_hooks.kit.samples import load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.services import Service, find_services
-from cds_hooks.settings import Settings, settings
+from cds_hooks.settings import Settings
 from cds_hooks.web.site import render, static_file
 from models_onnx.artifact.files import write_whole
 
@@ -69,7 +69,7 @@ SAMPLE_CALLS: Final = (
 
 
 def sample_cards(
-    dialect: str, as_of: datetime, public_url: str, version: str | None = None
+    configured: Settings, dialect: str, as_of: datetime, version: str | None = None
 ) -> list[list[dict[str, Any]]]:
     """Return the cards of each of SAMPLE_CALLS, in their order, as a client of this dialect and version gets them."""
     with tempfile.TemporaryDirectory() as folder:
@@ -78,15 +78,14 @@ def sample_cards(
             "dialect": dialect,
             "protocol_version": version,
             "as_of": as_of,
-            "public_url": public_url,
             "trust_file": None,
         }
-        return asyncio.run(_answers(settings().model_copy(update=changes), as_of))
+        return asyncio.run(_answers(configured.model_copy(update=changes), as_of))
 
 
-def request_of(specimen: SampleCall, as_of: datetime) -> dict[str, Any]:
+def request_of(specimen: SampleCall, as_of: datetime, model_keys: Path | None = None) -> dict[str, Any]:
     """Return the hook request of one specimen, built from the service's own templates."""
-    entries = find_services(model_keys=settings().model_keys)[specimen.service].discovery()
+    entries = find_services(model_keys=model_keys)[specimen.service].discovery()
     entry = next(entry for entry in entries if entry["hook"] == specimen.hook)
     resources = resources_of(load_patient(specimen.patient, as_of))
     chart = Chart([*resources, _visit(specimen.patient, as_of)] if specimen.visit else resources)
@@ -108,11 +107,13 @@ def _visit(patient: str, as_of: datetime) -> dict[str, Any]:
 async def _answers(configured: Settings, as_of: datetime) -> list[list[dict[str, Any]]]:
     transport = httpx.ASGITransport(app=create_app(configured))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        return [await _cards_of_answer(client, specimen, as_of) for specimen in SAMPLE_CALLS]
+        return [await _cards_of_answer(client, specimen, as_of, configured.model_keys) for specimen in SAMPLE_CALLS]
 
 
-async def _cards_of_answer(client: httpx.AsyncClient, specimen: SampleCall, as_of: datetime) -> list[dict[str, Any]]:
-    answer = await client.post(f"/cds-services/{specimen.service}", json=request_of(specimen, as_of))
+async def _cards_of_answer(
+    client: httpx.AsyncClient, specimen: SampleCall, as_of: datetime, model_keys: Path | None
+) -> list[dict[str, Any]]:
+    answer = await client.post(f"/cds-services/{specimen.service}", json=request_of(specimen, as_of, model_keys))
     cards: list[dict[str, Any]] = answer.raise_for_status().json()["cards"]
     return cards
 
@@ -130,14 +131,15 @@ class BuildSheet:
     markdown: str
 
 
-def build_sheet(vendor: str, services: Iterable[Service], public_url: str, as_of: datetime) -> BuildSheet:
-    """Returns the sheet of a vendor for the server at this address; NoSheet for a vendor that has none."""
+def build_sheet(vendor: str, services: Iterable[Service], configured: Settings, as_of: datetime) -> BuildSheet:
+    """Returns the sheet of a vendor for the server with these settings; NoSheet for a vendor that has none."""
     dialects = find_dialects()
     sheet = dialects[vendor].sheet if vendor in dialects else None
     if sheet is None:
         vendors = ", ".join(name for name, dialect in dialects.items() if dialect.sheet is not None)
         raise NoSheet(f"there is no build sheet for {vendor}; there are {vendors}")
-    parts = sheet_parts(dialects[vendor], sheet, services, public_url.rstrip("/"), as_of)
+    configured = configured.model_copy(update={"public_url": configured.public_url.rstrip("/")})
+    parts = sheet_parts(dialects[vendor], sheet, services, configured, as_of)
     return BuildSheet(vendor, f"CDS Hooks build sheet: {dialects[vendor].title}", "\n\n".join(parts) + "\n")
 
 
@@ -167,9 +169,10 @@ _CODE = frozenset(
 
 
 def sheet_parts(
-    dialect: Dialect, sheet: IntegrationSheet, services: Iterable[Service], public_url: str, as_of: datetime
+    dialect: Dialect, sheet: IntegrationSheet, services: Iterable[Service], configured: Settings, as_of: datetime
 ) -> Iterator[str]:
     """Yields the whole sheet; its cards are those of sample patients at `as_of`."""
+    public_url = configured.public_url
     client = ClientProfile("sheet", dialect, dialect.version, dialect.markdown)
     services = [
         service for service in services if service.discovery(client)
@@ -185,7 +188,7 @@ def sheet_parts(
     yield from _override_reasons()
     yield _heading(2, f"What is particular to {dialect.title}")
     yield _bullets(sheet.notes)
-    yield from _cards(dialect, sheet, public_url, as_of)
+    yield from _cards(dialect, sheet, configured, as_of)
 
 
 def _endpoints(
@@ -309,10 +312,10 @@ def _override_reasons() -> Iterator[str]:
     yield _table(("Code", "Card", "System"), rows)
 
 
-def _cards(dialect: Dialect, sheet: IntegrationSheet, public_url: str, as_of: datetime) -> Iterator[str]:
+def _cards(dialect: Dialect, sheet: IntegrationSheet, configured: Settings, as_of: datetime) -> Iterator[str]:
     yield _heading(2, "What the cards look like")
     yield "Invented patients of this release, written as this client gets them."
-    for specimen, cards in zip(SAMPLE_CALLS, sample_cards(dialect.id, as_of, public_url), strict=True):
+    for specimen, cards in zip(SAMPLE_CALLS, sample_cards(configured, dialect.id, as_of), strict=True):
         yield _heading(3, f"{specimen.service} at {specimen.hook}: {specimen.story}")
         yield from (_card(card, sheet.shows_labels) for card in cards)
 

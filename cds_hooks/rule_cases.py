@@ -1,7 +1,7 @@
 """Cases of rules, and what is wrong with the answers to them.
 
 A file is a list of short cases of the rule it is named after, or one complete request with what is expected of it,
-which goes through a server of its own.
+which goes through a server of its own, with the settings that are handed in.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from cards.casebook.cases import faults_of_case, missing_cases
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.engine.rule_book import rule_book
+from cds_hooks.settings import Settings, with_settings
 
 Json = dict[str, Any]
 
@@ -41,7 +42,7 @@ class Checked:
     faults: tuple[str, ...]
 
 
-def check_file(path: Path) -> list[Checked]:
+def check_file(path: Path, configured: Settings) -> list[Checked]:
     """Every case of a file; CaseFault where it holds none."""
     try:
         document = orjson.loads(path.read_bytes())
@@ -52,7 +53,7 @@ def check_file(path: Path) -> list[Checked]:
     if isinstance(document, list) and all(isinstance(case, dict) and "kind" in case for case in document):
         return _short_cases(path.stem, document)
     if isinstance(document, dict) and "expected" in document and "request" in document:
-        return [Checked(str(document.get("id", path.stem)), tuple(_faults_of_request(document)))]
+        return [Checked(str(document.get("id", path.stem)), tuple(_faults_of_request(document, configured)))]
     raise NoCaseFile("holds neither a list of short cases nor a request with what is expected")
 
 
@@ -76,10 +77,10 @@ def _faults_of_short_case(rule: str, case: Json) -> list[str]:
         return [f"the case cannot be read ({type(error).__name__}: {error})"]
 
 
-def _faults_of_request(case: Json) -> list[str]:
+def _faults_of_request(case: Json, configured: Settings) -> list[str]:
     """Compares the server's answer with the findings, silences and rules that must not be found."""
     try:
-        return _compare(asyncio.run(_answer(case)), case)
+        return _compare(asyncio.run(_answer(case, configured)), case)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         return [f"the case cannot be read ({type(error).__name__}: {error})"]
 
@@ -138,13 +139,13 @@ def _forbids(words: str, rule: str, band: str, indicator: str, *, alone: bool) -
     return indicator == first_word if first_word in SEVERITY else True
 
 
-async def _answer(case: Json) -> httpx.Response:
+async def _answer(case: Json, configured: Settings) -> httpx.Response:
     from cds_hooks.app import create_app  # short cases need no server
-    from cds_hooks.settings import Settings
 
     with TemporaryDirectory() as folder:
         as_of = datetime.fromisoformat(case["as_of"]) if "as_of" in case else None
-        settings = Settings(database_url=f"sqlite:///{folder}/decisions.sqlite3", as_of=as_of, trust_file=None)
-        transport = httpx.ASGITransport(app=create_app(settings), raise_app_exceptions=False)
+        changed = {"database_url": f"sqlite:///{folder}/decisions.sqlite3", "as_of": as_of, "trust_file": None}
+        app = create_app(with_settings(configured, changed))
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.post(f"/cds-services/{_SERVICE}", json=case["request"])

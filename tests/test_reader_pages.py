@@ -25,8 +25,8 @@ WORDS = [
     ("committee.md", "/rules/renal-metformin", "What would a change do?"),
     ("committee.md", "/rules/renal-metformin", "What can be done?"),
     ("committee.md", "/models", "may show"),
-    ("pilot.md", "/ops", "What was refused?"),
-    ("pilot.md", "/ops", "Do clients send what is needed?"),
+    ("pilot.md", "/ops", "Who called?"),
+    ("pilot.md", "/ops", "What is wrong now?"),
     ("pilot.md", "/decisions", "only where a finding was held back"),
     ("tester.md", "/try", "Build and send"),
 ]
@@ -91,7 +91,7 @@ def test_a_table_of_people_is_scored_as_the_page_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     header, row = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
     assert "probability" in header
-    assert row.startswith("A1,")
+    assert row.startswith('"A1",')
     for command in training:
         group, name, *words = shlex.split(command)
         told = run_program(group, name, "--help").stdout

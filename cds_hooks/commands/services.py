@@ -66,12 +66,12 @@ def services(
 def _write_sheet(vendor: str, out: Path | None, url: str | None) -> None:
     from cds_hooks.build_sheet import NoSheet, build_sheet, write_build_sheet
 
-    configured = settings()
+    configured = settings() if url is None else settings().model_copy(update={"public_url": url})
     as_of = configured.as_of or datetime.now(UTC)
     with said_in_a_sentence(NoSheet, WrongDeclaration, OSError, code=2):
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-        sheet = build_sheet(vendor, services_for(configured).values(), url or configured.public_url, as_of)
+        sheet = build_sheet(vendor, services_for(configured).values(), configured, as_of)
         if out is None:
             typer.echo(sheet.markdown, nl=False)
             return

@@ -25,6 +25,7 @@ from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.rule_cases import CaseFault, Checked, NoCaseFile, check_file
+from cds_hooks.settings import settings
 from fhir.record.charts import ChartsRefused, read_charts
 
 _MOST_NAMED = 5
@@ -55,7 +56,7 @@ def check(
     files = list(_files(cases))
     for path in track(files, "cases", console=console, disable=as_json or not console.is_terminal):
         try:
-            checked.extend(check_file(path))
+            checked.extend(check_file(path, settings()))
         except CaseFault as fault:
             if isinstance(fault, NoCaseFile) and path not in cases:
                 left_out.append(path.name)

@@ -41,7 +41,7 @@ def test_without_names_every_equation_and_the_models_of_which_cards_are_shown_ar
         name: SimpleNamespace(model=SimpleNamespace(id=name, features=())) for name in ("shown", "withheld")
     }
     monkeypatch.setattr(selection, "_of_services", lambda _: of_services)
-    monkeypatch.setattr(selection, "why_withheld", lambda model, _: None if model.id == "shown" else "a draft")
+    monkeypatch.setattr(selection, "why_withheld", lambda model: None if model.id == "shown" else "a draft")
     asked = questions_about((), Settings())
     assert list(asked.models) == [of_services["shown"]]
     assert [item.id for item in asked.equations] == list(find_equations())

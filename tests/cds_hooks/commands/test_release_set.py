@@ -122,7 +122,7 @@ def test_a_model_is_released_with_green_gates(site: Site) -> None:
     site.withheld = "it is a draft"
     ungated = "The model m cannot be released: it is a draft. Run cds-hooks model gates m --record.\n"
     assert site.set("canary", "model", "m") == (1, "", ungated)
-    assert site.asked == [("the model m", "validated")]
+    assert site.asked == [("the model m",)]
     site.withheld = None
     assert site.set("canary", "model", "m") == _now("model m", "canary 5 % cafe")
     assert site.set("active", "model", "m") == _now("model m", "active cafe")

@@ -20,6 +20,7 @@ from cds_hooks.commands.rules.main import app
 from cds_hooks.hold_back.rule_counts import RuleCounts
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
 from cds_hooks.rule_cases import CaseFault, Checked, NoCaseFile
+from cds_hooks.settings import Settings
 
 RULE = "renal-metformin"
 REQUEST: dict[str, Any] = {"request": {}, "expected": {}}
@@ -64,7 +65,7 @@ def test_a_file_without_cases_is_told_from_one_of_another_kind(
     if content is not None:
         file.write_text(content)
     with pytest.raises(CaseFault) as refused:
-        rule_cases.check_file(file)
+        rule_cases.check_file(file, Settings())
     assert (type(refused.value), str(refused.value)) == (kind, fault)
 
 
@@ -99,7 +100,7 @@ def test_the_cases_of_a_rule_are_named_and_what_they_lack_is_one_more(monkeypatc
 
 
 def test_a_whole_request_is_named_by_its_id_or_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answer(case: Any) -> httpx.Response:
+    async def answer(case: Any, _: Settings) -> httpx.Response:
         if case["request"]:
             raise AttributeError("no hook")
         return httpx.Response(503)
@@ -107,13 +108,15 @@ def test_a_whole_request_is_named_by_its_id_or_by_its_file(tmp_path: Path, monke
     monkeypatch.setattr(rule_cases, "_answer", answer)
     file = tmp_path / "ours.json"
     file.write_text(json.dumps(REQUEST))
-    assert rule_cases.check_file(file) == [Checked("ours", ("answered 503",))]
+    assert rule_cases.check_file(file, Settings()) == [Checked("ours", ("answered 503",))]
     file.write_text(json.dumps(REQUEST | {"id": 7, "request": {"hook": 1}}))
-    assert rule_cases.check_file(file) == [Checked("7", ("the case cannot be read (AttributeError: no hook)",))]
+    assert rule_cases.check_file(file, Settings()) == [
+        Checked("7", ("the case cannot be read (AttributeError: no hook)",))
+    ]
 
 
 def test_what_is_wrong_and_what_was_left_out_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check_file(path: Path) -> list[Checked]:
+    def check_file(path: Path, _: Settings) -> list[Checked]:
         if path.stem.startswith("none"):
             raise NoCaseFile("of another kind")
         if path.stem == "torn":

@@ -9,6 +9,7 @@ from typing import Any
 
 from cds_hooks.build_sheet import SAMPLE_CALLS, sample_cards
 from cds_hooks.dialects import find_dialects
+from cds_hooks.settings import Settings
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FOLDER = Path(__file__).parent / "snapshots"
@@ -24,7 +25,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{8
 @cache
 def sent(dialect: str, version: str | None = None) -> dict[str, list[Card]]:
     """The cards of each specimen, by name."""
-    text = json.dumps(sample_cards(dialect, AS_OF, "https://cds.example", version))
+    text = json.dumps(sample_cards(Settings(public_url="https://cds.example"), dialect, AS_OF, version))
     cards: list[list[Card]] = json.loads(_UUID.sub(r"uuid-\1", text))
     return dict(zip(NAMES, cards, strict=True))
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cds_hooks.commands import release
 from cds_hooks.hold_back.act_desk import LoggedIn
 from cds_hooks.hold_back.acts import COMMAND, ActState, ApprovalRefused
 from cds_hooks.hold_back.releases import State, in_canary, why_not_allowed
@@ -211,15 +213,19 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
     assert len(model["gates"]) == 64, "the act names the gate report by its digest"
 
 
-def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(tmp_path: Path) -> None:
-    env = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_MODEL_STATE": "active"}
+def test_a_model_that_may_show_no_cards_becomes_neither_canary_nor_active(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "_served_model", lambda _: load_model("mortality_180d"))  # its gate G12 is red
+    url = record_in(tmp_path)
 
     def run(state: str) -> str:
-        done = run_program("release", "set", state, "model", "mortality_5y", "--why", "a trial", environment=env)
-        return " ".join((done.stdout + done.stderr).split())
+        words = ["set", state, "model", "mortality_5y", "--why", "a trial", "--database", url]
+        return " ".join(CliRunner().invoke(release.app, words).output.split())
 
     assert "is now shadow" in run("shadow")
-    assert "cannot be released: mortality_5y" in run("canary")
+    assert "cannot be released: mortality_180d" in run("canary")
+    assert "cannot become active: active comes after canary" in run("active")
     assert "is now off" in run("off"), "everything that silences goes on"
 
 

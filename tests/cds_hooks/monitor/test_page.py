@@ -15,6 +15,7 @@ from cds_hooks.cli import app
 from cds_hooks.commands.monitor import PAUSED
 from cds_hooks.hold_back.acts import PAUSE_EVENT
 from cds_hooks.monitor.page import report_page
+from models_onnx.model_card.plots import BOTTOM, LEFT, RIGHT, TOP
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
@@ -35,13 +36,12 @@ def page() -> str:
 
 
 def test_each_chart_has_its_sentence_and_its_values_as_text(page: str) -> None:
-    figures = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
-    titles = [re.findall(r"<h3>(.*?)</h3>", each)[0] for each in figures]
+    figures = re.findall(r"<figure .*?</figure>", page, re.DOTALL)
+    titles = [re.findall(r"<figcaption><b>(.*?)</b> [^<]+</figcaption>", each)[0] for each in figures]
     assert titles[:3] == ["Calls a day", "Calls with a card", "Time of answers"]
     assert "Median of creatinine_mg_dl" in titles
     assert f"Estimated and observed, {MODEL}" in titles
     for each in figures:
-        assert "<figcaption>" in each
         assert each.count("<tr>") > 2
         assert 'role="img" aria-label="' in each
     days = figures[0].count("<circle") + figures[0].count("<rect")
@@ -56,8 +56,8 @@ def test_what_is_drawn_lies_on_the_drawing(page: str) -> None:
             points = [pair.split(",") for pair in element.get("points", "").split()]
             points += [(element.get("cx"), element.get("cy"))] if element.get("cx") else []  # type: ignore[list-item]
             for x, y in points:
-                assert 40 <= float(x) <= 340
-                assert 0 <= float(y) <= 170
+                assert LEFT <= float(x) <= RIGHT
+                assert TOP <= float(y) <= BOTTOM
 
 
 def test_the_page_runs_no_script_and_allows_only_its_own_style(page: str) -> None:

@@ -67,8 +67,8 @@ class Site:
         with closing(sqlite3.connect(str(parse_url(self.record).database))) as connection:
             connection.execute(
                 "INSERT INTO decisions (id, chain, position, decided_at, hook, service, hook_instance, client, patient,"
-                " outcome, input_digest, previous, hash, models, response, basis)"
-                " VALUES (?, '', 0, ?, '', ?, '', ?, '', ?, '', x'', x'', x'', x'', x'')",
+                " user_id, outcome, input_digest, previous, hash, models, response, basis)"
+                " VALUES (?, '', 0, ?, '', ?, '', ?, '', '', ?, '', x'', x'', x'', x'', x'')",
                 (f"{at} {client} {service} {outcome}", round(at * 1_000_000), service, client, outcome),
             )
             connection.commit()
