@@ -70,6 +70,8 @@ def test_the_uuid_of_a_card_leads_to_its_decision_with_the_keyboard_alone(
     tab_to(page, "Find another decision", 120)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Decisions", exact=True)).to_be_visible()
+    tab_to(page, "More fields")
+    page.keyboard.press("Enter")
     tab_to(page, "Hook instance")
     page.keyboard.type(called["hook_instance"])
     page.keyboard.press("Enter")
@@ -81,6 +83,7 @@ def test_the_uuid_of_a_card_leads_to_its_decision_with_the_keyboard_alone(
 
 def test_what_cannot_be_used_is_said_at_its_field_and_stays_as_text(opened: Open, base_url: str) -> None:
     page = opened(f"{base_url}/decisions")
+    page.get_by_text("More fields").click()
     page.get_by_label("Rule or model").fill(HOSTILE)
     # a field for days takes days only; a refused form is answered with 400, which Chromium notes on the console
     answer = page.request.post(f"{base_url}/decisions", form={"since": "yesterday", "rule": HOSTILE})

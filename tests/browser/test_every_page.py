@@ -38,7 +38,7 @@ PATHS = {
 """The pages by a word for each; those of a decision, a model and a rule are among `pages` of conftest.py."""
 PATHS |= {door.title: door.path for door in DOORS if door.title and door.path not in {*PATHS.values(), "/docs"}}
 
-KINDS = (*PATHS, "estimate", "gaps", "silent", "order", "messy", "model", "rule", "missing", "decision", "login")
+KINDS = (*PATHS, "estimate", "gaps", "silent", "order", "messy", "model", "rule", "missing", "login")
 
 
 @pytest.fixture(scope="module")
