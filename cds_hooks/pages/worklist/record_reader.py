@@ -15,6 +15,8 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.worklist.worklist import Worklist, read_worklist
 
 _WAIT_SECONDS: Final = 1.5
+AFTER_AN_ACT_SECONDS: Final = 8.0
+"""Who has just taken a finding off waits for the list without it: the follower of a busy server rests between parts."""
 _MADE_SECONDS: Final = 60.0
 """The list is put in order again when something is new, and for the days that go by once a minute."""
 _CAPACITY: Final = 100_000
@@ -43,15 +45,15 @@ class WorklistKeeper:
         self._lock = threading.Lock()
         self._made: tuple[float, float, Worklist, Acts] | None = None
 
-    def follow(self) -> Progress:
-        """Waits a moment for what is new; what takes longer is there when the page is loaded again.
+    def follow(self, seconds: float = _WAIT_SECONDS) -> Progress:
+        """Waits so long for what is new; what takes longer is there when the page is loaded again.
 
         Raises:
             RecordUnavailable: The record cannot be read.
         """
         total = newest_numbers(self._url)["decisions"]
         with suppress(RecordUnavailable):
-            self._follower.catch_up(seconds=_WAIT_SECONDS)
+            self._follower.catch_up(seconds=seconds)
             return Progress(total, total)
         return Progress(self._follower.views.mark("decisions").sequence, total)
 
