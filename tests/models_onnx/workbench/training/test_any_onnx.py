@@ -16,8 +16,8 @@ from fhir.mapping.features.feature import FeatureValue, FeatureVector
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from tests.models_onnx.workbench.networks import mlp
-from tests.models_onnx.workbench.training.test_adopt import NAMES, adopted, adults, declare, elsewhere, inputs, run
 from tests.models_onnx.workbench.training.test_template import toy_table
+from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, run
 
 __all__ = ["run"]
 GROUPS = "groups={'person': ('age_years', 'sex_male'), 'laboratory': ('creatinine_mg_dl', 'albumin_g_dl')}"

@@ -1,0 +1,77 @@
+"""A toy model that somebody trained elsewhere, its declaration, and the commands that adopt it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from cds_hooks.commands.model.main import app
+from models_onnx.serving.registry import load_model
+from tests.models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.test_template import complete, toy_table
+
+NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
+
+
+def inputs(table: pd.DataFrame) -> pd.DataFrame:
+    """The inputs of the table, as float32 holds them."""
+    made = table.assign(sex_male=table["sex"].map({"male": 1.0, "female": 0.0}))[NAMES]
+    return made.astype(np.float32).astype(float)
+
+
+def adults(table: pd.DataFrame) -> pd.DataFrame:
+    """Those who are eighteen or older."""
+    return table[table["age_years"] >= 18]
+
+
+def declare(folder: Path, estimator: str, **changed: str) -> Path:
+    """A declaration with this estimator, and a table of other people than those below."""
+    write_template("toy_30d", folder)
+    complete(folder / "toy_30d.card.json")
+    path = folder / "toy_30d.py"
+    text = path.read_text().replace("AdditiveLogistic(knots=3, C=0.3)", estimator)
+    text = text.replace("    AdditiveLogistic,\n", "    AdditiveLogistic,\n    Fitted,\n").replace(", rises=1)", ")")
+    text = text.replace("slope=(0.8, 1.2), observed_expected=(0.9, 1.1)", "slope=(0.3, 3), observed_expected=(0.5, 2)")
+    for old, new in changed.items():
+        text = text.replace(old, new)
+    path.write_text("import numpy as np\n" + _IMPORTS + text)
+    toy_table(700).drop(columns="fold").to_csv(folder / "toy_30d.csv", index=False)
+    return path
+
+
+_IMPORTS = """from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """The commands, with a signing key of the test."""
+    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
+
+    def invoke(*words: object) -> Any:
+        return CliRunner().invoke(app, list(map(str, words)))
+
+    return invoke
+
+
+def elsewhere() -> tuple[pd.DataFrame, Any]:
+    """The people whom a model was trained on elsewhere."""
+    table = adults(toy_table(3000)).iloc[700:]
+    return inputs(table), table["event"].to_numpy()
+
+
+def adopted(run: Callable[..., Any], folder: Path, source: str) -> Any:
+    """The model as it was adopted, from the folder of artifacts."""
+    out = folder / "trained"
+    options = ["--spec", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0]
+    told = run("import", source, *options)
+    assert told.exit_code == 0, told.output
+    assert run("list", "--folder", out, "--specs", folder).exit_code == 0
+    return load_model("toy_30d", out)
