@@ -13,9 +13,6 @@ from cds_hooks.access.roles import ASSIGNABLE, Role
 from cds_hooks.access.store import AccessStore, accounts, sessions
 from cds_hooks.access.throttle import forgive
 
-EVENT: Final = "account-act"
-"""The kind of the entries of the record that say who made or changed an account; written by the command."""
-
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 

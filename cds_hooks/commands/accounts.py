@@ -9,7 +9,6 @@ import typer
 from msgspec import to_builtins
 
 from cds_hooks.access.accounts import (
-    EVENT,
     Account,
     AccountRefused,
     add_account,
@@ -20,6 +19,7 @@ from cds_hooks.access.accounts import (
     list_accounts,
     parse_roles,
 )
+from cds_hooks.access.recorded_acts import EVENT
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.options import AsJson, Database, print_json

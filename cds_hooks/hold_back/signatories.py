@@ -6,7 +6,7 @@ page or worker took it. For people of the site's OpenID provider the role is tha
 
 from typing import Final
 
-from cds_hooks.access.accounts import EVENT as ACCOUNT_EVENT
+from cds_hooks.access.recorded_acts import EVENT as ACCOUNT_EVENT
 from cds_hooks.access.recorded_acts import AccountAct, RecordedAccounts
 from cds_hooks.access.roles import COMMITTEE
 from cds_hooks.hold_back.act_log import Entry

@@ -56,12 +56,18 @@ def _check_budget(addresses: Sequence[str], as_of: datetime) -> None:
     assert len(reasons(answers[-1], "budget")) == 2
 
 
+def _plan(address: str, as_of: datetime, user: str, patient: str = "planning-talk") -> httpx.Response:
+    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+    request["context"]["userId"] = user
+    request = json.loads(json.dumps(request).replace('planning-talk"', f'{patient}"'))
+    answered = httpx.post(f"{address}/cds-services/{PLANNING}", json=request, timeout=60)
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
 def _check_answer(addresses: Sequence[str], as_of: datetime) -> None:
     def plan(address: str) -> httpx.Response:
-        request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-        request["context"]["userId"] = f"Practitioner/{monotonic()}"
-        answered: httpx.Response = httpx.post(f"{address}/cds-services/{PLANNING}", json=request, timeout=60)
-        return answered
+        return _plan(address, as_of, f"Practitioner/{monotonic()}")
 
     (card,) = plan(addresses[0]).json()["cards"]
     accepted = feedback(card, card["suggestions"][0]["uuid"])
@@ -81,27 +87,31 @@ def _check_loop(addresses: Sequence[str], as_of: datetime) -> None:
 
 
 def _check_pause(addresses: Sequence[str], as_of: datetime, url: str) -> None:
+    """Information that hardly anybody accepts is paused; for warnings a pause is proposed, and they are still shown."""
     for number in range(25):
-        answered = _sign(
-            addresses[number % len(addresses)],
-            as_of,
-            WARNINGS[0],
-            user=f"Practitioner/of-{number}",
-            patient=f"patient-{number}",
-        )
-        assert indicators(answered) == ["warning"]
-    (card,) = answered.json()["cards"]
-    sent = httpx.post(f"{addresses[0]}/cds-services/{SIGN}/feedback", json=feedback(card), timeout=60)
-    assert sent.status_code == 200, sent.text
+        address, user, patient = addresses[number % len(addresses)], f"Practitioner/of-{number}", f"patient-{number}"
+        warned = _sign(address, as_of, WARNINGS[0], user=user, patient=patient)
+        assert indicators(warned) == ["warning"]
+        informed = _plan(address, as_of, user, patient)
+        assert indicators(informed) == ["info"]
+    for service, answered in ((SIGN, warned), (PLANNING, informed)):
+        (card,) = answered.json()["cards"]
+        sent = httpx.post(f"{addresses[0]}/cds-services/{service}/feedback", json=feedback(card), timeout=60)
+        assert sent.status_code == 200, sent.text
 
     def is_paused(address: str) -> bool:
-        answered = _sign(address, as_of, WARNINGS[0], user=f"Practitioner/{monotonic()}", patient=f"new-{len(address)}")
+        answered = _plan(address, as_of, f"Practitioner/{monotonic()}", f"new-{monotonic()}")
         return bool(reasons(answered, "paused"))
 
     _until_everywhere(addresses, is_paused)
+    for address in addresses:
+        warned = _sign(address, as_of, WARNINGS[0], user=f"Practitioner/{monotonic()}", patient="new")
+        assert indicators(warned) == ["warning"]
     found = Releases(None)
     found.read(url)
-    assert list(found.current.paused) == [("rule", "renal-nsaid", "anonymous")]
+    assert list(found.current.paused) == [("service", PLANNING, "anonymous")]
+    proposed = {(pause.kind, pause.name) for pause in found.pauses if pause.is_proposed}
+    assert proposed == {("rule", "renal-nsaid")}
 
 
 def _check_all(addresses: Sequence[str], as_of: datetime, url: str) -> None:
@@ -111,7 +121,9 @@ def _check_all(addresses: Sequence[str], as_of: datetime, url: str) -> None:
     _check_pause(addresses, as_of, url)
 
 
-_CONSTANTS = {"pause_cards": 20}
+_ACCEPTANCE = "cds_hooks.hold_back.acceptance"
+_CONSTANTS = {"pause_cards": 20, f"{_ACCEPTANCE}:LEAST_PATIENTS": 20, f"{_ACCEPTANCE}:LEAST_DAYS": 1}
+"""A test cannot wait for cards of 50 patients on three days."""
 
 
 def _settings(folder: Path, as_of: datetime) -> dict[str, str]:

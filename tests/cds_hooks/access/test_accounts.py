@@ -17,8 +17,8 @@ from cds_hooks.access.accounts import (
     list_accounts,
     parse_roles,
 )
+from cds_hooks.access.changed_rows import wrong_accounts
 from cds_hooks.access.passwords import password_fault, verifies
-from cds_hooks.access.recorded_acts import wrong_accounts
 from cds_hooks.access.roles import Role
 from cds_hooks.access.store import AccessStore, accounts, tries
 from cds_hooks.access.throttle import count_try

@@ -94,12 +94,6 @@ def test_declared_hooks_that_cannot_be_used_are_said_in_a_sentence(tmp_path: Pat
     assert "Traceback" not in ended.stderr
 
 
-def test_the_removed_setting_of_hooks_ends_the_start_with_what_to_use(tmp_path: Path) -> None:
-    ended = _serve(tmp_path, "--port", str(free_port()), CDS_HOOKS_FILE="hooks.toml")
-    assert ended.returncode == 2
-    assert "CDS_MODELS_FOLDER" in ended.stderr
-
-
 def test_a_dialect_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
     ended = _serve(tmp_path, "--port", str(free_port()), CDS_DIALECT="klingon")
     assert ended.returncode == 2
