@@ -199,7 +199,9 @@ def _print_expressions() -> None:
         for inner in pkgutil.walk_packages(module.__path__, f"{package}."):
             if inner.name.startswith(_LEFT_OUT) or inner.name.endswith("__main__"):
                 continue
-            expressions.note_literals(Path(str(importlib.import_module(inner.name).__file__)))
+            file = Path(str(importlib.import_module(inner.name).__file__))
+            if file.suffix == ".py":  # one module is of C
+                expressions.note_literals(file)
     print(json.dumps([[*key, methods] for key, methods in expressions.noted.items()]))
 
 
