@@ -11,12 +11,11 @@ from msgspec import Struct
 
 from cds_hooks.pages.worklist.acts import Acts
 from cds_hooks.record.follow import Follower, newest_numbers
+from cds_hooks.record.views import Mark
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.worklist.worklist import Worklist, read_worklist
 
 _WAIT_SECONDS: Final = 1.5
-AFTER_AN_ACT_SECONDS: Final = 8.0
-"""Who has just taken a finding off waits for the list without it: the follower of a busy server rests between parts."""
 _MADE_SECONDS: Final = 60.0
 """The list is put in order again when something is new, and for the days that go by once a minute."""
 _CAPACITY: Final = 100_000
@@ -43,17 +42,17 @@ class WorklistKeeper:
         self._follower = follower
         self._now = now
         self._lock = threading.Lock()
-        self._made: tuple[float, float, Worklist, Acts] | None = None
+        self._made: tuple[list[Mark], float, Worklist, Acts] | None = None
 
-    def follow(self, seconds: float = _WAIT_SECONDS) -> Progress:
-        """Waits so long for what is new; what takes longer is there when the page is loaded again.
+    def follow(self) -> Progress:
+        """Waits a moment for what is new; what takes longer is there when the page is loaded again.
 
         Raises:
             RecordUnavailable: The record cannot be read.
         """
         total = newest_numbers(self._url)["decisions"]
         with suppress(RecordUnavailable):
-            self._follower.catch_up(seconds=seconds)
+            self._follower.catch_up(seconds=_WAIT_SECONDS)
             return Progress(total, total)
         return Progress(self._follower.views.mark("decisions").sequence, total)
 
@@ -65,8 +64,9 @@ class WorklistKeeper:
         """
         views, moment = self._follower.views, monotonic()
         with self._lock:
-            whole = views.whole_until()
-            if self._made is None or self._made[0] != whole or moment - self._made[1] >= _MADE_SECONDS:
+            # by the marks: they are written with the rows, the time up to which all is whole some moments later
+            marks = [views.mark(name) for name in ("decisions", "feedback", "events")]
+            if self._made is None or self._made[0] != marks or moment - self._made[1] >= _MADE_SECONDS:
                 rows = read_worklist(views, self._now(), _CAPACITY, with_shown=True)
-                self._made = (whole, moment, rows, Acts(views))
+                self._made = (marks, moment, rows, Acts(views))
             return self._made[2:]

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.worklist.acts import SNOOZE_DAYS, record_act
-from cds_hooks.pages.worklist.record_reader import AFTER_AN_ACT_SECONDS, WorklistKeeper
+from cds_hooks.pages.worklist.record_reader import WorklistKeeper
 from cds_hooks.pages.worklist.rows import ROWS_ON_A_PAGE, Filter, make_lists, worklist_page_csv
 from cds_hooks.storage import decision_of
 from cds_hooks.web.numbers import format_time
@@ -25,8 +25,7 @@ class _Worklist:
     def show(self, request: Request) -> Response:
         """Show the page; `did` is the digest of the finding about which something was just done."""
         wanted, did = Filter.of(request.query_params), request.query_params.get("did", "")
-        progress = self._keeper.follow(AFTER_AN_ACT_SECONDS) if did else self._keeper.follow()
-        now = self._server.now()
+        progress, now = self._keeper.follow(), self._server.now()
         lists = make_lists(self._keeper, wanted, now.timestamp())
         start = min(wanted.start, max(0, len(lists.waiting) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
         return self._server.page(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
 from cds_hooks.pages.worklist.record_reader import WorklistKeeper
 from cds_hooks.pages.worklist.rows import Filter, make_lists
+from cds_hooks.record.follow import Follower
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision_id
@@ -57,6 +58,17 @@ def test_the_page_has_the_newest_word_of_each_service_and_follows_the_record(tmp
     assert waiting(keeper) == ["ben: Blood count", "cy: Lipid panel"]
     keep(tmp_path, a_row("ben", days=0.5, service="another", reason="palliative"))
     assert waiting(keeper) == ["cy: Lipid panel"]
+
+
+def test_the_list_has_what_is_in_the_views_before_the_follower_has_noted_that_they_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, a_row("ann"))
+    keeper = keeper_of(tmp_path)
+    assert waiting(keeper) == ["ann: Lipid panel"]
+    monkeypatch.setattr(Follower, "_note_whole", lambda *_: None)  # its last step, after a rest
+    keep(tmp_path, a_row("ben", days=1))
+    assert len(waiting(keeper)) == 2
 
 
 def test_calls_of_more_than_ninety_days_ago_are_left_out(tmp_path: Path) -> None:
