@@ -14,11 +14,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
-from opentelemetry.trace import set_span_in_context as in_context
 
 from cds_hooks.logs import log
-from cds_hooks.trace_context import TraceContext
 
 _PATH: Final = "/v1/traces"
 _SEND_SECONDS: Final = 3.0
@@ -29,7 +26,7 @@ _SAY_AGAIN_SECONDS: Final = 60.0
 
 
 class OtlpSpans:
-    """Makes spans and sends them in batches from a thread of its own."""
+    """Sends the spans of its `tracer` in batches from a thread of its own."""
 
     def __init__(self, endpoint: str) -> None:
         """`endpoint` is the collector's address; the path `/v1/traces` is added where it has not got it."""
@@ -42,11 +39,7 @@ class OtlpSpans:
         resource = Resource({"service.name": "cds-hooks", "service.version": installed_version("cds-hooks-onnx")})
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(self._processor)
-        self._tracer = provider.get_tracer("cds_hooks")
-
-    def begin(self, received: TraceContext | None, started: int) -> "OtlpSpan":
-        """Returns a span that began at this time, in nanoseconds since 1970-01-01 UTC."""
-        return OtlpSpan(self._tracer, received, started)
+        self.tracer: Final = provider.get_tracer("cds_hooks")
 
     def close(self) -> None:
         """Sends what is waiting, for two seconds at most."""
@@ -54,43 +47,6 @@ class OtlpSpans:
         closing = Thread(target=self._processor.shutdown, daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
-
-
-class OtlpSpan:
-    """The span of one call. One that is not ended is never sent."""
-
-    def __init__(self, tracer: Tracer, received: TraceContext | None, started: int) -> None:
-        """The caller's `tracestate` is not given to the SDK, so that it is not sent to the collector."""
-        self._tracer = tracer
-        self._parent = in_context(NonRecordingSpan(_span_context(received))) if received is not None else None
-        self._span = tracer.start_span("POST", self._parent, SpanKind.SERVER, start_time=started)
-        ours = self._span.get_span_context()
-        sampled = bool(ours.trace_flags & TraceFlags.SAMPLED)
-        state = received.state if received is not None else ""
-        self.context: TraceContext | None = None
-        """Where the span stands; None where the SDK was switched off by OTEL_SDK_DISABLED."""
-        if ours.is_valid:
-            self.context = TraceContext(f"{ours.trace_id:032x}", f"{ours.span_id:016x}", sampled, state)
-
-    def end(
-        self, name: str, attributes: dict[str, str | int], stages: list[tuple[str, int, int]], *, failed: bool
-    ) -> None:
-        """Hands the span and its stages over to be sent."""
-        if not self._span.is_recording():
-            return
-        ours = in_context(self._span)
-        for stage, started, ended in stages:
-            self._tracer.start_span(stage, ours, SpanKind.INTERNAL, start_time=started).end(ended)
-        self._span.update_name(name)
-        self._span.set_attributes(attributes)
-        if failed:
-            self._span.set_status(Status(StatusCode.ERROR))
-        self._span.end()
-
-
-def _span_context(received: TraceContext) -> SpanContext:
-    flags = TraceFlags(TraceFlags.SAMPLED if received.sampled else TraceFlags.DEFAULT)
-    return SpanContext(int(received.trace_id, 16), int(received.span_id, 16), is_remote=True, trace_flags=flags)
 
 
 def _session() -> requests.Session:

@@ -39,7 +39,6 @@ from cds_hooks.services import Service
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable, are_of_one_call, new_decision_id
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from cds_hooks.trace_context import TRACE_HEADER
 from cds_hooks.tracing import CallTrace
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -208,7 +207,7 @@ class HookRoute:
         )  # what else stands in a URL may be anything
         sent = proxied_call(scope, self._proxies)
         decision_id = new_decision_id(sent.fingerprint if sent is not None else None)
-        trace = self._trace(scope["headers"])
+        trace = self.components.tracing.begin(scope["headers"])
         attempt = _Attempt()
         try:
             client = await self.trust.client_of(scope["headers"], scope["path"], sent)  # before services are named
@@ -242,11 +241,6 @@ class HookRoute:
         self.components.metrics.refused(service, status, reason)
         if attempt.client:
             self.components.metrics.refused_client(attempt.client, service, attempt.hook, reason)
-
-    def _trace(self, headers: Iterable[tuple[bytes, bytes]]) -> CallTrace | None:
-        """Returns the trace of the call; None where it names none and no spans are sent."""
-        tracing = self.components.tracing
-        return tracing.begin(headers) if tracing.sends or TRACE_HEADER in dict(headers) else None
 
     async def _invoke(
         self,

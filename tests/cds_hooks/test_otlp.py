@@ -8,8 +8,7 @@ import requests
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from cds_hooks import otlp
-from cds_hooks.otlp import _look_at_head_only, _Reporting, _session, _span_context
-from cds_hooks.trace_context import TraceContext
+from cds_hooks.otlp import OtlpSpans, _look_at_head_only, _Reporting, _session
 from tests.cds_hooks.logged import capture_logs
 
 
@@ -58,8 +57,9 @@ def test_a_collector_that_answers_with_a_redirect_has_not_taken_the_spans(status
     assert _look_at_head_only in session.hooks["response"]
 
 
-def test_the_span_of_a_caller_is_the_parent() -> None:
-    for sampled in (True, False):
-        context = _span_context(TraceContext("0a" * 16, "0b" * 8, sampled))
-        assert (f"{context.trace_id:032x}", f"{context.span_id:016x}") == ("0a" * 16, "0b" * 8)
-        assert (context.is_remote, context.trace_flags.sampled) == (True, sampled)
+def test_spans_go_to_the_path_of_the_collector() -> None:
+    for endpoint in ("http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1/traces"):
+        spans = OtlpSpans(endpoint)
+        exporter: Any = cast("Any", spans)._processor._batch_processor._exporter._exporter
+        assert exporter._endpoint == "http://127.0.0.1:9/v1/traces"
+        spans.close()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NoOpTracer
 from pydantic import ValidationError
 
 from cards.card import Card, Source
@@ -32,8 +33,7 @@ from cds_hooks.settings.checks import (
     read_codes,
     read_shares,
 )
-from cds_hooks.trace_context import TraceContext, read_trace_context
-from cds_hooks.tracing import CallTrace, Tracing
+from cds_hooks.tracing import CallTrace
 from fhir.record.refusals import Refusal
 
 # Settings
@@ -199,158 +199,6 @@ def test_each_difference_of_what_is_in_force_is_said() -> None:
     assert _change("a", None, "there") == "was a, is not there"
 
 
-# Traces
-
-
-PARENT = b"00-" + b"a" * 32 + b"-" + b"b" * 16
-TRACE, SPAN = "a" * 32, "b" * 16
-
-
-@pytest.mark.parametrize(
-    ("headers", "context"),
-    [
-        ([(b"traceparent", PARENT + b"-01")], TraceContext(TRACE, SPAN, True)),
-        ([(b"traceparent", PARENT + b"-00")], TraceContext(TRACE, SPAN, False)),
-        ([(b"traceparent", PARENT + b"-02")], TraceContext(TRACE, SPAN, False)),
-        ([(b"traceparent", b" " + PARENT + b"-03\t")], TraceContext(TRACE, SPAN, True)),
-        ([(b"traceparent", PARENT + b"-01-x")], None),
-        ([(b"traceparent", b"01" + PARENT[2:] + b"-01-x")], TraceContext(TRACE, SPAN, True)),
-        ([(b"traceparent", b"ff" + PARENT[2:] + b"-01")], None),
-        ([(b"traceparent", b"00-" + b"0" * 32 + PARENT[35:] + b"-01")], None),
-        ([(b"traceparent", PARENT[:36] + b"0" * 16 + b"-01")], None),
-        ([(b"traceparent", PARENT + b"-01")] * 2, None),
-        ([(b"tracestate", b"a=1")], None),
-        ([(b"traceparent", b"x")], None),
-        ([], None),
-        (
-            [(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=1, b=2"), (b"tracestate", b"c=3")],
-            TraceContext(TRACE, SPAN, True, "a=1,b=2,c=3"),
-        ),
-        ([(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=1,a=2")], TraceContext(TRACE, SPAN, True)),
-        ([(b"traceparent", PARENT + b"-01"), (b"tracestate", b"A=1")], TraceContext(TRACE, SPAN, True)),
-        (
-            [(b"traceparent", PARENT + b"-01"), (b"tracestate", ",".join(f"a{n}=1" for n in range(33)).encode())],
-            TraceContext(TRACE, SPAN, True),
-        ),
-        (
-            [(b"traceparent", PARENT + b"-01"), (b"tracestate", ",".join(f"a{n}=1" for n in range(32)).encode())],
-            TraceContext(TRACE, SPAN, True, ",".join(f"a{n}=1" for n in range(32))),
-        ),
-        (
-            [(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=" + b"1" * 250 + b",b=" + b"1" * 257)],
-            TraceContext(TRACE, SPAN, True),
-        ),
-        (
-            [(b"traceparent", PARENT + b"-01"), (b"tracestate", b"a=" + b"1" * 251 + b",b=" + b"1" * 256)],
-            TraceContext(TRACE, SPAN, True, "a=" + "1" * 251 + ",b=" + "1" * 256),
-        ),
-    ],
-)
-def test_a_trace_is_read_as_the_recommendation_says(headers: Any, context: TraceContext | None) -> None:
-    assert read_trace_context(headers) == context
-
-
-def test_the_longest_state_that_is_handed_on_has_512_characters() -> None:
-    for more, length in ((0, 512), (1, 0)):
-        value = b"a=" + b"1" * 252 + b",b=" + b"1" * (255 + more)
-        context = read_trace_context([(b"traceparent", PARENT + b"-01"), (b"tracestate", value)])
-        assert context is not None
-        assert len(context.state) == length
-
-
-def test_headers_of_a_place_in_a_trace() -> None:
-    plain, sampled = TraceContext(TRACE, SPAN, False), TraceContext(TRACE, SPAN, True, "a=1")
-    assert plain.headers == {"traceparent": f"00-{TRACE}-{SPAN}-00"}
-    assert sampled.headers == {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "a=1"}
-    child = sampled.child()
-    assert (child.trace_id, child.sampled, child.state) == (TRACE, True, "a=1")
-    assert len(child.span_id) == 16
-    assert child.span_id != SPAN
-
-
-class _Span:
-    """A span that remembers what it was told."""
-
-    def __init__(self, context: TraceContext | None) -> None:
-        self.context = context
-        self.ended: list[Any] = []
-
-    def end(self, name: str, attributes: dict[str, Any], stages: list[Any], *, failed: bool) -> None:
-        self.ended.append((name, attributes, [stage for stage, _, _ in stages], failed))
-
-
-class _Spans:
-    def __init__(self, context: TraceContext | None) -> None:
-        self.span = _Span(context)
-        self.is_closed = False
-
-    def begin(self, _received: TraceContext | None, _started: int) -> _Span:
-        return self.span
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-OURS = TraceContext("c" * 32, "d" * 16, True, "a=1")
-
-
-def test_without_a_collector_a_trace_is_handed_on_as_a_child_and_nothing_is_timed() -> None:
-    assert Tracing().begin([]) is None
-    assert not Tracing().sends
-    trace = Tracing().begin([(b"traceparent", PARENT + b"-01")])
-    assert trace is not None
-    assert trace.trace_id == TRACE
-    assert trace.recorded == {"id": TRACE, "span": trace.headers["traceparent"][36:52], "parent": SPAN}
-
-    async def work() -> int:
-        return 1
-
-    assert trace.timed("model", work) is work
-    trace.stage("a", 0.0, 1.0)
-    trace.count_prefetch(["given"])
-    assert (trace._stages, trace._attributes) == ([], {})
-    trace.trusted("ehr", "d")
-    trace.end("s", 200)
-
-
-def test_a_span_has_what_is_allowed_and_is_sent_once_the_call_is_trusted() -> None:
-    spans = _Spans(OURS)
-    tracing = Tracing(spans)
-    assert tracing.sends
-    trace = tracing.begin([])
-    assert trace is not None
-    trace.end("s", 200)
-    assert spans.span.ended == [], "nobody is trusted to have sent it"
-    trace.trusted("ehr", "0190a1b2-0000-7000-8000-000000000000")
-    trace.say(cards=2, unknown="x", prefetch_given=1)
-    trace.count_prefetch(["given", "null", "fetched", "failed", "unobtainable", "other"])
-
-    async def work(value: int) -> int:
-        return value
-
-    async def story() -> int:
-        return await trace.timed("model", work)(7)
-
-    assert asyncio.run(story()) == 7
-    trace.stage("read", 0.0, 1.0)
-    trace.end("planning", 503, "CallTimedOut")
-    trace.end("", 499)
-    ((name, attributes, stages, failed), (second, _, _, second_failed)) = spans.span.ended
-    assert (name, stages, failed) == ("POST /cds-services/planning", ["model", "read"], True)
-    assert (second, second_failed) == ("POST /cds-services/{id}", False)
-    expected = {
-        "cds.client": "ehr", "cds.decision": "0190a1b2-0000-7000-8000-000000000000", "cds.cards": 2,
-        "cds.prefetch.given": 2, "cds.prefetch.fetched": 1, "cds.prefetch.missing": 2, "cds.service": "planning",
-        "http.request.method": "POST", "error.type": "CallTimedOut",
-    }  # fmt: skip
-    assert {key: value for key, value in attributes.items() if key in expected} == expected
-    assert trace.recorded == {"id": "c" * 32, "span": "d" * 16, "state": "a=1"}
-    assert CallTrace(None, _Spans(None)).recorded == CallTrace(None, _Spans(None)).headers == {}
-    assert CallTrace(None, _Spans(None)).trace_id == ""
-    tracing.close()
-    assert spans.is_closed
-
-
 # Time and turns
 
 
@@ -360,8 +208,7 @@ def test_a_stage_is_timed_in_seconds_and_told_in_milliseconds() -> None:
     assert watch.milliseconds == {"read": round(watch.seconds["read"] * 1000, 3)}
     watch.seconds["read"] = 0.0123456
     assert watch.milliseconds == {"read": 12.346}
-    spans = _Spans(None)
-    trace = CallTrace(None, spans)
+    trace = CallTrace(INVALID_SPAN_CONTEXT, NoOpTracer())
     told = Stopwatch(trace)
     told.end("read")
     assert [name for name, _, _ in trace._stages] == ["read"]

@@ -10,11 +10,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import SpanKind, StatusCode
 
 from cds_hooks import lifespan
 from cds_hooks.errors import ModelNotServed
@@ -23,7 +18,6 @@ from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.counts import SECONDS, Distribution, Minute, Snapshot
 from cds_hooks.metrics.page import _parent_of, page_of, workers_of
-from cds_hooks.otlp import OtlpSpan, OtlpSpans
 from cds_hooks.settings import Settings
 from cds_hooks.site_rules import use_rules_of_site
 from cds_hooks.storage.content import (
@@ -44,7 +38,6 @@ from cds_hooks.storage.content import (
     use_site_keys,
 )
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.trace_context import TraceContext
 from cds_hooks.trusted_models import AbsentModel, folder_of, signing_key, site_model
 from models_onnx.errors import UnknownModel
 from models_onnx.serving.registry import ARTIFACTS
@@ -195,72 +188,6 @@ def test_the_rules_of_a_site_are_used_with_the_policies_of_its_payer(
     (tmp_path / "coverage").mkdir()
     use_rules_of_site(tmp_path)
     assert used == [None, tmp_path, tmp_path, tmp_path, "policies"]
-
-
-# Traces
-
-
-class Collected:
-    """A tracer whose spans are kept."""
-
-    def __init__(self, **options: Any) -> None:
-        self._exporter = InMemorySpanExporter()
-        provider = TracerProvider(**options)
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracer = provider.get_tracer("test")
-
-    @property
-    def spans(self) -> Any:
-        return self._exporter.get_finished_spans()
-
-
-RECEIVED = TraceContext("0a" * 16, "0b" * 8, sampled=True, state="vendor=1")
-
-
-@pytest.mark.parametrize("failed", [True, False])
-def test_a_call_is_a_span_of_its_caller_with_a_span_for_each_stage(failed: bool) -> None:
-    collected = Collected()
-    span = OtlpSpan(collected.tracer, RECEIVED, 1000)
-    stages = [("decode", 1100, 1200), ("decide", 1300, 1500)]
-    span.end("POST /cds-services/s", {"cds.cards": 2}, stages, failed=failed)
-    *parts, whole = collected.spans
-    assert [(part.name, part.start_time, part.end_time, part.kind) for part in parts] == [
-        ("decode", 1100, 1200, SpanKind.INTERNAL), ("decide", 1300, 1500, SpanKind.INTERNAL),
-    ]  # fmt: skip
-    assert {(part.parent.span_id, part.context.trace_id) for part in parts} == {
-        (whole.context.span_id, int("0a" * 16, 16))
-    }
-    assert (whole.name, whole.start_time, whole.kind, dict(whole.attributes)) == (
-        "POST /cds-services/s", 1000, SpanKind.SERVER, {"cds.cards": 2},
-    )  # fmt: skip
-    assert (whole.parent.span_id, whole.parent.trace_state) == (int("0b" * 8, 16), {})
-    assert whole.status.status_code == (StatusCode.ERROR if failed else StatusCode.UNSET)
-    context = span.context
-    assert context == TraceContext("0a" * 16, f"{whole.context.span_id:016x}", sampled=True, state="vendor=1")
-
-
-def test_a_call_without_a_trace_begins_one_and_one_that_is_not_sampled_is_not_sent() -> None:
-    collected = Collected()
-    span = OtlpSpan(collected.tracer, None, 1000)
-    assert span.context is not None
-    assert (len(span.context.trace_id), span.context.sampled, span.context.state) == (32, True, "")
-    span.end("POST", {}, [], failed=False)
-    (whole,) = collected.spans
-    assert whole.parent is None
-    silent = Collected(sampler=ALWAYS_OFF)
-    off = OtlpSpan(silent.tracer, None, 1000)
-    assert off.context is not None
-    assert not off.context.sampled
-    off.end("POST", {"a": 1}, [("decode", 1, 2)], failed=True)
-    assert silent.spans == ()
-
-
-def test_spans_go_to_the_path_of_the_collector() -> None:
-    for endpoint in ("http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1/traces"):
-        spans = OtlpSpans(endpoint)
-        exporter: Any = cast("Any", spans)._processor._batch_processor._exporter._exporter
-        assert exporter._endpoint == "http://127.0.0.1:9/v1/traces"
-        spans.close()
 
 
 # Counts
