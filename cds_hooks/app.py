@@ -59,7 +59,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     components = open_components(configured, services, trust, approvals, claims, versions, served)
     sealing = Sealing(configured)
     counted = _counted(components, services, sealing, approvals)
-    trust.outbound.count_with(components.metrics.outbound)
+    trust.count_outbound_with(components.metrics.outbound)
     edge = _edge(configured, components.metrics)
     follower = open_follower(configured)
     acceptance = AcceptanceCounts(follower.views, lambda: components.releases.resumed)

@@ -141,7 +141,7 @@ async def _load_the_rest() -> None:
 
 
 def _prepare_connections() -> None:
-    from cds_hooks.security.connections import prepare_connections
+    from cds_hooks.security.outbound import prepare_connections
 
     prepare_connections()
 

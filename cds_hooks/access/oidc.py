@@ -101,7 +101,7 @@ async def fetch_json(address: str, form: Mapping[str, str] | None, headers: Mapp
     Raises:
         FlowFailed: It does not answer 200 with a JSON object of at most 256 KB within five seconds.
     """
-    from cds_hooks.security.connections import ssl_context_for  # read once: 20 ms, for which the loop answered nobody
+    from cds_hooks.security.outbound import ssl_context_for  # read once: 20 ms, for which the loop answered nobody
 
     method = "GET" if form is None else "POST"
     try:

@@ -26,9 +26,7 @@ from cds_hooks.access.pending import UnderWay
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
 from cds_hooks.security import TrustedClient
-from cds_hooks.security.addresses import BadUrl, parse_url
-from cds_hooks.security.client import Budgets
-from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
+from cds_hooks.security.addresses import BadUrl, Budgets, FhirBase, OutboundRefused, parse_url
 from cds_hooks.security.trust import Trust
 from cds_hooks.web.visitor import PatientBound
 

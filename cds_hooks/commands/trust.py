@@ -24,7 +24,8 @@ from cds_hooks.kit.simulator.signing import (
     sign_token,
     write_key,
 )
-from cds_hooks.security.client import NO_SERVICE, KeySetUrl, TrustedClient
+from cds_hooks.security.addresses import KeySetUrl
+from cds_hooks.security.client import NO_SERVICE, TrustedClient
 from cds_hooks.security.trust_file import (
     EVERY_SERVICE,
     RegistrableNames,

@@ -29,7 +29,7 @@ from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import Inbox, Incoming
 from cds_hooks.logs import log
 from cds_hooks.security import Trust, TrustedClient
-from cds_hooks.security.fhir_base import OutboundRefused
+from cds_hooks.security.addresses import OutboundRefused
 from fhir.record.datatypes import parse_time
 
 _MOST_GAPS: Final = 1000

@@ -33,8 +33,8 @@ from cds_hooks.prefetch.state import (
     missing_medications,
 )
 from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.security.addresses import FhirBase, OutboundRefused
 from cds_hooks.security.client import TrustedClient
-from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
 from cds_hooks.security.trust import Trust
 from fhir.client.errors import FetchError
 from fhir.client.query import FetchLimits, Query, Read, Search

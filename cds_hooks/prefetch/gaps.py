@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cds_hooks.prefetch.state import KeyState, PrefetchState
 from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.security.fhir_base import OutboundRefused
+from cds_hooks.security.addresses import OutboundRefused
 from fhir.client.errors import FetchError, InvalidQuery
 from fhir.client.query import Query
 
@@ -19,7 +19,7 @@ class GapReason(Struct, frozen=True):
     """What stood in the way.
 
     The codes are no-server, no-token, not-found, not-allowed, no-value, needs-another, and those of
-    `fhir/client/errors.py` and `cds_hooks/security/fhir_base.py`.
+    `fhir/client/errors.py` and `cds_hooks/security/addresses.py`.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""Decides which network addresses the server may call: URL syntax, network ranges, certificates.
+"""Decides what the server may call: URL syntax, network ranges, certificates, registered FHIR servers.
 
 A URL is parsed once, and the connection is made from the parsed parts that were compared with the trust file, so the
 address that was checked is the address that is called. URLs are never normalised (escapes are not decoded, dot segments
@@ -9,8 +9,9 @@ The ranges are those of the IANA special-purpose address registries (RFC 6890 an
 """
 
 import re
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -258,3 +259,116 @@ def reach_of(url: Url, given: Reach) -> Reach:
     if number is None:
         return given
     return replace(given, rule=AddressRule((*given.rule.networks, ip_network(number))))
+
+
+class KeySetUrl(Struct, frozen=True):
+    """Where a client publishes its keys."""
+
+    url: Url
+    reach: Reach
+
+
+class Budgets(Struct, frozen=True):
+    """The limits that apply to one client."""
+
+    max_lifetime_seconds: int = 3600
+    """Longest accepted `exp` − `iat` (checklist row SEC-25: no more than about an hour)."""
+    skew_seconds: int = 30
+    """How far the client's clock may differ from ours."""
+    fetch_milliseconds: int = 400
+    """Time limit for everything that one call fetches from the FHIR server, together."""
+    concurrency: int = 64
+    """Most calls at the same time, per server process."""
+    max_response_bytes: int = 10 * 1024 * 1024
+    """Largest response of the FHIR server that is read."""
+    max_pages: int = 20
+    """Most pages of one search that are read."""
+    max_requests: int = 100
+    """Most requests to the FHIR server for one call."""
+    calls_per_second: int = 1000
+    """Most calls that begin within a second, per server process."""
+
+
+RefusedReason = Literal[
+    "address",
+    "encoded",
+    "malformed",
+    "not-reading",
+    "not-registered",
+    "token",
+    "too-large",
+    "too-many",
+]
+
+
+class OutboundRefused(Exception):
+    """A request that may not be made, or an answer that is not read; below an HTTP client a `TransportRefused`.
+
+    `reason` is a code for logs and metrics, the text a sentence. Neither contains the address: it comes from outside
+    and may contain anything.
+    """
+
+    def __init__(self, reason: RefusedReason, text: str) -> None:
+        super().__init__(text)
+        self.reason: RefusedReason = reason
+        self.text = text
+
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""A function that gives the IP addresses of a host name for a port."""
+
+OutboundEvent = Literal["timeout", "pool-replaced"]
+CountOutbound = Callable[[str, str, OutboundEvent], None]
+"""Counts an event: the client's name, `fhir` or `keys`, and what happened."""
+
+
+class PoolKey(NamedTuple):
+    """Identifies a pool: client, base and rules of the connection; a pool is used for no other."""
+
+    client: str
+    purpose: Literal["fhir", "keys", "login"]
+    base: str
+    reach: Reach
+
+
+class FhirBase(Struct, frozen=True):
+    """A FHIR server that may be called."""
+
+    url: Url
+    """The base URL as the call gave it, without `/` at the end: queries are relative to it."""
+    registered: Url
+    """The base URL as the trust file gives it: links may point below it and nowhere else."""
+    reach: Reach
+    budgets: Budgets = field(default_factory=Budgets)
+    client: str = ""
+    """The client for which it is read: connections are not shared with other clients."""
+    purpose: Literal["fhir", "keys", "login"] = "fhir"
+    open: bool = False
+    """Whether it is read without an access token."""
+
+    @property
+    def pool_key(self) -> PoolKey:
+        """The key of the connection pool that is used."""
+        return PoolKey(self.client, self.purpose, str(self.registered), self.reach)
+
+    def check(self, address: str) -> Url:
+        """Returns the parts of an absolute address below the registered base; `next` links are checked in the same way.
+
+        Raises:
+            OutboundRefused: the address is malformed or not below the base.
+        """
+        try:
+            url = parse_url(address)
+        except BadUrl as error:
+            raise OutboundRefused("malformed", f"The address is not called: {error}.") from error
+        if not is_below(url, self.registered):
+            raise OutboundRefused(
+                "not-registered", "The address is not below a FHIR server registered for this client."
+            )
+        return url
+
+
+def is_below(url: Url, base: Url) -> bool:
+    """Returns whether the URL has the base's scheme, host and port, and the base's path or one below it."""
+    prefix = base.path.rstrip("/")
+    return url.origin == base.origin and (url.path == prefix or url.path.startswith(prefix + "/"))

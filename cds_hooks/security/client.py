@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, profile_for
 from cds_hooks.errors import NotAllowed
-from cds_hooks.security.addresses import Reach, Url
+from cds_hooks.security.addresses import Budgets, KeySetUrl, Reach, Url
 from cds_hooks.security.keys import Keys
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import Networks
@@ -29,27 +29,6 @@ DEFAULT_ALGORITHMS: Final = ("ES384", "RS384")
 """What CDS Hooks recommends (checklist row SEC-22)."""
 
 
-class Budgets(Struct, frozen=True):
-    """The limits that apply to one client."""
-
-    max_lifetime_seconds: int = 3600
-    """Longest accepted `exp` − `iat` (checklist row SEC-25: no more than about an hour)."""
-    skew_seconds: int = 30
-    """How far the client's clock may differ from ours."""
-    fetch_milliseconds: int = 400
-    """Time limit for everything that one call fetches from the FHIR server, together."""
-    concurrency: int = 64
-    """Most calls at the same time, per server process."""
-    max_response_bytes: int = 10 * 1024 * 1024
-    """Largest response of the FHIR server that is read."""
-    max_pages: int = 20
-    """Most pages of one search that are read."""
-    max_requests: int = 100
-    """Most requests to the FHIR server for one call."""
-    calls_per_second: int = 1000
-    """Most calls that begin within a second, per server process."""
-
-
 class RegisteredBase(Struct, frozen=True):
     """A FHIR base URL of the trust file."""
 
@@ -57,13 +36,6 @@ class RegisteredBase(Struct, frozen=True):
     reach: Reach
     open: bool = False
     """Whether it is read without an access token, as a test server without authorization is."""
-
-
-class KeySetUrl(Struct, frozen=True):
-    """Where a client publishes its keys."""
-
-    url: Url
-    reach: Reach
 
 
 class PinnedKeys(Struct, frozen=True):

@@ -7,7 +7,7 @@ import pytest
 
 from cds_hooks.kit.simulator.fhir_server import MODES
 from cds_hooks.prefetch import gaps
-from cds_hooks.security.fhir_base import RefusedReason
+from cds_hooks.security.addresses import RefusedReason
 from cds_hooks.services import find_services
 from fhir.client import errors
 from tests.conftest import ROOT

@@ -13,9 +13,8 @@ from cds_hooks.prefetch.gaps import NO_SERVER, NO_TOKEN, OTHER_SUBJECT
 from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.request import CDSRequest, FhirAuthorization
-from cds_hooks.security.addresses import parse_url
-from cds_hooks.security.client import ANONYMOUS, Budgets, TrustedClient
-from cds_hooks.security.fhir_base import FhirBase
+from cds_hooks.security.addresses import Budgets, FhirBase, parse_url
+from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from fhir.client.client import FetchResult
 from fhir.client.errors import FetchError
 from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _bundle, _medication, _order, _request

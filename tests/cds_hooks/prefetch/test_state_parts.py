@@ -40,7 +40,7 @@ from cds_hooks.prefetch.state import (
 )
 from cds_hooks.prefetch.template import KeyPolicy, Template
 from cds_hooks.prefetch.tokens import NoValue, TokenValues
-from cds_hooks.security.fhir_base import OutboundRefused
+from cds_hooks.security.addresses import OutboundRefused
 from fhir.client.errors import FetchError
 from fhir.client.query import Read, Search
 from fhir.record.resources import decoder

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.security.addresses import NEVER, AddressRule, BadUrl, Url, parse_url
-from cds_hooks.security.fhir_base import is_below
+from cds_hooks.security.addresses import NEVER, AddressRule, BadUrl, Url, is_below, parse_url
 
 WORDS = """https http : // / \\ @ # ? %2e %2f .. . ; fhir.example.org r4 127.0.0.1 [::1] 0x7f :443 :80 。 ſ evil.example
     | & = +"""

@@ -12,8 +12,14 @@ import httpcore
 import pytest
 
 from cds_hooks.security.addresses import AddressRule, Url
-from cds_hooks.security.connections import CheckedBackend, TransportRefused, ssl_context_for, system_resolver
-from cds_hooks.security.transport import _require_plain, _require_reading
+from cds_hooks.security.outbound import (
+    CheckedBackend,
+    TransportRefused,
+    _require_plain,
+    _require_reading,
+    ssl_context_for,
+    system_resolver,
+)
 
 LOOPBACK = AddressRule((ip_network("127.0.0.0/8"),))
 

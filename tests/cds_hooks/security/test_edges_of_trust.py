@@ -19,12 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ed448, x25519
 
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
-from cds_hooks.security.addresses import AddressRule, Reach, parse_url
-from cds_hooks.security.client import KeySetUrl, is_proxy, proxied_call
-from cds_hooks.security.connections import TransportRefused
-from cds_hooks.security.fhir_base import PoolKey
+from cds_hooks.security.addresses import AddressRule, KeySetUrl, PoolKey, Reach, parse_url
+from cds_hooks.security.client import is_proxy, proxied_call
 from cds_hooks.security.keys import NotAnObject, UnusableKey, read_key, read_key_set, read_object
-from cds_hooks.security.pools import ConnectionPools
+from cds_hooks.security.outbound import ConnectionPools, TransportRefused
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, _answer, _refuse, open_replay_store
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
@@ -157,7 +155,7 @@ def test_eight_timeouts_in_a_row_replace_a_pool_and_are_counted() -> None:
         for number in range(1, 9):
             assert pool._connections is before
             with pytest.raises(httpcore.ConnectTimeout):
-                await pool.send(httpcore.Request("GET", "http://fhir.example.org/", extensions=timeout))
+                await pool.send(httpcore.Request("GET", "http://fhir.example.org/", extensions=timeout), 1000)
             assert counted["ehr", "fhir", "timeout"] == number
         assert pool._connections is not before
         assert counted["ehr", "fhir", "pool-replaced"] == 1

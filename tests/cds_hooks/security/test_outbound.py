@@ -14,9 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cds_hooks.security.addresses import AddressRule, Reach, parse_url, reach_of
-from cds_hooks.security.client import Budgets
-from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
+from cds_hooks.security.addresses import AddressRule, Budgets, FhirBase, OutboundRefused, Reach, parse_url, reach_of
 from cds_hooks.security.outbound import OutboundClient
 from tests.cds_hooks.security.servers import Canary, Seen, answering
 from tests.cds_hooks.security.trusting import run

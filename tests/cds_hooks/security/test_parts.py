@@ -11,16 +11,17 @@ from cds_hooks.errors import Untrusted
 from cds_hooks.security.addresses import (
     AddressRule,
     BadUrl,
+    Budgets,
     Reach,
     Url,
     address_of,
+    is_below,
     is_loopback,
     overlaps_never,
     parse_url,
     reach_of,
 )
-from cds_hooks.security.client import Budgets, TrustedClient
-from cds_hooks.security.fhir_base import is_below
+from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.token import (
     Claims,
     ClientRegister,

@@ -14,11 +14,8 @@ import httpx
 import pytest
 
 from cds_hooks.kit.simulator.signing import new_key, sign_token
-from cds_hooks.security.addresses import Reach, parse_url, reach_of
-from cds_hooks.security.client import Budgets
-from cds_hooks.security.fhir_base import FhirBase
-from cds_hooks.security.outbound import OutboundClient
-from cds_hooks.security.pools import MOST_WHILE_STALLED
+from cds_hooks.security.addresses import Budgets, FhirBase, Reach, parse_url, reach_of
+from cds_hooks.security.outbound import MOST_WHILE_STALLED, OutboundClient
 from fhir.client.client import FhirClient
 from fhir.client.errors import FetchError
 from fhir.client.query import Read

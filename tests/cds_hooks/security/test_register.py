@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.security.client import KeySetUrl
+from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.register import WatchedTrustFile
 from cds_hooks.security.trust_file import ANY_NAME, TrustFileError
 from tests.cds_hooks.logged import capture_logs

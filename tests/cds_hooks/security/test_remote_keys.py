@@ -9,8 +9,7 @@ import pytest
 
 from cds_hooks.errors import Untrusted
 from cds_hooks.kit.simulator.signing import SigningKey, new_key, sign_token
-from cds_hooks.security.addresses import Reach, parse_url, reach_of
-from cds_hooks.security.client import KeySetUrl
+from cds_hooks.security.addresses import KeySetUrl, Reach, parse_url, reach_of
 from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from tests.cds_hooks.security.servers import Seen, answering

@@ -13,9 +13,17 @@ import httpx
 import pytest
 
 from cds_hooks.kit.simulator.signing import SigningKey
-from cds_hooks.security.addresses import BadUrl, Reach, is_loopback, parse_url, reach_of
-from cds_hooks.security.client import ANONYMOUS, Budgets, RegisteredBase
-from cds_hooks.security.fhir_base import FhirBase, OutboundRefused
+from cds_hooks.security.addresses import (
+    BadUrl,
+    Budgets,
+    FhirBase,
+    OutboundRefused,
+    Reach,
+    is_loopback,
+    parse_url,
+    reach_of,
+)
+from cds_hooks.security.client import ANONYMOUS, RegisteredBase
 from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.trust import DevelopmentTrust, FileTrust
 from cds_hooks.security.trust_file import TrustFileError

@@ -15,8 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 from cds_hooks.errors import NotAllowed, Untrusted
 from cds_hooks.kit.simulator.signing import SigningKey, sign_token
 from cds_hooks.security import open_trust
+from cds_hooks.security.addresses import OutboundRefused
 from cds_hooks.security.client import ANONYMOUS, TrustedClient
-from cds_hooks.security.fhir_base import OutboundRefused
 from cds_hooks.security.keys import read_key_set
 from cds_hooks.security.token import read_token
 from cds_hooks.security.trust import DevelopmentTrust

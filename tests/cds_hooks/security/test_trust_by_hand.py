@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.security.addresses import AddressRule, Reach, parse_url
-from cds_hooks.security.client import ANONYMOUS, Budgets, TrustedClient
-from cds_hooks.security.fhir_base import FhirBase, OutboundRefused, PoolKey, is_below
+from cds_hooks.security.addresses import (
+    AddressRule,
+    Budgets,
+    FhirBase,
+    OutboundRefused,
+    PoolKey,
+    Reach,
+    is_below,
+    parse_url,
+)
+from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from cds_hooks.security.trust import DevelopmentTrust, _base_url, _is_plain
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, run
 

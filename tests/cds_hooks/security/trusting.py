@@ -5,8 +5,8 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cds_hooks.security.addresses import Resolver
 from cds_hooks.security.client import TrustedClient
-from cds_hooks.security.fhir_base import Resolver
 from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.replay import SqliteReplayStore
 from cds_hooks.security.trust import FileTrust
