@@ -23,11 +23,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
+from fhir.mapping.pregnancy_signs import pregnancy_signs
 from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter, Procedure
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import AssertedText, is_of_patient
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of, is_known_condition
@@ -65,18 +66,20 @@ def read_concept(concept: CodeableConcept | None) -> ConceptReading:
 @remembered("readings of concepts", entries=4096, longest=600)
 def _reading(concept: CodeableConcept) -> ConceptReading:
     meant: dict[str, MeantGroup] = {}
-    is_icd = is_known = False
+    is_whole = is_known = False
     for coding in concept.coding:
         for group in condition_groups_of(coding.system, coding.code):
             meant.setdefault(group, MeantGroup(group, coding.code or ""))
-        is_icd = is_icd or (code_system(coding.system) in ("icd10", "icd9") and not _is_of_words(concept, coding))
+        is_own = not _is_of_words(concept, coding)
+        is_whole = is_whole or (is_own and _says_all(coding))
         is_known = is_known or is_known_condition(coding.system, coding.code)
-    if (meant or is_icd) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
-        return ConceptReading(tuple(meant.values()), (), True)
+    if (meant or is_whole) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
+        return ConceptReading(_not_taken_back(concept, meant), (), True)
     mentions = _mentions(concept)
     is_coded_valve = _KIND_NOT_STATED in meant
+    is_history = any(_tells_of_the_past(coding) for coding in concept.coding)
     for mention in mentions:
-        if _counts_as_group(mention) and (not is_coded_valve or mention.group in _VALVES):
+        if _counts_as_group(mention, is_history=is_history) and (not is_coded_valve or mention.group in _VALVES):
             meant.setdefault(mention.group, MeantGroup(mention.group, ""))
         assertion = mention.assertion
         if mention.group in OF_FAMILY and assertion.person == "family" and assertion.polarity == "affirmed":
@@ -84,6 +87,54 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
     if _VALVES & meant.keys():
         meant.pop(_KIND_NOT_STATED, None)
     return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known))
+
+
+# ICD-10: births, what a newborn has, injuries and poisonings, and visits after or because of something that the title
+# names and the patient does not have. Beside all other codes of no group the words count ("Schwangerschaft" with Z33).
+_CODES_THAT_SAY_ALL = (*"OPSTVWXY", "Z02", "Z08", "Z09", "Z37", "Z40", "Z45", "Z53", "Z91A")
+
+
+def _says_all(coding: Coding) -> bool:
+    """Whether the words beside a code that means no group say nothing that the code does not say."""
+    system = code_system(coding.system)
+    return system == "icd9" or (
+        system == "icd10" and (coding.code or "").strip().upper().startswith(_CODES_THAT_SAY_ALL)
+    )
+
+
+# ICD-10: titles that name a fear, a fetus, a risk or a relative and deny nothing.
+_NEVER_TAKEN_BACK = ("F40", "O", "R761", "Z15", "Z8")
+
+
+def _not_taken_back(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -> tuple[MeantGroup, ...]:
+    """The groups of the codes, none where the words take them back: "PE ruled out", "? MI", "Family history of MI"."""
+    texts = dict.fromkeys((concept.text, *(coding.display for coding in concept.coding)))
+    if not any(text and _is_taken_back(text, meant) for text in texts):
+        return tuple(meant.values())
+    return tuple(coded for coded in meant.values() if coded.code.replace(".", "").startswith(_NEVER_TAKEN_BACK))
+
+
+# What denies or doubts the diagnosis before it, whatever follows: "MI ruled out with negative troponins".
+_TAKES_BACK = re.compile(
+    r"\b(?:ruled[- ]out|excluded|refuted|disproved|ausgeschlossen|exclue?|écartée?|descartad[oa]|esclus[oa]"
+    r"|uitgesloten|excluíd[oa])\b",
+    re.IGNORECASE,
+)
+
+
+_ABSENCES = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | {"asplenia", "single_kidney"}
+"""Groups that say what is not there: "no gallbladder" denies nothing."""
+
+
+def _is_taken_back(text: str, meant: Mapping[str, MeantGroup]) -> bool:
+    """Whether all words are denied, doubted or said of somebody else, and no phrase of them affirms what is coded."""
+    if not _ABSENCES.isdisjoint(meant):
+        return False
+    denial = _TAKES_BACK.search(text)
+    texts = (text,) if denial is None else (text, text[: denial.end()])
+    if not any(AssertedText(part).is_all_denied() for part in texts):
+        return False
+    return not any(mention.group in meant and mention.assertion.is_of_patient for mention in groups_in_words(text))
 
 
 def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:
@@ -104,9 +155,14 @@ def _mentions(concept: CodeableConcept) -> tuple[Mention, ...]:
     return ()
 
 
-def _counts_as_group(mention: Mention) -> bool:
+def _tells_of_the_past(coding: Coding) -> bool:
+    """Whether an ICD-10 code is a history of the patient or of the family (Z80 to Z87)."""
+    return code_system(coding.system) == "icd10" and (coding.code or "").strip().upper().startswith("Z8")
+
+
+def _counts_as_group(mention: Mention, *, is_history: bool) -> bool:
     group = CONDITION_GROUPS[mention.group]
-    is_past = mention.assertion.temporality == "historical"
+    is_past = is_history or mention.assertion.temporality == "historical"
     return mention.assertion.is_of_patient and (not is_past or bool(group.history) or group.history_in_words)
 
 
@@ -389,6 +445,8 @@ _ILL = ("active", "recurrence", "relapse")
 # FHIR R4 condition-ver-status. Refuted and entered-in-error ones are no facts of a record at all.
 _DOUBTS = ("provisional", "differential", "unconfirmed")
 _FIVE_YEARS_DAYS = 5 * 365.25
+# WHO and UNICEF: breastfeeding up to two years; what was answered a year ago is asked again.
+_FEEDING_DAYS = 365
 _MOST_NAMED = 3
 PROBLEMS_UNREADABLE = "problems-unreadable"
 """The reason of what is not known because entries of the problem list could not be read."""
@@ -434,7 +492,7 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
     return None
 
 
-_SHOWN_OTHERWISE = frozenset({"pregnancy", MECHANICAL_VALVE})
+_SHOWN_OTHERWISE = frozenset({"pregnancy", "breastfeeding", MECHANICAL_VALVE})
 """What more than the signs of its own group tells of."""
 
 
@@ -488,6 +546,8 @@ def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | 
     """What tells of a condition that no entry of the problem list names."""
     if key == "pregnancy":
         return _observed_pregnancy(record)
+    if key == "breastfeeding":
+        return _observed_feeding(record)
     best: ConditionHit | None = None
     for sign in signs_by_group(record).get(key, ()):
         is_onset = sign.source.startswith("Procedure")
@@ -587,7 +647,20 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
     pregnancy = observed_pregnancy(record)
     if pregnancy is None:
         return None
-    return ConditionHit("pregnancy", pregnancy.words, pregnancy.code, pregnancy.source, pregnancy.time, "active")
+    doubt = "unconfirmed" if pregnancy.is_supposed else ""
+    return ConditionHit(
+        "pregnancy", pregnancy.words, pregnancy.code, pregnancy.source, pregnancy.time, "active", doubt=doubt
+    )
+
+
+def _observed_feeding(record: PatientRecord) -> ConditionHit | None:
+    """That she breastfeeds, where the newest answer to the question says so."""
+    signs = pregnancy_signs(record)
+    answers = sorted((*signs.feeding, *signs.not_feeding), key=lambda sign: sign.time.instant, reverse=True)
+    newest = next(iter(answers), None)
+    if newest is None or newest in signs.not_feeding or newest.time.whole_days(record.as_of_epoch) > _FEEDING_DAYS:
+        return None
+    return ConditionHit("breastfeeding", newest.words, newest.code, newest.source, newest.time, "active")
 
 
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:

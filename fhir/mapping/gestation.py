@@ -18,9 +18,13 @@ from fhir.terminology.conditions import weeks_of_code
 
 # tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
 _WEEKS_BEFORE_ONSET = 2.0
-# "unless the text says otherwise": "20 weeks gestation", "IUP 24w3d", "G2P1 at 32+4", "24/40", "22. SSW".
+# "unless the text says otherwise": "20 weeks gestation", "IUP 24w3d", "G2P1 at 32+4", "24/40", "22. SSW", "28 SA",
+# "28 semanas", "28 settimane", "28. Woche", "28 weken", "SSW 28".
 _WEEKS_IN_WORDS = re.compile(
-    r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b|\.? ?ssw\b)", re.IGNORECASE
+    r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b"
+    r"|[e\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem|semanas?|semaines?|settiman[ae]|wochen?|weken?|week)\b)"
+    r"|\b(?:ssw|sa|sg) ?(\d{1,2})\b",
+    re.IGNORECASE,
 )
 
 
@@ -39,7 +43,7 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
     condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy.
     """
     signs = pregnancy_signs(record)
-    for sign in (*signs.due, *signs.gestation, *_charted_weeks(record)):
+    for sign in (*signs.due, *signs.gestation, *_charted_weeks(record), *signs.periods[:1]):
         weeks = weeks_by(sign, record)
         if weeks is not None and not has_ended(record, beginning(sign)):
             date = sign.due.date if sign.due is not None else sign.time.date
@@ -72,7 +76,7 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
     weeks = next((week for week in coded if week is not None), None)
     if weeks is None and any(meant.group == "pregnancy" for meant in read_concept(condition.code).meant):
         match = _WEEKS_IN_WORDS.search(condition.code.words)
-        weeks = int(match[1]) if match is not None else None
+        weeks = int(match[1] or match[2]) if match is not None else None
     if weeks is not None:
         yield PregnancySign(
             "gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks)

@@ -7,11 +7,10 @@ date, a gestational age, a positive test, the reason of a visit.
 
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 from msgspec import Struct
 
-from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
+from fhir.mapping.pregnancy_signs import PregnancySign, PregnancySignKind, pregnancy_signs
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.assertions import is_of_patient
@@ -29,19 +28,26 @@ FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR = 12, 50
 class ObservedPregnancy(Struct, frozen=True, gc=False):
     """A pregnancy that is known without a condition: the kind of sign, the words, the resource and the date."""
 
-    how: Literal["status", "due", "gestation", "hcg", "visit"]
+    how: PregnancySignKind
     words: str
     code: str
     source: str
     time: FhirTime
 
+    @property
+    def is_supposed(self) -> bool:
+        """Whether only a period that did not come tells of it."""
+        return self.how == "period"
+
 
 def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
     """Whether a pregnancy charted `since` then is going on: within 310 days, and no later end of it on the record.
 
-    Without a date it cannot be shown to be current: False.
+    Without a date it is, unless one ended in the last 310 days.
     """
-    if since is None or since.whole_days(record.as_of_epoch) > LONGEST_DAYS:
+    if since is None:
+        return not has_ended(record, record.as_of_epoch - LONGEST_DAYS * DAY_SECONDS)
+    if since.whole_days(record.as_of_epoch) > LONGEST_DAYS:
         return False
     return not has_ended(record, since.instant)
 
@@ -52,10 +58,35 @@ def observed_pregnancy(record: PatientRecord) -> ObservedPregnancy | None:
     if record.sex == "male" or (age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR):
         return None
     signs = pregnancy_signs(record)
-    for sign in (*signs.pregnant, *signs.due, *signs.gestation, *signs.positive, *signs.visits):
+    missed = [sign for sign in signs.periods[:1] if _is_missed(sign, record)]
+    for sign in (*signs.pregnant, *signs.due, *signs.gestation, *signs.positive, *signs.visits, *missed):
         if _is_going_on(sign, record):
             return ObservedPregnancy(sign.how, sign.words, sign.code, sign.source, sign.time)
     return None
+
+
+# A cycle lasts 24 to 38 days (FIGO 2018): five weeks and more after a period began, the next one is late.
+_LATE_WEEKS = 5.0
+
+
+def _is_missed(sign: PregnancySign, record: PatientRecord) -> bool:
+    """Whether the last period was charted so long after it began that the next one had not come, and no test since."""
+    is_late = sign.weeks is not None and sign.weeks >= _LATE_WEEKS
+    return is_late and not _tested_negative_since(record, sign.time) and not _can_have_none(record)
+
+
+# Why periods stay away without a pregnancy, in the words of problems and operations.
+_NO_PERIODS = re.compile(
+    r"menopaus|amenorrh|oligomenorrh|hysterectom|polycystic ovar|\bpcos\b|anorexia|\biuds?\b|implant|depo-?provera"
+    r"|ovarian (?:failure|insufficiency)|sterili[sz]ation|tubal ligation",
+    re.IGNORECASE,
+)
+
+
+def _can_have_none(record: PatientRecord) -> bool:
+    concepts = [condition.code for condition in record.conditions]
+    concepts += [procedure.code for procedure in record.procedures if procedure.status == "completed"]
+    return any(concept is not None and _NO_PERIODS.search(concept.words) for concept in concepts)
 
 
 def _is_going_on(sign: PregnancySign, record: PatientRecord) -> bool:

@@ -6,13 +6,13 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Observation
 from fhir.terminology.conditions import PregnancyMeaning, condition_groups_of, pregnancy_meaning
 
-PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit"]
+PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit", "period", "feeding"]
 
 # Serum hCG in mIU/mL: under 5 none, from 25 a pregnancy (NAVMED P-5139, quoted by GLOWM: "non-pregnant <24, positive
 # >25"; under 5 negative: American Pregnancy Association). Between them nothing is said.
@@ -45,6 +45,9 @@ class PregnancySigns(Struct, frozen=True, gc=False):
     positive: tuple[PregnancySign, ...]
     negative: tuple[PregnancySign, ...]
     visits: tuple[PregnancySign, ...]
+    periods: tuple[PregnancySign, ...]
+    feeding: tuple[PregnancySign, ...]
+    not_feeding: tuple[PregnancySign, ...]
 
 
 def pregnancy_signs(record: PatientRecord) -> PregnancySigns:
@@ -89,6 +92,18 @@ def _sort_in(
         names = {True: ("pregnant", "pregnant"), False: ("not_pregnant", "not pregnant")}
         for name, words in [names[answer] for answer in (_answer(seen),) if answer is not None]:
             signs[name].append(PregnancySign("status", f"pregnancy status: {words}", code, source, time))
+    elif use == "period":
+        began = parse_time(seen.valueDateTime or seen.valueString or "")
+        if began is not None and began.precision in ("day", "instant"):
+            words = f"last menstrual period {began.date}"
+            weeks = (time.instant - began.instant) / DAY_SECONDS / 7.0
+            signs["periods"].append(PregnancySign("period", words, code, source, time, weeks=weeks))
+    elif use == "feeding":
+        answer = _feeds(seen)
+        if answer is not None:
+            words = f"{'' if answer else 'not '}breastfeeding"
+            name = "feeding" if answer else "not_feeding"
+            signs[name].append(PregnancySign("feeding", words, code, source, time))
     elif use == "hcg":
         results = {True: ("positive", "pregnancy test positive"), False: ("negative", "pregnancy test negative")}
         for name, words in [results[answer] for answer in (_answer(seen),) if answer is not None]:
@@ -121,6 +136,18 @@ def _answer(seen: Observation) -> bool | None:
             None,
         )
     return answer
+
+
+_FEEDS = re.compile(r"breast-?\s?fe|lactat|\bnurs|\byes\b", re.IGNORECASE)
+_FEEDS_NOT = re.compile(r"\bno\b|\bnot\b|\bnever\b|former|stopp|ceased|wean|previous", re.IGNORECASE)
+
+
+def _feeds(seen: Observation) -> bool | None:
+    """Whether the answer says that she breastfeeds now; None where it says neither."""
+    words = seen.valueString or (seen.valueCodeableConcept.words if seen.valueCodeableConcept is not None else "")
+    if _FEEDS_NOT.search(words):
+        return False
+    return True if _FEEDS.search(words) else None
 
 
 def _of_concept(concept: CodeableConcept | None) -> bool | None:

@@ -341,6 +341,14 @@ class Coding(Element, frozen=True, gc=False):
     system: ChartText | None = None
     code: ChartText | None = None
     display: ChartText | None = None
+    extension: tuple[CodingExtension, ...] = ()
+
+
+class CodingExtension(Element, frozen=True, gc=False):
+    """What is said of a code beside it, such as how sure a diagnosis is (German charts)."""
+
+    url: ChartText | None = None
+    valueCoding: Coding | None = None
 
 
 class CodeableConcept(Element, frozen=True, gc=False):

@@ -102,7 +102,8 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
         return tuple(_those_begun([fact for fact in facts if not says_not_performed(fact)], _performed, as_of))
     facts = [fact for fact in each_once if _is_verified(fact)]
     if kind is Condition:
-        facts = [_with_code_of_words(fact) for fact in _those_begun(facts, _onsets, as_of)]
+        sure = (sure for fact in _those_begun(facts, _onsets, as_of) if (sure := _with_certainty(fact)) is not None)
+        facts = [_with_code_of_words(fact) for fact in sure]
     return tuple(facts)
 
 
@@ -187,6 +188,28 @@ def _performed(procedures: list[Any]) -> list[str | None]:
         or (procedure.performedPeriod.start if procedure.performedPeriod is not None else None)
         for procedure in procedures
     ]
+
+
+_CERTAINTY: Final = "diagnosesicherheit"
+"""The end of the addresses of the German extension of a code (HL7 Germany, KBV)."""
+_PROVISIONAL: Final = CodeableConcept((Coding(code="provisional"),))
+_RESOLVED: Final = CodeableConcept((Coding(code="resolved"),))
+
+
+def _with_certainty(condition: Condition) -> Condition | None:
+    """The condition as sure as a German code says: A is excluded (None), V suspected, Z over ("state after")."""
+    codings = condition.code.coding if condition.code is not None else ()
+    stated = {
+        part.valueCoding.code
+        for coding in codings
+        for part in coding.extension
+        if part.valueCoding is not None and (part.url or "").lower().endswith(_CERTAINTY)
+    }
+    if "A" in stated:
+        return None
+    if "V" in stated:
+        condition = replace_fields(condition, verificationStatus=_PROVISIONAL)
+    return replace_fields(condition, clinicalStatus=_RESOLVED) if "Z" in stated else condition
 
 
 def _with_code_of_words(condition: Condition) -> Condition:

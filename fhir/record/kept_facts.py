@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from fhir.record.facts import ALL, FACT_TYPES, FactLimits, NotKept, ReadResources
 from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS
 from fhir.record.opting_out import SystemAndCode
-from fhir.record.record import BIRTH_PLACE, PatientRecord, record_of_resources
+from fhir.record.record import BIRTH_PLACE, BIRTH_SEX, PatientRecord, record_of_resources
 from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     AnyResource,
@@ -121,7 +121,9 @@ def _without_names(patient: Patient | None) -> Patient | None:
     if patient is None:
         return None
     return structs.replace(
-        patient, id=None, extension=tuple(extension for extension in patient.extension if extension.url == BIRTH_PLACE)
+        patient,
+        id=None,
+        extension=tuple(extension for extension in patient.extension if extension.url in (BIRTH_PLACE, *BIRTH_SEX)),
     )
 
 

@@ -6,7 +6,7 @@ What the typed decoder rejects is decoded piece by piece. One broken resource th
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -60,6 +60,16 @@ from fhir.terminology.time_limit import check_time, lift_time_limit
 
 _T = TypeVar("_T")
 
+BIRTH_SEX = (
+    "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex",
+    "http://hl7.org/fhir/StructureDefinition/patient-birthSex",
+)
+_BIRTH_SEXES: Final[Mapping[str, Literal["male", "female"]]] = {
+    "F": "female",
+    "M": "male",
+    "female": "female",
+    "male": "male",
+}
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 
 LONGEST_LIFE_YEARS = 122
@@ -334,8 +344,12 @@ class PatientRecord:
 
     @property
     def sex(self) -> Literal["male", "female"] | None:
-        """Administrative sex where it is male or female."""
+        """The sex at birth where it is charted, else the administrative sex, where it is male or female."""
         patient = self.patient
+        for extension in patient.extension if patient else ():
+            at_birth = _BIRTH_SEXES.get(extension.valueCode or "") if extension.url in BIRTH_SEX else None
+            if at_birth is not None:
+                return at_birth
         gender = patient.gender if patient else None
         if gender == "male":
             return "male"

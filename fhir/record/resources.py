@@ -50,6 +50,7 @@ class PatientExtension(Element, frozen=True, gc=False):
 
     url: str | None = None
     valueAddress: Address | None = None
+    valueCode: ChartText | None = None
     extension: tuple[ExtensionPart, ...] = ()
 
 

@@ -160,6 +160,15 @@ class AssertedText:
         """Whether nothing of the text is denied, doubted or said of somebody else."""
         return self.assertion(0, len(self.tokens) - 1).is_of_patient
 
+    def is_all_denied(self) -> bool:
+        """Whether all words but the cues are denied, doubted or said of somebody else: "PE ruled out 3/2026"."""
+        words = [
+            position
+            for position, token in enumerate(self.tokens)
+            if token.word[0].isalpha() and position not in self.cue_tokens
+        ]
+        return bool(words) and not any(self.assertion(position, position).is_of_patient for position in words)
+
     def _read(self) -> None:
         active: dict[str, int] = {}  # kind of a cue: the last token that it reaches
         position, length = 0, len(self.tokens)

@@ -329,6 +329,8 @@ PregnancyMeaning: TypeAlias = Literal[
     "status",
     "due",
     "gestation",
+    "period",
+    "feeding",
     "positive",
     "negative",
     "end",

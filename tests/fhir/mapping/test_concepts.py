@@ -37,7 +37,11 @@ def test_codes_say_what_they_say_whatever_the_words_are() -> None:
     [
         ("Gout", (), {"gout"}, True),
         ("Gout", ((OTHER, "1", None),), {"gout"}, True),
-        ("Gout", ((ICD10, "Z00.0", None),), set(), True),
+        ("Gout", ((ICD10, "Z00.0", None),), {"gout"}, True),
+        ("Schwangerschaft", ((ICD10, "Z33", None),), {"pregnancy"}, True),
+        ("OTC deficiency", ((ICD10, "E72.4", None),), {"urea_cycle"}, True),
+        ("Gout", ((ICD10, "S93.401A", None),), set(), True),
+        ("Xyzzy", ((ICD10, "Z00.0", None),), set(), True),
         ("Gout", ((SNOMED, "1", None),), {"gout"}, True),
         (None, ((OTHER, "1", "Gout"),), {"gout"}, True),
         (None, ((OTHER, "1", "Xyzzy"), (OTHER, "2", "Gout")), {"gout"}, True),
@@ -87,3 +91,42 @@ def test_the_kind_of_a_heart_valve_is_read_in_the_words(text: str | None, expect
     kinds = {"heart_valve_prosthesis_kind_not_stated", "mechanical_valve", "bioprosthetic_heart_valve"}
     assert kinds & set(meant) == {expected}
     assert "gout" not in meant
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("I26.99", "PE ruled out 3/2026"),
+        ("I26.99", "r/o PE"),
+        ("I26.99", "PE - ruled out by CTA"),
+        ("I26.99", "Pulmonary embolism was excluded on 2026-03-01"),
+        ("I26.99", "EP écartée"),
+        ("I26.99", "V.a. Lungenembolie"),
+        ("I21.9", "? MI"),
+        ("I21.9", "MI ruled out with negative troponins"),
+        ("C50.919", "Family history of breast cancer"),
+        ("Z33.1", "not pregnant"),
+        ("J45.909", "Asthma (father)"),
+    ],
+)
+def test_words_that_take_back_a_code_win(code: str, text: str) -> None:
+    assert read_concept(concept(text, (ICD10, code, None))) == ConceptReading((), (), is_understood=True)
+    assert not read_concept(concept(None, (ICD10, code, text))).meant
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "group"),
+    [
+        ("I26.99", "History of PE", "vte"),
+        ("I26.99", "Chest pain, PE", "vte"),
+        ("E11.9", "Type 2 diabetes mellitus without complications", "dm2"),
+        ("C85.90", "Non-Hodgkin lymphoma", "lymphoma"),
+        ("I21.4", "Non-ST elevation MI", "myocardial_infarction"),
+        ("I21.9", "MI; PE ruled out", "myocardial_infarction"),
+        ("Z80.0", "Family history of malignant neoplasm of digestive organs", "family_history_colorectal"),
+        ("O35.0", "Maternal care for (suspected) malformation in fetus", "pregnancy"),
+        ("G40.909", "Epilepsy, not intractable, without status epilepticus", "epilepsy"),
+    ],
+)
+def test_words_that_deny_something_else_take_back_no_code(code: str, text: str, group: str) -> None:
+    assert group in groups(read_concept(concept(text, (ICD10, code, None))))

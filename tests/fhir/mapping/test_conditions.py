@@ -128,9 +128,6 @@ class TestPregnancy:
         hit = find_condition(record_of(condition(PREGNANT, onsetDateTime=onset)), "pregnancy")
         assert (hit is not None) is counts
 
-    def test_without_a_date_it_cannot_be_shown_to_be_current(self) -> None:
-        assert find_condition(record_of(condition(PREGNANT)), "pregnancy") is None
-
     @pytest.mark.parametrize(
         "end",
         [
@@ -317,3 +314,29 @@ def test_a_fall_without_a_date_counts_unless_it_is_over(status: str | None, coun
 def test_what_is_only_of_the_past_in_words_is_no_problem(words: str, groups: list[str]) -> None:
     said = {"resourceType": "Condition", "id": "w", "code": {"text": words}, "subject": SUBJECT}
     assert [hit.key for hit in problems_of(record_of(said), ["stroke", "gout"])] == groups
+
+
+@pytest.mark.parametrize(
+    ("certainty", "counts", "doubt"),
+    [("G", True, ""), ("A", False, ""), ("V", True, "provisional"), ("Z", False, "")],
+)
+def test_how_sure_a_german_code_is_says_whether_it_counts(certainty: str, counts: bool, doubt: str) -> None:
+    stated = {
+        "url": "http://fhir.de/StructureDefinition/icd-10-gm-diagnosesicherheit",
+        "valueCoding": {
+            "system": "https://fhir.kbv.de/CodeSystem/KBV_CS_SFHIR_ICD_DIAGNOSESICHERHEIT",
+            "code": certainty,
+        },
+    }
+    coding = {"system": "http://fhir.de/CodeSystem/bfarm/icd-10-gm", "code": "I26.9", "extension": [stated]}
+    embolism = condition("I26.9") | {"code": {"coding": [coding], "text": "Lungenembolie"}}
+    hit = find_condition(record_of(embolism), "vte")
+    assert (hit is not None, hit.doubt if hit is not None else "") == (counts, doubt)
+    assert (find_condition(record_of(embolism), "vte_ever") is not None) is (certainty != "A")
+
+
+@pytest.mark.parametrize("key", ["vte_ever", "myasthenia", "bleeding_disorder"])
+def test_what_is_resolved_and_still_forbids_a_drug_counts(key: str) -> None:
+    code = {"vte_ever": "I26.99", "myasthenia": "G70.00", "bleeding_disorder": "D66"}[key]
+    assert find_condition(record_of(condition(code, ICD10, status="resolved")), key) is not None
+    assert find_condition(record_of(condition("I26.99", ICD10, status="resolved")), "vte") is None

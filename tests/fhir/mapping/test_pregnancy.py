@@ -74,6 +74,9 @@ def weeks(*resources: dict[str, Any]) -> int | None:
         observation("11884-4", 20, "wk", "2026-11-10"),
         observation("18185-9", 140, "d", "2026-11-10"),
         visit("2026-10-01"),
+        observation("21198-7", 4210, "m[IU]/mL", "2026-11-10"),
+        seen("8665-2", "2026-08-14", valueDateTime="2026-07-05"),
+        condition("72892002"),
         condition("72892002", onsetDateTime="2026-06-01"),
         condition("Z34.01", ICD10, status=None, recordedDate="2026-09-01"),
     ],
@@ -104,6 +107,11 @@ def test_each_sign_tells_of_a_pregnancy_with_its_source(sign: dict[str, Any]) ->
         observation("11884-4", 20, "furlong", "2026-11-10"),
         visit("2025-10-01"),
         visit("2026-10-01", "44054006"),
+        observation("21198-7", 2, "m[IU]/mL", "2026-11-10"),
+        seen("8665-2", "2026-11-10", valueDateTime="2026-10-20"),
+        seen("8665-2", "2026-07-08", valueDateTime="2026-07-05"),
+        seen("8665-2", "2025-10-10", valueDateTime="2025-08-05"),
+        seen("8665-2", "2026-08-14", valueDateTime="2026-07"),
     ],
 )
 def test_what_is_old_unclear_or_says_no_tells_of_none(sign: dict[str, Any]) -> None:
@@ -283,7 +291,9 @@ def test_the_words_of_the_condition_may_say_the_week() -> None:
     ("words", "expected"),
     [
         ("Pregnant, 20 weeks", 22), ("IUP 24w3d", 26), ("G2P1 at 32+4", 34), ("pregnancy 24/40", 26),
-        ("Schwangerschaft, 22. SSW", 24),
+        ("Schwangerschaft, 22. SSW", 24), ("Grossesse 28 SA", 30), ("Embarazo de 28 semanas", 30),
+        ("Gravidanza, 28 settimane", 30), ("Schwangerschaft in der 28. Woche", 30), ("28 weken zwanger", 30),
+        ("Gravidez de 28 semanas", 30), ("Schwangerschaft SSW 28", 30),
     ],
 )  # fmt: skip
 def test_a_problem_in_words_alone_says_the_week_from_its_date_on(words: str, expected: int) -> None:
@@ -361,3 +371,67 @@ def test_the_onset_of_a_condition_is_a_basis_with_its_source() -> None:
     onset = parse_time("2026-11-06")
     assert gestation(record_of(), onset, "Condition/x") == Gestation(4, "onset 2026-11-06", "Condition/x")
     assert gestation(record_of(), parse_time("2026-11-20T09:00:01Z"), "Condition/x") is None
+
+
+@pytest.mark.parametrize(
+    ("more", "is_pregnant"),
+    [
+        ([], True),
+        ([seen("2106-3", "2026-08-20", valueCodeableConcept=NEGATIVE)], False),
+        ([{"resourceType": "Condition", "id": "m", "subject": SUBJECT, "code": {"text": "Amenorrhea"}}], False),
+        ([{"resourceType": "Condition", "id": "m", "subject": SUBJECT, "code": {"text": "Postmenopausal"}}], False),
+        ([seen("8665-2", "2026-11-01", valueDateTime="2026-10-28") | {"id": "next"}], False),
+        ([birth("2026-10-01")], False),
+    ],
+)
+def test_a_period_that_did_not_come_is_a_supposed_pregnancy(more: list[dict[str, Any]], is_pregnant: bool) -> None:
+    period = seen("8665-2", "2026-08-14", valueDateTime="2026-07-05")
+    record = record_of(period, *more, patient=WOMAN)
+    hit = find_condition(record, "pregnancy")
+    assert (hit is not None) is is_pregnant
+    if hit is not None:
+        assert (hit.words, hit.doubt) == ("last menstrual period 2026-07-05", "unconfirmed")
+        assert gestation_weeks(record, None) == 19
+
+
+def test_an_undated_pregnancy_goes_on_unless_one_ended_in_the_time_of_a_pregnancy() -> None:
+    undated = condition("72892002")
+    assert source(undated) == f"Condition/{undated['id']}"
+    assert source(undated, birth("2026-09-01")) is None
+    assert source(undated, birth("2025-01-01")) == f"Condition/{undated['id']}"
+    assert source(condition("72892002", status="resolved")) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "when", "feeds"),
+    [
+        ("Currently breastfeeding", "2026-11-10", True),
+        ("Yes", "2026-11-10", True),
+        ("Not breastfeeding", "2026-11-10", False),
+        ("Formerly breastfed", "2026-11-10", False),
+        ("Unknown", "2026-11-10", False),
+        ("Currently breastfeeding", "2025-01-10", False),
+    ],
+)
+def test_the_answer_whether_she_breastfeeds_counts_for_a_year(answer: str, when: str, feeds: bool) -> None:
+    record = record_of(seen("63895-7", when, valueCodeableConcept={"text": answer}), patient=WOMAN)
+    assert (find_condition(record, "breastfeeding") is not None) is feeds
+
+
+def test_of_two_answers_the_newer_one_says_whether_she_breastfeeds() -> None:
+    before = seen("63895-7", "2026-06-10", valueCodeableConcept={"text": "Currently breastfeeding"})
+    after = seen("63895-7", "2026-10-10", valueCodeableConcept={"text": "Not breastfeeding"}) | {"id": "after"}
+    assert find_condition(record_of(before, after, patient=WOMAN), "breastfeeding") is None
+
+
+@pytest.mark.parametrize(
+    ("gender", "at_birth", "is_pregnant"),
+    [("male", "F", True), ("female", "M", False), ("female", "UNK", True), ("male", None, False)],
+)
+def test_the_sex_at_birth_goes_before_the_gender(gender: str, at_birth: str | None, is_pregnant: bool) -> None:
+    birth_sex = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
+    patient: dict[str, Any] = WOMAN | {"gender": gender}
+    if at_birth is not None:
+        patient["extension"] = [{"url": birth_sex, "valueCode": at_birth}]
+    pregnant = condition("72892002", onsetDateTime="2026-06-01")
+    assert (source(pregnant, patient=patient) is not None) is is_pregnant

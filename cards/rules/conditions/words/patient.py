@@ -45,6 +45,8 @@ CONDITIONS = needs("Condition")
 # A delivery ends a pregnancy.
 PREGNANCY = needs("Condition", "Procedure", "Encounter", "Observation", analytes=("pregnancy_signs",))
 """What a condition needs that asks whether the patient is pregnant."""
+_ASKED_FOR = frozenset({"pregnancy", "breastfeeding"})
+"""What answers to questions tell of, too: the status, the last period, whether she breastfeeds."""
 _VALVE = needs("Condition", "Procedure")
 ALLERGIES = needs("AllergyIntolerance")
 """What a condition needs that looks at the allergy list."""
@@ -79,7 +81,7 @@ def _condition_any(spec: Spec) -> Predicate:
 
 def _needs_of_conditions(spec: Spec) -> DataNeeds:
     groups = spec["condition_any"]
-    if "pregnancy" in groups:
+    if not _ASKED_FOR.isdisjoint(groups):
         return PREGNANCY
     # A valve, a stent or a transplant may be charted as the operation alone; a result shows other conditions.
     from_procedures = any(
