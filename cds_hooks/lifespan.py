@@ -26,6 +26,7 @@ from cds_hooks.metrics import Metrics, MetricsFolder
 from cds_hooks.record.follow import Follower
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
+from cds_hooks.settings.checks import Networks
 from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable
 from fhir.terminology.phrases import groups_in_words
@@ -38,6 +39,8 @@ _RECORDING_SECONDS = 2.0
 _AGAIN_SECONDS = 1.0
 _READING_SECONDS = 5.0
 """So long the first call waits for what was shown before; of a larger record the rest is read beside the calls."""
+_LARGEST_SITE = {4: 8, 6: 32}
+"""The prefix of the largest network of one site, by version of IP: 10.0.0.0/8, and what a provider of addresses has."""
 
 
 class Lifespan(Struct, frozen=True):
@@ -62,6 +65,7 @@ class Lifespan(Struct, frozen=True):
         url = self.components.settings.database_url
         with kept_connections(url):
             _say_models_out(self.services)
+            _say_wide_proxies(self.components.settings.proxy_networks)
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 await asyncio.to_thread(self.components.governance.read_approvals)
                 await asyncio.to_thread(self.components.releases.read, url)
@@ -150,6 +154,12 @@ def _say_models_out(services: dict[str, Service]) -> None:
     for service in services.values():
         for model in service.absent_models:
             log().error("model cannot be served", service=service.id, reason=f"{model.name}: {model.kind}")
+
+
+def _say_wide_proxies(networks: Networks) -> None:
+    for network in networks:
+        if network.prefixlen < _LARGEST_SITE[network.version]:
+            log().warning("anybody can be a trusted proxy", reason=str(network))
 
 
 def _say_not_approved(governance: Governance, approvals: ApprovalBook | None, releases: Releases) -> None:

@@ -13,12 +13,13 @@ import pytest
 
 from cds_hooks import lifespan
 from cds_hooks.errors import ModelNotServed
-from cds_hooks.lifespan import Lifespan, _say_models_out, _say_not_approved
+from cds_hooks.lifespan import Lifespan, _say_models_out, _say_not_approved, _say_wide_proxies
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.counts import SECONDS, Distribution, Minute, Snapshot
 from cds_hooks.metrics.page import _parent_of, page_of, workers_of
 from cds_hooks.settings import Settings
+from cds_hooks.settings.checks import networks_of
 from cds_hooks.site_rules import use_rules_of_site
 from cds_hooks.storage.content import (
     ContentKeys,
@@ -61,6 +62,20 @@ def test_models_that_cannot_be_served_are_said_with_their_service() -> None:
     with capture_logs() as lines:
         _say_models_out(services)
     assert said(lines, "service", "reason") == [("error", "model cannot be served", "a", "m: OSError")]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "lines"),
+    [
+        ("127.0.0.1/32, 10.0.0.0/8, fd00::/32", []),
+        ("10.1.0.0/16, 0.0.0.0/0", ["0.0.0.0/0"]),
+        ("0.0.0.0/1, ::/0", ["0.0.0.0/1", "::/0"]),
+    ],
+)
+def test_a_network_of_proxies_that_anybody_can_be_in_is_said(proxies: str, lines: list[str]) -> None:
+    with capture_logs() as written:
+        _say_wide_proxies(networks_of(proxies))
+    assert said(written, "reason") == [("warning", "anybody can be a trusted proxy", line) for line in lines]
 
 
 SHADOW = ("warning", "rules are not approved and run in shadow", 3, "not-approved")

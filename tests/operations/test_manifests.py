@@ -95,3 +95,17 @@ def test_probes_selectors_and_times_fit_together() -> None:
     assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     (port,) = container["ports"]
     assert str(port["containerPort"]) == container["args"][-1]
+
+
+def test_all_pods_hash_users_with_the_key_of_one_secret() -> None:
+    (file,) = [variable["value"] for variable in _container()["env"] if variable["name"] == "CDS_USER_KEYS"]
+    (mount,) = [mount for mount in _container()["volumeMounts"] if file.startswith(mount["mountPath"] + "/")]
+    volumes = {volume["name"]: volume for volume in _objects()["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert "secret" in volumes[mount["name"]]
+
+
+def test_the_network_policy_lets_the_ingress_and_prometheus_in_and_nobody_else() -> None:
+    (rule,) = _objects()["NetworkPolicy"]["spec"]["ingress"]
+    namespaces = [source["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for source in rule["from"]]
+    assert namespaces == ["ingress", "monitoring"]
+    assert rule["ports"] == [{"port": _container()["ports"][0]["name"]}]
