@@ -20,7 +20,7 @@ from cds_hooks.dialects._dialect import MARKDOWN, VERSIONS, Dialect, Markdown, V
 from cds_hooks.dialects.standard import DIALECT as STANDARD
 from cds_hooks.protocol.hooks import MEDICATION_REFILL, ORDER_DISPATCH, Hook
 from fhir.record.datatypes import as_json_value
-from models_onnx.discovery import discover
+from models_onnx.declarations import discover
 
 
 @dataclass(frozen=True, slots=True)

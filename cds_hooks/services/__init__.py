@@ -9,7 +9,7 @@ from cds_hooks.services._declared import declared_services
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
-from models_onnx.discovery import discover
+from models_onnx.declarations import discover
 from models_onnx.errors import DeclarationError
 
 __all__ = [

@@ -37,7 +37,7 @@ from fhir.mapping.features.feature import Feature, map_features
 from fhir.mapping.stays import current_stay
 from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
-from models_onnx.discovery import DeclaringFile, add_features
+from models_onnx.declarations import DeclaringFile, add_features
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
 from models_onnx.equations.record_inputs import features_of, inputs_from_record

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from cards.card import SUMMARY_LIMIT
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.toml_file import TomlFault, read_toml
-from models_onnx.discovery import DeclaringFile
+from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
 from models_onnx.model_card.wording import unsafe_words
 

@@ -13,7 +13,7 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch.columns import arrow, column_of, read_input, read_yes
 from models_onnx.batch.declaration import TableDeclaration, TablePlan, plan_of
 from models_onnx.batch.scoring import Rows, score_rows
-from models_onnx.discovery import add_features
+from models_onnx.declarations import add_features
 from models_onnx.errors import ArtifactRefused, BatchRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model

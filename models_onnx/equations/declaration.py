@@ -22,7 +22,7 @@ from msgspec import Struct
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.discovery import discover, refuse_wrong_types
+from models_onnx.declarations import discover, refuse_wrong_types
 from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working, work_points
 from models_onnx.errors import DeclarationError, UnknownEquation
 

@@ -19,7 +19,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.conditions import CONDITION_GROUPS
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
-from models_onnx.discovery import add_features, declarations, refuse_wrong_types
+from models_onnx.declarations import add_features, declarations, refuse_wrong_types
 from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.spec.cohort import (
     CohortExclusion,

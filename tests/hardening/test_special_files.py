@@ -21,7 +21,7 @@ from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import read_keys, read_signer
 from models_onnx.artifact.release_file import parse_release
-from models_onnx.discovery import declarations
+from models_onnx.declarations import declarations
 
 READERS: dict[str, Callable[[Path], object]] = {
     "b.toml": read_rules_file,

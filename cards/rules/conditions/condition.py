@@ -25,7 +25,7 @@ from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from cards.rules.patient.session import EVERYTHING
 from cards.text import format_number
-from models_onnx.discovery import discover
+from models_onnx.declarations import discover
 
 Truth: TypeAlias = bool | None
 Test: TypeAlias = Callable[[RuleContext], Truth]

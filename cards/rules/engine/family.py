@@ -17,7 +17,7 @@ from cards.rules.language.site import site_folders
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
 from fhir.mapping.medications.identity import MedicationIdentity
-from models_onnx.discovery import discover
+from models_onnx.declarations import discover
 
 _FAMILIES = "cards.rules.families"
 

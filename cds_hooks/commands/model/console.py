@@ -41,7 +41,7 @@ def own_specs(specs: Path | None, folder: Path, name: str) -> Path | None:
 
     The features that the folder declares (features.toml) are known from then on.
     """
-    from models_onnx.discovery import add_features
+    from models_onnx.declarations import add_features
 
     if folder != ARTIFACTS and folder.is_dir():
         add_features(folder)

@@ -15,7 +15,7 @@ from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
 from fhir.mapping.features.patient import Sex
-from models_onnx.discovery import DeclaringFile, declaring_files
+from models_onnx.declarations import DeclaringFile, declaring_files
 from models_onnx.serving.runtime import Model, Prediction
 from models_onnx.workbench.gates.subject import (
     ComposedCard,

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from models_onnx.artifact.release_file import GateSummary
-from models_onnx.discovery import discover
+from models_onnx.declarations import discover
 from models_onnx.errors import DeclarationError
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from models_onnx.workbench.gates.waivers import covering, waiver_problem

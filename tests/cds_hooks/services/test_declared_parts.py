@@ -26,7 +26,7 @@ from cds_hooks.services._declared import (
 )
 from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile
 from fhir.mapping.features.catalog import features_named
-from models_onnx.discovery import DeclaringFile
+from models_onnx.declarations import DeclaringFile
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import DeclarationError
 from models_onnx.serving.registry import load_model

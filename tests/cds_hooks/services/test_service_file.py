@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cards.card import SUMMARY_LIMIT
 from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile, _faults, _member_of, service_files
-from models_onnx.discovery import DeclaringFile
+from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
 
 TALK = OfferedOrder("Order a talk", "Talk with the nurse")

