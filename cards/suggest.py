@@ -101,7 +101,7 @@ def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[
     for offer in finding.suggestions:
         label = _label(offer, context)
         try:
-            actions = tuple(_actions(offer, finding, context))
+            actions = tuple(sorted(_actions(offer, finding, context), key=_what_it_takes_away))
             uuid = context.new_uuid()
         except SuggestionWithheld as reason:
             withheld.append(Silence(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
@@ -109,6 +109,14 @@ def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[
             recommended = offer.is_recommended and not any(suggestion.is_recommended for suggestion in offered)
             offered.append(Suggestion(label=label, uuid=uuid, is_recommended=recommended, actions=actions))
     return offered, withheld
+
+
+def _what_it_takes_away(action: Action) -> int:
+    """New orders first, removals last: a client that carries out the first action alone loses nothing.
+
+    For clients that keep to the specification the order means nothing: all actions go together (SUG-06).
+    """
+    return ("create", "update", "delete").index(action.type)
 
 
 def _label(offer: OfferedSuggestion, context: SuggestionContext) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct, structs
 
-from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Card, Source, Suggestion
+from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Source, Suggestion
 from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
@@ -379,10 +379,14 @@ def _as_beside_headline(suggestion: Suggestion, finding: Finding, headline: Find
 def _takes_draft_away(suggestion: Suggestion) -> bool:
     if not suggestion.actions:
         return False
-    first, *later_actions = suggestion.actions
-    ended = (first.resource or {}).get("status") in ("on-hold", "stopped", "revoked")
-    kinds = {(action.resource or {}).get("resourceType") for action in later_actions}
-    return (first.type == "delete" or ended) and "MedicationRequest" not in kinds
+    ended = [action for action in suggestion.actions if _ends_order(action)]
+    others = [action for action in suggestion.actions if not _ends_order(action)]
+    kinds = {(action.resource or {}).get("resourceType") for action in others}
+    return bool(ended) and "MedicationRequest" not in kinds
+
+
+def _ends_order(action: Action) -> bool:
+    return action.type == "delete" or (action.resource or {}).get("status") in ("on-hold", "stopped", "revoked")
 
 
 def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:

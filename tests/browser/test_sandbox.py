@@ -156,7 +156,7 @@ def test_a_card_on_a_drafted_order_is_dismissed_with_a_reason(opened: Opened, re
 @pytest.fixture
 def shaped(tmp_path: Path) -> Iterator[str]:
     """A server as docs/testers.md starts it for the sandbox, and its record in the folder of the test."""
-    with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat(), CDS_DIALECT="sandbox") as address:
+    with serving(tmp_path, CDS_AS_OF=AS_OF.isoformat()) as address:
         yield address
 
 

@@ -221,7 +221,7 @@ def test_a_draft_known_by_its_full_url_only_is_replaced_not_updated(as_of: datet
     draft = draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2})
     del draft["id"]
     outcome = check(record_of(APIXABAN, as_of), read_drafts([{"fullUrl": "urn:uuid:7", "resource": draft}]))
-    remove, create = actions_of(outcome, "Change to 2.5 mg twice daily")
+    create, remove = actions_of(outcome, "Change to 2.5 mg twice daily")
     assert (remove.type, remove.resource_id) == ("delete", "MedicationRequest/7")
     assert create.type == "create"
     assert create.resource is not None
@@ -248,7 +248,7 @@ def test_a_fault_that_the_draft_had_already_does_not_block(as_of: datetime) -> N
 def test_a_new_order_is_for_the_same_patient_encounter_and_requester(as_of: datetime) -> None:
     draft = draft_of(TWO_GRAMS) | {"encounter": {"reference": "Encounter/9"}}
     outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), drafts_of(draft))
-    remove, create = actions_of(outcome, "Replace by linagliptin 5 mg daily")
+    create, remove = actions_of(outcome, "Replace by linagliptin 5 mg daily")
     assert remove.resource_id == "MedicationRequest/draft-1"
     assert create.resource is not None
     for name in ("subject", "encounter", "requester", "authoredOn"):
@@ -259,7 +259,7 @@ def test_a_new_order_is_for_the_same_patient_encounter_and_requester(as_of: date
 def test_a_reference_into_the_draft_is_not_taken_over(as_of: datetime) -> None:
     draft = draft_of(TWO_GRAMS) | {"requester": {"reference": "#p"}, "subject": {"reference": "#me"}}
     outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), drafts_of(draft))
-    _, create = actions_of(outcome, "Replace by linagliptin 5 mg daily")
+    create, _ = actions_of(outcome, "Replace by linagliptin 5 mg daily")
     assert create.resource is not None
     assert create.resource["subject"] == {"reference": "Patient/case"}
     assert "requester" not in create.resource

@@ -165,10 +165,10 @@ def test_a_draft_is_held_in_place_or_as_a_new_order() -> None:
     assert Case(ORDER).actions(HOLD) == (Action(type="update", description=f"Hold {METFORMIN}", resource=held),)
     (by_url,) = read_drafts([{"fullUrl": "urn:uuid:7", "resource": UNNAMED}])
     assert Case(by_url).actions(HOLD) == (
-        Action(type="delete", description=f"Remove the drafted {METFORMIN}", resource_id="MedicationRequest/7"),
         Action(
             type="create", description=f"Hold {METFORMIN}", resource=UNNAMED | {"status": "on-hold", "id": "uuid-1"}
         ),
+        Action(type="delete", description=f"Remove the drafted {METFORMIN}", resource_id="MedicationRequest/7"),
     )
 
 
@@ -183,8 +183,8 @@ def test_a_draft_is_corrected_in_place_or_by_a_new_order() -> None:
     }
     (by_url,) = read_drafts([{"fullUrl": "urn:uuid:7", "resource": UNNAMED}])
     assert Case(by_url).actions(change) == (
-        Action(type="delete", description=f"Remove the drafted {METFORMIN}", resource_id="MedicationRequest/7"),
         Action(type="create", description=f"label: {METFORMIN}", resource=update.resource | {"id": "uuid-1"}),
+        Action(type="delete", description=f"Remove the drafted {METFORMIN}", resource_id="MedicationRequest/7"),
     )
 
 
@@ -226,12 +226,12 @@ def test_another_day_takes_the_place_of_a_period_and_a_draft_without_an_id_of_it
     draft = period | {"occurrencePeriod": {"start": "2026-11-21"}}
     (by_url,) = read_drafts([{"fullUrl": "urn:uuid:7", "resource": draft}])
     assert Case(by_url).actions(offer(change=OrderChange(occurrence="2026-12-01"))) == (
-        Action(type="delete", description=f"Remove the drafted {CT}", resource_id="ServiceRequest/7"),
         Action(
             type="create",
             description=f"label: {CT}",
             resource=period | {"occurrenceDateTime": "2026-12-01", "id": "uuid-1"},
         ),
+        Action(type="delete", description=f"Remove the drafted {CT}", resource_id="ServiceRequest/7"),
     )
 
 
@@ -262,7 +262,7 @@ def _tests(*positions: int) -> OfferedSuggestion:
 
 
 def test_another_drug_is_ordered_in_place_of_the_draft() -> None:
-    remove, create = Case(ORDER).actions(offer(cancel=True, create=(LINAGLIPTIN,)))
+    create, remove = Case(ORDER).actions(offer(cancel=True, create=(LINAGLIPTIN,)))
     assert (remove.type, remove.resource_id) == ("delete", "MedicationRequest/draft-1")
     assert (create.type, create.description) == ("create", "Order linagliptin 5 MG Oral Tablet, 5 mg once daily")
     assert create.resource is not None
@@ -282,7 +282,7 @@ def test_another_drug_is_withheld_and_the_next_one_is_taken(patient: Json, besid
     assert case.why_not(offer(cancel=True, create=(LINAGLIPTIN,))) == why
     # Where none can be offered the reason against the first one is given.
     assert case.why_not(offer(cancel=True, create=(LINAGLIPTIN, NewOrder(Product("0", "unknown"), Sig("x"))))) == why
-    create = case.actions(offer(cancel=True, create=(LINAGLIPTIN, ACETAMINOPHEN)))[-1]
+    create = case.actions(offer(cancel=True, create=(LINAGLIPTIN, ACETAMINOPHEN)))[0]
     assert create.description == "Order acetaminophen, as needed"
 
 
@@ -290,7 +290,7 @@ def test_what_the_hospital_does_not_have_is_not_offered(monkeypatch: pytest.Monk
     monkeypatch.setattr(site, "absent_drugs", lambda: {"1100699": ""})
     case = Case(ORDER)
     assert case.why_not(offer(cancel=True, create=(LINAGLIPTIN,))) == "linagliptin is not in use here"
-    create = case.actions(offer(cancel=True, create=(LINAGLIPTIN, ACETAMINOPHEN)))[-1]
+    create = case.actions(offer(cancel=True, create=(LINAGLIPTIN, ACETAMINOPHEN)))[0]
     assert create.description == "Order acetaminophen, as needed"
 
 
@@ -300,9 +300,9 @@ def test_active_orders_of_the_drug_that_is_replaced_are_stopped_and_nothing_else
     words = [[action.description for action in one.actions] for one in found]
     assert words == [
         [
-            f"Remove the drafted {METFORMIN}",
-            "Stop the active metformin 850 MG Oral Tablet",
             "Order linagliptin 5 MG Oral Tablet, 5 mg once daily",
+            "Stop the active metformin 850 MG Oral Tablet",
+            f"Remove the drafted {METFORMIN}",
         ],
         [f"Remove the drafted {METFORMIN}"],
         ["Order acetaminophen, as needed"],
@@ -434,7 +434,7 @@ def test_another_drug_is_not_offered_where_a_rule_would_speak_about_it() -> None
     assert Case(ORDER).why_not(INSTEAD, book=book("linagliptin", ALWAYS)) == SHOWN
     assert Case(ORDER).actions(INSTEAD, book=book("linagliptin", {"never": True}))
     two = offer(cancel=True, create=(LINAGLIPTIN, ACETAMINOPHEN))
-    create = Case(ORDER).actions(two, book=book("linagliptin", ALWAYS))[-1]
+    create = Case(ORDER).actions(two, book=book("linagliptin", ALWAYS))[0]
     assert create.description == "Order acetaminophen, as needed"
 
 

@@ -71,6 +71,17 @@ _OF_TYPE: Final[Mapping[str, Mapping[str, Parameter]]] = {
         "clinical-status": _CLINICAL,
         "date": _date("recordedDate"),
     },
+    "Immunization": {"vaccine-code": Parameter("token", ("vaccineCode",)), "date": _date("occurrenceDateTime")},
+    "MedicationAdministration": {
+        "code": _MEDICATION,
+        "effective-time": _date("effectiveDateTime", "effectivePeriod"),
+    },
+    "DiagnosticReport": {
+        "code": _CODE,
+        "category": _CATEGORY,
+        "date": _date("effectiveDateTime", "effectivePeriod"),
+    },
+    "Appointment": {"patient": Parameter("patient", ("participant",)), "date": _date("start")},
     "Encounter": {"date": _date("period")},
     "Procedure": {"code": _CODE, "category": _CATEGORY, "date": _date("performedDateTime", "performedPeriod")},
     "ServiceRequest": {"code": _CODE, "category": _CATEGORY, "authored": _date("authoredOn")},
@@ -165,10 +176,12 @@ def _values(text: str) -> list[str]:
 
 def _patients(resource: Resource, parameter: Parameter) -> Iterator[str]:
     for element in parameter.elements:
-        reference = resource.get(element)
-        text = reference.get("reference") if isinstance(reference, dict) else None
-        if isinstance(text, str):
-            yield text.rsplit("/", 1)[-1]
+        value = resource.get(element)
+        for item in value if isinstance(value, list) else [value]:
+            reference = item.get("actor", item) if isinstance(item, dict) else None
+            text = reference.get("reference") if isinstance(reference, dict) else None
+            if isinstance(text, str):
+                yield text.rsplit("/", 1)[-1]
 
 
 def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,12 @@
 """What a search finds, parameter by parameter, as FHIR R4 says."""
 
+import re
 from typing import Any
 
 import pytest
 
 from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources
+from cds_hooks.services import find_services
 
 LOINC = "http://loinc.org"
 
@@ -134,3 +136,20 @@ def test_what_cannot_be_searched_is_refused(query: tuple[str, str]) -> None:
 def test_a_date_is_the_whole_of_what_it_names(charted: str, query: str, found: bool) -> None:
     result = _observation("z") | {"effectiveDateTime": charted}
     assert bool(find_resources([result], "Observation", [("date", query)])) is found
+
+
+@pytest.mark.parametrize(
+    "query", sorted({template.query for service in find_services().values() for template in service.templates})
+)
+def test_every_search_of_a_template_is_answered(query: str) -> None:
+    kind, is_search, parameters = re.sub(r"\{\{[^}]*\}\}", "p1", query).partition("?")
+    named = [tuple(parameter.split("=", 1)) for parameter in parameters.split("&")] if is_search else []
+    assert isinstance(find_resources(CHART, kind, [(name, value) for name, value in named]), list)
+
+
+def test_an_appointment_is_of_the_patient_who_takes_part() -> None:
+    visits = [
+        {"resourceType": "Appointment", "id": patient, "participant": [{"actor": {"reference": f"Patient/{patient}"}}]}
+        for patient in ("p1", "p2")
+    ]
+    assert find_resources(visits, "Appointment", [("patient", "p1"), ("_sort", "-date")]) == visits[:1]
