@@ -58,6 +58,7 @@ from fhir.record.kept_facts import keep_facts
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import WrongPatient, shorten_refusals
+from fhir.record.text_budget import CHARACTERS_OF_A_CALL, within_text_budget
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
 _LONGEST_REFUSAL = 400
@@ -473,6 +474,9 @@ class ReceivedBody:
     def read_record(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> PatientRecord:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
         configured = call.components.settings
+        if self.size + filled.fetched_bytes > CHARACTERS_OF_A_CALL:
+            values, refusals = within_text_budget(filled.values)
+            filled = replace(filled, values=values, refusals=(*filled.refusals, *refusals))
         record = _read_facts(request, filled, call.as_of, configured.opt_out_codes)
         if configured.keep_facts:
             drafts = getattr(request.context, "draft_orders", b"")

@@ -174,7 +174,7 @@ class AssertedText:
         position, length = 0, len(self.tokens)
         while position < length:
             token = self.tokens[position]
-            cue = self._cue_at(position)
+            cue = self._cue_at(position) if token.word in self._cues.following else None
             if cue is None:
                 if self._is_boundary(position) or (token.word == "," and self._cues is not _CUES["problem"]):
                     active.clear()

@@ -1,0 +1,102 @@
+"""The long texts of one call have a budget: the most important first, and what is over it is told of as not read."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from fhir.mapping.allergies import allergies, unread_allergies
+from fhir.record.datatypes import LONGEST_TEXT
+from fhir.record.record import read_record, read_value
+from fhir.record.text_budget import CHARACTERS_OF_A_CALL, LONGEST_SHORT, NOT_READ, within_text_budget
+from tests.fhir.drawn import AS_OF
+
+SUBJECT = {"reference": "Patient/p"}
+
+
+def _allergies(count: int, text: str) -> list[dict[str, Any]]:
+    return [
+        {"resourceType": "AllergyIntolerance", "id": f"a{number}", "patient": SUBJECT, "code": {"text": text}}
+        for number in range(count)
+    ]
+
+
+def _reports(count: int, text: str) -> list[dict[str, Any]]:
+    head = {"resourceType": "DiagnosticReport", "status": "final", "subject": SUBJECT}
+    return [{**head, "id": f"r{number}", "conclusion": text} for number in range(count)]
+
+
+def _bundle(resources: list[dict[str, Any]]) -> Any:
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "entry": [{"resource": resource} for resource in resources],
+    }
+    value, refusals = read_value("chart", msgspec.json.encode(bundle))
+    assert not refusals
+    return value
+
+
+def _texts(bundle: Any) -> list[str]:
+    return [entry.resource.code.text for entry in bundle.entry]
+
+
+def test_a_chart_of_names_and_some_prose_is_read_as_it_came() -> None:
+    values = {
+        "allergies": _bundle(_allergies(1000, "n" * LONGEST_SHORT)),
+        "reports": _bundle(_reports(CHARACTERS_OF_A_CALL // 400, "r" * 400)),
+        "labs": None,
+    }
+    assert within_text_budget(values) == (values, [])
+
+
+def test_what_is_over_the_budget_is_said_once_for_each_type_and_the_first_are_read() -> None:
+    fitting = CHARACTERS_OF_A_CALL // 400
+    values = {
+        "reports": _bundle(_reports(3, "r" * 400)),
+        "allergies": _bundle(_allergies(fitting + 2, "penicillin" * 40)),
+    }
+    read, refusals = within_text_budget(values)
+    assert _texts(read["allergies"]) == ["penicillin" * 40] * fitting + [NOT_READ] * 2
+    assert [entry.resource.conclusion for entry in read["reports"].entry] == [NOT_READ] * 3  # behind the allergies
+    assert [(refusal.subject, refusal.reason, refusal.text.split()[4]) for refusal in refusals] == [
+        ("AllergyIntolerance", "too-much-text", "2"),
+        ("DiagnosticReport", "too-much-text", "3"),
+    ]
+
+
+@pytest.mark.parametrize("member", ["reference", "system", "code"])
+def test_references_and_codes_are_no_prose(member: str) -> None:
+    long = "https://fhir.example.org/".ljust(LONGEST_TEXT, "a")
+    coding = {
+        "system": "http://snomed.info/sct",
+        "code": "91936005",
+        **({member: long} if member != "reference" else {}),
+    }
+    about = {"reference": long} if member == "reference" else SUBJECT
+    allergy = {"resourceType": "AllergyIntolerance", "patient": about, "code": {"coding": [coding]}}
+    value = {"allergies": _bundle([allergy] * 30)}
+    assert within_text_budget(value) == (value, [])
+
+
+def test_an_allergy_whose_text_is_not_read_is_said_to_be_one_that_could_not_be_read() -> None:
+    read, refusals = within_text_budget({"allergies": _bundle(_allergies(60, "no-" * 130))})
+    record = read_record(read, "p", AS_OF, refusals=refusals)
+    assert allergies(record) == ()
+    assert NOT_READ in unread_allergies(record)
+    assert "too-much-text" in {refusal.reason for refusal in record.refusals}
+
+
+def test_directions_for_a_dose_cost_nothing_and_are_read_where_the_route_beside_them_is_not() -> None:
+    directions = ", ".join(["take 1 tablet by mouth twice a day with meals"] * 8)
+    order = {
+        "resourceType": "MedicationRequest", "status": "active", "subject": SUBJECT,
+        "medicationCodeableConcept": {"text": "metformin 500 mg"},
+        "dosageInstruction": [{"text": directions, "patientInstruction": directions}],
+    }  # fmt: skip
+    value = {"orders": _bundle([order] * 1000)}
+    assert within_text_budget(value) == (value, [])
+    order["dosageInstruction"][0]["route"] = {"text": "by mouth " * 40}  # type: ignore[index]
+    read, _ = within_text_budget({"orders": _bundle([order] * 1000)})
+    dosage = read["orders"].entry[-1].resource.dosageInstruction[0]
+    assert (dosage.text, dosage.route.text) == (directions, NOT_READ)
