@@ -1,6 +1,5 @@
 """`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
 
-import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import time_ns
@@ -102,9 +101,8 @@ def monitor(
             book = CountBook(follower.views)
             LabelReader(book, url, labels, time_ns() // 1000).read()
         window = Window(last, days or _REPORT_DAYS, before, label_days, at)
-        watch = _watched(last, window.days, at)
         with no_collection():
-            judged = judge(book, labels, window, watch)
+            judged = judge(book, labels, window)
         paused = _paused(url)
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
@@ -131,22 +129,6 @@ def monitor(
             typer.echo(f"Rolled back, {act.kind} {act.name}: {act.why}")
         _print(figures, open_incidents, every)
     raise typer.Exit(1 if open_incidents else 0)
-
-
-def _watched(last: date, days: int, at: datetime | None) -> tuple[frozenset[str], list[Figure]]:
-    """Return the clients whose calls the watch over the interfaces judges, and its incidents of them."""
-    configured = settings()
-    if configured.events_file is None:
-        return frozenset(), []
-    from cds_hooks.events.declaration import DeclarationFault, read_declaration
-    from cds_hooks.events.watch.reporting import watched_calls
-    from cds_hooks.services import services_for
-
-    try:
-        return watched_calls(read_declaration(configured.events_file, services_for(configured)), last, days, at)
-    except (DeclarationFault, sqlite3.Error) as error:
-        typer.echo(f"The watch over the interfaces cannot be asked, so calls are judged here: {error}", err=True)
-        return frozenset(), []
 
 
 def _list_reviews(days: int, as_json: bool, database: str | None) -> None:

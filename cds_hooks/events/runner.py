@@ -84,17 +84,7 @@ class Events:
             for name, feed in self.declaration.feed.items()
             if isinstance(feed, SubscriptionFeed)
         }
-        clients = [client.name for client in trust.clients]
-        self.watch = InterfaceWatch(
-            self.declaration,
-            self.inbox,
-            components.metrics,
-            clients,
-            configured.database_url,
-            now,
-            lambda: self.groups.depth,
-            self.acts,
-        )
+        self.watch = InterfaceWatch(self.declaration, self.inbox, components.metrics, self.acts, now)
         self._reports = RecordEvents(self.inbox, configured.database_url)
         self._source, self._record_url = configured.public_url, configured.database_url
         self._now = now

@@ -16,8 +16,6 @@ from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
 
 _STATES: Final = ("act", "watch", "good", "insufficient")
-Watch = tuple[frozenset[str], list[Figure]]
-"""The clients whose calls the watch over the interfaces judges, and its incidents of them."""
 
 
 class Window(Struct, frozen=True):
@@ -49,22 +47,20 @@ class Judged(Struct, frozen=True):
         return [comparison for comparison, _ in shown], sorted(figures, key=lambda figure: figure.order)
 
 
-def judge(book: CountBook, labels: Labels, window: Window, watch: Watch) -> Judged:
+def judge(book: CountBook, labels: Labels, window: Window) -> Judged:
     """Judges what the book has counted in the window.
 
     Raises:
         RecordUnavailable: The counts cannot be read.
     """
-    watched, incidents_of_calls = watch
     compared = [
-        replace(comparison, at=window.at, is_watched=comparison.client in watched)
-        for comparison in book.compared(window.last, window.days, window.before)
+        replace(comparison, at=window.at) for comparison in book.compared(window.last, window.days, window.before)
     ]
     mature = label_windows(book, labels, window.last, window.label_days)
     judged: list[Compared | LabelWindow] = [*compared, *mature]
     silent = rules_without_findings(compared, rule_ids(book))
     comparisons = [(comparison, list(comparison.figures())) for comparison in judged]
-    return Judged(comparisons, [*silent, *incidents_of_calls])
+    return Judged(comparisons, silent)
 
 
 def summary(figures: list[Figure]) -> str:

@@ -40,14 +40,13 @@ class Compared:
     reference: dict[date, DayCounts]
     at: datetime | None = None
     """The instant (UTC) up to which the last day of the window has been counted; None where all of it has been."""
-    is_watched: bool = False
-    """Whether the watch over the interfaces judges how many calls come: then nothing here does."""
 
     def figures(self) -> list[Figure]:
         """Returns all figures, those to look at first."""
         now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
         figures = [
-            *(() if self.is_watched else (*self._feed(now), *self._hours())),
+            *self._feed(now),
+            *self._hours(),
             *self._shares(),
             *self._latency(now, before),
             *self._inputs(now, before),
@@ -63,7 +62,7 @@ class Compared:
         figures += [*self._answers_by_rule(now), *label_choice(self.client, self.service, needs)]
         if self.at is not None and (today := self.window.get(self.at.date())) is not None:
             so_far = Today(self.client, self.service, self.at, today, self._alike(self.at.date()))
-            figures += [figure for figure in so_far.figures() if not self.is_watched or figure.family != "feed"]
+            figures += so_far.figures()
         return sorted(figures, key=lambda figure: figure.order)
 
     def _figure(

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from cds_hooks.events.watch.history import KEPT_DAYS, STEP_SECONDS, STEPS_A_DAY, History, Numbers, parts_of
 
-SHARES: Final = ("duplicate", "out-of-order", "unknown-patients", "state:dead", "no-offset", "refused", "failed")
+SHARES: Final = ("duplicate", "out-of-order", "unknown-patients", "state:dead", "no-offset", "refused")
 """What is counted of a message beside the message."""
-SHARE_PREFIXES: Final = ("missing",)
-PART_PREFIXES: Final = ("sender", "type", "ward", "result", "service")
+PART_PREFIXES: Final = ("sender", "type", "ward", "result")
 AHEAD_STEPS: Final = -26
 """Latencies of this step and below are results that were collected over five minutes after they arrived."""
 SUNDAY: Final = 6
@@ -217,8 +216,6 @@ def _learn_contents(baseline: Baseline, history: History, is_left_out: Callable[
             unmapped += count
         elif kind == "result":
             baseline.results[subject] = count
-        elif kind in SHARE_PREFIXES:
-            baseline.shares[name] = (count + 0.5) / (messages + 1)
     for name in SHARES:
         baseline.shares[name] = (names[name] + 0.5) / (messages + 1)
     latencies = sketches.pop(("latency", ""), {})

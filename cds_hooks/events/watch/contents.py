@@ -42,7 +42,6 @@ SHARE_KINDS: Final = {
     "no-offset": "clock",
     "ahead": "clock",
     "refused": "refusals",
-    "failed": "errors",
 }
 
 
@@ -147,12 +146,12 @@ class Columns:
         least = np.maximum(_SHARE_FACTOR * probabilities, probabilities + _SHARE_MORE) * messages[:, None]
         for column in np.flatnonzero(((counts >= 4) & (counts >= least)).any(0)).tolist():
             name = self.shares[column]
-            kind, _, subject = name.partition(":") if name.startswith("missing:") else (SHARE_KINDS[name], "", "")
+            kind = SHARE_KINDS[name]
             for row in range(starts.rows(kind, end, len(sums))):
                 if is_raised(counts[row, column], messages[row], probabilities[column]):
                     share = counts[row, column] / messages[row]
                     is_strong = share >= _STRONG_SHARE and kind != "duplicates" and name != "no-offset"
-                    signals.append(self._signal(kind, subject, share, end, row, sums, kind, is_strong=is_strong))
+                    signals.append(self._signal(kind, "", share, end, row, sums, kind, is_strong=is_strong))
                     break
         return signals
 

@@ -6,7 +6,7 @@ FIRST_CHECKS: Final = {
     "silent": "Is the sender running, and does its interface engine hold messages for this server?",
     "low": "Does a part of the sender's devices or wards not send?",
     "flapping": "Does the connection break again and again? Look at the sender's log and the network.",
-    "fewer": "Several feeds have fewer messages, by the same share: a storm, a strike, a holiday that is not declared?",
+    "fewer": "All feeds of one origin have fewer messages, by the same share: a storm, a strike, a holiday?",
     "flood": "Is the sender sending a time again? Nothing is decided twice.",
     "resend": "Is the sender sending a time again? Duplicates have no effect.",
     "late": "Is a queue of the sender or of this server growing?",
@@ -18,12 +18,11 @@ FIRST_CHECKS: Final = {
     "shift": "Ask the laboratory about a new lot, calibration or analyser for this test.",
     "stuck": "Is a device sending the same value for everybody?",
     "errors": "Why are messages refused? The dead letters are listed below.",
-    "refusals": "Why are the client's calls refused? /metrics has the reasons (cds_refused_total).",
-    "missing": "Why does the client no longer send this prefetch key? Compare its templates with GET /cds-services.",
+    "refusals": "Are there too many connections, or notifications that nobody asked for? The log has the reasons.",
     "order": "Does the sender use several connections at the same time?",
     "duplicates": "Does the sender get its acknowledgments, and in time?",
     "identifiers": "Do the patient numbers come from another authority?",
-    "sender": "Is this group of devices, application or service running?",
+    "sender": "Is this group of devices or application running?",
 }
 PAUSED_FOR: Final = frozenset(
     {"unit", "shift", "stuck", "clock", "identifiers", "order", "flood", "resend", "duplicates", "errors"}

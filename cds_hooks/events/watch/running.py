@@ -2,8 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
@@ -11,48 +10,36 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
-from sqlalchemy import func, select
 
 from cds_hooks.events.declaration import Declaration, V2Feed
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
 from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.watch.acts import Acts
-from cds_hooks.events.watch.forecasts import SERVER, measure
-from cds_hooks.events.watch.history import KEPT_DAYS, RECENT_STEPS, STEPS_A_DAY, Counts
+from cds_hooks.events.watch.history import KEPT_DAYS, RECENT_STEPS, STEPS_A_DAY
 from cds_hooks.events.watch.incidents import Incident, Topology
 from cds_hooks.events.watch.watching import Calendar, Watch
 from cds_hooks.logs import log
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.notice_formats import notice_request
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions
 
-CLIENT: Final = "calls of "
-"""What the name of a client begins with among the feeds: its hook calls are watched like messages."""
-RUNNING: Final = SERVER
+RUNNING: Final = "this server"
 """A step in which this server ran has counts of this name: what did not come while it was down is no silence."""
 EXPECTED: Final = "expected"
 _POLL_SECONDS: Final = 5.0
 _SETTLED_SECONDS: Final = 2.0
-_MICROSECONDS: Final = 1_000_000
 _TIMEOUT_SECONDS: Final = 10.0
 
 
 class InterfaceWatch:
-    """The watch over the feeds of a declaration and the hook calls of clients."""
+    """The watch over the feeds of a declaration."""
 
     def __init__(
-        self, declaration: Declaration, inbox: Inbox, metrics: Metrics, clients: Iterable[str], record_url: str,
-        now: Callable[[], float], depth: Callable[[], int] = lambda: 0, acts: Acts | None = None,
-    ) -> None:  # fmt: skip
-        """`depth` gives how many messages wait to be stored; `acts` are those of the record where they are read."""
-        self._depth = depth
-        self._acts, self._acts_seen = acts or Acts(record_url), 0
-        self._declaration, self._inbox, self._metrics, self._now = declaration, inbox, metrics, now
-        self._record_url, self._clients = record_url, tuple(clients)
+        self, declaration: Declaration, inbox: Inbox, metrics: Metrics, acts: Acts, now: Callable[[], float]
+    ) -> None:
+        self._acts, self._acts_seen = acts, 0
+        self._declaration, self._inbox, self._now = declaration, inbox, now
         self._watch: Watch | None = None
         self._step = 0
-        self._counted: Counter[tuple[str, ...]] = Counter()
         self._unsent: list[tuple[Incident, bool]] = []
         metrics.incidents = self.open_incidents
 
@@ -99,7 +86,7 @@ class InterfaceWatch:
         self._acts_seen = self._acts.version
         incidents = stored_incidents(self._inbox)
         accepted = [incident for incident in incidents if self._accept(incident, over)]
-        self._watch = watch_of(self._declaration, self._clients, first, outages, self._acts, incidents)
+        self._watch = watch_of(self._declaration, first, outages, self._acts, incidents)
         counts = _stored_counts(self._inbox, first, over)
         self._watch.load({name: counts.get(name, {}) for name in self._watch.feeds}, over)
         self._step = over
@@ -118,13 +105,10 @@ class InterfaceWatch:
         watch = self._watch
         if watch is None:
             return
-        calls = self._calls(step)
         with self._inbox.transaction() as connection:
-            for name, counted in calls.items():
-                _store(connection, name, step, counted)
             counts = _counts_of(connection, step)
             begun, closed = watch.step(counts)
-            _store(connection, RUNNING, step, {"messages": 1} | measure(self._declaration, self._depth()))
+            _store(connection, RUNNING, step, {"messages": 1})
             for name, feed in watch.feeds.items():
                 if feed.expected is not None:
                     mean = float(feed.expected.steps[step - feed.expected.start])
@@ -150,30 +134,6 @@ class InterfaceWatch:
                     "severity": incident.severity, "cause": incident.cause}  # fmt: skip
             add_to_outbox(connection, f"incident-{incident.number}-{kind}-{at}", kind, "", self._now(), data)
             log().warning(kind.replace("-", " "), client=", ".join(incident.feeds), reason=incident.cause)
-
-    def _calls(self, step: int) -> dict[str, Counts]:
-        """Return by client what was counted of hook calls: calls by service, failures, refusals, missing keys."""
-        counted: dict[str, Counter[str]] = {}
-        start = step * BUCKET_SECONDS * _MICROSECONDS
-        columns = decisions.c.client, decisions.c.service, decisions.c.outcome
-        query = select(*columns, func.count()).where(decisions.c.decided_at >= start).group_by(*columns)
-        for client, service, outcome, count in read_rows(
-            self._record_url, query.where(decisions.c.decided_at < start + BUCKET_SECONDS * _MICROSECONDS)
-        ):
-            names = counted.setdefault(f"{CLIENT}{client}", Counter())
-            names.update({"messages": count, f"service:{service}": count})
-            names["failed"] += count if outcome == "error" else 0
-        before, self._counted = self._counted, Counter(self._metrics.counts)
-        for key, total in self._counted.items():
-            more = total - before[key]
-            if more and key[0] == "cds_refused":
-                counted.setdefault(f"{CLIENT}{key[1]}", Counter())["refused"] += more
-            elif more and key[0] == "cds_prefetch":
-                for part in key[3].split():
-                    name, _, state = part.partition("=")
-                    if state in ("null", "failed", "unobtainable"):
-                        counted.setdefault(f"{CLIENT}{key[1]}", Counter())[f"missing:{key[2]} {name}"] += more
-        return dict(counted)
 
     async def _notify(self) -> None:
         """Post what opened and closed to the address of the declaration; what is not taken is sent again."""
@@ -204,13 +164,12 @@ class InterfaceWatch:
 
 
 def watch_of(
-    declaration: Declaration, clients: Iterable[str], first: int, outages: Sequence[tuple[int, int]], acts: Acts,
+    declaration: Declaration, first: int, outages: Sequence[tuple[int, int]], acts: Acts,
     earlier: Sequence[Incident],
 ) -> Watch:  # fmt: skip
     """Return a watch over the feeds of a declaration; `outages` are steps in which this server did not run."""
     local = ZoneInfo(declaration.timezone)
     zones = {name: feed.zone if isinstance(feed, V2Feed) else local for name, feed in declaration.feed.items()}
-    zones |= {f"{CLIENT}{client}": local for client in clients}
     downtimes = {
         name: [*outages, *declaration.downtimes(name), *map(_steps, acts.pauses.get(name, ()))] for name in zones
     }
@@ -308,4 +267,4 @@ def rates(inbox: Inbox, feed: str, now: float, hours: int = 24) -> Rate:
     return Rate(start, quarters[0], quarters[1] if expected.any() else None, compared)
 
 
-__all__ = ["CLIENT", "InterfaceWatch", "Rate", "fold_old_counts", "rates", "stored_incidents"]
+__all__ = ["InterfaceWatch", "Rate", "fold_old_counts", "rates", "stored_incidents"]

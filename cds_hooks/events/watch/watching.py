@@ -1,16 +1,16 @@
 """Watches feeds step by step: history, baseline, signals, incidents. An open incident is never learned."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, tzinfo
 from math import log
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cds_hooks.events.watch.baseline import SUNDAY, Baseline, Expected, expect, learn, local_times
+from cds_hooks.events.watch.baseline import Baseline, Expected, expect, learn
 from cds_hooks.events.watch.contents import Columns
-from cds_hooks.events.watch.history import RECENT_STEPS, STEP_SECONDS, STEPS_A_DAY, Counts, History
+from cds_hooks.events.watch.history import RECENT_STEPS, STEPS_A_DAY, Counts, History
 from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, Incident, Incidents, Topology
 from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.tails import few
@@ -24,9 +24,6 @@ _BEHIND, _AHEAD = RECENT_STEPS + 24, STEPS_A_DAY + 24
 _SURE: Final = 3.0
 _CHANCE: Final = 1e-5
 _WAIT_STEPS: Final = 36
-_REST_SHARE: Final = 0.6
-_REST_LEAST: Final = 6.0
-_DEAD: Final = 1e-3
 _NO_COUNTS: Final[Counts] = {}
 
 
@@ -130,39 +127,6 @@ class WatchedFeed:
         count = float(self.history.messages(since, self.history.end).sum())
         return (count * log(ratio) - mean * (ratio - 1)) / self.baseline.spread
 
-    def as_on_sunday(self) -> "_Rest | None":
-        """Return how a feed came since midnight beside a Sunday; None where that differs too little from other days."""
-        baseline, end = self.baseline, self.history.end
-        if baseline is None or baseline.is_batch:
-            return None
-        moment = datetime.fromtimestamp(end * STEP_SECONDS, self.zone)
-        start = end - moment.hour * 12 - moment.minute // 5
-        weekdays, hours, _ = local_times(self.zone, start, end, frozenset())
-        usual, sunday = float(baseline.hours[weekdays, hours].sum()), float(baseline.hours[SUNDAY, hours].sum())
-        if sunday > _REST_SHARE * usual or usual - sunday < _REST_LEAST or sunday <= 0:
-            return None
-        came = float(self.history.messages(start, end).sum())
-        evidence = (came * log(sunday / usual) + usual - sunday) / baseline.spread
-        return _Rest(moment.date(), evidence, came, sunday, baseline.spread)
-
-
-class _Rest(Struct, frozen=True):
-    """What came of a feed on a day, what comes on a Sunday, and the evidence that it is one (log likelihoods)."""
-
-    day: date
-    evidence: float
-    came: float
-    sunday: float
-    spread: float
-
-
-class _Low(Struct):
-    """Fewer messages of a feed than expected: the first and the newest step in which it was seen, and the share."""
-
-    since: int
-    seen: int
-    ratio: float
-
 
 class Watch:
     """All feeds, with their incidents. Steps are five minutes, numbered from 1970, as the counts of the inbox are."""
@@ -183,9 +147,8 @@ class Watch:
             for name, zone in zones.items()
         }
         self.incidents = Incidents(topology, earlier)
-        self._low: dict[str, _Low] = {}
-        self._noticed: date | None = None
-        """The newest holiday that was not declared."""
+        self._low: dict[str, tuple[int, int]] = {}
+        """The first and the newest step in which a feed had fewer messages than expected."""
 
     def load(self, counts: Mapping[str, Mapping[int, Counts]], end: int) -> None:
         """Take the steps up to `end` without judging them, by feed; they are learned where no incident was."""
@@ -207,8 +170,6 @@ class Watch:
             feed.append(counts.get(feed.name, _NO_COUNTS), self._calendar.holidays)
             signals += feed.signals()
         end = max((feed.history.end for feed in self.feeds.values()), default=0)
-        if any(signal.kind in ("low", "silent") for signal in signals):
-            self._notice_holiday()
         signals = [self._with_siblings(signal, end) for signal in signals] if signals else signals
         judged = [signal for signal in signals if signal.kind]
         begun = self.incidents.take(end, judged)
@@ -222,60 +183,32 @@ class Watch:
         closed = self.incidents.close(end, self._weight_since)
         return begun, closed
 
-    def _notice_holiday(self) -> None:
-        """Take a day for a holiday on which feeds of two origins come as on a Sunday, and none that rests then as ever.
-
-        Such feeds are alive: together they have what a Sunday brings.
-        """
-        days = {name: rest for name, feed in self.feeds.items() if (rest := feed.as_on_sunday()) is not None}
-        resting = {name: rest for name, rest in days.items() if rest.evidence > _SURE}
-        origins = {self._topology.through.get(name, name) for name in resting}
-        came, sunday = (sum(getattr(rest, name) for rest in resting.values()) for name in ("came", "sunday"))
-        is_contradicted = any(rest.evidence < -_SURE for rest in days.values())
-        if len(origins) < 2 or is_contradicted or sunday < _REST_LEAST:
-            return
-        if few(came, sunday, max(rest.spread for rest in resting.values())) < _DEAD:
-            return
-        day = next(iter(resting.values())).day
-        if day not in self._calendar.holidays:
-            self._calendar = replace(self._calendar, holidays=self._calendar.holidays | {day})
-            self._noticed = day
-            for feed in self.feeds.values():
-                feed.expected = None
-
     def _weight_since(self, name: str, group: str, step: int) -> float:
         return self.feeds[name].weight_since(group, step) if name in self.feeds else float("inf")
 
     def _with_siblings(self, signal: Signal, end: int) -> Signal:
-        """Where feeds of one origin or of several have fewer messages alike, name that and no fault: weather, a strike.
+        """Where all feeds of one origin have fewer messages alike, name that and no fault: weather, a strike.
 
         Where that cannot be told yet, the signal has no kind: it is held for some hours at most.
         """
         if signal.kind not in ("low", "silent", "flapping") or signal.subject:
             return signal
-        source = self._topology.through.get(signal.feed, "")
-        feed = self.feeds[signal.feed]
-        is_holiday = datetime.fromtimestamp(end * STEP_SECONDS, feed.zone).date() == self._noticed
+        feed, source = self.feeds[signal.feed], self._topology.through.get(signal.feed, "")
         fewer = replace(signal, kind=FEWER, subject=source, is_strong=False)
-        if is_holiday:
-            return fewer
         ratio = feed.share_since(signal.since)
         if any(self._goes_on(incident, signal, ratio) for incident in self.incidents.open if incident.kind == FEWER):
             return fewer
         if signal.kind != "low":
             return signal
-        low = self._low.setdefault(signal.feed, _Low(end, end, ratio))
-        if end - low.seen > HOLD_STEPS:
-            low.since = end
-        low.seen, low.ratio = end, ratio
-        if self._is_alike(signal, ratio, end):
-            return fewer
+        since, seen = self._low.get(signal.feed, (end, end))
+        since = end if end - seen > HOLD_STEPS else since
+        self._low[signal.feed] = since, end
         siblings = self._topology.siblings(signal.feed)
         evidence = [self.feeds[name].fits(signal.since, ratio) for name in siblings if name in self.feeds]
         judged = [number for number in evidence if number is not None]
         if judged and min(judged) > 0 and sum(judged) > _SURE:
             return fewer
-        if not judged or sum(judged) < -2 * _SURE or end - low.since > _WAIT_STEPS:
+        if not judged or sum(judged) < -2 * _SURE or end - since > _WAIT_STEPS:
             return signal
         return replace(signal, kind="")
 
@@ -288,13 +221,3 @@ class Watch:
         if evidence is None or evidence < _SURE or feed.baseline is None:
             return False
         return few(ratio * mean, incident.ratio * mean, feed.baseline.spread) >= _CHANCE
-
-    def _is_alike(self, signal: Signal, ratio: float, end: int) -> bool:
-        """Return whether feeds of another origin have fewer messages by the same share, and others do not."""
-        siblings = {signal.feed, *self._topology.siblings(signal.feed)}
-        ratios = [low.ratio for name, low in self._low.items() if name not in siblings and end - low.seen <= HOLD_STEPS]
-        evidence = [feed.fits(signal.since, ratio) for feed in self.feeds.values()] if ratios else []
-        if not any(number is not None and number < -_SURE for number in evidence):
-            return False
-        fits = (self.feeds[signal.feed].fits(signal.since, other) for other in ratios)
-        return any(number is not None and number > _SURE for number in fits)

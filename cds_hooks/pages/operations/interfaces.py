@@ -56,14 +56,12 @@ class _Interfaces:
         letters: list[DeadLetter] = []
         letter = None
         incidents: list[dict[str, Any]] = []
-        ahead: list[str] = []
         now = self._server.now()
         if declaration is not None and declaration.file.is_file():
             with closing(_opened(declaration)) as inbox:
                 feeds = _feeds(inbox, declaration, now.timestamp())
                 letters = inbox.dead_letters()
                 incidents = _incidents(inbox, declaration, {letter.source for letter in letters})
-                ahead = _ahead(inbox, declaration, now.timestamp())
                 letter = inbox.dead_letter(int(number)) if number.isdecimal() and len(number) < 12 else None
         return self._server.page(
             "operations/interfaces.html",
@@ -71,7 +69,6 @@ class _Interfaces:
             declared=declaration is not None,
             feeds=feeds,
             incidents=incidents,
-            ahead=ahead,
             letters=[(one_letter, _moment(one_letter.received_at)) for one_letter in letters],
             letter=letter,
             content=letter.content.replace(b"\r", b"\n").decode("utf-8", "replace") if letter is not None else "",
@@ -201,12 +198,6 @@ def _over_a_day(axes: Axes, counts: Sequence[float]) -> str:
 
 def _of_hour(counts: Sequence[float], hour: int) -> float:
     return sum(counts[len(counts) * hour // 24 : len(counts) * (hour + 1) // 24])
-
-
-def _ahead(inbox: "Inbox", declaration: "Declaration", now: float) -> list[str]:
-    from cds_hooks.events.watch.forecasts import forecasts
-
-    return [forecast.text for forecast in forecasts(inbox, declaration, now)]
 
 
 def _incidents(inbox: "Inbox", declaration: "Declaration", with_letters: set[str]) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """`cds-hooks monitor` as a whole: what is asked of the counts, what is printed, told and taken back, the exit codes."""
 
 import json
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +14,6 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.commands import monitor
-from cds_hooks.events.declaration import DeclarationFault
 from cds_hooks.hold_back.acts import Rollback
 from cds_hooks.monitor import judging
 from cds_hooks.monitor.reviews import Reviewed
@@ -28,17 +26,14 @@ LAST, AT = date(2026, 11, 20), datetime(2026, 11, 20, 14, tzinfo=UTC)
 
 @dataclass
 class Comparison:
-    """The figures of one client and service; as it is asked, whether its calls are watched elsewhere."""
+    """The figures of one client and service."""
 
     client: str
     service: str
     of: tuple[Figure, ...] = ()
     at: datetime | None = None
-    is_watched: bool = False
 
     def figures(self) -> tuple[Figure, ...]:
-        if self.is_watched:
-            return ()
         return tuple(figure(state, client=self.client, service=self.service) for state in self.of)
 
 
@@ -50,10 +45,9 @@ class Site:
         self.compared: Any = [Comparison("a", "s", ("act", "good")), Comparison("b", "t", ("watch",))]  # type: ignore[arg-type]
         self.mature: list[Any] = []
         self.silent: list[Figure] = []
-        self.of_calls: tuple[Any, list[Figure]] = (frozenset(), [])
         self.paused: list[str] = []
         self.rolled_back: list[Rollback] = []
-        names = ("label_windows", "rules_without_findings", "_watched", "_paused", "_take_back", "_tell_others",
+        names = ("label_windows", "rules_without_findings", "_paused", "_take_back", "_tell_others",
                  "_write_html", "report_page")  # fmt: skip
         for name in names:
             room = judging if name in ("label_windows", "rules_without_findings") else monitor
@@ -71,7 +65,7 @@ class Site:
     def _noted(self, name: str) -> Any:
         answers: dict[str, Callable[[], Any]] = {
             "label_windows": lambda: self.mature, "rules_without_findings": lambda: self.silent,
-            "_watched": lambda: self.of_calls, "_paused": lambda: self.paused, "_take_back": lambda: self.rolled_back,
+            "_paused": lambda: self.paused, "_take_back": lambda: self.rolled_back,
             "compared": lambda: self.compared, "report_page": lambda: "the page",
         }  # fmt: skip
 
@@ -104,20 +98,15 @@ def test_the_counts_are_asked_for_the_days_that_were_typed(site: Site) -> None:
     assert site.run(*words)[0] == 1
     assert site.of("followed") == [["url"]]
     assert site.of("label_windows")[0][2:] == [LAST, 90]
-    assert (site.of("_watched"), site.of("compared"), site.of("_paused")) == (
-        [[LAST, 7, AT]],
-        [[LAST, 7, 28]],
-        [["url"]],
-    )
+    assert (site.of("compared"), site.of("_paused")) == ([[LAST, 7, 28]], [["url"]])
     compared, known = site.of("rules_without_findings")[0]
-    assert [(each.client, each.at, each.is_watched) for each in compared] == [("a", AT, False), ("b", AT, False)]
+    assert [(comparison.client, comparison.at) for comparison in compared] == [("a", AT), ("b", AT)]
     assert (known, site.of("_take_back")) == (["r"], [])
     site.asked.clear()
-    site.of_calls = (frozenset({"a"}), [])
     more = ("--until", "2026-11-20", "--days", "3", "--before", "5", "--label-days", "11")
     document = site.json(*more)
-    assert [(given["client"], given["state"]) for given in document["figures"]] == [("b", "watch")]
-    assert (site.of("_watched"), site.of("compared")) == ([[LAST, 3, None]], [[LAST, 3, 5]])
+    assert [(given["client"], given["state"]) for given in document["figures"]][-1] == ("a", "good")
+    assert site.of("compared") == [[LAST, 3, 5]]
     assert site.of("label_windows")[0][2:] == [LAST, 11]
 
 
@@ -134,22 +123,20 @@ def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -
     assert site.run("--until", "2026-11-20")[0] == 0
 
 
-def test_what_the_watch_and_the_rules_found_is_counted_where_nothing_narrows_it(site: Site) -> None:
+def test_what_the_rules_found_is_counted_where_nothing_narrows_it(site: Site) -> None:
     site.silent = [figure("watch", client="a", family="rules", subject="r")]
-    site.of_calls = (frozenset(), [figure("act", client="c", family="feed", subject="calls")])
     site.mature = [Comparison("d", "s", ("insufficient",))]  # type: ignore[arg-type]
     at = ("--until", "2026-11-20")
 
     def found(*words: str) -> list[tuple[str, str]]:
         return [(each["client"], each["family"]) for each in site.json(*at, *words)["figures"]]
 
-    everything = [("a", "errors"), ("c", "feed"), ("a", "rules"), ("b", "errors"), ("d", "errors"), ("a", "errors")]
+    everything = [("a", "errors"), ("a", "rules"), ("b", "errors"), ("d", "errors"), ("a", "errors")]
     assert found() == everything
     assert found("--client", "a") == [("a", "errors"), ("a", "rules"), ("a", "errors")]
-    assert found("--client", "c") == [("c", "feed")]
     assert found("--service", "s") == [("a", "errors"), ("d", "errors"), ("a", "errors")]
     assert found("--client", "a", "--service", "t") == []
-    assert [each["client"] for each in site.json(*at)["incidents"]] == ["a", "c"]
+    assert [each["client"] for each in site.json(*at)["incidents"]] == ["a"]
 
 
 def test_a_report_is_told_to_others_and_written_as_a_page(site: Site) -> None:
@@ -183,34 +170,6 @@ def test_what_is_taken_back_is_named(site: Site) -> None:
 
 
 # The parts
-
-
-def test_without_feeds_nobody_else_watches_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    configured = SimpleNamespace(events_file=None)
-    watched: Any = lambda *given: given  # noqa: E731
-    monkeypatch.setattr(monitor, "settings", lambda: configured)
-    monkeypatch.setattr("cds_hooks.services.services_for", lambda _: "services")
-    monkeypatch.setattr("cds_hooks.events.declaration.read_declaration", lambda *given: given)
-    monkeypatch.setattr("cds_hooks.events.watch.reporting.watched_calls", watched)
-    assert monitor._watched(LAST, 7, AT) == (frozenset(), [])
-    configured.events_file = Path("events.toml")
-    asked: Any = monitor._watched(LAST, 7, AT)
-    assert asked == ((Path("events.toml"), "services"), LAST, 7, AT)
-
-
-@pytest.mark.parametrize("error", [DeclarationFault("no feed"), sqlite3.OperationalError("no feed")])
-def test_where_the_watch_cannot_be_asked_calls_are_judged_here(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(monitor, "settings", lambda: SimpleNamespace(events_file=Path("events.toml")))
-    monkeypatch.setattr("cds_hooks.services.services_for", lambda _: {})
-    monkeypatch.setattr("cds_hooks.events.declaration.read_declaration", fail)
-    assert monitor._watched(LAST, 7, AT) == (frozenset(), [])
-    said = "The watch over the interfaces cannot be asked, so calls are judged here: no feed\n"
-    assert capsys.readouterr() == ("", said)
 
 
 REVIEWS = [

@@ -62,7 +62,7 @@ def test_what_does_not_come_while_a_feed_is_paused_is_no_incident(silent_feed: S
     assert metrics.incidents() == []
     acts = Acts(record_in(tmp_path))
     acts.pauses["lab"] = [(now[0], float("inf"))]
-    paused = InterfaceWatch(_declaration(tmp_path), inbox, metrics, (), record_in(tmp_path), lambda: now[0], acts=acts)
+    paused = InterfaceWatch(_declaration(tmp_path), inbox, metrics, acts, lambda: now[0])
     paused.catch_up()
     now[0] += 40 * STEP
     paused.catch_up()

@@ -1,24 +1,20 @@
 """The watch over the interfaces: incidents with their cause, quiet months, and what a person is shown."""
 
 import json
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from cryptography import x509
 
 from benchmarks.feeds import ZONE, Month, clean_months, incident_months
 from benchmarks.watching import judge_clean, judge_incident, watched
-from cards.dated import dated_tables
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.baseline import local_times
-from cds_hooks.events.watch.forecasts import forecasts
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
 from cds_hooks.events.watch.incidents import Incidents, Topology
 from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
@@ -30,7 +26,6 @@ from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import run_async
 from tests.live import record_in
-from tests.operations.test_proxies import Authority
 
 FEEDS = Settings().data_dir / "events" / "feeds"
 STEP = 300
@@ -71,15 +66,6 @@ def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: s
 def test_a_storm_over_the_clinics_is_one_entry_and_no_alarm(seed: int) -> None:
     month = next(m for m in clean_months(FEEDS, seed) if m.event.fields["month"] == "clean-17")
     watch = watched(month, ["clinic-a", "clinic-b", "lab-reference", "pathology", "radiology"])
-    assert [(incident.kind, incident.severity) for incident in watch.incidents.all] == [("fewer", "information")]
-
-
-@pytest.mark.outside_data
-@pytest.mark.slow
-def test_a_holiday_that_nobody_declared_is_one_entry_and_no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
-    month = next(m for m in clean_months(FEEDS, 22000) if m.event.fields["month"] == "clean-09")
-    monkeypatch.setattr(month, "holidays", frozenset)
-    watch = watched(month, ["clinic-a", "clinic-b", "lab-reference", "pathology"])
     assert [(incident.kind, incident.severity) for incident in watch.incidents.all] == [("fewer", "information")]
 
 
@@ -168,13 +154,10 @@ def _count(inbox: Inbox, steps: range, messages: int) -> None:
 def _watch(folder: Path, now: list[float]) -> tuple[InterfaceWatch, Inbox, Metrics]:
     declaration = _declaration(folder)
     inbox, metrics = Inbox(declaration.file), Metrics()
-    return InterfaceWatch(declaration, inbox, metrics, (), record_in(folder), lambda: now[0]), inbox, metrics
+    return InterfaceWatch(declaration, inbox, metrics, Acts(record_in(folder)), lambda: now[0]), inbox, metrics
 
 
-def test_the_watch_begins_on_an_inbox_in_which_nothing_was_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cds_hooks.events.watch.running.read_rows", lambda *_: [])
+def test_the_watch_begins_on_an_inbox_in_which_nothing_was_counted(tmp_path: Path) -> None:
     now = [MONDAY * STEP + 10.0]
     watch, inbox, _ = _watch(tmp_path, now)
     watch.catch_up()
@@ -184,9 +167,8 @@ def test_the_watch_begins_on_an_inbox_in_which_nothing_was_counted(
 
 
 @pytest.fixture
-def silent_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[InterfaceWatch, Inbox, Metrics, list[float]]:
+def silent_feed(tmp_path: Path) -> tuple[InterfaceWatch, Inbox, Metrics, list[float]]:
     """A feed of twenty messages in five minutes over fifteen days, whose last half hour had none."""
-    monkeypatch.setattr("cds_hooks.events.watch.running.read_rows", lambda *_: [])
     learned = MONDAY + 15 * 288
     now = [learned * STEP + 10.0]
     watch, inbox, metrics = _watch(tmp_path, now)
@@ -278,73 +260,6 @@ def test_an_announced_downtime_is_given_with_its_offset(tmp_path: Path) -> None:
     text = f"[[downtime]]\nstart = {start.isoformat()}\nend = {(start + timedelta(hours=2)).isoformat()}\n"
     path.write_text(text, encoding="utf-8")
     assert read_declaration(path, {}).downtimes("lab") == [(MONDAY + 12, MONDAY + 36)]
-
-
-def test_a_queue_that_rises_steadily_is_said_with_the_time_left_and_a_still_one_is_not(tmp_path: Path) -> None:
-    declaration = _declaration(tmp_path)
-    inbox = Inbox(declaration.file)
-    with inbox.transaction() as connection:
-        rows = [("this server", MONDAY + step, "queue", 100.0 + 100 * step) for step in range(6)]
-        connection.executemany("INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)", rows)
-    now = (MONDAY + 6) * STEP + 1.0
-    assert [forecast.text for forecast in forecasts(inbox, declaration, now)] == [
-        "The queue of messages that wait to be stored reaches its bound in 20 minutes at this pace."
-    ]
-    with inbox.transaction() as connection:
-        connection.execute("UPDATE counts SET count = 100")
-    assert forecasts(inbox, declaration, now) == []
-    inbox.close()
-
-
-def test_a_disk_that_fills_steadily_is_said_with_the_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(used=700, free=300))
-    declaration = _declaration(tmp_path)
-    with closing(Inbox(declaration.file)) as inbox:
-        with inbox.transaction() as connection:
-            rows = [("this server", MONDAY + 12 * hour, "disk-used", 200.0 + 100 * hour) for hour in range(6)]
-            connection.executemany("INSERT INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)", rows)
-        now = (MONDAY + 61) * STEP + 1.0
-        assert [forecast.text for forecast in forecasts(inbox, declaration, now)] == [
-            "The disk of the inbox is full in 3 hours at this pace."
-        ]
-        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(used=700, free=100_000))
-        assert forecasts(inbox, declaration, now) == []
-
-
-def _ends_after(certificate: x509.Certificate, days: float) -> float:
-    return (certificate.not_valid_after_utc - timedelta(days=days)).timestamp()
-
-
-def test_the_certificate_of_a_feed_that_ends_soon_is_said_and_one_that_ended(tmp_path: Path) -> None:
-    certificate, key = Authority(tmp_path, "authority").issue("127.0.0.1")
-    path = tmp_path / "events.toml"
-    tls = f'tls = {{ certificate = "{certificate}", key = "{key}" }}\n'
-    path.write_text(DECLARED.format(file=tmp_path / "events.sqlite3") + tls, encoding="utf-8")
-    declaration, read = read_declaration(path, {}), x509.load_pem_x509_certificate(certificate.read_bytes())
-
-    def texts(days: float) -> list[str]:
-        with closing(Inbox(declaration.file)) as inbox:
-            ahead = forecasts(inbox, declaration, _ends_after(read, days))
-            return [forecast.text for forecast in ahead if "certificate" in forecast.text]
-
-    assert texts(31) == []
-    assert texts(20) == ["The certificate of the feed lab ends in 20 days."]
-    assert texts(-1) == ["The certificate of the feed lab has ended: senders cannot connect."]
-
-
-def test_a_table_that_ends_within_thirty_days_is_said_once_it_has_ended_it_is_a_task_of_operations(
-    tmp_path: Path,
-) -> None:
-    table = next(table for table in dated_tables() if table.is_season)
-    declaration = _declaration(tmp_path)
-
-    def is_said(days: int) -> bool:
-        now = datetime.combine(table.ends - timedelta(days=days), datetime.min.time(), UTC)
-        with closing(Inbox(declaration.file)) as inbox:
-            ahead = forecasts(inbox, declaration, now.timestamp())
-        return any(forecast.text == table.sentence(now.date()) for forecast in ahead)
-
-    assert [is_said(days) for days in (31, 30, 0, -1)] == [False, True, True, False]
 
 
 def test_a_busy_feed_whose_evenings_differ_between_weekdays_is_not_low_when_they_do_again() -> None:

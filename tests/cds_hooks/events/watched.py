@@ -48,7 +48,7 @@ def _step(step: int, draw: np.random.Generator) -> Counts:
         if draw.random() < 0.005:
             counts["unmapped:OLD"] += 1
         if draw.random() < 0.02:
-            counts["missing:creatinine"] += 1
+            counts["out-of-order"] += 1
     return {name: float(count) for name, count in counts.items()}
 
 
@@ -122,7 +122,7 @@ CHANGES: Final[dict[str, Change]] = {
     "a few duplicates": _with(duplicate=0.1),
     "dead letters": _with(state__dead=0.12),
     "unknown patients": _with(**{"unknown-patients": 0.09}),
-    "creatinine missing": _with(missing__creatinine=0.4),
+    "out of order": _with(**{"out-of-order": 0.4}),
     "a code renamed": _renamed({"result:2345-7": "result:NEW", "value:2345-7|mg/dL": "value:NEW|mg/dL"}),
     "a code not mapped": _renamed({"result:2345-7": "unmapped:NEW"}),
     "a rare code not mapped": lambda step, counts: counts | ({"unmapped:RARE": 1.0} if step % 12 == 0 else {}),

@@ -224,7 +224,7 @@ def contents(names: dict[str, float], messages: float = 999.0) -> list[dict[str,
 
 def test_shares_levels_units_and_codes_are_learned_of_the_contents() -> None:
     names: dict[str, float] = {
-        "duplicate": 9, "missing:key": 99, "unmapped:A": 3, "unmapped:B": 4, "result:X": 250, "results": 1499,
+        "duplicate": 9, "unmapped:A": 3, "unmapped:B": 4, "result:X": 250, "results": 1499,
         "latency:3": 30, "latency:-26": 6, "latency:-25": 4, "latency:-30": 2,
         "value:X|mg/dL:7": 40, "value:X|g/L:7": 2, "value:Y|mg/dL:7": 3, "state:dead": 1,
     }  # fmt: skip
@@ -232,8 +232,8 @@ def test_shares_levels_units_and_codes_are_learned_of_the_contents() -> None:
     assert baseline is not None
     rare = 0.5 / 1000
     assert baseline.shares == {
-        "missing:key": 0.0995, "duplicate": 0.0095, "out-of-order": rare, "unknown-patients": rare,
-        "state:dead": 0.0015, "no-offset": rare, "refused": rare, "failed": rare, "ahead": 0.0085,
+        "duplicate": 0.0095, "out-of-order": rare, "unknown-patients": rare,
+        "state:dead": 0.0015, "no-offset": rare, "refused": rare, "ahead": 0.0085,
     }  # fmt: skip
     assert baseline.results == {"X": 250}
     assert baseline.unmapped == 7.5 / 1500
@@ -249,7 +249,7 @@ def test_shares_levels_units_and_codes_are_learned_of_the_contents() -> None:
 def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None:
     names: dict[str, float] = {
         "sender:A": 200, "sender:B": 199, "type:ORU": 979, "type:ALL": 980, "ward:W": 300, "result:X": 250,
-        "service:s": 220, "other:O": 500, "duplicate": 200,
+        "other:O": 500, "duplicate": 200,
     }  # fmt: skip
     steps = [
         {"messages": 1000.0} | names,
@@ -262,7 +262,7 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
     baseline = learn(history_of(steps), UTC, frozenset(), nothing_left_out)
     assert baseline is not None
     fresh = 1150 - 200
-    longest = dict.fromkeys(("sender:A", "type:ORU", "type:ALL", "result:X", "service:s"), 150.0) | {"ward:W": 90.0}
+    longest = dict.fromkeys(("sender:A", "type:ORU", "type:ALL", "result:X"), 150.0) | {"ward:W": 90.0}
     assert {name: part.share for name, part in baseline.parts.items()} == {
         name: names[name] / fresh for name in longest
     }
@@ -270,7 +270,7 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
     assert {name: part.longest for name, part in baseline.parts.items()} == pytest.approx(due)
     whole = learn(history_of([{"messages": 1000.0} | names]), UTC, frozenset(), nothing_left_out)
     assert whole is not None
-    assert list(whole.parts) == ["type:ORU", "ward:W", "result:X", "service:s", "sender:A"]
+    assert list(whole.parts) == ["type:ORU", "ward:W", "result:X", "sender:A"]
 
 
 def test_of_many_parts_the_sixty_largest_are_looked_at() -> None:

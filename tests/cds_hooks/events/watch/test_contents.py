@@ -45,13 +45,10 @@ def test_a_share_is_raised_beyond_chance_and_by_enough_to_matter(
 
 def test_a_raised_share_is_strong_but_for_duplicates_and_times_without_an_offset() -> None:
     end = MONDAY + 60
-    names = {"duplicate": "duplicates", "no-offset": "clock", "missing:labs": "missing"}
+    names = {"duplicate": "duplicates", "no-offset": "clock", "state:dead": "errors"}
     for name, kind in names.items():
-        baseline = flat(10.0, shares=RARE | {"missing:labs": 0.001})
-        step = USUAL | {name: 4.0}
-        subject = "labs" if name == "missing:labs" else ""
-        expected = Signal("lab", kind, subject, 0.4, end - 1, 10.0, kind, is_strong=name == "missing:labs")
-        assert departs(baseline, step) == [expected]
+        expected = Signal("lab", kind, "", 0.4, end - 1, 10.0, kind, is_strong=name == "state:dead")
+        assert departs(flat(10.0, shares=RARE | {"state:dead": 0.001}), USUAL | {name: 4.0}) == [expected]
     assert departs(flat(10.0, shares=RARE), USUAL | {"duplicate": 3.0}) == []
 
 

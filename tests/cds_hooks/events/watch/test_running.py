@@ -1,4 +1,4 @@
-"""The watch beside the feeds: what it counts of calls, keeps of incidents, folds and shows."""
+"""The watch beside the feeds: what it keeps of incidents, folds and shows."""
 
 import asyncio
 import sqlite3
@@ -29,7 +29,6 @@ from cds_hooks.events.watch.running import (
 )
 from cds_hooks.events.watch.watching import Calendar
 from cds_hooks.metrics.counts import Metrics
-from cds_hooks.storage.database import parse_url
 from tests.cds_hooks.events.messages import run_async
 from tests.cds_hooks.events.test_outbox import stopped_when
 from tests.cds_hooks.events.watch.made import MONDAY
@@ -39,19 +38,17 @@ STEP = 300
 
 
 class Site:
-    """A watch with a clock, over a feed and the calls of one client."""
+    """A watch with a clock, over one feed."""
 
-    def __init__(self, folder: Path, clients: tuple[str, ...] = (), **declared: Any) -> None:
+    def __init__(self, folder: Path, **declared: Any) -> None:
         feeds: Any = {"lab": MllpFeed(name="lab", listen="127.0.0.1:1")}
         self.declaration = Declaration(database=str(folder / "inbox.sqlite3"), feed=feeds, **declared)
         self.record, self.now, self.metrics = record_in(folder), (MONDAY + 0.5) * STEP, Metrics()
-        self.inbox, self.clients, self.depth = Inbox(self.declaration.file), clients, 3
+        self.inbox = Inbox(self.declaration.file)
         self.watch = self.started()
 
     def started(self) -> InterfaceWatch:
-        return InterfaceWatch(
-            self.declaration, self.inbox, self.metrics, self.clients, self.record, lambda: self.now, lambda: self.depth
-        )
+        return InterfaceWatch(self.declaration, self.inbox, self.metrics, Acts(self.record), lambda: self.now)
 
     def count(self, feed: str, step: int, name: str, count: float) -> None:
         with self.inbox.transaction() as connection:
@@ -63,61 +60,23 @@ class Site:
         )
         return [row for row in rows if name is None or row[2] == name]
 
-    def decide(self, at: float, client: str, service: str, outcome: str = "cards") -> None:
-        with closing(sqlite3.connect(str(parse_url(self.record).database))) as connection:
-            connection.execute(
-                "INSERT INTO decisions (id, chain, position, decided_at, hook, service, hook_instance, client, patient,"
-                " user_id, outcome, input_digest, previous, hash, models, response, basis)"
-                " VALUES (?, '', 0, ?, '', ?, '', ?, '', '', ?, '', x'', x'', x'', x'', x'')",
-                (f"{at} {client} {service} {outcome}", round(at * 1_000_000), service, client, outcome),
-            )
-            connection.commit()
-
 
 @pytest.fixture
 def site(tmp_path: Path) -> Any:
-    made = Site(tmp_path, ("south",))
+    made = Site(tmp_path)
     yield made
     made.inbox.close()
 
 
-def test_the_calls_of_a_step_are_counted_by_client_service_and_what_went_wrong(site: Site) -> None:
-    start = MONDAY * STEP
-    for at, client, service, outcome in (
-        (start - 0.001, "south", "a", "cards"), (start, "south", "a", "cards"), (start + 1, "south", "a", "error"),
-        (start + 2, "south", "b", "error"), (start + 299.9, "north", "a", "cards"),
-        (start + 300, "south", "a", "cards"),
-    ):  # fmt: skip
-        site.decide(at, client, service, outcome)
-    counts = site.metrics.counts
-    counts["cds_refused", "south", "a", "patient-view", "unsigned"] = 2
-    counts["cds_refused", "west", "a", "patient-view", "unsigned"] = 1
-    counts["cds_prefetch", "south", "a", "labs=null meds=failed notes=unobtainable patient=sent"] = 3
-    counts["cds_feed_messages", "lab", "done"] = 9
-    assert site.watch._calls(MONDAY) == {
-        "calls of south": {"messages": 3, "service:a": 2, "service:b": 1, "failed": 2, "refused": 2,
-                           "missing:a labs": 3, "missing:a meds": 3, "missing:a notes": 3},
-        "calls of north": {"messages": 1, "service:a": 1, "failed": 0},
-        "calls of west": {"refused": 1},
-    }  # fmt: skip
-    counts["cds_refused", "south", "a", "patient-view", "unsigned"] += 5
-    assert site.watch._calls(MONDAY + 5) == {"calls of south": {"refused": 5}}
-
-
-def test_what_was_judged_is_stored_with_what_the_server_measures_and_expects(site: Site) -> None:
+def test_a_step_that_is_over_is_stored_as_one_in_which_the_server_ran(site: Site) -> None:
     site.watch.catch_up()
     assert site.counts() == []
-    site.decide(MONDAY * STEP + 5, "south", "a")
     site.now = (MONDAY + 1) * STEP + 1.9
     site.watch.catch_up()
     assert site.counts() == []  # two seconds are left for what is being stored
     site.now = (MONDAY + 1) * STEP + 2.1
     site.watch.catch_up()
-    assert [row for row in site.counts() if row[2] != "disk-used"] == [
-        ("calls of south", 0, "failed", 0.0), ("calls of south", 0, "messages", 1.0),
-        ("calls of south", 0, "service:a", 1.0), ("this server", 0, "messages", 1.0), ("this server", 0, "queue", 3.0),
-    ]  # fmt: skip
-    assert len(site.counts("disk-used")) == 1
+    assert site.counts() == [("this server", 0, "messages", 1.0)]
     assert site.watch.open_incidents() == []
 
 
@@ -138,7 +97,7 @@ def test_steps_in_which_the_server_did_not_run_are_no_silence_and_those_before_i
         5.0,
     )
     assert lab.history.total(MONDAY - 20) == {"messages": 5.0}
-    assert list(watch.feeds) == ["lab", "calls of south"]
+    assert list(watch.feeds) == ["lab"]
 
 
 def test_of_days_that_were_folded_the_counts_of_the_first_day_are_read_at_the_first_step(site: Site) -> None:
@@ -168,7 +127,7 @@ def test_an_incident_that_a_person_accepts_is_closed_told_and_kept(site: Site) -
     keep(site.inbox, opened(), opened(8), opened(9, is_accepted=True))
     acts = Acts(site.record)
     acts.accepted = {(7, MONDAY - 30), (8, MONDAY - 31), (9, MONDAY - 30)}
-    watch = InterfaceWatch(site.declaration, site.inbox, site.metrics, (), site.record, lambda: site.now, acts=acts)
+    watch = InterfaceWatch(site.declaration, site.inbox, site.metrics, acts, lambda: site.now)
     watch.catch_up()
     assert [(incident.number, incident.is_accepted, incident.closed) for incident in stored_incidents(site.inbox)] == [
         (7, True, MONDAY - 1), (8, False, None), (9, True, None)
@@ -261,14 +220,12 @@ def test_a_watch_is_made_of_what_is_declared_and_of_the_pauses_of_the_record(tmp
     )
     acts = Acts(record_in(tmp_path))
     acts.pauses = {"lab": [(MONDAY * STEP + 299.0, MONDAY * STEP + 300.0)], "other": [(0.0, 1.0)]}
-    watch = watch_of(declaration, ["south"], MONDAY - 9, [(1, 2)], acts, [])
-    assert {name: str(feed.zone) for name, feed in watch.feeds.items()} == {
-        "lab": "Asia/Tokyo", "adt": "Europe/Berlin", "calls of south": "Europe/Berlin"
-    }  # fmt: skip
+    watch = watch_of(declaration, MONDAY - 9, [(1, 2)], acts, [])
+    zones = {name: str(feed.zone) for name, feed in watch.feeds.items()}
+    assert zones == {"lab": "Asia/Tokyo", "adt": "Europe/Berlin"}
     planned = {
         "lab": [(1, 2), (MONDAY, MONDAY + 2)],
         "adt": [(1, 2), (MONDAY, MONDAY + 12)],
-        "calls of south": [(1, 2)],
     }
     assert watch._calendar == Calendar(frozenset({date(2026, 5, 14)}), planned)
     assert (watch._topology.through, watch._topology.patients_from) == ({"lab": "engine"}, {"lab": "adt"})
