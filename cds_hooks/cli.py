@@ -34,6 +34,7 @@ COMMANDS = {
     "accounts": Lazy("accounts", "accounts"),
     "trust": Lazy("trust", "app"),
     "understand": Lazy("understand", "understand_resources"),
+    "text": Lazy("cds_hooks.text.commands", "app"),
     "settings": Lazy("settings", "show_settings"),
 }
 

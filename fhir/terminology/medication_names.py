@@ -252,6 +252,14 @@ def without_accents(text: str) -> str:
     return lowered if lowered.isascii() else lowered.translate(_BARE)
 
 
+def names_in_text(text: str) -> list[tuple[int, int, Members]]:
+    """Where a text of any length names medications: start, end and ingredients of each name, from left to right."""
+    lowered = without_accents(text)
+    if len(lowered) != len(text):  # a letter whose lower case is longer
+        lowered = "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
+    return [(mention.start, mention.end, mention.members) for mention in _mentions(lowered)]
+
+
 def _mentions(words: str) -> list[_Mention]:
     words_with_places = [(match.group(), match.start(), match.end()) for match in _WORD.finditer(words)]
     spelled = tuple(word for word, _, _ in words_with_places)

@@ -114,8 +114,9 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
         return ()
     asserted = AssertedText(_without_tag(text[:_LONGEST]))
     best: dict[str, Assertion] = {}
-    for part in _parts(asserted):
-        for group, assertion in _mentions(part, asserted):
+    for part in plain_parts(asserted):
+        for group, spans in _mentions(part, asserted):
+            assertion = _assertion(asserted, spans)
             if group not in best or _rank(assertion) > _rank(best[group]):
                 best[group] = assertion
     for group in tuple(best):
@@ -191,8 +192,8 @@ def _singular(word: str) -> str:
     return f"{word[:-3]}y" if word.endswith("ies") and len(word) > 5 else word[:-1]
 
 
-def _parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
-    """The plain words between the ends of sentences."""
+def plain_parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
+    """The plain words between the ends of sentences, each with the position of its token."""
     part: list[Token] = []
     first = 0
     for position, token in enumerate(asserted.tokens):
@@ -206,7 +207,15 @@ def _parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
         yield [(word, first + at) for word, at in plain_words(part)]
 
 
-def _mentions(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[tuple[str, Assertion]]:
+def group_spans(part: list[tuple[str, int]], asserted: AssertedText) -> Iterator[tuple[str, int, int]]:
+    """Each group that a part of a text names, with the first and the last token of the name."""
+    for group, spans in _mentions(part, asserted):
+        yield group, min(first for first, _ in spans), max(last for _, last in spans)
+
+
+def _mentions(
+    words: list[tuple[str, int]], asserted: AssertedText
+) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
     phrases = _compiled()
     texts = [phrases.spelling.corrected(word) for word, _ in words]
     positions = _positions(texts, phrases)
@@ -219,7 +228,7 @@ def _mentions(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[
             if not rule.unless.isdisjoint(positions):
                 continue
             for spans in _near(rule, positions):
-                yield rule.group, _assertion(asserted, words, spans)
+                yield rule.group, tuple((words[first][1], words[last][1]) for first, last in spans)
 
 
 def _positions(texts: Sequence[str], phrases: _Phrases) -> dict[str, list[tuple[int, int]]]:
@@ -267,8 +276,8 @@ def _distance(span: tuple[int, int], other: tuple[int, int]) -> int:
     return max(span[0] - other[1], other[0] - span[1], 0)
 
 
-def _assertion(asserted: AssertedText, words: list[tuple[str, int]], spans: tuple[tuple[int, int], ...]) -> Assertion:
-    return min((asserted.assertion(words[first][1], words[last][1]) for first, last in spans), key=_rank)
+def _assertion(asserted: AssertedText, spans: tuple[tuple[int, int], ...]) -> Assertion:
+    return min((asserted.assertion(first, last) for first, last in spans), key=_rank)
 
 
 SITE_PHRASES: Final[list[tuple[str, str]]] = []

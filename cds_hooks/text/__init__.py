@@ -1,0 +1,1 @@
+"""Notes, summaries and questions: an optional part that the server never loads and no card rests on."""

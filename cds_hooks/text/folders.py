@@ -1,0 +1,102 @@
+"""Folders of notes, charts and questions in the formats of the text data: what is asked in them, one object a line.
+
+`notes.jsonl` has notes (`id`, `text`, `date`, `style`), `summaries.jsonl` names charts, `chart_questions.jsonl` and
+`docs_questions.jsonl` have questions; charts are bundles in `charts/`. The answers that a folder may hold beside the
+questions are read by the evaluation only.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from fhir.notes.drugs import Drug
+from fhir.notes.findings import Finding
+from fhir.notes.reading import read_note
+from fhir.notes.results import Result
+
+Row: TypeAlias = dict[str, Any]
+
+
+class FolderRefused(ValueError):
+    """A folder that cannot be read; the message names the file."""
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The objects of a file with one a line; FolderRefused names the line that is none."""
+    rows: list[Row] = []
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise FolderRefused(f"{path.name} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise FolderRefused(f"{path.name}, line {number}, is no JSON") from error
+        if not isinstance(row, dict):
+            raise FolderRefused(f"{path.name}, line {number}, is no object")
+        rows.append(row)
+    return rows
+
+
+def predicted_note(row: Row) -> Row:
+    """What is read of one note of a folder."""
+    try:
+        text, on = str(row["text"]), date.fromisoformat(str(row["date"])[:10])
+        reading = read_note(text, on=on, month_first=row.get("style") == "US")
+        return {
+            "id": row["id"],
+            "findings": [_finding(finding) for finding in reading.findings],
+            "medications": [_drug(drug) for drug in reading.drugs],
+            "results": [_result(result) for result in reading.results],
+        }
+    except (KeyError, ValueError) as error:
+        raise FolderRefused(f"a note without {error}") from error
+
+
+def _finding(finding: Finding) -> Row:
+    return {
+        "start": finding.start,
+        "end": finding.end,
+        "text": finding.text,
+        "concept": finding.concept,
+        "codes": list(finding.codes),
+        "assertion": finding.assertion,
+        "temporality": finding.temporality,
+        "experiencer": finding.experiencer,
+    }
+
+
+def _drug(drug: Drug) -> Row:
+    row: Row = {"start": drug.start, "end": drug.end, "text": drug.text, "drug": drug.drug, "dose": drug.dose}
+    return row | {"frequency": drug.frequency, "status": drug.status}
+
+
+def _result(result: Result) -> Row:
+    row: Row = {"start": result.start, "end": result.end, "text": result.text, "name": result.name}
+    row |= {"value": result.value, "unit": result.unit, "date": result.date.isoformat()}
+    return row | {"unit_assumed": True} if result.unit_assumed else row
+
+
+def _notes(folder: Path) -> Iterator[Row]:
+    for row in read_rows(folder / "notes.jsonl"):
+        yield predicted_note(row)
+
+
+TASKS: Final[Mapping[str, tuple[str, Callable[[Path], Iterator[Row]]]]] = {
+    "notes": ("notes.jsonl", _notes),
+}
+"""What a folder can ask: the file that asks it, and what is said of it."""
+
+
+def predict(folder: Path) -> dict[str, list[Row]]:
+    """The answers to all that a folder asks, by task."""
+    answers = {task: list(answer(folder)) for task, (file, answer) in TASKS.items() if (folder / file).is_file()}
+    if not answers:
+        raise FolderRefused(f"{folder} has none of {', '.join(file for file, _ in TASKS.values())}")
+    return answers

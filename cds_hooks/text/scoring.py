@@ -1,0 +1,131 @@
+"""Compares what was read of notes with what their writers say is in them: the shares of `cds-hooks text evaluate`.
+
+A gold row is found where a prediction overlaps it; of several the one that shares most of it counts, each once.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from fhir.terminology.medication_names import read_name
+
+Row: TypeAlias = dict[str, Any]
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_TAKEN: Final = frozenset({"active", "completed"})
+
+
+class Share(Struct, frozen=True):
+    """How many of how many."""
+
+    part: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """The share; None of nothing."""
+        return round(self.part / self.of, 3) if self.of else None
+
+
+class NoteFigures(Struct, frozen=True):
+    """The figures of the notes of a folder, and the rows to read: what was missed or said wrongly."""
+
+    shares: Mapping[str, Share]
+    failures: tuple[str, ...]
+
+
+def score_notes(gold: Sequence[Row], predictions: Sequence[Row]) -> NoteFigures:
+    """The figures of notes; a note without a prediction counts as read and empty."""
+    predicted = {row["id"]: row for row in predictions}
+    counts: Counter[str] = Counter()
+    failures: list[str] = []
+    for note in gold:
+        answer = predicted.get(note["id"], {})
+        for kind, count in (("findings", _count_finding), ("medications", _count_drug), ("results", _count_result)):
+            for row, prediction in _pairs(note.get(kind, []), answer.get(kind, [])):
+                counts[kind] += 1
+                problem = count(row, prediction, counts)
+                if problem:
+                    failures.append(f"{note['id']}: {row['text']!r} {problem}")
+    return NoteFigures({name: Share(counts[part], counts[of]) for name, (part, of) in _SHARES.items()}, tuple(failures))
+
+
+_SHARES: Final = {
+    "findings found": ("finding found", "findings"),
+    "all three labels right of those found": ("labels right", "finding found"),
+    "wrongly said of the patient": ("wrongly of patient", "said of patient"),
+    "drugs found": ("drug found", "medications"),
+    "drugs wrongly active": ("wrongly active", "drugs not taken"),
+    "doses right": ("dose right", "doses"),
+    "drug status right of those found": ("status right", "drug found"),
+    "results found": ("result found", "results"),
+    "result values right": ("value right", "results"),
+    "units invented": ("unit invented", "results without unit"),
+}
+
+
+def _pairs(gold: Sequence[Row], predictions: Sequence[Row]) -> Iterator[tuple[Row, Row | None]]:
+    used: set[int] = set()
+    for row in gold:
+        best, most = None, 0
+        for index, prediction in enumerate(predictions):
+            shared = min(row["end"], prediction["end"]) - max(row["start"], prediction["start"])
+            if index not in used and shared > most:
+                best, most = index, shared
+        if best is not None:
+            used.add(best)
+        yield row, predictions[best] if best is not None else None
+
+
+def _count_finding(gold: Row, prediction: Row | None, counts: Counter[str]) -> str:
+    if prediction is None:
+        return "is not found"
+    counts["finding found"] += 1
+    labels = (
+        prediction["assertion"] in {gold["assertion"], *gold.get("also", ())}
+        and prediction["temporality"] in {gold["temporality"], *gold.get("also_temporality", ())}
+        and prediction["experiencer"] == gold["experiencer"]
+    )
+    counts["labels right"] += labels
+    if prediction["assertion"] == "affirmed" and prediction["experiencer"] == "patient":
+        counts["said of patient"] += 1
+        is_of_patient = gold["experiencer"] == "patient" and "affirmed" in {gold["assertion"], *gold.get("also", ())}
+        counts["wrongly of patient"] += not is_of_patient
+    label_text = f"{prediction['assertion']}, {prediction['temporality']}, {prediction['experiencer']}"
+    return "" if labels else f"is {gold['assertion']}, {gold['temporality']}, {gold['experiencer']}, not {label_text}"
+
+
+def _count_drug(gold: Row, prediction: Row | None, counts: Counter[str]) -> str:
+    is_taken = gold["status"] in _TAKEN
+    counts["drugs not taken"] += not is_taken
+    counts["doses"] += bool(gold["dose"])
+    if prediction is None:
+        return "is not found"
+    counts["drug found"] += 1
+    is_same = _ingredients(gold["drug"]) == _ingredients(prediction["drug"])
+    counts["dose right"] += bool(gold["dose"]) and is_same and _numbers(gold["dose"]) == _numbers(prediction["dose"])
+    counts["status right"] += is_same and prediction["status"] == gold["status"]
+    counts["wrongly active"] += is_same and prediction["status"] == "active" and not is_taken
+    return "" if prediction["status"] == gold["status"] else f"is {gold['status']}, not {prediction['status']}"
+
+
+def _count_result(gold: Row, prediction: Row | None, counts: Counter[str]) -> str:
+    counts["results without unit"] += not gold["unit"]
+    if prediction is None:
+        return "is not found"
+    counts["result found"] += 1
+    is_right = _numbers(gold["value"]) == _numbers(prediction["value"])
+    counts["value right"] += is_right
+    counts["unit invented"] += bool(not gold["unit"] and prediction["unit"] and not prediction.get("unit_assumed"))
+    return "" if is_right else f"is {gold['value']}, not {prediction['value']}"
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in _NUMBER.findall(text.replace(",", ""))]
+
+
+def _ingredients(name: str) -> frozenset[str]:
+    members = read_name(name).ingredients
+    return frozenset(member.name for member in members) or frozenset({name.lower()})

@@ -1,0 +1,271 @@
+"""The drugs that a note names, each with dose and frequency, and whether it is taken, stopped, held or refused."""
+
+import csv
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.notes.layout import Layout
+from fhir.terminology.assertions import AssertedText, Assertion
+from fhir.terminology.medication_names import names_in_text
+
+
+class Drug(Struct, frozen=True):
+    """A drug in a note with its place; `dose` and `frequency` are "" where the note has none.
+
+    `status` is active, completed, stopped, held, planned, declined, never, conditional, allergy, or other for another
+    person's drug. `unit_assumed`: the note gives a number alone.
+    """
+
+    start: int
+    end: int
+    text: str
+    drug: str
+    dose: str
+    frequency: str
+    status: str
+    unit_assumed: bool = False
+    section: str = ""
+
+
+_TABLE: Final = Path(__file__).with_name("drug_words.csv")
+_CUES: Final = Path(__file__).with_name("drug_cues.csv")
+
+
+def _read_words() -> Mapping[str, str]:
+    with _TABLE.open(encoding="utf-8", newline="") as file:
+        return {row["word"]: row["drug"] for row in csv.DictReader(file)}
+
+
+_SHORT_NAMES: Final = _read_words()
+"""What words mean in a note, whatever the tables of medications say; "" for no drug (an electrolyte, an allergen)."""
+_WORD: Final = re.compile(r"[a-z][a-z/'-]*[a-z]|[a-z]")
+_NAME_TAIL: Final = re.compile(
+    r"^(?:[ ]?(?:sodium|hydrochloride|hcl|tartrate|succinate|sulfate|sulphate|phosphate|citrate|maleate|besylate|bicarb"
+    r"|er|xl|sr|mr|xr|la|cr|ec|dr|m/r|tabs?|tablets?|caps?|capsules?|inhaler|patch(?:es)?|cream|drops|po|iv|im|sc"
+    r"|subcut|s/c"
+    r"|pr|sl|oral|neb(?:s|uli[sz]ed)?|inh|injection|depot|at|dose|therapy|suspension|solution|ung|pv|top|stat|dt"
+    r"|infusion"
+    r"|course|started(?: at)?|increased to|reduced to|decreased to|up to|now|titrated to|\(|@|to|of|was|is on|on|~"
+    r"|=|:)(?![a-z]))*[ ]*",
+    re.IGNORECASE,
+)
+_DOSE: Final = re.compile(
+    r"(?P<dose>(?P<amount>\d+(?:[.,]\d+)?(?:\s?[-/]\s?\d+(?:\.\d+)?){0,2})\s?(?P<unit>mg|mcg|micrograms?"
+    r"|micrograms|µg|ug|g|grams?|units?|iu|u"
+    r"|ml|mmol|meq|puffs?|tabs?|tablets?|caps?|drops?|%|milligrams|mg/kg|mg/ml|sachets?|miu|k units?)?(?![a-z0-9:]))"
+    r"(?!\s?(?:/52|/7|/12|days?|weeks?|wks?|months?|years?|yrs?|hours?|hrs?|x\b|%|yo\b|th\b|st\b))"
+    r"|(?P<ratio>1:\d+)",
+    re.IGNORECASE,
+)
+_FREQUENCY: Final = re.compile(
+    r"(?:\b(?:once|twice|three times|four times|1|2|3|4)?[ ]?(?:x|times)?[ ]?(?:od|bd|bid|tds|tid|qds|qid|qd|qhs"
+    r"|nocte|mane|on|daily|nightly"
+    r"|weekly|monthly|fortnightly|qam|qpm|q\d{1,2}(?:-\d{1,2})?h(?:rly)?|stat|prn|hs|ac|pc|(?:a|per|/) ?day|(?:a"
+    r"|per|every) ?(?:week|month|morning|night)"
+    r"|every (?:\d+ )?(?:hours?|weeks?|months?|other day|day)|alternate days|at night|in the morning|with meals"
+    r"|before meals"
+    r"|(?:once|twice)(?: a| per)?[ ](?:daily|weekly|day|week|nightly))\b\.?)",
+    re.IGNORECASE,
+)
+_JOINS: Final = re.compile(r"[\s,]*(?:(?:and|or|&|\+|/|,|with|plus|then)[\s,]*)*$", re.IGNORECASE)
+
+
+def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]:
+    """The cues of one side of a drug as patterns; the table has regular expressions, the first status goes first."""
+    with _CUES.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["side"] == side]
+    return [(row["status"], re.compile(pattern.replace("WORDS", row["words"]), re.IGNORECASE)) for row in rows]
+
+
+# Between a cue and the drug up to three words may stand: "stop taking his ramipril".
+_BEFORE: Final = _read_cues("before", r"(?P<cue>\b(?:WORDS))(?:[\s:]+(?:[\w'()/-]+\s+){0,3}|[\s:]*)$")
+_AFTER: Final = _read_cues("after", r"^(?:WORDS)")
+_OF_SECTION: Final = {"stopped": "stopped", "held": "held", "allergies": "allergy", "never": "never"}
+
+
+_SENTENCE_END: Final = re.compile(r"\.(?=\s|$)|[;\n]")
+_NO_DOSE: Final = re.compile(r"(?:19|20)\d\d$|\d+/(?:52|7|12|24)$|\d+/\d+/\d+$")
+_CHANGED_TO: Final = re.compile(
+    r"^[ ]*(?:(?:increased|reduced|up|down|titrated|changed)?[ ]?from[ ])?\d+(?:\.\d+)?[ ]?(?:mg|mcg|g"
+    r"|units)?(?: (?:od|bd|daily))?"
+    r"[ ]?(?:->|>|to|increased to|reduced to)[ ](?=\d)",
+    re.IGNORECASE,
+)
+_DOSE_BEFORE: Final = re.compile(r"(\d+(?:\.\d+)? ?(?:mg|mcg|g|units|ml))(?: of)? $", re.IGNORECASE)
+_IN_MICROGRAMS: Final = re.compile(
+    r"levothyroxine|digoxin|fentanyl|fluticasone|beclometh|budesonide|tiotropium|liothyronine"
+)
+_CORRECTS: Final = frozenset({"stopped", "held", "never"})
+
+
+def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug, ...]:
+    """The drugs of a note in the order of their places; a later word that stops or holds one stands for all of it."""
+    text = layout.text
+    mentions = _mentions(text)
+    drugs: list[Drug] = []
+    previous, carried = 0, ""
+    positions = TokenPlaces(asserted)
+    for index, (start, end, name) in enumerate(mentions):
+        following = mentions[index + 1][0] if index + 1 < len(mentions) else len(text)
+        last, dose, frequency, is_assumed = _dose(text, start, end, min(following, end + 90), name)
+        section = layout.section_at(start)
+        before = _behind_last_end(text[max(previous, start - 120) : start])
+        is_still_taken = _STILL.search(before) is not None
+        joined = bool(previous) and start - previous < 30 and _JOINS.fullmatch(text[previous:start]) is not None
+        status_before = carried if joined else _status_before(before)
+        status = (
+            not is_still_taken and _status_after(text[last : max(last, min(following, end + 140))])
+        ) or status_before
+        assertion = positions.assertion(start, end)
+        if assertion.person != "patient" and section != "family" and status not in ("allergy",):
+            status = "other"
+        elif assertion.polarity == "hypothetical" and status in ("", "active", "stopped", "held"):
+            status = "conditional" if _IF.search(before) else status or "planned"
+        drugs.append(
+            Drug(
+                start,
+                last,
+                note[start:last],
+                name,
+                dose,
+                frequency,
+                status or _OF_SECTION.get(section, "active"),
+                is_assumed,
+                section,
+            )
+        )
+        previous, carried = last, status_before
+    return _with_later_word(drugs)
+
+
+class TokenPlaces:
+    """What is said of places of a text, by binary search in its tokens."""
+
+    __slots__ = ("_asserted", "_starts")
+
+    def __init__(self, asserted: AssertedText) -> None:
+        self._asserted = asserted
+        self._starts = [token.start for token in asserted.tokens]
+
+    def assertion(self, start: int, end: int) -> Assertion:
+        """What is said of the words between two places."""
+        first = max(0, bisect_right(self._starts, start) - 1)
+        return self._asserted.assertion(first, max(first, bisect_left(self._starts, end) - 1))
+
+
+_STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
+_IF: Final = re.compile(r"\b(?:if|should|unless|when)\b", re.IGNORECASE)
+
+
+def _behind_last_end(before: str) -> str:
+    ends = [match.end() for match in _SENTENCE_END.finditer(before)]
+    return before[ends[-1] :] if ends else before
+
+
+def _status_before(before: str) -> str:
+    """What the words before a drug say of it; the nearest cue decides."""
+    best, offset = "", (-1, 0)
+    for status, pattern in _BEFORE:
+        match = pattern.search(before)
+        if match is not None and (match.end("cue"), -match.start("cue")) > offset:
+            best, offset = status, (match.end("cue"), -match.start("cue"))
+    return best
+
+
+def _status_after(after: str) -> str:
+    """What the words behind a drug say of it, up to the end of the sentence or the next drug."""
+    end = _SENTENCE_END.search(after)
+    after = after[: end.start()] if end else after
+    best, offset = "", len(after) + 1
+    for status, pattern in _AFTER:
+        match = pattern.match(after)
+        if match is not None and match.end() < offset:
+            best, offset = status, match.end()
+    return best
+
+
+def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, str, str, bool]:
+    """Where a drug with dose and frequency ends, the dose, the frequency, and whether the unit is assumed."""
+    window = text[end:limit]
+    tail = _NAME_TAIL.match(window)
+    offset = tail.end() if tail else 0
+    changed = _CHANGED_TO.match(window, offset)
+    offset = changed.end() if changed else offset
+    match = _DOSE.match(window, offset)
+    dose, is_assumed, last = "", False, end
+    if match is not None and not (match["dose"] and not match["unit"] and _NO_DOSE.match(match["dose"])):
+        last = end + match.end()
+        dose, is_assumed = _amount(match, name)
+    else:
+        match = None
+        before = _DOSE_BEFORE.search(text[max(0, start - 16) : start])
+        dose = before[1] if before else ""
+    frequency = _FREQUENCY.search(window, match.end() if match else 0, (match.end() if match else 0) + 32)
+    if frequency is not None and not re.search(r"[,;.\n]", window[match.end() if match else 0 : frequency.start()]):
+        return (
+            (end + frequency.end() if match or frequency.start() < 3 else last),
+            dose,
+            " ".join(frequency[0].split()),
+            is_assumed,
+        )
+    return last, dose, "", is_assumed
+
+
+def _amount(match: re.Match[str], name: str) -> tuple[str, bool]:
+    if match["ratio"]:
+        return match["ratio"], False
+    amount, unit = re.sub(r"\s", "", match["amount"]), (match["unit"] or "").lower()
+    unit = {
+        "u": "units",
+        "iu": "units",
+        "unit": "units",
+        "microgram": "mcg",
+        "micrograms": "mcg",
+        "ug": "mcg",
+        "µg": "mcg",
+    }.get(unit, unit)
+    if unit:
+        return f"{amount} {unit}", False
+    assumed = "units" if name.startswith("insulin") else "mcg" if _IN_MICROGRAMS.search(name) else "mg"
+    return f"{amount} {assumed}", True
+
+
+def _with_later_word(drugs: Sequence[Drug]) -> tuple[Drug, ...]:
+    """The drugs with the last status of each where a later mention stops, holds or forbids what stood as taken."""
+    last: dict[str, str] = {}
+    corrected: list[Drug] = []
+    for drug in reversed(drugs):
+        if drug.status == "active" and drug.drug in last:
+            drug = replace(drug, status=last[drug.drug])
+        elif drug.status in _CORRECTS:
+            last.setdefault(drug.drug, drug.status)
+        elif drug.status == "active":
+            last.setdefault(drug.drug, "active")
+        corrected.append(drug)
+    return tuple(reversed(corrected))
+
+
+def _mentions(text: str) -> list[tuple[int, int, str]]:
+    """Where a text names a drug, with its name; the abbreviations of notes go before the tables."""
+    lowered = "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
+    spans: dict[int, tuple[int, int, str]] = {}
+    for match in _WORD.finditer(lowered):
+        name = _SHORT_NAMES.get(match[0])
+        if name:
+            spans[match.start()] = (*match.span(), name)
+    for start, end, members in names_in_text(text):
+        word = lowered[start:end]
+        if word in _SHORT_NAMES or (end - start < 4 and not text[start:end].isupper()):
+            continue
+        inside = [first for first in range(start - 12, end) if first in spans and spans[first][1] > start]
+        if all(spans[first][1] - first < end - start for first in inside):
+            for first in inside:
+                del spans[first]
+            spans[start] = (start, end, " / ".join(member.name for member in members))
+    return [spans[start] for start in sorted(spans)]

@@ -1,0 +1,410 @@
+"""The findings that a note names: symptoms, signs, diseases, operations, each with what the note says of it.
+
+Names come from finding_names.csv and from the phrases of the condition groups; what is said of them comes from the
+assertion reader, from the section that they stand in and from the words around them that only whole notes have.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from fhir.notes.layout import Layout
+from fhir.terminology.assertions import AssertedText, tokens_of
+from fhir.terminology.phrases import group_spans, plain_parts, plain_words
+
+_TABLE: Final = Path(__file__).with_name("finding_names.csv")
+
+
+class Finding(Struct, frozen=True):
+    """A name in a note with its place, concept and codes, and the three labels; `section` is "" where none is known."""
+
+    start: int
+    end: int
+    text: str
+    concept: str
+    codes: tuple[str, ...]
+    assertion: str
+    temporality: str
+    experiencer: str
+    section: str = ""
+
+
+class _Name(Struct, frozen=True, gc=False):
+    words: tuple[str, ...]
+    concept: str
+    code: str
+
+
+class _Span(Struct, frozen=True, gc=False):
+    first: int
+    last: int
+    concept: str
+    codes: tuple[str, ...]
+
+
+# Short names that are also English words or units: only in capitals are they names of findings.
+_IN_CAPITALS: Final = frozenset(
+    {"ca", "hi", "si", "ha", "ld", "cap", "mono", "des", "hit", "aids", "as", "ms", "pd", "pu", "uc", "gad", "all"}
+    | {
+        "mi",
+        "ra",
+        "ras",
+        "om",
+        "pet",
+        "ses",
+        "bit",
+        "cp",
+        "cts",
+        "ich",
+        "loc",
+        "psc",
+        "fap",
+        "ste",
+        "dts",
+        "sti",
+        "cin",
+    }
+    | {"pad", "add", "sad", "par", "tic", "chd", "hap", "gist", "chop", "ad", "it", "pm", "am", "at", "or", "is", "be"}
+    | {"ep", "et", "ed", "mm", "cf", "od", "ams", "gas", "hf", "icd", "sol", "ems", "aur", "imb", "mod", "dic", "itp"}
+    | {"pes", "sle", "cab", "ards", "act", "men", "bad", "sma", "pan", "pop"}
+)
+_WORDS: Final = frozenset({"does", "its", "pads", "hits", "has", "was", "ins"})
+_ROOM_AIR: Final = re.compile(r"(?:%|\bon|\d) $")
+# Groups of the problem lists that say nothing in a note, or that other words of it mean.
+_ACUTE: Final = re.compile(
+    r"stroke|transient|infarction|fracture|embolism|thrombosis|pneumonia|meningitis|ketoacidosis|hypoglyc|sepsis"
+    r"|seizure|fall|melanoma|cancer|lymphoma|leukaemia|ectomy|section|miscarriage|eclampsia|gestational|bleeding"
+    r"|haemorrhage|haematoma|infection|shingles|hepatitis|pancreatitis|attempt|self-harm|injury|trauma|delirium"
+    r"|syncope|ulcer|arrest|tuberculosis|anaphylaxis|asbestos|bypass|stent|surgery|psychosis|ectopic|cellulitis"
+    r"|appendicitis|cholecystitis|diverticulitis|hernia|transplant|depression|overdose|poisoning|admission|pericarditis"
+    r"|endocarditis|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess"
+)
+_OPERATION: Final = re.compile(r"(?:ectomy|section|bypass|surgery|amputation|stent)$")
+_AFTER_A_TIME: Final = re.compile(
+    r"^[ ]?[(,]?[ ]?(?:in |L |R |left |right |x ?\d )*(?:(?:early|late|mid) ?)?"
+    r"(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?[ -]?)?'?(?P<year>(?:19|20)\d\d|(?:19"
+    r"|20)\d0s)\b",
+    re.IGNORECASE,
+)
+_AFTER_AGO: Final = re.compile(
+    r"^[^.;\n]{0,24}?\b(?:\d+|one|two|three|several|few|many) ?(?:/(?:7|52|12))? ?(?:years?|yrs?|y|months?|mths?"
+    r"|decades?)? ?ago\b"
+    r"|^[ ,(]{0,2}(?:as a (?:child|teenager)|in childhood|in the past|\(?resolved|- resolved|now resolved|has resolved"
+    r"|treated (?:in )?(?:19|20)\d\d|x ?\d+ before|before that|has settled|now settled|settled)",
+    re.IGNORECASE,
+)
+_BEFORE_PAST: Final = re.compile(
+    r"\b(?:last|prev(?:ious)?|previously|prior|old|past|h/o|hx of|history of|s/p|remote|childhood|healed|resolved"
+    r"|recovered from|stopped|treated for|after (?:an? )?|following (?:an? )?|post|had (?:an? )?|c/b"
+    r"|complicated by)[ ]$",
+    re.IGNORECASE,
+)
+_YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
+_MONTH_PAST: Final = re.compile(
+    r"^ (?:in )?(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\b(?! \d{1,2}[ ,]*$)", re.IGNORECASE
+)
+_PROPHYLAXIS: Final = re.compile(
+    r"^ ?(?:prophylaxis|ppx|proph\b|risk|screen(?:ing)?|precautions|free|leaflet|clinic|nurse|team|service|unit|pathway"
+    r"|awareness|education|vaccine|vaccination|jab|score|protocol|bundle)",
+    re.IGNORECASE,
+)
+_SUBJECT_PARTNER: Final = re.compile(
+    r"\b(?:(?:in )?bed \d|opposite|other patient|roommate|room-mate|workmate|colleague|neighbou?r|husband|wife|partner"
+    r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other residents?|residents|carer has"
+    r"|contact|donor|baby|newborn|infant|neonate|twin 2|co-?worker)\b",
+    re.IGNORECASE,
+)
+_OTHER_BED: Final = re.compile(r"(?:in )?bed|opposite|other|another", re.IGNORECASE)
+_REPORTS: Final = re.compile(
+    r"^[^.;\n]{0,12}\b(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed|noted|concerned|found"
+    r"|wonders?|recogni[sz]es|brought|rang|called|phoned|reads|feels|gives|gave|asks?|asked|helps|present|witnessed"
+    r"|confirms?|confirmed|describes?|is (?:her|his) carer|of pt|of patient|at home|lives|to (?:stop|ring|call)"
+    r"|\(consent)\b",
+    re.IGNORECASE,
+)
+_CLAUSE: Final = re.compile(r"[.;\n]")
+_HYPOTHETICAL: Final = re.compile(
+    r"\b(?:if (?!not\b)|should (?:she|he|they|there|you|pt|the patient|any)\b|return (?:to (?:ed|a&e"
+    r"|clinic) )?(?:if|for|with)\b"
+    r"|call (?:us |911 |999 |back |gp )?(?:for|if)\b|come back (?:if|for)\b|seek (?:help|advice) (?:if|for)\b"
+    r"|watch for\b"
+    r"|look out for\b|in case of\b|risk of\b|risks of\b|risks?:|to prevent\b|prevention of\b|return precautions\b"
+    r"|any new\b"
+    r"|(?:to )?monitor(?:ing)? for\b|warned (?:of|about|re)\b|counsel+ed (?:re|about|on)\b|beware\b|explained risk"
+    r"|unless\b"
+    r"|can cause\b|may cause\b|ring (?:us )?if\b|worsening advice\b|safety.?net(?:ted|ting)?\b|red flags?\b"
+    r"|(?:stop|hold) if\b|in the event of\b|at risk of\b|precautions for\b|any (?=[a-z ,/]{2,60}(?:->|=>|-|>"
+    r"|to) ?(?:999|911|ED|A&E|call)))",
+    re.IGNORECASE,
+)
+_POSSIBLE: Final = re.compile(
+    r"(?:\?\?? ?|\b(?:r/o|rule out|query|poss(?:ible|ibly)?|prob(?:able|ably)?|likely|suspect(?:ed)?"
+    r"|suspicious for|favou?rs?"
+    r"|suggest(?:s|ive|ing)?(?: of)?|c/w|consistent with|in keeping with|could be|may be|might be|concern(?:ing)? for"
+    r"|suspicion of|ddx:?|differential:?|wonder(?:s|ed|ing)?(?: about| if| whether)?|impression of|thought to be"
+    r"|may represent|could represent|compatible with|exclude|excl|presumed|working diagnosis)[ ]?(?:an? |of |the )?)"
+    r"(?:[a-z0-9-]+ ){0,2}$",
+    re.IGNORECASE,
+)
+_POSSIBLE_AFTER: Final = re.compile(
+    r"^ ?(?:\?(?! ?(?:2|sec|due|cause|rel|from))|\(\?\)|- ?\?|\(?(?:possible|possibly|probable|probably|likely"
+    r"|suspected|suggested|considered|unconfirmed"
+    r"|queried|in (?:the )?differential)\b|(?:could|cannot|can't|may|not) (?:be )?(?:considered|excluded|ruled out)"
+    r"|(?:is |has been )?(?:suspected|possible|not excluded)|status unknown|(?:testing |result )?pending|tbc\b)",
+    re.IGNORECASE,
+)
+_NEGATED_AFTER: Final = re.compile(
+    r"^ ?(?:[:=-]{1,2} ?)?(?:\((?:-|neg|no|nil)\)|(?:is |are |was |were |has been |have been )?(?:ruled out"
+    r"|excluded|absent|not (?:seen|found"
+    r"|present|identified|detected|demonstrated|visualised|evident|noted|confirmed|felt)|negative(?! for)|denied"
+    r"|none\b|nil\b"
+    r"|no\b(?! (?:longer|change|further|better))|neg\b|discounted|refuted|unlikely|very unlikely|thought unlikely"
+    r"|never\b(?! settled)"
+    r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
+    re.IGNORECASE,
+)
+_AFFIRMED_AGAIN: Final = re.compile(
+    r"[,(] ?(?:but |and )?(?:old|known|previous|incidental|residual|persistent|ongoing|has|had|some|mild|small|moderate"
+    r"|occasional|stable|unchanged|chronic|longstanding|still|only|positive for|few|trace)(?: [a-z0-9]+){0,3} $",
+    re.IGNORECASE,
+)
+_DENIED: Final = re.compile(
+    r"\b(?:no|not|nil|denies|denied|denying|without|never|w/o|negative for|nor)\b[^.;,]*$", re.IGNORECASE
+)
+_FOR_WHICH: Final = re.compile(r"\bs/p [a-z ]+ (?:for|due to|because of) (?:[a-z]+ ){0,2}$", re.IGNORECASE)
+_ANOTHER_REFUSED: Final = re.compile(r"^ ?[-,:] ?[a-z]+ (?:declined|offered|planned|discussed|refused)", re.IGNORECASE)
+_ANY: Final = re.compile(r"\bany (?:[a-z]+[ ,/]+){0,8}$", re.IGNORECASE)
+_CALL: Final = re.compile(r"^[^.;\n]{0,60}?(?:->|=>|>|\b(?:999|911|A&E|ED|call|ring|return|come back|seek)\b)")
+_BEFORE_THAT: Final = re.compile(r"^ ?(?:x ?\d+ )?(?:before|prior to) (?:that|this|then)", re.IGNORECASE)
+_DOUBTED_AFTER: Final = re.compile(
+    r"^[^.;\n]{0,20}\b(?:but|however|though|although)\b[^.;\n]{0,40}\b(?:possible|cannot|can't"
+    r"|not (?:be )?excluded|likely)",
+    re.IGNORECASE,
+)
+_NIL: Final = re.compile(
+    r"(?:\bnil|\b(?:not|n't|never)(?: (?:yet|currently|been|a|an|had|any|feeling|really|known|in|have|had|got))*"
+    r"|\bno (?:further|more|obvious|overt|focal|gross|discrete|large|significant|known|clear|convincing|definite"
+    r"|other))"
+    r"[ ](?:[a-z]+ ){0,1}$|\b(?:no|denies|denied|without|w/o)[ ](?:any )?$",
+    re.IGNORECASE,
+)
+
+
+@cache
+def _names() -> Mapping[str, tuple[_Name, ...]]:
+    by_first: dict[str, list[_Name]] = {}
+    with _TABLE.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for name in (row["concept"], *row["names"].split("|")):
+                words = tuple(word for word, _ in plain_words(tokens_of(name.replace("#", "ƒ"))))
+                if words:
+                    by_first.setdefault(words[0], []).append(_Name(words, row["concept"], row["icd10"]))
+    return {word: tuple(sorted(names, key=lambda name: -len(name.words))) for word, names in by_first.items()}
+
+
+def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -> tuple[Finding, ...]:
+    """The findings of a note that was written on a day, in the order of their places."""
+    findings: list[Finding] = []
+    tokens = asserted.tokens
+    for part in plain_parts(asserted):
+        for span in _spans(part, asserted, layout.text):
+            start, end = tokens[span.first].start, tokens[span.last].end
+            assertion, temporality, experiencer = _labels(layout, asserted, span, on)
+            findings.append(
+                Finding(
+                    start,
+                    end,
+                    note[start:end],
+                    span.concept,
+                    span.codes,
+                    assertion,
+                    temporality,
+                    experiencer,
+                    layout.section_at(start),
+                )
+            )
+    return tuple(findings)
+
+
+def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -> Iterator[_Span]:
+    """The longest names of one part of a text, and the groups where no such name stands."""
+    names_read: list[_Span] = []
+    position = 0
+    names = _names()
+    while position < len(part):
+        for name in names.get(part[position][0], ()):
+            end = position + len(name.words)
+            if tuple(word for word, _ in part[position:end]) == name.words and _is_spelled_so(
+                name, asserted, part[position][1], text
+            ):
+                codes = (name.code,) if name.code else ()
+                names_read.append(_Span(part[position][1], part[end - 1][1], name.concept, codes))
+                position = end - 1
+                break
+        position += 1
+    covered = {token for span in names_read for token in range(span.first, span.last + 1)}
+    groups: dict[tuple[int, int], set[str]] = {}
+    for group, first, last in group_spans(list(part), asserted):
+        if last - first < 7 and _is_written_so(asserted, first, last, text):
+            groups.setdefault((first, last), set()).add(group)
+    beside: list[_Span] = []
+    for (first, last), members in sorted(groups.items(), key=lambda item: item[0][0] - item[0][1]):
+        if covered.isdisjoint(range(first, last + 1)):
+            covered.update(range(first, last + 1))
+            beside.append(_Span(first, last, min(members).replace("_", " "), tuple(sorted(members))))
+    by_token: dict[int, set[str]] = {}
+    for (first, last), members in groups.items():
+        for token in range(first, last + 1):
+            by_token.setdefault(token, set()).update(members)
+    for span in names_read:
+        around = {group for token in range(span.first, span.last + 1) for group in by_token.get(token, ())}
+        beside.append(_Span(span.first, span.last, span.concept, (*span.codes, *sorted(around))))
+    yield from sorted(beside, key=lambda span: span.first)
+
+
+def _is_spelled_so(name: _Name, asserted: AssertedText, position: int, text: str) -> bool:
+    return len(name.words) > 1 or _is_written_so(asserted, position, position, text)
+
+
+def _is_written_so(asserted: AssertedText, first: int, last: int, text: str) -> bool:
+    """Whether a short name that is also a word stands there in capitals."""
+    token = asserted.tokens[first]
+    written = text[token.start : token.end]
+    if first != last:
+        return True
+    if token.word == "ra" and _ROOM_AIR.search(text[max(0, token.start - 12) : token.start]):
+        return False
+    return (token.word not in _IN_CAPITALS and token.word not in _WORDS) or written.rstrip("s").isupper()
+
+
+def _labels(layout: Layout, asserted: AssertedText, span: _Span, on: date) -> tuple[str, str, str]:
+    reading = asserted.assertion(span.first, span.last)
+    assertion: str = reading.polarity
+    temporality: str = reading.temporality
+    text = layout.text
+    start, end = asserted.tokens[span.first].start, asserted.tokens[span.last].end
+    section = layout.section_at(start)
+    before, after = _clause_around(text, start, end)
+    experiencer = _person(reading.person, section, before)
+    if assertion == "negated" and not asserted.cue_tokens.isdisjoint(range(span.first, span.last + 1)):
+        assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
+    assertion = _assertion(assertion, section, before, after)
+    if assertion == "hypothetical":
+        return assertion, "hypothetical", experiencer
+    if assertion == "negated":
+        return assertion, "current", experiencer
+    temporality = "current" if temporality == "hypothetical" else temporality
+    if experiencer != "patient":
+        return (
+            assertion,
+            "historical" if experiencer == "family" and assertion == "affirmed" else "current",
+            experiencer,
+        )
+    if temporality == "historical" and _FOR_WHICH.search(before) and not _OPERATION.search(span.concept):
+        temporality = "current"  # "s/p appendectomy for appendicitis"
+    return assertion, _time(temporality, assertion, span.concept, section, before, after, on), experiencer
+
+
+_NEAR: Final = 60
+"""So many characters before a name a cue can stand that must stand right before it."""
+
+
+def _clause_around(text: str, start: int, end: int) -> tuple[str, str]:
+    """What stands before and behind a name in its sentence, at most 200 characters of each."""
+    before = text[max(0, start - 200) : start]
+    after = text[end : end + 120]
+    cuts = [match.end() for match in re.finditer(r"(?<![A-Z0-9])\.(?=\s)|[;\n]|(?<=[a-z)])\.(?=[A-Z])|\.\s", before)]
+    before = before[cuts[-1] :] if cuts else before
+    cut = re.search(r"\.(?=\s|$)|[;\n]", after)
+    return before, after[: cut.start()] if cut else after
+
+
+def _person(person: str, section: str, before: str) -> str:
+    if section == "family" and person == "patient":
+        return "family"
+    if person == "other" or (person == "patient" and _SUBJECT_PARTNER.search(before)):
+        people = list(_SUBJECT_PARTNER.finditer(before))
+        if not people:
+            return person
+        match = people[-1]
+        behind = before[match.end() :]
+        if _OTHER_BED.match(match[0]):
+            return "other"
+        if _REPORTS.search(behind) or re.search(r"\b(?:pt|patient|she|he) (?:has|is|was)\b", behind):
+            return "patient"
+        return "other"
+    if (
+        person == "family"
+        and section != "family"
+        and re.search(
+            r"\b(?:mum|mother|dad|father|daughter|son|sister|brother|wife|husband|mom|parents?|carers?"
+            r"|family)\b[^.;\n]{0,3}"
+            r"(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed|concerned|brought|rang"
+            r"|called|phoned"
+            r"|feels|gives|gave|asks?|asked|describes?|confirms?)\b",
+            before,
+            re.IGNORECASE,
+        )
+    ):
+        return "patient"
+    return person
+
+
+def _assertion(assertion: str, section: str, before: str, after: str) -> str:
+    if assertion == "negated" and _AFFIRMED_AGAIN.search(before[-_NEAR:]):
+        assertion = "affirmed"
+    if assertion == "negated" and _BEFORE_THAT.match(after):
+        return "affirmed"
+    if assertion == "negated" and _DOUBTED_AFTER.match(after):
+        return "possible"
+    if _PROPHYLAXIS.search(after) and assertion in ("affirmed", "possible", "hypothetical"):
+        if re.search(r"\b(?:sepsis|infection) ?$", before) or re.match(r" ?(?:bundle|pathway|screen|protocol)", after):
+            return "possible"
+        return "negated" if re.match(r" ?(?:ppx|proph|free|vacc|jab)", after) else "hypothetical"
+    if assertion == "hypothetical" and section != "advice" and not _HYPOTHETICAL.search(before):
+        if before.endswith("?"):
+            return "possible"  # "loop recorder planned ?paroxysmal AF"
+        if _ANOTHER_REFUSED.match(after):
+            return "affirmed"  # "smoker - varenicline declined"
+    if section == "advice" and assertion != "negated":
+        return "hypothetical"
+    warned = _HYPOTHETICAL.search(before) or (_ANY.search(before[-_NEAR:]) and _CALL.match(after))
+    if warned and assertion in ("affirmed", "possible"):
+        return "hypothetical"
+    if assertion in ("affirmed", "possible") and _NEGATED_AFTER.search(after):
+        return "negated"
+    if assertion in ("affirmed", "possible") and _NIL.search(before[-_NEAR:]):
+        return "negated"
+    if assertion == "affirmed":
+        if section == "indication" and re.search(r"\?(?:[^.;\n]){0,30}$", before):
+            return "possible"
+        if _POSSIBLE.search(before[-_NEAR:]) or _POSSIBLE_AFTER.search(after):
+            return "possible"
+    return assertion
+
+
+def _time(time: str, assertion: str, concept: str, section: str, before: str, after: str, on: date) -> str:
+    if assertion != "affirmed":
+        return "current"
+    if _OPERATION.search(concept) and assertion == "affirmed":
+        return "historical"
+    dated = _AFTER_A_TIME.search(after)
+    if dated and _ACUTE.search(concept):
+        year = int(dated["year"][:4])
+        return "historical" if year < on.year else time
+    if _AFTER_AGO.search(after) or (_BEFORE_PAST.search(before[-_NEAR:]) and not before.lower().endswith("post ")):
+        return "historical"
+    if _MONTH_PAST.search(after) and _ACUTE.search(concept):
+        return "historical"
+    stated = _YEAR_BEFORE.search(before[-_NEAR:])
+    if stated and int(stated[1]) < on.year and _ACUTE.search(concept):
+        return "historical"
+    if _BEFORE_THAT.match(after) or section == "operations":
+        return "historical"
+    return time

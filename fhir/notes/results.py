@@ -1,0 +1,248 @@
+"""The results that a note names in running text, each with value, unit and date."""
+
+import csv
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from fhir.notes.dates import FoundDate, find_dates
+from fhir.notes.layout import Layout
+
+_TABLE: Final = Path(__file__).with_name("result_names.csv")
+
+
+class Result(Struct, frozen=True):
+    """A result in a note with its place; `unit` is "" where the note has none.
+
+    `unit_assumed`: a vital sign is in its only usual unit, which the note does not write.
+    """
+
+    start: int
+    end: int
+    text: str
+    name: str
+    value: str
+    unit: str
+    date: date
+    unit_assumed: bool = False
+
+
+class _Test(Struct, frozen=True, gc=False):
+    written: str
+    name: str
+    unit: str
+
+
+@cache
+def _tests() -> Mapping[str, tuple[_Test, ...]]:
+    by_first: dict[str, list[_Test]] = {}
+    with _TABLE.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for name in row["names"].split("|"):
+                first = _FIRST.match(name)
+                if first is not None:
+                    by_first.setdefault(first[0], []).append(_Test(name, row["name"], row["unit"]))
+    return {word: tuple(sorted(tests, key=lambda test: -len(test.written))) for word, tests in by_first.items()}
+
+
+_FIRST: Final = re.compile(r"[a-z][a-z0-9]*|\d+[a-z]+")
+_WORD: Final = re.compile(r"(?<![a-z0-9/])(?:[a-z][a-z0-9]*|\d+am)")
+_UNITS: Final = (
+    r"mmol/mol|mmol/l|umol/l|µmol/l|micromol/l|nmol/l|pmol/l|mg/mmol|mcg/l|ug/l|µg/l|ng/l|ng/ml|pg/ml|mg/dl|g/dl"
+    r"|g/l|mg/l|mcg/dl|ug/dl"
+    r"|ml/min/1\.73 ?m2|ml/min|meq/l|miu/l|mu/l|iu/l|u/l|iu/ml|uiu/ml|miu/ml|mm/hr?|mm/h|mmhg|kpa|bpm|/min"
+    r"|x ?10\^?9/l|x10\*9/l|10\^9/l|k/ul"
+    r"|mg/g|ug/g|mcg/g|ug/mg|kg/m2|kg|lbs?|cm|ppb|ms|msec|mosm/kg|ml/h|ml|l/min|°c|c|°f|f|%|mm|copies/ml|/ul"
+    r"|units/l|g|mg|fl|pg|sec|s|l"
+)
+_LINK: Final = (
+    r"(?:\s?(?:level|count|today|now|is|was|of|at|on admission|adm|repeat|high|low|raised|elevated|stable|normal"
+    r"|up|down|to|only|initial|peak"
+    r"|nadir|remains|still|again|rose|fell|risen|fallen|improved|increased|decreased|reading|readings|\(h\)|\(l\)"
+    r"|last|latest|this morning|am))*"
+    r"\s?[:=~]?\s?(?:approx\.? |about |~)?"
+)
+_NUMBER: Final = r"(?:[<>≤≥]=?\s?)?-?\d{1,3}(?:,\d{3})+(?![\d])|(?:[<>≤≥]=?\s?)?\d+(?:\.\d+)?"
+_VALUE: Final = re.compile(
+    rf"{_LINK}(?P<value>\d{{2,3}}/\d{{2,3}}(?![/\d])"
+    rf"|{_NUMBER})(?![\d/]*\d*[/:]\d)(?:[ ]?(?P<unit>{_UNITS})(?![a-z0-9]))?",
+    re.IGNORECASE,
+)
+_NEXT: Final = re.compile(
+    rf"(?:\s?\([^()\n]{{1,12}}\))?\s?[,;(]?\s?(?:(?:adm|admission|initially|on arrival|today|yesterday|RA)\s?)?"
+    rf"(?P<link>prev(?:iously|ious)?\.?|was|from|down from|up from|->|>|=>|to|then|baseline|last|repeat|at baseline"
+    rf"|vs\.?|nadir|peak|on discharge|now"
+    rf"|compared (?:to|with))[ ]?(?:of |was )?(?P<value>\d{{2,3}}/\d{{2,3}}(?![/\d])"
+    rf"|{_NUMBER})(?!\s?/?\d*[/:]\d)(?:[ ]?(?P<unit>{_UNITS})(?![a-z0-9]))?",
+    re.IGNORECASE,
+)
+_PLAIN_NEXT: Final = re.compile(rf"\s?\((?P<value>{_NUMBER})(?=[ )])(?![ ]?(?:/|weeks|days))(?P<unit>)", re.IGNORECASE)
+_GOAL: Final = re.compile(
+    r"\b(?:target|goal|if|aim(?:ing)?(?: for)?|when|until|unless|keep|should|range)\b[^.;\n,]{0,14}$", re.IGNORECASE
+)
+_IN_CAPITALS: Final = frozenset(
+    {
+        "k",
+        "t",
+        "p",
+        "na",
+        "ca",
+        "mg",
+        "cl",
+        "cr",
+        "ck",
+        "ag",
+        "be",
+        "fit",
+        "pt",
+        "ef",
+        "li",
+        "br",
+        "ur",
+        "bm",
+        "vl",
+        "tm",
+        "uo",
+        "ht",
+    }
+)
+_TITLED: Final = frozenset({"na", "ca", "mg", "cl", "cr", "li", "ur", "br", "ht"})
+_OF_THE_VISIT: Final = frozenset(
+    {"blood pressure", "heart rate", "respiratory rate", "oxygen saturation", "temperature", "weight", "GCS", "NEWS"}
+)
+_LEAST: Final = {"blood pressure": 50.0, "QTc": 200.0, "FIT": 1.0}
+
+
+def read_results(note: str, layout: Layout, on: date, *, month_first: bool) -> tuple[Result, ...]:
+    """The results of a note that was written on a day, in the order of their places.
+
+    `month_first`: "10/9/26" is the ninth of October.
+    """
+    text = layout.text
+    lowered = "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
+    dates = find_dates(text, on, month_first=month_first)
+    results: list[Result] = []
+    ended = 0
+    carried: date | None = None
+    for start, test in _tests_named(lowered, text):
+        if start < ended:
+            continue
+        offset = start + len(test.written)
+        match = _VALUE.match(text, offset)
+        if (
+            match is None
+            or _GOAL.search(text[max(0, start - 30) : start])
+            or not _is_plausible(test, match["value"], match["unit"])
+        ):
+            continue
+        if "\n" in text[ended:start]:
+            carried = None
+        day = _date_behind(match.end(), dates, text)
+        if test.name not in _OF_THE_VISIT:
+            day = carried = day or carried or _date_of_line(start, match.end(), dates, text)
+        results.append(_result(note, start, match, test, day or on))
+        ended = match.end()
+        for _ in range(4):
+            following = _NEXT.match(text, ended) or _PLAIN_NEXT.match(text, ended)
+            if following is None:
+                break
+            day = _date_behind(following.end(), dates, text) or carried or on
+            results.append(_result(note, following.start("value"), following, test, day, unit=match["unit"] or ""))
+            ended = following.end()
+    return tuple(results)
+
+
+def _tests_named(lowered: str, text: str) -> Iterator[tuple[int, _Test]]:
+    tests = _tests()
+    for match in _WORD.finditer(lowered):
+        for test in tests.get(match[0], ()):
+            start, end = match.start(), match.start() + len(test.written)
+            if not lowered.startswith(test.written, start) or lowered[end : end + 1].isalpha():
+                continue
+            written = text[start:end]
+            if test.written in _IN_CAPITALS and not (
+                written.isupper() or (test.written in _TITLED and written.istitle())
+            ):
+                continue
+            yield start, test
+            break
+
+
+def _is_plausible(test: _Test, value: str, unit: str | None) -> bool:
+    if test.name == "blood pressure":
+        return "/" in value or float(re.sub(r"[^\d.]", "", value) or 0) >= _LEAST[test.name]
+    if "/" in value:
+        return False
+    number = float(re.sub(r"[^\d.]", "", value) or 0)
+    if test.name == "temperature":
+        return 30 <= number <= 43 or 90 <= number <= 110
+    if test.name == "pain score":
+        return False
+    return not (test.name in ("iron", "lithium level", "valproate level") and (unit or "").lower() in ("mg", "g"))
+
+
+def _result(note: str, start: int, match: re.Match[str], test: _Test, day: date, unit: str = "") -> Result:
+    written = (match["unit"] or "").strip()
+    value = re.sub(r"\s", "", match["value"])
+    stated = written or unit
+    is_assumed = False
+    if not stated:
+        stated = _usual_unit(test, value)
+        is_assumed = bool(stated)
+    elif not written and stated:
+        is_assumed = True
+    end = match.end()
+    return Result(start, end, note[start:end], test.name, value, stated, day, is_assumed)
+
+
+_BY_SIZE: Final = {
+    "temperature": (60.0, "C", "F"),
+    "HbA1c": (20.0, "%", "mmol/mol"),
+    "total cholesterol": (20.0, "mmol/L", "mg/dL"),
+    "LDL cholesterol": (12.0, "mmol/L", "mg/dL"),
+    "non-HDL cholesterol": (15.0, "mmol/L", "mg/dL"),
+}
+"""Tests of which the number says the unit: below the first figure it is the one, above it the other."""
+
+
+def _usual_unit(test: _Test, value: str) -> str:
+    """The unit that is meant where a note writes none: the only usual one, or the one of a number of this size."""
+    if test.name in _BY_SIZE:
+        limit, below, above = _BY_SIZE[test.name]
+        return below if float(re.sub(r"[^\d.]", "", value) or 0) < limit else above
+    return test.unit
+
+
+_BESIDE: Final = re.compile(r"[\s(]*(?:on |in |at |adm |RA )?[\s(]*")
+_HEADS: Final = re.compile(r"[\s)]*:|[\s)]*(?:[A-Z][A-Za-z]* ){0,2}$")
+
+
+def _date_behind(end: int, dates: Sequence[FoundDate], note: str) -> date | None:
+    """The date that stands right behind a value."""
+    position = bisect_left(dates, end, key=lambda dated: dated.start)
+    if position < len(dates) and dates[position].start <= end + 10:
+        dated = dates[position]
+        return dated.day if _BESIDE.fullmatch(note[end : dated.start]) else None
+    return None
+
+
+def _date_of_line(start: int, end: int, dates: Sequence[FoundDate], note: str) -> date | None:
+    """The date that a line or its sentence begins with, or else the one that ends the sentence."""
+    line = note.rfind("\n", 0, start) + 1
+    position = bisect_left(dates, start, key=lambda dated: dated.start)
+    for dated in dates[max(0, position - 4) : position][::-1]:
+        if dated.start < line:
+            break
+        begins = not note[line : dated.start].strip() or ". " not in note[dated.end : start]
+        if begins and (_HEADS.match(note[dated.end : dated.end + 24]) or not note[line : dated.start].strip()):
+            return dated.day
+    if position < len(dates) and re.fullmatch(r"[^;:(\n]{0,60}", note[end : dates[position].start]):
+        between = note[end : dates[position].start]
+        return dates[position].day if ". " not in between and not re.search(r",.*[a-z]{4}", between) else None
+    return None

@@ -1,0 +1,96 @@
+"""`cds-hooks text`: predictions and figures of a folder of notes of our own."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from cds_hooks.text.commands import app
+
+NOTE: dict[str, Any] = {
+    "id": "t1",
+    "date": "2026-09-17",
+    "style": "UK",
+    "text": "No wheeze. Ramipril 5 mg stopped. K 5.1 mmol/L. Father had gout.",
+    "findings": [
+        {
+            "start": 3,
+            "end": 9,
+            "text": "wheeze",
+            "assertion": "negated",
+            "temporality": "current",
+            "experiencer": "patient",
+        },
+        {
+            "start": 59,
+            "end": 63,
+            "text": "gout",
+            "assertion": "affirmed",
+            "temporality": "current",
+            "experiencer": "patient",
+        },
+    ],
+    "medications": [
+        {"start": 11, "end": 24, "text": "Ramipril 5 mg", "drug": "ramipril", "dose": "5 mg", "status": "stopped"}
+    ],
+    "results": [{"start": 34, "end": 46, "text": "K 5.1 mmol/L", "value": "5.1", "unit": "mmol/L"}],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "notes.jsonl").write_bytes(orjson.dumps(NOTE) + b"\n")
+    return tmp_path
+
+
+def _run(*arguments: str) -> str:
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 0, answer.output
+    return answer.output
+
+
+def test_predictions_are_one_object_a_line_in_a_file_of_the_task(folder: Path, tmp_path: Path) -> None:
+    _run("predict", str(folder), "--out", str(tmp_path / "out"))
+    (row,) = map(orjson.loads, (tmp_path / "out" / "notes.jsonl").read_bytes().splitlines())
+    assert row["id"] == "t1"
+    assert [(drug["drug"], drug["dose"], drug["status"]) for drug in row["medications"]] == [
+        ("ramipril", "5 mg", "stopped")
+    ]
+    assert [(result["name"], result["value"], result["unit"]) for result in row["results"]] == [
+        ("potassium", "5.1", "mmol/L")
+    ]
+    assert all(NOTE["text"][finding["start"] : finding["end"]] == finding["text"] for finding in row["findings"])
+
+
+def test_a_name_that_ends_with_jsonl_is_one_file(folder: Path, tmp_path: Path) -> None:
+    _run("predict", str(folder), "--out", str(tmp_path / "out.jsonl"), "--task", "notes")
+    assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_the_figures_count_what_is_right_and_list_what_is_not(folder: Path) -> None:
+    figures = orjson.loads(_run("evaluate", str(folder), "--json"))
+    assert figures["notes"]["findings found"] == {"part": 2, "of": 2, "share": 1.0}
+    assert figures["notes"]["all three labels right of those found"]["part"] == 1
+    assert figures["notes"]["doses right"]["share"] == 1.0
+    assert figures["failures"] == ["t1: 'gout' is affirmed, current, patient, not affirmed, historical, family"]
+    assert "findings found: 2 of 2 (1.000)" in _run("evaluate", str(folder))
+
+
+def test_a_note_is_shown_with_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("No wheeze. Ramipril 5 mg stopped.")
+    shown = _run("note", str(file), "--date", "2026-09-17")
+    assert "wheeze: wheeze, negated, current, patient" in shown
+    assert "Ramipril 5 mg: ramipril, stopped" in shown
+    assert orjson.loads(_run("note", str(file), "--date", "2026-09-17", "--json"))["drugs"][0]["status"] == "stopped"
+
+
+def test_a_folder_without_notes_and_a_line_that_is_no_json_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    for content in (None, b"{\n", b"[]\n", b'{"id": "x"}\n'):
+        if content is not None:
+            (tmp_path / "notes.jsonl").write_bytes(content)
+        answer = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(tmp_path / "out")])
+        assert answer.exit_code == 1
+        assert "Traceback" not in answer.output

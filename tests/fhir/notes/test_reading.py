@@ -1,0 +1,143 @@
+"""What is read of notes, in notes of our own."""
+
+from datetime import date
+
+import pytest
+
+from fhir.notes.drugs import Drug
+from fhir.notes.findings import Finding
+from fhir.notes.reading import NoteReading, read_note
+
+ON = date(2026, 9, 17)
+
+
+def _read(note: str) -> NoteReading:
+    return read_note(note, on=ON)
+
+
+def _finding(note: str, concept: str) -> Finding:
+    return next(finding for finding in _read(note).findings if finding.concept == concept)
+
+
+def _drug(note: str, name: str) -> Drug:
+    return next(drug for drug in _read(note).drugs if drug.drug == name)
+
+
+@pytest.mark.parametrize(
+    ("note", "concept", "labels"),
+    [
+        ("C/o wheeze and ankle swelling.", "wheeze", ("affirmed", "current", "patient")),
+        ("Nil wheeze, nil stridor.", "stridor", ("negated", "current", "patient")),
+        ("No depression. Migraine controlled.", "migraine", ("affirmed", "current", "patient")),
+        ("PE unlikely.", "pulmonary embolism", ("negated", "current", "patient")),
+        ("?PE. For CTPA.", "pulmonary embolism", ("possible", "current", "patient")),
+        ("Hiatus hernia, not ?cancer", "hiatus hernia", ("affirmed", "current", "patient")),
+        ("Return if haemoptysis or fever.", "fever", ("hypothetical", "hypothetical", "patient")),
+        ("Safety net: haemoptysis, fever", "haemoptysis", ("hypothetical", "hypothetical", "patient")),
+        ("Stroke 2017, now back to normal.", "stroke", ("affirmed", "historical", "patient")),
+        ("s/p appendicectomy for appendicitis", "appendicectomy", ("affirmed", "historical", "patient")),
+        ("FH: bowel cancer, gout\nPMH: asthma", "gout", ("affirmed", "historical", "family")),
+        ("FH: bowel cancer\nPMH: asthma", "asthma", ("affirmed", "current", "patient")),
+        ("Her husband has shingles.", "shingles", ("affirmed", "current", "other")),
+        ("Wife reports he is confused.", "delirium", ("affirmed", "current", "patient")),
+        ("[x] Urinary catheter   [ ] MRSA", "MRSA carriage", ("negated", "current", "patient")),
+        ("# NOF R on XR.", "hip fracture", ("affirmed", "current", "patient")),
+        ("no ascites, known cirrhosis", "cirrhosis", ("affirmed", "current", "patient")),
+    ],
+)
+def test_each_finding_has_its_three_labels(note: str, concept: str, labels: tuple[str, str, str]) -> None:
+    finding = _finding(note, concept)
+    assert (finding.assertion, finding.temporality, finding.experiencer) == labels
+    assert note[finding.start : finding.end] == finding.text
+
+
+def test_a_finding_has_the_codes_and_groups_of_its_name() -> None:
+    assert {"I48.91", "afib"} & set(_finding("New AF.", "atrial fibrillation").codes)
+
+
+def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
+    assert _read("He does well as before, ms Smith has a cap.").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("note", "name", "status", "dose"),
+    [
+        ("Meds: bisoprolol 2.5 mg od, ramipril 5", "ramipril", "active", "5 mg"),
+        ("Ramipril 2.5mg stopped, cough.", "ramipril", "stopped", "2.5 mg"),
+        ("On ramipril 10 - switch to losartan 50 from today.", "ramipril", "stopped", "10 mg"),
+        ("On ramipril 10 - switch to losartan 50 from today.", "losartan", "active", "50 mg"),
+        ("Hold metformin until eating.", "metformin", "held", ""),
+        ("Gentamicin NOT given, awaiting level.", "gentamicin", "held", ""),
+        ("Varenicline declined.", "varenicline", "declined", ""),
+        ("She should not be given trimethoprim.", "trimethoprim", "never", ""),
+        ("Allergies: trimethoprim", "trimethoprim", "allergy", ""),
+        ("Doxycycline to start tomorrow.", "doxycycline", "planned", ""),
+        ("Finished clarithromycin last week.", "clarithromycin", "completed", ""),
+        ("Her husband takes warfarin 3mg.", "warfarin", "other", "3 mg"),
+        ("Insulin glargine 22u nocte", "insulin glargine", "active", "22 units"),
+        ("Levothyroxine 100", "levothyroxine", "active", "100 mcg"),
+    ],
+)
+def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:
+    drug = _drug(note, name)
+    assert (drug.status, drug.dose) == (status, dose)
+
+
+def test_a_later_word_of_a_note_stops_a_drug_that_stood_as_taken() -> None:
+    reading = _read("Meds: naproxen 500 mg bd.\nAddendum: naproxen stopped.")
+    assert [drug.status for drug in reading.drugs] == ["stopped", "stopped"]
+
+
+def test_a_list_has_the_status_that_stands_before_it() -> None:
+    reading = _read("Stop aspirin, naproxen and ibuprofen.")
+    assert {drug.status for drug in reading.drugs} == {"stopped"}
+
+
+def test_results_have_value_unit_and_the_date_that_is_meant() -> None:
+    results = _read("Bloods 10/9/26: ALT 61 U/L (prev 34 on 11/6/26), CRP <5. BP 142/78.").results
+    assert [(result.name, result.value, result.unit, result.date.isoformat()) for result in results] == [
+        ("ALT", "61", "U/L", "2026-09-10"),
+        ("ALT", "34", "U/L", "2026-06-11"),
+        ("CRP", "<5", "", "2026-09-10"),
+        ("blood pressure", "142/78", "mmHg", "2026-09-17"),
+    ]
+    assert [result.unit_assumed for result in results] == [False, True, False, True]
+
+
+def test_a_target_is_no_result() -> None:
+    assert _read("Aim for INR 2.5, target HbA1c 53, stop if ALT 100.").results == ()
+
+
+def test_american_notes_have_the_month_first() -> None:
+    result = read_note("Labs 9/10/26: K 4.9", on=ON, month_first=True).results[0]
+    assert result.date == date(2026, 9, 10)
+
+
+def test_signs_that_nobody_sees_change_no_name() -> None:
+    note = "pot\u200bassium 5.7, \u202eno fever\u202c"
+    assert all(note[finding.start : finding.end] == finding.text for finding in _read(note).findings)
+
+
+@pytest.mark.parametrize("piece", ["fever, ", "metformin 500 mg bd ", "K 4.1 on 1/2, ", "?? no [ ] - ", "\n\n# :"])
+def test_a_reading_takes_time_that_grows_with_the_note(piece: str) -> None:
+    short, long = (_steps(piece * count) for count in (100, 400))
+    assert long < 5 * short + 2000
+
+
+def _steps(note: str) -> int:
+    """How many calls of Python functions a reading takes: time itself is not steady on a busy machine."""
+    import sys
+
+    steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    read_note(note[:50], on=ON)  # the tables are read once
+    sys.setprofile(count)
+    try:
+        read_note(note, on=ON)
+    finally:
+        sys.setprofile(None)
+    return steps
