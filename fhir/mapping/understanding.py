@@ -32,7 +32,7 @@ from fhir.record.resources import (
     Observation,
 )
 from fhir.terminology.allergens import denies_allergies
-from fhir.terminology.analytes import ANALYTE_BY_LOINC
+from fhir.terminology.analytes import ANALYTE_BY_CODE
 from fhir.terminology.conditions import CONDITION_GROUPS, pregnancy_meaning
 
 Json: TypeAlias = Mapping[str, Any]
@@ -71,7 +71,8 @@ class Understanding(Struct, frozen=True, kw_only=True):
             return f"{self.resource}{words}: not understood: {self.reason}"
         stated = "" if self.assertion == "affirmed" else f" [{self.assertion}]"
         dose = f", {self.dose}" if self.dose else ""
-        return f"{self.resource}{words}: {', '.join(read) or 'in none of the groups'}{dose}{stated}"
+        doubt = f" ({self.reason})" if self.reason and self.analyte is not None else ""
+        return f"{self.resource}{words}: {', '.join(read) or 'in none of the groups'}{dose}{stated}{doubt}"
 
 
 def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICATIONS) -> Understanding:
@@ -217,15 +218,17 @@ def _observation(resource: Json) -> Understanding:
     for part in observation.component:  # of a pressure: two
         codings += part.code.coding if part.code is not None else ()
     loincs = [coding.code or "" for coding in codings]
-    analyte = next((ANALYTE_BY_LOINC[loinc].key for loinc in loincs if loinc in ANALYTE_BY_LOINC), None)
+    analyte = next((ANALYTE_BY_CODE[loinc].key for loinc in loincs if loinc in ANALYTE_BY_CODE), None)
+    doubt = ""
     if analyte is None:
         analyte = analyte_in_words(observation)
+        doubt = "read by its name: no code of it is in the tables" if analyte is not None else ""
     words = code.words
     groups, assertion = _finding(observation, code, resource)
     return Understanding(
         resource="", groups=groups, analyte=analyte, assertion=assertion, words=words,
         understood=bool(groups or analyte or assertion != "affirmed"),
-        reason="" if groups or analyte else "no test of the tables and no finding",
+        reason=doubt if groups or analyte else "no test of the tables and no finding",
     )  # fmt: skip
 
 

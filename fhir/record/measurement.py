@@ -11,7 +11,7 @@ from msgspec import Struct
 from fhir.record.datatypes import FhirTime, Quantity, parse_time, plain, quoted, two_days_before
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation, ObservationComponent
-from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC, Analyte, analyte_of_name
+from fhir.terminology.analytes import ANALYTE_BY_CODE, LOINC, Analyte, analyte_of_full_name, analyte_of_name
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
@@ -101,7 +101,9 @@ PACK_YEARS = frozenset({"8664-5", "401201003", "782516008"})
 OTHER = ""
 """The key of Observations whose own code is of no analyte and no question of the tables."""
 
-_NUMBER_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_LOINC.items()}
+_NUMBER_BY_LOINC = {code: analyte.key for code, analyte in ANALYTE_BY_CODE.items()}
+_NPU = "ND"
+"""How codes of NPU begin (NPU03230, DNK35131), whatever address the country gives the code system."""
 KEY_BY_LOINC = _NUMBER_BY_LOINC | {"72166-2": SMOKING_STATUS}
 
 
@@ -116,7 +118,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
         for coding in observation.code.coding:
             code = coding.code
             key = key_of(code)  # type: ignore[arg-type]  # None is simply not in the table
-            if key is not None and (coding.system == LOINC or coding.system is None):
+            if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):  # type: ignore[index]
                 parts[key].append((observation, observation, code))
                 break
         else:
@@ -125,21 +127,28 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
             for coding in component.code.coding:
                 code = coding.code
                 key = key_of_number(code)  # type: ignore[arg-type]  # None is simply not in the table
-                if key is not None and (coding.system == LOINC or coding.system is None):
+                if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):  # type: ignore[index]
                     parts[key].append((observation, component, code))
                     break
     return parts
 
 
 def analyte_in_words(observation: Observation) -> str | None:
-    """The analyte by the name of a result that has a value and no LOINC code."""
-    if observation.valueQuantity is None and observation.valueString is None and observation.valueInteger is None:
+    """The analyte by the name of a result that has a value and no code of the tables; None where it fits none.
+
+    Beside a LOINC code that is not in the tables only a name that says in what it was measured is read: "Potassium"
+    may be that of urine.
+    """
+    quantity = observation.valueQuantity
+    if quantity is None and observation.valueString is None and observation.valueInteger is None:
         return None
     code = observation.code
+    texts = [text for text in (code.text, *(coding.display for coding in code.coding)) if text]
     if any(coding.system == LOINC for coding in code.coding):
-        return None
-    texts = (code.text, *(coding.display for coding in code.coding))
-    return next((key for text in texts if text and (key := analyte_of_name(text)) is not None), None)
+        return next((key for text in texts if (key := analyte_of_full_name(text)) is not None), None)
+    if quantity is not None and (unit := quantity.code or quantity.unit):
+        texts += [f"{text} {unit}" for text in texts]  # "urea" is urea nitrogen in mmol/L only
+    return next((key for text in texts if (key := analyte_of_name(text)) is not None), None)
 
 
 RESULTS_UNREADABLE = "results-unreadable"

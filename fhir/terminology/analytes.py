@@ -1,8 +1,10 @@
 """What a measured quantity is: its LOINC codes, its canonical unit, the units that convert to it, what is plausible.
 
 Tables: `tables/analytes.csv` (merged from codes/loinc_analytes.csv and medications/labs.csv; where both know an
-analyte the narrower plausible range wins) and `tables/unit_spellings.csv`. Plausible limits are for refusing a value,
-they are not reference ranges.
+analyte the narrower plausible range wins), `tables/unit_spellings.csv`, and `tables/analyte_codes.csv`: codes that are
+read where they come and never asked for, of LOINC (the same component, property, system and scale by any method) and
+of NPU, the code system of laboratories in the Nordic countries. Plausible limits are for refusing a value, they are
+not reference ranges.
 """
 
 import csv
@@ -158,17 +160,39 @@ _KEY_BY_NAME: dict[str, str] = _read_names()
 _WORD = re.compile(r"[a-z0-9%]+")
 # Words that say no other quantity: "Sodium level, serum"; "urine" and "ionized" do.
 _SAYS_NOTHING = frozenset(
-    {"level", "levels", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "venous", "measured"}
+    {
+        "level",
+        "levels",
+        "serum",
+        "plasma",
+        "blood",
+        "lab",
+        "result",
+        "test",
+        "value",
+        "s",
+        "p",
+        "b",
+        "venous",
+        "measured",
+    }
     | {"im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica", "sierico"}
 )
 _IN_SERUM = re.compile(r"\bi\. ?[sp]\.")
 _LONGEST_NAME = 160
-# How LOINC names a test in full; in urine and other fluids it is another test.
+# How LOINC names a test in full, as parts, and short; in urine and other fluids it is another test.
 _LOINC_NAME = re.compile(
-    r"([^\[\]]{1,60}) \[[^\[\]]{1,40}\] in (?:serum or plasma|serum|plasma|blood|serum, plasma or blood"
-    r"|platelet poor plasma)(?: by [^\[\]]{1,60})?",
+    r"(?P<long>[^\[\]]{1,60}) \[(?:(?:mass|moles|mass or moles|units|enzymatic activity|catalytic activity|#)/volume"
+    r"|volume fraction|entitic (?:volume|mass)|pure mass fraction|volume rate/area)\] (?:in|of) "
+    r"(?:serum|plasma|blood|platelet poor plasma|(?:venous|arterial|capillary|mixed venous) blood|, | or )+"
+    r"(?: by [^\[\]]{1,60})?"
+    r"|(?P<parts>[^:]{1,60}):(?:[ms]cnc|[mscac]cnc|acnc|ccnc|ncnc|vfr|entvol|entmass|mfr):pt:"
+    r"(?:ser|plas|bld[acv]?|ppp|[/+])+:qn(?::.{0,60})?"
+    r"|(?P<short>.{1,40}) (?:ser|pl(?:as)?|bld[acv]?|ppp)+(?: [^-]{1,20})?-(?:[msacn]cnc|vfr|entvol|entmass|mfr)",
     re.IGNORECASE,
 )
+# How NPU does: "P—Kalium-ion; stofk. = ? mmol/L".
+_NPU_NAME = re.compile(r"[PBSf](?:\([^()]{1,20}\))? ?[—–-] ?(?P<npu>[^;]{1,60});.{0,80}=.{0,30}")
 
 
 @remembered("names of analytes", entries=2048, longest=_LONGEST_NAME)
@@ -184,17 +208,42 @@ def analyte_of_name(text: str) -> str | None:
     """
     if len(text) > _LONGEST_NAME:
         return None
-    full_name = _LOINC_NAME.fullmatch(text)
-    name = (full_name[1] if full_name is not None else text).lower()
-    words = _WORD.findall(_IN_SERUM.sub(" ", _without_accents(name)))
+    name = _component_of(text) or text
+    words = _WORD.findall(_IN_SERUM.sub(" ", _without_accents(name.lower())))
     whole = " ".join(words)
     return _KEY_BY_NAME.get(whole) or _KEY_BY_NAME.get(" ".join(word for word in words if word not in _SAYS_NOTHING))
+
+
+def analyte_of_full_name(text: str) -> str | None:
+    """The analyte of a name that says by itself what is measured in what: as LOINC or NPU names a test.
+
+    >>> analyte_of_full_name("Potassium [Moles/volume] in Serum, Plasma or Blood"), analyte_of_full_name("Potassium")
+    ('potassium', None)
+    >>> analyte_of_full_name("Potassium:SCnc:Pt:Ser/Plas:Qn"), analyte_of_full_name("Potassium SerPl-sCnc")
+    ('potassium', 'potassium')
+    """
+    return analyte_of_name(text) if len(text) <= _LONGEST_NAME and _component_of(text) else None
+
+
+def _component_of(text: str) -> str | None:
+    match = _LOINC_NAME.fullmatch(text) or _NPU_NAME.fullmatch(text)
+    return match[match.lastgroup or 0] if match is not None else None
 
 
 def _without_accents(text: str) -> str:
     if text.isascii():
         return text
+    text = text.replace("æ", "ae").replace("ø", "o")
     return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
 
 
 ANALYTE_BY_LOINC: dict[str, Analyte] = {code: analyte for analyte in ANALYTES.values() for code in analyte.loinc}
+"""The analyte of each code of LOINC."""
+
+
+def _read_further_codes() -> dict[str, Analyte]:
+    return {code: ANALYTES[row["key"]] for row in _rows("analyte_codes.csv") for code in row["codes"].split(";")}
+
+
+ANALYTE_BY_CODE: dict[str, Analyte] = ANALYTE_BY_LOINC | _read_further_codes()
+"""The analyte of each code: those of LOINC that are asked for, further ones, and those of NPU (NPU03230)."""

@@ -107,6 +107,13 @@ LOCAL = {"system": "https://hospital.example", "code": "2823-3"}
         (_coded(text="Potassium", valueQuantity=None, valueString="4.5"), "potassium", None),
         (_coded(text="Potassium", valueQuantity=None, valueInteger=4), "potassium", None),
         (_coded({"system": LOINC, "code": "72166-2"}), "smoking_status", "72166-2"),
+        (_coded({"system": LOINC, "code": "77142-8"}), "potassium", "77142-8"),
+        (_coded({"system": "http://npu-terminology.org", "code": "NPU03230"}), "potassium", "NPU03230"),
+        (_coded({"system": "urn:oid:1.2.208.176.2.1", "code": "DNK35131"}), "egfr", "DNK35131"),
+        (_coded({"system": LOCAL["system"], "code": "77142-8"}), OTHER, None),
+        (_coded(text="P-Kalium"), "potassium", None),
+        (_coded(text="Urea", valueQuantity={"value": 8, "unit": "mmol/L"}), "bun", None),
+        (_coded(text="Urea", valueQuantity={"value": 8, "unit": "mg/dL"}), OTHER, None),
     ],
 )
 def test_an_observation_is_of_the_analyte_of_its_code_or_of_its_name(
@@ -142,8 +149,12 @@ def test_a_component_is_of_the_first_of_its_codes_that_is_in_the_tables() -> Non
     }
 
 
-def test_a_name_beside_a_loinc_code_is_not_read() -> None:
+def test_beside_a_loinc_code_a_name_is_read_that_says_in_what_it_was_measured() -> None:
     assert analyte_in_words(_coded({"system": LOINC, "code": "99999-9"}, text="Potassium")) is None
+    urine = "Potassium [Moles/volume] in Urine"
+    assert analyte_in_words(_coded({"system": LOINC, "code": "99999-9", "display": urine})) is None
+    plasma = "Potassium [Moles/volume] in Serum or Plasma by Electrode"
+    assert analyte_in_words(_coded({"system": LOINC, "code": "99999-9", "display": plasma})) == "potassium"
     assert analyte_in_words(_coded(text="Fnord")) is None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.analytes import ANALYTES, analyte_of_name
+from fhir.terminology.analytes import ANALYTES, analyte_of_full_name, analyte_of_name
 
 
 def test_no_code_belongs_to_two_analytes() -> None:
@@ -75,3 +75,20 @@ def test_a_unit_of_something_else_is_not_read(analyte: str, unit: str) -> None:
 def test_a_result_is_named_in_up_to_160_signs_with_accents_or_without() -> None:
     assert [analyte_of_name("Sodium".ljust(length)) for length in (160, 161)] == ["sodium", None]
     assert [analyte_of_name(name) for name in ("Créatinine", "Sodium (urine)")] == ["creatinine", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "analyte"),
+    [
+        ("LDLc SerPl Calc-mCnc", "ldl_cholesterol"),
+        ("Urea nitrogen:SCnc:Pt:Ser/Plas:Qn:", "bun"),
+        ("P—Kalium-ion; stofk. = ? mmol/L", "potassium"),
+        ("P—Koagulation, vævsfaktor-induceret; rel.tid(aktuel/norm; INR; IRP 67/40; proc.) = ?", "inr"),
+        ("U—Kalium-ion; stofk. = ? mmol/L", None),
+        ("Potassium:SCnc:Pt:Urine:Qn:", None),
+        ("Hemoglobin [Presence] in Blood", None),
+        ("Cholesterol in LDL/Cholesterol in HDL [Mass Ratio] in Serum or Plasma", None),
+    ],
+)
+def test_the_full_names_of_loinc_and_npu_say_what_is_measured_in_what(name: str, analyte: str | None) -> None:
+    assert analyte_of_full_name(name) == analyte
