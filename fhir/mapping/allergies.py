@@ -7,15 +7,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from fhir.mapping.conditions import words_and_code
 from fhir.mapping.immunizations import vaccine_families
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import Annotation, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
-from fhir.record.resources import AllergyIntolerance
-from fhir.terminology.allergens import ALLERGEN_CLASSES, Allergen, denies_allergies, read_allergens
+from fhir.record.resources import AllergyIntolerance, Condition
+from fhir.terminology.allergens import (
+    ALLERGEN_CLASSES,
+    Allergen,
+    allergen_of_problem,
+    denies_allergies,
+    read_allergens,
+)
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import is_known_condition
@@ -220,7 +227,30 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
             read.append(_allergy(resource, allergen))
         elif _could_be_a_drug(resource, allergen):
             unread.setdefault(*words_and_code(resource.code))
+    for condition in record.conditions:
+        allergy = _allergy_of_problem(condition)
+        if allergy is not None and all(allergy.allergen | other.allergen != other.allergen for other in read):
+            read.append(allergy)
     return _DrugAllergies(tuple(read), tuple(unread)), (_refusal_of_unread(unread),) if unread else ()
+
+
+def _allergy_of_problem(condition: Condition) -> Allergy | None:
+    """The allergy that an entry of the problem list states, with what it says of the reaction; None for any other."""
+    concept = condition.code
+    if concept is None or is_over(condition) or condition.abatementDateTime or condition.abatementString:
+        return None
+    allergen = problem_allergen(concept)
+    if not (allergen.ingredients or allergen.classes or _names_drugs(allergen)):
+        return None
+    note = (Annotation(text=concept.words),) if _CRITICAL.search(concept.words) else ()
+    entry = AllergyIntolerance(code=concept, note=note, recordedDate=condition.recordedDate)
+    source = f"Condition/{condition.id}" if condition.id else "Condition without id"
+    return msgspec.structs.replace(_allergy(entry, allergen), source=source)
+
+
+def problem_allergen(concept: CodeableConcept) -> Allergen:
+    """What an entry of the problem list says that the patient is allergic to; an empty Allergen for any other."""
+    return allergen_of_problem(concept.words, tuple([(coding.system, coding.code) for coding in concept.coding]))
 
 
 def _could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
@@ -250,7 +280,7 @@ def _names_drugs(allergen: Allergen) -> bool:
     return any(allergen_class.members or allergen_class.same_class == "held" for allergen_class in classes)
 
 
-def is_over(resource: AllergyIntolerance) -> bool:
+def is_over(resource: AllergyIntolerance | Condition) -> bool:
     """Whether its clinical status, by code or in words alone, is another one than active."""
     stated = resource.clinicalStatus
     if stated is None:

@@ -28,6 +28,7 @@ from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, Period, par
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter, Procedure
+from fhir.terminology.allergens import Allergen, allergen_of_problem
 from fhir.terminology.assertions import AssertedText, is_of_patient
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import code_of_words
@@ -86,7 +87,14 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
             meant.setdefault(OF_FAMILY[mention.group], MeantGroup(OF_FAMILY[mention.group], ""))
     if _VALVES & meant.keys():
         meant.pop(_KIND_NOT_STATED, None)
+    is_known = is_known or _states_allergy(concept)
     return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known))
+
+
+def _states_allergy(concept: CodeableConcept) -> bool:
+    """Whether it is read as an allergy (allergies.py)."""
+    codings = tuple([(coding.system, coding.code) for coding in concept.coding])
+    return allergen_of_problem(concept.words, codings) != Allergen()
 
 
 # ICD-10: births, what a newborn has, injuries and poisonings, and visits after or because of something that the title

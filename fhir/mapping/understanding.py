@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from fhir.mapping.allergies import allergen_classes, allergen_of_resource
+from fhir.mapping.allergies import allergen_classes, allergen_of_resource, problem_allergen
 from fhir.mapping.conditions import ConceptReading, read_concept
 from fhir.mapping.immunizations import vaccine_families
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
@@ -170,6 +170,19 @@ def _statuses(resource: Json) -> set[str]:
 
 def _reader_of(*elements: str) -> Callable[[Json], Understanding]:
     return lambda resource: _of_concepts(resource, concepts_of(resource, *elements))
+
+
+def _condition(resource: Json) -> Understanding:
+    """Reads a problem, and what it says that the patient is allergic to."""
+    reading = _of_concepts(resource, concepts_of(resource, "code"))
+    allergen = problem_allergen(next(concepts_of(resource, "code"), CodeableConcept()))
+    if reading.assertion == "negated":
+        return reading
+    return msgspec.structs.replace(
+        reading,
+        allergen_classes=tuple(sorted(allergen.allergen_classes)),
+        drugs=tuple(sorted(ingredient.name for ingredient in allergen.ingredients)),
+    )
 
 
 def _procedure(resource: Json) -> Understanding:
@@ -331,7 +344,7 @@ def _immunization(resource: Json) -> Understanding:
 
 
 _READERS: Final[Mapping[str, Callable[[Json], Understanding]]] = {
-    "Condition": _reader_of("code"),
+    "Condition": _condition,
     "Procedure": _procedure,
     "FamilyMemberHistory": _family,
     "Observation": _observation,

@@ -97,6 +97,46 @@ def allergen_of_code(system: str | None, code: str | None) -> Allergen:
     return Allergen(frozenset(product.ingredients)) if product is not None else Allergen()
 
 
+# What a problem says that the patient is allergic to: "allergy to latex", "penicillin allergy (anaphylaxis)".
+_ALLERGIC_TO = late_pattern(
+    r"\b(?:allerg(?:y|ic|ies)|hypersensitiv\w+|anaphyla\w+|intolerance|alergia|allergie|allergi)\W+(?:reaction\W+)?"
+    r"(?:to|due to|caused by|a|auf|gegen|au|aux|mot|over for) (?P<to>[^,;.()]{3,60})"
+    r"|(?P<of>[^,;.()]{3,60}?)[- ]?(?:allerg(?:y|ies)|hypersensitivity|allergie|allergi)\b",
+    re.IGNORECASE,
+)
+_NO_ALLERGY_OF_PATIENT = late_pattern(
+    r"de-?label|ruled out|\btest|clinic|desensiti|referr|family|mother|father|brother|sister|\brisk\b", re.IGNORECASE
+)
+_ICD_ALLERGENS: Final = {
+    "Z880": "penicillin", "Z882": "sulfonamide_antibiotic", "Z885": "opioid", "Z91010": "peanut", "Z91011": "milk",
+    "Z91012": "egg", "Z91013": "shellfish", "Z91040": "latex", "Z91041": IODINATED,
+}  # fmt: skip
+
+
+def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None], ...]) -> Allergen:
+    """What an entry of the problem list says that the patient is allergic to; an empty Allergen for any other entry.
+
+    >>> sorted(allergen_of_problem("Penicillin allergy (anaphylaxis)", ()).allergen_classes)
+    ['penicillin']
+    >>> allergen_of_problem("Allergic rhinitis", ()) == allergen_of_problem("Penicillin allergy ruled out", ())
+    True
+    """
+    meaning = Allergen()
+    for system, code in codings:
+        if system in _SNOMED:
+            meaning |= allergen_of_code(system, code)
+        elif code and (name := _ICD_ALLERGENS.get(code.replace(".", "").removeprefix("D"))) and "icd" in (system or ""):
+            meaning |= _allergen_of_class(name)
+    match = None if meaning != Allergen() or _NO_ALLERGY_OF_PATIENT.search(text) else _ALLERGIC_TO.search(text)
+    if match is None or AssertedText(text, of="allergy").without_denied(text) != text:
+        return meaning
+    return allergen_of_words(match["to"] or match["of"])
+
+
+def _allergen_of_class(name: str) -> Allergen:
+    return Allergen(frozenset(), ALLERGEN_CLASSES[name].medication_classes, frozenset({name}))
+
+
 def allergen_of_words(words: str) -> Allergen:
     """What the words name, several things where there are several; "no known allergies" names none.
 
@@ -248,10 +288,13 @@ def _read_snomed_codes() -> Mapping[str, Allergen]:
             add(row["code"], Allergen(classes=frozenset({row["value"]})))
         elif row["kind"] == "snomed":
             add(row["code"], Allergen(frozenset({INGREDIENTS[row["value"]]})))
+    for row in table_rows("snomed_drugs.csv"):
+        drug = Allergen(frozenset({INGREDIENTS[row["rxcui"]]}))
+        for code in filter(None, f"{row['substance']};{row['allergy']}".split(";")):
+            add(code, drug)
     for row in table_rows("allergen_classes.csv"):
-        name = row["allergen_class"]
         for code in filter(None, row["snomed"].split(";")):
-            add(code, Allergen(frozenset(), ALLERGEN_CLASSES[name].medication_classes, frozenset({name})))
+            add(code, _allergen_of_class(row["allergen_class"]))
     return snomed_codes
 
 

@@ -34,8 +34,9 @@ from fhir.terminology.medications import table_rows
 
 SNOMED = "http://snomed.info/sct"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-"
-# The addresses of the four code systems (terminology.hl7.org; OIDs of the HL7 registry; MIMIC on FHIR).
-SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9", "icpc2"]] = {
+CodeSystem: TypeAlias = Literal["snomed", "icd10", "sks", "icd9", "icpc2"]
+# The addresses of the code systems (terminology.hl7.org; OIDs of the HL7 registry; MIMIC on FHIR).
+SYSTEMS: Mapping[str, CodeSystem] = {
     SNOMED: "snomed",
     "urn:oid:2.16.840.1.113883.6.96": "snomed",
     "http://hl7.org/fhir/sid/icd-10": "icd10",
@@ -57,6 +58,14 @@ SYSTEMS: Mapping[str, Literal["snomed", "icd10", "icd9", "icpc2"]] = {
     "urn:oid:2.16.840.1.113883.6.3": "icd10",
     "urn:oid:2.16.840.1.113883.6.90": "icd10",
     f"{_MIMIC}icd10": "icd10",
+    # The Danish SKS, whose codes of diagnoses are those of ICD-10 behind a D, and ICD-10 of Sweden, Norway and Finland.
+    "urn:oid:1.2.208.176.2.4.12": "sks",
+    "urn:oid:1.2.208.176.2.4": "sks",
+    "http://medcomfhir.dk/ig/terminology/CodeSystem/sks": "sks",
+    "urn:oid:1.2.752.116.1.1.1.1.3": "icd10",
+    "urn:oid:1.2.752.116.1.1.1": "icd10",
+    "urn:oid:2.16.578.1.12.4.1.1.7110": "icd10",
+    "urn:oid:1.2.246.537.6.1": "icd10",
     "http://hl7.org/fhir/sid/icd-9": "icd9",
     "http://hl7.org/fhir/sid/icd-9-cm": "icd9",
     "urn:oid:2.16.840.1.113883.6.42": "icd9",
@@ -71,8 +80,8 @@ _PLAIN_SYSTEMS = {address.lower(): short for address, short in SYSTEMS.items()}
 
 
 @remembered("code systems of conditions", entries=256, longest=200)
-def code_system(address: str | None) -> Literal["snomed", "icd10", "icd9", "icpc2"] | None:
-    """Which of the four code systems an address names: with a version, a final slash, https or other capitals, too.
+def code_system(address: str | None) -> CodeSystem | None:
+    """Which of the code systems an address names: with a version, a final slash, https or other capitals, too.
 
     >>> code_system("https://snomed.info/sct/900000000000207008/version/20240101"), code_system("urn:other")
     ('snomed', None)
@@ -229,6 +238,8 @@ def is_known_condition(system: str | None, code: str | None) -> bool:
         return False
     if short == "icpc2":
         return code.strip().upper() in _ICPC2
+    if short == "sks":
+        return code.strip().upper().startswith("D")
     return short != "snomed" or bool(_snomed_rows(code.strip())) or pregnancy_meaning(system, code) is not None
 
 
@@ -251,6 +262,10 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     if short == "icpc2":
         return with_implied(_ICPC2.get(code.strip().upper(), ()))
     bare = code.strip().replace(".", "").upper()
+    if short == "sks":
+        if not bare.startswith("D"):
+            return ()  # SKS has operations and examinations, too
+        short, bare = "icd10", bare[1:]
     return with_implied(
         key for start, excepted, key in _PREFIXES[short] if start.begin(bare) and not excepted.begin(bare)
     )

@@ -248,6 +248,20 @@ def _read_ingredients_by_atc() -> Mapping[str, tuple[Ingredient, ...]]:
 _INGREDIENTS_BY_ATC: Final[Mapping[str, tuple[Ingredient, ...]]] = _read_ingredients_by_atc()
 
 
+_SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
+
+
+def _read_substances() -> Mapping[str, tuple[Ingredient, ...]]:
+    substances: dict[str, tuple[Ingredient, ...]] = {}
+    for row in table_rows("snomed_drugs.csv"):
+        for code in filter(None, row["substance"].split(";")):
+            substances[code] = (*substances.get(code, ()), INGREDIENTS[row["rxcui"]])
+    return substances
+
+
+_INGREDIENTS_BY_SNOMED: Final[Mapping[str, tuple[Ingredient, ...]]] = _read_substances()
+
+
 def drug_system(system: str | None) -> str | None:
     """The short name of a code system of drugs, by any of its addresses; None for other systems.
 
@@ -281,6 +295,18 @@ def product_of(system: str | None, code: str | None) -> Product | None:
     if row is not None:
         return _product_of_row(row)
     return _product_of_rxnorm(code.strip()) if short == "rxnorm" else None
+
+
+def product_of_substance(system: str | None, code: str | None) -> Product | None:
+    """What the code of a substance of SNOMED CT stands for, without strength and form; None for any other code.
+
+    >>> product_of_substance("http://snomed.info/sct", "387207008").ingredients[0].name
+    'ibuprofen'
+    """
+    if system not in _SNOMED or not code:
+        return None
+    ingredients = _INGREDIENTS_BY_SNOMED.get(code.strip(), ())
+    return Product(ingredients, (None,) * len(ingredients)) if ingredients else None
 
 
 def _as_in_table(short: str, code: str) -> str:

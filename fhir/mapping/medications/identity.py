@@ -38,6 +38,7 @@ from fhir.terminology.medications import (
     classes_of,
     drug_system,
     product_of_atc_group,
+    product_of_substance,
 )
 
 Order: TypeAlias = MedicationRequest | MedicationStatement | MedicationDispense | MedicationAdministration
@@ -167,7 +168,9 @@ def _identify_texts(
             identity if other is None else replace(identity, doubt=f"One code means {identity.name}, another {other}.")
         )
     identity = _from_words(concept, words, rxnorm)
-    return identity if identity.recognised else _of_atc_group(concept, words) or identity
+    if identity.recognised:
+        return identity
+    return _of_atc_group(concept, words) or _of_substance(concept, words) or identity
 
 
 def _contradicting(product: Product, concept: CodeableConcept) -> str | None:
@@ -183,6 +186,13 @@ def _contradicting(product: Product, concept: CodeableConcept) -> str | None:
 def _of_atc_group(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
     """What only the group of an ATC code says: a penicillin, whichever it is."""
     products = (product_of_atc_group(coding.system, coding.code) for coding in concept.coding)
+    product = next((product for product in products if product is not None), None)
+    return _identity(product, words, None) if product is not None else None
+
+
+def _of_substance(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
+    """What only the code of a substance of SNOMED CT says: the ingredient, without strength and form."""
+    products = (product_of_substance(coding.system, coding.code) for coding in concept.coding)
     product = next((product for product in products if product is not None), None)
     return _identity(product, words, None) if product is not None else None
 

@@ -260,3 +260,23 @@ def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
 def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, Any], words: str) -> None:
     (allergy,) = allergies(record_of(entry))
     assert allergy.words == words
+
+
+@pytest.mark.parametrize(
+    ("condition", "severity"),
+    [
+        ({"code": {"text": "Penicillin allergy (anaphylaxis)"}}, "critical"),
+        ({"code": {"text": "Allergy to penicillin"}}, "warning"),
+        ({"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z88.0"}]}}, "warning"),
+        ({"code": {"coding": [{"system": SNOMED, "code": "91936005"}]}}, "warning"),
+        ({"code": {"text": "Penicillin allergy ruled out"}}, None),
+        ({"code": {"text": "No penicillin allergy"}}, None),
+        ({"code": {"text": "Mother is allergic to penicillin"}}, None),
+        ({"code": {"text": "Penicillin allergy"}, "abatementDateTime": "2020"}, None),
+    ],
+)
+def test_an_allergy_on_the_problem_list_counts_as_one(condition: dict[str, Any], severity: str | None) -> None:
+    problem = {"resourceType": "Condition", "id": "p", **condition}
+    allergy = allergy_to_class(record_of(problem), PENICILLINS)
+    assert (allergy.severity if allergy else None) == severity
+    assert allergy is None or allergy.source == "Condition/p"

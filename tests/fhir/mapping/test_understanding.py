@@ -238,3 +238,55 @@ _METFORMIN = {"text": "metformin 500 mg tablet"}
 )  # fmt: skip
 def test_what_is_understood_is_one_sentence(kind: str, elements: dict[str, Any], sentence: str) -> None:
     assert _of(kind, **elements).sentence == sentence
+
+
+_SKS, _ICD = "urn:oid:1.2.208.176.2.4.12", "http://hl7.org/fhir/sid/icd-10-cm"
+_READ_BY_CODE = [
+    ("Condition", {"code": {"coding": [{"system": _SKS, "code": "DN184"}]}}, "ckd4"),
+    ("Condition", {"code": {"coding": [{"system": _SNOMED, "code": "1116000"}]}}, "hepatitis_b"),
+    ("Condition", {"code": {"text": "Penicillin allergy (anaphylaxis)"}}, "penicillin"),
+    ("Condition", {"code": {"coding": [{"system": _ICD, "code": "Z88.0"}]}}, "penicillin"),
+    ("AllergyIntolerance", {"code": {"coding": [{"system": _SNOMED, "code": "387458008"}]}}, "salicylate"),
+    ("Immunization", {"vaccineCode": {"coding": [{"system": _SNOMED, "code": "871751006"}]}}, "HepA"),
+    ("MedicationRequest", {"medicationCodeableConcept": {"coding": [{"system": _SNOMED, "code": "387207008"}]}},
+     "ibuprofen"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "elements", "meaning"), _READ_BY_CODE)
+def test_a_code_alone_says_what_it_is(kind: str, elements: dict[str, Any], meaning: str) -> None:
+    reading = understand({"resourceType": kind, "status": "completed", **elements})
+    assert meaning in {*reading.groups, *reading.allergen_classes, *reading.vaccine_families, *reading.drugs}
+    assert reading.understood
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("236434000", "dialysis"),
+        ("266569009", "bph_retention"),
+        ("116288000", "stroke_ischaemic"),
+        ("441541008", "heart_failure"),
+        ("289677009", "pregnancy"),
+    ],
+)
+def test_a_code_whose_name_says_otherwise_is_not_of_the_group(code: str, wrong: str) -> None:
+    assert (
+        wrong
+        not in understand({"resourceType": "Condition", "code": {"coding": [{"system": _SNOMED, "code": code}]}}).groups
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "group", "assertion"),
+    [
+        ("Förmaksflimmer", "afib", "affirmed"),
+        ("Kronisk nyresvikt", "ckd_any", "affirmed"),
+        ("ingen tegn til dyb venetrombose", "vte", "negated"),
+        ("mor havde brystkræft", "breast_cancer", "family"),
+        ("obs lungeemboli", "vte", "possible"),
+    ],
+)
+def test_words_of_the_nordic_languages_are_read(words: str, group: str, assertion: str) -> None:
+    reading = understand({"resourceType": "Condition", "code": {"text": words}})
+    assert ((group in reading.groups), reading.assertion) == (assertion == "affirmed", assertion)

@@ -122,7 +122,8 @@ def test_no_code_of_the_given_table_was_lost(data_folder: Path) -> None:
     assert {row["key"] for row in given} <= set(CONDITION_GROUPS)
     for row in given:
         for code in filter(None, row["snomed"].split(";")):
-            assert row["key"] in condition_groups_of(SNOMED, code)
+            if code != "266569009":  # hyperplasia of the prostate, which is no retention
+                assert row["key"] in condition_groups_of(SNOMED, code)
         for code in filter(None, row["icd10_prefix"].split(";")):
             if row["key"] not in EXCEPTIONS:
                 assert row["key"] in condition_groups_of(ICD10, f"{code}9" if len(code) == 2 else code)
