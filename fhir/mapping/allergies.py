@@ -18,6 +18,8 @@ from fhir.record.refusals import Refusal
 from fhir.record.resources import AllergyIntolerance, Condition
 from fhir.terminology.allergens import (
     ALLERGEN_CLASSES,
+    GADOLINIUM,
+    IODINATED,
     Allergen,
     allergen_of_problem,
     denies_allergies,
@@ -240,6 +242,8 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
     if concept is None or is_over(condition) or condition.abatementDateTime or condition.abatementString:
         return None
     allergen = problem_allergen(concept)
+    if not allergen.ingredients and allergen.named_classes and allergen.named_classes <= {IODINATED, GADOLINIUM}:
+        return None  # contrast_media.py reads these
     if not (allergen.ingredients or allergen.classes or _names_drugs(allergen)):
         return None
     note = (Annotation(text=concept.words),) if _CRITICAL.search(concept.words) else ()
