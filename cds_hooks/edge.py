@@ -8,6 +8,7 @@ answered has a call id, which the log has for the first 20 of a minute:
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
 request-line  414   an address of more than 8 KB
 malformed     400   no HTTP, more than one Host, or a NUL in the query of the address
+coding        400   a body in another transfer coding than chunked, as `gzip, chunked`
 slow-head     408   no complete head within `head_seconds`, from the first moment or from the last answer
 idle          -     no byte within that time
 pipelined     -     more than 32 requests on a connection that wait for the answers to earlier ones
@@ -38,6 +39,7 @@ MOST_FIELDS: Final = 100
 MOST_PIPELINED: Final = 32
 MOST_SMALL_PARTS: Final = 10_000
 _SMALL_BYTES: Final = 64
+_CODINGS: Final = frozenset({b"", b"chunked"})
 ARRIVED: Final = "cds_hooks.arrived"
 """Member of the ASGI scope: by the clock of the limits, when the head of the request was complete."""
 _MOST_DESCRIPTORS: Final = 65_536
@@ -51,6 +53,7 @@ _REASONS: Final = {
     "head": (431, "Request Header Fields Too Large", "The head of the request is larger than what is read here."),
     "request-line": (414, "URI Too Long", "The address is longer than what is read here."),
     "malformed": (400, "Bad Request", "This is not an HTTP request."),
+    "coding": (400, "Bad Request", "A body is read in the transfer coding chunked, or in none."),
     "slow-head": (408, "Request Timeout", "The head of the request did not arrive in time."),
     "connections": (503, "Service Unavailable", "The server has as many connections as it can have. Try again."),
 }
@@ -161,6 +164,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._reads_head = True
         self._head_bytes = 0
         self._refusal = "malformed"
+        self._sends_no_more = False
 
     @property
     def is_waiting(self) -> bool:
@@ -221,6 +225,9 @@ class BoundedHttp(HttpToolsProtocol):
         # RFC 9112, section 3.2, has one; PostgreSQL takes no text with a NUL, and no page has a use for one
         if hosts > 1 or b"%00" in self.url.partition(b"?")[2]:
             self._stop("malformed")
+        # the parser takes whatever ends with chunked, and would hand a packed body on as it is
+        if b",".join(value for name, value in self.headers if name == b"transfer-encoding").lower() not in _CODINGS:
+            self._stop("coding")
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop("pipelined")
         self._quiet_bytes = 0
@@ -253,6 +260,13 @@ class BoundedHttp(HttpToolsProtocol):
         self.since = self.edge.clock()
         self._quiet_bytes = 0
         super().on_response_complete()
+        if self._sends_no_more and self.is_waiting:
+            self.transport.close()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more: it may still read, so what it has asked for in full is answered first."""
+        self._sends_no_more = True
+        return not self.is_waiting and not (self.cycle.more_body and not self.pipeline)
 
     def sweep(self, now: float) -> None:
         """Ends the connection where its head, or whoever reads its answer, is too slow."""

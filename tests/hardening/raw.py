@@ -34,6 +34,10 @@ class Connection:
         """These bytes and no more."""
         self._socket.sendall(data)
 
+    def send_no_more(self) -> None:
+        """Closes the half in which requests go; answers can still be read."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def post(self, path: str, body: bytes, *headers: str) -> None:
         """A POST of this body; a Content-Length among `headers` goes before the true one."""
         given = [*headers, "Host: localhost", "Content-Type: application/json"]

@@ -112,6 +112,9 @@ def test_a_body_that_could_be_two_is_answered_400_and_nothing_after_it(edge: tup
         (b"chunked", b"fffffffffffffffff\r\n\r\n"),
         (b"chunked", b"3\r\nabcX\r\n0\r\n\r\n"),
         (b"chunked\r\nContent-Length: 6", b"0\r\n\r\nX"),
+        (b"gzip, chunked", b"2\r\n{}\r\n0\r\n\r\n"),
+        (b"gzip\r\nTransfer-Encoding: chunked", b"2\r\n{}\r\n0\r\n\r\n"),
+        (b"identity, chunked", b"2\r\n{}\r\n0\r\n\r\n"),
     ):
         with Connection(edge[0]) as connection:
             connection.send(head + length + b"\r\n\r\n" + body + second)
@@ -174,6 +177,21 @@ def test_fields_of_a_trailer_are_no_fields_of_the_request(edge: tuple[str, Path]
         assert connection.answer().status == 400  # not 415: {} is no call, and nothing said it was compressed
         connection.send(START + b"\r\n")
         assert connection.answer().status == 200
+
+
+def test_who_sends_no_more_still_gets_the_answers_to_what_was_sent_whole(edge: tuple[str, Path]) -> None:
+    body = b'{"hook": "order-sign", "context": {}}'
+    for requests in (1, 3):
+        with Connection(edge[0]) as connection:
+            for _ in range(requests):
+                connection.post("/cds-services/order-safety", body)
+            connection.send_no_more()
+            assert [answer.status for answer in connection.answers(requests)] == [400] * requests
+            assert connection.is_closed()
+    with Connection(edge[0]) as connection:
+        connection.post("/cds-services/order-safety", body, f"Content-Length: {len(body) + 1}")
+        connection.send_no_more()
+        assert connection.is_closed()
 
 
 def test_half_a_head_and_silence_are_not_waited_for(edge: tuple[str, Path]) -> None:
