@@ -14,8 +14,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
+from fhir.record.datatypes import LeanResource
 from fhir.record.refusals import Refusal
-from fhir.record.resources import Bundle, LeanResource
+from fhir.record.resources import Bundle
 
 CHARACTERS_OF_A_CALL: Final = 20_000
 """Characters in long texts that are read: fifty texts as long as the longest of the sample charts."""
