@@ -9,8 +9,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from benchmarks.feeds import ZONE, Month, clean_months, incident_months
-from benchmarks.watching import judge_clean, judge_incident, watched
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.watch.acts import Acts
@@ -24,7 +22,9 @@ from cds_hooks.events.watch.watching import WatchedFeed
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
+from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months
 from tests.cds_hooks.events.messages import run_async
+from tests.cds_hooks.events.watching import judge_clean, judge_incident, watched
 from tests.live import record_in
 
 FEEDS = Settings().data_dir / "events" / "feeds"
@@ -77,7 +77,7 @@ def test_nothing_since_five_were_due_is_a_stop_after_full_messages_and_chance_af
 
 
 SOME = {"inc-02", "inc-06", "inc-12", "inc-13", "inc-18", "inc-19", "inc-29", "inc-33", "inc-37", "inc-40"}
-"""All forty, and all clean months, take a quarter of an hour: python -m benchmarks.watching."""
+"""All forty, and all clean months, take a quarter of an hour: python -m tests.cds_hooks.events.watching."""
 
 
 @pytest.mark.outside_data

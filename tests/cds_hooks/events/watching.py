@@ -1,4 +1,4 @@
-"""Judges the watch on generated feeds: `python -m benchmarks.watching [--seed N] [--only inc-01] [--part clean]`.
+"""Judges the watch on generated feeds: `python -m tests.cds_hooks.events.watching [--seed N] [--only inc-01,…]`.
 
 Reported are the recall within the bound of each incident, the delay, whether one cause was one incident that was
 closed again, and false incidents for each feed and month. The seeds of the shared data are for tuning; `--seed` adds a
@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.feeds import ZONE, Month, clean_months, incident_months
 from cds_hooks.events.watch.history import STEPS_A_DAY
 from cds_hooks.events.watch.incidents import Incident, Topology
 from cds_hooks.events.watch.watching import Calendar, Watch
 from cds_hooks.settings import Settings
+from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months
 
 TOPOLOGY = Topology(
     {
