@@ -262,6 +262,7 @@ TOPICS = {
     "review": Coding(system=TOPIC_SYSTEM, code="medication-review", display="Medication review"),
     "vaccines": Coding(system=TOPIC_SYSTEM, code="vaccines-due", display="Vaccines due"),
     "preventive": Coding(system=TOPIC_SYSTEM, code="preventive-services", display="Preventive services due"),
+    "results": Coding(system=TOPIC_SYSTEM, code="abnormal-results", display="Abnormal results to follow up"),
     "orders": Coding(system=TOPIC_SYSTEM, code="order-safety", display="Safety of a drafted order"),
 }
 

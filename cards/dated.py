@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from cards.preventive.abnormal import ABNORMAL_RESULTS
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.rule_book import whole_book
 from cards.vaccines.due import season_end_of
@@ -60,6 +61,11 @@ def dated_tables() -> tuple[DatedTable, ...]:
             "Preventive services",
             f"USPSTF data of {PREVENTIVE.as_of}",
             date.fromisoformat(PREVENTIVE.as_of) + READ_AGAIN,
+        ),
+        DatedTable(
+            ABNORMAL_RESULTS.title,
+            f"documents compared on {ABNORMAL_RESULTS.reviewed}",
+            date.fromisoformat(ABNORMAL_RESULTS.reviewed) + READ_AGAIN,
         ),
         _of_genes(),
         *_of_rules(),

@@ -103,13 +103,22 @@ class PreventiveStates(Struct, frozen=True, omit_defaults=True, kw_only=True):
     services: tuple[PreventiveState, ...]
 
 
+class ResultToFollow(Struct, frozen=True, gc=False):
+    """An abnormal result that waits for what follows it: its row, its ISO date, and by when the source wants it."""
+
+    result: str
+    date: str
+    due_by: str
+
+
 class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The extension of one card.
 
     Of a card of the medication rules: `findings` and `facts`. Of a model or an equation: `model` (its id, version and
     digest), the estimate as `probability` (0 to 1) or `value`, and `contributions`; `base` and their sum are `link` of
     the estimate. `missing` names the inputs without a usable value, `not_found` those that count as no. Of the card of
-    vaccines due: `vaccines`; of that of preventive services: `preventive`.
+    vaccines due: `vaccines`; of that of preventive services: `preventive`; of that of abnormal results
+    without a follow-up: `results`.
     """
 
     findings: tuple[FindingReference, ...] = ()
@@ -137,6 +146,7 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The results of other equations that the card names too."""
     vaccines: VaccineForecasts | None = None
     preventive: PreventiveStates | None = None
+    results: tuple[ResultToFollow, ...] = ()
 
 
 NOTHING_SAID: Final = CardExtension()

@@ -1,6 +1,11 @@
-"""The one card of preventive services at a visit: what is due and from what, what is not known, what was not seen."""
+"""The cards of preventive services at a visit: abnormal results to follow up, and what is due.
+
+The card of abnormal results stands first: each result with its date, what follows, by when and by which source. The
+card of what is due says from what, what is not known and what was not seen.
+"""
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Final
 
 from cards.card import (
@@ -13,7 +18,8 @@ from cards.card import (
     Source,
     order_suggestions,
 )
-from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates
+from cards.extension import EXTENSION_KEY, CardExtension, PreventiveState, PreventiveStates, ResultToFollow
+from cards.preventive.abnormal import OpenResult
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PreventiveKnowledge, order_resource
 from cards.text import escape, first_few, plain
@@ -21,6 +27,8 @@ from cards.text import escape, first_few, plain
 USPSTF_URL: Final = (
     "https://www.uspreventiveservicestaskforce.org/uspstf/recommendation-topics/uspstf-a-and-b-recommendations"
 )
+FOR_CHECK_UP: Final = "check-up"
+"""Why a service that is due waits for a check-up: no card of another visit names it."""
 _LINES: Final = 6
 _SUMMARY_NAMES: Final = 4
 # What is due follows from dates and criteria: there is no estimate to distrust.
@@ -42,9 +50,7 @@ def preventive_card(
 
     `day` (ISO) is the day of its orders.
     """
-    due = sorted(
-        (judgement for judgement in judged if judgement.state == "due"), key=lambda judgement: not _is_urgent(judgement)
-    )
+    due = [judgement for judgement in judged if judgement.state == "due" and judgement.because != FOR_CHECK_UP]
     return Card(
         uuid=identity.uuid,
         summary=_summary(due),
@@ -90,23 +96,10 @@ def _state(judgement: Judgement) -> PreventiveState:
     )
 
 
-def _is_urgent(judgement: Judgement) -> bool:
-    """Whether it follows up a result and is more than a screening that is due."""
-    return judgement.because == "positive-test"
-
-
 def _summary(due: Sequence[Judgement]) -> str:
-    urgent = next((judgement for judgement in due if _is_urgent(judgement)), None)
-    others = [judgement for judgement in due if judgement is not urgent]
-    noun = "preventive service is" if len(others) == 1 else "preventive services are"
-    names = [judgement.service.short for judgement in others]
-    most_names = _SUMMARY_NAMES if urgent is None else 2
-    listed = first_few(names, most_names)
-    sentence = f"{len(others)} {noun} due: {listed}." if others else ""
-    if urgent is not None and urgent.order is not None:
-        day = f" ({urgent.last.when})" if urgent.last is not None else ""
-        sentence = f"{urgent.order.text}{day} is needed. {sentence}".strip()
-    return plain(sentence, 139)
+    noun = "preventive service is" if len(due) == 1 else "preventive services are"
+    names = [judgement.service.short for judgement in due]
+    return plain(f"{len(due)} {noun} due: {first_few(names, _SUMMARY_NAMES)}.", 139)
 
 
 def _detail(
@@ -142,3 +135,53 @@ def _offers(due: Sequence[Judgement], patient_id: str, day: str) -> Iterable[Ord
             label = plain(f"Order: {judgement.order.text}", 80)
             description = f"Draft order for {judgement.service.short}."
             yield OrderSuggestion(label, description, order_resource(judgement.order, patient_id, day))
+
+
+# Abnormal results
+
+
+def results_card(results: Sequence[OpenResult], identity: CardIdentity, patient_id: str, today: date) -> Card:
+    """The card of abnormal results that nothing on record has followed, those with a warning first."""
+    ordered = sorted(results, key=lambda result: result.row.indicator == "info")
+    offers = [
+        OrderSuggestion(
+            plain(f"Order: {result.row.order.text}", 80),
+            plain(f"Draft order after: {result.title}.", 160),
+            order_resource(result.row.order, patient_id, today.isoformat()),
+        )
+        for result in ordered
+        if result.row.order is not None
+    ]
+    first = ordered[0]
+    return Card(
+        uuid=identity.uuid,
+        summary=_summary_of_results(ordered),
+        indicator=first.row.indicator,
+        detail="\n".join(_result_line(result, today) for result in ordered),
+        source=Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
+        suggestions=order_suggestions(offers, identity),
+        selection_behavior="any" if offers else None,
+        override_reasons=_OVERRIDE_REASONS,
+        links=identity.links,
+        extension={
+            EXTENSION_KEY: CardExtension(
+                facts=tuple(dict.fromkeys(fact for result in ordered for fact in result.facts)),
+                results=tuple(
+                    ResultToFollow(result.row.id, result.time.date, result.due_by.isoformat()) for result in ordered
+                ),
+            )
+        },
+    )
+
+
+def _summary_of_results(results: Sequence[OpenResult]) -> str:
+    if len(results) == 1:
+        return plain(f"Abnormal result, no follow-up on record: {results[0].title} ({results[0].time.date}).", 139)
+    names = first_few([f"{result.title} ({result.time.date})" for result in results], 2)
+    return plain(f"{len(results)} abnormal results, no follow-up on record: {names}.", 139)
+
+
+def _result_line(result: OpenResult, today: date) -> str:
+    overdue = f"; due by {result.due_by}, overdue" if result.due_by < today else f"; due by {result.due_by}"
+    title = escape(result.title, 160)
+    return f"- **{title}** ({result.time.date}): {escape(result.needed, 300)}{overdue} ({result.row.citation})."

@@ -7,23 +7,26 @@ period that the answer "Does not fit this patient" has, too (cds_hooks/hold_back
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date
 from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from cards.preventive.knowledge import tests_named
+from fhir.mapping.conditions import condition_status, condition_time
 from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, ObservationCode, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import DiagnosticReport, Procedure, ServiceRequest
+from fhir.record.resources import DiagnosticReport, Observation, ObservationComponent, Procedure, ServiceRequest
 from fhir.terminology.analytes import LOINC
 
 DECLINED_DAYS: Final = 365.0
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
 _OPEN_DAYS: Final = 90.0
+_STOPPED: Final = "stopped"
+_BEGUN: Final = frozenset({"completed", _STOPPED})
 _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 # SNOMED CT: refusal of treatment by patient, procedure refused, procedure not wanted.
 _REFUSALS: Final = frozenset({"105480006", "183944003", "416432009"})
@@ -42,7 +45,9 @@ _POSITIVE: Final = re.compile(
 class Done(Struct, frozen=True, gc=False):
     """A test that was done: its name, when, where that stands, and whether its result says positive (None: no word).
 
-    `time` is None where the entry has no date.
+    `time` is None where the entry has no date. `result` is what the entry says came of it: the value, the conclusion,
+    the outcome and the notes, " | " between them. A test that `is_incomplete` was not done to its end and does not
+    count.
     """
 
     test: str
@@ -50,6 +55,8 @@ class Done(Struct, frozen=True, gc=False):
     source: str
     words: str
     is_positive: bool | None = None
+    result: str = ""
+    is_incomplete: bool = False
 
     @property
     def day(self) -> date | None:
@@ -65,11 +72,22 @@ class Done(Struct, frozen=True, gc=False):
 # What the words of an entry say beside the name of a test where it was not done, or not to its end.
 _NOT_DONE: Final = re.compile(
     r"^\W*(?:no|not|never|needs?|planned|offered|attempted|prep(?:aration)?)\b"
-    r"|\b(?:incomplete|aborted|not (?:done|performed|completed)|never (?:done|had)|consult\w*|discuss\w*|counsel\w*"
+    r"|\b(?:not (?:done|performed)|never (?:done|had)|consult\w*|discuss\w*|counsel\w*"
     r"|education|referral|referred|schedul\w*|(?:over)?due\b(?! to)|declined|refused)\b",
     re.IGNORECASE,
 )
-_TALKS: Final = frozenset({"tobacco_counselling", "statin_talk"})
+_INCOMPLETE: Final = re.compile(
+    r"\b(?:incomplete|aborted|abandoned|terminated|not completed)\b"
+    r"|\b(?:poor|inadequate|insufficient) (?:bowel |colon )?prep"
+    r"|\bprep\w*\b[^.;|]{0,30}\b(?:poor|inadequate|insufficient)"
+    r"|\b(?:ca?ecum|ileum|right colon)\b[^.;|]{0,30}\bnot (?:be )?(?:reached|intubated|seen|visuali[sz]ed)"
+    r"|\b(?:not|unable to|could not|failed to) (?:reach|intubate|be advanced|advance|complete)\b",
+    re.IGNORECASE,
+)
+_UNSATISFACTORY: Final = re.compile(r"\bunsatisfactory\b|\bspecimen (?:was )?(?:insufficient|rejected)", re.IGNORECASE)
+_TO_THE_END: Final = frozenset({"colonoscopy", "sigmoidoscopy", "ct_colonography"})
+"""Where the outcome may say that the test was incomplete; "BI-RADS 0, incomplete" is the result of a mammogram."""
+_TALKS: Final = frozenset({"tobacco_counselling", "statin_talk", "vascular_surgery"})
 # "Date of last colonoscopy": the value says when it was done, the entry when somebody asked.
 _WHEN_DONE: Final = re.compile(r"\b(?:date|year) of\b|\b(?:last|most recent|previous)\b", re.IGNORECASE)
 
@@ -82,14 +100,53 @@ def years_after(day: date, years: int) -> date:
         return date(day.year + years, 3, 1)
 
 
-def done(record: PatientRecord, name: str) -> list[Done]:
-    """Every time that the chart says the test was done, newest first; what has no date stands last."""
+def done(record: PatientRecord, name: str, *, incomplete: bool = False) -> list[Done]:
+    """Every time that the chart says the test was done, newest first; what has no date stands last.
+
+    `incomplete`: instead every time that it was begun and not done to its end.
+    """
     entries = record.derive(_that_name_tests).get(name)
     if entries is None:
         return []
     tests = [read(record, name, entry) for read, entry in entries]
-    past = [test for test in tests if test.time is None or not test.time.is_after(record.as_of_epoch)]
+    past = [
+        test
+        for test in tests
+        if test.is_incomplete == incomplete and (test.time is None or not test.time.is_after(record.as_of_epoch))
+    ]
     return sorted(past, key=lambda test: test.day.toordinal() if test.day is not None else 0, reverse=True)
+
+
+def results_of(
+    record: PatientRecord, names: Collection[str], *, incomplete: bool = False, any_entry: bool = False
+) -> list[Done]:
+    """Every entry about one of these tests that has a date before now, newest first, each entry once.
+
+    `incomplete`: those that were not done to their end. `any_entry`: also every report, result and active problem of
+    another name, for what it says.
+    """
+    entries = [test for name in names for test in done(record, name, incomplete=incomplete)]
+    if any_entry:
+        entries += record.derive(_other_entries)
+    dated = {test.source: test for test in reversed(entries) if test.time is not None}
+    past = [test for test in dated.values() if test.time is not None and not test.time.is_after(record.as_of_epoch)]
+    return sorted(past, key=lambda test: test.time.instant if test.time is not None else 0.0, reverse=True)
+
+
+def _other_entries(record: PatientRecord) -> list[Done]:
+    """Reports and results by any name that have words of their own, and active problems."""
+    reports = [_of_report(record, "", report) for report in record.diagnostic_reports if report.status in _FINAL_REPORT]
+    parts = [
+        _read_part("", part)
+        for part in record.screening_parts()
+        if part[0].status in USABLE_STATUS and _has_value(part)
+    ]
+    problems = [
+        Done("", condition_time(condition, record), f"Condition/{condition.id}", condition.code.words)
+        for condition in record.conditions
+        if condition.code is not None and condition_status(condition, record.as_of_epoch) != "past"
+    ]
+    return [*(entry for entry in (*reports, *parts) if entry.result), *problems]
 
 
 def is_ordered(record: PatientRecord, name: str) -> str | None:
@@ -136,14 +193,16 @@ def _that_did_one(
 
 def _says_not_done(concept: CodeableConcept | ObservationCode) -> bool:
     """Whether the chart's own words say so; without any, those of its codes. LOINC's names may hold such words."""
+    return any(_NOT_DONE.search(words) is not None for words in _chart_words(concept))
+
+
+def _chart_words(concept: CodeableConcept | ObservationCode) -> list[str]:
     texts = [concept.text] if concept.text else [coding.display for coding in concept.coding if coding.system != LOINC]
-    return any(words and _NOT_DONE.search(words) is not None for words in texts)
+    return [words for words in texts if words]
 
 
 def _completed(record: PatientRecord) -> list[tuple[Procedure, frozenset[str]]]:
-    return _that_did_one(
-        (procedure, procedure.code) for procedure in record.procedures if procedure.status == "completed"
-    )
+    return _that_did_one((procedure, procedure.code) for procedure in record.procedures if procedure.status in _BEGUN)
 
 
 def _final_reports(record: PatientRecord) -> list[tuple[DiagnosticReport, frozenset[str]]]:
@@ -193,7 +252,19 @@ def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]
 
 def _of_procedure(_: PatientRecord, name: str, procedure: Procedure) -> Done:
     words = procedure.code.words if procedure.code is not None else ""
-    return Done(name, _performed(procedure), f"Procedure/{procedure.id}", words)
+    concepts = [concept for concept in (procedure.outcome, procedure.statusReason) if concept is not None]
+    outcome = _joined([*_all_words(concepts), *(note.text or "" for note in procedure.note)])
+    is_incomplete = procedure.status == _STOPPED or _says_incomplete(name, procedure.code, outcome)
+    return Done(
+        name, _performed(procedure), f"Procedure/{procedure.id}", words, result=outcome, is_incomplete=is_incomplete
+    )
+
+
+def _says_incomplete(name: str, concept: CodeableConcept | ObservationCode | None, result: str) -> bool:
+    names = _chart_words(concept) if concept is not None else []
+    if any(_INCOMPLETE.search(words) is not None for words in names) or _UNSATISFACTORY.search(result) is not None:
+        return True
+    return name in _TO_THE_END and _INCOMPLETE.search(result) is not None
 
 
 def _performed(procedure: Procedure) -> FhirTime | None:
@@ -203,7 +274,20 @@ def _performed(procedure: Procedure) -> FhirTime | None:
 
 def _of_report(_: PatientRecord, name: str, report: DiagnosticReport) -> Done:
     words = report.code.words if report.code is not None else ""
-    return Done(name, _reported(report), f"DiagnosticReport/{report.id}", words)
+    conclusion = _joined([report.conclusion or "", *_all_words(report.conclusionCode)])
+    is_incomplete = _says_incomplete(name, report.code, conclusion)
+    return Done(
+        name,
+        _reported(report),
+        f"DiagnosticReport/{report.id}",
+        words,
+        result=conclusion,
+        is_incomplete=is_incomplete,
+    )
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return " | ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _reported(report: DiagnosticReport) -> FhirTime | None:
@@ -213,12 +297,26 @@ def _reported(report: DiagnosticReport) -> FhirTime | None:
 
 
 def _of_result(record: PatientRecord, name: str, part: CodedPart) -> Done:
+    record.note_use(part[0])
+    return _read_part(name, part)
+
+
+def _read_part(name: str, part: CodedPart) -> Done:
     observation, value, _ = part
-    record.note_use(observation)
     source = f"Observation/{observation.id}" if observation.id else "Observation without id"
     words = _concept(value).words
     time = _said_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
-    return Done(name, time, source, words, _is_positive(part))
+    result = _joined([_number_words(value), *_value_words(part)])
+    return Done(name, time, source, words, _is_positive(part), result, _says_incomplete(name, value.code, result))
+
+
+def _number_words(value: Observation | ObservationComponent) -> str:
+    if value.valueInteger is not None:
+        return str(value.valueInteger)
+    quantity = value.valueQuantity
+    if quantity is None or quantity.value is None:
+        return ""
+    return f"{quantity.comparator or ''}{quantity.value:g} {quantity.unit or quantity.code or ''}".strip()
 
 
 def _said_time(part: CodedPart) -> FhirTime | None:

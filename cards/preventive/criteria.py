@@ -8,13 +8,14 @@ Source of the criteria: `services.json` (USPSTF, data of 2024-05-02). What the p
 docs/preventive.md.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
 from msgspec.structs import replace
 
 from cards.extension import Fact
+from cards.preventive.abnormal import OpenResult
 from cards.preventive.chart import Done, declined, is_ordered, years_after
 from cards.preventive.judgement import (
     Chart,
@@ -36,6 +37,8 @@ from fhir.terminology.analytes import ANALYTES
 from models_onnx.equations.record_inputs import RecordInputs
 from models_onnx.errors import EquationRefused
 
+ABNORMAL_RESULT: Final = "abnormal-result"
+"""Why a screening is not due whose last result waits for what follows it: its own card tells it."""
 _PACK_YEARS: Final = 20.0
 _QUIT_YEARS: Final = 15
 _OVERWEIGHT: Final = 25.0
@@ -44,6 +47,7 @@ _A1C_NORMAL: Final = 5.7  # percent: from here prediabetes (USPSTF 2021)
 _GLUCOSE_NORMAL: Final = 100.0  # mg/dL, fasting: from here prediabetes (USPSTF 2021)
 _YEARLY_FROM_AGE: Final = 40
 _SBP_RAISED, _DBP_RAISED = 130.0, 80.0  # the lower of the thresholds that USPSTF 2021 names
+_SBP_HIGH, _DBP_HIGH = 140.0, 90.0  # USPSTF 2021: the usual threshold of a positive screening, to be confirmed
 _LONG_INTERVAL_YEARS: Final = 5
 _RISK: Final = 0.10
 _LDL_OTHER_GUIDELINES: Final = 190.0
@@ -53,10 +57,6 @@ _DIABETES_DRUGS: Final = frozenset({"insulin", "biguanide", "sulfonylurea", "dpp
 _FOR_BONES: Final = frozenset({"bisphosphonate", _DENOSUMAB})
 _STEROIDS: Final = frozenset({"corticosteroid"})
 _TO_STOP_SMOKING: Final = frozenset({_NICOTINE, _VARENICLINE})
-_COLONOSCOPY: Final = Order(
-    "Colonoscopy after a positive stool test",
-    ({"system": "http://snomed.info/sct", "code": "73761001", "display": "Colonoscopy"},),
-)
 _CYTOLOGY: Final = Order(
     "Cervical cancer screening: cytology",
     (
@@ -73,31 +73,11 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
     colectomy = chart.done("colectomy_total")
     if colectomy:
         return judge(service, "not due", "condition", f"the colon was removed{_when(colectomy[0])}")
-    stool = next(
-        (stool_test for stool_test in _stool_tests(chart) if stool_test.is_positive and stool_test.day is not None),
-        None,
-    )
-    if stool is not None and stool.day is not None:
-        after = [
-            colonoscopy
-            for colonoscopy in chart.done("colonoscopy")
-            if colonoscopy.day is None or colonoscopy.day >= stool.day
-        ]
-        if not after:
-            words = chart.test(stool.test).words
-            text = f"{words} of {stool.when} positive, no colonoscopy on record since: it is needed now"
-            judgement = judge(service, "due", "positive-test", text, last=stool, facts=(fact_of(stool),))
-            return replace(judgement, order=_COLONOSCOPY)
     polyp = find_condition(chart.record, "colon_polyp")
     if polyp is not None:
         text = "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another"
         return judge(service, "not known", "not-charted", text)
     return by_interval(service, chart)
-
-
-def _stool_tests(chart: Chart) -> list[Done]:
-    tests = [*chart.done("stool_blood"), *chart.done("stool_dna")]
-    return sorted(tests, key=lambda test: test.day or date.min, reverse=True)
 
 
 def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
@@ -330,6 +310,10 @@ def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:
     due = years_after(systolic.time.last_day, 1 if is_yearly else _LONG_INTERVAL_YEARS)
     value = f"{systolic.value:.0f}{f'/{diastolic.value:.0f}' if diastolic is not None else ''} mmHg"
     fact = Fact(name="sbp", value=systolic.value, unit="mm[Hg]", effective=systolic.time.text, source=systolic.source)
+    is_high = systolic.value >= _SBP_HIGH or (diastolic is not None and diastolic.value >= _DBP_HIGH)
+    if chart.today < due and is_high:
+        text = f"{value} ({systolic.time.date}): confirm it outside the office (home or ambulatory measurement)"
+        return judge(service, "not due", "abnormal", text, facts=(fact,))
     if chart.today < due:
         return judge(
             service, "not due", "done", f"{value} ({systolic.time.date}), due again {due}", next_due=due, facts=(fact,)
@@ -364,21 +348,29 @@ _NEED_WORDS: Final = {
 }
 
 
-def judge_services(record: PatientRecord, knowledge: PreventiveKnowledge, risk: RecordInputs) -> tuple[Judgement, ...]:
-    """The answer for each recommendation, in the order of the knowledge; `risk` are the inputs of PREVENT."""
+def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge, risk: RecordInputs) -> Chart:
+    """What every recommendation is judged from; `risk` are the inputs of PREVENT."""
     smoking = smoking_history(record)
-    chart = Chart(record, record.as_of.date(), smoking, risk, knowledge, record.age_years(), record.sex)
-    return tuple(_judge(service, chart) for service in knowledge.services)
+    return Chart(record, record.as_of.date(), smoking, risk, knowledge, record.age_years(), record.sex)
 
 
-def _judge(service: PreventiveService, chart: Chart) -> Judgement:
+def judge_services(chart: Chart, results: Sequence[OpenResult]) -> tuple[Judgement, ...]:
+    """The answer for each recommendation, in the order of the knowledge; `results` are those without a follow-up."""
+    by_screening = {result.row.screening: result for result in results}
+    return tuple(_judge(service, chart, by_screening.get(service.id)) for service in chart.knowledge.services)
+
+
+def _judge(service: PreventiveService, chart: Chart, result: OpenResult | None) -> Judgement:
     outside = _outside(service, chart)
     if outside is not None:
         return outside
+    if result is not None:
+        text = f"{result.title} ({result.time.date}): {result.needed}"
+        return judge(service, "not due", ABNORMAL_RESULT, text, facts=result.facts)
     judgement = DECIDERS.get(service.id, by_interval)(service, chart)
     if judgement.state != "due":
         return judgement
-    return _not_sent(service, chart) or _settled(service, chart, judgement) or judgement
+    return _not_sent(service, chart) or _settled(service, chart) or judgement
 
 
 def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
@@ -412,16 +404,15 @@ def _not_sent(service: PreventiveService, chart: Chart) -> Judgement | None:
     return judge(service, "not known", "not-sent", f"{' and '.join(lacking)} not sent")
 
 
-def _settled(service: PreventiveService, chart: Chart, judgement: Judgement) -> Judgement | None:
+def _settled(service: PreventiveService, chart: Chart) -> Judgement | None:
     """Not due after all: ordered, or declined by the patient."""
     for interval in service.tests:
         refused = declined(chart.record, interval.test)
         if refused is not None:
             when = f" ({refused[1]})" if refused[1] else ""
             return judge(service, "not due", "declined", f"{chart.test(interval.test).words} declined{when}")
-    names = ("colonoscopy",) if judgement.because == "positive-test" else tuple(test.test for test in service.tests)
-    for name in names:
-        source = is_ordered(chart.record, name)
+    for interval in service.tests:
+        source = is_ordered(chart.record, interval.test)
         if source is not None:
             return judge(service, "not due", "ordered", f"ordered ({plain(source, 60)})")
     return None

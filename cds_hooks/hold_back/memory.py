@@ -8,8 +8,8 @@ What became worse is shown again. Beside that, of cards about a patient as a who
 
 - A card that was answered is suppressed for the period of its answer (`PERIOD_DAYS`).
 - A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
-  then is suppressed until `rest_days` after it was first shown. One with the indicator critical is never suppressed for
-  this reason.
+  then is suppressed until `rest_days` after it was first shown. One with the indicator critical, and that of abnormal
+  results, are never suppressed for this reason.
 - The card of high-alert drugs that no rule is about is shown once for each drug of a patient in 90 days.
 """
 
@@ -483,7 +483,7 @@ def resting_finding(
         if 0 <= now - answer.at <= days * _DAY_SECONDS and not _is_shown_again(finding, answer):
             return _resting(card, answer, days)
     entry = memory.shown.get(finding.about)
-    if entry is None or card.indicator == "critical" or finding.is_worse_than(entry.finding):
+    if entry is None or card.indicator == "critical" or finding.stays or finding.is_worse_than(entry.finding):
         return None
     since, until = rest_period(finding, rest_days)
     elapsed = now - entry.at

@@ -22,8 +22,8 @@ KNOWN_SHARE: Final = 0.05
 FOLLOW_UP: Final = "follow-up after discharge"
 """The finding of every card that estimates who comes back after discharge, whichever score it names."""
 
-POSITIVE_TEST: Final = "positive-test"
-"""Why a preventive service is due after an abnormal result (cards/preventive/criteria.py)."""
+ABNORMAL_RESULTS: Final = "abnormal-results"
+"""The finding of the card of abnormal results without a follow-up: no reminder, and it stays until it is answered."""
 _NO_INPUTS: Final = (frozenset[str](), frozenset[str]())
 _FALLING_IS_WORSE: Final = frozenset({"egfr"})
 _OPEN: Final = "Not Complete"  # cards/vaccines/forecasting.py: a series that goes on
@@ -43,9 +43,9 @@ class PatientFinding(Struct, frozen=True, gc=False):
 
     `subject` is the name that a reason for silence has. `asks` says that the card only asks for a test, `reminds` that
     it only reminds of what is due (vaccines, preventive services), `once` that it is shown once and not at each opening
-    of a day. `is_risk` says that the number is a model's probability; then `band` is its bin of the reference cohort,
-    `drivers` are the inputs that raise it most, `raising` all that raise it visibly. `missing` are inputs without a
-    value.
+    of a day, `stays` that it is shown at each opening until it is answered. `is_risk` says that the number is a model's
+    probability; then `band` is its bin of the reference cohort, `drivers` are the inputs that raise it most, `raising`
+    all that raise it visibly. `missing` are inputs without a value.
     """
 
     about: str
@@ -57,6 +57,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
     asks: bool = False
     reminds: bool = False
     once: bool = False
+    stays: bool = False
     is_risk: bool = False
     drivers: frozenset[str] = frozenset()
     raising: frozenset[str] = frozenset()
@@ -120,9 +121,10 @@ def patient_finding(extension: CardExtension, hook: str) -> PatientFinding | Non
             for service in extension.preventive.services
             if service.state == "due"
         )
-        # The follow-up of an abnormal result is no reminder: it is never rationed.
-        is_follow_up = any(part.endswith(f" {POSITIVE_TEST}") for part in due)
-        return PatientFinding("preventive services", "preventive-services", parts=due, reminds=not is_follow_up)
+        return PatientFinding("preventive services", "preventive-services", parts=due, reminds=True)
+    if extension.results:
+        parts = frozenset(f"{result.result} {result.date}" for result in extension.results)
+        return PatientFinding(ABNORMAL_RESULTS, ABNORMAL_RESULTS, parts=parts, stays=True)
     model = extension.model["id"] if extension.model is not None else ""
     if hook == ENCOUNTER_DISCHARGE:
         return PatientFinding(FOLLOW_UP, model)

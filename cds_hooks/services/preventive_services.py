@@ -1,6 +1,7 @@
 """Which preventive services are due: USPSTF recommendations with grade A or B, at patient-view.
 
-The recommendations, with source, grade and year, are in `cards/preventive/services.json`.
+The recommendations, with source, grade and year, are in `cards/preventive/services.json`. Abnormal results that nothing
+on record has followed have their own card, before it.
 """
 
 from typing import Any, Final
@@ -9,9 +10,10 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from cards.compose.model import people_shown
-from cards.compose.preventive import preventive_card, preventive_states
+from cards.compose.preventive import FOR_CHECK_UP, preventive_card, preventive_states, results_card
 from cards.extension import WorklistEntry
-from cards.preventive.criteria import judge_services
+from cards.preventive.abnormal import OpenResult, open_results
+from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
@@ -47,9 +49,10 @@ _REASONS: Final = {
     "declined": "declined",
     "condition": "outside-population",
     "abnormal": "outside-population",
+    FOR_CHECK_UP: "worklist",
+    ABNORMAL_RESULT: "abnormal-result",
     "outlook": "outside-population",
     "elsewhere": "already-done",
-    "check-up": "worklist",
     "risk": "below-threshold",
     "not-charted": "input-missing",
     "not-sent": "input-missing",
@@ -63,10 +66,8 @@ _SHORT_OF_LIFE: Final = 50
 choice. USPSTF names life expectancy (colorectal 2021, lung 2021) without a number of this kind."""
 _LATE_BENEFIT: Final = frozenset({"colorectal-cancer", "breast-cancer", "lung-cancer", "cervical-cancer"})
 _STATIN: Final = "statin"
-_AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
+AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
 """Once in a life for nearly everybody: at a check-up; the project's own choice."""
-_FOR_CHECK_UP: Final = "check-up"
-POSITIVE_TEST: Final = "positive-test"
 
 _NOT_FOR: Final = frozenset({"age", "sex"})
 
@@ -74,39 +75,49 @@ _NOT_FOR: Final = frozenset({"age", "sex"})
 async def decide(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
-    past = reason_not_to_advise(record, SUBJECT) or _limited_outlook(record)
+    past = reason_not_to_advise(record, SUBJECT)
     if past is not None:
         return past
     risk = inputs_from_record(PREVENT, record)
-    judged = _in_context(judge_services(record, PREVENTIVE, risk), await _likely_deaths(call), is_check_up(call))
+    chart = chart_of(record, PREVENTIVE, risk)
+    results = open_results(chart)
+    limited = _limited_outlook(record)
+    if limited is not None:
+        results = tuple(result for result in results if result.row.in_limited_outlook)
+        _add_results(limited, results, call)
+        return limited
+    judged = _in_context(judge_services(chart, results), await _likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
     advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
     advice.silences = _silences(judged)
+    _add_results(advice, results, call)
     due = [judgement for judgement in judged if judgement.state == "due"]
-    later = [judgement for judgement in judged if judgement.because == _FOR_CHECK_UP]
+    later = [judgement for judgement in judged if judgement.because == FOR_CHECK_UP]
     advice.worklist = [_entry(later)] if later else []
-    if not due:
+    if not any(judgement.because != FOR_CHECK_UP for judgement in due):
         return advice
-    is_follow_up = any(judgement.because == POSITIVE_TEST for judgement in due)
-    if not is_moment_for_reminder(call) and not is_follow_up:
-        advice.worklist = [_entry([*due, *later])]
+    if not is_moment_for_reminder(call):
+        advice.worklist = [_entry(due)]
         advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
         return advice
     identity = call.card_identity()
-    if not is_follow_up:
-        advice.reminders[identity.uuid] = _entry(due)
+    advice.reminders[identity.uuid] = _entry(due)
     card = preventive_card(judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
     advice.cards.append(card)
     return advice
 
 
+def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceInput) -> None:
+    """The card of abnormal results: first, whatever the visit is for."""
+    if results:
+        record = call.record
+        advice.cards.insert(0, results_card(results, call.card_identity(), record.patient_id, record.as_of.date()))
+
+
 def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:
-    """What is due in the light of the visit and of the outlook; the follow-up of a result is never changed."""
+    """What is due in the light of the visit and of the outlook."""
     return tuple(
-        judgement
-        if judgement.state != "due" or judgement.because == POSITIVE_TEST
-        else _changed(judgement, deaths, is_check_up)
-        for judgement in judged
+        judgement if judgement.state != "due" else _changed(judgement, deaths, is_check_up) for judgement in judged
     )
 
 
@@ -119,9 +130,8 @@ def _changed(judgement: Judgement, deaths: int | None, is_check_up: bool) -> Jud
     if deaths is not None and deaths >= _SHORT_OF_LIFE and name in _LATE_BENEFIT:
         text = f"about {deaths} in 100 people with results like these died within 5 years: the benefit comes later"
         return replace(judgement, state="not due", because="outlook", text=text, order=None)
-    if name in _AT_CHECK_UPS and not is_check_up:
-        text = f"{judgement.text}; kept for a check-up"
-        return replace(judgement, state="not due", because=_FOR_CHECK_UP, text=text, order=None)
+    if name in AT_CHECK_UPS and not is_check_up:
+        return replace(judgement, because=FOR_CHECK_UP, order=None)
     return judgement
 
 
@@ -146,7 +156,11 @@ def _limited_outlook(record: PatientRecord) -> Advice | None:
 def _silences(judged: tuple[Judgement, ...]) -> list[Silence]:
     """The reason for each that is not due; those that are not for this age or sex are named in one."""
     outside = [judgement.service.short for judgement in judged if judgement.because in _NOT_FOR]
-    not_due = [judgement for judgement in judged if judgement.state != "due" and judgement.because not in _NOT_FOR]
+    not_due = [
+        judgement
+        for judgement in judged
+        if judgement.because not in _NOT_FOR and (judgement.state != "due" or judgement.because == FOR_CHECK_UP)
+    ]
     silences = [_silence(judgement) for judgement in not_due]
     if outside:
         text = f"Not for this age or sex: {', '.join(outside)}."
@@ -155,11 +169,9 @@ def _silences(judged: tuple[Judgement, ...]) -> list[Silence]:
 
 
 def _silence(judgement: Judgement) -> Silence:
-    return Silence(
-        judgement.service.id,
-        _REASONS[judgement.because],
-        f"{judgement.service.name}: {judgement.state}, {judgement.text}.",
-    )
+    kept = "; kept for a check-up" if judgement.because == FOR_CHECK_UP else ""
+    text = f"{judgement.service.name}: {judgement.state}, {judgement.text}{kept}."
+    return Silence(judgement.service.id, _REASONS[judgement.because], text)
 
 
 def _entry(due: list[Judgement]) -> WorklistEntry:

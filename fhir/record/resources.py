@@ -321,6 +321,8 @@ class Procedure(LeanResource, frozen=True, gc=False, tag="Procedure"):
     subject: Subject | None = None
     performedDateTime: ChartText | None = None
     performedPeriod: Period | None = None
+    outcome: CodeableConcept | None = None
+    note: tuple[Annotation, ...] = ()
 
 
 class DiagnosticReport(LeanResource, frozen=True, gc=False, tag="DiagnosticReport"):

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from cards.preventive.criteria import judge_services
+from cards.preventive.abnormal import open_results
+from cards.preventive.criteria import chart_of, judge_services
 from cards.preventive.knowledge import PREVENTIVE
 from cards.vaccines.due import ordered_groups, vaccines_due
 from cards.vaccines.evidence import declined_vaccines, immunity_stated
@@ -67,7 +68,8 @@ def _vaccines(record: PatientRecord) -> Any:
 
 
 def _preventive(record: PatientRecord) -> Any:
-    return judge_services(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))
+    chart = chart_of(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))
+    return judge_services(chart, open_results(chart))
 
 
 def _doses(record: PatientRecord) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, CardIdentity, Link, Source, Suggestion
-from cards.compose.preventive import USPSTF_URL, preventive_card
+from cards.compose.preventive import FOR_CHECK_UP, USPSTF_URL, preventive_card
 from cards.extension import Fact, PreventiveState, PreventiveStates
 from cards.preventive.chart import Done
 from cards.preventive.judgement import Judgement
@@ -36,7 +36,7 @@ def lines_of(card: Card) -> list[str]:
 
 STOOL = Done("fit", parse_time("2026-01-02"), "Observation/fit", "FIT", True)
 COLONOSCOPY = judged(
-    "colon", because="positive-test", text="FIT positive", last=STOOL, order=Order("Colonoscopy"),
+    "colon", because="interval-over", text="FIT too long ago", last=STOOL, order=Order("Colonoscopy"),
     facts=(Fact("fit", "FIT", effective="2026-01-02", source="Observation/fit"),),
 )  # fmt: skip
 
@@ -53,22 +53,6 @@ COLONOSCOPY = judged(
 def test_the_headline_names_four_services_that_are_due(names: tuple[str, ...], summary: str) -> None:
     not_due = judged("z", "not due")
     assert card_of(not_due, *(judged(name) for name in names)).summary == summary
-
-
-@pytest.mark.parametrize(
-    ("names", "summary"),
-    [
-        ((), "Colonoscopy (2026-01-02) is needed."),
-        (("a",), "Colonoscopy (2026-01-02) is needed. 1 preventive service is due: a."),
-        (("a", "b", "c"), "Colonoscopy (2026-01-02) is needed. 3 preventive services are due: a, b and 1 more."),
-    ],
-)
-def test_what_a_positive_result_asks_for_comes_first(names: tuple[str, ...], summary: str) -> None:
-    card = card_of(*(judged(name) for name in names), COLONOSCOPY)
-    assert card.summary == summary
-    assert lines_of(card)[0] == "- **colon screening** (USPSTF B, 2021): FIT positive."
-    without_day = replace(COLONOSCOPY, last=None)
-    assert card_of(without_day).summary == "Colonoscopy is needed."
 
 
 def test_a_headline_is_as_long_as_a_card_allows() -> None:
@@ -88,8 +72,14 @@ def test_six_services_have_a_line_and_the_others_share_one() -> None:
 def test_the_whole_detail_of_a_card() -> None:
     abnormal = judged("bp", "not due", "abnormal", text="148/90 today")
     unknown = [judged(name, "not known", "not-charted", text=f"{name} has *no* date") for name in "uv"]
+    later = judged("hiv", because=FOR_CHECK_UP)
     card = card_of(
-        judged("a"), abnormal, *unknown, judged("n", "not due", "done"), not_sent=("Procedure", "DiagnosticReport")
+        judged("a"),
+        abnormal,
+        later,
+        *unknown,
+        judged("n", "not due", "done"),
+        not_sent=("Procedure", "DiagnosticReport"),
     )
     assert lines_of(card) == [
         "- **a screening** (USPSTF B, 2021): no a on record.",
@@ -121,8 +111,8 @@ def test_each_service_with_an_order_is_one_suggestion() -> None:
 
     coding = [{"system": "http://loinc.org", "code": "57698-3"}]
     assert card.suggestions == (
-        suggestion(1, "Colonoscopy", "colon"),
-        suggestion(2, "Lipid panel", "lipids", coding=coding),
+        suggestion(1, "Lipid panel", "lipids", coding=coding),
+        suggestion(2, "Colonoscopy", "colon"),
     )
     assert card.selection_behavior == "any"
     without_order = card_of(judged("a"))
@@ -135,16 +125,16 @@ def test_the_extension_keeps_every_answer_and_the_facts_of_what_is_due() -> None
     card = card_of(COLONOSCOPY, COLONOSCOPY, done, undated)
     assert card.own_extension.facts == COLONOSCOPY.facts
     state: dict[str, Any] = {"grade": "B", "year": 2021}
-    positive = PreventiveState(
-        service="colon", state="due", because="positive-test", text="FIT positive", last="2026-01-02",
+    overdue = PreventiveState(
+        service="colon", state="due", because="interval-over", text="FIT too long ago", last="2026-01-02",
         source="Observation/fit", **state,
     )  # fmt: skip
     assert card.own_extension.preventive == PreventiveStates(
         knowledge="2026-11-01",
         as_of="2026-11-20",
         services=(
-            positive,
-            positive,
+            overdue,
+            overdue,
             PreventiveState(
                 service="d", state="not due", because="done", text="no d on record", last="2026-01-02",
                 source="Observation/fit", next_due="2027-01-02", **state,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from cards.preventive.criteria import judge_services
+from cards.preventive.abnormal import open_results
+from cards.preventive.criteria import chart_of, judge_services
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PREVENTIVE
 from fhir.record.record import read_record
@@ -40,7 +41,8 @@ def judged(
     """The answer for one service about a person with these entries."""
     values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
     record = read_record(values, "p1", AS_OF, requested=requested)
-    answers = judge_services(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))
+    chart = chart_of(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))
+    answers = judge_services(chart, open_results(chart))
     return next(one for one in answers if one.service.id == service)
 
 

@@ -62,7 +62,7 @@ def test_a_report_is_read_with_its_words_day_and_source() -> None:
 
 def test_a_result_is_read_with_its_words_day_source_and_sign() -> None:
     test = result(HIV, "Positive", id="r1", code=HIV_WORDS)
-    assert _of("hiv", test) == [Done("hiv", parse_time(DAY), "Observation/r1", "HIV test", True)]
+    assert _of("hiv", test) == [Done("hiv", parse_time(DAY), "Observation/r1", "HIV test", True, "Positive")]
     del test["id"]
     assert [item.source for item in _of("hiv", test)] == ["Observation without id"]
 

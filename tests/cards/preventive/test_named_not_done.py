@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cards.preventive.charts import Json, judged, number, procedure, report, result, state
+from tests.cards.preventive.charts import Json, judged, number, person, procedure, report, result, state
 
 COLON = "colorectal-cancer"
 
@@ -10,8 +10,6 @@ COLON = "colorectal-cancer"
 @pytest.mark.parametrize(
     "entry",
     [
-        procedure("Incomplete colonoscopy"),
-        procedure("Incomplete colonoscopy", code="73761001"),
         procedure("Consultation about colonoscopy"),
         procedure("No colonoscopy on record"),
         procedure("Colonoscopy education"),
@@ -21,6 +19,24 @@ COLON = "colorectal-cancer"
 )
 def test_words_that_say_that_it_was_not_done_leave_it_due(entry: Json) -> None:
     assert state(COLON, entry)[0] == "due"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        procedure("Incomplete colonoscopy"),
+        procedure("Incomplete colonoscopy", code="73761001"),
+        procedure("Colonoscopy", status="stopped"),
+        procedure("Colonoscopy", outcome={"text": "Cecum not reached"}),
+        report("Colonoscopy", conclusion="Inadequate bowel prep, hepatic flexure only"),
+    ],
+)
+def test_a_colonoscopy_that_was_not_done_to_its_end_is_repeated(entry: Json) -> None:
+    found = judged(COLON, entry)
+    assert found.because == "abnormal-result"
+    assert found.text.startswith("Colonoscopy not complete (2026-01-10): repeat it")
+    assert state(COLON, entry, procedure("Colonoscopy", "2026-03-01")) == ("not due", "done")
+    assert judged(COLON, entry, patient=person("1945-01-01")).because == "age"
 
 
 @pytest.mark.parametrize(

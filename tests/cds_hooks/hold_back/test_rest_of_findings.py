@@ -14,6 +14,7 @@ from cards.extension import (
     PreventiveState,
     PreventiveStates,
     RestingFinding,
+    ResultToFollow,
     VaccineForecasts,
 )
 from cds_hooks.hold_back.checks import SAID_ONCE, CheckedCall
@@ -261,16 +262,17 @@ FOUND = (FindingReference("a-rule", "a-band"),)
             ),
         ),
         (
-            _preventive(_service("positive-test"), _service("never")),
-            PatientFinding(
-                "preventive services",
-                "preventive-services",
-                parts=frozenset({"screening positive-test", "screening never"}),
-            ),
+            _preventive(_service("abnormal-result", "not due")),
+            PatientFinding("preventive services", "preventive-services", reminds=True),
         ),
         (
-            _preventive(_service("positive-test", "not due")),
-            PatientFinding("preventive services", "preventive-services", reminds=True),
+            CardExtension(results=(ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)),
+            PatientFinding(
+                "abnormal-results",
+                "abnormal-results",
+                parts=frozenset({"stool-positive 2026-01-10"}),
+                stays=True,
+            ),
         ),
         (
             CardExtension(model={"id": "m"}, missing=("albumin", "egfr")),

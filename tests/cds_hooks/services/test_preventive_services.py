@@ -112,10 +112,13 @@ def test_what_was_done_is_named_with_its_day_and_where_it_stands(tmp_path: Path,
     } in facts
 
 
-def test_a_positive_stool_test_leads_the_card(tmp_path: Path, as_of: datetime) -> None:
-    card = card_of(tmp_path, as_of, smoking("266919005"), result("29771-3", "Positive", "2026-10-01"))
-    assert card["summary"].startswith("Colonoscopy after a positive stool test (2026-10-01) is needed. ")
-    assert card["detail"].startswith("- **Colorectal cancer screening**")
+def test_a_positive_stool_test_has_the_first_card(tmp_path: Path, as_of: datetime) -> None:
+    body = request(smoking("266919005"), result("29771-3", "Positive", "2026-10-01"))
+    (answered,) = answers(tmp_path, as_of, body)
+    card, due = answered.json()["cards"]
+    assert "Colonoscopy" not in due["summary"]
+    assert card["summary"].startswith("Abnormal result, no follow-up on record: Positive stool blood test")
+    assert card["detail"].startswith("- **Positive stool blood test")
     assert card["suggestions"][0]["label"] == "Order: Colonoscopy after a positive stool test"
 
 
@@ -127,7 +130,11 @@ def test_every_order_is_valid_fhir_and_keeps_its_service_silent(tmp_path: Path, 
         ServiceRequest.model_validate(order)
         assert order["subject"] == {"reference": "Patient/p1"}
     again = card_of(tmp_path, as_of, smoking("449868002"), pack_years(30), *orders)
-    assert [name for name, state in states(again).items() if state == "due"] == ["hypertension"]
+    assert [name for name, state in states(again).items() if state == "due"] == [
+        "hepatitis-c",  # this and HIV are kept for a check-up
+        "hiv",
+        "hypertension",
+    ]
     assert "suggestions" not in again
 
 

@@ -29,7 +29,7 @@ PREVENTION: list[tuple[int, str, list[Json], str, str]] = [
     (50, "female", [problem("Pregnancy", "Z33.1", when="2026-09-01")], "Colorectal", "Breast cancer screening**"),
     (50, "male", [problem("Family history of colon cancer", "Z80.0"), CHECK_UP], "Hepatitis C", "Colorectal cancer sc"),
     (60, "male", [problem("Chronic lymphocytic leukemia", "C91.10")], "Colorectal", "nothing"),
-    (60, "male", [POSITIVE_STOOL, visit(type=[{"text": "Encounter for problem"}])], "is needed", "nothing"),
+    (60, "male", [POSITIVE_STOOL, visit(type=[{"text": "Encounter for problem"}])], "colonoscopy within", "nothing"),
 ]
 
 

@@ -32,7 +32,6 @@ from cds_hooks.services.genes_and_medications import _is_new, _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
 from cds_hooks.services.preventive_services import (
-    POSITIVE_TEST,
     _basis,
     _entry,
     _in_context,
@@ -298,10 +297,9 @@ OUTLOOK_TEXT = "about 50 in 100 people with results like these died within 5 yea
         (judged("colorectal-cancer"), 49, True, None, ""),
         (judged("colorectal-cancer"), None, True, None, ""),
         (judged("hiv"), 99, True, None, ""),
-        (judged("hiv"), None, False, "check-up", "never done; kept for a check-up"),
-        (judged("hepatitis-c"), None, False, "check-up", "never done; kept for a check-up"),
+        (judged("hiv"), None, False, "check-up", "never done"),
+        (judged("hepatitis-c"), None, False, "check-up", "never done"),
         (judged("diabetes"), 99, False, None, ""),
-        (judged("colorectal-cancer", because=POSITIVE_TEST), 99, True, None, ""),
         (judged("statin", state="not due"), None, True, None, ""),
     ],
 )  # fmt: skip
@@ -312,17 +310,20 @@ def test_what_is_due_is_weighed_by_visit_and_outlook(
     if because is None:
         assert after is before
     else:
-        assert after == replace(before, state="not due", because=because, text=text, order=None)
+        state: Any = "due" if because == "check-up" else "not due"
+        assert after == replace(before, state=state, because=because, text=text, order=None)
 
 
 def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_together() -> None:
     every = (
         judged("a"), judged("b", "not due", "done", "done in 2025"), judged("c", "not due", "age", "x"),
         judged("d", "not due", "sex", "x"), judged("e", "not known", "not-sent", "no reports"),
+        judged("f", because="check-up"),
     )  # fmt: skip
     assert _silences(every) == [
         Silence("b", "already-done", "Service b: not due, done in 2025."),
         Silence("e", "input-missing", "Service e: not known, no reports."),
+        Silence("f", "worklist", "Service f: due, never done; kept for a check-up."),
         Silence("preventive-services", "outside-population", "Not for this age or sex: short c, short d."),
     ]
     assert _silences(every[:1]) == []

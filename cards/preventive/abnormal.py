@@ -1,0 +1,370 @@
+"""Results that end a screening's silence: an abnormal result without what has to follow it is told before what is due.
+
+The rows of `abnormal_results.json` say which result (words of a report, a number of an analyte), what follows, within
+how many days and by which source, and what settles it: a later test, operation, order, condition or treatment. Of the
+rows of one screening the first that is open is told. What the project chose itself stands in the row's `note`.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import cached_property
+from importlib.resources import files
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from cards.card import WebAddress
+from cards.extension import Fact
+from cards.preventive.chart import Done, declined, done, is_ordered, results_of
+from cards.preventive.judgement import Chart
+from cards.preventive.knowledge import Order
+from cards.text import format_number, plain, unit
+from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
+from fhir.mapping.medications.active import presence_of
+from fhir.record.datatypes import FhirTime
+from fhir.record.measurement import Measurement
+from fhir.record.record import PatientRecord
+from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.conditions import code_system
+
+_OF_THIS_RESULT: Final = ("colorectal_cancer", "breast_cancer", "lung_cancer")
+"""A cancer settles the result that found it and not one that came after it."""
+# Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.
+_CLAUSES: Final = re.compile(r"[;|\n]|\.(?!\d)|,(?!\d)")
+_DENIED_AFTER: Final = re.compile(
+    r"\b(?:not (?:detected|identified|seen|present|found)|negative(?! for)|non-?reactive|undetect\w+|absent"
+    r"|ruled out)\b"
+)
+_DENIED_BEFORE: Final = re.compile(
+    r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"
+    r"|rule out)\b.*"
+)
+_AFFIRMED: Final = re.compile(r"\b(?:positive|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$")
+
+
+class Threshold(Struct, frozen=True):
+    """An analyte and the value from which it is abnormal, in its canonical unit."""
+
+    analyte: str
+    at_least: float
+
+
+class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
+    """A row: the result, what follows within `within_days` of it (told from `from_days` on), and what settles it.
+
+    `title` and `needed` are templates with {value}, {finding}, {test} and {days}. `words` and `unless` are looked for
+    in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name. `any_entry`:
+    every report counts that says it, whatever its name. `normal_after_days`: a later result without a finding settles
+    it from so many days on; None: none does.
+    """
+
+    id: str
+    screening: str
+    title: str
+    needed: str
+    citation: str
+    document: str
+    url: WebAddress
+    indicator: Literal["info", "warning"]
+    within_days: int
+    from_days: int = 0
+    tests: tuple[str, ...] = ()
+    words: str = ""
+    unless: str = ""
+    unless_named: str = ""
+    with_name: bool = False
+    positive: bool = False
+    incomplete: bool = False
+    any_entry: bool = False
+    icd10: tuple[str, ...] = ()
+    number_from: float | None = None
+    number_below: float | None = None
+    analytes: tuple[Threshold, ...] = ()
+    newest_days: int | None = None
+    only_with: tuple[str, ...] = ()
+    sex: Literal["male", "female"] | None = None
+    from_age: int | None = None
+    to_age: int | None = None
+    settled_by_tests: tuple[str, ...] = ()
+    settled_by_conditions: tuple[str, ...] = ()
+    settled_by_medications: tuple[str, ...] = ()
+    normal_after_days: int | None = None
+    in_limited_outlook: bool = False
+    order: Order | None = None
+    note: str = ""
+
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+        texts = (self.words, self.unless, self.unless_named)
+        words, unless, unless_named = (re.compile(text or "(?!)", re.IGNORECASE) for text in texts)
+        return words, unless, unless_named
+
+    def finding_in(self, test: Done) -> str | None:
+        """What of the result it is that this row means, "" where it has no words of its own; None where it is not."""
+        if self.incomplete:
+            return "" if test.is_incomplete else None
+        if self._patterns[2].search(test.words) is not None:
+            return None
+        clauses = list(_clauses(test))
+        is_positive = test.is_positive is True and len(clauses) <= 1
+        for clause in clauses or ([""] if is_positive else []):
+            if self.positive and not is_positive and _AFFIRMED.search(clause) is None:
+                continue
+            finding = self._in_clause(clause, test.words.lower())
+            if finding is not None:
+                return finding
+        return None
+
+    def _in_clause(self, clause: str, name: str) -> str | None:
+        words, unless, _ = self._patterns
+        if not self.words:
+            return ""
+        for text in (clause, f"{name}: {clause}") if self.with_name else (clause,):
+            match = words.search(text)
+            if match is not None and unless.search(text) is None:
+                return self._size(match) if self.number_from is not None else _finding_words(match)
+        return None
+
+    def measures(self, test: Done) -> bool:
+        """Whether a result has a size of what this row is about, whatever it is."""
+        words, unless, _ = self._patterns
+        texts = (f"{test.words}: {clause}".lower() for clause in _clauses(test))
+        return any(words.search(text) is not None and unless.search(text) is None for text in texts)
+
+    def _size(self, match: re.Match[str]) -> str | None:
+        centimetres = float(match["number"]) / (10 if match["unit"].lower() == "mm" else 1)
+        is_meant = centimetres >= (self.number_from or 0) and (
+            self.number_below is None or centimetres < self.number_below
+        )
+        return f"{centimetres:g} cm" if is_meant else None
+
+
+class AbnormalResults(Struct, frozen=True):
+    """All rows, in the order in which they are told."""
+
+    title: str
+    reviewed: str
+    status: str
+    rows: tuple[AbnormalResult, ...]
+
+
+ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
+    (files("cards.preventive") / "abnormal_results.json").read_bytes(), type=AbnormalResults
+)
+"""The knowledge of `abnormal_results.json`."""
+
+
+class OpenResult(Struct, frozen=True):
+    """An abnormal result that nothing on record has followed."""
+
+    row: AbnormalResult
+    title: str
+    needed: str
+    time: FhirTime
+    facts: tuple[Fact, ...]
+
+    @property
+    def due_by(self) -> date:
+        """The last day within the interval of the source."""
+        return self.time.last_day + timedelta(days=self.row.within_days)
+
+
+def open_results(chart: Chart) -> tuple[OpenResult, ...]:
+    """The results that wait for what follows them, the first row of each screening, in the order of the table."""
+    by_screening: dict[str, OpenResult] = {}
+    for row in ABNORMAL_RESULTS.rows:
+        if row.screening not in by_screening and _is_for(row, chart):
+            result = _open_number(row, chart) if row.analytes else _open_words(row, chart)
+            if result is not None:
+                by_screening[row.screening] = result
+    return tuple(by_screening.values())
+
+
+def _is_for(row: AbnormalResult, chart: Chart) -> bool:
+    age = chart.age
+    if (row.from_age is not None or row.to_age is not None) and age is None:
+        return False
+    if row.from_age is not None and age is not None and age < row.from_age:
+        return False
+    if row.to_age is not None and age is not None and age > row.to_age:
+        return False
+    if row.sex is not None and chart.sex not in (row.sex, None):
+        return False
+    return not row.only_with or find_condition(chart.record, *row.only_with) is not None
+
+
+# Numbers of an analyte
+
+
+def _open_number(row: AbnormalResult, chart: Chart) -> OpenResult | None:
+    record = chart.record
+    measured = [(threshold, record.newest(threshold.analyte, row.newest_days)) for threshold in row.analytes]
+    raised = [result for threshold, result in measured if result is not None and result.value >= threshold.at_least]
+    if not raised or _is_settled_by_state(row, record, None):
+        return None
+    newest = max(raised, key=lambda result: result.time.instant)
+    if newest.analyte.startswith("glucose") and _is_followed_by_normal_a1c(record, newest):
+        return None
+    if any(_is_settled_by_test(name, chart, newest.time, newest.source) for name in row.settled_by_tests):
+        return None
+    return _open(row, chart, newest.time, _number_facts(record, newest), value=_value(record, newest))
+
+
+def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> bool:
+    a1c = record.newest("hba1c")
+    return a1c is not None and a1c.value < _A1C_DIABETES and a1c.time.instant >= glucose.time.instant
+
+
+_A1C_DIABETES: Final = 6.5
+_PRESSURES: Final = frozenset({"sbp", "dbp"})
+
+
+def _value(record: PatientRecord, result: Measurement) -> str:
+    if result.analyte in _PRESSURES:
+        pair = [record.newest("sbp"), record.newest("dbp")]
+        return f"{'/'.join(f'{pressure.value:.0f}' for pressure in pair if pressure is not None)} mmHg"
+    return f"{ANALYTES[result.analyte].words} {format_number(result.value)} {unit(result.unit)}"
+
+
+def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...]:
+    names = ("sbp", "dbp") if result.analyte in _PRESSURES else (result.analyte,)
+    newest = [measurement for name in names if (measurement := record.newest(name)) is not None]
+    return tuple(
+        Fact(item.analyte, value=item.value, unit=item.unit, effective=item.time.text, source=item.source)
+        for item in newest
+    )
+
+
+# Words of reports and results
+
+
+def _open_words(row: AbnormalResult, chart: Chart) -> OpenResult | None:
+    entries = results_of(chart.record, row.tests, incomplete=row.incomplete, any_entry=row.any_entry)
+    dated = [entry for entry in entries if entry.time is not None]
+    for entry in dated:
+        finding = row.finding_in(entry)
+        if finding is None or entry.time is None:
+            continue
+        if _is_followed(row, chart, entry, dated):
+            return None
+        words = chart.knowledge.tests[entry.test].words if entry.test in chart.knowledge.tests else entry.words
+        return _open(row, chart, entry.time, (_fact(entry),), finding=finding, test=words)
+    problem = _charted_problem(row, chart.record)
+    if problem is None or problem.time is None or _is_settled(row, chart, problem.time, problem.source):
+        return None
+    fact = Fact(name=row.id, text=plain(problem.words, 80), effective=problem.time.text, source=problem.source)
+    return _open(row, chart, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
+
+
+def _fact(entry: Done) -> Fact:
+    text = plain(f"{entry.words}: {entry.result}" if entry.result else entry.words, 160)
+    return Fact(name=entry.test, text=text, effective=entry.time.text if entry.time else None, source=entry.source)
+
+
+def _clauses(test: Done) -> Iterator[str]:
+    """The clauses of a result without what is denied in them; those of the name where there is no result."""
+    for clause in _CLAUSES.split((test.result or test.words).lower()):
+        affirmed = _DENIED_BEFORE.sub("", clause).strip()
+        if affirmed and _DENIED_AFTER.search(clause) is None:
+            yield affirmed
+
+
+def _finding_words(match: re.Match[str]) -> str:
+    return (match.groupdict().get("finding") or match[0]).strip(" :").upper()
+
+
+def _is_followed(row: AbnormalResult, chart: Chart, entry: Done, entries: list[Done]) -> bool:
+    assert entry.time is not None  # noqa: S101 - `_open_words` has looked
+    return _is_settled(row, chart, entry.time, entry.source) or any(
+        _is_normal_after(row, later, entry.time) for later in entries if later is not entry
+    )
+
+
+def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:
+    """Whether a later result without any finding of this screening ends it; a later measured size always does."""
+    if later.time is None or later.day is None or not later.result:
+        return False
+    if row.number_from is not None:
+        return later.time.instant > time.instant and row.measures(later)
+    if row.normal_after_days is None or later.day < time.last_day + timedelta(days=max(row.normal_after_days, 1)):
+        return False
+    same = (other for other in ABNORMAL_RESULTS.rows if other.screening == row.screening)
+    return later.is_positive is not True and all(
+        other.finding_in(later) is None for other in same if not other.analytes
+    )
+
+
+class _Problem(Struct, frozen=True):
+    words: str
+    time: FhirTime | None
+    source: str
+
+
+def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | None:
+    """The newest active problem whose ICD-10 code is one of the row's."""
+    if not row.icd10:
+        return None
+    problems = [
+        _Problem(condition.code.words, condition_time(condition, record), f"Condition/{condition.id}")
+        for condition in record.conditions
+        if condition.code is not None
+        and condition_status(condition, record.as_of_epoch) != "past"
+        and any(
+            code_system(coding.system) == "icd10" and (coding.code or "").replace(".", "").startswith(row.icd10)
+            for coding in condition.code.coding
+        )
+    ]
+    dated = [problem for problem in problems if problem.time is not None]
+    return max(dated, key=lambda problem: problem.time.instant if problem.time else 0.0, default=None)
+
+
+# What settles a result
+
+
+def _open(
+    row: AbnormalResult, chart: Chart, time: FhirTime, facts: tuple[Fact, ...], **words: str
+) -> OpenResult | None:
+    if time.whole_days(chart.record.as_of_epoch) < row.from_days:
+        return None
+    days = "1 day" if row.within_days == 1 else f"{row.within_days} days"
+    filled = {"value": "", "finding": "", "test": "", **words, "days": days}
+    title, needed = row.title.format(**filled), row.needed.format(**filled)
+    return OpenResult(row, title, needed, time, facts)
+
+
+def _is_settled(row: AbnormalResult, chart: Chart, time: FhirTime, source: str) -> bool:
+    if _is_settled_by_state(row, chart.record, time):
+        return True
+    return any(_is_settled_by_test(name, chart, time, source) for name in row.settled_by_tests)
+
+
+def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:
+    for group in row.settled_by_conditions:
+        hit = find_condition(record, group)
+        if hit is not None and (group not in _OF_THIS_RESULT or _is_since(hit, time)):
+            return True
+    keys = frozenset(row.settled_by_medications)
+    return bool(keys) and bool(presence_of(record, keys).medications)
+
+
+def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:
+    return time is None or hit.time is None or hit.time.last_day >= time.last_day
+
+
+def _is_settled_by_test(name: str, chart: Chart, time: FhirTime, source: str) -> bool:
+    """Whether the test was done on the day of the result or later, is ordered, or was declined by the patient.
+
+    `source` is the entry of the result itself, which follows nothing; another entry of the same study neither.
+    """
+    record = chart.record
+    first_day = time.last_day + timedelta(days=1) if name in _SAME_STUDY else time.last_day
+    followed = any(
+        test.day is not None and test.day >= first_day and test.source != source for test in done(record, name)
+    )
+    return followed or is_ordered(record, name) is not None or declined(record, name) is not None
+
+
+_SAME_STUDY: Final = frozenset({"mammography", "lung_ct", "chest_ct", "aortic_ultrasound"})
+"""What a result is of: the procedure and the report of one study stand on one day."""

@@ -1,0 +1,209 @@
+"""Abnormal results without a follow-up: which are told, what settles them, and what only looks like one."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from cards.card import TOPICS, CardIdentity
+from cards.compose.preventive import results_card
+from cards.extension import ResultToFollow
+from cards.preventive.abnormal import ABNORMAL_RESULTS, OpenResult, open_results
+from cards.preventive.criteria import chart_of
+from cards.preventive.knowledge import PREVENTIVE
+from fhir.record.record import read_record
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.record_inputs import inputs_from_record
+from tests.cards.preventive.charts import (
+    EVERYTHING,
+    MAN,
+    Json,
+    number,
+    person,
+    problem,
+    procedure,
+    report,
+    result,
+    taking,
+)
+from tests.fhir.mapping.charts import AS_OF, SUBJECT
+from tests.fhir.record.charts import bundle, lean
+
+FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
+HCV_ANTIBODY, HIV = "16128-1", "56888-1"
+ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
+
+
+def opened(*resources: Json, patient: Json | None = None) -> list[OpenResult]:
+    values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
+    record = read_record(values, "p1", AS_OF, requested=EVERYTHING)
+    return list(open_results(chart_of(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))))
+
+
+def rows(*resources: Json, patient: Json | None = None) -> list[str]:
+    return [item.row.id for item in opened(*resources, patient=patient)]
+
+
+def ordered(words: str) -> Json:
+    return {
+        "resourceType": "ServiceRequest", "id": "o1", "status": "active", "intent": "order", "subject": SUBJECT,
+        "authoredOn": "2026-11-01", "code": {"text": words},
+    }  # fmt: skip
+
+
+def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tuple[Json, Json]:
+    return number("8480-6", systolic, "mm[Hg]", when), number("8462-4", diastolic, "mm[Hg]", when)
+
+
+@pytest.mark.parametrize(
+    ("entries", "patient", "row"),
+    [
+        ((result(FIT, "Positive"),), None, "stool-positive"),
+        ((result(PAP, "HSIL"),), None, "cytology-high-grade"),
+        ((result(PAP, "ASC-H"),), None, "cytology-high-grade"),
+        ((result(PAP, "Atypical glandular cells"),), None, "cytology-high-grade"),
+        ((result(PAP, "LSIL"),), None, "cytology-low-grade"),
+        ((result(PAP, "ASC-US"),), None, "cytology-asc-us"),
+        ((result(HPV, "HPV 16 positive"),), None, "hpv-16-18"),
+        ((result(HPV, "Detected"),), None, "hpv-other"),
+        ((report("Mammogram", conclusion="BI-RADS 4B: suspicious"),), None, "birads-suspicious"),
+        ((report("Mammogram", conclusion="BI-RADS category 0, incomplete"),), None, "birads-incomplete"),
+        ((report("CT chest low dose", conclusion="Lung-RADS 4B"),), None, "lungrads-suspicious"),
+        ((report("CT chest low dose", conclusion="Lung-RADS 4A"),), None, "lungrads-4a"),
+        ((ANEURYSM,), MAN, "aaa-repair"),
+        ((report("US aorta", "2024-05-01", conclusion="Aortic aneurysm 52 mm"),), None, "aaa-repair-women"),
+        ((result(HCV_ANTIBODY, "Reactive"),), None, "hcv-antibody"),
+        ((result(HIV, "Reactive"),), None, "hiv-reactive"),
+        ((number("4548-4", 9.8, "%"),), None, "diabetes-range"),
+        ((number("4548-4", 11.2, "%"),), None, "diabetes-severe"),
+        (pressure(182, 118), None, "bp-severe"),
+        (pressure(182, 118, "2026-09-01"), None, "bp-severe-before"),
+        (pressure(164, 92), None, "bp-stage-2"),
+        ((*pressure(162, 100), problem("Z34.90")), None, "bp-severe-pregnancy"),
+        ((report("DXA bone density", conclusion="T-score of the hip -2.9"),), None, "osteoporosis-dxa"),
+    ],
+)
+def test_an_abnormal_result_that_nothing_followed_is_told(
+    entries: tuple[Json, ...], patient: Json | None, row: str
+) -> None:
+    assert rows(*entries, patient=patient) == [row]
+
+
+@pytest.mark.parametrize(
+    ("entries", "patient"),
+    [
+        ((result(FIT, "Negative"),), None),
+        ((result(PAP, "Negative for intraepithelial lesion or malignancy"),), None),
+        ((result(PAP, "NILM; no HSIL"),), None),
+        ((result(HPV, "HPV 16 not detected"),), None),
+        ((report("Mammogram", conclusion="BI-RADS 2, benign; prior BI-RADS 4 resolved"),), None),
+        ((report("CT chest low dose", conclusion="Lung-RADS 2"),), None),
+        ((report("US aorta", conclusion="Abdominal aorta 2.1 cm, no aneurysm"),), MAN),
+        ((report("Echocardiogram", conclusion="Ascending aorta 5.6 cm"),), MAN),
+        ((result(HCV_ANTIBODY, "Non-reactive"),), None),
+        ((number("4548-4", 6.4, "%"),), None),
+        (pressure(158, 98), None),
+        ((report("DXA bone density", conclusion="T-score of the hip -2.1"),), None),
+        ((result(FIT, "Positive", status="preliminary"),), None),
+    ],
+)
+def test_what_is_normal_denied_or_about_something_else_is_not_told(
+    entries: tuple[Json, ...], patient: Json | None
+) -> None:
+    assert rows(*entries, patient=patient) == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "settling"),
+    [
+        ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026-01-10")),
+        ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026")),
+        ((result(FIT, "Positive"),), ordered("Colonoscopy")),
+        ((result(FIT, "Positive"),), problem("C18.9", onsetDateTime="2026-02-01")),
+        ((result(PAP, "HSIL"),), procedure("Colposcopy", "2026-02-01")),
+        ((result(PAP, "HSIL"),), procedure("LEEP of cervix", "2026-02-01")),
+        ((result(PAP, "ASC-US"),), result(HPV, "Not detected")),
+        ((report("Mammogram", conclusion="BI-RADS 4"),), procedure("Core needle biopsy of breast", "2026-02-01")),
+        ((report("Mammogram", conclusion="BI-RADS 0"),), procedure("Ultrasound of breast", "2026-02-01")),
+        ((ANEURYSM,), procedure("Endovascular repair of abdominal aortic aneurysm", "2024-06-01")),
+        ((ANEURYSM,), ordered("Referral to vascular surgery")),
+        ((result(HCV_ANTIBODY, "Reactive"),), result("11011-4", "Not detected", "2026-01-12")),
+        ((number("4548-4", 9.8, "%"),), problem("E11.9")),
+        ((number("4548-4", 9.8, "%"),), taking("metformin 500 MG Oral Tablet")),
+        (pressure(164, 92), problem("I10")),
+    ],
+)
+def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: Json) -> None:
+    assert rows(*entries, patient=MAN if entries == (ANEURYSM,) else None) != []
+    assert rows(*entries, settling, patient=MAN if entries == (ANEURYSM,) else None) == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        procedure("Colonoscopy", "2026-01-09"),
+        procedure("Colonoscopy", None),
+        result(FIT, "Negative", "2026-06-01"),
+        ordered("FOBT"),
+        problem("C18.9", onsetDateTime="2020-02-01"),
+    ],
+)
+def test_what_came_before_or_is_another_test_settles_no_positive_stool_test(entry: Json) -> None:
+    assert rows(result(FIT, "Positive"), entry) == ["stool-positive"]
+
+
+def test_a_positive_stool_test_without_a_date_asks_for_nothing() -> None:
+    undated = result(FIT, "Positive")
+    del undated["effectiveDateTime"]
+    assert rows(undated) == []
+
+
+def test_a_glucose_is_settled_by_a_later_normal_hba1c_and_pressure_by_a_newer_one() -> None:
+    glucose = number("2339-0", 230, "mg/dL", "2026-01-10")
+    assert rows(glucose) == ["diabetes-range"]
+    assert rows(glucose, number("4548-4", 5.4, "%", "2026-02-01")) == []
+    assert rows(*pressure(190, 120, "2026-09-01"), *pressure(136, 84)) == []
+
+
+def test_of_one_screening_the_gravest_row_is_told_and_of_several_one_each() -> None:
+    assert rows(result(PAP, "HSIL"), result(HPV, "Detected")) == ["cytology-high-grade"]
+    assert rows(result(PAP, "HSIL"), result(FIT, "Positive")) == ["stool-positive", "cytology-high-grade"]
+
+
+def card_of(*results: OpenResult) -> Any:
+    identity = CardIdentity("card", lambda count: f"s{count}", "https://example.org/why")
+    return results_card(results, identity, "p1", date(2026, 11, 20))
+
+
+def test_the_card_says_the_day_what_follows_by_when_and_by_which_source() -> None:
+    (stool,) = opened(result(FIT, "Positive", "2026-01-10"))
+    card = card_of(stool)
+    name = "Positive stool blood test (FIT or high-sensitivity guaiac)"
+    assert card.summary == f"Abnormal result, no follow-up on record: {name} (2026-01-10)."
+    assert card.detail == (
+        f"- **{name}** (2026-01-10): colonoscopy within 180 days, even if a later stool test is negative; "
+        "due by 2026-07-09, overdue (USMSTF 2017)."
+    )
+    assert (card.indicator, card.source.topic) == ("warning", TOPICS["results"])
+    assert [suggestion.label for suggestion in card.suggestions] == ["Order: Colonoscopy after a positive stool test"]
+    assert card.own_extension.results == (ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)
+    assert [fact.source for fact in card.own_extension.facts] == [stool.facts[0].source]
+
+
+def test_a_card_of_several_results_names_warnings_first_and_counts_what_it_does_not_name() -> None:
+    results = opened(result(PAP, "ASC-US"), result(FIT, "Positive"), result(HCV_ANTIBODY, "Reactive"))
+    card = card_of(*results)
+    assert card.summary.startswith("3 abnormal results, no follow-up on record: Positive stool")
+    assert [line[4:12] for line in card.detail.split("\n")] == ["Positive", "Hepatiti", "ASC-US c"]
+
+
+def test_every_row_names_tests_conditions_and_screenings_that_exist_and_a_source() -> None:
+    screenings = {service.id for service in PREVENTIVE.services}
+    for row in ABNORMAL_RESULTS.rows:
+        assert row.screening in screenings
+        assert {*row.tests, *row.settled_by_tests} <= set(PREVENTIVE.tests)
+        assert row.tests or row.analytes
+        assert row.document
+        assert row.citation
+        assert row.url.startswith("https://")
+        assert row.settled_by_tests or row.settled_by_conditions or row.newest_days is not None
