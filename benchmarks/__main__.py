@@ -17,17 +17,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import loaded, ratios, starting, touched
+from benchmarks import loaded, ratios, starting, touched, visits
 from benchmarks.charts import load_patients
 from benchmarks.load import share_out_cores
 from benchmarks.ratios import Bodies, Plan
 from benchmarks.servers import DidNotStart, Server, running, service_command
 from benchmarks.subject import NoService, Subject, WrongAnswer, discover, find_subjects
 
-PARTS = ("ratios", "start", "files", "loaded")
+PARTS = ("ratios", "start", "files", "loaded", "visits")
 _FIRST_CALL_KB = 68
 _WIDTH_WITHOUT_TERMINAL = 170
 _BUSY_LOAD = 0.5
+_VISITS_OF_A_ROUND = 3
 
 
 class Run:
@@ -51,6 +52,9 @@ class Run:
             lines = loaded.measure_loaded()
             self.figures["loaded"] = loaded.as_json(lines)
             self.console.print(loaded.table(lines))
+        if "visits" in self.parts:
+            self.figures["visits"] = visits.measure_visits(_VISITS_OF_A_ROUND * self.plan.rounds)
+            self.console.print(visits.table(self.figures["visits"]))
 
     def _measure_servers(self, folder: Path, sizes_kb: list[int], starts: int) -> None:
         plan = self.plan

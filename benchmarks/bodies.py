@@ -37,7 +37,7 @@ def build_body(
     body = _build_body(service, patient, filler, target_bytes)
     if len(body) > _ENOUGH * target_bytes:
         return body
-    return _build_body(_without_limits(service), patient, filler, target_bytes)
+    return _build_body(without_limits(service), patient, filler, target_bytes)
 
 
 def small_body(
@@ -62,7 +62,8 @@ def _encoded(request: Request) -> bytes:
     return orjson.dumps(with_marked_ids({**request, "hookInstance": _FIRST_INSTANCE}))
 
 
-def _without_limits(service: dict[str, Any]) -> dict[str, Any]:
+def without_limits(service: dict[str, Any]) -> dict[str, Any]:
+    """The discovery entry with templates that ask for every resource of their kind, not the newest so many."""
     return service | {"prefetch": {key: _LIMIT.sub("", query) for key, query in service["prefetch"].items()}}
 
 

@@ -463,6 +463,7 @@ class ReceivedBody:
             call.service.answers,
             call.client.profile.dialect.actual_hook,
             EntryLimits(limits.max_entries_per_key, limits.max_entries),
+            partial(call.components.visits.of_patient, call.client.name),
         )
 
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:

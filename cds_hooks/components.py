@@ -14,6 +14,7 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.metrics import Metrics
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.prefetch.fetch import PrefetchFetcher
+from cds_hooks.protocol.visit_memory import VisitMemory
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.services._model import Predict, Predictor, SiteThresholds, site_thresholds
@@ -45,6 +46,8 @@ class ServerComponents:
     versions: ModelVersions
     users: UserNames = field(default_factory=lambda: UserNames("none"))
     tracing: Tracing = field(default_factory=Tracing)
+    visits: VisitMemory = field(init=False)
+    """What the calls of a visit repeat."""
     thresholds: SiteThresholds = field(init=False)
     """How high an estimate has to be for a card at this site."""
     changes_links: bool = field(init=False)
@@ -52,6 +55,7 @@ class ServerComponents:
 
     def __post_init__(self) -> None:
         configured = self.settings
+        object.__setattr__(self, "visits", VisitMemory(configured.visit_memory_bytes))
         object.__setattr__(self, "thresholds", site_thresholds(configured))
         object.__setattr__(
             self, "changes_links", configured.explain_link_key is not None or not configured.links_to_pages

@@ -87,6 +87,7 @@ class Lifespan(Struct, frozen=True):
     def _beside_the_calls(self, url: str) -> Iterator["_Work"]:
         yield self.counted.keep_writing
         yield self.edge.keep_sweeping
+        yield self.components.visits.keep_sweeping
         yield self.follower.keep_following
         yield partial(self.components.governance.keep_reading, url, self.follower.views)
         yield self.sealing.keep_sealing

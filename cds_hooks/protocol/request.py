@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field, structs
 
-from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import (
     check_density,
     check_depth,
@@ -19,6 +20,7 @@ from cds_hooks.protocol.body import (
     split_off_prefetch,
 )
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
+from cds_hooks.protocol.visit_memory import PatientValues
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.record import BrokenResource, read_value, without_runs
 from fhir.record.refusals import Refusal
@@ -113,6 +115,10 @@ class _Wire(Struct, frozen=True, gc=False):
     extension: Raw = Raw(b"null")
 
 
+class _Whose(Struct, frozen=True, gc=False):
+    patientId: Annotated[str, Meta(max_length=LONGEST_ID)] = ""
+
+
 class HookRequest(Struct, frozen=True):
     """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes.
 
@@ -154,6 +160,9 @@ class CDSRequest(Struct, frozen=True, gc=False):
 ActualHook: TypeAlias = Callable[[str, Raw], str]
 """What a vendor means by a hook and the request's `extension`: the name of a hook, the same one mostly."""
 
+Recall: TypeAlias = Callable[[str], PatientValues | None]
+"""What the client sent before about the patient of this id; None where nothing is kept (`visit_memory.py`)."""
+
 _NULL: Final = b"null"
 # Up to CDS Hooks 1.0 these stood beside `hook`; today they are context.userId and the like (checklist row REQ-17).
 _BEFORE_1_0: Final = {"user": "userId", "patient": "patientId", "encounter": "encounterId"}
@@ -167,6 +176,7 @@ _USER_BESIDE_HOOK: Final = Refusal(
 _BRACE: Final = ord("{")
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 _quick: Final = msgspec.json.Decoder(_Wire)
+_whose: Final = msgspec.json.Decoder(_Whose)
 _quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
 _careful: Final = msgspec.json.Decoder(HookRequest)
 
@@ -176,20 +186,22 @@ def read_request(
     hooks: Mapping[str, Hook],
     actual_hook: ActualHook | None = None,
     limits: EntryLimits = _NO_MORE,
+    recall: Recall | None = None,
 ) -> CDSRequest:
     """The typed request; BadRequest where a required field is missing or of the wrong type, or the hook is another one.
 
     PayloadTooLarge where its prefetch has more entries than `limits` allow.
 
     Resources in prefetch that cannot be read are not an error: they are in `refusals`. `actual_hook` is the client's
-    dialect, asked only about a hook that is not among `hooks`.
+    dialect, asked only about a hook that is not among `hooks`. Values of prefetch that
+    `recall` knows are not read again.
     """
     try:
-        return _read(body, hooks, actual_hook, limits)
+        return _read(body, hooks, actual_hook, limits, recall)
     except BadRequest as error:
         moved = _with_user_in_context(body)
         if moved is not None:
-            request = _read(moved, hooks, actual_hook, limits)
+            request = _read(moved, hooks, actual_hook, limits, recall)
             request.refusals.append(_USER_BESIDE_HOOK)
             return request
         advice = _advice(body)
@@ -198,8 +210,14 @@ def read_request(
         raise BadRequest(f"{error.text} {advice}", error.expression) from error
 
 
-def _read(body: bytes, hooks: Mapping[str, Hook], actual_hook: ActualHook | None, limits: EntryLimits) -> CDSRequest:
-    wire, prefetch, refusals = _decode(body)
+def _read(
+    body: bytes,
+    hooks: Mapping[str, Hook],
+    actual_hook: ActualHook | None,
+    limits: EntryLimits,
+    recall: Recall | None,
+) -> CDSRequest:
+    wire, prefetch, refusals = _decode(body, recall)
     if len(body) > min(limits) * len("{},"):
         _check_entries(prefetch, limits)
     if not wire.hookInstance.strip():
@@ -328,28 +346,42 @@ def _advice(body: bytes) -> str | None:
     return f"Since CDS Hooks 1.0 {' and '.join(moved)}." if moved else None
 
 
-def _decode(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
+def _decode(body: bytes, recall: Recall | None) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
     check_text(body)
     check_density(body)
-    wire, prefetch, refusals = _decode_in_two(body) or _decode_whole(body)
+    in_two = _decode_in_two(body, recall)
+    if in_two is not None:
+        return *in_two, []
+    wire, prefetch, refusals = _decode_whole(body)
+    return wire, _without_runs(body, prefetch), refusals
+
+
+def _without_runs(body: bytes, prefetch: dict[str, Any]) -> dict[str, Any]:
     # Of a body that is written over lines, what was read is looked through as it is written here: without indents.
     if b"\n" in body or may_hold_runs(body):
-        prefetch = {key: without_runs(value) for key, value in prefetch.items()}
-    return wire, prefetch, refusals
+        return {key: without_runs(value) for key, value in prefetch.items()}
+    return prefetch
 
 
-def _decode_in_two(body: bytes) -> tuple[_Wire, dict[str, Any], list[Refusal]] | None:
+def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str, Any]] | None:
     parts = split_off_prefetch(body)
     if parts is None:
         return None
     head, prefetch = parts
     try:
         check_head(head)
-        wire, values = _quick.decode(head), _quick_prefetch.decode(prefetch) or {}
+        wire = _quick.decode(head)
+        patient_id = _whose.decode(wire.context).patientId if recall is not None else ""
+        sent_before = recall(patient_id) if recall is not None and patient_id else None
+        if sent_before is not None:
+            with suppress(HookError):
+                return wire, sent_before.read(bytes(prefetch))
+            return None
+        values = _quick_prefetch.decode(prefetch) or {}
         check_depth(prefetch, "prefetch")
-        return wire, values, []
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
+    return wire, _without_runs(body, values)
 
 
 def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:

@@ -12,6 +12,13 @@ class LimitSettings(BaseSettings):
         ge=1024,
         description="Largest request body that is read, in bytes; larger ones are answered 413.",
     )
+    visit_memory_bytes: int = Field(
+        default=32 * 1024 * 1024,
+        ge=0,
+        le=1024 * 1024 * 1024,
+        description="Memory of each server process for the prefetch of the last five minutes, in bytes: where a client "
+        "sends the same chart again for another service or order, it is not read again. 0 keeps none.",
+    )
     call_seconds: float = Field(
         default=20,
         gt=0,

@@ -4,7 +4,7 @@ from cds_hooks.configuration import ANSWERING
 from cds_hooks.settings import SETTINGS
 
 _HOW_MUCH_AND_HOW_LONG = {
-    "call_seconds", "drain_seconds", "fetch_milliseconds", "max_body_bytes",
+    "call_seconds", "drain_seconds", "fetch_milliseconds", "max_body_bytes", "visit_memory_bytes",
 }  # fmt: skip
 _WHERE_THINGS_ARE = {
     "content_keys", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key",

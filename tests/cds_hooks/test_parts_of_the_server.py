@@ -78,6 +78,7 @@ _DEFAULTS: Final = {
     "shown_rest_days": 14,
     "trusted_proxies": "",
     "try_servers": "",
+    "visit_memory_bytes": 33554432,
     "visit_window": 0,
 }
 """Every default that is a number, a text or a yes or no, as docs/settings.md lists them."""
@@ -100,6 +101,7 @@ def test_every_default_of_the_settings_is_the_documented_one() -> None:
         ("call_seconds", (0.001, 600), (0, 601)),
         ("fetch_milliseconds", (1, 60_000), (0, 60_001)),
         ("drain_seconds", (0, 300), (-0.1, 301)),
+        ("visit_memory_bytes", (0, 1 << 30), (-1, (1 << 30) + 1)),
         ("operator_token", ("x" * 16,), ("x" * 15,)),
         ("explain_link_key", ("x" * 32,), ("x" * 31,)),
         ("contact", ("x" * 200,), ("x" * 201,)),

@@ -50,6 +50,21 @@ def test_every_call_about_the_samples_is_the_same_from_its_facts(service: str, e
     assert not_the_same(verdicts(url, decisions)) == []
 
 
+def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts(tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    calls = [
+        call
+        for service in (ORDERS, "nephrology-referral", "medication-review")
+        for call in list(sample_calls(service, NOW, 6))[:6]
+    ]
+    decisions = answered(url, [call for call in calls for _ in range(3)], NOW)
+    assert not_the_same(verdicts(url, decisions)) == []
+    facts_by_id = facts_of(url, [decision.id for decision in decisions])
+    facts = [facts_by_id[decision.id] for decision in decisions]
+    assert len(facts) == 3 * len(calls) > 18
+    assert facts[::3] == facts[1::3] == facts[2::3]
+
+
 def _strange_calls(bundle: Json) -> list[tuple[str, Json]]:
     chart = Chart([entry["resource"] for entry in bundle["entry"]])
     drafts = resources_of(load_draft(DRAFT, NOW))

@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from fhir.record.datatypes import Subject
 from fhir.record.facts import NotKept
 from fhir.record.kept_facts import KeptFacts, keep_facts, record_of_facts
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Procedure
 from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
 
 Json = dict[str, Any]
@@ -55,6 +57,8 @@ def test_what_was_not_asked_for_is_left_out_and_named() -> None:
     again = record_of_facts(facts, "p1", AS_OF, None, None)
     assert again.newest("potassium") == record.newest("potassium")
     assert [procedure.id for procedure in again.procedures_not_done] == ["not"]
+    assert [procedure.subject for procedure in facts.chart if isinstance(procedure, Procedure)] == [None, None]
+    assert record.procedures[0].subject == Subject(reference="Patient/p1")  # another call may read the same resource
     for question in (lambda: again.conditions, lambda: again.newest("sodium")):
         with pytest.raises(NotKept):
             question()

@@ -1,0 +1,169 @@
+"""What the calls of a visit repeat: values of prefetch, byte for byte, with the resources that were read from them.
+
+An EHR opens a chart and calls many services with the same resources, then again for every order. The first call of a
+client about a patient leaves a note only; what comes with the second is kept, so that nothing is done for a patient
+about whom nobody asks again. A value counts as sent before where the same client sent the same bytes about the same
+patient under the same key: nothing that is kept can be out of date, and no patient's value stands for another's.
+
+All of it is in the memory of one process, for `_KEPT_SECONDS` after the first call and at most as many bytes as the
+site sets; the oldest patients go first.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+from time import monotonic
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from cds_hooks.protocol.body import MemberName, check_depth, member_name, members_once
+from fhir.record.datatypes import may_hold_runs
+from fhir.record.record import without_runs
+from fhir.record.resources import AnyResource
+
+_KEPT_SECONDS: Final = 300.0
+_SWEEP_SECONDS: Final = 15.0
+_MOST_OF_A_KEY: Final = 8
+"""Values under one key: services of a site may ask differently under the same one."""
+_PATIENT_BYTES: Final = 1_000
+_OBJECT_BYTES: Final = 128
+"""What an object of JSON takes as a resource or a part of one, beside its texts; measured at 40 to 110."""
+_MEMBER: Final = re.compile(rb'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+_END: Final = re.compile(rb"[ \t\r\n]*([,}])")
+_NULL: Final = b"null"
+
+_resource: Final = msgspec.json.Decoder(AnyResource | None)
+_rest: Final = msgspec.json.Decoder(dict[MemberName, Raw] | None, dec_hook=member_name)
+
+
+class PatientValues:
+    """The values that one client sent about one patient."""
+
+    __slots__ = ("_add", "_values_by_key", "is_kept", "size")
+
+    def __init__(self, add: Callable[["PatientValues", int], bool]) -> None:
+        self._add = add
+        self._values_by_key: dict[str, tuple[tuple[bytes, Any], ...]] = {}
+        self.size = _PATIENT_BYTES
+        """How many bytes of memory it counts for."""
+        self.is_kept = True
+        """Whether it is in the memory still; what is read is not added to it otherwise."""
+
+    def read(self, prefetch: bytes) -> dict[str, Any]:
+        """Return the lean resources by key of an object of prefetch values, without runs of white space in its texts.
+
+        Values that came before are found at their place by comparing bytes; from the first other one on the text is
+        split.
+
+        Raises:
+            msgspec.DecodeError, RecursionError, HookError: it is not an object of resources in which every member
+                stands once; reading the whole body says where.
+        """
+        read: dict[str, Any] = {}
+        place = 1 if prefetch.startswith(b"{") else len(prefetch)
+        while (member := _MEMBER.match(prefetch, place)) is not None:
+            name = member[1].decode()
+            sent_before = self._sent_at(name, prefetch, member.end())
+            end = sent_before and _END.match(prefetch, member.end() + len(sent_before[0]))
+            if sent_before is None or not end:
+                break
+            if name in read:
+                raise msgspec.DecodeError("a key stands twice")
+            read[name] = sent_before[1]
+            place = end.end()
+            if end[1] == b"}" and not prefetch[place:].strip():
+                return read
+        rest = members_once(_rest.decode(b"{" + prefetch[place:] if read else prefetch) or {}, "prefetch")
+        if read and not rest:
+            raise msgspec.DecodeError("no member behind a comma")
+        if rest.keys() & read.keys():
+            raise msgspec.DecodeError("a key stands twice")
+        for name, raw in rest.items():
+            read[name] = self._read_one(name, bytes(raw))
+        return read
+
+    def _sent_at(self, name: str, prefetch: bytes, place: int) -> tuple[bytes, Any] | None:
+        for pair in self._values_by_key.get(name, ()):
+            if prefetch.startswith(pair[0], place):
+                return pair
+        return (_NULL, None) if prefetch.startswith(_NULL, place) else None
+
+    def _read_one(self, name: str, sent: bytes) -> Any:
+        sent_before = self._sent_at(name, sent, 0)
+        if sent_before is not None and len(sent_before[0]) == len(sent):
+            return sent_before[1]
+        value = _resource.decode(sent)
+        check_depth(sent, "prefetch")
+        if b"\n" in sent or may_hold_runs(sent):
+            value = without_runs(value)
+        others = self._values_by_key.get(name, ())
+        if len(others) < _MOST_OF_A_KEY and self._add(self, 2 * len(sent) + _OBJECT_BYTES * sent.count(b"{")):
+            self._values_by_key[name] = (*others, (sent, value))
+        return value
+
+
+class VisitMemory:
+    """The values of all patients; threads of large calls use it, too."""
+
+    def __init__(self, most_bytes: int, clock: Callable[[], float] = monotonic) -> None:
+        """`most_bytes` is what is kept of all of them; nothing where that is 0."""
+        self.size = 0
+        """How many bytes are kept; estimated, and rather too many."""
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._lock = Lock()
+        self._patients: OrderedDict[tuple[str, str], tuple[float, PatientValues]] = OrderedDict()
+
+    def of_patient(self, client: str, patient: str) -> PatientValues | None:
+        """Return what this client sent about the patient; None at the first call of a visit."""
+        key, now = (client, patient), self._clock()
+        with self._lock:
+            kept = self._patients.get(key)
+            if kept is not None and kept[0] > now:
+                return kept[1]
+            if kept is not None:
+                self._drop(key)
+            values = PatientValues(self._add)
+            if self._make_room(values, _PATIENT_BYTES):
+                self._patients[key] = now + _KEPT_SECONDS, values
+        return None
+
+    def forget_old(self) -> None:
+        """Drop what was kept for long enough."""
+        now = self._clock()
+        with self._lock:
+            while self._patients and next(iter(self._patients.values()))[0] <= now:
+                self._drop(next(iter(self._patients)))
+
+    async def keep_sweeping(self) -> None:
+        """Do so every few seconds, until cancelled: no chart stays because nobody calls."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.forget_old()
+
+    def _add(self, values: PatientValues, size: int) -> bool:
+        """Count so many bytes more for the patient; False where there is no room, or not any more."""
+        with self._lock:
+            if not values.is_kept or not self._make_room(values, size):
+                return False
+            values.size += size
+            return True
+
+    def _make_room(self, values: PatientValues, size: int) -> bool:
+        """Count the bytes where there is room for them once patients with an earlier first call have gone."""
+        while self.size + size > self._most_bytes:
+            oldest = next(iter(self._patients), None)
+            if oldest is None or self._patients[oldest][1] is values:
+                return False
+            self._drop(oldest)
+        self.size += size
+        return True
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        _, values = self._patients.pop(key)
+        values.is_kept = False
+        self.size -= values.size

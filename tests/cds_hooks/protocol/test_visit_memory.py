@@ -1,0 +1,177 @@
+"""What the calls of a visit repeat is read once, and what is read is what would have been read without it."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_hooks.errors import HookError
+from cds_hooks.protocol import visit_memory
+from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.protocol.request import CDSRequest, Recall, read_request
+from cds_hooks.protocol.visit_memory import VisitMemory
+
+HOOKS = {"patient-view": LIBRARY["patient-view"]}
+MEGABYTE = 1 << 20
+PATIENT = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-02-03"}
+GOUT = {"resourceType": "Condition", "id": "c", "code": {"text": "Gout  of the foot"}}
+PROBLEMS = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": GOUT}]}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _body(prefetch: bytes, patient: str = "p1") -> bytes:
+    head = {"hook": "patient-view", "hookInstance": "d1577c69", "context": {"userId": "Practitioner/1"}}
+    head["context"] |= {"patientId": patient}  # type: ignore[operator]
+    return orjson.dumps(head)[:-1] + b',"prefetch":' + prefetch + b"}"
+
+
+def _recall(memory: VisitMemory, client: str = "ehr") -> Recall:
+    return partial(memory.of_patient, client)
+
+
+def _read(memory: VisitMemory, prefetch: dict[str, Any], patient: str = "p1", client: str = "ehr") -> CDSRequest:
+    return read_request(_body(orjson.dumps(prefetch), patient), HOOKS, recall=_recall(memory, client))
+
+
+def test_from_the_second_call_about_a_patient_on_equal_bytes_are_the_same_resources() -> None:
+    memory = VisitMemory(MEGABYTE)
+    first, second, third = (_read(memory, {"patient": PATIENT, "problems": PROBLEMS}) for _ in range(3))
+    assert first.prefetch == second.prefetch == third.prefetch
+    assert first.prefetch["problems"] is not second.prefetch["problems"]
+    assert second.prefetch["problems"] is third.prefetch["problems"]
+    assert third.prefetch["problems"].entry[0].resource.code.text == "Gout of the foot"
+
+
+def test_a_value_that_changed_is_read_and_the_values_around_it_are_not() -> None:
+    memory = VisitMemory(MEGABYTE)
+    for _ in range(2):
+        before = _read(memory, {"patient": PATIENT, "problems": PROBLEMS, "flags": None}).prefetch
+    changed = {**PROBLEMS, "entry": [{"resource": {**GOUT, "code": {"text": "Gout, of the hand"}}}]}
+    after = _read(memory, {"flags": None, "problems": changed, "patient": PATIENT}).prefetch
+    assert after["patient"] is before["patient"]
+    assert after["problems"].entry[0].resource.code.text == "Gout, of the hand"
+    assert after["flags"] is None
+
+
+@pytest.mark.parametrize(("patient", "client"), [("p2", "ehr"), ("p1", "other-ehr")])
+def test_what_came_about_another_patient_or_from_another_client_is_never_used(patient: str, client: str) -> None:
+    memory = VisitMemory(MEGABYTE)
+    ours = [_read(memory, {"problems": PROBLEMS}).prefetch["problems"] for _ in range(2)]
+    theirs = [_read(memory, {"problems": PROBLEMS}, patient, client).prefetch["problems"] for _ in range(2)]
+    assert not {id(value) for value in ours} & {id(value) for value in theirs}
+
+
+def test_nothing_is_kept_longer_than_five_minutes_or_beyond_the_bytes_that_the_site_sets() -> None:
+    clock = Clock()
+    memory = VisitMemory(20_000, clock)
+    for number in range(200):
+        for _ in range(2):
+            _read(memory, {"problems": PROBLEMS}, f"p{number}")
+        assert memory.size <= 20_000
+    assert memory.size > 10_000
+    newest = [_read(memory, {"problems": PROBLEMS}, "p199").prefetch["problems"] for _ in range(2)]
+    assert newest[0] is newest[1]
+    clock.now = 299
+    memory.forget_old()
+    assert memory.size
+    clock.now = 300
+    assert memory.of_patient("ehr", "p199") is None
+    memory.forget_old()
+    assert memory.size == 1_000  # the note of this call alone
+
+
+def test_a_value_for_which_there_is_no_room_is_read_each_time() -> None:
+    memory = VisitMemory(1_100)
+    read = [_read(memory, {"problems": PROBLEMS}).prefetch["problems"] for _ in range(3)]
+    assert read[0] == read[1] == read[2]
+    assert read[1] is not read[2]
+    assert memory.size == 1_000
+    assert VisitMemory(0).of_patient("ehr", "p1") is None
+    forgotten = VisitMemory(2_500)
+    forgotten.of_patient("ehr", "p1")
+    values = forgotten.of_patient("ehr", "p1")
+    assert values is not None
+    for number in range(2):
+        forgotten.of_patient("ehr", f"other{number}")
+    assert values.read(orjson.dumps({"problems": PROBLEMS})).keys() == {"problems"}
+    assert forgotten.size == 2_000
+
+
+def test_of_one_key_only_a_few_values_are_kept() -> None:
+    memory = VisitMemory(MEGABYTE)
+    for number in range(100):
+        _read(memory, {"problems": {**PROBLEMS, "total": number}})
+    size = memory.size
+    _read(memory, {"problems": {**PROBLEMS, "total": 100}})
+    assert memory.size == size < 10_000
+
+
+def test_the_memory_is_swept_where_nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visit_memory, "_SWEEP_SECONDS", 0.001)
+    clock = Clock()
+    memory = VisitMemory(MEGABYTE, clock)
+    _read(memory, {"problems": PROBLEMS})
+    clock.now = 1_000
+
+    async def sweep() -> None:
+        task = asyncio.create_task(memory.keep_sweeping())
+        async with asyncio.timeout(5):
+            while memory.size:
+                await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(sweep())
+
+
+_PATIENT, _PROBLEMS = orjson.dumps(PATIENT), orjson.dumps(PROBLEMS)
+KEPT = b'{"patient":' + _PATIENT + b',"problems":' + _PROBLEMS + b"}"
+_PARTS = (
+    b"{", b"}", b",", b":", b" ", b"\n", b"\t", b"null", b"nullx", b"1", b'"', b"\\", b"\x01", b"[]", b"{}",
+    b'"patient":', b'"problems":', b'"pati\\u0065nt" :', b'"labs":', b'"patient" : ', _PATIENT, _PROBLEMS,
+    b'{"resourceType":"Patient","id":"p1","id":"p1"}', b'{"resourceType":"Patient","gender":1}',
+)  # fmt: skip
+_PAIRS = st.sampled_from(
+    [
+        name + value
+        for name in (b'"patient":', b'"problems": ', b'"pati\\u0065nt":', b'"labs" :')
+        for value in (b"null", b" null ", _PATIENT, _PROBLEMS, b'{"resourceType":"Patient","id":"p1","id":"p1"}')
+    ]
+)
+
+
+def _outcome(body: bytes, recall: Recall | None) -> tuple[str, Any]:
+    try:
+        request = read_request(body, HOOKS, recall=recall)
+    except HookError as error:
+        return "refused", (type(error), error.text, error.expression)
+    return "read", (msgspec.json.encode(request.prefetch, order="sorted"), request.refusals)
+
+
+@given(
+    st.one_of(
+        st.lists(st.sampled_from(_PARTS), max_size=12).map(b"".join),
+        st.lists(_PAIRS, max_size=5).map(lambda pairs: b"{" + b",".join(pairs) + b"}"),
+        st.lists(_PAIRS, max_size=5).map(lambda pairs: b"{" + b",".join(pairs) + b",}"),
+        st.tuples(st.integers(0, len(KEPT)), st.sampled_from(_PARTS)).map(
+            lambda cut: KEPT[: cut[0]] + cut[1] + KEPT[cut[0] :]
+        ),
+    )
+)
+def test_what_is_read_or_refused_is_the_same_with_the_memory_and_without_it(prefetch: bytes) -> None:
+    memory = VisitMemory(MEGABYTE)
+    for _ in range(2):
+        read_request(_body(KEPT), HOOKS, recall=_recall(memory))
+    body = _body(prefetch)
+    assert _outcome(body, _recall(memory)) == _outcome(body, None)
