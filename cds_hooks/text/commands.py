@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import orjson
@@ -10,11 +10,16 @@ import typer
 
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.folders import FolderRefused, predict, read_rows
-from cds_hooks.text.scoring import score_notes
+from cds_hooks.text.scoring import Figures, score_notes, score_questions, score_summaries
+from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
+from fhir.record.charts import ChartsRefused, read_bundle
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Read clinical notes, and tell how well.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Read clinical notes, summarise charts, answer questions on them."
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Notes and questions.")]
 
@@ -30,8 +35,7 @@ def note(
 
     Example: cds-hooks text note letter.txt --date 2026-09-17
     """
-    day = on.date() if on is not None else date.today()  # noqa: DTZ011 - the day of the person at this computer
-    reading = read_note(file.read_text(encoding="utf-8", errors="replace"), on=day, month_first=month_first)
+    reading = read_note(file.read_text(encoding="utf-8", errors="replace"), on=_day(on), month_first=month_first)
     if as_json:
         print_json(msgspec.to_builtins(reading))
         return
@@ -72,6 +76,13 @@ def write_predictions(
         (out / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
 
 
+_SCORES: Final = {
+    "notes": ("notes.jsonl", score_notes),
+    "summaries": ("summaries.jsonl", score_summaries),
+    "chart": ("chart_questions.jsonl", score_questions),
+}
+
+
 @app.command()
 def evaluate(folder: Folder, as_json: AsJson = False) -> None:
     """Compare what is read of a folder with what its writers say is in it; prints shares, then what to read.
@@ -79,14 +90,74 @@ def evaluate(folder: Folder, as_json: AsJson = False) -> None:
     Example: cds-hooks text evaluate notes/ --json
     """
     with said_in_a_sentence(FolderRefused):
-        figures = score_notes(read_rows(folder / "notes.jsonl"), predict(folder)["notes"])
-    if as_json:
-        shares = {
-            name: {"part": share.part, "of": share.of, "share": share.value} for name, share in figures.shares.items()
+        answers = predict(folder)
+        figures = {
+            task: score(read_rows(folder / file), answers[task])
+            for task, (file, score) in _SCORES.items()
+            if task in answers
         }
-        print_json({"notes": shares, "failures": figures.failures})
+    if as_json:
+        print_json({task: _as_row(of_task) for task, of_task in figures.items()})
         return
-    for name, share in figures.shares.items():
-        typer.echo(f"{name}: {share.part} of {share.of}" + (f" ({share.value:.3f})" if share.value is not None else ""))
-    for failed in figures.failures:
-        typer.echo(f"  {failed}")
+    for task, of_task in figures.items():
+        typer.echo(task)
+        for name, share in of_task.shares.items():
+            shown = f" ({share.value:.3f})" if share.value is not None else ""
+            typer.echo(f"  {name}: {share.part} of {share.of}{shown}")
+        for failed in of_task.failures:
+            typer.echo(f"    {failed}")
+
+
+def _as_row(figures: Figures) -> dict[str, object]:
+    shares = {
+        name: {"part": share.part, "of": share.of, "share": share.value} for name, share in figures.shares.items()
+    }
+    return {"shares": shares, "failures": figures.failures}
+
+
+Chart = Annotated[Path, typer.Argument(metavar="CHART", exists=True, dir_okay=False, help="A bundle of one patient.")]
+AsOf = Annotated[datetime | None, typer.Option("--date", help="The day that is asked about; else today.")]
+
+
+@app.command()
+def summary(chart: Chart, on: AsOf = None, as_json: AsJson = False) -> None:
+    """Summarise a chart: each sentence with the resources that it rests on, contradictions first.
+
+    No language model is asked, and nothing leaves this computer.
+
+    Example: cds-hooks text summary chart.json
+    """
+    with said_in_a_sentence(ChartsRefused):
+        resources = [resource for resource, _ in read_bundle(chart)]
+    result = summarise(resources, _day(on))
+    if as_json:
+        print_json(msgspec.to_builtins(result))
+        return
+    for sentence in result.sentences:
+        typer.echo(f"{sentence.text} [{', '.join(sentence.cites)}]")
+
+
+@app.command()
+def ask(
+    chart: Chart,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="A question that the chart may answer.")],
+    on: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from a chart with the entries that say it, or abstain. Exit code 3 where it abstains.
+
+    Example: cds-hooks text ask chart.json "What is the last potassium?"
+    """
+    with said_in_a_sentence(ChartsRefused):
+        resources = [resource for resource, _ in read_bundle(chart)]
+    answer = ask_chart(resources, question, _day(on))
+    if as_json:
+        print_json(msgspec.to_builtins(answer))
+    else:
+        typer.echo(f"{answer.text} [{', '.join(answer.cites)}]" if answer.cites else answer.text)
+    if answer.status != "answered":
+        raise typer.Exit(3)
+
+
+def _day(on: datetime | None) -> date:
+    return on.date() if on is not None else date.today()  # noqa: DTZ011 - the day of the person at this computer

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from cds_hooks.text.ask import ask_chart
+from cds_hooks.text.summary import MOST_SENTENCES, summarise
 from fhir.notes.drugs import Drug
 from fhir.notes.findings import Finding
 from fhir.notes.reading import read_note
@@ -88,8 +90,47 @@ def _notes(folder: Path) -> Iterator[Row]:
         yield predicted_note(row)
 
 
+def _resources(folder: Path, chart: str) -> list[Row]:
+    path = folder / "charts" / f"{Path(chart).name}.json"
+    try:
+        bundle = orjson.loads(path.read_bytes())
+        return [entry["resource"] for entry in bundle["entry"] if isinstance(entry.get("resource"), dict)]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise FolderRefused(f"charts/{path.name} is no bundle that can be read") from error
+
+
+def _day_of(resources: list[Row]) -> date:
+    """The last day that a chart names: charts of a folder are read as on the day that they were written."""
+    names = ("effectiveDateTime", "authoredOn", "date", "recordedDate", "onsetDateTime")
+    days = [str(resource[name])[:10] for resource in resources for name in names if resource.get(name)]
+    return max((date.fromisoformat(day) for day in days if len(day) == 10), default=date.min)
+
+
+def _summaries(folder: Path) -> Iterator[Row]:
+    for row in read_rows(folder / "summaries.jsonl"):
+        resources = _resources(folder, str(row["chart"]))
+        summary = summarise(resources, _day_of(resources), most=int(row.get("max_sentences") or MOST_SENTENCES))
+        sentences = [{"text": sentence.text, "cites": list(sentence.cites)} for sentence in summary.sentences]
+        yield {"chart": row["chart"], "sentences": sentences}
+
+
+def _chart_answers(folder: Path) -> Iterator[Row]:
+    for row in read_rows(folder / "chart_questions.jsonl"):
+        resources = _resources(folder, str(row["chart"]))
+        answer = ask_chart(resources, str(row["question"]), _day_of(resources))
+        is_answered = answer.status == "answered"
+        yield {
+            "id": row["id"],
+            "abstain": not is_answered,
+            "answer": answer.text if is_answered else "",
+            "cites": list(answer.cites),
+        }
+
+
 TASKS: Final[Mapping[str, tuple[str, Callable[[Path], Iterator[Row]]]]] = {
     "notes": ("notes.jsonl", _notes),
+    "summaries": ("summaries.jsonl", _summaries),
+    "chart": ("chart_questions.jsonl", _chart_answers),
 }
 """What a folder can ask: the file that asks it, and what is said of it."""
 

@@ -29,14 +29,14 @@ class Share(Struct, frozen=True):
         return round(self.part / self.of, 3) if self.of else None
 
 
-class NoteFigures(Struct, frozen=True):
-    """The figures of the notes of a folder, and the rows to read: what was missed or said wrongly."""
+class Figures(Struct, frozen=True):
+    """The figures of one task of a folder, and the rows to read: what was missed or said wrongly."""
 
     shares: Mapping[str, Share]
     failures: tuple[str, ...]
 
 
-def score_notes(gold: Sequence[Row], predictions: Sequence[Row]) -> NoteFigures:
+def score_notes(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
     """The figures of notes; a note without a prediction counts as read and empty."""
     predicted = {row["id"]: row for row in predictions}
     counts: Counter[str] = Counter()
@@ -49,9 +49,90 @@ def score_notes(gold: Sequence[Row], predictions: Sequence[Row]) -> NoteFigures:
                 problem = count(row, prediction, counts)
                 if problem:
                     failures.append(f"{note['id']}: {row['text']!r} {problem}")
-    return NoteFigures({name: Share(counts[part], counts[of]) for name, (part, of) in _SHARES.items()}, tuple(failures))
+    return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _SHARES.items()}, tuple(failures))
 
 
+def score_summaries(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
+    """The figures of summaries: facts with their sources, statements that must not be made, contradictions, length."""
+    predicted = {row["chart"]: row["sentences"] for row in predictions}
+    counts: Counter[str] = Counter()
+    failures: list[str] = []
+    for row in gold:
+        sentences = predicted.get(row["chart"], [])
+        counts["sentences"] += len(sentences)
+        counts["uncited"] += sum(not sentence["cites"] for sentence in sentences)
+        counts["charts"] += 1
+        counts["too long"] += len(sentences) > row["max_sentences"]
+        for fact in row["must"]:
+            is_there = any(_says(sentence, fact["all"], fact["sources"]) for sentence in sentences)
+            counts["facts"] += 1
+            counts["facts found"] += is_there
+            if not is_there:
+                failures.append(f"{fact['id']}: {fact['all']} is not said")
+        for rule in row["must_not"]:
+            wrong = [sentence["text"] for sentence in sentences if _is_forbidden(sentence["text"], rule)]
+            counts["forbidden"] += 1
+            counts["forbidden said"] += bool(wrong)
+            failures.extend(f"{rule['id']}: {text!r} must not be said" for text in wrong)
+        for rule in row["contradictions"]:
+            text = " ".join(sentence["text"] for sentence in sentences)
+            cites = {cite for sentence in sentences for cite in sentence["cites"]}
+            counts["contradictions"] += 1
+            is_named = _matches_all(rule["patterns"], text) and set(rule["sources"]) <= cites
+            counts["contradictions named"] += is_named
+    return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _SUMMARIES.items()}, tuple(failures))
+
+
+def score_questions(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
+    """The figures of questions over charts: right with a source, wrong, and abstained where the chart does not say."""
+    predicted = {row["id"]: row for row in predictions}
+    counts: Counter[str] = Counter()
+    failures: list[str] = []
+    for row in gold:
+        answer = predicted.get(row["id"], {"abstain": True, "answer": "", "cites": []})
+        if not row["answerable"]:
+            counts["unanswerable"] += 1
+            counts["abstained"] += answer["abstain"]
+            if not answer["abstain"]:
+                failures.append(f"{row['id']}: answered {answer['answer']!r}, which the chart does not say")
+            continue
+        counts["answerable"] += 1
+        is_wrong = any(re.search(pattern, answer["answer"], re.IGNORECASE) for pattern in row["must_not"])
+        is_right = not answer["abstain"] and not is_wrong and _matches_all(row["all"], answer["answer"])
+        counts["right"] += is_right and bool(set(answer["cites"]) & set(row["sources"]))
+        counts["wrong"] += not answer["abstain"] and not is_right
+        if not is_right:
+            failures.append(
+                f"{row['id']}: {answer['answer']!r} is not right" if answer["answer"] else f"{row['id']}: abstained"
+            )
+    return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _QUESTIONS.items()}, tuple(failures))
+
+
+def _says(sentence: Row, patterns: Sequence[str], sources: Sequence[str]) -> bool:
+    return _matches_all(patterns, sentence["text"]) and bool(set(sentence["cites"]) & set(sources))
+
+
+def _matches_all(patterns: Sequence[str], text: str) -> bool:
+    return all(re.search(pattern, text, re.IGNORECASE) for pattern in patterns)
+
+
+def _is_forbidden(text: str, rule: Row) -> bool:
+    excused = rule["unless"] and re.search(rule["unless"], text, re.IGNORECASE)
+    return bool(re.search(rule["pattern"], text, re.IGNORECASE)) and not excused
+
+
+_SUMMARIES: Final = {
+    "facts said with a source": ("facts found", "facts"),
+    "forbidden statements made": ("forbidden said", "forbidden"),
+    "contradictions named": ("contradictions named", "contradictions"),
+    "sentences without a source": ("uncited", "sentences"),
+    "summaries too long": ("too long", "charts"),
+}
+_QUESTIONS: Final = {
+    "questions answered right with a source": ("right", "answerable"),
+    "questions answered wrongly": ("wrong", "answerable"),
+    "abstained where the chart does not say": ("abstained", "unanswerable"),
+}
 _SHARES: Final = {
     "findings found": ("finding found", "findings"),
     "all three labels right of those found": ("labels right", "finding found"),

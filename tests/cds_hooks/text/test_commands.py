@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.text.commands import app
+from tests.cds_hooks.text.charts import CHART
 
 NOTE: dict[str, Any] = {
     "id": "t1",
@@ -71,10 +72,12 @@ def test_a_name_that_ends_with_jsonl_is_one_file(folder: Path, tmp_path: Path) -
 
 def test_the_figures_count_what_is_right_and_list_what_is_not(folder: Path) -> None:
     figures = orjson.loads(_run("evaluate", str(folder), "--json"))
-    assert figures["notes"]["findings found"] == {"part": 2, "of": 2, "share": 1.0}
-    assert figures["notes"]["all three labels right of those found"]["part"] == 1
-    assert figures["notes"]["doses right"]["share"] == 1.0
-    assert figures["failures"] == ["t1: 'gout' is affirmed, current, patient, not affirmed, historical, family"]
+    assert figures["notes"]["shares"]["findings found"] == {"part": 2, "of": 2, "share": 1.0}
+    assert figures["notes"]["shares"]["all three labels right of those found"]["part"] == 1
+    assert figures["notes"]["shares"]["doses right"]["share"] == 1.0
+    assert figures["notes"]["failures"] == [
+        "t1: 'gout' is affirmed, current, patient, not affirmed, historical, family"
+    ]
     assert "findings found: 2 of 2 (1.000)" in _run("evaluate", str(folder))
 
 
@@ -94,3 +97,34 @@ def test_a_folder_without_notes_and_a_line_that_is_no_json_are_refused_in_a_sent
         answer = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(tmp_path / "out")])
         assert answer.exit_code == 1
         assert "Traceback" not in answer.output
+
+
+def test_summaries_and_questions_of_a_folder_are_predicted_and_scored(folder: Path, tmp_path: Path) -> None:
+    (folder / "charts").mkdir()
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in CHART]}
+    (folder / "charts" / "x1.json").write_bytes(orjson.dumps(bundle))
+    fact = {"id": "x1-f1", "all": ["apixaban"], "sources": ["MedicationRequest/m1"]}
+    missing = {"id": "x1-f2", "all": ["warfarin"], "sources": ["MedicationRequest/m1"]}
+    forbidden = {"id": "x1-x1", "pattern": "lisinopril", "unless": "stopped"}
+    summary = {
+        "chart": "x1",
+        "must": [fact, missing],
+        "must_not": [forbidden],
+        "contradictions": [],
+        "max_sentences": 14,
+    }
+    (folder / "summaries.jsonl").write_bytes(orjson.dumps(summary))
+    question = {"id": "q1", "chart": "x1", "question": "latest potassium", "answerable": True, "all": ["5.1"]}
+    question |= {"sources": ["Observation/o1"], "must_not": []}
+    unanswerable = {"id": "q2", "chart": "x1", "question": "Is he on a statin?", "answerable": False}
+    (folder / "chart_questions.jsonl").write_bytes(orjson.dumps(question) + b"\n" + orjson.dumps(unanswerable))
+    figures = orjson.loads(_run("evaluate", str(folder), "--json"))
+    assert figures["summaries"]["shares"]["facts said with a source"] == {"part": 1, "of": 2, "share": 0.5}
+    assert figures["summaries"]["shares"]["forbidden statements made"]["part"] == 0
+    assert figures["summaries"]["failures"] == ["x1-f2: ['warfarin'] is not said"]
+    assert figures["chart"]["shares"]["questions answered right with a source"]["share"] == 1.0
+    assert figures["chart"]["shares"]["abstained where the chart does not say"]["share"] == 1.0
+    chart = str(folder / "charts" / "x1.json")
+    assert "Takes: Apixaban" in _run("summary", chart, "--date", "2026-11-20")
+    assert "5.1 mmol/L on 2026-10-01. [Observation/o1]" in _run("ask", chart, "latest potassium")
+    assert CliRunner().invoke(app, ["ask", chart, "Is he on a statin?"]).exit_code == 3

@@ -1,0 +1,190 @@
+"""A summary of a chart, extracted: each sentence with the resources that it rests on, contradictions first."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+
+from cds_hooks.text.chart import Chart, ChartNote, Fact, Resource, affirmed, drugs_of, ingredients, read_chart
+from fhir.terminology.allergens import allergen_classes_of, allergen_of_words
+from fhir.terminology.medication_names import read_name
+
+MOST_SENTENCES: Final = 14
+_RECENT_NOTES: Final = 3
+
+
+class Sentence(Struct, frozen=True):
+    """One sentence with the resources that it rests on; `kind` says what it is of."""
+
+    text: str
+    cites: tuple[str, ...]
+    kind: str
+
+
+class Summary(Struct, frozen=True):
+    """The sentences of a summary, and how many results are left out of it."""
+
+    sentences: tuple[Sentence, ...]
+    left_out: int = 0
+
+
+def summarise(resources: Iterable[Resource], on: date, *, most: int = MOST_SENTENCES) -> Summary:
+    """What a chart says on a day: what contradicts itself, problems, allergies, drugs, results, the family, notes."""
+    chart = read_chart(resources, on)
+    first = [*contradictions(chart)]
+    for kind, label in (
+        ("problem", "Problems"),
+        ("allergy", "Allergies"),
+        ("drug", "Takes"),
+        ("stopped", "Not taken now"),
+    ):
+        first.extend(_listed(label, chart.of_kind(kind)))  # type: ignore[arg-type]  # the kinds of the line above
+    last = [*_listed("Past", chart.of_kind("past")), *_listed("Operations", chart.of_kind("procedure"))]
+    last += [*_listed("Family", chart.of_kind("family")), *_listed("Open", chart.of_kind("open"))]
+    last += [sentence for note in _latest(chart.notes) if (sentence := _of_note(note)) is not None]
+    results = _results(chart.of_kind("result"))
+    room = max(1, most - len(first) - len(last))
+    shown_results, rest = results[: room if len(results) <= room else room - 1], results[room - 1 :]
+    if len(results) > room and rest:
+        cites = tuple(cite for sentence in rest for cite in sentence.cites)
+        shown_results.append(Sentence("; ".join(sentence.text.rstrip(".") for sentence in rest) + ".", cites, "result"))
+    return Summary(tuple((*first, *shown_results, *last)[:most]), max(0, len(first) + len(last) + 1 - most))
+
+
+def _listed(label: str, facts: Sequence[Fact]) -> list[Sentence]:
+    if not facts:
+        return []
+    texts = dict.fromkeys(fact.text for fact in facts)
+    return [Sentence(f"{label}: {'; '.join(texts)}.", tuple(fact.source for fact in facts), facts[0].kind)]
+
+
+def _results(facts: Sequence[Fact]) -> list[Sentence]:
+    """The last result of each test with the one before it, those that changed most lately first."""
+    by_name: dict[str, list[Fact]] = {}
+    for fact in facts:
+        by_name.setdefault(fact.name.lower(), []).append(fact)
+    sentences: list[tuple[str, bool, Sentence]] = []
+    for of_test in by_name.values():
+        latest, *earlier = sorted(of_test, key=lambda fact: fact.day, reverse=True)
+        kept = (latest, *earlier[:1])
+        before = "".join(f", earlier {fact.value} on {fact.day}" for fact in kept[1:])
+        sentence = Sentence(f"{latest.text}{before}.", tuple(fact.source for fact in kept), "result")
+        sentences.append((latest.day, bool(earlier), sentence))
+    return [sentence for _, _, sentence in sorted(sentences, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _latest(notes: Sequence[ChartNote]) -> list[ChartNote]:
+    return sorted(notes, key=lambda note: note.day, reverse=True)[:_RECENT_NOTES]
+
+
+def _of_note(note: ChartNote) -> Sentence | None:
+    """What a note says the patient has and has not, by the names that are read in it."""
+    has = dict.fromkeys(finding.text.lower() for finding in affirmed(note))
+    denied = dict.fromkeys(
+        f"no {finding.text.lower()}"
+        for finding in note.reading.findings
+        if finding.assertion == "negated" and finding.experiencer == "patient"
+    )
+    possible = dict.fromkeys(
+        f"possibly {finding.text.lower()}"
+        for finding in note.reading.findings
+        if finding.assertion == "possible" and finding.experiencer == "patient"
+    )
+    names = [*has, *denied, *possible]
+    return (
+        Sentence(f"Said in the {_lowered(note.title)}: {', '.join(names[:12])}.", (note.source,), "note")
+        if names
+        else None
+    )
+
+
+def _lowered(title: str) -> str:
+    return title[:1].lower() + title[1:]
+
+
+def contradictions(chart: Chart) -> list[Sentence]:
+    """Where a chart says two things that cannot both hold: both are named."""
+    return [*_drugs_against_allergies(chart), *_drugs_against_notes(chart), *_doubles(chart), *_problems_denied(chart)]
+
+
+def _drugs_against_allergies(chart: Chart) -> list[Sentence]:
+    sentences: list[Sentence] = []
+    for allergy in chart.of_kind("allergy"):
+        for drug in chart.of_kind("drug"):
+            if _is_meant(allergy.name, drug.name):
+                text = f"Contradiction: allergy to {allergy.text}, and {drug.text} is taken."
+                sentences.append(Sentence(text, (allergy.source, drug.source), "contradiction"))
+    return sentences
+
+
+def _is_meant(allergen: str, drug: str) -> bool:
+    """Whether a drug is of what somebody is allergic to: the same ingredient or a member of the class."""
+    allergy, members = allergen_of_words(allergen), read_name(drug).ingredients
+    return not allergy.ingredients.isdisjoint(members) or not allergy.named_classes.isdisjoint(
+        allergen_classes_of(members)
+    )
+
+
+def _drugs_against_notes(chart: Chart) -> list[Sentence]:
+    sentences: list[Sentence] = []
+    for fact in chart.of_kind("drug", "stopped"):
+        members = ingredients(fact.name)
+        for note in _latest(chart.notes):
+            if fact.day and note.day and note.day < fact.day:
+                continue
+            statuses = ("stopped", "never") if fact.kind == "drug" else ("active",)
+            for drug in drugs_of(note, *statuses):
+                if members and members & ingredients(drug.drug):
+                    says = "stopped" if fact.kind == "drug" else "taken"
+                    text = (
+                        f"Contradiction: the list has {fact.text}; the {_lowered(note.title)} says {drug.drug} {says}."
+                    )
+                    sentences.append(Sentence(text, (fact.source, note.source), "contradiction"))
+                    break
+    return sentences
+
+
+def _doubles(chart: Chart) -> list[Sentence]:
+    sentences: list[Sentence] = []
+    drugs = chart.of_kind("drug")
+    for index, drug in enumerate(drugs):
+        for other in drugs[index + 1 :]:
+            if ingredients(drug.name) & ingredients(other.name) and drug.text != other.text:
+                text = f"Contradiction: the list has {drug.text} and {other.text}."
+                sentences.append(Sentence(text, (drug.source, other.source), "contradiction"))
+    names = {fact.name.lower(): fact for fact in chart.of_kind("problem")}
+    for first, second in (("type 1 diabetes", "type 2 diabetes"),):
+        pair = [fact for word in (first, second) for name, fact in names.items() if word in name]
+        if len(pair) > 1:
+            text = f"Contradiction: {pair[0].text} and {pair[1].text} are both listed."
+            sentences.append(Sentence(text, (pair[0].source, pair[1].source), "contradiction"))
+    return sentences
+
+
+def _problems_denied(chart: Chart) -> list[Sentence]:
+    """Problems and allergies of the lists that a note denies, and allergies that only a note has."""
+    sentences: list[Sentence] = []
+    for note in _latest(chart.notes):
+        denied = {
+            finding.concept.lower(): finding
+            for finding in note.reading.findings
+            if finding.assertion == "negated" and finding.experiencer == "patient"
+        }
+        for fact in chart.of_kind("problem"):
+            if any(concept in fact.name.lower() for concept in denied if len(concept) > 3):
+                text = f"Contradiction: {fact.text} is listed; the {_lowered(note.title)} denies it."
+                sentences.append(Sentence(text, (fact.source, note.source), "contradiction"))
+        for drug in drugs_of(note, "allergy"):
+            listed = chart.of_kind("allergy")
+            if not any(ingredients(fact.name) & ingredients(drug.drug) for fact in listed):
+                cites = (*(fact.source for fact in listed), note.source)
+                text = (
+                    f"Contradiction: the {_lowered(note.title)} says allergy to {drug.drug}; the allergy list does not"
+                )
+                sentences.append(
+                    Sentence(
+                        f"{text} ({'; '.join(fact.text for fact in listed) or 'it is empty'}).", cites, "contradiction"
+                    )
+                )
+    return sentences
