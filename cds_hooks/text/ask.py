@@ -160,16 +160,16 @@ def _of_tests(chart: Chart, question: str) -> Answer | None:
     results = chart.of_kind("result")
     tests = {_test_of(fact.name) for fact in results}
     spelled = [*_test_names(), *(fact.name.lower() for fact in results)]
-    asked = {_test_of(name) for name in spelled if len(name) > 1 and _is_word(name, lowered)}
-    asked |= {_test_of(letter) for letter in ("k", "t") if _is_word(letter.upper(), question)}
-    if not asked:
+    wanted = {_test_of(name) for name in spelled if len(name) > 1 and _is_word(name, lowered)}
+    wanted |= {_test_of(letter) for letter in ("k", "t") if _is_word(letter.upper(), question)}
+    if not wanted:
         return None
-    facts = sorted((fact for fact in results if _test_of(fact.name) in asked & tests), key=lambda fact: fact.day)
+    facts = sorted((fact for fact in results if _test_of(fact.name) in wanted & tests), key=lambda fact: fact.day)
     if not facts:
         return None if names_in_text(question) or read_note(question, on=date.min).findings else _NOT_SAID
     if _TREND.search(question):
         return _quoted(facts[-6:])
-    latest = [[fact for fact in facts if _test_of(fact.name) == test][-1] for test in sorted(asked & tests)]
+    latest = [[fact for fact in facts if _test_of(fact.name) == test][-1] for test in sorted(wanted & tests)]
     return _quoted(latest)
 
 
@@ -194,15 +194,15 @@ def _of_drugs(chart: Chart, question: str) -> Answer | None:
 def _of_allergies(chart: Chart, question: str) -> Answer:
     """All allergies, or those to what is named; a list without it does not deny it."""
     facts = chart.of_kind("allergy")
-    asked = allergen_of_words(_ASKING.sub(" ", _ALLERGY.sub(" ", question)))
-    if asked.ingredients or asked.named_classes:
-        facts = [fact for fact in facts if _is_same(allergen_of_words(fact.name), asked)]
+    wanted = allergen_of_words(_ASKING.sub(" ", _ALLERGY.sub(" ", question)))
+    if wanted.ingredients or wanted.named_classes:
+        facts = [fact for fact in facts if _is_same(allergen_of_words(fact.name), wanted)]
         return _quoted(facts, "Yes: ") if facts else _NOT_SAID
     return _quoted(facts) if facts else _NOT_SAID
 
 
-def _is_same(allergen: Allergen, asked: Allergen) -> bool:
-    return bool(allergen.ingredients & asked.ingredients) or bool(allergen.named_classes & asked.allergen_classes)
+def _is_same(allergen: Allergen, wanted: Allergen) -> bool:
+    return bool(allergen.ingredients & wanted.ingredients) or bool(allergen.named_classes & wanted.allergen_classes)
 
 
 def _is_asked(fact: Fact, members: set[str], prefixes: tuple[str, ...] | None) -> bool:
@@ -218,28 +218,28 @@ def _concepts(text: str) -> set[str]:
 
 def _of_family(chart: Chart, question: str) -> Answer:
     facts = chart.of_kind("family")
-    asked = _concepts(_FAMILY.sub(" ", question))
-    kept = [fact for fact in facts if not asked or asked & _concepts(fact.name.split(" ", 1)[-1])]
+    wanted = _concepts(_FAMILY.sub(" ", question))
+    kept = [fact for fact in facts if not wanted or wanted & _concepts(fact.name.split(" ", 1)[-1])]
     return _quoted(kept) if kept else _NOT_SAID
 
 
 def _of_findings(chart: Chart, question: str) -> Answer | None:
-    asked = _concepts(question)
-    if not asked:
+    wanted = _concepts(question)
+    if not wanted:
         return None
     if re.match(r"\s*(?:which|what) (?!is|are|was|were|does|do)\w+", question, re.IGNORECASE):
         return _NOT_SAID  # "which antibiotic was given for the pneumonia" asks of more than the pneumonia
-    facts = [fact for fact in chart.of_kind("problem") if asked & _concepts(fact.name)]
+    facts = [fact for fact in chart.of_kind("problem") if wanted & _concepts(fact.name)]
     if facts:
         return _quoted(facts, "Yes: ")
-    past = [fact for fact in chart.of_kind("past", "procedure") if asked & _concepts(fact.name)]
+    past = [fact for fact in chart.of_kind("past", "procedure") if wanted & _concepts(fact.name)]
     if past:
         return _quoted(past, "In the past: ")
     for note in sorted(chart.notes, key=lambda note: note.day, reverse=True):
         for finding in note.reading.findings:
             if (
                 finding.experiencer == "patient"
-                and asked & {finding.concept}
+                and wanted & {finding.concept}
                 and finding.assertion in ("affirmed", "negated")
             ):
                 is_new = finding in affirmed(note)
