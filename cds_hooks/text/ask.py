@@ -180,14 +180,14 @@ def _of_drugs(chart: Chart, question: str) -> Answer | None:
     )
     if prefixes is None and not members:
         return None
-    taken, stopped = (
+    current, stopped = (
         [fact for fact in chart.of_kind(kind) if _is_asked(fact, members, prefixes)] for kind in ("drug", "stopped")
     )
     is_question = re.match(r"\s*(?:is|are|does|do|has|have|was|did|takes?)\b", question, re.IGNORECASE) is not None
     if re.search(r"\b(?:why|when)\b.*\b(?:stopped|held|discontinued|ended)\b", question, re.IGNORECASE):
         return _quoted(stopped) if stopped else _NOT_SAID
-    if taken:
-        return _quoted(taken, "Yes: " if is_question else "")
+    if current:
+        return _quoted(current, "Yes: " if is_question else "")
     return _quoted(stopped, "No, not now. ") if stopped else _NOT_SAID
 
 
