@@ -12,7 +12,8 @@ from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.folders import FolderRefused, predict, read_rows
-from cds_hooks.text.scoring import Figures, score_notes, score_questions, score_summaries
+from cds_hooks.text.pages import ask_pages, pages_folder
+from cds_hooks.text.scoring import Figures, score_notes, score_pages, score_questions, score_summaries
 from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
 from fhir.record.charts import ChartsRefused, read_bundle
@@ -80,6 +81,7 @@ _SCORES: Final = {
     "notes": ("notes.jsonl", score_notes),
     "summaries": ("summaries.jsonl", score_summaries),
     "chart": ("chart_questions.jsonl", score_questions),
+    "docs": ("docs_questions.jsonl", score_pages),
 }
 
 
@@ -156,6 +158,27 @@ def ask(
     else:
         typer.echo(f"{answer.text} [{', '.join(answer.cites)}]" if answer.cites else answer.text)
     if answer.status != "answered":
+        raise typer.Exit(3)
+
+
+@app.command()
+def pages(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="A question about this product.")],
+    as_json: AsJson = False,
+) -> None:
+    """Find the pages of the documentation that answer a question, or abstain. Exit code 3 where it abstains.
+
+    Example: cds-hooks text pages "Why is a card not shown again?"
+    """
+    folder = pages_folder()
+    if folder is None:
+        raise failure("The pages are searched in the source; this installation has only the site at /docs/.")
+    answer = ask_pages(question, folder)
+    if as_json:
+        print_json(msgspec.to_builtins(answer))
+    else:
+        typer.echo("\n".join(answer.pages) or f"Not answered: {answer.reason}.")
+    if not answer.pages:
         raise typer.Exit(3)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from cds_hooks.text.ask import ask_chart
+from cds_hooks.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.text.summary import MOST_SENTENCES, summarise
 from fhir.notes.drugs import Drug
 from fhir.notes.findings import Finding
@@ -127,10 +128,18 @@ def _chart_answers(folder: Path) -> Iterator[Row]:
         }
 
 
+def _page_answers(folder: Path) -> Iterator[Row]:
+    pages = pages_folder()
+    for row in read_rows(folder / "docs_questions.jsonl"):
+        answer = ask_pages(str(row["question"]), pages) if pages is not None else Pages(())
+        yield {"id": row["id"], "abstain": not answer.pages, "pages": list(answer.pages)}
+
+
 TASKS: Final[Mapping[str, tuple[str, Callable[[Path], Iterator[Row]]]]] = {
     "notes": ("notes.jsonl", _notes),
     "summaries": ("summaries.jsonl", _summaries),
     "chart": ("chart_questions.jsonl", _chart_answers),
+    "docs": ("docs_questions.jsonl", _page_answers),
 }
 """What a folder can ask: the file that asks it, and what is said of it."""
 

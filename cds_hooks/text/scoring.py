@@ -108,6 +108,26 @@ def score_questions(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
     return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _QUESTIONS.items()}, tuple(failures))
 
 
+def score_pages(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
+    """The figures of questions over pages: a right page among the first three, and abstained where no page answers."""
+    predicted = {row["id"]: row for row in predictions}
+    counts: Counter[str] = Counter()
+    failures: list[str] = []
+    for row in gold:
+        answer = predicted.get(row["id"], {"abstain": True, "pages": []})
+        if row["answerable"]:
+            is_right = not answer["abstain"] and bool(set(answer["pages"][:3]) & set(row["pages"]))
+            counts["answerable"] += 1
+            counts["in three"] += is_right
+        else:
+            is_right = answer["abstain"]
+            counts["unanswerable"] += 1
+            counts["abstained"] += is_right
+        if not is_right:
+            failures.append(f"{row['id']}: {row['question']!r} got {answer['pages'][:3]}")
+    return Figures({name: Share(counts[part], counts[of]) for name, (part, of) in _PAGES.items()}, tuple(failures))
+
+
 def _says(sentence: Row, patterns: Sequence[str], sources: Sequence[str]) -> bool:
     return _matches_all(patterns, sentence["text"]) and bool(set(sentence["cites"]) & set(sources))
 
@@ -132,6 +152,10 @@ _QUESTIONS: Final = {
     "questions answered right with a source": ("right", "answerable"),
     "questions answered wrongly": ("wrong", "answerable"),
     "abstained where the chart does not say": ("abstained", "unanswerable"),
+}
+_PAGES: Final = {
+    "a right page among the first three": ("in three", "answerable"),
+    "abstained where no page answers": ("abstained", "unanswerable"),
 }
 _SHARES: Final = {
     "findings found": ("finding found", "findings"),

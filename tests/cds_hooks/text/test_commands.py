@@ -128,3 +128,18 @@ def test_summaries_and_questions_of_a_folder_are_predicted_and_scored(folder: Pa
     assert "Takes: Apixaban" in _run("summary", chart, "--date", "2026-11-20")
     assert "5.1 mmol/L on 2026-10-01. [Observation/o1]" in _run("ask", chart, "latest potassium")
     assert CliRunner().invoke(app, ["ask", chart, "Is he on a statin?"]).exit_code == 3
+
+
+def test_questions_over_pages_are_predicted_and_scored(folder: Path) -> None:
+    row = {
+        "id": "d1",
+        "question": "How is a decision replayed?",
+        "answerable": True,
+        "pages": ["docs/operations/replay.md"],
+    }
+    other = {"id": "d2", "question": "What is the fee?", "answerable": False, "pages": []}
+    (folder / "docs_questions.jsonl").write_bytes(orjson.dumps(row) + b"\n" + orjson.dumps(other))
+    figures = orjson.loads(_run("evaluate", str(folder), "--json"))["docs"]
+    assert [share["share"] for share in figures["shares"].values()] == [1.0, 1.0]
+    assert "docs/operations/replay.md" in _run("pages", "How is a decision replayed?")
+    assert CliRunner().invoke(app, ["pages", "What is the fee?"]).exit_code == 3
