@@ -99,8 +99,8 @@ def test_spark_and_ray_are_in_a_lock_of_their_own_at_the_versions_of_the_develop
     assert {name: engines[name] for name in both} == {name: development[name] for name in both}
 
 
-def test_mlflow_and_catboost_are_in_a_lock_of_their_own() -> None:
-    assert {item.name for item in _wanted("mlops.in")} == {"mlflow", "catboost"} <= _locked("mlops.txt").keys()
+def test_mlflow_is_in_a_lock_of_its_own() -> None:
+    assert {item.name for item in _wanted("mlops.in")} == {"mlflow"} <= _locked("mlops.txt").keys()
 
 
 def test_the_packages_of_a_broker_are_in_a_lock_of_their_own_beside_those_of_the_project() -> None:

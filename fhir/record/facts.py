@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
+from msgspec.json import encode
 from msgspec.structs import replace as replace_fields
 
 from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, parse_time
@@ -92,29 +93,31 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
     """Those of the resources of one kind that are facts at `as_of`, in their order."""
     if not resources:
         return ()
-    each_once = distinct(resources)
     if kind not in _VERIFIED:
-        facts = [fact for fact in each_once if fact.status not in NEVER_STATUS]
+        facts = [fact for fact in resources if fact.status not in NEVER_STATUS]
         if kind is Encounter:
             facts = [_with_known_class(fact) for fact in facts]
         if kind is not Procedure:
             return tuple(facts)
         return tuple(_those_begun([fact for fact in facts if not says_not_performed(fact)], _performed, as_of))
-    facts = [fact for fact in each_once if _is_verified(fact)]
+    facts = [fact for fact in resources if _is_verified(fact)]
     if kind is Condition:
         sure = (sure for fact in _those_begun(facts, _onsets, as_of) if (sure := _with_certainty(fact)) is not None)
         facts = [_with_code_of_words(fact) for fact in sure]
     return tuple(facts)
 
 
-def distinct(resources: list[Any]) -> Iterable[Any]:
-    """Returns each resource once: the same one under two prefetch keys is one fact; what has no id is another."""
+def distinct(resources: list[Any]) -> list[Any]:
+    """Returns each resource of one kind once: the same id is one fact, and without an id the same content.
+
+    The same one comes under two prefetch keys, on two pages of a search, or twice in one.
+    """
     if len({resource.id for resource in resources}) == len(resources):
         return resources
-    by_id: dict[str | object, Any] = {}
+    by_identity: dict[str | bytes, Any] = {}
     for resource in resources:
-        by_id.setdefault(object() if resource.id is None else resource.id, resource)
-    return by_id.values()
+        by_identity.setdefault(encode(resource) if resource.id is None else resource.id, resource)
+    return list(by_identity.values())
 
 
 def _is_verified(resource: Any) -> bool:

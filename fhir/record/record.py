@@ -246,9 +246,7 @@ class PatientRecord:
     def procedures_not_done(self) -> tuple[Procedure, ...]:
         """What was to be done and was not, with the reason where one is given."""
         self._facts(Procedure)  # which notes that procedures were read
-        return tuple(
-            procedure for procedure in distinct(self._open.by_type[Procedure]) if procedure.status == "not-done"
-        )
+        return tuple(procedure for procedure in self._open.by_type[Procedure] if procedure.status == "not-done")
 
     @property
     def diagnostic_reports(self) -> tuple[DiagnosticReport, ...]:
@@ -269,7 +267,7 @@ class PatientRecord:
     def immunizations_not_done(self) -> tuple[Immunization, ...]:
         """Vaccine doses that were not given, with the reason where it is known."""
         self._facts(Immunization)  # which notes that vaccinations were read
-        return tuple(dose for dose in distinct(self._open.by_type[Immunization]) if dose.status == "not-done")
+        return tuple(dose for dose in self._open.by_type[Immunization] if dose.status == "not-done")
 
     @property
     def immunizations(self) -> tuple[Immunization, ...]:
@@ -754,6 +752,8 @@ class _Reading:
             if self._is_ours(resource):
                 self._keep(resource, full_url)
         self._check_others()
+        by_type = self.resources.by_type
+        by_type.update({kind: distinct(resources) for kind, resources in by_type.items() if len(resources) > 1})
         return self.resources
 
     def _check_others(self) -> None:

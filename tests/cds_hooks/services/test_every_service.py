@@ -120,17 +120,17 @@ def test_the_same_call_has_the_same_answer_whatever_was_asked_before(
     requests = requests_of(service, hook, as_of)[:6]
 
     def call(these: list[dict[str, Any]]) -> list[Any]:
-        return [_without_ids(answer.json()) for answer in answers_to(these, service, tmp_path, as_of)]
+        return [without_ids(answer.json()) for answer in answers_to(these, service, tmp_path, as_of)]
 
     assert call(requests) == call(requests[::-1])[::-1]
 
 
-def _without_ids(answer: Any) -> Any:
+def without_ids(answer: Any) -> Any:
     """The answer without the identifiers that are new in every call."""
     if isinstance(answer, dict):
-        return {name: _without_ids(value) for name, value in answer.items() if name not in ("uuid", "decision", "id")}
+        return {name: without_ids(value) for name, value in answer.items() if name not in ("uuid", "decision", "id")}
     if isinstance(answer, list):
-        return [_without_ids(each) for each in answer]
+        return [without_ids(each) for each in answer]
     return answer.partition("/explain/")[0] if isinstance(answer, str) else answer
 
 

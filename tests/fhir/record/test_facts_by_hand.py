@@ -107,11 +107,12 @@ def test_a_status_takes_back_and_only_procedures_and_conditions_wait_for_their_b
     assert facts_among([], Immunization, AS_OF) == ()
 
 
-def test_the_same_resource_twice_is_one_fact_and_what_has_no_id_is_another() -> None:
+def test_the_same_id_is_one_fact_and_without_an_id_the_same_content() -> None:
     first, again, other = _procedure("2026-01-01"), _procedure("2026-02-02"), _procedure("2026-01-01", "q")
-    nameless = [_procedure("2026-01-01", None), _procedure("2026-01-01", None)]
-    assert list(distinct([first, again, other])) == [first, other]
-    assert [id(fact) for fact in distinct([*nameless, first, again])] == [*map(id, nameless), id(first)]
+    nameless, alike, later = (_procedure(day, None) for day in ("2026-01-01", "2026-01-01", "2026-01-02"))
+    assert distinct([first, again, other]) == [first, other]
+    kept = distinct([nameless, alike, first, later, again])
+    assert [id(fact) for fact in kept] == [id(nameless), id(first), id(later)]
     unique = [first, other]
     assert distinct(unique) is unique
 

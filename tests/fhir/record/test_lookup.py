@@ -221,7 +221,7 @@ def test_a_pregnancy_code_of_a_man_is_refused_whoever_asks() -> None:
 
 def test_values_of_one_instant_are_found_together_and_the_first_that_came_alone() -> None:
     first, second = (observation(POTASSIUM, value, "mmol/L", "2026-11-01", id=f"{value}") for value in (4.0, 5.0))
-    later, earlier = (observation(POTASSIUM, 4.5, unit, when, id="x") for unit, when in (
+    later, earlier = (observation(POTASSIUM, 4.5, unit, when, id=when) for unit, when in (
         ("stone", "2026-11-02"), ("mmol/L", "2026-10-31"),
     ))  # fmt: skip
     for resources, values in (

@@ -1,15 +1,14 @@
-"""Functions of one input that are linear or polynomial between their knots.
+"""Functions of one input that are linear between their knots.
 
-`Curve` is the combined effect of scalers, splines, one-hot codes and weights on one input, and `write_curves` writes
+`Curve` is the combined effect of scalers, imputing, one-hot codes and weights on one input, and `write_curves` writes
 curves side by side; `PiecewiseLinear` is the model of this project's own training, written as hinges max(x - knot, 0).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
-from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from models_onnx.workbench.compiler.graph import DOUBLE, INT64, Graph
@@ -21,30 +20,30 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """Piece k holds from breaks[k-1] (with it) to breaks[k] (without): sum of coefficients[k, d] (x - origins[k])^d.
+    """Piece k holds from breaks[k-1] (with it) to breaks[k] (without): intercepts[k] + slopes[k] * x.
 
     `missing` is the value where the input is missing, NaN where the model has none.
     """
 
     breaks: Array
-    origins: Array
-    coefficients: Array
+    intercepts: Array
+    slopes: Array
     missing: float = float("nan")
 
     @classmethod
     def identity(cls) -> Self:
         """x itself."""
-        return cls(np.zeros(0), np.zeros(1), np.array([[0.0, 1.0]]))
+        return cls(np.zeros(0), np.zeros(1), np.ones(1))
 
     @classmethod
     def steps(cls, breaks: Sequence[float], values: Sequence[float], missing: float = float("nan")) -> Self:
         """Constant pieces."""
-        return cls(np.array(breaks, float), np.zeros(len(values)), np.array(values, dtype=float)[:, None], missing)
+        return cls(np.array(breaks, float), np.array(values, float), np.zeros(len(values)), missing)
 
     @property
     def straight(self) -> bool:
         """Whether it is one straight line."""
-        return len(self.breaks) == 0 and self.coefficients.shape[1] <= 2
+        return len(self.breaks) == 0
 
     @property
     def rising(self) -> bool:
@@ -54,53 +53,33 @@ class Curve:
     @property
     def line(self) -> tuple[float, float]:
         """Slope and intercept of a straight curve."""
-        row = [*self.coefficients[0].tolist(), 0.0]
-        return row[1], row[0] - row[1] * float(self.origins[0])
+        return float(self.slopes[0]), float(self.intercepts[0])
 
     def values(self, x: Array) -> Array:
         """Returns the curve at each x."""
-        inside = np.clip(x, -LARGEST, LARGEST)
+        inside = np.where(np.isnan(x), 0.0, np.clip(x, -LARGEST, LARGEST))
         piece = np.searchsorted(self.breaks, inside, side="right")
-        away = np.where(np.isnan(x), 0.0, inside - self.origins[piece])
-        total = np.zeros(len(x))
-        for power in range(self.coefficients.shape[1] - 1, -1, -1):
-            total = total * away + self.coefficients[piece, power]
-        return np.where(np.isnan(x), self.missing, total)
+        return np.where(np.isnan(x), self.missing, self.slopes[piece] * inside + self.intercepts[piece])
 
     def scaled(self, slope: float, intercept: float) -> Self:
         """slope * curve + intercept."""
-        coefficients = slope * self.coefficients
-        coefficients[:, 0] += intercept
-        return replace(self, coefficients=coefficients, missing=slope * self.missing + intercept)
+        intercepts, missing = slope * self.intercepts + intercept, slope * self.missing + intercept
+        return replace(self, intercepts=intercepts, slopes=slope * self.slopes, missing=missing)
 
     def at_missing(self, value: float) -> Self:
         """Returns the same curve with this value where the input is missing."""
         return replace(self, missing=value)
 
-    def of_steps(self, steps: "Curve") -> "Curve":
-        """This curve applied to the values of a step function, which gives steps again."""
-        values = self.values(steps.coefficients[:, 0])[:, None]
-        return Curve(steps.breaks, steps.origins, values, float(self.values(np.array([steps.missing]))[0]))
-
     def __add__(self, other: "Curve") -> "Curve":
         breaks = np.union1d(self.breaks, other.breaks)
-        degree = max(self.coefficients.shape[1], other.coefficients.shape[1])
-        # The left end of each piece is its origin: near it the powers are small, so that no precision is lost.
-        inside = [*(breaks[:1] if len(breaks) else [0.0]), *breaks]
-        origins = np.array(inside if len(breaks) else [0.0])
-        total = np.zeros((len(origins), degree))
-        for curve in (self, other):
-            starts = np.concatenate([[-np.inf], breaks])
-            piece = np.searchsorted(curve.breaks, starts, side="right")
-            for row, k in enumerate(piece):
-                # the same polynomial in powers of (x - the new origin)
-                moved = Polynomial(curve.coefficients[k])(Polynomial([origins[row] - curve.origins[k], 1.0])).coef
-                total[row, : len(moved)] += moved
-        return replace(self, breaks=breaks, origins=origins, coefficients=total, missing=self.missing + other.missing)
+        starts = np.concatenate([[-np.inf], breaks])
+        one, two = (np.searchsorted(curve.breaks, starts, side="right") for curve in (self, other))
+        intercepts = self.intercepts[one] + other.intercepts[two]
+        return Curve(breaks, intercepts, self.slopes[one] + other.slopes[two], self.missing + other.missing)
 
 
 def write_curves(graph: Graph, columns: str, missing: str, curves: Sequence[Curve]) -> str:
-    """Writes the curve of each float64 column [N, K]: the piece, its coefficients, then Horner's rule.
+    """Writes the curve of each float64 column [N, K]: the piece, then its line.
 
     Where `missing` [N, K] is true the value is the curve's `missing`, NaN where it has none.
     """
@@ -108,15 +87,19 @@ def write_curves(graph: Graph, columns: str, missing: str, curves: Sequence[Curv
     filled = graph.node("Where", [missing, zero, columns], "filled")
     ends = [graph.constant(f"end_{side}", sign * LARGEST, np.float64) for side, sign in (("low", -1), ("high", 1))]
     inside = graph.node("Clip", [filled, *ends], "inside")
+    slopes = graph.constant("slopes", np.concatenate([curve.slopes for curve in curves]), np.float64)
+    intercepts = graph.constant("intercepts", np.concatenate([curve.intercepts for curve in curves]), np.float64)
     if any(len(curve.breaks) for curve in curves):
-        values = _write_pieces(graph, inside, curves)
-    else:
-        values = _write_horner(graph, inside, curves, lambda name, table: graph.constant(name, table, np.float64))
+        piece = _write_piece(graph, inside, curves)
+        slopes = graph.node("Gather", [slopes, piece], "slope")
+        intercepts = graph.node("Gather", [intercepts, piece], "intercept")
+    values = graph.node("Add", [graph.node("Mul", [inside, slopes], "raised"), intercepts], "lines")
     of_missing = graph.constant("of_missing", [curve.missing for curve in curves], np.float64)
     return graph.node("Where", [missing, of_missing, values], "of_columns")
 
 
-def _write_pieces(graph: Graph, inside: str, curves: Sequence[Curve]) -> str:
+def _write_piece(graph: Graph, inside: str, curves: Sequence[Curve]) -> str:
+    """Writes the place of each column's piece among the pieces of all curves."""
     owner = np.repeat(np.arange(len(curves)), [len(curve.breaks) for curve in curves])
     counts = np.zeros((len(owner), len(curves)), dtype=np.float32)
     counts[np.arange(len(owner)), owner] = 1.0
@@ -126,28 +109,8 @@ def _write_pieces(graph: Graph, inside: str, curves: Sequence[Curve]) -> str:
     ones = graph.constant("reached_one", 1.0, np.float32), graph.constant("reached_none", 0.0, np.float32)
     marked = graph.node("Where", [reached, *ones], "breaks_marked")
     counted = graph.node("MatMul", [marked, graph.constant("break_counts", counts, np.float32)], "breaks_counted")
-    first = graph.constant("first_piece", np.cumsum([0, *(len(curve.origins) for curve in curves[:-1])]), np.int64)
-    piece = graph.node("Add", [graph.node("Cast", [counted], "piece_of_curve", to=INT64), first], "piece")
-
-    def look_up(name: str, table: Array) -> str:
-        return graph.node("Gather", [graph.constant(f"{name}_table", table, np.float64), piece], name)
-
-    return _write_horner(graph, inside, curves, look_up)
-
-
-def _write_horner(graph: Graph, inside: str, curves: Sequence[Curve], table_of: Callable[[str, Array], str]) -> str:
-    """Writes the polynomials; `table_of` gives one number for each column from a table of all pieces of all curves."""
-    powers = max(curve.coefficients.shape[1] for curve in curves)
-    padded = [np.pad(curve.coefficients, ((0, 0), (0, powers - curve.coefficients.shape[1]))) for curve in curves]
-    coefficients = np.concatenate(padded)
-    origin = table_of("origin", np.concatenate([curve.origins for curve in curves]))
-    away = graph.node("Sub", [inside, origin], "away")
-    total = table_of(f"coefficient_{powers - 1}", coefficients[:, powers - 1])
-    for power in range(powers - 2, -1, -1):
-        raised = graph.node("Mul", [total, away], f"raised_{power}")
-        coefficient = table_of(f"coefficient_{power}", coefficients[:, power])
-        total = graph.node("Add", [raised, coefficient], f"polynomial_{power}")
-    return total
+    first = graph.constant("first_piece", np.cumsum([0, *(len(curve.slopes) for curve in curves[:-1])]), np.int64)
+    return graph.node("Add", [graph.node("Cast", [counted], "piece_of_curve", to=INT64), first], "piece")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,7 @@ class Prepared:
         """Steps of the preparation, and of the model where a column is the input itself."""
         edge_sets: list[set[float]] = [set() for _ in self.features]
         for column, edges in zip(self.columns, self.inner.edges, strict=True):
-            breaks = column.curve.breaks.tolist()
-            edge_sets[column.input] |= set(breaks if breaks or not column.curve.straight else edges)
+            edge_sets[column.input] |= set(column.curve.breaks.tolist() or edges)
         return tuple(tuple(sorted(edges)) for edges in edge_sets)
 
     @property

@@ -1,4 +1,4 @@
-"""scikit-learn's encoders and bins as curves: OneHotEncoder, OrdinalEncoder, KBinsDiscretizer."""
+"""scikit-learn's encoders as curves: OneHotEncoder, OrdinalEncoder."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.piecewise import Curve
-from models_onnx.workbench.compiler.readers.column import NAN, Column, Inputs, refuse_text
+from models_onnx.workbench.compiler.readers.column import NAN, Column, Inputs
 
 MOST_CATEGORIES = 2000
 """Of one input: a file with a column for each of 2,000 takes twenty seconds to make, and twice as many four times."""
@@ -88,27 +88,6 @@ def one_hot(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
         if not column.as_it_is:
             raise CompileRefused(f"OneHotEncoder is compiled for inputs as they are; {name} was changed before it")
         encoded += _number_codes(column, list(categories), drop, name, step)
-    return encoded
-
-
-def bins(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
-    """Bins as they are coded: one column of 0 and 1 for each, or their number."""
-    refuse_text(step, columns, inputs)
-    encoded = []
-    for column, edges in zip(columns, step.bin_edges_, strict=True):
-        if not column.as_it_is:
-            raise CompileRefused(
-                f"KBinsDiscretizer is compiled for inputs as they are; {inputs.names[column.input]} is not"
-            )
-        inner = list(edges[1:-1])
-        count = len(inner) + 1
-        coded = [np.arange(count)] if step.encode == "ordinal" else list(np.eye(count))
-        position = int(np.searchsorted(inner, column.curve.missing, side="right"))
-        of_missing = [NAN if np.isnan(column.curve.missing) else float(values[position]) for values in coded]
-        encoded += [
-            replace(column, curve=Curve.steps(inner, values.tolist(), missing))
-            for values, missing in zip(coded, of_missing, strict=True)
-        ]
     return encoded
 
 

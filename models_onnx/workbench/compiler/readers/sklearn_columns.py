@@ -1,28 +1,31 @@
 """scikit-learn's preprocessing as curves: every column that reaches the model is a function of one input.
 
-Read: SimpleImputer, MissingIndicator, StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SplineTransformer,
-FunctionTransformer (numpy's functions), PowerTransformer, QuantileTransformer, OneHotEncoder, OrdinalEncoder, feature
-selection, Pipeline, ColumnTransformer, FeatureUnion, passthrough. Anything else is refused by name: products of inputs,
-principal components and the like have no contribution of one input.
+Read: SimpleImputer, MissingIndicator, StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, OneHotEncoder,
+OrdinalEncoder, feature selection, Pipeline, ColumnTransformer, FeatureUnion, passthrough. A model behind anything else
+is explained by declared groups of its inputs.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.readers import sklearn_codes as codes
-from models_onnx.workbench.compiler.readers import sklearn_scales as scales
-from models_onnx.workbench.compiler.readers.column import Column, Inputs
+from models_onnx.workbench.compiler.readers.column import Column, Inputs, refuse_text
+
+Array = NDArray[np.float64]
+Line = Callable[[Any, int], tuple[Array, Array]]  # slope and intercept of each column
 
 
 def columns_behind(step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
     """Returns the columns behind a fitted transformer; CompileRefused where one of them would not be of one input."""
-    if step is None or (isinstance(step, str) and step == "passthrough"):
-        return columns
+    if step is None or (isinstance(step, str) and step == "passthrough") or getattr(step, "func", step) is None:
+        return columns  # a ColumnTransformer keeps the remainder by a FunctionTransformer without a function
     if isinstance(step, str) and step == "drop":
         return []
     for kind in type(step).__mro__:
@@ -31,8 +34,8 @@ def columns_behind(step: Any, columns: list[Column], inputs: Inputs) -> list[Col
     if hasattr(step, "get_support") and type(step).__module__.startswith("sklearn.feature_selection"):
         return [column for column, is_selected in zip(columns, step.get_support(), strict=True) if is_selected]
     raise CompileRefused(
-        f"{type(step).__name__} is not compiled: a contribution needs columns that each come from one input. "
-        f"{_INSTEAD.get(type(step).__name__, 'Leave it out')}; compiled are {', '.join(sorted(_STEPS))}"
+        f"{type(step).__name__} is not compiled input by input; read are {', '.join(sorted(_STEPS))}. Declare groups "
+        "of the inputs, at most ten, which are then explained"
     )
 
 
@@ -97,36 +100,48 @@ def _indicator(step: Any, columns: list[Column], _inputs: Inputs) -> list[Column
     return [replace(columns[j], curve=Curve.steps([], [0.0], 1.0), fill=None) for j in step.features_]
 
 
+def _scaled(line: Line, step: Any, columns: list[Column], inputs: Inputs) -> list[Column]:
+    refuse_text(step, columns, inputs)
+    slopes, intercepts = line(step, len(columns))
+    return [
+        replace(column, curve=column.curve.scaled(float(slope), float(intercept)))
+        for column, slope, intercept in zip(columns, slopes, intercepts, strict=True)
+    ]
+
+
+def _standard(step: Any, count: int) -> tuple[Array, Array]:
+    scale = np.ones(count) if step.scale_ is None else step.scale_
+    mean = np.zeros(count) if not step.with_mean else step.mean_
+    return 1.0 / scale, -mean / scale
+
+
+def _robust(step: Any, count: int) -> tuple[Array, Array]:
+    scale = step.scale_ if step.with_scaling else np.ones(count)
+    return 1.0 / scale, -(step.center_ if step.with_centering else np.zeros(count)) / scale
+
+
+def _min_max(step: Any, _count: int) -> tuple[Array, Array]:
+    if step.clip:
+        raise CompileRefused("MinMaxScaler with clip=True is not compiled: fit it with clip=False")
+    return step.scale_, step.min_
+
+
+def _max_abs(step: Any, count: int) -> tuple[Array, Array]:
+    return 1.0 / step.scale_, np.zeros(count)
+
+
 _STEPS: dict[str, Callable[..., list[Column]]] = {
     "Pipeline": _pipeline,
     "FeatureUnion": _union,
     "ColumnTransformer": _column_transformer,
-    "FunctionTransformer": scales.function,
-    "PowerTransformer": scales.power,
-    "QuantileTransformer": scales.quantiles,
     "OrdinalEncoder": codes.ordinal,
     "SimpleImputer": _imputer,
     "MissingIndicator": _indicator,
-    "StandardScaler": scales.standard,
-    "RobustScaler": scales.robust,
-    "MinMaxScaler": scales.min_max,
-    "MaxAbsScaler": scales.max_abs,
-    "SplineTransformer": scales.splines,
+    "StandardScaler": partial(_scaled, _standard),
+    "RobustScaler": partial(_scaled, _robust),
+    "MinMaxScaler": partial(_scaled, _min_max),
+    "MaxAbsScaler": partial(_scaled, _max_abs),
     "OneHotEncoder": codes.one_hot,
-    "KBinsDiscretizer": codes.bins,
-}
-
-# what works in the place of a step that does not
-_INSTEAD = {
-    "PolynomialFeatures": "Products of inputs: give trees of depth 2 the inputs themselves. Powers of one column: "
-    "SplineTransformer(n_knots=2, degree=3, extrapolation='continue') gives the regression the same curves",
-    "Binarizer": "Use KBinsDiscretizer(n_bins=2, encode='ordinal'), or a tree, which asks the same question",
-    "PCA": "Give the regression the inputs themselves with a penalty (LogisticRegression(C=0.1))",
-    "TruncatedSVD": "Give the regression the inputs themselves with a penalty (LogisticRegression(C=0.1))",
-    "KNNImputer": "Use SimpleImputer(add_indicator=True), which looks at one input",
-    "IterativeImputer": "Use SimpleImputer(add_indicator=True), which looks at one input",
-    "Normalizer": "Use StandardScaler, which looks at one input",
-    "TargetEncoder": "Use OneHotEncoder or OrdinalEncoder",
 }
 
 _WEIGHTED = (

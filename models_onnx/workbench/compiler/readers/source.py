@@ -4,12 +4,10 @@ Ensembles of trees come from files, boosters and scikit-learn's objects, also be
 scikit-learn's logistic regressions and Cox models, behind any preprocessing that keeps inputs apart.
 """
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,11 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.families.additive_curves import Path as InputPath
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
+from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.catboost_file import CATBOOST_BINARY, catboost_document, parse_catboost
 from models_onnx.workbench.compiler.readers.column import Column, Inputs
 from models_onnx.workbench.compiler.readers.cox import CoxModel
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
@@ -43,38 +40,28 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
 def read_file(path: Path) -> Ensemble:
-    """Returns the ensemble of a LightGBM (text), CatBoost (JSON) or XGBoost (JSON, UBJ) file; a pickle is refused."""
+    """Returns the ensemble of a LightGBM (text) or XGBoost (JSON, UBJ) file; a pickle is refused."""
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     content = path.read_bytes()
     if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
         raise CompileRefused(
             f"{path.name} is a pickle or an archive of one: it could run anything when read, so it never is. Write the "
-            "model in its library's own format (LightGBM: text; XGBoost, CatBoost: JSON), or call compile_model"
+            "model in its library's own format (LightGBM: text; XGBoost: JSON), or call compile_model"
         )
     if content.startswith((b"tree\n", b"tree\r\n")):
         return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))
-    if content.startswith(CATBOOST_BINARY):
-        raise CompileRefused(f"{path.name} is CatBoost's binary form; write it with save_model(..., format='json')")
-    if (document := catboost_document(content)) is not None:
-        return parse_catboost(path.name, document)
     if content.lstrip().startswith(b"{"):
         return parse_xgboost(path.name, content)
-    raise CompileRefused(
-        f"{path.name} is neither a LightGBM text file nor a CatBoost JSON file nor an XGBoost JSON or UBJ file"
-    )
+    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON or UBJ file")
 
 
 def booster_of(model: Any) -> Ensemble | None:
-    """The ensemble of a LightGBM, XGBoost or CatBoost object, by what its library writes; None for another object."""
+    """The ensemble of a LightGBM or XGBoost object, by what its library writes; None for another object."""
     name = type(model).__name__
     booster = getattr(model, "booster_", model)
     if hasattr(booster, "model_to_string"):
         return parse_lightgbm(name, str(booster.model_to_string()))
-    if name.startswith("CatBoost") and hasattr(model, "save_model"):
-        with TemporaryDirectory() as folder:
-            model.save_model(f"{folder}/model.json", format="json")
-            return parse_catboost(name, json.loads(Path(folder, "model.json").read_bytes()))
     booster = model.get_booster() if hasattr(model, "get_booster") else model
     if hasattr(booster, "save_raw"):
         return parse_xgboost(name, bytes(booster.save_raw("json")))
@@ -124,13 +111,6 @@ def trees_behind(
 
 
 def _cuts(columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs) -> Cuts:
-    for column in columns:
-        if column.through or (not column.curve.rising and column.curve.coefficients.shape[1] > 1):
-            raise CompileRefused(
-                f"{inputs.names[column.input]} reaches the trees as a curve (a spline or a function), which no "
-                "threshold can follow to the last bit: give trees the input itself, a rising function of it changes "
-                "none of their questions"
-            )
     boosted_elsewhere = booster_of(last) is not None
     if boosted_elsewhere and any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
         raise CompileRefused(
@@ -166,13 +146,13 @@ def linear_model(
     """Returns start + the columns times their coefficients, as terms of the inputs."""
     if len(columns) != len(coefficients):
         raise CompileRefused(f"{len(coefficients)} coefficients do not fit the {len(columns)} columns before them")
-    paths: dict[tuple[int, tuple[int, ...]], InputPath] = {}
+    curves: dict[int, Curve] = {}
     for column, coefficient in zip(columns, coefficients.tolist(), strict=True):
         curve = column.curve.scaled(coefficient, 0.0)
-        key = (column.input, tuple(map(id, column.through)))
-        earlier = paths.get(key)
-        paths[key] = InputPath(column.input, column.through, curve if earlier is None else earlier.curve + curve)
-    return AdditiveCurves.centred(inputs.names, tuple(paths.values()), start, X, link)
+        curves[column.input] = curves[column.input] + curve if column.input in curves else curve
+    unused = Curve.steps([], [0.0], 0.0)
+    of_inputs = [curves.get(j, unused) for j in range(len(inputs.names))]
+    return AdditiveCurves.centred(inputs.names, of_inputs, start, X, link)
 
 
 def logistic(model: Any) -> tuple[Array, float]:

@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import explaining_graph as groups
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families import piecewise as curve
 from models_onnx.workbench.compiler.families import trees
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Path, Stage
-from models_onnx.workbench.compiler.families.functions import SAME, Function
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.piecewise import Curve
 from tests.conftest import examples
 from tests.models_onnx.workbench.compiler.people import says
@@ -25,12 +23,10 @@ VALUES = st.integers(-3, 3)
 
 @st.composite
 def curves(draw: st.DrawFn) -> Curve:
-    """Any pieces of degree 0 to 3."""
+    """Any straight pieces."""
     breaks = draw(KNOTS)
-    degree = draw(st.integers(1, 4))
-    rows = [[float(draw(VALUES)) for _ in range(degree)] for _ in range(len(breaks) + 1)]
-    origins = [float(draw(VALUES)) for _ in rows]
-    return Curve(np.array(breaks, dtype=float), np.array(origins), np.array(rows), float(draw(VALUES)))
+    intercepts, slopes = ([float(draw(VALUES)) for _ in range(len(breaks) + 1)] for _ in range(2))
+    return Curve(np.array(breaks, dtype=float), np.array(intercepts), np.array(slopes), float(draw(VALUES)))
 
 
 X = np.array([*np.linspace(-7, 7, 57), np.nan])
@@ -44,15 +40,14 @@ def test_a_sum_is_the_sum_of_its_values(first: Curve, second: Curve) -> None:
 @settings(max_examples=examples(20))
 @given(curves(), curves())
 def test_the_file_says_what_numpy_says(first: Curve, second: Curve) -> None:
-    model = AdditiveCurves(("a", "b"), (Path(0, (), first), Path(1, (), second)), 0.5, (-7.0, -7.0), (7.0, 7.0))
+    model = AdditiveCurves(("a", "b"), (first, second), 0.5, (-7.0, -7.0), (7.0, 7.0))
     rows = np.column_stack([X, X[::-1]]).astype(np.float32).astype(float)
     told = says(write_file("m", model, REFERENCE, {}), rows)
     assert np.allclose(told["contributions"], model.contributions(rows), atol=1e-9)
 
 
 def test_infinity_is_the_largest_number_and_never_nan() -> None:
-    cubic = Curve(np.zeros(0), np.zeros(1), np.array([[0.0, 1.0, -2.0, 1.0]]), 0.0)
-    model = AdditiveCurves(("a",), (Path(0, (), cubic),), 0.0, (0.0,), (1.0,))
+    model = AdditiveCurves(("a",), (Curve.identity().scaled(2.0, 1.0).at_missing(0.0),), 0.0, (0.0,), (1.0,))
     told = says(write_file("m", model, REFERENCE, {}), np.array([[np.inf], [-np.inf]]))
     assert told["probability"].tolist() == [1.0, 0.0]
     assert np.isfinite(told["contributions"]).all()
@@ -64,10 +59,10 @@ def test_the_examples_of_the_docstrings_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]  # modules, all three
 
 
-HAT = Curve(np.array([0.0, 2.0]), np.array([0.0, 0.0, 2.0]), np.array([[1.0, 0.0], [1.0, 0.5], [2.0, -3.0]]), 9.0)
+HAT = Curve(np.array([0.0, 2.0]), np.array([1.0, 1.0, 8.0]), np.array([0.0, 0.5, -3.0]), 9.0)
 
 
-def test_a_piece_holds_from_its_break_on_and_is_told_from_its_origin() -> None:
+def test_a_piece_holds_from_its_break_on() -> None:
     """1 below 0, then up to 2 at 2, then down by 3 for each."""
     assert HAT.values(np.array([-1.0, 0.0, 1.0, 1.999, 2.0, 3.0, np.nan])).tolist() == pytest.approx(
         [1.0, 1.0, 1.5, 1.9995, 2.0, -1.0, 9.0]
@@ -86,20 +81,12 @@ def test_a_piece_holds_from_its_break_on_and_is_told_from_its_origin() -> None:
         (Curve.identity(), True, True, (1.0, 0.0)),
         (Curve.identity().scaled(0.5, 3.0), True, True, (0.5, 3.0)),
         (Curve.identity().scaled(-0.5, 3.0), True, False, (-0.5, 3.0)),
-        (Curve(np.zeros(0), np.array([10.0]), np.array([[1.0, 2.0]])), True, True, (2.0, -19.0)),
         (Curve.steps([], [4.0]), True, False, (0.0, 4.0)),
-        (Curve(np.zeros(0), np.zeros(1), np.array([[0.0, 1.0, 0.0]])), False, False, (1.0, 0.0)),
-        (Curve(np.array([1.0]), np.zeros(2), np.array([[0.0, 1.0], [0.0, 1.0]])), False, False, (1.0, 0.0)),
+        (Curve(np.array([1.0]), np.zeros(2), np.ones(2)), False, False, (1.0, 0.0)),
     ],
 )
 def test_a_straight_curve_is_one_line(one: Curve, straight: bool, rising: bool, line: tuple[float, float]) -> None:
     assert (one.straight, one.rising, one.line) == (straight, rising, line)
-
-
-def test_a_curve_of_steps_gives_steps() -> None:
-    steps = HAT.of_steps(Curve.steps([5.0, 6.0], [-1.0, 1.0, 3.0], 2.0))
-    assert steps.values(np.array([4.0, 5.0, 6.0, np.nan])).tolist() == [1.0, 1.5, -1.0, 2.0]
-    assert np.isnan(Curve.identity().of_steps(Curve.steps([], [1.0])).missing)
 
 
 def test_the_sum_of_two_curves_has_the_breaks_of_both_and_what_both_are_for_the_missing() -> None:
@@ -110,41 +97,26 @@ def test_the_sum_of_two_curves_has_the_breaks_of_both_and_what_both_are_for_the_
     assert (lines.breaks.tolist(), lines.line) == ([], (2.0, 0.0))
 
 
-LOG = Stage(Curve.identity(), Function("log"))
-
-
-def test_columns_are_centred_on_the_cohort_and_the_missing_are_its_mean() -> None:
-    """Of 1 and 3 the mean is 2; the imputed 5 counts among them: 3. The logarithm of 1 and e is a half on average."""
-    imputed = Curve.identity().at_missing(5.0)
-    paths = [Path(0, (), Curve.identity()), Path(0, (), imputed), Path(1, (LOG,), Curve.identity().scaled(4.0, 0.0))]
-    cohort = np.array([[1.0, 1.0], [3.0, np.e], [np.nan, np.nan]])
-    model = AdditiveCurves.centred(("a", "b"), paths, 10.0, cohort)
-    assert model.base == pytest.approx(10.0 + 2.0 + 3.0 + 2.0)
-    assert model.contributions(np.array([[4.0, 1.0], [np.nan, np.nan]])) == pytest.approx(
-        np.array([[2.0 + 1.0, -2.0], [0.0 + 2.0, 0.0]])
+def test_curves_are_centred_on_the_cohort_and_the_missing_are_its_mean() -> None:
+    """Of 1 and 3 the mean is 2; the imputed 5 counts among them: 3, of all together 5."""
+    imputed = Curve.identity() + Curve.identity().at_missing(5.0)
+    curves = [Curve.identity(), Curve.identity().at_missing(5.0), Curve.steps([], [0.0], 0.0)]
+    cohort = np.array([[1.0, 1.0, 0.0], [3.0, 3.0, 0.0], [np.nan, np.nan, 0.0]])
+    model = AdditiveCurves.centred(("a", "b", "c"), curves, 10.0, cohort)
+    assert np.isnan(imputed.missing), "one column of an input without a value leaves the input without"
+    assert model.base == pytest.approx(10.0 + 2.0 + 3.0)
+    assert model.contributions(np.array([[4.0, 1.0, 7.0], [np.nan] * 3])) == pytest.approx(
+        np.array([[2.0, -2.0, 0.0], [0.0, 2.0, 0.0]])
     )
-    assert model.margin(np.array([[4.0, 1.0]])) == pytest.approx([17.0 + 3.0 - 2.0])
-    assert (model.low, model.high, model.owners) == ((1.0, 1.0), (3.0, np.e), [0, 0, 1])
+    assert model.margin(np.array([[4.0, 1.0, 7.0]])) == pytest.approx([15.0])
+    assert (model.low, model.high, model.edges) == ((1.0, 1.0, 0.0), (3.0, 3.0, 0.0), ((), (), ()))
     moved = model.recalibrated(1.0, 2.0)
-    assert moved.base == pytest.approx(35.0)
-    assert moved.margin(np.array([[4.0, 1.0]])) == pytest.approx([37.0])
+    assert moved.base == pytest.approx(31.0)
+    assert moved.margin(np.array([[4.0, 1.0, 7.0]])) == pytest.approx([31.0])
+    nobody = AdditiveCurves.centred(("a",), [Curve.identity()], 1.5, np.array([[np.nan]]))
+    assert (nobody.base, nobody.contributions(np.array([[np.nan]])).tolist()) == (1.5, [[0.0]])
 
 
-def test_edges_are_those_of_the_first_curve_of_each_column() -> None:
-    steps = Curve.steps([1.0, 7.0], [0.0, 1.0, 2.0])
-    paths = (Path(0, (), HAT), Path(0, (), steps), Path(1, (Stage(steps, Function("exp")),), HAT))
-    model = AdditiveCurves(("a", "b", "c"), paths, 0.0, (0.0,) * 3, (9.0,) * 3)
-    assert model.edges == ((0.0, 1.0, 2.0, 7.0), (1.0, 7.0), ())
-
-
-def test_a_function_without_a_number_for_rows_of_the_cohort_is_refused() -> None:
-    both = Path(1, (LOG, Stage(Curve.identity(), SAME), Stage(Curve.identity(), Function("sqrt"))), Curve.identity())
-    cohort = np.array([[1.0, 0.0], [1.0, 2.0], [1.0, np.nan], [1.0, -3.0]])
-    with pytest.raises(CompileRefused) as refused:
-        AdditiveCurves.centred(("a", "b"), [both], 0.0, cohort)
-    assert str(refused.value) == (
-        "b: log, sqrt gives no number for 2 values of the reference rows; leave them out, or use log1p or "
-        "PowerTransformer (Yeo-Johnson), which take 0 and negative values"
-    )
-    nobody = AdditiveCurves.centred(("a", "b"), [Path(1, (LOG,), Curve.identity())], 1.5, cohort[2:3])
-    assert (nobody.base, nobody.contributions(np.array([[1.0, np.nan]])).tolist()) == (1.5, [[0.0, 0.0]])
+def test_edges_are_where_the_pieces_of_each_curve_begin() -> None:
+    model = AdditiveCurves(("a", "b"), (HAT, Curve.identity()), 0.0, (0.0,) * 2, (9.0,) * 2)
+    assert model.edges == ((0.0, 2.0), ())

@@ -23,7 +23,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
@@ -159,13 +159,6 @@ def test_rows_that_float32_puts_on_the_other_side_of_a_threshold_are_counted() -
     )
     assert loose.report.rows_moved_by_float32 > 0
     assert exact.report.rows_moved_by_float32 == 0
-
-
-def test_a_spline_before_trees_is_refused() -> None:
-    X, y = invented(gaps=0.0)
-    model = make_pipeline(SplineTransformer(), boosting()).fit(X, y)
-    with pytest.raises(CompileRefused, match="spline"):
-        compile_model(model, X)
 
 
 def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_in() -> None:

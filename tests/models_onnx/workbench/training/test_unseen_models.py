@@ -23,14 +23,7 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    KBinsDiscretizer,
-    PowerTransformer,
-    QuantileTransformer,
-    SplineTransformer,
-    StandardScaler,
-)
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.compiler import CoxModel
@@ -56,20 +49,12 @@ def calibrated(model: Any, **how: Any) -> Any:
 
 def models() -> dict[str, tuple[Any, str]]:
     """Unfitted models by name, each with the scale on which its contributions add up."""
-    imputed = make_pipeline(SimpleImputer(strategy="median"), PowerTransformer())
-    splines = make_pipeline(SimpleImputer(), SplineTransformer(4, degree=2))
-    bins = make_pipeline(SimpleImputer(), KBinsDiscretizer(4, encode="onehot-dense", quantile_method="linear"))
-    quantiles = make_pipeline(SimpleImputer(), QuantileTransformer(n_quantiles=50, output_distribution="normal"))
-    logs = make_pipeline(SimpleImputer(add_indicator=True), FunctionTransformer(np.sqrt))
+    scaled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), RobustScaler())
     regression = LogisticRegression(max_iter=2000)
     boosted = HistGradientBoostingClassifier(max_depth=3, max_iter=25)
     gentle = GradientBoostingClassifier(max_depth=3, n_estimators=20)
     return {
-        "power": (make_pipeline(columns(imputed), StandardScaler(), regression), "logit"),
-        "splines": (make_pipeline(columns(splines), regression), "logit"),
-        "bins": (make_pipeline(columns(bins), regression), "logit"),
-        "quantiles": (make_pipeline(columns(quantiles), regression), "logit"),
-        "square roots": (make_pipeline(columns(logs), regression), "logit"),
+        "scaled": (make_pipeline(columns(scaled), StandardScaler(), regression), "logit"),
         "boosted": (boosted, "logit"),
         "imputed boosting": (make_pipeline(SimpleImputer(), gentle), "logit"),
         "lightgbm": (lightgbm.LGBMClassifier(n_estimators=20, max_depth=4, verbose=-1), "logit"),

@@ -46,7 +46,7 @@ def declare(folder: Path, estimator: str, **changed: str) -> Path:
 _IMPORTS = """from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 """
 
 

@@ -1,13 +1,12 @@
-"""Encoders and bins as curves: scikit-learn's own columns on every category, beside it, and where it is missing."""
+"""Encoders as curves: scikit-learn's own columns on every category, beside it, and where it is missing."""
 
-import re
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.readers import sklearn_codes
@@ -61,12 +60,6 @@ def test_an_imputed_number_is_encoded_as_the_number_it_becomes() -> None:
         codes = make_pipeline(SimpleImputer(strategy="constant", fill_value=fill), OneHotEncoder())
         last = [[1.0]] if fill == 4.0 else []
         assert curves(codes, GAPS, [NAN]) == [[0.0], [float(fill == 3.0)], *last]
-        bins = KBinsDiscretizer(2, encode="onehot-dense", strategy="uniform")
-        binned = make_pipeline(SimpleImputer(strategy="constant", fill_value=fill), bins)
-        assert curves(binned, np.array([[1.0], [3.0], [7.0], [NAN]]), [NAN, 3.9, 4.0]) == [
-            [float(fill < 4), 1.0, 0.0],
-            [float(fill >= 4), 0.0, 1.0],
-        ]
 
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
@@ -131,16 +124,6 @@ def test_categories_of_texts_are_kept_for_whoever_codes_the_rows() -> None:
         columns_behind(step.fit(ABSENT), kept.start(), kept)
 
 
-@pytest.mark.parametrize("encode", ["onehot-dense", "ordinal"])
-@pytest.mark.parametrize("count", [2, 3])
-def test_bins_are_those_of_the_discretizer_on_each_edge(encode: str, count: int) -> None:
-    rows = np.array([[0.0], [1.0], [6.0]])
-    step = KBinsDiscretizer(count, encode=encode, strategy="uniform")
-    values = [-1.0, 0.0, 1.9, 2.0, 2.1, 3.0, 4.0, 5.0, 6.0, 8.0]
-    assert same(curves(step, rows, values), step.fit(rows).transform(np.array(values)[:, None]))
-    assert np.isnan(curves(step, rows, [NAN])).all()
-
-
 @pytest.mark.parametrize(
     ("step", "sentence"),
     [
@@ -168,14 +151,6 @@ def test_bins_are_those_of_the_discretizer_on_each_edge(encode: str, count: int)
         ),
         (
             make_pipeline(StandardScaler(), OneHotEncoder()),
-            "OneHotEncoder is compiled for inputs as they are; count was changed before it",
-        ),
-        (
-            make_pipeline(StandardScaler(), KBinsDiscretizer(2, strategy="uniform")),
-            "KBinsDiscretizer is compiled for inputs as they are; count is not",
-        ),
-        (
-            make_pipeline(FunctionTransformer(np.log1p), OneHotEncoder()),
             "OneHotEncoder is compiled for inputs as they are; count was changed before it",
         ),
     ],
@@ -219,9 +194,3 @@ def test_so_many_categories_that_they_name_people_are_refused(
     )
     monkeypatch.setattr(sklearn_codes, "MOST_CATEGORIES", 3)
     assert columns_behind(step.fit(WARDS), inputs("count").start(), inputs("count"))
-
-
-def test_texts_are_not_put_in_bins() -> None:
-    step = KBinsDiscretizer(2, strategy="uniform").fit(NUMBERS)
-    with pytest.raises(CompileRefused, match=re.escape("KBinsDiscretizer is fed the text of count; encode it first")):
-        columns_behind(step, inputs("count").start(), inputs("count"))
