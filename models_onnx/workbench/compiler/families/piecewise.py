@@ -73,9 +73,10 @@ class Curve:
     def __add__(self, other: "Curve") -> "Curve":
         breaks = np.union1d(self.breaks, other.breaks)
         starts = np.concatenate([[-np.inf], breaks])
-        one, two = (np.searchsorted(curve.breaks, starts, side="right") for curve in (self, other))
-        intercepts = self.intercepts[one] + other.intercepts[two]
-        return Curve(breaks, intercepts, self.slopes[one] + other.slopes[two], self.missing + other.missing)
+        of_self, of_other = (np.searchsorted(curve.breaks, starts, side="right") for curve in (self, other))
+        intercepts = self.intercepts[of_self] + other.intercepts[of_other]
+        slopes = self.slopes[of_self] + other.slopes[of_other]
+        return Curve(breaks, intercepts, slopes, self.missing + other.missing)
 
 
 def write_curves(graph: Graph, columns: str, missing: str, curves: Sequence[Curve]) -> str:
