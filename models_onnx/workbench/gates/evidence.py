@@ -186,7 +186,7 @@ def _from_table(
 
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
-    from models_onnx.workbench.training.data.leaks import after_horizon, alone, shuffled_losses
+    from models_onnx.workbench.training.data.leaks import after_horizon, alone, losses_without
     from models_onnx.workbench.training.data.tracing import trace
     from models_onnx.workbench.training.merged import figures_within_groups, hidden_groups
 
@@ -196,7 +196,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
     return InputEvidence(
         alone=alone(cohort),
         after=after_horizon(spec, cohort),
-        losses=shuffled_losses(lambda rows: subject.answers(rows).probability, cohort),
+        losses=losses_without(lambda rows: subject.answers(rows).probability, cohort),
         leaks=traced.leaks,
         smuggled=traced.smuggled,
         unnamed=traced.unnamed,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,6 +17,9 @@ from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import ImportedManifest, Manifest, ModelInput, TensorNames, is_imported
 from models_onnx.errors import ManifestRefused, UnsafeModel
 from models_onnx.serving.runtime import run_in_parts
+
+if TYPE_CHECKING:
+    from models_onnx.workbench.training.data.leaks import Loss
 
 Array = NDArray[np.float64]
 
@@ -246,14 +249,14 @@ class InputEvidence:
     """What the inputs know, found on the rows of the training table.
 
     `alone` is the AUROC (0.5 to 1) of each input by itself, `after` the same for events after the horizon, `losses`
-    what the model's AUROC loses when one input is shuffled. `leaks` and `smuggled` are sentences: inputs that are read
+    what the model's AUROC loses without one input. `leaks` and `smuggled` are sentences: inputs that are read
     from columns behind the outcome, or from those that make a protected group. `unnamed` are columns of race or
     ethnicity for which the specification names no axis.
     """
 
     alone: dict[str, float]
     after: dict[str, float] = field(default_factory=dict)
-    losses: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, "Loss"] = field(default_factory=dict)
     leaks: tuple[str, ...] = ()
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from models_onnx.workbench import metrics
 from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
-from models_onnx.workbench.training.data.leaks import too_good
+from models_onnx.workbench.training.data.leaks import CLEARED, too_good
 
 # responsible-ai.md 5.2: fewer events allow no statement on discrimination (100) or on O/E (50).
 ENOUGH_EVENTS = 100
@@ -55,7 +55,7 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
 def _leaks(inputs: InputEvidence) -> list[str]:
     """Inputs that know the outcome: read from its columns, too good alone or in the model, or so until the horizon."""
     sentences = (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses))
-    return [f"{sentence} (a leak)" for sentence in sentences]
+    return [f"{sentence} (a leak: {CLEARED})" for sentence in sentences]
 
 
 def _alert_faults(block: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ stands what the inputs of our models reach on their tables.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ _MOST_TEXTS = 20
 LEAK = 0.85
 LEAK_AFTER = 0.15
 LEAK_SHUFFLED = 0.15
+LEAK_FITTED_AGAIN = 0.05
+# Inputs whose ranks agree so well are copies of each other; the newest and the highest of a value reach 0.9.
+_COPY = 0.98
+CLEARED = "leave it out, or read it as it stood at the moment of the prediction"
+"""What clears an input of the charge that it knows the outcome."""
 # Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
 _TOLD_BY_GAPS = 0.70
 # One value: with age 90 two in three die within five years, 18 times the odds of the others (NHANES); columns that are
@@ -249,8 +255,21 @@ def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
     return {name: separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
 
 
-def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, float]:
-    """Returns how much AUROC the model loses when one input is shuffled among the people (permutation importance)."""
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How much AUROC is lost without an input: shuffled, and where that is much, fitted again without it."""
+
+    shuffled: float
+    fitted_again: float = 0.0
+    copies: tuple[str, ...] = ()
+
+
+def losses_without(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, Loss]:
+    """Returns what the model loses without each input, which is first shuffled among the people.
+
+    Of two inputs that go together, shuffling one costs a fitted model much and says nothing of either. So what costs as
+    much as a leak is confirmed: a model is fitted again without the input and its copies.
+    """
     is_followed = cohort.weight > 0
     X, y = cohort.X[is_followed], cohort.y[is_followed]
     draw = np.random.default_rng(_SEED)
@@ -259,14 +278,33 @@ def shuffled_losses(predict: Callable[[Array], Array], cohort: Cohort) -> dict[s
     for position, name in enumerate(cohort.features):
         moved = X.copy()
         moved[:, position] = X[draw.permutation(len(X)), position]
-        losses[name] = full_auroc - _auroc(predict(moved), y)
+        loss = Loss(full_auroc - _auroc(predict(moved), y))
+        if loss.shuffled >= LEAK_SHUFFLED:
+            is_copy = _copies_of(position, X)
+            copies = tuple(
+                other for other, is_one in zip(cohort.features, is_copy, strict=True) if is_one and other != name
+            )
+            loss = Loss(loss.shuffled, full_auroc - _refitted_auroc(X[:, ~is_copy], y), copies)
+        losses[name] = loss
     return losses
 
 
-def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Mapping[str, float]) -> Iterator[str]:
-    """Yield the inputs that are too good alone, only until the horizon, or among the others (`losses`: shuffled)."""
+def _copies_of(position: int, X: Array) -> NDArray[np.bool_]:
+    """Returns which inputs are this one or rank people as it does."""
+    ranks = pd.DataFrame(X).rank()
+    is_copy = ranks.corrwith(ranks[position]).abs().to_numpy() >= _COPY
+    is_copy[position] = True
+    return np.asarray(is_copy)
+
+
+def _refitted_auroc(X: Array, y: Events) -> float:
+    return _auroc(fitted_at_once(X, y)(X), y) if X.shape[1] else 0.5
+
+
+def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Mapping[str, Loss]) -> Iterator[str]:
+    """Yield the inputs that are too good alone, only until the horizon, or among the others, with what clears them."""
     for name, value in alone.items():
-        later, loss = after.get(name), losses.get(name, 0.0)
+        later, loss = after.get(name), losses.get(name, Loss(0.0))
         if value >= LEAK:
             yield f"{name} alone reaches an AUROC of {value:.2f}: it knows the outcome"
         elif later is not None and value - later >= LEAK_AFTER:
@@ -274,16 +312,20 @@ def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Map
                 f"{name} alone reaches an AUROC of {value:.2f} for events within the horizon and {later:.2f} for those "
                 "after it: it knows the label, not the illness"
             )
-        elif loss >= LEAK_SHUFFLED and not isinstance(FEATURES.get(name), Age):
-            yield f"without {name} the model loses {loss:.2f} of its AUROC: it knows the outcome"
+        elif min(loss.shuffled - LEAK_SHUFFLED, loss.fitted_again - LEAK_FITTED_AGAIN) >= 0 and not isinstance(
+            FEATURES.get(name), Age
+        ):
+            copies = f" and its {'copy' if len(loss.copies) == 1 else 'copies'} {', '.join(loss.copies)}"
+            yield (
+                f"without {name}{copies if loss.copies else ''} the model loses {loss.shuffled:.2f} of its AUROC, "
+                f"{loss.fitted_again:.2f} when it is fitted again: it knows the outcome"
+            )
 
 
-def fitted_at_once(cohort: Cohort) -> Callable[[Array], Array]:
+def fitted_at_once(X: Array, y: Events) -> Callable[[Array], Array]:
     """Return a logistic regression of all inputs and their gaps: enough to see on which of them a model would rest."""
     from sklearn.linear_model import LogisticRegression
 
-    is_followed = cohort.weight > 0
-    X, y = cohort.X[is_followed], cohort.y[is_followed]
     middle = np.nan_to_num(np.nanmedian(X, axis=0))
 
     def prepared(rows: Array) -> Array:

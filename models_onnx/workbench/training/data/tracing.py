@@ -25,9 +25,9 @@ from models_onnx.workbench.training.data.leaks import (
     alone,
     copied_people,
     fitted_at_once,
+    losses_without,
     read_by_name_or_order,
     separates,
-    shuffled_losses,
     telling_columns,
     too_good,
 )
@@ -92,7 +92,8 @@ def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:
     """
     if min(np.bincount(cohort.y[cohort.weight > 0], minlength=2)) < LEAST_EVENTS:
         return []
-    losses = shuffled_losses(fitted_at_once(cohort), cohort)
+    is_followed = cohort.weight > 0
+    losses = losses_without(fitted_at_once(cohort.X[is_followed], cohort.y[is_followed]), cohort)
     return [*trace(spec, cohort).leaks, *too_good(alone(cohort), after_horizon(spec, cohort), losses)]
 
 

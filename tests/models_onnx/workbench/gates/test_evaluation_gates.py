@@ -10,6 +10,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.workbench.gates.subject import InputEvidence, Paired, Retrained, Subject
+from models_onnx.workbench.training.data.leaks import Loss
 from models_onnx.workbench.training.pipeline import differences
 from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
 from tests.models_onnx.workbench.gates.test_file_gates import add_to_probability, rename_output
@@ -155,12 +156,15 @@ def test_g7_poor_unknown_or_unproven_discrimination_is_red(
     [
         ({"alone": {"days_to_death": 0.9}}, "days_to_death alone reaches an AUROC of 0.90: it knows the outcome"),
         ({"alone": {"x": 0.75}, "after": {"x": 0.52}}, "0.52 for those after it: it knows the label, not the illness"),
-        ({"alone": {"x": 0.75}, "losses": {"x": 0.2}}, "without x the model loses 0.20 of its AUROC"),
-        ({"alone": {}, "leaks": ("x is read from death_5y",)}, "x is read from death_5y (a leak)"),
+        (
+            {"alone": {"x": 0.75}, "losses": {"x": Loss(0.2, 0.2, ("z",))}},
+            "without x and its copy z the model loses 0.20 of its",
+        ),
+        ({"alone": {}, "leaks": ("x is read from death_5y",)}, "x is read from death_5y (a leak: leave it out"),
     ],
 )
 def test_g7_an_input_that_knows_the_outcome_fails_by_its_name(good: Subject, found: Document, said: str) -> None:
-    fine = InputEvidence(alone={"age_years": 0.80}, after={"age_years": 0.81}, losses={"age_years": 0.24})
+    fine = InputEvidence(alone={"age_years": 0.80}, after={"age_years": 0.81}, losses={"age_years": Loss(0.24, 0.2)})
     assert judge(good, "G7", figured(inputs=fine)).status == "passed"
     result = judge(good, "G7", figured(inputs=InputEvidence(**found)))
     assert result.status == "failed"

@@ -260,7 +260,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     monkeypatch.setattr(f"{training}.data.tracing.trace", lambda *_: traced)
     monkeypatch.setattr(f"{training}.data.leaks.alone", lambda _: {"alone": 0.7})
     monkeypatch.setattr(f"{training}.data.leaks.after_horizon", lambda *_: {"after": 0.6})
-    monkeypatch.setattr(f"{training}.data.leaks.shuffled_losses", lambda answers, _: {"lost": answers(rows)[0]})
+    monkeypatch.setattr(f"{training}.data.leaks.losses_without", lambda answers, _: {"lost": answers(rows)[0]})
     monkeypatch.setattr(f"{training}.merged.figures_within_groups", lambda *given: (given[2].tolist(), given[3]))
     monkeypatch.setattr(f"{training}.merged.hidden_groups", lambda *_: ("hidden",))
     default = SimpleNamespace(default=SimpleNamespace(probability=threshold))

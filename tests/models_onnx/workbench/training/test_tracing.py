@@ -9,7 +9,7 @@ import pytest
 
 from models_onnx.spec import CohortExclusion, ModelSpec
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.leaks import after_horizon, alone, shuffled_losses
+from models_onnx.workbench.training.data.leaks import after_horizon, alone, losses_without
 from models_onnx.workbench.training.data.tracing import trace
 from tests.models_onnx.invented import INVENTED
 
@@ -157,6 +157,6 @@ def test_people_who_are_alike_by_chance_are_no_copies(rows: pd.DataFrame) -> Non
 def test_shuffling_an_input_costs_what_the_model_gains_by_it(rows: pd.DataFrame) -> None:
     cohort = build_cohort(INVENTED, rows)
     place = cohort.features.index("age_years")
-    losses = shuffled_losses(lambda X: X[:, place], cohort)
+    losses = {name: loss.shuffled for name, loss in losses_without(lambda X: X[:, place], cohort).items()}
     assert losses["age_years"] == max(losses.values()) > 0.1
     assert losses["mcv_fl"] == 0.0

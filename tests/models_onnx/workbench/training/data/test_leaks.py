@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ import pytest
 from models_onnx.spec import OutcomeSpec
 from models_onnx.workbench.training.data.check_tables import check_table
 from models_onnx.workbench.training.data.cohort import build_cohort
+from models_onnx.workbench.training.data.leaks import losses_without, too_good
 from models_onnx.workbench.training.data.tracing import leaks_of
 from tests.models_onnx.invented import INVENTED, invented_table
 
@@ -69,7 +72,7 @@ def numbered(rows: pd.DataFrame) -> pd.Series:
 LEAKS: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], str]] = {
     "copied": (lambda rows: 85.0 + rows["came_back"], "tells the outcome by itself (AUROC 1.00)"),
     "a tenth is wrong": (lambda rows: noisy(rows, 0.1), "it knows the outcome"),
-    "a quarter is wrong": (lambda rows: noisy(rows, 0.25), "of its AUROC: it knows the outcome"),
+    "a quarter is wrong": (lambda rows: noisy(rows, 0.25), "fitted again: it knows the outcome"),
     "future date": (lambda rows: 50 + (rows["next_contact"] - rows["out"]).dt.days / 10, "tells the outcome by itself"),
     "only its gaps": (gaps, "whether it is there tells the outcome"),
     "treatment afterwards": (given, "have the outcome (1"),
@@ -90,6 +93,25 @@ def test_a_leak_is_named_with_its_input(extract: pd.DataFrame, leak: str) -> Non
     sentences = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=column_of(extract))))
     assert any("mcv_fl" in sentence and words in sentence for sentence in sentences), sentences
     assert not any("age_years" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(("apart", "is_accused"), [(0.35, False), (0.01, True)])
+def test_what_another_input_says_as_well_is_no_leak_and_a_copy_is_left_out_with_its_input(
+    apart: float, is_accused: bool
+) -> None:
+    """A model rests on the newest of a value; without it the highest says as much, unless it is the same again."""
+    draw = np.random.default_rng(11)
+    y = np.repeat([0, 1], [3000, 1000])
+    newest = draw.normal(0.8 * y, 1.0)
+    X = np.column_stack([newest, newest + draw.normal(0.0, apart, len(y))])
+    cohort: Any = SimpleNamespace(features=("newest", "highest"), X=X, y=y, weight=np.ones(len(y)))
+    losses = losses_without(lambda rows: rows[:, 0], cohort)
+    assert losses["newest"].copies == (("highest",) if is_accused else ())
+    assert losses["newest"].fitted_again == pytest.approx(0.21 if is_accused else 0.01, abs=0.03)
+    sentences = list(too_good({"newest": 0.71, "highest": 0.71}, {}, losses))
+    assert [sentence.partition(" the model")[0] for sentence in sentences] == [
+        "without newest and its copy highest"
+    ] * is_accused
 
 
 def test_a_column_that_numbers_the_rows_is_named(extract: pd.DataFrame) -> None:
