@@ -18,8 +18,6 @@ from fhir.record.refusals import Refusal
 from fhir.record.resources import AllergyIntolerance, Condition
 from fhir.terminology.allergens import (
     ALLERGEN_CLASSES,
-    GADOLINIUM,
-    IODINATED,
     Allergen,
     allergen_of_problem,
     denies_allergies,
@@ -28,6 +26,7 @@ from fhir.terminology.allergens import (
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import is_known_condition
+from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import CLASS_MEMBERS, table_rows
 
