@@ -47,7 +47,7 @@ _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
 _CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "monitoring", "opioid"})
 """Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
-_PAIRS_AT_EVERY_AGE: Final = frozenset({"dz-bb-ccb_nondhp/running", "review-lithium/found"})
+_PAIRS_AT_EVERY_AGE: Final = frozenset({"ddi-clopidogrel-ppi/any", "dz-bb-ccb_nondhp/running", "review-lithium/found"})
 """Pairs that an order is warned of; once both are taken for long their rules inform only, and the review tells it."""
 
 

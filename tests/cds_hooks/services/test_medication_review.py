@@ -127,6 +127,16 @@ def test_a_contraindication_holds_at_every_age_and_the_order_can_be_stopped(tmp_
     assert again.json()["cards"] == []
 
 
+def test_clopidogrel_with_omeprazole_is_told_at_every_age_and_with_pantoprazole_not(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    clopidogrel = order(("32968", "clopidogrel"), as_of)
+    (card,) = ask(tmp_path, as_of, clopidogrel, order(("7646", "omeprazole"), as_of), born="1980-01-01").json()["cards"]
+    assert "omeprazole" in card["detail"]
+    pantoprazole = order(("40790", "pantoprazole"), as_of)
+    assert ask(tmp_path / "other", as_of, clopidogrel, pantoprazole, born="1980-01-01").json()["cards"] == []
+
+
 def test_the_criteria_of_stopp_begin_at_65(tmp_path: Path, as_of: datetime) -> None:
     resources = (order(DIAZEPAM, as_of), problem(FALL))
     assert ask(tmp_path / "young", as_of, *resources, born="1961-12-01").json()["cards"] == []

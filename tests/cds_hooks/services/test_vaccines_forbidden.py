@@ -21,6 +21,9 @@ def test_chemotherapy_forbids_live_vaccines_and_an_ointment_does_not(tmp_path: P
     chemotherapy = only_card(tmp_path, as_of, "1990-01-01", taking("cyclophosphamide 50 MG Oral Tablet"))
     ointment = only_card(tmp_path, as_of, "1990-01-01", taking("tacrolimus 0.1 % Topical Ointment"))
     assert re.search(r"Contraindicated: [^(]*MMR[^(]* \(cyclophosphamide \(2026-10-01\)\)\.", chemotherapy["detail"])
+    vincristine = only_card(tmp_path, as_of, "1990-01-01", taking("vincristine IV"))
+    assert re.search(r"Contraindicated: [^(]*MMR[^(]*Varicella[^(]* \(vincristine", vincristine["detail"])
+    assert "MMR" not in vincristine["summary"]
     assert "Contraindicated" not in ointment["detail"]
 
 
