@@ -64,8 +64,8 @@ class PatientValues:
                 stands once; reading the whole body says where.
         """
         read: dict[str, Any] = {}
-        place = 1 if prefetch.startswith(b"{") else len(prefetch)
-        while (member := _MEMBER.match(prefetch, place)) is not None:
+        position = 1 if prefetch.startswith(b"{") else len(prefetch)
+        while (member := _MEMBER.match(prefetch, position)) is not None:
             name = member[1].decode()
             sent_before = self._sent_at(name, prefetch, member.end())
             end = sent_before and _END.match(prefetch, member.end() + len(sent_before[0]))
@@ -74,10 +74,10 @@ class PatientValues:
             if name in read:
                 raise msgspec.DecodeError("a key stands twice")
             read[name] = sent_before[1]
-            place = end.end()
-            if end[1] == b"}" and not prefetch[place:].strip():
+            position = end.end()
+            if end[1] == b"}" and not prefetch[position:].strip():
                 return read
-        rest = members_once(_rest.decode(b"{" + prefetch[place:] if read else prefetch) or {}, "prefetch")
+        rest = members_once(_rest.decode(b"{" + prefetch[position:] if read else prefetch) or {}, "prefetch")
         if read and not rest:
             raise msgspec.DecodeError("no member behind a comma")
         if rest.keys() & read.keys():
@@ -86,11 +86,11 @@ class PatientValues:
             read[name] = self._read_one(name, bytes(raw))
         return read
 
-    def _sent_at(self, name: str, prefetch: bytes, place: int) -> tuple[bytes, Any] | None:
+    def _sent_at(self, name: str, prefetch: bytes, position: int) -> tuple[bytes, Any] | None:
         for pair in self._values_by_key.get(name, ()):
-            if prefetch.startswith(pair[0], place):
+            if prefetch.startswith(pair[0], position):
                 return pair
-        return (_NULL, None) if prefetch.startswith(_NULL, place) else None
+        return (_NULL, None) if prefetch.startswith(_NULL, position) else None
 
     def _read_one(self, name: str, sent: bytes) -> Any:
         sent_before = self._sent_at(name, sent, 0)

@@ -24,6 +24,9 @@ LONGEST_SHORT: Final = 80
 """The longest text, in characters, that is a name and costs nothing."""
 NOT_READ: Final = "not read: too much text"
 _LONG: Final = re.compile(rb'"(?:[^"\\]|\\.){%d}' % (LONGEST_SHORT + 1))
+_LONG_WITHOUT_ESCAPES: Final = re.compile(rb'"[^"]{%d}' % (LONGEST_SHORT + 1))
+_ENTRIES_TOGETHER: Final = 32
+"""So many entries are looked through at once; mostly a few of a chart have a long text."""
 _LOOKED_UP: Final = frozenset({"reference", "system", "code", "id"})
 """Members whose texts are no prose, but looked up as they are."""
 _DIRECTIONS: Final = frozenset({"text", "patientInstruction"})
@@ -54,13 +57,25 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
 def _costs(values: Mapping[str, Any]) -> Iterator[tuple[LeanResource, Any, int]]:
     """Each resource that has long texts, as JSON values, with the characters of these."""
     for value in values.values():
-        resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
-        for resource in resources:
-            if not isinstance(resource, LeanResource) or _LONG.search(encoded := _encode(resource)) is None:
-                continue
-            content = msgspec.json.decode(encoded)
+        for resource in _with_long_texts(value):
+            content = msgspec.json.decode(_encode(resource))
             if characters := sum(map(len, _prose(content))):
                 yield resource, content, characters
+
+
+def _with_long_texts(value: Any) -> Iterator[LeanResource]:
+    resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
+    for start in range(0, len(resources), _ENTRIES_TOGETHER):
+        together = resources[start : start + _ENTRIES_TOGETHER]
+        if _may_be_long(together):
+            yield from (
+                resource for resource in together if isinstance(resource, LeanResource) and _may_be_long(resource)
+            )
+
+
+def _may_be_long(value: Any) -> bool:
+    encoded = _encode(value)
+    return (_LONG if b"\\" in encoded else _LONG_WITHOUT_ESCAPES).search(encoded) is not None
 
 
 def _prose(value: Any, free: frozenset[str] = _LOOKED_UP) -> Iterator[str]:
