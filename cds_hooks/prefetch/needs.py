@@ -150,6 +150,8 @@ class Needs(Struct, frozen=True):
     """LOINC codes of further laboratory results, of which only the day and the value as charted are read."""
     newest_results: bool = False
     """Whether the newest results of any code are read: a study may have no code that could be asked for."""
+    named_results: bool = False
+    """Whether the newest laboratory results of any code are read: one may have a name and no code of LOINC."""
 
     @staticmethod
     def of(
@@ -161,6 +163,7 @@ class Needs(Struct, frozen=True):
         lab_codes: Iterable[str] = (),
         *,
         newest_results: bool = False,
+        named_results: bool = False,
     ) -> "Needs":
         """Returns the needs of these features together with these analytes and resource types.
 
@@ -191,6 +194,7 @@ class Needs(Struct, frozen=True):
             frozenset(whole_history),
             frozenset(lab_codes),
             newest_results,
+            named_results,
         )
 
 
@@ -217,6 +221,9 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     if needs.newest_results:
         query = f"Observation?{_PATIENT}&_sort=-date&_count=200"
         templates.append(Template("newestResults", query, "Observation", "newest results", policy=_UNSAID))
+    if needs.named_results:
+        query = f"Observation?{_PATIENT}&category=laboratory&_sort=-date&_count=100"
+        templates.append(Template("namedResults", query, "Observation", "results by name", policy=_UNSAID))
     if signs := needs.analytes & _PREGNANCY:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
         words = "pregnancy tests and dates"

@@ -11,7 +11,14 @@ from msgspec import Struct
 from fhir.record.datatypes import FhirTime, Quantity, parse_time, plain, quoted, two_days_before
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation, ObservationComponent
-from fhir.terminology.analytes import ANALYTE_BY_CODE, LOINC, Analyte, analyte_of_full_name, analyte_of_name
+from fhir.terminology.analytes import (
+    ANALYTE_BY_CODE,
+    ANSWER,
+    LOINC,
+    Analyte,
+    analyte_of_full_name,
+    analyte_of_name,
+)
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
@@ -259,6 +266,8 @@ def measure(
     if status in STATUS_NEVER_USED:
         return _withdrawn(analyte, coded)
     quantity = part.valueQuantity if part.valueQuantity is not None else _quantity_in_words(part)
+    if analyte.kind == ANSWER and quantity is None:
+        quantity = _answer(part)
     if quantity is None or quantity.value is None:
         return _without_number(analyte, coded)
     if status not in USABLE_STATUS:
@@ -335,6 +344,20 @@ def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | N
     fraction = match["point"] or match["comma"]
     number = float(f"{match['whole']}.{fraction}" if fraction else match["whole"])
     return Quantity(number, unit=(match["unit"] or "").strip() or None)
+
+
+_NO = re.compile(r"\b(?:neg|non-?\s?reac|not (?:det|reac)|absent|nicht|nég|none)|\(-\)|^-$", re.IGNORECASE)
+_YES = re.compile(r"\b(?:pos|reac|detected|présent|present)|\(\+\)|^\++$", re.IGNORECASE)
+
+
+def _answer(part: Observation | ObservationComponent) -> Quantity | None:
+    """1 for a test that is positive, 0 for a negative one, by its words or its interpretation; None for neither."""
+    concept = part.valueCodeableConcept
+    words = part.valueString or (concept.words if concept is not None else "")
+    if _NO.search(words) or any(code.has("NEG") for code in part.interpretation):
+        return Quantity(0.0, unit="1")
+    is_positive = _YES.search(words) or any(code.has("POS") for code in part.interpretation)
+    return Quantity(1.0, unit="1") if is_positive else None
 
 
 def _withdrawn(analyte: Analyte, coded: CodedPart) -> Refusal | None:

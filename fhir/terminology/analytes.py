@@ -20,6 +20,8 @@ from fhir.terminology.units import normal_unit, unit_parts
 
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
+ANSWER = "answer"
+"""The kind of a test that is positive (1) or negative (0)."""
 
 _AROUND_SLASH = re.compile(r"\s*/\s*")
 _FACTOR = re.compile(r"^(?P<factor>[0-9.e]+)(?P<offset>[+-][0-9.]+)?$")

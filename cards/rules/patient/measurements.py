@@ -11,12 +11,14 @@ from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.facts import Found
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
+from fhir.terminology.analytes import ANALYTES, ANSWER
 
 _WORDS = {
     "creatinine": "creatinine",
     "body_weight": "weight",
     "egfr": "reported eGFR",
     "qtc": "QTc",
+    "hbsag": "HBsAg",
     "inr": "INR",
     "tsh": "TSH",
     "alt": "ALT",
@@ -69,6 +71,8 @@ def name_of(analyte: str) -> str:
 def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
     """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
     name = name_of(measurement.analyte)
+    if ANALYTES[measurement.analyte].kind == ANSWER:
+        return f"{name} {'positive' if measurement.value else 'negative'}"
     side = measurement.side or ""
     canonical = f"{side}{format_number(measurement.value, limits, 2)} {unit(measurement.unit)}".rstrip()
     if unit(measurement.charted_unit) == unit(measurement.unit) or measurement.charted_value == measurement.value:

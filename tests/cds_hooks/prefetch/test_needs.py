@@ -128,11 +128,13 @@ def test_every_search_of_a_type_is_the_documented_one() -> None:
 def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
     needs = Needs.of(
         analytes=("dbp", "body_weight", "smoking_status", "pregnancy_signs", "genomics", "screening", "potassium"),
-        lab_codes=("99999-9", "2823-3"), newest_results=True, required=("labs",),
+        lab_codes=("99999-9", "2823-3"), newest_results=True, named_results=True,
+        required=("labs",),
     )  # fmt: skip
     made = {each.key: each for each in templates_for(needs)}
     assert list(made) == [
-        "patient", "labs", "pressures", "body", "tobacco", "newestResults", "pregnancy", "genomics", "screening",
+        "patient", "labs", "pressures", "body", "tobacco", "newestResults", "namedResults", "pregnancy", "genomics",
+        "screening",
     ]  # fmt: skip
     start = f"Observation?{PATIENT_IS}"
     potassium = _loinc("2823-3", "6298-4", "32713-0", "22760-3", "99999-9")
@@ -140,6 +142,7 @@ def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
     assert made["pressures"].query.startswith(f"{start}&code={_loinc('85354-9', '55284-4', '8462-4')}")
     assert made["tobacco"].query == f"{start}&code={_loinc('72166-2')}&_sort=-date&_count=10"
     assert made["newestResults"].query == f"{start}&_sort=-date&_count=200"
+    assert made["namedResults"].query == f"{start}&category=laboratory&_sort=-date&_count=100"
     ends = {"pressures": 50, "body": 50, "pregnancy": 30, "genomics": 100, "screening": 100}
     assert {name: made[name].asked_count for name in ends} == ends
     codes = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
@@ -152,7 +155,7 @@ def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
     assert f",{packs}&_sort=-date" in made["screening"].query
     policies = {name: each.policy.if_missing for name, each in made.items()}
     assert policies == dict.fromkeys(made, SAY) | {
-        "patient": FAIL, "labs": FAIL, "newestResults": OMIT, "pregnancy": OMIT,
+        "patient": FAIL, "labs": FAIL, "newestResults": OMIT, "namedResults": OMIT, "pregnancy": OMIT,
     }  # fmt: skip
     analytes = {name: sorted(each.analytes) for name, each in made.items() if each.analytes}
     assert analytes == {

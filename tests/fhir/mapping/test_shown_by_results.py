@@ -83,3 +83,23 @@ def test_every_limit_is_a_number_that_can_be_measured_and_has_its_source() -> No
         assert analyte.plausible_low < limit.limit < analyte.plausible_high
         assert len(limit.source) > 20
         assert limit.max_age_days >= 7
+
+
+@pytest.mark.parametrize(
+    ("value", "is_shown"),
+    [
+        ({"valueString": "Positive"}, True),
+        ({"valueCodeableConcept": {"text": "Reactive"}}, True),
+        ({"valueString": "DETECTED"}, True),
+        ({"valueCodeableConcept": {"text": "Non-reactive"}}, False),
+        ({"valueString": "not detected"}, False),
+        ({"valueString": "Negative"}, False),
+        ({"valueString": "see report"}, False),
+    ],
+)
+def test_an_antigen_that_is_positive_shows_the_infection(value: Json, is_shown: bool) -> None:
+    (limit,) = [limit for limit in OWN_ROWS if limit.analyte == "hbsag"]
+    answer = {key: item for key, item in result(limit, 1, AS_OF - timedelta(days=40)).items() if key != "valueQuantity"}
+    session = PatientSession(record_of(answer | value), [])
+    hit = session.condition("hepatitis_b")
+    assert (hit.words if hit is not None else None) == ("HBsAg positive" if is_shown else None)

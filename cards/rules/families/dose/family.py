@@ -9,7 +9,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
-from cards.rules.engine.family import Correction, Family
+from cards.rules.engine.family import Correction, Family, lab_placeholder
 from cards.rules.families.dose.knowledge import EVIDENCE, Limit
 from cards.rules.families.dose.sums import (
     FAR_OVER,
@@ -140,6 +140,22 @@ def _is_undiluted_salt(context: RuleContext) -> Truth:
     sigs = " ".join(dosage.text or "" for dosage in order.dosageInstruction)[:1000]
     words = f"{context.medication.dose_form or ''} {context.medication.words}"
     return _SALT.search(words) is not None and _DILUTED.search(f"{words} {sigs}") is None
+
+
+# Of 2 to 7.5 %; 0.9 % is as salty as blood, and a concentrate is a rule of its own.
+_HYPERTONIC = re.compile(r"\b(?:2|3|5|7\.5) ?%|\bhypertonic|\bhyperton", re.IGNORECASE)
+_WATER = re.compile(r"\bd5w\b|\bd5 ?water|\b5 ?%|\b50 ?(?:mg|g) ?/ ?(?:ml|l)\b", re.IGNORECASE)
+
+
+def _is_hypertonic_salt(context: RuleContext) -> Truth:
+    words = f"{context.medication.dose_form or ''} {context.medication.words}"
+    return len(context.medication.rxcuis) == 1 and _HYPERTONIC.search(words) is not None
+
+
+def _is_water(context: RuleContext) -> Truth:
+    words = f"{context.medication.dose_form or ''} {context.medication.words}"
+    has_salt = re.search(r"sodium|nacl|saline|ringer|natri", words, re.IGNORECASE) is not None
+    return len(context.medication.rxcuis) == 1 and not has_salt and _WATER.search(words) is not None
 
 
 def _names_a_day(context: RuleContext) -> Truth:
@@ -414,6 +430,8 @@ _WORDS: tuple[Condition, ...] = (
     flag("one_instruction", _is_one_instruction, "the order has one dosage instruction"),
     flag("u_500", _is_concentrated, "the words of the drug say 500 units/mL"),
     flag("undiluted_salt", _is_undiluted_salt, "it is a concentrate, and no words of the order dilute it"),
+    flag("hypertonic_salt", _is_hypertonic_salt, "it is a salt solution of 2 to 7.5 %"),
+    flag("water", _is_water, "it is glucose of 5 % without salt, which is as good as water"),
     flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", _names_a_day, "the order names a day of the week"),
 )
@@ -421,6 +439,7 @@ _WORDS: tuple[Condition, ...] = (
 FAMILY = Family(
     "dose",
     placeholders={
+        "sodium": lab_placeholder("sodium", [130, 145], 7),
         "over_drug": _over_drug,
         "amount": _amount,
         "most": _most,
@@ -436,6 +455,7 @@ FAMILY = Family(
         "duration": lambda context: None if context.duration_days is None else format_number(context.duration_days),
     },
     longest={
+        "sodium": "sodium 145.5 mmol/L on 2026-11-20",
         "over_drug": "chlorpheniramine",
         "amount": "12,800.5 mg/day with the other order",
         "most": "the usual maximum first dose of 4,000 mg/day (extended release)",

@@ -304,6 +304,12 @@ def test_for_a_child_it_is_said_at_which_weight() -> None:
         ("undiluted_salt", {"drug": "sodium chloride 23.4 % Injection", "more": {"dosageInstruction": [
             {"text": "add to TPN"}]}}, False),
         ("undiluted_salt", {"drug": "sodium chloride 0.9 % Injection"}, False),
+        ("hypertonic_salt", {"drug": "Sodium chloride 3% 500 mL"}, True),
+        ("hypertonic_salt", {"drug": "Sodium chloride 0.9% 500 mL"}, False),
+        ("hypertonic_salt", {"drug": "sodium chloride 23.4 % Injection"}, False),
+        ("water", {"drug": "Dextrose 5% in water 1000 mL"}, True),
+        ("water", {"drug": "Dextrose 5% and sodium chloride 0.45% 1000 mL"}, False),
+        ("water", {"drug": "glucose 50 % Injection"}, False),
         ("day_named", {"drug": "methotrexate 2.5 MG Oral Tablet", "more": {"dosageInstruction": [
             {"text": "10 mg every Monday"}]}}, True),
         ("day_named", SERTRALINE, False),

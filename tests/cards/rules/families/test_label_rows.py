@@ -60,10 +60,12 @@ def test_a_value_fires_for_each_drug_beyond_its_limit_and_is_silent_at_it(as_of:
         (lab,) = (part for part in band.when.get("all", [band.when]) if "lab" in part)
         limit = lab.get("lt", lab.get("gt"))
         beyond = limit * (0.9 if "lt" in lab else 1.1)
+        route = rule.trigger.draft[0].route
         for drug in _names(rule.trigger.draft):
             for value, bands in ((beyond, [band.id]), (limit, [])):
                 patient = {"labs": [[lab["lab"], round(value, 3)]]}
-                assert _found(rule, patient, {"drug": drug}, as_of) == bands, (drug, value)
+                draft = {"drug": drug, "route": route} if route else {"drug": drug}
+                assert _found(rule, patient, draft, as_of) == bands, (drug, value)
 
     for_each(_of_template("dz-value"), fires)
 

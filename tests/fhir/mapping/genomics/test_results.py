@@ -189,6 +189,20 @@ def test_the_diagnosis_of_g6pd_deficiency_is_a_deficient_result() -> None:
     assert (found.keys, found.newest.source) == (("Deficient",), "Condition/c")
 
 
-def test_an_enzyme_activity_without_the_laboratorys_range_is_no_phenotype() -> None:
-    observation = _observation(code=_concept("32546-4"), valueQuantity={"value": 1.2, "unit": "U/g Hb"})
-    assert gene_readings(_record(observation)).by_gene == {}
+@pytest.mark.parametrize(
+    ("value", "unit", "keys"),
+    [
+        (1.2, "U/g{Hb}", ("Deficient",)),
+        (1.2, "U/g Hb", ("Deficient",)),
+        (4.0, "U/g Hb", ()),
+        (9.5, "U/g{Hb}", ()),
+        (1.2, "U/mL", ()),
+    ],
+)
+def test_only_an_activity_of_g6pd_that_is_low_under_every_method_is_a_deficiency(
+    value: float, unit: str, keys: tuple[str, ...]
+) -> None:
+    quantity = {"value": value, "unit": unit}
+    observation = _observation(code=_concept("32546-4"), valueQuantity=quantity, date="2026-01-06")
+    found = _result("G6PD", observation)
+    assert (found.keys if found is not None else ()) == keys
