@@ -46,7 +46,8 @@ _SHORT_NAMES: Final = _read_words()
 """What words mean in a note, whatever the tables of medications say; "" for no drug (an electrolyte, an allergen)."""
 _WORD: Final = re.compile(r"[a-z][a-z/'-]*[a-z]|[a-z]")
 _NAME_TAIL: Final = re.compile(
-    r"^(?:[ ]?(?:sodium|hydrochloride|hcl|tartrate|succinate|sulfate|sulphate|phosphate|citrate|maleate|besylate|bicarb"
+    r"^(?:[ ]?(?:sodium|hydrochloride|hcl|tartrate|succinate|sulfate|sulphate|phosphate|succ|tart|bitartrate"
+    r"|hbr|mononitrate|fumarate|mesylate|gluconate|increased|reduced|citrate|maleate|besylate|bicarb"
     r"|er|xl|sr|mr|xr|la|cr|ec|dr|m/r|tabs?|tablets?|caps?|capsules?|inhaler|patch(?:es)?|cream|drops|po|iv|im|sc"
     r"|subcut|s/c"
     r"|pr|sl|oral|neb(?:s|uli[sz]ed)?|inh|injection|depot|at|dose|therapy|suspension|solution|ung|pv|top|stat|dt"
@@ -92,7 +93,7 @@ _OF_SECTION: Final = {"stopped": "stopped", "held": "held", "allergies": "allerg
 _SENTENCE_END: Final = re.compile(r"\.(?=\s|$)|[;\n]")
 _NO_DOSE: Final = re.compile(r"(?:19|20)\d\d$|\d+/(?:52|7|12|24)$|\d+/\d+/\d+$")
 _CHANGED_TO: Final = re.compile(
-    r"^[ ]*(?:(?:increased|reduced|up|down|titrated|changed)?[ ]?from[ ])?\d+(?:\.\d+)?[ ]?(?:mg|mcg|g"
+    r"[ ]*(?:(?:increased|reduced|up|down|titrated|changed)?[ ]?from[ ])?\d+(?:\.\d+)?[ ]?(?:mg|mcg|g"
     r"|units)?(?: (?:od|bd|daily))?"
     r"[ ]?(?:->|>|to|increased to|reduced to)[ ](?=\d)",
     re.IGNORECASE,
@@ -117,16 +118,23 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
         section = layout.section_at(start)
         before = _behind_last_end(text[max(previous, start - 120) : start])
         is_still_taken = _STILL.search(before) is not None
+        behind = text[last : max(last, min(following, end + 140))]
         joined = bool(previous) and start - previous < 30 and _JOINS.fullmatch(text[previous:start]) is not None
         status_before = carried if joined else _status_before(before)
-        status = (
-            not is_still_taken and _status_after(text[last : max(last, min(following, end + 140))])
-        ) or status_before
+        status = (not is_still_taken and _status_after(behind)) or status_before
         assertion = positions.assertion(start, end)
         if assertion.person != "patient" and section != "family" and status not in ("allergy",):
             status = "other"
         elif assertion.polarity == "hypothetical" and status in ("", "active", "stopped", "held"):
             status = "conditional" if _IF.search(before) else status or "planned"
+        if (
+            joined
+            and status in _CORRECTS
+            and drugs
+            and drugs[-1].status == "active"
+            and _shares(text, previous, start, behind)
+        ):
+            drugs[-1] = replace(drugs[-1], status=status)
         drugs.append(
             Drug(
                 start,
@@ -157,6 +165,13 @@ class TokenPlaces:
         """What is said of the words between two places."""
         first = max(0, bisect_right(self._starts, start) - 1)
         return self._asserted.assertion(first, max(first, bisect_left(self._starts, end) - 1))
+
+
+def _shares(text: str, previous: int, start: int, behind: str) -> bool:
+    """Whether what is said behind the second of two drugs is of both: "ramipril and furosemide held"."""
+    return (
+        re.search(r"and|&|\+", text[previous:start]) is not None or re.search(r"\b(?:both|all)\b", behind) is not None
+    )
 
 
 _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
@@ -199,7 +214,7 @@ def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, 
     offset = changed.end() if changed else offset
     match = _DOSE.match(window, offset)
     dose, is_assumed, last = "", False, end
-    if match is not None and not (match["dose"] and not match["unit"] and _NO_DOSE.match(match["dose"])):
+    if match is not None and not _is_no_dose(match, text[max(0, start - 200) : start]):
         last = end + match.end()
         dose, is_assumed = _amount(match, name)
     else:
@@ -215,6 +230,15 @@ def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, 
             is_assumed,
         )
     return last, dose, "", is_assumed
+
+
+def _is_no_dose(match: re.Match[str], before: str) -> bool:
+    """Whether a bare number is a year, a time, or the next number of a list: "2. AF, on apixaban 3. Anxiety"."""
+    if not match["dose"] or match["unit"]:
+        return False
+    number = match["dose"]
+    is_next = number.isdigit() and re.search(rf"(?<!\d){int(number) - 1}[.)] ", before) is not None
+    return is_next or _NO_DOSE.match(number) is not None
 
 
 def _amount(match: re.Match[str], name: str) -> tuple[str, bool]:

@@ -96,7 +96,8 @@ _AFTER_AGO: Final = re.compile(
     r"^[^.;\n]{0,24}?\b(?:\d+|one|two|three|several|few|many) ?(?:/(?:7|52|12))? ?(?:years?|yrs?|y|months?|mths?"
     r"|decades?)? ?ago\b"
     r"|^[ ,(]{0,2}(?:as a (?:child|teenager)|in childhood|in the past|\(?resolved|- resolved|now resolved|has resolved"
-    r"|treated (?:in )?(?:19|20)\d\d|x ?\d+ before|before that|has settled|now settled|settled)",
+    r"|(?:last (?:week|month|year))\b|\(childhood|treated (?:in )?(?:19|20)\d\d|x ?\d+ before|before that"
+    r"|has settled|now settled|settled)",
     re.IGNORECASE,
 )
 _BEFORE_PAST: Final = re.compile(
@@ -106,6 +107,7 @@ _BEFORE_PAST: Final = re.compile(
     re.IGNORECASE,
 )
 _YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
+_PAST_NAME: Final = re.compile(r"^(?:ex|former|previous)\b", re.IGNORECASE)
 _MONTH_PAST: Final = re.compile(
     r"^ (?:in )?(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\b(?! \d{1,2}[ ,]*$)", re.IGNORECASE
 )
@@ -164,7 +166,8 @@ _NEGATED_AFTER: Final = re.compile(
     r"|excluded|absent|not (?:seen|found"
     r"|present|identified|detected|demonstrated|visualised|evident|noted|confirmed|felt)|negative(?! for)|denied"
     r"|none\b|nil\b"
-    r"|no\b(?! (?:longer|change|further|better))|neg\b|discounted|refuted|unlikely|very unlikely|thought unlikely"
+    r"|no\b(?! (?:longer|change|further|better))|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely"
+    r"|very unlikely|thought unlikely"
     r"|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
     re.IGNORECASE,
@@ -181,6 +184,11 @@ _FOR_WHICH: Final = re.compile(r"\bs/p [a-z ]+ (?:for|due to|because of) (?:[a-z
 _ANOTHER_REFUSED: Final = re.compile(r"^ ?[-,:] ?[a-z]+ (?:declined|offered|planned|discussed|refused)", re.IGNORECASE)
 _ANY: Final = re.compile(r"\bany (?:[a-z]+[ ,/]+){0,8}$", re.IGNORECASE)
 _CALL: Final = re.compile(r"^[^.;\n]{0,60}?(?:->|=>|>|\b(?:999|911|A&E|ED|call|ring|return|come back|seek)\b)")
+_REASON: Final = re.compile(
+    r"\b(?:stopped|discontinued|held|ceased|d/c'?d|withheld|not tolerated)\b[^.;]{0,20}(?:[(,;:-]|due to"
+    r"|because of|for) ?$",
+    re.IGNORECASE,
+)
 _BEFORE_THAT: Final = re.compile(r"^ ?(?:x ?\d+ )?(?:before|prior to) (?:that|this|then)", re.IGNORECASE)
 _DOUBTED_AFTER: Final = re.compile(
     r"^[^.;\n]{0,20}\b(?:but|however|though|although)\b[^.;\n]{0,40}\b(?:possible|cannot|can't"
@@ -294,6 +302,8 @@ def _labels(layout: Layout, asserted: AssertedText, span: _Span, on: date) -> tu
     experiencer = _person(reading.person, section, before)
     if assertion == "negated" and not asserted.cue_tokens.isdisjoint(range(span.first, span.last + 1)):
         assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
+    if assertion == "negated" and _REASON.search(before[-_NEAR:]):
+        assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
     assertion = _assertion(assertion, section, before, after)
     if assertion == "hypothetical":
         return assertion, "hypothetical", experiencer
@@ -308,7 +318,11 @@ def _labels(layout: Layout, asserted: AssertedText, span: _Span, on: date) -> tu
         )
     if temporality == "historical" and _FOR_WHICH.search(before) and not _OPERATION.search(span.concept):
         temporality = "current"  # "s/p appendectomy for appendicitis"
-    return assertion, _time(temporality, assertion, span.concept, section, before, after, on), experiencer
+    return (
+        assertion,
+        _time(temporality, assertion, text[start:end], span.concept, section, before, after, on),
+        experiencer,
+    )
 
 
 _NEAR: Final = 60
@@ -389,9 +403,13 @@ def _assertion(assertion: str, section: str, before: str, after: str) -> str:
     return assertion
 
 
-def _time(time: str, assertion: str, concept: str, section: str, before: str, after: str, on: date) -> str:
+def _time(
+    time: str, assertion: str, written: str, concept: str, section: str, before: str, after: str, on: date
+) -> str:
     if assertion != "affirmed":
         return "current"
+    if _PAST_NAME.search(written) or re.search(r"\bquit $", before):
+        return "historical"
     if _OPERATION.search(concept) and assertion == "affirmed":
         return "historical"
     dated = _AFTER_A_TIME.search(after)

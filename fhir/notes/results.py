@@ -76,7 +76,8 @@ _VALUE: Final = re.compile(
 )
 _NEXT: Final = re.compile(
     rf"(?:\s?\([^()\n]{{1,12}}\))?\s?[,;(]?\s?(?:(?:adm|admission|initially|on arrival|today|yesterday|RA)\s?)?"
-    rf"(?P<link>prev(?:iously|ious)?\.?|was|from|down from|up from|->|>|=>|to|then|baseline|last|repeat|at baseline"
+    rf"(?P<link>prior|prev(?:iously|ious)?\.?|was|from|down from|up from|->|>|=>|to|then|baseline|last|repeat"
+    rf"|at baseline"
     rf"|vs\.?|nadir|peak|on discharge|now"
     rf"|compared (?:to|with))[ ]?(?:of |was )?(?P<value>\d{{2,3}}/\d{{2,3}}(?![/\d])"
     rf"|{_NUMBER})(?!\s?/?\d*[/:]\d)(?:[ ]?(?P<unit>{_UNITS})(?![a-z0-9]))?",

@@ -42,6 +42,8 @@ def _drug(note: str, name: str) -> Drug:
         ("Wife reports he is confused.", "delirium", ("affirmed", "current", "patient")),
         ("[x] Urinary catheter   [ ] MRSA", "MRSA carriage", ("negated", "current", "patient")),
         ("# NOF R on XR.", "hip fracture", ("affirmed", "current", "patient")),
+        ("Ex-smoker.", "smoking", ("affirmed", "historical", "patient")),
+        ("Thiazide discontinued (pancreatitis).", "pancreatitis", ("affirmed", "current", "patient")),
         ("no ascites, known cirrhosis", "cirrhosis", ("affirmed", "current", "patient")),
     ],
 )
@@ -75,6 +77,10 @@ def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
         ("Finished clarithromycin last week.", "clarithromycin", "completed", ""),
         ("Her husband takes warfarin 3mg.", "warfarin", "other", "3 mg"),
         ("Insulin glargine 22u nocte", "insulin glargine", "active", "22 units"),
+        ("Do not take ibuprofen.", "ibuprofen", "never", ""),
+        ("Ramipril 5mg and furosemide 40mg - advised to stop both.", "ramipril", "stopped", "5 mg"),
+        ("Sertraline increased from 50 to 100 mg.", "sertraline", "active", "100 mg"),
+        ("1. COPD 2. AF, on apixaban 3. Anxiety", "apixaban", "active", ""),
         ("Levothyroxine 100", "levothyroxine", "active", "100 mcg"),
     ],
 )
