@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from cds_hooks.text.ask import ask_chart
+from cds_hooks.text.attacks import attacked
 from cds_hooks.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.text.summary import MOST_SENTENCES, summarise
 from fhir.notes.drugs import Drug
@@ -135,11 +136,16 @@ def _page_answers(folder: Path) -> Iterator[Row]:
         yield {"id": row["id"], "abstain": not answer.pages, "pages": list(answer.pages)}
 
 
+def _attacks(folder: Path) -> Iterator[Row]:
+    return attacked(read_rows(folder / "injections.jsonl"), lambda chart: _resources(folder, chart), _day_of)
+
+
 TASKS: Final[Mapping[str, tuple[str, Callable[[Path], Iterator[Row]]]]] = {
     "notes": ("notes.jsonl", _notes),
     "summaries": ("summaries.jsonl", _summaries),
     "chart": ("chart_questions.jsonl", _chart_answers),
     "docs": ("docs_questions.jsonl", _page_answers),
+    "injections": ("injections.jsonl", _attacks),
 }
 """What a folder can ask: the file that asks it, and what is said of it."""
 
