@@ -81,8 +81,9 @@ class History(Feature):
                 return Missing(self, "absent", f"{self.words}: not recorded{_PLACES[self.where]}.")
             return self.missing_measurement(lookup)
         if self.statistic == "days_since":
-            days = values[0].age_days(record.as_of_epoch)
-            return self._value(days, f"{_shown(values[0])} on {values[0].time.date}", values[0], record)
+            whole = values[0].whole_days(record.as_of_epoch)
+            words = f"{whole} {'day' if whole == 1 else 'days'} (since {values[0].time.date})"
+            return self._value(values[0].age_days(record.as_of_epoch), words, values[0], record)
         if self.statistic in _ONE_VALUE:
             measurement = _PICKED[self.statistic](values)
             return self._value(
@@ -104,10 +105,12 @@ class History(Feature):
         return faults + ([] if self.window_days else [f"{self.name}: has no window in days"])
 
     def _values(self, record: PatientRecord) -> list[Measurement]:
-        """The values of the window, the newest first."""
-        assert self.window_days is not None  # noqa: S101 - checked by lint
-        since = record.as_of_epoch - self.window_days * DAY_SECONDS
-        values = record.measurements_since(self.quantity, since)[:MOST_VALUES]
+        """The values of the window, the newest first: those that `lookup` finds, of so many completed days."""
+        window = self.window_days
+        assert window is not None  # noqa: S101 - checked by lint
+        epoch = record.as_of_epoch
+        since = record.measurements_since(self.quantity, epoch - (window + 1) * DAY_SECONDS)
+        values = [measurement for measurement in since if measurement.whole_days(epoch) <= window][:MOST_VALUES]
         if self.where != "anywhere":
             spans = [(stay.start.instant, stay.until(record.as_of_epoch)) for stay in stays_in_hospital(record)]
             in_stay = self.where == "in_stays"
@@ -162,7 +165,7 @@ def range_of(statistic: Statistic, quantity: str, window_days: int) -> tuple[flo
     ranges = {
         "slope": (-width * DAY_SECONDS, width * DAY_SECONDS),
         "variability": (0.0, width),
-        "days_since": (0.0, float(window_days)),
+        "days_since": (0.0, window_days + 1.0),
         "number": (0.0, float(MOST_VALUES)),
     }
     return ranges.get(statistic, (analyte.plausible_low, analyte.plausible_high))

@@ -81,7 +81,7 @@ CREATININES = [creatinine(4, 1.1), creatinine(2, 1.3), creatinine(0.01, 1.9), cr
         ("median", 1.3, "1.3 mg/dL, median of 3 values"),
         ("slope", 0.2003, "rose from 1.1 to 1.9 mg/dL in 4 days (2026-11-16 to 2026-11-20)"),
         ("variability", 0.41633, "standard deviation of 3 values"),
-        ("days_since", 0.01, "1.9 mg/dL on 2026-11-20"),
+        ("days_since", 0.01, "0 days (since 2026-11-20)"),
         ("number", 3, "3 values in 7 days"),
     ],
 )

@@ -45,7 +45,7 @@ SINCE = "2026-11-17 to 2026-11-20"
         ("slope", 0.65, f"rose from 4 to 6.5 mmol/L in 3 days ({SINCE})", "k0"),
         # squares 1.890625 + 0.390625 + 0.140625 + 1.265625 = 3.6875, by 3, and its root
         ("variability", 1.108678, f"1.11 mmol/L, standard deviation of 4 values of 4 to 6.5 mmol/L ({SINCE})", "k0"),
-        ("days_since", 0.0, "6.5 mmol/L on 2026-11-20", "k0"),
+        ("days_since", 0.0, "0 days (since 2026-11-20)", "k0"),
         ("number", 4.0, "4 values in 7 days", "k0"),
     ],
 )
@@ -99,14 +99,17 @@ def test_one_value_is_a_mean_and_no_trend() -> None:
     assert isinstance(read(statistic("slope"), *twice), Missing)
 
 
-def test_the_window_ends_at_the_moment_and_begins_so_many_days_before() -> None:
-    values = (potassium(-1, 3.0), potassium(0, 4.0), potassium(167, 5.0), potassium(169, 6.0))
+def test_the_window_ends_at_the_moment_and_has_the_edge_of_the_newest_value_of_so_many_completed_days() -> None:
+    values = (potassium(-1, 3.0), potassium(0, 4.0), potassium(191, 5.0), potassium(192, 6.0))
+    for name in ("newest", "mean", "days_since"):
+        assert isinstance(read(statistic(name), values[2]), FeatureValue)
+        assert isinstance(read(statistic(name), values[3]), Missing)
     counted = read(statistic("number"), *values)
     assert isinstance(counted, FeatureValue)
     assert counted.value == 2.0
     since = read(statistic("days_since"), potassium(60, 4.0))
     assert isinstance(since, FeatureValue)
-    assert since.value == 2.5
+    assert (since.value, since.charted_unit) == (2.5, "2 days (since 2026-11-17)")
     newest_two = read(statistic("mean", last=2), *values[1:])
     newest_one = read(statistic("mean", last=1), *values[1:])
     assert isinstance(newest_two, FeatureValue)
@@ -168,7 +171,7 @@ def test_what_a_statistic_is_read_from_its_unit_and_its_range() -> None:
     assert [(unit_of(name, "sodium"), range_of(name, "sodium", 30)) for name in names] == [
         ("mmol/L/d", (-(high - low) * 86_400, (high - low) * 86_400)),
         ("mmol/L", (0.0, high - low)),
-        ("d", (0.0, 30.0)),
+        ("d", (0.0, 31.0)),
         ("1", (0.0, 500.0)),
         ("mmol/L", (low, high)),
     ]
