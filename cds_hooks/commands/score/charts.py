@@ -3,7 +3,6 @@
 Of a chart as it stood on a day in the past, what was written after it is taken out.
 """
 
-import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from cds_hooks.commands.model.console import print_json, progress_bars
 from cds_hooks.settings import settings
 from fhir.record.charts import known_at
 from models_onnx.errors import BatchRefused
-
-_DATE = re.compile(rb'"([12][0-9]{3}-[0-9]{2}-[0-9]{2})')
 
 
 def score_charts(
@@ -80,12 +77,9 @@ def _show(result: FhirResult, out: Path, folder: Path) -> None:
 def as_it_stood(lines: list[bytes], as_of: datetime) -> list[bytes]:
     """The resources without what was seen, written or ended after `as_of`.
 
-    A chart in which nothing is dated later is what it was, and stays. The rules are those by which training tables are
-    made from charts (fhir/record/charts.py). A line that is no resource stays, for the reader to name it.
+    The rules are those by which training tables are made from charts (fhir/record/charts.py), whether or not anything
+    of the chart is dated later. A line that is no resource stays, for the reader to name it.
     """
-    day = as_of.date().isoformat().encode()
-    if not any(date > day for line in lines for date in _DATE.findall(line)):
-        return lines
     resources: list[dict[str, Any]] = []
     unread: list[bytes] = []
     for line in lines:

@@ -1,8 +1,10 @@
 """A chart as it stood at an earlier day."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
+import pytest
 
 from cds_hooks.commands.score.charts import as_it_stood
 
@@ -18,9 +20,24 @@ def test_what_was_seen_later_is_left_out() -> None:
     assert "deceasedDateTime" not in stood[0], "the death was later"
 
 
-def test_a_chart_without_later_dates_is_what_it_was() -> None:
-    lines = [orjson.dumps(EARLIER)]
-    assert as_it_stood(lines, AS_OF) is lines
+RESOLVED = {
+    "resourceType": "Condition", "id": "resolved", "recordedDate": "2019-01-01",
+    "clinicalStatus": {"coding": [{"code": "resolved"}]},
+}  # fmt: skip
+ORDER = {"resourceType": "MedicationRequest", "id": "order", "authoredOn": "2020-01-01", "status": "completed"}
+STAY = {"resourceType": "Encounter", "id": "stay", "status": "finished", "period": {"start": "2020-05-30T08:00:00Z"}}
+
+
+@pytest.mark.parametrize("later", [LATER, RESOLVED | {"id": "new", "recordedDate": "2020-06-02"}, STAY | {
+    "id": "next", "period": {"start": "2020-07-01T08:00:00Z", "end": "2020-07-02T08:00:00Z"},
+}])  # fmt: skip
+def test_what_is_dated_later_changes_nothing_of_how_the_chart_stood(later: dict[str, Any]) -> None:
+    """Whether a resolved condition without an end counts may not say who lived on."""
+    chart = [orjson.dumps(resource) for resource in (PATIENT, EARLIER, RESOLVED, ORDER, STAY)]
+    stood = as_it_stood(chart, AS_OF)
+    assert as_it_stood([*chart, orjson.dumps(later)], AS_OF) == stood
+    statuses = {resource["id"]: resource.get("clinicalStatus") for resource in map(orjson.loads, stood)}
+    assert statuses["resolved"] == {"coding": [{"code": "active"}]}, "nobody knows when it was over"
 
 
 def test_a_line_that_cannot_be_read_stays_for_the_reader_to_name() -> None:

@@ -74,17 +74,17 @@ def test_a_model_is_better_than_the_simple_one_for_certain(low: float, is_fault:
 @pytest.mark.parametrize(
     ("alone", "after", "loss", "words"),
     [
-        (0.849, None, (0.0,), None),
-        (0.85, None, (0.0,), "alone reaches an AUROC of 0.85: it knows the outcome"),
-        (0.75, 0.601, (0.0,), None),
-        (0.75, 0.5, (0.0,), "for events within the horizon and 0.50 for those after it"),
+        (0.849, None, (0.0, 0.0), None),
+        (0.85, None, (0.0, 0.0), "alone reaches an AUROC of 0.85: it knows the outcome"),
+        (0.75, 0.601, (0.0, 0.0), None),
+        (0.75, 0.5, (0.0, 0.0), "for events within the horizon and 0.50 for those after it"),
         (0.6, None, (0.149, 0.2), None),
         (0.6, None, (0.2, 0.049), None),
         (0.6, None, (0.15, 0.05), "without creatinine_mg_dl the model loses 0.15"),
     ],
 )
 def test_an_input_that_knows_the_outcome(
-    alone: float, after: float | None, loss: tuple[float, ...], words: str | None
+    alone: float, after: float | None, loss: tuple[float, float], words: str | None
 ) -> None:
     name = "creatinine_mg_dl"
     inputs = InputEvidence(
