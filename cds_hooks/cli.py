@@ -35,6 +35,7 @@ COMMANDS = {
     "trust": Lazy("trust", "app"),
     "understand": Lazy("understand", "understand_resources"),
     "text": Lazy("cds_hooks.text.commands", "app"),
+    "terminology": Lazy("terminology", "app"),
     "settings": Lazy("settings", "show_settings"),
 }
 
@@ -87,6 +88,7 @@ def main() -> None:
     _warn_of_settings()
     try:
         _use_site_rules()
+        _use_terminology()
         app()
     except Exception as error:
         # imported here: a command that works needs no pydantic for it
@@ -125,6 +127,18 @@ def _use_site_rules() -> None:
     from cds_hooks.site_rules import use_rules_of_site
 
     use_rules_of_site(settings().site_rules)
+
+
+def _use_terminology() -> None:
+    """Names the index of imported terminologies for every command, before a chart is read."""
+    if "CDS_TERMINOLOGY" not in os.environ:
+        return
+    from cds_hooks.settings import settings
+    from fhir.record.measurement import read_imported_codes
+    from fhir.terminology.imported import use_index
+
+    use_index(settings().terminology)
+    read_imported_codes()
 
 
 def _about_a_file(error: Exception) -> str | None:

@@ -38,6 +38,11 @@ class CardSettings(BaseSettings):
         description="A folder of the hospital's own rules, in the language of ours, with tables that replace or extend "
         "our maximum doses and name the drugs that it does not have (docs/adding/site-rules.md).",
     )
+    terminology: Path | None = Field(
+        default=None,
+        description="The index of the hospital's own releases of SNOMED CT, LOINC, RxNorm and ATC and of its own "
+        "codes, which `cds-hooks terminology import` writes (docs/terminology.md).",
+    )
     models_folder: Path | None = Field(
         default=None,
         description="A folder of the hospital's own: its models, the services that show them or a published "

@@ -32,7 +32,14 @@ from fhir.terminology.allergens import Allergen, allergen_of_problem
 from fhir.terminology.assertions import AssertedText, is_of_patient
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import code_of_words
-from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of, is_known_condition
+from fhir.terminology.conditions import (
+    CONDITION_GROUPS,
+    code_system,
+    condition_groups_of,
+    is_known_condition,
+    with_implied,
+)
+from fhir.terminology.imported import meaning_of_name
 from fhir.terminology.phrases import Mention, groups_in_words
 
 _KIND_NOT_STATED = "heart_valve_prosthesis_kind_not_stated"
@@ -87,8 +94,16 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
             meant.setdefault(OF_FAMILY[mention.group], MeantGroup(OF_FAMILY[mention.group], ""))
     if _VALVES & meant.keys():
         meant.pop(_KIND_NOT_STATED, None)
+    if not meant and not mentions:
+        meant |= _of_imported_name(concept)
     is_known = is_known or _states_allergy(concept)
     return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known))
+
+
+def _of_imported_name(concept: CodeableConcept) -> dict[str, MeantGroup]:
+    """The groups that the whole text means in the names of the imported releases."""
+    imported = meaning_of_name(concept.words)
+    return {group: MeantGroup(group, "") for group in with_implied(imported.groups)} if imported is not None else {}
 
 
 def _states_allergy(concept: CodeableConcept) -> bool:

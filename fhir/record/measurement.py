@@ -13,12 +13,15 @@ from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation, ObservationComponent
 from fhir.terminology.analytes import (
     ANALYTE_BY_CODE,
+    ANALYTES,
     ANSWER,
     LOINC,
     Analyte,
     analyte_of_full_name,
     analyte_of_name,
 )
+from fhir.terminology.conditions import imported_meaning
+from fhir.terminology.imported import analytes_by_code, is_used
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
@@ -114,6 +117,14 @@ _NPU = "ND"
 KEY_BY_LOINC = _NUMBER_BY_LOINC | {"72166-2": SMOKING_STATUS}
 
 
+def read_imported_codes() -> None:
+    """Adds the LOINC codes of the imported releases to those that are read."""
+    imported = analytes_by_code()
+    ANALYTE_BY_CODE.update({code: ANALYTES[key] for code, key in imported.items()})
+    _NUMBER_BY_LOINC.update(imported)
+    KEY_BY_LOINC.update(imported)
+
+
 def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[CodedPart]]:
     """Every Observation or component by the key of its analyte (`OTHER` for none), in the order they came.
 
@@ -150,6 +161,9 @@ def analyte_in_words(observation: Observation) -> str | None:
     if quantity is None and observation.valueString is None and observation.valueInteger is None:
         return None
     code = observation.code
+    for coding in code.coding if is_used() else ():
+        if (imported := imported_meaning(coding.system, coding.code)) is not None and imported.analyte:
+            return imported.analyte
     texts = [text for text in (code.text, *(coding.display for coding in code.coding)) if text]
     if any(coding.system == LOINC for coding in code.coding):
         return next((key for text in texts if (key := analyte_of_full_name(text)) is not None), None)

@@ -8,13 +8,16 @@ severe: a severe one does), by the practice parameter or the labels that `source
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 
 from fhir.terminology.assertions import AssertedText
+from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
+from fhir.terminology.imported import Meaning, meaning_of_name
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import medication_of_code, names_of_one_word, read_name, without_accents
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
@@ -91,6 +94,9 @@ def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None
 
 def allergen_of_code(system: str | None, code: str | None) -> Allergen:
     """What a code stands for; an empty Allergen for food, pollen and what is not known."""
+    imported = imported_meaning(system, code)
+    if imported is not None and (meaning := _of_import(imported)) != Allergen():
+        return meaning | _BY_SNOMED.get(code or "", Allergen()) if system in _SNOMED else meaning
     if system in _SNOMED:
         return _BY_SNOMED.get(code or "", Allergen())
     product = medication_of_code(system, code)
@@ -137,6 +143,11 @@ def _allergen_of_class(name: str) -> Allergen:
     return Allergen(frozenset(), ALLERGEN_CLASSES[name].medication_classes, frozenset({name}))
 
 
+def _of_import(meaning: Meaning) -> Allergen:
+    ingredients = frozenset(INGREDIENTS[code] for code in (*meaning.allergies, *meaning.ingredients))
+    return reduce(or_, map(_allergen_of_class, meaning.allergens), Allergen(ingredients))
+
+
 def allergen_of_words(words: str) -> Allergen:
     """What the words name, several things where there are several; "no known allergies" names none.
 
@@ -150,6 +161,8 @@ def allergen_of_words(words: str) -> Allergen:
     words = _COMPOUND.sub(r" \1", words)
     words = AssertedText(words, of="allergy").without_denied(words)
     allergen = _allergen_named(words)
+    if allergen == Allergen() and (imported := meaning_of_name(words)) is not None:
+        return _of_import(imported)
     # Only here a drug's name is corrected, where nothing else is read: a wrong warning harms less than none.
     return allergen if allergen != Allergen() or len(words) > _LONGEST_MISSPELT else _allergen_named(_corrected(words))
 

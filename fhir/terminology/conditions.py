@@ -29,8 +29,9 @@ from msgspec import Struct
 
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
+from fhir.terminology.imported import Meaning, is_used, meaning_of_code, plain_address
 from fhir.terminology.late_pattern import late_pattern
-from fhir.terminology.medications import table_rows
+from fhir.terminology.medications import drug_system, table_rows
 
 SNOMED = "http://snomed.info/sct"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-"
@@ -90,12 +91,6 @@ def code_system(address: str | None) -> CodeSystem | None:
         return None
     plain = plain_address(address)
     return "snomed" if plain.startswith(f"{SNOMED}/") else _PLAIN_SYSTEMS.get(plain)
-
-
-def plain_address(address: str) -> str:
-    """The address of a code system without version and final slash, in lower case, with http."""
-    plain = address.strip().partition("|")[0].rstrip("/").lower()
-    return f"http://{plain.removeprefix('https://')}" if plain.startswith("https://") else plain
 
 
 class ConditionGroup(Struct, frozen=True, gc=False):
@@ -224,6 +219,13 @@ _PREFIXES: Final[Mapping[str, tuple[tuple[_Beginnings, _Beginnings, str], ...]]]
 }
 
 
+def imported_meaning(system: str | None, code: str | None) -> Meaning | None:
+    """What the imported releases say of a code, of SNOMED CT or of any other code system; None without one."""
+    if not is_used() or not code:
+        return None
+    return meaning_of_code(code_system(system) or drug_system(system) or plain_address(system or ""), code.strip())
+
+
 @remembered("known codes of conditions", entries=8192, longest=200)
 def is_known_condition(system: str | None, code: str | None) -> bool:
     """Whether a code is understood, also where it means none of the groups: an ICD code is, of SNOMED CT those read.
@@ -232,6 +234,8 @@ def is_known_condition(system: str | None, code: str | None) -> bool:
     (True, False)
     """
     short = code_system(system)
+    if imported_meaning(system, code) is not None:
+        return True
     if _groups_stated(system, code) or (plain_address(system or ""), (code or "").strip()) in SITE_CODES:
         return True
     if not code or short is None:
@@ -250,6 +254,12 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     >>> condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), condition_groups_of("urn:other", "N18.4")
     (('ckd4', 'ckd_any', 'renal_insufficiency'), ())
     """
+    imported = imported_meaning(system, code)
+    groups = _groups_of_tables(system, code)
+    return groups if imported is None else with_implied((*groups, *imported.groups))
+
+
+def _groups_of_tables(system: str | None, code: str | None) -> tuple[str, ...]:
     short = code_system(system)
     if stated := _groups_stated(system, code):
         return with_implied(stated)

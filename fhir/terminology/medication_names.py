@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from fhir.terminology.caching import remembered
 from fhir.terminology.combination_products import assign_strengths, strengths_by_first, strengths_without_unit
 from fhir.terminology.dosing import acts_on_whole_body
+from fhir.terminology.imported import meaning_of_code
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_strength import FoundStrength, Strength, find_strengths, read_strengths
 from fhir.terminology.medications import (
@@ -24,6 +25,7 @@ from fhir.terminology.medications import (
     INGREDIENT_ROWS,
     Ingredient,
     Product,
+    RxNormEntry,
     atc_codes,
     drug_system,
     product_of,
@@ -221,7 +223,7 @@ def medication_of_code(system: str | None, code: str | None) -> Product | None:
     product = product_of(system, code)
     if product is not None or not code or drug_system(system) != "rxnorm":
         return product
-    entry = rxnorm_entry(code.strip())
+    entry = rxnorm_entry(code.strip()) or _imported_entry(code.strip())
     if entry is None:
         return None
     reading = read_name(entry.name)
@@ -230,6 +232,11 @@ def medication_of_code(system: str | None, code: str | None) -> Product | None:
     form = _FORM.search(entry.name)
     systemic = not is_local(entry.ingredients, entry.name)
     return Product(entry.ingredients, entry.strengths, form.group(0) if form else None, systemic, entry.name)
+
+
+def _imported_entry(code: str) -> RxNormEntry | None:
+    imported = meaning_of_code("rxnorm", code)
+    return RxNormEntry(imported.name) if imported is not None and imported.name else None
 
 
 def _distinct(mentions: list[_Mention]) -> Members:

@@ -33,6 +33,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from fhir.terminology.imported import is_used, meaning_of_code, plain_address
 from fhir.terminology.medication_strength import Strength, read_strengths
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -298,14 +299,18 @@ def product_of(system: str | None, code: str | None) -> Product | None:
 
 
 def product_of_substance(system: str | None, code: str | None) -> Product | None:
-    """What the code of a substance of SNOMED CT stands for, without strength and form; None for any other code.
+    """What the code of a substance of SNOMED CT, or an imported code, stands for, without strength and form.
 
     >>> product_of_substance("http://snomed.info/sct", "387207008").ingredients[0].name
     'ibuprofen'
     """
-    if system not in _SNOMED or not code:
+    if not code:
         return None
-    ingredients = _INGREDIENTS_BY_SNOMED.get(code.strip(), ())
+    ingredients = _INGREDIENTS_BY_SNOMED.get(code.strip(), ()) if system in _SNOMED else ()
+    if not ingredients and is_used():
+        short = "snomed" if system in _SNOMED else drug_system(system) or plain_address(system or "")
+        imported = meaning_of_code(short, code.strip())
+        ingredients = tuple([INGREDIENTS[rxcui] for rxcui in imported.ingredients]) if imported is not None else ()
     return Product(ingredients, (None,) * len(ingredients)) if ingredients else None
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from fhir.terminology.caching import CACHES
-from fhir.terminology.conditions import CONDITION_GROUPS, SITE_CODES, add_group, plain_address
+from fhir.terminology.conditions import CONDITION_GROUPS, SITE_CODES, add_group
+from fhir.terminology.imported import plain_address
 from fhir.terminology.phrases import SITE_PHRASES, is_phrase
 
 COLUMNS: Final = ("group", "name", "history", "implies", "system", "code", "phrase")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from fhir.terminology.assertions import AssertedText
+from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import without_accents
 from fhir.terminology.medications import CVX_SYSTEMS, table_rows
@@ -33,7 +34,9 @@ def families_of_code(system: str | None, code: str | None) -> frozenset[str]:
     code = (code or "").strip()
     if system in CVX_SYSTEMS:
         return _BY_CVX.get(code.lstrip("0").zfill(2), frozenset())
-    return _BY_SNOMED.get(code, frozenset()) if system in _SNOMED else frozenset()
+    families = _BY_SNOMED.get(code, frozenset()) if system in _SNOMED else frozenset[str]()
+    imported = imported_meaning(system, code)
+    return families if imported is None else families | frozenset(imported.vaccines)
 
 
 def families_of_words(words: str, *, is_vaccine: bool = False) -> frozenset[str]:

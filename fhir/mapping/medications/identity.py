@@ -28,9 +28,11 @@ from fhir.terminology.dosing import (
     is_local_route,
     said_route,
 )
+from fhir.terminology.imported import meaning_of_name
 from fhir.terminology.medication_names import NameReading, is_local, medication_of_code, read_name, read_order_name
 from fhir.terminology.medication_strength import MILLIGRAMS, Strength
 from fhir.terminology.medications import (
+    INGREDIENTS,
     MIMIC_GROUP,
     MIMIC_NAME,
     Ingredient,
@@ -191,9 +193,12 @@ def _of_atc_group(concept: CodeableConcept, words: str) -> MedicationIdentity | 
 
 
 def _of_substance(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
-    """What only the code of a substance of SNOMED CT says: the ingredient, without strength and form."""
+    """What a code of a substance of SNOMED CT, or an imported code or name, says: ingredients without strength."""
     products = (product_of_substance(coding.system, coding.code) for coding in concept.coding)
     product = next((product for product in products if product is not None), None)
+    if product is None and (imported := meaning_of_name(words)) is not None and imported.ingredients:
+        members = tuple([INGREDIENTS[rxcui] for rxcui in imported.ingredients])
+        product = Product(members, (None,) * len(members))
     return _identity(product, words, None) if product is not None else None
 
 

@@ -1,0 +1,167 @@
+"""What the releases that a hospital has imported say of a code or a whole name, from one read-only index.
+
+The index is an SQLite file that `cds-hooks terminology import` wrote (importing.py) and nothing changes: it is opened
+immutable, and a process without one asks nothing. It adds to the tables that ship; where both know a code, both count.
+"""
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from fhir.terminology.caching import CACHES
+
+_MOST_MEANINGS: Final = 8192
+FORMAT: Final = 1
+"""The number of the format of the index, its `user_version`."""
+LONGEST_NAME: Final = 200
+
+
+class Meaning(Struct, frozen=True, omit_defaults=True):
+    """What a code or a name means: groups of conditions, ingredients by RxNorm code, allergens, vaccines, an analyte.
+
+    `allergies` are ingredients that the patient is allergic to. `name` is kept of RxNorm only, whose names are free.
+    """
+
+    groups: tuple[str, ...] = ()
+    ingredients: tuple[str, ...] = ()
+    allergies: tuple[str, ...] = ()
+    allergens: tuple[str, ...] = ()
+    vaccines: tuple[str, ...] = ()
+    analyte: str = ""
+    name: str = ""
+
+
+_MEANING: Final = msgspec.json.Decoder(Meaning)
+
+
+class Source(Struct, frozen=True):
+    """A file that was imported: its publisher, edition or date, name, SHA-256, and what was taken of it."""
+
+    publisher: str
+    edition: str
+    file: str
+    sha256: str
+    codes: int
+
+
+class WrongIndex(ValueError):
+    """The file is no index that can be used; the message says why."""
+
+    what_cannot_be_used = "The imported terminology (CDS_TERMINOLOGY)"
+
+
+class _Index:
+    """The file, opened by each process for itself: a connection is not carried over a fork."""
+
+    path: Path | None = None
+    connection: sqlite3.Connection | None = None
+    process = 0
+    meanings: dict[int, Meaning]
+    """Those that were asked for, by their number: many codes have the same."""
+
+    def rows(self) -> sqlite3.Connection | None:
+        """The connection of this process; None where nothing is imported."""
+        if self.path is None:
+            return None
+        if self.connection is None or self.process != os.getpid():
+            self.connection, self.process = _opened(self.path), os.getpid()
+        return self.connection
+
+
+_INDEX: Final = _Index()
+
+
+def use_index(path: Path | None) -> None:
+    """Names the index, or none, before the first chart is read.
+
+    Raises:
+        WrongIndex: There is no such file, it was not written to its end, or it has another format.
+    """
+    if path is not None:
+        sources(path)
+    _INDEX.path, _INDEX.connection, _INDEX.meanings = path, None, {}
+    for cache in CACHES.values():
+        cache.clear()
+
+
+def sources(path: Path) -> tuple[Source, ...]:
+    """The files that the index was made of.
+
+    Raises:
+        WrongIndex: There is no such file, it was not written to its end, or it has another format.
+    """
+    if not path.is_file():
+        raise WrongIndex(f"{path} is no file; `cds-hooks terminology import` writes one")
+    try:
+        connection = _opened(path)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        text = connection.execute("SELECT text FROM about").fetchone()
+        connection.close()
+    except sqlite3.Error as error:
+        raise WrongIndex(f"{path} is no index of terminologies ({error})") from None
+    if version != FORMAT or text is None:
+        raise WrongIndex(f"{path} has format {version}, not {FORMAT}: import again")
+    return msgspec.json.decode(text[0], type=tuple[Source, ...])
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+
+
+def is_used() -> bool:
+    """Whether an index is in use."""
+    return _INDEX.path is not None
+
+
+def meaning_of_code(system: str, code: str) -> Meaning | None:
+    """What a code means; `system` is snomed, loinc, rxnorm or atc, else the plain address of the code system."""
+    if _INDEX.path is None:
+        return None
+    return _meaning("SELECT meaning FROM code WHERE system = ? AND code = ?", (system, code))
+
+
+def meaning_of_name(name: str) -> Meaning | None:
+    """What a whole name means, in any of the languages that were imported."""
+    if _INDEX.path is None or len(name) > LONGEST_NAME:
+        return None
+    return _meaning("SELECT meaning FROM name WHERE name = ?", (plain_name(name),))
+
+
+def plain_address(address: str) -> str:
+    """The address of a code system without version and final slash, in lower case, with http."""
+    plain = address.strip().partition("|")[0].rstrip("/").lower()
+    return f"http://{plain.removeprefix('https://')}" if plain.startswith("https://") else plain
+
+
+def plain_name(name: str) -> str:
+    """A name as the index has it: in lower case, with single spaces, without the tag of SNOMED CT."""
+    plain = " ".join(name.lower().split())
+    return plain[: plain.rindex(" (")] if plain.endswith(")") and " (" in plain else plain
+
+
+def _meaning(question: str, asked: tuple[str, ...]) -> Meaning | None:
+    rows = _INDEX.rows()
+    row = rows.execute(question, asked).fetchone() if rows is not None else None
+    if rows is None or row is None:
+        return None
+    meaning = _INDEX.meanings.get(row[0])
+    if meaning is None:
+        if len(_INDEX.meanings) >= _MOST_MEANINGS:
+            _INDEX.meanings.clear()
+        text = rows.execute("SELECT text FROM meaning WHERE id = ?", row).fetchone()[0]
+        meaning = _INDEX.meanings[row[0]] = _MEANING.decode(text)
+    return meaning
+
+
+def analytes_by_code() -> Mapping[str, str]:
+    """The analyte of each LOINC code of the index."""
+    rows = _INDEX.rows()
+    if rows is None:
+        return {}
+    codes = rows.execute("SELECT code, text FROM code JOIN meaning ON meaning.id = code.meaning WHERE system = 'loinc'")
+    return {code: _MEANING.decode(meaning).analyte for code, meaning in codes}

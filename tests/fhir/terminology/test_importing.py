@@ -1,0 +1,174 @@
+"""A hospital's own releases: what descends from our codes, parts of LOINC, names of RxNorm, and a table of the site."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fhir.mapping.understanding import Understanding, understand
+from fhir.record import measurement
+from fhir.terminology.analytes import ANALYTE_BY_CODE
+from fhir.terminology.imported import WrongIndex, sources, use_index
+from fhir.terminology.importing import growth_of_groups, import_releases
+from fhir.terminology.medications import RXNORM
+from fhir.terminology.rf2 import NotARelease
+
+SNOMED, LOINC = "http://snomed.info/sct", "http://loinc.org"
+_HEART_FAILURE, _IBUPROFEN, _IS_A, _AGENT = "84114007", "387207008", "116680003", "246075003"
+_CONCEPTS = [_HEART_FAILURE, _IBUPROFEN, "900001", "900002", "900003", "900005", "900006"]
+_RELATIONS = [
+    ("900001", _HEART_FAILURE, _IS_A),
+    ("900002", "900001", _IS_A),
+    ("900003", _IBUPROFEN, _AGENT),
+    ("900006", _IBUPROFEN, "127489000"),
+]
+_NAMES = [
+    ("900002", "sv", "Blekinges hjärtsvikt"),
+    ("900002", "en", "Blekinge heart failing (disorder)"),
+    ("900001", "en", "AB"),
+]
+
+
+def _file(columns: str, rows: list[list[str]], end: str = "\r\n") -> str:
+    return "".join("\t".join(cells) + end for cells in (columns.split(), *rows))
+
+
+def rf2(folder: Path) -> Path:
+    """A release with columns and names of files as SNOMED International makes them."""
+    archive = folder / "SnomedCT_InternationalRF2_PRODUCTION_20260701T120000Z.zip"
+    concepts = [[code, "20260701", "1", "m", "d"] for code in _CONCEPTS]
+    concepts.append(["900004", "20260701", "0", "m", "d"])
+    relationships = [
+        [str(n), "20260701", "1", "m", a, b, "0", kind, "c", "s"] for n, (a, b, kind) in enumerate(_RELATIONS)
+    ]
+    names = [[str(n), "20260701", "1", "m", code, lang, "t", term, "c"] for n, (code, lang, term) in enumerate(_NAMES)]
+    replaced = [["u", "20260701", "1", "m", "900000000000526001", "900004", "900002"]]
+    columns = "id effectiveTime active moduleId"
+    with zipfile.ZipFile(archive, "w") as content:
+        start = "SnomedCT/Snapshot/Terminology/sct2_"
+        content.writestr(f"{start}Concept_Snapshot_INT_20260701.txt", _file(f"{columns} definitionStatusId", concepts))
+        more = "sourceId destinationId relationshipGroup typeId characteristicTypeId modifierId"
+        content.writestr(f"{start}Relationship_Snapshot_INT_20260701.txt", _file(f"{columns} {more}", relationships))
+        more = "conceptId languageCode typeId term caseSignificanceId"
+        content.writestr(f"{start}Description_Snapshot-en_INT_20260701.txt", _file(f"{columns} {more}", names))
+        name = "SnomedCT/Snapshot/Refset/Content/der2_cRefset_AssociationSnapshot_INT_20260701.txt"
+        content.writestr(name, _file(f"{columns} refsetId referencedComponentId targetComponentId", replaced))
+    return archive
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Path]:
+    tables: list[dict[str, Any]] = [ANALYTE_BY_CODE, measurement._NUMBER_BY_LOINC, measurement.KEY_BY_LOINC]
+    before = [dict(table) for table in tables]
+    loinc = tmp_path / "Loinc.csv"
+    loinc.write_text(
+        "LOINC_NUM,COMPONENT,PROPERTY,TIME_ASPCT,SYSTEM,SCALE_TYP,METHOD_TYP\n"
+        "2823-3,Potassium,SCnc,Pt,Ser/Plas,Qn,\n88888-8,Potassium,SCnc,Pt,Ser/Plas,Qn,Electrode\n"
+        "88889-6,Potassium,SCnc,Pt,Urine,Qn,\n"
+    )
+    names = tmp_path / "RXNCONSO.RRF"
+    names.write_text("9999999|ENG||||||1|||x|RXNORM|SCD|9999999|metformin 750 MG Oral Tablet||N|4096|\n")
+    table = tmp_path / "ours.csv"
+    table.write_text(
+        "system,code,name,group,drug,allergen,analyte\nurn:ours,HI,,hf,,,\nurn:ours,K1,,,,,potassium\n"
+        "urn:ours,IB,Ourofen forte,,ibuprofen,,\nurn:ours,PEN,,,,penicillin,\n"
+    )
+    path = tmp_path / "terms.idx"
+    import_releases([rf2(tmp_path), loinc, names, table], path, print)
+    use_index(path)
+    measurement.read_imported_codes()
+    yield path
+    use_index(None)
+    for codes, rows in zip(tables, before, strict=True):
+        codes.clear()
+        codes.update(rows)
+
+
+def _read(kind: str, element: str, system: str, code: str, **more: Any) -> Understanding:
+    coding = {"coding": [{"system": system, "code": code}]}
+    return understand({"resourceType": kind, "status": "final", element: coding, **more})
+
+
+@pytest.mark.parametrize("code", ["900001", "900002", "900004"])
+def test_what_descends_from_a_code_of_ours_or_was_replaced_means_the_same(index: Path, code: str) -> None:
+    assert "hf" in _read("Condition", "code", SNOMED, code).groups
+    assert _read("Condition", "code", SNOMED, "900005").understood is False
+
+
+def test_a_finding_is_an_allergy_to_its_causative_agent_and_a_product_has_its_ingredient(index: Path) -> None:
+    assert _read("AllergyIntolerance", "code", SNOMED, "900003").drugs == ("ibuprofen",)
+    assert _read("Condition", "code", SNOMED, "900003").drugs == ("ibuprofen",)
+    assert _read("MedicationRequest", "medicationCodeableConcept", SNOMED, "900006").drugs == ("ibuprofen",)
+
+
+@pytest.mark.parametrize("words", ["Blekinges hjärtsvikt", "blekinge heart  failing"])
+def test_the_names_of_a_release_are_read_in_its_languages(index: Path, words: str) -> None:
+    assert "hf" in understand({"resourceType": "Condition", "code": {"text": words}}).groups
+
+
+def test_a_result_is_read_by_the_parts_of_its_loinc_code(index: Path) -> None:
+    value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
+    assert _read("Observation", "code", LOINC, "88888-8", **value).analyte == "potassium"
+    assert _read("Observation", "code", LOINC, "88889-6", **value).analyte is None
+
+
+def test_a_name_of_rxnorm_has_its_strength(index: Path) -> None:
+    read = _read("MedicationRequest", "medicationCodeableConcept", RXNORM, "9999999")
+    assert read.drugs == ("metformin",)
+
+
+def test_codes_of_the_site_mean_what_its_table_says(index: Path) -> None:
+    value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
+    assert "hf" in _read("Condition", "code", "urn:ours", "HI").groups
+    assert _read("Observation", "code", "urn:ours", "K1", **value).analyte == "potassium"
+    assert _read("MedicationRequest", "medicationCodeableConcept", "urn:ours", "IB").drugs == ("ibuprofen",)
+    assert "penicillin" in _read("AllergyIntolerance", "code", "urn:ours", "PEN").allergen_classes
+    brand = {"text": "Ourofen forte"}
+    assert understand({"resourceType": "AllergyIntolerance", "code": brand}).drugs == ("ibuprofen",)
+    assert understand({"resourceType": "MedicationRequest", "medicationCodeableConcept": brand}).drugs == ("ibuprofen",)
+
+
+def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_path: Path) -> None:
+    assert {source.publisher for source in sources(index)} >= {"SNOMED International", "this site"}
+    files = [rf2(tmp_path), tmp_path / "Loinc.csv", tmp_path / "RXNCONSO.RRF", tmp_path / "ours.csv"]
+    again = tmp_path / "again.idx"
+    imported = import_releases(files, again, print)
+    assert growth_of_groups(imported)["hf"] == 3
+    assert again.stat().st_mode & 0o222 == 0
+    use_index(None)
+    assert not _read("Condition", "code", SNOMED, "900001").understood
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("Loinc.csv", "LOINC_NUM,COMPONENT\n1-8,x\n", "Loinc.csv, line 1: the column PROPERTY is missing"),
+        ("RXNCONSO.RRF", "1|ENG\n", "RXNCONSO.RRF, line 1: 2 columns, not 18"),
+        ("ours.csv", "system,code,group\nurn:x,1,nothing\n", "ours.csv, line 2: there is no group 'nothing'"),
+        ("ours.csv", "system,code,group\nurn:x,1,\n", "ours.csv, line 2: none of"),
+        ("ours.csv", "system,group\nurn:x,hf\n", "ours.csv, line 2: neither a code nor a name"),
+        ("sct2_Concept_Snapshot_INT.txt", "id\tactive\n", "sct2_Concept_Snapshot_INT.txt, line 1: the columns are"),
+        (
+            "sct2_Concept_Snapshot_INT.txt",
+            "id\teffectiveTime\tactive\n1\t2\n",
+            "sct2_Concept_Snapshot_INT.txt, line 2: 2 columns, not 3",
+        ),
+        ("sct2_Concept_Snapshot_INT.txt", "id\teffectiveTime\tactive\n", "concepts and relationships"),
+        ("other.csv", "a,b\n", "Nothing of these files"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_with_its_line(tmp_path: Path, name: str, text: str, fault: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(NotARelease, match=fault.replace("(", r"\(")):
+        import_releases([tmp_path / name], tmp_path / "terms.idx", print)
+    assert not (tmp_path / "terms.idx").exists()
+
+
+def test_a_file_that_is_no_index_is_not_used(tmp_path: Path) -> None:
+    with pytest.raises(WrongIndex, match="is no file"):
+        use_index(tmp_path / "none.idx")
+    (tmp_path / "cut.idx").write_text("x" * 100)
+    with pytest.raises(WrongIndex, match="is no index of terminologies"):
+        use_index(tmp_path / "cut.idx")
