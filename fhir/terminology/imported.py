@@ -144,9 +144,9 @@ def plain_name(name: str) -> str:
     return plain[: plain.rindex(" (")] if plain.endswith(")") and " (" in plain else plain
 
 
-def _meaning(question: str, asked: tuple[str, ...]) -> Meaning | None:
+def _meaning(question: str, values: tuple[str, ...]) -> Meaning | None:
     rows = _INDEX.rows()
-    row = rows.execute(question, asked).fetchone() if rows is not None else None
+    row = rows.execute(question, values).fetchone() if rows is not None else None
     if rows is None or row is None:
         return None
     meaning = _INDEX.meanings.get(row[0])

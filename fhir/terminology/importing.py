@@ -171,13 +171,13 @@ def _read_loinc(imported: Imported, file: _File) -> None:
         analyte = ANALYTE_BY_CODE.get(row["LOINC_NUM"])
         if analyte is not None and analyte.kind in ("lab", "vital"):
             analytes[_parts(row)].add(analyte.key)
-    taken = 0
+    number_of_codes = 0
     for row in rows:
         meant = analytes.get(_parts(row), set())
         if len(meant) == 1 and row["LOINC_NUM"] not in ANALYTE_BY_CODE:
             imported.codes["loinc", row["LOINC_NUM"]] = Meaning(analyte=next(iter(meant)))
-            taken += 1
-    _note(imported, "Regenstrief Institute", file, taken)
+            number_of_codes += 1
+    _note(imported, "Regenstrief Institute", file, number_of_codes)
 
 
 def _parts(row: Mapping[str, str]) -> tuple[str, ...]:
@@ -185,7 +185,7 @@ def _parts(row: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _read_rxnorm(imported: Imported, file: _File) -> None:
-    taken = 0
+    number_of_codes = 0
     with closing(file.lines()) as lines:
         for number, line in enumerate(lines, 1):
             cells = line.rstrip("\r\n").split("|")
@@ -197,8 +197,8 @@ def _read_rxnorm(imported: Imported, file: _File) -> None:
             if ingredients := read_name(name).ingredients:
                 members = tuple(ingredient.rxcui for ingredient in ingredients)
                 imported.codes["rxnorm", code] = Meaning(ingredients=members, name=name)
-                taken += 1
-    _note(imported, "U.S. National Library of Medicine", file, taken)
+                number_of_codes += 1
+    _note(imported, "U.S. National Library of Medicine", file, number_of_codes)
 
 
 def _read_table(imported: Imported, file: _File) -> None:
@@ -214,18 +214,18 @@ def _read_table(imported: Imported, file: _File) -> None:
 
 
 def _read_atc(imported: Imported, file: _File) -> None:
-    taken = 0
+    number_of_codes = 0
     with closing(file.lines()) as lines:
         for row in _table(file.name, lines, ("atc_code", "atc_name")):
             ingredient = INGREDIENT_BY_NAME.get(row["atc_name"].lower())
             if ingredient is not None and medication_of_code("http://www.whocc.no/atc", row["atc_code"]) is None:
                 imported.codes["atc", row["atc_code"]] = Meaning(ingredients=(ingredient.rxcui,))
-                taken += 1
-    _note(imported, "WHO Collaborating Centre for Drug Statistics Methodology", file, taken)
+                number_of_codes += 1
+    _note(imported, "WHO Collaborating Centre for Drug Statistics Methodology", file, number_of_codes)
 
 
 def _read_site(imported: Imported, file: _File) -> None:
-    taken = 0
+    number_of_codes = 0
     with closing(file.lines()) as lines:
         for number, row in enumerate(_table(file.name, lines, ()), 2):
             meaning = _meaning_of_row(row, f"{file.name}, line {number}")
@@ -235,8 +235,8 @@ def _read_site(imported: Imported, file: _File) -> None:
                 imported.codes[short, row["code"]] = meaning
             if row.get("name"):
                 imported.names[plain_name(row["name"])] = meaning
-            taken += 1
-    _note(imported, "this site", file, taken)
+            number_of_codes += 1
+    _note(imported, "this site", file, number_of_codes)
 
 
 _KNOWN: Final[Mapping[str, Callable[[], object]]] = {
