@@ -145,13 +145,17 @@ _TAKES_BACK = re.compile(
 )
 
 
-_ABSENCES = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | {"asplenia", "single_kidney"}
-"""Groups that say what is not there: "no gallbladder" denies nothing."""
+_NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | {
+    "asplenia",
+    "single_kidney",
+    "advance_care_planning",
+}
+"""Groups that say what is not there, and plans: "no gallbladder" and "consult: advance care planning" deny nothing."""
 
 
 def _is_taken_back(text: str, meant: Mapping[str, MeantGroup]) -> bool:
     """Whether all words are denied, doubted or said of somebody else, and no phrase of them affirms what is coded."""
-    if not _ABSENCES.isdisjoint(meant):
+    if not _NEVER_DENIED.isdisjoint(meant):
         return False
     denial = _TAKES_BACK.search(text)
     texts = (text,) if denial is None else (text, text[: denial.end()])
