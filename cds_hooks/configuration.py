@@ -36,7 +36,7 @@ ANSWERING: Final = (
     "alert_share", "kfre_region", "referral_risk", "public_url",
     "shown_rest_days", "visit_window", "model_state", "explain_pages", "dialect",
     "opt_out_flags", "ask_opt_outs", "login",
-    "protocol_version",
+    "protocol_version", "terminology",
 )  # fmt: skip
 """The settings that can change an answer; the others say where things are and how much is taken at a time."""
 
@@ -96,7 +96,15 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
 
 def settings_in_force(configured: Settings) -> Mapping[str, Any]:
     """Returns the settings that can change an answer, by the name of their variable."""
-    return {f"CDS_{name.upper()}": getattr(configured, name) for name in ANSWERING}
+    return {f"CDS_{name.upper()}": _value_or_digest(getattr(configured, name)) for name in ANSWERING}
+
+
+def _value_or_digest(value: Any) -> Any:
+    """The value of a setting; of a file, such as an index of terminologies, what its content is."""
+    if not isinstance(value, Path):
+        return value
+    with value.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 
 
 def site_in_force(site: SiteRules) -> Mapping[str, Any]:

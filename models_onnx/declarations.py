@@ -215,7 +215,7 @@ def refuse_wrong_types(declared: object) -> None:
         value = getattr(declared, name)
         if not _fits(value, hint):
             about = value if isinstance(value, str) and get_origin(hint) is Literal else name
-            text = f"{name} is {_short(value)}; it must be {formatannotation(hint)}"
+            text = f"{name} is {_short(value)}; it must be {_type_words(hint)}"
             raise DeclarationError(text, about)
         for member in value if isinstance(value, tuple) else (value,):
             if isinstance(member, Struct) or is_dataclass(member):
@@ -251,6 +251,16 @@ def _fits(value: object, hint: Any) -> bool:
         return isinstance(value, int | float)
     is_ours = isinstance(hint, type) and (is_dataclass(hint) or issubclass(hint, Struct))
     return not (is_ours or hint in (str, int, bool, type(None))) or isinstance(value, hint)
+
+
+def _type_words(hint: Any) -> str:
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return " or ".join(map(_type_words, parts))
+    if kind is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    words = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
+    return words.get(hint) or formatannotation(hint)
 
 
 def _short(value: object) -> str:

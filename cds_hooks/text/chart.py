@@ -106,7 +106,7 @@ def note_text(resource: Resource) -> str:
 
 def _attachment(attachment: Resource) -> str:
     try:
-        content = base64.b64decode(str(attachment.get("data") or ""), validate=False).decode("utf-8", "replace")
+        content = base64.b64decode(str(attachment.get("data") or "")).decode("utf-8", "replace")
     except (binascii.Error, ValueError):
         return ""
     kind = str(attachment.get("contentType") or "text/plain").lower()

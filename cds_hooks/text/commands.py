@@ -36,7 +36,11 @@ def note(
 
     Example: cds-hooks text note letter.txt --date 2026-09-17
     """
-    reading = read_note(file.read_text(encoding="utf-8", errors="replace"), on=_day(on), month_first=month_first)
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if not text.strip():
+        typer.echo(f"{file} is empty: there is no note to read.", err=True)
+        raise typer.Exit(2)
+    reading = read_note(text, on=_day(on), month_first=month_first)
     if as_json:
         print_json(msgspec.to_builtins(reading))
         return

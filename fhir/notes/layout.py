@@ -88,7 +88,7 @@ def read_layout(note: str) -> Layout:
     starts: list[int] = []
     kinds: list[str] = []
     offsets = sorted(headings)
-    for offset, following in zip(offsets, (*offsets[1:], len(text)), strict=False):
+    for offset, following in zip(offsets, (*offsets, len(text))[1:], strict=True):
         content, kind = headings[offset]
         starts.append(offset)
         kinds.append(kind)

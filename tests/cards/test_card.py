@@ -212,4 +212,4 @@ def test_the_reasons_and_topics_are_told_apart_by_their_codes() -> None:
     ]  # fmt: skip
     assert {reason.system for reason in reasons} == {"https://cds-hooks-onnx.org/override-reasons"}
     assert {topic.system for topic in TOPICS.values()} == {"https://cds-hooks-onnx.org/topics"}
-    assert len({topic.code for topic in TOPICS.values()}) == len(TOPICS) == 13
+    assert len({topic.code for topic in TOPICS.values()}) == len(TOPICS) == 14

@@ -124,7 +124,7 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool) -> None:
     components = made(
         governance=made(keep_reading=kept("governance")), releases=made(keep_reading=kept("releases")),
         computing=made(close=closed("computing")), decisions=made(close=closing("decisions")),
-        tracing=made(close=closed("tracing")),
+        tracing=made(close=closed("tracing")), visits=made(keep_sweeping=kept("visits")),
     )  # fmt: skip
     span: Any = Lifespan(
         components=components, services={}, approvals=None,
@@ -141,7 +141,7 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool) -> None:
             await work()
 
     asyncio.run(run())
-    always = ["counts", "edge", "follower", "governance", "seals", "releases", "trust", "pausing"]
+    always = ["counts", "edge", "visits", "follower", "governance", "seals", "releases", "trust", "pausing"]
     assert ended == [*always, "events"] if has_events else ended == always
     ended.clear()
     asyncio.run(span._close())

@@ -94,6 +94,8 @@ def test_a_pair_wakes_its_rule_whichever_drug_is_drafted(rule: str, as_of: datet
     for side in compiled.trigger.sides:
         for code in _codes(side):
             resource = draft_of({"drug": "x", "more": {}})
+            if any(selector.route == "injected" for selector in side):
+                resource["dosageInstruction"] = [{"route": {"text": "intravenous"}}]
             resource["medicationCodeableConcept"] = {
                 "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": code}]
             }

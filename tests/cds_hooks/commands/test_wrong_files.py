@@ -34,6 +34,8 @@ MADE = {
     "model card --out": {"empty", "junk", "other JSON", "nested", "digits"},
     "services --out": {"missing", "folder"},
     "rules new folder": {"missing", "folder"},
+    # any text can be a note
+    "text note file": {"junk", "other JSON", "nested", "digits"},
     # a folder without a model has none to list
     "model list --folder": {"folder"},
     "model list --specs": {"folder"},

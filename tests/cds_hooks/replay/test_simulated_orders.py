@@ -104,10 +104,10 @@ def test_every_order_of_a_chart_is_counted_with_what_is_found_about_it() -> None
     simulation = SimulatedOrders(each_order=[])
     chart = resources_of(
         creatinine("2020-01-20", 6.0),
-        order("Reteplase", "2020-02-03", "b"),
+        order("Altretamine", "2020-02-03", "b"),
         order("metformin 500 MG Oral Tablet", "2020-02-01", "a"),
         order("zzzz", "2020-02-07", "d"),
-        order("Reteplase", "2020-02-05", "c"),
+        order("Altretamine", "2020-02-05", "c"),
         order("epoprostenol IV", "2020-02-08", "f"),
         order("acarbose", "2020-02-09", "e"),
     )
