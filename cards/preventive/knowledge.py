@@ -42,20 +42,26 @@ Code: TypeAlias = tuple[str | None, str]
 
 
 class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
-    """A test, an operation or a talk: the codes and words by which a chart names it."""
+    """A test, an operation or a talk: the codes and words by which a chart names it.
+
+    `pattern` is looked for in the words; so are all of each row of `together`, one by one, in whichever order they
+    stand: one expression of two words with a span between them takes quadratic time.
+    """
 
     words: str
     loinc: frozenset[str] = frozenset()
     snomed: frozenset[str] = frozenset()
     icd9_procedure: tuple[str, ...] = ()
     icd10_pcs: tuple[str, ...] = ()
-    pattern: str
+    pattern: str = ""
+    together: tuple[tuple[str, ...], ...] = ()
     unless: str = ""
     source: str
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile(self.pattern, re.IGNORECASE)
+    def _patterns(self) -> tuple[tuple[re.Pattern[str], ...], ...]:
+        rows = ((self.pattern,), *self.together) if self.pattern else self.together
+        return tuple(tuple(re.compile(word, re.IGNORECASE) for word in row) for row in rows)
 
     @cached_property
     def _named_otherwise(self) -> re.Pattern[str] | None:
@@ -66,7 +72,7 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
         for system, code in codes:
             if self._is_code(system, code):
                 return True
-        if not words or self._pattern.search(words) is None:
+        if not words or not any(all(word.search(words) for word in row) for row in self._patterns):
             return False
         return self._named_otherwise is None or self._named_otherwise.search(words) is None
 
@@ -148,7 +154,12 @@ PREVENTIVE: Final[PreventiveKnowledge] = msgspec.json.decode(
 )
 """The knowledge of `services.json`."""
 
-_ANY_NAMED: Final = re.compile("|".join(f"(?:{test.pattern})" for test in PREVENTIVE.tests.values()), re.IGNORECASE)
+_FIRST_WORDS: Final = [
+    word
+    for test in PREVENTIVE.tests.values()
+    for word in (*filter(None, [test.pattern]), *(row[0] for row in test.together))
+]
+_ANY_NAMED: Final = re.compile("|".join(f"(?:{word})" for word in _FIRST_WORDS), re.IGNORECASE)
 _CODES: Final = frozenset().union(*(test.loinc | test.snomed for test in PREVENTIVE.tests.values()))
 
 
