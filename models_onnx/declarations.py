@@ -146,6 +146,10 @@ def declarations(
         for value in declared if isinstance(declared, tuple) else (declared,):
             if not isinstance(value, kind):
                 raise file.fault(f"{name} is {_article(type(value))}; it must be {_article(kind)}", name)
+            try:
+                refuse_wrong_types(value)
+            except DeclarationError as fault:
+                raise file.fault(fault.text, fault.about) from fault
             yield Declaration(value, file, module)
 
 
@@ -206,7 +210,7 @@ def refuse_wrong_types(declared: object) -> None:
     """Checks that each member of a dataclass or Struct, and of those inside it, has the type that its class declares.
 
     A declaration calls it at the beginning of `__post_init__` where it computes with its members: what follows may then
-    rely on the types. mypy checks the other declarations.
+    rely on the types. For all others `declarations` calls it.
 
     Raises:
         DeclarationError: a member has another type; the message names the member, its value and the type.
