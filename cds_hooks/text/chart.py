@@ -24,7 +24,13 @@ _HIDDEN: Final = re.compile("[\\x00-\\x1f\u00ad\u180e\u200b-\u200f\u202a-\u202e\
 _FOREIGN: Final = re.compile(r"[{}\[\]<>\"`\\|!?;=]|https?:|www\.|\.\s|:\s", re.IGNORECASE)
 _LONGEST: Final = 100
 _NOT_FACTS: Final = frozenset({"entered-in-error", "refuted", "cancelled", "not-done"})
-_TAGS: Final = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(r"<[^<>]{0,500}>")
+_NOT_TEXT: Final = re.compile(r"<(?:script|style|!--)", re.IGNORECASE)
+_ENDS_OF_NOT_TEXT: Final = {
+    "<script": re.compile("</script", re.IGNORECASE),
+    "<style": re.compile("</style", re.IGNORECASE),
+    "<!--": re.compile("-->"),
+}
 _RTF: Final = re.compile(r"\\'[0-9a-f]{2}|\\[a-z]+-?\d* ?|[{}]")
 _DOCUMENT: Final = re.compile(
     r"(?:[A-Z][a-z]+ )?(?:[a-z]+ ){0,2}(?:letter|note|summary|report|document)", re.IGNORECASE
@@ -120,8 +126,20 @@ def _attachment(attachment: Resource) -> str:
 def _without_markup(text: str) -> str:
     import html
 
+    text = _without_programs(text)
     broken = re.sub(r"<(?:br|/p|/div|/li|/tr|/h\d)\b[^>]{0,100}>", "\n", text, flags=re.IGNORECASE)
-    return html.unescape(_TAGS.sub(" ", broken))
+    return html.unescape(_TAG.sub(" ", broken))
+
+
+def _without_programs(text: str) -> str:
+    """The text without scripts, styles and comments; what is never closed goes on to the end, as in a browser."""
+    kept: list[str] = []
+    position = 0
+    while (opened := _NOT_TEXT.search(text, position)) is not None:
+        kept.append(text[position : opened.start()])
+        closed = _ENDS_OF_NOT_TEXT[opened[0].lower()].search(text, opened.end())
+        position = closed.end() if closed is not None else len(text)
+    return f"{' '.join(kept)} {text[position:].removeprefix('>')}" if kept else text
 
 
 def _note(resource: Resource, text: str, on: date) -> ChartNote:

@@ -98,7 +98,7 @@ _CHANGED_TO: Final = re.compile(
     r"[ ]?(?:->|>|to|increased to|reduced to)[ ](?=\d)",
     re.IGNORECASE,
 )
-_DOSE_BEFORE: Final = re.compile(r"(\d+(?:\.\d+)? ?(?:mg|mcg|g|units|ml))(?: of)? $", re.IGNORECASE)
+_DOSE_BEFORE: Final = re.compile(r"(?<![\d.])(\d{1,6}(?:\.\d{1,4})? ?(?:mg|mcg|g|units|ml))(?: of)? $", re.IGNORECASE)
 _IN_MICROGRAMS: Final = re.compile(
     r"levothyroxine|digoxin|fentanyl|fluticasone|beclometh|budesonide|tiotropium|liothyronine"
 )

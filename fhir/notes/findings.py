@@ -6,7 +6,8 @@ assertion reader, from the section that they stand in and from the words around 
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from fhir.notes.layout import Layout
-from fhir.terminology.assertions import AssertedText, tokens_of
+from fhir.terminology.assertions import AssertedText, Assertion, tokens_of
 from fhir.terminology.phrases import group_spans, plain_parts, plain_words
 
 _TABLE: Final = Path(__file__).with_name("finding_names.csv")
@@ -204,6 +205,9 @@ _NIL: Final = re.compile(
 )
 
 
+_LONGEST_PART: Final = 200
+
+
 @cache
 def _names() -> Mapping[str, tuple[_Name, ...]]:
     by_first: dict[str, list[_Name]] = {}
@@ -220,10 +224,15 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
     """The findings of a note that was written on a day, in the order of their places."""
     findings: list[Finding] = []
     tokens = asserted.tokens
-    for part in plain_parts(asserted):
+    labels: dict[_Mention, tuple[str, str, str]] = {}
+    cues = _Cues(_Places(_HYPOTHETICAL, layout.text), _Places(_SUBJECT_PARTNER, layout.text))
+    for part in _pieces(plain_parts(asserted)):
         for span in _spans(part, asserted, layout.text):
             start, end = tokens[span.first].start, tokens[span.last].end
-            assertion, temporality, experiencer = _labels(layout, asserted, span, on)
+            mention = _mention(layout, asserted, span, cues)
+            if mention not in labels:
+                labels[mention] = _labels(mention, on)
+            assertion, temporality, experiencer = labels[mention]
             findings.append(
                 Finding(
                     start,
@@ -238,6 +247,13 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
                 )
             )
     return tuple(findings)
+
+
+def _pieces(parts: Iterable[Sequence[tuple[str, int]]]) -> Iterator[Sequence[tuple[str, int]]]:
+    """The parts of a text, those without an end in pieces: names are looked for beside each other within a part."""
+    for part in parts:
+        for first in range(0, len(part), _LONGEST_PART):
+            yield part[first : first + _LONGEST_PART]
 
 
 def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -> Iterator[_Span]:
@@ -291,38 +307,83 @@ def _is_written_so(asserted: AssertedText, first: int, last: int, text: str) -> 
     return (token.word not in _IN_CAPITALS and token.word not in _WORDS) or written.rstrip("s").isupper()
 
 
-def _labels(layout: Layout, asserted: AssertedText, span: _Span, on: date) -> tuple[str, str, str]:
-    reading = asserted.assertion(span.first, span.last)
-    assertion: str = reading.polarity
-    temporality: str = reading.temporality
+class _Places:
+    """Where an expression matches a text, found in one pass: each of many findings asks for what stands before it."""
+
+    __slots__ = ("_ends", "_matches")
+
+    def __init__(self, pattern: re.Pattern[str], text: str) -> None:
+        self._matches = list(pattern.finditer(text))
+        self._ends = [match.end() for match in self._matches]
+
+    def last_between(self, start: int, end: int) -> re.Match[str] | None:
+        """The last match that lies between two places."""
+        position = bisect_right(self._ends, end) - 1
+        return self._matches[position] if position >= 0 and self._matches[position].start() >= start else None
+
+
+class _Cues(Struct, frozen=True):
+    """Where a note warns of what may come, and where it names other people."""
+
+    warnings: _Places
+    people: _Places
+
+
+class _Mention(Struct, frozen=True):
+    """A finding with all that its labels go by; equal ones, as of a list that is copied on, have equal labels."""
+
+    reading: Assertion
+    concept: str
+    written: str
+    section: str
+    before: str
+    after: str
+    holds_cue: bool
+    is_warned: bool
+    other: str
+    behind_other: str
+
+
+def _mention(layout: Layout, asserted: AssertedText, span: _Span, cues: _Cues) -> _Mention:
     text = layout.text
     start, end = asserted.tokens[span.first].start, asserted.tokens[span.last].end
-    section = layout.section_at(start)
     before, after = _clause_around(text, start, end)
-    experiencer = _person(reading.person, section, before)
-    if assertion == "negated" and not asserted.cue_tokens.isdisjoint(range(span.first, span.last + 1)):
+    other = cues.people.last_between(start - len(before), start)
+    return _Mention(
+        asserted.assertion(span.first, span.last),
+        span.concept,
+        text[start:end],
+        layout.section_at(start),
+        before,
+        after,
+        not asserted.cue_tokens.isdisjoint(range(span.first, span.last + 1)),
+        cues.warnings.last_between(start - len(before), start) is not None,
+        other[0] if other else "",
+        text[other.end() : start] if other else "",
+    )
+
+
+def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
+    assertion: str = mention.reading.polarity
+    temporality: str = mention.reading.temporality
+    before = mention.before
+    experiencer = _person(mention)
+    if assertion == "negated" and mention.holds_cue:
         assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
-    assertion = _assertion(assertion, section, before, after)
+    assertion = _assertion(assertion, mention.section, before, mention.after, is_warned=mention.is_warned)
     if assertion == "hypothetical":
         return assertion, "hypothetical", experiencer
     if assertion == "negated":
         return assertion, "current", experiencer
     temporality = "current" if temporality == "hypothetical" else temporality
     if experiencer != "patient":
-        return (
-            assertion,
-            "historical" if experiencer == "family" and assertion == "affirmed" else "current",
-            experiencer,
-        )
-    if temporality == "historical" and _FOR_WHICH.search(before) and not _OPERATION.search(span.concept):
+        is_past = experiencer == "family" and assertion == "affirmed"
+        return assertion, "historical" if is_past else "current", experiencer
+    if temporality == "historical" and _FOR_WHICH.search(before) and not _OPERATION.search(mention.concept):
         temporality = "current"  # "s/p appendectomy for appendicitis"
-    return (
-        assertion,
-        _time(temporality, assertion, text[start:end], span.concept, section, before, after, on),
-        experiencer,
-    )
+    return assertion, _time(temporality, assertion, mention, on), experiencer
 
 
 _NEAR: Final = 60
@@ -339,16 +400,13 @@ def _clause_around(text: str, start: int, end: int) -> tuple[str, str]:
     return before, after[: cut.start()] if cut else after
 
 
-def _person(person: str, section: str, before: str) -> str:
+def _person(mention: _Mention) -> str:
+    person, section, before = mention.reading.person, mention.section, mention.before
     if section == "family" and person == "patient":
         return "family"
-    if person == "other" or (person == "patient" and _SUBJECT_PARTNER.search(before)):
-        people = list(_SUBJECT_PARTNER.finditer(before))
-        if not people:
-            return person
-        match = people[-1]
-        behind = before[match.end() :]
-        if _OTHER_BED.match(match[0]):
+    if mention.other and person in ("other", "patient"):
+        behind = mention.behind_other
+        if _OTHER_BED.match(mention.other):
             return "other"
         if _REPORTS.search(behind) or re.search(r"\b(?:pt|patient|she|he) (?:has|is|was)\b", behind):
             return "patient"
@@ -370,7 +428,7 @@ def _person(person: str, section: str, before: str) -> str:
     return person
 
 
-def _assertion(assertion: str, section: str, before: str, after: str) -> str:
+def _assertion(assertion: str, section: str, before: str, after: str, *, is_warned: bool) -> str:
     if assertion == "negated" and _AFFIRMED_AGAIN.search(before[-_NEAR:]):
         assertion = "affirmed"
     if assertion == "negated" and _BEFORE_THAT.match(after):
@@ -381,15 +439,15 @@ def _assertion(assertion: str, section: str, before: str, after: str) -> str:
         if re.search(r"\b(?:sepsis|infection) ?$", before) or re.match(r" ?(?:bundle|pathway|screen|protocol)", after):
             return "possible"
         return "negated" if re.match(r" ?(?:ppx|proph|free|vacc|jab)", after) else "hypothetical"
-    if assertion == "hypothetical" and section != "advice" and not _HYPOTHETICAL.search(before):
+    if assertion == "hypothetical" and section != "advice" and not is_warned:
         if before.endswith("?"):
             return "possible"  # "loop recorder planned ?paroxysmal AF"
         if _ANOTHER_REFUSED.match(after):
             return "affirmed"  # "smoker - varenicline declined"
     if section == "advice" and assertion != "negated":
         return "hypothetical"
-    warned = _HYPOTHETICAL.search(before) or (_ANY.search(before[-_NEAR:]) and _CALL.match(after))
-    if warned and assertion in ("affirmed", "possible"):
+    is_warned = is_warned or (_ANY.search(before[-_NEAR:]) is not None and _CALL.match(after) is not None)
+    if is_warned and assertion in ("affirmed", "possible"):
         return "hypothetical"
     if assertion in ("affirmed", "possible") and _NEGATED_AFTER.search(after):
         return "negated"
@@ -403,12 +461,11 @@ def _assertion(assertion: str, section: str, before: str, after: str) -> str:
     return assertion
 
 
-def _time(
-    time: str, assertion: str, written: str, concept: str, section: str, before: str, after: str, on: date
-) -> str:
+def _time(time: str, assertion: str, mention: _Mention, on: date) -> str:
+    concept, before, after = mention.concept, mention.before, mention.after
     if assertion != "affirmed":
         return "current"
-    if _PAST_NAME.search(written) or re.search(r"\bquit $", before):
+    if _PAST_NAME.search(mention.written) or re.search(r"\bquit $", before):
         return "historical"
     if _OPERATION.search(concept) and assertion == "affirmed":
         return "historical"
@@ -423,6 +480,6 @@ def _time(
     stated = _YEAR_BEFORE.search(before[-_NEAR:])
     if stated and int(stated[1]) < on.year and _ACUTE.search(concept):
         return "historical"
-    if _BEFORE_THAT.match(after) or section == "operations":
+    if _BEFORE_THAT.match(after) or mention.section == "operations":
         return "historical"
     return time

@@ -18,7 +18,7 @@ _SAME_LENGTH: Final = str.maketrans(
 _WRAPPED = re.compile(r"(?<=[^\s.:;])\n(?=[ ]{0,4}[a-z])")
 _LONG_LINE: Final = 60
 _HEADING = re.compile(
-    r"(?:^|(?<=[.;\n]) ?|(?<=  ))[ *]*(?P<name>[A-Za-z][A-Za-z/&' -]{0,38}?)[ ]?(?::|(?= - ))", re.MULTILINE
+    r"(?:(?:^|(?<=[.;\n]))[ *]*|(?<=  )\**)(?P<name>[A-Za-z][A-Za-z/&' -]{0,38}?)[ ]?(?::|(?= - ))", re.MULTILINE
 )
 _BARE_HEADING = re.compile(r"^[ *]*(?P<name>[A-Za-z][A-Za-z/&' -]{2,38})$", re.MULTILINE)
 _LEADING_HEADING = re.compile(r"^(?P<name>PMHx?|PSHx?|FHx?|DHx?|SHx?|Rx|Meds|Allergies|ALL)(?= )", re.MULTILINE)

@@ -71,7 +71,7 @@ _LINK: Final = (
 _NUMBER: Final = r"(?:[<>≤≥]=?\s?)?-?\d{1,3}(?:,\d{3})+(?![\d])|(?:[<>≤≥]=?\s?)?\d+(?:\.\d+)?"
 _VALUE: Final = re.compile(
     rf"{_LINK}(?P<value>\d{{2,3}}/\d{{2,3}}(?![/\d])"
-    rf"|{_NUMBER})(?![\d/]*\d*[/:]\d)(?:[ ]?(?P<unit>{_UNITS})(?![a-z0-9]))?",
+    rf"|{_NUMBER})(?![\d/]{0, 12}[/:]\d)(?:[ ]?(?P<unit>{_UNITS})(?![a-z0-9]))?",
     re.IGNORECASE,
 )
 _NEXT: Final = re.compile(
@@ -221,6 +221,9 @@ def _usual_unit(test: _Test, value: str) -> str:
 
 
 _BESIDE: Final = re.compile(r"[\s(]*(?:on |in |at |adm |RA )?[\s(]*")
+_LONGEST_LINE: Final = 4000
+_FARTHEST: Final = 60
+"""So many characters a date can stand behind a result, or behind the beginning of its line."""
 _HEADS: Final = re.compile(r"[\s)]*:|[\s)]*(?:[A-Z][A-Za-z]* ){0,2}$")
 
 
@@ -235,15 +238,19 @@ def _date_behind(end: int, dates: Sequence[FoundDate], note: str) -> date | None
 
 def _date_of_line(start: int, end: int, dates: Sequence[FoundDate], note: str) -> date | None:
     """The date that a line or its sentence begins with, or else the one that ends the sentence."""
-    line = note.rfind("\n", 0, start) + 1
+    line = note.rfind("\n", max(0, start - _LONGEST_LINE), start) + 1
     position = bisect_left(dates, start, key=lambda dated: dated.start)
     for dated in dates[max(0, position - 4) : position][::-1]:
         if dated.start < line:
             break
-        begins = not note[line : dated.start].strip() or ". " not in note[dated.end : start]
-        if begins and (_HEADS.match(note[dated.end : dated.end + 24]) or not note[line : dated.start].strip()):
+        if start - dated.end > _LONGEST_LINE:
+            break
+        is_first = dated.start - line < _FARTHEST and not note[line : dated.start].strip()
+        begins = is_first or ". " not in note[dated.end : start]
+        if begins and (is_first or _HEADS.match(note[dated.end : dated.end + 24])):
             return dated.day
-    if position < len(dates) and re.fullmatch(r"[^;:(\n]{0,60}", note[end : dates[position].start]):
+    if position < len(dates) and dates[position].start - end <= _FARTHEST:
         between = note[end : dates[position].start]
-        return dates[position].day if ". " not in between and not re.search(r",.*[a-z]{4}", between) else None
+        is_same = re.search(r"[;:(\n]|\. ", between) is None
+        return dates[position].day if is_same and not re.search(r"[a-z]{4}", between.partition(",")[2]) else None
     return None

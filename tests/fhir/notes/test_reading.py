@@ -1,5 +1,6 @@
 """What is read of notes, in notes of our own."""
 
+import time
 from datetime import date
 
 import pytest
@@ -124,10 +125,19 @@ def test_signs_that_nobody_sees_change_no_name() -> None:
     assert all(note[finding.start : finding.end] == finding.text for finding in _read(note).findings)
 
 
-@pytest.mark.parametrize("piece", ["fever, ", "metformin 500 mg bd ", "K 4.1 on 1/2, ", "?? no [ ] - ", "\n\n# :"])
+@pytest.mark.parametrize(
+    "piece", ["fever, ", "metformin 500 mg bd ", "K 4.1 on 1/2, ", "?? no [ ] - ", "\n\n# :", "diabetic diet "]
+)
 def test_a_reading_takes_time_that_grows_with_the_note(piece: str) -> None:
     short, long = (_steps(piece * count) for count in (100, 400))
     assert long < 5 * short + 2000
+
+
+@pytest.mark.parametrize("piece", [" ", "pain ", "12/3/26 K 5.7, "])
+def test_a_long_note_of_one_line_is_read_in_seconds(piece: str) -> None:
+    begun = time.thread_time()
+    _read(piece * (200_000 // len(piece)))
+    assert time.thread_time() - begun < 20  # a reading of quadratic time takes minutes
 
 
 def _steps(note: str) -> int:
