@@ -16,7 +16,7 @@ from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
 from cards.replacements import why_unfit
-from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
+from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence, asks_for_change
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.language.site import absent_among
@@ -137,6 +137,8 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
         is_milder = declared.only_removes and finding.indicator != "critical"
         if is_milder and context.session.active_orders and needs_cover(context.drafted.medication):
             raise SuggestionWithheld("nothing would stand in its place")
+        if is_milder and context.session.active_orders and asks_for_change(finding):
+            raise SuggestionWithheld("the finding asks for a change and not for an end")
         yield _removal(context)
     if declared.hold:
         yield from _on_hold(context)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding, OfferedSuggestion
+from cards.rules.engine.finding import Finding, OfferedSuggestion, asks_for_change
 from cards.text import escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
@@ -61,14 +61,7 @@ class _Line(Struct, frozen=True):
 
 # Their labels warn of seizures, hallucinations or a neuroleptic malignant syndrome where they are stopped at once.
 _TAPERED_DRUGS: Final = frozenset({"baclofen", "levodopa", "carbidopa", "pramipexole", "ropinirole", "rotigotine"})
-# The finding asks for something else than an end of the drug: a lower dose, a taper, a value first.
-_ASKS_LESS: Final = re.compile(
-    r"\b(?:reduc|lower(?:ing)? (?:the )?dose|lower dose|less |halve|taper|wean|repeat|recheck|before deciding"
-    r"|check|measure|level in|smaller)",
-    re.IGNORECASE,
-)
 _STEPWISE: Final = re.compile(r"\b(?:stepwise|taper|gradual|wean)", re.IGNORECASE)
-_ASKS_END: Final = re.compile(r"\b(?:stop|discontinu|contraindicated|avoid|do not use|not recommended)", re.IGNORECASE)
 
 
 def may_be_stopped(medication: MedicationIdentity) -> bool:
@@ -90,10 +83,7 @@ def fits_sentence(offer: OfferedSuggestion, finding: Finding, medication: Medica
     if not declared.takes_draft_away:
         is_step = declared.change is not None and _STEPWISE.search(sentence) is not None
         return not is_step or may_be_stopped(medication) or _STEPWISE.search(declared.label) is not None
-    asks_less = _ASKS_LESS.search(finding.summary) is not None or (
-        _ASKS_LESS.search(sentence) is not None and _ASKS_END.search(sentence) is None
-    )
-    return finding.is_certain and may_be_stopped(medication) and not asks_less
+    return finding.is_certain and may_be_stopped(medication) and not asks_for_change(finding)
 
 
 def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity) -> Card:

@@ -8,9 +8,10 @@ or drafted. Such a rule is judged with each partner, and the most severe finding
 offered for a finding go with it.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -68,6 +69,29 @@ class Finding(Struct, frozen=True):
         """Whether the other finding says this one too, so that this one needs no line of its own."""
         is_older = other.rule in self.yields_to or f"{other.rule}/{other.band}" in self.yields_to
         return is_older and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
+
+
+# The finding asks for something else than an end of the drug: a lower dose, a taper, a value, watching.
+_ASKS_CHANGE: Final = re.compile(
+    r"\b(?:needs a change|hours apart|reduc|lower(?:ing)? (?:the )?dose|lower dose|less |halve|half |taper|wean|repeat"
+    r"|recheck|before deciding|check|measure|level in|smaller)",
+    re.IGNORECASE,
+)
+_ASKS_WATCHING: Final = re.compile(
+    r"\b(?:levels?|INR|TSH|ECG|blood counts?|watch\w*|monitor\w*|at most|(?:begin|start) low|by effect|raise the dose"
+    r"|another method)\b",
+    re.IGNORECASE,
+)
+_ASKS_END: Final = re.compile(r"\b(?:stop|discontinu|contraindicated|avoid|do not use|not recommended)", re.IGNORECASE)
+
+
+def asks_for_change(finding: Finding) -> bool:
+    """Whether the sentence of a finding asks for another dose, a level or watching, and not for an end of the drug."""
+    sentence = f"{finding.summary} {finding.detail}"
+    return _ASKS_CHANGE.search(finding.summary) is not None or (
+        _ASKS_END.search(sentence) is None
+        and (_ASKS_CHANGE.search(sentence) is not None or _ASKS_WATCHING.search(sentence) is not None)
+    )
 
 
 class Silence(Struct, frozen=True, gc=False):
