@@ -25,6 +25,7 @@ from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
 from cds_hooks.hold_back.budgets import audience_of
 from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user
+from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import write_facts
@@ -242,9 +243,10 @@ async def complete(call: Call, received: Received) -> Received:
         call.stages.end("fetch")
     call.turn.weigh(received.filled.fetched_bytes, received.request.order_bytes)
     prefetch = received.filled.state
-    call.components.metrics.prefetched(
-        call.client.name, call.service.id, prefetch.summary, prefetch.milliseconds / 1000
-    )
+    if not call.is_trial:
+        call.components.metrics.prefetched(
+            call.client.name, call.service.id, prefetch.summary, prefetch.milliseconds / 1000
+        )
     return received
 
 
@@ -304,7 +306,10 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         audience_of(site.budgets, units, lambda: recorded_user() or user),
         user=recorded_user,
         from_event=call.from_event,
-        recall=partial(components.governance.memory.of_patient, call.client.name, record.patient_id),
+        is_trial=call.is_trial,
+        recall=PatientMemory
+        if call.is_trial
+        else partial(components.governance.memory.of_patient, call.client.name, record.patient_id),
     )
 
 
@@ -424,7 +429,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
         hook=request.hook,
         service=call.service.id,
         hook_instance=request.hook_instance,
-        client=call.client.name,
+        client=call.recorded_client,
         patient=understood.record.patient_id,
         outcome="cards" if selected.cards or selected.system_actions else "silent",
         input_digest=input_digest_of(inputs),
@@ -517,12 +522,14 @@ class Recording:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
         await _commit(call, answer.decision)
         components, selected, trace = call.components, answer.selected, call.trace
-        components.governance.note_shown(selected.cards, selected.advised.checked)
+        if not call.is_trial:
+            components.governance.note_shown(selected.cards, selected.advised.checked)
         call.stages.end("record")
         hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
-        components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)
-        record = selected.advised.understood.record
-        components.metrics.not_understood(call.client.name, record.refusals, unreadable_codes(record))
+        if not call.is_trial:
+            components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds)
+            record = selected.advised.understood.record
+            components.metrics.not_understood(call.client.name, record.refusals, unreadable_codes(record))
         if trace is not None:
             trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
             trace.count_prefetch(state.state for state in selected.advised.understood.prefetch.states)
@@ -550,7 +557,7 @@ def _refusal(call: Call, received: Received | None, error: HookError) -> Decisio
         hook=request.hook if request is not None else "",
         service=call.service.id,
         hook_instance=request.hook_instance if request is not None else "",
-        client=call.client.name,
+        client=call.recorded_client,
         patient=request.context.patient_id if request is not None else "",
         outcome="error",
         input_digest=input_digest_of(inputs),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from time import perf_counter
 from types import TracebackType
-from typing import ParamSpec, Protocol, Self, TypeVar
+from typing import Final, ParamSpec, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
@@ -13,10 +13,14 @@ from cds_hooks.hold_back.releases import Released
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.services._model import Predict
+from cds_hooks.storage.decision import TRIAL
 from cds_hooks.tracing import CallTrace
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+
+SENT_AS_TRIAL: Final = "cds_hooks.trial"
+"""Member of the ASGI scope of a call that /try sends within this process; no client can set it."""
 
 
 class StageRunner(Protocol):
@@ -83,8 +87,15 @@ class Call(Struct, frozen=True, kw_only=True):
     trace: CallTrace | None = None
     from_event: bool = False
     """Whether no client waits for the answer: an event made the call (`cds_hooks/events/rescoring.py`)."""
+    is_trial: bool = False
+    """Whether the call was sent from /try: it is recorded as a trial, and nothing else is counted or remembered."""
     silent_user: str | None = None
     """Why the user of this call is shown nothing, where that is known without a name."""
+
+    @property
+    def recorded_client(self) -> str:
+        """The client as the record names it."""
+        return f"{TRIAL}{self.client.name}" if self.is_trial else self.client.name
 
 
 def open_call(
@@ -94,6 +105,8 @@ def open_call(
     decision_id: str,
     size: int,
     trace: CallTrace | None = None,
+    *,
+    is_trial: bool = False,
 ) -> Call:
     """Return the call that came in with a body of `size` bytes, which is recorded under `decision_id`."""
     released = components.releases.current
@@ -108,4 +121,5 @@ def open_call(
         as_of=components.settings.as_of or datetime.now(UTC),
         released=released,
         trace=trace,
+        is_trial=is_trial,
     )

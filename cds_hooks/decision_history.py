@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import WITHHELD, HeldBack, explain_held_back
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.storage.decision import Decision, FeedbackItem
+from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem
 
 
 class Suggestion(Struct, frozen=True, rename="camel"):
@@ -142,7 +142,7 @@ def decision_history(
     unknown = [Card(f"Card {uuid}, which this answer did not have", "info", Source(""), uuid) for uuid in others]
     return DecisionHistory(
         tuple(_advised(card, items) for card in (*cards, *unknown)),
-        tuple(explain_held_back(silences, decision.service, decision.client, acts_then)),
+        tuple(explain_held_back(silences, decision.service, decision.client.removeprefix(TRIAL), acts_then)),
     )
 
 

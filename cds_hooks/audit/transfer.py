@@ -168,7 +168,7 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) ->
     if form == "csv":
         out.write(_csv_line(_CSV))
     if form == "crd":
-        wanted = structs.replace(wanted, service=_crd_metrics().SERVICE)
+        wanted = structs.replace(wanted, service=_crd_metrics().SERVICE, has_trials=False)
     for decision in find_decisions(url, wanted):
         out.write(_exported(decision, form))
         count += 1

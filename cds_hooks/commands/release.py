@@ -118,7 +118,7 @@ def compare(
             _compare_outcomes(name, version, record_url(database), as_json)
             return
         start = int(since.replace(tzinfo=UTC).timestamp() * 1e6) if since is not None else None
-        read = islice(find_decisions(record_url(database), DecisionFilter(since=start)), most)
+        read = islice(find_decisions(record_url(database), DecisionFilter(since=start, has_trials=False)), most)
         comparison = compare_versions(read, version)
     if as_json:
         print_json(comparison)

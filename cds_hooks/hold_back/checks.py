@@ -115,6 +115,8 @@ class CheckedCall(Struct):
     """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
+    is_trial: bool = False
+    """Whether the call was sent from /try: it takes no place of a budget and no turn of another call."""
     shared: Shared = field(default_factory=Shared)
     recall: Callable[[], PatientMemory] = PatientMemory
     """Reads what is remembered of the patient; asked once, where a check wants to know."""

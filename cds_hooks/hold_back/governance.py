@@ -27,7 +27,7 @@ from cds_hooks.hold_back.turns import Turns
 from cds_hooks.logs import log
 from cds_hooks.record.follow import newest_numbers
 from cds_hooks.record.views import Views
-from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable
+from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, is_trial
 
 _LOOK_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 2.0
@@ -81,16 +81,22 @@ class Governance:
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Returns what says of a finding why it is not shown in this call."""
-        call.shared = self.shared
+        call.shared = self._shared_with(call)
         return check_findings(call, self.checks)
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Returns the cards to show now, and the reason against each of the others."""
-        call.shared = self.shared
+        call.shared = self._shared_with(call)
         chosen = await hold_back(cards, call, self.checks)
         if call.colleague_answers:
             chosen.cards = [_with_colleague(card, call) for card in chosen.cards]
         return chosen
+
+    def _shared_with(self, call: CheckedCall) -> Shared:
+        """What the checks share between calls; a trial call has budgets and turns of its own, which nothing is in."""
+        if not call.is_trial:
+            return self.shared
+        return replace(self.shared, turns=Turns(self._now), budgets=Budgets(lambda: self.site.budgets, self._now))
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""
@@ -102,6 +108,8 @@ class Governance:
 
     def remember(self, decision: Decision, items: Iterable[FeedbackItem]) -> None:
         """Takes clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
+        if is_trial(decision.client):
+            return
         for answer in answers_to(decision, items):
             self.memory.note_answer(answer)
 

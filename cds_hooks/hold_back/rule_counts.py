@@ -10,7 +10,7 @@ from sqlalchemy import select
 from cards.compose.model import in_100
 from cards.rules.engine.governance import ACKNOWLEDGED, SHADOW, SWITCHED_OFF, all_rule_versions
 from cds_hooks.hold_back.sent_cards import findings_of
-from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.queries import read_rows, without_trials
 from cds_hooks.storage.tables import decisions, feedback
 
 LEAST_ANSWERS: Final = 20
@@ -65,7 +65,8 @@ class CountedRules(Struct):
 
 def count_rules(url: str, limit: int) -> CountedRules:
     """Returns what the newest `limit` decisions say of each rule; RecordUnavailable where there is no record."""
-    query = select(decisions.c.id, decisions.c.response, decisions.c.basis).order_by(decisions.c.sequence.desc())
+    query = select(decisions.c.id, decisions.c.response, decisions.c.basis).where(without_trials(decisions))
+    query = query.order_by(decisions.c.sequence.desc())
     counts: defaultdict[str, RuleCounts] = defaultdict(RuleCounts)
     rules_of_card: dict[str, tuple[str, ...]] = {}
     decision_ids = set()

@@ -17,7 +17,7 @@ from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback
 from cds_hooks.monitor.postings import TABLES, Postings, callers, known_names
 from cds_hooks.record.follow import Batch, Projection
 from cds_hooks.record.views import Views
-from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.decision import RecordUnavailable, is_trial
 from cds_hooks.storage.queries import rules_by_card
 from models_onnx.monitoring.day import DayCounts
 
@@ -54,18 +54,20 @@ class Counts(Projection):
     """The counts of each day and the places of decisions."""
 
     tables: ClassVar[str] = _TABLES + TABLES
+    takes_trials: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._order = CallOrder()
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Counts decisions and answers."""
+        """Counts decisions and answers; those of trial calls have places alone, so that a search finds them."""
         days, postings = defaultdict[Key, DayCounts](DayCounts), Postings()
         for row in batch.decisions:
             decision = row.decision
             day = days[day_of(decision.decided_at), decision.client, decision.service]
             names = count_decision(day, decision)
-            self._order.note(day, decision)
+            if not is_trial(decision.client):
+                self._order.note(day, decision)
             postings.note(names, (decision.decided_at, row.sequence))
         for answered in batch.answers:
             answer, about = answered.feedback, answered.decision
@@ -78,7 +80,8 @@ class Counts(Projection):
                 postings.note([f"answer {answer.outcome}", *reason], (about.decision.decided_at, about.sequence))
         postings.write(connection)
         for key, counts in days.items():
-            add_to_day(connection, key, counts)
+            if not is_trial(key[1]):
+                add_to_day(connection, key, counts)
 
 
 class CountBook:

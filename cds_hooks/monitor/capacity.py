@@ -91,7 +91,7 @@ def capacity_of_record(url: str, manifest: Manifest, capacity: float, days: int)
         TooFewScored: Too few were scored.
     """
     since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)
-    highest = highest_percentiles(find_decisions(url, DecisionFilter(since=since)), manifest)
+    highest = highest_percentiles(find_decisions(url, DecisionFilter(since=since, has_trials=False)), manifest)
     if len(highest) < LEAST_SCORED:
         raise TooFewScored(
             f"The record has {len(highest)} patients whom {manifest.id} scored in the last {days} days, and a day's "

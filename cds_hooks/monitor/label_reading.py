@@ -19,7 +19,7 @@ from sqlalchemy import select
 from cds_hooks.monitor.book import CountBook, Key, add_to_day, day_of, read_to
 from cds_hooks.outcomes.labels import DAY, Label, Labels
 from cds_hooks.storage.outcomes import Outcome, newest_outcomes, outcomes_after, versions_of
-from cds_hooks.storage.queries import read_rows, rules_by_card
+from cds_hooks.storage.queries import read_rows, rules_by_card, without_trials
 from cds_hooks.storage.tables import decisions
 from models_onnx.monitoring.day import DayCounts, count, groups_of
 from models_onnx.monitoring.label_judging import LabelWindow
@@ -140,7 +140,7 @@ class LabelReader:
 
     def _count_matured(self, models: list[str], after: int, last: int, outcomes_to: int) -> None:
         columns = [decisions.c[name] for name in _COLUMNS]
-        between = (decisions.c.sequence > after, decisions.c.sequence <= last)
+        between = (decisions.c.sequence > after, decisions.c.sequence <= last, without_trials(decisions))
         read = {row.id: _prediction_of(row) for row in read_rows(self._url, select(*columns).where(*between))}
         made = {
             key: prediction for key, prediction in read.items() if prediction is not None and prediction.model in models

@@ -13,6 +13,7 @@ from heapq import merge
 from itertools import chain
 from typing import Final
 
+from cds_hooks.storage.decision import is_trial
 from cds_hooks.storage.queries import DecisionFilter, Place
 
 TABLES: Final = """
@@ -155,10 +156,14 @@ def known_names(connection: sqlite3.Connection, kind: str) -> list[str]:
 
 
 def callers(connection: sqlite3.Connection, since: int) -> dict[str, tuple[int, int]]:
-    """Returns for each client the instant of its newest counted call, and its calls since an instant (microseconds)."""
+    """Returns for each client the instant of its newest counted call, and its calls since an instant (microseconds).
+
+    Trial calls are of no client.
+    """
     counted: dict[str, tuple[int, int]] = {}
     query = "SELECT id, substr(name, 8) FROM names WHERE name >= 'client ' AND name < 'client!' ORDER BY name"
-    for number, client in connection.execute(query).fetchall():
+    named = [(number, client) for number, client in connection.execute(query).fetchall() if not is_trial(client)]
+    for number, client in named:
         newest = connection.execute("SELECT max(at) FROM places WHERE name = ?", (number,)).fetchone()[0]
         calls = connection.execute("SELECT count(*) FROM places WHERE name = ? AND at >= ?", (number, since)).fetchone()
         counted[client] = (int(newest or 0), int(calls[0]))

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from sqlalchemy import select
 
-from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.queries import read_rows, without_trials
 from cds_hooks.storage.tables import decisions
 
 SENT: Final = ("given", "null")
@@ -104,7 +104,8 @@ def recorded_rates(url: str, limit: int, client: str | None, service: str | None
     Raises:
         RecordUnavailable: The record cannot be read.
     """
-    query = select(decisions.c.client, decisions.c.service, decisions.c.basis).order_by(decisions.c.sequence.desc())
+    query = select(decisions.c.client, decisions.c.service, decisions.c.basis).where(without_trials(decisions))
+    query = query.order_by(decisions.c.sequence.desc())
     for column, name in ((decisions.c.client, client), (decisions.c.service, service)):
         query = query if name is None else query.where(column == name)
     return prefetch_rates((row.client, row.service, row.basis) for row in read_rows(url, query.limit(limit)))

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from cds_hooks.hold_back.acceptance import keys_of
 from cds_hooks.hold_back.sent_cards import SentCard, sent_by
-from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.queries import read_rows, without_trials
 from cds_hooks.storage.tables import feedback
 
 LISTS: Final = {
@@ -63,7 +63,9 @@ def reviewed(url: str, since: int) -> list[Reviewed]:
 def _answers(url: str, since: int) -> Iterator[tuple[Any, SentCard]]:
     f = feedback.c
     query = select(f.sequence, f.client, f.service, f.decision, f.card, f.override_reason_code, f.received_at)
-    query = query.where(f.received_at >= since, f.override_reason_code.in_(list(LISTS))).order_by(f.sequence)
+    query = query.where(
+        without_trials(feedback), f.received_at >= since, f.override_reason_code.in_(list(LISTS))
+    ).order_by(f.sequence)
     after = 0
     while rows := read_rows(url, query.where(f.sequence > after).limit(_AT_ONCE)):
         after = rows[-1].sequence

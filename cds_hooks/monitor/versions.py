@@ -130,7 +130,7 @@ def why_too_early(url: str, sha256: str, since: str, now: datetime) -> str | Non
     days = (now - start.astimezone(UTC)).total_seconds() / 86_400
     if days < LEAST_DAYS:
         return f"it is in shadow for {days:.1f} of at least {LEAST_DAYS} days"
-    wanted = DecisionFilter(since=int(start.timestamp() * 1e6))
+    wanted = DecisionFilter(since=int(start.timestamp() * 1e6), has_trials=False)
     counted = 0
     for _ in _computed(find_decisions(url, wanted), sha256):
         counted += 1

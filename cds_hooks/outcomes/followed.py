@@ -84,7 +84,7 @@ def followed(url: str, label: Label, now: int) -> Iterator[Followed]:
         RecordUnavailable: The record cannot be read.
     """
     complete = completed(url)
-    decisions = find_decisions(url, DecisionFilter(until=now - label.wait + 1))
+    decisions = find_decisions(url, DecisionFilter(until=now - label.wait + 1, has_trials=False))
     while batch := list(islice(decisions, _AT_ONCE)):
         read = [(decision, _basis.decode(decision.basis)) for decision in batch]
         of_model = [(decision, basis) for decision, basis in read if basis.scores and basis.scores.id == label.model]

@@ -22,7 +22,7 @@ from sqlalchemy import Table, func, select, text
 from cds_hooks.logs import log
 from cds_hooks.record.views import Mark, Views, make_tables, note_record, write_mark
 from cds_hooks.storage.database import database_error_reason, parse_url
-from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.decision import Decision, RecordUnavailable, is_trial
 from cds_hooks.storage.queries import LISTED, read_rows
 from cds_hooks.storage.tables import decisions, events, feedback, removals
 
@@ -64,6 +64,12 @@ class Batch(Struct, frozen=True):
     answers: Sequence[AnswerRow] = ()
     acts: Sequence[Any] = ()
 
+    def without_trials(self) -> "Batch":
+        """The same rows but for those of trial calls."""
+        decisions = [row for row in self.decisions if not is_trial(row.decision.client)]
+        answers = [row for row in self.answers if not is_trial(row.feedback.client)]
+        return Batch(decisions, answers, self.acts)
+
     def one_by_one(self) -> "Iterator[Batch]":
         """Yields each row alone."""
         yield from (Batch(decisions=(row,)) for row in self.decisions)
@@ -80,6 +86,9 @@ class Projection:
 
     tables: ClassVar[str]
     """The SQL that makes them. A change of it makes all views again."""
+
+    takes_trials: ClassVar[bool] = False
+    """Whether it is handed the decisions and answers of trial calls, too."""
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """Takes rows in the transaction of this connection; each row comes once."""
@@ -256,6 +265,8 @@ class Follower:
 
 def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Batch) -> None:
     """Hands rows to a projection; one that it cannot take is left out of it alone, and the log says so."""
+    if not projection.takes_trials:
+        batch = batch.without_trials()
     connection.execute("SAVEPOINT projection")
     try:
         projection.take(connection, batch)

@@ -24,7 +24,7 @@ from cds_hooks.services import Service, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
-from cds_hooks.storage.decision import Decision, FeedbackItem, RecordHealth, RecordUnavailable
+from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, RecordHealth, RecordUnavailable
 from cds_hooks.trusted_models import AbsentModel
 from models_onnx.serving.runtime import Model, Prediction
 
@@ -64,8 +64,8 @@ class Site:
         return self.components.in_force.content
 
     def client_of(self, name: str) -> TrustedClient | None:
-        """Returns the client of this name; None where the site has none of it any more."""
-        return self.clients.get(name)
+        """Returns the client that a decision names; None where the site has none of it any more."""
+        return self.clients.get(name.removeprefix(TRIAL))
 
     def served_model(self, model_id: str) -> Model | None:
         """Returns the model of this id as it is served here; None where it is not."""

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cds_hooks.call import SENT_AS_TRIAL
 from cds_hooks.components import ServerComponents
 from cds_hooks.errors import BodyTooLarge, NotFound, RecordFailed
 from cds_hooks.hold_back.governance import Governance
@@ -21,7 +22,15 @@ from cds_hooks.routes.hooks import Receive, RequestLimits, Scope, Send, log_refu
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.security.client import proxied_call
 from cds_hooks.services import Service
-from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, new_decision_id
+from cds_hooks.storage.decision import (
+    TRIAL,
+    Decision,
+    FeedbackItem,
+    RecordUnavailable,
+    decision_of,
+    is_trial,
+    new_decision_id,
+)
 from cds_hooks.storage.queries import get_decisions
 
 _DECISIONS_AT_ONCE = 20
@@ -72,24 +81,27 @@ class _Feedback:
         service_id = self._addresses[service_id].id
         client.require(service_id)
         settings, turn = self._components.settings, self._turns[client.name]
+        name = f"{TRIAL}{client.name}" if request.scope.get(SENT_AS_TRIAL) is True else client.name
         try:
             async with self._intake.report(request, client, settings, MOST_BYTES, turn) as body:
-                await self._take(body, service_id, client)
+                await self._take(body, service_id, client, name)
         except BodyTooLarge as error:
             return UnreadRefusal(error, service_id)
         return Response(b"{}", media_type="application/json")
 
-    async def _take(self, body: bytes, service_id: str, client: TrustedClient) -> None:
-        """Stores what a report says of cards of this client, and remembers it for the next calls."""
+    async def _take(self, body: bytes, service_id: str, client: TrustedClient, name: str) -> None:
+        """Stores what a report says of cards of this client, as the record names it, and remembers it."""
         components, url = self._components, self._components.settings.database_url
         old_forms = client.profile.version in ("1.0", "1.1")
-        items = await asyncio.to_thread(read_feedback, body, service_id, client.name, self._now(), old_forms=old_forms)
+        items = await asyncio.to_thread(read_feedback, body, service_id, name, self._now(), old_forms=old_forms)
         try:
             matched = await asyncio.to_thread(_match, url, items)
             new = await components.decisions.append_feedback(matched.items)
             await asyncio.to_thread(remember_answers, url, new, components.governance)
         except RecordUnavailable as error:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
+        if is_trial(name):
+            return
         for item in new:
             components.metrics.feedback(service_id, item.outcome)
         for reason in matched.unmatched:

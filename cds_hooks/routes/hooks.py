@@ -14,7 +14,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from cds_hooks.answer import ReceivedBody, Recording, invoke
-from cds_hooks.call import open_call
+from cds_hooks.call import SENT_AS_TRIAL, open_call
 from cds_hooks.components import ServerComponents
 from cds_hooks.computing import refuse_late
 from cds_hooks.edge import ARRIVED
@@ -208,7 +208,7 @@ class HookRoute:
         sent = proxied_call(scope, self._proxies)
         decision_id = new_decision_id(sent.fingerprint if sent is not None else None)
         trace = self.components.tracing.begin(scope["headers"])
-        attempt = _Attempt()
+        attempt = _Attempt(is_trial=scope.get(SENT_AS_TRIAL) is True)
         try:
             client = await self.trust.client_of(scope["headers"], scope["path"], sent)  # before services are named
             attempt.client, attempt.is_repeated = client.name, sent is not None and sent.is_repeated
@@ -238,6 +238,8 @@ class HookRoute:
             _end(trace, service_id, 200)
 
     def _count_refusal(self, service: str, status: int, reason: str, attempt: "_Attempt") -> None:
+        if attempt.is_trial:
+            return
         self.components.metrics.refused(service, status, reason)
         if attempt.client:
             self.components.metrics.refused_client(attempt.client, service, attempt.hook, reason)
@@ -260,7 +262,9 @@ class HookRoute:
             recorded = await self._recorded(service, client, decision_id, content) if attempt.is_repeated else None
             if recorded is not None:
                 return recorded
-            call = open_call(service, client, self.components, decision_id, len(content), trace)
+            call = open_call(
+                service, client, self.components, decision_id, len(content), trace, is_trial=attempt.is_trial
+            )
             answer = await invoke(call, ReceivedBody(content), self.recording)
             return answer.decision.response
         finally:
@@ -298,11 +302,12 @@ class HookRoute:
 class _Attempt:
     """What is known of a call when it is refused: the client after its token, the hook after its body."""
 
-    __slots__ = ("client", "hook", "is_repeated")
+    __slots__ = ("client", "hook", "is_repeated", "is_trial")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_trial: bool) -> None:
         self.client = self.hook = ""
         self.is_repeated = False
+        self.is_trial = is_trial
 
 
 class _Instance(Struct):

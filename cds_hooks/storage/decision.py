@@ -167,6 +167,15 @@ def _byte(number: int) -> str:
 
 Outcome = Literal["cards", "silent", "error"]
 
+TRIAL: Final = "trial:"
+"""How the client of a trial call begins in the record: a call that somebody sent from /try, which no patient's care is
+waiting for. No name of a trust file has a colon. Such a call counts in no budget, monitor, pause or worklist."""
+
+
+def is_trial(client: str) -> bool:
+    """Returns whether the client of a decision or an answer, as it is recorded, is that of a trial call."""
+    return client.startswith(TRIAL)
+
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """One answered call for the record. `id` is made by `new_decision_id`."""

@@ -6,12 +6,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, Connection, Select, TextClause, func, insert, or_, select, text
+from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, func, insert, or_, select, text
 
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
 from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url, reading_engine
-from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
+from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
 from cds_hooks.storage.entries import Event, feedback_hash, newest_entry, write_event
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, feedback
 
@@ -116,6 +116,11 @@ LISTED: Final = [decisions.c[field.name] for field in msgspec.structs.fields(Dec
 _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
 
 
+def without_trials(table: Table) -> ColumnElement[bool]:
+    """Returns the condition that a row of this table, decisions or feedback, is of no trial call."""
+    return ~table.c.client.startswith(TRIAL, autoescape=True)
+
+
 class DecisionFilter(Struct, frozen=True):
     """The decisions to find; a field that is None does not restrict them."""
 
@@ -141,6 +146,8 @@ class DecisionFilter(Struct, frozen=True):
     """Only decisions with a card of this indicator (info, warning, critical)."""
     answer: str | None = None
     """Only decisions of which a card was answered so (accepted, overridden)."""
+    has_trials: bool = True
+    """Whether the calls that were sent from /try are among them."""
     override: str | None = None
     """Only decisions of which a card was overridden with a reason of this code."""
 
@@ -149,6 +156,8 @@ class DecisionFilter(Struct, frozen=True):
         for name in ("service", "outcome", "client", "patient", "hook_instance"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(decisions.c[name] == value)
+        if not self.has_trials:
+            query = query.where(without_trials(decisions))
         if self.users is not None:
             query = query.where(decisions.c.user_id.in_(self.users))
         if self.since is not None:

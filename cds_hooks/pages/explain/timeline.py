@@ -12,7 +12,7 @@ from cds_hooks.configuration import EVENT as CONFIGURATION
 from cds_hooks.decision_history import Answer, Card, DecisionHistory, is_refused, read_cards
 from cds_hooks.hold_back.acts import RELEASE_EVENT as RELEASE
 from cds_hooks.pages.explain.recorded_decision import Basis, PrefetchKey, read_basis, read_models
-from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.decision import TRIAL, Decision, is_trial
 from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of
 from cds_hooks.storage.tables import events
@@ -98,8 +98,16 @@ def _by_state(prefetch: dict[str, str | PrefetchKey]) -> dict[str, list[str]]:
 def _called(decision: Decision, took: float) -> Moment:
     hook = decision.hook or "a hook that was not read"
     instance = decision.hook_instance or "not recorded"
-    details = (f"Service {decision.service}", f"Hook instance {instance}", f"Shown to: {_user(decision.user_id)}")
-    return Moment(int(decision.decided_at - took * 1000), f"{decision.client} called {hook}", details)
+    details: tuple[str, ...] = (
+        f"Service {decision.service}",
+        f"Hook instance {instance}",
+        f"Shown to: {_user(decision.user_id)}",
+    )
+    who = f"{decision.client} called {hook}"
+    if is_trial(decision.client):
+        who = f"Somebody tried {hook} at /try, as {decision.client.removeprefix(TRIAL)}"
+        details = ("A trial: it counts in no budget, monitor, pause or worklist", *details)
+    return Moment(int(decision.decided_at - took * 1000), who, details)
 
 
 def _user(user: str | None) -> str:
@@ -161,7 +169,7 @@ def _releases(url: str, decision: Decision) -> Iterator[Moment]:
 
 
 def _subjects(decision: Decision) -> Collection[tuple[str, str]]:
-    subjects = {("service", decision.service), ("client", decision.client)}
+    subjects = {("service", decision.service), ("client", decision.client.removeprefix(TRIAL))}
     subjects |= {(kind, model.id) for model in read_models(decision) for kind in ("model", "equation")}
     return subjects | {("rule", rule) for rule in rules_of(decision)}
 

@@ -79,7 +79,7 @@ def _changed_site(configured: Settings, trial: Trial) -> Site:
 def _decisions(site: Site, url: str, trial: Trial) -> Iterator[Decision]:
     """Return the newest decisions of the services that can show what is tried."""
     services = {name for name, service in site.services.items() if _can_show(service.models, trial)}
-    decisions = find_decisions(url, DecisionFilter(), min(500, trial.most))
+    decisions = find_decisions(url, DecisionFilter(has_trials=False), min(500, trial.most))
     return islice(
         (decision for decision in decisions if decision.service in services and decision.outcome != "error"),
         trial.most,

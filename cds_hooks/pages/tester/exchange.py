@@ -9,9 +9,10 @@ from typing import Any, Final
 import httpx
 import orjson
 from msgspec import Struct
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.call import SENT_AS_TRIAL
 from cds_hooks.kit.contract.connection import Exchange, Purpose
 from cds_hooks.kit.contract.document import MUST
 from cds_hooks.kit.contract.registry import Row
@@ -153,9 +154,12 @@ class Caller:
         entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
         return [entry for entry in entries if isinstance(entry.get("id"), str) and isinstance(entry.get("hook"), str)]
 
+    async def _send_as_trial(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, SENT_AS_TRIAL: True}, receive, send)
+
     def _client(self) -> httpx.AsyncClient:
         if not self._server:
-            transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(app=self._send_as_trial, raise_app_exceptions=False)
             return httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=_SECONDS)
         # no redirects: an address that the setting does not name is not called
         return httpx.AsyncClient(base_url=self._server, timeout=_SECONDS, trust_env=False, follow_redirects=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.content import add_user_key
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from cds_hooks.web.site import SCRIPT_HEADERS
-from tests.cds_hooks.calls import client
+from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.pages.tester.pressing import Bench, opened
+from tests.cds_hooks.record.followed import follow
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.cds_hooks.web.markup import Page, faults
 
@@ -312,6 +314,43 @@ def test_a_draft_is_removed(tmp_path: Path) -> None:
         return await (await _ordered(bench)).press("remove:0")
 
     assert json.loads(_tried(tmp_path, order).fields["carried"])["drafts"] == []
+
+
+def test_a_trial_is_marked_in_the_record_counts_nowhere_and_holds_nothing_back(tmp_path: Path) -> None:
+    """A trial of every kind, on a real server: nothing but the record and the places for a search has it."""
+    shown: list[list[str]] = []
+
+    async def try_and_call(bench: Bench) -> Bench:
+        sent = await bench.press("send")
+        overridden = await sent.press("override:0:0", **{"reason-0-0": "0"})
+        assert "Overridden" in overridden.text
+        again = await overridden.press("resend")
+        shown.extend([_headlines(sent), _headlines(again)])
+        metrics = (await bench._client.get("/metrics")).text
+        assert "cds_requests_total{" not in metrics
+        assert "cds_feedback_total{" not in metrics
+        request = request_for(PLANNING, "patient-view", "planning-talk", AS_OF)
+        real = await bench._client.post(f"/cds-services/{PLANNING}", json=request)
+        shown.append([card["summary"] for card in real.json()["cards"]])
+        return again
+
+    _tried(tmp_path, try_and_call)
+    assert shown[0]
+    assert shown[0] == shown[1] == shown[2]
+    url = f"sqlite:///{tmp_path}/decisions.sqlite3"
+    real, *trials = list_decisions(url)
+    assert [each.client for each in (real, *trials)] == ["anonymous", "trial:anonymous", "trial:anonymous"]
+    assert [item.client for item in feedback_on(url, trials[-1].id)] == ["trial:anonymous"]
+    views = follow(url, as_of=AS_OF)
+    for table in ("days", "memory", "shown_cards", "acceptance", "work", "work_answers"):
+        assert views.read(f"SELECT count(*) FROM {table} WHERE client LIKE 'trial:%'") == [(0,)]  # noqa: S608
+    ((counts,),) = views.read("SELECT counts FROM days")
+    assert json.loads(counts)["calls"] == 1
+    assert views.read("SELECT count(*) FROM names WHERE name = 'client trial:anonymous'") == [(1,)]
+
+
+def _headlines(bench: Bench) -> list[str]:
+    return re.findall(r'<h3 id="says-[^"]*">([^<]*)</h3>', bench.html)
 
 
 def test_an_accepted_suggestion_changes_the_drafts_sends_feedback_and_the_next_call_has_it(tmp_path: Path) -> None:
