@@ -162,8 +162,8 @@ def callers(connection: sqlite3.Connection, since: int) -> dict[str, tuple[int, 
     """
     counted: dict[str, tuple[int, int]] = {}
     query = "SELECT id, substr(name, 8) FROM names WHERE name >= 'client ' AND name < 'client!' ORDER BY name"
-    named = [(number, client) for number, client in connection.execute(query).fetchall() if not is_trial(client)]
-    for number, client in named:
+    clients = [(number, client) for number, client in connection.execute(query).fetchall() if not is_trial(client)]
+    for number, client in clients:
         newest = connection.execute("SELECT max(at) FROM places WHERE name = ?", (number,)).fetchone()[0]
         calls = connection.execute("SELECT count(*) FROM places WHERE name = ? AND at >= ?", (number, since)).fetchone()
         counted[client] = (int(newest or 0), int(calls[0]))
