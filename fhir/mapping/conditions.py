@@ -37,6 +37,7 @@ from fhir.terminology.conditions import (
     code_system,
     condition_groups_of,
     is_known_condition,
+    is_not_read,
     with_implied,
 )
 from fhir.terminology.imported import meaning_of_name
@@ -73,6 +74,8 @@ def read_concept(concept: CodeableConcept | None) -> ConceptReading:
 
 @remembered("readings of concepts", entries=4096, longest=600)
 def _reading(concept: CodeableConcept) -> ConceptReading:
+    if is_not_read(concept.words, [(coding.system, coding.code) for coding in concept.coding]):
+        return ConceptReading((), (), True)
     meant: dict[str, MeantGroup] = {}
     is_whole = is_known = False
     for coding in concept.coding:

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -117,9 +117,17 @@ _NPU = "ND"
 KEY_BY_LOINC = _NUMBER_BY_LOINC | {"72166-2": SMOKING_STATUS}
 
 
+_IMPORTED: Final[set[str]] = set()
+
+
 def read_imported_codes() -> None:
-    """Adds the LOINC codes of the imported releases to those that are read."""
+    """Adds the LOINC codes of the imported releases to those that are read, instead of those of the index before."""
     imported = analytes_by_code()
+    for code in _IMPORTED - imported.keys():
+        for table in (ANALYTE_BY_CODE, _NUMBER_BY_LOINC, KEY_BY_LOINC):
+            table.pop(code, None)
+    _IMPORTED.clear()
+    _IMPORTED.update(imported)
     ANALYTE_BY_CODE.update({code: ANALYTES[key] for code, key in imported.items()})
     _NUMBER_BY_LOINC.update(imported)
     KEY_BY_LOINC.update(imported)

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias, cast
 from msgspec import Struct
 
 from fhir.terminology.assertions import AssertedText
-from fhir.terminology.conditions import imported_meaning
+from fhir.terminology.conditions import imported_meaning, is_not_read
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
 from fhir.terminology.imported import Meaning, meaning_of_name
 from fhir.terminology.late_pattern import late_pattern
@@ -83,6 +83,8 @@ def allergen_classes_of(ingredients: Iterable[Ingredient]) -> frozenset[str]:
 def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
     """What the code of an allergy means; its words are read only where no code says it."""
     meaning = Allergen()
+    if is_not_read(text or "", [(system, code) for system, code, _ in codings]):
+        return meaning
     for system, code, _ in codings:
         meaning |= allergen_of_code(system, code)
     if meaning != Allergen():

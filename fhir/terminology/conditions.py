@@ -29,7 +29,7 @@ from msgspec import Struct
 
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
-from fhir.terminology.imported import Meaning, is_used, meaning_of_code, plain_address
+from fhir.terminology.imported import Meaning, is_used, meaning_of_code, meaning_of_name, plain_address
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import drug_system, table_rows
 
@@ -223,7 +223,15 @@ def imported_meaning(system: str | None, code: str | None) -> Meaning | None:
     """What the imported releases say of a code, of SNOMED CT or of any other code system; None without one."""
     if not is_used() or not code:
         return None
-    return meaning_of_code(code_system(system) or drug_system(system) or plain_address(system or ""), code.strip())
+    return meaning_of_code(code_system(system) or drug_system(system) or plain_address(system or ""), code)
+
+
+def is_not_read(text: str, codings: Iterable[tuple[str | None, str | None]]) -> bool:
+    """Whether a site's list of look-alikes says that a code or the whole text must not be read."""
+    if not is_used():
+        return False
+    meanings = (meaning_of_name(text) if text else None, *(imported_meaning(system, code) for system, code in codings))
+    return any(meaning is not None and meaning.nothing for meaning in meanings)
 
 
 @remembered("known codes of conditions", entries=8192, longest=200)
@@ -255,8 +263,9 @@ def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]
     (('ckd4', 'ckd_any', 'renal_insufficiency'), ())
     """
     imported = imported_meaning(system, code)
-    groups = _groups_of_tables(system, code)
-    return groups if imported is None else with_implied((*groups, *imported.groups))
+    if imported is None:
+        return _groups_of_tables(system, code)
+    return () if imported.nothing else with_implied((*_groups_of_tables(system, code), *imported.groups))
 
 
 def _groups_of_tables(system: str | None, code: str | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from fhir.terminology.caching import CACHES
 
 _MOST_MEANINGS: Final = 8192
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The number of the format of the index, its `user_version`."""
 LONGEST_NAME: Final = 200
 
@@ -25,6 +25,7 @@ class Meaning(Struct, frozen=True, omit_defaults=True):
     """What a code or a name means: groups of conditions, ingredients by RxNorm code, allergens, vaccines, an analyte.
 
     `allergies` are ingredients that the patient is allergic to. `name` is kept of RxNorm only, whose names are free.
+    `nothing` says that it must not be read, whatever our tables and words say: a look-alike. `by` names its source.
     """
 
     groups: tuple[str, ...] = ()
@@ -34,6 +35,13 @@ class Meaning(Struct, frozen=True, omit_defaults=True):
     vaccines: tuple[str, ...] = ()
     analyte: str = ""
     name: str = ""
+    nothing: bool = False
+    by: str = ""
+
+    @property
+    def of_site(self) -> bool:
+        """Whether a row of the site's own table says it."""
+        return ", line " in self.by
 
 
 _MEANING: Final = msgspec.json.Decoder(Meaning)
@@ -122,7 +130,7 @@ def meaning_of_code(system: str, code: str) -> Meaning | None:
     """What a code means; `system` is snomed, loinc, rxnorm or atc, else the plain address of the code system."""
     if _INDEX.path is None:
         return None
-    return _meaning("SELECT meaning FROM code WHERE system = ? AND code = ?", (system, code))
+    return _meaning("SELECT meaning FROM code WHERE system = ? AND code = ?", (system, plain_code(system, code)))
 
 
 def meaning_of_name(name: str) -> Meaning | None:
@@ -136,6 +144,21 @@ def plain_address(address: str) -> str:
     """The address of a code system without version and final slash, in lower case, with http."""
     plain = address.strip().partition("|")[0].rstrip("/").lower()
     return f"http://{plain.removeprefix('https://')}" if plain.startswith("https://") else plain
+
+
+def plain_code(system: str, code: str) -> str:
+    """A code as the index has it: of ICD-10 without dots in capitals, of packages without dashes.
+
+    >>> plain_code("icd10", "i50.0"), plain_code("ndc", "0093-0058-01"), plain_code("snomed", "84114007")
+    ('I500', '00093005801', '84114007')
+    """
+    plain = code.strip()
+    if system == "icd10":
+        return plain.replace(".", "").upper()
+    if system == "ndc" and plain.count("-") == 2:
+        labeler, product, package = plain.split("-")
+        return f"{labeler.zfill(5)}{product.zfill(4)}{package.zfill(2)}"
+    return plain
 
 
 def plain_name(name: str) -> str:

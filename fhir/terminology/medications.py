@@ -309,7 +309,7 @@ def product_of_substance(system: str | None, code: str | None) -> Product | None
     ingredients = _INGREDIENTS_BY_SNOMED.get(code.strip(), ()) if system in _SNOMED else ()
     if not ingredients and is_used():
         short = "snomed" if system in _SNOMED else drug_system(system) or plain_address(system or "")
-        imported = meaning_of_code(short, code.strip())
+        imported = meaning_of_code(short, code)
         ingredients = tuple([INGREDIENTS[rxcui] for rxcui in imported.ingredients]) if imported is not None else ()
     return Product(ingredients, (None,) * len(ingredients)) if ingredients else None
 

@@ -2,14 +2,16 @@
 
 A group, an allergen, a drug or a family of vaccines is, of SNOMED CT, the codes of our tables with all that is below
 them, but what is below a code that was read and is in none. Findings of an allergy take what they are about from their
-causative agent, products their ingredients; a code that was replaced means what replaces it.
+causative agent, products their ingredients; a code that was replaced means what replaces it. A definition
+(definitions.py) holds a group by its roots and exclusions, beside the codes of the tables or instead of them.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
 
+from fhir.terminology.definitions import Definition, concepts_of, roots_of
 from fhir.terminology.imported import LONGEST_NAME, Meaning, plain_name
 
 _IS_A: Final = "116680003"
@@ -23,6 +25,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "sct2_Relationship_": ("id", "effectiveTime", "active", "moduleId", "sourceId", "destinationId"),
     "sct2_Description_": ("id", "effectiveTime", "active", "moduleId", "conceptId", "languageCode", "typeId", "term"),
     "der2_cRefset_Association": ("id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"),
+    "der2_Refset_Simple": ("id", "effectiveTime", "active", "moduleId", "refsetId", "referencedComponentId"),
 }
 """How the names of the files begin that are read, and their columns."""
 
@@ -39,7 +42,12 @@ class Release:
     children: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     agents: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     ingredients: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    attributes: defaultdict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    """Source and target by attribute, of those that definitions ask for (`wanted`)."""
+    reference_sets: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     replaced: dict[str, str] = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset()
+    """The identifiers that definitions name: of other attributes and reference sets nothing is kept."""
 
     def read(self, kind: str, name: str, lines: IO[str]) -> None:
         """Reads a file of this kind, one of `COLUMNS` but descriptions.
@@ -51,6 +59,7 @@ class Release:
             "sct2_Concept_": self._concept,
             "sct2_Relationship_": self._relationship,
             "der2_cRefset_Association": self._association,
+            "der2_Refset_Simple": self._member,
         }[kind]
         for cells in rows_of(kind, name, lines):
             take(cells)
@@ -66,18 +75,32 @@ class Release:
             self.agents[source].append(target)
         elif kind in _INGREDIENTS:
             self.ingredients[source].append(target)
+        if kind in self.wanted and kind != _IS_A:
+            self.attributes[kind].append((source, target))
+
+    def _member(self, cells: list[str]) -> None:
+        if cells[4] in self.wanted:
+            self.reference_sets[cells[4]].add(cells[5])
 
     def _association(self, cells: list[str]) -> None:
         if cells[4] in _REPLACED:
             self.replaced[cells[5]] = cells[6]
 
+    def with_attribute(self, attribute: str, targets: set[str]) -> set[str]:
+        """The active concepts that have the attribute with one of these values."""
+        return {source for source, target in self.attributes.get(attribute, ()) if target in targets} & self.active
+
+    def members_of(self, reference_set: str) -> set[str]:
+        """The active members of a reference set."""
+        return self.reference_sets.get(reference_set, set()) & self.active
+
     def below(self, roots: Iterable[str], excluded: frozenset[str]) -> set[str]:
-        """The roots that the release has, with all that is below them but for what is excluded and below that."""
+        """The active roots with all that is active below them, but for what is excluded and below that."""
         members: set[str] = set()
-        waiting = [root for root in roots if root in self.active]
+        waiting = list(roots)
         while waiting:
             concept = waiting.pop()
-            if concept not in members and concept not in excluded:
+            if concept not in members and concept not in excluded and concept in self.active:
                 members.add(concept)
                 waiting += self.children.get(concept, ())
         return members
@@ -103,21 +126,45 @@ def rows_of(kind: str, name: str, lines: IO[str]) -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """The codes of our tables: by group, ingredient (of substances), class of allergens and family of vaccines."""
+    """The codes of our tables by kind of meaning and key (of ingredients: of substances), and the definitions."""
 
-    groups: Mapping[str, frozenset[str]]
-    ingredients: Mapping[str, frozenset[str]]
-    allergens: Mapping[str, frozenset[str]]
-    vaccines: Mapping[str, frozenset[str]]
+    by_kind: Mapping[str, Mapping[str, frozenset[str]]]
     in_none: frozenset[str]
+    definitions: Sequence[Definition] = ()
 
 
-def expand(release: Release, roots: Roots) -> dict[str, Meaning]:
-    """What each concept of the release means, by the tables and the hierarchy."""
-    groups = _by_concept(release, roots.groups, roots.in_none)
-    substances = _by_concept(release, roots.ingredients, frozenset())
-    allergens = _by_concept(release, roots.allergens, frozenset())
-    vaccines = _by_concept(release, roots.vaccines, frozenset())
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A code of which the tables and the release say another thing; `how` is one of `HOW`."""
+
+    kind: str
+    key: str
+    code: str
+    how: str
+
+
+HOW: Final[Mapping[str, str]] = {
+    "new": "below the codes of our table or in the definition, and not in our table",
+    "outside the definition": "in our table, and not in the definition",
+    "not active": "in our table, and not active in the release",
+    "no such root": "named by the definition, and not active in the release",
+}
+"""What a difference can be: a person decides, and writes a definition or a row of a site's table."""
+
+
+@dataclass(slots=True)
+class Expansion:
+    """What each concept of a release means, and where that differs from our tables."""
+
+    meanings: dict[str, Meaning]
+    differences: list[Difference]
+
+
+def expand(release: Release, roots: Roots) -> Expansion:
+    """What each concept of the release means, by the tables, the definitions and the hierarchy."""
+    differences: list[Difference] = []
+    by_kind = {kind: _by_concept(release, roots, kind, differences) for kind in roots.by_kind}
+    groups, substances, allergens, vaccines = (by_kind[kind] for kind in ("group", "drug", "allergen", "vaccine"))
 
     def of_targets(concept: str, attributes: Mapping[str, list[str]], meant: Mapping[str, set[str]]) -> set[str]:
         return set().union(*(meant.get(target, set()) for target in attributes.get(concept, ())))
@@ -137,15 +184,45 @@ def expand(release: Release, roots: Roots) -> dict[str, Meaning]:
     for old, new in release.replaced.items():
         if old not in meanings and new in meanings:
             meanings[old] = meanings[new]
-    return meanings
+            ours = roots.by_kind["group"]
+            differences += [
+                Difference("group", key, old, "new") for key in meanings[new].groups if old not in ours[key]
+            ]
+    return Expansion(meanings, differences)
 
 
-def _by_concept(release: Release, roots: Mapping[str, frozenset[str]], excluded: frozenset[str]) -> dict[str, set[str]]:
+def _by_concept(release: Release, roots: Roots, kind: str, differences: list[Difference]) -> dict[str, set[str]]:
+    """The keys of each concept, and what differs of it; what was read and is in none excludes from groups only."""
+    excluded = roots.in_none if kind == "group" else frozenset()
+    defined: defaultdict[str, list[Definition]] = defaultdict(list)
+    for definition in roots.definitions:
+        if (definition.kind, definition.system) == (kind, "snomed"):
+            defined[definition.key].append(definition)
     by_concept: defaultdict[str, set[str]] = defaultdict(set)
-    for name, codes in roots.items():
-        for concept in release.below(codes, excluded - codes):
-            by_concept[concept].add(name)
+    for key, codes in {**dict.fromkeys(defined, frozenset[str]()), **roots.by_kind[kind]}.items():
+        members = _defined(release, defined[key], excluded, differences) if key in defined else set()
+        if key in defined:
+            outside = (codes & release.active) - members
+            differences += [Difference(kind, key, code, "outside the definition") for code in sorted(outside)]
+        if not any(definition.instead for definition in defined.get(key, ())):
+            members |= release.below(codes, excluded - codes)
+        differences += [Difference(kind, key, code, "not active") for code in sorted(codes - release.active)]
+        differences += [Difference(kind, key, code, "new") for code in sorted(members - codes)]
+        for concept in members:
+            by_concept[concept].add(key)
     return by_concept
+
+
+def _defined(
+    release: Release, definitions: Iterable[Definition], excluded: frozenset[str], differences: list[Difference]
+) -> set[str]:
+    members: set[str] = set()
+    for definition in definitions:
+        members |= concepts_of(definition.text, release, excluded)
+        known = release.active | release.attributes.keys() | release.reference_sets.keys()
+        missing = sorted(roots_of(definition.text) - known)
+        differences += [Difference(definition.kind, definition.key, root, "no such root") for root in missing]
+    return members
 
 
 def _ordered(names: Iterable[str]) -> tuple[str, ...]:
@@ -153,15 +230,18 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def names_of(
-    files: Iterable[tuple[str, IO[str]]], meanings: Mapping[str, Meaning], seen: Callable[[], None]
+    files: Iterable[tuple[str, IO[str]]], meanings: Mapping[str, Meaning], several: list[str]
 ) -> dict[str, Meaning]:
-    """What each whole name of a concept means, in the languages of the release; a name of two meanings means none."""
+    """What each whole name of a concept means, in the languages of the release.
+
+    A name of two meanings means none, and is added to `several`.
+    """
     names: dict[str, Meaning | None] = {}
     for name, lines in files:
         for cells in rows_of("sct2_Description_", name, lines):
-            seen()
             meaning = meanings.get(cells[4])
             plain = plain_name(cells[7])
             if meaning is not None and _SHORTEST_NAME <= len(plain) <= LONGEST_NAME:
                 names[plain] = meaning if names.get(plain, meaning) == meaning else None
+    several += [name for name, meaning in names.items() if meaning is None]
     return {name: meaning for name, meaning in names.items() if meaning is not None}

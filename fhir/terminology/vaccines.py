@@ -11,6 +11,7 @@ from typing import Final
 
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.conditions import imported_meaning
+from fhir.terminology.imported import meaning_of_code
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import without_accents
 from fhir.terminology.medications import CVX_SYSTEMS, table_rows
@@ -33,9 +34,11 @@ def families_of_code(system: str | None, code: str | None) -> frozenset[str]:
     """
     code = (code or "").strip()
     if system in CVX_SYSTEMS:
-        return _BY_CVX.get(code.lstrip("0").zfill(2), frozenset())
-    families = _BY_SNOMED.get(code, frozenset()) if system in _SNOMED else frozenset[str]()
-    imported = imported_meaning(system, code)
+        code = code.lstrip("0").zfill(2)
+        families, imported = _BY_CVX.get(code, frozenset()), meaning_of_code("cvx", code)
+    else:
+        families = _BY_SNOMED.get(code, frozenset()) if system in _SNOMED else frozenset[str]()
+        imported = imported_meaning(system, code)
     return families if imported is None else families | frozenset(imported.vaccines)
 
 

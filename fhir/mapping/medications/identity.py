@@ -20,6 +20,7 @@ from fhir.record.resources import (
     MedicationStatement,
 )
 from fhir.terminology.caching import remembered
+from fhir.terminology.conditions import is_not_read
 from fhir.terminology.dosing import (
     PUSHED,
     acts_on_whole_body,
@@ -158,6 +159,8 @@ def _identify_texts(
     # A bare code is no words.
     words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or name
     product = rxnorm = None
+    if is_not_read(words, [(coding.system, coding.code) for coding in concept.coding]):
+        return MedicationIdentity(words=words)
     for coding in concept.coding:
         if rxnorm is None and drug_system(coding.system) == "rxnorm":
             rxnorm = coding.code

@@ -23,7 +23,7 @@ def test_the_command_says_what_was_read_and_what_was_not(tmp_path: Path) -> None
     assert code == 0
     assert "this site: ours.csv, SHA-256 " in said
     assert "2 codes (2 of urn:ours) and 1 names." in said
-    assert "not read: other.csv: no table that is known" in said
+    assert "not read: other.csv, line 1: no table that is known" in said
     assert index.is_file()
 
 

@@ -1,0 +1,457 @@
+"""Reads the tables that publishers make of their code systems: LOINC, RxNorm, ATC, ICD-10, dm+d, UNII, CVX, a site's.
+
+Each reader takes a file in its publisher's own form. What a code means is said by our tables and definitions: a title
+of ICD-10 means what its code means, a product what its ingredients are. A file of another form ends the import with
+its line; a single entry that cannot be read is named and left out.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from typing import Any, Final, Literal
+from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+
+from msgspec.structs import replace
+
+from fhir.terminology.allergens import ALLERGEN_CLASSES
+from fhir.terminology.analytes import ANALYTE_BY_CODE, ANALYTES
+from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of
+from fhir.terminology.definitions import COLUMNS as DEFINITION_COLUMNS
+from fhir.terminology.definitions import WrongDefinition, definition_of_row, holds
+from fhir.terminology.imported import Meaning, plain_address
+from fhir.terminology.medication_names import medication_of_code, read_name
+from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS, RXNORM, drug_system
+from fhir.terminology.release_files import Imported, Reader, ReleaseFile, cells_of, edition_of, table_of
+from fhir.terminology.rf2 import NotARelease
+from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_code, families_of_words
+
+_RXNORM_KINDS: Final = frozenset(
+    ["IN", "PIN", "MIN", "SCD", "SBD", "SCDC", "SBDC", "SCDF", "SBDF", "BN", "GPCK", "BPCK"]
+)
+_LOINC_PARTS: Final = ("COMPONENT", "PROPERTY", "TIME_ASPCT", "SYSTEM", "SCALE_TYP")
+SITE_COLUMNS: Final = ("system", "code", "name", "group", "drug", "allergen", "vaccine", "analyte", "not_read")
+_ATC: Final = "http://www.whocc.no/atc"
+_CVX: Final = "http://hl7.org/fhir/sid/cvx"
+_UNII: Final = ("http://fdasis.nlm.nih.gov", "urn:oid:2.16.840.1.113883.4.9")
+_ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
+_ICD_CODE: Final = re.compile(r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
+
+
+def _read_loinc(imported: Imported, file: ReleaseFile) -> None:
+    """An analyte is what has the component, property, time, system and scale of one of its codes, by any method."""
+    by, number_of_codes = f"LOINC {edition_of(file)}".rstrip(), 0
+    with closing(file.lines()) as lines:
+        rows = list(table_of(file.name, lines, ("LOINC_NUM", *_LOINC_PARTS)))
+    analytes: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        analyte = ANALYTE_BY_CODE.get(row["LOINC_NUM"])
+        if analyte is not None and analyte.kind in ("lab", "vital"):
+            analytes[_parts(row)].add(analyte.key)
+    for definition in imported.definitions:
+        if definition.kind == "analyte" and definition.system == "loinc":
+            is_held = holds(definition)
+            for parts in set(map(_parts, rows)):
+                if is_held(parts):
+                    analytes[parts].add(definition.key)
+    for row in rows:
+        meant = analytes.get(_parts(row), set())
+        if len(meant) == 1 and row["LOINC_NUM"] not in ANALYTE_BY_CODE:
+            imported.add_code("loinc", row["LOINC_NUM"], Meaning(analyte=next(iter(meant)), by=by))
+            number_of_codes += 1
+    imported.note("Regenstrief Institute", file, number_of_codes)
+
+
+def _parts(row: Mapping[str, str]) -> str:
+    return ":".join(row[part].replace(":", " ") for part in _LOINC_PARTS)
+
+
+def _read_rxnorm(imported: Imported, file: ReleaseFile) -> None:
+    number_of_codes = 0
+    for _, cells in cells_of(file, "|", 17, 18):
+        code, source, kind, name = cells[0], cells[11], cells[12], cells[14]
+        if source != "RXNORM" or kind not in _RXNORM_KINDS or medication_of_code(RXNORM, code) is not None:
+            continue
+        if ingredients := read_name(name).ingredients:
+            members = tuple(ingredient.rxcui for ingredient in ingredients)
+            imported.add_code("rxnorm", code, Meaning(ingredients=members, name=name, by="RxNorm"))
+            number_of_codes += 1
+    imported.note("U.S. National Library of Medicine", file, number_of_codes)
+
+
+_TO_INGREDIENT: Final = frozenset(
+    ["has_ingredient", "has_ingredients", "has_precise_ingredient", "consists_of", "tradename_of", "form_of",
+     "has_part", "contains", "isa"]
+)  # fmt: skip
+
+
+def _read_rxnorm_relations(imported: Imported, file: ReleaseFile) -> None:
+    """Products and brands by what they consist of, where neither our tables nor their names say it."""
+    parts: defaultdict[str, set[str]] = defaultdict(set)
+    for _, cells in cells_of(file, "|", 15, 16):
+        if cells[10] == "RXNORM" and cells[7] in _TO_INGREDIENT and cells[0] and cells[4]:
+            parts[cells[4]].add(cells[0])  # in RXNREL the second concept has the relation to the first
+    known: dict[str, frozenset[str]] = {}
+
+    def ingredients_of(code: str, depth: int = 0) -> frozenset[str]:
+        if code in INGREDIENTS:
+            return frozenset([code])
+        if code not in known:
+            known[code] = frozenset()
+            if depth < 8:
+                known[code] = frozenset().union(*(ingredients_of(part, depth + 1) for part in parts.get(code, ())))
+        return known[code]
+
+    number_of_codes = 0
+    for code in sorted(parts):
+        is_known = ("rxnorm", code) in imported.codes or medication_of_code(RXNORM, code) is not None
+        if not is_known and (members := ingredients_of(code)):
+            imported.add_code("rxnorm", code, Meaning(ingredients=tuple(sorted(members)), by="RxNorm"))
+            number_of_codes += 1
+    imported.note("U.S. National Library of Medicine", file, number_of_codes)
+
+
+def _ingredients_of_rxnorm(imported: Imported, code: str) -> tuple[str, ...]:
+    product = medication_of_code(RXNORM, code)
+    if product is not None:
+        return tuple(ingredient.rxcui for ingredient in product.ingredients)
+    meaning = imported.codes.get(("rxnorm", code))
+    return meaning.ingredients if meaning is not None else ()
+
+
+def _read_rxnorm_attributes(imported: Imported, file: ReleaseFile) -> None:
+    """The NDC of packages."""
+    number_of_codes = 0
+    for _, cells in cells_of(file, "|", 13, 14):
+        if (cells[8], cells[9]) == ("NDC", "RXNORM") and (members := _ingredients_of_rxnorm(imported, cells[0])):
+            imported.add_code("ndc", cells[10], Meaning(ingredients=members, by="RxNorm"))
+            number_of_codes += 1
+    imported.note("U.S. National Library of Medicine", file, number_of_codes)
+
+
+def _read_rxnorm_history(imported: Imported, file: ReleaseFile) -> None:
+    """Codes that were replaced by one other code."""
+    number_of_codes = 0
+    for _, cells in cells_of(file, "|", 5, 6):
+        old, new = cells[0], cells[4]
+        is_one = new not in ("", "0", old) and cells[3] == "1"
+        if is_one and medication_of_code(RXNORM, old) is None and (members := _ingredients_of_rxnorm(imported, new)):
+            imported.codes.setdefault(("rxnorm", old), Meaning(ingredients=members, by="RxNorm"))
+            number_of_codes += 1
+    imported.note("U.S. National Library of Medicine", file, number_of_codes)
+
+
+def _read_atc(imported: Imported, file: ReleaseFile) -> None:
+    """Codes of single ingredients, and of subtrees that definitions name."""
+    number_of_codes, held = 0, _definitions(imported, "atc")
+    with closing(file.lines()) as lines:
+        for row in table_of(file.name, lines, ("atc_code", "atc_name")):
+            code = row["atc_code"].upper()
+            ingredient = INGREDIENT_BY_NAME.get(row["atc_name"].lower())
+            is_known = ingredient is None or medication_of_code(_ATC, code) is not None
+            meaning = Meaning(
+                ingredients=() if is_known or ingredient is None else (ingredient.rxcui,),
+                groups=held("group", code), allergens=held("allergen", code), vaccines=held("vaccine", code), by="ATC",
+            )  # fmt: skip
+            if meaning != Meaning(by="ATC"):
+                imported.add_code("atc", code, meaning)
+                number_of_codes += 1
+    imported.note("WHO Collaborating Centre for Drug Statistics Methodology", file, number_of_codes)
+
+
+def _definitions(imported: Imported, system: str) -> Callable[[str, str], tuple[str, ...]]:
+    """The keys of a kind whose definition in this system holds a code."""
+    tests = [(row.kind, row.key, holds(row)) for row in imported.definitions if row.system == system]
+    return lambda kind, code: tuple(key for of, key, is_held in tests if of == kind and is_held(code))
+
+
+def _add_icd(imported: Imported, edition: str, rows: Iterable[tuple[str, str]]) -> int:
+    """What the titles of ICD-10 mean, and what definitions say of their codes beside the prefixes of our tables."""
+    held, number_of_codes = _definitions(imported, "icd10"), 0
+    for code, title in rows:
+        bare = code.replace(".", "")
+        groups, defined = condition_groups_of(_ICD10, bare), held("group", bare)
+        if defined:
+            imported.add_code("icd10", bare, Meaning(groups=defined, by=edition))
+        if groups or defined:
+            imported.add_name(title, Meaning(groups=tuple(dict.fromkeys((*groups, *defined))), by=edition))
+            number_of_codes += 1
+    return number_of_codes
+
+
+def _read_icd10cm(imported: Imported, file: ReleaseFile) -> None:
+    """icd10cm_codes (code, title) and icd10cm_order (number, code, whether it is valid, short and long title)."""
+
+    def rows() -> Iterator[tuple[str, str]]:
+        with closing(file.lines()) as lines:
+            for number, line in enumerate(lines, 1):
+                text = line.rstrip("\r\n")
+                is_order = len(text) > 77 and text[:5].isdigit()
+                code, title = (text[6:13].strip(), text[77:].strip()) if is_order else (text[:7].strip(), text[7:])
+                if not _ICD_CODE.fullmatch(code):
+                    raise NotARelease(f"{file.name}, line {number}: {code[:20]!r} is no code of ICD-10-CM")
+                yield code, title.strip()
+
+    edition = f"ICD-10-CM {edition_of(file)}".rstrip()
+    imported.note("Centers for Medicare & Medicaid Services", file, _add_icd(imported, edition, rows()))
+
+
+def _read_icd10gm(imported: Imported, file: ReleaseFile) -> None:
+    """The metadata of BfArM for ICD-10-GM and ICD-10-WHO: in column 7 the code, in column 9 its title."""
+    rows = ((cells[6].rstrip("-.!+*"), cells[8]) for _, cells in cells_of(file, ";", 9, 30))
+    edition = f"ICD-10 {edition_of(file) or file.name}"
+    imported.note("BfArM", file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
+
+
+def _read_icd10gm_words(imported: Imported, file: ReleaseFile) -> None:
+    """The alphabet of BfArM: in column 4 the code, in column 8 a wording of a diagnosis."""
+    rows = ((cells[3].rstrip("-.!+*"), cells[7]) for _, cells in cells_of(file, "|", 8, 8))
+    edition = f"ICD-10 {edition_of(file) or file.name}"
+    imported.note("BfArM", file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
+
+
+def _read_xml(imported: Imported, file: ReleaseFile) -> None:
+    """ClaML (WHO and national editions), the tabular list of ICD-10-CM, or a file of NHS dm+d, by its root element."""
+    root = _root_of(file)
+    if root == "ClaML":
+        rows = ((item.get("code", ""), _rubric(item)) for item in _elements(file, "Class"))
+        rows_of_codes = ((code, title) for code, title in rows if _ICD_CODE.fullmatch(code))
+        imported.note(
+            "publisher of ClaML", file, _add_icd(imported, f"ICD-10 {edition_of(file) or file.name}", rows_of_codes)
+        )
+    elif root == "ICD10CM.tabular":
+        pairs = ((item.findtext("name") or "", item.findtext("desc") or "") for item in _elements(file, "diag"))
+        imported.note("Centers for Medicare & Medicaid Services", file, _add_icd(imported, "ICD-10-CM", pairs))
+    elif root in _DMD:
+        _DMD[root](imported, file)
+    else:
+        imported.not_read.append(f"{file.name}, line 1: {root} is no file that is known")
+
+
+def _root_of(file: ReleaseFile) -> str:
+    """The name of the root element.
+
+    Raises:
+        NotARelease: The file is no XML.
+    """
+    return next(_events(file, "start"))[1].tag.rpartition("}")[2]
+
+
+def _elements(file: ReleaseFile, tag: str) -> Iterator[Element]:
+    """The elements of this name, each forgotten when the next is read."""
+    for _, element in _events(file, "end"):
+        if element.tag.rpartition("}")[2] == tag:
+            yield element
+            element.clear()
+
+
+def _events(file: ReleaseFile, kind: Literal["start", "end"]) -> Iterator[tuple[str, Element]]:
+    """The starts or ends of elements, from a parser that is fed in pieces; entities are refused, not expanded."""
+    parser: Any = XMLPullParser([kind])
+    line = 1
+    with closing(file.open()) as content:
+        while chunk := content.read(1 << 16):
+            if b"<!ENTITY" in chunk:
+                raise NotARelease(f"{file.name}, line {line}: entities are not read")
+            try:
+                parser.feed(chunk)
+                yield from parser.read_events()
+            except ParseError as error:
+                raise NotARelease(f"{file.name}, line {error.position[0]}: {error}") from None
+            line += chunk.count(b"\n")
+
+
+def _rubric(item: Element) -> str:
+    rubric = next((part for part in item.iter("Rubric") if part.get("kind") in ("preferredLong", "preferred")), None)
+    return " ".join("".join(rubric.itertext()).split()) if rubric is not None else ""
+
+
+def _read_dmd(imported: Imported, file: ReleaseFile, item: str, code: str, part_of: str) -> None:
+    """A level of dm+d: the codes of SNOMED CT with what their name says, else what the level above is."""
+    number_of_codes = 0
+    for element in _elements(file, item):
+        name, above = element.findtext("NM") or element.findtext("DESC") or "", element.findtext(part_of) or ""
+        members = tuple(ingredient.rxcui for ingredient in read_name(name).ingredients)
+        meaning = imported.codes.get(("snomed", above))
+        members = members or (meaning.ingredients if meaning is not None else ())
+        if members and (identifier := element.findtext(code)):
+            meant = Meaning(ingredients=members, by=f"dm+d {edition_of(file)}".rstrip())
+            imported.add_code("snomed", identifier, meant)
+            imported.add_name(name, meant)
+            number_of_codes += 1
+    imported.note("NHS Business Services Authority", file, number_of_codes)
+
+
+_DMD: Final[Mapping[str, Callable[[Imported, ReleaseFile], None]]] = {
+    "INGREDIENT_SUBSTANCES": partial(_read_dmd, item="ING", code="ISID", part_of=""),
+    "VIRTUAL_THERAPEUTIC_MOIETIES": partial(_read_dmd, item="VTM", code="VTMID", part_of=""),
+    "VIRTUAL_MED_PRODUCTS": partial(_read_dmd, item="VMP", code="VPID", part_of="VTMID"),
+    "ACTUAL_MEDICINAL_PRODUCTS": partial(_read_dmd, item="AMP", code="APID", part_of="VPID"),
+    "VIRTUAL_MED_PRODUCT_PACK": partial(_read_dmd, item="VMPP", code="VPPID", part_of="VPID"),
+    "ACTUAL_MEDICINAL_PROD_PACKS": partial(_read_dmd, item="AMPP", code="APPID", part_of="VPPID"),
+}
+"""Reader by the root element of each file of dm+d."""
+
+
+def _read_unii(imported: Imported, file: ReleaseFile) -> None:
+    """Substances of the FDA by their code of RxNorm, else by their name."""
+    number_of_codes = 0
+    with closing(file.lines("utf-8")) as lines:
+        for row in table_of(file.name, lines, ("UNII",), "\t"):
+            name = (row.get("Display Name") or row.get("PT") or "").lower()
+            ingredient = INGREDIENTS.get(row.get("RXCUI", "")) or INGREDIENT_BY_NAME.get(name)
+            if ingredient is not None:
+                for system in _UNII:
+                    imported.add_code(system, row["UNII"], Meaning(ingredients=(ingredient.rxcui,), by="UNII"))
+                number_of_codes += 1
+    imported.note("U.S. Food and Drug Administration", file, number_of_codes)
+
+
+def _read_cvx(imported: Imported, file: ReleaseFile) -> None:
+    """Vaccines by the name that the CDC gives a code, where our tables do not have it."""
+    number_of_codes = 0
+    for _, cells in cells_of(file, "|", 5, 8):
+        code = cells[0].strip().lstrip("0").zfill(2)
+        families = families_of_words(cells[2], is_vaccine=True) or families_of_words(cells[1], is_vaccine=True)
+        if families and not families_of_code(_CVX, code):
+            imported.add_code("cvx", code, Meaning(vaccines=tuple(sorted(families)), by=f"CVX {cells[-1].strip()}"))
+            number_of_codes += 1
+    imported.note("Centers for Disease Control and Prevention", file, number_of_codes)
+
+
+def _read_table(imported: Imported, file: ReleaseFile) -> None:
+    """A table of the ATC, of the site's own codes and names, or of its definitions."""
+    header = _header(file)
+    if {"atc_code", "atc_name"} <= header:
+        _read_atc(imported, file)
+    elif header and header <= set(SITE_COLUMNS):
+        _read_site(imported, file)
+    elif not is_definitions(file):
+        imported.not_read.append(
+            f"{file.name}, line 1: no table that is known; of the site's own: {', '.join(SITE_COLUMNS)}"
+        )
+
+
+def _header(file: ReleaseFile) -> set[str]:
+    with closing(file.lines()) as lines:
+        return {name.strip().lower() for name in next(csv.reader(lines), [])}
+
+
+def is_definitions(file: ReleaseFile) -> bool:
+    """Whether a file is a table of a site's definitions."""
+    is_table = file.name.lower().endswith(".csv")
+    return is_table and {"kind", "key", "system", "definition"} <= _header(file) <= set(DEFINITION_COLUMNS)
+
+
+def read_definitions(imported: Imported, file: ReleaseFile) -> None:
+    """Adds the definitions of a site; one for the same key and system takes the place of ours.
+
+    Raises:
+        NotARelease: A definition cannot be read, or its key is in no table of ours.
+    """
+    number_of_rows = 0
+    with closing(file.lines()) as lines:
+        for number, row in enumerate(table_of(file.name, lines, ("kind", "key", "system", "definition")), 2):
+            try:
+                definition = definition_of_row(row)
+            except WrongDefinition as fault:
+                raise NotARelease(f"{file.name}, line {number}: {fault}") from None
+            if definition.key not in _KNOWN[definition.kind]():
+                raise NotARelease(f"{file.name}, line {number}: there is no {definition.kind} {definition.key!r}")
+            if definition.kind == "drug":
+                definition = replace(definition, key=INGREDIENT_BY_NAME[definition.key].rxcui)
+            same = (definition.kind, definition.key, definition.system)
+            imported.definitions = [
+                other for other in imported.definitions if (other.kind, other.key, other.system) != same
+            ]
+            imported.definitions.append(definition)
+            number_of_rows += 1
+    imported.note("this site", file, number_of_rows)
+
+
+_KNOWN: Final[Mapping[str, Callable[[], Container[str]]]] = {
+    "group": lambda: CONDITION_GROUPS, "drug": lambda: INGREDIENT_BY_NAME, "allergen": lambda: ALLERGEN_CLASSES,
+    "vaccine": lambda: VACCINE_FAMILIES, "analyte": lambda: ANALYTES,
+}  # fmt: skip
+
+
+def _read_site(imported: Imported, file: ReleaseFile) -> None:
+    number_of_codes = 0
+    with closing(file.lines()) as lines:
+        for number, row in enumerate(table_of(file.name, lines, ()), 2):
+            meaning = _meaning_of_row(row, file.name, number)
+            if row.get("code"):
+                system = row.get("system") or ""
+                short = code_system(system) or drug_system(system) or plain_address(system)
+                imported.add_code(short, row["code"], meaning)
+            if row.get("name"):
+                imported.add_name(row["name"], meaning, of_site=True)
+            number_of_codes += 1
+    imported.note("this site", file, number_of_codes)
+
+
+def _meaning_of_row(row: Mapping[str, str], file: str, number: int) -> Meaning:
+    where = f"{file}, line {number}"
+    if not row.get("code") and not row.get("name"):
+        raise NotARelease(f"{where}: neither a code nor a name")
+    meant = {column: row.get(column) or "" for column in _KNOWN}
+    if (row.get("not_read") or "").lower() in ("yes", "1", "true"):
+        if any(meant.values()):
+            raise NotARelease(f"{where}: it says what it means, and that it is not read")
+        return Meaning(nothing=True, by=where)
+    try:
+        return meaning_in_words(meant, where)
+    except WrongDefinition as fault:
+        raise NotARelease(f"{where}: {fault}") from None
+
+
+def meaning_in_words(meant: Mapping[str, str], by: str) -> Meaning:
+    """The meaning that names of our tables give, by kind and separated by semicolons.
+
+    Raises:
+        WrongDefinition: A name is in no table, or there is none.
+    """
+    names = {kind: tuple(filter(None, meant.get(kind, "").split(";"))) for kind in _KNOWN}
+    for kind, of_kind in names.items():
+        for name in of_kind:
+            if name not in _KNOWN[kind]():
+                raise WrongDefinition(f"there is no {kind} {name!r}")
+    if not any(names.values()):
+        raise WrongDefinition(f"none of {', '.join(_KNOWN)} says what it means")
+    return Meaning(
+        groups=tuple(CONDITION_GROUPS[name].key for name in names["group"]),
+        ingredients=tuple(INGREDIENT_BY_NAME[name].rxcui for name in names["drug"]),
+        allergens=names["allergen"],
+        vaccines=names["vaccine"],
+        analyte=next(iter(names["analyte"]), ""),
+        by=by,
+    )
+
+
+READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
+    (re.compile(r"Loinc(?:TableCore)?\.csv"), _read_loinc),
+    (re.compile(r"RXNCONSO\.RRF"), _read_rxnorm),
+    (re.compile(r"RXNREL\.RRF"), _read_rxnorm_relations),
+    (re.compile(r"RXNSAT\.RRF"), _read_rxnorm_attributes),
+    (re.compile(r"RXNCUI\.RRF"), _read_rxnorm_history),
+    (re.compile(r"icd10cm[_-](?:codes|order)[\w-]*\.txt", re.IGNORECASE), _read_icd10cm),
+    (re.compile(r"icd10\w{2,7}syst_kodes[\w-]*\.txt|icd10\w{2,7}syst_codes[\w-]*\.txt"), _read_icd10gm),
+    (re.compile(r"icd10\w{2,7}alpha\w*edvtxt[\w-]*\.txt"), _read_icd10gm_words),
+    (re.compile(r"UNII_Records\w*\.txt"), _read_unii),
+    (re.compile(r"cvx\.txt", re.IGNORECASE), _read_cvx),
+    (re.compile(r"[\w .-]+\.xml", re.IGNORECASE), _read_xml),
+    (re.compile(r"[\w .()-]+\.csv", re.IGNORECASE), _read_table),
+)
+"""What reads a file, by its name, in the order in which files are read: products before what is said of them."""
+
+
+def order_of(name: str) -> int:
+    """The place of the reader of a file; of dm+d the substances come before what is made of them."""
+    place = next((place for place, (pattern, _) in enumerate(READERS) if pattern.fullmatch(name)), len(READERS))
+    level = next((level for level, part in enumerate(_DMD_FILES) if name.startswith(part)), 0)
+    return place * len(_DMD_FILES) + level
+
+
+_DMD_FILES: Final = ("f_ingredient", "f_vtm", "f_vmp2", "f_vmpp", "f_amp2", "f_ampp")

@@ -1,0 +1,147 @@
+"""The files that an import reads, on disk, in folders and archives, and what it makes of them."""
+
+import csv
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from msgspec.structs import replace
+
+from fhir.terminology.definitions import Definition, own_definitions
+from fhir.terminology.imported import LONGEST_NAME, Meaning, Source, plain_code, plain_name
+from fhir.terminology.rf2 import Difference, NotARelease
+
+_LARGEST_MEMBER: Final = 8 * 1024**3
+_DATE: Final = re.compile(r"(?:19|20)\d{6}")
+_SHORTEST_NAME: Final = 5
+"""Abbreviations have several meanings; only a table of the site may name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """A file on disk or in an archive; `seen` is told how many bytes were read of it."""
+
+    name: str
+    path: Path
+    size: int
+    opener: Callable[[], IO[bytes]]
+
+    def open(self) -> IO[bytes]:
+        """The bytes of the file."""
+        return self.opener()
+
+    def lines(self, encoding: str = "utf-8-sig") -> IO[str]:
+        """The text of the file; the caller closes it."""
+        return io.TextIOWrapper(self.open(), encoding=encoding, newline="")
+
+
+@dataclass(slots=True)
+class Imported:
+    """What the index will hold, and how it was made."""
+
+    codes: dict[tuple[str, str], Meaning] = field(default_factory=dict)
+    names: dict[str, Meaning] = field(default_factory=dict)
+    sources: list[Source] = field(default_factory=list)
+    not_read: list[str] = field(default_factory=list)
+    """What of the files could not be read, with file and line."""
+    differences: list[Difference] = field(default_factory=list)
+    definitions: list[Definition] = field(default_factory=own_definitions)
+    several: list[str] = field(default_factory=list)
+    """Names that were left out because concepts of different meaning have them."""
+    index: Path | None = None
+    """Where the index was written."""
+
+    def add_code(self, system: str, code: str, meaning: Meaning) -> None:
+        """Adds a code, in the spelling in which it is looked up."""
+        self.codes[system, plain_code(system, code)] = meaning
+
+    def add_name(self, name: str, meaning: Meaning, *, of_site: bool = False) -> None:
+        """Adds a whole name; of a release neither abbreviations nor a name that has another meaning already."""
+        plain = plain_name(name)
+        if of_site:
+            self.names[plain] = meaning
+        elif _SHORTEST_NAME <= len(plain) <= LONGEST_NAME:
+            other = self.names.setdefault(plain, meaning)
+            if replace(other, by="", name="") != replace(meaning, by="", name=""):
+                del self.names[plain]
+                self.several.append(plain)
+
+    def note(self, publisher: str, file: ReleaseFile, codes: int) -> None:
+        """Notes a file as one that was read, with its edition and digest."""
+        digest = hashlib.sha256()
+        with closing(file.open()) as content:
+            while chunk := content.read(1 << 20):
+                digest.update(chunk)
+        self.sources.append(Source(publisher, edition_of(file), file.name, digest.hexdigest(), codes))
+
+
+def edition_of(file: ReleaseFile) -> str:
+    """The date in the name of a file or of its archive, else ""."""
+    date = _DATE.search(file.name) or _DATE.search(file.path.name)
+    return date[0] if date else ""
+
+
+def files_of(path: Path, stack: ExitStack, not_read: list[str]) -> Iterator[ReleaseFile]:
+    """The files at a path: one, all of a folder, or those of an archive, also of an archive in an archive."""
+    if path.is_dir():
+        for inner in sorted(path.rglob("*")):
+            if inner.is_file():
+                yield from files_of(inner, stack, not_read)
+    elif zipfile.is_zipfile(path):
+        yield from _members(stack.enter_context(zipfile.ZipFile(path)), path, stack, not_read, is_inner=False)
+    else:
+        yield ReleaseFile(path.name, path, path.stat().st_size, lambda: path.open("rb"))
+
+
+def _members(
+    archive: zipfile.ZipFile, path: Path, stack: ExitStack, not_read: list[str], *, is_inner: bool
+) -> Iterator[ReleaseFile]:
+    for member in archive.infolist():
+        name = member.filename.rpartition("/")[2]
+        if member.file_size > _LARGEST_MEMBER:
+            not_read.append(f"{path.name}: {name} is larger than 8 GiB")
+        elif name.lower().endswith(".zip") and not is_inner:
+            inner = stack.enter_context(zipfile.ZipFile(stack.enter_context(archive.open(member))))
+            yield from _members(inner, path, stack, not_read, is_inner=True)
+        elif name:
+            yield ReleaseFile(name, path, member.file_size, lambda member=member: archive.open(member))  # type: ignore[misc]
+
+
+def table_of(name: str, lines: IO[str], needed: Sequence[str], separator: str = ",") -> Iterator[dict[str, str]]:
+    """The rows of a table with a header.
+
+    Raises:
+        NotARelease: A column that is needed is missing.
+    """
+    reader = csv.DictReader(lines, delimiter=separator)
+    missing = set(needed) - set(reader.fieldnames or ())
+    if missing:
+        raise NotARelease(f"{name}, line 1: the column {sorted(missing)[0]} is missing")
+    for row in reader:
+        yield {column: (cell or "").strip() for column, cell in row.items() if column}
+
+
+def cells_of(file: ReleaseFile, separator: str, least: int, most: int) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a file without a header, each with its number and cells.
+
+    Raises:
+        NotARelease: A line has fewer cells.
+    """
+    with closing(file.lines()) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                cells = line.rstrip("\r\n").split(separator)
+                if len(cells) < least:
+                    raise NotARelease(f"{file.name}, line {number}: {len(cells)} columns, not {most}")
+                yield number, cells
+
+
+Reader = Callable[[Imported, ReleaseFile], None]
+Readers = Mapping[re.Pattern[str], Reader]
+"""What reads a file, by the pattern of its name."""

@@ -1,0 +1,140 @@
+"""Definitions: what an expression holds of a hierarchy, what is refused, and our own against our lists."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.definitions import (
+    Definition,
+    WrongDefinition,
+    concepts_of,
+    definition_of_row,
+    holds,
+    own_definitions,
+    roots_of,
+)
+from fhir.terminology.importing import snomed_roots
+from fhir.terminology.rf2 import Release, Roots, expand
+
+# 1 above 2 and 3; 3 and 5 above 4; 9 is not active.
+_RELATIONS = [("2", "1"), ("3", "1"), ("4", "3"), ("4", "5"), ("6", "4"), ("9", "1")]
+
+
+def _code(digits: str) -> str:
+    return f"90000{digits}"
+
+
+def _release() -> Release:
+    release = Release(active={_code(digits) for digits in "1234567"}, wanted=frozenset([_code("8")]))
+    for child, parent in _RELATIONS:
+        release.children[_code(parent)].append(_code(child))
+    release.attributes[_code("8")] = [(_code("4"), _code("7")), (_code("2"), _code("1"))]
+    release.reference_sets[_code("8")] = {_code("2"), _code("9")}
+    return release
+
+
+def _held(expression: str, excluded: Iterable[str] = ()) -> str:
+    written = "".join(_code(sign) if sign.isdigit() else sign for sign in expression)
+    return "".join(sorted(code[-1] for code in concepts_of(written, _release(), frozenset(map(_code, excluded)))))
+
+
+@pytest.mark.parametrize(
+    ("expression", "held"),
+    [
+        ("<< 1", "12346"),
+        ("< 1", "2346"),
+        ("1", "1"),
+        ("1 |Name: of (it)|", "1"),
+        ("<< 2 OR << 5", "2456"),
+        ("<< 1 MINUS << 3", "12"),
+        ("<< 1 MINUS (<< 2 OR << 4)", "13"),
+        ("<< 1 AND << 5", "46"),
+        ("<< 1 MINUS << 3 OR 4", "124"),
+        ("^ 8", "2"),
+        ("<< 1 : 8 = 7", "4"),
+        ("<< 1 : 8 = << 1", "2"),
+        ("<< 9", ""),
+    ],
+)
+def test_an_expression_holds_these_concepts(expression: str, held: str) -> None:
+    assert _held(expression) == held
+
+
+def test_what_is_excluded_takes_what_is_below_it_along_but_not_what_is_reached_otherwise() -> None:
+    assert _held("<< 1", ["4"]) == "123"
+    assert _held("<< 4", ["4"]) == "46"  # a root that is named is meant
+
+
+@pytest.mark.parametrize(
+    "expression", ["", "<<", "<< 84114007 OR", "(<< 84114007", "<< 84114007)", "heart failure", "<< 84114007 : 5 = 6"]
+)
+def test_what_is_no_expression_is_refused(expression: str) -> None:
+    with pytest.raises(WrongDefinition):
+        roots_of(expression)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"kind": "disease", "system": "snomed"},
+        {"kind": "group", "system": "read"},
+        {"kind": "group", "system": "icd10", "definition": "I50 to I52"},
+        {"kind": "analyte", "system": "loinc", "definition": "Potassium:SCnc"},
+        {"kind": "group", "system": "snomed", "mode": "never", "definition": "<< 84114007"},
+    ],
+)
+def test_a_row_that_is_no_definition_is_refused(row: dict[str, str]) -> None:
+    with pytest.raises(WrongDefinition):
+        definition_of_row({"key": "hf", "definition": "<< 84114007"} | row)
+
+
+@pytest.mark.parametrize(
+    ("system", "text", "held", "not_held"),
+    [
+        ("icd10", "I50;N17-N19;C18.0-C18.4", ["I50", "I501", "N17", "N189", "C184"], ["I5", "N20", "C189", "I11"]),
+        ("atc", "J01CA;J01CF05", ["J01CA04", "J01CF05"], ["J01CE02", "J01CF"]),
+        ("loinc", "Potassium:*:Pt:Ser/Plas:Qn", ["Potassium:SCnc:Pt:Ser/Plas:Qn"], ["Potassium:SCnc:Pt:Urine:Qn"]),
+    ],
+)
+def test_codes_of_other_systems_are_held_by_range_subtree_and_parts(
+    system: str, text: str, held: list[str], not_held: list[str]
+) -> None:
+    is_held = holds(Definition("group", "hf", system, text))
+    assert [code for code in held if not is_held(code)] == []
+    assert [code for code in not_held if is_held(code)] == []
+
+
+def test_each_root_of_our_definitions_is_a_code_of_its_own_list() -> None:
+    """The identifiers were chosen by their names among codes that were read for the group: none is from memory."""
+    groups, definitions = snomed_roots().by_kind["group"], own_definitions()
+    assert len({definition.key for definition in definitions}) == len(definitions) > 100
+    for definition in definitions:
+        assert definition.kind == "group"
+        assert definition.key in CONDITION_GROUPS
+        assert roots_of(definition.text) <= groups[definition.key], definition.key
+
+
+def test_the_report_says_what_is_new_what_is_outside_and_which_root_is_gone() -> None:
+    roots = Roots(
+        {
+            "group": {"hf": frozenset(map(_code, "235")), "other": frozenset()},
+            "drug": {},
+            "allergen": {},
+            "vaccine": {},
+        },
+        frozenset(),
+        [Definition("group", "hf", "snomed", f"<< {_code('3')} OR << {_code('9')}")],
+    )
+    expansion = expand(_release(), roots)
+    told = {(row.code[-1], row.how) for row in expansion.differences}
+    assert told == {("4", "new"), ("6", "new"), ("2", "outside the definition"), ("5", "outside the definition"),
+                    ("9", "no such root")}  # fmt: skip
+    assert sorted(code[-1] for code in expansion.meanings) == ["2", "3", "4", "5", "6"]
+
+
+def test_a_definition_of_mode_instead_takes_the_place_of_our_list() -> None:
+    definition = Definition("group", "hf", "snomed", f"<< {_code('3')}", instead=True)
+    kinds: dict[str, dict[str, frozenset[str]]] = {"drug": {}, "allergen": {}, "vaccine": {}}
+    roots = Roots({"group": {"hf": frozenset([_code("2")])}, **kinds}, frozenset(), [definition])
+    assert sorted(code[-1] for code in expand(_release(), roots).meanings) == ["3", "4", "6"]

@@ -1,0 +1,148 @@
+"""The files of publishers: each in its own form, what is read of it, and what is refused with its line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fhir.mapping.understanding import Understanding, understand
+from fhir.terminology.imported import meaning_of_code, meaning_of_name, use_index
+from fhir.terminology.importing import import_releases
+from fhir.terminology.rf2 import NotARelease
+
+_CLAML = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE ClaML SYSTEM "ClaML.dtd">
+<ClaML version="2.0.0"><Title name="ICD-10" version="2019" date="2019-01-01"/>
+<Class code="IX" kind="chapter"><Rubric kind="preferred"><Label>Kreislauf</Label></Rubric></Class>
+<Class code="I50.0" kind="category"><Rubric kind="preferred"><Label xml:lang="cs">Městnavé selhání
+ srdce</Label></Rubric></Class></ClaML>"""
+_TABULAR = """<?xml version="1.0"?><ICD10CM.tabular><chapter><section><diag><name>I50</name><desc>Heart failing</desc>
+<diag><name>I50.1</name><desc>Left chamber failing badly</desc></diag></diag></section></chapter></ICD10CM.tabular>"""
+_VTM = """<VIRTUAL_THERAPEUTIC_MOIETIES><VTM><VTMID>108979001</VTMID><NM>Metoprolol</NM></VTM>
+</VIRTUAL_THERAPEUTIC_MOIETIES>"""
+_VMP = """<VIRTUAL_MED_PRODUCTS><VMPS><VMP><VPID>999000001</VPID><VTMID>108979001</VTMID><NM>Betaheart 5 retard</NM>
+</VMP></VMPS></VIRTUAL_MED_PRODUCTS>"""
+_AMP = """<ACTUAL_MEDICINAL_PRODUCTS><AMPS><AMP><APID>999000002</APID>
+<VPID>999000001</VPID><NM>Oxbeta 5</NM></AMP></AMPS>
+</ACTUAL_MEDICINAL_PRODUCTS>"""
+_GM = "T;X;X;09;I30;I50.-;I50.-;I50;Herzmuskelnot;Herzmuskelnot;;;P;P;9-999;Kapl;1-1;2-2;3;J;J;J;J\n"
+_ORDER = f"00001 I5023   1 {'Acute on chronic systolic'.ljust(60)} Acute upon chronic systolic failing\n"
+_CONSO = "".join(
+    f"{code}|ENG||||||1|||x|RXNORM|{kind}|{code}|{name}||N|4096|\n"
+    for code, kind, name in [("9999901", "SCD", "zzznew 5 MG Oral Tablet"), ("9999902", "SBD", "Brandy 5 MG Tablet")]
+)
+_REL = (
+    "6918||CUI|RN|9999901||CUI|has_ingredient|1||RXNORM|RXNORM||||\n"
+    "9999901||CUI|RN|9999902||CUI|tradename_of|2||RXNORM|RXNORM||||\n"
+)
+_FILES = {
+    "icdClaML2019ens.xml": _CLAML,
+    "icd10cm_tabular_2026.xml": _TABULAR,
+    "icd10gm2026syst_kodes.txt": _GM,
+    "icd10gm2026alpha_edvtxt_20251001.txt": "1|123|1|I50.9||||Müdes Herzleiden\n",
+    "icd10cm_order_2026.txt": _ORDER,
+    "f_vtm2_3010725.xml": _VTM,
+    "f_vmp2_3010725.xml": _VMP,
+    "f_amp2_3010725.xml": _AMP,
+    "UNII_Records_1Jul2026.txt": "UNII\tDisplay Name\tRXCUI\nWK2XYI10QM\tIBUPROFEN\t5640\nX\tWATER OF NOWHERE\t\n",
+    "cvx.txt": "999|rabies new|rabies vaccine, new strain|x|Active|1|False|2026/01/01\n",
+    "RXNCONSO.RRF": _CONSO,
+    "RXNREL.RRF": _REL,
+    "RXNSAT.RRF": "9999902|||1|AUI|9999902|A||NDC|RXNORM|55555000101|N|4096|\n",
+    "RXNCUI.RRF": "9999903|2010|2020|1|9999902|\n",
+    "ours.csv": "system,code,name,not_read\nurn:ours,STATE,heart failure clinic,yes\n",
+    "definitions.csv": "kind,key,system,definition\ngroup,gout,icd10,U07.8-U07.9\nallergen,penicillin,atc,J99\n"
+    "group,copd,rxnorm,6918\n",
+    "atc.csv": "atc_code,atc_name\nJ99XX01,brandnewcillin\n",
+    "noise.xml": "<Other/>",
+}
+
+
+@pytest.fixture(scope="module")
+def not_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    folder = tmp_path_factory.mktemp("releases")
+    for name, text in _FILES.items():
+        (folder / name).write_text(text, "utf-8")
+    imported = import_releases([folder], folder / "terms.idx", lambda *_: None)
+    use_index(folder / "terms.idx")
+    yield imported.not_read
+    use_index(None)
+
+
+def _problem(words: str) -> Understanding:
+    return understand({"resourceType": "Condition", "code": {"text": words}})
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Městnavé selhání srdce", "Left chamber failing badly", "Herzmuskelnot", "Müdes Herzleiden",
+     "acute upon chronic systolic failing"],
+)  # fmt: skip
+def test_a_title_of_icd_means_what_its_code_means(not_read: list[str], words: str) -> None:
+    assert "hf" in _problem(words).groups
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "drug"),
+    [
+        ("http://snomed.info/sct", "999000001", "metoprolol"),
+        ("http://snomed.info/sct", "999000002", "metoprolol"),
+        ("http://www.nlm.nih.gov/research/umls/rxnorm", "9999901", "metoprolol"),
+        ("http://www.nlm.nih.gov/research/umls/rxnorm", "9999902", "metoprolol"),
+        ("http://www.nlm.nih.gov/research/umls/rxnorm", "9999903", "metoprolol"),
+        ("http://hl7.org/fhir/sid/ndc", "55555-0001-01", "metoprolol"),
+        ("http://fdasis.nlm.nih.gov", "WK2XYI10QM", "ibuprofen"),
+    ],
+)
+def test_a_product_means_its_ingredient(not_read: list[str], system: str, code: str, drug: str) -> None:
+    concept = {"coding": [{"system": system, "code": code}]}
+    assert understand({"resourceType": "MedicationRequest", "medicationCodeableConcept": concept}).drugs == (drug,)
+
+
+def test_a_new_vaccine_is_read_by_the_name_that_the_cdc_gives_it(not_read: list[str]) -> None:
+    concept = {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "999"}]}
+    assert understand({"resourceType": "Immunization", "vaccineCode": concept}).vaccine_families == ("Rabies",)
+
+
+def test_definitions_of_the_site_are_expanded_in_every_system(not_read: list[str]) -> None:
+    drug = meaning_of_code("rxnorm", "9999902")
+    allergen = meaning_of_code("atc", "J99XX01")
+    assert (drug.groups if drug is not None else None) == ("copd",)
+    assert (allergen.allergens if allergen is not None else None) == ("penicillin",)
+
+
+def test_a_look_alike_is_not_read_whatever_its_words_say(not_read: list[str]) -> None:
+    read = _problem("heart failure clinic")
+    assert (read.groups, read.understood) == ((), True)
+    coded = {"coding": [{"system": "urn:ours", "code": "STATE"}], "text": "heart failure"}
+    assert understand({"resourceType": "Condition", "code": coded}).groups == ()
+    assert "hf" in _problem("heart failure").groups
+
+
+def test_what_is_no_file_that_is_known_is_named_with_its_line(not_read: list[str]) -> None:
+    assert not_read == ["noise.xml, line 1: Other is no file that is known"]
+
+
+def test_each_meaning_names_its_source(not_read: list[str]) -> None:
+    title, local = meaning_of_name("Herzmuskelnot"), meaning_of_name("heart failure clinic")
+    assert (title.by if title is not None else "") == "ICD-10 icd10gm2026syst_kodes.txt"
+    assert (local.by if local is not None else "") == "ours.csv, line 2"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("icd10cm_codes_2026.txt", "A000   Cholera\nno code here\n", "line 2: 'no code' is no code of ICD-10-CM"),
+        ("RXNREL.RRF", "1|2\n", "line 1: 2 columns, not 16"),
+        ("f_vtm.xml", "<VIRTUAL_THERAPEUTIC_MOIETIES>\n<VTM>\n</VTN>", "line 3: mismatched tag"),
+        ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a/>', "line 1: entities are not read"),
+        ("ours.csv", "code,group,not_read\n1,hf,yes\n", "line 2: it says what it means, and that it is not read"),
+        ("defs.csv", "kind,key,system,definition\ngroup,hf,snomed,<< x\n", "line 2: at ' x' of '<< x'"),
+        ("defs.csv", "kind,key,system,definition\ngroup,none,icd10,I50\n", "line 2: there is no group 'none'"),
+    ],
+)
+def test_a_file_of_another_form_ends_the_import_with_its_line(tmp_path: Path, name: str, text: str, fault: str) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(NotARelease) as refused:
+        import_releases([tmp_path / name], tmp_path / "terms.idx", lambda *_: None)
+    assert fault in str(refused.value)
