@@ -28,6 +28,10 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
     source: str | None = None
 
 
+MOST_FACTS: Final = 12
+"""A finding has so many facts of one name, and a fact `more_<name>` with the number of the others."""
+
+
 class FindingReference(Struct, frozen=True, gc=False):
     """Which rule has a finding on the card, and which of its bands."""
 

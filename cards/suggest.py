@@ -278,11 +278,19 @@ def _others_of(partner: CurrentMedication, status: str, plan: _Plan) -> Iterator
             yield _with_status(original, status, medication, plan)
 
 
+MOST_ENDED: Final = 12
+"""So many active orders of one drug are ended together with a suggestion; a chart with more is for a person."""
+
+
 def _active_orders(rxcuis: tuple[str, ...], context: SuggestionContext) -> Iterator[tuple[CurrentMedication, Json]]:
     """What is active beside the draft and has one of these ingredients, with its order, where that came."""
+    count = 0
     for medication in context.session.medications_beside(context.drafted, rxcuis):
         original = context.original(medication.source) if medication.draft is None else None
         if original is not None and original.get("resourceType") == "MedicationRequest":
+            count += 1
+            if count > MOST_ENDED:
+                raise SuggestionWithheld(f"more than {MOST_ENDED} active orders of the drug would have to be ended")
             yield medication, original
 
 

@@ -2,8 +2,10 @@
 
 Reading a text takes time in proportion to its length, up to 8 µs for each character. What is longer than a name costs
 its share of the budget: allergies first, then medications, problems, and the rest, each in the order in which they
-came. The long texts of a resource that is over it are replaced by words that name nothing, so that it is told of as
-one that could not be read. By characters and not by time, so that a replay reads the same.
+came. Directions for a dose have a budget of their own, those of active orders first; short ones are remembered, so
+that the same ones cost once. The long texts of a resource that is over a budget are replaced by words that name
+nothing, so that it is told of as one that could not be read. By characters and not by time, so that a replay reads
+the same.
 """
 
 import re
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from fhir.record.datatypes import LeanResource
 from fhir.record.refusals import Refusal
@@ -29,38 +31,59 @@ _ENTRIES_TOGETHER: Final = 32
 """So many entries are looked through at once; mostly a few of a chart have a long text."""
 _LOOKED_UP: Final = frozenset({"reference", "system", "code", "id"})
 """Members whose texts are no prose, but looked up as they are."""
+CHARACTERS_OF_DIRECTIONS: Final = 30_000
+"""Characters in long directions for doses that are read: two hundred of 150 characters."""
+REMEMBERED: Final = 200
+"""The longest directions, in characters, whose reading is remembered (`read_sig`)."""
 _DIRECTIONS: Final = frozenset({"text", "patientInstruction"})
-"""Members of a dosage whose texts have a bound of their own (`read_sig`)."""
+_DOSAGES: Final = frozenset({"dosage", "dosageInstruction"})
 _FIRST: Final = ("AllergyIntolerance", "MedicationRequest", "MedicationStatement", "Medication", "Condition")
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
+class _LongTexts(Struct, frozen=True):
+    """A resource with long texts: its content as JSON values, the texts of its doses, and those of the rest."""
+
+    resource: LeanResource
+    content: Any
+    prose: list[str]
+    directions: list[str]
+
+
 def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Refusal]]:
     """Return the lean resources and Bundles by key, and a refusal for each type of which long texts are not read."""
-    costs = sorted(_costs(values), key=lambda cost: _rank(cost[0]))
+    costs = sorted(_long_texts(values), key=_rank)
     unread: dict[int, Any] = {}
-    left = CHARACTERS_OF_A_CALL
-    for resource, content, characters in costs:
-        left -= characters
-        if left < 0:
-            unread[id(resource)] = msgspec.json.decode(_encode(_without_prose(content)), type=type(resource))
+    left, left_for_directions = CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS
+    remembered: set[str] = set()
+    for long in costs:
+        left -= sum(map(len, long.prose))
+        new_directions = [text for text in long.directions if text not in remembered]
+        cost = sum(map(len, new_directions))
+        too_much_prose, too_much_directions = left < 0 and bool(long.prose), cost > left_for_directions
+        if not too_much_directions:
+            left_for_directions -= cost
+            remembered.update(text for text in new_directions if len(text) <= REMEMBERED)
+        if too_much_prose or too_much_directions:
+            content = _without_long(long.content, prose=too_much_prose, directions=too_much_directions)
+            unread[id(long.resource)] = msgspec.json.decode(_encode(content), type=type(long.resource))
     if not unread:
         return values, []
-    counts = Counter(_type_of(resource) for resource, _, _ in costs if id(resource) in unread)
+    counts = Counter(_type_of(long.resource) for long in costs if id(long.resource) in unread)
     return {key: _replaced(value, unread) for key, value in values.items()}, [
         Refusal(name, "too-much-text", f"The long texts of {count} {name} were not read: the call has too much text.")
         for name, count in counts.items()
     ]
 
 
-def _costs(values: Mapping[str, Any]) -> Iterator[tuple[LeanResource, Any, int]]:
-    """Each resource that has long texts, as JSON values, with the characters of these."""
+def _long_texts(values: Mapping[str, Any]) -> Iterator[_LongTexts]:
     for value in values.values():
         for resource in _with_long_texts(value):
-            content = msgspec.json.decode(_encode(resource))
-            if characters := sum(map(len, _prose(content))):
-                yield resource, content, characters
+            long = _LongTexts(resource, msgspec.json.decode(_encode(resource)), [], [])
+            _collect(long.content, long)
+            if long.prose or long.directions:
+                yield long
 
 
 def _with_long_texts(value: Any) -> Iterator[LeanResource]:
@@ -78,35 +101,33 @@ def _may_be_long(value: Any) -> bool:
     return (_LONG if b"\\" in encoded else _LONG_WITHOUT_ESCAPES).search(encoded) is not None
 
 
-def _prose(value: Any, free: frozenset[str] = _LOOKED_UP) -> Iterator[str]:
+def _collect(value: Any, long: _LongTexts, name: str = "", within: str = "") -> None:
+    """Adds the long texts of this value of the member `name` of one named `within`."""
     if isinstance(value, str):
-        if len(value) > LONGEST_SHORT:
-            yield value
+        if len(value) > LONGEST_SHORT and name not in _LOOKED_UP:
+            (long.directions if within in _DOSAGES and name in _DIRECTIONS else long.prose).append(value)
     elif isinstance(value, list):
         for element in value:
-            yield from _prose(element, free)
+            _collect(element, long, name, within)
     elif isinstance(value, dict):
-        for name, element in value.items():
-            if not (name in free and isinstance(element, str)):
-                yield from _prose(element, _free_in(name))
+        for member, element in value.items():
+            _collect(element, long, member, name)
 
 
-def _without_prose(value: Any, free: frozenset[str] = _LOOKED_UP) -> Any:
+def _without_long(value: Any, *, prose: bool, directions: bool, name: str = "", within: str = "") -> Any:
+    """The value without its long texts of the kinds that are not read."""
     if isinstance(value, str):
-        return value if len(value) <= LONGEST_SHORT else NOT_READ
+        is_direction = within in _DOSAGES and name in _DIRECTIONS
+        is_read = len(value) <= LONGEST_SHORT or name in _LOOKED_UP or not (directions if is_direction else prose)
+        return value if is_read else NOT_READ
     if isinstance(value, list):
-        return [_without_prose(element, free) for element in value]
+        return [_without_long(part, prose=prose, directions=directions, name=name, within=within) for part in value]
     if isinstance(value, dict):
         return {
-            name: element if name in free and isinstance(element, str) else _without_prose(element, _free_in(name))
-            for name, element in value.items()
+            member: _without_long(part, prose=prose, directions=directions, name=member, within=name)
+            for member, part in value.items()
         }
     return value
-
-
-def _free_in(name: str) -> frozenset[str]:
-    """Returns the members with a text that costs nothing, of the value of a member of this name."""
-    return _LOOKED_UP | _DIRECTIONS if name in ("dosage", "dosageInstruction") else _LOOKED_UP
 
 
 def _replaced(value: Any, unread: Mapping[int, Any]) -> Any:
@@ -123,6 +144,7 @@ def _type_of(resource: LeanResource) -> str:
     return str(type(resource).__struct_config__.tag)
 
 
-def _rank(resource: LeanResource) -> int:
-    name = _type_of(resource)
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+def _rank(long: _LongTexts) -> tuple[int, bool]:
+    name = _type_of(long.resource)
+    is_active = getattr(long.resource, "status", None) == "active"
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST), not is_active

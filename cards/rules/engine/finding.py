@@ -28,6 +28,9 @@ from cards.rules.language.rule import Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 
+DRUG_FACTS: Final = frozenset({"draft", "medication"})
+"""Names of the facts about what is ordered and taken, by which findings are compared."""
+
 
 class OfferedSuggestion(Struct, frozen=True):
     """A suggestion whose conditions hold; `orders` are the positions of those of its tests that are not ordered yet.

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from cards.card import SEVERITY, Indicator
 from cards.rules.engine.family import rule_families
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import DRUG_FACTS, Finding, Silence
 from cards.rules.language.rule import Rule, RuleTable
 from cards.rules.language.table import read_table
 
@@ -35,7 +35,6 @@ a warning is repeated with the next month's prescription, and an information wit
 
 _DIGITS: Final = 16
 _MOVED: Final = 0.2
-_MEDICATIONS: Final = frozenset({"draft", "medication"})
 
 
 def suppress_nothing(_finding: Finding) -> Silence | None:
@@ -211,7 +210,7 @@ def numeric_values(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
 
 def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
     """The ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
-    parts = (str(value).split("/") for name, value in facts if name in _MEDICATIONS and value is not None)
+    parts = (str(value).split("/") for name, value in facts if name in DRUG_FACTS and value is not None)
     return frozenset(ingredient for part in parts for ingredient in part)
 
 

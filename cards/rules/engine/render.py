@@ -1,15 +1,24 @@
 """Renders an evaluation in words: a finding with its facts and texts, or a silence with its reason."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import Indicator
-from cards.extension import Fact
+from cards.extension import MOST_FACTS, Fact
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule
-from cards.rules.engine.finding import Finding, Match, NoMatch, OfferedSuggestion, Silence, offered_suggestions, reasons
+from cards.rules.engine.finding import (
+    DRUG_FACTS,
+    Finding,
+    Match,
+    NoMatch,
+    OfferedSuggestion,
+    Silence,
+    offered_suggestions,
+    reasons,
+)
 from cards.rules.language.rule import Evidence
 from cards.rules.language.trigger import NO_NUMBER, Template
 from cards.rules.patient import measurements
@@ -297,7 +306,7 @@ def _finding(
         summary=text.summary.fill(word) or f"{declared.title}: please check this order.",
         detail=text.detail.fill(_escaped(word)) or declared.title,
         priority=declared.priority,
-        facts=facts,
+        facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
         notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ())),
         suggestions=offers,
         partners=context.partners,
@@ -306,6 +315,18 @@ def _finding(
         override_reasons=rule.override_reasons,
         yields_to=declared.yields_to,
     )
+
+
+def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:
+    """The facts, of each name the first `MOST_FACTS` and how many more there are; drugs all, which rules go by."""
+    by_name: dict[str, list[Fact]] = {}
+    for fact in facts:
+        by_name.setdefault(fact.name, []).append(fact)
+    for name, of_name in by_name.items():
+        more = 0 if name in DRUG_FACTS else len(of_name) - MOST_FACTS
+        yield from of_name[:MOST_FACTS] if more > 0 else of_name
+        if more > 0:
+            yield Fact(f"more_{name}", f"{more} more of this kind", value=float(more))
 
 
 def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) -> tuple[Evidence, ...]:

@@ -322,14 +322,13 @@ class PatientSession:
         partners: dict[tuple[object, ...], CurrentMedication] = {}
         drafted_codes = frozenset(drafted.medication.rxcuis)
         for selector in selectors:
-            for medication in self.selected(selector):
-                key = (medication.medication.rxcuis, medication.drafted is not None)
-                if (
-                    key not in partners
-                    and is_beside(medication, drafted)
-                    and not _is_of_draft(medication, selector, drafted_codes)
-                ):
-                    partners[key] = medication
+            for key, alike in self._alike(selector).items():
+                if key in partners or drafted_codes.issuperset(key[0]):
+                    continue
+                for medication in alike:
+                    if is_beside(medication, drafted) and not _is_of_draft(medication, selector, drafted_codes):
+                        partners[key] = medication
+                        break
             if selector.washout_days:
                 for medication in self._ended:
                     key = (medication.medication.rxcuis, False)
@@ -341,6 +340,18 @@ class PatientSession:
                 if selector.matches(medication.medication) and not _is_of_draft(medication, selector, drafted_codes):
                     partners.setdefault((medication.medication.rxcuis, False), medication)
         return list(partners.values())
+
+    def _alike(self, selector: Selector) -> dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]:
+        """What the selector means, by its ingredients and whether it is drafted: a chart may list a drug many times."""
+
+        def group() -> dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]:
+            alike: dict[tuple[tuple[str, ...], bool], list[CurrentMedication]] = {}
+            for medication in self.selected(selector):
+                key = (medication.medication.rxcuis, medication.drafted is not None)
+                alike.setdefault(key, []).append(medication)
+            return alike
+
+        return self.derive(("alike", selector), group)
 
     def _acts_still(self, medication: CurrentMedication, selector: Selector) -> bool:
         if medication.ended is None or medication.ended.whole_days(self.record.as_of_epoch) > selector.washout_days:

@@ -20,6 +20,7 @@ from fhir.mapping.medications.sig_frequency import (
     parse_number,
     without_days,
 )
+from fhir.record.text_budget import REMEMBERED
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.late_pattern import late_pattern
@@ -177,7 +178,7 @@ LONGEST_SIG = 1000
 _TOO_LONG = DoseProblem("the words are too long to be read")
 
 
-@remembered("sigs", entries=4096, longest=200)
+@remembered("sigs", entries=4096, longest=REMEMBERED)
 def read_sig(words: str) -> Sig:
     """What a sig says, as far as it is understood; a dose that changes over time is a problem, not a guess.
 

@@ -16,6 +16,7 @@ from fhir.mapping.medications.sig_frequency import (
     normalise_sig,
     without_days,
 )
+from fhir.record.text_budget import REMEMBERED
 from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
 
@@ -48,7 +49,7 @@ _ON = late_pattern(r" (?:on|and|every)$")
 _OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
 
 
-@remembered("steps of sigs", entries=2048, longest=200)
+@remembered("steps of sigs", entries=2048, longest=REMEMBERED)
 def steps_of(words: str) -> tuple[str, ...]:
     """The sigs that follow one another, or that hold on different days of the week; empty where it is one sig.
 

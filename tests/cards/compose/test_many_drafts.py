@@ -1,4 +1,4 @@
-"""Ten equal drafts of a dose that is far too high: one card, whose headline is the worst that was found."""
+"""Many equal drafts: one card for a dose that is far too high, and an answer whose size has a bound."""
 
 import asyncio
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from cards.card import SEVERITY
+from cards.extension import MOST_FACTS
+from cards.suggest import MOST_ENDED
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
 
@@ -29,8 +31,8 @@ def _draft(number: int, words: str, mg: float, times: int) -> Json:
     }
 
 
-async def _signed(folder: Path, drafts: list[Json]) -> list[Json]:
-    body = as_call("order-safety", "order-sign", 1, [patient(60, "male"), result("2160-0", 1.0, "mg/dL")])
+async def _signed(folder: Path, drafts: list[Json], *chart: Json) -> list[Json]:
+    body = as_call("order-safety", "order-sign", 1, [patient(60, "male"), result("2160-0", 1.0, "mg/dL"), *chart])
     body["context"]["draftOrders"] = {
         "resourceType": "Bundle",
         "type": "collection",
@@ -62,3 +64,34 @@ def test_the_headline_of_ten_drafts_is_what_they_give_together(
     assert len(about_doses) == 1, [card["summary"] for card in cards]
     severities = [SEVERITY[card["indicator"]] for card in cards]
     assert severities == sorted(severities, reverse=True)
+
+
+def _listed(number: int, drug: str, reaction: str) -> Json:
+    return {
+        "resourceType": "AllergyIntolerance",
+        "id": f"allergy-{number}",
+        "patient": {"reference": "Patient/chart-1"},
+        "code": {"text": drug},
+        "reaction": [{"manifestation": [{"text": reaction}]}],
+    }
+
+
+def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp_path: Path) -> None:
+    draft = _draft(0, "amoxicillin 500 MG Oral Capsule", 500, 3)
+    entries = [_listed(number, "amoxicillin", f"anaphylaxis number {number}") for number in range(300)]
+    (card,) = asyncio.run(_signed(tmp_path, [draft], *entries))
+    more = f"{300 - MOST_FACTS} more of this kind"
+    assert f"amoxicillin: anaphylaxis number {MOST_FACTS - 1}; {more}." in card["detail"]
+    facts = card["extension"]["org.cds-hooks-onnx"]["facts"]
+    assert [fact["text"] for fact in facts if fact["name"] == "more_allergy"] == [more]
+    assert len([fact for fact in facts if fact["name"] == "allergy"]) == MOST_FACTS
+    assert len(str(card)) < 10_000
+
+
+def test_no_suggestion_ends_hundreds_of_orders(tmp_path: Path) -> None:
+    order = _draft(0, "ibuprofen 800 MG Oral Tablet", 800, 3) | {"status": "active", "authoredOn": "2026-10-01"}
+    orders = [order | {"id": f"order-{number}"} for number in range(300)]
+    cards = asyncio.run(_signed(tmp_path, [_draft(0, "warfarin sodium 5 MG Oral Tablet", 5, 1)], *orders))
+    ended = [len(suggestion["actions"]) for card in cards for suggestion in card["suggestions"]]
+    assert ended
+    assert max(ended) <= MOST_ENDED

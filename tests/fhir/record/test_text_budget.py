@@ -8,7 +8,14 @@ import pytest
 from fhir.mapping.allergies import allergies, unread_allergies
 from fhir.record.datatypes import LONGEST_TEXT
 from fhir.record.record import read_record, read_value
-from fhir.record.text_budget import CHARACTERS_OF_A_CALL, LONGEST_SHORT, NOT_READ, within_text_budget
+from fhir.record.text_budget import (
+    CHARACTERS_OF_A_CALL,
+    CHARACTERS_OF_DIRECTIONS,
+    LONGEST_SHORT,
+    NOT_READ,
+    REMEMBERED,
+    within_text_budget,
+)
 from tests.fhir.drawn import AS_OF
 
 SUBJECT = {"reference": "Patient/p"}
@@ -87,16 +94,34 @@ def test_an_allergy_whose_text_is_not_read_is_said_to_be_one_that_could_not_be_r
     assert "too-much-text" in {refusal.reason for refusal in record.refusals}
 
 
-def test_directions_for_a_dose_cost_nothing_and_are_read_where_the_route_beside_them_is_not() -> None:
-    directions = ", ".join(["take 1 tablet by mouth twice a day with meals"] * 8)
-    order = {
-        "resourceType": "MedicationRequest", "status": "active", "subject": SUBJECT,
+def _order(directions: str, status: str = "active", **dosage: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationRequest", "status": status, "subject": SUBJECT,
         "medicationCodeableConcept": {"text": "metformin 500 mg"},
-        "dosageInstruction": [{"text": directions, "patientInstruction": directions}],
+        "dosageInstruction": [{"text": directions, **dosage}],
     }  # fmt: skip
+
+
+def test_directions_that_come_again_cost_once_and_are_read_where_the_route_beside_them_is_not() -> None:
+    directions = ", ".join(["take 1 tablet by mouth twice a day with meals"] * 4)
+    assert LONGEST_SHORT < len(directions) <= REMEMBERED
+    order = _order(directions, patientInstruction=directions)
     value = {"orders": _bundle([order] * 1000)}
     assert within_text_budget(value) == (value, [])
-    order["dosageInstruction"][0]["route"] = {"text": "by mouth " * 40}  # type: ignore[index]
+    order["dosageInstruction"][0]["route"] = {"text": "by mouth " * 40}
     read, _ = within_text_budget({"orders": _bundle([order] * 1000)})
     dosage = read["orders"].entry[-1].resource.dosageInstruction[0]
     assert (dosage.text, dosage.route.text) == (directions, NOT_READ)
+
+
+def test_directions_have_a_budget_of_their_own_from_which_active_orders_take_first() -> None:
+    fitting = CHARACTERS_OF_DIRECTIONS // 400
+    ended = [_order(f"{number:04} ".ljust(400, "e"), "completed") for number in range(4)]
+    active = [_order(f"{number:04} ".ljust(400, "a")) for number in range(fitting - 1)]
+    too_long = _order("")
+    too_long["dosageInstruction"] = [{"text": "t" * 400}] * (fitting + 1)
+    read, refusals = within_text_budget({"orders": _bundle([*ended, too_long, *active])})
+    texts = [entry.resource.dosageInstruction[0].text for entry in read["orders"].entry]
+    assert [text == NOT_READ for text in texts] == [False, True, True, True, True, *(False for _ in active)]
+    assert [entry.resource.medicationCodeableConcept.text for entry in read["orders"].entry][1] == "metformin 500 mg"
+    assert [refusal.text.split()[4] for refusal in refusals] == ["4"]

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from cards.extension import Fact
+from cards.card import SEVERITY
+from cards.extension import MOST_FACTS, Fact
 from cards.rules.conditions.condition import (
     BOOLEAN,
     MEDICATION_LISTS,
@@ -89,6 +90,11 @@ def to_its_class(context: RuleContext) -> Sequence[Allergy]:
     classes = allergen_classes_of(context.medication.ingredients) - _OWN_RULE
     if not classes:
         return ()
+    key = ("allergies to its class", context.medication.rxcuis)
+    return context.session.derive(key, lambda: _of_classes(context, classes))
+
+
+def _of_classes(context: RuleContext, classes: AbstractSet[str]) -> Sequence[Allergy]:
     crosses = {name: ALLERGEN_CLASSES[name].same_class for name in classes - _OWN_REACTIONS}
     crossing = {name for name, how in crosses.items() if how == "yes"}
     crossing_severe = {name for name, how in crosses.items() if how in ("yes", "severe")}
@@ -245,7 +251,10 @@ def _reacts(spec: Spec) -> Predicate:
         return None if is_open else False
 
     def facts(context: RuleContext) -> list[Fact]:
-        return [_fact(allergy) for allergy in matching(relevant(entries(context), context))]
+        entries_meant = matching(relevant(entries(context), context))
+        if len(entries_meant) > MOST_FACTS:  # a finding has the first of them
+            entries_meant = sorted(entries_meant, key=lambda allergy: -SEVERITY[allergy.severity])
+        return [_fact(allergy) for allergy in entries_meant]
 
     return Predicate(test, facts, frozenset({"allergies"}))
 
