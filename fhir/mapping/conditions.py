@@ -44,7 +44,7 @@ from fhir.terminology.imported import meaning_of_name
 from fhir.terminology.phrases import Mention, groups_in_words
 
 _KIND_NOT_STATED = "heart_valve_prosthesis_kind_not_stated"
-OF_FAMILY = {"colorectal_cancer": "family_history_colorectal"}
+OF_FAMILY = {"colorectal_cancer": "family_history_colorectal", "mtc_men2": "family_history_mtc"}
 """Groups that say what a relative has had; without them the words of a relative mean nothing for the patient."""
 _VALVES = frozenset({"mechanical_valve", "bioprosthetic_heart_valve"})
 
@@ -242,14 +242,27 @@ def _means_group(concept: CodeableConcept | None) -> bool:
     return bool(read_concept(concept).meant)
 
 
+# Groups that a procedure means only while it goes on and for so many days afterwards.
+_PASSING_DAYS = {"neuraxial_procedure": 1}
+
+
 def _operations(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for procedure in record.procedures:
-        if procedure.status == "completed" and _means_group(procedure.code):
+        if procedure.status in ("completed", "in-progress") and _means_group(procedure.code):
             time = _performed(procedure)
             if time is None or not time.is_after(record.as_of_epoch):
-                _add(signs, procedure.code, _name("Procedure", procedure.id), time)
+                left_out = _groups_not_meant(procedure, time, record.as_of_epoch)
+                _add(signs, procedure.code, _name("Procedure", procedure.id), time, left_out)
     return signs
+
+
+def _groups_not_meant(procedure: Procedure, time: FhirTime | None, as_of_epoch: float) -> frozenset[str]:
+    """The groups that the procedure does not mean: those that pass, when it is over, and the others until it is."""
+    if procedure.status == "in-progress":
+        return frozenset(CONDITION_GROUPS) - _PASSING_DAYS.keys()
+    days = time.whole_days(as_of_epoch) if time is not None else None
+    return frozenset(group for group, most in _PASSING_DAYS.items() if days is None or days > most)
 
 
 def _devices(record: PatientRecord) -> _Signs:
@@ -418,8 +431,16 @@ KINDS = frozenset(_READERS)
 """What the column `counts_from` may name."""
 
 
-def _add(signs: _Signs, concept: CodeableConcept | None, source: str, time: FhirTime | None) -> None:
+def _add(
+    signs: _Signs,
+    concept: CodeableConcept | None,
+    source: str,
+    time: FhirTime | None,
+    left_out: frozenset[str] = frozenset(),
+) -> None:
     for meant in read_concept(concept).meant:
+        if meant.group in left_out:
+            continue
         words = concept.words if concept is not None else ""
         signs.setdefault(meant.group, []).append(Sign(meant.group, words, meant.code, source, time))
 

@@ -158,3 +158,19 @@ def test_relatives_are_named_with_what_they_had_and_distant_ones_do_not_count() 
 def test_the_signs_of_a_group_are_whole() -> None:
     sign = Sign("cabg", "CABG x3", "", "Procedure/x", parse_time("2015-01-01"))
     assert signs_by_group(record_of(CABG))["cabg"] == (sign,)
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({"status": "in-progress", "performedDateTime": "2020-11-19"}, True),
+        ({"performedDateTime": "2026-11-19"}, True),
+        ({"performedDateTime": "2026-11-17"}, False),
+        ({"performedDateTime": None}, False),
+        ({"code": {"text": "Removal of epidural catheter"}, "performedDateTime": "2026-11-19"}, False),
+    ],
+)
+def test_an_epidural_catheter_counts_while_it_goes_on_and_for_a_day(more: dict[str, Any], counts: bool) -> None:
+    placed = CABG | {"code": {"text": "Epidural catheter placement for analgesia"}} | more
+    operation = {name: part for name, part in placed.items() if part is not None}
+    assert (find_condition(record_of(operation), "neuraxial_procedure") is not None) is counts

@@ -112,7 +112,8 @@ def _is_one_instruction(context: RuleContext) -> Truth:
 
 _DEPOT = re.compile(
     r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot|benzathine|bicillin"
-    r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv"
+    r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
+    r"|methylprednisolone acetate|depo-?medrol"
     r"|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
     re.IGNORECASE,
 )
@@ -122,6 +123,20 @@ def _is_depot(context: RuleContext) -> Truth:
     medication = context.medication
     words = f"{medication.dose_form or ''} {medication.words}"
     return _DEPOT.search(words) is not None or (medication.is_injected and is_slow(medication))
+
+
+_ONE_MG_PER_ML = re.compile(r"\b1 ?mg ?/ ?(?:1 ?)?ml\b|\b1 ?: ?1[, ]?000\b", re.IGNORECASE)
+
+
+def _is_one_mg_per_ml(context: RuleContext) -> Truth:
+    return _ONE_MG_PER_ML.search(f"{context.medication.dose_form or ''} {context.medication.words}") is not None
+
+
+_THREE_QUARTERS = re.compile(r"\b0?[.,]75 ?%|\b7[.,]5 ?mg ?/ ?ml\b", re.IGNORECASE)
+
+
+def _is_three_quarters_percent(context: RuleContext) -> Truth:
+    return _THREE_QUARTERS.search(f"{context.medication.dose_form or ''} {context.medication.words}") is not None
 
 
 _CONCENTRATED = re.compile(r"\bu[- ]?500\b|\b500 ?(?:\[?i?u(?:nt)?\]?|units?) ?/ ?ml\b", re.IGNORECASE)
@@ -428,6 +443,8 @@ _WORDS: tuple[Condition, ...] = (
         lambda context: context.number_facts("daily_dose_mg"),
     ),
     flag("one_instruction", _is_one_instruction, "the order has one dosage instruction"),
+    flag("one_mg_per_ml", _is_one_mg_per_ml, "the words of the drug say 1 mg/mL or 1:1000"),
+    flag("three_quarters_percent", _is_three_quarters_percent, "the words of the drug say 0.75 % or 7.5 mg/mL"),
     flag("u_500", _is_concentrated, "the words of the drug say 500 units/mL"),
     flag("undiluted_salt", _is_undiluted_salt, "it is a concentrate, and no words of the order dilute it"),
     flag("hypertonic_salt", _is_hypertonic_salt, "it is a salt solution of 2 to 7.5 %"),

@@ -93,9 +93,11 @@ class Pair(Struct, frozen=True):
         return True
 
 
-# A gel of the mouth, a vaginal form and what is inhaled reach the blood; what is put on the skin hardly does.
+# A gel of the mouth, a vaginal form, what is inhaled and a depot in a joint reach the blood; the skin hardly lets pass.
 _MUCOSA: Final = re.compile(
-    r"\b(?:vagina\w*|oral|buccal|mouth|oromucosal|gel|pessar\w*|ovule|inhal\w*|nasal\w*)\b", re.IGNORECASE
+    r"\b(?:vagina\w*|oral|buccal|mouth|oromucosal|gel|pessar\w*|ovule|inhal\w*|nasal\w*|diskus|ellipta|respimat"
+    r"|inhub|puffs?|intra-?articular|joint|knee|shoulder|hip|epidural|bursa|tendon|trigger point)\b",
+    re.IGNORECASE,
 )
 
 
