@@ -18,6 +18,7 @@ from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 
 CHECKS: Final = (
     "interaction",
+    "duplicate",
     "kidney",
     "liver",
     "pregnancy",
@@ -30,6 +31,9 @@ CHECKS: Final = (
 )
 """The checks in the order of the table."""
 
+OF_EVERY_DRUG: Final = frozenset({"allergy", "duplicate"})
+"""The checks that exist for every drug: its ingredients are compared with the lists of the chart."""
+
 # Rules about opioids are about the sum of their doses, but for those about a pair of drugs.
 _OF_FAMILY: Final[Mapping[str, str]] = {
     "age": "age",
@@ -37,9 +41,11 @@ _OF_FAMILY: Final[Mapping[str, str]] = {
     "ddi": "interaction",
     "disease": "disease",
     "dose": "dose",
+    "duplicate": "duplicate",
     "genes": "gene",
     "monitoring": "monitoring",
     "opioid": "dose",
+    "pairs": "interaction",
     "pregnancy": "pregnancy",
     "renal": "kidney",
 }
@@ -69,8 +75,8 @@ class DrugCoverage(Struct, frozen=True):
 
     @property
     def is_named(self) -> bool:
-        """Whether a rule is about this drug itself; the allergy list is compared with every drug."""
-        return any(check != "allergy" for check in self.checks)
+        """Whether a rule is about this drug itself; allergies and duplicates are looked for with every drug."""
+        return not self.checks.keys() <= OF_EVERY_DRUG
 
 
 class StudyCoverage(Struct, frozen=True):

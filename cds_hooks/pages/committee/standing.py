@@ -158,11 +158,16 @@ class Committee:
         """What the template shows of the rules that the query leaves, those with most cards first."""
         self._use.refresh()
         wanted = {name: query.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
-        rows = [self._row(version) for version in all_rule_versions().values()]
+        rows = [self.row(version) for version in all_rule_versions().values()]
         families = sorted({row.family for row in rows})
         shown_rows = [row for row in rows if _fits(row, wanted)]
         shown_rows.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
         return rules_values(shown_rows, families, wanted, self._use.counted.calls, self._use.is_counting)
+
+    def refresh(self) -> int:
+        """Count anew where the last count is old; return how many calls were counted."""
+        self._use.refresh()
+        return self._use.counted.calls
 
     def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""
@@ -173,7 +178,8 @@ class Committee:
         site = self._governance.site
         return rule_standing(version, site, self._releases, self._approvals, needs_approval=needs_approval)
 
-    def _row(self, version: RuleVersion) -> RuleRow:
+    def row(self, version: RuleVersion) -> RuleRow:
+        """How a rule stands here, and what was counted of it the last time."""
         rule = version.rule
         counted = self._use.of_rule(rule.id)
         return RuleRow(rule.id, rule.title, version.table.title, version.digest, self._now(version), counted)

@@ -12,9 +12,12 @@ from cds_hooks.pages.committee.changes import Changes
 from cds_hooks.pages.coverage import coverage_tables
 from cds_hooks.pages.rules.approvals import MOST_BYTES, Approvals
 from cds_hooks.pages.rules.description import describe_rule
+from cds_hooks.pages.rules.drug import CLASSES, describe_drug
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.site import Failure, Refusal
+from cds_hooks.web.visitor import visiting
 
+_LONGEST_NAME: Final = 200
 _NO_RULE: Final = Failure(
     "No such rule", "Not found", "No medication rule of this name is here.", "/rules lists those there are."
 )
@@ -47,9 +50,23 @@ class _Rules:
         """Show what changed between two versions of a rule."""
         return Changes(self._server).rule(request, _version(request))
 
-    def show_checks(self, _: Request) -> Response:
-        """Show which checks exist for each drug and test."""
-        return self._server.page("rules/checks.html", coverage=coverage_tables())
+    def show_checks(self, request: Request) -> Response:
+        """Show which checks exist for a drug, a brand, a class or a test, or for all of them."""
+        asked = " ".join(request.query_params.get("drug", "")[:_LONGEST_NAME].split())
+        committee = self._server.committee
+        calls = committee.refresh() if asked else 0
+        drug = describe_drug(asked, committee) if asked else None
+        reads_decisions = visiting().may_open("decisions")
+        return self._server.page(
+            "rules/checks.html",
+            status=200 if drug is not None or not asked else 404,
+            asked=asked,
+            drug=drug,
+            classes=CLASSES,
+            calls=calls,
+            reads_decisions=reads_decisions,
+            coverage=coverage_tables(),
+        )
 
 
 def routes(server: PageServer) -> list[Route]:

@@ -1,19 +1,27 @@
 """Which checks exist for each drug and test: on the start page for all, on the page of a decision for its drafts."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cards.rules.engine.coverage import CHECKS
+from cards.rules.engine.rule_book import rule_book
 from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, coverage_tables
 from cds_hooks.storage import Decision
+from fhir.mapping.medications.identity import identify_concept
 from fhir.mapping.studies import ordered_codes
+from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.medications import INGREDIENTS
-from tests.cds_hooks.calls import client
-from tests.cds_hooks.web.decisions import decided, explained, page_of
+from tests.cds_hooks.calls import client, request_for
+from tests.cds_hooks.web.decisions import AS_OF, decided, explained, page_of
 from tests.cds_hooks.web.markup import faults
+
+METFORMIN = ("order-safety", "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
+METFORMIN_WORDS = identify_concept(CodeableConcept(text="metformin"))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,49 @@ def test_the_page_of_services_says_which_checks_exist_and_which_do_not(tmp_path:
     assert f"<li>dose: {counts['dose']:,} drugs</li>" in page
     for row in coverage_tables().drugs:
         assert all(name.replace("'", "&#39;") in page for name in row.names[:3])
+
+
+def _asked(tmp_path: Path, *drugs: str) -> list[httpx.Response]:
+    async def read() -> list[httpx.Response]:
+        async with client(tmp_path, as_of=AS_OF) as calls:
+            await calls.post("/cds-services/order-safety", json=request_for(*METFORMIN))
+            return [await calls.get("/rules/checks", params={"drug": drug}) for drug in drugs]
+
+    return asyncio.run(read())
+
+
+def test_an_ingredient_and_its_brand_have_every_check_with_limits_sources_and_the_decisions_it_fired_in(
+    tmp_path: Path,
+) -> None:
+    ingredient, brand = _asked(tmp_path, "metformin", "Glucophage")
+    for page in (ingredient, brand):
+        assert page.status_code == 200
+        assert faults(page.text) == []
+        rules = set(re.findall(r'<a href="([a-z0-9-]+)">', page.text))
+        assert rules == {activated.rule.id for activated in rule_book().rules_for(METFORMIN_WORDS)}
+        text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
+        assert "Read as metformin" in text
+        assert "Critical: eGFR &lt; 30" in text
+        assert re.search(r"\d+ pairs that a label names", text)
+        assert "1 card in the newest 1 call: decision 1" in text
+    lacks = re.sub(r"<[^>]+>", " ", ingredient.text.partition('id="lacks"')[2].partition("</section>")[0])
+    assert [check for check in CHECKS if check in lacks] == [
+        check for check in CHECKS if f'id="check-{check}"' not in ingredient.text
+    ]
+
+
+def test_a_class_names_its_members_and_of_each_rule_whom_alone_it_is_about(tmp_path: Path) -> None:
+    by_own_name, by_words, test, unknown = _asked(
+        tmp_path, "statins", "proton pump inhibitors", "MRI brain with contrast", "<img src=x>"
+    )
+    assert "the class statin: " in re.sub(r"<[^>]+>", "", by_own_name.text)
+    assert 'href="checks?drug=simvastatin"' in by_own_name.text
+    assert "pgx-simvastatin; about simvastatin alone" in by_own_name.text
+    assert 'href="checks?drug=omeprazole"' in by_words.text
+    assert "an order of imaging or of a test" in test.text
+    assert unknown.status_code == 404
+    assert "Not in the tables" in unknown.text
+    assert faults(unknown.text) == []
 
 
 def test_the_page_of_a_decision_says_it_of_its_drafted_drug(tmp_path: Path) -> None:

@@ -192,8 +192,16 @@ def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
     return (pair.evidence,) if pair is not None else ()
 
 
+def pairs_of(medication: MedicationIdentity) -> Iterator[tuple[str, Pair]]:
+    """Yields the rows about a medication, each with the key of the other drug."""
+    for keys, rows in PAIRS.items():
+        if own_keys := keys.intersection(medication.keys):
+            partner = next(iter(keys - own_keys), min(keys))
+            yield from ((partner, row) for row in rows)
+
+
 def _pairs_of(medication: MedicationIdentity) -> int:
-    return sum(len(rows) for keys, rows in PAIRS.items() if not keys.isdisjoint(medication.keys))
+    return sum(1 for _ in pairs_of(medication))
 
 
 def _nothing_found(_rule: str, _context: RuleContext) -> tuple[str, str]:

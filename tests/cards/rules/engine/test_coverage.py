@@ -2,7 +2,14 @@
 
 import pytest
 
-from cards.rules.engine.coverage import CHECKS, DrugCoverage, analyte_coverage, drug_coverage, study_coverage
+from cards.rules.engine.coverage import (
+    CHECKS,
+    OF_EVERY_DRUG,
+    DrugCoverage,
+    analyte_coverage,
+    drug_coverage,
+    study_coverage,
+)
 from cards.rules.engine.rule_book import rule_book
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import INGREDIENTS
@@ -41,12 +48,24 @@ def test_the_allergy_list_is_compared_with_every_drug_and_is_no_rule_about_one(
     assert all("allergy-same-ingredient" in one.checks["allergy"] for one in by_name.values())
     unnamed = [one for one in by_name.values() if not one.is_named]
     assert unnamed
-    assert all(set(one.lacks) == set(CHECKS) - {"allergy"} for one in unnamed)
+    assert all(set(one.lacks) == set(CHECKS) - OF_EVERY_DRUG for one in unnamed)
 
 
 def test_every_rule_that_makes_a_check_is_counted_for_some_drug(by_name: dict[str, DrugCoverage]) -> None:
     counted = {rule for one in by_name.values() for rules in one.checks.values() for rule in rules}
-    families = {"age", "allergy", "ddi", "disease", "dose", "monitoring", "opioid", "pregnancy", "renal"}
+    families = {
+        "age",
+        "allergy",
+        "ddi",
+        "disease",
+        "dose",
+        "duplicate",
+        "monitoring",
+        "opioid",
+        "pairs",
+        "pregnancy",
+        "renal",
+    }
     of_drugs = {one.id for one in rule_book().rules if one.family.name in families}
     assert len(of_drugs) > len(families)
     assert of_drugs <= counted

@@ -93,7 +93,7 @@ def test_the_drugs_that_a_rule_is_counted_for() -> None:
 
 def test_what_a_drug_and_a_study_lack() -> None:
     checks = {"interaction": ("a",), "dose": ("b",)}
-    lacks = ("kidney", "liver", "pregnancy", "age", "allergy", "gene", "disease", "monitoring")
+    lacks = ("duplicate", "kidney", "liver", "pregnancy", "age", "allergy", "gene", "disease", "monitoring")
     assert DrugCoverage("1", "x", checks).lacks == lacks
     assert StudyCoverage("x", (), checks).lacks == lacks
 
