@@ -1,4 +1,4 @@
-"""The page of a drug: each check that exists for an ingredient, brand or class, and each that does not."""
+"""The page of a drug: the checks that exist for an ingredient, brand or class, and those that do not."""
 
 import re
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from fhir.terminology.medication_names import read_order_name
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 
 CLASSES: Final = tuple(sorted(name.replace("_", " ") for name in CLASS_MEMBERS))
-"""The names of the classes of drugs, as they can be asked for."""
+"""The names of the classes of drugs."""
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
 
@@ -56,9 +56,9 @@ class PairRow(Struct, frozen=True):
 
 
 class DrugPage(Struct, frozen=True):
-    """What was asked for, how it was read, and its checks; `members` are the drugs of a class or parts of a product."""
+    """What was looked for, how it was read, and its checks; `members` are the drugs of a class or parts of a product."""
 
-    asked: str
+    query: str
     read_as: str
     members: tuple[str, ...]
     checks: tuple[DrugCheck, ...]
@@ -71,33 +71,41 @@ class DrugPage(Struct, frozen=True):
         return tuple(check for check in CHECKS if check not in there)
 
 
-def describe_drug(asked: str, committee: Committee) -> DrugPage | None:
+def describe_drug(query: str, committee: Committee) -> DrugPage | None:
     """Return the page of a drug, a product, a class or an order of a test; None where the tables know none of it."""
-    reading = read_order_name(asked)
+    reading = read_order_name(query)
     if reading.ingredients:
         names = tuple(ingredient.name for ingredient in reading.ingredients)
-        return DrugPage(asked, "/".join(names), names, _checks({asked: _rules_of(asked)}, committee), _pairs(asked))
-    study = study_in_words(asked, rule_book().rules)
+        return DrugPage(
+            query,
+            "/".join(names),
+            names,
+            _checks({query: _rules_of(query)}, committee),
+            _pairs(query),
+        )
+    study = study_in_words(query, rule_book().rules)
     if study is not None:
         rules = {rule for of_check in study.checks.values() for rule in of_check}
-        return DrugPage(asked, "an order of imaging or of a test", (), _checks({asked: rules}, committee))
-    named, codes = _class_of(asked)
+        return DrugPage(query, "an order of imaging or of a test", (), _checks({query: rules}, committee))
+    class_name, codes = _class_of(query)
     if not codes:
         return None
     names = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
     rules_by_member = {name: _rules_of(name) for name in names}
-    return DrugPage(asked, f"the class {named}", names, _checks(rules_by_member, committee))
+    return DrugPage(query, f"the class {class_name}", names, _checks(rules_by_member, committee))
 
 
-def _class_of(asked: str) -> tuple[str, frozenset[str]]:
+def _class_of(query: str) -> tuple[str, frozenset[str]]:
     """Return the class that the words name, by its own name or as an allergy list has it, and its ingredients."""
-    words = [word.removesuffix("s") if len(word) > 4 else word for word in _WORD.findall(asked.lower())]
+    words = [word.removesuffix("s") if len(word) > 4 else word for word in _WORD.findall(query.lower())]
     if members := CLASS_MEMBERS.get("_".join(words)):
         return " ".join(words), members
-    named = [ALLERGEN_CLASSES[name] for name in sorted(allergen_of_words(asked).named_classes)]
-    codes = frozenset[str]().union(*(each.members for each in named))
-    codes = codes.union(*(CLASS_MEMBERS[name] for each in named for name in each.medication_classes))
-    return " and ".join(each.name for each in named), codes
+    classes = [ALLERGEN_CLASSES[name] for name in sorted(allergen_of_words(query).named_classes)]
+    codes = frozenset[str]().union(*(allergen_class.members for allergen_class in classes))
+    codes = codes.union(
+        *(CLASS_MEMBERS[name] for allergen_class in classes for name in allergen_class.medication_classes)
+    )
+    return " and ".join(allergen_class.name for allergen_class in classes), codes
 
 
 def _rules_of(words: str) -> set[str]:

@@ -52,15 +52,15 @@ class _Rules:
 
     def show_checks(self, request: Request) -> Response:
         """Show which checks exist for a drug, a brand, a class or a test, or for all of them."""
-        asked = " ".join(request.query_params.get("drug", "")[:_LONGEST_NAME].split())
+        query = " ".join(request.query_params.get("drug", "")[:_LONGEST_NAME].split())
         committee = self._server.committee
-        calls = committee.refresh() if asked else 0
-        drug = describe_drug(asked, committee) if asked else None
+        calls = committee.refresh() if query else 0
+        drug = describe_drug(query, committee) if query else None
         reads_decisions = visiting().may_open("decisions")
         return self._server.page(
             "rules/checks.html",
-            status=200 if drug is not None or not asked else 404,
-            asked=asked,
+            status=200 if drug is not None or not query else 404,
+            query=query,
             drug=drug,
             classes=CLASSES,
             calls=calls,
