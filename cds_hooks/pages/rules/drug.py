@@ -56,7 +56,7 @@ class PairRow(Struct, frozen=True):
 
 
 class DrugPage(Struct, frozen=True):
-    """What was looked for, how it was read, and its checks; `members` are the drugs of a class or parts of a product."""
+    """The words, how they were read, and the checks; `members` are the drugs of a class or the parts of a product."""
 
     query: str
     read_as: str
