@@ -1,17 +1,32 @@
-"""Who may benefit from a planning conversation: the 5-year mortality model at patient-view."""
+"""Who may benefit from a planning conversation: the 5-year mortality model at patient-view.
 
-from typing import Any
+With metastatic cancer, severe dementia or dialysis on record the model does not speak: the talk is offered by the
+guideline of the illness, without a number.
+"""
 
+from typing import Any, Final
+
+from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import Card, OrderSuggestion
+from cards.card import TOPICS, Card, OrderSuggestion
+from cards.compose.equation import GuidelineCardContent
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.rules.engine.finding import Silence
 from cards.text import escape, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._equation import PALLIATIVE_WORDS, find_named_in_chart, limited_outlook, names_one_of
+from cds_hooks.services._equation import (
+    PALLIATIVE_WORDS,
+    advise_by_guideline,
+    fact_of_condition,
+    find_confirmed,
+    find_named_in_chart,
+    limited_outlook,
+    names_one_of,
+    today,
+)
 from cds_hooks.services._model import ChartModel, ModelEstimate
 from cds_hooks.services._service import (
     OPTED_OUT,
@@ -22,7 +37,7 @@ from cds_hooks.services._service import (
     opted_out_words,
 )
 from cds_hooks.trusted_models import served_model
-from fhir.mapping.conditions import condition_status, find_condition
+from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector, map_features
 from fhir.mapping.stays import is_left_open, without_stays
@@ -85,11 +100,17 @@ _GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
 
 async def decide(call: ServiceInput) -> Advice:
-    """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
+    """One info card for a serious illness or an estimate among the highest, else the reason for none."""
     record = call.record
-    outside = _outside_population(record)
-    if outside is not None:
-        return Advice(silences=[outside])
+    no_talk = _no_talk(record)
+    if no_talk is not None:
+        return Advice(silences=[no_talk])
+    illness = _serious_illness(record)
+    if illness is not None:
+        return _without_number(call, *illness)
+    dominated = _dominated(record)
+    if dominated is not None:
+        return Advice(silences=[dominated])
     call.prefetch.require("labs")
     vector = _inputs(record)
     diagnoses = _diagnoses_beside(record)
@@ -99,7 +120,79 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
+class _SeriousIllness(Struct, frozen=True):
+    """An illness for which a guideline asks for the talk, whatever an estimate says; `wording` names it."""
+
+    group: str
+    wording: str
+    guideline: str
+    url: str
+
+
+_SERIOUS_ILLNESSES: Final = (
+    _SeriousIllness(
+        "cancer_metastatic",
+        "advanced cancer",
+        "ASCO, Palliative care for patients with cancer, 2024, recommendation 1: clarification of treatment goals",
+        "https://doi.org/10.1200/JCO.24.00542",
+    ),
+    _SeriousIllness(
+        "dementia_severe",
+        "severe dementia",
+        "NICE QS184, Dementia, 2019, quality statement 3: advance care planning at each review",
+        "https://www.nice.org.uk/guidance/qs184/chapter/Quality-statement-3-Advance-care-planning",
+    ),
+    _SeriousIllness(
+        "dialysis",
+        "dialysis",
+        "Renal Physicians Association, Shared decision-making in dialysis, 2nd edition, 2010: advance care planning",
+        "https://pmc.ncbi.nlm.nih.gov/articles/PMC4921274",
+    ),
+)
+
+
+def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionHit] | None:
+    """The first of these illnesses that is on record and no tentative diagnosis; None where there is none."""
+    hits = ((illness, find_confirmed(record, illness.group)) for illness in _SERIOUS_ILLNESSES)
+    return next(((illness, hit) for illness, hit in hits if hit is not None), None)
+
+
+def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: ConditionHit) -> Advice:
+    """The card of who is so ill that an estimate from ordinary results would mislead: the illness and the offer."""
+    record = call.record
+    words = plain(hit.words or hit.code, 60)
+    since = f" ({hit.time.date})" if hit.time is not None else ""
+    content = GuidelineCardContent(
+        id="planning_conversation",
+        summary=plain(f"Planning ahead: {words} on record. Consider a talk about goals of care.", 139),
+        opening=f"**{escape(words, 60)}**{since}. No talk about goals of care is on record within a year. "
+        f"No estimate is shown: with {illness.wording} the illness decides the outlook more than ordinary results do.",
+        guideline=illness.guideline,
+        url=illness.url,
+        topic=TOPICS["planning"],
+        facts=(fact_of_condition(illness.group, hit),),
+        offers=(replace(CARD.offer, order=planning_order(record.patient_id, today(call))),),
+    )
+    advice = advise_by_guideline(call, content)
+    text = f"{words} is on record: an estimate from ordinary results would mislead, so none is given."
+    advice.silences = [_silence("outside-population", text)]
+    return advice
+
+
 def _outside_population(record: PatientRecord) -> Silence | None:
+    """Why the model does not estimate for this patient; None where it does."""
+    return _no_talk(record) or _dominated(record)
+
+
+def _dominated(record: PatientRecord) -> Silence | None:
+    words = limited_outlook(record)
+    if words is None:
+        return None
+    text = f"{words} is on record, and the model uses no diagnoses: its estimate would mislead, so none is given."
+    return _silence("outside-population", text)
+
+
+def _no_talk(record: PatientRecord) -> Silence | None:
     population = MODEL.manifest.population
     if record.deceased:
         return _silence("deceased", "The patient has died.")
@@ -116,12 +209,6 @@ def _outside_population(record: PatientRecord) -> Silence | None:
     planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS) or _wishes_charted(record)
     if planned is not None:
         return _silence("already-done", f"The conversation is planned or was held ({planned}).")
-    dominating = limited_outlook(record)
-    if dominating is not None:
-        text = (
-            f"{dominating} is on record, and the model uses no diagnoses: its estimate would mislead, so none is given."
-        )
-        return _silence("outside-population", text)
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
     return None

@@ -9,7 +9,6 @@ from typing import Any, Final
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from cards.compose.model import people_shown
 from cards.compose.preventive import FOR_CHECK_UP, preventive_card, preventive_states, results_card
 from cards.extension import WorklistEntry
 from cards.preventive.abnormal import OpenResult, open_results
@@ -29,15 +28,11 @@ from cds_hooks.services._equation import (
     reason_not_to_advise,
     today,
 )
+from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from cds_hooks.trusted_models import AbsentModel, served_model
-from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import map_features
-from fhir.mapping.stays import without_stays
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import features_of, inputs_from_record
-from models_onnx.serving.eligibility import lacks_inputs, not_in_population
 
 SUBJECT: Final = "preventive-services"
 PREVENT = get_equation("prevent_base")
@@ -59,12 +54,8 @@ _REASONS: Final = {
 }
 
 
-OUTLOOK = served_model("mortality_5y")
-OUTLOOK_FEATURES = features_named(OUTLOOK.features)
-_SHORT_OF_LIFE: Final = 50
-"""From so many deaths in 100 within 5 years on, screening for these cancers is not reminded of; the project's own
-choice. USPSTF names life expectancy (colorectal 2021, lung 2021) without a number of this kind."""
-_LATE_BENEFIT: Final = frozenset({"colorectal-cancer", "breast-cancer", "lung-cancer", "cervical-cancer"})
+_AT_ONCE: Final = frozenset({"tobacco", "hypertension"})
+"""What helps within weeks or months, whatever the outlook; the project's own choice."""
 _STATIN: Final = "statin"
 AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
 """Once in a life for nearly everybody: at a check-up; the project's own choice."""
@@ -86,7 +77,7 @@ async def decide(call: ServiceInput) -> Advice:
         results = tuple(result for result in results if result.row.in_limited_outlook)
         _add_results(limited, results, call)
         return limited
-    judged = _in_context(judge_services(chart, results), await _likely_deaths(call), is_check_up(call))
+    judged = _in_context(judge_services(chart, results), await likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
     advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
     advice.silences = _silences(judged)
@@ -127,23 +118,12 @@ def _changed(judgement: Judgement, deaths: int | None, is_check_up: bool) -> Jud
         return replace(
             judgement, state="not due", because="elsewhere", text="statin-discussion speaks of it", order=None
         )
-    if deaths is not None and deaths >= _SHORT_OF_LIFE and name in _LATE_BENEFIT:
+    if is_short(deaths) and name not in _AT_ONCE:
         text = f"about {deaths} in 100 people with results like these died within 5 years: the benefit comes later"
         return replace(judgement, state="not due", because="outlook", text=text, order=None)
     if name in AT_CHECK_UPS and not is_check_up:
         return replace(judgement, because=FOR_CHECK_UP, order=None)
     return judgement
-
-
-async def _likely_deaths(call: ServiceInput) -> int | None:
-    """How many in 100 people with results like these died within 5 years; None where the model says nothing."""
-    record = call.record
-    if isinstance(OUTLOOK, AbsentModel) or not_in_population(OUTLOOK.manifest, record.age_years()) is not None:
-        return None
-    vector = without_stays(record, map_features(record, OUTLOOK_FEATURES))
-    if lacks_inputs(OUTLOOK.manifest, vector.values) is not None or call.why_withheld(OUTLOOK) is not None:
-        return None
-    return people_shown(await call.predict(OUTLOOK, vector.values))
 
 
 def _limited_outlook(record: PatientRecord) -> Advice | None:

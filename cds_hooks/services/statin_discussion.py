@@ -13,6 +13,7 @@ from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
+from cards.rules.engine.finding import Silence
 from cards.text import capitalized, escape, format_number
 from cds_hooks.hold_back.turns import VisitRank
 from cds_hooks.prefetch.needs import Needs
@@ -34,6 +35,7 @@ from cds_hooks.services._equation import (
     suggestion_of_test,
     today,
 )
+from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
@@ -92,6 +94,11 @@ async def decide(call: ServiceInput) -> Advice:
     The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
     """
     advice = _judge(call)
+    if any(card.own_extension.output not in _OF_DISEASE for card in advice.cards):
+        deaths = await likely_deaths(call)
+        if is_short(deaths):
+            text = f"About {deaths} in 100 people with results like these died within 5 years: the benefit comes later."
+            advice.cards, advice.silences = [], [Silence(EQUATION.id, "outside-population", text)]
     for card in advice.cards:
         if card.own_extension.missing and card.own_extension.value is None:
             continue  # a test to order has a reminder's rules of its own
@@ -330,7 +337,7 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        features=FEATURES,
+        features=(*FEATURES, *OUTLOOK_FEATURES),
         analytes=("ldl_cholesterol",),
         resources=("Condition", "Encounter", "AllergyIntolerance", "MedicationRequest", "Procedure", "ServiceRequest"),
         whole_history=("Procedure",),

@@ -16,8 +16,8 @@ from cds_hooks.protocol.hooks import EncounterDischargeContext
 from cds_hooks.services import find_services, planning_conversation, readmission_follow_up
 from cds_hooks.services._anticoagulation import stopped_anticoagulant
 from cds_hooks.services._model import ModelEstimate
+from cds_hooks.services._outlook import likely_deaths
 from cds_hooks.services._service import Advice
-from cds_hooks.services.preventive_services import _likely_deaths
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
@@ -135,7 +135,7 @@ def test_the_outlook_is_asked_only_of_whom_the_model_is_for(patient: Json) -> No
     call: Any = replace(
         call_about(patient=patient), predict=cast("Any", predict), why_withheld=cast("Any", lambda _: None)
     )
-    assert asyncio.run(_likely_deaths(call)) is None
+    assert asyncio.run(likely_deaths(call)) is None
     assert asked == []
 
 

@@ -307,3 +307,16 @@ def test_nothing_of_the_chart_becomes_markup(server_here: str) -> None:
     card = only_card(answer(server_here, *AF, marked))
     assert "<img" not in card["detail"]
     assert "](https://evil" not in card["detail"]
+
+
+@pytest.mark.parametrize(("deaths", "is_offered"), [(49, True), (50, False), (None, True)])
+def test_a_talk_about_prevention_is_not_offered_with_a_short_outlook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int | None, is_offered: bool
+) -> None:
+    async def likely(_call: object) -> int | None:
+        return deaths
+
+    monkeypatch.setattr(statin_discussion, "likely_deaths", likely)
+    answered = answer_of_site(tmp_path, *STATIN)
+    assert bool(answered.json()["cards"]) is is_offered
+    assert is_offered or "outside-population" in reasons(answered)

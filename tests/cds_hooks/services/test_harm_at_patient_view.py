@@ -144,9 +144,7 @@ PLANNING, TALK = "planning-talk", "planning-conversation"
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (added("conditions", condition(PLANNING, "C78.7")), "outside-population"),
         (added("conditions", condition(PLANNING, "C92.00")), "outside-population"),
-        (added("conditions", condition(PLANNING, "F03.C0")), "outside-population"),
         (added("conditions", condition(PLANNING, "Z66")), "already-done"),
         (_procedure(PLANNING, "Visit", (CPT, "99497")), "already-done"),
         (_procedure(PLANNING, "Palliative care consultation"), "already-done"),
@@ -158,6 +156,19 @@ def test_no_prognosis_where_a_diagnosis_decides_or_the_talk_was_held(
     tmp_path: Path, change: Change, reason: str
 ) -> None:
     assert reason in reasons(answer_of_site(tmp_path, TALK, PLANNING, change))
+
+
+@pytest.mark.parametrize(
+    ("code", "guideline"), [("C78.7", "ASCO"), ("F03.C0", "NICE QS184"), ("Z99.2", "Renal Physicians Association")]
+)
+def test_the_sickest_are_offered_the_talk_without_a_number(tmp_path: Path, code: str, guideline: str) -> None:
+    added_problem = added("conditions", condition(PLANNING, code))
+    (card,) = answer_of_site(tmp_path, TALK, PLANNING, added_problem).json()["cards"]
+    assert guideline in card["detail"]
+    assert "in 100" not in card["detail"]
+    assert card["extension"]["org.cds-hooks-onnx"]["facts"][0]["source"].startswith("Condition/")
+    (offer,) = card["suggestions"]
+    assert offer["actions"][0]["resource"]["code"]["text"].startswith("Planning conversation")
 
 
 def test_values_of_a_stay_in_hospital_and_of_two_weeks_after_it_are_not_used(tmp_path: Path) -> None:

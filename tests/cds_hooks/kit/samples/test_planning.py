@@ -51,7 +51,7 @@ async def _decided(sample: Sample, alert_share: float | None = None) -> Advice:
 def test_the_planning_service_does_what_the_index_says(sample: Sample) -> None:
     advice = advice_for(sample)
     assert ("card" if advice.cards else "silent") == sample.patient_view.expect
-    if advice.silences:
+    if advice.silences and not advice.cards:
         assert [silence.reason for silence in advice.silences] == [sample.patient_view.reason]
 
 
@@ -59,7 +59,7 @@ def test_the_planning_service_does_what_the_index_says(sample: Sample) -> None:
 def test_no_sample_stands_near_the_threshold(sample: Sample) -> None:
     """A model trained again moves a percentile by a little: the stories must not depend on that."""
     advice = advice_for(sample)
-    if advice.scores is not None:
+    if advice.scores is not None and "percentile" in advice.scores:
         assert abs(advice.scores["percentile"] - 100 * (1 - ALERT_SHARE)) > 5
 
 
