@@ -326,7 +326,7 @@ class PoolKey(NamedTuple):
     """Identifies a pool: client, base and rules of the connection; a pool is used for no other."""
 
     client: str
-    purpose: Literal["fhir", "keys", "login"]
+    purpose: Literal["fhir", "keys", "login", "text"]
     base: str
     reach: Reach
 
@@ -342,7 +342,7 @@ class FhirBase(Struct, frozen=True):
     budgets: Budgets = field(default_factory=Budgets)
     client: str = ""
     """The client for which it is read: connections are not shared with other clients."""
-    purpose: Literal["fhir", "keys", "login"] = "fhir"
+    purpose: Literal["fhir", "keys", "login", "text"] = "fhir"
     open: bool = False
     """Whether it is read without an access token."""
 

@@ -135,7 +135,7 @@ class Bound(httpx.AsyncBaseTransport):
             url = self._base.check(str(request.url))
         except OutboundRefused as error:
             raise TransportRefused(error.reason, error.text) from error
-        if self._base.purpose != "login":  # a token is asked for by POST, at that address alone
+        if self._base.purpose not in ("login", "text"):  # these are asked by POST, at their address alone
             _require_reading(request.method, url)
         self._requests += 1
         if self._requests > self._base.budgets.max_requests:

@@ -43,6 +43,11 @@ class CardSettings(BaseSettings):
         description="The index of the hospital's own releases of SNOMED CT, LOINC, RxNorm and ATC and of its own "
         "codes, which `cds-hooks terminology import` writes (docs/terminology.md).",
     )
+    text_file: Path | None = Field(
+        default=None,
+        description="TOML file that names the language models that may be asked for summaries of charts; without it "
+        "none is asked (docs/text.md).",
+    )
     models_folder: Path | None = Field(
         default=None,
         description="A folder of the hospital's own: its models, the services that show them or a published "

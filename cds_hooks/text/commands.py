@@ -1,6 +1,7 @@
 """`cds-hooks text`: reads notes, and tells how well on folders of a hospital's own."""
 
 from datetime import date, datetime
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,9 +11,15 @@ import typer
 
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.settings import settings
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.text.ask import ask_chart
+from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.folders import FolderRefused, predict, read_rows
 from cds_hooks.text.pages import ask_pages, pages_folder
+from cds_hooks.text.prompts import read_prompt
+from cds_hooks.text.recording import ensure_record, record_summary
+from cds_hooks.text.rephrasing import rephrase
 from cds_hooks.text.scoring import Figures, score_notes, score_pages, score_questions, score_summaries
 from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
@@ -126,21 +133,43 @@ AsOf = Annotated[datetime | None, typer.Option("--date", help="The day that is a
 
 
 @app.command()
-def summary(chart: Chart, on: AsOf = None, as_json: AsJson = False) -> None:
+def summary(
+    chart: Chart,
+    on: AsOf = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Summarise a chart: each sentence with the resources that it rests on, contradictions first.
 
-    No language model is asked, and nothing leaves this computer.
+    Without --endpoint no language model is asked, and nothing leaves this computer. With it, its sentences are shown as
+    far as the chart confirms them; the call is recorded.
 
     Example: cds-hooks text summary chart.json
     """
-    with said_in_a_sentence(ChartsRefused):
+    with said_in_a_sentence(ChartsRefused, EndpointRefused, RecordUnavailable):
         resources = [resource for resource, _ in read_bundle(chart)]
-    result = summarise(resources, _day(on))
+        if endpoint is None:
+            result = summarise(resources, _day(on))
+        else:
+            allowed = endpoint_named(read_text_file(settings().text_file), endpoint)
+            prompt = read_prompt("summary")
+            ensure_record()
+            result = rephrase(resources, _day(on), (endpoint, allowed), prompt, Caller())
+            record_summary(f"command {getuser()}", result)
     if as_json:
         print_json(msgspec.to_builtins(result))
         return
     for sentence in result.sentences:
-        typer.echo(f"{sentence.text} [{', '.join(sentence.cites)}]")
+        tag = f" ({sentence.tag})" if sentence.tag else ""
+        typer.echo(f"{sentence.text} [{', '.join(sentence.cites)}]{tag}")
+    if result.writing is not None and not result.notice:
+        writing = result.writing
+        written = writing.confirmed + sum(writing.deleted.values())
+        typer.echo(f"{writing.confirmed} of {written} sentences of {writing.model} are confirmed.", err=True)
+    if result.notice:
+        typer.echo(result.notice, err=True)
 
 
 @app.command()

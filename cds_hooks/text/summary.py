@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cds_hooks.text.chart import Chart, ChartNote, Fact, Resource, affirmed, drugs_of, ingredients, read_chart
 from fhir.terminology.allergens import allergen_classes_of, allergen_of_words
@@ -15,23 +15,60 @@ _RECENT_NOTES: Final = 3
 
 
 class Sentence(Struct, frozen=True):
-    """One sentence with the resources that it rests on; `kind` says what it is of."""
+    """One sentence with the resources that it rests on; `kind` says what it is of.
+
+    `tag` is "AIAST" where a language model wrote it: HL7's code for what an artificial intelligence asserted.
+    """
 
     text: str
     cites: tuple[str, ...]
     kind: str
+    tag: str = ""
+
+
+class Writing(Struct, frozen=True):
+    """The part that a language model had in a summary: which one, under which prompt, and what became of its answer.
+
+    `digest` is that of the prompt with the model. `sent` counts the entries that left by their kind; `deleted` counts
+    the sentences that were not confirmed by their fault.
+    """
+
+    endpoint: str
+    model: str
+    prompt: str
+    digest: str
+    sent: dict[str, int]
+    sent_bytes: int = 0
+    seconds: float = 0.0
+    confirmed: int = 0
+    deleted: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """The share (0 to 1) of the sentences that were confirmed; 0 where there were none."""
+        written = self.confirmed + sum(self.deleted.values())
+        return self.confirmed / written if written else 0.0
 
 
 class Summary(Struct, frozen=True):
-    """The sentences of a summary, and how many results are left out of it."""
+    """The sentences of a summary, and how many results are left out of it.
+
+    Where a language model was asked, `writing` tells of it, and `notice` why nothing of it is shown.
+    """
 
     sentences: tuple[Sentence, ...]
     left_out: int = 0
+    writing: Writing | None = None
+    notice: str = ""
 
 
 def summarise(resources: Iterable[Resource], on: date, *, most: int = MOST_SENTENCES) -> Summary:
     """What a chart says on a day: what contradicts itself, problems, allergies, drugs, results, the family, notes."""
-    chart = read_chart(resources, on)
+    return summarise_chart(read_chart(resources, on), most)
+
+
+def summarise_chart(chart: Chart, most: int = MOST_SENTENCES) -> Summary:
+    """The same of a chart that was read."""
     first = [*contradictions(chart)]
     for kind, label in (
         ("problem", "Problems"),

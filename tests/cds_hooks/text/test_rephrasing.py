@@ -1,0 +1,224 @@
+"""Summaries with a language model: what it says right is shown, and whatever else it does, nothing is lost or added."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+from cds_hooks.settings import Settings
+from cds_hooks.storage.database import parse_url, reading_engine
+from cds_hooks.storage.tables import events
+from cds_hooks.text import commands, recording
+from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, endpoint_named, read_text_file
+from cds_hooks.text.prompts import read_prompt
+from cds_hooks.text.rephrasing import provenance, rephrase
+from cds_hooks.text.summary import Summary, summarise
+from tests.cds_hooks.text.charts import CHART, condition, result
+from tests.cds_hooks.text.stub import MODEL, Stub, playing
+
+ON = date(2026, 11, 2)
+PATIENT: dict[str, Any] = {
+    "resourceType": "Patient",
+    "id": "p1",
+    "name": [{"family": "Quillfeather", "given": ["Maud"]}],
+    "identifier": [{"system": "urn:mrn", "value": "MRN-7781"}],
+}
+FULL = [PATIENT, *CHART, condition("c3", "Gout"), result("o3", "Creatinine", 162, "umol/L", "2026-10-02")]
+GOOD = [
+    {"text": "The patient has atrial fibrillation and gout.", "cites": ["Condition/c1", "Condition/c3"]},
+    {
+        "text": "Potassium rose from 4.2 mmol/L on 2026-04-01 to 5.1 mmol/L on 2026-10-01.",
+        "cites": ["Observation/o2", "Observation/o1"],
+    },
+]
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with playing() as playing_stub:
+        yield playing_stub
+
+
+def _summary(stub: Stub, resources: list[dict[str, Any]] = FULL, **bounds: Any) -> Summary:
+    endpoint = Endpoint(address=stub.address, model=MODEL, **bounds)
+    return rephrase(resources, ON, ("ward", endpoint), read_prompt("summary"), Caller())
+
+
+def test_confirmed_sentences_replace_the_lines_that_they_tell_in_full(stub: Stub) -> None:
+    stub.sentences = GOOD
+    summary = _summary(stub)
+    texts = [sentence.text for sentence in summary.sentences]
+    assert summary.notice == ""
+    assert [sentence.text for sentence in summary.sentences if sentence.tag] == [str(good["text"]) for good in GOOD]
+    assert not any(text.startswith("Problems:") for text in texts)
+    assert any(text.startswith("Allergies: Penicillin") for text in texts)  # always from the chart itself
+    assert any(text.startswith("Takes: Apixaban") for text in texts)
+    assert any("Creatinine 162" in text for text in texts)  # not told by the model
+
+
+def test_what_the_model_leaves_out_is_said_by_the_chart(stub: Stub) -> None:
+    stub.sentences = [{"text": "The patient has gout.", "cites": ["Condition/c3"]}]
+    summary = _summary(stub)
+    assert [s.text for s in summary.sentences] == [s.text for s in summarise(FULL, ON).sentences]
+
+
+def test_only_minimised_entries_leave(stub: Stub) -> None:
+    stub.sentences = GOOD
+    _summary(stub, [*FULL, condition("c9", "Quillfeather syndrome")])
+    sent = str(stub.sent)
+    assert not any(word in sent for word in ("Quillfeather", "Maud", "MRN-7781", "Condition/", "p1"))
+    assert not any(word in sent for word in ("Apixaban", "Penicillin", "wheeze"))  # drugs, allergies and notes stay
+    assert {entry["kind"] for entry in stub.entries()} == {"problem", "past", "result", "family"}
+    assert stub.sent[0]["response_format"]["json_schema"]["schema"] == read_prompt("summary").schema
+    assert (stub.paths, stub.sent[0]["max_tokens"]) == (["/v1/chat/completions"], 1500)
+
+
+def test_the_ids_that_left_are_taken_as_citations(stub: Stub) -> None:
+    stub.sentences = GOOD
+    _summary(stub)
+    ids = {entry["text"].split(" (")[0]: entry["id"] for entry in stub.entries()}
+    cites = [ids["Atrial fibrillation"], ids["Gout"]]
+    stub.sentences = [{"text": "The patient has atrial fibrillation and gout.", "cites": cites}]
+    (sentence,) = [sentence for sentence in _summary(stub).sentences if sentence.tag]
+    assert sentence.cites == ("Condition/c1", "Condition/c3")
+
+
+def test_unsupported_sentences_are_deleted_and_counted(stub: Stub) -> None:
+    stub.sentences = [
+        *GOOD,
+        {"text": "The patient has pneumonia.", "cites": ["Condition/c2"]},
+        {"text": "Haemoglobin 61 g/L.", "cites": ["Observation/o999"]},
+    ]
+    summary = _summary(stub, least_share=0.5)
+    assert summary.writing is not None
+    assert (summary.writing.confirmed, sum(summary.writing.deleted.values())) == (2, 2)
+    assert not any(word in str(summary.sentences) for word in ("has pneumonia", "61", "o999"))
+
+
+def test_below_the_share_of_the_site_the_charts_own_text_is_shown(stub: Stub) -> None:
+    stub.sentences = [*GOOD, {"text": "Give fluids.", "cites": ["Condition/c1"]}]
+    summary = _summary(stub, least_share=0.9)
+    assert "Only 2 of 3 sentences" in summary.notice
+    assert [s.text for s in summary.sentences] == [s.text for s in summarise(FULL, ON).sentences]
+
+
+@pytest.mark.parametrize(
+    "played",
+    [
+        {"raw": b"<html>login</html>"},
+        {"raw": b"{" * 5000},
+        {"raw": b'{"model": "played-1", "choices": []}'},
+        {"raw": b"[1]"},
+        {"raw": b"x" * 300_000},
+        {"content": "I cannot help with that."},
+        {"content": '{"sentences": [{"text": 7}]}'},
+        {"content": '{"sentences": ['},
+        {"content": '{"sentences": []}'},
+        {"content": "}{"},
+        {"status": 500},
+        {"status": 307, "headers": {"location": "http://collect.example.net/v1/chat/completions"}},
+        {"model": "another-model"},
+        {"headers": {"content-encoding": "gzip"}},
+        {"delay": 1.0},
+    ],
+    ids=str,
+)
+def test_an_endpoint_that_fails_costs_one_sentence(stub: Stub, played: dict[str, Any]) -> None:
+    stub.sentences = GOOD
+    for name, value in played.items():
+        setattr(stub, name, value)
+    begun = time.monotonic()
+    summary = _summary(stub, seconds=0.5)
+    assert time.monotonic() - begun < 3
+    assert summary.notice.endswith("This is the chart's own text.")
+    assert [s.text for s in summary.sentences] == [s.text for s in summarise(FULL, ON).sentences]
+    assert not any(word in summary.notice for word in ("html", "collect", "Quillfeather"))
+
+
+def test_a_dead_endpoint_and_one_asked_too_often_cost_one_sentence() -> None:
+    endpoint = Endpoint(address="http://127.0.0.1:9/v1", model=MODEL, calls_an_hour=1)
+    caller = Caller()
+    notices = [rephrase(FULL, ON, ("ward", endpoint), read_prompt("summary"), caller).notice for _ in range(2)]
+    assert "cannot be reached" in notices[0]
+    assert "as often as it may be" in notices[1]
+
+
+def test_an_answer_is_found_in_what_stands_around_it(stub: Stub) -> None:
+    stub.content = f"<think>{{}}</think>```json\n{json.dumps({'sentences': GOOD})}\n```"
+    assert _summary(stub).notice == ""
+
+
+def test_what_a_model_wrote_has_the_tag_and_a_provenance(stub: Stub) -> None:
+    stub.sentences = GOOD
+    summary = _summary(stub)
+    resource = provenance(summary, datetime(2026, 11, 2, tzinfo=UTC))
+    assert resource is not None
+    assert {sentence.tag for sentence in summary.sentences} == {"", "AIAST"}
+    assert resource["meta"]["security"][0]["code"] == "AIAST"
+    assert [target["display"] for target in resource["target"]] == [good["text"] for good in GOOD]
+    assert {entity["what"]["reference"] for entity in resource["entity"]} == {
+        "Condition/c1",
+        "Condition/c3",
+        "Observation/o1",
+        "Observation/o2",
+    }
+    assert provenance(summarise(FULL, ON), datetime(2026, 11, 2, tzinfo=UTC)) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("endpoints.a.model = 'm'", "address"),
+        ("endpoints.a = {address = 'http://model.example.org/v1', model = 'm'}", "https"),
+        ("endpoints.a = {address = 'ftp://127.0.0.1', model = 'm'}", "address"),
+        ("endpoints.a = {address = 'http://127.0.0.1:1/v1', model = 'm', seconds = 900}", "seconds"),
+        ("endpoints.a = {address = 'http://127.0.0.1:1/v1', model = 'm', least_share = 0.1}", "least_share"),
+        ("endpoints.a = {address = 'http://127.0.0.1:1/v1', model = 'm', keys = 'x'}", "keys"),
+        ("endpoints = 7", "endpoints"),
+        ("[", "text.toml"),
+    ],
+)
+def test_a_file_of_endpoints_that_makes_no_sense_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "text.toml"
+    path.write_text(content)
+    with pytest.raises(EndpointRefused, match=said):
+        read_text_file(path)
+
+
+def test_no_endpoint_is_allowed_but_those_of_the_site(tmp_path: Path) -> None:
+    assert read_text_file(None).endpoints == {}
+    path = tmp_path / "text.toml"
+    path.write_text("endpoints.ward = {address = 'http://127.0.0.1:1/v1', model = 'm'}")
+    assert endpoint_named(read_text_file(path), "ward").model == "m"
+    for name in ("other", "http://127.0.0.1:1/v1"):
+        with pytest.raises(EndpointRefused, match="names ward"):
+            endpoint_named(read_text_file(path), name)
+
+
+def test_the_command_shows_and_records_what_an_endpoint_wrote(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.toml").write_text(f"endpoints.ward = {{address = '{stub.address}', model = '{MODEL}'}}")
+    chart = tmp_path / "chart.json"
+    entries = [{"resource": resource} for resource in FULL]
+    chart.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+    configured = Settings(text_file=tmp_path / "text.toml", database_url=f"sqlite:///{tmp_path}/record.db")
+    for module in (commands, recording):
+        monkeypatch.setattr(module, "settings", lambda: configured)
+    stub.sentences = GOOD
+    answer = CliRunner().invoke(commands.app, ["summary", str(chart), "--date", "2026-11-02", "--endpoint", "ward"])
+    assert answer.exit_code == 0, answer.output
+    assert f"{GOOD[0]['text']} [Condition/c1, Condition/c3] (AIAST)" in answer.stdout
+    with reading_engine(parse_url(configured.database_url)).connect() as connection:
+        (event,) = connection.execute(select(events.c.detail).where(events.c.kind == "text-summary")).scalars()
+    writing = json.loads(event)["writing"]
+    assert (writing["endpoint"], writing["confirmed"], writing["sent"]["problem"]) == ("ward", 2, 2)
+    assert "gout" not in event.lower()
+    refused = CliRunner().invoke(commands.app, ["summary", str(chart), "--endpoint", stub.address])
+    assert (refused.exit_code, "CDS_TEXT_FILE names ward" in refused.output) == (1, True)
