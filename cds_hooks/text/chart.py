@@ -38,7 +38,10 @@ _DOCUMENT: Final = re.compile(
 
 
 class Fact(Struct, frozen=True):
-    """One entry of a chart in words: `name` without and `text` with its details, `day` "" where it has none."""
+    """One entry of a chart in words: `name` without and `text` with its details, `day` "" where it has none.
+
+    `status` is "unconfirmed" or "remission" of a problem, "ended" of an allergy, else "".
+    """
 
     kind: Kind
     name: str
@@ -46,6 +49,7 @@ class Fact(Struct, frozen=True):
     source: str
     day: str = ""
     value: str = ""
+    status: str = ""
 
 
 class ChartNote(Struct, frozen=True):
@@ -188,15 +192,18 @@ def _day(resource: Resource, *names: str) -> str:
 def _condition(resource: Resource, source: str) -> list[Fact]:
     name, status = shown(_words(resource.get("code"))), _code(resource.get("clinicalStatus"))
     begun, ended = _day(resource, "onsetDateTime", "recordedDate"), _day(resource, "abatementDateTime")
+    certainty = ""
     details = [f"since {begun}"] if begun and not ended else [f"{begun} to {ended}"] if begun else []
     if _code(resource.get("verificationStatus")) in ("unconfirmed", "provisional", "differential"):
         details.append("not confirmed")
+        certainty = "unconfirmed"
     if status in ("resolved", "inactive") or ended:
         details.insert(0, status if status in ("resolved", "inactive") else "past")
         return [Fact("past", name, _with(name, details), source, begun)]
     if status == "remission":
         details.insert(0, "in remission")
-    return [Fact("problem", name, _with(name, details), source, begun)]
+    certainty = certainty or ("remission" if status == "remission" else "")
+    return [Fact("problem", name, _with(name, details), source, begun, status=certainty)]
 
 
 def _allergy(resource: Resource, source: str) -> list[Fact]:
@@ -207,9 +214,11 @@ def _allergy(resource: Resource, source: str) -> list[Fact]:
         for manifestation in _objects(reaction, "manifestation")
     ]
     details = [reaction for reaction in reactions if reaction]
-    if _code(resource.get("clinicalStatus")) in ("resolved", "inactive"):
+    has_ended = _code(resource.get("clinicalStatus")) in ("resolved", "inactive")
+    if has_ended:
         details.append("no longer")
-    return [Fact("allergy", name, _with(name, details), source, _day(resource, "recordedDate", "onsetDateTime"))]
+    day = _day(resource, "recordedDate", "onsetDateTime")
+    return [Fact("allergy", name, _with(name, details), source, day, status="ended" if has_ended else "")]
 
 
 def _drug(resource: Resource, source: str) -> list[Fact]:

@@ -78,7 +78,7 @@ class Verdict(Struct, frozen=True):
     """Whether a sentence is confirmed (`fault` ""), and the resources that it tells in full, with their values."""
 
     fault: str = ""
-    told: frozenset[str] = field(default_factory=frozenset)
+    complete: frozenset[str] = field(default_factory=frozenset)
 
 
 def _stem(word: str) -> str:
@@ -128,20 +128,20 @@ def _of_fact(fact: Fact, latest: Mapping[str, str]) -> Entry:
             needed, allowed = [frozenset(_tokens(relative)) | _RELATIVE], _RELATIVE | _WERE | {"history"}
         case "open":
             needed, allowed = [_ORDERED], _ORDERED
-    if "not confirmed" in fact.text:
+    if fact.status == "unconfirmed":
         needed, allowed = [*needed, _DOUBT], allowed | _DOUBT | {"not"}
-    if "remission" in fact.text:
+    if fact.status == "remission":
         needed = [*needed, frozenset({"remission"})]
-    if fact.kind == "allergy" and "no longer" in fact.text:
+    if fact.status == "ended":
         needed, allowed = [*needed, frozenset({"longer"})], allowed | {"no"}
     is_latest = fact.kind != "result" or fact.day == latest[fact.name.lower()]
-    names = (_named(fact.name),)
+    names = (_name_words(fact.name),)
     return Entry(
         fact.source, fact.kind, group, names, _tokens(text), tuple(needed), allowed, fact.day, value, is_latest
     )
 
 
-def _named(*texts: str) -> frozenset[str]:
+def _name_words(*texts: str) -> frozenset[str]:
     """The words of a name that a sentence must have."""
     return frozenset(word for text in texts for word in _tokens(text)) - _JOINING
 
@@ -159,7 +159,7 @@ def _of_note(note: ChartNote) -> Iterator[Entry]:
         if finding.temporality == "historical":
             needed, allowed = [*needed, _PAST], allowed | _PAST
         tokens = (*title, *_tokens(f"{finding.text} {finding.concept}"))
-        names = (_named(finding.text), _named(finding.concept))
+        names = (_name_words(finding.text), _name_words(finding.concept))
         group = f"{note.source} {finding.concept}"
         yield Entry(note.source, "note", group, names, tokens, tuple(needed), allowed)
 
@@ -179,17 +179,17 @@ def check_sentence(text: str, cites: Iterable[str], entries: Sequence[Entry]) ->
     if _MARKUP.search(text):
         return Verdict("it has markup, a link, an address or a question")
     cited = tuple(dict.fromkeys(cites))
-    known = {entry.source for entry in entries}
+    sources = {entry.source for entry in entries}
     if not cited:
         return Verdict("it cites nothing")
-    if not known.issuperset(cited):
+    if not sources.issuperset(cited):
         return Verdict("it cites what is not in the chart")
     tokens = _tokens(text)
     runs = _runs(tokens, [entry for entry in entries if entry.source in cited])
     if isinstance(runs, str):
         return Verdict(runs)
     used: dict[str, Entry] = {}
-    told: set[str] = set()
+    complete: set[str] = set()
     group = ""
     for run in runs:
         entry = _entry_of(run, group)
@@ -199,11 +199,11 @@ def check_sentence(text: str, cites: Iterable[str], entries: Sequence[Entry]) ->
         key = f"{entry.source} {entry.group}"
         used[key] = entry
         if entry.kind != "result" or any(word[0].isdigit() and "-" not in word for word in run.words):
-            told.add(key)
+            complete.add(key)
     if {entry.source for entry in used.values()} != set(cited):
         return Verdict("it cites what it does not tell of")
     fault = _status_fault(tokens, list(used.values())) or _change_fault(tokens, list(used.values()))
-    return Verdict(fault, frozenset() if fault else _told_in_full(told, entries))
+    return Verdict(fault, frozenset() if fault else _resources_in_full(complete, entries))
 
 
 def _runs(tokens: Sequence[str], entries: Sequence[Entry]) -> list[_Run] | str:
@@ -301,8 +301,8 @@ def _change_fault(tokens: Sequence[str], used: Sequence[Entry]) -> str:
     return "" if is_right else "it tells a change that the entries do not show"
 
 
-def _told_in_full(told: set[str], entries: Sequence[Entry]) -> frozenset[str]:
+def _resources_in_full(complete: set[str], entries: Sequence[Entry]) -> frozenset[str]:
     keys: dict[str, set[str]] = {}
     for entry in entries:
         keys.setdefault(entry.source, set()).add(f"{entry.source} {entry.group}")
-    return frozenset(source for source, of_source in keys.items() if of_source <= told)
+    return frozenset(source for source, of_source in keys.items() if of_source <= complete)

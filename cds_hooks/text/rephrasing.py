@@ -28,7 +28,7 @@ _PARTICIPANTS: Final = "http://terminology.hl7.org/CodeSystem/provenance-partici
 def rephrase(
     resources: Iterable[Resource],
     on: date,
-    asked: tuple[str, Endpoint],
+    named_endpoint: tuple[str, Endpoint],
     prompt: Prompt,
     caller: Caller,
     *,
@@ -36,12 +36,12 @@ def rephrase(
 ) -> Summary:
     """The summary of a chart in a language model's words as far as they are confirmed; else in the chart's own.
 
-    `asked` are the name and the endpoint that is asked.
+    `named_endpoint` are the name and the endpoint that is asked.
     """
     resources = list(resources)
     chart = read_chart(resources, on)
     summary = summarise_chart(chart, most)
-    name, endpoint = asked
+    name, endpoint = named_endpoint
     facts = _facts_to_send(chart, resources)
     writing = Writing(
         name, endpoint.model, prompt.name, prompt.digest(endpoint.model), dict(Counter(fact.kind for fact in facts))
@@ -71,7 +71,7 @@ def _checked(
     entries = entries_of(chart)
     kinds = {entry.source: entry.kind for entry in entries}
     kept: list[Sentence] = []
-    told: set[str] = set()
+    complete: set[str] = set()
     deleted: Counter[str] = Counter()
     for reply in answered.sentences[: 3 * most]:
         text = " ".join(reply.text.split())
@@ -81,7 +81,7 @@ def _checked(
             deleted[verdict.fault] += 1
             continue
         kept.append(Sentence(text if text.endswith(".") else f"{text}.", cites, kinds[cites[0]], TAG))
-        told |= verdict.told
+        complete |= verdict.complete
     deleted["there are too many"] = max(0, len(answered.sentences) - 3 * most)
     writing = replace(
         writing,
@@ -95,7 +95,7 @@ def _checked(
             f"Only {len(kept)} of {len(answered.sentences)} sentences of the language model are confirmed by the chart."
         )
         return replace(summary, writing=writing, notice=f"{text} This is the chart's own text.")
-    sentences = _merged(summary.sentences, kept, told)
+    sentences = _merged(summary.sentences, kept, complete)
     if len(sentences) > most:
         return replace(
             summary, writing=writing, notice="The language model's text is longer. This is the chart's own text."
@@ -103,9 +103,9 @@ def _checked(
     return replace(summary, sentences=tuple(sentences), writing=writing)
 
 
-def _merged(lines: Sequence[Sentence], kept: Sequence[Sentence], told: set[str]) -> list[Sentence]:
+def _merged(lines: Sequence[Sentence], kept: Sequence[Sentence], complete: set[str]) -> list[Sentence]:
     """The lines of the chart's own text, those that the model's sentences tell in full replaced by them."""
-    replaced = [line for line in lines if line.kind in _SENT and told.issuperset(line.cites)]
+    replaced = [line for line in lines if line.kind in _SENT and complete.issuperset(line.cites)]
     covered = {cite for line in replaced for cite in line.cites}
     shown = [sentence for sentence in kept if covered.issuperset(sentence.cites) and sentence.kind in _SENT]
     lost = covered - {cite for sentence in shown for cite in sentence.cites}

@@ -102,5 +102,5 @@ def test_a_sentence_with_one_thing_changed_is_not(text: str, cites: str) -> None
 
 def test_a_resource_is_told_only_with_its_value() -> None:
     verdict = check_sentence("Potassium.", ["Observation/o1"], ENTRIES)
-    assert not verdict.told
-    assert check_sentence("Potassium 5.1 mmol/L.", ["Observation/o1"], ENTRIES).told == {"Observation/o1"}
+    assert not verdict.complete
+    assert check_sentence("Potassium 5.1 mmol/L.", ["Observation/o1"], ENTRIES).complete == {"Observation/o1"}
