@@ -5,11 +5,11 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.browser.accessible import serious_faults
+from tests.browser.accessible import axe_faults
 
-__all__ = ["WIDTHS", "assert_nothing_is_cut_off", "cut_off", "serious_faults", "tab_to", "wait_for_autofocus"]
+__all__ = ["WIDTHS", "assert_nothing_is_cut_off", "axe_faults", "cut_off", "tab_to", "wait_for_autofocus"]
 
-WIDTHS = (360, 700, 701, 1100, 1480, 1600)
+WIDTHS = (320, 360, 700, 701, 1100, 1480, 1600)
 _WAITS_FOR_FOCUS = "document.querySelector('[autofocus]') !== null && document.activeElement === document.body"
 _CUT_OFF = """() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.vh, svg, pre, textarea, select')
     && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cds_hooks.storage.decision import Decision, new_decision_id
 from cds_hooks.storage.opening import open_decision_log
-from tests.browser.accessible import serious_faults
+from tests.browser.accessible import axe_faults
 from tests.browser.conftest import running
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
 from tests.cds_hooks.access.provider import described, providing
@@ -208,7 +208,7 @@ def test_login_and_worklist_are_accessible_and_fit_every_width(
     login = opened(f"{base_url}/login", color_scheme=scheme)
     work = logged_in("/worklist", "cleo", color_scheme=scheme)
     for name, page in (("login", login), ("worklist", work)):
-        assert serious_faults(page) == []
+        assert axe_faults(page) == []
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") == width

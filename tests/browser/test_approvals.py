@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import running
-from tests.browser.looking import assert_nothing_is_cut_off, serious_faults, tab_to
+from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
 from tests.cds_hooks.hold_back.clicking import RULE, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
@@ -51,7 +51,7 @@ def test_two_people_approve_the_rule_that_they_have_read(opened: Open, base_url:
     expect(page.get_by_role("table", name="to be done by another person")).to_contain_text(HOSTILE)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        assert serious_faults(page) == []
+        assert axe_faults(page) == []
         assert_nothing_is_cut_off(page, f"approvals-{scheme}")
     page = opened(f"{base_url}/rules", 1100)
     _log_in(page, "vera")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.accessible import serious_faults
+from tests.browser.accessible import axe_faults
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def test_a_page_is_accessible_and_fits_every_width(
 ) -> None:
     assert pages["order"]
     page = opened(f"{base_url}/{path}", color_scheme=scheme)
-    assert serious_faults(page) == []
+    assert axe_faults(page) == []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") == width

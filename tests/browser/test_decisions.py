@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import assert_nothing_is_cut_off, serious_faults, tab_to
+from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 
@@ -103,6 +103,6 @@ def test_nothing_is_cut_off_at_any_width_in_either_theme(
     assert_nothing_is_cut_off(page, f"decision-{scheme}")
 
 
-def test_axe_finds_nothing_serious(opened: Open, base_url: str, called: dict[str, str]) -> None:
-    assert serious_faults(opened(f"{base_url}/decisions")) == []
-    assert serious_faults(opened(called["page"])) == []
+def test_axe_finds_nothing(opened: Open, base_url: str, called: dict[str, str]) -> None:
+    assert axe_faults(opened(f"{base_url}/decisions")) == []
+    assert axe_faults(opened(called["page"])) == []

@@ -1,4 +1,4 @@
-"""Every page in both themes, on a phone and on a desk: nothing serious for axe-core, nothing cut off, nothing foreign.
+"""Every page in both themes, on a phone and on a desk: nothing for axe-core, nothing cut off, nothing foreign.
 
 A word on the console and a request to another host fail these tests too (`opened` in conftest.py).
 """
@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from cds_hooks.pages.doors import DOORS
 from tests.browser.conftest import running
-from tests.browser.looking import cut_off, serious_faults
+from tests.browser.looking import axe_faults, cut_off
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("site")]
 
@@ -52,17 +52,42 @@ def addresses(
         yield found | {"login": f"{url}/login"}
 
 
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("width", [320, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_has_nothing_serious_and_fits(
+def test_a_page_has_no_finding_of_axe_and_fits(
     opened: Open, addresses: dict[str, str], kind: str, scheme: str, width: int
 ) -> None:
     page = opened(addresses[kind], width, color_scheme=scheme)
-    assert serious_faults(page) == []
+    assert axe_faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if kind != "long table":  # which scrolls in a box of its own, as the line above says
         assert cut_off(page) == []
+
+
+@pytest.mark.parametrize("kind", ["order", "estimate"])
+def test_a_decision_begins_with_its_card_and_the_answer_and_is_one_sheet_of_paper(
+    opened: Open, addresses: dict[str, str], kind: str
+) -> None:
+    page = opened(addresses[kind], 1280)
+    card, form = page.locator("article.card"), page.locator("form.narrow-form")
+    assert card.bounding_box()["y"] < 300  # type: ignore[index]  # both are on the page
+    assert form.bounding_box()["y"] < 900  # type: ignore[index]
+    sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
+    assert len(sheets) == 1
+
+
+@pytest.mark.parametrize("kind", ["order", "estimate", "operations", "try"])
+def test_nothing_moves_and_nothing_is_lost_in_forced_colours(
+    opened: Open, addresses: dict[str, str], kind: str
+) -> None:
+    page = opened(addresses[kind], 1280, forced_colors="active", reduced_motion="reduce")
+    assert axe_faults(page) == []
+    assert page.evaluate("document.getAnimations().length") == 0
+    signs = page.locator(".sign svg")
+    assert signs.evaluate_all(
+        "all => all.every(e => getComputedStyle(e).color === getComputedStyle(e.parentElement).color)"
+    )
 
 
 def _chosen(site: Path) -> list[str]:
@@ -83,13 +108,13 @@ def _size(path: Path) -> tuple[int, str]:
     return path.stat().st_size, path.name
 
 
-def test_chosen_pages_of_the_documentation_have_nothing_serious(opened: Open, base_url: str, site: Path) -> None:
+def test_chosen_pages_of_the_documentation_have_no_finding_of_axe(opened: Open, base_url: str, site: Path) -> None:
     paths = _chosen(site)
     assert len(paths) > 20
     page = opened(f"{base_url}/docs/", 1200)
     faults = {}
     for path in paths:
         page.goto(f"{base_url}/docs/{path}")
-        if found := serious_faults(page):
+        if found := axe_faults(page):
             faults[path] = found
     assert faults == {}

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.accessible import serious_faults
+from tests.browser.accessible import axe_faults
 from tests.browser.conftest import running
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import NOW, _request
@@ -44,7 +44,7 @@ def test_a_person_changes_values_and_reads_both_estimates_and_the_page_stays(ope
     assert page.evaluate("document.activeElement.id") == "asked"
     expect(page.get_by_label("Systolic pressure, mmHg")).to_have_value("125")
     assert page.url == statin
-    assert serious_faults(page) == []
+    assert axe_faults(page) == []
 
 
 def test_it_works_with_the_keyboard_alone_and_without_scripts(opened: Open, statin: str) -> None:
@@ -69,7 +69,7 @@ def test_an_implausible_value_gets_a_sentence_beside_its_field(opened: Open, sta
     assert field.get_attribute("aria-describedby") == "to-sbp-hint"
     if scripts:
         assert page.evaluate("document.activeElement.id") == "to-sbp"
-        assert serious_faults(page) == []
+        assert axe_faults(page) == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (360, "light"), (1480, "dark")])
@@ -81,5 +81,5 @@ def test_the_question_and_its_answer_fit_narrow_and_wide_in_both_themes(
     page.get_by_role("button", name="Estimate with these values").click()
     expect(page.get_by_text("With the changed values: about")).to_be_visible()
     assert page.evaluate(_CUT_OFF) == []
-    assert serious_faults(page) == []
+    assert axe_faults(page) == []
     page.screenshot(path=str(tmp_path / f"what-if-{width}-{scheme}.png"), full_page=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import assert_nothing_is_cut_off, serious_faults, tab_to
+from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
 
 pytestmark = pytest.mark.slow
 
@@ -42,5 +42,5 @@ def test_nothing_is_cut_off_at_any_width_in_either_theme(shown: Open, scheme: st
     assert_nothing_is_cut_off(shown(color_scheme=scheme), f"ops-{scheme}")
 
 
-def test_axe_finds_nothing_serious(shown: Open) -> None:
-    assert serious_faults(shown()) == []
+def test_axe_finds_nothing(shown: Open) -> None:
+    assert axe_faults(shown()) == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import assert_nothing_is_cut_off, serious_faults, tab_to
+from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def test_a_change_is_tried_on_recorded_decisions_and_its_example_opened(
     tab_to(page, "decision 1")
     _follow(page)
     expect(page).to_have_url(f"{base_url}/explain/{decision}")
-    assert serious_faults(opened(f"{base_url}/simulations?kind=rule&name={RULE}")) == []
+    assert axe_faults(opened(f"{base_url}/simulations?kind=rule&name={RULE}")) == []
 
 
 def _follow(page: Page) -> None:
