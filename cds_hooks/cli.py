@@ -130,15 +130,13 @@ def _use_site_rules() -> None:
 
 
 def _use_terminology() -> None:
-    """Names the index of imported terminologies for every command, before a chart is read."""
+    """Names the index of imported terminologies that is in force for every command, before a chart is read."""
     if "CDS_TERMINOLOGY" not in os.environ:
         return
+    from cds_hooks.hold_back.terminology import use_by_acts
     from cds_hooks.settings import settings
-    from fhir.record.measurement import read_imported_codes
-    from fhir.terminology.imported import use_index
 
-    use_index(settings().terminology)
-    read_imported_codes()
+    use_by_acts(settings())
 
 
 def _about_a_file(error: Exception) -> str | None:

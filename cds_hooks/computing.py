@@ -45,6 +45,8 @@ _NEIGHBOUR_SECONDS: Final = 1.0
 
 _NO_ANSWER: Final = "No answer within {:g} seconds: no advice is given."
 _THREADS: Final = 4
+_LOOK_SECONDS: Final = 0.005
+"""How often is looked whether the last call has ended, where something waits to be changed."""
 PATIENCE_SECONDS: Final = 5.0
 """After so long in a queue a small call is answered 503 at once: clients give up after 5 to 10 s, and an answer that
 nobody waits for makes the next ones late, too."""
@@ -70,6 +72,8 @@ class Computing:
         """How often lately a call of a client took too long, and when the last one did; one entry for each client."""
         self._turns = _Turns()
         self._large: dict[str, asyncio.Lock] = {}
+        self._gate: asyncio.Event | None = None
+        """Is there while something is changed between calls; those that come meanwhile wait for it."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
         sys.setswitchinterval(_SWITCH_SECONDS)
 
@@ -90,6 +94,27 @@ class Computing:
         remaining = self._under_way.pop(client) - 1
         if remaining:
             self._under_way[client] = remaining
+
+    async def between_calls(self, work: Callable[[], None]) -> None:
+        """Does the work when no call is under way, so that none sees it half done; calls that come meanwhile wait.
+
+        Raises:
+            TimeoutError: A call did not end in its time, and the work was not done.
+        """
+        self._gate = gate = asyncio.Event()
+        try:
+            async with asyncio.timeout(self.seconds + 1):
+                while self._under_way or any(turn.locked() for turn in self._large.values()):
+                    await asyncio.sleep(_LOOK_SECONDS)
+            work()
+        finally:
+            self._gate = None
+            gate.set()
+
+    async def wait_for_gate(self) -> None:
+        """Returns when nothing is being changed between calls."""
+        while self._gate is not None:
+            await self._gate.wait()
 
     def is_large(self, size: int, order_size: int = 0) -> bool:
         """Whether a call of so many bytes, of which `order_size` are drafted orders, is computed beside the loop."""
@@ -161,6 +186,7 @@ class CallUnderWay:
 
     async def __aenter__(self) -> Self:
         self._time = await asyncio.timeout(self._computing.seconds).__aenter__()
+        await self._computing.wait_for_gate()
         self._begun = monotonic()
         self._end = self._begun + self._computing.seconds
         self._computing.begin_call(self._client)

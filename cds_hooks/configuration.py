@@ -29,6 +29,7 @@ from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from cds_hooks.trusted_models import AbsentModel
+from fhir.terminology.imported import InUse, in_use
 from models_onnx.equations.declaration import find_equations
 
 EVENT: Final = "configuration"
@@ -49,6 +50,7 @@ _KNOWLEDGE: Final = {
     "rule": "rule",
     "site": "rules file",
     "release": "release of",
+    "terminology": "terminology:",
 }
 _DIGITS: Final = 16
 _ROOTS: Final = {
@@ -103,6 +105,8 @@ def _value_or_digest(value: Any) -> Any:
     """The value of a setting; of a file, such as an index of terminologies, what its content is."""
     if not isinstance(value, Path):
         return value
+    if value.is_dir():
+        return "a folder: what is in force is an act"
     with value.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 
@@ -118,7 +122,7 @@ def site_in_force(site: SiteRules) -> Mapping[str, Any]:
 
 def differences(then: Content, now: Content) -> Iterator[tuple[str, str, str]]:
     """Yields what is another now: its kind, its name, and a sentence that says how."""
-    for kind in ("model", "rule", "site", "release", "setting", "knowledge", "code"):
+    for kind in ("model", "rule", "site", "release", "terminology", "setting", "knowledge", "code"):
         before, after = then.get(kind, {}), now.get(kind, {})
         for name in sorted({*before, *after}):
             old, new = before.get(name), after.get(name)
@@ -191,6 +195,7 @@ class InForce:
         self._governance = governance
         self._said: SiteRules | None = None
         self._released = Released()
+        self._terminology = InUse()
         self._content: Content = {}
         self._unrecorded: dict[str, Content] = {}
         self._digest = ""
@@ -198,7 +203,8 @@ class InForce:
     def digest_with(self, released: Released) -> str:
         """Returns the digest of what is in force now with this state of releases; empty until `start` has read it."""
         site = self._governance.site
-        if (site is not self._said or released is not self._released) and self._content:
+        is_other = site is not self._said or released is not self._released or self._terminology is not in_use()
+        if is_other and self._content:
             self._take(site, released)
         return self._digest
 
@@ -214,7 +220,13 @@ class InForce:
         self._take(site, self._released)
 
     def _take(self, site: SiteRules, released: Released) -> None:
-        self._content = {**self._content, "site": site_in_force(site), "release": released.words}
+        self._terminology = in_use()
+        self._content = {
+            **self._content,
+            "site": site_in_force(site),
+            "release": released.words,
+            "terminology": self._terminology.words,
+        }
         self._said, self._released, self._digest = site, released, digest_of(self._content)
         self._unrecorded[self._digest] = self._content
 

@@ -20,6 +20,7 @@ from cds_hooks.hold_back.auto_pause import Pausing
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.terminology import index_in_force, keep_in_force, use_terminology
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics, MetricsFolder
@@ -69,6 +70,9 @@ class Lifespan(Struct, frozen=True):
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 await asyncio.to_thread(self.components.governance.read_approvals)
                 await asyncio.to_thread(self.components.releases.read, url)
+            wanted = index_in_force(self.components.settings, self.components.releases.current)
+            if any(wanted):
+                use_terminology(wanted)
             _say_not_approved(self.components.governance, self.approvals, self.components.releases)
             beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
@@ -92,6 +96,9 @@ class Lifespan(Struct, frozen=True):
         yield partial(self.components.governance.keep_reading, url, self.follower.views)
         yield self.sealing.keep_sealing
         yield partial(self.components.releases.keep_reading, url)
+        yield partial(
+            keep_in_force, self.components.settings, self.components.releases, self.components.computing.between_calls
+        )
         yield self.trust.keep_looking
         yield self.pausing.keep_looking
         if self.events is not None:

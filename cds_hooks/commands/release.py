@@ -13,7 +13,7 @@ from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
-from cds_hooks.hold_back.releases import CANARY, QUIET, Releases, why_not_allowed
+from cds_hooks.hold_back.releases import CANARY, MAPPING, QUIET, TERMINOLOGY, Releases, why_not_allowed
 from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url, reading_engine
@@ -28,7 +28,9 @@ app = typer.Typer(
     no_args_is_help=True, help="Switch services, clients, rules and models off; release them step by step."
 )
 
-Kind = Annotated[str, typer.Argument(metavar="KIND", help="service, client, unit, user, rule, model or equation.")]
+Kind = Annotated[
+    str, typer.Argument(metavar="KIND", help="service, client, unit, user, rule, model, equation or terminology.")
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its id; of a client the name in the trust file.")]
 Why = Annotated[str, typer.Option(help="Why, for the record.")]
 
@@ -49,7 +51,7 @@ def set_(
     off: calls are answered with no card and the reason. on: as before, and the end of a pause. shadow: it is computed
     and recorded, and not shown, also from canary or active; of a client, unit or user this is silent mode. canary: it
     is shown to a share of the patients, after shadow. active: it is shown to everybody, after canary. retired: it is
-    out of use, and can come back by way of shadow.
+    out of use, and can come back by way of shadow. A terminology becomes active, and off takes the one before.
 
     Behind a trust file a command can silence only: on, canary and active take two people in two roles, who log in and
     do it on the pages (docs/operations/approvals.md).
@@ -242,6 +244,8 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         raise ApprovalRefused(f"{kind} is no kind; there are {', '.join(get_args(ActKind))}")
     if kind in ("client", "unit", "user"):
         return "", ""
+    if kind in (TERMINOLOGY, MAPPING):
+        return _version_of_terminology(kind, name), ""
     services = services_for(settings())
     if kind == "service":
         if name not in services:
@@ -261,6 +265,19 @@ def _version(kind: str, name: str) -> tuple[str, str]:
     model = _served_model(name)
     report = model.artifact.release.files.get("gates.json") if model.artifact.release is not None else None
     return served[kind, name], report.sha256 if report is not None else ""
+
+
+def _version_of_terminology(kind: str, name: str) -> str:
+    """The digest of an index of the folder; ApprovalRefused where it is not there or was changed."""
+    from cds_hooks.hold_back.terminology import whole_indexes
+
+    if kind == MAPPING:
+        raise ApprovalRefused("a code is mapped by two people at /terminology, and taken back there")
+    indexes = whole_indexes(settings())
+    if name not in indexes:
+        there = f"; there are {', '.join(indexes)}" if indexes else ""
+        raise ApprovalRefused(f"there is no whole index {name} in the folder that CDS_TERMINOLOGY names{there}")
+    return indexes[name]
 
 
 def _is_there(model: Model) -> bool:

@@ -51,7 +51,7 @@ def replay(
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="CANDIDATE", help="A model's folder, a rules file, or CDS_NAME=value: what it changes."),
+        typer.Option(metavar="CANDIDATE", help="What it changes: a model's folder, rules file, index, CDS_NAME=value."),
     ] = None,
     database: Database = None,
     processes: Annotated[

@@ -32,8 +32,9 @@ from cds_hooks.hold_back.acts import (
     words_of,
 )
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.releases import CANARY, Releases, why_not_allowed
+from cds_hooks.hold_back.releases import CANARY, MAPPING, TERMINOLOGY, Releases, why_not_allowed
 from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, refuse_unfit
+from cds_hooks.hold_back.terminology import check_mapping
 from cds_hooks.storage.entries import add_events
 from models_onnx.artifact.release_file import Release
 
@@ -87,6 +88,8 @@ class ServedHere(Struct, frozen=True):
     waivers: Callable[[str], Sequence[Subject]]
     why_too_early: Callable[[str, str, str, datetime], str | None]
     """Why a model in shadow should not show cards yet: `monitor.versions.why_too_early`."""
+    indexes: Callable[[], Mapping[str, str]] = dict
+    """The indexes of terminologies that are here and whole, each with its digest."""
 
 
 def waiver_version(subject: Subject) -> str:
@@ -239,14 +242,28 @@ class _Checks:
             state=wanted.state,  # type: ignore[arg-type] # and every other state
             at=self._at,
             why=wanted.why.strip()[:_LONGEST],
-            version=self.served.versions.get((wanted.kind, wanted.name), ""),
+            version=self._version(wanted),
             gates=str(model_subject(release)["gates"]) if release is not None else "",
             share=wanted.share if wanted.state == CANARY else 100,
             **to_builtins(who),
         )
 
+    def _version(self, wanted: Wanted) -> str:
+        if wanted.kind == MAPPING:
+            return wanted.version
+        if wanted.kind == TERMINOLOGY:
+            return self.served.indexes().get(wanted.name, "")
+        return self.served.versions.get((wanted.kind, wanted.name), "")
+
     def _refuse_version(self, wanted: Wanted) -> None:
         if wanted.kind in _OF_SITE:
+            return
+        if wanted.kind == MAPPING:
+            check_mapping(wanted.name, wanted.version, is_new=wanted.state == "active")
+            return
+        if wanted.kind == TERMINOLOGY and wanted.state == "active" and wanted.name not in self.served.indexes():
+            raise ApprovalRefused(f"there is no whole index {wanted.name[:40]} in the folder of CDS_TERMINOLOGY")
+        if wanted.kind == TERMINOLOGY:
             return
         if wanted.kind == "service":
             if wanted.name not in self.served.services:

@@ -47,6 +47,8 @@ _SPEAKING: Final = frozenset({CANARY, "active"})
 _AFTER: Final = {CANARY: (SHADOW, CANARY), "active": (CANARY,), "on": ("off",)}
 """From which state alone something comes to another one; the other states can follow any."""
 _NOT_TRIED: Final = "not tried yet"
+TERMINOLOGY: Final = "terminology"
+MAPPING: Final = "mapping"
 
 
 class State(Struct, frozen=True):
@@ -95,7 +97,18 @@ class Released(Struct, frozen=True):
     def words(self) -> dict[str, str]:
         """The state of each thing that has one, and each pause."""
         paused = {f"pause of {' '.join(scope)}".rstrip(): pause.words for scope, pause in self.paused.items()}
-        return {" ".join(key): state.words for key, state in self.states.items()} | paused
+        states = {key: state for key, state in self.states.items() if key[0] not in (TERMINOLOGY, MAPPING)}
+        return {" ".join(key): state.words for key, state in states.items()} | paused
+
+    @property
+    def terminologies(self) -> list[str]:
+        """The indexes that were put in force and not taken back, the one in force last."""
+        return [name for kind, name in self.states if kind == TERMINOLOGY]
+
+    @property
+    def mappings(self) -> dict[str, str]:
+        """What single codes and names mean, by code system and code."""
+        return {name: state.version for (kind, name), state in self.states.items() if kind == MAPPING}
 
     def why_off(self, service: str, client: str) -> str | None:
         """Returns why nothing is computed for this call; None where it is answered."""
@@ -305,7 +318,11 @@ class Releases:
 
     def _apply(self, act: Act) -> None:
         present = self._states.get(act.key)
-        if act.state == "on":
+        if act.kind in (TERMINOLOGY, MAPPING):
+            self._states.pop(act.key, None)  # the one in force is the last
+            if act.state == "active":
+                self._states[act.key] = State("active", act.why, version=act.version)
+        elif act.state == "on":
             before = self._states.pop(act.key).before
             if before is not None:
                 self._states[act.key] = before
@@ -326,6 +343,11 @@ def why_not_allowed(
     """
     if to == "on" and (kind, name) in paused:
         return None
+    if kind in (TERMINOLOGY, MAPPING):
+        if to not in ("active", "off"):
+            return f"a {kind} can be active or off; {to} is a state of rules, models and equations"
+        is_there = (kind, name) in states
+        return f"the {kind} {name} is not active and cannot become off" if to == "off" and not is_there else None
     allowed = {"service": ("off", "on"), "client": ("off", "on", "shadow"), "unit": ("on", "shadow")}
     allowed["user"] = allowed["unit"]
     if kind in allowed and to not in allowed[kind]:

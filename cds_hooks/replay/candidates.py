@@ -6,14 +6,15 @@ decision is counted.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import tee
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.replay.replaying import Replayed, Replayer
+from cds_hooks.hold_back.terminology import SUFFIX, index_in_force, use_terminology
+from cds_hooks.replay.replaying import AT_ONCE, Replayed, Replayer
 from cds_hooks.replay.simulated_orders import NOT_KNOWN, group_of, group_words
 from cds_hooks.replay.site import Site, open_site
 from cds_hooks.settings import SETTINGS, Settings, with_settings
@@ -30,7 +31,7 @@ class NoCandidate(Exception):
 
 
 def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
-    """The site with each candidate in place: a model's folder, a rules file (TOML), or a setting as CDS_NAME=value.
+    """The site with each candidate in place: a model's folder, a rules file, an index, or a setting as CDS_NAME=value.
 
     Raises:
         NoCandidate: It is none of these.
@@ -48,11 +49,14 @@ def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
             is_version = VERSION_SIGN in path.name
             model = Model(load_artifact(path, signed=True)) if is_version else load_model(path.name, path.parent)
             models[model.manifest.id] = model
+        elif path.suffix == SUFFIX and path.is_file():
+            changed["terminology"] = path
         elif path.suffix == ".toml" and path.is_file():
             changed["rules_file"] = path
         else:
             raise NoCandidate(
-                f"{candidate} is no folder of a model, no rules file (.toml) and no setting as CDS_NAME=value"
+                f"{candidate} is no folder of a model, no rules file (.toml), no index of terminologies (.idx) and no "
+                "setting as CDS_NAME=value"
             )
     site = open_site(with_settings(configured, changed), models)
     for model_id, model in models.items():
@@ -127,8 +131,7 @@ class Report(Struct):
 
 def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | NotReplayed]:
     """Yields what the candidate changes about each decision, or why it cannot be replayed."""
-    first, second = tee(decisions)
-    for old, new in zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True):
+    for old, new in _both(now, candidate, url, decisions):
         if old.answer is None or new.answer is None:
             yield NotReplayed(old.because or new.because)
             continue
@@ -139,6 +142,25 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
         is_other = not (more or fewer) and (old.scores != new.scores or (not is_same and old.response != new.response))
         cards = tuple(before.elements()), tuple(after.elements())
         yield Change(old.decision.id, old.decision.service, _group(old), more, fewer, is_other, *cards)
+
+
+def _both(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[tuple[Replayed, Replayed]]:
+    """Each decision computed twice; with another index a batch at a time, since a process reads one of them."""
+    indexes = [index_in_force(site.components.settings, site.components.releases.current) for site in (now, candidate)]
+    if indexes[0] == indexes[1]:
+        first, second = tee(decisions)
+        yield from zip(Replayer(now, url).replayed(first), Replayer(candidate, url).replayed(second), strict=True)
+        return
+    source = iter(decisions)
+    try:
+        while batch := list(islice(source, AT_ONCE)):
+            rows = []
+            for site, index in zip((now, candidate), indexes, strict=True):
+                use_terminology(index)
+                rows.append(list(Replayer(site, url).replayed(batch)))
+            yield from zip(*rows, strict=True)
+    finally:
+        use_terminology(indexes[0])
 
 
 def _subjects(row: Replayed) -> Iterator[str]:

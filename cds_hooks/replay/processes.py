@@ -16,6 +16,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any, Final
 
+from cds_hooks.hold_back.terminology import use_by_acts
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
 from cds_hooks.replay.replaying import AT_ONCE, Replayer, Verdict
 from cds_hooks.replay.site import open_site
@@ -93,6 +94,7 @@ def _open(configured: Settings, texts: tuple[str, ...] | None, as_of: datetime |
     global _compute
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who stops the command is told once, by the process that was started
     use_site_keys(configured)
+    use_by_acts(configured)
     site, url = open_site(configured), configured.database_url
     if texts is None:
         _compute = Replayer(site, url, as_of).verdicts

@@ -40,8 +40,9 @@ class CardSettings(BaseSettings):
     )
     terminology: Path | None = Field(
         default=None,
-        description="The index of the hospital's own releases of SNOMED CT, LOINC, RxNorm and ATC and of its own "
-        "codes, which `cds-hooks terminology import` writes (docs/terminology.md).",
+        description="The index of the hospital's own releases of terminologies and of its own codes, which "
+        "`cds-hooks terminology import` writes, or a folder of such indexes, of which the one is read that two people "
+        "have put in force (docs/terminology.md).",
     )
     text_file: Path | None = Field(
         default=None,

@@ -4,10 +4,12 @@ The index is an SQLite file that `cds-hooks terminology import` wrote (importing
 immutable, and a process without one asks nothing. It adds to the tables that ship; where both know a code, both count.
 """
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
+from string import hexdigits
 from typing import Final
 
 import msgspec
@@ -16,6 +18,7 @@ from msgspec import Struct
 from fhir.terminology.caching import CACHES
 
 _MOST_MEANINGS: Final = 8192
+_DIGITS: Final = 16
 FORMAT: Final = 2
 """The number of the format of the index, its `user_version`."""
 LONGEST_NAME: Final = 200
@@ -63,10 +66,26 @@ class WrongIndex(ValueError):
     what_cannot_be_used = "The imported terminology (CDS_TERMINOLOGY)"
 
 
+class InUse(Struct, frozen=True):
+    """What lookups read: the index by the start of its SHA-256, its sources, and mappings of single codes and names."""
+
+    index: str = ""
+    sources: tuple[Source, ...] = ()
+    mappings: Mapping[tuple[str, str], Meaning] = {}
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What of it counts for a decision: index, editions, and what each mapping means."""
+        said = {"index": self.index} if self.index else {}
+        said |= {f"{source.publisher} {source.file}": source.edition or source.sha256[:16] for source in self.sources}
+        return said | {f"mapping of {' '.join(key)}": meaning.by for key, meaning in self.mappings.items()}
+
+
 class _Index:
     """The file, opened by each process for itself: a connection is not carried over a fork."""
 
     path: Path | None = None
+    in_use = InUse()
     connection: sqlite3.Connection | None = None
     process = 0
     meanings: dict[int, Meaning]
@@ -84,17 +103,43 @@ class _Index:
 _INDEX: Final = _Index()
 
 
-def use_index(path: Path | None) -> None:
-    """Names the index, or none, before the first chart is read.
+NAME_SYSTEM: Final = "name"
+"""Stands for the code system of a mapping of a whole name."""
+
+
+def use_index(path: Path | None, mappings: Mapping[tuple[str, str], Meaning] | None = None) -> None:
+    """Names the index, or none, and single mappings before it, while no chart is read.
 
     Raises:
-        WrongIndex: There is no such file, it was not written to its end, or it has another format.
+        WrongIndex: There is no such file, it was changed or not written to its end, or it has another format.
     """
+    in_use = InUse(mappings=mappings or {})
     if path is not None:
-        sources(path)
-    _INDEX.path, _INDEX.connection, _INDEX.meanings = path, None, {}
+        in_use = InUse(digest_of(path), sources(path), in_use.mappings)
+    _INDEX.path, _INDEX.connection, _INDEX.meanings, _INDEX.in_use = path, None, {}, in_use
     for cache in CACHES.values():
         cache.clear()
+
+
+def in_use() -> InUse:
+    """What lookups read now; another object after each change."""
+    return _INDEX.in_use
+
+
+def digest_of(path: Path) -> str:
+    """The start of the SHA-256 of an index, which is its name in a folder of indexes.
+
+    Raises:
+        WrongIndex: There is no such file, or it was changed since it was named by its digest.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+    except OSError:
+        raise WrongIndex(f"{path} is no file; `cds-hooks terminology import` writes one") from None
+    if len(path.stem) == _DIGITS and set(path.stem) <= set(hexdigits) and path.stem != digest:
+        raise WrongIndex(f"{path} was changed after it was written: import again")
+    return digest
 
 
 def sources(path: Path) -> tuple[Source, ...]:
@@ -123,21 +168,24 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def is_used() -> bool:
     """Whether an index is in use."""
-    return _INDEX.path is not None
+    return _INDEX.path is not None or bool(_INDEX.in_use.mappings)
 
 
 def meaning_of_code(system: str, code: str) -> Meaning | None:
     """What a code means; `system` is snomed, loinc, rxnorm or atc, else the plain address of the code system."""
-    if _INDEX.path is None:
+    if not is_used():
         return None
-    return _meaning("SELECT meaning FROM code WHERE system = ? AND code = ?", (system, plain_code(system, code)))
+    key = (system, plain_code(system, code))
+    return _INDEX.in_use.mappings.get(key) or _meaning("SELECT meaning FROM code WHERE system = ? AND code = ?", key)
 
 
 def meaning_of_name(name: str) -> Meaning | None:
     """What a whole name means, in any of the languages that were imported."""
-    if _INDEX.path is None or len(name) > LONGEST_NAME:
+    if not is_used() or len(name) > LONGEST_NAME:
         return None
-    return _meaning("SELECT meaning FROM name WHERE name = ?", (plain_name(name),))
+    plain = plain_name(name)
+    mapped = _INDEX.in_use.mappings.get((NAME_SYSTEM, plain))
+    return mapped or _meaning("SELECT meaning FROM name WHERE name = ?", (plain,))
 
 
 def plain_address(address: str) -> str:

@@ -6,7 +6,6 @@ index is written beside its place and moved there when it is whole.
 """
 
 import csv
-import hashlib
 import os
 import sqlite3
 from collections import Counter, defaultdict
@@ -19,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fhir.terminology.definitions import Definition, roots_of
-from fhir.terminology.imported import FORMAT, Meaning
+from fhir.terminology.imported import FORMAT, Meaning, digest_of
 from fhir.terminology.medications import table_rows
 from fhir.terminology.publishers import READERS, is_definitions, order_of, read_definitions
 from fhir.terminology.release_files import Imported, ReleaseFile, edition_of, files_of
@@ -192,10 +191,7 @@ def write_index(imported: Imported, index: Path) -> Path:
         connection.executemany("INSERT INTO meaning VALUES (?, ?)", meanings)
         connection.execute("INSERT INTO about VALUES (?)", (encode(imported.sources).decode(),))
     os.chmod(part, 0o400)
-    place = index
-    if index.is_dir():
-        with part.open("rb") as file:
-            place = index / f"{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}{SUFFIX}"
+    place = index / f"{digest_of(part)}{SUFFIX}" if index.is_dir() else index
     part.replace(place)
     return place
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted, waiver_version
@@ -9,6 +10,7 @@ from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement, Subject, w
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rules_file import RulesFileError, read_review
+from cds_hooks.hold_back.terminology import whole_indexes
 from cds_hooks.logs import log
 from cds_hooks.monitor.versions import why_too_early
 from cds_hooks.pages.committee.tables import ApprovalRow, WaitingRow
@@ -31,7 +33,8 @@ class Approvals:
         self._server = server
         self._book = server.approvals
         self._releases = server.components.releases
-        served = ServedHere(server.served, server.services, *_models(server.files), why_too_early)
+        indexes = partial(whole_indexes, server.settings)
+        served = ServedHere(server.served, server.services, *_models(server.files), why_too_early, indexes)
         self._desk = ActDesk(server.settings.database_url, served)
 
     def values(self) -> dict[str, Any]:

@@ -56,16 +56,21 @@ class Desk:
         self.releases_by_model: dict[str, Release] = {}
         self.waivers: list[Subject] = []
         self.too_early: str | None = None
+        self.served()
+        upgrade_schema(parse_url(url))
+        self.account("ann", "add", roles=["pharmacist"])
+
+    def served(self, **more: Any) -> None:
+        """Opens the desk of a server that has, beside models and waivers of tests, what is named."""
         served = ServedHere(
             self.versions,
             ["order-safety"],
             self.releases_by_model.get,
             lambda _: self.waivers,
             lambda *_: self.too_early,
+            **more,
         )
-        self.desk = ActDesk(url, served)
-        upgrade_schema(parse_url(url))
-        self.account("ann", "add", roles=["pharmacist"])
+        self.desk = ActDesk(self.url, served)
 
     def account(self, name: str, act: str, **more: Any) -> None:
         """Records what the command `accounts` records."""

@@ -73,7 +73,8 @@ def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
             candidate_site(configured, [name])
         assert (
             str(refused.value)
-            == f"{name} is no folder of a model, no rules file (.toml) and no setting as CDS_NAME=value"
+            == f"{name} is no folder of a model, no rules file (.toml), no index of terminologies (.idx) and no "
+            "setting as CDS_NAME=value"
         )
     shutil.copytree(ARTIFACTS / "mortality_180d", tmp_path / "mortality_180d")
     with pytest.raises(NoCandidate, match="no service here asks a model mortality_180d"):
