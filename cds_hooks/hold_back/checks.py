@@ -33,11 +33,11 @@ from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
 from cds_hooks.hold_back.memory import (
     LONGEST_ID,
     LOOP_SECONDS,
+    MOST_CARDS,
     REST_DAYS,
     TEST_DAYS,
     Accepted,
     PatientMemory,
-    Turn,
     override_key,
     plain_words,
     resting_finding,
@@ -310,20 +310,24 @@ async def check_event(card: Card, call: CheckedCall) -> Silence | None:
 
 
 async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
-    """Return why another service has the turn: of reminders, tests and follow-ups a patient gets one at a time."""
+    """Return why the card waits: three cards are shown already, the test was offered, another follow-up is shown."""
     finding, turns = call.patient_finding(card), call.shared.turns
     if call.caller.hook == PATIENT_VIEW:
-        service = await turns.visits.goes_before(call.caller, _visit_rank(card, finding, call))
+        rank = _visit_rank(card, finding, call)
+        service = await turns.visits.goes_before(call.caller, rank)
         if service is not None and finding is not None:
-            entry = _kept_for_later(card, call)
-            text = f"{entry.test}: kept for the worklist, because {service} goes before it at this visit."
-            return Silence(finding.subject, WORKLIST, text)
+            return _waits(card, finding, call, f"{service} goes before it at this visit")
+        if finding is not None and card.indicator != "critical":
+            can_wait = rank is not VisitRank.BEFORE_REMINDERS
+            if await turns.is_beyond_opening(call.caller, call.memory, finding, can_wait=can_wait):
+                return _waits(card, finding, call, f"{MOST_CARDS} other cards are shown at this opening")
     if finding is None or (turn := await turns.turn_of_another(call.caller, call.memory, finding)) is None:
         return None
-    if not finding.asks and not finding.reminds:
+    if not finding.asks:
         text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
         return Silence(finding.subject, SAID_ONCE, text)
-    return Silence(finding.subject, WORKLIST, _why_later(_kept_for_later(card, call), turn))
+    on = datetime.fromtimestamp(turn.at, UTC).date().isoformat()
+    return _waits(card, finding, call, f"it was offered on {on} (once in {TEST_DAYS} days)")
 
 
 def _visit_rank(card: Card, finding: PatientFinding | None, call: CheckedCall) -> VisitRank:
@@ -332,18 +336,11 @@ def _visit_rank(card: Card, finding: PatientFinding | None, call: CheckedCall) -
     return call.visit_rank if card.uuid in call.reminders else VisitRank.BEFORE_REMINDERS
 
 
-def _kept_for_later(card: Card, call: CheckedCall) -> WorklistEntry:
+def _waits(card: Card, finding: PatientFinding, call: CheckedCall, because: str) -> Silence:
+    """Keep what the card says for the worklist, and return why."""
     entry = replace(call.reminders.get(card.uuid) or worklist_entry(card, ""), because="offered-before")
     call.worklist.append(entry)
-    return entry
-
-
-def _why_later(entry: WorklistEntry, turn: Turn) -> str:
-    by, on = f" by {turn.owner}" if turn.owner else "", datetime.fromtimestamp(turn.at, UTC).date().isoformat()
-    return (
-        f"{entry.test}: kept for the worklist, because this patient had a reminder{by} on {on} "
-        f"(one a day, and one test in {TEST_DAYS} days)."
-    )
+    return Silence(finding.subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
 
 
 async def check_accepted(card: Card, call: CheckedCall) -> Silence | None:
@@ -596,7 +593,7 @@ CHECKS: Final = (
     ),
     Check(
         codes=(WORKLIST, SAID_ONCE),
-        title="One reminder a day, one test in 90 days, one follow-up at discharge",
+        title="Three cards at an opening, the same test once in 90 days, one follow-up at discharge",
         lets_through="Time: the next day, or 90 days after the test that was offered; a reminder stands in the "
         "worklist.",
         card=check_reminder,

@@ -47,9 +47,9 @@ from cds_hooks.storage.decision import RecordUnavailable
 LONGEST_ID: Final = 200
 """Nothing is remembered of a patient with a longer id; FHIR allows 64 characters."""
 TEST_DAYS: Final = 90
-"""In so many days a patient is offered one test at most; the project's own choice."""
-REMINDER_DAYS: Final = 1
-"""In so many days a patient gets one reminder: one a visit; the project's own choice."""
+"""In so many days a patient is offered the same test once; the project's own choice."""
+MOST_CARDS: Final = 3
+"""So many cards about a patient as a whole are shown at one opening of the chart; the project's own choice."""
 ONCE_DAYS: Final = 90
 """For so long a card that is shown once is suppressed, as an information that was answered is (cards/rules/engine)."""
 SHOWN_AGAIN_DAYS: Final = 1
@@ -58,9 +58,8 @@ REST_DAYS: Final = 14
 """The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
 LOOP_SECONDS: Final = 3_600.0
 """So long after an acceptance the loop guard holds; the project's own choice: a session of ordering is over by then."""
-TEST: Final = "a test"
-REMINDER: Final = "a reminder"
-TURN_DAYS: Final = {TEST: TEST_DAYS, REMINDER: REMINDER_DAYS, FOLLOW_UP: SHOWN_AGAIN_DAYS}
+_TEST, _CARD = "a test: ", "a card: "
+"""How the kinds of turns begin of a test that is offered, and of any card about the patient as a whole."""
 
 _DAY_SECONDS: Final = 86_400.0
 _ACCEPTED_OF_ONE: Final = 50
@@ -130,8 +129,6 @@ class Turn(Struct, frozen=True):
 
     owner: str
     at: float
-    rank: int = 0
-    """1 where the card says what is due and can be done at this visit, 0 where it asks for a test of an estimate."""
 
 
 class Accepted(Struct, frozen=True):
@@ -171,11 +168,14 @@ class PatientMemory(Struct):
                 self._take_finding(finding, at, now, rest_days)
 
     def _take_turns(self, service: str, finding: PatientFinding, at: float, now: float) -> None:
-        for kind in kinds_of(finding):
+        for kind in filter(None, (turn_kind(finding), card_kind(finding))):
             turn = self.turns.get(kind)
-            is_over = turn is None or at - turn.at > TURN_DAYS[kind] * _DAY_SECONDS or turn.at > now
-            if turn is None or is_over or turn.rank < rank_of(finding):
-                self.turns[kind] = Turn(service, at, rank_of(finding))
+            if turn is None or at - turn.at > turn_days(kind) * _DAY_SECONDS or turn.at > now:
+                self.turns[kind] = Turn(service, at)
+
+    def cards_of_opening(self, now: float) -> set[str]:
+        """Returns the kinds of the cards that were shown within the day before `now` (epoch seconds)."""
+        return {kind for kind, turn in self.turns.items() if kind.startswith(_CARD) and is_this_opening(turn, now)}
 
     def _take_finding(self, finding: PatientFinding, at: float, now: float, rest_days: float) -> None:
         shown = self.shown.get(finding.about)
@@ -241,7 +241,11 @@ class PatientMemory(Struct):
             {about: shown for about, shown in self.shown.items() if shown.at >= shown_since},
             {key: kept for key, kept in overrides.items() if kept},
             tuple(accepted for accepted in self.accepted if accepted.at >= now - LOOP_SECONDS),
-            {kind: turn for kind, turn in self.turns.items() if turn.at >= max(oldest, now - TEST_DAYS * _DAY_SECONDS)},
+            {
+                kind: turn
+                for kind, turn in self.turns.items()
+                if turn.at >= max(oldest, now - turn_days(kind) * _DAY_SECONDS)
+            },
         )
 
 
@@ -250,18 +254,26 @@ def override_key(rule: str, band: str) -> str:
     return f"{rule} {band}"
 
 
-def kinds_of(finding: PatientFinding) -> tuple[str, ...]:
-    """Returns the kinds of cards of which a patient gets one that this card is of; none for most cards."""
+def turn_kind(finding: PatientFinding) -> str:
+    """Returns the kind of cards of which a patient gets one that this card is of; "" for most cards."""
     if finding.asks:
-        return TEST, REMINDER
-    if finding.reminds:
-        return (REMINDER,)
-    return (FOLLOW_UP,) if finding.about == FOLLOW_UP else ()
+        return f"{_TEST}{finding.subject}"
+    return FOLLOW_UP if finding.about == FOLLOW_UP else ""
 
 
-def rank_of(finding: PatientFinding) -> int:
-    """Returns the rank among reminders: one of less does not hold back one of more that came later."""
-    return 1 if finding.reminds else 0
+def card_kind(finding: PatientFinding) -> str:
+    """Returns under which name a card counts among those of an opening; "" for a card at discharge."""
+    return f"{_CARD}{finding.about}" if finding.about != FOLLOW_UP else ""
+
+
+def turn_days(kind: str) -> int:
+    """Returns for how many days a turn of this kind is held."""
+    return TEST_DAYS if kind.startswith(_TEST) else SHOWN_AGAIN_DAYS
+
+
+def is_this_opening(turn: Turn, now: float) -> bool:
+    """Returns whether a turn was taken within the day before `now`: several people open a chart at one visit."""
+    return 0 <= now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
 
 
 def rest_period(finding: PatientFinding, rest_days: float) -> tuple[float, float]:

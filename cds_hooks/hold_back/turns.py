@@ -1,14 +1,14 @@
-"""Shows a patient one card of a kind, although several services could each show one: a reminder, a test, a follow-up.
+"""Shows a patient at most three cards at an opening of the chart, one follow-up at discharge, the same test once.
 
-An EHR calls the services of a hook at the same time, and none knows of the others. So the first that has such a card
-takes the turn, shows it for a day, and the others stay silent. Each worker knows two seconds later, from the record,
-what another one showed; for calls of the same moment the workers ask a store that they share (`claims.py`).
+An EHR calls the services of a hook at the same time, and none knows of the others. Each decides by the chart alone, so
+that the same cards are shown in whatever order it calls. Where more than three come, what cannot wait is shown
+whatever came before it (dangers, results to follow up, what a disease asks for); a reminder, the talk about a statin
+and a test for an estimate are kept for the worklist once three cards are shown. Each worker knows two seconds later,
+from the record, what another one showed; for calls of the same moment the workers ask a store that they share
+(`claims.py`).
 
-A reminder is a card of vaccines due, of preventive services due, or of a test to order: a patient gets one a day,
-whichever service shows it; the others go to the worklist. What is due and can be done at this visit goes before a test
-for an estimate, whichever call came first, and the follow-up of an abnormal result is no reminder: it has no turns. Of
-tests a patient is offered one in 90 days besides. At discharge one service shows a card for a patient in a day. Advice
-on a danger has no turns.
+A test for an estimate is offered once in 90 days. At discharge one service shows a card for a patient in a day. A
+critical card has no turns.
 
 Where a site sets CDS_VISIT_WINDOW, a reminder waits so many seconds for the other services of patient-view: what can
 harm, results to follow up and talks go first, then the talk about a statin, then vaccines, which can be given at this
@@ -27,13 +27,14 @@ from msgspec import Struct, field
 
 from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.memory import (
-    SHOWN_AGAIN_DAYS,
-    TURN_DAYS,
+    MOST_CARDS,
     Bounded,
     PatientMemory,
     Turn,
-    kinds_of,
-    rank_of,
+    card_kind,
+    is_this_opening,
+    turn_days,
+    turn_kind,
 )
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 
@@ -123,29 +124,51 @@ class Turns:
         self._claims = claims
         self.visits = OneVisit(visit_seconds)
         self._reserved = Bounded[_Key, _Reserved](_MOST)
+        self._places = Bounded[tuple[str, str], dict[str, _Reserved]](_MOST)
+
+    async def is_beyond_opening(
+        self, caller: Caller, memory: PatientMemory, finding: PatientFinding, *, can_wait: bool
+    ) -> bool:
+        """Whether the cards of this opening have no place for this one, which can wait; else it takes a place."""
+        kind, now = card_kind(finding), self._now()
+        shown = memory.cards_of_opening(now)
+        places = self._places.get((caller.client, caller.patient)) or {}
+        reserved = {other for other, turn in places.items() if turn.is_kept(now)}
+        if kind in shown | reserved:
+            return False
+        if can_wait and len(shown | reserved) >= MOST_CARDS:
+            return True
+        taken = {other: turn for other, turn in places.items() if other in reserved}
+        taken[kind] = _Reserved(Turn(caller.service, now), monotonic())
+        self._places.put((caller.client, caller.patient), taken)  # before anything is waited for
+        return can_wait and not await self._has_place(caller, len(shown), now)
+
+    async def _has_place(self, caller: Caller, shown: int, now: float) -> bool:
+        """Whether one of the places is left for this worker."""
+        if self._claims is None:
+            return True
+        for place in range(MOST_CARDS - shown):
+            if await self._claims.is_first("\n".join((caller.client, caller.patient, f"place {place}")), now):
+                return True
+        return False
 
     async def turn_of_another(self, caller: Caller, memory: PatientMemory, finding: PatientFinding) -> Turn | None:
         """Whose turn it is where this card is not shown; None where it is shown.
 
         The turn is kept for this caller for half a minute: by then its answer is on record.
         """
-        for kind in kinds_of(finding):
-            turn = await self._turn_of_kind(caller, memory, kind, rank_of(finding))
-            if turn is not None:
-                return turn
-        return None
-
-    async def _turn_of_kind(self, caller: Caller, memory: PatientMemory, kind: str, rank: int) -> Turn | None:
+        kind = turn_kind(finding)
+        if not kind:
+            return None
         key, owner, now = (caller.client, caller.patient, kind), caller.service, self._now()
         turn = memory.turns.get(kind)
-        if turn is not None and turn.rank >= rank and 0 <= now - turn.at <= TURN_DAYS[kind] * _DAY_SECONDS:
-            is_again = turn.owner == owner and now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
-            return None if is_again else turn
+        if turn is not None and 0 <= now - turn.at <= turn_days(kind) * _DAY_SECONDS:
+            return None if turn.owner == owner and is_this_opening(turn, now) else turn
         reserved = self._reserved.get(key)
-        if reserved is not None and reserved.is_kept(now) and reserved.turn.rank >= rank:
+        if reserved is not None and reserved.is_kept(now):
             return None if reserved.turn.owner == owner else reserved.turn
-        self._reserved.put(key, _Reserved(Turn(owner, now, rank), monotonic()))  # before anything is waited for
-        if self._claims is None or await self._claims.is_first("\n".join((*key, str(rank))), now):
+        self._reserved.put(key, _Reserved(Turn(owner, now), monotonic()))  # before anything is waited for
+        if self._claims is None or await self._claims.is_first("\n".join(key), now):
             return None
         self._reserved.remove(key)
         return Turn("", now)

@@ -92,7 +92,7 @@ def test_the_follow_up_of_an_abnormal_result_is_shown_whoever_answers_first(tmp_
 def test_without_the_setting_nothing_is_ranked(tmp_path: Path) -> None:
     chart = [patient(70, "male"), problem("Atrial fibrillation", "I48.91"), problem("Hypertension", "I10")]
     answers = asyncio.run(_opened(tmp_path / "none", chart, 0))
-    assert sum(len(answer["cards"]) for answer in answers) == 2, "the talk, and the reminder that came first"
+    assert sum(len(answer["cards"]) for answer in answers) == 3, "the talk, and both reminders"
 
 
 def test_of_two_services_of_one_rank_the_first_by_name_is_shown() -> None:

@@ -1,10 +1,11 @@
-"""A patient gets one reminder a day and is offered one test in 90 days; the others are kept for the worklist."""
+"""An opening of a chart has three cards, the same in whatever order services are called; a test is offered once."""
 
 import asyncio
 import copy
 import json
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -70,44 +71,19 @@ def _asked(answers: Iterable[httpx.Response]) -> list[int]:
     return [len(answer.json()["cards"]) for answer in answers]
 
 
-def test_the_first_service_asks_and_the_other_one_keeps_its_test_for_the_worklist(tmp_path: Path) -> None:
+def test_each_service_offers_its_test_once_in_90_days(tmp_path: Path) -> None:
     async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            first, second = [await _ask(calls, service) for service in SERVICES]
-            assert _asked((first, second)) == [1, 0]
-            (kept,) = ours(second)["worklist"]
-            assert kept == {
-                "test": "Complete blood count",
-                "code": "58410-2",
-                "purpose": "fib4",
-                "because": "offered-before",
-            }
-            assert [each["reason"] for each in ours(second)["silence"]] == ["worklist"]
-            metrics = (await calls.get("/metrics")).text
-            assert 'cds_silences_total{reason="worklist",service="liver-assessment"} 1.0' in metrics
-            assert _asked([await _ask(calls, SERVICES[0])]) == [1]  # somebody else opens the chart at this visit
-        for days, expected in ((2, [0, 0]), (89, [0, 0]), (91, [1, 0])):
+        for days, expected in ((0, [1, 1]), (0.5, [1, 1]), (2, [0, 0]), (89, [0, 0]), (91, [1, 1])):
             async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
-                assert _asked([await _ask(calls, service) for service in SERVICES]) == expected, days
-
-    asyncio.run(story())
-
-
-def test_services_that_are_called_at_the_same_time_ask_once(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            assert sorted(_asked(await asyncio.gather(*(_ask(calls, each) for each in SERVICES)))) == [0, 1]
-
-    asyncio.run(story())
-
-
-def test_two_workers_that_are_called_at_the_same_time_ask_once(tmp_path: Path) -> None:
-    async def story() -> None:
-        shared = {"as_of": NOW, "metrics_dir": tmp_path / "metrics"}
-        (tmp_path / "metrics").mkdir()
-        async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
-            calls = [_ask(worker, service) for worker, service in zip((one, other), SERVICES, strict=True)]
-            assert sorted(_asked(await asyncio.gather(*calls))) == [0, 1]
+                answers = [await _ask(calls, service) for service in SERVICES]
+                assert _asked(answers) == expected, days
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=100)) as calls:
+            kept = ours(await _ask(calls, "liver-assessment"))
+            assert kept["worklist"] == [
+                {"test": "Complete blood count", "code": "58410-2", "purpose": "fib4", "because": "offered-before"}
+            ]
+            (silence,) = kept["silence"]
+            assert silence["text"].endswith(f"it was offered on {(NOW + timedelta(days=91)).date()} (once in 90 days).")
 
     asyncio.run(story())
 
@@ -129,51 +105,82 @@ async def _remind(calls: httpx.AsyncClient, service: str) -> httpx.Response:
     return answered
 
 
-def test_what_is_due_is_not_held_back_by_a_test_for_an_estimate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", list(permutations(REMINDERS)))
+def test_the_same_cards_are_shown_in_whatever_order_the_services_are_called(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
     async def story() -> None:
         async with app_client(tmp_path, as_of=NOW) as calls:
-            assert _asked([await _remind(calls, each) for each in reversed(REMINDERS)]) == [1, 1, 0]
+            assert _asked([await _remind(calls, each) for each in order]) == [1, 1, 1]
+            assert _asked([await _remind(calls, each) for each in order]) == [1, 1, 1]  # somebody else opens the chart
 
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("first", REMINDERS[:2])
-def test_one_service_reminds_in_a_visit_and_nothing_of_the_others_is_lost(tmp_path: Path, first: str) -> None:
-    others = [each for each in REMINDERS if each != first]
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            assert _asked([await _remind(calls, first)]) == [1]
-            later = [await _remind(calls, each) for each in others]
-            assert _asked(later) == [0, 0]
-            for service, answered in zip(others, later, strict=True):
-                assert "offered-before" in [one["because"] for one in ours(answered)["worklist"]]
-                said = [each["text"] for each in ours(answered)["silence"] if each["reason"] == "worklist"]
-                assert f"had a reminder by {first} on {NOW.date()}" in " ".join(said), service
-            assert _asked([await _remind(calls, first)]) == [1]  # somebody else opens the chart at this visit
-
-    asyncio.run(story())
-
-
-def test_at_the_next_visit_the_reminder_that_waited_is_shown(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            assert _asked([await _remind(calls, each) for each in REMINDERS]) == [1, 0, 0]
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
-            assert _asked([await _remind(calls, each) for each in REMINDERS]) == [0, 1, 0]
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=6)) as calls:
-            assert _asked([await _remind(calls, each) for each in REMINDERS]) == [0, 0, 1]
-
-    asyncio.run(story())
-
-
-def test_workers_that_are_called_at_the_same_time_remind_once(tmp_path: Path) -> None:
+def test_calls_of_one_moment_show_the_same_cards_of_one_worker_and_of_two(tmp_path: Path) -> None:
     async def story() -> None:
         shared = {"as_of": NOW, "metrics_dir": tmp_path / "metrics"}
         (tmp_path / "metrics").mkdir()
         async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
             calls = [_remind(worker, each) for worker, each in zip((one, other, one), REMINDERS, strict=True)]
-            assert sum(_asked(await asyncio.gather(*calls))) == 1
+            assert _asked(await asyncio.gather(*calls)) == [1, 1, 1]
+
+    asyncio.run(story())
+
+
+def _finding(about: str) -> PatientFinding:
+    return PatientFinding(about, about)
+
+
+async def _shown(turns: Turns, memory: PatientMemory, about: str, *, can_wait: bool = True) -> bool:
+    caller = Caller("ehr", "p1", about, "patient-view")
+    return not await turns.is_beyond_opening(caller, memory, _finding(about), can_wait=can_wait)
+
+
+@pytest.mark.parametrize("order", list(permutations(("danger", "vaccines", "prevention", "statin"))))
+def test_of_four_cards_the_last_that_can_wait_waits_and_a_danger_never(order: tuple[str, ...]) -> None:
+    async def story() -> None:
+        turns, memory = Turns(lambda: 1_800_000_000.0), PatientMemory()
+        shown = [about for about in order if await _shown(turns, memory, about, can_wait=about != "danger")]
+        waits = [about for about in order if about not in shown]
+        assert "danger" in shown
+        assert waits == ([] if order[3] == "danger" else [order[3]])
+        assert [about for about in order if await _shown(turns, memory, about, can_wait=about != "danger")] == shown
+
+    asyncio.run(story())
+
+
+def test_a_place_of_an_opening_is_kept_for_a_day_and_that_of_a_failed_call_for_half_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elapsed, now = [5_000.0], [1_800_000_000.0]
+    monkeypatch.setattr("cds_hooks.hold_back.turns.monotonic", lambda: elapsed[0])
+
+    async def story() -> None:
+        turns, memory = Turns(lambda: now[0]), PatientMemory()
+        for about in "abc":
+            assert await _shown(turns, memory, about)
+        elapsed[0] += 29.9
+        assert not await _shown(turns, memory, "d")
+        elapsed[0] += 0.1
+        assert await _shown(turns, memory, "d")
+        memory.take_shown("all", [_finding(about) for about in "abc"], now[0], now[0], 14)
+        now[0] += 86_400
+        assert not await _shown(Turns(lambda: now[0]), memory, "d")
+        assert await _shown(Turns(lambda: now[0]), memory, "a")
+        now[0] += 1
+        assert await _shown(Turns(lambda: now[0]), memory, "d")
+
+    asyncio.run(story())
+
+
+def test_workers_share_the_places_of_an_opening(tmp_path: Path) -> None:
+    async def story() -> None:
+        workers = [Turns(lambda: 1_800_000_000.0, Claims(record_in(tmp_path))) for _ in range(5)]
+        shown = await asyncio.gather(
+            *(_shown(turns, PatientMemory(), about) for turns, about in zip(workers, "abcde", strict=True))
+        )
+        assert sum(shown) == 3
 
     asyncio.run(story())
 
@@ -207,38 +214,6 @@ def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: p
         elapsed[0] += 29.9
         assert await turns.turn_of_another(first, PatientMemory(), ASKS) == Turn(other.service, 1_800_000_000.0)
         assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
-
-    asyncio.run(story())
-
-
-def test_what_is_due_takes_the_turn_of_a_test_and_a_test_waits_for_what_is_due() -> None:
-    """A reservation of less does not hold back more; the day and the 90 days end with their last second."""
-
-    async def story() -> None:
-        now = [1_800_000_000.0]
-        kidney, liver, vaccines, preventive = (
-            Caller("ehr", "p1", service, "patient-view")
-            for service in ("nephrology-referral", "liver-assessment", "vaccines-due", "preventive")
-        )
-        due = PatientFinding("vaccines due", "vaccines-due", reminds=True)
-        turns = Turns(lambda: now[0])
-        assert await turns.turn_of_another(kidney, PatientMemory(), ASKS) is None
-        assert await turns.turn_of_another(vaccines, PatientMemory(), due) is None
-        memory = PatientMemory()
-        memory.take_shown(vaccines.service, [due], now[0], now[0], 14)
-        memory.take_shown(kidney.service, [ASKS], now[0], now[0], 14)
-        shown = now[0]
-        for now[0], test_is_shown, reminder_is_shown in (
-            (shown + 86_400, False, False),
-            (shown + 86_401, False, True),
-            (shown + 90 * 86_400, False, True),
-            (shown + 90 * 86_400 + 1, True, True),
-        ):
-            fresh = Turns(lambda: now[0])  # what is reserved at one moment does not count at the next
-            assert (await fresh.turn_of_another(liver, memory, ASKS) is None) is test_is_shown, now[0] - shown
-            fresh = Turns(lambda: now[0])
-            is_shown = await fresh.turn_of_another(preventive, memory, due) is None
-            assert is_shown is reminder_is_shown, now[0] - shown
 
     asyncio.run(story())
 
