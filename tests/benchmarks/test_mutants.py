@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.covering import Covering, function_at
-from benchmarks.faults import faults_of
-from benchmarks.mutants import EQUIVALENT, ROOT, Verdict, near_tests, source_of, summary, verdict_of
+from benchmarks.faults import Fault, faults_of
+from benchmarks.mutants import EQUIVALENT, ROOT, Verdict, asked_tests, near_tests, source_of, summary, verdict_of
 
 FILES = {
     "a.py": "def dose(mg: float) -> float:\n    return (mg * 2) / (1 + 3) if mg > 10 and mg != 7 else 0.0\n",
@@ -118,3 +118,12 @@ def test_what_cannot_be_imported_or_takes_too_long_counts_on_neither_side() -> N
     counts = Counter({Verdict.BEHAVIOUR: 3, Verdict.SURVIVES: 1, Verdict.NO_IMPORT: 2, Verdict.TIME_OUT: 1})
     assert summary("code", counts).startswith("code: 3 of 4 noticed (75.0%): 3 noticed by behaviour")
     assert "2 not counted: cannot be imported" in summary("code", counts)
+
+
+def test_near_a_module_its_own_tests_are_asked_then_whole_answers_then_its_folder(tmp_path: Path) -> None:
+    test = tmp_path / "tests/cards/test_card.py"
+    test.parent.mkdir(parents=True)
+    test.write_text("from cards.card import Card\n")
+    fault = Fault("cards/card.py", "a number", "x = 2\n", 1)
+    groups = list(asked_tests(fault, ["tests/cards/test_card.py"], tmp_path, is_near=True))
+    assert groups == [["tests/cards/test_card.py"], ["tests/test_pinned_answers.py"], ["tests/cards"]]
