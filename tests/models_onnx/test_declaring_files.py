@@ -53,7 +53,7 @@ def test_files_with_an_underscore_declare_nothing_and_every_way_to_assign_does(t
         ("PLAN = Plan(\n    'own',\n    -1,\n)\n# the days: of\n", "line 6: own: -1 days"),
         ("minus = -1\nPLAN = Plan('own', minus)\n", "line 3: own: -1 days"),
         ("PLAN = (Plan('own'), 7)\n", "line 2: PLAN is an int; it must be a Plan"),
-        ("PLAN = Plan(7)\n", "line 2: id is 7; it must be str"),
+        ("PLAN = Plan(7)\n", "line 2: id is 7; it must be a text"),
     ],
 )  # fmt: skip
 def test_a_fault_of_a_file_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
