@@ -19,3 +19,5 @@ lock requirements/engines.in --constraints requirements/slow.txt --output-file r
 lock requirements/mlops.in --output-file requirements/mlops.txt "$@"
 # a broker edge (docs/operations/events.md): with what the project has, at its versions
 lock requirements/brokers.in --constraints requirements/slow.txt --output-file requirements/brokers.txt "$@"
+# the interface for a copilot (docs/text.md)
+lock requirements/mcp.in --constraints requirements/slow.txt --output-file requirements/mcp.txt "$@"
