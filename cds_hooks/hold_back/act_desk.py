@@ -250,7 +250,7 @@ class _Checks:
 
     def _version(self, wanted: Wanted) -> str:
         if wanted.kind == MAPPING:
-            return wanted.version
+            return wanted.version.strip()
         if wanted.kind == TERMINOLOGY:
             return self.served.indexes().get(wanted.name, "")
         return self.served.versions.get((wanted.kind, wanted.name), "")
@@ -259,7 +259,7 @@ class _Checks:
         if wanted.kind in _OF_SITE:
             return
         if wanted.kind == MAPPING:
-            check_mapping(wanted.name, wanted.version, is_new=wanted.state == "active")
+            check_mapping(wanted.name, wanted.version.strip(), is_new=wanted.state == "active")
             return
         if wanted.kind == TERMINOLOGY and wanted.state == "active" and wanted.name not in self.served.indexes():
             raise ApprovalRefused(f"there is no whole index {wanted.name[:40]} in the folder of CDS_TERMINOLOGY")

@@ -83,6 +83,13 @@ DOORS: Final = (
         by_link=True,
         refusal="Open it from its card again, or ask the operator. The card in the chart says what it rests on.",
     ),
+    Door(
+        "/terminology",
+        "terminology.views",
+        COMMITTEE,
+        of_patients=True,
+        refusal="People who have logged in see what is not understood; set CDS_LOGIN.",
+    ),
     Door("/simulations", "simulations.views", COMMITTEE, of_patients=True),
     Door("/openapi.json", "machine_files", STAFF),
     Door("/static", "machine_files", None, anonymous=True),

@@ -7,6 +7,7 @@ counting what is not understood. A resource that cannot be decoded is not unders
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -31,9 +32,13 @@ from fhir.record.resources import (
     MedicationStatement,
     Observation,
 )
-from fhir.terminology.allergens import denies_allergies
+from fhir.terminology.allergens import Allergen, allergen_of_code, denies_allergies
 from fhir.terminology.analytes import ANALYTE_BY_CODE
-from fhir.terminology.conditions import CONDITION_GROUPS, pregnancy_meaning
+from fhir.terminology.conditions import CONDITION_GROUPS, imported_meaning, is_known_condition, pregnancy_meaning
+from fhir.terminology.definitions import own_definitions
+from fhir.terminology.imported import Meaning, meaning_of_name
+from fhir.terminology.medication_names import medication_of_code
+from fhir.terminology.vaccines import families_of_code
 
 Json: TypeAlias = Mapping[str, Any]
 NO_MEDICATIONS: Final[Mapping[str, Medication]] = {}
@@ -54,6 +59,8 @@ class Understanding(Struct, frozen=True, kw_only=True):
     understood: bool = False
     words: str = ""
     reason: str = ""
+    by: tuple[str, ...] = ()
+    """What it was read by: our tables or an imported source, with the code and the definition, or its words."""
 
     @property
     def kind(self) -> str:
@@ -72,7 +79,9 @@ class Understanding(Struct, frozen=True, kw_only=True):
         stated = "" if self.assertion == "affirmed" else f" [{self.assertion}]"
         dose = f", {self.dose}" if self.dose else ""
         doubt = f" ({self.reason})" if self.reason and self.analyte is not None else ""
-        return f"{self.resource}{words}: {', '.join(read) or 'in none of the groups'}{dose}{stated}{doubt}"
+        imported = [source for source in self.by if not source.startswith((_TABLES, _WORDS))]
+        by = f" by {'; '.join(imported)}" if imported else ""
+        return f"{self.resource}{words}: {', '.join(read) or 'in none of the groups'}{dose}{stated}{doubt}{by}"
 
 
 def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICATIONS) -> Understanding:
@@ -92,7 +101,50 @@ def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICA
         reading = _medication(resource, kind, medications) if kind in _ORDERS else _READERS[kind](resource)
     except (msgspec.ValidationError, TypeError, AttributeError) as error:
         return Understanding(resource=name, reason=f"the resource cannot be read: {error}")
-    return msgspec.structs.replace(reading, resource=name)
+    return msgspec.structs.replace(reading, resource=name, by=_sources(resource, reading))
+
+
+_TABLES: Final = "our tables"
+_WORDS: Final = "its words"
+_CODED: Final = ("code", "medicationCodeableConcept", "vaccineCode", "type", "reasonCode")
+
+
+def _sources(resource: Json, reading: Understanding) -> tuple[str, ...]:
+    """What a resource was read by, the first of its codes that says it, else its words."""
+    if not reading.understood:
+        return ()
+    for concept in concepts_of(resource, *_CODED):
+        for coding in concept.coding:
+            meaning = imported_meaning(coding.system, coding.code)
+            if meaning is not None:
+                return (f"{meaning.by} {coding.code}{_definition(reading.groups, meaning)}",)
+            if coding.code and is_in_tables(coding.system, coding.code):
+                return (f"{_TABLES} {coding.code}",)
+        named = meaning_of_name(concept.words)
+        if named is not None:
+            return (f"{named.by}, a name of it",)
+    return (_WORDS,)
+
+
+def is_in_tables(system: str | None, code: str) -> bool:
+    """Whether our tables know a code, of whatever kind it is."""
+    return (
+        is_known_condition(system, code)
+        or code in ANALYTE_BY_CODE
+        or medication_of_code(system, code) is not None
+        or bool(families_of_code(system, code))
+        or allergen_of_code(system, code) != Allergen()
+    )
+
+
+def _definition(groups: Sequence[str], meaning: Meaning) -> str:
+    texts = [text for group in groups if group in meaning.groups and (text := _defined().get(group)) is not None]
+    return f" ({', '.join(texts)})" if texts and "SNOMED" in meaning.by else ""
+
+
+@cache
+def _defined() -> Mapping[str, str]:
+    return {row.key: row.text for row in own_definitions() if row.kind == "group"}
 
 
 def understand_chart(resources: Sequence[Json]) -> list[Understanding]:
