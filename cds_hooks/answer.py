@@ -53,7 +53,7 @@ from cds_hooks.storage.decision import (
 )
 from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
-from fhir.mapping.stays import care_units
+from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
 from fhir.record.kept_facts import keep_facts
 from fhir.record.opting_out import SystemAndCode
@@ -306,6 +306,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         audience_of(site.budgets, units, lambda: recorded_user() or user),
         user=recorded_user,
         from_event=call.from_event,
+        named_units=named_units(record),
         is_trial=call.is_trial,
         recall=PatientMemory
         if call.is_trial
@@ -365,7 +366,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         met=_met(checked.answered, silences),
         resting=chosen.resting,
         worklist=advice.worklist + chosen.worklist,
-        units=checked.audience.units if advice.cards else (),
+        units=tuple(sorted({*checked.audience.units, *checked.named_units})) if advice.cards else (),
         system_actions=actions,
     )
 

@@ -6,6 +6,7 @@ from cds_hooks.hold_back.acceptance import Acceptance
 from cds_hooks.hold_back.budgets import ShownCards
 from cds_hooks.hold_back.memory import PatientMemories
 from cds_hooks.monitor.book import Counts
+from cds_hooks.monitor.card_counts import CardCounts
 from cds_hooks.record.follow import Follower
 from cds_hooks.record.views import Views, views_file
 from cds_hooks.settings import Settings
@@ -25,6 +26,7 @@ def open_follower(configured: Settings, url: str | URL | None = None) -> Followe
             ShownCards(now),
             Acceptance(now),
             Counts(),
+            CardCounts(),
             PatientWork(text, now),
         ),
     )

@@ -115,6 +115,8 @@ class CheckedCall(Struct):
     """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
+    named_units: tuple[str, ...] = ()
+    """The patient's care units by their names, which are recorded with what is shown."""
     is_trial: bool = False
     """Whether the call was sent from /try: it takes no place of a budget and no turn of another call."""
     shared: Shared = field(default_factory=Shared)

@@ -182,7 +182,7 @@ def _answer(item: Any, decision: Decision, card: SentCard, suggestions: Iterable
 class ShownDecision(Struct, frozen=True):
     """A decision with cards; `as_of` in epoch seconds, by the clock of its call, `decided_at` by that of the machine.
 
-    `user` is as it is recorded; `units` are the patient's care units, where the site has budgets for units.
+    `user` is as it is recorded; `units` are the patient's care units.
     """
 
     client: str

@@ -71,6 +71,7 @@ DOORS: Final = (
         "Operations",
         token=True,
     ),
+    Door("/ops/cards", "operations.cards", COMMITTEE | {Role.AUDITOR}, token=True),
     Door("/ops/interfaces", "operations.interfaces", _OPERATOR, of_patients=True),
     Door("/docs", "documentation.views", STAFF, "Documentation"),
     Door("/payers", "payers.views", STAFF, "Payers"),

@@ -299,9 +299,9 @@ def encode_basis(
 
     `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
     call's position in a trace, `config` the digest of what was in force (configuration.py). `units` are the care
-    units with a budget, `withheld` the place of the reason in `silences` by the uuid of a card or suggestion,
-    `answered` the findings that were answered before, `groups` the race and ethnicity of the patient, by which
-    monitoring compares the estimates.
+    units of a patient who is shown cards, `withheld` the place of the reason in `silences` by the uuid of a card or
+    suggestion, `answered` the findings that were answered before, `groups` the race and ethnicity of the
+    patient, by which monitoring compares the estimates.
     """
     basis: dict[str, Any] = {"timings": timings}
     if config:

@@ -85,6 +85,15 @@ def care_units(record: PatientRecord) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
+def named_units(record: PatientRecord) -> tuple[str, ...]:
+    """The care units of visits in progress, each by its name or else its id; the provider where no place is named."""
+    going_on = [visit for visit in record.encounters if visit.status in _GOING_ON]
+    places = [location.location for visit in going_on for location in visit.location]
+    references = places or [visit.serviceProvider for visit in going_on]
+    names = {reference.display or id_of_reference(reference.reference or "") for reference in references if reference}
+    return tuple(sorted(name for name in names if name))
+
+
 _INTENSIVE_CARE = re.compile(
     r"intensive care|critical care|coronary care unit|\b(?:[a-z]{1,3}[- ]?)?icu\b|\bccu\b", re.IGNORECASE
 )

@@ -71,8 +71,8 @@ def test_a_decision_begins_with_its_card_and_the_answer_and_is_one_sheet_of_pape
 ) -> None:
     page = opened(addresses[kind], 1280)
     card, form = page.locator("article.card"), page.locator("form.narrow-form")
-    assert card.bounding_box()["y"] < 300  # type: ignore[index]  # both are on the page
-    assert form.bounding_box()["y"] < 900  # type: ignore[index]
+    assert card.bounding_box()["y"] < 300
+    assert form.bounding_box()["y"] < 900
     sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
     assert len(sheets) == 1
 

@@ -17,6 +17,7 @@ from cards.rules.engine.finding import Silence
 from cds_hooks.decision_history import decision_history, is_refused, read_cards
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.no_card import explain_no_card
+from cds_hooks.hold_back.sent_cards import shown_decision
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.count_keeper import Counted
@@ -187,19 +188,37 @@ def list_rows(url: str, form: Asked, counted: Counted, most: int = ROWS) -> List
 
 
 def file_rows(listing: Listing, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> Iterator[Sequence[str]]:
-    """Yield the lines of a CSV file: its head, then the decisions. `answers_to` gives the feedback on a decision."""
-    yield ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts", "answers")
+    """Yield the lines of a CSV file: its head, then one for each card, or for a decision without one.
+
+    `answers_to` gives the feedback on a decision.
+    """
+    columns = ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark")
+    yield (*columns, "units", "card", "rules", "answer", "reason", "texts")
     for row in listing.rows:
         it = row.decision
-        answers_and_texts = " | ".join(row.texts), _answers(it, answers_to)
-        yield (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1], *answers_and_texts)
+        about = (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1])
+        yield from ((*about, *of_card) for of_card in _card_lines(row, answers_to))
 
 
-def _answers(decision: Decision, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> str:
+def _card_lines(row: Row, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> list[tuple[str, ...]]:
+    """Return units, card, rules, answer, reason and texts, once for each card."""
     try:
-        return " | ".join(decision_history(decision, answers_to(decision.id)).lines)
+        shown = shown_decision(row.decision)
+        if shown is None:
+            return [("", "", "", "", "", " | ".join(row.texts))]
+        history = decision_history(row.decision, answers_to(row.decision.id))
     except msgspec.MsgspecError:
-        return "not readable"
+        return [("", "", "", "not readable", "", "")]
+    lines: list[tuple[str, ...]] = []
+    units, advised = " | ".join(shown.units), {card.uuid: card for card in history.advised}
+    for card in shown.cards:
+        rules = dict.fromkeys(rule for rule, _ in card.findings)
+        answers = advised[card.uuid].answers if card.uuid in advised else ()
+        words = ("accepted" if answer.is_accepted else "overridden" for answer in answers)
+        reasons = ("; ".join(answer.chosen) if answer.is_accepted else answer.reason for answer in answers)
+        answered = " | ".join(words), " | ".join(reasons)
+        lines.append((units, card.uuid, " | ".join(rules), *answered, advised[card.uuid].summary))
+    return lines
 
 
 def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:
