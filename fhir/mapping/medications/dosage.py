@@ -571,6 +571,8 @@ def _with_words(
 ) -> Instruction:
     """What the structure leaves open, from the words; a structured part is never overruled by them."""
     amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
+    if amount is None and _says_only_how_often(sig, dosage) and _is_of_one_strength(identity):
+        amount = DoseAmount(1.0, 1.0, _COUNT)
     schedule = instruction.schedule
     parts: tuple[tuple[DoseAmount, float, float], ...] = ()
     complete = instruction.amount is not None and schedule.is_known
@@ -597,6 +599,40 @@ def _with_words(
         if (amount is None and not parts) or not schedule.is_known
         else None,
     )
+
+
+# What a sig that says nothing of an amount consists of: "daily", "by mouth every 6 hours as needed", "nightly".
+_OFTEN_WORD = re.compile(
+    r"daily|nightly|weekly|once|twice|thrice|one|two|three|four|times?|an?|per|each|every|in|the|at|by|as|with|and|needed"
+    r"|q(?:d|od|day|am|pm|hs|id|ds|24|12)|od|hs|b\.?i\.?d\.?|t\.?i\.?d\.?|bd|tds|h(?:ou)?rs?|h|days?|weeks?|months?|x"
+    r"|morning|evening|noon|night|bedtime|am|pm|p\.?o\.?|oral(?:ly)?|mouth|i[vm]|sc|sq|subcut(?:aneously)?|p\.?r\.?n\.?"
+    r"|food|meals|breakfast|lunch|dinner|täglich|tgl\.?|jour|par|die|al|giorno|día|cada|hor[ae]s|ore|alle|stunden"
+    r"|heures|toutes|les"
+)
+_TIMES_WORD = re.compile(r"q\d{1,2}(?:-\d{1,2})?h(?:rs?|ours?)?|q\d{1,2}d|\dx|x\d|\d{1,2}/(?:d|day|j|die)")
+_BEFORE_NUMBER, _AFTER_NUMBER = frozenset({"every", "q", "x", "alle", "cada", "les"}), ("h", "time", "x", "day", "week")
+
+
+def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
+    """Whether the words say how often and nothing of an amount: "Zocor 40 mg" with "nightly"."""
+    if sig.times_high is None or sig.problem is not None or sig.parts or sig.maximum is not None:
+        return False
+    words = (dosage.text or "").lower().replace(",", " ").split()
+    return all(
+        _OFTEN_WORD.fullmatch(word) or _TIMES_WORD.fullmatch(word) or _counts_times(previous, word, following)
+        for previous, word, following in zip(["", *words], words, [*words[1:], ""], strict=False)
+    )
+
+
+def _counts_times(previous: str, word: str, following: str) -> bool:
+    """Whether a number counts hours, times or days and no tablets."""
+    return word.isdigit() and (previous in _BEFORE_NUMBER or following.startswith(_AFTER_NUMBER))
+
+
+def _is_of_one_strength(identity: MedicationIdentity) -> bool:
+    """Whether the order names the strength of one tablet, capsule or syringe of every ingredient."""
+    stated = [strength for strength in identity.strengths if strength is not None and strength.per == "unit"]
+    return identity.systemic is not False and bool(stated) and len(stated) == len(identity.strengths)
 
 
 def _limit(

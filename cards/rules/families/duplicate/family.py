@@ -23,6 +23,7 @@ from cards.rules.conditions.condition import (
     only,
 )
 from cards.rules.engine.family import Family
+from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import OrderChange, RuleError, Sig
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
@@ -77,6 +78,16 @@ def is_same_product(first: MedicationIdentity, second: MedicationIdentity) -> bo
     theirs = dict(zip(second.rxcuis, second.strengths, strict=True))
     pairs = ((mine[rxcui], theirs[rxcui]) for rxcui in drug_codes(first))
     return all(mine_ is None or theirs_ is None or mine_ == theirs_ for mine_, theirs_ in pairs)
+
+
+def is_other_name(first: MedicationIdentity, second: MedicationIdentity) -> bool:
+    """Whether one of them is ordered by the name of its drug and the other by a brand."""
+    return _says_its_drug(first) is not _says_its_drug(second)
+
+
+def _says_its_drug(medication: MedicationIdentity) -> bool:
+    words = medication.words.lower()
+    return any(ingredient.name.lower() in words for ingredient in medication.ingredients)
 
 
 def overlap_days(context: RuleContext) -> float:
@@ -409,6 +420,8 @@ FAMILY = Family(
         "other_drug": _other_drug,
         "mgkg": _mg_per_kg,
         "weight": _weight,
+        "new_amount": dose_change.new_amount,
+        "amount_before": dose_change.amount_before,
     },
     longest={
         "total": "12,000",
@@ -419,6 +432,8 @@ FAMILY = Family(
         "other_drug": "hydrochlorothiazide",
         "mgkg": "100.5",
         "weight": "39.5",
+        "new_amount": "12,000.5 units/day",
+        "amount_before": "12,000.5 units/day",
     },
     conditions=(
         Condition(
@@ -433,7 +448,9 @@ FAMILY = Family(
             MEDICATION_LISTS,
         ),
         DAILY_TOTAL,
+        *dose_change.WORDS,
         _compared_drugs("same_product", "both are of one product", is_same_product),
+        _compared_drugs("other_name", "one is ordered by a brand, the other by the name of its drug", is_other_name),
         _compared_drugs(
             "dose_change",
             "both hold the same drugs, given in the same way and released alike; no opioid and no anticoagulant",

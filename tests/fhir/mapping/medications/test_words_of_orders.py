@@ -197,3 +197,32 @@ def test_the_steps_of_a_taper_last_as_long_as_all_of_them() -> None:
 def test_one_sig_has_no_steps() -> None:
     assert steps_of("1 tab in the morning for 5 days and 2 tabs at bedtime") == ()
     assert steps_of("then " * 150) == ()
+
+
+@pytest.mark.parametrize(
+    ("drug", "words", "a_day"),
+    [
+        ("Zocor 40 mg", "nightly", 40),
+        ("Zoloft 50 mg", "daily", 50),
+        ("Morphine ER 15 mg", "q12h", 30),
+        ("Zofran 4 mg", "every 8 hours as needed", 12),
+        ("Augmentin 875-125 mg", "PO BID", 1750),
+        ("enoxaparin 40 mg", "SC daily", 40),
+    ],
+)
+def test_how_often_alone_is_one_of_the_strength_that_the_order_names(drug: str, words: str, a_day: float) -> None:
+    assert max(amount.high for amount in _dose(drug, words).per_day) == a_day
+
+
+@pytest.mark.parametrize(
+    ("drug", "words"),
+    [
+        ("simvastatin", "nightly"),
+        ("amoxicillin 400 mg/5 mL", "BID"),
+        ("Lantus 100 units/mL", "nightly"),
+        ("Zocor 40 mg", "as directed daily"),
+        ("Zocor 40 mg", "use as before"),
+    ],
+)
+def test_how_often_alone_is_no_dose_where_one_of_the_product_is_not_known(drug: str, words: str) -> None:
+    assert _dose(drug, words).per_day == ()
