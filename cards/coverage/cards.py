@@ -68,7 +68,7 @@ def answer_card(annotated: Annotated, identity: CardIdentity) -> Card:
 
 def steps_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
     """Return what a person has to do for this order; None where nothing has to be done."""
-    steps = list(_steps(annotated.answer))
+    steps = list(next_steps(annotated.answer))
     if not steps:
         return None
     detail = "\n".join(f"- {step}" for step in steps)
@@ -152,13 +152,14 @@ def _paragraphs(annotated: Annotated) -> str:
     answer, lines = annotated.answer, [_heading(annotated), f"{escape(describe(annotated.answer))}."]
     if answer.satisfied_id is not None:
         lines.append(f"Number of the prior authorization: {escape(answer.satisfied_id)}.")
-    steps = list(_steps(answer))
+    steps = list(next_steps(answer))
     if steps:
         lines.append("\n".join(f"- {step}" for step in steps))
     return "\n\n".join(lines)
 
 
-def _steps(answer: Determination) -> Iterator[str]:
+def next_steps(answer: Determination) -> Iterator[str]:
+    """Yield what is missing for a better answer, each in a sentence of Markdown."""
     if answer.reason == "detail-code":
         yield _NO_CODE
         return

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.coverage.approval import rule_of
-from cards.coverage.cards import describe
+from cards.coverage.cards import describe, next_steps
 from cards.coverage.determination import Determination
 from cards.coverage.order import Json
 from cards.coverage.policy import SYSTEMS, Payer, Policies, Policy
@@ -19,6 +19,7 @@ from cards.coverage.store import policies
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.pages.server import PageServer
+from cds_hooks.web.markdown import render_markdown
 
 _PLACES: Final = (
     ("11", "office"),
@@ -46,10 +47,11 @@ class RuleRow(Struct, frozen=True):
 
 
 class Trial(Struct, frozen=True):
-    """What an order would be answered: in words, the parts, and each criterion with what the chart shows of it."""
+    """What an order would be answered: in words, what is missing, the rule, and each criterion on the chart."""
 
     words: str
-    parts: tuple[tuple[str, str], ...]
+    steps: tuple[str, ...]
+    rule: RuleRow | None
     criteria: tuple[tuple[str, str], ...]
 
 
@@ -69,7 +71,7 @@ class _Payers:
             counts=[(payer.name, *_counts(rules, payer)) for payer in rules.payers.values()],
             version=rules.version,
             fields=fields,
-            rows=list(_rows(rules, fields.get("payer", ""), fields.get("what", "").lower())),
+            rows=list(_rows(rules, _wanted(rules, fields.get("payer", ""), fields.get("what", "").lower()))),
             first=first,
             last=last,
             changes=list(_changes(rules, first, last)),
@@ -104,13 +106,15 @@ def _counts(rules: Policies, payer: Payer) -> tuple[int, int, int, int]:
     return len({row.code for row in rows}), len(asking), len({row.code for row in rows if row.criteria}), len(excluded)
 
 
-def _rows(rules: Policies, payer: str, what: str) -> Iterable[RuleRow]:
+def _wanted(rules: Policies, payer: str, what: str) -> list[Policy]:
+    return [row for row in rules.every() if payer in ("", row.payer) and what in f"{row.code} {row.category}".lower()]
+
+
+def _rows(rules: Policies, wanted: Iterable[Policy]) -> Iterable[RuleRow]:
     groups: dict[tuple[Any, ...], list[Policy]] = {}
-    for row in rules.every():
-        text = f"{row.code} {row.category}".lower()
-        if payer in ("", row.payer) and what in text:
-            key = (row.payer, row.category, row.basis, row.pa_needed, row.effective_from, row.effective_to, row.source)
-            groups.setdefault(key, []).append(row)
+    for row in wanted:
+        key = (row.payer, row.category, row.basis, row.pa_needed, row.effective_from, row.effective_to, row.source)
+        groups.setdefault(key, []).append(row)
     for key in sorted(groups, key=lambda key: (key[0], key[1], key[4])):
         row, codes = groups[key][0], tuple(sorted(policy.code for policy in groups[key]))
         criteria = rules.criteria_of(row) if row.criteria else None
@@ -173,21 +177,8 @@ def _trial(rules: Policies, fields: Mapping[str, str], today: date) -> Trial | s
     answer = next((entry for entry in answers if entry.order == "ServiceRequest/trial"), None)
     if answer is None:
         return f"There is no rule of {payer.name} here for {code} on {day}: nothing would be answered."
-    return Trial(describe(answer), tuple(_parts(answer)), tuple(_judged(answer)))
-
-
-def _parts(answer: Determination) -> Iterable[tuple[str, str]]:
-    for name, value in (
-        ("covered", answer.covered),
-        ("pa-needed", answer.pa_needed),
-        ("doc-needed", answer.doc_needed),
-        ("info-needed", ", ".join(answer.info_needed)),
-        ("reason", answer.reason),
-    ):
-        if value:
-            yield name, value
-    if answer.policy is not None:
-        yield "rule", f"{answer.policy.id}: {answer.policy.source}"
+    rule = next(iter(_rows(rules, [answer.policy])), None) if answer.policy is not None else None
+    return Trial(describe(answer), tuple(map(render_markdown, next_steps(answer))), rule, tuple(_judged(answer)))
 
 
 def _judged(answer: Determination) -> Iterable[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The page of coverage rules: the table with sources and days, changes, the state of own rules, and a trial."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def test_every_rule_is_shown_with_its_codes_source_and_days(tmp_path: Path) -> N
     assert "cgsmedicare.com" in page
     lymph = read(tmp_path, "?what=e0676&payer=medicare")
     assert "prevention of thrombosis" in lymph
+    assert "<details open><summary>" in lymph
     assert "Power wheelchair" not in lymph
     assert "No rule has this code" in read(tmp_path, "?what=nothing-like-it")
 
@@ -47,7 +49,12 @@ def test_changes_between_two_days_of_service_are_listed(tmp_path: Path) -> None:
 def test_an_order_is_tried_on_an_empty_chart_and_on_a_sample_patient(tmp_path: Path) -> None:
     asked = read(tmp_path, "?code=64493&place=22&day=2026-11-20&chart=af-apixaban-dose")
     assert "prior authorization needed" in asked
-    assert "auth-needed" in asked
+    assert not re.search(r"auth-needed|no-auth|pa-needed|doc-needed|performpa", asked)
+    answer = asked.partition('id="trial"')[2].partition("</section>")[0]
+    assert "By the rule on Facet joint interventions (prior authorization" in answer
+    assert re.search(r'Sources: <a href="https://[^"]+" rel="noreferrer">[a-z.]+<', answer)
+    folded = asked.partition('id="rules"')[2]
+    assert re.search(r"<details><summary>\d+ rules</summary>", folded)
     lung = read(tmp_path, "?code=71271&day=2026-11-20")
     assert "not known" in lung, "an empty chart shows nothing, which is no criterion that failed"
     assert "nothing would be answered" in read(tmp_path, "?code=99999")
