@@ -8,7 +8,7 @@ answered has a call id, which the log has for the first 20 of a minute:
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
 request-line  414   an address of more than 8 KB
 malformed     400   no HTTP, more than one Host, or a NUL in the query of the address
-coding        400   a body in another transfer coding than chunked, as `gzip, chunked`
+coding        400   a body in another transfer coding than chunked, as `gzip, chunked`, or in any under HTTP/1.0
 slow-head     408   no complete head within `head_seconds`, from the first moment or from the last answer
 idle          -     no byte within that time
 pipelined     -     more than 32 requests on a connection that wait for the answers to earlier ones
@@ -53,7 +53,7 @@ _REASONS: Final = {
     "head": (431, "Request Header Fields Too Large", "The head of the request is larger than what is read here."),
     "request-line": (414, "URI Too Long", "The address is longer than what is read here."),
     "malformed": (400, "Bad Request", "This is not an HTTP request."),
-    "coding": (400, "Bad Request", "A body is read in the transfer coding chunked, or in none."),
+    "coding": (400, "Bad Request", "A body is read in the transfer coding chunked (not under HTTP/1.0), or in none."),
     "slow-head": (408, "Request Timeout", "The head of the request did not arrive in time."),
     "connections": (503, "Service Unavailable", "The server has as many connections as it can have. Try again."),
 }
@@ -226,7 +226,9 @@ class BoundedHttp(HttpToolsProtocol):
         if hosts > 1 or b"%00" in self.url.partition(b"?")[2]:
             self._stop("malformed")
         # the parser takes whatever ends with chunked, and would hand a packed body on as it is
-        if b",".join(value for name, value in self.headers if name == b"transfer-encoding").lower() not in _CODINGS:
+        coding = b",".join(value for name, value in self.headers if name == b"transfer-encoding").lower()
+        # RFC 9112, section 6.1: HTTP/1.0 has no transfer coding, and whoever stands between may have read another body
+        if coding not in _CODINGS or (coding and self.parser.get_http_version() == "1.0"):
             self._stop("coding")
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop("pipelined")

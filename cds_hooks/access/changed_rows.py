@@ -20,7 +20,7 @@ def wrong_accounts(record_url: str) -> list[str]:
     if url.get_backend_name() == "sqlite":
         file = sqlite_file(url).with_name(FILE)
         if not file.exists():
-            return [f"the account {name}, which was made, is missing" for name in made]
+            return list(map(_missing, made))
         url = url.set(database=str(file))
     try:
         with reading_engine(url).connect() as connection:
@@ -34,8 +34,12 @@ def wrong_accounts(record_url: str) -> list[str]:
     except DATABASE_ERRORS:
         return []
     sentences = [_compare(name, row, made.get(name)) for name, row in rows.items()]
-    missing = [f"the account {name}, which was made, is missing" for name in made if name not in rows]
+    missing = [_missing(name) for name in made if name not in rows]
     return [sentence for sentence in (*sentences, *missing) if sentence]
+
+
+def _missing(name: str) -> str:
+    return f"the account {name}, which was made, is missing"
 
 
 def _recorded(record_url: str) -> RecordedAccounts:

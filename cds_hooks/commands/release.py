@@ -13,6 +13,7 @@ from cds_hooks.commands.options import AsJson, Database, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
+from cds_hooks.hold_back.approvals import NOBODY_APPROVES
 from cds_hooks.hold_back.releases import CANARY, MAPPING, QUIET, TERMINOLOGY, Releases, why_not_allowed
 from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.settings import settings
@@ -206,7 +207,9 @@ def _row(act: Act) -> dict[str, Any]:
 
 
 def _refuse_ungated(name: str) -> None:
-    """Refuses a model that would show nobody a card, whatever the act says: a draft, or one with a red gate."""
+    """Refuses a model that would show nobody a card, whatever the act says: a draft, a red gate, nobody to approve."""
+    if settings().model_state == "approved":  # behind a trust file no command gets here
+        raise ApprovalRefused(f"the model {name} cannot be released: {NOBODY_APPROVES[:-1]}")
     model = _served_model(name)
     if (why := why_withheld(model)) is not None:
         raise ApprovalRefused(f"the model {name} cannot be released: {why}. Run cds-hooks model gates {name} --record")

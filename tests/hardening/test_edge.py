@@ -120,6 +120,10 @@ def test_a_body_that_could_be_two_is_answered_400_and_nothing_after_it(edge: tup
             connection.send(head + length + b"\r\n\r\n" + body + second)
             assert connection.answer().status == 400, (length, body)
             assert connection.answer().status == 0, "the connection is closed"
+    with Connection(edge[0]) as connection:
+        connection.send(head.replace(b"1.1", b"1.0") + b"chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + second)
+        assert connection.answer().status == 400, "HTTP/1.0 has no transfer coding"
+        assert connection.answer().status == 0, "the connection is closed"
 
 
 @pytest.mark.parametrize(

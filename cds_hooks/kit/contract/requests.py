@@ -1,5 +1,6 @@
 """Builds conformant hook requests from an entry of discovery and a patient's chart."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
@@ -10,6 +11,7 @@ from cds_hooks.kit.contract.dialects import Request
 from cds_hooks.kit.simulator.chart import Resource
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.kit.simulator.request import fhir_authorization
+from cds_hooks.kit.simulator.templates import TOKEN
 
 Context = dict[str, Any]
 Contexts = Iterator[tuple[str, Context]]
@@ -153,13 +155,41 @@ def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datet
     """Yields conformant requests (2.0.1, published form) for one entry of discovery, each with a title."""
     for about, context in contexts_for(str(entry["hook"]), chart):
         request: Request = {"hook": entry["hook"], "hookInstance": new_hook_instance(), "context": context}
-        prefetch = _prefetch(entry, chart, context, as_of)
+        prefetch = prefetch_from([*chart.resources, USER], _templates(entry), context, as_of.date())
         yield about, request | ({"prefetch": prefetch} if prefetch else {})
 
 
-def _prefetch(entry: dict[str, Any], chart: PatientChart, context: dict[str, Any], as_of: datetime) -> dict[str, Any]:
-    """Return a value for each template that can be filled; a key whose tokens have no value here is left out."""
+def unfilled_keys(entry: dict[str, Any], request: Request) -> frozenset[str]:
+    """Return the prefetch keys of the entry that a conformant request leaves out: a token of theirs has no value."""
+    return frozenset(_templates(entry)) - frozenset(request.get("prefetch", {}))
+
+
+def with_guessed_keys(entry: dict[str, Any], chart: PatientChart, request: Request, as_of: datetime) -> Request:
+    """Return the request with what its unfilled keys probably mean, so that the rest of the service can be tested.
+
+    A token that names no field of the context is taken for the encounter, the user or the patient by its words.
+    """
+    context = request["context"]
+    missing = unfilled_keys(entry, request)
+    guessed = {key: _guess(str(text), context) for key, text in _templates(entry).items() if key in missing}
+    values = prefetch_from([*chart.resources, USER], guessed, context, as_of.date())
+    return request | {"prefetch": request.get("prefetch", {}) | values}
+
+
+def _guess(template: str, context: Context) -> str:
+    fields = {name.lower(): value for name, value in context.items() if isinstance(value, str)}
+
+    def value_of(match: re.Match[str]) -> str:
+        token = match[1].lower().removeprefix("context.")
+        if "date" in token or "today" in token:
+            return "1900-01-01"
+        kind = next((kind for kind in ("encounter", "user") if kind in token), "patient")
+        value = fields.get(token) or fields.get(f"{kind}id") or fields["patientid"]
+        return value.rpartition("/")[2]
+
+    return TOKEN.sub(value_of, template)
+
+
+def _templates(entry: dict[str, Any]) -> dict[str, Any]:
     templates = entry.get("prefetch")
-    if not isinstance(templates, dict):
-        return {}
-    return prefetch_from([*chart.resources, USER], templates, context, as_of.date())
+    return templates if isinstance(templates, dict) else {}

@@ -16,7 +16,12 @@ from cds_hooks.kit.contract.connection import Connection, Exchange, Purpose
 from cds_hooks.kit.contract.definitions import HOOKS
 from cds_hooks.kit.contract.dialects import DIALECTS, Dialect, Request
 from cds_hooks.kit.contract.document import Node, NotTested, observe
-from cds_hooks.kit.contract.requests import conformant_requests, new_hook_instance
+from cds_hooks.kit.contract.requests import (
+    conformant_requests,
+    new_hook_instance,
+    unfilled_keys,
+    with_guessed_keys,
+)
 
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HUGE: Final = 200  # resources in one call
@@ -26,12 +31,25 @@ _ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would w
 
 @dataclass(frozen=True)
 class Call:
-    """A conformant request and its answer; `sent` is the request in the published form, before the dialect."""
+    """A request and its answer; `sent` is the request in the published form, before the dialect.
+
+    `unfilled` are the prefetch keys that no client can fill, because a token names nothing; `is_guessed`: they were
+    sent all the same, with what they probably mean.
+    """
 
     about: str
     chart: PatientChart
     sent: Request
     exchange: Exchange
+    unfilled: frozenset[str] = frozenset()
+    is_guessed: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a conformant call with all of its data was not answered; without an unfilled key 412 is right."""
+        if self.exchange.ok or self.is_guessed:
+            return False
+        return not (self.unfilled and self.exchange.status == 412)
 
 
 @dataclass
@@ -71,15 +89,28 @@ class Service:
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
-        """One call for each chart, or several: every one is conformant and expected to succeed."""
-        return tuple(self._calls())
+        """One call for each chart, or several: every one is conformant and expected to succeed.
 
-    def _calls(self) -> Iterator[Call]:
+        Where a prefetch key cannot be filled and no answer has a card, as many follow with what the key probably means:
+        one wrong token must not hide all that the service does besides.
+        """
+        calls = tuple(self._calls())
+        has_cards = any(call.exchange.cards for call in calls)
+        return calls if has_cards else (*calls, *self._calls(guessed=True))
+
+    def _calls(self, *, guessed: bool = False) -> Iterator[Call]:
         silent, spent = 0, 0.0
         for chart in self.charts:
             for about, request in conformant_requests(self.entry, chart, self.as_of):
-                exchange = self.send(request, f"{self.hook} for {about}")
-                yield Call(about, chart, request, exchange)
+                unfilled = unfilled_keys(self.entry, request)
+                if guessed and not unfilled:
+                    continue
+                sent, title = request, f"{self.hook} for {about}"
+                if guessed:
+                    sent = with_guessed_keys(self.entry, chart, request, self.as_of)
+                    title = f"{title}, prefetch.{min(unfilled)} as it may be meant"
+                exchange = self.send(sent, title)
+                yield Call(about, chart, sent, exchange, unfilled, guessed)
                 silent = 0 if exchange.status else silent + 1
                 spent += exchange.seconds
                 if silent == _ENOUGH_SILENCE or spent > _LONGEST_CALLS_SECONDS:

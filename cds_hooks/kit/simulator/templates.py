@@ -117,7 +117,8 @@ def _written(node: Any) -> str:
     return str(node) if isinstance(node, str | int | float) else ""
 
 
-_TOKEN_WITH_SPACES: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+TOKEN: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+"""A token of a template; its first group is what it names."""
 _TODAY: Final = re.compile(r"today\(\)(?:\s*([+-])\s*(\d+)\s*days?)?")
 _NEEDS_THREE: Final = re.compile(r"[%(|]|context\.\w+\.")
 _NONE: Final[Mapping[str, Any]] = {}
@@ -140,7 +141,7 @@ def fill(template: str, context: Mapping[str, Any], today: date, answers: Mappin
         missing = missing or value is None
         return str(value)
 
-    query = _TOKEN_WITH_SPACES.sub(value_of, template)
+    query = TOKEN.sub(value_of, template)
     return None if missing else query
 
 

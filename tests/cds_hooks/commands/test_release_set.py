@@ -129,6 +129,17 @@ def test_a_model_is_released_with_green_gates(site: Site) -> None:
     assert {(row["version"], row["gates"]) for row in site.acts()} == {("cafe", "beef")}
 
 
+def test_a_model_that_nobody_can_approve_here_is_not_released(site: Site) -> None:
+    assert site.set("shadow", "model", "m") == _now("model m", "shadow cafe")
+    site.settings.model_state = "approved"
+    refused = (
+        "The model m cannot be released: CDS_MODEL_STATE asks for two approvals, and without a trust file nobody can "
+        "approve.\n"
+    )
+    assert site.set("canary", "model", "m") == (1, "", refused)
+    assert [row["what"] for row in site.acts()] == ["model m shadow"]
+
+
 def test_an_act_that_was_changed_is_refused_and_the_list_ends_with_1(site: Site) -> None:
     site.run("set", "off", "service", "planning", *WHY)
     with engine_for(parse_url(site.url)).begin() as connection:

@@ -31,7 +31,7 @@ def a_conformant_call_is_answered(service: Service) -> Faults:
     if service.hook not in HOOKS and not any(call.exchange.cards is not None for call in service.calls):
         raise NotTested(f"what {service.hook} carries in its context is not in the hook library")
     for call in service.calls:
-        if not call.exchange.ok:
+        if call.is_refused:
             yield call.exchange.fault(call.exchange.answer)
 
 

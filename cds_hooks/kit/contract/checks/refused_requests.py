@@ -135,12 +135,18 @@ def what_is_not_json_is_refused(service: Service) -> Faults:
         "a trailing comma": f"{request_text[:-1]},}}".encode(),
         "a comment": f"/* call */ {request_text}".encode(),
         "text": b"hello",
-        "NaN": f'{request_text[:-1]}, "contractKit": NaN}}'.encode(),
         "bytes that are no UTF-8": request_text.replace("hookInstance", "hookInstance\xff", 1).encode("latin-1"),
         "two documents": f"{request_text}{request_text}".encode(),
     }
     for title, body in bodies.items():
         yield from expect_refusal(service.send_as_is(body, f"body is {title}", broken=True))
+
+
+@check_service("GEN-01", level=SHOULD)
+def a_number_that_json_has_not_is_refused(service: Service) -> Faults:
+    """Refuse NaN and Infinity: many parsers take them, and what is computed from them is no number."""
+    body = f'{json.dumps(service.request())[:-1]}, "contractKit": NaN}}'.encode()
+    yield from expect_refusal(service.send_as_is(body, "body is NaN", broken=True))
 
 
 @check_service("GEN-01")
