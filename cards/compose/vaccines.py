@@ -13,7 +13,7 @@ from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, Vacci
 from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain
 from cards.vaccines.course import DoseStatus, Evaluation
-from cards.vaccines.due import DueVaccine, ForbiddenVaccine, VaccinesDue
+from cards.vaccines.due import RSV, DueVaccine, ForbiddenVaccine, VaccinesDue
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import VaccineKnowledge
@@ -35,7 +35,6 @@ _STATUSES = {
     SeriesStatus.NOT_COMPLETE: "due",
     SeriesStatus.COMPLETE: "complete",
     SeriesStatus.IMMUNE: "immune",
-    SeriesStatus.CONTRAINDICATED: "contraindicated",
 }
 
 
@@ -49,7 +48,10 @@ def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
 
 
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
-    """A FHIR R4 ImmunizationRecommendation with every forecast that its status code system can say."""
+    """A FHIR R4 ImmunizationRecommendation of every group that may be given, is complete or not needed.
+
+    What is contraindicated stands on the card and is no recommendation.
+    """
     return {
         "resourceType": "ImmunizationRecommendation",
         "patient": {"reference": f"Patient/{patient_id}"},
@@ -181,7 +183,12 @@ def _dose_named(item: DueVaccine) -> str:
 
 
 def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], knowledge: VaccineKnowledge) -> list[str]:
-    lines = [_due_line(item, due.as_of) for item in due.due[:_LINES]]
+    lines, before = [], ""
+    for item in due.due[:_LINES]:
+        why = _observed(item.reasons)
+        reason = "" if not why else " Same reason." if why == before else f" Because of {why}."
+        before = why
+        lines.append(_due_line(item, due.as_of, reason, has_doses=bool(charted.history.days)))
     lines += [_season_line(group, end) for group, end in due.of_season]
     if more := due.due[_LINES:]:
         lines.append(f"- Also due: {'; '.join(_short(item) for item in more)}.")
@@ -194,7 +201,7 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         lines.append(f"- Ordered already: {', '.join(due.ordered)}.")
     if due.to_discuss:
         names = ", ".join(item.label for item in due.to_discuss)
-        lines.append(f"- To decide together with the patient (shared decision): {names}.")
+        lines.append(f"- Shared decision with the patient: {names}.")
     lines += _forbidden_lines(due.forbidden)
     lines += [
         f"- Check first: {_observed([check.observation])}. {escape(_SEE.sub('', check.text), 160)} "
@@ -202,8 +209,9 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         for check in due.to_check
     ]
     lines += ["", _basis(charted)]
-    if due.seasons_over:
-        seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over)
+    told_seasons = {group for group, _ in due.of_season}
+    seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in told_seasons)
+    if seasons:
         lines.append(f"Check the doses of this season: CDC's release here is older. It covers {seasons}.")
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
@@ -211,10 +219,15 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
 
 
 def _season_line(group: str, end: date) -> str:
-    """A vaccine of every season, where the release ends before this one: what is no longer known is said."""
+    """A vaccine of a season, where the release ends before this one: what is no longer known is said."""
+    if group == RSV:
+        return (
+            "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
+            f"January; the release here covers no day after {end}: check."
+        )
     return (
         f"- **{group} (this season)**: no dose since {end} on record. ACIP recommends one each season; the release "
-        "here covers no later day, so this season's recommendation is not known here: check."
+        "here covers no later day: check."
     )
 
 
@@ -255,14 +268,14 @@ def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
             )
 
 
-def _due_line(item: DueVaccine, as_of: date) -> str:
+def _due_line(item: DueVaccine, as_of: date, why: str, *, has_doses: bool) -> str:
     forecast = item.forecast
-    why = f" Because of {_observed(item.reasons)}." if item.reasons else ""
     if item.for_pregnancy:
         return f"- **Tdap in this pregnancy**: {_dated(item, as_of)}. {_whatever_before(item)}{why}"
     several = [escape(_short_name(name), 40) for name in item.vaccines]
     preferred = f" ({' or '.join(several)})" if several and several != [item.label] else ""
-    return f"- **{item.label}{preferred}, dose {forecast.dose_number}**: {_dated(item, as_of)}. {_doses(item)}{why}"
+    doses = _doses(item, has_doses=has_doses)
+    return f"- **{item.label}{preferred}, dose {forecast.dose_number}**: {_dated(item, as_of)}.{doses}{why}"
 
 
 def _short_name(vaccine: str) -> str:
@@ -297,14 +310,15 @@ def _whatever_before(item: DueVaccine) -> str:
     return f"One dose in each pregnancy, whatever was given before it{before}."
 
 
-def _doses(item: DueVaccine) -> str:
+def _doses(item: DueVaccine, *, has_doses: bool) -> str:
+    """Which doses count; where the chart has no vaccination at all, the basis of the card says it once."""
     if not item.evaluations:
-        return "No dose on record."
+        return " No dose on record." if has_doses else ""
     counts = bool(item.counted_days)
     sentences = [f"Doses that count: {_days(item.evaluations)}." if counts else "No dose on record counts."]
     if not_counted := _not_counted(item.evaluations):
         sentences.append(f"{capitalized(not_counted)}.")
-    return " ".join(sentences)
+    return f" {' '.join(sentences)}"
 
 
 def _not_counted(evaluations: tuple[Evaluation, ...]) -> str:
@@ -365,5 +379,5 @@ def _offers(
         yield OrderSuggestion(plain(label, 80), "Draft order for the vaccine dose.", order, is_recommended)
     forecast = immunization_recommendation(due, patient_id, knowledge)
     yield OrderSuggestion(
-        "Save the whole forecast", "An ImmunizationRecommendation with every vaccine and date.", forecast
+        "Save the forecast", "An ImmunizationRecommendation with every vaccine that may be given.", forecast
     )

@@ -252,7 +252,8 @@ def vaccines_due(
 
 # ACIP, influenza (MMWR Recomm Rep 2024;73(5)): everybody from 6 months every season, from September on as long as the
 # viruses circulate. RSV in pregnancy (MMWR 2023;72:1115): September to January, at 32 to 36 weeks and 6 days.
-_INFLUENZA, _RSV = "Influenza", "RSV"
+_INFLUENZA: Final = "Influenza"
+RSV: Final = "RSV"
 _INFLUENZA_MONTHS: Final = frozenset({9, 10, 11, 12, 1, 2, 3})
 _RSV_MONTHS: Final = frozenset({9, 10, 11, 12, 1})
 _INFLUENZA_FROM: Final = Period(months=6)
@@ -266,11 +267,14 @@ def _of_season(
     knowledge: VaccineKnowledge,
     settled: Set[str],
 ) -> Iterator[tuple[str, date]]:
-    """The vaccines of this season that the release is too old for, with the last day that it covers."""
+    """The vaccines of this season that the release is too old for, with the last day that it covers.
+
+    Influenza is given each season; the one against RSV is a one-time dose (MMWR 2023;72:1115).
+    """
     for group, end in seasons.items():
         antigens = set(knowledge.schedule.groups[group].antigens)
         was_given = any(
-            dose.given > end and antigens & {part.antigen for part in vaccine.antigens}
+            (dose.given > end or group == RSV) and antigens & {part.antigen for part in vaccine.antigens}
             for dose in charted.person.doses
             if (vaccine := knowledge.schedule.vaccines.get(dose.cvx)) is not None
         )
@@ -281,7 +285,7 @@ def _of_season(
 def _is_for_season(group: str, person: Person, as_of: date) -> bool:
     if group == _INFLUENZA:
         return as_of.month in _INFLUENZA_MONTHS and not person.within_ages(as_of, None, _INFLUENZA_FROM)
-    onset = person.observed(ONSET_OF_PREGNANCY) if group == _RSV and PREGNANT in person.codes else None
+    onset = person.observed(ONSET_OF_PREGNANCY) if group == RSV and PREGNANT in person.codes else None
     if onset is None or as_of.month not in _RSV_MONTHS:
         return False
     return _RSV_WEEKS[0] * 7 <= (as_of - onset).days < _RSV_WEEKS[1] * 7
@@ -364,8 +368,8 @@ def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineK
         for cohort in knowledge.antigens[antigen].immune_births:
             if cohort.country and not person.country and person.birth_date < cohort.born_before:
                 return (
-                    f"{forecast.group}: the country of birth is not known (who was born in the {cohort.country} before "
-                    f"{cohort.born_before.year} counts as immune)"
+                    f"{forecast.group}: the country of birth is not known (born in the {cohort.country} before "
+                    f"{cohort.born_before.year}: immune)"
                 )
     for rule in _next_doses(forecast):
         for interval in rule.intervals:

@@ -96,51 +96,50 @@ def test_the_headline_names_four_vaccines_and_tdap_of_a_pregnancy_without_a_numb
     [
         (
             due(**ON),
-            "- **label, dose 1**: due (recommended and earliest 2009-01-01). No dose on record.",
+            "- **label, dose 1**: due (recommended and earliest 2009-01-01).",
         ),
         (
             due(**ON | {"earliest": date(2008, 1, 1)}),
-            "- **label, dose 1**: due (recommended 2009-01-01, earliest 2008-01-01). No dose on record.",
+            "- **label, dose 1**: due (recommended 2009-01-01, earliest 2008-01-01).",
         ),
-        (due(**ON | {"earliest": None}), "- **label, dose 1**: due (recommended 2009-01-01). No dose on record."),
+        (due(**ON | {"earliest": None}), "- **label, dose 1**: due (recommended 2009-01-01)."),
         (
             due(**ON, past_due=date(2009, 12, 31)),
-            "- **label, dose 1**: overdue since 2009-12-31 (recommended and earliest 2009-01-01). No dose on record.",
+            "- **label, dose 1**: overdue since 2009-12-31 (recommended and earliest 2009-01-01).",
         ),
         (
             due(Forecast(SeriesStatus.NOT_COMPLETE, latest=date(2010, 2, 1)), **ON),
-            "- **label, dose 1**: due (recommended and earliest 2009-01-01), not after 2010-02-01. No dose on record.",
+            "- **label, dose 1**: due (recommended and earliest 2009-01-01), not after 2010-02-01.",
         ),
         # Five years of 365 days back: from there on the date is that of an age alone.
         (
             due(**ON | {"recommended": date(2005, 1, 2), "earliest": date(2005, 1, 2)}),
-            "- **label, dose 1**: due (recommended and earliest 2005-01-02). No dose on record.",
+            "- **label, dose 1**: due (recommended and earliest 2005-01-02).",
         ),
-        (due(**ON | {"recommended": date(2005, 1, 1)}), "- **label, dose 1**: due. No dose on record."),
+        (due(**ON | {"recommended": date(2005, 1, 1)}), "- **label, dose 1**: due."),
         (
             due(**ON | {"recommended": date(2005, 1, 1)}, past_due=date(2006, 1, 1)),
-            "- **label, dose 1**: overdue. No dose on record.",
+            "- **label, dose 1**: overdue.",
         ),
         # Risk: not before its reason.
         (
             due(**ON, reasons=(SPLEEN,)),
-            "- **label, dose 1**: due since 2009-06-01. No dose on record. Because of no spleen (2009-06-01).",
+            "- **label, dose 1**: due since 2009-06-01. Because of no spleen (2009-06-01).",
         ),
         (
             due(**ON | {"recommended": date(2009, 6, 1)}, reasons=(SPLEEN,)),
-            "- **label, dose 1**: due (recommended 2009-06-01, earliest 2009-01-01). No dose on record. "
+            "- **label, dose 1**: due (recommended 2009-06-01, earliest 2009-01-01). "
             "Because of no spleen (2009-06-01).",
         ),
         (
             due(**ON, reasons=(PatientObservation("014"),)),
-            "- **label, dose 1**: due. No dose on record. Because of 014.",
+            "- **label, dose 1**: due. Because of 014.",
         ),
         # Vaccines
-        (due(**ON, vaccines=("label",)), "- **label, dose 1**: due (recommended and earliest 2009-01-01). No dose on "
-         "record."),
+        (due(**ON, vaccines=("label",)), "- **label, dose 1**: due (recommended and earliest 2009-01-01)."),
         (
             due(**ON, vaccines=("Pneumococcal conjugate PCV 15", "PCV 20")),
-            "- **label (PCV 15 or PCV 20), dose 1**: due (recommended and earliest 2009-01-01). No dose on record.",
+            "- **label (PCV 15 or PCV 20), dose 1**: due (recommended and earliest 2009-01-01).",
         ),
         # Doses
         (
@@ -193,6 +192,18 @@ def test_six_vaccines_have_lines_and_the_others_share_one() -> None:
     ]
 
 
+def test_a_reason_is_said_once_and_rsv_of_a_pregnancy_is_no_vaccine_of_each_season() -> None:
+    items = (due(label="A", reasons=(SPLEEN,), **ON), due(label="B", reasons=(SPLEEN,), **ON), due(label="C", **ON))
+    found = lines(answer(*items, of_season=(("RSV", date(2009, 1, 31)),)), person(VaccineDose("10", AS_OF, "I/1")))
+    assert [line.rpartition("No dose on record.")[2] for line in found[:3]] == [
+        " Because of no spleen (2009-06-01).", " Same reason.", "",
+    ]  # fmt: skip
+    assert found[3] == (
+        "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
+        "January; the release here covers no day after 2009-01-31: check."
+    )
+
+
 def test_everything_beside_what_is_due_has_its_line() -> None:
     child, adult = labelled("C", "D"), due(label="Tdap/Td", dose_number=2, doses=(given("2009-05-01"),))
     found = answer(
@@ -213,21 +224,20 @@ def test_everything_beside_what_is_due_has_its_line() -> None:
     assert lines(found, person(VaccineDose("10", date(2009, 5, 1), "I/1"), VaccineDose("3", date(2009, 5, 1), "I/2"),
                                VaccineDose("3", date(2009, 6, 1), "I/3"))) == [
         "- **Influenza (this season)**: no dose since 2009-06-30 on record. ACIP recommends one each season; the "
-        "release here covers no later day, so this season's recommendation is not known here: check.",
+        "release here covers no later day: check.",
         "- To catch up, no dose that counts on record: C, D. Ask the immunization registry first.",
         "- To catch up, Tdap/Td: only doses of an adult are on record (2009-05-01). Ask the registry for the "
         "childhood series; without one, dose 2 is due.",
         "- Declined by the patient within a year: X (2009-11-01), Y (2009-12-01).",
         "- Ordered already: HPV, MMR.",
-        "- To decide together with the patient (shared decision): E, F.",
+        "- Shared decision with the patient: E, F.",
         "- Contraindicated: G, I (pregnancy (2009-07-01)).",
         "- Contraindicated: H.",
         "- Check first: no spleen (2009-06-01). Do not vaccinate. This is about J, K.",
         "",
         "Vaccinations of 2 days are on record here. Not seen: doses given elsewhere; travel, occupation and "
         "household.",
-        "Check the doses of this season: CDC's release here is older. It covers Influenza (to 2009-06-30), RSV (to "
-        "2009-01-31).",
+        "Check the doses of this season: CDC's release here is older. It covers RSV (to 2009-01-31).",
         "Not judged: L: why; M: why.",
     ]  # fmt: skip
 
@@ -249,7 +259,7 @@ def offers(found: VaccinesDue, charted: ChartedPerson | None = None) -> list[tup
     return [(one.label, one.is_recommended) for one in card.suggestions]
 
 
-WHOLE = ("Save the whole forecast", False)
+WHOLE = ("Save the forecast", False)
 
 
 def test_four_vaccines_can_be_ordered_and_the_first_that_is_due_is_preselected() -> None:

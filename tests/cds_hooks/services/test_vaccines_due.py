@@ -148,7 +148,7 @@ def test_an_order_of_a_vaccine_in_words_is_read(tmp_path: Path, as_of: datetime,
 
 def test_seasons_after_the_release_are_not_judged_and_said(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1960-01-01")
-    assert "Influenza (to 2026-06-30)" in card["detail"]
+    assert "no dose since 2026-06-30 on record" in card["detail"]
     assert "- **Influenza (this season)**: no dose since 2026-06-30" in card["detail"]
     assert "Of this season no dose on record: Influenza." in card["summary"]
     given = only_card(tmp_path, as_of, "1960-01-01", dose(98, "150", "2026-10-10"))
