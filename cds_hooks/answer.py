@@ -28,7 +28,7 @@ from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.model_versions import Choose, in_use
-from cds_hooks.prefetch.facts import write_facts
+from cds_hooks.prefetch.facts import KeptChart, keep_chart, write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import (
     NO_PREFETCH,
@@ -55,7 +55,6 @@ from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
-from fhir.record.kept_facts import keep_facts
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import WrongPatient, shorten_refusals
@@ -74,8 +73,10 @@ class Source(Protocol):
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:
         """Return the prefetch that came with the request."""
 
-    def read_record(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> PatientRecord:
-        """Return the patient's facts."""
+    def read_chart(
+        self, call: Call, request: CDSRequest, filled: FilledPrefetch
+    ) -> tuple[PatientRecord, KeptChart | None]:
+        """Return the patient's facts, and what is recorded of them."""
 
     def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
         """Return the JSON in which the client's own orders can be found."""
@@ -109,6 +110,8 @@ class Understood(Struct, frozen=True):
     """Without the resources of its prefetch: the record holds them."""
     prefetch: PrefetchState
     record: PatientRecord
+    chart: KeptChart | None
+    """What is recorded of the chart; None where nothing was read, and in a replay."""
     originals: Sent
     """The JSON of the client's own orders, for services that return changed resources."""
     no_advice: Silence | None = None
@@ -260,17 +263,17 @@ def understand(call: Call, received: Received) -> Understood:
     request, filled, source = received.request, received.filled, received.source
     if received.no_advice is not None:
         nothing = read_record({}, request.context.patient_id, call.as_of)
-        return Understood(request, filled.state, nothing, Sent(()), received.no_advice)
+        return Understood(request, filled.state, nothing, None, Sent(()), received.no_advice)
     if call.service.needs_patient(request):
         filled.state.require("patient")
-    record = source.read_record(call, request, filled)
+    record, chart = source.read_chart(call, request, filled)
     groups = race_and_ethnicity(record)
     call.stages.end("facts")
     originals = source.originals(filled) if call.service.returns_resources else ()
     # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
     # now, and a service that waits releases it.
     received.release()
-    return Understood(request, filled.state, record, Sent(originals), groups=groups)
+    return Understood(request, filled.state, record, chart, Sent(originals), groups=groups)
 
 
 async def advise(call: Call, understood: Understood) -> Advised:
@@ -420,10 +423,11 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
     understood, advice = advised.understood, advised.advice
     request = understood.request
     inputs = encode_inputs(call.as_of, advice.features, advice.orders, advice.vaccinations)
-    facts = None
+    chart, facts = understood.chart, None
     if components.settings.keep_facts:
-        read = understood.record.kept_facts() or None
-        facts = write_facts(request, read, understood.prefetch, understood.originals.given, advice.orders, response)
+        refusals = chart.refusals if chart is not None else ()
+        facts = write_facts(request, refusals, understood.prefetch, understood.originals.given, advice.orders, response)
+    is_recorded = chart is not None and chart.content is not None
     return Decision(
         id=call.decision_id,
         decided_at=time_ns() // 1000,
@@ -448,9 +452,11 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
             selected.withheld,
             selected.met,
             understood.groups if advice.scores is not None else (),
+            chart.hash.hex() if chart is not None and not is_recorded else "",
         ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
         facts=facts,
+        chart=chart.hash if chart is not None and is_recorded else None,
     )
 
 
@@ -478,17 +484,14 @@ class ReceivedBody:
         state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
         return FilledPrefetch(request.prefetch, state)
 
-    def read_record(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> PatientRecord:
+    def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
         configured = call.components.settings
         if self.size + filled.fetched_bytes > CHARACTERS_OF_A_CALL:
             values, refusals = within_text_budget(filled.values)
             filled = replace(filled, values=values, refusals=(*filled.refusals, *refusals))
         record = _read_facts(request, filled, call.as_of, configured.opt_out_codes)
-        if configured.keep_facts:
-            drafts = getattr(request.context, "draft_orders", b"")
-            record.keep_facts(lambda resources: keep_facts(resources, bytes(drafts)))
-        return record
+        return record, keep_chart(record, is_whole=configured.keep_facts)
 
     def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
         """Return the body and the pages that were fetched."""
@@ -521,7 +524,8 @@ class Recording:
 
     async def take(self, call: Call, answer: Answered) -> None:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
-        await _commit(call, answer.decision)
+        chart = answer.selected.advised.understood.chart
+        await _commit(call, answer.decision, chart.content if chart is not None else None)
         components, selected, trace = call.components, answer.selected, call.trace
         if not call.is_trial:
             components.governance.note_shown(selected.cards, selected.advised.checked)
@@ -578,8 +582,8 @@ def _refusal(call: Call, received: Received | None, error: HookError) -> Decisio
     )
 
 
-async def _commit(call: Call, decision: Decision) -> None:
+async def _commit(call: Call, decision: Decision, chart: bytes | None = None) -> None:
     try:
-        await call.components.decisions.append(decision)
+        await call.components.decisions.append(decision, chart)
     except RecordUnavailable as error:
         raise RecordFailed("The decision could not be recorded, so no advice is given. Try again later.") from error

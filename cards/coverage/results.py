@@ -17,15 +17,13 @@ def observation_test(wanted: Test, subject: Subject) -> Seen:
     record = subject.record
     hits = [
         (time, value, observation)
-        for observation in record.observations_for("coverage")
+        for observation in record.observations
         if observation.status in USABLE_STATUS
         and _is_named(observation, wanted)
         and (value := _value_in(observation, wanted)) is not None
         and (time := effective_time(observation)) is not None
     ]
     hits = [hit for hit in hits if is_within(hit[0], wanted, subject.day) and _has_proof(hit[2], wanted)]
-    for _, _, observation in hits:
-        record.note_use(observation)
     if not hits:
         return UNKNOWN
     if "count" in wanted:

@@ -108,7 +108,7 @@ def done(record: PatientRecord, name: str, *, incomplete: bool = False) -> list[
     entries = record.derive(_that_name_tests).get(name)
     if entries is None:
         return []
-    tests = [read(record, name, entry) for read, entry in entries]
+    tests = [read(name, entry) for read, entry in entries]
     past = [
         test
         for test in tests
@@ -135,9 +135,9 @@ def results_of(
 
 def _other_entries(record: PatientRecord) -> list[Done]:
     """Reports and results by any name that have words of their own, and active problems."""
-    reports = [_of_report(record, "", report) for report in record.diagnostic_reports if report.status in _FINAL_REPORT]
+    reports = [_of_report("", report) for report in record.diagnostic_reports if report.status in _FINAL_REPORT]
     parts = [
-        _read_part("", part)
+        _of_result("", part)
         for part in record.screening_parts()
         if part[0].status in USABLE_STATUS and _has_value(part)
     ]
@@ -169,7 +169,7 @@ def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
 
 
 _Thing = TypeVar("_Thing")
-_Read: TypeAlias = Callable[[PatientRecord, str, Any], Done]
+_Read: TypeAlias = Callable[[str, Any], Done]
 
 
 def _that_name_one(
@@ -250,7 +250,7 @@ def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]
     return by_test
 
 
-def _of_procedure(_: PatientRecord, name: str, procedure: Procedure) -> Done:
+def _of_procedure(name: str, procedure: Procedure) -> Done:
     words = procedure.code.words if procedure.code is not None else ""
     concepts = [concept for concept in (procedure.outcome, procedure.statusReason) if concept is not None]
     outcome = _joined([*_all_words(concepts), *(note.text or "" for note in procedure.note)])
@@ -272,7 +272,7 @@ def _performed(procedure: Procedure) -> FhirTime | None:
     return parse_time(procedure.performedDateTime or (period.end or period.start if period is not None else None) or "")
 
 
-def _of_report(_: PatientRecord, name: str, report: DiagnosticReport) -> Done:
+def _of_report(name: str, report: DiagnosticReport) -> Done:
     words = report.code.words if report.code is not None else ""
     conclusion = _joined([report.conclusion or "", *_all_words(report.conclusionCode)])
     is_incomplete = _says_incomplete(name, report.code, conclusion)
@@ -296,12 +296,7 @@ def _reported(report: DiagnosticReport) -> FhirTime | None:
     return parse_time(text or "")
 
 
-def _of_result(record: PatientRecord, name: str, part: CodedPart) -> Done:
-    record.note_use(part[0])
-    return _read_part(name, part)
-
-
-def _read_part(name: str, part: CodedPart) -> Done:
+def _of_result(name: str, part: CodedPart) -> Done:
     observation, value, _ = part
     source = f"Observation/{observation.id}" if observation.id else "Observation without id"
     words = _concept(value).words
@@ -372,7 +367,6 @@ def _refusals(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept | No
         reason = part[1].dataAbsentReason
         is_declined = reason is not None and reason.has(_ASKED_DECLINED)
         if is_declined or any(_says_refused(words) for words in _value_words(part)):
-            record.note_use(part[0])
             yield f"Observation/{part[0].id}", _concept(part[1]), part[0].effectiveDateTime
 
 

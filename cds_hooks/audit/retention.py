@@ -1,5 +1,7 @@
 """Retention: takes old decisions of one client, with feedback and outcomes, out of the record after they were exported.
 
+A chart goes with the last decision that was made with it.
+
 The rows are first written into a file of the form of a backup, which an empty record takes in to be read again. What
 was taken out is then said three times: in `removals` (which rows of which chain, and the hashes at both ends of each
 span, so that the chain is verified across the gap), in an event of the record, and in that event by a signature with
@@ -7,6 +9,7 @@ the key that seals the record. Without that key nobody can take rows out and cal
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 from msgspec import Struct
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select, text
 
 from cds_hooks.audit.holds import not_held
 from cds_hooks.audit.transfer import plain_table, read_file, write_file
@@ -26,7 +29,7 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.entries import feedback_hash, outcome_hash, write_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, events, feedback, outcomes, removals
+from cds_hooks.storage.tables import charts, decisions, events, feedback, outcomes, removals
 from models_onnx.artifact.keys import Keys, Signer
 
 EVENT: Final = "retention"
@@ -87,10 +90,9 @@ def remove_old(url: str, client: str, before: int, file: Path, actor: str, signe
             old = _old_rows(connection, client, before)
     if not old.sequences["decisions"]:
         return None
-    digest = write_file(file, ((name, row) for name in _PLAIN for row in _stored(url, name, old.sequences[name])))
-    rows = list(_checked(file))
+    digest = write_file(file, _rows_of(url, old.sequences))
     counts = {name: len(sequences) for name, sequences in old.sequences.items()}
-    if len(rows) != sum(counts.values()):
+    if Counter(name for name, _ in _checked(file) if name != "charts") != Counter(counts):
         raise RecordUnavailable(f"{file} could not be read again as it was written; nothing was taken out")
     spans = digest_of_spans(old.spans)
     run = RetentionRun(name=file.name, sha256=digest, client=client, before=before, spans=spans, **counts)
@@ -104,8 +106,24 @@ def remove_old(url: str, client: str, before: int, file: Path, actor: str, signe
         for name in ("outcomes", "feedback", "decisions"):
             for batch in _batches(old.sequences[name]):
                 with engine.begin() as connection:
-                    connection.execute(delete(_PLAIN[name]).where(_PLAIN[name].c.sequence.in_(batch)))
+                    _take_out(connection, name, batch)
     return run
+
+
+def _take_out(connection: Connection, name: str, sequences: list[int]) -> None:
+    """Deletes these rows, and the charts that no other decision names."""
+    d = decisions.c
+    is_chosen = _PLAIN[name].c.sequence.in_(sequences)
+    if name != "decisions":
+        connection.execute(delete(_PLAIN[name]).where(is_chosen))
+        return
+    if connection.dialect.name == "postgresql":  # a writer may have found a chart there that is deleted now
+        connection.execute(text("LOCK TABLE charts IN SHARE ROW EXCLUSIVE MODE"))
+    named = connection.execute(select(d.chart).where(d.sequence.in_(sequences), d.chart.is_not(None)).distinct())
+    hashes = [row.chart for row in named]
+    connection.execute(delete(_PLAIN[name]).where(is_chosen))
+    is_named = select(d.sequence).where(d.chart == charts.c.hash).exists()
+    connection.execute(delete(charts).where(charts.c.hash.in_(hashes), ~is_named))
 
 
 @contextmanager
@@ -207,6 +225,24 @@ def _stored(url: str, name: str, sequences: list[int]) -> Iterator[dict[str, Any
             yield dict(row._mapping)
 
 
+def _rows_of(url: str, sequences: dict[str, list[int]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield from _charts_of(url, sequences["decisions"])
+    for name in _PLAIN:
+        for row in _stored(url, name, sequences[name]):
+            yield name, row
+
+
+def _charts_of(url: str, sequences: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Table and row of each chart with which these decisions were made, each once."""
+    table, written = plain_table(charts), set[bytes]()
+    for batch in _batches(sequences):
+        named = select(decisions.c.chart).where(decisions.c.sequence.in_(batch))
+        for row in read_rows(url, select(table).where(table.c.hash.in_(named))):
+            if bytes(row.hash) not in written:
+                written.add(bytes(row.hash))
+                yield "charts", dict(row._mapping)
+
+
 def _checked(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Table and row of each line of the file, each row's hash recomputed."""
     for name, row in read_file(file):
@@ -216,6 +252,8 @@ def _checked(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _hash_of(name: str, row: dict[str, Any]) -> bytes:
+    if name == "charts":
+        return hashlib.sha256(row["content"]).digest()
     if name != "decisions":
         digest = feedback_hash if name == "feedback" else outcome_hash
         return digest(row["previous"], row["position"], row)

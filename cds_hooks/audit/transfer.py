@@ -25,12 +25,12 @@ from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, e
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
-from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, feedback, outcomes, removals
+from cds_hooks.storage.tables import SCHEMA_VERSION, charts, decisions, events, feedback, outcomes, removals
 from models_onnx.artifact.keys import new_private_file
 
 ExportForm = Literal["ndjson", "csv", "fhir", "crd"]
 
-_TABLES: Final = (events, removals, decisions, feedback, outcomes)
+_TABLES: Final = (events, removals, charts, decisions, feedback, outcomes)
 _AT_ONCE: Final = 500
 _CSV: Final = (
     "id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user_id", "outcome", "input_digest",
@@ -198,7 +198,7 @@ def _csv_line(values: Any) -> bytes:
 
 
 def _everything(decision: Decision) -> dict[str, Any]:
-    read = {name: getattr(decision, name) for name in decision.__struct_fields__ if name != "facts"}
+    read = {name: getattr(decision, name) for name in decision.__struct_fields__ if name not in ("facts", "chart")}
     return read | {name: orjson.loads(read[name]) for name in ("models", "response", "basis")}
 
 

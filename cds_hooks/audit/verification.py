@@ -19,7 +19,7 @@ from sqlalchemy import Table, Text, select, type_coerce
 
 from cds_hooks.audit.retention import Span, digest_of_spans, removed_spans, retention_runs
 from cds_hooks.audit.seals import End, Seal
-from cds_hooks.storage.chain import NO_ROW_BEFORE, stored_rows, wrong_content
+from cds_hooks.storage.chain import NO_ROW_BEFORE, faults_of_charts, stored_rows, wrong_content
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash, feedback_hash, outcome_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, events, feedback, outcomes
@@ -75,6 +75,8 @@ def audit(
         walk = _Walk(seals, lambda seal: seal.decisions, report, gaps, _hashes_that_chains_follow(url) - gaps.hashes())
         report.decisions, report.unsealed = walk.go(_decisions(url), on_progress)
         report.removed, report.ends = walk.removed, walk.ends
+        for fault in faults_of_charts(url):
+            report.say(fault)
     for table, digest_of, dated in _ENTRIES:
         with _read_to_the_end(table.name, report):
             walk = _Walk(seals, partial(_end_of, table.name), report, gaps, None)

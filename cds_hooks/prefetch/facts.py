@@ -1,25 +1,32 @@
-"""What is kept of every call so that it can be answered again without its body: the facts that the answer read.
+"""What is kept of every call so that it can be answered again without its body: its facts and its lean chart.
 
-Beside the decision stand the members of the context that are read, the facts of the chart (fhir/record/kept_facts.py),
-why prefetch keys are not known, and the client's own JSON of those orders that were asked for. What the decision
-records anyway is not repeated: the patient, the drafts (`orders` in its basis), the state of each key. The user is left
-out but for its type, unless the answer names it. `CDS_KEEP_FACTS` switches it off.
+Beside the decision stand the members of the context that are read, what of the chart was refused, why prefetch keys are
+not known, and the client's own JSON of those orders that were asked for. What the decision records anyway is not
+repeated: the patient, the drafts (`orders` in its basis), the state of each key. The user is left out but for its type,
+unless the answer names it. The chart (fhir/record/lean_chart.py) is recorded once for all decisions that were made with
+it. With `CDS_KEEP_FACTS=false` only its hash is kept.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from msgspec import NODEFAULT, UNSET, Raw, Struct, UnsetType
+from msgspec import NODEFAULT, Raw, Struct
 
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import MOST_STATES, KeyState, PrefetchState, Templates
 from cds_hooks.protocol.hooks import Context
 from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.storage.content import store_content
 from fhir.record.datatypes import write_decimal
-from fhir.record.kept_facts import KeptFacts
+from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
+from fhir.record.opting_out import SystemAndCode
+from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
+from fhir.record.resources import Patient
 
 _DRAFTS: Final = "draftOrders"
 _EMPTY: Final = Raw(b"{}")
@@ -30,8 +37,8 @@ class CallFacts(Struct, frozen=True, omit_defaults=True):
     """The facts of one call."""
 
     context: dict[str, Raw]
-    record: Raw | UnsetType = UNSET
-    """The facts of the chart; unset where the service was switched off and nothing was read."""
+    refusals: tuple[Refusal, ...] = ()
+    """What of the chart was refused while it was read."""
     texts: dict[str, str] = {}
     """Why a prefetch key is not known, or not wholly, in words."""
     other: tuple[Refusal, ...] = ()
@@ -43,10 +50,18 @@ class CallFacts(Struct, frozen=True, omit_defaults=True):
     has_timings: bool = False
 
 
-class _ReadFacts(CallFacts, frozen=True):
-    """The same, with the chart read in the same pass."""
+class KeptChart(Struct, frozen=True):
+    """What is kept of the chart of a call."""
 
-    record: KeptFacts | UnsetType = UNSET  # type: ignore[assignment]  # written as JSON that is there already
+    hash: bytes
+    """SHA-256 of the content; where only this is kept, of the lean chart as JSON."""
+    content: bytes | None
+    """The lean chart as it is stored; None where only its hash is kept."""
+    refusals: tuple[Refusal, ...]
+
+
+class ChartNotRecorded(Exception):
+    """A call cannot be answered again, because its chart is not in the record."""
 
 
 class OfBasis(Struct, frozen=True):
@@ -69,15 +84,22 @@ class _Bundle(Struct, frozen=True):
     entry: tuple[_Entry, ...] = ()
 
 
-_decoder: Final = msgspec.json.Decoder(_ReadFacts)
+_decoder: Final = msgspec.json.Decoder(CallFacts)
 _states: Final = msgspec.json.Decoder(dict[str, Any])
 _head: Final = msgspec.json.Decoder(_Head)
 _encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
 
 
+def keep_chart(record: PatientRecord, *, is_whole: bool) -> KeptChart:
+    """Return what is kept of the chart of a record of which nothing was asked yet: the lean chart, or its hash only."""
+    chart = encode_chart(record)
+    content = store_content(chart) if is_whole else None
+    return KeptChart(sha256(chart if content is None else content).digest(), content, record.refusals)
+
+
 def write_facts(
     request: CDSRequest,
-    record: bytes | None,
+    refusals: tuple[Refusal, ...],
     prefetch: PrefetchState,
     asked_orders: Mapping[str, Any],
     orders: Mapping[str, Any] | None,
@@ -85,14 +107,14 @@ def write_facts(
 ) -> bytes:
     """JSON of the facts of one call.
 
-    `record` are the facts of its chart, `given` the client's own orders that were asked for, by Type/id, and `orders`
-    what the decision records as judged.
+    `asked_orders` are the client's own orders that were asked for, by Type/id, and `orders` what the decision records
+    as judged.
     """
     in_orders, other_orders = _split(asked_orders, orders)
     return _encode(
         CallFacts(
             _context(request.context, orders, response),
-            Raw(record) if record is not None else UNSET,
+            refusals,
             prefetch.texts,
             prefetch.other,
             other_orders,
@@ -154,13 +176,31 @@ def id_of(resource: Mapping[str, Any]) -> str:
 class FactsOfCall:
     """The facts of a decision, read again, with what its basis has of them."""
 
-    def __init__(self, facts: bytes, basis: OfBasis, patient_id: str) -> None:
-        """Raises msgspec.MsgspecError where the facts cannot be read."""
+    def __init__(self, facts: bytes, chart: bytes | None, basis: OfBasis, patient_id: str) -> None:
+        """Raises msgspec.MsgspecError where the facts, or the chart that belongs to them, cannot be read."""
         self._facts = _decoder.decode(facts)
+        self._chart = decode_chart(chart) if chart is not None else None
         self._basis = basis
         self._patient_id = patient_id
-        self.record: KeptFacts | None = self._facts.record or None
         self.wants_timings: bool = self._facts.has_timings
+
+    @property
+    def patient(self) -> Patient | None:
+        """The Patient of the chart."""
+        return self._chart.patient if self._chart is not None else None
+
+    def read_record(
+        self,
+        as_of: datetime,
+        requested: frozenset[str] | None = None,
+        encounter_id: str | None = None,
+        opt_out_flags: frozenset[SystemAndCode] = frozenset(),
+    ) -> PatientRecord:
+        """Returns the facts of the chart as of this instant; ChartNotRecorded where there is none."""
+        if self._chart is None:
+            raise ChartNotRecorded
+        refusals = self._facts.refusals
+        return record_of_chart(self._chart, self._patient_id, as_of, refusals, requested, encounter_id, opt_out_flags)
 
     @property
     def context(self) -> Raw:

@@ -1,4 +1,4 @@
-"""Replays decisions: the whole call of each, from the facts that its answer read; one verdict for each."""
+"""Replays decisions: the whole call of each, from its recorded chart and facts; one verdict for each."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cds_hooks.configuration import Content, read_content
 from cds_hooks.errors import HookError
-from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.prefetch.facts import ChartNotRecorded, FactsOfCall
 from cds_hooks.replay.basis import Basis, read_basis
 from cds_hooks.replay.comparing import (
     Difference,
@@ -25,13 +25,14 @@ from cds_hooks.replay.memory import Remembered
 from cds_hooks.replay.site import Site
 from cds_hooks.replay.stages import answer_again
 from cds_hooks.storage.decision import Decision, encode_scores
-from cds_hooks.storage.queries import facts_of
-from fhir.record.facts import NotKept
+from cds_hooks.storage.queries import charts_of, facts_of
 from fhir.record.resources import Patient
 
 AT_ONCE: Final = 500
 """So many decisions are read from the record together."""
-_NOTHING_KEPT: Final = "no facts were kept: the decision was made with CDS_KEEP_FACTS=false"
+_CHARTS_AT_ONCE: Final = 20
+_NO_CHART: Final = "no chart was recorded with it: the service was off then, or an older version made the decision"
+_NOTHING_KEPT: Final = "no facts were kept, and of its chart only the hash: it was made with CDS_KEEP_FACTS=false"
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -84,12 +85,17 @@ class Replayer:
         source = iter(decisions)
         while batch := list(islice(source, AT_ONCE)):
             facts = facts_of(self._url, [decision.id for decision in batch])
-            for decision in batch:
-                row = Replayed(decision, read_basis(decision.basis))
-                kept = facts.get(decision.id)
-                yield self._by_call(row, kept) if kept is not None else _not(row, _why_nothing_is_kept(decision))
+            for start in range(0, len(batch), _CHARTS_AT_ONCE):
+                group = batch[start : start + _CHARTS_AT_ONCE]
+                charts = charts_of(self._url, [decision.id for decision in group])
+                for decision in group:
+                    row, kept = Replayed(decision, read_basis(decision.basis)), facts.get(decision.id)
+                    if kept is None:
+                        yield _not(row, _why_nothing_is_kept(decision))
+                    else:
+                        yield self._by_call(row, kept, charts.get(decision.id))
 
-    def _by_call(self, row: Replayed, facts: bytes) -> Replayed:
+    def _by_call(self, row: Replayed, facts: bytes, chart: bytes | None) -> Replayed:
         """Returns the whole call, from the facts that are kept of it."""
         decision, basis, site = row.decision, row.basis, self._site
         service, client = site.services.get(decision.service), site.client_of(decision.client)
@@ -100,18 +106,17 @@ class Replayer:
         remembered = Remembered(decision.response, basis.silence, basis.withheld, basis.answered)
         site.governance.recall(remembered, as_of.date())
         try:
-            call_facts = FactsOfCall(facts, basis, decision.patient)
+            call_facts = FactsOfCall(facts, chart, basis, decision.patient)
             answer = answer_again(site, service, client, decision, basis, call_facts, as_of)
         except HookError as error:
             refusal = msgspec.json.encode({"error": error.text})
             return msgspec.structs.replace(row, answer=refusal, as_of=as_of)
-        except NotKept as error:
-            return _not(row, f"what is in force now reads more than was kept: {error}")
+        except ChartNotRecorded:
+            return _not(row, _NO_CHART)
         except msgspec.MsgspecError:
             return _not(row, "the facts that were kept cannot be read")
-        patient = call_facts.record.patient if call_facts.record is not None else None
         response, scores = answer.decision.response, answer.selected.advised.advice.scores
-        return Replayed(decision, basis, response, scores, as_of=as_of, patient=patient)
+        return Replayed(decision, basis, response, scores, as_of=as_of, patient=call_facts.patient)
 
     def _verdict(self, row: Replayed) -> Verdict:
         decision = row.decision

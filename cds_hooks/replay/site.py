@@ -34,7 +34,7 @@ class _NothingRecorded:
 
     health = RecordHealth("the record of a replay")
 
-    async def append(self, decision: Decision) -> None:
+    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
         """Keeps nothing."""
 
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:

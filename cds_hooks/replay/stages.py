@@ -1,4 +1,4 @@
-"""A recorded call in the stages of `cds_hooks/answer.py`: from the facts that its decision kept, not recorded."""
+"""A recorded call in the stages of `cds_hooks/answer.py`: from its chart and the facts beside it, not recorded."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
@@ -17,8 +17,6 @@ from cds_hooks.replay.site import Site
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision
-from fhir.record.facts import NotKept
-from fhir.record.kept_facts import record_of_facts
 from fhir.record.record import PatientRecord
 
 _SILENT_USER = "Silent mode for the user:"
@@ -40,7 +38,7 @@ def answer_again(
 
     Raises:
         HookError: The call is not answered any more; its text says why.
-        NotKept: Something is read now that was in the chart and is not among the facts.
+        ChartNotRecorded: The chart is read now and is not in the record.
     """
     released = site.components.releases.current
     call = Call(
@@ -76,18 +74,10 @@ class _KeptFacts:
         """Return the states of the keys as they were known, so that nothing is fetched."""
         return self._facts.filled(call.service.templates_read_for(call.client.profile.version))
 
-    def read_record(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> PatientRecord:
-        """Return the facts that were kept; NotKept where nothing was read then."""
-        if self._facts.record is None:
-            raise NotKept("the chart")
-        return record_of_facts(
-            self._facts.record,
-            request.context.patient_id,
-            call.as_of,
-            filled.state.looked_up,
-            request.context.encounter_id,
-            call.components.settings.opt_out_codes,
-        )
+    def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, None]:
+        """Return the facts of the recorded chart; ChartNotRecorded where there is none."""
+        flags, encounter = call.components.settings.opt_out_codes, request.context.encounter_id
+        return self._facts.read_record(call.as_of, filled.state.looked_up, encounter, flags), None
 
     def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:  # noqa: ARG002 - of a `Source`
         """Return the JSON of the orders that the answer asked for."""

@@ -220,11 +220,10 @@ def _wishes_charted(record: PatientRecord) -> str | None:
         words = problem.code.words if problem.code is not None else ""
         if condition_status(problem, record.as_of_epoch) != "past" and names_one_of((words, TALKED_ABOUT)):
             return f"Condition/{problem.id}"
-    for observation in record.observations_for("advance care"):
+    for observation in record.observations:
         is_answered = observation.valueCodeableConcept is not None or bool(observation.valueString)
         codes = {coding.code for coding in observation.code.coding}
         if is_answered and observation.status in USABLE_STATUS and codes & WISHES:
-            record.note_use(observation)
             return f"Observation/{observation.id}"
     return None
 

@@ -3,8 +3,10 @@
 Each row carries the hash of the row that its writer wrote before it. The hash of a row is SHA-256 over, one after the
 other: the previous row's hash (32 bytes); a JSON array in UTF-8 without white space, [chain, position, id, decided_at,
 hook, service, hook_instance, client, patient, user_id, outcome, input_digest, length of models, length of response,
-length of basis, length of facts or null]; and the bytes of models, response, basis and facts as they are stored
-(`content.py`). The lengths say where one of them ends and the next begins.
+length of basis, length of facts or null], followed in the array by the hash of the chart (hexadecimal) where one was
+recorded; and the bytes of models, response, basis and facts as they are stored (`content.py`). The lengths say where
+one of them ends and the next begins. A chart is named by the hash of its bytes as they are stored, so that the chain
+covers it.
 
 The first row of a chain has position 1. Its previous hash is that of the newest row of any chain in the record at that
 time, or 32 zero bytes where there was none. So removing a whole chain can be detected once another chain has begun
@@ -23,7 +25,7 @@ from sqlalchemy import LargeBinary, select, type_coerce
 from cds_hooks.storage.content import store_content
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions
+from cds_hooks.storage.tables import charts, decisions
 
 NO_ROW_BEFORE = bytes(32)
 
@@ -43,7 +45,8 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
     d = decision
     facts = d.facts or b""
     lengths = (len(d.models), len(d.response), len(d.basis), None if d.facts is None else len(facts))
-    head = _encode((chain, position, d.id, *_of_call(d), *lengths))
+    named = (d.chart.hex(),) if d.chart is not None else ()
+    head = _encode((chain, position, d.id, *_of_call(d), *lengths, *named))
     return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, facts))).digest()
 
 
@@ -76,7 +79,7 @@ class Chain:
             d = as_stored(decision)
             digest = row_hash(previous, chain, position, d)
             stored = (d.models, d.response, d.basis, d.facts)
-            rows.append((d.id, chain, position, *_of_call(d), previous, digest, *stored))
+            rows.append((d.id, chain, position, *_of_call(d), previous, digest, d.chart, *stored))
             previous = digest
         return rows
 
@@ -103,6 +106,20 @@ def stored_rows(url: str) -> Iterator[Any]:
     while rows := read_rows(url, query.where(decisions.c.sequence > last)):
         yield from rows
         last = rows[-1].sequence
+
+
+def faults_of_charts(url: str) -> Iterator[str]:
+    """Yields a sentence for each chart that is not as it was written, and for each decision whose chart is missing."""
+    content, last = type_coerce(charts.c.content, LargeBinary).label("content"), 0
+    query = select(charts.c.sequence, charts.c.hash, content).order_by(charts.c.sequence).limit(_ROWS_AT_ONCE)
+    while rows := read_rows(url, query.where(charts.c.sequence > last)):
+        for row in rows:
+            if hashlib.sha256(row.content).digest() != bytes(row.hash):
+                yield f"chart {bytes(row.hash).hex()} is not as it was written"
+        last = rows[-1].sequence
+    is_there = select(charts.c.sequence).where(charts.c.hash == decisions.c.chart).exists()
+    for row in read_rows(url, select(decisions.c.id).where(decisions.c.chart.is_not(None), ~is_there)):
+        yield f"the chart of decision {row.id} is missing"
 
 
 def wrong_content(row: Any) -> str | None:

@@ -201,7 +201,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     user_id: str = ""
     """Who was shown the cards: a keyed hash of the user (`content.py`), the user in the clear, or an empty string."""
     facts: bytes | None = None
-    """The facts that the answer read (`prefetch/facts.py`); None where none are kept. Lists are read without them."""
+    """What else is needed to answer again (`prefetch/facts.py`); None where it is not kept. Lists are without them."""
+    chart: bytes | None = None
+    """SHA-256 of the chart in the table `charts` with which it was made; None where none was recorded."""
 
 
 class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
@@ -294,14 +296,15 @@ def encode_basis(
     withheld: Mapping[str, int] | None = None,
     answered: "Sequence[MetFinding]" = (),
     groups: Sequence[str] = (),
+    chart_hash: str = "",
 ) -> bytes:
     """JSON of everything that is needed to repeat the decision and to explain it.
 
     `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
     call's position in a trace, `config` the digest of what was in force (configuration.py). `units` are the care
     units of a patient who is shown cards, `withheld` the place of the reason in `silences` by the uuid of a card or
-    suggestion, `answered` the findings that were answered before, `groups` the race and ethnicity of the
-    patient, by which monitoring compares the estimates.
+    suggestion, `answered` the findings that were answered before, `groups` the race and ethnicity of the patient, by
+    which monitoring compares the estimates, `chart_hash` that of a chart of which nothing else is kept.
     """
     basis: dict[str, Any] = {"timings": timings}
     if config:
@@ -314,6 +317,8 @@ def encode_basis(
         basis["answered"] = answered
     if groups:
         basis["groups"] = groups
+    if chart_hash:
+        basis["chart"] = chart_hash
     if trace:
         basis["trace"] = trace
     if prefetch is not None:
@@ -346,8 +351,8 @@ class DecisionLog(Protocol):
     health: RecordHealth
     """Whether commits succeed and, if not, why."""
 
-    async def append(self, decision: Decision) -> None:
-        """Returns when the decision is committed, never before.
+    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
+        """Returns when the decision is committed, with the chart that it names, as it is stored; never before.
 
         Raises:
             RecordUnavailable: it could not be committed.

@@ -26,6 +26,7 @@ from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
+_INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
 # A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
@@ -41,14 +42,17 @@ class PostgresDecisionLog:
         self._url = url
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: WaitingDecisions = []
+        self._charts: dict[bytes, bytes] = {}
         self._writer: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection | None = None
         self._chain: Chain | None = None
 
-    async def append(self, decision: Decision) -> None:
-        """Returns when the decision is committed; RecordUnavailable when it could not be."""
+    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
+        """Returns when decision and chart are committed; RecordUnavailable when they could not be."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((without_nul(decision), future))
+        if decision.chart is not None and chart is not None:
+            self._charts[decision.chart] = chart
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         await future
@@ -84,10 +88,11 @@ class PostgresDecisionLog:
     async def _write(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
+            charts, self._charts = self._charts, {}
             cause = None
             try:
                 async with asyncio.timeout(_WAIT_SECONDS):
-                    await self._commit([decision for decision, _ in group])
+                    await self._commit([decision for decision, _ in group], charts)
             # every waiting caller gets an answer: after an unforeseen failure the decision is not on record either
             except Exception as error:
                 cause = database_error_reason(error)
@@ -102,7 +107,7 @@ class PostgresDecisionLog:
                 await self._disconnect()
         self._writer = None
 
-    async def _commit(self, group: list[Decision]) -> None:
+    async def _commit(self, group: list[Decision], charts: dict[bytes, bytes]) -> None:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
             await self._connection.execute(END_IDLE_TRANSACTIONS)
@@ -110,6 +115,8 @@ class PostgresDecisionLog:
         chain = self._chain or await _new_chain(connection)
         rows = chain.link(group)
         async with connection.transaction(), connection.cursor() as cursor:
+            if charts:
+                await cursor.executemany(_INSERT_CHART, sorted(charts.items()))  # in one order, or two writers deadlock
             await cursor.executemany(_INSERT, rows)
         chain.moved_to(rows)
         self._chain = chain

@@ -13,7 +13,7 @@ from cds_hooks.storage.content import ContentUnreadable, store_text
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url, reading_engine
 from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, RecordUnavailable, decision_of, without_nul
 from cds_hooks.storage.entries import Event, feedback_hash, newest_entry, write_event
-from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, feedback
+from cds_hooks.storage.tables import SCHEMA_VERSION, charts, decisions, feedback
 
 
 def store_feedback(
@@ -111,7 +111,9 @@ class _Basis(Struct):
 
 _response: Final = msgspec.json.Decoder(_Response)
 _basis: Final = msgspec.json.Decoder(_Basis)
-LISTED: Final = [decisions.c[field.name] for field in msgspec.structs.fields(Decision) if field.name != "facts"]
+LISTED: Final = [
+    decisions.c[field.name] for field in msgspec.structs.fields(Decision) if field.name not in ("facts", "chart")
+]
 """The columns of a Decision as it is read for everything but a replay."""
 _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
 
@@ -374,6 +376,21 @@ def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
     """
     query = select(decisions.c.id, decisions.c.facts).where(decisions.c.id.in_(ids), decisions.c.facts.is_not(None))
     return {row.id: row.facts for row in read_rows(url, query)} if ids else {}
+
+
+def charts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
+    """Returns the lean charts with which these decisions were made, by id; those without any are not in it.
+
+    Raises:
+        RecordUnavailable: there is no record, or they cannot be read.
+    """
+    if not ids:
+        return {}
+    naming = select(decisions.c.id, decisions.c.chart).where(decisions.c.id.in_(ids), decisions.c.chart.is_not(None))
+    named = {row.id: bytes(row.chart) for row in read_rows(url, naming)}
+    query = select(charts.c.hash, charts.c.content).where(charts.c.hash.in_(set(named.values())))
+    contents = {bytes(row.hash): row.content for row in read_rows(url, query)}
+    return {identity: contents[digest] for identity, digest in named.items() if digest in contents}
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:

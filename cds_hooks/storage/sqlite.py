@@ -82,6 +82,9 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
 
 _INSERT = str(insert(decisions).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=COLUMNS))
 
+# also where it is there already, for a retention run may take it out at any time
+_INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content) VALUES (?, ?)"
+
 # another process is writing; the low byte of SQLite's extended codes
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _RETRY_SECONDS = 0.001
@@ -121,8 +124,8 @@ class SqliteDecisionLog:
             raise self.health.refusal(database_error_reason(error)) from error
         self._checkpointer = Checkpointer(self._file)
 
-    async def append(self, decision: Decision) -> None:
-        """Returns when the decision is committed.
+    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
+        """Returns when the decision is committed, and the chart that it names.
 
         Raises:
             RecordUnavailable: it could not be committed.
@@ -130,6 +133,8 @@ class SqliteDecisionLog:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append((decision, future))
+        if decision.chart is not None and chart is not None:
+            self._charts[decision.chart] = chart
         if len(self._waiting) == 1:
             loop.call_soon(self._gather, loop)
         await future
@@ -185,6 +190,7 @@ class SqliteDecisionLog:
 
     def _start_group(self) -> None:
         self._waiting: WaitingDecisions = []
+        self._charts: dict[bytes, bytes] = {}
         self._counted = 0
         self._turns = 0
         self._locked_since: float | None = None
@@ -224,11 +230,12 @@ class SqliteDecisionLog:
         connection = self._connection
         chain = self._chain or self._new_chain()
         rows = chain.link(group)
-        if len(rows) == 1:
+        if len(rows) == 1 and not self._charts:
             connection.execute(_INSERT, rows[0])
         else:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_INSERT_CHART, self._charts.items())
                 connection.executemany(_INSERT, rows)
         chain.moved_to(rows)
         self._chain = chain

@@ -1,7 +1,8 @@
 """The tables of the record for SQLite and PostgreSQL, append-only by trigger.
 
 A new record is made from them. Every change needs a new file in `migrations/versions`, too, for the records that are
-there. A row of decisions, feedback or outcomes can be deleted only where `removals` names its chain and position.
+there. A row of decisions, feedback or outcomes can be deleted only where `removals` names its chain and position, a
+chart only where no decision names it.
 """
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration; a database that is at this version is not migrated at the start."""
 
 metadata = MetaData()
@@ -46,6 +47,8 @@ decisions = Table(
     Column("input_digest", Text, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    # NULL where no chart was recorded
+    Column("chart", LargeBinary),
     # the large columns come last, so that a list can read the others without them
     Column("models", StoredContent, nullable=False),
     Column("response", StoredContent, nullable=False),
@@ -55,7 +58,17 @@ decisions = Table(
     Index("decisions_by_time", "decided_at"),
     Index("decisions_by_patient", "patient", "decided_at"),
     Index("decisions_by_hook_instance", "hook_instance"),
+    Index("decisions_by_chart", "chart"),
 )
+
+charts = Table(
+    "charts",
+    metadata,
+    Column("sequence", _row_number, primary_key=True, autoincrement=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("content", StoredContent, nullable=False),
+)
+"""The lean charts with which decisions were made, each once, by the SHA-256 of the content as it is stored."""
 
 feedback = Table(
     "feedback",
@@ -135,6 +148,7 @@ _REMOVABLE = {"decisions": "OLD.chain", "feedback": "'feedback'", "outcomes": "'
 """The tables of which rows can be removed, with the SQL of the chain that a row is in."""
 
 _IS_BETWEEN = "OLD.position BETWEEN first_position AND last_position"
+_NAMED_BY_NONE = "NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.chart = OLD.hash)"
 
 
 def _triggers_of_sqlite(table: str, removed: str | None) -> list[str]:
@@ -163,12 +177,19 @@ def _triggers_of_postgres(table: str, removed: str | None) -> list[str]:
     return statements
 
 
-def _make_append_only(table: Table) -> None:
-    """Adds the triggers that refuse to change a row of the table, or to take one out, to what makes the tables."""
-    chain = _REMOVABLE.get(table.name)
+def triggers_of(table: str) -> dict[str, list[str]]:
+    """Returns by dialect the SQL that makes the triggers which refuse to change a row of the table, or take one out."""
+    chain = _REMOVABLE.get(table)
     removed = f"EXISTS (SELECT 1 FROM removals WHERE chain = {chain} AND {_IS_BETWEEN})" if chain else None  # noqa: S608
-    for dialect, triggers in (("sqlite", _triggers_of_sqlite), ("postgresql", _triggers_of_postgres)):
-        for statement in triggers(table.name, removed):
+    if table == charts.name:
+        removed = _NAMED_BY_NONE
+    return {"sqlite": _triggers_of_sqlite(table, removed), "postgresql": _triggers_of_postgres(table, removed)}
+
+
+def _make_append_only(table: Table) -> None:
+    """Adds these triggers to what makes the tables."""
+    for dialect, statements in triggers_of(table.name).items():
+        for statement in statements:
             event.listen(metadata, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
 
 

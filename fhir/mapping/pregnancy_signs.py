@@ -57,11 +57,10 @@ def pregnancy_signs(record: PatientRecord) -> PregnancySigns:
 
 def _signs(record: PatientRecord) -> PregnancySigns:
     signs: dict[str, list[PregnancySign]] = {name: [] for name in PregnancySigns.__struct_fields__}
-    for observation in record.observations_for("pregnancy"):
+    for observation in record.observations:
         for coding in observation.code.coding:
             use = pregnancy_meaning(coding.system, coding.code)
             if use is not None:
-                record.note_use(observation)
                 _sort_in(signs, use, observation, coding.code or "", record)
                 break
     for visit in record.encounters:

@@ -149,16 +149,13 @@ def _quit_date(record: PatientRecord) -> FhirTime | None:
 
 
 def _parts(record: PatientRecord, codes: frozenset[str]) -> list[CodedPart]:
-    parts = [
+    return [
         part
         for part in record.screening_parts()
         if part[0].status in USABLE_STATUS
         and not codes.isdisjoint([coding.code for coding in part[1].code.coding])
         and not _is_ahead(part[0], record)
     ]
-    for part in parts:
-        record.note_use(part[0])
-    return parts
 
 
 def _is_ahead(observation: Observation, record: PatientRecord) -> bool:

@@ -6,8 +6,8 @@ names. FHIR R4 binds Encounter.class extensibly to HL7 v3 ActCode. Epic sends a 
 them); its numbers differ in meaning between the public maps, so that only the display is read. A class that neither
 says is not known.
 
-The resources are held until they are released; of a chart of which only facts were kept, what is missing is refused. A
-look-up of the newest result of an analyte is found, refused or absent.
+The resources are held until they are released. A look-up of the newest result of an analyte is found, refused or
+absent.
 """
 
 import re
@@ -35,7 +35,7 @@ from fhir.record.measurement import (
     refusal_of_unread,
 )
 from fhir.record.opting_out import Consent, Flag, SystemAndCode
-from fhir.record.refusals import RecordError, Refusal
+from fhir.record.refusals import Refusal
 from fhir.record.resources import (
     AllergyIntolerance,
     Appointment,
@@ -286,34 +286,7 @@ FACT_TYPES = (
     Consent,
     Flag,
 )
-ALL = "everything"
-"""The purpose of looking at all Observations as they are."""
 ANALYTE_POSITION = {key: position for position, key in enumerate(ANALYTES)}
-
-
-class NotKept(RecordError):
-    """Something is asked that was in the chart and was not kept, because the answer did not read it; `what` names it.
-
-    An empty list in its place would look like a patient without findings.
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} was in the chart and was not kept, because the answer had not read it")
-        self.what = what
-
-
-class FactLimits(Struct, frozen=True):
-    """What is missing of a chart of which only the facts that an answer read were kept; of a whole chart nothing."""
-
-    left_out: frozenset[str] = frozenset()
-    """Analytes that were there and are not here."""
-    partial: frozenset[str] = frozenset()
-    """Analytes of which only the newest values are here."""
-    scans: frozenset[str] | None = None
-    """What the Observations were looked through for; None where all are here."""
-
-
-NO_LIMITS = FactLimits()
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -352,9 +325,7 @@ class AnalyteResults:
         "_analyte",
         "_as_of_epoch",
         "_at_once",
-        "_is_partial",
         "_is_refusing_later",
-        "_looked_at",
         "_newest",
         "_ordered",
         "_outcomes",
@@ -363,20 +334,13 @@ class AnalyteResults:
         "_refuses",
         "_times",
         "_usable",
-        "_was_read_through",
     )
 
-    def __init__(
-        self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float, *, is_partial: bool = False
-    ) -> None:
-        """`is_partial`: older values were there and were not kept, because nobody had looked so far back."""
+    def __init__(self, analyte: Analyte, parts: Sequence[CodedPart], as_of_epoch: float) -> None:
         self._analyte = analyte
         self._parts = parts
-        self._is_partial = is_partial
-        self._was_read_through = False
         self._as_of_epoch = as_of_epoch
         self._outcomes: dict[int, Measurement | Refusal | None] = {}
-        self._looked_at: list[CodedPart] = []
         self._ordered: list[CodedPart] | None = None
         self._recencies: list[float] = []
         self._times: list[FhirTime | None] = []
@@ -403,7 +367,6 @@ class AnalyteResults:
     def usable(self) -> tuple[Measurement, ...]:
         """Every usable value, newest first."""
         if self._usable is None:
-            self._read_through()
             ordered = self._newest_first()
             outcomes = map(self._outcome, ordered, self._times)
             self._usable = tuple([outcome for outcome in outcomes if type(outcome) is Measurement])
@@ -411,7 +374,6 @@ class AnalyteResults:
 
     def usable_with_code(self, code: str) -> list[Measurement]:
         """Those of them with this code; of the others only `refusals` asks whether they can be used."""
-        self._read_through()
         self._is_refusing_later = True
         ordered, _, times = newest_first([part for part in self._parts if part[2] == code])
         return self._measured(zip(ordered, times, strict=True))
@@ -420,7 +382,6 @@ class AnalyteResults:
         """Those of them that were measured at that epoch second or later."""
         if not self._parts:
             return []
-        self._read_through()
         ordered, recencies, times = newest_first(parts_since(self._parts, instant))
         recent = [(part, time) for part, at, time in zip(ordered, recencies, times, strict=True) if at >= instant]
         return self._measured((part, time) for part, time in recent if time is not None)
@@ -435,7 +396,6 @@ class AnalyteResults:
 
     def one_sided(self) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
-        self._read_through()
         results = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
         return list(dict.fromkeys(result for result in results if result is not None))
 
@@ -453,17 +413,6 @@ class AnalyteResults:
         outcomes = (self._outcomes.get(id(part)) for part in self._newest_first())
         return [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
 
-    def parts_read(self) -> tuple[Iterable[CodedPart], bool]:
-        """The parts that the questions so far have looked at, and whether these are all that there are."""
-        if self._was_read_through or len(self._outcomes) == len(self._parts):
-            return self._parts, True
-        return self._looked_at, False
-
-    def _read_through(self) -> None:
-        if self._is_partial:
-            raise NotKept(self._analyte.key)
-        self._was_read_through = True
-
     def _find_newest(self) -> Lookup:
         newest, self._at_once = newest_parts(self._parts)
         outcome = self._outcome(newest)
@@ -479,8 +428,6 @@ class AnalyteResults:
                 return Found(outcome, tuple(dict.fromkeys(refused)))
             if outcome is not None and outcome.reason != ENTERED_IN_ERROR:
                 refused.append(outcome)
-        if self._is_partial:
-            raise NotKept(self._analyte.key)
         return Refused(tuple(dict.fromkeys(refused))) if refused else _NOTHING
 
     def _newest_first(self) -> list[CodedPart]:
@@ -498,7 +445,6 @@ class AnalyteResults:
         if key in outcomes:
             return outcomes[key]
         outcome = outcomes[key] = measure(self._analyte, part, self._as_of_epoch, time)
-        self._looked_at.append(part)
         if type(outcome) is Refusal:
             self._refuses = True
         return outcome
@@ -520,14 +466,11 @@ class ReadResources:
         "by_type",
         "derived",
         "facts",
-        "limits",
         "medications",
         "opt_out_flags",
         "patient",
         "refusals",
         "results",
-        "scans",
-        "used",
     )
 
     def __init__(self) -> None:
@@ -539,41 +482,22 @@ class ReadResources:
         self.by_analyte: dict[str, list[CodedPart]] | None = None
         self.results: dict[str, AnalyteResults] = {}
         self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
-        self.scans: set[str] = set()
-        """What the Observations were looked through for."""
-        self.used: dict[int, Observation] = {}
-        """Those of them that were taken, by their `id`."""
-        self.limits: FactLimits = NO_LIMITS
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
         """The codes that say on a Flag at this site that the patient has opted out."""
-
-    def scan(self, purpose: str) -> None:
-        """Notes that all Observations are looked through; `note_use` then says which were taken.
-
-        Raises:
-            NotKept: Of this chart only some facts were kept, and they were not looked through for this.
-        """
-        if self.limits.scans is not None and purpose not in self.limits.scans:
-            raise NotKept(purpose)
-        self.scans.add(purpose)
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
         """The results of an analyte, put together when they are first asked for."""
         meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
         if not parts:
             return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
-        is_partial = analyte in self.limits.partial
-        analyte_results = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch, is_partial=is_partial)
+        analyte_results = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch)
         return analyte_results
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """The Observations with a code of an analyte or a question, and their parts, in the order they came."""
-        if key in self.limits.left_out:
-            raise NotKept(key)
         if self.by_analyte is None:
             self.by_analyte = parts_by_analyte(self.by_type[Observation])
-            if self.limits.scans is None:  # else it was refused when all results were here
-                self.refusals += refusal_of_unread(self.by_analyte.get(OTHER, ()))
+            self.refusals += refusal_of_unread(self.by_analyte.get(OTHER, ()))
         return self.by_analyte.get(key, ())
 
     def all_refusals(self) -> Iterator[Refusal]:
@@ -590,24 +514,19 @@ def _name_of_function(make: Callable[..., Any]) -> str:
     return f"{make.__module__}.{make.__qualname__}"
 
 
-KeepFacts: TypeAlias = Callable[[ReadResources], bytes]
-"""Writes what of the resources has been read so far (`kept_facts.py`)."""
-
-
 class Released:
-    """What remains when the resources are gone: the refusals that had been met, and the facts where they are kept."""
+    """What remains when the resources are gone: the refusals that had been met."""
 
-    __slots__ = ("kept", "refusals")
+    __slots__ = ("refusals",)
 
-    def __init__(self, refusals: tuple[Refusal, ...], kept: bytes) -> None:
-        self.refusals, self.kept = refusals, kept
+    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
+        self.refusals = refusals
 
 
 class Holder:
     """Holds the resources until they are released."""
 
-    __slots__ = ("content", "keep")
+    __slots__ = ("content",)
 
-    def __init__(self, content: ReadResources) -> None:
-        self.content: ReadResources | Released = content
-        self.keep: KeepFacts | None = None
+    def __init__(self, resources: ReadResources) -> None:
+        self.content: ReadResources | Released = resources

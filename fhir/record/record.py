@@ -3,7 +3,7 @@
 What the typed decoder rejects is decoded piece by piece. One broken resource then does not make the others unreadable.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
@@ -13,12 +13,11 @@ from msgspec import Raw, Struct, structs
 
 from fhir.record.datatypes import LONGEST_TEXT, FhirTime, Subject, collapse_runs, map_texts, may_hold_runs, parse_time
 from fhir.record.facts import (
-    ALL,
+    FACT_TYPES,
     NEVER_STATUS,
     AnalyteResults,
     Found,
     Holder,
-    KeepFacts,
     Lookup,
     ReadResources,
     Released,
@@ -98,7 +97,8 @@ class PatientRecord:
     _holder: Holder
 
     @property
-    def _open(self) -> ReadResources:
+    def resources(self) -> ReadResources:
+        """The resources as they were read."""
         content = self._holder.content
         if type(content) is ReadResources:
             return content
@@ -112,18 +112,7 @@ class PatientRecord:
         RecordReleased, because an empty chart would look like a patient without findings.
         """
         lift_time_limit()
-        self._holder.content = Released(self.refusals, self.kept_facts())
-
-    def keep_facts(self, keep: KeepFacts) -> None:
-        """From now on `kept_facts` is what `keep` makes of the resources (`kept_facts.py`), after `release`, too."""
-        self._holder.keep = keep
-
-    def kept_facts(self) -> bytes:
-        """What of the chart has been read so far; empty where nobody asked to keep it."""
-        content, keep = self._holder.content, self._holder.keep
-        if isinstance(content, Released):
-            return content.kept
-        return keep(content) if keep is not None else b""
+        self._holder.content = Released(self.refusals)
 
     def with_requested(self, requested: frozenset[str] | None) -> "PatientRecord":
         """The same facts, as if only these resource types and analytes had been asked for."""
@@ -181,26 +170,17 @@ class PatientRecord:
     @property
     def patient(self) -> Patient | None:
         """The Patient resource, None where none came."""
-        return self._open.patient
+        return self.resources.patient
 
     @property
     def medications(self) -> Mapping[str, Medication]:
         """Medication resources by every name that a reference can use."""
-        return self._open.medications
+        return self.resources.medications
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """Observations that are facts; all of them count as read."""
-        return self.observations_for(ALL)
-
-    def observations_for(self, purpose: str) -> tuple[Observation, ...]:
-        """The same to be looked through: of those that say something about `purpose`, `note_use` is told."""
-        self._open.scan(purpose)
+        """Results and answers that are facts, in the order they came."""
         return self._facts(Observation)
-
-    def note_use(self, observation: Observation) -> None:
-        """Notes that an answer can rest on this Observation, one of those that were looked through."""
-        self._open.used[id(observation)] = observation
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -245,8 +225,7 @@ class PatientRecord:
     @property
     def procedures_not_done(self) -> tuple[Procedure, ...]:
         """What was to be done and was not, with the reason where one is given."""
-        self._facts(Procedure)  # which notes that procedures were read
-        return tuple(procedure for procedure in self._open.by_type[Procedure] if procedure.status == "not-done")
+        return tuple(procedure for procedure in self.resources.by_type[Procedure] if procedure.status == "not-done")
 
     @property
     def diagnostic_reports(self) -> tuple[DiagnosticReport, ...]:
@@ -266,8 +245,7 @@ class PatientRecord:
     @property
     def immunizations_not_done(self) -> tuple[Immunization, ...]:
         """Vaccine doses that were not given, with the reason where it is known."""
-        self._facts(Immunization)  # which notes that vaccinations were read
-        return tuple(dose for dose in self._open.by_type[Immunization] if dose.status == "not-done")
+        return tuple(dose for dose in self.resources.by_type[Immunization] if dose.status == "not-done")
 
     @property
     def immunizations(self) -> tuple[Immunization, ...]:
@@ -303,6 +281,12 @@ class PatientRecord:
     def consents(self) -> tuple[Consent, ...]:
         """What the patient permits, denies or wishes."""
         return self._facts(Consent)
+
+    def every_fact(self) -> Iterator[Any]:
+        """Every Medication and every fact of any type, type by type."""
+        yield from self.medications.values()
+        for kind in FACT_TYPES:
+            yield from self._facts(kind)
 
     def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
         content = self._holder.content
@@ -412,28 +396,23 @@ class PatientRecord:
 
     def smoking_answers(self) -> list[Observation]:
         """Observations of the smoking status (LOINC 72166-2), whatever their status, in the order they came."""
-        self._open.scan(SMOKING_STATUS)
-        return [part[0] for part in self._open.parts_of(SMOKING_STATUS)]
+        return [part[0] for part in self.resources.parts_of(SMOKING_STATUS)]
 
     def genetic_observations(self) -> list[Observation]:
         """What may be a genetic result: Observations with a code of the key `genomics`, and those of no analyte.
 
-        Each once, in the order they came; what was entered in error or cancelled is left out. `note_use` as for
-        `observations_for`.
+        Each once, in the order they came; what was entered in error or cancelled is left out.
         """
-        self._open.scan(GENOMICS)
-        parts = (*self._open.parts_of(GENOMICS), *self._open.parts_of(OTHER))
+        parts = (*self.resources.parts_of(GENOMICS), *self.resources.parts_of(OTHER))
         by_id = {part[0].id or id(part[0]): part[0] for part in parts}
         return [observation for observation in by_id.values() if observation.status not in NEVER_STATUS]
 
     def screening_parts(self) -> list[CodedPart]:
         """Observations and components that may be a screening test or a fact about smoking.
 
-        Those with a code of the key `screening`, and those of no analyte: a code of SNOMED CT is of none. `note_use` as
-        for `observations_for`.
+        Those with a code of the key `screening`, and those of no analyte: a code of SNOMED CT is of none.
         """
-        self._open.scan(SCREENING)
-        return [*self._open.parts_of(SCREENING), *self._open.parts_of(OTHER)]
+        return [*self.resources.parts_of(SCREENING), *self.resources.parts_of(OTHER)]
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
@@ -456,7 +435,7 @@ def record_of_resources(
 
 
 def _says_opted_out(record: PatientRecord) -> str:
-    codes, patient = record._open.opt_out_flags, record.patient
+    codes, patient = record.resources.opt_out_flags, record.patient
     labels, flags = patient.meta.security if patient and patient.meta else (), record._facts(Flag) if codes else ()
     return opted_out_by(labels, record._facts(Consent), flags, codes, record.as_of_epoch)
 

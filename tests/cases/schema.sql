@@ -1,3 +1,11 @@
+CREATE TABLE charts (
+	sequence INTEGER NOT NULL, 
+	hash BLOB NOT NULL, 
+	content BLOB NOT NULL, 
+	PRIMARY KEY (sequence), 
+	UNIQUE (hash)
+);
+
 CREATE TABLE decisions (
 	sequence INTEGER NOT NULL, 
 	id TEXT NOT NULL, 
@@ -14,6 +22,7 @@ CREATE TABLE decisions (
 	input_digest TEXT NOT NULL, 
 	previous BLOB NOT NULL, 
 	hash BLOB NOT NULL, 
+	chart BLOB, 
 	models BLOB NOT NULL, 
 	response BLOB NOT NULL, 
 	basis BLOB NOT NULL, 
@@ -21,6 +30,8 @@ CREATE TABLE decisions (
 	PRIMARY KEY (sequence), 
 	UNIQUE (id)
 );
+
+CREATE INDEX decisions_by_chart ON decisions (chart);
 
 CREATE INDEX decisions_by_hook_instance ON decisions (hook_instance);
 

@@ -1,5 +1,6 @@
-"""What was understood of each entry of the chart that an answer read, from the facts that its record keeps."""
+"""What was understood of each entry of the chart that an answer was given, from the chart that is recorded."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -7,7 +8,7 @@ from msgspec import Struct
 
 from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.storage import Decision
-from cds_hooks.storage.queries import facts_of
+from cds_hooks.storage.queries import charts_of, facts_of
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
 
 _MOST: Final = 200
@@ -22,15 +23,15 @@ class UnderstoodEntries(Struct, frozen=True):
 
 
 def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None:
-    """Return what is read, by the tables of today, of the entries of a decision; None where its facts are not kept."""
+    """Return what is read, by the tables of today, of the entries of a decision; None where its chart is not kept."""
     facts = facts_of(url, [decision.id]).get(decision.id)
-    if facts is None:
+    chart = charts_of(url, [decision.id]).get(decision.id)
+    if facts is None or chart is None:
         return None
-    record = FactsOfCall(facts, OfBasis(), decision.patient).record
-    if record is None:
-        return None
-    facts_in_order = [*record.medications.values(), *record.chart]
-    resources = msgspec.json.decode(msgspec.json.encode(facts_in_order))  # JSON has lists, where facts have tuples
+    decided_at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
+    record = FactsOfCall(facts, chart, OfBasis(), decision.patient).read_record(decided_at)
+    # JSON has lists, where facts have tuples
+    resources = msgspec.json.decode(msgspec.json.encode(list(record.every_fact())))
     readings = [reading for reading in understand_chart(resources) if reading.kind in READ_KINDS - {"Medication"}]
     ordered = sorted(readings, key=lambda reading: reading.understood)
     unread = sum(not reading.understood for reading in readings)

@@ -92,7 +92,6 @@ def _observed(record: PatientRecord) -> Iterator[_Observed]:
             continue
         readings = list(readings_of(observation, time))
         if readings:
-            record.note_use(observation)
             yield observation, time, readings
 
 

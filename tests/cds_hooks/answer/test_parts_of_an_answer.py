@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -263,7 +264,7 @@ def test_the_orders_of_the_client_are_kept_for_services_that_return_them() -> No
 
 def test_what_cannot_be_read_is_a_reason_of_at_most_400_characters() -> None:
     assert understand(opened(), read(opened(), body_of(asked()))).unread == []
-    chart = Understood(cast("Any", None), cast("Any", None), record_of(), cast("Any", ()))
+    chart = Understood(cast("Any", None), cast("Any", None), record_of(), None, cast("Any", ()))
     assert chart.unread == []
     long = Refusal("Condition/x", "unreadable", "y" * 500)
     refused = SimpleNamespace(refusals=[long])
@@ -478,10 +479,11 @@ def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
     noted: list[Any] = []
     committed: list[Decision] = []
 
-    async def append(decision: Decision) -> None:
+    async def append(decision: Decision, chart: bytes | None) -> None:
+        assert decision.chart == (sha256(chart).digest() if chart is not None else None)
         committed.append(decision)
 
-    async def failing(_: Decision) -> None:
+    async def failing(_: Decision, _chart: bytes | None) -> None:
         raise RecordUnavailable("no room")
 
     call = opened()

@@ -13,7 +13,7 @@ from cds_hooks.prefetch.template import Template
 
 def _call(states: dict[str, Any], **facts: Any) -> FactsOfCall:
     basis = OfBasis(prefetch=msgspec.Raw(json.dumps(states).encode()))
-    return FactsOfCall(json.dumps({"context": {}, **facts}).encode(), basis, "p1")
+    return FactsOfCall(json.dumps({"context": {}, **facts}).encode(), None, basis, "p1")
 
 
 def _templates() -> Templates:

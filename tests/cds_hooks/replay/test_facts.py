@@ -1,4 +1,4 @@
-"""Every decision is computed again from the facts that its answer read: the same scores, cards and silences."""
+"""Every decision is computed again from its chart and facts: the same scores, cards and silences."""
 
 import json
 import re
@@ -12,18 +12,21 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import audit
 from cds_hooks.kit.samples import load_draft
 from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
 from cds_hooks.prefetch.facts import FactsOfCall
+from cds_hooks.replay import replaying
 from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
 from cds_hooks.storage.chain import row_hash
-from cds_hooks.storage.queries import facts_of
-from fhir.record.facts import NotKept
-from fhir.record.kept_facts import record_of_facts
+from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.queries import charts_of, facts_of, read_rows
+from cds_hooks.storage.tables import charts
 from tests.cds_hooks.replay.answered import (
     DRAFT,
     answered,
@@ -63,6 +66,8 @@ def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts
     facts = [facts_by_id[decision.id] for decision in decisions]
     assert len(facts) == 3 * len(calls) > 18
     assert facts[::3] == facts[1::3] == facts[2::3]
+    read = set(charts_of(url, list(facts_by_id)).values())
+    assert read_rows(url, select(func.count()).select_from(charts))[0][0] == len(read) <= len(calls), "each once"
 
 
 def _strange_calls(bundle: Json) -> list[tuple[str, Json]]:
@@ -161,7 +166,8 @@ def _one(tmp_path: Path, sample: str = "ckd4-metformin", **changed: Any) -> tupl
 
 def test_the_facts_name_neither_patient_nor_user(tmp_path: Path) -> None:
     url, decision = _one(tmp_path)
-    (facts,) = facts_of(url, [decision.id]).values()
+    (facts,), (chart,) = facts_of(url, [decision.id]).values(), charts_of(url, [decision.id]).values()
+    facts += chart
     assert decision.patient
     assert f"Patient/{decision.patient}".encode() not in facts
     assert b"cds-hooks-call" not in facts
@@ -178,14 +184,15 @@ def test_the_facts_do_not_name_the_patient_where_the_references_are_written_in_f
     patient = request["context"]["patientId"]
     full = orjson.dumps(request["prefetch"]).replace(b'"Patient/', b'"https://fhir.example.org/r4/Patient/')
     (decision,) = answered(url, [(service, request | {"prefetch": orjson.loads(full)})], NOW)
-    (facts,) = facts_of(url, [decision.id]).values()
+    (facts,) = charts_of(url, [decision.id]).values()
     assert b'"resourceType":"MedicationRequest"' in facts
     assert f"Patient/{patient}".encode() not in facts
 
 
 def test_a_site_that_keeps_no_facts_is_told_why_nothing_is_replayed(tmp_path: Path) -> None:
     url, decision = _one(tmp_path, keep_facts=False)
-    assert facts_of(url, [decision.id]) == {}
+    assert facts_of(url, [decision.id]) == charts_of(url, [decision.id]) == {}
+    assert len(json.loads(decision.basis)["chart"]) == 64
     (found,) = verdicts(url, [decision])
     assert found.outcome == "not-replayed"
     assert "CDS_KEEP_FACTS" in found.because
@@ -203,16 +210,36 @@ def test_a_decimal_with_a_final_zero_in_an_active_order_is_kept_as_it_came(servi
     assert not_the_same(verdicts(url, decisions)) == []
 
 
-def test_what_was_in_the_chart_and_was_not_read_is_no_absence(tmp_path: Path) -> None:
+def test_what_the_answer_did_not_read_is_in_the_recorded_chart_too(tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    (service, request) = next(iter(sample_calls(ORDERS, NOW)))
+    stay = {"resourceType": "Appointment", "id": "a", "status": "booked", "participant": []}
+    request["prefetch"]["mine"] = stay
+    (decision,) = answered(url, [(service, request)], NOW)
+    (facts,), (chart,) = facts_of(url, [decision.id]).values(), charts_of(url, [decision.id]).values()
+    record = FactsOfCall(facts, chart, read_basis(decision.basis), decision.patient).read_record(NOW)
+    assert [appointment.id for appointment in record.appointments] == ["a"]
+
+
+def test_a_decision_without_its_chart_is_not_replayed_and_the_audit_names_it(tmp_path: Path) -> None:
     url, decision = _one(tmp_path)
-    (facts,) = facts_of(url, [decision.id]).values()
-    kept = FactsOfCall(facts, read_basis(decision.basis), decision.patient)
-    assert kept.record is not None
-    assert kept.record.left_out
-    changed = structs.replace(kept.record, left_out=(*kept.record.left_out, "Condition"))
-    record = record_of_facts(changed, decision.patient, NOW, None, None)
-    with pytest.raises(NotKept, match="Condition was in the chart and was not kept"):
-        _ = record.conditions
+    with engine_for(parse_url(url)).begin() as connection:
+        with pytest.raises(IntegrityError, match="charts is append-only"):
+            connection.execute(delete(charts))
+        connection.execute(text("DROP TRIGGER charts_refuse_delete"))
+        connection.execute(delete(charts))
+    (found,) = verdicts(url, [decision])
+    assert (found.outcome, found.because) == ("not-replayed", replaying._NO_CHART)
+    assert audit(url).findings == [f"the chart of decision {decision.id} is missing"]
+
+
+def test_a_chart_that_was_changed_is_found(tmp_path: Path) -> None:
+    url, _ = _one(tmp_path)
+    with engine_for(parse_url(url)).begin() as connection:
+        connection.execute(text("DROP TRIGGER charts_refuse_update"))
+        connection.execute(text("UPDATE charts SET content = x'7b7d'"))
+    (finding,) = audit(url).findings
+    assert re.fullmatch("chart [0-9a-f]{64} is not as it was written", finding)
 
 
 def test_the_facts_are_under_the_chain_and_move_with_the_record(tmp_path: Path) -> None:
@@ -223,17 +250,15 @@ def test_the_facts_are_under_the_chain_and_move_with_the_record(tmp_path: Path) 
     assert audit(url).findings == []
     assert audit(elsewhere).findings == []
     assert facts_of(elsewhere, [decision.id]) == facts_of(url, [decision.id]) != {}
+    assert charts_of(elsewhere, [decision.id]) == charts_of(url, [decision.id]) != {}
     assert not_the_same(verdicts(elsewhere, [decision])) == []
 
 
-def test_the_hash_of_a_row_covers_its_facts(tmp_path: Path) -> None:
+def test_the_hash_of_a_row_covers_its_facts_and_its_chart(tmp_path: Path) -> None:
     _, decision = _one(tmp_path)
-    with_facts = structs.replace(decision, facts=b"{}")
-    hashes = {
-        row_hash(bytes(32), "c", 1, each)
-        for each in (decision, with_facts, structs.replace(decision, facts=b"[]"), structs.replace(decision, facts=b""))
-    }
-    assert len(hashes) == 4
+    changes: list[Json] = [{}, {"facts": b"{}"}, {"facts": b"[]"}, {"facts": b""}, {"chart": bytes(32)}, {"chart": b""}]
+    hashes = {row_hash(bytes(32), "c", 1, structs.replace(decision, **change)) for change in changes}
+    assert len(hashes) == len(changes)
 
 
 def _numbers(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -28,10 +28,6 @@ CALLS = {
     "vaccines-due": ("patient-view", "healthy-adult"),
     ORDERS: ("order-sign", "ckd4-metformin", "metformin-ckd4-coded"),
 }
-_NO_CHART = (
-    "what is in force now reads more than was kept: the chart was in the chart and was not kept, because the answer "
-    "had not read it"
-)
 
 
 class Recorded:
@@ -86,20 +82,24 @@ def test_what_is_not_here_any_more_is_not_replayed(recorded: Recorded) -> None:
 def test_without_facts_nothing_is_replayed(recorded: Recorded) -> None:
     order = structs.replace(recorded.decisions[ORDERS], id="another")
     assert not_replayed(recorded.verdict(order)) == (
-        "no facts were kept: the decision was made with CDS_KEEP_FACTS=false"
+        "no facts were kept, and of its chart only the hash: it was made with CDS_KEEP_FACTS=false"
     )
     refused = structs.replace(order, outcome="error")
     assert not_replayed(recorded.verdict(refused)) == "the call was refused, so nothing was computed"
 
 
-def test_facts_that_cannot_be_read_or_hold_no_chart_are_not_replayed(
+def test_facts_that_cannot_be_read_or_belong_to_no_chart_are_not_replayed(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = recorded.decisions[ORDERS]
     for facts, because in (
         (b'{"context": 1}', "the facts that were kept cannot be read"),
-        (b'{"context": {"userId": "Practitioner/-", "draftOrders": {}}}', _NO_CHART),
+        (
+            b'{"context": {"userId": "Practitioner/-", "draftOrders": {}}}',
+            "no chart was recorded with it: the service was off then, or an older version made the decision",
+        ),
     ):
+        monkeypatch.setattr(replaying, "charts_of", lambda _url, _ids: {})
         monkeypatch.setattr(replaying, "facts_of", lambda _url, ids, facts=facts: dict.fromkeys(ids, facts))
         assert not_replayed(recorded.verdict(order)) == because
 

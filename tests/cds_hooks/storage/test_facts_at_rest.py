@@ -3,11 +3,12 @@
 import asyncio
 import lzma
 from collections.abc import Iterator
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from sqlalchemy import LargeBinary, select, text, type_coerce
+from sqlalchemy import LargeBinary, delete, insert, select, text, type_coerce
 
 from cds_hooks.audit.retention import remove_old
 from cds_hooks.audit.seals import add_seal, read_seals
@@ -16,8 +17,8 @@ from cds_hooks.audit.verification import audit
 from cds_hooks.storage import Decision, RecordUnavailable, open_decision_log
 from cds_hooks.storage.content import ContentKeys, load_content, read_content_keys, use_content_keys
 from cds_hooks.storage.database import engine_for, parse_url
-from cds_hooks.storage.queries import DecisionFilter, facts_of, get_decision, read_rows
-from cds_hooks.storage.tables import decisions
+from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, get_decision, read_rows
+from cds_hooks.storage.tables import charts, decisions
 from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.cds_hooks.storage.samples import a_decision
@@ -25,7 +26,7 @@ from tests.cds_hooks.storage.samples import a_decision
 __all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
 OLD_KEY, NEW_KEY = "11" * 32, "22" * 32
-FACTS = b'{"context":{"encounterId":"4711"},"record":{"chart":[{"resourceType":"Condition","id":"zwiebelfisch"}]}}'
+FACTS = b'{"context":{"encounterId":"zwiebelfisch"}}'
 WORD = b"zwiebelfisch"
 LONG_AGO, LATER = 1_000_000, 2_000_000_000_000_000
 
@@ -138,6 +139,41 @@ def test_a_retention_run_takes_them_out_of_the_record_encrypted(url: str, tmp_pa
     other = f"sqlite:///{tmp_path}/other.sqlite3"
     restore(file, other)
     assert facts_of(other, [old.id]) == {old.id: FACTS}
+
+
+def test_a_chart_goes_with_the_last_decision_that_names_it(url: str, tmp_path: Path) -> None:
+    signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
+    shared, alone, none = (sha256(content).digest() for content in (b"{}", b'{"a":1}', b'{"b":1}'))
+    old = [a_decision(client="a", decided_at=LONG_AGO, chart=chart) for chart in (shared, alone)]
+    newer = a_decision(client="a", decided_at=LATER, chart=shared)
+
+    async def scenario() -> None:
+        log = open_decision_log(url)
+        await asyncio.gather(log.append(old[0], b"{}"), log.append(old[1], b'{"a":1}'), log.append(newer, b"{}"))
+        await log.close()
+
+    asyncio.run(scenario())
+    assert stored_charts(url) == {shared, alone}, "each once"
+    with pytest.raises(Exception, match="charts is append-only"), engine_for(parse_url(url)).begin() as connection:
+        connection.execute(delete(charts))
+    assert charts_of(url, [old[0].id, old[1].id, newer.id, "x"]) == {
+        old[0].id: b"{}", old[1].id: b'{"a":1}', newer.id: b"{}"
+    }  # fmt: skip
+    assert remove_old(url, "a", LATER, file, "Ann", signer) is not None
+    assert stored_charts(url) == {shared}
+    assert audit(url).findings == []
+    other = f"sqlite:///{tmp_path}/other.sqlite3"
+    restore(file, other)
+    assert stored_charts(other) == {shared, alone}
+    assert none not in stored_charts(other)
+    with engine_for(parse_url(url)).begin() as connection:
+        connection.execute(insert(charts), {"hash": none, "content": b'{"b":1}'})
+        connection.execute(delete(charts).where(charts.c.hash == none))
+    assert stored_charts(url) == {shared}, "what no decision names can be deleted"
+
+
+def stored_charts(url: str) -> set[bytes]:
+    return {bytes(row.hash) for row in read_rows(url, select(charts.c.hash))}
 
 
 def test_nothing_of_removed_facts_is_left_in_the_file_of_the_database(sqlite_url: str, tmp_path: Path) -> None:

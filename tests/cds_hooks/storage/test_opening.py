@@ -9,6 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from cds_hooks.storage import opening
 from cds_hooks.storage.database import engine_for, parse_url, reading_engine
@@ -35,6 +36,31 @@ def test_a_new_record_has_the_tables_that_the_code_uses(url: str) -> None:
     with engine_for(parse_url(url)).begin() as connection:
         found: list[Any] = compare_metadata(MigrationContext.configure(connection), metadata)
     assert found == []
+
+
+def test_a_record_of_the_first_release_gets_the_charts(url: str) -> None:
+    opening.upgrade_schema(parse_url(url))
+    with engine_for(parse_url(url)).begin() as connection:
+        for statement in (
+            "DROP TABLE charts",
+            "DROP INDEX decisions_by_chart",
+            "ALTER TABLE decisions DROP COLUMN chart",
+            "UPDATE alembic_version SET version_num = '0001'",
+        ):
+            connection.execute(text(statement))
+        if not url.startswith("sqlite"):
+            for function in ("charts_refuse", "charts_refuse_row"):
+                connection.execute(text(f"DROP FUNCTION {function}"))
+    opening.upgrade_schema(parse_url(url))
+    with engine_for(parse_url(url)).begin() as connection:
+        assert opening.schema_version(connection) == SCHEMA_VERSION
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        connection.execute(text("INSERT INTO charts (hash, content) VALUES ('a', 'b')"))
+    with (
+        pytest.raises(Exception, match="charts is append-only"),
+        engine_for(parse_url(url)).begin() as connection,
+    ):
+        connection.execute(text("UPDATE charts SET content = 'c'"))
 
 
 def test_alembic_is_not_loaded_for_a_new_sqlite_file(sqlite_url: str) -> None:

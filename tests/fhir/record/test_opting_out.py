@@ -4,10 +4,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import pytest
 
-from fhir.record.kept_facts import KeptFacts, keep_facts, record_of_facts
+from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
 from fhir.record.record import OnOtherPatient, PatientRecord, read_record, read_value
 from fhir.record.refusals import WrongPatient
 
@@ -151,14 +150,10 @@ def test_a_consent_that_cannot_be_read_is_named_and_not_taken_for_anything() -> 
     assert [(refusal.subject, refusal.reason) for refusal in found.refusals] == [("Consent/c", "unreadable")]
 
 
-def test_what_said_so_is_kept_with_the_facts_of_the_decision_and_says_it_again() -> None:
-    found = record_with(consent(denied()), flag())
-    found.keep_facts(keep_facts)
-    assert found.opted_out
-    facts = msgspec.json.decode(found.kept_facts(), type=KeptFacts)
-    assert [type(each).__name__ for each in facts.chart] == ["Consent"]
-    assert facts.left_out == ("Flag",)
-    assert record_of_facts(facts, "p", AS_OF, None, None).opted_out == "Consent/c denies decision support"
+def test_what_said_so_is_in_the_recorded_chart_and_says_it_again() -> None:
+    chart = decode_chart(encode_chart(record_with(consent(denied()), flag())))
+    assert [type(resource).__name__ for resource in chart.resources] == ["Consent", "Flag"]
+    assert record_of_chart(chart, "p", AS_OF, ()).opted_out == "Consent/c denies decision support"
 
 
 def test_a_label_of_the_patient_is_an_opt_out() -> None:

@@ -82,10 +82,8 @@ def _find_last(context: RuleContext) -> _Last | None:
     when = max(record.as_of_epoch, planned.instant if planned is not None else 0.0)
     ordered = _ordered(context)
     results: list[_Last] = []
-    for observation in record.observations_for("retesting"):
+    for observation in record.observations:
         spares = any(interval.spares(ordered, code) for code in _result_codes(observation))
-        if spares:
-            record.note_use(observation)
         time = effective_time(observation) if spares and observation.status in USABLE_STATUS else None
         if time is not None and 0.0 <= (when - time.instant) / DAY_SECONDS < interval.days:
             results.append(_Last(interval, observation, time))

@@ -84,12 +84,11 @@ def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
 
 
 def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None, str, bool]]:
-    for observation in record.observations_for("screening by test"):
+    for observation in record.observations:
         coding = observation.code.coding
         words = "" if any(entry.system in (LOINC, None) for entry in coding) else observation.code.text or ""
         groups = screening_groups_of((entry.code for entry in coding), words)
         if groups and observation.status in USABLE_STATUS:
-            record.note_use(observation)
             value = observation.valueCodeableConcept
             finding = value.words if value is not None else observation.valueString or ""
             if observation.dataAbsentReason is not None or says_no_result(finding):

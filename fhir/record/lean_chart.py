@@ -1,0 +1,84 @@
+"""The lean chart of a call as JSON: all that was read of its resources, so that the call can be answered again.
+
+Elements that no feature or rule can need are not in it, nor resources of types that none reads, nor who the patient is:
+references to the patient are replaced. What could not be read is not in it either; its refusal is recorded with the
+call.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from fhir.record.facts import FACT_TYPES, ReadResources
+from fhir.record.opting_out import SystemAndCode
+from fhir.record.record import BIRTH_PLACE, BIRTH_SEX, PatientRecord, record_of_resources
+from fhir.record.refusals import Refusal
+from fhir.record.resources import AnyResource, Medication, Patient
+
+_WHOSE: Final = {kind: "patient" if "patient" in kind.__struct_fields__ else "subject" for kind in FACT_TYPES}
+"""The member of each kind of resource that refers to the patient."""
+
+
+class LeanChart(Struct, frozen=True, omit_defaults=True):
+    """The resources of one patient, type by type, each once."""
+
+    patient: Patient | None = None
+    resources: tuple[AnyResource, ...] = ()
+    medications: dict[str, Medication] = {}
+    """Medication resources by every name that a reference can use."""
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decoder: Final = msgspec.json.Decoder(LeanChart)
+
+
+def encode_chart(record: PatientRecord) -> bytes:
+    """Return the chart of a record as JSON."""
+    read = record.resources
+    resources = tuple([resource for of_kind in read.by_type.values() for resource in of_kind])
+    text = _encode(LeanChart(_without_names(read.patient), resources, read.medications))
+    references = dict.fromkeys((f"Patient/{record.patient_id}", *_references(read)))
+    for number, reference in enumerate(references):
+        text = text.replace(_encode(reference), b'"#%d"' % number)
+    return text
+
+
+def decode_chart(content: bytes) -> LeanChart:
+    """Return the chart that `encode_chart` wrote; raises msgspec.MsgspecError where it is none."""
+    return _decoder.decode(content)
+
+
+def record_of_chart(
+    chart: LeanChart,
+    patient_id: str,
+    as_of: datetime,
+    refusals: tuple[Refusal, ...],
+    requested: frozenset[str] | None = None,
+    encounter_id: str | None = None,
+    opt_out_flags: frozenset[SystemAndCode] = frozenset(),
+) -> PatientRecord:
+    """Return the record in which every question has the answer that it had; `refusals` are those of reading."""
+    resources = ReadResources()
+    resources.patient = chart.patient
+    resources.medications = chart.medications
+    for resource in chart.resources:
+        resources.by_type[type(resource)].append(resource)
+    resources.refusals = list(refusals)
+    return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)
+
+
+def _references(read: ReadResources) -> Iterator[str]:
+    for kind, resources in read.by_type.items():
+        whose = _WHOSE[kind]
+        subjects = [getattr(resource, whose) for resource in resources]
+        yield from dict.fromkeys(subject.reference for subject in subjects if subject is not None and subject.reference)
+
+
+def _without_names(patient: Patient | None) -> Patient | None:
+    if patient is None:
+        return None
+    extensions = tuple([extension for extension in patient.extension if extension.url in (BIRTH_PLACE, *BIRTH_SEX)])
+    return structs.replace(patient, id=None, extension=extensions)

@@ -1,0 +1,86 @@
+"""What is recorded of a chart to answer again: all that was read, and neither the patient's name nor references."""
+
+from typing import Any
+
+import pytest
+
+from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
+from fhir.record.record import PatientRecord
+from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
+
+Json = dict[str, Any]
+POTASSIUM = observation("2823-3", 4.0, "mmol/L", id="k")
+OLD = observation("2823-3", 5.0, "mmol/L", "2020-01-01", id="old")
+PROBLEM, DONE, NOT_DONE = (
+    {"resourceType": kind, "id": name, "subject": {"reference": "Patient/p1"}} | more
+    for kind, name, more in (
+        ("Condition", "c", {}), ("Procedure", "done", {"status": "completed"}),
+        ("Procedure", "not", {"status": "not-done"}),
+    )
+)  # fmt: skip
+ORDER = {
+    "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+    "subject": {"reference": "Patient/p1"}, "medicationReference": {"reference": "Medication/drug-a"},
+}  # fmt: skip
+
+
+def read_again(record: PatientRecord) -> PatientRecord:
+    chart = decode_chart(encode_chart(record))
+    return record_of_chart(chart, record.patient_id, AS_OF, record.refusals)
+
+
+def test_every_question_has_the_same_answer_whether_it_was_asked_before_or_not() -> None:
+    record = record_of(POTASSIUM, OLD, PROBLEM, DONE, NOT_DONE)
+    again = read_again(record)
+    assert again.measurements("potassium") == record.measurements("potassium")
+    assert [problem.id for problem in again.conditions] == ["c"]
+    assert [procedure.id for procedure in again.procedures] == ["done"]
+    assert [procedure.id for procedure in again.procedures_not_done] == ["not"]
+    assert again.refusals == record.refusals
+
+
+def test_a_chart_is_the_same_bytes_whatever_was_asked_and_in_whatever_order_its_references_come() -> None:
+    record = record_of(POTASSIUM, PROBLEM, DONE)
+    before = encode_chart(record)
+    assert record.newest("potassium") is not None
+    assert encode_chart(record) == before == encode_chart(record_of(POTASSIUM, PROBLEM, DONE))
+
+
+@pytest.mark.parametrize("reference", ["Patient/p1", "https://fhir.example.org/r4/Patient/p1", "Patient/p1/_history/2"])
+def test_the_chart_does_not_name_the_patient(reference: str) -> None:
+    problem = PROBLEM | {"subject": {"reference": reference}}
+    report = {
+        "resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": {"text": "x"},
+        "subject": {"reference": reference},
+        "contained": [
+            {"resourceType": "Observation", "id": name, "status": "final", "code": {"text": "x"},
+             "subject": {"reference": about}}
+            for name, about in (("own", reference), ("other", "Patient/p2"))
+        ],
+    }  # fmt: skip
+    record = record_of(POTASSIUM, problem, report)
+    assert b"p1" not in encode_chart(record)
+    (again,) = read_again(record).diagnostic_reports
+    own, other = again.contained
+    assert own.subject == again.subject != other.subject, "whom contained results are about can still be compared"
+    assert [problem.subject.reference for problem in record.conditions if problem.subject] == [reference]
+
+
+def test_of_the_patient_only_what_is_read_is_kept() -> None:
+    place = {"url": "http://hl7.org/fhir/StructureDefinition/patient-birthPlace", "valueAddress": {"country": "IN"}}
+    patient = PATIENT | {"extension": [{"url": "x", "valueAddress": {"country": "FR"}}, place]}
+    again = read_again(record_of(prefetch={"patient": lean(patient)}))
+    assert again.patient == lean({"resourceType": "Patient", "birthDate": "1950-05-05", "gender": "female"} | {
+        "extension": [place]
+    })  # fmt: skip
+    assert read_again(record_of(prefetch={"patient": None})).patient is None
+
+
+def test_medications_are_found_by_every_name_that_they_had() -> None:
+    part = {"itemReference": {"reference": "Medication/drug-b"}}
+    record = record_of(
+        ORDER, {"resourceType": "Medication", "id": "drug-a", "ingredient": [{}, part]},
+        {"resourceType": "Medication", "id": "drug-b"},
+    )  # fmt: skip
+    assert read_again(record).medications == record.medications
+    assert {"drug-a", "Medication/drug-b"} <= set(record.medications)
