@@ -1,6 +1,6 @@
-"""Attacks on charts, notes and questions: each is put where it belongs, and what is then shown is the answer.
+"""Attacks on charts, notes, questions, language models and the copilot: each is put where it belongs.
 
-What no part here takes (an agent's tools, the answers of a model) has no row: nothing of it can be shown to hold.
+What is then shown is the answer; an attack on a place that there is not has no row.
 """
 
 import base64
@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.chart import shown
+from cds_hooks.text.hostile import answer_of_copilot, answer_with_endpoint
 from cds_hooks.text.pages import ask_pages, pages_folder
 from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
@@ -33,12 +34,16 @@ def attacked(
         answer = _answer(row, "" if names_a_chart else carrier, resources, day_of(resources))
         if answer is not None:
             seconds = round(time.perf_counter() - started, 3)
-            yield {"id": row["id"], **answer, "foreign_requests": [], "sent": [], "writes": 0, "seconds": seconds}
+            yield {"id": row["id"], "foreign_requests": [], "sent": [], "writes": 0, **answer, "seconds": seconds}
 
 
 def _answer(row: Row, carrier: str, resources: list[Row], on: date) -> Row | None:
     payload, task, where = str(row["payload"]), row["task"], str(row["where"])
     text = carrier.replace("{P}", payload) if "{P}" in carrier else f"{carrier} {payload}".strip()
+    if where.startswith("mcp/"):
+        return answer_of_copilot(where, payload)
+    if where.startswith("endpoint/"):
+        return answer_with_endpoint(payload, resources, on)
     if where == "question":
         return _of_question(payload, resources, on)
     if task == "docs_question":
@@ -50,7 +55,7 @@ def _answer(row: Row, carrier: str, resources: list[Row], on: date) -> Row | Non
         findings = [{"concept": finding.concept, "assertion": finding.assertion} for finding in reading.findings]
         names = [*(finding.text for finding in reading.findings), *(drug.text for drug in reading.drugs)]
         return {"status": "answered", "output": "; ".join(map(shown, names)), "cites": [], "findings": findings}
-    if task == "summary" and _put(where, text, resources):
+    if task in ("summary", "explain") and _put(where, text, resources):
         summary = summarise(resources, on)
         # The document that carries the attack is none of the chart's: it is not counted as cited.
         cites = [

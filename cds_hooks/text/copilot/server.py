@@ -5,7 +5,6 @@ of the server at CDS_PUBLIC_URL; with a trust file it signs its calls with the k
 """
 
 import argparse
-import hmac
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from cds_hooks.kit.simulator.signing import SigningKeyError, read_key_file
 from cds_hooks.security.trust import open_trust
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.text.copilot.bearer import NeedsToken
 from cds_hooks.text.copilot.tools import TOOLS, Copilot, ToolAnswer
 from cds_hooks.text.recording import ensure_record
 
@@ -62,26 +62,10 @@ def _result(answer: ToolAnswer) -> types.CallToolResult:
     return types.CallToolResult(content=[text], structured_content=document, is_error=answer.status != "answered")
 
 
-class _NeedsToken:
-    """Lets requests through that carry the token of this process, and answers 401 to all others."""
-
-    def __init__(self, app: Any, token: str) -> None:
-        self._app = app
-        self._wanted = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        given = dict(scope.get("headers") or ()).get(b"authorization", b"")
-        if scope["type"] == "http" and not hmac.compare_digest(given, self._wanted):
-            headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
-            await send({"type": "http.response.start", "status": 401, "headers": headers})
-            await send({"type": "http.response.body", "body": b"This server asks for its bearer token."})
-            return
-        await self._app(scope, receive, send)
-
-
-def http_app(copilot: Copilot, token: str) -> Any:
+def http_app(copilot: Copilot, token: str, database_url: str) -> NeedsToken:
     """The ASGI app for MCP over streamable HTTP on loopback, closed to whoever has not the token."""
-    return _NeedsToken(mcp_server(copilot).streamable_http_app(json_response=True, stateless_http=True), token)
+    app = mcp_server(copilot).streamable_http_app(json_response=True, stateless_http=True)
+    return NeedsToken(app, token, database_url)
 
 
 def open_copilot(configured: Settings, key: Path | None, base: str | None = None) -> Copilot:
@@ -127,7 +111,9 @@ def main() -> None:
         sys.exit("With --http the file of --token-file holds a token of 16 characters or more.")
     import uvicorn
 
-    uvicorn.run(http_app(copilot, token), host="127.0.0.1", port=options.http, log_level="warning")
+    uvicorn.run(
+        http_app(copilot, token, settings().database_url), host="127.0.0.1", port=options.http, log_level="warning"
+    )
 
 
 async def _serve_stdio(copilot: Copilot) -> None:

@@ -144,7 +144,7 @@ def test_over_http_it_asks_for_its_token(copilot: Copilot) -> None:
     accepted = {"accept": "application/json, text/event-stream"}
 
     async def statuses() -> list[int]:
-        app = http_app(copilot, TOKEN)
+        app = http_app(copilot, TOKEN, copilot._settings.database_url)
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8087") as client:
             tokens = ["", "Bearer ", "Bearer another-token-of-one-process", f"Basic {TOKEN}"]
