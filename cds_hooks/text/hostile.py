@@ -128,8 +128,8 @@ def answer_of_copilot(where: str, payload: str) -> Row:
 
 def _called(where: str, payload: str) -> tuple[str, Any]:
     if where == "mcp/tool_list":
-        named = re.search(r"'(\w{1,60})'", payload)
-        return named[1] if named else payload[:60], {}
+        quoted = re.search(r"'(\w{1,60})'", payload)
+        return quoted[1] if quoted else payload[:60], {}
     try:
         arguments = orjson.loads(payload)
     except orjson.JSONDecodeError:

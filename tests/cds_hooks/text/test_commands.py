@@ -145,7 +145,7 @@ def test_questions_over_pages_are_predicted_and_scored(folder: Path) -> None:
     assert CliRunner().invoke(app, ["pages", "What is the fee?"]).exit_code == 3
 
 
-def test_what_is_shown_under_an_attack_is_predicted_where_a_part_takes_it(folder: Path, tmp_path: Path) -> None:
+def test_what_is_shown_under_an_attack_is_predicted(folder: Path, tmp_path: Path) -> None:
     (folder / "charts").mkdir()
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in CHART]}
     (folder / "charts" / "c01.json").write_bytes(orjson.dumps(bundle))
@@ -170,6 +170,7 @@ def test_what_is_shown_under_an_attack_is_predicted_where_a_part_takes_it(folder
         "i1": "answered",
         "i2": "answered",
         "i3": "referred",
+        "i5": "refused",
         "i6": "answered",
     }
     assert all("EVIL" not in row["output"] for row in rows)
