@@ -11,6 +11,7 @@ from msgspec import Struct
 from cds_hooks.hold_back.sent_cards import ACCEPTED, SentCard, ShownDecision, shown_decision
 from cds_hooks.record.follow import Batch, Projection
 from cds_hooks.record.views import Views
+from cds_hooks.storage.decision import Decision
 
 By = Literal["unit", "service", "rule", "client"]
 """By what cards are counted."""
@@ -51,18 +52,15 @@ CREATE TABLE answered_cards (card TEXT PRIMARY KEY) WITHOUT ROWID;
         """Counts cards on the day on which they were shown, and the first answer to each on the same day."""
         counts = Counter[tuple[object, ...]]()
         for row in batch.decisions:
-            shown = shown_decision(row.decision)
-            for card in shown.cards if shown is not None else ():
-                counts.update((*key, "shown") for key in _keys(shown, card))
+            for _, keys in _cards(row.decision):
+                counts.update((*key, "shown") for key in keys)
         for answered in batch.answers:
-            shown = shown_decision(answered.decision.decision) if answered.decision is not None else None
-            for card in shown.cards if shown is not None else ():
-                if (
-                    card.uuid == answered.feedback.card
-                    and connection.execute("INSERT OR IGNORE INTO answered_cards VALUES (?)", (card.uuid,)).rowcount
-                ):
-                    outcome = "accepted" if answered.feedback.outcome == ACCEPTED else "overridden"
-                    counts.update((*key, outcome) for key in _keys(shown, card))
+            answer = answered.feedback
+            cards = _cards(answered.decision.decision) if answered.decision is not None else ()
+            for keys in (keys for uuid, keys in cards if uuid == answer.card):
+                if connection.execute("INSERT OR IGNORE INTO answered_cards VALUES (?)", (answer.card,)).rowcount:
+                    outcome = "accepted" if answer.outcome == ACCEPTED else "overridden"
+                    counts.update((*key, outcome) for key in keys)
         connection.executemany(
             "INSERT INTO card_counts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "shown = shown + excluded.shown, accepted = accepted + excluded.accepted, "
@@ -77,6 +75,13 @@ CREATE TABLE answered_cards (card TEXT PRIMARY KEY) WITHOUT ROWID;
         """Leaves out the days of decisions that were taken out."""
         day = datetime.fromtimestamp(oldest / 1e6, UTC).date().isoformat()
         connection.execute("DELETE FROM card_counts WHERE day < ?", (day,))
+
+
+def _cards(decision: Decision) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    """Yield the uuid of each card that was shown, with the keys under which it counts."""
+    shown = shown_decision(decision)
+    if shown is not None:
+        yield from ((card.uuid, list(_keys(shown, card))) for card in shown.cards)
 
 
 def _keys(shown: ShownDecision, card: SentCard) -> Iterator[tuple[object, ...]]:

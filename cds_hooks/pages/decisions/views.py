@@ -1,8 +1,10 @@
-"""The search in the record; /explain shows each decision."""
+"""The search in the record, and who saw what; /explain shows each decision."""
 
 from functools import partial
 from typing import Final
 
+import msgspec
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -19,10 +21,13 @@ from cds_hooks.pages.decisions.search import (
     list_rows,
     read_asked,
 )
+from cds_hooks.pages.gate import EVENT, SEEN
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.decision import decision_of
-from cds_hooks.storage.queries import feedback_on, get_decision
+from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
+from cds_hooks.storage.tables import events
 from cds_hooks.web.files import csv_download
+from cds_hooks.web.numbers import format_seconds
 from cds_hooks.web.site import HEADERS, Failure, Refusal
 
 _IN_ADDRESS: Final = Failure(
@@ -31,6 +36,18 @@ _IN_ADDRESS: Final = Failure(
     "A patient, a hook call or a card is never asked for in an address, because logs and histories keep addresses.",
     "Open /decisions and type it into the form.",
 )
+
+
+SEEN_KINDS: Final = {
+    EVENT: "was shown a page of patients",
+    "login": "logged in or out",
+    "account-act": "changed an account",
+    "card-answer": "answered a card",
+    "worklist-act": "changed the worklist",
+}
+"""The entries of the record that say who saw or did what on pages of patients, each in words."""
+MOST_SEEN: Final = 200
+_LONGEST_NAME: Final = 200
 
 
 class _Decisions:
@@ -58,9 +75,21 @@ class _Decisions:
                 return RedirectResponse(f"explain/{decision_id}", 303, HEADERS)
             return self._listed(form, None, counted, 404)
         if fields.get("file"):
+            request.scope[SEEN] = "csv"
             rows = list_rows(self._url, form, counted, MOST_IN_FILE)
             return csv_download("decisions", file_rows(rows, partial(feedback_on, self._url)))
         return self._listed(form, list_rows(self._url, form, counted), counted)
+
+    def show_seen(self, request: Request) -> Response:
+        """Show who logged in, and who was shown which page of patients, the newest first."""
+        who = request.query_params.get("who", "")[:_LONGEST_NAME].strip()
+        query = select(events.c.at, events.c.kind, events.c.actor, events.c.detail).where(events.c.kind.in_(SEEN_KINDS))
+        query = query.where(events.c.actor == who) if who else query
+        rows = read_rows(self._url, query.order_by(events.c.sequence.desc()).limit(MOST_SEEN))
+        seen = [
+            (format_seconds(row.at), row.actor, SEEN_KINDS[row.kind], msgspec.json.decode(row.detail)) for row in rows
+        ]
+        return self._server.page("decisions/seen.html", rows=seen, who=who, most=MOST_SEEN)
 
     def _listed(self, form: Asked, listing: Listing | None, counted: Counted | None, status: int = 200) -> Response:
         return self._server.page(
@@ -79,4 +108,7 @@ class _Decisions:
 def routes(server: PageServer) -> list[Route]:
     """Return the addresses of these pages."""
     pages = _Decisions(server)
-    return [server.route("/decisions", pages.search, ["GET", "POST"])]
+    return [
+        server.route("/decisions", pages.search, ["GET", "POST"]),
+        server.route("/decisions/seen", pages.show_seen),
+    ]

@@ -1,11 +1,13 @@
 """What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
 from cards.dated import ending
+from cds_hooks.access.roles import COMMITTEE, Role
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.models.views import standing_of
 from cds_hooks.pages.server import PageServer
@@ -14,6 +16,7 @@ from cds_hooks.trusted_models import AbsentModel
 _NOT_APPROVED: Final = ("rule that is not approved here", "rules that are not approved here")
 _HALF_SIGNED: Final = ("act that waits for a second person", "acts that wait for a second person")
 _SILENT_MODELS: Final = ("model that may show no cards", "models that may show no cards")
+_VERIFIERS: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
 _VERIFIED_DAYS: Final = 7
 """A record that nobody has verified for so long waits for a person."""
 
@@ -24,6 +27,12 @@ class Task(Struct, frozen=True):
     what: str
     sign: str
     link: str
+    roles: frozenset[Role] = COMMITTEE
+    """Who can do it."""
+
+    def is_for(self, roles: Collection[str]) -> bool:
+        """Return whether somebody with these roles can do it."""
+        return not self.roles.isdisjoint(roles)
 
 
 def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
@@ -45,10 +54,10 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     tasks.append(_task(silent, "models", "warning", _SILENT_MODELS))
     verified = book.last_verification()
     if verified is None:
-        tasks.append(Task("The record was never verified on this machine.", "warning", "ops#record"))
+        tasks.append(Task("The record was never verified on this machine.", "warning", "ops#record", _VERIFIERS))
     elif now.timestamp() - verified.at > _VERIFIED_DAYS * 86_400:
         days = int((now.timestamp() - verified.at) // 86_400)
-        tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record"))
+        tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record", _VERIFIERS))
     today = (server.settings.as_of or now).date()
     tasks.extend(Task(table.sentence(today), "warning", "rules/checks") for table in ending(today))
     return [task for task in tasks if task.what]

@@ -9,7 +9,6 @@ from starlette.routing import Route
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.pages.committee.changes import Changes
-from cds_hooks.pages.coverage import coverage_tables
 from cds_hooks.pages.rules.approvals import MOST_BYTES, Approvals
 from cds_hooks.pages.rules.description import describe_rule
 from cds_hooks.pages.rules.drug import CLASSES, describe_drug
@@ -51,7 +50,7 @@ class _Rules:
         return Changes(self._server).rule(request, _version(request))
 
     def show_checks(self, request: Request) -> Response:
-        """Show which checks exist for a drug, a brand, a class or a test, or for all of them."""
+        """Show which checks exist for a drug, a brand, a class or a test."""
         query = " ".join(request.query_params.get("drug", "")[:_LONGEST_NAME].split())
         committee = self._server.committee
         calls = committee.refresh() if query else 0
@@ -65,7 +64,6 @@ class _Rules:
             classes=CLASSES,
             calls=calls,
             reads_decisions=reads_decisions,
-            coverage=coverage_tables(),
         )
 
 

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cds_hooks.access.roles import Role
+from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.operations.tasks import Task, tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.example import example_card
@@ -16,53 +18,66 @@ from models_onnx.equations.declaration import find_equations
 
 
 class RoleLinks(Struct, frozen=True):
-    """A role, and the pages of what it does most."""
+    """A kind of work, and the pages of what it does most."""
 
     title: str
     links: tuple[PageLink, ...]
 
 
 class LiveState(Struct, frozen=True):
-    """What goes on: the counted calls of today, and what waits for a person."""
+    """What goes on: the counted calls of today, and what waits for a person who may do it."""
 
     calls: int
     tasks: tuple[Task, ...]
 
 
-_ROLES: Final = (
-    ("Try a service", (("try", "send a call"), ("docs/testers/try.html", "save and replay calls"),
-                       ("docs/testers/contract-kit.html", "check a server against CDS Hooks"))),
-    ("Treat patients", (("worklist", "open the worklist"), ("docs/readers/clinician.html", "read what the cards say"))),
-    ("Check medications", (("rules", "read the rules"), ("rules/checks", "see which checks a drug has"),
-                           ("docs/readers/pharmacist.html", "how rules are checked"))),
-    ("Work on models", (("models", "read the models"), ("docs/readers/data-scientist.html", "from a table to a card"),
-                        ("docs/operations/release.html", "release a version"))),
-    ("Decide in the committee", (("rules#waiting", "see what waits for a second person"),
-                                 ("simulations", "try a change"), ("models", "compare two versions of a model"))),
-    ("Operate the server", (("ops", "see what is wrong now"), ("ops/interfaces", "mend a feed"),
-                            ("docs/operations/runbooks.html", "open a runbook"))),
-    ("Keep a payer's rules", (("payers", "read the rules, and try an order"),
-                              ("docs/payers.html", "write rules of your own"))),
-    ("Audit", (("decisions", "find a decision"), ("docs/operations/decisions.html", "verify the record"),
-               ("docs/readers/compliance.html", "what is recorded"))),
-    ("Protect patients' data", (("decisions", "see who was shown what"),
-                                ("docs/security.html", "what is kept and sent"))),
+_WORK: Final = (
+    ("Try a service", (Role.OPERATOR,),
+     (("try", "send a call"), ("docs/testers/try.html", "save and replay calls"),
+      ("docs/testers/contract-kit.html", "check a server against CDS Hooks"))),
+    ("Treat patients", (Role.CLINICIAN,),
+     (("worklist", "open the worklist"), ("docs/readers/clinician.html", "read what the cards say"))),
+    ("Check medications", (Role.PHARMACIST,),
+     (("rules/checks", "see which checks a drug has"), ("rules", "read, approve and switch rules"),
+      ("ops/cards", "see how cards are answered"), ("docs/readers/pharmacist.html", "how rules are checked"))),
+    ("Work on models", (Role.MODEL_OWNER,),
+     (("models", "read the models"), ("ops/cards", "see how cards are answered"),
+      ("docs/readers/data-scientist.html", "from a table to a card"),
+      ("docs/operations/release.html", "release a version"))),
+    ("Decide in the committee", (Role.APPROVER,),
+     (("rules#waiting", "see what waits for a second person"), ("simulations", "try a change"),
+      ("models", "compare two versions of a model"), ("ops/cards", "see how cards are answered"))),
+    ("Operate the server", (Role.OPERATOR,),
+     (("ops", "see what is wrong now"), ("ops/interfaces", "mend a feed"),
+      ("docs/operations/runbooks.html", "open a runbook"))),
+    ("Keep a payer's rules", (Role.VIEWER, Role.APPROVER),
+     (("payers#trial", "try an order"), ("payers#rules", "read the rules"),
+      ("docs/payers.html", "write rules of your own"))),
+    ("Audit", (Role.AUDITOR,),
+     (("decisions", "find a decision"), ("ops#record", "see whether the record is whole"),
+      ("docs/operations/decisions.html", "verify the record"), ("docs/readers/compliance.html", "what is recorded"))),
+    ("Protect patients' data", (Role.AUDITOR,),
+     (("decisions/seen", "see who saw what"), ("docs/security.html", "what is kept and sent"))),
 )  # fmt: skip
-"""Each role with its tasks, the next one first."""
+"""Each kind of work with its roles and its tasks, the next one first."""
 
 
 def routes(server: PageServer) -> list[Route]:
     """Return its address."""
 
     def start(_: Request) -> Response:
-        open_pages = {link.path.rstrip("/") for link in visiting().links} | {"docs"}
+        visitor = visiting().visitor
+        roles = visitor.roles if visitor is not None and visitor.bound is None else frozenset[str]()
+        own, other = _work(roles)
         return server.page(
             "start/start.html",
-            roles=_roles(open_pages),
-            state=_state(server) if "ops" in open_pages else None,
+            work=own,
+            other_work=other,
+            state=_state(server),
+            sees_operations=_may_open("ops"),
+            sees_metrics=_may_open("metrics"),
             example=example_card(),
-            can_try="try" in open_pages,
-            open_pages=open_pages,
+            can_try=_may_open("try"),
             services=list(server.services.values()),
             equations=list(find_equations().values()),
         )
@@ -70,18 +85,25 @@ def routes(server: PageServer) -> list[Route]:
     return [server.route("/", start)]
 
 
-def _roles(open_pages: set[str]) -> list[RoleLinks]:
-    """Return the roles whose pages somebody may open, each with the links that lead somewhere for them."""
-    roles = []
-    for title, links in _ROLES:
-        usable = tuple(PageLink(*link) for link in links if _leads(link[0], open_pages))
+def _work(roles: frozenset[str]) -> tuple[list[RoleLinks], list[RoleLinks]]:
+    """Return the work of these roles and the other work that is open to them; without roles all of it is one list."""
+    own, other = list[RoleLinks](), list[RoleLinks]()
+    for title, of_roles, links in _WORK:
+        usable = tuple(PageLink(*link) for link in links if _may_open(link[0]))
         if any(not link.path.startswith("docs/") for link in usable):
-            roles.append(RoleLinks(title, usable))
-    return roles
+            (own if not roles or not roles.isdisjoint(of_roles) else other).append(RoleLinks(title, usable))
+    return own, other
 
 
-def _leads(path: str, open_pages: set[str]) -> bool:
-    return path.partition("#")[0].partition("/")[0] in open_pages
+def _may_open(path: str) -> bool:
+    """Return whether who looks may open a page of this path."""
+    here, page = visiting(), path.partition("#")[0]
+    door = door_of(f"/{page}")
+    if door is None or page.startswith("docs/"):
+        return page.startswith("docs/")
+    if here.visitor is not None and here.needs_login:
+        return door.roles is not None and not door.roles.isdisjoint(here.visitor.roles)
+    return not here.needs_login and (door.is_public or here.may_open("ops"))
 
 
 def _state(server: PageServer) -> LiveState | None:
@@ -92,4 +114,5 @@ def _state(server: PageServer) -> LiveState | None:
     now = datetime.now(UTC)
     midnight = datetime.combine(now.date(), time(), UTC)
     calls = sum(calls for _, calls in book.callers(int(midnight.timestamp() * 1e6)).values())
-    return LiveState(calls, tuple(tasks_of(server, book, now)))
+    visitor, tasks = visiting().visitor, tasks_of(server, book, now)
+    return LiveState(calls, tuple(task for task in tasks if visitor is None or task.is_for(visitor.roles)))

@@ -1,5 +1,6 @@
 """Each page is for the roles that its door says, and what has no door is closed."""
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -8,7 +9,8 @@ import pytest
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
 from cds_hooks.pages.doors import door_of
 from cds_hooks.settings.login import LoginRole
-from tests.cds_hooks.access.browsing import BROWSER, visit, with_account
+from tests.cds_hooks.access.browsing import BROWSER, form_token, visit, with_account
+from tests.cds_hooks.web.markup import Page
 
 
 def test_a_door_leads_to_its_path_and_below_and_nowhere_else() -> None:
@@ -69,3 +71,51 @@ async def test_a_program_with_the_operators_token_reads_the_pages_for_programs_a
         assert (await person.calls.get("/metrics", headers=bearer)).status_code == 200
         assert (await person.calls.get("/try", headers=bearer)).status_code == 401
         assert (await person.calls.get("/worklist", headers=bearer)).status_code == 401
+
+
+NEXT_TASKS = {
+    "viewer": "payers#trial",
+    "clinician": "worklist",
+    "model-owner": "models",
+    "approver": "rules#waiting",
+    "pharmacist": "rules/checks",
+    "operator": "try",
+    "auditor": "decisions",
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("role", ASSIGNABLE)
+async def test_the_start_page_begins_with_the_next_task_of_a_role_and_every_link_opens(
+    tmp_path: Path, role: Role
+) -> None:
+    with_account(tmp_path, "ann", role)
+    async with visit(tmp_path) as person:
+        assert (await person.log_in("ann")).status_code == 303
+        text = (await person.open("/")).text
+        page, own = Page(text), text.partition('<dl class="terms">')[2].partition("</dl>")[0]
+        assert re.findall('href="([^"]*)"', own)[0] == NEXT_TASKS[role]
+        links = [each.attributes["href"] for each in page.all("a") if "main" in each.path]
+        assert ("never verified" in text) == (role in ("operator", "auditor"))
+        in_navigation = [each for each in page.all("a") if "nav" in each.path]
+        assert len(in_navigation) <= 7
+        for link in {link.partition("#")[0] for link in links if not link.startswith("docs/")}:
+            assert (await person.open(f"/{link}")).status_code == 200, link
+
+
+@pytest.mark.anyio
+async def test_an_auditor_sees_who_logged_in_and_who_was_shown_which_page(tmp_path: Path) -> None:
+    with_account(tmp_path, "ann", "auditor")
+    async with visit(tmp_path) as person:
+        await person.log_in("ann")
+        token = form_token(await person.open("/decisions"))
+        assert (
+            (await person.send("/decisions", file="csv", form_token=token))
+            .headers["content-type"]
+            .startswith("text/csv")
+        )
+        text = Page((await person.open("/decisions/seen")).text).text
+        assert "logged in or out, act in" in text
+        assert "was shown a page of patients, page /decisions" in text
+        assert "page /decisions, with csv" in text
+        assert "Nothing of this person" in (await person.open("/decisions/seen?who=nobody")).text

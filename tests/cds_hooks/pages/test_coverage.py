@@ -10,12 +10,10 @@ import pytest
 
 from cards.rules.engine.coverage import CHECKS
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, coverage_tables
+from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders
 from cds_hooks.storage import Decision
 from fhir.mapping.medications.identity import identify_concept
-from fhir.mapping.studies import ordered_codes
 from fhir.record.datatypes import CodeableConcept
-from fhir.terminology.medications import INGREDIENTS
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.web.decisions import AS_OF, decided, explained, page_of
 from tests.cds_hooks.web.markup import faults
@@ -28,31 +26,6 @@ METFORMIN_WORDS = identify_concept(CodeableConcept(text="metformin"))
 def study(tmp_path_factory: pytest.TempPathFactory) -> Decision:
     """A decision about a CT with contrast."""
     return decided(tmp_path_factory.mktemp("study"), "nsaid-egfr-25", "ct-contrast-egfr-25")
-
-
-def test_every_drug_and_every_code_of_the_tables_stands_in_one_row() -> None:
-    tables = coverage_tables()
-    names = [name for row in tables.drugs for name in row.names]
-    assert len(names) == len(set(names)) == len(INGREDIENTS)
-    counted = [int(name.rpartition(" (")[2].split()[0]) for row in tables.orders for name in row.names]
-    assert sum(counted) == len(ordered_codes())
-    for row in (*tables.drugs, *tables.orders):
-        assert (*row.checks, *row.lacks) != ()
-        assert sorted((*row.checks, *row.lacks), key=CHECKS.index) == list(CHECKS)
-
-
-def test_the_page_of_services_says_which_checks_exist_and_which_do_not(tmp_path: Path) -> None:
-    async def read() -> str:
-        async with client(tmp_path) as calls:
-            return (await calls.get("/rules/checks")).text
-
-    page = asyncio.run(read())
-    assert faults(page) == []
-    assert "Which checks exist" in page
-    counts = dict(coverage_tables().counts)
-    assert f"<li>dose: {counts['dose']:,} drugs</li>" in page
-    for row in coverage_tables().drugs:
-        assert all(name.replace("'", "&#39;") in page for name in row.names[:3])
 
 
 def _asked(tmp_path: Path, *drugs: str) -> list[httpx.Response]:
@@ -113,9 +86,9 @@ def test_the_page_of_a_decision_says_it_of_its_drafted_drug(tmp_path: Path) -> N
 def test_the_page_of_a_decision_says_it_of_its_study(study: Decision) -> None:
     (scan,) = explained(study).coverage
     assert scan.name == "CT chest with IV contrast"
-    assert scan.checks == ("interaction", "kidney", "allergy")
+    assert scan.checks == ("interaction", "kidney", "allergy", "disease")
     assert "pregnancy" in scan.lacks
-    assert "interaction, kidney, allergy" in page_of(study).text
+    assert "interaction, kidney, allergy, disease" in page_of(study).text
     assert ", ".join(scan.lacks) in page_of(study).text
 
 

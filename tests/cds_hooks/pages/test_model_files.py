@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cds_hooks.pages.coverage import CoverageRow, _drafts, _rows, coverage_of_orders, read_orders
+from cds_hooks.pages.coverage import _drafts, coverage_of_orders, read_orders
 from cds_hooks.pages.model_files import ModelFiles, evidence_of
 from cds_hooks.settings import Settings
 from models_onnx.serving.registry import ARTIFACTS, model_ids
@@ -92,24 +92,6 @@ def test_the_documents_of_a_rule_are_those_of_its_table() -> None:
 
 
 # Checks of drugs and tests
-
-
-def test_names_with_the_same_checks_are_one_row_and_the_most_checks_come_first() -> None:
-    from cards.rules.engine.coverage import CHECKS
-
-    first, second = CHECKS[0], CHECKS[1]
-    rest = tuple(CHECKS[2:])
-    assert _rows([((second,), "a"), ((first, second), "b"), ((second,), "c"), ((first,), "d"), ((), "e")]) == (
-        CoverageRow((first, second), rest, ("b",)),
-        *sorted(
-            (
-                CoverageRow((first,), (second, *rest), ("d",)),
-                CoverageRow((second,), (first, *rest), ("a", "c")),
-            ),
-            key=lambda row: row.checks,
-        ),
-        CoverageRow((), tuple(CHECKS), ("e",)),
-    )
 
 
 def test_a_single_draft_is_read_as_one_and_only_judged_ones_count() -> None:
