@@ -62,12 +62,16 @@ _T = TypeVar("_T")
 BIRTH_SEX = (
     "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex",
     "http://hl7.org/fhir/StructureDefinition/patient-birthSex",
+    # The sex that a clinician uses for care, SNOMED CT in US Core 6 and later.
+    "http://hl7.org/fhir/us/core/StructureDefinition/us-core-sex",
 )
 _BIRTH_SEXES: Final[Mapping[str, Literal["male", "female"]]] = {
     "F": "female",
     "M": "male",
     "female": "female",
     "male": "male",
+    "248152002": "female",
+    "248153007": "male",
 }
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 
@@ -326,12 +330,12 @@ class PatientRecord:
 
     @property
     def sex(self) -> Literal["male", "female"] | None:
-        """The sex at birth where it is charted, else the administrative sex, where it is male or female."""
+        """The sex at birth where it is charted, else that used for care, else the administrative sex; None: neither."""
         patient = self.patient
-        for extension in patient.extension if patient else ():
-            at_birth = _BIRTH_SEXES.get(extension.valueCode or "") if extension.url in BIRTH_SEX else None
-            if at_birth is not None:
-                return at_birth
+        charted = {extension.url: extension.valueCode or "" for extension in patient.extension} if patient else {}
+        for url in BIRTH_SEX:
+            if (sex := _BIRTH_SEXES.get(charted.get(url, ""))) is not None:
+                return sex
         gender = patient.gender if patient else None
         if gender == "male":
             return "male"

@@ -435,3 +435,17 @@ def test_the_sex_at_birth_goes_before_the_gender(gender: str, at_birth: str | No
         patient["extension"] = [{"url": birth_sex, "valueCode": at_birth}]
     pregnant = condition("72892002", onsetDateTime="2026-06-01")
     assert (source(pregnant, patient=patient) is not None) is is_pregnant
+
+
+@pytest.mark.parametrize(
+    ("for_care", "at_birth", "sex"),
+    [("248152002", None, "female"), ("248152002", "M", "male"), ("248153007", "UNK", "male"), ("x", None, "male")],
+)
+def test_the_sex_used_for_care_goes_before_the_gender_and_after_that_at_birth(
+    for_care: str, at_birth: str | None, sex: str
+) -> None:
+    core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
+    extensions = [{"url": f"{core}sex", "valueCode": for_care}]
+    if at_birth is not None:
+        extensions.append({"url": f"{core}birthsex", "valueCode": at_birth})
+    assert record_of(patient=WOMAN | {"gender": "male", "extension": extensions}).sex == sex
