@@ -355,6 +355,9 @@ async def check_accepted(card: Card, call: CheckedCall) -> Silence | None:
     """
     extension = card.own_extension
     findings = frozenset((finding.rule, finding.band) for finding in extension.findings)
+    finding = call.patient_finding(card)
+    if not findings or (finding is not None and finding.is_list):
+        return None
     for accepted in _accepted_lately(card, call):
         if findings <= accepted.findings and _draft(extension) & (accepted.orders | accepted.draft):
             text = f"Accepted a moment ago (“{accepted.label}”), so not shown again: {card.summary}"
@@ -368,7 +371,7 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
     created = (action.resource for action in suggestion.actions if action.type == "create")
     added = {word for resource in created for word in words_of(resource)}
     for accepted in _accepted_lately(card, call):
-        rule = card.own_extension.findings[0].rule
+        rule = call.subject_of(card)
         if changes and _draft(card.own_extension) & accepted.orders:
             text = f"“{suggestion.label}” is not offered: it would change what was just accepted"
             return Silence(rule, LOOP_GUARD, f"{text} (“{accepted.label}”).")
@@ -380,7 +383,7 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
 
 def _accepted_lately(card: Card, call: CheckedCall) -> list[Accepted]:
     """Return what was accepted within the hour about this patient; nothing for a card that is not held back for it."""
-    if not call.memory.accepted or card.indicator == "critical" or not card.own_extension.findings:
+    if not call.memory.accepted or card.indicator == "critical":
         return []
     now = call.shared.now()
     return [accepted for accepted in call.memory.accepted if 0 <= now - accepted.at <= LOOP_SECONDS]

@@ -6,7 +6,9 @@ answered and is not in the views yet lies over it, so that the next call of a vi
 
 What became worse is shown again. Beside that, of cards about a patient as a whole:
 
-- A card that was answered is suppressed for the period of its answer (`PERIOD_DAYS`).
+- A card that was answered is suppressed for the period of its answer (`PERIOD_DAYS`). Of a card that lists several
+  findings an accepted suggestion settles what it orders or ends, which the chart then says, and "already done",
+  "declines" and "does not fit" let it rest for a day: what is still true is shown at the next opening.
 - A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
   then is suppressed until `rest_days` after it was first shown. One with the indicator critical, and that of abnormal
   results, are never suppressed for this reason.
@@ -189,7 +191,9 @@ class PatientMemory(Struct):
     def take_answer(self, answer: Answer, now: float) -> None:
         """Takes a clinician's answer; of several about one finding the newest counts."""
         finding = patient_finding(answer.card.our_extension, answer.hook)
-        if finding is not None:
+        if finding is not None and finding.is_list and (answer.is_accepted or answer.how in OF_ONE_FINDING):
+            self.shown.pop(finding.about, None)  # the others of the list are shown at the next opening
+        if finding is not None and not (finding.is_list and answer.is_accepted):
             before = self.answers.get(finding.about)
             if before is None or before.at <= answer.at or before.at > now:
                 self.answers[finding.about] = ShownFinding(answer.at, answer.how, finding, answer.user, answer.reason)
@@ -467,6 +471,8 @@ the model's next horizon where that is shorter, "Not now" until the next day, "I
 until a value arrives that was missing. "I am not the person for this" is said of the reader and not of the patient, so
 the card is suppressed for this visit only.
 """
+OF_ONE_FINDING: Final = frozenset({"action-completed", "patient-ineligible", "patient-declines"})
+"""Reasons that are said of one finding: of a card that lists several nobody knows of which, and it rests for a day."""
 OTHER_DAYS: Final = 30
 """The period of an override without one of the project's reasons."""
 DISCHARGE_DAYS: Final = 2
@@ -507,6 +513,8 @@ def _answer_days(answer: ShownFinding, finding: PatientFinding, horizons: Mappin
     """Return for how many days this answer silences the finding."""
     if finding.about == FOLLOW_UP:
         return DISCHARGE_DAYS
+    if answer.finding.is_list and answer.how in OF_ONE_FINDING:
+        return SHOWN_AGAIN_DAYS
     days = float(PERIOD_DAYS.get(answer.how, OTHER_DAYS))
     return min(days, horizons.get(finding.subject, days)) if answer.how == _COMPLETED else days
 

@@ -45,7 +45,8 @@ class PatientFinding(Struct, frozen=True, gc=False):
     it only reminds of what is due (vaccines, preventive services), `once` that it is shown once and not at each opening
     of a day, `stays` that it is shown at each opening until it is answered. `is_risk` says that the number is a model's
     probability; then `band` is its bin of the reference cohort, `drivers` are the inputs that raise it most, `raising`
-    all that raise it visibly. `missing` are inputs without a value.
+    all that raise it visibly. `missing` are inputs without a value. `is_list`: the card lists several findings, and an
+    answer to one of them is no answer to the others.
     """
 
     about: str
@@ -62,6 +63,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
     drivers: frozenset[str] = frozenset()
     raising: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
+    is_list: bool = False
 
     def is_worse_than(self, before: "PatientFinding") -> bool:
         """Returns whether there is a higher band, a clearly worse number, a new driver, or a part that was not listed.
@@ -101,12 +103,14 @@ def patient_finding(extension: CardExtension, hook: str) -> PatientFinding | Non
     """
     if extension.output == GENES_AND_MEDICATIONS:
         parts = frozenset(f"{finding.rule} {finding.band}" for finding in extension.findings)
-        return PatientFinding(GENES_AND_MEDICATIONS, GENES_AND_MEDICATIONS, parts=parts)
+        is_list = len(extension.findings) > 1
+        return PatientFinding(GENES_AND_MEDICATIONS, GENES_AND_MEDICATIONS, parts=parts, is_list=is_list)
     if extension.output == MEDICATION_REVIEW:
         # A drug more in a finding that was said is worth saying again; the same drugs, no worse, are not shown again.
         parts = frozenset(f"{finding.rule} {finding.band}" for finding in extension.findings)
         drugs = frozenset(str(fact.value) for fact in extension.facts if fact.name == "draft")
-        return PatientFinding(MEDICATION_REVIEW, MEDICATION_REVIEW, parts=parts | drugs)
+        is_list = len(extension.findings) > 1
+        return PatientFinding(MEDICATION_REVIEW, MEDICATION_REVIEW, parts=parts | drugs, is_list=is_list)
     if extension.findings:
         return None
     if extension.output == NOT_COVERED:
@@ -114,17 +118,19 @@ def patient_finding(extension: CardExtension, hook: str) -> PatientFinding | Non
         return PatientFinding(NOT_COVERED, NOT_COVERED, parts=drugs, once=True)
     if extension.vaccines is not None:
         doses = frozenset(_open_doses(extension.vaccines))
-        return PatientFinding("vaccines due", "vaccines-due", parts=doses, reminds=True)
+        is_list = sum(dose.endswith(" due") for dose in doses) > 1
+        return PatientFinding("vaccines due", "vaccines-due", parts=doses, reminds=True, is_list=is_list)
     if extension.preventive is not None:
         due = frozenset(
             f"{service.service} {service.because}"
             for service in extension.preventive.services
             if service.state == "due"
         )
-        return PatientFinding("preventive services", "preventive-services", parts=due, reminds=True)
+        is_list = len(due) > 1
+        return PatientFinding("preventive services", "preventive-services", parts=due, reminds=True, is_list=is_list)
     if extension.results:
         parts = frozenset(f"{result.result} {result.date}" for result in extension.results)
-        return PatientFinding(ABNORMAL_RESULTS, ABNORMAL_RESULTS, parts=parts, stays=True)
+        return PatientFinding(ABNORMAL_RESULTS, ABNORMAL_RESULTS, parts=parts, stays=True, is_list=len(parts) > 1)
     model = extension.model["id"] if extension.model is not None else ""
     if hook == ENCOUNTER_DISCHARGE:
         return PatientFinding(FOLLOW_UP, model)

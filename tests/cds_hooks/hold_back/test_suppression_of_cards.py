@@ -18,6 +18,7 @@ from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.cds_hooks.services.test_equation_services import visit
 
 SERVICE = "nephrology-referral"
 DAY = 86_400.0
@@ -303,5 +304,69 @@ def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> N
         async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
             for _ in range(2):
                 assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
+
+    asyncio.run(story())
+
+
+# A card that lists several findings
+
+
+def _list_call(service: str, sample: str) -> dict[str, Any]:
+    request = copy.deepcopy(request_for(service, "patient-view", sample, NOW))
+    visit(sample)(request)
+    for entry in request["prefetch"]["encounters"]["entry"]:
+        entry["resource"].pop("period", None)  # a visit that goes on, whenever the chart is opened
+    return request
+
+
+async def _list_card(calls: httpx.AsyncClient, service: str, sample: str) -> list[dict[str, Any]]:
+    answered = await calls.post(f"/cds-services/{service}", json=_list_call(service, sample))
+    assert answered.status_code == 200, answered.text
+    return list(answered.json()["cards"])
+
+
+async def _answer_list(calls: httpx.AsyncClient, service: str, card: dict[str, Any], code: str) -> None:
+    item: dict[str, Any] = {"card": card["uuid"], "outcomeTimestamp": NOW.isoformat()}
+    if code == "accepted":
+        item |= {"outcome": code, "acceptedSuggestions": [{"id": card["suggestions"][0]["uuid"]}]}
+    else:
+        reason = {"code": code, "system": "https://cds-hooks-onnx.org/override-reasons", "display": "A reason"}
+        item |= {"outcome": "overridden", "overrideReason": {"reason": reason}}
+    sent = await calls.post(f"/cds-services/{service}/feedback", json={"feedback": [item]})
+    assert sent.status_code == 200, sent.text
+
+
+LISTS = [("preventive-services", "ckd-uacr"), ("vaccines-due", "sparse-record")]
+
+
+@pytest.mark.parametrize(("service", "sample"), LISTS)
+def test_an_accepted_suggestion_of_a_list_settles_only_what_it_orders(
+    tmp_path: Path, service: str, sample: str
+) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            (first,) = await _list_card(calls, service, sample)
+            labels = [offer["label"] for offer in first["suggestions"]]
+            await _answer_list(calls, service, first, "accepted")
+            (again,) = await _list_card(calls, service, sample)
+            assert again["summary"] == first["summary"]
+            assert [offer["label"] for offer in again["suggestions"]] == labels[1:]
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
+            assert len(await _list_card(calls, service, sample)) == 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("code", "later"), [("patient-declines", 1), ("action-completed", 1), ("need-more-info", 0)])
+def test_what_is_said_of_one_finding_silences_the_others_for_a_day_only(tmp_path: Path, code: str, later: int) -> None:
+    service, sample = LISTS[0]
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            (first,) = await _list_card(calls, service, sample)
+            await _answer_list(calls, service, first, code)
+            assert await _list_card(calls, service, sample) == []
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=2)) as calls:
+            assert len(await _list_card(calls, service, sample)) == later
 
     asyncio.run(story())
