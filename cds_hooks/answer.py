@@ -24,7 +24,7 @@ from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
 from cds_hooks.hold_back.budgets import audience_of
-from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user
+from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, why_package_withheld
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.model_versions import Choose, in_use
@@ -354,6 +354,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
     checked.reminders, checked.visit_rank = advice.reminders, call.service.visit_rank
+    checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
     chosen = await call.components.governance.hold_back(advice.cards, checked)
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + advised.understood.unread
@@ -361,6 +362,8 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     if actions and checked.silent is not None:
         silences = [*silences, Silence("systemActions", SILENT_MODE, checked.silent)]
         actions = []
+    elif actions and (withheld := why_package_withheld(checked)) is not None:
+        silences, actions = [*silences, withheld], []
     return Selected(
         advised=advised,
         cards=chosen.cards,

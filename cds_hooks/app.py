@@ -12,16 +12,20 @@ from starlette.types import ASGIApp
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.components import ServerComponents, open_components
 from cds_hooks.configuration import served_versions
+from cds_hooks.dialects import find_dialects
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.hold_back.acceptance import AcceptanceCounts
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.auto_pause import Pausing
+from cds_hooks.hold_back.checks import site_checks
 from cds_hooks.hold_back.claims import claims_between_workers
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.packages import use_packages
+from cds_hooks.pages.doors import all_doors
 from cds_hooks.pages.late import LatePages
 from cds_hooks.record_views import open_follower
 from cds_hooks.routes.coverage import coverage_routes
@@ -38,6 +42,8 @@ from cds_hooks.settings import Settings, settings
 from cds_hooks.site_rules import use_rules_of_site
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import new_decision_id
+from models_onnx.equations.declaration import find_equations
+from models_onnx.packages import packages
 
 if TYPE_CHECKING:
     from cds_hooks.events.runner import Events
@@ -49,6 +55,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     configure_logs(configured.log_level)
     use_site_keys(configured)
     use_rules_of_site(configured.site_rules)
+    use_packages(configured.package_names)
+    _refuse_wrong_parts()
     services = services_for(configured)
     addresses = by_address(services)
     versions = versions_for(configured, services)
@@ -131,6 +139,15 @@ class _Pages:
         if self.server is None:
             raise RuntimeError("the pages were opened before the server was put together")
         return self.server
+
+
+def _refuse_wrong_parts() -> None:
+    """DeclarationError where a part of a package from outside cannot be used, also one that is only loaded later."""
+    if packages():
+        find_equations()
+        find_dialects()
+        site_checks()
+        all_doors()
 
 
 def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:

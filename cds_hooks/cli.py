@@ -88,6 +88,7 @@ def main() -> None:
     _warn_of_settings()
     try:
         _use_site_rules()
+        _use_packages()
         _use_terminology()
         app()
     except Exception as error:
@@ -127,6 +128,16 @@ def _use_site_rules() -> None:
     from cds_hooks.site_rules import use_rules_of_site
 
     use_rules_of_site(settings().site_rules)
+
+
+def _use_packages() -> None:
+    """Names the packages from outside for every command, before a service is found."""
+    if "CDS_PACKAGES" not in os.environ:
+        return
+    from cds_hooks.packages import use_packages
+    from cds_hooks.settings import settings
+
+    use_packages(settings().package_names)
 
 
 def _use_terminology() -> None:

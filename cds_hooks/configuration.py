@@ -31,6 +31,7 @@ from cds_hooks.storage.tables import events
 from cds_hooks.trusted_models import AbsentModel
 from fhir.terminology.imported import InUse, in_use
 from models_onnx.equations.declaration import find_equations
+from models_onnx.packages import packages
 
 EVENT: Final = "configuration"
 ANSWERING: Final = (
@@ -42,7 +43,7 @@ ANSWERING: Final = (
 """The settings that can change an answer; the others say where things are and how much is taken at a time."""
 
 Content = Mapping[str, Mapping[str, Any]]
-"""By kind (setting, model, rule, site, release, knowledge, code) and name: a value or a digest."""
+"""By kind (setting, model, rule, site, release, package, knowledge, code) and name: a value or a digest."""
 
 _KNOWLEDGE: Final = {
     "setting": "setting",
@@ -79,6 +80,7 @@ def content_in_force(
                  | {version.name: _model(version.model) for version in beside.all},
         "rule": {rule: rule_version.digest for rule, rule_version in all_rule_versions().items()},
         "site": site_in_force(site),
+        "package": {package.name: f"{package.version} sha256 {package.digest}" for package in packages()},
         **_of_package(),
     }  # fmt: skip
 
@@ -122,7 +124,7 @@ def site_in_force(site: SiteRules) -> Mapping[str, Any]:
 
 def differences(then: Content, now: Content) -> Iterator[tuple[str, str, str]]:
     """Yields what is another now: its kind, its name, and a sentence that says how."""
-    for kind in ("model", "rule", "site", "release", "terminology", "setting", "knowledge", "code"):
+    for kind in ("model", "rule", "site", "release", "package", "terminology", "setting", "knowledge", "code"):
         before, after = then.get(kind, {}), now.get(kind, {})
         for name in sorted({*before, *after}):
             old, new = before.get(name), after.get(name)

@@ -25,6 +25,7 @@ from msgspec import Struct
 from fhir.mapping.features.feature import FeatureFault
 from fhir.terminology.plain_file import plain_file
 from models_onnx.errors import ArtifactRefused, DeclarationError
+from models_onnx.packages import GROUPS, Package, modules_in, packages
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class DeclaringFile(Struct, frozen=True):
     path: Path
     shown: str
     is_in_package: bool
+    package: Package | None = None
+    """The package from outside that brings it."""
 
     @property
     def stem(self) -> str:
@@ -137,28 +140,32 @@ def declarations(
         DeclarationError: a module cannot be imported, or declares nothing of this kind under this name.
     """
     for file in declaring_files(package, inner=inner, folder=folder):
-        if not file.is_in_package:
-            _refuse_to_run(file, name, kind)
-        module = file.load()
-        if name not in vars(module):
-            raise file.fault(f"the file declares no {name}; it must assign {_article(kind)} to this name")
-        declared = vars(module)[name]
-        for value in declared if isinstance(declared, tuple) else (declared,):
-            if not isinstance(value, kind):
-                raise file.fault(f"{name} is {_article(type(value))}; it must be {_article(kind)}", name)
-            try:
-                refuse_wrong_types(value)
-            except DeclarationError as fault:
-                raise file.fault(fault.text, fault.about) from fault
-            yield Declaration(value, file, module)
+        yield from _declared_in(file, name, kind)
+
+
+def _declared_in(file: DeclaringFile, name: str, kind: type[T]) -> Iterator[Declaration[T]]:
+    if not file.is_in_package:
+        _refuse_to_run(file, name, kind)
+    module = file.load()
+    if name not in vars(module):
+        raise file.fault(f"the file declares no {name}; it must assign {_article(kind)} to this name")
+    declared = vars(module)[name]
+    for value in declared if isinstance(declared, tuple) else (declared,):
+        if not isinstance(value, kind):
+            raise file.fault(f"{name} is {_article(type(value))}; it must be {_article(kind)}", name)
+        try:
+            refuse_wrong_types(value)
+        except DeclarationError as fault:
+            raise file.fault(fault.text, fault.about) from fault
+        yield Declaration(value, file, module)
 
 
 def declaring_files(package: str, *, inner: str = "", folder: Path | None = None) -> Iterator[DeclaringFile]:
     """The files of a package that declare something, in the order of their names, and those of a folder outside it.
 
     `inner`: the entries of the package are packages themselves, whose module of this name declares; one without it
-    declares nothing. `folder`: its files belong to whoever runs the command, and come after those of the package. Files
-    whose names begin with _ declare nothing.
+    declares nothing. After those of the package come the modules that packages from outside bring for it, then the
+    files of `folder`, which belong to whoever runs the command. Files whose names begin with _ declare nothing.
     """
     for entry in sorted(
         pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda module: module.name
@@ -169,10 +176,60 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
         spec = find_spec(module)
         if spec is not None and spec.origin is not None:
             yield DeclaringFile(module, Path(spec.origin), f"{module.replace('.', '/')}.py", True)
+    yield from declaring_files_of_packages(package)
     for path in sorted(folder.glob("*.py")) if folder is not None else ():
         if path.name.startswith("_"):  # what declarations share, as in the package
             continue
         yield DeclaringFile(path.stem, path, str(path), False)
+
+
+def declaring_files_of_packages(group: str) -> Iterator[DeclaringFile]:
+    """Yields the modules that packages from outside bring for this group of entry points.
+
+    Raises:
+        DeclarationError: There is no such module.
+    """
+    for package, module in modules_in(group):
+        shown = f"{package.name}: {module.replace('.', '/')}.py"
+        try:
+            spec = find_spec(module)
+        except Exception as fault:  # the package above the module is imported
+            raise DeclarationError(f"{type(fault).__name__}: {fault}").at(shown, None) from fault
+        if spec is None or spec.origin is None:
+            raise DeclarationError("there is no such module, which an entry point names").at(shown, None)
+        yield DeclaringFile(module, Path(spec.origin), shown, True, package)
+
+
+def origin_of(group: str, declared_id: str) -> DeclaringFile | None:
+    """Returns the file of a package from outside that declares this; None where it is declared here."""
+    return _origins(packages()).get((group, declared_id)) if packages() else None
+
+
+@cache
+def _origins(listed: tuple[Package, ...]) -> dict[tuple[str, str], DeclaringFile]:
+    files: dict[tuple[str, str], DeclaringFile] = {}
+    for group in dict.fromkeys(group for package in listed for group, _ in package.modules):
+        name, member, _ = GROUPS[group]
+        for file in declaring_files_of_packages(group):
+            declared = getattr(file.load(), name, ())
+            for value in declared if isinstance(declared, tuple) else (declared,):
+                files[group, str(getattr(value, member, ""))] = file
+    return files
+
+
+def ids_of_packages(group: str) -> list[str]:
+    """Returns by which ids packages from outside declare something for this group."""
+    return [declared_id for declared_group, declared_id in _origins(packages()) if declared_group == group]
+
+
+def declarations_of_packages(group: str, kind: type[T]) -> Iterator[Declaration[T]]:
+    """Yields what packages from outside declare for this group.
+
+    Raises:
+        DeclarationError: a module cannot be imported, or declares nothing of this kind.
+    """
+    for file in declaring_files_of_packages(group):
+        yield from _declared_in(file, GROUPS[group][0], kind)
 
 
 def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:

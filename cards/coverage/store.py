@@ -36,7 +36,7 @@ def govern_own_policies() -> None:
     Raises:
         PolicyFault: A file of the folder cannot be used.
     """
-    govern(policy_tables(policies()))
+    govern("coverage", policy_tables(policies()))
 
 
 def own_folder() -> Path | None:

@@ -21,6 +21,7 @@ from cds_hooks.dialects.standard import DIALECT as STANDARD
 from cds_hooks.protocol.hooks import MEDICATION_REFILL, ORDER_DISPATCH, Hook
 from fhir.record.datatypes import as_json_value
 from models_onnx.declarations import discover
+from models_onnx.packages import Package, packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,17 @@ class UnknownDialect(ValueError):
     """There is no such dialect, version or form of Markdown; the message lists those there are."""
 
 
-@cache
 def find_dialects() -> dict[str, Dialect]:
     """Returns every dialect by its id; each public module of `cds_hooks/dialects/` declares one `DIALECT`.
 
     Raises:
         DeclarationError: A module declares no usable dialect.
     """
+    return _dialects_with(packages())
+
+
+@cache
+def _dialects_with(_packages: tuple[Package, ...]) -> dict[str, Dialect]:
     return discover("cds_hooks.dialects", "DIALECT", Dialect, named_after_file=True)
 
 

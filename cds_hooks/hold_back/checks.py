@@ -8,6 +8,7 @@ check after the other about all cards that are left. The first reason counts. Wh
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from time import time
 from typing import Final, Literal
 
@@ -47,7 +48,10 @@ from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_
 from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import ACCEPTED
 from cds_hooks.hold_back.turns import Turns, VisitRank
+from cds_hooks.packages import finding_of_package
 from cds_hooks.protocol.hooks import PATIENT_VIEW
+from models_onnx.declarations import Declaration, declarations_of_packages, origin_of
+from models_onnx.packages import Package, packages
 
 SILENT_MODE: Final = "silent-mode"
 PAUSED: Final = "paused"
@@ -59,6 +63,8 @@ WORKLIST: Final = "worklist"
 """The reason code of a reminder that is kept for another moment."""
 LOOP_GUARD: Final = "loop-guard"
 """The reason code of what an acceptance a moment ago holds back."""
+SITE_CHECK: Final = "site-check"
+"""The reason code of what a check of a package from outside holds back."""
 BUDGET: Final = "budget"
 """The reason code of a card beyond a budget."""
 
@@ -113,6 +119,8 @@ class CheckedCall(Struct):
     """Gives the user of the call as it is recorded."""
     colleague_answers: dict[str, str] = field(default_factory=dict)
     """What a card says of a colleague's answer: by the rule of a critical finding, or by the uuid of a card."""
+    packages: tuple[str, ...] = ()
+    """The packages from outside with a part in the call: that of its service, of a feature, of the dialect."""
     from_event: bool = False
     """Whether an event made the call and nobody is shown its cards."""
     named_units: tuple[str, ...] = ()
@@ -186,9 +194,11 @@ def check_release_of_rule(finding: Finding, call: CheckedCall) -> Silence | None
 
 
 async def check_release_of_model(card: Card, call: CheckedCall) -> Silence | None:
-    """Return why the model or equation shows nothing to this patient."""
+    """Return why the model, the equation or a package shows nothing to this patient."""
     if not call.released.states:
         return None
+    if (silence := _about_packages(check_release_of_rule, call, card)) is not None:
+        return silence
     name, caller = (card.own_extension.model or {}).get("id", ""), call.caller
     for kind in ("model", "equation"):
         silence = call.released.why_withheld(kind, name, caller.client, caller.patient)
@@ -241,6 +251,75 @@ def check_approval(finding: Finding, call: CheckedCall) -> Silence | None:
     was = call.site.approvals.get(finding.rule)
     why = "only another version of it is approved here" if was else "it is not approved here"
     return _about_rule(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
+
+
+async def check_switch_of_package(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why the site does not want cards of this package: its rules file switches the package off."""
+    return _about_packages(check_rule_switch, call, card)
+
+
+async def check_approval_of_package(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why the cards of a package run in shadow: two people have not approved this version of it."""
+    return _about_packages(check_approval, call, card)
+
+
+def why_package_withheld(call: CheckedCall) -> Silence | None:
+    """Return why nothing of a package that has a part in this call reaches the client; None where all of it does."""
+    for check in (check_release_of_rule, check_rule_switch, check_approval):
+        if (silence := _about_packages(check, call)) is not None:
+            return silence
+    return None
+
+
+def _about_packages(
+    check: Callable[[Finding, CheckedCall], Silence | None], call: CheckedCall, card: Card | None = None
+) -> Silence | None:
+    """Return the first reason against a package that has a part in the call or computed the card."""
+    names = call.packages
+    model = card.own_extension.model if card is not None else None
+    if model and (origin := origin_of("models_onnx.equations.published", model.get("id", ""))) and origin.package:
+        names = (*names, origin.package.name)
+    silences = (check(finding_of_package(name), call) for name in names)
+    return next((silence for silence in silences if silence is not None), None)
+
+
+class SiteCheck(Struct, frozen=True, kw_only=True):
+    """What a package from outside declares as `CHECK`: a reason of the hospital's own to hold cards back.
+
+    `card` returns the reason in a sentence, or None; it is never asked about a critical card.
+    """
+
+    title: str
+    lets_through: str
+    card: Callable[[Card, CheckedCall], Awaitable[str | None]]
+
+
+def site_checks() -> tuple[Declaration[SiteCheck], ...]:
+    """Return the checks of packages from outside.
+
+    Raises:
+        DeclarationError: One is declared wrongly.
+    """
+    return _checks_of(packages())
+
+
+@cache
+def _checks_of(_packages: tuple[Package, ...]) -> tuple[Declaration[SiteCheck], ...]:
+    return tuple(declarations_of_packages("cds_hooks.hold_back", SiteCheck))
+
+
+async def check_of_packages(card: Card, call: CheckedCall) -> Silence | None:
+    """Return why a check of a package from outside holds the card back; one that is not approved is not asked."""
+    if card.indicator == "critical":
+        return None
+    for declaration in site_checks():
+        package, check = declaration.file.package, declaration.value
+        if package is None or why_package_withheld(replace(call, packages=(package.name,))) is not None:
+            continue
+        if (text := await check.card(card, call)) is not None:
+            words = f"{check.title}: {text} {check.lets_through} ({package.words})"
+            return Silence(call.subject_of(card), SITE_CHECK, words)
+    return None
 
 
 def check_acknowledged(finding: Finding, call: CheckedCall) -> Silence | None:
@@ -564,13 +643,15 @@ CHECKS: Final = (
         title="A switch of the rules file",
         lets_through="A change of [[switch]] in the rules file (CDS_RULES_FILE, docs/rules/governance.md).",
         finding=check_rule_switch,
+        card=check_switch_of_package,
     ),
     Check(
         codes=(SHADOW,),
         level="finding",
-        title="Two people have not approved this version of the rule",
+        title="Two people have not approved this version of the rule or package",
         lets_through="The approvals of two people in two roles, at the page /rules/NAME.",
         finding=check_approval,
+        card=check_approval_of_package,
     ),
     Check(
         codes=(ACKNOWLEDGED,),
@@ -612,6 +693,12 @@ CHECKS: Final = (
         suggestion=check_accepted_suggestion,
         remembers=True,
         is_replayed_by_card=True,
+    ),
+    Check(
+        codes=(SITE_CHECK,),
+        title="A check of a package from outside",
+        lets_through="What the reason says, a critical card, or a switch of the package (docs/adding/package.md).",
+        card=check_of_packages,
     ),
     Check(
         codes=(BUDGET,),

@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from msgspec import MsgspecError
@@ -14,12 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.errors import MethodNotAllowed
 from cds_hooks.logs import log
-from cds_hooks.pages.doors import door_of
+from cds_hooks.packages import rule_of_package
+from cds_hooks.pages.doors import Door, door_of
 from cds_hooks.pages.gate import Gate
 from cds_hooks.pages.server import PageServer, wants_page
 from cds_hooks.routes.failures import http_error_outcome
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.web.site import Failure, Refusal
+from cds_hooks.web.site import Failure, Refusal, add_templates
 
 _NOT_THERE: Final = Failure(
     "There is no such page",
@@ -59,13 +61,27 @@ class _Pages:
         door = door_of(scope["path"])
         if door is None:
             raise HTTPException(404)
+        if door.package and not self._server.committee.shows_cards(rule_of_package(door.package)):
+            raise Refusal(_not_approved(door.package), 403)
         async with self._loading:
             if door.views not in self._routers:
-                self._routers[door.views] = await asyncio.to_thread(self._load, door.views)
+                self._routers[door.views] = await asyncio.to_thread(self._load, door)
         await self._routers[door.views](scope, receive, send)
 
-    def _load(self, views: str) -> Router:
-        return Router(import_module(f"cds_hooks.pages.{views}").routes(self._server))
+    def _load(self, door: Door) -> Router:
+        module = import_module(door.views if door.package else f"cds_hooks.pages.{door.views}")
+        if door.package:
+            add_templates(Path(module.__file__ or "").parent)
+        return Router(module.routes(self._server))
+
+
+def _not_approved(package: str) -> Failure:
+    return Failure(
+        "Not approved",
+        "Refused",
+        f"This page is of the package {package} from outside, which is switched off or not approved in this version.",
+        f"The page /rules/{rule_of_package(package)} says how it stands; two people in two roles approve it.",
+    )
 
 
 def page_application(server: PageServer) -> ASGIApp:

@@ -1,10 +1,17 @@
 """Who may open which page: the one table of doors. A path without a door is open to nobody while pages need a login."""
 
+import re
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_hooks.access.roles import COMMITTEE, DECISION_READERS, STAFF, Role
+from models_onnx.declarations import declarations_of_packages
+from models_onnx.packages import Package, packages
+
+_ADDRESS: Final = re.compile(r"/[a-z0-9-]+")
 
 _OPERATOR_ONLY: Final = (
     "Open it at CDS_OPERATOR_LISTEN, or with CDS_OPERATOR_TOKEN as bearer; with CDS_LOGIN people log in."
@@ -34,6 +41,8 @@ class Door(Struct, frozen=True):
     """Whether sessions of the link of a card and of an EHR launch open it, and everybody with CDS_EXPLAIN_PAGES."""
     anonymous: bool = False
     """Whether it is the same for everybody: then nobody's session is looked up."""
+    package: str = ""
+    """The package from outside that brings the page; "" for a page of ours."""
     refusal: str = _OPERATOR_ONLY
     """What somebody can do whom the server does not let in because they are not the operator."""
 
@@ -109,7 +118,31 @@ DOORS: Final = (
 """All doors; those with a title are in the navigation, in this order."""
 
 
+def all_doors() -> tuple[Door, ...]:
+    """Return our doors, then those of packages from outside.
+
+    Raises:
+        DeclarationError: A page of a package is declared wrongly, or at an address of ours.
+    """
+    return _doors_with(packages()) if packages() else DOORS
+
+
+@cache
+def _doors_with(_packages: tuple[Package, ...]) -> tuple[Door, ...]:
+    doors = list(DOORS)
+    for declaration in declarations_of_packages("cds_hooks.pages", Door):
+        door, file = declaration.value, declaration.file
+        if not _ADDRESS.fullmatch(door.path):
+            raise file.fault(f"the address {door.path!r} is / and lower-case letters, digits and -", door.path)
+        if any(other.leads_to(door.path) or door.leads_to(other.path) for other in doors):
+            raise file.fault(f"{door.path} is the address of another page", door.path)
+        if not callable(getattr(declaration.module, "routes", None)):
+            raise file.fault("the file declares no routes; a function of the server returns them (docs/adding/page.md)")
+        doors.append(replace(door, views=file.name, package=file.package.name if file.package else ""))
+    return tuple(doors)
+
+
 def door_of(path: str) -> Door | None:
     """Return the door of a path, the longest that leads there; None where there is none: then nobody may open it."""
-    leading = [door for door in DOORS if door.leads_to(path)]
+    leading = [door for door in all_doors() if door.leads_to(path)]
     return max(leading, key=lambda door: len(door.path), default=None)

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketClose
 
 from cds_hooks.access.sessions import cookies_of
 from cds_hooks.logs import log
-from cds_hooks.pages.doors import DOORS, Door, door_of
+from cds_hooks.pages.doors import Door, all_doors, door_of
 from cds_hooks.pages.server import PageServer, wants_page
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
@@ -147,7 +147,7 @@ class Gate:
 
     def _links(self, request: Request, visitor: Visitor | None) -> tuple[PageLink, ...]:
         is_operator = not self._needs_login and self._server.operator.is_operator(request)
-        doors = [door for door in DOORS if door.title and (is_operator or self._shows(door, visitor))]
+        doors = [door for door in all_doors() if door.title and (is_operator or self._shows(door, visitor))]
         return tuple(PageLink(door.path[1:] + ("/" if door.path == "/docs" else ""), door.title) for door in doors)
 
     def _shows(self, door: Door, visitor: Visitor | None) -> bool:

@@ -42,7 +42,9 @@ from fhir.mapping.features.feature import FeatureVector
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.declarations import origin_of
 from models_onnx.errors import DeclarationError
+from models_onnx.packages import packages
 from models_onnx.serving.runtime import Model
 
 OPTED_OUT: Final = "opted-out"
@@ -305,6 +307,15 @@ class Service:
                 raise DeclarationError(text, name)
         if not iscoroutinefunction(self.decide):
             raise DeclarationError(f"{self.id}: decide must be declared with `async def`", "decide")
+
+    def packages_with(self, dialect: str, vector: FeatureVector | None) -> tuple[str, ...]:
+        """The packages from outside of this service, of the features that a call read, and of its dialect."""
+        if not packages():
+            return ()
+        keys = [("cds_hooks.services", self.id), ("cds_hooks.dialects", dialect)]
+        keys += [("fhir.mapping.features", feature.name) for feature in vector.features] if vector is not None else []
+        origins = (origin_of(*key) for key in keys)
+        return tuple(dict.fromkeys(origin.package.name for origin in origins if origin and origin.package))
 
     def asking_for(self, resources: Collection[str]) -> "Service":
         """The same service, whose clients are asked for these resource types too."""

@@ -38,6 +38,12 @@ class CardSettings(BaseSettings):
         description="A folder of the hospital's own rules, in the language of ours, with tables that replace or extend "
         "our maximum doses and name the drugs that it does not have (docs/adding/site-rules.md).",
     )
+    packages: str = Field(
+        default="",
+        description="Names of installed packages from outside that bring services, dialects, features, equations, "
+        "hold-back checks or pages of the hospital's own, separated by commas; no other package is loaded. Behind a "
+        "trust file two people approve each version (docs/adding/package.md).",
+    )
     terminology: Path | None = Field(
         default=None,
         description="The index of the hospital's own releases of terminologies and of its own codes, which "
@@ -131,6 +137,11 @@ class CardSettings(BaseSettings):
         "loopback. It has counts of cards and nothing of a patient. Alertmanager (…/api/v2/alerts), PagerDuty "
         "(https://events.pagerduty.com/v2/enqueue/ROUTING_KEY) and Slack (hooks.slack.com) get it in their own form.",
     )
+
+    @property
+    def package_names(self) -> tuple[str, ...]:
+        """The names of the packages from outside."""
+        return tuple(parts_of(self.packages))
 
     @property
     def hooks_file(self) -> Path | None:

@@ -96,6 +96,13 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def add_templates(folder: Path) -> None:
+    """Make the templates of a package from outside known by their names in this folder; those of ours come first."""
+    loader = _environment().loader
+    if (path := str(folder)) not in loader.searchpath:  # type: ignore[union-attr]  # it reads from folders
+        loader.searchpath.append(path)  # type: ignore[union-attr]
+
+
 def _as_seen(value: Any) -> Any:
     """Return what a template shows: a text of a chart without invisible characters; our own markup is left as it is."""
     return without_hidden(value) if type(value) is str else value

@@ -22,9 +22,10 @@ from msgspec import Struct
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.declarations import discover, refuse_wrong_types
+from models_onnx.declarations import discover, origin_of, refuse_wrong_types
 from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working, work_points
 from models_onnx.errors import DeclarationError, UnknownEquation
+from models_onnx.packages import Package, packages
 
 InputKind = Literal["quantity", "whole", "yes-no", "choice"]
 OutputKind = Literal["probability", "quantity", "integer", "code"]
@@ -351,13 +352,17 @@ def read_coefficients(name: str) -> Any:
     return json.loads((files("models_onnx.equations.published") / f"{name}.json").read_bytes())
 
 
-@cache
 def find_equations() -> Mapping[str, Equation]:
     """Returns every equation by id, which is also the name of its file.
 
     Raises:
         DeclarationError: a file declares no EQUATION, one of another name, or one that contradicts itself.
     """
+    return _equations_with(packages())
+
+
+@cache
+def _equations_with(_packages: tuple[Package, ...]) -> Mapping[str, Equation]:
     return discover("models_onnx.equations.published", "EQUATION", Equation, named_after_file=True)
 
 
@@ -389,6 +394,8 @@ def equation_reference(equation: Equation) -> dict[str, str]:
 
 @cache
 def _source_digest(equation_id: str, formula: str | None) -> str:
-    module, coefficients = PUBLISHED / f"{equation_id}.py", PUBLISHED / f"{equation_id}.json"
+    origin = origin_of("models_onnx.equations.published", equation_id)
+    module = origin.path if origin is not None else PUBLISHED / f"{equation_id}.py"
+    coefficients = module.with_suffix(".json")
     sources = [module, *([coefficients] if coefficients.is_file() else []), *([Path(formula)] if formula else [])]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

@@ -24,6 +24,7 @@ from tests.conftest import ROOT
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<path>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXIT = re.compile(r"\(exit code (\d+)\)")
+_INSTALLED = "installed-packages"
 _COPIED = ("cds_hooks", "cards", "models_onnx", "fhir", "maintenance", "tests", "docs", "pyproject.toml", "README.md")
 
 
@@ -116,8 +117,14 @@ def _check(command: str, expected: list[str], copy: Path) -> None:
         given[name] = value
     if words[0] == ".venv/bin/cds-hooks":
         words = [sys.executable, "-m", "cds_hooks", *words[1:]]
+    if words[0] == ".venv/bin/pip":  # nothing is put into the environment of the tests
+        words = [sys.executable, "-m", "pip", *words[1:], "--target", str(copy / _INSTALLED), "--upgrade"]
     # 200 columns, so that no line of a table is broken
-    environment = os.environ | {"PYTHONPATH": str(copy), "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"} | given
+    environment = (
+        os.environ
+        | {"PYTHONPATH": f"{copy / _INSTALLED}:{copy}", "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+        | given
+    )
     done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, timeout=300)
     if into is not None:
         (copy / into).write_text(done.stdout)

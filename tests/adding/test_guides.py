@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
         "hold-back-check",
         "hospital-model",
         "model",
+        "package",
         "page",
         "rule",
         "site-rules",

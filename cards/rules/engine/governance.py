@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from functools import cache
+from itertools import chain
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -231,19 +232,20 @@ NEEDS_NOTE: Final[Literal["needs label check"]] = "needs label check"
 """A rule with this verification status is approved only with a note that says how the label was checked."""
 
 
-_further_tables: list[RuleTable] = []
+_further_tables: dict[str, tuple[RuleTable, ...]] = {}
 
 
-def govern(tables: Iterable[RuleTable]) -> None:
-    """Names tables that are approved and switched off as rules are and that other code evaluates: policies of payers.
+def govern(kind: str, tables: Iterable[RuleTable]) -> None:
+    """Names tables that are approved and switched off as rules are and that other code evaluates.
 
-    They take the place of those named before.
+    Such are policies of payers and packages from outside. They take the place of those of this kind named before.
     """
-    _further_tables[:] = tables
+    _further_tables[kind] = tuple(tables)
     all_rule_versions.cache_clear()
 
 
 @cache
 def all_rule_versions() -> Mapping[str, RuleVersion]:
     """Every rule of the project and of its site with its version, by id."""
-    return versions_of([*(read_table(family.name) for family in rule_families()), *_further_tables])
+    tables = (read_table(family.name) for family in rule_families())
+    return versions_of(chain(tables, *_further_tables.values()))

@@ -14,7 +14,9 @@ from cds_hooks.pages.operations.tasks import Task, tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.example import example_card
 from cds_hooks.web.visitor import PageLink, visiting
+from models_onnx.declarations import origin_of
 from models_onnx.equations.declaration import find_equations
+from models_onnx.packages import Package
 
 
 class RoleLinks(Struct, frozen=True):
@@ -79,10 +81,17 @@ def routes(server: PageServer) -> list[Route]:
             example=example_card(),
             can_try=_may_open("try"),
             services=list(server.services.values()),
+            from_outside=_from_outside,
             equations=list(find_equations().values()),
         )
 
     return [server.route("/", start)]
+
+
+def _from_outside(group: str, declared_id: str) -> Package | None:
+    """Return the package from outside that brings a service or an equation; None where it is one of ours."""
+    origin = origin_of(group, declared_id)
+    return origin.package if origin is not None else None
 
 
 def _work(roles: frozenset[str]) -> tuple[list[RoleLinks], list[RoleLinks]]:

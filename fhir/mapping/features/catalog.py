@@ -86,6 +86,19 @@ def _lines_of(module: ModuleType, feature: Feature) -> list[int]:
 FEATURES: dict[str, Feature] = find_features()
 
 
+def add_features(modules: Iterable[ModuleType]) -> None:
+    """Makes the features of modules from outside known; those that are known already are left as they are.
+
+    Raises:
+        FeatureFault: as `collect`, or a feature of ours has the name.
+    """
+    added = collect(modules)
+    for name, feature in added.items():
+        if FEATURES.get(name, feature) is not feature:
+            raise FeatureFault(f"{name}: there is another feature of this name")
+    FEATURES.update(added)
+
+
 def features_named(names: tuple[str, ...]) -> tuple[Feature, ...]:
     """The features of these names in this order; an unknown name raises KeyError with the names there are."""
     unknown = [name for name in names if name not in FEATURES]

@@ -7,10 +7,10 @@ from typing import get_args
 import pytest
 
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS, Role
+from cds_hooks.package_tests.markup import Page
 from cds_hooks.pages.doors import door_of
 from cds_hooks.settings.login import LoginRole
 from tests.cds_hooks.access.browsing import BROWSER, form_token, visit, with_account
-from tests.cds_hooks.web.markup import Page
 
 
 def test_a_door_leads_to_its_path_and_below_and_nowhere_else() -> None:

@@ -105,7 +105,7 @@ def test_a_card_loses_suggestions_and_with_the_last_its_selection_behaviour() ->
 
 
 def test_a_replay_asks_the_checks_that_go_by_no_memory() -> None:
-    assert len(CHECKS) == 16
+    assert len(CHECKS) == 17
     assert [code for check in CHECKS if check not in WITHOUT_MEMORY for code in check.codes] == [
         "acknowledged", "said-once", "from-event", "worklist", "said-once", "loop-guard", "budget",
     ]  # fmt: skip

@@ -9,13 +9,13 @@ import pytest
 
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.access.accounts import disable_account
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.rules.approvals import MOST_BYTES
 from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.hold_back.clicking import DIGEST, RULE, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
-from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
 
 HOSTILE = "<script>alert(1)</script>"

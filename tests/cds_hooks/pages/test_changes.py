@@ -13,13 +13,13 @@ from sqlalchemy import select
 
 from cards.rules.engine.governance import all_rule_versions, declared_text, digest_of_text
 from cds_hooks.hold_back.rule_texts import EVENT, record_rule_texts, rule_texts
+from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.committee.differences import ChangedRow, changed_parts
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.web.markup import Page, faults
 from tests.live import record_in
 
 RULE = "renal-metformin"

@@ -11,6 +11,7 @@ from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import LEAST_ANSWERS, RuleCounts
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.committee.tables import RuleStanding
 from cds_hooks.pages.rules.description import RulePage, describe_rule
@@ -20,7 +21,6 @@ from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
 
 RULE = "renal-metformin"

@@ -10,13 +10,13 @@ import pytest
 
 from cards.rules.engine.coverage import CHECKS
 from cards.rules.engine.rule_book import rule_book
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders
 from cds_hooks.storage import Decision
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.web.decisions import AS_OF, decided, explained, page_of
-from tests.cds_hooks.web.markup import faults
 
 METFORMIN = ("order-safety", "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
 METFORMIN_WORDS = identify_concept(CodeableConcept(text="metformin"))

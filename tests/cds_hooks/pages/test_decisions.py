@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from cds_hooks.kit.simulator.signing import new_key
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.access.browsing import form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.web.markup import faults
 
 FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
 Task = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]

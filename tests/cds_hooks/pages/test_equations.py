@@ -5,11 +5,11 @@ import re
 import httpx
 import pytest
 
+from cds_hooks.package_tests.markup import faults
 from models_onnx.equations.card import source_attributes
 from models_onnx.equations.declaration import find_equations
 from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import answer
-from tests.cds_hooks.web.markup import faults
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from cds_hooks.access.roles import ASSIGNABLE
 from cds_hooks.app import create_app
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages import application
 from cds_hooks.pages.doors import DOORS, Door, door_of
 from cds_hooks.pages.server import PageServer
@@ -20,7 +21,6 @@ from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS
 from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
 
 VIEWS = sorted({door.views for door in DOORS})

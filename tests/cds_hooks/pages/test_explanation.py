@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from cds_hooks.kit.samples import Sample, list_samples
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.storage import Decision
 from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
-from tests.cds_hooks.web.markup import faults
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"
 TALK = "planning-talk"

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cds_hooks.package_tests.markup import faults
 from models_onnx.model_card.attributes import PREDICTIVE
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.web.markup import faults
 
 
 def _get(folder: Path, path: str) -> httpx.Response:

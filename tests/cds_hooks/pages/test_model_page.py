@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.models.description import Performance, input_rows, performance, release_status
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import GateSummary, Release
 from tests.cds_hooks.pages.rendered import model_page
 from tests.cds_hooks.web.decisions import SITE
-from tests.cds_hooks.web.markup import Page, faults
 
 NAME = "mortality_5y"
 

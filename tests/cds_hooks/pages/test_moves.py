@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cards.compose.model import in_100
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.explain.missing_inputs import earlier_estimates, missing_moves
 from cds_hooks.pages.explain.recorded_decision import Basis, Scores, read_basis
 from cds_hooks.pages.model_files import ModelFiles
@@ -17,7 +18,6 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.rendered import explanation_page
 from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import AS_OF, SITE, decided, explained
-from tests.cds_hooks.web.markup import faults
 
 
 def _read(decision: Decision) -> tuple[Model, Basis, Scores]:

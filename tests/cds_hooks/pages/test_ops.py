@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.record.views import Views
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import decided, run, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.web.markup import faults
 
 
 def test_the_first_look_says_who_called_what_waits_and_since_when_the_server_runs(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import pytest
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.kit.simulator.request import build_request
+from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.documentation.views import SITE
 from cds_hooks.services import find_services
 from cds_hooks.storage.decision import card_uuid
 from cds_hooks.web.site import HEADERS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.web.markup import Page, faults
 
 RECORD = "decisions.sqlite3"
 

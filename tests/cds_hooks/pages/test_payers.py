@@ -66,11 +66,11 @@ def test_own_rules_are_shown_with_their_state_and_who_approved(tmp_path: Path, m
     assert "No rules of its own" in read(tmp_path)
     rules = load_policies(own_folder(tmp_path / "coverage"))
     monkeypatch.setattr(views, "policies", lambda: rules)
-    govern(policy_tables(rules))
+    govern("coverage", policy_tables(rules))
     try:
         page = read(tmp_path)
     finally:
-        govern(())
+        govern("coverage", ())
     assert 'href="rules/payer-own-b"' in page
     assert "nobody" in page
     assert "Own Health Plan" in page

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.simulations.trial import Trial
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
-from tests.cds_hooks.web.markup import faults
 from tests.models_onnx.workshop import NAME
 from tests.operations.test_model_versions import models  # noqa: F401 - a fixture
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import httpx
 
+from cds_hooks.package_tests.markup import Page, faults
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.cds_hooks.pages.test_decisions import decided, run
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.web.markup import Page, faults
 
 ROLES = (
     "Treat patients",

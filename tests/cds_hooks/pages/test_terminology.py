@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.hold_back.releases import Releases
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.terminology.unread import unread_entries
 from cds_hooks.storage.queries import list_decisions
 from fhir.terminology.importing import import_releases
@@ -14,7 +15,6 @@ from tests.cds_hooks.access.browsing import Person, form_token, visit, with_acco
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.hold_back.clicking import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
-from tests.cds_hooks.web.markup import faults
 from tests.live import record_in
 
 HOSTILE = "<script>alert(1)</script>"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.explain.recorded_decision import Basis, read_basis
 from cds_hooks.pages.explain.what_if import NOTHING_CHANGED, WhatIf, ask, what_if
 from cds_hooks.storage.decision import Decision
@@ -18,7 +19,6 @@ from tests.cds_hooks.calls import ours
 from tests.cds_hooks.pages.rendered import explanation_page
 from tests.cds_hooks.services.equation_calls import answer_of_site
 from tests.cds_hooks.web.decisions import SITE, decided, explained
-from tests.cds_hooks.web.markup import Page, faults
 
 OF_SITE = {"calibration": "north_america"}
 _PERSON = Basis(

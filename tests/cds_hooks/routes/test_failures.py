@@ -15,10 +15,10 @@ from starlette.routing import Route
 
 from cards.card import Card, Source, check_card
 from cds_hooks.logs import configure_logs
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.routes.failures import contain_failures, failure_place
 from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for
-from tests.cds_hooks.web.markup import faults
 
 
 def _lines(printed: str, event: str) -> list[dict[str, Any]]:

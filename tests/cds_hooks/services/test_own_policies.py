@@ -36,9 +36,9 @@ def policies_of_the_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The payer's policies are in use as those of this site."""
     rules = load_policies(own_folder(tmp_path / "coverage"))
     monkeypatch.setattr(_coverage, "policies", lambda: rules)
-    govern(policy_tables(rules))
+    govern("coverage", policy_tables(rules))
     yield rules
-    govern(())
+    govern("coverage", ())
 
 
 def answers(folder: Path, **settings: object) -> tuple[dict[str, list[Json]], list[str]]:

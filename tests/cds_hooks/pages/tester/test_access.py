@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pytest
 
 from cds_hooks.kit.simulator.signing import new_key, sign_token
+from cds_hooks.package_tests.markup import faults
 from tests.cds_hooks.calls import PLANNING, client
 from tests.cds_hooks.pages.tester.pressing import Bench, opened
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.web.markup import faults
 
 OPERATOR = "operator-token-of-the-tests"
 KEY = new_key("https://ehr.example")

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from cds_hooks.kit.samples import load_patient
+from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.tester.state import FormSeal
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import add_user_key
@@ -20,7 +21,6 @@ from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.pages.tester.pressing import Bench, opened
 from tests.cds_hooks.record.followed import follow
 from tests.cds_hooks.web.decisions import AS_OF
-from tests.cds_hooks.web.markup import Page, faults
 
 ORDER_SELECT = "order-select/order-safety-select"
 HOSTILE = "<img src=x onerror=alert(1)></textarea></select>\u202e"

@@ -1,7 +1,8 @@
 """A page read as a browser reads it, and what is wrong with it: structure, labels, anything that could run."""
 
+import dataclasses
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -24,8 +25,8 @@ class Page(HTMLParser):
     """The elements of a page in the order in which they begin."""
 
     html: str
-    elements: list[Element] = field(default_factory=list)
-    unbalanced: list[str] = field(default_factory=list)
+    elements: list[Element] = dataclasses.field(default_factory=list)
+    unbalanced: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
-        element = Element(tag, attributes, tuple(each.tag for each in self._open))
+        element = Element(tag, attributes, tuple(parent.tag for parent in self._open))
         self.elements.append(element)
         if tag not in _VOID:
             self._open.append(element)
@@ -90,64 +91,66 @@ def faults(html: str) -> list[str]:
 
 
 def _frame(page: Page) -> list[str]:
-    found = []
-    if not page.html.startswith("<!doctype html>"):
-        found.append("does not begin with its doctype")
-    if [each.attributes.get("lang") for each in page.all("html")] != ["en"]:
-        found.append("html has no lang")
+    sentences = []
+    if page.html.partition("\n")[0] != "<!doctype html>":
+        sentences.append("does not begin with its doctype")
+    if [element.attributes.get("lang") for element in page.all("html")] != ["en"]:
+        sentences.append("html has no lang")
     if len(page.all("h1")) != 1:
-        found.append(f"{len(page.all('h1'))} h1")
+        sentences.append(f"{len(page.all('h1'))} h1")
     if len(page.all("main")) != 1 or len(page.all("title")) != 1:
-        found.append("not exactly one main and one title")
-    levels = [int(each.tag[1]) for each in page.all("h1", "h2", "h3", "h4")]
+        sentences.append("not exactly one main and one title")
+    levels = [int(element.tag[1]) for element in page.all("h1", "h2", "h3", "h4")]
     if any(after - before > 1 for before, after in pairwise(levels)):
-        found.append(f"heading levels jump: {levels}")
-    found += [
+        sentences.append(f"heading levels jump: {levels}")
+    sentences += [
         f"h{level} is empty"
-        for level, each in zip(levels, page.all("h1", "h2", "h3", "h4"), strict=True)
-        if not each.text.strip()
+        for level, element in zip(levels, page.all("h1", "h2", "h3", "h4"), strict=True)
+        if not element.text.strip()
     ]
-    return found
+    return sentences
 
 
 def _tables(page: Page) -> list[str]:
-    found = [f"a th without scope: {each.text!r}" for each in page.all("th") if not each.attributes.get("scope")]
-    found += [f"a th that says nothing: {each.path}" for each in page.all("th") if not each.text.strip()]
+    heads = page.all("th")
+    sentences = [f"a th without scope: {head.text!r}" for head in heads if not head.attributes.get("scope")]
+    sentences += [f"a th that says nothing: {head.path}" for head in heads if not head.text.strip()]
     if len(page.all("table")) != len(page.all("caption")):
-        found.append("a table without caption")
+        sentences.append("a table without caption")
     # CSS makes blocks of the rows on a phone, and only a role keeps them rows for a screen reader
-    found += [
-        f"a table of class {each.attributes['class']} without its role"
-        for each in page.all("table")
-        if {"rows", "stack"} & set(each.attributes.get("class", "").split()) and each.attributes.get("role") != "table"
+    sentences += [
+        f"a table of class {table.attributes['class']} without its role"
+        for table in page.all("table")
+        if {"rows", "stack"} & set(table.attributes.get("class", "").split())
+        and table.attributes.get("role") != "table"
     ]
-    return found
+    return sentences
 
 
 def _references(page: Page) -> list[str]:
-    identities = [each.attributes["id"] for each in page.elements if "id" in each.attributes]
-    found = [f"id {name} stands twice" for name in {name for name in identities if identities.count(name) > 1}]
-    for each in page.elements:
+    identities = [element.attributes["id"] for element in page.elements if "id" in element.attributes]
+    sentences = [f"id {name} stands twice" for name in {name for name in identities if identities.count(name) > 1}]
+    for element in page.elements:
         for attribute in ("aria-labelledby", "aria-describedby", "for"):
-            if each.attributes.get(attribute) not in (None, *identities):
-                found += [f"{attribute} names {each.attributes[attribute]}, which is not there"]
-        target = each.attributes.get("href", "")
+            if element.attributes.get(attribute) not in (None, *identities):
+                sentences += [f"{attribute} names {element.attributes[attribute]}, which is not there"]
+        target = element.attributes.get("href", "")
         if target.startswith("#") and target[1:] not in identities:
-            found.append(f"a link to {target}, which is not there")
-    found += ["an empty link" for each in page.all("a") if not each.text.strip()]
-    found += ["a details without summary" for _ in range(len(page.all("details")) - len(page.all("summary")))]
-    shown = [each for each in page.all("input", "select", "textarea") if each.attributes.get("type") != "hidden"]
-    controls = {each.attributes.get("id", "") for each in shown}
-    labelled = {each.attributes.get("for", "") for each in page.all("label")}
-    return found + [f"control {name} has no label" for name in controls - labelled]
+            sentences.append(f"a link to {target}, which is not there")
+    sentences += ["an empty link" for element in page.all("a") if not element.text.strip()]
+    sentences += ["a details without summary" for _ in range(len(page.all("details")) - len(page.all("summary")))]
+    fields = page.all("input", "select", "textarea")
+    controls = {field.attributes.get("id", "") for field in fields if field.attributes.get("type") != "hidden"}
+    labelled = {element.attributes.get("for", "") for element in page.all("label")}
+    return sentences + [f"control {name} has no label" for name in controls - labelled]
 
 
 def _drawings(page: Page) -> list[str]:
     return [
         "a drawing that neither is hidden nor has words"
-        for each in page.all("svg")
-        if each.attributes.get("aria-hidden") != "true"
-        and not (each.attributes.get("role") == "img" and each.attributes.get("aria-label"))
+        for element in page.all("svg")
+        if element.attributes.get("aria-hidden") != "true"
+        and not (element.attributes.get("role") == "img" and element.attributes.get("aria-label"))
     ]
 
 
@@ -159,15 +162,16 @@ def _is_own(script: Element) -> bool:
 
 
 def _what_could_run(page: Page) -> list[str]:
-    found = [f"<{each.tag}>" for each in page.all("style", "iframe", "object", "embed", "base", "foreignobject")]
-    found += ["<script> that is no file of ours" for each in page.all("script") if not _is_own(each)]
-    for each in page.elements:
-        for name, value in each.attributes.items():
+    forbidden = page.all("style", "iframe", "object", "embed", "base", "foreignobject")
+    sentences = [f"<{element.tag}>" for element in forbidden]
+    sentences += ["<script> that is no file of ours" for element in page.all("script") if not _is_own(element)]
+    for element in page.elements:
+        for name, value in element.attributes.items():
             if name == "style" or name.startswith("on"):
-                found.append(f"{name}={value!r} on <{each.tag}>")
-            loads = name in _LOADS or (name == "href" and each.tag in ("link", "use", "image"))
+                sentences.append(f"{name}={value!r} on <{element.tag}>")
+            loads = name in _LOADS or (name == "href" and element.tag in ("link", "use", "image"))
             if loads and ("://" in value or value.startswith("//")):
-                found.append(f"<{each.tag}> loads {value}")
+                sentences.append(f"<{element.tag}> loads {value}")
             if name == "href" and ":" in value and not value.startswith(("https://", "http://")):
-                found.append(f"a link to {value}")
-    return found
+                sentences.append(f"a link to {value}")
+    return sentences

@@ -1,0 +1,271 @@
+"""The tests themselves: each argument is a part, or pytest's own; `plugin.py` says which parts there are."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from cards.card import Card, Source, check_card
+from cds_hooks.build_sheet import SAMPLE_CALLS, sample_cards
+from cds_hooks.hold_back.checks import CheckedCall, SiteCheck
+from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.kit.samples.loader import list_samples
+from cds_hooks.package_tests.calls import AS_OF, chart_of, open_client, requests_of, without_ids
+from cds_hooks.package_tests.markup import faults
+from cds_hooks.pages.doors import Door
+from cds_hooks.services import find_services
+from cds_hooks.settings import Settings
+from fhir.mapping.features.catalog import FEATURES
+from fhir.mapping.features.feature import FeatureValue, Missing
+from fhir.record.record import PatientRecord, read_record
+from models_onnx.equations.calculate import calculate
+from models_onnx.equations.declaration import Equation, equation_digest, get_equation
+from models_onnx.errors import EquationRefused
+
+SAMPLE_NAMES: Final = [f"{specimen.service} {specimen.hook} {specimen.patient}" for specimen in SAMPLE_CALLS]
+READ_WHERE_SENT: Final = {
+    "Consent",
+    "Flag",
+    "MedicationDispense",
+    "MedicationAdministration",
+    "DiagnosticReport",
+    "Observation",
+    "Medication",
+}
+"""Consents and flags are asked for by a setting of the site; the others add to what is known where a client sends them,
+and services that cannot do without them ask for them."""
+_READ_BY_SERVICE: Final = {
+    "statin-discussion": {"Procedure"}  # a delivery ends a pregnancy; without it no statin is suggested for longer
+}
+_NUMBER: Final = re.compile(r"\d{4}-\d\d-\d\d|\d+(?:[.,]\d+)*")
+_ADDRESS: Final = re.compile(r"https?://\S+")
+_HTML: Final = {"accept": "text/html"}
+
+
+def answers_to(requests: list[dict[str, Any]], service: str, folder: Path, as_of: datetime) -> list[httpx.Response]:
+    """Return what one server answers to these calls, in their order."""
+    configured = Settings(database_url=f"sqlite:///{folder / 'record.sqlite3'}", as_of=as_of)
+
+    async def call() -> list[httpx.Response]:
+        async with open_client(configured) as client:
+            return [await client.post(f"/cds-services/{service}", json=request) for request in requests]
+
+    return asyncio.run(call())
+
+
+# Services
+
+
+def test_a_service_says_who_it_is_for_and_asks_for_the_patient_first(service: str) -> None:
+    declared = find_services()[service]
+    assert declared.title
+    assert declared.description.endswith(".")
+    assert declared.usage_requirements
+    assert declared.templates[0].key == "patient"
+
+
+def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
+    service: str, hook: str, tmp_path: Path
+) -> None:
+    answers = answers_to(requests_of(service, hook), service, tmp_path, AS_OF)
+    assert {answer.status_code for answer in answers} <= {200, 412}, [answer.text for answer in answers]
+    answered = [answer.json() for answer in answers if answer.status_code == 200]
+    assert answered
+    for answer in answered:
+        for card in answer["cards"]:
+            check_card(msgspec.convert(card, Card))
+        if not answer["cards"] and not answer.get("systemActions"):
+            silences = answer["extension"]["org.cds-hooks-onnx"]["silence"]
+            assert silences
+            assert all(silence["reason"] and silence["text"] for silence in silences)
+
+
+def test_the_same_call_has_the_same_answer_whatever_was_asked_before(service: str, hook: str, tmp_path: Path) -> None:
+    requests = requests_of(service, hook)[:6]
+    folders = (tmp_path / "forwards", tmp_path / "backwards")
+    for folder in folders:
+        folder.mkdir()
+    forwards = answers_to(requests, service, folders[0], AS_OF)
+    backwards = answers_to(requests[::-1], service, folders[1], AS_OF)[::-1]
+    assert [without_ids(answer.json()) for answer in forwards] == [without_ids(answer.json()) for answer in backwards]
+
+
+def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
+    service: str, hook: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """What was not asked for is empty in every call, and would look like "none on record"."""
+    read = set[str]()
+    facts = PatientRecord._facts
+
+    def noted(record: PatientRecord, kind: type[Any]) -> Any:
+        read.add(kind.__name__)
+        return facts(record, kind)
+
+    monkeypatch.setattr(PatientRecord, "_facts", noted)
+    answers_to(requests_of(service, hook), service, tmp_path, AS_OF)
+    declared = READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | find_services()[service].needs.resources
+    assert read <= declared, f"needs has no {', '.join(sorted(read - declared))}"
+
+
+def test_a_patient_is_shown_nothing(service: str, hook: str, tmp_path: Path) -> None:
+    """Not a card, not a worklist entry, and one reason, which tells nothing: services are for clinicians."""
+    for user in ("Patient/1", "RelatedPerson/2"):
+        requests = [
+            request | {"context": request["context"] | {"userId": user}} for request in requests_of(service, hook)[:6]
+        ]
+        for answer in answers_to(requests, service, tmp_path, AS_OF):
+            extension = answer.json()["extension"]["org.cds-hooks-onnx"]
+            assert answer.json()["cards"] == []
+            assert [silence["reason"] for silence in extension["silence"]] == ["not-for-this-user"]
+            assert "worklist" not in extension
+
+
+# Dialects
+
+
+@cache
+def _sent(dialect: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the cards of each sample call as this dialect sends them, by its name."""
+    cards = sample_cards(Settings(public_url="https://cds.example"), dialect, AS_OF)
+    return dict(zip(SAMPLE_NAMES, cards, strict=True))
+
+
+def _read(card: dict[str, Any]) -> str:
+    """Return everything of a card that is read."""
+    texts = [card["summary"], card.get("detail", "")]
+    for suggestion in card.get("suggestions", ()):
+        texts += [suggestion["label"], *(action["description"] for action in suggestion.get("actions", ()))]
+    return _ADDRESS.sub("", "\n".join(texts))
+
+
+def test_numbers_and_dates_are_the_same(dialect: str, sample: str) -> None:
+    numbers, published = (
+        [sorted(set(_NUMBER.findall(_read(card)))) for card in _sent(name)[sample]] for name in (dialect, "standard")
+    )
+    assert numbers == published
+
+
+def test_summary_urgency_and_source_are_the_same(dialect: str, sample: str) -> None:
+    for card, published in zip(_sent(dialect)[sample], _sent("standard")[sample], strict=True):
+        assert (card["summary"], card["indicator"]) == (published["summary"], published["indicator"])
+        assert card["source"]["label"] == published["source"]["label"]
+
+
+def test_whatever_can_be_accepted_or_read_as_to_do_is_there(dialect: str, sample: str) -> None:
+    for card, published in zip(_sent(dialect)[sample], _sent("standard")[sample], strict=True):
+        text = _read(card).replace("\\", "")
+        for suggestion in published["suggestions"]:
+            assert suggestion["label"] in text
+            # Epic adds nothing to an update but splits it, so the words of the correction stand in the new order.
+            assert all(action["description"] in text for action in suggestion["actions"])
+
+
+def test_nothing_that_is_sent_is_null_or_empty(dialect: str) -> None:
+    """GEN-03 to GEN-05: a member without a value is left out."""
+    empty = [path for cards in _sent(dialect).values() for card in cards for path in _empty_members(card, "card")]
+    assert empty == []
+
+
+def _empty_members(value: Any, path: str) -> Iterator[str]:
+    if value is None or value in ("", [], {}):
+        yield path
+    for name, member in value.items() if isinstance(value, dict) else ():
+        yield from _empty_members(member, f"{path}.{name}")
+    for member in value if isinstance(value, list) else ():
+        yield from _empty_members(member, f"{path}[]")
+
+
+# Features and equations
+
+
+def test_a_feature_reads_every_sample_patient_or_says_why_not(feature: str) -> None:
+    declared = FEATURES[feature]
+    assert declared.lint() == []
+    for sample in list_samples():
+        chart = chart_of(sample.id, AS_OF)
+        entries = [{"resource": resource} for resource in chart.resources if resource is not chart.patient]
+        prefetch = {"patient": chart.patient, "rest": {"resourceType": "Bundle", "entry": entries}}
+        value = declared.read(read_record(prefetch, str(chart.patient["id"]), AS_OF))
+        assert isinstance(value, FeatureValue | Missing)
+        if isinstance(value, FeatureValue):
+            assert declared.plausible_low <= value.value <= declared.plausible_high
+
+
+def test_a_feature_of_an_empty_chart_that_nobody_asked_for_is_not_known(feature: str) -> None:
+    record = read_record({}, "p", AS_OF).with_requested(frozenset())
+    value = FEATURES[feature].read(record)
+    assert isinstance(value, Missing), "it has a value although nothing was asked for"
+
+
+def test_an_equation_refuses_every_input_beyond_its_limits_by_name(equation: str) -> None:
+    declared: Equation = get_equation(equation)
+    assert equation_digest(declared)
+    values = {item.name: _value_within(declared, item.name) for item in declared.inputs}
+    for item in declared.inputs:
+        for limit, step in ((item.low, -1), (item.high, 1)):
+            if limit is not None:
+                _refuses(declared, values | {item.name: limit + step}, item.name)
+        if not item.for_outputs:
+            _refuses(declared, {name: value for name, value in values.items() if name != item.name}, item.name)
+
+
+def _value_within(declared: Equation, name: str) -> Any:
+    item = declared.input(name)
+    if item.choices:
+        return item.choices[0]
+    if item.low is None or item.high is None:
+        return False
+    return round((item.low + item.high) / 2)
+
+
+def _refuses(declared: Equation, values: dict[str, Any], name: str) -> None:
+    refused_inputs: tuple[str, ...] | None = None
+    try:
+        calculate(declared, values)
+    except EquationRefused as refused:
+        refused_inputs = refused.inputs
+    assert refused_inputs is not None, f"{declared.id} takes {name} = {values.get(name)}"
+    assert name in refused_inputs, f"the refusal of {name} names {refused_inputs}"
+
+
+# Hold-back checks
+
+
+def test_a_check_of_the_site_says_what_it_is_and_gives_a_sentence(site_check: SiteCheck) -> None:
+    assert site_check.title
+    assert site_check.lets_through.endswith(".")
+    card = Card(uuid="c1", summary="A vaccine is due.", indicator="info", source=Source(label="x"))
+    call = CheckedCall(Caller("ehr", "p1", "vaccines-due", "patient-view"), AS_OF.timestamp())
+    first, again = (asyncio.run(_reason(site_check, card, call)) for _ in range(2))
+    assert first == again, "it gives another answer to the same question"
+    assert first is None or first.endswith(".")
+
+
+async def _reason(site_check: SiteCheck, card: Card, call: CheckedCall) -> str | None:
+    return await site_check.card(card, call)
+
+
+# Pages
+
+
+def test_a_page_is_whole_and_loads_nothing_from_elsewhere(door: Door, tmp_path: Path) -> None:
+    answer = asyncio.run(_opened(door, Settings(database_url=f"sqlite:///{tmp_path / 'record.sqlite3'}")))
+    assert answer.status_code == 200, answer.text
+    assert faults(answer.text) == []
+
+
+def test_a_page_is_closed_to_whoever_has_not_logged_in(door: Door, tmp_path: Path) -> None:
+    configured = Settings(database_url=f"sqlite:///{tmp_path / 'record.sqlite3'}", login="accounts")
+    answer = asyncio.run(_opened(door, configured))
+    assert answer.status_code == (303 if door.roles is not None else 200)
+
+
+async def _opened(door: Door, configured: Settings) -> httpx.Response:
+    async with open_client(configured) as client:
+        return await client.get(door.path, headers=_HTML)
