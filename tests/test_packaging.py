@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.conftest import ROOT
+from tests.licensed import licensed_in
 
 PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
 INSTALLS_THE_PROJECT_ITSELF = {"setuptools", "wheel"}
@@ -192,6 +193,34 @@ def test_no_official_example_and_no_schema_of_the_spec_folder_is_committed(spec_
     theirs = {hashlib.sha256(path.read_bytes()).hexdigest() for path in spec_folder.rglob("*.json")}
     assert theirs
     assert [path for path in _tracked() if hashlib.sha256(path.read_bytes()).hexdigest() in theirs] == []
+
+
+def test_no_file_of_a_licensed_release_is_in_a_package() -> None:
+    floors = [
+        path for path in _tracked() if path.relative_to(ROOT).parts[0] in ("fhir", "cards", "models_onnx", "cds_hooks")
+    ]
+    licensed = {str(path.relative_to(ROOT)): licensed_in(path.name, path.read_bytes()) for path in floors}
+    assert len(licensed) > 1000
+    assert {name: forms for name, forms in licensed.items() if forms} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("a.txt", b"id\teffectiveTime\tactive\tmoduleId\tdefinitionStatusId\r\n", "SNOMED CT in RF2"),
+        ("a.csv", b"84114007,Heart failure (disorder)\n", "names of SNOMED CT with their tags"),
+        ("Loinc.csv", b'"LOINC_NUM","COMPONENT","PROPERTY"\n', "LOINC"),
+        ("RXNCONSO.RRF", b"1|ENG||||||1|||x|RXNORM|SCD|1|name||N|4096|\n", "RRF"),
+        ("a.xml", b'<ClaML version="2.0.0">', "ClaML"),
+        ("f_vmp2.xml", b"<VIRTUAL_MED_PRODUCTS xmlns='x'>", "NHS dm+d"),
+        ("atc.csv", b"atc_code,atc_name\n", "the ATC with its names"),
+        ("terms.idx", b"SQLite format 3\0...", "a compiled index"),
+        ("note.py", b"id\teffectiveTime\tactive\tmoduleId\t", ""),
+        ("conditions.csv", b"group,snomed,source\nhf,84114007,GPS\n", ""),
+    ],
+)
+def test_a_file_of_a_licensed_release_is_known_by_its_form(name: str, content: bytes, form: str) -> None:
+    assert licensed_in(name, content) == ([form] if form else [])
 
 
 def test_every_folder_of_tests_is_a_package() -> None:

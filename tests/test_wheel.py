@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT
+from tests.licensed import licensed_in
 from tests.test_packaging import _locked
 
 pytestmark = pytest.mark.slow
@@ -50,6 +51,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(folder / "sources")
     (built,) = folder.glob("*.whl")
     return built
+
+
+def test_nothing_of_a_licensed_release_is_in_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as content:
+        licensed = {name: licensed_in(name, content.read(name)) for name in content.namelist()}
+    assert {name: forms for name, forms in licensed.items() if forms} == {}
 
 
 def test_the_wheel_holds_every_file_of_the_floors_but_the_shim_and_nothing_else(wheel: Path) -> None:

@@ -2,15 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from cds_hooks.commands.sentences import said_in_a_sentence
+from cds_hooks.commands.sentences import failure, said_in_a_sentence
+
+if TYPE_CHECKING:
+    from fhir.terminology.importing import Step
+    from fhir.terminology.release_files import Imported
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _MOST_GROUPS = 10
@@ -25,9 +30,16 @@ def _terminology() -> None:
 @app.command("import")
 def import_files(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(exists=True, help="Archives, folders and files as their publishers make them; tables of yours."),
-    ],
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--from", metavar="URL", help="Expand the definitions of SNOMED CT by this terminology server."),
+    ] = None,
+    token: Annotated[
+        Path | None, typer.Option("--token-file", exists=True, help="A file with the bearer token of that server.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="The index to write, or the folder of indexes.")] = _INDEX,
 ) -> None:
     """Read releases and tables of codes into one index, which CDS_TERMINOLOGY names.
@@ -37,13 +49,19 @@ def import_files(
     table beside the index. Nothing of the files is sent anywhere or kept elsewhere. What could not be read is named; a
     file that has not the form of its publisher ends the command with its line, without an index.
 
+    With --from a terminology server of FHIR R4 is asked for the groups instead, by $expand and $lookup, at the import
+    only. Only identifiers of our definitions are sent.
+
     Example: cds-hooks terminology import SnomedCT_InternationalRF2.zip our-codes.csv --out terms.idx
     """
     from fhir.terminology.importing import faults_of, growth_of_groups, import_releases, write_report
     from fhir.terminology.rf2 import NotARelease  # imported here: the tables take 0.2 s
 
-    with said_in_a_sentence(NotARelease), _progress() as step:
-        imported = import_releases(files, out, step)
+    if not files and server is None:
+        raise failure("Name files to import, or a terminology server with --from.", 2)
+    with said_in_a_sentence(NotARelease), _progress() as step, ExitStack() as stack:
+        asked = stack.enter_context(_asked(server, token)) if server is not None else None
+        imported = import_releases(files or [], out, step, asked)
     for source in imported.sources:
         edition = f" {source.edition}" if source.edition else ""
         typer.echo(f"{source.publisher}{edition}: {source.file}, SHA-256 {source.sha256[:16]}…")
@@ -62,6 +80,20 @@ def import_files(
         kinds = Counter(how for (_, how), number in write_report(imported, report).items() for _ in range(number))
         typer.echo(f"{report}: {', '.join(f'{number} {how}' for how, number in kinds.most_common())}")
     typer.echo(f"{index}: start the server with CDS_TERMINOLOGY={out}")
+
+
+@contextmanager
+def _asked(base: str, token: Path | None) -> Iterator[Callable[["Imported", "Step"], None]]:
+    """What asks a terminology server for what our definitions hold."""
+    import httpx  # imported here: files need no client
+
+    from cds_hooks.commands.terminology_server import SECONDS, TerminologyServer, expand_by
+
+    headers = {"accept": "application/fhir+json"}
+    if token is not None:
+        headers["authorization"] = f"Bearer {token.read_text('utf-8').strip()}"
+    with httpx.Client(headers=headers, timeout=SECONDS, follow_redirects=False) as http:
+        yield partial(expand_by, TerminologyServer(base, http))
 
 
 @contextmanager

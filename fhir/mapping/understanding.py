@@ -120,9 +120,9 @@ def _sources(resource: Json, reading: Understanding) -> tuple[str, ...]:
                 return (f"{meaning.by} {coding.code}{_definition(reading.groups, meaning)}",)
             if coding.code and is_in_tables(coding.system, coding.code):
                 return (f"{_TABLES} {coding.code}",)
-        named = meaning_of_name(concept.words)
-        if named is not None:
-            return (f"{named.by}, a name of it",)
+        of_name = meaning_of_name(concept.words)
+        if of_name is not None:
+            return (f"{of_name.by}, a name of it",)
     return (_WORDS,)
 
 

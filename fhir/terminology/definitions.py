@@ -20,7 +20,7 @@ from fhir.terminology.medications import table_rows
 COLUMNS: Final = ("kind", "key", "system", "definition", "mode", "source")
 Kind = Literal["group", "drug", "allergen", "vaccine", "analyte"]
 SYSTEMS: Final = ("snomed", "icd10", "atc", "rxnorm", "loinc")
-_TOKEN: Final = re.compile(r"\s*(<<|<|\^|[():=]|OR\b|AND\b|MINUS\b|\d{6,18}|\|[^|]{0,300}\|)")
+_TOKEN: Final = re.compile(r"\s*(<<|<|\^|[():=*]|OR\b|AND\b|MINUS\b|\d{6,18}|\|[^|]{0,300}\|)")
 
 
 class Definition(Struct, frozen=True):
@@ -48,6 +48,9 @@ class Hierarchy(Protocol):
 
     def members_of(self, reference_set: str) -> set[str]:
         """The members of a reference set."""
+
+    def all_concepts(self) -> set[str]:
+        """Every active concept: what `*` holds."""
 
 
 def own_definitions() -> list[Definition]:
@@ -96,14 +99,14 @@ def concepts_of(expression: str, release: Hierarchy, excluded: frozenset[str]) -
 
 
 def _tokens(expression: str) -> list[str]:
-    tokens, place = [], 0
-    while place < len(expression.rstrip()):
-        found = _TOKEN.match(expression, place)
-        if found is None:
-            raise WrongDefinition(f"at {expression[place : place + 20]!r} of {expression!r}")
-        place = found.end()
-        if not found[1].startswith("|"):
-            tokens.append(found[1])
+    tokens, position = [], 0
+    while position < len(expression.rstrip()):
+        match = _TOKEN.match(expression, position)
+        if match is None:
+            raise WrongDefinition(f"at {expression[position : position + 20]!r} of {expression!r}")
+        position = match.end()
+        if not match[1].startswith("|"):
+            tokens.append(match[1])
     return tokens
 
 
@@ -162,6 +165,8 @@ class _Reader:
             if self._next() != ")":
                 raise WrongDefinition(f"a parenthesis is not closed in {self._expression!r}")
             return concepts
+        if first == "*":
+            return self._release.all_concepts() if self._release is not None else set()
         operator = first if first in ("<<", "<", "^") else ""
         concept = self._next() if operator else first
         if not concept.isdigit():
@@ -171,8 +176,8 @@ class _Reader:
     def _concepts(self, release: Hierarchy, operator: str, concept: str) -> set[str]:
         if operator == "^":
             return release.members_of(concept)
-        found = release.below([concept], self._excluded - {concept})
-        return found if operator == "<<" else found - {concept} if operator == "<" else found & {concept}
+        members = release.below([concept], self._excluded - {concept})
+        return members if operator == "<<" else members - {concept} if operator == "<" else members & {concept}
 
     def _next(self) -> str:
         if not self._tokens:

@@ -19,6 +19,7 @@ from fhir.terminology.caching import CACHES
 
 _MOST_MEANINGS: Final = 8192
 _DIGITS: Final = 16
+_MOST_MAPPED: Final = 1024**3
 FORMAT: Final = 2
 """The number of the format of the index, its `user_version`."""
 LONGEST_NAME: Final = 200
@@ -76,9 +77,9 @@ class InUse(Struct, frozen=True):
     @property
     def words(self) -> dict[str, str]:
         """What of it counts for a decision: index, editions, and what each mapping means."""
-        said = {"index": self.index} if self.index else {}
-        said |= {f"{source.publisher} {source.file}": source.edition or source.sha256[:16] for source in self.sources}
-        return said | {f"mapping of {' '.join(key)}": meaning.by for key, meaning in self.mappings.items()}
+        words = {"index": self.index} if self.index else {}
+        words |= {f"{source.publisher} {source.file}": source.edition or source.sha256[:16] for source in self.sources}
+        return words | {f"mapping of {' '.join(key)}": meaning.by for key, meaning in self.mappings.items()}
 
 
 class _Index:
@@ -163,7 +164,9 @@ def sources(path: Path) -> tuple[Source, ...]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+    connection.execute(f"PRAGMA mmap_size = {_MOST_MAPPED}")  # the pages are shared by all processes
+    return connection
 
 
 def is_used() -> bool:

@@ -29,8 +29,14 @@ Step = Callable[[str, int, int], None]
 SUFFIX: Final = ".idx"
 
 
-def import_releases(paths: Sequence[Path], index: Path, step: Step) -> Imported:
+Asked = Callable[[Imported, Step], None]
+"""Adds what another source has of our definitions: a terminology server."""
+
+
+def import_releases(paths: Sequence[Path], index: Path, step: Step, asked: Asked | None = None) -> Imported:
     """Reads the files and writes the index; where `index` is a folder, its name there is the start of its digest.
+
+    What `asked` adds comes after the definitions of the site and before its own codes and names.
 
     Raises:
         NotARelease: A file has not the form of its publisher, or there is nothing to import.
@@ -40,12 +46,12 @@ def import_releases(paths: Sequence[Path], index: Path, step: Step) -> Imported:
     with ExitStack() as stack:
         files = [file for path in paths for file in files_of(path, stack, imported.not_read)]
         files.sort(key=lambda file: order_of(file.name))
-        read_files(imported, files, step)
+        read_files(imported, files, step, asked)
     imported.index = write_index(imported, index)
     return imported
 
 
-def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step) -> None:
+def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, asked: Asked | None = None) -> None:
     """Reads definitions, tables, SNOMED CT and at last the tables of the site, which say what counts.
 
     Raises:
@@ -57,6 +63,8 @@ def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step) -> 
     definitions = [file for file in files if is_definitions(file)]
     for file in definitions:
         read_definitions(imported, progress.counted(file))
+    if asked is not None:
+        asked(imported, step)
     for file in files:
         reader = next((read for pattern, read in READERS if pattern.fullmatch(file.name)), None)
         if reader is not None and file not in definitions:
@@ -191,9 +199,9 @@ def write_index(imported: Imported, index: Path) -> Path:
         connection.executemany("INSERT INTO meaning VALUES (?, ?)", meanings)
         connection.execute("INSERT INTO about VALUES (?)", (encode(imported.sources).decode(),))
     os.chmod(part, 0o400)
-    place = index / f"{digest_of(part)}{SUFFIX}" if index.is_dir() else index
-    part.replace(place)
-    return place
+    written = index / f"{digest_of(part)}{SUFFIX}" if index.is_dir() else index
+    part.replace(written)
+    return written
 
 
 def write_report(imported: Imported, report: Path) -> Counter[tuple[str, str]]:

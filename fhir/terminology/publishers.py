@@ -93,16 +93,18 @@ def _read_rxnorm_relations(imported: Imported, file: ReleaseFile) -> None:
     for _, cells in cells_of(file, "|", 15, 16):
         if cells[10] == "RXNORM" and cells[7] in _TO_INGREDIENT and cells[0] and cells[4]:
             parts[cells[4]].add(cells[0])  # in RXNREL the second concept has the relation to the first
-    known: dict[str, frozenset[str]] = {}
+    ingredients: dict[str, frozenset[str]] = {}
 
     def ingredients_of(code: str, depth: int = 0) -> frozenset[str]:
         if code in INGREDIENTS:
             return frozenset([code])
-        if code not in known:
-            known[code] = frozenset()
+        if code not in ingredients:
+            ingredients[code] = frozenset()
             if depth < 8:
-                known[code] = frozenset().union(*(ingredients_of(part, depth + 1) for part in parts.get(code, ())))
-        return known[code]
+                ingredients[code] = frozenset().union(
+                    *(ingredients_of(part, depth + 1) for part in parts.get(code, ()))
+                )
+        return ingredients[code]
 
     number_of_codes = 0
     for code in sorted(parts):
@@ -449,9 +451,9 @@ READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
 
 def order_of(name: str) -> int:
     """The place of the reader of a file; of dm+d the substances come before what is made of them."""
-    place = next((place for place, (pattern, _) in enumerate(READERS) if pattern.fullmatch(name)), len(READERS))
+    reader = next((number for number, (pattern, _) in enumerate(READERS) if pattern.fullmatch(name)), len(READERS))
     level = next((level for level, part in enumerate(_DMD_FILES) if name.startswith(part)), 0)
-    return place * len(_DMD_FILES) + level
+    return reader * len(_DMD_FILES) + level
 
 
 _DMD_FILES: Final = ("f_ingredient", "f_vtm", "f_vmp2", "f_vmpp", "f_amp2", "f_ampp")

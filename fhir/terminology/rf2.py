@@ -94,6 +94,10 @@ class Release:
         """The active members of a reference set."""
         return self.reference_sets.get(reference_set, set()) & self.active
 
+    def all_concepts(self) -> set[str]:
+        """Every active concept."""
+        return set(self.active)
+
     def below(self, roots: Iterable[str], excluded: frozenset[str]) -> set[str]:
         """The active roots with all that is active below them, but for what is excluded and below that."""
         members: set[str] = set()
@@ -219,8 +223,8 @@ def _defined(
     members: set[str] = set()
     for definition in definitions:
         members |= concepts_of(definition.text, release, excluded)
-        known = release.active | release.attributes.keys() | release.reference_sets.keys()
-        missing = sorted(roots_of(definition.text) - known)
+        in_release = release.active | release.attributes.keys() | release.reference_sets.keys()
+        missing = sorted(roots_of(definition.text) - in_release)
         differences += [Difference(definition.kind, definition.key, root, "no such root") for root in missing]
     return members
 

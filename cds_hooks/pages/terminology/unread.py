@@ -56,9 +56,9 @@ def unread_entries(url: str, decisions: Iterable[Decision]) -> list[UnreadEntry]
                 continue
             resources = [*_drafts(decision.basis), *_of_chart(kept, decision.patient)]
             for entry in {(entry.kind, entry.name): entry for entry in _of_resources(resources)}.values():
-                known = counted.setdefault((entry.kind, entry.name), entry)
-                known.decisions += 1
-                known.services = tuple(sorted({*known.services, decision.service}))
+                entry_counted = counted.setdefault((entry.kind, entry.name), entry)
+                entry_counted.decisions += 1
+                entry_counted.services = tuple(sorted({*entry_counted.services, decision.service}))
     return sorted(counted.values(), key=lambda entry: (-entry.decisions, entry.kind, entry.name))
 
 

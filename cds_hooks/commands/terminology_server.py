@@ -1,0 +1,205 @@
+"""Expands our definitions by any terminology server of FHIR R4, once, at an import: no answer ever waits for one.
+
+Asked is `$lookup` for the edition, and `$expand` of a value set whose one filter is a constraint in the expression
+language of SNOMED CT, page by page. What comes back is the index that a release would have given: codes, names in all
+designations, and the difference from our tables.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import sleep
+from typing import Any, Final
+
+import httpx
+
+from fhir.terminology.definitions import Definition
+from fhir.terminology.imported import Meaning, Source
+from fhir.terminology.importing import snomed_roots
+from fhir.terminology.release_files import Imported
+from fhir.terminology.rf2 import Difference, NotARelease
+
+SNOMED: Final = "http://snomed.info/sct"
+_AGENT, _INGREDIENTS = "246075003", ("127489000", "762949000")
+_PAGE: Final = 1000
+_CODES_AT_ONCE: Final = 150
+"""So many codes are in one expression: servers bound its length."""
+_ATTEMPTS: Final = 4
+SECONDS: Final = 60.0
+"""So long an answer may take."""
+_WAITS: Final = frozenset({429, 502, 503, 504})
+_LOOKED_UP: Final = "84114007"
+"""A root of our definitions, which every edition has: its answer names the edition."""
+
+
+@dataclass
+class TerminologyServer:
+    """A terminology server at a base address, asked over one connection."""
+
+    base: str
+    http: httpx.Client
+    pause: Callable[[float], None] = sleep
+    editions: set[str] = field(default_factory=set)
+    """The versions of SNOMED CT that its answers named: more than one is refused."""
+
+    def edition(self) -> str:
+        """The version of SNOMED CT there, by `$lookup`.
+
+        Raises:
+            NotARelease: It cannot be asked, or does not have SNOMED CT.
+        """
+        answer = self._ask("GET", "CodeSystem/$lookup", params={"system": SNOMED, "code": _LOOKED_UP})
+        values = {part.get("name"): part for part in answer.get("parameter") or ()}
+        return str(values.get("version", {}).get("valueString") or "")
+
+    def expand(self, expression: str) -> dict[str, list[str]]:
+        """The active concepts of an expression with their names.
+
+        Raises:
+            NotARelease: It cannot be asked or expanded, or the edition changed between two pages.
+        """
+        concepts: dict[str, list[str]] = {}
+        offset = 0
+        while True:
+            expansion = self._ask("POST", "ValueSet/$expand", json=_request(expression, offset)).get("expansion")
+            if not isinstance(expansion, dict):
+                raise NotARelease(f"{self.base}: the answer to $expand is no expansion")
+            self._note_edition(expansion)
+            page = list(_contained(expansion.get("contains") or ()))
+            concepts |= {code: names for code, names in page if code not in concepts}
+            offset += len(page)
+            total = expansion.get("total")
+            if not page or (offset >= total if isinstance(total, int) else len(page) < _PAGE):
+                return concepts
+
+    def _note_edition(self, expansion: Mapping[str, Any]) -> None:
+        for parameter in expansion.get("parameter") or ():
+            if parameter.get("name") in ("version", "used-codesystem"):
+                self.editions.add(str(parameter.get("valueUri") or parameter.get("valueString") or ""))
+        if len(self.editions) > 1:
+            raise NotARelease(f"{self.base}: the edition changed while it was read: {', '.join(sorted(self.editions))}")
+
+    def _ask(self, method: str, operation: str, **asked: Any) -> dict[str, Any]:
+        where = f"{self.base.rstrip('/')}/{operation}"
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = self.http.request(method, where, **asked)
+            except httpx.HTTPError as error:
+                raise NotARelease(f"{where} cannot be asked: {type(error).__name__}") from None
+            if answer.status_code not in _WAITS or attempt == _ATTEMPTS:
+                break
+            self.pause(2.0**attempt)
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if answer.status_code != 200 or not isinstance(content, dict):
+            raise NotARelease(f"{where} answered {answer.status_code}{_why(content)}")
+        return content
+
+
+def _why(content: Any) -> str:
+    issues = content.get("issue") if isinstance(content, dict) else None
+    texts = [str(issue.get("diagnostics") or (issue.get("details") or {}).get("text") or "") for issue in issues or ()]
+    return f": {'; '.join(filter(None, texts))[:300]}" if any(texts) else ""
+
+
+def _request(expression: str, offset: int) -> dict[str, Any]:
+    constraint = {"property": "constraint", "op": "=", "value": expression}
+    include = [{"system": SNOMED, "filter": [constraint]}]
+    value_set = {"resourceType": "ValueSet", "status": "active", "compose": {"include": include}}
+    return {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "valueSet", "resource": value_set},
+            {"name": "offset", "valueInteger": offset},
+            {"name": "count", "valueInteger": _PAGE},
+            {"name": "activeOnly", "valueBoolean": True},
+            {"name": "includeDesignations", "valueBoolean": True},
+        ],
+    }
+
+
+def _contained(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """Each concept with its names, also those below another one."""
+    for entry in entries:
+        if entry.get("code") and not entry.get("inactive") and not entry.get("abstract"):
+            designations = [str(designated.get("value") or "") for designated in entry.get("designation") or ()]
+            names = dict.fromkeys(filter(None, (str(entry.get("display") or ""), *designations)))
+            yield str(entry["code"]), list(names)
+        yield from _contained(entry.get("contains") or ())
+
+
+def expand_by(server: TerminologyServer, imported: Imported, step: Callable[[str, int, int], None]) -> None:
+    """Adds what the server has of our groups, allergens, vaccines and ingredients.
+
+    Raises:
+        NotARelease: The server cannot be asked or does not expand, or its edition changed meanwhile.
+    """
+    edition = server.edition()
+    roots = snomed_roots([row for row in imported.definitions if row.system == "snomed"])
+    names: dict[str, list[str]] = {}
+    keys_of: dict[str, defaultdict[str, set[str]]] = {kind: defaultdict(set) for kind in (*roots.by_kind, "allergy")}
+    keys = [(kind, key) for kind, of_kind in roots.by_kind.items() for key in of_kind]
+    for number, (kind, key) in enumerate(keys):
+        step(f"{kind} {key}", number, len(keys))
+        codes = roots.by_kind[kind][key]
+        definitions = [row for row in roots.definitions if (row.kind, row.key) == (kind, key)]
+        members = _members(server, codes, definitions, roots.in_none if kind == "group" else frozenset())
+        names |= members
+        imported.differences += [Difference(kind, key, code, "new") for code in sorted(members.keys() - codes)]
+        for code in members:
+            keys_of[kind][code].add(key)
+        if kind in ("drug", "allergen") and codes:
+            agents = server.expand(_about(_AGENT, codes))
+            for code in agents:
+                keys_of["allergy" if kind == "drug" else kind][code].add(key)
+            names |= agents
+        if kind == "drug" and codes:
+            products = server.expand(" OR ".join(f"({_about(attribute, codes)})" for attribute in _INGREDIENTS))
+            for code in products:
+                keys_of[kind][code].add(key)
+            names |= products
+    _add(imported, keys_of, names, f"SNOMED CT {edition}".rstrip())
+    imported.sources.append(Source(server.base, edition, "$expand", "", len(names)))
+
+
+def _parts(codes: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (codes[start : start + size] for start in range(0, len(codes), size))
+
+
+def _about(attribute: str, codes: Iterable[str]) -> str:
+    """Everything whose attribute has one of these values or what is below them."""
+    return f"* : {attribute} = ({' OR '.join(f'<< {code}' for code in sorted(codes))})"
+
+
+def _members(
+    server: TerminologyServer, codes: frozenset[str], definitions: Sequence[Definition], excluded: frozenset[str]
+) -> dict[str, list[str]]:
+    """What is below the codes or in the definitions, but what was read and is in none, with what is below that."""
+    expressions = [definition.text for definition in definitions]
+    if not any(definition.instead for definition in definitions):
+        expressions += [" OR ".join(f"<< {code}" for code in part) for part in _parts(sorted(codes), _CODES_AT_ONCE)]
+    members: dict[str, list[str]] = {}
+    for expression in expressions:
+        members |= server.expand(expression)
+    for part in _parts(sorted((members.keys() & excluded) - codes), _CODES_AT_ONCE):
+        for code in server.expand(" OR ".join(f"<< {code}" for code in part)).keys() - codes:
+            members.pop(code, None)
+    return members
+
+
+def _add(
+    imported: Imported, keys_of: Mapping[str, Mapping[str, set[str]]], names: Mapping[str, list[str]], by: str
+) -> None:
+    def keys(kind: str, code: str) -> tuple[str, ...]:
+        return tuple(sorted(keys_of[kind].get(code, ())))
+
+    for code, names_of_code in names.items():
+        meaning = Meaning(
+            groups=keys("group", code), ingredients=keys("drug", code), allergies=keys("allergy", code),
+            allergens=keys("allergen", code), vaccines=keys("vaccine", code), by=by,
+        )  # fmt: skip
+        imported.codes.setdefault(("snomed", code), meaning)
+        for name in names_of_code:
+            imported.add_name(name, meaning)

@@ -1,0 +1,190 @@
+"""An import by a terminology server on loopback that answers $expand and $lookup page by page, with its faults."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from cds_hooks.commands import terminology_server
+from cds_hooks.commands.terminology import app
+from cds_hooks.commands.terminology_server import TerminologyServer
+from fhir.mapping.understanding import understand
+from fhir.terminology.definitions import concepts_of
+from fhir.terminology.imported import use_index
+from fhir.terminology.rf2 import NotARelease, Release, Roots
+
+_HF, _IBUPROFEN, _AGENT = "84114007", "387207008", "246075003"
+_BELOW, _EXCLUDED, _ALLERGY, _PRODUCT = "90000101", "90000102", "90000103", "90000104"
+_EDITION = "http://snomed.info/sct/900000000000207008/version/20260701"
+Answer = tuple[int, Any]
+
+
+def _release() -> Release:
+    """Heart failure above two concepts, of which one was read and is in none, with one below; an allergy, a product."""
+    release = Release(active={_HF, _IBUPROFEN, _BELOW, _EXCLUDED, _ALLERGY, _PRODUCT, "90000105"})
+    for child, parent in ((_BELOW, _HF), (_EXCLUDED, _HF), ("90000105", _EXCLUDED)):
+        release.children[parent].append(child)
+    release.attributes[_AGENT] = [(_ALLERGY, _IBUPROFEN)]
+    release.attributes["127489000"] = [(_PRODUCT, _IBUPROFEN)]
+    return release
+
+
+def _expanded(asked: dict[str, Any]) -> Answer:
+    """What a server answers: pages of the size that is asked for, the concepts below an abstract one."""
+    values = {part["name"]: part for part in asked["parameter"]}
+    (include,) = values["valueSet"]["resource"]["compose"]["include"]
+    (constraint,) = include["filter"]
+    assert (include["system"], constraint["property"], constraint["op"]) == (
+        "http://snomed.info/sct",
+        "constraint",
+        "=",
+    )
+    codes = sorted(concepts_of(constraint["value"], _release(), frozenset()))
+    offset, count = values["offset"]["valueInteger"], values["count"]["valueInteger"]
+    page = [_entry(code) for code in codes[offset : offset + count]]
+    contains = [{"abstract": True, "display": "all of them", "contains": page}] if page else []
+    version = [{"name": "version", "valueUri": _EDITION}]
+    return 200, {
+        "resourceType": "ValueSet",
+        "expansion": {"total": len(codes), "parameter": version, "contains": contains},
+    }
+
+
+def _entry(code: str) -> dict[str, Any]:
+    designations = [{"language": "sv", "value": f"Blekinges sjukdom {code}"}]
+    return {
+        "system": "http://snomed.info/sct",
+        "code": code,
+        "display": f"Invented {code}",
+        "designation": designations,
+    }
+
+
+@contextmanager
+def _serving(expand: Callable[[dict[str, Any]], Answer]) -> Iterator[tuple[str, list[str]]]:
+    """The base address of a server, and the requests that it got."""
+    requests: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            requests.append(self.path.partition("?")[0])
+            self._send(
+                (200, {"resourceType": "Parameters", "parameter": [{"name": "version", "valueString": _EDITION}]})
+            )
+
+        def do_POST(self) -> None:
+            requests.append(self.path)
+            self._send(expand(json.loads(self.rfile.read(int(self.headers["content-length"])))))
+
+        def _send(self, answer: Answer) -> None:
+            body = json.dumps(answer[1]).encode() if not isinstance(answer[1], bytes) else answer[1]
+            self.send_response(answer[0])
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/fhir", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tables of one group and one ingredient, pages of two concepts: thousands of requests would show nothing more."""
+    by_kind = {
+        "group": {"hf": frozenset([_HF])},
+        "drug": {"5640": frozenset([_IBUPROFEN])},
+        "allergen": {},
+        "vaccine": {},
+    }
+    monkeypatch.setattr(terminology_server, "snomed_roots", lambda _: Roots(by_kind, frozenset([_EXCLUDED])))
+    monkeypatch.setattr(terminology_server, "_PAGE", 2)
+    yield
+    use_index(None)
+
+
+def _import(base: str, index: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["import", "--from", base, "--out", str(index)])
+    return done.exit_code, done.output
+
+
+def test_groups_allergies_and_products_are_expanded_by_a_server(tmp_path: Path) -> None:
+    index = tmp_path / "terms.idx"
+    with _serving(_expanded) as (base, requests):
+        code, said = _import(base, index)
+    assert code == 0, said
+    assert requests[0] == "/fhir/CodeSystem/$lookup"
+    assert set(requests[1:]) == {"/fhir/ValueSet/$expand"}
+    assert f"{base} {_EDITION}: $expand" in said
+    use_index(index)
+
+    def read(kind: str, element: str, code: str) -> Any:
+        concept = {"coding": [{"system": "http://snomed.info/sct", "code": code}]}
+        return understand({"resourceType": kind, element: concept})
+
+    assert "hf" in read("Condition", "code", _BELOW).groups
+    assert [read("Condition", "code", code).understood for code in (_EXCLUDED, "90000105")] == [False, False]
+    assert read("AllergyIntolerance", "code", _ALLERGY).drugs == ("ibuprofen",)
+    assert read("MedicationRequest", "medicationCodeableConcept", _PRODUCT).drugs == ("ibuprofen",)
+    words = {"text": f"Blekinges sjukdom {_BELOW}"}
+    assert "hf" in understand({"resourceType": "Condition", "code": words}).groups
+    assert read("Condition", "code", _BELOW).by == (f"SNOMED CT {_EDITION} {_BELOW} (<< 84114007)",)
+
+
+def test_a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_named(tmp_path: Path) -> None:
+    answers = iter([(503, b""), (429, b"")])
+    waited: list[float] = []
+    with _serving(lambda asked: next(answers, None) or _expanded(asked)) as (base, _), httpx.Client() as http:
+        assert sorted(TerminologyServer(base, http, waited.append).expand(f"<< {_BELOW}")) == [_BELOW]
+    assert waited == [2.0, 4.0]
+    outcome = {"resourceType": "OperationOutcome", "issue": [{"code": "too-costly", "diagnostics": "too many codes"}]}
+    for answer, said in (
+        ((422, outcome), "answered 422: too many codes"),
+        ((200, b"<html>"), "answered 200"),
+        ((200, {"resourceType": "ValueSet"}), "is no expansion"),
+    ):
+        with _serving(lambda _, answer=answer: answer) as (base, _):  # type: ignore[misc]
+            code, printed = _import(base, tmp_path / "terms.idx")
+        assert (code, said in printed.replace("\n", " ")) == (1, True), printed
+    code, printed = _import(base, tmp_path / "terms.idx")
+    assert (code, "cannot be asked: ConnectError" in printed) == (1, True)
+    assert not (tmp_path / "terms.idx").exists()
+
+
+def test_an_edition_that_changes_between_two_pages_is_refused() -> None:
+    editions = iter(["2026-07", "2027-01"])
+
+    def changing(asked: dict[str, Any]) -> Answer:
+        status, answer = _expanded(asked)
+        answer["expansion"]["parameter"][0]["valueUri"] = next(editions)
+        return status, answer
+
+    with (
+        _serving(changing) as (base, _),
+        httpx.Client() as http,
+        pytest.raises(NotARelease, match="the edition changed while it was read: 2026-07, 2027-01"),
+    ):
+        TerminologyServer(base, http).expand(f"<< {_HF}")
+
+
+def test_neither_files_nor_a_server_is_an_error() -> None:
+    done = CliRunner().invoke(app, ["import"])
+    assert done.exit_code == 2
