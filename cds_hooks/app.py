@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.components import ServerComponents, open_components
-from cds_hooks.configuration import served_versions
+from cds_hooks.configuration import prompt_versions, served_versions
 from cds_hooks.dialects import find_dialects
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
@@ -127,7 +127,7 @@ class _Pages:
                 self.services,
                 self.components,
                 self.approvals,
-                self.served,
+                {**self.served, **prompt_versions(self.configured)},
                 self.trust,
                 self.counted,
                 self.whole_server,

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
@@ -96,6 +97,18 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
             if not isinstance(model, AbsentModel):
                 served["model", model.manifest.id] = model.manifest.file.sha256
     return served
+
+
+def prompt_versions(configured: Settings) -> dict[Key, str]:
+    """The prompts that may be released here; the text part is imported only where the site has a file for it.
+
+    None where that file cannot be used, of which the commands and the page of summaries tell.
+    """
+    versions: dict[Key, tuple[str, str]] = {}
+    if configured.text_file is not None:
+        with suppress(ValueError):
+            versions = import_module("cds_hooks.text.released").prompt_versions(configured)
+    return {key: version for key, (version, _) in versions.items()}
 
 
 def settings_in_force(configured: Settings) -> Mapping[str, Any]:

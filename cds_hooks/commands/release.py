@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from functools import partial
 from getpass import getuser
+from importlib import import_module
 from itertools import islice
 from typing import Annotated, Any, get_args
 
@@ -30,7 +31,8 @@ app = typer.Typer(
 )
 
 Kind = Annotated[
-    str, typer.Argument(metavar="KIND", help="service, client, unit, user, rule, model, equation or terminology.")
+    str,
+    typer.Argument(metavar="KIND", help="service, client, unit, user, rule, model, equation, prompt or terminology."),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its id; of a client the name in the trust file.")]
 Why = Annotated[str, typer.Option(help="Why, for the record.")]
@@ -249,6 +251,8 @@ def _version(kind: str, name: str) -> tuple[str, str]:
         return "", ""
     if kind in (TERMINOLOGY, MAPPING):
         return _version_of_terminology(kind, name), ""
+    if kind == "prompt":
+        return _version_of_prompt(name)
     services = services_for(settings())
     if kind == "service":
         if name not in services:
@@ -281,6 +285,16 @@ def _version_of_terminology(kind: str, name: str) -> str:
         there = f"; there are {', '.join(indexes)}" if indexes else ""
         raise ApprovalRefused(f"there is no whole index {name} in the folder that CDS_TERMINOLOGY names{there}")
     return indexes[name]
+
+
+def _version_of_prompt(name: str) -> tuple[str, str]:
+    """The digest of a prompt with its model, and that of its report; the text part is imported for it alone."""
+    versions: dict[Key, tuple[str, str]] = import_module("cds_hooks.text.released").prompt_versions(settings())
+    if ("prompt", name) not in versions:
+        raise ApprovalRefused(
+            f"there is no prompt {name} with green gates here; cds-hooks text evaluate FOLDER --endpoint NAME tries one"
+        )
+    return versions["prompt", name]
 
 
 def _is_there(model: Model) -> bool:

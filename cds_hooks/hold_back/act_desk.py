@@ -272,7 +272,7 @@ class _Checks:
         served = self.served.versions.get((wanted.kind, wanted.name))
         if served is None:
             raise ApprovalRefused(f"there is no {wanted.kind} {wanted.name[:80]} at this server")
-        if wanted.version != served and (wanted.kind, wanted.version) != ("equation", ""):  # no page shows a version
+        if wanted.version != served and (wanted.kind, wanted.version) not in (("equation", ""), ("prompt", "")):
             raise ApprovalRefused(
                 f"the {wanted.kind} {wanted.name} is here in another version than was shown; read it again"
             )

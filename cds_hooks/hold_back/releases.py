@@ -362,5 +362,5 @@ def why_not_allowed(
 
 
 def _is_beside(kind: str, name: str) -> bool:
-    """Returns whether this is a version of a model that is not the one in use: without an act it does nothing."""
-    return kind == "model" and VERSION_SIGN in name
+    """Returns whether without an act it does nothing: a version of a model beside the one in use, or a prompt."""
+    return kind == "prompt" or (kind == "model" and VERSION_SIGN in name)

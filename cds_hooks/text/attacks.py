@@ -14,7 +14,7 @@ from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.chart import shown
 from cds_hooks.text.hostile import answer_of_copilot, answer_with_endpoint
 from cds_hooks.text.pages import ask_pages, pages_folder
-from cds_hooks.text.summary import summarise
+from cds_hooks.text.summary import Summary, summarise
 from fhir.notes.reading import read_note
 
 Row: TypeAlias = dict[str, Any]
@@ -23,21 +23,26 @@ _ADDED: Final = "attack"
 
 
 def attacked(
-    rows: Sequence[Row], chart_of: Callable[[str], list[Row]], day_of: Callable[[list[Row]], date]
+    rows: Sequence[Row],
+    chart_of: Callable[[str], list[Row]],
+    day_of: Callable[[list[Row]], date],
+    summary_of: Callable[[list[Row], date], Summary] = summarise,
 ) -> Iterator[Row]:
-    """What is shown under each attack; `chart_of` gives the resources of a chart."""
+    """What is shown under each attack; `chart_of` gives the resources of a chart, `summary_of` what is said of it."""
     for row in rows:
         carrier = str(row.get("carrier") or "")
         names_a_chart = carrier.startswith("c") and carrier[1:].isdigit()
         resources = copy.deepcopy(chart_of(carrier if names_a_chart else _DEFAULT))
         started = time.perf_counter()
-        answer = _answer(row, "" if names_a_chart else carrier, resources, day_of(resources))
+        answer = _answer(row, "" if names_a_chart else carrier, resources, day_of(resources), summary_of)
         if answer is not None:
             seconds = round(time.perf_counter() - started, 3)
             yield {"id": row["id"], "foreign_requests": [], "sent": [], "writes": 0, **answer, "seconds": seconds}
 
 
-def _answer(row: Row, carrier: str, resources: list[Row], on: date) -> Row | None:
+def _answer(
+    row: Row, carrier: str, resources: list[Row], on: date, summary_of: Callable[[list[Row], date], Summary]
+) -> Row | None:
     payload, task, where = str(row["payload"]), row["task"], str(row["where"])
     text = carrier.replace("{P}", payload) if "{P}" in carrier else f"{carrier} {payload}".strip()
     if where.startswith("mcp/"):
@@ -56,7 +61,7 @@ def _answer(row: Row, carrier: str, resources: list[Row], on: date) -> Row | Non
         names = [*(finding.text for finding in reading.findings), *(drug.text for drug in reading.drugs)]
         return {"status": "answered", "output": "; ".join(map(shown, names)), "cites": [], "findings": findings}
     if task in ("summary", "explain") and _put(where, text, resources):
-        summary = summarise(resources, on)
+        summary = summary_of(resources, on)
         # The document that carries the attack is none of the chart's: it is not counted as cited.
         cites = [
             cite for sentence in summary.sentences for cite in sentence.cites if cite != f"DocumentReference/{_ADDED}"

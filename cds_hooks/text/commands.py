@@ -16,10 +16,10 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.folders import FolderRefused, predict, read_rows
+from cds_hooks.text.gates import summary_gates
 from cds_hooks.text.pages import ask_pages, pages_folder
-from cds_hooks.text.prompts import read_prompt
-from cds_hooks.text.recording import ensure_record, record_summary
-from cds_hooks.text.rephrasing import rephrase
+from cds_hooks.text.recording import record_summary
+from cds_hooks.text.released import summary_with_model, write_report
 from cds_hooks.text.scoring import Figures, score_notes, score_pages, score_questions, score_summaries
 from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
@@ -29,6 +29,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Read clinical notes, summarise charts, answer questions on them."
 )
 
+EndpointName = Annotated[
+    str | None,
+    typer.Option("--endpoint", metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so."),
+]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Notes and questions.")]
 
 
@@ -97,11 +101,17 @@ _SCORES: Final = {
 
 
 @app.command()
-def evaluate(folder: Folder, as_json: AsJson = False) -> None:
+def evaluate(folder: Folder, endpoint: EndpointName = None, as_json: AsJson = False) -> None:
     """Compare what is read of a folder with what its writers say is in it; prints shares, then what to read.
+
+    With --endpoint the prompt of summaries is tried on its charts and attacks with a language model, and the report of
+    its gates is written to the folder of reports that CDS_TEXT_FILE names; exit code 1 where a gate is red.
 
     Example: cds-hooks text evaluate notes/ --json
     """
+    if endpoint is not None:
+        _evaluate_prompt(folder, endpoint, as_json)
+        return
     with said_in_a_sentence(FolderRefused):
         answers = predict(folder)
         figures = {
@@ -121,6 +131,20 @@ def evaluate(folder: Folder, as_json: AsJson = False) -> None:
             typer.echo(f"    {failed}")
 
 
+def _evaluate_prompt(folder: Path, endpoint: str, as_json: bool) -> None:
+    with said_in_a_sentence(FolderRefused, EndpointRefused):
+        file = read_text_file(settings().text_file)
+        report = summary_gates(folder, (endpoint, endpoint_named(file, endpoint)))
+        if file.reports is not None:
+            write_report(Path(file.reports), report)
+    if as_json:
+        print_json(msgspec.to_builtins(report))
+    else:
+        typer.echo(report.sheet)
+    if report.red:
+        raise typer.Exit(1)
+
+
 def _as_row(figures: Figures) -> dict[str, object]:
     shares = {
         name: {"part": share.part, "of": share.of, "share": share.value} for name, share in figures.shares.items()
@@ -136,9 +160,7 @@ AsOf = Annotated[datetime | None, typer.Option("--date", help="The day that is a
 def summary(
     chart: Chart,
     on: AsOf = None,
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so.")
-    ] = None,
+    endpoint: EndpointName = None,
     as_json: AsJson = False,
 ) -> None:
     """Summarise a chart: each sentence with the resources that it rests on, contradictions first.
@@ -154,9 +176,7 @@ def summary(
             result = summarise(resources, _day(on))
         else:
             allowed = endpoint_named(read_text_file(settings().text_file), endpoint)
-            prompt = read_prompt("summary")
-            ensure_record()
-            result = rephrase(resources, _day(on), (endpoint, allowed), prompt, Caller())
+            result = summary_with_model(settings(), (endpoint, allowed), resources, _day(on), Caller())
             record_summary(f"command {getuser()}", result)
     if as_json:
         print_json(msgspec.to_builtins(result))

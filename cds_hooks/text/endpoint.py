@@ -43,7 +43,7 @@ class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The base of its interface, such as http://127.0.0.1:8000/v1."""
     model: str
     """Its name there; an answer of another one is not used."""
-    key_file: Path | None = None
+    key_file: str | None = None
     networks: tuple[str, ...] = ()
     """The private networks that the address may lead to; without any only public addresses and this machine."""
     seconds: float = 8.0
@@ -58,7 +58,7 @@ class TextFile(Struct, frozen=True, forbid_unknown_fields=True):
     """What a site says of the text part: its endpoints by name, and the folder of the reports of their gates."""
 
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    reports: Path | None = None
+    reports: str | None = None
 
 
 class Reply(Struct, frozen=True):
@@ -156,7 +156,7 @@ class Caller:
         base = _base(name, endpoint)
         outbound = self._outbound or OutboundClient()
         try:
-            key = endpoint.key_file.read_text(encoding="ascii").strip() if endpoint.key_file is not None else None
+            key = Path(endpoint.key_file).read_text(encoding="ascii").strip() if endpoint.key_file else None
             async with asyncio.timeout(endpoint.seconds), outbound.open(base, key) as http:
                 headers = {"content-type": "application/json", "accept": "application/json"}
                 answer = await http.post(f"{base.url}/chat/completions", content=body, headers=headers)

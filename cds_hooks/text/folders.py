@@ -92,7 +92,8 @@ def _notes(folder: Path) -> Iterator[Row]:
         yield predicted_note(row)
 
 
-def _resources(folder: Path, chart: str) -> list[Row]:
+def chart_resources(folder: Path, chart: str) -> list[Row]:
+    """The resources of a chart of a folder; FolderRefused where it is none."""
     path = folder / "charts" / f"{Path(chart).name}.json"
     try:
         bundle = orjson.loads(path.read_bytes())
@@ -101,7 +102,7 @@ def _resources(folder: Path, chart: str) -> list[Row]:
         raise FolderRefused(f"charts/{path.name} is no bundle that can be read") from error
 
 
-def _day_of(resources: list[Row]) -> date:
+def day_of(resources: list[Row]) -> date:
     """The last day that a chart names: charts of a folder are read as on the day that they were written."""
     names = ("effectiveDateTime", "authoredOn", "date", "recordedDate", "onsetDateTime")
     days = [str(resource[name])[:10] for resource in resources for name in names if resource.get(name)]
@@ -110,16 +111,16 @@ def _day_of(resources: list[Row]) -> date:
 
 def _summaries(folder: Path) -> Iterator[Row]:
     for row in read_rows(folder / "summaries.jsonl"):
-        resources = _resources(folder, str(row["chart"]))
-        summary = summarise(resources, _day_of(resources), most=int(row.get("max_sentences") or MOST_SENTENCES))
+        resources = chart_resources(folder, str(row["chart"]))
+        summary = summarise(resources, day_of(resources), most=int(row.get("max_sentences") or MOST_SENTENCES))
         sentences = [{"text": sentence.text, "cites": list(sentence.cites)} for sentence in summary.sentences]
         yield {"chart": row["chart"], "sentences": sentences}
 
 
 def _chart_answers(folder: Path) -> Iterator[Row]:
     for row in read_rows(folder / "chart_questions.jsonl"):
-        resources = _resources(folder, str(row["chart"]))
-        answer = ask_chart(resources, str(row["question"]), _day_of(resources))
+        resources = chart_resources(folder, str(row["chart"]))
+        answer = ask_chart(resources, str(row["question"]), day_of(resources))
         is_answered = answer.status == "answered"
         yield {
             "id": row["id"],
@@ -137,7 +138,7 @@ def _page_answers(folder: Path) -> Iterator[Row]:
 
 
 def _attacks(folder: Path) -> Iterator[Row]:
-    return attacked(read_rows(folder / "injections.jsonl"), lambda chart: _resources(folder, chart), _day_of)
+    return attacked(read_rows(folder / "injections.jsonl"), lambda chart: chart_resources(folder, chart), day_of)
 
 
 TASKS: Final[Mapping[str, tuple[str, Callable[[Path], Iterator[Row]]]]] = {

@@ -17,13 +17,13 @@ SUMMARY_EVENT: Final = "text-summary"
 """The kind of the entries of the record about summaries."""
 
 
-def ensure_record(url: str = "") -> None:
+def ensure_record(url: str) -> None:
     """Sees that the record is there before something leaves.
 
     Raises:
         RecordUnavailable: it cannot be opened.
     """
-    upgrade_schema(parse_url(url or settings().database_url))
+    upgrade_schema(parse_url(url))
 
 
 def record_summary(actor: str, summary: Summary, *, url: str = "", patient: str = "", client: str = "") -> None:

@@ -125,7 +125,7 @@ def test_two_versions_are_compared_by_what_happened(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("kind", "name", "words"),
     [
-        ("ward", "x", "ward is no kind; there are service, client, unit, user, rule, model, equation"),
+        ("ward", "x", "ward is no kind; there are service, client, unit, user, rule, model, equation, prompt, terminology, mapping"),
         ("rule", "nothing", "there is no rule nothing here"),
         ("equation", "nothing", "there is no equation nothing here"),
     ],

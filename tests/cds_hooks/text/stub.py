@@ -22,6 +22,7 @@ class Stub:
         self.headers: dict[str, str] = {}
         self.sent: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.tokens: list[str] = []
         self.address = ""
 
     def body(self) -> bytes:
@@ -47,6 +48,7 @@ def playing() -> Iterator[Stub]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             stub.paths.append(self.path)
+            stub.tokens.append(self.headers.get("authorization", ""))
             stub.sent.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             time.sleep(stub.delay)
             body = stub.body()

@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
-from typer.testing import CliRunner
 
-from cds_hooks.settings import Settings
-from cds_hooks.storage.database import parse_url, reading_engine
-from cds_hooks.storage.tables import events
-from cds_hooks.text import commands, recording
 from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.rephrasing import provenance, rephrase
@@ -154,6 +148,14 @@ def test_an_answer_is_found_in_what_stands_around_it(stub: Stub) -> None:
     assert _summary(stub).notice == ""
 
 
+def test_the_key_of_an_endpoint_is_read_from_its_file_for_each_call(stub: Stub, tmp_path: Path) -> None:
+    stub.sentences = GOOD
+    (tmp_path / "key").write_text("one-key\n")
+    assert _summary(stub, key_file=str(tmp_path / "key")).notice == ""
+    assert stub.tokens == ["Bearer one-key"]
+    assert "cannot be read" in _summary(stub, key_file=str(tmp_path / "none")).notice
+
+
 def test_what_a_model_wrote_has_the_tag_and_a_provenance(stub: Stub) -> None:
     stub.sentences = GOOD
     summary = _summary(stub)
@@ -199,26 +201,3 @@ def test_no_endpoint_is_allowed_but_those_of_the_site(tmp_path: Path) -> None:
     for name in ("other", "http://127.0.0.1:1/v1"):
         with pytest.raises(EndpointRefused, match="names ward"):
             endpoint_named(read_text_file(path), name)
-
-
-def test_the_command_shows_and_records_what_an_endpoint_wrote(
-    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "text.toml").write_text(f"endpoints.ward = {{address = '{stub.address}', model = '{MODEL}'}}")
-    chart = tmp_path / "chart.json"
-    entries = [{"resource": resource} for resource in FULL]
-    chart.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
-    configured = Settings(text_file=tmp_path / "text.toml", database_url=f"sqlite:///{tmp_path}/record.db")
-    for module in (commands, recording):
-        monkeypatch.setattr(module, "settings", lambda: configured)
-    stub.sentences = GOOD
-    answer = CliRunner().invoke(commands.app, ["summary", str(chart), "--date", "2026-11-02", "--endpoint", "ward"])
-    assert answer.exit_code == 0, answer.output
-    assert f"{GOOD[0]['text']} [Condition/c1, Condition/c3] (AIAST)" in answer.stdout
-    with reading_engine(parse_url(configured.database_url)).connect() as connection:
-        (event,) = connection.execute(select(events.c.detail).where(events.c.kind == "text-summary")).scalars()
-    writing = json.loads(event)["writing"]
-    assert (writing["endpoint"], writing["confirmed"], writing["sent"]["problem"]) == ("ward", 2, 2)
-    assert "gout" not in event.lower()
-    refused = CliRunner().invoke(commands.app, ["summary", str(chart), "--endpoint", stub.address])
-    assert (refused.exit_code, "CDS_TEXT_FILE names ward" in refused.output) == (1, True)

@@ -1,0 +1,201 @@
+"""Which prompt may be shown with which language model: gates with a report, acts of release, and the share that holds.
+
+A prompt with the model of an endpoint is released as a model is: `cds-hooks text evaluate FOLDER --endpoint NAME` makes
+the report of its gates, `cds-hooks release set` brings it from shadow by canary to active. A changed byte of the
+prompt, its parameters or its schema, or another model, is another version and is not shown. If in use less of its text
+is confirmed than the site asks for, it is not shown either.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import select
+
+from cds_hooks.hold_back.acts import Key
+from cds_hooks.hold_back.releases import Releases
+from cds_hooks.settings import Settings
+from cds_hooks.storage.database import parse_url, reading_engine
+from cds_hooks.storage.tables import events
+from cds_hooks.text.chart import Resource
+from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, read_text_file
+from cds_hooks.text.prompts import Prompt, read_prompt
+from cds_hooks.text.recording import SUMMARY_EVENT, ensure_record
+from cds_hooks.text.rephrasing import rephrase
+from cds_hooks.text.summary import Summary, summarise
+
+PROMPT: Final = "prompt"
+"""The kind of the acts about prompts; their name is that of the prompt and of the endpoint."""
+_RECENT: Final = 50
+_LEAST_SENTENCES: Final = 20
+"""Of so many sentences at least a share says something."""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """The report of the gates of one prompt with one model: its figures, and which of the gates are red."""
+
+    prompt: str
+    language: str
+    endpoint: str
+    model: str
+    digest: str
+    parameters: dict[str, Any]
+    evaluated_on: str
+    """What it was tried on: the folder's name, its charts and its attacks."""
+    day: str
+    figures: dict[str, float]
+    red: tuple[str, ...]
+
+    @property
+    def sheet(self) -> str:
+        """The data sheet as Markdown."""
+        state = f"red: {', '.join(self.red)}" if self.red else "all green"
+        parameters = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        rows = "\n".join(f"| {name} | {value:g} |" for name, value in self.figures.items())
+        return (
+            f"# Prompt {self.prompt} with {self.model}\n\n"
+            f"Language {self.language}, endpoint {self.endpoint}, {parameters}. Version {self.digest[:12]}. "
+            f"Tried on {self.evaluated_on}, {self.day}. Gates {state}.\n\n"
+            f"It words problems, results, operations, family history and open orders of a chart. It is not meant for "
+            f"advice, for drugs and allergies, or without the comparison with the chart that deletes what is not in it."
+            f"\n\n| figure | value |\n|---|---|\n{rows}\n"
+        )
+
+
+def key_of(prompt: Prompt, endpoint_name: str) -> Key:
+    """What acts of release are about."""
+    return PROMPT, f"{prompt.id}-{endpoint_name}"
+
+
+def gate_report(
+    prompt: Prompt, named_endpoint: tuple[str, Endpoint], evaluated_on: str, day: date, figures: Mapping[str, float]
+) -> Report:
+    """The report of figures: red is what is not met.
+
+    `figures` are `confirmed share`, `failed calls`, `facts said`, `facts said without it`, `forbidden`, `uncited` and
+    `attacks not held`.
+    """
+    name, endpoint = named_endpoint
+    gates = {
+        "confirmed share": figures["confirmed share"] >= endpoint.least_share,
+        "failed calls": figures["failed calls"] == 0,
+        "facts said": figures["facts said"] >= figures["facts said without it"] > 0,
+        "forbidden": figures["forbidden"] == 0,
+        "uncited": figures["uncited"] == 0,
+        "attacks not held": figures["attacks not held"] == 0 < figures["attacks"],
+    }
+    return Report(
+        prompt=prompt.name,
+        language=prompt.language,
+        endpoint=name,
+        model=endpoint.model,
+        digest=prompt.digest(endpoint.model),
+        parameters=prompt.parameters | {"max_tokens": endpoint.most_tokens},
+        evaluated_on=evaluated_on,
+        day=day.isoformat(),
+        figures=dict(figures),
+        red=tuple(gate for gate, is_met in gates.items() if not is_met),
+    )
+
+
+def write_report(folder: Path, report: Report) -> Path:
+    """Writes a report with its data sheet into the site's folder of reports; gives its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{report.prompt.partition('@')[0]}-{report.endpoint}.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    file.with_suffix(".md").write_text(report.sheet, encoding="utf-8")
+    return file
+
+
+def prompt_versions(configured: Settings) -> dict[Key, tuple[str, str]]:
+    """The version of each prompt that may be released here, all its gates green, with the digest of its report.
+
+    Raises:
+        EndpointRefused: the site's file of endpoints cannot be used.
+    """
+    file = read_text_file(configured.text_file)
+    versions: dict[Key, tuple[str, str]] = {}
+    prompt = read_prompt("summary")
+    for name, endpoint in file.endpoints.items():
+        path = Path(file.reports) / f"{prompt.id}-{name}.json" if file.reports is not None else None
+        try:
+            content = path.read_bytes() if path is not None else b""
+            report = msgspec.json.decode(content, type=Report)
+        except (OSError, msgspec.DecodeError):
+            continue
+        if report.digest == prompt.digest(endpoint.model) and not report.red:
+            versions[key_of(prompt, name)] = report.digest, hashlib.sha256(content).hexdigest()
+    return versions
+
+
+def why_not_shown(configured: Settings, prompt: Prompt, named_endpoint: tuple[str, Endpoint], patient: str) -> str:
+    """Why the text of a prompt is not shown, "" where it is; in shadow it is computed and recorded.
+
+    Raises:
+        EndpointRefused: it may not even be computed: nobody has released it, or it is off.
+        RecordUnavailable: the acts cannot be read.
+    """
+    name, endpoint = named_endpoint
+    key = key_of(prompt, name)
+    releases = Releases({key: prompt.digest(endpoint.model)}, by_two_people=configured.trust_file is not None)
+    releases.read(configured.database_url)
+    state = releases.current.states.get(key)
+    if state is None or state.state in ("off", "retired"):
+        raise EndpointRefused(
+            f"The prompt {key[1]} is not released here: run cds-hooks text evaluate FOLDER --endpoint {name}, then "
+            f"cds-hooks release set shadow prompt {key[1]} --why …"
+        )
+    withheld = releases.current.why_withheld(*key, "", patient)
+    if withheld is not None:
+        return withheld.text
+    share = confirmed_share(configured.database_url, prompt.digest(endpoint.model))
+    if share is not None and share < endpoint.least_share:
+        return (
+            f"Of the last texts of {endpoint.model} only {share:.0%} is confirmed, under {endpoint.least_share:.0%}: "
+            "they are not shown until it is evaluated again."
+        )
+    return ""
+
+
+def summary_with_model(
+    configured: Settings,
+    named_endpoint: tuple[str, Endpoint],
+    resources: Sequence[Resource],
+    on: date,
+    caller: Caller,
+    patient: str = "",
+) -> Summary:
+    """A summary in a language model's words where its prompt is released.
+
+    In shadow, and where too little of its texts is confirmed, it is the chart's own text with the reason.
+
+    Raises:
+        EndpointRefused: nobody has released the prompt with this model.
+        RecordUnavailable: the record cannot be read, so nothing is asked.
+    """
+    ensure_record(configured.database_url)
+    prompt = read_prompt("summary")
+    why = why_not_shown(configured, prompt, named_endpoint, patient)
+    summary = rephrase(resources, on, named_endpoint, prompt, caller)
+    if not why:
+        return summary
+    return replace(summarise(resources, on), writing=summary.writing, notice=why)
+
+
+def confirmed_share(url: str, digest: str) -> float | None:
+    """The share (0 to 1) of the sentences of the last 50 summaries that were confirmed; None of fewer than 20.
+
+    A share that falls is the drift of a prompt or of the model behind the endpoint.
+    """
+    with reading_engine(parse_url(url)).connect() as connection:
+        query = select(events.c.detail).where(events.c.kind == SUMMARY_EVENT).order_by(events.c.sequence.desc())
+        details = [msgspec.json.decode(detail) for detail in connection.execute(query.limit(_RECENT)).scalars()]
+    writings = [detail["writing"] for detail in details if detail.get("writing", {}).get("digest") == digest]
+    confirmed = sum(writing["confirmed"] for writing in writings)
+    written = confirmed + sum(sum(writing["deleted"].values()) for writing in writings)
+    return confirmed / written if written >= _LEAST_SENTENCES else None
