@@ -3,14 +3,14 @@
 import json
 from time import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
 from cds_hooks.commands import release
-from cds_hooks.hold_back.acts import ApprovalRefused
+from cds_hooks.hold_back.acts import ActKind, ApprovalRefused
 from cds_hooks.monitor.versions import Comparison, Group
 from cds_hooks.outcomes.followed import Performance, WithOutcomes
 
@@ -125,7 +125,7 @@ def test_two_versions_are_compared_by_what_happened(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("kind", "name", "words"),
     [
-        ("ward", "x", "ward is no kind; there are service, client, unit, user, rule, model, equation, prompt, terminology, mapping"),
+        ("ward", "x", f"ward is no kind; there are {', '.join(get_args(ActKind))}"),
         ("rule", "nothing", "there is no rule nothing here"),
         ("equation", "nothing", "there is no equation nothing here"),
     ],
