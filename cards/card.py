@@ -76,6 +76,7 @@ class Action(Wire, frozen=True, kw_only=True):
     description: str
     resource: dict[str, Any] | None = None
     resource_id: str | None = None
+    extension: dict[str, Any] | None = None
 
 
 class Suggestion(Wire, frozen=True, kw_only=True):

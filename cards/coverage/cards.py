@@ -98,19 +98,22 @@ def document_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
 
 
 def proposal_card(
-    payer: Payer, about: str, identity: CardIdentity, topic: Coding, text: str, label: str, *actions: Action
+    payer: Payer, about: tuple[str, str], identity: CardIdentity, topic: Coding, text: str, label: str, *actions: Action
 ) -> Card:
-    """Return a card of what a payer's own folder proposes, for one click; `about` is the order or the Coverage."""
+    """Return a card of what a payer's own folder proposes, for one click.
+
+    `about` is the order or the Coverage: its reference, and what it is called.
+    """
     suggestion = Suggestion(label=label, uuid=identity.suggestion_uuid(1), actions=actions)
     return Card(
         uuid=identity.uuid,
         summary=plain(f"{payer.name}: {text}", SUMMARY_LIMIT),
-        detail=f"**About {escape(about)}**\n\n{escape(text)}. It is proposed, and nothing depends on it.",
+        detail=f"**About {escape(about[1])}**\n\n{escape(text)}. It is proposed, and nothing depends on it.",
         indicator="info",
         source=Source(label=payer.name, url=payer.url or None, topic=topic),
         suggestions=(suggestion,),
         selection_behavior="any",
-        extension={ASSOCIATED: [about]},
+        extension={ASSOCIATED: [about[0]]},
     )
 
 
@@ -145,7 +148,7 @@ def _card(
 
 def _heading(annotated: Annotated) -> str:
     """Which order it is about, so that nobody has to guess among several."""
-    return f"**About the order {escape(annotated.words)}** ({escape(annotated.answer.order)})"
+    return f"**About the order {escape(annotated.words)}**"
 
 
 def _paragraphs(annotated: Annotated) -> str:

@@ -16,6 +16,7 @@ from cards.coverage.evidence import evaluate
 from cards.coverage.order import Json, OrderFacts, dicts
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy
 from cards.coverage.seen import Seen, Subject
+from fhir.record.record import relative_reference
 
 Covered = Literal["covered", "conditional", "not-covered"]
 CLINICAL: Final = "clinical"
@@ -72,25 +73,52 @@ class Circumstances(Struct, frozen=True):
 def find_payer(coverage: Json, policies: Policies, organizations: Mapping[str, Json]) -> Payer | None:
     """Return the payer whose rules a Coverage is under; None where there are none.
 
-    A name that is none of a payer's own is that of another payer, whatever else looks alike.
+    A name that is none of a payer's own is that of another payer, whatever else looks alike. A type in the Source of
+    Payment Typology decides between kinds of a payer's insurance: Original Medicare is no Medicare HMO or drug benefit.
     """
     names, identifiers = set[str](), set[str]()
+    contained = {f"#{entry.get('id')}": entry for entry in dicts(coverage.get("contained"))}
     for payor in dicts(coverage.get("payor")):
-        organization = organizations.get(str(payor.get("reference", "")), {})
+        reference = str(payor.get("reference", ""))
+        organization = contained.get(reference) or organizations.get(relative_reference(reference), {})
         names |= {_plain(text) for text in (payor.get("display"), organization.get("name")) if isinstance(text, str)}
         for identifier in (payor.get("identifier"), *dicts(organization.get("identifier"))):
             if isinstance(identifier, dict) and isinstance(identifier.get("value"), str):
                 identifiers.add(identifier["value"])
+    type_codes, type_words = _type(coverage)
     plans = {_plain(text) for entry in dicts(coverage.get("class")) for text in _texts(entry)}
-    words = set(" ".join((*plans, *names)).replace("(", " ").replace(")", " ").split())
+    texts = {*plans, *names, *type_words}
+    words = set(" ".join(texts).replace("(", " ").replace(")", " ").split())
     for payer in policies.payers.values():
-        is_named = bool(names & payer.names) or bool(identifiers & payer.identifiers)
+        # Blue Button has the name of the payer as the value of its identifier.
+        is_named = bool((names | set(map(_plain, identifiers))) & payer.names) or bool(identifiers & payer.identifiers)
         if not names and not identifiers:
-            is_named = bool(plans & payer.plans)
-        is_other = any(word in words or any(word in plan for plan in plans if " " in word) for word in payer.not_plans)
+            is_named = bool(plans & payer.plans) or bool(type_codes & payer.types)
+        is_other = any(word in words or any(word in text for text in texts if " " in word) for word in payer.not_plans)
+        if type_codes and payer.types:
+            is_other = is_other or type_codes.isdisjoint(payer.types)
         if is_named and not is_other:
             return payer
     return None
+
+
+# US Core's value set of Coverage.type (2.16.840.1.114222.4.11.3591) is this typology.
+_PAYMENT_TYPES: Final = frozenset({"nahdo.org/sopt", "urn:oid:2.16.840.1.113883.3.221.5"})
+
+
+def _type(coverage: Json) -> tuple[set[str], set[str]]:
+    """The codes of `Coverage.type` in the Source of Payment Typology, and its words."""
+    concept = coverage.get("type")
+    concept = concept if isinstance(concept, dict) else {}
+    codings = dicts(concept.get("coding"))
+    systems = [str(coding.get("system", "")).lower().rstrip("/") for coding in codings]
+    codes = {
+        str(coding.get("code"))
+        for coding, system in zip(codings, systems, strict=True)
+        if (system.partition("://")[2] or system) in _PAYMENT_TYPES
+    }
+    texts = [concept.get("text"), *(coding.get("display") for coding in codings)]
+    return codes, {_plain(text) for text in texts if isinstance(text, str)}
 
 
 def _texts(entry: Json) -> Iterable[str]:

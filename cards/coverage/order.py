@@ -29,6 +29,8 @@ _BILLING: Final = {
     "urn:oid:2.16.840.1.113883.6.14": "HCPCS",
     "urn:oid:2.16.840.1.113883.6.12": "CPT",
     "terminology.hl7.org/codesystem/hcpcs-all-codes": "HCPCS",
+    "bluebutton.cms.gov/resources/codesystem/hcpcs": "HCPCS",
+    "www.cms.gov/medicare/coding/medhcpcsgeninfo/index.html": "HCPCS",
 }
 # What has a code of a laboratory test or of a drug is no order that a billing code would make finer.
 _OTHER_BILLING: Final = ("loinc.org", "rxnorm", "/ndc", "cvx")

@@ -43,6 +43,8 @@ class Payer(Struct, frozen=True):
     identifiers: frozenset[str]
     phone: str
     url: str
+    types: frozenset[str] = frozenset()
+    """Codes of the Source of Payment Typology (NAHDO) that a Coverage of it may have as its type; empty for any."""
 
 
 class Policy(Struct, frozen=True):
@@ -213,6 +215,7 @@ def _payers(path: Path) -> Iterator[Payer]:
             _list(row["identifiers"]),
             row.get("phone", ""),
             row.get("url", ""),
+            _list(row.get("types", "")),
         )
 
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cards.coverage.approval import policy_tables
 from cards.coverage.policy import Policies, PolicyFault, load_policies
+from cards.coverage.proposals import load_proposals
 from cards.coverage.simulation import simulate_orders, wrong_cases
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
@@ -41,6 +43,8 @@ def coverage(
     """
     with said_in_a_sentence(PolicyFault):
         policies = load_policies(folder)
+        load_proposals(folder, policies.payers)
+        list(policy_tables(policies))
         if changes is not None:
             _print_changes(policies, *changes)
         elif charts is not None:

@@ -23,7 +23,7 @@ from cards.coverage.cards import (
 )
 from cards.coverage.determination import Circumstances, Determination, determine, find_payer
 from cards.coverage.evidence import participants_of
-from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, is_for_patient, misshapen, read_order
+from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, dicts, is_for_patient, misshapen, read_order
 from cards.coverage.policy import Payer, Policies
 from cards.coverage.questionnaire import answers_of, canonical
 from cards.coverage.seen import Subject
@@ -46,7 +46,7 @@ _CONFIGURATION: Final = "davinci-crd.configuration"
 _KEPT_AS: Final = "davinci-crd-configuration"
 _STATES: Final = {"california": "CA", "florida": "FL", "ohio": "OH", "pennsylvania": "PA"}
 _LONGEST: Final = 80
-_ENDED: Final = frozenset({"entered-in-error", "draft"})
+_ENDED: Final = frozenset({"entered-in-error", "draft", "cancelled"})
 
 
 def advise(call: ServiceInput) -> Advice:
@@ -371,6 +371,7 @@ def _unchanged(order: OrderFacts, earlier: Json) -> Silence:
 def _words_of(order: OrderFacts) -> str:
     resource = order.resource
     concept = resource.get("code") or resource.get("codeCodeableConcept") or resource.get("medicationCodeableConcept")
-    text = concept.get("text") if isinstance(concept, dict) else None
+    concept = concept if isinstance(concept, dict) else {}
+    texts = [concept.get("text"), *(coding.get("display") for coding in dicts(concept.get("coding")))]
     codes = ", ".join(code for _, code in order.codes)
-    return plain(str(text or codes or order.reference), 60)
+    return plain(next((text for text in texts if isinstance(text, str) and text.strip()), codes or order.reference), 60)

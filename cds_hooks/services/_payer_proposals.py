@@ -38,7 +38,7 @@ def proposed(
         if actions:
             identity = call.card_identity()
             label, topic = _LABELS[row.kind], _TOPICS[row.kind]
-            yield proposal_card(answer.payer, answer.order, identity, topic, row.text, label, *actions)
+            yield proposal_card(answer.payer, (answer.order, note.words), identity, topic, row.text, label, *actions)
 
 
 def _actions(call: ServiceInput, note: Annotated, row: Proposal, base: str) -> Iterator[Action]:
@@ -53,7 +53,9 @@ def _actions(call: ServiceInput, note: Annotated, row: Proposal, base: str) -> I
         form = questionnaire(base, answer.payer, answer.criteria)
         today = call.record.as_of.date()
         task = form_task(row, answer.payer, order, form, call.record.patient_id, today)
-        yield Action(type="create", description=f"Keep the form {form['title']}", resource=form)
+        # CRD, davinci-crd.if-none-exist: the query of a conditional create, so that a form that is there is kept.
+        once = {"davinci-crd.if-none-exist": f"url={form['url']}&version={form['version']}"}
+        yield Action(type="create", description=f"Keep the form {form['title']}", resource=form, extension=once)
         yield Action(type="create", description=f"Ask for: {plain(row.text, 100)}", resource=task)
 
 
@@ -70,17 +72,21 @@ def coverage_cards(
             reference = f"Coverage/{coverage['id']}"
             action = Action(type="update", description="Update plan and period of the coverage", resource=updated)
             text = f"the coverage is known with the plan {_plan(updated)} from {updated['period']['start']}"
-            yield _coverage_card(call, payer, reference, text, "Update the coverage", action)
+            about = reference, f"the coverage by {payer.name}"
+            yield _coverage_card(call, payer, about, text, "Update the coverage", action)
     have = {payer.id for _, payer in pairs}
     for payer in payers:
         created = new_coverage(rows, payer, patient) if payer.id not in have else None
         if created is not None:
             action = Action(type="create", description="Add the coverage", resource=created)
             text = f"a coverage is known with the plan {_plan(created)} from {created['period']['start']}"
-            yield _coverage_card(call, payer, f"Patient/{patient['id']}", text, "Add the coverage", action)
+            about = f"Patient/{patient['id']}", f"the coverage by {payer.name}"
+            yield _coverage_card(call, payer, about, text, "Add the coverage", action)
 
 
-def _coverage_card(call: ServiceInput, payer: Payer, about: str, text: str, label: str, action: Action) -> Card:
+def _coverage_card(
+    call: ServiceInput, payer: Payer, about: tuple[str, str], text: str, label: str, action: Action
+) -> Card:
     return proposal_card(payer, about, call.card_identity(), INSURANCE, text, label, action)
 
 

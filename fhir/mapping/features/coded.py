@@ -21,7 +21,12 @@ SYSTEMS: Final = {
     "icd9": frozenset({"http://hl7.org/fhir/sid/icd-9-cm", "urn:oid:2.16.840.1.113883.6.103"}),
     "icd10pcs": frozenset({"http://www.cms.gov/Medicare/Coding/ICD10", "http://hl7.org/fhir/sid/icd-10-pcs"}),
     "cpt": frozenset({"http://www.ama-assn.org/go/cpt"}),
-    "hcpcs": frozenset({"https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"}),
+    "hcpcs": frozenset(
+        {
+            "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
+            "https://bluebutton.cms.gov/resources/codesystem/hcpcs",
+        }
+    ),
     "loinc": frozenset({"http://loinc.org"}),
 }
 """Short names of code systems, with the addresses by which charts name them."""

@@ -31,7 +31,7 @@ from tests.cards.coverage.test_annotation import ANSWER, PAYER, POLICY
 
 IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
 SOURCE = Source(label="Own Health Plan", url="https://example.org")
-HEADING = "**About the order Enteral \\*formula\\*** (DeviceRequest/d)"
+HEADING = "**About the order Enteral \\*formula\\***"
 ORDER = {"resourceType": "DeviceRequest", "id": "d"}
 
 
@@ -152,18 +152,20 @@ def test_the_document_behind_an_answer_has_a_link_for_each_page() -> None:
 
 def test_a_proposal_is_one_click_and_nothing_depends_on_it() -> None:
     action = Action(type="create", description="d", resource=ORDER)
-    card = proposal_card(PAYER, "Coverage/c", IDENTITY, INSURANCE, "Another *plan*", "Take it", action)
+    card = proposal_card(
+        PAYER, ("Coverage/c", "the *coverage*"), IDENTITY, INSURANCE, "Another *plan*", "Take it", action
+    )
     assert card == Card(
         uuid="card",
         summary="Own Health Plan: Another *plan*",
         indicator="info",
         source=replace(SOURCE, topic=INSURANCE),
-        detail="**About Coverage/c**\n\nAnother \\*plan\\*. It is proposed, and nothing depends on it.",
+        detail="**About the \\*coverage\\***\n\nAnother \\*plan\\*. It is proposed, and nothing depends on it.",
         suggestions=(Suggestion(label="Take it", uuid="suggestion-1", actions=(action,)),),
         selection_behavior="any",
         extension={ASSOCIATED: ["Coverage/c"]},
     )
-    without_page = proposal_card(replace(PAYER, url=""), "Coverage/c", IDENTITY, INSURANCE, "x", "y", action)
+    without_page = proposal_card(replace(PAYER, url=""), ("Coverage/c", "c"), IDENTITY, INSURANCE, "x", "y", action)
     assert without_page.source.url is None
 
 

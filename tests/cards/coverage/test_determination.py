@@ -241,10 +241,15 @@ def test_a_criterion_of_another_code_or_of_a_later_day_is_not_asked() -> None:
 
 # The payer
 
+
+def _typed(code: str, system: str = "https://nahdo.org/sopt") -> Json:
+    return {"coding": [{"system": system, "code": code}]}
+
+
 PAYERS = {
     "own": replace(
         PAYER, names=frozenset({"own health plan"}), plans=frozenset({"gold"}), identifiers=frozenset({"123"}),
-        not_plans=frozenset({"hmo", "part c"}),
+        not_plans=frozenset({"hmo", "part c"}), types=frozenset({"1", "121"}),
     ),
     "other": Payer("other", "Other", frozenset({"other"}), NOTHING, NOTHING, NOTHING, "", ""),
 }  # fmt: skip
@@ -268,6 +273,18 @@ PAYERS = {
         ({"class": [{"value": "Medicare Part C"}], "payor": [{"display": "Own Health Plan"}]}, None),
         ({"class": [{"value": "Part D"}], "payor": [{"display": "Own Health Plan"}]}, "own"),
         ({}, None),
+        ({"type": _typed("121")}, "own"),
+        ({"type": _typed("121"), "payor": [{"display": "Someone"}]}, None),
+        ({"type": _typed("111"), "payor": [{"display": "Own Health Plan"}]}, None),
+        ({"type": _typed("122"), "class": [{"value": "Gold"}]}, None),
+        ({"type": _typed("1", "urn:oid:2.16.840.1.113883.3.221.5"), "class": [{"value": "Gold"}]}, "own"),
+        ({"type": _typed("111", "https://example.org"), "payor": [{"display": "Own Health Plan"}]}, "own"),
+        ({"type": _typed("111"), "payor": [{"display": "Other"}]}, "other"),
+        ({"type": {"text": "HMO"}, "payor": [{"display": "Own Health Plan"}]}, None),
+        ({"payor": [{"identifier": {"value": "Own Health Plan"}}]}, "own"),
+        ({"payor": [{"reference": "#p"}], "contained": [{"id": "p", "name": "Own Health Plan"}]}, "own"),
+        ({"payor": [{"reference": "#p"}], "contained": [{"id": "q", "name": "Own Health Plan"}]}, None),
+        ({"payor": [{"reference": "https://ehr.example/fhir/Organization/o"}]}, "own"),
     ],
 )
 def test_a_payer_is_known_by_its_own_name_or_number_and_only_then(coverage: Json, payer: str | None) -> None:

@@ -1,6 +1,7 @@
 """The files of a payer's folder: what is read from them, and each fault with its file, line and words."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cards.coverage.determination import find_payer
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy, PolicyFault, load_policies
 
 PAYER = {
@@ -288,3 +290,39 @@ def test_a_table_that_is_no_text_is_refused_with_the_line_of_the_first_such_byte
     with pytest.raises(PolicyFault) as refusal:
         load_policies(folder)
     assert str(refusal.value) == f"policies.csv, line {line}: this cannot be read as CSV in UTF-8"
+
+
+_OFFICIAL = re.compile(
+    r"\b(?:cms\.gov|ecfr\.gov|federalregister\.gov|law\.cornell\.edu|cgsmedicare\.com|gpo\.gov|noridianmedicare\.com|ngsmedicare\.com"
+    r"|medicare\.fcso\.com)/|\bCMS-\d{4}|\b42 CFR \d"
+)
+
+
+def test_every_rule_of_medicare_rests_on_cms_a_contractor_or_the_law() -> None:
+    rows = [policy for policy in load_policies().every() if policy.payer == "medicare"]
+    assert len(rows) > 200
+    assert [policy.id for policy in rows if not _OFFICIAL.search(policy.source)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "plan", "payer"),
+    [
+        ("121", "Part B", "medicare"),
+        (None, "Part A", "medicare"),
+        (None, "Part C", None),
+        (None, "Part D", None),
+        ("112", "Part B", None),
+        ("122", "Part B", None),
+    ],
+)
+def test_a_coverage_of_blue_button_is_original_medicare_by_its_type_and_part(
+    kind: str | None, plan: str, payer: str | None
+) -> None:
+    coverage: dict[str, Any] = {
+        "class": [{"value": "Medicare"}, {"value": plan}],
+        "payor": [{"identifier": {"value": "Centers for Medicare and Medicaid Services"}}],
+    }
+    if kind is not None:
+        coverage["type"] = {"coding": [{"system": "https://nahdo.org/sopt", "code": kind}]}
+    read = find_payer(coverage, load_policies(), {})
+    assert (read.id if read is not None else None) == payer

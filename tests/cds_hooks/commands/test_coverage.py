@@ -29,6 +29,10 @@ def test_a_check_counts_the_rows_of_each_payer_and_names_what_is_wrong(tmp_path:
     done = run_program("coverage", bad)
     assert done.returncode == 1
     assert "policies.csv, line 2: 'soon' is no day" in done.stderr
+    (Path(good) / "proposals.csv").write_text("payer,kind\nown,gift\n")
+    done = run_program("coverage", good)  # a server reads this file, too
+    assert done.returncode == 1
+    assert "proposals.csv, line 1" in done.stderr
 
 
 def test_a_check_runs_the_cases_of_the_folder_and_names_those_that_are_answered_otherwise(tmp_path: Path) -> None:

@@ -148,6 +148,9 @@ def test_rows_of_a_payer_propose_a_companion_an_alternative_and_a_form(tmp_path:
     assert "extension" not in updated["resource"], "the note is about the other code"
     (form,) = [card for card in cards["claim"] if card.get("suggestions")]
     kept, task = (action["resource"] for action in actions_of(form))
+    once = {"davinci-crd.if-none-exist": f"url={kept['url']}&version={kept['version']}"}
+    assert [action.get("extension") for action in actions_of(form)] == [once, None]
+    assert not any("DeviceRequest/" in card["detail"] for of_topic in cards.values() for card in of_topic)
     assert task["input"][0]["valueCanonical"] == f"{kept['url']}|{kept['version']}"
     assert task["basedOn"] == [{"reference": "DeviceRequest/order-e0601"}]
     if (spec_folder / "crd").is_dir():

@@ -427,7 +427,8 @@ def test_cards_name_their_order_and_say_where_the_rule_stands(tmp_path: Path) ->
     response = asyncio.run(ask(tmp_path, {"x": ([order("E1390"), order("L5856")], chart(COPD))}))["x"]
     for card in response["cards"]:
         (reference,) = card["extension"]["davinci-associated-resource"]
-        assert reference.replace("-", "\\-") in card["detail"] or reference in card["detail"]
+        assert reference.removeprefix("DeviceRequest/order-").upper() in card["detail"]
+        assert "DeviceRequest" not in card["detail"]
         assert card["indicator"] == "info"
         assert card["source"]["label"] == "Medicare"
     documents = [card for card in response["cards"] if card["source"]["topic"]["code"] == "guideline"]

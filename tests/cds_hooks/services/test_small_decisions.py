@@ -476,7 +476,7 @@ def proposals(rows: list[Proposal], *ordered: str, code: Any = ("http://x", "E06
     answer = made(code=code, payer=PAYER, order="DeviceRequest/d1", criteria=None, doc_needed=None)
     wanted = EVERYTHING | {name.replace("_", "-"): value for name, value in options.items()}
     by_code: Any = {("own", "E0601"): tuple(rows)}
-    note: Any = made(answer=answer, updated=ORDER)
+    note: Any = made(answer=answer, updated=ORDER, words="CPAP device")
     return list(proposed(call_about(), note, Proposals(by_code), ordered, wanted, "https://cds.example"))
 
 

@@ -21,7 +21,7 @@ CRD: Final = "crd"
 _OPTIONS: Final = "davinci-crd.configuration-options"
 _CONFIGURATION: Final = "davinci-crd.configuration"
 _NOTE: Final = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
-_BILLING: Final = ("ama-assn.org", "HCPCS", "2.16.840.1.113883.6.285", "2.16.840.1.113883.6.12")
+_BILLING: Final = ("ama-assn.org", "HCPCS", "codesystem/hcpcs", "2.16.840.1.113883.6.285", "2.16.840.1.113883.6.12")
 _CARD_TYPES: Final = (
     "coverage-info", "claim", "insurance", "limits", "network", "appropriate-use", "cost", "therapy-alternatives-opt",
     "therapy-alternatives-req", "clinical-reminder", "duplicate-therapy", "contraindication", "guideline",
