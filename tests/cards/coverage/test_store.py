@@ -58,7 +58,7 @@ def test_the_policies_of_the_own_folder_are_rules_of_the_site(tmp_path: Path, mo
     assert store.policies().own_payers == {"own"}
     governed: list[str] = []
     monkeypatch.setattr(
-        store, "govern", lambda tables: governed.extend(rule.id for table in tables for rule in table.rules)
+        store, "govern", lambda _name, tables: governed.extend(rule.id for table in tables for rule in table.rules)
     )
     store.govern_own_policies()
     assert governed == ["payer-own-a"]
