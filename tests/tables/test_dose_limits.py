@@ -95,7 +95,7 @@ def test_each_limit_holds_on_it_and_below_and_is_exceeded_just_above(as_of: date
 def _bands(row: Row, milligrams: float, as_of: datetime) -> list[str]:
     weight = float(row["weight_to_kg"]) if row["weight_to_kg"] else KILOGRAMS if "kg" in row["unit"] else 90.0
     patient: dict[str, Any] = {
-        "age": max(int(row["age_from"]), 1),
+        "age": max(int(row["age_from"]), min(int(row["age_to"] or 200), 5 if weight == KILOGRAMS else 12)),
         "labs": [["body_weight", weight, 5], ["creatinine", 0.6]],
         "conditions": [row["condition"]] if row["condition"] else [],
         "inpatient": row["setting"] == "",

@@ -43,15 +43,13 @@ from fhir.mapping.pregnancy_signs import PregnancySign
 from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.studies import read_study
+from fhir.mapping.weights import judged_weight
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Medication
 from fhir.terminology.medications import Ingredient
 
-# labs.csv: weight of an adult at any age (the card shows the date), of a child within 90 days.
-_CHILD_WEIGHT_DAYS = 90
-_ADULT_YEARS = 18
 # Fluoxetine before an MAO inhibitor (labels of both): 5 weeks.
 LONGEST_WASHOUT_DAYS = 35.0
 """No drug acts longer after its end than this."""
@@ -529,10 +527,8 @@ def _is_of_draft(medication: CurrentMedication, selector: Selector, drafted_code
 
 
 def newest_weight(record: PatientRecord) -> Measurement | None:
-    """The newest weight; a child's only of the last 90 days."""
-    age = record.age_years()
-    is_child = age is not None and age < _ADULT_YEARS
-    return record.newest("body_weight", _CHILD_WEIGHT_DAYS if is_child else None)
+    """The newest weight that can be right; a child's only of the last 90 days."""
+    return judged_weight(record).used
 
 
 def _each_once(lists: Iterable[list[CurrentMedication]]) -> list[CurrentMedication]:

@@ -419,6 +419,9 @@ def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bo
     if kinds == {"mL", "activity"} and between in ("(", "="):
         units = first if first.unit.kind == "activity" else second
         return SigAmount(units.low, units.high, units.unit, first.start, second.end)
+    if kinds == {"mL", "mg"} and between in ("(", "=") and first.unit.kind == "mL":
+        # A mass after a volume is what is in all of it: "20 mL (200 mg)".
+        return SigAmount(second.low, second.high, second.unit, first.start, second.end)
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
     if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
         return None

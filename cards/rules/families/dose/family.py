@@ -29,11 +29,13 @@ from cards.rules.families.dose.sums import (
     plausible_doses_of,
     rows_for,
     total_mg,
+    wants_weight,
 )
 from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized, format_dose, format_number
+from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 _METHOTREXATE = "6851"
@@ -177,6 +179,22 @@ def _names_a_day(context: RuleContext) -> Truth:
     return bool(context.drafted.dose.on_days)
 
 
+def _weight_gap(context: RuleContext) -> str:
+    """Why no weight is used: "the weight on record is of 2025-09-18 (9 kg)"."""
+    judged = judged_weight(context.session.record)
+    if judged.implausible is not None and judged.used is None:
+        weight = judged.implausible
+        return f"the weight on record cannot be right ({format_kg(weight)} on {weight.time.text[:10]})"
+    if judged.too_old is not None:
+        return f"the weight on record is too old ({format_kg(judged.too_old)} on {judged.too_old.time.text[:10]})"
+    return "no weight on record"
+
+
+def _weight_wanted(context: RuleContext) -> Truth:
+    is_known = context.age_years is not None and context.session.record.was_requested("body_weight")
+    return wants_weight(context) if is_known else None
+
+
 def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     """Why a maximum dose could not be compared."""
     if not judged(context).is_unknown:
@@ -188,11 +206,9 @@ def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
     if context.weight_kg is None and any(row.per_kg for row in rows):
-        record = context.session.record
-        if not record.was_requested("body_weight"):
+        if not context.session.record.was_requested("body_weight"):
             return "weight-missing", "the weight did not come with the call."
-        is_old = record.newest("body_weight") is not None
-        return "weight-missing", "the weight on record is too old." if is_old else "no weight on record."
+        return "weight-missing", f"{_weight_gap(context)}."
     if any(not total_mg(context, row.rxcui)[1] for row in rows):
         return "dose-not-known", "the dose of another order of the drug is not known."
     return "conditions-missing", "the problem list is not known."
@@ -223,7 +239,7 @@ def _amount(context: RuleContext) -> str | None:
     limit, number = excess.limit, len(excess.beside)
     amount_text = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
     orders = "the other order" if number == 1 else f"{number} other orders"
-    least = "at least " if excess.is_least else ""
+    least = "at least " if excess.is_least or excess.largest_kg is not None else ""
     return f"{least}{amount_text} {_unit(limit)}{f' with {orders}' if number else ''}"
 
 
@@ -248,6 +264,9 @@ def _note(context: RuleContext) -> str:
         return ""
     notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
     notes += [_LEAST] if excess.is_least else []
+    if excess.largest_kg is not None:
+        weight = f"{capitalized(_weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
+        notes.append(f"{weight}, the largest plausible weight at this age.")
     notes += [_LEAD] if excess.limit.page else []
     return " ".join(filter(None, notes))
 
@@ -428,6 +447,19 @@ _WORDS: tuple[Condition, ...] = (
         _ALONE,
     ),
     flag(
+        "weight_wanted",
+        _weight_wanted,
+        "the drug has a limit for each kilogram, and the child no weight of the last 90 days that can be right",
+        frozenset({"age", "maximum"}),
+        needs=WEIGHT,
+    ),
+    flag(
+        "weight_implausible",
+        lambda context: judged_weight(context.session.record).implausible is not None,
+        "the newest weight cannot be right at this age or beside those before it",
+        needs=WEIGHT,
+    ),
+    flag(
         "under_labelled_age",
         lambda context: None if context.age_years is None else labelled_from(context) is not None,
         "the patient is younger than a row of limits.csv says the drug is labelled from",
@@ -464,6 +496,7 @@ FAMILY = Family(
         "times": _times_maximum,
         "times_recommended": _times_recommended,
         "labelled_age": _labelled_age,
+        "weight_gap": lambda context: capitalized(_weight_gap(context)) if _weight_wanted(context) else None,
         "far_drug": _implausible_drug,
         "written": _written,
         "recommended": _recommended,
@@ -479,6 +512,7 @@ FAMILY = Family(
         "times": "1,000",
         "times_recommended": "1,000",
         "labelled_age": "18",
+        "weight_gap": "The weight on record cannot be right (140.5 kg on 2026-11-20)",
         "far_drug": "mycophenolate mofetil",
         "written": "120,000.5 mg/day",
         "recommended": "24,000 mg/day at 12.5 kg",

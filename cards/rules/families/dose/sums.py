@@ -15,6 +15,7 @@ from cards.rules.patient.orders import CurrentMedication
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
+from fhir.mapping.weights import largest_plausible_kg
 
 _SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
 _TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
@@ -50,6 +51,8 @@ class Excess(Struct, frozen=True):
     """The patient is a child and the limit that of adults: no row is about children of this age."""
     is_least: bool = False
     """The ordered mass is of a combination; the amount is what it is at least of this ingredient."""
+    largest_kg: float | None = None
+    """No weight is known: the amount is that at the largest plausible weight of the age."""
 
     @property
     def times(self) -> float:
@@ -255,6 +258,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         () if is_alone or is_least else tuple(taken_beside(context, row.rxcui)),
         of_adult,
         is_least and bool(context.drafted.dose.least_per_dose),
+        largest_plausible_kg(context.session.record) if row.per_kg and not context.weight_kg else None,
     )
     # A page that is no label may say a little less than the label, and many drugs are begun with more than is usual.
     is_of_interest = excess.is_far_over or (not row.page and row.population != "first order")
@@ -281,7 +285,10 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         amount *= 7.0
     if amount is not None and row.per_kg:
         weight = context.weight_kg
-        return (amount / weight, is_whole) if weight else (None, False)
+        if weight:
+            return amount / weight, is_whole
+        largest = largest_plausible_kg(context.session.record)
+        return (amount / largest, False) if largest is not None else (None, False)
     return amount, is_whole
 
 
@@ -316,6 +323,14 @@ def _is_outpatient(context: RuleContext) -> bool:
     return any(
         visit.class_ is not None and visit.class_.code == "AMB" and visit.status == "in-progress" for visit in visits
     )
+
+
+def wants_weight(context: RuleContext) -> bool:
+    """Whether the drug has limits for each kilogram, this is a child, and no weight is known that can be used."""
+    if context.weight_kg is not None or largest_plausible_kg(context.session.record) is None:
+        return False
+    rows = (row for rxcui in context.medication.rxcuis for row in _rows_of_route(rxcui, context.medication))
+    return any(row.per_kg for row in rows) and context.medication.systemic is not False
 
 
 def labelled_from(context: RuleContext) -> Limit | None:

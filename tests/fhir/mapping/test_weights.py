@@ -1,0 +1,67 @@
+"""Weights that can be right for the age and beside the others, and the largest one of an age."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fhir.mapping.weights import BOUNDS, judged_weight, largest_plausible_kg
+from tests.cards.rules.patients import record_of
+
+AS_OF = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
+def _judged(age: int, *weights: tuple[float, int]) -> tuple[float | None, float | None, float | None]:
+    record = record_of({"age": age, "labs": [["body_weight", kg, days] for kg, days in weights]}, AS_OF)
+    judged = judged_weight(record)
+    shown = (judged.used, judged.implausible, judged.too_old)
+    used, implausible, too_old = (weight.value if weight is not None else None for weight in shown)
+    return used, implausible, too_old
+
+
+@pytest.mark.parametrize(
+    ("age", "weights", "judged"),
+    [
+        (3, [(14.2, 3)], (14.2, None, None)),
+        (3, [(140, 3)], (None, 140, None)),
+        (3, [(140, 3), (14, 20)], (14, 140, None)),
+        (3, [(1.4, 3)], (None, 1.4, None)),
+        (2, [(9, 420)], (None, None, 9)),
+        (16, [(170, 3)], (170, None, None)),
+        (14, [(150, 3), (50, 30)], (50, 150, None)),
+        (14, [(50, 3), (150, 30)], (50, None, None)),
+        (14, [(90, 3), (50, 80)], (90, None, None)),
+        (40, [(180, 900)], (180, None, None)),
+        (40, [(8, 3), (80, 30)], (80, 8, None)),
+        (40, [(240, 3), (80, 30)], (80, 240, None)),
+        (40, [(240, 3), (80, 300)], (240, None, None)),
+    ],
+)
+def test_a_weight_is_used_where_it_can_be_right(
+    age: int, weights: list[tuple[float, int]], judged: tuple[Any, ...]
+) -> None:
+    assert _judged(age, *weights) == judged
+
+
+def test_a_neonate_may_weigh_half_a_kilogram() -> None:
+    assert _judged(0, (0.5, 0)) == (0.5, None, None) or _judged(0, (4.5, 0)) == (4.5, None, None)
+
+
+def test_a_weight_that_is_not_used_is_told() -> None:
+    record = record_of({"age": 3, "labs": [["body_weight", 140, 3]]}, AS_OF)
+    judged_weight(record)
+    (refusal,) = [refusal for refusal in record.refusals if refusal.reason == "implausible-weight"]
+    assert refusal.text == "weight 140 kg of 2026-11-17 cannot be right at this age or beside the others: not used."
+
+
+def test_the_bounds_rise_with_age_and_hold_the_charts_median() -> None:
+    # Medians of boys and girls: WHO 2006 at 0 and 12 months, CDC 2000 at 2, 10 and 17 years.
+    for months, kilograms in ((0, 3.3), (0, 3.2), (12, 9.6), (24, 12.7), (120, 32.1), (204, 64.4), (204, 55.0)):
+        bounds = max((row for row in BOUNDS if row.age_months <= months), key=lambda row: row.age_months)
+        assert bounds.least_kg < kilograms < bounds.most_kg
+    assert [row.most_kg for row in BOUNDS] == sorted(row.most_kg for row in BOUNDS)
+
+
+@pytest.mark.parametrize(("age", "most"), [(2, 30.9), (17, 198.2), (18, None), (60, None)])
+def test_the_largest_weight_of_a_child_is_that_of_the_next_age_in_the_table(age: int, most: float | None) -> None:
+    assert largest_plausible_kg(record_of({"age": age}, AS_OF)) == most
