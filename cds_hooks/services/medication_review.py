@@ -45,10 +45,18 @@ FROM_YEARS: Final = 65
 _OWN: Final = frozenset({"review", "disease"})
 _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
-_CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "monitoring", "opioid"})
+_CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "opioid"})
 """Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
-_PAIRS_AT_EVERY_AGE: Final = frozenset({"ddi-clopidogrel-ppi/any", "dz-bb-ccb_nondhp/running", "review-lithium/found"})
-"""Pairs that an order is warned of; once both are taken for long their rules inform only, and the review tells it."""
+_AT_EVERY_AGE: Final = frozenset(
+    {
+        "ddi-clopidogrel-ppi/any",
+        "dup-acetaminophen-dose/liver",
+        "dz-bb-ccb_nondhp/running",
+        "review-lithium/found",
+    }
+)
+"""What an order is warned of and what harms for as long as it is taken, whichever family tells it: pairs whose rules
+inform only once both are taken for long, and the daily acetaminophen that a diseased liver does not stand."""
 
 
 @cache
@@ -158,7 +166,7 @@ def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> 
         return True
     if SEVERITY[finding.indicator] > SEVERITY["info"] and finding.group not in {*_CRITICAL_ONLY, "review"}:
         return True
-    if band in _PAIRS_AT_EVERY_AGE:
+    if band in _AT_EVERY_AGE:
         return True
     if finding.group == "duplicate" and drafted.dose.as_needed:
         return False

@@ -1,0 +1,128 @@
+"""One list, one truth: what order-sign says critically of a drug, the medication review says of it once it is taken.
+
+Every case of a rule whose finding is critical is asked again with its drafts as active orders, and every active
+medication of the samples is asked as if it were ordered today.
+"""
+
+import json
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+import pytest
+
+from cards.casebook.cases import AS_OF
+from cards.casebook.patients import draft_of, record_of
+from cards.rules.engine.rule_book import MISSING, whole_book
+from cards.rules.patient.orders import DraftOrder, read_draft
+from cards.rules.patient.session import PatientSession
+from cds_hooks.kit.samples import list_samples, load_patient
+from cds_hooks.services._current_medications import taken_medications
+from cds_hooks.services.medication_review import _OF_ORDERS_ONLY, _is_meant, review_book
+from fhir.record.record import PatientRecord, read_record
+from fhir.record.repair import repair_resource
+from tests.conftest import ROOT
+from tests.fhir.record.charts import decoder
+
+Json = dict[str, Any]
+Found = set[tuple[str, str]]
+"""The draft's name and the rule."""
+CASES: Final = ROOT / "tests" / "cases" / "rules"
+_FAMILIES: Final = {rule.id: rule.family.name for rule in whole_book().rules}
+# Crossing 90 MME a day is critical of the order that crosses it; whoever takes it is warned (CDC 2022).
+_OF_THE_ORDER: Final = {("opioid-mme", "ge90")}
+
+
+def _critical_cases(file: Path) -> list[Json]:
+    cases = json.loads(file.read_text())
+    return [
+        case
+        for case in cases
+        if case.get("indicator") == "critical"
+        and "test" not in case["draft"]
+        and (file.stem, case["band"]) not in _OF_THE_ORDER
+    ]
+
+
+FILES: Final = [
+    file
+    for file in sorted(CASES.glob("*.json"))
+    if _FAMILIES.get(file.stem, "orders") not in _OF_ORDERS_ONLY and _critical_cases(file)
+]
+
+
+def reviewed(record: PatientRecord, drafts: list[DraftOrder]) -> Found:
+    """What the review tells of these active orders at an age under 65."""
+    session = PatientSession(record, drafts, signing=True, active_orders=True)
+    return {
+        (drafted.draft.name, finding.rule)
+        for drafted in session.drafted
+        for finding in review_book().evaluate(session, drafted).findings
+        if finding.indicator == "critical" and _is_meant(finding, drafted, is_older=False)
+    }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_an_order_is_critically_warned_of_is_in_the_review_of_who_takes_it(file: Path) -> None:
+    for case in _critical_cases(file):
+        resources = [draft_of(case["draft"])]
+        resources += [draft_of(draft, f"beside-{place}") for place, draft in enumerate(case.get("beside", ()))]
+        active = [
+            read_draft(resource | {"status": "active", "authoredOn": "2026-10-20"})
+            for resource in resources
+            if resource["resourceType"] == "MedicationRequest"
+        ]
+        record = record_of(case["patient"], AS_OF)
+        taken = [draft for _, draft in taken_medications(record)]
+        assert file.stem in {rule for _, rule in reviewed(record, [*active, *taken])}, case["id"]
+
+
+def _readable(resource: Json) -> Any:
+    """A bundle of the resource; None where it cannot be read, as one in the messy record."""
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": repair_resource(resource)}]}
+    with suppress(msgspec.ValidationError):
+        return decoder.decode(orjson.dumps(bundle))
+    return None
+
+
+@pytest.mark.parametrize("sample", [sample.id for sample in list_samples()])
+def test_an_active_medication_of_a_sample_is_told_as_if_it_were_ordered_today(sample: str, as_of: datetime) -> None:
+    entries = load_patient(sample, as_of)["entry"]
+    parts = {str(place): _readable(entry["resource"]) for place, entry in enumerate(entries)}
+    patient = next(entry["resource"]["id"] for entry in entries if entry["resource"]["resourceType"] == "Patient")
+    record = read_record({place: part for place, part in parts.items() if part is not None}, patient, as_of)
+    drafts = [draft for _, draft in taken_medications(record)]
+    ordered: Found = set()
+    for draft in drafts:
+        session = PatientSession(record, [draft], signing=True)
+        for drafted in session.drafted:
+            ordered |= {
+                (draft.name, finding.rule)
+                for finding in whole_book().evaluate(session, drafted).findings
+                if finding.indicator == "critical"
+                and finding.band != MISSING
+                and _FAMILIES[finding.rule] not in _OF_ORDERS_ONLY
+            }
+    assert ordered <= reviewed(record, drafts)
+
+
+def test_acetaminophen_that_a_diseased_liver_does_not_stand_and_a_high_inr_are_told_at_every_age() -> None:
+    liver = {"age": 40, "conditions": ["cirrhosis"]}
+    inr = {"age": 40, "labs": [["inr", 6.8]]}
+    for patient, draft, rule in (
+        (
+            liver,
+            {"drug": "acetaminophen 500 MG Oral Tablet", "dose": "2 tablets", "times": 4},
+            "dup-acetaminophen-dose",
+        ),
+        (inr, {"drug": "warfarin sodium 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}, "mon-warfarin-inr"),
+    ):
+        record = record_of(patient, AS_OF)
+        order = read_draft(draft_of(draft) | {"status": "active", "authoredOn": "2026-10-20"})
+        session = PatientSession(record, [order], signing=True, active_orders=True)
+        (drafted,) = session.drafted
+        findings = review_book().evaluate(session, drafted).findings
+        assert rule in {found.rule for found in findings if _is_meant(found, drafted, is_older=False)}
