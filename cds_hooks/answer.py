@@ -6,7 +6,6 @@ files behind them.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from itertools import count
 from time import time_ns
@@ -28,7 +27,7 @@ from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, wh
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.model_versions import Choose, in_use
-from cds_hooks.prefetch.facts import KeptChart, keep_chart, write_facts
+from cds_hooks.prefetch.facts import keep_chart, write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import (
     NO_PREFETCH,
@@ -40,6 +39,7 @@ from cds_hooks.prefetch.state import (
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.originals import Sent
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
+from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
 from cds_hooks.services import Advice, ServiceInput
 from cds_hooks.services._service import no_card
 from cds_hooks.storage.decision import (
@@ -55,9 +55,8 @@ from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
-from fhir.record.opting_out import SystemAndCode
-from fhir.record.record import PatientRecord, read_record
-from fhir.record.refusals import WrongPatient, shorten_refusals
+from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
+from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from fhir.record.text_budget import CHARACTERS_OF_A_CALL, within_text_budget
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
@@ -76,7 +75,7 @@ class Source(Protocol):
     def read_chart(
         self, call: Call, request: CDSRequest, filled: FilledPrefetch
     ) -> tuple[PatientRecord, KeptChart | None]:
-        """Return the patient's facts, and what is recorded of them."""
+        """Return the patient's facts, of which nothing was asked yet, and what is recorded of the chart."""
 
     def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
         """Return the JSON in which the client's own orders can be found."""
@@ -114,6 +113,8 @@ class Understood(Struct, frozen=True):
     """What is recorded of the chart; None where nothing was read, and in a replay."""
     originals: Sent
     """The JSON of the client's own orders, for services that return changed resources."""
+    refusals: tuple[Refusal, ...] = ()
+    """What was refused while the chart was read."""
     no_advice: Silence | None = None
     """Why nothing is computed for this call; None where it is answered."""
     groups: tuple[str, ...] = ()
@@ -263,17 +264,18 @@ def understand(call: Call, received: Received) -> Understood:
     request, filled, source = received.request, received.filled, received.source
     if received.no_advice is not None:
         nothing = read_record({}, request.context.patient_id, call.as_of)
-        return Understood(request, filled.state, nothing, None, Sent(()), received.no_advice)
+        return Understood(request, filled.state, nothing, None, Sent(()), no_advice=received.no_advice)
     if call.service.needs_patient(request):
         filled.state.require("patient")
     record, chart = source.read_chart(call, request, filled)
+    refusals = record.refusals
     groups = race_and_ethnicity(record)
     call.stages.end("facts")
     originals = source.originals(filled) if call.service.returns_resources else ()
     # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
     # now, and a service that waits releases it.
     received.release()
-    return Understood(request, filled.state, record, chart, Sent(originals), groups=groups)
+    return Understood(request, filled.state, record, chart, Sent(originals), refusals, groups=groups)
 
 
 async def advise(call: Call, understood: Understood) -> Advised:
@@ -428,8 +430,8 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
     inputs = encode_inputs(call.as_of, advice.features, advice.orders, advice.vaccinations)
     chart, facts = understood.chart, None
     if components.settings.keep_facts:
-        refusals = chart.refusals if chart is not None else ()
-        facts = write_facts(request, refusals, understood.prefetch, understood.originals.given, advice.orders, response)
+        given = understood.originals.given
+        facts = write_facts(request, understood.refusals, understood.prefetch, given, advice.orders, response)
     is_recorded = chart is not None and chart.content is not None
     return Decision(
         id=call.decision_id,
@@ -469,16 +471,22 @@ class ReceivedBody:
     def __init__(self, body: bytes) -> None:
         self.size = len(body)
         self._body = body
+        self._sent_before: PatientValues | None = None
 
     def read_request(self, call: Call) -> CDSRequest:
         """Return the request that the body is; see `protocol/request.py` for what it raises."""
         limits = call.components.settings
+
+        def recall(patient_id: str) -> PatientValues | None:
+            self._sent_before = call.components.visits.of_patient(call.client.name, patient_id)
+            return self._sent_before
+
         return read_request(
             self._body,
             call.service.answers,
             call.client.profile.dialect.actual_hook,
             EntryLimits(limits.max_entries_per_key, limits.max_entries),
-            partial(call.components.visits.of_patient, call.client.name),
+            recall,
         )
 
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:
@@ -489,12 +497,28 @@ class ReceivedBody:
 
     def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
-        configured = call.components.settings
+        settings, patient_id, known = call.components.settings, request.context.patient_id, self._sent_before
+        chart: SentChart | None = known.chart(filled.values) if known is not None else None
+        if chart is None:
+            chart = self._read(request, filled, keeps=settings.keep_facts)
+            if known is not None:
+                known.keep_chart(filled.values, chart)
+        resources = chart.resources.for_another_call()
+        resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
+        requested, encounter = filled.state.looked_up, request.context.encounter_id
+        record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, settings.opt_out_codes)
+        return record, chart.kept
+
+    def _read(self, request: CDSRequest, filled: FilledPrefetch, *, keeps: bool) -> SentChart:
+        patient_id, values, refusals = request.context.patient_id, filled.values, list[Refusal]()
         if self.size + filled.fetched_bytes > CHARACTERS_OF_A_CALL:
-            values, refusals = within_text_budget(filled.values)
-            filled = replace(filled, values=values, refusals=(*filled.refusals, *refusals))
-        record = _read_facts(request, filled, call.as_of, configured.opt_out_codes)
-        return record, keep_chart(record, is_whole=configured.keep_facts)
+            look_up = self._sent_before.long_texts if self._sent_before is not None else None
+            values, refusals = within_text_budget(values, look_up)
+        try:
+            resources = read_resources(values, patient_id)
+        except WrongPatient as error:
+            raise BadRequest(str(error), "prefetch") from error
+        return SentChart(resources, refusals, keep_chart(resources, patient_id, is_whole=keeps))
 
     def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
         """Return the body and the pages that were fetched."""
@@ -503,23 +527,6 @@ class ReceivedBody:
     def release(self) -> None:
         """Give the memory of the body back."""
         self._body = b""
-
-
-def _read_facts(
-    request: CDSRequest, filled: FilledPrefetch, as_of: datetime, flags: frozenset[SystemAndCode]
-) -> PatientRecord:
-    try:
-        return read_record(
-            filled.values,
-            request.context.patient_id,
-            as_of,
-            requested=filled.state.looked_up,
-            encounter_id=request.context.encounter_id,
-            refusals=(*request.refusals, *filled.refusals, *filled.state.refusals),
-            opt_out_flags=flags,
-        )
-    except WrongPatient as error:
-        raise BadRequest(str(error), "prefetch") from error
 
 
 class Recording:

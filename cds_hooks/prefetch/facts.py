@@ -20,8 +20,10 @@ from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import MOST_STATES, KeyState, PrefetchState, Templates
 from cds_hooks.protocol.hooks import Context
 from cds_hooks.protocol.request import CDSRequest
+from cds_hooks.protocol.visit_memory import KeptChart
 from cds_hooks.storage.content import store_content
 from fhir.record.datatypes import write_decimal
+from fhir.record.facts import ReadResources
 from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord
@@ -48,16 +50,6 @@ class CallFacts(Struct, frozen=True, omit_defaults=True):
     sent_as_drafts: tuple[str, ...] = ()
     """Those of them that stand in the basis, as Type/id."""
     has_timings: bool = False
-
-
-class KeptChart(Struct, frozen=True):
-    """What is kept of the chart of a call."""
-
-    hash: bytes
-    """SHA-256 of the content; where only this is kept, of the lean chart as JSON."""
-    content: bytes | None
-    """The lean chart as it is stored; None where only its hash is kept."""
-    refusals: tuple[Refusal, ...]
 
 
 class ChartNotRecorded(Exception):
@@ -90,11 +82,11 @@ _head: Final = msgspec.json.Decoder(_Head)
 _encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
 
 
-def keep_chart(record: PatientRecord, *, is_whole: bool) -> KeptChart:
-    """Return what is kept of the chart of a record of which nothing was asked yet: the lean chart, or its hash only."""
-    chart = encode_chart(record)
+def keep_chart(resources: ReadResources, patient_id: str, *, is_whole: bool) -> KeptChart:
+    """Return what is kept of the chart: the lean chart, or its hash only."""
+    chart = encode_chart(resources, patient_id)
     content = store_content(chart) if is_whole else None
-    return KeptChart(sha256(chart if content is None else content).digest(), content, record.refusals)
+    return KeptChart(sha256(chart if content is None else content).digest(), content)
 
 
 def write_facts(

@@ -1,9 +1,12 @@
-"""What the calls of a visit repeat: values of prefetch, byte for byte, with the resources that were read from them.
+"""What the calls of a visit repeat: values of prefetch, byte for byte, with what was read and made of them.
 
 An EHR opens a chart and calls many services with the same resources, then again for every order. The first call of a
 client about a patient leaves a note only; what comes with the second is kept, so that nothing is done for a patient
 about whom nobody asks again. A value counts as sent before where the same client sent the same bytes about the same
 patient under the same key: nothing that is kept can be out of date, and no patient's value stands for another's.
+
+Calls with the same values share the chart that is made of them: their resources, each once, sorted by type and analyte,
+and what is recorded of them. What follows from the instant of a call, or is met by its questions, is its own.
 
 All of it is in the memory of one process, for `_KEPT_SECONDS` after the first call and at most as many bytes as the
 site sets; the oldest patients go first.
@@ -12,23 +15,30 @@ site sets; the oldest patients go first.
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from cds_hooks.protocol.body import MemberName, check_depth, member_name, members_once
 from fhir.record.datatypes import may_hold_runs
+from fhir.record.facts import ReadResources
 from fhir.record.record import without_runs
+from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource
+from fhir.record.text_budget import LongTexts, long_texts_in
 
 _KEPT_SECONDS: Final = 300.0
 _SWEEP_SECONDS: Final = 15.0
 _MOST_OF_A_KEY: Final = 8
 """Values under one key: services of a site may ask differently under the same one."""
+_MOST_CHARTS: Final = 32
+"""Charts of one patient that are kept: services ask for different values."""
+_RESOURCE_BYTES: Final = 400
+"""What a resource takes in what is made of it: two lists, its parts by analyte, and itself where it is changed."""
 _PATIENT_BYTES: Final = 1_000
 _OBJECT_BYTES: Final = 128
 """What an object of JSON takes as a resource or a part of one, beside its texts; measured at 40 to 110."""
@@ -40,14 +50,35 @@ _resource: Final = msgspec.json.Decoder(AnyResource | None)
 _rest: Final = msgspec.json.Decoder(dict[MemberName, Raw] | None, dec_hook=member_name)
 
 
-class PatientValues:
-    """The values that one client sent about one patient."""
+class KeptChart(Struct, frozen=True):
+    """What is recorded of a chart."""
 
-    __slots__ = ("_add", "_values_by_key", "is_kept", "size")
+    hash: bytes
+    """SHA-256 of the content; where only this is recorded, of the lean chart as JSON."""
+    content: bytes | None
+    """The lean chart as it is stored; None where only its hash is recorded."""
+
+
+class SentChart(Struct, frozen=True):
+    """The resources of one call, whatever is asked of them and when."""
+
+    resources: ReadResources
+    """Of which nothing is asked: each call asks its own (`for_another_call`)."""
+    refusals: Sequence[Refusal]
+    """Long texts that were not read."""
+    kept: KeptChart
+
+
+class PatientValues:
+    """The values that one client sent about one patient, and what was made of those that came together."""
+
+    __slots__ = ("_add", "_charts", "_long_texts", "_values_by_key", "is_kept", "size")
 
     def __init__(self, add: Callable[["PatientValues", int], bool]) -> None:
         self._add = add
         self._values_by_key: dict[str, tuple[tuple[bytes, Any], ...]] = {}
+        self._long_texts: dict[int, list[LongTexts]] = {}
+        self._charts: dict[tuple[tuple[str, int], ...], SentChart] = {}
         self.size = _PATIENT_BYTES
         """How many bytes of memory it counts for."""
         self.is_kept = True
@@ -86,6 +117,30 @@ class PatientValues:
             read[name] = self._read_one(name, bytes(raw))
         return read
 
+    def long_texts(self, key: str, value: Any) -> Sequence[LongTexts]:
+        """Return the long texts of a value; they are looked for once in one that is kept."""
+        if not self._has(key, value):
+            return long_texts_in(value)
+        found = self._long_texts.get(id(value))
+        if found is None:
+            found = self._long_texts[id(value)] = long_texts_in(value)
+        return found
+
+    def chart(self, values: Mapping[str, Any]) -> SentChart | None:
+        """Return what was made of these very values before; None where they did not come together yet."""
+        return self._charts.get(_identity(values))
+
+    def keep_chart(self, values: Mapping[str, Any], chart: SentChart) -> None:
+        """Keep what was made of these values, where all of them are kept; none is dropped before all of it is."""
+        if len(self._charts) >= _MOST_CHARTS or not all(self._has(key, value) for key, value in values.items()):
+            return
+        count = sum(map(len, chart.resources.by_type.values()))
+        if self._add(self, len(chart.kept.content or b"") + _RESOURCE_BYTES * count):
+            self._charts[_identity(values)] = chart
+
+    def _has(self, key: str, value: Any) -> bool:
+        return value is None or any(kept is value for _, kept in self._values_by_key.get(key, ()))
+
     def _sent_at(self, name: str, prefetch: bytes, position: int) -> tuple[bytes, Any] | None:
         for pair in self._values_by_key.get(name, ()):
             if prefetch.startswith(pair[0], position):
@@ -104,6 +159,10 @@ class PatientValues:
         if len(others) < _MOST_OF_A_KEY and self._add(self, 2 * len(sent) + _OBJECT_BYTES * sent.count(b"{")):
             self._values_by_key[name] = (*others, (sent, value))
         return value
+
+
+def _identity(values: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    return tuple([(key, id(value)) for key, value in values.items()])
 
 
 class VisitMemory:

@@ -61,6 +61,7 @@ from fhir.terminology.analytes import ANALYTES, Analyte
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import ICD10_CM, code_of_words
 from fhir.terminology.conditions import code_system, condition_groups_of
+from fhir.terminology.imported import in_use
 
 _T = TypeVar("_T")
 
@@ -91,20 +92,30 @@ _WORDS: Final = tuple(
 
 def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
     """Those of the resources of one kind that are facts at `as_of`, in their order."""
+    return _begun(_facts_at_any_time(resources, kind), kind, as_of)
+
+
+def _facts_at_any_time(resources: list[Any], kind: type[_T]) -> tuple[_T, ...]:
+    """The same, with what has not begun yet."""
     if not resources:
         return ()
     if kind not in _VERIFIED:
         facts = [fact for fact in resources if fact.status not in NEVER_STATUS]
         if kind is Encounter:
             facts = [_with_known_class(fact) for fact in facts]
-        if kind is not Procedure:
-            return tuple(facts)
-        return tuple(_those_begun([fact for fact in facts if not says_not_performed(fact)], _performed, as_of))
+        if kind is Procedure:
+            facts = [fact for fact in facts if not says_not_performed(fact)]
+        return tuple(facts)
     facts = [fact for fact in resources if _is_verified(fact)]
     if kind is Condition:
-        sure = (sure for fact in _those_begun(facts, _onsets, as_of) if (sure := _with_certainty(fact)) is not None)
+        sure = (sure for fact in facts if (sure := _with_certainty(fact)) is not None)
         facts = [_with_code_of_words(fact) for fact in sure]
     return tuple(facts)
+
+
+def _begun(facts: tuple[_T, ...], kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
+    dates_of = _DATES.get(kind)
+    return facts if dates_of is None or not facts else tuple(_those_begun(facts, dates_of, as_of))
 
 
 def distinct(resources: list[Any]) -> list[Any]:
@@ -131,7 +142,9 @@ def _is_verified(resource: Any) -> bool:
     return True
 
 
-def _those_begun(facts: list[_T], dates_of: Callable[[list[_T]], list[str | None]], as_of: datetime) -> list[_T]:
+def _those_begun(
+    facts: Sequence[_T], dates_of: Callable[[Sequence[_T]], list[str | None]], as_of: datetime
+) -> Sequence[_T]:
     """Those that do not begin after `as_of`: an operation or an illness of next month is none yet.
 
     What is written with a day before yesterday is past in every time zone, and its date is not parsed.
@@ -176,7 +189,7 @@ def _deny_performance(words: str) -> bool:
     return match is not None and _OTHER_PART.search(words[: match.start()].rstrip(" ,;:(/-")) is None
 
 
-def _onsets(conditions: list[Any]) -> list[str | None]:
+def _onsets(conditions: Sequence[Any]) -> list[str | None]:
     return [
         condition.onsetDateTime
         or (condition.onsetPeriod.start if condition.onsetPeriod is not None else None)
@@ -185,7 +198,7 @@ def _onsets(conditions: list[Any]) -> list[str | None]:
     ]
 
 
-def _performed(procedures: list[Any]) -> list[str | None]:
+def _performed(procedures: Sequence[Any]) -> list[str | None]:
     return [
         procedure.performedDateTime
         or (procedure.performedPeriod.start if procedure.performedPeriod is not None else None)
@@ -193,6 +206,11 @@ def _performed(procedures: list[Any]) -> list[str | None]:
     ]
 
 
+_DATES: Final[dict[type[Any], Callable[[Sequence[Any]], list[str | None]]]] = {
+    Condition: _onsets,
+    Procedure: _performed,
+}
+"""The kinds of resources that are facts only once they have begun, with their dates."""
 _CERTAINTY: Final = "diagnosesicherheit"
 """The end of the addresses of the German extension of a code (HL7 Germany, KBV)."""
 _PROVISIONAL: Final = CodeableConcept((Coding(code="provisional"),))
@@ -454,6 +472,42 @@ NO_RESULTS = AnalyteResults(next(iter(ANALYTES.values())), (), 0.0)
 """The results of any analyte that a record has no value of: nothing that it is asked depends on which one."""
 
 
+class TimelessFacts:
+    """What follows from the resources of a patient at any time; calls that are sent the same ones share it.
+
+    Nothing in it depends on who asked what before, and it is worked out again with other tables of imported codes.
+    """
+
+    __slots__ = ("_by_analyte", "_by_type", "_facts", "_tables")
+
+    def __init__(self, by_type: dict[type[Any], list[Any]]) -> None:
+        self._by_type = by_type
+        self._tables: object = None
+        self._facts: dict[type[Any], tuple[Any, ...]] = {}
+        self._by_analyte: tuple[dict[str, list[CodedPart]], list[Refusal]] | None = None
+
+    def facts(self, kind: type[_T]) -> tuple[_T, ...]:
+        """The resources of this kind that are facts, or will be when they begin."""
+        if in_use() is not self._tables:
+            self._forget()
+        facts = self._facts.get(kind)
+        if facts is None:
+            facts = self._facts[kind] = _facts_at_any_time(self._by_type[kind], kind)
+        return facts
+
+    def by_analyte(self) -> tuple[dict[str, list[CodedPart]], list[Refusal]]:
+        """The parts of Observations by analyte or question, and what is refused because no code of it is read."""
+        if in_use() is not self._tables:
+            self._forget()
+        if self._by_analyte is None:
+            parts = parts_by_analyte(self._by_type[Observation])
+            self._by_analyte = parts, refusal_of_unread(parts.get(OTHER, ()))
+        return self._by_analyte
+
+    def _forget(self) -> None:
+        self._tables, self._facts, self._by_analyte = in_use(), {}, None
+
+
 class ReadResources:
     """The resources of one patient as they were read, and what has been computed from them; owned by one record.
 
@@ -471,6 +525,7 @@ class ReadResources:
         "patient",
         "refusals",
         "results",
+        "timeless",
     )
 
     def __init__(self) -> None:
@@ -478,12 +533,25 @@ class ReadResources:
         self.medications: dict[str, Medication] = {}
         self.by_type: dict[type[Any], list[Any]] = {kind: [] for kind in FACT_TYPES}
         self.refusals: list[Refusal] = []
+        self.timeless = TimelessFacts(self.by_type)
         self.facts: dict[type[Any], tuple[Any, ...]] = {}
         self.by_analyte: dict[str, list[CodedPart]] | None = None
         self.results: dict[str, AnalyteResults] = {}
         self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
         """The codes that say on a Flag at this site that the patient has opted out."""
+
+    def for_another_call(self) -> "ReadResources":
+        """The same resources, of which nothing was asked yet; nobody may have asked anything of these."""
+        resources = ReadResources()
+        resources.patient, resources.medications, resources.by_type = self.patient, self.medications, self.by_type
+        resources.refusals, resources.timeless = list(self.refusals), self.timeless
+        return resources
+
+    def facts_of(self, kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
+        """The facts of a kind at that instant."""
+        facts = self.facts[kind] = _begun(self.timeless.facts(kind), kind, as_of)
+        return facts
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
         """The results of an analyte, put together when they are first asked for."""
@@ -496,8 +564,8 @@ class ReadResources:
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """The Observations with a code of an analyte or a question, and their parts, in the order they came."""
         if self.by_analyte is None:
-            self.by_analyte = parts_by_analyte(self.by_type[Observation])
-            self.refusals += refusal_of_unread(self.by_analyte.get(OTHER, ()))
+            self.by_analyte, unread = self.timeless.by_analyte()
+            self.refusals += unread
         return self.by_analyte.get(key, ())
 
     def all_refusals(self) -> Iterator[Refusal]:

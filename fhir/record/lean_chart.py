@@ -7,7 +7,7 @@ call.
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -35,12 +35,11 @@ _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(LeanChart)
 
 
-def encode_chart(record: PatientRecord) -> bytes:
-    """Return the chart of a record as JSON."""
-    read = record.resources
+def encode_chart(read: ReadResources, patient_id: str) -> bytes:
+    """Return the chart of this patient as JSON."""
     resources = tuple([resource for of_kind in read.by_type.values() for resource in of_kind])
     text = _encode(LeanChart(_without_names(read.patient), resources, read.medications))
-    references = dict.fromkeys((f"Patient/{record.patient_id}", *_references(read)))
+    references = dict.fromkeys((f"Patient/{patient_id}", *_references(read)))
     for number, reference in enumerate(references):
         text = text.replace(_encode(reference), b'"#%d"' % number)
     return text
@@ -68,6 +67,16 @@ def record_of_chart(
         resources.by_type[type(resource)].append(resource)
     resources.refusals = list(refusals)
     return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)
+
+
+def facts_as_json(content: bytes, patient_id: str, as_of: datetime) -> list[dict[str, Any]]:
+    """Return the Medications and facts of a recorded chart at that instant, as FHIR JSON without what is not read.
+
+    Raises:
+        msgspec.MsgspecError: It is no chart.
+    """
+    record = record_of_chart(decode_chart(content), patient_id, as_of, ())
+    return msgspec.json.decode(_encode(list(record.every_fact())), type=list[dict[str, Any]])
 
 
 def _references(read: ReadResources) -> Iterator[str]:

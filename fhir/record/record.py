@@ -22,7 +22,6 @@ from fhir.record.facts import (
     ReadResources,
     Released,
     distinct,
-    facts_among,
 )
 from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, CodedPart, Measurement, OneSidedResult
 from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
@@ -298,7 +297,7 @@ class PatientRecord:
             raise RecordReleased
         facts = content.facts.get(kind)
         if facts is None:
-            facts = content.facts[kind] = facts_among(content.by_type[kind], kind, self.as_of)
+            facts = content.facts_of(kind, self.as_of)
         return facts
 
     # The patient
@@ -681,15 +680,22 @@ def read_record(
         WrongPatient: A resource is about another patient. With `on_other_patient="refuse"` it is left out and named.
         ValueError: `as_of` has no time zone.
     """
+    resources = read_resources(prefetch, patient_id, on_other_patient)
+    resources.refusals.extend(refusals)
+    return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)
+
+
+def read_resources(
+    prefetch: Mapping[str, Any], patient_id: str, on_other_patient: OnOtherPatient = "stop"
+) -> ReadResources:
+    """The resources of the patient, with what was refused of them; raises WrongPatient as `read_record` does."""
     reading = _Reading(patient_id, on_other_patient)
     for value in prefetch.values():
         if isinstance(value, Bundle):
             reading.take_bundle(value)
         elif value is not None:
             reading.take(value, None)
-    resources = reading.finish()
-    resources.refusals.extend(refusals)
-    return record_of_resources(resources, patient_id, as_of, requested, encounter_id, opt_out_flags)
+    return reading.finish()
 
 
 class _Reading:

@@ -10,7 +10,8 @@ the same.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -42,7 +43,7 @@ _FIRST: Final = ("AllergyIntolerance", "MedicationRequest", "MedicationStatement
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _LongTexts(Struct, frozen=True):
+class LongTexts(Struct, frozen=True):
     """A resource with long texts: its content as JSON values, the texts of its doses, and those of the rest."""
 
     resource: LeanResource
@@ -51,9 +52,15 @@ class _LongTexts(Struct, frozen=True):
     directions: list[str]
 
 
-def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Refusal]]:
-    """Return the lean resources and Bundles by key, and a refusal for each type of which long texts are not read."""
-    costs = sorted(_long_texts(values), key=_rank)
+def within_text_budget(
+    values: Mapping[str, Any], look_up: Callable[[str, Any], Sequence[LongTexts]] | None = None
+) -> tuple[Mapping[str, Any], list[Refusal]]:
+    """Return the lean resources and Bundles by key, and a refusal for each type of which long texts are not read.
+
+    `look_up` gives the long texts of the value of a key where they may be known; without it they are looked for.
+    """
+    found = (look_up(key, value) if look_up is not None else long_texts_in(value) for key, value in values.items())
+    costs = sorted(chain.from_iterable(found), key=_rank)
     unread: dict[int, Any] = {}
     left, left_for_directions = CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS
     remembered: set[str] = set()
@@ -77,13 +84,15 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
     ]
 
 
-def _long_texts(values: Mapping[str, Any]) -> Iterator[_LongTexts]:
-    for value in values.values():
-        for resource in _with_long_texts(value):
-            long = _LongTexts(resource, msgspec.json.decode(_encode(resource)), [], [])
-            _collect(long.content, long)
-            if long.prose or long.directions:
-                yield long
+def long_texts_in(value: Any) -> list[LongTexts]:
+    """Return the resources with long texts of a lean resource or Bundle."""
+    found = []
+    for resource in _with_long_texts(value):
+        long = LongTexts(resource, msgspec.json.decode(_encode(resource)), [], [])
+        _collect(long.content, long)
+        if long.prose or long.directions:
+            found.append(long)
+    return found
 
 
 def _with_long_texts(value: Any) -> Iterator[LeanResource]:
@@ -101,7 +110,7 @@ def _may_be_long(value: Any) -> bool:
     return (_LONG if b"\\" in encoded else _LONG_WITHOUT_ESCAPES).search(encoded) is not None
 
 
-def _collect(value: Any, long: _LongTexts, name: str = "", within: str = "") -> None:
+def _collect(value: Any, long: LongTexts, name: str = "", within: str = "") -> None:
     """Adds the long texts of this value of the member `name` of one named `within`."""
     if isinstance(value, str):
         if len(value) > LONGEST_SHORT and name not in _LOOKED_UP:
@@ -144,7 +153,7 @@ def _type_of(resource: LeanResource) -> str:
     return str(type(resource).__struct_config__.tag)
 
 
-def _rank(long: _LongTexts) -> tuple[int, bool]:
+def _rank(long: LongTexts) -> tuple[int, bool]:
     name = _type_of(long.resource)
     is_active = getattr(long.resource, "status", None) == "active"
     return _FIRST.index(name) if name in _FIRST else len(_FIRST), not is_active

@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.storage import Decision
-from cds_hooks.storage.queries import charts_of, facts_of
+from cds_hooks.storage.queries import charts_of
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
+from fhir.record.lean_chart import facts_as_json
 
 _MOST: Final = 200
 
@@ -24,14 +23,10 @@ class UnderstoodEntries(Struct, frozen=True):
 
 def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None:
     """Return what is read, by the tables of today, of the entries of a decision; None where its chart is not kept."""
-    facts = facts_of(url, [decision.id]).get(decision.id)
     chart = charts_of(url, [decision.id]).get(decision.id)
-    if facts is None or chart is None:
+    if chart is None:
         return None
-    decided_at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
-    record = FactsOfCall(facts, chart, OfBasis(), decision.patient).read_record(decided_at)
-    # JSON has lists, where facts have tuples
-    resources = msgspec.json.decode(msgspec.json.encode(list(record.every_fact())))
+    resources = facts_as_json(chart, decision.patient, datetime.fromtimestamp(decision.decided_at / 1e6, UTC))
     readings = [reading for reading in understand_chart(resources) if reading.kind in READ_KINDS - {"Medication"}]
     ordered = sorted(readings, key=lambda reading: reading.understood)
     unread = sum(not reading.understood for reading in readings)

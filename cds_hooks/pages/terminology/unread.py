@@ -1,6 +1,7 @@
 """Which codes and words of this site are not understood, ranked by how many decisions met them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -8,10 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from cds_hooks.hold_back.terminology import mapping_name
-from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.storage import Decision
-from cds_hooks.storage.queries import facts_of
+from cds_hooks.storage.queries import charts_of
 from fhir.mapping.understanding import READ_KINDS, Understanding, concepts_of, understand_chart
+from fhir.record.lean_chart import facts_as_json
 
 _AT_ONCE: Final = 50
 _LONGEST: Final = 80
@@ -42,7 +43,7 @@ class UnreadEntry(Struct):
 
 
 def unread_entries(url: str, decisions: Iterable[Decision]) -> list[UnreadEntry]:
-    """What is not understood of the facts of these decisions by what is in force now, the commonest first.
+    """What is not understood of the charts and drafts of these decisions by what is in force now, the commonest first.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -50,26 +51,17 @@ def unread_entries(url: str, decisions: Iterable[Decision]) -> list[UnreadEntry]
     counted: dict[tuple[str, str], UnreadEntry] = {}
     source = iter(decisions)
     while batch := list(islice(source, _AT_ONCE)):
-        facts = facts_of(url, [decision.id for decision in batch])
+        charts = charts_of(url, [decision.id for decision in batch])
         for decision in batch:
-            if (kept := facts.get(decision.id)) is None:
+            if (chart := charts.get(decision.id)) is None:
                 continue
-            resources = [*_drafts(decision.basis), *_of_chart(kept, decision.patient)]
+            decided_at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
+            resources = [*_drafts(decision.basis), *facts_as_json(chart, decision.patient, decided_at)]
             for entry in {(entry.kind, entry.name): entry for entry in _of_resources(resources)}.values():
                 entry_counted = counted.setdefault((entry.kind, entry.name), entry)
                 entry_counted.decisions += 1
                 entry_counted.services = tuple(sorted({*entry_counted.services, decision.service}))
     return sorted(counted.values(), key=lambda entry: (-entry.decisions, entry.kind, entry.name))
-
-
-def _of_chart(kept: bytes, patient: str) -> list[dict[str, Any]]:
-    record = FactsOfCall(kept, OfBasis(), patient).record
-    if record is None:
-        return []
-    resources: list[dict[str, Any]] = msgspec.json.decode(
-        msgspec.json.encode([*record.medications.values(), *record.chart])
-    )
-    return resources
 
 
 def _drafts(basis: bytes) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ from cds_hooks.errors import HookError
 from cds_hooks.protocol import visit_memory
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, Recall, read_request
-from cds_hooks.protocol.visit_memory import VisitMemory
+from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart, VisitMemory
+from fhir.record.record import read_resources
 
 HOOKS = {"patient-view": LIBRARY["patient-view"]}
 MEGABYTE = 1 << 20
@@ -175,3 +176,54 @@ def test_what_is_read_or_refused_is_the_same_with_the_memory_and_without_it(pref
         read_request(_body(KEPT), HOOKS, recall=_recall(memory))
     body = _body(prefetch)
     assert _outcome(body, _recall(memory)) == _outcome(body, None)
+
+
+def _made(values: dict[str, Any], content: bytes = b"x" * 100) -> SentChart:
+    return SentChart(read_resources(values, "p1"), (), KeptChart(b"", content))
+
+
+def _patient_values(memory: VisitMemory) -> tuple[PatientValues, dict[str, Any]]:
+    """What is kept of a patient, and the values of the second call of a visit."""
+    _read(memory, {"patient": PATIENT, "problems": PROBLEMS})
+    values = _read(memory, {"patient": PATIENT, "problems": PROBLEMS, "none": None}).prefetch
+    kept = memory.of_patient("ehr", "p1")
+    assert kept is not None
+    return kept, values
+
+
+def test_what_was_made_of_values_is_found_by_these_very_values_only() -> None:
+    memory = VisitMemory(MEGABYTE)
+    kept, values = _patient_values(memory)
+    assert kept.chart(values) is None
+    chart, size = _made(values), memory.size
+    kept.keep_chart(values, chart)
+    assert kept.chart(dict(values)) is chart
+    assert memory.size > size + 100
+    assert kept.chart({"patient": values["patient"]}) is None
+    assert kept.chart({**values, "problems": msgspec.structs.replace(values["problems"])}) is None
+    assert kept.chart({"problems": values["problems"], "patient": values["patient"], "none": None}) is None
+
+
+def test_of_values_that_are_not_kept_and_beyond_the_bytes_of_the_site_nothing_is_kept() -> None:
+    memory = VisitMemory(20_000)
+    kept, values = _patient_values(memory)
+    fetched = {**values, "labs": msgspec.structs.replace(values["problems"])}
+    kept.keep_chart(fetched, _made(fetched))
+    assert kept.chart(fetched) is None
+    kept.keep_chart(values, _made(values, b"x" * 20_000))
+    assert kept.chart(values) is None
+    for number in range(2 * visit_memory._MOST_CHARTS):
+        some = {"patient": values["patient"], f"none{number}": None}
+        kept.keep_chart(some, _made(some, b""))
+    assert len(kept._charts) == visit_memory._MOST_CHARTS
+
+
+def test_the_long_texts_of_a_kept_value_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = VisitMemory(MEGABYTE)
+    kept, values = _patient_values(memory)
+    looked_at: list[Any] = []
+    monkeypatch.setattr(visit_memory, "long_texts_in", lambda value: looked_at.append(value) or [])
+    copy = msgspec.structs.replace(values["problems"])
+    for value in (values["problems"], values["problems"], copy, copy):
+        assert kept.long_texts("problems", value) == []
+    assert len(looked_at) == 3

@@ -1,11 +1,14 @@
 """What is recorded of a chart to answer again: all that was read, and neither the patient's name nor references."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fhir.record import facts
 from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
-from fhir.record.record import PatientRecord
+from fhir.record.record import PatientRecord, record_of_resources
+from fhir.record.resources import Condition
 from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
 
 Json = dict[str, Any]
@@ -24,8 +27,12 @@ ORDER = {
 }  # fmt: skip
 
 
+def encode(record: PatientRecord) -> bytes:
+    return encode_chart(record.resources, record.patient_id)
+
+
 def read_again(record: PatientRecord) -> PatientRecord:
-    chart = decode_chart(encode_chart(record))
+    chart = decode_chart(encode(record))
     return record_of_chart(chart, record.patient_id, AS_OF, record.refusals)
 
 
@@ -41,9 +48,9 @@ def test_every_question_has_the_same_answer_whether_it_was_asked_before_or_not()
 
 def test_a_chart_is_the_same_bytes_whatever_was_asked_and_in_whatever_order_its_references_come() -> None:
     record = record_of(POTASSIUM, PROBLEM, DONE)
-    before = encode_chart(record)
+    before = encode(record)
     assert record.newest("potassium") is not None
-    assert encode_chart(record) == before == encode_chart(record_of(POTASSIUM, PROBLEM, DONE))
+    assert encode(record) == before == encode(record_of(POTASSIUM, PROBLEM, DONE))
 
 
 @pytest.mark.parametrize("reference", ["Patient/p1", "https://fhir.example.org/r4/Patient/p1", "Patient/p1/_history/2"])
@@ -59,7 +66,7 @@ def test_the_chart_does_not_name_the_patient(reference: str) -> None:
         ],
     }  # fmt: skip
     record = record_of(POTASSIUM, problem, report)
-    assert b"p1" not in encode_chart(record)
+    assert b"p1" not in encode(record)
     (again,) = read_again(record).diagnostic_reports
     own, other = again.contained
     assert own.subject == again.subject != other.subject, "whom contained results are about can still be compared"
@@ -84,3 +91,26 @@ def test_medications_are_found_by_every_name_that_they_had() -> None:
     )  # fmt: skip
     assert read_again(record).medications == record.medications
     assert {"drug-a", "Medication/drug-b"} <= set(record.medications)
+
+
+def test_calls_that_share_resources_meet_their_own_refusals_at_their_own_time() -> None:
+    refused = observation("2823-3", -4.0, "mmol/L", id="refused")
+    planned = {"onsetDateTime": (AS_OF + timedelta(days=9)).date().isoformat()}
+    shared = record_of(refused, POTASSIUM | {"code": {"text": "x"}}, PROBLEM | planned).resources
+    first = record_of_resources(shared.for_another_call(), "p1", AS_OF, None, None)
+    later = record_of_resources(shared.for_another_call(), "p1", AS_OF + timedelta(days=20), None, None)
+    assert first.newest("potassium") is None
+    assert len(first.refusals) == 2, "the value, and a result that has no code that is read"
+    assert later.refusals == ()
+    assert len(later.smoking_answers()) == 0
+    assert [refusal.reason for refusal in later.refusals] == ["results-unreadable"]
+    assert [len(record.conditions) for record in (first, later)] == [0, 1]
+
+
+def test_what_calls_share_is_worked_out_again_with_other_imported_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeless = record_of(POTASSIUM, PROBLEM).resources.timeless
+    before = timeless.by_analyte()[0], timeless.facts(Condition)
+    assert timeless.by_analyte()[0] is before[0]
+    assert timeless.facts(Condition) is before[1]
+    monkeypatch.setattr(facts, "in_use", object)
+    assert timeless.by_analyte()[0] is not before[0]

@@ -151,7 +151,7 @@ def test_a_consent_that_cannot_be_read_is_named_and_not_taken_for_anything() -> 
 
 
 def test_what_said_so_is_in_the_recorded_chart_and_says_it_again() -> None:
-    chart = decode_chart(encode_chart(record_with(consent(denied()), flag())))
+    chart = decode_chart(encode_chart(record_with(consent(denied()), flag()).resources, "p"))
     assert [type(resource).__name__ for resource in chart.resources] == ["Consent", "Flag"]
     assert record_of_chart(chart, "p", AS_OF, ()).opted_out == "Consent/c denies decision support"
 
