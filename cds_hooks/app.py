@@ -35,6 +35,7 @@ from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute, RequestLimits
 from cds_hooks.routes.outcomes import outcome_routes
+from cds_hooks.routes.summaries import summary_routes
 from cds_hooks.security import RegistrableNames, Trust, open_trust
 from cds_hooks.security.client import development_client
 from cds_hooks.services import Service, by_address, services_for, versions_for
@@ -82,6 +83,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         *protocol_routes(services, addresses, components, intake, trust),
         *coverage_routes(components, intake, trust),
         *outcome_routes(services, components, intake, trust),
+        *(summary_routes(configured, intake, trust) if configured.text_file is not None else ()),
         *health_routes(services, components, trust),
         *(events.routes(intake) if events is not None else ()),
     ]

@@ -55,10 +55,14 @@ class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class TextFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a site says of the text part: its endpoints by name, and the folder of the reports of their gates."""
+    """What a site says of the text part: its endpoints by name, and the folder of the reports of their gates.
+
+    `pages` is the name of the one that words the summaries that the server shows; without it they are extracted.
+    """
 
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     reports: str | None = None
+    pages: str | None = None
 
 
 class Reply(Struct, frozen=True):

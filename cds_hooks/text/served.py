@@ -1,0 +1,109 @@
+"""Summaries that a server shows: on the page of a patient whose chart an EHR has open, and to a client that sends one.
+
+Imported by the first request for one, and only where the site has a file for the text part (CDS_TEXT_FILE).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from cds_hooks.errors import BadRequest
+from cds_hooks.kit.simulator.chart import ChartError, chart_of
+from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
+from cds_hooks.settings import Settings
+from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, find_decisions
+from cds_hooks.text.chart import Resource
+from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
+from cds_hooks.text.recording import record_summary
+from cds_hooks.text.released import summary_with_model
+from cds_hooks.text.rephrasing import provenance, security_tag
+from cds_hooks.text.summary import Summary, summarise
+
+_CALLS: Final = 8
+"""So many of the newest answers about a patient make the chart: each service asks for other parts of it."""
+_CALLER: Final = Caller()
+
+
+def recorded_chart(url: str, client: str, patient: str) -> tuple[list[Resource], datetime | None]:
+    """The chart of a patient as the EHR sent it with the newest calls, each resource as it came last, and when.
+
+    Empty where no call about the patient kept its chart (CDS_KEEP_FACTS).
+    """
+    wanted = DecisionFilter(client=client, patient=patient)
+    decisions = list(islice(find_decisions(url, wanted, _CALLS), _CALLS)) if patient else []
+    ids = [decision.id for decision in decisions]
+    facts, charts = facts_of(url, ids), charts_of(url, ids)
+    resources: dict[tuple[str, str], Resource] = {}
+    newest: datetime | None = None
+    for decision in decisions:
+        if decision.id not in facts or charts.get(decision.id) is None:
+            continue
+        at = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
+        newest = newest or at
+        record = FactsOfCall(facts[decision.id], charts[decision.id], OfBasis(), decision.patient).read_record(at)
+        for resource in msgspec.json.decode(msgspec.json.encode(list(record.every_fact()))):
+            resources.setdefault((str(resource.get("resourceType")), str(resource.get("id"))), resource)
+    return list(resources.values()), newest
+
+
+def shown_summary(
+    configured: Settings, resources: Sequence[Resource], actor: str, client: str, patient: str
+) -> Summary:
+    """The summary of a chart, in the words of the language model that the site names for its pages; it is recorded.
+
+    Raises:
+        RecordUnavailable: it cannot be recorded, so it is not shown.
+    """
+    on = (configured.as_of or datetime.now(UTC)).date()
+    try:
+        file = read_text_file(configured.text_file)
+        if file.pages is None:
+            summary = summarise(resources, on)
+        else:
+            named_endpoint = file.pages, endpoint_named(file, file.pages)
+            summary = summary_with_model(configured, named_endpoint, resources, on, _CALLER, patient)
+    except EndpointRefused as refusal:
+        summary = replace(summarise(resources, on), notice=str(refusal))
+    record_summary(actor, summary, url=configured.database_url, patient=patient, client=client)
+    return summary
+
+
+def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, Any]:
+    """The answer to a client that sends a chart: the sentences with their sources, and the Provenance of a model's.
+
+    Raises:
+        BadRequest: the body is no Bundle of one patient.
+        RecordUnavailable: it cannot be recorded, so nothing is answered.
+    """
+    try:
+        document = msgspec.json.decode(body)
+        if not isinstance(document, dict):
+            raise BadRequest("The body is no FHIR Bundle.")
+        chart = chart_of(document, "the body")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest("The body is no JSON of a FHIR Bundle.") from error
+    except ChartError as error:
+        raise BadRequest(f"The body is no Bundle of one patient: {error}.") from error
+    patient = str(chart.patient.get("id") or "")
+    summary = shown_summary(configured, chart.resources, f"client {client}", client, patient)
+    sentences = [
+        {
+            "text": sentence.text,
+            "cites": list(sentence.cites),
+            "kind": sentence.kind,
+            **({"security": [security_tag()]} if sentence.tag else {}),
+        }
+        for sentence in summary.sentences
+    ]
+    writing = msgspec.to_builtins(summary.writing) if summary.writing is not None else None
+    return {
+        "sentences": sentences,
+        "leftOut": summary.left_out,
+        "notice": summary.notice,
+        "writing": writing,
+        "provenance": provenance(summary, datetime.now(UTC)),
+    }
