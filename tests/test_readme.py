@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cards.rules.engine.rule_book import rule_book
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.kit.simulator.terminal import print_answer
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
@@ -19,7 +19,7 @@ _README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_number_of_rules_in_the_readme_is_that_of_the_rule_book() -> None:
-    assert re.findall(r"\[(\d+) rules\]", _README) == [str(len(rule_book().rules))]
+    assert re.findall(r"\[(\d+) rules\]", _README) == [str(len(all_rule_versions()))]
 
 
 def test_every_listed_service_stands_in_the_readme_with_its_hook() -> None:

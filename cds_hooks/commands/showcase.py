@@ -1,14 +1,13 @@
 """What `cds-hooks run` shows: the cards of a sample patient and of a drafted order."""
 
-from contextlib import suppress
-from pathlib import Path
 from time import monotonic, sleep
 
 import httpx
 import typer
 
-from cds_hooks.kit.commands.call import call
+from cds_hooks.kit.commands.call import call_sample
 from cds_hooks.kit.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples
+from cds_hooks.kit.simulator.chart import ChartError
 
 
 def show(address: str) -> None:
@@ -18,10 +17,12 @@ def show(address: str) -> None:
     ordered_for = next(
         sample.id for sample in list_samples() if any(order.draft == SHOWCASE_DRAFT for order in sample.orders)
     )
-    with suppress(typer.Exit):  # how the command ends
-        call(Path(f"sample:{SHOWCASE_PATIENT}"), url=address)
-    with suppress(typer.Exit):
-        call(Path(f"sample:{ordered_for}"), draft=[Path(f"sample:{SHOWCASE_DRAFT}")], url=address)
+    try:
+        quiet = [*call_sample(address, SHOWCASE_PATIENT), *call_sample(address, ordered_for, SHOWCASE_DRAFT)]
+    except (ChartError, httpx.HTTPError) as error:
+        typer.echo(f"The samples were not answered: {error or type(error).__name__}", err=True)
+    else:
+        typer.echo(f"No card from {len(quiet)} other services ({', '.join(quiet)}); cds-hooks call says why.")
     typer.echo(f"Try it yourself: {address}/try. More patients: cds-hooks samples. Stop with Ctrl-C.")
 
 

@@ -107,6 +107,21 @@ def call(
     raise typer.Exit(0 if all(answered) else 1)
 
 
+def call_sample(url: str, sample: str, draft: str | None = None) -> list[str]:
+    """Send a sample patient, perhaps with a drafted order, print the cards, and return the services without one.
+
+    Raises:
+        ChartError, httpx.HTTPError: there is no such sample, or the server does not answer.
+    """
+    chart = open_chart(Path(f"sample:{sample}"), clock())
+    drafts = drafts_for(chart, open_drafts(Path(f"sample:{draft}"), clock()) if draft else [])
+    with httpx.Client(base_url=url, timeout=60, verify=url.startswith("https://")) as client:
+        caller = _Caller(client, Console(), as_json=False, curl=False, feedback=None, quiet=[])
+        for entry in caller.entries("order-select" if drafts else "patient-view", None):
+            caller.call(entry, build_request(entry, chart, drafts, today=clock().date()))
+    return caller.quiet or []
+
+
 @dataclass(frozen=True)
 class _Caller:
     """Sends requests to the services of a server and shows the answers as the options say."""
@@ -116,6 +131,8 @@ class _Caller:
     as_json: bool
     curl: bool
     feedback: CardOutcome | None
+    quiet: list[str] | None = None
+    """The services that answered without a card, which are noted here and not printed; None: they are printed."""
 
     def entries(self, hook: str, service: str | None, *, at_other_hooks: bool = False) -> list[dict[str, Any]]:
         """Return the entries of discovery for this hook; ChartError where there is none.
@@ -187,6 +204,8 @@ class _Caller:
         if self.as_json:
             line = {"service": entry["id"], "hook": entry["hook"], "status": status, "answer": document}
             typer.echo(msgspec_json.encode(line))
+        elif status == 200 and self.quiet is not None and not document.get("cards"):
+            self.quiet.append(entry["id"])
         elif status == 200:
             print_answer(self.console, title, printable(document))
         else:

@@ -18,7 +18,7 @@ def samples(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the invented sample patients, or print one: always as old as their story says.
+    """List the invented sample patients with their drafted orders, or print one: always as old as their story says.
 
     Example: cds-hooks samples healthy-adult
     """
@@ -30,9 +30,11 @@ def samples(
     elif as_json:
         _print_json([asdict(sample) for sample in patients])
     else:
-        table = Table("id", "title", "story", title="Sample patients")
+        table = Table("patient", "who it is", "drafts", title="Sample patients: cds-hooks call sample:PATIENT")
+        table.caption = "With a draft: cds-hooks call sample:PATIENT --draft sample:DRAFT"
         for sample in patients:
-            table.add_row(sample.id, sample.title, sample.story)
+            drafts = "\n".join(order.draft for order in sample.orders)
+            table.add_row(sample.id, f"{sample.title}. {sample.story}", drafts)
         Console().print(table)
 
 

@@ -1,7 +1,6 @@
 """What `cds-hooks run` and `cds-hooks samples` show, asked of fakes."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,27 +13,44 @@ from cds_hooks.kit.commands.samples import samples
 from cds_hooks.kit.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples
 
 
-def test_two_calls_are_shown_when_the_server_is_ready_though_each_ends_its_command(
+def test_the_cards_come_first_and_the_services_without_one_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
 
-    def call(*arguments: Any, **options: Any) -> None:
-        calls.append((arguments, options))
-        raise typer.Exit(1)
+    def call_sample(*arguments: str) -> list[str]:
+        calls.append(arguments)
+        return ["quiet", f"silent-{len(calls)}"]
 
-    monkeypatch.setattr(showcase, "call", call)
+    monkeypatch.setattr(showcase, "call_sample", call_sample)
     monkeypatch.setattr(showcase, "_wait_until_ready", lambda address: calls.append(address))
     showcase.show("http://x")
     ordered_for = next(s.id for s in list_samples() if SHOWCASE_DRAFT in [order.draft for order in s.orders])
     assert calls == [
-        "http://x",
-        ((Path(f"sample:{SHOWCASE_PATIENT}"),), {"url": "http://x"}),
-        ((Path(f"sample:{ordered_for}"),), {"url": "http://x", "draft": [Path(f"sample:{SHOWCASE_DRAFT}")]}),
-    ]
-    first, last = capsys.readouterr().out.splitlines()
+        "http://x", ("http://x", SHOWCASE_PATIENT), ("http://x", ordered_for, SHOWCASE_DRAFT)]  # fmt: skip
+    first, quiet, last = capsys.readouterr().out.splitlines()
     assert first.startswith("Serving on http://x (development profile")
+    assert quiet == "No card from 4 other services (quiet, silent-2, quiet, silent-3); cds-hooks call says why."
     assert last.startswith("Try it yourself: http://x/try.")
+
+
+def test_a_server_that_does_not_answer_the_samples_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(showcase, "_wait_until_ready", lambda _: None)
+    showcase.show("http://127.0.0.1:9")
+    assert "The samples were not answered" in capsys.readouterr().err
+
+
+def test_a_real_server_shows_the_two_cards_and_names_the_others(
+    server_here: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    showcase.show(server_here)
+    said = capsys.readouterr().out
+    assert said.index("Planning ahead") < said.index("Metformin is contraindicated") < said.index("No card from")
+    (quiet,) = [line for line in said.splitlines() if line.startswith("No card from")]
+    assert "vaccines-due" in quiet
+    assert "outside-population" not in said
 
 
 def test_the_server_is_asked_until_it_is_ready_and_for_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +91,7 @@ def test_samples_are_listed_printed_and_missed_by_name() -> None:
     table = _samples().stdout
     assert "Sample patients" in table
     assert "healthy-adult" in table
+    assert SHOWCASE_DRAFT in table
     missed = _samples("nobody")
     assert (missed.exit_code, missed.stdout) == (2, "")
     assert "there is no sample nobody; see: cds-hooks samples" in missed.stderr
