@@ -13,7 +13,7 @@ from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, Vacci
 from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain
 from cards.vaccines.course import DoseStatus, Evaluation
-from cards.vaccines.due import RSV, DueVaccine, ForbiddenVaccine, VaccinesDue
+from cards.vaccines.due import RSV, DueVaccine, ForbiddenVaccine, VaccinesDue, is_for_rsv_antibody
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import VaccineKnowledge
@@ -189,7 +189,9 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         reason = "" if not why else " Same reason." if why == before else f" Because of {why}."
         before = why
         lines.append(_due_line(item, due.as_of, reason, has_doses=bool(charted.history.days)))
-    lines += [_season_line(group, end) for group, end in due.of_season]
+    for group, end in due.of_season:
+        is_for_antibody = group == RSV and is_for_rsv_antibody(charted.person, due.as_of)
+        lines.append(_antibody_line(end) if is_for_antibody else _season_line(group, end))
     if more := due.due[_LINES:]:
         lines.append(f"- Also due: {'; '.join(_short(item) for item in more)}.")
     lines += _catch_up_lines(due.catch_up)
@@ -228,6 +230,14 @@ def _season_line(group: str, end: date) -> str:
     return (
         f"- **{group} (this season)**: no dose since {end} on record. ACIP recommends one each season; the release "
         "here covers no later day: check."
+    )
+
+
+def _antibody_line(end: date) -> str:
+    return (
+        "- **RSV antibody (first season)**: none on record. ACIP recommends one under 8 months from October to March, "
+        "unless the mother was vaccinated at least 14 days before the birth; the release here covers no day after "
+        f"{end}: check."
     )
 
 

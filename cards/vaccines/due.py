@@ -258,6 +258,10 @@ _INFLUENZA_MONTHS: Final = frozenset({9, 10, 11, 12, 1, 2, 3})
 _RSV_MONTHS: Final = frozenset({9, 10, 11, 12, 1})
 _INFLUENZA_FROM: Final = Period(months=6)
 _RSV_WEEKS: Final = (32, 37)
+# RSV antibody (MMWR 2023;72:920): under 8 months, October to March, unless the mother was vaccinated in the pregnancy.
+_RSV_ANTIBODY_MONTHS: Final = frozenset({10, 11, 12, 1, 2, 3})
+_RSV_ANTIBODY_BEFORE: Final = Period(months=8)
+_MOTHER_VACCINATED: Final = "278"
 
 
 def _of_season(
@@ -285,10 +289,18 @@ def _of_season(
 def _is_for_season(group: str, person: Person, as_of: date) -> bool:
     if group == _INFLUENZA:
         return as_of.month in _INFLUENZA_MONTHS and not person.within_ages(as_of, None, _INFLUENZA_FROM)
+    if group == RSV and is_for_rsv_antibody(person, as_of):
+        return True
     onset = person.observed(ONSET_OF_PREGNANCY) if group == RSV and PREGNANT in person.codes else None
     if onset is None or as_of.month not in _RSV_MONTHS:
         return False
     return _RSV_WEEKS[0] * 7 <= (as_of - onset).days < _RSV_WEEKS[1] * 7
+
+
+def is_for_rsv_antibody(person: Person, as_of: date) -> bool:
+    """Whether a child in the first RSV season is to have an antibody."""
+    is_young = person.within_ages(as_of, None, _RSV_ANTIBODY_BEFORE) and _MOTHER_VACCINATED not in person.codes
+    return is_young and as_of.month in _RSV_ANTIBODY_MONTHS
 
 
 def _recommended(item: DueVaccine) -> date:

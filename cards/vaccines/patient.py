@@ -279,7 +279,7 @@ def _onset_of_pregnancy(record: PatientRecord) -> Iterator[PatientObservation]:
     hit = find_condition(record, "pregnancy")
     pregnancy = gestation(record, hit.time if hit.is_onset else None, hit.source) if hit is not None else None
     if pregnancy is not None:
-        onset = record.as_of.date() - timedelta(weeks=pregnancy.weeks)
+        onset = record.as_of.date() - timedelta(days=pregnancy.days)
         yield PatientObservation(ONSET_OF_PREGNANCY, onset, pregnancy.source or "", pregnancy.words)
 
 

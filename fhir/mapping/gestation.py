@@ -29,11 +29,12 @@ _WEEKS_IN_WORDS = re.compile(
 
 
 class Gestation(Struct, frozen=True, gc=False):
-    """The gestational age: completed weeks, the basis in words, and the resource of the basis."""
+    """The gestational age: completed weeks, the basis in words, the resource of the basis, and completed days."""
 
     weeks: int
     words: str
     source: str | None
+    days: int = 0
 
 
 def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
@@ -47,11 +48,20 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
         weeks = weeks_by(sign, record)
         if weeks is not None and not has_ended(record, beginning(sign)):
             date = sign.due.date if sign.due is not None else sign.time.date
-            return Gestation(int(weeks), f"{'due' if sign.how == 'due' else 'gestational age of'} {date}", sign.source)
+            words = f"{'due' if sign.how == 'due' else 'gestational age of'} {date}"
+            return Gestation(int(weeks), words, sign.source, _whole_days(weeks))
     if since is None or since.precision not in ("day", "instant"):
         return None
     days = (record.as_of_epoch - since.instant) / DAY_SECONDS
-    return Gestation(int(days / 7.0 + _WEEKS_BEFORE_ONSET), f"onset {since.date}", source) if days >= 0 else None
+    if days < 0:
+        return None
+    weeks = days / 7.0 + _WEEKS_BEFORE_ONSET
+    return Gestation(int(weeks), f"onset {since.date}", source, _whole_days(weeks))
+
+
+def _whole_days(weeks: float) -> int:
+    """The completed days; a part of a second that is lost in dividing by seven is no day."""
+    return int(weeks * 7.0 + 1e-6)
 
 
 def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:

@@ -198,6 +198,9 @@ def test_a_reason_is_said_once_and_rsv_of_a_pregnancy_is_no_vaccine_of_each_seas
     assert [line.rpartition("No dose on record.")[2] for line in found[:3]] == [
         " Because of no spleen (2009-06-01).", " Same reason.", "",
     ]  # fmt: skip
+    infant = ChartedPerson(Person(date(2009, 11, 1), "Female"), VaccineHistory((), ()))
+    (line, *_) = lines(answer(of_season=(("RSV", date(2009, 3, 31)),)), infant)
+    assert line.startswith("- **RSV antibody (first season)**: none on record. ACIP recommends one under 8 months")
     assert found[3] == (
         "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
         "January; the release here covers no day after 2009-01-31: check."

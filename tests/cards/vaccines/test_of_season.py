@@ -36,6 +36,21 @@ def test_rsv_is_given_in_weeks_32_to_36(days: int, is_due: bool) -> None:
 
 
 @pytest.mark.parametrize("month", range(1, 13))
+def test_a_child_under_eight_months_has_the_rsv_antibody_from_october_to_march(month: int) -> None:
+    day = date(2026, month, 15)
+    child = Person(day - timedelta(days=60))
+    assert is_for_season("RSV", child, day) is (month in (10, 11, 12, 1, 2, 3))
+    of_vaccinated = Person(child.birth_date, "Female", (), (PatientObservation("278"),))
+    assert is_for_season("RSV", of_vaccinated, day) is False
+
+
+def test_the_rsv_antibody_ends_with_eight_months() -> None:
+    day = date(2026, 11, 20)
+    assert is_for_season("RSV", Person(date(2026, 3, 21)), day) is True
+    assert is_for_season("RSV", Person(date(2026, 3, 20)), day) is False
+
+
+@pytest.mark.parametrize("month", range(1, 13))
 def test_rsv_is_given_in_pregnancy_from_september_to_january(month: int) -> None:
     day = date(2026, month, 15)
     assert is_for_season("RSV", _pregnant(day, 230), day) is (month in (9, 10, 11, 12, 1))

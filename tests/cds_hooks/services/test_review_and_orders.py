@@ -24,8 +24,8 @@ from cds_hooks.services._current_medications import taken_medications
 from cds_hooks.services.medication_review import _OF_ORDERS_ONLY, _is_meant, review_book
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.repair import repair_resource
+from fhir.record.resources import decoder
 from tests.conftest import ROOT
-from tests.fhir.record.charts import decoder
 
 Json = dict[str, Any]
 Found = set[tuple[str, str]]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.gestation import Gestation, gestation, gestation_weeks
@@ -364,12 +365,25 @@ def undated(start: str) -> dict[str, Any]:
 def test_the_gestational_age_has_its_day_and_its_source(
     resources: list[dict[str, Any]], expected: Gestation | None
 ) -> None:
-    assert gestation(record_of(*resources, patient=WOMAN), None) == expected
+    found = gestation(record_of(*resources, patient=WOMAN), None)
+    assert (replace(found, days=0) if found is not None else None) == expected
+    assert found is None or found.days // 7 == found.weeks
+
+
+@pytest.mark.parametrize(
+    ("last_period", "weeks", "days"),
+    [("2026-05-17", 26, 187), ("2026-05-16", 26, 188), ("2026-05-15", 27, 189), ("2026-05-14", 27, 190)],
+)
+def test_the_gestational_age_is_known_to_the_day(last_period: str, weeks: int, days: int) -> None:
+    period = seen("8665-2", "2026-10-01", valueDateTime=last_period)
+    found = gestation(record_of(condition("72892002"), period, patient=WOMAN), None)
+    assert found is not None
+    assert (found.weeks, found.days) == (weeks, days)
 
 
 def test_the_onset_of_a_condition_is_a_basis_with_its_source() -> None:
     onset = parse_time("2026-11-06")
-    assert gestation(record_of(), onset, "Condition/x") == Gestation(4, "onset 2026-11-06", "Condition/x")
+    assert gestation(record_of(), onset, "Condition/x") == Gestation(4, "onset 2026-11-06", "Condition/x", 28)
     assert gestation(record_of(), parse_time("2026-11-20T09:00:01Z"), "Condition/x") is None
 
 
