@@ -66,8 +66,8 @@ def identifier(item: int, partition: str = "00") -> str:
     ('7', '73211009')
     """
     body, check = f"{item}{partition}", 0
-    for place, digit in enumerate(reversed(body), 1):
-        check = _PRODUCT[check][_POSITIONS[place % 8][int(digit)]]
+    for position, digit in enumerate(reversed(body), 1):
+        check = _PRODUCT[check][_POSITIONS[position % 8][int(digit)]]
     return f"{body}{_INVERSE[check]}"
 
 
@@ -93,8 +93,8 @@ class Writer:
                 ("Description_Snapshot-en", "conceptId languageCode typeId term caseSignificanceId",
                  self._name_rows(codes)),
             ):  # fmt: skip
-                place = f"SnomedCT/Snapshot/Terminology/sct2_{name}_INVENTED_{_DAY}.txt"
-                with content.open(place, "w", force_zip64=True) as file:
+                position = f"SnomedCT/Snapshot/Terminology/sct2_{name}_INVENTED_{_DAY}.txt"
+                with content.open(position, "w", force_zip64=True) as file:
                     file.write("\t".join(f"{_HEAD} {columns}\r\n".split(" ")).encode())
                     file.writelines(f"{row}\r\n".encode() for row in rows)
         return [archive, *self._tables()]
@@ -106,28 +106,28 @@ class Writer:
         """A part of the concepts stands below our codes, as in a real release; many have a second parent."""
         first, parents, number = len(self._ours) + 1, [0] * len(codes), 0
         of_ours, others = list(range(1, first)), [0]
-        for place, code in enumerate(codes[1:], 1):
+        for position, code in enumerate(codes[1:], 1):
             is_below_ours = self._random.random() < _BELOW_OURS
             family = of_ours if is_below_ours else others
-            parents[place] = 0 if place < first else self._random.choice(family)
-            if place >= first:
-                family.append(place)
+            parents[position] = 0 if position < first else self._random.choice(family)
+            if position >= first:
+                family.append(position)
                 if is_below_ours:
                     self.below_ours.append(code)
-            above = {parents[place]}
-            above |= {parents[parents[place]]} if self._random.random() < 0.4 else set()
+            above = {parents[position]}
+            above |= {parents[parents[position]]} if self._random.random() < 0.4 else set()
             above |= (
-                {self._random.choice(family)} if place >= first and self._random.random() < _SECOND_PARENT else set()
+                {self._random.choice(family)} if position >= first and self._random.random() < _SECOND_PARENT else set()
             )
-            for parent in sorted(above - {place}):
+            for parent in sorted(above - {position}):
                 number += 1
                 yield f"{number}\t{_DAY}\t1\tm\t{code}\t{codes[parent]}\t0\t{_IS_A}\t900000000000011006\tm"
 
     def _name_rows(self, codes: Sequence[str]) -> Iterator[str]:
-        for place, code in enumerate(codes):
+        for position, code in enumerate(codes):
             for language in _LANGUAGES:
-                term = f"invented finding {place} of the {language} release"
-                yield f"{place}{language}\t{_DAY}\t1\tm\t{code}\t{language}\t900000000000013009\t{term}\tc"
+                term = f"invented finding {position} of the {language} release"
+                yield f"{position}{language}\t{_DAY}\t1\tm\t{code}\t{language}\t900000000000013009\t{term}\tc"
 
     def _tables(self) -> list[Path]:
         loinc, names, relations = (self._folder / name for name in ("Loinc.csv", "RXNCONSO.RRF", "RXNREL.RRF"))
@@ -155,14 +155,16 @@ def measure(folder: Path, files: Sequence[Path]) -> dict[str, Any]:
         subprocess.run([*run, "--import", index, *files], capture_output=True, text=True, check=True).stdout
     )
     with closing(sqlite3.connect(index)) as connection:
-        asked = [
+        texts = [
             [text for (text,) in connection.execute(f"SELECT {what} ORDER BY random() LIMIT {_LOOKUPS}")]
             for what in ("code FROM code WHERE system = 'snomed'", "name FROM name")
         ]
-    found = subprocess.run(
-        [*run, "--look-up", index], input=json.dumps(asked), capture_output=True, text=True, check=True
-    ).stdout
-    return figures | {"index MB": round(index.stat().st_size / 1e6, 1)} | json.loads(found)
+    looked_up: dict[str, Any] = json.loads(
+        subprocess.run(
+            [*run, "--look-up", index], input=json.dumps(texts), capture_output=True, text=True, check=True
+        ).stdout
+    )
+    return figures | {"index MB": round(index.stat().st_size / 1e6, 1)} | looked_up
 
 
 def _import(index: Path, files: Sequence[Path]) -> dict[str, Any]:
@@ -195,19 +197,19 @@ def _look_up(index: Path) -> dict[str, Any]:
     read_imported_codes()
     start, invented = perf_counter() - begun, [f"{code}1" for code in codes]
 
-    def each(asked: Sequence[str], question: Callable[[str], Any]) -> float:
+    def microseconds(texts: Sequence[str], question: Callable[[str], Any]) -> float:
         times = []
-        for part in range(0, len(asked), 1000):
+        for part in range(0, len(texts), 1000):
             first = process_time()
-            for text in asked[part : part + 1000]:
+            for text in texts[part : part + 1000]:
                 question(text)
-            times.append((process_time() - first) / len(asked[part : part + 1000]) * 1e6)
+            times.append((process_time() - first) / len(texts[part : part + 1000]) * 1e6)
         return round(median(times), 2)
 
     figures = {"start s": round(start, 3)}
-    for what, asked in (("known code", codes), ("unknown code", invented), ("known code, again", codes)):
-        figures[f"{what} µs"] = each(asked, lambda code: meaning_of_code("snomed", code))
-    figures["known name µs"] = each(names, meaning_of_name)
+    for what, texts in (("known code", codes), ("unknown code", invented), ("known code, again", codes)):
+        figures[f"{what} µs"] = microseconds(texts, lambda code: meaning_of_code("snomed", code))
+    figures["known name µs"] = microseconds(names, meaning_of_name)
     return figures | {"more resident MB": round(_resident() - before, 1)}
 
 

@@ -60,8 +60,8 @@ def import_files(
     if not files and server is None:
         raise failure("Name files to import, or a terminology server with --from.", 2)
     with said_in_a_sentence(NotARelease), _progress() as step, ExitStack() as stack:
-        asked = stack.enter_context(_asked(server, token)) if server is not None else None
-        imported = import_releases(files or [], out, step, asked)
+        by_server = stack.enter_context(_by_server(server, token)) if server is not None else None
+        imported = import_releases(files or [], out, step, by_server)
     for source in imported.sources:
         edition = f" {source.edition}" if source.edition else ""
         typer.echo(f"{source.publisher}{edition}: {source.file}, SHA-256 {source.sha256[:16]}…")
@@ -83,7 +83,7 @@ def import_files(
 
 
 @contextmanager
-def _asked(base: str, token: Path | None) -> Iterator[Callable[["Imported", "Step"], None]]:
+def _by_server(base: str, token: Path | None) -> Iterator[Callable[["Imported", "Step"], None]]:
     """What asks a terminology server for what our definitions hold."""
     import httpx  # imported here: files need no client
 
@@ -92,7 +92,7 @@ def _asked(base: str, token: Path | None) -> Iterator[Callable[["Imported", "Ste
     headers = {"accept": "application/fhir+json"}
     if token is not None:
         headers["authorization"] = f"Bearer {token.read_text('utf-8').strip()}"
-    with httpx.Client(headers=headers, timeout=SECONDS, follow_redirects=False) as http:
+    with httpx.Client(headers=headers, timeout=SECONDS) as http:
         yield partial(expand_by, TerminologyServer(base, http))
 
 

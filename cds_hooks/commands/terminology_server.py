@@ -79,23 +79,23 @@ class TerminologyServer:
         if len(self.editions) > 1:
             raise NotARelease(f"{self.base}: the edition changed while it was read: {', '.join(sorted(self.editions))}")
 
-    def _ask(self, method: str, operation: str, **asked: Any) -> dict[str, Any]:
+    def _ask(self, method: str, operation: str, **content: Any) -> dict[str, Any]:
         where = f"{self.base.rstrip('/')}/{operation}"
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                answer = self.http.request(method, where, **asked)
+                answer = self.http.request(method, where, **content)
             except httpx.HTTPError as error:
                 raise NotARelease(f"{where} cannot be asked: {type(error).__name__}") from None
             if answer.status_code not in _WAITS or attempt == _ATTEMPTS:
                 break
             self.pause(2.0**attempt)
         try:
-            content = answer.json()
+            document = answer.json()
         except ValueError:
-            content = None
-        if answer.status_code != 200 or not isinstance(content, dict):
-            raise NotARelease(f"{where} answered {answer.status_code}{_why(content)}")
-        return content
+            document = None
+        if answer.status_code != 200 or not isinstance(document, dict):
+            raise NotARelease(f"{where} answered {answer.status_code}{_why(document)}")
+        return document
 
 
 def _why(content: Any) -> str:

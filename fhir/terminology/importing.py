@@ -33,10 +33,10 @@ Asked = Callable[[Imported, Step], None]
 """Adds what another source has of our definitions: a terminology server."""
 
 
-def import_releases(paths: Sequence[Path], index: Path, step: Step, asked: Asked | None = None) -> Imported:
+def import_releases(paths: Sequence[Path], index: Path, step: Step, by_server: Asked | None = None) -> Imported:
     """Reads the files and writes the index; where `index` is a folder, its name there is the start of its digest.
 
-    What `asked` adds comes after the definitions of the site and before its own codes and names.
+    What `by_server` adds comes after the definitions of the site and before its own codes and names.
 
     Raises:
         NotARelease: A file has not the form of its publisher, or there is nothing to import.
@@ -46,12 +46,12 @@ def import_releases(paths: Sequence[Path], index: Path, step: Step, asked: Asked
     with ExitStack() as stack:
         files = [file for path in paths for file in files_of(path, stack, imported.not_read)]
         files.sort(key=lambda file: order_of(file.name))
-        read_files(imported, files, step, asked)
+        read_files(imported, files, step, by_server)
     imported.index = write_index(imported, index)
     return imported
 
 
-def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, asked: Asked | None = None) -> None:
+def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, by_server: Asked | None = None) -> None:
     """Reads definitions, tables, SNOMED CT and at last the tables of the site, which say what counts.
 
     Raises:
@@ -63,8 +63,8 @@ def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, ask
     definitions = [file for file in files if is_definitions(file)]
     for file in definitions:
         read_definitions(imported, progress.counted(file))
-    if asked is not None:
-        asked(imported, step)
+    if by_server is not None:
+        by_server(imported, step)
     for file in files:
         reader = next((read for pattern, read in READERS if pattern.fullmatch(file.name)), None)
         if reader is not None and file not in definitions:
