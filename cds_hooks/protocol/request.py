@@ -148,6 +148,8 @@ class CDSRequest(Struct, frozen=True, gc=False):
     wants_timings: bool
     fhir_server: str | None = None
     fhir_authorization: FhirAuthorization | None = None
+    extension: bytes = b"null"
+    """The extension of the request as JSON; null in a replay."""
 
     @property
     def order_bytes(self) -> int:
@@ -245,6 +247,7 @@ def _read(
         wants_timings=b'"timings"' in extension,
         fhir_server=fhir_server,
         fhir_authorization=authorization,
+        extension=extension,
     )
 
 

@@ -77,12 +77,6 @@ def advise(call: ServiceInput) -> Advice:
     return advice
 
 
-class _Extended(msgspec.Struct):
-    """Of the body the extension alone: the rest is not decoded again."""
-
-    extension: Any = None
-
-
 class _Sent:
     """The client's own JSON of what the record does not hold."""
 
@@ -120,11 +114,12 @@ def _options(call: ServiceInput) -> Mapping[str, bool]:
 
 
 def _configuration(call: ServiceInput) -> Json:
-    body = call.sent[0] if call.sent else b""
-    if _CONFIGURATION.encode() not in body:
-        kept = OriginalOrders(call.sent, "Parameters").by_id(_KEPT_AS) or {}
-        return kept.get("configuration") or {}
-    given = msgspec.json.decode(body, type=_Extended).extension
+    if _CONFIGURATION.encode() not in call.request.extension:
+        # A replay has it beside the client's orders, where a call that came in has what was fetched, if anything.
+        is_kept = any(_KEPT_AS.encode() in page for page in call.sent[1:])
+        kept = OriginalOrders(call.sent, "Parameters").by_id(_KEPT_AS) if is_kept else None
+        return (kept or {}).get("configuration") or {}
+    given = msgspec.json.decode(call.request.extension)
     extension = given.get(_CONFIGURATION) if isinstance(given, dict) else None
     if not isinstance(extension, dict):
         return {}

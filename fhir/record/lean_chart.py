@@ -5,21 +5,24 @@ references to the patient are replaced. What could not be read is not in it eith
 call.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, structs
 
+from fhir.record.datatypes import Subject
 from fhir.record.facts import FACT_TYPES, ReadResources
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import BIRTH_PLACE, BIRTH_SEX, PatientRecord, record_of_resources
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource, Medication, Patient
 
-_WHOSE: Final = {kind: "patient" if "patient" in kind.__struct_fields__ else "subject" for kind in FACT_TYPES}
-"""The member of each kind of resource that refers to the patient."""
+_WHOSE: Final = {
+    kind: attrgetter("patient" if "patient" in kind.__struct_fields__ else "subject") for kind in FACT_TYPES
+}
+"""What gives the reference to the patient of each kind of resource."""
 
 
 class LeanChart(Struct, frozen=True, omit_defaults=True):
@@ -39,8 +42,7 @@ def encode_chart(read: ReadResources, patient_id: str) -> bytes:
     """Return the chart of this patient as JSON."""
     resources = tuple([resource for of_kind in read.by_type.values() for resource in of_kind])
     text = _encode(LeanChart(_without_names(read.patient), resources, read.medications))
-    references = dict.fromkeys((f"Patient/{patient_id}", *_references(read)))
-    for number, reference in enumerate(references):
+    for number, reference in enumerate([f"Patient/{patient_id}", *_other_references(read, f"Patient/{patient_id}")]):
         text = text.replace(_encode(reference), b'"#%d"' % number)
     return text
 
@@ -79,11 +81,13 @@ def facts_as_json(content: bytes, patient_id: str, as_of: datetime) -> list[dict
     return msgspec.json.decode(_encode(list(record.every_fact())), type=list[dict[str, Any]])
 
 
-def _references(read: ReadResources) -> Iterator[str]:
+def _other_references(read: ReadResources, usual: str) -> list[str]:
+    """The other forms in which the resources refer to their patient."""
+    subjects: set[Subject | None] = set()
     for kind, resources in read.by_type.items():
-        whose = _WHOSE[kind]
-        subjects = [getattr(resource, whose) for resource in resources]
-        yield from dict.fromkeys(subject.reference for subject in subjects if subject is not None and subject.reference)
+        subjects.update(map(_WHOSE[kind], resources))
+    references = {subject.reference for subject in subjects if subject is not None and subject.reference}
+    return sorted(references - {usual})
 
 
 def _without_names(patient: Patient | None) -> Patient | None:

@@ -38,11 +38,14 @@ def _call(
     most: int = 200,
     sent: Sent | None = None,
     requested: bool = True,
+    extension: Any = None,
     **context: Any,
 ) -> Any:
     """As much of a call as the service reads, of the patient p."""
     return SimpleNamespace(
-        request=SimpleNamespace(hook=hook, context=SimpleNamespace(**context)),
+        request=SimpleNamespace(
+            hook=hook, context=SimpleNamespace(**context), extension=json.dumps(extension).encode()
+        ),
         sent=_sent(*resources) if sent is None else sent,
         record=SimpleNamespace(patient_id="p", was_requested=lambda kind: requested and kind == "Coverage"),
         max_drafts=most,
@@ -234,14 +237,15 @@ def test_a_client_takes_every_type_of_card_that_it_does_not_switch_off() -> None
     first, second = list(every)[:2]
     configuration = {first: False, second: "no", "unknown": False}
     extension = {"davinci-crd.configuration": configuration}
-    call = _call(sent=_sent(extension=extension))
+    call = _call(extension=extension)
     assert _options(call) == every | {first: False}
     kept = {"resourceType": "Parameters", "id": "davinci-crd-configuration", "configuration": configuration}
     assert call.sent.given == {"Parameters/davinci-crd-configuration": kept}
-    assert _options(_call(kept)) == every | {first: False}
+    page = json.dumps({"resourceType": "Bundle", "entry": [{"resource": kept}]}).encode()
+    assert _options(_call(sent=Sent((b"{}", page)))) == every | {first: False}, "in a replay"
+    assert _options(_call(kept)) == every, "what a client sends as data is no wish"
     for odd in ({"davinci-crd.configuration": 7}, ["davinci-crd.configuration"]):
-        assert _options(_call(sent=_sent(extension=odd))) == every
-    assert _options(SimpleNamespace(sent=())) == every  # type: ignore[arg-type] # as much as is read
+        assert _options(_call(extension=odd)) == every
 
 
 @pytest.mark.parametrize(
