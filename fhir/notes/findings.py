@@ -107,6 +107,16 @@ _BEFORE_PAST: Final = re.compile(
     r"|complicated by)[ ]$",
     re.IGNORECASE,
 )
+# "A two-day history of cough" begins two days ago and is now; so is what was resolved and is back.
+_FOR_A_TIME: Final = re.compile(
+    r"(?:\b(?:hour|hr|day|week|wk|month|year|yr)s?'?|/(?:7|52|12)) (?:history|hx|h/o) (?:of )?(?:[a-z]{1,20} ){0,3}$",
+    re.IGNORECASE,
+)
+_BACK_AGAIN: Final = re.compile(
+    r"^[^.;\n]{0,40}\b(?:now|then|again|has) (?:recurrent|recurred|recurring|returned|relapsed|back(?! to))\b",
+    re.IGNORECASE,
+)
+_NOT_ONLY: Final = re.compile(r"\bnot (?:only|just|merely|simply)\b[^.;\n]{0,60}$", re.IGNORECASE)
 _YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
 _PAST_NAME: Final = re.compile(r"^(?:ex|former|previous)\b", re.IGNORECASE)
 _MONTH_PAST: Final = re.compile(
@@ -429,7 +439,7 @@ def _person(mention: _Mention) -> str:
 
 
 def _assertion(assertion: str, section: str, before: str, after: str, *, is_warned: bool) -> str:
-    if assertion == "negated" and _AFFIRMED_AGAIN.search(before[-_NEAR:]):
+    if assertion == "negated" and (_AFFIRMED_AGAIN.search(before[-_NEAR:]) or _NOT_ONLY.search(before)):
         assertion = "affirmed"
     if assertion == "negated" and _BEFORE_THAT.match(after):
         return "affirmed"
@@ -451,7 +461,7 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
         return "hypothetical"
     if assertion in ("affirmed", "possible") and _NEGATED_AFTER.search(after):
         return "negated"
-    if assertion in ("affirmed", "possible") and _NIL.search(before[-_NEAR:]):
+    if assertion in ("affirmed", "possible") and _NIL.search(before[-_NEAR:]) and not _NOT_ONLY.search(before):
         return "negated"
     if assertion == "affirmed":
         if section == "indication" and re.search(r"\?(?:[^.;\n]){0,30}$", before):
@@ -463,7 +473,7 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
 
 def _time(time: str, assertion: str, mention: _Mention, on: date) -> str:
     concept, before, after = mention.concept, mention.before, mention.after
-    if assertion != "affirmed":
+    if assertion != "affirmed" or _FOR_A_TIME.search(before[-_NEAR:]) or _BACK_AGAIN.search(after):
         return "current"
     if _PAST_NAME.search(mention.written) or re.search(r"\bquit $", before):
         return "historical"

@@ -45,6 +45,12 @@ def _drug(note: str, name: str) -> Drug:
         ("# NOF R on XR.", "hip fracture", ("affirmed", "current", "patient")),
         ("Ex-smoker.", "smoking", ("affirmed", "historical", "patient")),
         ("Thiazide discontinued (pancreatitis).", "pancreatitis", ("affirmed", "current", "patient")),
+        ("Not only gout but also asthma.", "gout", ("affirmed", "current", "patient")),
+        ("A three-week history of wheeze.", "wheeze", ("affirmed", "current", "patient")),
+        ("5/7 hx of dry cough, no fever", "cough", ("affirmed", "current", "patient")),
+        ("History of wheeze.", "wheeze", ("affirmed", "historical", "patient")),
+        ("Cellulitis, resolved with flucloxacillin, now recurrent.", "cellulitis", ("affirmed", "current", "patient")),
+        ("Known lactose intolerance.", "lactose intolerance", ("affirmed", "current", "patient")),
         ("no ascites, known cirrhosis", "cirrhosis", ("affirmed", "current", "patient")),
     ],
 )
