@@ -67,6 +67,7 @@ def replay(
         raise failure("Name a decision, or say which ones: --sample 1%, --since 2026-11-20.", _UNUSABLE)
     share = _share(sample)
     wanted = DecisionFilter(service, None, client, None, None, microseconds(since), microseconds(until))
+    wanted = msgspec.structs.replace(wanted, has_trials=not against)
     try:
         url = record_url(database)
         chosen = _decision_named(url, decision) if decision is not None else _sampled(url, wanted, share)

@@ -16,7 +16,7 @@ from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.hold_back.acts import RELEASE_EVENT
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.queries import read_rows, without_trials
 from cds_hooks.storage.tables import decisions, events, feedback
 
 _POLL_SECONDS: Final = 2.0
@@ -43,7 +43,7 @@ class RecordEvents:
         """Report what came to the record since the last time; the first time nothing, since it is not known when."""
         names = feedback.c.card, feedback.c.service, feedback.c.outcome, feedback.c.decision, decisions.c.patient
         query = select(feedback.c.sequence, feedback.c.hash, feedback.c.received_at.label("at"), *names)
-        joined = query.outerjoin(decisions, decisions.c.id == feedback.c.decision)
+        joined = query.outerjoin(decisions, decisions.c.id == feedback.c.decision).where(without_trials(feedback))
         for row in self._new("record feedback", feedback, feedback.c.received_at, joined):
             data = {name: getattr(row, name) for name in ("decision", "card", "service", "outcome")}
             self._add("record feedback", row, "card-answered", row.patient or "", data)

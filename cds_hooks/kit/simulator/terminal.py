@@ -1,6 +1,6 @@
 """Prints an answer in the terminal as a clinician would see it."""
 
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.markdown import Markdown
@@ -25,12 +25,19 @@ def printable(value: Any) -> Any:
     return {key: printable(member) for key, member in value.items()} if isinstance(value, dict) else value
 
 
+_FRAME: Final = 4
+"""Columns that the frame of a card takes."""
+
+
 def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
     """Prints all cards of a response, or the reasons for there being none."""
     cards = answer.get("cards") or []
     console.print(Text(f"{title}: {len(cards)} {'card' if len(cards) == 1 else 'cards'}", style="bold"))
     for card in cards:
-        console.print(_card(card))
+        long_links = [link for link in card.get("links") or [] if len(str(link["url"])) > console.width - _FRAME]
+        console.print(_card(card, [link for link in card.get("links") or [] if link not in long_links]))
+        for link in long_links:  # an address that the frame would break cannot be followed
+            console.print(Text(f"{link['label']}: {link['url']}", style="dim"), soft_wrap=True)
     ours = (answer.get("extension") or {}).get(EXTENSION_KEY) or {}
     for silence in ours.get("silence") or []:
         console.print(Text(f"  ○ {silence['subject']} · {silence['reason']}: {silence['text']}", style="dim"))
@@ -38,7 +45,7 @@ def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
         console.print(Text(f"  decision {ours['decision']}", style="dim"))
 
 
-def _card(card: dict[str, Any]) -> Panel:
+def _card(card: dict[str, Any], links: list[dict[str, Any]]) -> Panel:
     sign, colour = _SIGNS.get(str(card.get("indicator")), ("card", "white"))
     parts: list[RenderableType] = [Text(str(card.get("summary")), style="bold")]
     if card.get("detail"):
@@ -51,7 +58,7 @@ def _card(card: dict[str, Any]) -> Panel:
         ]
     source = card.get("source") or {}
     parts.append(Text(f"Source: {source.get('label', '')} {source.get('url', '')}".rstrip(), style="dim"))
-    parts += [Text(f"{link['label']}: {link['url']}", style="dim") for link in card.get("links") or []]
+    parts += [Text(f"{link['label']}: {link['url']}", style="dim") for link in links]
     return Panel(Group(*parts), title=sign, title_align="left", border_style=colour)
 
 

@@ -34,6 +34,7 @@ from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.storage import Decision, FeedbackItem, decision_of
 from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import is_trial
 from cds_hooks.storage.outcomes import outcomes_of
 from cds_hooks.storage.queries import (
     DecisionFilter,
@@ -163,7 +164,7 @@ class _Explaining:
         event = (ANSWER_EVENT, visitor.actor if visitor is not None else "anyone", detail)
         new = store_feedback(parse_url(self._url), [item], only_first=True, event=event)
         remember_answers(self._url, new, components.governance)
-        for feedback in new:
+        for feedback in new if not is_trial(decision.client) else ():
             components.metrics.feedback(decision.service, feedback.outcome)
 
     def _may_answer(self) -> bool:

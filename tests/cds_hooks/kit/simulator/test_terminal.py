@@ -83,3 +83,18 @@ def test_what_could_steer_a_terminal_is_replaced() -> None:
         "a": ["x\N{REPLACEMENT CHARACTER}[2Jy\nz", 5, None],
         "b\x07": "\N{REPLACEMENT CHARACTER}",
     }
+
+
+def test_an_address_that_is_longer_than_the_frame_stays_whole() -> None:
+    url = f"https://cds.example.org/{'x' * 90}"
+    card = {
+        "summary": "s",
+        "source": {"label": "l"},
+        "links": [{"label": "Why", "url": url}, {"label": "R", "url": "https://r"}],
+    }
+    console = Console(width=60, file=StringIO())
+    print_answer(console, "t", {"cards": [card]})
+    assert isinstance(console.file, StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert f"Why: {url}" in lines
+    assert any("R: https://r" in line and line.startswith("│") for line in lines)
