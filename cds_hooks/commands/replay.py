@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 from zlib import crc32
 
@@ -150,6 +151,7 @@ def _try_candidate(
     url: str, chosen: Iterator[Decision], total: int, against: list[str], processes: int, *, as_json: bool
 ) -> int:
     """Prints what the candidate changes; 1 where a card is more, fewer or another."""
+    from cds_hooks.hold_back.terminology import REPLAY, SUFFIX
     from cds_hooks.replay.candidates import NoCandidate, Report
     from cds_hooks.replay.processes import ProcessEnded, changes_by
 
@@ -162,6 +164,11 @@ def _try_candidate(
                 advance()
         except (NoCandidate, ProcessEnded) as error:
             return _unusable(error)
+    for index in (Path(candidate) for candidate in against if candidate.endswith(SUFFIX)):
+        try:
+            index.with_suffix(REPLAY).write_bytes(msgspec.json.encode(report))  # /terminology shows it
+        except OSError as error:
+            typer.echo(f"The report cannot be written beside the index: {error.strerror}.", err=True)
     if as_json:
         print_json(report)
     else:

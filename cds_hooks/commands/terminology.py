@@ -54,6 +54,7 @@ def import_files(
 
     Example: cds-hooks terminology import SnomedCT_InternationalRF2.zip our-codes.csv --out terms.idx
     """
+    from cds_hooks.hold_back.terminology import REPORT
     from fhir.terminology.importing import faults_of, growth_of_groups, import_releases, write_report
     from fhir.terminology.rf2 import NotARelease  # imported here: the tables take 0.2 s
 
@@ -76,7 +77,7 @@ def import_files(
         typer.echo(f"not read: {fault}" if fault in imported.not_read else f"look at: {fault}", err=True)
     index = imported.index or out
     if imported.differences:
-        report = index.with_suffix(".report.csv")
+        report = index.with_suffix(REPORT)
         kinds = Counter(how for (_, how), number in write_report(imported, report).items() for _ in range(number))
         typer.echo(f"{report}: {', '.join(f'{number} {how}' for how, number in kinds.most_common())}")
     typer.echo(f"{index}: start the server with CDS_TERMINOLOGY={out}")

@@ -32,6 +32,10 @@ from fhir.terminology.imported import (
 from fhir.terminology.medications import drug_system
 
 SUFFIX: Final = ".idx"
+REPORT: Final = ".report.csv"
+"""How the table of differences from our tables ends, beside the index."""
+REPLAY: Final = ".replay.json"
+"""How the file ends, beside the index, that says what it changes about decisions of the record."""
 _LONGEST: Final = 200
 MEANING_KINDS: Final = ("group", "drug", "allergen", "vaccine", "analyte")
 

@@ -1,5 +1,6 @@
 """The page /terminology: indexes and how they stand, what is not understood, and a mapping that two people make."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.terminology import REPLAY, REPORT
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.terminology.unread import unread_entries
 from cds_hooks.storage.queries import list_decisions
@@ -90,6 +92,13 @@ async def test_one_person_proposes_a_mapping_at_the_page_and_another_approves_it
         assert faults(page) == []
         assert 'value="urn:ours 77"' in page
         assert (HOSTILE in page, index.stem in page, "Put it in force" in page) == (False, True, True)
+        assert ("Not tried yet" in page, "no report" in page) == (True, True)
+        index.with_suffix(REPORT).write_text("kind,key,code,how,definition\ngroup,hf,1,new,\ngroup,hf,2,new,\n")
+        replay = {"decisions": 7, "not_replayed": 1, "by_card": {"renal-metformin/stop": {"more": 2}}, "cards": {}}
+        index.with_suffix(REPLAY).write_text(json.dumps(replay))
+        page = (await person.open("/terminology")).text
+        assert "7 decisions tried, 1 not replayed; renal-metformin/stop: 2 more, 0 fewer" in page
+        assert ("2 new" in page, faults(page)) == (True, [])
         for name in ("ann", "vera"):
             await person.log_in(name)
             assert _in_force(tmp_path) == ({}, [])
