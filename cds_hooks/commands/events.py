@@ -7,11 +7,13 @@ from typing import Annotated
 
 import orjson
 import typer
+from msgspec.structs import asdict
 
 from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.events.declaration import Declaration, DeclarationFault, V2Feed, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, feed_states
+from cds_hooks.events.outbox import receiver_states
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 
@@ -51,6 +53,8 @@ def show(
 ) -> None:
     """List the feeds (when the newest message came, how many came, how many are dead letters), or the dead letters.
 
+    Of each receiver of this server's events: how many wait, are set aside behind a refusal, and were given up.
+
     Exit code 1 where no feeds are declared, or there is no such dead letter.
 
     Example: cds-hooks events show --dead --json
@@ -62,12 +66,21 @@ def show(
             _print_letters([_letter(inbox, number)] if number is not None else inbox.dead_letters(), number, as_json)
             return
         states = feed_states(inbox, declaration.feed)
+        receivers = receiver_states(
+            inbox, (*declaration.webhook, *(f"write_back {name}" for name in declaration.write_back))
+        )
     if as_json:
-        typer.echo(orjson.dumps([{name: getattr(state, name) for name in state.__struct_fields__} for state in states]))
+        typer.echo(orjson.dumps([asdict(state) for state in (*states, *receivers)]))
         return
     for state in states:
         newest = _moment(state.newest) if state.newest else "never"
         typer.echo(f"{state.feed}: newest message {newest}, {state.messages} messages, {state.dead} dead letters")
+    for receiver in receivers:
+        since = f", the oldest since {_moment(receiver.oldest)}" if receiver.oldest else ""
+        typer.echo(
+            f"{receiver.receiver}: {receiver.waiting} events wait and {receiver.set_aside} are set aside{since}; "
+            f"{receiver.given_up} were given up"
+        )
 
 
 def _print_letters(letters: list[DeadLetter], number: int | None, as_json: bool) -> None:

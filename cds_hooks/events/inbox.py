@@ -110,9 +110,10 @@ class Inbox:
             present = connection.execute("PRAGMA user_version").fetchone()[0]
             if present > SCHEMA_VERSION:
                 raise sqlite3.DatabaseError("the file of events was made by a newer version of this program")
-            if present == 0:
-                for statement in statements:
+            for statement in statements:
+                if present == 0 or statement.startswith("CREATE TABLE IF NOT EXISTS"):  # tables that came later
                     connection.execute(statement)
+            if present == 0:
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def take(self, group: Sequence[Incoming]) -> list[Taken]:
@@ -251,6 +252,7 @@ class Inbox:
             connection.execute("DELETE FROM inbox WHERE state != 'dead' AND received_at < ?", (before,))
             connection.execute("DELETE FROM counts WHERE bucket < ?", (int(before // BUCKET_SECONDS),))
             connection.execute("DELETE FROM outbox WHERE at < ?", (before,))
+            connection.execute("DELETE FROM set_aside WHERE sequence NOT IN (SELECT sequence FROM outbox)")
 
 
 class FeedState(Struct, frozen=True):

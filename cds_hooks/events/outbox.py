@@ -1,7 +1,9 @@
 """The server's own events: written in the transaction of what they report, sent as CloudEvents 1.0 (HTTP, brokers).
 
-An event holds ids and codes and no name. Each receiver gets them in their order, so also in order per patient: the next
-is sent when the one before was answered with 2xx. The signature is that of Standard Webhooks (HMAC-SHA256).
+An event holds ids and codes and no name. Each receiver gets the events of one patient in their order. While a receiver
+cannot be reached, or refuses whatever comes, everything waits; an event that it refuses as such is set aside with those
+of the same patient behind it, tried again, and given up as a dead letter. The signature is that of Standard Webhooks
+(HMAC-SHA256).
 """
 
 import asyncio
@@ -9,11 +11,12 @@ import base64
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
+from msgspec import Struct
 
 from cds_hooks.events.declaration import Webhook
 from cds_hooks.events.inbox import Inbox
@@ -46,6 +49,14 @@ _DOUBLED: Final = 9
 """So often the wait after a failure is doubled, from a second on; then it is the longest one."""
 _LONGEST_WAIT_SECONDS: Final = 300.0
 _TIMEOUT_SECONDS: Final = 10.0
+_NOTED_TOGETHER: Final = 20
+"""So many events are sent again at most, with the same ids, where the server ends while it sends."""
+_MOST_REFUSALS: Final = 10
+"""An event that was refused so often, which takes eight minutes, is a dead letter."""
+_OF_RECEIVER: Final = frozenset({401, 403, 404, 405, 407, 408, 410, 421, 425, 429})
+"""Refusals that are about the receiver or the moment, and not about the event."""
+
+Outcome = Literal["taken", "refused", "away"]
 
 
 def add_to_outbox(
@@ -110,6 +121,17 @@ def asyncapi(server: str) -> dict[str, Any]:
     }
 
 
+def outcome_of(status: int) -> Outcome:
+    """Return what an HTTP status says of an event.
+
+    >>> outcome_of(204), outcome_of(422), outcome_of(503), outcome_of(404)
+    ('taken', 'refused', 'away', 'away')
+    """
+    if 200 <= status < 300:
+        return "taken"
+    return "refused" if 400 <= status < 500 and status not in _OF_RECEIVER else "away"
+
+
 class Delivery:
     """Sends the events to one receiver."""
 
@@ -127,27 +149,88 @@ class Delivery:
                 await asyncio.sleep(0 if sent == _AT_ONCE else _POLL_SECONDS)
 
     async def send(self, client: Any) -> int:
-        """Send what waits, up to the first that is not taken, and return how many were taken."""
+        """Send what waits, up to the first failure of the receiver, and return how many events were passed."""
         delivered, failures, retry_at = await asyncio.to_thread(self._state)
-        if self._now() < retry_at:
+        if self._now() < retry_at or not await self._send_set_aside(client, failures):
             return 0
         rows = await asyncio.to_thread(
             self._inbox.query,
             "SELECT sequence, id, type, subject, at, data FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (delivered, _AT_ONCE),
         )
+        held = {row[1] for row in await asyncio.to_thread(self._set_aside)} - {""}
+        noted = 0
         for count, (sequence, event_id, kind, subject, at, data) in enumerate(rows):
-            wanted = not self._hook.types or kind in self._hook.types
-            body = cloud_event(self._source, event_id, kind, subject, at, data)
-            if wanted and not await self._post(client, event_id, subject, body):
-                wait = 2.0**failures if failures < _DOUBLED else _LONGEST_WAIT_SECONDS
-                await asyncio.to_thread(self._note, None, failures + 1, self._now() + wait)
+            outcome: Outcome = "taken"
+            if (not self._hook.types or kind in self._hook.types) and subject in held:
+                await asyncio.to_thread(self._keep, sequence, subject, 0)
+            elif not self._hook.types or kind in self._hook.types:
+                body = cloud_event(self._source, event_id, kind, subject, at, data)
+                outcome = await self._post(client, event_id, subject, body)
+            if outcome == "away":
+                await self._wait(delivered if count else None, 0 if count else failures)
                 return count
-            await asyncio.to_thread(self._note, sequence, 0, 0.0)
-            failures = 0
+            if outcome == "refused":
+                await asyncio.to_thread(self._keep, sequence, subject, 1)
+                held |= {subject} - {""}
+            delivered = sequence
+            if count + 1 == len(rows) or count + 1 - noted == _NOTED_TOGETHER or outcome == "refused":
+                await asyncio.to_thread(self._note, delivered, 0, 0.0)
+                noted = count + 1
         return len(rows)
 
-    async def _post(self, client: Any, event_id: str, _subject: str, body: bytes) -> bool:
+    async def _wait(self, delivered: object | None, failures: int) -> None:
+        wait = 2.0**failures if failures < _DOUBLED else _LONGEST_WAIT_SECONDS
+        await asyncio.to_thread(self._note, delivered, failures + 1, self._now() + wait)
+
+    async def _send_set_aside(self, client: Any, failures: int) -> bool:
+        """Try again what was refused, each patient's in their order, and return whether the receiver is there."""
+        waiting: set[str] = set()
+        for sequence, subject, refusals, retry_at in await asyncio.to_thread(self._set_aside):
+            if subject in waiting or self._now() < retry_at:
+                waiting |= {subject} - {""}
+                continue
+            query = "SELECT id, type, subject, at, data FROM outbox WHERE sequence = ?"
+            for event_id, *event in await asyncio.to_thread(self._inbox.query, query, (sequence,)):
+                body = cloud_event(self._source, event_id, *event)
+                outcome = await self._post(client, event_id, subject, body)
+                if outcome == "away":
+                    await self._wait(None, failures)
+                    return False
+                if outcome == "refused":
+                    await asyncio.to_thread(self._keep, sequence, subject, refusals + 1)
+                    if refusals + 1 < _MOST_REFUSALS:
+                        waiting |= {subject} - {""}
+                    break
+            else:
+                await asyncio.to_thread(self._drop, sequence)
+        return True
+
+    def _set_aside(self) -> list[tuple[int, str, int, float]]:
+        """Return the events that wait behind a refusal: number, patient, refusals, and when they are tried again."""
+        statement = (
+            "SELECT sequence, subject, failures, retry_at FROM set_aside WHERE webhook = ? AND is_dead = 0"
+            " ORDER BY sequence"
+        )
+        return self._inbox.query(statement, (self._name,))
+
+    def _keep(self, sequence: int, subject: str, refusals: int) -> None:
+        is_dead = refusals >= _MOST_REFUSALS
+        retry_at = self._now() + 2.0 ** (refusals - 1) if refusals else 0.0
+        with self._inbox.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO set_aside (webhook, sequence, subject, failures, retry_at, is_dead)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (self._name, sequence, subject, refusals, retry_at, is_dead),
+            )
+        if is_dead:
+            log().error("webhook gives an event up", client=self._name, number=sequence)
+
+    def _drop(self, sequence: int) -> None:
+        with self._inbox.transaction() as connection:
+            connection.execute("DELETE FROM set_aside WHERE webhook = ? AND sequence = ?", (self._name, sequence))
+
+    async def _post(self, client: Any, event_id: str, _subject: str, body: bytes) -> Outcome:
         import httpx
 
         timestamp = int(self._now())
@@ -161,11 +244,10 @@ class Delivery:
             response = await client.post(self._hook.url, content=body, headers=headers)
         except httpx.HTTPError as error:
             log().warning("webhook failed", client=self._name, error_type=type(error).__name__)
-            return False
-        if response.is_success:
-            return True
-        log().warning("webhook refused", client=self._name, status=response.status_code)
-        return False
+            return "away"
+        if not response.is_success:
+            log().warning("webhook refused", client=self._name, status=response.status_code)
+        return outcome_of(response.status_code)
 
     def _state(self) -> tuple[int, int, float]:
         rows = self._inbox.query(
@@ -185,6 +267,38 @@ class Delivery:
             )
 
 
+class ReceiverState(Struct, frozen=True):
+    """What waits for a receiver: events not sent, those set aside behind a refusal, and those that were given up.
+
+    `oldest` is when the oldest that waits was written, in epoch seconds; 0 where none does.
+    """
+
+    receiver: str
+    waiting: int
+    set_aside: int
+    given_up: int
+    oldest: float
+
+
+def receiver_states(inbox: Inbox, receivers: Iterable[str]) -> list[ReceiverState]:
+    """Return the state of each receiver."""
+    waiting = (
+        "SELECT count(*), coalesce(min(at), 0) FROM outbox WHERE sequence >"
+        " coalesce((SELECT delivered FROM deliveries WHERE webhook = ?), 0)"
+    )
+    aside = (
+        "SELECT coalesce(sum(is_dead = 0), 0), coalesce(sum(is_dead), 0), min(CASE WHEN is_dead = 0 THEN at END)"
+        " FROM set_aside JOIN outbox USING (sequence) WHERE webhook = ?"
+    )
+    states = []
+    for name in receivers:
+        ((count, at),) = inbox.query(waiting, (name,))
+        ((set_aside, given_up, oldest),) = inbox.query(aside, (name,))
+        times = [moment for moment in (at, oldest) if moment]
+        states.append(ReceiverState(name, count, set_aside, given_up, min(times, default=0.0)))
+    return states
+
+
 class BrokerDelivery(Delivery):
     """Publishes the events at a broker; one is published again where it is not known whether the broker has it."""
 
@@ -200,11 +314,11 @@ class BrokerDelivery(Delivery):
         finally:
             await publisher.close()
 
-    async def _post(self, client: Any, event_id: str, subject: str, body: bytes) -> bool:
+    async def _post(self, client: Any, event_id: str, subject: str, body: bytes) -> Outcome:
         try:
             await asyncio.wait_for(client.publish(body, event_id, subject), _TIMEOUT_SECONDS)
         except Exception as error:  # each library has errors of its own
             log().warning("event not published", client=self._name, error_type=type(error).__name__)
             await client.close()
-            return False
-        return True
+            return "away"
+        return "taken"

@@ -201,7 +201,8 @@ class Subscriber:
     ) -> tuple[tuple[dict[str, Any], ...], frozenset[int]]:
         """Return the resources of the events, and the numbers of those that could not be read from the server.
 
-        Of events that came as an id only, the resource is what the server has. What was not read in time is a gap.
+        Of events that came as an id only, the resource is what the server has. What was not read in time is a gap, and
+        so is an event that names nothing (payload `empty`): what changed is asked for.
         """
         until = monotonic() + _READ_SECONDS
         resources = {
@@ -221,8 +222,10 @@ class Subscriber:
                 counted["not-found"] += 1
             else:
                 resources[focus] = document
-        numbers = frozenset(number for number, focus in notification.events if _local(focus) in unread)
-        return tuple(resources.values()), numbers
+        numbers = {number for number, focus in notification.events if _local(focus) in unread}
+        if not notification.resources:
+            numbers.update(number for number, focus in notification.events if not focus)
+        return tuple(resources.values()), frozenset(numbers)
 
     async def _get(self, path: str, *, is_logged: bool = True) -> dict[str, Any] | None:
         """Return what the FHIR server has at a path below its base; None where it says that there is nothing.
@@ -352,7 +355,7 @@ def _with_gaps(
     state: SubscriptionState, gaps: frozenset[int], before: SubscriptionState, now: float
 ) -> SubscriptionState:
     """Return a state with these gaps; while there are any, it is complete until when the one before was."""
-    return SubscriptionState(state.epoch, state.highest, gaps, state.status, before.seen_at if gaps else now)
+    return SubscriptionState(state.epoch, state.highest, gaps, state.status, (before.seen_at or now) if gaps else now)
 
 
 def _entries(page: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -416,7 +419,7 @@ def _next_state(
         lost = range(state.highest + 1, min(notification.count, state.highest + _MOST_GAPS) + 1)
         highest = max(state.highest, notification.count)
         return SubscriptionState(state.epoch, highest, state.gaps | frozenset(lost), status, now)
-    highest = max([state.highest, *numbers])
+    highest = max([state.highest, *(numbers or [notification.count])])  # an empty payload need not list its events
     skipped = range(max(state.highest, highest - _MOST_GAPS) + 1, highest + 1)
     gaps = (state.gaps | frozenset(skipped)) - frozenset(numbers)
     return SubscriptionState(state.epoch, highest, gaps, status, now)

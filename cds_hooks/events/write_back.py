@@ -17,7 +17,7 @@ from sqlalchemy import select
 from cards.extension import EXTENSION_KEY
 from cds_hooks.events.declaration import Webhook, WriteTarget
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.outbox import Delivery
+from cds_hooks.events.outbox import Delivery, Outcome, outcome_of
 from cds_hooks.logs import log
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
@@ -37,7 +37,7 @@ class WriteBack(Delivery):
         super().__init__(inbox, f"write_back {name}", Webhook(url=target.url, types=("decision-made",)), source, now)
         self._target, self._record_url = target, record_url
 
-    async def _post(self, client: Any, _event_id: str, _subject: str, body: bytes) -> bool:
+    async def _post(self, client: Any, _event_id: str, _subject: str, body: bytes) -> Outcome:
         import httpx
 
         try:
@@ -45,7 +45,7 @@ class WriteBack(Delivery):
             resources = await asyncio.to_thread(self._resources, orjson.loads(body)["data"]["decision"])
         except (OSError, RecordUnavailable) as error:
             log().warning("not written back", client=self._name, error_type=type(error).__name__)
-            return False
+            return "away"
         headers = {"content-type": "application/fhir+json"} | ({"authorization": f"Bearer {token}"} if token else {})
         for resource in resources:
             address = f"{self._target.url.rstrip('/')}/{resource['resourceType']}/{resource['id']}"
@@ -53,11 +53,11 @@ class WriteBack(Delivery):
                 answer = await client.put(address, content=orjson.dumps(resource), headers=headers)
             except httpx.HTTPError as error:
                 log().warning("not written back", client=self._name, error_type=type(error).__name__)
-                return False
+                return "away"
             if not answer.is_success:
                 log().warning("not written back", client=self._name, status=answer.status_code)
-                return False
-        return True
+                return outcome_of(answer.status_code)
+        return "taken"
 
     def _resources(self, decision: str) -> list[dict[str, Any]]:
         """Return what a decision writes: its findings, those of the decision before that it ends, its estimate."""

@@ -18,7 +18,17 @@ import pytest
 
 from cds_hooks.events.declaration import Webhook
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.outbox import PREFIX, TYPES, BrokerDelivery, Delivery, add_to_outbox, asyncapi, signature
+from cds_hooks.events.outbox import (
+    PREFIX,
+    TYPES,
+    BrokerDelivery,
+    Delivery,
+    ReceiverState,
+    add_to_outbox,
+    asyncapi,
+    receiver_states,
+    signature,
+)
 from cds_hooks.events.record_events import RecordEvents
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import FeedbackItem
@@ -199,6 +209,68 @@ async def test_a_hundred_events_are_sent_at_once(tmp_path: Path) -> None:
     delivery = _delivery(inbox, [NOW])
     assert [await delivery.send(http) for _ in range(3)] == [100, 1, 0]
     assert [request.headers["webhook-id"] for request in requests] == [f"d{number}" for number in range(101)]
+    inbox.close()
+
+
+@run_async
+async def test_an_event_that_is_refused_holds_up_its_patient_only_and_becomes_a_dead_letter(tmp_path: Path) -> None:
+    inbox, clock = Inbox(tmp_path / "events.sqlite3"), [NOW]
+    with inbox.transaction() as connection:
+        for event_id, patient in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("x1", ""), ("b2", "b")):
+            add_to_outbox(connection, event_id, "decision-made", patient, NOW, {})
+    taken: list[str] = []
+    refused = {"a1", "x1"}
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        name = request.headers["webhook-id"]
+        asked.append(name)
+        if name in refused:
+            return httpx.Response(422)
+        taken.append(name)
+        return httpx.Response(204)
+
+    delivery = _delivery(inbox, clock)
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    assert await delivery.send(http) == 5
+    assert (taken, asked) == (["b1", "b2"], ["a1", "b1", "x1", "b2"])
+    assert receiver_states(inbox, ["care"]) == [ReceiverState("care", 0, 3, 0, NOW)]
+    assert await delivery.send(http) == 0
+    assert len(asked) == 4, "not before its time"
+    with inbox.transaction() as connection:
+        add_to_outbox(connection, "a3", "decision-made", "a", NOW, {})
+    refused.discard("x1")
+    clock[0] += 1
+    assert await delivery.send(http) == 1
+    assert taken == ["b1", "b2", "x1"]
+    for wait in (2, 4, 8, 16, 32, 64, 128, 256):
+        clock[0] += wait
+        await delivery.send(http)
+    assert inbox.query("SELECT sequence, is_dead FROM set_aside WHERE is_dead = 1") == [(1, 1)]
+    assert asked.count("a1") == 10
+    await delivery.send(http)
+    assert taken == ["b1", "b2", "x1", "a2", "a3"], "those behind a dead letter go on, in their order"
+    assert inbox.query("SELECT sequence FROM set_aside WHERE is_dead = 0") == []
+    assert receiver_states(inbox, ["care", "none"]) == [
+        ReceiverState("care", 0, 0, 1, 0.0), ReceiverState("none", 6, 0, 0, NOW)
+    ]  # fmt: skip
+    inbox.forget(NOW + 1)
+    assert inbox.query("SELECT sequence FROM set_aside") == []
+    inbox.close()
+
+
+@run_async
+async def test_what_was_set_aside_waits_while_the_receiver_is_away(tmp_path: Path) -> None:
+    inbox, clock = _filled(tmp_path, 2), [NOW]
+    delivery = _delivery(inbox, clock)
+    http, requests = _answering(422, 503, 200)
+    assert await delivery.send(http) == 2
+    clock[0] += 1
+    assert await delivery.send(http) == 0
+    assert delivery._state() == (2, 1, clock[0] + 1)
+    clock[0] += 1
+    assert await delivery.send(http) == 0
+    assert [request.headers["webhook-id"] for request in requests] == ["d0", "d0", "d0", "d1"]
     inbox.close()
 
 

@@ -63,12 +63,11 @@ class FhirServer:
         ]
         entries: list[dict[str, Any]] = []
         for number, focus in events:
-            parts = [
-                {"name": "event-number", "valueString": str(number)},
-                {"name": "focus", "valueReference": {"reference": f"{self.base}/{focus}"}},
-            ]
+            parts: list[dict[str, Any]] = [{"name": "event-number", "valueString": str(number)}]
+            if focus:
+                parts.append({"name": "focus", "valueReference": {"reference": f"{self.base}/{focus}"}})
             parameters.append({"name": "notification-event", "part": parts})
-            if with_content:
+            if with_content and focus:
                 entries.append({"fullUrl": f"{self.base}/{focus}", "resource": self.resources[focus]})
         status = {"resourceType": "Parameters", "parameter": parameters}
         return json.dumps(
@@ -255,6 +254,29 @@ async def test_without_events_and_after_a_restart_a_search_finds_what_did_not_co
             assert (here.state.epoch, here.state.gaps, set(here.values())) == (1, frozenset(), {"k1", "k2", "k3"})
             await here.post(server.notification("event-notification", 2, (2, "Observation/k3")))
             assert (here.state.gaps, here.counted("searched")) == (frozenset(), 2)
+
+
+@run_async
+async def test_an_empty_payload_makes_the_server_ask_for_what_changed(tmp_path: Path) -> None:
+    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            await here.post(server.notification("event-notification", 1, (1, "")))
+            assert (set(here.values()), here.state.gaps) == ({"k1"}, frozenset())
+            await here.post(server.notification("event-notification", 2))  # without its events
+            assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
+
+
+@run_async
+async def test_an_empty_payload_without_events_to_ask_for_is_a_search_or_stays_a_gap(tmp_path: Path) -> None:
+    with fhir_server(k2=observation("k2")) as server:
+        server.has_events = False
+        async with subscribed(tmp_path, server.base, "Observation?category=laboratory") as here:
+            await here.post(server.notification("event-notification", 1, (1, "")))
+            assert (set(here.values()), here.state.gaps, here.counted("searched")) == ({"k2"}, frozenset(), 1)
+        (tmp_path / "other").mkdir()
+        async with subscribed(tmp_path / "other", server.base) as here:
+            await here.post(server.notification("event-notification", 1, (1, "")))
+            assert (here.values(), here.state.gaps, here.counted("gap-not-filled")) == ({}, frozenset({1}), 1)
 
 
 @run_async

@@ -398,15 +398,15 @@ async def test_what_cannot_be_written_is_tried_again(monkeypatch: pytest.MonkeyP
     made: Any = _written("Flag")
     made._resources = lambda _: [{"resourceType": "Flag", "id": name} for name in "ab"]
     said = []
-    for these, taken in (([201, 201], True), ([201, 409], False), ([httpx.ConnectError("x")], False)):
+    for these, taken in (([201, 201], "taken"), ([201, 409], "refused"), ([httpx.ConnectError("x")], "away")):
         outcomes[:] = these
         with capture_logs() as lines:
-            assert await made._post(client, "", "", body) is taken
+            assert await made._post(client, "", "", body) == taken
         said += [(line["event"], line["client"], line.get("status"), line.get("error_type")) for line in lines]
     unread = _written("Flag")
     unread._target = WriteTarget(url="https://ehr.example/fhir", token_file="/nowhere/token")  # noqa: S106 - the name of a file
     with capture_logs() as lines:
-        assert await unread._post(client, "", "", body) is False
+        assert await unread._post(client, "", "", body) == "away"
     said += [(line["event"], line["client"], line.get("status"), line.get("error_type")) for line in lines]
     name = "write_back ehr"
     assert said == [
