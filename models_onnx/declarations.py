@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from fhir.mapping.features.feature import FeatureFault
 from fhir.terminology.plain_file import plain_file
-from models_onnx.errors import ArtifactRefused, DeclarationError
+from models_onnx.errors import DeclarationError
 from models_onnx.packages import GROUPS, Package, modules_in, packages
 
 T = TypeVar("T")
@@ -65,13 +65,13 @@ class DeclaringFile(Struct, frozen=True):
         """
         try:
             return importlib.import_module(self.name) if self.is_in_package else _load_outside(self.name, self.path)
-        except (ArtifactRefused, FeatureFault):
-            raise
         except DeclarationError as fault:
             raise fault if fault.file else self.fault(fault.text, fault.about, self._line_in(fault)) from fault
         except SyntaxError as fault:
             raise self.fault(f"{fault.msg}: {(fault.text or '').strip()}", line=fault.lineno or 1) from fault
         except (Exception, SystemExit) as fault:  # a file that ends the program declares nothing
+            if hasattr(fault, "what_cannot_be_used"):  # it names another file itself: a model, a feature, a table
+                raise
             # the message of a ValueError is one of ours, a whole sentence; others need the name of their class
             text = f"{fault}" if type(fault) is ValueError else f"{type(fault).__name__}: {fault}"
             raise self.fault(text, line=self._line_in(fault)) from fault

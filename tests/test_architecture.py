@@ -126,3 +126,15 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = grimp.build_graph("cds_hooks", "cards", "models_onnx", "fhir", cache_dir=None)
     arrows = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     TopologicalSorter(arrows).prepare()  # CycleError names the circle
+
+
+@pytest.mark.parametrize("floor", ["cds_hooks", "cards", "models_onnx"])
+def test_a_folder_with_modules_or_templates_is_a_package(floor: str) -> None:
+    """A page or a family whose folder has no `__init__.py` would be found by nobody and missed by nobody."""
+    folders = {path.parent for ending in ("*.py", "*.html") for path in (ROOT / floor).rglob(ending)}
+    without = {
+        str(folder.relative_to(ROOT))
+        for folder in folders
+        if not (folder / "__init__.py").is_file() and "templates" not in folder.parts and "static" not in folder.parts
+    }
+    assert without == set()

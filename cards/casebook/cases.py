@@ -103,7 +103,9 @@ def _answer_faults(rule: str, case: Case) -> list[str]:
     reasons = [silence.reason for silence in outcome.silences]
     if "silent" in case:
         faults = [f"found {name}/{band}, which the case does not expect" for name, band, _ in findings]
-        return faults if case["silent"] in reasons else [*faults, f"no silence for the reason {case['silent']}"]
+        there = ", ".join(dict.fromkeys(reasons)) or "none"
+        missing = f"no silence for the reason {case['silent']}; the reasons are: {there}"
+        return faults if case["silent"] in reasons else [*faults, missing]
     expected = (rule, case["band"], case["indicator"])
     if findings != [expected]:
         return [f"expected {'/'.join(expected)}, found {', '.join(map('/'.join, findings)) or 'nothing'}"]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from cards.rules.language.rule import RuleError
 from models_onnx.declarations import declaring_files, discover, refuse_wrong_types
 from models_onnx.errors import DeclarationError, ManifestRefused
 
@@ -194,4 +195,12 @@ def test_whole_numbers_and_none_fit_where_they_may_stand() -> None:
 def test_a_wrong_type_is_said_with_file_and_line(package: Path) -> None:
     (package / "wrong.py").write_text(f"{IMPORTS}PLAN = Plan(\n    'a',\n    days=1.5,\n)\n")
     with pytest.raises(DeclarationError, match=r"^plans/wrong\.py, line 4: days is 1\.5; it must be a whole number$"):
+        found()
+
+
+def test_an_error_that_names_another_file_is_not_blamed_on_the_module(package: Path) -> None:
+    """As a wrong row of a site's limits.csv, which a family reads when it is imported."""
+    text = "from cards.rules.language.rule import RuleError\nraise RuleError('limits.csv, line 2: no number')\n"
+    (package / "family.py").write_text(text)
+    with pytest.raises(RuleError, match=r"^limits\.csv, line 2: no number$"):
         found()

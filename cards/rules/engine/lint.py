@@ -1,8 +1,9 @@
 """Checks a family's tables for what neither schema nor types can see: codes, placeholders, lengths, safety."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -130,20 +131,26 @@ def _codes(raw: Mapping[str, Any]) -> Iterator[Fault]:
         if entry is None or entry.name != drug["name"]:
             statement = f"our table says {entry.name if entry else 'nothing'}"
             yield Fault(path, f"ingredient {drug['rxcui']} {drug['name']}: {statement}")
-    closed = {
-        "classes": CLASS_MEMBERS,
-        "exclude_classes": CLASS_MEMBERS,
-        "condition_any": CONDITION_GROUPS,
-        "lab": ANALYTES,
-        "lab_missing": ANALYTES,
-        "class": CLASS_MEMBERS,
-        "to_class": CLASS_MEMBERS,
+    classes = ("medication_classes.csv", CLASS_MEMBERS)
+    groups, analytes = ("condition_groups.csv", CONDITION_GROUPS), ("analytes.csv", ANALYTES)
+    closed: dict[str, tuple[str, Collection[str]]] = {
+        **dict.fromkeys(("classes", "exclude_classes", "class", "to_class"), classes),
+        "condition_any": groups,
+        **dict.fromkeys(("lab", "lab_missing"), analytes),
     }
     for path, member, value in _members(raw):
         if member in closed:
+            table, names = closed[member]
             for name in value if isinstance(value, tuple) else (value,):
-                if name not in closed[member]:
-                    yield Fault(path, f"{member}: {name} is in no table")
+                if name not in names:
+                    yield Fault(path, f"{member}: {_not_in(table, str(name), names)}")
+
+
+def _not_in(table: str, name: str, names: Collection[str]) -> str:
+    """Return which table has no such name, and the similar names that it has."""
+    near = get_close_matches(name, names, n=3)
+    advice = f"did you mean {' or '.join(near)}?" if near else "the first column has those there are"
+    return f"fhir/terminology/tables/{table} has no {name!r}; {advice}"
 
 
 def _drugs(value: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, str]]]:

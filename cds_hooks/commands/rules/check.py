@@ -18,6 +18,7 @@ from cards.casebook.rule_files import file_faults
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
+from cards.rules.language.site import site_folders
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.hold_back.checks import CheckedCall, check_findings
@@ -80,7 +81,8 @@ def check(
 
 def _lint(as_json: bool) -> None:
     families = rule_families()
-    faults = [*file_faults(), *(fault for family in families for fault in lint_family(family))]
+    faults: list[object] = [*file_faults(), *(fault for family in families for fault in lint_family(family))]
+    faults += _site_rules_without_cases()
     if as_json:
         report = {
             "rules": len(all_rule_versions()),
@@ -95,6 +97,15 @@ def _lint(as_json: bool) -> None:
         typer.echo(f"{len(faults)} wrong.")
         raise typer.Exit(1)
     typer.echo(f"{len(all_rule_versions())} rules in {len(families)} families.\nNothing wrong.")
+
+
+def _site_rules_without_cases() -> Iterator[str]:
+    """Yields a sentence for each rule of the site's folder that has no file of cases beside it."""
+    folders = site_folders().values()
+    for path in sorted(path for folder in folders for path in folder.glob("site-*.json")):
+        if not any((folder / "cases" / path.name).is_file() for folder in folders):
+            cases = path.parent / "cases" / path.name
+            yield f"{path}, line 1: the rule has no cases; write them in {cases} (docs/adding/site-rules.md)"
 
 
 def _files(given: list[Path]) -> Iterator[Path]:

@@ -23,6 +23,9 @@ def test_a_case_that_is_right_has_no_fault() -> None:
     assert faults_of_case(RULE, CASE) == []
 
 
+_NO_SILENCE = "no silence for the reason urgent; the reasons are: within-limits, scope"
+
+
 @pytest.mark.parametrize(
     ("members", "said"),
     [
@@ -61,7 +64,10 @@ def test_a_drug_that_is_not_recognised_is_named_where_the_answer_is_another() ->
         ({"indicator": "info"}, "expected age-meperidine/any/info, found age-meperidine/any/warning"),
         ({"also": ["age-meperidine/any"]}, "expected age-meperidine/any/warning, found nothing"),
         ({"silent": "scope"}, "found age-meperidine/any, which the case does not expect"),
-        ({"silent": "urgent", "also": ["age-meperidine/any"]}, "no silence for the reason urgent"),
+        (
+            {"silent": "urgent", "also": ["age-meperidine/any"]},
+            _NO_SILENCE,
+        ),
         ({"says": ["MEPERIDINE", "aspirin"]}, "the card does not say 'aspirin'"),
         ({"notes": ["not certain"]}, "the card does not say 'not certain'"),
         ({"offers": ["Halve it"]}, "offers ['Replace by another opioid at low dose'], not ['Halve it']"),

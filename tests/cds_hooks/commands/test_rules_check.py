@@ -21,6 +21,7 @@ from cds_hooks.hold_back.rule_counts import RuleCounts
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
 from cds_hooks.rule_cases import CaseFault, Checked, NoCaseFile
 from cds_hooks.settings import Settings
+from tests.program import run_program
 
 RULE = "renal-metformin"
 REQUEST: dict[str, Any] = {"request": {}, "expected": {}}
@@ -441,3 +442,15 @@ def test_what_a_case_expects_is_compared_with_what_was_found() -> None:
 )
 def test_words_that_forbid_a_finding(words: str, alone: bool, forbids: bool) -> None:
     assert rule_cases._forbids(words, "dose-max", "over", "warning", alone=alone) is forbids
+
+
+def test_a_rule_of_the_site_without_cases_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    assert run_program("rules", "new", str(folder), "--hospital", "St. Mary's").returncode == 0
+    environment = {"CDS_SITE_RULES": str(folder)}
+    assert run_program("rules", "check", environment=environment).returncode == 0
+    cases = folder / "cases" / "site-example.json"
+    cases.unlink()
+    checked = run_program("rules", "check", environment=environment)
+    assert checked.returncode == 1
+    assert f"site-example.json, line 1: the rule has no cases; write them in {cases}" in checked.stdout

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Silence
+from cds_hooks.hold_back import checks
 from cds_hooks.hold_back.act_log import Entry, _fault
 from cds_hooks.hold_back.acts import ApprovalRefused, Pause, Statement
 from cds_hooks.hold_back.auto_pause import record_pause
@@ -102,6 +103,16 @@ def test_a_card_loses_suggestions_and_with_the_last_its_selection_behaviour() ->
     ]  # fmt: skip
     assert left.withheld == {"2": 0, "4": 1}
     assert [silence.text for silence in left.silences] == ["2", "4"]
+
+
+def test_every_function_that_checks_a_finding_a_card_or_a_suggestion_is_in_the_list() -> None:
+    asked = {function for check in CHECKS for function in (check.finding, check.card, check.suggestion)}
+    declared = {
+        function
+        for name, function in vars(checks).items()
+        if name.startswith("check_") and getattr(function, "__module__", "") == checks.__name__
+    }
+    assert {function.__name__ for function in declared - asked} == {"check_findings"}  # which asks the others
 
 
 def test_a_replay_asks_the_checks_that_go_by_no_memory() -> None:

@@ -60,6 +60,8 @@ def _halve(raw: Json) -> Json:
     return found
 
 
+_CLASSES = "medication_classes.csv has no 'biguanides'; did you mean biguanide"
+_GROUPS = "condition_groups.csv has no 'diabetis'; did you mean diabetes"
 FAULTS: list[tuple[str, Callable[[Json], Any]]] = [
     ("evidence", lambda raw: _metformin(raw).update(evidence=[])),
     ("evidence", lambda raw: _metformin(raw).pop("evidence")),
@@ -89,9 +91,9 @@ FAULTS: list[tuple[str, Callable[[Json], Any]]] = [
     ("is called", lambda raw: _halve(raw)["change"]["products_if_split"][0].update(name="metformin 500 MG Tablet")),
     ("names no source", lambda raw: _halve(raw)["change"]["products_if_split"][0].update(rxcui="1")),
     ("our table says", lambda raw: _metformin(raw)["trigger"]["draft"][0]["ingredients"][0].update(rxcui="6810")),
-    ("is in no table", lambda raw: _metformin(raw)["trigger"]["draft"][0].update(classes=["biguanides"])),
-    ("is in no table", lambda raw: _band(raw).update(when={"condition_any": ["diabetis"]})),
-    ("is in no table", lambda raw: _band(raw).update(when={"lab": "sugar", "lt": 3})),
+    (_CLASSES, lambda raw: _metformin(raw)["trigger"]["draft"][0].update(classes=["biguanides"])),
+    (_GROUPS, lambda raw: _band(raw).update(when={"condition_any": ["diabetis"]})),
+    ("analytes.csv has no 'sugar'", lambda raw: _band(raw).update(when={"lab": "sugar", "lt": 3})),
     ("stands 2 times", lambda raw: raw["rules"].append(copy.deepcopy(_metformin(raw)))),
     ("stands 2 times", lambda raw: _metformin(raw)["bands"].append(copy.deepcopy(_band(raw)))),
     ("used by nobody", lambda raw: raw["shared"]["predicates"].update(idle={"always": True})),
