@@ -285,7 +285,14 @@ OVERRIDE_REASONS = tuple(
 )
 
 PATIENT_DECLINES = Coding(system=OVERRIDE_SYSTEM, code="patient-declines", display="The patient declines")
-"""A reason on cards about what is offered to a patient: preventive services."""
+"""A reason on cards about what is offered to a patient: preventive services, vaccines, a talk, a test."""
+REASONS_OF_WHAT_IS_DUE = (
+    PATIENT_DECLINES,
+    *(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust"),
+)
+"""Reasons against what follows from dates and criteria: there is no estimate to distrust."""
+REASONS_OF_A_TALK = (PATIENT_DECLINES, *OVERRIDE_REASONS)
+"""Reasons against a talk or a test that an estimate or a guideline asks for."""
 
 
 class CardIdentity(Struct, frozen=True):

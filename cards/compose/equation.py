@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import (
-    OVERRIDE_REASONS,
+    REASONS_OF_A_TALK,
     Card,
     CardError,
     CardIdentity,
@@ -129,7 +129,7 @@ def _card(
         ),
         suggestions=order_suggestions(_first_recommended(content.offers), identity),
         selection_behavior="any" if content.offers else None,
-        override_reasons=OVERRIDE_REASONS,
+        override_reasons=REASONS_OF_A_TALK,
         links=identity.links,
         extension={EXTENSION_KEY: extension},
     )
@@ -245,7 +245,7 @@ def guideline_card(content: GuidelineCardContent, identity: CardIdentity) -> Car
         source=Source(label=content.guideline, url=content.url, topic=content.topic),
         suggestions=order_suggestions(_first_recommended(content.offers), identity),
         selection_behavior="any" if content.offers else None,
-        override_reasons=OVERRIDE_REASONS,
+        override_reasons=REASONS_OF_A_TALK,
         links=identity.links,
         extension={EXTENSION_KEY: CardExtension(output=content.id, facts=content.facts)},
     )

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct, UnsetType
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
+from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
 from cards.text import escape, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
@@ -139,7 +139,7 @@ def model_card(
         source=Source(label=f"{manifest.title}, version {manifest.version}", topic=planned.topic),
         suggestions=(create_suggestion(planned.offer, identity.suggestion_uuid(1), identity.uuid),),
         selection_behavior="at-most-one",
-        override_reasons=OVERRIDE_REASONS,
+        override_reasons=REASONS_OF_A_TALK,
         links=identity.links,
         extension={EXTENSION_KEY: _extension(manifest, prediction, known_values, vector)},
     )

@@ -9,8 +9,7 @@ from datetime import date
 from typing import Final
 
 from cards.card import (
-    OVERRIDE_REASONS,
-    PATIENT_DECLINES,
+    REASONS_OF_WHAT_IS_DUE,
     TOPICS,
     Card,
     CardIdentity,
@@ -31,11 +30,6 @@ FOR_CHECK_UP: Final = "check-up"
 """Why a service that is due waits for a check-up: no card of another visit names it."""
 _LINES: Final = 6
 _SUMMARY_NAMES: Final = 4
-# What is due follows from dates and criteria: there is no estimate to distrust.
-_OVERRIDE_REASONS: Final = (
-    PATIENT_DECLINES,
-    *(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust"),
-)
 
 
 def preventive_card(
@@ -55,7 +49,7 @@ def preventive_card(
         uuid=identity.uuid,
         summary=_summary(due),
         indicator="info",
-        detail="\n".join(_detail(due, judged, knowledge, not_sent)),
+        detail="\n".join(_detail(due, judged, not_sent)),
         source=Source(
             label=f"USPSTF recommendations, grades A and B, as of {knowledge.as_of}",
             url=USPSTF_URL,
@@ -63,7 +57,7 @@ def preventive_card(
         ),
         suggestions=order_suggestions(_offers(due, patient_id, day), identity),
         selection_behavior="any" if any(judgement.order is not None for judgement in due) else None,
-        override_reasons=_OVERRIDE_REASONS,
+        override_reasons=REASONS_OF_WHAT_IS_DUE,
         links=identity.links,
         extension={
             EXTENSION_KEY: CardExtension(
@@ -102,9 +96,7 @@ def _summary(due: Sequence[Judgement]) -> str:
     return plain(f"{len(due)} {noun} due: {first_few(names, _SUMMARY_NAMES)}.", 139)
 
 
-def _detail(
-    due: Sequence[Judgement], judged: Sequence[Judgement], knowledge: PreventiveKnowledge, not_sent: Iterable[str]
-) -> Iterable[str]:
+def _detail(due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Iterable[str]) -> Iterable[str]:
     yield from (
         f"- **{judgement.service.name}** ({judgement.service.citation}): {_text(judgement)}."
         for judgement in due[:_LINES]
@@ -120,8 +112,7 @@ def _detail(
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
-    yield f"Not seen: tests done elsewhere or before the entries that were sent{also}; family history, risk behaviour."
-    yield f"USPSTF statements as of {knowledge.as_of}; for people at average risk without symptoms."
+    yield f"Not seen: tests done elsewhere{also}; family history, risk behaviour. For average risk without symptoms."
 
 
 def _text(judgement: Judgement) -> str:
@@ -161,7 +152,7 @@ def results_card(results: Sequence[OpenResult], identity: CardIdentity, patient_
         source=Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
         suggestions=order_suggestions(offers, identity),
         selection_behavior="any" if offers else None,
-        override_reasons=_OVERRIDE_REASONS,
+        override_reasons=REASONS_OF_WHAT_IS_DUE,
         links=identity.links,
         extension={
             EXTENSION_KEY: CardExtension(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
+from cards.card import REASONS_OF_WHAT_IS_DUE, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
 from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain
@@ -100,8 +100,6 @@ def _criterion(name: str, day: date) -> Json:
 
 
 CDC_URL = "https://www.cdc.gov/iis/cdsi/index.html"
-# A forecast from dated doses is no estimate.
-_OVERRIDE_REASONS = tuple(reason for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust")
 # A reference to another document of CDC within a contraindication.
 _SEE = re.compile(r"\s?[(\[]See [^)\]]{0,200}[)\]]")
 # An older date is that of an age alone, before there was a vaccine perhaps.
@@ -133,7 +131,7 @@ def vaccines_card(
         source=Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
         suggestions=order_suggestions(_offers(due, charted, patient_id, knowledge), identity),
         selection_behavior="any",
-        override_reasons=_OVERRIDE_REASONS,
+        override_reasons=REASONS_OF_WHAT_IS_DUE,
         links=identity.links,
         extension={EXTENSION_KEY: CardExtension(vaccines=forecasts or forecast_entries(due, knowledge))},
     )
@@ -214,7 +212,7 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     told_seasons = {group for group, _ in due.of_season}
     seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in told_seasons)
     if seasons:
-        lines.append(f"Check the doses of this season: CDC's release here is older. It covers {seasons}.")
+        not_judged = [f"the season of {seasons}, where the release here ends", *not_judged]
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
@@ -228,8 +226,8 @@ def _season_line(group: str, end: date) -> str:
             f"January; the release here covers no day after {end}: check."
         )
     return (
-        f"- **{group} (this season)**: no dose since {end} on record. ACIP recommends one each season; the release "
-        "here covers no later day: check."
+        f"- **{group} (this season)**: no dose since {end} on record, where the release here ends; ACIP recommends one "
+        "each season: check."
     )
 
 
@@ -371,7 +369,7 @@ def _basis(charted: ChartedPerson) -> str:
     days = charted.history.days
     number = f"{len(days)} day{'s' if len(days) > 1 else ''}"
     seen = f"Vaccinations of {number} are on record here" if days else "No vaccination is on record here"
-    return f"{seen}. Not seen: doses given elsewhere; travel, occupation and household."
+    return f"{seen}; not seen: doses given elsewhere, travel, occupation."
 
 
 def _offers(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Link, OrderSuggestion, Source
+from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Link, OrderSuggestion, Source
 from cards.compose.equation import (
     EquationCardContent,
     GuidelineCardContent,
@@ -74,7 +74,7 @@ def test_the_card_of_a_score_counts_its_points() -> None:
         "info",
         "any",
         (Link(label="Why this card", url="https://cds.example/explain/1", type="absolute"),),
-        OVERRIDE_REASONS,
+        REASONS_OF_A_TALK,
     )
     assert card.source == Source(
         label="CHA2DS2-VASc, 2010", url="https://doi.org/10.1378/chest.09-1584", topic=TOPICS["statin"]
@@ -219,7 +219,7 @@ def test_the_card_of_a_guideline_holds_its_facts(
         detail="The opening.\n\nFor planning, not for emergencies. Source: KDIGO 2024.",
         source=Source(label="KDIGO 2024", url="https://kdigo.org/a", topic=TOPICS["statin"]),
         selection_behavior=behavior,  # type: ignore[arg-type]
-        override_reasons=OVERRIDE_REASONS,
+        override_reasons=REASONS_OF_A_TALK,
         links=(Link(label="Why this card", url="https://cds.example/explain/1", type="absolute"),),
         extension={EXTENSION_KEY: CardExtension(output="kidney", facts=facts)},
     )

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Link, OrderSuggestion, Source
+from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Link, OrderSuggestion, Source
 from cards.compose.model import (
     ModelCardContent,
     estimate_words,
@@ -92,7 +92,7 @@ def test_the_card_of_an_estimate() -> None:
         label="Death within 5 years, adults of 40 and over, version 2.1.0", topic=TOPICS["planning"]
     )
     assert (shown.override_reasons, shown.links) == (
-        OVERRIDE_REASONS,
+        REASONS_OF_A_TALK,
         (Link(label="Why this card", url="https://cds.example/x", type="absolute"),),
     )
     (offer,) = shown.suggestions

@@ -86,14 +86,12 @@ def test_the_whole_detail_of_a_card() -> None:
         "- Follow up: bp, 148/90 today.",
         r"- Not known: u (u has \*no\* date); v (v has \*no\* date).",
         "",
-        "Not seen: tests done elsewhere or before the entries that were sent; Procedure, DiagnosticReport (not sent); "
-        "family history, risk behaviour.",
-        "USPSTF statements as of 2026-11-01; for people at average risk without symptoms.",
+        "Not seen: tests done elsewhere; Procedure, DiagnosticReport (not sent); family history, risk behaviour. "
+        "For average risk without symptoms.",
     ]
     assert lines_of(card_of(judged("a")))[1:] == [
         "",
-        "Not seen: tests done elsewhere or before the entries that were sent; family history, risk behaviour.",
-        "USPSTF statements as of 2026-11-01; for people at average risk without symptoms.",
+        "Not seen: tests done elsewhere; family history, risk behaviour. For average risk without symptoms.",
     ]
 
 

@@ -141,7 +141,7 @@ def test_hpv_after_26_years_is_a_shared_decision_with_hiv_too(as_of: datetime) -
 def test_a_dose_of_last_season_does_not_hide_that_this_season_is_not_known(as_of: datetime) -> None:
     for given in ([], doses("150", "2025-10-02")):
         detail = card_of(as_of, "1976-01-10", *given).detail or ""
-        assert "Check the doses of this season" in detail
+        assert "the season of COVID-19 (to 2026-08-27), where the release here ends" in detail
         assert "no dose since 2026-06-30 on record" in detail
 
 

@@ -90,7 +90,7 @@ def test_everything_that_is_due_stands_on_one_info_card_with_grade_and_year(tmp_
 def test_the_card_says_what_is_not_known_and_what_was_not_seen(tmp_path: Path, as_of: datetime) -> None:
     card = card_of(tmp_path, as_of)
     assert "- Not known: lung cancer (smoking status not on record); diabetes (body mass index" in card["detail"]
-    assert "Not seen: tests done elsewhere or before the entries that were sent; family history" in card["detail"]
+    assert "Not seen: tests done elsewhere; family history" in card["detail"]
     assert states(card)["lung-cancer"] == "not known"
     (answered,) = answers(tmp_path, as_of, request(without=("reports", "screening", "tobacco")))
     (card,) = answered.json()["cards"]

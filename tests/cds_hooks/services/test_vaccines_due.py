@@ -246,7 +246,7 @@ def test_a_chart_with_more_doses_than_a_life_has_is_judged_as_any_other(tmp_path
     ]
     card = only_card(tmp_path, as_of, "1980-01-01", *twice_a_day)
     assert card["summary"].startswith("4 to catch up: Tdap/Td")
-    assert "Vaccinations of 1500 days are on record here." in card["detail"]
+    assert "Vaccinations of 1500 days are on record here;" in card["detail"]
 
 
 def test_the_release_is_named_on_the_card_and_in_the_answer(tmp_path: Path, as_of: datetime) -> None:
