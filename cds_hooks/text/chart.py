@@ -60,6 +60,11 @@ class ChartNote(Struct, frozen=True):
     day: str
     reading: NoteReading
 
+    @property
+    def title_within(self) -> str:
+        """The title within a sentence."""
+        return self.title[:1].lower() + self.title[1:]
+
 
 class Chart(Struct, frozen=True):
     """The facts and notes of one patient."""
@@ -304,3 +309,11 @@ def affirmed(note: ChartNote) -> list[Finding]:
 def drugs_of(note: ChartNote, *statuses: str) -> list[Drug]:
     """The drugs of a note with one of some statuses."""
     return [drug for drug in note.reading.drugs if drug.status in statuses]
+
+
+_RECENT_NOTES: Final = 3
+
+
+def latest_notes(notes: Sequence[ChartNote]) -> list[ChartNote]:
+    """The last three notes, the newest first."""
+    return sorted(notes, key=lambda note: note.day, reverse=True)[:_RECENT_NOTES]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
+from uuid import uuid4
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +17,8 @@ from cds_hooks.kit.simulator.chart import ChartError, chart_of
 from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, find_decisions
-from cds_hooks.text.chart import Resource
+from cds_hooks.text.chart import Resource, read_chart
+from cds_hooks.text.disagreements import disagreement_card
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.recording import record_summary
 from cds_hooks.text.released import summary_with_model
@@ -75,6 +77,8 @@ def shown_summary(
 def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, Any]:
     """The answer to a client that sends a chart: the sentences with their sources, and the Provenance of a model's.
 
+    Beside them stands the card that the notes and the list disagree, where they do.
+
     Raises:
         BadRequest: the body is no Bundle of one patient.
         RecordUnavailable: it cannot be recorded, so nothing is answered.
@@ -100,10 +104,13 @@ def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, A
         for sentence in summary.sentences
     ]
     writing = msgspec.to_builtins(summary.writing) if summary.writing is not None else None
+    on = (configured.as_of or datetime.now(UTC)).date()
+    card = disagreement_card(read_chart(chart.resources, on), str(uuid4()))
     return {
         "sentences": sentences,
         "leftOut": summary.left_out,
         "notice": summary.notice,
         "writing": writing,
         "provenance": provenance(summary, datetime.now(UTC)),
+        "cards": [card] if card is not None else [],
     }

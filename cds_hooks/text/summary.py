@@ -6,12 +6,12 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from cds_hooks.text.chart import Chart, ChartNote, Fact, Resource, affirmed, drugs_of, ingredients, read_chart
+from cds_hooks.text.chart import Chart, ChartNote, Fact, Resource, affirmed, ingredients, latest_notes, read_chart
+from cds_hooks.text.disagreements import disagreements
 from fhir.terminology.allergens import allergen_classes_of, allergen_of_words
 from fhir.terminology.medication_names import read_name
 
 MOST_SENTENCES: Final = 14
-_RECENT_NOTES: Final = 3
 
 
 class Sentence(Struct, frozen=True):
@@ -79,7 +79,7 @@ def summarise_chart(chart: Chart, most: int = MOST_SENTENCES) -> Summary:
         first.extend(_listed(label, chart.of_kind(kind)))  # type: ignore[arg-type]  # the kinds of the line above
     last = [*_listed("Past", chart.of_kind("past")), *_listed("Operations", chart.of_kind("procedure"))]
     last += [*_listed("Family", chart.of_kind("family")), *_listed("Open", chart.of_kind("open"))]
-    last += [sentence for note in _latest(chart.notes) if (sentence := _of_note(note)) is not None]
+    last += [sentence for note in latest_notes(chart.notes) if (sentence := _of_note(note)) is not None]
     results = _results(chart.of_kind("result"))
     room = max(1, most - len(first) - len(last))
     shown_results, rest = results[: room if len(results) <= room else room - 1], results[room - 1 :]
@@ -111,10 +111,6 @@ def _results(facts: Sequence[Fact]) -> list[Sentence]:
     return [sentence for _, _, sentence in sorted(sentences, key=lambda entry: entry[:2], reverse=True)]
 
 
-def _latest(notes: Sequence[ChartNote]) -> list[ChartNote]:
-    return sorted(notes, key=lambda note: note.day, reverse=True)[:_RECENT_NOTES]
-
-
 def _of_note(note: ChartNote) -> Sentence | None:
     """What a note says the patient has and has not, by the names that are read in it."""
     has = dict.fromkeys(finding.text.lower() for finding in affirmed(note))
@@ -130,19 +126,19 @@ def _of_note(note: ChartNote) -> Sentence | None:
     )
     names = [*has, *denied, *possible]
     return (
-        Sentence(f"Said in the {_lowered(note.title)}: {', '.join(names[:12])}.", (note.source,), "note")
+        Sentence(f"Said in the {note.title_within}: {', '.join(names[:12])}.", (note.source,), "note")
         if names
         else None
     )
 
 
-def _lowered(title: str) -> str:
-    return title[:1].lower() + title[1:]
-
-
 def contradictions(chart: Chart) -> list[Sentence]:
     """Where a chart says two things that cannot both hold: both are named."""
-    return [*_drugs_against_allergies(chart), *_drugs_against_notes(chart), *_doubles(chart), *_problems_denied(chart)]
+    against_notes = [
+        Sentence(f"Contradiction: {disagreement.sentence}", disagreement.cites, "contradiction")
+        for disagreement in disagreements(chart)
+    ]
+    return [*_drugs_against_allergies(chart), *against_notes, *_doubles(chart)]
 
 
 def _drugs_against_allergies(chart: Chart) -> list[Sentence]:
@@ -163,25 +159,6 @@ def _is_meant(allergen: str, drug: str) -> bool:
     )
 
 
-def _drugs_against_notes(chart: Chart) -> list[Sentence]:
-    sentences: list[Sentence] = []
-    for fact in chart.of_kind("drug", "stopped"):
-        members = ingredients(fact.name)
-        for note in _latest(chart.notes):
-            if fact.day and note.day and note.day < fact.day:
-                continue
-            statuses = ("stopped", "never") if fact.kind == "drug" else ("active",)
-            for drug in drugs_of(note, *statuses):
-                if members and members & ingredients(drug.drug):
-                    says = "stopped" if fact.kind == "drug" else "taken"
-                    text = (
-                        f"Contradiction: the list has {fact.text}; the {_lowered(note.title)} says {drug.drug} {says}."
-                    )
-                    sentences.append(Sentence(text, (fact.source, note.source), "contradiction"))
-                    break
-    return sentences
-
-
 def _doubles(chart: Chart) -> list[Sentence]:
     sentences: list[Sentence] = []
     drugs = chart.of_kind("drug")
@@ -196,32 +173,4 @@ def _doubles(chart: Chart) -> list[Sentence]:
         if len(pair) > 1:
             text = f"Contradiction: {pair[0].text} and {pair[1].text} are both listed."
             sentences.append(Sentence(text, (pair[0].source, pair[1].source), "contradiction"))
-    return sentences
-
-
-def _problems_denied(chart: Chart) -> list[Sentence]:
-    """Problems and allergies of the lists that a note denies, and allergies that only a note has."""
-    sentences: list[Sentence] = []
-    for note in _latest(chart.notes):
-        denied = {
-            finding.concept.lower(): finding
-            for finding in note.reading.findings
-            if finding.assertion == "negated" and finding.experiencer == "patient"
-        }
-        for fact in chart.of_kind("problem"):
-            if any(concept in fact.name.lower() for concept in denied if len(concept) > 3):
-                text = f"Contradiction: {fact.text} is listed; the {_lowered(note.title)} denies it."
-                sentences.append(Sentence(text, (fact.source, note.source), "contradiction"))
-        for drug in drugs_of(note, "allergy"):
-            listed = chart.of_kind("allergy")
-            if not any(ingredients(fact.name) & ingredients(drug.drug) for fact in listed):
-                cites = (*(fact.source for fact in listed), note.source)
-                text = (
-                    f"Contradiction: the {_lowered(note.title)} says allergy to {drug.drug}; the allergy list does not"
-                )
-                sentences.append(
-                    Sentence(
-                        f"{text} ({'; '.join(fact.text for fact in listed) or 'it is empty'}).", cites, "contradiction"
-                    )
-                )
     return sentences

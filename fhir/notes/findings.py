@@ -116,6 +116,7 @@ _BACK_AGAIN: Final = re.compile(
     r"^[^.;\n]{0,40}\b(?:now|then|again|has) (?:recurrent|recurred|recurring|returned|relapsed|back(?! to))\b",
     re.IGNORECASE,
 )
+_NO_ALLERGY: Final = re.compile(r"nkd?a", re.IGNORECASE)
 _NOT_ONLY: Final = re.compile(r"\bnot (?:only|just|merely|simply)\b[^.;\n]{0,60}$", re.IGNORECASE)
 _YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
 _PAST_NAME: Final = re.compile(r"^(?:ex|former|previous)\b", re.IGNORECASE)
@@ -234,11 +235,14 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
     """The findings of a note that was written on a day, in the order of their places."""
     findings: list[Finding] = []
     tokens = asserted.tokens
+    headings = set(layout.starts)
     labels: dict[_Mention, tuple[str, str, str]] = {}
     cues = _Cues(_Places(_HYPOTHETICAL, layout.text), _Places(_SUBJECT_PARTNER, layout.text))
     for part in _pieces(plain_parts(asserted)):
         for span in _spans(part, asserted, layout.text):
             start, end = tokens[span.first].start, tokens[span.last].end
+            if start in headings and layout.text.startswith(":", end):
+                continue  # "Allergies:" is a heading and says nothing yet
             mention = _mention(layout, asserted, span, cues)
             if mention not in labels:
                 labels[mention] = _labels(mention, on)
@@ -378,7 +382,9 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     temporality: str = mention.reading.temporality
     before = mention.before
     experiencer = _person(mention)
-    if assertion == "negated" and mention.holds_cue:
+    if _NO_ALLERGY.fullmatch(mention.written):
+        assertion = "negated"
+    elif assertion == "negated" and mention.holds_cue:
         assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug

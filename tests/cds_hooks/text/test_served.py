@@ -14,7 +14,7 @@ from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import entries, store_of
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
-from tests.cds_hooks.text.charts import CHART
+from tests.cds_hooks.text.charts import CHART, note
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
 from tests.live import record_in
 
@@ -58,7 +58,7 @@ async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Pa
     assert document["sentences"][0]["cites"]
     assert "Problems: Atrial fibrillation (since 2020-01-01)." in [s["text"] for s in document["sentences"]]
     assert "is not released here" in document["notice"]
-    assert (stub.sent, document["provenance"]) == ([], None)
+    assert (stub.sent, document["provenance"], document["cards"]) == ([], None, [])
     assert [refusal.status_code for refusal in refused] == [400] * 3
     ((actor, detail),) = entries(tmp_path, "text-summary")
     assert (actor, detail["patient"], detail["sentences"]) == (
@@ -67,6 +67,15 @@ async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Pa
         len(document["sentences"]),
     )
     assert "fibrillation" not in json.dumps(detail)
+
+
+@pytest.mark.anyio
+async def test_where_notes_and_lists_disagree_the_client_gets_a_card(tmp_path: Path, file: Path) -> None:
+    entry = [*BUNDLE["entry"], {"resource": note("d2", "Apixaban stopped.")}]
+    async with client(tmp_path, text_file=file) as calls:
+        (card,) = (await calls.post("/summaries", json=BUNDLE | {"entry": entry})).json()["cards"]
+    assert card["summary"] == "The notes and the list disagree: apixaban"
+    assert "“Apixaban 5 mg tablet (5 mg twice daily)”" in card["detail"]
 
 
 @pytest.mark.anyio

@@ -96,6 +96,16 @@ def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, do
     assert (drug.status, drug.dose) == (status, dose)
 
 
+def test_no_known_allergies_deny_and_the_heading_of_allergies_says_nothing() -> None:
+    (finding,) = _read("Allergies: NKDA").findings
+    assert (finding.text, finding.assertion) == ("NKDA", "negated")
+    reading = _read("Allergies: penicillin, sulfa")
+    assert (reading.findings, [(drug.drug, drug.status) for drug in reading.drugs]) == (
+        (),
+        [("penicillin", "allergy"), ("sulfa", "allergy")],
+    )
+
+
 def test_a_later_word_of_a_note_stops_a_drug_that_stood_as_taken() -> None:
     reading = _read("Meds: naproxen 500 mg bd.\nAddendum: naproxen stopped.")
     assert [drug.status for drug in reading.drugs] == ["stopped", "stopped"]

@@ -1,0 +1,121 @@
+"""Where the last notes of a chart and its lists cannot both hold, each with the words of both.
+
+What a note says stays what somebody wrote: it changes no list, it is a reason to look. The words of a note are the
+names that are read in it, never its sentences.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec import Struct
+
+from cds_hooks.text.chart import Chart, ChartNote, drugs_of, ingredients, latest_notes, shown
+from fhir.terminology.allergens import allergen_of_words
+
+_LONGEST_SUMMARY: Final = 140
+"""CDS Hooks 2.0.1: a card's summary has fewer than 140 characters."""
+
+
+class Disagreement(Struct, frozen=True):
+    """One disagreement: of what, the words of the list and of the note, and their resources.
+
+    `is_of_allergy`: a note has an allergy that the list has not.
+    """
+
+    of: str
+    listed: str
+    said: str
+    title: str
+    sentence: str
+    cites: tuple[str, ...]
+    is_of_allergy: bool = False
+
+
+def disagreements(chart: Chart) -> list[Disagreement]:
+    """Drugs that a note stops or starts against the list, problems that it denies, allergies that only a note has."""
+    notes = latest_notes(chart.notes)
+    return [
+        *_of_drugs(chart, notes),
+        *(disagreement for note in notes for disagreement in (*_of_problems(chart, note), *_of_allergies(chart, note))),
+    ]
+
+
+def _of_drugs(chart: Chart, notes: list[ChartNote]) -> Iterator[Disagreement]:
+    for fact in chart.of_kind("drug", "stopped"):
+        members = ingredients(fact.name)
+        for note in notes:
+            if fact.day and note.day and note.day < fact.day:
+                continue
+            statuses = ("stopped", "never") if fact.kind == "drug" else ("active",)
+            for drug in drugs_of(note, *statuses):
+                if members and members & ingredients(drug.drug):
+                    status = "stopped" if fact.kind == "drug" else "taken"
+                    yield Disagreement(
+                        drug.drug,
+                        fact.text,
+                        f"{shown(drug.text)}: {status}",
+                        note.title,
+                        f"the list has {fact.text}; the {note.title_within} says {drug.drug} {status}.",
+                        (fact.source, note.source),
+                    )
+                    break
+
+
+def _of_problems(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:
+    denied = {
+        finding.concept.lower(): finding
+        for finding in note.reading.findings
+        if finding.assertion == "negated" and finding.experiencer == "patient" and len(finding.concept) > 3
+    }
+    for fact in chart.of_kind("problem"):
+        finding = next((denied[concept] for concept in denied if concept in fact.name.lower()), None)
+        if finding is not None:
+            yield Disagreement(
+                fact.name,
+                fact.text,
+                f"no {shown(finding.text)}",
+                note.title,
+                f"{fact.text} is listed; the {note.title_within} denies it.",
+                (fact.source, note.source),
+            )
+
+
+def _of_allergies(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:
+    listed = chart.of_kind("allergy")
+    texts = "; ".join(fact.text for fact in listed) or "it is empty"
+    for drug in drugs_of(note, "allergy"):
+        if not any(_is_same_allergen(fact.name, drug.drug) for fact in listed):
+            yield Disagreement(
+                f"allergy to {drug.drug}",
+                f"allergies: {texts}" if listed else "no allergy is listed",
+                f"allergy: {shown(drug.text)}",
+                note.title,
+                f"the {note.title_within} says allergy to {drug.drug}; the allergy list does not ({texts}).",
+                (*(fact.source for fact in listed), note.source),
+                is_of_allergy=True,
+            )
+
+
+def _is_same_allergen(listed: str, said: str) -> bool:
+    """Whether two names are of one ingredient, or one is of a class that the other is or is of."""
+    first, second = allergen_of_words(listed), allergen_of_words(said)
+    classes = first.named_classes & second.allergen_classes | second.named_classes & first.allergen_classes
+    return bool(first.ingredients & second.ingredients or classes)
+
+
+def disagreement_card(chart: Chart, uuid: str) -> dict[str, Any] | None:
+    """The card "the notes and the list disagree", with the words of both for each; None where they agree."""
+    open_ones = disagreements(chart)
+    if not open_ones:
+        return None
+    more = f" and {len(open_ones) - 1} more" if len(open_ones) > 1 else ""
+    summary = f"The notes and the list disagree: {open_ones[0].of[: _LONGEST_SUMMARY - 50]}{more}"
+    lines = [
+        f"- List: “{disagreement.listed}”. {disagreement.title}: “{disagreement.said}”. "
+        f"({', '.join(disagreement.cites)})"
+        for disagreement in open_ones
+    ]
+    detail = "What a note says is what somebody wrote; look which of both holds.\n\n" + "\n".join(lines)
+    indicator = "warning" if any(disagreement.is_of_allergy for disagreement in open_ones) else "info"
+    source = {"label": "Notes and lists of this chart"}
+    return {"uuid": uuid, "summary": summary, "indicator": indicator, "detail": detail, "source": source}
