@@ -137,7 +137,8 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
         is_milder = declared.only_removes and finding.indicator != "critical"
         if is_milder and context.session.active_orders and needs_cover(context.drafted.medication):
             raise SuggestionWithheld("nothing would stand in its place")
-        if is_milder and context.session.active_orders and asks_for_change(finding):
+        is_taken = context.session.active_orders and context.drafted.draft.kind == "MedicationRequest"
+        if is_milder and is_taken and asks_for_change(finding):
             raise SuggestionWithheld("the finding asks for a change and not for an end")
         yield _removal(context)
     if declared.hold:
