@@ -144,7 +144,7 @@ def check_mapping(name: str, meaning: str, *, is_new: bool) -> None:
 
 def _meaning(meaning: str, name: str) -> Meaning:
     from fhir.terminology.definitions import WrongDefinition
-    from fhir.terminology.publishers import meaning_in_words  # imported here: only a site that maps needs it
+    from fhir.terminology.site_table import meaning_in_words  # imported here: only a site that maps needs it
 
     if meaning == "not read":
         return Meaning(nothing=True, by=meaning)

@@ -20,9 +20,10 @@ from msgspec.structs import replace
 from fhir.terminology.definitions import Definition, roots_of
 from fhir.terminology.imported import FORMAT, Meaning, digest_of
 from fhir.terminology.medications import table_rows
-from fhir.terminology.publishers import READERS, is_definitions, order_of, read_definitions
+from fhir.terminology.publishers import READERS, order_of
 from fhir.terminology.release_files import Imported, ReleaseFile, edition_of, files_of
 from fhir.terminology.rf2 import COLUMNS, NotARelease, Release, Roots, expand, names_of
+from fhir.terminology.site_table import is_definitions, read_definitions
 
 Step = Callable[[str, int, int], None]
 """Is told what is being read, and how many bytes of how many were."""

@@ -5,34 +5,29 @@ of ICD-10 means what its code means, a product what its ingredients are. A file 
 its line; a single entry that cannot be read is named and left out.
 """
 
-import csv
 import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any, Final, Literal
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
-from msgspec.structs import replace
-
-from fhir.terminology.allergens import ALLERGEN_CLASSES
-from fhir.terminology.analytes import ANALYTE_BY_CODE, ANALYTES
-from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of
-from fhir.terminology.definitions import COLUMNS as DEFINITION_COLUMNS
-from fhir.terminology.definitions import WrongDefinition, definition_of_row, holds
-from fhir.terminology.imported import Meaning, plain_address
+from fhir.terminology.analytes import ANALYTE_BY_CODE
+from fhir.terminology.conditions import condition_groups_of
+from fhir.terminology.definitions import holds
+from fhir.terminology.imported import Meaning
 from fhir.terminology.medication_names import medication_of_code, read_name
-from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS, RXNORM, drug_system
+from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS, RXNORM
 from fhir.terminology.release_files import Imported, Reader, ReleaseFile, cells_of, edition_of, table_of
 from fhir.terminology.rf2 import NotARelease
-from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_code, families_of_words
+from fhir.terminology.site_table import SITE_COLUMNS, header_of, is_definitions, read_site
+from fhir.terminology.vaccines import families_of_code, families_of_words
 
 _RXNORM_KINDS: Final = frozenset(
     ["IN", "PIN", "MIN", "SCD", "SBD", "SCDC", "SBDC", "SCDF", "SBDF", "BN", "GPCK", "BPCK"]
 )
 _LOINC_PARTS: Final = ("COMPONENT", "PROPERTY", "TIME_ASPCT", "SYSTEM", "SCALE_TYP")
-SITE_COLUMNS: Final = ("system", "code", "name", "group", "drug", "allergen", "vaccine", "analyte", "not_read")
 _ATC: Final = "http://www.whocc.no/atc"
 _CVX: Final = "http://hl7.org/fhir/sid/cvx"
 _UNII: Final = ("http://fdasis.nlm.nih.gov", "urn:oid:2.16.840.1.113883.4.9")
@@ -325,111 +320,15 @@ def _read_cvx(imported: Imported, file: ReleaseFile) -> None:
 
 def _read_table(imported: Imported, file: ReleaseFile) -> None:
     """A table of the ATC, of the site's own codes and names, or of its definitions."""
-    header = _header(file)
+    header = header_of(file)
     if {"atc_code", "atc_name"} <= header:
         _read_atc(imported, file)
     elif header and header <= set(SITE_COLUMNS):
-        _read_site(imported, file)
+        read_site(imported, file)
     elif not is_definitions(file):
         imported.not_read.append(
             f"{file.name}, line 1: no table that is known; of the site's own: {', '.join(SITE_COLUMNS)}"
         )
-
-
-def _header(file: ReleaseFile) -> set[str]:
-    with closing(file.lines()) as lines:
-        return {name.strip().lower() for name in next(csv.reader(lines), [])}
-
-
-def is_definitions(file: ReleaseFile) -> bool:
-    """Whether a file is a table of a site's definitions."""
-    is_table = file.name.lower().endswith(".csv")
-    return is_table and {"kind", "key", "system", "definition"} <= _header(file) <= set(DEFINITION_COLUMNS)
-
-
-def read_definitions(imported: Imported, file: ReleaseFile) -> None:
-    """Adds the definitions of a site; one for the same key and system takes the place of ours.
-
-    Raises:
-        NotARelease: A definition cannot be read, or its key is in no table of ours.
-    """
-    number_of_rows = 0
-    with closing(file.lines()) as lines:
-        for number, row in enumerate(table_of(file.name, lines, ("kind", "key", "system", "definition")), 2):
-            try:
-                definition = definition_of_row(row)
-            except WrongDefinition as fault:
-                raise NotARelease(f"{file.name}, line {number}: {fault}") from None
-            if definition.key not in _KNOWN[definition.kind]():
-                raise NotARelease(f"{file.name}, line {number}: there is no {definition.kind} {definition.key!r}")
-            if definition.kind == "drug":
-                definition = replace(definition, key=INGREDIENT_BY_NAME[definition.key].rxcui)
-            same = (definition.kind, definition.key, definition.system)
-            imported.definitions = [
-                other for other in imported.definitions if (other.kind, other.key, other.system) != same
-            ]
-            imported.definitions.append(definition)
-            number_of_rows += 1
-    imported.note("this site", file, number_of_rows)
-
-
-_KNOWN: Final[Mapping[str, Callable[[], Container[str]]]] = {
-    "group": lambda: CONDITION_GROUPS, "drug": lambda: INGREDIENT_BY_NAME, "allergen": lambda: ALLERGEN_CLASSES,
-    "vaccine": lambda: VACCINE_FAMILIES, "analyte": lambda: ANALYTES,
-}  # fmt: skip
-
-
-def _read_site(imported: Imported, file: ReleaseFile) -> None:
-    number_of_codes = 0
-    with closing(file.lines()) as lines:
-        for number, row in enumerate(table_of(file.name, lines, ()), 2):
-            meaning = _meaning_of_row(row, file.name, number)
-            if row.get("code"):
-                system = row.get("system") or ""
-                short = code_system(system) or drug_system(system) or plain_address(system)
-                imported.add_code(short, row["code"], meaning)
-            if row.get("name"):
-                imported.add_name(row["name"], meaning, of_site=True)
-            number_of_codes += 1
-    imported.note("this site", file, number_of_codes)
-
-
-def _meaning_of_row(row: Mapping[str, str], file: str, number: int) -> Meaning:
-    where = f"{file}, line {number}"
-    if not row.get("code") and not row.get("name"):
-        raise NotARelease(f"{where}: neither a code nor a name")
-    meant = {column: row.get(column) or "" for column in _KNOWN}
-    if (row.get("not_read") or "").lower() in ("yes", "1", "true"):
-        if any(meant.values()):
-            raise NotARelease(f"{where}: it says what it means, and that it is not read")
-        return Meaning(nothing=True, by=where)
-    try:
-        return meaning_in_words(meant, where)
-    except WrongDefinition as fault:
-        raise NotARelease(f"{where}: {fault}") from None
-
-
-def meaning_in_words(meant: Mapping[str, str], by: str) -> Meaning:
-    """The meaning that names of our tables give, by kind and separated by semicolons.
-
-    Raises:
-        WrongDefinition: A name is in no table, or there is none.
-    """
-    names = {kind: tuple(filter(None, meant.get(kind, "").split(";"))) for kind in _KNOWN}
-    for kind, of_kind in names.items():
-        for name in of_kind:
-            if name not in _KNOWN[kind]():
-                raise WrongDefinition(f"there is no {kind} {name!r}")
-    if not any(names.values()):
-        raise WrongDefinition(f"none of {', '.join(_KNOWN)} says what it means")
-    return Meaning(
-        groups=tuple(CONDITION_GROUPS[name].key for name in names["group"]),
-        ingredients=tuple(INGREDIENT_BY_NAME[name].rxcui for name in names["drug"]),
-        allergens=names["allergen"],
-        vaccines=names["vaccine"],
-        analyte=next(iter(names["analyte"]), ""),
-        by=by,
-    )
 
 
 READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
