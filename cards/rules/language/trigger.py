@@ -96,6 +96,8 @@ class Selector:
         if not self.dose_forms:
             return True
         form = (identity.dose_form or "").lower()
+        if any(strength is not None and strength.per == "h" for strength in identity.strengths):
+            form += " patch"  # "Butrans 20 mcg/h" gives off so much an hour, whatever its words leave out
         return any(wanted in form for wanted in self.dose_forms)
 
     def members(self, identity: MedicationIdentity) -> tuple[Ingredient, ...]:

@@ -4,6 +4,7 @@ The structured Dosage comes first; what it leaves open is taken from its words (
 multiplied by the strength of the product. Without a unit, a strength or a frequency the dose is unknown, and `problem`
 says why."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Literal, TypeAlias
@@ -106,7 +107,7 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
     given = dosages or (Dosage(text=identity.words),)
-    given = _in_steps(given[0]) or given if len(given) == 1 else given
+    given = _in_steps(given[0]) or given if len(given) == 1 else tuple(map(_without_then, given))
     instructions = [read_dosage(dosage, identity, weight_kg) for dosage in given]
     sequential = _are_sequential(given)
     adjusted = [with_strength_from_text(identity, dosage) for dosage in given]
@@ -123,6 +124,15 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     if left_open and dispense is not None and len(given) == 1:
         return _of_supply(dose, dispense, adjusted[0]) or dose
     return dose
+
+
+_THEN = re.compile(r"^\s*(?:and )?then[, ]+", re.IGNORECASE)
+
+
+def _without_then(dosage: Dosage) -> Dosage:
+    """An instruction of several, whose first word only says that it follows the one before."""
+    is_next = dosage.text is not None and _THEN.match(dosage.text) is not None
+    return replace(dosage, text=_THEN.sub("", dosage.text or "")) if is_next else dosage
 
 
 def _in_steps(dosage: Dosage) -> tuple[Dosage, ...]:

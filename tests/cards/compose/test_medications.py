@@ -187,7 +187,12 @@ PARTS: dict[str, dict[str, Any]] = {
         ("cancel", "lisinopril", {"detail": "Reduce the dose."}, False),
         ("cancel", "lisinopril", {"detail": "Reduce the dose, or avoid it."}, True),
         ("cancel", "lisinopril", {"summary": "Avoid it.", "detail": "Check potassium."}, True),
-        ("cancel", "tacrolimus", {"summary": "With phenytoin: the dose needs a change (induction)."}, False),
+        (
+            "cancel",
+            "tacrolimus",
+            {"summary": "With phenytoin: a change or a closer watch is needed (induction)."},
+            False,
+        ),
         ("cancel", "lisinopril", {"summary": "With iron: to be taken some hours apart (binding)."}, False),
         ("cancel", "lisinopril", {"summary": "With it: more of it.", "detail": "INR within days."}, False),
         ("cancel", "lisinopril", {"summary": "With it: to be avoided (bleeding).", "detail": "INR within days."}, True),

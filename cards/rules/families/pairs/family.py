@@ -21,16 +21,18 @@ from cards.rules.language.rule import Evidence
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
-from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.identity import MedicationIdentity, Order
+from fhir.record.resources import MedicationStatement
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
 _FROM_DOSE_MG: Final = {
     "low_dose_aspirin": {"1191": 500.0},
     "low_dose_methotrexate": {"6851": 20.1},
+    "below_high_dose_methotrexate": {"6851": 500.0},
     "low_dose_statin": {"36567": 40.1, "6472": 40.1},
 }
-"""From which dose on a row is meant: aspirin against pain, methotrexate over 20 mg (ANSM 2019), a statin over 40 mg."""
+"""From which dose in mg on a row is meant: aspirin against pain, methotrexate over 20 (ANSM 2019) or 500, a statin."""
 _UNDER_DAILY_MG: Final = {"dolutegravir_once": {"1433868": 100.0}}
 """Under which dose a day a row is meant: 50 mg of dolutegravir twice a day is the dose beside rifampin."""
 _OVER_DAILY_MG: Final = {"low_daily_aspirin": {"1191": 100.0}}
@@ -38,7 +40,7 @@ _OVER_DAILY_MG: Final = {"low_daily_aspirin": {"1191": 100.0}}
 _SAYS: Final = {
     "contraindicated": "the label contraindicates it",
     "avoid": "to be avoided",
-    "adjust": "the dose needs a change",
+    "adjust": "a change or a closer watch is needed",
     "apart": "to be taken some hours apart",
     "serious": "the label warns of it",
 }
@@ -77,7 +79,9 @@ class Pair(Struct, frozen=True):
                 for drug, dose in orders
                 if drug.has(rxcui)
             )
-            return any(dose is not None and dose.high >= least for dose, least in doses)
+            if any(dose is not None and dose.high >= least for dose, least in doses):
+                return True
+            return "dose_methotrexate" in self.unless and _is_high_dose(context, partner)
         if self.unless in _UNDER_DAILY_MG:
             limits = _UNDER_DAILY_MG[self.unless].items()
             days = [(dose.daily(rxcui), least) for rxcui, least in limits for drug, dose in orders if drug.has(rxcui)]
@@ -91,6 +95,23 @@ class Pair(Struct, frozen=True):
             age = _age_days(context)
             return age is not None and age <= _UP_TO_DAYS[self.unless]
         return True
+
+
+_HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
+_METHOTREXATE: Final = "6851"
+
+
+def _is_high_dose(context: RuleContext, partner: CurrentMedication) -> bool:
+    """Whether the words of the order of methotrexate say a high dose or one for each square metre."""
+    orders = ((context.medication, context.drafted.order), (partner.medication, partner.order))
+    return any(
+        drug.has(_METHOTREXATE) and _HIGH_DOSE.search(_words_of(drug, order)) is not None for drug, order in orders
+    )
+
+
+def _words_of(drug: MedicationIdentity, order: Order) -> str:
+    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
+    return " ".join([drug.words, *(dosage.text or "" for dosage in dosages)])[:1000]
 
 
 # A gel of the mouth, a vaginal form, what is inhaled and a depot in a joint reach the blood; the skin hardly lets pass.

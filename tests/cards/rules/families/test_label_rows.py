@@ -254,3 +254,18 @@ def test_an_age_row_is_sharp(as_of: datetime) -> None:
             assert _found(rule, inside, {**order, "more": {"reasonCode": [{"text": words}]}}, as_of) == [], words
 
     for_each([*_of_template("age-label"), *_of_template("age-label-local")], fires)
+
+
+def test_an_indication_that_a_drug_cannot_treat_fires_where_the_order_names_it(as_of: datetime) -> None:
+    def fires(rule: Rule) -> None:
+        (band,) = rule.bands
+        (drug,) = _names(rule.trigger.draft)
+        for word in band.when["indication"]["words"]:
+            draft = {"drug": drug, "more": {"reasonCode": [{"text": f"{word}, culture pending"}]}}
+            assert _found(rule, {}, draft, as_of) == [band.id], word
+            denied = {"drug": drug, "more": {"reasonCode": [{"text": f"no {word}"}]}}
+            assert _found(rule, {}, denied, as_of) == [], word
+        assert _found(rule, {}, {"drug": drug, "more": {"reasonCode": [{"text": "cystitis, diarrhea"}]}}, as_of) == []
+        assert _found(rule, {}, {"drug": drug}, as_of) == []
+
+    for_each(_of_template("dz-indication"), fires)

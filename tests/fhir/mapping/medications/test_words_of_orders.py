@@ -226,3 +226,17 @@ def test_how_often_alone_is_one_of_the_strength_that_the_order_names(drug: str, 
 )
 def test_how_often_alone_is_no_dose_where_one_of_the_product_is_not_known(drug: str, words: str) -> None:
     assert _dose(drug, words).per_day == ()
+
+
+def test_the_steps_of_several_instructions_are_read_behind_then() -> None:
+    steps: list[dict[str, Any]] = [
+        {"text": "600 mg PO daily for 5 days", "sequence": 1},
+        {"text": "then 40 mg PO daily for 5 days", "sequence": 2},
+    ]
+    assert max(amount.high for amount in dose_of("prednisolone tablet", *steps).per_day) == 600
+
+
+def test_a_mass_behind_a_volume_is_what_is_in_all_of_it() -> None:
+    assert [amount.high for amount in _dose("lidocaine 1% injection", "20 mL (200 mg) infiltration once").per_dose] == [
+        200
+    ]
