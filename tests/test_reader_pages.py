@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cds_hooks.errors import HookError
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.trusted_models import served_model
@@ -114,3 +115,20 @@ def test_a_pilot_is_silenced_by_a_command(tmp_path: Path) -> None:
     (silence,) = _commands("pilot.md", "text")
     run(silence)
     assert "client Example hospital: shadow" in run("release list")
+
+
+def test_the_contributor_is_told_of_every_guide() -> None:
+    page = (READERS / "contributor.md").read_text(encoding="utf-8")
+    guides = {path.name for path in (ROOT / "docs" / "adding").glob("*.md")}
+    assert {name for name in guides if f"](../adding/{name})" not in page} == set()
+
+
+def _kinds_of(error: type[HookError]) -> set[type[HookError]]:
+    return {error}.union(*(_kinds_of(kind) for kind in error.__subclasses__()))
+
+
+def test_the_integrator_is_told_of_every_status_that_a_call_can_have() -> None:
+    page = (READERS / "integrator.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE)
+    told = {int(status) for row in rows for status in row.split(",")}
+    assert {kind.status for kind in _kinds_of(HookError)} <= told

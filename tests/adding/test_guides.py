@@ -28,6 +28,7 @@ _OUTSIDE_THE_REPOSITORY = ("hospital-model", "package", "site-rules")
         "page",
         "rule",
         "site-rules",
+        "table-row",
     ],
 )
 def test_the_guide_can_be_followed(name: str, tmp_path: Path) -> None:
