@@ -11,6 +11,9 @@ from importlib.resources import files
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
+
+from cards.card import Indicator
 from cards.rules.conditions.condition import Condition, Vocabulary, common_vocabulary
 from cards.rules.language.rule import Evidence, OrderChange
 from cards.rules.language.site import site_folders
@@ -39,6 +42,19 @@ RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """What the row of a knowledge table rests on that decided this draft; empty where the rule's own evidence is meant."""
 
 
+class TableRow(Struct, frozen=True):
+    """One row of a rule's knowledge table in words: for whom or with what, what it says, its severity and source."""
+
+    about: str
+    says: str
+    evidence: Evidence
+    indicator: Indicator | None = None
+
+
+TableRows = Callable[[MedicationIdentity], Iterable[TableRow]]
+"""The rows of a rule's knowledge table about a medication."""
+
+
 @dataclass(frozen=True)
 class Family:
     """A family: its name, which is that of its folder, and what only it uses, declared by its module `family.py`.
@@ -50,6 +66,7 @@ class Family:
     `covers` counts, by the rule's id, the rows of that table about a medication: what no row is about is not said to
     have been looked for. `ages` gives the ages in years of these rows, where they are not for every age. `partners`
     gives for a rule about pairs what these rows name beside the medication; the other drugs are not judged one by one.
+    `rows` gives these rows in words, for the page of a drug.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
     """
 
@@ -63,6 +80,7 @@ class Family:
     covers: Mapping[str, Coverage] = field(default_factory=dict)
     ages: Mapping[str, Ages] = field(default_factory=dict)
     partners: Mapping[str, Partners] = field(default_factory=dict)
+    rows: Mapping[str, TableRows] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
 
     @cached_property

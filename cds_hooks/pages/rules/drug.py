@@ -8,11 +8,9 @@ from msgspec import Struct
 
 from cards.card import SEVERITY
 from cards.rules.engine.coverage import CHECKS, checks_by_name, study_in_words
+from cards.rules.engine.family import TableRow, family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.families.pairs.family import pairs_of
-from cards.rules.language.rule import Evidence
-from cards.text import capitalized
 from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.committee.tables import RuleRow
 from cds_hooks.pages.rules.description import RulePage, describe_rule
@@ -36,6 +34,8 @@ class CheckedRule(Struct, frozen=True):
     row: RuleRow
     described: RulePage
     only: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    """Of a rule whose knowledge is a table the rows about a drug; () for a class."""
 
 
 class DrugCheck(Struct, frozen=True):
@@ -45,16 +45,6 @@ class DrugCheck(Struct, frozen=True):
     rules: tuple[CheckedRule, ...]
 
 
-class PairRow(Struct, frozen=True):
-    """A pair that a label names: the other drug or class, how grave a card is shown, what the row says, its source."""
-
-    partner: str
-    indicator: str
-    says: str
-    advice: str
-    evidence: Evidence
-
-
 class DrugPage(Struct, frozen=True):
     """The words, how they were read, and the checks; `members` are the drugs of a class or the parts of a product."""
 
@@ -62,7 +52,6 @@ class DrugPage(Struct, frozen=True):
     read_as: str
     members: tuple[str, ...]
     checks: tuple[DrugCheck, ...]
-    pairs: tuple[PairRow, ...] = ()
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -76,13 +65,7 @@ def describe_drug(query: str, committee: Committee) -> DrugPage | None:
     reading = read_order_name(query)
     if reading.ingredients:
         names = tuple(ingredient.name for ingredient in reading.ingredients)
-        return DrugPage(
-            query,
-            "/".join(names),
-            names,
-            _checks({query: _rules_of(query)}, committee),
-            _pairs(query),
-        )
+        return DrugPage(query, "/".join(names), names, _checks({query: _rules_of(query)}, committee))
     study = study_in_words(query, rule_book().rules)
     if study is not None:
         rules = {rule for of_check in study.checks.values() for rule in of_check}
@@ -112,20 +95,6 @@ def _rules_of(words: str) -> set[str]:
     return {activated.rule.id for activated in rule_book().rules_for(identify_concept(CodeableConcept(text=words)))}
 
 
-def _pairs(words: str) -> tuple[PairRow, ...]:
-    rows = [
-        PairRow(
-            INGREDIENTS[partner].name if partner in INGREDIENTS else partner.replace("_", " "),
-            "warning" if pair.severity == "start" else pair.severity,
-            f"{capitalized(pair.says)}: {pair.mechanism}",
-            pair.advice,
-            pair.evidence,
-        )
-        for partner, pair in pairs_of(identify_concept(CodeableConcept(text=words)))
-    ]
-    return tuple(sorted(rows, key=lambda row: (-SEVERITY[row.indicator], row.partner)))
-
-
 def _checks(rules_by_member: dict[str, set[str]], committee: Committee) -> tuple[DrugCheck, ...]:
     every = frozenset[str]().union(*rules_by_member.values())
     by_check = checks_by_name(rule for rule in rule_book().rules if rule.id in every)
@@ -138,4 +107,12 @@ def _checked(ids: Iterable[str], rules_by_member: dict[str, set[str]], committee
         about = tuple(member for member, rules in rules_by_member.items() if rule in rules)
         only = about if len(about) < len(rules_by_member) else ()
         version: RuleVersion = versions[rule]
-        yield CheckedRule(committee.row(version), describe_rule(version), only)
+        yield CheckedRule(committee.row(version), describe_rule(version), only, _rows_of(version, rules_by_member))
+
+
+def _rows_of(version: RuleVersion, rules_by_member: dict[str, set[str]]) -> tuple[TableRow, ...]:
+    rows = family_named(version.table.family).rows.get(version.rule.id)
+    if rows is None or len(rules_by_member) > 1:
+        return ()
+    medication = identify_concept(CodeableConcept(text=next(iter(rules_by_member))))
+    return tuple(sorted(rows(medication), key=lambda row: (-SEVERITY.get(row.indicator or "info", 0), row.about)))

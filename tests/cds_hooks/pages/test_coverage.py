@@ -49,7 +49,8 @@ def test_an_ingredient_and_its_brand_have_every_check_with_limits_sources_and_th
         text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
         assert "Read as metformin" in text
         assert "Critical: eGFR &lt; 30" in text
-        assert re.search(r"\d+ pairs that a label names", text)
+        assert re.search(r"Pairs that a label names: \d+ rows? about metformin", text)
+        assert re.search(r"Maximum dose: \d+ rows? about metformin .*at most 3,000 mg a day", text)
         assert "1 card in the newest 1 call: decision 1" in text
     lacks = re.sub(r"<[^>]+>", " ", ingredient.text.partition('id="lacks"')[2].partition("</section>")[0])
     assert [check for check in CHECKS if check in lacks] == [

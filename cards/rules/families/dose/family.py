@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -9,8 +10,8 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
-from cards.rules.engine.family import Correction, Family, lab_placeholder
-from cards.rules.families.dose.knowledge import EVIDENCE, Limit
+from cards.rules.engine.family import Correction, Family, TableRow, lab_placeholder
+from cards.rules.families.dose.knowledge import ADULT_YEARS, EVIDENCE, Limit
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
@@ -26,6 +27,7 @@ from cards.rules.families.dose.sums import (
     judged,
     labelled_from,
     limits_of,
+    limits_of_route,
     plausible_doses_of,
     rows_for,
     total_mg,
@@ -35,12 +37,14 @@ from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized, format_dose, format_number
+from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 _METHOTREXATE = "6851"
 _LEAD = "The limit is from a page that follows the label, not from the label: check it there."
 _LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
+_OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq"}
 _FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
 
@@ -485,6 +489,32 @@ _WORDS: tuple[Condition, ...] = (
     flag("day_named", _names_a_day, "the order names a day of the week"),
 )
 
+
+def _rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
+    for limit in (row for rxcui in medication.rxcuis for row in limits_of_route(rxcui, medication)):
+        last, span = limit.ages[-1], "at every age"
+        if limit.ages.start or last < ADULT_YEARS:
+            span = f"{limit.ages.start} to {last} years" if last < _OLDEST_NAMED else f"from {limit.ages.start} years"
+        weights = [f"from {limit.weight_from_kg:g} kg"] if limit.weight_from_kg is not None else []
+        weights += [f"up to {limit.weight_to_kg:g} kg"] if limit.weight_to_kg is not None else []
+        circumstances = (
+            limit.route,
+            _FORMS.get(limit.form, limit.form),
+            limit.population,
+            limit.condition,
+            limit.setting,
+        )
+        without = [f"without {limit.without_condition}"] if limit.without_condition else []
+        about = ", ".join([limit.drug, span, *weights, *filter(None, circumstances), *without])
+        unit = f"{_UNITS.get(limit.unit, limit.unit)}{'/kg' if limit.per_kg else ''}"
+        how_often = "in one dose" if limit.per_dose else "a week" if limit.per_week else "a day"
+        note = f" ({limit.note})" if limit.note else ""
+        says = (
+            f"{'at most' if limit.is_firm else 'usually at most'} {format_number(limit.most)} {unit} {how_often}{note}"
+        )
+        yield TableRow(about.replace("_", " "), says, EVIDENCE[limit.source])
+
+
 FAMILY = Family(
     "dose",
     placeholders={
@@ -533,4 +563,5 @@ FAMILY = Family(
     ages={"dose-max": ages_of_limits},
     covers={"dose-max": limits_of, "dose-plausible": plausible_doses_of},
     evidence={"dose-max": _row_evidence},
+    rows={"dose-max": _rows_of},
 )

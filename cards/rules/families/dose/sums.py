@@ -194,7 +194,7 @@ def _judge(context: RuleContext) -> Judged:
     excesses: list[Excess] = []
     is_unknown = False
     for rxcui in context.medication.rxcuis:
-        rows = _rows_of_route(rxcui, context.medication)
+        rows = limits_of_route(rxcui, context.medication)
         if rows and context.age_years is None:
             is_unknown = True
             continue
@@ -207,7 +207,7 @@ def _judge(context: RuleContext) -> Judged:
     return Judged(worst, is_unknown)
 
 
-def _rows_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
+def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     """The rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
     route = "injected" if medication.is_injected or all(row.route == "injected" for row in rows) else ""
@@ -221,7 +221,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     amount for each kilogram, since small children may be given more of it.
     """
     medication, age = context.medication, context.age_years
-    rows = _rows_of_route(rxcui, medication)
+    rows = limits_of_route(rxcui, medication)
     rows = [row for row in rows if row.population != "one dose" or context.drafted.dose.single]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
@@ -329,7 +329,7 @@ def wants_weight(context: RuleContext) -> bool:
     """Whether the drug has limits for each kilogram, this is a child, and no weight is known that can be used."""
     if context.weight_kg is not None or largest_plausible_kg(context.session.record) is None:
         return False
-    rows = (row for rxcui in context.medication.rxcuis for row in _rows_of_route(rxcui, context.medication))
+    rows = (row for rxcui in context.medication.rxcuis for row in limits_of_route(rxcui, context.medication))
     return any(row.per_kg for row in rows) and context.medication.systemic is not False
 
 
@@ -380,7 +380,7 @@ def limits_of(medication: MedicationIdentity) -> int:
 
 def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
     """The ages of these limits; those of an order that is given once are left out, because most orders are not."""
-    rows = (row for rxcui in medication.rxcuis for row in _rows_of_route(rxcui, medication))
+    rows = (row for rxcui in medication.rxcuis for row in limits_of_route(rxcui, medication))
     return tuple(
         row.ages
         for row in rows

@@ -10,19 +10,21 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from itertools import product
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from msgspec import Struct
 
+from cards.card import Indicator
 from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, medications_beside, no_facts, only
-from cards.rules.engine.family import Family
+from cards.rules.engine.family import Family, TableRow
 from cards.rules.language.rule import Evidence
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.record.resources import MedicationStatement
+from fhir.terminology.medications import INGREDIENTS
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
@@ -213,16 +215,19 @@ def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
     return (pair.evidence,) if pair is not None else ()
 
 
-def pairs_of(medication: MedicationIdentity) -> Iterator[tuple[str, Pair]]:
-    """Yields the rows about a medication, each with the key of the other drug."""
-    for keys, rows in PAIRS.items():
+def _pairs_of(medication: MedicationIdentity) -> int:
+    return sum(len(rows) for keys, rows in PAIRS.items() if not keys.isdisjoint(medication.keys))
+
+
+def _rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
+    for keys, pairs in PAIRS.items():
         if own_keys := keys.intersection(medication.keys):
             partner = next(iter(keys - own_keys), min(keys))
-            yield from ((partner, row) for row in rows)
-
-
-def _pairs_of(medication: MedicationIdentity) -> int:
-    return sum(1 for _ in pairs_of(medication))
+            name = INGREDIENTS[partner].name if partner in INGREDIENTS else partner.replace("_", " ")
+            for pair in pairs:
+                indicator = cast("Indicator", "warning" if pair.severity == "start" else pair.severity)
+                says = f"{capitalized(pair.says)}: {pair.mechanism}; {pair.advice}"
+                yield TableRow(f"with {name}", says, pair.evidence, indicator)
 
 
 def _nothing_found(_rule: str, _context: RuleContext) -> tuple[str, str]:
@@ -246,5 +251,6 @@ FAMILY = Family(
     evidence={"pair-label": _evidence},
     covers={"pair-label": _pairs_of},
     partners={"pair-label": _named_beside},
+    rows={"pair-label": _rows_of},
     nothing_found=_nothing_found,
 )
