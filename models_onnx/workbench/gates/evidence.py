@@ -200,6 +200,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         leaks=traced.leaks,
         smuggled=traced.smuggled,
         unnamed=traced.unnamed,
+        unjudged=traced.unjudged,
         merged=figures_within_groups(spec, cohort, probability, threshold),
         hidden=hidden_groups(spec, cohort),
         missing=dict(zip(cohort.features, np.isnan(cohort.X).mean(axis=0).tolist(), strict=True)),

@@ -260,6 +260,8 @@ class InputEvidence:
     leaks: tuple[str, ...] = ()
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    """Columns of a few values by which there are no figures, and which may be groups under another name."""
     merged: tuple[dict[str, Any], ...] = ()
     """Figures of values of a column that an axis calls by one name or scatters, as of groups; `why` says which."""
     hidden: tuple[str, ...] = ()

@@ -124,6 +124,8 @@ def fairness_in_words(manifest: Manifest) -> str:
         )
         for row in rows
     ]
+    if not any(str(row["axis"]).lower().startswith(("race", "ethnic")) for row in rows):
+        sentences.append("race and ethnicity: not judged, no figures are by them")
     return "; ".join(sentences) + "."
 
 

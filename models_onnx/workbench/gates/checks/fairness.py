@@ -1,6 +1,6 @@
 """G9: are the figures fair group by group, with intervals; differences that call for action fail the gate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import combinations
 from statistics import NormalDist
 from typing import Any
@@ -18,6 +18,7 @@ SLOPE_ACT = (0.8, 1.2)
 # How often (0 to 1) a model that treats all groups alike may fail by chance, over all comparisons of the gate together.
 BY_CHANCE = 0.05
 _HALF_OF_95 = 1.959964
+_MOST_NAMED = 8
 TOGETHER = "the smaller groups together"
 # Our own limit: with so many events people can be put into groups of which most can be judged.
 ENOUGH_TO_SPLIT = 400
@@ -68,7 +69,24 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
     few = [row for row in rows if row["state"] == "insufficient"]
     sentence = f"{len(rows)} groups on {len(judged)} axes; {len(few)} insufficient, which says neither fair nor unfair."
-    return Verdict(sentence, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)
+    unjudged = list(_not_judged({str(group["axis"]) for group in groups}, evidence))
+    sentence = " ".join((sentence, *unjudged))
+    figures = {"axes": declared, "insufficient": len(few), **({"not_judged": unjudged} if unjudged else {})}
+    return Verdict(sentence, tuple(faults), figures, rows)
+
+
+def _not_judged(axes: Set[str], evidence: Evidence) -> Iterator[str]:
+    """Sentences on race where no axis is of it, and on the columns by which it may stand under another name."""
+    if any(axis.lower().startswith(("race", "ethnic")) for axis in axes):
+        return
+    yield "By race and ethnicity nothing was judged: no axis is of them."
+    columns = evidence.inputs.unjudged if evidence.inputs is not None else ()
+    if columns:
+        more = f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
+        yield (
+            f"Nor by the columns {', '.join(columns[:_MOST_NAMED])}{more}, whose few values may be groups of people: "
+            "name those that are in the specification's subgroups, an axis of race beginning with race."
+        )
 
 
 def _least_asked(axes: Mapping[str, str]) -> dict[str, str]:

@@ -52,12 +52,14 @@ class Traced:
 
     Among the leaks are exclusions that know the outcome, and rows that are there several times.
 
-    `unnamed` are columns of race, sex or age for which the specification has no axis of fairness of that name.
+    `unnamed` are columns of race, sex or age for which the specification has no axis of fairness of that name;
+    `unjudged` other columns of a few values by which there is no axis, and which may be groups of people.
     """
 
     leaks: tuple[str, ...]
     smuggled: tuple[str, ...]
     unnamed: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
 
 
 def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
@@ -81,7 +83,23 @@ def trace(spec: ModelSpec, cohort: Cohort) -> Traced:
     leaks += [copied] if (copied := copied_people(spec, cohort)) is not None else []
     axes = _behind_axes(spec.subgroups, rows, columns)
     smuggled = list(_smuggled(inputs, axes)) + list(_proxies(spec, cohort))
-    return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns, cohort.rows)))
+    read = {*inputs, *outcome, *(column for behind in axes.values() for column in behind), spec.patient_column}
+    unjudged = (name for name in columns if name not in read and _makes_groups(cohort.rows[name]))
+    return Traced(tuple(leaks), tuple(smuggled), tuple(_unnamed(axes, columns, cohort.rows)), tuple(unjudged))
+
+
+_MOST_GROUPS = 12
+
+
+def _makes_groups(column: pd.Series) -> bool:
+    """Returns whether a column has a few values, of which two or more are of as many rows as a group needs.
+
+    A number with decimals is a measurement, whatever its values.
+    """
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 != 0).any():
+        return False
+    counts = column.dropna().astype(str).value_counts()
+    return len(counts) <= _MOST_GROUPS and int((counts >= _LEAST_GROUP).sum()) >= 2
 
 
 def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:

@@ -256,7 +256,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     training = "models_onnx.workbench.training"
     rows = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan], [4.0, np.nan]])
     cohort = SimpleNamespace(X=rows, features=["a", "b"])
-    traced = SimpleNamespace(leaks=("leak",), smuggled=("smuggled",), unnamed=("unnamed",))
+    traced = SimpleNamespace(leaks=("leak",), smuggled=("smuggled",), unnamed=("unnamed",), unjudged=("ward",))
     monkeypatch.setattr(f"{training}.data.tracing.trace", lambda *_: traced)
     monkeypatch.setattr(f"{training}.data.leaks.alone", lambda _: {"alone": 0.7})
     monkeypatch.setattr(f"{training}.data.leaks.after_horizon", lambda *_: {"after": 0.6})
@@ -271,6 +271,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     found = evidence._input_evidence(subject, None, cohort)
     assert json.loads(json.dumps({name: getattr(found, name) for name in found.__dataclass_fields__}, default=int)) == {
         "alone": {"alone": 0.7}, "after": {"after": 0.6}, "losses": {"lost": 10}, "leaks": ["leak"],
-        "smuggled": ["smuggled"], "unnamed": ["unnamed"], "merged": [[10, 11, 12, 13], threshold or 0.5],
+        "smuggled": ["smuggled"], "unnamed": ["unnamed"], "unjudged": ["ward"],
+        "merged": [[10, 11, 12, 13], threshold or 0.5],
         "hidden": ["hidden"], "missing": {"a": 0.25, "b": 0.75},
     }  # fmt: skip

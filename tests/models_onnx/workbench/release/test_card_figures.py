@@ -125,7 +125,7 @@ def test_what_each_group_says_of_fairness() -> None:
     assert figures.fairness_in_words(_manifest()) == (
         "sex, female: 500 people, 60 events, AUROC 0.750 (0.700 to 0.800), observed/expected 1.000 (0.900 to 1.100); "
         "sex, male: 484 people, 40 events, AUROC 0.750 (0.700 to 0.800), observed/expected 1.000 (0.900 to 1.100); "
-        "age, 18-44: 333 people, 3 events, too few to judge."
+        "age, 18-44: 333 people, 3 events, too few to judge; race and ethnicity: not judged, no figures are by them."
     )
 
 

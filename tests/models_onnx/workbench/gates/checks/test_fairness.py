@@ -36,6 +36,9 @@ def _with(position: int, **changes: Any) -> list[Group]:
     return [{**group, **changes} if number == position else group for number, group in enumerate(GROUPS)]
 
 
+NO_RACE = "By race and ethnicity nothing was judged: no axis is of them."
+
+
 def test_what_is_shown_of_groups_that_are_alike() -> None:
     latest = {"observed_expected": _figure(0.9375), "events": 60}
     slope = _figure(1.0)
@@ -44,9 +47,9 @@ def test_what_is_shown_of_groups_that_are_alike() -> None:
     shown = {"people": 1000, "events": 100, "state": "sufficient", "observed_expected": _figure(1.0),
              "sensitivity": _figure(0.5)}  # fmt: skip
     assert verdict == Verdict(
-        "5 groups on 2 axes; 2 insufficient, which says neither fair nor unfair.",
+        f"5 groups on 2 axes; 2 insufficient, which says neither fair nor unfair. {NO_RACE}",
         (),
-        {"axes": AXES, "insufficient": 2},
+        {"axes": AXES, "insufficient": 2, "not_judged": [NO_RACE]},
         [
             {"axis": "sex", "group": "female", **shown},
             {"axis": "sex", "group": "male", **shown, "events": 99, "state": "insufficient",
@@ -93,7 +96,17 @@ def test_a_single_group_of_fifty_events_is_enough_to_judge_one_axis() -> None:
     groups = [{**group, "events": 49} for group in GROUPS]
     groups[2]["events"] = 50
     verdict = _judged(*groups)
-    assert verdict.sentence == "4 groups on 1 axes; 4 insufficient, which says neither fair nor unfair."
+    assert verdict.sentence == f"4 groups on 1 axes; 4 insufficient, which says neither fair nor unfair. {NO_RACE}"
+
+
+def test_what_could_not_be_judged_is_said_and_is_no_fault() -> None:
+    with_race = _judged(*GROUPS, _group("race", "a"), axes={**AXES, "race": "all"}, unjudged=("ward",))
+    assert with_race.figures.keys() == {"axes", "insufficient"}
+    verdict = _judged(*GROUPS, unjudged=tuple(f"col_{number}" for number in range(10)))
+    assert verdict.faults == ()
+    assert verdict.figures["not_judged"][0] == NO_RACE
+    assert "Nor by the columns col_0, col_1" in verdict.sentence
+    assert "col_7 and 2 more, whose few values may be groups of people" in verdict.sentence
 
 
 @pytest.mark.parametrize(
