@@ -218,7 +218,7 @@ def test_no_text_of_a_models_files_is_live_on_its_page(name: str) -> None:
         manifest = FILES.manifest(model)
         assert manifest is not None
         hostile = msgspec.convert(_worded(msgspec.to_builtins(manifest), words), Manifest)
-        page = model_page(SITE, hostile, _worded(FILES.card(model), words), FILES.release(model))
+        page = model_page(SITE, hostile, _worded(FILES.card(model), words))
         assert "zqx" in page
         assert faults_of_page(page, words) == []
         assert faults_of_page(models_page(SITE, hostile.id, hostile.title, hostile.version), words) == []

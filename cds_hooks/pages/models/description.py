@@ -12,7 +12,6 @@ from cds_hooks.pages.explain.inputs import SEX, average_of
 from cds_hooks.web.model_words import LEAST_EVENTS, words_of
 from cds_hooks.web.numbers import format_unit, format_value, people_range
 from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
-from models_onnx.artifact.release_file import Release
 from models_onnx.model_card.attributes import ATTRIBUTES, attribute_of
 from models_onnx.model_card.evaluation_file import (
     LaterEvaluation,
@@ -186,14 +185,6 @@ class AttributeSection(Struct, frozen=True):
     rows: tuple[AttributeRow, ...]
 
 
-class ReleaseStatus(Struct, frozen=True):
-    """The release in words: its state, and which gates are green, waived or red."""
-
-    state: str
-    gates: str
-    digest: str
-
-
 def attribute_sections(card: dict[str, Any]) -> list[AttributeSection]:
     """Return every attribute of the card in its order, section by section."""
     attributes = ATTRIBUTES[card["kind"]]
@@ -201,19 +192,6 @@ def attribute_sections(card: dict[str, Any]) -> list[AttributeSection]:
         AttributeSection(SECTIONS[name], tuple(_row(attribute, card) for attribute in group))
         for name, group in groupby(attributes, key=lambda attribute: attribute.section)
     ]
-
-
-def release_status(release: Release) -> ReleaseStatus:
-    """Return how the release stands."""
-    gates = release.gates
-    if gates is None:
-        return ReleaseStatus(release.state, "not run", release.digest)
-    parts = [f"{len(gates.green)} passed"]
-    if gates.waived:
-        parts.append(f"waived with an expiry date: {', '.join(gates.waived)}")
-    if gates.red:
-        parts.append(f"not passed: {', '.join(gates.red)}")
-    return ReleaseStatus(release.state, "; ".join(parts), release.digest)
 
 
 def _row(attribute: Any, card: dict[str, Any]) -> AttributeRow:
@@ -227,7 +205,6 @@ def _row(attribute: Any, card: dict[str, Any]) -> AttributeRow:
 def model_values(
     manifest: Manifest,
     card: dict[str, Any] | None = None,
-    release: Release | None = None,
     later: LaterEvaluation | None = None,
 ) -> dict[str, Any]:
     """Return what the template of a model shows: what it is for, for whom it was tested, and how well it does.
@@ -242,7 +219,6 @@ def model_values(
         "bins": calibration_rows(manifest),
         "features": input_rows(manifest),
         "attributes": attribute_sections(card) if card else [],
-        "standing": release_status(release) if release else None,
         "lineage": lineage_rows(manifest),
         "absence": absence_words(manifest),
     }

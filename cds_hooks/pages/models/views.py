@@ -42,7 +42,7 @@ def routes(server: PageServer) -> list[Route]:
         manifest = files.manifest(model_id)
         if manifest is None:
             raise Refusal(_NO_MODEL)
-        values = model_values(manifest, files.card(model_id), files.release(model_id), files.evaluation(model_id))
+        values = model_values(manifest, files.card(model_id), files.evaluation(model_id))
         return server.page("models/model.html", standing_here=standing_of(server, model_id, manifest), **values)
 
     def card(request: Request) -> Response:

@@ -14,7 +14,7 @@ from models_onnx.artifact.manifest import Manifest
 
 
 def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
-    """The page of a model; `files` are card, release and what else `model_values` takes."""
+    """The page of a model; `files` are the card and what was evaluated after it."""
     values = model_values(manifest, *files)
     return render("models/model.html", site=site, root="../", standing_here=None, **values)
 

@@ -3,14 +3,12 @@
 from typing import Any
 
 import msgspec
-import pytest
 from msgspec.structs import replace
 
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.model_files import ModelFiles
-from cds_hooks.pages.models.description import Performance, input_rows, performance, release_status
+from cds_hooks.pages.models.description import Performance, input_rows, performance
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.artifact.release_file import GateSummary, Release
 from tests.cds_hooks.pages.rendered import model_page
 from tests.cds_hooks.web.decisions import SITE
 
@@ -97,24 +95,6 @@ def test_the_threshold_of_this_server_is_marked_in_the_table_of_capacities() -> 
     assert Page(model_page(SITE, _manifest())).row("as it is here").startswith("10 as it is here | ")
     stricter = Page(model_page(replace(SITE, alert_share=0.05), _manifest()))
     assert stricter.row("as set here").startswith("5 as set here | ")
-
-
-@pytest.mark.parametrize(
-    ("gates", "words"),
-    [
-        (None, "not run"),
-        (GateSummary(("a", "b"), ()), "2 passed"),
-        (
-            GateSummary(("a",), ("b", "c"), ("d",)),
-            "1 passed; waived with an expiry date: d; not passed: b, c",
-        ),
-    ],
-)
-def test_a_release_says_which_gates_stand_how(gates: GateSummary | None, words: str) -> None:
-    release = Release(
-        format="1", id="m", version="1", state="released", digest="d", files={}, gates=gates, history=(), key="k"
-    )
-    assert release_status(release).gates == words
 
 
 def test_the_range_of_an_input_is_what_it_was_trained_on_and_where_it_is_cut() -> None:
