@@ -34,6 +34,7 @@ _ANY_SIGN: Final = _any_of({row["text"] for rows in _ROWS.values() for row in ro
 # "8/8 h" is every eight hours, "1 à 2" is 1 to 2.
 _EVERY_HOURS = late_pattern(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b")
 _A_DAY = late_pattern(r" ?/ ?j(?:our)?\b")
+_PER_DAY = late_pattern(r"(?<=\d) ?/ ?(?:die|giorno|d[ií]a|tag|dag)\b")
 _FROM_TO = late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)")
 _ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
 _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
@@ -53,7 +54,7 @@ def in_english(words: str) -> str:
     '1 each in the morning and 1 each in the evening'
     """
     text = _SCHEME.sub(lambda match: _spelled_out(match["parts"], match["unit"]), words) if "-" in words else words
-    text = _A_DAY.sub(" par jour", text)
+    text = _PER_DAY.sub(" times a day", _A_DAY.sub(" par jour", text))
     text = _FROM_TO.sub(" to ", _EVERY_HOURS.sub(r"every \1 hours", text))
     if _ANY_SIGN.search(text) is None:
         return text

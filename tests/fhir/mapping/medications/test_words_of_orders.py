@@ -240,3 +240,28 @@ def test_a_mass_behind_a_volume_is_what_is_in_all_of_it() -> None:
     assert [amount.high for amount in _dose("lidocaine 1% injection", "20 mL (200 mg) infiltration once").per_dose] == [
         200
     ]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        {"unit": "Tablette"},
+        {"unit": "Stück"},
+        {"unit": "comprimés"},
+        {"unit": "compresse"},
+        {"unit": "{Tablette}"},
+        {"unit": "Tablet (unit of presentation)"},
+        {"system": "http://standardterms.edqm.eu", "code": "15054000"},
+        {"system": "http://snomed.info/sct", "code": "732936001"},
+        {"unit": "Tablette", "system": "http://snomed.info/sct", "code": "732936001"},
+    ],
+)
+def test_a_dose_is_counted_in_the_units_that_europe_writes(unit: dict[str, str]) -> None:
+    dosage = amount(2) | {"timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}}
+    dosage["doseAndRate"] = [{"doseQuantity": {"value": 2, **unit}}]
+    assert per_day(_dose("metformin 500 mg tablet", dosage)) == [(2000.0, 2000.0)]
+
+
+@pytest.mark.parametrize("words", ["2 compresse x 2/die", "1 suppo x 4/j", "1 supposta x 4/die", "2 Tabletten x 2/Tag"])
+def test_so_many_a_day_behind_a_slash_is_read(words: str) -> None:
+    assert per_day(_dose("metformin 500 mg", words)) == [(2000.0, 2000.0)]
