@@ -20,9 +20,10 @@ from msgspec.structs import replace
 from fhir.terminology.definitions import Definition, roots_of
 from fhir.terminology.imported import FORMAT, Meaning, digest_of
 from fhir.terminology.medications import table_rows
+from fhir.terminology.phrases import groups_in_words
 from fhir.terminology.publishers import READERS, order_of
 from fhir.terminology.release_files import Imported, ReleaseFile, edition_of, files_of
-from fhir.terminology.rf2 import COLUMNS, NotARelease, Release, Roots, expand, names_of
+from fhir.terminology.rf2 import COLUMNS, NotARelease, Release, Roots, disagreements, expand, names_of
 from fhir.terminology.site_table import is_definitions, read_definitions
 
 Step = Callable[[str, int, int], None]
@@ -120,14 +121,19 @@ def _read_snomed(imported: Imported, files: Sequence[ReleaseFile]) -> None:
     meanings = {code: replace(meaning, by=by) for code, meaning in expansion.meanings.items()}
     of_site = {key: meaning for key, meaning in imported.codes.items() if key[0] == "snomed" and meaning.of_site}
     imported.codes |= {("snomed", code): meaning for code, meaning in meanings.items()} | of_site
-    with ExitStack() as stack:
-        opened = [(file.name, stack.enter_context(closing(file.lines()))) for file in descriptions]
-        names = names_of(opened, meanings, imported.several)
+    opened = [(file.name, file.lines) for file in descriptions]
+    names = names_of(opened, meanings, release.active, imported.several)
+    ours = snomed_roots().by_kind["group"]
+    imported.differences += disagreements(opened, meanings, ours, _groups_affirmed)
     imported.names = {**imported.names, **names} | {
         name: meaning for name, meaning in imported.names.items() if meaning.of_site
     }
     for file in files:
         imported.note("SNOMED International", file, len(meanings))
+
+
+def _groups_affirmed(words: str) -> frozenset[str]:
+    return frozenset(row.group for row in groups_in_words(words) if row.assertion.polarity == "affirmed")
 
 
 def apply_ingredients(imported: Imported) -> None:

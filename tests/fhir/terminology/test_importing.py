@@ -28,6 +28,9 @@ _NAMES = [
     ("900002", "sv", "Blekinges hjärtsvikt"),
     ("900002", "en", "Blekinge heart failing (disorder)"),
     ("900001", "en", "AB"),
+    ("900001", "en", "Blekinge gout"),
+    ("900001", "en", "Twofold sickness"),
+    ("900005", "en", "Twofold sickness"),
 ]
 
 
@@ -106,6 +109,18 @@ def test_a_finding_is_an_allergy_to_its_causative_agent_and_a_product_has_its_in
 @pytest.mark.parametrize("words", ["Blekinges hjärtsvikt", "blekinge heart  failing"])
 def test_the_names_of_a_release_are_read_in_its_languages(index: Path, words: str) -> None:
     assert "hf" in understand({"resourceType": "Condition", "code": {"text": words}}).groups
+
+
+def test_a_name_that_a_concept_of_no_group_has_as_well_means_none(index: Path) -> None:
+    assert understand({"resourceType": "Condition", "code": {"text": "Twofold sickness"}}).groups == ()
+
+
+def test_a_new_member_whose_name_means_other_groups_is_told(tmp_path: Path) -> None:
+    imported = import_releases([rf2(tmp_path)], tmp_path / "terms.idx", lambda *_: None)
+    told = {(row.key, row.code) for row in imported.differences if row.how == "its name means others"}
+    assert ("hf", "900001") in told
+    assert not [code for _, code in told if code == "900002"]
+    assert imported.several == ["twofold sickness"]
 
 
 def test_a_result_is_read_by_the_parts_of_its_loinc_code(index: Path) -> None:
