@@ -82,10 +82,14 @@ class _Sent:
 
     def __init__(self, call: ServiceInput) -> None:
         self._sent = call.sent
+        self._by_kind: dict[str, list[Json]] = {}
 
     def every(self, kind: str) -> list[Json]:
-        """All resources of a type."""
-        return [_in_shape(resource, "prefetch") for resource in OriginalOrders(self._sent, kind).every()]
+        """All resources of a type; the body is looked through once for it."""
+        if kind not in self._by_kind:
+            resources = OriginalOrders(self._sent, kind).every()
+            self._by_kind[kind] = [_in_shape(resource, "prefetch") for resource in resources]
+        return self._by_kind[kind]
 
     def find(self, reference: str) -> Json | None:
         """The resource of this reference."""
