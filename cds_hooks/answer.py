@@ -497,12 +497,12 @@ class ReceivedBody:
 
     def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
-        settings, patient_id, known = call.components.settings, request.context.patient_id, self._sent_before
-        chart: SentChart | None = known.chart(filled.values) if known is not None else None
+        settings, patient_id, sent_before = call.components.settings, request.context.patient_id, self._sent_before
+        chart: SentChart | None = sent_before.chart(filled.values) if sent_before is not None else None
         if chart is None:
             chart = self._read(request, filled, keeps=settings.keep_facts)
-            if known is not None:
-                known.keep_chart(filled.values, chart)
+            if sent_before is not None:
+                sent_before.keep_chart(filled.values, chart)
         resources = chart.resources.for_another_call()
         resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         requested, encounter = filled.state.looked_up, request.context.encounter_id

@@ -119,8 +119,8 @@ def _take_out(connection: Connection, name: str, sequences: list[int]) -> None:
         return
     if connection.dialect.name == "postgresql":  # a writer may have found a chart there that is deleted now
         connection.execute(text("LOCK TABLE charts IN SHARE ROW EXCLUSIVE MODE"))
-    named = connection.execute(select(d.chart).where(d.sequence.in_(sequences), d.chart.is_not(None)).distinct())
-    hashes = [row.chart for row in named]
+    names = connection.execute(select(d.chart).where(d.sequence.in_(sequences), d.chart.is_not(None)).distinct())
+    hashes = [row.chart for row in names]
     connection.execute(delete(_PLAIN[name]).where(is_chosen))
     is_named = select(d.sequence).where(d.chart == charts.c.hash).exists()
     connection.execute(delete(charts).where(charts.c.hash.in_(hashes), ~is_named))
@@ -236,8 +236,8 @@ def _charts_of(url: str, sequences: list[int]) -> Iterator[tuple[str, dict[str, 
     """Table and row of each chart with which these decisions were made, each once."""
     table, written = plain_table(charts), set[bytes]()
     for batch in _batches(sequences):
-        named = select(decisions.c.chart).where(decisions.c.sequence.in_(batch))
-        for row in read_rows(url, select(table).where(table.c.hash.in_(named))):
+        names = select(decisions.c.chart).where(decisions.c.sequence.in_(batch))
+        for row in read_rows(url, select(table).where(table.c.hash.in_(names))):
             if bytes(row.hash) not in written:
                 written.add(bytes(row.hash))
                 yield "charts", dict(row._mapping)

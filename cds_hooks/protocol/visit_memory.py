@@ -121,10 +121,10 @@ class PatientValues:
         """Return the long texts of a value; they are looked for once in one that is kept."""
         if not self._has(key, value):
             return long_texts_in(value)
-        found = self._long_texts.get(id(value))
-        if found is None:
-            found = self._long_texts[id(value)] = long_texts_in(value)
-        return found
+        long_texts = self._long_texts.get(id(value))
+        if long_texts is None:
+            long_texts = self._long_texts[id(value)] = long_texts_in(value)
+        return long_texts
 
     def chart(self, values: Mapping[str, Any]) -> SentChart | None:
         """Return what was made of these very values before; None where they did not come together yet."""

@@ -45,8 +45,8 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
     d = decision
     facts = d.facts or b""
     lengths = (len(d.models), len(d.response), len(d.basis), None if d.facts is None else len(facts))
-    named = (d.chart.hex(),) if d.chart is not None else ()
-    head = _encode((chain, position, d.id, *_of_call(d), *lengths, *named))
+    chart = (d.chart.hex(),) if d.chart is not None else ()
+    head = _encode((chain, position, d.id, *_of_call(d), *lengths, *chart))
     return hashlib.sha256(b"".join((previous, head, d.models, d.response, d.basis, facts))).digest()
 
 

@@ -387,10 +387,10 @@ def charts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
     if not ids:
         return {}
     naming = select(decisions.c.id, decisions.c.chart).where(decisions.c.id.in_(ids), decisions.c.chart.is_not(None))
-    named = {row.id: bytes(row.chart) for row in read_rows(url, naming)}
-    query = select(charts.c.hash, charts.c.content).where(charts.c.hash.in_(set(named.values())))
+    hash_by_id = {row.id: bytes(row.chart) for row in read_rows(url, naming)}
+    query = select(charts.c.hash, charts.c.content).where(charts.c.hash.in_(set(hash_by_id.values())))
     contents = {bytes(row.hash): row.content for row in read_rows(url, query)}
-    return {identity: contents[digest] for identity, digest in named.items() if digest in contents}
+    return {identity: contents[digest] for identity, digest in hash_by_id.items() if digest in contents}
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:

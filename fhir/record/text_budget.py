@@ -59,8 +59,8 @@ def within_text_budget(
 
     `look_up` gives the long texts of the value of a key where they may be known; without it they are looked for.
     """
-    found = (look_up(key, value) if look_up is not None else long_texts_in(value) for key, value in values.items())
-    costs = sorted(chain.from_iterable(found), key=_rank)
+    long_texts = (look_up(key, value) if look_up is not None else long_texts_in(value) for key, value in values.items())
+    costs = sorted(chain.from_iterable(long_texts), key=_rank)
     unread: dict[int, Any] = {}
     left, left_for_directions = CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS
     remembered: set[str] = set()
@@ -86,13 +86,13 @@ def within_text_budget(
 
 def long_texts_in(value: Any) -> list[LongTexts]:
     """Return the resources with long texts of a lean resource or Bundle."""
-    found = []
+    long_texts = []
     for resource in _with_long_texts(value):
         long = LongTexts(resource, msgspec.json.decode(_encode(resource)), [], [])
         _collect(long.content, long)
         if long.prose or long.directions:
-            found.append(long)
-    return found
+            long_texts.append(long)
+    return long_texts
 
 
 def _with_long_texts(value: Any) -> Iterator[LeanResource]:
