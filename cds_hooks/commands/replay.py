@@ -123,12 +123,14 @@ def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
 def _replay(
     url: str, chosen: Iterator[Decision], total: int, as_of: datetime | None, processes: int, *, as_json: bool
 ) -> int:
+    from cds_hooks.hold_back.terminology import use_by_acts
     from cds_hooks.replay.processes import ProcessEnded, verdicts  # models and rules take a second to load
 
     counts: Counter[tuple[str, str]] = Counter()
     listed: list[Any] = []
     reasons: Counter[str] = Counter()
     configured = settings().model_copy(update={"database_url": url})
+    use_by_acts(configured)  # mappings of single codes, which need no index
     with _progress(total, as_json=as_json) as advance:
         try:
             for verdict in verdicts(configured, chosen, as_of, processes=processes):
@@ -151,11 +153,12 @@ def _try_candidate(
     url: str, chosen: Iterator[Decision], total: int, against: list[str], processes: int, *, as_json: bool
 ) -> int:
     """Prints what the candidate changes; 1 where a card is more, fewer or another."""
-    from cds_hooks.hold_back.terminology import REPLAY, SUFFIX
+    from cds_hooks.hold_back.terminology import REPLAY, SUFFIX, use_by_acts
     from cds_hooks.replay.candidates import NoCandidate, Report
     from cds_hooks.replay.processes import ProcessEnded, changes_by
 
     configured = settings().model_copy(update={"database_url": url})
+    use_by_acts(configured)  # mappings of single codes, which need no index
     report = Report()
     with _progress(total, as_json=as_json) as advance:
         try:

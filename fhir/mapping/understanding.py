@@ -117,9 +117,9 @@ def _sources(resource: Json, reading: Understanding) -> tuple[str, ...]:
         for coding in concept.coding:
             meaning = imported_meaning(coding.system, coding.code)
             if meaning is not None:
-                return (f"{meaning.by} {coding.code}{_definition(reading.groups, meaning)}",)
+                return (f"{meaning.by}, code {coding.code}{_definition(reading.groups, meaning)}",)
             if coding.code and is_in_tables(coding.system, coding.code):
-                return (f"{_TABLES} {coding.code}",)
+                return (f"{_TABLES}, code {coding.code}",)
         of_name = meaning_of_name(concept.words)
         if of_name is not None:
             return (f"{of_name.by}, a name of it",)

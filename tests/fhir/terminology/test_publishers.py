@@ -126,12 +126,12 @@ def test_what_is_no_file_that_is_known_is_named_with_its_line(not_read: list[str
 def test_a_reading_names_what_it_was_read_by(not_read: list[str]) -> None:
     product = {"coding": [{"system": "http://snomed.info/sct", "code": "999000002"}]}
     order = understand({"resourceType": "MedicationRequest", "medicationCodeableConcept": product})
-    assert order.by == ("dm+d 999000002",)
-    assert order.sentence.endswith(" by dm+d 999000002")
+    assert order.by == ("dm+d, code 999000002",)
+    assert order.sentence.endswith(" by dm+d, code 999000002")
     assert _problem("Herzmuskelnot").by == ("ICD-10 icd10gm2026syst_kodes.txt, a name of it",)
     assert _problem("heart failure").by == ("its words",)
     coded = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": "I50.0"}]}
-    assert understand({"resourceType": "Condition", "code": coded}).by == ("our tables I50.0",)
+    assert understand({"resourceType": "Condition", "code": coded}).by == ("our tables, code I50.0",)
 
 
 def test_each_meaning_names_its_source(not_read: list[str]) -> None:
