@@ -24,6 +24,10 @@ def data(
         Path | None, typer.Option(help="A chart (a Bundle of FHIR): the value of each declared feature in it.")
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="With --chart: the day, as 2026-11-20; default: now.")] = None,
+    charts: Annotated[
+        Path | None, typer.Option(help="Charts (Bundles or NDJSON) of which --out gets the table of declared features.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --charts: the file of the table, CSV.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a table (columns, keys, folds, values, units, look-ahead) or a folder of FHIR (codes, units, times).
@@ -32,17 +36,19 @@ def data(
     another or stand for a group. Counts and examples without identifiers.
 
     Of a folder with features.toml: words, unit, codes, window and range of each feature that a site declares, as
-    Markdown; with --chart what each is in it, with the dated values that made it, or why it is missing.
+    Markdown; with --chart what each is in it, with the dated values that made it, or why it is missing. With --charts
+    and --out the table of a site's own, before there is a model: table.toml beside it says from which instant one
+    predicts, which event is meant and within how many days; the report counts what is missing and what stands out.
 
     Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be read or a declaration does not hold.
 
     Example: cds-hooks data rows.csv.gz --model mortality_5y
     """
-    if (where / "features.toml").is_file():
+    if (where / "features.toml").is_file() and charts is None:
         _describe_features(where, chart, as_of)
         return
     with problems():
-        report = _report(where, model, specs, folder)
+        report = _report(where, model, specs, folder) if charts is None else _table_of_features(where, charts, out)
     if as_json:
         document = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
         print_json({**document, "findings": report.findings})
@@ -67,6 +73,35 @@ def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> N
             return
         for line in _values_in(chart, as_of, features_named(names)):
             typer.echo(line)
+
+
+def _table_of_features(folder: Path, charts: Path, out: Path | None) -> Any:
+    """The report on the table of a site's own features, which is written."""
+    from fhir.mapping.features.declared import add_declared_features
+    from fhir.mapping.features.feature import FeatureFault
+    from fhir.record.charts import ChartsRefused
+    from models_onnx.artifact.files import whole_file
+    from models_onnx.errors import BatchRefused, DeclarationError, TrainingRefused
+    from models_onnx.workbench.training.data.check_columns import check_columns
+    from models_onnx.workbench.training.data.site_table import counts_of, feature_table, features_in_words, read_table
+
+    if out is None:
+        raise TrainingRefused("--charts needs --out, the file of the table")
+    try:
+        names = add_declared_features(folder)
+        table = read_table(folder)
+        rows = feature_table(table, names, charts)
+    except FeatureFault as fault:
+        raise DeclarationError(str(fault)) from fault
+    except ChartsRefused as problem:
+        raise BatchRefused(str(problem)) from problem
+    with whole_file(out) as draft:
+        rows.to_csv(draft, index=False)
+    report = check_columns(out)
+    report.counts.update(counts_of(rows))
+    for name, words in features_in_words(rows, [*table.features, *names]):
+        report.add("feature", "note", name, words, len(rows))
+    return report
 
 
 def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterator[str]:

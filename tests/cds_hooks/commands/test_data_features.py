@@ -118,6 +118,29 @@ def test_without_a_chart_the_declarations_are_a_page(folder: Path) -> None:
     ]
 
 
+def test_charts_become_the_table_of_a_site_with_a_report(folder: Path, tmp_path: Path) -> None:
+    (folder / "table.toml").write_text('horizon_days = 30\nindex = { classes = ["AMB"], at = "end" }\n')
+    visit = {
+        "resourceType": "Encounter", "id": "v", "status": "finished", "class": {"code": "AMB"},
+        "period": {"start": "2026-01-01T10:00:00Z", "end": "2026-01-01T11:00:00Z"},
+        "subject": {"reference": "Patient/p"},
+    }  # fmt: skip
+    _chart(folder, visit)
+    (tmp_path / "charts").mkdir()
+    (folder.parent / "chart.json").rename(tmp_path / "charts" / "p.json")
+    out = tmp_path / "rows.csv"
+    code, printed, errors = _output(str(folder), "--charts", str(tmp_path / "charts"), "--out", str(out), "--json")
+    assert (code, errors) == (0, "")
+    report = json.loads(printed)
+    assert (report["counts"]["patients"], report["counts"]["not followed"]) == (1, 1)
+    assert {finding["where"] for finding in report["findings"] if finding["kind"] == "feature"} >= {"age_years"}
+    head, row = out.read_text().splitlines()
+    assert head.startswith("patient,row,fold,year,age_years,sex_male,")
+    assert row.endswith(",0.0,")
+    code, _, errors = _output(str(folder), "--charts", str(tmp_path / "charts"))
+    assert (code, errors.splitlines()[0]) == (2, "--charts needs --out, the file of the table")
+
+
 def test_what_cannot_be_read_is_a_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "chart.json").write_text("{")
     code, shown, errors = _output(str(folder), "--chart", str(tmp_path / "chart.json"), "--as-of", "2026-11-20")

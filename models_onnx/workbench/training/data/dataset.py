@@ -59,7 +59,7 @@ def dataset(spec: ModelSpec, folder: Path, progress: Callable[[int], None] = lam
 def rows_of(spec: ModelSpec, chart: Chart) -> Iterator[Json]:
     """Yields the rows of one patient, in time."""
     assert spec.charts is not None  # noqa: S101 - asked above
-    last = _last_seen(chart)
+    last = last_seen(chart)
     death = time_of(chart.patient, "deceasedDateTime")
     name = hashlib.sha256(chart.id.encode()).hexdigest()
     for number, index in enumerate(indices_of(chart, spec.charts.index)):
@@ -68,7 +68,7 @@ def rows_of(spec: ModelSpec, chart: Chart) -> Iterator[Json]:
         values = features_at(spec, chart, index)
         event = death.instant if death is not None and spec.charts.event == "death" else None
         if spec.charts.event == "readmission":
-            event = _next_stay(chart, index)
+            event = next_stay(chart, index)
         until = event if event is not None else max(last, index.epoch)
         yield {
             "patient": name[:16],
@@ -254,7 +254,8 @@ def _is_stay(encounter: Json) -> bool:
     return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (has_destination and long))
 
 
-def _next_stay(chart: Chart, index: Index) -> float | None:
+def next_stay(chart: Chart, index: Index) -> float | None:
+    """Return when the next stay in hospital after the index begins; None where there is none."""
     later = [
         begin
         for resource in chart.resources
@@ -266,7 +267,7 @@ def _next_stay(chart: Chart, index: Index) -> float | None:
     return min(later, default=None)
 
 
-def _last_seen(chart: Chart) -> float:
+def last_seen(chart: Chart) -> float:
     """Returns the last time anything is charted: who is seen no more is followed no longer."""
     times = [
         time_of(resource, path)

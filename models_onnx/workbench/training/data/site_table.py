@@ -1,0 +1,203 @@
+"""The table of a site's own features before there is a model: its index, its event and its horizon, declared as data.
+
+`table.toml` beside `features.toml` says from which instant of a chart one predicts (`index`), what may happen after it
+(`event`) and within how many days. What was known at the index is read as at the bedside (`dataset.record_at`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import pandas as pd
+from msgspec import Struct
+
+from fhir.mapping.features.catalog import FEATURES, features_named
+from fhir.mapping.features.coded import CodeOrPhrase, read_code
+from fhir.mapping.features.feature import map_features
+from fhir.record.charts import Chart, Json, read_charts, time_of
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
+from models_onnx.errors import TrainingRefused
+from models_onnx.workbench.training.data.dataset import (
+    FOLDS,
+    Index,
+    indices_of,
+    last_seen,
+    next_stay,
+    record_at,
+)
+
+FILE: Final = "table.toml"
+_HOUR_SECONDS: Final = 3600.0
+_TIMES: Final = {
+    "Condition": ("onsetDateTime", "recordedDate"),
+    "Procedure": ("performedDateTime", "performedPeriod.start"),
+    "Observation": ("effectiveDateTime", "issued"),
+    "MedicationRequest": ("authoredOn",),
+}
+_WITHDRAWN: Final = frozenset({"entered-in-error", "cancelled", "not-done", "refuted"})
+
+
+class OwnIndex(Struct, frozen=True, forbid_unknown_fields=True):
+    """The begin or end of each encounter of these classes (`AMB`, `EMER`, `IMP` …), and so many hours later."""
+
+    classes: tuple[str, ...]
+    at: Literal["start", "end"] = "start"
+    hours: float = 0.0
+    first: bool = False
+    """Only the first of each patient."""
+
+
+class OwnEvent(Struct, frozen=True, forbid_unknown_fields=True):
+    """The first of these after the index: a resource with one of the codes, or an encounter of one of the classes."""
+
+    codes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+class SiteTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `table.toml` declares; `features` are features of the package beside those of the site."""
+
+    horizon_days: float
+    index: Literal["visit", "discharge", "third-day"] | OwnIndex = "discharge"
+    event: Literal["death", "readmission"] | OwnEvent = "death"
+    features: tuple[str, ...] = ("age_years", "sex_male")
+
+
+def read_table(folder: Path) -> SiteTable:
+    """Return what `table.toml` of a folder declares.
+
+    Raises:
+        TrainingRefused: There is none, or something in it does not hold.
+    """
+    path = folder / FILE
+    try:
+        table = msgspec.toml.decode(path.read_bytes(), type=SiteTable)
+    except OSError as error:
+        raise TrainingRefused(f"{folder} has no {FILE}, which says the index, the event and the horizon") from error
+    except msgspec.DecodeError as error:
+        raise TrainingRefused(f"{FILE}: {str(error).replace('`', '')}") from error
+    if unknown := [name for name in table.features if name not in FEATURES]:
+        raise TrainingRefused(f"{FILE}: there is no feature {unknown[0]}")
+    if table.horizon_days <= 0:
+        raise TrainingRefused(f"{FILE}: horizon_days is more than 0")
+    if isinstance(table.event, OwnEvent) and bool(table.event.codes) == bool(table.event.classes):
+        raise TrainingRefused(f"{FILE}: event has codes or classes")
+    _codes(table)
+    return table
+
+
+def feature_table(table: SiteTable, names: Sequence[str], folder: Path) -> pd.DataFrame:
+    """Return a row for each index of each patient in a folder of charts.
+
+    `event` is 1 where it came within the horizon, 0 where the patient was followed so long without it, and empty where
+    neither is known; `followed_days` is until the event or the last entry of the chart. Ids are hashed.
+
+    Raises:
+        TrainingRefused: No chart has such an index.
+    """
+    names = list(dict.fromkeys((*table.features, *names)))
+    rows = [row for chart in read_charts(folder) for row in _rows(table, names, chart)]
+    if not rows:
+        raise TrainingRefused(f"no chart of {folder} has the index of {FILE}")
+    return pd.DataFrame(rows)
+
+
+def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json]:
+    codes, last = _codes(table), last_seen(chart)
+    death = time_of(chart.patient, "deceasedDateTime")
+    hashed = hashlib.sha256(chart.id.encode()).hexdigest()
+    for number, index in enumerate(_indices(table, chart)):
+        if death is not None and death.instant <= index.epoch:
+            continue
+        vector = map_features(record_at(chart, index), features_named(tuple(names)))
+        event = death.instant if table.event == "death" and death is not None else None
+        if table.event != "death":
+            event = _first_event(table, codes, chart, index)
+        until = event if event is not None else max(last, index.epoch)
+        days = (until - index.epoch) / DAY_SECONDS
+        has_event = event is not None and days <= table.horizon_days
+        yield {
+            "patient": hashed[:16],
+            "row": f"{hashed[:16]}-{number}",
+            "fold": int(hashed[:8], 16) % FOLDS,
+            "year": datetime.fromtimestamp(index.epoch, UTC).year,
+            **dict(zip(names, vector.values.tolist(), strict=True)),
+            "followed_days": days,
+            "event": 1.0 if has_event else 0.0 if days >= table.horizon_days else None,
+        }
+
+
+def _indices(table: SiteTable, chart: Chart) -> list[Index]:
+    if isinstance(table.index, str):
+        return indices_of(chart, table.index)
+    own = table.index
+    indices = [
+        Index(time.instant + own.hours * _HOUR_SECONDS, encounter)
+        for encounter in _encounters(chart, own.classes)
+        if (time := time_of(encounter, f"period.{own.at}")) is not None
+    ]
+    indices.sort(key=lambda index: index.epoch)
+    return indices[:1] if own.first else indices
+
+
+def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: Chart, index: Index) -> float | None:
+    if not isinstance(table.event, OwnEvent):
+        return next_stay(chart, index)
+    times = [time_of(encounter, "period.start") for encounter in _encounters(chart, table.event.classes)]
+    for resource in chart.resources if codes else ():
+        paths = _TIMES.get(str(resource.get("resourceType")), ())
+        if paths and _is_meant(resource, codes):
+            times.append(next((time for path in paths if (time := time_of(resource, path)) is not None), None))
+    return min((time.instant for time in times if time is not None and time.instant > index.epoch), default=None)
+
+
+def _encounters(chart: Chart, classes: Sequence[str]) -> Iterator[Json]:
+    for resource in chart.resources:
+        coding = resource.get("class")
+        is_there = resource.get("resourceType") == "Encounter" and resource.get("status") not in _WITHDRAWN
+        if is_there and isinstance(coding, dict) and coding.get("code") in classes:
+            yield resource
+
+
+def _is_meant(resource: Json, codes: Sequence[CodeOrPhrase]) -> bool:
+    verification = resource.get("verificationStatus") or {}
+    codings = verification.get("coding", ()) if isinstance(verification, dict) else ()
+    states = {resource.get("status"), *(coding.get("code") for coding in codings if isinstance(coding, dict))}
+    if states & _WITHDRAWN:
+        return False
+    try:
+        concept = msgspec.convert(resource.get("code") or resource.get("medicationCodeableConcept"), CodeableConcept)
+    except msgspec.ValidationError:
+        return False
+    return any(code.matches(concept) is not None for code in codes)
+
+
+def _codes(table: SiteTable) -> list[CodeOrPhrase]:
+    try:
+        return [read_code(text) for text in table.event.codes] if isinstance(table.event, OwnEvent) else []
+    except ValueError as error:
+        raise TrainingRefused(f"{FILE}: event: {error}") from error
+
+
+def counts_of(rows: pd.DataFrame) -> dict[str, int]:
+    """Return the patients of a feature table, and its rows by what is known of the event."""
+    return {
+        "patients": int(rows["patient"].nunique()),
+        "with the event": int((rows["event"] == 1).sum()),
+        "without": int((rows["event"] == 0).sum()),
+        "not followed": int(rows["event"].isna().sum()),
+    }
+
+
+def features_in_words(rows: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each feature with the share of the rows in which it is missing, and where 90 % of its values lie."""
+    for name in dict.fromkeys(names):
+        there = rows[name].dropna()
+        words = f"missing in {rows[name].isna().mean():.1%} of the rows"
+        if len(there):
+            low, middle, high = (f"{there.quantile(at):.4g}" for at in (0.05, 0.5, 0.95))
+            words += f"; median {middle}, 90 % of the values from {low} to {high}"
+        yield name, words
