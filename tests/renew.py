@@ -27,6 +27,7 @@ SEALS: Final = {
     "templates": ("tests.cds_hooks.web.symbols", "--write"),
     "services": ("tests.cds_hooks.services.pinned", "--write"),
     "words": ("tests.fhir.readings", "--write"),
+    "equations": ("tests.models_onnx.equations.declared", "--write"),
     "types": ("tests.type_flags", "--write"),
     "models": ("maintenance.model_pages",),
     "messages": ("tests.cds_hooks.events.pinned", "--write"),

@@ -48,7 +48,7 @@ def follow(page: Path, folder: Path) -> list[str]:
 
     Raises AssertionError with the command where its output is not what the page shows.
     """
-    copy = _copy(folder)
+    copy = copy_repository(folder)
     written: Path | None = None
     undo: str | None = None
     commands: list[str] = []
@@ -72,6 +72,15 @@ def follow(page: Path, folder: Path) -> list[str]:
     return commands
 
 
+def apply(page: Path, copy: Path) -> None:
+    """Writes what the page writes into a copy of the repository, and runs nothing."""
+    for step in steps_of(page):
+        if step.path is not None:
+            path = copy / step.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, _changed(path.read_text(), step.body) if step.language == "diff" else step.body)
+
+
 def _write(path: Path, text: str) -> None:
     """Writes the file and forgets what Python compiled from it.
 
@@ -81,7 +90,7 @@ def _write(path: Path, text: str) -> None:
     Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
-def _copy(folder: Path) -> Path:
+def copy_repository(folder: Path) -> Path:
     """A copy whose files can be changed without changing the originals; nothing that was made by running is in it."""
     for name in _COPIED:
         source, target = ROOT / name, folder / name

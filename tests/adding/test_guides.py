@@ -1,11 +1,15 @@
 """The guides whose steps are marked as `guide.py` says do what they say, mistakes and their errors included."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.adding.guide import follow
+from tests.adding.guide import apply, copy_repository, follow
 from tests.conftest import ROOT
 from tests.renew import SEALS
 
@@ -43,3 +47,35 @@ def test_every_guide_says_how_its_environment_is_made_and_what_renews_the_seals(
     assert "make dev-environment" in text
     (kinds,) = re.findall(r"^\.venv/bin/python -m tests\.renew (.+)$", text, re.MULTILINE)
     assert set(kinds.split()) <= set(SEALS)
+
+
+# The folders and files that the guides touch, and the seals that they change.
+_TOUCHED = (
+    "tests/models_onnx/equations",
+    "tests/cards/rules/engine",
+    "tests/cds_hooks/hold_back/test_chain.py",
+    "tests/cds_hooks/hold_back/test_held_back.py",
+    "tests/cds_hooks/hold_back/test_no_card.py",
+    "tests/cds_hooks/hold_back/test_training_room.py",
+    "tests/cds_hooks/pages/test_every_page.py",
+    "tests/test_numbers.py",
+    "tests/test_type_flags.py",
+)
+_CHANGED_SEALS = ("pages", "rules", "numbers", "templates", "types", "equations")
+
+
+@pytest.mark.slow
+def test_all_guides_together_end_green(tmp_path: Path) -> None:
+    copy = copy_repository(tmp_path)
+    guides = [page for page in (ROOT / "docs" / "adding").glob("*.md") if page.stem not in _OUTSIDE_THE_REPOSITORY]
+    for page in sorted(guides):
+        if page.stem != "feature":  # tests/adding/test_feature_guide.py follows it
+            apply(page, copy)
+    shutil.rmtree(copy / "cards/rules/families/example")  # the family without a rule, a mistake that the guide shows
+    environment = os.environ | {"PYTHONPATH": str(copy)}
+    pytest_command = ("pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *_TOUCHED)
+    for words in (("tests.renew", *_CHANGED_SEALS), pytest_command):
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=copy, env=environment, capture_output=True, text=True, timeout=1_200
+        )
+        assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]

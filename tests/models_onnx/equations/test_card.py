@@ -3,8 +3,9 @@
 import pytest
 
 from models_onnx.equations.card import equation_card, has_equation, inputs_of_kind, source_attributes
-from models_onnx.equations.declaration import find_equations, get_equation
+from models_onnx.equations.declaration import get_equation
 from models_onnx.errors import UnknownEquation
+from tests.models_onnx.equations.declared import first_equations
 
 NOT_USED = {
     "race": "not used: no input is race",
@@ -58,7 +59,7 @@ def test_which_demographic_data_an_equation_uses(name: str, used: dict[str, str]
 def test_every_equation_tells_the_kinds_of_its_inputs() -> None:
     kinds = {
         name: {key: inputs for key in NOT_USED if (inputs := inputs_of_kind(equation, key))}
-        for name, equation in find_equations().items()
+        for name, equation in first_equations().items()
     }
     both = {"sex": ("sex",), "date_of_birth": ("age",)}
     assert kinds == {

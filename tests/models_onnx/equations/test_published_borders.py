@@ -10,6 +10,7 @@ import pytest
 from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import EquationRefused
+from tests.models_onnx.equations.declared import first_equations
 
 _NORMAL: dict[str, dict[str, Any]] = {
     "news2": {
@@ -153,7 +154,7 @@ _RANGES: dict[str, dict[str, tuple[float | None, float | None]]] = {
 def test_every_range_of_an_input_is_the_one_that_was_typed_again() -> None:
     ranges = {
         name: {item.name: (item.low, item.high) for item in equation.inputs if (item.low, item.high) != (None, None)}
-        for name, equation in find_equations().items()
+        for name, equation in first_equations().items()
     }
     assert ranges == _RANGES
 
@@ -190,7 +191,7 @@ _BANDS = {
 
 def test_every_band_begins_where_it_was_typed_again() -> None:
     bands: dict[str, list[str]] = {}
-    for name, equation in find_equations().items():
+    for name, equation in first_equations().items():
         for table in equation.bands:
             words = [
                 band.id if band.low is None else f"{band.id}{'>' if band.strictly else ':'}{band.low:g}"
@@ -232,7 +233,7 @@ _RATES: dict[str, list[float]] = {
 def test_the_rates_by_points_are_those_that_were_typed_again() -> None:
     rates = {
         name: [rate for table in equation.rates for rate in table.of.values()]
-        for name, equation in find_equations().items()
+        for name, equation in first_equations().items()
     }
     assert {name: values for name, values in rates.items() if values and name != "meld3"} == _RATES
     assert [table.of for table in find_equations()["meld3"].rates] == [{14: 0.981, 15: 0.977, 26: 0.855, 28: 0.791}]
