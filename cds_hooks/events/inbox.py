@@ -110,9 +110,8 @@ class Inbox:
             present = connection.execute("PRAGMA user_version").fetchone()[0]
             if present > SCHEMA_VERSION:
                 raise sqlite3.DatabaseError("the file of events was made by a newer version of this program")
-            for statement in statements:
-                if present == 0 or statement.startswith("CREATE TABLE IF NOT EXISTS"):  # tables that came later
-                    connection.execute(statement)
+            for statement in statements:  # each makes what is not there: tables came later
+                connection.execute(statement)
             if present == 0:
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
