@@ -25,6 +25,13 @@ from cds_hooks.storage.content import load_content, store_content
 
 State = Literal["done", "duplicate", "dead"]
 SCHEMA_VERSION: Final = 1
+# The table of what receivers refused; files of this version that were made before 2026-11-25 do not have it.
+_SET_ASIDE: Final = """
+CREATE TABLE IF NOT EXISTS set_aside (
+    webhook TEXT NOT NULL, sequence INTEGER NOT NULL, subject TEXT NOT NULL, failures INTEGER NOT NULL,
+    retry_at REAL NOT NULL, is_dead INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (webhook, sequence)
+) WITHOUT ROWID
+"""
 BUCKET_SECONDS: Final = 300
 _TRIGGERS_NOTHING: Final = frozenset({"known-or-new"})
 
@@ -110,10 +117,11 @@ class Inbox:
             present = connection.execute("PRAGMA user_version").fetchone()[0]
             if present > SCHEMA_VERSION:
                 raise sqlite3.DatabaseError("the file of events was made by a newer version of this program")
-            for statement in statements:  # each makes what is not there: tables came later
-                connection.execute(statement)
             if present == 0:
+                for statement in statements:
+                    connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.execute(_SET_ASIDE)
 
     def take(self, group: Sequence[Incoming]) -> list[Taken]:
         """Store messages with their effects in one transaction, and return what became of each; all or none."""
