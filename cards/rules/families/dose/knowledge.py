@@ -6,8 +6,8 @@
 
 `leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
-dose; "one dose": given once, since a drip is a bag and no dose), weights, and amounts of a week. None of its rows is
-firm; "narrow" begins to be far over earlier, because the drug is seldom given in more;
+dose; "one dose": given in doses, since a drip is a bag and no dose), weights, and amounts of a week. None of its rows
+is firm; "narrow" begins to be far over earlier, because the drug is seldom given in more;
 "wide" later, because some uses of the drug reach twice what the page says.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`);

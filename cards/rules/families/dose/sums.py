@@ -16,6 +16,7 @@ from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
+from fhir.record.datatypes import Dosage
 
 _SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
 _TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
@@ -222,7 +223,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     """
     medication, age = context.medication, context.age_years
     rows = limits_of_route(rxcui, medication)
-    rows = [row for row in rows if row.population != "one dose" or context.drafted.dose.single]
+    rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False
@@ -230,6 +231,27 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
         for row in _of_this_form([row for row in older if not row.condition], medication):
             yield row, True
+
+
+_RUNS = re.compile(
+    r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bover \d|\bin \d+ ?ml\b|/ ?\d* ?h(?:ou)?r?\b|/ ?min|per hour",
+    re.IGNORECASE,
+)
+
+
+def _is_given_in_doses(context: RuleContext) -> bool:
+    """Whether it is one dose, or one every so often, and no drip: a bag of a drip is no dose."""
+    dose = context.drafted.dose
+    if dose.single:
+        return True
+    texts = [context.medication.words, *(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)]
+    runs = any(_RUNS.search(text[:500]) is not None for text in texts)
+    has_rate = any(rate.rateRatio or rate.rateQuantity for part in _dosages(context) for rate in part.doseAndRate)
+    return dose.times_per_day is not None and not runs and not has_rate
+
+
+def _dosages(context: RuleContext) -> tuple[Dosage, ...]:
+    return context.drafted.order.dosageInstruction
 
 
 def _fits_weight(row: Limit, context: RuleContext) -> bool:

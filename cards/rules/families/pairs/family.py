@@ -69,6 +69,8 @@ class Pair(Struct, frozen=True):
                 return False
         if self.unless == "injected":
             return not any(drug.is_injected for drug in drugs)
+        if self.unless == "in_catheter":
+            return not any(_CATHETER.search(_words_of(drug, order)) for drug, order in _orders(context, partner))
         if self.unless == "injected_only":
             return all(drug.is_injected for drug in drugs)
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
@@ -99,16 +101,21 @@ class Pair(Struct, frozen=True):
         return True
 
 
+_CATHETER: Final = re.compile(r"cathflo|catheter|dwell|central line|picc|intrapleural", re.IGNORECASE)
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
 
 
 def _is_high_dose(context: RuleContext, partner: CurrentMedication) -> bool:
     """Whether the words of the order of methotrexate say a high dose or one for each square metre."""
-    orders = ((context.medication, context.drafted.order), (partner.medication, partner.order))
+    orders = _orders(context, partner)
     return any(
         drug.has(_METHOTREXATE) and _HIGH_DOSE.search(_words_of(drug, order)) is not None for drug, order in orders
     )
+
+
+def _orders(context: RuleContext, partner: CurrentMedication) -> tuple[tuple[MedicationIdentity, Order], ...]:
+    return (context.medication, context.drafted.order), (partner.medication, partner.order)
 
 
 def _words_of(drug: MedicationIdentity, order: Order) -> str:

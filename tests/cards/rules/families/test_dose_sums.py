@@ -493,10 +493,18 @@ def test_the_rows_for_a_patient(rxcui: str, drug: str, patient: Json, rows: list
     assert [(row.most, of_adult) for row, of_adult in rows_for(context_of({"drug": drug}, **patient), rxcui)] == rows
 
 
-@pytest.mark.parametrize(("single", "is_there"), [(True, True), (False, False)])
-def test_a_row_of_one_dose_is_for_an_order_that_is_given_once(single: bool, is_there: bool) -> None:
-    often = {"single": True} if single else {"times": 4}
-    draft = {"drug": "hydralazine 20 MG/ML Injection", "dose": "10 mg", **often}
+@pytest.mark.parametrize(
+    ("words", "is_there"),
+    [
+        ("10 mg IV once", True),
+        ("10 mg IV every 6 hours as needed", True),
+        ("10 mg in 250 mL IV over 4 hours daily", False),
+        ("10 mg/h IV continuous infusion", False),
+        ("10 mg IV", False),
+    ],
+)
+def test_a_row_of_one_dose_is_for_an_order_that_is_given_in_doses(words: str, is_there: bool) -> None:
+    draft = {"drug": "hydralazine 20 MG/ML Injection", "more": {"dosageInstruction": [{"text": words}]}}
     rows = rows_for(context_of(draft), "5470")
     assert any(row.population == "one dose" for row, _ in rows) is is_there
 
