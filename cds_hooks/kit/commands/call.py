@@ -23,6 +23,7 @@ from cds_hooks.kit.simulator.request import (
     build_request,
     draft_from_chart,
     drafts_for,
+    refuse_unknown_keys,
     with_fhir_server,
     without_keys,
 )
@@ -97,6 +98,7 @@ def call(
             usual_hook = "order-select" if drafts else "patient-view"
             entries = caller.entries(hook or usual_hook, service, at_other_hooks=hook is None)
             requests = [build_request(entry, chart, drafts, timings, clock().date()) for entry in entries]
+            refuse_unknown_keys(requests, omit or [])
             requests = [_sourced(request, fhir_server, fhir_token, omit or []) for request in requests]
             answered = [caller.call(entry, request) for entry, request in zip(entries, requests, strict=True)]
     except ChartError as error:

@@ -3,7 +3,7 @@
 What a client does besides building a call: it signs its requests and sends feedback on the cards.
 """
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -145,12 +145,17 @@ _SECONDS = 300
 _SUBJECT = "cds-hooks-call"
 
 
-def without_keys(request: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """Return the request with some prefetch keys left out; ChartError where it has no such key."""
-    prefetch = request.get("prefetch") or {}
-    unknown = sorted(set(keys) - set(prefetch))
+def refuse_unknown_keys(requests: Iterable[dict[str, Any]], keys: Collection[str]) -> None:
+    """ChartError where none of the requests has such a prefetch key: one service may lack what another asks for."""
+    there = dict.fromkeys(key for request in requests for key in request.get("prefetch") or {})
+    unknown = sorted(set(keys) - set(there))
     if unknown:
-        raise ChartError(f"there is no prefetch key {', '.join(unknown)}; there are {', '.join(prefetch)}")
+        raise ChartError(f"there is no prefetch key {', '.join(unknown)}; there are {', '.join(there)}")
+
+
+def without_keys(request: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Return the request without those of the keys that its prefetch has."""
+    prefetch = request.get("prefetch") or {}
     return request | {"prefetch": {key: value for key, value in prefetch.items() if key not in keys}}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cds_hooks.kit.simulator.chart import ChartError
-from cds_hooks.kit.simulator.request import OPEN_SERVER_TOKEN, with_fhir_server, without_keys
+from cds_hooks.kit.simulator.request import OPEN_SERVER_TOKEN, refuse_unknown_keys, with_fhir_server, without_keys
 
 REQUEST = {"hook": "patient-view", "context": {"patientId": "p1"}, "prefetch": {"patient": {}, "labs": None}}
 
@@ -24,4 +24,10 @@ def test_the_server_takes_the_place_of_single_keys() -> None:
 def test_a_key_that_is_not_there_cannot_be_left_out() -> None:
     assert without_keys(REQUEST, []) == REQUEST
     with pytest.raises(ChartError, match="there is no prefetch key lab; there are patient, labs"):
-        without_keys(REQUEST, ["lab"])
+        refuse_unknown_keys([REQUEST], ["lab"])
+
+
+def test_a_key_that_one_service_asks_for_is_left_out_there_and_no_fault_of_the_others() -> None:
+    requests = [{"prefetch": {"patient": 1, "labs": 2}}, {"prefetch": {"patient": 1}}]
+    refuse_unknown_keys(requests, ["labs"])
+    assert [without_keys(request, ["labs"])["prefetch"] for request in requests] == [{"patient": 1}, {"patient": 1}]

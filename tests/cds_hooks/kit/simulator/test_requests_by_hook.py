@@ -171,7 +171,7 @@ def test_a_request_without_some_keys_or_with_a_server_to_ask() -> None:
         "prefetch": {"b": 2},
     }
     with pytest.raises(ChartError, match="there is no prefetch key c, d; there are a, b"):
-        request.without_keys(sent, ["d", "a", "c"])
+        request.refuse_unknown_keys([sent], ["d", "a", "c"])
     assert request.with_fhir_server(sent, "https://x", None, ()) == {
         "hook": "patient-view",
         "context": {"patientId": "p1"},
