@@ -222,7 +222,12 @@ def test_the_long_texts_of_a_kept_value_are_looked_for_once(monkeypatch: pytest.
     memory = VisitMemory(MEGABYTE)
     kept, values = _patient_values(memory)
     looked_at: list[Any] = []
-    monkeypatch.setattr(visit_memory, "long_texts_in", lambda value: looked_at.append(value) or [])
+
+    def look(value: Any) -> list[Any]:
+        looked_at.append(value)
+        return []
+
+    monkeypatch.setattr(visit_memory, "long_texts_in", look)
     copy = msgspec.structs.replace(values["problems"])
     for value in (values["problems"], values["problems"], copy, copy):
         assert kept.long_texts("problems", value) == []

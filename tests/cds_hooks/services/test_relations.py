@@ -170,7 +170,8 @@ def _other_units(request: Json) -> Json:
         if not isinstance(quantity, dict) or not isinstance(code, dict):
             continue  # a sample with broken entries
         for coding in code.get("coding", []):
-            factor, unit = factors.get((coding.get("code"), quantity.get("code", quantity.get("unit"))), (0, ""))
+            key = (str(coding.get("code")), str(quantity.get("code", quantity.get("unit"))))
+            factor, unit = factors.get(key, (0, ""))
             if factor and not isinstance(quantity["value"], str):
                 quantity |= {"value": round(quantity["value"] * factor, 3), "unit": unit, "code": unit}
                 break
@@ -209,7 +210,7 @@ def _neighbour(request: Json) -> Json:
 
 def _something_later(request: Json) -> Json:
     """A result and a problem that are dated a month after the server's clock."""
-    later = {
+    later: dict[str, Json] = {
         "Observation": {
             "status": "final",
             "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}], "text": "Creatinine"},
@@ -321,21 +322,6 @@ RELATIONS: Final[dict[str, Relation]] = {
     "another clinician": Relation(_another_client, back=_as_before),
     "problems in words": Relation(_in_words, _kinds_of_cards),
 }
-
-
-def _neighbour(request: Json) -> Json:
-    """A cream of zinc oxide beside the orders, which touches none of them."""
-    cream = {
-        "resourceType": "MedicationRequest",
-        "id": "neighbour",
-        "status": "draft",
-        "intent": "order",
-        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
-        "medicationCodeableConcept": {"text": "zinc oxide 20 % ointment"},
-        "dosageInstruction": [{"text": "apply to the skin once daily"}],
-    }
-    request["context"]["draftOrders"]["entry"].insert(0, {"resource": cream})
-    return request
 
 
 async def _answers(

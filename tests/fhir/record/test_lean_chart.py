@@ -101,9 +101,9 @@ def test_calls_that_share_resources_meet_their_own_refusals_at_their_own_time() 
     later = record_of_resources(shared.for_another_call(), "p1", AS_OF + timedelta(days=20), None, None)
     assert first.newest("potassium") is None
     assert len(first.refusals) == 2, "the value, and a result that has no code that is read"
-    assert later.refusals == ()
+    assert [*later.refusals] == []
     assert len(later.smoking_answers()) == 0
-    assert [refusal.reason for refusal in later.refusals] == ["results-unreadable"]
+    assert [each.reason for each in later.refusals] == ["results-unreadable"]
     assert [len(record.conditions) for record in (first, later)] == [0, 1]
 
 
