@@ -353,7 +353,8 @@ def _selected(
 
     call = SimpleNamespace(
         components=SimpleNamespace(governance=SimpleNamespace(hold_back=held_back)),
-        service=SimpleNamespace(visit_rank=VisitRank.BEFORE_REMINDERS),
+        client=SimpleNamespace(profile=SimpleNamespace(dialect=SimpleNamespace(id="plain"))),
+        service=SimpleNamespace(visit_rank=VisitRank.BEFORE_REMINDERS, packages_with=lambda *_: ()),
         stages=Stopwatch(None),
     )
     advised = Advised(cast("Any", SimpleNamespace(unread=unread)), advice, checked, "c")
