@@ -133,14 +133,14 @@ def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json
 def _indices(table: SiteTable, chart: Chart) -> list[Index]:
     if isinstance(table.index, str):
         return indices_of(chart, table.index)
-    own = table.index
+    declared = table.index
     indices = [
-        Index(time.instant + own.hours * _HOUR_SECONDS, encounter)
-        for encounter in _encounters(chart, own.classes)
-        if (time := time_of(encounter, f"period.{own.at}")) is not None
+        Index(time.instant + declared.hours * _HOUR_SECONDS, encounter)
+        for encounter in _encounters(chart, declared.classes)
+        if (time := time_of(encounter, f"period.{declared.at}")) is not None
     ]
     indices.sort(key=lambda index: index.epoch)
-    return indices[:1] if own.first else indices
+    return indices[:1] if declared.first else indices
 
 
 def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: Chart, index: Index) -> float | None:
