@@ -55,7 +55,7 @@ def _judge(record: PatientRecord) -> tuple[JudgedWeight, tuple[Refusal, ...]]:
     weights = record.measurements("body_weight")
     possible = [weight for weight in weights if _is_plausible(weight, record)]
     used = next(
-        (weight for place, weight in enumerate(possible, 1) if not _is_out_of_line(weight, possible[place:])), None
+        (weight for count, weight in enumerate(possible, 1) if not _is_out_of_line(weight, possible[count:])), None
     )
     newest = weights[0] if weights else None
     implausible = newest if newest is not None and newest is not used else None

@@ -78,7 +78,7 @@ def dose_unit(text: str | None) -> DoseUnit | None:
     """
     if text is not None and text in _UNITS:  # as it is mostly written
         return _UNITS[text]
-    name = (text or "").strip().lower().replace("μ", "µ").removesuffix(" (unit of presentation)")
+    name = (text or "").strip().lower().replace("μ", "µ")
     unit = _UNITS.get(name) or (_UNITS.get(name[1:-1]) if name.startswith("{") else None)
     return unit if unit is not None or "/" not in name else _composed(name)
 
