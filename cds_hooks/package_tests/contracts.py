@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from cards.card import Card, Source, check_card
+from cds_hooks import answer as stages
 from cds_hooks.build_sheet import SAMPLE_CALLS, sample_cards
 from cds_hooks.hold_back.checks import CheckedCall, SiteCheck
 from cds_hooks.hold_back.patient_finding import Caller
@@ -77,11 +78,11 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
     assert {answer.status_code for answer in answers} <= {200, 412}, [answer.text for answer in answers]
     answered = [answer.json() for answer in answers if answer.status_code == 200]
     assert answered
-    for answer in answered:
-        for card in answer["cards"]:
+    for response in answered:
+        for card in response["cards"]:
             check_card(msgspec.convert(card, Card))
-        if not answer["cards"] and not answer.get("systemActions"):
-            silences = answer["extension"]["org.cds-hooks-onnx"]["silence"]
+        if not response["cards"] and not response.get("systemActions"):
+            silences = response["extension"]["org.cds-hooks-onnx"]["silence"]
             assert silences
             assert all(silence["reason"] and silence["text"] for silence in silences)
 
@@ -103,11 +104,25 @@ def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
     read = set[str]()
     facts = PatientRecord._facts
 
+    checked_call, service_input = stages.checked_call, stages._service_input
+    deciding: list[bool] = []
+
     def noted(record: PatientRecord, kind: type[Any]) -> Any:
-        read.add(kind.__name__)
+        if deciding:
+            read.add(kind.__name__)
         return facts(record, kind)
 
+    def before_service(*given: Any) -> Any:  # what the server itself reads of every call is not the service's
+        deciding.clear()
+        return checked_call(*given)
+
+    def with_service(*given: Any) -> Any:
+        deciding.append(True)
+        return service_input(*given)
+
     monkeypatch.setattr(PatientRecord, "_facts", noted)
+    monkeypatch.setattr(stages, "checked_call", before_service)
+    monkeypatch.setattr(stages, "_service_input", with_service)
     answers_to(requests_of(service, hook), service, tmp_path, AS_OF)
     declared = READ_WHERE_SENT | _READ_BY_SERVICE.get(service, set()) | find_services()[service].needs.resources
     assert read <= declared, f"needs has no {', '.join(sorted(read - declared))}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cds_hooks.hold_back.checks import SiteCheck
 from cds_hooks.package_tests.contracts import SAMPLE_NAMES
 from cds_hooks.packages import use_packages
-from cds_hooks.pages.doors import all_doors
+from cds_hooks.pages.doors import Door, all_doors
 from cds_hooks.services import find_services
 from models_onnx.declarations import declarations_of_packages, ids_of_packages
 
@@ -67,6 +67,13 @@ def parametrize(metafunc: "pytest.Metafunc", parts: dict[str, list[Any]]) -> Non
 
 
 def _words(part: Any) -> str:
-    if isinstance(part, tuple):
-        return "-".join(part)
-    return str(getattr(part, "title", part))
+    match part:
+        case str():
+            return part
+        case tuple():
+            return "-".join(part)
+        case Door():
+            return part.path
+        case SiteCheck():
+            return part.title
+    return repr(part)
