@@ -138,17 +138,17 @@ class Turns:
             return False
         if can_wait and len(shown | reserved) >= MOST_CARDS:
             return True
-        taken = {other: turn for other, turn in places.items() if other in reserved}
-        taken[kind] = _Reserved(Turn(caller.service, now), monotonic())
-        self._places.put((caller.client, caller.patient), taken)  # before anything is waited for
+        reservations = {other: turn for other, turn in places.items() if other in reserved}
+        reservations[kind] = _Reserved(Turn(caller.service, now), monotonic())
+        self._places.put((caller.client, caller.patient), reservations)  # before anything is waited for
         return can_wait and not await self._has_place(caller, len(shown), now)
 
     async def _has_place(self, caller: Caller, shown: int, now: float) -> bool:
         """Whether one of the places is left for this worker."""
         if self._claims is None:
             return True
-        for place in range(MOST_CARDS - shown):
-            if await self._claims.is_first("\n".join((caller.client, caller.patient, f"place {place}")), now):
+        for number in range(MOST_CARDS - shown):
+            if await self._claims.is_first("\n".join((caller.client, caller.patient, f"place {number}")), now):
                 return True
         return False
 

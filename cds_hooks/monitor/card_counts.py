@@ -116,5 +116,5 @@ def _hidden(name: str, shown: int, accepted: int, overridden: int) -> CardCount:
     small = [0 < part < SMALLEST_SHOWN for part in parts]
     if sum(small) == 1 and shown >= SMALLEST_SHOWN:  # the only small one is the whole less the others
         small[max((position for position in range(3) if not small[position]), key=parts.__getitem__)] = True
-    known = [None if is_small else part for part, is_small in zip(parts, small, strict=True)]
-    return CardCount(name, None if 0 < shown < SMALLEST_SHOWN else shown, *known)
+    large_enough = [None if is_small else part for part, is_small in zip(parts, small, strict=True)]
+    return CardCount(name, None if 0 < shown < SMALLEST_SHOWN else shown, *large_enough)

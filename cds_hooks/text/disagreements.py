@@ -24,7 +24,7 @@ class Disagreement(Struct, frozen=True):
 
     of: str
     listed: str
-    said: str
+    quote: str
     title: str
     sentence: str
     cites: tuple[str, ...]
@@ -96,9 +96,9 @@ def _of_allergies(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:
             )
 
 
-def _is_same_allergen(listed: str, said: str) -> bool:
+def _is_same_allergen(listed: str, words: str) -> bool:
     """Whether two names are of one ingredient, or one is of a class that the other is or is of."""
-    first, second = allergen_of_words(listed), allergen_of_words(said)
+    first, second = allergen_of_words(listed), allergen_of_words(words)
     classes = first.named_classes & second.allergen_classes | second.named_classes & first.allergen_classes
     return bool(first.ingredients & second.ingredients or classes)
 
@@ -111,7 +111,7 @@ def disagreement_card(chart: Chart, uuid: str) -> dict[str, Any] | None:
     more = f" and {len(open_ones) - 1} more" if len(open_ones) > 1 else ""
     summary = f"The notes and the list disagree: {open_ones[0].of[: _LONGEST_SUMMARY - 50]}{more}"
     lines = [
-        f"- List: “{disagreement.listed}”. {disagreement.title}: “{disagreement.said}”. "
+        f"- List: “{disagreement.listed}”. {disagreement.title}: “{disagreement.quote}”. "
         f"({', '.join(disagreement.cites)})"
         for disagreement in open_ones
     ]

@@ -17,7 +17,7 @@ _WHO_MAY_SEE_AND_CALL = {
 _WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {
     # files of models, rules, hooks and people, whose content is in force by its digests; pauses by what is paused
-    "model_keys", "models_folder", "packages", "pause_share", "rules_file", "site_rules",
+    "model_keys", "models_folder", "packages", "pause_share", "rules_file", "site_rules", "text_file",
     # the clock, which every decision records
     "as_of",
 }  # fmt: skip

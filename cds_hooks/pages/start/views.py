@@ -70,10 +70,10 @@ def routes(server: PageServer) -> list[Route]:
     def start(_: Request) -> Response:
         visitor = visiting().visitor
         roles = visitor.roles if visitor is not None and visitor.bound is None else frozenset[str]()
-        own, other = _work(roles)
+        of_role, other = _work(roles)
         return server.page(
             "start/start.html",
-            work=own,
+            work=of_role,
             other_work=other,
             state=_state(server),
             sees_operations=_may_open("ops"),
@@ -96,12 +96,12 @@ def _from_outside(group: str, declared_id: str) -> Package | None:
 
 def _work(roles: frozenset[str]) -> tuple[list[RoleLinks], list[RoleLinks]]:
     """Return the work of these roles and the other work that is open to them; without roles all of it is one list."""
-    own, other = list[RoleLinks](), list[RoleLinks]()
+    of_role, other = list[RoleLinks](), list[RoleLinks]()
     for title, of_roles, links in _WORK:
         usable = tuple(PageLink(*link) for link in links if _may_open(link[0]))
         if any(not link.path.startswith("docs/") for link in usable):
-            (own if not roles or not roles.isdisjoint(of_roles) else other).append(RoleLinks(title, usable))
-    return own, other
+            (of_role if not roles or not roles.isdisjoint(of_roles) else other).append(RoleLinks(title, usable))
+    return of_role, other
 
 
 def _may_open(path: str) -> bool:

@@ -620,7 +620,7 @@ def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
     words = (dosage.text or "").lower().replace(",", " ").split()
     return all(
         _OFTEN_WORD.fullmatch(word) or _TIMES_WORD.fullmatch(word) or _counts_times(previous, word, following)
-        for previous, word, following in zip(["", *words], words, [*words[1:], ""], strict=False)
+        for previous, word, following in zip(["", *words][: len(words)], words, [*words, ""][1:], strict=True)
     )
 
 
