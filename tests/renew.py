@@ -26,6 +26,7 @@ SEALS: Final = {
     "dialects": ("tests.cds_hooks.dialects.sent",),
     "templates": ("tests.cds_hooks.web.symbols", "--write"),
     "services": ("tests.cds_hooks.services.pinned", "--write"),
+    "answers": ("tests.pinned_answers", "--write"),
     "words": ("tests.fhir.readings", "--write"),
     "equations": ("tests.models_onnx.equations.declared", "--write"),
     "types": ("tests.type_flags", "--write"),

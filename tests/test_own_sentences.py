@@ -16,7 +16,6 @@ _PHRASE = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* +[^A-Za-z]*[A-Za-z]{2,}")
 OTHERS_WORDS = {
     "fhir/mapping/genomics": "words of reports about genes",
     "fhir/mapping/medications/sig.py": "words of prescriptions",
-    "fhir/terminology/dosing.py": "names of units in EDQM and SNOMED CT",
     "fhir/record/record.py": "what msgspec says",
     "cds_hooks/protocol/body.py": "what msgspec says",
     "cds_hooks/services/_service_file.py": "what msgspec says",

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from cards.card import Card, Source, check_card
+from cards.extension import EXTENSION_KEY
 from cds_hooks import answer as stages
 from cds_hooks.build_sheet import SAMPLE_CALLS, sample_cards
 from cds_hooks.hold_back.checks import CheckedCall, SiteCheck
@@ -82,7 +83,7 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
         for card in response["cards"]:
             check_card(msgspec.convert(card, Card))
         if not response["cards"] and not response.get("systemActions"):
-            silences = response["extension"]["org.cds-hooks-onnx"]["silence"]
+            silences = response["extension"][EXTENSION_KEY]["silence"]
             assert silences
             assert all(silence["reason"] and silence["text"] for silence in silences)
 
@@ -135,7 +136,7 @@ def test_a_patient_is_shown_nothing(service: str, hook: str, tmp_path: Path) -> 
             request | {"context": request["context"] | {"userId": user}} for request in requests_of(service, hook)[:6]
         ]
         for answer in answers_to(requests, service, tmp_path, AS_OF):
-            extension = answer.json()["extension"]["org.cds-hooks-onnx"]
+            extension = answer.json()["extension"][EXTENSION_KEY]
             assert answer.json()["cards"] == []
             assert [silence["reason"] for silence in extension["silence"]] == ["not-for-this-user"]
             assert "worklist" not in extension

@@ -1,0 +1,131 @@
+"""Whole answers of the services to calls about the sample patients, pinned: one line for each call.
+
+    python -m tests.pinned_answers            # shows the calls whose answers are not those of the list
+    python -m tests.pinned_answers --write    # you accept them: the commit says why they changed
+
+A line has the call, the status, what the answer says in short, and a digest of each of its parts: cards, silences,
+and the rest. `make test` asks every fifth call, the slow tests ask all. To see how an answer changed, compare two
+commits by `python -m benchmarks.answers`.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from cds_hooks.kit.samples import list_samples
+from cds_hooks.kit.simulator.chart import ChartError
+from cds_hooks.services import find_services
+from tests.cds_hooks.calls import client, request_for
+from tests.cds_hooks.services.chart_cases import AS_OF
+from tests.conftest import ROOT
+
+FILE: Final = ROOT / "tests" / "cases" / "answers.txt"
+EVERY: Final = 5
+"""`make test` asks every fifth call."""
+_NEW_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ORDER_HOOKS: Final = frozenset({"order-select", "order-sign"})
+_LONGEST: Final = 160
+
+
+class Asked(NamedTuple):
+    """A call about a sample patient."""
+
+    service: str
+    hook: str
+    sample: str
+    draft: str | None
+
+    @property
+    def name(self) -> str:
+        """As the list names it."""
+        return " ".join(filter(None, self))
+
+
+def asked_calls() -> list[Asked]:
+    """Return every call of the list, in its order: each sample at each hook, each draft at signing."""
+    drafts = sorted({order.draft for sample in list_samples() for order in sample.orders})
+    calls = []
+    for service in find_services().values():
+        for hook in service.hooks:
+            for sample in list_samples():
+                own = [order.draft for order in sample.orders]
+                chosen = {"order-select": own, "order-sign": drafts}.get(hook, [None])
+                calls += [Asked(service.id, hook, sample.id, draft) for draft in chosen]
+    return calls
+
+
+def answered(calls: list[Asked]) -> dict[str, str]:
+    """Return the line of each call that can be made, by its name; a sample without a stay has no discharge."""
+    with tempfile.TemporaryDirectory() as folder:
+        return dict(asyncio.run(_lines(calls, Path(folder))))
+
+
+async def _lines(calls: list[Asked], folder: Path) -> list[tuple[str, str]]:
+    lines = []
+    async with client(folder, as_of=AS_OF) as server:
+        for number, call in enumerate(calls):
+            with suppress(ChartError):
+                # a patient of its own for each call: what one was told is not held back from the next
+                request = _renamed(request_for(*call[:3], AS_OF, call.draft), number)
+                reply = await server.post(f"/cds-services/{call.service}", json=request)
+                lines.append((call.name, _line(reply.status_code, _normal(reply.text, number))))
+    return lines
+
+
+def _renamed(request: dict[str, Any], number: int) -> dict[str, Any]:
+    patient = request["context"]["patientId"]
+    text = json.dumps(request).replace(f'"{patient}"', f'"{patient}-{number}"')
+    renamed: dict[str, Any] = json.loads(text.replace(f'Patient/{patient}"', f'Patient/{patient}-{number}"'))
+    return renamed
+
+
+def _normal(text: str, number: int) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(_NEW_ID.sub("", text.replace(f'-{number}"', '"')))
+    for extension in body.get("extension", {}).values():
+        extension.pop("timings", None)
+    return body
+
+
+def _line(status: int, body: Mapping[str, Any]) -> str:
+    extension = body.get("extension", {}).get("org.cds-hooks-onnx", {})
+    cards, silences = body.get("cards", []), extension.get("silence", [])
+    rest = {name: value for name, value in body.items() if name not in ("cards", "extension")}
+    parts = (cards, silences, [rest, {name: value for name, value in extension.items() if name != "silence"}])
+    digests = " ".join(hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:8] for part in parts)
+    said = "; ".join(f"{card['indicator']}: {card['summary']}" for card in cards)
+    words = said or "silent: " + ", ".join(sorted({silence["reason"] for silence in silences}))
+    return f"{status} {digests} {words[:_LONGEST]}"
+
+
+def read_list() -> dict[str, str]:
+    """Return the lines that were accepted, by the name of their call."""
+    lines = FILE.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t", 1) for line in lines)
+
+
+def differences(accepted: Mapping[str, str], current: Mapping[str, str]) -> Iterator[str]:
+    """Yields both lines of each call that is answered otherwise than was accepted."""
+    before, after = ([f"{name}\t{line}" for name, line in lines.items()] for lines in (accepted, current))
+    return (line for line in unified_diff(before, after, n=0, lineterm="") if line[:3] not in ("---", "+++", "@@ "))
+
+
+def main(write: bool) -> int:
+    """Shows what differs from the list, or accepts it."""
+    current = answered(asked_calls())
+    different = list(differences(read_list() if FILE.exists() else {}, current))
+    if write:
+        FILE.write_text("".join(f"{name}\t{line}\n" for name, line in current.items()), encoding="utf-8")
+    print("\n".join(different) or "The answers are those of the list.")
+    return 0 if write or not different else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("--write" in sys.argv))
