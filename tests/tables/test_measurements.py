@@ -176,6 +176,9 @@ def test_codes_units_and_plausible_ranges_are_those_of_the_files(data_folder: Pa
             codes |= set(row.get("loinc_synonyms", "").split(";"))
         ranges = [(float(row["plausible_low"]), float(row["plausible_high"])) for row in rows if row["plausible_low"]]
         low, high = max((one[0] for one in ranges), default=None), min((one[1] for one in ranges), default=None)
+        if key == "body_weight":
+            # A neonate born too early weighs less than both files say; weights are judged by age (weight_bounds.csv).
+            low = 0.3
         if set(analyte.loinc) != codes - {""}:
             faults.append(f"{key}: codes {sorted(set(analyte.loinc) ^ (codes - {''}))} stand on one side only")
         if low is not None and (analyte.plausible_low, analyte.plausible_high) != (low, high):

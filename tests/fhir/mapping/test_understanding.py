@@ -161,7 +161,11 @@ def test_a_result_of_no_known_test_that_finds_nothing_is_not_understood() -> Non
 def test_a_result_of_a_known_test_is_understood_by_its_code() -> None:
     code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}], "text": "result"}
     assert _of("Observation", status="final", code=code) == Understanding(
-        resource="Observation/1", analyte="potassium", understood=True, words="result"
+        resource="Observation/1",
+        analyte="potassium",
+        understood=True,
+        words="result",
+        by=("our tables, code 2823-3",),
     )
 
 

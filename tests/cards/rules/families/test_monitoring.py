@@ -165,22 +165,23 @@ ALTERNATE = OrderChange(
 
 
 @pytest.mark.parametrize(
-    ("kilograms", "expected"),
+    ("age", "kilograms", "expected"),
     [
-        (80.0, OrderChange(sig=Sig("400 mg once daily", 400.0, times_per_day=1))),  # 5 mg/kg: 400 mg
-        (79.9, ALTERNATE),
-        (60.0, ALTERNATE),  # 300 mg
-        (59.9, OrderChange(sig=Sig("200 mg once daily", 200.0, times_per_day=1))),
-        (40.0, OrderChange(sig=Sig("200 mg once daily", 200.0, times_per_day=1))),
-        (39.9, OrderChange(sig=Sig("200 mg every other day", 200.0, every_hours=48))),
-        (20.0, OrderChange(sig=Sig("200 mg every other day", 200.0, every_hours=48))),
-        (19.9, None),
-        (None, None),
+        (60, 80.0, OrderChange(sig=Sig("400 mg once daily", 400.0, times_per_day=1))),  # 5 mg/kg: 400 mg
+        (60, 79.9, ALTERNATE),
+        (60, 60.0, ALTERNATE),  # 300 mg
+        (60, 59.9, OrderChange(sig=Sig("200 mg once daily", 200.0, times_per_day=1))),
+        (60, 40.0, OrderChange(sig=Sig("200 mg once daily", 200.0, times_per_day=1))),
+        (60, 39.9, OrderChange(sig=Sig("200 mg every other day", 200.0, every_hours=48))),
+        (6, 20.0, OrderChange(sig=Sig("200 mg every other day", 200.0, every_hours=48))),
+        (6, 19.9, None),
+        (60, 20.0, None),  # no weight of an adult: it is not used
+        (60, None, None),
     ],
 )
 def test_hydroxychloroquine_by_weight_is_at_most_five_milligrams_for_each_kilogram(
-    kilograms: float | None, expected: OrderChange | None
+    age: int, kilograms: float | None, expected: OrderChange | None
 ) -> None:
     labs = [["body_weight", kilograms, 5]] if kilograms is not None else []
     order = {"drug": "hydroxychloroquine 200 mg tablet", "dose": "3 tablet", "times": 1}
-    assert FAMILY.changes["hydroxychloroquine_by_weight"](context_of(order, labs=labs)) == expected
+    assert FAMILY.changes["hydroxychloroquine_by_weight"](context_of(order, age=age, labs=labs)) == expected
