@@ -70,6 +70,7 @@ _DEFAULTS: Final = {
     "model_state": "validated",
     "opt_out_flags": "",
     "pause_cards": 200,
+    "packages": "",
     "pause_share": 0.05,
     "public_url": "http://127.0.0.1:8085",
     "record_user": "hashed",

@@ -103,7 +103,7 @@ def test_what_is_not_approved_is_said(counts: Any, approvals: Any, acts: int, li
 
 
 @pytest.mark.parametrize("has_events", [True, False])
-def test_what_is_kept_up_to_date_and_closed(has_events: bool) -> None:
+def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
 
     def closing(name: str) -> Any:
@@ -122,9 +122,11 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool) -> None:
         return keep
 
     components = made(
-        governance=made(keep_reading=kept("governance")), releases=made(keep_reading=kept("releases")),
-        computing=made(close=closed("computing")), decisions=made(close=closing("decisions")),
-        tracing=made(close=closed("tracing")), visits=made(keep_sweeping=kept("visits")),
+        governance=made(keep_reading=kept("governance")),
+        releases=made(keep_reading=kept("releases"), current="current"),
+        computing=made(close=closed("computing"), between_calls="between calls"),
+        decisions=made(close=closing("decisions")),
+        tracing=made(close=closed("tracing")), visits=made(keep_sweeping=kept("visits")), settings="settings",
     )  # fmt: skip
     span: Any = Lifespan(
         components=components, services={}, approvals=None,
@@ -136,12 +138,25 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool) -> None:
         events=made(keep_running=kept("events"), close=closed("events")) if has_events else None,
     )  # fmt: skip
 
+    monkeypatch.setattr(lifespan, "keep_in_force", kept("terminology"))
+
     async def run() -> None:
         for work in span._beside_the_calls("url"):
             await work()
 
     asyncio.run(run())
-    always = ["counts", "edge", "visits", "follower", "governance", "seals", "releases", "trust", "pausing"]
+    always = [
+        "counts",
+        "edge",
+        "visits",
+        "follower",
+        "governance",
+        "seals",
+        "releases",
+        "terminology",
+        "trust",
+        "pausing",
+    ]
     assert ended == [*always, "events"] if has_events else ended == always
     ended.clear()
     asyncio.run(span._close())

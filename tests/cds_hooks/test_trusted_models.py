@@ -121,14 +121,15 @@ def test_only_the_entry_points_read_the_settings_of_the_process() -> None:
         "cds_hooks/server.py",
         "cds_hooks/batch/engines.py",  # a worker of Spark or Ray starts there
     }
+    # programs of their own: the copilot's server, the commands of the text part, and the tests of packages from outside
+    programs = ("cds_hooks/text/", "cds_hooks/package_tests/", "cds_hooks/commands/", "cds_hooks/kit/commands/")
     readers = {
         str(path.relative_to(ROOT))
         for floor in ("cds_hooks", "cards", "models_onnx", "fhir")
         for path in (ROOT / floor).rglob("*.py")
         if reads_settings(ast.parse(path.read_text()))
     }
-    commands = ("cds_hooks/commands/", "cds_hooks/kit/commands/")
-    assert {path for path in readers - allowed if not path.startswith(commands)} == set()
+    assert {path for path in readers - allowed if not path.startswith(programs)} == set()
 
 
 def reads_settings(tree: ast.AST) -> bool:

@@ -255,7 +255,7 @@ def test_more_connections_than_there_may_be_end_nothing(edge: tuple[str, Path]) 
 
 
 def test_a_client_that_takes_no_answers_is_cut(edge: tuple[str, Path]) -> None:
-    ask = b"GET /rules/checks HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    ask = b"GET /try HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", int(edge[0].rpartition(":")[2])))
@@ -312,7 +312,7 @@ def test_no_attack_from_outside_ends_the_service_or_fills_the_memory() -> None:
 
 def test_a_large_page_is_sent_in_parts(edge: tuple[str, Path]) -> None:
     """Who asks for the largest file and does not read it keeps some of its parts, and not the whole of it."""
-    page = httpx.get(f"{edge[0]}/rules/checks", timeout=60)
+    page = httpx.get(f"{edge[0]}/try", timeout=60)
     assert len(page.content) == int(page.headers["content-length"]) > 1 << 16
     assert page.text.rstrip().endswith("</html>")
 

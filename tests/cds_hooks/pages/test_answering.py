@@ -50,14 +50,14 @@ async def test_an_answer_is_kept_once_as_feedback_and_the_card_rests(tmp_path: P
         again = await _answer(calls, decision, card=card["uuid"], answer="wrong")
         assert again.status_code == 303
         shown = await calls.get(f"/explain/{decision}", headers=BROWSER)
-        assert "Not followed (Does not fit this patient)" in shown.text
+        assert f"Not followed ({card['overrideReasons'][0]['display']})" in shown.text
         assert 'value="answer"' not in shown.text
         assert (await _called(calls))[1] == []
     (kept,) = feedback_on(record_in(tmp_path), decision)
     reason = card["overrideReasons"][0]
     assert (kept.outcome, kept.override_reason_code) == ("overridden", reason["code"])
     assert kept.override_reason_system == f"{reason['system']}#explanation-page"
-    assert [detail["answer"] for _, detail in entries(tmp_path, "card-answer")] == ["patient-ineligible"]
+    assert [detail["answer"] for _, detail in entries(tmp_path, "card-answer")] == [reason["code"]]
 
 
 async def test_of_two_answers_at_the_same_time_one_is_kept_and_one_person_is_said_to_have_answered(

@@ -26,8 +26,8 @@ def test_the_page_of_a_model_shows_every_attribute_its_state_and_its_gates(tmp_p
     assert faults(answer.text) == []
     for attribute in PREDICTIVE:
         assert f"<dt>{attribute.number} {attribute.title}</dt>" in answer.text
-    assert "<dt>Release</dt>" in answer.text
-    assert "gates: " in answer.text
+    assert "<dt>Digest of its release</dt>" in answer.text
+    assert "Did it pass its gates?" in answer.text
 
 
 @pytest.mark.parametrize(

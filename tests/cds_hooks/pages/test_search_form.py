@@ -109,15 +109,19 @@ def test_a_row_without_a_card_says_why() -> None:
     assert held[2][1] == f"No card: {held[2][1][9:].lower()}"
 
 
-def test_the_file_has_a_line_for_each_row() -> None:
-    decision = a_decision(decided_at=NINE, response=orjson.dumps({"cards": [a_card("a", "info"), a_card("b", "info")]}))
-    assert list(file_rows(Listing((_row(decision),)), lambda _: ())) == [
-        ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark", "texts", "answers"),
-        (
-            "2026-11-20 09:00:00 UTC", decision.id, "planning", "patient-view", "a hospital", decision.patient,
-            "cards", "Info", "a | b", "a: No answer is on record | b: No answer is on record",
-        ),
-    ]  # fmt: skip
+def test_the_file_has_a_line_for_each_card() -> None:
+    cards = [a_card("a", "info") | {"uuid": "1"}, a_card("b", "info") | {"uuid": "2"}]
+    decision = a_decision(decided_at=NINE, response=orjson.dumps({"cards": cards}))
+    head, *lines = file_rows(Listing((_row(decision),)), lambda _: ())
+    assert head == (
+        "time", "decision", "service", "hook", "client", "patient", "outcome", "mark",
+        "units", "card", "rules", "answer", "reason", "texts",
+    )  # fmt: skip
+    about = (
+        "2026-11-20 09:00:00 UTC", decision.id, "planning", "patient-view", "a hospital", decision.patient,
+        "cards", "Info",
+    )  # fmt: skip
+    assert lines == [(*about, "", "1", "", "", "", "a"), (*about, "", "2", "", "", "", "b")]
 
 
 def test_the_workers_of_a_process_are_its_children_alone() -> None:

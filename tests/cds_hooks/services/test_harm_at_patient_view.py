@@ -200,8 +200,8 @@ STATIN, STATIN_SERVICE = "diabetes-no-statin", "statin-discussion"
         (_result(STATIN, "13457-7", 190, "mg/dL"), "LDL cholesterol 190 mg/dL"),
     ],
 )
-def test_a_guideline_names_a_statin_without_a_score(server_here: str, change: Change, words: str) -> None:
-    card = only_card(answer(server_here, STATIN_SERVICE, STATIN, change))
+def test_a_guideline_names_a_statin_without_a_score(tmp_path: Path, change: Change, words: str) -> None:
+    card = only_card(answer_of_site(tmp_path, STATIN_SERVICE, STATIN, change))
     assert words in card["summary"]
     assert "20" in card["source"]["label"]
     assert card["extension"]["org.cds-hooks-onnx"]["facts"]
