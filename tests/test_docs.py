@@ -69,9 +69,15 @@ def test_what_is_run_elsewhere_is_a_command_of_the_documentation() -> None:
 
 
 def test_no_command_of_the_documentation_is_of_a_kind_that_nobody_checks() -> None:
-    checked = (f"{PROGRAM} ", "make ", "docker ", "podman ", "buildah ", ".venv/bin/python -m maintenance.")
-    # each kind of seal that a guide names is one of tests/renew.py: tests/adding/test_guides.py
-    checked += (".venv/bin/python -m tests.renew ",)
+    checked = (
+        f"{PROGRAM} ",
+        "make ",
+        "docker ",
+        "podman ",
+        "buildah ",
+        ".venv/bin/python -m maintenance.",
+        ".venv/bin/python -m tests.renew ",
+    )  # each kind that a guide names is one: tests/adding/test_guides.py
     # the notebook is run cell by cell, in a folder of its own: tests/adding/test_notebook.py
     notebook = (
         (ROOT / "docs" / "adding" / "hospital-model.md").read_text().partition("## 1. The service")[0].splitlines()
