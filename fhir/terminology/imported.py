@@ -5,7 +5,6 @@ immutable, and a process without one asks nothing. It adds to the tables that sh
 """
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ from fhir.terminology.caching import CACHES
 
 _MOST_MEANINGS: Final = 8192
 _DIGITS: Final = 16
-_MOST_MAPPED: Final = 1024**3
 FORMAT: Final = 2
 """The number of the format of the index, its `user_version`."""
 LONGEST_NAME: Final = 200
@@ -83,22 +81,13 @@ class InUse(Struct, frozen=True):
 
 
 class _Index:
-    """The file, opened by each process for itself: a connection is not carried over a fork."""
+    """The index that is used, in memory: nothing that happens to its file afterwards changes or ends a lookup."""
 
     path: Path | None = None
     in_use = InUse()
     connection: sqlite3.Connection | None = None
-    process = 0
     meanings: dict[int, Meaning]
     """Those that were asked for, by their number: many codes have the same."""
-
-    def rows(self) -> sqlite3.Connection | None:
-        """The connection of this process; None where nothing is imported."""
-        if self.path is None:
-            return None
-        if self.connection is None or self.process != os.getpid():
-            self.connection, self.process = _opened(self.path), os.getpid()
-        return self.connection
 
 
 _INDEX: Final = _Index()
@@ -114,10 +103,12 @@ def use_index(path: Path | None, mappings: Mapping[tuple[str, str], Meaning] | N
     Raises:
         WrongIndex: There is no such file, it was changed or not written to its end, or it has another format.
     """
-    in_use = InUse(mappings=mappings or {})
+    connection, in_use = None, InUse(mappings=mappings or {})
     if path is not None:
-        in_use = InUse(digest_of(path), sources(path), in_use.mappings)
-    _INDEX.path, _INDEX.connection, _INDEX.meanings, _INDEX.in_use = path, None, {}, in_use
+        digest = digest_of(path)
+        connection, of_index = _opened(path)
+        in_use = InUse(digest, of_index, in_use.mappings)
+    _INDEX.path, _INDEX.connection, _INDEX.meanings, _INDEX.in_use = path, connection, {}, in_use
     for cache in CACHES.values():
         cache.clear()
 
@@ -149,24 +140,28 @@ def sources(path: Path) -> tuple[Source, ...]:
     Raises:
         WrongIndex: There is no such file, it was not written to its end, or it has another format.
     """
+    connection, of_index = _opened(path)
+    connection.close()
+    return of_index
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, tuple[Source, ...]]:
+    """The index read into memory: a mapped file that somebody shortens in place would end the process."""
     if not path.is_file():
         raise WrongIndex(f"{path} is no file; `cds-hooks terminology import` writes one")
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
     try:
-        connection = _opened(path)
+        connection.deserialize(path.read_bytes())
+        connection.execute("PRAGMA query_only = ON")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         text = connection.execute("SELECT text FROM about").fetchone()
+    except (sqlite3.Error, OSError) as error:
         connection.close()
-    except sqlite3.Error as error:
         raise WrongIndex(f"{path} is no index of terminologies ({error})") from None
     if version != FORMAT or text is None:
+        connection.close()
         raise WrongIndex(f"{path} has format {version}, not {FORMAT}: import again")
-    return msgspec.json.decode(text[0], type=tuple[Source, ...])
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-    connection.execute(f"PRAGMA mmap_size = {_MOST_MAPPED}")  # the pages are shared by all processes
-    return connection
+    return connection, msgspec.json.decode(text[0], type=tuple[Source, ...])
 
 
 def is_used() -> bool:
@@ -219,7 +214,7 @@ def plain_name(name: str) -> str:
 
 
 def _meaning(question: str, values: tuple[str, ...]) -> Meaning | None:
-    rows = _INDEX.rows()
+    rows = _INDEX.connection
     row = rows.execute(question, values).fetchone() if rows is not None else None
     if rows is None or row is None:
         return None
@@ -234,7 +229,7 @@ def _meaning(question: str, values: tuple[str, ...]) -> Meaning | None:
 
 def analytes_by_code() -> Mapping[str, str]:
     """The analyte of each LOINC code of the index."""
-    rows = _INDEX.rows()
+    rows = _INDEX.connection
     if rows is None:
         return {}
     codes = rows.execute("SELECT code, text FROM code JOIN meaning ON meaning.id = code.meaning WHERE system = 'loinc'")

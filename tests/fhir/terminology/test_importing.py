@@ -181,6 +181,17 @@ def test_a_file_of_another_form_is_refused_with_its_line(tmp_path: Path, name: s
     assert not (tmp_path / "terms.idx").exists()
 
 
+def test_an_index_in_use_is_read_on_when_its_file_is_shortened_in_place(index: Path) -> None:
+    """`cp` over the file of a running server does that; a mapped file would end the process."""
+    content = index.read_bytes()
+    index.chmod(0o644)
+    index.write_bytes(content[:100])
+    try:
+        assert "hf" in _read("Condition", "code", SNOMED, "900002").groups
+    finally:
+        index.write_bytes(content)
+
+
 def test_a_file_that_is_no_index_is_not_used(tmp_path: Path) -> None:
     with pytest.raises(WrongIndex, match="is no file"):
         use_index(tmp_path / "none.idx")
