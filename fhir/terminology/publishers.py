@@ -332,18 +332,18 @@ def _read_table(imported: Imported, file: ReleaseFile) -> None:
 
 
 READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
-    (re.compile(r"Loinc(?:TableCore)?\.csv"), _read_loinc),
-    (re.compile(r"RXNCONSO\.RRF"), _read_rxnorm),
-    (re.compile(r"RXNREL\.RRF"), _read_rxnorm_relations),
-    (re.compile(r"RXNSAT\.RRF"), _read_rxnorm_attributes),
-    (re.compile(r"RXNCUI\.RRF"), _read_rxnorm_history),
-    (re.compile(r"icd10cm[_-](?:codes|order)[\w-]*\.txt", re.IGNORECASE), _read_icd10cm),
-    (re.compile(r"icd10\w{2,7}syst_kodes[\w-]*\.txt|icd10\w{2,7}syst_codes[\w-]*\.txt"), _read_icd10gm),
-    (re.compile(r"icd10\w{2,7}alpha\w*edvtxt[\w-]*\.txt"), _read_icd10gm_words),
-    (re.compile(r"UNII_Records\w*\.txt"), _read_unii),
-    (re.compile(r"cvx\.txt", re.IGNORECASE), _read_cvx),
-    (re.compile(r"[\w .-]+\.xml", re.IGNORECASE), _read_xml),
-    (re.compile(r"[\w .()-]+\.csv", re.IGNORECASE), _read_table),
+    (re.compile(r"^Loinc(?:TableCore)?\.csv"), _read_loinc),
+    (re.compile(r"^RXNCONSO\.RRF"), _read_rxnorm),
+    (re.compile(r"^RXNREL\.RRF"), _read_rxnorm_relations),
+    (re.compile(r"^RXNSAT\.RRF"), _read_rxnorm_attributes),
+    (re.compile(r"^RXNCUI\.RRF"), _read_rxnorm_history),
+    (re.compile(r"^icd10cm[_-](?:codes|order)[\w-]*\.txt", re.IGNORECASE), _read_icd10cm),
+    (re.compile(r"^icd10\w{2,7}syst_kodes[\w-]*\.txt|^icd10\w{2,7}syst_codes[\w-]*\.txt"), _read_icd10gm),
+    (re.compile(r"^icd10\w{2,7}alpha\w{0,16}edvtxt[\w-]*\.txt"), _read_icd10gm_words),
+    (re.compile(r"^UNII_Records\w*\.txt"), _read_unii),
+    (re.compile(r"^cvx\.txt", re.IGNORECASE), _read_cvx),
+    (re.compile(r"^[\w .-]+\.xml", re.IGNORECASE), _read_xml),
+    (re.compile(r"^[\w .()-]+\.csv", re.IGNORECASE), _read_table),
 )
 """What reads a file, by its name, in the order in which files are read: products before what is said of them."""
 

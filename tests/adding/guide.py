@@ -25,7 +25,10 @@ from tests.conftest import ROOT
 _BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<path>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXIT = re.compile(r"\(exit code (\d+)\)")
 _INSTALLED = "installed-packages"
-_COPIED = ("cds_hooks", "cards", "models_onnx", "fhir", "maintenance", "tests", "docs", "pyproject.toml", "README.md")
+_COPIED = (
+    *("cds_hooks", "cards", "models_onnx", "fhir", "maintenance", "benchmarks", "tests", "docs"),
+    *("pyproject.toml", "README.md"),
+)
 
 
 @dataclass(frozen=True, slots=True)

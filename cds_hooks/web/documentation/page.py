@@ -120,6 +120,8 @@ def _parser() -> MarkdownIt:
     rules: dict[str, Callable[..., str]] = {
         "table_open": _open_table,
         "table_close": _close_table,
+        "th_open": _head_cell,
+        "th_close": _head_cell,
         "fence": _show_code,
         "code_block": _show_code,
         "image": _show_picture,
@@ -136,6 +138,13 @@ def _open_table(_self: Any, _tokens: list[Token], _index: int, *_: Any) -> str:
 
 def _close_table(_self: Any, _tokens: list[Token], _index: int, *_: Any) -> str:
     return "</table></div>\n"
+
+
+def _head_cell(renderer: Any, tokens: list[Token], index: int, options: Any, env: Any) -> str:
+    """Return a tag of a cell of the head; the empty corner of a table with names at its side is no heading."""
+    words = tokens[index + 1 if tokens[index].nesting > 0 else index - 1]
+    tokens[index].tag = "th" if words.content else "td"
+    return str(renderer.renderToken(tokens, index, options, env))
 
 
 def _show_code(_self: Any, tokens: list[Token], position: int, *_: Any) -> str:
