@@ -15,15 +15,16 @@ Given = ParamSpec("Given")
 
 
 def run_async(test: Callable[Given, Coroutine[Any, Any, None]]) -> Callable[Given, None]:
-    """Run a test that is a coroutine in an event loop of its own."""
+    """Run a test that is a coroutine in an event loop of its own; one that hangs fails after ten minutes."""
 
     @wraps(test)
     def run(*args: Given.args, **given: Given.kwargs) -> None:
-        asyncio.run(test(*args, **given))
+        asyncio.run(asyncio.wait_for(test(*args, **given), _MOST_SECONDS))
 
     return run
 
 
+_MOST_SECONDS = 600.0
 NOW = 1_795_182_000.0
 """2026-11-20 13:40 UTC."""
 MSH = r"MSH|^~\&|LAB|SOUTH|CDS|SOUTH|20261120130000+0000||{event}|{id}|P|2.5.1"
