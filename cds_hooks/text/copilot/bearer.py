@@ -23,7 +23,7 @@ class NeedsToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope.get("headers") or ()).get(b"authorization", b"")
-        if scope["type"] != "http" or hmac.compare_digest(given, self._wanted):
+        if scope["type"] == "lifespan" or hmac.compare_digest(given, self._wanted):
             await self._app(scope, receive, send)
             return
         if monotonic() - self._recorded_at >= 1:

@@ -410,7 +410,9 @@ def _compare_pairs(rows: list[Json], folder: Path) -> None:
 
     def compare(row: Json, one: Json, other: Json) -> None:
         least = _URGENCY.index(row["severity"])
-        told = [any(_URGENCY.index(each) >= least for each in _of_the_pair(answer, row)) for answer in (one, other)]
+        told = [
+            any(_URGENCY.index(urgency) >= least for urgency in _of_the_pair(answer, row)) for answer in (one, other)
+        ]
         assert told in ([True, True], [not row["unless"]] * 2)
 
     cases = zip(rows, answers[::2], answers[1::2], strict=True)
