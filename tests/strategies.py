@@ -237,10 +237,7 @@ def immunizations(patient_id: str = "p") -> SearchStrategy[Json]:
         "Immunization",
         patient_id,
         status_or_absent("completed entered-in-error not-done"),
-        st.one_of(
-            st.builds(dict, occurrenceDateTime=date_times()),
-            st.builds(dict, occurrenceString=words()),
-        ),
+        st.one_of(st.builds(dict, occurrenceDateTime=date_times()), st.builds(dict, occurrenceString=words())),
         st.builds(dict, vaccineCode=concepts(CVX, ("03", "21", "165", "9999"))),
         some(
             manufacturer=references("Organization/maker"),
@@ -274,9 +271,7 @@ def consents(patient_id: str = "p") -> SearchStrategy[Json]:
         lambda code: {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": code}
     )
     rule = some(
-        type=st.sampled_from(("deny", "permit")),
-        period=periods(),
-        purpose=st.lists(purposes, min_size=1, max_size=3),
+        type=st.sampled_from(("deny", "permit")), period=periods(), purpose=st.lists(purposes, min_size=1, max_size=3)
     ).map(lambda made: made or {"type": "permit"})
     rules = st.builds(lambda outer, inner: outer | ({"provision": inner} if inner else {}), rule, st.lists(rule))
     about = {
@@ -341,9 +336,7 @@ def relatives(patient_id: str = "p") -> SearchStrategy[Json]:
         patient_id,
         status_or_absent("partial completed entered-in-error health-unknown"),
         words().map(lambda text: {"relationship": {"text": text}}),
-        some(
-            condition=st.lists(conditions_of_relative, min_size=1, max_size=2),
-        ),
+        some(condition=st.lists(conditions_of_relative, min_size=1, max_size=2)),
         about="patient",
     )
 

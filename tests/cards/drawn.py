@@ -128,14 +128,8 @@ READERS: Final[dict[str, Reader]] = {
     "ended medications": lambda record: [active.ended_medications(record, days) for days in (14, 90)],
     "orders not active": active.orders_not_active,
     "forgotten orders": active.forgotten_orders,
-    "uncertain medications": lambda record: [
-        active.uncertain_medications(record),
-        active.held_medications(record),
-    ],
-    "unreadable medications": lambda record: [
-        active.unreadable_medications(record),
-        active.unreadable_codes(record),
-    ],
+    "uncertain medications": lambda record: [active.uncertain_medications(record), active.held_medications(record)],
+    "unreadable medications": lambda record: [active.unreadable_medications(record), active.unreadable_codes(record)],
     "inpatient": lambda record: [stays.is_inpatient(record), stays.care_units(record)],
     "stay": lambda record: [stays.current_stay(record), stays.discharge_destination(record)],
     "visits": _visits,

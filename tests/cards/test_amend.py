@@ -274,8 +274,7 @@ def test_a_contained_medication_that_nothing_names_any_more_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "expected"),
-    [(61, 31), (60, 30), (2_000_000, 1_000_000), (2_000_002, None), (-1, None)],
+    ("quantity", "expected"), [(61, 31), (60, 30), (2_000_000, 1_000_000), (2_000_002, None), (-1, None)]
 )
 def test_a_supply_is_scaled_and_rounded_up_or_left_out(quantity: Any, expected: int | None) -> None:
     order = order_of(dispenseRequest={"quantity": {"value": quantity}, "validityPeriod": {}})

@@ -16,9 +16,7 @@ ORDER = {
 }
 
 
-def test_an_order_of_the_same_shape_for_another_patient_is_not_validated_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_order_of_the_same_shape_for_another_patient_is_not_validated_again(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes, asked = ValidShapes(), []
 
     def validate(resource: dict[str, Any]) -> frozenset[ValidationFault]:

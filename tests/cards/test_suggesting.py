@@ -19,13 +19,7 @@ from cards.rules.language import site
 from cards.rules.language.rule import LabOrder, NewOrder, OrderChange, Product, Sig, SuggestionTemplate
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, read_drafts
 from cards.rules.patient.session import PatientSession
-from cards.suggest import (
-    EvaluationBudget,
-    NamingBudget,
-    SuggestionContext,
-    SuggestionWithheld,
-    suggestions_for,
-)
+from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext, SuggestionWithheld, suggestions_for
 from tests.cards.rules.cases import originals
 from tests.cards.rules.engine.made_rules import band, rule_of
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of

@@ -217,10 +217,7 @@ def test_a_supervisor_starts_as_many_workers_as_are_configured(monkeypatch: pyte
 def test_a_worker_that_died_is_started_again_in_its_position(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = _Process(1), _Process(2, alive=False), _Process(3)
     supervisor = _supervising(monkeypatch, first, second, third)
-    assert _logged(supervisor) == [
-        ("error", "worker died", 2, -9),
-        ("info", "worker started again", 10, None),
-    ]
+    assert _logged(supervisor) == [("error", "worker died", 2, -9), ("info", "worker started again", 10, None)]
     assert [process.pid for process in supervisor.processes] == [1, 10, 3]
     assert (first.calls, second.calls, third.calls) == ([5], [5, "kill", "join"], [5])
     assert not supervisor.should_exit.is_set()

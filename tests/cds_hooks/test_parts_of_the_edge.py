@@ -26,8 +26,7 @@ INFINITE = resource.RLIM_INFINITY
 
 
 @pytest.mark.parametrize(
-    ("soft", "wanted", "most"),
-    [(1000, 10_000, 750), (1000, 700, 700), (1, 10, 1), (INFINITE, 10_000, 10_000)],
+    ("soft", "wanted", "most"), [(1000, 10_000, 750), (1000, 700, 700), (1, 10, 1), (INFINITE, 10_000, 10_000)]
 )
 def test_connections_take_three_quarters_of_the_descriptors(
     monkeypatch: pytest.MonkeyPatch, soft: int, wanted: int, most: int

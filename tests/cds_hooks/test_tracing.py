@@ -115,11 +115,7 @@ def test_a_call_without_a_trace_begins_one_and_one_that_is_not_sampled_is_not_se
     trace.trusted("ehr", DECISION)
     trace.end("", 499)
     (whole,) = collected.spans
-    assert (whole.parent, whole.name, whole.status.status_code) == (
-        None,
-        "POST /cds-services/{id}",
-        StatusCode.UNSET,
-    )
+    assert (whole.parent, whole.name, whole.status.status_code) == (None, "POST /cds-services/{id}", StatusCode.UNSET)
     assert set(trace.recorded) == {"id", "span"}
     silent = Collected(sampler=ALWAYS_OFF)
     off = begun(silent, [])

@@ -80,9 +80,7 @@ def test_a_model_does_not_run_for_who_lacks_what_it_needs() -> None:
         _ = found.prediction
 
 
-def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(
-    tmp_path: Path,
-) -> None:
+def test_a_site_trusts_the_keys_of_its_settings_and_who_trains_their_own(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(key_file(SIGNER.public))
     (tmp_path / "own.pub.json").write_text(key_file(STRANGER.public))
     configured = Settings(model_keys=tmp_path / "keys.json", model_signing_key=tmp_path / "own.pem")

@@ -80,8 +80,7 @@ def test_what_the_token_does_not_open_cannot_be_had(server: Outside, mode: str) 
 
 @row("FHIR-21")
 @pytest.mark.parametrize(
-    "address",
-    ["http://169.254.169.254/latest", "http://10.0.0.1/fhir", "https://fhir.example.org/r4"],
+    "address", ["http://169.254.169.254/latest", "http://10.0.0.1/fhir", "https://fhir.example.org/r4"]
 )
 def test_without_a_trust_file_nothing_beyond_this_machine_is_called(server: Outside, address: str) -> None:
     answer = server.call(PLANNING, at_server(_view("conditions"), address, SECRET))

@@ -27,12 +27,7 @@ class KillResult:
 
 
 def kill_many_times(
-    times: int,
-    path: str,
-    bodies: list[str],
-    least_answered: int,
-    cores: Cores,
-    workers: int,
+    times: int, path: str, bodies: list[str], least_answered: int, cores: Cores, workers: int
 ) -> KillResult:
     """Each time a fresh database, at least `least_answered` answered calls, and `kill -9` at a random moment after.
 

@@ -28,11 +28,7 @@ _BUNDLE: Json = {
         "entry": {"type": "array", "items": {"type": "object", "properties": {"resource": {"type": "object"}}}},
     },
 }
-_TYPES: dict[str, Json] = {
-    "string": _STRING,
-    "object": _BUNDLE,
-    "array": {"type": "array", "items": _STRING},
-}
+_TYPES: dict[str, Json] = {"string": _STRING, "object": _BUNDLE, "array": {"type": "array", "items": _STRING}}
 
 
 def _context(hook: str) -> Json:

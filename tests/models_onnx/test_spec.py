@@ -161,11 +161,7 @@ def outcome(**changes: Any) -> dict[str, Any]:
             "age_years",
         ),
         ({"standardise_by": "ward"}, "there is no subgroup axis 'ward'", "ward"),
-        (
-            {"decision_role": "replaces"},
-            "decision_role 'replaces' is not one of informs, augments",
-            "decision_role",
-        ),
+        ({"decision_role": "replaces"}, "decision_role 'replaces' is not one of informs, augments", "decision_role"),
         (outcome(horizon_days=0), "the horizon is 0 days; it must be more than 0", "horizon_days"),
         (outcome(horizon_days=float("inf")), "the horizon is inf days; it must be more than 0", "horizon_days"),
         (
@@ -189,11 +185,7 @@ def outcome(**changes: Any) -> dict[str, Any]:
             "capacity",
         ),
         (inputs(rises=2), "rises of sex_male is not -1, 0 or 1", "sex_male"),
-        (
-            {"capacities": (0.1, 0.5, 0.51, 0.9)},
-            "capacities [0.51, 0.9] are not above 0 and at most 0.5",
-            "capacities",
-        ),
+        ({"capacities": (0.1, 0.5, 0.51, 0.9)}, "capacities [0.51, 0.9] are not above 0 and at most 0.5", "capacities"),
         ({"alerts_per_event": 1.0}, "alerts_per_event 1.0 is not above 1", "alerts_per_event"),
         (
             {"capacity": 0.2, "capacities": (0.1, 0.3)},
@@ -210,11 +202,7 @@ def outcome(**changes: Any) -> dict[str, Any]:
             "age_bands are rising ages, of a model that has the input age_years",
             "age_bands",
         ),
-        (
-            {"age_bands": (60, 40)},
-            "age_bands are rising ages, of a model that has the input age_years",
-            "age_bands",
-        ),
+        ({"age_bands": (60, 40)}, "age_bands are rising ages, of a model that has the input age_years", "age_bands"),
         (
             {"inputs": (InputSpec("sex_male"),), "always_required": (), "simple_inputs": (), "age_bands": (40, 60)},
             "age_bands are rising ages, of a model that has the input age_years",

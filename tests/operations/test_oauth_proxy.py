@@ -102,8 +102,7 @@ def test_the_authorization_service_learns_the_access_token_and_nothing_else_of_t
 
 
 @pytest.mark.parametrize(
-    ("token", "status"),
-    [(None, 401), ("", 401), ("Bearer nonsense", 401), ("Basic eDp5", 401), (FORBIDDEN, 403)],
+    ("token", "status"), [(None, 401), ("", 401), ("Bearer nonsense", 401), ("Basic eDp5", 401), (FORBIDDEN, 403)]
 )
 def test_without_a_good_access_token_the_server_is_not_reached(site: Site, token: str | None, status: int) -> None:
     answer = site.call(token, json=_body())

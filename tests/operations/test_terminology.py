@@ -59,10 +59,7 @@ def test_a_terminology_is_put_in_force_and_taken_back_under_load(tmp_path: Path)
     url, folder = record_in(tmp_path), tmp_path / "terms"
     metformin, aspirin = _index(folder, "metformin"), _index(folder, "aspirin")
     body, seen = json.dumps(_request()).encode(), 0
-    with (
-        serving(tmp_path, "--workers", "2", CDS_TERMINOLOGY=str(folder)) as address,
-        calling(address, body) as answers,
-    ):
+    with serving(tmp_path, "--workers", "2", CDS_TERMINOLOGY=str(folder)) as address, calling(address, body) as answers:
         for state, name, speaks in (
             ("active", metformin, True), ("active", aspirin, False), ("off", aspirin, True), ("off", metformin, False),
         ):  # fmt: skip

@@ -64,10 +64,7 @@ def test_a_drug_that_is_not_recognised_is_named_where_the_answer_is_another() ->
         ({"indicator": "info"}, "expected age-meperidine/any/info, found age-meperidine/any/warning"),
         ({"also": ["age-meperidine/any"]}, "expected age-meperidine/any/warning, found nothing"),
         ({"silent": "scope"}, "found age-meperidine/any, which the case does not expect"),
-        (
-            {"silent": "urgent", "also": ["age-meperidine/any"]},
-            _NO_SILENCE,
-        ),
+        ({"silent": "urgent", "also": ["age-meperidine/any"]}, _NO_SILENCE),
         ({"says": ["MEPERIDINE", "aspirin"]}, "the card does not say 'aspirin'"),
         ({"notes": ["not certain"]}, "the card does not say 'not certain'"),
         ({"offers": ["Halve it"]}, "offers ['Replace by another opioid at low dose'], not ['Halve it']"),

@@ -228,10 +228,7 @@ DAYS = {"value": 5, "unit": "days", "system": "http://unitsofmeasure.org", "code
         (
             {"drug": "CT", "test": "1-8"},
             DRAFT
-            | {
-                "resourceType": "ServiceRequest",
-                "code": {"text": "CT", "coding": [{"system": LOINC, "code": "1-8"}]},
-            },
+            | {"resourceType": "ServiceRequest", "code": {"text": "CT", "coding": [{"system": LOINC, "code": "1-8"}]}},
         ),
     ],
 )

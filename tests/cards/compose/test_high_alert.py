@@ -6,13 +6,7 @@ from typing import Any
 import pytest
 
 from cards.card import OVERRIDE_REASONS, Card, check_card
-from cards.compose.high_alert import (
-    NOT_COVERED,
-    UncoveredDrug,
-    high_alert_class,
-    uncovered_card,
-    uncovered_finding,
-)
+from cards.compose.high_alert import NOT_COVERED, UncoveredDrug, high_alert_class, uncovered_card, uncovered_finding
 from cards.extension import Fact
 from cards.rules.engine.rule_book import rule_book
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept

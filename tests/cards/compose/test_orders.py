@@ -104,10 +104,7 @@ NOT_CHECKED: list[tuple[str, Json]] = [
     ("not-to-be-given", {"resourceType": "MedicationRequest", "status": "cancelled"}),
     ("draft-unreadable", {"resourceType": "MedicationRequest", "dosageInstruction": "two a day"}),
     ("draft-unreadable", {"resourceType": "MedicationRequest", "medicationCodeableConcept": []}),
-    (
-        "no-rule",
-        {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "psyllium powder"}},
-    ),
+    ("no-rule", {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "psyllium powder"}}),
 ]
 
 

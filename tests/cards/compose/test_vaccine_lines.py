@@ -215,11 +215,7 @@ def test_everything_beside_what_is_due_has_its_line() -> None:
         declined=(DeclinedVaccine("X", "2009-11-01"), DeclinedVaccine("Y", "2009-12-01")),
         ordered=("HPV", "MMR"),
         to_discuss=labelled("E", "F"),
-        forbidden=(
-            ForbiddenVaccine("G", (PREGNANCY,)),
-            ForbiddenVaccine("H", ()),
-            ForbiddenVaccine("I", (PREGNANCY,)),
-        ),
+        forbidden=(ForbiddenVaccine("G", (PREGNANCY,)), ForbiddenVaccine("H", ()), ForbiddenVaccine("I", (PREGNANCY,))),
         to_check=(VaccineToCheck(SPLEEN, "Do not vaccinate (See table 4).", ("J", "K"), ()),),
         seasons_over=(("Influenza", date(2009, 6, 30)), ("RSV", date(2009, 1, 31))),
         not_judged=("L: why", "M: why"),

@@ -187,10 +187,7 @@ GOOD: Json = {
             ["crd-ci-q4: doc-purpose withpa although satisfied"],
         ),
         ({"pa-needed": ["satisfied"]}, ["crd-ci-q5: satisfied-pa-id goes with satisfied only"]),
-        (
-            {"pa-needed": ["no-auth"], "satisfied-pa-id": ["A"]},
-            ["crd-ci-q5: satisfied-pa-id goes with satisfied only"],
-        ),
+        ({"pa-needed": ["no-auth"], "satisfied-pa-id": ["A"]}, ["crd-ci-q5: satisfied-pa-id goes with satisfied only"]),
     ],
 )
 def test_a_constraint_that_is_broken_is_named(values: Json, faults: list[str]) -> None:

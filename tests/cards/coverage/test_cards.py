@@ -8,9 +8,7 @@ from msgspec.structs import replace
 
 from cards.card import Action, Card, CardIdentity, Link, Source, Suggestion
 from cards.coverage.approval import finding_of, policy_tables
-from cards.coverage.cards import (
-    ANSWER as ANSWER_TOPIC,
-)
+from cards.coverage.cards import ANSWER as ANSWER_TOPIC
 from cards.coverage.cards import (
     ASSOCIATED,
     DOCUMENT,

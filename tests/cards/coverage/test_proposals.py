@@ -189,10 +189,7 @@ def test_a_form_is_a_task_about_the_order() -> None:
                 "type": {"coding": [{"system": sdc, "code": "questionnaire"}]},
                 "valueCanonical": "https://example.org/q|1",
             },
-            {
-                "type": {"coding": [{"system": crd, "code": "after-completion-action"}]},
-                "valueCodeableConcept": after,
-            },
+            {"type": {"coding": [{"system": crd, "code": "after-completion-action"}]}, "valueCodeableConcept": after},
         ],
         "encounter": {"reference": "Encounter/e"},
     }

@@ -187,11 +187,7 @@ def seen_of(test: Json, *resources: Json) -> Seen:
     return evaluate(test, Subject(record_of(*resources), DAY))
 
 
-BMI, WEIGHT, HEIGHT = (
-    number("39156-5", 35, "kg/m2"),
-    number("29463-7", 80, "kg"),
-    number("8302-2", 200, "cm"),
-)
+BMI, WEIGHT, HEIGHT = (number("39156-5", 35, "kg/m2"), number("29463-7", 80, "kg"), number("8302-2", 200, "cm"))
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,7 @@ def test_a_colonoscopy_that_was_not_done_to_its_end_is_repeated(entry: Json) -> 
 
 
 @pytest.mark.parametrize(
-    "words",
-    ["Colonoscopy without biopsy", "Colonoscopy for family history of polyps", "Colonoscopy due to anaemia"],
+    "words", ["Colonoscopy without biopsy", "Colonoscopy for family history of polyps", "Colonoscopy due to anaemia"]
 )
 def test_words_about_how_or_why_it_was_done_do_not(words: str) -> None:
     assert state(COLON, procedure(words)) == ("not due", "done")

@@ -10,14 +10,7 @@ import pytest
 
 from cards.rules.patient.orders import read_drafts
 from tests.cards.rules.cases import accepted, findings
-from tests.cards.rules.drafted import (
-    bundle_of_case,
-    draft_resource,
-    drafted_cases,
-    fault_of,
-    outcome_after,
-    outcome_of,
-)
+from tests.cards.rules.drafted import bundle_of_case, draft_resource, drafted_cases, fault_of, outcome_after, outcome_of
 from tests.cards.rules.outcomes import assert_reviewed
 from tests.each import for_each
 

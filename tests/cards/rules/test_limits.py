@@ -27,12 +27,7 @@ DRONEDARONE = "dronedarone 400 MG Oral Tablet"
 
 # Draft, patient, and for each limit the bands (None: silent) below it, on it, above it.
 EGFR: list[tuple[str, Json, Json, dict[float, tuple[str | None, str | None, str | None]]]] = [
-    (
-        "metformin, new",
-        METFORMIN,
-        {},
-        {30: ("lt30", "30to45_new", "30to45_new"), 45: ("30to45_new", None, None)},
-    ),
+    ("metformin, new", METFORMIN, {}, {30: ("lt30", "30to45_new", "30to45_new"), 45: ("30to45_new", None, None)}),
     (
         "metformin, continued",
         METFORMIN,

@@ -171,11 +171,7 @@ OF_A_MAKER = Vaccines(("10",), trade_name="Brand", manufacturer="MSD")
         ({"preferable": (OF_A_MAKER,)}, FIRST, "Valid"),
         ({"preferable": (OF_A_MAKER,)}, given("2010-01-01", manufacturer="MSD"), "Valid"),
         ({"preferable": (OF_A_MAKER,)}, given("2010-01-01", manufacturer="SKB"), WRONG),
-        (
-            {"preferable": (Vaccines(("10",), manufacturer="MSD"),)},
-            given("2010-01-01", manufacturer="SKB"),
-            "Valid",
-        ),
+        ({"preferable": (Vaccines(("10",), manufacturer="MSD"),)}, given("2010-01-01", manufacturer="SKB"), "Valid"),
         ({"preferable": (Vaccines(("10",), trade_name="B"),)}, given("2010-01-01", manufacturer="SKB"), "Valid"),
     ],
 )

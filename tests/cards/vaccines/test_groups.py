@@ -8,15 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cards.vaccines.forecasting import Forecast, SeriesStatus
-from cards.vaccines.groups import (
-    GroupForecast,
-    _blend,
-    _by_type,
-    _earliest,
-    _numbered,
-    _status,
-    leading_forecast,
-)
+from cards.vaccines.groups import GroupForecast, _blend, _by_type, _earliest, _numbered, _status, leading_forecast
 from cards.vaccines.knowledge import Period, VaccineGroup
 from cards.vaccines.patient import Person
 from cards.vaccines.selection import Candidate

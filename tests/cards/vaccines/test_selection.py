@@ -382,11 +382,7 @@ def test_each_condition_of_a_series_in_process_gives_points(better: Json, worse:
         # product and most doses 4, not completable -3 and -1; against -4, 3 and 1: equal
         ({"product": True, "given": (FIRST, SECOND, THIRD), "left": (_until(11),)}, {}, "b"),
         # product, most doses and closest 6, not completable -3 and -1; against -6, 3 and 1
-        (
-            {"product": True, "given": (FIRST, SECOND, THIRD), "left": (_until(11),)},
-            {"left": (SeriesDose(),) * 2},
-            "a",
-        ),
+        ({"product": True, "given": (FIRST, SECOND, THIRD), "left": (_until(11),)}, {"left": (SeriesDose(),) * 2}, "a"),
         # a rejected dose takes the points of the product, also where the finish of the others is the same
         ({"product": True, "rejected": (THIRD,), "preference": 1}, {"preference": 0}, "b"),
         # neither is completable: none finishes first, the preference decides

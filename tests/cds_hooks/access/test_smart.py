@@ -103,10 +103,7 @@ async def test_a_clinician_sees_the_answers_about_the_patient_whose_chart_is_ope
             assert (await person.open(path)).status_code in (403, 404), path
     who = "smart ehr Practitioner/7"
     assert entries(tmp_path, "login") == [(who, {"act": "in", "roles": ["clinician-link"]})]
-    assert entries(tmp_path, "page-view") == [
-        (who, {"page": "/explain"}),
-        (who, {"page": f"/explain/{anns.id}"}),
-    ]
+    assert entries(tmp_path, "page-view") == [(who, {"page": "/explain"}), (who, {"page": f"/explain/{anns.id}"})]
 
 
 async def test_the_context_of_a_cards_link_leads_to_its_decision(tmp_path: Path, ehr: Provider) -> None:

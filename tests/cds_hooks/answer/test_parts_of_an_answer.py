@@ -425,10 +425,7 @@ def test_without_acts_of_release_the_version_in_use_answers() -> None:
         return "chooser"
 
     call = opened()
-    parts = SimpleNamespace(
-        versions=SimpleNamespace(chooser=chooser),
-        models=SimpleNamespace(why_withheld="why"),
-    )
+    parts = SimpleNamespace(versions=SimpleNamespace(chooser=chooser), models=SimpleNamespace(why_withheld="why"))
     released = SimpleNamespace(states={"m": "s"})
     made = msgspec.structs.replace(call, components=cast("Any", parts), released=cast("Any", released))
     assert cast("Any", choose_versions(made, "p")) == "chooser"

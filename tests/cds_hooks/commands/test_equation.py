@@ -51,8 +51,7 @@ def test_another_unit_is_converted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
-    [("age=30", "Age 30 a is outside 35 to 120"), ("weight=70", "has no input weight")],
+    ("given", "sentence"), [("age=30", "Age 30 a is outside 35 to 120"), ("weight=70", "has no input weight")]
 )
 def test_what_is_refused_is_said_and_ends_with_1(given: str, sentence: str) -> None:
     done = _run("fib4", *FIB4[1:], given)

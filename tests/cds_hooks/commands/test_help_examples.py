@@ -39,8 +39,7 @@ NOT_RUN = {
     "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
     "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     **dict.fromkeys(
-        ("events show", "events mend"),
-        "needs feeds: tests/cds_hooks/commands/test_events.py declares one",
+        ("events show", "events mend"), "needs feeds: tests/cds_hooks/commands/test_events.py declares one"
     ),
     "outcomes dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
@@ -55,14 +54,8 @@ ENVIRONMENT = {
 }
 """The settings that a site has where such commands are typed; each test sets those that its command reads."""
 
-NEEDED = {
-    "trust add": ("CDS_TRUST_FILE",),
-    "model sign": ("CDS_MODEL_SIGNING_KEY",),
-}
-WRITTEN_ANEW = {
-    "record backup": ("record-2026-11-20.ndjson.xz",),
-    "trust add": ("trust.toml",),
-}
+NEEDED = {"trust add": ("CDS_TRUST_FILE",), "model sign": ("CDS_MODEL_SIGNING_KEY",)}
+WRITTEN_ANEW = {"record backup": ("record-2026-11-20.ndjson.xz",), "trust add": ("trust.toml",)}
 """What a command makes: it is not there before, although the examples of other commands read it."""
 
 EXAMPLES = {" ".join(words): example_of(command).partition(" > ")[0] for words, command in COMMANDS}
@@ -94,13 +87,7 @@ def site(server: str, server_folder: Path, tmp_path_factory: pytest.TempPathFact
         served.backup(copied)
     shutil.copy(folder / "decisions.sqlite3", folder / "as-served.sqlite3")
     _run(folder, server, "cds-hooks record seal --new-key seal-key.pem")
-    for command in (
-        "record seal",
-        "record backup",
-        "record hold",
-        "trust token",
-        "trust add",
-    ):
+    for command in ("record seal", "record backup", "record hold", "trust token", "trust add"):
         _run(folder, server, EXAMPLES[command])
     (folder / "reviewed.txt").write_text(f"renal-metformin {all_rule_versions()['renal-metformin'].digest}\n")
     (folder / "discovery.json").write_text(_run(folder, server, "cds-hooks services --json"))

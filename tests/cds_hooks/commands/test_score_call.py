@@ -69,18 +69,7 @@ def test_a_model_that_shows_no_cards_here_is_scored_and_that_is_said(site: Any) 
 def test_charts_are_scored_by_what_is_named(site: Any) -> None:
     words = ("--fhir", "export", "--out", "out.csv")
     assert run(*words) == (0, "", "")
-    more = (
-        "--as-of",
-        "2026-11-20",
-        "--only",
-        "a",
-        "--only",
-        "b",
-        "--features",
-        "--workers",
-        "8",
-        "--json",
-    )
+    more = ("--as-of", "2026-11-20", "--only", "a", "--only", "b", "--features", "--workers", "8", "--json")
     assert run("m", *words, *more)[0] == 0
     fhir, out = Path("export"), Path("out.csv")
     assert site.of_charts == [

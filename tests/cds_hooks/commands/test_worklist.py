@@ -65,10 +65,7 @@ def test_a_worklist_is_written_in_the_form_of_its_name(asked: dict[str, Any], tm
     words = ("--capacity", 20, "--days", 2, "--client", "a", "--database", "d")
     assert _run(worklist.worklist, "--out", bundle, *words) == (0, said, "")
     assert (csv.read_text(), bundle.read_text()) == ("csv of 1200", f"bundle of 1200 at {NOW}")
-    assert asked["made"] == [
-        ("views of url of None", NOW, 50, 90, None),
-        ("views of url of d", NOW, 20, 2, "a"),
-    ]
+    assert asked["made"] == [("views of url of None", NOW, 50, 90, None), ("views of url of d", NOW, 20, 2, "a")]
     asked["as_of"] = None
     began = datetime.now(UTC)
     assert _run(worklist.worklist, "--out", csv)[0] == 0

@@ -8,15 +8,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.events.effects import Fact, How, Merge, resource_id
-from cds_hooks.events.facts import (
-    Applied,
-    apply_fact,
-    chart_of,
-    follow_link,
-    link_patients,
-    numbers_of,
-    versions_of,
-)
+from cds_hooks.events.facts import Applied, apply_fact, chart_of, follow_link, link_patients, numbers_of, versions_of
 from cds_hooks.events.inbox import Inbox
 
 Json = dict[str, Any]
@@ -66,8 +58,7 @@ def test_only_a_person_is_a_new_one(connection: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "rank", "counts"),
-    [(4.9, 9, False), (5.0, 1, False), (5.0, 2, True), (5.0, 3, True), (5.1, 0, True)],
+    ("at", "rank", "counts"), [(4.9, 9, False), (5.0, 1, False), (5.0, 2, True), (5.0, 3, True), (5.1, 0, True)]
 )
 def test_the_later_version_counts_and_of_one_instant_the_higher_rank(
     connection: sqlite3.Connection, at: float, rank: int, counts: bool

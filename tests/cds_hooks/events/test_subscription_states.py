@@ -167,8 +167,7 @@ def test_a_result_without_a_day_happened_when_it_was_issued() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "rank"),
-    [("0", 0), ("12345678", 12_345_678), ("123456789", 0), ("v2", 0), ("²", 0), ("", 0), (7, 7)],
+    ("version", "rank"), [("0", 0), ("12345678", 12_345_678), ("123456789", 0), ("v2", 0), ("²", 0), ("", 0), (7, 7)]
 )
 def test_a_version_is_a_number_of_up_to_eight_digits(version: Any, rank: int) -> None:
     fact = fact_of(observation("k1") | {"meta": {"versionId": version}})

@@ -131,10 +131,7 @@ def test_a_coded_field_keeps_both_codings_and_its_text(field: str, value: dict[s
 
 
 def test_a_repetition_of_a_coded_field_is_read_by_itself() -> None:
-    assert concept(obx("CWE", "K^a~L^b"), 5, repetition=1) == {
-        "coding": [{"code": "L", "display": "b"}],
-        "text": "b",
-    }
+    assert concept(obx("CWE", "K^a~L^b"), 5, repetition=1) == {"coding": [{"code": "L", "display": "b"}], "text": "b"}
 
 
 @pytest.mark.parametrize(

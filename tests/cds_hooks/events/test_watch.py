@@ -210,8 +210,7 @@ def test_an_incident_is_closed_when_messages_come_again_and_is_not_learned(
 
 
 def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server_is_no_silence(
-    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
-    tmp_path: Path,
+    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]], tmp_path: Path
 ) -> None:
     _, inbox, _, now = silent_feed
     inbox.close()
@@ -239,8 +238,7 @@ def test_counts_of_old_days_are_folded_and_those_of_an_incident_are_dropped(tmp_
 
 @run_async
 async def test_the_page_shows_the_incident_with_what_to_check_first(
-    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
-    tmp_path: Path,
+    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]], tmp_path: Path
 ) -> None:
     async with client(tmp_path, events_file=tmp_path / "events.toml") as calls:
         page = (await calls.get("/ops/interfaces", headers={"accept": "text/html"})).text

@@ -44,10 +44,7 @@ async def test_a_finding_is_written_once_and_ended_with_the_decision_that_has_it
     token.write_text("a-token\n", encoding="utf-8")
     target = WriteTarget(url="https://ehr.example/fhir/", token_file=str(token), resources=(kind, "RiskAssessment"))
     resources, patient = _resources("ckd-uacr")
-    async with (
-        site(tmp_path) as here,
-        httpx.AsyncClient(transport=httpx.MockTransport(server.answer)) as http,
-    ):
+    async with site(tmp_path) as here, httpx.AsyncClient(transport=httpx.MockTransport(server.answer)) as http:
         writer = WriteBack(here.inbox, "ehr", target, "https://cds.example", lambda: now[0], here.url)
         here.take("1", resources, patient)
         await here.compute()

@@ -26,14 +26,7 @@ from cds_hooks.record.follow import AnswerRow, Batch, DecisionRow
 from cds_hooks.record.views import Views, make_tables
 from cds_hooks.settings import Settings
 from tests.cds_hooks.hold_back.clicking import put_command
-from tests.cds_hooks.hold_back.restraint_calls import (
-    PATIENT,
-    SIGN,
-    WARNINGS,
-    feedback,
-    indicators,
-    order_sign,
-)
+from tests.cds_hooks.hold_back.restraint_calls import PATIENT, SIGN, WARNINGS, feedback, indicators, order_sign
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.storage.samples import a_decision

@@ -68,14 +68,7 @@ class _Site:
 
 @pytest.mark.parametrize(
     ("seconds", "rests"),
-    [
-        (-1.0, False),
-        (0.0, False),
-        (DAY, False),
-        (DAY + 1, True),
-        (14 * DAY, True),
-        (14 * DAY + 1, False),
-    ],
+    [(-1.0, False), (0.0, False), (DAY, False), (DAY + 1, True), (14 * DAY, True), (14 * DAY + 1, False)],
 )
 def test_what_nobody_answered_rests_after_a_day_and_until_the_days_of_the_site(seconds: float, *, rests: bool) -> None:
     site = _Site()
@@ -268,10 +261,7 @@ FOUND = (FindingReference("a-rule", "a-band"),)
         (
             CardExtension(results=(ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)),
             PatientFinding(
-                "abnormal-results",
-                "abnormal-results",
-                parts=frozenset({"stool-positive 2026-01-10"}),
-                stays=True,
+                "abnormal-results", "abnormal-results", parts=frozenset({"stool-positive 2026-01-10"}), stays=True
             ),
         ),
         (
@@ -279,10 +269,7 @@ FOUND = (FindingReference("a-rule", "a-band"),)
             PatientFinding("missing albumin,egfr", "m", asks=True),
         ),
         (CardExtension(missing=("albumin",)), PatientFinding("missing albumin", "", asks=True)),
-        (
-            _model(missing=("albumin",)),
-            PatientFinding("m 5y", "m", number=0.3, missing=frozenset({"albumin"})),
-        ),
+        (_model(missing=("albumin",)), PatientFinding("m 5y", "m", number=0.3, missing=frozenset({"albumin"}))),
         (_model(None, value=4.0), PatientFinding("m 5y", "m", number=4.0)),
         (_model(None, value="high", missing=("x",)), PatientFinding("m 5y", "m", missing=frozenset({"x"}))),
         (_model(name="m_small"), PatientFinding("m 5y", "m_small", number=0.3)),

@@ -30,10 +30,7 @@ def test_the_page_of_a_model_shows_every_attribute_its_state_and_its_gates(tmp_p
     assert "Did it pass its gates?" in answer.text
 
 
-@pytest.mark.parametrize(
-    ("form", "media"),
-    [("json", "application/json"), ("chai.xml", "application/xml")],
-)
+@pytest.mark.parametrize(("form", "media"), [("json", "application/json"), ("chai.xml", "application/xml")])
 def test_the_card_is_served_in_each_form(tmp_path: Path, form: str, media: str) -> None:
     answer = _get(tmp_path, f"/models/mortality_5y/card.{form}")
     assert answer.status_code == 200

@@ -95,8 +95,7 @@ async def test_a_record_that_is_away_or_of_another_form_is_said(
 
 
 @pytest.mark.parametrize(
-    ("share", "mortality", "readmission"),
-    [(None, 0.1, 0.1), ("0.05", 0.05, 0.05), ("mortality_5y=0.02", 0.02, 0.1)],
+    ("share", "mortality", "readmission"), [(None, 0.1, 0.1), ("0.05", 0.05, 0.05), ("mortality_5y=0.02", 0.02, 0.1)]
 )
 async def test_every_page_knows_the_shares_the_clock_and_whether_calls_are_trusted(
     share: str | None, mortality: float, readmission: float

@@ -9,14 +9,7 @@ import pytest
 
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.prefetch.fetch_calls import (
-    TOKEN,
-    at_server,
-    facts_of,
-    post,
-    silences,
-    without,
-)
+from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, facts_of, post, silences, without
 from tests.fhir_charts import sample_chart, serving_fhir
 
 CASES = [

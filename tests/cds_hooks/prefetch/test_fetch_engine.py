@@ -26,11 +26,7 @@ ORDERS = Templates([Template("medications", ALL_ORDERS, "MedicationRequest", "me
 
 
 def _request(
-    base: str,
-    hook: str = "patient-view",
-    prefetch: Mapping[str, Any] | None = None,
-    token: str = TOKEN,
-    **context: Any,
+    base: str, hook: str = "patient-view", prefetch: Mapping[str, Any] | None = None, token: str = TOKEN, **context: Any
 ) -> CDSRequest:
     body = {
         "hook": hook,

@@ -146,8 +146,7 @@ def test_a_hook_of_another_name_is_what_the_dialect_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drafts", "is_good"),
-    [("{}", True), (' {"a": 1}', True), ("null", False), ("[]", False), ('"x"', False)],
+    ("drafts", "is_good"), [("{}", True), (' {"a": 1}', True), ("null", False), ("[]", False), ('"x"', False)]
 )
 def test_drafts_are_an_object(drafts: str, *, is_good: bool) -> None:
     members = Raw(b'{"userId": "u/1", "patientId": "p", "draftOrders":' + drafts.strip().encode() + b"}")

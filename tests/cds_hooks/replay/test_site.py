@@ -97,9 +97,7 @@ def trusting(tmp_path: Path) -> Site:
     """A site with two clients in its trust file, at which one rule is tried and another one is off."""
     (tmp_path / "trust.toml").write_text(TRUST)
     configured = Settings(
-        trust_file=tmp_path / "trust.toml",
-        database_url=record_in(tmp_path),
-        public_url="https://cds.example.org",
+        trust_file=tmp_path / "trust.toml", database_url=record_in(tmp_path), public_url="https://cds.example.org"
     )
     return open_site(configured, tried={"renal-metformin": True, "other": False})
 

@@ -8,14 +8,7 @@ from time import sleep
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000\r\n"
 
-STALLS = (
-    "never accepts",
-    "no answer",
-    "half a head",
-    "headers, then nothing",
-    "a byte at a time",
-    "closes when asked",
-)
+STALLS = ("never accepts", "no answer", "half a head", "headers, then nothing", "a byte at a time", "closes when asked")
 
 
 class Stalling:

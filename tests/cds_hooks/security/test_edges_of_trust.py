@@ -370,9 +370,4 @@ def test_what_came_of_an_address_is_told_in_a_line() -> None:
     refused = httpx.HTTPStatusError("x", request=request, response=httpx.Response(503, request=request))
     assert [
         _why(error) for error in (TransportRefused("address", "Not there."), refused, OSError("gone"), OSError())
-    ] == [
-        "Not there.",
-        "answers 503",
-        "gone",
-        "OSError",
-    ]
+    ] == ["Not there.", "answers 503", "gone", "OSError"]

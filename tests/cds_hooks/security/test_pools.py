@@ -63,8 +63,7 @@ def _was_given_up(counted: Counter[tuple[str, str, str]]) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are read where Linux lists them")
 @pytest.mark.parametrize(
-    "how",
-    [pytest.param(how, marks=() if how == "headers, then nothing" else pytest.mark.slow) for how in STALLS],
+    "how", [pytest.param(how, marks=() if how == "headers, then nothing" else pytest.mark.slow) for how in STALLS]
 )
 def test_a_server_that_stalls_harms_no_other_and_leaves_no_connection(how: str) -> None:
     async def check() -> Counter[tuple[str, str, str]]:

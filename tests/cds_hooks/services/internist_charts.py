@@ -7,17 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tests.cds_hooks.services.chart_cases import (
-    allergy,
-    dose,
-    drug,
-    operation,
-    patient,
-    problem,
-    request,
-    result,
-    stay,
-)
+from tests.cds_hooks.services.chart_cases import allergy, dose, drug, operation, patient, problem, request, result, stay
 
 Json = dict[str, Any]
 _SNOMED = "http://snomed.info/sct"
@@ -505,12 +495,7 @@ CHARTS: dict[str, list[Chart]] = {
         ),
         Chart(
             "ne2",
-            [
-                patient(55, "male"),
-                problem("Autosomal dominant polycystic kidney disease", "Q61.2"),
-                egfr(78),
-                uacr(20),
-            ],
+            [patient(55, "male"), problem("Autosomal dominant polycystic kidney disease", "Q61.2"), egfr(78), uacr(20)],
             "(?i)refer|polycystic",
             None,
             "ADPKD known",
@@ -962,10 +947,7 @@ CHARTS: dict[str, list[Chart]] = {
             "either",
         ),
         Chart(
-            "mr15",
-            [patient(68, "male"), potassium(6.0), drug("eplerenone 50 mg tablet daily")],
-            "(?i)eplerenone",
-            None,
+            "mr15", [patient(68, "male"), potassium(6.0), drug("eplerenone 50 mg tablet daily")], "(?i)eplerenone", None
         ),
         Chart(
             "mr16",

@@ -231,10 +231,7 @@ CHARTS: dict[str, list[Chart]] = {
             COLON,
             None,
             patient(58, "male"),
-            problem(
-                "Hypertensive kidney disease, malignant, with CKD stage I through stage IV",
-                "I12.9",
-            ),
+            problem("Hypertensive kidney disease, malignant, with CKD stage I through stage IV", "I12.9"),
             why="no cancer of stage IV",
         ),
         _chart(

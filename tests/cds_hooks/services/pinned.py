@@ -124,7 +124,7 @@ CHARTS: Final[dict[str, dict[str, list[Json]]]] = {
             drug("Furosemide 20 mg daily", "310429"),
             drug("Glyburide 5 mg daily", "310537"),
             *_kidney(38),
-        ],
+        ]
     },
     "discharge-follow-up": {
         "heart failure after three visits": [
@@ -139,7 +139,7 @@ CHARTS: Final[dict[str, dict[str, list[Json]]]] = {
             result("2951-2", 131, "mmol/L", "2026-11-21"),
             operation("Coronary angiography", "2026-11-15"),
             request("Cardiology follow-up", "2026-01-01", status="completed"),
-        ],
+        ]
     },
 }
 

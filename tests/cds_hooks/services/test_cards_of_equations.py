@@ -13,16 +13,7 @@ from cds_hooks.services.statin_discussion import _question
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import inputs_from_record
-from tests.cds_hooks.services.deciding import (
-    SEARCHED,
-    Json,
-    call_about,
-    decided,
-    draft,
-    offered,
-    the_card,
-    why_silent,
-)
+from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, draft, offered, the_card, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, problem, referral, visit
 from tests.fhir.mapping.charts import ICD10, SUBJECT, WOMAN, condition, observation, record_of, request
 

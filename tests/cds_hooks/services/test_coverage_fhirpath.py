@@ -11,16 +11,7 @@ from fhirpathpy.models import models
 
 from cards.coverage.policy import load_policies
 from cards.coverage.questionnaire import questionnaire
-from tests.cds_hooks.services.coverage_calls import (
-    COPD,
-    Json,
-    ask,
-    bundle,
-    decided,
-    extensions_of,
-    saturation,
-    visit,
-)
+from tests.cds_hooks.services.coverage_calls import COPD, Json, ask, bundle, decided, extensions_of, saturation, visit
 from tests.cds_hooks.services.crd_profiles import constraints
 from tests.cds_hooks.services.test_coverage_look_alikes import CASES
 

@@ -13,16 +13,7 @@ from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.coverage.proposals import Proposals, load_proposals
 from cds_hooks.services import _coverage
 from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
-from tests.cds_hooks.services.coverage_calls import (
-    COPD,
-    Json,
-    ask,
-    concept,
-    coverage,
-    extensions_of,
-    order,
-    patient,
-)
+from tests.cds_hooks.services.coverage_calls import COPD, Json, ask, concept, coverage, extensions_of, order, patient
 from tests.cds_hooks.services.crd_profiles import faults
 from tests.cds_hooks.services.test_coverage_look_alikes import CASES
 from tests.cds_hooks.services.test_crd_requirements import own_folder

@@ -110,9 +110,7 @@ def test_without_the_problem_list_it_is_not_known_whether_it_is_for_the_patient(
         assert advice is not None
         assert advice.silences == [
             Silence(
-                "s",
-                "input-missing",
-                "The problem list is not available: whether this is for the patient is not known.",
+                "s", "input-missing", "The problem list is not available: whether this is for the patient is not known."
             )
         ]
 

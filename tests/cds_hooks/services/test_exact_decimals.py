@@ -38,9 +38,7 @@ JSON = {"content-type": "application/json"}
 
 @pytest.mark.parametrize("version", ["2.0", "1.1", "3.0"])
 @pytest.mark.parametrize(
-    ("sample", "draft"),
-    [("af-apixaban-dose", "rivaroxaban-20-af")],
-    ids=["the active order of another drug"],
+    ("sample", "draft"), [("af-apixaban-dose", "rivaroxaban-20-af")], ids=["the active order of another drug"]
 )
 def test_a_corrected_order_holds_the_decimals_of_the_order(
     tmp_path: Path, as_of: datetime, version: str, sample: str, draft: str

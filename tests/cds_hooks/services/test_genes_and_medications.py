@@ -154,8 +154,7 @@ def test_several_drugs_share_a_card_of_three_lines_the_worst_first(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("days_ago", "value", "reason"),
-    [(40, "IM", "below-threshold"), (0, "normal metabolizer", "below-threshold")],
+    ("days_ago", "value", "reason"), [(40, "IM", "below-threshold"), (0, "normal metabolizer", "below-threshold")]
 )
 def test_an_old_result_that_only_informs_and_a_normal_one_say_nothing(
     tmp_path: Path, as_of: datetime, days_ago: int, value: str, reason: str

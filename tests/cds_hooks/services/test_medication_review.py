@@ -200,11 +200,7 @@ def test_the_worst_finding_comes_first_and_each_line_has_its_source(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("resources", "reason"),
-    [
-        ([problem(HOSPICE), problem(PARKINSON)], "palliative"),
-        ([], "below-threshold"),
-    ],
+    ("resources", "reason"), [([problem(HOSPICE), problem(PARKINSON)], "palliative"), ([], "below-threshold")]
 )
 def test_silence_has_its_reason(tmp_path: Path, as_of: datetime, resources: list[Json], reason: str) -> None:
     answer = ask(tmp_path, as_of, order(HALOPERIDOL, as_of) if resources else order(PIOGLITAZONE, as_of), *resources)

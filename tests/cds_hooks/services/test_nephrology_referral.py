@@ -66,10 +66,7 @@ def test_a_laboratorys_own_estimates_make_kidney_disease_chronic(server_here: st
         (procedure("ckd-uacr", "Hemodialysis"), "excluded"),
         (condition("ckd-uacr", "N18.6"), "excluded"),
         (visit_of("ckd-uacr", "Nephrology clinic visit", "planned", -10), "already-done"),
-        (
-            visit_of("ckd-uacr", "Office visit", "finished", 10, serviceType={"text": "Nephrology"}),
-            "already-done",
-        ),
+        (visit_of("ckd-uacr", "Office visit", "finished", 10, serviceType={"text": "Nephrology"}), "already-done"),
     ],
 )
 def test_no_referral_where_nephrology_is_or_will_be_at_work(

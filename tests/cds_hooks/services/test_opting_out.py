@@ -13,13 +13,7 @@ from tests.cds_hooks.prefetch.fetch_calls import silences
 from tests.cds_hooks.services.equation_calls import NOW
 
 PATIENT = "planning-talk"
-GO_ON = {
-    "order-safety",
-    "order-safety-dispatch",
-    "genes-and-medications",
-    "medication-review",
-    "discharge-medications",
-}
+GO_ON = {"order-safety", "order-safety-dispatch", "genes-and-medications", "medication-review", "discharge-medications"}
 
 
 def asked(**site: Any) -> dict[str, dict[str, str]]:

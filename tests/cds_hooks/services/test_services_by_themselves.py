@@ -16,14 +16,7 @@ from cds_hooks.services.statin_discussion import _harmed, _over_75, _reaches, _t
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.resources import Condition
-from tests.cds_hooks.services.test_decisions_by_themselves import (
-    Json,
-    blood,
-    days_ago,
-    problem,
-    referral,
-    visit,
-)
+from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
 from tests.fhir.mapping.charts import ICD10, MAN, WOMAN, condition, record_of, request
 
 
@@ -148,12 +141,7 @@ def test_what_the_patient_wants_is_charted(changed: Json, *, is_charted: bool) -
 
 @pytest.mark.parametrize(
     ("end", "is_over"),
-    [
-        ("2026-11-20T09:00:00Z", False),
-        ("2026-11-20T08:59:59Z", True),
-        ("2026-11-20", False),
-        ("2026-11-19", True),
-    ],
+    [("2026-11-20T09:00:00Z", False), ("2026-11-20T08:59:59Z", True), ("2026-11-20", False), ("2026-11-19", True)],
 )
 def test_a_visit_ends_with_its_end(end: str, *, is_over: bool) -> None:
     record = record_of(visit("IMP", period={"start": "2026-11-01", "end": end}))

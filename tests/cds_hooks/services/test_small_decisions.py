@@ -31,14 +31,7 @@ from cds_hooks.services.discharge_medications import _goes_home, _ordered_now
 from cds_hooks.services.genes_and_medications import _is_new, _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
-from cds_hooks.services.preventive_services import (
-    _basis,
-    _entry,
-    _in_context,
-    _limited_outlook,
-    _not_sent,
-    _silences,
-)
+from cds_hooks.services.preventive_services import _basis, _entry, _in_context, _limited_outlook, _not_sent, _silences
 from cds_hooks.services.vaccines_due import _entry as vaccines_entry
 from cds_hooks.services.vaccines_due import _not_judged, _reason_for_none, _unread, _unread_beside
 from cds_hooks.trusted_models import AbsentModel
@@ -257,10 +250,7 @@ def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
     system = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
     assert (
         _ordered_now(replace(update, type="create"), nobody).resource
-        == {
-            "resourceType": "MedicationRequest",
-            "category": [{"coding": [{"system": system, "code": "discharge"}]}],
-        }
+        == {"resourceType": "MedicationRequest", "category": [{"coding": [{"system": system, "code": "discharge"}]}]}
         | stay
     )
 

@@ -11,13 +11,7 @@ from sqlalchemy import LargeBinary, select, type_coerce
 
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage import RecordUnavailable, content
-from cds_hooks.storage.content import (
-    ContentKeys,
-    load_content,
-    read_content_keys,
-    store_content,
-    use_content_keys,
-)
+from cds_hooks.storage.content import ContentKeys, load_content, read_content_keys, store_content, use_content_keys
 from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, store

@@ -56,10 +56,7 @@ def test_a_record_of_the_first_release_gets_the_charts(url: str) -> None:
         assert opening.schema_version(connection) == SCHEMA_VERSION
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         connection.execute(text("INSERT INTO charts (hash, content) VALUES ('a', 'b')"))
-    with (
-        pytest.raises(Exception, match="charts is append-only"),
-        engine_for(parse_url(url)).begin() as connection,
-    ):
+    with pytest.raises(Exception, match="charts is append-only"), engine_for(parse_url(url)).begin() as connection:
         connection.execute(text("UPDATE charts SET content = 'c'"))
 
 

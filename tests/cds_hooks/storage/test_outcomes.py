@@ -119,10 +119,7 @@ CHANGED = "row 1 of outcomes is not as it was written: its content was changed"
 @pytest.mark.parametrize(
     ("statement", "finding"),
     [
-        (
-            "UPDATE outcomes SET value = 'no' WHERE position = 1",
-            CHANGED,
-        ),
+        ("UPDATE outcomes SET value = 'no' WHERE position = 1", CHANGED),
         ("DELETE FROM outcomes WHERE position = 2", "row 2 of outcomes is missing before row 3 of outcomes"),
         ("DELETE FROM outcomes WHERE position = 3", "row 3 of outcomes is missing before row 4 of outcomes"),
     ],

@@ -153,10 +153,7 @@ def test_gates_are_evaluated_and_only_green_ones_can_be_released(site: Site) -> 
 
 @pytest.mark.parametrize(
     ("sentences", "red"),
-    [
-        ([{"text": "Give fluids.", "cites": ["Condition/c1"]}], "confirmed share"),
-        (None, "failed calls"),
-    ],
+    [([{"text": "Give fluids.", "cites": ["Condition/c1"]}], "confirmed share"), (None, "failed calls")],
 )
 def test_a_red_gate_is_named_and_nothing_can_be_released(site: Site, sentences: Any, red: str) -> None:
     if sentences is None:

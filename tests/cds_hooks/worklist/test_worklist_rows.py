@@ -7,14 +7,7 @@ import pytest
 
 from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.storage.decision import Decision
-from cds_hooks.worklist.worklist import (
-    Answered,
-    Noted,
-    PatientNotes,
-    WorklistRow,
-    list_patients,
-    note,
-)
+from cds_hooks.worklist.worklist import Answered, Noted, PatientNotes, WorklistRow, list_patients, note
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.worklist.test_worklist import NOBODY, decision, make_worklist
 

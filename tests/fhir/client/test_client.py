@@ -113,12 +113,7 @@ def test_a_long_query_is_posted() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "error"),
-    [
-        ("401", Unauthorized),
-        ("403", Forbidden),
-        ("garbage", Unreadable),
-        ("redirect", ForeignAddress),
-    ],
+    [("401", Unauthorized), ("403", Forbidden), ("garbage", Unreadable), ("redirect", ForeignAddress)],
 )
 def test_what_cannot_be_had_has_its_reason_and_is_not_asked_for_again(mode: str, error: type[FetchError]) -> None:
     with serving_fhir([CHART], mode=mode) as running:

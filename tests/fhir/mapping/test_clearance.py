@@ -6,16 +6,7 @@ import pytest
 
 from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault
-from tests.fhir.mapping.charts import (
-    MAN,
-    WOMAN,
-    condition,
-    creatinine,
-    egfr,
-    observation,
-    record_of,
-    weight,
-)
+from tests.fhir.mapping.charts import MAN, WOMAN, condition, creatinine, egfr, observation, record_of, weight
 
 CHILD = WOMAN | {"birthDate": "2010-01-01"}
 HEIGHT = observation("8302-2", 160.0, "cm", "2020-01-01")

@@ -317,8 +317,7 @@ def test_what_is_only_of_the_past_in_words_is_no_problem(words: str, groups: lis
 
 
 @pytest.mark.parametrize(
-    ("certainty", "counts", "doubt"),
-    [("G", True, ""), ("A", False, ""), ("V", True, "provisional"), ("Z", False, "")],
+    ("certainty", "counts", "doubt"), [("G", True, ""), ("A", False, ""), ("V", True, "provisional"), ("Z", False, "")]
 )
 def test_how_sure_a_german_code_is_says_whether_it_counts(certainty: str, counts: bool, doubt: str) -> None:
     stated = {

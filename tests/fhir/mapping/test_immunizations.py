@@ -41,11 +41,7 @@ def test_a_dose_has_its_code_its_day_and_its_source() -> None:
 
 @pytest.mark.parametrize(
     ("system", "code", "cvx"),
-    [
-        (CVX, "3", "03"),
-        (CVX, "003", "03"),
-        ("urn:oid:2.16.840.1.113883.12.292", "110", "110"),
-    ],
+    [(CVX, "3", "03"), (CVX, "003", "03"), ("urn:oid:2.16.840.1.113883.12.292", "110", "110")],
 )
 def test_a_code_is_read_in_every_spelling(system: str, code: str, cvx: str) -> None:
     (dose,) = history({"vaccineCode": {"coding": [{"system": system, "code": code}]}}).doses

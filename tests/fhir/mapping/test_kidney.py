@@ -13,16 +13,7 @@ from fhir.mapping.equations import ckd_epi_2021, is_creatinine_unstable
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
-from tests.fhir.mapping.charts import (
-    ICD10,
-    SUBJECT,
-    WOMAN,
-    condition,
-    creatinine,
-    egfr,
-    observation,
-    record_of,
-)
+from tests.fhir.mapping.charts import ICD10, SUBJECT, WOMAN, condition, creatinine, egfr, observation, record_of
 from tests.fhir.record.charts import lean
 
 # No time limit: the first example loads the tables, and the machine may be busy.

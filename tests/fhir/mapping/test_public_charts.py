@@ -9,11 +9,7 @@ import pytest
 
 from fhir.mapping.understanding import understand
 
-_LEAST = {
-    "mimic-iv-demo Condition": 1.0,
-    "synthea Condition": 0.98,
-    "synthea Immunization": 1.0,
-}
+_LEAST = {"mimic-iv-demo Condition": 1.0, "synthea Condition": 0.98, "synthea Immunization": 1.0}
 
 
 @pytest.mark.slow

@@ -52,11 +52,7 @@ def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, An
         ("Condition", {"code": {"text": "No evidence of stroke"}}, "negated"),
         ("Condition", {"code": {"text": "Family history of stroke"}}, "family"),
         ("Condition", {"code": {"text": "?stroke"}}, "possible"),
-        (
-            "Condition",
-            {"code": {"text": "Stroke"}, "verificationStatus": {"coding": [{"code": "refuted"}]}},
-            "negated",
-        ),
+        ("Condition", {"code": {"text": "Stroke"}, "verificationStatus": {"coding": [{"code": "refuted"}]}}, "negated"),
         ("Procedure", {"status": "not-done", "code": {"text": "CABG"}}, "negated"),
         ("Procedure", {"status": "preparation", "code": {"text": "CABG"}}, "hypothetical"),
         ("FamilyMemberHistory", {"condition": [{"code": {"text": "Stroke"}}]}, "family"),
@@ -151,21 +147,14 @@ def test_an_older_form_and_a_result_named_in_words_are_read_as_answers_read_them
 
 def test_a_result_of_no_known_test_that_finds_nothing_is_not_understood() -> None:
     assert _of("Observation", status="final", code={"text": "Hello"}) == Understanding(
-        resource="Observation/1",
-        understood=False,
-        words="Hello",
-        reason="no test of the tables and no finding",
+        resource="Observation/1", understood=False, words="Hello", reason="no test of the tables and no finding"
     )
 
 
 def test_a_result_of_a_known_test_is_understood_by_its_code() -> None:
     code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}], "text": "result"}
     assert _of("Observation", status="final", code=code) == Understanding(
-        resource="Observation/1",
-        analyte="potassium",
-        understood=True,
-        words="result",
-        by=("our tables, code 2823-3",),
+        resource="Observation/1", analyte="potassium", understood=True, words="result", by=("our tables, code 2823-3",)
     )
 
 

@@ -354,12 +354,7 @@ NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
 def test_a_refusal_says_what_was_not_used_and_why(more: dict[str, Any], reason: str, what: str) -> None:
     statement = f"Potassium {what}".removesuffix(".").removesuffix(" as a number").removesuffix(": not used")
     assert measure(POTASSIUM, _part(**more), NOW) == Refusal(
-        "Observation/o1",
-        reason,
-        f"Potassium {what}",
-        "potassium",
-        "2823-3",
-        statement.removesuffix(" on 2026-11-01"),
+        "Observation/o1", reason, f"Potassium {what}", "potassium", "2823-3", statement.removesuffix(" on 2026-11-01")
     )
 
 

@@ -50,9 +50,7 @@ def flag(status: str = "active", **more: Any) -> Json:
 
 
 def record_with(
-    *resources: Json,
-    flags: frozenset[tuple[str, str]] = frozenset(),
-    on_other_patient: OnOtherPatient = "stop",
+    *resources: Json, flags: frozenset[tuple[str, str]] = frozenset(), on_other_patient: OnOtherPatient = "stop"
 ) -> PatientRecord:
     entries = [{"resource": each} for each in ({"resourceType": "Patient", "id": "p"}, *resources)]
     raw = json.dumps({"resourceType": "Bundle", "entry": entries}).encode()

@@ -17,8 +17,7 @@ CONDITION: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "subject",
-    ["Patient/p1", "https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/3", "urn:uuid:p1"],
+    "subject", ["Patient/p1", "https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/3", "urn:uuid:p1"]
 )
 def test_the_patient_is_recognised_in_every_form_of_reference(subject: str) -> None:
     assert len(record_of(CONDITION | {"subject": {"reference": subject}}).conditions) == 1

@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.terminology.medication_names import (
-    NameReading,
-    medication_of_code,
-    no_drug_kind,
-    read_name,
-    read_order_name,
-)
+from fhir.terminology.medication_names import NameReading, medication_of_code, no_drug_kind, read_name, read_order_name
 from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
 

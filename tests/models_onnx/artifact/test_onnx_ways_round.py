@@ -10,14 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, SparseTensorProto, TensorProto, TrainingInfoProto, helper, load_from_string, numpy_helper
 
-from models_onnx.artifact.onnx_file import (
-    _DOMAIN_FIELD,
-    _MESSAGES,
-    OnnxFileFacts,
-    _fields,
-    inspect_onnx,
-    refuse_unsafe,
-)
+from models_onnx.artifact.onnx_file import _DOMAIN_FIELD, _MESSAGES, OnnxFileFacts, _fields, inspect_onnx, refuse_unsafe
 from models_onnx.errors import UnsafeModel
 from tests.conftest import ROOT, examples
 from tests.models_onnx.artifact.test_onnx_file import model_of

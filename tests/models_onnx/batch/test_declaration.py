@@ -95,12 +95,7 @@ def test_what_nobody_has_needs_no_column(manifest: Manifest, name: str) -> None:
     ("declared", "without", "more", "sentence"),
     [
         ({}, (), ["rdw_pct"], "The table has two columns called 'rdw_pct': name them apart."),
-        (
-            {"without": "rdw_pct"},
-            (),
-            [],
-            "rdw_pct is declared as not there, and the table has the column rdw_pct.",
-        ),
+        ({"without": "rdw_pct"}, (), [], "rdw_pct is declared as not there, and the table has the column rdw_pct."),
         ({}, ("sex_male",), ["sex", "gender"], "sex_male could be in the column sex or gender: declare which it is."),
         (
             {"columns": {"bun": "urea"}},
@@ -199,10 +194,7 @@ def test_the_names_by_which_a_table_is_read(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize(
     ("what", "value", "known_names"),
-    [
-        ("exclude", ("banana",), "extra"),
-        ("none_has", ("banana",), "pregnancy, pregnant"),
-    ],
+    [("exclude", ("banana",), "extra"), ("none_has", ("banana",), "pregnancy, pregnant")],
 )
 def test_a_name_that_would_do_nothing_is_refused_with_those_that_would(
     panel: BatchModel, what: str, value: Any, known_names: str

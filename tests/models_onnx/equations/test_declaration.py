@@ -92,11 +92,7 @@ def _inputs(other: EquationInput) -> tuple[EquationInput, ...]:
             "there is no feature 'age_yeers' (fhir/mapping/features); similar names are age_years",
             "age_yeers",
         ),
-        (
-            {"only_with": ("qqqqqq",)},
-            "there is no feature 'qqqqqq' (fhir/mapping/features)",
-            "qqqqqq",
-        ),
+        ({"only_with": ("qqqqqq",)}, "there is no feature 'qqqqqq' (fhir/mapping/features)", "qqqqqq"),
         ({"bands": _bands(None, 3, 2)}, "band band-2 does not begin above band band-1; bands rise", "band-2"),
         ({"bands": _bands(None, 3, None)}, "band band-2 does not begin above band band-1; bands rise", "band-2"),
         ({"reviewed": "20.11.2026"}, "reviewed is '20.11.2026'; it must be an ISO date such as 2026-11-20", "reviewed"),

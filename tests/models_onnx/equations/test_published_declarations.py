@@ -55,11 +55,7 @@ def test_the_risks_of_prevent_in_words() -> None:
     assert words == [
         f"have {what} within {years} years"
         for years in (10, 30)
-        for what in (
-            "a heart attack, a stroke or heart failure",
-            "a heart attack or a stroke",
-            "heart failure",
-        )
+        for what in ("a heart attack, a stroke or heart failure", "a heart attack or a stroke", "heart failure")
     ]
 
 

@@ -14,15 +14,7 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.labelled import LabelCounts, labelled, pack, unpack, unpack_cells, with_labels_assumed
 from models_onnx.monitoring.performance import Deployed, net_benefit, observed_to_expected, ratio_at_equal_estimate
 from models_onnx.monitoring.repeated import coarser, one_value
-from models_onnx.monitoring.sketch import (
-    Sketch,
-    bucket_at,
-    bucket_of,
-    log_odds_bucket,
-    quantile,
-    sketch_of,
-    value_of,
-)
+from models_onnx.monitoring.sketch import Sketch, bucket_at, bucket_of, log_odds_bucket, quantile, sketch_of, value_of
 from models_onnx.monitoring.today import Today, hours_to
 
 DAY = date(2026, 9, 28)
@@ -321,33 +313,9 @@ def test_the_clock_of_answers() -> None:
 def test_values_dated_in_the_future_of_too_few_calls() -> None:
     few = list(arrival.clocks(DayCounts(calls=199), DayCounts()))
     assert few == [
-        (
-            "machines",
-            "insufficient",
-            199,
-            200,
-            None,
-            None,
-            "machines: 199 counted, 200 are needed",
-        ),
-        (
-            "values",
-            "insufficient",
-            199,
-            200,
-            None,
-            None,
-            "values: 199 counted, 200 are needed",
-        ),
-        (
-            "answers",
-            "insufficient",
-            0,
-            50,
-            None,
-            None,
-            "answers: 0 counted, 50 are needed",
-        ),
+        ("machines", "insufficient", 199, 200, None, None, "machines: 199 counted, 200 are needed"),
+        ("values", "insufficient", 199, 200, None, None, "values: 199 counted, 200 are needed"),
+        ("answers", "insufficient", 0, 50, None, None, "answers: 0 counted, 50 are needed"),
     ]
     none = list(arrival.clocks(DayCounts(calls=200), DayCounts()))
     assert none[1] == (

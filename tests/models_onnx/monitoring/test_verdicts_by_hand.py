@@ -35,8 +35,7 @@ def test_clocks_of_machines_and_values_are_judged_at_five_and_twenty_in_a_thousa
 
 
 @pytest.mark.parametrize(
-    ("yes", "no", "area"),
-    [([2, 0], [0, 2], 0.0), ([0, 2], [2, 0], 1.0), ([2, 2], [2, 2], 0.5), ([0, 4], [2, 2], 0.75)],
+    ("yes", "no", "area"), [([2, 0], [0, 2], 0.0), ([0, 2], [2, 0], 1.0), ([2, 2], [2, 2], 0.5), ([0, 4], [2, 2], 0.75)]
 )
 def test_a_tie_counts_half_in_the_area_under_the_curve(yes: list[int], no: list[int], area: float) -> None:
     counts = np.zeros((2, 6))

@@ -41,9 +41,7 @@ def test_who_is_old_enough_is_of_the_population(age: float) -> None:
 @pytest.mark.parametrize("age", [None, NAN])
 def test_without_an_age_there_is_no_score(age: float | None) -> None:
     assert not_in_population(MANIFEST, age) == NotScored(
-        "age-unknown",
-        "Falls: no score, because no usable date of birth is on record (year and month at least).",
-        (),
+        "age-unknown", "Falls: no score, because no usable date of birth is on record (year and month at least).", ()
     )
 
 

@@ -7,13 +7,7 @@ import pytest
 from models_onnx.artifact.folder import MANIFEST
 from models_onnx.artifact.release_file import RELEASE_FORMAT, Release, encode_release
 from models_onnx.errors import UnknownModel
-from models_onnx.serving.registry import (
-    Version,
-    find_version,
-    model_ids,
-    version_ids,
-    versions,
-)
+from models_onnx.serving.registry import Version, find_version, model_ids, version_ids, versions
 
 A, B = "a" * 64, "ab" + "b" * 62
 

@@ -12,13 +12,7 @@ import pytest
 from models_onnx.errors import DeclarationError
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import AdditiveCox, Fitted, InputSpec, ModelSpec
-from models_onnx.spec.estimators import (
-    AdditiveLogistic,
-    AdditiveTrees,
-    CauseSpecificCox,
-    OwnEstimator,
-    ShallowTrees,
-)
+from models_onnx.spec.estimators import AdditiveLogistic, AdditiveTrees, CauseSpecificCox, OwnEstimator, ShallowTrees
 from models_onnx.spec.renewal import Renewal, read_renewal, renewed_spec
 
 AGAIN = Renewal(version="2", table="t.csv", years="2030", groups=("race",))
@@ -84,7 +78,7 @@ def test_another_site_s_table_of_the_same_form_changes_only_what_it_is() -> None
             AdditiveCox(3, 0.1, (5.0,)),
             "mortality_5y is fitted to the time until each event; the table of outcomes has only what happened up to "
             "the horizon: declare another estimator",
-        ),
+        )
     ],
 )
 def test_what_a_table_of_outcomes_cannot_train_is_refused(estimator: Any, sentence: str) -> None:

@@ -71,11 +71,7 @@ def _order(when: str, *, ended: str | None = None) -> dict[str, Any]:
         "subject": {"reference": "Patient/case"},
         "authoredOn": when,
         "dosageInstruction": [
-            {
-                "timing": {
-                    "repeat": {"boundsPeriod": {"start": when, **({} if ended is None else {"end": ended})}},
-                }
-            }
+            {"timing": {"repeat": {"boundsPeriod": {"start": when, **({} if ended is None else {"end": ended})}}}}
         ],
     }
 
@@ -130,12 +126,7 @@ def test_a_time_after_the_call_counts_as_far_as_clocks_and_zones_differ() -> Non
 
 @pytest.mark.parametrize(
     ("ended", "is_new"),
-    [
-        ("2026-05-23T09:00:01Z", False),
-        ("2026-05-23T09:00:00Z", True),
-        ("2026-05-24", False),
-        ("2026-05-22", True),
-    ],
+    [("2026-05-23T09:00:01Z", False), ("2026-05-23T09:00:00Z", True), ("2026-05-24", False), ("2026-05-22", True)],
 )
 def test_a_drug_is_new_where_no_order_of_it_reached_into_the_last_180_days(ended: str, is_new: bool) -> None:
     assert _holds({"new_start": True}, _order("2026-01-10", ended=ended)) is is_new
@@ -158,12 +149,7 @@ def test_a_drug_is_taken_for_longer_than_90_days_on_the_91st(since: str, is_long
 
 @pytest.mark.parametrize(
     ("ended", "still_acts"),
-    [
-        ("2026-11-05T09:00:01Z", True),
-        ("2026-11-05T09:00:00Z", False),
-        ("2026-11-06", True),
-        ("2026-11-04", False),
-    ],
+    [("2026-11-05T09:00:01Z", True), ("2026-11-05T09:00:00Z", False), ("2026-11-06", True), ("2026-11-04", False)],
 )
 def test_a_drug_that_was_stopped_counts_until_the_end_of_its_washout(ended: str, still_acts: bool) -> None:
     """Tranylcypromine and sertraline: 14 days between them."""

@@ -26,14 +26,7 @@ def _partner(name: str, rxcui: str) -> Json:
 OF_WARFARIN, OF_ASPIRIN = _partner("warfarin", "11289"), _partner("aspirin", "1191")
 
 
-@pytest.mark.parametrize(
-    ("whens", "matched"),
-    [
-        ([TRUE, TRUE], "a"),
-        ([FALSE, TRUE], "b"),
-        ([UNKNOWN, TRUE], "b"),
-    ],
-)
+@pytest.mark.parametrize(("whens", "matched"), [([TRUE, TRUE], "a"), ([FALSE, TRUE], "b"), ([UNKNOWN, TRUE], "b")])
 def test_the_first_band_that_is_true_wins_over_one_that_is_not_known(whens: list[Json], matched: str) -> None:
     rule = rule_of(*(band(name, when) for name, when in zip("ab", whens, strict=True)))
     assert found(rule, context_of(DRAFT)).band == matched

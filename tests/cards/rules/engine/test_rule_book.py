@@ -370,10 +370,7 @@ def test_a_dose_is_looked_for_at_the_ages_of_its_limits(
 
 @pytest.mark.parametrize(
     ("rows", "text"),
-    [
-        (0, f"looked for allergy, duplicates. {NONE_ITSELF}"),
-        (3, "looked for allergy, duplicates, 3 interactions."),
-    ],
+    [(0, f"looked for allergy, duplicates. {NONE_ITSELF}"), (3, "looked for allergy, duplicates, 3 interactions.")],
 )
 def test_a_rule_without_a_row_about_the_drug_looked_for_nothing(rows: int, text: str) -> None:
     family = Family("made", covers={"a": lambda _medication: rows})

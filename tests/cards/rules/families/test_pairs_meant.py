@@ -204,7 +204,4 @@ def test_the_rows_of_a_drug_are_counted_and_its_partners_named() -> None:
 def test_where_no_row_names_the_drugs_it_is_said() -> None:
     context = context_of({"drug": "aspirin"})
     assert FAMILY.nothing_found is not None
-    assert FAMILY.nothing_found("pair-label", context) == (
-        "no-pair",
-        "no row names the drugs that are taken with it.",
-    )
+    assert FAMILY.nothing_found("pair-label", context) == ("no-pair", "no row names the drugs that are taken with it.")

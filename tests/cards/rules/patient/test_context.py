@@ -43,12 +43,7 @@ def test_a_problem_that_is_not_confirmed_makes_unsure(problems: list[Json], unsu
 
 @pytest.mark.parametrize(
     ("sources", "doubts"),
-    [
-        (["a"], ("Heart failure: charted as provisional.",)),
-        (["a", "b"], ()),
-        (["b"], ()),
-        ([], ()),
-    ],
+    [(["a"], ("Heart failure: charted as provisional.",)), (["a", "b"], ()), (["b"], ()), ([], ())],
 )
 def test_doubts_are_told_of_facts_of_which_none_is_confirmed(sources: list[str], doubts: tuple[str, ...]) -> None:
     context = context_of(METFORMIN, more=[_problem("a", "provisional"), _problem("b")])
@@ -96,8 +91,7 @@ UNREADABLE: Json = {"resourceType": "MedicationRequest", "id": "u", "status": "a
 
 
 @pytest.mark.parametrize(
-    ("uses", "is_said"),
-    [(["without-drug"], True), (["childbearing"], True), (["active"], False), ([], False)],
+    ("uses", "is_said"), [(["without-drug"], True), (["childbearing"], True), (["active"], False), ([], False)]
 )
 def test_what_cannot_be_read_on_the_list_matters_where_a_drug_is_not_taken(uses: list[str], is_said: bool) -> None:
     note = ["Not readable on the medication list: Zaubertrank."] if is_said else []

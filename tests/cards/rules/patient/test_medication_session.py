@@ -51,8 +51,7 @@ def test_the_days_that_an_order_of_the_chart_still_runs(entry: Json, days: float
 
 
 @pytest.mark.parametrize(
-    ("more", "days"),
-    [({"days": 14}, 14.0), ({}, float("inf")), ({"single": True, "days": 14}, 1.0)],
+    ("more", "days"), [({"days": 14}, 14.0), ({}, float("inf")), ({"single": True, "days": 14}, 1.0)]
 )
 def test_the_days_that_a_draft_will_run(more: Json, days: float, as_of: datetime) -> None:
     draft = {**METFORMIN_500, **more}
@@ -275,8 +274,7 @@ def test_a_test_that_is_drafted_or_ordered(as_of: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "days_ago", "kilograms"),
-    [(17, 90, 50.0), (17, 91, None), (18, 91, 50.0), (None, 91, 50.0)],
+    ("age", "days_ago", "kilograms"), [(17, 90, 50.0), (17, 91, None), (18, 91, 50.0), (None, 91, 50.0)]
 )
 def test_a_childs_weight_counts_for_90_days(
     age: int | None, days_ago: int, kilograms: float | None, as_of: datetime

@@ -33,8 +33,7 @@ def test_whether_a_medication_is_one_that_the_patient_reacts_to(
 
 
 @pytest.mark.parametrize(
-    ("not_sent", "known"),
-    [([], (True, True)), (["Condition"], (False, True)), (["AllergyIntolerance"], (True, False))],
+    ("not_sent", "known"), [([], (True, True)), (["Condition"], (False, True)), (["AllergyIntolerance"], (True, False))]
 )
 def test_which_lists_came(not_sent: list[str], known: tuple[bool, bool]) -> None:
     session = session_of(IBUPROFEN, not_sent=not_sent)

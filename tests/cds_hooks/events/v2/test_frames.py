@@ -73,11 +73,7 @@ def test_a_frame_that_cannot_be_split(content: bytes, text: str, code: str, reje
 
 @pytest.mark.parametrize(
     "content",
-    [
-        _frame(MSH, PID, "OBX|1|NM|a||5||||||F", end=""),
-        _frame(MSH, PID, "NTE|1|x", end=""),
-        f"{MSH}\n{PID}".encode(),
-    ],
+    [_frame(MSH, PID, "OBX|1|NM|a||5||||||F", end=""), _frame(MSH, PID, "NTE|1|x", end=""), f"{MSH}\n{PID}".encode()],
 )
 def test_a_last_line_without_its_end_may_be_whole(content: bytes) -> None:
     texts, leniencies = _texts(content)
@@ -245,13 +241,7 @@ def test_an_id_of_an_acknowledgment_is_at_most_199_signs_long() -> None:
 
 @pytest.mark.parametrize(
     ("modes", "codes"),
-    [
-        ("AL|AL", ["CA", "AA"]),
-        ("AL|SU", ["CA", "AA"]),
-        ("SU|NE", ["CA"]),
-        ("AL", ["CA"]),
-        ("NE|AL", ["AA"]),
-    ],
+    [("AL|AL", ["CA", "AA"]), ("AL|SU", ["CA", "AA"]), ("SU|NE", ["CA"]), ("AL", ["CA"]), ("NE|AL", ["AA"])],
 )
 def test_in_enhanced_mode_the_commit_comes_first(modes: str, codes: list[str]) -> None:
     assert [lines[1] for lines in _acknowledged(f"{MSH}|||{modes}", DONE)] == [f"MSA|{code}|C1" for code in codes]

@@ -150,11 +150,7 @@ def test_a_message_for_training_counts_and_has_no_effect(processing: str, traini
 
 @pytest.mark.parametrize(
     ("header", "name"),
-    [
-        ({3: "LAB", 4: ""}, "LAB"),
-        ({3: "", 4: "SOUTH"}, "SOUTH"),
-        ({3: "L" * 70, 4: "S"}, f"S {'L' * 58}"),
-    ],
+    [({3: "LAB", 4: ""}, "LAB"), ({3: "", 4: "SOUTH"}, "SOUTH"), ({3: "L" * 70, 4: "S"}, f"S {'L' * 58}")],
 )
 def test_the_sender_is_counted_by_its_names(header: Fields, name: str) -> None:
     assert read("ADT^A08", ("PID", PID), header=header).counted == Counter({"type:ADT^A08": 1, f"sender:{name}": 1})

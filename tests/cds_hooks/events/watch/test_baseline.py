@@ -7,16 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from cds_hooks.events.watch.baseline import (
-    Level,
-    _between,
-    _hours,
-    _spread,
-    expect,
-    learn,
-    level_of,
-    local_times,
-)
+from cds_hooks.events.watch.baseline import Level, _between, _hours, _spread, expect, learn, level_of, local_times
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of, nothing_left_out
 
 SUNDAY = MONDAY - 288

@@ -245,11 +245,7 @@ def test_the_reasons_for_which_an_answer_says_nothing() -> None:
 def _timed(*seconds: float, status: int = 200) -> Any:
     calls = [SimpleNamespace(exchange=answer(status, {"cards": []}, seconds=each), sent={}) for each in seconds]
     again = iter(seconds[:1] * 3)
-    return SimpleNamespace(
-        calls=calls,
-        as_new=dict,
-        send=lambda *_: answer(status, {"cards": []}, seconds=next(again)),
-    )
+    return SimpleNamespace(calls=calls, as_new=dict, send=lambda *_: answer(status, {"cards": []}, seconds=next(again)))
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,7 @@ from typing import Any, cast
 import pytest
 
 from cds_hooks.kit.contract import assertions
-from cds_hooks.kit.contract.document import (
-    Fault,
-    Node,
-)
+from cds_hooks.kit.contract.document import Fault, Node
 
 Json = dict[str, Any]
 

@@ -7,15 +7,7 @@ from rich.console import Console
 
 from cds_hooks.kit.contract.document import Fault, Level, Subject
 from cds_hooks.kit.contract.registry import Check, rows
-from cds_hooks.kit.contract.report import (
-    Outcome,
-    Report,
-    Result,
-    as_junit,
-    coverage,
-    print_report,
-    report_document,
-)
+from cds_hooks.kit.contract.report import Outcome, Report, Result, as_junit, coverage, print_report, report_document
 
 
 def _check(name: str, row_ids: tuple[str, ...], level: Level = "must", group: str = "cards") -> Check:

@@ -7,10 +7,7 @@ import httpx
 import pytest
 
 from cds_hooks.kit.simulator import request
-from cds_hooks.kit.simulator.chart import (
-    Chart,
-    ChartError,
-)
+from cds_hooks.kit.simulator.chart import Chart, ChartError
 
 Json = dict[str, Any]
 PATIENT: Json = {"resourceType": "Patient", "id": "p1"}

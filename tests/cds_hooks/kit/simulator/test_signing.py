@@ -54,10 +54,7 @@ def test_a_token_lives_five_minutes_for_one_address() -> None:
 def test_a_wrong_token_has_members_that_are_set_or_left_out() -> None:
     signer = Signer(KEY)
     header, claims = parts(signer.token(URL, {"kid": "x"}, {"aud": "y", "nbf": 1}, ("iss", "typ", "jti")))
-    assert (header, claims) == (
-        {"alg": "ES256", "kid": "x"},
-        {"aud": "y", "iat": NOW, "exp": NOW + 300, "nbf": 1},
-    )
+    assert (header, claims) == ({"alg": "ES256", "kid": "x"}, {"aud": "y", "iat": NOW, "exp": NOW + 300, "nbf": 1})
     stranger = signer.stranger
     assert stranger is signer.stranger
     assert (stranger.issuer, stranger.algorithm) == (KEY.issuer, "ES256")

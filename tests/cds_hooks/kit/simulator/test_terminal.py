@@ -46,8 +46,7 @@ def test_a_card_is_drawn_with_all_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("indicator", "sign"),
-    [("info", "ⓘ info"), ("critical", "⬣ critical"), ("hard-stop", "card"), (None, "card")],
+    ("indicator", "sign"), [("info", "ⓘ info"), ("critical", "⬣ critical"), ("hard-stop", "card"), (None, "card")]
 )
 def test_the_sign_of_a_card_is_a_shape_and_a_word(indicator: str | None, sign: str) -> None:
     lines = drawn(print_answer, "t", {"cards": [{"indicator": indicator, "summary": "s"}, {"summary": "u"}]})

@@ -128,12 +128,7 @@ def test_the_order_of_what_is_found() -> None:
     def ids(*query: tuple[str, str]) -> str:
         return "".join(stay["id"] for stay in find_resources(stays, "Encounter", query))
 
-    assert [ids(("_sort", order)) for order in ("date", "-date", "_id", "date,_id")] == [
-        "cadb",
-        "acdb",
-        "abcd",
-        "cadb",
-    ]
+    assert [ids(("_sort", order)) for order in ("date", "-date", "_id", "date,_id")] == ["cadb", "acdb", "abcd", "cadb"]
     assert [
         ids(("date", value))
         for value in (

@@ -10,14 +10,7 @@ from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.decision_history import AdvisedCard, Answer, DecisionHistory, Reason, Source, Suggestion
-from cds_hooks.pages.explain.card_answers import (
-    WRONG,
-    AnswerForm,
-    AnswerRefused,
-    Choice,
-    answer_forms,
-    read_answer,
-)
+from cds_hooks.pages.explain.card_answers import WRONG, AnswerForm, AnswerRefused, Choice, answer_forms, read_answer
 from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
 from cds_hooks.pages.explain.missing_inputs import _over
 from cds_hooks.pages.explain.recorded_decision import Basis, SentCard

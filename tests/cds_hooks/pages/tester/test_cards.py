@@ -69,11 +69,7 @@ def test_a_whole_card_is_drawn_with_everything_on_it() -> None:
         ),
         why=Why(
             (("r", "lt30"), ("1", "")),
-            (
-                ("eGFR 25", "2026-11-20", "Observation/1"),
-                ("serum sodium 130 mmol/L", "", ""),
-                ("age", "", ""),
-            ),
+            (("eGFR 25", "2026-11-20", "Observation/1"), ("serum sodium 130 mmol/L", "", ""), ("age", "", "")),
             "mortality_5y",
         ),
     )

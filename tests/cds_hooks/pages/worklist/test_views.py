@@ -81,12 +81,7 @@ async def test_what_was_done_is_named_on_the_page_that_follows(tmp_path: Path, m
         assert values["did"] is None
     ((actor, detail),) = entries(tmp_path, "worklist-act")
     assert actor == "anyone"
-    assert detail == {
-        "decision": ann.id,
-        "finding": FINDING,
-        "act": "snooze",
-        "until": NOW.timestamp() + 7 * 86_400,
-    }
+    assert detail == {"decision": ann.id, "finding": FINDING, "act": "snooze", "until": NOW.timestamp() + 7 * 86_400}
 
 
 @pytest.mark.parametrize("days", ["0007", "٧", "7.0", "-7", "2", ""])

@@ -78,10 +78,7 @@ def test_what_is_not_recognised_has_no_dose() -> None:
 @pytest.mark.parametrize(
     ("dosage", "expected"),
     [
-        (
-            _dosage(5, timing=TWICE),
-            DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0),
-        ),
+        (_dosage(5, timing=TWICE), DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)),
         (
             _dosage(5, timing=_every(2, boundsDuration=_q(10, "d"))),
             DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, duration_days=10.0),
@@ -132,20 +129,14 @@ def test_what_is_not_recognised_has_no_dose() -> None:
             DailyDose(per_dose=_mg(5), problem=CONTRADICTION),
         ),
         # So much in so long, however often.
-        (
-            _dosage(24, "mg/day", TWICE),
-            DailyDose("exact", per_day=_mg(24), per_dose=_mg(12), times_per_day=2.0),
-        ),
+        (_dosage(24, "mg/day", TWICE), DailyDose("exact", per_day=_mg(24), per_dose=_mg(12), times_per_day=2.0)),
         (_dosage(2, "mg/h"), DailyDose("exact", per_day=_mg(48))),
         (
             Dosage(text="60 mg/day divided three times daily"),
             DailyDose("exact", per_day=_mg(60), per_dose=_mg(20), times_per_day=3.0, from_text=True),
         ),
         # An infusion.
-        (
-            Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),)),
-            DailyDose("exact", per_day=_mg(48)),
-        ),
+        (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),)), DailyDose("exact", per_day=_mg(48))),
         (
             Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), asNeededBoolean=True),
             DailyDose("exact", per_day=_mg(48), as_needed=True),

@@ -12,14 +12,7 @@ from fhir.mapping.medications.identity import identify
 from fhir.record.resources import MedicationRequest, decoder
 from tests.conftest import examples
 from tests.fhir.mapping.charts import coded
-from tests.fhir.mapping.medications.doses import (
-    METFORMIN,
-    SIX_HOURLY,
-    TWICE,
-    amount,
-    dose_of,
-    per_day,
-)
+from tests.fhir.mapping.medications.doses import METFORMIN, SIX_HOURLY, TWICE, amount, dose_of, per_day
 from tests.medication_strategies import medication_requests
 
 # No time limit: the first example loads the tables, and the machine may be busy.

@@ -167,10 +167,7 @@ DAYS_UNCLEAR = {"problem": "the words name single days of the week"}
         ("1 tablet weekly in the morning and evening", {"amount": _of(1, TABLET), **FREQUENCIES}),
         ("1 tablet in the morning, at noon and at bedtime", {"amount": _of(1, TABLET), **THRICE}),
         # Days of the week.
-        (
-            "10 mg on Mondays",
-            {"amount": _of(10, MG), "times_low": 1 / 7, "times_high": 1 / 7, "on_days": {"mon"}},
-        ),
+        ("10 mg on Mondays", {"amount": _of(10, MG), "times_low": 1 / 7, "times_high": 1 / 7, "on_days": {"mon"}}),
         (
             "1 tablet twice daily on Sat and Sun",
             {"amount": _of(1, TABLET), "times_low": 4 / 7, "times_high": 4 / 7, "on_days": {"sat", "sun"}},
@@ -185,10 +182,7 @@ DAYS_UNCLEAR = {"problem": "the words name single days of the week"}
         ),
         ("10 mg three times a week on Mon and Wed", {"amount": _of(10, MG), **DAYS_UNCLEAR}),
         ("10 mg once on Monday", {"amount": _of(10, MG), "single": True, "days": 1.0, **DAYS_UNCLEAR}),
-        (
-            "10 mg in the morning and 5 mg in the evening on Monday",
-            DAYS_UNCLEAR,
-        ),
+        ("10 mg in the morning and 5 mg in the evening on Monday", DAYS_UNCLEAR),
         # What changes, and what is left open.
         ("1 tablet daily for 3 days, 2 tablets daily for 3 days", {"days": 3.0, **CHANGING}),
         ("1 tablet daily, then increase", CHANGING),

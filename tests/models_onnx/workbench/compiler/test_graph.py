@@ -101,8 +101,7 @@ def test_sums_of_rows_and_of_the_columns_of_an_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing_left", "of_missing"),
-    [(False, [[5.0, 100.0], [5.0, 100.0]]), (True, [[1.0, 100.0], [5.0, 100.0]])],
+    ("missing_left", "of_missing"), [(False, [[5.0, 100.0], [5.0, 100.0]]), (True, [[1.0, 100.0], [5.0, 100.0]])]
 )
 def test_trees_go_left_up_to_the_threshold_and_where_the_missing_go(
     missing_left: bool, of_missing: list[list[float]]

@@ -14,12 +14,7 @@ from models_onnx.workbench.training.data.leaks import Loss
 from models_onnx.workbench.training.pipeline import differences
 from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
 from tests.models_onnx.workbench.gates.test_file_gates import add_to_probability, rename_output
-from tests.models_onnx.workshop import (
-    evidence,
-    figured,
-    good_manifest,
-    subject,
-)
+from tests.models_onnx.workshop import evidence, figured, good_manifest, subject
 
 
 def block(document: Document, name: str) -> Document:

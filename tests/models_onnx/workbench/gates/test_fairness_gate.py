@@ -9,10 +9,7 @@ import pytest
 
 from models_onnx.workbench.gates.subject import InputEvidence, Subject
 from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
-from tests.models_onnx.workshop import (
-    figured,
-    subject,
-)
+from tests.models_onnx.workshop import figured, subject
 
 
 def test_g9_the_committed_model_passes_by_a_waiver_that_ends(good: Subject) -> None:

@@ -134,10 +134,7 @@ def test_calibration() -> None:
             "Observed/expected 1.000 (0.950 to 1.050). Beside it 2025, the latest followed to the horizon: "
             "1.200 (1.100 to 1.300)."
         ),
-        (
-            "at 1 years observed/expected 0.800 (0.700 to 0.899)",
-            "at 4 years observed/expected 1.200 (1.101 to 1.300)",
-        ),
+        ("at 1 years observed/expected 0.800 (0.700 to 0.899)", "at 4 years observed/expected 1.200 (1.101 to 1.300)"),
     )
 
 

@@ -11,22 +11,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
 from models_onnx.workbench.gates.checks.label import GroupNeed
-from models_onnx.workbench.gates.subject import (
-    Audit,
-    ComposedCard,
-    Evidence,
-    InputEvidence,
-    ServedInputs,
-    Subject,
-)
+from models_onnx.workbench.gates.subject import Audit, ComposedCard, Evidence, InputEvidence, ServedInputs, Subject
 from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workbench.gates.obermeyer import Panel, score_trained_on, simulate
 from tests.models_onnx.workbench.gates.test_file_gates import add_to_probability, blind
-from tests.models_onnx.workshop import (
-    evidence,
-    figured,
-    subject,
-)
+from tests.models_onnx.workshop import evidence, figured, subject
 
 Document = dict[str, Any]
 

@@ -199,11 +199,7 @@ ROWS_OF_TWO = [
     [
         (_file(_same("probability")), NO_NAMES, ()),
         (_file(_same("probability"), width="F"), NO_NAMES, ()),
-        (
-            _file(_same("probability"), width=3),
-            NO_NAMES,
-            ("the file takes 3 values and 2 inputs are described",),
-        ),
+        (_file(_same("probability"), width=3), NO_NAMES, ("the file takes 3 values and 2 inputs are described",)),
         (
             _file(_same("probability", "rows"), feed="rows"),
             NO_NAMES,

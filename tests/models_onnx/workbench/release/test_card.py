@@ -53,9 +53,7 @@ def test_an_attribute_that_nobody_declared_is_blank(manifest: Manifest) -> None:
     words = card_words(manifest.id)
     del words["attributes"]["fairness.approach"]
     found = card_problems(build_card(manifest, words, "0" * 64))
-    assert found == [
-        "attribute 15 (B)(5)(i) fairness.approach (How the output was made fair) is blank",
-    ]
+    assert found == ["attribute 15 (B)(5)(i) fairness.approach (How the output was made fair) is blank"]
 
 
 @pytest.mark.parametrize("name", sorted(find_specs()))

@@ -15,10 +15,7 @@ from models_onnx.workbench.release.importing import Origin, Signature, read_json
 from tests.models_onnx.workbench.release.test_importing import feature_map
 
 ORIGIN = Origin(b"abc", "file theirs.onnx")
-SIGNATURE = Signature(
-    (("X", "tensor(float)", (None, 2)),),
-    ("label", "probabilities"),
-)
+SIGNATURE = Signature((("X", "tensor(float)", (None, 2)),), ("label", "probabilities"))
 
 
 def test_what_a_map_says_in_the_words_of_a_manifest() -> None:

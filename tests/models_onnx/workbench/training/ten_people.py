@@ -36,8 +36,7 @@ MODEL = PiecewiseLinear(
 )
 
 REFERENCE = Reference(
-    QUANTILES,
-    (CalibrationBin(0, 5, 2, 0.21, 0.25, 0.05, 0.5), CalibrationBin(13, 4, 3, 0.71, 0.75, 0.4, 0.95)),
+    QUANTILES, (CalibrationBin(0, 5, 2, 0.21, 0.25, 0.05, 0.5), CalibrationBin(13, 4, 3, 0.71, 0.75, 0.4, 0.95))
 )
 
 SPEC = replace(

@@ -100,8 +100,7 @@ def test_a_model_of_trees_says_what_to_declare_and_is_read_then(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "family",
-    ["hist", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lightgbm", "xgboost", "ebm"))],
+    "family", ["hist", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lightgbm", "xgboost", "ebm"))]
 )
 def test_other_families_are_adopted_by_code_or_by_their_own_file(
     family: str, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

@@ -82,11 +82,7 @@ def test_every_horizon_has_its_figures_and_their_mean_over_time() -> None:
 
 
 def test_thirds_by_their_estimates_have_what_was_estimated_and_observed() -> None:
-    thirds = {
-        "lowest third of the estimates": (0, 1, 2, 3),
-        "middle third": (4, 5),
-        "highest third": (7, 8, 9),
-    }
+    thirds = {"lowest third of the estimates": (0, 1, 2, 3), "middle third": (4, 5), "highest third": (7, 8, 9)}
     assert figures(LINKS)["curves"] == [
         {
             "group": group,

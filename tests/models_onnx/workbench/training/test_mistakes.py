@@ -36,11 +36,7 @@ def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = No
         ("capacity=0.10", "capacity=0", "a capacity of 0 is no share of the people between 0 and 1"),
         ("(0.05, 0.10, 0.20)", "(0.10, 10)", "a capacity of 10 is no share"),
         ("horizon_days=30", "horizon_days=-30", "the horizon is -30 days; it must be more than 0"),
-        (
-            'table["sex"]}',
-            'table["gender"]}',
-            "the subgroup 'sex' reads the column 'gender', which toy_30d",
-        ),
+        ('table["sex"]}', 'table["gender"]}', "the subgroup 'sex' reads the column 'gender', which toy_30d"),
         ('table["age_years"] < 18', 'table["age"] < 18', "the exclusion 'under-18' reads the column 'age'"),
         ('table["age_years"] < 18', 'table["age_years"] < 180', "no row that the exclusions leave"),
         (

@@ -140,11 +140,7 @@ def test_a_number_is_compared_and_named(
         (
             "dose_mg_per_kg",
             Fact(
-                "dose_mg_per_kg",
-                "12.5 mg/kg at weight 80 kg on 2026-11-17",
-                12.5,
-                "mg/kg",
-                source="Observation/lab-0",
+                "dose_mg_per_kg", "12.5 mg/kg at weight 80 kg on 2026-11-17", 12.5, "mg/kg", source="Observation/lab-0"
             ),
         ),
         (

@@ -2,11 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.ensemble import (
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file

@@ -89,8 +89,7 @@ def test_licences_that_are_kept_out(licence: str, is_out: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reviewed", "is_fault"),
-    [("2026-11-20", False), ("2025-11-19", False), ("2025-11-18", True), ("2026-11-21", True)],
+    ("reviewed", "is_fault"), [("2026-11-20", False), ("2025-11-19", False), ("2025-11-18", True), ("2026-11-21", True)]
 )
 def test_risks_are_reviewed_within_a_leap_year_and_not_in_the_future(reviewed: str, is_fault: bool) -> None:
     made = _subject(product={"irm": {"reviewed": reviewed}}, card={"kind": "predictive"})

@@ -277,8 +277,7 @@ def test_an_interval_that_holds_the_share_of_the_table_is_no_fault(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("share", "count", "low"),
-    [(0.0, 10, 0.0), (0.1, 100, 0.05523), (0.5, 200, 0.43136), (1.0, 10, 0.72247)],
+    ("share", "count", "low"), [(0.0, 10, 0.0), (0.1, 100, 0.05523), (0.5, 200, 0.43136), (1.0, 10, 0.72247)]
 )
 def test_the_lower_end_of_the_interval_of_wilson(share: float, count: int, low: float) -> None:
     assert inputs._wilson_low(share, count) == pytest.approx(low, abs=1e-5)

@@ -132,8 +132,7 @@ def test_a_share_of_nothing_is_no_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("people_of", "need_of", "sufficient"),
-    [(200, 0.5, True), (199, 1.0, False), (400, 0.25, True), (396, 0.25, False)],
+    ("people_of", "need_of", "sufficient"), [(200, 0.5, True), (199, 1.0, False), (400, 0.25, True), (396, 0.25, False)]
 )
 def test_a_group_has_two_hundred_people_and_a_hundred_of_need(people_of: int, need_of: float, sufficient: bool) -> None:
     count = people_of + 600

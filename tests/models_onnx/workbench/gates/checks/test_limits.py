@@ -84,10 +84,7 @@ def test_observed_to_expected_wholly_outside_its_limits(low: float, high: float,
     assert fairness._ratio_faults("sex", [latest]) == [], "the figures of the latest years count"
 
 
-@pytest.mark.parametrize(
-    ("large", "is_fault"),
-    [(198, False), (199, True), (200, True), (201, False)],
-)
+@pytest.mark.parametrize(("large", "is_fault"), [(198, False), (199, True), (200, True), (201, False)])
 def test_an_axis_most_of_whose_events_are_in_groups_that_are_too_small(large: int, is_fault: bool) -> None:
     """From 400 events on, and where fewer than half of them are in groups of at least 50."""
     groups = [_group("large", large), *(_group(f"small {number}", 49) for number in range(4)), _group("rest", 5)]

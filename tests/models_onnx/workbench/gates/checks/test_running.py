@@ -174,10 +174,7 @@ def test_the_same_rows_are_run_three_times_and_in_batches() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "faults"),
-    [
-        (2, ("run 2 of the same rows gave other probability",)),
-        (3, ("run 3 of the same rows gave other probability",)),
-    ],
+    [(2, ("run 2 of the same rows gave other probability",)), (3, ("run 3 of the same rows gave other probability",))],
 )
 def test_a_run_that_differs_is_named(wrong: int, faults: tuple[str, ...]) -> None:
     runs: list[int] = []

@@ -83,11 +83,11 @@ def test_codes_that_are_not_mapped_have_no_system_or_are_not_there(tmp_path: Pat
 def test_the_same_id_or_the_same_result_twice(tmp_path: Path) -> None:
     twice = _observation(1)
     assert _found(tmp_path, twice, _observation(1, valueQuantity=_observation(2)["valueQuantity"])) == [
-        ("duplicate", "warning", "Observation", 1, ("the same id twice",)),
+        ("duplicate", "warning", "Observation", 1, ("the same id twice",))
     ]
     beside = {**twice, "id": "other", "meta": {"versionId": "2"}, "identifier": [{"value": "9"}]}
     assert _found(tmp_path, twice, beside) == [
-        ("duplicate", "warning", "Observation", 1, ("the same result twice under two ids",)),
+        ("duplicate", "warning", "Observation", 1, ("the same result twice under two ids",))
     ]
     heart_failure = {"coding": [{"system": SNOMED, "code": "84114007"}]}
     same = [_condition(1, heart_failure), _condition(2, heart_failure)]

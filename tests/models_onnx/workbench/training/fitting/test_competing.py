@@ -69,9 +69,7 @@ def test_the_risk_at_each_horizon_is_the_cumulative_incidence_that_people_were_m
     assert model.risk(high)[0, -1] < model.risk(low)[0, -1], "who has the competing event sooner has this one less"
 
 
-def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(
-    fitted: tuple[FittingRows, TwoCauses],
-) -> None:
+def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(fitted: tuple[FittingRows, TwoCauses]) -> None:
     seen, model = fitted
     form = model.form(("age_years", "sbp_mmhg"), (None, None), seen.X)
     margin, count = form.margin(seen.X), len(seen.X)
