@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx
 from markdown_it import MarkdownIt
@@ -120,6 +120,8 @@ async def _cards_of_answer(
 
 class NoSheet(Exception):
     """There is no sheet for this vendor; the sentence names those there are."""
+
+    exit_code: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True)

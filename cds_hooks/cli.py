@@ -78,8 +78,8 @@ def _leave_garbage() -> None:
 def main() -> None:
     """Runs the command line.
 
-    A setting that makes no sense is reported in a sentence and ends with exit code 2; a model that was changed or is
-    not trusted, and a file that is not there or has another form, with exit code 1.
+    A setting that makes no sense is reported in a sentence and ends with exit code 2. An error whose class says
+    `what_cannot_be_used` ends with its `exit_code`, else 1, as does a file that is not there or has another form.
     """
     atexit.register(_leave_garbage)
     for name in ("stdout", "stderr"):
@@ -105,7 +105,7 @@ def main() -> None:
         if sentence is None:
             raise
         typer.echo(sentence, err=True)
-        sys.exit(1)
+        sys.exit(getattr(error, "exit_code", 1))
 
 
 def _warn_of_settings() -> None:

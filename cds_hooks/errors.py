@@ -249,6 +249,8 @@ class NotAllowed(HookError):
 class ReplayStoreFailed(HookError):
     """The store of used tokens cannot be read or written."""
 
+    what_cannot_be_used: ClassVar[str] = "The record of decisions"
+
     status = 503
     code = "transient"
     headers = ((b"retry-after", b"5"),)

@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter, time_ns
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, ParamSpec, TypeVar
 
 from cds_hooks.logs import is_plain
 from cds_hooks.settings import Settings
@@ -44,6 +44,9 @@ _LONGEST_STATE: Final = 512
 
 class TracingUnavailable(Exception):
     """Spans cannot be sent as the settings ask; the message is one sentence for the operator."""
+
+    what_cannot_be_used: ClassVar[str] = "CDS_OTLP_ENDPOINT"
+    exit_code: ClassVar[int] = 2
 
 
 class CallTrace:
@@ -221,7 +224,6 @@ def open_tracing(configured: Settings) -> Tracing:
         from cds_hooks.otlp import OtlpSpans
     except ImportError as error:
         raise TracingUnavailable(
-            "CDS_OTLP_ENDPOINT is set, and the packages that send traces are not installed: install the extra, "
-            "pip install 'cds-hooks-onnx[otlp]'"
+            "the packages that send traces are not installed: install the extra, pip install 'cds-hooks-onnx[otlp]'"
         ) from error
     return Tracing(OtlpSpans(configured.otlp_endpoint))

@@ -87,6 +87,8 @@ class CardIncomplete(ArtifactRefused):
 class SignatureRefused(ArtifactRefused):
     """The release is not signed, was changed after it was signed, or was signed by a key that is not trusted here."""
 
+    what_cannot_be_used: ClassVar[str] = "A signature or key file"
+
 
 class NotReleased(ArtifactRefused):
     """The state of the release, or a gate that is not green, does not allow what is asked."""

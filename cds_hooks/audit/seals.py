@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 import orjson
@@ -49,6 +49,8 @@ End = tuple[int, str]
 
 class SealsUnusable(Exception):
     """The seals cannot be read or were not made by the key; one sentence."""
+
+    what_cannot_be_used: ClassVar[str] = "The record's seals"
 
 
 class RecordCut(SealsUnusable):

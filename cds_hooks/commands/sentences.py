@@ -31,9 +31,9 @@ def failure(text: str, code: int = 1) -> typer.Exit:
 
 
 @contextmanager
-def said_in_a_sentence(*kinds: type[Exception], code: int = 1) -> Iterator[None]:
-    """Says an error of these kinds in a sentence and ends the command with `code`."""
+def said_in_a_sentence(*kinds: type[Exception]) -> Iterator[None]:
+    """Say an error of these kinds in a sentence and end the command with the exit code of its class, else 1."""
     try:
         yield
     except kinds as error:
-        raise failure(as_sentence(error), code) from error
+        raise failure(as_sentence(error), getattr(error, "exit_code", 1)) from error

@@ -8,28 +8,25 @@ import socket
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 import uvicorn
 
-from cds_hooks.audit.seals import Sealing, SealsUnusable
+from cds_hooks.audit.seals import Sealing
 from cds_hooks.commands.sentences import failure
-from cds_hooks.dialects import UnknownDialect, profile_for
+from cds_hooks.dialects import profile_for
 from cds_hooks.edge import raise_descriptor_limit
-from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
-from cds_hooks.protocol.hooks import WrongDeclaration
-from cds_hooks.security import ReplayStoreFailed, TrustFileError, open_trust
+from cds_hooks.hold_back.rules_file import read_rules_file
+from cds_hooks.security import open_trust
 from cds_hooks.server import DrainingServer, Supervisor, server_config, tcp_socket, unix_socket
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import plain_http_fault
 from cds_hooks.storage.content import open_user_names, use_site_keys
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import open_decision_log
-from cds_hooks.tracing import TracingUnavailable, open_tracing
+from cds_hooks.tracing import open_tracing
 from models_onnx.artifact.keys import trusted_keys
-from models_onnx.errors import SignatureRefused
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HostOption = Annotated[str, typer.Option(help="Address to listen on. Only loopback addresses without a trust file.")]
@@ -42,19 +39,6 @@ AnyHostOption = Annotated[
     ),
 ]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
-
-_WHY_NOT_SERVED: Final[dict[type[Exception], tuple[str, int]]] = {
-    RecordUnavailable: ("The decisions cannot be recorded, so nothing is served: {}", 1),
-    ReplayStoreFailed: ("The decisions cannot be recorded, so nothing is served: {}", 1),
-    TrustFileError: ("The trust file cannot be used, so nothing is served. {}", 1),
-    SignatureRefused: ("A key file cannot be used, so nothing is served: {}.", 1),
-    SealsUnusable: ("The record cannot be sealed, so nothing is served: {}.", 1),
-    RulesFileError: ("The rules file cannot be used, so nothing is served. {}", 1),
-    UnknownDialect: ("CDS_DIALECT cannot be used, so nothing is served: {}.", 2),
-    TracingUnavailable: ("Traces cannot be sent, so nothing is served: {}.", 2),
-    WrongDeclaration: ("The hooks that are declared cannot be used, so nothing is served. {}", 1),
-}
-"""What the command says of each fault at the start, and its exit code."""
 
 
 def serve(
@@ -135,7 +119,7 @@ def _operator_sockets() -> list[socket.socket]:
 
 
 def _check_start() -> None:
-    """Opens everything that the server needs once, so that a fault is reported before anything is served."""
+    """Opens everything that the server needs once: what cannot be used ends the command before anything is served."""
     if settings().trust_file is not None and settings().as_of is not None:
         raise failure("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", 2)
     if settings().login in ("accounts", "both") and (fault := plain_http_fault(settings().public_url)):
@@ -146,11 +130,7 @@ def _check_start() -> None:
     if folder is not None and not folder.is_dir():
         raise failure(f"The folder {folder} of CDS_METRICS_DIR is not there, so nothing is served: make it.")
     _check_events()
-    try:
-        asyncio.run(_open_all())
-    except tuple(_WHY_NOT_SERVED) as error:
-        text, code = next(row for kind, row in _WHY_NOT_SERVED.items() if isinstance(error, kind))
-        raise failure(text.format(error), code) from error
+    asyncio.run(_open_all())
 
 
 def _check_events() -> None:
@@ -158,15 +138,11 @@ def _check_events() -> None:
     if settings().events_file is None:
         return
     try:
-        from cds_hooks.events.declaration import DeclarationFault
         from cds_hooks.events.runner import check_declaration
     except ModuleNotFoundError as error:
         text = "CDS_EVENTS_FILE declares feeds, which need the extra: pip install 'cds-hooks-onnx[events]'."
         raise failure(text, 2) from error
-    try:
-        check_declaration(settings(), services_for(settings()))
-    except DeclarationFault as error:
-        raise failure(f"The feeds cannot be used, so nothing is served: {error}.") from error
+    check_declaration(settings(), services_for(settings()))
 
 
 async def _open_all() -> None:

@@ -42,7 +42,7 @@ def services(
     With --build-sheet: the sheet for the analyst who sets our services up in an EHR that does not read discovery. With
     --prefetch-rates: what clients really send of each key, and what fetching the rest took.
 
-    Exit codes: 0 done, 1 the record cannot be read, 2 there is no sheet for this vendor or it cannot be written.
+    Exit codes: 0 done, 1 a file or the record cannot be read or written, 2 there is no sheet for this vendor.
 
     Example: cds-hooks services --build-sheet epic --out sheets
     """
@@ -52,7 +52,7 @@ def services(
     if build_sheet is not None:
         _write_sheet(build_sheet, out, url)
         return
-    with said_in_a_sentence(WrongDeclaration, code=2):
+    with said_in_a_sentence(WrongDeclaration):
         entries = [entry for offered in services_for(settings()).values() for entry in offered.discovery()]
     if as_json:
         print_json({"services": entries})
@@ -68,7 +68,7 @@ def _write_sheet(vendor: str, out: Path | None, url: str | None) -> None:
 
     configured = settings() if url is None else settings().model_copy(update={"public_url": url})
     as_of = configured.as_of or datetime.now(UTC)
-    with said_in_a_sentence(NoSheet, WrongDeclaration, OSError, code=2):
+    with said_in_a_sentence(NoSheet, WrongDeclaration, OSError):
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
         sheet = build_sheet(vendor, services_for(configured).values(), configured, as_of)

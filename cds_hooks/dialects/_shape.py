@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from msgspec import structs
@@ -59,6 +59,9 @@ DEVELOPMENT = ClientProfile("anonymous")
 
 class UnknownDialect(ValueError):
     """There is no such dialect, version or form of Markdown; the message lists those there are."""
+
+    what_cannot_be_used: ClassVar[str] = "CDS_DIALECT"
+    exit_code: ClassVar[int] = 2
 
 
 def find_dialects() -> dict[str, Dialect]:

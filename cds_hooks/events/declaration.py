@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import date, datetime, tzinfo
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -18,6 +18,8 @@ from fhir.terminology.toml_file import TomlFault, read_toml
 
 class DeclarationFault(Exception):
     """The file cannot be used; the message names the file and says why."""
+
+    what_cannot_be_used: ClassVar[str] = "The declaration of feeds"
 
 
 class Downtime(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import (
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 class RulesFileError(Exception):
     """The file cannot be used; the message is one sentence for each mistake."""
+
+    what_cannot_be_used: ClassVar[str] = "The rules file"
 
     def __init__(self, path: Path, *problems: str) -> None:
         super().__init__(f"{path}: " + "; ".join(problems))

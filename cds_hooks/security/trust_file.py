@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from ipaddress import ip_network
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Struct, field
 
@@ -201,6 +201,8 @@ class TrustFileError(Exception):
 
     `problems` are sentences, each with its place; `kind` is a code for the log. Neither contains a key.
     """
+
+    what_cannot_be_used: ClassVar[str] = "The trust file"
 
     def __init__(self, path: Path, kind: Literal["unreadable", "not-toml", "form", "content"], *problems: str) -> None:
         super().__init__(f"{path}: " + "; ".join(problems))

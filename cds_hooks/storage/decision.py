@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -338,6 +338,8 @@ _Item = TypeVar("_Item", Decision, FeedbackItem)
 
 class RecordUnavailable(Exception):
     """The record cannot be written or read; the message is a sentence for the operator, without patient data."""
+
+    what_cannot_be_used: ClassVar[str] = "The record of decisions"
 
     def __init__(self, message: str, cause: str = "") -> None:
         """`cause` is what the database said, for the log; the message where it said nothing."""

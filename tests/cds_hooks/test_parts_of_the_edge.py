@@ -15,11 +15,14 @@ from pydantic import ValidationError
 
 from cards.rules.language.rule import RuleError
 from cds_hooks import cli, edge, server
+from cds_hooks.dialects import UnknownDialect
 from cds_hooks.edge import EdgeLimits, HeadWithBody, _answer, _has_unread, connections_within, raise_descriptor_limit
 from cds_hooks.hold_back.releases import Released, State
 from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, read_review
 from cds_hooks.model_versions import Chosen, ModelVersion, ModelVersions, in_use, why_not_comparable
 from cds_hooks.settings import Settings
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.tracing import TracingUnavailable
 from models_onnx.errors import ArtifactRefused, DeclarationError
 
 INFINITE = resource.RLIM_INFINITY
@@ -279,6 +282,9 @@ def test_what_ends_the_program_is_said_in_a_sentence(monkeypatch: pytest.MonkeyP
     ends = {
         DeclarationError("x"): (1, "A file that declares something cannot be used: x"),
         ArtifactRefused("x"): (1, "A model cannot be used: x"),
+        RecordUnavailable("x"): (1, "The record of decisions cannot be used: x"),
+        TracingUnavailable("x"): (2, "CDS_OTLP_ENDPOINT cannot be used: x"),
+        UnknownDialect("x"): (2, "CDS_DIALECT cannot be used: x"),
         FileNotFoundError(2, "No such file", "a.txt"): (1, None),
     }
     for error, (expected, sentence) in ends.items():

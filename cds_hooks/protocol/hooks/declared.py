@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -30,6 +30,8 @@ _FIELD_MEMBERS = frozenset({"name", "type", "required", "token"})
 
 class WrongDeclaration(ValueError):
     """A declaration that cannot be used; the message is a sentence with its place."""
+
+    what_cannot_be_used: ClassVar[str] = "A declared hook"
 
 
 class DeclaredHook(Struct, frozen=True):

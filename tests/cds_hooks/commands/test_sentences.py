@@ -3,6 +3,7 @@
 import pytest
 import typer
 
+from cds_hooks.build_sheet import NoSheet
 from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 
 
@@ -23,9 +24,10 @@ def test_a_problem_is_a_sentence_that_keeps_the_names_of_files(problem: Exceptio
 
 
 def test_a_command_ends_with_the_sentence_and_the_code(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(typer.Exit) as ended, said_in_a_sentence(ValueError, code=2):
-        raise ValueError("nothing was found")
-    assert (ended.value.exit_code, capsys.readouterr().err) == (2, "Nothing was found.\n")
+    for error, code in ((ValueError("nothing was found"), 1), (NoSheet("nothing was found"), 2)):
+        with pytest.raises(typer.Exit) as ended, said_in_a_sentence(type(error)):
+            raise error
+        assert (ended.value.exit_code, capsys.readouterr().err) == (code, "Nothing was found.\n")
 
 
 def test_another_error_is_not_hidden() -> None:

@@ -98,8 +98,7 @@ def test_a_dialect_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> No
     ended = _serve(tmp_path, "--port", str(free_port()), CDS_DIALECT="klingon")
     assert ended.returncode == 2
     assert ended.stderr.strip() == (
-        "CDS_DIALECT cannot be used, so nothing is served: there is no dialect 'klingon'; there are epic, oracle, "
-        "sandbox, standard."
+        "CDS_DIALECT cannot be used: there is no dialect 'klingon'; there are epic, oracle, sandbox, standard"
     )
 
 

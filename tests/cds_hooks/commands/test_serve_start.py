@@ -18,9 +18,11 @@ import typer
 
 from cds_hooks.commands import serve
 from cds_hooks.edge import BoundedHttp
+from cds_hooks.events.declaration import DeclarationFault
+from cds_hooks.hold_back.rules_file import RulesFileError
+from cds_hooks.security import TrustFileError
 from cds_hooks.server import server_config
 from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import RecordUnavailable
 
 
 class Site:
@@ -151,21 +153,6 @@ def test_settings_that_cannot_be_served_with_are_named(
     assert opened == ["all"] * 3
 
 
-def test_what_cannot_be_opened_is_named_with_its_code(
-    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def open_all() -> None:
-        raise RecordUnavailable("no space")
-
-    monkeypatch.setattr(serve, "_open_all", open_all)
-    monkeypatch.setattr(serve, "_check_events", lambda: None)
-    code, words = refusal(serve._check_start, capsys)
-    assert (code, "The decisions cannot be recorded, so nothing is served: no space" in words) == (1, True)
-    kinds = {kind.__name__: code for kind, (_, code) in serve._WHY_NOT_SERVED.items()}
-    assert {name for name, code in kinds.items() if code == 2} == {"UnknownDialect", "TracingUnavailable"}
-    assert site.cleared == 0
-
-
 class Server:
     """A server that runs at once."""
 
@@ -240,9 +227,8 @@ def test_feeds_that_are_declared_wrongly_are_named(
     file.write_text("[feed.lab]\nkind = 'unheard'\n")
     site.now = Settings(events_file=file)
     monkeypatch.setattr(serve, "services_for", lambda _: {})
-    code, words = refusal(serve._check_events, capsys)
-    assert code == 1
-    assert "The feeds cannot be used, so nothing is served: " in words
+    with pytest.raises(DeclarationFault, match="unheard"):
+        serve._check_events()
 
 
 def test_run_shows_the_cards_beside_the_server_it_starts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +267,7 @@ def test_everything_that_a_server_needs_is_opened_once(site: Site, tmp_path: Pat
     url, none = site.now.database_url, tmp_path / "none.toml"
     for wrong in (Settings(database_url=url, rules_file=none), Settings(database_url=url, trust_file=none)):
         site.now = wrong
-        with pytest.raises(tuple(serve._WHY_NOT_SERVED)):
+        with pytest.raises((RulesFileError, TrustFileError)):
             asyncio.run(serve._open_all())
 
 
