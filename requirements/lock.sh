@@ -21,3 +21,5 @@ lock requirements/mlops.in --output-file requirements/mlops.txt "$@"
 lock requirements/brokers.in --constraints requirements/slow.txt --output-file requirements/brokers.txt "$@"
 # the interface for a copilot (docs/text.md)
 lock requirements/mcp.in --constraints requirements/slow.txt --output-file requirements/mcp.txt "$@"
+# notes that are PDF files (docs/text.md)
+lock requirements/text.in --constraints requirements/dev.txt --output-file requirements/text.txt "$@"

@@ -59,7 +59,18 @@ def _project() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     "lock",
-    ["runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt", "brokers.txt", "mcp.txt", "mlops.txt"],
+    [
+        "runtime.txt",
+        "kit.txt",
+        "dev.txt",
+        "slow.txt",
+        "otlp.txt",
+        "engines.txt",
+        "brokers.txt",
+        "mcp.txt",
+        "text.txt",
+        "mlops.txt",
+    ],
 )
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
@@ -86,7 +97,7 @@ def test_the_lock_of_the_slow_tests_holds_the_development_lock_at_the_same_versi
     assert {name: slow.get(name) for name in _locked("dev.txt")} == _locked("dev.txt")
 
 
-@pytest.mark.parametrize("lock", ["otlp.txt", "postgres.txt", "kit.txt"])
+@pytest.mark.parametrize("lock", ["otlp.txt", "postgres.txt", "kit.txt", "text.txt"])
 def test_the_development_lock_holds_the_locks_of_the_extras_at_the_same_versions(lock: str) -> None:
     development = _locked("dev.txt")
     assert {name: development.get(name) for name in _locked(lock)} == _locked(lock)
@@ -129,7 +140,7 @@ def test_the_runtime_lock_is_made_from_what_pyproject_depends_on() -> None:
 def test_the_extras_of_pyproject_are_in_the_development_lock() -> None:
     extras = {
         canonicalize_name(Requirement(text).name)
-        for kind in ("train", "batch", "postgres", "otlp")
+        for kind in ("train", "batch", "postgres", "otlp", "text")
         for text in _project()[kind]
     }
     assert extras <= _locked("dev.txt").keys()

@@ -30,6 +30,8 @@ _GENETIC_CATEGORIES = (
 )
 _IMPLICATION = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
 _DIRECTIVES = ",".join(f"{LOINC}|{code}" for code in ("64298-3", "81334-5", "86533-7", "92664-2"))
+# The category of notes in US Core, of which servers in the United States search by category and date.
+_NOTE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category|clinical-note"
 _PROCEDURE_DAYS = max(ceil(LONGEST_DAYS), 3 * 366)
 
 _REQUIRED = KeyPolicy("fail")
@@ -102,6 +104,13 @@ _SEARCHES = (
     _search("consents", "Consent", "what the patient denies", "&status=active&_count=50"),
     _search("flags", "Flag", "flags of the chart", "&_count=50"),
 )
+_NOTES = _search(
+    "notes",
+    "DocumentReference",
+    "clinical notes",
+    f"&status=current&category={_NOTE_CATEGORY}&_sort=-date&_count=10",
+    policy=_UNSAID,
+)
 
 # The products behind orders that name them by reference, as Epic's do. Up to 2.0.1 no template can ask for them, and a
 # client that cannot follow the path leaves the key out: then they are fetched by their ids.
@@ -152,6 +161,8 @@ class Needs(Struct, frozen=True):
     """Whether the newest results of any code are read: a study may have no code that could be asked for."""
     named_results: bool = False
     """Whether the newest laboratory results of any code are read: one may have a name and no code of LOINC."""
+    notes: bool = False
+    """Whether the newest clinical notes are read with their texts."""
 
     @staticmethod
     def of(
@@ -164,6 +175,7 @@ class Needs(Struct, frozen=True):
         *,
         newest_results: bool = False,
         named_results: bool = False,
+        notes: bool = False,
     ) -> "Needs":
         """Returns the needs of these features together with these analytes and resource types.
 
@@ -195,6 +207,7 @@ class Needs(Struct, frozen=True):
             frozenset(lab_codes),
             newest_results,
             named_results,
+            notes,
         )
 
 
@@ -224,6 +237,8 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     if needs.named_results:
         query = f"Observation?{_PATIENT}&category=laboratory&_sort=-date&_count=100"
         templates.append(Template("namedResults", query, "Observation", "results by name", policy=_UNSAID))
+    if needs.notes:
+        templates.append(_NOTES)
     if signs := needs.analytes & _PREGNANCY:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
         words = "pregnancy tests and dates"

@@ -1,6 +1,7 @@
 """CDS services: each public module here declares one `SERVICE` and is found by being there (docs/adding/service.md)."""
 
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 from cds_hooks.model_versions import ModelVersions, find_model_versions
@@ -56,6 +57,9 @@ def services_for(configured: Settings) -> dict[str, Service]:
     file = configured.hooks_file
     declared = read_declarations(file) if file is not None else ()
     services = find_services(declared, configured.model_keys, configured.models_folder)
+    if configured.text_file is not None:
+        of_notes: Service = import_module("cds_hooks.text.notes_and_lists").SERVICE
+        services[of_notes.id] = of_notes
     if configured.ask_opt_outs:
         consent_types = {"Consent", "Flag"} if configured.opt_out_codes else {"Consent"}
         services = {

@@ -4,8 +4,6 @@ Texts of a chart are data: they are cut at the first sign of markup, a link or a
 says is shown by the names that are read in it, never by its own sentences.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -13,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from cds_hooks.text.attachments import UnreadAttachment, read_attachment, without_markup
 from fhir.notes.drugs import Drug
 from fhir.notes.findings import Finding
 from fhir.notes.reading import NoteReading, read_note
@@ -24,14 +23,6 @@ _HIDDEN: Final = re.compile("[\\x00-\\x1f\u00ad\u180e\u200b-\u200f\u202a-\u202e\
 _FOREIGN: Final = re.compile(r"[{}\[\]<>\"`\\|!?;=]|https?:|www\.|\.\s|:\s", re.IGNORECASE)
 _LONGEST: Final = 100
 _NOT_FACTS: Final = frozenset({"entered-in-error", "refuted", "cancelled", "not-done"})
-_TAG: Final = re.compile(r"<[^<>]{0,500}>")
-_NOT_TEXT: Final = re.compile(r"<(?:script|style|!--)", re.IGNORECASE)
-_ENDS_OF_NOT_TEXT: Final = {
-    "<script": re.compile("</script", re.IGNORECASE),
-    "<style": re.compile("</style", re.IGNORECASE),
-    "<!--": re.compile("-->"),
-}
-_RTF: Final = re.compile(r"\\'[0-9a-f]{2}|\\[a-z]+-?\d* ?|[{}]")
 _DOCUMENT: Final = re.compile(
     r"(?:[A-Z][a-z]+ )?(?:[a-z]+ ){0,2}(?:letter|note|summary|report|document)", re.IGNORECASE
 )
@@ -66,11 +57,20 @@ class ChartNote(Struct, frozen=True):
         return self.title[:1].lower() + self.title[1:]
 
 
+class UnreadNote(Struct, frozen=True):
+    """A document whose text cannot be had: its resource, what and of which day it is, and why."""
+
+    source: str
+    title: str
+    why: str
+
+
 class Chart(Struct, frozen=True):
-    """The facts and notes of one patient."""
+    """The facts and notes of one patient, and the documents that cannot be read."""
 
     facts: tuple[Fact, ...]
     notes: tuple[ChartNote, ...]
+    unread: tuple[UnreadNote, ...] = ()
 
     def of_kind(self, *kinds: Kind) -> list[Fact]:
         """The facts of some kinds, in the order of the chart."""
@@ -88,79 +88,77 @@ def shown(text: object) -> str:
     return (line[: cut.start()] if cut else line)[:_LONGEST].strip(" .,:-")
 
 
-def read_chart(resources: Iterable[Resource], on: date) -> Chart:
-    """The facts and notes of a chart, as far as they are of the patient and were not taken back."""
+def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | None = None) -> Chart:
+    """The facts and notes of a chart, as far as they are of the patient and were not taken back.
+
+    A note of more characters than `longest_note` is not read.
+    """
+    resources = list(resources)
+    products = {f"Medication/{one.get('id')}": one.get("code") for one in resources if _is_product(one)}
     facts: list[Fact] = []
     notes: list[ChartNote] = []
+    unread: list[UnreadNote] = []
     for resource in resources:
         if not isinstance(resource.get("id"), str) or _is_taken_back(resource):
             continue
         kind = str(resource.get("resourceType"))
+        if (product := products.get(str(_object(resource, "medicationReference").get("reference")))) is not None:
+            resource = {**resource, "medicationCodeableConcept": product}
         if kind in _READERS:
             facts.extend(fact for fact in _READERS[kind](resource, f"{kind}/{resource['id']}") if fact.name)
-        text = note_text(resource)
+        try:
+            text = note_text(resource)
+            if longest_note is not None and len(text) > longest_note:
+                raise UnreadAttachment(f"it has more than {longest_note:,} characters")
+        except UnreadAttachment as problem:
+            unread.append(UnreadNote(f"{kind}/{resource['id']}", _title(resource), str(problem)))
+            continue
         if text:
             notes.append(_note(resource, text, on))
-    return Chart(tuple(facts), tuple(notes))
+    return Chart(tuple(facts), tuple(notes), tuple(unread))
+
+
+def _is_product(resource: Resource) -> bool:
+    return resource.get("resourceType") == "Medication"
 
 
 def note_text(resource: Resource) -> str:
-    """The text of a document, a composition or a report; "" where there is none, markup left out."""
+    """The text of a document, a composition or a report; "" where there is none, markup left out.
+
+    Raises:
+        UnreadAttachment: One of its attachments cannot be read.
+    """
     kind = resource.get("resourceType")
     parts: list[str] = []
     if kind == "DocumentReference":
-        parts = [_attachment(_object(content, "attachment")) for content in _objects(resource, "content")]
+        parts = [read_attachment(_object(content, "attachment")) for content in _objects(resource, "content")]
     elif kind == "DiagnosticReport":
-        parts = [str(resource.get("conclusion") or ""), *map(_attachment, _objects(resource, "presentedForm"))]
+        parts = [str(resource.get("conclusion") or ""), *map(read_attachment, _objects(resource, "presentedForm"))]
     elif kind == "Composition":
         for section in _objects(resource, "section"):
             div = str(_object(section, "text").get("div") or "")
-            parts.append(f"{section.get('title') or ''}:\n{_without_markup(div)}" if div else "")
+            parts.append(f"{section.get('title') or ''}:\n{without_markup(div)}" if div else "")
     return "\n".join(part for part in parts if part.strip())
 
 
-def _attachment(attachment: Resource) -> str:
-    try:
-        content = base64.b64decode(str(attachment.get("data") or "")).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
-    kind = str(attachment.get("contentType") or "text/plain").lower()
-    if "html" in kind or "xml" in kind:
-        return _without_markup(content)
-    if "rtf" in kind:
-        return _RTF.sub(lambda match: "\n" if match[0].startswith(("\\par", "\\line")) else "", content)
-    return content if kind.startswith("text/") else ""
-
-
-def _without_markup(text: str) -> str:
-    import html
-
-    text = _without_programs(text)
-    broken = re.sub(r"<(?:br|/p|/div|/li|/tr|/h\d)\b[^>]{0,100}>", "\n", text, flags=re.IGNORECASE)
-    return html.unescape(_TAG.sub(" ", broken))
-
-
-def _without_programs(text: str) -> str:
-    """The text without scripts, styles and comments; what is never closed goes on to the end, as in a browser."""
-    kept: list[str] = []
-    position = 0
-    while (opened := _NOT_TEXT.search(text, position)) is not None:
-        kept.append(text[position : opened.start()])
-        closed = _ENDS_OF_NOT_TEXT[opened[0].lower()].search(text, opened.end())
-        position = closed.end() if closed is not None else len(text)
-    return f"{' '.join(kept)} {text[position:].removeprefix('>')}" if kept else text
-
-
 def _note(resource: Resource, text: str, on: date) -> ChartNote:
-    day = str(resource.get("date") or resource.get("effectiveDateTime") or "")[:10]
-    title = shown(_words(resource.get("type") or resource.get("code")))
-    title = title if _DOCUMENT.fullmatch(title) else "Note"
+    day = _day_of_note(resource)
     try:
         written = date.fromisoformat(day)
     except ValueError:
         written = on
     source = f"{resource['resourceType']}/{resource['id']}"
-    return ChartNote(source, f"{title} of {day}" if day else title, day, read_note(text, on=written))
+    return ChartNote(source, _title(resource), day, read_note(text, on=written))
+
+
+def _day_of_note(resource: Resource) -> str:
+    return str(resource.get("date") or resource.get("effectiveDateTime") or "")[:10]
+
+
+def _title(resource: Resource) -> str:
+    day, title = _day_of_note(resource), shown(_words(resource.get("type") or resource.get("code")))
+    title = title if _DOCUMENT.fullmatch(title) else "Note"
+    return f"{title} of {day}" if day else title
 
 
 def _is_taken_back(resource: Resource) -> bool:
@@ -227,7 +225,8 @@ def _allergy(resource: Resource, source: str) -> list[Fact]:
 
 
 def _drug(resource: Resource, source: str) -> list[Fact]:
-    name = shown(_words(resource.get("medicationCodeableConcept")))
+    reference = _object(resource, "medicationReference").get("display")
+    name = shown(_words(resource.get("medicationCodeableConcept")) or reference or "")
     status = str(resource.get("status") or "active")
     dosages = [*_objects(resource, "dosageInstruction"), *_objects(resource, "dosage")]
     doses = [dose for dose in (shown(dosage.get("text") or "") for dosage in dosages) if dose]

@@ -5,7 +5,7 @@ names that are read in it, never its sentences.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -103,19 +103,27 @@ def _is_same_allergen(listed: str, words: str) -> bool:
     return bool(first.ingredients & second.ingredients or classes)
 
 
-def disagreement_card(chart: Chart, uuid: str) -> dict[str, Any] | None:
-    """The card "the notes and the list disagree", with the words of both for each; None where they agree."""
+class CardWords(Struct, frozen=True):
+    """What the card "the notes and the list disagree" says."""
+
+    summary: str
+    detail: str
+    indicator: Literal["info", "warning"]
+
+
+def words_of_card(chart: Chart) -> CardWords | None:
+    """The words of the card, which quotes the list and the note for each disagreement; None where they agree."""
     open_ones = disagreements(chart)
     if not open_ones:
         return None
     more = f" and {len(open_ones) - 1} more" if len(open_ones) > 1 else ""
-    summary = f"The notes and the list disagree: {open_ones[0].of[: _LONGEST_SUMMARY - 50]}{more}"
     lines = [
         f"- List: “{disagreement.listed}”. {disagreement.title}: “{disagreement.quote}”. "
         f"({', '.join(disagreement.cites)})"
         for disagreement in open_ones
     ]
-    detail = "What a note says is what somebody wrote; look which of both holds.\n\n" + "\n".join(lines)
-    indicator = "warning" if any(disagreement.is_of_allergy for disagreement in open_ones) else "info"
-    source = {"label": "Notes and lists of this chart"}
-    return {"uuid": uuid, "summary": summary, "indicator": indicator, "detail": detail, "source": source}
+    return CardWords(
+        f"The notes and the list disagree: {open_ones[0].of[: _LONGEST_SUMMARY - 50]}{more}",
+        "What a note says is what somebody wrote; look which of both holds.\n\n" + "\n".join(lines),
+        "warning" if any(disagreement.is_of_allergy for disagreement in open_ones) else "info",
+    )

@@ -18,8 +18,9 @@ from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, find_decisions
 from cds_hooks.text.chart import Resource, read_chart
-from cds_hooks.text.disagreements import disagreement_card
+from cds_hooks.text.disagreements import words_of_card
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
+from cds_hooks.text.notes_and_lists import card_of
 from cds_hooks.text.recording import record_summary
 from cds_hooks.text.released import summary_with_model
 from cds_hooks.text.rephrasing import provenance, security_tag
@@ -105,12 +106,12 @@ def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, A
     ]
     writing = msgspec.to_builtins(summary.writing) if summary.writing is not None else None
     on = (configured.as_of or datetime.now(UTC)).date()
-    card = disagreement_card(read_chart(chart.resources, on), str(uuid4()))
+    words = words_of_card(read_chart(chart.resources, on))
     return {
         "sentences": sentences,
         "leftOut": summary.left_out,
         "notice": summary.notice,
         "writing": writing,
         "provenance": provenance(summary, datetime.now(UTC)),
-        "cards": [card] if card is not None else [],
+        "cards": [msgspec.to_builtins(card_of(words, str(uuid4())))] if words is not None else [],
     }

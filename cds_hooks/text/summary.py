@@ -77,6 +77,7 @@ def summarise_chart(chart: Chart, most: int = MOST_SENTENCES) -> Summary:
         ("stopped", "Not taken now"),
     ):
         first.extend(_listed(label, chart.of_kind(kind)))  # type: ignore[arg-type]  # the kinds of the line above
+    first += [Sentence(f"Not read: {note.title} ({note.why}).", (note.source,), "note") for note in chart.unread]
     last = [*_listed("Past", chart.of_kind("past")), *_listed("Operations", chart.of_kind("procedure"))]
     last += [*_listed("Family", chart.of_kind("family")), *_listed("Open", chart.of_kind("open"))]
     last += [sentence for note in latest_notes(chart.notes) if (sentence := _of_note(note)) is not None]

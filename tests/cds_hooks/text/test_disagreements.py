@@ -1,12 +1,11 @@
 """The card that the notes and the list disagree: with the words of both, and silent where they agree."""
 
 from datetime import date
-from typing import Any
 
 import pytest
 
 from cds_hooks.text.chart import read_chart
-from cds_hooks.text.disagreements import disagreement_card
+from cds_hooks.text.disagreements import CardWords, words_of_card
 from tests.cds_hooks.text.charts import Resource, allergy, condition, drug, note
 
 ON = date(2026, 11, 2)
@@ -14,8 +13,8 @@ STOPPED = note("d1", "Apixaban stopped, bleeding.")
 LISTED = drug("m1", "Apixaban 5 mg tablet", "5 mg twice daily")
 
 
-def _card(*resources: Resource) -> dict[str, Any] | None:
-    return disagreement_card(read_chart(resources, ON), "u1")
+def _card(*resources: Resource) -> CardWords | None:
+    return words_of_card(read_chart(resources, ON))
 
 
 @pytest.mark.parametrize(
@@ -38,11 +37,11 @@ def _card(*resources: Resource) -> dict[str, Any] | None:
 def test_both_are_quoted_with_their_resources(resources: list[Resource], words: list[str], indicator: str) -> None:
     card = _card(*resources)
     assert card is not None
-    assert all(word in card["detail"] for word in words), card["detail"]
-    assert all(f"{resource['resourceType']}/{resource['id']}" in card["detail"] for resource in resources)
-    assert "Clinic letter of 2026-11-01" in card["detail"]
-    assert (card["indicator"], len(card["summary"]) < 140) == (indicator, True)
-    assert card["summary"].startswith("The notes and the list disagree: ")
+    assert all(word in card.detail for word in words), card.detail
+    assert all(f"{resource['resourceType']}/{resource['id']}" in card.detail for resource in resources)
+    assert "Clinic letter of 2026-11-01" in card.detail
+    assert (card.indicator, len(card.summary) < 140) == (indicator, True)
+    assert card.summary.startswith("The notes and the list disagree: ")
 
 
 @pytest.mark.parametrize(
@@ -74,5 +73,5 @@ def test_the_sentences_of_a_note_do_not_come_into_the_card() -> None:
 def test_several_disagreements_are_one_card() -> None:
     card = _card(LISTED, condition("c1", "Asthma"), note("d1", "Apixaban stopped. No asthma."))
     assert card is not None
-    assert card["summary"] == "The notes and the list disagree: apixaban and 1 more"
-    assert card["detail"].count("\n- ") == 2
+    assert card.summary == "The notes and the list disagree: apixaban and 1 more"
+    assert card.detail.count("\n- ") == 2

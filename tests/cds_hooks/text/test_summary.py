@@ -102,7 +102,6 @@ def test_markup_of_html_and_rtf_is_left_out_of_a_note() -> None:
     assert note_text(note("d1", html, mime="text/html")).split() == ["No", "fever"]
     rtf = r"{\rtf1\ansi No fever\par Gout}"
     assert note_text(note("d1", rtf, mime="application/rtf")).splitlines()[-1] == "Gout"
-    assert note_text(note("d1", "binary", mime="application/pdf")) == ""
 
 
 def test_hidden_signs_are_not_shown() -> None:
