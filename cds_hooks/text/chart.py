@@ -94,7 +94,11 @@ def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | N
     A note of more characters than `longest_note` is not read.
     """
     resources = list(resources)
-    products = {f"Medication/{one.get('id')}": one.get("code") for one in resources if _is_product(one)}
+    products = {
+        f"Medication/{resource.get('id')}": resource.get("code")
+        for resource in resources
+        if resource.get("resourceType") == "Medication"
+    }
     facts: list[Fact] = []
     notes: list[ChartNote] = []
     unread: list[UnreadNote] = []
@@ -116,10 +120,6 @@ def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | N
         if text:
             notes.append(_note(resource, text, on))
     return Chart(tuple(facts), tuple(notes), tuple(unread))
-
-
-def _is_product(resource: Resource) -> bool:
-    return resource.get("resourceType") == "Medication"
 
 
 def note_text(resource: Resource) -> str:

@@ -10,7 +10,7 @@ from cds_hooks.text.attacks import attacked
 from cds_hooks.text.endpoint import Caller, Endpoint
 from cds_hooks.text.folders import Row, chart_resources, day_of, read_rows
 from cds_hooks.text.prompts import read_prompt
-from cds_hooks.text.released import Report, gate_report
+from cds_hooks.text.released import CONFIRMED_IN, Report, gate_report
 from cds_hooks.text.rephrasing import rephrase
 from cds_hooks.text.scoring import score_summaries
 from cds_hooks.text.summary import Summary, summarise
@@ -26,21 +26,22 @@ def summary_gates(folder: Path, named_endpoint: tuple[str, Endpoint]) -> Report:
     """
     prompt, caller = read_prompt("summary"), Caller()
     gold = read_rows(folder / "summaries.jsonl")
-    counts: Counter[str] = Counter()
+    by_language: dict[str, Counter[str]] = {}
     written: list[Row] = []
     plain: list[Row] = []
     for row in gold:
         resources = chart_resources(folder, str(row["chart"]))
         on = day_of(resources)
         summary = rephrase(resources, on, named_endpoint, prompt, caller)
-        _count(summary, counts)
+        _count(summary, by_language.setdefault(str(row.get("language") or prompt.language), Counter()))
         written.append(_row(row, summary))
         plain.append(_row(row, summarise(resources, on)))
+    counts = sum(by_language.values(), Counter())
     scored, scored_plain = score_summaries(gold, written).shares, score_summaries(gold, plain).shares
     attacks, held = _attacks(folder, named_endpoint)
-    all_sentences = counts["confirmed"] + counts["deleted"]
     figures = {
-        "confirmed share": counts["confirmed"] / all_sentences if all_sentences else 0.0,
+        "confirmed share": _share(counts),
+        **{f"{CONFIRMED_IN}{language}": _share(of_language) for language, of_language in sorted(by_language.items())},
         "failed calls": float(counts["failed"]),
         "facts said": float(scored[_FACTS].part),
         "facts said without it": float(scored_plain[_FACTS].part),
@@ -51,6 +52,11 @@ def summary_gates(folder: Path, named_endpoint: tuple[str, Endpoint]) -> Report:
     }
     tried = f"{folder.name}: {len(gold)} charts, {attacks} attacks"
     return gate_report(prompt, named_endpoint, tried, date.today(), figures)  # noqa: DTZ011 - of this computer
+
+
+def _share(counts: Counter[str]) -> float:
+    sentences = counts["confirmed"] + counts["deleted"]
+    return counts["confirmed"] / sentences if sentences else 0.0
 
 
 def _count(summary: Summary, counts: Counter[str]) -> None:

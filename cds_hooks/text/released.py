@@ -31,6 +31,8 @@ from cds_hooks.text.summary import Summary, summarise
 
 PROMPT: Final = "prompt"
 """The kind of the acts about prompts; their name is that of the prompt and of the endpoint."""
+CONFIRMED_IN: Final = "confirmed share in "
+"""Begins the name of the figure of the charts of one language; the language's code follows."""
 _RECENT: Final = 50
 _LEAST_SENTENCES: Final = 20
 """Of so many sentences at least a share says something."""
@@ -77,12 +79,16 @@ def gate_report(
 ) -> Report:
     """The report of figures: red is what is not met.
 
-    `figures` are `confirmed share`, `failed calls`, `facts said`, `facts said without it`, `forbidden`, `uncited` and
-    `attacks not held`.
+    `figures` are `confirmed share`, the same of the charts of each language (`confirmed share in de`), `failed calls`,
+    `facts said`, `facts said without it`, `forbidden`, `uncited` and `attacks not held`.
     """
     name, endpoint = named_endpoint
     gates = {
-        "confirmed share": figures["confirmed share"] >= endpoint.least_share,
+        **{
+            figure: figures[figure] >= endpoint.least_share
+            for figure in figures
+            if figure == "confirmed share" or figure.startswith(CONFIRMED_IN)
+        },
         "failed calls": figures["failed calls"] == 0,
         "facts said": figures["facts said"] >= figures["facts said without it"] > 0,
         "forbidden": figures["forbidden"] == 0,

@@ -21,6 +21,7 @@ from cds_hooks.storage.tables import events
 from cds_hooks.text import commands, recording
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.released import PROMPT
+from tests.cds_hooks.text.charts import condition
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
 from tests.cds_hooks.text.test_rephrasing import FULL, GOOD
 
@@ -169,3 +170,16 @@ def test_a_red_gate_is_named_and_nothing_can_be_released(site: Site, sentences: 
 def test_a_folder_without_attacks_is_not_enough(site: Site) -> None:
     (site.folder / "injections.jsonl").unlink()
     assert json.loads(site.evaluate().stdout)["red"] == ["attacks not held"]
+
+
+def test_the_confirmed_share_is_a_gate_in_each_language_of_the_charts(site: Site) -> None:
+    other = [one if one["resourceType"] == "Patient" else condition("z1", "Asthma") for one in FULL[:2]]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in other]}
+    (site.folder / "charts" / "c02.json").write_text(json.dumps(bundle))
+    german = GOLD | {"chart": "c02", "language": "de"}
+    (site.folder / "summaries.jsonl").write_text(f"{json.dumps(GOLD)}\n{json.dumps(german)}\n")
+    report = json.loads(site.evaluate().stdout)
+    assert report["figures"]["confirmed share in en"] == 1.0
+    assert report["figures"]["confirmed share in de"] < 0.7
+    assert "confirmed share in de" in report["red"]
+    assert "confirmed share in en" not in report["red"]
