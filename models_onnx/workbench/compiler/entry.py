@@ -19,10 +19,9 @@ from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, LEAST
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
 from models_onnx.workbench.compiler.readers.calibrations import calibrated, unwrap
-from models_onnx.workbench.compiler.readers.column import Inputs
 from models_onnx.workbench.compiler.readers.conversion import converted
 from models_onnx.workbench.compiler.readers.network import OnnxSource
-from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, refuse_unfitted, with_text_names
+from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, refuse_unfitted
 from models_onnx.workbench.compiler.readers.source import open_source
 from models_onnx.workbench.compiler.reference import compare_with_cohort
 
@@ -37,8 +36,8 @@ SHAPLEY = ("boosted trees", "forest")
 class CompilationReport:
     """What was compiled, how it explains itself, and how well it agrees; every difference is the largest one found.
 
-    `categories`: texts of a text input, in the order of their codes. `rows_asked_of_library`: rows of the verification
-    whose probability came from the library that fitted the model; the others come from the model as it was read.
+    `rows_asked_of_library`: rows of the verification whose probability came from the library that fitted the model; the
+    others come from the model as it was read.
     `rows_moved_by_float32`: rows of the reference cohort for which the library itself gives another probability (by
     more than 1e-5) after their values are rounded to float32, as the file receives them: a value such as 27.35 can be
     exactly a threshold. Fit and compile on X.astype(numpy.float32) to have none.
@@ -49,7 +48,6 @@ class CompilationReport:
     base: float
     features: tuple[str, ...]
     groups: tuple[str, ...]
-    categories: dict[str, tuple[str, ...]]
     horizons: tuple[float, ...]
     explanation: str
     reference_rows: int
@@ -83,16 +81,16 @@ class ModelDescription:
     name: str
     version: str
     card: Mapping[str, Any] | None
-    dictionary: Sequence[Mapping[str, Any]] | None
 
-    def metadata(self, inputs: Inputs, low: Sequence[float], high: Sequence[float], rows: int) -> dict[str, str]:
+    def metadata(self, model: FittedModel, rows: int) -> dict[str, str]:
         """Returns the metadata_props: identity, inputs in order, card and feature dictionary as JSON."""
-        described = self.dictionary if self.dictionary is not None else _dictionary(inputs, low, high)
+        ranges = zip(model.features, model.low, model.high, strict=True)
+        described = [{"name": name, "trained_low": low, "trained_high": high} for name, low, high in ranges]
         return {
             "model_id": self.name,
             "model_version": self.version,
             "reference_rows": str(rows),
-            "features": _json(list(inputs.names)),
+            "features": _json(list(model.features)),
             "feature_dictionary": _json(described),
             "model_card": _json(self.card or {}),
         }
@@ -120,15 +118,6 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _dictionary(inputs: Inputs, low: Sequence[float], high: Sequence[float]) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    for item, lowest, highest in zip(inputs.names, low, high, strict=True):
-        entries.append({"name": item, "trained_low": lowest, "trained_high": highest})
-        if item in inputs.categories:
-            entries[-1]["categories"] = list(inputs.categories[item])
-    return entries
-
-
 def _json(document: Any) -> str:
     return msgspec.json.encode(document).decode()
 
@@ -142,14 +131,12 @@ def compile_model(
     version: str = "0.0.0",
     features: Sequence[str] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
-    calibration: tuple[float, float] | None = None,
     card: Mapping[str, Any] | None = None,
-    dictionary: Sequence[Mapping[str, Any]] | None = None,
     deepest: int = DEEPEST,
 ) -> CompiledModel:
     """Returns one ONNX file of standard operators with probability, exact contributions, and a reference cohort.
 
-    `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, splines, one-hot codes),
+    `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
     ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV whose calibration is a line on
     the margin, a LightGBM or XGBoost object, or the path of a LightGBM text or XGBoost JSON file. With `groups`, at
@@ -157,9 +144,8 @@ def compile_model(
 
     `reference`: rows [n, F] of the cohort with which people are compared (array or data frame, NaN where missing); with
     their `outcomes` (0 or 1) the file contains observed rates. None of these people should have been used for training.
-    `groups`: inputs that are explained together. `calibration`: intercept and slope of a recalibration of the margin.
-    `card` and `dictionary` go into metadata_props as JSON (`model_card`, `feature_dictionary`). `deepest`: trees deeper
-    than 4 are refused; this waiver allows up to 6.
+    `groups`: inputs that are explained together. `card` goes into metadata_props as JSON (`model_card`). `deepest`:
+    trees deeper than 4 are refused; this waiver allows up to 6.
 
     Raises:
         CompileRefused: the model cannot be compiled; the message says why and what to do.
@@ -167,8 +153,7 @@ def compile_model(
             with values removed, or on a threshold.
     """
     read = read_model(model, reference, features, deepest, groups)
-    description = ModelDescription(name, version, card, dictionary)
-    return _explained(read, model, outcomes, calibration, groups or {}, description)
+    return _explained(read, model, outcomes, groups or {}, ModelDescription(name, version, card))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +162,7 @@ class ReadModel:
 
     form: str
     fitted: FittedModel
-    inputs: Inputs
+    features: tuple[str, ...]
     X: Array
 
 
@@ -208,48 +193,41 @@ def read_model(
 def _grouped(
     source: OnnxSource, reference: Any, features: Sequence[str] | None, groups: Mapping[str, Sequence[str]]
 ) -> ReadModel:
-    inputs = inputs_of(reference, None, features, text_allowed=False)
-    X = _checked(as_numbers(reference, inputs))
-    return ReadModel("groups of inputs", GroupedModel.read(source, inputs.names, groups, X), inputs, X)
+    names = inputs_of(reference, None, features)
+    X = _checked(as_numbers(reference, names))
+    return ReadModel("groups of inputs", GroupedModel.read(source, names, groups, X), names, X)
 
 
 def _by_input(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
-    reference = with_text_names(reference)
     inner, line = unwrap(model)
     source = open_source(inner, deepest)
-    inputs = inputs_of(reference, source.features, features, source.preparation is not None)
+    names = inputs_of(reference, source.features, features)
     input_count = getattr(inner, "n_features_in_", None)
-    if input_count is not None and input_count != len(inputs.names):
-        raise CompileRefused(
-            f"the model takes {input_count} inputs, the reference rows have {len(inputs.names)} columns"
-        )
-    source.columns(inputs)
-    X = _checked(as_numbers(reference, inputs))
-    fitted = calibrated(source.explained(X, inputs), line)
-    return ReadModel(form_of(source.form, fitted), fitted, inputs, X)
+    if input_count is not None and input_count != len(names):
+        raise CompileRefused(f"the model takes {input_count} inputs, the reference rows have {len(names)} columns")
+    X = _checked(as_numbers(reference, names))
+    fitted = calibrated(source.explained(X, names), line)
+    return ReadModel(form_of(source.form, fitted), fitted, names, X)
 
 
 def _explained(
     read: ReadModel,
     model: Any,
     outcomes: Any,
-    calibration: tuple[float, float] | None,
     groups: Mapping[str, Sequence[str]],
     description: ModelDescription,
 ) -> CompiledModel:
-    inputs, X = read.inputs, read.X
-    fitted = read.fitted if calibration is None else read.fitted.recalibrated(*calibration)
+    fitted, X = read.fitted, read.X
     rows = proof_rows(X, fitted)
-    answers = ask_library(model, read.fitted, rows, X, inputs)
+    answers = ask_library(model, fitted, rows, X, read.features)
 
     def oracle(values: Array) -> tuple[Array, Array]:
-        probability = answers.probability if calibration is None else fitted.link.probability(fitted.margin(values))
-        return probability, fitted.contributions(values)
+        return answers.probability, fitted.contributions(values)
 
-    explained_groups = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(inputs.names, groups)
+    explained_groups = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(read.features, groups)
     sentence = explanation(read.form, fitted, len(X))
     metadata = {
-        **description.metadata(inputs, fitted.low, fitted.high, len(X)),
+        **description.metadata(fitted, len(X)),
         "explanation": sentence,
         **(facts_of(fitted) if isinstance(fitted, GroupedModel) else {}),
     }
@@ -259,9 +237,8 @@ def _explained(
         form=read.form,
         link=fitted.link.name,
         base=fitted.base,
-        features=inputs.names,
+        features=read.features,
         groups=explained_groups.names,
-        categories=inputs.categories,
         horizons=tuple(getattr(fitted.link, "horizons", ())),
         explanation=sentence,
         reference_rows=len(X),

@@ -16,8 +16,7 @@ from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.serving.runtime import run_in_parts
 from models_onnx.workbench.compiler.families.trees import as_float32
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.column import Inputs
-from models_onnx.workbench.compiler.readers.rows import known_codes, library, medians
+from models_onnx.workbench.compiler.readers.rows import library, medians
 
 TOLERANCE = 1e-5
 LEAST_ROWS = 1000
@@ -124,7 +123,7 @@ class OracleAnswers:
 
 
 def ask_library(
-    model: Any, fitted: FittedModel, rows: NDArray[np.float32], cohort: Array, inputs: Inputs
+    model: Any, fitted: FittedModel, rows: NDArray[np.float32], cohort: Array, names: Sequence[str]
 ) -> OracleAnswers:
     """The library's probabilities for the rows that it accepts; for the others the margins are computed in numpy.
 
@@ -135,10 +134,10 @@ def ask_library(
     answers = fitted.link.probability(fitted.margin(X))
     if not hasattr(model, "predict_proba"):
         return OracleAnswers(answers, 0, 0)
-    probability = library(model, inputs)
+    probability = library(model, names)
     # One thread: for single rows, synchronising threads costs more than the computation.
     with threadpool_limits(limits=1):
-        fits = known_codes(X, inputs) & ~_not_taken(probability, X, inputs)
+        fits = ~_not_taken(probability, X)
         if getattr(fitted, "clips", False):
             fits &= ~((np.array(fitted.low) > X) | (np.array(fitted.high) < X)).any(axis=1)
         fits[fits] = _accepted(probability, X[fits])
@@ -173,9 +172,9 @@ def _accepted(probability: Callable[[Array], Array], X: Array) -> NDArray[np.boo
     return np.ones(len(X), dtype=bool)
 
 
-def _not_taken(probability: Callable[[Array], Array], X: Array, inputs: Inputs) -> NDArray[np.bool_]:
+def _not_taken(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:
     """Rows with a missing or infinite value in a column where the library accepts none, found by trying."""
-    typical = np.array([0.0 if n in inputs.text else m for n, m in zip(inputs.names, medians(X), strict=True)])
+    typical = np.array(medians(X))
     refused = np.zeros(len(X), dtype=bool)
     for j in range(len(typical)):
         for value, rows in ((np.nan, np.isnan(X[:, j])), (np.inf, np.abs(X[:, j]) > HUGE)):

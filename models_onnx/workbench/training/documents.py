@@ -107,9 +107,8 @@ def manifest(described: Document, content: bytes, seed: int, evaluation: Documen
     return msgspec.convert(document, Manifest)
 
 
-def parity(agreement: Agreement, skl2onnx_difference: float | None) -> Document:
-    """Largest differences, to two digits: what lies below is noise of the machine; skl2onnx knows logistic models."""
-    second = {} if skl2onnx_difference is None else {"skl2onnx": significant(skl2onnx_difference, 2)}
+def parity(agreement: Agreement) -> Document:
+    """Largest differences, to two digits: what lies below is noise of the machine."""
     return {
         "rows": agreement.rows,
         "rows_with_missing": agreement.rows_with_missing,
@@ -117,7 +116,6 @@ def parity(agreement: Agreement, skl2onnx_difference: float | None) -> Document:
         "probability": significant(agreement.probability, 2),
         "contribution": significant(agreement.contribution, 2),
         "additivity": significant(agreement.additivity, 2),
-        **second,
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
@@ -26,8 +25,7 @@ from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progr
 from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
 from models_onnx.workbench.training.data.declared import why_empty
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
-from models_onnx.workbench.training.fitting.additive import Linear, largest_difference
-from models_onnx.workbench.training.fitting.families import Fitted, oracle_of
+from models_onnx.workbench.training.fitting.families import oracle_of
 from models_onnx.workbench.training.horizons import at_horizons
 from models_onnx.workbench.training.interval import risk_interval
 from models_onnx.workbench.training.missing import missing_inputs_of
@@ -86,13 +84,12 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     rows = proof_rows(cohort.X, model, seed)
     metadata = {**documents.metadata(spec, described), **marked}
     compiled = compile_fitted(spec.id, model, reference, metadata, oracle_of(fitted, model), rows, groups)
-    second = _second_opinion(fitted, rows)
     progress("compile and prove", 1, 1)
 
     limit = np.array([documents.threshold_margin(reference, described["thresholds"]["capacity"])])
     threshold = float(log_odds(model.link, limit)[0])
     evaluation = evaluate(spec, cohort, predicted, threshold, seed, replicates, progress)
-    parity = documents.parity(compiled.agreement, second)
+    parity = documents.parity(compiled.agreement)
     manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
     return Trained(manifest, compiled.content)
 
@@ -192,12 +189,6 @@ def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Refe
         Familiarity.of(cohort.X[recent]),
         BIN_PERCENTILES,
     )
-
-
-def _second_opinion(fitted: Fitted, rows: NDArray[np.float32]) -> float | None:
-    if not isinstance(fitted, Linear) or fitted.regression is None:
-        return None
-    return largest_difference(fitted, rows, fitted.oracle(rows.astype(np.float64))[0])
 
 
 # What another processor or fewer samples may change, and what says only where and with what it was made.

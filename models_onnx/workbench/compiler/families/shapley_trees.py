@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import (
-    ZERO,
     Ensemble,
     ExplainedEnsemble,
     Tree,
@@ -245,16 +244,19 @@ class ShapleyTrees(ExplainedEnsemble):
         column = np.zeros((len(self.parts), width), dtype=np.int32)
         threshold = np.zeros((len(self.parts), width), dtype=np.float32)
         power = np.zeros((len(self.parts), width), dtype=np.int32)
-        versions = _Versions(len(self.features))
         for number, part in enumerate(self.parts):
             for bit, node in enumerate(part.questions):
                 tree = part.tree
-                column[number, bit] = versions.column(
-                    int(tree.feature[node]), bool(tree.nan_left[node]), bool(tree.zero_missing[node])
-                )
+                # in the second half of the vector a missing value is minus infinity, which goes left
+                column[number, bit] = tree.feature[node] + len(self.features) * int(tree.nan_left[node])
                 threshold[number, bit] = tree.threshold[node]
                 power[number, bit] = 1 << bit
-        wide = versions.write(graph, features, missing)
+        wide = features
+        if (column >= len(self.features)).any():
+            left_side = graph.constant("left_side", float("-inf"), np.float32)
+            wide = graph.node(
+                "Concat", [features, graph.node("Where", [missing, left_side, features], "to_left")], "versions", axis=1
+            )
         compared = graph.node("Gather", [wide, graph.constant("asked_input", column, np.int32)], "asked", axis=1)
         left = graph.node("LessOrEqual", [compared, graph.constant("thresholds", threshold, np.float32)], "goes_left")
         bits = graph.node(
@@ -299,38 +301,3 @@ def exact_megabytes(ensemble: Ensemble) -> float:
             questions = {node for _, leaf_path in tree.leaves(root, path) for node, _ in leaf_path}
             numbers += 2 ** len(questions) * (len({tree.feature[node] for node in questions}) + 1)
     return numbers * 8 / 2**20
-
-
-class _Versions:
-    """The inputs as the questions need them.
-
-    NaN fails every comparison, so it goes right as it is, and left as -infinity.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._used: dict[tuple[bool, bool], int] = {(False, False): 0}
-
-    def column(self, feature: int, nan_left: bool, zero_missing: bool) -> int:
-        """Returns the column of this input in the extended vector."""
-        version = self._used.setdefault((nan_left, zero_missing), len(self._used))
-        return version * self._count + feature
-
-    def write(self, graph: Graph, features: str, missing: str) -> str:
-        """Writes the versions that are used, next to each other."""
-        names = []
-        for nan_left, zero_missing in self._used:
-            absent, source = missing, features
-            if zero_missing:
-                small = graph.node("Abs", [features], f"size_{nan_left}")
-                zero = graph.node("LessOrEqual", [small, graph.constant("zero", ZERO, np.float32)], f"zero_{nan_left}")
-                absent = graph.node("Or", [missing, zero], f"gone_{nan_left}")
-            if zero_missing or nan_left:
-                side = graph.constant("left_side" if nan_left else "right_side", _side(nan_left), np.float32)
-                source = graph.node("Where", [absent, side, features], f"version_{nan_left}_{zero_missing}")
-            names.append(source)
-        return names[0] if len(names) == 1 else graph.node("Concat", names, "versions", axis=1)
-
-
-def _side(nan_left: bool) -> float:
-    return float("-inf") if nan_left else float("nan")

@@ -1,7 +1,7 @@
 """Decision trees as all readers give them: a value goes left if it is at most a float32 threshold."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,8 +14,6 @@ Array = NDArray[np.float64]
 TreePath = tuple[tuple[int, bool], ...]
 """Questions of a tree, each with whether its answer is "left"."""
 LEAF = -1
-# LightGBM's kZeroThreshold: with zero_as_missing, values within this distance of 0 are missing.
-ZERO = np.float32(1e-35)
 
 
 def at_most(threshold: float) -> np.float32:
@@ -39,8 +37,7 @@ def below(threshold: float) -> np.float32:
 class Tree:
     """The nodes in one list, the root first; a node whose `feature` is LEAF has a `value`.
 
-    A missing value goes left where `nan_left` says so. `zero_missing`: at this node zero counts as missing too. `left`
-    and `right` are positions of nodes.
+    A missing value goes left where `nan_left` says so. `left` and `right` are positions of nodes.
     """
 
     feature: NDArray[np.int64]
@@ -48,7 +45,6 @@ class Tree:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     nan_left: NDArray[np.bool_]
-    zero_missing: NDArray[np.bool_]
     value: Array
 
     @property
@@ -81,8 +77,7 @@ class Tree:
     def answers(self, X: NDArray[np.float32], node: int) -> NDArray[np.bool_]:
         """Returns which rows go left at this node."""
         x = X[:, self.feature[node]]
-        missing = np.isnan(x) | (np.abs(x) <= ZERO) if self.zero_missing[node] else np.isnan(x)
-        return np.asarray(np.where(missing, self.nan_left[node], x <= self.threshold[node]))
+        return np.asarray(np.where(np.isnan(x), self.nan_left[node], x <= self.threshold[node]))
 
     def values(self, X: NDArray[np.float32]) -> Array:
         """Returns the value of the leaf that each row ends in."""
@@ -136,7 +131,7 @@ class Ensemble:
 
     def with_missing_replaced(self, missing: Sequence[float]) -> Self:
         """Missing values go where the given values would go, column by column; NaN keeps what the trees learned."""
-        row = np.array([missing], dtype=np.float32)
+        row = np.array([[at_most(value) for value in missing]])
         trees = []
         for tree in self.trees:
             sides = tree.nan_left.copy()
@@ -152,8 +147,6 @@ class Ensemble:
         for tree in self.trees:
             for node in tree.inner:
                 threshold_sets[tree.feature[node]].add(float(tree.threshold[node]))
-                if tree.zero_missing[node]:
-                    threshold_sets[tree.feature[node]] |= {float(np.nextafter(-ZERO, np.float32(-1))), float(ZERO)}
         return tuple(tuple(sorted(values)) for values in threshold_sets)
 
 
@@ -183,27 +176,6 @@ class ExplainedEnsemble:
     def margin(self, X: Array) -> Array:
         """Returns the margin, computed by following the trees."""
         return self.ensemble.margin(X)
-
-
-@dataclass(frozen=True, slots=True)
-class Cuts:
-    """How a library's float64 questions are asked of the file's inputs.
-
-    `missing`: the value that replaces a missing one in each column before the trees see it, NaN where they see it as
-    missing. `moved`: the threshold on the input itself, where the column is the scaled input.
-    """
-
-    missing: tuple[float, ...]
-    moved: Mapping[tuple[int, float], np.float32] = field(default_factory=dict)
-
-    def threshold(self, column: int, threshold: float) -> np.float32:
-        """Returns the largest float32 of the input that goes left."""
-        return self.moved.get((column, threshold), at_most(threshold))
-
-    def nan_left(self, column: int, threshold: float, learned: bool) -> bool:
-        """Returns whether a missing value goes left."""
-        value = self.missing[column]
-        return learned if np.isnan(value) else value <= threshold
 
 
 def as_float32(X: Array) -> NDArray[np.float32]:

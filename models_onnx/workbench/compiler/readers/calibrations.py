@@ -13,7 +13,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.prepared import Prepared
+from models_onnx.workbench.compiler.readers.preparation import Prepared
 
 _AROUND = {
     "FrozenEstimator": "estimator",

@@ -5,10 +5,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.trees import LEAF, Cuts, Ensemble
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, ML_OPSET, OPSET, Graph, TreeWriter
 from models_onnx.workbench.compiler.link import IDENTITY
 from models_onnx.workbench.compiler.readers.network import OnnxSource, Scale
@@ -25,7 +22,7 @@ def converted(model: Any, names: Sequence[str] | None) -> OnnxSource | None:
     if (reader := reader_of(model)) is not None:  # converters lose the way that a missing value takes
         count = int(model.n_features_in_)
         called = names or [f"x{number}" for number in range(count)]
-        return _trees(type(model).__name__, reader(called, Cuts((np.nan,) * count)))
+        return _trees(type(model).__name__, reader(called))
     if not hasattr(model, "predict_proba") or not type(model).__module__.startswith("sklearn"):
         return None
     from skl2onnx import to_onnx
@@ -49,8 +46,6 @@ def converted(model: Any, names: Sequence[str] | None) -> OnnxSource | None:
 
 def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
     """Returns trees of any depth as a file that gives their margin."""
-    if any(tree.zero_missing.any() for tree in ensemble.trees):
-        raise CompileRefused("deep trees of LightGBM with zero_as_missing are not explained: train without it")
     graph, writer = Graph(), TreeWriter()
     features = graph.input("features", FLOAT, ["N", len(ensemble.features)])
     for number, tree in enumerate(ensemble.trees):

@@ -1,7 +1,7 @@
 """Reads a LightGBM model file (text, version v3 or v4) without LightGBM.
 
 The rules of a node are those of LightGBM's tree.h: bit 0 of `decision_type` says categorical, bit 1 that missing goes
-left, bits 2-3 what is missing (0 nothing: NaN counts as 0; 1 zero and NaN, `zero_as_missing`; 2 NaN).
+left, bits 2-3 what is missing (0 nothing: NaN counts as 0; 1 zero and NaN, `zero_as_missing`, refused; 2 NaN).
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.trees import LEAF, ZERO, Ensemble, Tree, at_most
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most
 from models_onnx.workbench.compiler.link import LOGIT
 
 _OBJECTIVES = ("binary", "cross_entropy", "xentropy")
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _NOTHING_MISSING, _ZERO_MISSING = 0, 1
+# Its reader of rows takes what is not farther from 0 than this (kZeroThreshold) for 0, before any node sees it.
+_ZERO = np.float32(1e-35)
 
 Section = dict[str, str]
 
@@ -76,7 +78,7 @@ def _tree(name: str, features: tuple[str, ...], section: Section) -> Tree:
     if inner + 1 != len(leaves):
         raise ValueError(f"a tree says {inner + 1} leaves and has {len(leaves)}")
     if inner == 0:
-        return _tree_of([], [], [], [], [], [], leaves)
+        return _tree_of([], [], [], [], [], leaves)
     split = [int(value) for value in section["split_feature"].split()]
     decision = [int(value) for value in section["decision_type"].split()]
     if categorical := sorted({features[j] for j, kind in zip(split, decision, strict=True) if kind & _CATEGORICAL}):
@@ -86,20 +88,23 @@ def _tree(name: str, features: tuple[str, ...], section: Section) -> Tree:
     threshold = [float(value) for value in section["threshold"].split()]
     left, right = ([int(value) for value in section[f"{side}_child"].split()] for side in ("left", "right"))
     missing = [kind >> 2 & 3 for kind in decision]
+    if _ZERO_MISSING in missing:
+        raise CompileRefused(
+            f"{name} was trained with zero_as_missing, and to the file missing is NaN alone: write NaN for what is "
+            "missing and train without it"
+        )
     # With nothing missing, LightGBM takes NaN for 0.
     nan_left = [
         limit >= 0.0 if kind_of_missing == _NOTHING_MISSING else bool(kind & _DEFAULT_LEFT)
         for limit, kind_of_missing, kind in zip(threshold, missing, decision, strict=True)
     ]
-    zero = [kind_of_missing == _ZERO_MISSING for kind_of_missing in missing]
-    return _tree_of(split, threshold, left, right, nan_left, zero, leaves)
+    return _tree_of(split, threshold, left, right, nan_left, leaves)
 
 
 def _rounded(threshold: float) -> np.float32:
-    # LightGBM's reader of rows takes what is not farther from 0 than this for 0, before any node sees it.
-    if -ZERO <= threshold < 0.0:
-        return np.float32(np.nextafter(-ZERO, np.float32(-1)))
-    return ZERO if 0.0 <= threshold < ZERO else at_most(threshold)
+    if -_ZERO <= threshold < 0.0:
+        return np.float32(np.nextafter(-_ZERO, np.float32(-1)))
+    return _ZERO if 0.0 <= threshold < _ZERO else at_most(threshold)
 
 
 def _tree_of(
@@ -108,7 +113,6 @@ def _tree_of(
     left: list[int],
     right: list[int],
     nan_left: list[bool],
-    zero: list[bool],
     leaves: list[float],
 ) -> Tree:
     """Inner nodes first, then leaves: LightGBM's child -1 is leaf 0."""
@@ -124,6 +128,5 @@ def _tree_of(
         left=np.array([*places(left), *nothing], dtype=np.int64),
         right=np.array([*places(right), *nothing], dtype=np.int64),
         nan_left=np.array([*nan_left, *nothing], dtype=bool),
-        zero_missing=np.array([*zero, *nothing], dtype=bool),
         value=np.array([*[0.0] * inner, *leaves], dtype=np.float64),
     )

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.readers.column import Inputs
 
 Array = NDArray[np.float64]
 
@@ -64,14 +63,7 @@ def is_frame(rows: Any) -> bool:
     return hasattr(rows, "columns") and hasattr(rows, "iloc")
 
 
-def with_text_names(rows: Any) -> Any:
-    """Returns the rows with columns that are called by texts: a data frame made of an array calls them 0, 1, 2."""
-    return rows.rename(columns=str) if is_frame(rows) else rows
-
-
-def inputs_of(
-    rows: Any, model_names: Sequence[str] | None, chosen_names: Sequence[str] | None, text_allowed: bool
-) -> Inputs:
+def inputs_of(rows: Any, model_names: Sequence[str] | None, chosen_names: Sequence[str] | None) -> tuple[str, ...]:
     """The inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
     columns = [str(name) for name in rows.columns] if is_frame(rows) else None
     if columns is None and np.ndim(rows) != 2:
@@ -97,76 +89,46 @@ def inputs_of(
         raise CompileRefused(f"the reference rows have no column {', '.join(absent)}")
     if columns is None and width != len(names):
         raise CompileRefused(f"the reference rows have {width} columns, the model {len(names)} inputs")
-    text = frozenset(name for name in names if is_frame(rows) and _is_text(rows[name]))
-    if text and not text_allowed:
-        raise CompileRefused(f"{', '.join(sorted(text))} is text; trees and EBM are compiled on numbers, so code it")
-    missing_text = next(
-        (value for name in sorted(text) for value in rows[name] if not isinstance(value, str)), float("nan")
-    )
-    return Inputs(names, text, {}, missing_text)
+    if columns is not None:
+        strange = [name for name in names if any(isinstance(value, str) for value in rows.iloc[:, columns.index(name)])]
+        if strange:
+            raise CompileRefused(f"{', '.join(sorted(strange))} is text; at the bedside inputs are numbers, so code it")
+    return names
 
 
-def _is_text(column: Any) -> bool:
-    return any(isinstance(value, str) for value in column)
-
-
-def as_numbers(rows: Any, inputs: Inputs) -> Array:
-    """The rows [n, F] as the file takes them, NaN where missing; a text is the position among its categories."""
+def as_numbers(rows: Any, names: Sequence[str]) -> Array:
+    """Returns the rows [n, F] as the file takes them, NaN where missing."""
     if not is_frame(rows):
         return np.array(rows, dtype=np.float64)
-    columns = []
-    for name in inputs.names:
-        if name in inputs.text and name not in inputs.categories:
-            raise CompileRefused(
-                f"{name} is text in the reference rows, and nothing in the model makes it a number: give the rows as "
-                "the model was trained on"
-            )
-        if rows[name].dtype.kind in "mM":
+    columns, places = [], [str(name) for name in rows.columns]
+    for name in names:
+        column = rows.iloc[:, places.index(name)]
+        if column.dtype.kind in "mM":
             raise CompileRefused(f"{name} holds dates or times: give numbers, as the model was trained on")
-        if name in inputs.text:
-            codes = {text: float(code) for code, text in enumerate(inputs.categories.get(name, ()))}
-            columns.append(np.array([codes.get(value, np.nan) for value in rows[name]], dtype=np.float64))
-        else:
-            columns.append(np.asarray(rows[name].to_numpy(dtype=np.float64, na_value=np.nan)))
+        columns.append(np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)))
     return np.column_stack(columns)
 
 
-def library(model: Any, inputs: Inputs) -> Callable[[Array], Array]:
+def library(model: Any, names: Sequence[str]) -> Callable[[Array], Array]:
     """Returns the model's own probability of rows [n, F] of numbers."""
 
     def probability(X: Array) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unknown categories, names of columns: asked on purpose
-            probabilities = np.asarray(model.predict_proba(framed(model, X, inputs)), dtype=np.float64)
+            probabilities = np.asarray(model.predict_proba(framed(model, X, names)), dtype=np.float64)
         return probabilities[:, 1]
 
     return probability
 
 
-def framed(model: Any, X: Array, inputs: Inputs) -> Any:
-    """The rows as this scikit-learn object was fitted on them: a data frame, texts again, where it knows names."""
-    if getattr(model, "feature_names_in_", None) is None or not type(model).__module__.startswith("sklearn"):
+def framed(model: Any, X: Array, names: Sequence[str]) -> Any:
+    """The rows as this scikit-learn object was fitted on them: a data frame where it knows names."""
+    fitted_names = getattr(model, "feature_names_in_", None)
+    if fitted_names is None or not type(model).__module__.startswith("sklearn"):
         return X
     import pandas as pd
 
-    columns: dict[str, Any] = {}
-    for name, x in zip(inputs.names, X.T, strict=True):
-        texts = inputs.categories.get(name, ())
-        columns[name] = [texts[int(c)] if not np.isnan(c) else inputs.gone for c in x] if name in inputs.text else x
-    table = pd.DataFrame(columns)
-    fitted_names = getattr(model, "feature_names_in_", ())
-    return table.set_axis(list(fitted_names), axis=1) if len(fitted_names) == table.shape[1] else table
-
-
-def known_codes(X: Array, inputs: Inputs) -> NDArray[np.bool_]:
-    """Rows whose text inputs are codes of a category, or missing: only those can be said as text."""
-    fits = np.ones(len(X), dtype=bool)
-    for j, name in enumerate(inputs.names):
-        if name in inputs.text:
-            count = len(inputs.categories.get(name, ()))
-            code = X[:, j]
-            fits &= np.isnan(code) | ((code >= 0) & (code < count) & (code == np.floor(code)))
-    return fits
+    return pd.DataFrame(X, columns=list(fitted_names if len(fitted_names) == X.shape[1] else names))
 
 
 def medians(X: Array) -> tuple[float, ...]:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.trees import LEAF, Cuts, Ensemble, Tree
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT
 
 Array = NDArray[np.float64]
 
 
-def from_hist_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts) -> Ensemble:
+def from_hist_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble:
     """Returns a fitted HistGradientBoostingClassifier of two classes; categorical splits are refused by name.
 
     A missing value goes the way that was learned, also at nodes that ask only whether it is missing.
@@ -27,11 +27,11 @@ def from_hist_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts)
         names = ", ".join(name for name, estimator in zip(features, categorical, strict=True) if estimator)
         raise CompileRefused(f"categorical splits on {names} are not compiled: use one-hot columns")
     start = float(np.asarray(model._baseline_prediction).ravel()[0])
-    trees = tuple(_histogram_tree(rounds[0].nodes, cuts) for rounds in model._predictors)
+    trees = tuple(_histogram_tree(rounds[0].nodes) for rounds in model._predictors)
     return Ensemble(tuple(features), trees, start, LOGIT)
 
 
-def _histogram_tree(nodes: Any, cuts: Cuts) -> Tree:
+def _histogram_tree(nodes: Any) -> Tree:
     leaf = nodes["is_leaf"] == 1
     learned = nodes["missing_go_to_left"] == 1
     return _asking(
@@ -40,36 +40,35 @@ def _histogram_tree(nodes: Any, cuts: Cuts) -> Tree:
         (nodes["left"], nodes["right"]),
         learned,
         np.where(leaf, nodes["value"], 0.0),
-        cuts,
     )
 
 
-def from_gradient_boosting(model: Any, features: Sequence[str], cuts: Cuts) -> Ensemble:
-    """Reads a fitted GradientBoostingClassifier of two classes; it knows no missing values, `cuts` replaces them."""
+def from_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble:
+    """Reads a fitted GradientBoostingClassifier of two classes; it knows no missing values."""
     _refuse_other_than_two_classes(model)
     if model.loss not in ("log_loss", "exponential"):
         raise CompileRefused(f"the loss {model.loss!r} gives no probability that is compiled")
     if not isinstance(model.init_, str) and type(model.init_).__name__ != "DummyClassifier":
         raise CompileRefused("GradientBoosting that starts from another model (init) is not a sum of its trees")
     start = float(np.asarray(model._raw_predict_init(np.zeros((1, len(features))))).ravel()[0])
-    trees = tuple(_tree(estimator.tree_, model.learning_rate, cuts) for estimator in model.estimators_[:, 0])
+    trees = tuple(_tree(estimator.tree_, model.learning_rate) for estimator in model.estimators_[:, 0])
     ensemble = Ensemble(tuple(features), trees, start, LOGIT)
     # The exponential loss fits half the log odds: probability = 1 / (1 + exp(-2 * score)).
     return ensemble.scaled(0.0, 2.0) if model.loss == "exponential" else ensemble
 
 
-def from_forest(model: Any, features: Sequence[str], cuts: Cuts) -> Ensemble:
+def from_forest(model: Any, features: Sequence[str]) -> Ensemble:
     """Reads a fitted RandomForest-, ExtraTrees- or DecisionTreeClassifier of two classes.
 
     It is read on the probability scale (link `identity`).
     """
     _refuse_other_than_two_classes(model)
     grown = getattr(model, "estimators_", [model])
-    trees = tuple(_tree(estimator.tree_, 1.0 / len(grown), cuts, probability=True) for estimator in grown)
+    trees = tuple(_tree(estimator.tree_, 1.0 / len(grown), probability=True) for estimator in grown)
     return Ensemble(tuple(features), trees, 0.0, IDENTITY)
 
 
-def _tree(tree: Any, scale: float, cuts: Cuts, probability: bool = False) -> Tree:
+def _tree(tree: Any, scale: float, probability: bool = False) -> Tree:
     leaf = tree.children_left < 0
     values = tree.value[:, 0, :]
     # From 1.3 on a forest's leaves hold shares, before that counts: divided by their sum both are the same.
@@ -80,42 +79,22 @@ def _tree(tree: Any, scale: float, cuts: Cuts, probability: bool = False) -> Tre
         (np.where(leaf, 0, tree.children_left), np.where(leaf, 0, tree.children_right)),
         np.asarray(tree.missing_go_to_left).astype(bool),
         np.where(leaf, scale * value, 0.0),
-        cuts,
     )
 
 
-def _asking(
-    feature: Any, threshold: Any, children: tuple[Any, Any], learned: NDArray[np.bool_], value: Array, cuts: Cuts
-) -> Tree:
-    questions = [(int(j), float(limit)) for j, limit in zip(feature, threshold, strict=True)]
-    sides = [
-        j != LEAF and cuts.nan_left(j, limit, bool(learned_left))
-        for (j, limit), learned_left in zip(questions, learned, strict=True)
+def _asking(feature: Any, threshold: Any, children: tuple[Any, Any], learned: NDArray[np.bool_], value: Array) -> Tree:
+    is_leaf = np.asarray(feature) == LEAF
+    limits = [
+        np.float32(0.0) if leaf else at_most(float(limit)) for leaf, limit in zip(is_leaf, threshold, strict=True)
     ]
     return Tree(
         feature=np.asarray(feature, dtype=np.int64),
-        threshold=np.array(
-            [0.0 if j == LEAF else cuts.threshold(j, limit) for j, limit in questions], dtype=np.float32
-        ),
+        threshold=np.array(limits, dtype=np.float32),
         left=np.asarray(children[0], dtype=np.int64),
         right=np.asarray(children[1], dtype=np.int64),
-        nan_left=np.array(sides, dtype=bool),
-        zero_missing=np.zeros(len(questions), dtype=bool),
+        nan_left=learned & ~is_leaf,
         value=value,
     )
-
-
-def thresholds_of(model: Any) -> list[tuple[int, float]]:
-    """Returns every question (column, float64 threshold) of these trees, each once."""
-    if hasattr(model, "_predictors"):
-        nodes = [rounds[0].nodes[rounds[0].nodes["is_leaf"] == 0] for rounds in model._predictors]
-        questions = [(node["feature_idx"], node["num_threshold"]) for node in nodes]
-    else:
-        trees = [
-            estimator.tree_ for estimator in np.asarray(getattr(model, "estimators_", [model]), dtype=object).ravel()
-        ]
-        questions = [(tree.feature[tree.feature >= 0], tree.threshold[tree.feature >= 0]) for tree in trees]
-    return sorted({(int(j), float(t)) for columns, limits in questions for j, t in zip(columns, limits, strict=True)})
 
 
 def _refuse_other_than_two_classes(model: Any) -> None:

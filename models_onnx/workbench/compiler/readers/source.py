@@ -18,29 +18,34 @@ from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurv
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
 from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, limits
+from models_onnx.workbench.compiler.families.trees import Ensemble, limits
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.column import Column, Inputs
 from models_onnx.workbench.compiler.readers.cox import CoxModel
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
-from models_onnx.workbench.compiler.readers.prepared import FORESTS, Prepared, moved_cuts, plain, prepare, unscaled
-from models_onnx.workbench.compiler.readers.rows import framed, medians
-from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
+from models_onnx.workbench.compiler.readers.preparation import (
+    Column,
+    Prepared,
+    columns_behind,
+    inputs_as_columns,
+    plain,
+    prepare,
+)
+from models_onnx.workbench.compiler.readers.rows import medians
 from models_onnx.workbench.compiler.readers.sklearn_trees import (
     from_forest,
     from_gradient_boosting,
     from_hist_gradient_boosting,
-    thresholds_of,
 )
 from models_onnx.workbench.compiler.readers.xgboost_file import parse_xgboost
 
 Array = NDArray[np.float64]
-TreeReader = Callable[[Sequence[str], Cuts], Ensemble]
+TreeReader = Callable[[Sequence[str]], Ensemble]
+FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier")
 PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
 def read_file(path: Path) -> Ensemble:
-    """Returns the ensemble of a LightGBM (text) or XGBoost (JSON, UBJ) file; a pickle is refused."""
+    """Returns the ensemble of a LightGBM (text) or XGBoost (JSON) file; a pickle is refused."""
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     content = path.read_bytes()
@@ -53,7 +58,7 @@ def read_file(path: Path) -> Ensemble:
         return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))
     if content.lstrip().startswith(b"{"):
         return parse_xgboost(path.name, content)
-    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON or UBJ file")
+    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON file")
 
 
 def booster_of(model: Any) -> Ensemble | None:
@@ -77,54 +82,43 @@ def from_ensemble(ensemble: Ensemble, cohort: Array, deepest: int = DEEPEST) -> 
 
 
 def reader_of(last: Any) -> TreeReader | None:
-    """Returns how the ensemble of this object is read, given names of its columns and how its questions are asked."""
+    """Returns how the ensemble of this object is read, given names of its columns."""
     name = type(last).__name__
     if name == "HistGradientBoostingClassifier":
-        return lambda names, cuts: from_hist_gradient_boosting(last, names, cuts)
+        return lambda names: from_hist_gradient_boosting(last, names)
     if name == "GradientBoostingClassifier":
-        return lambda names, cuts: from_gradient_boosting(last, names, cuts)
+        return lambda names: from_gradient_boosting(last, names)
     if name in FORESTS:
-        return lambda names, cuts: from_forest(last, names, cuts)
+        return lambda names: from_forest(last, names)
     if (ensemble := booster_of(last)) is not None:
-        return lambda names, cuts: replace(ensemble, features=tuple(names)).with_missing_replaced(cuts.missing)
+        return lambda names: replace(ensemble, features=tuple(names))
     return None
 
 
-def trees_behind(
-    columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs, deepest: int
-) -> FittedModel:
+def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[str, ...], deepest: int) -> FittedModel:
     """Returns the trees of `last` as terms of the inputs that its columns come from."""
     reader = reader_of(last)
     if reader is None or not hasattr(last, "classes_"):
         raise CompileRefused(f"{type(last).__name__} is not a fitted classifier")
-    cuts, unscaled_columns = _cuts(columns, preparation, last, X, inputs), unscaled(columns)
-    seen = prepare(unscaled_columns, X)
-    if not _takes_nan(last, len(columns)):
-        # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
-        middle = medians(seen)
-        cuts = replace(cuts, missing=tuple(m if np.isnan(v) else v for v, m in zip(cuts.missing, middle, strict=True)))
-    if plain(columns, len(inputs.names)):
-        return from_ensemble(reader(inputs.names, cuts), X, deepest)
-    names = [f"{inputs.names[column.input]}#{number}" for number, column in enumerate(columns)]
-    inner = from_ensemble(reader(names, cuts), seen, deepest)
-    return Prepared(inputs.names, unscaled_columns, inner, *limits(X))
-
-
-def _cuts(columns: Sequence[Column], preparation: Any, last: Any, X: Array, inputs: Inputs) -> Cuts:
-    boosted_elsewhere = booster_of(last) is not None
-    if boosted_elsewhere and any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
+    if any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
         raise CompileRefused(
             f"{type(last).__name__} behind a scaler is not compiled: leave the scaler out and fit it again; its trees "
             "ask the same questions without"
         )
-
-    def transform(rows: Array) -> Array:
-        return np.asarray(preparation.transform(framed(preparation, rows, inputs)), dtype=np.float64)
-
-    # A row without anything missing; a text is its first category.
-    typical = [0.0 if name in inputs.text else m for name, m in zip(inputs.names, medians(X), strict=True)]
-    narrow = type(last).__name__ != "HistGradientBoostingClassifier"
-    return moved_cuts(columns, [] if boosted_elsewhere else thresholds_of(last), transform, typical, narrow)
+    # an imputed column is the input itself, and its missing value goes where the value of the imputer would go
+    seen_as = tuple(replace(column, curve=Curve.identity()) if column.curve.rising else column for column in columns)
+    missing = [column.curve.missing if column.curve.rising else float("nan") for column in columns]
+    if type(last).__name__ != "HistGradientBoostingClassifier":  # the others see float32
+        missing = [float(np.float32(value)) for value in missing]
+    seen = prepare(seen_as, X)
+    if not _takes_nan(last, len(columns)):
+        # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
+        missing = [m if np.isnan(v) else v for v, m in zip(missing, medians(seen), strict=True)]
+    if plain(seen_as, len(names)):
+        return from_ensemble(reader(names).with_missing_replaced(missing), X, deepest)
+    called = [f"{names[column.input]}#{number}" for number, column in enumerate(columns)]
+    inner = from_ensemble(reader(called).with_missing_replaced(missing), seen, deepest)
+    return Prepared(names, seen_as, inner, *limits(X))
 
 
 def _takes_nan(model: Any, count: int) -> bool:
@@ -141,7 +135,7 @@ LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "Line
 
 
 def linear_model(
-    columns: list[Column], coefficients: Array, start: float, X: Array, inputs: Inputs, link: Link = LOGIT
+    columns: list[Column], coefficients: Array, start: float, X: Array, names: tuple[str, ...], link: Link = LOGIT
 ) -> FittedModel:
     """Returns start + the columns times their coefficients, as terms of the inputs."""
     if len(columns) != len(coefficients):
@@ -151,8 +145,8 @@ def linear_model(
         curve = column.curve.scaled(coefficient, 0.0)
         curves[column.input] = curves[column.input] + curve if column.input in curves else curve
     unused = Curve.steps([], [0.0], 0.0)
-    of_inputs = [curves.get(j, unused) for j in range(len(inputs.names))]
-    return AdditiveCurves.centred(inputs.names, of_inputs, start, X, link)
+    of_inputs = [curves.get(j, unused) for j in range(len(names))]
+    return AdditiveCurves.centred(names, of_inputs, start, X, link)
 
 
 def logistic(model: Any) -> tuple[Array, float]:
@@ -175,12 +169,7 @@ class Source:
 
     form: str
     features: tuple[str, ...] | None
-    explained: Callable[[Array, Inputs], FittedModel]
-    preparation: Any = None
-
-    def columns(self, inputs: Inputs) -> list[Column]:
-        """Returns what reaches the model behind its preparation; settles the categories of text inputs on the way."""
-        return _columns(self.preparation, inputs)
+    explained: Callable[[Array, tuple[str, ...]], FittedModel]
 
 
 def open_source(model: Any, deepest: int = DEEPEST) -> Source:
@@ -198,7 +187,7 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
         return _of_ensemble(ensemble, deepest)
     if type(model).__name__ == "ExplainableBoostingClassifier":
         return _of_ebm(model)
-    preparation, last = _split(model)
+    preparation, last = split(model)
     if type(last).__name__ in LOGISTIC:
         return _of_regression("logistic", _names(model), *logistic(last), preparation)
     if reader_of(last):
@@ -212,41 +201,41 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
 
 
 def _of_ensemble(ensemble: Ensemble, deepest: int) -> Source:
-    def explained(X: Array, inputs: Inputs) -> FittedModel:
-        return from_ensemble(replace(ensemble, features=inputs.names), X, deepest)
+    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
+        return from_ensemble(replace(ensemble, features=names), X, deepest)
 
     return Source("additive trees" if additive(ensemble) else "boosted trees", ensemble.features, explained)
 
 
 def _of_regression(
     form: str,
-    names: tuple[str, ...] | None,
+    fitted_names: tuple[str, ...] | None,
     coefficients: Sequence[float] | Array,
     start: float,
     preparation: Any = None,
     link: Link = LOGIT,
 ) -> Source:
-    def explained(X: Array, inputs: Inputs) -> FittedModel:
-        columns = _columns(preparation, inputs)
-        return linear_model(columns, np.asarray(coefficients, dtype=np.float64), start, X, inputs, link)
+    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
+        columns = columns_of(preparation, names)
+        return linear_model(columns, np.asarray(coefficients, dtype=np.float64), start, X, names, link)
 
-    return Source(form, names, explained, preparation)
+    return Source(form, fitted_names, explained)
 
 
 def _of_ebm(model: Any) -> Source:
-    def explained(X: Array, inputs: Inputs) -> FittedModel:
-        terms, start = ebm_terms(model, inputs.names)
-        return AdditiveTrees.centred(inputs.names, terms, start, X, LOGIT)
+    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
+        terms, start = ebm_terms(model, names)
+        return AdditiveTrees.centred(names, terms, start, X, LOGIT)
 
     return Source("EBM", _names(model), explained)
 
 
 def _of_trees(model: Any, preparation: Any, last: Any, deepest: int) -> Source:
-    def explained(X: Array, inputs: Inputs) -> FittedModel:
-        return trees_behind(_columns(preparation, inputs), preparation, last, X, inputs, deepest)
+    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
+        return trees_behind(columns_of(preparation, names), last, X, names, deepest)
 
     form = "forest" if type(last).__name__ in FORESTS else "boosted trees"
-    return Source(form, _names(model), explained, preparation)
+    return Source(form, _names(model), explained)
 
 
 def _names(model: Any) -> tuple[str, ...] | None:
@@ -254,7 +243,7 @@ def _names(model: Any) -> tuple[str, ...] | None:
     return None if names is None else tuple(str(name) for name in names)
 
 
-def _split(model: Any) -> tuple[Any, Any]:
+def split(model: Any) -> tuple[Any, Any]:
     """Preparation (None for none) and the model proper of a pipeline."""
     if type(model).__name__ != "Pipeline":
         return None, model
@@ -262,5 +251,7 @@ def _split(model: Any) -> tuple[Any, Any]:
     return (before if len(before.steps) else None), last
 
 
-def _columns(preparation: Any, inputs: Inputs) -> list[Column]:
-    return inputs.start() if preparation is None else columns_behind(preparation, inputs.start(), inputs)
+def columns_of(preparation: Any, names: tuple[str, ...]) -> list[Column]:
+    """Returns what reaches the model behind its preparation."""
+    columns = inputs_as_columns(len(names))
+    return columns if preparation is None else columns_behind(preparation, columns, names)

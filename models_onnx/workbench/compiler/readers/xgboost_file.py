@@ -1,14 +1,7 @@
-"""Reads an XGBoost model file (JSON or UBJ, version 1.0 to 3.x) without XGBoost, which ends the process at a torn file.
-
-UBJ is Universal Binary JSON (draft 12), which XGBoost writes by default: objects, arrays, typed arrays, numbers.
-
-Values are big-endian; a typed array (`[$d#`) becomes a list like any other. A file that is not whole raises ValueError.
-XGBoost 3.2 itself reads such files with a segmentation fault: 300 files of one changed byte or of half the length.
-"""
+"""Reads an XGBoost model file (JSON, version 1.0 to 3.x) without XGBoost, which ends the process at a torn file."""
 
 import json
 import math
-import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,110 +10,6 @@ import numpy as np
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree
 from models_onnx.workbench.compiler.link import LOGIT
-
-# marker → struct format and size
-_NUMBERS = {
-    "i": (">b", 1),
-    "U": (">B", 1),
-    "I": (">h", 2),
-    "l": (">i", 4),
-    "L": (">q", 8),
-    "d": (">f", 4),
-    "D": (">d", 8),
-}
-_WORDS = {"T": True, "F": False, "Z": None}
-_DEEPEST = 64
-
-
-def decode(content: bytes) -> Any:
-    """Returns the value of the whole of these bytes."""
-    reader = _Reader(content)
-    value = reader.value(reader.marker(), 0)
-    if reader.at != len(content):
-        raise ValueError(f"{len(content) - reader.at} bytes are left over")
-    return value
-
-
-class _Reader:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.at = 0
-
-    def take(self, count: int) -> bytes:
-        """Returns the next bytes."""
-        if count < 0 or self.at + count > len(self._content):
-            raise ValueError("it ends in the middle of a value")
-        chunk = self._content[self.at : self.at + count]
-        self.at += count
-        return chunk
-
-    def marker(self) -> str:
-        """Returns the next type marker."""
-        return self.take(1).decode("latin-1")
-
-    def value(self, marker: str, depth: int) -> Any:
-        """Returns the value of this type that follows."""
-        if depth > _DEEPEST:
-            raise ValueError(f"nested deeper than {_DEEPEST}")
-        if marker in _NUMBERS:
-            kind, size = _NUMBERS[marker]
-            return struct.unpack(kind, self.take(size))[0]
-        if marker in _WORDS:
-            return _WORDS[marker]
-        if marker == "S":
-            return self._text()
-        if marker == "[":
-            return self._array(depth)
-        if marker == "{":
-            return self._object(depth)
-        raise ValueError(f"unknown type {marker!r} at byte {self.at - 1}")
-
-    def _text(self) -> str:
-        return self.take(self._count()).decode("utf-8")
-
-    def _count(self) -> int:
-        marker = self.marker()
-        if marker not in "iUIlL":
-            raise ValueError(f"a length of type {marker!r} at byte {self.at - 1}")
-        return int(self.value(marker, 0))
-
-    def _header(self) -> tuple[str | None, int | None]:
-        """Type and number of the members where they are told beforehand."""
-        kind = None
-        if self._next() == "$":
-            self.take(1)
-            kind = self.take(1).decode("latin-1")
-        if self._next() != "#":
-            if kind is not None:
-                raise ValueError("a typed container without a count")
-            return None, None
-        self.take(1)
-        return kind, self._count()
-
-    def _next(self) -> str:
-        return self._content[self.at : self.at + 1].decode("latin-1")
-
-    def _array(self, depth: int) -> list[Any]:
-        kind, count = self._header()
-        if kind in _NUMBERS and count is not None:
-            form, size = _NUMBERS[kind]
-            items: list[Any] = np.frombuffer(self.take(count * size), dtype=form).tolist()
-            return items
-        if count is not None:
-            return [self.value(kind or self.marker(), depth + 1) for _ in range(count)]
-        items = []
-        while (marker := self.marker()) != "]":
-            items.append(self.value(marker, depth + 1))
-        return items
-
-    def _object(self, depth: int) -> dict[str, Any]:
-        members: dict[str, Any] = {}
-        while self._next() != "}":
-            key = self._text()
-            members[key] = self.value(self.marker(), depth + 1)
-        self.take(1)
-        return members
-
 
 _OBJECTIVES = ("binary:logistic", "reg:logistic")
 
@@ -131,17 +20,11 @@ def parse_xgboost(name: str, content: bytes) -> Ensemble:
     XGBoost goes left where x < threshold, both float32: here where x <= the float32 below it.
     """
     try:
-        document = json.loads(content) if is_json(content) else decode(content)
-        return _ensemble(name, document["learner"])
+        return _ensemble(name, json.loads(content)["learner"])
     except (KeyError, ValueError, IndexError, TypeError, AttributeError) as problem:
         raise CompileRefused(
             f"{name} is not an XGBoost model in JSON ({problem!r}); write it with Booster.save_model('model.json')"
         ) from problem
-
-
-def is_json(content: bytes) -> bool:
-    """Whether an XGBoost file is text; in UBJ the length of a key follows the brace, in JSON a quote or a blank."""
-    return content.lstrip()[1:].lstrip()[:1] in (b'"', b"}")
 
 
 def _ensemble(name: str, learner: dict[str, Any]) -> Ensemble:
@@ -208,6 +91,5 @@ def _tree(name: str, features: tuple[str, ...], tree: dict[str, Any]) -> Tree:
         left=np.where(leaf, 0, left),
         right=np.where(leaf, 0, np.array(tree["right_children"], dtype=np.int64)),
         nan_left=np.array(tree["default_left"]).astype(bool) & ~leaf,
-        zero_missing=np.zeros(len(left), dtype=bool),
         value=np.where(leaf, condition.astype(np.float64), 0.0),
     )

@@ -24,7 +24,7 @@ from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees as AdditiveForm
 from models_onnx.workbench.compiler.families.additive_trees import steps_of
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble
+from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.parity import Oracle
 from models_onnx.workbench.compiler.readers.sklearn_trees import from_hist_gradient_boosting
@@ -79,8 +79,8 @@ class Boosted:
         return LOGIT.probability(self.margin(X)), form.contributions(X)
 
     def _ensemble(self, features: tuple[str, ...]) -> Ensemble:
-        cuts = Cuts(tuple(self.fill.tolist()))
-        return from_hist_gradient_boosting(self.trees, features, cuts).scaled(self.intercept, self.slope)
+        ensemble = from_hist_gradient_boosting(self.trees, features).with_missing_replaced(self.fill.tolist())
+        return ensemble.scaled(self.intercept, self.slope)
 
     def _filled(self, X: Array) -> Array:
         # float32, as the file is given its inputs: a value beside a threshold must fall on the same side.

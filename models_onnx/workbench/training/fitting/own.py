@@ -87,7 +87,7 @@ class Own:
 
         def oracle(X: Array) -> tuple[Array, Array]:
             answer = (
-                ask_library(self.model, form, X.astype(np.float32), self.read.X, self.read.inputs) if plain else None
+                ask_library(self.model, form, X.astype(np.float32), self.read.X, self.read.features) if plain else None
             )
             probability = form.link.probability(form.margin(X)) if answer is None else answer.probability
             return probability, form.contributions(X)

@@ -130,8 +130,6 @@ def test_without_outcomes_nothing_is_said_to_have_been_observed() -> None:
         ExtraTreesClassifier(8, max_depth=4, random_state=0),
         DecisionTreeClassifier(max_depth=4, random_state=0),
         make_pipeline(SimpleImputer(add_indicator=True), boosting()),
-        make_pipeline(SimpleImputer(), StandardScaler(), boosting()),
-        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=10, max_depth=3)),
         make_pipeline(
             ColumnTransformer([("c", OneHotEncoder(handle_unknown="ignore"), [4])], remainder="passthrough"),
             HistGradientBoostingClassifier(max_iter=10, max_depth=3),
@@ -191,12 +189,6 @@ def test_a_calibrated_forest_is_explained_on_log_odds() -> None:
     assert np.abs(says(compiled.content, X)["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
 
 
-def test_a_recalibration_by_hand_moves_margin_and_contributions() -> None:
-    X, _ = invented()
-    before, after = (compile_model(fitted(), table(), calibration=line) for line in (None, (-0.5, 0.8)))
-    assert np.abs(says(after.content, X)["margin"] - (-0.5 + 0.8 * says(before.content, X)["margin"])).max() < 1e-12
-
-
 def test_what_has_no_exact_explanation_is_refused_with_what_explains_it() -> None:
     X, y = invented(gaps=0.0)
     with warnings.catch_warnings():
@@ -237,6 +229,13 @@ def test_a_model_that_is_not_fitted_is_refused() -> None:
     for model in (LogisticRegression(), HistGradientBoostingClassifier(), RandomForestClassifier()):
         with pytest.raises(CompileRefused, match=r"not.*fitted"):
             compile_model(model, invented()[0])
+
+
+def test_trees_behind_a_scaler_are_refused_with_what_says_the_same() -> None:
+    X, y = invented(gaps=0.0)
+    for trees in (boosting(), HistGradientBoostingClassifier(max_iter=3, max_depth=2)):
+        with pytest.raises(CompileRefused, match="behind a scaler is not compiled: leave the scaler out and fit it"):
+            compile_model(make_pipeline(StandardScaler(), trees).fit(X, y), X)
 
 
 def test_categorical_splits_are_refused_by_the_inputs_name() -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from models_onnx.workbench.compiler.readers.prepared import FORESTS
-from models_onnx.workbench.compiler.readers.sklearn_columns import steps_read
+from models_onnx.workbench.compiler.readers.preparation import _STEPS
+from models_onnx.workbench.compiler.readers.source import FORESTS
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "models" / "compiler.md").read_text(encoding="utf-8")
@@ -19,6 +19,6 @@ def test_the_example_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> No
     assert [line.split(":")[0] for line in told[1:]] == ["age", "laboratory"]
 
 
-@pytest.mark.parametrize("name", [*steps_read(), *FORESTS])
+@pytest.mark.parametrize("name", [*_STEPS, *FORESTS])
 def test_every_step_and_model_that_is_read_stands_on_the_page(name: str) -> None:
     assert f"`{name}" in PAGE

@@ -25,20 +25,21 @@ from sklearn.preprocessing import (
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import CoxModel, compile_model
+from models_onnx.workbench.compiler.entry import read_model
+from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.link import Survival
-from models_onnx.workbench.compiler.readers.column import Inputs
-from models_onnx.workbench.compiler.readers.sklearn_columns import columns_behind
+from models_onnx.workbench.compiler.reference import compare_with_cohort
 from tests.libraries import statsmodels
 from tests.models_onnx.workbench.compiler.oracles import linear_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, invented, says
 
 
 def frame(people: int = 500) -> tuple[pd.DataFrame, Any]:
-    """Invented people with a ward in words; nobody misses it."""
+    """Invented people with a ward as a number; nobody misses it."""
     X, y = invented(people)
     table = pd.DataFrame(X, columns=list(NAMES))
     table["count"] = table["count"].fillna(0.0)
-    ward = np.random.default_rng(2).choice(["north", "south", "west"], people)
+    ward = np.random.default_rng(2).integers(0, 3, people).astype(float)
     return table.assign(ward=ward), y
 
 
@@ -67,16 +68,9 @@ def test_scalers_imputers_and_codes_say_what_scikit_learn_says() -> None:
     compiled = compile_model(fitted, table, outcomes=y)
     rows = table.copy()
     rows["age"] = (rows["age"] * 3).astype(np.float32).astype(float)  # far outside the cohort
-    told = says(compiled.content, coded(rows))
-    assert compiled.report.categories == {"ward": ("north", "south", "west")}
+    told = says(compiled.content, rows.to_numpy(dtype=float))
     assert np.abs(told["probability"] - fitted.predict_proba(rows)[:, 1]).max() < 1e-12
     assert np.abs(told["contributions"] - closed_form(fitted, table, rows)).max() < 1e-8
-
-
-def coded(rows: pd.DataFrame) -> Array:
-    """The rows with the ward as its position."""
-    wards = {"north": 0.0, "south": 1.0, "west": 2.0}
-    return np.asarray(rows.assign(ward=[wards[ward] for ward in rows["ward"]]).to_numpy(dtype=float))
 
 
 @pytest.mark.parametrize(
@@ -148,13 +142,6 @@ def test_a_step_that_mixes_inputs_or_is_not_read_is_refused_by_name(step: Any, w
         compile_model(fitted, X)
 
 
-def test_a_category_that_no_float32_equals_is_refused() -> None:
-    X = np.array([[0.1], [0.2]] * 20)
-    encoder = OneHotEncoder(sparse_output=False).fit(X)
-    with pytest.raises(CompileRefused, match="no float32"):
-        columns_behind(encoder, Inputs(("dose",), frozenset(), {}).start(), Inputs(("dose",), frozenset(), {}))
-
-
 def study(people: int = 600) -> tuple[Array, Array, Any]:
     """Inputs, times and whether somebody died: hazards that rise with the first two inputs."""
     X, _ = invented(people)
@@ -203,7 +190,9 @@ def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
 def test_a_recalibrated_cox_model_keeps_the_shape_of_its_baseline() -> None:
     X, _, _ = study()
     cox = CoxModel((0.4, 0.0, 0.0, 0.0, 0.0), {1.0: 0.05, 5.0: 0.3}, 5.0)
-    told = says(compile_model(cox, X, calibration=(0.2, 0.9)).content, X)
+    read = read_model(cox, X, None, 4).fitted
+    moved = read.recalibrated(0.2, 0.9)
+    told = says(write_file("m", moved, compare_with_cohort(moved, X, None), {}), X)
     before = says(compile_model(cox, X).content, X)
     assert np.abs(told["margin"] - (0.2 + 0.9 * before["margin"])).max() < 1e-12
     ratio = np.log(told["survival"][:, 0]) / np.log(told["survival"][:, 1])

@@ -230,7 +230,7 @@ def test_the_manifest_names_the_file_and_what_it_was_made_with() -> None:
     assert written.software == {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def test_agreement_is_written_to_two_digits_and_that_with_skl2onnx_only_where_there_is_one() -> None:
+def test_agreement_is_written_to_two_digits() -> None:
     agreement = Agreement(1200, 700, 1.23456e-7, 4.5678e-6, 9.8765e-8)
     plain = {
         "rows": 1200,
@@ -240,9 +240,7 @@ def test_agreement_is_written_to_two_digits_and_that_with_skl2onnx_only_where_th
         "contribution": 4.6e-6,
         "additivity": 9.9e-8,
     }
-    assert documents.parity(agreement, None) == plain
-    assert documents.parity(agreement, 3.456e-7) == {**plain, "skl2onnx": 3.5e-7}
-    assert documents.parity(agreement, 0.0) == {**plain, "skl2onnx": 0.0}
+    assert documents.parity(agreement) == plain
 
 
 def test_of_a_cohort_without_known_outcomes_no_alert_is_right() -> None:

@@ -19,14 +19,12 @@ from models_onnx.workbench.compiler.families.additive_trees import (
     ebm_terms,
     steps_of,
 )
-from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble, Tree
+from models_onnx.workbench.compiler.families.trees import Ensemble, Tree
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.sklearn_trees import from_gradient_boosting, from_hist_gradient_boosting
 from tests.libraries import glassbox
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
-
-LEARNED = Cuts((float("nan"),) * 5)
 
 
 @cache
@@ -107,10 +105,10 @@ def test_stumps_become_one_function_per_input(gaps: float) -> None:
     X, y = invented(gaps=gaps)
     if gaps:
         fitted: Any = HistGradientBoostingClassifier(max_iter=40, max_depth=1).fit(X, y)
-        ensemble = from_hist_gradient_boosting(fitted, NAMES, LEARNED)
+        ensemble = from_hist_gradient_boosting(fitted, NAMES)
     else:
         fitted = GradientBoostingClassifier(n_estimators=40, max_depth=1).fit(X, y)
-        ensemble = from_gradient_boosting(fitted, NAMES, Cuts((0.0,) * 5))
+        ensemble = from_gradient_boosting(fitted, NAMES)
     assert additive(ensemble)
     terms, start = steps_of(ensemble)
     model = AdditiveTrees.centred(NAMES, terms, start, X)
@@ -122,9 +120,7 @@ def test_stumps_become_one_function_per_input(gaps: float) -> None:
 
 def test_trees_of_several_inputs_are_no_sum_of_functions() -> None:
     X, y = invented()
-    deep = from_hist_gradient_boosting(
-        HistGradientBoostingClassifier(max_iter=3, max_depth=2).fit(X, y), NAMES, LEARNED
-    )
+    deep = from_hist_gradient_boosting(HistGradientBoostingClassifier(max_iter=3, max_depth=2).fit(X, y), NAMES)
     with pytest.raises(CompileRefused, match="several inputs"):
         steps_of(deep)
 
@@ -135,7 +131,6 @@ def test_a_tree_that_is_a_single_leaf_moves_the_start() -> None:
         np.zeros(1, np.float32),
         np.zeros(1, int),
         np.zeros(1, int),
-        np.zeros(1, bool),
         np.zeros(1, bool),
         np.array([0.25]),
     )

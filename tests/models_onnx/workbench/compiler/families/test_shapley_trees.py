@@ -7,7 +7,7 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees, weights
-from models_onnx.workbench.compiler.families.trees import Cuts, Ensemble
+from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.readers.sklearn_trees import (
     from_forest,
     from_gradient_boosting,
@@ -17,9 +17,6 @@ from models_onnx.workbench.compiler.reference import Reference
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
-
-WITHOUT_GAPS = Cuts((0.0,) * 5)
-LEARNED = Cuts((float("nan"),) * 5)
 
 
 def boosted(X: Array, y: object, depth: int = 3, rounds: int = 20) -> HistGradientBoostingClassifier:
@@ -45,7 +42,7 @@ def test_the_weights_of_a_leaf_add_up_to_what_x_changes(count: int) -> None:
 def test_contributions_are_the_shapley_values_of_their_definition(depth: int) -> None:
     X, y = invented()
     fitted = boosted(X, y, depth)
-    model = ShapleyTrees.of(from_hist_gradient_boosting(fitted, NAMES, LEARNED), X[:60])
+    model = ShapleyTrees.of(from_hist_gradient_boosting(fitted, NAMES), X[:60])
     rows = np.vstack([X[:6], beside(X, model.edges)[::60]])
     told = says(file_of(model), rows)["contributions"]
     for row, own in zip(rows, told, strict=True):
@@ -56,7 +53,7 @@ def test_contributions_are_the_shapley_values_of_their_definition(depth: int) ->
 def test_values_agree_with_shap_on_boosted_trees_that_learned_gaps(grid: int | None) -> None:
     X, y = invented(grid=grid)
     fitted = boosted(X, y, 4)
-    model = ShapleyTrees.of(from_hist_gradient_boosting(fitted, NAMES, LEARNED), X[:BACKGROUND])
+    model = ShapleyTrees.of(from_hist_gradient_boosting(fitted, NAMES), X[:BACKGROUND])
     expected, base = tree_shap(fitted, X[:BACKGROUND], X[100:400])
     assert np.abs(says(file_of(model), X[100:400])["contributions"] - expected).max() < 1e-6
     assert model.base == pytest.approx(base, abs=1e-6)
@@ -68,8 +65,8 @@ def test_values_agree_with_shap_on_gradient_boosting_and_on_a_forest() -> None:
     machine = GradientBoostingClassifier(n_estimators=20, max_depth=3, random_state=1).fit(X, y)
     forest = RandomForestClassifier(20, max_depth=4, random_state=1).fit(X, y)
     for fitted, read in (
-        (machine, from_gradient_boosting(machine, NAMES, WITHOUT_GAPS)),
-        (forest, from_forest(forest, NAMES, LEARNED)),
+        (machine, from_gradient_boosting(machine, NAMES)),
+        (forest, from_forest(forest, NAMES)),
     ):
         model = ShapleyTrees.of(read, X[:BACKGROUND])
         expected, base = tree_shap(fitted, X[:BACKGROUND], X[100:300])
@@ -82,7 +79,7 @@ def test_values_agree_with_shap_on_gradient_boosting_and_on_a_forest() -> None:
 def test_on_thresholds_the_definition_decides() -> None:
     X, y = invented(people=300, gaps=0.0, grid=1)
     fitted = GradientBoostingClassifier(n_estimators=10, max_depth=3, random_state=1).fit(X, y)
-    model = ShapleyTrees.of(from_gradient_boosting(fitted, NAMES, WITHOUT_GAPS), X[:50])
+    model = ShapleyTrees.of(from_gradient_boosting(fitted, NAMES), X[:50])
     rows = beside(X, model.edges, infinite=False, missing=False)[::30]
     told = says(file_of(model), rows)["contributions"]
     for row, own in zip(rows, told, strict=True):
@@ -91,7 +88,7 @@ def test_on_thresholds_the_definition_decides() -> None:
 
 def test_the_whole_cohort_counts_and_leaves_no_row_in_the_file() -> None:
     X, y = invented(people=2000)
-    read = from_hist_gradient_boosting(boosted(X[:600], y[:600]), NAMES, LEARNED)
+    read = from_hist_gradient_boosting(boosted(X[:600], y[:600]), NAMES)
     small, large = (ShapleyTrees.of(read, X[:count]) for count in (100, 2000))
     assert len(file_of(large)) == pytest.approx(len(file_of(small)), abs=64)
     told = says(file_of(large), X)["contributions"]
@@ -101,7 +98,7 @@ def test_the_whole_cohort_counts_and_leaves_no_row_in_the_file() -> None:
 
 def test_recalibration_multiplies_what_is_looked_up() -> None:
     X, y = invented()
-    model = ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y), NAMES, LEARNED), X)
+    model = ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y), NAMES), X)
     moved = model.recalibrated(-0.3, 0.8)
     before, after = (says(file_of(each), X) for each in (model, moved))
     assert np.abs(after["margin"] - (-0.3 + 0.8 * before["margin"])).max() < 1e-12
@@ -110,7 +107,7 @@ def test_recalibration_multiplies_what_is_looked_up() -> None:
 
 def test_one_row_and_many_rows_say_the_same_bits() -> None:
     X, y = invented()
-    content = file_of(ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y, 4), NAMES, LEARNED), X))
+    content = file_of(ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y, 4), NAMES), X))
     many = says(content, X[:40])
     for number in range(40):
         one = says(content, X[number : number + 1])
@@ -120,18 +117,18 @@ def test_one_row_and_many_rows_say_the_same_bits() -> None:
 
 def test_deep_trees_and_few_people_are_refused() -> None:
     X, y = invented()
-    deep = from_hist_gradient_boosting(boosted(X, y, 6, 3), NAMES, LEARNED)
+    deep = from_hist_gradient_boosting(boosted(X, y, 6, 3), NAMES)
     with pytest.raises(CompileRefused, match="up to 4 are explained exactly"):
         ShapleyTrees.of(deep, X)
     assert ShapleyTrees.of(deep, X, deepest=6).base
     with pytest.raises(CompileRefused, match="20 rows or more"):
-        ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y), NAMES, LEARNED), X[:19])
+        ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y), NAMES), X[:19])
 
 
 def test_a_model_without_a_single_question_contributes_nothing() -> None:
     X, y = invented()
     fitted = boosted(X, y, 3, 1)
-    stump = from_hist_gradient_boosting(fitted, NAMES, LEARNED)
+    stump = from_hist_gradient_boosting(fitted, NAMES)
     empty = Ensemble(stump.features, (), stump.start, stump.link)
     told = says(file_of(ShapleyTrees.of(empty, X)), X[:30])
     assert (told["contributions"] == 0).all()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_model
-from models_onnx.workbench.compiler.families.trees import LEAF, Cuts, Ensemble, Tree, at_most, below, limits
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most, below, limits
 from models_onnx.workbench.compiler.link import LOGIT
 from tests.libraries import xgboost
 
@@ -35,13 +35,6 @@ def test_a_threshold_that_is_a_float32_stays_what_it_is(threshold: float) -> Non
 @given(FLOAT32.filter(lambda x: x > -np.inf), st.floats(allow_nan=False))
 def test_below_leaves_out_the_threshold_itself(x: float, threshold: float) -> None:
     assert (np.float32(x) <= below(threshold)) == (x < threshold)
-
-
-def test_a_stand_in_for_the_missing_goes_where_its_value_would() -> None:
-    cuts = Cuts((1.0, float("nan")))
-    assert cuts.nan_left(0, 1.0, learned=False)
-    assert not cuts.nan_left(0, 0.5, learned=True)
-    assert cuts.nan_left(1, 0.5, learned=True)
 
 
 def spoil(name: str, node: int, value: float) -> Callable[[dict[str, Any]], None]:
@@ -79,24 +72,23 @@ def test_a_damaged_file_is_refused_by_a_sentence(
 
 
 def tree(**changes: Any) -> Tree:
-    """A tree that asks about input 0 and, to the right, about input 1, where zero is missing."""
+    """A tree that asks about input 0 and, to the right, about input 1."""
     columns: dict[str, Any] = {
         "feature": [0, LEAF, 1, LEAF, LEAF],
         "threshold": [0.5, 0.0, 2.0, 0.0, 0.0],
         "left": [1, 0, 3, 0, 0],
         "right": [2, 0, 4, 0, 0],
         "nan_left": [True, False, False, False, False],
-        "zero_missing": [False, False, True, False, False],
         "value": [0.0, 1.0, 0.0, 2.0, 4.0],
     }
-    kinds = {"threshold": np.float32, "value": np.float64, "nan_left": bool, "zero_missing": bool}
+    kinds = {"threshold": np.float32, "value": np.float64, "nan_left": bool}
     return Tree(**{k: np.array(v, dtype=kinds.get(k, np.int64)) for k, v in (columns | changes).items()})
 
 
-def test_a_tree_answers_at_its_thresholds_at_zero_and_at_gaps() -> None:
+def test_a_tree_answers_at_its_thresholds_and_at_gaps() -> None:
     nan, next_up = float("nan"), float(np.nextafter(np.float32(0.5), np.float32(1)))
-    rows = np.array([[0.5, 9], [next_up, 2], [1, 2.5], [nan, 9], [1, nan], [1, 0], [1, 1e-35], [1, 2e-35]])
-    assert tree().values(rows.astype(np.float32)).tolist() == [1, 2, 4, 1, 4, 4, 4, 2]
+    rows = np.array([[0.5, 9], [next_up, 2], [1, 2.5], [nan, 9], [1, nan], [1, 0]])
+    assert tree().values(rows.astype(np.float32)).tolist() == [1, 2, 4, 1, 4, 2]
     assert tree().height() == 2
     assert tree().inner.tolist() == [0, 2]
     assert list(tree().leaves()) == [(1, ((0, True),)), (3, ((0, False), (2, True))), (4, ((0, False), (2, False)))]
@@ -104,8 +96,7 @@ def test_a_tree_answers_at_its_thresholds_at_zero_and_at_gaps() -> None:
     assert (ensemble.depth, Ensemble(("a",), (), 0.5, LOGIT).depth) == (2, 0)
     assert ensemble.margin(rows[:3]).tolist() == [2.5, 4.5, 8.5]
     assert ensemble.scaled(-1.0, 2.0).margin(rows[:3]).tolist() == [4.0, 8.0, 16.0]
-    beyond = float(np.nextafter(np.float32(-1e-35), np.float32(-1)))
-    assert ensemble.thresholds() == ((0.5,), (beyond, float(np.float32(1e-35)), 2.0))
+    assert ensemble.thresholds() == ((0.5,), (2.0,))
 
 
 @pytest.mark.parametrize(
@@ -133,15 +124,10 @@ def test_stand_ins_for_the_missing_move_only_the_questions_of_their_inputs() -> 
         Ensemble(("a", "b"), (tree(),), 0.0, LOGIT).with_missing_replaced(row).trees[0].nan_left.tolist()
         for row in ([nan, nan], [0.5, nan], [0.6, nan], [nan, 1.0], [nan, 0.0], [nan, 3.0])
     ]
-    after = [[True, False], [True, False], [False, False], [True, True], [True, False], [True, False]]
+    after = [[True, False], [True, False], [False, False], [True, True], [True, True], [True, False]]
     assert sides == [[root, False, inner, False, False] for root, inner in after]
 
 
 def test_the_range_of_each_input_is_of_its_finite_values() -> None:
     rows = np.array([[1.0, np.nan, 2.0], [np.inf, np.nan, -3.0]])
     assert limits(rows) == ((1.0, float("inf"), -3.0), (1.0, float("-inf"), 2.0))
-
-
-def test_cuts_are_moved_where_a_scaled_column_has_them() -> None:
-    cuts = Cuts((1.0, float("nan")), {(0, 0.1): np.float32(7.0)})
-    assert (float(cuts.threshold(0, 0.1)), float(cuts.threshold(1, 0.1))) == (7.0, float(at_most(0.1)))

@@ -64,7 +64,6 @@ def with_zeros() -> tuple[Any, Any]:
     "extra",
     [
         {},
-        {"zero_as_missing": True},
         {"use_missing": False},
         {"boosting": "rf", "bagging_fraction": 0.6, "bagging_freq": 1},
         {"sigmoid": 2.0},
@@ -109,10 +108,9 @@ def test_contributions_of_both_agree_with_shap(tmp_path: Path) -> None:
         assert model.base == pytest.approx(base, abs=1e-5)
 
 
-@pytest.mark.parametrize("extra", [{"zero_as_missing": True}, {"use_missing": False}], ids=str)
-def test_where_shap_does_not_know_lightgbms_rules_the_definition_decides(extra: dict[str, Any], tmp_path: Path) -> None:
+def test_where_shap_does_not_know_lightgbms_rules_the_definition_decides(tmp_path: Path) -> None:
     X, _ = with_zeros()
-    booster, path = light(tmp_path, **extra)
+    booster, path = light(tmp_path, use_missing=False)
     told = says(write_file("m", ShapleyTrees.of(read_file(path), X[:50]), REFERENCE, {}), X[50:60])["contributions"]
     for row, own in zip(X[50:60], told, strict=True):
         expected = by_coalitions(lambda mixed: booster.predict(mixed, raw_score=True), row, X[:50])
@@ -139,6 +137,7 @@ def test_stumps_contribute_what_the_libraries_own_contributions_say(tmp_path: Pa
         ({"objective": "regression"}, "regression"),
         ({"objective": "multiclass", "num_class": 3}, "multiclass"),
         ({"linear_tree": True}, "linear trees"),
+        ({"zero_as_missing": True}, "trained with zero_as_missing"),
         ({"categorical_feature": [4]}, "categorical splits on Column_4"),
     ],
     ids=str,
@@ -196,19 +195,6 @@ def test_a_base_score_is_read_as_a_number_and_as_a_list(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(CompileRefused, match="one probability"):
         read_file(path)
-
-
-def test_the_binary_form_of_xgboost_says_the_same_as_its_text(tmp_path: Path) -> None:
-    booster, path = extreme(tmp_path)
-    booster.save_model(tmp_path / "model.ubj")
-    text, binary = read_file(path), read_file(tmp_path / "model.ubj")
-    X, _ = with_zeros()
-    assert (text.margin(X) == binary.margin(X)).all()
-    content = (tmp_path / "model.ubj").read_bytes()
-    for broken in (content[: len(content) // 2], content + b"x", content[:40] + b"?" + content[41:]):
-        (tmp_path / "model.ubj").write_bytes(broken)
-        with pytest.raises(CompileRefused, match="not an XGBoost model"):
-            read_file(tmp_path / "model.ubj")
 
 
 def test_a_model_without_names_takes_those_of_the_frame(tmp_path: Path) -> None:

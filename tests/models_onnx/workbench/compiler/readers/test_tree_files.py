@@ -2,7 +2,6 @@
 
 import copy
 import json
-import struct
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
-from models_onnx.workbench.compiler.readers.xgboost_file import decode, is_json, parse_xgboost
+from models_onnx.workbench.compiler.readers.xgboost_file import parse_xgboost
 
 STUMP: dict[str, Any] = {
     "tree_param": {"size_leaf_vector": "1"},
@@ -49,7 +48,7 @@ def xgboost(**changes: Any) -> Ensemble:
 
 def lists(ensemble: Ensemble, tree: int = 0) -> dict[str, list[Any]]:
     """The columns of a tree."""
-    names = ("feature", "threshold", "left", "right", "nan_left", "zero_missing", "value")
+    names = ("feature", "threshold", "left", "right", "nan_left", "value")
     return {name: getattr(ensemble.trees[tree], name).tolist() for name in names}
 
 
@@ -62,7 +61,6 @@ def test_a_tree_of_xgboost_goes_left_below_its_threshold() -> None:
         "left": [1, 0, 3, 0, 0],
         "right": [2, 0, 4, 0, 0],
         "nan_left": [True, False, False, False, False],
-        "zero_missing": [False] * 5,
         "value": [0.0, -0.5, 0.0, 0.125, 0.75],
     }
     assert [str(ensemble.trees[0].threshold.dtype), str(ensemble.trees[0].value.dtype)] == ["float32", "float64"]
@@ -118,74 +116,6 @@ def test_a_categorical_leaf_and_rounds_without_an_end_are_no_reason_to_refuse() 
         )
 
 
-@pytest.mark.parametrize(
-    ("content", "value"),
-    [
-        (b"i\xff", -1),
-        (b"U\xff", 255),
-        (b"I\x01\x02", 258),
-        (b"l\x00\x01\x00\x00", 65536),
-        (b"L" + struct.pack(">q", -7), -7),
-        (b"d" + struct.pack(">f", 0.5), 0.5),
-        (b"D" + struct.pack(">d", 0.1), 0.1),
-        (b"T", True),
-        (b"F", False),
-        (b"Z", None),
-        (b"Si\x02ab", "ab"),
-        (b"SU\x00", ""),
-        (b"SI\x00\x01x", "x"),
-        (b"Sl\x00\x00\x00\x01x", "x"),
-        (b"SL" + struct.pack(">q", 2) + "\u00e4".encode(), "\u00e4"),
-        (b"[i\x01U\x02]", [1, 2]),
-        (b"[]", []),
-        (b"[#i\x02i\x01T", [1, True]),
-        (b"[$U#i\x03\x01\x02\x03", [1, 2, 3]),
-        (b"[$d#i\x01" + struct.pack(">f", 2.5), [2.5]),
-        (b"[$S#i\x02i\x01ai\x01b", ["a", "b"]),
-        (b"[$U#i\x00", []),
-        (b"{i\x01a[i\x01]i\x01b{}}", {"a": [1], "b": {}}),
-    ],
-)
-def test_every_type_of_universal_binary_json_is_read(content: bytes, value: Any) -> None:
-    assert decode(content) == value
-    with pytest.raises(ValueError, match="1 bytes are left over"):
-        decode(content + b"N")
-    for end in range(len(content)):
-        with pytest.raises(ValueError, match=r"middle of a value|container without a count"):
-            decode(content[:end])
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"N", "unknown type 'N' at byte 0"),
-        (b"[$U]", "a typed container without a count"),
-        (b"Sd\x00\x00\x00\x00", "a length of type 'd' at byte 1"),
-        (b"Si\xff", "middle of a value"),
-        (b"[" * 66 + b"]" * 66, "nested deeper than 64"),
-    ],
-)
-def test_a_torn_binary_file_is_named(content: bytes, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        decode(content)
-
-
-def test_sixty_four_arrays_in_an_array_are_read() -> None:
-    value = decode(b"[" * 65 + b"]" * 65)
-    for _ in range(64):
-        (value,) = value
-    assert value == []
-
-
-def test_text_and_binary_files_of_xgboost_are_told_apart() -> None:
-    for text in (b'{"learner"', b' { "learner"', b"{}", b"{\n}"):
-        assert is_json(text)
-    for binary in (b"{L\0\0", b"{i\x07learner", b"", b"{"):
-        assert not is_json(binary)
-    with pytest.raises(CompileRefused, match=r"m\.ubj is not an XGBoost model"):
-        parse_xgboost("m.ubj", b"{i\x07learner{}}")
-
-
 AFTER = "\n\nparameters:\n[boosting: gbdt]"
 HEADER = {
     "version": "v4",
@@ -198,7 +128,7 @@ TREE = {
     "num_leaves": "3",
     "split_feature": "1 0",
     "threshold": "2.5 0",
-    "decision_type": "2 4",
+    "decision_type": "2 8",
     "left_child": "-1 -2",
     "right_child": "1 -3",
     "leaf_value": "-0.5 0.25 1.5",
@@ -229,29 +159,24 @@ def test_a_tree_of_lightgbm_goes_left_up_to_its_threshold() -> None:
         "left": [2, 3, 0, 0, 0],
         "right": [1, 4, 0, 0, 0],
         "nan_left": [True, False, False, False, False],
-        "zero_missing": [False, True, False, False, False],
         "value": [0.0, 0.0, -1.0, 0.5, 3.0],
     }
 
 
 @pytest.mark.parametrize(
-    ("decision", "threshold", "nan_left", "zero"),
+    ("decision", "threshold", "nan_left"),
     [
-        ("0", "0.0", True, False),  # nothing is missing: NaN counts as 0
-        ("0", "-0.5", False, False),
-        ("2", "-0.5", False, False),
-        ("4", "1.0", False, True),
-        ("6", "-1.0", True, True),
-        ("8", "1.0", False, False),
-        ("10", "-1.0", True, False),
+        ("0", "0.0", True),  # nothing is missing: NaN counts as 0
+        ("0", "-0.5", False),
+        ("2", "-0.5", False),
+        ("8", "1.0", False),
+        ("10", "-1.0", True),
     ],
 )
-def test_what_is_missing_for_lightgbm_is_in_the_decision_type(
-    decision: str, threshold: str, nan_left: bool, zero: bool
-) -> None:
+def test_what_is_missing_for_lightgbm_is_in_the_decision_type(decision: str, threshold: str, nan_left: bool) -> None:
     shape = {"num_leaves": "2", "split_feature": "0", "left_child": "-1", "right_child": "-2", "leaf_value": "0 1"}
     tree = lightgbm(HEADER, {**shape, "decision_type": decision, "threshold": threshold}).trees[0]
-    assert (tree.nan_left.tolist(), tree.zero_missing.tolist()) == ([nan_left, False, False], [zero, False, False])
+    assert tree.nan_left.tolist() == [nan_left, False, False]
 
 
 @pytest.mark.parametrize(
@@ -290,6 +215,7 @@ def test_the_scale_of_a_lightgbm_file() -> None:
         ({"num_tree_per_iteration": "3"}, {}, "models of two classes are compiled"),
         ({}, {"is_linear": "1"}, "linear trees.*linear_tree=false"),
         ({}, {"num_leaves": "4"}, "a tree says 4 leaves and has 3"),
+        ({}, {"decision_type": "2 4"}, "trained with zero_as_missing"),
         ({}, {"decision_type": "2 3"}, "categorical splits on age, which"),
         ({}, {"decision_type": "1 3"}, "categorical splits on age, bun, which"),
         ({}, {"threshold": "1.0 x"}, "not a whole LightGBM model file"),
