@@ -10,16 +10,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import orjson
 
 from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.attacks import attacked
 from cds_hooks.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.text.summary import MOST_SENTENCES, summarise
-from fhir.notes.drugs import Drug
-from fhir.notes.findings import Finding
 from fhir.notes.reading import read_note
-from fhir.notes.results import Result
 
 Row: TypeAlias = dict[str, Any]
 
@@ -48,48 +46,19 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def predicted_note(row: Row) -> Row:
-    """What is read of one note of a folder."""
+def _predicted_note(row: Row) -> Row:
     try:
         text, on = str(row["text"]), date.fromisoformat(str(row["date"])[:10])
         reading = read_note(text, on=on, month_first=row.get("style") == "US")
-        return {
-            "id": row["id"],
-            "findings": [_finding(finding) for finding in reading.findings],
-            "medications": [_drug(drug) for drug in reading.drugs],
-            "results": [_result(result) for result in reading.results],
-        }
+        read = {"findings": reading.findings, "medications": reading.drugs, "results": reading.results}
+        return {"id": row["id"], **msgspec.to_builtins(read)}
     except (KeyError, ValueError) as error:
         raise FolderRefused(f"a note without {error}") from error
 
 
-def _finding(finding: Finding) -> Row:
-    return {
-        "start": finding.start,
-        "end": finding.end,
-        "text": finding.text,
-        "concept": finding.concept,
-        "codes": list(finding.codes),
-        "assertion": finding.assertion,
-        "temporality": finding.temporality,
-        "experiencer": finding.experiencer,
-    }
-
-
-def _drug(drug: Drug) -> Row:
-    row: Row = {"start": drug.start, "end": drug.end, "text": drug.text, "drug": drug.drug, "dose": drug.dose}
-    return row | {"frequency": drug.frequency, "status": drug.status}
-
-
-def _result(result: Result) -> Row:
-    row: Row = {"start": result.start, "end": result.end, "text": result.text, "name": result.name}
-    row |= {"value": result.value, "unit": result.unit, "date": result.date.isoformat()}
-    return row | {"unit_assumed": True} if result.unit_assumed else row
-
-
 def _notes(folder: Path) -> Iterator[Row]:
     for row in read_rows(folder / "notes.jsonl"):
-        yield predicted_note(row)
+        yield _predicted_note(row)
 
 
 def chart_resources(folder: Path, chart: str) -> list[Row]:
