@@ -18,9 +18,11 @@ import pytest
 from hypothesis import settings
 
 from tests import libraries
-from tests.live import ONLY_IN_DEVELOPMENT, serving, serving_here
+from tests.live import AS_INSTALLED, ONLY_IN_DEVELOPMENT, serving, serving_here
 
-sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment] # it is then not imported, as where we are installed
+# It is then not imported, as where we are installed: neither here nor in the programs that tests start.
+sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment]
+os.environ["PYTHONPATH"] = os.pathsep.join([AS_INSTALLED, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 # How long an example takes depends on who else uses the machine; no test is about time.
 settings.register_profile("all examples", deadline=None, max_examples=100)

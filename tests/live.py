@@ -24,7 +24,7 @@ from cds_hooks.storage.opening import upgrade_schema
 ONLY_IN_DEVELOPMENT = "rfc3987_syntax"
 """cyclonedx (make sbom) brings this package into the development environment. jsonschema loads it for 1.7 seconds where
 it finds it, for a format that no schema of ours has; it is not in the runtime lock, and tests run without it, too."""
-_WITHOUT_IT = str(Path(__file__).parent / "as_installed")
+AS_INSTALLED = str(Path(__file__).parent / "as_installed")
 _CHECKOUT = str(Path(__file__).parents[1])
 
 
@@ -74,7 +74,7 @@ def serving(
         "CDS_DATABASE_URL": record_in(folder),
         "CDS_DRAIN_SECONDS": "0",
         "CDS_CALL_SECONDS": "120",
-        "PYTHONPATH": os.pathsep.join([_WITHOUT_IT, _CHECKOUT, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONPATH": os.pathsep.join([AS_INSTALLED, _CHECKOUT, *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     with (folder / "server.log").open("w") as log:
         env = os.environ | settings | environment | {"CONSTANTS": json.dumps(dict(constants))}

@@ -21,6 +21,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.live import AS_INSTALLED
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<path>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXIT = re.compile(r"\(exit code (\d+)\)")
@@ -94,11 +95,14 @@ def _write(path: Path, text: str) -> None:
 
 
 def copy_repository(folder: Path) -> Path:
-    """A copy whose files can be changed without changing the originals; nothing that was made by running is in it."""
+    """A copy whose files can be changed without changing the originals.
+
+    What Python compiled comes with it: it holds for the copies too, which have the times of the originals.
+    """
     for name in _COPIED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "var", "*.pyc"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("var"))
         else:
             shutil.copy(source, target)
     return folder
@@ -134,7 +138,12 @@ def _check(command: str, expected: list[str], copy: Path) -> None:
     # 200 columns, so that no line of a table is broken
     environment = (
         os.environ
-        | {"PYTHONPATH": f"{copy / _INSTALLED}:{copy}", "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+        | {
+            "PYTHONPATH": f"{AS_INSTALLED}:{copy / _INSTALLED}:{copy}",
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+        }
         | given
     )
     done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, timeout=300)

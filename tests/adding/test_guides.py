@@ -11,6 +11,7 @@ import pytest
 
 from tests.adding.guide import apply, copy_repository, follow
 from tests.conftest import ROOT
+from tests.live import AS_INSTALLED
 from tests.renew import SEALS
 
 # What these guides make lies outside the repository, so no seal of it changes.
@@ -72,7 +73,7 @@ def test_all_guides_together_end_green(tmp_path: Path) -> None:
         if page.stem != "feature":  # tests/adding/test_feature_guide.py follows it
             apply(page, copy)
     shutil.rmtree(copy / "cards/rules/families/example")  # the family without a rule, a mistake that the guide shows
-    environment = os.environ | {"PYTHONPATH": str(copy)}
+    environment = os.environ | {"PYTHONPATH": f"{AS_INSTALLED}:{copy}"}
     pytest_command = ("pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *_TOUCHED)
     for words in (("tests.renew", *_CHANGED_SEALS), pytest_command):
         done = subprocess.run(

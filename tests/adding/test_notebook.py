@@ -20,7 +20,7 @@ from cards.card import Card, check_card
 from models_onnx.artifact.folder import read_manifest
 from tests.adding.notebook import CELL, PAGE, RUNNING
 from tests.conftest import ROOT
-from tests.live import free_port, record_in
+from tests.live import AS_INSTALLED, free_port, record_in
 
 pytestmark = pytest.mark.slow
 _LOOKING = """
@@ -74,8 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _environment(place: Path) -> dict[str, str]:
-    # Without the package that only comes with the tools of development (tests/live.py).
-    search = os.pathsep.join([str(ROOT / "tests" / "as_installed"), str(ROOT)])
+    search = os.pathsep.join([AS_INSTALLED, str(ROOT)])
     more = {"PYTHONPATH": search, "CDS_DATABASE_URL": record_in(place), "CDS_DATA_DIR": str(place / "nowhere")}
     return os.environ | more | {"COLUMNS": "200", "CDS_AS_OF": "2026-11-20T09:00:00Z"}
 

@@ -28,7 +28,7 @@ from tests.adding.notebook import PAGE as GUIDE
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.storage.samples import a_decision
 from tests.conftest import ROOT
-from tests.live import record_in, serving
+from tests.live import AS_INSTALLED, record_in, serving
 
 pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs" / "operations" / "renewal.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ class Site:
             "CDS_DATABASE_URL": self.url,
             "CDS_DATA_DIR": str(folder / "nowhere"),
             "CDS_MODEL_SIGNING_KEY": "publisher.pem",
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "as_installed"), str(ROOT)]),
+            "PYTHONPATH": os.pathsep.join([AS_INSTALLED, str(ROOT)]),
             "COLUMNS": "200",
             "CDS_AS_OF": "2026-11-20T09:00:00Z",
         }

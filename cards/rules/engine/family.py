@@ -154,7 +154,7 @@ def schema_with(vocabularies: Iterable[Vocabulary]) -> dict[str, Any]:
         "title": CONDITION,
         "type": "object",
         "anyOf": [{"required": [word]} for word in schemas],
-        "allOf": [{"if": {"required": [word]}, "then": schema} for word, schema in schemas.items()],
+        "dependentSchemas": schemas,
     }
     return schema
 
