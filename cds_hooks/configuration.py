@@ -21,7 +21,6 @@ from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Released
-from cds_hooks.hold_back.rule_texts import record_rule_texts
 from cds_hooks.model_versions import ModelVersions
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
@@ -251,7 +250,6 @@ class InForce:
             with suppress(RecordUnavailable):
                 if read_content(url, digest) is None:
                     add_event(url, EVENT, "cds-hooks", {"digest": digest, "content": msgspec.Raw(_encode(content))})
-                    record_rule_texts(url)
                 self._unrecorded.pop(digest, None)
 
 

@@ -22,10 +22,8 @@ ROLE_WORDS: Final = {
     Role.CLINICIAN: "the worklist, and why a decision was as it was",
     Role.CLINICIAN_LINK: "why a decision was as it was, for the one patient whose chart is open; only an EHR launch "
     "gives it",
-    Role.MODEL_OWNER: "the pages without patients, operations, simulations of changes without their "
-    "examples, and approving and releasing",
-    Role.APPROVER: "the pages without patients, simulations of changes without their examples, and approving and "
-    "releasing",
+    Role.MODEL_OWNER: "the pages without patients, operations, and approving and releasing",
+    Role.APPROVER: "the pages without patients, and approving and releasing",
     Role.PHARMACIST: "the worklist, single decisions, what a committee needs to judge rules, and approving and "
     "releasing",
     Role.OPERATOR: "everything but the worklist; approving and releasing",

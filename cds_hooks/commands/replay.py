@@ -52,7 +52,10 @@ def replay(
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="CANDIDATE", help="What it changes: a model's folder, rules file, index, CDS_NAME=value."),
+        typer.Option(
+            metavar="CANDIDATE",
+            help="What it changes: model's folder, RULE=off, rules file, index, CDS_NAME=value.",
+        ),
     ] = None,
     database: Database = None,
     processes: Annotated[
@@ -200,6 +203,11 @@ def _draw_report(console: Console, report: Any) -> None:
             )
         if table.row_count:
             console.print(table)
+    table = Table("card", "now", "after the change", box=box.SIMPLE_HEAD)
+    for name, counts in sorted(report.cards.items()):
+        table.add_row(Text(name), str(counts["now"]), str(counts["after"]))
+    if table.row_count:
+        console.print(table)
     for what, ids in report.examples.items():
         console.print(Text(f"{what}: {' '.join(ids)}"), soft_wrap=True)
     last = f"{report.decisions} decisions computed twice, {report.not_replayed} not replayed."

@@ -108,7 +108,6 @@ DOORS: Final = (
         by_link=True,
         refusal="Open the app from the chart of the patient.",
     ),
-    Door("/simulations", "simulations.views", COMMITTEE, of_patients=True),
     Door("/openapi.json", "machine_files", STAFF),
     Door("/static", "machine_files", None, anonymous=True),
     Door(

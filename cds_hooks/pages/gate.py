@@ -28,7 +28,7 @@ EVENT: Final = "page-view"
 """The kind of the entries of the record that say who saw which page of a patient."""
 
 SEEN: Final = "cds_hooks.seen"
-"""Member of the ASGI scope: what else the page showed, as a word for the record ("what-if")."""
+"""Member of the ASGI scope: what else the page showed, as a word for the record ("csv")."""
 
 _READING: Final = ("GET", "HEAD")
 _LOG_IN: Final = Failure(

@@ -1,4 +1,4 @@
-"""What a candidate would have changed: a model, a rules file or a setting, tried on decisions of the record.
+"""What a candidate would have changed: a model, a rule, a rules file or a setting, tried on decisions of the record.
 
 Each decision is computed twice, as the site is now and with the candidate, so that nothing else that changed since the
 decision is counted.
@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.terminology import SUFFIX, index_in_force, use_terminology
 from cds_hooks.replay.replaying import AT_ONCE, Replayed, Replayer
 from cds_hooks.replay.simulated_orders import NOT_KNOWN, group_of, group_words
@@ -31,7 +32,7 @@ class NoCandidate(Exception):
 
 
 def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
-    """The site with each candidate in place: a model's folder, a rules file, an index, or a setting as CDS_NAME=value.
+    """The site with each candidate in place: a model's folder, a rules file, an index, CDS_NAME=value or RULE=off.
 
     Raises:
         NoCandidate: It is none of these.
@@ -39,11 +40,14 @@ def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
     """
     changed: dict[str, Any] = {}
     models: dict[str, Model] = {}
+    tried: dict[str, bool] = {}
     for candidate in candidates:
         name, _, value = candidate.partition("=")
         path = Path(candidate)
         if name.startswith("CDS_") and name.removeprefix("CDS_").lower() in SETTINGS:
             changed[name.removeprefix("CDS_").lower()] = value
+        elif value in ("on", "off") and name in all_rule_versions():
+            tried[name] = value == "on"
         elif (path / MANIFEST).is_file():
             # a version beside a model is there also where the one in use is that of the package
             is_version = VERSION_SIGN in path.name
@@ -55,10 +59,10 @@ def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
             changed["rules_file"] = path
         else:
             raise NoCandidate(
-                f"{candidate} is no folder of a model, no rules file (.toml), no index of terminologies (.idx) and no "
-                "setting as CDS_NAME=value"
+                f"{candidate} is no folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
+                "setting as CDS_NAME=value and no rule as RULE=on or RULE=off"
             )
-    site = open_site(with_settings(configured, changed), models)
+    site = open_site(with_settings(configured, changed), models, tried)
     for model_id, model in models.items():
         served = site.served_model(model_id)
         if served is None:

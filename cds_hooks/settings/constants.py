@@ -71,10 +71,6 @@ class Constants(BaseSettings):
         description="Where the views of the record are kept: what was shown and answered, counts, the worklist; made "
         "again where it is not there (docs/operations/monitoring.md). Unset: beside an SQLite record, else in var.",
     )
-    simulations_folder: Path = Field(
-        default=Path("var/simulations"),
-        description="Reports of `cds-hooks decisions replay --against --json` that /simulations shows.",
-    )
     link_hosts: tuple[str, ...] = Field(
         default=(), description="Hosts that cards may link to in the development profile; none means any."
     )

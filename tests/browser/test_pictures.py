@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from tests.browser.conftest import running
 from tests.conftest import ROOT
@@ -83,16 +83,9 @@ def _why(page: Page, _: str, pages: dict[str, str]) -> None:
     page.goto(pages["estimate"])
 
 
-def _simulation(page: Page, base_url: str, _: dict[str, str]) -> None:
-    page.goto(f"{base_url}/simulations?kind=rule&name=renal-metformin")
-    page.get_by_role("button", name="Compute it").click()
-    expect(page.get_by_text("After the change: 0.")).to_be_visible(timeout=60_000)
-
-
 SCENES: Final[dict[str, Callable[[Page, str, dict[str, str]], None]]] = {
     "try": _try,
     "why": _why,
-    "simulation": _simulation,
 }
 
 

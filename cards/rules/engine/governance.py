@@ -44,18 +44,9 @@ def suppress_nothing(_finding: Finding) -> Silence | None:
 
 
 def digest_of(rule: Rule, table: RuleTable) -> str:
-    """The version of a rule: 16 hexadecimal digits of SHA-256 over `declared_text`."""
-    return digest_of_text(declared_text(rule, table))
-
-
-def declared_text(rule: Rule, table: RuleTable) -> bytes:
-    """What a rule declares, and its family adds, as JSON: rule, override reasons, advice where unsure, its text."""
+    """The version of a rule: 16 hexadecimal digits of SHA-256 over what it declares, and its family adds."""
     declared = (rule, table.override_reasons, table.when_unsure, table.unstable_summary)
-    return msgspec.json.encode(declared, order="deterministic")
-
-
-def digest_of_text(text: bytes) -> str:
-    """The version of a rule that declares this text."""
+    text = msgspec.json.encode(declared, order="deterministic")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
 
 

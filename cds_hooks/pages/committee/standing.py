@@ -121,7 +121,6 @@ class Committee:
             missing,
             (*steps, *self._acts("model", name)),
             self._form(("model", name), release.digest, approves=missing is not None),
-            _may_try(),
         )
 
     def _waiver(
@@ -151,7 +150,6 @@ class Committee:
             missing,
             self._acts("rule", rule),
             self._form(("rule", rule), version.digest, approves=missing is not None),
-            _may_try(),
         )
 
     def rules(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -206,11 +204,6 @@ class Committee:
     def _by_click(self) -> bool:
         visitor = visiting().visitor
         return self._approvals is not None and visitor is not None and not COMMITTEE.isdisjoint(visitor.roles)
-
-
-def _may_try() -> bool:
-    here = visiting()
-    return not here.needs_login or (here.visitor is not None and not COMMITTEE.isdisjoint(here.visitor.roles))
 
 
 def _fits(row: RuleRow, wanted: dict[str, str]) -> bool:

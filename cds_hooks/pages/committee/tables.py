@@ -78,8 +78,6 @@ class ModelStanding(Struct, frozen=True):
     missing: str | None
     steps: tuple[StepRow, ...]
     form: ActForm
-    may_try: bool = True
-    """Whether who looks at the page may try a change to it."""
 
     @property
     def gate_words(self) -> str:
@@ -111,8 +109,6 @@ class RuleStanding(Struct, frozen=True):
     missing: str | None
     steps: tuple[StepRow, ...]
     form: ActForm
-    may_try: bool = True
-    """Whether who looks at the page may try a change to it."""
 
 
 def rules_values(

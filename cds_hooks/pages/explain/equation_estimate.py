@@ -10,7 +10,6 @@ from cds_hooks.pages.explain.recorded_decision import Basis
 from cds_hooks.web.charts import Scale, round_scale, with_ticks
 from cds_hooks.web.numbers import format_quantity, signed
 from models_onnx.equations.declaration import Equation
-from models_onnx.equations.modifiable import modifiable_inputs
 
 _UNITS: Final = {"identity": "points or units of the result", "log": "natural logarithm of the result"}
 _ODDS: Final = "the logarithm of the odds, as the equation adds it up"
@@ -35,10 +34,7 @@ class Part(Struct, frozen=True):
 
 
 class EquationEstimate(Struct, frozen=True):
-    """The value, as people in 100 where it is a probability, and its parts, the largest first.
-
-    `is_fixed` says that no source names an input of it as one to change for this outcome.
-    """
+    """The value, as people in 100 where it is a probability, and its parts, the largest first."""
 
     title: str
     output: str
@@ -48,7 +44,6 @@ class EquationEstimate(Struct, frozen=True):
     unit: str
     parts: tuple[Part, ...]
     reference: str
-    is_fixed: bool
 
 
 def equation_estimate(basis: Basis, equation: Equation) -> EquationEstimate | None:
@@ -76,7 +71,6 @@ def equation_estimate(basis: Basis, equation: Equation) -> EquationEstimate | No
         _UNITS.get(scores.link, _ODDS),
         tuple(_part(words.get(name, name), value, scale) for name, value in ordered),
         equation.reference,
-        not modifiable_inputs(equation.id, output.id),
     )
 
 

@@ -1,4 +1,4 @@
-"""Why a decision was as it was: its page, the same with other values, and the list of the answers about a patient.
+"""Why a decision was as it was: its page, and the list of the answers about a patient.
 
 Who opens it is checked in two steps: by the gate, and, where the session is of one patient, by whose decision it is.
 What a form holds is in the body and never in an address.
@@ -27,8 +27,6 @@ from cds_hooks.pages.explain.recorded_decision import read_basis
 from cds_hooks.pages.explain.replay import replay
 from cds_hooks.pages.explain.timeline import timeline
 from cds_hooks.pages.explain.understood_entries import understood_entries
-from cds_hooks.pages.explain.what_if import WhatIf, ask, what_if
-from cds_hooks.pages.gate import SEEN
 from cds_hooks.pages.model_files import evidence_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.feedback import remember_answers
@@ -45,7 +43,7 @@ from cds_hooks.storage.queries import (
     store_feedback,
 )
 from cds_hooks.web.numbers import format_time, time_of
-from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS, Failure, Refusal, static_version
+from cds_hooks.web.site import HEADERS, Failure, Refusal
 from cds_hooks.web.visitor import visiting
 
 ANSWER_EVENT: Final = "card-answer"
@@ -86,10 +84,10 @@ _NO_CARD: Final = Failure(
     "The form names no card of this decision. Nothing was recorded.",
     "Open the page again.",
 )
-_NO_QUESTION: Final = Failure(
-    "Nothing can be changed here",
+_NO_FORM: Final = Failure(
+    "The form cannot be used",
     "Refused",
-    "No input of this estimate is named by a source as one that can be changed, or its equation is another one now.",
+    "It is neither the answer to a card nor a replay. Nothing was recorded.",
     "Open the page again.",
 )
 
@@ -103,26 +101,20 @@ class _Explaining:
         self._url = settings.database_url
         self._replaying = Lock()
         self._may_write = settings.content_keys is not None
-        self._of_site = {"calibration": settings.kfre_region}
 
     def show(self, request: Request) -> Response:
         """Show why the decision was as it was."""
-        decision = self._decision(request)
-        return self._page(request, decision, self._question(decision))
+        return self._page(request, self._decision(request))
 
     def take_form(self, request: Request) -> Response:
-        """Answer a form of the page: what the estimate would be with other values, or the answer to a card."""
+        """Take a form of the page: the answer to a card, or the wish to replay."""
         fields: Mapping[str, str] = request.state.form
         decision = self._decision(request)
         if fields.get("act") == "answer":
             return self._record_answer(request, fields, decision)
         if fields.get("act") == "replay":
             return self._replayed(request, decision)
-        question = self._question(decision)
-        if question is None:
-            raise Refusal(_NO_QUESTION, 400)
-        request.scope[SEEN] = "what-if"
-        return self._page(request, decision, ask(question, fields))
+        raise Refusal(_NO_FORM, 400)
 
     def _decision(self, request: Request) -> Decision:
         """Return the decision of the address, if it is for who asks."""
@@ -136,9 +128,6 @@ class _Explaining:
             raise Refusal(_OTHER_PATIENT, 403)
         return decision
 
-    def _question(self, decision: Decision) -> WhatIf | None:
-        return what_if(read_basis(decision), self._of_site)
-
     def _record_answer(self, request: Request, fields: Mapping[str, str], decision: Decision) -> Response:
         """Record the answer to a card, once, and show the page again."""
         if not self._may_answer():
@@ -151,7 +140,7 @@ class _Explaining:
         try:
             item = read_answer(card, fields, about, now, may_write=self._may_write)
         except AnswerRefused as refusal:
-            return self._page(request, decision, self._question(decision), (str(refusal), card.uuid))
+            return self._page(request, decision, (str(refusal), card.uuid))
         if all(answer.card != card.uuid for answer in feedback_on(self._url, decision.id)):
             self._store(decision, item)
         position = list(cards).index(card.uuid) + 1
@@ -187,7 +176,7 @@ class _Explaining:
             raise Refusal(_NOT_YOURS_TO_REPLAY, 403)
         with self._replaying:
             replayed = replay(self._server.settings, decision)
-        return self._page(request, decision, self._question(decision), replayed=replayed)
+        return self._page(request, decision, replayed=replayed)
 
     def _reads_record(self, request: Request) -> bool:
         """Return whether who asks may see what the record has of single decisions, and replay them."""
@@ -212,7 +201,6 @@ class _Explaining:
         self,
         request: Request,
         decision: Decision,
-        question: WhatIf | None,
         problem: tuple[str, str] = ("", ""),
         replayed: Any = None,
     ) -> Response:
@@ -221,17 +209,13 @@ class _Explaining:
         visitor = visiting().visitor
         if visitor is not None and visitor.bound is not None and visitor.bound.decision:
             history = None  # the link is of this decision alone
-        has_script = question is not None and bool(question.movable)
         return self._server.page(
             "explain/explanation.html",
-            headers=SCRIPT_HEADERS if has_script else HEADERS,
             it=explained,
             moves=moves,
             history=history,
-            question=question,
             understood=understood_entries(self._url, decision),
             record=self._recorded(decision, explained.history, replayed) if self._reads_record(request) else None,
-            script=static_version("explain.js"),
             answers=answer_forms(explained.cards, explained.history, may_write=self._may_write),
             may_answer=self._may_answer(),
             problem=problem[0],

@@ -5,8 +5,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.errors import NotFound
-from cds_hooks.pages.committee.changes import Changes
 from cds_hooks.pages.committee.tables import ModelStanding
+from cds_hooks.pages.models.changes import compared_versions
 from cds_hooks.pages.models.description import model_values
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.site import HEADERS, Failure, Refusal
@@ -56,7 +56,8 @@ def routes(server: PageServer) -> list[Route]:
         manifest = files.manifest(model_id) if VERSION_SIGN not in model_id else None
         if manifest is None:
             raise Refusal(_NO_MODEL)
-        return Changes(server).model(request, model_id, manifest)
+        values = compared_versions(files, model_id, request.query_params)
+        return server.page("models/changes.html", name=model_id, title=manifest.title, **values)
 
     return [
         server.route("/models", models),

@@ -1,4 +1,4 @@
-"""The pages of the rules: the list with what waits for a second person, a rule, its versions, and the checks."""
+"""The pages of the rules: the list with what waits for a second person, a rule, and the checks."""
 
 from typing import Any, Final
 
@@ -8,7 +8,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
-from cds_hooks.pages.committee.changes import Changes
 from cds_hooks.pages.rules.approvals import MOST_BYTES, Approvals
 from cds_hooks.pages.rules.description import describe_rule
 from cds_hooks.pages.rules.drug import CLASSES, describe_drug
@@ -45,10 +44,6 @@ class _Rules:
         standing = self._server.committee.rule(version)
         return self._server.page("rules/rule.html", it=describe_rule(version), standing=standing)
 
-    def show_changes(self, request: Request) -> Response:
-        """Show what changed between two versions of a rule."""
-        return Changes(self._server).rule(request, _version(request))
-
     def show_checks(self, request: Request) -> Response:
         """Show which checks exist for a drug, a brand, a class or a test."""
         query = " ".join(request.query_params.get("drug", "")[:_LONGEST_NAME].split())
@@ -76,7 +71,6 @@ def routes(server: PageServer) -> list[Route]:
         server.route("/rules", pages.show_all, ["POST"], limiter=limiter, upload=True, most_bytes=MOST_BYTES),
         server.route("/rules/checks", pages.show_checks),
         server.route("/rules/{rule_id}", pages.show),
-        server.route("/rules/{rule_id}/changes", pages.show_changes),
     ]
 
 

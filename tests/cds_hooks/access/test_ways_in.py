@@ -197,7 +197,7 @@ async def test_who_has_another_role_is_told_which_one_is_needed(
                 "This page is for nobody, and yours is clinician. Nothing of it was shown."
             )
             assert (await person.open("/worklist")).status_code == 200
-            assert (await person.send("/simulations", form_token="x")).status_code == 403  # noqa: S106
+            assert (await person.send("/terminology", form_token="x")).status_code == 403  # noqa: S106
             program = await person.calls.get("/decisions", headers={"accept": "application/json", "cookie": ""})
             assert program.json()["issue"][0]["code"] == "forbidden"
     nobody = Visitor("A", "account a", frozenset(), "t")
@@ -216,7 +216,7 @@ async def test_a_program_without_a_login_is_told_so_and_a_browser_is_sent_to_the
         assert (browser.status_code, browser.headers["location"]) == (303, "login?page=/ops%3Fdays%3D1")
         assert browser.headers["cache-control"] == "no-store"
         assert (await person.open("/explain/1")).headers["location"] == "../login?page=/explain/1"
-        assert (await person.send("/simulations")).status_code == 401
+        assert (await person.send("/terminology")).status_code == 401
         other = await person.calls.post("/login", headers={"accept": "text/html", "sec-fetch-site": "cross-site"})
         assert (other.status_code, "The form did not come from a page of this server" in other.text) == (403, True)
 

@@ -7,9 +7,8 @@ from cds_hooks.hold_back.standing import Standing
 from cds_hooks.pages.committee.tables import ActForm, ModelStanding
 from cds_hooks.pages.explain.explanation import Explanation
 from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move
-from cds_hooks.pages.explain.what_if import WhatIf
 from cds_hooks.pages.models.description import model_values
-from cds_hooks.web.site import Site, render, static_version
+from cds_hooks.web.site import Site, render
 from models_onnx.artifact.manifest import Manifest
 
 
@@ -33,9 +32,8 @@ def explanation_page(
     explanation: Explanation,
     moves: Sequence[Move] = (),
     history: Sequence[EarlierEstimate] | None = (),
-    question: WhatIf | None = None,
 ) -> str:
     """The page of a decision whose cards have no answers."""
-    around = {"moves": moves, "history": history, "question": question, "script": static_version("explain.js")}
+    around = {"moves": moves, "history": history}
     answers = {"answers": {}, "may_answer": False, "problem": "", "problem_of": ""}
     return render("explain/explanation.html", site=site, root="../", it=explanation, **around, **answers)

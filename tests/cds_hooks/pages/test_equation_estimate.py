@@ -46,14 +46,6 @@ def test_other_scores_make_no_estimate(scores: dict[str, Any]) -> None:
     assert equation_estimate(basis(**scores), find_equations()["cha2ds2_vasc"]) is None
 
 
-def test_an_equation_whose_inputs_no_source_names_as_modifiable_says_that_nothing_can_be_tried() -> None:
-    fixed = equation_estimate(basis(output="score", value=3, parts={"age": 2.0}), find_equations()["cha2ds2_vasc"])
-    varied = equation_estimate(basis(**KFRE | {"output": "5y"}), find_equations()["kfre_4"])
-    assert fixed is not None
-    assert varied is not None
-    assert (fixed.is_fixed, varied.is_fixed) == (True, False)
-
-
 def test_bars_stand_on_a_scale_as_far_below_nothing_as_above() -> None:
     equation = find_equations()["kfre_4"]
     estimate = equation_estimate(basis(**KFRE | {"output": "5y"}), equation)

@@ -53,6 +53,8 @@ def test_a_setting_a_rules_file_and_a_model_are_tried(site: dict[str, str], tmp_
     assert "not known" not in found["by_group"]
     of_cards = sum(each.get("fewer", 0) for each in found["by_card"].values())
     assert sum(group["fewer"] for group in found["by_group"].values()) == of_cards
+    off = run_program(*every, "renal-metformin=off", environment=site)
+    assert json.loads(off.stdout)["cards"]["renal-metformin/lt30"] == {"now": 2}
     same = run_program(*every, str(ARTIFACTS / "mortality_5y"), environment=site)
     assert same.returncode == 0, same.stdout
     assert json.loads(same.stdout)["examples"] == {}
@@ -73,8 +75,8 @@ def test_what_is_no_candidate_is_refused_in_a_sentence(tmp_path: Path) -> None:
             candidate_site(configured, [name])
         assert (
             str(refused.value)
-            == f"{name} is no folder of a model, no rules file (.toml), no index of terminologies (.idx) and no "
-            "setting as CDS_NAME=value"
+            == f"{name} is no folder of a model, no rules file (.toml), no index of terminologies (.idx), no "
+            "setting as CDS_NAME=value and no rule as RULE=on or RULE=off"
         )
     shutil.copytree(ARTIFACTS / "mortality_180d", tmp_path / "mortality_180d")
     with pytest.raises(NoCandidate, match="no service here asks a model mortality_180d"):

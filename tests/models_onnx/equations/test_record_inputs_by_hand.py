@@ -8,7 +8,6 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import find_equations
-from models_onnx.equations.modifiable import all_modifiable
 from models_onnx.equations.record_inputs import (
     FeatureReadings,
     NoValue,
@@ -187,12 +186,3 @@ def test_the_features_of_equations_are_each_there_once() -> None:
     names = [feature.name for feature in features_of(EQUATIONS["meld3"], EQUATIONS["has_bled"])]
     assert len(names) == len(set(names))
     assert {"takes_warfarin", "has_cirrhosis", "has_atrial_fibrillation", "inr", "smokes"} - set(names) == {"smokes"}
-
-
-def test_the_inputs_that_a_what_if_may_change() -> None:
-    assert [(row.equation, row.output, row.input, row.direction, row.low, row.high) for row in all_modifiable()] == [
-        ("prevent_base", "ascvd|10y", "sbp", "lower", 110, 200),
-        ("prevent_base", "ascvd|10y", "total_cholesterol", "lower", 130, 320),
-        ("prevent_base", "ascvd|10y", "current_smoker", "to-no", None, None),
-        ("kfre_4", "5y", "uacr", "lower", 0.1, 25000),
-    ]

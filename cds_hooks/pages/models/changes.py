@@ -1,13 +1,16 @@
-"""What differs between two versions of a rule or of a model, laid out as rows: where, before, after."""
+"""What differs between two versions of a model, laid out as rows: where, before, after."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
 import orjson
 from msgspec import Struct
 
+from cds_hooks.pages.model_files import ModelFiles
+
 _LONGEST: Final = 2_000
-_NAMES: Final = ("id", "name", "code", "gate", "capacity", "label", "age_low", "reason")
+_NAMES: Final = ("id", "name", "gate", "capacity", "age_low")
 """The members by which the entries of a list are told apart, the first that is there."""
 
 Json = Mapping[str, Any]
@@ -28,24 +31,7 @@ class ChangedPart(Struct, frozen=True):
     rows: tuple[ChangedRow, ...]
 
 
-class VersionChoice(Struct, frozen=True):
-    """A version that can be compared: its key in the address, and in words."""
-
-    key: str
-    words: str
-
-
-RULE_PARTS: Final = {
-    "title": "Title",
-    "bands": "Cards: when, how severe, what they say and offer",
-    "trigger": "Which orders it looks at",
-    "missing_data": "What it says where a value is missing",
-    "silent_when": "When it keeps quiet",
-    "evidence": "Sources",
-    "audit": "How it was checked",
-    "override reasons": "Reasons for an override",
-}
-MODEL_PARTS: Final = {
+_TITLES: Final = {
     "intended_use": "Intended use",
     "population": "Who may be scored",
     "outcome": "What is predicted",
@@ -66,10 +52,29 @@ MODEL_PARTS: Final = {
 }
 
 
-def rule_parts(declared: Sequence[Any]) -> dict[str, Any]:
-    """The text of a version of a rule by what it is about."""
-    rule, reasons, unsure, unstable = declared
-    return {**rule, "override reasons": reasons, "advice where a value is unsure": unsure, "its words": unstable}
+def compared_versions(files: ModelFiles, model_id: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """What the template shows of the versions `before` and `after`, else of the newest other one and the one in use."""
+    parts, choices = dict[str, Json](), []
+    for name in (*files.versions(model_id), model_id):
+        if (manifest := files.manifest(name)) is not None:
+            parts[name] = _facts(files, name, msgspec.to_builtins(manifest))
+            standing = "in use" if name == model_id else "beside it"
+            signed = "" if files.is_as_released(name) else ", its files are not those that were released"
+            choices.append((name, f"{manifest.version}, {standing}{signed}"))
+    after = query.get("after", "")
+    after = after if after in parts else model_id
+    others = [name for name, _ in choices if name != after]
+    before = query.get("before", "")
+    before = before if before in parts else others[-1] if others else after
+    return {"choices": choices, "chosen": (before, after), "parts": changed_parts(parts[before], parts[after], _TITLES)}
+
+
+def _facts(files: ModelFiles, name: str, manifest: Json) -> Json:
+    """The manifest with the gate report and the state of the release."""
+    release = files.release(name)
+    gates = [msgspec.to_builtins(gate) for gate in files.gates(name)]
+    state = {"state": release.state, "digest": release.digest} if release is not None else None
+    return {**manifest, "gates": gates, "release": state}
 
 
 def changed_parts(before: Json, after: Json, titles: Mapping[str, str]) -> list[ChangedPart]:
@@ -96,19 +101,12 @@ def _rows(where: str, before: Any, after: Any) -> Iterator[ChangedRow]:
 def _parts(value: Any) -> dict[str, Any] | None:
     """The members of an object or of a list of objects with names; None for what is shown as a whole."""
     if isinstance(value, dict):
-        return {_words(name): member_value for name, member_value in value.items()}
+        return {name.replace("_", " "): member_value for name, member_value in value.items()}
     if isinstance(value, list | tuple) and value and all(isinstance(entry, dict) for entry in value):
         member = next((name for name in _NAMES if all(name in entry for entry in value)), None)
         names = [str(entry[member]) for entry in value] if member else []
         return dict(zip(names, value, strict=True)) if len(set(names)) == len(value) else None
     return None
-
-
-_OPERATORS: Final = {"lt": "under", "le": "at most", "gt": "over", "ge": "at least"}
-
-
-def _words(name: str) -> str:
-    return _OPERATORS.get(name) or str(name).replace("_", " ")
 
 
 def _text(value: Any) -> str:
