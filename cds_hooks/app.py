@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware import Middleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from cds_hooks.audit.seals import Sealing
@@ -28,12 +29,14 @@ from cds_hooks.packages import use_packages
 from cds_hooks.pages.doors import all_doors
 from cds_hooks.pages.late import LatePages
 from cds_hooks.record_views import open_follower
+from cds_hooks.routes.bodies import BodyReader, ReportIntake
+from cds_hooks.routes.budgets import CallBudgets
 from cds_hooks.routes.coverage import coverage_routes
-from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects
-from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures
+from cds_hooks.routes.entrance import InParts, KnownHosts, ProtocolCors, RelativeRedirects
+from cds_hooks.routes.failures import ContainedApp, answer_hook_error, answer_http_error
 from cds_hooks.routes.feedback import protocol_routes
 from cds_hooks.routes.health import health_routes
-from cds_hooks.routes.hooks import HookRoute, RequestLimits
+from cds_hooks.routes.hooks import HookRoute
 from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.summaries import summary_routes
 from cds_hooks.security import RegistrableNames, Trust, open_trust
@@ -77,30 +80,25 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     lifespan = Lifespan(
         components, services, approvals, trust, edge, counted, sealing, pausing, follower, claims, events
     )
-    intake = RequestLimits(configured.max_body_bytes, configured.body_seconds)
-
+    budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)
+    intake = ReportIntake(configured, trust, budgets, bodies)
     routes = [
-        *protocol_routes(services, addresses, components, intake, trust),
-        *coverage_routes(components, intake, trust),
-        *outcome_routes(services, components, intake, trust),
-        *(summary_routes(configured, intake, trust) if configured.text_file is not None else ()),
+        Route("/cds-services/{service_id}", HookRoute(addresses, components, trust, budgets, bodies)),
+        *protocol_routes(services, addresses, components, intake),
+        *coverage_routes(components, intake),
+        *outcome_routes(services, components, intake),
+        *(summary_routes(configured, intake) if configured.text_file is not None else ()),
         *health_routes(services, components, trust),
-        *(events.routes(intake) if events is not None else ()),
+        *(events.routes(bodies) if events is not None else ()),
     ]
-    application = Starlette(routes=routes, lifespan=lifespan.run)
+    handlers = {HookError: answer_hook_error(components.metrics), HTTPException: answer_http_error}
+    application = Starlette(
+        routes=routes, middleware=_middleware(configured, trust), exception_handlers=handlers, lifespan=lifespan.run
+    )
     pages = _Pages(configured, services, components, approvals, served, trust, counted)
-    application.router.default = LatePages(pages.application)
-    application.add_middleware(RelativeRedirects)
-    application.add_exception_handler(HookError, answer_hook_error(components.metrics))
-    application.add_exception_handler(HTTPException, answer_http_error)
-
-    # Nothing that fails in there comes out in words.
-    guarded = contain_failures(application)
-
-    # From the inside out.
-    hooks: ASGIApp = HookRoute(guarded, addresses, components, intake, trust)
-    hosts = HostCheck(configured.public_url) if trust.development else None
-    pages.server = Entrance(hooks, _for_browsers(hooks, configured, trust), guarded, edge, hosts)
+    application.router.redirect_slashes = False  # the pages have redirects of their own
+    application.router.default = RelativeRedirects(InParts(LatePages(pages.application)))
+    pages.server = ContainedApp(application, edge)
     return pages.server
 
 
@@ -213,13 +211,18 @@ def _edge(configured: Settings, metrics: Metrics) -> EdgeLimits:
     )
 
 
-def _for_browsers(hooks: ASGIApp, configured: Settings, trust: Trust) -> ASGIApp:
-    """CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used."""
-    return CORSMiddleware(
-        hooks,
+def _middleware(configured: Settings, trust: Trust) -> list[Middleware]:
+    """Return what each request passes, from the outside in.
+
+    CDS Hooks 2.0.1 asks for CORS so that clients in a browser can call; no cookies are used.
+    """
+    cors = Middleware(
+        ProtocolCors,
         allow_origins=configured.origins if trust.development else trust.origins,
         allow_origin_regex=configured.origin_pattern if trust.development else None,
         allow_methods=("GET", "POST"),
         allow_headers=("authorization", "content-type"),
         max_age=600,
     )
+    hosts = [Middleware(KnownHosts, public_url=configured.public_url)] if trust.development else []
+    return [*hosts, cors]

@@ -35,7 +35,7 @@ from cds_hooks.events.subscriptions import Subscriber
 from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts
 from cds_hooks.logs import log
-from cds_hooks.routes.hooks import RequestLimits
+from cds_hooks.routes.bodies import BodyReader
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
@@ -93,10 +93,10 @@ class Events:
     def _client_of(self, path: Path, name: str) -> TrustedClient:
         return _client(path, name, self.trust) if name else self.client
 
-    def routes(self, intake: RequestLimits) -> list[Route]:
+    def routes(self, bodies: BodyReader) -> list[Route]:
         """Return the addresses to which FHIR servers post, and that of the AsyncAPI document."""
         document = Route("/events/asyncapi.json", self._asyncapi)
-        return [document, *(_notification_route(self, name, intake) for name in self._subscribers)]
+        return [document, *(_notification_route(self, name, bodies) for name in self._subscribers)]
 
     def _asyncapi(self, _: Request) -> Response:
         return Response(orjson.dumps(asyncapi(self._source)), media_type="application/json")
@@ -240,13 +240,13 @@ def _check_services(path: Path, declaration: Declaration, services: Mapping[str,
                 )
 
 
-def _notification_route(events: Events, name: str, intake: RequestLimits) -> Route:
+def _notification_route(events: Events, name: str, bodies: BodyReader) -> Route:
     async def answer(request: Request) -> Response:
         client = await events.trust.client_of(request.scope["headers"], request.scope["path"])
         request.state.client = client.name
         if client.name != events.poster(name):
             raise NotAllowed("This client is not the one whose subscription this is.")
-        body = await intake.body(request.scope["headers"], request.receive)
+        body = await bodies.read(request.scope["headers"], request.receive)
         await events.notify(name, body)
         return Response(status_code=200)
 

@@ -3,8 +3,6 @@
 They stand below the address of the service, are for its clients only, and hold nothing of a patient.
 """
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,25 +13,21 @@ from starlette.routing import Route
 
 from cds_hooks.components import ServerComponents
 from cds_hooks.errors import BadRequest, NotFound
-from cds_hooks.routes.hooks import RequestLimits
-from cds_hooks.security import Trust
+from cds_hooks.routes.bodies import ReportIntake
 
 SERVICE: Final = "coverage-requirements"
 _MOST_BYTES: Final = 1024 * 1024
 _FHIR: Final = "application/fhir+json"
 
 
-def coverage_routes(components: ServerComponents, intake: RequestLimits, trust: Trust) -> list[Route]:
-    """The routes of the forms of payers."""
-    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+def coverage_routes(components: ServerComponents, intake: ReportIntake) -> list[Route]:
+    """Return the routes of the forms of payers."""
     base = f"{components.settings.public_url}/cds-services/{SERVICE}"
 
     async def package(request: Request) -> Response:
-        client = await trust.client_of(request.scope["headers"], request.scope["path"])
-        request.state.client = client.name
+        client = await intake.client_of(request)
         client.require(SERVICE)
-        turn = turns[client.name]
-        async with intake.report(request, client, components.settings, _MOST_BYTES, turn) as body:
+        async with intake.body(request, client, _MOST_BYTES) as body:
             names = list(_names(_decoded(body)))
         answer = _forms().package(base, _policies(), names)
         if answer is None:
@@ -41,8 +35,7 @@ def coverage_routes(components: ServerComponents, intake: RequestLimits, trust: 
         return JSONResponse(answer, media_type=_FHIR)
 
     async def read(request: Request) -> Response:
-        client = await trust.client_of(request.scope["headers"], request.scope["path"])
-        request.state.client = client.name
+        client = await intake.client_of(request)
         client.require(SERVICE)
         form = _forms().find_criteria(_policies(), request.path_params["name"])
         if form is None:

@@ -1,4 +1,4 @@
-"""The first of our code that a request meets: which part of the server answers it, and by which name it may ask.
+"""The middlewares that each request passes: by which name it may ask, from which origin, and how redirects are sent.
 
 Without a trust file everyone on this machine may call, and the operator's listener on loopback asks for no token; so
 could a page in this machine's browser. A page cannot read answers of another origin, but a name of its own site that is
@@ -11,63 +11,67 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cds_hooks.edge import EdgeLimits
 from cds_hooks.errors import MisdirectedRequest
-from cds_hooks.routes.hooks import log_refusal, send_refusal
+from cds_hooks.routes.refusals import log_refusal, send_refusal
 from cds_hooks.storage.decision import new_decision_id
 
 
-class Entrance:
-    """Calls of the protocol apart from everything else, and those from browsers through CORS.
+class ProtocolCors(CORSMiddleware):
+    """CORS for the addresses of CDS Hooks: other origins have no business on the pages.
 
-    Other origins have no business on the pages, and a call without an origin needs no headers for one.
+    A call without an origin needs no headers for one.
     """
 
-    def __init__(
-        self, hooks: ASGIApp, browsers: ASGIApp, rest: ASGIApp, edge: EdgeLimits, hosts: "HostCheck | None"
-    ) -> None:
-        """`edge` is for the protocol of the server (cds_hooks/edge.py), which finds it here."""
-        self.edge = edge
-        self.known_hosts = hosts
-        self.hooks = hooks
-        self.browsers = browsers
-        self.rest = rest
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_protocol = scope["type"] == "http" and scope["path"].startswith("/cds-services")
+        is_of_browser = is_protocol and any(name == b"origin" for name, _ in scope["headers"])
+        await (super().__call__ if is_of_browser else self.app)(scope, receive, send)
+
+
+class KnownHosts:
+    """Refuses requests that were made for the name of another site (`HostCheck`)."""
+
+    def __init__(self, app: ASGIApp, public_url: str) -> None:
+        """`app` answers the others."""
+        self._app = app
+        self._hosts = HostCheck(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.rest
         if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            if self.known_hosts is not None and not self.known_hosts.allows(headers.get(b"host", b"localhost")):
+            host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
+            if not self._hosts.allows(host):
                 await refuse_host(send)
                 return
-            if scope["path"].startswith("/cds-services"):
-                app = self.browsers if b"origin" in headers else self.hooks
-            else:
-                send = in_parts(send)
-        await app(scope, receive, send)
+        await self._app(scope, receive, send)
 
 
 _PART_BYTES: Final = 64 * 1024
 
 
-def in_parts(send: Send) -> Send:
+class InParts:
     """Sends a large page in parts, each when the one before was taken.
 
     A hundred connections that asked for the largest file and did not read it kept 300 MB.
     """
 
-    async def send_parts(message: Message) -> None:
-        body = message.get("body", b"")
-        for start in range(0, len(body) - _PART_BYTES, _PART_BYTES):
-            part = body[start : start + _PART_BYTES]
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        if len(body) > _PART_BYTES:
-            message = {**message, "body": body[(len(body) - 1) // _PART_BYTES * _PART_BYTES :]}
-        await send(message)
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` answers."""
+        self._app = app
 
-    return send_parts
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_parts(message: Message) -> None:
+            body = message.get("body", b"")
+            for start in range(0, len(body) - _PART_BYTES, _PART_BYTES):
+                part = body[start : start + _PART_BYTES]
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            if len(body) > _PART_BYTES:
+                message = {**message, "body": body[(len(body) - 1) // _PART_BYTES * _PART_BYTES :]}
+            await send(message)
+
+        await self._app(scope, receive, send_parts)
 
 
 class HostCheck:

@@ -15,11 +15,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from cds_hooks.errors import CALL_ID, HookError, MethodNotAllowed, NotFound, Untrusted, operation_outcome
+from cds_hooks.edge import EdgeLimits
+from cds_hooks.errors import CALL_ID, BodyTooLarge, HookError, MethodNotAllowed, NotFound, Untrusted, operation_outcome
 from cds_hooks.logs import log
 from cds_hooks.metrics import Metrics
+from cds_hooks.routes.refusals import UnreadRefusal
 from cds_hooks.storage.decision import new_decision_id
 
 _FLOORS: Final = frozenset({"cds_hooks", "cards", "models_onnx", "fhir"})
@@ -58,20 +60,23 @@ def failure_outcome(decision: str) -> bytes:
     )
 
 
-def contain_failures(app: Starlette) -> ASGIApp:
-    """The app, never raising while it answers a request: every failure is answered and logged with its place."""
-    app.add_exception_handler(Exception, _answer_failure)
+class ContainedApp:
+    """An app that never raises while it answers a request: every failure is answered and logged with its place."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: Starlette, edge: EdgeLimits | None = None) -> None:
+        """`edge` is for the protocol of the server (cds_hooks/edge.py), which finds it here."""
+        app.add_exception_handler(Exception, _answer_failure)
+        self._app = app
+        self.edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await app(scope, receive, send)
+            await self._app(scope, receive, send)
         except Exception as error:
             if scope["type"] == "lifespan":  # a server that cannot start says why
                 raise
             if not getattr(error, _LOGGED, False):
                 log_failure("request failed", error, new_decision_id())
-
-    return answer
 
 
 _LOGGED: Final = "_cds_hooks_logged"
@@ -99,6 +104,8 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
         elif client:
             metrics.refused_client(client, "", "", reason)
         log().info("call refused", status=error.status, reason=reason, client=client, decision=call_id)
+        if isinstance(error, BodyTooLarge):
+            return UnreadRefusal(error, call_id)
         headers = {name.decode(): value.decode() for name, value in (*error.headers, (CALL_ID, call_id.encode()))}
         return Response(operation_outcome(error, call_id), error.status, headers, media_type="application/json")
 

@@ -15,11 +15,11 @@ from starlette.routing import Route
 
 from cds_hooks.call import SENT_AS_TRIAL
 from cds_hooks.components import ServerComponents
-from cds_hooks.errors import BodyTooLarge, NotFound, RecordFailed
+from cds_hooks.errors import NotFound, RecordFailed
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
-from cds_hooks.routes.hooks import Receive, RequestLimits, Scope, Send, log_refusal, send_refusal
-from cds_hooks.security import Trust, TrustedClient
+from cds_hooks.routes.bodies import ReportIntake
+from cds_hooks.security import TrustedClient
 from cds_hooks.security.client import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import (
@@ -29,7 +29,6 @@ from cds_hooks.storage.decision import (
     RecordUnavailable,
     decision_of,
     is_trial,
-    new_decision_id,
 )
 from cds_hooks.storage.queries import get_decisions
 
@@ -41,14 +40,13 @@ def protocol_routes(
     services: Mapping[str, Service],
     addresses: Mapping[str, Service],
     components: ServerComponents,
-    intake: RequestLimits,
-    trust: Trust,
+    intake: ReportIntake,
 ) -> list[Route]:
-    """Discovery of these services, and feedback on their cards, which names a service by one of its `addresses`."""
-    feedback = _Feedback(addresses, components, intake, trust)
+    """Return discovery of these services, and feedback on their cards, which names a service by its `addresses`."""
+    feedback = _Feedback(addresses, components, intake)
 
     async def discovery(request: Request) -> Response:
-        client = await trust.client_of(request.scope["headers"], request.scope["path"])
+        client = await intake.client_of(request)
         listed = [service for service in services.values() if client.may_call(service.id)]
         entries = [entry for service in listed for entry in service.discovery(client.profile)]
         return JSONResponse({"services": entries})
@@ -60,33 +58,23 @@ def protocol_routes(
 
 
 class _Feedback:
-    def __init__(
-        self, addresses: Mapping[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
-    ) -> None:
+    def __init__(self, addresses: Mapping[str, Service], components: ServerComponents, intake: ReportIntake) -> None:
         self._addresses = addresses
         self._components = components
         self._intake = intake
-        self._trust = trust
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """One for each client of the trust file at most."""
         self._proxies = components.settings.proxy_networks
 
     async def answer(self, request: Request) -> Response:
         service_id = request.path_params["service_id"]
         call = proxied_call(request.scope, self._proxies)
-        client = await self._trust.client_of(request.scope["headers"], request.scope["path"], call)
-        request.state.client = client.name
+        client = await self._intake.client_of(request, call)
         if service_id not in self._addresses:
             raise NotFound("There is no service of this id; GET /cds-services lists those there are.")
         service_id = self._addresses[service_id].id
         client.require(service_id)
-        settings, turn = self._components.settings, self._turns[client.name]
         name = f"{TRIAL}{client.name}" if request.scope.get(SENT_AS_TRIAL) is True else client.name
-        try:
-            async with self._intake.report(request, client, settings, MOST_BYTES, turn) as body:
-                await self._take(body, service_id, client, name)
-        except BodyTooLarge as error:
-            return UnreadRefusal(error, service_id)
+        async with self._intake.body(request, client, MOST_BYTES) as body:
+            await self._take(body, service_id, client, name)
         return Response(b"{}", media_type="application/json")
 
     async def _take(self, body: bytes, service_id: str, client: TrustedClient, name: str) -> None:
@@ -138,18 +126,3 @@ def _by_decision(url: str, items: Sequence[FeedbackItem]) -> Iterator[tuple[dict
     for start in range(0, len(keys), _DECISIONS_AT_ONCE):
         some = keys[start : start + _DECISIONS_AT_ONCE]
         yield get_decisions(url, [key for key in some if key]), [item for key in some for item in about[key]]
-
-
-class UnreadRefusal(Response):
-    """The refusal of a body that is still on its way, which is read on (`send_refusal`)."""
-
-    def __init__(self, error: BodyTooLarge, service: str) -> None:
-        super().__init__(status_code=error.status)
-        self._error = error
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope
-        call_id = new_decision_id()
-        log_refusal(self._service, self._error.status, type(self._error).__name__, call_id)
-        await send_refusal(send, self._error, call_id, receive)

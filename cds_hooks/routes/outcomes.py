@@ -5,7 +5,6 @@ What reads and joins reports (`cds_hooks.outcomes`, 1,000 lines with monitoring)
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 from time import time_ns
@@ -18,10 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.components import ServerComponents
-from cds_hooks.errors import BodyTooLarge, RecordFailed
-from cds_hooks.routes.feedback import UnreadRefusal
-from cds_hooks.routes.hooks import RequestLimits
-from cds_hooks.security import Trust, TrustedClient
+from cds_hooks.errors import RecordFailed
+from cds_hooks.routes.bodies import ReportIntake
+from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
@@ -51,23 +49,16 @@ class OutcomeAnswer(Struct):
     refused: list[RefusedOutcome]
 
 
-def outcome_routes(
-    services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
-) -> list[Route]:
+def outcome_routes(services: dict[str, Service], components: ServerComponents, intake: ReportIntake) -> list[Route]:
     """Return the route for reports about the decisions of these services."""
-    return [Route(PATH, _Outcomes(services, components, intake, trust).answer, methods=["POST"])]
+    return [Route(PATH, _Outcomes(services, components, intake).answer, methods=["POST"])]
 
 
 class _Outcomes:
-    def __init__(
-        self, services: dict[str, Service], components: ServerComponents, intake: RequestLimits, trust: Trust
-    ) -> None:
+    def __init__(self, services: dict[str, Service], components: ServerComponents, intake: ReportIntake) -> None:
         self._services = services
         self._components = components
         self._intake = intake
-        self._trust = trust
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """One for each client of the trust file at most."""
 
     @cached_property
     def _labels(self) -> "Mapping[str, Label]":
@@ -82,14 +73,9 @@ class _Outcomes:
         from cds_hooks.outcomes.joining import REFUSALS
         from cds_hooks.outcomes.report import MOST_BYTES
 
-        client = await self._trust.client_of(request.scope["headers"], request.scope["path"])
-        request.state.client = client.name
-        settings, turn = self._components.settings, self._turns[client.name]
-        try:
-            async with self._intake.report(request, client, settings, MOST_BYTES, turn) as body:
-                joined, new = await self._take(body, client)
-        except BodyTooLarge as error:
-            return UnreadRefusal(error, "outcomes")
+        client = await self._intake.client_of(request)
+        async with self._intake.body(request, client, MOST_BYTES) as body:
+            joined, new = await self._take(body, client)
         refused = [RefusedOutcome(report.index, report.reason, REFUSALS[report.reason]) for report in joined.refused]
         stored = OutcomeAnswer(len(new), len(joined.items) - len(new), refused)
         return Response(encode(stored), media_type="application/json")

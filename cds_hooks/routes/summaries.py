@@ -4,7 +4,6 @@ Everything of it is imported by the first such request (`cds_hooks/text/served.p
 """
 
 import asyncio
-from collections import defaultdict
 from importlib import import_module
 
 from msgspec.json import encode
@@ -12,31 +11,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.errors import BodyTooLarge, RecordFailed
-from cds_hooks.routes.feedback import UnreadRefusal
-from cds_hooks.routes.hooks import RequestLimits
-from cds_hooks.security import Trust
+from cds_hooks.errors import RecordFailed
+from cds_hooks.routes.bodies import ReportIntake
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 
 PATH = "/summaries"
 
 
-def summary_routes(configured: Settings, intake: RequestLimits, trust: Trust) -> list[Route]:
+def summary_routes(configured: Settings, intake: ReportIntake) -> list[Route]:
     """Return the route for summaries of charts; one at a time for each client."""
-    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def answer(request: Request) -> Response:
-        client = await trust.client_of(request.scope["headers"], request.scope["path"])
-        request.state.client = client.name
+        client = await intake.client_of(request)
         try:
-            async with intake.report(
-                request, client, configured, configured.max_body_bytes, turns[client.name]
-            ) as body:
+            async with intake.body(request, client) as body:
                 served = await asyncio.to_thread(import_module, "cds_hooks.text.served")
                 document = await asyncio.to_thread(served.answer_client, configured, body, client.name)
-        except BodyTooLarge as error:
-            return UnreadRefusal(error, "chart")
         except RecordUnavailable as error:
             raise RecordFailed("The summary could not be recorded, so it is not shown. Ask again later.") from error
         return Response(encode(document), media_type="application/json")

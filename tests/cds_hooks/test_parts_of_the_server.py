@@ -223,7 +223,7 @@ def test_calls_are_answered_by_the_clock_of_the_settings_where_they_have_one() -
     assert abs(Settings().clock() - datetime.now(UTC).timestamp()) < 60
     for as_of, microseconds in ((at, 1_795_165_200_000_000), (None, None)):
         components = SimpleNamespace(settings=Settings(as_of=as_of))
-        now = _Outcomes({}, cast("Any", components), cast("Any", None), cast("Any", None))._now()
+        now = _Outcomes({}, cast("Any", components), cast("Any", None))._now()
         expected = datetime.now(UTC).timestamp() * 1e6 if microseconds is None else microseconds
         assert abs(now - expected) < 60e6
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.routes.entrance import in_parts
+from cds_hooks.routes.entrance import InParts
 from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
 from tests.live import serving
@@ -324,10 +324,10 @@ def test_the_parts_of_a_page_are_the_page(size: int) -> None:
     async def keep(message: Any) -> None:
         sent.append(message)
 
-    async def send() -> None:
-        await in_parts(keep)({"type": "http.response.body", "body": page})
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.body", "body": page})
 
-    asyncio.run(send())
+    asyncio.run(InParts(app)({"type": "http"}, None, keep))  # type: ignore[arg-type]
     assert b"".join(each["body"] for each in sent) == page
     assert [each.get("more_body", False) for each in sent] == [True] * (len(sent) - 1) + [False]
     assert max(len(each["body"]) for each in sent) <= 65_536

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from cards.card import Card, Source, check_card
 from cds_hooks.logs import configure_logs
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.routes.failures import contain_failures, failure_place
+from cds_hooks.routes.failures import ContainedApp, failure_place
 from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for
 
@@ -32,7 +32,7 @@ def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[str]) ->
     app = Starlette(routes=[Route("/", fail)])
 
     async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(contain_failures(app))
+        transport = httpx.ASGITransport(ContainedApp(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
             return await calls.get("/")
 

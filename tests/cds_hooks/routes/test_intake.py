@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
-from cds_hooks.routes.hooks import RequestLimits
+from cds_hooks.routes.bodies import BodyReader
+from cds_hooks.routes.budgets import CallBudgets
 
 JSON = [(b"content-type", b"application/json")]
 Message = dict[str, Any]
@@ -27,7 +28,7 @@ def _read(messages: Iterable[Message], headers: Iterable[tuple[bytes, bytes]] = 
             await asyncio.Event().wait()  # for ever
         return message or {}
 
-    return asyncio.run(RequestLimits(limit, 0.05).body(headers, receive))
+    return asyncio.run(BodyReader(limit, 0.05).read(headers, receive))
 
 
 def test_a_body_is_put_together_from_its_parts() -> None:
@@ -71,15 +72,15 @@ def test_json_is_read_however_it_is_declared(headers: list[tuple[bytes, bytes]])
 
 
 def test_a_client_has_so_many_calls_at_the_same_time_and_others_are_not_counted_with_it() -> None:
-    intake = RequestLimits(100, 1)
-    intake.enter("a", 2)
-    intake.enter("a", 2)
-    intake.enter("b", 2)
+    budgets = CallBudgets()
+    budgets.enter("a", 2)
+    budgets.enter("a", 2)
+    budgets.enter("b", 2)
     with pytest.raises(TooManyCalls) as caught:
-        intake.enter("a", 2)
+        budgets.enter("a", 2)
     assert (b"retry-after", b"1") in caught.value.headers
-    intake.leave("a")
-    intake.enter("a", 2)
+    budgets.leave("a")
+    budgets.enter("a", 2)
 
 
 class _Clock:
@@ -92,38 +93,38 @@ class _Clock:
         return self.now
 
 
-def _passed(intake: RequestLimits, client: str, calls: int, most: int) -> int:
+def _passed(budgets: CallBudgets, client: str, calls: int, most: int) -> int:
     """How many of so many calls at one moment were let in."""
     passed = 0
     for _ in range(calls):
         with suppress(TooManyCalls):
-            intake.enter(client, 1_000, most)
-            intake.leave(client)
+            budgets.enter(client, 1_000, most)
+            budgets.leave(client)
             passed += 1
     return passed
 
 
 def test_a_client_that_begins_more_calls_in_a_second_than_it_may_is_told_to_wait() -> None:
     clock = _Clock()
-    intake = RequestLimits(1000, 1, clock)
-    assert _passed(intake, "a", 3, 3) == 3
+    budgets = CallBudgets(clock)
+    assert _passed(budgets, "a", 3, 3) == 3
     with pytest.raises(TooManyCalls) as refused:
-        intake.enter("a", 1_000, 3)
+        budgets.enter("a", 1_000, 3)
     assert (b"retry-after", b"1") in refused.value.headers
-    assert _passed(intake, "b", 4, 3) == 3
+    assert _passed(budgets, "b", 4, 3) == 3
     clock.now += 1  # what Retry-After says
-    assert _passed(intake, "a", 4, 3) == 3
+    assert _passed(budgets, "a", 4, 3) == 3
 
 
 def test_in_no_second_wherever_it_begins_do_more_calls_pass_than_a_client_may_begin() -> None:
     clock = _Clock()
-    intake = RequestLimits(1000, 1, clock)
+    budgets = CallBudgets(clock)
     passed: list[tuple[float, int]] = []
     for step in range(
         60
     ):  # a burst every tenth of a second, for six seconds: windows that begin anew would let 20 pass
         clock.now = 7.0 + step / 10
-        passed.append((clock.now, _passed(intake, "a", 7, 10)))
+        passed.append((clock.now, _passed(budgets, "a", 7, 10)))
     for begin, _ in passed:
         assert sum(count for when, count in passed if begin <= when < begin + 0.999) <= 10
     assert sum(count for _, count in passed) == 60
@@ -131,8 +132,8 @@ def test_in_no_second_wherever_it_begins_do_more_calls_pass_than_a_client_may_be
 
 def test_what_is_kept_of_a_client_is_no_more_than_the_calls_of_one_second() -> None:
     clock = _Clock()
-    intake = RequestLimits(1000, 1, clock)
+    budgets = CallBudgets(clock)
     for _ in range(50):
-        _passed(intake, "a", 40, 20)
+        _passed(budgets, "a", 40, 20)
         clock.now += 0.3
-    assert sum(len(begun) for begun in intake._begun.values()) <= 20
+    assert sum(len(begun) for begun in budgets._begun.values()) <= 20

@@ -15,11 +15,12 @@ from starlette.routing import WebSocketRoute
 
 from cds_hooks.errors import BadRequest, BodyTooLarge, HookError, Untrusted
 from cds_hooks.metrics.counts import Metrics
-from cds_hooks.routes.entrance import Entrance, HostCheck, RelativeRedirects, in_parts, refuse_host
-from cds_hooks.routes.failures import answer_hook_error, answer_http_error, contain_failures, failure_outcome
-from cds_hooks.routes.feedback import UnreadRefusal, _by_decision
+from cds_hooks.routes.bodies import _is_json
+from cds_hooks.routes.entrance import HostCheck, InParts, KnownHosts, ProtocolCors, RelativeRedirects, refuse_host
+from cds_hooks.routes.failures import ContainedApp, answer_hook_error, answer_http_error, failure_outcome
+from cds_hooks.routes.feedback import _by_decision
 from cds_hooks.routes.health import _one_at_a_time
-from cds_hooks.routes.hooks import _is_json, _read_on, send_json, send_refusal
+from cds_hooks.routes.refusals import _read_on, send_json, send_refusal
 from cds_hooks.storage.decision import FeedbackItem, card_uuid
 from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
@@ -61,7 +62,11 @@ class Sent:
 @pytest.mark.parametrize("more", [False, True])
 def test_a_large_body_is_sent_in_parts_of_64_kib(length: int, parts: list[int], *, more: bool) -> None:
     sent, body = Sent(), bytes(number % 251 for number in range(length))
-    run(in_parts(sent)({"type": "http.response.body", "body": body, "more_body": more}))
+
+    async def page(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
+    run(InParts(page)({"type": "http"}, None, sent))  # type: ignore[arg-type]
     assert [len(message["body"]) for message in sent.messages] == parts
     assert b"".join(message["body"] for message in sent.messages) == body
     assert [message["more_body"] for message in sent.messages] == [True] * (len(parts) - 1) + [more]
@@ -100,27 +105,25 @@ def test_another_name_is_told_which_ones_are_answered_to() -> None:
     assert (line["event"], line["status"], line["reason"]) == ("call refused", 421, "MisdirectedRequest")
 
 
-def test_each_request_goes_to_its_part_of_the_server() -> None:
-    def part(name: str) -> Any:
-        async def app(scope: Any, _receive: Any, send: Any) -> None:
-            body = b"x" * (KIB_64 + 1)
-            await send({"type": name, "path": scope["path"], "body": body})
+def test_only_known_names_are_asked_and_only_the_protocol_has_cors() -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
 
-        return app
+    origin = "https://a.example"
+    chain = KnownHosts(ProtocolCors(app, allow_origins=[origin]), "")
 
-    entrance = Entrance(part("hooks"), part("browsers"), part("rest"), None, HostCheck(""))  # type: ignore[arg-type]
+    def answered(path: str, kind: str = "http", **headers: str) -> tuple[int, bool]:
+        sent, given = Sent(), [(name.encode(), value.encode()) for name, value in headers.items()]
+        asyncio.run(chain({"type": kind, "path": path, "method": "GET", "headers": given}, None, sent))  # type: ignore[arg-type]
+        start = sent.messages[0]
+        return start["status"], any(name == b"access-control-allow-origin" for name, _ in start["headers"])
 
-    def answered(path: str, *headers: tuple[bytes, bytes], kind: str = "http") -> list[str]:
-        sent = Sent()
-        asyncio.run(entrance({"type": kind, "path": path, "headers": headers}, None, sent))  # type: ignore[arg-type]
-        return [message["type"] for message in sent.messages]
-
-    assert answered("/cds-services/a") == ["hooks"]
-    assert answered("/cds-services", (b"origin", b"https://a.example")) == ["browsers"]
-    assert answered("/explain/1", (b"origin", b"https://a.example")) == ["http.response.body", "rest"]
-    assert answered("/cds-services", kind="lifespan") == ["rest"]
-    assert answered("/ops", (b"host", b"evil.example")) == ["http.response.start", "http.response.body"]
-    assert answered("/", (b"host", b"localhost")) == ["http.response.body", "rest"]
+    assert answered("/cds-services/a") == (200, False)
+    assert answered("/cds-services", origin=origin) == (200, True)
+    assert answered("/explain/1", origin=origin) == (200, False)
+    assert answered("/cds-services", kind="lifespan") == (200, False)
+    assert answered("/ops", host="evil.example") == (421, False)
+    assert answered("/", host="localhost") == (200, False)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,7 @@ def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -
         yield
 
     socket = {"type": "websocket", "path": "/", "headers": [], "query_string": b"", "scheme": "ws"}
-    app = contain_failures(Starlette(routes=[WebSocketRoute("/", fail)]))
+    app = ContainedApp(Starlette(routes=[WebSocketRoute("/", fail)]))
     with capture_logs() as lines:
         run(app(socket, Sent(), Sent()))  # type: ignore[arg-type]
     (line,) = lines
@@ -176,7 +179,7 @@ def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -
         return {"type": "lifespan.startup"}
 
     with pytest.raises(RuntimeError):
-        run(contain_failures(Starlette(lifespan=no_start))({"type": "lifespan"}, receive, Sent()))
+        run(ContainedApp(Starlette(lifespan=no_start))({"type": "lifespan"}, receive, Sent()))
 
 
 @pytest.mark.parametrize(
@@ -275,14 +278,19 @@ def test_a_refusal_ends_after_what_was_unread() -> None:
     assert sent.messages[1] == {"type": "http.response.body", "body": b"{}", "more_body": False}
 
 
+async def run_both(answer: Awaitable[Any], receive: Any, send: Any) -> None:
+    await (await answer)({}, receive, send)
+
+
 def test_a_report_that_is_too_long_is_logged_and_read_on() -> None:
     sent, coming = Sent(), Coming([(1, False)])
+    request = Request({"type": "http", "state": {"client": "ehr"}})
     with capture_logs() as lines:
-        asyncio.run(UnreadRefusal(BodyTooLarge("Too large."), "a-service")({}, coming, sent))
+        asyncio.run(run_both(answer_hook_error(Metrics())(request, BodyTooLarge("Too large.")), coming, sent))
     (line,) = lines
-    assert (line["event"], line["service"], line["status"], line["reason"]) == (
+    assert (line["event"], line["client"], line["status"], line["reason"]) == (
         "call refused",
-        "a-service",
+        "ehr",
         413,
         "BodyTooLarge",
     )
