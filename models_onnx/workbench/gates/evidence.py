@@ -186,21 +186,22 @@ def _from_table(
 
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
-    from models_onnx.workbench.training.data.leaks import after_horizon, alone, losses_without
-    from models_onnx.workbench.training.data.tracing import trace
-    from models_onnx.workbench.training.merged import figures_within_groups, hidden_groups
+    from models_onnx.workbench.training.data.leaks import after_horizon, alone, leaks_in_table, losses_without
+    from models_onnx.workbench.training.data.reads import Reads
+    from models_onnx.workbench.training.groups import figures_within_groups, hidden_groups, traced_groups
 
-    traced = trace(spec, cohort)
+    reads = Reads.of(spec, cohort)
+    groups = traced_groups(spec, cohort, reads)
     probability = subject.answers(cohort.X).probability
     threshold = subject.manifest.thresholds.default.probability if subject.manifest is not None else 0.5
     return InputEvidence(
         alone=alone(cohort),
         after=after_horizon(spec, cohort),
         losses=losses_without(lambda rows: subject.answers(rows).probability, cohort),
-        leaks=traced.leaks,
-        smuggled=traced.smuggled,
-        unnamed=traced.unnamed,
-        unjudged=traced.unjudged,
+        leaks=leaks_in_table(spec, cohort, reads),
+        smuggled=groups.smuggled,
+        unnamed=groups.unnamed,
+        unjudged=groups.unjudged,
         merged=figures_within_groups(spec, cohort, probability, threshold),
         hidden=hidden_groups(spec, cohort),
         missing=dict(zip(cohort.features, np.isnan(cohort.X).mean(axis=0).tolist(), strict=True)),

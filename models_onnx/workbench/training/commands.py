@@ -23,9 +23,8 @@ from models_onnx.workbench.metrics import jeffreys, logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
-from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.dataset import spec_of_charts, table_of_charts
-from models_onnx.workbench.training.data.tracing import leaks_of
+from models_onnx.workbench.training.data.leaks import FEW, MANY, copied_rows, leaks_of
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.lineage import fitted_with, lineage_of
 from models_onnx.workbench.training.pipeline import Trained, train

@@ -8,9 +8,8 @@ import pandas as pd
 
 from models_onnx.workbench.training.data.check_tables import COPIED, DataReport, repeated, report_missing_codes
 from models_onnx.workbench.training.data.cohort import read_plain
-from models_onnx.workbench.training.data.copies import copied_rows
-from models_onnx.workbench.training.data.leaks import TWIN, separates
-from models_onnx.workbench.training.data.tracing import PROTECTED
+from models_onnx.workbench.training.data.leaks import TWIN, copied_rows, separates
+from models_onnx.workbench.training.groups import PROTECTED
 
 _LEAST_EVENTS = 20
 _MOST_OUTCOMES = 30

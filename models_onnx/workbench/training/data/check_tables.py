@@ -31,10 +31,8 @@ from models_onnx.workbench.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
-from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
 from models_onnx.workbench.training.data.declared import one_for_each_row
-from models_onnx.workbench.training.data.leaks import uneven_fold
-from models_onnx.workbench.training.data.tracing import LEAST_EVENTS, leaks_of
+from models_onnx.workbench.training.data.leaks import FEW, LEAST_EVENTS, MANY, copied_rows, leaks_of, uneven_fold
 from models_onnx.workbench.training.data.units import column_in_another_unit
 
 Severity = Literal["error", "warning", "note"]

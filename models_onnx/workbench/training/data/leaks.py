@@ -1,10 +1,12 @@
-"""Finds inputs that know the outcome: by what their values, their gaps or their dates tell, and by what they cost.
+"""Finds what knows the outcome before a model is trained: inputs, exclusions, copied people, a model fitted on them.
 
-A column that is written after the outcome is seldom called so. What gives it away is that it tells too much: alone, by
-one value, by whether it is there, or because it was made from the outcome itself. The limits are ours; beside each
-stands what the inputs of our models reach on their tables.
+What an input reads is found by shuffling each column of the table in turn, whatever the declaration calls it. A column
+that is written after the outcome is seldom called so. What gives it away is that it tells too much: alone, by one
+value, by whether it is there, by what a model loses without it. What costs much is confirmed by a refit before it is
+accused. The limits are ours; beside each stands what the inputs of our models reach on their tables.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
-from models_onnx.spec import ModelSpec
+from models_onnx.errors import ModelError
+from models_onnx.spec import Fitted, ModelSpec
 from models_onnx.workbench.metrics import Ranked, auroc
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
-from models_onnx.workbench.training.data.copies import FEW, MANY, copied_rows
+from models_onnx.workbench.training.data.reads import Reads, read_by
+from models_onnx.workbench.training.fitting.own import load
 
 Array = NDArray[np.float64]
 Events = NDArray[np.int64]
@@ -42,25 +47,46 @@ _TOLD_BY_GAPS = 0.70
 # written after the outcome begin at 440 times.
 _CELL = 30
 _CERTAIN, _TIMES_THE_ODDS = 0.9, 30.0
-# The rate of the outcome put in the place of a category: the rates agree better than chance lets rates agree.
-_LEAST_RATES, _ROWS_OF_A_RATE, _TOO_NEAR = 8, 5, 0.05
 # Whole numbers of which nearly every row has its own.
 _NAMES, _LEAST_ROWS = 0.9, 200
-# The share of different rows that are there a multiple of times, of how many at least, and how many times at most.
-_COPIED = 0.9
-_LEAST_CONTENTS = 20
-_MOST_COPIES = 50
 _FOLD_APART = 6.0
 # What the exact values tell beyond what their size tells: of honest measurements nothing. So many standard errors of an
 # AUROC of 0.5, and so much at least.
 _BY_EXACT_VALUE, _ERRORS, _BINS = 0.03, 4.0, 20
+LEAST_EVENTS = 20
+"""The fewest rows with the outcome, and without it, from which it is told whether an input knows it."""
 
 
-def telling_columns(inputs: Mapping[str, list[str]], cohort: Cohort, outcome: set[str]) -> Iterator[str]:
-    """Yield a sentence for each column behind an input, and for each input, that tells the outcome as none should.
+def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:
+    """Return every sentence on an input that knows the outcome, before a model is trained.
 
-    `inputs` are the inputs that are read from each column; the columns `outcome`, behind the outcome, are left out.
+    A logistic regression stands for the model, to see whether it would rest on one input. Of fewer than 20 rows with or
+    without the outcome nothing is said: by chance an input separates these.
     """
+    if min(np.bincount(cohort.y[cohort.weight > 0], minlength=2)) < LEAST_EVENTS:
+        return []
+    is_followed = cohort.weight > 0
+    losses = losses_without(fitted_at_once(cohort.X[is_followed], cohort.y[is_followed]), cohort)
+    in_table = leaks_in_table(spec, cohort, Reads.of(spec, cohort))
+    return [*in_table, *too_good(alone(cohort), after_horizon(spec, cohort), losses)]
+
+
+def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, ...]:
+    """Return what can be said without a model: what inputs and exclusions read and tell, and who is there twice."""
+    leaks = [
+        f"{', '.join(read)} is read from {column}, from which the outcome is read"
+        for column, read in reads.inputs.items()
+        if column in reads.outcome
+    ]
+    leaks += _read_by_name_or_order(spec, reads)
+    leaks += _telling_columns(reads, cohort)
+    leaks += _chosen_by_outcome(spec, reads)
+    return (*leaks, *filter(None, (seen_before(spec, cohort), _copied_people(cohort))))
+
+
+def _telling_columns(reads: Reads, cohort: Cohort) -> Iterator[str]:
+    """Yield a sentence for each column behind an input, and for each input, that tells the outcome as none should."""
+    inputs, outcome = reads.inputs, reads.outcome
     is_followed = cohort.weight > 0
     y = cohort.y[is_followed]
     if len(set(y.tolist())) < 2:
@@ -127,42 +153,17 @@ def _made_of_outcome(x: Array, y: Events) -> str | None:
     """Return what shows that a column was computed from the outcomes of the same rows; None where nothing does."""
     x, y = x[~np.isnan(x)], y[~np.isnan(x)]
     values, codes = np.unique(x, return_inverse=True)
-    if len(values) < _LEAST_RATES:
+    if len(values) <= _BINS:
         return None
-    if _is_line_of_rates(values, np.bincount(codes), np.bincount(codes, weights=y)):
-        return "holds for each of its values the rate of the outcome in the same rows: it was made from the outcome"
     bins = np.searchsorted(np.unique(np.quantile(x, np.arange(1, _BINS) / _BINS)), x)
     by_size, by_value = (separates(_rates_elsewhere(group, y), y) for group in (bins, codes))
     by_chance = _ERRORS * np.sqrt((1 / max(y.sum(), 1) + 1 / max(len(y) - y.sum(), 1)) / 12)
-    if len(values) > _BINS and by_value >= by_size + max(_BY_EXACT_VALUE, by_chance):
+    if by_value >= by_size + max(_BY_EXACT_VALUE, by_chance):
         return (
             f"tells more by its exact values (AUROC {by_value:.2f}) than by their size ({by_size:.2f}): it was made "
             "from the outcome"
         )
     return None
-
-
-def _is_line_of_rates(values: Array, count: NDArray[Any], events: NDArray[Any]) -> bool:
-    """Return whether a line through the values gives the rate of the outcome at each of them, nearer than chance."""
-    rate = events / count
-    enough = (count >= _ROWS_OF_A_RATE) & (rate > 0) & (rate < 1)
-    if enough.sum() < _LEAST_RATES or count[enough].sum() < 0.5 * count.sum() or np.ptp(rate[enough]) == 0:
-        return False
-    v, p, n = values[enough], rate[enough], count[enough]
-    for on_scale, back in ((p, _unchanged), (np.log(p / (1 - p)), _from_log_odds)):
-        line = np.polyval(np.polyfit(v, on_scale, 1, w=np.sqrt(n)), v)
-        expected = back(np.asarray(line, dtype=np.float64))
-        if (n * (p - expected) ** 2 / (p * (1 - p))).sum() < _TOO_NEAR * len(v):
-            return True
-    return False
-
-
-def _unchanged(line: Array) -> Array:
-    return line
-
-
-def _from_log_odds(line: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-line)))
 
 
 def _rates_elsewhere(codes: NDArray[np.int64], y: Events) -> Array:
@@ -190,14 +191,15 @@ def _as_numbers(column: pd.Series, y: Events) -> Array:
     return np.asarray(days if 2 * day.notna().sum() > column.notna().sum() else np.where(codes < 0, np.nan, 0.0))
 
 
-def read_by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows: pd.DataFrame) -> list[str]:
+def _read_by_name_or_order(spec: ModelSpec, reads: Reads) -> list[str]:
     """Return inputs that are read from what only names a row, or from its place: rows may lie by outcome."""
     names = {spec.patient_column, spec.key}
     faults = [
         f"{', '.join(read)} is read from {column}, which only names a row: its order may know the outcome"
-        for column, read in inputs.items()
+        for column, read in reads.inputs.items()
         if column in names
     ]
+    rows = reads.some
     order = np.random.default_rng(_SEED).permutation(len(rows))
     straight, moved = rows.reset_index(drop=True), rows.iloc[order].reset_index(drop=True)
     for item in spec.inputs:
@@ -207,23 +209,18 @@ def read_by_name_or_order(spec: ModelSpec, inputs: Mapping[str, list[str]], rows
     return faults
 
 
-def copied_people(spec: ModelSpec, cohort: Cohort) -> str | None:
-    """Say that all rows are there several times under other names: more rows make intervals narrower, copies do not.
+def _chosen_by_outcome(spec: ModelSpec, reads: Reads) -> Iterator[str]:
+    """Exclusions that look at what happened to somebody: at the bedside nobody can be left out for that.
 
-    By chance about half of the rows that are alike come in twos, threes and so on: not nearly all of them.
+    They are asked about the rows that are left. One that leaves out whose outcome is not known reads nothing there that
+    shuffling could change.
     """
-    names = {spec.patient_column, spec.key, spec.fold_column}
-    columns = cohort.rows.drop(columns=[name for name in cohort.rows.columns if name in names])
-    row_hash = pd.util.hash_pandas_object(columns, index=False).to_numpy()
-    people = pd.DataFrame({"patient": cohort.patient, "content": row_hash}).drop_duplicates()
-    counts = people["content"].value_counts().to_numpy()
-    for times in range(2, _MOST_COPIES + 1):
-        if len(counts) >= _LEAST_CONTENTS and (counts % times == 0).mean() >= _COPIED:
-            return f"nearly every row of the table is there {times} times under other names: nobody counts twice"
-    count = copied_rows(cohort.content(), cohort.patient)
-    if count > max(FEW, MANY * len(cohort)):
-        return f"{count:,} rows repeat one of another patient under another name: nobody counts twice"
-    return None
+    for exclusion in spec.exclusions:
+        if read := read_by(exclusion.leaves_out, reads.some, reads.outcome):
+            yield (
+                f"the exclusion {exclusion.reason!r} chooses people by {', '.join(sorted(read))}, from which the "
+                "outcome is read"
+            )
 
 
 def alone(cohort: Cohort) -> dict[str, float]:
@@ -359,3 +356,104 @@ def separates(column: Array, y: NDArray[np.int64]) -> float:
 
 def _auroc(score: Array, y: NDArray[np.int64]) -> float:
     return float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])
+
+
+# With fewer columns a half is one or two answers, in which people are alike by chance.
+_LEAST_COLUMNS = 4
+# How many times as many people may be alike in a half as in both. With 3, 11 of 81,086 stays of three inputs and six
+# answers of few kinds were taken for copies, and 1,600 of 2,702 planted ones were found; with all columns none and all.
+_BESIDE = 3
+MANY = 0.01
+"""The share of copied rows from which on figures out of fold are too good."""
+FEW = 20
+
+
+def copied_rows(content: pd.DataFrame, patient: NDArray[Any] | None = None) -> int:
+    """Return how many rows are the copy of a row of another patient, as far as this is no chance.
+
+    Rows of a few categories are alike by chance. So the columns are split into two halves: a copy is alike in both, and
+    in neither are many more people alike; by chance, people who are alike in one half differ in the other. `content`
+    are columns that tell of people, without those that name a row. Without `patient` each row is a person.
+    """
+    kinds = content.nunique()
+    # the columns with the most different values first, in turn to each half
+    order = kinds[kinds > 1].sort_values(ascending=False, kind="stable").index
+    if len(order) < _LEAST_COLUMNS:
+        return 0
+    digests = {
+        half: pd.util.hash_pandas_object(content[columns], index=False).to_numpy()
+        for half, columns in (("left", order[0::2]), ("right", order[1::2]))
+    }
+    person = np.arange(len(content)) if patient is None else patient
+    rows = pd.DataFrame({"person": person, **digests}).drop_duplicates()
+    left, right, both = (rows.groupby(by)["person"].transform("nunique") for by in ("left", "right", ["left", "right"]))
+    is_copy = (both > 1) & (left <= _BESIDE * both) & (right <= _BESIDE * both)
+    return round(float(((both - 1) / both)[is_copy].sum()))
+
+
+def _copied_people(cohort: Cohort) -> str | None:
+    """Say that people are there again under other names: who is in two folds is predicted by a model that saw them."""
+    count = copied_rows(cohort.content(), cohort.patient)
+    if count > max(FEW, MANY * len(cohort)):
+        return f"{count:,} rows repeat one of another patient under another name: nobody counts twice"
+    return None
+
+
+SAME = 1e-6
+"""Probabilities this near everywhere are those of one and the same model."""
+OPTIMISM = 0.03
+"""Less than this between seen and unseen rows (in AUROC) tells nothing: the estimator hardly learns single people."""
+_PARTS = 5
+
+
+def seen_before(spec: ModelSpec, cohort: Cohort) -> str | None:
+    """Why a model of elsewhere was, by its estimates, fitted on people of this table; None where nothing says so.
+
+    Nothing in a fitted model says on whom it was fitted. Its estimator is fitted again on the rows of the table: where
+    that gives the same model, it was fitted on them; where it ranks these people as only one does that has seen them,
+    it has seen many of them. Of a file of trees or coefficients nothing can be said.
+    """
+    declared = spec.estimator
+    if not isinstance(declared, Fitted):
+        return None
+    try:
+        model = load(declared)
+    except ModelError:
+        return None  # whoever compiles it says so
+    is_followed = cohort.weight > 0
+    rows = pd.DataFrame(cohort.X[is_followed].astype(np.float32).astype(np.float64), columns=list(cohort.features))
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None and len(names) == rows.shape[1]:
+        rows.columns = list(map(str, names))
+    try:
+        with threadpool_limits(limits=1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _judged(model, rows, cohort.y[is_followed], cohort.patient[is_followed])
+    except (ValueError, TypeError, AttributeError, RuntimeError):
+        return None  # it cannot be fitted again here: nothing can be said
+
+
+def _judged(model: Any, rows: pd.DataFrame, y: NDArray[np.int64], patient: NDArray[np.int64]) -> str | None:
+    from sklearn.base import clone
+
+    probability = _probability(model, rows)
+    refitted = _probability(clone(model).fit(rows, y), rows)
+    if float(np.abs(refitted - probability).max()) <= SAME:
+        return f"fitted again on the {len(y):,} rows of the table it is the same model: it was fitted on them"
+    measured, seen = _auroc(probability, y), _auroc(refitted, y)
+    left_out = np.zeros(len(y))
+    for part in range(_PARTS):
+        out = patient % _PARTS == part
+        left_out[out] = _probability(clone(model).fit(rows[~out], y[~out]), rows[out])
+    unseen = _auroc(left_out, y)
+    if seen - unseen >= OPTIMISM and measured > (seen + unseen) / 2:
+        return (
+            f"its AUROC on the rows of the table is {measured:.3f}; an estimator of its kind reaches {seen:.3f} on "
+            f"rows that it was fitted on and {unseen:.3f} on rows that it was not: it was fitted on many of these "
+            "people"
+        )
+    return None
+
+
+def _probability(model: Any, rows: pd.DataFrame) -> Array:
+    return np.asarray(model.predict_proba(rows), dtype=np.float64)[:, 1]

@@ -256,13 +256,15 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     training = "models_onnx.workbench.training"
     rows = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan], [4.0, np.nan]])
     cohort = SimpleNamespace(X=rows, features=["a", "b"])
-    traced = SimpleNamespace(leaks=("leak",), smuggled=("smuggled",), unnamed=("unnamed",), unjudged=("ward",))
-    monkeypatch.setattr(f"{training}.data.tracing.trace", lambda *_: traced)
+    traced = SimpleNamespace(smuggled=("smuggled",), unnamed=("unnamed",), unjudged=("ward",))
+    monkeypatch.setattr(f"{training}.data.reads.Reads.of", lambda *_: "reads")
+    monkeypatch.setattr(f"{training}.data.leaks.leaks_in_table", lambda *given: (given[2],))
+    monkeypatch.setattr(f"{training}.groups.traced_groups", lambda *_: traced)
     monkeypatch.setattr(f"{training}.data.leaks.alone", lambda _: {"alone": 0.7})
     monkeypatch.setattr(f"{training}.data.leaks.after_horizon", lambda *_: {"after": 0.6})
     monkeypatch.setattr(f"{training}.data.leaks.losses_without", lambda answers, _: {"lost": answers(rows)[0]})
-    monkeypatch.setattr(f"{training}.merged.figures_within_groups", lambda *given: (given[2].tolist(), given[3]))
-    monkeypatch.setattr(f"{training}.merged.hidden_groups", lambda *_: ("hidden",))
+    monkeypatch.setattr(f"{training}.groups.figures_within_groups", lambda *given: (given[2].tolist(), given[3]))
+    monkeypatch.setattr(f"{training}.groups.hidden_groups", lambda *_: ("hidden",))
     default = SimpleNamespace(default=SimpleNamespace(probability=threshold))
     subject: Any = SimpleNamespace(
         manifest=SimpleNamespace(thresholds=default) if threshold is not None else None,
@@ -270,7 +272,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     )
     found = evidence._input_evidence(subject, None, cohort)
     assert json.loads(json.dumps({name: getattr(found, name) for name in found.__dataclass_fields__}, default=int)) == {
-        "alone": {"alone": 0.7}, "after": {"after": 0.6}, "losses": {"lost": 10}, "leaks": ["leak"],
+        "alone": {"alone": 0.7}, "after": {"after": 0.6}, "losses": {"lost": 10}, "leaks": ["reads"],
         "smuggled": ["smuggled"], "unnamed": ["unnamed"], "unjudged": ["ward"],
         "merged": [[10, 11, 12, 13], threshold or 0.5],
         "hidden": ["hidden"], "missing": {"a": 0.25, "b": 0.75},

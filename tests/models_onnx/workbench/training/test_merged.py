@@ -11,7 +11,7 @@ import pytest
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench.gates.subject import InputEvidence
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
-from models_onnx.workbench.training.merged import figures_within_groups, hidden_groups
+from models_onnx.workbench.training.groups import figures_within_groups, hidden_groups
 from tests.models_onnx.invented import INVENTED, invented_table
 from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workshop import figured, subject

@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 from models_onnx.errors import CompileRefused
 from models_onnx.spec import Fitted, ModelSpec
-from models_onnx.workbench.training import seen_before as module
+from models_onnx.workbench.training.data import leaks as module
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
-from models_onnx.workbench.training.seen_before import seen_before
+from models_onnx.workbench.training.data.leaks import seen_before
 from tests.models_onnx.invented import INVENTED, invented_table
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from models_onnx.spec import CohortExclusion, ModelSpec
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.leaks import after_horizon, alone, losses_without
-from models_onnx.workbench.training.data.tracing import trace
+from models_onnx.workbench.training.data.leaks import after_horizon, alone, leaks_in_table, losses_without
+from models_onnx.workbench.training.data.reads import Reads
+from models_onnx.workbench.training.groups import TracedGroups, traced_groups
 from tests.models_onnx.invented import INVENTED
 
 
@@ -19,9 +20,21 @@ def reading(**derived: Any) -> ModelSpec:
     return replace(INVENTED, derived={**INVENTED.derived, **derived}, never_inputs=())
 
 
+def leaks(spec: ModelSpec, rows: pd.DataFrame) -> tuple[str, ...]:
+    """What knows the outcome in this table."""
+    cohort = build_cohort(spec, rows)
+    return leaks_in_table(spec, cohort, Reads.of(spec, cohort))
+
+
+def groups(spec: ModelSpec, rows: pd.DataFrame) -> TracedGroups:
+    """What the axes do not say."""
+    cohort = build_cohort(spec, rows)
+    return traced_groups(spec, cohort, Reads.of(spec, cohort))
+
+
 def test_the_invented_model_reads_nothing_it_may_not(rows: pd.DataFrame) -> None:
-    found = trace(INVENTED, build_cohort(INVENTED, rows))
-    assert (found.leaks, found.smuggled, found.unnamed) == ((), (), ())
+    found = groups(INVENTED, rows)
+    assert (leaks(INVENTED, rows), found.smuggled, found.unnamed) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -34,27 +47,26 @@ def test_the_invented_model_reads_nothing_it_may_not(rows: pd.DataFrame) -> None
 )
 def test_race_smuggled_in_under_another_name_is_found(rows: pd.DataFrame, column_of: Any) -> None:
     bad = reading(mcv_fl=column_of)
-    found = trace(bad, build_cohort(bad, rows))
+    found = groups(bad, rows)
     assert any(said.startswith("mcv_fl is read from race_ethnicity") for said in found.smuggled)
 
 
 def test_a_copy_of_race_in_another_column_is_found_by_what_it_tells(rows: pd.DataFrame) -> None:
     table = rows.assign(takes_statin=np.where(rows["race_ethnicity"] == "a", 1.0, 0.0))
     bad = reading(mcv_fl=lambda each: 85.0 + each["takes_statin"])
-    found = trace(bad, build_cohort(bad, table))
+    found = groups(bad, table)
     assert any("mcv_fl tells a of the axis race" in said for said in found.smuggled)
 
 
 @pytest.mark.parametrize("column", ["death", "followup_months"])
 def test_an_input_read_from_a_column_behind_the_outcome_is_a_leak(rows: pd.DataFrame, column: str) -> None:
     bad = reading(mcv_fl=lambda each: 85.0 + each[column] / 10)
-    found = trace(bad, build_cohort(bad, rows))
-    assert found.leaks == (f"mcv_fl is read from {column}, from which the outcome is read",)
+    assert leaks(bad, rows) == (f"mcv_fl is read from {column}, from which the outcome is read",)
 
 
 def test_a_column_of_race_without_an_axis_is_named(rows: pd.DataFrame) -> None:
     bare = replace(INVENTED, subgroups={name: of for name, of in INVENTED.subgroups.items() if "race" not in name})
-    assert trace(bare, build_cohort(bare, rows)).unnamed == ("race_ethnicity",)
+    assert groups(bare, rows).unnamed == ("race_ethnicity",)
 
 
 def test_a_column_of_few_values_without_an_axis_may_be_a_group_under_another_name(rows: pd.DataFrame) -> None:
@@ -62,7 +74,7 @@ def test_a_column_of_few_values_without_an_axis_may_be_a_group_under_another_nam
     renamed = rows.rename(columns={"race_ethnicity": "grp_cd"}).assign(
         note=[f"note {number}" for number in range(len(rows))], dose=0.5, ward=np.arange(len(rows)) % 40
     )
-    found = trace(bare, build_cohort(bare, renamed))
+    found = groups(bare, renamed)
     assert found.unnamed == ()
     assert "grp_cd" in found.unjudged
     assert not {"note", "dose", "ward", "sex", "participant_id"} & set(found.unjudged)
@@ -82,8 +94,8 @@ def test_an_input_from_an_id_or_from_the_order_of_the_rows_is_a_leak(
     rows: pd.DataFrame, column_of: Any, said: str
 ) -> None:
     bad = reading(mcv_fl=column_of)
-    leaks = trace(bad, build_cohort(bad, rows)).leaks
-    assert any(each.startswith("mcv_fl is ") and said in each for each in leaks), leaks
+    found = leaks(bad, rows)
+    assert any(each.startswith("mcv_fl is ") and said in each for each in found), found
 
 
 @pytest.mark.parametrize(
@@ -94,13 +106,13 @@ def test_an_axis_under_another_name_does_not_count(rows: pd.DataFrame, name: str
     axes = {other if axis.startswith(name) else axis: of for axis, of in INVENTED.subgroups.items()}
     assert other in axes
     bad = replace(INVENTED, subgroups=axes, standardise_by=None)
-    assert trace(bad, build_cohort(bad, rows)).unnamed == (column,)
+    assert groups(bad, rows).unnamed == (column,)
 
 
 def test_an_axis_called_sex_that_reads_something_else_does_not_count(rows: pd.DataFrame) -> None:
     axes = {**INVENTED.subgroups, "sex": lambda table: (table["bmi_kg_m2"] > 30).astype(str)}
     bad = replace(INVENTED, subgroups=axes)
-    assert trace(bad, build_cohort(bad, rows)).unnamed == ("sex",)
+    assert groups(bad, rows).unnamed == ("sex",)
 
 
 def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: pd.DataFrame) -> None:
@@ -127,7 +139,7 @@ def test_an_input_that_reads_a_copy_of_the_outcome_is_a_leak_however_little_of_i
     happened = pd.Series(cohort.y == 1, index=cohort.rows.index).reindex(rows.index, fill_value=False)
     table = rows.assign(flag=happened.map({True: "yes", False: "no"}) if as_text else happened.astype(float))
     bad = reading(mcv_fl=lambda each: each["mcv_fl"] + 0.1 * each["flag"].isin(["yes", 1.0]))
-    (leak,) = trace(bad, build_cohort(bad, table)).leaks
+    (leak,) = leaks(bad, table)
     assert leak.startswith("mcv_fl is read from flag, which tells the outcome by itself (AUROC ")
 
 
@@ -145,8 +157,8 @@ def test_an_exclusion_that_chooses_people_by_what_happened_to_them_is_found(
     rows: pd.DataFrame, leaves_out: Any, is_found: bool
 ) -> None:
     chosen = replace(INVENTED, exclusions=(*INVENTED.exclusions, CohortExclusion("odd", "odd rows", leaves_out)))
-    leaks = trace(chosen, build_cohort(chosen, rows)).leaks
-    of_exclusions = [leak for leak in leaks if "exclusion" in leak]
+    found = leaks(chosen, rows)
+    of_exclusions = [leak for leak in found if "exclusion" in leak]
     assert [leak.startswith("the exclusion 'odd' chooses people by death") for leak in of_exclusions] == [
         True
     ] * is_found
@@ -156,13 +168,13 @@ def test_an_exclusion_that_chooses_people_by_what_happened_to_them_is_found(
 def test_people_who_are_there_again_under_other_names_are_found(rows: pd.DataFrame, times: int) -> None:
     few = rows[:150]
     again = pd.concat([few.assign(participant_id=few["participant_id"].astype(str) + f"-{n}") for n in range(times)])
-    leaks = trace(INVENTED, build_cohort(INVENTED, again)).leaks
-    assert any("is there" in leak and "times under other names" in leak for leak in leaks)
+    found = leaks(INVENTED, again)
+    assert any("rows repeat one of another patient" in leak for leak in found), found
 
 
 def test_people_who_are_alike_by_chance_are_no_copies(rows: pd.DataFrame) -> None:
     alike = rows.assign(**{name: rows[name].median() for name in rows.select_dtypes("float") if name.endswith("_dl")})
-    assert not any("other names" in leak for leak in trace(INVENTED, build_cohort(INVENTED, alike)).leaks)
+    assert not any("other names" in leak for leak in leaks(INVENTED, alike))
 
 
 def test_shuffling_an_input_costs_what_the_model_gains_by_it(rows: pd.DataFrame) -> None:

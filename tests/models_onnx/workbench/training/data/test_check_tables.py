@@ -17,7 +17,7 @@ from models_onnx.workbench.training.data.check_charts import check_charts
 from models_onnx.workbench.training.data.check_columns import check_columns
 from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.copies import copied_rows
+from models_onnx.workbench.training.data.leaks import copied_rows
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 

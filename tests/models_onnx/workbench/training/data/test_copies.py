@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.workbench.training.data.copies import copied_rows
+from models_onnx.workbench.training.data.leaks import copied_rows
 
 
 def _people(columns: int = 4, count: int = 50) -> pd.DataFrame:

@@ -13,8 +13,7 @@ import pytest
 from models_onnx.spec import OutcomeSpec
 from models_onnx.workbench.training.data.check_tables import check_table
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.leaks import losses_without, too_good
-from models_onnx.workbench.training.data.tracing import leaks_of
+from models_onnx.workbench.training.data.leaks import leaks_of, losses_without, too_good
 from tests.models_onnx.invented import INVENTED, invented_table
 
 PEOPLE = 4000
@@ -76,8 +75,8 @@ LEAKS: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], str]] = {
     "future date": (lambda rows: 50 + (rows["next_contact"] - rows["out"]).dt.days / 10, "tells the outcome by itself"),
     "only its gaps": (gaps, "whether it is there tells the outcome"),
     "treatment afterwards": (given, "have the outcome (1"),
-    "rates": (lambda rows: rates(rows, "as they are"), "it was made from the outcome"),
-    "smoothed rates": (lambda rows: rates(rows, "smoothed"), "it was made from the outcome"),
+    "rates": (lambda rows: rates(rows, "as they are"), "it knows the outcome"),
+    "smoothed rates": (lambda rows: rates(rows, "smoothed"), "it knows the outcome"),
     "rates without the row": (lambda rows: rates(rows, "without the row"), "it was made from the outcome"),
     "numbered by outcome": (numbered, "tells the outcome by itself"),
 }
