@@ -71,7 +71,6 @@ _KEPT: Final = {
     ("cds_hooks/events/outbox.py", "AsyncClient", "follow_redirects"),
     ("cds_hooks/events/watch/running.py", "AsyncClient", "follow_redirects"),
     ("cds_hooks/monitor/notices.py", "Client", "follow_redirects"),
-    ("cds_hooks/pages/tester/exchange.py", "AsyncClient", "follow_redirects"),
     ("cds_hooks/batch/bulk_export.py", "Client", "follow_redirects"),
     ("cds_hooks/security/outbound.py", "AsyncClient", "follow_redirects"),
     ("models_onnx/artifact/release_file.py", "dumps", "ensure_ascii"),

@@ -25,13 +25,6 @@ def _origins(value: str) -> str:
     return value
 
 
-def _servers(value: str) -> str:
-    for server in parts_of(value):
-        if fault := address_fault(server):
-            raise ValueError(f"{fault}; write a server as https://cds.example.org")
-    return value
-
-
 def _listen(value: str | None) -> str | None:
     if value is not None and listen_address(value) is None:
         raise ValueError("write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock")
@@ -62,11 +55,6 @@ class ClientSettings(BaseSettings):
             "Origins whose pages may call, separated by commas (development profile): loopback for pages of this "
             "machine, an origin such as https://sandbox.cds-hooks.org, or * for any page that a browser here opens."
         ),
-    )
-    try_servers: Annotated[str, AfterValidator(_servers)] = Field(
-        default="",
-        description="Base addresses of other CDS Hooks servers that the tester's page /try may call, separated by "
-        "commas, such as http://127.0.0.1:8086; else it calls this server only.",
     )
     public_url: Annotated[str, AfterValidator(_address)] = Field(
         default="http://127.0.0.1:8085",
@@ -107,11 +95,6 @@ class ClientSettings(BaseSettings):
     def shows_pages(self) -> bool:
         """Whether whoever reaches this address may read the pages of decisions."""
         return self.trust_file is None or self.explain_pages == "everyone"
-
-    @property
-    def tester_servers(self) -> tuple[str, ...]:
-        """The other servers that the tester's page may call, one by one."""
-        return tuple(server.rstrip("/") for server in parts_of(self.try_servers))
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What is drawn in the rows of a table: scales with their ticks, and the bars of a call's stages."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -71,11 +71,6 @@ _STAGES: Final = {
 }
 
 
-def stage_words(stage: str) -> str:
-    """Return what a stage does; its name where it is not one of the server's."""
-    return _STAGES.get(stage, stage)
-
-
 class Bar(Struct, frozen=True):
     """One stage: when it began and ended, in percent of the scale, and how long it took, in words."""
 
@@ -85,15 +80,24 @@ class Bar(Struct, frozen=True):
     took: str
 
 
-def stage_bars(stages: Sequence[tuple[str, float]]) -> tuple[Scale, tuple[Bar, ...]]:
-    """The stages, each with words and milliseconds, one after the other, and the scale that they are drawn on."""
-    scale = round_scale(max(sum(milliseconds for _, milliseconds in stages), 0.1), " ms")
+class StageChart(Struct, frozen=True):
+    """Where the time of a call went: the scale, a bar for each stage, and the whole in milliseconds."""
+
+    scale: Scale
+    bars: tuple[Bar, ...]
+    total: str
+
+
+def stage_chart(stages: Mapping[str, float], total: float) -> StageChart:
+    """The stages with their milliseconds, one after the other, of a call that took so many."""
+    scale = round_scale(max(sum(stages.values()), 0.1), " ms")
     bars, begun = [], 0.0
-    for words, milliseconds in stages:
+    for stage, milliseconds in stages.items():
         left = scale.at(begun)
         begun += milliseconds
+        words = _STAGES.get(stage, stage)
         bars.append(Bar(words, left, max(0.3, scale.at(begun) - left), format_ms(milliseconds)))
-    return scale, tuple(bars)
+    return StageChart(scale, tuple(bars), format_ms(total))
 
 
 def format_ms(milliseconds: float) -> str:

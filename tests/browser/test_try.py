@@ -1,9 +1,7 @@
 """The tester's page in a browser: its main tasks as a person does them."""
 
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -102,30 +100,9 @@ def test_the_page_opens_with_a_prepared_order_and_drops_it_for_another_patient(t
     expect(page.get_by_text("None yet. The hooks order-select and order-sign need one.")).to_be_visible()
 
 
-def test_a_call_is_saved_and_opened_again_from_the_file(tried: Open, tmp_path: Path) -> None:
+def test_a_mistake_in_the_edited_request_shows_while_it_is_made(tried: Open) -> None:
     page = tried()
-    _choose_talk(page)
-    _send(page)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Save the call").click()
-    saved = tmp_path / download.value.suggested_filename
-    download.value.save_as(saved)
-    assert json.loads(saved.read_text())["expected"]["status"] == 200
-    page.get_by_text("Open a file: a chart, a request or a saved call").click()
-    page.get_by_label("File (JSON)").set_input_files(saved)
-    page.get_by_role("button", name="Open", exact=True).click()
-    expect(page.get_by_text("The call was opened")).to_be_visible()
-    page.get_by_role("button", name="Send as it stands").click()
-    expect(page.get_by_role("article").first).to_contain_text("people with results like these")
-
-
-def test_a_mistake_in_the_edited_request_shows_while_it_is_made_and_the_call_is_copied(tried: Open) -> None:
-    page = tried(permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Build only").click()
-    page.get_by_role("button", name="Show as curl").click()
-    page.get_by_role("button", name="Copy as curl").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()").startswith("curl -sS -X POST")
     page.locator("#request").fill("{")
     expect(page.locator("#request-said")).to_contain_text("This is no JSON")
     assert page.locator("#request").get_attribute("aria-invalid") == "true"

@@ -12,7 +12,6 @@ _WHERE_THINGS_ARE = {
 }  # fmt: skip
 _WHO_MAY_SEE_AND_CALL = {
     "cors_origins", "oidc_file", "operator_listen", "operator_token", "record_user", "trust_file", "trusted_proxies",
-    "try_servers",
 }  # fmt: skip
 _WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}
 _IN_FORCE_BY_WHAT_THEY_BRING = {

@@ -78,7 +78,6 @@ _DEFAULTS: Final = {
     "seal_seconds": 60,
     "shown_rest_days": 14,
     "trusted_proxies": "",
-    "try_servers": "",
     "visit_memory_bytes": 33554432,
     "visit_window": 0,
 }

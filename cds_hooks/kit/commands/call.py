@@ -11,11 +11,9 @@ import httpx
 import typer
 from msgspec import json as msgspec_json
 from rich.console import Console
-from rich.text import Text
 
 from cds_hooks.kit.commands.options import clock, server_url, stop
 from cds_hooks.kit.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
-from cds_hooks.kit.simulator.fixture import Fixture, open_fixture
 from cds_hooks.kit.simulator.request import (
     CardOutcome,
     RequestSigning,
@@ -35,7 +33,7 @@ def call(
         Path,
         typer.Argument(
             metavar="CHART",
-            help="A patient's Bundle or a CDS Hooks request, JSON or JSON.gz; or sample:ID; or a call saved at /try.",
+            help="A patient's Bundle or a CDS Hooks request, JSON or JSON.gz; or sample:ID.",
         ),
     ],
     draft: Annotated[
@@ -74,9 +72,6 @@ def call(
 
     Without --hook: order-select where there are drafts, else patient-view.
 
-    A call that was saved by the tester's page (/try) is sent again as it was, its dates moved to today, and it fails
-    where other cards come back than were saved.
-
     Exit codes: 0 every call was answered, 1 a call failed, 2 the files or options cannot be used.
 
     Example: cds-hooks call sample:planning-talk --hook patient-view
@@ -88,8 +83,6 @@ def call(
         # Reading the certificates of all authorities takes longer than the call; http needs none of them.
         with httpx.Client(base_url=url, timeout=60, auth=signing, verify=url.startswith("https://")) as client:
             caller = _Caller(client, console, as_json, curl, feedback)
-            if (saved := open_fixture(chart_file)) is not None:
-                raise typer.Exit(0 if caller.replay(saved.at(clock())) else 1)
             chart = open_chart(chart_file, clock())
             drafts = chart.drafts + [order for path in draft or [] for order in open_drafts(path, clock())]
             drafts += [order for reference in draft_ref or [] for order in draft_from_chart(chart, reference)]
@@ -170,21 +163,6 @@ class _Caller:
         if status == 200 and self.feedback is not None:
             return self._give_feedback(entry, document, self.feedback)
         return status == 200
-
-    def replay(self, saved: Fixture) -> bool:
-        """Send a saved call and print how its answer differs from the saved one; False where it does."""
-        entry = self.entries(saved.hook, saved.service)[0]
-        if self.curl:
-            return self._print_curl(entry, saved.request)
-        answer = self._post(entry, saved.request)
-        if answer is None:
-            return False
-        differences = saved.differences(*answer)
-        for difference in differences:
-            self.console.print(Text(f"  {difference}", style="red"))
-        if not differences:
-            self.console.print("  The answer has the cards that were saved.")
-        return not differences
 
     def _print_curl(self, entry: dict[str, Any], request: dict[str, Any]) -> bool:
         body = shlex.quote(msgspec_json.encode(request).decode())

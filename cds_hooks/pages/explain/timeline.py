@@ -16,7 +16,7 @@ from cds_hooks.storage.decision import TRIAL, Decision, is_trial
 from cds_hooks.storage.outcomes import Outcome
 from cds_hooks.storage.queries import read_rows, rules_of
 from cds_hooks.storage.tables import events
-from cds_hooks.web.charts import Bar, Scale, format_ms, stage_bars, stage_words
+from cds_hooks.web.charts import StageChart, stage_chart
 from cds_hooks.web.numbers import format_seconds
 
 _DIGITS: Final = 16
@@ -53,9 +53,7 @@ class Timeline:
     """The moments in their order, where the time of the call went, and the prefetch keys by what came of them."""
 
     moments: tuple[Moment, ...]
-    scale: Scale
-    bars: tuple[Bar, ...]
-    total: str
+    stages: StageChart
     keys: dict[str, list[str]]
     config: str
     trace: str
@@ -76,12 +74,9 @@ def timeline(url: str, decision: Decision, history: DecisionHistory, outcomes: S
     moments += (_outcome(item) for item in outcomes)
     moments += _releases(url, decision)
     moments += _configured(url, basis.config)
-    scale, bars = stage_bars([(stage_words(name), milliseconds) for name, milliseconds in basis.timings.items()])
     return Timeline(
         tuple(sorted(moments, key=lambda moment: moment.at)),
-        scale,
-        bars,
-        format_ms(took),
+        stage_chart(basis.timings, took),
         _by_state(basis.prefetch),
         basis.config,
         basis.trace.get("id", ""),

@@ -35,7 +35,7 @@ class LiveState(Struct, frozen=True):
 
 _WORK: Final = (
     ("Try a service", (Role.OPERATOR,),
-     (("try", "send a call"), ("docs/testers/try.html", "save and replay calls"),
+     (("try", "send a call"), ("docs/testers/try.html", "what the page can do"),
       ("docs/testers/contract-kit.html", "check a server against CDS Hooks"))),
     ("Treat patients", (Role.CLINICIAN,),
      (("worklist", "open the worklist"), ("docs/readers/clinician.html", "read what the cards say"))),

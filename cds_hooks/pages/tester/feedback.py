@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from msgspec import Struct
 
+from cds_hooks.decision_history import Reason
 from cds_hooks.kit.simulator.chart import Resource
 from cds_hooks.kit.simulator.request import as_draft
 from cds_hooks.pages.tester.orders import dose_of, name_of, orders_of
@@ -25,13 +26,13 @@ def accepted_feedback(card: str, suggestion: str, when: datetime) -> dict[str, A
     return _feedback(card, "accepted", when) | {"acceptedSuggestions": [{"id": suggestion}]}
 
 
-def override_feedback(card: str, reason: dict[str, Any] | None, comment: str, when: datetime) -> dict[str, Any]:
+def override_feedback(card: str, reason: Reason | None, when: datetime) -> dict[str, Any]:
     """The feedback that a card was overridden; `reason` is one of the card's own, None where it was dismissed."""
-    item = _feedback(card, "overridden", when)
-    override: dict[str, Any] = {} if reason is None else {"reason": reason}
-    if comment.strip():
-        override["userComment"] = comment.strip()
-    return item | ({"overrideReason": override} if override else {})
+    if reason is None:
+        return _feedback(card, "overridden", when)
+    coding = {"code": reason.code, "system": reason.system, "display": reason.display}
+    words = {name: text for name, text in coding.items() if text}
+    return _feedback(card, "overridden", when) | {"overrideReason": {"reason": words}}
 
 
 def _feedback(card: str, outcome: str, when: datetime) -> dict[str, Any]:

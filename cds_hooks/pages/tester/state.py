@@ -1,9 +1,7 @@
 """What the tester's page knows: the choices of the form, the request, the answers and what followed from them."""
 
 import hashlib
-import hmac
 from dataclasses import dataclass, field
-from secrets import token_bytes
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -13,19 +11,13 @@ from cds_hooks.kit.simulator.chart import Resource
 from cds_hooks.pages.tester.exchange import Exchanged, Sent
 from cds_hooks.pages.tester.feedback import Change
 from cds_hooks.pages.tester.orders import Dosing, Orderable
-from cds_hooks.settings import Settings
-from cds_hooks.storage.content import open_user_names
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.forms import Form
 
-SAMPLE, FILE, FHIR = "sample:", "file", "fhir"
+SAMPLE, FILE = "sample:", "file"
 ALL: Final = "*"
 """In place of a service: all services of the hook."""
-
-
 FIRST_SAMPLE, FIRST_DRAFT = "ckd4-metformin", "metformin-ckd4-coded"
 """The patient and the draft that the page opens with."""
-WORST_FIRST: Final = "worst"
 
 
 class UnusableForm(ValueError):
@@ -39,39 +31,8 @@ class Carried(Struct):
     exchanges: list[Exchanged] = []
     feedback: list[Sent] = []
     changes: list[Change] = []
-    answered: str = ""
-    """The digest of the request that `exchanges` answer."""
     subject: str = ""
     """Whom drafts and answers are about (`Bench.subject`)."""
-
-
-class FormSeal:
-    """Signs what a form carries, so that only what this page wrote is taken back: it names what is sent where.
-
-    The key follows from the keys for users, which all workers and machines of a record share.
-    """
-
-    def __init__(self, configured: Settings) -> None:
-        try:
-            secrets = open_user_names("hashed", configured.user_keys).keys
-        except RecordUnavailable:
-            secrets = (token_bytes(32),)  # other workers do not take this one's forms
-        self._keys = [hmac.digest(secret, b"forms of /try", hashlib.sha256) for secret in secrets]
-
-    def sign(self, carried: str) -> str:
-        """Return the signature of this text."""
-        return _signature(self._keys[0], carried)
-
-    def has_signed(self, carried: str, signature: str) -> bool:
-        """Return whether this page wrote the text, with the newest or an older key."""
-        return any(
-            hmac.compare_digest(_signature(key, carried).encode(), signature.encode("utf-8", "replace"))
-            for key in self._keys
-        )
-
-
-def _signature(key: bytes, text: str) -> str:
-    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
 
 
 class Problem(NamedTuple):
@@ -92,25 +53,18 @@ class Bench:
     patient: str = f"{SAMPLE}{FIRST_SAMPLE}"
     upload: str = ""
     """The Bundle or request that was opened, where `patient` is a file."""
-    fhir_server: str = ""
-    fhir_patient: str = ""
-    fhir_token: str = ""
-    server: str = ""
     call: str = "order-select/order-safety-select"
     request: str = ""
     service: str = ""
     """The service to which `request` belongs."""
     token: str = ""
     """The client's token for the next call; it is never written into the page."""
-    worst_first: bool = False
-    """Whether the cards are shown by how grave they are, and not in the order in which they were sent."""
     order: str = ""
     dosing: Dosing = field(default_factory=Dosing)
     carried: Carried = field(default_factory=Carried)
     matches: list[Orderable] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Service and JSON of every request that was sent with this press, where there are several."""
-    curl: str = ""
     problem: Problem | None = None
     note: str = ""
 
@@ -126,8 +80,8 @@ class Bench:
 
     @property
     def subject(self) -> str:
-        """Whom the page is about now: a digest of the sample, the opened file, or the patient of a FHIR server."""
-        chosen = {FILE: self.upload, FHIR: f"{self.fhir_server} {self.fhir_patient}"}.get(self.patient, "")
+        """Whom the page is about now: a digest of the sample or of the opened file."""
+        chosen = self.upload if self.patient == FILE else ""
         return hashlib.sha256(f"{self.patient} {chosen}".encode("utf-8", "replace")).hexdigest()
 
     def keep_to_patient(self) -> None:
@@ -143,17 +97,17 @@ class Bench:
         self.carried.exchanges, self.carried.feedback, self.carried.changes = [], [], []
 
 
-def bench_of(form: Form, seal: FormSeal) -> Bench:
+def bench_of(form: Form) -> Bench:
     """Return the page as its form says it.
 
     Raises:
-        UnusableForm: the hidden field is not what this page wrote.
+        UnusableForm: the hidden field is not what this page writes.
     """
     fresh = Bench()
-    text = form.get("carried") or ""
-    if text and not seal.has_signed(text, form.get("carried_seal", "")):
-        raise UnusableForm("The form is not one of this page; open /try again.")
-    carried = msgspec.json.decode(text, type=Carried) if text else Carried()
+    try:
+        carried = msgspec.json.decode(form.get("carried") or "{}", type=Carried)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UnusableForm("The form is not one of this page; open /try again.") from error
     dosing = Dosing(
         form.get("dose", ""),
         form.get("unit", "tablet"),
@@ -164,15 +118,10 @@ def bench_of(form: Form, seal: FormSeal) -> Bench:
     return Bench(
         patient=form.get("patient", fresh.patient),
         upload=form.get("upload", ""),
-        fhir_server=form.get("fhir_server", "").strip(),
-        fhir_patient=form.get("fhir_patient", "").strip(),
-        fhir_token=form.get("fhir_token", "").strip(),
-        server=form.get("server", ""),
         call=form.get("call", fresh.call),
         request=form.get("request", "").replace("\r\n", "\n"),
         service=form.get("service", ""),
         token=form.get("token", "").strip(),
-        worst_first=form.get("order_of_cards") == WORST_FIRST,
         order=form.get("order", "").strip(),
         dosing=dosing,
         carried=carried,
@@ -186,7 +135,7 @@ def object_in(text: str, what: str) -> dict[str, Any]:
         UnusableForm: it is no JSON object; the message says `what` it should be and where it is wrong.
     """
     try:
-        document = msgspec.json.decode(text.lstrip("﻿"))
+        document = msgspec.json.decode(text.lstrip("\ufeff"))
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnusableForm(f"{what} is not JSON: {error}.") from error
     if not isinstance(document, dict):

@@ -10,8 +10,7 @@ from starlette.routing import Route
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.tester.actions import Tester
 from cds_hooks.pages.tester.rendering import page_values
-from cds_hooks.pages.tester.state import Bench, FormSeal, UnusableForm, bench_of
-from cds_hooks.web.forms import Form
+from cds_hooks.pages.tester.state import Bench, UnusableForm, bench_of
 from cds_hooks.web.site import SCRIPT_HEADERS, Failure, Refusal
 
 _FORMS_OF_A_BODY: Final = 3
@@ -30,16 +29,24 @@ def routes(server: PageServer) -> list[Route]:
         bench = Bench()
         await tester.open_first(bench)
         bench.note = _PREPARED
-        return await _shown(server, tester, bench)
+        return await shown(bench)
 
     async def press(request: Request) -> Response:
         form = await server.form(request, _FORMS_OF_A_BODY * server.settings.max_body_bytes, upload=True)
-        bench = await asyncio.to_thread(_bench_of, form, tester.seal)
-        saved = await tester.press(bench, form.get("do", ""), form)
-        if saved is None:
-            return await _shown(server, tester, bench)
-        headers = SCRIPT_HEADERS | {"content-disposition": 'attachment; filename="cds-hooks-call.json"'}
-        return Response(saved, headers=headers, media_type="application/json")
+        try:
+            bench = await asyncio.to_thread(bench_of, form)
+        except UnusableForm as error:
+            text = "Nothing was sent. Go back, or open /try again."
+            raise Refusal(Failure("The form cannot be used", "Refused", str(error), text), 400) from error
+        await tester.press(bench, form.get("do", ""), form)
+        return await shown(bench)
+
+    async def shown(bench: Bench) -> Response:
+        def page() -> Response:
+            values = page_values(tester, bench, tester.entries())
+            return server.page("tester/try.html", headers=SCRIPT_HEADERS, **values)
+
+        return await server.in_thread(page)
 
     def names(request: Request) -> Response:
         match = tester.catalogue.search(request.query_params.get("q", "")[:_LONGEST])
@@ -50,20 +57,3 @@ def routes(server: PageServer) -> list[Route]:
         Route("/try", press, methods=["POST"]),
         server.route("/try/orders", names),
     ]
-
-
-async def _shown(server: PageServer, tester: Tester, bench: Bench) -> Response:
-    entries = await tester.entries(bench.server)
-
-    def page() -> Response:
-        return server.page("tester/try.html", headers=SCRIPT_HEADERS, **page_values(tester, bench, entries))
-
-    return await server.in_thread(page)
-
-
-def _bench_of(form: Form, seal: FormSeal) -> Bench:
-    try:
-        return bench_of(form, seal)
-    except UnusableForm as error:
-        text = "Nothing was sent. Go back, or open /try again."
-        raise Refusal(Failure("The form cannot be used", "Refused", str(error), text), 400) from error

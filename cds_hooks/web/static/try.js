@@ -39,19 +39,9 @@
     byId("request-said").textContent = fault;
   });
 
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      const source = byId(button.dataset.copy);
-      source.select();
-      await navigator.clipboard.writeText(source.value);
-      button.textContent = "Copied";
-    });
-  }
-
   // Another sample patient is shown at once, with nothing sent. The page stays, and the field keeps the focus: who writes a
   // name into it passes other patients on the way (WCAG 3.2.2).
-  const OF_PATIENT = [".who", "[name=carried]", "[name=carried_seal]", "[name=service]", ".sent", ".got", "#drafted", "#ready"];
+  const OF_PATIENT = [".who", "[name=carried]", "[name=service]", ".sent", ".got", "#drafted", "#ready"];
   const patient = byId("patient");
   let choosing = 0;
   patient.addEventListener("change", () => {
@@ -75,7 +65,7 @@
   // One press is one call.
   form.addEventListener("submit", (event) => {
     const pressed = event.submitter;
-    if (!pressed || pressed.value === "save") return;
+    if (!pressed) return;
     setTimeout(() => {
       pressed.textContent = "Working…";
       for (const button of form.querySelectorAll("button")) button.disabled = true;

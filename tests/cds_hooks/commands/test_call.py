@@ -3,17 +3,12 @@
 import json
 import subprocess
 import threading
-from dataclasses import replace
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from cds_hooks.kit.simulator.fixture import Fixture, cards_of, write_fixture
-from tests.cds_hooks.calls import PLANNING, request_for
 from tests.program import run_program
 
 
@@ -56,26 +51,6 @@ def test_curl_prints_commands_that_do_the_same(server: str) -> None:
     printed = _call(server, "sample:planning-talk", "--service", "planning-conversation", "--curl").stdout
     done = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=60)
     assert len(json.loads(done.stdout)["cards"]) == 1
-
-
-def test_a_saved_call_is_sent_again_and_fails_where_other_cards_come_back(server: str, tmp_path: Path) -> None:
-    then = datetime(2025, 3, 1, 9, tzinfo=UTC)
-    request = request_for(PLANNING, "patient-view", "planning-talk", then)
-    saved = Fixture(PLANNING, then, request, 200, [("info", "No card has this summary.")])
-    file = tmp_path / "call.json"
-    file.write_bytes(write_fixture(saved))
-    done = _call(server, str(file))
-    assert done.returncode == 1
-    assert "A card is gone: info, No card has this summary." in done.stdout
-    sent = httpx.post(f"{server}/cds-services/{PLANNING}", json=saved.at(datetime.now(UTC)).request).json()
-    file.write_bytes(write_fixture(replace(saved, cards=cards_of(sent))))
-    done = _call(server, str(file))
-    assert done.returncode == 0, done.stdout
-    assert "The answer has the cards that were saved." in done.stdout
-    file.write_text('{"cdsHooksFixture": 1}')
-    done = _call(server, str(file))
-    assert done.returncode == 2
-    assert "a part of it is missing" in done.stderr
 
 
 def test_an_old_chart_is_moved_to_today_and_it_is_said(server: str, data_folder: Path) -> None:

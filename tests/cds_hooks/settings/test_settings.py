@@ -45,9 +45,6 @@ def _without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"operator_listen": "localhost"}, LISTEN),
         ({"login": "oidc"}, "CDS_LOGIN=oidc needs CDS_OIDC_FILE (docs/operations/access.md)"),
         ({"login": "both"}, "CDS_LOGIN=both needs CDS_OIDC_FILE (docs/operations/access.md)"),
-        ({"try_servers": "https://a.example, http://127.0.0.1:8086"}, None),
-        ({"try_servers": "https://a.example, b.example"},
-         "an address begins with http:// or https:// and a host; write a server as https://cds.example.org"),
         ({"public_url": "https://"},
          "an address begins with http:// or https:// and a host; write it as https://cds.example.org"),
         ({"cors_origins": "loopback, *, https://a.example"}, None),
@@ -70,16 +67,15 @@ def test_settings_that_make_no_sense_are_refused_in_a_sentence(given: dict[str, 
 
 def test_lists_in_one_text_are_read_one_by_one() -> None:
     configured = Settings(
-        cors_origins="loopback, https://a.example,*", try_servers=" https://a.example/ ,http://127.0.0.1:8086/cds/",
+        cors_origins="loopback, https://a.example,*",
         trusted_proxies="10.0.0.0/24, ::1", public_url="https://cds.example/a/",
     )  # fmt: skip
     assert configured.origins == ("https://a.example", "*")
-    assert configured.tester_servers == ("https://a.example", "http://127.0.0.1:8086/cds")
     assert [str(network) for network in configured.proxy_networks] == ["10.0.0.0/24", "::1/128"]
     assert configured.public_url == "https://cds.example/a"
     pattern = r"https?://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
     assert (configured.origin_pattern, Settings(cors_origins="*").origin_pattern) == (pattern, None)
-    assert (Settings().origins, Settings().tester_servers, Settings().proxy_networks) == ((), (), ())
+    assert (Settings().origins, Settings().proxy_networks) == ((), ())
 
 
 def test_where_the_operator_is_listened_for() -> None:

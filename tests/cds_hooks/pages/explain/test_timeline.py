@@ -77,12 +77,12 @@ def test_the_call_began_as_long_before_the_answer_as_its_stages_took(url: str) -
         Moment(AT, "Answered with 2 cards", ("First", "Second"), "info"),
     )
     assert [moment.time for moment in whole.moments] == ["2026-11-20 08:59:59 UTC", "2026-11-20 09:00:00 UTC"]
-    assert [(bar.words, bar.took) for bar in whole.bars] == [
+    assert [(bar.words, bar.took) for bar in whole.stages.bars] == [
         ("Read and check the request", "1.5"),
         ("Decide: rules, models, cards", "6.0"),
         ("other", "0.50"),
     ]
-    assert (whole.total, whole.keys) == ("8.0", {"given": ["patient", "drugs"], "part": ["labs"]})
+    assert (whole.stages.total, whole.keys) == ("8.0", {"given": ["patient", "drugs"], "part": ["labs"]})
     assert (whole.config, whole.trace) == ("", "4bf92f")
     assert of(url, recorded([])).trace == ""
 

@@ -1,100 +1,10 @@
-"""Cards of any server are drawn as far as they have the published form; what has none is left out."""
+"""What follows from a card: feedback, the changed drafts, the next call."""
 
 from typing import Any
 
-import pytest
-
-from cards.extension import EXTENSION_KEY
-from cds_hooks.pages.tester.cards import CardLink, Choice, DrawnCard, Reason, Why, draw
+from cds_hooks.decision_history import Reason
 from cds_hooks.pages.tester.feedback import Change, accepted_feedback, apply_actions, next_request, override_feedback
-from cds_hooks.web.markdown import render_markdown
 from tests.cds_hooks.services.equation_calls import NOW
-
-NOTHING = DrawnCard("", "none", "", render_markdown(""), "", "", (), (), (), Why())
-CREATE: dict[str, Any] = {"type": "create", "description": "Order it", "resource": {"resourceType": "X", "id": "1"}}
-
-
-def test_a_whole_card_is_drawn_with_everything_on_it() -> None:
-    card = {
-        "uuid": "u",
-        "summary": "Look",
-        "indicator": "warning",
-        "detail": "**Now**",
-        "source": {"label": "Guide", "url": "https://example.org/guide"},
-        "suggestions": [
-            {
-                "uuid": "s1",
-                "label": "Stop",
-                "isRecommended": True,
-                "actions": [CREATE, "no action", {"type": "delete"}],
-            },
-            {"label": 7, "isRecommended": "yes", "actions": {}},
-            "no suggestion",
-        ],
-        "overrideReasons": [{"display": "No", "code": "n"}, {"code": "later"}, None],
-        "links": [
-            {"label": "Why", "url": "https://example.org", "type": "absolute"},
-            {"url": "https://example.org/app", "type": "smart"},
-            {"label": "Bad", "url": "javascript:alert(1)", "type": "absolute"},
-        ],
-        "extension": {
-            EXTENSION_KEY: {
-                "findings": [{"rule": "r", "band": "lt30"}, {"rule": 1}],
-                "facts": [
-                    {"text": "eGFR 25", "effective": "2026-11-20T09:00:00Z", "source": "Observation/1"},
-                    {"name": "serum_sodium", "value": 130, "unit": "mmol/L"},
-                    {"name": "age"},
-                ],
-                "model": {"id": "mortality_5y"},
-            }
-        },
-    }
-    (drawn,) = draw([card, "no card"])
-    assert drawn == DrawnCard(
-        uuid="u",
-        indicator="warning",
-        summary="Look",
-        detail=render_markdown("**Now**"),
-        source="Guide",
-        source_url="https://example.org/guide",
-        choices=(
-            Choice("s1", "Stop", True, (CREATE, {"type": "delete"}), ("Order it",)),
-            Choice("", "7", False, (), ()),
-        ),
-        reasons=(Reason("No", {"display": "No", "code": "n"}), Reason("later", {"code": "later"})),
-        links=(
-            CardLink("Why", "https://example.org", "absolute"),
-            CardLink("https://example.org/app", "", "smart"),
-            CardLink("Bad", "", "absolute"),
-        ),
-        why=Why(
-            (("r", "lt30"), ("1", "")),
-            (("eGFR 25", "2026-11-20", "Observation/1"), ("serum sodium 130 mmol/L", "", ""), ("age", "", "")),
-            "mortality_5y",
-        ),
-    )
-    assert "<strong>Now</strong>" in drawn.detail
-
-
-@pytest.mark.parametrize(
-    "card",
-    [
-        {},
-        {"source": [], "suggestions": {}, "overrideReasons": 1, "links": "x", "extension": {EXTENSION_KEY: 1}},
-        {"summary": None, "detail": [], "indicator": "hard-stop", "uuid": {}, "source": {"url": 1}, "extension": 1},
-    ],
-)
-def test_what_has_another_form_is_drawn_as_if_it_were_not_there(card: dict[str, Any]) -> None:
-    assert draw([card]) == [NOTHING]
-
-
-def test_a_card_says_why_where_it_names_rules_facts_or_a_model() -> None:
-    assert [bool(why) for why in (Why(), Why((("r", ""),)), Why((), (("a", "", ""),)), Why(model="m"))] == [
-        False, True, True, True,
-    ]  # fmt: skip
-
-
-# What follows from a card
 
 
 def test_feedback_names_the_card_the_suggestion_or_the_reason_and_the_time() -> None:
@@ -103,15 +13,9 @@ def test_feedback_names_the_card_the_suggestion_or_the_reason_and_the_time() -> 
         "card": "c", "outcome": "accepted", "outcomeTimestamp": at, "acceptedSuggestions": [{"id": "s"}],
     }  # fmt: skip
     overridden = {"card": "c", "outcome": "overridden", "outcomeTimestamp": at}
-    reason = {"code": "n"}
-    for given, comment, override in (
-        (None, " ", None),
-        (reason, "", {"reason": reason}),
-        (None, " why ", {"userComment": "why"}),
-        (reason, "why", {"reason": reason, "userComment": "why"}),
-    ):
-        expected = overridden | ({"overrideReason": override} if override else {})
-        assert override_feedback("c", given, comment, NOW) == expected
+    assert override_feedback("c", None, NOW) == overridden
+    reason = {"code": "n", "display": "No"}
+    assert override_feedback("c", Reason("No", "n"), NOW) == overridden | {"overrideReason": {"reason": reason}}
 
 
 def order(number: str, name: str, text: str) -> dict[str, Any]:

@@ -16,5 +16,5 @@ def test_no_other_path_is_sent_to(path: str) -> None:
     async def app(*_: object) -> None:
         raise AssertionError("it was sent")
 
-    status, _, _, _, failure = asyncio.run(Caller(app, "").post(path, b"{}"))
+    status, _, _, _, failure = asyncio.run(Caller(app).post(path, b"{}"))
     assert (status, failure) == (0, "Not sent: this is not the path of a service")
