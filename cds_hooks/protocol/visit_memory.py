@@ -3,7 +3,7 @@
 An EHR opens a chart and calls many services with the same resources, then again for every order. The first call of a
 client about a patient leaves a note only; what comes with the second is kept, so that nothing is done for a patient
 about whom nobody asks again. A value counts as sent before where the same client sent the same bytes about the same
-patient under the same key: nothing that is kept can be out of date, and no patient's value stands for another's.
+patient, under whichever key: nothing that is kept can be out of date, and no patient's value stands for another's.
 
 Calls with the same values share the chart that is made of them: their resources, each once, sorted by type and analyte,
 and what is recorded of them. What follows from the instant of a call, or is met by its questions, is its own.
@@ -33,8 +33,10 @@ from fhir.record.text_budget import LongTexts, long_texts_in
 
 _KEPT_SECONDS: Final = 300.0
 _SWEEP_SECONDS: Final = 15.0
-_MOST_OF_A_KEY: Final = 8
-"""Values under one key: services of a site may ask differently under the same one."""
+_MOST_OF_A_KEY: Final = 32
+"""Values under one key: each service asks for other results under the same one, and there are two dozen of them."""
+_OUTLINE: Final = 80
+"""Last bytes of a value by which, with its length, an equal one is found: hashing all of it takes too long."""
 _MOST_CHARTS: Final = 32
 """Charts of one patient that are kept: services ask for different values."""
 _RESOURCE_BYTES: Final = 400
@@ -72,10 +74,12 @@ class SentChart(Struct, frozen=True):
 class PatientValues:
     """The values that one client sent about one patient, and what was made of those that came together."""
 
-    __slots__ = ("_add", "_charts", "_long_texts", "_values_by_key", "is_kept", "size")
+    __slots__ = ("_add", "_charts", "_kept", "_long_texts", "_values", "_values_by_key", "is_kept", "size")
 
     def __init__(self, add: Callable[["PatientValues", int], bool]) -> None:
         self._add = add
+        self._values: dict[tuple[int, bytes], tuple[bytes, Any]] = {}
+        self._kept: dict[int, Any] = {id(None): None}
         self._values_by_key: dict[str, tuple[tuple[bytes, Any], ...]] = {}
         self._long_texts: dict[int, list[LongTexts]] = {}
         self._charts: dict[tuple[tuple[str, int], ...], SentChart] = {}
@@ -117,9 +121,9 @@ class PatientValues:
             read[name] = self._read_one(name, bytes(raw))
         return read
 
-    def long_texts(self, key: str, value: Any) -> Sequence[LongTexts]:
+    def long_texts(self, value: Any) -> Sequence[LongTexts]:
         """Return the long texts of a value; they are looked for once in one that is kept."""
-        if not self._has(key, value):
+        if id(value) not in self._kept:
             return long_texts_in(value)
         long_texts = self._long_texts.get(id(value))
         if long_texts is None:
@@ -132,14 +136,11 @@ class PatientValues:
 
     def keep_chart(self, values: Mapping[str, Any], chart: SentChart) -> None:
         """Keep what was made of these values, where all of them are kept; none is dropped before all of it is."""
-        if len(self._charts) >= _MOST_CHARTS or not all(self._has(key, value) for key, value in values.items()):
+        if len(self._charts) >= _MOST_CHARTS or not self._kept.keys() >= set(map(id, values.values())):
             return
         count = sum(map(len, chart.resources.by_type.values()))
         if self._add(self, len(chart.kept.content or b"") + _RESOURCE_BYTES * count):
             self._charts[_identity(values)] = chart
-
-    def _has(self, key: str, value: Any) -> bool:
-        return value is None or any(kept is value for _, kept in self._values_by_key.get(key, ()))
 
     def _sent_at(self, name: str, prefetch: bytes, position: int) -> tuple[bytes, Any] | None:
         for pair in self._values_by_key.get(name, ()):
@@ -151,14 +152,22 @@ class PatientValues:
         sent_before = self._sent_at(name, sent, 0)
         if sent_before is not None and len(sent_before[0]) == len(sent):
             return sent_before[1]
-        value = _resource.decode(sent)
-        check_depth(sent, "prefetch")
-        if b"\n" in sent or may_hold_runs(sent):
-            value = without_runs(value)
         others = self._values_by_key.get(name, ())
-        if len(others) < _MOST_OF_A_KEY and self._add(self, 2 * len(sent) + _OBJECT_BYTES * sent.count(b"{")):
-            self._values_by_key[name] = (*others, (sent, value))
-        return value
+        outline = len(sent), sent[-_OUTLINE:]
+        pair = self._values.get(outline)
+        if pair is None or pair[0] != sent:
+            value = _resource.decode(sent)
+            check_depth(sent, "prefetch")
+            if b"\n" in sent or may_hold_runs(sent):
+                value = without_runs(value)
+            pair = sent, value
+            size = 2 * len(sent) + _OBJECT_BYTES * sent.count(b"{")
+            if len(others) >= _MOST_OF_A_KEY or not self._add(self, size):
+                return value
+            self._values[outline] = pair
+            self._kept[id(value)] = value
+        self._values_by_key[name] = (*others, pair)
+        return pair[1]
 
 
 def _identity(values: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Struct, structs
 
 from fhir.record.datatypes import LeanResource
@@ -28,8 +29,11 @@ LONGEST_SHORT: Final = 80
 NOT_READ: Final = "not read: too much text"
 _LONG: Final = re.compile(rb'"(?:[^"\\]|\\.){%d}' % (LONGEST_SHORT + 1))
 _LONG_WITHOUT_ESCAPES: Final = re.compile(rb'"[^"]{%d}' % (LONGEST_SHORT + 1))
-_ENTRIES_TOGETHER: Final = 32
+_ENTRIES_TOGETHER: Final = 128
 """So many entries are looked through at once; mostly a few of a chart have a long text."""
+_WORTH_AN_ARRAY: Final = 4_000
+"""Bytes from which the distances between quotes are quicker than the pattern: 220 and 730 µs for 347 KB."""
+_QUOTE: Final = ord('"')
 _LOOKED_UP: Final = frozenset({"reference", "system", "code", "id"})
 """Members whose texts are no prose, but looked up as they are."""
 CHARACTERS_OF_DIRECTIONS: Final = 30_000
@@ -53,13 +57,13 @@ class LongTexts(Struct, frozen=True):
 
 
 def within_text_budget(
-    values: Mapping[str, Any], look_up: Callable[[str, Any], Sequence[LongTexts]] | None = None
+    values: Mapping[str, Any], look_up: Callable[[Any], Sequence[LongTexts]] | None = None
 ) -> tuple[Mapping[str, Any], list[Refusal]]:
     """Return the lean resources and Bundles by key, and a refusal for each type of which long texts are not read.
 
-    `look_up` gives the long texts of the value of a key where they may be known; without it they are looked for.
+    `look_up` gives the long texts of a value where they may be known; without it they are looked for.
     """
-    long_texts = (look_up(key, value) if look_up is not None else long_texts_in(value) for key, value in values.items())
+    long_texts = map(look_up or long_texts_in, values.values())
     costs = sorted(chain.from_iterable(long_texts), key=_rank)
     unread: dict[int, Any] = {}
     left, left_for_directions = CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS
@@ -107,7 +111,12 @@ def _with_long_texts(value: Any) -> Iterator[LeanResource]:
 
 def _may_be_long(value: Any) -> bool:
     encoded = _encode(value)
-    return (_LONG if b"\\" in encoded else _LONG_WITHOUT_ESCAPES).search(encoded) is not None
+    if b"\\" in encoded:
+        return _LONG.search(encoded) is not None
+    if len(encoded) < _WORTH_AN_ARRAY:
+        return _LONG_WITHOUT_ESCAPES.search(encoded) is not None
+    quotes = np.flatnonzero(np.frombuffer(encoded, np.uint8) == _QUOTE)
+    return bool((quotes[1:] - quotes[:-1] > LONGEST_SHORT + 1).any())
 
 
 def _collect(value: Any, long: LongTexts, name: str = "", within: str = "") -> None:

@@ -14,6 +14,7 @@ from fhir.record.text_budget import (
     LONGEST_SHORT,
     NOT_READ,
     REMEMBERED,
+    long_texts_in,
     within_text_budget,
 )
 from tests.fhir.drawn import AS_OF
@@ -55,6 +56,15 @@ def test_a_chart_of_names_and_some_prose_is_read_as_it_came() -> None:
         "labs": None,
     }
     assert within_text_budget(values) == (values, [])
+
+
+@pytest.mark.parametrize("sign", ["n", '"', "\\", "é"])
+@pytest.mark.parametrize("count", [1, 300])
+def test_a_text_is_long_from_one_character_more_than_a_name_has(sign: str, count: int) -> None:
+    short, long = (_allergies(count, sign * length) for length in (LONGEST_SHORT, LONGEST_SHORT + 1))
+    assert not long_texts_in(_bundle(short))
+    found = long_texts_in(_bundle([*short, *long[:1], *short]))
+    assert [text.prose for text in found] == [[sign * (LONGEST_SHORT + 1)]]
 
 
 def test_what_is_over_the_budget_is_said_once_for_each_type_and_the_first_are_read() -> None:
