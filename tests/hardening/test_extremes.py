@@ -5,7 +5,7 @@ Such values are in real charts: a birth date of 1900-01-01 where nobody knew it,
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -111,7 +111,7 @@ def _with(tree: Json, value: Json, *places: Place) -> Json:
     return tree
 
 
-def _spoilt(request: Json, seen: set[Place], numbers: Iterable[Json], times: Iterable[str]) -> Iterator[Json]:
+def _spoilt(request: Json, seen: set[Place], numbers: Sequence[Json], times: Sequence[str]) -> Iterator[Json]:
     """One place after the other, of each kind one; then all places of a kind at once, and all of the chart at once."""
     places = list(_places(request))
     kinds: dict[Place, list[Place]] = {}
@@ -122,7 +122,8 @@ def _spoilt(request: Json, seen: set[Place], numbers: Iterable[Json], times: Ite
         if kind not in seen:
             seen.add(kind)
             yield from (_with(request, value, alike[0]) for value in extremes)
-            yield from (_with(request, value, *alike) for value in extremes if len(alike) > 1)
+            # those at all places in turns: half of them for this kind, the other half for the next
+            yield from (_with(request, value, *alike) for value in extremes[len(seen) % 2 :: 2] if len(alike) > 1)
     of_chart = [place for place in places if place[0] == "prefetch"]
     all_numbers = [place for place in of_chart if _is_number(_at(request, place))]
     yield from (_with(request, value, *all_numbers) for value in numbers)

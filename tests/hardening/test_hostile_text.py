@@ -50,7 +50,7 @@ Json = dict[str, Any]
 
 FILES = ModelFiles(None)
 SILENT, SPEAKING = 1, 2
-"""How many of a service's samples are asked again with each of the hostile words."""
+"""How many of a service's samples are asked again with hostile words, each with some of them."""
 
 _TEXTS_ONLY = ("behind", "before")
 _EVERY_PLACE = ("script", "link", "backslashes", "hidden")
@@ -135,9 +135,13 @@ def test_no_text_of_a_chart_is_live_on_a_card_or_a_page(
     async def call() -> _Hunt:
         async with client(tmp_path, as_of=as_of) as calls:
             hunt = _Hunt(calls, service)
-            for request in (await hunt.chosen(requests_of(service, hook, as_of)))[:most]:
-                for name, way in plantings:
-                    await hunt.ask(request, name, way)
+            chosen = (await hunt.chosen(requests_of(service, hook, as_of)))[:most]
+            first = chosen[:SPEAKING]
+            for position, planting in enumerate(plantings):
+                await hunt.ask(first[position % len(first)], *planting)
+            for request in chosen[SPEAKING:]:
+                for planting in plantings[::4]:
+                    await hunt.ask(request, *planting)
             return hunt
 
     hunt = asyncio.run(call())

@@ -128,7 +128,7 @@ def _salt_with(view: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-def test_twenty_switches_of_versions_under_load_lose_no_request_and_each_answer_names_one(
+def test_switches_of_versions_under_load_lose_no_request_and_each_answer_names_one(
     site: dict[str, Any], tmp_path: Path
 ) -> None:
     url = record_in(tmp_path)
@@ -137,7 +137,7 @@ def test_twenty_switches_of_versions_under_load_lose_no_request_and_each_answer_
     with serving(tmp_path, "--workers", "2", **site) as address, calling(address, body, PLANNING) as answers:
         switch(url, "shadow", "model", _NEW, version=sha256)
         switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)
-        for number in range(20):
+        for number in range(12):
             to = "active" if number % 2 == 0 else "shadow"
             if number and to == "active":
                 switch(url, "canary", "model", _NEW, version=sha256, share=50, salt=_SALT)

@@ -1,8 +1,9 @@
 """Switches while 200 calls a second come in: none is lost, none is mixed, and each answer is of one state.
 
 The calls are sent at their times whether or not earlier ones were answered (an open loop), so a server that stops
-answering is not spared any. Nothing here is asserted about time: the rate that was reached, the latencies, and how long
-the older state was still answered are printed (`pytest -s`).
+answering is not spared any. The record is in PostgreSQL; with SQLite the switches of test_switches.py and
+test_model_versions.py are made under load. Nothing here is asserted about time: the rate that was reached, the
+latencies, and how long the older state was still answered are printed (`pytest -s`).
 """
 
 import asyncio
@@ -22,14 +23,14 @@ import pytest
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
+from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
 from tests.live import serving
 from tests.operations.test_model_versions import _NEW, _SALT, _version, models, site
 from tests.operations.test_switches import _is_off, switch
 
-__all__ = ["models", "postgres_server", "postgres_url", "site", "sqlite_url", "url"]
+__all__ = ["models", "postgres_server", "postgres_url", "site"]
 
-_RATE, _CALLS_BETWEEN, _SWITCHES = 200, 200, 20
+_RATE, _CALLS_BETWEEN, _SWITCHES = 200, 150, 8
 _OURS = "org.cds-hooks-onnx"
 _IDLE_SECONDS = 2
 """A server closes a connection that was idle for 5 s, and a call that is on its way to it then is lost."""
@@ -165,29 +166,30 @@ def _tell(
 
 
 @pytest.mark.slow
-def test_a_service_is_switched_off_and_on(url: str, tmp_path: Path) -> None:
+def test_a_service_is_switched_off_and_on(postgres_url: str, tmp_path: Path) -> None:
     body = json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded"))
     folder = tmp_path / "server"
     folder.mkdir()
-    with serving(folder, "--workers", "2", constants=_AS_MANY_AS_COME, CDS_DATABASE_URL=url) as address:
-        answers, switched = asyncio.run(_at_rate(address, ORDERS, body.encode(), _off_and_on(url)))
+    with serving(folder, "--workers", "2", constants=_AS_MANY_AS_COME, CDS_DATABASE_URL=postgres_url) as address:
+        answers, switched = asyncio.run(_at_rate(address, ORDERS, body.encode(), _off_and_on(postgres_url)))
 
     def state_of(answer: dict[str, Any]) -> str:
         return "off" if _is_off(answer) else "on"
 
     assert len(answers) == (_SWITCHES + 1) * _CALLS_BETWEEN
-    _tell(f"kill switch, {url.partition(':')[0]}", answers, switched, state_of)
-    _is_whole(answers, url, state_of)
+    _tell("kill switch", answers, switched, state_of)
+    _is_whole(answers, postgres_url, state_of)
 
 
 @pytest.mark.slow
-def test_two_versions_of_a_model_take_turns(url: str, site: dict[str, Any], tmp_path: Path) -> None:
+def test_two_versions_of_a_model_take_turns(postgres_url: str, site: dict[str, Any], tmp_path: Path) -> None:
     body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC)))
     sha256 = json.loads((tmp_path / "models" / _NEW / "manifest.json").read_text())["file"]["sha256"]
     folder = tmp_path / "server"
     folder.mkdir()
-    with serving(folder, "--workers", "2", constants=_AS_MANY_AS_COME, CDS_DATABASE_URL=url, **site) as address:
-        answers, switched = asyncio.run(_at_rate(address, PLANNING, body.encode(), _other_version(url, sha256)))
+    settings, switching = site | {"CDS_DATABASE_URL": postgres_url}, _other_version(postgres_url, sha256)
+    with serving(folder, "--workers", "2", constants=_AS_MANY_AS_COME, **settings) as address:
+        answers, switched = asyncio.run(_at_rate(address, PLANNING, body.encode(), switching))
     assert len(answers) == (_SWITCHES + 1) * _CALLS_BETWEEN
-    _tell(f"versions, {url.partition(':')[0]}", answers, switched, _version)
-    _is_whole(answers, url, _version)
+    _tell("versions", answers, switched, _version)
+    _is_whole(answers, postgres_url, _version)

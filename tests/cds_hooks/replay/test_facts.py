@@ -89,7 +89,7 @@ def test_calls_about_strange_patients_are_the_same_from_their_facts(bundle: Json
 
 
 @pytest.mark.slow
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(bundle=bundles(at_most=25))
 def test_calls_about_many_strange_patients_are_the_same_from_their_facts(bundle: Json, record: str) -> None:
     assert not_the_same(verdicts(record, answered(record, _strange_calls(bundle), NOW))) == []

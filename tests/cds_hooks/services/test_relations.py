@@ -30,7 +30,7 @@ _NEW_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ORDER_HOOKS: Final = ("order-select", "order-sign")
 _QUICK: Final = 2
 """So many calls of a service at a hook are tried in `make test`."""
-_SLOW: Final = 5
+_SLOW: Final = 3
 """So many in the slow tests."""
 _URGENCY: Final = ("info", "warning", "critical")
 _YEAR: Final = 364

@@ -32,7 +32,7 @@ AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 READ = {struct.__name__ for struct in READ_TYPES} - {"Bundle", "OperationOutcome"}
 THEIR_NAMES = {"class": "class_fhir"}  # `class` is a word of Python
 MOST_PER_FILE_AND_TYPE = 8
-FEW = settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=max(16, examples(40)), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Json = dict[str, Any]
 
