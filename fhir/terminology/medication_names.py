@@ -409,8 +409,12 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     by_first = strengths_by_first(members, stated[0]) if len(stated) == 1 else None
     if by_first is not None:
         return by_first
-    unitless = strengths_without_unit(members, words) or (None if stated else _named_strengths(members, words))
-    return assign_strengths(members, unitless) if unitless is not None else (None,) * len(members)
+    unitless = strengths_without_unit(members, words)
+    if unitless is not None:
+        return assign_strengths(members, unitless)
+    by_name = None if stated else _named_strengths(members, words)
+    by_code = dict(zip(sorted(member.rxcui for member in members), by_name or (), strict=False))
+    return tuple(by_code.get(member.rxcui) for member in members)
 
 
 _BESIDE = frozenset({"24941", "24947", "9863", "4850"})

@@ -1,6 +1,7 @@
 """Limits by route, weight and unit (label_limits.csv): each is found just over it and not on it."""
 
 import csv
+import math
 from datetime import datetime
 
 import pytest
@@ -12,7 +13,10 @@ from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "cards" / "rules" / "families" / "dose"
-AMOUNTS = ("max_single", "max_daily", "max_weekly", "max_single_kg", "max_daily_kg")
+AMOUNTS = (
+    *("max_single", "max_daily", "max_weekly", "max_single_kg", "max_daily_kg"),
+    *("max_hourly", "max_single_m2"),
+)
 UNITS = {"mg": "mg", "unit": "units", "meq": "mEq"}
 
 
@@ -33,9 +37,15 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     draft: dict[str, object] = {"drug": row["drug"] + form, "dose": f"{amount:.6f} {UNITS[row['unit']]}", "times": 1}
     if row["route"] == "injected":
         draft["drug"] = f"{row['drug']} injection"
+    labs = [["body_weight", weight], ["body_height", 185]]
+    if column == "max_single_m2":
+        amount *= math.sqrt(185 * weight / 3600)
+        draft["dose"] = f"{amount:.6f} mg"
+    if column == "max_hourly":
+        draft["more"] = {"dosageInstruction": [{"text": f"{amount:.6f} {UNITS[row['unit']]} IV over 60 minutes"}]}
     if row["population"] == "one dose":
         draft["more"] = {"dosageInstruction": [{"text": f"{amount:g} {UNITS[row['unit']]} IV once"}]}
-    patient: dict[str, object] = {"age": age, "labs": [["body_weight", weight]]}
+    patient: dict[str, object] = {"age": age, "labs": labs}
     if row["condition"]:
         patient["conditions"] = [row["condition"]]
     return _bands(patient, draft, as_of)
@@ -84,6 +94,32 @@ def test_a_tenfold_dose_of_units_or_milliequivalents_is_critical(as_of: datetime
 def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: datetime) -> None:
     patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 80]]}
     assert _bands(patient, {"drug": drug, "dose": dose, "times": times}, as_of) == []
+
+
+@pytest.mark.parametrize(
+    ("drug", "words", "bands"),
+    [
+        ("potassium chloride injection", "10 mEq IV over 1 hour", []),
+        ("potassium chloride injection", "20 mEq IV over 2-4 hours", []),
+        ("potassium chloride injection", "20 mEq IV over 1 hour", ["over_max"]),
+        ("potassium chloride injection", "10 mEq IV over 5 minutes", ["ten_fold"]),
+        ("phenytoin injection", "1000 mg IV over 20 min", []),
+        ("phenytoin injection", "1000 mg IV over 10 min", ["over_max"]),
+        ("vancomycin injection", "1 g IV over 60 minutes", []),
+        ("vancomycin injection", "1 g IV over 30 minutes", ["over_max"]),
+        ("doxorubicin injection", "110 mg IV once", []),
+        ("doxorubicin injection", "600 mg IV once", ["over_max"]),
+        ("doxorubicin injection", "600 mg/m2 IV once", ["over_max"]),
+        ("doxorubicin injection", "60 mg/m2 IV once", []),
+        ("cisplatin injection", "1.2 g/m2 IV once", ["ten_fold"]),
+        ("alteplase injection", "100 mg IV over 2 hours", []),
+        ("alteplase injection", "210 mg IV over 2 hours", ["over_max"]),
+    ],
+)
+def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str], as_of: datetime) -> None:
+    patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 70], ["body_height", 175]]}
+    draft: dict[str, object] = {"drug": drug, "more": {"dosageInstruction": [{"text": words}]}}
+    assert _bands(patient, draft, as_of) == bands
 
 
 def test_a_first_basal_insulin_beside_another_insulin_is_no_first_insulin(as_of: datetime) -> None:

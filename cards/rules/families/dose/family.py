@@ -22,6 +22,7 @@ from cards.rules.families.dose.sums import (
     TIMES_RECOMMENDED_FOR_CHILD,
     Excess,
     ages_of_limits,
+    body_surface_m2,
     implausible,
     is_slow,
     judged,
@@ -93,7 +94,7 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
         )
         for medication in excess.beside
     ]
-    weight = context.number_facts("weight_kg") if excess.limit.per_kg else []
+    weight = context.number_facts("weight_kg") if excess.limit.per_kg or excess.limit.per_area else []
     return [
         drafted_fact,
         *weight,
@@ -119,7 +120,7 @@ def _is_one_instruction(context: RuleContext) -> Truth:
 _DEPOT = re.compile(
     r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot|benzathine|bicillin"
     r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
-    r"|methylprednisolone acetate|depo-?medrol"
+    r"|methylprednisolone acetate|depo-?(?:medrol|provera|subq)|valerate|cypionate|relday|\blar\b|soluspan"
     r"|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
     re.IGNORECASE,
 )
@@ -131,7 +132,7 @@ def _is_depot(context: RuleContext) -> Truth:
     return _DEPOT.search(words) is not None or (medication.is_injected and is_slow(medication))
 
 
-_ONE_MG_PER_ML = re.compile(r"\b1 ?mg ?/ ?(?:1 ?)?ml\b|\b1 ?: ?1[, ]?000\b", re.IGNORECASE)
+_ONE_MG_PER_ML = re.compile(r"(?<![\d.,])1 ?mg ?/ ?(?:1 ?)?ml\b|\b1 ?: ?1[, ]?000\b", re.IGNORECASE)
 
 
 def _is_one_mg_per_ml(context: RuleContext) -> Truth:
@@ -209,6 +210,8 @@ def _why_unknown(context: RuleContext) -> tuple[str, str] | None:
     rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
     if any(total_mg(context, row.rxcui)[0] is None for row in rows):
         return context.why_no_dose()
+    if any(row.per_area for row in rows) and body_surface_m2(context) is None:
+        return "weight-missing", "the body surface is not known: no weight or no height on record."
     if context.weight_kg is None and any(row.per_kg for row in rows):
         if not context.session.record.was_requested("body_weight"):
             return "weight-missing", "the weight did not come with the call."
@@ -232,7 +235,9 @@ def _over_drug(context: RuleContext) -> str | None:
 
 def _unit(limit: Limit) -> str:
     name = _UNITS.get(limit.unit, limit.unit)
-    mass = f"{name}/kg" if limit.per_kg else name
+    mass = f"{name}/kg" if limit.per_kg else f"{name}/m2" if limit.per_area else name
+    if limit.per_hour:
+        return f"{mass} an hour"
     return f"{mass} a dose" if limit.per_dose else f"{mass} a week" if limit.per_week else f"{mass}/day"
 
 
@@ -266,11 +271,13 @@ def _note(context: RuleContext) -> str:
     excess = _excess(context)
     if excess is None:
         return ""
+    area = body_surface_m2(context)
     notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
     notes += [_LEAST] if excess.is_least else []
     if excess.largest_kg is not None:
         weight = f"{capitalized(_weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
         notes.append(f"{weight}, the largest plausible weight at this age.")
+    notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
     notes += [_LEAD] if excess.limit.page else []
     return " ".join(filter(None, notes))
 
@@ -428,7 +435,7 @@ _WORDS: tuple[Condition, ...] = (
         "one dose, or the sum a day of the draft and what is taken beside it, is over a row of limits.csv",
         _SUM,
         _dose_facts,
-        medications_beside([SAME_DRUG]) | WEIGHT | CONDITIONS | needs("Encounter"),
+        medications_beside([SAME_DRUG]) | WEIGHT | CONDITIONS | needs("Encounter", analytes=("body_height",)),
     ),
     flag("maximum_is_firm", _maximum_is_firm, "the source of that row gives a maximum and no target", _SUM),
     flag(
@@ -506,8 +513,16 @@ def _rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
         )
         without = [f"without {limit.without_condition}"] if limit.without_condition else []
         about = ", ".join([limit.drug, span, *weights, *filter(None, circumstances), *without])
-        unit = f"{_UNITS.get(limit.unit, limit.unit)}{'/kg' if limit.per_kg else ''}"
-        how_often = "in one dose" if limit.per_dose else "a week" if limit.per_week else "a day"
+        unit = f"{_UNITS.get(limit.unit, limit.unit)}{'/kg' if limit.per_kg else '/m2' if limit.per_area else ''}"
+        how_often = (
+            "an hour"
+            if limit.per_hour
+            else "in one dose"
+            if limit.per_dose
+            else "a week"
+            if limit.per_week
+            else "a day"
+        )
         note = f" ({limit.note})" if limit.note else ""
         says = (
             f"{'at most' if limit.is_firm else 'usually at most'} {format_number(limit.most)} {unit} {how_often}{note}"

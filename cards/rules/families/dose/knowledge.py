@@ -10,7 +10,8 @@ dose; "one dose": given in doses, since a drip is a bag and no dose), weights, a
 is firm; "narrow" begins to be far over earlier, because the drug is seldom given in more;
 "wide" later, because some uses of the drug reach twice what the page says.
 
-`label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`);
+`label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
+rate of an infusion (`max_hourly`) and of one dose for each square metre of body surface (`max_single_m2`);
 `without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
 `plausibility_more.csv` hold FDA's recommended maximum in mg a day at 60 kg; `left_out` says why a row is not used.
 `sources.csv` holds the documents.
@@ -62,6 +63,10 @@ class Limit(Struct, frozen=True):
     unit: str = "mg"
     """ "unit" and "meq" for a dose without mass."""
     without_taken: tuple[str, ...] = ()
+    per_hour: bool = False
+    """A rate: one dose by the hours over which it runs."""
+    per_area: bool = False
+    """For each square metre of body surface."""
 
     @property
     def is_for_adults(self) -> bool:
@@ -81,7 +86,7 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
     for row in (*_rows("limits.csv"), *_rows("leads.csv")):
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(row))
     for row in _rows("label_limits.csv"):
-        amounts = {column: row[column.replace("_mg", "", 1)] for column in _AMOUNTS}
+        amounts = {column: row[column.replace("_mg", "", 1)] for column in (*_AMOUNTS, *_OTHER_AMOUNTS)}
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(_EMPTY | row | amounts))
     of_site: dict[str, tuple[Limit, ...]] = {}
     for row in site_rows("limits.csv"):
@@ -107,10 +112,11 @@ _SITE_SOURCE = "site"
 _COLUMNS = ["form", "condition", "without_condition", "setting", "note", "weight_to_kg", "labelled_from"]
 _EMPTY = dict.fromkeys([*_COLUMNS, "age_to"], "") | {"age_from": "18", "is_firm": "yes"}
 _AMOUNTS = ("max_daily_mg", "max_single_mg", "max_weekly_mg", "max_daily_mg_kg", "max_single_mg_kg")
+_OTHER_AMOUNTS = ("max_hourly_mg", "max_single_mg_m2")
 
 
 def _limit(row: Mapping[str, str]) -> Limit:
-    column = next(name for name in _AMOUNTS if row.get(name))
+    column = next(name for name in (*_AMOUNTS, *_OTHER_AMOUNTS) if row.get(name))
     return Limit(
         row["drug"],
         row["rxcui"],
@@ -124,7 +130,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         float(row["weight_from_kg"]) if row.get("weight_from_kg") else None,
         float(row["weight_to_kg"]) if row["weight_to_kg"] else None,
         float(row[column]),
-        "single" in column,
+        "single" in column or "hourly" in column,
         column.endswith("_kg"),
         "weekly" in column,
         row["is_firm"] == "yes",
@@ -136,6 +142,8 @@ def _limit(row: Mapping[str, str]) -> Limit:
         row.get("page", ""),
         row.get("unit", "mg"),
         tuple(row.get("without_taken", "").split()),
+        "hourly" in column,
+        column.endswith("_m2"),
     )
 
 

@@ -4,6 +4,7 @@ The daily dose is the sum of the draft and of what is taken beside it. The order
 order of the same product, are replaced by it and do not count.
 """
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -172,7 +173,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
     of_any_form = set()
     for row in rows:
         fits = _fits_form(row.form, medication)
-        kind = (row.per_dose, row.per_kg, row.per_week, row.population)
+        kind = (row.per_dose, row.per_kg, row.per_week, row.population, row.per_hour, row.per_area)
         if fits is True:
             of_any_form |= set() if row.form or row.condition or row.setting else {kind}
             yield row
@@ -224,6 +225,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     medication, age = context.medication, context.age_years
     rows = limits_of_route(rxcui, medication)
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
+    rows = [row for row in rows if not row.per_hour or infusion_hours(context) is not None]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False
@@ -248,6 +250,53 @@ def _is_given_in_doses(context: RuleContext) -> bool:
     runs = any(_RUNS.search(text[:500]) is not None for text in texts)
     has_rate = any(rate.rateRatio or rate.rateQuantity for part in _dosages(context) for rate in part.doseAndRate)
     return dose.times_per_day is not None and not runs and not has_rate
+
+
+_OVER = re.compile(
+    r"\b(?:over|during|in|über|ueber|sur|en|durante) (?P<count>\d{1,3}(?:[.,]\d{1,2})?)"
+    r"(?: ?(?:-|–|to) ?(?P<most>\d{1,3}(?:[.,]\d{1,2})?))? ?-?(?P<unit>h(?:ou|eu|o)?r?|std|stunde|min)",
+    re.IGNORECASE,
+)
+
+
+def infusion_hours(context: RuleContext) -> float | None:
+    """The hours over which one dose runs, by its words or its timing; the longer of two that are named."""
+    hours = []
+    for dosage in _dosages(context):
+        match = _OVER.search((dosage.text or "")[:500])
+        if match is not None:
+            count = float((match["most"] or match["count"]).replace(",", "."))
+            hours.append(count / 60.0 if match["unit"].lower() == "min" else count)
+        repeat = dosage.timing.repeat if dosage.timing is not None else None
+        if repeat is not None and repeat.duration and repeat.durationUnit in ("min", "h"):
+            hours.append(float(repeat.duration) / (60.0 if repeat.durationUnit == "min" else 1.0))
+    return max(hours, default=None) or None
+
+
+_PER_AREA = re.compile(
+    r"(?P<count>\d{1,5}(?:[.,]\d{1,3})?) ?(?P<unit>m?g) ?/ ?m(?:2|²|\^2|\b(?!l|g|in))", re.IGNORECASE
+)
+
+
+def _per_area(context: RuleContext, amount: float | None) -> float | None:
+    """Milligrams for each square metre: as the order says it, else worked out with the body surface."""
+    texts = [(dosage.text or "")[:500] for dosage in _dosages(context)]
+    quantities = [part.doseQuantity for dosage in _dosages(context) for part in dosage.doseAndRate]
+    texts += [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in quantities if quantity is not None]
+    stated = [
+        float(match["count"].replace(",", ".")) * (1000.0 if match["unit"].lower() == "g" else 1.0)
+        for match in _PER_AREA.finditer(" ".join(texts))
+    ]
+    area = body_surface_m2(context)
+    if amount is not None and area is not None:
+        stated.append(amount / area)
+    return max(stated, default=None)
+
+
+def body_surface_m2(context: RuleContext) -> float | None:
+    """Body surface (Mosteller 1987) from the weight and the newest height; None where one of them is not known."""
+    height, weight = context.session.record.newest("body_height"), context.weight_kg
+    return math.sqrt(height.value * weight / 3600.0) if height is not None and weight else None
 
 
 def _dosages(context: RuleContext) -> tuple[Dosage, ...]:
@@ -303,8 +352,12 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     if amount is None and row.unit == "mg":
         least = dose.least_per_dose if row.per_dose else dose.least_per_day
         amount, is_whole = next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
+    if row.per_area:
+        return _per_area(context, amount), True
     if amount is not None and row.per_week:
         amount *= 7.0
+    if amount is not None and row.per_hour:
+        amount /= infusion_hours(context) or math.inf
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         if weight:
@@ -406,7 +459,8 @@ def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
     return tuple(
         row.ages
         for row in rows
-        if row.population != "one dose" and not row.condition and _fits_form(row.form, medication) is not False
+        if not (row.population == "one dose" or row.condition or row.per_hour)
+        and _fits_form(row.form, medication) is not False
     )
 
 

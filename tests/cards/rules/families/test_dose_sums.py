@@ -229,7 +229,7 @@ def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:
     assert predicate.uses == {"dose", "maximum", "active"}
     assert predicate.needs == needs(
         "MedicationRequest", "MedicationStatement", "Observation", "Condition", "Encounter",
-        analytes=["body_weight"], beside=["="])  # fmt: skip
+        analytes=["body_weight", "body_height"], beside=["="])  # fmt: skip
 
 
 @pytest.mark.parametrize(
