@@ -43,6 +43,7 @@ from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
 from cds_hooks.services import Advice, ServiceInput
 from cds_hooks.services._service import no_card
 from cds_hooks.storage.decision import (
+    Basis,
     Decision,
     RecordUnavailable,
     encode_basis,
@@ -447,17 +448,19 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
         response=response,
         basis=encode_basis(
             inputs,
-            advice.scores,
-            selected.silences,
-            call.stages.milliseconds,
-            understood.prefetch.basis,
-            call.trace.recorded if call.trace is not None else None,
-            advised.config,
-            selected.units,
-            selected.withheld,
-            selected.met,
-            understood.groups if advice.scores is not None else (),
-            chart.hash.hex() if chart is not None and not is_recorded else "",
+            Basis(
+                timings=call.stages.milliseconds,
+                config=advised.config,
+                units=selected.units or (),
+                withheld=selected.withheld or None,
+                answered=selected.met or (),
+                groups=(understood.groups or ()) if advice.scores is not None else (),
+                chart=chart.hash.hex() if chart is not None and not is_recorded else "",
+                trace=call.trace.recorded if call.trace is not None else None,
+                prefetch=understood.prefetch.basis,
+                scores=advice.scores,
+                silence=[(silence.subject, silence.reason, silence.text) for silence in selected.silences] or (),
+            ),
         ),
         user_id=components.users.recorded(call.client.name, request.context.user_id),
         facts=facts,
@@ -580,11 +583,12 @@ def _refusal(call: Call, received: Received | None, error: HookError) -> Decisio
         response=operation_outcome(error, call.decision_id),
         basis=encode_basis(
             inputs,
-            None,
-            [reason],
-            call.stages.milliseconds,
-            prefetch.basis,
-            call.trace.recorded if call.trace is not None else None,
+            Basis(
+                timings=call.stages.milliseconds,
+                trace=call.trace.recorded if call.trace is not None else None,
+                prefetch=prefetch.basis,
+                silence=[(reason.subject, reason.reason, reason.text)],
+            ),
         ),
         user_id=call.components.users.recorded(
             call.client.name, request.context.user_id if request is not None else None

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
+from cds_hooks.kit.commands.options import given_as
 from cds_hooks.kit.simulator.signing import (
     SigningAlgorithm,
     SigningKeyError,
@@ -43,35 +45,47 @@ File = Annotated[
     Path, typer.Option("--file", envvar="CDS_TRUST_FILE", help="The trust file.", metavar="PATH", show_default=True)
 ]
 _DEFAULT = Path("trust.toml")
+Texts = list[str] | None
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """One client, by the names that the trust file has for it, and the file."""
+
+    name: Annotated[str, typer.Argument(help="The client's name, as it will stand in the log and the record.")]
+    issuers: Annotated[list[str], typer.Option("--issuer", help="iss of its tokens, exactly; may be given again.")]
+    subjects: Annotated[Texts, typer.Option("--subject", help="sub of its tokens; again for more.")] = None
+    tenant: Annotated[str | None, typer.Option(help="tenant of its tokens.")] = None
+    jwks_url: Annotated[str | None, typer.Option(help="https address of its key set.")] = None
+    jwks_file: Annotated[Path | None, typer.Option(help="File with its key set.")] = None
+    jku: Annotated[str | None, typer.Option(help="jku that its tokens name, if not --jwks-url.")] = None
+    algorithms: Annotated[Texts, typer.Option("--algorithm", help="ES384 and RS384 unless given; again for more.")] = (
+        None
+    )
+    audiences: Annotated[
+        Texts, typer.Option("--audience", help="aud that is accepted beside the called URL; again for more.")
+    ] = None
+    fhir: Annotated[Texts, typer.Option(help="Base URL of its FHIR server; again for more.")] = None
+    networks: Annotated[
+        Texts,
+        typer.Option("--network", help="Private network of its servers, as 10.20.0.0/16; again for more."),
+    ] = None
+    hooks: Annotated[Texts, typer.Option("--hook", help="Hook it may call, else all; again for more.")] = None
+    services: Annotated[Texts, typer.Option("--service", help="Service it may call, else all; again for more.")] = None
+    dialect: Annotated[str | None, typer.Option(help="standard, epic, oracle or sandbox.")] = None
+    protocol_version: Annotated[str | None, typer.Option(help="Version of CDS Hooks it supports.")] = None
+    cors_origins: Annotated[
+        Texts, typer.Option("--cors-origin", help="Origin whose browsers may call; again for more.")
+    ] = None
+    link_hosts: Annotated[Texts, typer.Option("--link-host", help="Host that cards may link to; again for more.")] = (
+        None
+    )
+    file: File = _DEFAULT
 
 
 @app.command()
-def add(
-    name: Annotated[str, typer.Argument(help="The client's name, as it will stand in the log and the record.")],
-    issuer: Annotated[list[str], typer.Option(help="iss of its tokens, exactly; may be given again.")],
-    jwks_url: Annotated[str | None, typer.Option(help="https address of its key set.")] = None,
-    jwks_file: Annotated[Path | None, typer.Option(help="File with its key set.")] = None,
-    jku: Annotated[str | None, typer.Option(help="jku that its tokens name, if not --jwks-url.")] = None,
-    algorithm: Annotated[list[str] | None, typer.Option(help="ES384 and RS384 unless given; again for more.")] = None,
-    subject: Annotated[list[str] | None, typer.Option(help="sub of its tokens; again for more.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="tenant of its tokens.")] = None,
-    audience: Annotated[
-        list[str] | None, typer.Option(help="aud that is accepted beside the called URL; again for more.")
-    ] = None,
-    fhir: Annotated[list[str] | None, typer.Option(help="Base URL of its FHIR server; again for more.")] = None,
-    network: Annotated[
-        list[str] | None, typer.Option(help="Private network of its servers, as 10.20.0.0/16; again for more.")
-    ] = None,
-    hook: Annotated[list[str] | None, typer.Option(help="Hook it may call, else all; again for more.")] = None,
-    service: Annotated[list[str] | None, typer.Option(help="Service it may call, else all; again for more.")] = None,
-    dialect: Annotated[str | None, typer.Option(help="standard, epic, oracle or sandbox.")] = None,
-    protocol_version: Annotated[str | None, typer.Option(help="Version of CDS Hooks it supports.")] = None,
-    cors_origin: Annotated[
-        list[str] | None, typer.Option(help="Origin whose browsers may call; again for more.")
-    ] = None,
-    link_host: Annotated[list[str] | None, typer.Option(help="Host that cards may link to; again for more.")] = None,
-    file: File = _DEFAULT,
-) -> None:
+@given_as(AddOptions)
+def add(options: AddOptions) -> None:
     """Add a client at the end of the trust file, which is made where there is none.
 
     Exit code 1, and the file as it was, where that would be wrong.
@@ -81,29 +95,14 @@ def add(
     Example: cds-hooks trust add "Epic test" --issuer https://ehr.example.org/fhir
     --jwks-url https://ehr.example.org/jwks --algorithm RS384 --fhir https://ehr.example.org/fhir --dialect epic
     """
-    entry = {
-        "name": name,
-        "issuers": issuer,
-        "subjects": subject,
-        "tenant": tenant,
-        "jwks_url": jwks_url,
-        "jwks_file": _from_folder_of(file, jwks_file) if jwks_file else None,
-        "jku": jku,
-        "algorithms": algorithm,
-        "audiences": audience,
-        "fhir": fhir,
-        "networks": network,
-        "hooks": hook,
-        "services": service or [EVERY_SERVICE],
-        "dialect": dialect,
-        "protocol_version": protocol_version,
-        "cors_origins": cors_origin,
-        "link_hosts": link_host,
-    }
+    entry = asdict(options) | {"services": options.services or [EVERY_SERVICE]}
+    file: Path = entry.pop("file")
+    if options.jwks_file is not None:
+        entry["jwks_file"] = _from_folder_of(file, options.jwks_file)
     is_new = not file.exists()
     with _said_in_sentences():
         trust_file = add_client(file, entry, _registrable_names())
-    typer.echo(f"{file} has {_counted(trust_file)}; {name} is the last.")
+    typer.echo(f"{file} has {_counted(trust_file)}; {options.name} is the last.")
     if is_new:
         typer.echo(f"The file is new. Serve with it: CDS_TRUST_FILE={file}")
 

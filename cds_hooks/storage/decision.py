@@ -23,7 +23,6 @@ import msgspec
 from cds_hooks.logs import log
 
 if TYPE_CHECKING:  # the commands that read the record must start quickly, and rules take a third of a second to load
-    from cards.rules.engine.finding import Silence
     from cards.rules.engine.governance import MetFinding
     from fhir.mapping.features.feature import FeatureVector
 
@@ -284,50 +283,34 @@ def encode_scores(scores: Mapping[str, Any] | None) -> bytes:
     return _encoder.encode(scores)
 
 
-def encode_basis(
-    inputs: bytes,
-    scores: dict[str, Any] | None,
-    silences: "Sequence[Silence]",
-    timings: dict[str, float],
-    prefetch: msgspec.Raw | None = None,
-    trace: dict[str, str] | None = None,
-    config: str = "",
-    units: Sequence[str] = (),
-    withheld: Mapping[str, int] | None = None,
-    answered: "Sequence[MetFinding]" = (),
-    groups: Sequence[str] = (),
-    chart_hash: str = "",
-) -> bytes:
-    """JSON of everything that is needed to repeat the decision and to explain it.
+class Basis(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What is recorded beside the inputs of a decision, to repeat and to explain it; what it has not is left out."""
 
-    `inputs` is what `encode_inputs` gave, `prefetch` is JSON already: the state of each prefetch key. `trace` is the
-    call's position in a trace, `config` the digest of what was in force (configuration.py). `units` are the care
-    units of a patient who is shown cards, `withheld` the place of the reason in `silences` by the uuid of a card or
-    suggestion, `answered` the findings that were answered before, `groups` the race and ethnicity of the patient, by
-    which monitoring compares the estimates, `chart_hash` that of a chart of which nothing else is kept.
-    """
-    basis: dict[str, Any] = {"timings": timings}
-    if config:
-        basis["config"] = config
-    if units:
-        basis["units"] = units
-    if withheld:
-        basis["withheld"] = withheld
-    if answered:
-        basis["answered"] = answered
-    if groups:
-        basis["groups"] = groups
-    if chart_hash:
-        basis["chart"] = chart_hash
-    if trace:
-        basis["trace"] = trace
-    if prefetch is not None:
-        basis["prefetch"] = prefetch
-    if scores is not None:
-        basis["scores"] = scores
-    if silences:
-        basis["silence"] = [(silence.subject, silence.reason, silence.text) for silence in silences]
-    return b"".join((inputs[:-1], b",", memoryview(_encoder.encode(basis))[1:]))  # the members of both in one object
+    timings: dict[str, float]
+    config: str = ""
+    """The digest of what was in force (configuration.py)."""
+    units: Sequence[str] = ()
+    """The care units of a patient who is shown cards."""
+    withheld: Mapping[str, int] | None = None
+    """The place of the reason in `silence` by the uuid of a card or suggestion."""
+    answered: "Sequence[MetFinding]" = ()
+    """The findings that were answered before."""
+    groups: Sequence[str] = ()
+    """The race and ethnicity of the patient, by which monitoring compares the estimates."""
+    chart: str = ""
+    """The hash of a chart of which nothing else is kept."""
+    trace: dict[str, str] | None = None
+    """The call's position in a trace."""
+    prefetch: msgspec.Raw | None = None
+    """The state of each prefetch key; JSON already."""
+    scores: dict[str, Any] | None = None
+    silence: Sequence[tuple[str, str, str]] = ()
+    """Subject, reason and text of each silence."""
+
+
+def encode_basis(inputs: bytes, basis: Basis) -> bytes:
+    """Return one JSON object of both; `inputs` is what `encode_inputs` gave."""
+    return b"".join((inputs[:-1], b",", memoryview(_encoder.encode(basis))[1:]))
 
 
 WaitingDecisions = list[tuple[Decision, "asyncio.Future[None]"]]

@@ -1,5 +1,6 @@
 """`cds-hooks score`: scores the people of a table as a hook call scores one person."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ import typer
 
 from cds_hooks.commands.model.console import AsJson, Folder, moment, print_json, problems, progress_bars
 from cds_hooks.commands.score import charts
+from cds_hooks.kit.commands.options import given_as
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import folder_of, own_keys, why_withheld
 from models_onnx.batch import BatchModel, TableDeclaration, load
@@ -17,50 +19,54 @@ from models_onnx.serving.registry import ARTIFACTS
 Pairs = list[str] | None
 
 
-def score(
-    out: Annotated[Path, typer.Option(help="Where the scores go: .csv, .parquet, .ndjson (FHIR RiskAssessment).")],
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Options of `score`."""
+
+    out: Annotated[Path, typer.Option(help="Where the scores go: .csv, .parquet, .ndjson (FHIR RiskAssessment).")]
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The model's id, id@version, or id@ and its digest.")
-    ] = None,
+    ] = None
     rows: Annotated[
         Path | None,
         typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv, .ndjson (.gz too), .parquet, or - for stdin."),
-    ] = None,
+    ] = None
     fhir: Annotated[
         Path | None, typer.Option(help="Score the charts of this folder instead: bundles, Bulk Data NDJSON by type.")
-    ] = None,
-    as_of: Annotated[str | None, typer.Option(help="With --fhir: the day, as 2026-11-20; default: now.")] = None,
+    ] = None
+    as_of: Annotated[str | None, typer.Option(help="With --fhir: the day, as 2026-11-20; default: now.")] = None
     only: Annotated[
         Pairs, typer.Option(help="With --fhir: only this model or equation; again for each. Default: all in use.")
-    ] = None,
+    ] = None
     features: Annotated[
         bool, typer.Option("--features", help="With --fhir: write all features as a table instead of scores.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="How many processes score.")] = 1,
-    identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None,
-    column: Annotated[Pairs, typer.Option(help="Where an input stands, INPUT=COLUMN; again for each.")] = None,
-    unit: Annotated[Pairs, typer.Option(help="The unit of an input's column, as bun=mmol/L; again for each.")] = None,
+    ] = False
+    workers: Annotated[int, typer.Option(min=1, max=256, help="How many processes score.")] = 1
+    identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None
+    column: Annotated[Pairs, typer.Option(help="Where an input stands, INPUT=COLUMN; again for each.")] = None
+    unit: Annotated[Pairs, typer.Option(help="The unit of an input's column, as bun=mmol/L; again for each.")] = None
     unit_column: Annotated[
         Pairs, typer.Option(help="The column that names each row's unit, as bun=bun_unit; again for each.")
-    ] = None,
+    ] = None
     values: Annotated[
         Pairs, typer.Option(help="What the values of a column mean, as sex=M:male,F:female; again for each.")
-    ] = None,
-    without: Annotated[Pairs, typer.Option(help="An input that the table does not have; again for each.")] = None,
+    ] = None
+    without: Annotated[Pairs, typer.Option(help="An input that the table does not have; again for each.")] = None
     none_has: Annotated[
         Pairs, typer.Option(help="A condition, as pregnancy, that nobody in the table has; again for each.")
-    ] = None,
-    exclude: Annotated[Pairs, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Add the base and the contribution of each input.")
-    ] = False,
+    ] = None
+    exclude: Annotated[Pairs, typer.Option(help="A column whose yes leaves a person out; again for each.")] = None
+    explain: Annotated[bool, typer.Option("--explain", help="Add the base and the contribution of each input.")] = False
     form: Annotated[
         Literal["csv", "tsv", "ndjson", "parquet"] | None,
         typer.Option("--from", help="The form of the table, where its name does not say it."),
-    ] = None,
-    folder: Folder = ARTIFACTS,
-    as_json: AsJson = False,
-) -> None:
+    ] = None
+    folder: Folder = ARTIFACTS
+    as_json: AsJson = False
+
+
+@given_as(ScoreOptions)
+def score(options: ScoreOptions) -> None:
     """Score the rows of any table: probability, percentile, model and, where there is no score, the reason.
 
     One line per row, in order. A column has the name of the input (docs/features.md); another name, unit or coding,
@@ -80,45 +86,48 @@ def score(
     Example: cds-hooks score --fhir export --as-of 2026-11-20 --out scores.parquet --workers 8
     """
     with problems():
-        if fhir is not None:
-            _only_for_tables(rows, identity, column, unit, unit_column, values, without, none_has, exclude, form)
-            names = tuple(only or ()) + ((name,) if name is not None else ())
-            charts.score_charts(fhir, as_of, out, names, features, workers, as_json)
+        if options.fhir is not None:
+            _score_charts(options.fhir, options)
             return
-        if name is None or rows is None:
+        if options.name is None or options.rows is None:
             raise BatchRefused("Name a model and a table, or a folder of FHIR by --fhir.")
-        declared = _declared(column, unit, unit_column, values, without, none_has, exclude)
-        models_folder = folder if folder != ARTIFACTS else folder_of(name, settings())
-        model = load(name, models_folder, own_keys(settings()))
+        declared = _declared(options)
+        models_folder = options.folder if options.folder != ARTIFACTS else folder_of(options.name, settings())
+        model = load(options.name, models_folder, own_keys(settings()))
         _say_withheld(model)
-        job = ScoringJob(model, rows, out, identity, declared, explain, form, moment(), workers)
-        with progress_bars(as_json) as step:
+        who, explain, form = options.identity, options.explain, options.form
+        job = ScoringJob(model, options.rows, options.out, who, declared, explain, form, moment(), options.workers)
+        with progress_bars(options.as_json) as step:
             result = score_table(job, lambda done: step("rows", done, done))
-    if as_json:
+    if options.as_json:
         print_json(result)
     else:
-        _show(result, out)
+        _show(result, options.out)
 
 
-def _only_for_tables(*given: object) -> None:
-    if any(option_value is not None and option_value != [] for option_value in given):
+def _score_charts(folder: Path, options: ScoreOptions) -> None:
+    table = (options.rows, options.identity, options.form, *(getattr(options, name) for name in _OF_COLUMNS))
+    if any(given is not None and given != [] for given in table):
         raise BatchRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
+    names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
+    charts.score_charts(folder, options.as_of, options.out, names, options.features, options.workers, options.as_json)
 
 
-def _declared(
-    column: Pairs, unit: Pairs, unit_column: Pairs, values: Pairs, without: Pairs, none_has: Pairs, exclude: Pairs
-) -> TableDeclaration:
+_OF_COLUMNS = ("column", "unit", "unit_column", "values", "without", "none_has", "exclude")
+
+
+def _declared(options: ScoreOptions) -> TableDeclaration:
     codings = {}
-    for name, text in _pairs("--values", values).items():
+    for name, text in _pairs("--values", options.values).items():
         codings[name] = dict(_pair("--values", part, ":") for part in text.split(","))
     return TableDeclaration(
-        columns=_pairs("--column", column),
-        units=_pairs("--unit", unit),
+        columns=_pairs("--column", options.column),
+        units=_pairs("--unit", options.unit),
         values=codings,
-        without=frozenset(without or ()),
-        none_has=frozenset(none_has or ()),
-        exclude=tuple(exclude or ()),
-        unit_columns=_pairs("--unit-column", unit_column),
+        without=frozenset(options.without or ()),
+        none_has=frozenset(options.none_has or ()),
+        exclude=tuple(options.exclude or ()),
+        unit_columns=_pairs("--unit-column", options.unit_column),
     )
 
 

@@ -12,7 +12,7 @@ import typer
 from msgspec import json as msgspec_json
 from rich.console import Console
 
-from cds_hooks.kit.commands.options import clock, server_url, stop
+from cds_hooks.kit.commands.options import clock, given_as, server_url, stop
 from cds_hooks.kit.simulator.chart import Chart, ChartError, days_until, last_event, move_dates, open_chart, open_drafts
 from cds_hooks.kit.simulator.request import (
     CardOutcome,
@@ -28,46 +28,50 @@ from cds_hooks.kit.simulator.request import (
 from cds_hooks.kit.simulator.terminal import print_answer, print_error, printable
 
 
-def call(
+@dataclass(frozen=True)
+class CallOptions:
+    """Options of `call`."""
+
     chart_file: Annotated[
         Path,
         typer.Argument(
             metavar="CHART",
             help="A patient's Bundle or a CDS Hooks request, JSON or JSON.gz; or sample:ID.",
         ),
-    ],
+    ]
     draft: Annotated[
         list[Path] | None, typer.Option(help="A draft order, or a Bundle with it; may be given again.")
-    ] = None,
-    draft_ref: Annotated[
-        list[str] | None, typer.Option(help="An order of the chart to draft again, as Type/id.")
-    ] = None,
-    hook: Annotated[str | None, typer.Option(help="Call the services of this hook only.")] = None,
-    service: Annotated[str | None, typer.Option(help="Call this service only.")] = None,
-    url: Annotated[str | None, typer.Option(help="Base address of the server; else CDS_PUBLIC_URL.")] = None,
+    ] = None
+    draft_ref: Annotated[list[str] | None, typer.Option(help="An order of the chart to draft again, as Type/id.")] = (
+        None
+    )
+    hook: Annotated[str | None, typer.Option(help="Call the services of this hook only.")] = None
+    service: Annotated[str | None, typer.Option(help="Call this service only.")] = None
+    url: Annotated[str | None, typer.Option(help="Base address of the server; else CDS_PUBLIC_URL.")] = None
     shift_dates: Annotated[
         bool, typer.Option("--shift-dates", help="Move all dates so that the last event is today.")
-    ] = False,
+    ] = False
     as_of: Annotated[
         datetime | None, typer.Option(help="Move all dates so that this instant is today: the chart as it was then.")
-    ] = None,
+    ] = None
     fhir_server: Annotated[
         str | None, typer.Option(metavar="URL", help="Send this FHIR server and a token for it instead of prefetch.")
-    ] = None,
-    fhir_token: Annotated[
-        str | None, typer.Option(help="Access token for the FHIR server; else a made-up one.")
-    ] = None,
+    ] = None
+    fhir_token: Annotated[str | None, typer.Option(help="Access token for the FHIR server; else a made-up one.")] = None
     omit: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Leave out this prefetch key only; may be given again.")
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign each call with this key of cds-hooks trust token.")] = None,
+    ] = None
+    key: Annotated[Path | None, typer.Option(help="Sign each call with this key of cds-hooks trust token.")] = None
     feedback: Annotated[
         CardOutcome | None, typer.Option(help="Tell the server that every card was accepted or overridden.")
-    ] = None,
-    timings: Annotated[bool, typer.Option("--timings", help="Ask for the time of each stage.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON lines.")] = False,
-    curl: Annotated[bool, typer.Option("--curl", help="Print the calls as curl commands and send nothing.")] = False,
-) -> None:
+    ] = None
+    timings: Annotated[bool, typer.Option("--timings", help="Ask for the time of each stage.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON lines.")] = False
+    curl: Annotated[bool, typer.Option("--curl", help="Print the calls as curl commands and send nothing.")] = False
+
+
+@given_as(CallOptions)
+def call(options: CallOptions) -> None:
     """Send a patient, and perhaps draft orders, through the server's services and draw the cards.
 
     Without --hook: order-select where there are drafts, else patient-view.
@@ -76,23 +80,25 @@ def call(
 
     Example: cds-hooks call sample:planning-talk --hook patient-view
     """
-    console = Console(stderr=as_json or curl)
-    url = server_url(url)
+    console = Console(stderr=options.as_json or options.curl)
+    url = server_url(options.url)
     try:
-        signing = _signing(key) if key else None
+        signing = _signing(options.key) if options.key else None
         # Reading the certificates of all authorities takes longer than the call; http needs none of them.
         with httpx.Client(base_url=url, timeout=60, auth=signing, verify=url.startswith("https://")) as client:
-            caller = _Caller(client, console, as_json, curl, feedback)
-            chart = open_chart(chart_file, clock())
-            drafts = chart.drafts + [order for path in draft or [] for order in open_drafts(path, clock())]
-            drafts += [order for reference in draft_ref or [] for order in draft_from_chart(chart, reference)]
-            chart, drafts = _moved(console, chart, drafts, shift_dates, as_of)
+            caller = _Caller(client, console, options.as_json, options.curl, options.feedback)
+            chart = open_chart(options.chart_file, clock())
+            drafts = chart.drafts + [order for path in options.draft or [] for order in open_drafts(path, clock())]
+            drafts += [order for reference in options.draft_ref or [] for order in draft_from_chart(chart, reference)]
+            chart, drafts = _moved(console, chart, drafts, options.shift_dates, options.as_of)
             drafts = drafts_for(chart, drafts)
             usual_hook = "order-select" if drafts else "patient-view"
-            entries = caller.entries(hook or usual_hook, service, at_other_hooks=hook is None)
-            requests = [build_request(entry, chart, drafts, timings, clock().date()) for entry in entries]
-            refuse_unknown_keys(requests, omit or [])
-            requests = [_sourced(request, fhir_server, fhir_token, omit or []) for request in requests]
+            entries = caller.entries(options.hook or usual_hook, options.service, at_other_hooks=options.hook is None)
+            requests = [build_request(entry, chart, drafts, options.timings, clock().date()) for entry in entries]
+            refuse_unknown_keys(requests, options.omit or [])
+            requests = [
+                _sourced(request, options.fhir_server, options.fhir_token, options.omit or []) for request in requests
+            ]
             answered = [caller.call(entry, request) for entry, request in zip(entries, requests, strict=True)]
     except ChartError as error:
         stop(str(error))

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from cds_hooks.kit.commands.options import AsJson, clock, server_url, stop
+from cds_hooks.kit.commands.options import AsJson, clock, given_as, server_url, stop
 from cds_hooks.kit.contract.charts import QUICK, read_patient_chart, sample_charts, with_new_identities
 from cds_hooks.kit.contract.connection import Connection
 from cds_hooks.kit.contract.dialects import DIALECTS
@@ -33,73 +34,79 @@ _KINDS = {
 }
 
 
-def check(
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of `check`."""
+
     targets: Annotated[
         list[str] | None,
         typer.Argument(metavar="URL|FILE", help="Base address of the server, else CDS_PUBLIC_URL; or documents, JSON."),
-    ] = None,
+    ] = None
     dialect: Annotated[
         str,
         typer.Option(metavar="NAME", help="Whose way of calling: standard or epic; crd: a payer's requirements too."),
-    ] = "standard",
+    ] = "standard"
     only: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ROW|SECTION", help="Only these rows or sections, such as CARD-03 or FB; may be given again."
         ),
-    ] = None,
+    ] = None
     kind: Annotated[
         str | None,
         typer.Option(metavar="KIND", help=f"What the files hold, if not seen: {', '.join(_KINDS)}."),
-    ] = None,
+    ] = None
     patient: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Send this patient's Bundle instead of the samples; may be given again."),
-    ] = None,
-    token: Annotated[str, typer.Option(help="Bearer token of every request.")] = "",
+    ] = None
+    token: Annotated[str, typer.Option(help="Bearer token of every request.")] = ""
     token_command: Annotated[
         str, typer.Option(metavar="PROGRAM", help="Program that prints a token for {url}, run for every request.")
-    ] = "",
+    ] = ""
     key: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Sign every request with this key of cds-hooks trust token."),
-    ] = None,
-    subject: Annotated[str, typer.Option(help="sub of the tokens that are signed.")] = "",
-    tenant: Annotated[str, typer.Option(help="tenant of the tokens that are signed.")] = "",
+    ] = None
+    subject: Annotated[str, typer.Option(help="sub of the tokens that are signed.")] = ""
+    tenant: Annotated[str, typer.Option(help="tenant of the tokens that are signed.")] = ""
     ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds to wait for one answer.")] = 10.0,
+    ] = None
+    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds to wait for one answer.")] = 10.0
     time_limit: Annotated[
         float | None,
         typer.Option(
             min=1, max=86_400, metavar="SECONDS", help="End the run after this time and report what is known."
         ),
-    ] = None,
+    ] = None
     quick: Annotated[
         bool, typer.Option("--quick", help="Four sample patients, and no check that waits or sends much.")
-    ] = False,
+    ] = False
     discovery: Annotated[
         str, typer.Option(metavar="PATH", help="Path of discovery where it is another; services stand under it.")
-    ] = "/cds-services",
+    ] = "/cds-services"
     services: Annotated[
         str, typer.Option(metavar="PATH", help="Path under which services stand where it is not that of discovery.")
-    ] = "",
+    ] = ""
     origin: Annotated[
         str, typer.Option(help="Web origin that CORS is tried with.", show_default="the public sandbox, or localhost")
-    ] = "",
+    ] = ""
     fhir_host: Annotated[
         str,
         typer.Option(
             metavar="HOST",
             help="Offer a FHIR server at this name of this machine, to fetch from, and expect that it is asked.",
         ),
-    ] = "",
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a should, too.")] = False,
-    as_json: AsJson = False,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for a CI server.")] = None,
-    rows: Annotated[bool, typer.Option("--rows", help="List every row that was not judged, and why.")] = False,
-) -> None:
+    ] = ""
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a should, too.")] = False
+    as_json: AsJson = False
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for a CI server.")] = None
+    rows: Annotated[bool, typer.Option("--rows", help="List every row that was not judged, and why.")] = False
+
+
+@given_as(CheckOptions)
+def check(options: CheckOptions) -> None:
     """Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time.
 
     Sends invented patients only, and nothing but what the server's own discovery asks for. Feedback it sends is about
@@ -111,40 +118,46 @@ def check(
 
     Example: cds-hooks check http://127.0.0.1:8085 --only CARD --only FB
     """
-    checks = _select_checks(only, dialect, quick)
-    _check_writable(junit)
-    if targets and all(_names_file(target) for target in targets):
-        reports = _check_files([Path(target) for target in targets], checks, kind)
+    checks, targets = _select_checks(options), options.targets or []
+    _check_writable(options.junit)
+    if targets and all(map(_names_file, targets)):
+        reports = _check_files([Path(target) for target in targets], checks, options.kind)
+    elif len(targets) > 1:
+        stop("give the address of one server, or files")
     else:
-        if targets and len(targets) > 1:
-            stop("give the address of one server, or files")
-        root = f"/{discovery.strip('/')}"
-        services_root = f"/{services.strip('/')}" if services else ""
-        base = server_url(targets[0] if targets else None).removesuffix(root)
-        try:
-            signer = Signer(read_key_file(key), subject or None, tenant or None) if key else None
-            connection = Connection(base, timeout, token, tuple(shlex.split(token_command)), ca, signer)
-            charts = [read_patient_chart(path) for path in patient or []]
-        except (ChartError, SigningKeyError, OSError) as error:
-            stop(str(error))
-        as_of = clock()
-        samples = charts or with_new_identities(sample_charts(as_of, QUICK if quick else ()))
-        target = Target(connection, tuple(samples), as_of, DIALECTS[dialect], origin, fhir_host, root, services_root)
-        reports = [_check_server(target, checks, time_limit)]
-    _print_reports(reports, as_json, junit, rows)
+        reports = [_check_server(_target(options, targets[0] if targets else None), checks, options.time_limit)]
+    _print_reports(reports, options)
     exit_code = max(report.exit_code for report in reports)
-    raise typer.Exit(1 if strict and not exit_code and any(report.findings for report in reports) else exit_code)
+    has_findings = any(report.findings for report in reports)
+    raise typer.Exit(1 if options.strict and not exit_code and has_findings else exit_code)
+
+
+def _target(options: CheckOptions, url: str | None) -> Target:
+    """The server that is checked, and what is sent to it."""
+    root = f"/{options.discovery.strip('/')}"
+    services_root = f"/{options.services.strip('/')}" if options.services else ""
+    base, program = server_url(url).removesuffix(root), tuple(shlex.split(options.token_command))
+    try:
+        key = read_key_file(options.key) if options.key else None
+        signer = Signer(key, options.subject or None, options.tenant or None) if key else None
+        connection = Connection(base, options.timeout, options.token, program, options.ca, signer)
+        charts = [read_patient_chart(path) for path in options.patient or []]
+    except (ChartError, SigningKeyError, OSError) as error:
+        stop(str(error))
+    as_of, dialect = clock(), DIALECTS[options.dialect]
+    samples = charts or with_new_identities(sample_charts(as_of, QUICK if options.quick else ()))
+    return Target(connection, tuple(samples), as_of, dialect, options.origin, options.fhir_host, root, services_root)
 
 
 def _names_file(target: str) -> bool:
     return "://" not in target and (target.endswith(".json") or Path(target).exists())
 
 
-def _select_checks(only: list[str] | None, dialect: str, quick: bool) -> list[Check]:
-    if dialect not in DIALECTS:
-        stop(f"there is no dialect {dialect}; there are {', '.join(DIALECTS)}")
+def _select_checks(options: CheckOptions) -> list[Check]:
+    if options.dialect not in DIALECTS:
+        stop(f"there is no dialect {options.dialect}; there are {', '.join(DIALECTS)}")
     try:
-        return select_checks(only or [], dialect, quick=quick)
+        return select_checks(options.only or [], options.dialect, quick=options.quick)
     except UnknownRow as error:
         stop(str(error))
 
@@ -186,12 +199,12 @@ def _check_server(target: Target, checks: list[Check], time_limit: float | None)
             target.connection.close()
 
 
-def _print_reports(reports: list[Report], as_json: bool, junit: Path | None, rows: bool) -> None:
-    if junit is not None:
-        junit.write_text(as_junit(reports), encoding="utf-8")
-    if as_json:
+def _print_reports(reports: list[Report], options: CheckOptions) -> None:
+    if options.junit is not None:
+        options.junit.write_text(as_junit(reports), encoding="utf-8")
+    if options.as_json:
         documents = [report_document(report) for report in reports]
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
         return
     for report in reports:
-        print_report(Console(), report, every_row=rows)
+        print_report(Console(), report, every_row=options.rows)

@@ -1,12 +1,16 @@
 """Options and environment variables that several commands of the kit share."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from inspect import signature
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+Options = TypeVar("Options")
 
 _DEFAULT_URL = "http://127.0.0.1:8085"
 
@@ -35,3 +39,17 @@ def stop(sentence: str, code: int = 2) -> NoReturn:
     """Print the sentence on standard error and end with this exit code."""
     typer.echo(sentence, err=True)
     raise typer.Exit(code)
+
+
+def given_as(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Give a command the options that a dataclass declares, in place of a parameter for each."""
+
+    def decorate(command: Callable[[Options], None]) -> Callable[..., None]:
+        def run(**given: object) -> None:
+            command(options(**given))
+
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        run.__signature__ = signature(options, eval_str=True).replace(return_annotation=None)  # type: ignore[attr-defined]
+        return run
+
+    return decorate

@@ -12,7 +12,7 @@ from models_onnx.workbench.compiler.readers.rows import read_rows
 from models_onnx.workbench.compiler.readers.source import read_file
 
 
-def compile_to_file(
+def compile_to_file(  # noqa: PLR0913 - what `compile_model` takes, from files
     model_file: Path,
     reference: Path,
     card: Path,

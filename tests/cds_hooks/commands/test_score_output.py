@@ -7,13 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.commands.score.main import _declared, _only_for_tables, _pair, _pairs, _show
+from cds_hooks.commands.score.main import ScoreOptions, _declared, _pair, _pairs, _show
 from models_onnx.batch import TableDeclaration
 from models_onnx.batch.run import ScoringResult
 from models_onnx.errors import BatchRefused
 
 OF_A_TABLE = "ROWS and what is said about its columns is of a table: leave it out with --fhir."
-RESULT = ScoringResult()
+RESULT, OUT = ScoringResult(), Path("scores.csv")
 
 
 def _said(result: ScoringResult, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
@@ -58,16 +58,18 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
 
 
 def test_what_is_declared_of_a_table_is_read_from_the_options() -> None:
-    assert _declared(None, None, None, None, None, None, None) == TableDeclaration()
-    assert _declared(
-        ["bun=urea", " age_years = age "],
-        ["bun=mmol/L"],
-        ["creatinine=unit_of_it"],
-        ["sex=M:male,F:female", "smoker=1:yes"],
-        ["rdw_pct", "crp"],
-        ["pregnancy"],
-        ["hospice", "died"],
-    ) == TableDeclaration(
+    assert _declared(ScoreOptions(OUT)) == TableDeclaration()
+    options = ScoreOptions(
+        OUT,
+        column=["bun=urea", " age_years = age "],
+        unit=["bun=mmol/L"],
+        unit_column=["creatinine=unit_of_it"],
+        values=["sex=M:male,F:female", "smoker=1:yes"],
+        without=["rdw_pct", "crp"],
+        none_has=["pregnancy"],
+        exclude=["hospice", "died"],
+    )
+    assert _declared(options) == TableDeclaration(
         columns={"bun": "urea", "age_years": "age"},
         units={"bun": "mmol/L"},
         values={"sex": {"M": "male", "F": "female"}, "smoker": {"1": "yes"}},
@@ -93,18 +95,8 @@ def test_a_value_may_have_the_sign_in_it_and_a_name_stands_once() -> None:
         _pairs("--column", ["b=1", "a=1", "b=2", "a=1"])
     assert str(refused.value) == "--column is given twice for 'a'."
     with pytest.raises(BatchRefused) as refused:
-        _declared(None, None, None, ["sex=M"], None, None, None)
+        _declared(ScoreOptions(OUT, values=["sex=M"]))
     assert str(refused.value) == "--values: 'M' has not the form NAME:VALUE."
-
-
-@pytest.mark.parametrize("position", range(3))
-def test_what_is_of_a_table_is_refused_with_a_folder_of_charts(position: int) -> None:
-    _only_for_tables(None, [], None)
-    given: list[object] = [None, None, []]
-    given[position] = ["x"]
-    with pytest.raises(BatchRefused) as refused:
-        _only_for_tables(*given)
-    assert str(refused.value) == OF_A_TABLE
 
 
 @pytest.mark.parametrize(

@@ -53,12 +53,11 @@ def result(
     filler: str = "F1",
     issued: str = "202611201000+0000",
     collected: str = "202611200900+0000",
-    number: str = "500",
-    header: str = "",
+    **of_message: str,
 ) -> bytes:
     obr = f"OBR|1|P1|{filler}|{code}|||{collected}|||||||||||||||{issued}|||F"
     obx = f"OBX|1|{kind}|{code}||{value}|{unit}|||||{status}|||{collected}"
-    return message("ORU^R01^ORU_R01", control_id, obr, obx, number=number, header=header)
+    return message("ORU^R01^ORU_R01", control_id, obr, obx, **of_message)
 
 
 def visit(trigger: str, control_id: str, at: str, number: str = "V9", discharged: str = "") -> bytes:

@@ -9,8 +9,8 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.storage.decision import (
+    Basis,
     Decision,
     FeedbackItem,
     RecordHealth,
@@ -145,11 +145,14 @@ def test_the_basis_has_what_there_is_and_leaves_out_what_there_is_not() -> None:
     assert orjson.loads(encode_inputs(at, None, {"drafts": []}, {"doses": []})) == {
         "as_of": "2026-11-20T00:00:00+00:00", "orders": {"drafts": []}, "vaccinations": {"doses": []},
     }  # fmt: skip
-    least = orjson.loads(encode_basis(inputs, None, [], {}))
+    least = orjson.loads(encode_basis(inputs, Basis(timings={})))
     assert least == {"as_of": "2026-11-20T00:00:00+00:00", "timings": {}}
     whole = encode_basis(
-        inputs, {}, [Silence("s", "r", "t")], {"read": 1.0}, Raw(b'{"a":"given"}'), {"id": "x"}, "digest", ("icu",),
-        {"u": 0}, (), ("group",),
+        inputs,
+        Basis(
+            timings={"read": 1.0}, config="digest", units=("icu",), withheld={"u": 0}, groups=("group",),
+            trace={"id": "x"}, prefetch=Raw(b'{"a":"given"}'), scores={}, silence=[("s", "r", "t")],
+        ),
     )  # fmt: skip
     assert orjson.loads(whole) == least | {
         "timings": {"read": 1.0}, "config": "digest", "units": ["icu"], "withheld": {"u": 0}, "groups": ["group"],
