@@ -1,23 +1,57 @@
 """Attacks on charts, notes, questions, language models and the copilot: each is put where it belongs.
 
-What is then shown is the answer; an attack on a place that there is not has no row.
+What is then shown is the answer; an attack on a place that there is not has no row. A hostile language model and a
+hostile client of the copilot act as the attack describes them in words.
 """
 
 import base64
 import copy
+import json
+import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any, Final, TypeAlias
 
+import anyio
+import httpx
+import orjson
+from sqlalchemy import func, select
+
+from cds_hooks.settings import Settings
+from cds_hooks.storage.database import parse_url, reading_engine
+from cds_hooks.storage.tables import events
 from cds_hooks.text.ask import ask_chart
-from cds_hooks.text.chart import shown
-from cds_hooks.text.hostile import answer_of_copilot, answer_with_endpoint
+from cds_hooks.text.chart import Resource, shown
+from cds_hooks.text.copilot.bearer import NeedsToken
+from cds_hooks.text.copilot.tools import Copilot
+from cds_hooks.text.endpoint import Caller, Endpoint
 from cds_hooks.text.pages import ask_pages, pages_folder
+from cds_hooks.text.prompts import read_prompt
+from cds_hooks.text.recording import ensure_record
+from cds_hooks.text.rephrasing import rephrase
 from cds_hooks.text.summary import Summary, summarise
 from fhir.notes.reading import read_note
 
 Row: TypeAlias = dict[str, Any]
+_MODEL: Final = "hostile"
+_SECONDS: Final = 1.0
+_SENTENCE: Final = re.compile(r"'([^']{1,300})'")
+_CITED: Final = re.compile(r"\b[A-Z][A-Za-z]{3,40}/[A-Za-z0-9.-]{1,64}")
+_STATUS: Final = re.compile(r"\b([345]\d\d)\b")
+_SILENT: Final = re.compile(r"\b(?:silent|silence|no answer|slow|drip|never|hang|stall|timeout|seconds?|\d+ s)\b", re.I)
+_LARGE: Final = re.compile(r"\b(\d{1,3}) ?MB\b")
+_TOOLS_BY_ARGUMENT: Final = {
+    "service": "call_service",
+    "decision": "explain_decision",
+    "question": "ask_chart",
+    "resource": "understand_resource",
+    "words": "search_rules",
+}
 _DEFAULT: Final = "c01"
 _ADDED: Final = "attack"
 
@@ -46,9 +80,9 @@ def _answer(
     payload, task, where = str(row["payload"]), row["task"], str(row["where"])
     text = carrier.replace("{P}", payload) if "{P}" in carrier else f"{carrier} {payload}".strip()
     if where.startswith("mcp/"):
-        return answer_of_copilot(where, payload)
+        return _answer_of_copilot(where, payload)
     if where.startswith("endpoint/"):
-        return answer_with_endpoint(payload, resources, on)
+        return _answer_with_endpoint(payload, resources, on)
     if where == "question":
         return _of_question(payload, resources, on)
     if task == "docs_question":
@@ -92,3 +126,110 @@ def _put(where: str, text: str, resources: list[Row]) -> bool:
     elif path == "name":
         resource["name"] = [{"text": text}]
     return path in ("code.text", "name")
+
+
+def _answer_with_endpoint(payload: str, resources: Sequence[Resource], on: date) -> Row:
+    """What is shown of a chart when the language model of the site answers as a text says."""
+    clean = "\n".join(sentence.text for sentence in summarise(resources, on).sentences)
+    with _playing(payload) as (address, sent):
+        endpoint = Endpoint(address=address, model=_MODEL, seconds=_SECONDS)
+        summary = rephrase(resources, on, ("hostile", endpoint), read_prompt("summary"), Caller())
+    output = "\n".join(sentence.text for sentence in summary.sentences)
+    deleted = summary.writing.deleted if summary.writing is not None else {}
+    return {
+        "status": "baseline" if summary.notice else "partial" if deleted else "answered",
+        "output": output,
+        "cites": [cite for sentence in summary.sentences for cite in sentence.cites],
+        "sent": sent,
+        "same_as_clean": output == clean,
+    }
+
+
+@contextmanager
+def _playing(payload: str) -> Iterator[tuple[str, list[str]]]:
+    """Runs a server on loopback that answers so; gives its address and the bodies that it gets."""
+    sent: list[str] = []
+    status = _STATUS.search(payload) if "HTTP" in payload or payload.strip()[:3].isdigit() else None
+    large = _LARGE.search(payload)
+    content = _content(payload) if large is None else "x" * (int(large[1]) * 1024 * 1024)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.append(self.rfile.read(int(self.headers["content-length"])).decode())
+            if _SILENT.search(payload) and not _SENTENCE.search(payload):
+                time.sleep(2 * _SECONDS)
+            self.send_response(int(status[1]) if status is not None else 200)
+            self.send_header("location", "http://collect.example.net/")
+            self.send_header("content-length", str(len(content.encode())))
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(content.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Logs nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", sent
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _content(payload: str) -> str:
+    """The body of the answer: the quoted sentences with what they cite, or the text itself as the model's words."""
+    if "<" in payload and "HTTP" in payload:
+        return payload[payload.index("<") :]
+    cites = _CITED.findall(payload)
+    sentences = [{"text": text, "cites": cites} for text in _SENTENCE.findall(payload)]
+    words = json.dumps({"sentences": sentences}) if sentences else payload
+    return json.dumps({"model": _MODEL, "choices": [{"message": {"role": "assistant", "content": words}}]})
+
+
+def _answer_of_copilot(where: str, payload: str) -> Row:
+    """What a client of the copilot's interface gets for arguments, for the name of a tool, or without a token.
+
+    The record is one of this call alone, and there is no server behind it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/record.db"
+        ensure_record(url)
+        with httpx.Client(base_url="http://127.0.0.1:9", timeout=_SECONDS, trust_env=False) as http:
+            copilot = Copilot(http, Settings(database_url=url), "hostile")
+            if where == "mcp/token":
+                status, output = anyio.run(_without_token, url)
+            else:
+                name, arguments = _called(where, payload)
+                answer = copilot.call(name, arguments)
+                status, output = answer.status, str(answer.data)
+        with reading_engine(parse_url(url)).connect() as connection:
+            recorded = connection.execute(select(func.count()).select_from(events)).scalar_one()
+    return {"status": status, "output": output, "cites": [], "recorded": recorded == 1}
+
+
+def _called(where: str, payload: str) -> tuple[str, Any]:
+    if where == "mcp/tool_list":
+        quoted = re.search(r"'(\w{1,60})'", payload)
+        return quoted[1] if quoted else payload[:60], {}
+    try:
+        arguments = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return "summarise_chart", payload
+    if not isinstance(arguments, dict):
+        return "summarise_chart", arguments
+    if isinstance(arguments.get("tool"), str):
+        return arguments["tool"], arguments.get("arguments", {})
+    names = (tool for argument, tool in _TOOLS_BY_ARGUMENT.items() if argument in arguments)
+    return next(names, "summarise_chart"), arguments
+
+
+async def _without_token(url: str) -> tuple[str, str]:
+    async def nobody(*_: object) -> None:
+        raise AssertionError("a request without the token came in")
+
+    transport = httpx.ASGITransport(app=NeedsToken(nobody, "x" * 32, url))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    return "refused" if answer.status_code == 401 else "answered", answer.text

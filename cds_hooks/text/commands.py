@@ -30,8 +30,7 @@ app = typer.Typer(
 )
 
 EndpointName = Annotated[
-    str | None,
-    typer.Option("--endpoint", metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so."),
+    str | None, typer.Option("--endpoint", metavar="NAME", help="Ask the language model that CDS_TEXT_FILE names so.")
 ]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Notes and questions.")]
 
@@ -157,12 +156,7 @@ AsOf = Annotated[datetime | None, typer.Option("--date", help="The day that is a
 
 
 @app.command()
-def summary(
-    chart: Chart,
-    on: AsOf = None,
-    endpoint: EndpointName = None,
-    as_json: AsJson = False,
-) -> None:
+def summary(chart: Chart, on: AsOf = None, endpoint: EndpointName = None, as_json: AsJson = False) -> None:
     """Summarise a chart: each sentence with the resources that it rests on, contradictions first.
 
     Without --endpoint no language model is asked, and nothing leaves this computer. With it, its sentences are shown as

@@ -84,11 +84,7 @@ def _checked(
         complete |= verdict.complete
     deleted["there are too many"] = max(0, len(answered.sentences) - 3 * most)
     writing = replace(
-        writing,
-        seconds=answered.seconds,
-        sent_bytes=answered.sent_bytes,
-        confirmed=len(kept),
-        deleted=dict(+deleted),
+        writing, seconds=answered.seconds, sent_bytes=answered.sent_bytes, confirmed=len(kept), deleted=dict(+deleted)
     )
     if writing.share < least_share:
         text = (

@@ -60,7 +60,7 @@ _DOSE: Final = re.compile(
     r"(?P<dose>(?P<amount>\d+(?:[.,]\d+)?(?:\s?[-/]\s?\d+(?:\.\d+)?){0,2})\s?(?P<unit>mg|mcg|micrograms?"
     r"|micrograms|µg|ug|g|grams?|units?|iu|u"
     r"|ml|mmol|meq|puffs?|tabs?|tablets?|caps?|drops?|%|milligrams|mg/kg|mg/ml|sachets?|miu|k units?)?(?![a-z0-9:]))"
-    r"(?!\s?(?:/52|/7|/12|days?|weeks?|wks?|months?|years?|yrs?|hours?|hrs?|x\b|%|yo\b|th\b|st\b))"
+    r"(?!\s?(?:/52|/7|/12|(?:days?|weeks?|wks?|months?|years?|yrs?|hours?|hrs?|(?<!g )x)\b|%|yo\b|th\b|st\b))"
     r"|(?P<ratio>1:\d+)",
     re.IGNORECASE,
 )
@@ -74,7 +74,12 @@ _FREQUENCY: Final = re.compile(
     r"|(?:once|twice)(?: a| per)?[ ](?:daily|weekly|day|week|nightly))\b\.?)",
     re.IGNORECASE,
 )
-_JOINS: Final = re.compile(r"[\s,]*(?:(?:and|or|&|\+|/|,|with|plus|then)[\s,]*)*$", re.IGNORECASE)
+_UNITS: Final = dict.fromkeys(("u", "iu", "unit"), "units") | dict.fromkeys(
+    ("microgram", "micrograms", "ug", "µg"), "mcg"
+)
+_JOINS: Final = re.compile(
+    r"[\s,]*(?:(?:and|or|&|\+|/|,|with|plus|then|iv|po|im|sc|pr|neb|stat)[\s,]*)*$", re.IGNORECASE
+)
 
 
 def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]:
@@ -118,14 +123,19 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
         section = layout.section_at(start)
         before = _behind_last_end(text[max(previous, start - 120) : start])
         is_still_taken = _STILL.search(before) is not None
-        behind = text[last : max(last, min(following, end + 140))]
+        # a frequency ends with a full stop where the sentence does: what follows is of something else
+        behind = "" if text[last - 1] == "." else text[last : max(last, min(following, end + 140))]
         joined = bool(previous) and start - previous < 30 and _JOINS.fullmatch(text[previous:start]) is not None
         status_before = carried if joined else _status_before(before)
         status = (not is_still_taken and _status_after(behind)) or status_before
         assertion = positions.assertion(start, end)
         if assertion.person != "patient" and section != "family" and status not in ("allergy",):
             status = "other"
-        elif assertion.polarity == "hypothetical" and status in ("", "active", "stopped", "held"):
+        elif (
+            assertion.polarity == "hypothetical"
+            and status in ("", "active", "stopped", "held")
+            and not _PREVENTS.search(behind)
+        ):
             status = "conditional" if _IF.search(before) else status or "planned"
         if (
             joined
@@ -175,6 +185,7 @@ def _shares(text: str, previous: int, start: int, behind: str) -> bool:
 
 
 _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
+_PREVENTS: Final = re.compile(r"^[^.;]{0,40}\b(?:ppx|proph(?:ylaxis)?|prevention)\b", re.IGNORECASE)
 _IF: Final = re.compile(r"\b(?:if|should|unless|when)\b", re.IGNORECASE)
 
 
@@ -245,15 +256,7 @@ def _amount(match: re.Match[str], name: str) -> tuple[str, bool]:
     if match["ratio"]:
         return match["ratio"], False
     amount, unit = re.sub(r"\s", "", match["amount"]), (match["unit"] or "").lower()
-    unit = {
-        "u": "units",
-        "iu": "units",
-        "unit": "units",
-        "microgram": "mcg",
-        "micrograms": "mcg",
-        "ug": "mcg",
-        "µg": "mcg",
-    }.get(unit, unit)
+    unit = _UNITS.get(unit, unit)
     if unit:
         return f"{amount} {unit}", False
     assumed = "units" if name.startswith("insulin") else "mcg" if _IN_MICROGRAMS.search(name) else "mg"

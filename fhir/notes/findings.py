@@ -49,33 +49,8 @@ class _Span(Struct, frozen=True, gc=False):
     codes: tuple[str, ...]
 
 
-# Short names that are also English words or units: only in capitals are they names of findings.
-_IN_CAPITALS: Final = frozenset(
-    {"ca", "hi", "si", "ha", "ld", "cap", "mono", "des", "hit", "aids", "as", "ms", "pd", "pu", "uc", "gad", "all"}
-    | {
-        "mi",
-        "ra",
-        "ras",
-        "om",
-        "pet",
-        "ses",
-        "bit",
-        "cp",
-        "cts",
-        "ich",
-        "loc",
-        "psc",
-        "fap",
-        "ste",
-        "dts",
-        "sti",
-        "cin",
-    }
-    | {"pad", "add", "sad", "par", "tic", "chd", "hap", "gist", "chop", "ad", "it", "pm", "am", "at", "or", "is", "be"}
-    | {"ep", "et", "ed", "mm", "cf", "od", "ams", "gas", "hf", "icd", "sol", "ems", "aur", "imb", "mod", "dic", "itp"}
-    | {"pes", "sle", "cab", "ards", "act", "men", "bad", "sma", "pan", "pop"}
-)
-_WORDS: Final = frozenset({"does", "its", "pads", "hits", "has", "was", "ins"})
+_IN_CAPITALS: Final = frozenset(Path(__file__).with_name("names_in_capitals.txt").read_text("utf-8").split())
+"""Short names that are also English words or units: only in capitals are they names of findings."""
 _ROOM_AIR: Final = re.compile(r"(?:%|\bon|\d) $")
 # Groups of the problem lists that say nothing in a note, or that other words of it mean.
 _ACUTE: Final = re.compile(
@@ -97,7 +72,8 @@ _AFTER_AGO: Final = re.compile(
     r"^[^.;\n]{0,24}?\b(?:\d+|one|two|three|several|few|many) ?(?:/(?:7|52|12))? ?(?:years?|yrs?|y|months?|mths?"
     r"|decades?)? ?ago\b"
     r"|^[ ,(]{0,2}(?:as a (?:child|teenager)|in childhood|in the past|\(?resolved|- resolved|now resolved|has resolved"
-    r"|(?:last (?:week|month|year))\b|\(childhood|treated (?:in )?(?:19|20)\d\d|x ?\d+ before|before that"
+    r"|last (?:week|month|year|admission|time|winter|summer)\b"
+    r"|\(childhood|treated (?:in )?(?:19|20)\d\d|x ?\d+ before|before that"
     r"|has settled|now settled|settled)",
     re.IGNORECASE,
 )
@@ -125,7 +101,8 @@ _MONTH_PAST: Final = re.compile(
 )
 _PROPHYLAXIS: Final = re.compile(
     r"^ ?(?:prophylaxis|ppx|proph\b|risk|screen(?:ing)?|precautions|free|leaflet|clinic|nurse|team|service|unit|pathway"
-    r"|awareness|education|vaccine|vaccination|jab|score|protocol|bundle)",
+    r"|awareness|education|vaccine|vaccination|jab|score|protocol|bundle|scan\b|doppler|work-?up|test(?:s|ing)?\b"
+    r"|counsell?ing|assessment|ward|list\b|helpline|charity|consent)",
     re.IGNORECASE,
 )
 _SUBJECT_PARTNER: Final = re.compile(
@@ -134,6 +111,13 @@ _SUBJECT_PARTNER: Final = re.compile(
     r"|contact|donor|baby|newborn|infant|neonate|twin 2|co-?worker)\b",
     re.IGNORECASE,
 )
+_CHILD_CALLED: Final = re.compile(
+    r"\b(?:son|daughter)(?: [a-z]{2,12}| \([a-z ]{2,20}\))? (?:has )?(?:rang|rings|ringing|called|calls|calling|phoned"
+    r"|phoning|on (?:the )?(?:phone|line))\b|\b(?:call|tel|t/c|phone call) (?:from|with) (?:pt'?s? |the )?(?:son"
+    r"|daughter)\b",
+    re.IGNORECASE,
+)
+_PARENT: Final = re.compile(r"\b(?:mum|mom|mother|dad|father)\b(?!'s)", re.IGNORECASE)
 _OTHER_BED: Final = re.compile(r"(?:in )?bed|opposite|other|another", re.IGNORECASE)
 _REPORTS: Final = re.compile(
     r"^[^.;\n]{0,12}\b(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed|noted|concerned|found"
@@ -168,7 +152,8 @@ _POSSIBLE: Final = re.compile(
 )
 _POSSIBLE_AFTER: Final = re.compile(
     r"^ ?(?:\?(?! ?(?:2|sec|due|cause|rel|from))|\(\?\)|- ?\?|\(?(?:possible|possibly|probable|probably|likely"
-    r"|suspected|suggested|considered|unconfirmed"
+    r"|suspected|suggested|(?:(?:was|were|is|has been|been) )?(?:also )?considered|unconfirmed|less likely"
+    r"|(?:is |was )?(?:a |one )?(?:low|lower) (?:on|probability|likelihood|suspicion)|(?:is |was )?on the differential"
     r"|queried|in (?:the )?differential)\b|(?:could|cannot|can't|may|not) (?:be )?(?:considered|excluded|ruled out)"
     r"|(?:is |has been )?(?:suspected|possible|not excluded)|status unknown|(?:testing |result )?pending|tbc\b)",
     re.IGNORECASE,
@@ -192,6 +177,19 @@ _AFFIRMED_AGAIN: Final = re.compile(
 _DENIED: Final = re.compile(
     r"\b(?:no|not|nil|denies|denied|denying|without|never|w/o|negative for|nor)\b[^.;,]*$", re.IGNORECASE
 )
+# "Not felt to represent ACS", "does not look like meningitis"
+_NOT_LIKE: Final = re.compile(
+    r"(?:\bnot|n't) (?:felt|thought|believed|considered|likely|judged|deemed|look|appear|sound|seem|behave)[a-z]*"
+    r" ?(?:to (?:be|have|represent|reflect|indicate|suggest)|like|due to|from|secondary to)?"
+    r" (?:an? |the |any |true )?(?:[a-z-]+ )?$",
+    re.IGNORECASE,
+)
+# "Asks whether she has diabetes", "fear of cancer"
+_ASKED: Final = re.compile(
+    r"\b(?:asks?|asked|asking|wants? to know|unsure|wonder(?:s|ed|ing)?) (?:whether|if|about)\b[^.;,]{0,30}$"
+    r"|\b(?:fear|fears|fearful|worry|afraid|scared) (?:of|about|that)? ?(?:[a-z]+ ){0,2}$",
+    re.IGNORECASE,
+)
 _FOR_WHICH: Final = re.compile(r"\bs/p [a-z ]+ (?:for|due to|because of) (?:[a-z]+ ){0,2}$", re.IGNORECASE)
 _ANOTHER_REFUSED: Final = re.compile(r"^ ?[-,:] ?[a-z]+ (?:declined|offered|planned|discussed|refused)", re.IGNORECASE)
 _ANY: Final = re.compile(r"\bany (?:[a-z]+[ ,/]+){0,8}$", re.IGNORECASE)
@@ -202,6 +200,10 @@ _REASON: Final = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_THAT: Final = re.compile(r"^ ?(?:x ?\d+ )?(?:before|prior to) (?:that|this|then)", re.IGNORECASE)
+# "First seizure, MRI normal": the study is normal, and the finding stands.
+_OTHER_NORMAL: Final = re.compile(
+    r"^, ?(?:[a-z0-9/-]{1,20} ){1,3}(?:was |is )?(?:normal|wnl|nad|clear|unremarkable)\b", re.IGNORECASE
+)
 _DOUBTED_AFTER: Final = re.compile(
     r"^[^.;\n]{0,20}\b(?:but|however|though|although)\b[^.;\n]{0,40}\b(?:possible|cannot|can't"
     r"|not (?:be )?excluded|likely)",
@@ -211,7 +213,7 @@ _NIL: Final = re.compile(
     r"(?:\bnil|\b(?:not|n't|never)(?: (?:yet|currently|been|a|an|had|any|feeling|really|known|in|have|had|got))*"
     r"|\bno (?:further|more|obvious|overt|focal|gross|discrete|large|significant|known|clear|convincing|definite"
     r"|other))"
-    r"[ ](?:[a-z]+ ){0,1}$|\b(?:no|denies|denied|without|w/o)[ ](?:any )?$",
+    r"[ ](?:[a-z]+ ){0,1}$|\b(?:no|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
     re.IGNORECASE,
 )
 
@@ -224,7 +226,8 @@ def _names() -> Mapping[str, tuple[_Name, ...]]:
     by_first: dict[str, list[_Name]] = {}
     with _TABLE.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            for name in (row["concept"], *row["names"].split("|")):
+            # a row without a concept has words that hold a name and mean none: "medically fit", "on PE"
+            for name in filter(None, (row["concept"], *row["names"].split("|"))):
                 words = tuple(word for word, _ in plain_words(tokens_of(name.replace("#", "ƒ"))))
                 if words:
                     by_first.setdefault(words[0], []).append(_Name(words, row["concept"], row["icd10"]))
@@ -237,7 +240,11 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
     tokens = asserted.tokens
     headings = set(layout.starts)
     labels: dict[_Mention, tuple[str, str, str]] = {}
-    cues = _Cues(_Places(_HYPOTHETICAL, layout.text), _Places(_SUBJECT_PARTNER, layout.text))
+    cues = _Cues(
+        _Places(_HYPOTHETICAL, layout.text),
+        _Places(_SUBJECT_PARTNER, layout.text),
+        _CHILD_CALLED.search(layout.text) is not None,
+    )
     for part in _pieces(plain_parts(asserted)):
         for span in _spans(part, asserted, layout.text):
             start, end = tokens[span.first].start, tokens[span.last].end
@@ -289,7 +296,8 @@ def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -
     covered = {token for span in names_read for token in range(span.first, span.last + 1)}
     groups: dict[tuple[int, int], set[str]] = {}
     for group, first, last in group_spans(list(part), asserted):
-        if last - first < 7 and _is_written_so(asserted, first, last, text):
+        # "on rivaroxaban" names a drug and no finding
+        if last - first < 7 and not group.endswith("long_term") and _is_written_so(asserted, first, last, text):
             groups.setdefault((first, last), set()).add(group)
     beside: list[_Span] = []
     for (first, last), members in sorted(groups.items(), key=lambda item: item[0][0] - item[0][1]):
@@ -300,7 +308,7 @@ def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -
     for (first, last), members in groups.items():
         for token in range(first, last + 1):
             by_token.setdefault(token, set()).update(members)
-    for span in names_read:
+    for span in (span for span in names_read if span.concept):
         around = {group for token in range(span.first, span.last + 1) for group in by_token.get(token, ())}
         beside.append(_Span(span.first, span.last, span.concept, (*span.codes, *sorted(around))))
     yield from sorted(beside, key=lambda span: span.first)
@@ -318,7 +326,7 @@ def _is_written_so(asserted: AssertedText, first: int, last: int, text: str) -> 
         return True
     if token.word == "ra" and _ROOM_AIR.search(text[max(0, token.start - 12) : token.start]):
         return False
-    return (token.word not in _IN_CAPITALS and token.word not in _WORDS) or written.rstrip("s").isupper()
+    return token.word not in _IN_CAPITALS or written.rstrip("s").isupper()
 
 
 class _Places:
@@ -337,10 +345,11 @@ class _Places:
 
 
 class _Cues(Struct, frozen=True):
-    """Where a note warns of what may come, and where it names other people."""
+    """Where a note warns of what may come and names other people, and whether a child of the patient called."""
 
     warnings: _Places
     people: _Places
+    has_child_called: bool
 
 
 class _Mention(Struct, frozen=True):
@@ -356,6 +365,8 @@ class _Mention(Struct, frozen=True):
     is_warned: bool
     other: str
     behind_other: str
+    is_of_caller: bool
+    """Whether a parent is meant about whom a child called: "Son rang. Dad more breathless"."""
 
 
 def _mention(layout: Layout, asserted: AssertedText, span: _Span, cues: _Cues) -> _Mention:
@@ -374,6 +385,7 @@ def _mention(layout: Layout, asserted: AssertedText, span: _Span, cues: _Cues) -
         cues.warnings.last_between(start - len(before), start) is not None,
         other[0] if other else "",
         text[other.end() : start] if other else "",
+        cues.has_child_called and _PARENT.search(before) is not None,
     )
 
 
@@ -382,6 +394,8 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     temporality: str = mention.reading.temporality
     before = mention.before
     experiencer = _person(mention)
+    if experiencer == "patient" and mention.reading.person == "family":
+        temporality = "current"  # "brought by mum with a cough"
     if _NO_ALLERGY.fullmatch(mention.written):
         assertion = "negated"
     elif assertion == "negated" and mention.holds_cue:
@@ -420,6 +434,8 @@ def _person(mention: _Mention) -> str:
     person, section, before = mention.reading.person, mention.section, mention.before
     if section == "family" and person == "patient":
         return "family"
+    if person == "family" and mention.is_of_caller and section != "family":
+        return "patient"
     if mention.other and person in ("other", "patient"):
         behind = mention.behind_other
         if _OTHER_BED.match(mention.other):
@@ -435,7 +451,9 @@ def _person(mention: _Mention) -> str:
             r"|family)\b[^.;\n]{0,3}"
             r"(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed|concerned|brought|rang"
             r"|called|phoned"
-            r"|feels|gives|gave|asks?|asked|describes?|confirms?)\b",
+            r"|feels|gives|gave|asks?|asked|describes?|confirms?)\b"
+            r"|\b(?:brought|accompanied|seen|attended|came|here) (?:in )?(?:by|with) (?:(?:his|her) )?(?:mum"
+            r"|mother|dad|father|mom|parents?|daughter|son|wife|husband|sister|brother|carers?|family)\b",
             before,
             re.IGNORECASE,
         )
@@ -448,6 +466,8 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     if assertion == "negated" and (_AFFIRMED_AGAIN.search(before[-_NEAR:]) or _NOT_ONLY.search(before)):
         assertion = "affirmed"
     if assertion == "negated" and _BEFORE_THAT.match(after):
+        return "affirmed"
+    if assertion == "negated" and _OTHER_NORMAL.match(after) and not _DENIED.search(before):
         return "affirmed"
     if assertion == "negated" and _DOUBTED_AFTER.match(after):
         return "possible"
@@ -465,14 +485,14 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     is_warned = is_warned or (_ANY.search(before[-_NEAR:]) is not None and _CALL.match(after) is not None)
     if is_warned and assertion in ("affirmed", "possible"):
         return "hypothetical"
-    if assertion in ("affirmed", "possible") and _NEGATED_AFTER.search(after):
+    if assertion in ("affirmed", "possible") and (_NEGATED_AFTER.search(after) or _NOT_LIKE.search(before[-_NEAR:])):
         return "negated"
     if assertion in ("affirmed", "possible") and _NIL.search(before[-_NEAR:]) and not _NOT_ONLY.search(before):
         return "negated"
     if assertion == "affirmed":
         if section == "indication" and re.search(r"\?(?:[^.;\n]){0,30}$", before):
             return "possible"
-        if _POSSIBLE.search(before[-_NEAR:]) or _POSSIBLE_AFTER.search(after):
+        if any(cue.search(before[-_NEAR:]) for cue in (_POSSIBLE, _ASKED)) or _POSSIBLE_AFTER.search(after):
             return "possible"
     return assertion
 

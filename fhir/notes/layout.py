@@ -54,7 +54,11 @@ _HEADINGS: Final[Mapping[str, str]] = {
         "other": "impression|imp|dx|diagnosis|diagnoses|assessment|o/e|exam|findings|comment|labs|bloods|obs|vitals|sh"
         "|social|pc|hpc|hpi|cc|interval|course|final dx|micro|macro|conclusion|subjective|objective|s|o|a|results|ix"
         "|investigations|social history|observations|examination|summary|hospital course|ros|skin|note|final diagnosis"
-        "|presenting complaint|principal diagnosis|diagnosis on discharge|data|test results|imaging|ecg|ct head|cxr",
+        "|presenting complaint|principal diagnosis|diagnosis on discharge|data|test results|imaging|ecg|ct head|cxr"
+        "|pe|physical|physical exam|physical examination|on exam|gen|general|heent|cv|cvs|resp|abd|neuro|msk|ext"
+        "|extremities|lungs|chest|heart|neck|vs|vital signs|oncology|gastro|renal|derm|ophthalmology|psych|id"
+        "|psych review|endo|haem|heme|pulm|gi|gu|fen|cards|cardiology|respiratory|neurology|nephrology|dermatology"
+        "|haematology",
     }.items()
     for name in names.split("|")
 }

@@ -51,6 +51,20 @@ def _drug(note: str, name: str) -> Drug:
         ("History of wheeze.", "wheeze", ("affirmed", "historical", "patient")),
         ("Cellulitis, resolved with flucloxacillin, now recurrent.", "cellulitis", ("affirmed", "current", "patient")),
         ("Known lactose intolerance.", "lactose intolerance", ("affirmed", "current", "patient")),
+        ("Abdomen soft, non-tender.", "tenderness", ("negated", "current", "patient")),
+        ("First seizure, MRI normal.", "seizure", ("affirmed", "current", "patient")),
+        ("Troponin flat, not felt to represent ACS.", "acute coronary syndrome", ("negated", "current", "patient")),
+        ("Does not look like meningitis.", "meningitis", ("negated", "current", "patient")),
+        ("PE was considered but V/Q low probability.", "pulmonary embolism", ("possible", "current", "patient")),
+        ("Asks whether she has diabetes.", "diabetes", ("possible", "current", "patient")),
+        ("Sent for DVT scan.", "deep vein thrombosis", ("hypothetical", "hypothetical", "patient")),
+        ("Brought by mum with 2/7 hx of cough.", "cough", ("affirmed", "current", "patient")),
+        ("Son rang. Dad more breathless.", "dyspnoea", ("affirmed", "current", "patient")),
+        ("Son rang. Dad's brother had gout.", "gout", ("affirmed", "historical", "family")),
+        ("Neutropenic sepsis last admission.", "sepsis", ("affirmed", "historical", "patient")),
+        ("CT: 5 mm UVJ stone.", "kidney stone", ("affirmed", "current", "patient")),
+        ("L CVA tenderness.", "renal angle tenderness", ("affirmed", "current", "patient")),
+        ("Nasal polyps.", "nasal polyp", ("affirmed", "current", "patient")),
         ("no ascites, known cirrhosis", "cirrhosis", ("affirmed", "current", "patient")),
     ],
 )
@@ -173,3 +187,51 @@ def _steps(note: str) -> int:
     finally:
         sys.setprofile(None)
     return steps
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Gave advice about diet.",
+        "Medically fit for discharge. Keeps fit by walking.",
+        "PE: lungs clear.",
+        "On PE, abdomen soft.",
+        "Oncology: letrozole continued.",
+        "Gastro: soft abdomen.",
+        "V/Q low.",
+        "Body mass index 31.",
+        "Trip to Spain.",
+        "Cut down on biscuits.",
+        "Smoke alarm fitted.",
+        "HI advice given.",
+        "On rivaroxaban 10 mg.",
+        "Shock delivered x1.",
+        "Voice mail left.",
+    ],
+)
+def test_words_that_hold_a_name_and_mean_none_are_no_findings(note: str) -> None:
+    assert [finding.text for finding in _read(note).findings] == []
+
+
+@pytest.mark.parametrize(
+    ("note", "drug", "dose", "status"),
+    [
+        ("Sertraline increased to 100mg OD. Stop propranolol.", "sertraline", "100 mg", "active"),
+        ("On methotrexate 15mg weekly.", "methotrexate", "15 mg", "active"),
+        ("Darbepoetin 30 mcg weekly. Fistula planned.", "darbepoetin alfa", "30 mcg", "active"),
+        ("Colchicine 0.6 mg x 3 days.", "colchicine", "0.6 mg", "active"),
+        ("Gave morphine 4 mg IV and ondansetron 4mg IV.", "ondansetron", "4 mg", "completed"),
+        ("D/c home w/ tamsulosin 0.4 mg daily.", "tamsulosin", "0.4 mg", "active"),
+        ("Allopurinol deferred.", "allopurinol", "", "planned"),
+        ("Zopiclone not prescribed.", "zopiclone", "", "declined"),
+        ("Propofol weaned.", "propofol", "", "stopped"),
+        ("Rivaroxaban 10mg until next week.", "rivaroxaban", "10 mg", "active"),
+        ("Clopidogrel 75 mg for 12 months then stop.", "clopidogrel", "75 mg", "active"),
+        ("Lovenox 40 mg SQ daily for DVT ppx.", "enoxaparin", "40 mg", "active"),
+        ("Salbutamol trialled - no benefit.", "albuterol", "", "stopped"),
+        ("On letrozole - to switch to fulvestrant.", "fulvestrant", "", "planned"),
+    ],
+)
+def test_what_stands_around_a_drug_decides_its_dose_and_status(note: str, drug: str, dose: str, status: str) -> None:
+    found = _drug(note, drug)
+    assert (found.dose, found.status) == (dose, status)
