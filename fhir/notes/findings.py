@@ -1,7 +1,8 @@
 """The findings that a note names: symptoms, signs, diseases, operations, each with what the note says of it.
 
-Names come from finding_names.csv and from the phrases of the condition groups; what is said of them comes from the
-assertion reader, from the section that they stand in and from the words around them that only whole notes have.
+Names come from finding_names.csv (a row without a concept has words that hold a name and mean none: "medically fit")
+and from the phrases of the condition groups; what is said of them from the assertion reader, the section that they
+stand in and the words around them.
 """
 
 import csv
@@ -226,7 +227,6 @@ def _names() -> Mapping[str, tuple[_Name, ...]]:
     by_first: dict[str, list[_Name]] = {}
     with _TABLE.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            # a row without a concept has words that hold a name and mean none: "medically fit", "on PE"
             for name in filter(None, (row["concept"], *row["names"].split("|"))):
                 words = tuple(word for word, _ in plain_words(tokens_of(name.replace("#", "ƒ"))))
                 if words:
@@ -296,7 +296,6 @@ def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -
     covered = {token for span in names_read for token in range(span.first, span.last + 1)}
     groups: dict[tuple[int, int], set[str]] = {}
     for group, first, last in group_spans(list(part), asserted):
-        # "on rivaroxaban" names a drug and no finding
         if last - first < 7 and not group.endswith("long_term") and _is_written_so(asserted, first, last, text):
             groups.setdefault((first, last), set()).add(group)
     beside: list[_Span] = []
