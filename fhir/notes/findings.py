@@ -1,8 +1,7 @@
 """The findings that a note names: symptoms, signs, diseases, operations, each with what the note says of it.
 
 Names come from finding_names.csv (a row without a concept has words that hold a name and mean none: "medically fit")
-and from the phrases of the condition groups; what is said of them from the assertion reader, the section that they
-stand in and the words around them.
+and the phrases of the condition groups; labels from the assertion reader, the section and the words around a name.
 """
 
 import csv
