@@ -82,8 +82,8 @@ def _table_of_features(folder: Path, charts: Path, out: Path | None) -> Any:
     from fhir.record.charts import ChartsRefused
     from models_onnx.artifact.files import whole_file
     from models_onnx.errors import BatchRefused, DeclarationError, TrainingRefused
+    from models_onnx.workbench.training.data.chart_table import counts_of, feature_table, features_in_words, read_table
     from models_onnx.workbench.training.data.check_columns import check_columns
-    from models_onnx.workbench.training.data.site_table import counts_of, feature_table, features_in_words, read_table
 
     if out is None:
         raise TrainingRefused("--charts needs --out, the file of the table")

@@ -10,7 +10,6 @@ from models_onnx.spec import (
     AdditiveLogistic,
     CohortExclusion,
     Floors,
-    FromCharts,
     InputSpec,
     ModelSpec,
     OutcomeSpec,
@@ -155,7 +154,6 @@ SPEC = ModelSpec(
     },
     row_words="patients",
     patient_column="patient_id",
-    charts=FromCharts(index="third-day", event="death"),
     never_inputs=(
         "sps",
         "aps",

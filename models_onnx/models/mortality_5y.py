@@ -12,7 +12,6 @@ from models_onnx.spec import (
     CohortExclusion,
     Floors,
     FollowUp,
-    FromCharts,
     InputSpec,
     ModelSpec,
     OutcomeSpec,
@@ -184,7 +183,6 @@ SPEC = ModelSpec(
         "income_poverty_ratio",
         "self_rated_health",
     ),
-    charts=FromCharts(index="visit", event="death"),
     twin="mortality_5y_small",
     twin_words="takes over where fewer than 8 of the 11 laboratory values are usable and 4 of its own 6 are",
 )

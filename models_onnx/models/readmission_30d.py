@@ -14,7 +14,6 @@ from models_onnx.spec import (
     AdditiveLogistic,
     CohortExclusion,
     Floors,
-    FromCharts,
     InputSpec,
     ModelSpec,
     OutcomeSpec,
@@ -215,7 +214,6 @@ SPEC = ModelSpec(
     patient_column="patient_nbr",
     text=True,
     never_inputs=("readmitted", "race", "payer_code", "patient_nbr", "encounter_id"),
-    charts=FromCharts(index="discharge", event="readmission"),
     twin="readmission_30d_early",
     twin_words="takes over where it is not known yet where the stay ends",
 )

@@ -26,7 +26,6 @@ from models_onnx.spec.cohort import (
     ColumnOf,
     Floors,
     FollowUp,
-    FromCharts,
     InputSpec,
     OutcomeSpec,
     Period,
@@ -123,7 +122,6 @@ class ModelSpec:
     """Whether the table is read as text throughout, its codes with leading zeros and its "?" among it."""
     never_inputs: tuple[str, ...] = ()
     """Columns of the table that know the outcome, or stand for who pays: named so that a check can look for them."""
-    charts: FromCharts | None = None
     """How it is trained from FHIR instead of its table; None where it is not."""
     twin: str | None = None
     """The id of the model that takes over where this one refuses for what is missing."""
@@ -296,7 +294,6 @@ __all__ = [
     "Fitted",
     "Floors",
     "FollowUp",
-    "FromCharts",
     "InputSpec",
     "ModelSpec",
     "OutcomeSpec",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import DAYS_PER_YEAR
@@ -50,18 +50,6 @@ class OutcomeSpec:
     def horizon_years(self) -> float:
         """The horizon in years of 365.25 days."""
         return self.horizon_days / DAYS_PER_YEAR
-
-
-@dataclass(frozen=True, slots=True)
-class FromCharts:
-    """How rows come from charts: from which instant one predicts, and what may happen after it.
-
-    `visit`: the first outpatient visit a year or more after the chart begins; `discharge`: the end of each stay in
-    hospital; `third-day`: of the first stay.
-    """
-
-    index: Literal["visit", "discharge", "third-day"]
-    event: Literal["death", "readmission"]
 
 
 @dataclass(frozen=True, slots=True)

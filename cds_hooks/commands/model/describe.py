@@ -21,7 +21,7 @@ from cds_hooks.commands.model.console import (
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
 from models_onnx.artifact.files import write_whole
-from models_onnx.errors import TrainingRefused, UnknownModel
+from models_onnx.errors import UnknownModel
 from models_onnx.serving.registry import ARTIFACTS
 
 Format = Literal["json", "html", "chai"]
@@ -90,42 +90,24 @@ def card(
 
 def dataset(
     name: Name,
-    fhir: Annotated[Path | None, typer.Option(help="Folder of FHIR: bundles (.json, .json.gz) or NDJSON.")] = None,
-    table: Annotated[
-        Path | None, typer.Option(help="A table with the columns of the model's own study, in place of charts.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the rows to this file, as CSV.")] = None,
+    table: Annotated[Path, typer.Option(help="A table with the columns of the model's own study.")],
+    out: Annotated[Path, typer.Option(help="Write the rows to this file, as CSV.")],
     folder: Folder = ARTIFACTS,
     specs: Specs = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Make the table of a model's inputs: from charts, to train on, or from the columns of its study, to score.
+    """Make the table of a model's inputs from the columns of its study, which `cds-hooks score` reads.
 
-    From charts there is one row per index, only of what was known then; ids are hashed and the only date that is kept
-    is the year. From a study's table (--table) each row becomes `id`, the inputs and whom the study leaves out, which
-    `cds-hooks score` reads. Exit codes: 0 made, 2 the folder or the table cannot be used.
+    Each row becomes `id`, the inputs and whom the study leaves out. A table from charts is made by `cds-hooks data`,
+    with --charts. Exit codes: 0 made, 2 the table cannot be used.
 
-    Example: cds-hooks model dataset readmission_30d --fhir charts --out rows.csv.gz
+    Example: cds-hooks model dataset mortality_5y --table tabular/nhanes_mortality.csv.gz --out rows.csv
     """
     with problems():
         from models_onnx.spec import get_spec
-        from models_onnx.workbench.training.data.dataset import describe, exclude_options, write_inputs, write_rows
+        from models_onnx.workbench.training.data.study_inputs import exclude_options, write_inputs
 
         spec = get_spec(name, own_specs(specs, folder, name))
-        if (fhir is None) == (table is None) or (fhir is None and out is None):
-            raise TrainingRefused("give --fhir, a folder of charts, or --table with --out")
-        with progress_bars(as_json) as progress:
-            if fhir is not None:
-                summary = describe(write_rows(spec, fhir, out, lambda done: progress("charts", done, done)))
-            elif table is not None and out is not None:
-                count = write_inputs(spec, table, out, lambda done: progress("rows", done, done))
-    if fhir is None:
-        next_command = f"cds-hooks score {name} {out} --out SCORES.csv{exclude_options(spec)}"
-        typer.echo(f"{count:,} rows: {out}\nNext: {next_command}")
-        return
-    if as_json:
-        print_json(summary)
-        return
-    typer.echo("{rows:,} rows of {patients:,} patients, {events:,} events, {years}".format(**summary))
-    for feature, share in summary["missing"].items():
-        typer.echo(f"  {feature}: {share:.0%} missing")
+        with progress_bars(False) as progress:
+            count = write_inputs(spec, table, out, lambda done: progress("rows", done, done))
+    next_command = f"cds-hooks score {name} {out} --out SCORES.csv{exclude_options(spec)}"
+    typer.echo(f"{count:,} rows: {out}\nNext: {next_command}")

@@ -26,7 +26,6 @@ from cds_hooks.commands.sentences import failure
 from cds_hooks.hold_back.acts import waiver_subject
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
-from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS, find_version
 
 _COLOURS = {"passed": "green", "waived": "yellow"}
@@ -45,7 +44,6 @@ def gates(
         typer.Option(help="Charts (FHIR) of the people it is used on: G11 compares what is missing in them."),
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this gate, for example G9; may be repeated.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the report as an HTML page to this file.")] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Make the report part of the signed release; without red, it is validated.")
     ] = False,
@@ -55,12 +53,11 @@ def gates(
 
     Exit codes: 0 every gate is green, 1 one is not, 2 there is no such model.
 
-    Example: cds-hooks model gates mortality_5y --html gates.html
+    Example: cds-hooks model gates mortality_5y --record
     """
     with problems():
         from models_onnx.workbench.gates.evidence import gather
         from models_onnx.workbench.gates.gate import encode, find_gates, run_gates
-        from models_onnx.workbench.gates.report import report_html
         from models_onnx.workbench.gates.subject import read_subject
         from models_onnx.workbench.release.publishing import record_gates
 
@@ -72,8 +69,6 @@ def gates(
         with progress_bars(as_json) as progress:
             evidence = gather(subject, keys, _site_evidence(subject, data), progress, specs, rows, charts)
             report = run_gates(subject, evidence, progress, wanted or None)
-        if html is not None:
-            write_whole(html, report_html(report))
         if record:
             release = record_gates(subject.folder, encode(report), report.summary, moment(), signer())
             typer.echo(f"Recorded: {release.id} {release.version} is {release.state}.", err=True)

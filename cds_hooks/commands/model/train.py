@@ -37,9 +37,6 @@ def train(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: train again and compare with the artifact in --out.")
     ] = False,
-    fhir: Annotated[
-        Path | None, typer.Option(help="Train from this folder of FHIR (bundles or NDJSON) instead of the table.")
-    ] = None,
     table: Annotated[
         Path | None, typer.Option(help="Train the next version on this table of outcomes dataset, in --out.")
     ] = None,
@@ -75,7 +72,7 @@ def train(
             else:
                 spec = get_spec(name, specs)
                 refuse_incomplete_words(spec.id, specs, spec.subgroups)
-                trained = commands.train_model(name, tables, out, seed, replicates, progress, specs, charts=fhir)
+                trained = commands.train_model(name, tables, out, seed, replicates, progress, specs)
         if not check:
             publish_trained(trained, specs, data, as_json)
             return

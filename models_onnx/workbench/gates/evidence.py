@@ -113,7 +113,7 @@ def gather(
         library=site_rows.library if site_rows else None,
         figures=table.figures if table else subject.evaluation if site_rows else None,
         inputs=table.inputs if table else None,
-        served=_served(subject, charts, specs, site.at_discharge),
+        served=_served(subject, charts, site.at_discharge),
         cards=site.cards,
         sentences=site.sentences,
         other_cards=_other_cards(subject),
@@ -125,17 +125,11 @@ def gather(
     )
 
 
-def _served(
-    subject: Subject, charts: Path | None, specs: Path | None, at_discharge: bool | None
-) -> ServedInputs | None:
-    """Returns what is missing at the moment at which the model's service, or else its declaration, asks it."""
+def _served(subject: Subject, charts: Path | None, at_discharge: bool | None) -> ServedInputs | None:
+    """Returns what is missing at the moment at which the model's service asks it."""
     if charts is None or subject.manifest is None:
         return None
-    declared = get_spec(subject.id, specs).charts
-    index = "discharge" if at_discharge else "visit"
-    if at_discharge is None and declared is not None:
-        index = declared.index
-    return served_inputs(subject.manifest, charts, index)
+    return served_inputs(subject.manifest, charts, "discharge" if at_discharge else "visit")
 
 
 def _in_use(subject: Subject, keys: Keys) -> Subject | None:

@@ -15,13 +15,13 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.serving.eligibility import not_in_population
 from models_onnx.workbench.gates.subject import ServedInputs
-from models_onnx.workbench.training.data.dataset import indices_of, record_at
+from models_onnx.workbench.training.data.chart_table import indices_of, record_at
 
 
 def served_inputs(manifest: Manifest, folder: Path, index: str) -> ServedInputs:
     """Returns how often each input is missing for the people of these charts whom the model is for.
 
-    `index` is the moment at which the model's service is called, as in `FromCharts`. What was written later is not
+    `index` is the moment at which the model's service is called, as in `table.toml`. What was written later is not
     seen.
 
     Raises:

@@ -23,7 +23,6 @@ from models_onnx.workbench.metrics import jeffreys, logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
-from models_onnx.workbench.training.data.dataset import spec_of_charts, table_of_charts
 from models_onnx.workbench.training.data.leaks import FEW, MANY, copied_rows, leaks_of
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.lineage import fitted_with, lineage_of
@@ -121,29 +120,19 @@ def train_model(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
-    charts: Path | None = None,
 ) -> Trained:
     """Train, prove and evaluate a model, and write it to `<out>/<name>` if its floors hold.
 
     Beside a version that has been gated it lies as `<out>/<name>@<version>`; `Trained.folder` says where it is.
-
-    `charts`: train from this folder of FHIR in place of the table; TrainingRefused where that would write over the
-    artifacts that come with the project.
     """
     spec = get_spec(name, specs)
-    trained_spec = spec if charts is None else spec_of_charts(spec)
-    if charts is None:
-        table = read_table(spec, data_folder)
-    elif out == ARTIFACTS:
-        raise TrainingRefused("a model of your own charts goes into a folder of your own: give --out")
-    else:
-        table = table_of_charts(spec, charts, lambda done: progress("charts", done, done))
-    trained = train(trained_spec, table, seed, replicates, progress)
+    table = read_table(spec, data_folder)
+    trained = train(spec, table, seed, replicates, progress)
     software = {**trained.manifest.software, **fitted_with(spec)}
     manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
     trained = Trained(manifest, trained.content)
     if not trained.passed:
-        return replace(trained, leaks=tuple(leaks_of(trained_spec, build_cohort(trained_spec, table.rows))))
+        return replace(trained, leaks=tuple(leaks_of(spec, build_cohort(spec, table.rows))))
     return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
 
 

@@ -1,4 +1,4 @@
-"""`cds-hooks data` and `cds-hooks model dataset`: what they print, and their exit codes."""
+"""`cds-hooks data`: what it prints, and their exit codes."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,8 @@ from typer.testing import CliRunner
 
 from cds_hooks.cli import app
 from cds_hooks.commands import data
-from cds_hooks.commands.model.main import app as models
 from tests.models_onnx.invented import invented_table
-from tests.models_onnx.workbench.training.data.test_dataset import write_bundle
+from tests.models_onnx.workbench.training.data.test_chart_table import write_bundle
 
 
 @pytest.fixture
@@ -54,21 +53,6 @@ def test_a_table_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["data", str(tmp_path / "mine.csv")])
     assert told.exit_code == 2
     assert "mine.csv is not there" in told.stderr
-
-
-def test_charts_become_rows(tmp_path: Path) -> None:
-    write_bundle(tmp_path)
-    arguments = ["dataset", "readmission_30d", "--fhir", str(tmp_path), "--out", str(tmp_path / "rows.csv"), "--json"]
-    told = CliRunner().invoke(models, arguments)
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["rows"] == 2
-    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 3
-
-
-def test_a_model_of_charts_is_never_written_over_the_projects_own(tmp_path: Path) -> None:
-    told = CliRunner().invoke(models, ["train", "readmission_30d", "--fhir", str(tmp_path)])
-    assert told.exit_code == 2
-    assert "--out" in told.stderr
 
 
 def test_findings_without_an_error_pass(capsys: pytest.CaptureFixture[str]) -> None:

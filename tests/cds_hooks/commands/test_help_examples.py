@@ -32,7 +32,7 @@ NOT_RUN = {
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_artifacts.py",
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_artifacts.py brings one",
     "model compile": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_compile.py brings one",
-    "model dataset": "needs charts with stays in hospital: tests/cds_hooks/commands/test_data.py writes them",
+    "model dataset": "needs the table of a study: tests/models_onnx/workbench/training/data writes one",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/batch/test_bulk_export.py serves one",

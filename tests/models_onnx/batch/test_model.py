@@ -14,7 +14,7 @@ from models_onnx.batch.run import ScoringJob, score_table
 from models_onnx.errors import BatchRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.runtime import Model
-from models_onnx.workbench.training.data.dataset import study_inputs
+from models_onnx.workbench.training.data.study_inputs import study_inputs
 from tests.models_onnx.batch.frames import score
 from tests.models_onnx.workbench.training.data.test_study_inputs import typical
 

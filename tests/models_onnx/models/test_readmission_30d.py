@@ -10,7 +10,7 @@ from models_onnx.batch import TableDeclaration, load
 from models_onnx.models.readmission_30d import DESTINATIONS, SPEC, TWIN, mid_age, three_digits
 from models_onnx.serving.registry import load_model
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
-from models_onnx.workbench.training.data.dataset import study_inputs
+from models_onnx.workbench.training.data.study_inputs import study_inputs
 
 
 @pytest.fixture(scope="module")

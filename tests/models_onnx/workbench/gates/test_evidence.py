@@ -97,22 +97,9 @@ def test_a_model_that_no_service_shows_has_no_card() -> None:
     assert gathered.absent == {"cards": "No service of this server shows m on a card, so there is no card to read."}
 
 
-@pytest.mark.parametrize(
-    ("declared", "at_discharge", "index"),
-    [
-        ("third-day", None, "third-day"),
-        ("third-day", True, "discharge"),
-        ("third-day", False, "visit"),
-        (None, None, "visit"),
-        (None, True, "discharge"),
-    ],
-)
+@pytest.mark.parametrize(("at_discharge", "index"), [(None, "visit"), (True, "discharge"), (False, "visit")])
 @pytest.mark.usefixtures("table")
-def test_charts_are_asked_when_the_service_is_called_or_as_the_model_is_declared(
-    declared: str | None, at_discharge: bool | None, index: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    charts = SimpleNamespace(index=declared) if declared is not None else None
-    monkeypatch.setattr(evidence, "get_spec", lambda *_: SimpleNamespace(charts=charts))
+def test_charts_are_asked_when_the_service_is_called(at_discharge: bool | None, index: str) -> None:
     site = replace(SITE, at_discharge=at_discharge)
     assert _gathered(SUBJECT, site, charts=Path("charts")).served == (MANIFEST_OF_M, Path("charts"), index)
     assert _gathered(IMPORTED, site, charts=Path("charts")).served is None

@@ -1,28 +1,16 @@
 """Which rows come from a chart: from which instant, how long each is followed, and by what it is known."""
 
 import hashlib
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from fhir.record.charts import Chart
 from models_onnx.errors import TrainingRefused
-from models_onnx.models.mortality_5y import SPEC as MORTALITY
-from models_onnx.models.readmission_30d import SPEC
-from models_onnx.workbench.training.data.dataset import (
-    dataset,
-    describe,
-    indices_of,
-    rows_of,
-    spec_of_charts,
-    table_of_charts,
-)
-from tests.models_onnx.workbench.training.data.test_dataset import stay, write_bundle
+from models_onnx.workbench.training.data.chart_table import SiteTable, _rows, feature_table, indices_of
+from tests.models_onnx.workbench.training.data.test_chart_table import TABLE, rows_of, stay, write_bundle
 
 Json = dict[str, Any]
 
@@ -96,9 +84,8 @@ def test_the_end_of_each_stay_is_a_discharge_in_time_and_only_a_stay_has_one() -
 
 def followed(chart: Chart, event: Literal["death", "readmission"] = "readmission") -> list[tuple[float, float]]:
     """How long each discharge was followed, and whether the event came."""
-    assert SPEC.charts is not None
-    spec = replace(SPEC, charts=replace(SPEC.charts, index="discharge", event=event))
-    return [(row["followed_days"], row["event"]) for row in rows_of(spec, chart)]
+    table = SiteTable(horizon_days=1e6, event=event)
+    return [(row["followed_days"], row["event"] or 0.0) for row in _rows(table, table.features, chart)]
 
 
 def test_a_discharge_is_followed_to_the_next_stay_or_to_what_is_charted_last() -> None:
@@ -134,83 +121,15 @@ def test_a_row_is_known_by_the_digest_of_its_patient_its_number_and_its_year() -
     digest = hashlib.sha256(b"p").hexdigest()
     names = ("patient", "row", "fold", "year")
     fold = int(digest[:8], 16) % 5
-    assert [[row[name] for name in names] for row in rows_of(SPEC, charted(STAY, later))] == [
+    assert [[row[name] for name in names] for row in rows_of(charted(STAY, later))] == [
         [digest[:16], f"{digest[:16]}-0", fold, 2020],
         [digest[:16], f"{digest[:16]}-1", fold, 2021],
     ]
 
 
-def test_a_folder_without_an_index_and_a_model_without_charts_are_refused_and_charts_are_counted(
-    tmp_path: Path,
-) -> None:
-    assert SPEC.charts is not None
-    with pytest.raises(TrainingRefused) as refused:
-        dataset(replace(SPEC, charts=None), tmp_path)
-    assert str(refused.value) == (
-        "readmission_30d does not say from which instant on charts are read (ModelSpec.charts)"
-    )
+def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path)
-    counts: list[int] = []
-    assert len(dataset(SPEC, tmp_path, counts.append)) == 2
-    assert counts == [1]
-    none = replace(SPEC, charts=replace(SPEC.charts, index="visit"))
+    assert len(feature_table(TABLE, (), tmp_path)) == 2
     with pytest.raises(TrainingRefused) as refused:
-        dataset(none, tmp_path)
-    assert str(refused.value) == f"no chart of {tmp_path} has a visit"
-    table = table_of_charts(SPEC, tmp_path, counts.append)
-    rows = dataset(SPEC, tmp_path)
-    assert (table.name, counts) == ("charts", [1, 1])
-    assert table.rows.equals(rows)
-    assert table.sha256 == hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
-
-
-def test_a_dataset_is_described_by_its_counts_and_by_what_is_missing() -> None:
-    rows = pd.DataFrame(
-        {
-            "patient": ["a", "a", "b"],
-            "row": ["a-0", "a-1", "b-0"],
-            "fold": [1, 1, 2],
-            "year": [2020, 2021, 2021],
-            "age_years": [60.0, 61.0, 40.0],
-            "creatinine_mg_dl": [1.0, np.nan, np.nan],
-            "followed_days": [1.0, 2.0, 3.0],
-            "event": [1.0, 0.0, 1.0],
-        }
-    )
-    assert describe(rows) == {
-        "rows": 3,
-        "patients": 2,
-        "events": 2,
-        "years": "2020-2021",
-        "missing": {"age_years": 0.0, "creatinine_mg_dl": 0.667},
-    }
-
-
-def test_the_declaration_for_charts_leaves_out_whom_it_cannot_score_and_follows_everybody_as_seen() -> None:
-    spec = spec_of_charts(MORTALITY)
-    assert spec.outcome.follow_up is not None
-    rows = pd.DataFrame({"followed_days": [3.0], "event": [1.0], "sex_male": [1.0], "age_years": [67.0]})
-    followed_up = spec.outcome.follow_up
-    assert (followed_up.time(rows)[0], followed_up.event(rows)[0], followed_up.per_year) == (3.0, 1.0, 365.25)
-    assert {axis: column_of(rows)[0] for axis, column_of in spec.subgroups.items()} == {"sex": "male", "age band": "60"}
-    assert spec.subgroups["sex"](rows.assign(sex_male=0.0))[0] == "female"
-    assert (spec.outcome.column, spec.outcome.of, spec.text, spec.floors.c_index) == ("event", None, False, None)
-    assert spec.cohort_words == "charts, one row per visit"
-    assert spec_of_charts(replace(MORTALITY, charts=None)).cohort_words == "charts, one row per index"
-    labs = [member for group in MORTALITY.required_groups for member in group.members]
-    people = pd.DataFrame(
-        {
-            "age_years": [39.9, 40.0, np.nan, 50.0, 60.0],
-            "sex_male": [1.0, 0.0, 1.0, np.nan, 1.0],
-            **{name: [1.0] * 5 for name in labs[:7]},
-            labs[7]: [1.0, 1.0, 1.0, 1.0, np.nan],
-            **{name: [np.nan] * 5 for name in labs[8:]},
-        }
-    )
-    assert [(item.reason, item.words, item.at_score, item.leaves_out(people).tolist()) for item in spec.exclusions] == [
-        ("too-young", "younger than 40", "outside-population", [True, False, False, False, False]),
-        ("input-missing", "without age_years, sex_male", None, [False, False, True, True, False]),
-        ("too-few-inputs", "fewer than 8 of 11 laboratory values", None, [False, False, False, False, True]),
-    ]
-    anybody = replace(MORTALITY, population=replace(MORTALITY.population, age_low=0))
-    assert [item.reason for item in spec_of_charts(anybody).exclusions] == ["input-missing", "too-few-inputs"]
+        feature_table(SiteTable(horizon_days=30, index="visit"), (), tmp_path)
+    assert str(refused.value) == f"no chart of {tmp_path} has the index of table.toml"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.workbench.training.data.site_table import (
+from models_onnx.workbench.training.data.chart_table import (
     FILE,
     OwnEvent,
     OwnIndex,
@@ -18,7 +18,7 @@ from models_onnx.workbench.training.data.site_table import (
     features_in_words,
     read_table,
 )
-from tests.models_onnx.workbench.training.data.test_dataset import stay
+from tests.models_onnx.workbench.training.data.test_chart_table import stay
 
 Json = dict[str, Any]
 KIDNEY = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "N17.9"}]}

@@ -21,8 +21,8 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC, TWIN
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model, Prediction
-from models_onnx.workbench.training.data import dataset
-from models_onnx.workbench.training.data.dataset import study_inputs, write_inputs
+from models_onnx.workbench.training.data import study_inputs as dataset
+from models_onnx.workbench.training.data.study_inputs import study_inputs, write_inputs
 
 
 def written(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:

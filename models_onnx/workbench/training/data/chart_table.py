@@ -1,35 +1,35 @@
-"""The table of a site's own features before there is a model: its index, its event and its horizon, declared as data.
+"""From charts to a table: the mapping of the bedside as of an instant, and what happened after it, declared as data.
 
 `table.toml` beside `features.toml` says from which instant of a chart one predicts (`index`), what may happen after it
-(`event`) and within how many days. What was known at the index is read as at the bedside (`dataset.record_at`).
+(`event`) and within how many days. One row per index; ids are hashed, and the only date that is kept is the year.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+import numpy as np
 import pandas as pd
 from msgspec import Struct
 
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.coded import CodeOrPhrase, read_code
 from fhir.mapping.features.feature import map_features
-from fhir.record.charts import Chart, Json, read_charts, time_of
+from fhir.record.charts import Chart, Json, known_at, read_charts, time_of
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
+from fhir.record.record import PatientRecord, read_record, read_value
 from models_onnx.errors import TrainingRefused
-from models_onnx.workbench.training.data.dataset import (
-    FOLDS,
-    Index,
-    indices_of,
-    last_seen,
-    next_stay,
-    record_at,
-)
+from models_onnx.spec import DAYS_PER_YEAR
 
 FILE: Final = "table.toml"
+FOLDS: Final = 5
+_IN_HOSPITAL: Final = frozenset({"IMP", "ACUTE", "NONAC"})
+_AMBULATORY: Final = frozenset({"AMB"})
+_THIRD_DAY: Final = 3 * DAY_SECONDS
 _HOUR_SECONDS: Final = 3600.0
 _TIMES: Final = {
     "Condition": ("onsetDateTime", "recordedDate"),
@@ -38,6 +38,14 @@ _TIMES: Final = {
     "MedicationRequest": ("authoredOn",),
 }
 _WITHDRAWN: Final = frozenset({"entered-in-error", "cancelled", "not-done", "refuted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An instant from which one predicts, and the encounter it belongs to."""
+
+    epoch: float
+    encounter: Json
 
 
 class OwnIndex(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +138,25 @@ def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json
         }
 
 
+def record_at(chart: Chart, index: Index) -> PatientRecord:
+    """Returns the record of what was known at the index."""
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": resource} for resource in known_at(chart.patient, chart.resources, index.epoch)],
+    }
+    value, refusals = read_value("chart", msgspec.json.encode(bundle))
+    as_of = datetime.fromtimestamp(index.epoch, UTC)
+    return read_record(
+        {"chart": value},
+        chart.id,
+        as_of,
+        on_other_patient="refuse",
+        encounter_id=index.encounter.get("id"),
+        refusals=refusals,
+    )
+
+
 def _indices(table: SiteTable, chart: Chart) -> list[Index]:
     if isinstance(table.index, str):
         return indices_of(chart, table.index)
@@ -141,6 +168,76 @@ def _indices(table: SiteTable, chart: Chart) -> list[Index]:
     ]
     indices.sort(key=lambda index: index.epoch)
     return indices[:1] if declared.first else indices
+
+
+def indices_of(chart: Chart, kind: str) -> list[Index]:
+    """Returns the instants of a chart from which one predicts, in time (`SiteTable.index` names the kinds)."""
+    stays = [
+        (begin, resource)
+        for resource in chart.resources
+        if resource.get("resourceType") == "Encounter" and (begin := _begin(resource)) is not None
+    ]
+    if kind == "visit":
+        # A year after the chart begins: before that, what is missing may only not have been charted yet.
+        since = min((begin for begin, _ in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
+        visits = [(begin, visit) for begin, visit in stays if _class(visit) in _AMBULATORY and begin >= since]
+        return sorted((Index(_end(visit) or begin, visit) for begin, visit in visits), key=_epoch)[:1]
+    inpatient = [(begin, stay) for begin, stay in stays if _is_stay(stay)]
+    if kind == "third-day":
+        indices = [Index(begin + _THIRD_DAY, stay) for begin, stay in inpatient]
+        return [index for index in indices if (_end(index.encounter) or 0.0) >= index.epoch][:1]
+    return sorted((Index(end, stay) for _, stay in inpatient if (end := _end(stay)) is not None), key=_epoch)
+
+
+def _epoch(index: Index) -> float:
+    return index.epoch
+
+
+def _is_stay(encounter: Json) -> bool:
+    """As `fhir.mapping.stays` counts stays, without those that are part of another."""
+    begin, end = _begin(encounter), _end(encounter)
+    hospitalization = encounter.get("hospitalization")
+    has_destination = isinstance(hospitalization, dict) and "dischargeDisposition" in hospitalization
+    long = begin is not None and end is not None and end - begin >= DAY_SECONDS
+    return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (has_destination and long))
+
+
+def next_stay(chart: Chart, index: Index) -> float | None:
+    """Return when the next stay in hospital after the index begins; None where there is none."""
+    later = [
+        begin
+        for resource in chart.resources
+        if resource.get("resourceType") == "Encounter"
+        and _is_stay(resource)
+        and (begin := _begin(resource)) is not None
+        and begin > index.epoch
+    ]
+    return min(later, default=None)
+
+
+def last_seen(chart: Chart) -> float:
+    """Returns the last time anything is charted: who is seen no more is followed no longer."""
+    times = [
+        time_of(resource, path)
+        for resource in chart.resources
+        for path in ("period.end", "effectiveDateTime", "issued")
+    ]
+    return max((time.instant for time in times if time is not None), default=-np.inf)
+
+
+def _class(encounter: Json) -> str | None:
+    coding = encounter.get("class")
+    return coding.get("code") if isinstance(coding, dict) else None
+
+
+def _begin(encounter: Json) -> float | None:
+    time = time_of(encounter, "period.start")
+    return time.instant if time is not None else None
+
+
+def _end(encounter: Json) -> float | None:
+    time = time_of(encounter, "period.end")
+    return time.instant if time is not None else None
 
 
 def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: Chart, index: Index) -> float | None:

@@ -10,11 +10,12 @@ import pytest
 
 from fhir.record.charts import Chart, ChartsRefused, by_patient, known_at, read_bundle, read_charts
 from models_onnx.models.readmission_30d import SPEC
-from models_onnx.workbench.training.data.dataset import dataset, describe, rows_of, spec_of_charts
+from models_onnx.workbench.training.data.chart_table import SiteTable, _rows, counts_of, feature_table
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 Json = dict[str, Any]
+TABLE = SiteTable(horizon_days=30, index="discharge", event="readmission", features=SPEC.feature_names)
 
 
 def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = "home") -> Json:
@@ -42,6 +43,11 @@ def diagnosis(name: str, code: str, encounter: str, **more: Any) -> Json:
     }
 
 
+def rows_of(chart: Chart) -> list[Json]:
+    """The rows of the chart, one for each discharge."""
+    return list(_rows(TABLE, TABLE.features, chart))
+
+
 def chart() -> Chart:
     """Two stays of one patient 20 days apart, and one visit between them."""
     return Chart(
@@ -57,21 +63,21 @@ def chart() -> Chart:
 
 
 def test_each_discharge_is_a_row_with_what_happened_after_it() -> None:
-    first, second = rows_of(SPEC, chart())
+    first, second = rows_of(chart())
     assert (first["length_of_stay_days"], first["admissions_12m"], first["discharge_destination"]) == (4.0, 0.0, 0.0)
     assert (second["length_of_stay_days"], second["admissions_12m"], second["outpatient_visits_12m"]) == (9.0, 1.0, 1.0)
-    assert (first["event"], second["event"]) == (1.0, 0.0)
+    assert (first["event"], second["event"]) == (1.0, None), "not followed for 30 days after the second"
     assert first["followed_days"] == pytest.approx(19.9, abs=0.1)
 
 
 def test_a_diagnosis_of_a_stay_is_known_at_its_end_and_not_before() -> None:
-    first, second = rows_of(SPEC, chart())
+    first, second = rows_of(chart())
     assert (first["stay_heart_failure"], first["stay_cancer"]) == (1.0, 0.0)
     assert (second["stay_heart_failure"], second["stay_cancer"]) == (0.0, 1.0)
 
 
 def test_no_id_and_no_date_is_in_a_row() -> None:
-    told = json.dumps(list(rows_of(SPEC, chart())))
+    told = json.dumps(rows_of(chart()))
     assert '"p"' not in told
     assert "2020-01" not in told
 
@@ -92,12 +98,12 @@ def spoiled(resource: Json) -> Json:
 def test_nothing_after_the_index_can_change_a_feature() -> None:
     whole = chart()
     index_of_first = 1578225600.0  # 2020-01-05T12:00:00Z
-    before = next(iter(rows_of(SPEC, whole)))
+    before = next(iter(rows_of(whole)))
     later = [each for each in whole.resources if each["id"] in ("visit", "two", "cancer")]
     kept = [each for each in whole.resources if each not in later]
     for resources in (kept, kept + [spoiled(each) for each in later], kept + later * 3):
         patient = {**whole.patient, "deceasedDateTime": "2020-03-01"}
-        after = next(iter(rows_of(SPEC, Chart(patient, resources))))
+        after = next(iter(rows_of(Chart(patient, resources))))
         for name in SPEC.feature_names:
             assert np.array_equal(before[name], after[name], equal_nan=True), name
     told = known_at({**whole.patient, "deceasedBoolean": True}, whole.resources, index_of_first)
@@ -145,9 +151,9 @@ def test_bundles_and_ndjson_give_the_same_rows(tmp_path: Path) -> None:
     for name, write in (("bundles", write_bundle), ("bulk", write_ndjson)):
         (tmp_path / name).mkdir()
         write(tmp_path / name)
-    one, other = (dataset(SPEC, tmp_path / name) for name in ("bundles", "bulk"))
+    one, other = (feature_table(TABLE, (), tmp_path / name) for name in ("bundles", "bulk"))
     assert one.equals(other)
-    assert describe(one)["rows"] == 2
+    assert counts_of(one) == {"patients": 1, "with the event": 1, "without": 0, "not followed": 1}
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -155,21 +161,14 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         list(read_charts(tmp_path))
 
 
-def test_the_spec_of_charts_reads_inputs_by_their_own_names() -> None:
-    spec = spec_of_charts(SPEC)
-    assert spec.derived == {}
-    assert spec.outcome.follow_up is not None
-    assert spec.feature_names == SPEC.feature_names
-
-
 @pytest.mark.outside_data
 def test_nothing_after_the_index_changes_a_feature_of_real_patients(data_folder: Path) -> None:
     path = data_folder / "fhir" / "mimic-iv-demo" / "10000032.json.gz"
     (real,) = by_patient(list(read_bundle(path)))
-    rows = list(rows_of(SPEC, real))
+    rows = rows_of(real)
     assert len(rows) >= 2
     first_stay_end = min(e["period"]["end"] for e in real.resources if e["resourceType"] == "Encounter")
     future = [spoiled(e) for e in real.resources if str(e.get("period", {}).get("start", "")) > first_stay_end]
-    changed = next(iter(rows_of(SPEC, Chart(real.patient, [*real.resources, *future]))))
+    changed = next(iter(rows_of(Chart(real.patient, [*real.resources, *future]))))
     for name in SPEC.feature_names:
         assert np.array_equal(rows[0][name], changed[name], equal_nan=True), name
