@@ -37,7 +37,7 @@ from cds_hooks.prefetch.state import (
     with_prefetch_note,
 )
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.protocol.originals import Sent
+from cds_hooks.protocol.originals import Sent, kinds_in
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
 from cds_hooks.services import Advice, ServiceInput
@@ -78,7 +78,7 @@ class Source(Protocol):
     ) -> tuple[PatientRecord, KeptChart | None]:
         """Return the patient's facts, of which nothing was asked yet, and what is recorded of the chart."""
 
-    def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
+    def originals(self, filled: FilledPrefetch) -> Sent:
         """Return the JSON in which the client's own orders can be found."""
 
     def release(self) -> None:
@@ -272,11 +272,11 @@ def understand(call: Call, received: Received) -> Understood:
     refusals = record.refusals
     groups = race_and_ethnicity(record)
     call.stages.end("facts")
-    originals = source.originals(filled) if call.service.returns_resources else ()
+    originals = source.originals(filled) if call.service.returns_resources else Sent(())
     # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
     # now, and a service that waits releases it.
     received.release()
-    return Understood(request, filled.state, record, chart, Sent(originals), refusals, groups=groups)
+    return Understood(request, filled.state, record, chart, originals, refusals, groups=groups)
 
 
 async def advise(call: Call, understood: Understood) -> Advised:
@@ -523,9 +523,11 @@ class ReceivedBody:
             raise BadRequest(str(error), "prefetch") from error
         return SentChart(resources, refusals, keep_chart(resources, patient_id, is_whole=keeps))
 
-    def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:
+    def originals(self, filled: FilledPrefetch) -> Sent:
         """Return the body and the pages that were fetched."""
-        return (self._body, *filled.bodies)
+        if filled.bodies:
+            return Sent((self._body, *filled.bodies))
+        return Sent((self._body,), kinds_in(filled.values.values()))
 
     def release(self) -> None:
         """Give the memory of the body back."""

@@ -10,7 +10,9 @@ from msgspec import Raw
 
 from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
 from fhir.record.datatypes import decode_exactly
+from fhir.record.record import BrokenResource
 from fhir.record.repair import objects_in
+from fhir.record.resources import Bundle
 
 Json = dict[str, Any]
 
@@ -42,17 +44,29 @@ class Sent(tuple[bytes, ...]):
 
     given: dict[str, Json]
     """What was given, by Type/id."""
+    kinds: frozenset[str] | None
+    """The types of the resources in them; None where it is not known: they are looked for then."""
 
-    def __new__(cls, bodies: Iterable[bytes]) -> "Sent":
+    def __new__(cls, bodies: Iterable[bytes], kinds: frozenset[str] | None = None) -> "Sent":
         """Of these bodies; nothing was asked for yet."""
         bodies_with_orders = super().__new__(cls, bodies)
-        bodies_with_orders.given = {}
+        bodies_with_orders.given, bodies_with_orders.kinds = {}, kinds
         return bodies_with_orders
 
     @cached_property
     def values(self) -> tuple[bytes, ...]:
         """The pages and the values of prefetch, the later first; split once for all types that are asked for."""
         return _split_values(self)
+
+
+def kinds_in(values: Iterable[Any]) -> frozenset[str] | None:
+    """Returns the types of the resources in these lean values; None where one of them could not be read wholly."""
+    types: set[type[Any]] = set()
+    for value in values:
+        resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
+        types.update(map(type, resources))
+    types.discard(type(None))
+    return None if types & {Bundle, BrokenResource} else frozenset(str(kind.__struct_config__.tag) for kind in types)
 
 
 class OriginalOrders:
@@ -64,7 +78,8 @@ class OriginalOrders:
     """
 
     def __init__(self, sent: tuple[bytes, ...], kind: str = "MedicationRequest") -> None:
-        self._sent = sent
+        is_absent = isinstance(sent, Sent) and sent.kinds is not None and kind not in sent.kinds
+        self._sent = () if is_absent else sent
         self._kind = kind
 
     @cached_property

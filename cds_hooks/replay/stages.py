@@ -11,6 +11,7 @@ from cds_hooks.errors import HookError
 from cds_hooks.hold_back.checks import SILENT_MODE
 from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.prefetch.fetch import FilledPrefetch
+from cds_hooks.protocol.originals import Sent
 from cds_hooks.protocol.request import CDSRequest, request_of_context
 from cds_hooks.replay.basis import Basis
 from cds_hooks.replay.site import Site
@@ -79,9 +80,9 @@ class _KeptFacts:
         flags, encounter = call.components.settings.opt_out_codes, request.context.encounter_id
         return self._facts.read_record(call.as_of, filled.state.looked_up, encounter, flags), None
 
-    def originals(self, filled: FilledPrefetch) -> tuple[bytes, ...]:  # noqa: ARG002 - of a `Source`
+    def originals(self, filled: FilledPrefetch) -> Sent:  # noqa: ARG002 - of a `Source`
         """Return the JSON of the orders that the answer asked for."""
-        return self._facts.sent
+        return Sent(self._facts.sent)
 
     def release(self) -> None:
         """Keep the facts: they are small."""
