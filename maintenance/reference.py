@@ -1,14 +1,18 @@
 """`python -m maintenance.reference [PAGE]`: writes the pages of the documentation that are made from the code.
 
+The README's number of rules is written, too.
+
 With PAGE (features, settings, cli, hooks, extension) this page is printed and nothing is written.
 """
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.cli import app
 from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.constants import Constants
@@ -25,6 +29,10 @@ def main(page: str | None) -> None:
             (DOCS / name).write_text(text, encoding="utf-8")
         elif page == Path(name).stem:
             print(text, end="")
+    if page is None:
+        readme = DOCS.parent / "README.md"
+        count = f"[{len(all_rule_versions())} rules]"
+        readme.write_text(re.sub(r"\[\d+ rules\]", count, readme.read_text("utf-8")), encoding="utf-8")
 
 
 def features_page() -> str:

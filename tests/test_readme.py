@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import tomllib
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -15,11 +16,18 @@ from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.conftest import ROOT
 
+PROJECTS = ("pyproject.toml", "kit/pyproject.toml")
 _README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_number_of_rules_in_the_readme_is_that_of_the_rule_book() -> None:
     assert re.findall(r"\[(\d+) rules\]", _README) == [str(len(all_rule_versions()))]
+
+
+def test_the_version_is_that_of_the_newest_release_of_the_changelog() -> None:
+    versions = [tomllib.loads((ROOT / name).read_text())["project"]["version"] for name in PROJECTS]
+    newest = re.findall(r"(?m)^## (\d+\.\d+\.\d+) \(\d{4}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text())
+    assert versions == [newest[0]] * 2
 
 
 def test_every_listed_service_stands_in_the_readme_with_its_hook() -> None:
