@@ -16,7 +16,7 @@ serve: docs
 
 # The documentation site, which the server shows at /docs/; a broken link in docs/ ends it with a sentence.
 docs: runtime-environment
-	@$(bin)/python -m cds_hooks.web.documentation.site docs cds_hooks/web/docs
+	@$(bin)/python -m maintenance.documentation_site docs cds_hooks/web/docs
 
 # The pictures of the documentation, light and dark, taken anew in a real browser (tests/browser/test_pictures.py).
 pictures: slow-environment

@@ -17,7 +17,7 @@ class BuildWithDocumentation(build_py):
         super().run()
         if not self.editable_mode:
             sys.path.insert(0, str(ROOT))
-            from cds_hooks.web.documentation.site import write_site
+            from maintenance.documentation_site import write_site
 
             write_site(ROOT / "docs", Path(self.build_lib) / "cds_hooks" / "web" / "docs")
 

@@ -166,7 +166,7 @@ def test_a_sample_patient_gets_a_model_card_from_the_wheel(served: Served) -> No
 def test_a_published_equation_and_its_file_come_with_the_wheel(served: Served) -> None:
     (card,) = served.call("sample:diabetes-no-statin", "--service", "statin-discussion")
     assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "prevent_base"
-    page = httpx.get(f"{served.address}/equations/prevent_base")
+    page = httpx.get(f"{served.address}/equations/prevent_base", follow_redirects=True)
     assert page.status_code == 200
 
 

@@ -23,7 +23,7 @@ from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.commands.options import AsJson, Before, Client, Database, Since, print_json
-from cds_hooks.commands.record_options import microseconds, record_url
+from cds_hooks.commands.record_options import microseconds, note_export, record_url
 from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentence
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.rules_file import read_rules_file
@@ -193,6 +193,7 @@ def backup(
             rows = restore(file, url)
             typer.echo(f"{rows} rows restored. Verify them: cds-hooks record verify --against SEALS")
             return
+        note_export(url, "record backup")
         rows = back_up(url, file)
     typer.echo(f"{file}: {rows} rows, {file.stat().st_size} bytes.")
 
@@ -237,7 +238,9 @@ def export(
         return
     wanted = DecisionFilter(client=client, patient=patient, since=microseconds(since), until=microseconds(until))
     with _said_in_a_sentence():
-        export_decisions(record_url(database), wanted, form, sys.stdout.buffer)
+        url = record_url(database)
+        note_export(url, f"record export --format {form}")
+        export_decisions(url, wanted, form, sys.stdout.buffer)
 
 
 def _remove_old(client: str, days: int, file: Path, key: Path | None, by: str | None, database: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from getpass import getuser
 
 from cds_hooks.settings import settings
 from cds_hooks.storage.content import UserNames, read_user_keys, use_site_keys
@@ -12,6 +13,19 @@ def record_url(database: str | None) -> str:
     """The address of the record; from now on its content is read with the site's keys."""
     use_site_keys(settings())
     return database or settings().database_url
+
+
+def note_export(url: str, command: str) -> None:
+    """Records who takes data of patients out by this command, before it is given: /decisions/seen lists it.
+
+    Raises:
+        RecordUnavailable: there is no record, or it cannot be written.
+    """
+    from cds_hooks.storage.entries import EXPORT_EVENT, add_event
+    from cds_hooks.storage.queries import newest_number
+
+    newest_number(url)  # else an empty record would be made at a wrong address
+    add_event(url, EXPORT_EVENT, getuser(), {"command": command})
 
 
 def possible_users(client: str, user: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cds_hooks.commands.options import Client, Database
-from cds_hooks.commands.record_options import record_url
+from cds_hooks.commands.record_options import note_export, record_url
 from cds_hooks.commands.sentences import failure
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
@@ -40,9 +40,11 @@ def worklist(
         raise failure(f"{out.name}: write to a name that ends in .csv or .json (FHIR List and Task).", 2)
     now = settings().as_of or datetime.now(UTC)
     try:
-        follower = open_follower(settings(), record_url(database))
+        url = record_url(database)
+        follower = open_follower(settings(), url)
         follower.catch_up()
         entries = read_worklist(follower.views, now, capacity, days, client)
+        note_export(url, "worklist")
     except RecordUnavailable as error:
         raise failure(str(error)) from error
     write_whole(out, worklist_csv(entries) if out.suffix == ".csv" else worklist_bundle(entries, now))

@@ -60,7 +60,7 @@ _OPERATOR: Final = frozenset({Role.OPERATOR})
 
 DOORS: Final = (
     Door("/", "start.views", STAFF),
-    Door("/equations", "start.equations", STAFF),
+    Door("/equations", "start.views", STAFF),
     Door("/try", "tester.views", _OPERATOR, "Try a service"),
     Door("/worklist", "worklist.views", frozenset({Role.CLINICIAN, Role.PHARMACIST}), "Worklist", of_patients=True),
     Door(
@@ -81,7 +81,7 @@ DOORS: Final = (
         token=True,
     ),
     Door("/ops/cards", "operations.cards", COMMITTEE | {Role.AUDITOR}, token=True),
-    Door("/ops/interfaces", "operations.interfaces", _OPERATOR, of_patients=True),
+    Door("/ops/interfaces", "operations.feeds", _OPERATOR, of_patients=True),
     Door("/docs", "documentation.views", STAFF, "Documentation"),
     Door("/payers", "payers.views", STAFF, "Payers"),
     Door(

@@ -27,5 +27,4 @@ def routes(server: PageServer) -> list[BaseRoute]:
         return JSONResponse(described())
 
     static = Files(STATIC, HEADERS | {"cache-control": "public, max-age=86400"})
-    described_here = [server.route("/openapi.json", document)] if server.settings.trust_file is None else []
-    return [Mount("/static", static), server.route("/metrics", metrics), *described_here]
+    return [Mount("/static", static), server.route("/metrics", metrics), server.route("/openapi.json", document)]

@@ -66,6 +66,10 @@ def newest_entry(connection: Connection, table: Table) -> tuple[int, bytes]:
     return row.position, bytes(row.hash)
 
 
+EXPORT_EVENT: Final = "export"
+"""The kind of the entries of the record that say who took data of patients out of it by a command."""
+
+
 def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> None:
     """Commits one event.
 

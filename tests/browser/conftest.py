@@ -18,7 +18,7 @@ from playwright.sync_api import Response as PageResponse
 
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
-from cds_hooks.web.documentation.site import write_site
+from maintenance.documentation_site import write_site
 from tests.browser.looking import wait_for_autofocus
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF

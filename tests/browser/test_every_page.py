@@ -28,7 +28,6 @@ PATHS = {
     "rules": "/rules",
     "checks": "/rules/checks",
     "changes": "/models/readmission_30d_early/changes",
-    "equation": "/equations/kfre_4",
     "documentation": "/docs/",
     "reader": "/docs/readers/tester.html",
     "long table": "/docs/settings.html",

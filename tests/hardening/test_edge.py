@@ -158,7 +158,7 @@ def test_the_page_of_a_refusal_has_its_call_id_too(edge: tuple[str, Path], path:
     assert _soon(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
 
 
-@pytest.mark.parametrize("path", ["/models/nothing/card.json", "/equations/nothing/card.json", "/static/nothing"])
+@pytest.mark.parametrize("path", ["/models/nothing/card.json", "/static/nothing"])
 def test_a_file_that_is_not_there_is_refused_with_a_call_id(edge: tuple[str, Path], path: str) -> None:
     answer = httpx.get(edge[0] + path)
     assert answer.status_code == 404

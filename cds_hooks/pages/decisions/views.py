@@ -24,6 +24,7 @@ from cds_hooks.pages.decisions.search import (
 from cds_hooks.pages.gate import EVENT, SEEN
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.decision import decision_of
+from cds_hooks.storage.entries import EXPORT_EVENT
 from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.storage.tables import events
 from cds_hooks.web.files import csv_download
@@ -44,6 +45,7 @@ SEEN_KINDS: Final = {
     "account-act": "changed an account",
     "card-answer": "answered a card",
     "worklist-act": "changed the worklist",
+    EXPORT_EVENT: "took data out by a command",
 }
 """The entries of the record that say who saw or did what on pages of patients, each in words."""
 MOST_SEEN: Final = 200

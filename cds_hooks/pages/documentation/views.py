@@ -1,6 +1,6 @@
 """The documentation site (/docs/).
 
-It is written by cds_hooks/web/documentation when the wheel is built, and by `make docs` in a checkout.
+It is written by maintenance/documentation_site.py when the wheel is built, and by `make docs` in a checkout.
 """
 
 from importlib.resources import files

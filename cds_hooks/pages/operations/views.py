@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.page import report_page
+from cds_hooks.pages.operations.feeds import DONE, Feeds
 from cds_hooks.pages.operations.now import state_now
 from cds_hooks.pages.operations.report import Judge, report_policy
 from cds_hooks.pages.operations.tasks import tasks_of
@@ -48,8 +50,9 @@ class _Operations:
     def __init__(self, server: PageServer) -> None:
         self._server = server
         self._judge = Judge()
+        self._feeds = Feeds(server)
 
-    async def show(self, _: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """Show the page; what needs the record is left out, with its reason, where the record is away."""
         server = self._server
         check, check_tokens = server.components.decisions.check, server.trust.check
@@ -57,9 +60,10 @@ class _Operations:
             not_ready = await asyncio.wait_for(why_not_ready(check, check_tokens), _READY_SECONDS)
         except TimeoutError:
             not_ready = "the record did not answer within ten seconds"
-        return await server.in_thread(lambda: self._page(not_ready))
+        did = DONE.get(request.query_params.get("did", ""), "")
+        return await server.in_thread(lambda: self._page(not_ready, did))
 
-    def _page(self, not_ready: str) -> Response:
+    def _page(self, not_ready: str, did: str) -> Response:
         server = self._server
         out = (f"The model {row['model']} cannot be served: {row['reason']}." for row in models_out(server.services))
         snapshots = server.metrics.snapshots().values()
@@ -72,11 +76,18 @@ class _Operations:
             counted=self._counted() if not not_ready else _nothing("The record cannot be used at the moment."),
             version=version("cds-hooks-onnx"),
             contact=server.settings.contact,
-            has_feeds=server.settings.events_file is not None and visiting().may_open("try"),
+            interfaces=self._interfaces() if not not_ready else None,
+            did=did,
             paused=[f"{kind} {name} for {client}" for kind, name, client in server.components.metrics.paused()],
             cut=server.components.metrics.record_cut(),
             sealed=_moment(server.components.metrics.sealed_at()),
         )
+
+    def _interfaces(self) -> Mapping[str, Any] | None:
+        """Return what is known of the feeds, for those who run the server."""
+        with suppress(RecordUnavailable):  # the first part of the page says so
+            return self._feeds.values() if visiting().may_open("try") else None
+        return None
 
     def _counted(self) -> Mapping[str, Any]:
         """Return what comes from the counts of the record; what cannot be read is said in its place."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cds_hooks.access.roles import Role
@@ -13,10 +13,17 @@ from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.operations.tasks import Task, tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.example import example_card
+from cds_hooks.web.site import HEADERS, Failure, Refusal
 from cds_hooks.web.visitor import PageLink, visiting
 from models_onnx.declarations import origin_of
-from models_onnx.equations.declaration import find_equations
+from models_onnx.equations.calculate import limits
+from models_onnx.equations.card import source_attributes
+from models_onnx.equations.declaration import Equation, EquationInput, find_equations
 from models_onnx.packages import Package
+
+_NO_EQUATION: Final = Failure(
+    "No such equation", "Not found", "No equation of this name is here.", "The start page lists those there are."
+)
 
 
 class RoleLinks(Struct, frozen=True):
@@ -24,6 +31,25 @@ class RoleLinks(Struct, frozen=True):
 
     title: str
     links: tuple[PageLink, ...]
+
+
+class EquationRow(Struct, frozen=True):
+    """A published equation, its inputs (words, unit, limits or choices, codes), and its 13 source attributes."""
+
+    it: Equation
+    inputs: tuple[tuple[str, str, str, str], ...]
+    attributes: dict[str, str]
+
+    @classmethod
+    def of(cls, equation: Equation) -> "EquationRow":
+        """Return what the start page shows of an equation."""
+        return cls(equation, tuple(map(_input_row, equation.inputs)), source_attributes(equation))
+
+
+def _input_row(item: EquationInput) -> tuple[str, str, str, str]:
+    allowed = " or ".join(item.choices) if item.choices else "yes or no" if item.kind == "yes-no" else limits(item)
+    codes = ", ".join(f"LOINC {code}" for code in item.loinc) or item.note
+    return item.words, "" if item.unit == "1" else item.unit, allowed, codes
 
 
 class LiveState(Struct, frozen=True):
@@ -50,7 +76,7 @@ _WORK: Final = (
      (("rules#waiting", "see what waits for a second person"), ("docs/rules/governance.html", "try a change"),
       ("models", "compare two versions of a model"), ("ops/cards", "see how cards are answered"))),
     ("Operate the server", (Role.OPERATOR,),
-     (("ops", "see what is wrong now"), ("ops/interfaces", "mend a feed"),
+     (("ops", "see what is wrong now"), ("ops#interfaces", "mend a feed"),
       ("docs/operations/runbooks.html", "open a runbook"))),
     ("Keep a payer's rules", (Role.VIEWER, Role.APPROVER),
      (("payers#trial", "try an order"), ("payers#rules", "read the rules"),
@@ -82,10 +108,17 @@ def routes(server: PageServer) -> list[Route]:
             can_try=_may_open("try"),
             services=list(server.services.values()),
             from_outside=_from_outside,
-            equations=list(find_equations().values()),
+            equations=[EquationRow.of(equation) for equation in find_equations().values()],
         )
 
-    return [server.route("/", start)]
+    def equation(request: Request) -> Response:
+        """Lead the link of a card to the equation on the start page."""
+        equation_id = request.path_params["equation_id"]
+        if equation_id not in find_equations():
+            raise Refusal(_NO_EQUATION)
+        return RedirectResponse(f"../#equation-{equation_id}", 308, HEADERS)
+
+    return [server.route("/", start), server.route("/equations/{equation_id}", equation)]
 
 
 def _from_outside(group: str, declared_id: str) -> Package | None:

@@ -129,8 +129,8 @@ def test_decisions_older_than_so_many_days_are_taken_out(url: str, key: str, tmp
 def test_a_backup_goes_into_an_empty_record(url: str, tmp_path: Path) -> None:
     file, other = tmp_path / "record.xz", f"sqlite:///{tmp_path / 'other.sqlite3'}"
     done = _output("backup", str(file), "--database", url)
-    assert done == (0, f"{file}: 8 rows, {file.stat().st_size} bytes.\n", "")
-    words = "8 rows restored. Verify them: cds-hooks record verify --against SEALS\n"
+    assert done == (0, f"{file}: 9 rows, {file.stat().st_size} bytes.\n", "")
+    words = "9 rows restored. Verify them: cds-hooks record verify --against SEALS\n"
     assert _output("backup", "--restore", str(file), "--database", other) == (0, words, "")
     assert list_decisions(other) == list_decisions(url)
 

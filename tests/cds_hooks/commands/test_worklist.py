@@ -49,6 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         worklist, "open_follower", lambda _, url: SimpleNamespace(views=f"views of {url}", catch_up=lambda: None)
     )
     monkeypatch.setattr(worklist, "read_worklist", make)
+    monkeypatch.setattr(worklist, "note_export", lambda *noted: there.setdefault("noted", []).append(noted))
     monkeypatch.setattr(worklist, "worklist_csv", lambda entries: f"csv of {len(entries.rows)}")
     monkeypatch.setattr(worklist, "worklist_bundle", lambda entries, now: f"bundle of {len(entries.rows)} at {now}")
     return there
@@ -66,6 +67,7 @@ def test_a_worklist_is_written_in_the_form_of_its_name(asked: dict[str, Any], tm
     assert _run(worklist.worklist, "--out", bundle, *words) == (0, said, "")
     assert (csv.read_text(), bundle.read_text()) == ("csv of 1200", f"bundle of 1200 at {NOW}")
     assert asked["made"] == [("views of url of None", NOW, 50, 90, None), ("views of url of d", NOW, 20, 2, "a")]
+    assert asked["noted"] == [("url of None", "worklist"), ("url of d", "worklist")]
     asked["as_of"] = None
     began = datetime.now(UTC)
     assert _run(worklist.worklist, "--out", csv)[0] == 0

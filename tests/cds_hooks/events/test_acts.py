@@ -117,7 +117,7 @@ async def test_the_page_offers_acts_and_records_who_confirmed_them(silent_feed: 
     with closing(inbox), inbox.transaction() as connection:
         connection.execute("UPDATE incidents SET content = replace(content, '\"silent\"', '\"unit\"')")
     async with client(tmp_path, events_file=tmp_path / "events.toml") as calls:
-        page = (await calls.get("/ops/interfaces", headers=PAGE)).text
+        page = (await calls.get("/ops", headers=PAGE)).text
         assert "This is usual from now on" in page
         assert "Pause lab" in page
         forms = [
@@ -128,7 +128,7 @@ async def test_the_page_offers_acts_and_records_who_confirmed_them(silent_feed: 
         ]
         answers = [(await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code for form in forms]
         assert answers == [303, 303, 404, 404]
-        page = (await calls.get("/ops/interfaces?did=pause", headers=PAGE)).text
+        page = (await calls.get("/ops?did=pause", headers=PAGE)).text
         assert "The feed is paused. Its sender keeps its messages." in page
         assert "Take in lab again" in page
     rows = read_rows(

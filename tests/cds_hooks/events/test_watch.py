@@ -240,7 +240,7 @@ async def test_the_page_shows_the_incident_with_what_to_check_first(
     silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]], tmp_path: Path
 ) -> None:
     async with client(tmp_path, events_file=tmp_path / "events.toml") as calls:
-        page = (await calls.get("/ops/interfaces", headers={"accept": "text/html"})).text
+        page = (await calls.get("/ops", headers={"accept": "text/html"})).text
     assert "lab: silent" in page
     assert "Is the sender running" in page
     assert "the last 24 hours" in page

@@ -39,23 +39,21 @@ def test_a_yes_is_a_yes_and_what_was_not_found_is_said(server_here: str) -> None
     assert "Statin not found in the chart" in text
 
 
-@pytest.mark.parametrize("name", find_equations())
-def test_each_equation_has_a_page_with_its_thirteen_attributes_and_a_card_as_json(server_here: str, name: str) -> None:
-    page = httpx.get(f"{server_here}/equations/{name}")
-    assert page.status_code == 200
-    assert faults(page.text) == []
-    assert "use of race" in page.text
-    card = httpx.get(f"{server_here}/equations/{name}/card.json")
-    assert card.status_code == 200
-    assert len(source_attributes(find_equations()[name])) == 13
+def test_the_start_page_has_each_equation_with_its_thirteen_attributes(server_here: str) -> None:
+    page = httpx.get(f"{server_here}/", timeout=60).text
+    assert faults(page) == []
+    for name, equation in find_equations().items():
+        assert f'<summary id="equation-{name}">' in page
+        assert len(source_attributes(equation)) == 13
+    assert page.count("<dt>use of race</dt>") == len(find_equations())
 
 
-def test_an_equation_that_there_is_not_has_no_page(server_here: str) -> None:
+def test_the_address_of_an_equation_leads_there_and_no_other_does(server_here: str) -> None:
+    sent_on = httpx.get(f"{server_here}/equations/kfre_4")
+    assert (sent_on.status_code, sent_on.headers["location"]) == (308, "../#equation-kfre_4")
     assert httpx.get(f"{server_here}/equations/nothing").status_code == 404
-    assert httpx.get(f"{server_here}/equations/nothing/card.json").status_code == 404
 
 
-def test_the_card_and_the_page_of_services_lead_to_the_page_of_the_equation(server_here: str) -> None:
+def test_the_card_leads_to_the_page_of_the_equation(server_here: str) -> None:
     (card,) = answer(server_here, "nephrology-referral", "ckd-uacr").json()["cards"]
     assert f"({server_here}/equations/kfre_4)" in card["detail"]
-    assert 'href="equations/kfre_4"' in httpx.get(f"{server_here}/", timeout=60).text

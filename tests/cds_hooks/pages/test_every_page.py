@@ -37,11 +37,10 @@ def _server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PageServer:
     """What the views of a server that asks for a login work with."""
     servers: list[PageServer] = []
     monkeypatch.setattr(application, "page_application", servers.append)
-    app: Any = create_app(Settings(database_url=record_in(folder), login="accounts"))
-    routes = app.rest
-    while not hasattr(routes, "router"):
-        routes = next(cell.cell_contents for cell in routes.__closure__ if hasattr(cell.cell_contents, "router"))
-    routes.router.default._make()
+    made: list[Any] = []
+    monkeypatch.setattr("cds_hooks.app.LatePages", made.append)
+    create_app(Settings(database_url=record_in(folder), login="accounts"))
+    made[0]()
     return servers[0]
 
 

@@ -40,7 +40,7 @@ def _states(folder: Path) -> list[tuple[str, str]]:
 async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> None:
     path = _declared(tmp_path)
     async with client(tmp_path, events_file=path) as calls:
-        page = (await calls.get("/ops/interfaces", headers=PAGE)).text
+        page = (await calls.get("/ops", headers=PAGE)).text
         assert "Dead letter 1" in page
         assert "it was cut off" in page
         assert "SAMPLE" not in page
@@ -49,7 +49,7 @@ async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> Non
         assert (await calls.post("/ops/interfaces", data=still_cut, headers=PAGE)).status_code == 400
         mended = {"letter": "1", "act": "replay", "content": result("1", "4.4").decode()}
         assert (await calls.post("/ops/interfaces", data=mended, headers=PAGE)).status_code == 303
-        assert "Every message was read" in (await calls.get("/ops/interfaces", headers=PAGE)).text
+        assert "Every message was read" in (await calls.get("/ops", headers=PAGE)).text
     assert _states(tmp_path) == [("1", "replayed"), ("1#replay-1", "done")]
 
 
@@ -65,9 +65,12 @@ async def test_a_dead_letter_is_dropped_once(tmp_path: Path) -> None:
 
 
 @run_async
-async def test_a_site_without_feeds_says_so(tmp_path: Path) -> None:
+async def test_a_site_without_feeds_has_nothing_of_them(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
-        assert "declares no feeds" in (await calls.get("/ops/interfaces", headers=PAGE)).text
+        assert "interface" not in (await calls.get("/ops", headers=PAGE)).text
+        assert (await calls.get("/ops/interfaces?letter=1", headers=PAGE)).status_code == 404
+        listed = await calls.get("/ops/interfaces", headers=PAGE)
+        assert (listed.status_code, listed.headers["location"]) == (303, "../ops#interfaces")
 
 
 @run_async
@@ -83,7 +86,7 @@ async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays
             answer = await calls.post("/ops/interfaces", data=form, headers=PAGE)
             return answer.status_code, answer.headers.get("location") or " ".join(answer.text.split())
 
-        assert await sent(act="replay-all", feed="lab") == (303, "interfaces?did=replay-all")
+        assert await sent(act="replay-all", feed="lab") == (303, "../ops?did=replay-all#interfaces")
         for form, status, why in (
             ({"act": "replay-all", "feed": "other"}, 404, "The site does not declare it."),
             ({"act": "accept", "incident": "7"}, 404, "There is no such open incident"),
@@ -94,6 +97,6 @@ async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays
         ):
             answered = await sent(**form)
             assert (answered[0], why in answered[1]) == (status, True), (form, answered)
-        assert await sent(act="pause", feed="lab") == (303, "interfaces?did=pause")
-        assert await sent(act="drop", letter="2") == (303, "interfaces?did=dropped")
+        assert await sent(act="pause", feed="lab") == (303, "../ops?did=pause#interfaces")
+        assert await sent(act="drop", letter="2") == (303, "../ops?did=dropped#interfaces")
     assert [state for _, state in _states(tmp_path)] == ["dead", "dropped"]

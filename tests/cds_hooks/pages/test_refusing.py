@@ -27,8 +27,8 @@ JSON = {"accept": "application/json"}
         ("/explain/nothing", "*/*", True),
         ("/explain/nothing", "application/json", False),
         ("/explain/nothing", "application/json, text/html", True),
-        ("/equations/nothing/card.json", "*/*", False),
-        ("/equations/nothing/card.json", "text/html", True),
+        ("/models/nothing/card.json", "*/*", False),
+        ("/models/nothing/card.json", "text/html", True),
     ],
 )
 async def test_a_refusal_is_a_page_unless_json_alone_is_asked_for(

@@ -40,7 +40,6 @@ def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_pa
             "ops/cards",
             "rules/checks",
             "worklist",
-            "equations/kfre_4",
             "cds-services",
         } <= set(links)
         for link in links:

@@ -101,10 +101,11 @@ def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_path: 
     _call(tmp_path, send, as_of=as_of)
 
 
-def test_with_a_trust_file_the_document_is_not_served(tmp_path: Path) -> None:
+def test_with_a_trust_file_the_document_is_for_whoever_may_open_the_pages(tmp_path: Path) -> None:
     (tmp_path / "trust.toml").write_text(BEGINNING)
 
     async def load(calls: httpx.AsyncClient) -> int:
         return (await calls.get("/openapi.json")).status_code
 
-    assert _call(tmp_path, load, trust_file=tmp_path / "trust.toml") == 404
+    assert _call(tmp_path, load, trust_file=tmp_path / "trust.toml") == 200
+    assert _call(tmp_path, load, trust_file=tmp_path / "trust.toml", login="accounts") == 401

@@ -19,7 +19,7 @@ from jinja2.visitor import NodeTransformer
 
 from tests.conftest import ROOT
 
-FOLDERS: Final = ("cds_hooks/web/templates", "cds_hooks/pages", "models_onnx/templates")
+FOLDERS: Final = ("cds_hooks/web/templates", "cds_hooks/pages", "models_onnx/templates", "maintenance")
 _ROWS: Final = 2
 _LONGEST: Final = 120
 _SHOWN: Final = 3

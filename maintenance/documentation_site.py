@@ -3,7 +3,7 @@
 `docs/contents.toml` says in which order and under which heading the pages stand. A page that it does not name, a name
 without a page, a page without a title, and a link that leads nowhere end the build with one sentence for each.
 
-    python -m cds_hooks.web.documentation.site docs cds_hooks/web/docs
+    python -m maintenance.documentation_site docs cds_hooks/web/docs
 """
 
 import json
@@ -18,10 +18,10 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it.token import Token
 
-from cds_hooks.web.documentation.page import Page, dark_of, read_page
+from maintenance.documentation_page import Page, dark_of, read_page
 
 _ASSETS = ("look.css", "icon.svg", "documentation.css", "documentation.js")
 _CONTENTS = "contents.toml"
@@ -168,7 +168,7 @@ def _name_source(site: Site, page: Page, path: PurePosixPath, inside: list[Token
 def _write_pages(chapters: list[Chapter], target: Path) -> None:
     # not that of web/site.py: the wheel is built with jinja2 and markdown-it-py alone (setup.py)
     environment = Environment(
-        loader=PackageLoader("cds_hooks.web"),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

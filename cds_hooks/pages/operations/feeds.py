@@ -1,6 +1,5 @@
-"""Shows the feeds of events with what was counted of them, and dead letters to look at, mend, take in again or drop."""
+"""The feeds of events as /ops shows them, and dead letters to look at, mend, take in again or drop."""
 
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,13 @@ from starlette.routing import Route
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS, Failure, Refusal
-from models_onnx.model_card.plots import Axes, Line, Plot, Tick
 
 if TYPE_CHECKING:
     from cds_hooks.events.declaration import Declaration
     from cds_hooks.events.inbox import DeadLetter, Inbox
-    from cds_hooks.events.watch.acts import Acts
 
 _SHOWN = 30
-_DONE = {
+DONE = {
     "replayed": "The message was taken in.",
     "dropped": "The message was dropped.",
     "accept": "The incident is taken as usual from now on. Its feeds are learned anew, which takes two weeks.",
@@ -28,10 +25,14 @@ _DONE = {
     "resume": "The feed is taken in again.",
     "replay-all": "The dead letters that can be read now were taken in.",
 }
+"""What /ops says after an act, by its word in the address."""
 _NEXT = "Nothing was changed. Open the page again."
+_NO_LETTER = Failure("There is no such dead letter", "Refused", "It was settled before.", _NEXT)
 
 
-class _Interfaces:
+class Feeds:
+    """The feeds of one server."""
+
     def __init__(self, server: PageServer) -> None:
         self._server = server
 
@@ -44,39 +45,43 @@ class _Interfaces:
 
         return read_declaration(path, self._server.services)
 
-    def show(self, request: Request) -> Response:
-        """Show the feeds and the dead letters; `letter` is the number of one to be shown whole."""
-        number = request.query_params.get("letter", "")
-        return self._page(number, request.query_params.get("did", ""))
+    def values(self) -> dict[str, Any] | None:
+        """Return what /ops shows of the feeds, nothing of a patient; None where the site declares none.
 
-    def _page(self, number: str = "", did: str = "", problem: str = "", status: int = 200) -> Response:
+        Raises:
+            RecordUnavailable: the record, from which pauses are read, cannot be read.
+        """
         declaration = self._declaration()
-        feeds: list[dict[str, Any]] = []
-        acts = self._acts() if declaration is not None else None
-        letters: list[DeadLetter] = []
-        letter = None
-        incidents: list[dict[str, Any]] = []
-        now = self._server.now()
-        if declaration is not None and declaration.file.is_file():
-            with closing(_opened(declaration)) as inbox:
-                feeds = _feeds(inbox, declaration, now.timestamp())
-                letters = inbox.dead_letters()
-                incidents = _incidents(inbox, declaration, {letter.source for letter in letters})
-                letter = inbox.dead_letter(int(number)) if number.isdecimal() and len(number) < 12 else None
-        return self._server.page(
-            "operations/interfaces.html",
-            status=status,
-            declared=declaration is not None,
-            feeds=feeds,
-            incidents=incidents,
-            letters=[(one_letter, _moment(one_letter.received_at)) for one_letter in letters],
-            letter=letter,
-            content=letter.content.replace(b"\r", b"\n").decode("utf-8", "replace") if letter is not None else "",
-            paused=[name for name in acts.pauses if acts.is_paused(name)] if acts is not None else [],
-            did=_DONE.get(did, ""),
-            problem=problem,
-            now=format_time(now),
-        )
+        if declaration is None:
+            return None
+        from cds_hooks.events.watch.acts import Acts
+
+        acts = Acts(self._server.settings.database_url)
+        acts.refresh()
+        shown: dict[str, Any] = {"paused": [name for name in acts.pauses if acts.is_paused(name)]}
+        if not declaration.file.is_file():
+            return shown | {"feeds": [], "incidents": [], "letters": []}
+        with closing(_opened(declaration)) as inbox:
+            letters = inbox.dead_letters()
+            return shown | {
+                "feeds": _feeds(inbox, declaration, self._server.now().timestamp()),
+                "incidents": _incidents(inbox, declaration, {letter.source for letter in letters}),
+                "letters": [(letter, _moment(letter.received_at)) for letter in letters],
+            }
+
+    def show(self, request: Request) -> Response:
+        """Show a dead letter whole, to be mended."""
+        number, declaration = request.query_params.get("letter", ""), self._declaration()
+        if not number:
+            return Response(status_code=303, headers=HEADERS | {"location": "../ops#interfaces"})
+        if declaration is None:
+            raise Refusal(_NO_LETTER)
+        return self._letter(_letter_of(declaration, number))
+
+    def _letter(self, letter: "DeadLetter", problem: str = "") -> Response:
+        content = letter.content.replace(b"\r", b"\n").decode("utf-8", "replace")
+        status = 400 if problem else 200
+        return self._server.page("operations/letter.html", status=status, it=letter, content=content, problem=problem)
 
     def act(self, request: Request) -> Response:
         """Do what a person decided about a dead letter, an incident or a feed."""
@@ -84,24 +89,15 @@ class _Interfaces:
         number, act = fields.get("letter", ""), fields.get("act", "")
         if declaration is not None and act in ("accept", "pause", "resume", "replay-all"):
             return self._act_on_feed(declaration, act, fields.get("feed", ""), fields.get("incident", ""))
-        if declaration is None or not number.isdecimal() or len(number) > 11 or act not in ("replay", "drop"):
+        if declaration is None or act not in ("replay", "drop"):
             raise Refusal(Failure("The form cannot be used", "Refused", "It names no dead letter.", _NEXT), 400)
-        with closing(_opened(declaration)) as inbox:
-            letter = inbox.dead_letter(int(number))
-            if letter is None:
-                raise Refusal(Failure("There is no such dead letter", "Refused", "It was settled before.", _NEXT), 404)
-            if act == "drop":
+        letter = _letter_of(declaration, number)
+        if act == "drop":
+            with closing(_opened(declaration)) as inbox:
                 inbox.settle(letter.sequence, "dropped")
-                return _sent_on("dropped")
+            return _sent_on("dropped")
         reason = self._replay(declaration, letter, fields.get("content", ""))
-        return self._page(number, problem=reason, status=400) if reason else _sent_on("replayed")
-
-    def _acts(self) -> "Acts":
-        from cds_hooks.events.watch.acts import Acts
-
-        acts = Acts(self._server.settings.database_url)
-        acts.refresh()
-        return acts
+        return self._letter(letter, reason) if reason else _sent_on("replayed")
 
     def _act_on_feed(self, declaration: "Declaration", act: str, feed: str, number: str) -> Response:
         from cds_hooks.events.watch.acts import record_act
@@ -148,8 +144,18 @@ def _opened(declaration: "Declaration") -> "Inbox":
     return Inbox(declaration.file)
 
 
+def _letter_of(declaration: "Declaration", number: str) -> "DeadLetter":
+    if not number.isdecimal() or len(number) > 11:
+        raise Refusal(Failure("The form cannot be used", "Refused", "It names no dead letter.", _NEXT), 400)
+    with closing(_opened(declaration)) as inbox:
+        letter = inbox.dead_letter(int(number))
+    if letter is None:
+        raise Refusal(_NO_LETTER, 404)
+    return letter
+
+
 def _sent_on(did: str) -> Response:
-    return Response(status_code=303, headers=HEADERS | {"location": f"interfaces?did={did}"})
+    return Response(status_code=303, headers=HEADERS | {"location": f"../ops?did={did}#interfaces"})
 
 
 def _feeds(inbox: "Inbox", declaration: "Declaration", now: float) -> list[dict[str, Any]]:
@@ -163,41 +169,22 @@ def _feeds(inbox: "Inbox", declaration: "Declaration", now: float) -> list[dict[
         }
         messages = shown.pop("messages", 0)
         newest = _moment(state.newest) if state.newest else "never"
-        plot = _plot(inbox, state.feed, now)
         feeds.append(
-            {"name": state.feed, "newest": newest, "messages": messages, "dead": state.dead, "counts": shown} | plot
+            {"name": state.feed, "newest": newest, "messages": messages, "dead": state.dead, "counts": shown}
+            | {"words": _rate(inbox, state.feed, now)}
         )
     return feeds
 
 
-def _plot(inbox: "Inbox", feed: str, now: float) -> dict[str, Any]:
-    """Return the messages of the last day by the quarter of an hour as a plot, with what was expected."""
+def _rate(inbox: "Inbox", feed: str, now: float) -> str:
+    """Return the messages of the last day with what was expected, in words."""
     from cds_hooks.events.watch.running import rates
 
     rate = rates(inbox, feed, now)
-    words = f"{sum(rate.came):,.0f} messages, "
     if rate.expected is None:
-        words += "not learned yet"
-    else:
-        words += f"{rate.compared:,.0f} where {sum(rate.expected):,.0f} were expected"
-    axes = Axes(0.0, 24.0, 0.0, max([*rate.came, *(rate.expected or ()), 1.0]))
-    lines = [Line("curve", _over_a_day(axes, rate.came), "came")]
-    if rate.expected is not None:
-        lines.insert(0, Line("other", _over_a_day(axes, rate.expected), "expected"))
-    hours = tuple(Tick(axes.x(24 - ago), f"−{ago} h" if ago else "now") for ago in (24, 12, 0))
-    rows = tuple((f"{hour} to {hour + 1} h", f"{_of_hour(rate.came, hour):,.0f}") for hour in range(24))
-    header = ("hours since a day ago", "messages")
-    title = f"{feed}, the last 24 hours"
-    plot = Plot(f"feed-{feed}", title, "time", "messages", hours, axes.y_ticks(), tuple(lines), (), words, header, rows)
-    return {"words": words, "plot": plot}
-
-
-def _over_a_day(axes: Axes, counts: Sequence[float]) -> str:
-    return axes.points((24 * index / max(len(counts) - 1, 1), count) for index, count in enumerate(counts))
-
-
-def _of_hour(counts: Sequence[float], hour: int) -> float:
-    return sum(counts[len(counts) * hour // 24 : len(counts) * (hour + 1) // 24])
+        return f"{sum(rate.came):,.0f} messages, not learned yet"
+    compared = f"{rate.compared:,.0f} where {sum(rate.expected):,.0f} were expected"
+    return f"{sum(rate.came):,.0f} messages, {compared}"
 
 
 def _incidents(inbox: "Inbox", declaration: "Declaration", with_letters: set[str]) -> list[dict[str, Any]]:
@@ -228,6 +215,6 @@ def _moment(epoch: float) -> str:
 
 
 def routes(server: PageServer) -> list[Route]:
-    """Return the addresses of the page."""
-    page = _Interfaces(server)
+    """Return the address of dead letters and of what is done about feeds."""
+    page = Feeds(server)
     return [server.route("/ops/interfaces", page.show), server.route("/ops/interfaces", page.act, ["POST"])]

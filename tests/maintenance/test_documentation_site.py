@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 
 from cds_hooks.pages.documentation.views import site_routes
-from cds_hooks.web.documentation.site import DocumentationWrong, main, write_site
+from maintenance.documentation_site import DocumentationWrong, main, write_site
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"

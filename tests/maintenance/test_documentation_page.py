@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from cds_hooks.web.documentation.page import Page, Section, dark_of, read_page
+from maintenance.documentation_page import Page, Section, dark_of, read_page
 
 TEXT = """Before *all* of it.
 

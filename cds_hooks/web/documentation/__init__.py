@@ -1,1 +1,0 @@
-"""The documentation site: reads docs/, checks every link, and writes the pages that the server shows at /docs/."""
