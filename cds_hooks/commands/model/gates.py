@@ -57,12 +57,13 @@ def gates(
     """
     with problems():
         from models_onnx.workbench.gates.evidence import gather
-        from models_onnx.workbench.gates.gate import encode, find_gates, run_gates
+        from models_onnx.workbench.gates.run import encode, run_gates
         from models_onnx.workbench.gates.subject import read_subject
+        from models_onnx.workbench.gates.table import GATES
         from models_onnx.workbench.release.publishing import record_gates
 
         wanted = frozenset(gate.upper() for gate in only or ())
-        if unknown := sorted(wanted - {gate.id for gate in find_gates()}):
+        if unknown := sorted(wanted - {gate.id for gate in GATES}):
             raise failure(f"no gate is called {', '.join(unknown)}; the gates are G1 to G18", 2)
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
@@ -106,7 +107,8 @@ def _show(report: Any, only: frozenset[str]) -> None:
     table = Table("gate", "what", "state", "why", title=f"Gates of {report.id} {report.version}")
     for result in report.results:
         colour = _COLOURS.get(result.status, "red")
-        table.add_row(result.gate, result.title, f"[{colour}]{result.status}[/]", result.why.replace("[", r"\["))
+        why = f"{result.why}\nClears it: {result.clears}." if result.clears else result.why
+        table.add_row(result.gate, result.title, f"[{colour}]{result.status}[/]", why.replace("[", r"\["))
     Console().print(table)
     red = [result.gate for result in report.results if not result.green and (not only or result.gate in only)]
     if not only:

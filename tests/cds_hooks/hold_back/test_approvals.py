@@ -22,7 +22,7 @@ from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from models_onnx.artifact.keys import Keys, local_signer, maintainers
 from models_onnx.serving.registry import ARTIFACTS, load_model
-from models_onnx.workbench.gates.gate import run_gates
+from models_onnx.workbench.gates.run import run_gates
 from models_onnx.workbench.gates.subject import Evidence, read_subject
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir.mapping.features.catalog import FEATURES
-from models_onnx.workbench.gates.gate import Gate, Verdict
+from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
 SHORTEST_HOURS = 24.0
@@ -144,6 +144,3 @@ def _has_evidence(subject: Subject, name: str) -> bool:
     if isinstance(declared, dict) and len(str(declared.get(name, ""))) >= 10:
         return True
     return name in FEATURES and bool(FEATURES[name].evidence)
-
-
-GATES = (Gate("G15", "FDA guard", "Is it decision support that needs no clearance?", check_device, False),)

@@ -15,7 +15,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import SEED, is_binary, ordinary, with_missing_values
 from models_onnx.workbench.gates.subject import Answers, Evidence, Subject
 
@@ -264,6 +264,3 @@ def _overlap(subject: Subject, people: NDArray[np.float64]) -> float:
 def _strongest(contributions: NDArray[np.float64], count: int) -> list[list[int]]:
     ranking: list[list[int]] = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count].tolist()
     return ranking
-
-
-GATES = (Gate("G6", "Explanation is exact", "Do the reasons add up to the estimate?", check_explanation),)

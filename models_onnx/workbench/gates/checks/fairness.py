@@ -5,7 +5,7 @@ from itertools import combinations
 from statistics import NormalDist
 from typing import Any
 
-from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
 # responsible-ai.md 5.2, family fairness, column "act".
@@ -273,6 +273,3 @@ def _enough(group: Group) -> bool:
 
 def _half(figure: Mapping[str, Any]) -> float:
     return float((figure["high"] - figure["low"]) / 2.0)
-
-
-GATES = (Gate("G9", "Fairness by group", "Does it hold for each group it is used on?", check_fairness, False),)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from models_onnx.workbench import metrics
-from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
 from models_onnx.workbench.training.data.leaks import CLEARED, too_good
@@ -187,11 +187,3 @@ def _bins(subject: Subject) -> list[dict[str, Any]]:
         {"expected": row.predicted, "observed": row.rate, "low": row.low, "high": row.high, "people": row.count}
         for row in subject.manifest.reference.bins
     ]
-
-
-GATES = (
-    Gate("G7", "Discrimination", "Does it tell people apart, well enough and better than a simple rule?",
-         check_discrimination, False),
-    Gate("G8", "Calibration", "Do as many have the outcome as it says?", check_calibration, False),
-    Gate("G18", "Not worse than the one in use", "Is it no worse than the version in use?", check_not_worse, False),
-)  # fmt: skip

@@ -16,7 +16,7 @@ from models_onnx.model_card.attributes import PREDICTIVE
 from models_onnx.model_card.embed import core_digest, read_card
 from models_onnx.model_card.origin import is_adopted
 from models_onnx.model_card.schema import card_problems
-from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from models_onnx.workbench.release.card import OF_THE_MAKER, card_text, computed_attributes, default_words
 from models_onnx.workbench.release.importing import read_signature
@@ -217,10 +217,3 @@ def _review(subject: Subject, as_of: date) -> list[str]:
     if not timedelta(0) <= as_of - reviewed <= timedelta(days=REVIEW_DAYS):
         return [f"its risks were last reviewed on {reviewed}; at most 12 months may pass"]
     return []
-
-
-GATES = (
-    Gate("G1", "File is safe", "Is it the signed file, and does running it do nothing but compute?", check_file, False),
-    Gate("G17", "Contents and components", "Is there anything in it that should not be?", check_contents, False),
-    Gate("G14", "Model card", "Is everything said that a reader has a right to know?", check_card, False),
-)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import ImportedManifest, ModelInput, TensorNames
-from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import ordinary
 from models_onnx.workbench.gates.subject import Evidence, Runner, Subject
 
@@ -203,9 +203,3 @@ def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:
             without_input[position, position] = np.nan
     unnamed = {name for card in evidence.cards(without_input) for name in card.missing if name not in card.detail}
     return [f"the card does not name what is missing: {', '.join(sorted(unnamed))}"] if unnamed else []
-
-
-GATES = (
-    Gate("G2", "Inputs and dictionary agree", "Does the file take what is described?", check_dictionary),
-    Gate("G11", "Missing data", "Does it stay honest when inputs are missing?", check_missing),
-)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.workbench.gates.gate import Gate, Insufficient, NotRun, Verdict
+from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Audit, Evidence, Subject
 
 Array = NDArray[np.float64]
@@ -226,6 +226,3 @@ def _blind_faults(audit: Audit, groups: list[GroupNeed]) -> list[str]:
             "this need cannot audit the label"
         )
     return faults
-
-
-GATES = (Gate("G10", "Label-choice audit", "Does the label mean the same need in every group?", check_label, False),)

@@ -7,7 +7,7 @@ import numpy as np
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.serving.eligibility import may_be_scored, not_in_population, not_scored
 from models_onnx.serving.runtime import Prediction
-from models_onnx.workbench.gates.gate import Gate, Verdict
+from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.rows import ordinary
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
@@ -108,6 +108,3 @@ def _file_lets_through(subject: Subject, manifest: Manifest, row: np.ndarray) ->
         0.0, 0.0, 0.0, 0.0, 0,
     )  # fmt: skip
     return may_be_scored(manifest, nothing)
-
-
-GATES = (Gate("G12", "Population guard", "Do people it is not for get no score?", check_population),)

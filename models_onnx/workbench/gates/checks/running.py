@@ -6,7 +6,7 @@ G5: is it fast enough for a visit? G16: does training again give the same model?
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import all_kinds, ordinary
 from models_onnx.workbench.gates.subject import Evidence, Library, Subject
 
@@ -159,11 +159,3 @@ def _measure(subject: Subject, evidence: Evidence, rows: NDArray[np.float32]) ->
             break
     ranked = np.sort(seconds)
     return float(ranked[len(ranked) // 2]), float(ranked[int(len(ranked) * 0.99)])
-
-
-GATES = (
-    Gate("G3", "Parity with the library", "Does the file say what the trained model says?", check_parity),
-    Gate("G4", "Determinism", "Does the same row always get the same answer?", check_determinism),
-    Gate("G5", "Latency", "Is one answer there in time for a visit?", check_latency),
-    Gate("G16", "Reproducible", "Does training again give the same model?", check_reproducible),
-)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from models_onnx.model_card.wording import NOT_FOR_EMERGENCIES, unsafe_words
-from models_onnx.workbench.gates.gate import Gate, NotRun, Verdict
+from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import ordinary, with_missing_values
 from models_onnx.workbench.gates.subject import ComposedCard, Evidence, Subject
 
@@ -187,6 +187,3 @@ def check_wording(subject: Subject, evidence: Evidence) -> Verdict:
         tuple(faults),
         figures,
     )
-
-
-GATES = (Gate("G13", "Wording of the card", "Does the card read as it should?", check_wording),)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from models_onnx.workbench.gates.gate import GateResult, run_gates
+from models_onnx.workbench.gates.gate import GateResult
+from models_onnx.workbench.gates.run import run_gates
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from tests.models_onnx.workshop import evidence
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from models_onnx.workbench.gates.gate import run_gates
+from models_onnx.workbench.gates.run import run_gates
 from models_onnx.workbench.gates.subject import Answers, Retrained, Subject
 from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workshop import evidence, subject

@@ -5,10 +5,11 @@ from typing import Any, cast
 
 import pytest
 
-from models_onnx.errors import DeclarationError
-from models_onnx.workbench.gates import gate
-from models_onnx.workbench.gates.gate import Gate, GateReport, GateResult, Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates import run
+from models_onnx.workbench.gates.gate import Gate, GateResult, Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates.run import GateReport
 from models_onnx.workbench.gates.subject import Evidence, Subject
+from models_onnx.workbench.gates.table import GATES
 from tests.models_onnx.workbench.gates.formula import NOTHING
 from tests.models_onnx.workshop import evidence
 
@@ -21,7 +22,7 @@ def _gate(result: Verdict | Exception, name: str = "G5", opens: bool = True) -> 
             raise result
         return result
 
-    return Gate(name, "Title", "Asked?", check, opens)
+    return Gate(name, "Title", "Asked?", check, "Do it.", opens)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +43,9 @@ def _gate(result: Verdict | Exception, name: str = "G5", opens: bool = True) -> 
 def test_the_result_of_a_gate(
     result: Verdict | Exception, status: Any, why: str, kept: dict[str, Any], good: Subject
 ) -> None:
-    told = gate._run(_gate(result), good, evidence())
-    assert told == GateResult(gate="G5", title="Title", status=status, why=why, **kept)
+    told = run._run(_gate(result), good, evidence())
+    clears = "" if status == "passed" else "Do it."
+    assert told == GateResult(gate="G5", title="Title", status=status, why=why, clears=clears, **kept)
     assert told.green is (status == "passed")
 
 
@@ -65,9 +67,9 @@ def test_gates_that_open_the_file_do_not_run_where_it_is_not_safe(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gates = (_gate(first, "G1", False), _gate(Verdict("Opened."), "G2"), _gate(Verdict("Read."), "G14", False))
-    monkeypatch.setattr(gate, "find_gates", lambda: gates)
+    monkeypatch.setattr(run, "GATES", gates)
     seen: list[tuple[str, int, int]] = []
-    report = gate.run_gates(good, evidence(), lambda *step: seen.append(step), only)
+    report = run.run_gates(good, evidence(), lambda *step: seen.append(step), only)
     asked = only is None or "G1" in only
     assert [result.why for result in report.results] == [
         ("Fine." if opened else report.results[0].why) if asked else "It was not asked for.",
@@ -123,12 +125,5 @@ def test_figures_are_those_that_were_computed_now() -> None:
 
 def test_the_file_is_opened_by_the_gates_that_run_it_and_by_no_other() -> None:
     """G1 itself, contents and papers (G14, G15, G17), and what is judged by figures and labels (G7 to G10, G18)."""
-    closed = [found.id for found in gate.find_gates() if not found.opens]
+    closed = [found.id for found in GATES if not found.opens]
     assert closed == ["G1", "G7", "G8", "G9", "G10", "G14", "G15", "G17", "G18"]
-
-
-def test_a_gate_that_is_missing_or_unknown_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    declared = {name: _gate(Verdict("Fine."), name) for name in (*gate.ALL[1:], "G19")}
-    monkeypatch.setattr(gate, "discover", lambda *_: declared)
-    with pytest.raises(DeclarationError, match=r"^gates missing or unknown: G1, G19$"):
-        gate.find_gates()

@@ -5,18 +5,10 @@ import json
 import pytest
 from msgspec import structs
 
-from models_onnx.workbench.gates.gate import (
-    ALL,
-    Gate,
-    GateReport,
-    Status,
-    Verdict,
-    _run,
-    encode,
-    find_gates,
-    run_gates,
-)
+from models_onnx.workbench.gates.gate import Gate, Status, Verdict
+from models_onnx.workbench.gates.run import GateReport, _run, encode, run_gates
 from models_onnx.workbench.gates.subject import Evidence, Subject
+from models_onnx.workbench.gates.table import GATES
 from tests.models_onnx.workbench.gates.obermeyer import Panel
 from tests.models_onnx.workbench.gates.test_judgement_gates import audit, panel
 from tests.models_onnx.workshop import evidence, figured
@@ -45,10 +37,9 @@ def test_the_headline_says_with_how_many_waivers_a_model_is_green(report: GateRe
     assert report.headline.endswith("gates are not green.")
 
 
-def test_there_are_eighteen_gates_each_with_a_question() -> None:
-    gates = find_gates()
-    assert tuple(gate.id for gate in gates) == ALL
-    assert all(gate.asks.endswith("?") for gate in gates)
+def test_there_are_eighteen_gates_each_with_a_question_and_what_would_clear_it() -> None:
+    assert [gate.id for gate in GATES] == [f"G{number}" for number in range(1, 19)]
+    assert all(gate.asks.endswith("?") and gate.clears for gate in GATES)
 
 
 def test_what_did_not_run_is_red(report: GateReport) -> None:
@@ -68,7 +59,7 @@ def test_a_gate_that_breaks_has_failed_and_the_others_go_on(good: Subject) -> No
 
 def test_the_json_holds_every_gate_with_its_reason(report: GateReport) -> None:
     document = json.loads(encode(report))
-    assert [each["gate"] for each in document["results"]] == list(ALL)
+    assert [each["gate"] for each in document["results"]] == [gate.id for gate in GATES]
     assert all(each["why"] for each in document["results"])
 
 

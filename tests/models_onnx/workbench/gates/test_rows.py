@@ -9,8 +9,8 @@ import pytest
 from models_onnx.errors import ImportRefused
 from models_onnx.workbench import metrics
 from models_onnx.workbench.gates import rows
-from models_onnx.workbench.gates.gate import run_gates
 from models_onnx.workbench.gates.rows import RowsFromFile, _age_bands, read_rows
+from models_onnx.workbench.gates.run import run_gates
 from models_onnx.workbench.gates.subject import Subject, read_subject
 from models_onnx.workbench.release.importing import import_model
 from tests.models_onnx.workbench.gates.formula import item, subject

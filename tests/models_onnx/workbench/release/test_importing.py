@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.release_file import read_release
 from models_onnx.errors import CardIncomplete, ImportRefused, ManifestRefused, UnsafeModel
-from models_onnx.workbench.gates.gate import run_gates
+from models_onnx.workbench.gates.run import run_gates
 from models_onnx.workbench.gates.subject import read_subject
 from models_onnx.workbench.release.importing import import_model, read_json
 from models_onnx.workbench.release.listing import list_models
