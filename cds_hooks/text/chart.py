@@ -44,12 +44,13 @@ class Fact(Struct, frozen=True):
 
 
 class ChartNote(Struct, frozen=True):
-    """A note of a chart with what is read in it; `title` says what and of which day it is."""
+    """A note of a chart with what is read in its `text`; `title` says what and of which day it is."""
 
     source: str
     title: str
     day: str
     reading: NoteReading
+    text: str
 
     @property
     def title_within(self) -> str:
@@ -148,7 +149,7 @@ def _note(resource: Resource, text: str, on: date) -> ChartNote:
     except ValueError:
         written = on
     source = f"{resource['resourceType']}/{resource['id']}"
-    return ChartNote(source, _title(resource), day, read_note(text, on=written))
+    return ChartNote(source, _title(resource), day, read_note(text, on=written), text)
 
 
 def _day_of_note(resource: Resource) -> str:

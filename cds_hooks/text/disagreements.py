@@ -4,14 +4,21 @@ What a note says stays what somebody wrote: it changes no list, it is a reason t
 names that are read in it, never its sentences.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
 from msgspec import Struct
 
 from cds_hooks.text.chart import Chart, ChartNote, drugs_of, ingredients, latest_notes, shown
+from fhir.notes.findings import Finding
 from fhir.terminology.allergens import allergen_of_words
 
+_WHOLLY: Final = re.compile(
+    r"\b(?:no|not|never|denies|without)(?: (?:any|ever|had|known|has|have|been|diagnosed|with|an?|history|hx|h/o|of"
+    r"|previous|past|prior|diagnosis|or|nor|and|[a-z]{3,20},))* $",
+    re.IGNORECASE,
+)
 _LONGEST_SUMMARY: Final = 140
 """CDS Hooks 2.0.1: a card's summary has fewer than 140 characters."""
 
@@ -66,6 +73,7 @@ def _of_problems(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:
         finding.concept.lower(): finding
         for finding in note.reading.findings
         if finding.assertion == "negated" and finding.experiencer == "patient" and len(finding.concept) > 3
+        if _denies_all(note.text, finding)
     }
     for fact in chart.of_kind("problem"):
         finding = next((denied[concept] for concept in denied if concept in fact.name.lower()), None)
@@ -78,6 +86,12 @@ def _of_problems(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:
                 f"{fact.text} is listed; the {note.title_within} denies it.",
                 (fact.source, note.source),
             )
+
+
+def _denies_all(text: str, finding: Finding) -> bool:
+    """Whether the whole disease is denied: "no asthma", not "no AF on telemetry" or "no further seizures"."""
+    before, after = text[max(0, finding.start - 40) : finding.start], text[finding.end : finding.end + 20]
+    return _WHOLLY.search(before) is not None and re.match(r"\s*(?:$|[.,;)\n]|(?:or|and|nor)\b)", after) is not None
 
 
 def _of_allergies(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:

@@ -129,7 +129,8 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
         status_before = carried if joined else _status_before(before)
         status = (not is_still_taken and _status_after(behind)) or status_before
         assertion = positions.assertion(start, end)
-        if assertion.person != "patient" and section != "family" and status not in ("allergy",):
+        is_denied = _NO_ALLERGY.search(before) is not None or (joined and bool(drugs) and drugs[-1].status == "other")
+        if is_denied if status == "allergy" else assertion.person != "patient" and section != "family":
             status = "other"
         elif (
             assertion.polarity == "hypothetical"
@@ -145,19 +146,9 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
             and _shares(text, previous, start, behind)
         ):
             drugs[-1] = replace(drugs[-1], status=status)
-        drugs.append(
-            Drug(
-                start,
-                last,
-                note[start:last],
-                name,
-                dose,
-                frequency,
-                status or _OF_SECTION.get(section, "active"),
-                is_assumed,
-                section,
-            )
-        )
+        if not status:  # "Allergies: none known. Penicillin V 250 mg bd": what has a frequency is taken
+            status = "active" if section == "allergies" and frequency else _OF_SECTION.get(section, "active")
+        drugs.append(Drug(start, last, note[start:last], name, dose, frequency, status, is_assumed, section))
         previous, carried = last, status_before
     return _with_later_word(drugs)
 
@@ -186,6 +177,9 @@ def _shares(text: str, previous: int, start: int, behind: str) -> bool:
 
 _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
 _PREVENTS: Final = re.compile(r"^[^.;]{0,40}\b(?:ppx|proph(?:ylaxis)?|prevention)\b", re.IGNORECASE)
+# "Iron deficiency", "insulin resistance", "serum iron studies"
+_NO_DRUG: Final = re.compile(r" (?:deficien|studies|overload|saturation|resistan|dependent|store)")
+_NO_ALLERGY: Final = re.compile(r"\b(?:no|not|nor|denies|denied|without|never|nil)\b[^.;,:\n]{0,40}$", re.IGNORECASE)
 _IF: Final = re.compile(r"\b(?:if|should|unless|when)\b", re.IGNORECASE)
 
 
@@ -295,4 +289,4 @@ def _mentions(text: str) -> list[tuple[int, int, str]]:
             for first in inside:
                 del spans[first]
             spans[start] = (start, end, " / ".join(member.name for member in members))
-    return [spans[start] for start in sorted(spans)]
+    return [spans[start] for start in sorted(spans) if not _NO_DRUG.match(lowered, spans[start][1])]

@@ -61,6 +61,9 @@ _ACUTE: Final = re.compile(
     r"|appendicitis|cholecystitis|diverticulitis|hernia|transplant|depression|overdose|poisoning|admission|pericarditis"
     r"|endocarditis|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess"
 )
+_DUE: Final = re.compile(
+    r"\b(?:listed|booked|awaiting|scheduled|planned|elective|due|for elective)(?: for)? (?:[a-z]+ ){0,2}$", re.I
+)
 _OPERATION: Final = re.compile(r"(?:ectomy|section|bypass|surgery|amputation|stent)$")
 _AFTER_A_TIME: Final = re.compile(
     r"^[ ]?[(,]?[ ]?(?:in |L |R |left |right |x ?\d )*(?:(?:early|late|mid) ?)?"
@@ -108,7 +111,7 @@ _PROPHYLAXIS: Final = re.compile(
 _SUBJECT_PARTNER: Final = re.compile(
     r"\b(?:(?:in )?bed \d|opposite|other patient|roommate|room-mate|workmate|colleague|neighbou?r|husband|wife|partner"
     r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other residents?|residents|carer has"
-    r"|contact|donor|baby|newborn|infant|neonate|twin 2|co-?worker)\b",
+    r"|contact|donor|(?:previous|other|older|another) child|baby|newborn|infant|neonate|twin 2|co-?worker)\b",
     re.IGNORECASE,
 )
 _CHILD_CALLED: Final = re.compile(
@@ -252,20 +255,8 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
             mention = _mention(layout, asserted, span, cues)
             if mention not in labels:
                 labels[mention] = _labels(mention, on)
-            assertion, temporality, experiencer = labels[mention]
-            findings.append(
-                Finding(
-                    start,
-                    end,
-                    note[start:end],
-                    span.concept,
-                    span.codes,
-                    assertion,
-                    temporality,
-                    experiencer,
-                    layout.section_at(start),
-                )
-            )
+            section, text = layout.section_at(start), note[start:end]
+            findings.append(Finding(start, end, text, span.concept, span.codes, *labels[mention], section))
     return tuple(findings)
 
 
@@ -501,8 +492,8 @@ def _time(time: str, assertion: str, mention: _Mention, on: date) -> str:
         return "current"
     if _PAST_NAME.search(mention.written) or re.search(r"\bquit $", before):
         return "historical"
-    if _OPERATION.search(concept) and assertion == "affirmed":
-        return "historical"
+    if _OPERATION.search(concept):
+        return "current" if _DUE.search(before[-_NEAR:]) else "historical"
     dated = _AFTER_A_TIME.search(after)
     if dated and _ACUTE.search(concept):
         year = int(dated["year"][:4])
