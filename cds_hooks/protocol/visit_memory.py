@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from cds_hooks.protocol.body import MemberName, check_depth, member_name, members_once
+from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
 from fhir.record.record import without_runs
@@ -161,7 +161,7 @@ class PatientValues:
             if b"\n" in sent or may_hold_runs(sent):
                 value = without_runs(value)
             pair = sent, value
-            size = 2 * len(sent) + _OBJECT_BYTES * sent.count(b"{")
+            size = 2 * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{")
             if len(others) >= _MOST_OF_A_KEY or not self._add(self, size):
                 return value
             self._values[outline] = pair

@@ -224,7 +224,8 @@ def analyte_of_full_name(text: str) -> str | None:
     >>> analyte_of_full_name("Potassium:SCnc:Pt:Ser/Plas:Qn"), analyte_of_full_name("Potassium SerPl-sCnc")
     ('potassium', 'potassium')
     """
-    return analyte_of_name(text) if len(text) <= _LONGEST_NAME and _component_of(text) else None
+    analyte = analyte_of_name(text)  # remembered, and None for most names
+    return analyte if analyte is not None and _component_of(text) else None
 
 
 def _component_of(text: str) -> str | None:

@@ -213,9 +213,11 @@ def _supplied(
     listed = {frozenset(order.identity.rxcuis) for order in ordered if order.identity.recognised}
     sources = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
     for supply in supplies:
-        if supply.status not in _WAS_SUPPLIED[type(supply)] or _is_of(supply, sources):
+        # most of a long list are over, which is the quickest to see
+        if supply.status not in _WAS_SUPPLIED[type(supply)] or _is_over(supply, record.as_of_epoch):
             continue
-        if written_at(supply) is None or not _is_going_on(supply, record):
+        written = written_at(supply)
+        if written is None or written.is_after(record.as_of_epoch) or _is_of(supply, sources):
             continue
         entry = _entry(supply, f"{type(supply).__name__}/{supply.id}", _since(supply), record)
         if frozenset(entry.identity.rxcuis) not in listed:
