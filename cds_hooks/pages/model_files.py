@@ -20,8 +20,7 @@ from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.model_card.evaluation_file import LaterEvaluation, read_evaluation
 from models_onnx.model_card.formats import chai_xml
-from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids, version_ids
-from models_onnx.serving.runtime import Model
+from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 
 _T = TypeVar("_T")
 
@@ -83,10 +82,6 @@ class ModelFiles:
     def release(self, model_id: str) -> Release | None:
         """Return the release of that model; None where it was never published."""
         return self._once("release", model_id, parse_release)
-
-    def model(self, model_id: str) -> Model | None:
-        """That model, loaded; None where its file must not be."""
-        return self._once("model", model_id, lambda folder: load_model(folder.name, folder.parent))
 
     def is_as_released(self, model_id: str) -> bool:
         """Return whether manifest, card and model file of a version are those of its release."""

@@ -33,12 +33,17 @@ class Files(StaticFiles):
 
 
 def csv_download(name: str, rows: Iterable[Sequence[str | float]]) -> Response:
-    """Return a table as a CSV file of this name; what a spreadsheet would take for a formula is text."""
-    out = io.StringIO()
-    csv.writer(out).writerows([_plain(value) for value in row] for row in rows)
+    """Return a table as a CSV file of this name."""
     headers = HEADERS | {"content-disposition": f'attachment; filename="{name}.csv"'}
-    return Response(out.getvalue().encode(), headers=headers, media_type="text/csv; charset=utf-8")
+    return Response(csv_of(rows), headers=headers, media_type="text/csv; charset=utf-8")
 
 
-def _plain(value: str | float) -> str | float:
+def csv_of(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Lines of CSV; nothing where there is no value, and what a spreadsheet would take for a formula is text."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(map(_plain, row) for row in rows)
+    return out.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

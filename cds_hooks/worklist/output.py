@@ -1,8 +1,5 @@
 """A worklist as CSV, and as FHIR R4: a List whose entries are Tasks, in one Bundle."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -10,6 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 import orjson
 
 from cards.extension import WorklistEntry
+from cds_hooks.web.files import csv_of
 from cds_hooks.worklist.worklist import Worklist, WorklistRow
 from fhir.terminology.analytes import LOINC
 
@@ -22,13 +20,6 @@ _HEADER = (
 def worklist_csv(worklist: Worklist) -> bytes:
     """Returns one line per patient, in the order of the list."""
     return csv_of([_HEADER, *(worklist_line(rank, row) for rank, row in enumerate(worklist.rows, 1))])
-
-
-def csv_of(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Lines of CSV (RFC 4180); nothing where there is no value."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    return out.getvalue().encode()
 
 
 def worklist_header() -> tuple[str, ...]:

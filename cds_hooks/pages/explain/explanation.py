@@ -12,7 +12,6 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
 from cds_hooks.hold_back.checks import WITHHELD, HeldBack
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
-from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders, read_orders
 from cds_hooks.pages.explain.equation_estimate import EquationEstimate, equation_estimate
 from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.pages.explain.recorded_decision import (
@@ -119,8 +118,6 @@ class Explanation(Struct, frozen=True):
     """What was shown, chosen and held back, as every page and command says it."""
     computed: EquationEstimate | None = None
     """What the equation computed that was asked, where this server still computes it in the same way."""
-    coverage: tuple[OrderCoverage, ...] = ()
-    """Which checks exist for each drafted drug or test of this decision."""
 
     @property
     def equation(self) -> Equation | None:
@@ -217,7 +214,6 @@ def explain(
         groups=tested.groups_of(age, figures.get(SEX, "")) if tested is not None else [],
         inputs=inputs,
         estimate=_estimate(scores, inputs, manifest, age) if scores is not None else None,
-        coverage=coverage_of_orders(read_orders(basis.orders)),
     )
     equation = explanation.equation
     return replace(explanation, computed=equation_estimate(basis, equation)) if equation is not None else explanation

@@ -1,6 +1,6 @@
 """Reads a recorded decision for its page: its basis, its scores, and its cards laid out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -8,12 +8,13 @@ import msgspec
 from markupsafe import Markup
 from msgspec import Struct
 
+from cards.compose.model import people_shown
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
 from cds_hooks.decision_history import Card, Link, Reason, Source, Suggestion
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.markdown import is_web_address, render_markdown
-from cds_hooks.web.numbers import date_of, format_quantity
+from cds_hooks.web.numbers import date_of, format_quantity, format_time, time_of
 
 
 class Scores(Struct, frozen=True):
@@ -143,3 +144,26 @@ def _fact_row(fact: Fact) -> FactRow:
     quantity = format_quantity(fact.value, fact.unit or "") if isinstance(fact.value, float) else fact.value or ""
     words = fact.text or f"{fact.name.replace('_', ' ')} {quantity}".rstrip()
     return FactRow(words, date_of(fact.effective or ""), fact.source)
+
+
+class EarlierEstimate(Struct, frozen=True):
+    """An estimate of the same service for the same patient: when, how many in 100, and by which version."""
+
+    decision: str
+    when: str
+    people: int
+    version: str
+
+
+def earlier_estimates(decisions: Iterable[Decision], model: str) -> list[EarlierEstimate]:
+    """Return those of these decisions in which this model estimated; a record of another form is left out."""
+    estimates = []
+    for decision in decisions:
+        try:
+            scores = read_basis(decision).model_scores
+        except msgspec.MsgspecError:
+            continue
+        if scores is not None and scores.id == model:
+            when = format_time(time_of(decision.decided_at))
+            estimates.append(EarlierEstimate(decision.id, when, people_shown(scores), scores.version))
+    return estimates

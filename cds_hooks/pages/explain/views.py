@@ -22,8 +22,7 @@ from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.pages.decisions.search import Row, rows_of
 from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.explanation import Explanation, explain
-from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move, earlier_estimates, missing_moves
-from cds_hooks.pages.explain.recorded_decision import read_basis
+from cds_hooks.pages.explain.recorded_decision import EarlierEstimate, earlier_estimates, read_basis
 from cds_hooks.pages.explain.replay import replay
 from cds_hooks.pages.explain.timeline import timeline
 from cds_hooks.pages.explain.understood_entries import understood_entries
@@ -205,14 +204,13 @@ class _Explaining:
         replayed: Any = None,
     ) -> Response:
         explained = self._explained(decision)
-        moves, history = self._around(decision, explained)
+        history = self._before(decision, explained)
         visitor = visiting().visitor
         if visitor is not None and visitor.bound is not None and visitor.bound.decision:
             history = None  # the link is of this decision alone
         return self._server.page(
             "explain/explanation.html",
             it=explained,
-            moves=moves,
             history=history,
             understood=understood_entries(self._url, decision),
             record=self._recorded(decision, explained.history, replayed) if self._reads_record(request) else None,
@@ -222,18 +220,15 @@ class _Explaining:
             problem_of=problem[1],
         )
 
-    def _around(self, decision: Decision, explained: Explanation) -> tuple[list[Move], list[EarlierEstimate] | None]:
-        """Return how far missing inputs could move the estimate, and the estimates before it; empty without one."""
-        estimate, model = explained.estimate, explained.model
-        if estimate is None or model is None:
-            return [], []
-        loaded = self._server.files.model(model.id) if explained.manifest is not None and explained.gaps else None
-        moves = missing_moves(loaded, read_basis(decision), estimate.scores) if loaded is not None else []
+    def _before(self, decision: Decision, explained: Explanation) -> list[EarlierEstimate] | None:
+        """Return the estimates before this one; empty without one."""
+        if explained.estimate is None or explained.model is None:
+            return []
         wanted = DecisionFilter(
             service=decision.service, client=decision.client, patient=decision.patient, until=decision.decided_at
         )
         before = list(islice(find_decisions(self._url, wanted, _EARLIER), _EARLIER)) if decision.patient else []
-        return moves, earlier_estimates(before, model.id)
+        return earlier_estimates(before, explained.model.id)
 
     def show_patient(self, _: Request) -> Response:
         """Show the answers about the one patient of a session that an EHR opened."""

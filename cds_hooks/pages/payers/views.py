@@ -1,7 +1,7 @@
 """Shows the coverage rules of payers with their sources and days, who approved or changed what, and tries an order."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 from msgspec import Struct
@@ -63,8 +63,6 @@ class _Payers:
         """Show the page; the fields of its forms come as the query, since nothing of them is kept."""
         rules, fields = policies(), {name: value[:60] for name, value in request.query_params.items()}
         today = self._server.now().date()
-        last = _day(fields.get("last"), today)
-        first = _day(fields.get("first"), last - timedelta(days=365))
         return self._server.page(
             "payers/payers.html",
             payers=list(rules.payers.values()),
@@ -72,9 +70,6 @@ class _Payers:
             version=rules.version,
             fields=fields,
             rows=list(_rows(rules, _wanted(rules, fields.get("payer", ""), fields.get("what", "").lower()))),
-            first=first,
-            last=last,
-            changes=list(_changes(rules, first, last)),
             standings=self._standings(rules),
             own_payers=sorted(rules.own_payers),
             samples=[(sample.id, sample.title) for sample in list_samples()],
@@ -134,15 +129,6 @@ def _asks(row: Policy) -> str:
     }[row.pa_needed]
     limits = [*(f"place {code}" for code in sorted(row.places)), *sorted(row.states)]
     return f"{words} ({', '.join(limits)})" if limits else words
-
-
-def _changes(rules: Policies, first: date, last: date) -> Iterable[tuple[str, str, str, str]]:
-    """What is in force on the last day and was not on the first, or the other way round: sign, code, category, day."""
-    for row in rules.every():
-        before, after = row.is_in_force(first), row.is_in_force(last)
-        if before != after:
-            day = row.effective_from if after else row.effective_to
-            yield "joined" if after else "left", row.code, row.category, str(day)
 
 
 # A trial

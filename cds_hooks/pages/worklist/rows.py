@@ -1,6 +1,6 @@
 """Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cards.compose.model import in_100
 from cds_hooks.pages.worklist.acts import Act, finding_digest
 from cds_hooks.pages.worklist.record_reader import WorklistKeeper
-from cds_hooks.worklist.output import csv_of, worklist_header, worklist_line
+from cds_hooks.worklist.output import worklist_header, worklist_line
 from cds_hooks.worklist.worklist import WorklistRow
 from models_onnx.equations.declaration import find_equations
 
@@ -156,14 +156,11 @@ def _fits(finding: FindingLine, wanted: Filter) -> bool:
     return is_kind and wanted.what.casefold() in f"{finding.text} {finding.why}".casefold()
 
 
-def worklist_page_csv(lists: Lists) -> bytes:
+def file_lines(lists: Lists) -> list[Sequence[Any]]:
     """Return one line for each patient on the list, as `cds-hooks worklist` writes it, and what was said before."""
-    rows = [(*worklist_line(line.rank, line.row), _texts(line)) for line in lists.waiting]
-    return csv_of([(*worklist_header(), "findings"), *rows])
-
-
-def _texts(line: PatientLine) -> str:
-    return "; ".join(finding.text for finding in line.findings)
+    texts = ("; ".join(finding.text for finding in line.findings) for line in lists.waiting)
+    rows = ((*worklist_line(line.rank, line.row), text) for line, text in zip(lists.waiting, texts, strict=True))
+    return [(*worklist_header(), "findings"), *rows]
 
 
 def _day(moment: float) -> str:

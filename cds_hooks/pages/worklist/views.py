@@ -9,8 +9,9 @@ from starlette.routing import Route
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.worklist.acts import SNOOZE_DAYS, record_act
 from cds_hooks.pages.worklist.record_reader import WorklistKeeper
-from cds_hooks.pages.worklist.rows import ROWS_ON_A_PAGE, Filter, make_lists, worklist_page_csv
+from cds_hooks.pages.worklist.rows import ROWS_ON_A_PAGE, Filter, file_lines, make_lists
 from cds_hooks.storage import decision_of
+from cds_hooks.web.files import csv_download
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS, Failure, Refusal
 
@@ -50,8 +51,7 @@ class _Worklist:
         """Send the whole list as a file."""
         self._keeper.follow()
         lists = make_lists(self._keeper, Filter.of(request.query_params), self._server.now().timestamp())
-        name = {"content-disposition": 'attachment; filename="worklist.csv"'}
-        return Response(worklist_page_csv(lists), headers=HEADERS | name, media_type="text/csv")
+        return csv_download("worklist", file_lines(lists))
 
     def act(self, request: Request) -> Response:
         """Take a finding off the list, or put it back."""

@@ -6,7 +6,7 @@ from typing import Any
 from cds_hooks.hold_back.standing import Standing
 from cds_hooks.pages.committee.tables import ActForm, ModelStanding
 from cds_hooks.pages.explain.explanation import Explanation
-from cds_hooks.pages.explain.missing_inputs import EarlierEstimate, Move
+from cds_hooks.pages.explain.recorded_decision import EarlierEstimate
 from cds_hooks.pages.models.description import model_values
 from cds_hooks.web.site import Site, render
 from models_onnx.artifact.manifest import Manifest
@@ -30,10 +30,9 @@ def models_page(site: Site, model: str, title: str, version: str) -> str:
 def explanation_page(
     site: Site,
     explanation: Explanation,
-    moves: Sequence[Move] = (),
     history: Sequence[EarlierEstimate] | None = (),
 ) -> str:
     """The page of a decision whose cards have no answers."""
-    around = {"moves": moves, "history": history}
+    around = {"history": history}
     answers = {"answers": {}, "may_answer": False, "problem": "", "problem_of": ""}
     return render("explain/explanation.html", site=site, root="../", it=explanation, **around, **answers)

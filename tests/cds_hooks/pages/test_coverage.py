@@ -1,31 +1,21 @@
-"""Which checks exist for each drug and test: on the start page for all, on the page of a decision for its drafts."""
+"""Which checks exist for each drug and test."""
 
 import asyncio
 import re
 from pathlib import Path
-from typing import Any
 
 import httpx
-import pytest
 
 from cards.rules.engine.coverage import CHECKS
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.coverage import OrderCoverage, coverage_of_orders
-from cds_hooks.storage import Decision
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from tests.cds_hooks.calls import client, request_for
-from tests.cds_hooks.web.decisions import AS_OF, decided, explained, page_of
+from tests.cds_hooks.web.decisions import AS_OF
 
 METFORMIN = ("order-safety", "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
 METFORMIN_WORDS = identify_concept(CodeableConcept(text="metformin"))
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Decision:
-    """A decision about a CT with contrast."""
-    return decided(tmp_path_factory.mktemp("study"), "nsaid-egfr-25", "ct-contrast-egfr-25")
 
 
 def _asked(tmp_path: Path, *drugs: str) -> list[httpx.Response]:
@@ -70,53 +60,3 @@ def test_a_class_names_its_members_and_of_each_rule_whom_alone_it_is_about(tmp_p
     assert unknown.status_code == 404
     assert "Not in the tables" in unknown.text
     assert faults(unknown.text) == []
-
-
-def test_the_page_of_a_decision_says_it_of_its_drafted_drug(tmp_path: Path) -> None:
-    decision = decided(tmp_path, "ckd4-metformin", "metformin-ckd4-coded")
-    (metformin,) = explained(decision).coverage
-    assert metformin.name == "metformin"
-    assert {"kidney", "dose", "allergy"} <= set(metformin.checks)
-    assert "pregnancy" in metformin.lacks
-    text = page_of(decision).text
-    assert "Which checks exist for each drafted drug or test" in text
-    assert ", ".join(metformin.checks) in text
-    assert ", ".join(metformin.lacks) in text
-
-
-def test_the_page_of_a_decision_says_it_of_its_study(study: Decision) -> None:
-    (scan,) = explained(study).coverage
-    assert scan.name == "CT chest with IV contrast"
-    assert scan.checks == ("interaction", "kidney", "allergy", "disease")
-    assert "pregnancy" in scan.lacks
-    assert "interaction, kidney, allergy, disease" in page_of(study).text
-    assert ", ".join(scan.lacks) in page_of(study).text
-
-
-def test_a_decision_without_drafts_has_no_such_table(tmp_path: Path) -> None:
-    assert explained(decided(tmp_path, "planning-talk")).coverage == ()
-
-
-@pytest.mark.parametrize("orders", [None, [], "text", {"drafts": None}, {"drafts": {"entry": 7}}, {"judged": ["x"]}])
-def test_a_record_of_another_shape_has_none(orders: Any) -> None:
-    assert coverage_of_orders(orders) == ()
-
-
-def _drafts(*resources: dict[str, Any]) -> dict[str, Any]:
-    return {"drafts": {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}}
-
-
-def test_only_what_was_judged_and_recognised_is_listed() -> None:
-    warfarin, unknown, other = (
-        {
-            "resourceType": "MedicationRequest",
-            "id": name,
-            "status": "draft",
-            "medicationCodeableConcept": {"text": name},
-        }
-        for name in ("warfarin", "quux", "ibuprofen")
-    )
-    orders = _drafts(warfarin, unknown, other) | {"judged": ["MedicationRequest/warfarin", "MedicationRequest/quux"]}
-    (found,) = coverage_of_orders(orders)
-    assert isinstance(found, OrderCoverage)
-    assert (found.name, "interaction" in found.checks) == ("warfarin", True)

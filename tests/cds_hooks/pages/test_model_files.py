@@ -7,7 +7,6 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cds_hooks.pages.coverage import _drafts, coverage_of_orders, read_orders
 from cds_hooks.pages.model_files import ModelFiles, evidence_of
 from cds_hooks.settings import Settings
 from models_onnx.serving.registry import ARTIFACTS, model_ids
@@ -58,15 +57,12 @@ def test_what_cannot_be_read_is_logged_once_and_there_is_none_of_it(folder: Path
     files = ModelFiles(folder)
     with capture_logs() as lines:
         for _ in range(2):
-            assert (files.manifest(BESIDE), files.card(BESIDE), files.release(BESIDE), files.model(BESIDE)) == (
-                None,
-            ) * 4
+            assert (files.manifest(BESIDE), files.card(BESIDE), files.release(BESIDE)) == (None, None, None)
             assert (files.gates(BESIDE), files.evaluation(BESIDE)) == ([], None)
     assert [line["event"] for line in lines] == [
         "manifest refused",
         "card refused",
         "release refused",
-        "model refused",
         "gates refused",
     ]
     assert {line["level"] for line in lines} == {"error"}
@@ -89,24 +85,3 @@ def test_a_card_has_two_forms_the_second_by_the_clock_of_the_calls() -> None:
 def test_the_documents_of_a_rule_are_those_of_its_table() -> None:
     assert evidence_of("no-such-rule") == ()
     assert evidence_of("renal-metformin")
-
-
-# Checks of drugs and tests
-
-
-def test_a_single_draft_is_read_as_one_and_only_judged_ones_count() -> None:
-    order = {
-        "resourceType": "MedicationRequest",
-        "id": "w",
-        "status": "draft",
-        "medicationCodeableConcept": {"text": "warfarin"},
-    }
-    (single,) = coverage_of_orders({"drafts": order})
-    (judged,) = coverage_of_orders({"drafts": order, "judged": ["MedicationRequest/w"]})
-    assert (single, judged) == (judged, single)
-    assert single.name == "warfarin"
-    assert coverage_of_orders({"drafts": order, "judged": ["MedicationRequest/v"]}) == ()
-    assert coverage_of_orders({"drafts": {"entry": [{"resource": order}, {"resource": order}]}}) == (single,)
-    assert _drafts({"drafts": {"id": "no resource"}}) == []
-    assert read_orders(orjson.dumps({"a": 1})) == {"a": 1}  # type: ignore[arg-type]
-    assert read_orders(b"") is None  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The page of coverage rules: the table with sources and days, changes, the state of own rules, and a trial."""
+"""The page of coverage rules: the table with sources and days, the state of own rules, and a trial."""
 
 import asyncio
 import re
@@ -37,13 +37,6 @@ def test_every_rule_is_shown_with_its_codes_source_and_days(tmp_path: Path) -> N
     assert "<details open><summary>" in lymph
     assert "Power wheelchair" not in lymph
     assert "No rule has this code" in read(tmp_path, "?what=nothing-like-it")
-
-
-def test_changes_between_two_days_of_service_are_listed(tmp_path: Path) -> None:
-    page = read(tmp_path, "?first=2024-08-11&last=2024-08-12")
-    assert "L1833" in page.partition("joined or left")[2].partition("</table>")[0]
-    assert "No list changed" in read(tmp_path, "?first=2025-01-01&last=2025-02-01")
-    assert "No list changed" in read(tmp_path, "?first=2025-01-01&last=2025-02-01&day=nonsense")
 
 
 def test_an_order_is_tried_on_an_empty_chart_and_on_a_sample_patient(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.decision_history import AdvisedCard, Answer, DecisionHistory, Reason, Source, Suggestion
 from cds_hooks.pages.explain.card_answers import WRONG, AnswerForm, AnswerRefused, Choice, answer_forms, read_answer
 from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
-from cds_hooks.pages.explain.missing_inputs import _over
 from cds_hooks.pages.explain.recorded_decision import Basis, SentCard
 from cds_hooks.pages.explain.views import _outcome
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
@@ -98,13 +97,6 @@ def test_without_its_manifest_inputs_are_those_that_were_recorded() -> None:
     theirs, age = read_inputs(basis, None, None)
     assert (theirs.name, theirs.words, theirs.value, theirs.average) == ("theirs", "theirs", "5", "")
     assert (age.name, age.words, age.unit, age.gap) == ("age_years", "Age", "years", "not recorded")
-
-
-def test_a_move_goes_over_any_answer_or_the_range_of_the_training() -> None:
-    assert _over(an_input()) == "1 to 9 mg/dL"
-    assert _over(an_input(choices=("a", "b"))) == "any answer"
-    assert _over(an_input(trained_low=0.0, trained_high=1.0)) == "any answer"
-    assert _over(an_input(trained_low=0.0, trained_high=2.0)) == "0 to 2 mg/dL"
 
 
 # Answers

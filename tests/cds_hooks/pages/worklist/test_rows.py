@@ -9,8 +9,9 @@ import pytest
 
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
 from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
-from cds_hooks.pages.worklist.rows import Filter, FindingLine, PatientLine, make_lists, worklist_page_csv
+from cds_hooks.pages.worklist.rows import Filter, FindingLine, PatientLine, file_lines, make_lists
 from cds_hooks.storage.decision import Decision
+from cds_hooks.web.files import csv_of
 from cds_hooks.worklist.worklist import WorklistRow
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.worklist.test_worklist_page import DAY, a_row, keep, keeper_of
@@ -150,7 +151,7 @@ async def test_the_file_has_a_line_for_each_patient_with_all_findings(tmp_path: 
     assert narrow.text.splitlines()[1].startswith("1,ehr,ben,")
     keeper = keeper_of(tmp_path)
     keeper.follow()
-    assert worklist_page_csv(make_lists(keeper, Filter(), NOW.timestamp())).decode() == sent.text
+    assert csv_of(file_lines(make_lists(keeper, Filter(), NOW.timestamp()))).decode() == sent.text
 
 
 @pytest.mark.anyio
