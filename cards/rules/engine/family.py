@@ -68,6 +68,8 @@ class Family:
     gives for a rule about pairs what these rows name beside the medication; the other drugs are not judged one by one.
     `rows` gives these rows in words, for the page of a drug.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
+    `asks_change` says by the row of a table that decided whether a finding asks for another dose, a level or watching,
+    and not for an end of the drug; of a family without it the sentences of its rules say so (finding.py).
     """
 
     name: str
@@ -82,6 +84,7 @@ class Family:
     partners: Mapping[str, Partners] = field(default_factory=dict)
     rows: Mapping[str, TableRows] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
+    asks_change: Callable[[RuleContext], bool] | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

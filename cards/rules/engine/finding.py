@@ -50,6 +50,7 @@ class Finding(Struct, frozen=True):
     `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
     share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
+    `asks_change` is what the row of a table says (`Family.asks_change`); None where the sentence says it.
     """
 
     rule: str
@@ -67,6 +68,7 @@ class Finding(Struct, frozen=True):
     override_reasons: tuple[Coding, ...]
     group: str = ""
     yields_to: tuple[str, ...] = ()
+    asks_change: bool | None = None
 
     def is_said_by(self, other: "Finding") -> bool:
         """Whether the other finding says this one too, so that this one needs no line of its own."""
@@ -89,7 +91,9 @@ _ASKS_END: Final = re.compile(r"\b(?:stop|discontinu|contraindicated|avoid|do no
 
 
 def asks_for_change(finding: Finding) -> bool:
-    """Whether the sentence of a finding asks for another dose, a level or watching, and not for an end of the drug."""
+    """Whether a finding asks for another dose, a level or watching, and not for an end of the drug."""
+    if finding.asks_change is not None:
+        return finding.asks_change
     sentence = f"{finding.summary} {finding.detail}"
     return _ASKS_CHANGE.search(finding.summary) is not None or (
         _ASKS_END.search(sentence) is None

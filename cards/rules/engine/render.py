@@ -314,6 +314,7 @@ def _finding(
         evidence=_evidence(rule, text.cites, context),
         override_reasons=rule.override_reasons,
         yields_to=declared.yields_to,
+        asks_change=rule.family.asks_change(context) if rule.family.asks_change is not None else None,
     )
 
 

@@ -196,6 +196,8 @@ PARTS: dict[str, dict[str, Any]] = {
         ("cancel", "lisinopril", {"summary": "With iron: to be taken some hours apart (binding)."}, False),
         ("cancel", "lisinopril", {"summary": "With it: more of it.", "detail": "INR within days."}, False),
         ("cancel", "lisinopril", {"summary": "With it: to be avoided (bleeding).", "detail": "INR within days."}, True),
+        ("cancel", "lisinopril", {"detail": "Reduce the dose.", "asks_change": False}, True),
+        ("cancel", "lisinopril", {"summary": "Avoid it.", "asks_change": True}, False),
         ("change", "sertraline", {}, True),
         ("change", "sertraline", {"detail": "Lower it stepwise."}, False),
         ("change", "lisinopril", {"detail": "Lower it stepwise."}, True),

@@ -104,6 +104,12 @@ def _lower(context: RuleContext) -> OrderChange | None:
     return lower_dose(context, advice.row) if advice is not None and advice.row is not None else None
 
 
+def _asks_change(context: RuleContext) -> bool:
+    """Whether the row of the patient's results advises something else than to leave the drug."""
+    advice = advice_of(context)
+    return advice is not None and advice.row is not None and advice.row.action.name not in ("avoid", "avoid_unless")
+
+
 def _not_known(context: RuleContext) -> tuple[str, str] | None:
     if knows_results(context.session.record):
         return None
@@ -187,5 +193,6 @@ FAMILY = Family(
     ),
     gaps={"genes": _not_known},
     nothing_found=_nothing_found,
+    asks_change=_asks_change,
     changes={"lower_dose": _lower},
 )

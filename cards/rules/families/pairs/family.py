@@ -45,7 +45,10 @@ _SAYS: Final = {
     "adjust": "a change or a closer watch is needed",
     "apart": "to be taken some hours apart",
     "serious": "the label warns of it",
+    "lead": "a drug information page advises against it",
 }
+_CHANGES: Final = frozenset({"adjust", "apart", "serious"})
+"""The words of rows that ask for a change or for watching, and for an end of neither drug."""
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
@@ -54,11 +57,16 @@ class Pair(Struct, frozen=True):
 
     keys: frozenset[str]
     severity: str
-    says: str
+    words: str
     mechanism: str
     advice: str
     unless: str
     evidence: Evidence
+
+    @property
+    def says(self) -> str:
+        """What the summary says of the two drugs."""
+        return _SAYS[self.words]
 
     def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
         """Whether this patient is given none of the two in the way that the row leaves out."""
@@ -160,8 +168,8 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
         )
         keys = frozenset((row["a_key"], row["b_key"]))
-        says = _SAYS[row["words"]] if row["source"] != "lead" else "a drug information page advises against it"
-        pair = Pair(keys, row["severity"], says, row["mechanism"], row["advice"], row["unless"], evidence)
+        words = row["words"] if row["source"] != "lead" else "lead"
+        pair = Pair(keys, row["severity"], words, row["mechanism"], row["advice"], row["unless"], evidence)
         pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
@@ -217,6 +225,11 @@ def _detail(context: RuleContext) -> str | None:
     return f"{capitalized(pair.advice)}." if pair is not None else None
 
 
+def _asks_change(context: RuleContext) -> bool:
+    pair = pair_of(context)
+    return pair is not None and pair.words in _CHANGES
+
+
 def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
     pair = pair_of(context)
     return (pair.evidence,) if pair is not None else ()
@@ -260,4 +273,5 @@ FAMILY = Family(
     partners={"pair-label": _named_beside},
     rows={"pair-label": _rows_of},
     nothing_found=_nothing_found,
+    asks_change=_asks_change,
 )
