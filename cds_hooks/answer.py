@@ -56,9 +56,10 @@ from fhir.mapping.medications.active import unreadable_codes
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
+from fhir.record.lean_chart import encode_chart
 from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
-from fhir.record.text_budget import CHARACTERS_OF_A_CALL, within_text_budget
+from fhir.record.text_budget import may_exceed_budget, within_text_budget
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
 _LONGEST_REFUSAL = 400
@@ -513,15 +514,17 @@ class ReceivedBody:
         return record, chart.kept
 
     def _read(self, request: CDSRequest, filled: FilledPrefetch, *, keeps: bool) -> SentChart:
-        patient_id, values, refusals = request.context.patient_id, filled.values, list[Refusal]()
-        if self.size + filled.fetched_bytes > CHARACTERS_OF_A_CALL:
-            look_up = self._sent_before.long_texts if self._sent_before is not None else None
-            values, refusals = within_text_budget(values, look_up)
+        patient_id, refusals = request.context.patient_id, list[Refusal]()
         try:
-            resources = read_resources(values, patient_id)
+            resources = read_resources(filled.values, patient_id)
+            chart = encode_chart(resources, patient_id)
+            if may_exceed_budget(chart):
+                values, refusals = within_text_budget(filled.values)
+                resources = read_resources(values, patient_id)
+                chart = encode_chart(resources, patient_id)
         except WrongPatient as error:
             raise BadRequest(str(error), "prefetch") from error
-        return SentChart(resources, refusals, keep_chart(resources, patient_id, is_whole=keeps))
+        return SentChart(resources, refusals, keep_chart(chart, is_whole=keeps))
 
     def originals(self, filled: FilledPrefetch) -> Sent:
         """Return the body and the pages that were fetched."""

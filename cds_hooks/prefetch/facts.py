@@ -23,8 +23,7 @@ from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.protocol.visit_memory import KeptChart
 from cds_hooks.storage.content import store_content
 from fhir.record.datatypes import write_decimal
-from fhir.record.facts import ReadResources
-from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
+from fhir.record.lean_chart import decode_chart, record_of_chart
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
@@ -82,9 +81,8 @@ _head: Final = msgspec.json.Decoder(_Head)
 _encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
 
 
-def keep_chart(resources: ReadResources, patient_id: str, *, is_whole: bool) -> KeptChart:
-    """Return what is kept of the chart: the lean chart, or its hash only."""
-    chart = encode_chart(resources, patient_id)
+def keep_chart(chart: bytes, *, is_whole: bool) -> KeptChart:
+    """Return what is kept of a lean chart: its content as it is stored, or its hash only."""
     content = store_content(chart) if is_whole else None
     return KeptChart(sha256(chart if content is None else content).digest(), content)
 

@@ -29,7 +29,6 @@ from fhir.record.facts import ReadResources
 from fhir.record.record import without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource
-from fhir.record.text_budget import LongTexts, long_texts_in
 
 _KEPT_SECONDS: Final = 300.0
 _SWEEP_SECONDS: Final = 15.0
@@ -74,14 +73,13 @@ class SentChart(Struct, frozen=True):
 class PatientValues:
     """The values that one client sent about one patient, and what was made of those that came together."""
 
-    __slots__ = ("_add", "_charts", "_kept", "_long_texts", "_values", "_values_by_key", "is_kept", "size")
+    __slots__ = ("_add", "_charts", "_kept", "_values", "_values_by_key", "is_kept", "size")
 
     def __init__(self, add: Callable[["PatientValues", int], bool]) -> None:
         self._add = add
         self._values: dict[tuple[int, bytes], tuple[bytes, Any]] = {}
         self._kept: dict[int, Any] = {id(None): None}
         self._values_by_key: dict[str, tuple[tuple[bytes, Any], ...]] = {}
-        self._long_texts: dict[int, list[LongTexts]] = {}
         self._charts: dict[tuple[tuple[str, int], ...], SentChart] = {}
         self.size = _PATIENT_BYTES
         """How many bytes of memory it counts for."""
@@ -120,15 +118,6 @@ class PatientValues:
         for name, raw in rest.items():
             read[name] = self._read_one(name, bytes(raw))
         return read
-
-    def long_texts(self, value: Any) -> Sequence[LongTexts]:
-        """Return the long texts of a value; they are looked for once in one that is kept."""
-        if id(value) not in self._kept:
-            return long_texts_in(value)
-        long_texts = self._long_texts.get(id(value))
-        if long_texts is None:
-            long_texts = self._long_texts[id(value)] = long_texts_in(value)
-        return long_texts
 
     def chart(self, values: Mapping[str, Any]) -> SentChart | None:
         """Return what was made of these very values before; None where they did not come together yet."""

@@ -228,19 +228,3 @@ def test_a_value_that_came_under_another_key_is_not_read_again() -> None:
     assert kept.chart(read) is None
     other = _read(memory, {"named": {**PROBLEMS, "total": 7}}).prefetch
     assert other["named"] == msgspec.structs.replace(values["problems"], total=7)
-
-
-def test_the_long_texts_of_a_kept_value_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = VisitMemory(MEGABYTE)
-    kept, values = _patient_values(memory)
-    looked_at: list[Any] = []
-
-    def look(value: Any) -> list[Any]:
-        looked_at.append(value)
-        return []
-
-    monkeypatch.setattr(visit_memory, "long_texts_in", look)
-    copy = msgspec.structs.replace(values["problems"])
-    for value in (values["problems"], values["problems"], copy, copy):
-        assert kept.long_texts(value) == []
-    assert len(looked_at) == 3

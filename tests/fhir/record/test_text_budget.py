@@ -7,7 +7,8 @@ import pytest
 
 from fhir.mapping.allergies import allergies, unread_allergies
 from fhir.record.datatypes import LONGEST_TEXT
-from fhir.record.record import read_record, read_value
+from fhir.record.lean_chart import encode_chart
+from fhir.record.record import read_record, read_resources, read_value
 from fhir.record.text_budget import (
     CHARACTERS_OF_A_CALL,
     CHARACTERS_OF_DIRECTIONS,
@@ -15,6 +16,7 @@ from fhir.record.text_budget import (
     NOT_READ,
     REMEMBERED,
     long_texts_in,
+    may_exceed_budget,
     within_text_budget,
 )
 from tests.fhir.drawn import AS_OF
@@ -65,6 +67,21 @@ def test_a_text_is_long_from_one_character_more_than_a_name_has(sign: str, count
     assert not long_texts_in(_bundle(short))
     found = long_texts_in(_bundle([*short, *long[:1], *short]))
     assert [text.prose for text in found] == [[sign * (LONGEST_SHORT + 1)]]
+
+
+@pytest.mark.parametrize("sign", ["r", '"', "\\", "é", 'r"', "r\\", '\\"'])
+def test_what_is_over_the_budget_is_seen_in_the_chart_whatever_its_texts_hold(sign: str) -> None:
+    text, over = sign * (400 // len(sign)), CHARACTERS_OF_A_CALL // 400 + 1
+    values = {"reports": _bundle(_reports(over, text))}
+    assert may_exceed_budget(encode_chart(read_resources(values, "p"), "p"))
+    assert within_text_budget(values)[1]
+
+
+def test_a_chart_of_names_and_some_prose_is_seen_to_be_within_the_budget() -> None:
+    resources = [*_allergies(1000, "n" * LONGEST_SHORT), *_reports(CHARACTERS_OF_A_CALL // 402, "r" * 400)]
+    chart = encode_chart(read_resources({"all": _bundle(resources)}, "p"), "p")
+    assert not may_exceed_budget(chart)
+    assert not may_exceed_budget(b"{}")
 
 
 def test_what_is_over_the_budget_is_said_once_for_each_type_and_the_first_are_read() -> None:
