@@ -18,7 +18,7 @@ LIFETIME_SECONDS: Final = 600.0
 class UnderWay(Struct, frozen=True):
     """One login under way. `kind` is "oidc" or "smart"; `where` is what it came from: the issuer or the FHIR base.
 
-    `client` is the name of the client of the trust file (SMART), `page` where the person goes afterwards.
+    `page` is where the person goes afterwards.
     """
 
     kind: str
@@ -26,7 +26,6 @@ class UnderWay(Struct, frozen=True):
     verifier: str
     nonce: str
     page: str = ""
-    client: str = ""
 
 
 def new_secret() -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
 from cds_hooks.hold_back.act_desk import waiver_version
-from cds_hooks.hold_back.acts import Key, Kind, Subject, model_subject, rule_subject, waiver_subject
+from cds_hooks.hold_back.acts import Act, Key, Kind, Subject, model_subject, rule_subject, waiver_subject
 from cds_hooks.hold_back.approvals import ApprovalBook, why_waiver_is_none
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases, why_not_allowed
@@ -22,7 +22,6 @@ from cds_hooks.pages.committee.tables import (
     ModelStanding,
     RuleRow,
     RuleStanding,
-    StepRow,
     WaiverRow,
     rules_values,
 )
@@ -108,7 +107,6 @@ class Committee:
         titles = {row.gate: row.title for row in gates}
         waiver_rows = tuple(self._waiver(name, release, waiver, titles, today) for waiver in waivers)
         faults = [row.fault for row in waiver_rows if row.fault is not None]
-        steps = [StepRow(step.at[:10], step.state, f"{step.by} ({step.role})", step.why) for step in release.history]
         return ModelStanding(
             release.id,
             title,
@@ -119,7 +117,7 @@ class Committee:
             waiver_rows,
             self._approval_rows("model", subject),
             missing,
-            (*steps, *self._acts("model", name)),
+            (*release.history, *self._acts("model", name)),
             self._form(("model", name), release.digest, approves=missing is not None),
         )
 
@@ -182,9 +180,8 @@ class Committee:
         counted = self._use.of_rule(rule.id)
         return RuleRow(rule.id, rule.title, version.table.title, version.digest, self._now(version), counted)
 
-    def _acts(self, kind: str, name: str) -> tuple[StepRow, ...]:
-        acts = [act for act in self._releases.acts if (act.kind, act.name) == (kind, name)]
-        return tuple(StepRow(act.at[:10], act.state, f"{act.by} ({act.role})", act.why) for act in acts)
+    def _acts(self, kind: str, name: str) -> tuple[Act, ...]:
+        return tuple(act for act in self._releases.acts if (act.kind, act.name) == (kind, name))
 
     def _approval_rows(self, kind: Kind, subject: Subject) -> tuple[ApprovalRow, ...]:
         approvals = self._approvals.approvals(kind, subject) if self._approvals is not None else []

@@ -6,9 +6,11 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from cds_hooks.hold_back.acts import Act
 from cds_hooks.hold_back.rule_counts import RuleCounts
 from cds_hooks.hold_back.standing import SIGNS, Standing
 from cds_hooks.pages.model_files import GateRow
+from models_onnx.artifact.release_file import ReleaseStep
 
 
 class ActForm(Struct, frozen=True):
@@ -45,15 +47,6 @@ class WaitingRow(Struct, frozen=True):
     wanted: dict[str, str]
 
 
-class StepRow(Struct, frozen=True):
-    """Something that changed: a step of the release, or an act that switched or released."""
-
-    at: str
-    what: str
-    by: str
-    why: str
-
-
 class WaiverRow(Struct, frozen=True):
     """A waiver of a gate, and whether it is in force here."""
 
@@ -76,7 +69,7 @@ class ModelStanding(Struct, frozen=True):
     waivers: tuple[WaiverRow, ...]
     approvals: tuple[ApprovalRow, ...]
     missing: str | None
-    steps: tuple[StepRow, ...]
+    steps: tuple[Act | ReleaseStep, ...]
     form: ActForm
 
     @property
@@ -107,7 +100,7 @@ class RuleStanding(Struct, frozen=True):
     calls: int
     approvals: tuple[ApprovalRow, ...]
     missing: str | None
-    steps: tuple[StepRow, ...]
+    steps: tuple[Act | ReleaseStep, ...]
     form: ActForm
 
 

@@ -21,12 +21,12 @@ _DIGEST: Final = frozenset("0123456789abcdef")
 class _Worklist:
     def __init__(self, server: PageServer) -> None:
         self._server = server
-        self._keeper = WorklistKeeper(server.settings.database_url, server.follower, server.now)
+        self._keeper = WorklistKeeper(server.follower, server.now)
 
     def show(self, request: Request) -> Response:
         """Show the page; `did` is the digest of the finding about which something was just done."""
         wanted, did = Filter.of(request.query_params), request.query_params.get("did", "")
-        progress, now = self._keeper.follow(), self._server.now()
+        note, now = self._server.counts.counted().note, self._server.now()
         lists = make_lists(self._keeper, wanted, now.timestamp())
         start = min(wanted.start, max(0, len(lists.waiting) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
         return self._server.page(
@@ -36,7 +36,7 @@ class _Worklist:
             start=start,
             step=ROWS_ON_A_PAGE,
             wanted=wanted,
-            progress=progress,
+            note=note,
             now=format_time(now),
             snoozes=SNOOZE_DAYS,
             did=lists.finding(did) if did else None,
@@ -49,7 +49,7 @@ class _Worklist:
 
     def csv(self, request: Request) -> Response:
         """Send the whole list as a file."""
-        self._keeper.follow()
+        self._server.counts.counted()
         lists = make_lists(self._keeper, Filter.of(request.query_params), self._server.now().timestamp())
         return csv_download("worklist", file_lines(lists))
 

@@ -95,7 +95,7 @@ def test_the_lists_of_patients_whose_findings_fit_and_of_what_was_taken_off(tmp_
     keeper, at = keeper_of(tmp_path), NOW.timestamp()
     record_act(record_in(tmp_path), "account cleo", ann.id, finding_digest("Lipid panel"), "done", at)
     record_act(record_in(tmp_path), "account cleo", cy.id, finding_digest("Lipid panel"), "snooze", at, 7)
-    keeper.follow()
+    keeper._follower.catch_up()
 
     def lines(wanted: Filter, now: float = at) -> tuple[list[tuple[int, str, list[str]]], ...]:
         lists = make_lists(keeper, wanted, now)
@@ -150,7 +150,7 @@ async def test_the_file_has_a_line_for_each_patient_with_all_findings(tmp_path: 
     assert second.startswith("2,ehr,ben,Blood count,")
     assert narrow.text.splitlines()[1].startswith("1,ehr,ben,")
     keeper = keeper_of(tmp_path)
-    keeper.follow()
+    keeper._follower.catch_up()
     assert csv_of(file_lines(make_lists(keeper, Filter(), NOW.timestamp()))).decode() == sent.text
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds_hooks.pages.count_keeper import CountKeeper
 from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
 from cds_hooks.pages.worklist.record_reader import WorklistKeeper
 from cds_hooks.pages.worklist.rows import Filter, make_lists
@@ -40,12 +41,12 @@ def keep(folder: Path, *decisions: Decision) -> None:
 def keeper_of(folder: Path) -> WorklistKeeper:
     """A keeper at NOW."""
     url = record_in(folder)
-    return WorklistKeeper(url, open_follower(Settings(database_url=url, as_of=NOW)), lambda: NOW)
+    return WorklistKeeper(open_follower(Settings(database_url=url, as_of=NOW)), lambda: NOW)
 
 
 def waiting(keeper: WorklistKeeper, wanted: Filter | None = None, now: float = NOW.timestamp()) -> list[str]:
     """Patient and finding of each line of the list."""
-    keeper.follow()
+    keeper._follower.catch_up()
     lines = make_lists(keeper, wanted or Filter(), now).waiting
     return [f"{line.row.patient}: {one.text}" for line in lines for one in line.findings]
 
@@ -118,9 +119,8 @@ def test_whatever_is_in_the_address_is_a_filter(fields: dict[str, str]) -> None:
 
 def test_a_record_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/nowhere.sqlite3"
-    keeper = WorklistKeeper(url, open_follower(Settings(database_url=url)), lambda: NOW)
     with pytest.raises(RecordUnavailable):
-        keeper.follow()
+        CountKeeper(url, open_follower(Settings(database_url=url))).counted()
 
 
 @pytest.mark.anyio
