@@ -23,9 +23,19 @@ from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
 from cds_hooks.hold_back.budgets import audience_of
-from cds_hooks.hold_back.checks import SILENT_MODE, CheckedCall, refuse_user, why_package_withheld
+from cds_hooks.hold_back.checks import (
+    BEFORE_REMINDERS,
+    SILENT_MODE,
+    CheckedCall,
+    refuse_user,
+    visit_card,
+    why_package_withheld,
+)
+from cds_hooks.hold_back.checks import hold_back as withhold
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.turns import VisitCard
+from cds_hooks.logs import log
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import keep_chart, write_facts
 from cds_hooks.prefetch.fetch import FilledPrefetch
@@ -37,6 +47,7 @@ from cds_hooks.prefetch.state import (
     with_prefetch_note,
 )
 from cds_hooks.protocol.body import encode_response
+from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import Sent, kinds_in
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
@@ -341,7 +352,6 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
         kfre_region=configured.kfre_region,
         referral_risk=configured.referral_risk,
         max_drafts=configured.max_drafts,
-        is_one_list=configured.visit_window > 0,
         public_url=configured.public_url,
         decision_id=decision_id,
         predict=call.predict,
@@ -357,8 +367,10 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
 async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
-    checked.reminders, checked.visit_rank = advice.reminders, call.service.visit_rank
+    checked.reminders, checked.visit_rank = advice.reminders, advice.visit_rank or call.service.visit_rank
     checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
+    if checked.caller.hook == PATIENT_VIEW and call.components.services and not (call.from_event or call.is_trial):
+        checked.others = partial(call.turn.compute_async, _cards_of_others, call, advised)
     chosen = await call.components.governance.hold_back(advice.cards, checked)
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + advised.understood.unread
@@ -379,6 +391,33 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         units=tuple(sorted({*checked.audience.units, *checked.named_units})) if advice.cards else (),
         system_actions=actions,
     )
+
+
+async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
+    """The cards that the other services which this client may call would show about the same chart."""
+    cards: list[VisitCard] = []
+    for service in call.components.services.values():
+        is_asked = PATIENT_VIEW in service.hooks and service.id != call.service.id
+        if is_asked and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
+            other = replace(call, service=service)
+            try:
+                cards += await _cards_of(other, advised)
+            except Exception as error:  # a fault of another service costs this one nothing
+                log().warning("another service cannot be asked", service=service.id, error_type=type(error).__name__)
+    return cards
+
+
+async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
+    """The cards of one service that pass the checks, as far as the chart of another service's call lets it see them."""
+    understood = advised.understood
+    if call.released.why_off(call.service.id, call.client.name) is not None:
+        return []
+    checked = replace(checked_call(call, understood), shared=advised.checked.shared, recalled=advised.checked.memory)
+    advice = await call.service.decide(_service_input(call, replace(understood, prefetch=NO_PREFETCH), checked))
+    checked.reminders, checked.visit_rank = advice.reminders, advice.visit_rank or call.service.visit_rank
+    checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
+    chosen = await withhold(advice.cards, checked, BEFORE_REMINDERS)
+    return [visit_card(card, checked) for card in chosen.cards]
 
 
 def _met(answered: Sequence[tuple[Finding, Silence]], silences: Sequence[Silence]) -> list[MetFinding]:

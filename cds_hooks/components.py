@@ -46,6 +46,8 @@ class ServerComponents:
     versions: ModelVersions
     users: UserNames = field(default_factory=lambda: UserNames("none"))
     tracing: Tracing = field(default_factory=Tracing)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    """All services by id; none where nobody has to know what the others would show, as in a replay."""
     visits: VisitMemory = field(init=False)
     """What the calls of a visit repeat."""
     thresholds: SiteThresholds = field(init=False)
@@ -87,7 +89,6 @@ def open_components(
         rest_days=configured.shown_rest_days,
         claims=claims,
         horizons=_horizon_days(services),
-        visit_seconds=configured.visit_window,
     )
     return ServerComponents(
         configured,
@@ -103,6 +104,7 @@ def open_components(
         versions,
         open_user_names(configured.record_user, configured.user_keys),
         open_tracing(configured),
+        services,
     )
 
 

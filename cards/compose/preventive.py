@@ -97,13 +97,13 @@ def _summary(due: Sequence[Judgement]) -> str:
 
 
 def _detail(due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Iterable[str]) -> Iterable[str]:
+    ordered = [judgement for judgement in due if judgement.order is not None][:_LINES]
     yield from (
-        f"- **{judgement.service.name}** ({judgement.service.citation}): {_text(judgement)}."
-        for judgement in due[:_LINES]
+        f"- **{judgement.service.name}** ({judgement.service.citation}): {_text(judgement)}." for judgement in ordered
     )
-    if remaining := due[_LINES:]:
-        texts = (f"{item.service.short} ({item.service.citation}; {_text(item)})" for item in remaining)
-        yield f"- Also due: {'; '.join(texts)}."
+    if remaining := [judgement for judgement in due if judgement not in ordered]:
+        texts = (f"**{item.service.name}** ({item.service.citation}): {_text(item)}" for item in remaining)
+        yield f"- {'; '.join(texts)}."
     abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
     yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
     unknown = [judgement for judgement in judged if judgement.state == "not known"]
@@ -112,7 +112,7 @@ def _detail(due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Ite
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
-    yield f"Not seen: tests done elsewhere{also}; family history, risk behaviour. For average risk without symptoms."
+    yield f"Not seen: tests done elsewhere{also}; family history. For average risk without symptoms."
 
 
 def _text(judgement: Judgement) -> str:
@@ -123,7 +123,7 @@ def _text(judgement: Judgement) -> str:
 def _offers(due: Sequence[Judgement], patient_id: str, day: str) -> Iterable[OrderSuggestion]:
     for judgement in due:
         if judgement.order is not None:
-            label = plain(f"Order: {judgement.order.text}", 80)
+            label = plain(f"Order: {judgement.order.text.partition(', ')[0]}", 80)
             description = f"Draft order for {judgement.service.short}."
             yield OrderSuggestion(label, description, order_resource(judgement.order, patient_id, day))
 

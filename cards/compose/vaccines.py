@@ -201,7 +201,7 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         lines.append(f"- Ordered already: {', '.join(due.ordered)}.")
     if due.to_discuss:
         names = ", ".join(item.label for item in due.to_discuss)
-        lines.append(f"- Shared decision with the patient: {names}.")
+        lines.append(f"- Shared decision: {names}.")
     lines += _forbidden_lines(due.forbidden)
     lines += [
         f"- Check first: {_observed([check.observation])}. {escape(_SEE.sub('', check.text), 160)} "
@@ -212,7 +212,7 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     told_seasons = {group for group, _ in due.of_season}
     seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in told_seasons)
     if seasons:
-        not_judged = [f"the season of {seasons}, where the release here ends", *not_judged]
+        not_judged = [f"{seasons}, where the release ends", *not_judged]
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
@@ -225,10 +225,7 @@ def _season_line(group: str, end: date) -> str:
             "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
             f"January; the release here covers no day after {end}: check."
         )
-    return (
-        f"- **{group} (this season)**: no dose since {end} on record, where the release here ends; ACIP recommends one "
-        "each season: check."
-    )
+    return f"- **{group} (this season)**: none on record since {end} (end of the release); ACIP: one each season."
 
 
 def _antibody_line(end: date) -> str:
@@ -266,7 +263,7 @@ def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
     without = [item.label for item in items if not item.counted_days]
     if without:
         names = ", ".join(without)
-        yield f"- To catch up, no dose that counts on record: {names}. Ask the immunization registry first."
+        yield f"- To catch up, no dose that counts: {names}. Ask the registry first."
     for item in items:
         if item.counted_days:
             days = _days(item.evaluations)
@@ -368,7 +365,7 @@ def _basis(charted: ChartedPerson) -> str:
     """What the forecast rests on, and what a chart does not show."""
     days = charted.history.days
     number = f"{len(days)} day{'s' if len(days) > 1 else ''}"
-    seen = f"Vaccinations of {number} are on record here" if days else "No vaccination is on record here"
+    seen = f"Vaccinations of {number} on record" if days else "No vaccination on record"
     return f"{seen}; not seen: doses given elsewhere, travel, occupation."
 
 

@@ -102,7 +102,7 @@ def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callabl
 
 def _nothing_seen(service: PreventiveService, chart: Chart) -> str:
     tests = [chart.test(test.test).words for test in service.tests]
-    names = " or ".join(tests) if len(tests) < _MANY else f"{tests[0]}, {tests[-1]} or other test for it"
+    names = " or ".join(tests) if len(tests) < _MANY else "test for it"
     return f"no {names} on record here"
 
 

@@ -380,7 +380,7 @@ def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineK
         for cohort in knowledge.antigens[antigen].immune_births:
             if cohort.country and not person.country and person.birth_date < cohort.born_before:
                 return (
-                    f"{forecast.group}: the country of birth is not known (born in the {cohort.country} before "
+                    f"{forecast.group}: country of birth not known ({cohort.country}-born before "
                     f"{cohort.born_before.year}: immune)"
                 )
     for rule in _next_doses(forecast):

@@ -34,7 +34,6 @@ from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
 from cds_hooks.hold_back.memory import (
     LONGEST_ID,
     LOOP_SECONDS,
-    MOST_CARDS,
     REST_DAYS,
     TEST_DAYS,
     Accepted,
@@ -42,14 +41,14 @@ from cds_hooks.hold_back.memory import (
     override_key,
     plain_words,
     resting_finding,
+    turn_kind,
     words_of,
 )
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import ACCEPTED
-from cds_hooks.hold_back.turns import Turns, VisitRank
+from cds_hooks.hold_back.turns import Turns, VisitCard, VisitRank, card_in_place
 from cds_hooks.packages import finding_of_package
-from cds_hooks.protocol.hooks import PATIENT_VIEW
 from models_onnx.declarations import Declaration, declarations_of_packages, origin_of
 from models_onnx.packages import Package, packages
 
@@ -96,7 +95,7 @@ class CheckedCall(Struct):
 
     `as_of` is in epoch seconds. `units` gives the patient's care units. `silent` says why this caller is shown nothing.
     `answered` takes in the findings that were answered before, `reminders` has the worklist entries of cards by uuid,
-    and `visit_rank` is their place in the list of a visit.
+    and `visit_rank` is their place in the list of a visit. `others` gives the cards of the other services.
     """
 
     caller: Caller
@@ -107,7 +106,12 @@ class CheckedCall(Struct):
     silent: str | None = None
     audience: Audience = NOBODY
     reminders: Mapping[str, WorklistEntry] = field(default_factory=dict)
-    visit_rank: VisitRank = VisitRank.BEFORE_REMINDERS
+    visit_rank: VisitRank = VisitRank.FINDING
+    others: Callable[[], Awaitable[Sequence[VisitCard]]] | None = None
+    placed: list[VisitCard] = []
+    """The cards of this call that have a place at the opening."""
+    visit_cards: Sequence[VisitCard] | None = None
+    """What `others` gave."""
     answered: list[tuple[Finding, Silence]] = field(default_factory=list)
     resting: list[RestingFinding] = field(default_factory=list)
     """The cards that are held back and stay true, each with its end."""
@@ -391,18 +395,19 @@ async def check_event(card: Card, call: CheckedCall) -> Silence | None:
 
 
 async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
-    """Return why the card waits: three cards are shown already, the test was offered, another follow-up is shown."""
-    finding, turns = call.patient_finding(card), call.shared.turns
-    if call.caller.hook == PATIENT_VIEW:
-        rank = _visit_rank(card, finding, call)
-        service = await turns.visits.goes_before(call.caller, rank)
-        if service is not None and finding is not None:
-            return _waits(card, finding, call, f"{service} goes before it at this visit")
-        if finding is not None and card.indicator != "critical":
-            can_wait = rank is not VisitRank.BEFORE_REMINDERS
-            if await turns.is_beyond_opening(call.caller, call.memory, finding, can_wait=can_wait):
-                return _waits(card, finding, call, f"{MOST_CARDS} other cards are shown at this opening")
-    if finding is None or (turn := await turns.turn_of_another(call.caller, call.memory, finding)) is None:
+    """Return why the card waits: three others go before it, the test was offered, another follow-up is shown."""
+    finding = call.patient_finding(card)
+    if finding is None:
+        return None
+    if call.others is not None and card.indicator != "critical":
+        call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
+        own = visit_card(card, call)
+        before = card_in_place(own, (*call.visit_cards, *call.placed))
+        if before is not None:
+            return _waits(card, finding, call, f"other cards go before it at this opening, such as {before.service}")
+        call.placed.append(own)
+    turn = await call.shared.turns.turn_of_another(call.caller, call.memory, finding)
+    if turn is None:
         return None
     if not finding.asks:
         text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
@@ -411,10 +416,17 @@ async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
     return _waits(card, finding, call, f"it was offered on {on} (once in {TEST_DAYS} days)")
 
 
-def _visit_rank(card: Card, finding: PatientFinding | None, call: CheckedCall) -> VisitRank:
-    if finding is not None and finding.asks:
-        return VisitRank.TESTS
-    return call.visit_rank if card.uuid in call.reminders else VisitRank.BEFORE_REMINDERS
+def visit_card(card: Card, call: CheckedCall) -> VisitCard:
+    """Return where the card stands among those of this opening."""
+    finding, service = call.patient_finding(card), call.caller.service
+    if card.indicator != "info" or card.own_extension.results:
+        rank = VisitRank.DANGER
+    elif finding is not None and finding.asks:
+        rank = VisitRank.TESTS
+    else:
+        rank = call.visit_rank if card.uuid in call.reminders else VisitRank.FINDING
+    words = (card.summary, card.detail or "", *(suggestion.label for suggestion in card.suggestions))
+    return VisitCard(rank, service, turn_kind(finding) if finding is not None else "", len(" ".join(words).split()))
 
 
 def _waits(card: Card, finding: PatientFinding, call: CheckedCall, because: str) -> Silence:
@@ -716,6 +728,8 @@ SUPPRESSED: Final = frozenset(code for check in CHECKS for code in check.codes)
 """The reasons for which a card is held back; all other reasons say that there was nothing to show."""
 WITHOUT_MEMORY: Final = tuple(check for check in CHECKS if not check.remembers)
 """The checks that decide the same again whatever was shown or answered since: those that a replay asks."""
+BEFORE_REMINDERS: Final = CHECKS[: next(place for place, check in enumerate(CHECKS) if check.card is check_reminder)]
+"""The checks that decide whether a card counts among those of an opening."""
 WITHHELD: Final = frozenset(code for check in CHECKS if check.hides_findings for code in check.codes)
 """Those of them for which something was found and is not shown."""
 

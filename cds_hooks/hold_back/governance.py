@@ -49,13 +49,12 @@ class Governance:
         rest_days: float = REST_DAYS,
         claims: Claims | None = None,
         horizons: Mapping[str, float] | None = None,
-        visit_seconds: float = 0.0,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, only what two people have approved counts, which `approvals` knows. `now` gives epoch
         seconds by the clock of the calls. `rest_days` and `horizons`: see `Shared`; `claims` where there are
-        several workers; `visit_seconds`: see `Turns`.
+        several workers.
         """
         self._file = file
         self._needs_approval = needs_approval
@@ -65,9 +64,7 @@ class Governance:
         """The budgets of clients, care units and users."""
         self.checks: Sequence[Check] = CHECKS
         """Every check that can hold a card back."""
-        self.shared = Shared(
-            now, needs_approval, rest_days, horizons or {}, Turns(now, claims, visit_seconds), self.budgets
-        )
+        self.shared = Shared(now, needs_approval, rest_days, horizons or {}, Turns(now, claims), self.budgets)
         self.memory = Memory(now, rest_days)
         """What was shown and answered about each patient."""
         self._newest: dict[str, int] = {}

@@ -60,7 +60,7 @@ REST_DAYS: Final = 14
 """The default of CDS_SHOWN_REST_DAYS; the project's own choice."""
 LOOP_SECONDS: Final = 3_600.0
 """So long after an acceptance the loop guard holds; the project's own choice: a session of ordering is over by then."""
-_TEST, _CARD = "a test: ", "a card: "
+_TEST = "a test: "
 """How the kinds of turns begin of a test that is offered, and of any card about the patient as a whole."""
 
 _DAY_SECONDS: Final = 86_400.0
@@ -170,14 +170,10 @@ class PatientMemory(Struct):
                 self._take_finding(finding, at, now, rest_days)
 
     def _take_turns(self, service: str, finding: PatientFinding, at: float, now: float) -> None:
-        for kind in filter(None, (turn_kind(finding), card_kind(finding))):
-            turn = self.turns.get(kind)
-            if turn is None or at - turn.at > turn_days(kind) * _DAY_SECONDS or turn.at > now:
-                self.turns[kind] = Turn(service, at)
-
-    def cards_of_opening(self, now: float) -> set[str]:
-        """Returns the kinds of the cards that were shown within the day before `now` (epoch seconds)."""
-        return {kind for kind, turn in self.turns.items() if kind.startswith(_CARD) and is_this_opening(turn, now)}
+        kind = turn_kind(finding)
+        turn = self.turns.get(kind)
+        if kind and (turn is None or at - turn.at > turn_days(kind) * _DAY_SECONDS or turn.at > now):
+            self.turns[kind] = Turn(service, at)
 
     def _take_finding(self, finding: PatientFinding, at: float, now: float, rest_days: float) -> None:
         shown = self.shown.get(finding.about)
@@ -263,11 +259,6 @@ def turn_kind(finding: PatientFinding) -> str:
     if finding.asks:
         return f"{_TEST}{finding.subject}"
     return FOLLOW_UP if finding.about == FOLLOW_UP else ""
-
-
-def card_kind(finding: PatientFinding) -> str:
-    """Returns under which name a card counts among those of an opening; "" for a card at discharge."""
-    return f"{_CARD}{finding.about}" if finding.about != FOLLOW_UP else ""
 
 
 def turn_days(kind: str) -> int:

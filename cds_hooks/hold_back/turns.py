@@ -1,93 +1,76 @@
 """Shows a patient at most three cards at an opening of the chart, one follow-up at discharge, the same test once.
 
-An EHR calls the services of a hook at the same time, and none knows of the others. Each decides by the chart alone, so
-that the same cards are shown in whatever order it calls. Where more than three come, what cannot wait is shown
-whatever came before it (dangers, results to follow up, what a disease asks for); a reminder, the talk about a statin
-and a test for an estimate are kept for the worklist once three cards are shown. Each worker knows two seconds later,
-from the record, what another one showed; for calls of the same moment the workers ask a store that they share
-(`claims.py`).
+An EHR calls the services of a hook in any order or at the same time. Each call therefore asks what the other services
+would show about the same chart (`answer.py`), and the cards of all are ranked by what is lost if they are missed at
+this visit. The first two are shown, the third where all three have at most 250 words, and the others go to the
+worklist, whoever is called first. A critical card, a
+warning and the card of abnormal results are always shown.
 
-A test for an estimate is offered once in 90 days. At discharge one service shows a card for a patient in a day. A
-critical card has no turns.
-
-Where a site sets CDS_VISIT_WINDOW, a reminder waits so many seconds for the other services of patient-view: what can
-harm, results to follow up and talks go first, then the talk about a statin, then vaccines, which can be given at this
-visit, then preventive services, then a test for an estimate. Of the reminders the first of this list is shown, and only
-where nothing goes before it; the others go to the worklist. One process ranks by itself: calls of one moment that
-different workers answer are not ranked against each other.
+A test for an estimate is offered once in 90 days. At discharge one service shows a card for a patient in a day: each
+worker knows two seconds later, from the record, what another one showed; for calls of the same moment the workers ask a
+store that they share (`claims.py`).
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from time import monotonic, time
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from cds_hooks.hold_back.claims import Claims
-from cds_hooks.hold_back.memory import (
-    MOST_CARDS,
-    Bounded,
-    PatientMemory,
-    Turn,
-    card_kind,
-    is_this_opening,
-    turn_days,
-    turn_kind,
-)
+from cds_hooks.hold_back.memory import MOST_CARDS, Bounded, PatientMemory, Turn, is_this_opening, turn_days, turn_kind
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
+
+_MOST_WORDS: Final = 250
+"""A third card is shown where all have no more words than this; the project's own choice."""
+_ANY_LENGTH: Final = MOST_CARDS - 1
 
 
 class VisitRank(IntEnum):
-    """Where the reminders of a service stand in the list of a visit: each service declares its own."""
+    """What is lost if a card is missed at this visit, the most first; the order is the project's own choice."""
 
-    BEFORE_REMINDERS = 0
-    PREVENTIVE_TALK = 1
-    VACCINES = 2
-    PREVENTION = 3
-    TESTS = 4
-
-
-_ONE_MOMENT_SECONDS: Final = 5.0
-"""Calls about a patient belong to one visit for so long after the first; the project's own choice."""
-_MOST_VISITS: Final = 10_000
-
-
-class _Visit(Struct):
-    begun: float
-    ranks: dict[str, int] = field(default_factory=dict)
-    """The best rank of each service that has a card."""
+    DANGER = 0
+    """A critical card, a warning, abnormal results: always shown."""
+    TIME_BOUND = 1
+    """What can be done in these weeks only, such as a vaccine in a pregnancy."""
+    FINDING = 2
+    """What a disease or a medication asks for."""
+    TALK = 3
+    """A talk about a benefit of later years."""
+    VACCINES = 4
+    TESTS = 5
+    """A test for an estimate."""
+    PREVENTION = 6
+    QUESTIONS = 7
+    """What only asks for an entry of the chart."""
 
 
-class OneVisit:
-    """The cards that the services have for each patient in this moment."""
+class VisitCard(Struct, frozen=True, order=True):
+    """A card that a service has for this opening, ordered as the cards are shown; `kind` is that of `turn_kind`."""
 
-    def __init__(self, seconds: float) -> None:
-        """`seconds`: how long a reminder waits for the other services; with 0 nothing is ranked."""
-        self._seconds = seconds
-        self._visits: dict[tuple[str, str], _Visit] = {}
+    rank: VisitRank
+    service: str
+    kind: str = ""
+    words: int = 0
 
-    async def goes_before(self, caller: Caller, rank: VisitRank) -> str | None:
-        """Returns the service whose card goes before one of this rank and takes its place; None where it is shown."""
-        if not self._seconds:
-            return None
-        visit = self._visit_of(caller)
-        visit.ranks[caller.service] = min(rank, visit.ranks.get(caller.service, rank))
-        if rank is VisitRank.BEFORE_REMINDERS:
-            return None
-        await asyncio.sleep(max(0.0, visit.begun + self._seconds - monotonic()))
-        first = min(visit.ranks, key=lambda service: (visit.ranks[service], service))
-        return None if first == caller.service or visit.ranks[first] > rank else first
 
-    def _visit_of(self, caller: Caller) -> _Visit:
-        key, now = (caller.client, caller.patient), monotonic()
-        visit = self._visits.get(key)
-        if visit is None or now - visit.begun > self._seconds + _ONE_MOMENT_SECONDS:
-            if len(self._visits) >= _MOST_VISITS:
-                self._visits.clear()
-            visit = self._visits[key] = _Visit(now)
-        return visit
+def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | None:
+    """Returns the last of the cards of this opening that leave no place for this one; None where it is shown."""
+    shown: list[VisitCard] = []
+    for other in sorted(other for other in others if other < card):
+        if _has_place(other, shown):
+            shown.append(other)
+    return None if _has_place(card, shown) else shown[-1]
+
+
+def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
+    if card.kind and any(other.kind == card.kind for other in shown):
+        return False
+    words = card.words + sum(other.words for other in shown)
+    return (
+        card.rank is VisitRank.DANGER or len(shown) < _ANY_LENGTH or (len(shown) < MOST_CARDS and words <= _MOST_WORDS)
+    )
 
 
 _DAY_SECONDS: Final = 86_400.0
@@ -113,44 +96,11 @@ class _Reserved(Struct, frozen=True):
 class Turns:
     """Whose turn it is, and which calls of a visit are under way."""
 
-    def __init__(
-        self, now: Callable[[], float] = time, claims: Claims | None = None, visit_seconds: float = 0.0
-    ) -> None:
-        """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers.
-
-        `visit_seconds`: how long a reminder waits for the other services of this moment (`OneVisit`).
-        """
+    def __init__(self, now: Callable[[], float] = time, claims: Claims | None = None) -> None:
+        """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
         self._now = now
         self._claims = claims
-        self.visits = OneVisit(visit_seconds)
         self._reserved = Bounded[_Key, _Reserved](_MOST)
-        self._places = Bounded[tuple[str, str], dict[str, _Reserved]](_MOST)
-
-    async def is_beyond_opening(
-        self, caller: Caller, memory: PatientMemory, finding: PatientFinding, *, can_wait: bool
-    ) -> bool:
-        """Whether the cards of this opening have no place for this one, which can wait; else it takes a place."""
-        kind, now = card_kind(finding), self._now()
-        shown = memory.cards_of_opening(now)
-        places = self._places.get((caller.client, caller.patient)) or {}
-        reserved = {other for other, turn in places.items() if turn.is_kept(now)}
-        if kind in shown | reserved:
-            return False
-        if can_wait and len(shown | reserved) >= MOST_CARDS:
-            return True
-        reservations = {other: turn for other, turn in places.items() if other in reserved}
-        reservations[kind] = _Reserved(Turn(caller.service, now), monotonic())
-        self._places.put((caller.client, caller.patient), reservations)  # before anything is waited for
-        return can_wait and not await self._has_place(caller, len(shown), now)
-
-    async def _has_place(self, caller: Caller, shown: int, now: float) -> bool:
-        """Whether one of the places is left for this worker."""
-        if self._claims is None:
-            return True
-        for number in range(MOST_CARDS - shown):
-            if await self._claims.is_first("\n".join((caller.client, caller.patient, f"place {number}")), now):
-                return True
-        return False
 
     async def turn_of_another(self, caller: Caller, memory: PatientMemory, finding: PatientFinding) -> Turn | None:
         """Whose turn it is where this card is not shown; None where it is shown.

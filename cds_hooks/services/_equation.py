@@ -88,18 +88,14 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         if test is None:
             text = refused.text if len(lacking) < 2 else _all_that_is_missing(charted, lacking)
             advice.silences.append(Silence(equation.id, refused.reason, text))
-        elif question.content_for_missing is not None and is_visit(call) and _has_place_in_list(call):
+        elif question.content_for_missing is not None and is_visit(call):
             content = question.content_for_missing(charted, test)
             advice.cards.append(
                 missing_card(equation, content, call.card_identity(call.equation_url(equation.id)), lacking)
             )
         else:
             entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
-            why = (
-                "this visit is not a check-up"
-                if is_visit(call)
-                else "this call is not of an ambulatory visit that goes on"
-            )
+            why = "this call is not of an ambulatory visit that goes on"
             advice.worklist.append(entry)
             advice.silences.append(
                 Silence(equation.id, "worklist", f"{entry.test}: kept for the worklist, because {why}.")
@@ -301,18 +297,13 @@ def is_moment_for_reminder(call: ServiceInput) -> bool:
     one goes on: a reminder has its place then.
     """
     has_other_purpose = not is_check_up(call) and any(map(_OTHER_PURPOSE.search, _purposes(call)))
-    return not has_other_purpose and _has_place_in_list(call) and is_moment_for_talk(call)
+    return not has_other_purpose and is_moment_for_talk(call)
 
 
 def is_moment_for_talk(call: ServiceInput) -> bool:
     """Whether the patient may be there to talk with: a practitioner calls, and the visits are not all over."""
     is_looked_into = not (_visits_now(call) or call.request.context.encounter_id) and bool(_charted_visits(call))
     return not is_looked_into and is_moment_for_review(call)
-
-
-def _has_place_in_list(call: ServiceInput) -> bool:
-    """Whether a reminder may stand in the list of this visit: in one list of all services at check-ups only."""
-    return not call.is_one_list or is_check_up(call)
 
 
 # SNOMED CT: general examination of patient, check-up, well child visit. CPT 99381 to 99397: preventive visits. HCPCS
@@ -366,7 +357,7 @@ def kept_for_worklist(call: ServiceInput, subject: str) -> Silence:
     """Why a reminder is not shown where it has no place: what is due stands in the worklist."""
     why = "this call is not of a practitioner within an ambulatory visit that goes on"
     if is_moment_for_talk(call):
-        why = "this visit is not a check-up" if call.is_one_list else "this visit is for another purpose"
+        why = "this visit is for another purpose"
     return Silence(subject, "worklist", f"Kept for the worklist, because {why}.")
 
 

@@ -75,8 +75,6 @@ class ServiceInput(Struct, frozen=True):
     """The 5-year risk of kidney failure from which this site discusses a referral."""
     max_drafts: int = 200
     """How many orders one call may have judged."""
-    is_one_list: bool = False
-    """Whether this site wants one list of a visit (CDS_VISIT_WINDOW): then reminders are for check-ups only."""
     suppress: SuppressionCheck = suppress_nothing
     """Says why a finding of the medication rules is not shown to this client; None where it is shown."""
     prefetch: PrefetchState = NO_PREFETCH
@@ -162,6 +160,8 @@ class Advice(Struct):
     silences: list[Silence] = []
     worklist: list[WorklistEntry] = []
     reminders: dict[str, WorklistEntry] = {}
+    visit_rank: VisitRank | None = None
+    """Where its reminders stand this time; None: where its service says."""
     reads: dict[str, frozenset[str]] = {}
     features: FeatureVector | None = None
     orders: dict[str, Any] | None = None
@@ -270,7 +270,7 @@ class Service:
     """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
     warns_of_harm: bool = False
     """Whether it goes on where a patient has opted out of decision support."""
-    visit_rank: VisitRank = VisitRank.BEFORE_REMINDERS
+    visit_rank: VisitRank = VisitRank.FINDING
     """Where its reminders stand in the list of one visit."""
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""

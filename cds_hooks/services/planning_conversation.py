@@ -114,7 +114,6 @@ async def decide(call: ServiceInput) -> Advice:
     call.prefetch.require("labs")
     vector = _inputs(record)
     diagnoses = _diagnoses_beside(record)
-    record.release()
     advice = await advise_by_model(call, OF_CHART, vector, lambda estimated: _card(call, estimated, diagnoses))
     advice.features = vector  # what the full panel was asked of, where the small one is used
     return advice

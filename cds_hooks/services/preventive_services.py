@@ -93,6 +93,8 @@ async def decide(call: ServiceInput) -> Advice:
         return advice
     identity = call.card_identity()
     advice.reminders[identity.uuid] = _entry(due)
+    if all(judgement.order is None for judgement in due):
+        advice.visit_rank = VisitRank.QUESTIONS
     card = preventive_card(judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
     advice.cards.append(card)
     return advice
@@ -191,6 +193,7 @@ SERVICE = Service(
             "AllergyIntolerance",
             "Encounter",
             "FamilyMemberHistory",
+            "Immunization",  # vaccines go before it at an opening
         ),
         whole_history=("Procedure",),
     ),

@@ -111,6 +111,7 @@ async def decide(call: ServiceInput) -> Advice:
             )
             break
         advice.reminders[card.uuid] = _entry("offered-before")
+        advice.visit_rank = VisitRank.FINDING if is_for_disease else None
     return advice
 
 
@@ -339,9 +340,16 @@ SERVICE = Service(
     needs=Needs.of(
         features=(*FEATURES, *OUTLOOK_FEATURES),
         analytes=("ldl_cholesterol",),
-        resources=("Condition", "Encounter", "AllergyIntolerance", "MedicationRequest", "Procedure", "ServiceRequest"),
+        resources=(
+            "Condition",
+            "Encounter",
+            "AllergyIntolerance",
+            "MedicationRequest",
+            "Procedure",
+            "ServiceRequest",
+        ),
         whole_history=("Procedure",),
     ),
     decide=decide,
-    visit_rank=VisitRank.PREVENTIVE_TALK,
+    visit_rank=VisitRank.TALK,
 )

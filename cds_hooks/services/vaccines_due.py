@@ -59,6 +59,8 @@ async def decide(call: ServiceInput) -> Advice:
         return advice
     identity = call.card_identity()
     advice.reminders[identity.uuid] = _entry(due)
+    if any(item.for_pregnancy for item in due.due):
+        advice.visit_rank = VisitRank.TIME_BOUND
     unread = [*_unread(charted), *_unread_beside(record, charted)]
     advice.cards.append(vaccines_card(due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice

@@ -115,15 +115,6 @@ class CardSettings(BaseSettings):
         description="How long a finding at patient-view that was shown and that nobody answered is suppressed, in days "
         "from its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
     )
-    visit_window: float = Field(
-        default=0,
-        ge=0,
-        le=2,
-        description="How many seconds a reminder at patient-view (vaccines, preventive services, a test for an "
-        "estimate) waits for the other services that are called about this patient in the same moment: the first of "
-        "the list is shown, and only where nothing that can harm, no result to follow up and no talk goes before it; "
-        "the others go to the worklist. 0: nothing waits (docs/services.md).",
-    )
     pause_share: float = Field(
         default=0.05,
         ge=0,

@@ -79,7 +79,6 @@ _DEFAULTS: Final = {
     "shown_rest_days": 14,
     "trusted_proxies": "",
     "visit_memory_bytes": 33554432,
-    "visit_window": 0,
 }
 """Every default that is a number, a text or a yes or no, as docs/settings.md lists them."""
 
@@ -95,7 +94,6 @@ def test_every_default_of_the_settings_is_the_documented_one() -> None:
     [
         ("referral_risk", (0.03, 0.05), (0.0299, 0.0501)),
         ("shown_rest_days", (0, 90), (-1, 91)),
-        ("visit_window", (0, 2), (-1, 3)),
         ("pause_share", (0, 0.5), (-0.01, 0.51)),
         ("max_body_bytes", (1024,), (1023,)),
         ("call_seconds", (0.001, 600), (0, 601)),

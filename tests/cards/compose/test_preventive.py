@@ -60,12 +60,13 @@ def test_a_headline_is_as_long_as_a_card_allows() -> None:
 
 
 def test_six_services_have_a_line_and_the_others_share_one() -> None:
-    six = [judged(name) for name in "abcdef"]
-    assert not any(line.startswith("- Also due") for line in lines_of(card_of(*six)))
-    lines = lines_of(card_of(*six, judged("g_1"), judged("h")))
+    order = Order("Lipid panel", ())
+    lines = lines_of(
+        card_of(*(judged(name, order=order) for name in "abcdef"), judged("g_1"), judged("h", order=order))
+    )
     assert lines[5:7] == [
         "- **f screening** (USPSTF B, 2021): no f on record.",
-        r"- Also due: g_1 (USPSTF B, 2021; no g\_1 on record); h (USPSTF B, 2021; no h on record).",
+        r"- **g_1 screening** (USPSTF B, 2021): no g\_1 on record; **h screening** (USPSTF B, 2021): no h on record.",
     ]
 
 
@@ -86,12 +87,12 @@ def test_the_whole_detail_of_a_card() -> None:
         "- Follow up: bp, 148/90 today.",
         r"- Not known: u (u has \*no\* date); v (v has \*no\* date).",
         "",
-        "Not seen: tests done elsewhere; Procedure, DiagnosticReport (not sent); family history, risk behaviour. "
+        "Not seen: tests done elsewhere; Procedure, DiagnosticReport (not sent); family history. "
         "For average risk without symptoms.",
     ]
     assert lines_of(card_of(judged("a")))[1:] == [
         "",
-        "Not seen: tests done elsewhere; family history, risk behaviour. For average risk without symptoms.",
+        "Not seen: tests done elsewhere; family history. For average risk without symptoms.",
     ]
 
 

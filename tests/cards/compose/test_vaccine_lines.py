@@ -36,7 +36,7 @@ KNOWLEDGE = VaccineKnowledge(
     ),
     {},
 )
-BASIS = "No vaccination is on record here; not seen: doses given elsewhere, travel, occupation."
+BASIS = "No vaccination on record; not seen: doses given elsewhere, travel, occupation."
 
 
 def person(*doses: VaccineDose) -> ChartedPerson:
@@ -222,20 +222,19 @@ def test_everything_beside_what_is_due_has_its_line() -> None:
     )
     assert lines(found, person(VaccineDose("10", date(2009, 5, 1), "I/1"), VaccineDose("3", date(2009, 5, 1), "I/2"),
                                VaccineDose("3", date(2009, 6, 1), "I/3"))) == [
-        "- **Influenza (this season)**: no dose since 2009-06-30 on record, where the release here "
-        "ends; ACIP recommends one each season: check.",
-        "- To catch up, no dose that counts on record: C, D. Ask the immunization registry first.",
+        "- **Influenza (this season)**: none on record since 2009-06-30 (end of the release); ACIP: one each season.",
+        "- To catch up, no dose that counts: C, D. Ask the registry first.",
         "- To catch up, Tdap/Td: only doses of an adult are on record (2009-05-01). Ask the registry for the "
         "childhood series; without one, dose 2 is due.",
         "- Declined by the patient within a year: X (2009-11-01), Y (2009-12-01).",
         "- Ordered already: HPV, MMR.",
-        "- Shared decision with the patient: E, F.",
+        "- Shared decision: E, F.",
         "- Contraindicated: G, I (pregnancy (2009-07-01)).",
         "- Contraindicated: H.",
         "- Check first: no spleen (2009-06-01). Do not vaccinate. This is about J, K.",
         "",
-        "Vaccinations of 2 days are on record here; not seen: doses given elsewhere, travel, occupation.",
-        "Not judged: the season of RSV (to 2009-01-31), where the release here ends; L: why; M: why.",
+        "Vaccinations of 2 days on record; not seen: doses given elsewhere, travel, occupation.",
+        "Not judged: RSV (to 2009-01-31), where the release ends; L: why; M: why.",
     ]  # fmt: skip
 
 

@@ -74,8 +74,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         {},
         "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another",
     ),
-    ("colorectal-cancer", (), {}, "no colonoscopy, stool blood test (FIT or high-sensitivity guaiac) or other test for "
-     "it on record here"),
+    ("colorectal-cancer", (), {}, "no test for it on record here"),
     # Cervix
     (
         "cervical-cancer",

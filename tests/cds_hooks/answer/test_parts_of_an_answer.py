@@ -38,6 +38,7 @@ from cds_hooks.call import Call, Stopwatch, open_call
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed
 from cds_hooks.hold_back.budgets import Audience
 from cds_hooks.hold_back.checks import CheckedCall, Chosen
+from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.turns import VisitRank
 from cds_hooks.model_versions import in_use
 from cds_hooks.prefetch.fetch import FilledPrefetch
@@ -302,29 +303,10 @@ def test_a_service_is_given_what_the_site_has_set() -> None:
         configured.kfre_region, configured.referral_risk, configured.max_drafts, configured.public_url,
         call.decision_id,
     )  # fmt: skip
-    assert (one.is_one_list, one.takes_system_actions, one.choose) == (False, True, in_use)
+    assert (one.takes_system_actions, one.choose) == (True, in_use)
     assert one.thresholds is call.components.thresholds
     start = call.decision_id[:-4]
     assert [one.card_uuid() for _ in range(2)] == [f"{start}0100", f"{start}0200"]
-
-
-@pytest.mark.parametrize(("window", "is_one_list"), [(0, False), (1, True)])
-def test_a_window_of_a_visit_makes_one_list(window: int, *, is_one_list: bool) -> None:
-    given: list[Any] = []
-
-    async def decide(one: Any) -> Advice:
-        given.append(one)
-        return Advice()
-
-    call = opened()
-    settings = call.components.settings.model_copy(update={"visit_window": window})
-    made = msgspec.structs.replace(
-        call,
-        service=cast("Any", SimpleNamespace(id="s", decide=decide)),
-        components=replace(call.components, settings=settings),
-    )
-    asyncio.run(advise(made, _chart(call)))
-    assert given[0].is_one_list is is_one_list
 
 
 def test_a_service_that_is_not_asked_gives_its_reason() -> None:
@@ -354,7 +336,7 @@ def _selected(
     call = SimpleNamespace(
         components=SimpleNamespace(governance=SimpleNamespace(hold_back=held_back)),
         client=SimpleNamespace(profile=SimpleNamespace(dialect=SimpleNamespace(id="plain"))),
-        service=SimpleNamespace(visit_rank=VisitRank.BEFORE_REMINDERS, packages_with=lambda *_: ()),
+        service=SimpleNamespace(visit_rank=VisitRank.FINDING, packages_with=lambda *_: ()),
         stages=Stopwatch(None),
     )
     advised = Advised(cast("Any", SimpleNamespace(unread=unread)), advice, checked, "c")
@@ -362,7 +344,7 @@ def _selected(
 
 
 def _checked(silent: str | None = None) -> CheckedCall:
-    return CheckedCall(cast("Any", None), 0.0, silent=silent)
+    return CheckedCall(Caller("ehr", "p1", "s", "order-sign"), 0.0, silent=silent)
 
 
 def test_the_reasons_of_service_checks_and_reading_follow_each_other() -> None:
@@ -376,7 +358,7 @@ def test_the_reasons_of_service_checks_and_reading_follow_each_other() -> None:
     advice = Advice(cards=[_card()], silences=[first], worklist=[entry], reminders={"u1": entry})
     chosen = Chosen([_card("u2")], [held, other], resting, [later], {"u1": 1})
     selected, asked_for = _selected(advice, chosen, checked, [unread])
-    assert asked_for == [([_card()], {"u1": entry}, VisitRank.BEFORE_REMINDERS)]
+    assert asked_for == [([_card()], {"u1": entry}, VisitRank.FINDING)]
     assert selected == Selected(
         advised=selected.advised,
         cards=[_card("u2")],

@@ -29,7 +29,6 @@ from cds_hooks.hold_back.claims import Claims, claims_between_workers
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
-from cds_hooks.hold_back.turns import OneVisit, VisitRank
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable, card_uuid
@@ -182,33 +181,6 @@ def test_a_pause_that_the_record_does_not_take_is_told(tmp_path: Path) -> None:
     pause = Pause("rule", "r", "2026-11-21T10:00:00+00:00", 210, 3, 0.05)
     with pytest.raises(RecordUnavailable, match=r"^the pause cannot be recorded: "):
         record_pause(f"sqlite:///{tmp_path}/none/x.sqlite3", pause, 0)
-
-
-# One visit
-
-
-def test_of_one_rank_the_service_that_is_first_by_name_goes_before() -> None:
-    async def before(*ranks: tuple[str, VisitRank]) -> list[str | None]:
-        visits = OneVisit(0.01)
-        callers = [Caller("ehr", "p", service, "patient-view") for service, _ in ranks]
-        return list(await asyncio.gather(*(visits.goes_before(c, r) for c, (_, r) in zip(callers, ranks, strict=True))))
-
-    vaccines, tests = VisitRank.VACCINES, VisitRank.TESTS
-    assert asyncio.run(before(("b", vaccines), ("a", vaccines))) == ["a", None]
-    assert asyncio.run(before(("b", vaccines), ("a", tests))) == [None, "b"]
-    assert asyncio.run(before(("b", tests), ("a", VisitRank.BEFORE_REMINDERS))) == ["a", None]
-    assert asyncio.run(before(("b", tests), ("b", vaccines), ("a", vaccines))) == ["a", "a", None]
-    assert asyncio.run(OneVisit(0.0).goes_before(Caller("ehr", "p", "s", "h"), tests)) is None
-
-
-def test_visits_are_forgotten_when_there_are_ten_thousand() -> None:
-    visits = OneVisit(0.01)
-    for number in range(10_000):
-        visits._visit_of(Caller("ehr", f"p{number}", "s", "h"))
-    first = visits._visit_of(Caller("ehr", "p0", "s", "h"))
-    assert visits._visit_of(Caller("ehr", "p0", "s", "h")) is first
-    visits._visit_of(Caller("ehr", "one more", "s", "h"))
-    assert visits._visit_of(Caller("ehr", "p0", "s", "h")) is not first
 
 
 # Counts of rules

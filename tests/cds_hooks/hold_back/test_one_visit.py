@@ -1,104 +1,112 @@
-"""One visit, one list: reminders wait for the other services of the moment, and the first of the list is shown."""
+"""One visit, one list: the same three cards at most, in whatever order and however many at once an EHR calls."""
 
 import asyncio
+from itertools import permutations
 from pathlib import Path
+from random import Random
 from typing import Any
 
-import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.turns import OneVisit, VisitRank
+from cds_hooks.hold_back.turns import VisitCard, VisitRank, card_in_place
+from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.services.chart_cases import AS_OF, VISIT, as_call, patient, problem, result, text_of, visit
+from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, problem, result, text_of
 
 Json = dict[str, Any]
-SERVICES = ("preventive-services", "vaccines-due", "anticoagulation-discussion", "medication-review")
-WINDOW = 0.3
+SERVICES = tuple(service.id for service in find_services().values() if "patient-view" in service.hooks)
+REFERRAL = [result("2160-0", 3.1, "mg/dL", when) for when in ("2026-11-02", "2026-04-02")]
+FIBRILLATION = [problem("Atrial fibrillation", "I48.91"), problem("Hypertension", "I10")]
+INFARCTION = problem("Old myocardial infarction", "I25.2")
+CHARTS = {
+    "kidneys, rhythm and vessels": [patient(70, "male"), *FIBRILLATION, INFARCTION, *REFERRAL],
+    "dialysis": [patient(66, "female"), problem("Dependence on renal dialysis", "Z99.2"), *FIBRILLATION],
+    "reminders alone": [patient(62, "male")],
+}
 
 
-async def _opened(folder: Path, chart: list[Json], seconds: float, services: tuple[str, ...] = SERVICES) -> list[Json]:
-    folder.mkdir()
-    async with client(folder, as_of=AS_OF, visit_window=seconds) as calls:
+async def _opened(folder: Path, chart: list[Json], orders: list[tuple[str, ...]], *, at_once: bool) -> list[Json]:
+    """What each service answers at each opening, by service; each opening is of another patient."""
+    async with client(folder, as_of=AS_OF) as calls:
 
-        async def ask(service: str) -> httpx.Response:
-            return await calls.post(f"/cds-services/{service}", json=as_call(service, "patient-view", 1, chart))
+        async def ask(service: str, number: int) -> Json:
+            answer = await calls.post(f"/cds-services/{service}", json=as_call(service, "patient-view", number, chart))
+            assert answer.status_code == 200, answer.text
+            body: Json = answer.json()
+            return body
 
-        answers = await asyncio.gather(*map(ask, services))
-    assert [answer.status_code for answer in answers] == [200] * len(services)
-    return [answer.json() for answer in answers]
-
-
-def test_what_can_harm_and_talks_go_before_reminders(tmp_path: Path) -> None:
-    check_up = visit(id=VISIT, type=[{"text": "Annual physical"}])
-    chart = [patient(70, "male"), problem("Atrial fibrillation", "I48.91"), problem("Hypertension", "I10"), check_up]
-    prevention, vaccines, talk, _ = asyncio.run(_opened(tmp_path / "one", chart, WINDOW))
-    assert not prevention["cards"]
-    assert not vaccines["cards"]
-    assert "CHA2DS2-VASc" in text_of(talk)
-    for answer in (prevention, vaccines):
-        own = answer["extension"]["org.cds-hooks-onnx"]
-        assert "offered-before" in [entry["because"] for entry in own["worklist"]]
-        assert "anticoagulation-discussion goes before it" in str(own["silence"])
+        openings = []
+        for number, order in enumerate(orders):
+            if at_once:
+                answers = await asyncio.gather(*(ask(service, number) for service in order))
+            else:
+                answers = [await ask(service, number) for service in order]
+            openings.append(dict(zip(order, answers, strict=True)))
+        return openings
 
 
-def test_of_the_reminders_what_can_be_done_at_this_visit_is_shown_whoever_is_called_first(tmp_path: Path) -> None:
-    chart = [patient(62, "male"), visit(id=VISIT, type=[{"text": "Annual physical"}])]
-    for number, services in enumerate((SERVICES, SERVICES[::-1])):
-        answers = asyncio.run(_opened(tmp_path / str(number), chart, WINDOW, services))
-        shown = [service for service, answer in zip(services, answers, strict=True) if answer["cards"]]
-        assert shown == ["vaccines-due"]
+def _shown(opening: Json) -> dict[str, list[str]]:
+    return {service: [card["summary"] for card in opening[service]["cards"]] for service in sorted(opening)}
 
 
-def test_a_visit_that_is_no_check_up_has_no_reminders_in_its_list(tmp_path: Path) -> None:
-    services = (*SERVICES, "statin-discussion", "liver-assessment")
-    chart = [patient(62, "male"), problem("Obesity", "E66.9")]
-    answers = asyncio.run(_opened(tmp_path / "list", chart, 0.02, services))
-    assert not any(answer["cards"] for answer in answers)
-    worklists = [answer["extension"]["org.cds-hooks-onnx"].get("worklist", []) for answer in answers]
-    entries = " ".join(entry["test"] for worklist in worklists for entry in worklist)
-    assert "Vaccines: " in entries
-    assert "Preventive services: " in entries
+@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_same_cards_are_shown_whatever_the_order_of_calls(tmp_path: Path, name: str, *, at_once: bool) -> None:
+    orders = [SERVICES, SERVICES[::-1], *(tuple(Random(seed).sample(SERVICES, len(SERVICES))) for seed in (1, 2))]
+    first, *others = asyncio.run(_opened(tmp_path, CHARTS[name], orders, at_once=at_once))
+    assert 2 <= sum(map(len, _shown(first).values())) <= 3
+    for other in others:
+        assert _shown(other) == _shown(first)
 
 
-def test_the_talk_about_a_statin_for_a_disease_goes_after_what_can_harm_and_before_reminders(tmp_path: Path) -> None:
-    services = ("vaccines-due", "statin-discussion", "anticoagulation-discussion")
-    infarction = problem("Old myocardial infarction", "I25.2")
-    check_up = visit(id=VISIT, type=[{"text": "Annual physical"}])
-    chart = [patient(70, "male"), infarction, check_up]
-    vaccines, statin, _ = asyncio.run(_opened(tmp_path / "alone", chart, WINDOW, services))
-    assert "statin" in text_of(statin)
-    assert not vaccines["cards"]
-    chart.append(problem("Atrial fibrillation", "I48.91"))
-    vaccines, statin, talk = asyncio.run(_opened(tmp_path / "both", chart, WINDOW, services))
-    assert "CHA2DS2-VASc" in text_of(talk)
-    assert not statin["cards"]
-    (entry,) = statin["extension"]["org.cds-hooks-onnx"]["worklist"]
-    assert (entry["test"], entry["because"]) == ("A talk about a statin", "offered-before")
+def test_what_leaves_no_place_is_named_and_the_rest_is_in_the_list(tmp_path: Path) -> None:
+    (opening,) = asyncio.run(_opened(tmp_path, CHARTS["kidneys, rhythm and vessels"], [SERVICES], at_once=False))
+    shown = {service for service, summaries in _shown(opening).items() if summaries}
+    assert "preventive-services" not in shown
+    kept = opening["preventive-services"]["extension"]["org.cds-hooks-onnx"]
+    assert [entry["because"] for entry in kept["worklist"]][-1] == "offered-before"
+    assert "other cards go before it at this opening" in str(kept["silence"])
 
 
-def test_the_follow_up_of_an_abnormal_result_is_shown_whoever_answers_first(tmp_path: Path) -> None:
+def test_a_service_that_the_chart_has_nothing_for_leaves_the_place(tmp_path: Path) -> None:
+    """A reminder alone is shown, though other services may be called."""
+    (opening,) = asyncio.run(_opened(tmp_path, CHARTS["reminders alone"], [SERVICES], at_once=False))
+    assert {service for service, cards in _shown(opening).items() if cards} == {"preventive-services", "vaccines-due"}
+
+
+def test_the_follow_up_of_an_abnormal_result_is_always_shown(tmp_path: Path) -> None:
     positive = result("77354-9", 0, "1")
     del positive["valueQuantity"]
     positive["valueCodeableConcept"] = {"text": "Positive"}
-    chart = [patient(62, "female"), positive]
-    places = [SERVICES[place:] + SERVICES[:place] for place in range(len(SERVICES))]
-    for number, services in enumerate((*places, SERVICES[::-1])):
-        for seconds in (0.0, 0.02):
-            answers = asyncio.run(_opened(tmp_path / f"{number}-{seconds}", chart, seconds, services))
-            shown = dict(zip(services, map(text_of, answers), strict=True))
-            assert "Colonoscopy after a positive stool test" in shown["preventive-services"]
+    chart = [*CHARTS["kidneys, rhythm and vessels"], positive]
+    for opening in asyncio.run(_opened(tmp_path, chart, [SERVICES, SERVICES[::-1]], at_once=False)):
+        assert "Colonoscopy after a positive stool test" in text_of(opening["preventive-services"])
 
 
-def test_without_the_setting_nothing_is_ranked(tmp_path: Path) -> None:
-    chart = [patient(70, "male"), problem("Atrial fibrillation", "I48.91"), problem("Hypertension", "I10")]
-    answers = asyncio.run(_opened(tmp_path / "none", chart, 0))
-    assert sum(len(answer["cards"]) for answer in answers) == 3, "the talk, and both reminders"
+@given(
+    st.lists(
+        st.builds(
+            VisitCard, st.sampled_from(VisitRank), st.sampled_from("abcdefghi"), st.just(""), st.integers(1, 200)
+        ),
+        unique_by=lambda card: card.service,
+    )
+)
+def test_at_most_three_cards_and_250_words_are_shown_beside_dangers(cards: list[VisitCard]) -> None:
+    shown = [card for card in cards if card_in_place(card, [other for other in cards if other is not card]) is None]
+    waiting = [card for card in shown if card.rank is not VisitRank.DANGER]
+    assert len(waiting) <= 3
+    assert len(waiting) < 3 or sum(card.words for card in waiting) <= 250
+    assert {card for card in cards if card.rank is VisitRank.DANGER} <= set(shown)
+    assert not cards or min(cards) in shown
+    for order in list(permutations(cards))[:24]:
+        assert [card for card in order if card in shown] == [
+            card for card in order if card_in_place(card, [other for other in order if other is not card]) is None
+        ]
 
 
-def test_of_two_services_of_one_rank_the_first_by_name_is_shown() -> None:
-    async def ranked() -> list[str | None]:
-        visits = OneVisit(0.02)
-        callers = [Caller("ehr", "p1", service, "patient-view") for service in ("b-service", "a-service")]
-        return list(await asyncio.gather(*[visits.goes_before(caller, VisitRank.TESTS) for caller in callers]))
-
-    assert asyncio.run(ranked()) == ["a-service", None]
+def test_a_test_that_two_services_ask_for_is_offered_by_the_first() -> None:
+    one, other = (VisitCard(VisitRank.TESTS, service, "a test: creatinine", 50) for service in "ab")
+    assert card_in_place(one, [other]) is None
+    assert card_in_place(other, [one]) == one

@@ -17,8 +17,8 @@ from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.services.chart_cases import as_call, patient
 from tests.cds_hooks.services.equation_calls import NOW, valued
-from tests.cds_hooks.services.test_equation_services import visit
 
 SERVICE = "nephrology-referral"
 DAY = 86_400.0
@@ -311,16 +311,12 @@ def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> N
 # A card that lists several findings
 
 
-def _list_call(service: str, sample: str) -> dict[str, Any]:
-    request = copy.deepcopy(request_for(service, "patient-view", sample, NOW))
-    visit(sample)(request)
-    for entry in request["prefetch"]["encounters"]["entry"]:
-        entry["resource"].pop("period", None)  # a visit that goes on, whenever the chart is opened
-    return request
+def _list_call(service: str) -> dict[str, Any]:
+    return as_call(service, "patient-view", 1, [patient(60, "female")])
 
 
-async def _list_card(calls: httpx.AsyncClient, service: str, sample: str) -> list[dict[str, Any]]:
-    answered = await calls.post(f"/cds-services/{service}", json=_list_call(service, sample))
+async def _list_card(calls: httpx.AsyncClient, service: str) -> list[dict[str, Any]]:
+    answered = await calls.post(f"/cds-services/{service}", json=_list_call(service))
     assert answered.status_code == 200, answered.text
     return list(answered.json()["cards"])
 
@@ -336,37 +332,35 @@ async def _answer_list(calls: httpx.AsyncClient, service: str, card: dict[str, A
     assert sent.status_code == 200, sent.text
 
 
-LISTS = [("preventive-services", "ckd-uacr"), ("vaccines-due", "sparse-record")]
+LISTS = ("preventive-services", "vaccines-due")
 
 
-@pytest.mark.parametrize(("service", "sample"), LISTS)
-def test_an_accepted_suggestion_of_a_list_settles_only_what_it_orders(
-    tmp_path: Path, service: str, sample: str
-) -> None:
+@pytest.mark.parametrize("service", LISTS)
+def test_an_accepted_suggestion_of_a_list_settles_only_what_it_orders(tmp_path: Path, service: str) -> None:
     async def story() -> None:
         async with app_client(tmp_path, as_of=NOW) as calls:
-            (first,) = await _list_card(calls, service, sample)
+            (first,) = await _list_card(calls, service)
             labels = [offer["label"] for offer in first["suggestions"]]
             await _answer_list(calls, service, first, "accepted")
-            (again,) = await _list_card(calls, service, sample)
+            (again,) = await _list_card(calls, service)
             assert again["summary"] == first["summary"]
             assert [offer["label"] for offer in again["suggestions"]] == labels[1:]
         async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
-            assert len(await _list_card(calls, service, sample)) == 1
+            assert len(await _list_card(calls, service)) == 1
 
     asyncio.run(story())
 
 
 @pytest.mark.parametrize(("code", "later"), [("patient-declines", 1), ("action-completed", 1), ("need-more-info", 0)])
 def test_what_is_said_of_one_finding_silences_the_others_for_a_day_only(tmp_path: Path, code: str, later: int) -> None:
-    service, sample = LISTS[0]
+    service = LISTS[0]
 
     async def story() -> None:
         async with app_client(tmp_path, as_of=NOW) as calls:
-            (first,) = await _list_card(calls, service, sample)
+            (first,) = await _list_card(calls, service)
             await _answer_list(calls, service, first, code)
-            assert await _list_card(calls, service, sample) == []
+            assert await _list_card(calls, service) == []
         async with app_client(tmp_path, as_of=NOW + timedelta(days=2)) as calls:
-            assert len(await _list_card(calls, service, sample)) == later
+            assert len(await _list_card(calls, service)) == later
 
     asyncio.run(story())

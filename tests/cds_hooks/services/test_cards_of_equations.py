@@ -149,8 +149,6 @@ def test_the_ratio_of_albumin_is_what_the_risk_lacks() -> None:
     assert silent.worklist == [entry]
     kept = "Albumin/creatinine ratio in urine: kept for the worklist, because this "
     assert silent.silences == [Silence("kfre_4", "worklist", f"{kept}call is not of an ambulatory visit that goes on.")]
-    one_list = decided(NEPHROLOGY, call_about(*CHRONIC, visit(), is_one_list=True))
-    assert one_list.silences == [Silence("kfre_4", "worklist", f"{kept}visit is not a check-up.")]
     card = the_card(decided(NEPHROLOGY, call_about(*CHRONIC, visit())))
     words = "albumin/creatinine ratio in urine"
     assert card.summary == f"Kidney disease: risk of kidney failure not known, no {words}. Consider ordering it."

@@ -25,7 +25,7 @@ MANY_DEATHS = re.compile(r"\*\*(?:About )?([5-9]\d) in 100\*\*[^.]*died within 5
 
 
 async def _answers(folder: Path, files: list[Path], way: str) -> list[dict[str, list[Json]]]:
-    async with client(folder, as_of=AS_OF, visit_window=0.02) as calls:
+    async with client(folder, as_of=AS_OF) as calls:
         charts = [opened(read_chart(file), way, AS_OF) for file in files]
         return [await cards_of(calls, resources, visit, AS_OF) for resources, visit in charts]
 
@@ -79,7 +79,7 @@ def test_services_do_not_contradict_each_other_on_charts_of_an_internist(tmp_pat
     charts = [chart.resources for charts in CHARTS.values() for chart in charts][::4]
 
     async def ask() -> list[dict[str, list[Json]]]:
-        async with client(tmp_path, as_of=AS_OF, visit_window=0.02) as calls:
+        async with client(tmp_path, as_of=AS_OF) as calls:
             return [await _in_all_services(calls, number, chart) for number, chart in enumerate(charts)]
 
     assert not Counter(fault for answer in asyncio.run(ask()) for fault in contradictions(answer))

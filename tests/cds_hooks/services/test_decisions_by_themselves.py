@@ -86,14 +86,10 @@ def visit(kind: str = "AMB", status: str = "in-progress", identifier: str = "e1"
     }  # fmt: skip
 
 
-def call(
-    *resources: Json, user: str | None = "Practitioner/1", encounter: str | None = None, is_one_list: bool = False
-) -> ServiceInput:
+def call(*resources: Json, user: str | None = "Practitioner/1", encounter: str | None = None) -> ServiceInput:
     """As much of a call as these decisions read."""
     context = SimpleNamespace(user_id=user, encounter_id=encounter)
-    made = SimpleNamespace(
-        record=record_of(*resources), request=SimpleNamespace(context=context), is_one_list=is_one_list
-    )
+    made = SimpleNamespace(record=record_of(*resources), request=SimpleNamespace(context=context))
     return cast("ServiceInput", made)
 
 
@@ -398,8 +394,7 @@ MOMENTS = (is_visit, is_moment_for_review, is_moment_for_reminder, is_moment_for
         (call(visit(type=[{"text": "Annual physical for dialysis"}])), (True, True, True, True)),
         (call(visit(reasonCode=[{"text": "Sick visit"}])), (True, True, False, True)),
         (call(visit(serviceType={"text": "Surgery"})), (True, True, False, True)),
-        (call(visit(), is_one_list=True), (True, True, False, True)),
-        (call(visit(type=[{"text": "Annual wellness visit"}]), is_one_list=True), (True, True, True, True)),
+        (call(visit(type=[{"text": "Annual wellness visit"}])), (True, True, True, True)),
     ],
 )
 def test_each_moment_has_the_visits_that_it_is_for(made: ServiceInput, moments: tuple[bool, ...]) -> None:
@@ -419,7 +414,6 @@ def test_a_visit_is_a_check_up_by_its_words_or_its_code() -> None:
     [
         (call(visit("IMP")), "this call is not of a practitioner within an ambulatory visit that goes on"),
         (call(visit()), "this visit is for another purpose"),
-        (call(visit(), is_one_list=True), "this visit is not a check-up"),
     ],
 )
 def test_a_reminder_without_its_place_says_why_it_is_kept(made: ServiceInput, why: str) -> None:

@@ -120,8 +120,8 @@ def test_a_risk_names_the_condition_it_comes_from(tmp_path: Path, as_of: datetim
 
 def test_what_an_adult_should_have_had_as_a_child_stands_apart(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1985-01-01")
-    assert "To catch up, no dose that counts on record: " in card["detail"]
-    assert "Ask the immunization registry first." in card["detail"]
+    assert "To catch up, no dose that counts: " in card["detail"]
+    assert "Ask the registry first." in card["detail"]
     assert "to catch up" in card["summary"]
     started = only_card(tmp_path, as_of, "1985-01-01", dose(1, "43", "2020-01-01"))
     assert "**HepB, dose 2**" in started["detail"]
@@ -148,8 +148,8 @@ def test_an_order_of_a_vaccine_in_words_is_read(tmp_path: Path, as_of: datetime,
 
 def test_seasons_after_the_release_are_not_judged_and_said(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1960-01-01")
-    assert "no dose since 2026-06-30 on record" in card["detail"]
-    assert "- **Influenza (this season)**: no dose since 2026-06-30" in card["detail"]
+    assert "none on record since 2026-06-30" in card["detail"]
+    assert "- **Influenza (this season)**: none on record since 2026-06-30" in card["detail"]
     assert "Of this season no dose on record: Influenza." in card["summary"]
     given = only_card(tmp_path, as_of, "1960-01-01", dose(98, "150", "2026-10-10"))
     assert "this season)" not in given["detail"]
@@ -163,7 +163,7 @@ def test_the_country_of_birth_decides_about_varicella(tmp_path: Path, as_of: dat
     unknown = only_card(tmp_path, as_of, "1970-01-01")["detail"]
     american = only_card(tmp_path, as_of, "1970-01-01", **born_in("US"))["detail"]
     other = only_card(tmp_path, as_of, "1970-01-01", **born_in("DE"))["detail"]
-    assert "Varicella: the country of birth is not known" in unknown
+    assert "Varicella: country of birth not known" in unknown
     assert "Varicella" not in american
     assert "Varicella" in next(line for line in other.splitlines() if "To catch up" in line)
 
@@ -246,7 +246,7 @@ def test_a_chart_with_more_doses_than_a_life_has_is_judged_as_any_other(tmp_path
     ]
     card = only_card(tmp_path, as_of, "1980-01-01", *twice_a_day)
     assert card["summary"].startswith("4 to catch up: Tdap/Td")
-    assert "Vaccinations of 1500 days are on record here;" in card["detail"]
+    assert "Vaccinations of 1500 days on record;" in card["detail"]
 
 
 def test_the_release_is_named_on_the_card_and_in_the_answer(tmp_path: Path, as_of: datetime) -> None:

@@ -34,7 +34,7 @@ CHARTS: list[tuple[int, list[Json], str, str]] = [
     (62, [dose("187", "2026-11-02", "not-done", **STOCK)], "Order Zoster", "Declined"),
     (62, [problem("Shingles vaccine declined", when="2026-10-01")], "Declined by the patient", "Order Zo"),
     (70, [dose("109", "2025-07-10")], "the formulation of the dose of 2025-07-10 is not recorded", "nothing"),
-    (64, [problem("Type 2 diabetes", "E11.9")], "Shared decision with the patient: HepB", "HepB, dose 1"),
+    (64, [problem("Type 2 diabetes", "E11.9")], "Shared decision: HepB", "HepB, dose 1"),
     (62, [], "Zoster, dose 1**: due.", "2014"),
 ]  # fmt: skip
 

@@ -28,7 +28,7 @@ IN_HOSPITAL = {"dm2", "dm4"}
 
 
 async def _faults_of(folder: Path, charts: list[Chart]) -> list[str]:
-    async with client(folder, as_of=AS_OF, visit_window=0.02) as calls:
+    async with client(folder, as_of=AS_OF) as calls:
         return [fault for number, chart in enumerate(charts) for fault in await _visit(calls, number, chart)]
 
 
