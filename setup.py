@@ -13,7 +13,7 @@ class BuildWithDocumentation(build_py):
     """Writes the pages of docs/ beside the modules that serve them, except into an editable install."""
 
     def run(self) -> None:
-        """Builds as usual, then writes the site."""
+        """Build as usual, then write the site."""
         super().run()
         if not self.editable_mode:
             sys.path.insert(0, str(ROOT))

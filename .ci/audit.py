@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def audited(lock: Path) -> tuple[str, int]:
-    """What is known of the packages of a lock, in a sentence, and the exit code for it."""
+    """Return what is known of the packages of a lock, in a sentence, and the exit code for it."""
     program = str(Path(sys.executable).parent / "pip-audit")
     command = [program, "--disable-pip", "--require-hashes", "--requirement", str(lock), "--format", "json"]
     done = subprocess.run([*command, "--progress-spinner", "off", "--timeout", "10"], capture_output=True, text=True)
@@ -39,7 +39,7 @@ def audited(lock: Path) -> tuple[str, int]:
 
 
 def judged(packages: list[dict[str, object]]) -> tuple[str, int]:
-    """The sentence and the exit code for what pip-audit says of each package."""
+    """Return the sentence and the exit code for what pip-audit says of each package."""
     skipped = [package for package in packages if "skip_reason" in package]
     known = [f"{each['name']} {each['version']}" for each in packages if each.get("vulns")]
     looked_up = f"{len(packages) - len(skipped)} of {len(packages)} packages looked up"

@@ -72,7 +72,7 @@ class Buildah:
         self._command += ["--storage-driver", "vfs"]
 
     def run(self, *arguments: str) -> str:
-        """What it printed, without the last line feed."""
+        """Return what it printed, without the last line feed."""
         command = [*self._command, *arguments]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
@@ -107,7 +107,7 @@ def build(storage: Buildah) -> None:
 
 
 def check_parts(root: Path) -> None:
-    """Compares the Python packages in the image with its list of parts, and adds those of its base to the list."""
+    """Compare the Python packages in the image with its list of parts, and add those of its base to the list."""
     bom = json.loads(PARTS.read_text())
     python = [part for part in bom["components"] if part["purl"].startswith("pkg:pypi/")]
     listed = {plain_name(part["name"]): part["version"] for part in python}
@@ -126,12 +126,12 @@ def check_parts(root: Path) -> None:
 
 
 def plain_name(name: str) -> str:
-    """The name of a Python package as indexes compare it (PEP 503)."""
+    """Return the name of a Python package as indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def debian_packages(status: str) -> list[dict[str, str]]:
-    """The packages of dpkg's list as parts of CycloneDX."""
+    """Return the packages of dpkg's list as parts of CycloneDX."""
     parts = []
     for paragraph in status.split("\n\n"):
         said = dict(re.findall(r"^(Package|Version|Architecture|Status): (.*)$", paragraph, re.MULTILINE))
@@ -143,7 +143,7 @@ def debian_packages(status: str) -> list[dict[str, str]]:
 
 
 def inside_namespaces(root: str, config: dict[str, Any]) -> None:
-    """Starts the image as its configuration says, asks it, ends it. Runs in namespaces of its own."""
+    """Start the image as its configuration says, ask it, end it. Runs in namespaces of its own."""
     bring_loopback_up()
     close_file_system(root, config)
     healthy = [part for part in config["Healthcheck"]["Test"] if part != "CMD"]

@@ -78,7 +78,7 @@ class Job:
         self.calls: Counter[str] = Counter()
 
     def call(self, hook: str, title: str, chart: Path, *options: str) -> None:
-        """Calls twice: to show the cards as a clinician sees them, and as JSON to check them."""
+        """Call twice: to show the cards as a clinician sees them, and as JSON to check them."""
         print(f"\n--- {hook}: {title}", flush=True)
         command = [self._program, "call", str(chart), "--url", self._address, "--hook", hook, *options]
         with subprocess.Popen(
@@ -110,7 +110,7 @@ class Job:
 
 
 def main() -> None:
-    """Runs the job; exits with the faults, if there are any."""
+    """Run the job; exit with the faults, if there are any."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, type=Path, help="the cds-hooks to run")
     parser.add_argument("--data", required=True, type=Path, help="the folder of other people's data")
@@ -141,7 +141,7 @@ def report(job: Job) -> None:
 
 @contextmanager
 def serving(program: str, folder: Path) -> Iterator[str]:
-    """The address of a server that runs in the folder until the block ends."""
+    """Yield the address of a server that runs in the folder until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -158,7 +158,7 @@ def serving(program: str, folder: Path) -> Iterator[str]:
 
 
 def wait_until_ready(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Returns when /readyz answers; exits when the server ended first or a minute went by."""
+    """Return when /readyz answers; exit when the server ended first or a minute went by."""
     for _ in range(600):
         try:
             httpx.get(f"{address}/readyz", timeout=1).raise_for_status()
@@ -172,13 +172,13 @@ def wait_until_ready(address: str, server: subprocess.Popen[bytes]) -> None:
 
 
 def chart_of(data: Path, name: str) -> Path:
-    """The one chart of the data folder whose file name begins so."""
+    """Return the one chart of the data folder whose file name begins so."""
     (chart,) = (data / "fhir").glob(f"*/{name}*.json.gz")
     return chart
 
 
 def order_of(chart: Path, drug: str) -> str:
-    """The chart's last order of the drug, by its own words or by those of the Medication it refers to."""
+    """Return the chart's last order of the drug, by its own words or by those of the Medication it refers to."""
     with gzip.open(chart) as content:
         resources = [entry["resource"] for entry in json.load(content)["entry"]]
     names = {each["id"]: json.dumps(each) for each in resources if each["resourceType"] == "Medication"}

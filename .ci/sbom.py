@@ -26,7 +26,7 @@ LINUX |= {"platform_python_implementation": "CPython"}
 
 
 def main() -> None:
-    """Writes both lists and says how many parts each has."""
+    """Write both lists and say how many parts each has."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist"
     folder.mkdir(parents=True, exist_ok=True)
     for name, locks in LOCKS.items():
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def locked(*locks: str) -> dict[str, str]:
-    """What the locks install on Linux: by name the requirement with its hashes."""
+    """Return what the locks install on Linux: by name the requirement with its hashes."""
     found: dict[str, str] = {}
     for lock in locks:
         text = (ROOT / "requirements" / f"{lock}.txt").read_text().replace("\\\n", " ")
@@ -58,7 +58,7 @@ def applies(marker: Marker | None) -> bool:
 
 
 def described(parts: dict[str, str]) -> dict[str, Any]:
-    """The list, the project itself being what it describes."""
+    """Return the list, the project itself being what it describes."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(parts.values()) + "\n")
         file.flush()

@@ -73,7 +73,7 @@ class Run:
 
     @contextmanager
     def _service(self, folder: Path) -> Iterator[Server]:
-        """The real service with a new record."""
+        """Yield the real service with a new record."""
         with TemporaryDirectory(prefix="record-", dir=folder) as record:
             database = f"sqlite:///{record}/decisions.sqlite3"
             command = service_command(self.plan.workers)

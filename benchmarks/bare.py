@@ -22,7 +22,7 @@ CARD = {
 
 
 async def answer(request: Request) -> Response:
-    """The constant card, after the whole body was read and parsed."""
+    """Return the constant card, after the whole body was read and parsed."""
     orjson.loads(await request.body())
     return Response(orjson.dumps(CARD), media_type="application/json")
 

@@ -63,7 +63,7 @@ def _encoded(request: Request) -> bytes:
 
 
 def without_limits(service: dict[str, Any]) -> dict[str, Any]:
-    """The discovery entry with templates that ask for every resource of their kind, not the newest so many."""
+    """Return the discovery entry with templates that ask for every resource of their kind, not the newest so many."""
     return service | {"prefetch": {key: _LIMIT.sub("", query) for key, query in service["prefetch"].items()}}
 
 
@@ -103,7 +103,7 @@ def _holds_results(entries: list[Entry]) -> bool:
 
 
 def _newest(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
-    """The newest entries over all searches that have room together, each where it was."""
+    """Return the newest entries over all searches that have room together, each where it was."""
     pairs = [(key, entry) for key, entries in searches.items() for entry in entries]
     pairs.sort(key=lambda pair: charted_at(pair[1]["resource"]), reverse=True)
     return _first(pairs, list(searches), room)

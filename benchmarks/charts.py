@@ -41,7 +41,7 @@ class Patient:
     drafts: list[Resource]
 
     def fillers(self) -> Iterator[list[Resource]]:
-        """The histories as this patient's."""
+        """Yield the histories as this patient's."""
         subject = {"reference": f"Patient/{Chart(self.resources).patient['id']}"}
         for history in self.histories:
             yield [resource | {name: subject for name in _SUBJECTS if name in resource} for resource in history]
@@ -73,7 +73,7 @@ def _drafts(own_resources: list[Resource], names: list[str], now: datetime) -> l
 
 
 def _histories(now: datetime) -> Iterator[list[Resource]]:
-    """The newest part of other charts, several times over; it ends before the samples' own results."""
+    """Yield the newest part of other charts, several times over; it ends before the samples' own results."""
     histories = [chart.resources for _, chart in _real_charts()] or [_sample_results()]
     for days in _FILLED_UNTIL_DAYS_AGO:
         for history in (histories[0], histories[-1]) if len(histories) > 1 else histories:
@@ -84,7 +84,7 @@ def _histories(now: datetime) -> Iterator[list[Resource]]:
 
 
 def _repeated(history: list[Resource]) -> list[Resource]:
-    """The history, and once more before it those types of which it has too few to fill a body."""
+    """Return the history, and once more before it those types of which it has too few to fill a body."""
     counts = Counter(resource["resourceType"] for resource in history)
     rare = [resource for resource in history if counts[resource["resourceType"]] < _ENOUGH_OF_A_TYPE]
     earlier = (
@@ -100,7 +100,7 @@ def _newest_first(resources: list[Resource]) -> list[Resource]:
 
 
 def _moved_to(resources: list[Resource], end: datetime) -> list[Resource]:
-    """The chart moved by whole days so that its last event lies in the 24 hours before `end`.
+    """Return the chart moved by whole days so that its last event lies in the 24 hours before `end`.
 
     Ten minutes are left for the changing of times (`connection.ChangingRequest`): results from the future are refused.
     """
@@ -116,19 +116,19 @@ def _read(file: Path) -> Chart:
 
 
 def _real_charts() -> Iterator[tuple[str, Chart]]:
-    """The large patients of `<data>/fhir/perf`: MIMIC's have the results, Synthea's the conditions."""
+    """Yield the large patients of `<data>/fhir/perf`: MIMIC's have the results, Synthea's the conditions."""
     for file in sorted((settings().data_dir / "fhir" / "perf").glob("*.json.gz")):
         yield file.name.partition(".")[0][:40], _read(file)
 
 
 def _sample_results() -> list[Resource]:
-    """The results of the ICU sample."""
+    """Return the results of the ICU sample."""
     stay = resources_of(load_patient("icu-stay", datetime.now(UTC)))
     return [resource for resource in stay if resource["resourceType"] == "Observation"]
 
 
 def charted_at(resource: Resource) -> str:
-    """The dateTime of a result, order, problem or visit as charted; '' where it has none."""
+    """Return the dateTime of a result, order, problem or visit as charted; '' where it has none."""
     for element in ("effectiveDateTime", "authoredOn", "onsetDateTime", "recordedDate", "performedDateTime"):
         if element in resource:
             return str(resource[element])

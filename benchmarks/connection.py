@@ -74,7 +74,7 @@ class ChangingRequest:
         self._request = _INSTANCE.sub(rb"\1" + _CHANGING_NUMBER, request)
 
     def next(self) -> bytes:
-        """The bytes to send."""
+        """Return the bytes to send."""
         number = next(_numbers)
         time = b"%d:%02d" % divmod(number % 600, 60)
         return self._request.replace(_CHANGING_TIME, time).replace(_CHANGING_NUMBER, b"%07d" % (number % 10_000_000))
@@ -124,7 +124,7 @@ class LoadConnection(asyncio.Protocol):
 
 
 def request_bytes(path: str, body: bytes) -> bytes:
-    """The bytes of a POST of JSON to loopback, keep-alive."""
+    """Return the bytes of a POST of JSON to loopback, keep-alive."""
     lines = [
         f"POST {path} HTTP/1.1",
         "Host: 127.0.0.1",

@@ -73,7 +73,7 @@ def read_covering() -> Covering:
 
 
 def write_covering() -> None:
-    """Runs the quick tests under coverage.py and writes which of them ran which function."""
+    """Run the quick tests under coverage.py and write which of them ran which function."""
     with tempfile.TemporaryDirectory() as folder:
         data, report = Path(folder) / "coverage", Path(folder) / "report.xml"
         Path(folder, "settings").write_text(f"[run]\nsource = {','.join(PARTS)}\ndata_file = {data}\n")

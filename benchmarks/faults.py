@@ -26,7 +26,7 @@ class Fault(NamedTuple):
 
 
 def faults_of(path: str, text: str, chance: random.Random) -> Iterator[Fault]:
-    """Yields faults of a file, in an order of chance, each a text that differs in one point."""
+    """Yield faults of a file, in an order of chance, each a text that differs in one point."""
     make = {".py": _python, ".json": _json, ".csv": _csv}.get(Path(path).suffix, _template)
     changes = list(make(text))
     chance.shuffle(changes)

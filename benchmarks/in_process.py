@@ -24,7 +24,7 @@ class InProcess:
         self._loop = asyncio.new_event_loop()
 
     def call(self, method: str, path: str, body: bytes | None = None, status: int = 200) -> bytes:
-        """The body of the answer; WrongAnswer when it has another status."""
+        """Return the body of the answer; WrongAnswer when it has another status."""
         return self._loop.run_until_complete(self._request(method, path, body or b"", status))
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class InProcess:
 
 @contextmanager
 def service_in_process(**more: Any) -> Iterator[InProcess]:
-    """The service with its decisions committed into a new SQLite file; `more` are other settings."""
+    """Yield the service with its decisions committed into a new SQLite file; `more` are other settings."""
     with TemporaryDirectory(prefix="cds-in-process-") as folder:
         database = f"sqlite:///{Path(folder) / 'decisions.sqlite3'}"
         service = InProcess(create_app(Settings(database_url=database, log_level="error", **more)))

@@ -76,7 +76,7 @@ class Load:
         self._over = asyncio.Event()
 
     async def run(self) -> Tally:
-        """The tally of the whole run."""
+        """Return the tally of the whole run."""
         requests = [request_bytes(self._order.path, Path(body).read_bytes()) for body in self._order.bodies]
         for number in range(self._order.connections):
             await self._connect(requests[number % len(requests)])
@@ -144,7 +144,7 @@ class Load:
 
 
 def percentile(ordered: list[int], share: float) -> int:
-    """The nearest-rank percentile of sorted values; 0 where there are none."""
+    """Return the nearest-rank percentile of sorted values; 0 where there are none."""
     if not ordered:
         return 0
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
@@ -166,7 +166,7 @@ class Cores:
 
 
 def share_out_cores(pin: bool) -> Cores:
-    """The last core for the generator, the others for the server (one core only where there are two)."""
+    """Return the last core for the generator, the others for the server (one core only where there are two)."""
     if not pin or not hasattr(os, "sched_setaffinity"):
         return Cores(None, None)
     cores = sorted(os.sched_getaffinity(0))
@@ -189,14 +189,14 @@ class RunningLoad:
         self._output = b""
 
     def wait_for_answers(self) -> None:
-        """Returns when `order.announce_after` calls have been answered, or the load is over before that."""
+        """Return when `order.announce_after` calls have been answered, or the load is over before that."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):  # already the tally, which has no line's end
             self._output = line
 
     def tally(self) -> Tally:
-        """What came back, once the load is over; RuntimeError when the generator itself failed."""
+        """Return what came back, once the load is over; RuntimeError when the generator itself failed."""
         assert self._process.stdout is not None
         with self._process:  # waits for its end and closes the pipes
             output = self._output + self._process.stdout.read()

@@ -51,7 +51,7 @@ def measure_loaded() -> dict[str, int]:
 
 
 def by_package(lines: dict[str, int]) -> dict[str, int]:
-    """The sum for each folder of the second level, the largest first."""
+    """Return the sum for each folder of the second level, the largest first."""
     sums: dict[str, int] = {}
     for module, count in lines.items():
         package = ".".join(module.split(".")[:2])
@@ -70,5 +70,5 @@ def table(lines: dict[str, int]) -> Table:
 
 
 def as_json(lines: dict[str, int]) -> dict[str, Any]:
-    """The sum and the sums by package."""
+    """Return the sum and the sums by package."""
     return {"lines": sum(lines.values()), "modules": len(lines), "by_package": by_package(lines)}

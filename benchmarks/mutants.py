@@ -78,7 +78,7 @@ NOTICED = (Verdict.BEHAVIOUR, Verdict.SEAL, Verdict.TYPES)
 
 
 def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_near: bool = False) -> Iterator[list[str]]:
-    """Yields the tests of behaviour that concern a fault in groups: those that are likely to notice it first.
+    """Yield the tests of behaviour that concern a fault in groups: those that are likely to notice it first.
 
     Where only those near the module are asked, which tests run which function need not be known: after them come the
     whole answers that were accepted, and the folder.
@@ -141,7 +141,7 @@ def _within(tests: list[str], seconds: dict[str, float]) -> list[str]:
 
 
 def judge(fault: Fault, copy: Path, files: list[str], seconds: float, *, is_near: bool = False) -> Verdict:
-    """Puts the fault into the copy, asks the tests that concern it, and takes it out again."""
+    """Put the fault into the copy, ask the tests that concern it, and take it out again."""
     target = copy / fault.path
     original = target.read_text(encoding="utf-8")
     target.write_text(fault.text, encoding="utf-8")
@@ -179,7 +179,7 @@ def _run(tests: list[str], copy: Path, seconds: float) -> Verdict:
 
 
 def verdict_of(exit_code: int, printed: str) -> Verdict:
-    """What the end of pytest says; SystemExit where pytest itself failed, and nothing was found out."""
+    """Return what the end of pytest says; SystemExit where pytest itself failed, and nothing was found out."""
     if exit_code in (0, 5):
         return Verdict.SURVIVES
     if exit_code == 1:
@@ -212,7 +212,7 @@ def source_of(fault: Fault, text: str) -> str:
 
 
 def main() -> int:
-    """Runs the faults of the chosen kinds and lists the survivors; exit code 1 with more than are allowed."""
+    """Run the faults of the chosen kinds and lists the survivors; exit code 1 with more than are allowed."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("kinds", nargs="*", default=list(_KINDS), help="tables, rules, templates, code, or kind:path")
     parser.add_argument("--share", type=int, default=10, help="faults of each kind")

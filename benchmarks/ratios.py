@@ -98,7 +98,7 @@ class Comparison:
         return sentences
 
     def as_json(self) -> dict[str, Any]:
-        """The figures of this pair."""
+        """Return the figures of this pair."""
         ratios = self.ratios
         return {
             "service": self.service_id,

@@ -39,7 +39,7 @@ _SECOND_PARENT: Final = 0.02
 
 
 def _dihedral(left: int, right: int) -> int:
-    """The product of two symmetries of a pentagon."""
+    """Return the product of two symmetries of a pentagon."""
     if left < 5:
         return (left + right) % 5 if right < 5 else 5 + (left + right - 5) % 5
     return 5 + (left - 5 - right) % 5 if right < 5 else (left - right) % 5
@@ -60,7 +60,7 @@ _INVERSE: Final = (0, 4, 3, 2, 1, 5, 6, 7, 8, 9)
 
 
 def identifier(item: int, partition: str = "00") -> str:
-    """An identifier of SNOMED CT with its check digit after Verhoeff.
+    """Return an identifier of SNOMED CT with its check digit after Verhoeff.
 
     >>> identifier(8411400, "")[-1], identifier(73211, "00")
     ('7', '73211009')
@@ -81,7 +81,7 @@ class Writer:
         self._ours = sorted(set().union(*snomed_roots().by_kind["group"].values()))
 
     def write(self) -> list[Path]:
-        """Writes the archive of RF2 and the tables, and says what they are."""
+        """Write the archive of RF2 and the tables, and say what they are."""
         self._folder.mkdir(parents=True, exist_ok=True)
         codes = [_ROOT, *self._ours]
         codes += [identifier(900_000_000 + number) for number in range(max(0, self._concepts - len(codes)))]
@@ -103,7 +103,7 @@ class Writer:
         return (f"{code}\t{_DAY}\t1\tm\t900000000000074008" for code in codes)
 
     def _relation_rows(self, codes: Sequence[str]) -> Iterator[str]:
-        """A part of the concepts stands below our codes, as in a real release; many have a second parent."""
+        """Yield a part of the concepts stands below our codes, as in a real release; many have a second parent."""
         first, parents, number = len(self._ours) + 1, [0] * len(codes), 0
         of_ours, others = list(range(1, first)), [0]
         for position, code in enumerate(codes[1:], 1):
@@ -148,7 +148,7 @@ class Writer:
 
 
 def measure(folder: Path, files: Sequence[Path]) -> dict[str, Any]:
-    """Imports the files in a process of its own, and looks codes and names up in another one."""
+    """Import the files in a process of its own, and look codes and names up in another one."""
     index = folder / "invented.idx"
     run = [sys.executable, "-m", "benchmarks.releases"]
     figures: dict[str, Any] = json.loads(

@@ -39,7 +39,7 @@ class Server:
     ready_seconds: float
 
     def processes(self) -> list[int]:
-        """The process and everything it started; only itself where /proc is not at hand."""
+        """Return the process and everything it started; only itself where /proc is not at hand."""
         pids, waiting = [], [self.process.pid]
         while waiting:
             pid = waiting.pop()
@@ -74,14 +74,14 @@ class Server:
             connection.close()
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of an answer about another patient each time; WrongAnswer when its status is not 200."""
+        """Return the JSON of an answer about another patient each time; WrongAnswer when its status is not 200."""
         status, answer = self.call(method, path, body and ChangingRequest(body).next())
         if status != 200:
             raise WrongAnswer(f"{method} {path} was answered {status}: {answer[:500].decode(errors='replace')}")
         return json.loads(answer)
 
     def metrics(self) -> str:
-        """What GET /metrics says."""
+        """Return what GET /metrics says."""
         return self.call("GET", "/metrics")[1].decode()
 
     def kill(self) -> None:
@@ -90,7 +90,7 @@ class Server:
         self.process.wait()
 
     def stop(self) -> None:
-        """Ends it in good order, and by force when that takes more than 5 s."""
+        """End it in good order, and by force when that takes more than 5 s."""
         self.process.terminate()
         try:
             self.process.wait(5)
@@ -110,7 +110,7 @@ def _resident_mb(pid: int) -> float:
 def running(
     name: str, command: list[str], folder: Path, cores: set[int] | None, **environment: str
 ) -> Iterator[Server]:
-    """The server from `/readyz` answering 200 until the block is left; `{port}` in the command is a free port."""
+    """Yield the server from `/readyz` answering 200 until the block is left; `{port}` in the command is a free port."""
     port = free_port()
     log = folder / f"{name}.log"
     started = perf_counter()
@@ -155,12 +155,12 @@ def program() -> str:
 
 
 def service_command(workers: int) -> list[str]:
-    """The real service, as `make serve` starts it."""
+    """Return the real service, as `make serve` starts it."""
     return [program(), "serve", "--host", "127.0.0.1", "--port", "{port}", *_workers(workers)]
 
 
 def bare_command(workers: int, app: str = "benchmarks.bare:app") -> list[str]:
-    """The bare handler under the same server program with the same flags."""
+    """Return the bare handler under the same server program with the same flags."""
     flags = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     flags += ["--no-proxy-headers", "--no-server-header"]
     return [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *flags, *_workers(workers)]
@@ -171,7 +171,7 @@ def _workers(workers: int) -> list[str]:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
+    """Return a port of loopback that nobody listens on at the moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

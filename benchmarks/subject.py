@@ -80,7 +80,7 @@ def _distance(body: bytes, size_kb: int) -> float:
 
 
 def discover(call: CallJson, wanted: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """The discovery entries of all services, or of those that are wanted; NoService where one is not listed."""
+    """Return the discovery entries of all services, or of those that are wanted; NoService where one is not listed."""
     entries: list[dict[str, Any]] = call("GET", "/cds-services", None)["services"]
     wanted = set(wanted)
     missing = wanted - {entry["id"] for entry in entries}
@@ -90,7 +90,7 @@ def discover(call: CallJson, wanted: Iterable[str] = ()) -> list[dict[str, Any]]
 
 
 def find_subjects(service: dict[str, Any], call: CallJson, patients: Iterable[Patient]) -> list[Subject]:
-    """The service with patients it has a card for, and with patients it is silent about.
+    """Return the service with patients it has a card for, and with patients it is silent about.
 
     Among the silent ones the patients come first whose decision takes longest: an early "not for this patient" would
     flatter.

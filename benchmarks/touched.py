@@ -69,7 +69,7 @@ def _bodies_with_card(service: InProcess, entry: dict[str, Any], patients: list[
 
 
 def functions_of(service: InProcess, path: str, body: bytes) -> set[Function]:
-    """The functions that a call enters; two like it were answered before."""
+    """Return the functions that a call enters; two like it were answered before."""
     request = ChangingRequest(body)
     for _ in range(2):
         service.call("POST", path, request.next())

@@ -43,7 +43,7 @@ class NotChangeable(ValueError):
 
 
 def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Json:
-    """A copy of the draft with the change made; nothing else in it differs. May raise NotChangeable."""
+    """Return a copy of the draft with the change made; nothing else in it differs. May raise NotChangeable."""
     if change.part is not None:
         change = replace(change, sig=_part_of(change.part, drafted), part=None)
     order: Json = _copied(drafted.draft.resource)
@@ -80,13 +80,13 @@ def _says_a_dose(sig: Sig) -> bool:
 
 
 def _there(parent: Json, name: str) -> Json:
-    """The object of that name; an empty one, not put in, where there is none or, against FHIR, null."""
+    """Return the object of that name; an empty one, not put in, where there is none or, against FHIR, null."""
     value = parent.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def _object_in(parent: Json, name: str) -> Json:
-    """The object of that name, put in where there is none."""
+    """Return the object of that name, put in where there is none."""
     if not isinstance(parent.get(name), dict):
         parent[name] = {}
     inner: Json = parent[name]
@@ -99,7 +99,7 @@ _OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
 
 
 def _part_of(part: DosePart, drafted: DraftMedication) -> Sig:
-    """The sig with the reduced dose, as often as it was ordered."""
+    """Return the sig with the reduced dose, as often as it was ordered."""
     rxcuis, dose = drafted.medication.rxcuis, drafted.dose
     single_dose = dose.per_dose_of(rxcuis[0]) if len(rxcuis) == 1 else None
     times = dose.times_per_day
@@ -122,7 +122,7 @@ def _strength(drafted: DraftMedication) -> float | None:
 
 
 def _product(change: OrderChange, drafted: DraftMedication, strength: float | None) -> Product | None:
-    """The product to change to; None when the drafted one can stay."""
+    """Return the product to change to; None when the drafted one can stay."""
     if change.product is not None:
         same = strength == change.product.strength_mg and _is_slow(drafted) is change.product.slow_release
         return None if same else change.product
@@ -239,7 +239,7 @@ def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
 
 
 def _quantity(dose_mg: float, old: Json, strength: float | None) -> Json:
-    """The dose in the unit the client counts in, where that comes out even; else in milligrams."""
+    """Return the dose in the unit the client counts in, where that comes out even; else in milligrams."""
     unit = dose_unit(str(old.get("code") or old.get("unit") or ""))
     counts = unit is not None and unit.kind == "unit"
     if counts and strength is not None and _is_whole(dose_mg / strength):

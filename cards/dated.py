@@ -33,7 +33,7 @@ class DatedTable(Struct, frozen=True):
     is_season: bool = False
 
     def sentence(self, today: date) -> str:
-        """What ends or has ended, since when, and what to do."""
+        """Return what ends or has ended, since when, and what to do."""
         has_ended = self.ends < today
         if self.is_season:
             after = "doses of a later season are not judged" if has_ended else "read the next release before"
@@ -47,14 +47,14 @@ def _verb(has_ended: bool) -> str:
 
 
 def ending(today: date) -> tuple[DatedTable, ...]:
-    """Returns the tables that have ended or end within 30 days, the one that ended first in front."""
+    """Return the tables that have ended or end within 30 days, the one that ended first in front."""
     due = (table for table in dated_tables() if table.ends <= today + SAID_BEFORE)
     return tuple(sorted(due, key=lambda table: (table.ends, table.name)))
 
 
 @cache
 def dated_tables() -> tuple[DatedTable, ...]:
-    """Returns every dated table of the cards: vaccines and their seasons, prevention, genes, medication rules."""
+    """Return every dated table of the cards: vaccines and their seasons, prevention, genes, medication rules."""
     return (
         *_of_vaccines(),
         DatedTable(

@@ -26,7 +26,7 @@ _TAKEN_OVER = ("encounter", "authoredOn", "requester")
 
 
 def medication_order(order: NewOrder, draft: DraftOrder, patient_id: str, identity: str) -> Json:
-    """A drafted MedicationRequest for the product, for the draft's patient, encounter and requester."""
+    """Return a drafted MedicationRequest for the product, for the draft's patient, encounter and requester."""
     return {
         "resourceType": "MedicationRequest",
         "id": identity,
@@ -39,7 +39,7 @@ def medication_order(order: NewOrder, draft: DraftOrder, patient_id: str, identi
 
 
 def lab_order(order: LabOrder, draft: DraftOrder, patient_id: str, identity: str, as_of: datetime) -> Json:
-    """A drafted ServiceRequest for the test; one that is due later carries the day."""
+    """Return a drafted ServiceRequest for the test; one that is due later carries the day."""
     resource: Json = {
         "resourceType": "ServiceRequest",
         "id": identity,
@@ -63,7 +63,7 @@ def _taken_over(draft: DraftOrder, patient_id: str) -> Json:
 
 
 def _dosage(sig: Sig) -> Json:
-    """The sig as words and, where the dose is not left to the clinician, as structure."""
+    """Return the sig as words and, where the dose is not left to the clinician, as structure."""
     dosage: Json = {"text": sig.text}
     if sig.dose_mg is None:
         return dosage
@@ -87,22 +87,22 @@ def _dosage(sig: Sig) -> Json:
 
 
 def concept(product: Product) -> Json:
-    """The product as a CodeableConcept."""
+    """Return the product as a CodeableConcept."""
     return {"coding": [{"system": RXNORM, "code": product.rxcui, "display": product.name}], "text": product.name}
 
 
 def milligrams(value: float) -> Json:
-    """A mass as a Quantity."""
+    """Return a mass as a Quantity."""
     return {"value": exact(value), "unit": "mg", "system": UCUM, "code": "mg"}
 
 
 def days(value: int) -> Json:
-    """A duration as a Quantity."""
+    """Return a duration as a Quantity."""
     return {"value": value, "unit": "days", "system": UCUM, "code": "d"}
 
 
 def exact(value: float) -> float | int:
-    """The number, without a decimal point where it has no decimals."""
+    """Return the number, without a decimal point where it has no decimals."""
     return int(value) if float(value).is_integer() else value
 
 
@@ -177,7 +177,7 @@ TESTS = (
 
 
 def orderable_test_for(lacking: Collection[str]) -> OrderableTest | None:
-    """The one test that answers everything that is lacking; None where there is none, or nothing is lacking."""
+    """Return the one test that answers everything that is lacking; None where there is none, or nothing is lacking."""
     if not lacking:
         return None
     return next((test for test in TESTS if set(lacking) <= test.inputs), None)
@@ -198,7 +198,7 @@ def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
 
 
 def order_of_test(test: OrderableTest, patient_id: str, date: str) -> dict[str, Any]:
-    """A drafted ServiceRequest (FHIR R4) for the test."""
+    """Return a drafted ServiceRequest (FHIR R4) for the test."""
     return {
         "resourceType": "ServiceRequest",
         "status": "draft",
@@ -210,7 +210,7 @@ def order_of_test(test: OrderableTest, patient_id: str, date: str) -> dict[str, 
 
 
 def service_order(text: str, patient_id: str, date: str, **more: Any) -> dict[str, Any]:
-    """A drafted ServiceRequest for what has no code with an available source: text only."""
+    """Return a drafted ServiceRequest for what has no code with an available source: text only."""
     return {
         "resourceType": "ServiceRequest",
         "status": "draft",

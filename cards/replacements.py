@@ -50,13 +50,13 @@ class Exclusion(Struct, frozen=True):
 
 
 def _reason(drafted: DraftMedication) -> str:
-    """What the draft says that it is for, with the words of its instructions."""
+    """Return what the draft says that it is for, with the words of its instructions."""
     as_needed = (dosage.asNeededCodeableConcept for dosage in drafted.order.dosageInstruction)
     return " ".join((order_text(drafted.order), *(reason.words for reason in as_needed if reason is not None)))
 
 
 def _problems(session: PatientSession) -> Iterator[str]:
-    """The words of the problems that are not over."""
+    """Yield the words of the problems that are not over."""
     record = session.record
     for problem in record.conditions:
         if problem.code is not None and condition_status(problem, record.as_of_epoch) != "past":

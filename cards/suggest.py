@@ -55,7 +55,7 @@ class NamingBudget:
         self._left = most
 
     def __call__(self) -> str:
-        """A new uuid; raises SuggestionWithheld where there is none left."""
+        """Return a new uuid; raises SuggestionWithheld where there is none left."""
         if self._left <= 0:
             raise SuggestionWithheld("too many drafts came together to offer more")
         self._left -= 1
@@ -78,7 +78,7 @@ class SuggestionContext(Struct, frozen=True):
     allowance: EvaluationBudget
 
     def finding_keys(self, drafted: DraftMedication) -> FoundBands:
-        """The rule and band of everything that is found about a draft as the drafts are now."""
+        """Return the rule and band of everything that is found about a draft as the drafts are now."""
         return self.evaluated(drafted).finding_keys
 
     def check_nothing_new(self, after: PatientSession, drafted: DraftMedication, expected: FoundBands) -> None:
@@ -95,7 +95,7 @@ class SuggestionWithheld(Exception):
 
 
 def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[Suggestion], list[Silence]]:
-    """The suggestions of a finding that are safe for this patient, and why the others are withheld."""
+    """Return the suggestions of a finding that are safe for this patient, and why the others are withheld."""
     offered: list[Suggestion] = []
     withheld: list[Silence] = []
     for offer in finding.suggestions:
@@ -112,7 +112,7 @@ def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[
 
 
 def _what_it_takes_away(action: Action) -> int:
-    """New orders first, removals last: a client that carries out the first action alone loses nothing.
+    """Return new orders first, removals last: a client that carries out the first action alone loses nothing.
 
     For clients that keep to the specification the order means nothing: all actions go together (SUG-06).
     """
@@ -182,7 +182,7 @@ def _removal(context: SuggestionContext) -> Action:
 
 
 def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
-    """A draft is deleted; where the session judges active orders, the order is given back stopped or revoked."""
+    """Return a draft is deleted; where the session judges active orders, the order is given back stopped or revoked."""
     if context.session.active_orders:
         status, verb = _ENDED[draft.kind]
         ended = {**_own_json(draft, context), "status": status}
@@ -193,14 +193,14 @@ def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
 
 
 def _own_json(draft: DraftOrder, context: SuggestionContext) -> Json:
-    """The client's JSON of the order; withheld where an active order came without it."""
+    """Return the client's JSON of the order; withheld where an active order came without it."""
     if context.session.active_orders and not draft.resource:
         raise SuggestionWithheld(_NO_JSON)
     return draft.resource
 
 
 def _on_hold(context: SuggestionContext) -> Iterator[Action]:
-    """The draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost."""
+    """Yield the draft with the status on-hold: nothing is given until somebody releases it, and nothing is lost."""
     original = _own_json(context.drafted.draft, context)
     on_hold = {**original, "status": "on-hold"}
     _check_valid(on_hold, original)
@@ -213,7 +213,7 @@ def _on_hold(context: SuggestionContext) -> Iterator[Action]:
 
 
 def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
-    """An update of a draft that has its own id, else its removal and the corrected order in its place."""
+    """Yield an update of a draft that has its own id, else its removal and the corrected order in its place."""
     context = plan.context
     original = _own_json(context.drafted.draft, context)
     corrected = _amended(context.drafted, change, context)
@@ -231,7 +231,7 @@ _WHEN: Final = ("occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
 
 
 def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
-    """The draft for another study or test or for another day; everything else in it stays."""
+    """Yield the draft for another study or test or for another day; everything else in it stays."""
     context = plan.context
     draft = context.drafted.draft
     original = _own_json(draft, context)
@@ -284,7 +284,7 @@ MOST_ENDED: Final = 12
 
 
 def _active_orders(rxcuis: tuple[str, ...], context: SuggestionContext) -> Iterator[tuple[CurrentMedication, Json]]:
-    """What is active beside the draft and has one of these ingredients, with its order, where that came."""
+    """Yield what is active beside the draft and has one of these ingredients, with its order, where that came."""
     count = 0
     for medication in context.session.medications_beside(context.drafted, rxcuis):
         original = context.original(medication.source) if medication.draft is None else None
@@ -304,7 +304,7 @@ def _with_status(original: Json, status: str, medication: CurrentMedication, pla
 
 
 def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, plan: _Plan) -> Action:
-    """The order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
+    """Return the order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
     change = declared.change_partner
     if partner.draft is not None and change is None:
         action = _ended(partner.draft, partner.medication.plain_words, plan.context)
@@ -331,7 +331,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
 
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
-    """The first alternative that no rule objects to, in place of the draft or beside it."""
+    """Return the first alternative that no rule objects to, in place of the draft or beside it."""
     context = plan.context
     reasons = []
     for alternative in alternatives:
@@ -367,7 +367,7 @@ def _test(offer: OfferedSuggestion, position: int, context: SuggestionContext) -
 
 
 def _check_accepted(resource: Json, plan: _Plan, change: OrderChange | None = None) -> DraftMedication:
-    """The order as it would be judged after acceptance: the draft with this change, else another order.
+    """Return the order as it would be judged after acceptance: the draft with this change, else another order.
 
     Withheld where a rule would find something that finds nothing now, about it or about another draft beside it; where
     it is another drug, or a dose that we write, also where a warning about it would stay.

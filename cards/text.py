@@ -25,7 +25,7 @@ _BARE_ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
 
 
 def escape(text: str, limit: int = LIMIT) -> str:
-    """The text on one line for a detail: as `plain`, and nothing in it can become Markdown, HTML or a link.
+    """Return the text on one line for a detail: as `plain`, and nothing in it can become Markdown, HTML or a link.
 
     >>> escape("**see** [here](http://x.test)")
     '\\\\*\\\\*see\\\\*\\\\* \\\\[here\\\\](http:\\\\/\\\\/x.test)'
@@ -93,7 +93,7 @@ _MOST_DECIMALS = 6
 
 
 def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1) -> str:
-    """The number with so many decimals, or as many as keep it on its side of every limit.
+    """Return the number with so many decimals, or as many as keep it on its side of every limit.
 
     >>> format_number(28.0), format_number(26.699), format_number(29.96, [30]), format_number(2000)
     ('28', '26.7', '29.96', '2,000')
@@ -107,7 +107,7 @@ def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1)
 
 
 def format_dose(milligrams: float, limits: Iterable[float] = ()) -> str:
-    """A dose: a part of a milligram with all its digits.
+    """Return a dose: a part of a milligram with all its digits.
 
     >>> format_dose(0.0625), format_dose(0.25, [0.125]), format_dose(1300.0)
     ('0.0625', '0.25', '1,300')
@@ -116,12 +116,12 @@ def format_dose(milligrams: float, limits: Iterable[float] = ()) -> str:
 
 
 def unit(ucum: str) -> str:
-    """The unit as a clinician writes it."""
+    """Return the unit as a clinician writes it."""
     return UNITS.get(ucum, ucum)
 
 
 def with_unit_signs(text: str) -> str:
-    """The text with the UCUM units behind its numbers as a clinician writes them.
+    """Return the text with the UCUM units behind its numbers as a clinician writes them.
 
     >>> with_unit_signs("148 mm[Hg]"), with_unit_signs("138 10*3/uL"), with_unit_signs("39 mL/min/{1.73_m2} (40 kg)")
     ('148 mmHg', '138 ×10³/µL', '39 mL/min/1.73 m² (40 kg)')

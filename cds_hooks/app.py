@@ -164,7 +164,7 @@ def _open_trust(configured: Settings, services: Mapping[str, Service]) -> Trust:
 def _events(
     configured: Settings, components: ServerComponents, services: Mapping[str, Service], trust: Trust
 ) -> "Events | None":
-    """Returns the feeds that the site declares; nothing of them is imported where it declares none."""
+    """Return the feeds that the site declares; nothing of them is imported where it declares none."""
     if configured.events_file is None:
         return None
     from cds_hooks.events.runner import Events
@@ -173,7 +173,7 @@ def _events(
 
 
 def _in_force(components: ServerComponents, approvals: ApprovalBook | None) -> list[tuple[str, int]]:
-    """Returns what people have signed, as the gauge `cds_in_force` has it."""
+    """Return what people have signed, as the gauge `cds_in_force` has it."""
     rules = components.governance.approval_counts()
     counts = [(f"rules-{name.replace('_', '-')}", count) for name, count in rules.items()] if rules is not None else []
     switches = sum(state.state in ("off", "shadow") for state in components.releases.current.states.values())
@@ -187,7 +187,7 @@ def _counted(
     sealing: Sealing,
     approvals: ApprovalBook | None,
 ) -> MetricsFolder:
-    """Returns the page of the metrics, which asks the parts of this worker when it is made."""
+    """Return the page of the metrics, which asks the parts of this worker when it is made."""
     metrics = components.metrics
     metrics.record_failures = lambda: components.decisions.health.failures
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]

@@ -134,7 +134,7 @@ class BuildSheet:
 
 
 def build_sheet(vendor: str, services: Iterable[Service], configured: Settings, as_of: datetime) -> BuildSheet:
-    """Returns the sheet of a vendor for the server with these settings; NoSheet for a vendor that has none."""
+    """Return the sheet of a vendor for the server with these settings; NoSheet for a vendor that has none."""
     dialects = find_dialects()
     sheet = dialects[vendor].sheet if vendor in dialects else None
     if sheet is None:
@@ -146,7 +146,7 @@ def build_sheet(vendor: str, services: Iterable[Service], configured: Settings, 
 
 
 def write_build_sheet(sheet: BuildSheet, folder: Path) -> list[Path]:
-    """Writes the sheet as Markdown and as HTML; the files. OSError where one cannot be written."""
+    """Write the sheet as Markdown and as HTML; the files. OSError where one cannot be written."""
     files = [folder / f"build-sheet-{sheet.vendor}.{form}" for form in ("md", "html")]
     for file, text in zip(files, (sheet.markdown, as_html(sheet.title, sheet.markdown)), strict=True):
         write_whole(file, text)
@@ -173,7 +173,7 @@ _CODE = frozenset(
 def sheet_parts(
     dialect: Dialect, sheet: IntegrationSheet, services: Iterable[Service], configured: Settings, as_of: datetime
 ) -> Iterator[str]:
-    """Yields the whole sheet; its cards are those of sample patients at `as_of`."""
+    """Yield the whole sheet; its cards are those of sample patients at `as_of`."""
     public_url = configured.public_url
     client = ClientProfile("sheet", dialect, dialect.version, dialect.markdown)
     services = [

@@ -76,7 +76,7 @@ def _leave_garbage() -> None:
 
 
 def main() -> None:
-    """Runs the command line.
+    """Run the command line.
 
     A setting that makes no sense is reported in a sentence and ends with exit code 2. An error whose class says
     `what_cannot_be_used` ends with its `exit_code`, else 1, as does a file that is not there or has another form.
@@ -151,7 +151,7 @@ def _use_terminology() -> None:
 
 
 def _about_a_file(error: Exception) -> str | None:
-    """What is wrong with a file that was named, in a sentence; None for an error of another kind."""
+    """Return what is wrong with a file that was named, in a sentence; None for an error of another kind."""
     import csv
     import json
     import lzma

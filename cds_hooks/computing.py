@@ -82,7 +82,7 @@ class Computing:
         return CallUnderWay(self, client, size)
 
     def begin_call(self, client: str) -> None:
-        """Counts a call that begins; `end_call` must follow."""
+        """Count a call that begins; `end_call` must follow."""
         if client != self._newest:
             if self._newest:
                 self._neighbours_until = self._clock() + _NEIGHBOUR_SECONDS
@@ -90,13 +90,13 @@ class Computing:
         self._under_way[client] = self._under_way.get(client, 0) + 1
 
     def end_call(self, client: str) -> None:
-        """Counts a call that has ended."""
+        """Count a call that has ended."""
         remaining = self._under_way.pop(client) - 1
         if remaining:
             self._under_way[client] = remaining
 
     async def between_calls(self, work: Callable[[], None]) -> None:
-        """Does the work when no call is under way, so that none sees it half done; calls that come meanwhile wait.
+        """Do the work when no call is under way, so that none sees it half done; call that come meanwhile wait.
 
         Raises:
             TimeoutError: A call did not end in its time, and the work was not done.
@@ -112,7 +112,7 @@ class Computing:
             gate.set()
 
     async def wait_for_gate(self) -> None:
-        """Returns when nothing is being changed between calls."""
+        """Return when nothing is being changed between calls."""
         while self._gate is not None:
             await self._gate.wait()
 
@@ -124,7 +124,7 @@ class Computing:
         return is_middling and self._clock() < self._neighbours_until
 
     def note_slow(self, client: str) -> None:
-        """Notes that a call of the client took too long on the loop.
+        """Note that a call of the client took too long on the loop.
 
         Once or twice is no sign of its charts: with the first order that is checked a library is loaded, which takes
         0.2 s.
@@ -139,7 +139,7 @@ class Computing:
         return times >= _SLOW_TIMES and self._clock() - last < _SLOW_CLIENT_SECONDS
 
     async def wait_for_turn(self, client: str) -> None:
-        """Returns when a small call of this client may go on: at once where no other client has one under way."""
+        """Return when a small call of this client may go on: at once where no other client has one under way."""
         if len(self._under_way) > 1:
             await self._turns.wait(client)
 
@@ -285,7 +285,7 @@ class _Turns:
         self._is_running = False
 
     async def wait(self, client: str) -> None:
-        """Returns when it is this call's turn."""
+        """Return when it is this call's turn."""
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
         self._waiting.setdefault(client, deque()).append(turn)

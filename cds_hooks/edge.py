@@ -60,7 +60,7 @@ _REASONS: Final = {
 
 
 def _has_unread(transport: asyncio.Transport) -> bool:
-    """Returns whether bytes, or the end of the connection, have arrived that the loop has not read yet."""
+    """Return whether bytes, or the end of the connection, have arrived that the loop has not read yet."""
     waiting = select.poll()
     waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(waiting.poll(0))
@@ -107,7 +107,7 @@ class EdgeLimits:
         self._logged_at: dict[str, float] = {}
 
     def refuse(self, reason: str) -> None:
-        """Counts a refusal; the log has one line a minute for each reason, with how many there were."""
+        """Count a refusal; the log has one line a minute for each reason, with how many there were."""
         self._count(reason)
         self._unlogged[reason] += 1
         now = self.clock()
@@ -117,13 +117,13 @@ class EdgeLimits:
             log().warning("connection refused", reason=reason, count=self._unlogged.pop(reason))
 
     def note_answer(self, reason: str, status: int, call_id: str) -> None:
-        """Logs the id of a refusal that was answered; of one reason the first 20 after each line of `refuse`."""
+        """Log the id of a refusal that was answered; of one reason the first 20 after each line of `refuse`."""
         self._answers_logged[reason] += 1
         if self._answers_logged[reason] <= _MOST_LOGGED:
             log().info("call refused", status=status, reason=reason, decision=call_id)
 
     def take(self, connection: "BoundedHttp") -> bool:
-        """Returns whether there is room for a connection, after others were closed for it where that was necessary."""
+        """Return whether there is room for a connection, after others were closed for it where that was necessary."""
         if len(self.connections) >= self.most_connections:
             waiting = sorted(
                 (connection for connection in self.connections if connection.is_waiting),
@@ -139,7 +139,7 @@ class EdgeLimits:
         return True
 
     async def keep_sweeping(self) -> None:
-        """Ends, until cancelled, the connections that take too long."""
+        """End, until cancelled, the connections that take too long."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = self.clock()
@@ -172,7 +172,7 @@ class BoundedHttp(HttpToolsProtocol):
         return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Takes the connection, or refuses it where there are too many."""
+        """Take the connection, or refuses it where there are too many."""
         super().connection_made(transport)
         if not self.edge.take(self):
             self._refuse("connections")
@@ -271,7 +271,7 @@ class BoundedHttp(HttpToolsProtocol):
         return not self.is_waiting and not (self.cycle.more_body and not self.pipeline)
 
     def sweep(self, now: float) -> None:
-        """Ends the connection where its head, or whoever reads its answer, is too slow."""
+        """End the connection where its head, or whoever reads its answer, is too slow."""
         if self.transport.get_write_buffer_size() == 0:
             self._unsent_since = None
         elif self._unsent_since is None:
@@ -286,7 +286,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse("slow-head" if self._quiet_bytes else "idle")
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closes a connection that was idle, unless a request has come that was not read yet.
+        """Close a connection that was idle, unless a request has come that was not read yet.
 
         The loop looks at its timers before it reads. After a time in which it read nothing, because a long answer was
         made or the machine was busy, it would close a connection on which a request waits, and that would be lost.
@@ -298,7 +298,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def cut(self) -> None:
-        """Ends the connection at once, whatever is still to be sent."""
+        """End the connection at once, whatever is still to be sent."""
         self.edge.connections.discard(self)
         self.transport.abort()
 
@@ -334,7 +334,7 @@ class HeadWithBody(asyncio.Transport):
         self._has_begun = False
 
     def write(self, data: bytes) -> None:  # type: ignore[override] # as uvicorn calls it
-        """Keeps the head until the next part comes, which may be empty."""
+        """Keep the head until the next part comes, which may be empty."""
         if self._has_begun or data == _CONTINUE:
             self._transport.write(data)
         elif self._head is None:
@@ -344,11 +344,11 @@ class HeadWithBody(asyncio.Transport):
             self._transport.writelines((self._head, data))
 
     def is_closing(self) -> bool:
-        """Returns whether the connection is being closed."""
+        """Return whether the connection is being closed."""
         return self._transport.is_closing()
 
     def close(self) -> None:
-        """Closes the connection after what was written."""
+        """Close the connection after what was written."""
         if self._head is not None and not self._has_begun:
             self._transport.write(self._head)
         self._transport.close()

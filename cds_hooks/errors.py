@@ -182,7 +182,7 @@ class OperationOutcome(Struct, frozen=True):
 
 
 def operation_outcome(error: HookError, call_id: str | None = None) -> bytes:
-    """The FHIR OperationOutcome a client reads, as JSON bytes; its `id` is that of the call, where one is given.
+    """Return the FHIR OperationOutcome a client reads, as JSON bytes; its `id` is that of the call, where one is given.
 
     That of a 401 never has one, so that all have the same body (checklist row SEC-29): its sentence names the header
     `x-call-id`, which every refusal has.

@@ -61,7 +61,7 @@ class Lifespan(Struct, frozen=True):
 
     @asynccontextmanager
     async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:
-        """Reads the record before the first call, keeps everything up to date meanwhile, and closes it at the end."""
+        """Read the record before the first call, keep everything up to date meanwhile, and close it at the end."""
         settle_memory()
         url = self.components.settings.database_url
         with kept_connections(url):
@@ -140,7 +140,7 @@ async def _keep_recording(in_force: InForce, url: str) -> None:
 
 
 async def _load_the_rest() -> None:
-    """Loads what not every call needs, soon after the start: no first answer waits for it.
+    """Load what not every call needs, soon after the start: no first answer waits for it.
 
     The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, what reads from
     FHIR servers 0.1 s. A call that needs one of them before loads it itself.

@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"^[A-Za-z0-9 _.,:;/()*+-]{0,120}$")
 
 
 def is_plain(value: object) -> bool:
-    """Returns whether a value may stand in the log: a number, a truth value, None or a short plain word."""
+    """Return whether a value may stand in the log: a number, a truth value, None or a short plain word."""
     if value is None or isinstance(value, bool | int | float):
         return True
     return isinstance(value, str) and _PLAIN.match(value) is not None
@@ -43,19 +43,19 @@ class OperationalLog:
         self._stream = stream
 
     def debug(self, event: str, **fields: Value) -> None:
-        """Writes a line for whoever looks for a fault."""
+        """Write a line for whoever looks for a fault."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: Value) -> None:
-        """Writes a line about something that is as it should be."""
+        """Write a line about something that is as it should be."""
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: Value) -> None:
-        """Writes a line about something that the operator should look at."""
+        """Write a line about something that the operator should look at."""
         self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: Value) -> None:
-        """Writes a line about something that does not work."""
+        """Write a line about something that does not work."""
         self._write(logging.ERROR, event, fields)
 
     def _write(self, level: int, event: str, fields: dict[str, Value]) -> None:
@@ -74,7 +74,7 @@ _log = OperationalLog()
 
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
-    """Makes `log()` write lines of at least `level` to standard error (or `stream`)."""
+    """Make `log()` write lines of at least `level` to standard error (or `stream`)."""
     global _log
     for library in ("httpx", "httpcore", "opentelemetry", "urllib3"):
         # They write addresses with their queries, and headers: patients' ids and more. That traces cannot be sent is
@@ -84,5 +84,5 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 
 
 def log() -> OperationalLog:
-    """Returns the operational log."""
+    """Return the operational log."""
     return _log

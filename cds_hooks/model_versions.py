@@ -46,7 +46,7 @@ Choose: TypeAlias = Callable[[Model], Chosen]
 
 
 def in_use(model: Model) -> Chosen:
-    """Returns the model in use alone, where no other version is tried."""
+    """Return the model in use alone, where no other version is tried."""
     return Chosen(model)
 
 
@@ -67,13 +67,13 @@ class ModelVersions:
         return tuple(version for versions_of_model in self._beside.values() for version in versions_of_model)
 
     def of_digest(self, sha256: str) -> Model | None:
-        """Returns the version with this file; None where it is not beside one in use."""
+        """Return the version with this file; None where it is not beside one in use."""
         return next((version.model for version in self.all if version.sha256 == sha256), None)
 
     def chooser(
         self, released: Released, client: str, patient: str, why_withheld: Callable[[Model], str | None]
     ) -> Choose:
-        """Returns what chooses among the versions of a model for a call of this client about this patient."""
+        """Return what chooses among the versions of a model for a call of this client about this patient."""
         if not self._beside or not released.states:
             return in_use
         return lambda model: self._choose(model, released, client, patient, why_withheld)
@@ -96,14 +96,14 @@ class ModelVersions:
 
 
 def _answers(version: ModelVersion, state: State, client: str, patient: str) -> bool:
-    """Returns whether the acts let this version answer this patient; another file of the same name does not count."""
+    """Return whether the acts let this version answer this patient; another file of the same name does not count."""
     if state.version != version.sha256:
         return False
     return state.state == "active" or (state.state == CANARY and in_canary(state, client, patient))
 
 
 def find_model_versions(models: Iterable[Model], folder: Path | None) -> ModelVersions:
-    """Returns the versions beside these models, in `own` (the site's folder) or in the package; the newest first.
+    """Return the versions beside these models, in `own` (the site's folder) or in the package; the newest first.
 
     One that cannot be served, or that is another model, is left out, and the log says so.
     """
@@ -133,7 +133,7 @@ def _say_left_out(version: Version, reason: str) -> None:
 
 
 def why_not_comparable(model: Model, candidate: Model) -> str | None:
-    """Returns why a service that asks the one cannot ask the other in its place; None where it can."""
+    """Return why a service that asks the one cannot ask the other in its place; None where it can."""
     ours, theirs = model.manifest, candidate.manifest
     if ours.id != theirs.id:
         return "another model"

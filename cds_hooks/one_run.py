@@ -18,7 +18,7 @@ class OneRun:
         self._lock = threading.Lock()
 
     def begin(self, work: Callable[[], None]) -> threading.Thread:
-        """The thread of the run that is under way, or of a new one, which ends with the process."""
+        """Return the thread of the run that is under way, or of a new one, which ends with the process."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=work, name=self._name, daemon=True)

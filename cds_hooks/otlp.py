@@ -42,7 +42,7 @@ class OtlpSpans:
         self.tracer: Final = provider.get_tracer("cds_hooks")
 
     def close(self) -> None:
-        """Sends what is waiting, for two seconds at most."""
+        """Send what is waiting, for two seconds at most."""
         # the SDK itself would wait for half a minute
         closing = Thread(target=self._processor.shutdown, daemon=True)
         closing.start()
@@ -73,7 +73,7 @@ class _Reporting(SpanExporter):
         self._lock = Lock()
 
     def export(self, spans: tuple[ReadableSpan, ...]) -> SpanExportResult:  # type: ignore[override]
-        """Sends the spans."""
+        """Send the spans."""
         result = self._exporter.export(spans)
         with self._lock:
             if result is SpanExportResult.SUCCESS:
@@ -88,7 +88,7 @@ class _Reporting(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Ends the exporter."""
+        """End the exporter."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

@@ -14,7 +14,7 @@ from cds_hooks.worklist.worklist import PatientWork
 
 
 def open_follower(configured: Settings, url: str | URL | None = None) -> Follower:
-    """Returns what follows the record at this URL, else the one that is set, into its file of views."""
+    """Return what follows the record at this URL, else the one that is set, into its file of views."""
     text = url or configured.database_url
     text = text.render_as_string(hide_password=False) if isinstance(text, URL) else text
     now = configured.clock

@@ -78,7 +78,7 @@ def _faults_of_short_case(rule: str, case: Json) -> list[str]:
 
 
 def _faults_of_request(case: Json, configured: Settings) -> list[str]:
-    """Compares the server's answer with the findings, silences and rules that must not be found."""
+    """Compare the server's answer with the findings, silences and rules that must not be found."""
     try:
         return _compare(asyncio.run(_answer(case, configured)), case)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -121,7 +121,7 @@ def _compare(answer: httpx.Response, case: Json) -> list[str]:
 
 
 def _bands(expected: Json) -> list[tuple[str, str]]:
-    """The band that a case names, and those it allows in its place ("lt30 shown as warning")."""
+    """Return the band that a case names, and those it allows in its place ("lt30 shown as warning")."""
     others = (band.split()[0] for band in expected.get("band_alternatives", ()))
     return [(expected["rule"], band) for band in (expected["band"], *others)]
 

@@ -30,7 +30,7 @@ class DrainingServer(uvicorn.Server):
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Opens the sockets, says so in the log, and ends with its supervisor where it is a worker."""
+        """Open the sockets, say so in the log, and end with its supervisor where it is a worker."""
         await super().startup(sockets)
         self._follow_supervisor()
         configured = settings()
@@ -91,13 +91,13 @@ class Supervisor(multiprocess.Multiprocess):
     """Starts the workers, and starts a worker again that has ended."""
 
     def init_processes(self) -> None:
-        """Starts all workers."""
+        """Start all workers."""
         configure_logs(settings().log_level)
         for _ in range(self.processes_num):
             self.processes.append(self._started())
 
     def keep_subprocess_alive(self) -> None:
-        """Starts workers anew that have ended or do not answer; both are logged."""
+        """Start workers anew that have ended or do not answer; both are logged."""
         for index, process in enumerate(self.processes):
             if self.should_exit.is_set() or process.is_alive(timeout=self.config.timeout_worker_healthcheck):
                 continue
@@ -112,7 +112,7 @@ class Supervisor(multiprocess.Multiprocess):
             log().info("worker started again", pid=self.processes[index].pid)
 
     def handle_hup(self) -> None:
-        """Does nothing: a new version is started beside the old one (docs/operations/install.md)."""
+        """Do nothing: a new version is started beside the old one (docs/operations/install.md)."""
         log().warning("SIGHUP is not used", pid=os.getpid())
 
     def _started(self) -> _Worker:
@@ -127,7 +127,7 @@ def _address(sockets: list[socket.socket] | None) -> str:
 
 
 def server_config(workers: int) -> uvicorn.Config:
-    """Returns what uvicorn is told of every server of this program."""
+    """Return what uvicorn is told of every server of this program."""
     # No access log: the decision record and /metrics say more. No proxy headers: nothing here depends on the address
     # a request says it comes from.
     return uvicorn.Config(
@@ -147,14 +147,14 @@ def server_config(workers: int) -> uvicorn.Config:
 
 
 def tcp_socket(host: str, port: int) -> socket.socket:
-    """Returns a bound socket of this address; OSError where it cannot be had."""
+    """Return a bound socket of this address; OSError where it cannot be had."""
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return _bound(listening, (host, port))
 
 
 def unix_socket(path: Path) -> socket.socket:
-    """Returns a bound socket file, for the server's own user; OSError where it cannot be had."""
+    """Return a bound socket file, for the server's own user; OSError where it cannot be had."""
     if path.is_socket():  # of a server that ended without taking it away
         path.unlink()
     before = os.umask(0o177)  # who may connect is who may read and write the file: the server's own user

@@ -120,7 +120,7 @@ class CallTrace:
             self._stages.append((name, self._epoch(started), self._epoch(ended)))
 
     def timed(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        """Returns the same work, remembered as a stage."""
+        """Return the same work, remembered as a stage."""
         if self._tracer is None:
             return work
 
@@ -134,14 +134,14 @@ class CallTrace:
         return run
 
     def say(self, **attributes: Value) -> None:
-        """Adds attributes, named with `_` for a dot and without `cds.`; others than allowed, plain ones are dropped."""
+        """Add attributes, named with `_` for a dot and without `cds.`; others than allowed, plain ones are dropped."""
         for name, value in attributes.items():
             full = f"cds.{name.replace('_', '.')}"
             if full in ATTRIBUTES and is_plain(value):
                 self._attributes[full] = value
 
     def count_prefetch(self, states: Iterable[str]) -> None:
-        """Adds how many prefetch keys came with the call, were fetched, and are missing."""
+        """Add how many prefetch keys came with the call, were fetched, and are missing."""
         if self._tracer is not None:
             prefetch = Counter(states)
             self.say(prefetch_given=prefetch["given"] + prefetch["null"])
@@ -182,7 +182,7 @@ class Tracing:
         self._spans = spans
 
     def begin(self, headers: Headers) -> CallTrace | None:
-        """The trace of a call with these headers; None where there is nothing to hand on and nothing to send."""
+        """Return the trace of a call with these headers; None where there is nothing to hand on and nothing to send."""
         if self._spans is None and _PARENT not in dict(headers):
             return None
         received = read_trace(headers)
@@ -191,13 +191,13 @@ class Tracing:
         return CallTrace(received, self._spans.tracer if self._spans is not None else None)
 
     def close(self) -> None:
-        """Sends what is waiting, for two seconds at most."""
+        """Send what is waiting, for two seconds at most."""
         if self._spans is not None:
             self._spans.close()
 
 
 def read_trace(headers: Headers) -> SpanContext:
-    """Returns the place in a trace that a request belongs to; one that is not valid where it names none."""
+    """Return the place in a trace that a request belongs to; one that is not valid where it names none."""
     from opentelemetry.trace import INVALID_SPAN_CONTEXT, get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -213,7 +213,7 @@ def read_trace(headers: Headers) -> SpanContext:
 
 
 def open_tracing(configured: Settings) -> Tracing:
-    """Returns the tracing that the settings ask for.
+    """Return the tracing that the settings ask for.
 
     Raises:
         TracingUnavailable: CDS_OTLP_ENDPOINT is set and the packages of the extra `otlp` are not installed.

@@ -16,12 +16,12 @@ SIGNING_KEY = Path("var") / "model-signing-key.pem"
 
 
 def signing_key(configured: Settings) -> Path:
-    """Returns the file of the private key that signs what is trained here."""
+    """Return the file of the private key that signs what is trained here."""
     return configured.model_signing_key or SIGNING_KEY
 
 
 def own_keys(configured: Settings) -> Keys:
-    """Returns the maintainers' keys, those of CDS_MODEL_KEYS, and the own key of whoever trains models here.
+    """Return the maintainers' keys, those of CDS_MODEL_KEYS, and the own key of whoever trains models here.
 
     The own key is enough to look at a model and to test it. A server asks `trust_site_keys` instead.
     """
@@ -50,14 +50,14 @@ class AbsentModel(Model):
         self.refuse()
 
     def refuse(self) -> NoReturn:
-        """Raises ModelNotServed with the reason."""
+        """Raise ModelNotServed with the reason."""
         raise ModelNotServed(
             f"The model {self.name} cannot be served, so nothing was looked at and no advice is given: {self.reason}."
         )
 
 
 def served_model(name: str) -> Model:
-    """Returns the model of the package with this id; an `AbsentModel` where its files must not be served.
+    """Return the model of the package with this id; an `AbsentModel` where its files must not be served.
 
     Raises:
         UnknownModel: No model of this id is declared.
@@ -71,7 +71,7 @@ def served_model(name: str) -> Model:
 
 
 def site_model(name: str, folder: Path) -> Model:
-    """Returns the model with this id in a folder of the site's own, else that of the package.
+    """Return the model with this id in a folder of the site's own, else that of the package.
 
     An `AbsentModel` where its files must not be served.
 
@@ -92,7 +92,7 @@ def site_model(name: str, folder: Path) -> Model:
 
 
 def folder_of(name: str, configured: Settings) -> Path:
-    """Returns where the model of this id or `id@version` lies: in the folder of the site's own, or in the package."""
+    """Return where the model of this id or `id@version` lies: in the folder of the site's own, or in the package."""
     site_folder, model_id = configured.models_folder, name.partition("@")[0]
     return (
         site_folder
@@ -102,7 +102,7 @@ def folder_of(name: str, configured: Settings) -> Path:
 
 
 def why_withheld(model: Model) -> str | None:
-    """Returns why this model shows no cards by its release, in one sentence; None where no gate is red."""
+    """Return why this model shows no cards by its release, in one sentence; None where no gate is red."""
     release = model.artifact.release
     if release is None:
         return f"{model.manifest.id} {model.manifest.version} is a draft that nobody signed"

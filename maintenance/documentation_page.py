@@ -71,7 +71,7 @@ class Page:
 
 
 def read_page(source: PurePosixPath, text: str) -> Page:
-    """Parses a page and gives each of its headings an anchor, made as GitHub makes them."""
+    """Parse a page and give each of its headings an anchor, made as GitHub makes them."""
     page = Page(source, _PARSER.parse(text))
     _number_headings(page.tokens)
     page.sections = list(_sections(page.tokens))

@@ -51,7 +51,7 @@ class Site:
 
 
 def write_site(docs: Path, target: Path) -> int:
-    """Writes the site of `docs` into `target`, in place of what was there; gives back how many pages it has.
+    """Write the site of `docs` into `target`, in place of what was there; give back how many pages it has.
 
     Raises:
         DocumentationWrong: a link leads nowhere, or the contents are not the pages.
@@ -74,7 +74,7 @@ def write_site(docs: Path, target: Path) -> int:
 
 
 def read_site(docs: Path) -> Site:
-    """Reads every page of the folder."""
+    """Read every page of the folder."""
     paths = sorted(docs.rglob("*.md"))
     sources = [PurePosixPath(path.relative_to(docs).as_posix()) for path in paths]
     pages = {
@@ -196,7 +196,7 @@ def _searched(page: Page) -> list[object]:
 
 
 def main(docs: str, target: str) -> None:
-    """Writes the site and says how many pages it has; ends with 1 and the faults where there are some."""
+    """Write the site and say how many pages it has; end with 1 and the faults where there are some."""
     try:
         count = write_site(Path(docs), Path(target))
     except DocumentationWrong as wrong:

@@ -118,7 +118,7 @@ _HLA_B_OF: Final = {"abacavir": "*57:01", "allopurinol": "*58:01"}
 
 
 def _rxcui(drug: str, rxcui: str) -> str:
-    """The key of the ingredient in the project's tables; empty where they do not have it."""
+    """Return the key of the ingredient in the project's tables; empty where they do not have it."""
     rxcui = _COMBINATIONS.get(rxcui, rxcui)
     if rxcui in INGREDIENTS:
         return rxcui
@@ -227,7 +227,7 @@ def _fda_rows(folder: Path, left_out: list[str]) -> Iterator[dict[str, str]]:
 
 
 def _fda_keys(gene: str, subgroup: str) -> tuple[str, list[str]] | None:
-    """The lookup keys of a subgroup in words; carriers of single alleles beside a phenotype are not in them."""
+    """Return the lookup keys of a subgroup in words; carriers of single alleles beside a phenotype are not in them."""
     allele = re.match(r"(\*\d\d:\d\d) allele positive", subgroup)
     if allele is not None:
         return (f"{gene}{allele[1]}", ["positive"]) if gene in ("HLA-A", "HLA-B") else None
@@ -241,7 +241,7 @@ def _fda_keys(gene: str, subgroup: str) -> tuple[str, list[str]] | None:
 
 
 def _fda_drugs(rows: Sequence[Row], cpic: set[str]) -> Iterator[dict[str, str]]:
-    """The drugs that FDA's table names and CPIC has no recommendation for."""
+    """Yield the drugs that FDA's table names and CPIC has no recommendation for."""
     for rxcui in sorted({row["rxcui"] for row in rows} - cpic - {"11289"}, key=_name_of):
         rows_of_drug = [row for row in rows if row["rxcui"] == rxcui]
         bands = {f"{row['class']}={lower}" for row in rows_of_drug for lower in _LOWER[row["indicator"]]}

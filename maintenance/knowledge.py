@@ -26,7 +26,7 @@ VACCINES: Final = _CARDS / "vaccines" / "data"
 
 
 def main(words: Sequence[str]) -> int:
-    """Does what the words say; returns the exit code."""
+    """Do what the words say; return the exit code."""
     given = _parser().parse_args(words)
     if given.what == "cases":
         return _run_cases(given.place)
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def print_changes(texts: Mapping[str, str], target: Path, version: str, *, write: bool) -> None:
-    """Prints what changes in the files of a folder, and writes them where that is wanted."""
+    """Print what changes in the files of a folder, and write them where that is wanted."""
     for name, text in texts.items():
         path = target / name
         before = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -23,7 +23,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def main(page: str | None) -> None:
-    """Writes every page, or prints one."""
+    """Write every page, or prints one."""
     for name, text in made_pages(typer.main.get_command(app)).items():
         if page is None:
             (DOCS / name).write_text(text, encoding="utf-8")
@@ -36,7 +36,7 @@ def main(page: str | None) -> None:
 
 
 def features_page() -> str:
-    """The data dictionary of all features, as Markdown."""
+    """Return the data dictionary of all features, as Markdown."""
     return (
         "# Features\n\nMade by `python -m maintenance.reference` from `fhir/mapping/features/catalog.py`; a test "
         "compares. A declaration gives the training column, the value in a hook call, and the prefetch template. The "
@@ -67,7 +67,7 @@ _SETTINGS_HEAD = "| variable | default | what it does |\n|---|---|---|\n"
 
 
 def _fields(part: Any) -> dict[str, str]:
-    """The row of each setting of one part, by its name."""
+    """Return the row of each setting of one part, by its name."""
     return {
         name: f"| `CDS_{name.upper()}` | {_default(field.default)} | {field.description} |\n"
         for name, field in part.model_fields.items()

@@ -30,7 +30,7 @@ def cli_page(program: Any) -> str:
 
 
 def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The commands that do something, with the words that are typed for them."""
+    """Yield the commands that do something, with the words that are typed for them."""
     if not hasattr(command, "list_commands"):
         yield words, command
         return
@@ -75,7 +75,7 @@ _CODES = re.compile(r"\bcode=[^&]+")
 
 
 def hooks_page() -> str:
-    """The contexts of all hooks, and what each service asks for, as Markdown."""
+    """Return the contexts of all hooks, and what each service asks for, as Markdown."""
     contexts = [
         f"| {hook.name} | {hook.version} | {_names(hook.fields, True)} | {_names(hook.fields, False)} |"
         for hook in LIBRARY.values()
@@ -104,7 +104,7 @@ def _service(entry: dict[str, Any]) -> str:
 
 
 def extension_page() -> str:
-    """The members of our extension on cards and on responses, as Markdown."""
+    """Return the members of our extension on cards and on responses, as Markdown."""
     classes = [var for var in vars(extension).values() if inspect.isclass(var)]
     structs = [
         declared_class
@@ -134,7 +134,7 @@ def _struct(struct: type[msgspec.Struct]) -> str:
 
 
 def _type(declared: Any) -> str:
-    """A type in the words of JSON."""
+    """Return a type in the words of JSON."""
     origin, inside = get_origin(declared), get_args(declared)
     if origin in (UnionType, Union):
         return " or ".join(_type(member) for member in inside if member is not type(None))

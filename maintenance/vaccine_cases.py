@@ -84,7 +84,7 @@ class CaseResult:
 
 
 def read_cases(lines: Iterable[bytes]) -> Iterator[VaccineCase]:
-    """The cases of a JSON Lines file.
+    """Yield the cases of a JSON Lines file.
 
     Raises:
         msgspec.DecodeError: a line is not a case.
@@ -143,7 +143,7 @@ def _group_name(name: str, knowledge: VaccineKnowledge) -> str | None:
 
 
 def _letters(name: str) -> str:
-    """The name without spaces, signs and case: "Hep B" is HepB."""
+    """Return the name without spaces, signs and case: "Hep B" is HepB."""
     return "".join(sign for sign in name.casefold() if sign.isalnum())
 
 
@@ -180,7 +180,7 @@ def _comparable(fields: dict[str, str]) -> dict[str, str]:
 
 
 def _statuses(case: VaccineCase, forecast: GroupForecast | None) -> tuple[str, ...]:
-    """What became of each dose of the case in the best series, in the order of the case."""
+    """Return what became of each dose of the case in the best series, in the order of the case."""
     evaluations: list[Evaluation] = [
         item for candidate in (forecast.best if forecast else ()) for item in candidate.course.evaluations
     ]

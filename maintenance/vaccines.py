@@ -30,7 +30,7 @@ _AGE_PERIODS = {
 
 
 def import_release(folder: Path, version: str, released: str, source: str) -> dict[str, str]:
-    """The knowledge files of a release: file name to its JSON text.
+    """Return the knowledge files of a release: file name to its JSON text.
 
     Arguments:
         folder: the XML files of one CDC release.
@@ -78,7 +78,7 @@ def _line(value: Any) -> str:
 
 
 def _text(element: ElementTree.Element | None, path: str) -> str:
-    """The text at a path with single spaces; "n/a" means the same as nothing."""
+    """Return the text at a path with single spaces; "n/a" means the same as nothing."""
     text = " ".join((element.findtext(path) or "").split()) if element is not None else ""
     return "" if text.lower() == "n/a" else text
 
@@ -94,7 +94,7 @@ def _day(text: str) -> str:
 
 
 def _without_empty(**members: Any) -> Entry:
-    """The entry of these members without what is empty."""
+    """Return the entry of these members without what is empty."""
     return {key: value for key, value in members.items() if value not in ("", None, [], {}, False)}
 
 

@@ -46,7 +46,7 @@ class DeclaringFile(Struct, frozen=True):
         return self.path.stem
 
     def fault(self, text: str, about: str = "", line: int = 1) -> DeclarationError:
-        """Returns the error for this file, at the line that has `about` in quotes or as a name, if one has it."""
+        """Return the error for this file, at the line that has `about` in quotes or as a name, if one has it."""
         return DeclarationError(text, about).at(self.shown, self._line_of(about, line) or line)
 
     def refuse_other_name(self, name: str, declared_id: str) -> None:
@@ -56,7 +56,7 @@ class DeclaringFile(Struct, frozen=True):
             raise self.fault(text, declared_id)
 
     def load(self) -> ModuleType:
-        """Returns the imported module.
+        """Return the imported module.
 
         Raises:
             DeclarationError: it cannot be imported.
@@ -77,7 +77,7 @@ class DeclaringFile(Struct, frozen=True):
             raise self.fault(text, line=self._line_in(fault)) from fault
 
     def _line_in(self, fault: BaseException) -> int:
-        """Returns the line of this file at which the error came up; 1 where it did elsewhere."""
+        """Return the line of this file at which the error came up; 1 where it did elsewhere."""
         lines = [
             frame.lineno for frame in traceback.extract_tb(fault.__traceback__) if frame.filename == str(self.path)
         ]
@@ -134,7 +134,7 @@ def discover(
 def declarations(
     package: str, name: str, kind: type[T], *, inner: str = "", folder: Path | None = None
 ) -> Iterator[Declaration[T]]:
-    """Yields the declared objects with their files; a tuple of objects gives each of them.
+    """Yield the declared objects with their files; a tuple of objects gives each of them.
 
     Raises:
         DeclarationError: a module cannot be imported, or declares nothing of this kind under this name.
@@ -184,7 +184,7 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
 
 
 def declaring_files_of_packages(group: str) -> Iterator[DeclaringFile]:
-    """Yields the modules that packages from outside bring for this group of entry points.
+    """Yield the modules that packages from outside bring for this group of entry points.
 
     Raises:
         DeclarationError: There is no such module.
@@ -201,7 +201,7 @@ def declaring_files_of_packages(group: str) -> Iterator[DeclaringFile]:
 
 
 def origin_of(group: str, declared_id: str) -> DeclaringFile | None:
-    """Returns the file of a package from outside that declares this; None where it is declared here."""
+    """Return the file of a package from outside that declares this; None where it is declared here."""
     return _origins(packages()).get((group, declared_id)) if packages() else None
 
 
@@ -218,12 +218,12 @@ def _origins(listed: tuple[Package, ...]) -> dict[tuple[str, str], DeclaringFile
 
 
 def ids_of_packages(group: str) -> list[str]:
-    """Returns by which ids packages from outside declare something for this group."""
+    """Return by which ids packages from outside declare something for this group."""
     return [declared_id for declared_group, declared_id in _origins(packages()) if declared_group == group]
 
 
 def declarations_of_packages(group: str, kind: type[T]) -> Iterator[Declaration[T]]:
-    """Yields what packages from outside declare for this group.
+    """Yield what packages from outside declare for this group.
 
     Raises:
         DeclarationError: a module cannot be imported, or declares nothing of this kind.
@@ -264,7 +264,7 @@ def _article(kind: type) -> str:
 
 
 def refuse_wrong_types(declared: object) -> None:
-    """Checks that each member of a dataclass or Struct, and of those inside it, has the type that its class declares.
+    """Check that each member of a dataclass or Struct, and of those inside it, has the type that its class declares.
 
     A declaration calls it at the beginning of `__post_init__` where it computes with its members: what follows may then
     rely on the types. For all others `declarations` calls it.
@@ -285,7 +285,7 @@ def refuse_wrong_types(declared: object) -> None:
 
 @cache
 def _types_of_members(kind: type) -> dict[str, Any]:
-    """Returns the types of the members of a class by their names; none where these cannot be found out."""
+    """Return the types of the members of a class by their names; none where these cannot be found out."""
     try:
         return get_type_hints(kind)
     except (NameError, TypeError):  # a type that is imported for type checkers only, or is named like a member
@@ -293,7 +293,7 @@ def _types_of_members(kind: type) -> dict[str, Any]:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Returns whether the value has this type; a kind of type that no declaration uses is not checked."""
+    """Return whether the value has this type; a kind of type that no declaration uses is not checked."""
     kind, parts = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
         return any(_fits(value, part) for part in parts)
@@ -330,7 +330,7 @@ def _short(value: object) -> str:
 
 
 def add_features(folder: Path) -> None:
-    """Makes the features known that `features.toml` in this folder declares; DeclarationError where it is wrong."""
+    """Make the features known that `features.toml` in this folder declares; DeclarationError where it is wrong."""
     from fhir.mapping.features.declared import add_declared_features
 
     try:

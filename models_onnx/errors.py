@@ -51,7 +51,7 @@ class DeclarationError(ModelError):
         self.line: int | None = None
 
     def at(self, file: str, line: int | None) -> "DeclarationError":
-        """The same error with the place where it is."""
+        """Return the same error with the place where it is."""
         self.file, self.line = file, line
         return self
 

@@ -44,7 +44,7 @@ def build(
     server_cmd: Annotated[str | None, typer.Option(help="How to start the server whose discovery is used.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of other people's data; default CDS_DATA_DIR.")] = None,
 ) -> None:
-    """Builds the calls from the services that discovery lists and this commit's samples."""
+    """Build the calls from the services that discovery lists and this commit's samples."""
     # imported here: the other two commands know the server by its protocol only
     from benchmarks.answers.corpus import Corpus, write_calls
     from cds_hooks.settings import settings
@@ -65,7 +65,7 @@ def write(
     quick: Annotated[bool, typer.Option("--quick", help=f"About {QUICK} calls, some of every kind.")] = False,
     shuffle: Annotated[int | None, typer.Option(help="Sends the calls in the order that this number gives.")] = None,
 ) -> None:
-    """Sends every call and writes the normalised answers, in the order of the corpus."""
+    """Send every call and write the normalised answers, in the order of the corpus."""
     started = perf_counter()
     with _server(server_cmd, url, env or ()) as address, out.open("w") as file:
         client = Client(address)
@@ -88,7 +88,7 @@ def show(
     new: Annotated[Path, typer.Argument(help="The answers of the newer commit.")],
     examples: Annotated[int, typer.Option(help="Different changes shown for each place.")] = 5,
 ) -> None:
-    """Prints every difference, grouped; exit code 1 where there is one."""
+    """Print every difference, grouped; exit code 1 where there is one."""
     result = compare(read_answers(old), read_answers(new))
     for line in report(result, examples):
         print(line)
@@ -121,7 +121,7 @@ def _some(path: Path) -> Iterator[Call]:
 
 @contextmanager
 def _server(command: str | None, url: str | None, env: Iterable[str] = ()) -> Iterator[str]:
-    """The address of the server: the one given, or one that runs until the block is left."""
+    """Yield the address of the server: the one given, or one that runs until the block is left."""
     if url:
         yield url
         return

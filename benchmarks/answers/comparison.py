@@ -128,7 +128,7 @@ def _shortened(text: str) -> str:
 
 
 def _changed_words(old: str, new: str) -> tuple[str, str]:
-    """The words from the first to the last difference, with one word before and after."""
+    """Return the words from the first to the last difference, with one word before and after."""
     before, after = _WORDS.findall(old), _WORDS.findall(new)
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
@@ -141,7 +141,7 @@ def _changed_words(old: str, new: str) -> tuple[str, str]:
 
 
 def report(result: Comparison, examples: int) -> Iterator[str]:
-    """The comparison as lines of text: the most frequent kinds of difference first, each with a few examples."""
+    """Yield the comparison as lines of text: the most frequent kinds of difference first, each with a few examples."""
     kinds = Counter(result.different.values())
     yield f"{result.compared} calls compared, {len(result.different)} answered differently."
     for kind, count in kinds.most_common():

@@ -152,7 +152,7 @@ class Corpus:
                         )
 
     def _about_patient(self, kind: str, name: str, chart: Chart) -> Iterator[Call]:
-        """The calls of every service whose hook is not about orders."""
+        """Yield the calls of every service whose hook is not about orders."""
         for entry in self.services:
             if entry["hook"] not in ORDER_HOOKS:
                 yield from self._built(kind, name, entry, chart, [])
@@ -205,7 +205,7 @@ def _damaged(call: Call) -> Iterator[Call]:
 
 
 def _renamed_patient(chart: Chart, name: str) -> Chart:
-    """The chart under another patient id, so that one story's feedback is not heard in another."""
+    """Return the chart under another patient id, so that one story's feedback is not heard in another."""
     old = str(chart.patient["id"])
     text = json.dumps(chart.resources).replace(f'"Patient/{old}"', f'"Patient/{name}"')
     resources = json.loads(text)
@@ -224,7 +224,7 @@ def _feedback(step: Step, story: str, now: datetime) -> Step:
 
 
 def write_calls(path: Path, calls: Iterable[Call]) -> int:
-    """Writes the calls to a gzipped file, one a line; returns how many there are."""
+    """Write the calls to a gzipped file, one a line; return how many there are."""
     count = 0
     with gzip.open(path, "wt", compresslevel=4) as out:
         for call in calls:

@@ -17,7 +17,7 @@ EMPTY: Json = {"resourceType": "Bundle", "type": "searchset", "total": 0}
 
 
 def damaged_prefetches(prefetch: Json) -> Iterator[tuple[str, Json]]:
-    """The prefetch in many damaged forms, each with a title."""
+    """Yield the prefetch in many damaged forms, each with a title."""
     for key in prefetch:
         yield f"without {key}", {name: value for name, value in prefetch.items() if name != key}
         yield f"{key} null", prefetch | {key: None}
@@ -60,7 +60,7 @@ def _with_outcome(value: Any) -> Any:
 
 
 def _changed(value: Any, change: Callable[[Json], None]) -> Any:
-    """A copy with every second resource of a Bundle changed; a Patient stays as it is."""
+    """Return a copy with every second resource of a Bundle changed; a Patient stays as it is."""
     if not isinstance(value, dict) or value.get("resourceType") != "Bundle":
         return value
     changed = copy.deepcopy(value)

@@ -39,7 +39,7 @@ class Call:
     steps: tuple[Step, ...]
 
     def as_line(self) -> str:
-        """The call as one line of JSON."""
+        """Return the call as one line of JSON."""
         return json.dumps({"id": self.id, "kind": self.kind, "steps": [[step.path, step.body] for step in self.steps]})
 
 
@@ -54,12 +54,12 @@ class Answer:
     bodies: list[Any]
 
     def as_line(self) -> str:
-        """The answer as one line of JSON."""
+        """Return the answer as one line of JSON."""
         return json.dumps(self.__dict__, ensure_ascii=False, sort_keys=True)
 
 
 def read_calls(path: Path) -> Iterator[Call]:
-    """The calls of a file that `write_calls` wrote."""
+    """Yield the calls of a file that `write_calls` wrote."""
     with gzip.open(path, "rt") as lines:
         for line in lines:
             call = json.loads(line)
@@ -67,7 +67,7 @@ def read_calls(path: Path) -> Iterator[Call]:
 
 
 def read_answers(path: Path) -> Iterator[Answer]:
-    """The answers of a file that `write` wrote."""
+    """Yield the answers of a file that `write` wrote."""
     with path.open() as lines:
         for line in lines:
             yield Answer(**json.loads(line))
@@ -95,7 +95,7 @@ class Client:
         return response.status, response.read()
 
     def answer(self, call: Call) -> Answer:
-        """Sends the steps of a call one after another; what they were answered."""
+        """Send the steps of a call one after another; what they were answered."""
         statuses, bodies = [], []
         last: Any = None
         for step in call.steps:

@@ -78,7 +78,7 @@ def _unknown(owner: str, names: Iterable[str], known_names: Collection[str]) -> 
 
 
 def _drugs(case: Case) -> list[str]:
-    """The drugs of the case as it names them; tests are none."""
+    """Return the drugs of the case as it names them; tests are none."""
     entries = [case["draft"], *case.get("beside", ()), *case["patient"].get("active", ())]
     named_drugs = [
         entry if isinstance(entry, dict) else {"drug": entry if isinstance(entry, str) else entry[0]}
@@ -113,7 +113,7 @@ def _answer_faults(rule: str, case: Case) -> list[str]:
 
 
 def missing_cases(rule: str, cases: Sequence[Case]) -> list[str]:
-    """The cases that this rule still needs: of each band one of each kind, of each reason for silence one."""
+    """Return the cases that this rule still needs: of each band one of each kind, of each reason for silence one."""
     declared = next(compiled.declared for compiled in whole_book().rules if compiled.id == rule)
     if declared.template is not None:
         return []  # its bands are those of a table; what each row says is tested over the table
@@ -147,7 +147,7 @@ def _resources(bundle: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 @cache
 def _family_book(rule: str) -> RuleBook:
-    """The rules of one rule's family: what a case says is not changed by a rule of another family."""
+    """Return the rules of one rule's family: what a case says is not changed by a rule of another family."""
     family = next(compiled.family.name for compiled in whole_book().rules if compiled.id == rule)
     return RuleBook(rule for rule in whole_book().rules if rule.family.name == family)
 

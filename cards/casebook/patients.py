@@ -37,13 +37,13 @@ _CODES: Final = _codes_of_groups()
 
 
 def record_of(patient: Json, as_of: datetime) -> PatientRecord:
-    """The record of a compact patient."""
+    """Return the record of a compact patient."""
     record = read_record({"all": decoder.decode(orjson.dumps(bundle_of(patient, as_of)))}, PATIENT_ID, as_of)
     return without(record, patient)
 
 
 def without(record: PatientRecord, patient: Json) -> PatientRecord:
-    """The record of a call with which the patient's `not_sent` (analytes, resource types) did not come."""
+    """Return the record of a call with which the patient's `not_sent` (analytes, resource types) did not come."""
     if "not_sent" in patient:
         kinds = {str(kind.__struct_config__.tag) for kind in FACT_TYPES}
         return record.with_requested(frozenset({*ANALYTES, *kinds} - set(patient["not_sent"])))
@@ -51,7 +51,7 @@ def without(record: PatientRecord, patient: Json) -> PatientRecord:
 
 
 def bundle_of(patient: Json, as_of: datetime) -> Json:
-    """The patient's resources as a searchset Bundle."""
+    """Return the patient's resources as a searchset Bundle."""
     return {
         "resourceType": "Bundle",
         "type": "searchset",
@@ -193,7 +193,7 @@ def _subject() -> Json:
 
 
 def concept_of(drug: str) -> Json:
-    """An RxNorm code of our orderables as a coded concept, other text as text only."""
+    """Return an RxNorm code of our orderables as a coded concept, other text as text only."""
     orderable = ORDERABLES.get(drug)
     if orderable is None:
         return {"text": drug}
@@ -201,7 +201,7 @@ def concept_of(drug: str) -> Json:
 
 
 def draft_of(draft: Json, identity: str = "draft-1") -> Json:
-    """A drafted MedicationRequest: `drug`, `dose` ("1 tablet", "500 mg"), `times` a day, `days` and others.
+    """Return a drafted MedicationRequest: `drug`, `dose` ("1 tablet", "500 mg"), `times` a day, `days` and others.
 
     With `test` (a LOINC code) and `drug` as its words it is a ServiceRequest.
     """

@@ -73,7 +73,7 @@ def _file_faults(name: str, text: str) -> Iterator[str]:
 
 
 def _members_named(name: str, value: Any) -> Iterator[str]:
-    """The entries of every list that a member of this name holds, however deep."""
+    """Yield the entries of every list that a member of this name holds, however deep."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from inner if key == name else _members_named(name, inner)
@@ -94,5 +94,5 @@ def _dose_forms() -> frozenset[str]:
 
 
 def _line_of(text: str, word: str) -> int:
-    """The last line that has the word in quotes: of a member that stands twice, the one that counts."""
+    """Return the last line that has the word in quotes: of a member that stands twice, the one that counts."""
     return max((at for at, line in enumerate(text.splitlines(), 1) if f'"{word}"' in line), default=1)

@@ -47,7 +47,7 @@ class EquationCardContent(Struct, frozen=True, kw_only=True):
 def equation_card(
     charted: RecordInputs, result: EquationResult, content: EquationCardContent, identity: CardIdentity
 ) -> Card:
-    """The card of one result, in the layout of responsible-ai.md 4.3.
+    """Return the card of one result, in the layout of responsible-ai.md 4.3.
 
     `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
@@ -60,14 +60,14 @@ def equation_card(
 def missing_card(
     equation: Equation, content: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
 ) -> Card:
-    """The card that says what is missing for a result and offers the one test that would give it."""
+    """Return the card that says what is missing for a result and offers the one test that would give it."""
     extension = CardExtension(model=equation_reference(equation), missing=tuple(lacking))
     detail = "\n\n".join([content.opening, *content.beside, f"{content.closing} {_method_link(identity)}"])
     return _card(equation, content, identity, detail, extension)
 
 
 def worklist_entry(card: Card, because: str) -> WorklistEntry:
-    """The test that a `missing_card` offers, for a list of what to order at another moment."""
+    """Return the test that a `missing_card` offers, for a list of what to order at another moment."""
     order = card.suggestions[0].actions[0].resource or {}
     (coding,) = order["code"]["coding"]
     model = card.own_extension.model or {}
@@ -77,7 +77,7 @@ def worklist_entry(card: Card, because: str) -> WorklistEntry:
 def extension_of(
     charted: RecordInputs, result: EquationResult, beside: tuple[CardExtension, ...] = ()
 ) -> CardExtension:
-    """What the card says beyond the protocol: model, value, link, base, contributions with their evidence.
+    """Return what the card says beyond the protocol: model, value, link, base, contributions with their evidence.
 
     `beside` are the results of other equations that the card names.
     """
@@ -236,7 +236,7 @@ class GuidelineCardContent(Struct, frozen=True, kw_only=True):
 
 
 def guideline_card(content: GuidelineCardContent, identity: CardIdentity) -> Card:
-    """The card of an indication; its extension holds the facts that the sentences name."""
+    """Return the card of an indication; its extension holds the facts that the sentences name."""
     return Card(
         uuid=identity.uuid,
         summary=content.summary,

@@ -125,7 +125,7 @@ class UncoveredDrug(Struct, frozen=True):
 
 
 def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
-    """The same as a finding of a rule called "not-covered": a site can switch it off as it does a rule."""
+    """Return the same as a finding of a rule called "not-covered": a site can switch it off as it does a rule."""
     facts = tuple(Fact("draft", plain(drug.medication.words), _key(drug), source=drug.draft) for drug in drugs)
     return Finding(
         NOT_COVERED,
@@ -145,7 +145,7 @@ def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
 
 
 def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
-    """The one card that names the drafted high-alert drugs that no rule is about."""
+    """Return the one card that names the drafted high-alert drugs that no rule is about."""
     drug_names = list(dict.fromkeys(plain(drug.medication.words or drug.medication.name, 40) for drug in drugs))
     names = first_few(drug_names, _MOST_NAMED)
     verb = "is" if len(drug_names) == 1 else "are"

@@ -140,7 +140,7 @@ def _line(line: _Line) -> str:
 
 
 def _facts(finding: Finding) -> str:
-    """What of the chart it rests on and is not said yet, with its date."""
+    """Return what of the chart it rests on and is not said yet, with its date."""
     text = f"{finding.summary} {finding.detail}"
     facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
@@ -164,7 +164,7 @@ def _numbered(suggestions: Iterable[Suggestion], identity: CardIdentity) -> Iter
 
 
 def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
-    """The suggestions of the findings, the worst first: one change of an order, each test once, at most four."""
+    """Yield the suggestions of the findings, the worst first: one change of an order, each test once, at most four."""
     changed: set[str] = set()
     labels: set[str] = set()
     for suggestion in (offer for line in lines for drug in line.drugs for offer in drug.offers):
@@ -222,7 +222,7 @@ def _gene_result(fact: Fact) -> str:
 
 
 def _extension(findings: Iterable[Finding], lines: Iterable[_Line], output: str) -> CardExtension:
-    """The findings, one of each line, and all facts of all drugs."""
+    """Return the findings, one of each line, and all facts of all drugs."""
     facts = dict.fromkeys(fact for line in lines for drug in line.drugs for fact in drug.finding.facts)
     references = tuple(FindingReference(finding.rule, finding.band) for finding in findings)
     return CardExtension(findings=references, facts=tuple(facts), output=output)

@@ -22,13 +22,13 @@ _WORDS = ("a little", "somewhat", "clearly", "a lot")
 
 
 def strongest(contributions: Sequence[float]) -> list[int]:
-    """The positions of the `FACTORS_SHOWN` contributions that move the estimate most, largest first."""
+    """Return the positions of the `FACTORS_SHOWN` contributions that move the estimate most, largest first."""
     sizes = [abs(contribution) for contribution in contributions]
     return sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)[:FACTORS_SHOWN]
 
 
 def factor_lines(contributions: Sequence[float], describe: Callable[[int], str], called: str = "inputs") -> list[str]:
-    """A Markdown list of two headings with at most five lines under them, and one line for all others together.
+    """Return a Markdown list of two headings with at most five lines under them, and one line for all others together.
 
     `describe` gives the words of the input at a position. The lines' contributions and the rest add up to the whole
     difference to the reference group. The headings are items, too: a line after a list that is none would be read as
@@ -64,7 +64,7 @@ def strength(contribution: float, total: float) -> tuple[str, str]:
 
 
 def in_100(probability: float) -> int:
-    """A probability as people in 100, whole, never 0 or 100: an estimate is not a certainty."""
+    """Return a probability as people in 100, whole, never 0 or 100: an estimate is not a certainty."""
     return min(99, max(1, round(probability * 100)))
 
 
@@ -76,7 +76,7 @@ def not_known(missing: Sequence[Missing], counts: str = "each counts as the grou
 
 
 def _absence(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> str:
-    """What a missing input counts as, in the words of the card."""
+    """Return what a missing input counts as, in the words of the card."""
     if manifest.missing_kind == "average":
         return "each counts as the group's average"
     if manifest.missing_kind == "imputed":
@@ -124,7 +124,7 @@ def model_card(
     identity: CardIdentity,
     refusals: Sequence[Refusal] = (),
 ) -> Card:
-    """The card of one prediction, in the layout of responsible-ai.md 4.3.
+    """Return the card of one prediction, in the layout of responsible-ai.md 4.3.
 
     The contributions in its extension and the base add up to the estimate; nothing is rounded there.
     """
@@ -146,7 +146,7 @@ def model_card(
 
 
 def _value_words(value: FeatureValue, manifest: Manifest) -> str:
-    """The value as it was charted, with its unit; an age at the study's top is "80 or over"."""
+    """Return the value as it was charted, with its unit; an age at the study's top is "80 or over"."""
     feature = value.feature
     top = manifest.feature(feature.name).clip_high if isinstance(feature, Age) else None
     is_top = top is not None and value.value >= top
@@ -201,7 +201,7 @@ _HARMS_WHEN_HIGH = frozenset({"creatinine_mg_dl", "bun_mg_dl"})
 
 
 def _why_low_raises(value: FeatureValue, contribution: float, manifest: Manifest) -> str:
-    """What a line adds where a low value of kidney function raises the estimate; empty where nothing is odd."""
+    """Return what a line adds where a low value of kidney function raises the estimate; empty where nothing is odd."""
     if contribution <= 0 or value.feature.name not in _HARMS_WHEN_HIGH:
         return ""
     average = manifest.feature(value.feature.name).reference_value
@@ -242,7 +242,7 @@ def people_shown(prediction: ObservedNear) -> int:
 
 
 def estimate_words(prediction: Prediction, seen: str) -> str:
-    """The estimate in the words of every model's card: its number, or what was seen with the range of that."""
+    """Return the estimate in the words of every model's card: its number, or what was seen with the range of that."""
     people = people_shown(prediction)
     if is_calibrated(prediction):
         return f"about {people} in 100"

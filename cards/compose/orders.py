@@ -61,7 +61,7 @@ def check_orders(
     signing: bool = False,
     active_orders: bool = False,
 ) -> OrderOutcome:
-    """The cards for the drafts named in `judged` (None: for all); the other drafts count as active orders.
+    """Return the cards for the drafts named in `judged` (None: for all); the other drafts count as active orders.
 
     `original` gives the client's own JSON of an active order, for suggestions that stop or change it. `suppress` says
     why a finding is not shown here; it is evaluated all the same, so that no suggestion can go against it.
@@ -156,14 +156,14 @@ def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator
 
 
 def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[UncoveredDrug]:
-    """The drug where it is one of ISMP's high-alert medications."""
+    """Yield the drug where it is one of ISMP's high-alert medications."""
     high_alert = high_alert_class(drafted.medication)
     if high_alert is not None:
         yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert, in_pairs)
 
 
 def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
-    """What the patient takes and no table knows: no draft was checked against it."""
+    """Yield what the patient takes and no table knows: no draft was checked against it."""
     words = {medication.medication.plain_words for medication in session.active if not medication.medication.recognised}
     names = sorted(words - {""})
     if words:
@@ -175,7 +175,7 @@ def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
 
 
 def _on_hold(session: PatientSession) -> Iterator[Silence]:
-    """What is on hold, and so is not counted as taken."""
+    """Yield what is on hold, and so is not counted as taken."""
     names = list(dict.fromkeys(plain(medication.name, 60) for medication in held_medications(session.record)))
     if names:
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -208,7 +208,7 @@ class _Check:
         return evaluation
 
     def without_rule(self, drafts: Iterable[DraftMedication], names: Collection[str]) -> Iterator[UncoveredDrug]:
-        """The high-alert drugs that no rule is about, but for those with a card (`names` are those of drafts)."""
+        """Yield the high-alert drugs that no rule is about, but for those with a card (`names` are those of drafts)."""
         for drafted in drafts:
             if is_test(drafted.medication) or drafted.draft.name in names:
                 continue
@@ -302,7 +302,7 @@ def _lines(findings: Sequence[Finding], drafted: DraftMedication) -> Iterator[st
 
 
 def _not_in_headline(finding: Finding) -> str:
-    """The detail without its first sentence, where the headline has all of its words in their order."""
+    """Return the detail without its first sentence, where the headline has all of its words in their order."""
     first, _, rest_of_detail = finding.detail.partition(". ")
     headline = iter(_WORD.findall(_summary(finding).casefold()))
     is_said = all(word in headline for word in _WORD.findall(first.casefold()))
@@ -310,7 +310,7 @@ def _not_in_headline(finding: Finding) -> str:
 
 
 def _by_line(findings: Sequence[Finding]) -> tuple[list[list[Finding]], list[Finding]]:
-    """The findings by line, and those for which no line is left.
+    """Return the findings by line, and those for which no line is left.
 
     Each has a line of its own where there is room, else those of one merge group share the line of their worst.
     """
@@ -357,7 +357,7 @@ def _fact_words(fact: Fact) -> str:
 
 
 def _citation(findings: Sequence[Finding]) -> str:
-    """What the findings of a line rest on: two documents of one finding, the first of each of several."""
+    """Return what the findings of a line rest on: two documents of one finding, the first of each of several."""
     if len(findings) == 1:
         return "; ".join(evidence.label for evidence in findings[0].evidence[:2])
     return "; ".join(dict.fromkeys(finding.evidence[0].label for finding in findings))
@@ -367,7 +367,7 @@ def _citation(findings: Sequence[Finding]) -> str:
 
 
 def _as_beside_headline(suggestion: Suggestion, finding: Finding, headline: Finding) -> Suggestion:
-    """A suggestion of another finding is advised only where it takes away what the headline warns of.
+    """Return a suggestion of another finding is advised only where it takes away what the headline warns of.
 
     That is certain only where the draft goes and nothing comes in its place: a change or a substitute was proven for
     its own finding. Nothing is advised from a finding that is milder than the headline.
@@ -405,7 +405,7 @@ def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
 
 
 def _done(suggestion: Suggestion) -> list[tuple[object, ...]]:
-    """What accepting it does, without the names of new orders."""
+    """Return what accepting it does, without the names of new orders."""
     return [(action.type, action.resource_id, {**(action.resource or {}), "id": None}) for action in suggestion.actions]
 
 

@@ -28,7 +28,7 @@ def policy_tables(policies: Policies) -> Iterator[RuleTable]:
 
 
 def _rule(policy: Policy, payer: str, policies: Policies) -> Rule:
-    """A policy whose declaration holds the whole row and its criteria, so that any change is another version."""
+    """Return a policy whose declaration holds the whole row and its criteria, so that any change is another version."""
     year, title = policy.effective_from.isoformat()[:4], f"{policy.code}: {policy.category} ({payer})"
     declared = msgspec.json.encode((policy, policies.criteria_of(policy)), enc_hook=sorted, order="deterministic")
     pages = [page for page in policy.source.split() if page.startswith(("http://", "https://"))]

@@ -107,7 +107,7 @@ _PAYMENT_TYPES: Final = frozenset({"nahdo.org/sopt", "urn:oid:2.16.840.1.113883.
 
 
 def _type(coverage: Json) -> tuple[set[str], set[str]]:
-    """The codes of `Coverage.type` in the Source of Payment Typology, and its words."""
+    """Return the codes of `Coverage.type` in the Source of Payment Typology, and its words."""
     concept = coverage.get("type")
     concept = concept if isinstance(concept, dict) else {}
     codings = dicts(concept.get("coding"))
@@ -157,7 +157,7 @@ def determine(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstanc
 
 
 def _rows(order: OrderFacts, payer: Payer, here: Circumstances) -> Iterable[Policy]:
-    """The rows for the code that is billed, the first of the order that the payer has rules for."""
+    """Return the rows for the code that is billed, the first of the order that the payer has rules for."""
     return next(filter(None, (here.policies.of_code(payer.id, code) for _, code in order.codes)), ())
 
 
@@ -183,7 +183,7 @@ def _on_day(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstances
 
 
 def _by_policy(nothing: Determination, order: OrderFacts, here: Circumstances) -> Determination | None:
-    """The answer by the rows for the code: the list that is in force on the day, and criteria."""
+    """Return the answer by the rows for the code: the list that is in force on the day, and criteria."""
     assert nothing.code is not None  # noqa: S101 - set by the caller
     rows, day = here.policies.of_code(nothing.payer.id, nothing.code[1]), here.subject.day
     in_force = [row for row in rows if row.is_in_force(day)]
@@ -215,7 +215,7 @@ def _with_documents(answer: Determination, *, is_evidenced: bool) -> Determinati
 
 
 def _authorization(policy: Policy, order: OrderFacts, here: Circumstances, *, is_listed: bool) -> dict[str, Any]:
-    """What is said of prior authorization: needed, satisfied, not needed, or what has to be known first."""
+    """Return what is said of prior authorization: needed, satisfied, not needed, or what has to be known first."""
     if not is_listed or policy.pa_needed == "no-auth":
         return {"pa_needed": "no-auth"}
     if policy.places and order.places and not order.places & policy.places:

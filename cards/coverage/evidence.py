@@ -279,7 +279,7 @@ def _statement(_wanted: Any, _subject: Subject) -> Seen:
 
 
 def _order(_wanted: Any, _subject: Subject) -> Seen:
-    """The order itself is the evidence."""
+    """Return the order itself is the evidence."""
     return Seen(True)
 
 

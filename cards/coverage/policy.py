@@ -114,11 +114,11 @@ class Policies(Struct, frozen=True):
     version: str
 
     def of_code(self, payer: str, code: str) -> tuple[Policy, ...]:
-        """The policies of a payer for a code, in force or not."""
+        """Return the policies of a payer for a code, in force or not."""
         return self.by_code.get((payer, code), ())
 
     def criteria_of(self, policy: Policy) -> CriteriaSet | None:
-        """The criteria of a policy; those of a payer's own folder go before those of this package."""
+        """Return the criteria of a policy; those of a payer's own folder go before those of this package."""
         return self.criteria.get(f"{policy.payer}/{policy.criteria}") or self.criteria.get(policy.criteria)
 
     def every(self) -> Iterator[Policy]:

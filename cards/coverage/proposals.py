@@ -221,7 +221,7 @@ def new_coverage(proposals: Proposals, payer: Payer, patient: Json) -> Json | No
 
 
 def _member(proposals: Proposals, payer: Payer, numbers: Iterable[Any], birth_date: str) -> Member | None:
-    """The person of one of these numbers, where the day of birth is the same: a number alone may be mistyped."""
+    """Return the person of one of these numbers, where the day of birth is the same: a number alone may be mistyped."""
     rows = (proposals.members.get((payer.id, str(number))) for number in numbers if number)
     return next((row for row in rows if row is not None and row.birth_date == birth_date), None)
 

@@ -90,7 +90,7 @@ def _group(criterion: Criterion) -> Json:
 
 
 def _expressions(test: Test) -> Iterator[tuple[str, str]]:
-    """The variables that a test reads, and the FHIRPath of what the chart shows about it, as text."""
+    """Yield the variables that a test reads, and the FHIRPath of what the chart shows about it, as text."""
     ((name, wanted),) = test.items()
     if name in ("any", "all"):
         for part in wanted:

@@ -31,7 +31,7 @@ def proposals() -> Proposals:
 
 
 def govern_own_policies() -> None:
-    """Makes the policies of the payer's own folder rules of this site: with versions, approvals and switches.
+    """Make the policies of the payer's own folder rules of this site: with versions, approvals and switches.
 
     Raises:
         PolicyFault: A file of the folder cannot be used.

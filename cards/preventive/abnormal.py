@@ -264,7 +264,7 @@ def _fact(entry: Done) -> Fact:
 
 
 def _clauses(test: Done) -> Iterator[str]:
-    """The clauses of a result without what is denied in them; those of the name where there is no result."""
+    """Yield the clauses of a result without what is denied in them; those of the name where there is no result."""
     for clause in _CLAUSES.split((test.result or test.words).lower()):
         affirmed = _DENIED_BEFORE.sub("", clause).strip()
         if affirmed and _DENIED_AFTER.search(clause) is None:
@@ -303,7 +303,7 @@ class _Problem(Struct, frozen=True):
 
 
 def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | None:
-    """The newest active problem whose ICD-10 code is one of the row's."""
+    """Return the newest active problem whose ICD-10 code is one of the row's."""
     if not row.icd10:
         return None
     problems = [

@@ -93,7 +93,7 @@ _WHEN_DONE: Final = re.compile(r"\b(?:date|year) of\b|\b(?:last|most recent|prev
 
 
 def years_after(day: date, years: int) -> date:
-    """The same day so many years later; 29 February becomes 1 March."""
+    """Return the same day so many years later; 29 February becomes 1 March."""
     try:
         return day.replace(year=day.year + years)
     except ValueError:
@@ -134,7 +134,7 @@ def results_of(
 
 
 def _other_entries(record: PatientRecord) -> list[Done]:
-    """Reports and results by any name that have words of their own, and active problems."""
+    """Report and results by any name that have words of their own, and active problems."""
     reports = [_of_report("", report) for report in record.diagnostic_reports if report.status in _FINAL_REPORT]
     parts = [
         _of_result("", part)
@@ -150,7 +150,7 @@ def _other_entries(record: PatientRecord) -> list[Done]:
 
 
 def is_ordered(record: PatientRecord, name: str) -> str | None:
-    """The open order of the last 90 days that names the test, as Type/id; None where there is none."""
+    """Return the open order of the last 90 days that names the test, as Type/id; None where there is none."""
     for request, names in record.derive(_open_requests):
         if name in names:
             return f"ServiceRequest/{request.id}"
@@ -182,7 +182,7 @@ def _that_name_one(
 def _that_did_one(
     things: Iterable[tuple[_Thing, CodeableConcept | ObservationCode | None]],
 ) -> list[tuple[_Thing, frozenset[str]]]:
-    """The same without those whose words say that the test was not done ("no colonoscopy", "incomplete ...")."""
+    """Return the same without those whose words say that the test was not done ("no colonoscopy", "incomplete ...")."""
     concepts = [(entry, concept) for entry, concept in things if concept is not None]
     with_names = ((entry, concept, tests_named(concept)) for entry, concept in concepts)
     tests = (
@@ -337,7 +337,7 @@ def _has_value(part: CodedPart) -> bool:
 
 
 def _is_positive(part: CodedPart) -> bool | None:
-    """What the codes and words of a result say; None where they say neither."""
+    """Return what the codes and words of a result say; None where they say neither."""
     codes = {coding.code for concept in part[1].interpretation for coding in concept.coding}
     if codes & _POSITIVE_CODES:
         return True
@@ -351,7 +351,7 @@ def _is_positive(part: CodedPart) -> bool | None:
 
 
 def _refusals(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept | None, str | None]]:
-    """What was declined: where it says so, what, and when."""
+    """Yield what was declined: where it says so, what, and when."""
     for procedure in record.procedures_not_done:
         if _is_refusal(procedure.statusReason):
             period = procedure.performedPeriod

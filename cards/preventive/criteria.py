@@ -203,7 +203,7 @@ def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
 
 
 def _glucose(chart: Chart) -> tuple[Measurement, bool] | None:
-    """The newest glucose result within the interval that says whether it is normal, and whether it is."""
+    """Return the newest glucose result within the interval that says whether it is normal, and whether it is."""
     results = []
     for key, normal in (("hba1c", _A1C_NORMAL), ("glucose_fasting", _GLUCOSE_NORMAL), ("glucose", _GLUCOSE_NORMAL)):
         newest = chart.record.newest(key)
@@ -293,7 +293,7 @@ def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
 
 
 def _naming_unreadable(judgement: Judgement, treated: Presence) -> Judgement:
-    """What is due because no treatment was found, with the medications that could be the treatment."""
+    """Return what is due because no treatment was found, with the medications that could be the treatment."""
     if judgement.state != "due" or not treated.unreadable:
         return judgement
     return replace(judgement, text=f"{judgement.text}; not readable on the medication list: {treated.unreadable_words}")
@@ -349,7 +349,7 @@ _NEED_WORDS: Final = {
 
 
 def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge, risk: RecordInputs) -> Chart:
-    """What every recommendation is judged from; `risk` are the inputs of PREVENT."""
+    """Return what every recommendation is judged from; `risk` are the inputs of PREVENT."""
     smoking = smoking_history(record)
     return Chart(record, record.as_of.date(), smoking, risk, knowledge, record.age_years(), record.sex)
 

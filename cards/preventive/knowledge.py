@@ -178,7 +178,7 @@ def _tests_named(words: str, codes: tuple[Code, ...]) -> frozenset[str]:
 
 
 def order_resource(order: Order, patient_id: str, day: str) -> dict[str, Any]:
-    """A drafted ServiceRequest (FHIR R4) for the order."""
+    """Return a drafted ServiceRequest (FHIR R4) for the order."""
     code: dict[str, Any] = {"text": order.text}
     if order.coding:
         code = {"coding": [dict(coding) for coding in order.coding], **code}

@@ -118,7 +118,7 @@ class Course(Struct):
         return self.targets[self.position] if self.position < len(self.targets) else None
 
     def in_season_of(self, day: date | None) -> date | None:
-        """A day of the release's season, moved to the season of the assessment (see `years_back_to_season`)."""
+        """Return a day of the release's season, moved to the season of the assessment (see `years_back_to_season`)."""
         return Period(years=-self.years_back).after(day) if day is not None and self.years_back else day
 
     @property
@@ -155,7 +155,7 @@ def years_back_to_season(series: Series, as_of: date) -> int:
 
 
 def reference_date(course: Course, interval: Interval, dose: GivenDose | None) -> date | None:
-    """The day from which an interval is counted, before `dose` or, in a forecast, after all doses given.
+    """Return the day from which an interval is counted, before `dose` or, in a forecast, after all doses given.
 
     Business rules CALCDTINT-1, -2, -8 and -9: an extraneous, sub-standard or inadvertent dose starts no interval.
     """

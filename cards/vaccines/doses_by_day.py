@@ -41,7 +41,7 @@ class DosesByDay:
         return bool(self._doses) and bool(self._days_of(cvx))
 
     def latest(self, cvx: frozenset[str]) -> date | None:
-        """The last day on which one of these vaccines was given."""
+        """Return the last day on which one of these vaccines was given."""
         days = self._days_of(cvx)
         return days[-1] if days else None
 
@@ -71,7 +71,7 @@ class LatestDose:
         self._passed: list[GivenDose] = []
 
     def up_to(self, dose: GivenDose | None, left_out: Container[int]) -> date | None:
-        """The day of the latest one up to the day of `dose` (None: of all), which does not count itself.
+        """Return the day of the latest one up to the day of `dose` (None: of all), which does not count itself.
 
         `left_out` are the ids of doses that do not count either, now and later on.
         """

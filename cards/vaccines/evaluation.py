@@ -162,7 +162,7 @@ def _reason_against(course: Course, rule: SeriesDose, dose: GivenDose) -> str:
 
 
 def ages_on(rule: SeriesDose, day: date) -> Ages | None:
-    """The ages that were in force on a day."""
+    """Return the ages that were in force on a day."""
     for ages in rule.ages:
         if ages.holds_on(day):
             return ages

@@ -94,7 +94,7 @@ class DeclinedVaccine(Struct, frozen=True):
 
 
 def declined_vaccines(record: PatientRecord, knowledge: VaccineKnowledge) -> dict[str, DeclinedVaccine]:
-    """The vaccine groups that the patient declined within a year, by their names."""
+    """Return the vaccine groups that the patient declined within a year, by their names."""
     declined: dict[str, DeclinedVaccine] = {}
     for groups, when in _refusals(record, knowledge):
         time = parse_time(when or "")
@@ -121,7 +121,7 @@ def _refusals(record: PatientRecord, knowledge: VaccineKnowledge) -> Iterator[tu
 
 
 def _refused_in_words(words: str, knowledge: VaccineKnowledge) -> frozenset[str]:
-    """The groups that the words name without the refusal, for which the reader of words takes them as denied."""
+    """Return the groups that the words name without the refusal, for which the reader of words takes them as denied."""
     return _groups(families_of_words(_REFUSED.sub(" ", words)), knowledge)
 
 
@@ -130,7 +130,7 @@ def _objects(reason: CodeableConcept) -> bool:
 
 
 def immunity_stated(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
-    """The vaccine groups of which a dose was not given because the patient is immune (FHIR R4, IMMUNE)."""
+    """Return the vaccine groups of which a dose was not given because the patient is immune (FHIR R4, IMMUNE)."""
     stated = (
         groups_of(entry.vaccineCode, knowledge)
         for entry in record.immunizations_not_done
@@ -140,7 +140,7 @@ def immunity_stated(record: PatientRecord, knowledge: VaccineKnowledge) -> froze
 
 
 def groups_of(concept: CodeableConcept | None, knowledge: VaccineKnowledge) -> frozenset[str]:
-    """The vaccine groups that a concept means, by its codes or by its words."""
+    """Return the vaccine groups that a concept means, by its codes or by its words."""
     return frozenset() if concept is None else _groups(vaccine_families(concept, is_vaccine=True), knowledge)
 
 

@@ -46,7 +46,7 @@ class Forecast(Struct, frozen=True):
 
 
 def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
-    """The forecast of one evaluated series on a day."""
+    """Return the forecast of one evaluated series on a day."""
     person = course.person
     target = _first_needed(course, as_of)
     if target is None and course.valid_doses:
@@ -65,7 +65,7 @@ def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
 
 
 def _first_needed(course: Course, as_of: date) -> TargetDose | None:
-    """The next target dose that cannot be skipped; those before it are skipped."""
+    """Return the next target dose that cannot be skipped; those before it are skipped."""
     while (target := course.current) is not None and can_skip(course, target.rule, as_of):
         course.skip_current()
     return target
@@ -101,7 +101,7 @@ def _contraindications(
 
 
 def _forbidden(antigen: Antigen, person: Person, as_of: date) -> dict[str, Contraindication]:
-    """The vaccines that an observation forbids for this person, each with the reason."""
+    """Return the vaccines that an observation forbids for this person, each with the reason."""
     if person.codes.isdisjoint(antigen.vaccines_contraindicated_by):
         return {}
     return {
@@ -159,7 +159,7 @@ def _latest_of(*days: date | None) -> date | None:
 def _earliest(
     course: Course, rule: SeriesDose, ages: Ages | None, forbidden: Iterable[str], as_of: date
 ) -> date | None:
-    """The first day on which the dose would count (FORECASTDTCAN-1); None where no rule gives a day.
+    """Return the first day on which the dose would count (FORECASTDTCAN-1); None where no rule gives a day.
 
     It is never before the last dose given, an inadvertent one among them.
     """
@@ -176,7 +176,7 @@ def _earliest(
 
 
 def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) -> date | None:
-    """The latest day that any interval of the dose gives."""
+    """Return the latest day that any interval of the dose gives."""
     latest: date | None = None
     for interval in rule.intervals:
         period: Period | None = getattr(interval, which)
@@ -195,7 +195,7 @@ def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]
 
 
 def _dose_number(course: Course, start: date | None) -> int:
-    """The number of the next dose: doses that count and one more, within the season of a seasonal vaccine."""
+    """Return the number of the next dose: doses that count and one more, within the season of a seasonal vaccine."""
     days_given = [target.satisfied_by.given for target in course.targets if target.satisfied_by is not None]
     return 1 + (len(days_given) if start is None else sum(day >= start for day in days_given))
 
@@ -203,7 +203,7 @@ def _dose_number(course: Course, start: date | None) -> int:
 def _recommended_vaccines(
     person: Person, rule: SeriesDose, forbidden: Container[str], days: set[date | None]
 ) -> tuple[str, ...]:
-    """The vaccines to recommend: forecast by CDC, not forbidden, right for the age (FORECASTRECVAC-1)."""
+    """Return the vaccines to recommend: forecast by CDC, not forbidden, right for the age (FORECASTRECVAC-1)."""
     codes: list[str] = []
     for entry in rule.recommendable:
         for day in days:

@@ -60,7 +60,7 @@ def assess(
 
 
 def leading_forecast(forecasts: Sequence[GroupForecast], person: Person, as_of: date) -> GroupForecast | None:
-    """The one forecast that stands for a vaccine group: that of the person's age, a risk before the standard.
+    """Return the one forecast that stands for a vaccine group: that of the person's age, a risk before the standard.
 
     CDC's test cases expect one answer for each group. A series group for a later age is left out; one that was aged
     out of gives way to one that was not.
@@ -71,7 +71,7 @@ def leading_forecast(forecasts: Sequence[GroupForecast], person: Person, as_of: 
 
 
 def _numbered(best: list[Candidate]) -> Iterator[Candidate]:
-    """The best series of an antigen; a risk dose is numbered after every dose that counts in any of them.
+    """Yield the best series of an antigen; a risk dose is numbered after every dose that counts in any of them.
 
     FORECASTDN-1 counts within the series alone. CDC's cases count a dose once it is valid in a best series: the fifth
     polio dose of a laboratory worker is expected as number 5, not as the first of the risk series.
@@ -211,7 +211,7 @@ def _blend(
 
 
 def _alone(name: str, series_type: str, items: tuple[Candidate, ...], own_forecast: Forecast) -> GroupForecast:
-    """The same where there is nothing to put together, as for most groups."""
+    """Return the same where there is nothing to put together, as for most groups."""
     if own_forecast.status is not SeriesStatus.NOT_COMPLETE:
         return GroupForecast(name, series_type, own_forecast.status, items)
     return GroupForecast(

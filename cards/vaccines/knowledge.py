@@ -32,7 +32,7 @@ class Period:
         self._beyond = timedelta(days=days)
 
     def after(self, start: date) -> date:
-        """The date that lies this period after `start`."""
+        """Return the date that lies this period after `start`."""
         start = _add_months(start, self.years * 12) if self.years else start
         start = _add_months(start, self.months) if self.months else start
         return start + self._beyond if self.days else start

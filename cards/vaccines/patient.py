@@ -76,7 +76,7 @@ class Person:
         return DosesByDay(self.doses)
 
     def at_age(self, age: Period | None) -> date | None:
-        """The day on which the person reaches an age; the rules ask for the same ages over and over."""
+        """Return the day on which the person reaches an age; the rules ask for the same ages over and over."""
         return None if age is None else self._reached.get(age) or self._reaches(age)
 
     def _reaches(self, age: Period) -> date:
@@ -91,13 +91,13 @@ class Person:
         return end is None or day < (reached.get(end) or self._reaches(end))
 
     def observed(self, code: str) -> date | None:
-        """The latest day on which an observation with this code began."""
+        """Return the latest day on which an observation with this code began."""
         days = [item.since for item in self.observations if item.code == code and item.since is not None]
         return max(days, default=None)
 
 
 def doses_by_antigen(person: Person, schedule: Schedule) -> dict[str, tuple[GivenDose, ...]]:
-    """The given doses that count for each antigen, earliest first."""
+    """Return the given doses that count for each antigen, earliest first."""
     by_antigen: dict[str, list[GivenDose]] = {}
     for dose in person.doses:
         for antigen in _antigens(dose, person, schedule):
@@ -146,7 +146,7 @@ class ChartedPerson(Struct, frozen=True):
 
 
 def read_person(record: PatientRecord) -> ChartedPerson | None:
-    """The person, or None where the birth date is not known to the day."""
+    """Return the person, or None where the birth date is not known to the day."""
     born = record.birth_date
     if born is None or born.precision not in _TO_THE_DAY:
         return None
@@ -288,7 +288,7 @@ def _day(time: FhirTime | None) -> date | None:
 
 
 def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -> tuple[str, ...]:
-    """The observations that CDC gives these codes for."""
+    """Return the observations that CDC gives these codes for."""
     observations: tuple[str, ...] = ()
     for coding in concept.coding if concept is not None else ():
         if code_system(coding.system) == "snomed":
@@ -299,7 +299,7 @@ def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -
 
 
 def _coded(system: str) -> dict[str, tuple[str, ...]]:
-    """The observations by their codes in one system of CDC's table."""
+    """Return the observations by their codes in one system of CDC's table."""
     by_code: dict[str, tuple[str, ...]] = {}
     for observation, observation_entry in load_knowledge().schedule.observations.items():
         for code in observation_entry.codes.get(system, ()):

@@ -95,7 +95,7 @@ def first_doses(relevant: Sequence[Series]) -> list[Series]:
 
 
 def best_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The best candidate of each series group that is needed beside the others (section 8.8)."""
+    """Return the best candidate of each series group that is needed beside the others (section 8.8)."""
     groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         groups.setdefault(candidate.series.group, []).append(candidate)
@@ -121,7 +121,7 @@ def _is_best(item: Candidate, chosen: dict[str, Candidate]) -> bool:
 
 
 def _prioritized(group: list[Candidate]) -> Candidate | None:
-    """The one candidate of a series group (sections 8.1 to 8.7)."""
+    """Return the one candidate of a series group (sections 8.1 to 8.7)."""
     if len(group) == 1 and group[0].series.default:
         return group[0]  # scorable or not
     scorable = _scorable(group)

@@ -45,7 +45,7 @@ def parse_roles(texts: Iterable[str]) -> frozenset[Role]:
 
 
 def add_account(store: AccessStore, name: str, full_name: str, roles: frozenset[Role], password: str) -> None:
-    """Makes an account.
+    """Make an account.
 
     Raises:
         AccountRefused: The name or the password cannot be used, or there is such an account.
@@ -67,12 +67,12 @@ def add_account(store: AccessStore, name: str, full_name: str, roles: frozenset[
 
 
 def change_password(store: AccessStore, name: str, password: str) -> None:
-    """Sets a new password and ends all sessions of the account."""
+    """Set a new password and ends all sessions of the account."""
     _change(store, name, {"password_hash": _hashed(password, name)})
 
 
 def change_roles(store: AccessStore, name: str, roles: frozenset[Role]) -> None:
-    """Sets the roles; they count from the next page that the person opens."""
+    """Set the roles; they count from the next page that the person opens."""
     _change(store, name, {"roles": _text(roles)}, ends_sessions=False)
 
 

@@ -36,7 +36,7 @@ class RecordedAccounts:
         self.made: dict[str, RecordedAccount] = {}
 
     def take(self, act: AccountAct) -> None:
-        """Takes one act."""
+        """Take one act."""
         before = self.made.get(act.account, RecordedAccount())
         roles = frozenset(act.roles) if act.roles is not None else before.roles
         self.made[act.account] = RecordedAccount(roles, _STATES.get(act.act, before.state))

@@ -110,7 +110,7 @@ class Sessions:
         return Visitor(row.full_name, row.actor, roles, row.form_token, bound, row.issuer)
 
     def end(self, token: str) -> None:
-        """Ends a session."""
+        """End a session."""
         with self._store.transaction() as connection:
             connection.execute(delete(sessions).where(sessions.c.id == _id(token)))
 

@@ -47,7 +47,7 @@ class Attempt(NamedTuple):
 
 
 def count_try(store: AccessStore, name: str, address: str, now: Callable[[], float] = time) -> Attempt:
-    """Counts a login that is about to be checked.
+    """Count a login that is about to be checked.
 
     Raises:
         TooManyTries: The name, or the address, has had as many as it may have.

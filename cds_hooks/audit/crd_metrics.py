@@ -14,7 +14,7 @@ _STATUS: Final = {"required": 412, "timeout": 503}
 
 
 def crd_metric(decision: Decision) -> dict[str, Any]:
-    """Returns the CRDMetricData of one decision; nothing of the patient is in it."""
+    """Return the CRDMetricData of one decision; nothing of the patient is in it."""
     response, basis = msgspec.json.decode(decision.response), msgspec.json.decode(decision.basis)
     answered = datetime.fromtimestamp(decision.decided_at / 1e6, UTC)
     took = timedelta(milliseconds=sum((basis.get("timings") or {}).values()))

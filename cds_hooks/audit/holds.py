@@ -32,7 +32,7 @@ class Hold:
 
 
 def hold(url: str, by: HeldBy, value: str, why: str, actor: str) -> str:
-    """Holds everything of a client, about a patient, or one decision; the id of the hold.
+    """Hold everything of a client, about a patient, or one decision; the id of the hold.
 
     Raises:
         RecordUnavailable: The record cannot be written.
@@ -44,7 +44,7 @@ def hold(url: str, by: HeldBy, value: str, why: str, actor: str) -> str:
 
 
 def release(url: str, hold_id: str, why: str, actor: str) -> None:
-    """Ends a hold.
+    """End a hold.
 
     Raises:
         RecordUnavailable: There is no such hold, or the record cannot be written.
@@ -55,12 +55,12 @@ def release(url: str, hold_id: str, why: str, actor: str) -> None:
 
 
 def holds(url: str) -> list[Hold]:
-    """Returns the holds that were not released, the oldest first; RecordUnavailable where the record cannot be read."""
+    """Return the holds that were not released, the oldest first; RecordUnavailable where the record cannot be read."""
     return _in_force(read_rows(url, _query()))
 
 
 def not_held(connection: Connection) -> ColumnElement[bool]:
-    """Returns the condition of decisions that no hold is about, as it is in this transaction."""
+    """Return the condition of decisions that no hold is about, as it is in this transaction."""
     active_holds = _in_force(connection.execute(_query()).all())
     return and_(true(), *(_COLUMNS[active_hold.by] != active_hold.value for active_hold in active_holds))
 

@@ -73,7 +73,7 @@ class _Entry(Struct, frozen=True):
 
 
 def remove_old(url: str, client: str, before: int, file: Path, actor: str, signer: Signer) -> RetentionRun | None:
-    """Writes the client's decisions from before that time into `file`, then takes them out; None where there are none.
+    """Write the client's decisions from before that time into `file`, then take them out; None where there are none.
 
     What a hold is about stays, and so does the newest row of each table: the next is linked to it.
 
@@ -111,7 +111,7 @@ def remove_old(url: str, client: str, before: int, file: Path, actor: str, signe
 
 
 def _take_out(connection: Connection, name: str, sequences: list[int]) -> None:
-    """Deletes these rows, and the charts that no other decision names."""
+    """Delete these rows, and the charts that no other decision names."""
     d = decisions.c
     is_chosen = _PLAIN[name].c.sequence.in_(sequences)
     if name != "decisions":
@@ -170,7 +170,7 @@ def _old_rows(connection: Connection, client: str, before: int) -> _OldRows:
 
 
 def _entries_of(connection: Connection, table: Table, ids: Any) -> Sequence[Any]:
-    """Returns the rows of feedback or outcomes about these decisions, but for the newest row of the table."""
+    """Return the rows of feedback or outcomes about these decisions, but for the newest row of the table."""
     e = table.c
     query = select(e.sequence, e.position, e.previous, e.hash).where(e.decision.in_(ids)).order_by(e.position)
     return connection.execute(query.where(e.sequence < select(func.max(e.sequence)).scalar_subquery())).all()
@@ -205,7 +205,7 @@ def digest_of_spans(spans: list[Span]) -> str:
 
 
 def removed_spans(url: str) -> dict[str, list[Span]]:
-    """Returns what `removals` says, by the name of the retention run."""
+    """Return what `removals` says, by the name of the retention run."""
     spans: dict[str, list[Span]] = {}
     for row in read_rows(url, select(removals).order_by(removals.c.sequence)):
         ends = (bytes(row.previous).hex(), bytes(row.hash).hex())
@@ -262,7 +262,7 @@ def _hash_of(name: str, row: dict[str, Any]) -> bytes:
 
 
 def retention_runs(url: str, keys: Keys | None = None) -> dict[str, RetentionRun]:
-    """Returns the retention runs that the record's events name, by name; with keys those that one of them signed.
+    """Return the retention runs that the record's events name, by name; with keys those that one of them signed.
 
     Raises:
         RecordUnavailable: The record cannot be read.

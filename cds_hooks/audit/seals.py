@@ -84,7 +84,7 @@ class _Line(Struct, frozen=True):
 
 
 def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
-    """Returns what is to be sealed after `last`, whose line is `line`; None where nothing has moved.
+    """Return what is to be sealed after `last`, whose line is `line`; None where nothing has moved.
 
     It only reads.
 
@@ -121,7 +121,7 @@ def next_seal(url: str, last: Seal | None, line: bytes | None) -> Seal | None:
 
 
 def _refuse_cut(url: str, seals: Sequence[Seal]) -> None:
-    """Raises RecordCut where the end of a chain that the seals name last is not there any more, or differs.
+    """Raise RecordCut where the end of a chain that the seals name last is not there any more, or differs.
 
     Rows that a retention run took from the beginning of a chain are gone rightly, and so is a whole chain that it took.
     """
@@ -157,7 +157,7 @@ def _end(url: str, table: Any) -> End:
 
 
 def sign_seal(seal: Seal, signer: Signer) -> bytes:
-    """Returns the line of this seal, without its end of line."""
+    """Return the line of this seal, without its end of line."""
     body = msgspec.to_builtins(seal)
     signature = base64.b64encode(signer.sign(_signed(body))).decode()
     return orjson.dumps({"seal": body, "key": signer.public.id, "signature": signature}, option=orjson.OPT_SORT_KEYS)
@@ -168,7 +168,7 @@ def _signed(body: Any) -> bytes:
 
 
 def read_seals(file: Path, keys: Keys) -> list[Seal]:
-    """Returns all seals of the file; SealsUnusable where one is missing, was changed, or is of another key."""
+    """Return all seals of the file; SealsUnusable where one is missing, was changed, or is of another key."""
     try:
         lines = plain_file(file).read_bytes().splitlines()
     except OSError as error:
@@ -203,7 +203,7 @@ def _read_line(line: bytes, number: int, keys: Keys) -> Seal:
 
 @contextmanager
 def locked(file: Path) -> Iterator[int]:
-    """Yields the file of seals, open for adding, for one process at a time."""
+    """Yield the file of seals, open for adding, for one process at a time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -237,7 +237,7 @@ def add_seal(url: str, file: Path, signer: Signer) -> bytes | None:
 
 
 def newest_seal(file: Path) -> Seal | None:
-    """Returns the last seal of the file, its signature not looked at; None without one.
+    """Return the last seal of the file, its signature not looked at; None without one.
 
     Raises:
         SealsUnusable: The last line is not a seal.
@@ -317,7 +317,7 @@ class Sealing:
         return True
 
     def _send(self) -> None:
-        """Sends every line after the last one that was sent; the number of these is kept beside the seals.
+        """Send every line after the last one that was sent; the number of these is kept beside the seals.
 
         One process at a time, so that no line is sent twice.
         """
@@ -345,5 +345,5 @@ def _refuse_missing(file: Path, command: Sequence[str]) -> None:
 
 
 def sent_count_file(seals: Path) -> Path:
-    """Returns where the number of seals that were sent is kept."""
+    """Return where the number of seals that were sent is kept."""
     return seals.with_name(seals.name + ".sent")

@@ -38,7 +38,7 @@ _CSV: Final = (
 
 
 def back_up(url: str, file: Path) -> int:
-    """Writes every row into the file, which must not be there; how many. RecordUnavailable where it cannot be read.
+    """Write every row into the file, which must not be there; how many. RecordUnavailable where it cannot be read.
 
     Where it cannot be finished there is no file.
     """
@@ -58,7 +58,7 @@ def back_up(url: str, file: Path) -> int:
 
 
 def write_file(file: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
-    """Writes table and row of each into a new file, which is removed again where that fails; its SHA-256.
+    """Write table and row of each into a new file, which is removed again where that fails; its SHA-256.
 
     Raises:
         OSError: The file is there already, or cannot be written.
@@ -75,7 +75,7 @@ def write_file(file: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
 
 
 def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields table and row of each line of such a file.
+    """Yield table and row of each line of such a file.
 
     Raises:
         RecordUnavailable: It is none, was cut off, or is of a newer version of this program.
@@ -93,7 +93,7 @@ def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def restore(file: Path, url: str) -> int:
-    """Puts the rows of a backup into an empty record, which is made if need be; how many.
+    """Put the rows of a backup into an empty record, which is made if need be; how many.
 
     Raises:
         RecordUnavailable: The record is not empty, or the file is no complete backup that this version reads.
@@ -120,14 +120,14 @@ def restore(file: Path, url: str) -> int:
 
 
 def _continue_numbers(connection: Connection) -> None:
-    """Makes PostgreSQL number the next row of each table after those that were put in with their numbers."""
+    """Make PostgreSQL number the next row of each table after those that were put in with their numbers."""
     for table in _TABLES:
         newest = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {table.name})"  # noqa: S608
         connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'sequence'), {newest}, false)"))
 
 
 def plain_table(table: Table) -> Table:
-    """Returns the table with its values as they are stored: neither decrypted nor decompressed."""
+    """Return the table with its values as they are stored: neither decrypted nor decompressed."""
     plain = table.to_metadata(MetaData())
     for column in plain.columns:
         if (impl := getattr(column.type, "impl_instance", None)) is not None:
@@ -144,7 +144,7 @@ def _stored(url: str, table: Table) -> Iterator[dict[str, Any]]:
 
 
 def row_as_json(row: dict[str, Any]) -> dict[str, Any]:
-    """Returns the row with its bytes as base64."""
+    """Return the row with its bytes as base64."""
     return {
         # the driver's names are no plain strings
         f"{name}": {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes | memoryview) else value
@@ -153,14 +153,14 @@ def row_as_json(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def row_from_json(row: dict[str, Any]) -> dict[str, Any]:
-    """Returns the row that `row_as_json` made JSON of."""
+    """Return the row that `row_as_json` made JSON of."""
     return {
         name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value for name, value in row.items()
     }
 
 
 def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) -> int:
-    """Writes the decisions that fit, the newest first; how many. RecordUnavailable where they cannot be read.
+    """Write the decisions that fit, the newest first; how many. RecordUnavailable where they cannot be read.
 
     With `crd` only the answers to payers' calls are written.
     """
@@ -203,7 +203,7 @@ def _everything(decision: Decision) -> dict[str, Any]:
 
 
 def audit_event(decision: Decision) -> dict[str, Any]:
-    """Returns the decision as a FHIR R4 AuditEvent: who was told something about which patient and when, not what."""
+    """Return the decision as a FHIR R4 AuditEvent: who was told something about which patient and when, not what."""
     when = datetime.fromtimestamp(decision.decided_at / 1e6, UTC).isoformat(timespec="milliseconds")
     agents: list[dict[str, Any]] = [
         {"who": {"display": decision.client or "unknown"}, "requestor": not decision.user_id}

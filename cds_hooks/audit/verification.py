@@ -50,7 +50,7 @@ class Audit:
     findings: list[str] = field(default_factory=list)
 
     def say(self, sentence: str) -> None:
-        """Adds a finding; of very many only the first are kept."""
+        """Add a finding; of very many only the first are kept."""
         if len(self.findings) < _MOST_FINDINGS:
             self.findings.append(sentence)
 
@@ -113,15 +113,15 @@ class _Gaps:
             self._spans |= {(span.chain, span.first): (span, name) for span in spans}
 
     def pop(self, chain: str, position: int) -> tuple[Span, str] | None:
-        """Returns the span that begins there, and the name of its retention run."""
+        """Return the span that begins there, and the name of its retention run."""
         return self._spans.pop((chain, position), None)
 
     def hashes(self) -> set[bytes]:
-        """Returns the hashes of the last rows of the spans."""
+        """Return the hashes of the last rows of the spans."""
         return {bytes.fromhex(span.hash) for span, _ in self._spans.values()}
 
     def chains(self) -> set[str]:
-        """Returns the chains of decisions in which there are spans yet."""
+        """Return the chains of decisions in which there are spans yet."""
         return {chain for chain, _ in self._spans} - {feedback.name, outcomes.name}
 
 
@@ -185,7 +185,7 @@ class _Walk:
         return {chain: (position, digest.hex()) for chain, (position, digest) in self._ends.items()}
 
     def go(self, rows: Iterable[_Row], on_progress: Callable[[int], None] | None = None) -> tuple[int, int]:
-        """Compares every row; how many there are, and how many came after the newest seal."""
+        """Compare every row; how many there are, and how many came after the newest seal."""
         # a row can be dated before a seal and committed after it: by no more than a call takes
         before = int((self._newest_seal - _LATE).timestamp() * 1e6) if self._newest_seal else 0
         count = unsealed = 0
@@ -238,7 +238,7 @@ class _Walk:
             self._report.say(f"{words} or one before it was rewritten after {_words(expected[1])}")
 
     def _skip_removed(self, chain: str, upto: int | None) -> tuple[int, bytes]:
-        """Returns the chain's end, past the rows that were taken out and, before `upto`, are not in the table."""
+        """Return the chain's end, past the rows that were taken out and, before `upto`, are not in the table."""
         end = self._ends.get(chain, (0, b""))
         while end[0] + 1 != upto and (gap := self._gaps.pop(chain, end[0] + 1)) is not None:
             span, name = gap

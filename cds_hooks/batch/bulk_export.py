@@ -94,7 +94,7 @@ class BulkExport:
     _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60.0, follow_redirects=False))
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Exported:
-        """Starts the export, or goes on with the one begun in this folder.
+        """Start the export, or goes on with the one begun in this folder.
 
         Raises:
             BulkRefused: the server or its token server refuses, fails, or offers an address that is not called.
@@ -194,7 +194,7 @@ class BulkExport:
             attempt += 1
 
     def _same_files(self, before: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-        """Returns the list as it came again; BulkRefused where it is another one, whose files have other names here."""
+        """Return the list as it came again; BulkRefused where it is another one, whose files have other names here."""
         for member in ENDS:
             old, new = ([str(entry["type"]) for entry in manifest.get(member) or ()] for manifest in (before, again))
             if old != new:
@@ -339,7 +339,7 @@ class BulkExport:
         return self._token
 
     def _without_token(self, ask: Callable[[], httpx.Response], who: str) -> httpx.Response:
-        """Returns the answer of a server that needs no token, asked again while it is busy or fails."""
+        """Return the answer of a server that needs no token, asked again while it is busy or fails."""
         for attempt in range(_ATTEMPTS):
             answer = ask()
             if answer.status_code not in _RETRIED:

@@ -57,7 +57,7 @@ def absolute(base: str, address: Any) -> str:
 
 
 def is_whole(part: Path, count: Any) -> bool:
-    """Returns whether the last line is complete, and there are as many as the list of files says, where it says it.
+    """Return whether the last line is complete, and there are as many as the list of files says, where it says it.
 
     Raises:
         BulkRefused: what came is no NDJSON, as the page of a login.
@@ -97,7 +97,7 @@ def _is_error(line: bytes) -> bool:
 def refuse_status(
     answer: httpx.Response, allowed: tuple[int, ...], hints: Mapping[int, str] = MappingProxyType({})
 ) -> None:
-    """Raises BulkRefused for a status that is not allowed, with what to do where the hints say it."""
+    """Raise BulkRefused for a status that is not allowed, with what to do where the hints say it."""
     if answer.status_code not in allowed:
         step = f"{answer.request.method} {answer.request.url.path}"
         hint = hints.get(answer.status_code, "")

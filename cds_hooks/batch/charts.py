@@ -42,7 +42,7 @@ class Wanted:
 
     @staticmethod
     def of(needs: Needs) -> "Wanted":
-        """Returns what these needs read, beside the Patient."""
+        """Return what these needs read, beside the Patient."""
         codes = [code for key in needs.analytes for code in ANALYTES[key].loinc]
         codes += PRESSURE_PANELS if needs.analytes & PRESSURE else ()
         types = {"Patient", "Observation", *needs.resources}
@@ -124,7 +124,7 @@ ORDER BY patient, resources.rowid
 
 @contextmanager
 def charts_of(folder: Path, wanted: Wanted, tally: FolderTally) -> Iterator[Iterator[Chart]]:
-    """Yields every patient's chart, each once with all that the files tell, in the order of their ids.
+    """Yield every patient's chart, each once with all that the files tell, in the order of their ids.
 
     Raises:
         BatchRefused: the folder is not there or holds no FHIR, or a packed file breaks off.
@@ -179,7 +179,7 @@ def _count(connection: Any, tally: FolderTally) -> None:
 
 
 def grouped(batches: Iterable[Any]) -> Iterator[Chart]:
-    """Yields the charts in Arrow batches with the columns `patient_id` and `resource`, in which patients lie together.
+    """Yield the charts in Arrow batches with the columns `patient_id` and `resource`, in which patients lie together.
 
     Raises:
         BatchRefused: the rows are not sorted, so that a patient could be scored on half a chart, or one names nobody.
@@ -202,7 +202,7 @@ def grouped(batches: Iterable[Any]) -> Iterator[Chart]:
 
 
 def _with_medications(charts: Iterator[Chart], medications: dict[str, bytes]) -> Iterator[Chart]:
-    """Yields the charts with the Medications that their resources name, which say of no patient whose they are."""
+    """Yield the charts with the Medications that their resources name, which say of no patient whose they are."""
     for chart in charts:
         if medications:
             medication_ids = {
@@ -216,7 +216,7 @@ def _with_medications(charts: Iterator[Chart], medications: dict[str, bytes]) ->
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Returns the bundles, the resources and the NDJSON of a folder, sorted by name.
+    """Return the bundles, the resources and the NDJSON of a folder, sorted by name.
 
     Raises:
         BatchRefused: the folder is not there or holds no FHIR.
@@ -232,7 +232,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def files_passed_over(folder: Path) -> list[Path]:
-    """Returns the files of the folder that are of no form that is read, without those that are hidden."""
+    """Return the files of the folder that are of no form that is read, without those that are hidden."""
     others = (path for path in folder.rglob("*") if path.is_file() and not _is_read(path))
     return sorted(path for path in others if not path.name.startswith("."))
 
@@ -261,7 +261,7 @@ _identity = msgspec.json.Decoder(_Named)
 
 
 def _write_document(path: Path, out: IO[bytes]) -> bool:
-    """Writes the resources of a bundle, or a single one, as lines; False where the file is no FHIR.
+    """Write the resources of a bundle, or a single one, as lines; False where the file is no FHIR.
 
     A reference by the fullUrl of an entry becomes one by type and id, as a server gives it.
     """

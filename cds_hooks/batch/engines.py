@@ -64,12 +64,12 @@ class TableStep(_Step):
         return ", ".join(["id string", *typed])
 
     def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The scored batches, those of each that comes."""
+        """Yield the scored batches, those of each that comes."""
         for batch in batches:
             yield from self.scored(batch).to_batches()
 
     def scored(self, rows: Any) -> Any:
-        """Returns a Table or RecordBatch of Arrow as a Table with the id and the columns of `BatchModel.score`.
+        """Return a Table or RecordBatch of Arrow as a Table with the id and the columns of `BatchModel.score`.
 
         Raises:
             BatchRefused: a column is missing or in a coding or unit that nobody declared.
@@ -82,7 +82,7 @@ class RayTableStep(TableStep):
     """The same for `map_batches` of Ray Data, which asks an object for each batch; with `batch_format="pyarrow"`."""
 
     def __call__(self, batches: Any) -> Any:
-        """The scored batch."""
+        """Return the scored batch."""
         return self.scored(batches)
 
 

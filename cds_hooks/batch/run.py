@@ -58,7 +58,7 @@ class Scored(NamedTuple):
 
 
 def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None) -> FhirResult:
-    """Writes the scores of every patient of the folder.
+    """Write the scores of every patient of the folder.
 
     Raises:
         BatchRefused: the folder holds no FHIR or no patient, a name is unknown, or the form of the output is.
@@ -89,14 +89,14 @@ class ChartScorer:
         self._questions: Questions | None = None
 
     def __getstate__(self) -> FhirJob:
-        """What is sent: never the loaded models."""
+        """Return what is sent: never the loaded models."""
         return self._job
 
     def __setstate__(self, job: FhirJob) -> None:
         self.__init__(job)  # type: ignore[misc]
 
     def __call__(self, charts: list[Chart]) -> Scored:
-        """The scores of these charts, or their features; the record of a chart is freed when it is scored."""
+        """Return the scores of these charts, or their features; the record of a chart is freed when it is scored."""
         job, refused = self._job, Counter[str]()
         questions = self._questions = self._questions or questions_about(job.names, job.settings)
 
@@ -129,7 +129,7 @@ def _assessment(questions: Questions, as_of: datetime) -> Callable[[dict[str, An
     moment = as_of.isoformat(timespec="seconds")
 
     def assessment(row: dict[str, Any]) -> dict[str, Any] | None:
-        """A RiskAssessment of a model's estimate; an equation's value is none."""
+        """Return a RiskAssessment of a model's estimate; an equation's value is none."""
         if row["name"] not in manifests:
             return None
         row["probability"] = None if row["value"] is None else float(row["value"])

@@ -99,7 +99,7 @@ def read_chart(
     as_it_stood: AsItStood | None = None,
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
-    """Returns the record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other.
+    """Return the record of a chart, as the server reads what was prefetched; one unreadable resource spoils no other.
 
     `as_it_stood` takes out of the resources what was written after `as_of`.
     """
@@ -133,7 +133,7 @@ def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[Any]:
 
 
 def score_records(questions: Questions, records: Iterable[PatientRecord]) -> list[Score]:
-    """Returns the scores of these patients, each patient's together: the models, then the equations.
+    """Return the scores of these patients, each patient's together: the models, then the equations.
 
     No record is kept: of records that are made one at a time each is freed while the processor's cache still holds it.
     """
@@ -154,7 +154,7 @@ def score_records(questions: Questions, records: Iterable[PatientRecord]) -> lis
 
 
 def scores_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
-    """Returns an Arrow table with one row for each score of these patients, with the columns `SCORE_COLUMNS`."""
+    """Return an Arrow table with one row for each score of these patients, with the columns `SCORE_COLUMNS`."""
     scores, pyarrow = score_records(questions, records), arrow()
     columns: dict[str, Any] = {"id": pyarrow.array([score.patient_id for score in scores], pyarrow.string())}
     for name in SCORE_COLUMNS[1:]:
@@ -167,7 +167,7 @@ def scores_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
 
 
 def features_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
-    """Returns an Arrow table with one row for each of these patients and a column for each feature, null where missing.
+    """Return an Arrow table with one row for each of these patients and a column for each feature, null where missing.
 
     The columns are `id` and `Questions.features` in their order.
     """
@@ -207,7 +207,7 @@ class _Waiting:
         return _LATER
 
     def scored(self) -> Iterator[tuple[int, Score]]:
-        """Yields the place and the score of each who waited."""
+        """Yield the place and the score of each who waited."""
         if self._vectors:
             for (position, patient_id), score in zip(
                 self._places, _at_once(self._chart_model, self._vectors), strict=True

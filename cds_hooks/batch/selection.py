@@ -24,7 +24,7 @@ _READ_BY_POPULATIONS = ("Condition", "Encounter", "Procedure", "ServiceRequest")
 
 
 def questions_about(names: tuple[str, ...], configured: Settings) -> Questions:
-    """Returns what is asked of every chart: these models and equations, or every one whose cards this site may show.
+    """Return what is asked of every chart: these models and equations, or every one whose cards this site may show.
 
     A model that is named is asked although it shows no cards here.
 
@@ -66,7 +66,7 @@ def _of_services(configured: Settings) -> dict[str, ChartModel]:
 
 
 def _needs(models: list[ChartModel], equations: tuple[Equation, ...], opt_out_flags: frozenset[SystemAndCode]) -> Needs:
-    """Returns what the models and equations read; what says that a patient is outside of a population is among it."""
+    """Return what the models and equations read; what says that a patient is outside of a population is among it."""
     features = [feature for model in models for feature in features_named(model.model.features)]
     of_equations = features_of(*equations)
     opting_out = {"Consent", "Flag"} if opt_out_flags else {"Consent"}
@@ -74,7 +74,7 @@ def _needs(models: list[ChartModel], equations: tuple[Equation, ...], opt_out_fl
 
 
 def _alone(name: str, configured: Settings) -> ChartModel:
-    """Returns a model that no service shows: for whom its manifest says, on the inputs as the chart has them."""
+    """Return a model that no service shows: for whom its manifest says, on the inputs as the chart has them."""
     folder = folder_of(name, configured)
     model = site_model(name, folder)
     if isinstance(model, AbsentModel):

@@ -76,7 +76,7 @@ def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> N
 
 
 def _table_of_features(folder: Path, charts: Path, out: Path | None) -> Any:
-    """The report on the table of a site's own features, which is written."""
+    """Return the report on the table of a site's own features, which is written."""
     from fhir.mapping.features.declared import add_declared_features
     from fhir.mapping.features.feature import FeatureFault
     from fhir.record.charts import ChartsRefused

@@ -80,7 +80,7 @@ _MOST_OF_A_CALL = 100
 
 
 def _list_by_id(url: str, identifier: str, as_json: bool) -> None:
-    """Lists the decisions of a hook call, of a card or of a suggestion."""
+    """List the decisions of a hook call, of a card or of a suggestion."""
     decision = get_decision(url, decision_of(identifier) or identifier)
     by_call = DecisionFilter(hook_instance=identifier.strip())
     decisions = [decision] if decision else _find(url, by_call, _MOST_OF_A_CALL)
@@ -190,7 +190,7 @@ def _summary(decision: Decision) -> dict[str, Any]:
 
 
 def _withheld(reasons: Collection[str], summary: dict[str, Any]) -> str:
-    """What was held back, each with its reason."""
+    """Return what was held back, each with its reason."""
     lines = [f"{entry['reason']}: {entry['text']}" for entry in summary["silence"] if entry["reason"] in reasons]
     return "\n".join(lines)
 
@@ -202,7 +202,7 @@ def _reasons_to_hold_back() -> Collection[str]:
 
 
 def _outcome_text(summary: dict[str, Any]) -> str:
-    """The cards' summaries, or the first reason for there being none."""
+    """Return the cards' summaries, or the first reason for there being none."""
     if summary["cards"]:
         return "\n".join(summary["cards"])
     reasons = [entry["text"] for entry in summary["silence"]] or ["no reason was recorded"]
@@ -258,13 +258,13 @@ def _draw(console: Console, decision: dict[str, Any]) -> None:
 
 
 def _as_answered(decision: dict[str, Any]) -> dict[str, Any]:
-    """The cards as they were sent; every reason for silence that was recorded, whether it was sent or not."""
+    """Return the cards as they were sent; every reason for silence that was recorded, whether it was sent or not."""
     ours = {"silence": decision["silence"]}
     return {"cards": decision["response"].get("cards"), "extension": {EXTENSION_KEY: ours}}
 
 
 def _features(basis: dict[str, Any]) -> Table | str:
-    """What the decision was computed from, each value with its date, its resource and what it contributed."""
+    """Return what the decision was computed from, each value with its date, its resource and what it contributed."""
     contributions = (basis.get("scores") or {}).get("contributions") or {}
     table = _table("input", "value", "contribution" if contributions else "", "dated", "from")
     for name, (value, effective, source) in basis.get("features", {}).items():

@@ -44,7 +44,7 @@ class Lazy:
         return " ".join(match[1].split()) if match is not None else ""
 
     def load(self, name: str) -> Any:
-        """The command under this name, imported."""
+        """Return the command under this name, imported."""
         command_or_group: Any = getattr(_import_module(self._module_name), self.attribute)
         if not isinstance(command_or_group, typer.Typer):
             alone = typer.Typer(add_completion=False)
@@ -58,22 +58,22 @@ class Lazy:
 
 
 def _import_module(name: str) -> ModuleType:
-    """The module, imported without garbage collection, which would take 80 of 530 ms and find nothing."""
+    """Return the module, imported without garbage collection, which would take 80 of 530 ms and find nothing."""
     with no_collection():
         return import_module(name)
 
 
 def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:
-    """A group of these commands, in this order, for `typer.Typer(cls=...)`."""
+    """Return a group of these commands, in this order, for `typer.Typer(cls=...)`."""
 
     # Contexts and commands are `Any` here: typer keeps their types private.
     class LazyGroup(TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:
-            """The names, in the order of the help."""
+            """Return the names, in the order of the help."""
             return [*commands, *super().list_commands(ctx)]
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
-            """The command of this name, imported now."""
+            """Return the command of this name, imported now."""
             lazy = commands.get(cmd_name)
             if lazy is None:
                 return super().get_command(ctx, cmd_name)

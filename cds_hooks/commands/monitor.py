@@ -155,7 +155,7 @@ def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
 
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
-    """Takes back what is tried and has a figure to act on, and says what that was."""
+    """Take back what is tried and has a figure to act on, and say what that was."""
     from cds_hooks.commands.release import acts_until
     from cds_hooks.monitor.rollback import take_back, to_take_back
 
@@ -172,7 +172,7 @@ PAUSED = "auto-pause"
 
 
 def _paused(url: str) -> list[str]:
-    """What is paused, each in a sentence without its point; RecordUnavailable where that cannot be read."""
+    """Return what is paused, each in a sentence without its point; RecordUnavailable where that cannot be read."""
     if not read_rows(url, select(events.c.sequence).where(events.c.kind == PAUSED).limit(1)):
         return []
     from cds_hooks.commands.release import acts_until
@@ -217,7 +217,7 @@ def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -
 
 
 def _window_end(until: str | None) -> tuple[date, datetime | None]:
-    """The last day of the window, and the instant (UTC) up to which it has been counted where it is not over.
+    """Return the last day of the window, and the instant (UTC) up to which it has been counted where it is not over.
 
     Raises:
         ValueError: `until` is neither a day nor an instant, or lies before any record.

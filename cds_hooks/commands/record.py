@@ -44,7 +44,7 @@ _said_in_a_sentence = partial(said_in_a_sentence, RecordUnavailable, SealsUnusab
 
 
 def site_approvals() -> ApprovalBook:
-    """What people of the site have approved, as the record has it; nothing where there is no record yet."""
+    """Return what people of the site have approved, as the record has it; nothing where there is no record yet."""
     book = approvals_of(settings())
     with suppress(RecordUnavailable):
         book.read()
@@ -52,7 +52,7 @@ def site_approvals() -> ApprovalBook:
 
 
 def site_rules(file: Path | None) -> SiteRules:
-    """What the site says of the rules: as two people approved them where it has a trust file, else as typed.
+    """Return what the site says of the rules: as two people approved them where it has a trust file, else as typed.
 
     Raises:
         RulesFileError: The file cannot be used.

@@ -10,13 +10,13 @@ from cds_hooks.storage.decision import RecordUnavailable
 
 
 def record_url(database: str | None) -> str:
-    """The address of the record; from now on its content is read with the site's keys."""
+    """Return the address of the record; from now on its content is read with the site's keys."""
     use_site_keys(settings())
     return database or settings().database_url
 
 
 def note_export(url: str, command: str) -> None:
-    """Records who takes data of patients out by this command, before it is given: /decisions/seen lists it.
+    """Record who takes data of patients out by this command, before it is given: /decisions/seen lists it.
 
     Raises:
         RecordUnavailable: there is no record, or it cannot be written.

@@ -218,7 +218,7 @@ def _refuse_ungated(name: str) -> None:
 
 
 def _served_model(name: str) -> Model:
-    """The model of this name that is served here, in use or beside the one in use."""
+    """Return the model of this name that is served here, in use or beside the one in use."""
     from cds_hooks.services import services_for, versions_for
 
     services = services_for(settings())
@@ -234,7 +234,7 @@ def _check_record(url: str) -> None:
 
 
 def acts_until(url: str, at: float = float("inf")) -> Releases:
-    """The acts of the record, up to a time (epoch seconds); RecordUnavailable where it cannot be read."""
+    """Return the acts of the record, up to a time (epoch seconds); RecordUnavailable where it cannot be read."""
     releases = Releases(by_two_people=settings().trust_file is not None)
     releases.read(url, at)
     return releases
@@ -275,7 +275,7 @@ def _version(kind: str, name: str) -> tuple[str, str]:
 
 
 def _version_of_terminology(kind: str, name: str) -> str:
-    """The digest of an index of the folder; ApprovalRefused where it is not there or was changed."""
+    """Return the digest of an index of the folder; ApprovalRefused where it is not there or was changed."""
     from cds_hooks.hold_back.terminology import whole_indexes
 
     if kind == MAPPING:
@@ -288,7 +288,7 @@ def _version_of_terminology(kind: str, name: str) -> str:
 
 
 def _version_of_prompt(name: str) -> tuple[str, str]:
-    """The digest of a prompt with its model, and that of its report; the text part is imported for it alone."""
+    """Return the digest of a prompt with its model, and that of its report; the text part is imported for it alone."""
     versions: dict[Key, tuple[str, str]] = import_module("cds_hooks.text.released").prompt_versions(settings())
     if ("prompt", name) not in versions:
         raise ApprovalRefused(

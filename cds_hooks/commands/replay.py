@@ -85,7 +85,7 @@ def replay(
 
 
 def _share(sample: str | None) -> float:
-    """The share, 0 to 1; typer.Exit with code 2 where it is none."""
+    """Return the share, 0 to 1; typer.Exit with code 2 where it is none."""
     try:
         share = 1.0 if sample is None else float(sample.removesuffix("%")) / 100
     except ValueError:
@@ -105,7 +105,7 @@ def _decision_named(url: str, text: str) -> Iterator[Decision]:
 
 
 def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decision]:
-    """A share of the decisions, always the same ones: chosen by their ids, so that only those are read."""
+    """Yield a share of the decisions, always the same ones: chosen by their ids, so that only those are read."""
     if share == 1:
         yield from find_decisions(url, wanted)
         return
@@ -117,7 +117,7 @@ def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decisio
 
 @contextmanager
 def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal, and what moves it on by one decision."""
+    """Yield a bar on the terminal, and what moves it on by one decision."""
     with Progress(console=Console(stderr=True), transient=True, disable=as_json or total == 1) as progress:
         task = progress.add_task("Decisions", total=total)
         yield lambda: progress.advance(task)
@@ -155,7 +155,7 @@ def _replay(
 def _try_candidate(
     url: str, chosen: Iterator[Decision], total: int, against: list[str], processes: int, *, as_json: bool
 ) -> int:
-    """Prints what the candidate changes; 1 where a card is more, fewer or another."""
+    """Print what the candidate changes; 1 where a card is more, fewer or another."""
     from cds_hooks.hold_back.terminology import REPLAY, SUFFIX, use_by_acts
     from cds_hooks.replay.candidates import NoCandidate, Report
     from cds_hooks.replay.processes import ProcessEnded, changes_by

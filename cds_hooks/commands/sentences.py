@@ -7,7 +7,7 @@ import typer
 
 
 def as_sentence(problem: Exception | str) -> str:
-    """The problem with a capital at its beginning and one full stop at its end.
+    """Return the problem with a capital at its beginning and one full stop at its end.
 
     The name of a file, a model or an option at the beginning stays as it is written; of an error of the operating
     system the number is left out.

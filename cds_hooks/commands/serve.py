@@ -65,7 +65,7 @@ def serve(
 
 
 def _run_until_stopped(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
-    """Serves; to be stopped by SIGINT or SIGTERM is no failure, not to have started is."""
+    """Serve; to be stopped by SIGINT or SIGTERM is no failure, not to have started is."""
     for stop in (signal.SIGINT, signal.SIGTERM):
         # uvicorn stops in order and then sends itself the signal again, which would end the process as if killed.
         signal.signal(stop, lambda *_: None)
@@ -106,7 +106,7 @@ def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
 
 
 def _operator_sockets() -> list[socket.socket]:
-    """The bound socket of CDS_OPERATOR_LISTEN, if it is set; ends the command where it cannot be had."""
+    """Return the bound socket of CDS_OPERATOR_LISTEN, if it is set; ends the command where it cannot be had."""
     address = settings().operator_address
     if address is None:
         return []
@@ -119,7 +119,7 @@ def _operator_sockets() -> list[socket.socket]:
 
 
 def _check_start() -> None:
-    """Opens everything that the server needs once: what cannot be used ends the command before anything is served."""
+    """Open everything that the server needs once: what cannot be used ends the command before anything is served."""
     if settings().trust_file is not None and settings().as_of is not None:
         raise failure("CDS_AS_OF is for the development profile: with CDS_TRUST_FILE the real time counts.", 2)
     if settings().login in ("accounts", "both") and (fault := plain_http_fault(settings().public_url)):
@@ -134,7 +134,7 @@ def _check_start() -> None:
 
 
 def _check_events() -> None:
-    """Reads the declaration of feeds, where there is one."""
+    """Read the declaration of feeds, where there is one."""
     if settings().events_file is None:
         return
     try:

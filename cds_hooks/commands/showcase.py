@@ -11,7 +11,7 @@ from cds_hooks.kit.simulator.chart import ChartError
 
 
 def show(address: str) -> None:
-    """Waits until the server at the address is ready, sends the sample calls and prints their cards."""
+    """Wait until the server at the address is ready, send the sample calls and print their cards."""
     _wait_until_ready(address)
     typer.echo(f"Serving on {address} (development profile: this machine only, unsigned calls).")
     ordered_for = next(

@@ -85,7 +85,7 @@ def import_files(
 
 @contextmanager
 def _by_server(base: str, token: Path | None) -> Iterator[Callable[["Imported", "Step"], None]]:
-    """What asks a terminology server for what our definitions hold."""
+    """Yield what asks a terminology server for what our definitions hold."""
     import httpx  # imported here: files need no client
 
     from cds_hooks.commands.terminology_server import SECONDS, TerminologyServer, expand_by

@@ -43,7 +43,7 @@ class TerminologyServer:
     """The versions of SNOMED CT that its answers named: more than one is refused."""
 
     def edition(self) -> str:
-        """The version of SNOMED CT there, by `$lookup`.
+        """Return the version of SNOMED CT there, by `$lookup`.
 
         Raises:
             NotARelease: It cannot be asked, or does not have SNOMED CT.
@@ -53,7 +53,7 @@ class TerminologyServer:
         return str(values.get("version", {}).get("valueString") or "")
 
     def expand(self, expression: str) -> dict[str, list[str]]:
-        """The active concepts of an expression with their names.
+        """Return the active concepts of an expression with their names.
 
         Raises:
             NotARelease: It cannot be asked or expanded, or the edition changed between two pages.
@@ -131,7 +131,7 @@ def _contained(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list
 
 
 def expand_by(server: TerminologyServer, imported: Imported, step: Callable[[str, int, int], None]) -> None:
-    """Adds what the server has of our groups, allergens, vaccines and ingredients.
+    """Add what the server has of our groups, allergens, vaccines and ingredients.
 
     Raises:
         NotARelease: The server cannot be asked or does not expand, or its edition changed meanwhile.

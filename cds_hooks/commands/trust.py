@@ -187,7 +187,7 @@ def _counted(trust_file: TrustFile) -> str:
 
 
 def _from_folder_of(file: Path, path: Path) -> str:
-    """A path as it is typed, made one from the trust file's folder, from which the server reads it."""
+    """Return a path as it is typed, made one from the trust file's folder, from which the server reads it."""
     return str(path) if path.is_absolute() else os.path.relpath(path.absolute(), file.absolute().parent)
 
 

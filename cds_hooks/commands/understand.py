@@ -95,7 +95,7 @@ def _counts(readings: list[Understanding]) -> Iterator[str]:
 
 
 def _shares(read: list[tuple[str, Understanding]]) -> Iterator[str]:
-    """The share that is understood of each source, the least first, where there is more than one."""
+    """Yield the share that is understood of each source, the least first, where there is more than one."""
     sources = Counter(name for name, _ in read)
     understood = Counter(name for name, reading in read if reading.understood)
     if len(sources) > 1:

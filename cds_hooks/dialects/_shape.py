@@ -65,7 +65,7 @@ class UnknownDialect(ValueError):
 
 
 def find_dialects() -> dict[str, Dialect]:
-    """Returns every dialect by its id; each public module of `cds_hooks/dialects/` declares one `DIALECT`.
+    """Return every dialect by its id; each public module of `cds_hooks/dialects/` declares one `DIALECT`.
 
     Raises:
         DeclarationError: A module declares no usable dialect.
@@ -127,12 +127,12 @@ _PUBLISHED: Final[dict[Version, str]] = {"3.0-ballot": "STU3", "3.0": "3.0.0"}
 
 
 def is_offered(hook: Hook, client: ClientProfile) -> bool:
-    """Returns whether a client of this version can be expected to know the hook."""
+    """Return whether a client of this version can be expected to know the hook."""
     return not (client.version in _BEFORE_2_0 and hook.name in _SINCE_2_0)
 
 
 def published_entry(entry: dict[str, Any], hook: Hook, client: ClientProfile) -> dict[str, Any]:
-    """Returns the entry, which is that of CDS Hooks 2.0.1, as the client's version has it."""
+    """Return the entry, which is that of CDS Hooks 2.0.1, as the client's version has it."""
     if client.version in _BEFORE_2_0:
         return {name: value for name, value in entry.items() if name != "usageRequirements"}  # DISC-09
     if client.version not in _PUBLISHED:
@@ -169,7 +169,7 @@ _MARKUP: Final = re.compile(f"{_ESCAPED}|{_LINK}|(?P<bold>\\*\\*)")
 
 
 def simplify_markdown(detail: str, markdown: Markdown) -> str:
-    """Returns the same sentences and lists: without links for `basic`, without any markup for `plain`.
+    """Return the same sentences and lists: without links for `basic`, without any markup for `plain`.
 
     >>> simplify_markdown("**eGFR 20** is \\\\_low\\\\_: [label](https://x.example/a)", "plain")
     'eGFR 20 is _low_: label: https://x.example/a'
@@ -178,7 +178,7 @@ def simplify_markdown(detail: str, markdown: Markdown) -> str:
 
 
 def without_links(detail: str, is_allowed: Callable[[str], bool], *, keep_address: bool = False) -> str:
-    """Returns the Markdown with links only where the address is allowed; of the others the label stays."""
+    """Return the Markdown with links only where the address is allowed; of the others the label stays."""
 
     def written(match: re.Match[str]) -> str:
         if match["escaped"] is not None or is_allowed(match["url"]):
@@ -198,7 +198,7 @@ def _plain(detail: str) -> str:
 
 
 def keep_links_to(hosts: frozenset[str], card: Card) -> Card:
-    """Returns the card with links to these hosts (or `host:port`) only; of the others the words stay."""
+    """Return the card with links to these hosts (or `host:port`) only; of the others the words stay."""
 
     def is_allowed(address: str) -> bool:
         return host_of(address) in hosts or (urlsplit(address).hostname or "") in hosts
@@ -227,7 +227,7 @@ _CARD_SINCE_1_1: Final = ("uuid", "overrideReasons")
 
 
 def for_version(card: Card, client: ClientProfile) -> Card | WireCard:
-    """Returns the card with the members that the client's version of CDS Hooks has."""
+    """Return the card with the members that the client's version of CDS Hooks has."""
     if client.version in ("1.0", "1.1"):
         return _before_2_0(as_json_value(card), client.version)
     if client.version.startswith("3.0") and client.action_selection_behavior:
@@ -267,7 +267,7 @@ def _are_tests(suggestion: Suggestion) -> bool:
 
 
 def shape_cards(cards: Sequence[Card], client: ClientProfile) -> Sequence[Card | WireCard]:
-    """Returns the cards as this client gets them; for a client of the published protocol the very same."""
+    """Return the cards as this client gets them; for a client of the published protocol the very same."""
     return cards if client.needs_no_shaping else [_shaped(card, client) for card in cards]
 
 

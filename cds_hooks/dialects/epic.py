@@ -42,7 +42,7 @@ _extension: Final = msgspec.json.Decoder(_Extension)
 
 
 def actual_hook(hook: str, extension: Raw) -> str:
-    """Returns the hook behind a native trigger that Epic sends as patient-view; any other hook as it is."""
+    """Return the hook behind a native trigger that Epic sends as patient-view; any other hook as it is."""
     if hook != PATIENT_VIEW or bytes(extension) == b"null":
         return hook
     try:
@@ -53,7 +53,7 @@ def actual_hook(hook: str, extension: Raw) -> str:
 
 
 def shape(card: Card, markdown: Markdown) -> Card:
-    """Returns the card with a constant topic, suggestions of one action each, and in words what Epic cannot display."""
+    """Return the card with a constant topic, suggestions of one action each, and in words what Epic cannot display."""
     suggestions, unplaced = _suggestions(card)
     detail = "\n".join([card.detail or "", *(_in_words(line, markdown) for line in unplaced)]).strip()
     source = card.source
@@ -91,7 +91,7 @@ def _findings(card: Card) -> list[tuple[str, str]]:
 
 
 def in_one_word(text: str) -> str:
-    """Returns its letters and digits, each word with a capital: all that Epic takes as a topic."""
+    """Return its letters and digits, each word with a capital: all that Epic takes as a topic."""
     return "".join(word[:1].upper() + word[1:] for word in _WORD.findall(text))
 
 
@@ -99,7 +99,7 @@ def in_one_word(text: str) -> str:
 
 
 def _suggestions(card: Card) -> tuple[tuple[Suggestion, ...], list[str]]:
-    """Returns one action each, and the words of those that Epic has no way to place."""
+    """Return one action each, and the words of those that Epic has no way to place."""
     merged: dict[str, Suggestion] = {}
     unplaced: list[str] = []
     for suggestion in card.suggestions:
@@ -128,7 +128,7 @@ def _merged(suggestion: Suggestion, second: Suggestion, removal: Action) -> Sugg
 
 
 def _placeable(action: Action) -> Iterator[Action]:
-    """Yields an update of a draft as its removal and a new order: Epic updates no unsigned medication order."""
+    """Yield an update of a draft as its removal and a new order: Epic updates no unsigned medication order."""
     resource = action.resource or {}
     if action.type != "update" or resource.get("status") != "draft":
         yield action
@@ -147,7 +147,7 @@ def _can_be_placed(action: Action) -> bool:
 
 
 def _single(suggestion: Suggestion, action: Action, number: int, *, is_alone: bool) -> Suggestion:
-    """Returns a suggestion of this action alone; what was one suggestion keeps its uuid."""
+    """Return a suggestion of this action alone; what was one suggestion keeps its uuid."""
     uuid = suggestion.uuid if is_alone else part_uuid(suggestion.uuid, number)
     action = structs.replace(action, description=_with_descriptions(suggestion.label, action.description))
     if action.type == "create" and not is_alone:
@@ -156,7 +156,7 @@ def _single(suggestion: Suggestion, action: Action, number: int, *, is_alone: bo
 
 
 def _with_descriptions(label: str, *descriptions: str) -> str:
-    """Returns what is read of a suggestion there: the description, for labels are not shown."""
+    """Return what is read of a suggestion there: the description, for labels are not shown."""
     text = "; ".join(descriptions)
     return text if text.startswith(label) else f"{label}: {text}" if text else label
 

@@ -75,7 +75,7 @@ CREATE TABLE reporting (client TEXT PRIMARY KEY) WITHOUT ROWID;
         self._now = now
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Counts cards and answers that are not too old.
+        """Count cards and answers that are not too old.
 
         An answer that the client did not report, but a person gave on the page of the decision, does not make the
         client one that reports answers.
@@ -178,5 +178,5 @@ def _counted_as(indicator: Indicator) -> str:
 
 
 def keys_of(extension: CardExtension, service: str) -> tuple[Key, ...]:
-    """Returns what a card counts for: its rules, else its service."""
+    """Return what a card counts for: its rules, else its service."""
     return tuple({("rule", finding.rule): None for finding in extension.findings}) or (("service", service),)

@@ -93,7 +93,7 @@ class ServedHere(Struct, frozen=True):
 
 
 def waiver_version(subject: Subject) -> str:
-    """Returns the digest of the whole text of a waiver."""
+    """Return the digest of the whole text of a waiver."""
     return hashlib.sha256(key_of_subject("waiver", subject)).hexdigest()[:16]
 
 
@@ -106,7 +106,7 @@ class ActDesk:
         self._lock = Lock()
 
     def take(self, wanted: Sequence[Wanted], person: LoggedIn, now: datetime) -> list[Recorded]:
-        """Checks the acts and records them.
+        """Check the acts and records them.
 
         Raises:
             ApprovalRefused: One of them cannot be taken; nothing is recorded then.
@@ -123,7 +123,7 @@ class ActDesk:
             return [after.recorded(act) for act in acts]
 
     def on_record(self) -> tuple[ApprovalBook, Releases]:
-        """Returns the approvals and acts of release as the record has them at this moment.
+        """Return the approvals and acts of release as the record has them at this moment.
 
         Raises:
             RecordUnavailable: The record cannot be read.
@@ -150,11 +150,11 @@ class _Checks:
         return self.now.date()
 
     def act(self, wanted: Wanted) -> Statement | Act:
-        """Returns what is recorded; ApprovalRefused where it cannot be taken."""
+        """Return what is recorded; ApprovalRefused where it cannot be taken."""
         return self._approval(wanted) if wanted.state == APPROVED else self._release_act(wanted)
 
     def _signatory(self, first: Signatory | None) -> Signatory:
-        """Returns who acts: in a role that the first person has not, where there are several."""
+        """Return who acts: in a role that the first person has not, where there are several."""
         roles = [role for role in _ROLES if role in self.person.roles]
         if not roles:
             raise ApprovalRefused(f"none of your roles approves or releases; {', '.join(sorted(COMMITTEE))} do")
@@ -285,7 +285,7 @@ class _Checks:
             raise ApprovalRefused(f"the model {act.name} cannot become canary yet: {why}; tick that it is tried early")
 
     def recorded(self, act: Statement | Act) -> Recorded:
-        """Returns what became of an act that is on record now."""
+        """Return what became of an act that is on record now."""
         if isinstance(act, Statement):
             missing = self.book.why_not_approved(act.kind, act.subject, self.today) or ""
             return Recorded(words_of(act.kind, act.subject), act.signer, missing)

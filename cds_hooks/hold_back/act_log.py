@@ -31,7 +31,7 @@ class Entry(Struct, frozen=True):
     """Why it does not count: its place in the chain or its hash does not hold."""
 
     def read(self, kind: type[_Detail]) -> _Detail:
-        """Returns the detail as this type; ApprovalRefused where the entry does not count, or is of another type."""
+        """Return the detail as this type; ApprovalRefused where the entry does not count, or is of another type."""
         if self.fault is not None:
             raise ApprovalRefused(self.fault)
         try:
@@ -83,7 +83,7 @@ class ActLog:
                     self.sequence, self._position, self._hash = row.sequence, row.position, bytes(row.hash)
 
     def _new_rows(self, url: str, query: Select[Any]) -> Sequence[Any]:
-        """Returns the next rows; those from the beginning on where the last one that was read is there no more."""
+        """Return the next rows; those from the beginning on where the last one that was read is there no more."""
         rows = read_rows(url, query.where(events.c.sequence >= self.sequence))
         if not self.sequence:
             return rows

@@ -60,15 +60,15 @@ class Signatory(Struct, frozen=True, kw_only=True):
         return f"{self.by} ({self.role})"
 
     def is_same_person(self, other: "Signatory") -> bool:
-        """Returns whether both are one person: by id, or by name, because one person can have two logins."""
+        """Return whether both are one person: by id, or by name, because one person can have two logins."""
         return (self.issuer, self.person) == (other.issuer, other.person) or _folded(self.by) == _folded(other.by)
 
     def is_named_in(self, text: str) -> bool:
-        """Returns whether the text names this person."""
+        """Return whether the text names this person."""
         return _folded(self.by) in _folded(text)
 
     def can_second(self, first: "Signatory") -> bool:
-        """Returns whether it is another person in another role than the first."""
+        """Return whether it is another person in another role than the first."""
         return not self.is_same_person(first) and self.role != first.role
 
 
@@ -119,7 +119,7 @@ class Act(Signatory, frozen=True, kw_only=True):
         return f"{self.kind} {self.name} to {self.state}{f' {self.share} %' if self.state == 'canary' else ''}"
 
     def does_the_same_as(self, other: "Act") -> bool:
-        """Returns whether both change the same thing in the same version to the same state."""
+        """Return whether both change the same thing in the same version to the same state."""
         names = ("kind", "name", "version", "state", "share")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
@@ -193,24 +193,24 @@ class Rollback(Struct, frozen=True):
 
 
 def rule_subject(rule: str, digest: str) -> Subject:
-    """Returns a version of a medication rule; its digest changes with every word and number of it."""
+    """Return a version of a medication rule; its digest changes with every word and number of it."""
     return {"rule": rule, "digest": digest}
 
 
 def model_subject(release: Release) -> Subject:
-    """Returns a model as it was released: the digest of its files, and that of its gate report."""
+    """Return a model as it was released: the digest of its files, and that of its gate report."""
     report = release.files.get(GATE_REPORT)
     gates = report.sha256 if report is not None else ""
     return {"model": release.id, "version": release.version, "digest": release.digest, "gates": gates}
 
 
 def waiver_subject(model: str, version: str, waiver: Mapping[str, Any]) -> Subject:
-    """Returns a waiver of a gate with its whole text and its end."""
+    """Return a waiver of a gate with its whole text and its end."""
     return {"model": model, "version": version, **waiver}
 
 
 def words_of(kind: Kind, subject: Subject) -> str:
-    """Returns the subject in words."""
+    """Return the subject in words."""
     if kind == "rule":
         return f"rule {subject.get('rule')} in version {subject.get('digest')}"
     model = f"{subject.get('model')} {subject.get('version')}"
@@ -225,7 +225,7 @@ def key_of_subject(kind: Kind, subject: Subject) -> bytes:
 
 
 def ended(waiver: Subject, today: date) -> bool:
-    """Returns whether a waiver is no longer, or not yet, in force."""
+    """Return whether a waiver is no longer, or not yet, in force."""
     try:
         return not date.fromisoformat(waiver["granted"]) <= today < date.fromisoformat(waiver["expires"])
     except (KeyError, TypeError, ValueError):

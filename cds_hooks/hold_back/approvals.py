@@ -64,7 +64,7 @@ class ApprovalBook:
         return self._readings, self._log.sequence
 
     def read(self) -> None:
-        """Takes the events that are new; RecordUnavailable where the record cannot be read."""
+        """Take the events that are new; RecordUnavailable where the record cannot be read."""
         self._log.read(self._url)
 
     def _take(self, entry: Entry) -> None:
@@ -78,7 +78,7 @@ class ApprovalBook:
         self._approvals[key_of_subject(statement.kind, statement.subject)].append(statement)
 
     def approvals(self, kind: Kind, subject: Subject) -> list[Statement]:
-        """Returns the first approval of exactly this and, where there is one, that of another person in another role.
+        """Return the first approval of exactly this and, where there is one, that of another person in another role.
 
         The second approval of a waiver is never that of its author.
         """
@@ -89,7 +89,7 @@ class ApprovalBook:
         return statements[:1]
 
     def why_not_approved(self, kind: Kind, subject: Subject, today: date) -> str | None:
-        """Returns why this does not count as approved by two people, in a sentence; None where it does."""
+        """Return why this does not count as approved by two people, in a sentence; None where it does."""
         if kind == "waiver" and ended(subject, today):
             return f"the {words_of(kind, subject)} is not in force on {today}"
         approvals = self.approvals(kind, subject)
@@ -99,7 +99,7 @@ class ApprovalBook:
         return f"{words_of(kind, subject)} is approved {by}; two people in two roles approve it"
 
     def refuse_approval(self, kind: Kind, subject: Subject, person: Signatory, today: date) -> None:
-        """Raises ApprovalRefused where this person's approval would not count for the subject."""
+        """Raise ApprovalRefused where this person's approval would not count for the subject."""
         words, before = words_of(kind, subject), self.approvals(kind, subject)
         if kind == "waiver" and ended(subject, today):
             raise ApprovalRefused(f"the {words} is not in force on {today}; write a new one")
@@ -122,12 +122,12 @@ class ApprovalBook:
         return replace(site, approvals=approvals)
 
     def everything(self) -> list[Statement]:
-        """Returns the first approval of each subject, the oldest subject first."""
+        """Return the first approval of each subject, the oldest subject first."""
         return [approvals[0] for approvals in self._approvals.values()]
 
 
 def approvals_of(configured: Settings) -> ApprovalBook:
-    """Returns the approvals in the record of these settings, of which nothing was read yet."""
+    """Return the approvals in the record of these settings, of which nothing was read yet."""
     return ApprovalBook(configured.database_url, people_log_in=configured.login != "none")
 
 
@@ -163,7 +163,7 @@ class ModelApprovals:
         self._waivers: dict[Model, list[Mapping[str, Any]]] = {}
 
     def why_withheld(self, model: Model) -> str | None:
-        """Returns why this model shows no cards here, in one sentence; None where it does."""
+        """Return why this model shows no cards here, in one sentence; None where it does."""
         withheld = why_withheld(model)
         release = model.artifact.release
         if withheld is not None or release is None:
@@ -193,7 +193,7 @@ class ModelApprovals:
 
 
 def why_waiver_is_none(book: ApprovalBook, waiver: Mapping[str, Any], today: date) -> str | None:
-    """Returns why a waiver excuses nothing at this site, in a sentence; None where it does.
+    """Return why a waiver excuses nothing at this site, in a sentence; None where it does.
 
     Where nobody logs in, the signature of whoever published the model stands for it.
     """

@@ -49,7 +49,7 @@ class Pausing:
         self._known_scopes: set[tuple[str, str, str, str]] = set()
 
     async def keep_looking(self) -> None:
-        """Looks twice a minute until cancelled."""
+        """Look twice a minute until cancelled."""
         while self._least_share > 0:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 await asyncio.to_thread(self.look)
@@ -118,13 +118,13 @@ class Pausing:
 
 
 def _notice(pause: Pause) -> dict[str, Any]:
-    """Returns what is posted: counts of cards, nothing of a patient."""
+    """Return what is posted: counts of cards, nothing of a patient."""
     event = "pause proposed" if pause.is_proposed else "paused"
     return {"event": event, **msgspec.to_builtins(pause), "text": pause.sentence}
 
 
 def record_pause(url: str, pause: Pause, read_to: int) -> bool:
-    """Commits the pause; False where another process has paused the same after the event `read_to`.
+    """Commit the pause; False where another process has paused the same after the event `read_to`.
 
     Raises:
         RecordUnavailable: It cannot be committed.

@@ -41,7 +41,7 @@ NOBODY: Final = Audience()
 def audience_of(
     budgets: Sequence[Budget], units: Callable[[], Collection[str]], recorded_user: Callable[[], str]
 ) -> Audience:
-    """Returns the user, where users have a budget, and those of the patient's care units that have one.
+    """Return the user, where users have a budget, and those of the patient's care units that have one.
 
     `units` and `recorded_user` are asked only where a budget is about them.
     """
@@ -77,7 +77,7 @@ class Budgets:
         return await self._exhausted(self._limits(budgets, client, audience), in_call)
 
     def count_earlier(self, views: Views) -> None:
-        """Counts what was shown on this day before this process began; with a shared store that is known there.
+        """Count what was shown on this day before this process began; with a shared store that is known there.
 
         Raises:
             RecordUnavailable: The views cannot be read.
@@ -91,7 +91,7 @@ class Budgets:
                 self._shown[key] += cards
 
     def _limits(self, budgets: Sequence[Budget], client: str, audience: Audience) -> list[tuple[Budget, _Key]]:
-        """Returns the budgets that hold for this caller, each with the key under which it is counted today."""
+        """Return the budgets that hold for this caller, each with the key under which it is counted today."""
         day = int(self._now() // _DAY_SECONDS)
         limits: list[tuple[Budget, _Key]] = []
         for budget in budgets:
@@ -104,7 +104,7 @@ class Budgets:
         return limits
 
     async def _exhausted(self, limits: Sequence[tuple[Budget, _Key]], in_call: int) -> Budget | None:
-        """Returns the budget that one card more goes beyond; None where it is shown, which is counted."""
+        """Return the budget that one card more goes beyond; None where it is shown, which is counted."""
         for budget, key in limits:
             if budget.cards_per_call is not None and in_call >= budget.cards_per_call:
                 return budget
@@ -119,7 +119,7 @@ class Budgets:
         return None
 
     async def _take_place(self, key: _Key, most: int) -> bool:
-        """Takes the next place of this day; False where none is left."""
+        """Take the next place of this day; False where none is left."""
         counts = self._shown
         if self._claims is None:
             counts[key] += 1
@@ -154,7 +154,7 @@ CREATE TABLE shown_cards (
         self._now = now
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Counts the decisions that are not too old to count."""
+        """Count the decisions that are not too old to count."""
         counts, first_day = Counter[tuple[int, str, str, str]](), int(self._now() // _DAY_SECONDS) - 1
         for row in batch.decisions:
             shown = shown_decision(row.decision) if row.decision.decided_at >= first_day * _DAY_SECONDS * 1e6 else None

@@ -23,7 +23,7 @@ class Claims:
         self._store: ReplayStore | None = None
 
     async def is_first(self, name: str, now: float) -> bool:
-        """Returns whether nobody took this name a moment ago; `now` in epoch seconds.
+        """Return whether nobody took this name a moment ago; `now` in epoch seconds.
 
         True too where that cannot be said: a card twice does less harm than none.
         """
@@ -37,7 +37,7 @@ class Claims:
             return True
 
     async def take(self, name: str, until: float, now: float) -> bool:
-        """Returns whether nobody has taken this name, which is taken now until that time (epoch seconds).
+        """Return whether nobody has taken this name, which is taken now until that time (epoch seconds).
 
         True too where that cannot be said: a card too many does less harm than one that is missing.
         """
@@ -51,7 +51,7 @@ class Claims:
         return await store.first_use(_PURPOSE, f"{minute}\n{name}", now + 3 * _SECONDS, now)
 
     async def aclose(self) -> None:
-        """Closes the store."""
+        """Close the store."""
         store, self._store = self._store, None
         if store is not None:
             with suppress(ReplayStoreFailed):

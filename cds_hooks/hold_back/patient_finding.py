@@ -66,7 +66,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
     is_list: bool = False
 
     def is_worse_than(self, before: "PatientFinding") -> bool:
-        """Returns whether there is a higher band, a clearly worse number, a new driver, or a part that was not listed.
+        """Return whether there is a higher band, a clearly worse number, a new driver, or a part that was not listed.
 
         Clearly worse is a risk that rose by 5 points or more, and any other number that moved by more than a fifth.
         """
@@ -82,7 +82,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
         return self.band != before.band or change > WORSE_SHARE * abs(before.number)
 
     def has_arrived_since(self, before: "PatientFinding") -> bool:
-        """Returns whether an input that was missing before has a value now."""
+        """Return whether an input that was missing before has a value now."""
         return not before.missing <= self.missing
 
     def _is_higher_risk_than(self, before: "PatientFinding") -> bool:
@@ -97,7 +97,7 @@ class PatientFinding(Struct, frozen=True, gc=False):
 
 
 def patient_finding(extension: CardExtension, hook: str) -> PatientFinding | None:
-    """The finding of a card with this extension; None for the cards of orders, which have a memory of their own.
+    """Return the finding of a card with this extension; None for the cards of orders, which have a memory of their own.
 
     The card of high-alert drugs that no rule is about is the one of orders that is remembered here: by its drugs.
     """
@@ -157,7 +157,7 @@ def _of_model(model: str, extension: CardExtension) -> PatientFinding:
 
 
 def _raising(factors: Sequence[Factor]) -> tuple[frozenset[str], frozenset[str]]:
-    """Returns the inputs that raise the estimate, of the sizes of all contributions at least the share of a driver.
+    """Return the inputs that raise the estimate, of the sizes of all contributions at least the share of a driver.
 
     Beside them those that have at least the share of what is visible.
     """
@@ -180,7 +180,7 @@ def _of_guideline(extension: CardExtension) -> PatientFinding | None:
 
 
 def _open_doses(due: VaccineForecasts) -> Iterator[str]:
-    """Yields each dose that may be given by now; one becomes another part on the day from which it is recommended."""
+    """Yield each dose that may be given by now; one becomes another part on the day from which it is recommended."""
     for forecast in due.forecasts:
         if forecast.status == _OPEN and forecast.earliest is not None and forecast.earliest <= due.as_of:
             is_due = forecast.recommended is not None and forecast.recommended <= due.as_of

@@ -111,7 +111,7 @@ class Released(Struct, frozen=True):
         return {name: state.version for (kind, name), state in self.states.items() if kind == MAPPING}
 
     def why_off(self, service: str, client: str) -> str | None:
-        """Returns why nothing is computed for this call; None where it is answered."""
+        """Return why nothing is computed for this call; None where it is answered."""
         if not self.states:
             return None
         for key in (("service", service), ("client", client)):
@@ -135,7 +135,7 @@ class Released(Struct, frozen=True):
         return None
 
     def why_withheld(self, kind: str, name: str, client: str, patient: str) -> Silence | None:
-        """Returns why this rule, model or equation shows nothing to this patient; None where it does."""
+        """Return why this rule, model or equation shows nothing to this patient; None where it does."""
         state = self.states.get((kind, name))
         if state is None:
             return None
@@ -156,7 +156,7 @@ class Released(Struct, frozen=True):
 
 
 def in_canary(state: State, client: str, patient: str) -> bool:
-    """Returns whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
+    """Return whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
 
     The key is the salt of the act, so that all workers and machines choose the same patients.
     """
@@ -208,7 +208,7 @@ class Releases:
         return self._log.refused
 
     def read(self, url: str, until: float = float("inf")) -> None:
-        """Takes the acts that are new, up to an instant (epoch seconds).
+        """Take the acts that are new, up to an instant (epoch seconds).
 
         Raises:
             RecordUnavailable: The record cannot be read.
@@ -224,7 +224,7 @@ class Releases:
             self._read_to = self._log.sequence
 
     def until(self, url: str, at: float) -> "Releases":
-        """The acts of the record up to that time (epoch seconds), verified in the same way.
+        """Return the acts of the record up to that time (epoch seconds), verified in the same way.
 
         Raises:
             RecordUnavailable: The record cannot be read.
@@ -239,25 +239,25 @@ class Releases:
         return self._read_to
 
     async def keep_reading(self, url: str) -> None:
-        """Takes what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages."""
+        """Take what is new until cancelled, on a thread of its own: an act never waits behind uploads or messages."""
         while True:
             with suppress(RecordUnavailable):  # the record says so itself, to every call
                 await asyncio.get_running_loop().run_in_executor(self._thread, self.read, url)
             await asyncio.sleep(READ_SECONDS)
 
     def acts_of(self, key: Key) -> list[Act]:
-        """Returns the acts about this thing that count, in the order of the record."""
+        """Return the acts about this thing that count, in the order of the record."""
         return [act for act in self.acts if act.key == key]
 
     def in_shadow_since(self, key: Key) -> str | None:
-        """Returns the ISO time of the act by which this is in shadow; None where it is not."""
+        """Return the ISO time of the act by which this is in shadow; None where it is not."""
         state = self.current.states.get(key)
         if state is None or state.state != SHADOW:
             return None
         return next((act.at for act in reversed(self.acts_of(key)) if act.state == SHADOW), None)
 
     def waiting_for_second(self) -> list[Act]:
-        """Returns the acts of one person that need another one."""
+        """Return the acts of one person that need another one."""
         return list(self._waiting)
 
     def _take(self, entry: Entry) -> None:
@@ -273,7 +273,7 @@ class Releases:
             self._take_act(self._act(entry), entry.at)
 
     def _act(self, entry: Entry) -> Act:
-        """Returns the act of an entry; ApprovalRefused where it is none, or of nobody who may."""
+        """Return the act of an entry; ApprovalRefused where it is none, or of nobody who may."""
         act = entry.read(Act)
         if act.format != Act.FORMAT:
             raise ApprovalRefused(f"it has the format {act.format[:60]!r}, which this version does not read")
@@ -337,7 +337,7 @@ class Releases:
 def why_not_allowed(
     states: Mapping[Key, State], kind: str, name: str, to: str, paused: Collection[Key] = ()
 ) -> str | None:
-    """Returns why something cannot come to this state now, in a sentence; None where it can.
+    """Return why something cannot come to this state now, in a sentence; None where it can.
 
     To switch on what a server has paused (`paused`) ends the pause.
     """
@@ -362,5 +362,5 @@ def why_not_allowed(
 
 
 def _is_beside(kind: str, name: str) -> bool:
-    """Returns whether without an act it does nothing: a version of a model beside the one in use, or a prompt."""
+    """Return whether without an act it does nothing: a version of a model beside the one in use, or a prompt."""
     return kind == "prompt" or (kind == "model" and VERSION_SIGN in name)

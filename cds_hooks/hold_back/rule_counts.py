@@ -64,7 +64,7 @@ class CountedRules(Struct):
 
 
 def count_rules(url: str, limit: int) -> CountedRules:
-    """Returns what the newest `limit` decisions say of each rule; RecordUnavailable where there is no record."""
+    """Return what the newest `limit` decisions say of each rule; RecordUnavailable where there is no record."""
     query = select(decisions.c.id, decisions.c.response, decisions.c.basis).where(without_trials(decisions))
     query = query.order_by(decisions.c.sequence.desc())
     counts: defaultdict[str, RuleCounts] = defaultdict(RuleCounts)

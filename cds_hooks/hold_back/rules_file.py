@@ -35,7 +35,7 @@ class RulesFileError(Exception):
 
 
 def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = None) -> SiteRules:
-    """Returns what the file says; RulesFileError with every mistake that was found."""
+    """Return what the file says; RulesFileError with every mistake that was found."""
     rule_versions = all_rule_versions() if versions is None else versions
     document = _document(path)
     problems = [_error_sentence(error) for error in _validator().iter_errors(document)]
@@ -73,7 +73,7 @@ def refuse_unfit(reviewed: Iterable[ReviewedRule]) -> None:
 
 
 def read_review(text: str) -> list[ReviewedRule]:
-    """Returns the rules of a list that `cds-hooks rules show --to-review` printed; RulesFileError where it is none."""
+    """Return the rules of a list that `cds-hooks rules show --to-review` printed; RulesFileError where it is none."""
     reviewed, faults = [], []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -118,7 +118,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 
 
 def sent_cards(response: bytes) -> tuple[SentCard, ...]:
-    """Returns the cards of a response as it was sent."""
+    """Return the cards of a response as it was sent."""
     return _response.decode(response).cards
 
 
@@ -143,7 +143,7 @@ def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
 
 
 def answer_of(row: AnswerRow) -> Answer | None:
-    """Returns the answer of a row of the record; None where its decision or card is not there."""
+    """Return the answer of a row of the record; None where its decision or card is not there."""
     if row.decision is None:
         return None
     sent = row.decision.decision
@@ -154,7 +154,7 @@ def answer_of(row: AnswerRow) -> Answer | None:
 
 
 def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Answer]:
-    """Yields the answers that came just now to the cards of a decision."""
+    """Yield the answers that came just now to the cards of a decision."""
     cards = {card.uuid: card for card in sent_cards(decision.response)}
     for item in items:
         if (card := cards.get(item.card)) is not None:
@@ -203,7 +203,7 @@ class ShownDecision(Struct, frozen=True):
 
 
 def shown_decision(decision: Decision) -> ShownDecision | None:
-    """Returns what a decision on record showed; None where it showed no card."""
+    """Return what a decision on record showed; None where it showed no card."""
     if decision.outcome != "cards":
         return None
     basis = _basis.decode(decision.basis)

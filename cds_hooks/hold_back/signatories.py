@@ -24,11 +24,11 @@ class Signatories:
         self._accounts = RecordedAccounts()
 
     def take(self, entry: Entry) -> None:
-        """Takes what was recorded about an account."""
+        """Take what was recorded about an account."""
         self._accounts.take(entry.read(AccountAct))
 
     def refuse(self, entry: Entry, act: Signatory, *, by_command: bool) -> None:
-        """Raises ApprovalRefused where the act of this entry does not count.
+        """Raise ApprovalRefused where the act of this entry does not count.
 
         `by_command`: whether an act counts that was typed on the machine of the record, by nobody who has logged in.
         """

@@ -56,7 +56,7 @@ def index_in_force(configured: Settings, released: Released) -> Wanted:
 
 
 def use_terminology(wanted: Wanted) -> None:
-    """Makes lookups read it.
+    """Make lookups read it.
 
     Raises:
         WrongIndex: The index cannot be used; nothing was changed then.
@@ -66,7 +66,7 @@ def use_terminology(wanted: Wanted) -> None:
 
 
 def use_by_acts(configured: Settings) -> None:
-    """Makes a command or a server that starts read what is in force; without a record only what the setting names.
+    """Make a command or a server that starts read what is in force; without a record only what the setting names.
 
     Raises:
         WrongIndex: The index that is in force cannot be used.
@@ -80,7 +80,7 @@ def use_by_acts(configured: Settings) -> None:
 
 
 def whole_indexes(configured: Settings) -> dict[str, str]:
-    """The indexes of the folder that can be used, by name, each with the digest that an act names."""
+    """Return the indexes of the folder that can be used, by name, each with the digest that an act names."""
     folder, whole = configured.terminology, {}
     for path in sorted(folder.glob(f"*{SUFFIX}")) if folder is not None and folder.is_dir() else ():
         try:
@@ -96,7 +96,7 @@ BetweenCalls = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 async def keep_in_force(configured: Settings, releases: Releases, between_calls: BetweenCalls) -> None:
-    """Changes what this process reads between two calls, whenever an act asks for something else, until cancelled."""
+    """Change what this process reads between two calls, whenever an act asks for something else, until cancelled."""
     used = index_in_force(configured, releases.current)
     while True:
         wanted = index_in_force(configured, releases.current)
@@ -124,7 +124,7 @@ def mapping_name(system: str | None, code: str) -> str:
 
 
 def mapping_key(name: str) -> tuple[str, str]:
-    """The code system and code of such a name."""
+    """Return the code system and code of such a name."""
     system, _, code = name.partition(" ")
     return system, code
 

@@ -35,5 +35,5 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     app()

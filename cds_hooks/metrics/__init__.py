@@ -34,21 +34,21 @@ class MetricsFolder:
         self._folder = folder
 
     def page(self) -> bytes:
-        """Returns the text that Prometheus reads, of all workers; what others counted is up to a second old."""
+        """Return the text that Prometheus reads, of all workers; what others counted is up to a second old."""
         from cds_hooks.metrics.page import page_of, workers_of
 
         snapshots = self.snapshots()
         return page_of(list(snapshots.values()), workers_of(os.getppid(), snapshots) if self._folder else None)
 
     def snapshots(self) -> dict[int, Snapshot]:
-        """Returns what each worker counted, by its process id."""
+        """Return what each worker counted, by its process id."""
         if self._folder is None:
             return {os.getpid(): self._metrics.snapshot()}
         self._write(self._folder)
         return {int(file.stem): _decode(file.read_bytes()) for file in self._folder.glob("*.json")}
 
     async def keep_writing(self) -> None:
-        """Writes what this worker counted once a second until cancelled, and then a last time."""
+        """Write what this worker counted once a second until cancelled, and then a last time."""
         if self._folder is None:
             return
         try:

@@ -26,12 +26,12 @@ class Distribution(Struct):
     total: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Counts one duration."""
+        """Count one duration."""
         self.counts[bisect_left(SECONDS, seconds)] += 1
         self.total += seconds
 
     def add(self, addend: "Distribution") -> None:
-        """Adds what another process counted."""
+        """Add what another process counted."""
         self.counts = [ours + theirs for ours, theirs in zip(self.counts, addend.counts, strict=True)]
         self.total += addend.total
 
@@ -57,7 +57,7 @@ _PUBLIC_CODES = re.compile(
 
 
 def _public_code(code: str) -> str:
-    """The code where its system is SNOMED CT, an ICD, RxNorm or ATC, else whether there was one."""
+    """Return the code where its system is SNOMED CT, an ICD, RxNorm or ATC, else whether there was one."""
     match = _PUBLIC_CODES.fullmatch(code)
     return match[match.lastgroup or 0] if match else "text" if code == "text" else "local"
 
@@ -72,7 +72,7 @@ class Minute(Struct):
     failed: dict[str, int] = {}
 
     def add(self, other: "Minute") -> None:
-        """Adds what another process counted."""
+        """Add what another process counted."""
         self.answered += other.answered
         for name, count in other.failed.items():
             self.failed[name] = self.failed.get(name, 0) + count
@@ -147,7 +147,7 @@ class Metrics:
         )
 
     def _minute(self) -> Minute:
-        """Returns the counts of this minute; those of more than an hour ago go."""
+        """Return the counts of this minute; those of more than an hour ago go."""
         now = int(time() // 60)
         minute = self.minutes.get(now)
         if minute is None:
@@ -158,7 +158,7 @@ class Metrics:
     def answered(
         self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[Silence], stages: dict[str, float]
     ) -> None:
-        """Counts one answered call; `stages` are seconds by stage."""
+        """Count one answered call; `stages` are seconds by stage."""
         counts = self.counts
         counts["cds_requests", service, hook, "200"] += 1
         self._minute().answered += 1
@@ -170,7 +170,7 @@ class Metrics:
             _observe(self.stages, (service, stage), seconds)
 
     def not_understood(self, client: str, refusals: Iterable[Refusal], medications: Iterable[str] = ()) -> None:
-        """Counts what of the problems, allergies, results and drugs of one call could not be read, by public codes.
+        """Count what of the problems, allergies, results and drugs of one call could not be read, by public codes.
 
         `medications` are "system|code" of each, "text" where there is none. What a code of the site's own says is not
         known, so it is no label.
@@ -185,51 +185,51 @@ class Metrics:
             self.counts[key] += 1
 
     def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
-        """Counts what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""
+        """Count what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""
         self.counts["cds_prefetch", client, service, summary] += 1
         if seconds:
             _observe(self.fetches, (client, service), seconds)
 
     def refused(self, service: str, status: int, reason: str = "") -> None:
-        """Counts one call that was answered with an error, by the class of its reason."""
+        """Count one call that was answered with an error, by the class of its reason."""
         self.counts["cds_requests", service, "", str(status)] += 1
         failed, name = self._minute().failed, f"{status} {reason}".rstrip()
         failed[name] = failed.get(name, 0) + 1
 
     def refused_client(self, client: str, service: str, hook: str, reason: str) -> None:
-        """Counts one call of a trusted client that was answered with an error."""
+        """Count one call of a trusted client that was answered with an error."""
         self.counts["cds_refused", client, service, hook, reason] += 1
 
     def untrusted(self, reason: str) -> None:
-        """Counts one call that no trusted client is shown to have made."""
+        """Count one call that no trusted client is shown to have made."""
         self.counts["cds_untrusted", reason] += 1
 
     def connection_accepted(self) -> None:
-        """Counts a connection that was taken."""
+        """Count a connection that was taken."""
         self.counts[("cds_connections",)] += 1
 
     def edge_refused(self, reason: str) -> None:
-        """Counts a connection that was refused or ended at the edge."""
+        """Count a connection that was refused or ended at the edge."""
         self.counts["cds_edge_refused", reason] += 1
 
     def outbound(self, client: str, purpose: str, event: str) -> None:
-        """Counts a request to a FHIR server or for a key set that timed out, or a pool that was replaced for it."""
+        """Count a request to a FHIR server or for a key set that timed out, or a pool that was replaced for it."""
         self.counts["cds_outbound", client, purpose, event] += 1
 
     def feedback(self, service: str, outcome: str) -> None:
-        """Counts one answer to a card."""
+        """Count one answer to a card."""
         self.counts["cds_feedback", service, outcome] += 1
 
     def unmatched_feedback(self, service: str, reason: str) -> None:
-        """Counts one answer, or one suggestion of it, that belongs to no card of ours."""
+        """Count one answer, or one suggestion of it, that belongs to no card of ours."""
         self.counts["cds_feedback_unmatched", service, reason] += 1
 
     def outcome(self, kind: str, value: str) -> None:
-        """Counts one outcome that was stored."""
+        """Count one outcome that was stored."""
         self.counts["cds_outcomes", kind, value] += 1
 
     def refused_outcome(self, reason: str) -> None:
-        """Counts one report of an outcome that was not stored."""
+        """Count one report of an outcome that was not stored."""
         self.counts["cds_outcomes_refused", reason] += 1
 
 

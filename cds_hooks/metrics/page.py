@@ -68,7 +68,7 @@ IN_FORCE: Final = (
 
 
 def page_of(snapshots: Sequence[Snapshot], pids: Collection[int] | None = None) -> bytes:
-    """Returns the text that Prometheus reads, of these workers together; without `pids` of this process."""
+    """Return the text that Prometheus reads, of these workers together; without `pids` of this process."""
     registry = CollectorRegistry()
     registry.register(_Counted(snapshots))
     registry.register(ProcessMetrics(pids))
@@ -85,7 +85,7 @@ class _Counted(Collector):
             self._counts.update(dict(snapshot.counts))
 
     def collect(self) -> Iterator[Metric]:
-        """Yields what was counted so far."""
+        """Yield what was counted so far."""
         snapshots = self._snapshots
         for name, (text, labels) in _HELP.items():
             values = {key[1:]: count for key, count in self._counts.items() if key[0] == name}
@@ -170,7 +170,7 @@ class ProcessMetrics(Collector):
         self._pids = ["self"] if pids is None else sorted(str(pid) for pid in pids)
 
     def collect(self) -> Iterator[Metric]:
-        """Yields one metric for each name, without labels."""
+        """Yield one metric for each name, without labels."""
         values: dict[str, list[float]] = {}
         kinds: dict[str, Metric] = {}
         for pid in self._pids:

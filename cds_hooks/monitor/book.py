@@ -60,7 +60,7 @@ class Counts(Projection):
         self._order = CallOrder()
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Counts decisions and answers; those of trial calls have places alone, so that a search finds them."""
+        """Count decisions and answers; those of trial calls have places alone, so that a search finds them."""
         days, postings = defaultdict[Key, DayCounts](DayCounts), Postings()
         for row in batch.decisions:
             decision = row.decision
@@ -92,7 +92,7 @@ class CountBook:
         self.open = views.open
 
     def counted_to(self) -> int:
-        """Returns the number of the newest decision that was counted; 0 where none was.
+        """Return the number of the newest decision that was counted; 0 where none was.
 
         Raises:
             RecordUnavailable: The views cannot be read.
@@ -102,7 +102,7 @@ class CountBook:
     def days(
         self, first: date, last: date, decode: Callable[[bytes], _Counts]
     ) -> Iterator[tuple[date, str, str, _Counts]]:
-        """Yields the counts of these days, both included, by day, client and service; `decode` reads them from JSON."""
+        """Yield the counts of these days, both included, by day, client and service; `decode` reads them from JSON."""
         query = "SELECT day, client, service, counts FROM days WHERE day BETWEEN ? AND ? ORDER BY 1, 2, 3"
         with self.open(is_writing=False) as connection:
             rows = connection.execute(query, (first.isoformat(), last.isoformat())).fetchall()
@@ -112,7 +112,7 @@ class CountBook:
     def days_of(
         self, wanted: Collection[date], decode: Callable[[bytes], _Counts]
     ) -> Iterator[tuple[date, str, str, _Counts]]:
-        """Yields the counts of these days alone, as `days` gives them."""
+        """Yield the counts of these days alone, as `days` gives them."""
         marks = ", ".join("?" * len(wanted))
         query = f"SELECT day, client, service, counts FROM days WHERE day IN ({marks}) ORDER BY 1, 2, 3"  # noqa: S608
         with self.open(is_writing=False) as connection:
@@ -121,7 +121,7 @@ class CountBook:
             yield date.fromisoformat(day), client, service, decode(counts)
 
     def stamps(self, first: date, last: date) -> dict[date, int]:
-        """Returns a number for each of these days that is another one whenever something was counted into the day.
+        """Return a number for each of these days that is another one whenever something was counted into the day.
 
         Days into which nothing was counted are not there.
         """
@@ -131,7 +131,7 @@ class CountBook:
         return {date.fromisoformat(day): stamp for day, stamp in rows}
 
     def compared(self, until: date, days: int, before: int) -> "list[Compared]":
-        """Returns each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
+        """Return each client's calls to each service: `days` up to and with `until`, and the `before` days before."""
         from models_onnx.monitoring.judging import Compared
 
         begin, end = until - timedelta(days=days + before - 1), until
@@ -166,18 +166,18 @@ class CountBook:
             connection.execute("INSERT INTO verifications VALUES (?, ?, ?)", (int(time()), decisions_read, fault))
 
     def last_verification(self) -> Verified | None:
-        """Returns the last one that was noted; None where none was."""
+        """Return the last one that was noted; None where none was."""
         with self.open(is_writing=False) as connection:
             row = connection.execute("SELECT * FROM verifications ORDER BY at DESC, rowid DESC LIMIT 1").fetchone()
         return Verified(*row) if row is not None else None
 
     def names(self) -> dict[str, list[str]]:
-        """Returns the clients and services that were ever counted."""
+        """Return the clients and services that were ever counted."""
         with self.open(is_writing=False) as connection:
             return {kind: known_names(connection, kind) for kind in ("client", "service")}
 
     def callers(self, since: int) -> dict[str, tuple[int, int]]:
-        """Returns when each client called last, and how often since an instant (both in microseconds since 1970)."""
+        """Return when each client called last, and how often since an instant (both in microseconds since 1970)."""
         with self.open(is_writing=False) as connection:
             return callers(connection, since)
 
@@ -197,7 +197,7 @@ class CountBook:
 
 
 def add_to_day(connection: sqlite3.Connection, key: Key, counts: DayCounts) -> None:
-    """Adds counts to those of a day, a client and a service."""
+    """Add counts to those of a day, a client and a service."""
     query = "SELECT counts FROM days WHERE day = ? AND client = ? AND service = ?"
     row = connection.execute(query, key).fetchone()
     if row is not None:
@@ -209,11 +209,11 @@ def add_to_day(connection: sqlite3.Connection, key: Key, counts: DayCounts) -> N
 
 
 def read_to(connection: sqlite3.Connection, kind: str) -> int:
-    """Returns the number of the last row that was read of a kind; 0 before the first."""
+    """Return the number of the last row that was read of a kind; 0 before the first."""
     row = connection.execute("SELECT sequence FROM read_to WHERE kind = ?", (kind,)).fetchone()
     return 0 if row is None else int(row[0])
 
 
 def day_of(microseconds: int) -> str:
-    """Returns the day in UTC of microseconds since 1970, as 2026-11-20."""
+    """Return the day in UTC of microseconds since 1970, as 2026-11-20."""
     return datetime.fromtimestamp(microseconds / 1e6, UTC).date().isoformat()

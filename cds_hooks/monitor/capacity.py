@@ -78,13 +78,13 @@ class Capacity(Struct, frozen=True, kw_only=True):
 
 
 def capacity_of_cohort(manifest: Manifest, capacity: float, scored: float) -> Capacity:
-    """Returns what fits `capacity` cards a day where so many patients a day are as the reference cohort."""
+    """Return what fits `capacity` cards a day where so many patients a day are as the reference cohort."""
     cards = {row.share: row.share * scored for row in _tested(manifest)}
     return _capacity(manifest, capacity, scored, None, cards)
 
 
 def capacity_of_record(url: str, manifest: Manifest, capacity: float, days: int) -> Capacity:
-    """Returns the same of those whom the model has scored in the last `days`.
+    """Return the same of those whom the model has scored in the last `days`.
 
     Raises:
         RecordUnavailable: The record cannot be read.

@@ -49,7 +49,7 @@ CREATE TABLE answered_cards (card TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Counts cards on the day on which they were shown, and the first answer to each on the same day."""
+        """Count cards on the day on which they were shown, and the first answer to each on the same day."""
         counts = Counter[tuple[object, ...]]()
         for row in batch.decisions:
             for _, keys in _cards(row.decision):

@@ -22,7 +22,7 @@ _NAMED: Final = 20
 
 
 def rule_ids(book: CountBook) -> frozenset[str]:
-    """Returns the ids of all rules of this version, which the book remembers: to load the rules takes half a second.
+    """Return the ids of all rules of this version, which the book remembers: to load the rules takes half a second.
 
     Raises:
         RecordUnavailable: The book cannot be used.

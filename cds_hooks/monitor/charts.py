@@ -25,7 +25,7 @@ class _Series:
 
 
 def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date, series: _Series) -> Plot:
-    """Returns a plot over days; those from `first` are the window."""
+    """Return a plot over days; those from `first` are the window."""
     numbers = [
         value for value in (*series.values, *series.high, *series.expected) if value is not None and isfinite(value)
     ]
@@ -59,7 +59,7 @@ def _id(title: str) -> str:
 
 
 def charts_of(comparison: Compared) -> list[Plot]:
-    """Calls, rate of cards, time of answers, and each input whose figures are not good, day by day."""
+    """Call, rate of cards, time of answers, and each input whose figures are not good, day by day."""
     days = dict(sorted({**comparison.reference, **comparison.window}.items()))
     if not days:
         return []
@@ -89,7 +89,7 @@ def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first
 
 
 def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Plot:
-    """Returns the p' chart: each day's limits are three standard deviations around the reference's rate."""
+    """Return the p' chart: each day's limits are three standard deviations around the reference's rate."""
     before = [
         (day_counts.with_cards, day_counts.calls) for day_counts in compared.reference.values() if day_counts.calls
     ]

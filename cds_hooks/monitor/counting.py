@@ -42,7 +42,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 
 
 def count_decision(day: DayCounts, decision: Decision) -> set[str]:
-    """Adds a decision to its day, and returns the names under which it is found (postings.py).
+    """Add a decision to its day, and return the names under which it is found (postings.py).
 
     Where its basis is not readable as one, only the call is counted, and that it could not be counted further.
     """
@@ -87,7 +87,7 @@ class CallOrder:
         self._calls: OrderedDict[tuple[str, ...], int] = OrderedDict()
 
     def note(self, day: DayCounts, decision: Decision) -> None:
-        """Takes the next decision in the order of the record."""
+        """Take the next decision in the order of the record."""
         at, caller = decision.decided_at, (decision.client, decision.service)
         day.behind += at < self._latest - _APART_SECONDS * _SECOND
         self._latest = max(self._latest, at)
@@ -138,7 +138,7 @@ def _count_inputs(day: DayCounts, basis: _Basis) -> None:
 
 
 def _conditions_of(values: dict[str, float]) -> list[float]:
-    """Returns the inputs that say whether the patient has an illness: what the label-choice audit counts as need."""
+    """Return the inputs that say whether the patient has an illness: what the label-choice audit counts as need."""
     # imported with the first estimate that is counted: a report that counts nothing new need not load it
     from fhir.mapping.features.catalog import FEATURES
     from fhir.mapping.features.conditions import HasCondition
@@ -150,7 +150,7 @@ def _conditions_of(values: dict[str, float]) -> list[float]:
 def count_feedback(
     day: DayCounts, outcome: str, reason: str | None, rules: Collection[str] = (), seconds: float | None = None
 ) -> None:
-    """Adds a clinician's answer, with the code of the reason where the card was overridden.
+    """Add a clinician's answer, with the code of the reason where the card was overridden.
 
     `rules`: those whose findings the card shows, for which the answer is counted too. `seconds`: how long after it was
     given, by the client's clock, the answer arrived; None where the client named no instant.
@@ -184,7 +184,7 @@ def seconds_under_way(given: str, received: int) -> float | None:
 
 
 def _instant(text: str | None) -> datetime | None:
-    """Returns the instant of an ISO 8601 text; of a day its beginning in UTC, None for a part of a date or no date."""
+    """Return the instant of an ISO 8601 text; of a day its beginning in UTC, None for a part of a date or no date."""
     try:
         instant = datetime.fromisoformat(text) if text else None
     except ValueError:

@@ -44,7 +44,7 @@ def needs_book(wanted: DecisionFilter) -> bool:
 def book_for(
     url: str, follower: Follower, wanted: DecisionFilter, progress: Callable[[int], None] = lambda _: None
 ) -> CountBook | None:
-    """Returns the book, brought up to date, where these decisions are found by it; else None.
+    """Return the book, brought up to date, where these decisions are found by it; else None.
 
     That is so where the record is small, and where its views cannot be written.
 
@@ -68,7 +68,7 @@ def find(
     budget: Budget | None = None,
     most_not_counted: int = _NOT_COUNTED,
 ) -> Iterator[FoundDecision]:
-    """Yields the decisions that the filter describes, the newest first, from the place `before` on.
+    """Yield the decisions that the filter describes, the newest first, from the place `before` on.
 
     Without a book, or where it is not needed, the database finds them. `budget` bounds how many places of the book are
     looked at, and `most_not_counted` how many decisions that the book does not have yet.
@@ -104,7 +104,7 @@ def _counted(
 
 
 def note_verification(url: str, views: Views, decisions_read: int, fault: str) -> None:
-    """Notes in the views, where there are any of this record, that its chain was verified; /ops shows the last time."""
+    """Note in the views, where there are any of this record, that its chain was verified; /ops shows the last time."""
     with suppress(RecordUnavailable):
         if views.is_of(url):
             CountBook(views).note_verification(decisions_read, fault)

@@ -36,7 +36,7 @@ class Judged(Struct, frozen=True):
     of_none: list[Figure]
 
     def narrowed(self, client: str | None, service: str | None) -> tuple[list[Compared | LabelWindow], list[Figure]]:
-        """Returns what was compared of this client and service, and its figures, the most urgent first."""
+        """Return what was compared of this client and service, and its figures, the most urgent first."""
         shown = [
             (comparison, figures)
             for comparison, figures in self.comparisons

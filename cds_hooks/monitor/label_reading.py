@@ -73,7 +73,7 @@ class LabelReader:
         self._now = now
 
     def read(self) -> None:
-        """Counts what came since the last reading.
+        """Count what came since the last reading.
 
         Raises:
             RecordUnavailable: The record or the book cannot be used, or another process is counting.
@@ -167,7 +167,7 @@ def _matured(model: str) -> str:
 
 
 def _prediction_of(row: Any) -> _Predicted | None:
-    """Returns what is counted of a decision; None where no model estimated a risk in it."""
+    """Return what is counted of a decision; None where no model estimated a risk in it."""
     try:
         basis = _basis.decode(row.basis)
         scores = msgspec.convert(basis.scores or {}, _Scores)
@@ -191,7 +191,7 @@ def _count(counts: LabelCounts, made: _Predicted, happened: Happened, times: int
 
 
 def _count_order(connection: sqlite3.Connection, row: Any, item: Outcome, before: str | None) -> None:
-    """Counts what was done with an order, for each rule on its card; a correction takes the version before out."""
+    """Count what was done with an order, for each rule on its card; a correction takes the version before out."""
     day = DayCounts()
     for rule in rules_by_card(row.response).get(item.subject, ()):
         count(day.orders, f"{rule} {item.value}")
@@ -260,14 +260,14 @@ class _Gathering:
     def take(
         self, day: date, client: str, service: str, cells: PackedCells, complete: Mapping[tuple[str, str], str]
     ) -> None:
-        """Adds the cells of a day. `complete` has by client and event the day up to which all events were sent."""
+        """Add the cells of a day. `complete` has by client and event the day up to which all events were sent."""
         if _is_complete(complete.get((client, self.label.event or ""), ""), day, self.label):
             cells = with_labels_assumed(cells)
         now, before = self.parts.setdefault((client, service), ([], []))
         (now if day >= self.first else before).append(cells)
 
     def windows(self) -> list[LabelWindow]:
-        """Returns one for each client and service."""
+        """Return one for each client and service."""
         model, words = self.label.model, f"predictions of {self.first} to {self.last}"
         areas = {model: self.label.area} if self.label.area is not None else {}
         windows = []
@@ -279,5 +279,5 @@ class _Gathering:
 
 
 def _is_complete(through: str, day: date, label: Label) -> bool:
-    """Returns whether the client has sent every event up to the end of the horizon of the day's last prediction."""
+    """Return whether the client has sent every event up to the end of the horizon of the day's last prediction."""
     return bool(through) and date.fromisoformat(through) >= day + timedelta(days=ceil(label.horizon_days) + 1)

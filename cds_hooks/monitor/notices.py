@@ -35,7 +35,7 @@ class Event(Struct):
 
 
 def tell(book: CountBook, incidents: Sequence[Incident], url: str) -> list[Event]:
-    """Sends one event for each incident that began or ended since the last telling, and remembers those that arrived.
+    """Send one event for each incident that began or ended since the last telling, and remember those that arrived.
 
     `url` is https, or http on this machine (`cds_hooks/settings/checks.py`).
 
@@ -75,7 +75,7 @@ def _send(client: "httpx.Client", url: str, event: Event) -> None:
 
 
 def write_textfile(file: Path, figures: Sequence[Figure], incidents: Sequence[Incident]) -> None:
-    """Writes figures by state and incidents in the text format of Prometheus, for node_exporter's textfile collector.
+    """Write figures by state and incidents in the text format of Prometheus, for node_exporter's textfile collector.
 
     The file is replaced as a whole, so that a half-written one is never read.
 

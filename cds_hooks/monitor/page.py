@@ -20,7 +20,7 @@ def report_page(
     until: date, judged: Sequence[Compared | LabelWindow], figures: Sequence[Figure], incidents: Sequence[Incident],
     paused: Sequence[str], summary: str,
 ) -> str:  # fmt: skip
-    """Returns the whole page; texts of clients and rules stand in it as texts."""
+    """Return the whole page; texts of clients and rules stand in it as texts."""
     from markupsafe import Markup
 
     style = static_file("monitor_report.css").decode()

@@ -32,7 +32,7 @@ Groups = list[list[str]]
 
 
 def plain_subject(subject: str) -> str:
-    """Returns the subject of a reason for silence, where it is the id of a rule, model or service; else "other".
+    """Return the subject of a reason for silence, where it is the id of a rule, model or service; else "other".
 
     Other subjects are names of orders and resources as a call gave them, which no count may keep.
     """
@@ -47,7 +47,7 @@ def names_of(
     silences: Iterable[tuple[str, str]],
     severities: Iterable[str] = (),
 ) -> set[str]:
-    """Returns the names under which a decision is found; `silences` are subjects and reasons."""
+    """Return the names under which a decision is found; `silences` are subjects and reasons."""
     silent = (f"silent {plain_subject(subject)} {reason}" for subject, reason in silences)
     plain = {f"service {service}", f"client {client}", f"outcome {outcome}"}
     severe = (f"severity {severity}" for severity in severities)
@@ -62,13 +62,13 @@ class Postings(Counter[str]):
         self._places: list[tuple[str, int, int]] = []
 
     def note(self, names: Iterable[str], position: Place) -> None:
-        """Notes that the decision at this place has these names."""
+        """Note that the decision at this place has these names."""
         for name in names:
             self[name] += 1
             self._places.append((name, *position))
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Adds everything to the tables, in the transaction of this connection."""
+        """Add everything to the tables, in the transaction of this connection."""
         connection.executemany(
             "INSERT INTO names (name, n) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n",
             self.items(),
@@ -87,7 +87,7 @@ class Budget:
     is_spent: bool = field(default=False, init=False)
 
     def spend(self, key: Place) -> bool:
-        """Returns whether this place may still be looked at."""
+        """Return whether this place may still be looked at."""
         if self.left <= 0:
             self.is_spent = True
             return False
@@ -97,7 +97,7 @@ class Budget:
 
 
 def groups_of(connection: sqlite3.Connection, wanted: DecisionFilter) -> Groups:
-    """Returns the names that the filter asks for, as far as it asks for any."""
+    """Return the names that the filter asks for, as far as it asks for any."""
     groups = [[f"{kind} {value}"] for kind in _EXACT if (value := getattr(wanted, kind))]
     silences = [name.split(" ", 2) for (name,) in connection.execute("SELECT name FROM names WHERE name >= 'silent '")]
     silent_names = [(" ".join(silence), silence[1], silence[2]) for silence in silences if silence[0] == "silent"]
@@ -150,13 +150,13 @@ def _has(connection: sqlite3.Connection, names: Sequence[int], position: Place) 
 
 
 def known_names(connection: sqlite3.Connection, kind: str) -> list[str]:
-    """Returns what was found under a kind (service, client, rule), in alphabetic order."""
+    """Return what was found under a kind (service, client, rule), in alphabetic order."""
     query = "SELECT substr(name, ?) FROM names WHERE name >= ? AND name < ? ORDER BY name"
     return list(chain.from_iterable(connection.execute(query, (len(kind) + 2, f"{kind} ", f"{kind}!"))))
 
 
 def callers(connection: sqlite3.Connection, since: int) -> dict[str, tuple[int, int]]:
-    """Returns for each client the instant of its newest counted call, and its calls since an instant (microseconds).
+    """Return for each client the instant of its newest counted call, and its calls since an instant (microseconds).
 
     Trial calls are of no client.
     """

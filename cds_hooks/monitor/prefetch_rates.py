@@ -94,12 +94,12 @@ def _count(to: ClientRates, recorded: _Recorded) -> None:
 
 
 def quantile(values: list[float], percent: float) -> float:
-    """The value below which so many percent lie."""
+    """Return the value below which so many percent lie."""
     return float(np.percentile(values, percent))
 
 
 def recorded_rates(url: str, limit: int, client: str | None, service: str | None) -> list[ClientRates]:
-    """Returns the rates of the newest decisions, of one client and service where these are named.
+    """Return the rates of the newest decisions, of one client and service where these are named.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -112,7 +112,7 @@ def recorded_rates(url: str, limit: int, client: str | None, service: str | None
 
 
 def rates_as_json(client_rates: ClientRates) -> dict[str, Any]:
-    """Returns the rates as plain values for JSON; milliseconds as median and 95th percentile."""
+    """Return the rates as plain values for JSON; milliseconds as median and 95th percentile."""
     return {
         "client": client_rates.client,
         "service": client_rates.service,

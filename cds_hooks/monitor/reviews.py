@@ -41,7 +41,7 @@ class Reviewed(Struct):
 
 
 def reviewed(url: str, since: int) -> list[Reviewed]:
-    """What was answered with one of these reasons since then (microseconds since 1970), the most frequent first.
+    """Return what was answered with one of these reasons since then (microseconds since 1970), the most frequent first.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -77,6 +77,6 @@ def _answers(url: str, since: int) -> Iterator[tuple[Any, SentCard]]:
 
 
 def _subjects(sent: SentCard, service: str) -> list[tuple[str, str]]:
-    """Returns the model of a card where it has one, else its rules, else its service."""
+    """Return the model of a card where it has one, else its rules, else its service."""
     model = (sent.our_extension.model or {}).get("id")
     return [("model", str(model))] if model else list(keys_of(sent.our_extension, service))

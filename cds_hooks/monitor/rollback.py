@@ -23,7 +23,7 @@ _OF_THE_SERVICE: Final = frozenset({"errors", "latency", "missing", "units", "in
 
 
 def to_take_back(released: Released, figures: Sequence[Figure]) -> list[Rollback]:
-    """Returns what is tried and has a figure to act on, each with the first such figure as the reason."""
+    """Return what is tried and has a figure to act on, each with the first such figure as the reason."""
     services = _services_of(figures)
     acting = [figure for figure in figures if figure.state == "act"]
     return list(_rollbacks(released, acting, services))
@@ -58,7 +58,7 @@ def _is_about(figure: Figure, name: str, services: Collection[str]) -> bool:
 
 
 def take_back(url: str, rollbacks: Iterable[Rollback]) -> None:
-    """Writes each rollback into the record; every server has it within a second.
+    """Write each rollback into the record; every server has it within a second.
 
     Raises:
         RecordUnavailable: The record cannot be written.

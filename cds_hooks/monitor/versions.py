@@ -77,7 +77,7 @@ class Comparison(Struct):
 
 
 def compare(decisions: Iterable[Decision], sha256: str) -> Comparison:
-    """Returns each decision in which the version with this file and another one computed, whoever of both answered."""
+    """Return each decision in which the version with this file and another one computed, whoever of both answered."""
     comparison = Comparison()
     errors: Counter[str] = Counter()
     for decision in decisions:

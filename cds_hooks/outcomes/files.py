@@ -44,7 +44,7 @@ class Lines:
 
 
 def read_file(path: Path, form: Form | None = None, observations: Mapping[str, str] | None = None) -> Lines:
-    """Returns the reports of a file, all or none. `form` is told from the name where it is not given.
+    """Return the reports of a file, all or none. `form` is told from the name where it is not given.
 
     `observations`: the event that an Observation with a code (`system|code`) says.
 
@@ -133,7 +133,7 @@ def _of_fhir(path: Path, text: str, observations: Mapping[str, str]) -> Lines:
 
 
 def _resources(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields each resource with its line; those of a Bundle with the line on which it begins."""
+    """Yield each resource with its line; those of a Bundle with the line on which it begins."""
     try:
         whole = [(1, json.loads(text))]
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ def _resources(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
 
 
 def _said_by(resource: Mapping[str, Any], observations: Mapping[str, str]) -> dict[str, Any] | None:
-    """Returns the members of the report that a resource makes; None where it makes none."""
+    """Return the members of the report that a resource makes; None where it makes none."""
     kind, outcome = resource.get("resourceType"), None
     event: str | None
     if kind == "Patient":
@@ -184,7 +184,7 @@ def _admitted(encounter: Mapping[str, Any]) -> Any:
 
 
 def _observed(observation: Mapping[str, Any], observations: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Returns the event that the site names for the code, and whether the value says yes or no."""
+    """Return the event that the site names for the code, and whether the value says yes or no."""
     code, value = observation.get("code"), observation.get("valueBoolean")
     codings = code.get("coding", []) if isinstance(code, dict) else []
     names = [f"{coding.get('system', '')}|{coding.get('code', '')}" for coding in codings if isinstance(coding, dict)]

@@ -73,12 +73,12 @@ class Followed(Struct, frozen=True):
     """Why the model's card was not shown; empty where it was."""
 
     def of_file(self, sha256: str) -> Estimated | None:
-        """Returns the estimate of the version with this file; None where it did not compute."""
+        """Return the estimate of the version with this file; None where it did not compute."""
         return next((estimate for estimate in self.estimates if estimate.sha256 == sha256), None)
 
 
 def followed(url: str, label: Label, now: int) -> Iterator[Followed]:
-    """Yields the mature decisions of this model whose outcome is known, the newest first; `now` in microseconds.
+    """Yield the mature decisions of this model whose outcome is known, the newest first; `now` in microseconds.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -105,7 +105,7 @@ def followed(url: str, label: Label, now: int) -> Iterator[Followed]:
 
 
 def _assumed(decision: Decision, complete: dict[tuple[str, str], str], label: Label) -> str | None:
-    """Returns "no" where the client has sent every event up to the end of the horizon; None where that is not known."""
+    """Return "no" where the client has sent every event up to the end of the horizon; None where that is not known."""
     through = complete.get((decision.client, label.event or ""))
     if through is None:
         return None
@@ -125,7 +125,7 @@ def _estimates(basis: _Basis) -> Iterator[Estimated]:
 
 
 def table_rows(rows: Iterable[Followed], features: Sequence[str], outcome: str) -> Iterator[dict[str, Any]]:
-    """Yields the rows of a training table: hashed patient, fold by patient, year, inputs, groups, outcome, estimate.
+    """Yield the rows of a training table: hashed patient, fold by patient, year, inputs, groups, outcome, estimate.
 
     The columns of the inputs have the names of the features, in their units; one that was missing is empty.
     """
@@ -171,7 +171,7 @@ class WithOutcomes(Struct, frozen=True):
 
 
 def compare_with_outcomes(rows: Iterable[Followed], sha256: str, odds: float) -> WithOutcomes:
-    """Compares the version with this file with the other one where both computed; `odds` weigh a false card.
+    """Compare the version with this file with the other one where both computed; `odds` weigh a false card.
 
     Intervals: bootstrap samples of patients. Nothing is said with fewer than 100 events.
     """
@@ -197,7 +197,7 @@ def compare_with_outcomes(rows: Iterable[Followed], sha256: str, odds: float) ->
 
 
 def _performance(estimates: Sequence[Estimated], figures: dict[str, NDArray[np.float64]]) -> Performance:
-    """The figures of the people themselves, which are the first sample."""
+    """Return the figures of the people themselves, which are the first sample."""
     first = {name: float(values[0]) for name, values in figures.items()}
     return Performance(first["auroc"], first["oe"], sum(e.is_due for e in estimates), first["net_benefit"])
 
@@ -243,7 +243,7 @@ def _difference(version: NDArray[np.float64], other: NDArray[np.float64]) -> tup
 def _verdict(
     auroc: tuple[float, float, float], benefit: tuple[float, float, float], both: Sequence[Performance]
 ) -> str:
-    """The verdict in words; worse in one thing that is certain is worse, whatever the other says."""
+    """Return the verdict in words; worse in one thing that is certain is worse, whatever the other says."""
     worse = [name for name, gap in (("AUROC", auroc), ("net benefit", benefit)) if gap[2] < 0]
     better = [name for name, gap in (("AUROC", auroc), ("net benefit", benefit)) if gap[1] > 0]
     off = [abs(np.log(performance.observed_expected)) for performance in both]

@@ -70,7 +70,7 @@ class Intake(Struct):
 
 
 def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels, *, stored: bool) -> Intake:
-    """Joins reports to decisions, some at a time, and stores the outcomes that are new where that is wanted.
+    """Join reports to decisions, some at a time, and store the outcomes that are new where that is wanted.
 
     Raises:
         RecordUnavailable: The record cannot be read or written.
@@ -85,7 +85,7 @@ def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: La
 
 
 def join_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels) -> Joined:
-    """Returns what these checked reports say of the client's decisions.
+    """Return what these checked reports say of the client's decisions.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -116,7 +116,7 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 
 
 def model_of(basis: bytes) -> str | None:
-    """Returns the id of the model that estimated a risk in a decision with this basis; None where none did."""
+    """Return the id of the model that estimated a risk in a decision with this basis; None where none did."""
     try:
         scores = msgspec.convert(_basis.decode(basis).scores or {}, _Scores)
     except (msgspec.DecodeError, msgspec.ValidationError):
@@ -166,7 +166,7 @@ class _Joiner:
                     self._refuse(index, reason)
 
     def _by_row(self, row: Any, report: Report) -> str | None:
-        """Keeps what is said of one decision, or returns why not."""
+        """Keep what is said of one decision, or returns why not."""
         model = model_of(row.basis)
         if model is None or model not in self._labels:
             return "no-score"
@@ -224,7 +224,7 @@ class _Joiner:
         return self._rows(decisions.c.patient.in_(forms), decisions.c.decided_at <= latest)
 
     def _about_patient(self, rows: Iterable[Any], report: Report, happened: set[Key]) -> bool:
-        """Returns whether the report says something of one of these decisions; what it says is kept.
+        """Return whether the report says something of one of these decisions; what it says is kept.
 
         `happened` has the outcomes that are known to have happened, and gets those of this report.
         """
@@ -280,7 +280,7 @@ def _is_meant(label: Label, report: Report) -> bool:
 
 
 def _within(happened: str, decided_at: int, label: Label) -> bool:
-    """Returns whether it happened after the decision and within the horizon.
+    """Return whether it happened after the decision and within the horizon.
 
     A day without a time is that of the decision too where a patient died. An admission on the day of the decision can
     be the stay in which the decision was made: it counts only where its time is given.
@@ -291,7 +291,7 @@ def _within(happened: str, decided_at: int, label: Label) -> bool:
 
 
 def _value_of(report: Report, decided_at: int, label: Label) -> str | None:
-    """Returns what a report by patient and time says of a decision; None where it says nothing."""
+    """Return what a report by patient and time says of a decision; None where it says nothing."""
     at = report.at or ""
     start, end = span_of(at)
     ends = decided_at + label.horizon
@@ -304,7 +304,7 @@ def _value_of(report: Report, decided_at: int, label: Label) -> str | None:
 
 
 def _subject_on(response: bytes, report: Report) -> str | None:
-    """Returns the uuid of the card or suggestion that the report is about, where the response has it."""
+    """Return the uuid of the card or suggestion that the report is about, where the response has it."""
     wanted, suggested = plain_uuid(report.card or ""), plain_uuid(report.suggestion or "")
     for card in cards_sent(response):
         if card.uuid == wanted:

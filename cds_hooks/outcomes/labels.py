@@ -64,7 +64,7 @@ class _Manifest(Struct):
 
 
 def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: InForce) -> Label:
-    """Returns the label of a model; `lag_days` where its manifest names no lag."""
+    """Return the label of a model; `lag_days` where its manifest names no lag."""
     outcome = manifest.outcome
     days = outcome.horizon_days if outcome.horizon_days is not None else outcome.horizon_years * DAYS_PER_YEAR
     lag = outcome.label_lag_days if outcome.label_lag_days is not None else lag_days
@@ -74,7 +74,7 @@ def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: InForc
 
 
 def labels_of(manifests: Iterable[Manifest | _Manifest], configured: Settings) -> dict[str, Label]:
-    """Returns the labels of these models."""
+    """Return the labels of these models."""
     several = list(manifests)
     thresholds = thresholds_in_force(several, configured)
     return {manifest.id: label_of(manifest, configured.label_lag_days, thresholds[manifest.id]) for manifest in several}

@@ -60,7 +60,7 @@ _list: Final = msgspec.json.Decoder(tuple[Report, ...])
 
 
 def read_reports(body: bytes) -> list[Report]:
-    """Returns the reports of a body `{"outcomes": [...]}`, all or none.
+    """Return the reports of a body `{"outcomes": [...]}`, all or none.
 
     Raises:
         BadRequest, TooDeep, PayloadTooLarge: One of them is not what is read here; the message says which.
@@ -89,7 +89,7 @@ def read_reports(body: bytes) -> list[Report]:
 
 
 def checked_report(report: Report) -> Report:
-    """Returns the report with its times in one form.
+    """Return the report with its times in one form.
 
     Raises:
         WrongReport: Members are missing, contradict each other, or are no times.
@@ -133,7 +133,7 @@ def _check_members(report: Report, subject: str) -> None:
 
 
 def _plain_time(text: str | None, name: str) -> str | None:
-    """Returns a day as it is, an instant in UTC."""
+    """Return a day as it is, an instant in UTC."""
     if text is None:
         return None
     try:

@@ -56,12 +56,12 @@ class InForce(Struct, frozen=True):
     of_services: Mapping[str, Deployed | None] = field(default_factory=dict)
 
     def at(self, service: str) -> Deployed | None:
-        """Returns that of a service; None where there is no single one, or its share was not tested."""
+        """Return that of a service; None where there is no single one, or its share was not tested."""
         return self.of_services.get(service, self.usual)
 
 
 def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> dict[str, InForce]:
-    """Returns the thresholds in force by model."""
+    """Return the thresholds in force by model."""
     several = list(manifests)
     main_of = {manifest.twin.id: manifest.id for manifest in several if manifest.twin is not None}
     of_services = list(_said_by_services(configured.models_folder))
@@ -78,7 +78,7 @@ def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> d
 
 
 def _deployed(manifest: OfModel, names: tuple[str, str], service: _Said, configured: Settings) -> Deployed | None:
-    """Returns the threshold where a service says this; `names` are the model and the one that it is the twin of."""
+    """Return the threshold where a service says this; `names` are the model and the one that it is the twin of."""
     thresholds = manifest.thresholds
     if thresholds is None:
         return None
@@ -98,7 +98,7 @@ def _deployed(manifest: OfModel, names: tuple[str, str], service: _Said, configu
 
 
 def _said_by_services(folder: Path | None) -> Iterator[_Said]:
-    """Yields what the services of the site's folder say; a file that cannot be read stops the server, not this."""
+    """Yield what the services of the site's folder say; a file that cannot be read stops the server, not this."""
     for path in sorted(folder.glob(SERVICE_FILES)) if folder is not None else ():
         with suppress(TomlFault, MsgspecError):
             yield msgspec.convert(read_toml(path), _Said)

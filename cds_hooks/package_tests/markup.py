@@ -58,7 +58,7 @@ class Page(HTMLParser):
             element.text += data
 
     def all(self, *tags: str) -> list[Element]:
-        """The elements of these kinds."""
+        """Return the elements of these kinds."""
         return [element for element in self.elements if element.tag in tags]
 
     @property
@@ -67,7 +67,7 @@ class Page(HTMLParser):
         return " ".join(next(element.text for element in self.elements if element.tag == "body").split())
 
     def row(self, *words: str) -> str:
-        """The first table row in which all of these stand, its cells parted by bars."""
+        """Return the first table row in which all of these stand, its cells parted by bars."""
         rows: list[list[str]] = []
         for element in self.all("tr", "th", "td"):
             if element.tag == "tr":

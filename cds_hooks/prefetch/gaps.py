@@ -58,7 +58,7 @@ def gap_reason(error: FetchError | NoValue) -> GapReason:
 def known_token_values(
     request: CDSRequest, states: Iterable[KeyState], values: Mapping[str, Any], today: date
 ) -> TokenValues:
-    """Returns what tokens stand for: the context, and the answers of the keys that are known."""
+    """Return what tokens stand for: the context, and the answers of the keys that are known."""
     answered = (state for state in states if state.is_known)
     answers = {
         key_state.template.key: values.get(key_state.sent_as or key_state.template.key) for key_state in answered
@@ -67,7 +67,7 @@ def known_token_values(
 
 
 def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | KeyState:
-    """Returns the query that would fill the gap; where there is nothing to ask, the state of the key instead.
+    """Return the query that would fill the gap; where there is nothing to ask, the state of the key instead.
 
     A path of CDS Hooks 3.0 that finds no reference in what is known is an answer: there is nothing to look up.
     """
@@ -80,7 +80,7 @@ def query_for_gap(gap: KeyState, values: TokenValues, protocol: str) -> Query | 
 
 
 def without_answered_gaps(request: CDSRequest, state: PrefetchState, today: date, protocol: str) -> PrefetchState:
-    """Returns the same without the gaps that need no query."""
+    """Return the same without the gaps that need no query."""
     values = known_token_values(request, state.states, request.prefetch, today)
     answered = tuple(gap.template.key for gap in state.gaps if _is_answered(gap, values, protocol))
     if not answered:
@@ -97,7 +97,7 @@ def _is_answered(gap: KeyState, values: TokenValues, protocol: str) -> bool:
 
 
 def still_missing(state: KeyState, reason: GapReason) -> KeyState:
-    """Returns the same gap, with why it could not be filled."""
+    """Return the same gap, with why it could not be filled."""
     text = f"{state.text}; {reason.text}"
     if state.state == "unobtainable":
         return replace(state, reason=reason.code, text=text)

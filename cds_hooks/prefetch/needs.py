@@ -177,7 +177,7 @@ class Needs(Struct, frozen=True):
         named_results: bool = False,
         notes: bool = False,
     ) -> "Needs":
-        """Returns the needs of these features together with these analytes and resource types.
+        """Return the needs of these features together with these analytes and resource types.
 
         Raises:
             DeclarationError: a text stands where a tuple belongs, a feature is given by its name, or an analyte is not
@@ -212,7 +212,7 @@ class Needs(Struct, frozen=True):
 
 
 def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: bool = False) -> Templates:
-    """Returns the templates that bring what is needed, `patient` first; those that need others last.
+    """Return the templates that bring what is needed, `patient` first; those that need others last.
 
     `has_drafts`: whether the context of every hook of the service brings draft orders; `has_dispatched`: whether it
     names orders that are dispatched.

@@ -95,7 +95,7 @@ Token = TodayToken | UserToken | PathUnion
 
 @remembered("prefetch tokens", entries=256, longest=200)
 def read_token(text: str) -> Token:
-    """Returns what a token means; WrongToken where it is outside the grammar.
+    """Return what a token means; WrongToken where it is outside the grammar.
 
     >>> read_token("today() - 90 days")
     TodayToken(days=-90)
@@ -112,7 +112,7 @@ def read_token(text: str) -> Token:
 
 
 def needs_version_3(token: Token) -> bool:
-    """Returns whether only clients of CDS Hooks 3.0 can be given it (TOK-19)."""
+    """Return whether only clients of CDS Hooks 3.0 can be given it (TOK-19)."""
     if isinstance(token, PathUnion):
         return len(token.paths) != 1 or token.paths[0].field is None
     return isinstance(token, TodayToken)
@@ -172,13 +172,13 @@ class PathEvaluator:
         self._answers = answers
 
     def field(self, name: str) -> Iterator[str]:
-        """Yields the one simple value of a context field (TOK-04); a list of them has none."""
+        """Yield the one simple value of a context field (TOK-04); a list of them has none."""
         value = _member(self._context, name)
         if isinstance(value, Simple) and str(value).strip():
             yield _text(value)
 
     def values(self, path: Path) -> Iterator[str]:
-        """Yields the simple values at the end of the path, and the text of references, as they stand in a query."""
+        """Yield the simple values at the end of the path, and the text of references, as they stand in a query."""
         nodes: Iterable[Any] = [self._answers.get(path.root) if path.is_key else self._context]
         for step in path.steps:
             nodes = [child for node in nodes for child in self._step(node, step)]
@@ -188,7 +188,7 @@ class PathEvaluator:
                 yield value
 
     def has(self, kind: str, identity: str) -> bool:
-        """Returns whether the resource came with the call, or was fetched for it already."""
+        """Return whether the resource came with the call, or was fetched for it already."""
         wanted = TYPES.get(kind)
         bundles = [answer for answer in self._answers.values() if type(answer) is Bundle]
         resources = (entry.resource for bundle in bundles for entry in bundle.entry)
@@ -244,7 +244,7 @@ def _member(node: Any, name: str) -> Any:
 
 
 def _decoded(raw: Raw) -> Any:
-    """Returns the decoded JSON; None where it is not JSON, which the service reports."""
+    """Return the decoded JSON; None where it is not JSON, which the service reports."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -294,13 +294,13 @@ def _fields(context: Any) -> Iterator[Any]:
 
 @remembered("elements of resource types", entries=256, longest=0)
 def _attributes(kind: type[Any]) -> dict[str, str]:
-    """Returns the attribute of each element of a struct; of anything else none."""
+    """Return the attribute of each element of a struct; of anything else none."""
     elements = structs.fields(kind) if issubclass(kind, Struct) else ()
     return {element.encode_name: element.name for element in elements}
 
 
 def is_element_read(kind: type[object], member: str) -> bool:
-    """Returns whether our readers keep this element of a resource, so that a path can go through it.
+    """Return whether our readers keep this element of a resource, so that a path can go through it.
 
     >>> from fhir.record.resources import MedicationRequest
     >>> is_element_read(MedicationRequest, "medication"), is_element_read(MedicationRequest, "requester")

@@ -114,7 +114,7 @@ class PrefetchState(Struct, frozen=True, dict=True):
         return self.note_about(None)
 
     def note_about(self, reads: frozenset[str] | None) -> str | None:
-        """Returns the same of a card that only these analytes and resource types can change (None: everything)."""
+        """Return the same of a card that only these analytes and resource types can change (None: everything)."""
         reported = [
             state for state in self.states if state.is_reported and (reads is None or state.template.brings & reads)
         ]
@@ -189,7 +189,7 @@ class Templates(tuple[Template, ...]):
     state_by_pattern: "dict[str, PrefetchState]"
 
     def __new__(cls, templates: Iterable[Template] = ()) -> "Templates":
-        """The templates in the order in which they are published (TOK-15 gives it meaning).
+        """Return the templates in the order in which they are published (TOK-15 gives it meaning).
 
         ValueError where one needs a key that does not stand before it, or goes through what is not read.
         """
@@ -202,7 +202,7 @@ class Templates(tuple[Template, ...]):
         return checked
 
     def for_protocol(self, version: str) -> "Templates":
-        """Returns those that a client of this version of CDS Hooks is asked for."""
+        """Return those that a client of this version of CDS Hooks is asked for."""
         if version.startswith(TOKENS_OF_3):
             return self
         return Templates(template for template in self if not template.is_of_3)
@@ -337,7 +337,7 @@ _drafts = msgspec.json.Decoder(_Drafts)
 
 
 def has_missing_medications(request: CDSRequest, templates: Templates) -> bool:
-    """Returns whether a FHIR server came with the call, and an order refers to a Medication that did not."""
+    """Return whether a FHIR server came with the call, and an order refers to a Medication that did not."""
     return (
         request.fhir_authorization is not None
         and any(template.resource in ORDER_TYPES for template in templates)
@@ -346,7 +346,7 @@ def has_missing_medications(request: CDSRequest, templates: Templates) -> bool:
 
 
 def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[str]:
-    """Returns the ids of Medications that are referred to and not there, in order of appearance."""
+    """Return the ids of Medications that are referred to and not there, in order of appearance."""
     there: set[str] = set()
     referred: list[Reference] = []
     for resource in _resources_of_values(values.values()):
@@ -366,7 +366,7 @@ def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[
 
 
 def medication_search(ids: list[str]) -> Search:
-    """Returns one search for all of them; `_id` is in the restricted subset of queries."""
+    """Return one search for all of them; `_id` is in the restricted subset of queries."""
     return Search("Medication", (("_id", ",".join(escaped(identity) for identity in ids)), ("_count", str(len(ids)))))
 
 
@@ -407,7 +407,7 @@ _FIRST_PAGE: Final = "the EHR sent the first page only"
 
 
 def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> PrefetchState:
-    """Returns the state of every key; values are lean resources and Bundles, or None for null.
+    """Return the state of every key; values are lean resources and Bundles, or None for null.
 
     "Asked, none found" and "not asked" are two things: null and an empty Bundle are answers, an absent key is not. A
     client may use its own key names: what a value holds then says which template it answers. A call that brings
@@ -478,7 +478,7 @@ def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
 
 
 def _answered(template: Template, value: Any, state: State, as_of_epoch: float, sent_as: str | None = None) -> KeyState:
-    """Returns the state of an answer that is there: complete, or a part of it, or run too long ago."""
+    """Return the state of an answer that is there: complete, or a part of it, or run too long ago."""
     sent_as = sent_as or template.key
     if not isinstance(value, Bundle):
         return KeyState(template, state, sent_as=sent_as)
@@ -502,7 +502,7 @@ def _answered(template: Template, value: Any, state: State, as_of_epoch: float, 
 def _sent_among_others(
     template: Template, prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float
 ) -> KeyState | None:
-    """Returns what another of our keys brings of it that it was not asked for: weights among the laboratory results."""
+    """Return what another of our keys brings of it that it was not asked for: weights among the laboratory results."""
     for neighbour in templates:
         value = prefetch.get(neighbour.key, _ABSENT)
         if value is not _ABSENT and template.analytes and _holds_any(value, template.codes - neighbour.codes):
@@ -511,7 +511,7 @@ def _sent_among_others(
 
 
 def _not_sent(template: Template, unasked: Mapping[str, Any], as_of_epoch: float) -> KeyState:
-    """Returns what a client's own key names bring of it, by content."""
+    """Return what a client's own key names bring of it, by content."""
     same_type = False
     for key, value in unasked.items():
         if not _holds(template, value):

@@ -53,7 +53,7 @@ class KeyPolicy:
         return self.if_missing == "fail"
 
     def is_old(self, hours: float) -> bool:
-        """Returns whether a search that was run so long ago has to be run again."""
+        """Return whether a search that was run so long ago has to be run again."""
         return self.fresh_hours is not None and hours > self.fresh_hours
 
 

@@ -39,7 +39,7 @@ class TokenValues(Struct, frozen=True):
     answers: Mapping[str, Any] = field(default_factory=dict)
 
     def values_of(self, text: str) -> tuple[str, ...]:
-        """Returns the values of what stands between the braces, each once; NoValue where there is none."""
+        """Return the values of what stands between the braces, each once; NoValue where there is none."""
         try:
             token = read_token(text)
         except WrongToken as error:
@@ -78,7 +78,7 @@ class TokenValues(Struct, frozen=True):
 
 
 def fill_template(template: str, values: TokenValues) -> Query:
-    """Returns the query that a template means in one call; NoValue, or NotAQuery where it is no read or search."""
+    """Return the query that a template means in one call; NoValue, or NotAQuery where it is no read or search."""
     path, question, parameters = template.partition("?")
     if not question:
         kind, slash, identity = path.partition("/")

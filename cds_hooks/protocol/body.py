@@ -30,7 +30,7 @@ try:
 except ImportError:  # an install without a compiler
 
     def has_unique_members(_text: bytes | memoryview, /) -> bool:
-        """Returns False, "not certain": every text is looked through in Python then."""
+        """Return False, "not certain": every text is looked through in Python then."""
         return False
 
 
@@ -47,12 +47,12 @@ _NESTING: Final = frozenset({dict, list})  # as JSON is decoded; `isinstance` of
 
 
 def may_be_deep(text: bytes) -> bool:
-    """Returns whether this JSON has so many objects and arrays that they could stand too deep; few orders have."""
+    """Return whether this JSON has so many objects and arrays that they could stand too deep; few orders have."""
     return text.count(b"{") + text.count(b"[") > MOST_LEVELS
 
 
 def is_nested_deeper(value: Any, limit: int = MOST_LEVELS) -> bool:
-    """Returns whether objects and arrays stand more than `limit` levels inside each other."""
+    """Return whether objects and arrays stand more than `limit` levels inside each other."""
     level = [value] if type(value) in _NESTING else []
     for _ in range(limit):
         children = [child.values() if type(child) is dict else child for child in level]
@@ -68,7 +68,7 @@ _PLACE: Final = " - at `$"
 
 
 def describe_decoder_error(error: Exception) -> str:
-    """Returns the decoder's sentence without marks and without what it quotes from the body."""
+    """Return the decoder's sentence without marks and without what it quotes from the body."""
     if isinstance(error, UnicodeDecodeError):
         return "a string is not UTF-8"
     words, mark, location = str(error).rpartition(_PLACE)
@@ -77,7 +77,7 @@ def describe_decoder_error(error: Exception) -> str:
 
 
 def error_path(error: Exception, root: str = "") -> str | None:
-    """Returns where it is wrong, as an expression below `root`; None where that is the body itself."""
+    """Return where it is wrong, as an expression below `root`; None where that is the body itself."""
     _, _, path = str(error).rpartition(_PLACE)
     path = path if _PLACE in str(error) else ""
     return ".".join(part for part in (root, path.rstrip("`").lstrip(".")) if part) or None
@@ -122,12 +122,12 @@ def check_density(body: bytes) -> None:
 
 
 def count_sign(text: bytes, sign: bytes) -> int:
-    """Returns how often one byte stands there: a tenth of the time of `bytes.count` where it stands often."""
+    """Return how often one byte stands there: a tenth of the time of `bytes.count` where it stands often."""
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(sign)))
 
 
 def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
-    """Returns the body without its last member, and that member's value; None unless the last member is `prefetch`.
+    """Return the body without its last member, and that member's value; None unless the last member is `prefetch`.
 
     Where both parts are JSON, the first an object, they are the body and nothing of it is missing.
     """
@@ -202,7 +202,7 @@ def check_depth(text: bytes | memoryview, location: str | None, levels: int = _M
 
 
 def _parts(values: Iterable[Raw]) -> Iterator[bytes | memoryview]:
-    """Returns the values, the small ones together in lists that are not large."""
+    """Return the values, the small ones together in lists that are not large."""
     together: list[memoryview] = []
     size = 0
     for raw in values:
@@ -220,7 +220,7 @@ def _parts(values: Iterable[Raw]) -> Iterator[bytes | memoryview]:
 
 
 def _may_repeat(text: bytes) -> bool:
-    """Returns whether a member may stand twice: fewer are left when it was decoded, or they cannot be counted.
+    """Return whether a member may stand twice: fewer are left when it was decoded, or they cannot be counted.
 
     Text without blanks mostly comes out of the decoder as it went in: counting is left out, 190 µs in place of 270 for
     57 KB (`python -m timeit`).
@@ -266,12 +266,12 @@ class MemberName:
 
 
 def member_name(_: type, text: str) -> MemberName:
-    """Returns the `dec_hook` of a decoder whose dictionary has the keys `MemberName`."""
+    """Return the `dec_hook` of a decoder whose dictionary has the keys `MemberName`."""
     return MemberName(text)
 
 
 def members_once(members: dict[MemberName, _T], location: str | None) -> dict[str, _T]:
-    """Returns the members by their names; BadRequest at `place` where a name stands twice."""
+    """Return the members by their names; BadRequest at `place` where a name stands twice."""
     values_by_name = {name.text: value for name, value in members.items()}
     if len(values_by_name) < len(members):
         raise _twice(location)
@@ -295,7 +295,7 @@ def _check_characters(text: bytes) -> None:
 
 
 def _has_no_more(text: bytes | Raw, members: dict[str, Raw]) -> bool:
-    """Returns whether the text is these members, colons, commas, quotes and braces, and not a byte more.
+    """Return whether the text is these members, colons, commas, quotes and braces, and not a byte more.
 
     Spaces, escapes and characters beyond ASCII make the text longer than that as well, never shorter.
     """
@@ -350,7 +350,7 @@ def encode_response(
     worklist: Sequence[WorklistEntry] = (),
     system_actions: Sequence[Action] = (),
 ) -> bytes:
-    """Returns the response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences.
+    """Return the response body (CDS Hooks 2.0.1): `cards` is always there, `extension` holds decision and silences.
 
     `resting` and `worklist` say in the extension what is there and not shown now.
 

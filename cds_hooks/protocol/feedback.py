@@ -96,7 +96,7 @@ _list: Final = msgspec.json.Decoder(tuple[FeedbackEntry, ...])
 def read_feedback(
     body: bytes, service: str, client: str, received_at: int, *, old_forms: bool = False
 ) -> list[FeedbackItem]:
-    """Returns the items of one report, all or none: BadRequest where one of them is not what is read here.
+    """Return the items of one report, all or none: BadRequest where one of them is not what is read here.
 
     `received_at`: epoch microseconds; `old_forms`: the client is registered for CDS Hooks 1.0 or 1.1.
     """
@@ -165,7 +165,7 @@ def plain_uuid(text: str) -> str:
 
 
 def _instant(text: str, location: str, old_forms: bool) -> str:
-    """Returns the instant in UTC, so that the same one is the same however it was written."""
+    """Return the instant in UTC, so that the same one is the same however it was written."""
     match = _INSTANT.fullmatch(text)
     if match is None or (match["zone"] is None and not old_forms):
         raise BadRequest("outcomeTimestamp is no instant such as 2026-11-20T09:05:31Z (RFC 3339).", location)
@@ -204,7 +204,7 @@ _response: Final = msgspec.json.Decoder(_Response)
 
 
 def cards_sent(response: bytes) -> tuple[CardIds, ...]:
-    """Returns the cards of a recorded response; msgspec.DecodeError where it is none."""
+    """Return the cards of a recorded response; msgspec.DecodeError where it is none."""
     return _response.decode(response).cards
 
 

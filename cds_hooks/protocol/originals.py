@@ -60,7 +60,7 @@ class Sent(tuple[bytes, ...]):
 
 
 def kinds_in(values: Iterable[Any]) -> frozenset[str] | None:
-    """Returns the types of the resources in these lean values; None where one of them could not be read wholly."""
+    """Return the types of the resources in these lean values; None where one of them could not be read wholly."""
     types: set[type[Any]] = set()
     for value in values:
         resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
@@ -105,7 +105,7 @@ class OriginalOrders:
         return [_SentValue(raw, self._kind) for raw in values if kind in raw]
 
     def by_id(self, identity: str) -> Json | None:
-        """Returns the order of this id, None when it did not come along; of two the later."""
+        """Return the order of this id, None when it did not come along; of two the later."""
         position = self._places.get(identity)
         sent = _balanced_at(*position) if position is not None else self._find(identity)
         decoded = _decoded(sent) if isinstance(sent, Raw | bytes) else sent
@@ -118,7 +118,7 @@ class OriginalOrders:
         return decoded
 
     def every(self) -> list[Json]:
-        """Returns all resources of the type that have an id, in the order in which they came."""
+        """Return all resources of the type that have an id, in the order in which they came."""
         identities = dict.fromkeys(identity for value in reversed(self._values) for identity in value.identities())
         return [resource for identity in identities if (resource := self.by_id(identity)) is not None]
 
@@ -127,7 +127,7 @@ class OriginalOrders:
         return next((order for order in orders if order is not None), None)
 
     def original(self, reference: str) -> Json | None:
-        """Returns the order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
+        """Return the order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
         kind, _, identity = reference.partition("/")
         return self.by_id(identity) if kind == self._kind else None
 
@@ -144,7 +144,7 @@ _TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)|[{}]')
 
 
 def _balanced_at(text: bytes, start: int) -> bytes:
-    """Returns what begins there up to where as many braces are closed as opened: the object, or no JSON.
+    """Return what begins there up to where as many braces are closed as opened: the object, or no JSON.
 
     No JSON where a text of the object holds a brace; looking for the braces alone takes a third of the time.
     """
@@ -160,7 +160,7 @@ def _balanced_at(text: bytes, start: int) -> bytes:
 
 
 def _object_at(text: bytes, start: int) -> bytes:
-    """Returns the JSON object that begins there."""
+    """Return the JSON object that begins there."""
     depth = 0
     for token in _TOKENS.finditer(text, start):
         sign = token[0]
@@ -174,7 +174,7 @@ def _object_at(text: bytes, start: int) -> bytes:
 
 
 def _start_of_prefetch(body: bytes) -> int:
-    """Returns where prefetch begins in a body whose context, with the drafts in it, stands before it; else its end."""
+    """Return where prefetch begins in a body whose context, with the drafts in it, stand before it; else its end."""
     start = body.find(b',"prefetch":')
     head = body[: max(start, 0)]
     return start if b'"context"' in head and b'"patientId"' in head else len(body)
@@ -188,14 +188,14 @@ class _SentValue:
         self._kind = kind
 
     def find(self, identity: str) -> Json | Raw | None:
-        """Returns the resource of this id, decoded or not; of two the later."""
+        """Return the resource of this id, decoded or not; of two the later."""
         try:
             return self._resources.get(identity)
         except msgspec.DecodeError:
             return self._decoded.get(identity)
 
     def identities(self) -> list[str]:
-        """Returns the ids of its resources."""
+        """Return the ids of its resources."""
         try:
             return [identity for identity in self._resources if identity is not None]
         except msgspec.DecodeError:
@@ -222,7 +222,7 @@ class _SentValue:
 
 
 def _decoded(raw: bytes | Raw) -> Any:
-    """Returns the decoded JSON; None where an element that was not decoded before is invalid or nested too deeply."""
+    """Return the decoded JSON; None where an element that was not decoded before is invalid or nested too deeply."""
     try:
         value = decode_exactly(raw)
     except (msgspec.DecodeError, RecursionError):

@@ -53,7 +53,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:|//", re.IGNORECASE)
 
 
 def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
-    """The address of the call's FHIR server, or why it is not used: it is no address of the web.
+    """Return the address of the call's FHIR server, or why it is not used: it is no address of the web.
 
     Raises:
         BadRequest: It has another scheme than http or https, such as file; the message does not repeat it.
@@ -69,7 +69,7 @@ def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
 def usable_authorization(
     authorization: FhirAuthorization | None, fhir_server: str | None, patient_id: str
 ) -> tuple[FhirAuthorization | None, Refusal | None]:
-    """The authorization, or why it is not used; the prefetch is judged without it.
+    """Return the authorization, or why it is not used; the prefetch is judged without it.
 
     Raises:
         BadRequest: It holds no bearer token, or is for another patient; no message holds a value of it.
@@ -262,7 +262,7 @@ def request_of_context(
 
 
 def read_context(hook: Hook, members: Raw) -> Context:
-    """Returns the typed context; BadRequest names the field that is missing, blank or of the wrong JSON type."""
+    """Return the typed context; BadRequest names the field that is missing, blank or of the wrong JSON type."""
     try:
         if hook.modernise is not None:
             members = Raw(msgspec.json.encode(hook.modernise(_members.decode(members))))
@@ -340,7 +340,7 @@ def _with_user_in_context(body: bytes) -> bytes | None:
 
 
 def _advice(body: bytes) -> str | None:
-    """Returns what to do about members of the time before CDS Hooks 1.0, which may be why something is missing."""
+    """Return what to do about members of the time before CDS Hooks 1.0, which may be why something is missing."""
     try:
         members = msgspec.json.decode(body, type=dict[str, Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -423,7 +423,7 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
 
 
 def _read_repaired(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
-    """Returns the value as it is, or repaired where that can be read better."""
+    """Return the value as it is, or repaired where that can be read better."""
     value, refused = read_value(key, raw)
     if not refused:
         return value, refused

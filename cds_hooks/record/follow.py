@@ -65,13 +65,13 @@ class Batch(Struct, frozen=True):
     acts: Sequence[Any] = ()
 
     def without_trials(self) -> "Batch":
-        """The same rows but for those of trial calls."""
+        """Return the same rows but for those of trial calls."""
         decisions = [row for row in self.decisions if not is_trial(row.decision.client)]
         answers = [row for row in self.answers if not is_trial(row.feedback.client)]
         return Batch(decisions, answers, self.acts)
 
     def one_by_one(self) -> "Iterator[Batch]":
-        """Yields each row alone."""
+        """Yield each row alone."""
         yield from (Batch(decisions=(row,)) for row in self.decisions)
         yield from (Batch(answers=(row,)) for row in self.answers)
         yield from (Batch(acts=(row,)) for row in self.acts)
@@ -91,7 +91,7 @@ class Projection:
     """Whether it is handed the decisions and answers of trial calls, too."""
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Takes rows in the transaction of this connection; each row comes once."""
+        """Take rows in the transaction of this connection; each row comes once."""
         raise NotImplementedError
 
     def forget(self, connection: sqlite3.Connection, oldest: int) -> None:
@@ -130,7 +130,7 @@ class Follower:
             self.close()
 
     def catch_up(self, progress: Callable[[int], None] = lambda _: None, seconds: float = _CATCH_UP_SECONDS) -> None:
-        """Returns when what is on record now is in the views, whichever process takes it.
+        """Return when what is on record now is in the views, whichever process takes it.
 
         Raises:
             RecordUnavailable: The record or the views cannot be used, or the process that follows is far behind.
@@ -150,7 +150,7 @@ class Follower:
             self.close()
 
     def is_mine(self) -> bool:
-        """Returns whether this process is the one that follows; it stays so until `close`.
+        """Return whether this process is the one that follows; it stays so until `close`.
 
         Raises:
             RecordUnavailable: The folder of the views cannot be written.
@@ -179,7 +179,7 @@ class Follower:
     def follow(
         self, progress: Callable[[int], None] = lambda _: None, at_once: int = AT_ONCE, rest: float = 0.0
     ) -> int:
-        """Takes what came to the record since the last time, and returns how many rows these were.
+        """Take what came to the record since the last time, and return how many rows these were.
 
         Of another record than the views are of, or one that lost rows that were taken, everything is taken anew. `rest`
         is how many times as long as it worked it rests after each part. Where another process follows, nothing is done.
@@ -207,7 +207,7 @@ class Follower:
         return count
 
     def _prepare(self) -> None:
-        """Makes the views anew where there are none, or where they are of another record or have other tables."""
+        """Make the views anew where there are none, or where they are of another record or have other tables."""
         is_of_record = self.views.file.is_file() and self._has_tables() and self.views.is_of(self._url)
         if is_of_record and self._has_kept_answers():
             return
@@ -284,7 +284,7 @@ def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Ba
 
 
 def is_there(url: str, table: Table, mark: Mark) -> bool:
-    """Returns whether the record still has this row, or did until it was taken out, which the newest row never is.
+    """Return whether the record still has this row, or did until it was taken out, which the newest row never is.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -297,7 +297,7 @@ def is_there(url: str, table: Table, mark: Mark) -> bool:
 
 
 def read_newest(url: str) -> int:
-    """Returns the number of the newest decision that can be read; 0 for an empty record.
+    """Return the number of the newest decision that can be read; 0 for an empty record.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -306,7 +306,7 @@ def read_newest(url: str) -> int:
 
 
 def newest_numbers(url: str) -> dict[str, int]:
-    """Returns the newest row of each table that is followed; 0 where there is none.
+    """Return the newest row of each table that is followed; 0 where there is none.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -318,7 +318,7 @@ def newest_numbers(url: str) -> dict[str, int]:
 
 
 def settled(url: str, before: Mark) -> Mark:
-    """Returns the newest decision after which none with a lower number can come any more.
+    """Return the newest decision after which none with a lower number can come any more.
 
     PostgreSQL can commit a row after one with a later number. A transaction that took a lower number than the newest
     row is among those that write when that row is read, and these are waited for. Where one of them takes longer,
@@ -348,7 +348,7 @@ def _writers(url: str) -> set[str]:
 
 
 def decisions_of(url: str, ids: set[str], at_once: int = 50) -> dict[str, DecisionRow]:
-    """Returns the decisions with these ids, by id.
+    """Return the decisions with these ids, by id.
 
     Raises:
         RecordUnavailable: The record cannot be read.

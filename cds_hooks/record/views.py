@@ -44,7 +44,7 @@ class Mark(Struct, frozen=True):
 
 
 def views_file(configured: Settings, url: str | None = None) -> Path:
-    """Returns the file for the record at this URL: the one that is set, else one beside an SQLite record, or in var."""
+    """Return the file for the record at this URL: the one that is set, else one beside an SQLite record, or in var."""
     if configured.counts_file is not None:
         return configured.counts_file
     parsed = parse_url(url or configured.database_url)
@@ -64,7 +64,7 @@ class Views:
 
     @contextmanager
     def open(self, *, is_writing: bool = True) -> Iterator[sqlite3.Connection]:
-        """Yields one transaction on the file, which is made where it is not there.
+        """Yield one transaction on the file, which is made where it is not there.
 
         Raises:
             RecordUnavailable: The file cannot be used.
@@ -87,7 +87,7 @@ class Views:
             raise RecordUnavailable(f"the views of the record in {self.file} cannot be used: {reason}") from error
 
     def read(self, query: str, *values: Any) -> list[Any]:
-        """Returns the rows of a query that an index answers, on a connection that this thread keeps.
+        """Return the rows of a query that an index answers, on a connection that this thread keeps.
 
         Raises:
             RecordUnavailable: The file cannot be read.
@@ -101,7 +101,7 @@ class Views:
             ) from error
 
     def _kept(self) -> sqlite3.Connection:
-        """Returns the connection of this thread; a new one where the file was made again, which is seen in a second."""
+        """Return the connection of this thread; a new one where the file was made again, which is seen in a second."""
         local, now = self._local, monotonic()
         connection: sqlite3.Connection | None = getattr(local, "connection", None)
         if connection is None or now - local.looked_at >= _LOOK_SECONDS:
@@ -119,7 +119,7 @@ class Views:
         return connection
 
     def whole_until(self) -> float:
-        """Returns an instant (epoch seconds) up to which all that was committed is in the views; 0 before the first.
+        """Return an instant (epoch seconds) up to which all that was committed is in the views; 0 before the first.
 
         Raises:
             RecordUnavailable: The file cannot be read.
@@ -128,7 +128,7 @@ class Views:
         return float(rows[0][0]) if rows else 0.0
 
     def mark(self, name: str) -> Mark:
-        """Returns how far a table of the record was followed.
+        """Return how far a table of the record was followed.
 
         Raises:
             RecordUnavailable: The file cannot be read.
@@ -137,7 +137,7 @@ class Views:
         return Mark(*rows[0]) if rows else Mark()
 
     def is_of(self, url: str) -> bool:
-        """Returns whether the views are of this record, or of none yet, and it still has what was followed.
+        """Return whether the views are of this record, or of none yet, and it still has what was followed.
 
         Raises:
             RecordUnavailable: The record or the views cannot be read.
@@ -155,7 +155,7 @@ class Views:
 
 
 def make_tables(connection: sqlite3.Connection, tables: str) -> None:
-    """Makes all tables, empty: those of the views themselves and `tables`, those of the projections."""
+    """Make all tables, empty: those of the views themselves and `tables`, those of the projections."""
     kept = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     for name in kept.difference(_KEPT):
         if not name.startswith("sqlite_"):
@@ -165,17 +165,17 @@ def make_tables(connection: sqlite3.Connection, tables: str) -> None:
 
 
 def note_record(connection: sqlite3.Connection, url: str) -> None:
-    """Notes of which record the views are, as soon as it has an event."""
+    """Note of which record the views are, as soon as it has an event."""
     if connection.execute("SELECT 1 FROM record").fetchone() is None and (first := _first_event(url)):
         connection.execute("INSERT INTO record VALUES (?)", (first,))
 
 
 def write_mark(connection: sqlite3.Connection, name: str, mark: Mark) -> None:
-    """Notes how far a table was followed."""
+    """Note how far a table was followed."""
     connection.execute("REPLACE INTO marks VALUES (?, ?, ?)", (name, mark.sequence, mark.hash))
 
 
 def _first_event(url: str) -> str:
-    """Returns the hash of the first event of the record, which is never archived; empty where there is none yet."""
+    """Return the hash of the first event of the record, which is never archived; empty where there is none yet."""
     rows = read_rows(url, select(events.c.hash).order_by(events.c.sequence).limit(1))
     return bytes(rows[0][0]).hex() if rows else ""

@@ -106,7 +106,7 @@ class Report(Struct):
     examples: dict[str, list[str]] = {}
 
     def take(self, change: Change | NotReplayed) -> None:
-        """Counts one decision."""
+        """Count one decision."""
         if isinstance(change, NotReplayed):
             self.not_replayed += 1
             return
@@ -134,7 +134,7 @@ class Report(Struct):
 
 
 def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | NotReplayed]:
-    """Yields what the candidate changes about each decision, or why it cannot be replayed."""
+    """Yield what the candidate changes about each decision, or why it cannot be replayed."""
     for old, new in _both(now, candidate, url, decisions):
         if old.answer is None or new.answer is None:
             yield NotReplayed(old.because or new.because)
@@ -168,7 +168,7 @@ def _both(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -
 
 
 def _subjects(row: Replayed) -> Iterator[str]:
-    """Yields what each card is about: its rules, its model, or its kind."""
+    """Yield what each card is about: its rules, its model, or its kind."""
     for card in (row.response or {}).get("cards") or []:
         extension = card.get("extension", {}).get(EXTENSION_KEY, {})
         rules = [f"{finding['rule']}/{finding['band']}" for finding in extension.get("findings", [])]

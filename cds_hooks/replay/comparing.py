@@ -32,7 +32,7 @@ class Difference(Struct, frozen=True):
 
 
 def differences_in(where: str, recorded: Any, replayed: Any) -> Iterator[Difference]:
-    """Yields every place where two JSON values differ; numbers are compared bit for bit."""
+    """Yield every place where two JSON values differ; number are compared bit for bit."""
     if isinstance(recorded, dict) and isinstance(replayed, dict):
         for name in dict.fromkeys((*recorded, *replayed)):
             text = f"{where}.{name}" if where else str(name)
@@ -57,7 +57,7 @@ def response_for_comparison(response: bytes) -> Any:
 
 
 def first_of(differences: Iterator[Difference]) -> tuple[Difference, ...]:
-    """Returns the first differences, and how many more there are."""
+    """Return the first differences, and how many more there are."""
     every = list(differences)
     more = len(every) - _MOST
     return (*every[:_MOST], *([Difference(f"{more} places more", None, None)] if more > 0 else []))
@@ -66,7 +66,7 @@ def first_of(differences: Iterator[Difference]) -> tuple[Difference, ...]:
 def causes(
     then: Content | None, now: Content, about: Collection[str], recorded_day: datetime, replayed_day: datetime
 ) -> tuple[str, ...]:
-    """Returns what was another when the decision was made, in sentences; `about` are the models and rules it mentions.
+    """Return what was another when the decision was made, in sentences; `about` are the models and rules it mentions.
 
     Models and rules that it does not mention are left out. Where nothing is another, that is said, too.
     """

@@ -114,7 +114,7 @@ class Remembered:
         return next((silence for silence in self._answered if silence.subject == finding.rule), None)
 
     def hold_back(self, chosen: Chosen, call: CheckedCall) -> None:
-        """Takes out what the decision recorded as shown before, kept for the worklist or withheld."""
+        """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
         chosen.resting += self.resting
         if self._told:
             chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
@@ -124,7 +124,7 @@ class Remembered:
             self._withhold(chosen)
 
     def _keep_back(self, chosen: Chosen, call: CheckedCall) -> None:
-        """Takes out the cards that were kept back because they were shown before or stand in the worklist."""
+        """Take out the cards that were kept back because they were shown before or stand in the worklist."""
         remaining = Counter(silence.subject for silence in self._kept_back)
         shown_cards = []
         for card in chosen.cards:
@@ -140,7 +140,7 @@ class Remembered:
         chosen.cards = shown_cards
 
     def _withhold(self, chosen: Chosen) -> None:
-        """Takes out what a budget or the loop guard withheld then, with the reasons of then."""
+        """Take out what a budget or the loop guard withheld then, with the reasons of then."""
         uuids = {
             uuid for card in chosen.cards for uuid in (card.uuid, *(suggestion.uuid for suggestion in card.suggestions))
         }
@@ -188,7 +188,7 @@ class RecordedGovernance(Governance):
         self._remembered, self.day = remembered, day
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
-        """Returns what is decided now of releases and pauses; the rest as the decision recorded it."""
+        """Return what is decided now of releases and pauses; the rest as the decision recorded it."""
         chosen = await super().hold_back(cards, call)
         self._remembered.hold_back(chosen, call)
         return chosen

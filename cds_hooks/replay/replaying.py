@@ -76,12 +76,12 @@ class Replayer:
         self._contents: dict[str, Content | None] = {}
 
     def verdicts(self, decisions: Iterable[Decision]) -> Iterator[Verdict]:
-        """Yields one verdict for each decision, in their order."""
+        """Yield one verdict for each decision, in their order."""
         for row in self.replayed(decisions):
             yield self._verdict(row)
 
     def replayed(self, decisions: Iterable[Decision]) -> Iterator[Replayed]:
-        """Yields each decision computed again."""
+        """Yield each decision computed again."""
         source = iter(decisions)
         while batch := list(islice(source, AT_ONCE)):
             facts = facts_of(self._url, [decision.id for decision in batch])
@@ -96,7 +96,7 @@ class Replayer:
                         yield self._by_call(row, kept, charts.get(decision.id))
 
     def _by_call(self, row: Replayed, facts: bytes, chart: bytes | None) -> Replayed:
-        """Returns the whole call, from the facts that are kept of it."""
+        """Return the whole call, from the facts that are kept of it."""
         decision, basis, site = row.decision, row.basis, self._site
         service, client = site.services.get(decision.service), site.client_of(decision.client)
         if service is None or client is None:

@@ -66,7 +66,7 @@ NOT_KNOWN: Final = "not known"
 
 
 def group_of(sex: object, birth_date: object, on: date) -> str:
-    """Returns the group of a patient by sex and age on a day; NOT_KNOWN without a whole date of birth."""
+    """Return the group of a patient by sex and age on a day; NOT_KNOWN without a whole date of birth."""
     try:
         born = date.fromisoformat(str(birth_date or "")[:10])
     except ValueError:
@@ -75,7 +75,7 @@ def group_of(sex: object, birth_date: object, on: date) -> str:
 
 
 def group_words(sex: str, age_years: float) -> str:
-    """Returns a group in words: "female, 40 to 64"."""
+    """Return a group in words: "female, 40 to 64"."""
     under = next((limit for limit in _AGES if age_years < limit), None)
     if under is None:
         return f"{sex}, {_AGES[-1]} and over"
@@ -109,7 +109,7 @@ def simulate(
     most_orders: int,
     suppress: SuppressionCheck = suppress_nothing,
 ) -> None:
-    """Adds the medication orders of a chart, evenly chosen over its time where there are more than `most_orders`."""
+    """Add the medication orders of a chart, evenly chosen over its time where there are more than `most_orders`."""
     resources = _each_once(resources)
     orders = sorted(_orders(resources), key=lambda dated: dated[0])
     if not orders:
@@ -123,7 +123,7 @@ def simulate(
 
 
 def _each_once(resources: Iterable[Resource]) -> list[Resource]:
-    """Returns the resources without those that stand in the export twice: an order is no duplicate of itself."""
+    """Return the resources without those that stand in the export twice: an order is no duplicate of itself."""
     resources_by_key: dict[object, Resource] = {}
     for resource in resources:
         resources_by_key.setdefault(
@@ -236,7 +236,7 @@ def _known_since(resource: Resource) -> float | None:
 
 
 def _as_it_was(resource: Resource, instant: float) -> Resource:
-    """Returns an order or a visit that had not ended by then was going on, whatever became of it since."""
+    """Return an order or a visit that had not ended by then was going on, whatever became of it since."""
     kind = resource["resourceType"]
     if kind == "MedicationRequest" and resource.get("status") in ("completed", "stopped", "active"):
         end = _end_of(resource)

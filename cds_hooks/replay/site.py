@@ -35,10 +35,10 @@ class _NothingRecorded:
     health = RecordHealth("the record of a replay")
 
     async def append(self, decision: Decision, chart: bytes | None = None) -> None:
-        """Keeps nothing."""
+        """Keep nothing."""
 
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Keeps nothing."""
+        """Keep nothing."""
         return list(items)
 
     async def check(self) -> None:
@@ -64,16 +64,16 @@ class Site:
         return self.components.in_force.content
 
     def client_of(self, name: str) -> TrustedClient | None:
-        """Returns the client that a decision names; None where the site has none of it any more."""
+        """Return the client that a decision names; None where the site has none of it any more."""
         return self.clients.get(name.removeprefix(TRIAL))
 
     def served_model(self, model_id: str) -> Model | None:
-        """Returns the model of this id as it is served here; None where it is not."""
+        """Return the model of this id as it is served here; None where it is not."""
         loaded = (model for service in self.services.values() for model in service.models)
         return next((model for model in loaded if not isinstance(model, AbsentModel) and _id(model) == model_id), None)
 
     async def predict(self, model: Model, values: NDArray[float64]) -> Prediction:
-        """Returns the prediction by the model, or by the candidate that has its id and its inputs."""
+        """Return the prediction by the model, or by the candidate that has its id and its inputs."""
         return self.candidates.get(_id(model), model).predict(values)
 
 
@@ -84,7 +84,7 @@ def _id(model: Model) -> str:
 def open_site(
     configured: Settings, candidates: Mapping[str, Model] | None = None, tried: Mapping[str, bool] | None = None
 ) -> Site:
-    """Returns the site of these settings.
+    """Return the site of these settings.
 
     `tried` are rules that show cards here whatever was approved, switched or released (True), or that are off (False).
 
@@ -126,7 +126,7 @@ def open_site(
 
 
 def _without_rules(released: Released, rules: Collection[str]) -> Released:
-    """Returns what may show cards, as if nobody had ever released, stopped or paused these rules."""
+    """Return what may show cards, as if nobody had ever released, stopped or paused these rules."""
     other_states = {key: state for key, state in released.states.items() if key[0] != "rule" or key[1] not in rules}
     paused = {key: pause for key, pause in released.paused.items() if key[0] != "rule" or key[1] not in rules}
     return replace(released, states=other_states, paused=paused)

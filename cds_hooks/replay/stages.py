@@ -144,6 +144,6 @@ def _result(answering: Coroutine[Any, Any, Answered]) -> Answered:
 
 
 def _why_silent(basis: Basis) -> str | None:
-    """Returns why this user was shown nothing: who it was is not on record as a release names people."""
+    """Return why this user was shown nothing: who it was is not on record as a release names people."""
     reasons = (text for _, reason, text in basis.silence if reason == SILENT_MODE)
     return next((text for text in reasons if text.startswith(_SILENT_USER)), None)

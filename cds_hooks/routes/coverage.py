@@ -50,7 +50,7 @@ def coverage_routes(components: ServerComponents, intake: ReportIntake) -> list[
 
 
 def _forms() -> Any:
-    """The module of forms, loaded by the first request for one."""
+    """Return the module of forms, loaded by the first request for one."""
     from cards.coverage import questionnaire
 
     return questionnaire
@@ -70,7 +70,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _names(body: Any) -> Iterator[str]:
-    """The ids of the forms that the parameters name, by canonical or in the notes on an order."""
+    """Yield the ids of the forms that the parameters name, by canonical or in the notes on an order."""
     if not isinstance(body, dict) or not isinstance(body.get("parameter"), list):
         raise BadRequest("The body is no FHIR Parameters with a list of parameters.")
     from cards.coverage.annotation import parts_of

@@ -82,7 +82,7 @@ class HostCheck:
         self._last = b"localhost"
 
     def allows(self, host: bytes) -> bool:
-        """Returns whether a request with this Host header is answered; one without comes from no browser."""
+        """Return whether a request with this Host header is answered; one without comes from no browser."""
         if host == self._last:
             return True
         if not self._is_known(host):

@@ -29,7 +29,7 @@ _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_.]")
 
 
 def failure_place(error: BaseException) -> dict[str, str | int]:
-    """Module, function and line of the innermost frame of our own code; empty where the error has none.
+    """Return module, function and line of the innermost frame of our own code; empty where the error has none.
 
     Nothing of a patient is in it: all three are names and numbers of the source code.
     """
@@ -54,7 +54,7 @@ def log_failure(event: str, error: BaseException, decision: str, service: str = 
 
 
 def failure_outcome(decision: str) -> bytes:
-    """Returns the body of a 500: that nothing was answered, and the id under which the operator finds the place."""
+    """Return the body of a 500: that nothing was answered, and the id under which the operator finds the place."""
     return operation_outcome(
         HookError(f"The server failed and gave no answer. The operator's log has the place under the id {decision}.")
     )
@@ -92,7 +92,7 @@ async def _answer_failure(_: Request, error: Exception) -> Response:
 
 
 def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """Returns the handler that turns a HookError into its status and OperationOutcome."""
+    """Return the handler that turns a HookError into its status and OperationOutcome."""
 
     async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, HookError)  # noqa: S101 - registered for this class
@@ -113,7 +113,7 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
 
 
 def http_error_outcome(error: HTTPException) -> Response:
-    """Returns the answer to a program that asked for an address, or with a method, that does not exist."""
+    """Return the answer to a program that asked for an address, or with a method, that does not exist."""
     hook_error: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
     if error.status_code == MethodNotAllowed.status:
         hook_error = MethodNotAllowed("This address does not answer that method.")
@@ -124,6 +124,6 @@ def http_error_outcome(error: HTTPException) -> Response:
 
 
 async def answer_http_error(_: Request, error: Exception) -> Response:
-    """Returns the handler for methods that a route does not answer."""
+    """Return the handler for methods that a route does not answer."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     return http_error_outcome(error)

@@ -78,7 +78,7 @@ class _Feedback:
         return Response(b"{}", media_type="application/json")
 
     async def _take(self, body: bytes, service_id: str, client: TrustedClient, name: str) -> None:
-        """Stores what a report says of cards of this client, as the record names it, and remembers it."""
+        """Store what a report says of cards of this client, as the record names it, and remember it."""
         components, url = self._components, self._components.settings.database_url
         old_forms = client.profile.version in ("1.0", "1.1")
         items = await asyncio.to_thread(read_feedback, body, service_id, name, self._now(), old_forms=old_forms)
@@ -118,7 +118,7 @@ def remember_answers(url: str, items: Sequence[FeedbackItem], governance: Govern
 
 
 def _by_decision(url: str, items: Sequence[FeedbackItem]) -> Iterator[tuple[dict[str, Decision], list[FeedbackItem]]]:
-    """Some of the decisions at a time, with all answers about these; answers about none come with none."""
+    """Yield some of the decisions at a time, with all answers about these; answers about none come with none."""
     about = defaultdict[str, list[FeedbackItem]](list)
     for item in items:
         about[decision_of(item.card) or ""].append(item)

@@ -22,7 +22,7 @@ DRAINING: Final = "draining"
 
 
 def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
-    """Returns the models whose files cannot be served, each with the reason and what its services answer."""
+    """Return the models whose files cannot be served, each with the reason and what its services answer."""
     return [
         {
             "model": model.name,
@@ -36,7 +36,7 @@ def models_out(services: Mapping[str, Service]) -> list[dict[str, object]]:
 
 
 def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """Returns those who ask while it is being checked get what that check finds: many who ask cost what one does."""
+    """Return those who ask while it is being checked get what that check finds: many who ask cost what one does."""
     running: asyncio.Future[None] | None = None
 
     async def shared() -> None:
@@ -49,7 +49,7 @@ def _one_at_a_time(check: Callable[[], Awaitable[None]]) -> Callable[[], Awaitab
 
 
 async def why_not_ready(check: Callable[[], Awaitable[None]], check_tokens: Callable[[], Awaitable[None]]) -> str:
-    """Returns why no call can be answered, in words; "" where calls can be. The checks are of record and tokens."""
+    """Return why no call can be answered, in words; "" where calls can be. The checks are of record and tokens."""
     try:
         await check()
     except RecordUnavailable as error:
@@ -64,7 +64,7 @@ async def why_not_ready(check: Callable[[], Awaitable[None]], check_tokens: Call
 
 
 def health_routes(services: dict[str, Service], components: ServerComponents, trust: Trust) -> list[Route]:
-    """Returns the routes of both."""
+    """Return the routes of both."""
     absent = models_out(services)
     check, check_tokens = _one_at_a_time(components.decisions.check), _one_at_a_time(trust.check)
 

@@ -123,7 +123,7 @@ class HookRoute:
     async def _recorded(
         self, service: Service, client: TrustedClient, decision_id: str, content: bytes
     ) -> bytes | None:
-        """Returns what was answered to a call that its proxy sends again; None where it was not answered before."""
+        """Return what was answered to a call that its proxy sends again; None where it was not answered before."""
         try:
             hook_instance = msgspec.json.decode(content, type=_Instance).hookInstance
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -165,7 +165,7 @@ class _Instance(Struct):
 
 
 def _hook_of(body: bytes, service: Service) -> str:
-    """Returns the hook of the service that the body seems to name; "" for anything else, which may be anything."""
+    """Return the hook of the service that the body seems to name; "" for anything else, which may be anything."""
     match = _HOOK.search(body)
     name = match[1].decode() if match is not None else ""
     return name if name in service.answers else ""

@@ -117,7 +117,7 @@ def describe(services: Mapping[str, Service]) -> dict[str, Any]:
 
 
 def _operator_paths() -> dict[str, Any]:
-    """Returns what routes/health.py answers."""
+    """Return what routes/health.py answers."""
     page = {"description": "The counts.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     return {
         "/livez": {
@@ -195,7 +195,7 @@ def _paths(services: Mapping[str, Service]) -> dict[str, Any]:
 
 
 def hook_examples(services: Iterable[Service]) -> dict[str, Any]:
-    """Returns one call for each service and hook: a patient of whom nothing else is known."""
+    """Return one call for each service and hook: a patient of whom nothing else is known."""
     return {
         f"{service.id}, {hook.name}": {"value": _example_call(service, hook)}
         for service in services
@@ -204,7 +204,7 @@ def hook_examples(services: Iterable[Service]) -> dict[str, Any]:
 
 
 def feedback_examples() -> dict[str, Any]:
-    """Returns one report for each outcome."""
+    """Return one report for each outcome."""
     card = "0190a1b2-c3d4-7e5f-8a6b-0123456701ff"
     entry = {"card": card, "outcomeTimestamp": "2026-11-20T09:05:31Z"}
     accepted = {**entry, "outcome": "accepted", "acceptedSuggestions": [{"id": card}]}
@@ -216,7 +216,7 @@ def feedback_examples() -> dict[str, Any]:
 
 
 def outcome_examples() -> dict[str, Any]:
-    """Returns one body for each form of a report."""
+    """Return one body for each form of a report."""
     card = "0190a1b2-c3d4-7e5f-8a6b-0123456701ff"
     reports: dict[str, dict[str, str]] = {
         "prediction": {"prediction": card, "outcome": "yes", "at": "2026-12-03"},

@@ -69,7 +69,7 @@ class Url(Struct, frozen=True):
 
 
 def parse_url(text: str) -> Url:
-    """Returns the parts of an absolute http or https URL.
+    """Return the parts of an absolute http or https URL.
 
     Raises:
         BadUrl: the text is not such a URL, or two URL parsers could read it differently.
@@ -92,7 +92,7 @@ def parse_url(text: str) -> Url:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """Returns the IP address where the host of a `Url` is written as one; None where it is a name."""
+    """Return the IP address where the host of a `Url` is written as one; None where it is a name."""
     try:
         return IPv6Address(host) if ":" in host else IPv4Address(host)
     except AddressValueError:
@@ -192,7 +192,7 @@ class AddressRule(Struct, frozen=True):
     """Where not empty, only these networks are allowed."""
 
     def allows(self, address: str) -> bool:
-        """Returns whether a connection may use this address; False for a text that is no IP address."""
+        """Return whether a connection may use this address; False for a text that is no IP address."""
         try:
             number = ip_address(address)
         except ValueError:
@@ -213,12 +213,12 @@ ON_LOOPBACK: Final = AddressRule(only=LOOPBACK)
 
 
 def overlaps_never(network: Network) -> bool:
-    """Returns whether a network holds addresses that no client can be given."""
+    """Return whether a network holds addresses that no client can be given."""
     return any(network.overlaps(never) for never in NEVER)
 
 
 def _meanings(number: Address) -> list[Address]:
-    """Returns the address itself and the IPv4 address that routers or systems may make of it."""
+    """Return the address itself and the IPv4 address that routers or systems may make of it."""
     if isinstance(number, IPv4Address):
         return [number]
     if number.ipv4_mapped is not None:  # the system connects to the IPv4 address
@@ -249,7 +249,7 @@ def is_loopback(url: Url) -> bool:
 
 
 def reach_of(url: Url, given: Reach) -> Reach:
-    """Returns how the host of a registered URL is reached: as `given`, but a loopback host only through loopback.
+    """Return how the host of a registered URL is reached: as `given`, but a loopback host only through loopback.
 
     A host that is written as an IP address was registered with it, so it needs no network of its own.
     """
@@ -352,7 +352,7 @@ class FhirBase(Struct, frozen=True):
         return PoolKey(self.client, self.purpose, str(self.registered), self.reach)
 
     def check(self, address: str) -> Url:
-        """Returns the parts of an absolute address below the registered base; `next` links are checked in the same way.
+        """Return the parts of an absolute address below the registered base; `next` links are checked in the same way.
 
         Raises:
             OutboundRefused: the address is malformed or not below the base.
@@ -369,6 +369,6 @@ class FhirBase(Struct, frozen=True):
 
 
 def is_below(url: Url, base: Url) -> bool:
-    """Returns whether the URL has the base's scheme, host and port, and the base's path or one below it."""
+    """Return whether the URL has the base's scheme, host and port, and the base's path or one below it."""
     prefix = base.path.rstrip("/")
     return url.origin == base.origin and (url.path == prefix or url.path.startswith(prefix + "/"))

@@ -76,7 +76,7 @@ class TrustedClient(Struct, frozen=True):
     budgets: Budgets = field(default_factory=Budgets)
 
     def may_call(self, service: str, hook: str | None = None) -> bool:
-        """Returns whether the client is registered for a service, and for a hook where one is given.
+        """Return whether the client is registered for a service, and for a hook where one is given.
 
         A payer's service is no part of "all services": the trust file names it.
         """
@@ -87,7 +87,7 @@ class TrustedClient(Struct, frozen=True):
         )
 
     def require(self, service: str, hook: str | None = None) -> None:
-        """Checks that the client is registered for a service and, where one is given, for a hook.
+        """Check that the client is registered for a service and, where one is given, for a hook.
 
         Raises:
             NotAllowed: it is not (403).
@@ -101,7 +101,7 @@ ANONYMOUS: Final = TrustedClient(name=DEVELOPMENT.name, budgets=Budgets(concurre
 
 
 def development_client(configured: Settings) -> TrustedClient:
-    """Returns the one client of a server without a trust file."""
+    """Return the one client of a server without a trust file."""
     profile = profile_for(
         DEVELOPMENT.name,
         configured.dialect,

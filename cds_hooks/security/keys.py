@@ -19,7 +19,7 @@ class NotAnObject(ValueError):
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """Returns the JSON object in these bytes.
+    """Return the JSON object in these bytes.
 
     Raises:
         NotAnObject: other JSON, a member that stands twice, NaN, invalid UTF-8, or nesting that is too deep.
@@ -94,7 +94,7 @@ class Keys(Struct, frozen=True, eq=False):
 
 
 def read_key(jwk: object) -> VerificationKey:
-    """Returns the key of one JWK.
+    """Return the key of one JWK.
 
     Raises:
         UnusableKey: it cannot verify signatures here; the message gives the reason.
@@ -127,7 +127,7 @@ def read_key(jwk: object) -> VerificationKey:
 
 
 def read_key_set(document: Mapping[str, Any]) -> tuple[Keys, list[str]]:
-    """Returns the usable keys of a JWK Set, and a sentence for each key that was left out.
+    """Return the usable keys of a JWK Set, and a sentence for each key that was left out.
 
     Keys that share a `kid` are all left out, because it is not clear which of them a token means.
     """

@@ -75,13 +75,13 @@ class OutboundClient:
         self._pools = ConnectionPools(resolver or system_resolver)
 
     def count_with(self, count: CountOutbound) -> None:
-        """Sets the function that counts timeouts and replaced pools."""
+        """Set the function that counts timeouts and replaced pools."""
         self._pools.count = count
 
     def open(
         self, base: FhirBase, token: str | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.AsyncClient:
-        """Returns a client for one hook call, used in `async with`; paths are relative to the base.
+        """Return a client for one hook call, used in `async with`; paths are relative to the base.
 
         The token and `headers` are sent with every request to this base and to no other address. A request that may not
         be made, or whose answer is larger than the budget, raises TransportRefused.
@@ -99,7 +99,7 @@ class OutboundClient:
         )
 
     async def fetch(self, source: KeySetUrl) -> bytes:
-        """Returns the content of a key set's URL.
+        """Return the content of a key set's URL.
 
         Raises:
             httpx.HTTPError: it cannot be fetched.
@@ -112,7 +112,7 @@ class OutboundClient:
             return answer.raise_for_status().content
 
     async def aclose(self) -> None:
-        """Closes the connections that are kept."""
+        """Close the connections that are kept."""
         await self._pools.aclose()
 
 
@@ -126,7 +126,7 @@ class Bound(httpx.AsyncBaseTransport):
         self._requests = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Returns the response with its body not yet read.
+        """Return the response with its body not yet read.
 
         Raises:
             TransportRefused: the request may not be made.
@@ -152,7 +152,7 @@ class Bound(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
 
     def _outgoing(self, request: httpx.Request, url: Url) -> httpcore.Request:
-        """Returns the request that is sent, built from the parts that were checked and not from the given text."""
+        """Return the request that is sent, built from the parts that were checked and not from the given text."""
         headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
         headers += [(b"host", url.authority.encode()), (b"accept-encoding", b"identity")]
         if self._token is not None:
@@ -188,7 +188,7 @@ def _too_large(most_bytes: int) -> TransportRefused:
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Yields the errors of httpcore as those of httpx, which have the same names."""
+    """Yield the errors of httpcore as those of httpx, which have the same names."""
     try:
         yield
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
@@ -207,7 +207,7 @@ class ConnectionPools:
         """Set by `app.py`, which counts the events in its metrics."""
 
     def pool(self, key: PoolKey) -> "Pool":
-        """Returns the pool of this key."""
+        """Return the pool of this key."""
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key, self._resolver, self)
@@ -218,7 +218,7 @@ class ConnectionPools:
         return pool
 
     def run(self, closing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs a task that closes connections, independent of the call for which they were opened."""
+        """Run a task that closes connections, independent of the call for which they were opened."""
         task = asyncio.get_running_loop().create_task(closing)
         self._closing.add(task)
         task.add_done_callback(self._closed)
@@ -230,7 +230,7 @@ class ConnectionPools:
             task.exception()  # a connection that cannot be closed properly is unusable too
 
     async def aclose(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         pools, self._pools = self._pools, OrderedDict()
         for pool in pools.values():
             pool.retire()
@@ -262,7 +262,7 @@ class Pool:
         )
 
     async def send(self, request: httpcore.Request, most_bytes: int) -> "_Body":
-        """Returns the response with its body not yet read; it must be closed. Raises the exceptions of httpcore."""
+        """Return the response with its body not yet read; it must be closed. Raises the exceptions of httpcore."""
         slots = self._few_slots if self._is_stalled else self._slots
         await slots.acquire()
         connections = self._connections
@@ -284,13 +284,13 @@ class Pool:
         return _Body(answer, most_bytes, lambda in_time: self._close(answer, release, in_time=in_time))
 
     def retire(self) -> None:
-        """Replaces the connections: the old ones are closed as soon as their running requests have ended."""
+        """Replace the connections: the old ones are closed as soon as their running requests have ended."""
         old, self._connections = self._connections, self._fresh()
         old.retired = True
         self._close_if_ended(old)
 
     async def _close(self, answer: httpcore.Response, release: Callable[[], None], *, in_time: bool) -> None:
-        """Closes a response; its connection is kept for reuse if the body was read to its end."""
+        """Close a response; its connection is kept for reuse if the body was read to its end."""
         if in_time:
             self._timeouts = 0
             self._is_stalled = False
@@ -367,14 +367,14 @@ class _Body(httpx.AsyncByteStream):
             raise
 
     async def aclose(self) -> None:
-        """Ends the response; its connection is closed even if nothing waits for it."""
+        """End the response; its connection is closed even if nothing waits for it."""
         if self._is_open:
             self._is_open = False
             await self._close(self._in_time)
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
-    """Returns the addresses that the operating system finds for a name.
+    """Return the addresses that the operating system finds for a name.
 
     Raises:
         httpcore.ConnectError: it finds none.
@@ -406,7 +406,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Returns a connection to an allowed address of the host.
+        """Return a connection to an allowed address of the host.
 
         Raises:
             TransportRefused: one of the host's addresses is not allowed.
@@ -424,12 +424,12 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Always refused: no client is registered with a Unix socket."""
+        """Return always refused: no client is registered with a Unix socket."""
         del path, timeout, socket_options
         raise TransportRefused("address", "Unix sockets are not connected to.")
 
     async def sleep(self, seconds: float) -> None:
-        """Waits between two attempts of httpcore."""
+        """Wait between two attempts of httpcore."""
         await asyncio.sleep(seconds)
 
     async def _allowed(self, host: str, port: int) -> Sequence[str]:
@@ -440,7 +440,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         return addresses
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        """Returns the addresses of a name.
+        """Return the addresses of a name.
 
         All calls that wait for the same name share one lookup, so that a slow one occupies one thread.
         """
@@ -474,13 +474,13 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 def prepare_connections() -> None:
-    """Loads what the first request to a FHIR server would load on the event loop: 25 ms of modules, 50 ms of TLS."""
+    """Load what the first request to a FHIR server would load on the event loop: 25 ms of modules, 50 ms of TLS."""
     asyncio.run(httpcore.AnyIOBackend().sleep(0))  # anyio imports its part for asyncio when it is first used
     _public()
 
 
 def ssl_context_for(authorities: str | None) -> ssl.SSLContext:
-    """Returns the TLS context: the public certificate authorities and, where given, the site's own (PEM)."""
+    """Return the TLS context: the public certificate authorities and, where given, the site's own (PEM)."""
     if authorities is None:
         return _public()
     context = httpx.create_ssl_context(trust_env=False)

@@ -60,7 +60,7 @@ class RemoteKeys:
         return self._fetched_at is not None and self._age() <= self.keeping.outage_seconds
 
     def key(self, kid: str) -> VerificationKey | None:
-        """Returns the key of this name in the kept set; None where the set has to be fetched first.
+        """Return the key of this name in the kept set; None where the set has to be fetched first.
 
         A set that is due for a refresh is refreshed in the background. A set that was not used for a long time is
         fetched again before it is trusted, because a key may have been withdrawn in between.
@@ -75,7 +75,7 @@ class RemoteKeys:
         return self._kept(kid)
 
     async def key_after_fetching(self, kid: str) -> VerificationKey | None:
-        """Returns the key of this name after fetching the set, if a fetch is allowed now; None where there is none."""
+        """Return the key of this name after fetching the set, if a fetch is allowed now; None where there is none."""
         if self._fetching is None and not self._start_for(kid):
             return self._kept(kid)
         if self._fetching is not None:
@@ -90,7 +90,7 @@ class RemoteKeys:
         return self._kept(kid)
 
     def cancel(self) -> None:
-        """Cancels a running fetch."""
+        """Cancel a running fetch."""
         if self._fetching is not None:
             self._fetching.cancel()
 
@@ -104,7 +104,7 @@ class RemoteKeys:
         return self._fetching is None and self._clock() >= self._not_before
 
     def _start_for(self, kid: str) -> bool:
-        """Starts a fetch for a missing key if one is due; returns whether it did."""
+        """Start a fetch for a missing key if one is due; return whether it did."""
         if not self._may_fetch():
             return False
         if self.usable and kid not in self._keys.by_kid:
@@ -137,7 +137,7 @@ class RemoteKeys:
             self._fetching = None
 
     def _failed(self, kind: str) -> None:
-        """Keeps the old keys; the next attempt waits, longer each time."""
+        """Keep the old keys; the next attempt waits, longer each time."""
         self._pause = min(max(self._pause * 2, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         self._not_before = self._clock() + self._pause
         log().warning("key set not fetched", error_type=kind)
@@ -153,7 +153,7 @@ class WatchedTrustFile:
     def __init__(
         self, file: Path, registrable: RegistrableNames, fetch: Fetch, clock: Callable[[], float] = monotonic
     ) -> None:
-        """Reads the file; a later version that cannot be used changes nothing.
+        """Read the file; a later version that cannot be used changes nothing.
 
         Raises:
             TrustFileError: the file cannot be used at the start.
@@ -170,7 +170,7 @@ class WatchedTrustFile:
         self._looked_at = clock()
 
     def register(self) -> ClientRegister:
-        """Returns the clients of the file, at most about a second old.
+        """Return the clients of the file, at most about a second old.
 
         A change is accepted once the file is half a second old or was read twice with the same content.
         """
@@ -191,7 +191,7 @@ class WatchedTrustFile:
         return self._file.discovery_needs_token
 
     def remote_keys(self, source: KeySetUrl) -> RemoteKeys:
-        """Returns the keys of a URL that the file names.
+        """Return the keys of a URL that the file names.
 
         Raises:
             KeyError: the file does not name it.
@@ -199,7 +199,7 @@ class WatchedTrustFile:
         return self._remote[source]
 
     def cancel(self) -> None:
-        """Cancels all running fetches."""
+        """Cancel all running fetches."""
         for keys in self._remote.values():
             keys.cancel()
 
@@ -252,7 +252,7 @@ class WatchedTrustFile:
 
 
 def _have_settled(stamps: Mapping[Path, _Stamp]) -> bool:
-    """Returns whether these files were not written lately, so that reading them now gives their final content."""
+    """Return whether these files were not written lately, so that reading them now gives their final content."""
     latest = time_ns() - int(LOOK_SECONDS * 1e9)
     return all(stamp is not None and stamp[0] <= latest for stamp in stamps.values())
 

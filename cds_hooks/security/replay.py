@@ -58,7 +58,7 @@ class ReplayStore(Protocol):
     """Says of each token whether it is used for the first time."""
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
-        """True for the first use of each pair, False for every later one. Times are seconds since the epoch.
+        """Return true for the first use of each pair, False for every later one. Times are seconds since the epoch.
 
         The `call_id` of the first use is kept with it, at the same moment: `was_used_by` finds it.
 
@@ -74,14 +74,14 @@ class ReplayStore(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Closes the store."""
+        """Close the store."""
 
 
 class SqliteReplayStore:
     """A `ReplayStore` for the processes of one machine; it writes from the event loop's thread, about 13 µs a token."""
 
     def __init__(self, file: Path) -> None:
-        """Opens the file, and makes it where there is none.
+        """Open the file, and make it where there is none.
 
         Raises:
             ReplayStoreFailed: it cannot be opened.
@@ -100,7 +100,7 @@ class SqliteReplayStore:
         self._checkpointer = Checkpointer(file)
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
-        """True for the first use of each pair in any process of this machine."""
+        """Return true for the first use of each pair in any process of this machine."""
         until = int(expires) + 1
         try:
             if call_id:
@@ -127,7 +127,7 @@ class SqliteReplayStore:
             raise ReplayStoreFailed(_FAILED) from error
 
     async def aclose(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._checkpointer.close()
         self._connection.close()
 
@@ -166,7 +166,7 @@ class PostgresReplayStore:
         self._now = 0.0
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
-        """True for the first use of each pair on any machine."""
+        """Return true for the first use of each pair on any machine."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         call = _id_of_call(iss, jti, call_id) if call_id else None
         self._waiting.append((token_id(iss, jti), int(expires) + 1, call, future))
@@ -257,7 +257,7 @@ def _refuse(group: Waiting, error: Exception) -> None:
 
 
 def open_replay_store(database_url: str) -> ReplayStore:
-    """Returns the store beside a decision record: in its PostgreSQL database, or in a file beside its SQLite file.
+    """Return the store beside a decision record: in its PostgreSQL database, or in a file beside its SQLite file.
 
     Raises:
         ReplayStoreFailed: the file cannot be opened.

@@ -59,7 +59,7 @@ class Token(Struct, frozen=True):
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Returns the token in the Authorization header of an ASGI scope.
+    """Return the token in the Authorization header of an ASGI scope.
 
     Raises:
         Untrusted: there is no such header, there are several, or it has another scheme.
@@ -78,7 +78,7 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def read_token(compact: bytes) -> Token:
-    """Returns the parts of a token in compact form.
+    """Return the parts of a token in compact form.
 
     Raises:
         Untrusted: it has another form, or lacks what CDS Hooks requires.
@@ -166,7 +166,7 @@ class ClientRegister:
         )
 
     def client_of(self, claims: Claims) -> TrustedClient:
-        """Returns the client that the claims name.
+        """Return the client that the claims name.
 
         Raises:
             Untrusted: there is no such client.
@@ -181,7 +181,7 @@ class ClientRegister:
 
 
 def claimed_client(token: Token, register: ClientRegister, endpoints: Collection[str], now: float) -> TrustedClient:
-    """Returns the client that the token claims to be from; its signature is not checked here.
+    """Return the client that the token claims to be from; its signature is not checked here.
 
     `endpoints` are the URLs by which the called address is known; `now` is in seconds since the epoch. The caller still
     has to check the signature with one of that client's keys.
@@ -216,7 +216,7 @@ def _check_times(claims: Claims, client: TrustedClient, now: float) -> None:
 
 @remembered("addresses that a token may name", entries=128, longest=200)
 def endpoints_of(public_url: str, path: str) -> frozenset[str]:
-    """Returns the URLs that `aud` may name for a call of this path: its own and, for feedback, its service's.
+    """Return the URLs that `aud` may name for a call of this path: its own and, for feedback, its service's.
 
     CDS Hooks does not define the audience of feedback (checklist row SEC-14). The three names of loopback are treated
     as one.

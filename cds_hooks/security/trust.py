@@ -45,7 +45,7 @@ class Trust(Protocol):
         """The client for requests to other servers, made with the first of them."""
 
     def count_outbound_with(self, count: CountOutbound) -> None:
-        """Sets the function that counts timeouts and replaced pools of outbound connections."""
+        """Set the function that counts timeouts and replaced pools of outbound connections."""
 
     @property
     def origins(self) -> Collection[str]:
@@ -56,7 +56,7 @@ class Trust(Protocol):
         """The clients that are registered now."""
 
     async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
-        """Returns the client that calls this path, from the headers of the ASGI scope.
+        """Return the client that calls this path, from the headers of the ASGI scope.
 
         Where a proxy sends the same `call` again, its token is taken again, and the call is noted as repeated.
 
@@ -65,7 +65,7 @@ class Trust(Protocol):
         """
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """Returns the FHIR server that a call names, to be opened with `outbound`.
+        """Return the FHIR server that a call names, to be opened with `outbound`.
 
         Raises:
             OutboundRefused: it is not registered for this client.
@@ -78,7 +78,7 @@ class Trust(Protocol):
         """ReplayStoreFailed where no call with a token could be answered."""
 
     async def aclose(self) -> None:
-        """Closes connections and files."""
+        """Close connections and files."""
 
 
 def open_trust(
@@ -89,7 +89,7 @@ def open_trust(
     registrable: RegistrableNames = ANY_NAME,
     development: TrustedClient = ANONYMOUS,
 ) -> Trust:
-    """Returns the trust of a file; without a file, that of the development profile.
+    """Return the trust of a file; without a file, that of the development profile.
 
     In the development profile every caller is the client `development`. `public_url` is the address that tokens name;
     `registrable` is what clients can be registered for.
@@ -122,11 +122,11 @@ class _Outbound:
         return self._outbound
 
     def count_outbound_with(self, count: CountOutbound) -> None:
-        """Sets the function that counts timeouts and replaced pools of outbound connections."""
+        """Set the function that counts timeouts and replaced pools of outbound connections."""
         self._count = count
 
     async def aclose(self) -> None:
-        """Closes connections."""
+        """Close connections."""
         if self._outbound is not None:
             await self._outbound.aclose()
 
@@ -156,7 +156,7 @@ class DevelopmentTrust(_Outbound):
         return (self._client,)
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """Returns the FHIR server at a loopback address.
+        """Return the FHIR server at a loopback address.
 
         Raises:
             OutboundRefused: the host is not written as a loopback address or `localhost`.
@@ -170,7 +170,7 @@ class DevelopmentTrust(_Outbound):
         """There is no file to follow."""
 
     async def check(self) -> None:
-        """Calls need no token."""
+        """Call need no token."""
 
 
 class FileTrust(_Outbound):
@@ -213,13 +213,13 @@ class FileTrust(_Outbound):
         return self._live.register().clients
 
     async def keep_looking(self) -> None:
-        """Looks at the file twice a second until cancelled."""
+        """Look at the file twice a second until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._live.register()
 
     async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
-        """Returns the client whose key signed the call's token, which is for this path and was not used before.
+        """Return the client whose key signed the call's token, which is for this path and was not used before.
 
         The token of a `call` that a proxy sends again is taken again.
 
@@ -259,7 +259,7 @@ class FileTrust(_Outbound):
             raise Untrusted("signature", client.name)
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """Returns the registered base that equals the address or lies above it.
+        """Return the registered base that equals the address or lies above it.
 
         Raises:
             OutboundRefused: there is none for this client.
@@ -271,7 +271,7 @@ class FileTrust(_Outbound):
         raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")
 
     async def check(self) -> None:
-        """Notes one token of our own as used: what every call with a token needs.
+        """Note one token of our own as used: what every call with a token needs.
 
         Raises:
             ReplayStoreFailed: The store of used tokens cannot be written.
@@ -280,7 +280,7 @@ class FileTrust(_Outbound):
         await self._replays.first_use("readyz", token_hex(16), now + 60, now)
 
     async def aclose(self) -> None:
-        """Closes connections and files."""
+        """Close connections and files."""
         self._live.cancel()
         await super().aclose()
         await self._replays.aclose()

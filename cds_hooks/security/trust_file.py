@@ -51,11 +51,11 @@ class ClientEntry(Struct):
     files: list[Path] = field(default_factory=list)
 
     def names(self, key: str) -> frozenset[str]:
-        """Returns a list of the file as a set; empty where it is not there."""
+        """Return a list of the file as a set; empty where it is not there."""
         return frozenset(self.document.get(key, ()))
 
     def services(self, served: frozenset[str], *, listed: bool) -> frozenset[str]:
-        """Returns the services that the client may call, of those that this process serves (empty: all).
+        """Return the services that the client may call, of those that this process serves (empty: all).
 
         `listed`: a client that lists none may call none.
         """
@@ -67,7 +67,7 @@ class ClientEntry(Struct):
         return services & served or NO_SERVICE if served else services
 
     def fhir(self) -> tuple[RegisteredBase, ...]:
-        """Returns the FHIR bases that can be used."""
+        """Return the FHIR bases that can be used."""
         reach = self._reach()
         entries = [entry if isinstance(entry, dict) else {"url": entry} for entry in self.document.get("fhir", ())]
         urls = [self._url(["fhir", at], entry["url"]) for at, entry in enumerate(entries)]
@@ -81,7 +81,7 @@ class ClientEntry(Struct):
         )
 
     def origins(self, key: str) -> frozenset[str]:
-        """Returns a list of origins; one with a path or that is no address is a mistake."""
+        """Return a list of origins; one with a path or that is no address is a mistake."""
         urls = [self._url([key, at], text) for at, text in enumerate(self.document.get(key, ()))]
         for at, url in enumerate(urls):
             if url is not None and (url.path not in ("", "/") or url.query is not None):
@@ -89,7 +89,7 @@ class ClientEntry(Struct):
         return frozenset(f"{url.scheme}://{url.authority}" for url in urls if url is not None)
 
     def profile(self) -> ClientProfile:
-        """Returns what the client supports: dialect, version, hosts of links, override reasons."""
+        """Return what the client supports: dialect, version, hosts of links, override reasons."""
         document = self.document
         try:
             return profile_for(
@@ -106,7 +106,7 @@ class ClientEntry(Struct):
             return DEVELOPMENT
 
     def key_source(self) -> KeySetUrl | PinnedKeys:
-        """Returns the address of the client's key set, or the keys themselves."""
+        """Return the address of the client's key set, or the keys themselves."""
         given = [name for name in ("jwks_url", "jwks_file", "keys") if name in self.document]
         if len(given) != 1:
             names = " and ".join(given) if given else "none of them"
@@ -235,7 +235,7 @@ class TrustFile(Struct, frozen=True):
 
 
 def read_trust_file(path: Path, registrable: RegistrableNames = ANY_NAME) -> TrustFile:
-    """Returns the content of the file.
+    """Return the content of the file.
 
     Raises:
         TrustFileError: it has mistakes; all that were found are listed.

@@ -13,13 +13,13 @@ _MOST_SHOWN = 60
 
 
 def schema() -> dict[str, Any]:
-    """Returns the JSON Schema of the trust file."""
+    """Return the JSON Schema of the trust file."""
     document: dict[str, Any] = json.loads(files(__package__).joinpath("trust.schema.json").read_text())
     return document
 
 
 def schema_problems(document: dict[str, Any]) -> list[str]:
-    """Returns a sentence for each mistake that the schema finds, in the order of the file."""
+    """Return a sentence for each mistake that the schema finds, in the order of the file."""
     # imported here: a server without a trust file does not need it
     from jsonschema import Draft202012Validator
 
@@ -30,7 +30,7 @@ def schema_problems(document: dict[str, Any]) -> list[str]:
 
 
 def place_in_trust_file(document: dict[str, Any], path: Sequence[str | int]) -> str:
-    """Returns the place of an entry as its author looks for it: `client 2 "Epic test", algorithms[0]`."""
+    """Return the place of an entry as its author looks for it: `client 2 "Epic test", algorithms[0]`."""
     parts = list(path)
     words: list[str] = []
     if len(parts) >= 2 and parts[0] == "client" and isinstance(parts[1], int):
@@ -63,7 +63,7 @@ def _sentence(error: "ValidationError", document: dict[str, Any]) -> str:
 
 
 def _any(value: object) -> Any:
-    """Returns the field of a schema error; the library's types allow it to be unset, which never happens."""
+    """Return the field of a schema error; the library's types allow it to be unset, which never happens."""
     return value
 
 
@@ -74,7 +74,7 @@ def _unknown(where: str, name: str, texts: Iterable[str]) -> str:
 
 
 def _shown(error: "ValidationError") -> str:
-    """Returns the value itself, where it is short and no part of a key."""
+    """Return the value itself, where it is short and no part of a key."""
     if "keys" in error.absolute_path:
         return ""
     text = json.dumps(error.instance, ensure_ascii=False, default=str)
@@ -82,7 +82,7 @@ def _shown(error: "ValidationError") -> str:
 
 
 def _wanted(path: Iterable[str | int]) -> str:
-    """Returns the nearest description on the way through the schema to the keyword that failed."""
+    """Return the nearest description on the way through the schema to the keyword that failed."""
     node: Any = schema()
     wanted = ""
     for part in path:

@@ -43,7 +43,7 @@ outage_seconds = 86400
 
 
 def add_client(path: Path, settings: Mapping[str, Any], registrable: RegistrableNames = ANY_NAME) -> TrustFile:
-    """Adds one client at the end of the file, which is made where there is none, for its owner only.
+    """Add one client at the end of the file, which is made where there is none, for its owner only.
 
     Raises:
         TrustFileError: the file would then be wrong, or cannot be written; it is left as it was.
@@ -73,12 +73,12 @@ def add_client(path: Path, settings: Mapping[str, Any], registrable: Registrable
 
 
 def _with_one_more(text: str) -> str:
-    """Returns the text with its count of clients, where it has one, increased by one."""
+    """Return the text with its count of clients, where it has one, increased by one."""
     return re.sub(r"(?m)^clients = (\d+)$", lambda match: f"clients = {int(match[1]) + 1}", text, count=1)
 
 
 def _with_client(text: str, table: str) -> str:
-    """Returns the text with the client at its end, before its last line where that is the end mark."""
+    """Return the text with the client at its end, before its last line where that is the end mark."""
     rest, _, last = text.rpartition("\n")
     if last.startswith("#") and f"end_mark = {json.dumps(last)}" in rest:
         return f"{rest.rstrip()}\n\n{table}\n{last}\n"
@@ -86,7 +86,7 @@ def _with_client(text: str, table: str) -> str:
 
 
 def client_table(settings: Mapping[str, Any]) -> str:
-    """Returns a `[[client]]` in TOML; what is None or empty is left out."""
+    """Return a `[[client]]` in TOML; what is None or empty is left out."""
     lines = [f"{name} = {_toml(value)}" for name, value in settings.items() if value not in (None, [], ())]
     return "\n".join(["[[client]]", *lines]) + "\n"
 
@@ -109,12 +109,12 @@ class AddressTrial:
         return f"{'ok    ' if self.reached else 'FAILED'} {self.client}: {self.address}: {self.said}"
 
     def facts(self) -> dict[str, Any]:
-        """Returns the result as JSON members."""
+        """Return the result as JSON members."""
         return asdict(self)
 
 
 def try_addresses(file: TrustFile) -> list[AddressTrial]:
-    """Calls every key set and FHIR base of the file, one after the other."""
+    """Call every key set and FHIR base of the file, one after the other."""
     return asyncio.run(_reach(file))
 
 

@@ -53,7 +53,7 @@ def find_services(
 
 
 def services_for(configured: Settings) -> dict[str, Service]:
-    """The services of a server with these settings; raises what `find_services` raises."""
+    """Return the services of a server with these settings; raises what `find_services` raises."""
     file = configured.hooks_file
     declared = read_declarations(file) if file is not None else ()
     services = find_services(declared, configured.model_keys, configured.models_folder)
@@ -81,7 +81,7 @@ def services_for(configured: Settings) -> dict[str, Service]:
 
 
 def versions_for(configured: Settings, services: Mapping[str, Service]) -> ModelVersions:
-    """The versions of models that lie beside those in use of these services."""
+    """Return the versions of models that lie beside those in use of these services."""
     return find_model_versions(
         (model for service in services.values() for model in service.models), configured.models_folder
     )

@@ -142,7 +142,7 @@ def stopped_anticoagulant(record: PatientRecord) -> str | None:
 
 
 def past_rhythm(record: PatientRecord) -> ConditionHit | None:
-    """The fibrillation or flutter that the chart has as past: resolved, in a history, or ablated; None for none.
+    """Return the fibrillation or flutter that the chart has as past: resolved, in a history, or ablated; None for none.
 
     One of the days after an operation is another question of the guideline and is left out.
     """
@@ -169,7 +169,7 @@ def _means_rhythm(coding: Coding) -> bool:
 
 
 def _ablated(procedure: Procedure) -> ConditionHit | None:
-    """An ablation of atrial fibrillation that was done."""
+    """Return an ablation of atrial fibrillation that was done."""
     code = procedure.code
     if procedure.status != "completed" or code is None:
         return None
@@ -190,7 +190,7 @@ class Anticoagulation(Struct, frozen=True):
 
 
 def anticoagulation(record: PatientRecord) -> Anticoagulation:
-    """The names of the first active anticoagulant in a treatment dose, and of the first in a prophylactic one.
+    """Return the names of the first active anticoagulant in a treatment dose, and of the first in a prophylactic one.
 
     A dose that is not known counts as a treatment: nothing is said of a patient who may be treated.
     """
@@ -213,7 +213,7 @@ def anticoagulation(record: PatientRecord) -> Anticoagulation:
 
 
 def listed_use(record: PatientRecord) -> ConditionHit | None:
-    """The entry of the problem list that says that an anticoagulant is taken for long; None for none."""
+    """Return the entry of the problem list that says that an anticoagulant is taken for long; None for none."""
     return find_condition(record, "anticoagulant_long_term")
 
 

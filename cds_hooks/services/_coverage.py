@@ -92,7 +92,7 @@ class _Sent:
         return self._by_kind[kind]
 
     def find(self, reference: str) -> Json | None:
-        """The resource of this reference."""
+        """Return the resource of this reference."""
         resource = OriginalOrders(self._sent, reference.partition("/")[0]).original(reference)
         return _in_shape(resource, "prefetch") if resource is not None else None
 
@@ -102,7 +102,7 @@ class _Sent:
 
 
 def _in_shape(resource: Json, where: str) -> Json:
-    """Returns the resource; BadRequest where a member that is read of it has another JSON type than FHIR gives it."""
+    """Return the resource; BadRequest where a member that is read of it has another JSON type than FHIR gives it."""
     if (member := misshapen(resource)) is not None:
         raise BadRequest(f"{member} has not the JSON type that FHIR gives it; nothing was judged.", where)
     return resource
@@ -227,7 +227,7 @@ def _as_meant(resource: Json, chart: _Sent, call: ServiceInput) -> Json:
 
 
 def _coverages(call: ServiceInput, chart: _Sent, rules: Policies, advice: Advice) -> list[tuple[Json, Payer]]:
-    """The coverages of the patient whose payers have rules here, and reasons for the others."""
+    """Return the coverages of the patient whose payers have rules here, and reasons for the others."""
     pairs, organizations = [], chart.by_reference("Organization")
     coverages = [entry for entry in chart.every("Coverage") if entry.get("status") not in _ENDED]
     if not coverages:
@@ -350,7 +350,7 @@ def _extension(call: ServiceInput, order: OrderFacts, answer: Determination, her
 
 
 def _base(call: ServiceInput) -> str:
-    """The address below which the forms of this server stand."""
+    """Return the address below which the forms of this server stand."""
     return f"{call.public_url}/cds-services/{SUBJECT}"
 
 

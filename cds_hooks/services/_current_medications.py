@@ -19,7 +19,7 @@ from fhir.record.resources import MedicationRequest, MedicationStatement
 def taken_medications(
     record: PatientRecord, charted: OriginalOrders | None = None
 ) -> Iterator[tuple[ActiveMedication, DraftOrder]]:
-    """What is taken, ordered or stated, each as the order that the rules read.
+    """Yield what is taken, ordered or stated, each as the order that the rules read.
 
     With `charted` an order has the client's own JSON, from which it can be given back stopped; what is only stated has
     none.

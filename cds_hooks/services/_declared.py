@@ -49,7 +49,7 @@ _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
 
 
 def declared_services(folder: Path) -> Iterator[tuple[Service, DeclaringFile]]:
-    """The services that the folder declares, each with its file.
+    """Yield the services that the folder declares, each with its file.
 
     Raises:
         DeclarationError: A file or features.toml is wrong, or a file names a model, an input or an equation that is
@@ -182,7 +182,7 @@ class _ModelAdvisor(Struct, frozen=True):
 
 
 def card_words(declared: ServiceFile, order: dict[str, Any]) -> ModelCardContent:
-    """What the card of a model says in the words of a file, around the order that it offers."""
+    """Return what the card of a model says in the words of a file, around the order that it offers."""
     (offered,) = declared.orders
     return ModelCardContent(
         summary=declared.summary,
@@ -247,7 +247,7 @@ class _EquationAdvisor(Struct, frozen=True):
 
 
 def _in_words(output: EquationOutput, value: float) -> str:
-    """A probability as people in 100, anything else as a number with its unit."""
+    """Return a probability as people in 100, anything else as a number with its unit."""
     if output.kind == "probability":
         return f"{in_100(value)} in 100"
     return f"{value:.{output.decimals}f}{'' if output.unit == '1' else f' {unit(output.unit)}'}"
@@ -286,7 +286,7 @@ def _description(offered: OfferedOrder) -> str:
 
 
 def _order(declared: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> dict[str, Any]:
-    """A drafted ServiceRequest in words, for the stay that ends where there is one."""
+    """Return a drafted ServiceRequest in words, for the stay that ends where there is one."""
     more: dict[str, Any] = {}
     encounter = call.request.context.encounter_id
     if declared.is_at_discharge and encounter:

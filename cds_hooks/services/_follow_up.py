@@ -118,7 +118,7 @@ _BOOKED = frozenset({"booked", "pending", "arrived", "checked-in"})
 
 
 def booked_follow_up(record: PatientRecord) -> str | None:
-    """The booked visit of the next two weeks that is no study, as Type/id; None where there is none."""
+    """Return the booked visit of the next two weeks that is no study, as Type/id; None where there is none."""
     for appointment in record.appointments:
         time = parse_time(appointment.start or "")
         patients = [
@@ -155,7 +155,7 @@ def inside_a_sentence(words: str) -> str:
 
 
 def advise_by_scores(call: ServiceInput) -> Advice:
-    """The card of the first score that can be worked out and is high, else the reasons of all.
+    """Return the card of the first score that can be worked out and is high, else the reasons of all.
 
     Asked after `reason_for_no_follow_up`.
     """

@@ -50,7 +50,7 @@ OF_MODEL = SiteThresholds()
 
 
 def site_thresholds(configured: Settings) -> SiteThresholds:
-    """What these settings say of thresholds."""
+    """Return what these settings say of thresholds."""
     return SiteThresholds(configured.share_of_all_models, configured.shares_by_model, configured.within_age_band)
 
 
@@ -85,7 +85,7 @@ class ChartModel(Struct, frozen=True):
     def band_of(
         self, manifest: Manifest, age: float | None, site: SiteThresholds = OF_MODEL
     ) -> AgeBandThreshold | None:
-        """The threshold of the people of this age; None where estimates are not compared within ages here."""
+        """Return the threshold of the people of this age; None where estimates are not compared within ages here."""
         if age is None or not self.compares_within_ages(manifest, site):
             return None
         return manifest.thresholds.band_at(age)
@@ -99,7 +99,7 @@ class ChartModel(Struct, frozen=True):
         return site.within_age_band and not self.share and self._named_in(manifest, site) is None
 
     def share_for(self, manifest: Manifest, site: SiteThresholds = OF_MODEL) -> float:
-        """The share (0 to 1) of the reference cohort of the model with this manifest for which a card is shown.
+        """Return the share (0 to 1) of the reference cohort of the model with this manifest for which a card is shown.
 
         It is the service's own; else the one that the site sets for the model, and with it for its twin; else that
         which the site sets for all models; else that for which the model was made and tested (`thresholds.capacity`).
@@ -130,7 +130,7 @@ class Predictor:
         self._waiting: dict[tuple[Model, asyncio.AbstractEventLoop], _Waiting] = {}
 
     async def predict(self, model: Model, values: NDArray[np.float64]) -> Prediction:
-        """The prediction for one vector; raises what `Model.predict` raises, for this vector only."""
+        """Return the prediction for one vector; raises what `Model.predict` raises, for this vector only."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Prediction] = loop.create_future()
         waiting = self._waiting.get((model, loop))
@@ -213,7 +213,7 @@ def reference_of(model: Model) -> dict[str, str]:
 
 
 def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
-    """What a model computed, for the decision record."""
+    """Return what a model computed, for the decision record."""
     return {
         **reference_of(model),
         "probability": computed.probability,
@@ -236,7 +236,7 @@ def age_in(vector: FeatureVector) -> float | None:
 
 
 def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """What a version computed beside the one that answered, and whether its card would have been due."""
+    """Return what a version computed beside the one that answered, and whether its card would have been due."""
     return {
         **reference_of(model),
         "probability": computed.probability,
@@ -248,7 +248,7 @@ def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[st
 async def estimate(
     predict: Predict, vector: FeatureVector, model: Model, twin: Model, why_withheld: WhyWithheld
 ) -> ModelEstimate:
-    """The model's estimate; the twin's where the model is refused for what is missing and the twin is not.
+    """Return the model's estimate; the twin's where the model is refused for what is missing and the twin is not.
 
     Where neither may be shown, `refused` is the model's own reason. `vector` has the model's features, the twin's among
     them. `why_withheld` says why a model shows no cards at this site.
@@ -263,14 +263,14 @@ async def estimate(
 
 
 def _without_twin(refused_estimate: ModelEstimate) -> ModelEstimate:
-    """The refused estimate, which also says that the model for fewer values could not be asked."""
+    """Return the refused estimate, which also says that the model for fewer values could not be asked."""
     assert refused_estimate.refused is not None  # noqa: S101 - the twin is asked only then
     text = f"{refused_estimate.refused.text} The model for fewer values cannot be served here."
     return replace(refused_estimate, refused=replace(refused_estimate.refused, text=text))
 
 
 def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
-    """A value that nobody can have says that something is wrong with the chart: it does not count as missing."""
+    """Return a value that nobody can have says that something is wrong with the chart: it does not count as missing."""
     strange = [gap for gap in vector.missing if gap.implausible and gap.feature.name in model.features]
     if not strange:
         return None

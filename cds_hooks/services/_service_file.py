@@ -130,13 +130,13 @@ def _read(file: DeclaringFile) -> ServiceFile:
 
 
 def _member_of(text: str) -> str:
-    """The member that an error of msgspec names: "… 'sumary'" or "… - at '$.share'"."""
+    """Return the member that an error of msgspec names: "… 'sumary'" or "… - at '$.share'"."""
     quoted = text.split("'")[1::2]
     return quoted[-1].rpartition(".")[2] if quoted else ""
 
 
 def _faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
-    """What is wrong beyond the types, with the word of the file that it is about."""
+    """Yield what is wrong beyond the types, with the word of the file that it is about."""
     if (declared.model is None) == (declared.equation is None):
         yield "a service names either a model or an equation", "equation" if declared.equation else "id"
     if declared.model is not None:

@@ -276,12 +276,12 @@ def _beside(record: PatientRecord, past: ConditionHit | None) -> str:
 
 
 def _paper(source: str) -> str:
-    """Author and year of 'Friberg L, et al. Eur Heart J 2012;33:1500-1510': 'Friberg 2012'."""
+    """Return author and year of 'Friberg L, et al. Eur Heart J 2012;33:1500-1510': 'Friberg 2012'."""
     return f"{source.split()[0]} {source.split(';')[0][-4:]}"
 
 
 def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
-    """The line about HAS-BLED, and the same as a result in the extension."""
+    """Return the line about HAS-BLED, and the same as a result in the extension."""
     try:
         result = bleeding.calculate()
     except EquationRefused as refused:

@@ -118,7 +118,7 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 
 
 def _at_discharge(card: Card, call: ServiceInput) -> Card:
-    """The card of an order that goes home; what it offers anew is ordered here and now."""
+    """Return the card of an order that goes home; what it offers anew is ordered here and now."""
     suggestions = (
         structs.replace(suggestion, actions=tuple(_ordered_now(action, call) for action in suggestion.actions))
         for suggestion in card.suggestions
@@ -132,7 +132,7 @@ def _at_discharge(card: Card, call: ServiceInput) -> Card:
 
 
 def _ordered_now(action: Action, call: ServiceInput) -> Action:
-    """A new order of this encounter, for the time after it; every other action as it is."""
+    """Return a new order of this encounter, for the time after it; every other action as it is."""
     if action.type != "create":
         return action
     context = call.request.context

@@ -118,7 +118,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def _measured_obesity(record: PatientRecord) -> ConditionHit | None:
-    """A body mass index of 30 or more, as the reason that the problem list does not name."""
+    """Return a body mass index of 30 or more, as the reason that the problem list does not name."""
     (value,) = map_features(record, _BMI).evidence
     if value is None or value.value < _OBESE_BMI:
         return None

@@ -61,7 +61,7 @@ inform only once both are taken for long, and the daily acetaminophen that a dis
 
 @cache
 def _criteria() -> frozenset[str]:
-    """What covers the criteria of STOPP: rules of the review and of contraindications, `rule/band` of others."""
+    """Return what covers the criteria of STOPP: rules of the review and of contraindications, `rule/band` of others."""
     text = files("cards.rules.families.review").joinpath("stopp.csv").read_text("utf-8")
     return frozenset(
         criterion for row in csv.DictReader(text.splitlines()) for criterion in row["rules"].split(";") if criterion
@@ -112,7 +112,7 @@ async def decide(call: ServiceInput) -> Advice:
 def _reviewed_drugs(
     record: PatientRecord, drafts: list[DraftOrder], silences: list[Silence], call: ServiceInput
 ) -> Iterator[ReviewedDrug]:
-    """What is found about each drug; what two drugs do together is said once."""
+    """Yield what is found about each drug; what two drugs do together is said once."""
     session = PatientSession(record, drafts, signing=True, active_orders=True)
     age = record.age_years()
     is_older = age is not None and age >= FROM_YEARS
@@ -174,7 +174,7 @@ def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> 
 
 
 def _reviewed(finding: Finding, context: SuggestionContext) -> ReviewedDrug:
-    """The finding with what can be done about it here, of an order that came with the call."""
+    """Return the finding with what can be done about it here, of an order that came with the call."""
     medication = context.drafted.medication
     name = plain(medication.name, 60)
     fitting = tuple(offer for offer in finding.suggestions if fits_sentence(offer, finding, medication))
@@ -185,7 +185,7 @@ def _reviewed(finding: Finding, context: SuggestionContext) -> ReviewedDrug:
 
 
 def _label(offer: Suggestion, name: str) -> str:
-    """What a button does to which drug: a card of the review is about several."""
+    """Return what a button does to which drug: a card of the review is about several."""
     if any((action.resource or {}).get("status") == "stopped" for action in offer.actions):
         return f"Stop {name}"
     return (

@@ -152,7 +152,7 @@ def _confirmed_ratio(values: Sequence[Measurement], limit: float) -> tuple[Measu
 
 
 def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measurement) -> GuidelineCardContent:
-    """The rise comes before any referral: when it happened and why."""
+    """Return the rise comes before any referral: when it happened and why."""
     values = call.record.measurements("creatinine")[:_TREND_VALUES]
     trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
     rise = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
@@ -177,7 +177,7 @@ def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measuremen
 
 
 def _inherited_content(call: ServiceInput, inherited: ConditionHit) -> GuidelineCardContent:
-    """A kidney disease that is inherited is a reason to refer, whatever the eGFR."""
+    """Return a kidney disease that is inherited is a reason to refer, whatever the eGFR."""
     words = plain(inherited.words or inherited.code, 60)
     return _referral_content(
         call,
@@ -220,7 +220,7 @@ def _albumin_content(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Gu
 
 
 def _low_kidney_function(record: PatientRecord) -> KidneyEstimate | None:
-    """An eGFR of this year under 30 that is not changing, or stage 4 or 5 on the list without one; else None."""
+    """Return an eGFR of this year under 30 that is not changing, or stage 4 or 5 on the list without one; else None."""
     egfr = egfr_best(record)
     if not isinstance(egfr, KidneyEstimate) or egfr.stale or egfr.unstable:
         return None
@@ -264,7 +264,7 @@ def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardCon
 
 
 def _disputed_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact: Fact) -> GuidelineCardContent:
-    """The values of one day contradict each other: a repeat, before a referral is thought of."""
+    """Return the values of one day contradict each other: a repeat, before a referral is thought of."""
     values = sorted(round(value.value) for value in kidney.conflicting_values)
     value = f"eGFR {values[0]} to {values[-1]} mL/min/1.73 m²{dated}, disputed"
     test = orderable_test_for(("creatinine",))

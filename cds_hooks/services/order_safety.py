@@ -47,7 +47,7 @@ async def decide(call: ServiceInput) -> Advice:
 def _drafts(
     context: OrderSelectContext | OrderSignContext, patient_id: str, most: int
 ) -> tuple[list[DraftOrder], set[str]]:
-    """The drafts, and the names of those with a number that came as text."""
+    """Return the drafts, and the names of those with a number that came as text."""
     raw = bytes(context.draft_orders)
     try:
         bundle = decode_exactly(raw)
@@ -107,7 +107,7 @@ def _needs_patient(request: CDSRequest) -> bool:
 
 
 def _mended(draft: DraftOrder, from_text: set[str]) -> DraftOrder:
-    """A draft that cannot be read as it is meant, brought into R4's shape where it then can be."""
+    """Return a draft that cannot be read as it is meant, brought into R4's shape where it then can be."""
     if draft.fault is None and not has_stu3_dose(draft.resource):
         return draft
     resource, has_text = with_numeric_doses(repair_resource(draft.resource))
@@ -126,7 +126,7 @@ def _numbers_from_text(names: Iterable[str]) -> list[Silence]:
 
 
 def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[str]:
-    """The names of the drafts to judge: those selected, or at signing all."""
+    """Return the names of the drafts to judge: those selected, or at signing all."""
     if isinstance(context, OrderSelectContext):
         return [draft.name for draft in drafts if draft.is_named(context.selections)]
     return [draft.name for draft in drafts]

@@ -62,7 +62,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def _dispatched_studies(references: Iterable[str], call: ServiceInput) -> Iterator[DraftOrder]:
-    """The client's own orders; of an order that did not come along there is nothing to judge."""
+    """Yield the client's own orders; of an order that did not come along there is nothing to judge."""
     sent = OriginalOrders(call.sent, _JUDGED)
     for position, reference in enumerate(references):
         resource = sent.original(reference)

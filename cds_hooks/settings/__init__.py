@@ -32,7 +32,7 @@ class _Environment(EnvSettingsSource):
     """The environment, of which constants are not read."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Returns the value of a setting's variable; nothing for a constant."""
+        """Return the value of a setting's variable; nothing for a constant."""
         if field_name in Constants.model_fields:
             return None, field_name, False
         return super().get_field_value(field, field_name)
@@ -77,7 +77,7 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given, then the environment. No `.env` file is read: it would be looked for in every field."""
+        """Return what is given, then the environment. No `.env` file is read: it would be looked for in every field."""
         return init_settings, _Environment(settings_cls)
 
     @field_validator("as_of")
@@ -117,7 +117,7 @@ SETTINGS: Final = tuple(name for name in Settings.model_fields if name not in {*
 
 @cache
 def settings() -> Settings:
-    """Returns the settings of this process, read once.
+    """Return the settings of this process, read once.
 
     Raises:
         pydantic.ValidationError: A value makes no sense.
@@ -126,7 +126,7 @@ def settings() -> Settings:
 
 
 def with_settings(configured: Settings, changed: Mapping[str, Any]) -> Settings:
-    """Returns the same settings with others in their place, checked.
+    """Return the same settings with others in their place, checked.
 
     Raises:
         pydantic.ValidationError: A value makes no sense.

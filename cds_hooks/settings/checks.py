@@ -12,7 +12,7 @@ HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?|\
 
 
 def address_fault(text: str, *, origin: bool = False) -> str | None:
-    """Returns what is wrong with an http address, in a few words; None for a good one. An origin has no path."""
+    """Return what is wrong with an http address, in a few words; None for a good one. An origin has no path."""
     try:
         parts = urlsplit(text)
         port_fits = parts.port is None or parts.port > 0
@@ -46,7 +46,7 @@ SafeAddress = Annotated[str | None, AfterValidator(_safe_address)]
 
 
 def parts_of(text: str) -> list[str]:
-    """Returns the parts of a text that are separated by commas, without spaces around them and without empty ones."""
+    """Return the parts of a text that are separated by commas, without spaces around them and without empty ones."""
     return [part for part in map(str.strip, text.split(",")) if part]
 
 
@@ -112,7 +112,7 @@ _CODE = re.compile(r"(?P<system>[^\s|,]{1,200})\|(?P<code>[^\s|,]{1,80})")
 
 
 def read_codes(text: str) -> frozenset[tuple[str, str]]:
-    """The codes in a text such as "https://example.org/flags|no-cds", separated by commas, each with its system.
+    """Return the codes in a text such as "https://example.org/flags|no-cds", separated by commas, each with its system.
 
     Raises:
         ValueError: A part is no system and code.

@@ -17,7 +17,7 @@ _ADDRESS_OF_KUBERNETES: Final = ("tcp://", "udp://", "sctp://")
 
 
 def ignored_settings(environment: Mapping[str, str], fields: Collection[str]) -> Iterator[str]:
-    """Yields a sentence for each variable that begins with CDS_ and is no setting, so that none is ignored in silence.
+    """Yield a sentence for each variable that begins with CDS_ and is no setting, so that none is ignored in silence.
 
     `fields` are the names of the settings without their prefix.
     """

@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _of_call(d: Decision) -> tuple[Any, ...]:
-    """The columns that say which call was decided, when and with which outcome, in the order of the table."""
+    """Return the columns that say which call was decided, when and with which outcome, in the order of the table."""
     return (d.decided_at, d.hook, d.service, d.hook_instance, d.client, d.patient, d.user_id, d.outcome, d.input_digest)
 
 
@@ -51,7 +51,7 @@ def row_hash(previous: bytes, chain: str, position: int, decision: Decision) -> 
 
 
 def as_stored(decision: Decision) -> Decision:
-    """Returns the decision with its large members in their stored form."""
+    """Return the decision with its large members in their stored form."""
     return structs.replace(
         decision,
         models=store_content(decision.models),
@@ -100,7 +100,7 @@ _ROWS_AT_ONCE = 500
 
 
 def stored_rows(url: str) -> Iterator[Any]:
-    """Yields all decisions in the order of writing, with their links and their content in stored form."""
+    """Yield all decisions in the order of writing, with their links and their content in stored form."""
     last = 0
     query = select(*_LINKS, *_DECISION).order_by(decisions.c.sequence).limit(_ROWS_AT_ONCE)
     while rows := read_rows(url, query.where(decisions.c.sequence > last)):
@@ -109,7 +109,7 @@ def stored_rows(url: str) -> Iterator[Any]:
 
 
 def faults_of_charts(url: str) -> Iterator[str]:
-    """Yields a sentence for each chart that is not as it was written, and for each decision whose chart is missing."""
+    """Yield a sentence for each chart that is not as it was written, and for each decision whose chart is missing."""
     content, last = type_coerce(charts.c.content, LargeBinary).label("content"), 0
     query = select(charts.c.sequence, charts.c.hash, content).order_by(charts.c.sequence).limit(_ROWS_AT_ONCE)
     while rows := read_rows(url, query.where(charts.c.sequence > last)):
@@ -123,7 +123,7 @@ def faults_of_charts(url: str) -> Iterator[str]:
 
 
 def wrong_content(row: Any) -> str | None:
-    """Returns the reason where the row's hash differs from the hash of its content, else None."""
+    """Return the reason where the row's hash differs from the hash of its content, else None."""
     decision = Decision(*row[len(_LINKS) :])
     expected = row_hash(row.previous, row.chain, row.position, decision)
     return None if row.hash == expected else "its content was changed"

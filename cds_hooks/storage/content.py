@@ -71,7 +71,7 @@ class ContentKeys:
 
 
 def read_content_keys(text: str) -> ContentKeys:
-    """Returns the keys in a text with one key on each line, the newest first, each of 64 hexadecimal digits.
+    """Return the keys in a text with one key on each line, the newest first, each of 64 hexadecimal digits.
 
     Raises:
         ContentUnreadable: the text has another form.
@@ -108,13 +108,13 @@ _in_use = ContentKeys()
 
 
 def use_content_keys(keys: ContentKeys) -> None:
-    """Sets the keys of this process once at its start, for every reader and writer of the record."""
+    """Set the keys of this process once at its start, for every reader and writer of the record."""
     global _in_use
     _in_use = keys
 
 
 def store_content(value: bytes) -> bytes:
-    """Returns the stored form of the value."""
+    """Return the stored form of the value."""
     if value in _EMPTY:
         return value
     stored = _compress(value)
@@ -126,7 +126,7 @@ def store_content(value: bytes) -> bytes:
 
 
 def load_content(stored: bytes) -> bytes:
-    """Returns the value of its stored form.
+    """Return the value of its stored form.
 
     Raises:
         ContentUnreadable: its key is missing here, or it was changed.
@@ -212,7 +212,7 @@ def _decompressor() -> Callable[[bytes], bytes]:
 
 
 def store_text(value: str) -> str:
-    """Returns the stored form of free text: encrypted where the site sets a key."""
+    """Return the stored form of free text: encrypted where the site sets a key."""
     if _in_use.newest is None:
         return value
     return _TEXT_PREFIX + store_content(value.encode()).hex()
@@ -225,7 +225,7 @@ class StoredContent(TypeDecorator[bytes]):
     cache_ok = True
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
-        """Returns what was stored."""
+        """Return what was stored."""
         return None if value is None else load_content(bytes(value))
 
 
@@ -236,14 +236,14 @@ class StoredText(TypeDecorator[str]):
     cache_ok = True
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Returns what was stored."""
+        """Return what was stored."""
         if value is None or not value.startswith(_TEXT_PREFIX):
             return value
         return load_content(bytes.fromhex(value.removeprefix(_TEXT_PREFIX))).decode()
 
 
 def use_site_keys(configured: Settings) -> None:
-    """Makes this process encrypt and decrypt with the site's keys.
+    """Make this process encrypt and decrypt with the site's keys.
 
     Raises:
         RecordUnavailable: they are not valid keys.
@@ -271,7 +271,7 @@ class UserNames:
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def recorded(self, client: str, user: str | None) -> str:
-        """Returns the recorded form of this user; an empty string where users are not recorded."""
+        """Return the recorded form of this user; an empty string where users are not recorded."""
         if not user or self.form == "none":
             return ""
         if self.form == "clear":
@@ -279,7 +279,7 @@ class UserNames:
         return _hashed(self.keys[0], client, user) if self.keys else ""
 
     def possible(self, client: str, user: str) -> list[str]:
-        """Returns every form under which this client's user can have been recorded, with each of the keys."""
+        """Return every form under which this client's user can have been recorded, with each of the keys."""
         return [user, *(_hashed(key, client, user) for key in self.keys)]
 
 
@@ -292,12 +292,12 @@ def _hashed(key: bytes, client: str, user: str) -> str:
 
 @cache
 def _begun_hash(key: bytes) -> tuple[str, hmac.HMAC]:
-    """Returns the id of the key, and the hash that begins with it."""
+    """Return the id of the key, and the hash that begins with it."""
     return hashlib.sha256(key).hexdigest()[:_ID_DIGITS], hmac.new(key, digestmod="sha256")
 
 
 def open_user_names(form: UserForm, file: Path) -> UserNames:
-    """Returns the keys in the file; where there is no file, one is made with a new key.
+    """Return the keys in the file; where there is no file, one is made with a new key.
 
     Raises:
         RecordUnavailable: it cannot be made.
@@ -310,7 +310,7 @@ def open_user_names(form: UserForm, file: Path) -> UserNames:
 
 
 def read_user_keys(file: Path) -> tuple[bytes, ...]:
-    """Returns the keys of the file, each a line of 64 hexadecimal digits, the newest first.
+    """Return the keys of the file, each a line of 64 hexadecimal digits, the newest first.
 
     Raises:
         RecordUnavailable: the file cannot be read or has another form.
@@ -325,7 +325,7 @@ def read_user_keys(file: Path) -> tuple[bytes, ...]:
 
 
 def add_user_key(file: Path) -> None:
-    """Adds a new key before those in the file; the older keys still find what was recorded with them."""
+    """Add a new key before those in the file; the older keys still find what was recorded with them."""
     older = file.read_text(encoding="ascii") if file.exists() else ""
     _write(file, secrets.token_hex(_KEY_BYTES) + "\n" + older).replace(file)
 

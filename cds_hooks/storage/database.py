@@ -38,7 +38,7 @@ _DEFAULT_FOLDER: Final = Path("var")
 
 
 def parse_url(text: str) -> URL:
-    """Returns the URL of an SQLite file, or of PostgreSQL through psycopg 3.
+    """Return the URL of an SQLite file, or of PostgreSQL through psycopg 3.
 
     Raises:
         RecordUnavailable: it is any other URL.
@@ -57,12 +57,12 @@ def parse_url(text: str) -> URL:
 
 
 def sqlite_file(url: URL) -> Path:
-    """Returns the file of an SQLite URL."""
+    """Return the file of an SQLite URL."""
     return Path(url.database or "")
 
 
 def make_file(file: Path) -> None:
-    """Creates the file where it does not exist; of the folders only the default one.
+    """Create the file where it does not exist; of the folders only the default one.
 
     Raises:
         RecordUnavailable: It cannot be created, or its folder is not there, as where a volume was not mounted.
@@ -81,7 +81,7 @@ def make_file(file: Path) -> None:
 
 
 def connect_sqlite(file: Path) -> sqlite3.Connection:
-    """Returns a connection in autocommit mode that does not wait for locks and has no automatic checkpoints."""
+    """Return a connection in autocommit mode that does not wait for locks and has no automatic checkpoints."""
     # used by one thread at a time, though not always by the one that opened it
     connection = sqlite3.connect(file, isolation_level=None, timeout=LOCK_WAIT_SECONDS, check_same_thread=False)
     for setting in ("synchronous=NORMAL", "wal_autocheckpoint=0", "busy_timeout=0"):
@@ -90,12 +90,12 @@ def connect_sqlite(file: Path) -> sqlite3.Connection:
 
 
 def engine_for(url: URL) -> Engine:
-    """An engine for writing: its SQLite transactions take the write lock at their beginning, and wait for it."""
+    """Return an engine for writing: its SQLite transactions take the write lock at their beginning, and wait for it."""
     return _engine(url, True)
 
 
 def reading_engine(url: URL) -> Engine:
-    """Returns an engine for reading that never creates a file.
+    """Return an engine for reading that never creates a file.
 
     Raises:
         RecordUnavailable: there is no record yet.
@@ -114,7 +114,7 @@ class _KeptConnections:
         self._changing = Lock()
 
     def engine_for(self, url: URL) -> Engine | None:
-        """Returns the engine with kept connections; None where nobody keeps any for this database."""
+        """Return the engine with kept connections; None where nobody keeps any for this database."""
         pool = self._pools.get(_name_of(url)) if self._pools else None
         return pool[0] if pool is not None else None
 
@@ -173,7 +173,7 @@ def kept_connections(text: str) -> Iterator[None]:
 
 
 def _readable(url: URL) -> URL:
-    """Returns the URL for reading a write-protected SQLite file, beside which SQLite cannot create its other files."""
+    """Return the URL for reading a write-protected SQLite file, beside which SQLite cannot create its other files."""
     if url.get_backend_name() != "sqlite":
         return url
     file = sqlite_file(url)

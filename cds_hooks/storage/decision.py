@@ -55,11 +55,11 @@ class RecordHealth:
         return self._cause
 
     def refusal(self, cause: str) -> "RecordUnavailable":
-        """Returns what callers get; the log has the cause alone."""
+        """Return what callers get; the log has the cause alone."""
         return RecordUnavailable(f"{self._record} cannot be written: {cause}", cause)
 
     def failed(self, cause: str, count: int = 1) -> None:
-        """Records that `count` decisions, or a probe, could not be committed."""
+        """Record that `count` decisions, or a probe, could not be committed."""
         now = self._clock()
         self.failures += count
         self._cause, self._failed_at = cause, now
@@ -68,14 +68,14 @@ class RecordHealth:
             log().error("record cannot be written", reason=plain(cause), count=self.failures)
 
     def succeeded(self) -> None:
-        """Records that a decision was committed; the first success after a failure is logged."""
+        """Record that a decision was committed; the first success after a failure is logged."""
         if self._logged_at is not None:
             log().info("record can be written again", count=self.failures)
         self._cause = self._logged_at = None
 
 
 def plain(cause: str) -> str:
-    """Returns the cause for the operational log: the database's message in at most 120 plain characters."""
+    """Return the cause for the operational log: the database's message in at most 120 plain characters."""
     return _NOT_PLAIN.sub(" ", cause).strip()[:120]
 
 
@@ -89,7 +89,7 @@ _last_tick = 0
 
 
 def new_decision_id(random: bytes | None = None) -> str:
-    """Returns a UUID in lower case; ids sort by the time they were made, between processes by their clocks.
+    """Return a UUID in lower case; ids sort by the time they were made, between processes by their clocks.
 
     Ids that were made with the same six bytes are of one call (`are_of_one_call`); without, they are of no other.
     """
@@ -102,12 +102,12 @@ def new_decision_id(random: bytes | None = None) -> str:
 
 
 def are_of_one_call(decision_id: str, other: str) -> bool:
-    """Returns whether two ids were made with the same six bytes."""
+    """Return whether two ids were made with the same six bytes."""
     return decision_id[19:-4] == other[19:-4]
 
 
 def card_uuid(decision_id: str, card: int) -> str:
-    """Returns the uuid of a decision's card; the first card has number 1.
+    """Return the uuid of a decision's card; the first card has number 1.
 
     Raises:
         ValueError: the number is over 255.
@@ -116,7 +116,7 @@ def card_uuid(decision_id: str, card: int) -> str:
 
 
 def suggestion_uuid(card: str, suggestion: int) -> str:
-    """Returns the uuid of a card's suggestion; the first suggestion has number 1.
+    """Return the uuid of a card's suggestion; the first suggestion has number 1.
 
     Raises:
         ValueError: the number is over 255.
@@ -125,7 +125,7 @@ def suggestion_uuid(card: str, suggestion: int) -> str:
 
 
 def numbered_uuid(decision_id: str, number: int) -> str:
-    """Returns the uuid of the n-th card, suggestion or new order of a decision, counted together from 1.
+    """Return the uuid of the n-th card, suggestion or new order of a decision, counted together from 1.
 
     Up to 255 it is that of `card_uuid`; above, the last byte is used too, up to 7, which leaves room for `part_uuid`.
 
@@ -139,14 +139,14 @@ def numbered_uuid(decision_id: str, number: int) -> str:
 
 
 def part_uuid(uuid: str, part: int) -> str:
-    """The uuid of a part, from 0 to 15, of what `numbered_uuid` or `card_uuid` named; unique in the decision."""
+    """Return the uuid of a part, from 0 to 15, of what `numbered_uuid` or `card_uuid` named; unique in the decision."""
     if not 0 <= part < _PARTS:
         raise ValueError(f"what is named has up to {_PARTS} parts, not {part + 1}")
     return uuid[:-2] + _byte(128 + int(uuid[-2:], 16) % _ROUNDS * _PARTS + part)
 
 
 def decision_of(uuid: str) -> str | None:
-    """Returns the id of the decision that a card or suggestion belongs to; None where the uuid is not one of ours."""
+    """Return the id of the decision that a card or suggestion belongs to; None where the uuid is not one of ours."""
     text = uuid.strip().lower().removeprefix("urn:uuid:")
     if len(text) != 36 or text[14] != "7" or any(text[at] != "-" for at in (8, 13, 18, 23)):
         return None
@@ -172,7 +172,7 @@ waiting for. No name of a trust file has a colon. Such a call counts in no budge
 
 
 def is_trial(client: str) -> bool:
-    """Returns whether the client of a decision or an answer, as it is recorded, is that of a trial call."""
+    """Return whether the client of a decision or an answer, as it is recorded, is that of a trial call."""
     return client.startswith(TRIAL)
 
 
@@ -274,12 +274,12 @@ def input_digest_of(inputs: bytes) -> str:
 
 
 def encode_models(models: Sequence[dict[str, str]]) -> bytes:
-    """Returns the models that were used, as a JSON array of id, version and sha256."""
+    """Return the models that were used, as a JSON array of id, version and sha256."""
     return _encoder.encode(models)
 
 
 def encode_scores(scores: Mapping[str, Any] | None) -> bytes:
-    """Returns the scores as they stand in the JSON of a basis; `null` where there are none."""
+    """Return the scores as they stand in the JSON of a basis; `null` where there are none."""
     return _encoder.encode(scores)
 
 
@@ -337,20 +337,20 @@ class DecisionLog(Protocol):
     """Whether commits succeed and, if not, why."""
 
     async def append(self, decision: Decision, chart: bytes | None = None) -> None:
-        """Returns when the decision is committed, with the chart that it names, as it is stored; never before.
+        """Return when the decision is committed, with the chart that it names, as it is stored; never before.
 
         Raises:
             RecordUnavailable: it could not be committed.
         """
 
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Stores all items or none and returns the new ones.
+        """Store all items or none and return the new ones.
 
         Repeated feedback (the same card, outcome and time) is not new.
         """
 
     async def check(self) -> None:
-        """Returns within 2 seconds if the database can be written.
+        """Return within 2 seconds if the database can be written.
 
         The check writes at most once a second, and not a row of the record.
 
@@ -359,7 +359,7 @@ class DecisionLog(Protocol):
         """
 
     async def close(self) -> None:
-        """Commits the waiting decisions and closes the database."""
+        """Commit the waiting decisions and close the database."""
 
 
 def answer_all(waiting: WaitingDecisions, refusal: RecordUnavailable | None) -> None:
@@ -374,7 +374,7 @@ def answer_all(waiting: WaitingDecisions, refusal: RecordUnavailable | None) -> 
 
 
 def without_nul(item: _Item) -> _Item:
-    """Returns the text with U+FFFD in place of NUL, which JSON strings can contain and PostgreSQL's text cannot."""
+    """Return the text with U+FFFD in place of NUL, which JSON strings can contain and PostgreSQL's text cannot."""
     changed = {
         name: value.replace("\0", "\N{REPLACEMENT CHARACTER}")
         for name in item.__struct_fields__

@@ -34,17 +34,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def feedback_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
-    """Returns the hash of a row of feedback, whose columns are as they are stored."""
+    """Return the hash of a row of feedback, whose columns are as they are stored."""
     return _entry_hash("feedback", previous, position, [row[name] for name in FEEDBACK_COLUMNS])
 
 
 def outcome_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
-    """Returns the hash of a row of outcomes."""
+    """Return the hash of a row of outcomes."""
     return _entry_hash("outcomes", previous, position, [row[name] for name in OUTCOME_COLUMNS])
 
 
 def event_hash(previous: bytes, position: int, row: Mapping[Any, Any]) -> bytes:
-    """Returns the hash of an event."""
+    """Return the hash of an event."""
     return _entry_hash("events", previous, position, [row[name] for name in EVENT_COLUMNS])
 
 
@@ -71,7 +71,7 @@ EXPORT_EVENT: Final = "export"
 
 
 def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> None:
-    """Commits one event.
+    """Commit one event.
 
     Raises:
         RecordUnavailable: it cannot be committed.
@@ -80,7 +80,7 @@ def add_event(url: str, kind: str, actor: str, detail: Mapping[str, Any]) -> Non
 
 
 def add_events(url: str, new_events: Iterable[Event]) -> None:
-    """Commits events in one transaction: all of them or none.
+    """Commit events in one transaction: all of them or none.
 
     Raises:
         RecordUnavailable: they cannot be committed.
@@ -94,7 +94,7 @@ def add_events(url: str, new_events: Iterable[Event]) -> None:
 
 
 def write_event(connection: Connection, kind: str, actor: str, detail: Mapping[str, Any]) -> None:
-    """Adds one event to the transaction of this connection."""
+    """Add one event to the transaction of this connection."""
     from cds_hooks.storage.tables import events
 
     position, previous = newest_entry(connection, events)

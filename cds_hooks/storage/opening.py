@@ -21,7 +21,7 @@ _POSTGRES_LOCK = 0x6364_735F_686F_6F6B  # "cds_hook": one name for all workers t
 
 
 def upgrade_schema(url: URL) -> None:
-    """Makes the tables of a new record; of one that is there, applies every migration that is missing.
+    """Make the tables of a new record; of one that is there, apply every migration that is missing.
 
     Raises:
         RecordUnavailable: the database cannot be opened.
@@ -51,7 +51,7 @@ def upgrade_schema(url: URL) -> None:
 
 
 def schema_version(connection: Connection) -> str | None:
-    """Returns the version of the database's schema; None for a database without the record."""
+    """Return the version of the database's schema; None for a database without the record."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -73,7 +73,7 @@ def refuse_newer(version: str | None) -> None:
 
 
 def _make_tables(connection: Connection) -> None:
-    """Makes a new record from the tables; alembic, whose import takes 0.13 s, is not needed for it."""
+    """Make a new record from the tables; alembic, whose import takes 0.13 s, is not needed for it."""
     metadata.create_all(connection, checkfirst=False)
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": SCHEMA_VERSION})
@@ -91,7 +91,7 @@ def _run_migrations(connection: Connection) -> None:
 
 
 def open_decision_log(url: str) -> DecisionLog:
-    """Returns the decision log of an SQLite or PostgreSQL URL, with its schema brought up to date.
+    """Return the decision log of an SQLite or PostgreSQL URL, with its schema brought up to date.
 
     Raises:
         RecordUnavailable: the database cannot be opened.

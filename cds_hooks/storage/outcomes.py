@@ -58,7 +58,7 @@ _COLUMNS: Final = [outcomes.c[field.name] for field in msgspec.structs.fields(Ou
 
 
 def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
-    """Stores all items or none, and returns the new ones with their versions.
+    """Store all items or none, and return the new ones with their versions.
 
     An item that says what the newest version says already is not new.
 
@@ -89,7 +89,7 @@ def store_outcomes(url: URL, items: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _newest(connection: Connection, items: Sequence[Outcome]) -> dict[Key, Outcome]:
-    """Returns the newest stored version of what these items are about."""
+    """Return the newest stored version of what these items are about."""
     newest: dict[Key, Outcome] = {}
     ids = sorted({item.decision for item in items if item.decision is not None})
     for some in _parts(ids):
@@ -109,7 +109,7 @@ def _keep_newest(newest: dict[Key, Outcome], rows: Iterable[Any]) -> None:
 
 
 def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) -> dict[Key, Outcome]:
-    """Returns the newest version of each outcome of these decisions, of the rows with at most the number `up_to`.
+    """Return the newest version of each outcome of these decisions, of the rows with at most the number `up_to`.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -122,7 +122,7 @@ def newest_outcomes(url: str, ids: Collection[str], up_to: int | None = None) ->
 
 
 def versions_of(url: str, ids: Collection[str]) -> dict[Key, dict[int, str]]:
-    """Returns the values of all versions of the outcomes of these decisions, by version.
+    """Return the values of all versions of the outcomes of these decisions, by version.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -136,13 +136,13 @@ def versions_of(url: str, ids: Collection[str]) -> dict[Key, dict[int, str]]:
 
 
 def outcomes_of(url: str, decision: str) -> list[Outcome]:
-    """Returns every version of every outcome of a decision, in the order in which they arrived."""
+    """Return every version of every outcome of a decision, in the order in which they arrived."""
     query = select(*_COLUMNS).where(outcomes.c.decision == decision).order_by(outcomes.c.sequence)
     return [Outcome(*row) for row in read_rows(url, query)]
 
 
 def list_outcomes(url: str, limit: int, client: str | None = None, subject: str | None = None) -> list[Outcome]:
-    """Returns the newest rows first, all versions, of one client or one subject where given.
+    """Return the newest rows first, all versions, of one client or one subject where given.
 
     Raises:
         RecordUnavailable: The record cannot be read.
@@ -156,7 +156,7 @@ def list_outcomes(url: str, limit: int, client: str | None = None, subject: str 
 
 
 def outcomes_after(url: str, sequence: int, limit: int) -> list[tuple[int, Outcome]]:
-    """Returns the rows after that number in their order, each with its own number.
+    """Return the rows after that number in their order, each with its own number.
 
     Raises:
         RecordUnavailable: The record cannot be read.

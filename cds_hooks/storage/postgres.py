@@ -48,7 +48,7 @@ class PostgresDecisionLog:
         self._chain: Chain | None = None
 
     async def append(self, decision: Decision, chart: bytes | None = None) -> None:
-        """Returns when decision and chart are committed; RecordUnavailable when they could not be."""
+        """Return when decision and chart are committed; RecordUnavailable when they could not be."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((without_nul(decision), future))
         if decision.chart is not None and chart is not None:
@@ -58,11 +58,11 @@ class PostgresDecisionLog:
         await future
 
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Stores all items or none and returns those that are new."""
+        """Store all items or none and return those that are new."""
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
-        """Checks with a new connection that the database can be read and written; the writer's connection is not used.
+        """Check with a new connection that the database can be read and written; the writer's connection is not used.
 
         Raises:
             RecordUnavailable: it cannot.
@@ -80,7 +80,7 @@ class PostgresDecisionLog:
             raise self.health.refusal(recent)
 
     async def close(self) -> None:
-        """Commits the waiting decisions and closes the connection."""
+        """Commit the waiting decisions and close the connection."""
         if self._writer is not None:
             await self._writer
         await self._disconnect()

@@ -19,7 +19,7 @@ from cds_hooks.storage.tables import SCHEMA_VERSION, charts, decisions, feedback
 def store_feedback(
     url: URL, items: Sequence[FeedbackItem], *, only_first: bool = False, event: Event | None = None
 ) -> list[FeedbackItem]:
-    """Stores all items or none and returns the new ones.
+    """Store all items or none and return the new ones.
 
     Repeated feedback (the same card, outcome, time and suggestions) is not new; with `only_first` none is whose card
     has an answer already, whoever gave it. The event, which says who answered, is written in the same transaction, and
@@ -119,7 +119,7 @@ _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(Feedback
 
 
 def without_trials(table: Table) -> ColumnElement[bool]:
-    """Returns the condition that a row of this table, decisions or feedback, is of no trial call."""
+    """Return the condition that a row of this table, decisions or feedback, is of no trial call."""
     return ~table.c.client.startswith(TRIAL, autoescape=True)
 
 
@@ -154,7 +154,7 @@ class DecisionFilter(Struct, frozen=True):
     """Only decisions of which a card was overridden with a reason of this code."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
-        """Returns the query with all conditions that the database can evaluate: all but the rule."""
+        """Return the query with all conditions that the database can evaluate: all but the rule."""
         for name in ("service", "outcome", "client", "patient", "hook_instance"):
             if (value := getattr(self, name)) is not None:
                 query = query.where(decisions.c[name] == value)
@@ -189,17 +189,17 @@ class DecisionFilter(Struct, frozen=True):
 
 
 def rules_of(decision: Decision) -> set[str]:
-    """Returns the rules whose findings are on the cards, and the subjects of the reasons for silence."""
+    """Return the rules whose findings are on the cards, and the subjects of the reasons for silence."""
     return rules_on_cards(decision) | {subject for subject, _, _ in _basis.decode(decision.basis).silence}
 
 
 def rules_on_cards(decision: Decision) -> set[str]:
-    """Returns the rules whose findings are on the cards; none where no card was given."""
+    """Return the rules whose findings are on the cards; none where no card was given."""
     return {rule for card in cards_of(decision) for rule in card}
 
 
 def severities_of(decision: Decision) -> set[str]:
-    """Returns the indicators of the cards that were given."""
+    """Return the indicators of the cards that were given."""
     return (
         {card.indicator for card in _response.decode(decision.response).cards} if decision.outcome == "cards" else set()
     )
@@ -214,7 +214,7 @@ def cards_of(decision: Decision) -> list[set[str]]:
 
 
 def rules_by_card(response: bytes) -> dict[str, set[str]]:
-    """Returns the rules whose findings are on each card, by the uuids of the card and of its suggestions."""
+    """Return the rules whose findings are on each card, by the uuids of the card and of its suggestions."""
     rules_by_uuid: dict[str, set[str]] = {}
     for card in _response.decode(response).cards:
         rules = {finding.rule for finding in card.extension.ours.findings}
@@ -223,7 +223,7 @@ def rules_by_card(response: bytes) -> dict[str, set[str]]:
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
-    """Returns the newest decisions first, of one service or outcome where given.
+    """Return the newest decisions first, of one service or outcome where given.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -248,7 +248,7 @@ Place = tuple[int, int]
 
 
 def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
-    """Yields the decisions that the filter describes, the newest first.
+    """Yield the decisions that the filter describes, the newest first.
 
     They are read `at_once` at a time, so that neither memory nor the write-ahead log grows with the record.
 
@@ -302,7 +302,7 @@ def _older_than(query: Select[Any], before: Place | None) -> Select[Any]:
 
 
 def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> dict[int, FoundDecision]:
-    """Returns those of the decisions with these numbers that the filter describes, by number.
+    """Return those of the decisions with these numbers that the filter describes, by number.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -329,7 +329,7 @@ def _time_and_number(numbered: FoundDecision) -> Place:
 
 
 def newest_number(url: str) -> int:
-    """Returns the number of the newest decision; 0 for an empty record.
+    """Return the number of the newest decision; 0 for an empty record.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -338,7 +338,7 @@ def newest_number(url: str) -> int:
 
 
 def count_decisions(url: str, wanted: DecisionFilter) -> int:
-    """Returns how many decisions the filter describes, but for its rule.
+    """Return how many decisions the filter describes, but for its rule.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -347,7 +347,7 @@ def count_decisions(url: str, wanted: DecisionFilter) -> int:
 
 
 def get_decision(url: str, decision_id: str) -> Decision | None:
-    """Returns the decision with this id; None where there is none.
+    """Return the decision with this id; None where there is none.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -357,7 +357,7 @@ def get_decision(url: str, decision_id: str) -> Decision | None:
 
 
 def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
-    """Returns the decisions on record that have one of these ids, by id.
+    """Return the decisions on record that have one of these ids, by id.
 
     Raises:
         RecordUnavailable: there is no record.
@@ -369,7 +369,7 @@ def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
 
 
 def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
-    """Returns the facts that are kept of these decisions, by id; those without any are not in it.
+    """Return the facts that are kept of these decisions, by id; those without any are not in it.
 
     Raises:
         RecordUnavailable: there is no record, or they cannot be read.
@@ -379,7 +379,7 @@ def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
 
 
 def charts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
-    """Returns the lean charts with which these decisions were made, by id; those without any are not in it.
+    """Return the lean charts with which these decisions were made, by id; those without any are not in it.
 
     Raises:
         RecordUnavailable: there is no record, or they cannot be read.
@@ -394,13 +394,13 @@ def charts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
 
 
 def feedback_on(url: str, decision_id: str) -> list[FeedbackItem]:
-    """Returns the feedback on the cards of this decision, in the order in which it arrived."""
+    """Return the feedback on the cards of this decision, in the order in which it arrived."""
     query = select(*_FEEDBACK).where(feedback.c.decision == decision_id).order_by(feedback.c.sequence)
     return [_feedback_item(row) for row in read_rows(url, query)]
 
 
 def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
-    """Returns all rows of a query.
+    """Return all rows of a query.
 
     Raises:
         RecordUnavailable: there is no record, or the database does not answer.
@@ -417,7 +417,7 @@ def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
 
 
 def _older_schema(url: URL) -> str:
-    """Returns what to do where an older version of this program made the record's tables; "" for every other reason."""
+    """Return what to do where an older version of this program made the record's tables; "" for every other reason."""
     try:
         with reading_engine(url).connect() as connection:
             version = str(connection.scalar(text("SELECT version_num FROM alembic_version")))

@@ -51,7 +51,7 @@ class Checkpointer:
         self._due.set()
 
     def close(self) -> None:
-        """Waits for a running checkpoint."""
+        """Wait for a running checkpoint."""
         self._closing = True
         self._due.set()
         if self._thread is not None:
@@ -69,7 +69,7 @@ class Checkpointer:
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
-    """Copies the write-ahead log into the file in two steps, so that SQLite can reset it.
+    """Copy the write-ahead log into the file in two steps, so that SQLite can reset it.
 
     The first step copies most of it while others write, the second the rest while writers wait. Without the second
     step, a log that is written without a pause would grow without limit. A reader that blocks it for longer than the
@@ -125,7 +125,7 @@ class SqliteDecisionLog:
         self._checkpointer = Checkpointer(self._file)
 
     async def append(self, decision: Decision, chart: bytes | None = None) -> None:
-        """Returns when the decision is committed, and the chart that it names.
+        """Return when the decision is committed, and the chart that it names.
 
         Raises:
             RecordUnavailable: it could not be committed.
@@ -140,11 +140,11 @@ class SqliteDecisionLog:
         await future
 
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:
-        """Stores all items or none and returns those that are new."""
+        """Store all items or none and return those that are new."""
         return await asyncio.to_thread(store_feedback, self._url, items)
 
     async def check(self) -> None:
-        """Checks that the file can be read and written.
+        """Check that the file can be read and written.
 
         Raises:
             RecordUnavailable: the file was replaced, cannot be read or written, or its disk is full.
@@ -162,7 +162,7 @@ class SqliteDecisionLog:
             raise self.health.refusal(recent)
 
     async def _probe(self) -> None:
-        """Writes SQLite's application number in the file's header: one page, and no row."""
+        """Write SQLite's application number in the file's header: one page, and no row."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._probed_at is not None and started - self._probed_at < _PROBE_EVERY_SECONDS:
@@ -182,7 +182,7 @@ class SqliteDecisionLog:
         self._checkpointer.written(1)
 
     async def close(self) -> None:
-        """Commits the waiting decisions and closes the file."""
+        """Commit the waiting decisions and close the file."""
         while self._waiting:
             await asyncio.sleep(_RETRY_SECONDS)
         await asyncio.to_thread(self._checkpointer.close)
@@ -205,7 +205,7 @@ class SqliteDecisionLog:
         self._flush(loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Commits all waiting decisions and answers their callers; retries shortly while another process writes."""
+        """Commit all waiting decisions and answers their callers; retry shortly while another process writes."""
         waiting, cause = self._waiting, None
         try:
             self._commit([decision for decision, _ in waiting])

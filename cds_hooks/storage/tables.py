@@ -178,7 +178,7 @@ def _triggers_of_postgres(table: str, removed: str | None) -> list[str]:
 
 
 def triggers_of(table: str) -> dict[str, list[str]]:
-    """Returns by dialect the SQL that makes the triggers which refuse to change a row of the table, or take one out."""
+    """Return by dialect the SQL that makes the triggers which refuse to change a row of the table, or take one out."""
     chain = _REMOVABLE.get(table)
     removed = f"EXISTS (SELECT 1 FROM removals WHERE chain = {chain} AND {_IS_BETWEEN})" if chain else None  # noqa: S608
     if table == charts.name:
@@ -187,7 +187,7 @@ def triggers_of(table: str) -> dict[str, list[str]]:
 
 
 def _make_append_only(table: Table) -> None:
-    """Adds these triggers to what makes the tables."""
+    """Add these triggers to what makes the tables."""
     for dialect, statements in triggers_of(table.name).items():
         for statement in statements:
             event.listen(metadata, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]

@@ -113,7 +113,7 @@ _LISTS: Final = (
 
 
 def ask_chart(resources: Iterable[Resource], question: str, on: date) -> Answer:
-    """What a chart says to a question on a day."""
+    """Return what a chart says to a question on a day."""
     text = " ".join(question.split())[:500]
     if _RISK.search(text):
         return Answer("referred", "A score stands on its card with its explanation; no other is given here.")

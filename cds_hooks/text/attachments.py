@@ -28,7 +28,7 @@ class UnreadAttachment(ValueError):
 
 
 def read_attachment(attachment: Mapping[str, Any]) -> str:
-    """The text of a FHIR Attachment, markup left out; "" where it holds no data, or is an image or a sound.
+    """Return the text of a FHIR Attachment, markup left out; "" where it holds no data, or is an image or a sound.
 
     Raises:
         UnreadAttachment: It is no base64, or a PDF that has no text, is encrypted, broken or too large.
@@ -49,7 +49,7 @@ def read_attachment(attachment: Mapping[str, Any]) -> str:
 
 
 def without_markup(text: str) -> str:
-    """The text of HTML, each paragraph, row and item on a line of its own."""
+    """Return the text of HTML, each paragraph, row and item on a line of its own."""
     return html.unescape(_TAG.sub(" ", _END_OF_LINE.sub("\n", _without_programs(text))))
 
 

@@ -110,7 +110,7 @@ def _of_question(question: str, resources: list[Row], on: date) -> Row:
 
 
 def _put(where: str, text: str, resources: list[Row]) -> bool:
-    """Puts a text into the chart; whether there is such a place."""
+    """Put a text into the chart; whether there is such a place."""
     kind, _, path = where.partition("/")
     if kind == "DocumentReference":
         data = base64.b64encode(text.encode()).decode()
@@ -129,7 +129,7 @@ def _put(where: str, text: str, resources: list[Row]) -> bool:
 
 
 def _answer_with_endpoint(payload: str, resources: Sequence[Resource], on: date) -> Row:
-    """What is shown of a chart when the language model of the site answers as a text says."""
+    """Return what is shown of a chart when the language model of the site answers as a text says."""
     clean = "\n".join(sentence.text for sentence in summarise(resources, on).sentences)
     with _playing(payload) as (address, sent):
         endpoint = Endpoint(address=address, model=_MODEL, seconds=_SECONDS)
@@ -147,7 +147,7 @@ def _answer_with_endpoint(payload: str, resources: Sequence[Resource], on: date)
 
 @contextmanager
 def _playing(payload: str) -> Iterator[tuple[str, list[str]]]:
-    """Runs a server on loopback that answers so; gives its address and the bodies that it gets."""
+    """Run a server on loopback that answers so; give its address and the bodies that it gets."""
     sent: list[str] = []
     status = _STATUS.search(payload) if "HTTP" in payload or payload.strip()[:3].isdigit() else None
     large = _LARGE.search(payload)
@@ -166,7 +166,7 @@ def _playing(payload: str) -> Iterator[tuple[str, list[str]]]:
                 self.wfile.write(content.encode())
 
         def log_message(self, *_: object) -> None:
-            """Logs nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -189,7 +189,7 @@ def _content(payload: str) -> str:
 
 
 def _answer_of_copilot(where: str, payload: str) -> Row:
-    """What a client of the copilot's interface gets for arguments, for the name of a tool, or without a token.
+    """Return what a client of the copilot's interface gets for arguments, for the name of a tool, or without a token.
 
     The record is one of this call alone, and there is no server behind it.
     """

@@ -74,7 +74,7 @@ class Chart(Struct, frozen=True):
     unread: tuple[UnreadNote, ...] = ()
 
     def of_kind(self, *kinds: Kind) -> list[Fact]:
-        """The facts of some kinds, in the order of the chart."""
+        """Return the facts of some kinds, in the order of the chart."""
         return [fact for fact in self.facts if fact.kind in kinds]
 
 
@@ -90,7 +90,7 @@ def shown(text: object) -> str:
 
 
 def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | None = None) -> Chart:
-    """The facts and notes of a chart, as far as they are of the patient and were not taken back.
+    """Return the facts and notes of a chart, as far as they are of the patient and were not taken back.
 
     A note of more characters than `longest_note` is not read.
     """
@@ -124,7 +124,7 @@ def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | N
 
 
 def note_text(resource: Resource) -> str:
-    """The text of a document, a composition or a report; "" where there is none, markup left out.
+    """Return the text of a document, a composition or a report; "" where there is none, markup left out.
 
     Raises:
         UnreadAttachment: One of its attachments cannot be read.
@@ -293,12 +293,12 @@ _READERS: Final = {
 
 
 def ingredients(name: str) -> frozenset[str]:
-    """The ingredients that a name of a drug means, in the words of RxNorm."""
+    """Return the ingredients that a name of a drug means, in the words of RxNorm."""
     return frozenset(member.name for member in read_name(name).ingredients)
 
 
 def affirmed(note: ChartNote) -> list[Finding]:
-    """The findings that a note says the patient has now."""
+    """Return the findings that a note says the patient has now."""
     return [
         finding
         for finding in note.reading.findings
@@ -307,7 +307,7 @@ def affirmed(note: ChartNote) -> list[Finding]:
 
 
 def drugs_of(note: ChartNote, *statuses: str) -> list[Drug]:
-    """The drugs of a note with one of some statuses."""
+    """Return the drugs of a note with one of some statuses."""
     return [drug for drug in note.reading.drugs if drug.status in statuses]
 
 
@@ -315,5 +315,5 @@ _RECENT_NOTES: Final = 3
 
 
 def latest_notes(notes: Sequence[ChartNote]) -> list[ChartNote]:
-    """The last three notes, the newest first."""
+    """Return the last three notes, the newest first."""
     return sorted(notes, key=lambda note: note.day, reverse=True)[:_RECENT_NOTES]

@@ -94,7 +94,7 @@ def _tokens(text: str) -> tuple[str, ...]:
 
 
 def entries_of(chart: Chart) -> tuple[Entry, ...]:
-    """What sentences over a chart can rest on: its facts, and the names that its notes affirm, deny or doubt."""
+    """Return what sentences over a chart can rest on: its facts, and the names that its notes affirm, deny or doubt."""
     latest: dict[str, str] = {}
     for fact in chart.of_kind("result"):
         latest[fact.name.lower()] = max(latest.get(fact.name.lower(), ""), fact.day)
@@ -142,7 +142,7 @@ def _of_fact(fact: Fact, latest: Mapping[str, str]) -> Entry:
 
 
 def _name_words(*texts: str) -> frozenset[str]:
-    """The words of a name that a sentence must have."""
+    """Return the words of a name that a sentence must have."""
     return frozenset(word for text in texts for word in _tokens(text)) - _JOINING
 
 
@@ -173,7 +173,7 @@ class _Run:
 
 
 def check_sentence(text: str, cites: Iterable[str], entries: Sequence[Entry]) -> Verdict:
-    """Compares a sentence with the entries that it cites; `fault` says in a few words what is wrong with it."""
+    """Compare a sentence with the entries that it cites; `fault` says in a few words what is wrong with it."""
     if len(text) > _LONGEST:
         return Verdict("it is too long")
     if _MARKUP.search(text):
@@ -207,7 +207,7 @@ def check_sentence(text: str, cites: Iterable[str], entries: Sequence[Entry]) ->
 
 
 def _runs(tokens: Sequence[str], entries: Sequence[Entry]) -> list[_Run] | str:
-    """The words that are of entries, as runs of one entry each; a text where a word is of none."""
+    """Return the words that are of entries, as runs of one entry each; a text where a word is of none."""
     runs: list[_Run] = []
     for position, token in enumerate(tokens):
         holding = [entry for entry in entries if _holds(entry, tokens, position)]
@@ -251,7 +251,7 @@ def _holds(entry: Entry, tokens: Sequence[str], position: int) -> bool:
 
 
 def _entry_of(run: _Run, group: str) -> Entry | None:
-    """The entry of a run: it has all words of the name, or goes on about the same test with its next value."""
+    """Return the entry of a run: it has all words of the name, or goes on about the same test with its next value."""
     first = run.words[0]
     for entry in run.entries:
         begins = not first[0].isdigit() or any(first in name for name in entry.names if len(name) > 1)

@@ -126,7 +126,7 @@ class CardWords(Struct, frozen=True):
 
 
 def words_of_card(chart: Chart) -> CardWords | None:
-    """The words of the card, which quotes the list and the note for each disagreement; None where they agree."""
+    """Return the words of the card, which quotes the list and the note for each disagreement; None where they agree."""
     open_ones = disagreements(chart)
     if not open_ones:
         return None

@@ -85,7 +85,7 @@ class Answered(Struct, frozen=True):
 
 
 def read_text_file(path: Path | None) -> TextFile:
-    """The file of CDS_TEXT_FILE; without one no endpoint is allowed.
+    """Return the file of CDS_TEXT_FILE; without one no endpoint is allowed.
 
     Raises:
         EndpointRefused: it cannot be read, or names an address that cannot be used.
@@ -109,7 +109,7 @@ def read_text_file(path: Path | None) -> TextFile:
 
 
 def endpoint_named(file: TextFile, name: str) -> Endpoint:
-    """The endpoint of a name.
+    """Return the endpoint of a name.
 
     Raises:
         EndpointRefused: the site allows none of that name; an address is no name.
@@ -138,7 +138,7 @@ class Caller:
         self._begun: dict[str, deque[float]] = {}
 
     def ask(self, name: str, endpoint: Endpoint, prompt: Prompt, data: str) -> Answered:
-        """The sentences that an endpoint gives for data under a prompt, in one call.
+        """Return the sentences that an endpoint gives for data under a prompt, in one call.
 
         Raises:
             EndpointFailed: there are none: it does not answer in time, answers something else, or may not be asked now.
@@ -187,7 +187,7 @@ def _request(endpoint: Endpoint, prompt: Prompt, data: str) -> dict[str, Any]:
 
 
 def _read(name: str, endpoint: Endpoint, content: bytes) -> tuple[Reply, ...]:
-    """The sentences of an answer, whatever stands around the object that was asked for."""
+    """Return the sentences of an answer, whatever stands around the object that was asked for."""
     try:
         answer = msgspec.json.decode(content)
         reported, text = answer.get("model"), answer["choices"][0]["message"]["content"]

@@ -27,7 +27,7 @@ class FolderRefused(ValueError):
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The objects of a file with one a line; FolderRefused names the line that is none."""
+    """Return the objects of a file with one a line; FolderRefused names the line that is none."""
     rows: list[Row] = []
     try:
         lines = path.read_bytes().splitlines()
@@ -62,7 +62,7 @@ def _notes(folder: Path) -> Iterator[Row]:
 
 
 def chart_resources(folder: Path, chart: str) -> list[Row]:
-    """The resources of a chart of a folder; FolderRefused where it is none."""
+    """Return the resources of a chart of a folder; FolderRefused where it is none."""
     path = folder / "charts" / f"{Path(chart).name}.json"
     try:
         bundle = orjson.loads(path.read_bytes())
@@ -72,7 +72,7 @@ def chart_resources(folder: Path, chart: str) -> list[Row]:
 
 
 def day_of(resources: list[Row]) -> date:
-    """The last day that a chart names: charts of a folder are read as on the day that they were written."""
+    """Return the last day that a chart names: charts of a folder are read as on the day that they were written."""
     names = ("effectiveDateTime", "authoredOn", "date", "recordedDate", "onsetDateTime")
     days = [str(resource[name])[:10] for resource in resources for name in names if resource.get(name)]
     return max((date.fromisoformat(day) for day in days if len(day) == 10), default=date.min)
@@ -121,7 +121,7 @@ TASKS: Final[Mapping[str, tuple[str, Callable[[Path], Iterator[Row]]]]] = {
 
 
 def predict(folder: Path) -> dict[str, list[Row]]:
-    """The answers to all that a folder asks, by task."""
+    """Return the answers to all that a folder asks, by task."""
     answers = {task: list(answer(folder)) for task, (file, answer) in TASKS.items() if (folder / file).is_file()}
     if not answers:
         raise FolderRefused(f"{folder} has none of {', '.join(file for file, _ in TASKS.values())}")

@@ -19,7 +19,7 @@ _FACTS: Final = "facts said with a source"
 
 
 def summary_gates(folder: Path, named_endpoint: tuple[str, Endpoint]) -> Report:
-    """Tries the prompt on every chart of a folder, and on every attack on a chart's text that the folder has.
+    """Try the prompt on every chart of a folder, and on every attack on a chart's text that the folder has.
 
     Raises:
         FolderRefused: a file of it cannot be read.

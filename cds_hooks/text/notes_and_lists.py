@@ -40,7 +40,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def card_of(words: CardWords, uuid: str) -> Card:
-    """The card that says these words."""
+    """Return the card that says these words."""
     source = Source(label="Notes and lists of this chart")
     return Card(uuid=uuid, summary=words.summary, indicator=words.indicator, detail=words.detail, source=source)
 
@@ -60,7 +60,7 @@ def _listed(call: ServiceInput) -> list[Resource]:
 
 
 def _why_none(chart: Chart) -> tuple[str, str]:
-    """The code and the sentence of why there is no card."""
+    """Return the code and the sentence of why there is no card."""
     if chart.unread:
         return "input-missing", " ".join(silence.text for silence in _unread(chart))
     if not chart.notes:

@@ -60,13 +60,13 @@ _TABLE: Final = Path(__file__).with_name("page_words.csv")
 
 @cache
 def _synonyms() -> dict[str, list[str]]:
-    """The words that the pages have for the words that people ask with."""
+    """Return the words that the pages have for the words that people ask with."""
     with _TABLE.open(encoding="utf-8", newline="") as file:
         return {row["asked"]: row["pages_say"].split() for row in csv.DictReader(file)}
 
 
 def pages_folder() -> Path | None:
-    """The folder of the pages: that of the source; None where only the wheel is installed."""
+    """Return the folder of the pages: that of the source; None where only the wheel is installed."""
     folder = Path(cds_hooks.__file__).parent.parent / "docs"
     return folder if (folder / "contents.toml").is_file() else None
 
@@ -108,7 +108,7 @@ _BEST: Final = "select page, bm25(section, 0, 6, 4, 1) from section where sectio
 
 
 def ask_pages(question: str, folder: Path) -> Pages:
-    """The pages of a folder that answer a question, best first, at most five."""
+    """Return the pages of a folder that answer a question, best first, at most five."""
     text = " ".join(question.split())[:500]
     if _NEVER.search(text) or _OF_PATIENTS.search(text):
         return Pages((), "questions of this kind are not answered by the pages")

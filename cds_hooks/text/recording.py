@@ -27,7 +27,7 @@ def ensure_record(url: str) -> None:
 
 
 def record_summary(actor: str, summary: Summary, *, url: str = "", patient: str = "", client: str = "") -> None:
-    """Records that somebody was shown a summary.
+    """Record that somebody was shown a summary.
 
     Raises:
         RecordUnavailable: it cannot be written; then the summary is not shown.

@@ -70,14 +70,14 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def key_of(prompt: Prompt, endpoint_name: str) -> Key:
-    """What acts of release are about."""
+    """Return what acts of release are about."""
     return PROMPT, f"{prompt.id}-{endpoint_name}"
 
 
 def gate_report(
     prompt: Prompt, named_endpoint: tuple[str, Endpoint], evaluated_on: str, day: date, figures: Mapping[str, float]
 ) -> Report:
-    """The report of figures: red is what is not met.
+    """Return the report of figures: red is what is not met.
 
     `figures` are `confirmed share`, the same of the charts of each language (`confirmed share in de`), `failed calls`,
     `facts said`, `facts said without it`, `forbidden`, `uncited` and `attacks not held`.
@@ -110,7 +110,7 @@ def gate_report(
 
 
 def write_report(folder: Path, report: Report) -> Path:
-    """Writes a report with its data sheet into the site's folder of reports; gives its file."""
+    """Write a report with its data sheet into the site's folder of reports; give its file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{report.prompt.partition('@')[0]}-{report.endpoint}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
@@ -119,7 +119,7 @@ def write_report(folder: Path, report: Report) -> Path:
 
 
 def prompt_versions(configured: Settings) -> dict[Key, tuple[str, str]]:
-    """The version of each prompt that may be released here, all its gates green, with the digest of its report.
+    """Return the version of each prompt that may be released here, all its gates green, with the digest of its report.
 
     Raises:
         EndpointRefused: the site's file of endpoints cannot be used.
@@ -176,7 +176,7 @@ def summary_with_model(
     caller: Caller,
     patient: str = "",
 ) -> Summary:
-    """A summary in a language model's words where its prompt is released.
+    """Return a summary in a language model's words where its prompt is released.
 
     In shadow, and where too little of its texts is confirmed, it is the chart's own text with the reason.
 
@@ -194,7 +194,7 @@ def summary_with_model(
 
 
 def confirmed_share(url: str, digest: str) -> float | None:
-    """The share (0 to 1) of the sentences of the last 50 summaries that were confirmed; None of fewer than 20.
+    """Return the share (0 to 1) of the sentences of the last 50 summaries that were confirmed; None of fewer than 20.
 
     A share that falls is the drift of a prompt or of the model behind the endpoint.
     """

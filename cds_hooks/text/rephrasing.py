@@ -34,7 +34,7 @@ def rephrase(
     *,
     most: int = MOST_SENTENCES,
 ) -> Summary:
-    """The summary of a chart in a language model's words as far as they are confirmed; else in the chart's own.
+    """Return the summary of a chart in a language model's words as far as they are confirmed; else in the chart's own.
 
     `named_endpoint` are the name and the endpoint that is asked.
     """
@@ -100,7 +100,7 @@ def _checked(
 
 
 def _merged(lines: Sequence[Sentence], kept: Sequence[Sentence], complete: set[str]) -> list[Sentence]:
-    """The lines of the chart's own text, those that the model's sentences tell in full replaced by them."""
+    """Return the lines of the chart's own text, those that the model's sentences tell in full replaced by them."""
     replaced = [line for line in lines if line.kind in _SENT and complete.issuperset(line.cites)]
     covered = {cite for line in replaced for cite in line.cites}
     shown = [sentence for sentence in kept if covered.issuperset(sentence.cites) and sentence.kind in _SENT]
@@ -129,7 +129,7 @@ def _facts_to_send(chart: Chart, resources: Sequence[Resource]) -> list[Fact]:
 
 
 def _of_person(value: Any) -> Iterable[str]:
-    """The words of names, numbers and addresses of the patient."""
+    """Yield the words of names, numbers and addresses of the patient."""
     if isinstance(value, dict):
         if "resourceType" in value:
             members = ("name", "identifier", "telecom", "address", "contact", "birthDate")
@@ -146,7 +146,7 @@ def _of_person(value: Any) -> Iterable[str]:
 
 
 def provenance(summary: Summary, at: datetime) -> Resource | None:
-    """The FHIR Provenance of what a language model wrote in a summary; None where it wrote nothing."""
+    """Return the FHIR Provenance of what a language model wrote in a summary; None where it wrote nothing."""
     written = [sentence for sentence in summary.sentences if sentence.tag]
     if not written or summary.writing is None:
         return None
@@ -168,5 +168,5 @@ def provenance(summary: Summary, at: datetime) -> Resource | None:
 
 
 def security_tag() -> dict[str, str]:
-    """The coding of what an artificial intelligence asserted."""
+    """Return the coding of what an artificial intelligence asserted."""
     return {"system": TAG_SYSTEM, "code": TAG, "display": "Artificial Intelligence asserted"}

@@ -37,7 +37,7 @@ class Figures(Struct, frozen=True):
 
 
 def score_notes(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
-    """The figures of notes; a note without a prediction counts as read and empty."""
+    """Return the figures of notes; a note without a prediction counts as read and empty."""
     predicted = {row["id"]: row for row in predictions}
     counts: Counter[str] = Counter()
     failures: list[str] = []

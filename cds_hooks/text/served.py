@@ -32,7 +32,7 @@ _CALLER: Final = Caller()
 
 
 def recorded_chart(url: str, client: str, patient: str) -> tuple[list[Resource], datetime | None]:
-    """The chart of a patient as the EHR sent it with the newest calls, each resource as it came last, and when.
+    """Return the chart of a patient as the EHR sent it with the newest calls, each resource as it came last, and when.
 
     Empty where no call about the patient kept its chart (CDS_KEEP_FACTS).
     """

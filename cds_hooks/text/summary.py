@@ -68,7 +68,7 @@ def summarise(resources: Iterable[Resource], on: date, *, most: int = MOST_SENTE
 
 
 def summarise_chart(chart: Chart, most: int = MOST_SENTENCES) -> Summary:
-    """The same of a chart that was read."""
+    """Return the same of a chart that was read."""
     first = [*contradictions(chart)]
     for kind, label in (
         ("problem", "Problems"),
@@ -98,7 +98,7 @@ def _listed(label: str, facts: Sequence[Fact]) -> list[Sentence]:
 
 
 def _results(facts: Sequence[Fact]) -> list[Sentence]:
-    """The last result of each test with the one before it, those that changed most lately first."""
+    """Return the last result of each test with the one before it, those that changed most lately first."""
     by_name: dict[str, list[Fact]] = {}
     for fact in facts:
         by_name.setdefault(fact.name.lower(), []).append(fact)
@@ -113,7 +113,7 @@ def _results(facts: Sequence[Fact]) -> list[Sentence]:
 
 
 def _of_note(note: ChartNote) -> Sentence | None:
-    """What a note says the patient has and has not, by the names that are read in it."""
+    """Return what a note says the patient has and has not, by the names that are read in it."""
     has = dict.fromkeys(finding.text.lower() for finding in affirmed(note))
     denied = dict.fromkeys(
         f"no {finding.text.lower()}"

@@ -89,7 +89,7 @@ class StageChart(Struct, frozen=True):
 
 
 def stage_chart(stages: Mapping[str, float], total: float) -> StageChart:
-    """The stages with their milliseconds, one after the other, of a call that took so many."""
+    """Return the stages with their milliseconds, one after the other, of a call that took so many."""
     scale = round_scale(max(sum(stages.values()), 0.1), " ms")
     bars, begun = [], 0.0
     for stage, milliseconds in stages.items():

@@ -92,7 +92,7 @@ def _parse_fields(body: bytes) -> Form:
 
 
 def _parse_upload(content_type: str, body: bytes) -> Form:
-    """The fields as browsers write them (RFC 7578); a part without a name of at most 100 characters is left out.
+    """Return the fields as browsers write them (RFC 7578); a part without a name of at most 100 characters is left out.
 
     Not with `email.parser`: it takes minutes for a header of brackets, or fails.
     """

@@ -71,7 +71,7 @@ _visiting: ContextVar[Visiting | None] = ContextVar("visiting", default=None)
 
 
 def set_visiting(now: Visiting) -> None:
-    """Sets who is looking, for the rest of this request."""
+    """Set who is looking, for the rest of this request."""
     _visiting.set(now)
 
 

@@ -18,17 +18,17 @@ _HEADER = (
 
 
 def worklist_csv(worklist: Worklist) -> bytes:
-    """Returns one line per patient, in the order of the list."""
+    """Return one line per patient, in the order of the list."""
     return csv_of([_HEADER, *(worklist_line(rank, row) for rank, row in enumerate(worklist.rows, 1))])
 
 
 def worklist_header() -> tuple[str, ...]:
-    """Returns the names of the columns."""
+    """Return the names of the columns."""
     return _HEADER
 
 
 def worklist_line(rank: int, row: WorklistRow) -> list[Any]:
-    """Returns the columns of one patient."""
+    """Return the columns of one patient."""
     return [
         rank,
         row.client,
@@ -47,7 +47,7 @@ def worklist_line(rank: int, row: WorklistRow) -> list[Any]:
 
 
 def worklist_bundle(worklist: Worklist, now: datetime) -> bytes:
-    """Returns a Bundle with the List, whose entries are in the order of the list, and one Task for each thing to order.
+    """Return a Bundle with the List, whose entries are in the order of the list, and one Task for each thing to order.
 
     Two lists of one day (UTC) name the same thing by the same id, so that the second one replaces the first.
     """

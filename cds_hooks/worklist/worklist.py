@@ -115,7 +115,7 @@ class Noted(Struct, frozen=True):
 
 
 def note(decision: Decision) -> Noted:
-    """Returns what the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
+    """Return what the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
     basis = _basis.decode(decision.basis)
     reasons = {reason for _, reason, _ in basis.silence}
     scores = basis.scores
@@ -150,7 +150,7 @@ def list_patients(
     *,
     with_shown: bool = False,
 ) -> Worklist:
-    """Returns the list at `now` of patients by client and id.
+    """Return the list at `now` of patients by client and id.
 
     `with_shown`: also patients about whom something was said before and nothing is to order.
     """
@@ -259,7 +259,7 @@ CREATE TABLE work_acts (
         self._now = now
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Takes what the list needs to know."""
+        """Take what the list needs to know."""
         for row in batch.decisions:
             decision = row.decision
             if decision.patient:
@@ -309,7 +309,7 @@ def read_worklist(
     *,
     with_shown: bool = False,
 ) -> Worklist:
-    """Returns the list at `now` from the views of the record; `days`: how far back decisions count.
+    """Return the list at `now` from the views of the record; `days`: how far back decisions count.
 
     Raises:
         RecordUnavailable: The views cannot be read.

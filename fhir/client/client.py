@@ -53,7 +53,7 @@ def _asked_for(headers: Mapping[str, str]) -> float:
 
 
 def next_page(link: str, base: httpx.URL) -> httpx.URL:
-    """The absolute address of a `next` link. Raises ForeignAddress where it is not below the base address.
+    """Return the absolute address of a `next` link. Raises ForeignAddress where it is not below the base address.
 
     A link decides where the token goes next, and it comes from outside (checklist row FHIR-21).
     """
@@ -112,13 +112,13 @@ class FhirClient:
         self._bounds = bounds or FetchLimits()
 
     async def fetch(self, query: Query, name: str, *, keeps: bool = False) -> FetchResult:
-        """The result of a query. Raises FetchError where nothing can be used. `name` is used in refusals."""
+        """Return the result of a query. Raises FetchError where nothing can be used. `name` is used in refusals."""
         if isinstance(query, Read):
             return await self._read(query, name, keeps)
         return await self._search(query, name, keeps)
 
     async def fetch_remaining_pages(self, first: Bundle, name: str, *, keeps: bool = False) -> FetchResult:
-        """The given first page of a search together with the pages after it, as far as they can be read."""
+        """Return the given first page of a search together with the pages after it, as far as they can be read."""
         return await self._with_the_rest(_Pages(first, keeps=keeps), name)
 
     async def _read(self, query: Read, name: str, keeps: bool) -> FetchResult:

@@ -74,7 +74,7 @@ Query = Read | Search
 
 
 def escaped(value: str) -> str:
-    r"""A value with FHIR's own separators escaped (R4, search, section 3.1.1.5.7), so that it stays one value.
+    r"""Return a value with FHIR's own separators escaped (R4, search, section 3.1.1.5.7), so that it stays one value.
 
     >>> escaped("a,b|c")
     'a\\,b\\|c'

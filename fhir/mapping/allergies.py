@@ -42,7 +42,7 @@ _NO_DRUG = late_pattern(
 
 
 def reaction_words(code: str | None) -> str | None:
-    """What a SNOMED CT code of a manifestation says, where the chart gives no words."""
+    """Return what a SNOMED CT code of a manifestation says, where the chart gives no words."""
     return _REACTIONS_BY_CODE.get(code or "")
 
 
@@ -133,7 +133,7 @@ class Allergy(Struct, frozen=True, gc=False):
 
 
 def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
-    """The drug allergies and intolerances of the record, computed once per record.
+    """Return the drug allergies and intolerances of the record, computed once per record.
 
     Neither resolved or inactive ones, nor food and pollen; refuted ones are not facts of the record. An entry that
     could name any drug, and that no table knows, is refused with its words: whether it is the drug is not known.
@@ -142,12 +142,12 @@ def allergies(record: PatientRecord) -> tuple[Allergy, ...]:
 
 
 def unread_allergies(record: PatientRecord) -> tuple[str, ...]:
-    """The words of the entries that could name any drug and that no table knows, each once."""
+    """Return the words of the entries that could name any drug and that no table knows, each once."""
     return record.derive_checked(_drug_allergies).unread
 
 
 def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
-    """The worst allergy or intolerance to this very ingredient, None when there is none."""
+    """Return the worst allergy or intolerance to this very ingredient, None when there is none."""
     return worst_allergy(allergies_to_ingredient(record, rxcui))
 
 
@@ -157,7 +157,7 @@ def allergies_to_ingredient(record: PatientRecord, rxcui: str) -> Sequence[Aller
 
 
 def allergies_by_ingredient(record: PatientRecord) -> Mapping[str, Sequence[Allergy]]:
-    """The drug allergies and intolerances by the RxNorm codes of their ingredients, computed once per record."""
+    """Return the drug allergies and intolerances by the RxNorm codes of their ingredients, computed once per record."""
     return record.derive(_by_ingredient)
 
 
@@ -170,7 +170,7 @@ def _by_ingredient(record: PatientRecord) -> dict[str, list[Allergy]]:
 
 
 def allergy_to_class(record: PatientRecord, name: str) -> Allergy | None:
-    """The worst allergy or intolerance to a class of drugs, or to an ingredient of it.
+    """Return the worst allergy or intolerance to a class of drugs, or to an ingredient of it.
 
     Raises KeyError for a class that the tables do not have.
     """
@@ -201,7 +201,7 @@ def _no_classes_yet(_record: PatientRecord) -> dict[str, tuple[Allergy, ...]]:
 
 
 def worst_allergy(allergies: Iterable[Allergy]) -> Allergy | None:
-    """The most severe of them, allergies before intolerances; None when there is none."""
+    """Return the most severe of them, allergies before intolerances; None when there is none."""
     order = ("critical", "warning", "info")
     return min(
         allergies,
@@ -299,7 +299,7 @@ def allergy_grade(resource: AllergyIntolerance) -> Grade:
 
 
 def allergen_of_resource(resource: AllergyIntolerance) -> Allergen:
-    """The drugs and classes that an entry of the list of allergies means, by its code and its reactions."""
+    """Return the drugs and classes that an entry of the list of allergies means, by its code and its reactions."""
     meaning = _meaning(resource.code) if resource.code is not None else Allergen()
     for reaction in resource.reaction:
         if reaction.substance is not None:
@@ -319,7 +319,7 @@ def _meaning_of_texts(text: str | None, codings: tuple[tuple[str | None, str | N
 
 
 def allergen_classes(resource: AllergyIntolerance) -> frozenset[str]:
-    """The classes of allergy lists (tables/allergen_classes.csv) that an entry is about, drugs or not."""
+    """Return the classes of allergy lists (tables/allergen_classes.csv) that an entry is about, drugs or not."""
     return allergen_of_resource(resource).allergen_classes
 
 
@@ -345,7 +345,7 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
 
 
 def _words_of(concept: CodeableConcept | None, allergen: Allergen) -> str:
-    """What a person reads: the chart's words, or the name of the drug where it has only a code."""
+    """Return what a person reads: the chart's words, or the name of the drug where it has only a code."""
     if concept is not None and (concept.text or any(coding.display for coding in concept.coding)):
         return concept.words
     names = sorted(ingredient.name for ingredient in allergen.ingredients)
@@ -353,7 +353,7 @@ def _words_of(concept: CodeableConcept | None, allergen: Allergen) -> str:
 
 
 def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
-    """The manifestations in words; where none is charted, the description of a reaction, else the note."""
+    """Return the manifestations in words; where none is charted, the description of a reaction, else the note."""
     manifestations = [_manifestation(concept) for reaction in resource.reaction for concept in reaction.manifestation]
     described = [reaction.description or "" for reaction in resource.reaction]
     noted = [note.text or "" for note in resource.note]

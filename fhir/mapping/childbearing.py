@@ -79,7 +79,7 @@ def _later(fhir_time: FhirTime | None, other: FhirTime) -> FhirTime:
 
 
 def _pregnancy_statements(record: PatientRecord) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
-    """What conditions and procedures say, with the day; without one it counts as long ago."""
+    """Yield what conditions and procedures say, with the day; without one it counts as long ago."""
     for condition in record.conditions:
         yield from _uses(condition.code, condition.onsetDateTime or condition.recordedDate, record)
     for procedure in record.procedures:

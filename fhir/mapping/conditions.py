@@ -68,7 +68,7 @@ NOTHING = ConceptReading(())
 
 
 def read_concept(concept: CodeableConcept | None) -> ConceptReading:
-    """The groups that a concept means; an ICD code is understood, also where it means none of them."""
+    """Return the groups that a concept means; an ICD code is understood, also where it means none of them."""
     return NOTHING if concept is None else _reading(concept)
 
 
@@ -104,7 +104,7 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
 
 
 def _of_imported_name(concept: CodeableConcept) -> dict[str, MeantGroup]:
-    """The groups that the whole text means in the names of the imported releases."""
+    """Return the groups that the whole text means in the names of the imported releases."""
     imported = meaning_of_name(concept.words)
     return {group: MeantGroup(group, "") for group in with_implied(imported.groups)} if imported is not None else {}
 
@@ -178,7 +178,7 @@ def _is_only_of_words(concept: CodeableConcept) -> bool:
 
 
 def _mentions(concept: CodeableConcept) -> tuple[Mention, ...]:
-    """What the text says, else what the displays say, of which the first that names a group is read."""
+    """Return what the text says, else what the displays say, of which the first that names a group is read."""
     for text in dict.fromkeys((concept.text, *(coding.display for coding in concept.coding))):
         if text and (mentions := groups_in_words(text)):
             return mentions
@@ -218,7 +218,7 @@ class Sign(Struct, frozen=True, gc=False):
 
 
 def signs_by_group(record: PatientRecord) -> Mapping[str, tuple[Sign, ...]]:
-    """What the record has beside the problem list, by group, of the kinds of resources that count for it."""
+    """Return what the record has beside the problem list, by group, of the kinds of resources that count for it."""
     return record.derive(_by_group)
 
 
@@ -463,7 +463,7 @@ def _is_begun_and_not_over(period: Period | None, as_of_epoch: float) -> bool:
 
 
 def _implanted_valve(record: PatientRecord) -> Sign | None:
-    """The operation by which the patient got a mechanical valve, where it is charted as a procedure."""
+    """Return the operation by which the patient got a mechanical valve, where it is charted as a procedure."""
     for procedure in record.procedures:
         code = procedure.code
         if code is None or procedure.status != "completed":
@@ -479,7 +479,7 @@ def _implanted_valve(record: PatientRecord) -> Sign | None:
 
 @remembered("operations with a mechanical valve", entries=4096, longest=600)
 def _mechanical_valve(concept: CodeableConcept) -> str | None:
-    """The code that names the operation, "" where its words do; None where it is another one."""
+    """Return the code that names the operation, "" where its words do; None where it is another one."""
     for coding in concept.coding:
         if coding.code and _VALVE_CODE.fullmatch(coding.code):
             return coding.code
@@ -574,14 +574,14 @@ def _is_history_in_words(condition: Condition, group: str) -> bool:
 
 
 def doubted_conditions(record: PatientRecord, uses: Iterable[str]) -> list[ConditionHit]:
-    """The conditions among these facts of a rule ("condition:" and a key), where none of them is confirmed."""
+    """Return the conditions among these facts of a rule ("condition:" and a key), where none of them is confirmed."""
     keys = sorted([use.removeprefix("condition:") for use in uses if use.startswith("condition:")])
     hits = [hit for key in keys if (hit := find_condition(record, key)) is not None]
     return hits if all(hit.doubt for hit in hits) else []
 
 
 def doubtful_problems(record: PatientRecord) -> Mapping[str, tuple[str, str]]:
-    """The words and the verification status of each problem that is not confirmed, by its Type/id."""
+    """Return the words and the verification status of each problem that is not confirmed, by its Type/id."""
     return record.derive(_doubtful)
 
 
@@ -594,7 +594,7 @@ def _doubtful(record: PatientRecord) -> dict[str, tuple[str, str]]:
 
 
 def _beside_the_problem_list(record: PatientRecord, key: str) -> ConditionHit | None:
-    """What tells of a condition that no entry of the problem list names."""
+    """Return what tells of a condition that no entry of the problem list names."""
     if key == "pregnancy":
         return _observed_pregnancy(record)
     if key == "breastfeeding":
@@ -650,7 +650,7 @@ def _entries_by_group(record: PatientRecord) -> tuple[_EntriesByGroup, tuple[Ref
 
 
 def words_and_code(concept: CodeableConcept | None) -> tuple[str, str]:
-    """What an entry that means nothing known is called, and the first code that it has."""
+    """Return what an entry that means nothing known is called, and the first code that it has."""
     codings = concept.coding if concept is not None else ()
     code = next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "")
     words = concept.words if concept is not None else ""
@@ -673,7 +673,7 @@ def count_unread(count: int) -> str:
 
 
 def unread_problems(record: PatientRecord) -> tuple[str, ...]:
-    """The words of the problems that mean nothing known, each once: no code of the tables and no phrase.
+    """Return the words of the problems that mean nothing known, each once: no code of the tables and no phrase.
 
     Who asks for a group, and finds none, does not know whether one of these is in it.
     """
@@ -694,7 +694,7 @@ def _group_hit(record: PatientRecord, by_group: _EntriesByGroup, group: str) -> 
 
 
 def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
-    """A pregnancy that a test, a status, a due date or a visit tells."""
+    """Return a pregnancy that a test, a status, a due date or a visit tells."""
     pregnancy = observed_pregnancy(record)
     if pregnancy is None:
         return None
@@ -705,7 +705,7 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
 
 
 def _observed_feeding(record: PatientRecord) -> ConditionHit | None:
-    """That she breastfeeds, where the newest answer to the question says so."""
+    """Return that she breastfeeds, where the newest answer to the question says so."""
     signs = pregnancy_signs(record)
     answers = sorted((*signs.feeding, *signs.not_feeding), key=lambda sign: sign.time.instant, reverse=True)
     newest = next(iter(answers), None)
@@ -743,7 +743,7 @@ def condition_hit(key: str, condition: Condition, code: str, record: PatientReco
 
 
 def doubt_of(condition: Condition) -> str:
-    """The verification status of a diagnosis that is tentative or one of several possible ones, else empty."""
+    """Return the verification status of a diagnosis that is tentative or one of several possible ones, else empty."""
     stated = condition.verificationStatus
     if stated is not None:
         for doubt in _DOUBTS:
@@ -815,12 +815,12 @@ def is_better_hit(hit: ConditionHit, other_hit: ConditionHit | None) -> bool:
 
 
 def _weight(hit: ConditionHit) -> tuple[bool, bool, float]:
-    """What is confirmed goes before what is not, a stated status before an unstated one, then the later date."""
+    """Return what is confirmed goes before what is not, a stated status before an unstated one, then the later date."""
     return not hit.doubt, hit.status == "active", hit.time.instant if hit.time else 0.0
 
 
 def condition_hits(record: PatientRecord) -> Mapping[str, ConditionHit]:
-    """The condition of each group that the record has and that counts at `as_of`, computed once per record.
+    """Return the condition of each group that the record has and that counts at `as_of`, computed once per record.
 
     What is resolved counts only in groups whose history counts; what begins after `as_of` never does.
     """

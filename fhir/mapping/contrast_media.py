@@ -86,7 +86,7 @@ def _read(allergy: Allergy) -> ContrastReaction:
 
 
 def _dye_allergies(record: PatientRecord) -> list[ContrastReaction]:
-    """A problem of the list that is the status code of a radiographic dye allergy."""
+    """Return a problem of the list that is the status code of a radiographic dye allergy."""
     dye_allergies = []
     for problem in record.conditions:
         codings = problem.code.coding if problem.code is not None else []

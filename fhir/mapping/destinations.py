@@ -28,7 +28,7 @@ DESTINATIONS: Final[tuple[Destination, ...]] = tuple(
 
 
 def destination_of(code: str | None) -> Destination | None:
-    """The destination that a code of a discharge disposition names; None where it names none that is known.
+    """Return the destination that a code of a discharge disposition names; None where it names none that is known.
 
     >>> destination_of("03").key, destination_of("snf").key, destination_of("30")
     ('skilled_nursing', 'skilled_nursing', None)
@@ -52,7 +52,7 @@ _WORDS = (
 
 
 def destination_in_words(text: str) -> Destination | None:
-    """The destination that words name; None where they name none that is known.
+    """Return the destination that words name; None where they name none that is known.
 
     >>> destination_in_words("Transfer to SNF").key, destination_in_words("Sunrise Nursing Home").key
     ('skilled_nursing', 'intermediate_care')

@@ -68,7 +68,7 @@ def ideal_weight_kg(sex: Sex, height_cm: float) -> float:
 
 
 def adjusted_weight_kg(actual_kg: float, ideal_kg: float) -> float:
-    """Adjusted body weight: ideal weight and 0.4 of what is over it (as in the R packages clinPK and cliot)."""
+    """Return adjusted body weight: ideal weight and 0.4 of what is over it (as in the R packages clinPK and cliot)."""
     return ideal_kg + 0.4 * (actual_kg - ideal_kg)
 
 
@@ -131,7 +131,7 @@ _OVERWEIGHT = 1.30
 
 
 def newest_weight(record: PatientRecord) -> Measurement | None:
-    """The newest weight that the equation is for (30 to 300 kg), however old; None when there is none."""
+    """Return the newest weight that the equation is for (30 to 300 kg), however old; None when there is none."""
     low, high = WEIGHT_KG
     weight = record.newest("body_weight")
     return weight if weight is not None and low <= weight.value <= high else None

@@ -38,7 +38,7 @@ class Gestation(Struct, frozen=True, gc=False):
 
 
 def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
-    """The gestational age of a current pregnancy; None where nothing on record gives it.
+    """Return the gestational age of a current pregnancy; None where nothing on record gives it.
 
     By the estimated due date, else a gestational age that was measured or charted as ICD-10 Z3A or in the words of a
     condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy.
@@ -60,12 +60,12 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
 
 
 def _whole_days(weeks: float) -> int:
-    """The completed days; a part of a second that is lost in dividing by seven is no day."""
+    """Return the completed days; a part of a second that is lost in dividing by seven is no day."""
     return int(weeks * 7.0 + 1e-6)
 
 
 def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
-    """The completed weeks alone."""
+    """Return the completed weeks alone."""
     estimate = gestation(record, since)
     return estimate.weeks if estimate is not None else None
 

@@ -81,7 +81,7 @@ _SAFE = late_pattern(
 
 
 def implants(record: PatientRecord) -> tuple[Implant, ...]:
-    """The implants on the chart; one of the problem list only where no device of its kind came."""
+    """Return the implants on the chart; one of the problem list only where no device of its kind came."""
     return record.derive(_find)
 
 
@@ -92,7 +92,7 @@ def _find(record: PatientRecord) -> tuple[Implant, ...]:
 
 
 def _of_device(device: Device) -> Implant | None:
-    """The implant that a device is; None where it is none, or no longer in the body."""
+    """Return the implant that a device is; None where it is none, or no longer in the body."""
     if device.status == "inactive":
         return None
     text = " ".join(_names(device))
@@ -107,7 +107,7 @@ def _of_device(device: Device) -> Implant | None:
 
 
 def _names(device: Device) -> Iterator[str]:
-    """What the chart calls it: the words of its type, its names."""
+    """Yield what the chart calls it: the words of its type, its names."""
     concept = device.type
     codings = concept.coding if concept is not None else ()
     names = [concept.text if concept is not None else None, *(coding.display for coding in codings)]

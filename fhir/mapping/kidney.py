@@ -228,7 +228,7 @@ def _child(record: PatientRecord) -> KidneyAbsence | None:
 
 
 def _newest_values(record: PatientRecord) -> list[KidneyValue]:
-    """The eGFR values of the newest day and, where none of it has a clear unit, of the newest day that has one.
+    """Return the eGFR values of the newest day and, where none of it has a clear unit, of the newest day that has one.
 
     Those of one instant from worst to best, newest first. No other day can become the best value; where the
     laboratory says only ">60", every value is compared with that.
@@ -359,7 +359,7 @@ def _nothing(record: PatientRecord) -> KidneyAbsence:
 
 
 def _refused(record: PatientRecord) -> tuple[Refusal, ...]:
-    """The values of creatinine and eGFR that are newer than the ones that can be used."""
+    """Return the values of creatinine and eGFR that are newer than the ones that can be used."""
     return (*record.lookup("creatinine").refused, *record.lookup("egfr").refused)
 
 
@@ -372,7 +372,7 @@ def _newest_creatinine(record: PatientRecord) -> Measurement | None:
 
 
 def _instead(best: KidneyFunction, missing: str) -> KidneyFunction:
-    """The eGFR where a clearance was asked for: labels mean Cockcroft-Gault, and the reader must know."""
+    """Return the eGFR where a clearance was asked for: labels mean Cockcroft-Gault, and the reader must know."""
     if isinstance(best, KidneyAbsence):
         return best
     sentence = f"No {missing}: eGFR is used in place of creatinine clearance."

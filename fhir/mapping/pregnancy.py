@@ -53,7 +53,7 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
 
 
 def observed_pregnancy(record: PatientRecord) -> ObservedPregnancy | None:
-    """A pregnancy known without a condition that counts, the surest sign first; only of a woman of 12 to 50."""
+    """Return a pregnancy known without a condition that counts, the surest sign first; only of a woman of 12 to 50."""
     age = record.age_years()
     if record.sex == "male" or (age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR):
         return None
@@ -102,7 +102,7 @@ def _is_going_on(sign: PregnancySign, record: PatientRecord) -> bool:
 
 
 def beginning(sign: PregnancySign) -> float:
-    """The first day it may have begun: what ended before it was another pregnancy."""
+    """Return the first day it may have begun: what ended before it was another pregnancy."""
     if sign.how == "due" and sign.due is not None:
         return sign.due.instant - _WEEKS_AT_TERM * 7.0 * DAY_SECONDS
     return sign.time.instant - (sign.weeks or 0.0) * 7.0 * DAY_SECONDS
@@ -113,7 +113,7 @@ def _tested_negative_since(record: PatientRecord, time: FhirTime) -> bool:
 
 
 def negative_test_since(record: PatientRecord, since: FhirTime | None) -> PregnancySign | None:
-    """The newest negative test after the day a pregnancy was charted, which contradicts it."""
+    """Return the newest negative test after the day a pregnancy was charted, which contradicts it."""
     if since is None:
         return None
     newest = next(iter(pregnancy_signs(record).negative), None)

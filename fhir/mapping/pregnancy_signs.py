@@ -51,7 +51,7 @@ class PregnancySigns(Struct, frozen=True, gc=False):
 
 
 def pregnancy_signs(record: PatientRecord) -> PregnancySigns:
-    """The signs of the record, computed once per record."""
+    """Return the signs of the record, computed once per record."""
     return record.derive(_signs)
 
 

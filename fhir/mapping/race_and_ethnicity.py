@@ -25,7 +25,7 @@ _CATEGORIES: Final = {
 
 
 def race_and_ethnicity(record: PatientRecord) -> tuple[str, ...]:
-    """Returns the groups, as "race Asian" and "ethnicity Hispanic or Latino"; empty where none is recorded.
+    """Return the groups, as "race Asian" and "ethnicity Hispanic or Latino"; empty where none is recorded.
 
     Somebody with more than one category of race is of the group "race more than one".
     """

@@ -37,13 +37,13 @@ class ResultLimit(Struct, frozen=True):
     source: str
 
     def is_shown_by(self, value: float) -> bool:
-        """Returns whether this value lies beyond the limit."""
+        """Return whether this value lies beyond the limit."""
         return _SIDES[self.side](value, self.limit)
 
 
 @cache
 def result_limits() -> dict[str, tuple[ResultLimit, ...]]:
-    """Returns the limits that show each group, those of the groups that imply it included.
+    """Return the limits that show each group, those of the groups that imply it included.
 
     Raises:
         ValueError: A row names a group, an analyte or a side that there is not.
@@ -69,13 +69,13 @@ def _with_implied(group: str) -> Iterable[str]:
 
 
 def result_analytes(groups: Iterable[str]) -> frozenset[str]:
-    """Returns the analytes whose results can show one of these groups: a service has to ask for them."""
+    """Return the analytes whose results can show one of these groups: a service has to ask for them."""
     keys = {CONDITION_GROUPS[group].key for group in groups if group in CONDITION_GROUPS}
     return frozenset(limit.analyte for key in keys for limit in result_limits().get(key, ()))
 
 
 def shown_by_result(record: PatientRecord, group: str) -> Measurement | None:
-    """Returns the newest result that shows the group, or None; of two at one time none is passed over.
+    """Return the newest result that shows the group, or None; of two at one time none is passed over.
 
     Only the newest result of an analyte counts: a potassium of 6.1 that was followed by 4.4 is over.
     """

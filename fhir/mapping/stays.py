@@ -138,7 +138,7 @@ class Stay:
         return f"Encounter/{self.encounter.id}" if self.encounter.id else "Encounter without id"
 
     def until(self, as_of_epoch: float) -> float:
-        """The epoch second at which it ended, or `as_of` while it goes on."""
+        """Return the epoch second at which it ended, or `as_of` while it goes on."""
         return min(self.end.instant, as_of_epoch) if self.end is not None else as_of_epoch
 
 
@@ -179,7 +179,7 @@ def _find_destination(record: PatientRecord) -> tuple[Destination, Stay] | None:
 
 
 def current_stay_source(record: PatientRecord) -> str:
-    """The current stay as a source, else the patient."""
+    """Return the current stay as a source, else the patient."""
     stay = current_stay(record)
     return stay.source if stay is not None else f"Patient/{record.patient_id}"
 
@@ -221,7 +221,7 @@ def _says(words: re.Pattern[str], concept: CodeableConcept) -> bool:
 
 
 def _visits_of(word: str, visits: Sequence[object]) -> str:
-    """The word for so many of them: "stay" for one, else "stays"."""
+    """Return the word for so many of them: "stay" for one, else "stays"."""
     return word if len(visits) == 1 else f"{word}s"
 
 
@@ -271,7 +271,7 @@ def _counted(record: PatientRecord, stay: Stay | None, visits: Sequence[Stay], w
 
 
 def _continued_by(stay: Stay, others: list[Stay]) -> list[Stay]:
-    """The stays (newest first) that went over into this one: a transfer is no admission of its own.
+    """Return the stays (newest first) that went over into this one: a transfer is no admission of its own.
 
     The chart says so where this stay came from another hospital, or the one before went to one, within a day; and where
     this one began before the other was over nobody was at home in between.
@@ -438,7 +438,7 @@ class _LatestEnd:
 
 
 def _emergency_that_led(record: PatientRecord, stay: Stay) -> Stay | None:
-    """The emergency visit that ended in this stay: begun before it, ended in the day before it or later."""
+    """Return the emergency visit that ended in this stay: begun before it, ended in the day before it or later."""
     for visit in emergency_visits(record):
         end = visit.end.instant + DAY_SECONDS * _width(visit.end) if visit.end is not None else visit.start.instant
         day = DAY_SECONDS * (1.0 + _width(stay.start))
@@ -462,7 +462,7 @@ STAY_DAYS: Final = 14.0
 
 
 def without_stays(record: PatientRecord, vector: FeatureVector, *, emergencies: bool = False) -> FeatureVector:
-    """The vector without what was measured in a stay in hospital, or in the two weeks after it.
+    """Return the vector without what was measured in a stay in hospital, or in the two weeks after it.
 
     With `emergencies` what was measured on the day of an emergency visit is left out too. Where an older value of the
     same kind was measured outside every such time it is not looked for: it would be of another state of the patient

@@ -212,7 +212,7 @@ def ordered_codes() -> dict[str, str]:
 
 
 def read_study(resource: Mapping[str, Any]) -> Study:
-    """The study or test that a ServiceRequest orders; without groups where no rule can be about it."""
+    """Return the study or test that a ServiceRequest orders; without groups where no rule can be about it."""
     code = resource.get("code")
     codings = [coding for coding in _list(code, "coding") if isinstance(coding, Mapping)]
     coded = tuple(
@@ -242,7 +242,7 @@ def read_study(resource: Mapping[str, Any]) -> Study:
 
 
 def _with_named(coded: tuple[str, ...], words: str) -> tuple[str, ...]:
-    """The codes, and where none of them is of a test that is known, that of the test which the words name."""
+    """Return the codes, and where none of them is of a test that is known, that of the test which the words name."""
     if any(loinc in RESULT_CODES for loinc in coded):
         return coded
     loinc_in_words = loinc_of_words(words)
@@ -281,7 +281,7 @@ SCREENING_GROUPS: Final[Mapping[str, frozenset[str]]] = _read_screening_groups()
 
 
 def screening_groups_of(codes: Iterable[str | None], words: str) -> frozenset[str]:
-    """The groups of SCREENING that something done belongs to: by its codes, else by its words."""
+    """Return the groups of SCREENING that something done belongs to: by its codes, else by its words."""
     coded = frozenset(name for code in codes for name in SCREENING_GROUPS.get(code or "", ()))
     if coded or not words:
         return coded
@@ -304,7 +304,7 @@ def _words_of_code(code: Any, codings: list[Mapping[str, Any]]) -> str:
 
 
 def _texts(resource: Mapping[str, Any]) -> Iterator[str]:
-    """The words of reasons, details and notes."""
+    """Yield the words of reasons, details and notes."""
     for name in ("orderDetail", "reasonCode", "note"):
         for concept in _list(resource, name):
             if isinstance(concept, Mapping):

@@ -117,7 +117,7 @@ LONGEST: Final = 400
 
 @remembered("tests named in words", entries=2048, longest=LONGEST)
 def loinc_of_words(words: str) -> str | None:
-    """The LOINC code of the laboratory or screening test that the words name, and nothing else beside it.
+    """Return the LOINC code of the laboratory or screening test that the words name, and nothing else beside it.
 
     >>> loinc_of_words("Haemoglobin A1c (HbA1c), blood"), loinc_of_words("TSH receptor antibody")
     ('4548-4', None)
@@ -171,7 +171,7 @@ def is_of_lumbar_spine(words: str) -> bool:
 
 
 def screening_imaging_named(words: str) -> Iterator[str]:
-    """The groups of screening by imaging that the words name."""
+    """Yield the groups of screening by imaging that the words name."""
     if _BONE.search(words) and "ultraso" not in words.lower():
         yield "dxa"
     if _AORTA.search(words):

@@ -55,7 +55,7 @@ class SmokingHistory(Struct, frozen=True, gc=False):
 
 
 def smoking_history(record: PatientRecord) -> SmokingHistory:
-    """The history as of the record's day; entries without a date count as older than dated ones."""
+    """Return the history as of the record's day; entries without a date count as older than dated ones."""
     answers = sorted(_answers(record), key=_instant, reverse=True)
     newest = answers[0] if answers else _on_problem_list(record)
     ever = next((answer for answer in answers if answer.status != "never"), None) or _on_problem_list(record)
@@ -97,7 +97,7 @@ def _answers(record: PatientRecord) -> list[Answer]:
 
 
 def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None, str, str]:
-    """What an answer says, its words and its code; "missing" where it is not known, None where nobody can tell.
+    """Return what an answer says, its words and its code; "missing" where it is not known, None where nobody can tell.
 
     The codes come before the words, which are those of the concept, of a display or a plain text.
     """
@@ -142,7 +142,7 @@ def _pack_years(record: PatientRecord) -> PackYears | None:
 
 
 def _quit_date(record: PatientRecord) -> FhirTime | None:
-    """The newest charted day of stopping that is not in the future."""
+    """Return the newest charted day of stopping that is not in the future."""
     days = [parse_time(part[1].valueDateTime or "") for part in _parts(record, QUIT_DATE)]
     past_days = [day for day in days if day is not None and not day.is_after(record.as_of_epoch)]
     return max(past_days, key=lambda day: day.instant, default=None)

@@ -110,7 +110,7 @@ _CODED: Final = ("code", "medicationCodeableConcept", "vaccineCode", "type", "re
 
 
 def _sources(resource: Json, reading: Understanding) -> tuple[str, ...]:
-    """What a resource was read by, the first of its codes that says it, else its words."""
+    """Return what a resource was read by, the first of its codes that says it, else its words."""
     if not reading.understood:
         return ()
     for concept in concepts_of(resource, *_CODED):
@@ -148,7 +148,7 @@ def _defined() -> Mapping[str, str]:
 
 
 def understand_chart(resources: Sequence[Json]) -> list[Understanding]:
-    """What is read of each resource of a chart, whose orders may name its Medications."""
+    """Return what is read of each resource of a chart, whose orders may name its Medications."""
     medications: dict[str, Medication] = {}
     for resource in resources:
         if resource.get("resourceType") == "Medication":
@@ -158,7 +158,7 @@ def understand_chart(resources: Sequence[Json]) -> list[Understanding]:
 
 
 def concepts_of(resource: Json, *elements: str) -> Iterator[CodeableConcept]:
-    """The concepts of these elements, each of which may be one or a list, a concept or a text."""
+    """Yield the concepts of these elements, each of which may be one or a list, a concept or a text."""
     for element in elements:
         value: Any = resource.get(element)
         for item in value if isinstance(value, list) else (value,):
@@ -179,7 +179,7 @@ _PAST: Final = frozenset({"resolved", "inactive", "remission"})
 
 
 def _of_concepts(resource: Json, concepts: Iterator[CodeableConcept]) -> Understanding:
-    """Reads concepts that say something of the patient, with the status of their resource."""
+    """Read concepts that say something of the patient, with the status of their resource."""
     readings: list[tuple[CodeableConcept, ConceptReading]] = [(concept, read_concept(concept)) for concept in concepts]
     groups = tuple(dict.fromkeys(meant.group for _, reading in readings for meant in reading.meant))
     words = "; ".join(concept.words for concept, _ in readings if concept.words)
@@ -225,7 +225,7 @@ def _reader_of(*elements: str) -> Callable[[Json], Understanding]:
 
 
 def _condition(resource: Json) -> Understanding:
-    """Reads a problem, and what it says that the patient is allergic to."""
+    """Read a problem, and what it says that the patient is allergic to."""
     reading = _of_concepts(resource, concepts_of(resource, "code"))
     allergen = problem_allergen(next(concepts_of(resource, "code"), CodeableConcept()))
     if reading.assertion == "negated":
@@ -238,7 +238,7 @@ def _condition(resource: Json) -> Understanding:
 
 
 def _procedure(resource: Json) -> Understanding:
-    """Reads what was done with the part of the body, which may be an element of its own (mastectomy, left breast)."""
+    """Read what was done with the part of the body, which may be an element of its own (mastectomy, left breast)."""
     sites = " ".join(concept.words for concept in concepts_of(resource, "bodySite"))
     concepts = list(concepts_of(resource, "code"))
     if sites:
@@ -276,7 +276,7 @@ def _consent(resource: Json) -> Understanding:
 
 
 def _observation(resource: Json) -> Understanding:
-    """Reads a result by its analyte, and a finding by its code and value."""
+    """Read a result by its analyte, and a finding by its code and value."""
     observation = msgspec.convert(resource, Observation, strict=False)
     code = next(concepts_of(resource, "code"), CodeableConcept())
     codings = [*code.coding]
@@ -338,7 +338,7 @@ def _medication(resource: Json, kind: str, medications: Mapping[str, Medication]
 
 
 def _dose_words(dose: DailyDose, identity: MedicationIdentity) -> str:
-    """The dose of a day as it is read, or why it is not known."""
+    """Return the dose of a day as it is read, or why it is not known."""
     names = {ingredient.rxcui: ingredient.name for ingredient in identity.ingredients}
     parts = [f"{names[part.rxcui]} {_range(part.low, part.high)} mg a day" for part in dose.per_day]
     if not parts and dose.activity is not None and dose.activity.per_day is not None:
@@ -351,7 +351,7 @@ def _range(low: float, high: float) -> str:
 
 
 def _service(resource: Json) -> Understanding:
-    """Reads an order of imaging or of a test by its code and words, and the reasons it is ordered for."""
+    """Read an order of imaging or of a test by its code and words, and the reasons it is ordered for."""
     reading = _of_concepts(resource, concepts_of(resource, "reasonCode"))
     study = read_study(resource)
     words = "; ".join(dict.fromkeys(filter(None, (study.words, reading.words))))

@@ -46,7 +46,7 @@ class JudgedWeight(Struct, frozen=True):
 
 
 def judged_weight(record: PatientRecord) -> JudgedWeight:
-    """Returns the newest weight that can be right: of an adult however old, of a child of the last 90 days."""
+    """Return the newest weight that can be right: of an adult however old, of a child of the last 90 days."""
     return record.derive_checked(_judge)
 
 
@@ -73,12 +73,12 @@ def _refusal(weight: Measurement) -> Refusal:
 
 
 def format_kg(weight: Measurement) -> str:
-    """Returns "14.2 kg"."""
+    """Return "14.2 kg"."""
     return f"{weight.value:.4g} kg"
 
 
 def largest_plausible_kg(record: PatientRecord) -> float | None:
-    """Returns the largest plausible weight of a child of this age today; None for an adult and without an age."""
+    """Return the largest plausible weight of a child of this age today; None for an adult and without an age."""
     age = record.age_years()
     months = _age_months(record, record.as_of_epoch)
     return _most_kg(months) if months is not None and age is not None and age < _ADULT_YEARS else None
@@ -99,7 +99,7 @@ def _is_plausible(weight: Measurement, record: PatientRecord) -> bool:
 
 
 def _most_kg(months: float) -> float:
-    """The upper bound of the next age in the table, so that nobody between two ages is left out."""
+    """Return the upper bound of the next age in the table, so that nobody between two ages is left out."""
     return next((bounds.most_kg for bounds in BOUNDS if bounds.age_months > months), BOUNDS[-1].most_kg)
 
 

@@ -32,7 +32,7 @@ _WORDS: Final = re.compile(
 
 
 def find_dates(text: str, on: date, *, month_first: bool) -> list[FoundDate]:
-    """The dates of a note that was written on a day; without a year, the last such day up to then."""
+    """Return the dates of a note that was written on a day; without a year, the last such day up to then."""
     dates: list[FoundDate] = []
     for match in _ISO.finditer(text):
         _add(dates, match, int(match[1]), int(match[2]), int(match[3]), on)

@@ -163,7 +163,7 @@ class TokenPlaces:
         self._starts = [token.start for token in asserted.tokens]
 
     def assertion(self, start: int, end: int) -> Assertion:
-        """What is said of the words between two places."""
+        """Return what is said of the words between two places."""
         first = max(0, bisect_right(self._starts, start) - 1)
         return self._asserted.assertion(first, max(first, bisect_left(self._starts, end) - 1))
 
@@ -189,7 +189,7 @@ def _behind_last_end(before: str) -> str:
 
 
 def _status_before(before: str) -> str:
-    """What the words before a drug say of it; the nearest cue decides."""
+    """Return what the words before a drug say of it; the nearest cue decides."""
     best, offset = "", (-1, 0)
     for status, pattern in _BEFORE:
         match = pattern.search(before)
@@ -199,7 +199,7 @@ def _status_before(before: str) -> str:
 
 
 def _status_after(after: str) -> str:
-    """What the words behind a drug say of it, up to the end of the sentence or the next drug."""
+    """Return what the words behind a drug say of it, up to the end of the sentence or the next drug."""
     end = _SENTENCE_END.search(after)
     after = after[: end.start()] if end else after
     best, offset = "", len(after) + 1

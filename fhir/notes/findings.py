@@ -237,7 +237,7 @@ def _names() -> Mapping[str, tuple[_Name, ...]]:
 
 
 def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -> tuple[Finding, ...]:
-    """The findings of a note that was written on a day, in the order of their places."""
+    """Return the findings of a note that was written on a day, in the order of their places."""
     findings: list[Finding] = []
     tokens = asserted.tokens
     headings = set(layout.starts)
@@ -268,7 +268,7 @@ def _pieces(parts: Iterable[Sequence[tuple[str, int]]]) -> Iterator[Sequence[tup
 
 
 def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -> Iterator[_Span]:
-    """The longest names of one part of a text, and the groups where no such name stands."""
+    """Yield the longest names of one part of a text, and the groups where no such name stands."""
     names_read: list[_Span] = []
     position = 0
     names = _names()
@@ -328,7 +328,7 @@ class _Places:
         self._ends = [match.end() for match in self._matches]
 
     def last_between(self, start: int, end: int) -> re.Match[str] | None:
-        """The last match that lies between two places."""
+        """Return the last match that lies between two places."""
         position = bisect_right(self._ends, end) - 1
         return self._matches[position] if position >= 0 and self._matches[position].start() >= start else None
 
@@ -410,7 +410,7 @@ _NEAR: Final = 60
 
 
 def _clause_around(text: str, start: int, end: int) -> tuple[str, str]:
-    """What stands before and behind a name in its sentence, at most 200 characters of each."""
+    """Return what stands before and behind a name in its sentence, at most 200 characters of each."""
     before = text[max(0, start - 200) : start]
     after = text[end : end + 120]
     cuts = [match.end() for match in re.finditer(r"(?<![A-Z0-9])\.(?=\s)|[;\n]|(?<=[a-z)])\.(?=[A-Z])|\.\s", before)]

@@ -73,13 +73,13 @@ class Layout(Struct, frozen=True):
     kinds: tuple[str, ...]
 
     def section_at(self, offset: int) -> str:
-        """The kind of the section that holds a place; "" before the first heading and where none is known."""
+        """Return the kind of the section that holds a place; "" before the first heading and where none is known."""
         position = bisect_right(self.starts, offset) - 1
         return self.kinds[position] if position >= 0 else ""
 
 
 def read_layout(note: str) -> Layout:
-    """The lines and sections of a note; what nobody sees becomes a space."""
+    """Return the lines and sections of a note; what nobody sees becomes a space."""
     text = _HIDDEN.sub(lambda match: " " * len(match[0]), note).translate(_SAME_LENGTH)
     text = _joined(text)
     headings: dict[int, tuple[int, str]] = {}
@@ -104,7 +104,7 @@ def read_layout(note: str) -> Layout:
 
 
 def _joined(text: str) -> str:
-    """The text with a space for the end of each line that only the width of a page ended."""
+    """Return the text with a space for the end of each line that only the width of a page ended."""
 
     def join(match: re.Match[str]) -> str:
         before = text.rfind("\n", 0, match.start()) + 1

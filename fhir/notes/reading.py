@@ -20,7 +20,7 @@ class NoteReading(Struct, frozen=True):
 
 
 def read_note(note: str, *, on: date, month_first: bool = False) -> NoteReading:
-    """What a note says that was written on a day; `month_first`: "10/9/26" is the ninth of October."""
+    """Return what a note says that was written on a day; `month_first`: "10/9/26" is the ninth of October."""
     layout = read_layout(note)
     asserted = AssertedText(layout.text)
     return NoteReading(

@@ -121,7 +121,7 @@ _LEAST: Final = {"blood pressure": 50.0, "QTc": 200.0, "FIT": 1.0}
 
 
 def read_results(note: str, layout: Layout, on: date, *, month_first: bool) -> tuple[Result, ...]:
-    """The results of a note that was written on a day, in the order of their places.
+    """Return the results of a note that was written on a day, in the order of their places.
 
     `month_first`: "10/9/26" is the ninth of October.
     """
@@ -228,7 +228,7 @@ _HEADS: Final = re.compile(r"[\s)]*:|[\s)]*(?:[A-Z][A-Za-z]* ){0,2}$")
 
 
 def _date_behind(end: int, dates: Sequence[FoundDate], note: str) -> date | None:
-    """The date that stands right behind a value."""
+    """Return the date that stands right behind a value."""
     position = bisect_left(dates, end, key=lambda dated: dated.start)
     if position < len(dates) and dates[position].start <= end + 10:
         dated = dates[position]
@@ -237,7 +237,7 @@ def _date_behind(end: int, dates: Sequence[FoundDate], note: str) -> date | None
 
 
 def _date_of_line(start: int, end: int, dates: Sequence[FoundDate], note: str) -> date | None:
-    """The date that a line or its sentence begins with, or else the one that ends the sentence."""
+    """Return the date that a line or its sentence begins with, or else the one that ends the sentence."""
     line = note.rfind("\n", max(0, start - _LONGEST_LINE), start) + 1
     position = bisect_left(dates, start, key=lambda dated: dated.start)
     for dated in dates[max(0, position - 4) : position][::-1]:

@@ -46,7 +46,7 @@ class Chart:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a folder that may hold FHIR, subfolders too; ChartsRefused where there is none."""
+    """Return the files of a folder that may hold FHIR, subfolders too; ChartsRefused where there is none."""
     if not folder.is_dir():
         raise ChartsRefused(f"{folder} is not a folder")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
@@ -77,7 +77,7 @@ def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None
 
 
 def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
-    """The resources of one bundle with their fullUrl; a file that holds one resource gives that."""
+    """Yield the resources of one bundle with their fullUrl; a file that holds one resource gives that."""
     document = _decoded(path, _content(path))
     if document.get("resourceType") != "Bundle":
         yield document, None
@@ -90,14 +90,14 @@ def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
 
 
 def read_ndjson(path: Path) -> Iterator[Json]:
-    """The resources of one NDJSON file."""
+    """Yield the resources of one NDJSON file."""
     for line in _content(path).splitlines():
         if line.strip():
             yield _decoded(path, line)
 
 
 def patient_named_by(resource: Json) -> str | None:
-    """The end of the reference to the patient: an id, or a UUID."""
+    """Return the end of the reference to the patient: an id, or a UUID."""
     for name in ("subject", "patient"):
         value = resource.get(name)
         reference = value.get("reference") if isinstance(value, dict) else None
@@ -180,7 +180,7 @@ _WAS_AN_ORDER = frozenset({"active", "completed", "stopped", "on-hold", "unknown
 
 
 def known_at(patient: Json, resources: Iterable[Json], epoch: float) -> list[Json]:
-    """The patient and the resources that were known, without what was written into them later."""
+    """Return the patient and the resources that were known, without what was written into them later."""
     listed = list(resources)
     ends = {
         f"Encounter/{resource.get('id')}": _at(resource, "period.end")
@@ -203,7 +203,7 @@ def has_passed(time: FhirTime, epoch: float) -> bool:
 
 
 def time_of(resource: Json, path: str) -> FhirTime | None:
-    """The time at a path of one or two steps; None where there is none that can be read."""
+    """Return the time at a path of one or two steps; None where there is none that can be read."""
     return _at(resource, path)
 
 

@@ -62,7 +62,7 @@ def may_hold_runs(raw: bytes) -> bool:
 
 
 def _may_hold_escaped_runs(raw: bytes) -> bool:
-    """The same of white space that is written as an escape, such as a line break in a text."""
+    """Return the same of white space that is written as an escape, such as a line break in a text."""
     if raw.count(b"\\") > _MANY_ESCAPES:
         spaces = [space for space in _SPACES if space in raw]
         return b"\\u" in raw or any(first + second in raw for first in spaces for second in spaces)
@@ -113,7 +113,7 @@ _QUOTED = 20
 
 
 def plain(text: str, limit: int = LIMIT) -> str:
-    """The text on one line for a summary or a label, which are not Markdown.
+    """Return the text on one line for a summary or a label, which are not Markdown.
 
     >>> plain("Metformin\\u202e\\n <b>500</b> mg")
     'Metformin ‹b›500‹/b› mg'
@@ -127,7 +127,7 @@ def plain(text: str, limit: int = LIMIT) -> str:
 
 
 def without_hidden(text: str) -> str:
-    """The text without the signs that nobody sees; line breaks stay.
+    """Return the text without the signs that nobody sees; line breaks stay.
 
     >>> without_hidden("a\\u202eb\\nc")
     'ab\\nc'
@@ -138,7 +138,7 @@ def without_hidden(text: str) -> str:
 
 
 def quoted(text: str, limit: int = _QUOTED) -> str:
-    """The text in quotation marks, for a sentence that says what was charted.
+    """Return the text in quotation marks, for a sentence that says what was charted.
 
     Not `repr`: it would double a backslash of the chart, and write the name of a sign that nobody sees.
 
@@ -213,7 +213,7 @@ class FhirTime(Struct, frozen=True, gc=False):
 
 
 def parse_time(text: str) -> FhirTime | None:
-    """The time a FHIR date, dateTime or instant names; None when it is none of them.
+    """Return the time a FHIR date, dateTime or instant names; None when it is none of them.
 
     A time of day without an offset (which FHIR forbids) counts with the precision of a day.
 
@@ -234,7 +234,7 @@ def parse_time(text: str) -> FhirTime | None:
 
 
 def two_days_before(day: str) -> str | None:
-    """The day two days earlier as text; None for what is no day.
+    """Return the day two days earlier as text; None for what is no day.
 
     >>> two_days_before("2026-03-01"), two_days_before("2026-03")
     ('2026-02-27', None)
@@ -300,7 +300,7 @@ _exact_encoder: Final = msgspec.json.Encoder(enc_hook=write_decimal)
 
 
 def decode_exactly(text: bytes | msgspec.Raw) -> Any:
-    """The JSON value; numbers that a float would not give back as they were written are `ExactDecimal`.
+    """Return the JSON value; numbers that a float would not give back as they were written are `ExactDecimal`.
 
     Raises:
         msgspec.DecodeError: It is not JSON, or a number is beyond 64 bits.
@@ -310,12 +310,12 @@ def decode_exactly(text: bytes | msgspec.Raw) -> Any:
 
 
 def write_exactly(value: Any) -> bytes:
-    """The JSON of a value, every number as it came."""
+    """Return the JSON of a value, every number as it came."""
     return _exact_encoder.encode(value)
 
 
 def as_json_value(value: Any) -> Any:
-    """A struct as objects and lists, as `msgspec.to_builtins` makes them, which knows no exact decimals."""
+    """Return a struct as objects and lists, as `msgspec.to_builtins` makes them, which knows no exact decimals."""
     try:
         return msgspec.to_builtins(value)
     except TypeError:
@@ -323,7 +323,7 @@ def as_json_value(value: Any) -> Any:
 
 
 def with_plain_numbers(value: Any) -> Any:
-    """A copy of a JSON value in which every number is an ordinary one, for readers that know no other."""
+    """Return a copy of a JSON value in which every number is an ordinary one, for readers that know no other."""
     return msgspec.json.decode(_exact_encoder.encode(value))
 
 

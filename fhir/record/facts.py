@@ -96,7 +96,7 @@ def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[
 
 
 def _facts_at_any_time(resources: list[Any], kind: type[_T]) -> tuple[_T, ...]:
-    """The same, with what has not begun yet."""
+    """Return the same, with what has not begun yet."""
     if not resources:
         return ()
     if kind not in _VERIFIED:
@@ -119,7 +119,7 @@ def _begun(facts: tuple[_T, ...], kind: type[_T], as_of: datetime) -> tuple[_T, 
 
 
 def distinct(resources: list[Any]) -> list[Any]:
-    """Returns each resource of one kind once: the same id is one fact, and without an id the same content.
+    """Return each resource of one kind once: the same id is one fact, and without an id the same content.
 
     The same one comes under two prefetch keys, on two pages of a search, or twice in one.
     """
@@ -218,7 +218,7 @@ _RESOLVED: Final = CodeableConcept((Coding(code="resolved"),))
 
 
 def _with_certainty(condition: Condition) -> Condition | None:
-    """The condition as sure as a German code says: A is excluded (None), V suspected, Z over ("state after")."""
+    """Return the condition as sure as a German code says: A is excluded (None), V suspected, Z over ("state after")."""
     codings = condition.code.coding if condition.code is not None else ()
     stated = {
         part.valueCoding.code
@@ -234,7 +234,7 @@ def _with_certainty(condition: Condition) -> Condition | None:
 
 
 def _with_code_of_words(condition: Condition) -> Condition:
-    """The condition with the code that its words name, where its own codes say nothing that is known here."""
+    """Return the condition with the code that its words name, where its own codes say nothing that is known here."""
     concept = condition.code
     code = _code_to_add(concept) if concept is not None else None
     if concept is None or code is None:
@@ -249,7 +249,7 @@ def _with_code_of_words(condition: Condition) -> Condition:
 
 @remembered("codes that words add to a concept", entries=4096, longest=600)
 def _code_to_add(concept: CodeableConcept) -> str | None:
-    """The code that the words name; None where a code of the concept says something.
+    """Return the code that the words name; None where a code of the concept says something.
 
     An ICD code says what it says, whether a table has it or not; of SNOMED CT and ICPC-2 the tables have a part.
     """
@@ -264,7 +264,7 @@ def _is_read(coding: Coding) -> bool:
 
 
 def class_of_words(words: str) -> str | None:
-    """The class that a display names; None where it names none.
+    """Return the class that a display names; None where it names none.
 
     >>> class_of_words("Support OP Encounter"), class_of_words("Inpatient"), class_of_words("Surgery")
     ('AMB', 'IMP', None)
@@ -273,7 +273,7 @@ def class_of_words(words: str) -> str | None:
 
 
 def _with_known_class(visit: Encounter) -> Encounter:
-    """The visit with the class of HL7 that its display names, where its own code is none of HL7's."""
+    """Return the visit with the class of HL7 that its display names, where its own code is none of HL7's."""
     visit_class = visit.class_
     if visit_class is None or visit_class.code in VISIT_CLASSES or not visit_class.display:
         return visit
@@ -369,7 +369,7 @@ class AnalyteResults:
         self._is_refusing_later = False
 
     def lookup(self, max_age_days: float | None = None) -> Lookup:
-        """The newest usable value that is at most so many whole days old, or why there is none.
+        """Return the newest usable value that is at most so many whole days old, or why there is none.
 
         Looks no further back than the newest usable value.
         """
@@ -405,7 +405,7 @@ class AnalyteResults:
         return self._measured((part, time) for part, time in recent if time is not None)
 
     def newest_together(self, max_age_days: float | None = None) -> list[Measurement]:
-        """What `lookup` finds and the usable values of the same instant, in the order they came."""
+        """Return what `lookup` finds and the usable values of the same instant, in the order they came."""
         result = self.lookup(max_age_days)
         if type(result) is not Found:
             return []
@@ -418,7 +418,7 @@ class AnalyteResults:
         return list(dict.fromkeys(result for result in results if result is not None))
 
     def refusals(self) -> list[Refusal]:
-        """The values that the questions so far have met and that cannot be used, newest first.
+        """Return the values that the questions so far have met and that cannot be used, newest first.
 
         What was entered in error is among them, though it makes no look-up a refused one: it was never a value.
         """
@@ -487,7 +487,7 @@ class TimelessFacts:
         self._by_analyte: tuple[dict[str, list[CodedPart]], list[Refusal]] | None = None
 
     def facts(self, kind: type[_T]) -> tuple[_T, ...]:
-        """The resources of this kind that are facts, or will be when they begin."""
+        """Return the resources of this kind that are facts, or will be when they begin."""
         if in_use() is not self._tables:
             self._forget()
         facts = self._facts.get(kind)
@@ -542,19 +542,19 @@ class ReadResources:
         """The codes that say on a Flag at this site that the patient has opted out."""
 
     def for_another_call(self) -> "ReadResources":
-        """The same resources, of which nothing was asked yet; nobody may have asked anything of these."""
+        """Return the same resources, of which nothing was asked yet; nobody may have asked anything of these."""
         resources = ReadResources()
         resources.patient, resources.medications, resources.by_type = self.patient, self.medications, self.by_type
         resources.refusals, resources.timeless = list(self.refusals), self.timeless
         return resources
 
     def facts_of(self, kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
-        """The facts of a kind at that instant."""
+        """Return the facts of a kind at that instant."""
         facts = self.facts[kind] = _begun(self.timeless.facts(kind), kind, as_of)
         return facts
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
-        """The results of an analyte, put together when they are first asked for."""
+        """Return the results of an analyte, put together when they are first asked for."""
         meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
         if not parts:
             return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
@@ -562,7 +562,7 @@ class ReadResources:
         return analyte_results
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
-        """The Observations with a code of an analyte or a question, and their parts, in the order they came."""
+        """Return the Observations with a code of an analyte or a question, and their parts, in the order they came."""
         if self.by_analyte is None:
             self.by_analyte, unread = self.timeless.by_analyte()
             self.refusals += unread

@@ -82,7 +82,7 @@ def facts_as_json(content: bytes, patient_id: str, as_of: datetime) -> list[dict
 
 
 def _other_references(read: ReadResources, usual: str) -> list[str]:
-    """The other forms in which the resources refer to their patient."""
+    """Return the other forms in which the resources refer to their patient."""
     subjects: set[Subject | None] = set()
     for kind, resources in read.by_type.items():
         subjects.update(map(_WHOSE[kind], resources))

@@ -121,7 +121,7 @@ _IMPORTED: Final[set[str]] = set()
 
 
 def read_imported_codes() -> None:
-    """Adds the LOINC codes of the imported releases to those that are read, instead of those of the index before."""
+    """Add the LOINC codes of the imported releases to those that are read, instead of those of the index before."""
     imported = analytes_by_code()
     for code in _IMPORTED - imported.keys():
         for table in (ANALYTE_BY_CODE, _NUMBER_BY_LOINC, KEY_BY_LOINC):
@@ -160,7 +160,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
 
 
 def analyte_in_words(observation: Observation) -> str | None:
-    """The analyte by the name of a result that has a value and no code of the tables; None where it fits none.
+    """Return the analyte by the name of a result that has a value and no code of the tables; None where it fits none.
 
     Beside a LOINC code that is not in the tables only a name that says in what it was measured is read: "Potassium"
     may be that of urine.
@@ -211,7 +211,7 @@ def refusal_of_unread(others: Iterable[CodedPart]) -> list[Refusal]:
 
 
 def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]]:
-    """The newest of them, of equal ones the first, and all of its instant; one without a date is the newest."""
+    """Return the newest of them, of equal ones the first, and all of its instant; one without a date is the newest."""
     if len(parts) == 1:
         return parts[0], [parts[0]]
     last = _of_the_last_days(parts)
@@ -279,7 +279,7 @@ def _recency(observation: Observation) -> float:
 def measure(
     analyte: Analyte, coded: CodedPart, as_of_epoch: float, parsed_time: FhirTime | None = None
 ) -> Measurement | Refusal | None:
-    """The usable number of a part, or why it is refused; None when there is no value.
+    """Return the usable number of a part, or why it is refused; None when there is no value.
 
     `parsed_time` is its time, where that was read already.
     """
@@ -357,7 +357,7 @@ _NUMBER_WITH_UNIT = re.compile(
 
 
 def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | None:
-    """The number and unit of a result that came as text or as an integer; None where the text is no number."""
+    """Return the number and unit of a result that came as text or as an integer; None where the text is no number."""
     if part.valueInteger is not None:
         return Quantity(float(part.valueInteger))
     match = _NUMBER_WITH_UNIT.fullmatch((part.valueString or "").strip())
@@ -383,7 +383,7 @@ def _answer(part: Observation | ObservationComponent) -> Quantity | None:
 
 
 def _withdrawn(analyte: Analyte, coded: CodedPart) -> Refusal | None:
-    """A number that was entered in error is named, and is as absent as if it had never been there."""
+    """Return a number that was entered in error is named, and is as absent as if it had never been there."""
     observation, part, _ = coded
     if observation.status != ENTERED_IN_ERROR or part.valueQuantity is None or part.valueQuantity.value is None:
         return None
@@ -400,7 +400,7 @@ def _without_number(analyte: Analyte, coded: CodedPart) -> Refusal | None:
 
 
 def _refuse(analyte: Analyte, coded: CodedPart, reason: str, what: str) -> Refusal:
-    """A refusal; `what` follows the name of the analyte."""
+    """Return a refusal; `what` follows the name of the analyte."""
     time = effective_time(coded[0])
     when = f" on {time.date}" if time is not None and reason != "future" else ""
     # The side on which it lies may still decide a rule (`one_sided_result`).
@@ -436,7 +436,7 @@ def _says_haemolysed(text: str) -> bool:
 
 
 def one_sided_result(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> OneSidedResult | None:
-    """The result of a part that only says on which side of a number it lies; None for any other part.
+    """Return the result of a part that only says on which side of a number it lies; None for any other part.
 
     What is not final, undated, implausible or in an unknown unit is left out.
     """

@@ -71,7 +71,7 @@ def opted_out_by(
     flag_codes: frozenset[SystemAndCode],
     as_of_epoch: float,
 ) -> str:
-    """What says that the patient has opted out, in words; empty where nothing does.
+    """Return what says that the patient has opted out, in words; empty where nothing does.
 
     `labels` are the security labels of the Patient, `flag_codes` the codes that mean it on a flag at this site. Of
     several Consents one that denies is enough: a Consent that was replaced is no longer active.
@@ -93,7 +93,7 @@ def opted_out_by(
 
 
 def _rules_in_force(consent: Consent, as_of_epoch: float) -> Iterator[ConsentProvision]:
-    """The provisions, those within others too, whose own period and those around them are in force."""
+    """Yield the provisions, those within others too, whose own period and those around them are in force."""
     waiting = [consent.provision] if consent.provision is not None else []
     while waiting:
         rule = waiting.pop()

@@ -108,7 +108,7 @@ class PatientRecord:
         raise RecordReleased
 
     def release(self) -> None:
-        """Gives the memory of the resources back; who, when, `requested` and `refusals` stay.
+        """Give the memory of the resources back; who, when, `requested` and `refusals` stay.
 
         For a caller that has what it needs and will wait: sixteen charts kept while their calls wait together cost
         more, in memory gone cold, than everything that is computed from them. Reading afterwards raises
@@ -118,7 +118,7 @@ class PatientRecord:
         self._holder.content = Released(self.refusals)
 
     def with_requested(self, requested: frozenset[str] | None) -> "PatientRecord":
-        """The same facts, as if only these resource types and analytes had been asked for."""
+        """Return the same facts, as if only these resource types and analytes had been asked for."""
         return replace(self, requested=requested)
 
     @property
@@ -151,7 +151,7 @@ class PatientRecord:
         return value
 
     def derive_checked(self, make: Callable[["PatientRecord"], tuple[_T, tuple[Refusal, ...]]]) -> _T:
-        """The same for a function that also gives what it refused, which then stands in `refusals`."""
+        """Return the same for a function that also gives what it refused, which then stands in `refusals`."""
         content = self._holder.content
         if type(content) is not ReadResources:
             raise RecordReleased
@@ -370,19 +370,19 @@ class PatientRecord:
         return results if results is not None else content.results_of(analyte, self.as_of_epoch)
 
     def lookup(self, analyte: str, max_age_days: float | None = None) -> Lookup:
-        """The newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.
+        """Return the newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.
 
         `Found`, `Refused` where values came and none can be used, or `Absent`. Raises KeyError for an unknown key.
         """
         return self._results(analyte).lookup(max_age_days)
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
-        """The measurement of `lookup` alone; None where there is none."""
+        """Return the measurement of `lookup` alone; None where there is none."""
         lookup = self._results(analyte).lookup(max_age_days)
         return lookup.measurement if type(lookup) is Found else None
 
     def newest_together(self, analyte: str, max_age_days: float | None = None) -> list[Measurement]:
-        """The newest usable value and the others of the same instant; empty when it is older than that."""
+        """Return the newest usable value and the others of the same instant; empty when it is older than that."""
         return self._results(analyte).newest_together(max_age_days)
 
     def measurements(self, analyte: str) -> tuple[Measurement, ...]:
@@ -402,7 +402,7 @@ class PatientRecord:
         return [part[0] for part in self.resources.parts_of(SMOKING_STATUS)]
 
     def genetic_observations(self) -> list[Observation]:
-        """What may be a genetic result: Observations with a code of the key `genomics`, and those of no analyte.
+        """Return what may be a genetic result: Observations with a code of the key `genomics`, and those of no analyte.
 
         Each once, in the order they came; what was entered in error or cancelled is left out.
         """
@@ -482,7 +482,7 @@ _raw_entry = msgspec.json.Decoder(_RawEntry)
 
 
 def read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
-    """A lean resource or Bundle (or None for null) and what in it could not be read; `name` is its prefetch key.
+    """Return a lean resource or Bundle (or None for null) and what in it could not be read; `name` is its prefetch key.
 
     Runs of white space in its texts are collapsed: no reader meets one.
 
@@ -566,7 +566,7 @@ def _read_entry(text: str, raw: Raw) -> tuple[BundleEntry, list[Refusal]]:
 def _read_shortened(
     raw: bytes | Raw, location: str, head: _Head, error: msgspec.ValidationError
 ) -> tuple[Any, list[Refusal]]:
-    """A resource whose texts are too long, with these cut; what cannot be read for another reason is broken."""
+    """Return a resource whose texts are too long, with these cut; what cannot be read for another reason is broken."""
     broken = _broken(head)
     try:
         return decoder.decode(repair_bytes(raw)), []
@@ -619,7 +619,7 @@ def _where(error: msgspec.ValidationError) -> str:
 
 
 def id_of_reference(reference: str) -> str:
-    """The bare id in `Patient/1`, `https://host/fhir/Patient/1`, `Patient/1/_history/2` or `urn:uuid:1`."""
+    """Return the bare id in `Patient/1`, `https://host/fhir/Patient/1`, `Patient/1/_history/2` or `urn:uuid:1`."""
     path = reference.split("/_history/", 1)[0]
     return path.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
 
@@ -634,7 +634,7 @@ def relative_reference(reference: str) -> str:
 
 
 def subject_references(resource: Any) -> tuple[Subject, ...]:
-    """The references of a lean resource to whom it is about; empty where it names nobody."""
+    """Return the references of a lean resource to whom it is about; empty where it names nobody."""
     subject = getattr(resource, "subject", None)
     if subject is None:
         subject = getattr(resource, "patient", None)
@@ -670,7 +670,7 @@ def read_record(
     refusals: Iterable[Refusal] = (),
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
-    """The record of `patient_id` from lean resources and Bundles by key; None values mean "asked, none found".
+    """Return the record of `patient_id` from lean resources and Bundles by key; None values mean "asked, none found".
 
     `requested` are the resource types and analytes that were asked for (None: everything was), `encounter_id` the stay
     that the call is about, `refusals` what could not be read before, `opt_out_flags` the codes of a Flag by which a
@@ -688,7 +688,7 @@ def read_record(
 def read_resources(
     prefetch: Mapping[str, Any], patient_id: str, on_other_patient: OnOtherPatient = "stop"
 ) -> ReadResources:
-    """The resources of the patient, with what was refused of them; raises WrongPatient as `read_record` does."""
+    """Return the resources of the patient, with what was refused of them; raises WrongPatient as `read_record` does."""
     reading = _Reading(patient_id, on_other_patient)
     for value in prefetch.values():
         if isinstance(value, Bundle):
@@ -746,7 +746,7 @@ class _Reading:
         return self.resources
 
     def _check_others(self) -> None:
-        """Stops where anything is about somebody else: what is mixed is nobody's chart."""
+        """Stop where anything is about somebody else: what is mixed is nobody's chart."""
         if self.on_other_patient == "stop" and self.of_others:
             raise WrongPatient(self.of_others[0])
 

@@ -32,7 +32,7 @@ MOST_ALIKE = 5
 
 
 def shorten_refusals(refusals: Iterable[Refusal]) -> list[Refusal]:
-    """The refusals in their order, of each kind and reason the first five; one more says how many were left out.
+    """Return the refusals in their order, of each kind and reason the first five; one more says how many were left out.
 
     A chart with thousands of results in an unknown unit would otherwise make an answer of megabytes.
     """

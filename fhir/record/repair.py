@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def objects_in(value: Any) -> list[Json]:
-    """Returns the objects of a list, or the one that stands where a list should."""
+    """Return the objects of a list, or the one that stands where a list should."""
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
 
 
@@ -33,12 +33,12 @@ _LEAN: Final[dict[str, type[Struct]]] = {str(kind.__struct_config__.tag): kind f
 
 
 def repair_bytes(raw: bytes | Raw) -> bytes:
-    """Returns the JSON bytes of a resource or Bundle with its resources repaired."""
+    """Return the JSON bytes of a resource or Bundle with its resources repaired."""
     return msgspec.json.encode(repair_resource(msgspec.json.decode(raw)))
 
 
 def repair_resource(value: Any) -> Any:
-    """Returns a decoded resource or Bundle, taken out of its wrapper and repaired; anything else as it came."""
+    """Return a decoded resource or Bundle, taken out of its wrapper and repaired; anything else as it came."""
     if not isinstance(value, dict):
         return value
     if "resourceType" not in value and isinstance(value.get("resource"), dict):
@@ -48,7 +48,7 @@ def repair_resource(value: Any) -> Any:
 
 
 def has_stu3_dose(resource: dict[str, Any]) -> bool:
-    """Returns whether an order says its dose where STU3 had it: readable, but the dose is not seen there."""
+    """Return whether an order says its dose where STU3 had it: readable, but the dose is not seen there."""
     instructions = resource.get("dosageInstruction")
     return isinstance(instructions, list) and any(
         isinstance(instruction, dict)
@@ -59,7 +59,7 @@ def has_stu3_dose(resource: dict[str, Any]) -> bool:
 
 
 def with_numeric_doses(resource: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Returns an order with the numbers of its doses that came as text read as numbers, and whether there was one.
+    """Return an order with the numbers of its doses that came as text read as numbers, and whether there was one.
 
     >>> with_numeric_doses({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": "500"}}]}]})
     ({'dosageInstruction': [{'doseAndRate': [{'doseQuantity': {'value': 500}}]}]}, True)
@@ -134,7 +134,7 @@ def _is_text(wanted: Any) -> bool:
 
 
 def _code_of(concept: Any) -> Any:
-    """Returns the code of a concept that stands in a list of bare codes."""
+    """Return the code of a concept that stands in a list of bare codes."""
     if not isinstance(concept, dict):
         return concept
     coding = concept.get("coding")
@@ -145,7 +145,7 @@ def _code_of(concept: Any) -> Any:
 
 @cache
 def _fields(kind: type[Struct]) -> dict[str, _Element]:
-    """Returns what each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
+    """Return what each member is wanted as; a union of resources stays one, to be told apart by `resourceType`."""
     return {field.encode_name: _element(_wanted(field.type)) for field in structs.fields(kind)}
 
 

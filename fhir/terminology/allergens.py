@@ -72,7 +72,7 @@ class Allergen(Struct, frozen=True, gc=False):
 
 
 def allergen_classes_of(ingredients: Iterable[Ingredient]) -> frozenset[str]:
-    """The classes of allergy lists that a drug with these ingredients is in.
+    """Return the classes of allergy lists that a drug with these ingredients is in.
 
     >>> sorted(allergen_classes_of(read_name("amoxicillin").ingredients))
     ['aminopenicillin', 'beta_lactam', 'penicillin']
@@ -81,7 +81,7 @@ def allergen_classes_of(ingredients: Iterable[Ingredient]) -> frozenset[str]:
 
 
 def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
-    """What the code of an allergy means; its words are read only where no code says it."""
+    """Return what the code of an allergy means; its words are read only where no code says it."""
     meaning = Allergen()
     if is_not_read(text or "", [(system, code) for system, code, _ in codings]):
         return meaning
@@ -95,7 +95,7 @@ def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None
 
 
 def allergen_of_code(system: str | None, code: str | None) -> Allergen:
-    """What a code stands for; an empty Allergen for food, pollen and what is not known."""
+    """Return what a code stands for; an empty Allergen for food, pollen and what is not known."""
     imported = imported_meaning(system, code)
     if imported is not None and (meaning := _of_import(imported)) != Allergen():
         return meaning | _BY_SNOMED.get(code or "", Allergen()) if system in _SNOMED else meaning
@@ -151,7 +151,7 @@ def _of_import(meaning: Meaning) -> Allergen:
 
 
 def allergen_of_words(words: str) -> Allergen:
-    """What the words name, several things where there are several; "no known allergies" names none.
+    """Return what the words name, several things where there are several; "no known allergies" names none.
 
     >>> sorted(allergen_of_words("Penicillins").classes)
     ['beta_lactam_penicillin_allergen']
@@ -174,7 +174,7 @@ def _corrected(words: str) -> str:
 
 
 def _corrected_word(word: str) -> str:
-    """The word that is meant, any of several where all of them name the same: amoxicillin and amoxycillin."""
+    """Return the word that is meant, any of several where all of them name the same: amoxicillin and amoxycillin."""
     near = sorted(_spelling().near(word))
     return near[0] if near and len({_allergen_named(right).allergen_classes for right in near}) == 1 else word
 
@@ -185,7 +185,7 @@ _NO_DRUGS = frozenset({"lanolin", "lactose", "fluoride"})
 
 @cache
 def _spelling() -> Spelling:
-    """The names of drugs and the words of classes."""
+    """Return the names of drugs and the words of classes."""
     return Spelling({*names_of_one_word(), *(word for phrase in _CLASS_WORDS for word in phrase), *_NO_DRUGS})
 
 

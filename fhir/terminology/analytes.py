@@ -101,7 +101,7 @@ def _conversion(text: str) -> Conversion:
 
 
 def units_with_spellings(factors: dict[str, float]) -> dict[str, Conversion]:
-    """The conversions of a quantity into its unit, by UCUM unit and by every spelling of it in the tables."""
+    """Return the conversions of a quantity into its unit, by UCUM unit and by every spelling of it in the tables."""
     return _units({unit: _conversion(repr(factor)) for unit, factor in factors.items()}, _spellings())
 
 
@@ -199,7 +199,7 @@ _NPU_NAME = re.compile(r"[PBSf](?:\([^()]{1,20}\))? ?[—–-] ?(?P<npu>[^;]{1,6
 
 @remembered("names of analytes", entries=2048, longest=_LONGEST_NAME)
 def analyte_of_name(text: str) -> str | None:
-    """The analyte that a result without a code means by its whole name; None for any other.
+    """Return the analyte that a result without a code means by its whole name; None for any other.
 
     >>> analyte_of_name("Sodium level"), analyte_of_name("Potassium, urine"), analyte_of_name("K+")
     ('sodium', None, 'potassium')
@@ -217,7 +217,7 @@ def analyte_of_name(text: str) -> str | None:
 
 
 def analyte_of_full_name(text: str) -> str | None:
-    """The analyte of a name that says by itself what is measured in what: as LOINC or NPU names a test.
+    """Return the analyte of a name that says by itself what is measured in what: as LOINC or NPU names a test.
 
     >>> analyte_of_full_name("Potassium [Moles/volume] in Serum, Plasma or Blood"), analyte_of_full_name("Potassium")
     ('potassium', None)

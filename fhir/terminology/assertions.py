@@ -59,7 +59,7 @@ _WHOLE_SENTENCE: Final = 12
 
 
 def tokens_of(text: str) -> list[Token]:
-    """The words and signs of a text; "'s" is dropped."""
+    """Return the words and signs of a text; "'s" is dropped."""
     lower = text.lower()
     if "'" in lower or "\u2019" in lower:
         lower = re.sub("['\u2019]s\\b", "  ", lower)
@@ -119,7 +119,7 @@ class AssertedText:
     __slots__ = ("_cues", "_names_vaccines", "_people", "_polarities", "_times", "cue_tokens", "tokens")
 
     def __init__(self, text: str, *, names_vaccines: bool = False, of: Subject = "problem") -> None:
-        """Reads the text; where it `names_vaccines`, "zoster vaccine" is a name and says nothing of zoster."""
+        """Read the text; where it `names_vaccines`, "zoster vaccine" is a name and say nothing of zoster."""
         self._cues = _CUES[of]
         self.tokens: Final[Sequence[Token]] = tokens_of(text)
         self._names_vaccines = names_vaccines
@@ -144,12 +144,12 @@ class AssertedText:
         return Assertion(cast("Polarity", polarity), cast("Temporality", time), cast("Person", person))
 
     def at(self, start: int, end: int) -> Assertion:
-        """What is said of the characters from `start` to `end`."""
+        """Return what is said of the characters from `start` to `end`."""
         positions = [position for position, token in enumerate(self.tokens) if token.start < end and token.end > start]
         return self.assertion(positions[0], positions[-1]) if positions else Assertion()
 
     def without_denied(self, text: str) -> str:
-        """The text without the words that are denied or said of somebody else; what is only possible stays."""
+        """Return the text without the words that are denied or said of somebody else; what is only possible stays."""
         kept = list(text)
         for token, polarity, person in zip(self.tokens, self._polarities, self._people, strict=True):
             if polarity == "negated" or person != "patient":
@@ -303,7 +303,7 @@ class AssertedText:
                 self._polarities[position] = kind
 
     def _mark_back(self, position: int, cue: _Cue) -> None:
-        """Marks the words before a cue, up to a sign or a cue that begins a new part of the sentence."""
+        """Mark the words before a cue, up to a sign or a cue that begins a new part of the sentence."""
         kind = cue.kind.partition(" ")[2]
         for before in islice(self._words_before(position, cue.reach), cue.reach):
             if kind == "historical":
@@ -340,7 +340,7 @@ class AssertedText:
             yield before
 
     def _mark_person_before(self, position: int, kind: str, after: int) -> None:
-        """Marks what stands before a relative: "breast cancer (sister)", "stroke in mother", "DVT - father"."""
+        """Mark what stands before a relative: "breast cancer (sister)", "stroke in mother", "DVT - father"."""
         if position == 0:
             return
         previous = self.tokens[position - 1].word
@@ -395,7 +395,7 @@ def _first_of(kinds: Sequence[str], marks: Sequence[str], positions: range) -> s
 
 
 def assertion_at(text: str, start: int, end: int | None = None) -> Assertion:
-    """What a text says of the name that stands at `start`.
+    """Return what a text says of the name that stands at `start`.
 
     >>> assertion_at("No fever, but reports weight loss.", 3, 8).polarity
     'negated'

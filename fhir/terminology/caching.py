@@ -106,7 +106,7 @@ def _characters(key: Any) -> int:
 
 
 def _parts(key: Any) -> tuple[Any, ...]:
-    """The members of a key that is a tuple or a frozen struct."""
+    """Return the members of a key that is a tuple or a frozen struct."""
     if isinstance(key, tuple):
         return key
     return astuple(key) if isinstance(key, Struct) else ()

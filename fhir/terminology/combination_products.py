@@ -45,7 +45,7 @@ def _read_combination_products() -> Mapping[tuple[str, ...], frozenset[_Assigned
 def assign_strengths(
     members: Sequence[Ingredient], strengths: Sequence[Strength], *, in_order: bool = True
 ) -> tuple[Strength | None, ...]:
-    """The strengths in the order of `members`; None for each where no product, or more than one way, fits.
+    """Return the strengths in the order of `members`; None for each where no product, or more than one way, fits.
 
     A combination of which no product is known keeps the order in which the strengths are given where the words name
     its parts `in_order`; the parts of a brand have none.
@@ -112,7 +112,7 @@ def _is_near(way: _Assigned, products: frozenset[_Assigned]) -> bool:
 
 
 def least_shares(members: Sequence[Ingredient]) -> tuple[float, ...]:
-    """The least part of an ordered mass that each member can be, whichever ingredient or sum the mass is of.
+    """Return the least part of an ordered mass that each member can be, whichever ingredient or sum the mass is of.
 
     "800 mg" of trimethoprim and sulfamethoxazole (1 to 5 in every product) is at least 133 mg of trimethoprim. Empty
     where no product, or not every strength, is known in milligrams.
@@ -128,7 +128,7 @@ def least_shares(members: Sequence[Ingredient]) -> tuple[float, ...]:
 
 
 def shares_of_sum(members: Sequence[Ingredient], milligrams: float) -> tuple[float, ...]:
-    """The masses of the members where just one product has this sum and no product has so much of one of them.
+    """Return the masses of the members where just one product has this sum and no product has so much of one of them.
 
     "3.375 g" of piperacillin with tazobactam is 3 g and 0.375 g. "1000 mg" of amoxicillin with clavulanate may
     be 875 and 125 mg or 1000 mg of amoxicillin: empty.
@@ -148,7 +148,7 @@ def shares_of_sum(members: Sequence[Ingredient], milligrams: float) -> tuple[flo
 
 
 def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[Strength, ...] | None:
-    """The strengths of "Norco 10-325": numbers without a unit count where a product has just these milligrams.
+    """Return the strengths of "Norco 10-325": numbers without a unit count where a product has just these milligrams.
 
     None where none does: "1-2 tablets" and a date are no strengths.
     """
@@ -178,7 +178,7 @@ _FACTORS = ((1.0,) * 5, (1.0, 1.0, 1.0, 1.0, 0.001), (1.0, 1.0, 1.0, 0.001, 1.0)
 
 
 def _rounded(strength: Strength) -> Strength:
-    """The strength as it is compared: "400 mg/5 mL" and "80 MG/ML" are the same."""
+    """Return the strength as it is compared: "400 mg/5 mL" and "80 MG/ML" are the same."""
     return Strength(round(strength.amount, 4), strength.unit, strength.per)
 
 

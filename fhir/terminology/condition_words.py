@@ -35,7 +35,7 @@ _SAYS_NOTHING = re.compile(
 
 @remembered("conditions in words", entries=2048, longest=_LONGEST)
 def code_of_words(words: str) -> str | None:
-    """The ICD-10-CM code that a text names; None for a text that is no name of a condition of the table.
+    """Return the ICD-10-CM code that a text names; None for a text that is no name of a condition of the table.
 
     >>> code_of_words("Congestive heart failure, unspecified (HCC)"), code_of_words("No heart failure")
     ('I50.9', None)

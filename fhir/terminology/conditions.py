@@ -162,13 +162,13 @@ SITE_CODES: Final[dict[tuple[str, str], tuple[str, ...]]] = {}
 
 
 def add_group(key: str, meaning: str, history: str, implies: tuple[str, ...]) -> None:
-    """Adds a group of the hospital's own; `history` as in the table."""
+    """Add a group of the hospital's own; `history` as in the table."""
     group = ConditionGroup(key, meaning, history, implies, bool(history))  # type: ignore[arg-type]  # checked there
     CONDITION_GROUPS[key] = group  # type: ignore[index]  # read once, before the first chart
 
 
 def with_implied(keys: Iterable[str]) -> tuple[str, ...]:
-    """The groups with all that they imply, each once, those named first."""
+    """Return the groups with all that they imply, each once, those named first."""
     groups = list(dict.fromkeys(keys))
     for key in groups:  # grows while it is read
         groups.extend(
@@ -194,7 +194,7 @@ _SNOMED_ROWS: Final = tuple((row["group"], f";{row['snomed']};") for row in tabl
 
 
 def _snomed_rows(code: str) -> list[str]:
-    """The groups of a code of SNOMED CT, "" for a code that was read and is in none."""
+    """Return the groups of a code of SNOMED CT, "" for a code that was read and is in none."""
     wanted = f";{code};"
     return [group for group, codes in _SNOMED_ROWS if wanted in codes]
 
@@ -220,7 +220,7 @@ _PREFIXES: Final[Mapping[str, tuple[tuple[_Beginnings, _Beginnings, str], ...]]]
 
 
 def imported_meaning(system: str | None, code: str | None) -> Meaning | None:
-    """What the imported releases say of a code, of SNOMED CT or of any other code system; None without one."""
+    """Return what the imported releases say of a code, of SNOMED CT or of any other code system; None without one."""
     if not is_used() or not code:
         return None
     return meaning_of_code(code_system(system) or drug_system(system) or plain_address(system or ""), code)
@@ -257,7 +257,7 @@ def is_known_condition(system: str | None, code: str | None) -> bool:
 
 @remembered("conditions of a code", entries=8192, longest=200)
 def condition_groups_of(system: str | None, code: str | None) -> tuple[str, ...]:
-    """The groups that a code means, with those that they imply; () for none.
+    """Return the groups that a code means, with those that they imply; () for none.
 
     >>> condition_groups_of("http://hl7.org/fhir/sid/icd-10-cm", "N18.4"), condition_groups_of("urn:other", "N18.4")
     (('ckd4', 'ckd_any', 'renal_insufficiency'), ())
@@ -343,7 +343,7 @@ _SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
 
 
 def smoking_answer_in_words(words: str) -> SmokingStatus | None:
-    """What an answer without a known code says; None for words that are no answer of the list.
+    """Return what an answer without a known code says; None for words that are no answer of the list.
 
     >>> smoking_answer_in_words("Current Every Day Smoker"), smoking_answer_in_words("Vapes")
     ('current', None)
@@ -394,7 +394,7 @@ _WEEKS = re.compile(r"Z3A\.?(0[89]|[1-3]\d|4[0-2])$")
 
 
 def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning | None:
-    """What the code says, None for every other code.
+    """Return what the code says, None for every other code.
 
     >>> pregnancy_meaning("http://loinc.org", "2106-3"), pregnancy_meaning("http://hl7.org/fhir/sid/icd-10-cm", "Z37.0")
     ('hcg', 'end')
@@ -416,7 +416,7 @@ def ends_pregnancy(system: str | None, code: str | None, words: str = "") -> boo
 
 
 def weeks_of_code(system: str | None, code: str | None) -> int | None:
-    """The completed weeks that an ICD-10 code Z3A names."""
+    """Return the completed weeks that an ICD-10 code Z3A names."""
     match = _WEEKS.match((code or "").strip().upper()) if code_system(system) == "icd10" else None
     return int(match[1]) if match is not None else None
 

@@ -29,7 +29,7 @@ _NEITHER: Final = late_pattern(
 
 
 def contrast_classes(words: str) -> frozenset[str]:
-    """The classes of contrast media that the words name; both where they say contrast and not which.
+    """Return the classes of contrast media that the words name; both where they say contrast and not which.
 
     >>> sorted(contrast_classes("CT dye")), sorted(contrast_classes("IV contrast"))
     (['iodinated_contrast'], ['gadolinium_contrast', 'iodinated_contrast'])

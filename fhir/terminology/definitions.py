@@ -41,25 +41,25 @@ class Hierarchy(Protocol):
     """What a definition asks of a release of SNOMED CT."""
 
     def below(self, roots: Iterable[str], excluded: frozenset[str]) -> set[str]:
-        """The roots with everything below them that is not below what is excluded."""
+        """Return the roots with everything below them that is not below what is excluded."""
 
     def with_attribute(self, attribute: str, targets: set[str]) -> set[str]:
-        """The concepts that have the attribute with one of these values."""
+        """Return the concepts that have the attribute with one of these values."""
 
     def members_of(self, reference_set: str) -> set[str]:
-        """The members of a reference set."""
+        """Return the members of a reference set."""
 
     def all_concepts(self) -> set[str]:
         """Every active concept: what `*` holds."""
 
 
 def own_definitions() -> list[Definition]:
-    """The definitions of tables/definitions.csv."""
+    """Return the definitions of tables/definitions.csv."""
     return [definition_of_row(row) for row in table_rows("definitions.csv")]
 
 
 def definition_of_row(row: Mapping[str, str]) -> Definition:
-    """The definition of a row.
+    """Return the definition of a row.
 
     Raises:
         WrongDefinition: The kind, system or mode is none, or the definition cannot be read.
@@ -81,7 +81,7 @@ def definition_of_row(row: Mapping[str, str]) -> Definition:
 
 
 def roots_of(expression: str) -> frozenset[str]:
-    """The identifiers that an expression names.
+    """Return the identifiers that an expression names.
 
     Raises:
         WrongDefinition: It cannot be read.
@@ -124,7 +124,7 @@ class _Reader:
         self._whole()
 
     def evaluate(self, release: Hierarchy, excluded: frozenset[str]) -> set[str]:
-        """The concepts that it holds."""
+        """Return the concepts that it holds."""
         self._release, self._excluded = release, excluded
         return self._whole()
 

@@ -67,7 +67,7 @@ _ONE_DOSE = frozenset({"dose", "doses", "{dose}"})
 
 
 def dose_unit(text: str | None) -> DoseUnit | None:
-    """What a dose's unit means; None when it is not known, which is never to be guessed.
+    """Return what a dose's unit means; None when it is not known, which is never to be guessed.
 
     >>> dose_unit("TAB")
     DoseUnit(kind='unit', factor=1.0, by_weight=False, span_days=None, activity='')
@@ -232,7 +232,7 @@ LONGEST_ROUTE_WORDS = 1000
 
 @remembered("routes said in words", entries=2048, longest=200)
 def said_route(words: str) -> str | None:
-    """The route that the words of a sig name; None where they name none, or more than one.
+    """Return the route that the words of a sig name; None where they name none, or more than one.
 
     >>> said_route("2 mg IV q3h prn"), said_route("1 drop in each eye"), said_route("change from IV to PO")
     ('intravenous', 'ophthalmic', None)

@@ -114,12 +114,12 @@ def use_index(path: Path | None, mappings: Mapping[tuple[str, str], Meaning] | N
 
 
 def in_use() -> InUse:
-    """What lookups read now; another object after each change."""
+    """Return what lookups read now; another object after each change."""
     return _INDEX.in_use
 
 
 def digest_of(path: Path) -> str:
-    """The start of the SHA-256 of an index, which is its name in a folder of indexes.
+    """Return the start of the SHA-256 of an index, which is its name in a folder of indexes.
 
     Raises:
         WrongIndex: There is no such file, or it was changed since it was named by its digest.
@@ -135,7 +135,7 @@ def digest_of(path: Path) -> str:
 
 
 def sources(path: Path) -> tuple[Source, ...]:
-    """The files that the index was made of.
+    """Return the files that the index was made of.
 
     Raises:
         WrongIndex: There is no such file, it was not written to its end, or it has another format.
@@ -146,7 +146,7 @@ def sources(path: Path) -> tuple[Source, ...]:
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, tuple[Source, ...]]:
-    """The index read into memory: a mapped file that somebody shortens in place would end the process."""
+    """Return the index read into memory: a mapped file that somebody shortens in place would end the process."""
     if not path.is_file():
         raise WrongIndex(f"{path} is no file; `cds-hooks terminology import` writes one")
     connection = sqlite3.connect(":memory:", check_same_thread=False)
@@ -170,7 +170,7 @@ def is_used() -> bool:
 
 
 def meaning_of_code(system: str, code: str) -> Meaning | None:
-    """What a code means; `system` is snomed, loinc, rxnorm or atc, else the plain address of the code system."""
+    """Return what a code means; `system` is snomed, loinc, rxnorm or atc, else the plain address of the code system."""
     if not is_used():
         return None
     key = (system, plain_code(system, code))
@@ -178,7 +178,7 @@ def meaning_of_code(system: str, code: str) -> Meaning | None:
 
 
 def meaning_of_name(name: str) -> Meaning | None:
-    """What a whole name means, in any of the languages that were imported."""
+    """Return what a whole name means, in any of the languages that were imported."""
     if not is_used() or len(name) > LONGEST_NAME:
         return None
     plain = plain_name(name)
@@ -187,13 +187,13 @@ def meaning_of_name(name: str) -> Meaning | None:
 
 
 def plain_address(address: str) -> str:
-    """The address of a code system without version and final slash, in lower case, with http."""
+    """Return the address of a code system without version and final slash, in lower case, with http."""
     plain = address.strip().partition("|")[0].rstrip("/").lower()
     return f"http://{plain.removeprefix('https://')}" if plain.startswith("https://") else plain
 
 
 def plain_code(system: str, code: str) -> str:
-    """A code as the index has it: of ICD-10 without dots in capitals, of packages without dashes.
+    """Return a code as the index has it: of ICD-10 without dots in capitals, of packages without dashes.
 
     >>> plain_code("icd10", "i50.0"), plain_code("ndc", "0093-0058-01"), plain_code("snomed", "84114007")
     ('I500', '00093005801', '84114007')
@@ -208,7 +208,7 @@ def plain_code(system: str, code: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """A name as the index has it: in lower case, with single spaces, without the tag of SNOMED CT."""
+    """Return a name as the index has it: in lower case, with single spaces, without the tag of SNOMED CT."""
     plain = " ".join(name.lower().split())
     return plain[: plain.rindex(" (")] if plain.endswith(")") and " (" in plain else plain
 
@@ -228,7 +228,7 @@ def _meaning(question: str, values: tuple[str, ...]) -> Meaning | None:
 
 
 def analytes_by_code() -> Mapping[str, str]:
-    """The analyte of each LOINC code of the index."""
+    """Return the analyte of each LOINC code of the index."""
     rows = _INDEX.connection
     if rows is None:
         return {}

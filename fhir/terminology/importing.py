@@ -36,7 +36,7 @@ Asked = Callable[[Imported, Step], None]
 
 
 def import_releases(paths: Sequence[Path], index: Path, step: Step, by_server: Asked | None = None) -> Imported:
-    """Reads the files and writes the index; where `index` is a folder, its name there is the start of its digest.
+    """Read the files and write the index; where `index` is a folder, its name there is the start of its digest.
 
     What `by_server` adds comes after the definitions of the site and before its own codes and names.
 
@@ -54,7 +54,7 @@ def import_releases(paths: Sequence[Path], index: Path, step: Step, by_server: A
 
 
 def read_files(imported: Imported, files: Sequence[ReleaseFile], step: Step, by_server: Asked | None = None) -> None:
-    """Reads definitions, tables, SNOMED CT and at last the tables of the site, which say what counts.
+    """Read definitions, tables, SNOMED CT and at last the tables of the site, which say what counts.
 
     Raises:
         NotARelease: A file has not the form of its publisher.
@@ -83,7 +83,7 @@ class _Progress:
         self._step, self._total, self._done = step, total, 0
 
     def counted(self, file: ReleaseFile) -> ReleaseFile:
-        """The file, whose reading is told when it is opened the first time."""
+        """Return the file, whose reading is told when it is opened the first time."""
         opened: list[str] = []
 
         def opener() -> IO[bytes]:
@@ -137,7 +137,7 @@ def _groups_affirmed(words: str) -> frozenset[str]:
 
 
 def apply_ingredients(imported: Imported) -> None:
-    """Adds what definitions by RxNorm ingredients say to each code that stands for one of them."""
+    """Add what definitions by RxNorm ingredients say to each code that stands for one of them."""
     wanted: defaultdict[str, list[Definition]] = defaultdict(list)
     for row in imported.definitions:
         for rxcui in row.text.split(";") if row.system == "rxnorm" else ():
@@ -154,7 +154,7 @@ _FIELDS: Final = {"group": "groups", "allergen": "allergens", "vaccine": "vaccin
 
 
 def snomed_roots(definitions: Sequence[Definition] = ()) -> Roots:
-    """The codes of SNOMED CT of our tables, with definitions beside them."""
+    """Return the codes of SNOMED CT of our tables, with definitions beside them."""
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for row in table_rows("condition_codes.csv"):
         groups[row["group"]] |= set(row["snomed"].split(";"))
@@ -177,7 +177,7 @@ def _frozen(sets: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
 
 
 def write_index(imported: Imported, index: Path) -> Path:
-    """Writes the index beside its place and moves it there when it is whole; returns where it is.
+    """Write the index beside its place and move it there when it is whole; return where it is.
 
     Raises:
         NotARelease: There is nothing to write.
@@ -212,7 +212,7 @@ def write_index(imported: Imported, index: Path) -> Path:
 
 
 def write_report(imported: Imported, report: Path) -> Counter[tuple[str, str]]:
-    """Writes each difference between our tables and the release as a row, for a person to decide on.
+    """Write each difference between our tables and the release as a row, for a person to decide on.
 
     Returns how many there are of each kind by key of the table. Only codes are written, no names of a release.
     """

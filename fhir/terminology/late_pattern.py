@@ -19,7 +19,7 @@ class _LatePattern:
 
 
 def late_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """The pattern as `re.compile` gives it, compiled with its first use.
+    """Return the pattern as `re.compile` gives it, compiled with its first use.
 
     The server knows some 300 patterns for what people write, and compiling them takes 0.07 s of its start. A pattern
     that is wrong is found when it is first used: every one of them is used by a test.

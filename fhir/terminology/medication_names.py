@@ -145,7 +145,7 @@ class _Mention(Struct, frozen=True, gc=False):
 
 @remembered("names of medications", entries=8192, longest=200)
 def read_name(words: str) -> NameReading:
-    """The ingredients, strengths and form in a name; a reading without ingredients when it is not recognised.
+    """Return the ingredients, strengths and form in a name; a reading without ingredients when it is not recognised.
 
     >>> [i.name for i in read_name("TraZODone 50 mg tab").ingredients]
     ['trazodone']
@@ -181,7 +181,7 @@ def _per_actuation(strength: Strength | None) -> Strength | None:
 
 
 def read_order_name(words: str) -> NameReading:
-    """Reads the name of what is ordered: as `read_name`, but nothing where the words are only about a drug.
+    """Read the name of what is ordered: as `read_name`, but nothing where the words are only about a drug.
 
     >>> read_order_name("no aspirin").ingredients, read_order_name("aspirin allergy").ingredients
     ((), ())
@@ -215,7 +215,7 @@ def no_drug_kind(words: str) -> Literal["supply", "fluid"] | None:
 
 @remembered("codes of medications", entries=4096, longest=200)
 def medication_of_code(system: str | None, code: str | None) -> Product | None:
-    """What a code stands for, by the tables or else by its RxNorm name; None when neither knows it.
+    """Return what a code stands for, by the tables or else by its RxNorm name; None when neither knows it.
 
     >>> medication_of_code("http://www.nlm.nih.gov/research/umls/rxnorm", "1364447").name
     'apixaban 5 MG Oral Tablet [Eliquis]'
@@ -249,7 +249,7 @@ def _distinct(mentions: list[_Mention]) -> Members:
 
 
 def _spelled(text: str) -> tuple[str, ...]:
-    """The words of a name in lower case, without accents."""
+    """Return the words of a name in lower case, without accents."""
     return tuple(map(sys.intern, _WORD.findall(without_accents(text))))
 
 
@@ -306,7 +306,7 @@ _ENDINGS = (("", "e"), ("um", "e"), ("um", ""), ("a", "e"), ("a", ""), ("o", "e"
 
 
 def _in_another_language(word: str) -> _Meaning | None:
-    """What an ingredient's name with the ending of another language means; None for any other word."""
+    """Return what an ingredient's name with the ending of another language means; None for any other word."""
     if len(word) < _SHORTEST_IN_TWO or not word.isalpha():
         return None
     for ending, english in _ENDINGS:
@@ -435,7 +435,7 @@ _NAMED_STRENGTHS: Final = _read_named_strengths()
 
 
 def _named_strengths(members: Members, words: str) -> tuple[Strength, ...] | None:
-    """The strengths that are said by a name, in the order of the RxNorm codes."""
+    """Return the strengths that are said by a name, in the order of the RxNorm codes."""
     rows = _NAMED_STRENGTHS.get(tuple(sorted(member.rxcui for member in members)), ())
     spelled = _spelled(words.replace("#", " no ")) if rows else ()
     for name, strengths in rows:
@@ -445,7 +445,7 @@ def _named_strengths(members: Members, words: str) -> tuple[Strength, ...] | Non
 
 
 def _sum(parts: list[Strength | None]) -> Strength | None:
-    """The strength of "macrocrystals 25 MG / monohydrate 75 MG": two parts of one ingredient."""
+    """Return the strength of "macrocrystals 25 MG / monohydrate 75 MG": two parts of one ingredient."""
     stated = [part for part in parts if part is not None]
     if len(stated) != len(parts) or len({(part.unit, part.per) for part in stated}) != 1:
         return None

@@ -113,7 +113,7 @@ class FoundStrength(Struct, frozen=True, gc=False):
 
 
 def number(text: str) -> float:
-    """The number a person wrote, with thousands' or decimal commas.
+    """Return the number a person wrote, with thousands' or decimal commas.
 
     >>> number("1,000"), number(".5")
     (1000.0, 0.5)
@@ -153,7 +153,7 @@ def _are_paired(match: re.Match[str]) -> bool:
 
 
 def read_strengths(words: str) -> list[Strength]:
-    """The strengths in the words, from left to right."""
+    """Return the strengths in the words, from left to right."""
     return [strength.strength for strength in find_strengths(words)]
 
 

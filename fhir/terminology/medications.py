@@ -107,7 +107,7 @@ class Orderable(Struct, frozen=True, gc=False):
 
 
 def table_rows(name: str) -> list[dict[str, str]]:
-    """The rows of one of our tables."""
+    """Return the rows of one of our tables."""
     text = (files("fhir.terminology") / "tables" / name).read_text(encoding="utf-8")
     header, *rows = csv.reader(text.splitlines())  # not DictReader, which fills up a row that is too short
     return [dict(zip(header, row, strict=True)) for row in rows]
@@ -165,7 +165,7 @@ _ATC_GROUPS = (5, 4)  # characters of a code of the fourth and the third level
 
 
 def classes_of_atc(code: str) -> frozenset[str]:
-    """The classes of the narrowest group of this ATC code; empty where no group is in a class.
+    """Return the classes of the narrowest group of this ATC code; empty where no group is in a class.
 
     >>> sorted(classes_of_atc("J01CA99"))
     ['beta_lactam_penicillin_allergen', 'penicillin']
@@ -182,7 +182,7 @@ def _classes_of_ingredient(rxcui: str) -> frozenset[str]:
 
 
 def atc_codes(ingredient: Ingredient) -> tuple[str, ...]:
-    """The ATC codes of an ingredient, one for each use; empty where the tables have none."""
+    """Return the ATC codes of an ingredient, one for each use; empty where the tables have none."""
     row = INGREDIENT_ROWS.get(ingredient.rxcui)
     if row is None:
         return (ingredient.rxcui.removeprefix(_ATC_KEY),) if ingredient.rxcui.startswith(_ATC_KEY) else ()
@@ -190,7 +190,7 @@ def atc_codes(ingredient: Ingredient) -> tuple[str, ...]:
 
 
 def classes_of(members: tuple[Ingredient, ...]) -> frozenset[str]:
-    """The classes of all these ingredients together; empty for ingredients that are in none."""
+    """Return the classes of all these ingredients together; empty for ingredients that are in none."""
     if len(members) == 1:
         return _classes_of_ingredient(members[0].rxcui)
     return frozenset().union(*(_classes_of_ingredient(member.rxcui) for member in members))
@@ -264,7 +264,7 @@ _INGREDIENTS_BY_SNOMED: Final[Mapping[str, tuple[Ingredient, ...]]] = _read_subs
 
 
 def drug_system(system: str | None) -> str | None:
-    """The short name of a code system of drugs, by any of its addresses; None for other systems.
+    """Return the short name of a code system of drugs, by any of its addresses; None for other systems.
 
     >>> drug_system("https://www.nlm.nih.gov/research/umls/rxnorm/"), drug_system("http://loinc.org")
     ('rxnorm', None)
@@ -299,7 +299,7 @@ def product_of(system: str | None, code: str | None) -> Product | None:
 
 
 def product_of_substance(system: str | None, code: str | None) -> Product | None:
-    """What the code of a substance of SNOMED CT, or an imported code, stands for, without strength and form.
+    """Return what the code of a substance of SNOMED CT, or an imported code, stands for, without strength and form.
 
     >>> product_of_substance("http://snomed.info/sct", "387207008").ingredients[0].name
     'ibuprofen'
@@ -315,7 +315,7 @@ def product_of_substance(system: str | None, code: str | None) -> Product | None
 
 
 def _as_in_table(short: str, code: str) -> str:
-    """The code in the spelling of tables/products.csv."""
+    """Return the code in the spelling of tables/products.csv."""
     return code.lstrip("0").zfill(2) if short == "cvx" else code
 
 
@@ -366,7 +366,7 @@ def rxnorm_names() -> Iterator[tuple[str, str]]:
 
 
 def rxnorm_entry(code: str) -> RxNormEntry | None:
-    """What the tables have of a product, a component, a salt or a brand of RxNorm; None for other codes."""
+    """Return what the tables have of a product, a component, a salt or a brand of RxNorm; None for other codes."""
     if not code.isascii() or not code.isdigit():
         return None
     lines = (_line_of(table, int(code)) for table in _RXNORM)
@@ -374,7 +374,7 @@ def rxnorm_entry(code: str) -> RxNormEntry | None:
 
 
 def _line_of(table: mmap, wanted: int) -> bytes | None:
-    """The rest of the line that begins with this code, by halving the table: 17 steps."""
+    """Return the rest of the line that begins with this code, by halving the table: 17 steps."""
     low, high = table.find(b"\n") + 1, len(table)  # after the header
     while low < high:
         start = table.rfind(b"\n", 0, (low + high) // 2) + 1
@@ -414,7 +414,7 @@ _ATC_CODE = re.compile(r"[A-Z]\d\d[A-Z]{1,2}(?:\d\d)?")
 
 
 def product_of_atc_group(system: str | None, code: str | None) -> Product | None:
-    """What an ATC code says whose ingredient the tables do not have: a drug of the classes of its group.
+    """Return what an ATC code says whose ingredient the tables do not have: a drug of the classes of its group.
 
     >>> product_of_atc_group(ATC, "J01CA99").ingredients
     (Ingredient(rxcui='atc-J01CA99', name='penicillin (ATC J01CA99)'),)
@@ -462,7 +462,7 @@ def _row_of_ndc(code: str) -> dict[str, str] | None:
 
 
 def _read_ndc_products() -> Mapping[str, dict[str, str]]:
-    """What all known packages of one labeler's product are, by the nine digits of labeler and product."""
+    """Return what all known packages of one labeler's product are, by the nine digits of labeler and product."""
     products: dict[str, list[dict[str, str]]] = {}
     for (system, code), row in _PRODUCT_ROWS.items():
         if system == "ndc" and len(code) == _NDC_DIGITS:

@@ -105,7 +105,7 @@ class Mention(Struct, frozen=True, gc=False):
 
 @remembered("groups in words", entries=4096, longest=200)
 def groups_in_words(text: str) -> tuple[Mention, ...]:
-    """The groups that a text names, each once with the most affirmative of what it says, implied groups behind.
+    """Return the groups that a text names, each once with the most affirmative of what it says, implied groups behind.
 
     >>> [(mention.group, mention.assertion.word) for mention in groups_in_words("No DVT; h/o gout")][1]
     ('gout', 'historical')
@@ -127,7 +127,7 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
 
 
 def _without_tag(text: str) -> str:
-    """The text without the semantic tag of SNOMED CT at its end."""
+    """Return the text without the semantic tag of SNOMED CT at its end."""
     before, bracket, tag = text.rstrip().rpartition("(")
     return before if bracket and tag in _TAGS else text
 
@@ -137,7 +137,7 @@ def _rank(assertion: Assertion) -> tuple[bool, bool]:
 
 
 def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
-    """The words of a text as phrases have them, each with the position of its token."""
+    """Return the words of a text as phrases have them, each with the position of its token."""
     words: list[tuple[str, int]] = []
     for position, token in enumerate(tokens):
         word = token.word
@@ -193,7 +193,7 @@ def _singular(word: str) -> str:
 
 
 def plain_parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
-    """The plain words between the ends of sentences, each with the position of its token."""
+    """Yield the plain words between the ends of sentences, each with the position of its token."""
     part: list[Token] = []
     first = 0
     for position, token in enumerate(asserted.tokens):
@@ -300,14 +300,14 @@ class _Compiler:
         self._names: dict[str, str] = {}
 
     def learn_words(self) -> None:
-        """Takes the words that were read so far for those that are spelled right."""
+        """Take the words that were read so far for those that are spelled right."""
         endings_by_word = self._by_first_word.items()
         self._spelling = Spelling(
             {word for first, endings in endings_by_word for following in endings for word in (first, *following)}
         )
 
     def add_row(self, group: str, alternatives: Sequence[str], unless: Sequence[str], *, is_foreign: bool) -> None:
-        """Adds the phrases of a group, or of a list of words, which begins with "@".
+        """Add the phrases of a group, or of a list of words, which begins with "@".
 
         The exceptions of the English names hold for those of other languages, too: "dépression" is read as one of them.
         """

@@ -159,7 +159,7 @@ def _read_atc(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _definitions(imported: Imported, system: str) -> Callable[[str, str], tuple[str, ...]]:
-    """The keys of a kind whose definition in this system holds a code."""
+    """Return the keys of a kind whose definition in this system holds a code."""
     tests = [(row.kind, row.key, holds(row)) for row in imported.definitions if row.system == system]
     return lambda kind, code: tuple(key for of, key, is_held in tests if of == kind and is_held(code))
 
@@ -228,7 +228,7 @@ def _read_xml(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _root_of(file: ReleaseFile) -> str:
-    """The name of the root element.
+    """Return the name of the root element.
 
     Raises:
         NotARelease: The file is no XML.
@@ -237,7 +237,7 @@ def _root_of(file: ReleaseFile) -> str:
 
 
 def _elements(file: ReleaseFile, tag: str) -> Iterator[Element]:
-    """The elements of this name, each forgotten when the next is read."""
+    """Yield the elements of this name, each forgotten when the next is read."""
     for _, element in _events(file, "end"):
         if element.tag.rpartition("}")[2] == tag:
             yield element
@@ -245,7 +245,7 @@ def _elements(file: ReleaseFile, tag: str) -> Iterator[Element]:
 
 
 def _events(file: ReleaseFile, kind: Literal["start", "end"]) -> Iterator[tuple[str, Element]]:
-    """The starts or ends of elements, from a parser that is fed in pieces; entities are refused, not expanded."""
+    """Yield the starts or ends of elements, from a parser that is fed in pieces; entities are refused, not expanded."""
     parser: Any = XMLPullParser([kind])
     line = 1
     with closing(file.open()) as content:
@@ -349,7 +349,7 @@ READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
 
 
 def order_of(name: str) -> int:
-    """The place of the reader of a file; of dm+d the substances come before what is made of them."""
+    """Return the place of the reader of a file; of dm+d the substances come before what is made of them."""
     reader = next((number for number, (pattern, _) in enumerate(READERS) if pattern.fullmatch(name)), len(READERS))
     level = next((level for level, part in enumerate(_DMD_FILES) if name.startswith(part)), 0)
     return reader * len(_DMD_FILES) + level

@@ -33,11 +33,11 @@ class ReleaseFile:
     opener: Callable[[], IO[bytes]]
 
     def open(self) -> IO[bytes]:
-        """The bytes of the file."""
+        """Return the bytes of the file."""
         return self.opener()
 
     def lines(self, encoding: str = "utf-8-sig") -> IO[str]:
-        """The text of the file; the caller closes it."""
+        """Return the text of the file; the caller closes it."""
         return io.TextIOWrapper(self.open(), encoding=encoding, newline="")
 
 
@@ -58,11 +58,11 @@ class Imported:
     """Where the index was written."""
 
     def add_code(self, system: str, code: str, meaning: Meaning) -> None:
-        """Adds a code, in the spelling in which it is looked up."""
+        """Add a code, in the spelling in which it is looked up."""
         self.codes[system, plain_code(system, code)] = meaning
 
     def add_name(self, name: str, meaning: Meaning, *, of_site: bool = False) -> None:
-        """Adds a whole name; of a release neither abbreviations nor a name that has another meaning already."""
+        """Add a whole name; of a release neither abbreviations nor a name that has another meaning already."""
         plain = plain_name(name)
         if of_site:
             self.names[plain] = meaning
@@ -73,7 +73,7 @@ class Imported:
                 self.several.append(plain)
 
     def note(self, publisher: str, file: ReleaseFile, codes: int) -> None:
-        """Notes a file as one that was read, with its edition and digest."""
+        """Note a file as one that was read, with its edition and digest."""
         digest = hashlib.sha256()
         with closing(file.open()) as content:
             while chunk := content.read(1 << 20):
@@ -82,13 +82,13 @@ class Imported:
 
 
 def edition_of(file: ReleaseFile) -> str:
-    """The date in the name of a file or of its archive, else ""."""
+    """Return the date in the name of a file or of its archive, else ""."""
     date = _DATE.search(file.name) or _DATE.search(file.path.name)
     return date[0] if date else ""
 
 
 def files_of(path: Path, stack: ExitStack, not_read: list[str]) -> Iterator[ReleaseFile]:
-    """The files at a path: one, all of a folder, or those of an archive, also of an archive in an archive."""
+    """Yield the files at a path: one, all of a folder, or those of an archive, also of an archive in an archive."""
     if path.is_dir():
         for inner in sorted(path.rglob("*")):
             if inner.is_file():
@@ -114,7 +114,7 @@ def _members(
 
 
 def table_of(name: str, lines: IO[str], needed: Sequence[str], separator: str = ",") -> Iterator[dict[str, str]]:
-    """The rows of a table with a header.
+    """Yield the rows of a table with a header.
 
     Raises:
         NotARelease: A column that is needed is missing.
@@ -128,7 +128,7 @@ def table_of(name: str, lines: IO[str], needed: Sequence[str], separator: str = 
 
 
 def cells_of(file: ReleaseFile, separator: str, least: int, most: int) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a file without a header, each with its number and cells.
+    """Yield the lines of a file without a header, each with its number and cells.
 
     Raises:
         NotARelease: A line has fewer cells.

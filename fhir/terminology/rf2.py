@@ -53,7 +53,7 @@ class Release:
     """The identifiers that definitions name: of other attributes and reference sets nothing is kept."""
 
     def read(self, kind: str, name: str, lines: IO[str]) -> None:
-        """Reads a file of this kind, one of `COLUMNS` but descriptions.
+        """Read a file of this kind, one of `COLUMNS` but descriptions.
 
         Raises:
             NotARelease: The columns are others, or a line has too few.
@@ -90,11 +90,11 @@ class Release:
             self.replaced[cells[5]] = cells[6]
 
     def with_attribute(self, attribute: str, targets: set[str]) -> set[str]:
-        """The active concepts that have the attribute with one of these values."""
+        """Return the active concepts that have the attribute with one of these values."""
         return {source for source, target in self.attributes.get(attribute, ()) if target in targets} & self.active
 
     def members_of(self, reference_set: str) -> set[str]:
-        """The active members of a reference set."""
+        """Return the active members of a reference set."""
         return self.reference_sets.get(reference_set, set()) & self.active
 
     def all_concepts(self) -> set[str]:
@@ -102,7 +102,7 @@ class Release:
         return set(self.active)
 
     def below(self, roots: Iterable[str], excluded: frozenset[str]) -> set[str]:
-        """The active roots with all that is active below them, but for what is excluded and below that."""
+        """Return the active roots with all that is active below them, but for what is excluded and below that."""
         members: set[str] = set()
         waiting = list(roots)
         while waiting:
@@ -114,7 +114,7 @@ class Release:
 
 
 def rows_of(kind: str, name: str, lines: IO[str]) -> Iterator[list[str]]:
-    """The active rows of a file.
+    """Yield the active rows of a file.
 
     Raises:
         NotARelease: The columns are others, or a line has too few.
@@ -169,7 +169,7 @@ class Expansion:
 
 
 def expand(release: Release, roots: Roots) -> Expansion:
-    """What each concept of the release means, by the tables, the definitions and the hierarchy."""
+    """Return what each concept of the release means, by the tables, the definitions and the hierarchy."""
     differences: list[Difference] = []
     by_kind = {kind: _by_concept(release, roots, kind, differences) for kind in roots.by_kind}
     groups, substances, allergens, vaccines = (by_kind[kind] for kind in ("group", "drug", "allergen", "vaccine"))
@@ -244,7 +244,7 @@ Opener = Callable[[], IO[str]]
 def names_of(
     files: Sequence[tuple[str, Opener]], meanings: Mapping[str, Meaning], active: Set[str], several: list[str]
 ) -> dict[str, Meaning]:
-    """What each whole name of a concept means, in the languages of the release.
+    """Return what each whole name of a concept means, in the languages of the release.
 
     A name that concepts of another meaning, or active ones of none, have as well means none, and is added to `several`.
     """

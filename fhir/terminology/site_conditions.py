@@ -23,7 +23,7 @@ class WrongConditions(ValueError):
 
 
 def use_site_conditions(path: Path) -> None:
-    """Adds what the file says to the tables.
+    """Add what the file says to the tables.
 
     Raises:
         WrongConditions: A column or a row is none of this table.
@@ -41,7 +41,7 @@ def use_site_conditions(path: Path) -> None:
 
 
 def _add(row: dict[str, str]) -> str:
-    """Adds one row; what is wrong with it, empty where nothing is."""
+    """Add one row; what is wrong with it, empty where nothing is."""
     group, system, code, phrase = (row.get(name, "") for name in ("group", "system", "code", "phrase"))
     if group and group not in CONDITION_GROUPS:
         if fault := _fault_of_new_group(row):

@@ -31,7 +31,7 @@ _MOST_NEAR: Final = 3
 
 
 def header_of(file: ReleaseFile) -> set[str]:
-    """The columns of a table, in lower case."""
+    """Return the columns of a table, in lower case."""
     with closing(file.lines()) as lines:
         return {name.strip().lower() for name in next(csv.reader(lines), [])}
 
@@ -43,7 +43,7 @@ def is_definitions(file: ReleaseFile) -> bool:
 
 
 def read_definitions(imported: Imported, file: ReleaseFile) -> None:
-    """Adds the definitions of a site; one for the same key and system takes the place of ours.
+    """Add the definitions of a site; one for the same key and system takes the place of ours.
 
     Raises:
         NotARelease: Definitions cannot be read, or their keys are in no table of ours.
@@ -62,7 +62,7 @@ def read_definitions(imported: Imported, file: ReleaseFile) -> None:
 
 
 def read_site(imported: Imported, file: ReleaseFile) -> None:
-    """Adds the codes and names of a site.
+    """Add the codes and names of a site.
 
     Raises:
         NotARelease: Rows cannot be read, or a code or name is there twice.
@@ -88,7 +88,7 @@ def read_site(imported: Imported, file: ReleaseFile) -> None:
 def _read_rows(
     imported: Imported, file: ReleaseFile, needed: tuple[str, ...], read: Callable[[Mapping[str, str], str], None]
 ) -> None:
-    """Reads each row; NotARelease with every fault that was found, each with its line."""
+    """Read each row; NotARelease with every fault that was found, each with its line."""
     faults, number_of_rows = [], 0
     with closing(file.lines()) as lines:
         for number, row in enumerate(table_of(file.name, lines, needed), 2):
@@ -116,7 +116,7 @@ def _meaning_of_row(row: Mapping[str, str], where: str) -> Meaning:
 
 
 def meaning_in_words(meant: Mapping[str, str], by: str) -> Meaning:
-    """The meaning that ids or names of our tables give, by kind and separated by semicolons.
+    """Return the meaning that ids or names of our tables give, by kind and separated by semicolons.
 
     Raises:
         WrongDefinition: A name is in no table, or there is none.
@@ -139,7 +139,7 @@ def _names(column: str) -> list[str]:
 
 
 def key_of(kind: str, name: str) -> str:
-    """The id in our tables of what a name or id of this kind stands for.
+    """Return the id in our tables of what a name or id of this kind stands for.
 
     Raises:
         WrongDefinition: It is in no table; the message has the nearest ones.
@@ -158,7 +158,7 @@ def key_of(kind: str, name: str) -> str:
 
 @cache
 def _keys_of_kinds() -> Mapping[str, Mapping[str, str]]:
-    """The ids of each kind by id, other id and name in lower case; of several with a name the first counts."""
+    """Return the ids of each kind by id, other id and name in lower case; of several with a name the first counts."""
     groups = [(name, group.key) for name, group in CONDITION_GROUPS.items()]
     names_of_groups = [(group.meaning, group.key) for group in CONDITION_GROUPS.values()]
     classes = [(key, key) for key in ALLERGEN_CLASSES]

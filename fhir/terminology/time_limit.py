@@ -51,7 +51,7 @@ def end_limit(begun: BegunLimit) -> bool:
 
 @contextmanager
 def time_limit(seconds: float, clock: Callable[[], float]) -> Iterator[None]:
-    """What is computed inside may take so long by this clock."""
+    """Yield what is computed inside may take so long by this clock."""
     begun = begin_limit(seconds, clock)
     try:
         yield

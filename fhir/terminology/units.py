@@ -62,7 +62,7 @@ def _normal_part(part: str) -> str:
 
 
 def unit_parts(text: str) -> UnitParts | None:
-    """What the unit is in base units; None for what is no quotient of two known units.
+    """Return what the unit is in base units; None for what is no quotient of two known units.
 
     >>> unit_parts("10*3/uL") == unit_parts("/nL") == unit_parts("10^9/L")
     True

@@ -27,7 +27,7 @@ _LONGEST_TEXT = 1000
 
 
 def families_of_code(system: str | None, code: str | None) -> frozenset[str]:
-    """The families of a CVX code, or of the SNOMED CT code of a severe reaction to one.
+    """Return the families of a CVX code, or of the SNOMED CT code of a severe reaction to one.
 
     >>> sorted(families_of_code("http://hl7.org/fhir/sid/cvx", "3"))
     ['Measles', 'Mumps', 'Rubella']
@@ -43,7 +43,7 @@ def families_of_code(system: str | None, code: str | None) -> frozenset[str]:
 
 
 def families_of_words(words: str, *, is_vaccine: bool = False) -> frozenset[str]:
-    """The families that a text names; with `is_vaccine` the name of a disease alone is that of its vaccine.
+    """Return the families that a text names; with `is_vaccine` the name of a disease alone is that of its vaccine.
 
     >>> sorted(families_of_words("Shingrix")), sorted(families_of_words("influenza"))
     (['Zoster'], [])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yields where to write what a file is to hold: it takes its place once the block has ended.
+    """Yield where to write what a file is to hold: it takes its place once the block has ended.
 
     Where the block fails, as on a full disk or by an interrupt, the file stays as it was, or is not there. What is no
     ordinary file, such as a pipe or /dev/stdout, is written directly.
@@ -35,6 +35,6 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Replaces the content of a file; OSError where it cannot be written, and the file is then as it was."""
+    """Replace the content of a file; OSError where it cannot be written, and the file is then as it was."""
     with whole_file(path) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)

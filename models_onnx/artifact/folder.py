@@ -33,7 +33,7 @@ class Artifact(Struct, frozen=True):
 
 
 def load_artifact(folder: Path, keys: Keys | None = None, signed: bool = False) -> Artifact:
-    """Returns the artifact of that folder, checked.
+    """Return the artifact of that folder, checked.
 
     Where there is a release.json its signature must be by one of `keys` (default: `default_keys`) and every file the
     one that was signed. A folder without one is a draft, which is refused where `signed` is asked for.
@@ -51,7 +51,7 @@ def load_artifact(folder: Path, keys: Keys | None = None, signed: bool = False) 
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Returns the manifest of that folder, valid against its schema.
+    """Return the manifest of that folder, valid against its schema.
 
     Raises:
         ManifestRefused: it is missing, no JSON, or does not fit the schema.

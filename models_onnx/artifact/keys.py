@@ -37,7 +37,7 @@ class PublicKey(Struct, frozen=True):
     raw: bytes
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Returns whether the signature is of this message by this key."""
+        """Return whether the signature is of this message by this key."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -59,12 +59,12 @@ class Signer:
         self.public = public_key(private.public_key().public_bytes_raw(), name)
 
     def sign(self, message: bytes) -> bytes:
-        """Returns the signature of the message, 64 bytes."""
+        """Return the signature of the message, 64 bytes."""
         return self._private.sign(message)
 
 
 def maintainers() -> Keys:
-    """Returns the keys of this project, as committed."""
+    """Return the keys of this project, as committed."""
     return _read((files("models_onnx.artifact") / "maintainers.json").read_bytes(), "maintainers.json")
 
 
@@ -72,17 +72,17 @@ _ALSO: dict[str, PublicKey] = {}
 
 
 def add_trusted_keys(keys: Keys) -> None:
-    """Adds keys to those this process trusts where a caller names none; done once, by what reads the settings."""
+    """Add keys to those this process trusts where a caller names none; done once, by what reads the settings."""
     _ALSO.update(keys)
 
 
 def default_keys() -> Keys:
-    """Returns the maintainers' keys and those the site trusts."""
+    """Return the maintainers' keys and those the site trusts."""
     return {**maintainers(), **_ALSO}
 
 
 def trusted_keys(*also: Path) -> Keys:
-    """Returns the maintainers' keys and those in these files; SignatureRefused where a file cannot be read."""
+    """Return the maintainers' keys and those in these files; SignatureRefused where a file cannot be read."""
     keys = dict(maintainers())
     for path in also:
         keys |= read_keys(path)
@@ -90,7 +90,7 @@ def trusted_keys(*also: Path) -> Keys:
 
 
 def read_keys(path: Path) -> Keys:
-    """Returns the keys of this file alone; SignatureRefused where it cannot be read."""
+    """Return the keys of this file alone; SignatureRefused where it cannot be read."""
     try:
         return _read(plain_file(path).read_bytes(), path.name)
     except OSError as problem:
@@ -98,7 +98,7 @@ def read_keys(path: Path) -> Keys:
 
 
 def public_key(raw: bytes, name: str) -> PublicKey:
-    """Returns the key of these bytes with its id; SignatureRefused where they are not 32."""
+    """Return the key of these bytes with its id; SignatureRefused where they are not 32."""
     if len(raw) != _PUBLIC_BYTES:
         raise SignatureRefused(f"the public key of {name} has {len(raw)} bytes instead of {_PUBLIC_BYTES}")
     return PublicKey(hashlib.sha256(raw).hexdigest()[:ID_LENGTH], name, raw)
@@ -125,7 +125,7 @@ def local_signer(path: Path, name: str) -> tuple[Signer, bool]:
 
 @contextmanager
 def new_private_file(path: Path) -> Iterator[BufferedRandom]:
-    """Yields a new file to write and read, for its owner alone; gone again where the block fails, as on a full disk.
+    """Yield a new file to write and read, for its owner alone; gone again where the block fails, as on a full disk.
 
     Half a key or half a backup under its final name would be taken for a whole one.
 
@@ -142,7 +142,7 @@ def new_private_file(path: Path) -> Iterator[BufferedRandom]:
 
 
 def read_signer(path: Path, name: str) -> Signer:
-    """Returns the private key in that file; SignatureRefused where it is none of ours."""
+    """Return the private key in that file; SignatureRefused where it is none of ours."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -156,12 +156,12 @@ def read_signer(path: Path, name: str) -> Signer:
 
 
 def public_file(private: Path) -> Path:
-    """Returns where the public half of that private key lies: the file with which a site trusts it."""
+    """Return where the public half of that private key lies: the file with which a site trusts it."""
     return private.with_suffix(".pub.json")
 
 
 def key_file(*keys: PublicKey) -> str:
-    """Returns a file of trusted keys."""
+    """Return a file of trusted keys."""
     rows = [{"name": key.name, "public_key": base64.b64encode(key.raw).decode()} for key in keys]
     return json.dumps({"keys": rows}, indent=1) + "\n"
 

@@ -234,7 +234,7 @@ class Thresholds(Struct, frozen=True):
         return next(row for row in self.table if row.capacity == self.capacity)
 
     def band_at(self, age: float) -> AgeBandThreshold | None:
-        """Returns the band of this age; None where there is none."""
+        """Return the band of this age; None where there is none."""
         bands = self.age_bands
         return next((b for b in bands if b.age_low <= age and (b.age_below is None or age < b.age_below)), None)
 
@@ -300,7 +300,7 @@ class RiskInterval(Struct, frozen=True, kw_only=True):
     within: int
 
     def bounds(self, probability: Array, distance: Array) -> tuple[Array, Array]:
-        """Returns the lower and the upper bound of each risk; `distance` is the file's output of this name."""
+        """Return the lower and the upper bound of each risk; `distance` is the file's output of this name."""
         inside = np.clip(probability, 1e-15, 1.0 - 1e-15)
         odds = np.log(inside) - np.log1p(-inside)
         variance = self.constant + self.by_estimate * (odds - self.middle) ** 2 + self.by_distance * distance**2
@@ -368,13 +368,13 @@ class Manifest(Struct, frozen=True, kw_only=True):
         return "average" if isinstance(self.missing_inputs, UnsetType) else self.missing_inputs.kind
 
     def group_of(self, name: str) -> tuple[str, ...]:
-        """Returns the name and the members of the group with which an input is explained; empty where it is alone."""
+        """Return the name and the members of the group with which an input is explained; empty where it is alone."""
         groups = {} if isinstance(self.groups, UnsetType) else self.groups
         several = ((group, *members) for group, members in groups.items() if name in members and len(members) > 1)
         return next(several, ())
 
     def feature(self, name: str) -> ModelInput:
-        """Returns the input of that name; KeyError where there is none."""
+        """Return the input of that name; KeyError where there is none."""
         for item in self.features:
             if item.name == name:
                 return item
@@ -382,7 +382,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Returns the manifest as it is written: indented JSON with a final newline."""
+    """Return the manifest as it is written: indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
@@ -407,12 +407,12 @@ class ImportedManifest(Struct, frozen=True, kw_only=True):
     parity: dict[str, Any] = {}
 
     def feature(self, name: str) -> ModelInput:
-        """Returns the input of that name; KeyError where there is none."""
+        """Return the input of that name; KeyError where there is none."""
         return {item.name: item for item in self.features}[name]
 
 
 def is_imported(content: bytes) -> bool:
-    """Returns whether this manifest.json is that of an import."""
+    """Return whether this manifest.json is that of an import."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -42,7 +42,7 @@ class OnnxFileFacts(Struct):
 
 
 def inspect_onnx(content: bytes) -> OnnxFileFacts:
-    """Returns the facts about the file; UnsafeModel where the bytes are not a readable ONNX model."""
+    """Return the facts about the file; UnsafeModel where the bytes are not a readable ONNX model."""
     facts = OnnxFileFacts()
     try:
         _visit("Model", memoryview(content), facts, 0)
@@ -54,7 +54,7 @@ def inspect_onnx(content: bytes) -> OnnxFileFacts:
 
 
 def top_fields(content: bytes) -> Iterator[tuple[int, int, int, memoryview | None]]:
-    """Yields every field of a message: its number, where it starts and ends, and what it holds if that has a length.
+    """Yield every field of a message: its number, where it starts and ends, and what it holds if that has a length.
 
     UnsafeModel where the bytes are no message.
     """

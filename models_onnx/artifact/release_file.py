@@ -66,13 +66,13 @@ def file_digest(content: bytes) -> FileDigest:
 
 
 def release_digest(files: dict[str, FileDigest]) -> str:
-    """Returns the content address of these files."""
+    """Return the content address of these files."""
     lines = "".join(f"{files[name].sha256}  {name}\n" for name in ADDRESSED if name in files)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def sign_release(release: Release, signer: Signer) -> Release:
-    """Returns the same, signed by this key."""
+    """Return the same, signed by this key."""
     unsigned = msgspec.structs.replace(release, key=signer.public.id, signature="")
     signature = base64.b64encode(signer.sign(_message(unsigned))).decode()
     return msgspec.structs.replace(unsigned, signature=signature)
@@ -84,14 +84,14 @@ def encode_release(release: Release) -> bytes:
 
 
 def read_release(folder: Path, keys: Keys) -> Release:
-    """Returns the release of that folder, its signature verified; SignatureRefused otherwise."""
+    """Return the release of that folder, its signature verified; SignatureRefused otherwise."""
     release = parse_release(folder)
     _refuse_unsigned(release, folder.name, keys)
     return release
 
 
 def parse_release(folder: Path) -> Release:
-    """Returns the release without a look at its signature; SignatureRefused where it is not one."""
+    """Return the release without a look at its signature; SignatureRefused where it is not one."""
     try:
         content = plain_file(folder / RELEASE).read_bytes()
     except OSError:
@@ -143,14 +143,14 @@ def _refuse_unsigned(release: Release, folder: str, keys: Keys) -> None:
 
 
 def _message(release: Release) -> bytes:
-    """Returns the bytes that are signed: canonical JSON, without the signature itself."""
+    """Return the bytes that are signed: canonical JSON, without the signature itself."""
     document: dict[str, Any] = msgspec.to_builtins(release)
     document.pop("signature")
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def reason_cards_withheld(release: Release) -> str | None:
-    """Returns why its cards are not shown, in one sentence; None where no gate is red."""
+    """Return why its cards are not shown, in one sentence; None where no gate is red."""
     if release.gates is None:
         return f"{release.id} {release.version}: no gate report is part of the release"
     if release.gates.red:

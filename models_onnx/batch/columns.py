@@ -35,7 +35,7 @@ _SHOWN = 20
 
 
 def arrow() -> Any:
-    """The library pyarrow; BatchRefused names the extra where it is not installed."""
+    """Return the library pyarrow; BatchRefused names the extra where it is not installed."""
     try:
         import pyarrow
         import pyarrow.compute
@@ -63,13 +63,13 @@ class Column(Struct, frozen=True):
         return Column(None, tuple(f"{number:.15g}" for number in different.tolist()), places)
 
     def values_by(self, value_of: Callable[[str], float]) -> Array:
-        """What a function makes of the text of each row; NaN where there is none."""
+        """Return what a function makes of the text of each row; NaN where there is none."""
         values = np.array([*map(value_of, self.texts), np.nan], dtype=np.float64)
         return np.asarray(values[self.places])
 
 
 def column_of(values: Any, name: str) -> Column:
-    """Returns an Arrow column; BatchRefused where it holds lists, structures or bytes."""
+    """Return an Arrow column; BatchRefused where it holds lists, structures or bytes."""
     pyarrow = arrow()
     kind, types = values.type, pyarrow.types
     if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
@@ -85,7 +85,7 @@ def column_of(values: Any, name: str) -> Column:
 
 
 def read_input(source: InputColumn, column: Column, units: Column | None = None) -> tuple[Array, Mask, Mask]:
-    """The values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
+    """Return the values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
 
     `units` names the unit of each value, where the table has a column that does. As in a chart, a value without a unit,
     or in one that is not known for it, is not used and counts with the unreadable ones.
@@ -116,7 +116,7 @@ def read_input(source: InputColumn, column: Column, units: Column | None = None)
 
 
 def _in_units_of_rows(source: InputColumn, numbers: Array, units: Column) -> tuple[Array, Mask]:
-    """Returns the numbers in the feature's unit by the unit that each row names, and those whose unit is not known.
+    """Return the numbers in the feature's unit by the unit that each row names, and those whose unit is not known.
 
     Raises:
         BatchRefused: most of the values have no known unit, so the column does not name units as it is said to.
@@ -165,7 +165,7 @@ def read_yes(source: YesColumn, column: Column) -> Mask:
 
 
 def _codes_of(feature: Feature, column: str) -> dict[str, float]:
-    """Returns what the values of a coded input mean, in lower case; empty for a number."""
+    """Return what the values of a coded input mean, in lower case; empty for a number."""
     if isinstance(feature, Sex):
         # A column called sex may count the sexes in any way; only the name sex_male says what its 1 means.
         return {**_SEXES, **(_YES_NO if column == feature.name else {})}
@@ -201,7 +201,7 @@ def _meaning(text: str, codes: Mapping[str, float], declared: Mapping[str, str] 
 
 
 def _numbers(column: Column) -> tuple[Array, Mask]:
-    """Returns the numbers, NaN where there is none, and which of those were something else than blank."""
+    """Return the numbers, NaN where there is none, and which of those were something else than blank."""
     if column.numbers is not None:
         return column.numbers, np.zeros(len(column.numbers), dtype=np.bool_)
     unreadable = np.array([_number(text) is None for text in column.texts] + [False], dtype=np.bool_)
@@ -210,7 +210,7 @@ def _numbers(column: Column) -> tuple[Array, Mask]:
 
 
 def _number(text: str) -> float | None:
-    """The number that a text is, NaN for one that says that there is none, and None for any other text."""
+    """Return the number that a text is, NaN for one that says that there is none, and None for any other text."""
     if text.lower() in _ABSENT:
         return np.nan
     try:

@@ -49,7 +49,7 @@ class TableDeclaration:
             object.__setattr__(self, name, frozenset((given,) if isinstance(given, str) else given))
 
     def refuse_unknown(self, manifests: Sequence[Manifest], columns: Iterable[str]) -> None:
-        """Raises BatchRefused for a name that is neither an input, a condition nor a column: it would do nothing."""
+        """Raise BatchRefused for a name that is neither an input, a condition nor a column: it would do nothing."""
         inputs = {item.name for manifest in manifests for item in manifest.features}
         conditions = {key for manifest in manifests for key in manifest.population.exclude_conditions}
         short = {FEATURES[name].analyte for name in inputs} - {""}
@@ -111,7 +111,7 @@ class TablePlan(Struct, frozen=True):
 
 
 def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclaration) -> TablePlan:
-    """Returns how a table with these columns is read for this model, whose inputs hold those of its twin.
+    """Return how a table with these columns is read for this model, whose inputs hold those of its twin.
 
     Raises:
         BatchRefused: a column is missing, could be two, or is in a unit that is not known for it.
@@ -205,7 +205,7 @@ def _conversion(feature: Feature, column: str, unit: str | None) -> Conversion |
 
 
 def _column(name: str, analyte: str, columns: Sequence[str], declared: Mapping[str, str]) -> str | None:
-    """Returns the column of an input or a condition; None where there is none."""
+    """Return the column of an input or a condition; None where there is none."""
     declaration = declared.get(name) or (declared.get(analyte) if analyte else None)
     if declaration is not None:
         if declaration not in columns:

@@ -49,12 +49,12 @@ class BatchModel:
         return {model.manifest.id: model.manifest for model in (self.model, self.twin) if model is not None}
 
     def plan(self, columns: Sequence[str], declared: TableDeclaration = NOTHING_DECLARED) -> TablePlan:
-        """Returns how a table with these columns is read; BatchRefused says what has to be declared first."""
+        """Return how a table with these columns is read; BatchRefused says what has to be declared first."""
         declared.refuse_unknown(tuple(self.manifests.values()), columns)
         return plan_of(self.model.manifest, columns, declared)
 
     def score(self, table: Any, declared: TableDeclaration = NOTHING_DECLARED) -> Any:
-        """An Arrow table with one row for each, in order: probability, percentile, contributions, reason.
+        """Return an Arrow table with one row for each, in order: probability, percentile, contributions, reason.
 
         `table` is an Arrow Table or RecordBatch, or what Arrow makes one of: a frame of pandas or polars, or lists by
         the name of their column. The columns of the answer are `probability` (0 to 1), `percentile` (0 to 100, of the
@@ -78,7 +78,7 @@ class BatchModel:
         return pyarrow.concat_tables([self.scored(plan, rows.slice(start, ROWS_AT_ONCE)) for start in starts])
 
     def scored(self, plan: TablePlan, rows: Any) -> Any:
-        """Returns the answers for an Arrow Table or RecordBatch of at most some 20,000 rows, as an Arrow table."""
+        """Return the answers for an Arrow Table or RecordBatch of at most some 20,000 rows, as an Arrow table."""
         pyarrow = arrow()
         read, not_used = _read_rows(plan, rows)
         scored = score_rows(self.model, self.twin, read)
@@ -95,7 +95,7 @@ class BatchModel:
 
 
 def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> BatchModel:
-    """Returns the model of this id, `id@version` or `id@digest`, with its twin, checked as the server checks it.
+    """Return the model of this id, `id@version` or `id@digest`, with its twin, checked as the server checks it.
 
     The features that a folder of one's own declares (features.toml) are known from then on.
 
@@ -118,7 +118,7 @@ def load(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Batch
 
 
 def _read_rows(plan: TablePlan, rows: Any) -> tuple[Rows, NDArray[np.object_]]:
-    """Returns the rows to score, and for each the inputs that were not used because their value was no exact number."""
+    """Return the rows to score, and for each the inputs that were not used because their value was no exact number."""
     columns = {name: column_of(rows.column(name), name) for name in plan.columns}
     inputs = np.full((rows.num_rows, len(plan.inputs)), np.nan)
     implausible = np.zeros(inputs.shape, dtype=np.bool_)
@@ -135,7 +135,7 @@ def _read_rows(plan: TablePlan, rows: Any) -> tuple[Rows, NDArray[np.object_]]:
 
 
 def ids_of(rows: Any, column: str) -> Any:
-    """Returns the column that names the rows as Arrow texts; BatchRefused where it is not there or holds no names."""
+    """Return the column that names the rows as Arrow texts; BatchRefused where it is not there or holds no names."""
     pyarrow = arrow()
     if column not in rows.schema.names:
         raise BatchRefused(f"The table has no column {column!r} to name its rows by.")
@@ -146,7 +146,7 @@ def ids_of(rows: Any, column: str) -> Any:
 
 
 def with_ids(ids: Any, answers: Any, names: Sequence[str]) -> Any:
-    """Returns these columns of the answers behind the column `id`."""
+    """Return these columns of the answers behind the column `id`."""
     pyarrow = arrow()
     texts = ids if isinstance(ids, pyarrow.ChunkedArray) else pyarrow.chunked_array([ids])
     return answers.select(list(names)).add_column(0, "id", texts)

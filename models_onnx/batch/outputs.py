@@ -16,7 +16,7 @@ _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
 def output_form(path: Path) -> OutputForm:
-    """Returns the form of an output by the end of its name; BatchRefused for another one, or without its folder."""
+    """Return the form of an output by the end of its name; BatchRefused for another one, or without its folder."""
     form = _FORMS.get(path.suffix.lower())
     if form is None:
         raise BatchRefused(
@@ -52,7 +52,7 @@ class OutputFile:
             self._part.unlink(missing_ok=True)
 
     def add(self, table: Any) -> None:
-        """Writes the rows of an Arrow table; all that are added have the same columns."""
+        """Write the rows of an Arrow table; all that are added have the same columns."""
         if self._form == "fhir":
             assessments = map(self._assessment, table.to_pylist())
             self._file.write(
@@ -76,7 +76,7 @@ class OutputFile:
 
 
 def risk_assessment(manifest: Manifest, moment: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Returns a FHIR R4 RiskAssessment of a model's estimate about one person, or of the reason for none.
+    """Return a FHIR R4 RiskAssessment of a model's estimate about one person, or of the reason for none.
 
     `row` has `id`, `probability`, `percentile`, `reason` and `reason_text`.
 

@@ -52,7 +52,7 @@ class ScoringResult:
     """Columns without a declared unit, most of whose first values could be in these other units too, by their size."""
 
     def count(self, answers: Any) -> None:
-        """Counts the answers of a batch."""
+        """Count the answers of a batch."""
         self.rows += answers.num_rows
         self.not_used += sum(map(bool, answers.column("not_used").to_pylist()))
         self.scored.update(filter(None, answers.column("model").to_pylist()))
@@ -60,7 +60,7 @@ class ScoringResult:
 
 
 def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: None) -> ScoringResult:
-    """Writes one line per row, in order; BatchRefused where the table or its declaration cannot be used."""
+    """Write one line per row, in order; BatchRefused where the table or its declaration cannot be used."""
     if job.out.exists() and str(job.rows) != "-" and job.out.samefile(job.rows):
         raise BatchRefused(f"{job.out} is the table itself; write the scores to another file.")
     manifests = job.model.manifests
@@ -112,7 +112,7 @@ def _score(batch: Any) -> Any:
 
 
 def each_scored(scorer: Callable[[_T], _R], batches: Iterator[_T], workers: int) -> Iterator[_R]:
-    """Yields what the scorer gives of each batch, in their order; at most two batches a process are under way.
+    """Yield what the scorer gives of each batch, in their order; at most two batches a process are under way.
 
     Raises:
         BatchRefused: a process ended before its batch was done.
@@ -141,7 +141,7 @@ def each_scored(scorer: Callable[[_T], _R], batches: Iterator[_T], workers: int)
 
 
 def _noting_units(batches: Iterator[Any], plan: TablePlan, result: ScoringResult) -> Iterator[Any]:
-    """Yields the batches; of the first one it notes the columns without a unit that could be in another one."""
+    """Yield the batches; of the first one it notes the columns without a unit that could be in another one."""
     for number, rows in enumerate(batches):
         if number == 0:
             sources = {source.column: source for source in plan.inputs if source.column is not None}

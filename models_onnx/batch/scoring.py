@@ -55,7 +55,7 @@ class ScoredRows(Struct, frozen=True):
 
 
 def score_rows(model: Model, twin: Model | None, rows: Rows) -> ScoredRows:
-    """Returns the answers for these rows, in their order."""
+    """Return the answers for these rows, in their order."""
     estimates = _by(model, rows)
     if twin is None:
         return estimates

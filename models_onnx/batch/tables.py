@@ -38,7 +38,7 @@ _NO_VALUES = re.compile(r".*(\[\d*\]|STRUCT|MAP|UNION|BLOB|BIT).*")
 
 
 def database(path: Path | None = None) -> Any:
-    """A connection to a DuckDB file, else to a database in memory, with bounded memory.
+    """Return a connection to a DuckDB file, else to a database in memory, with bounded memory.
 
     Raises:
         BatchRefused: DuckDB or pyarrow is not installed; the sentence names the extra.
@@ -54,7 +54,7 @@ def database(path: Path | None = None) -> Any:
 
 @contextmanager
 def faults_of(name: str) -> Iterator[None]:
-    """Turns what DuckDB says of a file into BatchRefused with the number of the line, and nothing of its content."""
+    """Turn what DuckDB says of a file into BatchRefused with the number of the line, and nothing of its content."""
     import duckdb
 
     try:
@@ -76,7 +76,7 @@ class Table:
         self._from, self._parameters, self.columns = source
 
     def batches(self, wanted: Sequence[str]) -> Iterator[Any]:
-        """Yields the wanted columns as Arrow batches in the order of the rows."""
+        """Yield the wanted columns as Arrow batches in the order of the rows."""
         chosen = ", ".join(f"{self._value(name)} AS {_quoted(name)}" for name in wanted)
         with faults_of(self.name):
             yield from self._select(chosen).to_arrow_reader(ROWS_AT_ONCE)
@@ -100,7 +100,7 @@ class Table:
 
 @contextmanager
 def open_table(path: Path, form: Form | None = None) -> Iterator[Table]:
-    """Yields the table in this file, or on standard input where it is called `-`, whose form has to be said.
+    """Yield the table in this file, or on standard input where it is called `-`, whose form has to be said.
 
     Raises:
         BatchRefused: the file is not there, has no rows or another form than it is said to have.
@@ -125,7 +125,7 @@ def open_table(path: Path, form: Form | None = None) -> Iterator[Table]:
 
 
 def form_of(path: Path) -> Form:
-    """Returns the form of a table by the end of its name; BatchRefused for another one."""
+    """Return the form of a table by the end of its name; BatchRefused for another one."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     form = _SUFFIXES.get(suffixes[-1]) if suffixes else None
     if form is None:
@@ -194,7 +194,7 @@ def _parquet(connection: Any, path: Path, _: Form) -> Source:
 
 
 def literal(path: Path) -> str:
-    """The file of this very name for DuckDB: not those that its signs stand for."""
+    """Return the file of this very name for DuckDB: not those that its signs stand for."""
     return _GLOB_SIGN.sub(r"[\1]", str(path))
 
 

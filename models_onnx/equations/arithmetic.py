@@ -59,7 +59,7 @@ def apply_link(link: Link, value: float) -> float:
 
 
 def invert_link(link: Link, margin: float) -> float:
-    """Returns the value of which `margin` is the link."""
+    """Return the value of which `margin` is the link."""
     if link == "logit":
         return 1.0 / (1.0 + exp(-margin))
     if link == "cloglog":
@@ -80,7 +80,7 @@ class ScoreItem(Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
     def points(self, value: Value) -> int:
-        """Returns the points for a value of the input."""
+        """Return the points for a value of the input."""
         number = float(self.choices.index(value)) if isinstance(value, str) else float(value)
         reached = self.start
         for edge, edge_points in self.edges:
@@ -109,7 +109,7 @@ def over(name: str, start: int, *edges: tuple[float, int]) -> ScoreItem:
 
 
 def work_points(items: Iterable[ScoreItem], values: Mapping[str, Value]) -> Working:
-    """Returns the score: the sum of the points, which are the contributions; nothing is 0 points."""
+    """Return the score: the sum of the points, which are the contributions; nothing is 0 points."""
     parts: list[Contribution] = []
     total = 0
     for item in items:
@@ -153,7 +153,7 @@ class Factor(Struct, frozen=True):
     squared: bool = False
 
     def of(self, value: Value) -> float:
-        """Returns the function at this value of the input; texts have none (TypeError)."""
+        """Return the function at this value of the input; texts have none (TypeError)."""
         if isinstance(value, str):
             raise TypeError(f"{self.input} is {value!r}, a word: a term needs a number")
         number = float(value)
@@ -171,7 +171,7 @@ class Term(Struct, frozen=True):
 
 
 def _share(name: str, person: Mapping[str, float], reference: Mapping[str, float]) -> float:
-    """Returns the Shapley value of one factor of a product against the reference."""
+    """Return the Shapley value of one factor of a product against the reference."""
     others = [factor for factor in person if factor != name]
     count, total = len(person), 0.0
     for size in range(len(others) + 1):
@@ -184,7 +184,7 @@ def _share(name: str, person: Mapping[str, float], reference: Mapping[str, float
 def contributions(
     terms: Iterable[Term], values: Mapping[str, Value], reference: Mapping[str, Value]
 ) -> tuple[Contribution, ...]:
-    """Returns one contribution for each input that any term has, in the order in which the terms name them.
+    """Return one contribution for each input that any term has, in the order in which the terms name them.
 
     They add up to the sum of the terms at these values minus that at the reference.
     """
@@ -218,7 +218,7 @@ class Linear:
         object.__setattr__(self, "_sums", tuple(_Sum(chosen, self.reference) for chosen in self.sets))
 
     def work(self, values: Mapping[str, Value]) -> Working:
-        """Returns the value and its working; KeyError for a choice without a set."""
+        """Return the value and its working; KeyError for a choice without a set."""
         margin, shares = self._sum(values).work(values)
         parts = (*self.choices(values), *(Contribution(name, values[name], part) for name, part in shares.items()))
         return Working(invert_link(self.link, margin), self.link, self.base, parts)
@@ -261,7 +261,7 @@ class _Sum:
         self.at_reference, _ = self.work(reference)
 
     def work(self, values: Mapping[str, Value]) -> tuple[float, dict[str, float]]:
-        """Returns the margin of a person and the contribution of each input."""
+        """Return the margin of a person and the contribution of each input."""
         factors = self._factors
         person = [factor.of(values[factor.input]) for factor, _ in factors]
         total: float = 0.0
@@ -292,5 +292,5 @@ class _Sum:
 def terms_of(
     terms_by_name: Mapping[str, tuple[tuple[Factor, ...], ...]], coefficients: Mapping[str, float]
 ) -> tuple[Term, ...]:
-    """Returns the terms that have a coefficient; KeyError for a coefficient without a term."""
+    """Return the terms that have a coefficient; KeyError for a coefficient without a term."""
     return tuple(Term(value, factors) for name, value in coefficients.items() for factors in terms_by_name[name])

@@ -45,7 +45,7 @@ def read_inputs(equation: Equation, inputs: Mapping[str, Any], output: EquationO
 
 
 def read_input(title: str, item: EquationInput, raw: Any) -> Value:
-    """Returns one value in the input's unit; EquationRefused where it cannot be used or is outside the limits."""
+    """Return one value in the input's unit; EquationRefused where it cannot be used or is outside the limits."""
     if item.kind == "choice":
         return _choice(title, item, raw)
     if item.kind == "yes-no":
@@ -62,7 +62,7 @@ def read_input(title: str, item: EquationInput, raw: Any) -> Value:
 
 
 def limits(item: EquationInput) -> str:
-    """Returns the limits in words: '90 to 200', 'from 0', 'up to 9'."""
+    """Return the limits in words: '90 to 200', 'from 0', 'up to 9'."""
     if item.low is None:
         return "no limits" if item.high is None else f"up to {item.high:g}"
     return f"from {item.low:g}" if item.high is None else f"{item.low:g} to {item.high:g}"
@@ -142,12 +142,12 @@ class EquationResult(Struct, frozen=True):
         return f"{self.value:.{self.output.decimals}f}{unit}"
 
     def rates(self) -> list[tuple[ObservedRates, float]]:
-        """Returns what was observed at this score, where the papers say; scores without a figure give none."""
+        """Return what was observed at this score, where the papers say; score without a figure give none."""
         return [(rate, rate.of[int(self.number)]) for rate in self.equation.rates if int(self.number) in rate.of]
 
 
 def calculate(equation: Equation, inputs: Mapping[str, Any], output: str | None = None) -> EquationResult:
-    """Returns one output (the first for None) from inputs by name.
+    """Return one output (the first for None) from inputs by name.
 
     `inputs` are numbers in the equation's units, or a `Quantity` each.
 

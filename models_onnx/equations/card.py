@@ -21,7 +21,7 @@ _HEALTH_STATUS = frozenset({"smokes", "phq9_total", "gad7_total", "has_alcohol_u
 
 
 def source_attributes(equation: Equation) -> dict[str, str]:
-    """Returns the 13 attributes by the key of responsible-ai.md 1.2, in its order; none is blank."""
+    """Return the 13 attributes by the key of responsible-ai.md 1.2, in its order; none is blank."""
     address = f" https://doi.org/{equation.doi}" if equation.doi else ""
     return {
         "evidence.citation": f"{equation.citation}.{address}",
@@ -33,7 +33,7 @@ def source_attributes(equation: Equation) -> dict[str, str]:
 
 
 def inputs_of_kind(equation: Equation, key: str) -> tuple[str, ...]:
-    """Returns the names of the inputs that are of this kind of data (a key such as `race` or `date_of_birth`)."""
+    """Return the names of the inputs that are of this kind of data (a key such as `race` or `date_of_birth`)."""
     return tuple(item.name for item in equation.inputs if _kind(item) == key)
 
 
@@ -55,12 +55,12 @@ def _use(equation: Equation, key: str, words: str) -> str:
 
 
 def has_equation(name: str) -> bool:
-    """Returns whether there is an equation of that id."""
+    """Return whether there is an equation of that id."""
     return name in find_equations()
 
 
 def equation_card(name: str) -> dict[str, Any]:
-    """Returns the card of that equation; UnknownEquation where there is none."""
+    """Return the card of that equation; UnknownEquation where there is none."""
     equation = get_equation(name)
     card: dict[str, Any] = {
         "format": CARD_FORMAT,
@@ -76,7 +76,7 @@ def equation_card(name: str) -> dict[str, Any]:
 
 
 def equation_document(equation: Equation) -> dict[str, Any]:
-    """Returns everything that an equation declares, with its card."""
+    """Return everything that an equation declares, with its card."""
     parts = {"inputs": equation.inputs, "outputs": equation.outputs, "bands": equation.bands, "rates": equation.rates}
     # A function that says whom a table of bands is for has no JSON form.
     declared = {name: msgspec.to_builtins(part, enc_hook=lambda _: None, str_keys=True) for name, part in parts.items()}
@@ -84,7 +84,7 @@ def equation_document(equation: Equation) -> dict[str, Any]:
 
 
 def result_document(outcome: EquationResult | EquationRefused) -> dict[str, Any]:
-    """Returns a value with its working and its band, or the refusal with its reason."""
+    """Return a value with its working and its band, or the refusal with its reason."""
     if isinstance(outcome, EquationRefused):
         return {"refused": outcome.reason, "text": outcome.text, "inputs": list(outcome.inputs)}
     return {

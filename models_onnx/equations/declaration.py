@@ -71,7 +71,7 @@ class EquationInput(Struct, frozen=True, kw_only=True):
         return self.words if self.words[1:2].isupper() else f"{self.words[0].lower()}{self.words[1:]}"
 
     def is_needed_for(self, output: str) -> bool:
-        """Returns whether this output cannot be had without it."""
+        """Return whether this output cannot be had without it."""
         return not self.for_outputs or output in self.for_outputs
 
 
@@ -97,7 +97,7 @@ class Band(Struct, frozen=True):
     strictly: bool = False
 
     def is_reached(self, value: float) -> bool:
-        """Returns whether the value is not below this band; compared unrounded."""
+        """Return whether the value is not below this band; compared unrounded."""
         if self.low is None:
             return True
         return value > self.low if self.strictly else value >= self.low
@@ -135,7 +135,7 @@ class NarrowerPopulation(Struct, frozen=True):
     under: bool = False
 
     def leaves_out(self, output: str, value: float) -> bool:
-        """Returns whether somebody with this value is outside."""
+        """Return whether somebody with this value is outside."""
         return output in self.outputs and (value >= self.limit if self.under else value > self.limit)
 
 
@@ -261,7 +261,7 @@ class Equation:
         return tuple((name, exclusion.words) for exclusion in self.exclusions for name in exclusion.features)
 
     def work_out(self, output: str, values: Values) -> Working:
-        """Returns the working of one output for values that are complete and in range.
+        """Return the working of one output for values that are complete and in range.
 
         Raises:
             EquationRefused: what the limits alone do not say refuses these values.
@@ -275,7 +275,7 @@ class Equation:
         return self._work_band(output, values)
 
     def _work_band(self, output: str, values: Values) -> Working:
-        """Returns the name of the band of the only input, which is its own explanation."""
+        """Return the name of the band of the only input, which is its own explanation."""
         (total,) = self.inputs
         score = float(values[total.name])
         (bands,) = (table.bands for table in self.bands if table.output == output)
@@ -283,11 +283,11 @@ class Equation:
         return Working(band.id, "identity", 0.0, (Contribution(total.name, values[total.name], score),))
 
     def input(self, name: str) -> EquationInput:
-        """Returns the input of that name; KeyError where there is none."""
+        """Return the input of that name; KeyError where there is none."""
         return self.inputs_by_name[name]
 
     def output(self, name: str | None = None) -> EquationOutput:
-        """Returns the output of that id, the first one for None; KeyError where there is none."""
+        """Return the output of that id, the first one for None; KeyError where there is none."""
         return self.outputs[0] if name is None else self._outputs_by_id[name]
 
     def band(self, output: str, value: float, values: Values) -> tuple[BandTable, Band] | None:
@@ -319,7 +319,7 @@ def measured(
     words: str | None = None,
     note: str = "",
 ) -> EquationInput:
-    """Returns a laboratory value or vital sign, in the analyte's own unit."""
+    """Return a laboratory value or vital sign, in the analyte's own unit."""
     meaning = ANALYTES.get(analyte)
     if meaning is None:
         text = f"input {name!r}: there is no analyte {analyte!r} (fhir/terminology/analytes.py)"
@@ -337,23 +337,23 @@ def measured(
 
 
 def yes_no(name: str, words: str, feature: str | None = None, note: str = "") -> EquationInput:
-    """Returns a fact that is there or is not."""
+    """Return a fact that is there or is not."""
     return EquationInput(name=name, words=words, kind="yes-no", feature=feature, note=note)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    """Returns the end of a sentence that names the most similar known names; empty where none is similar."""
+    """Return the end of a sentence that names the most similar known names; empty where none is similar."""
     near = get_close_matches(name, names, n=3)
     return f"; similar names are {', '.join(near)}" if near else ""
 
 
 def read_coefficients(name: str) -> Any:
-    """The document `<name>.json` beside the module of an equation; its member `source` says where it is from."""
+    """Return the document `<name>.json` beside the module of an equation; its member `source` says where it is from."""
     return json.loads((files("models_onnx.equations.published") / f"{name}.json").read_bytes())
 
 
 def find_equations() -> Mapping[str, Equation]:
-    """Returns every equation by id, which is also the name of its file.
+    """Return every equation by id, which is also the name of its file.
 
     Raises:
         DeclarationError: a file declares no EQUATION, one of another name, or one that contradicts itself.
@@ -367,7 +367,7 @@ def _equations_with(_packages: tuple[Package, ...]) -> Mapping[str, Equation]:
 
 
 def get_equation(name: str) -> Equation:
-    """Returns the equation of that id.
+    """Return the equation of that id.
 
     Raises:
         UnknownEquation: there is none; the message lists those there are.
@@ -383,12 +383,12 @@ PUBLISHED = Path(str(files("models_onnx.equations.published")))
 
 
 def equation_digest(equation: Equation) -> str:
-    """Returns the SHA-256, hexadecimal, of the module with its coefficients and of the file of its formula."""
+    """Return the SHA-256, hexadecimal, of the module with its coefficients and of the file of its formula."""
     return _source_digest(equation.id, inspect.getsourcefile(equation.formula) if equation.formula else None)
 
 
 def equation_reference(equation: Equation) -> dict[str, str]:
-    """Returns id, version and digest."""
+    """Return id, version and digest."""
     return {"id": equation.id, "version": equation.version, "sha256": equation_digest(equation)}
 
 

@@ -45,12 +45,12 @@ class RecordInputs(Struct, frozen=True):
     """Everything that was read for it, as the record of a decision keeps it."""
 
     def with_given(self, values: Mapping[str, Any]) -> "RecordInputs":
-        """Returns the same with values that were given in place of those of the record."""
+        """Return the same with values that were given in place of those of the record."""
         missing = {name: why for name, why in self.missing.items() if name not in values}
         return replace(self, given={**self.given, **values}, missing=missing)
 
     def calculate(self, output: str | None = None) -> EquationResult:
-        """Returns the result; EquationRefused where somebody is excluded, or an input is missing or out of range.
+        """Return the result; EquationRefused where somebody is excluded, or an input is missing or out of range.
 
         A missing input is refused with the reason the record gives: not recorded, too old, not usable.
         """
@@ -64,7 +64,7 @@ class RecordInputs(Struct, frozen=True):
         return calculate(self.equation, self.given, output)
 
     def could_reach(self, output: str, reaches: Callable[[EquationResult], bool]) -> bool:
-        """Returns whether the result could be one that `reaches`, whatever the missing inputs turn out to be.
+        """Return whether the result could be one that `reaches`, whatever the missing inputs turn out to be.
 
         Tried at both ends of the limits of each missing number: every equation here rises or falls along each input.
         """
@@ -84,7 +84,7 @@ class RecordInputs(Struct, frozen=True):
         return False
 
     def missing_inputs(self, output: str | None = None) -> tuple[str, ...]:
-        """Returns the names of the inputs of this output that the record does not give."""
+        """Return the names of the inputs of this output that the record does not give."""
         wanted = self.equation.output(output).id
         return tuple(
             item.name for item in self.equation.inputs if item.name in self.missing and item.is_needed_for(wanted)
@@ -92,7 +92,7 @@ class RecordInputs(Struct, frozen=True):
 
 
 def features_of(*equations: Equation) -> tuple[Feature, ...]:
-    """Returns every feature that these equations read from a record: inputs and exclusions, each once."""
+    """Return every feature that these equations read from a record: inputs and exclusions, each once."""
     names = [item.feature for equation in equations for item in equation.inputs if item.feature is not None]
     names += [name for equation in equations for exclusion in equation.exclusions for name in exclusion.features]
     names += [name for equation in equations for name in equation.only_with]
@@ -122,7 +122,7 @@ def inputs_from_record(
     site: Mapping[str, Value] | None = None,
     vector: FeatureVector | None = None,
 ) -> RecordInputs:
-    """Returns the inputs as the record has them; `site` gives those that are of the site, not of the patient.
+    """Return the inputs as the record has them; `site` gives those that are of the site, not of the patient.
 
     `vector` holds at least the features of this equation, where they were read already.
     """
@@ -136,7 +136,7 @@ def inputs_from_record(
 def refused_at_once(
     equation: Equation, features: FeatureReadings, site: Mapping[str, Value] | None = None
 ) -> dict[str, NoValue]:
-    """Returns the outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
+    """Return the outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
 
     Nothing more is read than what decides it.
     """
@@ -162,7 +162,7 @@ def inputs_from_features(
     site: Mapping[str, Value] | None = None,
     vector: FeatureVector | None = None,
 ) -> RecordInputs:
-    """Returns the same from features that are read already, or when they are asked for."""
+    """Return the same from features that are read already, or when they are asked for."""
     given: dict[str, Value] = dict(site or {})
     evidence: dict[str, FeatureValue] = {}
     missing: dict[str, Missing] = {}

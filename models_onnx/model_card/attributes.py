@@ -191,7 +191,7 @@ class ReadInput(Protocol):
 
 
 def used_as(item: ReadInput) -> frozenset[str]:
-    """Returns which of the nine an input is; empty for most."""
+    """Return which of the nine an input is; empty for most."""
     return frozenset(
         {element for start, element in _ELEMENTS if item.fhir.startswith(start)}
         | {_LOINC[code] for code in item.loinc if code in _LOINC}
@@ -211,7 +211,7 @@ def variables_used(features: Iterable[ReadInput]) -> dict[str, list[str]]:
 
 
 def variables_used_in_words(inputs_by_variable: dict[str, list[str]]) -> str:
-    """Returns one sentence on what is used and one on what is not."""
+    """Return one sentence on what is used and one on what is not."""
     used = [
         f"{USED_VARIABLES[name]} (input {', '.join(inputs)})" for name, inputs in inputs_by_variable.items() if inputs
     ]
@@ -223,7 +223,7 @@ def variables_used_in_words(inputs_by_variable: dict[str, list[str]]) -> str:
 
 
 def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
-    """Returns the attribute as the card holds it; empty where it does not."""
+    """Return the attribute as the card holds it; empty where it does not."""
     value: Any = card
     for step in attribute.path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
@@ -231,7 +231,7 @@ def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
 
 
 def set_attribute(card: Card, path: str, value: dict[str, Any]) -> None:
-    """Writes an attribute into the card at its place, for example `purpose.users`."""
+    """Write an attribute into the card at its place, for example `purpose.users`."""
     *steps, last = path.split(".")
     part = card
     for step in steps:

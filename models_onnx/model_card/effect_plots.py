@@ -10,7 +10,7 @@ _TOLD = 7
 
 
 def effect_plots(effects: Sequence[Effect], link: str) -> list[Plot]:
-    """Returns one drawing for each input, all on one scale, so that their sizes can be compared."""
+    """Return one drawing for each input, all on one scale, so that their sizes can be compared."""
     ends = [0.0, *(value for effect in effects for value in (*effect.low, *effect.high))]
     room = 0.05 * (max(ends) - min(ends)) or 1.0
     scale = _SCALES.get(link, link)

@@ -18,12 +18,12 @@ _METADATA_PROPS, _NAME, _VALUE = 14, 1, 2
 
 
 def embed_card(content: bytes, card: dict[str, Any]) -> bytes:
-    """Returns the file with this card in it, in place of any other."""
+    """Return the file with this card in it, in place of any other."""
     return without_card(content) + _field(_METADATA_PROPS, _field(_NAME, KEY.encode()) + _field(_VALUE, _text(card)))
 
 
 def without_card(content: bytes) -> bytes:
-    """Returns the file without its card; the same bytes where it has none."""
+    """Return the file without its card; the same bytes where it has none."""
     fields, cards = [], 0
     for number, start, end, value in top_fields(content):
         if number == _METADATA_PROPS and value is not None and _entry(value)[0] == KEY:
@@ -34,7 +34,7 @@ def without_card(content: bytes) -> bytes:
 
 
 def read_card(content: bytes) -> dict[str, Any]:
-    """Returns the card in the file; CardIncomplete where there is none, more than one, or none that can be read."""
+    """Return the card in the file; CardIncomplete where there is none, more than one, or none that can be read."""
     texts = [
         text
         for number, _, _, value in top_fields(content)

@@ -71,12 +71,12 @@ def later_evaluation(manifest: Manifest, rows: str, rows_sha256: str, how: str, 
 
 
 def encode_evaluation(evaluation: LaterEvaluation) -> bytes:
-    """Returns the file as it is written."""
+    """Return the file as it is written."""
     return msgspec.json.format(msgspec.json.encode(evaluation), indent=1) + b"\n"
 
 
 def read_evaluation(manifest: Manifest, folder: Path) -> LaterEvaluation | None:
-    """The file beside the model in a folder of artifacts; None where there is none, or it is of another file."""
+    """Return the file beside the model in a folder of artifacts; None where there is none, or it is of another file."""
     path = folder / FILE.format(id=manifest.id)
     if not path.is_file():
         return None
@@ -88,7 +88,7 @@ def read_evaluation(manifest: Manifest, folder: Path) -> LaterEvaluation | None:
 
 
 def blocks_with_slopes(manifest: Manifest, later: LaterEvaluation | None) -> list[dict[str, Any]]:
-    """The figures of all groups; a calibration slope that the manifest does not have is taken from `later`."""
+    """Return the figures of all groups; a calibration slope that the manifest does not have is taken from `later`."""
     groups = later.groups if later is not None else []
     slopes = {(group["axis"], group["group"]): {SLOPE: group[SLOPE]} for group in groups if SLOPE in group}
     blocks: list[dict[str, Any]] = manifest.evaluation["subgroups"]

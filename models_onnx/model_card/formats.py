@@ -73,7 +73,7 @@ def templates() -> "Environment":
 
 
 def card_html(card: Card) -> str:
-    """Returns the whole page; a card that is not whole is shown with its gaps."""
+    """Return the whole page; a card that is not whole is shown with its gaps."""
     attributes, product = ATTRIBUTES[card["kind"]], card.get("product", {})
     by_section = groupby(attributes, key=lambda attribute: attribute.section)
     return (
@@ -93,7 +93,7 @@ def card_html(card: Card) -> str:
 
 
 def encode_card_as(card: Card, form: str, state: str, day: date) -> bytes:
-    """Returns the card as `json`, `html` or `chai`; `state` is that of the release.
+    """Return the card as `json`, `html` or `chai`; `state` is that of the release.
 
     CardIncomplete where CHAI's form is asked for a card that is not whole or not of a predictive model.
     """
@@ -119,7 +119,7 @@ _USES = {
 
 
 def chai_xml(card: Card, state: str, released: str) -> bytes:
-    """Returns the XML document, valid against v0.2; `state` is the release state, `released` a date.
+    """Return the XML document, valid against v0.2; `state` is the release state, `released` a date.
 
     CardIncomplete where the card is not whole or is not that of a predictive model.
     """
@@ -253,7 +253,7 @@ def _interval(figure: dict[str, Any]) -> dict[str, Any]:
 
 
 def _words_of(card: Card, *numbers: int) -> str:
-    """Returns the words of these attributes, one after the other; "not available" with its reason where it is so."""
+    """Return the words of these attributes, one after the other; "not available" with its reason where it is so."""
     parts = []
     for number in numbers:
         value = attribute_of(card, _BY_NUMBER[str(number)])
@@ -262,7 +262,7 @@ def _words_of(card: Card, *numbers: int) -> str:
 
 
 def _head(card: Card) -> str:
-    """Returns the developer's name: the first sentence of attribute 1, or what stands before its first comma."""
+    """Return the developer's name: the first sentence of attribute 1, or what stands before its first comma."""
     return _words_of(card, 1).split(".")[0].split(",")[0]
 
 

@@ -8,14 +8,14 @@ NOT_RECORDED = "not recorded"
 
 
 def is_adopted(manifest: Manifest) -> bool:
-    """Returns whether the model was fitted elsewhere; False too for a manifest without lineage, which cannot say it."""
+    """Return whether the model was fitted elsewhere; False too for a manifest without lineage, which cannot say it."""
     if isinstance(manifest.provenance, Provenance):
         return True
     return not isinstance(manifest.lineage, UnsetType) and bool(manifest.lineage.fitted_sha256)
 
 
 def provenance_of(manifest: Manifest) -> Provenance:
-    """Returns on whom the model was fitted, evaluated and recalibrated.
+    """Return on whom the model was fitted, evaluated and recalibrated.
 
     Without these facts in its manifest, what was trained here was fitted and evaluated, out of fold, on its cohort; of
     what was adopted nobody knows on whom it was fitted.
@@ -31,7 +31,7 @@ def provenance_of(manifest: Manifest) -> Provenance:
 
 
 def provenance_rows(manifest: Manifest) -> list[tuple[str, str]]:
-    """Returns the three facts for a page; what nobody knows is said to be unknown."""
+    """Return the three facts for a page; what nobody knows is said to be unknown."""
     facts = provenance_of(manifest)
     return [
         ("Fitted on", facts.fitted_on or "not known"),
@@ -41,7 +41,7 @@ def provenance_rows(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def lineage_rows(manifest: Manifest) -> list[tuple[str, str]]:
-    """Returns what the model was made with: each thing and its value; what was not written down is "not recorded"."""
+    """Return what the model was made with: each thing and its value; what was not written down is "not recorded"."""
     lineage = manifest.lineage
     if isinstance(lineage, UnsetType):
         return [("code, lock and packages", NOT_RECORDED)]
@@ -57,7 +57,7 @@ def lineage_rows(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def absence_words(manifest: Manifest) -> str:
-    """Returns what a missing input counts as, in one sentence or two."""
+    """Return what a missing input counts as, in one sentence or two."""
     missing = manifest.missing_inputs
     if isinstance(missing, MissingInputs) and missing.kind == "imputed":
         listed = ", ".join(

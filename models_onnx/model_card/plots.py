@@ -49,7 +49,7 @@ class Operating(Struct, frozen=True):
     ppv: float
 
     def net_benefit(self, odds: float) -> float:
-        """True alerts less false ones at `odds` each, per person."""
+        """Return true alerts less false ones at `odds` each, per person."""
         return self.alerted * (self.ppv - odds * (1.0 - self.ppv))
 
 
@@ -103,11 +103,11 @@ class Axes(Struct, frozen=True):
     y_high: float
 
     def x(self, value: float) -> float:
-        """Returns the place of a value on the axis below."""
+        """Return the place of a value on the axis below."""
         return round(LEFT + (RIGHT - LEFT) * _share(value, self.x_low, self.x_high), 1)
 
     def y(self, value: float) -> float:
-        """Returns the place of a value on the axis beside."""
+        """Return the place of a value on the axis beside."""
         return round(BOTTOM - (BOTTOM - TOP) * _share(value, self.y_low, self.y_high), 1)
 
     def points(self, pairs: Iterable[tuple[float, float]]) -> str:
@@ -124,7 +124,7 @@ class Axes(Struct, frozen=True):
 
 
 def bins_of(manifest: Manifest) -> list[Bin]:
-    """Returns the reference cohort of a manifest, each person predicted by a model that was not trained on them."""
+    """Return the reference cohort of a manifest, each person predicted by a model that was not trained on them."""
     return [
         Bin(
             risk_bin.probability_low,
@@ -139,7 +139,7 @@ def bins_of(manifest: Manifest) -> list[Bin]:
 
 
 def operating_points(bins: Sequence[Bin]) -> list[Operating]:
-    """Returns what alerting from the beginning of each bin on finds, from the highest to the lowest."""
+    """Return what alerting from the beginning of each bin on finds, from the highest to the lowest."""
     people, events = sum(bin_.count for bin_ in bins), sum(bin_.events for bin_ in bins)
     non_events = people - events
     highest = sorted(bins, key=lambda bin_: -bin_.low)
@@ -173,7 +173,7 @@ def curves(bins: Sequence[Bin], coarse: Sequence[Bin], manifest: Manifest, auroc
 
 
 def _chosen(manifest: Manifest, bins: Sequence[Bin]) -> Operating:
-    """Returns the default threshold, as far as these people tell."""
+    """Return the default threshold, as far as these people tell."""
     limit = manifest.thresholds.default.probability
     points = operating_points(bins)
     return min(points, key=lambda point: abs(point.threshold - limit))
@@ -315,7 +315,7 @@ def _capacity(manifest: Manifest, points: Sequence[Operating]) -> Plot:
 
 
 def _survival(manifest: Manifest) -> list[Plot]:
-    """Returns the curves over time of a model with several horizons; none where its evaluation has none."""
+    """Return the curves over time of a model with several horizons; none where its evaluation has none."""
     groups = manifest.evaluation.get("horizons", {}).get("curves", [])
     if not groups:
         return []
@@ -405,7 +405,7 @@ def _five(low: float, high: float) -> list[float]:
 
 
 def _above(value: float) -> float:
-    """Returns the end of an axis: the next 0.05, at most 1."""
+    """Return the end of an axis: the next 0.05, at most 1."""
     return min(1.0, 0.05 * (int(value / 0.05) + 1))
 
 

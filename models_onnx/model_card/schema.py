@@ -24,7 +24,7 @@ _SHORTEST = 3
 
 
 def card_problems(card: Card) -> list[str]:
-    """Returns what is wrong with the card, one sentence each, by number and name; empty where it is whole."""
+    """Return what is wrong with the card, one sentence each, by number and name; empty where it is whole."""
     kind = card.get("kind")
     if kind not in ATTRIBUTES:
         return [f"the card says kind {kind!r}; it is 'predictive' or 'evidence-based'"]
@@ -226,7 +226,7 @@ _PREDICTIVE_PRODUCT = (
 
 
 def _card_type(kind: Kind) -> type[BaseModel]:
-    """Returns the type of a card: a section for each that the table of attributes names, and the product."""
+    """Return the type of a card: a section for each that the table of attributes names, and the product."""
     sections: dict[str, Any] = {}
     for attribute in ATTRIBUTES[kind]:
         *steps, key = attribute.path.split(".")

@@ -37,7 +37,7 @@ NOT_FOR_EMERGENCIES = late_pattern(r"\bnot for emergenc", re.IGNORECASE)
 
 
 def unsafe_words(text: str) -> Iterator[str]:
-    """Yields what one text says that no text of a model may say: a directive, a claimed effect, an alarm."""
+    """Yield what one text says that no text of a model may say: a directive, a claimed effect, an alarm."""
     if match := _DIRECTIVE.search(text):
         directive = match.group().strip(" \n\t.!?:;)-*")
         yield f"it directs instead of offering: '{directive}'"

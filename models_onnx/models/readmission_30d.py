@@ -46,7 +46,7 @@ DIAGNOSES = {
 
 
 def mid_age(table: Any) -> Any:
-    """The middle of the ten-year band: a straight line between middles has no step at a band's edge."""
+    """Return the middle of the ten-year band: a straight line between middles has no step at a band's edge."""
     bands = table["age"]
     return bands.map({band: _middle(band) for band in bands.unique()}).astype(float)
 
@@ -66,7 +66,7 @@ def _destination(table: Any) -> Any:
 
 
 def three_digits(code: str) -> str:
-    """The code as ICD-9 writes it: the study lost the zeros in front of 038, which is no 38x of the ear."""
+    """Return the code as ICD-9 writes it: the study lost the zeros in front of 038, which is no 38x of the ear."""
     start, dot, digits = code.partition(".")
     return f"{start.zfill(3) if start.isdigit() else start}{dot}{digits}"
 

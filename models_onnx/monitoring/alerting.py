@@ -49,7 +49,7 @@ class InForce(Struct, frozen=True):
 
 
 def alerting_of(manifest: Manifest, row: Threshold) -> Alerting:
-    """Returns what one row of the report costs and finds."""
+    """Return what one row of the report costs and finds."""
     people = _people_above(manifest, row)
     low, high = wilson(row.ppv * people, people) if people else (0.0, 1.0)
     ppv = Interval(row.ppv, low, high)
@@ -58,7 +58,7 @@ def alerting_of(manifest: Manifest, row: Threshold) -> Alerting:
 
 
 def alerting_at(manifest: Manifest, share: float) -> InForce:
-    """Returns what is known of a threshold at this share (0 to 1) of the reference cohort."""
+    """Return what is known of a threshold at this share (0 to 1) of the reference cohort."""
     rows = sorted(manifest.thresholds.table, key=lambda row: row.capacity)
     same = [row for row in rows if abs(row.capacity - share) < _CLOSE]
     smaller = [row for row in rows if row.capacity < share][-1:]

@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 def clocks(now: DayCounts, before: DayCounts) -> Iterator[Found]:
-    """Yields whether the clocks of the machines, of the client and of the values agree."""
+    """Yield whether the clocks of the machines, of the client and of the values agree."""
     yield _machines(now)
     yield _values_of_tomorrow(now)
     yield _answers(Sketch(now.answer_seconds), Sketch(before.answer_seconds))
@@ -78,7 +78,7 @@ def _answers(now: Sketch, before: Sketch) -> Found:
 
 
 def delay(name: str, ages: Sketch, then: Sketch, comparisons: int) -> Found | None:
-    """Returns whether the newest values of an input are older than the newest were: a laboratory's results come late.
+    """Return whether the newest values of an input are older than the newest were: a laboratory's results come late.
 
     A tenth of the reference is newer than its first decile. Results come late where fewer than half as many of the
     window are, certainly, and its own decile is a day older. None where too few values have a time.

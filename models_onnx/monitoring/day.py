@@ -63,7 +63,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
     answer_seconds: dict[int, int] = {}
 
     def add(self, other: "DayCounts") -> None:
-        """Adds what another counted."""
+        """Add what another counted."""
         for name in self.__struct_fields__:
             mine, more = getattr(self, name), getattr(other, name)
             if isinstance(mine, int):
@@ -72,7 +72,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
             _add_into(mine, more)
 
     def sketch(self, family: str, name: str) -> Sketch:
-        """Returns one of the sketches of `features`, `ages`, `by_sex` or `scores`; empty where nothing was counted."""
+        """Return one of the sketches of `features`, `ages`, `by_sex` or `scores`; empty where nothing was counted."""
         return Counter(getattr(self, family).get(name, {}))
 
     def missing_of(self, feature: str) -> int:
@@ -80,7 +80,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
         return sum(count for key, count in self.missing.items() if key.partition(" ")[0] == feature)
 
     def names(self, family: str) -> list[str]:
-        """The names of a family, in their order; the inputs that were only ever missing are among `features`."""
+        """Return the names of a family, in their order; the inputs that were only ever missing are among `features`."""
         names = set(getattr(self, family))
         if family == "features":
             names |= {key.partition(" ")[0] for key in self.missing}
@@ -88,7 +88,7 @@ class DayCounts(msgspec.Struct, kw_only=True):
 
 
 def _add_into(mine: dict[Any, Any], more: Mapping[Any, Any]) -> None:
-    """Adds counts, or tables of counts, to those that are there; nothing of `more` is kept or changed."""
+    """Add counts, or tables of counts, to those that are there; nothing of `more` is kept or changed."""
     for key, count in more.items():
         if isinstance(count, dict):
             _add_into(mine.setdefault(key, {}), count)
@@ -100,25 +100,25 @@ def _add_into(mine: dict[Any, Any], more: Mapping[Any, Any]) -> None:
 
 
 def count_need(needs: dict[str, dict[int, list[float]]], key: str, stratum: int, need: float) -> None:
-    """Counts the need of one person in a stratum of the estimate."""
+    """Count the need of one person in a stratum of the estimate."""
     sums = needs.setdefault(key, {}).setdefault(stratum, [0.0, 0.0, 0.0])
     for index, more in enumerate((1.0, need, need * need)):
         sums[index] += more
 
 
 def count(counts: Counts, key: str, times: int = 1) -> None:
-    """Counts a key."""
+    """Count a key."""
     counts[key] = counts.get(key, 0) + times
 
 
 def sketch_value(sketches: Sketches, name: str, value: float) -> None:
-    """Counts a value."""
+    """Count a value."""
     bucket, buckets = bucket_of(value), sketches.setdefault(name, {})
     buckets[bucket] = buckets.get(bucket, 0) + 1
 
 
 def groups_of(values: dict[str, float], recorded: Iterable[str] = ()) -> tuple[str, ...]:
-    """Returns the groups whose scores are watched apart, by the inputs `sex_male` and `age_years` where they are known.
+    """Return the groups whose scores are watched apart, by the inputs `sex_male` and `age_years` where they are known.
 
     `recorded` are the groups of race and ethnicity that the decision record has of the patient, which need not be
     inputs; a model of the site may also have them as inputs (`race_…` with the value 1).
@@ -134,7 +134,7 @@ def groups_of(values: dict[str, float], recorded: Iterable[str] = ()) -> tuple[s
 
 
 def total_of(days: list[DayCounts]) -> DayCounts:
-    """Returns all days together, but for `hour_milliseconds`: those are compared hour by hour (today.py)."""
+    """Return all days together, but for `hour_milliseconds`: those are compared hour by hour (today.py)."""
     total = DayCounts()
     for name in DayCounts.__struct_fields__:
         if name == "hour_milliseconds":

@@ -44,12 +44,12 @@ def stability_index(reference: list[int], window: list[int]) -> float:
 
 
 def limit_by_chance(bins: int, n: int, m: int, certainty: float) -> float:
-    """Returns the PSI that n and m values without a change pass with probability 1 - `certainty`."""
+    """Return the PSI that n and m values without a change pass with probability 1 - `certainty`."""
     return chi_square_quantile(max(bins - 1, 1), certainty) * (1 / n + 1 / m)
 
 
 def chi_square_quantile(freedom: int, share: float) -> float:
-    """Returns the quantile of chi-square by Wilson and Hilferty (1931); in the tails used here up to 11 % too high."""
+    """Return the quantile of chi-square by Wilson and Hilferty (1931); in the tails used here up to 11 % too high."""
     z = NormalDist().inv_cdf(share)
     part = 2 / (9 * freedom)
     return freedom * max(0.0, 1 - part + z * sqrt(part)) ** 3
@@ -86,5 +86,5 @@ def beyond(reference: Sketch, window: Sketch) -> Beyond:
 
 
 def _all_largest(k: int, n: int, m: int) -> float:
-    """Returns the probability that the k largest of n + m values are all among the n."""
+    """Return the probability that the k largest of n + m values are all among the n."""
     return exp(lgamma(n + 1) - lgamma(n - k + 1) + lgamma(n + m - k + 1) - lgamma(n + m + 1))

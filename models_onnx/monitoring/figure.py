@@ -61,7 +61,7 @@ class Incident:
 
 
 def incidents(figures: list[Figure]) -> list[Incident]:
-    """Returns one incident per cause, from the figures on which somebody has to act.
+    """Return one incident per cause, from the figures on which somebody has to act.
 
     What is nearer to the source explains what lies behind it: a key that is no longer sent leaves inputs missing, a
     missing input moves scores, and scores move the rate of cards and what rules say. Estimates that are wrong explain

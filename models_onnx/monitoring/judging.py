@@ -42,7 +42,7 @@ class Compared:
     """The instant (UTC) up to which the last day of the window has been counted; None where all of it has been."""
 
     def figures(self) -> list[Figure]:
-        """Returns all figures, those to look at first."""
+        """Return all figures, those to look at first."""
         now, before = total_of(list(self.window.values())), total_of(list(self.reference.values()))
         figures = [
             *self._feed(now),
@@ -81,7 +81,7 @@ class Compared:
         return self._figure(family, subject, n, minimum, value, before, state, f"{self.service}: {sentence}")
 
     def _feed(self, now: DayCounts) -> Iterator[Figure]:
-        """Yields whether as many calls came as on the same days of the week before."""
+        """Yield whether as many calls came as on the same days of the week before."""
         expected = sum(self.expected(day) for day in self.window)
         if expected < _FEWEST_EXPECTED:
             yield self._too_few("feed", "calls", round(expected), _FEWEST_EXPECTED)
@@ -138,7 +138,7 @@ class Compared:
         return sum(calls) / len(calls) if calls else 0.0
 
     def _alike(self, day: date) -> list[DayCounts]:
-        """Returns the days of the reference on the same weekday; all of them where there is only one of these."""
+        """Return the days of the reference on the same weekday; all of them where there is only one of these."""
         same = [
             counts
             for date_of_reference, counts in self.reference.items()
@@ -147,14 +147,14 @@ class Compared:
         return same if len(same) > 1 else list(self.reference.values())
 
     def _in_the_hour_that_runs(self) -> int:
-        """Returns the calls of today since the last full hour, for which nothing is expected yet."""
+        """Return the calls of today since the last full hour, for which nothing is expected yet."""
         today = self.window.get(self.at.date()) if self.at is not None else None
         if today is None or self.at is None:
             return 0
         return sum(calls for hour, calls in today.hours.items() if hour >= self.at.hour)
 
     def _shares(self) -> Iterator[Figure]:
-        """Calls that failed or came twice, and prefetch keys that come less often than before."""
+        """Call that failed or came twice, and prefetch keys that come less often than before."""
         yield self._rise("errors", "calls", lambda day: (day.errors, day.calls), "failed", 1)
         yield from self._uncounted()
         yield self._rise("feed", "repeated calls", lambda day: (day.repeated, day.calls), "came twice", 1)
@@ -173,7 +173,7 @@ class Compared:
             yield self._figure("errors", "calls not counted", calls, 1, uncounted / calls, 0.0, "act", text)
 
     def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, comparisons: int) -> Figure:
-        """Returns whether a share rose, in all or on a day."""
+        """Return whether a share rose, in all or on a day."""
         rise = shares.rise(self.window, list(self.reference.values()), self._alike, counted, comparisons)
         if rise.state == "insufficient":
             return self._too_few(family, subject, rise.n, _FEWEST_CALLS)
@@ -252,7 +252,7 @@ class Compared:
         return self._figure(family, name, n, _FEWEST_FOR_DRIFT, index, 0.0, state, text)
 
     def _closer(self, name: str, values: Sketch, then: Sketch, figure: Figure, comparisons: int) -> Figure:
-        """Returns the figure, or a worse one of what the index of ten bins does not see: level, one value, rounding."""
+        """Return the figure, or a worse one of what the index of ten bins does not see: level, one value, rounding."""
         figure = self._level(name, values, then, figure, comparisons)
         if figure.state == "act" or len(then) <= _FLAG:
             return figure
@@ -268,7 +268,7 @@ class Compared:
         return figure
 
     def _level(self, name: str, values: Sketch, then: Sketch, figure: Figure, comparisons: int) -> Figure:
-        """The figure, or that of the level, where more or fewer values than before lie above the median of then.
+        """Return the figure, or that of the level, where more or fewer values than before lie above the median of then.
 
         The index sees that of a flag, and of a level that moved by a third of a standard deviation, hardly.
         """
@@ -336,7 +336,7 @@ class Compared:
         yield self._figure("alert rate", "cards", now.calls, _FEWEST_VALUES, rate, centre, state, text)
 
     def _answers(self, now: DayCounts) -> Iterator[Figure]:
-        """Acceptance: a service of whose cards fewer than 5 in 100 of at least 200 are accepted disturbs only."""
+        """Yield acceptance: a service of whose cards fewer than 5 in 100 of at least 200 are accepted disturbs only."""
         answered = now.accepted + now.overridden
         if answered < _FEWEST_FEEDBACK:
             yield self._too_few("acceptance", "cards", answered, _FEWEST_FEEDBACK)
@@ -347,7 +347,7 @@ class Compared:
         yield self._figure("acceptance", "cards", answered, _FEWEST_FEEDBACK, share, None, state, text)
 
     def _answers_by_rule(self, now: DayCounts) -> Iterator[Figure]:
-        """Acceptance of each rule's cards, and of the overrides the share that says: not for this patient."""
+        """Yield acceptance of each rule's cards, and of the overrides the share that says: not for this patient."""
         for rule in sorted({key.rpartition(" ")[0] for key in now.answers}):
             accepted, overridden = (now.answers.get(f"{rule} {kind}", 0) for kind in ("accepted", "overridden"))
             answered = accepted + overridden
@@ -364,7 +364,7 @@ class Compared:
 
     @staticmethod
     def _reasons_for(rule: str, now: DayCounts) -> str:
-        """Returns the three most frequent reasons for overriding, and what was done with the orders, in words."""
+        """Return the three most frequent reasons for overriding, and what was done with the orders, in words."""
         figures = [
             (times, key.removeprefix(f"{rule} "))
             for key, times in now.answer_reasons.items()

@@ -52,20 +52,20 @@ class LabelWindow:
     """By model the threshold in force; without one its net benefit is not told."""
 
     def models(self) -> list[str]:
-        """Returns the models, each "id@version", that were counted."""
+        """Return the models, each "id@version", that were counted."""
         return sorted({key.partition(" ")[0] for key in self.now.cells})
 
     def groups(self, model: str) -> list[str]:
-        """Returns the groups of this model's predictions, without `all`."""
+        """Return the groups of this model's predictions, without `all`."""
         names = (key.partition(" ") for key in self.now.cells)
         return sorted({group for name, _, group in names if name == model and group != "all"})
 
     def of(self, model: str, group: str = "all") -> Labelled:
-        """Returns the counts of a model and group."""
+        """Return the counts of a model and group."""
         return labelled(self.now, f"{model} {group}")
 
     def figures(self) -> Iterator[Figure]:
-        """Yields all figures of all models."""
+        """Yield all figures of all models."""
         for model in self.models():
             missing = self._too_many_unlabelled(model)
             if missing is not None:
@@ -157,7 +157,7 @@ class LabelWindow:
             yield self._figure("discrimination", subject, total, minimum, share, before, state, text)
 
     def _net_benefit(self, model: str) -> Iterator[Figure]:
-        """Yields whether the cards are worth more than none, at the weight of a false card that the model declares."""
+        """Yield whether the cards are worth more than none, at the weight of a false card that the model declares."""
         deployed = self.deployed.get(model.partition("@")[0])
         if deployed is None:
             return

@@ -25,13 +25,13 @@ class LabelCounts(msgspec.Struct, kw_only=True):
     cells: dict[str, dict[int, list[int]]] = {}
 
     def count(self, key: str, estimate: float, happened: Happened, *, with_card: bool, times: int = 1) -> None:
-        """Counts a prediction; -1 times takes it out again."""
+        """Count a prediction; -1 times takes it out again."""
         buckets = self.cells.setdefault(key, {})
         counts = buckets.setdefault(log_odds_bucket(estimate), [0] * 6)
         counts[_PLACE[happened] + (0 if with_card else _SILENT)] += times
 
     def add(self, other: "LabelCounts") -> None:
-        """Adds what another counted."""
+        """Add what another counted."""
         for key, buckets in other.cells.items():
             mine = self.cells.setdefault(key, {})
             for bucket, counts in buckets.items():
@@ -52,7 +52,7 @@ def pack(counts: LabelCounts) -> bytes:
 
 
 def unpack_cells(content: bytes) -> PackedCells:
-    """Returns what `pack` wrote, as arrays.
+    """Return what `pack` wrote, as arrays.
 
     Raises:
         msgspec.DecodeError: It is something else.
@@ -61,12 +61,12 @@ def unpack_cells(content: bytes) -> PackedCells:
 
 
 def unpack(content: bytes) -> LabelCounts:
-    """Returns what `pack` wrote, for counting on."""
+    """Return what `pack` wrote, for counting on."""
     return summed([unpack_cells(content)])
 
 
 def summed(parts: Iterable[PackedCells]) -> LabelCounts:
-    """Returns the counts of all parts together."""
+    """Return the counts of all parts together."""
     by_key: dict[str, list[NDArray[np.int32]]] = {}
     for part in parts:
         for key, rows in part.items():
@@ -123,13 +123,13 @@ class Labelled(Struct, frozen=True):
         return counts
 
     def total(self, happened: Happened, *, with_card: bool | None = None) -> int:
-        """Returns how many there are in all; with and without a card together where `with_card` is None."""
+        """Return how many there are in all; with and without a card together where `with_card` is None."""
         places = {True: [0], False: [_SILENT], None: [0, _SILENT]}[with_card]
         return int(sum(self.counts[:, _PLACE[happened] + index].sum() for index in places))
 
 
 def labelled(counts: LabelCounts, key: str) -> Labelled:
-    """Returns the arrays of one "model group"; empty where nothing was counted."""
+    """Return the arrays of one "model group"; empty where nothing was counted."""
     buckets = sorted(counts.cells.get(key, {}).items())
     odds = np.array([bucket * WIDTH for bucket, _ in buckets], dtype=np.float64)
     table = np.array([row for _, row in buckets], dtype=np.float64).reshape(len(buckets), 6)

@@ -37,7 +37,7 @@ class Interval(Struct, frozen=True):
     high: float
 
     def lies_outside(self, low: float, high: float) -> bool:
-        """Returns whether the whole interval is below `low` or above `high`."""
+        """Return whether the whole interval is below `low` or above `high`."""
         return self.high < low or self.low > high
 
     @property
@@ -47,7 +47,7 @@ class Interval(Struct, frozen=True):
 
 
 def observed_to_expected(labelled: Labelled, confidence: float = 0.95) -> Interval | None:
-    """Returns how many events there were for each that was expected; None without an event or a prediction."""
+    """Return how many events there were for each that was expected; None without an event or a prediction."""
     events, n = float(labelled.yes.sum()), float((labelled.yes + labelled.no).sum())
     expected = float((labelled.estimates * (labelled.yes + labelled.no)).sum())
     if not events or not expected:
@@ -75,7 +75,7 @@ def net_benefit(labelled: Labelled, deployed: Deployed, confidence: float = 0.95
 
 
 def calibration_slope(labelled: Labelled, confidence: float = 0.95) -> Interval | None:
-    """Returns the slope of a logistic regression of the event on the log-odds; None where it has no maximum.
+    """Return the slope of a logistic regression of the event on the log-odds; None where it has no maximum.
 
     1 is right; below 1 the estimates are too extreme, above 1 not extreme enough.
     """

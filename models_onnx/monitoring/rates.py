@@ -12,7 +12,7 @@ CUSUM_SLACK, CUSUM_LIMIT = 0.5, 5.0
 
 
 def wilson(count: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Returns the interval of a share. `count` of `total`, which is over 0."""
+    """Return the interval of a share. `count` of `total`, which is over 0."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = count / total
     middle = share + z * z / (2 * total)
@@ -23,7 +23,7 @@ def wilson(count: float, total: int, confidence: float = 0.95) -> tuple[float, f
 
 
 def difference(count: int, total: int, before: int, total_before: int, confidence: float) -> tuple[float, float]:
-    """Returns the interval of the difference of two shares, now minus before."""
+    """Return the interval of the difference of two shares, now minus before."""
     now, then = count / total, before / total_before
     low, high = wilson(count, total, confidence)
     low_then, high_then = wilson(before, total_before, confidence)
@@ -34,7 +34,7 @@ def difference(count: int, total: int, before: int, total_before: int, confidenc
 
 
 def sigmas(count: int, total: int, centre: float, spread: float = 1.0) -> float:
-    """Returns how many standard deviations the share lies from `centre`, the share of the reference.
+    """Return how many standard deviations the share lies from `centre`, the share of the reference.
 
     `spread` widens the limits where days differ more than chance has them (`day_spread`).
     """
@@ -43,7 +43,7 @@ def sigmas(count: int, total: int, centre: float, spread: float = 1.0) -> float:
 
 
 def day_spread(days: Sequence[tuple[int, int]], centre: float) -> float:
-    """Returns how much more the shares of days (count, total) vary than chance has them; at least 1.
+    """Return how much more the shares of days (count, total) vary than chance has them; at least 1.
 
     The standard deviation of the days' z values (Laney 2002, the p' chart): on a ward's weekend other patients come.
     """
@@ -67,7 +67,7 @@ def at_least(count: int, expected: float) -> float:
 
 
 def at_most(count: int, expected: float) -> float:
-    """Returns the probability of `count` or fewer where `expected` come on average (Poisson)."""
+    """Return the probability of `count` or fewer where `expected` come on average (Poisson)."""
     if expected <= 0:
         return 1.0
     term = exp(count * log(expected) - expected - lgamma(count + 1))

@@ -32,7 +32,7 @@ def one_value(
     sums: tuple[Sketch, Sketch],
     comparisons: int,
 ) -> Repeated | None:
-    """Returns whether one value has certainly a larger share than before, in all or on a day: as `shares.rise`.
+    """Return whether one value has certainly a larger share than before, in all or on a day: as `shares.rise`.
 
     `sums` are the sketches of the window and the reference; None where no value has 3 points more in all of it.
     """

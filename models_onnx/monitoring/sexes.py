@@ -31,7 +31,7 @@ class Exchanged(NamedTuple):
 
 
 def exchanged(now: DayCounts, before: DayCounts) -> Iterator[Exchanged]:
-    """Yields what each input says in which women and men certainly differed before."""
+    """Yield what each input says in which women and men certainly differed before."""
     for name in DIFFER_BY_SEX:
         window, reference = (
             [period.sketch("by_sex", f"{name} {sex}") for sex in ("men", "women")] for period in (now, before)

@@ -42,7 +42,7 @@ def rise(
     counted: Counted,
     comparisons: int,
 ) -> Rise:
-    """Returns whether a share rose: by 3 points and certainly, to be watched; by 10, to act.
+    """Return whether a share rose: by 3 points and certainly, to be watched; by 10, to act.
 
     `alike` gives the days of the reference on the same weekday. Certainty is shared among `asked` figures of a kind,
     and of one figure among its days.
@@ -69,7 +69,7 @@ class Moved(NamedTuple):
 def moved(
     window: Mapping[date, DayCounts], reference: Sequence[DayCounts], counted: Counted, comparisons: int, sums: Moved
 ) -> Moved:
-    """Returns whether a share is another one than before: by 5 points and certainly, to be watched; by 10, to act.
+    """Return whether a share is another one than before: by 5 points and certainly, to be watched; by 10, to act.
 
     `sums` has the shares of all days, with which nothing more is counted where they are about the same. Where the days
     before differ by more than chance, certainty is asked for in units of their spread (`rates.day_spread`).

@@ -25,7 +25,7 @@ Sketch = Counter[int]
 
 
 def bucket_of(value: float) -> int:
-    """Returns the bucket of a finite value; values nearer to 0 than 1e-9 are counted as 0."""
+    """Return the bucket of a finite value; values nearer to 0 than 1e-9 are counted as 0."""
     if -_SMALLEST < value < _SMALLEST:
         return 0
     bucket = ceil(log(abs(value)) / _LOG_GAMMA) + _SPAN
@@ -33,7 +33,7 @@ def bucket_of(value: float) -> int:
 
 
 def value_of(bucket: int) -> float:
-    """Returns the middle of a bucket."""
+    """Return the middle of a bucket."""
     if bucket == 0:
         return 0.0
     middle: float = 2 * _GAMMA ** (abs(bucket) - _SPAN) / (_GAMMA + 1)
@@ -41,12 +41,12 @@ def value_of(bucket: int) -> float:
 
 
 def quantile(sketch: Sketch, share: float) -> float | None:
-    """Returns the value below which this share (0 to 1) of what was counted lies; None where nothing was."""
+    """Return the value below which this share (0 to 1) of what was counted lies; None where nothing was."""
     return value_of(bucket_at(sketch, share)) if sketch.total() else None
 
 
 def bucket_at(sketch: Sketch, share: float) -> int:
-    """Returns the bucket in which that value lies, of a sketch in which something was counted."""
+    """Return the bucket in which that value lies, of a sketch in which something was counted."""
     rank, below = share * (sketch.total() - 1), 0
     for bucket in sorted(sketch):
         below += sketch[bucket]
@@ -56,11 +56,11 @@ def bucket_at(sketch: Sketch, share: float) -> int:
 
 
 def sketch_of(values: Iterable[float]) -> Sketch:
-    """Returns the sketch of these values."""
+    """Return the sketch of these values."""
     return Counter(map(bucket_of, values))
 
 
 def log_odds_bucket(estimate: float) -> int:
-    """Returns the bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
+    """Return the bucket of a probability; 0 and 1 are counted as one in a thousand million and its opposite."""
     inside = min(max(estimate, _NEAREST), 1 - _NEAREST)
     return round(log(inside / (1 - inside)) / WIDTH)

@@ -39,7 +39,7 @@ class Today:
     alike: Sequence[DayCounts]
 
     def figures(self) -> Iterator[Figure]:
-        """Yields the figures of the day; none before its first hour is over."""
+        """Yield the figures of the day; none before its first hour is over."""
         if self.at.hour and self.alike:
             yield self._calls()
             yield self._errors()
@@ -63,7 +63,7 @@ class Today:
         return sum(day.hours.get(hour, 0) for day in self.alike for hour in hours) / len(self.alike)
 
     def _calls(self) -> Figure:
-        """Returns a gap at the end of the day so far, or fewer calls than in the same hours before."""
+        """Return a gap at the end of the day so far, or fewer calls than in the same hours before."""
         quiet = self.at.hour
         while quiet and not self.day.hours.get(quiet - 1, 0):
             quiet -= 1
@@ -132,7 +132,7 @@ class Today:
         self, family: Literal["errors", "latency"], n: int, value: float, before: float, state: State, text: str,
         hourly: list[float | None], limit: float,
     ) -> Figure:  # fmt: skip
-        """Returns the figure, with how long it will take to the limit where the last hours rise steadily."""
+        """Return the figure, with how long it will take to the limit where the last hours rise steadily."""
         hours = None if state == "act" else hours_to(limit, hourly)
         if hours is not None and hours <= _AHEAD_HOURS:
             state, text = "watch", f"{text}; at this pace the limit is reached in {hours:.1f} hours"

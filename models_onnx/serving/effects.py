@@ -34,7 +34,7 @@ class Effect(Struct, frozen=True):
 
 
 def effects(model: Model) -> list[Effect]:
-    """Returns one for each input that is explained by itself, the largest span of contributions first."""
+    """Return one for each input that is explained by itself, the largest span of contributions first."""
     features = model.manifest.features
     typical = np.array([item.reference_value for item in features])
     draw = np.random.default_rng(_SEED)
@@ -64,7 +64,7 @@ def _effect(model: Model, column: int, people: NDArray[np.float64]) -> Effect:
 
 
 def values_over_range(item: ModelInput) -> NDArray[np.float64]:
-    """Returns the places of a code, 0 and 1 of a yes or no, else even steps over the range that the model knows."""
+    """Return the places of a code, 0 and 1 of a yes or no, else even steps over the range that the model knows."""
     if item.choices:
         return np.arange(len(item.choices), dtype=np.float64)
     low, high = item.trained_low, item.trained_high

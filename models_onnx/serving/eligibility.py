@@ -27,7 +27,7 @@ WHAT_IS_MISSING = (INPUT_MISSING, TOO_FEW_INPUTS)
 
 
 def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored | None:
-    """Returns whether the age keeps the person out; None where it does not. Conditions are the caller's to look up."""
+    """Return whether the age keeps the person out; None where it does not. Conditions are the caller's to look up."""
     if age_years is None or isnan(age_years):
         text = f"{manifest.title}: no score, because no usable date of birth is on record (year and month at least)."
         return NotScored(UNKNOWN_AGE, text)
@@ -49,14 +49,14 @@ def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | N
 
 
 def lacks_inputs(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
-    """Returns what `not_scored` has against this vector for what is missing; it needs no run of the model."""
+    """Return what `not_scored` has against this vector for what is missing; it needs no run of the model."""
     pairs = zip(manifest.features, values.tolist(), strict=True)
     absent = {item.name for item, value in pairs if isnan(value)}
     return (_missing(manifest, absent) or _too_few(manifest, absent)) if absent else None
 
 
 def twin_may_take_over(manifest: Manifest, refused: NotScored | None) -> bool:
-    """Returns whether the model is refused for what is missing, and has a twin that needs less."""
+    """Return whether the model is refused for what is missing, and has a twin that needs less."""
     return refused is not None and manifest.twin is not None and refused.reason in WHAT_IS_MISSING
 
 

@@ -33,7 +33,7 @@ class Version(Struct, frozen=True):
 
 
 def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
-    """Returns the ids there are, sorted; a folder without a manifest is none."""
+    """Return the ids there are, sorted; a folder without a manifest is none."""
     if not folder.is_dir():
         return ()
     names = (path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
@@ -41,12 +41,12 @@ def model_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
 
 
 def version_ids(folder: Path = ARTIFACTS) -> tuple[str, ...]:
-    """Returns the folders of versions that are not in use, as `<id>@<version>`, sorted."""
+    """Return the folders of versions that are not in use, as `<id>@<version>`, sorted."""
     return tuple(sorted(path.parent.name for path in folder.glob(f"*{VERSION_SIGN}*/{MANIFEST}")))
 
 
 def versions(model_id: str, folder: Path = ARTIFACTS) -> tuple[Version, ...]:
-    """Returns every version of that id, the one in use first; empty where there is none."""
+    """Return every version of that id, the one in use first; empty where there is none."""
     model_folder = folder / model_id
     others = sorted(folder.glob(f"{model_id}{VERSION_SIGN}*"), reverse=True)
     return tuple(
@@ -57,7 +57,7 @@ def versions(model_id: str, folder: Path = ARTIFACTS) -> tuple[Version, ...]:
 
 
 def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
-    """Returns the version that a reference means.
+    """Return the version that a reference means.
 
     Raises:
         UnknownModel: there is none; the message lists those there are.
@@ -85,7 +85,7 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
 
 
 def load_model(name: str, folder: Path = ARTIFACTS, keys: Keys | None = None) -> Model:
-    """Returns the model of that reference, checked and ready to predict.
+    """Return the model of that reference, checked and ready to predict.
 
     Signatures must be by one of `keys` (default: `default_keys`). A draft, which nobody signed, is only loaded from
     a folder of one's own: what the server finds by default is signed.

@@ -228,7 +228,7 @@ class ModelSpec:
 
 
 def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
-    """Returns every model declared in `models_onnx/models/` and in `folder`, by id.
+    """Return every model declared in `models_onnx/models/` and in `folder`, by id.
 
     Raises:
         DeclarationError: a file declares no SPEC, one of another name, or another TWIN than its SPEC names; or the
@@ -267,7 +267,7 @@ def no_model(name: str, specs: Mapping[str, ModelSpec], folder: Path | None) -> 
 
 
 def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
-    """Returns the specification of that id; of `id@version` the renewal of this version, where `folder` has it.
+    """Return the specification of that id; of `id@version` the renewal of this version, where `folder` has it.
 
     Raises:
         UnknownModel: there is none; the message lists those there are.

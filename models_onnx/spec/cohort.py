@@ -121,7 +121,7 @@ class Period:
     words: str
 
     def rows(self, table: Any) -> Any:
-        """Returns a mask of the rows of the table in this period."""
+        """Return a mask of the rows of the table in this period."""
         return (table[self.column] >= self.since) & (table[self.column] <= self.until)
 
 

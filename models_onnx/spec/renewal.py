@@ -40,7 +40,7 @@ class Renewal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
 
 def read_renewal(name: str, folder: Path) -> Renewal | None:
-    """Returns the renewal of this version; None where it has none.
+    """Return the renewal of this version; None where it has none.
 
     Raises:
         DeclarationError: The file cannot be read.
@@ -55,7 +55,7 @@ def read_renewal(name: str, folder: Path) -> Renewal | None:
 
 
 def renewed_spec(spec: Declared, renewal: Renewal) -> Declared:
-    """Returns the declaration of the new version.
+    """Return the declaration of the new version.
 
     Raises:
         DeclarationError: Its estimator cannot be trained on a table with outcomes at one horizon.
@@ -103,7 +103,7 @@ def _estimator(spec: Any) -> Any:
 
 
 def _recalibration(spec: Any, renewal: Renewal) -> Recalibration | None:
-    """Returns all rows of the table for a model that was fitted elsewhere, whose other numbers stay as they are."""
+    """Return all rows of the table for a model that was fitted elsewhere, whose other numbers stay as they are."""
     if not isinstance(spec.estimator, Fitted):
         return None
     words = renewal.years if renewal.is_of_outcomes else renewal.table
@@ -111,7 +111,7 @@ def _recalibration(spec: Any, renewal: Renewal) -> Recalibration | None:
 
 
 def _axes(features: tuple[str, ...], groups: tuple[str, ...]) -> dict[str, ColumnOf]:
-    """Returns the groups of which figures are computed: by sex, age, and race and ethnicity where they are recorded."""
+    """Return the groups of which figures are computed: by sex, age, and race and ethnicity where they are recorded."""
     axes: dict[str, ColumnOf] = {}
     if "sex_male" in features:
         axes["sex"] = lambda rows: rows["sex_male"].map({1.0: "male", 0.0: "female"}).fillna(_NOT_RECORDED)

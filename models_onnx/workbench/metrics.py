@@ -60,13 +60,13 @@ def cloglog_recalibration(margin: Array, y: NDArray[np.int64], weight: Array) ->
 
 
 def logit(probability: Array) -> Array:
-    """Returns the log odds of probabilities, those of 0 and 1 as large as a float64 allows."""
+    """Return the log odds of probabilities, those of 0 and 1 as large as a float64 allows."""
     p = np.clip(probability, 1e-15, 1 - 1e-15)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def sigmoid(margin: Array) -> Array:
-    """Returns the probability of a margin, without overflow at either end."""
+    """Return the probability of a margin, without overflow at either end."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
 
 
@@ -75,7 +75,7 @@ def _deviance(margin: Array, y: NDArray[np.int64], weight: Array) -> float:
 
 
 def jeffreys(events: float, count: float, level: float = 0.95) -> tuple[float, float]:
-    """Returns the interval between the tails of Beta(events + 1/2, count - events + 1/2); 0 and 1 at the ends.
+    """Return the interval between the tails of Beta(events + 1/2, count - events + 1/2); 0 and 1 at the ends.
 
     >>> low, high = jeffreys(23, 100)
     >>> round(low, 4), round(high, 4)
@@ -166,7 +166,7 @@ def calibration_slope(ranked: Ranked, weights: Array) -> Array:
 
 
 def _recalibrated(ranked: Ranked, weights: Array, intercept: Array, slope: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Returns the slopes by Newton's method from these starts, and for which of them it settled."""
+    """Return the slopes by Newton's method from these starts, and for which of them it settled."""
     m = ranked.margin
     for _ in range(20):
         p = sigmoid(intercept[:, None] + slope[:, None] * m)
@@ -228,7 +228,7 @@ def standardised_alerts(threshold: float, kind: int, band: NDArray[np.int64], sh
 
 
 def net_benefit(margin: Array, y: NDArray[np.int64], weight: Array, threshold: float, odds: float) -> float:
-    """True alerts less false ones at `odds` each, per person (Vickers and Elkin, Med Decis Making 2006;26:565).
+    """Return true alerts less false ones at `odds` each, per person (Vickers and Elkin, Med Decis Making 2006;26:565).
 
     Alerts are margins from `threshold` on; `odds` is how much a false alert weighs against a true one.
     """
@@ -263,11 +263,11 @@ class PatientRows:
 
     @classmethod
     def alone(cls, count: int) -> "PatientRows":
-        """Returns rows each of which is a patient of its own and stands for itself alone."""
+        """Return rows each of which is a patient of its own and stand for itself alone."""
         return cls(np.arange(count), np.ones(count))
 
     def of(self, rows: NDArray[np.bool_]) -> "PatientRows":
-        """Some of the rows."""
+        """Return some of the rows."""
         return PatientRows(self.patient[rows], self.weight[rows])
 
     def samples(self, replicates: int, seed: int) -> Iterator[Array]:
@@ -291,7 +291,7 @@ def estimate(
     seed: int,
     rows: PatientRows | None = None,
 ) -> dict[str, Estimate]:
-    """Returns each metric on the people themselves, with its interval over `replicates` samples of patients."""
+    """Return each metric on the people themselves, with its interval over `replicates` samples of patients."""
     rows = rows or PatientRows.alone(len(y))
     ranked = Ranked.of(margin, y)
     ones = rows.weight[None, ranked.order]

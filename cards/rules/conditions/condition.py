@@ -111,12 +111,12 @@ class Predicate(Struct, frozen=True):
 
 
 def all_of(parts: tuple[Predicate, ...]) -> Predicate:
-    """True when every part is."""
+    """Return true when every part is."""
     return _combined(_unless(False, parts), lambda context: _facts_of(parts, context), parts)
 
 
 def any_of(parts: tuple[Predicate, ...]) -> Predicate:
-    """True when one part is."""
+    """Return true when one part is."""
     # A part that is true settles it, but what else is true is among its facts.
     return _combined(_unless(True, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts)
 
@@ -140,7 +140,7 @@ def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
 
 
 def none_of(part: Predicate) -> Predicate:
-    """True when the part is false."""
+    """Return true when the part is false."""
     uses = part.uses | {WITHOUT_DRUG} if "active" in part.uses else part.uses
 
     def test(context: RuleContext) -> Truth:
@@ -151,7 +151,7 @@ def none_of(part: Predicate) -> Predicate:
 
 
 def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:
-    """True when so many parts are."""
+    """Return true when so many parts are."""
 
     def test(context: RuleContext) -> Truth:
         true, unknown = _count(parts, context)
@@ -163,7 +163,7 @@ def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:
 
 
 def less_than(n: int, parts: tuple[Predicate, ...]) -> Predicate:
-    """True when fewer parts are."""
+    """Return true when fewer parts are."""
 
     def test(context: RuleContext) -> Truth:
         true, unknown = _count(parts, context)
@@ -220,7 +220,7 @@ LIMITS: Mapping[str, Any] = {word: {"type": "number"} for word in _OPERATORS}
 
 
 def members(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, Any]:
-    """The schema of an object with these members and no others."""
+    """Return the schema of an object with these members and no others."""
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**schema, "required": list(required)} if required else schema
 
@@ -269,14 +269,14 @@ class Operator(Condition):
 
 
 def only(spec: Any, *words: str) -> Spec:
-    """The spec; refuses one that has other members than these."""
+    """Return the spec; refuses one that has other members than these."""
     if not isinstance(spec, dict) or set(spec) - set(words):
         raise RuleError(f"{spec!r}: only {', '.join(words)} can stand here")
     return spec
 
 
 def comparison(spec: Spec, *beside: str) -> tuple[Comparison, frozenset[float]]:
-    """Compares with every limit of the spec (lt, le, gt, ge); None stays unknown. The limits come along."""
+    """Compare with every limit of the spec (lt, le, gt, ge); None stays unknown. The limits come along."""
     limits = {word: float(spec[word]) for word in _OPERATORS if word in spec}
     only(spec, *beside, *limits)
     if not limits:
@@ -293,7 +293,7 @@ def comparison(spec: Spec, *beside: str) -> tuple[Comparison, frozenset[float]]:
 
 
 def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], Truth], frozenset[float]]:
-    """Compares a sum of which perhaps only a part is known: true as soon as the known part is over the limit."""
+    """Compare a sum of which perhaps only a part is known: true as soon as the known part is over the limit."""
     compare, limits = comparison(spec, *beside)
     is_floor = not {"lt", "le"} & set(spec)
 
@@ -314,7 +314,7 @@ def flag(
     meaning: str | None = None,
     said_not: str | None = None,
 ) -> Condition:
-    """A word that is true or false: {word: true} or {word: false}.
+    """Return a word that is true or false: {word: true} or {word: false}.
 
     `said` is its wording where true is asked, `said_not` where false is; without it the wording is "not (said)".
     """
@@ -335,7 +335,7 @@ def flag(
 
 
 def side_comparison(spec: Spec) -> Callable[[float, str], Truth]:
-    """Compares a value of which only the side of a number is known (">" 60): true or false where that settles it."""
+    """Compare a value of which only the side of a number is known (">" 60): true or false where that settles it."""
     checks = [_side_check(word, float(spec[word])) for word in _OPERATORS if word in spec]
 
     def compare(number: float, side: str) -> Truth:
@@ -366,7 +366,7 @@ _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def compared(name: str, limits: Mapping[str, Any]) -> str:
-    """A number with its limits, each with all its digits.
+    """Return a number with its limits, each with all its digits.
 
     >>> compared("eGFR", {"ge": 30, "lt": 45}), compared("mg a day", {"gt": 0.125})
     ('eGFR ≥ 30 and < 45', 'mg a day > 0.125')
@@ -376,7 +376,7 @@ def compared(name: str, limits: Mapping[str, Any]) -> str:
 
 
 def selected(selector: Mapping[str, Any]) -> str:
-    """The drugs of a selector.
+    """Return the drugs of a selector.
 
     >>> selected({"classes": ["nsaid"], "systemic": True})
     'class nsaid (systemic)'
@@ -410,11 +410,11 @@ class Vocabulary:
         return iter(self._words.values())
 
     def extended(self, words: Iterable[Condition]) -> "Vocabulary":
-        """This vocabulary and these words. Raises RuleError where one of them is in it already."""
+        """Return this vocabulary and these words. Raises RuleError where one of them is in it already."""
         return Vocabulary([*self, *words])
 
     def compile(self, spec: Any) -> Predicate:
-        """The predicate of a condition as a rule's file writes it.
+        """Return the predicate of a condition as a rule's file writes it.
 
         Raises:
             RuleError: a word is not known, or its value is not what the word takes.
@@ -422,7 +422,7 @@ class Vocabulary:
         return self._word(spec).compile(spec, self.compile)
 
     def say(self, spec: Spec) -> str:
-        """The condition in words, for the page that a pharmacist reads.
+        """Return the condition in words, for the page that a pharmacist reads.
 
         >>> common_vocabulary().say({"all": [{"derived": "egfr_best", "ge": 30, "lt": 45}, {"new_start": True}]})
         'eGFR ≥ 30 and < 45, and a new start'
@@ -430,7 +430,7 @@ class Vocabulary:
         return self._word(spec).say(spec, self.say)
 
     def schema_of(self, word: Condition) -> dict[str, Any]:
-        """The JSON Schema of a whole condition with this word."""
+        """Return the JSON Schema of a whole condition with this word."""
         schema: dict[str, Any] = {
             "type": "object",
             "required": [word.word],
@@ -440,7 +440,7 @@ class Vocabulary:
         return {**schema, "minProperties": 2} if "ge" in word.beside else schema
 
     def why_not(self, spec: Any) -> str | None:
-        """What is wrong with the word of a condition; None where it is known."""
+        """Return what is wrong with the word of a condition; None where it is known."""
         try:
             self._word(spec)
         except RuleError as error:

@@ -180,7 +180,7 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
 
 
 def _at_selection(rule: Rule, bands: tuple[CompiledBand, ...]) -> str:
-    """What a rule says of which all or some bands are checked only when the order is signed."""
+    """Return what a rule says of which all or some bands are checked only when the order is signed."""
     waiting = [band for band in bands if SIGNING in band.when.uses and band.declared.indicator != "silent"]
     if not waiting:
         return ""
@@ -189,7 +189,7 @@ def _at_selection(rule: Rule, bands: tuple[CompiledBand, ...]) -> str:
 
 
 def _answers(suggestion: CompiledSuggestion) -> Iterator[str]:
-    """The codes of its tests, and the ingredients of the drugs that it adds."""
+    """Yield the codes of its tests, and the ingredients of the drugs that it adds."""
     for order in suggestion.orders:
         yield from order.codes
     for created in suggestion.declared.create:
@@ -306,7 +306,7 @@ class RuleIndex:
                 self._for_any = (*self._for_any, rule)
 
     def of(self, medication: MedicationIdentity) -> Iterator[CompiledRule]:
-        """The rules that name an ingredient or a class of the medication, each once."""
+        """Yield the rules that name an ingredient or a class of the medication, each once."""
         keys = (
             key
             for ingredient in medication.ingredients

@@ -144,7 +144,7 @@ def _by_group(rules: Iterable[CompiledRule]) -> Mapping[str, list[CompiledRule]]
 
 
 def study_in_words(words: str, rules: Iterable[CompiledRule]) -> StudyCoverage | None:
-    """The checks of an order of imaging or of a test that says this; None where it is not recognised."""
+    """Return the checks of an order of imaging or of a test that says this; None where it is not recognised."""
     study, by_group = read_study({"code": {"text": words}}), _by_group(rules)
     if not study.groups:
         return None
@@ -152,7 +152,7 @@ def study_in_words(words: str, rules: Iterable[CompiledRule]) -> StudyCoverage |
 
 
 def checks_by_name(rules: Iterable[CompiledRule]) -> dict[str, tuple[str, ...]]:
-    """The checks that these rules make, in the order of the table, each with the ids of its rules."""
+    """Return the checks that these rules make, in the order of the table, each with the ids of its rules."""
     rules_by_check: dict[str, list[str]] = {}
     for rule in {rule.id: rule for rule in rules}.values():
         for check in checks_of(rule):
@@ -205,7 +205,7 @@ def _checks_of_order(rule: CompiledRule) -> frozenset[str]:
 
 
 def _drugs_of(rule: CompiledRule) -> frozenset[str]:
-    """The RxNorm codes of the ingredients that activate the rule."""
+    """Return the RxNorm codes of the ingredients that activate the rule."""
     members = CLASS_MEMBERS
     codes: set[str] = set()
     for selector in rule.trigger.selectors():
@@ -216,7 +216,7 @@ def _drugs_of(rule: CompiledRule) -> frozenset[str]:
 
 
 def _tests_of(rule: CompiledRule) -> Iterator[str]:
-    """The LOINC codes of the tests that the rule's suggestions order."""
+    """Yield the LOINC codes of the tests that the rule's suggestions order."""
     offers = [suggestion for band in rule.bands for suggestion in band.suggestions]
     offers += [suggestion for missing in rule.missing for suggestion in missing.suggestions]
     for offer in offers:

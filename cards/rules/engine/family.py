@@ -142,7 +142,7 @@ def written_schema() -> dict[str, Any]:
 
 
 def schema_of_family(family: Family) -> dict[str, Any]:
-    """The schema of the files of one family: the common words and its own may stand in a condition."""
+    """Return the schema of the files of one family: the common words and its own may stand in a condition."""
     return schema_with([family.vocabulary])
 
 
@@ -163,5 +163,5 @@ def schema_with(vocabularies: Iterable[Vocabulary]) -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The text of rule.schema.json."""
+    """Return the text of rule.schema.json."""
     return json.dumps(written_schema(), indent=1, ensure_ascii=False) + "\n"

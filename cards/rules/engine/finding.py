@@ -134,7 +134,7 @@ class _Told(Struct, frozen=True):
 def merge_repeated_findings(
     by_draft: Sequence[tuple[str, Sequence[Finding]]],
 ) -> tuple[list[list[Finding]], list[Silence]]:
-    """The findings of each draft without those that another draft's card shows, and a silence for each of those.
+    """Return the findings of each draft without those that another draft's card shows, and a silence for each of those.
 
     What such a finding says too goes with it: nine of ten equal orders have no card about their own dose beside the one
     that adds the ten.
@@ -180,7 +180,7 @@ def _drugs(finding: Finding) -> Iterable[str]:
 def offered_suggestions(
     rule: CompiledRule, suggestions: Iterable[CompiledSuggestion], context: RuleContext, doubtful: bool
 ) -> tuple[OfferedSuggestion, ...]:
-    """The suggestions that fit. While the values are doubtful nothing but asking again is preselected."""
+    """Return the suggestions that fit. While the values are doubtful nothing but asking again is preselected."""
     offers = []
     for suggestion in suggestions:
         if _fits(suggestion, context):
@@ -272,13 +272,13 @@ Evaluation: TypeAlias = Match | NoMatch | Silence
 
 
 def evaluate_rule(rule: CompiledRule, context: RuleContext) -> Evaluation:
-    """The match of the rule in this context, or why it has none."""
+    """Return the match of the rule in this context, or why it has none."""
     evaluation = _decide(rule, context)
     return _unless_answered(evaluation) if type(evaluation) is Match else evaluation
 
 
 def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable[CurrentMedication]) -> Evaluation:
-    """The worst match of the rule with one of the partners, for all partners that have this match."""
+    """Return the worst match of the rule with one of the partners, for all partners that have this match."""
     evaluation = [_decide(rule, replace(alone, partners=(partner,), trigger=rule.trigger)) for partner in partners]
     matches = [match for match in evaluation if isinstance(match, Match)]
     if not matches:
@@ -336,7 +336,7 @@ def _undecided(rule: CompiledRule, undecided: list[CompiledBand], context: RuleC
 
 
 def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> Silence | None:
-    """The reason why the rule shows nothing for this band; None where there is none."""
+    """Return the reason why the rule shows nothing for this band; None where there is none."""
     for quiet in band.silencing:
         if quiet.when.test(context) is True:
             declared = quiet.declared
@@ -345,7 +345,7 @@ def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> Sile
 
 
 def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[SilentWhen]:
-    """The entries of the rule's `silent_when` that hold for this band; `instead` is what they show instead."""
+    """Return the entries of the rule's `silent_when` that hold for this band; `instead` is what they show instead."""
     return [
         quiet.declared
         for quiet in band.softening

@@ -39,12 +39,12 @@ _MOVED: Final = 0.2
 
 
 def suppress_nothing(_finding: Finding) -> Silence | None:
-    """Shows every finding."""
+    """Show every finding."""
     return None
 
 
 def digest_of(rule: Rule, table: RuleTable) -> str:
-    """The version of a rule: 16 hexadecimal digits of SHA-256 over what it declares, and its family adds."""
+    """Return the version of a rule: 16 hexadecimal digits of SHA-256 over what it declares, and its family adds."""
     declared = (rule, table.override_reasons, table.when_unsure, table.unstable_summary)
     text = msgspec.json.encode(declared, order="deterministic")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
@@ -180,7 +180,7 @@ class MetFinding(Struct, frozen=True):
 
     @staticmethod
     def of(finding: Finding, place: int) -> "MetFinding":
-        """What is recorded of the finding whose silence is at this place."""
+        """Return what is recorded of the finding whose silence is at this place."""
         values = [(fact.name, fact.value) for fact in finding.facts]
         return MetFinding(place, finding.band, finding.indicator, ingredients_of(values), numeric_values(values))
 
@@ -191,17 +191,17 @@ class MetFinding(Struct, frozen=True):
 
 
 def drafts_of(finding: Finding) -> frozenset[str]:
-    """The drafts that a finding is about, by reference."""
+    """Return the drafts that a finding is about, by reference."""
     return frozenset(fact.source for fact in finding.facts if fact.name == "draft" and fact.source)
 
 
 def numeric_values(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
-    """The values that are numbers, by name; of several with one name the last."""
+    """Return the values that are numbers, by name; of several with one name the last."""
     return {name: float(value) for name, value in facts if isinstance(value, int | float)}
 
 
 def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
-    """The ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
+    """Return the ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
     parts = (str(value).split("/") for name, value in facts if name in DRUG_FACTS and value is not None)
     return frozenset(ingredient for part in parts for ingredient in part)
 

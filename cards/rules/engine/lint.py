@@ -80,7 +80,7 @@ def _validator(family: Family) -> Draft202012Validator:
 
 
 def _explained(error: ValidationError, family: Family) -> Iterator[Fault]:
-    """The faults behind an error of the schema: of a condition without a known word, what it may have meant."""
+    """Yield the faults behind an error of the schema: of a condition without a known word, what it may have meant."""
     path = tuple(error.absolute_path)
     if error.validator == "anyOf" and _title(error) == CONDITION:
         yield Fault(path, family.vocabulary.why_not(error.instance) or error.message)
@@ -246,7 +246,7 @@ def _selected_names(selector: Selector) -> list[str]:
 
 
 def _longest_of_sides(rule: CompiledRule) -> dict[str, str]:
-    """What {first} and {second} become: the longest name of either side."""
+    """Return what {first} and {second} become: the longest name of either side."""
     names = [
         max((name for selector in side for name in _selected_names(selector)), key=len) for side in rule.trigger.sides
     ]
@@ -293,7 +293,7 @@ def _faults_of_suggestion(declared: SuggestionTemplate) -> Iterator[str]:
 
 
 def _label_faults(declared: SuggestionTemplate) -> Iterator[str]:
-    """What a label says must be what is done: "Hold" keeps the order, "Cancel" removes it."""
+    """Yield what a label says must be what is done: "Hold" keeps the order, "Cancel" removes it."""
     changes_start = declared.change is not None and declared.change.start_in_hours is not None
     holds = declared.hold or declared.stop_partner == "on-hold" or changes_start
     if declared.label.startswith("Hold") and not holds:

@@ -30,7 +30,7 @@ _INSTEAD = {"silence": "No card", "info": "Only info", "warning": "Only a warnin
 
 
 def family_page(table: RuleTable, family: Family) -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     lines = [
         f"# {table.title}",
         "",
@@ -51,7 +51,7 @@ def family_page(table: RuleTable, family: Family) -> str:
 
 
 def _of_table(rules: list[Rule], family: Family) -> Iterator[str]:
-    """The rules of one table: what each band says once, then a row for each rule with its bands."""
+    """Yield the rules of one table: what each band says once, then a row for each rule with its bands."""
     first = rules[0]
     yield f"## Rules made from a table (`{first.template}`, priority {first.priority})"
     yield ""
@@ -167,7 +167,7 @@ def _offer(suggestion: SuggestionTemplate, family: Family) -> str:
 
 
 def _orders(suggestion: SuggestionTemplate, family: Family) -> Iterator[str]:
-    """What is written into the orders, so that who reviews the page sees each dose, product and test."""
+    """Yield what is written into the orders, so that who reviews the page sees each dose, product and test."""
     for change in filter(None, (suggestion.change, suggestion.change_partner)):
         yield from [f"computed by `{change.computed}`"] if change.computed else []
         yield from (_product(product) for product in (change.product, *change.products_if_split) if product is not None)
@@ -201,7 +201,7 @@ def words_table() -> str:
 
 
 def guide_with_words(guide: str) -> str:
-    """The guide with the list of words between its two marks made new."""
+    """Return the guide with the list of words between its two marks made new."""
     before, _, rest = guide.partition(_WORDS_BEGIN)
     _, _, after = rest.partition(_WORDS_END)
     return f"{before}{_WORDS_BEGIN}\n\n{words_table()}\n\n{_WORDS_END}{after}"

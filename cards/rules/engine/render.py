@@ -66,13 +66,13 @@ def _each_dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) 
 
 
 def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    """The partners of a pair; else the drugs that an `active` condition found."""
+    """Return the partners of a pair; else the drugs that an `active` condition found."""
     names = context.partner_names() or [str(fact.value) for fact in facts if fact.name == "medication"]
     return _together(list(dict.fromkeys(names)))
 
 
 def _problem(_when: Predicate, facts: tuple[Fact, ...], _context: RuleContext) -> str | None:
-    """The newest problem that a `recent_problem` condition found, in the chart's words, with its date."""
+    """Return the newest problem that a `recent_problem` condition found, in the chart's words, with its date."""
     newest = max(
         (fact for fact in facts if fact.name == "problem"), key=lambda fact: fact.effective or "", default=None
     )
@@ -132,7 +132,7 @@ def _asked_for_results(context: RuleContext) -> bool:
 
 
 def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
-    """What there is in place of a usable value: an old one, one that was refused, nothing."""
+    """Return what there is in place of a usable value: an old one, one that was refused, nothing."""
     estimate = context.session.kidney("egfr_best")
     if not isinstance(estimate, KidneyAbsence) or not _asked_for_results(context):
         return ""
@@ -178,7 +178,7 @@ _LONGEST_WORDS = 600
 
 
 def _escaped(word: Callable[[str], str | None]) -> Callable[[str], str | None]:
-    """The same texts for a detail, which is Markdown: an allergy "[x](http://…)" must not become a link."""
+    """Return the same texts for a detail, which is Markdown: an allergy "[x](http://…)" must not become a link."""
 
     def safe(name: str) -> str | None:
         text = word(name)
@@ -197,12 +197,12 @@ _ONE_STEP_LOWER: dict[Indicator, Indicator] = {"critical": "warning", "warning":
 
 
 def matched_band(match: Match) -> str:
-    """The id of the band that matched."""
+    """Return the id of the band that matched."""
     return match.says.declared.id if isinstance(match.says, CompiledBand) else MISSING
 
 
 def render_finding(match: Match) -> Finding:
-    """The finding of a match, with its texts and facts."""
+    """Return the finding of a match, with its texts and facts."""
     if isinstance(match.says, CompiledMissingData):
         return _ask(match, match.says)
     return _finding_of(match, match.says)

@@ -164,7 +164,7 @@ class RuleBook:
         return reduce(or_, (rule.needs for rule in about_tests), needs("ServiceRequest"))
 
     def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
-        """The rules that a medication activates."""
+        """Return the rules that a medication activates."""
         return self._rules_of(medication).activated
 
     def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> Silence:
@@ -206,7 +206,7 @@ class RuleBook:
         return read.analytes | read.resources | always_asked
 
     def evaluate(self, session: PatientSession, drafted: DraftMedication) -> DraftEvaluation:
-        """Evaluates every rule of this draft."""
+        """Evaluate every rule of this draft."""
         # The rules of one ingredient share a context: what one has worked out the next one has.
         contexts: dict[Ingredient, RuleContext] = {}
         check_time()
@@ -216,7 +216,7 @@ class RuleBook:
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
     def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:
-        """The rules of this draft that can find something else than in the session that this one was made of."""
+        """Return the rules of this draft that can find something else than in the session that this one was made of."""
         changed = session.changes_beside(drafted)
         rules = self.rules_for(drafted.medication)
         return [rule for rule in rules if changed is None or not rule.looks_for.isdisjoint(changed)]
@@ -224,7 +224,7 @@ class RuleBook:
     def first_new(
         self, session: PatientSession, drafted: DraftMedication, expected: Set[tuple[str, str]]
     ) -> tuple[str, str] | None:
-        """The first finding, by rule and band, of this draft in the session that is not among the `expected`.
+        """Return the first finding, by rule and band, of this draft in the session that is not among the `expected`.
 
         These are what was found about it in the session that this one was made of, if it was drafted there.
         """
@@ -245,7 +245,7 @@ def _id_of_rule(activated: ActivatedRule) -> str:
 
 @cache
 def whole_book() -> RuleBook:
-    """The rules of every family but those that the hospital has replaced, read and compiled once."""
+    """Return the rules of every family but those that the hospital has replaced, read and compiled once."""
     replaced = replaced_rules()
     rules = (rule for family in rule_families() for rule in compile_family(family))
     return RuleBook(rule for rule in rules if rule.id not in replaced)
@@ -253,7 +253,7 @@ def whole_book() -> RuleBook:
 
 @cache
 def rule_book() -> RuleBook:
-    """The rules that are asked about an order: all but those for a review of what is taken."""
+    """Return the rules that are asked about an order: all but those for a review of what is taken."""
     reviews = {rule_family.name for rule_family in rule_families() if read_table(rule_family.name).for_review}
     return RuleBook(rule for rule in whole_book().rules if rule.family.name not in reviews)
 
@@ -264,7 +264,7 @@ def _evaluate(
     drafted: DraftMedication,
     contexts: dict[Ingredient, RuleContext],
 ) -> Evaluation | None:
-    """The evaluation of one rule; None where it is about a pair and no partner is there."""
+    """Return the evaluation of one rule; None where it is about a pair and no partner is there."""
     rule, activation = activated.rule, activated.activation
     if activated.local is not None:
         return activated.local
@@ -322,7 +322,7 @@ class _LookedFor(NamedTuple):
     """The ages in years that the limits of a dose are for; empty where they are for every age."""
 
     def state(self, drafted: DraftMedication, record: PatientRecord) -> str | None:
-        """What is said to have been looked for; "" where what it needs did not come with the call.
+        """Return what is said to have been looked for; "" where what it needs did not come with the call.
 
         None where no limit of a dose is for the patient's age. A child without limits is measured by the adult's.
         """
@@ -377,7 +377,7 @@ class _RulesOfDrug(NamedTuple):
 
     @classmethod
     def of(cls, activated: tuple[ActivatedRule, ...], medication: MedicationIdentity) -> "_RulesOfDrug":
-        """The rules that this medication activates, with what they ask."""
+        """Return the rules that this medication activates, with what they ask."""
         at_signing = _asks_of(activated, medication, signing=True)
         before = _asks_of(activated, medication, signing=False)
         always: list[int] = []
@@ -391,7 +391,7 @@ class _RulesOfDrug(NamedTuple):
         return cls(activated, at_signing, at_signing if before == at_signing else before, tuple(always), by_partner)
 
     def beside(self, keys: frozenset[str]) -> list[ActivatedRule]:
-        """The rules that can be about the drug beside what has these ingredients and classes, in their order."""
+        """Return the rules that can be about the drug beside what has these ingredients and classes, in their order."""
         positions = set(self.always)
         for key in self.by_partner.keys() & keys:
             positions.update(self.by_partner[key])
@@ -481,7 +481,7 @@ def _speaks_alone(band: CompiledBand) -> bool:
 
 
 def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
-    """What the bands use that can speak now of the drug alone; some wait until the order is signed."""
+    """Return what the bands use that can speak now of the drug alone; some wait until the order is signed."""
     judged = (band.when.uses for band in rule.bands if _speaks_alone(band))
     return frozenset().union(*(uses for uses in judged if signing or SIGNING not in uses))
 
@@ -491,7 +491,7 @@ def _counted(number: int, word: str, sources: tuple[str, ...], gap: str) -> list
 
 
 def _conditions(uses: frozenset[str]) -> list[_LookedFor]:
-    """The conditions by their names, and those of the codes that a rule names itself."""
+    """Return the conditions by their names, and those of the codes that a rule names itself."""
     keys = (use.removeprefix("condition:") for use in uses if use.startswith("condition:"))
     names = sorted(_in_sentence(CONDITION_GROUPS[key].meaning) if key in CONDITION_GROUPS else key for key in keys)
     names += ["others by their codes"] if "conditions" in uses and "problem" in uses else []

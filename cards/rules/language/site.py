@@ -52,7 +52,7 @@ def use_site_rules(folder: Path | None) -> None:
 
 
 def read_text(path: Traversable) -> str:
-    """The text of a file; RuleError with the line that is not UTF-8, or longer than a line of a table can be."""
+    """Return the text of a file; RuleError with the line that is not UTF-8, or longer than a line of a table can be."""
     content = (plain_file(path) if isinstance(path, Path) else path).read_bytes()
     try:
         text = content.decode()
@@ -69,7 +69,7 @@ _read_folders: list[str] = []
 
 
 def site_folders() -> dict[str, Path]:
-    """The folder of each family of the hospital, by the family's name; none where the site has none."""
+    """Return the folder of each family of the hospital, by the family's name; none where the site has none."""
     folder = _chosen_folder[0]
     _read_folders[:] = ["read"]
     if folder is None:
@@ -80,7 +80,7 @@ def site_folders() -> dict[str, Path]:
 
 @cache
 def site_head() -> Mapping[str, Any]:
-    """What `family.json` says; empty where the site has no rules."""
+    """Return what `family.json` says; empty where the site has no rules."""
     folder = site_folders().get(SITE)
     if folder is None:
         return {}
@@ -101,7 +101,7 @@ def site_head() -> Mapping[str, Any]:
 
 
 def replaced_rules() -> frozenset[str]:
-    """The rules of ours that the hospital has replaced by its own: they are not asked."""
+    """Return the rules of ours that the hospital has replaced by its own: they are not asked."""
     return frozenset(site_head().get("replaces", ()))
 
 
@@ -126,7 +126,7 @@ def _with_codes(path: Path) -> Iterator[dict[str, str]]:
 
 @cache
 def absent_drugs() -> Mapping[str, str]:
-    """The ingredients that the hospital does not have, by RxNorm code, each with what it says of it."""
+    """Return the ingredients that the hospital does not have, by RxNorm code, each with what it says of it."""
     return {row["rxcui"]: row.get("note", "") for row in site_rows("absent.csv")}
 
 

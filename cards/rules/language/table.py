@@ -85,7 +85,7 @@ class RuleFile:
         return with_drugs
 
     def line_of(self, path: Path) -> int:
-        """The line of the value at a path, or of the last part of the path that is in the file."""
+        """Return the line of the value at a path, or of the last part of the path that is in the file."""
         return self.text.count("\n", 0, _position(self.text, _skip(self.text, 0), path)) + 1
 
 
@@ -102,7 +102,7 @@ class FamilyFiles:
         return {**self.family.raw, "rules": [rule.raw for rule in self.rules]}
 
     def describe(self, path: Path, text: str) -> str:
-        """A sentence about a fault: the file, the line, the rule, the part of the rule, what is wrong."""
+        """Return a sentence about a fault: the file, the line, the rule, the part of the rule, what is wrong."""
         file, inside, rule = self.family, path, None
         if len(path) > 1 and path[0] == "rules" and isinstance(path[1], int):
             file, inside = self.rules[path[1]], path[2:]
@@ -112,7 +112,7 @@ class FamilyFiles:
 
 
 def read_family(family: str) -> FamilyFiles:
-    """The files of a family, as they are. RuleError where one is missing or cannot be read."""
+    """Return the files of a family, as they are. RuleError where one is missing or cannot be read."""
     site_folder = site_folders().get(family)
     folder: Traversable = site_folder if site_folder is not None else files(f"{_FAMILIES.replace('/', '.')}.{family}")
     location = str(site_folder) if site_folder is not None else f"{_FAMILIES}/{family}"
@@ -134,7 +134,7 @@ def read_family(family: str) -> FamilyFiles:
 
 
 def _absent_drugs(folder: Traversable) -> Iterator[RuleFile]:
-    """A rule for each drug that the hospital does not have."""
+    """Yield a rule for each drug that the hospital does not have."""
     head, text = site_head(), files("cards.rules.language").joinpath("site-absent.json").read_text("utf-8")
     for row in site_rows("absent.csv"):
         of_row = {"note": "", **row, "hospital": head["hospital"], "reviewed": head["reviewed"]}
@@ -142,7 +142,7 @@ def _absent_drugs(folder: Traversable) -> Iterator[RuleFile]:
 
 
 def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
-    """The file itself, or it with each row of the table that it names."""
+    """Yield the file itself, or it with each row of the table that it names."""
     table = file.raw.get("for_each")
     if table is None:
         yield file
@@ -176,7 +176,7 @@ def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
 
 
 def _items_from_row(item: Any, row: Mapping[str, str]) -> Iterator[Any]:
-    """What an item of a list becomes: itself, or one item for each value of the columns that it consists of."""
+    """Yield what an item of a list becomes: itself, or one item for each value of the columns that it consists of."""
     texts = [item] if isinstance(item, str) else list(item.values()) if isinstance(item, dict) else []
     if not texts or not all(map(_is_column, texts)):
         yield _filled_from_row(item, row)
@@ -192,7 +192,7 @@ def _is_column(value: object) -> bool:
 
 
 def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
-    """The value with the drugs of tables in place of each `{"of_tables": [NAME]}`."""
+    """Return the value with the drugs of tables in place of each `{"of_tables": [NAME]}`."""
     if isinstance(value, dict):
         if "of_tables" in value:
             columns = value.get("columns", {"rxcui": "drug"})
@@ -204,13 +204,13 @@ def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
 
 
 def raw_table(family: str) -> dict[str, Any]:
-    """The family's table as it is written."""
+    """Return the family's table as it is written."""
     return read_family(family).raw
 
 
 @cache
 def read_table(family: str) -> RuleTable:
-    """The family's table with every shared entry put in, read once.
+    """Return the family's table with every shared entry put in, read once.
 
     Raises:
         RuleError: a member or a name is not known; the message names file, line and rule.
@@ -224,7 +224,7 @@ def read_table(family: str) -> RuleTable:
 
 
 def table_of(raw: Raw) -> RuleTable:
-    """The typed table of a written one. RuleError with the path where a member or a name is not known."""
+    """Return the typed table of a written one. RuleError with the path where a member or a name is not known."""
     shared = _checked_shared(raw.get("shared", {}))
     family_members = {name: value for name, value in raw.items() if name not in ("shared", "rules", *_OF_SITE)}
     rules = tuple(_typed(rule, Rule, shared, "rules", position) for position, rule in enumerate(raw["rules"]))
@@ -232,7 +232,7 @@ def table_of(raw: Raw) -> RuleTable:
 
 
 def _checked_shared(shared: Any) -> Mapping[str, Mapping[str, Any]]:
-    """The shared entries; RuleError where these are no objects."""
+    """Return the shared entries; RuleError where these are no objects."""
     if not isinstance(shared, dict):
         raise RuleError("`shared` is an object whose members hold entries by their names", ("shared",))
     for kind, entries in shared.items():
@@ -256,7 +256,7 @@ def _typed(raw: Raw, kind: type[T], shared: Mapping[str, Any], *path: str | int)
 
 
 def _filled(value: Any, shared: Mapping[str, Mapping[str, Any]]) -> Any:
-    """The value with every `use` and `named` in it replaced by what it stands for."""
+    """Return the value with every `use` and `named` in it replaced by what it stands for."""
     if type(value) is list:
         return [item if type(item) is str else _part(item, shared, position) for position, item in enumerate(value)]
     if type(value) is not dict:
@@ -269,7 +269,7 @@ def _filled(value: Any, shared: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _part(value: Any, shared: Mapping[str, Mapping[str, Any]], step: str | int) -> Any:
-    """The same for what stands at this step; asked so often at the start that only faults enter a context."""
+    """Return the same for what stands at this step; asked so often at the start that only faults enter a context."""
     try:
         return _filled(value, shared)
     except (KeyError, TypeError, ValueError):
@@ -278,7 +278,7 @@ def _part(value: Any, shared: Mapping[str, Mapping[str, Any]], step: str | int) 
 
 
 def _used(value: Raw, shared: Mapping[str, Mapping[str, Any]]) -> Any:
-    """A shared entry with what stands beside `use` laid over it; a reason or missing data has its name."""
+    """Return a shared entry with what stands beside `use` laid over it; a reason or missing data has its name."""
     name = value["use"]
     over = {key: item for key, item in value.items() if key != "use"}
     for kind, own_name in {"suggestions": {}, "missing_data": {"id": name}, "silent_when": {"code": name}}.items():
@@ -298,7 +298,7 @@ def _shared(shared: Mapping[str, Mapping[str, Any]], kind: str, name: str) -> An
 
 
 def _parts(raw: Any, path: Path) -> Iterator[str]:
-    """What a path leads through, in words: "band lt30", "suggestion halve"."""
+    """Yield what a path leads through, in words: "band lt30", "suggestion halve"."""
     names = {"bands": "band", "suggestions": "suggestion", "missing_data": "missing data", "silent_when": "silent when"}
     kind = ""
     for step in path:

@@ -63,7 +63,7 @@ class Selector:
 
     @classmethod
     def read(cls, spec: Any, *, systemic: bool | None = None) -> "Selector":
-        """The selector of a table entry; `systemic` holds where the entry does not say it.
+        """Return the selector of a table entry; `systemic` holds where the entry does not say it.
 
         Refuses a member it does not know and an entry that selects nothing.
         """
@@ -101,7 +101,7 @@ class Selector:
         return any(wanted in form for wanted in self.dose_forms)
 
     def members(self, identity: MedicationIdentity) -> tuple[Ingredient, ...]:
-        """The ingredients of the medication that are meant, whatever the rest of it is."""
+        """Return the ingredients of the medication that are meant, whatever the rest of it is."""
         if self.any_drug:
             return identity.ingredients
         if len(identity.ingredients) == 1:
@@ -155,7 +155,7 @@ class Template:
         self._parts = _NAME.split(text)  # what stands between the names, and each second one is a name
 
     def fill(self, word: Callable[[str], str | None]) -> str | None:
-        """The text with every name filled, its first letter a capital; None when a name has no word."""
+        """Return the text with every name filled, its first letter a capital; None when a name has no word."""
         words: dict[str, str] = {}
         for name in self.names:
             text = word(name)
@@ -261,7 +261,7 @@ class CompiledTrigger(Struct, frozen=True):
         return any(side.members(medication) for side in self.sides[position])
 
     def members(self, position: int, medication: MedicationIdentity) -> tuple[Ingredient, ...]:
-        """The ingredients of the medication that are of that side of the pair."""
+        """Return the ingredients of the medication that are of that side of the pair."""
         return tuple(dict.fromkeys(part for side in self.sides[position] for part in side.members(medication)))
 
 
@@ -279,7 +279,7 @@ def _joined(sides: tuple[Side, ...]) -> Side:
 
 
 def _first(selectors: Side, medication: MedicationIdentity) -> Ingredient | None:
-    """The first ingredient of the medication that one of the selectors means, None when none matches."""
+    """Return the first ingredient of the medication that one of the selectors means, None when none matches."""
     for ingredient in medication.ingredients if selectors else ():
         for selector in selectors:
             if ingredient in selector.members(medication) and selector.matches(medication):

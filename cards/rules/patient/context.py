@@ -145,7 +145,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         return self.session.is_new_start(self.ingredient, self.drafted)
 
     def drafted_fact(self) -> Fact:
-        """The draft itself."""
+        """Return the draft itself."""
         return Fact("draft", self.medication.plain_words, self.medication.name, source=self.drafted.draft.name)
 
     # The patient
@@ -184,7 +184,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         return False if self.session.knows_conditions else None
 
     def condition_facts(self, key: str) -> list[Fact]:
-        """The condition with its date and source."""
+        """Return the condition with its date and source."""
         hit = self.session.condition(key)
         if hit is None:
             return []
@@ -213,12 +213,12 @@ class RuleContext(Struct, frozen=True, eq=False):
     # Laboratory
 
     def lab_value(self, analyte: str, max_age_days: float | None) -> float | None:
-        """The newest usable value in its canonical unit; None where only a side of it is known, too."""
+        """Return the newest usable value in its canonical unit; None where only a side of it is known, too."""
         measurement = self.session.lab(analyte, max_age_days)
         return measurement.value if measurement is not None and measurement.side is None else None
 
     def lab_facts(self, analyte: str, max_age_days: float | None, limits: Iterable[float] = ()) -> list[Fact]:
-        """The newest usable value with its date and source, never rounded across a limit."""
+        """Return the newest usable value with its date and source, never rounded across a limit."""
         measurement = self.session.lab(analyte, max_age_days)
         return (
             [measurements.measurement_fact(measurement, measurements.dated(measurement, limits))]
@@ -242,12 +242,12 @@ class RuleContext(Struct, frozen=True, eq=False):
         )
 
     def estimate_facts(self, name: str, limits: Iterable[float] = ()) -> list[Fact]:
-        """The estimate, never rounded across a limit, and the measurements behind it."""
+        """Return the estimate, never rounded across a limit, and the measurements behind it."""
         estimate = self.estimate(name)
         return measurements.facts(estimate, limits) if estimate is not None else []
 
     def estimate_phrases(self, uses: Iterable[str]) -> list[str]:
-        """The estimates among these facts, in words."""
+        """Return the estimates among these facts, in words."""
         return [measurements.phrase(estimate) for estimate in self._estimates(uses)]
 
     def lacks_estimate(self, name: str) -> bool:
@@ -272,7 +272,7 @@ class RuleContext(Struct, frozen=True, eq=False):
     # Numbers as facts
 
     def number_facts(self, word: str, limits: Iterable[float] = ()) -> list[Fact]:
-        """The number that a condition compared, as a fact."""
+        """Return the number that a condition compared, as a fact."""
         if word == "weight_kg" and self.session.weight is not None:
             return [measurements.measurement_fact(self.session.weight, measurements.dated(self.session.weight, limits))]
         if word in ("age_years", "age_months") and self.age_years is not None:
@@ -375,7 +375,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         return list(dict.fromkeys(sentences))
 
     def running_note(self) -> str | None:
-        """That the drug is on the active list already: whatever is done with the draft, that order goes on."""
+        """Return that the drug is on the active list already: whatever is done with the draft, that order goes on."""
         for medication in self.session.medications_beside(self.drafted, [self.ingredient.rxcui]):
             if medication.draft is None:
                 since = f" (ordered {medication.since[:10]})" if medication.since else ""
@@ -389,13 +389,13 @@ class RuleContext(Struct, frozen=True, eq=False):
         return "not stated" if self.session.signing else "not entered yet"
 
     def why_no_dose(self) -> tuple[str, str]:
-        """The reason code and the sentence for a daily dose that is not known: not there, or not computable."""
+        """Return the reason code and the sentence for a daily dose that is not known: not there, or not computable."""
         if not self.drafted.order.dosageInstruction:
             return "dose-not-entered", f"the dose is {self.not_entered}."
         return "dose-unknown", f"the daily dose cannot be computed: {self.drafted.dose.problem or 'not stated'}."
 
     def why_unknown(self, uses: Iterable[str]) -> tuple[str, str]:
-        """The reason code and the sentence for what is not known."""
+        """Return the reason code and the sentence for what is not known."""
         used = frozenset(uses)
         for name in ESTIMATES:
             estimate = self.estimate(name) if name in used else None
@@ -447,11 +447,11 @@ class RuleContext(Struct, frozen=True, eq=False):
         return self.session.is_recent_start(medication, RECENT_START_DAYS)
 
     def partner_facts(self) -> list[Fact]:
-        """The partners with their dates and sources, the name of the ingredient that is meant as the value."""
+        """Return the partners with their dates and sources, the name of the ingredient that is meant as the value."""
         return [medication_fact(partner, self._partner_name(partner)) for partner in self.partners]
 
     def partner_names(self) -> list[str]:
-        """The ingredients of the partners that are meant, each once."""
+        """Return the ingredients of the partners that are meant, each once."""
         return list(dict.fromkeys(self._partner_name(partner) for partner in self.partners))
 
     def _partner_name(self, partner: CurrentMedication) -> str:
@@ -470,7 +470,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         return partner.medication.name
 
     def side_names(self, position: int) -> list[str]:
-        """What stands on one side of the pair (0 or 1), by ingredient: the draft, or the partners."""
+        """Return what stands on one side of the pair (0 or 1), by ingredient: the draft, or the partners."""
         if self.trigger is None or not self.partners:
             return []
         partner_members = self.trigger.members(1 - position, self.partners[0].medication)
@@ -528,7 +528,7 @@ def medication_fact(medication: CurrentMedication, name: str, more: str = "") ->
 
 
 def meant_name(selector: Selector, medication: CurrentMedication) -> str:
-    """The ingredients of the medication that the selector means."""
+    """Return the ingredients of the medication that the selector means."""
     return "/".join(part.name for part in selector.members(medication.medication)) or medication.medication.name
 
 

@@ -39,7 +39,7 @@ _NO_NUMBER = frozenset({"not-exact", "no-quantity"})
 
 
 def newer_bound(record: PatientRecord, analyte: str, max_age_days: float | None) -> Measurement | None:
-    """The number of a result such as ">6.4" with its side, if it is newer than every usable value."""
+    """Return the number of a result such as ">6.4" with its side, if it is newer than every usable value."""
     lookup = record.lookup(analyte, max_age_days)
     if not any(refusal.reason in _NO_NUMBER for refusal in lookup.refused):
         return None
@@ -51,7 +51,7 @@ def newer_bound(record: PatientRecord, analyte: str, max_age_days: float | None)
 
 
 def measurement_fact(measurement: Measurement, text: str = "") -> Fact:
-    """A measurement as a fact; of one that has only a side the value is a text."""
+    """Return a measurement as a fact; of one that has only a side the value is a text."""
     value = f"{measurement.side}{format_number(measurement.value, decimals=2)}" if measurement.side else None
     return Fact(
         measurement.analyte,
@@ -64,7 +64,7 @@ def measurement_fact(measurement: Measurement, text: str = "") -> Fact:
 
 
 def name_of(analyte: str) -> str:
-    """What a sentence calls the analyte."""
+    """Return what a sentence calls the analyte."""
     return _WORDS.get(analyte, analyte.replace("_", " "))
 
 
@@ -82,7 +82,7 @@ def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
 
 
 def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:
-    """A measurement with its date: "weight 42 kg on 2026-07-05"."""
+    """Return a measurement with its date: "weight 42 kg on 2026-07-05"."""
     return f"{say(measurement, limits)} on {measurement.time.date}"
 
 
@@ -149,7 +149,7 @@ def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
 
 
 def _fact_value(estimate: KidneyEstimate) -> float | str | None:
-    """The number; on dialysis there is none, because the 0 that stands for it in conditions was not measured."""
+    """Return the number; on dialysis there is none, because the 0 that stands for it in conditions was not measured."""
     if estimate.method == "dialysis":
         return None
     return estimate.value if estimate.side is None else _number(estimate, ())
@@ -167,7 +167,7 @@ def notes(estimate: KidneyEstimate) -> list[str]:
 
 
 def unstable_note(creatinine: Sequence[Measurement]) -> str:
-    """That estimates cannot be relied on, with the two values (newest first) of a week that differ most."""
+    """Return that estimates cannot be relied on, with the two values (newest first) of a week that differ most."""
     sentence = "Kidney function is unstable"
     if creatinine:
         newest, *earlier = creatinine
@@ -206,7 +206,7 @@ def _statement(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
 
 
 def _number(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
-    """The number, with the side on which the truth lies where only that was reported: ">60"."""
+    """Return the number, with the side on which the truth lies where only that was reported: ">60"."""
     return f"{estimate.side or ''}{format_number(estimate.value, limits)}"
 
 

@@ -87,7 +87,7 @@ class DraftOrder(Struct, frozen=True):
 def read_draft(
     resource: dict[str, Any], *, full_url: str | None = None, position: int = 0, has_runs: bool = True
 ) -> DraftOrder:
-    """The draft of a resource decoded from the client's JSON; what cannot be read keeps the reason in `fault`.
+    """Return the draft of a resource decoded from the client's JSON; what cannot be read keeps the reason in `fault`.
 
     `has_runs` is False where the JSON was looked through and no text of it holds a run of white space.
     """
@@ -114,7 +114,7 @@ def _convert(resource: dict[str, Any], target: Any, has_runs: bool) -> Any:
 
 
 def read_drafts(entries: Iterable[Any], *, has_runs: bool = True) -> list[DraftOrder]:
-    """The drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over.
+    """Return the drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over.
 
     `has_runs`: see `read_draft`.
     """
@@ -214,7 +214,7 @@ _GIVES = re.compile(r"\b(?:vaccinations?|immuni[sz]ations?|shots?|jabs?)\b", re.
 
 
 def ordered_medication(draft: DraftOrder) -> MedicationRequest | None:
-    """The medication that a draft asks to be given: an order of one, or a ServiceRequest for a vaccination."""
+    """Return the medication that a draft asks to be given: an order of one, or a ServiceRequest for a vaccination."""
     if draft.order is not None:
         return draft.order if is_to_be_given(draft.order) else None
     request = draft.read
@@ -233,7 +233,7 @@ def ordered_medication(draft: DraftOrder) -> MedicationRequest | None:
 
 
 def _vaccine_of(code: CodeableConcept) -> CodeableConcept | None:
-    """The vaccine that the code of a ServiceRequest means, by CVX code or words; None for any other service."""
+    """Return the vaccine that the code of a ServiceRequest means, by CVX code or words; None for any other service."""
     by_code = CodeableConcept(tuple(coding for coding in code.coding if coding.system in CVX_SYSTEMS), code.words)
     words = "" if _LOOKS_FOR.search(code.words) else _GIVES.sub("vaccine", code.words)
     for concept in ([by_code] if by_code.coding else []) + ([CodeableConcept((), words)] if words else []):
@@ -269,20 +269,20 @@ class CurrentMedication:
 
     @classmethod
     def of_record(cls, entry: ActiveMedication) -> "CurrentMedication":
-        """What the patient is on, or was, by the record."""
+        """Return what the patient is on, or was, by the record."""
         since = entry.authored.text if entry.authored is not None else None
         return cls(entry.identity, entry.source, since, entry.order, ended=entry.ended)
 
     @classmethod
     def of_uncertain(cls, entry: ActiveMedication) -> "CurrentMedication":
-        """What the patient may be on: its status is unknown."""
+        """Return what the patient may be on: its status is unknown."""
         medication = cls.of_record(entry)
         medication.is_uncertain = True
         return medication
 
     @classmethod
     def of_draft(cls, drafted: DraftMedication) -> "CurrentMedication":
-        """What is drafted."""
+        """Return what is drafted."""
         return cls(drafted.medication, drafted.draft.name, drafted.order.authoredOn, drafted.order, drafted=drafted)
 
     @property

@@ -92,7 +92,7 @@ class PatientSession:
         self._labs: dict[tuple[str, float | None], list[Measurement]] = {} if base is None else base._labs
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
-        """The same patient with other drafts; what is known of the patient is kept."""
+        """Return the same patient with other drafts; what is known of the patient is kept."""
         return type(self)(self.record, drafts, signing=self.signing, active_orders=self.active_orders, base=self)
 
     def changes_beside(self, drafted: DraftMedication) -> frozenset[str] | None:
@@ -129,7 +129,7 @@ class PatientSession:
         return knows_medications(self.record)
 
     def derive(self, key: object, compute: Callable[[], _T]) -> _T:
-        """What `compute` finds, worked out once for this session under the key."""
+        """Return what `compute` finds, worked out once for this session under the key."""
         value: Any = self._derived.get(key, _NOT_DERIVED)
         if value is _NOT_DERIVED:
             value = self._derived[key] = compute()
@@ -285,7 +285,7 @@ class PatientSession:
         return list(islice((medication for medication in candidates if is_beside(medication, drafted)), most))
 
     def selected(self, selector: Selector) -> list[CurrentMedication]:
-        """What the selector means and is active or drafted, found once for all drafts."""
+        """Return what the selector means and is active or drafted, found once for all drafts."""
         selected = self._selected.get(selector)
         if selected is None:
             selected = self._selected[selector] = self._select(selector)
@@ -391,7 +391,7 @@ class PatientSession:
         return f"Patient/{self.record.patient_id}"
 
     def condition(self, key: str) -> ConditionHit | None:
-        """The newest condition that means the key, on the problem list or shown by a result."""
+        """Return the newest condition that means the key, on the problem list or shown by a result."""
         if key not in self._conditions:
             self._conditions[key] = find_condition(self.record, key) or self._shown_by_result(key)
         return self._conditions[key]
@@ -459,7 +459,7 @@ class PatientSession:
         return newest_weight(self.record)
 
     def lab(self, analyte: str, max_age_days: float | None) -> Measurement | None:
-        """The newest usable value within so many days; of two with one timestamp the higher one.
+        """Return the newest usable value within so many days; of two with one timestamp the higher one.
 
         Its `side` is set where the newest result says only on which side of a number it lies.
         """
@@ -467,7 +467,7 @@ class PatientSession:
         return max(self._together(analyte, max_age_days), key=_value, default=None)
 
     def lowest(self, analyte: str, max_age_days: float | None) -> Measurement | None:
-        """The same where the lower one of two with one timestamp is the worse."""
+        """Return the same where the lower one of two with one timestamp is the worse."""
         return min(self._together(analyte, max_age_days), key=_value, default=None)
 
     def _together(self, analyte: str, max_age_days: float | None) -> list[Measurement]:
@@ -482,7 +482,7 @@ class PatientSession:
     # Kidney
 
     def kidney(self, name: str) -> KidneyFunction:
-        """An estimate of kidney function (a name of ESTIMATES), or why there is none."""
+        """Return an estimate of kidney function (a name of ESTIMATES), or why there is none."""
         function = self._kidney.get(name)
         if function is None:
             function = self._kidney[name] = self._derive(name)
@@ -508,7 +508,7 @@ class PatientSession:
         return "30 days" if is_inpatient(self.record) else "12 months"
 
     def why_no_kidney_function(self, name: str) -> tuple[str, str]:
-        """The reason code and the sentence for a missing estimate."""
+        """Return the reason code and the sentence for a missing estimate."""
         function = self.kidney(name)
         if isinstance(function, KidneyEstimate):
             return "kidney-function-stale", "kidney function is too old."
@@ -527,7 +527,7 @@ def _is_of_draft(medication: CurrentMedication, selector: Selector, drafted_code
 
 
 def newest_weight(record: PatientRecord) -> Measurement | None:
-    """The newest weight that can be right; a child's only of the last 90 days."""
+    """Return the newest weight that can be right; a child's only of the last 90 days."""
     return judged_weight(record).used
 
 

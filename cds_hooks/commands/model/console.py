@@ -66,7 +66,7 @@ def problems() -> Iterator[None]:
 
 @contextmanager
 def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Yields a callback that draws one bar per step on standard error; nothing where that is no terminal."""
+    """Yield a callback that draws one bar per step on standard error; nothing where that is no terminal."""
     console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
     columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     tasks: dict[str, TaskID] = {}
@@ -81,7 +81,7 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def print_markdown(text: str) -> None:
-    """Prints a page in Markdown: drawn in a terminal, as it is in a pipe or a file."""
+    """Print a page in Markdown: drawn in a terminal, as it is in a pipe or a file."""
     if sys.stdout.isatty():
         Console().print(Markdown(text))
     else:
@@ -89,7 +89,7 @@ def print_markdown(text: str) -> None:
 
 
 def wide_console() -> Console:
-    """Returns the terminal; in a pipe or a log wide enough that no figure is broken over two lines."""
+    """Return the terminal; in a pipe or a log wide enough that no figure is broken over two lines."""
     return Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
 
 

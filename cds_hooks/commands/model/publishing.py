@@ -22,7 +22,7 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
 
 
 def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
-    """Shows the figures of what was trained, and signs it; where a floor failed, says which, and ends with code 1."""
+    """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
     from models_onnx.workbench.release.documentation import failed_floors, model_page
     from models_onnx.workbench.training.data.leaks import CLEARED
 
@@ -41,7 +41,7 @@ def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json
 
 
 def publish_version(folder: Path, specs: Path | None = None, data: Path | None = None) -> None:
-    """Puts the card into a model trained here and signs it; says by which key and what follows from it.
+    """Put the card into a model trained here and signs it; say by which key and what follows from it.
 
     `specs` is the folder of declarations outside the package, in which the words of its card stand; `data` the folder
     of the table where the command named one.
@@ -70,7 +70,7 @@ def publish_version(folder: Path, specs: Path | None = None, data: Path | None =
 
 
 def signer() -> Signer:
-    """The key that signs releases made here. It is created at the first use, and a line says so."""
+    """Return the key that signs releases made here. It is created at the first use, and a line says so."""
     path = signing_key(settings())
     site_key, is_new = local_signer(path, "trained here")
     if is_new:

@@ -88,7 +88,7 @@ def service_sentences(model_id: str) -> list[tuple[str, str]] | None:
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
-    """Yields the texts of an expression; what a formatted text fills in is left as an ellipsis."""
+    """Yield the texts of an expression; what a formatted text fills in is left as an ellipsis."""
     if isinstance(node, ast.JoinedStr):
         parts = [str(value.value) if isinstance(value, ast.Constant) else "…" for value in node.values]
         yield "".join(parts)
@@ -120,7 +120,7 @@ def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: M
 
 
 def _vector(features: tuple[Feature, ...], row: Array) -> FeatureVector:
-    """Returns the row as if it had been read from a chart: every value dated and with a source."""
+    """Return the row as if it had been read from a chart: every value dated and with a source."""
     evidence: list[FeatureValue | None] = []
     missing = []
     for feature, value in zip(features, row.tolist(), strict=True):

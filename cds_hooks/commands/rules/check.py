@@ -100,7 +100,7 @@ def _lint(as_json: bool) -> None:
 
 
 def _site_rules_without_cases() -> Iterator[str]:
-    """Yields a sentence for each rule of the site's folder that has no file of cases beside it."""
+    """Yield a sentence for each rule of the site's folder that has no file of cases beside it."""
     folders = site_folders().values()
     for path in sorted(path for folder in folders for path in folder.glob("site-*.json")):
         if not any((folder / "cases" / path.name).is_file() for folder in folders):

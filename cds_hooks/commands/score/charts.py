@@ -75,7 +75,7 @@ def _show(result: FhirResult, out: Path, folder: Path) -> None:
 
 
 def as_it_stood(lines: list[bytes], as_of: datetime) -> list[bytes]:
-    """The resources without what was seen, written or ended after `as_of`.
+    """Return the resources without what was seen, written or ended after `as_of`.
 
     The rules are those by which training tables are made from charts (fhir/record/charts.py), whether or not anything
     of the chart is dated later. A line that is no resource stays, for the reader to name it.

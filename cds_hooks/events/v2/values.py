@@ -71,7 +71,7 @@ def _structured(obx: Segment, decimal: str) -> tuple[dict[str, Any], str | None]
 
 
 def _text(obx: Segment, decimal: str) -> tuple[dict[str, Any], str | None]:
-    """A number in a text is a number where it has a unit or a comparator: laboratories send "<0.01" so."""
+    """Return a number in a text is a number where it has a unit or a comparator: laboratories send "<0.01" so."""
     text = "\n".join(obx.text(5, repetition=at) for at in range(obx.repetitions(5)))
     if obx.text(2) == "ST" and (_COMPARED.fullmatch(text) or (obx.text(6) and _NUMBER.fullmatch(text))):
         return _number(obx, text, decimal)

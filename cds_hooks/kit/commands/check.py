@@ -133,7 +133,7 @@ def check(options: CheckOptions) -> None:
 
 
 def _target(options: CheckOptions, url: str | None) -> Target:
-    """The server that is checked, and what is sent to it."""
+    """Return the server that is checked, and what is sent to it."""
     root = f"/{options.discovery.strip('/')}"
     services_root = f"/{options.services.strip('/')}" if options.services else ""
     base, program = server_url(url).removesuffix(root), tuple(shlex.split(options.token_command))
@@ -163,7 +163,7 @@ def _select_checks(options: CheckOptions) -> list[Check]:
 
 
 def _check_writable(junit: Path | None) -> None:
-    """Ends before anything is sent where the report could not be written afterwards."""
+    """End before anything is sent where the report could not be written afterwards."""
     if junit is not None and not junit.absolute().parent.is_dir():
         stop(f"--junit {junit}: there is no folder {junit.absolute().parent}")
 
@@ -178,7 +178,7 @@ def _check_files(files: Sequence[Path], checks: list[Check], kind: str | None) -
 
 
 def _check_server(target: Target, checks: list[Check], time_limit: float | None) -> Report:
-    """Runs the checks; on a terminal a bar shows how far the run is, elsewhere a line is printed now and then."""
+    """Run the checks; on a terminal a bar shows how far the run is, elsewhere a line is printed now and then."""
     columns = (BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total} {task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("discovery", total=None)

@@ -47,7 +47,7 @@ class PatientChart:
         return str(self.patient["id"])
 
     def resources_of_type(self, kind: str) -> Iterator[Resource]:
-        """Yields the resources of this type."""
+        """Yield the resources of this type."""
         return (resource for resource in self.resources if resource["resourceType"] == kind)
 
 

@@ -182,15 +182,15 @@ class Connection:
         return bool(self.token or self.token_command or self.signer)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()
 
     def get(self, path: str, title: str, purpose: Purpose = Purpose.OTHER, **more: Any) -> Exchange:
-        """Sends a GET."""
+        """Send a GET."""
         return self.send("GET", path, title, purpose=purpose, **more)
 
     def post(self, path: str, body: Any, title: str, purpose: Purpose = Purpose.CALL, **more: Any) -> Exchange:
-        """Sends a POST of a document, or of bytes as they are."""
+        """Send a POST of a document, or of bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         more["headers"] = JSON | (more.get("headers") or {})
         return self.send("POST", path, title, content=content, purpose=purpose, patient=_patient(body), **more)
@@ -208,7 +208,7 @@ class Connection:
         authenticated: bool = True,
         patient: str = "",
     ) -> Exchange:
-        """Sends one request and logs the exchange; a 429 is waited out. A header with an empty value is not sent."""
+        """Send one request and log the exchange; a 429 is waited out. A header with an empty value is not sent."""
         timeout = min(self.timeout_seconds, self._seconds_left())
         request = self._client.build_request(method, f"{self.base}{path}", content=content, timeout=timeout)
         token = self.bearer(path) if authenticated and self.authenticates else ""
@@ -252,7 +252,7 @@ class Connection:
 
     @contextmanager
     def held_open(self, path: str) -> Iterator[None]:
-        """Keeps a POST to this path half sent while the block runs: its headers and the first byte of its body.
+        """Keep a POST to this path half sent while the block runs: its headers and the first byte of its body.
 
         OSError where no connection can be made.
         """

@@ -61,7 +61,7 @@ class NotTested(Exception):
 
 
 def observe(seen: object, otherwise: str) -> None:
-    """Raises NotTested with the reason `otherwise` unless something was seen: only what was observed holds."""
+    """Raise NotTested with the reason `otherwise` unless something was seen: only what was observed holds."""
     if not seen:
         raise NotTested(otherwise)
 
@@ -93,7 +93,7 @@ class Node:
         return isinstance(self.value, dict) and name in self.value
 
     def members(self) -> Iterator[Node]:
-        """Yields the members of an object, or the items of an array."""
+        """Yield the members of an object, or the items of an array."""
         if isinstance(self.value, dict):
             for name in self.value:
                 yield self.at(name)
@@ -102,13 +102,13 @@ class Node:
                 yield Node(item, f"{self.location}[{position}]", self, position)
 
     def objects(self, name: str) -> Iterator[Node]:
-        """Yields the items of the array of this name that are objects."""
+        """Yield the items of the array of this name that are objects."""
         for item in self.at(name).items():
             if isinstance(item.value, dict):
                 yield item
 
     def items(self) -> Iterator[Node]:
-        """Yields the items where this is an array."""
+        """Yield the items where this is an array."""
         if isinstance(self.value, list):
             yield from self.members()
 
@@ -167,7 +167,7 @@ Parts = Iterator[tuple[Subject, Node]]
 
 
 def parts_of(subject: Subject, node: Node) -> Parts:
-    """Yields this document and all parts of it that a check can be about, each with its subject."""
+    """Yield this document and all parts of it that a check can be about, each with its subject."""
     yield subject, node
     yield from _inner(subject, node)
     if isinstance(node.value, dict) and subject in DEFINED and node.has("extension"):
@@ -217,7 +217,7 @@ def _parts_of_nodes(subject: Subject, nodes: Iterator[Node]) -> Parts:
 
 
 def _members(node: Node) -> Iterator[Node]:
-    """Yields the document and every value in it, but nothing below an extension, whose content is agreed elsewhere."""
+    """Yield the document and every value in it, but nothing below an extension, whose content is agreed elsewhere."""
     yield node
     for member in node.members():
         if is_extension(member):

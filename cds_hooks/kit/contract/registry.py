@@ -73,28 +73,28 @@ _checks: list[Check] = []
 def check_part(
     subject: Subject, *rows: str, level: Level = MUST, dialect: str = ""
 ) -> Callable[[Callable[[Node], Faults]], Callable[[Node], Faults]]:
-    """Registers a check of one part of a document."""
+    """Register a check of one part of a document."""
     return _registered(subject, rows, level, dialect)
 
 
 def check_exchange(
     *rows: str, level: Level = MUST, everything: bool = False
 ) -> Callable[[Callable[[Exchange], Faults]], Callable[[Exchange], Faults]]:
-    """Registers a check of every exchange; `everything` where conformant calls alone do not show the fault."""
+    """Register a check of every exchange; `everything` where conformant calls alone do not show the fault."""
     return _registered(Scope.EXCHANGE, rows, level, everything=everything)
 
 
 def check_service(
     *rows: str, level: Level = MUST, dialect: str = "", slow: bool = False
 ) -> Callable[[Callable[[Service], Faults]], Callable[[Service], Faults]]:
-    """Registers a check that calls one service."""
+    """Register a check that calls one service."""
     return _registered(Scope.SERVICE, rows, level, dialect, slow=slow)
 
 
 def check_server(
     *rows: str, level: Level = MUST, slow: bool = False
 ) -> Callable[[Callable[[Target], Faults]], Callable[[Target], Faults]]:
-    """Registers a check that is made once for the whole server."""
+    """Register a check that is made once for the whole server."""
     return _registered(Scope.SERVER, rows, level, slow=slow)
 
 

@@ -18,7 +18,7 @@ Contexts = Iterator[tuple[str, Context]]
 
 
 def contexts_for(hook: str, chart: PatientChart) -> Contexts:
-    """Yields one context or several for this hook and chart, each with a title.
+    """Yield one context or several for this hook and chart, each with a title.
 
     A hook that is not in the library gets user, patient and encounter, which may not be what it needs.
     """
@@ -152,7 +152,7 @@ def new_hook_instance() -> str:
 
 
 def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datetime) -> Iterator[tuple[str, Request]]:
-    """Yields conformant requests (2.0.1, published form) for one entry of discovery, each with a title."""
+    """Yield conformant requests (2.0.1, published form) for one entry of discovery, each with a title."""
     for about, context in contexts_for(str(entry["hook"]), chart):
         request: Request = {"hook": entry["hook"], "hookInstance": new_hook_instance(), "context": context}
         prefetch = prefetch_from([*chart.resources, USER], _templates(entry), context, as_of.date())

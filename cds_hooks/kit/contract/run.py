@@ -82,7 +82,7 @@ def run_checks(
 def _call_until_cut_short(
     target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress
 ) -> str:
-    """Makes the calls; why not all of them were made, empty where they were."""
+    """Make the calls; why not all of them were made, empty where they were."""
     try:
         _call(target, checks, outcomes, progress)
     except KeyboardInterrupt:
@@ -92,7 +92,7 @@ def _call_until_cut_short(
 
 
 def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress) -> None:
-    """Makes the calls; answers are judged afterwards."""
+    """Make the calls; answer are judged afterwards."""
     needed = all_checks() if any(check.everything for check in checks) else checks
     needed = [
         check for check in needed if check.dialect in ("", target.dialect.name) and (check in checks or not check.slow)
@@ -113,7 +113,7 @@ def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome
 
 
 def _bound_time_of_slow_server(target: Target) -> None:
-    """Sets a time limit where none was given and most calls take over a second: hundreds of them follow."""
+    """Set a time limit where none was given and most calls take over a second: hundreds of them follow."""
     if target.connection.deadline is not None:
         return
     exchanges = target.connection.log[-_NEWEST_EXCHANGES:]

@@ -156,21 +156,21 @@ class Service:
         return copy | {"hookInstance": new_hook_instance()}
 
     def send(self, request: Request, title: str, *, broken: bool = False, **more: Any) -> Exchange:
-        """Sends a request in the dialect's shape. `broken`: a good server refuses it."""
+        """Send a request in the dialect's shape. `broken`: a good server refuses it."""
         more["headers"] = {**self.dialect.headers, **more.get("headers", {})}
         return self.connection.post(self.path, self.dialect.shape(request), title, broken=broken, **more)
 
     def send_as_is(self, body: Any, title: str, *, broken: bool = False, **more: Any) -> Exchange:
-        """Sends a document, or bytes, unshaped."""
+        """Send a document, or bytes, unshaped."""
         return self.connection.post(self.path, body, title, broken=broken, **more)
 
     def send_with_token(self, token: str, title: str, *, broken: bool = True) -> Exchange:
-        """Sends a copy of the base call with this token in place of the tester's; empty: with none."""
+        """Send a copy of the base call with this token in place of the tester's; empty: with none."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         return self.send(self.request(), title, headers=headers, authenticated=False, broken=broken)
 
     def feedback(self, body: Any, title: str, *, broken: bool = False, **more: Any) -> Exchange:
-        """Sends feedback."""
+        """Send feedback."""
         path = f"{self.path}/feedback"
         return self.connection.post(path, body, title, purpose=Purpose.FEEDBACK, broken=broken, **more)
 
@@ -249,7 +249,7 @@ class Target:
         return self.services_root or self.root
 
     def observe_discovery(self) -> None:
-        """Raises NotTested where discovery was not answered, because nothing that depends on it can be tested."""
+        """Raise NotTested where discovery was not answered, because nothing that depends on it can be tested."""
         observe(self.discovery.ok, f"discovery {self.discovery.answer}")
 
     @property

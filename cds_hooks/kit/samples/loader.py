@@ -82,7 +82,7 @@ _PRESSURE_PANEL = _Course(
 
 
 def icu_observations() -> Iterator[Json]:
-    """Yields the 818 Observations with relative dates, in the order in which they were made on each day's rounds."""
+    """Yield the 818 Observations with relative dates, in the order in which they were made on each day's rounds."""
     courses = _read_courses()
     yield from _laboratory(courses)
     yield from _bedside(courses)
@@ -110,7 +110,7 @@ def _course(row: dict[str, str]) -> _Course:
 
 
 def _laboratory(courses: dict[str, list[_Course]]) -> Iterator[Json]:
-    """Makes the results of every twelve hours in intensive care, then of every morning."""
+    """Make the results of every twelve hours in intensive care, then of every morning."""
     rounds = [*range(5, _HOURS_IN_ICU, 12), *range(_HOURS_IN_ICU + 5, _HOURS_IN_HOSPITAL, 24)]
     for turn, hours in enumerate(rounds):
         for course in courses["laboratory"]:
@@ -119,7 +119,7 @@ def _laboratory(courses: dict[str, list[_Course]]) -> Iterator[Json]:
 
 
 def _bedside(courses: dict[str, list[_Course]]) -> Iterator[Json]:
-    """Makes the signs of every two hours in intensive care (temperature every four), then of every eight."""
+    """Make the signs of every two hours in intensive care (temperature every four), then of every eight."""
     rounds = [*range(2, _HOURS_IN_ICU, 2), *range(_HOURS_IN_ICU, _HOURS_IN_HOSPITAL - 8, 8)]
     for turn, hours in enumerate(rounds):
         temperature = courses["temperature"] if hours % 4 == 0 else []

@@ -83,7 +83,7 @@ class RequestLog:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Counts one request while it is being answered."""
+        """Count one request while it is being answered."""
         with self._lock:
             self.received += 1
             self._under_way += 1
@@ -95,7 +95,7 @@ class RequestLog:
                 self._under_way -= 1
 
     def add(self, request: LoggedRequest) -> None:
-        """Adds a request that was answered."""
+        """Add a request that was answered."""
         self.requests.append(request)
         self.tell(request)
 
@@ -272,7 +272,7 @@ def serving_fhir(
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> Iterator[FhirServer]:
-    """Serves these resources under /fhir until the block ends; 0 takes a free port.
+    """Serve these resources under /fhir until the block ends; 0 takes a free port.
 
     `host` is the name by which clients reach this machine.
 
@@ -290,7 +290,7 @@ def serving_fhir(
 
 @contextmanager
 def listening(handler: type[BaseHTTPRequestHandler], host: str, port: int = 0) -> Iterator[str]:
-    """Serves HTTP in threads of its own until the block ends; the value is the origin, such as http://127.0.0.1:8090."""
+    """Serve HTTP in threads of its own until the block ends; the value is the origin, such as http://127.0.0.1:8090."""
     # Other hosts are named by the tester: the tested server runs on another machine.
     bound = "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104
     with _Listener((bound, port), handler) as listener:
@@ -315,7 +315,7 @@ class QuietHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # header and body are two writes: the second would wait 40 ms for the first
 
     def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """Sends an answer, unless the client gave up waiting and has closed the connection."""
+        """Send an answer, unless the client gave up waiting and has closed the connection."""
         self.send_response(status)
         for name, value in {**headers, "content-length": str(len(body))}.items():
             self.send_header(name, value)
@@ -334,7 +334,7 @@ class QuietHandler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Prints nothing."""
+        """Print nothing."""
 
 
 def _handler_of(server: FhirServer) -> type[BaseHTTPRequestHandler]:

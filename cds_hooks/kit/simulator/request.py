@@ -187,7 +187,7 @@ class RequestSigning(httpx.Auth):
         self._key = key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Yields the request with its token."""
+        """Yield the request with its token."""
         from cds_hooks.kit.simulator.signing import sign_token  # cryptography takes half a second to import
 
         request.headers["authorization"] = f"Bearer {sign_token(self._key, str(request.url))}"

@@ -10,7 +10,7 @@ _LITERAL: Final = re.compile(r"'[^']*'")
 
 
 def tokens_in(template: str) -> Iterator[str]:
-    """Yields what stands between {{ and }}, trimmed."""
+    """Yield what stands between {{ and }}, trimmed."""
     return (match[1].strip() for match in _TOKEN.finditer(template))
 
 

@@ -30,7 +30,7 @@ _FRAME: Final = 4
 
 
 def print_answer(console: Console, title: str, answer: dict[str, Any]) -> None:
-    """Prints all cards of a response, or the reasons for there being none."""
+    """Print all cards of a response, or the reasons for there being none."""
     cards = answer.get("cards") or []
     console.print(Text(f"{title}: {len(cards)} {'card' if len(cards) == 1 else 'cards'}", style="bold"))
     for card in cards:
@@ -63,7 +63,7 @@ def _card(card: dict[str, Any], links: list[dict[str, Any]]) -> Panel:
 
 
 def print_error(console: Console, title: str, status: int, outcome: dict[str, Any]) -> None:
-    """Prints an error as the server words it."""
+    """Print an error as the server words it."""
     issues = outcome.get("issue") or [{}]
     text = (
         (issues[0].get("details") or {}).get("text")

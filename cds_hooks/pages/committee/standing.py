@@ -61,11 +61,11 @@ class RuleUse:
         return self._counted_at is None
 
     def of_rule(self, rule: str) -> RuleCounts:
-        """The counts of this rule; zeros where it was never met."""
+        """Return the counts of this rule; zeros where it was never met."""
         return self.counted.rules.get(rule) or RuleCounts()
 
     def refresh(self) -> None:
-        """Counts anew where the last count is old; waits a moment for it."""
+        """Count anew where the last count is old; wait a moment for it."""
         is_old = self._counted_at is None or monotonic() - self._counted_at > _COUNTED_SECONDS
         if is_old:
             self._counting.begin(self._count).join(_WAIT_SECONDS)
@@ -135,7 +135,7 @@ class Committee:
         )
 
     def rule(self, version: RuleVersion) -> RuleStanding:
-        """The state of a rule, and how often it showed a card."""
+        """Return the state of a rule, and how often it showed a card."""
         self._use.refresh()
         rule, book = version.rule.id, self._approvals
         subject = rule_subject(rule, version.digest)
@@ -151,7 +151,7 @@ class Committee:
         )
 
     def rules(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """What the template shows of the rules that the query leaves, those with most cards first."""
+        """Return what the template shows of the rules that the query leaves, those with most cards first."""
         self._use.refresh()
         wanted = {name: query.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
         rows = [self.row(version) for version in all_rule_versions().values()]
@@ -188,7 +188,7 @@ class Committee:
         return tuple(ApprovalRow(given.by, given.role, given.at[:10], given.note) for given in approvals)
 
     def _form(self, key: Key, version: str, *, approves: bool) -> ActForm:
-        """What can be done about this rule or model now."""
+        """Return what can be done about this rule or model now."""
         current = self._releases.current
         acts = [
             (words, state)

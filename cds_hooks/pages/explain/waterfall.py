@@ -111,7 +111,7 @@ def _step(title: str, value: str, note: str, date: str, move: float, sizes: floa
 
 
 def _effect(move: float, sizes: float) -> tuple[str, str, str]:
-    """Marks, words and class of a step, the sizes of all steps together given: the words are those of the card."""
+    """Mark, words and class of a step, the sizes of all steps together given: the words are those of the card."""
     if not move:
         return "", "no effect", "flat"
     signs, words = strength(move, sizes)

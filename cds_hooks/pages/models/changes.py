@@ -70,7 +70,7 @@ def compared_versions(files: ModelFiles, model_id: str, query: Mapping[str, str]
 
 
 def _facts(files: ModelFiles, name: str, manifest: Json) -> Json:
-    """The manifest with the gate report and the state of the release."""
+    """Return the manifest with the gate report and the state of the release."""
     release = files.release(name)
     gates = [msgspec.to_builtins(gate) for gate in files.gates(name)]
     state = {"state": release.state, "digest": release.digest} if release is not None else None
@@ -99,7 +99,7 @@ def _rows(where: str, before: Any, after: Any) -> Iterator[ChangedRow]:
 
 
 def _parts(value: Any) -> dict[str, Any] | None:
-    """The members of an object or of a list of objects with names; None for what is shown as a whole."""
+    """Return the members of an object or of a list of objects with names; None for what is shown as a whole."""
     if isinstance(value, dict):
         return {name.replace("_", " "): member_value for name, member_value in value.items()}
     if isinstance(value, list | tuple) and value and all(isinstance(entry, dict) for entry in value):

@@ -92,7 +92,7 @@ def _wanted(form: Mapping[str, str]) -> list[Wanted]:
 
 
 def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -> list[WaitingRow]:
-    """What one person did and another one has to; the approvals first."""
+    """Return what one person did and another one has to; the approvals first."""
     if book is None:
         return []
     rows = []

@@ -65,7 +65,7 @@ def unread_entries(url: str, decisions: Iterable[Decision]) -> list[UnreadEntry]
 
 
 def _drafts(basis: bytes) -> list[dict[str, Any]]:
-    """The drafted orders of a decision."""
+    """Return the drafted orders of a decision."""
     drafts = (msgspec.json.decode(basis).get("orders") or {}).get("drafts") or []
     return [entry["resource"] for entry in drafts["entry"]] if isinstance(drafts, dict) else list(drafts)
 
@@ -77,7 +77,7 @@ def _of_resources(resources: list[dict[str, Any]]) -> Iterator[UnreadEntry]:
 
 
 def _of_resource(resource: dict[str, Any], reading: Understanding) -> Iterator[UnreadEntry]:
-    """The first code of a resource, else its words where they are short."""
+    """Yield the first code of a resource, else its words where they are short."""
     used_as = _USED_AS.get(reading.kind, "group")
     for concept in concepts_of(resource, "code", "medicationCodeableConcept", "vaccineCode"):
         words = concept.words if len(concept.words) <= _LONGEST else ""

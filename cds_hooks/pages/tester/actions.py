@@ -52,7 +52,7 @@ class Tester:
         return [entry for service in self._services.values() for entry in service.discovery()]
 
     async def press(self, bench: Bench, do: str, form: Form) -> None:
-        """Does what the button says; what cannot be done is said in `bench.problem`, and nothing is sent."""
+        """Do what the button says; what cannot be done is said in `bench.problem`, and nothing is sent."""
         bench.keep_to_patient()
         name, _, argument = do.partition(":")
         buttons: dict[str, Callable[[], Awaitable[None]]] = {
@@ -82,7 +82,7 @@ class Tester:
             bench.problem = bench.problem._replace(at=_LEADS_TO.get(name, "answer"))
 
     async def open_first(self, bench: Bench) -> None:
-        """Prepares the call that the page opens with: an order that a card answers. Nothing is sent or recorded."""
+        """Prepare the call that the page opens with: an order that a card answers. Nothing is sent or recorded."""
         await self._add_ready(bench, FIRST_DRAFT)
         bench.keep_to_patient()
         with suppress(ChartError):  # a site may serve no check of orders: then nothing is prepared

@@ -85,7 +85,7 @@ class Bench:
         return hashlib.sha256(f"{self.patient} {chosen}".encode("utf-8", "replace")).hexdigest()
 
     def keep_to_patient(self) -> None:
-        """Drops the drafts, the request and the answers of another patient than the one who is chosen now."""
+        """Drop the drafts, the request and the answers of another patient than the one who is chosen now."""
         if self.carried.subject not in ("", self.subject):
             self.carried = Carried()
             self.request = self.service = ""

@@ -36,7 +36,7 @@ def finding_digest(text: str) -> str:
 
 
 def record_act(url: str, actor: str, decision: str, finding: str, act: str, now: float, days: int = 0) -> None:
-    """Records an act.
+    """Record an act.
 
     Raises:
         ValueError: There is no such act.

@@ -50,7 +50,7 @@ class _Field(Struct, frozen=True):
 
 
 def read_declarations(path: Path) -> list[DeclaredHook]:
-    """Returns the hooks of a file; WrongDeclaration says what is wrong with the file or with one of them."""
+    """Return the hooks of a file; WrongDeclaration says what is wrong with the file or with one of them."""
     declarations: list[DeclaredHook] = []
     for position, entry in enumerate(_entries(path), start=1):
         declared = _declared(entry, f"{path.name}, hook {position}")

@@ -138,7 +138,7 @@ class Hook:
 
 
 def _is_text(field_info: structs.FieldInfo) -> bool:
-    """Returns whether the field is a required string: GEN-06 says that such a one may not be blank either."""
+    """Return whether the field is a required string: GEN-06 says that such a one may not be blank either."""
     return bool(field_info.required and field_info.type in (str, str | None))
 
 

@@ -33,7 +33,7 @@ _SECONDS: Final = 30.0
 
 
 def mcp_server(copilot: Copilot) -> Any:
-    """The MCP server (`mcp.server.lowlevel.Server`) over the tools of one client."""
+    """Return the MCP server (`mcp.server.lowlevel.Server`) over the tools of one client."""
     # imported here: whoever looks through the modules of the package has not installed the extra
     from mcp import types
     from mcp.server.lowlevel import Server
@@ -63,13 +63,13 @@ def _result(answer: ToolAnswer) -> Any:
 
 
 def http_app(copilot: Copilot, token: str, database_url: str) -> NeedsToken:
-    """The ASGI app for MCP over streamable HTTP on loopback, closed to whoever has not the token."""
+    """Return the ASGI app for MCP over streamable HTTP on loopback, closed to whoever has not the token."""
     app = mcp_server(copilot).streamable_http_app(json_response=True, stateless_http=True)
     return NeedsToken(app, token, database_url)
 
 
 def open_copilot(configured: Settings, key: Path | None, base: str | None = None) -> Copilot:
-    """The tools for the client of a key; without a trust file for the client of the development profile.
+    """Return the tools for the client of a key; without a trust file for the client of the development profile.
 
     Raises:
         ValueError: there is a trust file and no key, or it registers no client of that key.
@@ -93,7 +93,7 @@ def open_copilot(configured: Settings, key: Path | None, base: str | None = None
 
 
 def main() -> None:
-    """Serves until the client closes stdin, or with --http until the process is ended."""
+    """Serve until the client closes stdin, or with --http until the process is ended."""
     parser = argparse.ArgumentParser(prog="python -m cds_hooks.text.copilot.server", description=main.__doc__)
     parser.add_argument("--key", type=Path, help="private key of the copilot's client, of cds-hooks trust token")
     parser.add_argument("--http", type=int, metavar="PORT", help="serve streamable HTTP on this port of loopback")

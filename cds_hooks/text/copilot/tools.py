@@ -201,7 +201,7 @@ class Copilot:
 
 
 def _card(card: Mapping[str, Json]) -> dict[str, Json]:
-    """A card without its links: what it says, and what it suggests in words."""
+    """Return a card without its links: what it says, and what it suggests in words."""
     suggestions = [suggestion.get("label") for suggestion in card.get("suggestions") or ()]
     kept = {name: card.get(name) for name in ("uuid", "summary", "indicator", "detail")}
     return kept | {"source": (card.get("source") or {}).get("label"), "suggestions": suggestions}

@@ -31,6 +31,6 @@ class Prompt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def read_prompt(name: str) -> Prompt:
-    """A prompt of this folder."""
+    """Return a prompt of this folder."""
     file = Path(__file__).with_name(f"{name}.toml")
     return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), Prompt)

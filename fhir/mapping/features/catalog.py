@@ -18,7 +18,7 @@ _HEAD = "| feature | words | unit | codes | window (days) | plausible | evidence
 
 
 def find_features() -> dict[str, Feature]:
-    """The features of all modules of this folder, by name, in the order of the files.
+    """Return the features of all modules of this folder, by name, in the order of the files.
 
     Raises:
         FeatureFault: a module cannot be imported or declares no FEATURES, a feature is declared wrongly or twice.
@@ -28,7 +28,7 @@ def find_features() -> dict[str, Feature]:
 
 
 def collect(modules: Iterable[ModuleType]) -> dict[str, Feature]:
-    """The features of these modules by name.
+    """Return the features of these modules by name.
 
     Raises:
         FeatureFault: a module declares no FEATURES, a feature is declared wrongly, or a name is declared twice.
@@ -65,7 +65,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _line_of(error: Exception, name: str) -> str:
-    """The innermost line of a module of this folder at which the error came up while the module was imported."""
+    """Return the innermost line of a module of this folder at which the error came up while the module was imported."""
     folder, line = Path(__file__).parent, f"{name}.py, line 1"
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == "<module>" and Path(frame.filename).parent == folder:
@@ -87,7 +87,7 @@ FEATURES: dict[str, Feature] = find_features()
 
 
 def add_features(modules: Iterable[ModuleType]) -> None:
-    """Makes the features of modules from outside known; those that are known already are left as they are.
+    """Make the features of modules from outside known; those that are known already are left as they are.
 
     Raises:
         FeatureFault: as `collect`, or a feature of ours has the name.
@@ -100,7 +100,7 @@ def add_features(modules: Iterable[ModuleType]) -> None:
 
 
 def features_named(names: tuple[str, ...]) -> tuple[Feature, ...]:
-    """The features of these names in this order; an unknown name raises KeyError with the names there are."""
+    """Return the features of these names in this order; an unknown name raises KeyError with the names there are."""
     unknown = [name for name in names if name not in FEATURES]
     if unknown:
         raise KeyError(f"no feature {', '.join(unknown)}; there are: {', '.join(sorted(FEATURES))}")
@@ -108,7 +108,7 @@ def features_named(names: tuple[str, ...]) -> tuple[Feature, ...]:
 
 
 def data_dictionary(features: Iterable[Feature]) -> str:
-    """A Markdown table with one row for each feature, as its declaration says; docs/features.md shows it."""
+    """Return a Markdown table with one row for each feature, as its declaration says; docs/features.md shows it."""
     return "\n".join([_HEAD, *(_row(feature) for feature in features)]) + "\n"
 
 

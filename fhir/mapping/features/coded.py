@@ -43,7 +43,7 @@ class CodeOrPhrase:
     phrase: str = ""
 
     def matches(self, concept: CodeableConcept) -> str | None:
-        """The code, or "" for a phrase, by which the concept is meant; None where it is not.
+        """Return the code, or "" for a phrase, by which the concept is meant; None where it is not.
 
         A phrase counts where its words say that the patient has it: "no history of …" and a mother's do not.
         """
@@ -58,7 +58,7 @@ class CodeOrPhrase:
 
 
 def read_code(text: str) -> CodeOrPhrase:
-    """A code as "icd10|E11*" or "snomed|44054006".
+    """Return a code as "icd10|E11*" or "snomed|44054006".
 
     Raises:
         ValueError: It is not written so, or names a code system without a short name here.
@@ -90,7 +90,7 @@ class Coded(YesNoFeature):
     wanted: tuple[CodeOrPhrase, ...] = ()
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The newest such entry with its words and date; not found where the chart was asked and has none."""
+        """Return the newest such entry with its words and date; not found where the chart was asked and has none."""
         (resource,) = self.reads - {"Encounter"}
         if not record.was_requested(resource):
             return self.not_requested()

@@ -51,7 +51,7 @@ class Computed(Feature):
         return tuple(feature.name for feature in self.inputs)
 
     def show(self, feature_value: FeatureValue) -> str:
-        """The value in words with the values that made it."""
+        """Return the value in words with the values that made it."""
         return feature_value.charted_unit
 
     def without(self, gap: Missing) -> Missing:
@@ -59,7 +59,7 @@ class Computed(Feature):
         return Missing(self, gap.reason, f"{self.words}: {gap.text}", gap.implausible, gap.refusal)
 
     def from_value(self, value: float, words: str, of: FeatureValue) -> FeatureValue:
-        """A value that rests on one of an input."""
+        """Return a value that rests on one of an input."""
         return FeatureValue(self, value, of.effective, of.source, of.code, value, words)
 
 
@@ -70,7 +70,7 @@ class Band(Computed):
     limits: tuple[float, ...] = ()
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The band with the value; missing where the input is."""
+        """Return the band with the value; missing where the input is."""
         value = self.inputs[0].read(record)
         if isinstance(value, Missing):
             return self.without(value)
@@ -83,7 +83,7 @@ class FirstOf(Computed):
     """Which of several yes-or-no features is the first yes: 0 for none of them, else its place, from 1."""
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The first yes with its words; missing where an earlier one is not known."""
+        """Return the first yes with its words; missing where an earlier one is not known."""
         for position, feature in enumerate(self.inputs, 1):
             value = feature.read(record)
             if isinstance(value, Missing):
@@ -114,7 +114,7 @@ class Formula(Computed):
     formula: str = ""
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The value with those of its inputs; missing where one is, refused where nothing can be computed."""
+        """Return the value with those of its inputs; missing where one is, refused where nothing can be computed."""
         values: dict[str, FeatureValue] = {}
         for feature in self.inputs:
             value = feature.read(record)
@@ -143,7 +143,7 @@ class Formula(Computed):
 
 
 def names_in(formula: str) -> tuple[str, ...]:
-    """The features that a formula names.
+    """Return the features that a formula names.
 
     Raises:
         ValueError: It is no formula, is too long, or has something that a formula may not have.

@@ -67,7 +67,7 @@ class IsPregnant(YesNoFeature):
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The pregnancy as the rules find it (fhir/mapping/pregnancy.py)."""
+        """Return the pregnancy as the rules find it (fhir/mapping/pregnancy.py)."""
         hit = find_condition(record, "pregnancy")
         if hit is not None:
             return _of_condition(self, record, hit)
@@ -82,7 +82,7 @@ class Smokes(HasCondition):
     """
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The newest answer with its date, else the condition on the problem list, else not found."""
+        """Return the newest answer with its date, else the condition on the problem list, else not found."""
         answers = sorted(self._answers(record), key=lambda answer: answer[0].instant, reverse=True)
         newest = answers[0] if answers else None
         if newest is not None and not self._is_old(newest[0], record):
@@ -107,7 +107,7 @@ class Smokes(HasCondition):
         return self.window_days is not None and time.whole_days(record.as_of_epoch) > self.window_days
 
     def _answers(self, record: PatientRecord) -> Iterator[tuple[FhirTime, Observation]]:
-        """The dated answers that are not "unknown"."""
+        """Yield the dated answers that are not "unknown"."""
         for observation in record.smoking_answers():
             time = effective_time(observation)
             if observation.status not in USABLE_STATUS or time is None or time.is_after(record.as_of_epoch):
@@ -126,7 +126,7 @@ class CharlsonPoints(Feature):
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The points, with the conditions that give them."""
+        """Return the points, with the conditions that give them."""
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
         hits = condition_hits(record)
@@ -148,7 +148,7 @@ class CharlsonCount(Feature):
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The number of items."""
+        """Return the number of items."""
         if not record.was_requested("Condition"):
             return Missing(self, "unknown", f"{self.words}: the diagnoses are not available.")
         hits = condition_hits(record)

@@ -124,7 +124,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def add_declared_features(folder: Path) -> tuple[str, ...]:
-    """Makes the features of `features.toml` in this folder known to this process; the names, none without the file.
+    """Make the features of `features.toml` in this folder known to this process; the names, none without the file.
 
     A feature that is known already with the same declaration is left as it is.
 
@@ -234,7 +234,7 @@ def _faults_of_kind(declaration: DeclaredFeature) -> Iterator[str]:
 
 
 def _inputs_of(declaration: DeclaredFeature) -> tuple[str, ...]:
-    """The features that an entry is computed from."""
+    """Return the features that an entry is computed from."""
     if declaration.formula is not None:
         return names_in(declaration.formula)
     single = (declaration.band_of, declaration.missing_of)
@@ -242,7 +242,7 @@ def _inputs_of(declaration: DeclaredFeature) -> tuple[str, ...]:
 
 
 def _codes(declaration: DeclaredFeature) -> tuple[CodeOrPhrase, ...]:
-    """The codes and phrases of conditions or procedures."""
+    """Return the codes and phrases of conditions or procedures."""
     codes = (*declaration.condition_codes, *declaration.procedure_codes)
     phrases = (*declaration.condition_phrases, *declaration.procedure_phrases)
     return (*map(read_code, codes), *(CodeOrPhrase(phrase=" ".join(phrase.lower().split())) for phrase in phrases))
@@ -357,7 +357,7 @@ def _of_quantity(declaration: DeclaredFeature) -> Feature:
 
 
 def _own_analyte(declaration: DeclaredFeature) -> Analyte:
-    """The quantity of its own, known to every reader of records from now on."""
+    """Return the quantity of its own, known to every reader of records from now on."""
     if declaration.name in ANALYTES:
         return ANALYTES[declaration.name]
     assert declaration.unit is not None and declaration.low is not None and declaration.high is not None  # noqa: S101, PT018 - checked

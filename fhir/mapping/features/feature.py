@@ -34,7 +34,7 @@ class FeatureFault(ValueError):
 
 
 def charted_number(value: float) -> str:
-    """The number as a result sheet prints it: two decimals under 10, one under 100, none above.
+    """Return the number as a result sheet prints it: two decimals under 10, one under 100, none above.
 
     >>> charted_number(2.60438), charted_number(28.349), charted_number(165.278), charted_number(0.03124)
     ('2.6', '28.3', '165', '0.031')
@@ -80,7 +80,7 @@ class Feature(ABC):
 
     @abstractmethod
     def read(self, record: PatientRecord) -> "FeatureValue | Missing":
-        """The value as of `record.as_of` with its evidence, or why there is none."""
+        """Return the value as of `record.as_of` with its evidence, or why there is none."""
 
     @property
     def measured(self) -> Analyte | None:
@@ -108,7 +108,7 @@ class Feature(ABC):
         return ", ".join(self.codes)
 
     def show(self, feature_value: "FeatureValue") -> str:
-        """The value as it was charted, with its unit, as a card shows it."""
+        """Return the value as it was charted, with its unit, as a card shows it."""
         return (
             feature_value.charted_unit
             if self.choices
@@ -137,7 +137,7 @@ class Feature(ABC):
     # What the readers of the kinds share
 
     def of_measurement(self, measurement: Measurement, value: float | None = None) -> "FeatureValue":
-        """A value that rests on one measurement; `value` where it is not the measured one itself."""
+        """Return a value that rests on one measurement; `value` where it is not the measured one itself."""
         return FeatureValue(
             self,
             measurement.value if value is None else value,
@@ -168,7 +168,7 @@ class Feature(ABC):
         return Missing(self, "refused", text, refusal.reason == "implausible", refusal)
 
     def of_chart(self, record: PatientRecord, value: float, words: str) -> "FeatureValue":
-        """A value that rests on the chart as a whole."""
+        """Return a value that rests on the chart as a whole."""
         source = f"Patient/{record.patient_id}"
         return FeatureValue(self, value, record.as_of.date().isoformat(), source, "", value, words)
 
@@ -188,7 +188,7 @@ class YesNoFeature(Feature):
         return "yes" if feature_value.value else feature_value.charted_unit if not feature_value.is_found else "no"
 
     def not_found(self, record: PatientRecord) -> "FeatureValue":
-        """The value for what was looked for and is not on record: it counts as no, and is shown as not found."""
+        """Return the value for what was looked for and is not on record: it counts as no, and is shown as not found."""
         today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
         return FeatureValue(self, 0.0, today, source, "", 0.0, NOT_FOUND, is_found=False)
 
@@ -236,7 +236,7 @@ class FeatureVector(Struct):
     missing: list[Missing]
 
     def only(self, names: Sequence[str]) -> "FeatureVector":
-        """The same with some of the features, in the order of `names`; KeyError where one is not in it."""
+        """Return the same with some of the features, in the order of `names`; KeyError where one is not in it."""
         position_by_name = {feature.name: position for position, feature in enumerate(self.features)}
         chosen = [position_by_name[name] for name in names]
         return FeatureVector(
@@ -248,13 +248,13 @@ class FeatureVector(Struct):
 
 
 def not_in_table(name: str, what: str, wanted: Iterable[str], choices: Iterable[str], table: str) -> list[str]:
-    """A fault for each wanted key that a table does not have."""
+    """Return a fault for each wanted key that a table does not have."""
     unknown = sorted(set(wanted) - set(choices))
     return [f"{name}: {what} {key!r} is not in tables/{table}" for key in unknown]
 
 
 def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> FeatureVector:
-    """The values of `features` as of `record.as_of`, each with its evidence; a missing one is NaN and named.
+    """Return the values of `features` as of `record.as_of`, each with its evidence; a missing one is NaN and named.
 
     Values are float64 in the feature's unit, shape (len(features),).
     """

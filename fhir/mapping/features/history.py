@@ -67,7 +67,7 @@ class History(Feature):
         return f"{', '.join(self.codes)}; {self.statistic.replace('_', ' ')}{of_last}{_PLACES[self.where]}"
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The statistic with the dated values that made it; missing where there are too few."""
+        """Return the statistic with the dated values that made it; missing where there are too few."""
         if not record.was_requested(self.quantity) or not all(map(record.was_requested, self.resources)):
             return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
         values = self._values(record)
@@ -92,7 +92,7 @@ class History(Feature):
         return self._over_values(values, record)
 
     def show(self, feature_value: FeatureValue) -> str:
-        """The value in words with the dated values that made it."""
+        """Return the value in words with the dated values that made it."""
         return feature_value.charted_unit
 
     def lint(self) -> list[str]:
@@ -105,7 +105,7 @@ class History(Feature):
         return faults + ([] if self.window_days else [f"{self.name}: has no window in days"])
 
     def _values(self, record: PatientRecord) -> list[Measurement]:
-        """The values of the window, the newest first: those that `lookup` finds, of so many completed days."""
+        """Return the values of the window, the newest first: those that `lookup` finds, of so many completed days."""
         window = self.window_days
         assert window is not None  # noqa: S101 - checked by lint
         epoch = record.as_of_epoch
@@ -153,7 +153,7 @@ class History(Feature):
 
 
 def unit_of(statistic: Statistic, quantity: str) -> str:
-    """The unit of a statistic of a quantity (UCUM)."""
+    """Return the unit of a statistic of a quantity (UCUM)."""
     unit = ANALYTES[quantity].unit
     return {"slope": f"{unit}/d", "days_since": "d", "number": "1"}.get(statistic, unit)
 
@@ -204,7 +204,7 @@ def _is_within(measurement: Measurement, spans: Sequence[tuple[float, float]]) -
 
 
 def _slope(values: Sequence[Measurement]) -> float:
-    """The slope of the least-squares line through the values, per day."""
+    """Return the slope of the least-squares line through the values, per day."""
     days = [(measurement.time.instant - values[-1].time.instant) / DAY_SECONDS for measurement in values]
     middle, level = fmean(days), fmean(measurement.value for measurement in values)
     along = sum((day - middle) ** 2 for day in days)

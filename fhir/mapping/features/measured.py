@@ -28,7 +28,7 @@ class Measured(Feature):
     """The newest usable value of an analyte within the window."""
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The value in the analyte's unit, with what was charted."""
+        """Return the value in the analyte's unit, with what was charted."""
         lookup = record.lookup(self.analyte, self.window_days)
         return (
             self.of_measurement(lookup.measurement) if isinstance(lookup, Found) else self.missing_measurement(lookup)
@@ -59,7 +59,7 @@ class BodyMassIndex(Measured):
         return (self.analyte, "body_weight", "body_height")
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The index from the newest weight, with the date of the weight (note of codes/loinc_analytes.csv)."""
+        """Return the index from the newest weight, with the date of the weight (note of codes/loinc_analytes.csv)."""
         weight = record.lookup("body_weight", self.window_days)
         height = record.lookup("body_height", _HEIGHT_WINDOW_DAYS)
         if isinstance(weight, Found) and isinstance(height, Found):
@@ -88,7 +88,7 @@ class MeanPressure(Feature):
         return ("Observation.component",)
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The pressure, dated by the diastolic reading."""
+        """Return the pressure, dated by the diastolic reading."""
         systolic, diastolic = record.lookup("sbp", self.window_days), record.lookup("dbp", self.window_days)
         if isinstance(systolic, Found) and isinstance(diastolic, Found):
             of = diastolic.measurement
@@ -103,7 +103,7 @@ class ComaLevel(Feature):
     """SUPPORT's coma score where the newest Glasgow coma scale decides it: awake, or deepest coma."""
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The position among the choices; a scale between the two ends is refused."""
+        """Return the position among the choices; a scale between the two ends is refused."""
         lookup = record.lookup(self.analyte, self.window_days)
         if isinstance(lookup, Refused):
             return self.refused(lookup.refused[0])
@@ -180,7 +180,7 @@ class EstimatedGFR(Feature):
         return (self.analyte, _CREATININE)
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The estimate from creatinine, age and sex; else the reported value; else why there is neither."""
+        """Return the estimate from creatinine, age and sex; else the reported value; else why there is neither."""
         creatinine = record.lookup(_CREATININE, self.window_days)
         age, sex = record.age_years(), record.sex
         can_estimate = age is not None and sex is not None and AGE_YEARS[0] <= age <= AGE_YEARS[1]
@@ -204,7 +204,7 @@ class EstimatedGFR(Feature):
         return self.missing_measurement(creatinine, _CREATININE)
 
     def show(self, feature_value: FeatureValue) -> str:
-        """The estimate with the creatinine behind it, or the reported value."""
+        """Return the estimate with the creatinine behind it, or the reported value."""
         if feature_value.charted_unit == self.unit:
             return Feature.show(self, feature_value)
         creatinine = f"{charted_number(feature_value.charted_value)} {feature_value.charted_unit}"
@@ -225,7 +225,7 @@ class EstimatedGFR(Feature):
 
 
 def measured(name: str, analyte: str, window_days: int, evidence: str, words: str = "") -> Measured:
-    """A measured feature with the words, unit and plausible range of its analyte.
+    """Return a measured feature with the words, unit and plausible range of its analyte.
 
     Raises ValueError for an analyte that tables/analytes.csv does not have.
     """
@@ -246,7 +246,7 @@ _SUPPORT = "an input of SUPPORT (Knaus 1995), values of the third day"
 
 
 def _of_stay(name: str, analyte: str) -> Measured:
-    """A value of the last three days, as SUPPORT took them on the third day of a stay."""
+    """Return a value of the last three days, as SUPPORT took them on the third day of a stay."""
     return measured(name, analyte, _THREE_DAYS, _SUPPORT, f"{ANALYTES[analyte].words} in this stay")
 
 

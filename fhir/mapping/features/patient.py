@@ -19,7 +19,7 @@ class Age(Feature):
     elements: ClassVar[tuple[str, ...]] = ("Patient.birthDate",)
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The age, missing without a birth date that gives one."""
+        """Return the age, missing without a birth date that gives one."""
         age = record.age_years()
         if age is None:  # those of the record are 0 to 122
             return Missing(self, "absent", "Age is not known: no usable birth date.")
@@ -27,7 +27,7 @@ class Age(Feature):
         return FeatureValue(self, float(age), today, source, "birthDate", age, "a")
 
     def show(self, feature_value: FeatureValue) -> str:
-        """The age as a number."""
+        """Return the age as a number."""
         return f"{feature_value.charted_value:g}"
 
 
@@ -38,7 +38,7 @@ class Sex(Feature):
     elements: ClassVar[tuple[str, ...]] = ("Patient.gender",)
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The sex, missing where it is recorded neither as male nor as female."""
+        """Return the sex, missing where it is recorded neither as male nor as female."""
         sex = record.sex
         if sex is None:
             return Missing(self, "unknown", "Sex is recorded neither as male nor as female.")
@@ -47,7 +47,7 @@ class Sex(Feature):
         return FeatureValue(self, value, today, source, "gender", value, sex)
 
     def show(self, feature_value: FeatureValue) -> str:
-        """The word male or female."""
+        """Return the word male or female."""
         return feature_value.charted_unit
 
 

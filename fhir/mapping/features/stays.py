@@ -58,7 +58,7 @@ class HospitalUse(Feature):
     reads: ClassVar[frozenset[str]] = frozenset({"Encounter", "Procedure"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The number; missing without a stay or without the visits."""
+        """Return the number; missing without a stay or without the visits."""
         if not record.was_requested("Encounter"):
             return Missing(self, "unknown", f"{self.words}: visits and stays are not available.")
         if self.count is procedure_in_stay and not record.was_requested("Procedure"):
@@ -69,7 +69,7 @@ class HospitalUse(Feature):
         return self.counted(self.count(record, stay), stay.start.text)
 
     def counted(self, fact: StayFact, effective: str) -> FeatureValue | Missing:
-        """The number with its words and source; refused where nobody can have so many."""
+        """Return the number with its words and source; refused where nobody can have so many."""
         value, words, source = fact
         if value > self.plausible_high:  # a stay since 1900-01-01, the same visit sent a thousand times
             text = f"{self.words}: {value:,.0f} {words} is outside the plausible range: not used."
@@ -90,7 +90,7 @@ class EarlierUse(HospitalUse):
     before: Callable[[PatientRecord, Stay | None], StayFact] = stays_before
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The number, dated by the stay before which it is, else by the call; missing without the visits."""
+        """Return the number, dated by the stay before which it is, else by the call; missing without the visits."""
         if not record.was_requested("Encounter"):
             return Missing(self, "unknown", f"{self.words}: visits and stays are not available.")
         stay = current_stay(record)
@@ -110,7 +110,7 @@ class StayDiagnosis(YesNoFeature):
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The diagnosis; missing while the stay has none at all."""
+        """Return the diagnosis; missing while the stay has none at all."""
         diagnosed = _diagnoses(record, self)
         if isinstance(diagnosed, Missing):
             return diagnosed
@@ -151,7 +151,7 @@ class DischargeDestination(Feature):
     reads: ClassVar[frozenset[str]] = frozenset({"Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The destination; missing where it is not known yet, or is none of the choices."""
+        """Return the destination; missing where it is not known yet, or is none of the choices."""
         destination = discharge_destination(record)
         if destination is None or destination[0].words not in self.choices:
             return Missing(self, "absent", f"{self.words} is not known yet.")
@@ -169,7 +169,7 @@ class AdmissionDisease(Feature):
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The disease; missing where the stay is about none of them."""
+        """Return the disease; missing where the stay is about none of them."""
         diagnosed = _diagnoses(record, self)
         if isinstance(diagnosed, Missing):
             return diagnosed
@@ -209,7 +209,7 @@ def _narrow(system: str | None, code: str | None) -> tuple[str, ...]:
 
 
 def _diagnoses(record: PatientRecord, feature: Feature) -> list[Condition] | Missing:
-    """The conditions that name the current stay as their encounter, and are not of a later time than `as_of`."""
+    """Return the conditions that name the current stay as their encounter, and are not of a later time than `as_of`."""
     if not record.was_requested("Condition"):
         return Missing(feature, "unknown", f"{feature.words}: the diagnoses are not available.")
     stay = current_stay(record)

@@ -118,7 +118,7 @@ def _alternatives(gene: str, text: str) -> Translation | None:
 
 
 def _known_pair(gene: str, text: str) -> tuple[str, ...] | None:
-    """The keys of one diplotype, None where the tables do not know an allele of it or it is not one."""
+    """Return the keys of one diplotype, None where the tables do not know an allele of it or it is not one."""
     if gene == "MT-RNR1":
         return _of_mitochondria(text)
     at_position = _of_one_position(gene, text)
@@ -135,7 +135,7 @@ def _known_pair(gene: str, text: str) -> tuple[str, ...] | None:
 
 
 def _of_one_position(gene: str, text: str) -> tuple[str, ...] | None:
-    """The keys of a genotype at the one position that decides for SLCO1B1 (521T>C) or VKORC1 (-1639G>A)."""
+    """Return the keys of a genotype at the one position that decides for SLCO1B1 (521T>C) or VKORC1 (-1639G>A)."""
     if (match := _LETTERS.fullmatch(text)) and (bases := bases_of(gene, match["name"])) is not None:
         return _by_letters(gene, match["name"], bases, {match["one"].upper(), match["other"].upper()})
     if gene == "SLCO1B1":
@@ -152,7 +152,7 @@ def _of_one_position(gene: str, text: str) -> tuple[str, ...] | None:
 
 
 def _as_pair(text: str) -> str | None:
-    """The text with its two alleles as "one/other"; None where its zygosity contradicts them."""
+    """Return the text with its two alleles as "one/other"; None where its zygosity contradicts them."""
     if copies := _TWO_COPIES.match(text):
         kind = copies["kind"] or ""
         both = (copies["one"], copies["other"])
@@ -167,13 +167,13 @@ def _as_pair(text: str) -> str | None:
 
 
 def _bare(gene: str, name: str) -> str:
-    """An allele's name without the gene before it; rs2231142 is the only position of ABCG2 in the tables."""
+    """Return an allele's name without the gene before it; rs2231142 is the only position of ABCG2 in the tables."""
     name = re.sub(rf"^{re.escape(gene)}\s*", "", name.strip(), flags=re.IGNORECASE)
     return re.sub(r"^rs2231142\s+(?=[GT]$)", "", name, flags=re.IGNORECASE) if gene == "ABCG2" else name
 
 
 def _by_zygosity(gene: str, text: str) -> tuple[str, ...] | None:
-    """A variant with "homozygous", or with "heterozygous" where the table has a reference allele beside it."""
+    """Return a variant with "homozygous", or with "heterozygous" where the table has a reference allele beside it."""
     if gene == "ABCG2" and (bases := re.fullmatch(r"(?:rs2231142[: ]*)?([GT])([GT])", text, re.IGNORECASE)):
         return _keys(gene, bases[1], bases[2])
     match = _ZYGOSITY.match(text)
@@ -185,7 +185,7 @@ def _by_zygosity(gene: str, text: str) -> tuple[str, ...] | None:
 
 
 def _by_letters(gene: str, name: str, bases: tuple[str, str], letters: set[str]) -> tuple[str, ...] | None:
-    """A variant with the bases of both copies, read on either strand: "rs4244285 A/A", "c.681G>A G/A".
+    """Return a variant with the bases of both copies, read on either strand: "rs4244285 A/A", "c.681G>A G/A".
 
     The reference on both copies says nothing of the gene's other variants.
     """
@@ -218,7 +218,7 @@ def _united(*alternatives: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _with_copies(gene: str, name: str) -> tuple[str, ...]:
-    """The name as CYP2D6's table writes copies: two, or three and more; both where the count is not said."""
+    """Return the name as CYP2D6's table writes copies: two, or three and more; both where the count is not said."""
     match = _COPIES.fullmatch(name.replace(" ", "")) if gene == "CYP2D6" else None
     if match is None or allele_of(gene, name) is not None:
         return (name,)

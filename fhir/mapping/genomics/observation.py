@@ -145,11 +145,11 @@ class _Maker:
         drug: tuple[str, ...] = (),
         phenotype: str = "",
     ) -> GeneReading:
-        """A statement of this observation."""
+        """Return a statement of this observation."""
         return GeneReading(gene, kind, keys, text, self.source, self.time, self.entered, self.is_final, drug, phenotype)
 
     def value(self, gene: str, part: Observation | ObservationComponent, texts: Iterable[str]) -> Iterator[GeneReading]:
-        """What the value of the observation, or of a component, says about the gene."""
+        """Yield what the value of the observation, or of a component, says about the gene."""
         target = self._hla_target(gene, part)
         if target is not None:
             sign = _presence(part)
@@ -174,7 +174,7 @@ class _Maker:
             yield self.reading(target or gene, "genotype", (), value_texts[0])
 
     def several(self) -> Iterator[GeneReading]:
-        """What a text about several genes says of each: "CYP2C19 *2/*2; CYP2D6 poor metabolizer"."""
+        """Yield what a text about several genes says of each: "CYP2C19 *2/*2; CYP2D6 poor metabolizer"."""
         for gene, sentence in parts_by_gene(_value_text(self.observation)):
             is_allele = gene in HLA_ALLELES and sentence.startswith("*")
             wording = f"{gene}{sentence}" if is_allele else f"{gene} {sentence}"
@@ -184,7 +184,7 @@ class _Maker:
                 yield self.reading(gene, "genotype", (), wording)
 
     def _hla_target(self, gene: str, part: Observation | ObservationComponent) -> str | None:
-        """The HLA allele that the code of the part asks about."""
+        """Return the HLA allele that the code of the part asks about."""
         if gene not in HLA_ALLELES:
             return None
         row = _code_of(part.code, "allele presence") or _code_of(self.observation.code, "allele presence")
@@ -212,7 +212,7 @@ class _Maker:
                 yield from self.value(component_gene, component, [_value_text(component)])
 
     def implications(self, drugs: Iterable[ObservationComponent]) -> Iterator[GeneReading]:
-        """What a therapeutic implication says of the gene, as it concerns these drugs."""
+        """Yield what a therapeutic implication says of the gene, as it concerns these drugs."""
         rxcuis = tuple(dict.fromkeys(rxcui for drug in drugs for rxcui in _drug(drug)))
         studied = _gene_studied(self.observation) or ""
         whole = _code_of(self.observation.code, "legacy component") is not None
@@ -230,7 +230,7 @@ class _Maker:
 
 
 def _drug(component: ObservationComponent) -> Iterator[str]:
-    """The RxNorm ingredients of the medication that was assessed: by its code, else by its words."""
+    """Yield the RxNorm ingredients of the medication that was assessed: by its code, else by its words."""
     concept = component.valueCodeableConcept
     coded = [product for coding in (concept.coding if concept is not None else ())
              if (product := medication_of_code(coding.system, coding.code)) is not None]  # fmt: skip
@@ -250,7 +250,7 @@ def _is_result(code: ObservationCode) -> bool:
 
 
 def _with_code(gene: str, code: ObservationCode, text: str) -> tuple[Translation, ...]:
-    """A value that its code completes: "C/C" of "SLCO1B1 c.521T>C", "low" of "TPMT enzyme activity"."""
+    """Return a value that its code completes: "C/C" of "SLCO1B1 c.521T>C", "low" of "TPMT enzyme activity"."""
     for code_text in _texts(code):
         at = _POSITION.search(code_text)
         if at is not None and _LETTERS.fullmatch(text.strip()):
@@ -306,7 +306,7 @@ def _component(observation: Observation, use: str) -> ObservationComponent | Non
 
 
 def _code_of(code: ObservationCode, *uses: str) -> dict[str, str] | None:
-    """The row of the first code that the table has for one of these uses."""
+    """Return the row of the first code that the table has for one of these uses."""
     rows = (row for coding in code.coding for use in uses if (row := codes(use).get(coding.code or "")) is not None)
     return next(rows, None)
 
@@ -337,7 +337,7 @@ _G6PD_DEFICIENT, _PER_HEMOGLOBIN = 3.5, frozenset({"u/g{hb}", "u/g hb", "u/g hgb
 
 
 def _activity(part: Observation | ObservationComponent) -> str:
-    """What a number says of G6PD where it is low under every method; '' otherwise."""
+    """Return what a number says of G6PD where it is low under every method; '' otherwise."""
     quantity, row = part.valueQuantity, _code_of(part.code, "enzyme")
     if quantity is None or quantity.value is None or row is None or row["gene"] != "G6PD":
         return ""
@@ -368,7 +368,7 @@ def _answer(part: Observation | ObservationComponent, gene: str) -> tuple[str, .
 
 
 def _answer_words(part: Observation | ObservationComponent) -> str:
-    """The meaning of an answer code, '' where there is none of the table."""
+    """Return the meaning of an answer code, '' where there is none of the table."""
     concept = part.valueCodeableConcept
     for coding in concept.coding if concept is not None else ():
         row = codes("answer").get(coding.code or "")
@@ -397,7 +397,7 @@ def _presence(part: Observation | ObservationComponent) -> str | None:
 
 
 def _score(part: Observation | ObservationComponent, gene: str) -> Translation | None:
-    """An activity score as a number; only where the code says that the number is one."""
+    """Return an activity score as a number; only where the code says that the number is one."""
     quantity: Quantity | None = part.valueQuantity
     value = quantity.value if quantity is not None else part.valueInteger
     if value is None or not any("score" in text.lower() for text in _texts(part.code)):

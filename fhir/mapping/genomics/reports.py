@@ -54,7 +54,7 @@ class GeneReadings(Struct, frozen=True):
 
 
 def gene_readings(record: PatientRecord) -> GeneReadings:
-    """What the record says about genes, read once per record. What was entered in error is not in here."""
+    """Return what the record says about genes, read once per record. What was entered in error is not in here."""
     return record.derive(_read)
 
 
@@ -83,7 +83,7 @@ _Observed: TypeAlias = tuple[Observation, FhirTime | None, list[GeneReading]]
 
 
 def _observed(record: PatientRecord) -> Iterator[_Observed]:
-    """The observations that came by themselves, with what they say of genes."""
+    """Yield the observations that came by themselves, with what they say of genes."""
     for observation in record.genetic_observations():
         if not may_tell(observation):
             continue
@@ -177,7 +177,7 @@ def _statements(
 def _read_statements(
     words: str, codings: tuple[tuple[str | None, str | None], ...]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
+    """Yield what a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
     codes = [((code or "").replace(".", "").upper(), code_system(system)) for system, code in codings]
     for gene, icd10, snomed, key, pattern in _DIAGNOSES:
         match = pattern.search(words)

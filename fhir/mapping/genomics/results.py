@@ -37,7 +37,7 @@ class GeneResult(Struct, frozen=True):
 
 
 def result_of(gene: str, readings: Iterable[GeneReading]) -> GeneResult | None:
-    """The result of the statements about one gene; None where there are none.
+    """Return the result of the statements about one gene; None where there are none.
 
     What is final goes before what is preliminary. Statements that can mean the same are narrowed to it: a genotype
     with a score of 0.5 beside "intermediate metabolizer". Those that cannot contradict each other.

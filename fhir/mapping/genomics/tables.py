@@ -37,7 +37,7 @@ class Allele(Struct, frozen=True, gc=False):
 
 
 def table_rows(name: str) -> list[dict[str, str]]:
-    """The rows of one table of `data/`."""
+    """Return the rows of one table of `data/`."""
     text = (files("fhir.mapping.genomics") / "data" / name).read_text(encoding="utf-8")
     header, *rows = csv.reader(text.splitlines())
     return [dict(zip(header, row, strict=True)) for row in rows]
@@ -84,7 +84,7 @@ def _read_alleles() -> Mapping[str, Mapping[str, Allele]]:
 
 
 def bases_of(gene: str, name: str) -> tuple[str, str] | None:
-    """The reference and the variant base at a variant of that name; None where the table does not say them.
+    """Return the reference and the variant base at a variant of that name; None where the table does not say them.
 
     >>> bases_of("CYP2C19", "rs4244285"), bases_of("CYP2C19", "*2")
     (('G', 'A'), None)
@@ -98,7 +98,7 @@ def _read_bases() -> Mapping[tuple[str, str], tuple[str, str]]:
 
 
 def _names(name: str) -> list[str]:
-    """The names under which an allele is found: "c.1905+1G>A (*2A)" also as each of its two parts."""
+    """Return the names under which an allele is found: "c.1905+1G>A (*2A)" also as each of its two parts."""
     whole = _plain(name)
     outer, _, inner = whole.partition("(")
     parts = [outer, inner.rstrip(")")] if (inner and "*" in inner) or "hap" in inner else []
@@ -114,7 +114,7 @@ _BASES: Final[Mapping[tuple[str, str], tuple[str, str]]] = _read_bases()
 
 
 def allele_of(gene: str, name: str) -> Allele | None:
-    """The allele of that name, however it is spaced; None where the table does not have it.
+    """Return the allele of that name, however it is spaced; None where the table does not have it.
 
     >>> allele_of("DPYD", "c.1905+1G>A").value, allele_of("CYP2C19", "*99")
     ('0.0', None)
@@ -152,7 +152,7 @@ def key_of_pair(gene: str, first: Allele, second: Allele | None) -> str | None:
 
 
 def keys_of_functions(gene: str, first: str, second: str) -> tuple[str, ...]:
-    """The lookup keys of two alleles of these functions, as the table calls them; () where it has no such pair.
+    """Return the lookup keys of two alleles of these functions, as the table calls them; () where it has no such pair.
 
     >>> keys_of_functions("CYP2C19", "No function", "Normal function")
     ('Intermediate Metabolizer',)
@@ -185,13 +185,13 @@ def _summed(first: str, second: str) -> str | None:
 
 
 def score_key(gene: str, score: float, *, at_least: bool = False) -> str | None:
-    """The key of an activity score, None where the gene has no such score."""
+    """Return the key of an activity score, None where the gene has no such score."""
     key = f"{'≥' if at_least else ''}{score}"
     return key if key in _PHENOTYPE_BY_KEY.get(gene, {}) else None
 
 
 def scores_above(gene: str, score: float) -> tuple[str, ...]:
-    """The keys of every activity score of the gene that is greater.
+    """Return the keys of every activity score of the gene that is greater.
 
     >>> scores_above("CYP2D6", 2.25)[:3]
     ('2.5', '2.75', '3.0')
@@ -212,7 +212,7 @@ _PHENOTYPE_BY_KEY: Final[Mapping[str, Mapping[str, str]]] = _read_phenotype_by_k
 
 
 def phenotype_of(gene: str, key: str) -> str:
-    """The phenotype that a key stands for: the key itself but for activity scores."""
+    """Return the phenotype that a key stands for: the key itself but for activity scores."""
     return _PHENOTYPE_BY_KEY.get(gene, {}).get(key, key)
 
 
@@ -231,7 +231,7 @@ _KEYS_BY_PHENOTYPE: Final[Mapping[tuple[str, str], tuple[str, ...]]] = _read_key
 
 
 def keys_of_phenotype(gene: str, phenotype: str) -> tuple[str, ...]:
-    """The keys that a phenotype may mean: of an activity score gene all scores of it; () where it has none.
+    """Return the keys that a phenotype may mean: of an activity score gene all scores of it; () where it has none.
 
     >>> keys_of_phenotype("DPYD", "Intermediate Metabolizer"), keys_of_phenotype("CYP2D6", "Rapid Metabolizer")
     (('1.0', '1.5'), ())
@@ -240,7 +240,7 @@ def keys_of_phenotype(gene: str, phenotype: str) -> tuple[str, ...]:
 
 
 def codes(use: str) -> Mapping[str, dict[str, str]]:
-    """The rows of `codes.csv` of one use, by code; KeyError for a use that the table does not have."""
+    """Return the rows of `codes.csv` of one use, by code; KeyError for a use that the table does not have."""
     return _CODES[use]
 
 

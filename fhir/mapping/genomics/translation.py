@@ -175,7 +175,7 @@ _DPYD: Final = (
 
 
 def unified(gene: str, text: str) -> str:
-    """The text about this gene in the spelling that is translated.
+    """Return the text about this gene in the spelling that is translated.
 
     >>> unified("CYP2C19", "Poor Metaboliser → *2A, *3"), unified("CYP2C19", "heterozygous *1/*2")
     ('Poor Metaboliser; *2/*3', '*1/*2 heterozygous')
@@ -209,7 +209,7 @@ def _with_stars(gene: str, text: str) -> str:
 
 
 def _with_reference(text: str) -> str:
-    """The reference allele is *1, whatever else a laboratory calls it."""
+    """Return the reference allele is *1, whatever else a laboratory calls it."""
     if _WILD_WHOLE.fullmatch(text.strip(" .")):
         return "*1/*1"
     return _WILD_ALLELE.sub("*1", _WILD_LABEL.sub(r"\g<pair>", text))
@@ -290,7 +290,7 @@ def _translate(gene: str, text: str) -> tuple[Translation, ...]:
 
 
 def _of_parts(gene: str, plain: str) -> tuple[Translation, ...]:
-    """What the parts of a text say; () where one of them is not understood."""
+    """Return what the parts of a text say; () where one of them is not understood."""
     translations: list[Translation] = []
     for part in filter(None, (piece.strip(" .-–—") for piece in _PART.split(plain))):
         variant = genotype_of(gene, part) if "(" in part else None
@@ -344,7 +344,7 @@ def _phenotype(gene: str, words: str) -> tuple[str, ...]:
 
 
 def phenotype_named(text: str) -> str:
-    """The phenotype that words name without a gene, as the tables write it; positive or negative for an allele.
+    """Return the phenotype that words name without a gene, as the tables write it; positive or negative for an allele.
 
     >>> phenotype_named("poor metaboliser"), phenotype_named("see report")
     ('poor metabolizer', '')
@@ -355,7 +355,7 @@ def phenotype_named(text: str) -> str:
 
 
 def _phenotype_names(gene: str, words: str) -> Iterator[str]:
-    """What the words may be called in the tables."""
+    """Yield what the words may be called in the tables."""
     yield words
     if words in _OWN_WORDS:
         yield _OWN_WORDS[words]
@@ -371,7 +371,7 @@ def _phenotype_names(gene: str, words: str) -> Iterator[str]:
 
 
 def _scores(gene: str, words: str) -> tuple[str, ...]:
-    """The key of an activity score; all keys above it where the words say "more than"."""
+    """Return the key of an activity score; all keys above it where the words say "more than"."""
     match = _SCORE.fullmatch(words) if GENES[gene].lookup == "activity_score" else None
     if match is None:
         return ()

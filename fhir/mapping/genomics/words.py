@@ -109,7 +109,7 @@ def is_no_result(text: str) -> bool:
 
 
 def spelled(text: str) -> str:
-    """The text in lower case and in one spelling of its terms."""
+    """Return the text in lower case and in one spelling of its terms."""
     words = text.lower().replace("metaboliser", "metabolizer").replace("ultra-rapid", "ultrarapid")
     words = _TAG.sub("", _RATE.sub(" metabolizer", words))
     words = words.replace("ultra rapid", "ultrarapid").replace("≥ ", "≥").replace("extensive/normal", "normal")
@@ -117,7 +117,7 @@ def spelled(text: str) -> str:
 
 
 def without_labels(text: str) -> str:
-    """The text in one spelling without words such as "phenotype" or "result"."""
+    """Return the text in one spelling without words such as "phenotype" or "result"."""
     return " ".join(_LEAD.sub(" ", spelled(text)).split())
 
 
@@ -128,7 +128,7 @@ def presence_of(text: str) -> str | None:
 
 
 def hla_named(text: str) -> tuple[str, ...]:
-    """The HLA alleles of the tables that a text names, in either notation: ("HLA-B*15:02",).
+    """Return the HLA alleles of the tables that a text names, in either notation: ("HLA-B*15:02",).
 
     >>> hla_named("HLA-B*1502 [Presence]"), hla_named("HLA-B*15:01")
     (('HLA-B*15:02',), ())
@@ -167,7 +167,7 @@ def translate_hla(gene: str, text: str) -> Iterator[Translation]:
 
 
 def _hla_sign(rest: str) -> str | None:
-    """What stands beside the name of an allele, where every part of it says the same."""
+    """Return what stands beside the name of an allele, where every part of it says the same."""
     words = " ".join(rest.strip(" :,()").split()).lower().removeprefix("- ")
     hla_sign = _HLA_SIGNS.get(words) or presence_of(words)
     if hla_sign is not None:
@@ -178,7 +178,7 @@ def _hla_sign(rest: str) -> str | None:
 
 
 def genes_named(texts: Iterable[str]) -> tuple[str, ...]:
-    """The genes of the tables that one of the texts names."""
+    """Return the genes of the tables that one of the texts names."""
     return tuple(dict.fromkeys(gene for text in texts for gene in _genes_in(text)))
 
 
@@ -188,7 +188,7 @@ def _genes_in(text: str) -> tuple[str, ...]:
 
 
 def _genes_possible(text: str) -> list[str]:
-    """The genes of which a text holds a part of the name; the patterns need not be asked about the others."""
+    """Return the genes of which a text holds a part of the name; the patterns need not be asked about the others."""
     words = text.lower()
     return [gene for gene, stems in _STEMS.items() if any(stem in words for stem in stems)]
 
@@ -199,13 +199,13 @@ def is_of_another(texts: Iterable[str]) -> bool:
 
 
 def without_gene(gene: str, text: str) -> str:
-    """The text without the gene's name."""
+    """Return the text without the gene's name."""
     remaining = re.sub(r" {2,}", " ", _PATTERNS[gene].sub(" ", text))
     return re.sub(r"^\s*gene\b", "", remaining, flags=re.IGNORECASE).strip(" :")
 
 
 def parts_by_gene(text: str) -> Iterator[tuple[str, str]]:
-    """A text about several genes in parts, each from the name of its gene to the next: [("CYP2C19", "*2/*2")]."""
+    """Yield a text about several genes in parts, each from the name of its gene to the next: [("CYP2C19", "*2/*2")]."""
     matches = ((gene, match) for gene in _genes_possible(text) for match in _PATTERNS[gene].finditer(text))
     occurrences = sorted((match.start(), match.end(), gene, match[0]) for gene, match in matches)
     # "DPYD: partial DPD deficiency" is one statement.

@@ -85,7 +85,7 @@ class ActiveMedication(Struct, frozen=True, gc=False):
 
 
 def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """The medications that the patient is taking, as ordered, stated and given, whether recognised or not.
+    """Return the medications that the patient is taking, as ordered, stated and given, whether recognised or not.
 
     Not on it: what is stopped, completed, held, not taken, only planned or not to be given, replaced by a later order,
     and what ended before `as_of` by its own bounds or its dispense's validity. A statement that repeats an order (the
@@ -127,7 +127,7 @@ def _refusal_of_forgotten(order: ActiveMedication) -> Refusal:
 
 
 def _active(record: PatientRecord, forgotten: list[ActiveMedication]) -> Iterator[ActiveMedication]:
-    """What is ordered and stated; orders of so long ago that they do not count are added to `forgotten`."""
+    """Yield what is ordered and stated; orders of so long ago that they do not count are added to `forgotten`."""
     replaced, medications = _replaced(record), record.medications
     identities = record.derive(_no_identities_yet)
     ordered: list[MedicationIdentity] = []
@@ -159,7 +159,7 @@ def _active(record: PatientRecord, forgotten: list[ActiveMedication]) -> Iterato
 
 
 def _instances_last(requests: Sequence[MedicationRequest]) -> Sequence[MedicationRequest]:
-    """The orders in their order, those that carry out another one after all others."""
+    """Return the orders in their order, those that carry out another one after all others."""
     instances = [request for request in requests if request.intent in _INSTANCES]
     return (
         [*(request for request in requests if request.intent not in _INSTANCES), *instances] if instances else requests
@@ -233,7 +233,7 @@ def _is_of(supply: MedicationDispense | MedicationAdministration, orders: Set[st
 
 
 def ended_medications(record: PatientRecord, within_days: float) -> tuple[ActiveMedication, ...]:
-    """The medications that ended on a known day of the last `within_days` and are not active any more.
+    """Return the medications that ended on a known day of the last `within_days` and are not active any more.
 
     FHIR R4 says of a stopped order not when it was stopped; only an end of its own period is known.
     """
@@ -242,7 +242,7 @@ def ended_medications(record: PatientRecord, within_days: float) -> tuple[Active
 
 
 def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """The orders and statements whose status says that they are over or on hold, the newest first."""
+    """Return the orders and statements whose status says that they are over or on hold, the newest first."""
     requests = [
         (f"MedicationRequest/{medication_request.id}", medication_request)
         for medication_request in record.medication_requests
@@ -280,7 +280,7 @@ def _is_on(order: Order, record: PatientRecord) -> bool:
 
 
 def entry_of(order: Order, source: str, record: PatientRecord) -> ActiveMedication:
-    """The order as an entry of the list, whatever its status says."""
+    """Return the order as an entry of the list, whatever its status says."""
     return _entry(order, source, _since(order), record)
 
 
@@ -290,7 +290,7 @@ def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -
 
 
 def _identity(order: Order, record: PatientRecord) -> MedicationIdentity:
-    """What it is, found once for each order of the record."""
+    """Return what it is, found once for each order of the record."""
     identities = record.derive(_no_identities_yet)
     identity = identities.get(id(order))
     if identity is None:
@@ -446,7 +446,7 @@ def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
 
 
 def _no_starts_yet(_record: PatientRecord) -> dict[str, tuple[FhirTime | None, ...]]:
-    """The starts by ingredient, filled as ingredients are asked for."""
+    """Return the starts by ingredient, filled as ingredients are asked for."""
     return {}
 
 
@@ -468,7 +468,7 @@ def orders_ever_taken(record: PatientRecord, rxcui: str) -> tuple[tuple[str, Ord
 
 
 def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | None:
-    """The last time that the ingredient was ordered and taken after that day and before that of the record."""
+    """Return the last time that the ingredient was ordered and taken after that day and before that of the record."""
     yesterday = record.as_of_epoch - DAY_SECONDS
     times = [time for _, order in _history(record, rxcui) if (time := written_at(order)) is not None]
     later = [time for time in times if day.instant + DAY_SECONDS <= time.instant <= yesterday]
@@ -534,7 +534,7 @@ _HELD_DAYS = 365.0
 
 
 def uncertain_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """What was reported or ordered in the last 90 days, or on no known day, with the status unknown.
+    """Return what was reported or ordered in the last 90 days, or on no known day, with the status unknown.
 
     What is on the list otherwise is left out.
     """
@@ -542,7 +542,7 @@ def uncertain_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]
 
 
 def held_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """What was put on hold in the last year and is not on the list otherwise."""
+    """Return what was put on hold in the last year and is not on the list otherwise."""
     return record.derive(_find_held)
 
 
@@ -633,7 +633,7 @@ def presence_of(
 
 
 def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> tuple[ActiveMedication, ...]:
-    """The medications on the list that could be any drug: no table knows them, and they are no supply or fluid.
+    """Return the medications on the list that could be any drug: no table knows them, and they are no supply or fluid.
 
     With `systemic` those are left out whose words say that they act only where they are put ("… eye drops").
     """
@@ -658,7 +658,7 @@ def _first_code(concept: CodeableConcept | None) -> str:
 
 
 def words_of_unreadable(medications: tuple[ActiveMedication, ...]) -> str:
-    """The words of the chart for medications that could not be read, at most three of them."""
+    """Return the words of the chart for medications that could not be read, at most three of them."""
     words = tuple(dict.fromkeys(map(_words, medications)))
     more = len(words) - _MOST_NAMED
     return "; ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -92,7 +92,7 @@ class DailyDose(Struct, frozen=True, gc=False):
 
 
 def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | None = None) -> DailyDose:
-    """The daily dose an order or a statement means for the medication it was identified as.
+    """Return the daily dose an order or a statement means for the medication it was identified as.
 
     `weight_kg` is needed only where the dose is for each kilogram; without it such a dose is unknown.
     """
@@ -130,7 +130,7 @@ _THEN = re.compile(r"^\s*(?:and )?then[, ]+", re.IGNORECASE)
 
 
 def _without_then(dosage: Dosage) -> Dosage:
-    """An instruction of several, whose first word only says that it follows the one before."""
+    """Return an instruction of several, whose first word only says that it follows the one before."""
     is_next = dosage.text is not None and _THEN.match(dosage.text) is not None
     return replace(dosage, text=_THEN.sub("", dosage.text or "")) if is_next else dosage
 
@@ -211,7 +211,7 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
 
 
 def _without_mass(dose: DailyDose, instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
-    """The unknown dose with its units or mEq, or with what a mass of a combination is at least."""
+    """Return the unknown dose with its units or mEq, or with what a mass of a combination is at least."""
     amount, often = instruction.amount, instruction.schedule.high
     if instruction.parts:
         return _with_parts(dose, instruction, identity)
@@ -234,7 +234,7 @@ def _without_mass(dose: DailyDose, instruction: Instruction, identity: Medicatio
 
 
 def _with_parts(dose: DailyDose, instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
-    """The units of a day where several amounts are stated: 20 in the morning and 10 in the evening."""
+    """Return the units of a day where several amounts are stated: 20 in the morning and 10 in the evening."""
     stated = [(activity(identity, amount), high) for amount, _, high in instruction.parts]
     numbers = [(part, high) for part, high in stated if part is not None]
     if len(numbers) < len(stated) or len({unit for (unit, _), _ in numbers}) != 1:
@@ -366,7 +366,7 @@ _MOST_OF_RARE_LOADING = 4.0
 
 
 def _that_go_on(doses: Sequence[DailyDose]) -> Sequence[DailyDose]:
-    """The doses without single ones before or beside them: 300 mg once and 75 mg daily is 75 mg a day.
+    """Return the doses without single ones before or beside them: 300 mg once and 75 mg daily is 75 mg a day.
 
     A single dose that is too large to be a loading dose stays, so that it is judged.
     """
@@ -389,7 +389,7 @@ def _is_open(dose: DailyDose) -> bool:
 
 
 def _amounts_of(dose: DailyDose) -> list[tuple[tuple[str, str], float]]:
-    """The most of a day: milligrams by ingredient, units and mEq by their unit."""
+    """Return the most of a day: milligrams by ingredient, units and mEq by their unit."""
     amounts = [(("mg", part.rxcui), part.high) for part in dose.per_day]
     if dose.activity is not None and dose.activity.per_day is not None:
         amounts.append((("activity", dose.activity.unit), dose.activity.per_day))
@@ -482,7 +482,7 @@ _NO_REST = (
 
 
 def plain_order(order: Order) -> PlainOrder | None:
-    """What the order says; None where it says anything more that counts for the dose."""
+    """Return what the order says; None where it says anything more that counts for the dose."""
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     dosage = dosages[0] if len(dosages) == 1 else Dosage()
     timing, stated = dosage.timing, dosage.doseAndRate
@@ -499,7 +499,7 @@ def plain_order(order: Order) -> PlainOrder | None:
 
 
 def order_of(plain: PlainOrder) -> MedicationRequest:
-    """An order that says just this."""
+    """Return an order that says just this."""
     words, as_needed, dose, (often, period, unit), lasts, (quantity, days, refills) = plain
     dosage = Dosage(
         text=words,
@@ -514,7 +514,7 @@ def order_of(plain: PlainOrder) -> MedicationRequest:
 
 
 def supply_of(order: Order) -> DispenseRequest | None:
-    """What the pharmacy is asked for, or gave out."""
+    """Return what the pharmacy is asked for, or gave out."""
     if isinstance(order, MedicationRequest):
         return order.dispenseRequest
     if isinstance(order, MedicationDispense):

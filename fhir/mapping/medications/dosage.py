@@ -88,7 +88,7 @@ class Schedule(Struct, frozen=True, gc=False):
 
 
 def read_timing(timing: Timing) -> Schedule:
-    """The schedule of a Timing; one that contradicts itself is not known and says so."""
+    """Return the schedule of a Timing; one that contradicts itself is not known and says so."""
     by_code = _of_code(timing.code) if timing.code is not None else Schedule()
     by_repeat = _of_repeat(timing.repeat) if timing.repeat is not None else Schedule()
     if not by_repeat.is_known and not by_code.is_known and len(timing.event) == 1:
@@ -179,7 +179,7 @@ def _times_per_day(repeat: TimingRepeat) -> tuple[float | None, float | None, Do
 
 
 def _by_clock(repeat: TimingRepeat) -> float | None:
-    """Times per day by the clock, the events of the day and the days of the week."""
+    """Time per day by the clock, the events of the day and the days of the week."""
     if repeat.timeOfDay:
         times = len(set(repeat.timeOfDay))
     elif repeat.when:
@@ -207,7 +207,7 @@ def _bounds_days(repeat: TimingRepeat) -> float | None:
 
 
 def quantity_days(duration: Quantity) -> float | None:
-    """A duration in days; None when its unit is none of time."""
+    """Return a duration in days; None when its unit is none of time."""
     days = days_per_unit(duration.code) or days_per_unit(duration.unit)
     return duration.value * days if days is not None and duration.value is not None else None
 
@@ -259,7 +259,7 @@ Problem: TypeAlias = DoseProblem | None
 
 
 def amount_of(dosage: Dosage, identity: MedicationIdentity) -> tuple[DoseAmount | None, Problem]:
-    """The structured dose of a Dosage; (None, None) when it has none, a problem when it cannot be used."""
+    """Return the structured dose of a Dosage; (None, None) when it has none, a problem when it cannot be used."""
     stated = _ordered(dosage.doseAndRate)
     if stated is None:
         return None, None
@@ -271,7 +271,7 @@ def amount_of(dosage: Dosage, identity: MedicationIdentity) -> tuple[DoseAmount 
 
 
 def _ordered(given: tuple[DoseAndRate, ...]) -> DoseAndRate | None:
-    """What was ordered, where what was calculated stands beside it."""
+    """Return what was ordered, where what was calculated stands beside it."""
     for dose_and_rate in given:
         if dose_and_rate.type is not None and dose_and_rate.type.has("ordered"):
             return dose_and_rate
@@ -323,7 +323,7 @@ _PART_OF_ONE = re.compile(r"\b(?:half|quarter)\b", re.IGNORECASE)
 
 
 def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> MedicationIdentity:
-    """The identity with the strength that stands in the dosage's words, where the product's own is not known.
+    """Return the identity with the strength that stands in the dosage's words, where the product's own is not known.
 
     "1 TAB" of oxycodone beside the words "5mg Tablet" is 5 mg; "10 mL of 250 mg/5 mL" are 500 mg.
     """
@@ -338,7 +338,7 @@ def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> Med
 
 
 def amount_for_weight(amount: DoseAmount, weight_kg: float | None) -> tuple[DoseAmount | None, Problem]:
-    """An amount for each kilogram as one for this patient; other amounts come back as they are."""
+    """Return an amount for each kilogram as one for this patient; other amounts come back as they are."""
     if not amount.unit.by_weight:
         return amount, None
     if weight_kg is None:
@@ -375,7 +375,7 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
 
 
 def least_milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[Milligrams, ...]:
-    """What a mass of a combination is at least of each ingredient, whichever of them it is the mass of."""
+    """Return what a mass of a combination is at least of each ingredient, whichever of them it is the mass of."""
     unit = amount.unit
     if unit.kind != "mg" or unit.by_weight or unit.span_days is not None:
         return ()
@@ -385,7 +385,7 @@ def least_milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[
 
 
 def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, float] | None:
-    """Unit and number of an amount without mass: "5,000 units", or a tablet of 20 mEq; None where it is none."""
+    """Return unit and number of an amount without mass: "5,000 units", or a tablet of 20 mEq; None where it is none."""
     unit = amount.unit
     if unit.by_weight:
         return None
@@ -476,7 +476,7 @@ def _of_ratio(ratio: Ratio) -> DoseAmount | None:
 def rate_per_day(
     dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None
 ) -> tuple[Milligrams, ...]:
-    """A continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
+    """Return a continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
     rate = _rate(dosage)
     if rate is None or rate.unit.span_days is None:
         return ()
@@ -512,7 +512,7 @@ class Instruction(Struct, frozen=True, gc=False):
 
 
 def read_dosage(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None) -> Instruction:
-    """What a Dosage says: its structure first, its words for what the structure leaves open."""
+    """Return what a Dosage says: its structure first, its words for what the structure leaves open."""
     return _weighed(_read(dosage, identity, weight_kg), weight_kg)
 
 
@@ -555,7 +555,7 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
 def _while_it_runs(
     infused: tuple[Milligrams, ...], schedule: Schedule, lasts: float | None
 ) -> tuple[tuple[Milligrams, ...], Problem]:
-    """What runs in a day: the rate all day long, or as long as each infusion lasts, as often as there is one."""
+    """Return what runs in a day: the rate all day long, or as long as each infusion lasts, as often as there is one."""
     if lasts is None or lasts >= 1.0:
         return infused, None
     if schedule.low is None or schedule.high is None:
@@ -569,7 +569,7 @@ def _while_it_runs(
 def _with_words(
     instruction: Instruction, sig: Sig, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
 ) -> Instruction:
-    """What the structure leaves open, from the words; a structured part is never overruled by them."""
+    """Return what the structure leaves open, from the words; a structured part is never overruled by them."""
     amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
     if amount is None and _says_only_how_often(sig, dosage) and _is_of_one_strength(identity):
         amount = DoseAmount(1.0, 1.0, _COUNT)

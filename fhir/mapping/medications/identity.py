@@ -120,14 +120,14 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
 
 def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> MedicationIdentity:
-    """The medication of an order or a statement, given by the route that its instructions say."""
+    """Return the medication of an order or a statement, given by the route that its instructions say."""
     identity = identify_product(order, medications)
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     return _with_route(identity, dosages) if dosages else identity
 
 
 def identify_product(order: Order, medications: Medications) -> MedicationIdentity:
-    """The same, whatever its route; a reference is looked for in `contained`, then in `medications`."""
+    """Return the same, whatever its route; a reference is looked for in `contained`, then in `medications`."""
     if order.medicationCodeableConcept is not None:
         return identify_concept(order.medicationCodeableConcept)
     if order.medicationReference is not None:
@@ -136,7 +136,7 @@ def identify_product(order: Order, medications: Medications) -> MedicationIdenti
 
 
 def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
-    """The medication a concept means; `name` are words from elsewhere for a concept that is only a code.
+    """Return the medication a concept means; `name` are words from elsewhere for a concept that is only a code.
 
     >>> identify_concept(CodeableConcept((Coding("http://www.nlm.nih.gov/research/umls/rxnorm", "861007"),))).name
     'metformin'
@@ -154,7 +154,7 @@ _LONGEST_ROUTE = 300  # characters of its texts and codes
 def _identify_texts(
     text: str | None, name: str, codings: tuple[tuple[str | None, str | None, str | None], ...]
 ) -> MedicationIdentity:
-    """The medication of a concept that is given by its texts: the names of drugs repeat from call to call."""
+    """Return the medication of a concept that is given by its texts: the names of drugs repeat from call to call."""
     concept = CodeableConcept(tuple(Coding(*coding) for coding in codings), text)
     # A bare code is no words.
     words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or name
@@ -179,7 +179,7 @@ def _identify_texts(
 
 
 def _contradicting(product: Product, concept: CodeableConcept) -> str | None:
-    """The names of another drug that a further code of the concept stands for; None where the codes agree."""
+    """Return the names of another drug that a further code of the concept stands for; None where the codes agree."""
     if len(concept.coding) < 2:
         return None
     ours = set(product.ingredients)
@@ -189,7 +189,7 @@ def _contradicting(product: Product, concept: CodeableConcept) -> str | None:
 
 
 def _of_atc_group(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
-    """What only the group of an ATC code says: a penicillin, whichever it is."""
+    """Return what only the group of an ATC code says: a penicillin, whichever it is."""
     products = (product_of_atc_group(coding.system, coding.code) for coding in concept.coding)
     product = next((product for product in products if product is not None), None)
     return _identity(product, words, None) if product is not None else None
@@ -413,7 +413,7 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
 
 
 def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
-    """The route from the words of the instructions, where all of them name the same: "2 mg IV q3h"."""
+    """Return the route from the words of the instructions, where all of them name the same: "2 mg IV q3h"."""
     route = said_route(dosages[0].text or "")
     if len(dosages) > 1 and any(said_route(dosage.text or "") != route for dosage in dosages[1:]):
         return identity
@@ -439,5 +439,5 @@ def _is_local(route: CodeableConcept, identity: MedicationIdentity) -> bool:
 
 
 def _words(code: str | None, words: str | None) -> list[str]:
-    """The code of a route and the words of its name."""
+    """Return the code of a route and the words of its name."""
     return [*([code] if code else []), *re.split(r"[^\w]+", words or "")]

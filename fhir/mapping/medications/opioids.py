@@ -79,7 +79,7 @@ class OpioidDose(Struct, frozen=True, gc=False):
 
 
 def opioid_doses(identity: MedicationIdentity, dose: DailyDose, *, injected: bool) -> tuple[OpioidDose, ...]:
-    """The opioids of an order; empty for one that has none or whose opioids are not counted."""
+    """Return the opioids of an order; empty for one that has none or whose opioids are not counted."""
     if injected:
         return ()
     return tuple(

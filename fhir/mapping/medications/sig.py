@@ -40,7 +40,7 @@ class DoseProblem(Struct, frozen=True, gc=False):
     reason: ProblemReason = "unclear"
 
     def __str__(self) -> str:
-        """The text alone."""
+        """Return the text alone."""
         return self.text
 
 
@@ -180,7 +180,7 @@ _TOO_LONG = DoseProblem("the words are too long to be read")
 
 @remembered("sigs", entries=4096, longest=REMEMBERED)
 def read_sig(words: str) -> Sig:
-    """What a sig says, as far as it is understood; a dose that changes over time is a problem, not a guess.
+    """Return what a sig says, as far as it is understood; a dose that changes over time is a problem, not a guess.
 
     >>> sig = read_sig("2 tabs po q6h prn")
     >>> sig.amount.high, sig.times_high, sig.as_needed
@@ -374,7 +374,7 @@ def _is_speed(text: str, amount: SigAmount) -> bool:
 
 
 def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
-    """The amounts with the counts that go on from them; None where it is not clear what is counted."""
+    """Return the amounts with the counts that go on from them; None where it is not clear what is counted."""
     counts = list(_COUNTED_ON.finditer(text)) if amounts else []
     if not counts:
         return amounts
@@ -413,7 +413,7 @@ def _without_restatement(text: str, sig_amounts: list[SigAmount]) -> list[SigAmo
 
 
 def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
-    """The one amount that two of them say; None where they are two."""
+    """Return the one amount that two of them say; None where they are two."""
     between = text[first.end : second.start].strip()
     kinds = {first.unit.kind, second.unit.kind}
     if kinds == {"mL", "activity"} and between in ("(", "="):
@@ -484,7 +484,7 @@ def _week_of_doses(times: Sequence[SigFrequency], doses: re.Match[str] | None) -
 
 
 def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> SigAmount | None:
-    """What an infusion of some hours gives in a day; None where it runs all day long."""
+    """Return what an infusion of some hours gives in a day; None where it runs all day long."""
     span = amount.unit.span_days or 1.0
     lasts = _FOR_HOURS.search(text) if span < 1.0 else None
     unit = days_per_unit(lasts["unit"]) if lasts is not None else None

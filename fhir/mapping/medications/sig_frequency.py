@@ -105,12 +105,12 @@ _EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
 
 
 def parse_number(text: str) -> float:
-    """The number in normalised words."""
+    """Return the number in normalised words."""
     return float(text)
 
 
 def normalise_sig(words: str) -> str:
-    """The words in lower case with numbers as digits.
+    """Return the words in lower case with numbers as digits.
 
     >>> normalise_sig("Take ONE (1) tablet b.i.d.")
     'take 1 tablet bid'
@@ -235,7 +235,7 @@ def named_days(text: str) -> frozenset[str] | None:
 
 
 def without_days(text: str) -> str:
-    """The words without the names of days."""
+    """Return the words without the names of days."""
     return _WEEK_PARTS.sub(" ", _DAY_NAME.sub(" ", _DAY_RANGE.sub(" ", text)))
 
 

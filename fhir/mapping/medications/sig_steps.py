@@ -51,7 +51,7 @@ _OR = late_pattern(r"[,;] ?|\b(?:and|with|&)\b ?")
 
 @remembered("steps of sigs", entries=2048, longest=REMEMBERED)
 def steps_of(words: str) -> tuple[str, ...]:
-    """The sigs that follow one another, or that hold on different days of the week; empty where it is one sig.
+    """Return the sigs that follow one another, or that hold on different days of the week; empty where it is one sig.
 
     >>> steps_of("Take 2 tablets on day 1, then 1 tablet daily on days 2-5")
     ('take 2 tablets daily for 1 days', '1 tablet daily for 4 days')
@@ -83,7 +83,7 @@ def _over_time(text: str) -> Iterator[str]:
 
 
 def _as_often(before: str, last: str) -> str:
-    """The last step, as often as the one before where it does not say: "50 mg daily for 7 days, then 100 mg"."""
+    """Return the last step, as often as the one before where it does not say: "50 mg daily for 7 days, then 100 mg"."""
     sig, earlier = read_sig(last), read_sig(before)
     is_open = sig.amount is not None and sig.amount.unit.span_days is None and sig.times_high is None
     if not is_open or sig.problem is not None or earlier.single or earlier.times_high is None:
@@ -105,7 +105,7 @@ def _listed(part: str) -> list[str]:
 
 
 def _as_sig(piece: str, *, once_a_day: bool = True) -> str:
-    """The piece as a sig; what is taken on one day is taken once where it is not `once_a_day`."""
+    """Return the piece as a sig; what is taken on one day is taken once where it is not `once_a_day`."""
     text = _LOADING.sub(" once ", _ONGOING.sub(" ", _LEAD.sub("", piece.strip(" ,;."))))
     when = _WHEN.search(text)
     if when is None:

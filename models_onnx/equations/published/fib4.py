@@ -26,7 +26,7 @@ def _formula(values: Mapping[str, Value]) -> float:
 
 
 def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The index, unrounded."""
+    """Return the index, unrounded."""
     return work_product(_formula, tuple(_REFERENCE), values, _REFERENCE)
 
 

@@ -55,7 +55,7 @@ LINEAR = {
 
 
 def work(values: Values, output: str) -> Working:
-    """The risk over one horizon."""
+    """Return the risk over one horizon."""
     worked = LINEAR[output].work({**values, "male": 1.0 if values["sex"] == "male" else 0.0})
     parts = tuple(
         Contribution("sex", values["sex"], contribution.contribution) if contribution.input == "male" else contribution

@@ -24,7 +24,7 @@ ITEMS = (
 
 
 def _expected(points: int) -> float:
-    """The expected risk in 100: on the logit scale the line through 2.0 at 0 points and 43.7 at 19."""
+    """Return the expected risk in 100: on the logit scale the line through 2.0 at 0 points and 43.7 at 19."""
     first, last = log(0.020 / 0.980), log(0.437 / 0.563)
     return round(100 / (1 + exp(-(first + (last - first) * points / 19))), 1)
 

@@ -55,7 +55,7 @@ _REFERENCE: Values = {
 
 
 def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The points, rounded to a whole number and limited to 6 to 40."""
+    """Return the points, rounded to a whole number and limited to 6 to 40."""
     counted = {**values, "female": values["sex"] == "female"}
     if values["dialysis_2x_week"]:
         counted["creatinine"] = _OURS["creatinine_on_dialysis"]

@@ -20,7 +20,7 @@ _SATURATION_2_OXYGEN = over("spo2", 3, (83, 2), (85, 1), (87, 0), (92, 1), (94, 
 
 
 def work(values: Values, output: str) -> Working:  # noqa: ARG001 - there is one output
-    """The points."""
+    """Return the points."""
     items = (
         over("respiratory_rate", 3, (8, 1), (11, 0), (20, 2), (24, 3)),
         _saturation(values),

@@ -70,7 +70,7 @@ class CompiledModel:
     report: CompilationReport
 
     def save(self, path: Path | str) -> None:
-        """Writes the file."""
+        """Write the file."""
         write_whole(Path(path), self.content)
 
 
@@ -83,7 +83,7 @@ class ModelDescription:
     card: Mapping[str, Any] | None
 
     def metadata(self, model: FittedModel, rows: int) -> dict[str, str]:
-        """Returns the metadata_props: identity, inputs in order, card and feature dictionary as JSON."""
+        """Return the metadata_props: identity, inputs in order, card and feature dictionary as JSON."""
         ranges = zip(model.features, model.low, model.high, strict=True)
         described = [{"name": name, "trained_low": low, "trained_high": high} for name, low, high in ranges]
         return {
@@ -97,12 +97,12 @@ class ModelDescription:
 
 
 def form_of(form: str, model: FittedModel) -> str:
-    """Returns the form of the source, or the form it was converted to if each of its trees uses one input only."""
+    """Return the form of the source, or the form it was converted to if each of its trees uses one input only."""
     return "additive trees" if isinstance(model, AdditiveTrees) and form != "EBM" else form
 
 
 def explanation(form: str, model: FittedModel, count: int) -> str:
-    """Returns a sentence that says what the contributions are, for the file and the report."""
+    """Return a sentence that says what the contributions are, for the file and the report."""
     if isinstance(model, GroupedModel):
         return facts_of(model)["explanation"]
     if form in SHAPLEY:
@@ -134,7 +134,7 @@ def compile_model(
     card: Mapping[str, Any] | None = None,
     deepest: int = DEEPEST,
 ) -> CompiledModel:
-    """Returns one ONNX file of standard operators with probability, exact contributions, and a reference cohort.
+    """Return one ONNX file of standard operators with probability, exact contributions, and a reference cohort.
 
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
@@ -173,7 +173,7 @@ def read_model(
     deepest: int,
     groups: Mapping[str, Sequence[str]] | None = None,
 ) -> ReadModel:
-    """Returns the model against a reference cohort [n, F]; raises as `compile_model` does.
+    """Return the model against a reference cohort [n, F]; raise as `compile_model` does.
 
     What is of no form that is explained input by input is read as an ONNX file, where `groups` say how to explain it.
     """

@@ -29,7 +29,7 @@ class Groups:
 
     @classmethod
     def alone(cls, features: Sequence[str]) -> Self:
-        """Returns every input in a group of its own."""
+        """Return every input in a group of its own."""
         return cls(tuple(features), tuple((j,) for j in range(len(features))))
 
     @classmethod
@@ -69,7 +69,7 @@ class Groups:
         return contributions if self.trivial else contributions @ self.matrix()
 
     def write(self, graph: Graph, contributions: str) -> str:
-        """Returns the same in a graph."""
+        """Return the same in a graph."""
         if self.trivial:
             return contributions
         return graph.node("MatMul", [contributions, graph.constant("groups", self.matrix(), np.float64)], "grouped")
@@ -100,7 +100,7 @@ def compile_fitted(
     rows: NDArray[np.float32],
     groups: Groups | None = None,
 ) -> Compiled:
-    """Returns one self-explaining ONNX file.
+    """Return one self-explaining ONNX file.
 
     `oracle` gives probability and contributions of the fitted model for `rows`, which must include missing and boundary
     values; `metadata` goes into metadata_props unchanged. With `groups` the file's contributions are those of the
@@ -122,7 +122,7 @@ def compile_fitted(
 def write_file(
     name: str, model: FittedModel, reference: Reference, metadata: dict[str, str], groups: Groups | None = None
 ) -> bytes:
-    """Returns the file without the verification; the same arguments give the same bytes."""
+    """Return the file without the verification; the same arguments give the same bytes."""
     graph = Graph()
     count = len(model.features)
     groups = groups or Groups.alone(model.features)

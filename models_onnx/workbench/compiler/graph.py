@@ -42,16 +42,16 @@ class Graph:
         self._prefix = before
 
     def input(self, name: str, kind: int, shape: list[str | int]) -> str:
-        """Returns a graph input of that name."""
+        """Return a graph input of that name."""
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def output(self, name: str, kind: int, shape: list[str | int]) -> None:
-        """Declares an existing tensor as an output of the graph."""
+        """Declare an existing tensor as an output of the graph."""
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
 
     def constant(self, name: str, value: Any, dtype: Any) -> str:
-        """Returns a constant of that name and type; the same name gives the same constant again."""
+        """Return a constant of that name and type; the same name gives the same constant again."""
         name = self._prefix + name
         tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
         earlier = next((constant for constant in self._constants if constant.name == name), None)
@@ -63,13 +63,13 @@ class Graph:
         return name
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Returns one operator with one output, which has the given name."""
+        """Return one operator with one output, which has the given name."""
         name = self._prefix + name
         self._nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator}:{name}", **attributes))
         return name
 
     def include(self, proto: ModelProto, inputs: Mapping[str, str], prefix: str) -> str:
-        """Writes all of another graph under a prefix, its inputs wired to tensors of this one; its first output."""
+        """Write all of another graph under a prefix, its inputs wired to tensors of this one; its first output."""
         names = {"": "", **inputs}
         self._opset = max(self._opset, *(item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")))
         with self.under(prefix):
@@ -89,7 +89,7 @@ class Graph:
         return names[proto.graph.output[0].name]
 
     def row_sums(self, matrix: str, columns: int, name: str) -> str:
-        """Sums [N, 1] of a float64 [N, columns] as a product with ones.
+        """Return sums [N, 1] of a float64 [N, columns] as a product with ones.
 
         ReduceSum adds in a different order depending on where a row begins in memory, so the last bits of a row's sum
         could depend on its position in the batch; those of a matrix product do not.
@@ -97,7 +97,7 @@ class Graph:
         return self.node("MatMul", [matrix, self.constant(f"ones_{columns}", np.ones((columns, 1)), np.float64)], name)
 
     def model(self, name: str, metadata: dict[str, str]) -> ModelProto:
-        """Returns the whole file; its metadata are sorted, without time stamp or version of the writing software."""
+        """Return the whole file; its metadata are sorted, without time stamp or version of the writing software."""
         graph: GraphProto = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
         opsets = [helper.make_opsetid("", self._opset)]
         if any(node.domain == ML_DOMAIN for node in self._nodes):
@@ -109,7 +109,7 @@ class Graph:
 
 
 def write_column_sums(graph: Graph, columns: str, owners: Sequence[int], count: int) -> str:
-    """Writes the sums [N, count] of float64 columns by the input that each comes from."""
+    """Write the sums [N, count] of float64 columns by the input that each comes from."""
     matrix = np.zeros((len(owners), count))
     matrix[np.arange(len(owners)), owners] = 1.0
     return graph.node("MatMul", [columns, graph.constant("owners", matrix, np.float64)], "of_inputs")
@@ -132,12 +132,12 @@ class TreeWriter:
         children: tuple[int, int],
         missing_left: bool = False,
     ) -> None:
-        """Adds a node whose first child takes the values up to the threshold."""
+        """Add a node whose first child takes the values up to the threshold."""
         self._add(tree, node, feature, "BRANCH_LEQ", threshold, *children)
         self._missing_left.append(int(missing_left))
 
     def add_leaf(self, tree: int, node: int, weights: Mapping[int, float]) -> None:
-        """Adds a leaf with what it adds to each target."""
+        """Add a leaf with what it adds to each target."""
         self._add(tree, node, 0, "LEAF", 0.0, 0, 0)
         self._missing_left.append(0)
         for target, weight in (weights or {0: 0.0}).items():
@@ -145,7 +145,7 @@ class TreeWriter:
                 column.append(cell)
 
     def write(self, graph: Graph, features: str, targets: int, name: str) -> str:
-        """Writes the operator: float32 [N, targets]."""
+        """Write the operator: float32 [N, targets]."""
         missing = {"missing_value_tracks_true": self._missing_left} if any(self._missing_left) else {}
         return graph.node(
             "TreeEnsembleRegressor",

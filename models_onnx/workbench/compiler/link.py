@@ -31,15 +31,15 @@ class Link(Protocol):
         ...
 
     def probability(self, margin: Array) -> Array:
-        """Returns the probability of each margin."""
+        """Return the probability of each margin."""
         ...
 
     def write(self, graph: Graph, margin: str) -> None:
-        """Writes and declares the outputs that follow from margins [N, 1]; `probability` [N] among them."""
+        """Write and declare the outputs that follow from margins [N, 1]; `probability` [N] among them."""
         ...
 
     def metadata(self) -> dict[str, str]:
-        """Returns the metadata that a reader of the file needs besides the name; empty where the name is enough."""
+        """Return the metadata that a reader of the file needs besides the name; empty where the name is enough."""
         ...
 
 
@@ -50,11 +50,11 @@ class Logit:
     name: str = "logit"
 
     def probability(self, margin: Array) -> Array:
-        """Returns the logistic function without overflow at either end."""
+        """Return the logistic function without overflow at either end."""
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
 
     def write(self, graph: Graph, margin: str) -> None:
-        """Writes eight equal columns and takes one, so that a row's probability does not depend on the batch."""
+        """Write eight equal columns and take one, so that a row's probability does not depend on the batch."""
         eight = graph.constant("eight_times", np.zeros(AT_ONCE), np.float64)
         sigmoid = graph.node("Sigmoid", [graph.node("Add", [margin, eight], "margin_eight_times")], "probabilities")
         graph.node("Gather", [sigmoid, graph.constant("first", 0, np.int64)], "probability", axis=1)
@@ -72,7 +72,7 @@ class Identity:
     name: str = "identity"
 
     def probability(self, margin: Array) -> Array:
-        """Returns the margin clipped to 0-1: rounding can put a sum of contributions just outside."""
+        """Return the margin clipped to 0-1: rounding can put a sum of contributions just outside."""
         return np.clip(margin, 0.0, 1.0)
 
     def write(self, graph: Graph, margin: str) -> None:
@@ -102,7 +102,7 @@ class Survival:
 
     @classmethod
     def at(cls, hazards: Mapping[float, float], main: float, unit: str = "years") -> Self:
-        """Returns the link for cumulative baseline hazards by horizon.
+        """Return the link for cumulative baseline hazards by horizon.
 
         It refuses a `main` horizon that is not among them, and hazards that decrease.
         """
@@ -125,21 +125,21 @@ class Survival:
         return np.asarray(np.log(np.array(self.hazards)) - self.log_hazard)
 
     def probability(self, margin: Array) -> Array:
-        """Returns the risk at the main horizon."""
+        """Return the risk at the main horizon."""
         return np.asarray(-np.expm1(-np.exp(np.minimum(margin, 700.0))))
 
     def risk(self, margin: Array) -> Array:
-        """Returns the risk [N, H] at every horizon."""
+        """Return the risk [N, H] at every horizon."""
         return self.probability(np.asarray(margin)[:, None] + self.shifts)
 
     def write(self, graph: Graph, margin: str) -> None:
-        """Writes survival at every horizon from one exponential; the probability is one of its columns."""
+        """Write survival at every horizon from one exponential; the probability is one of its columns."""
         shifts = np.pad(self.shifts, (0, -len(self.horizons) % AT_ONCE))
         shifted = graph.node("Add", [margin, graph.constant("horizon_shift", shifts, np.float64)], "log_hazards")
         self.write_from(graph, shifted)
 
     def write_from(self, graph: Graph, log_hazards: str) -> None:
-        """Writes the outputs from log cumulative hazards at every horizon, padded to a multiple of eight columns."""
+        """Write the outputs from log cumulative hazards at every horizon, padded to a multiple of eight columns."""
         count = len(self.horizons)
         hazard = graph.node("Exp", [log_hazards], "cumulative_hazard")
         padded = graph.node("Exp", [graph.node("Neg", [hazard], "minus_hazard")], "survival_padded")
@@ -153,7 +153,7 @@ class Survival:
         graph.output("risk", DOUBLE, ["N", len(self.horizons)])
 
     def metadata(self) -> dict[str, str]:
-        """Returns the horizons of the columns of `risk` and `survival`, their unit, and that of `probability`."""
+        """Return the horizons of the columns of `risk` and `survival`, their unit, and that of `probability`."""
         listed = ",".join(repr(t) for t in self.horizons)
         return {"horizons": f"[{listed}]", "horizon": repr(self.main), "horizon_unit": self.unit}
 
@@ -196,19 +196,19 @@ class FittedModel(Protocol):
         ...
 
     def contributions(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns the contributions [N, F], computed in numpy without the graph."""
+        """Return the contributions [N, F], computed in numpy without the graph."""
         ...
 
     def margin(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns the margin [N], computed in numpy without the graph."""
+        """Return the margin [N], computed in numpy without the graph."""
         ...
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """Returns the same model with margin = intercept + slope * margin; contributions stay exact."""
+        """Return the same model with margin = intercept + slope * margin; contributions stay exact."""
         ...
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Writes the terms and returns their contributions, a float64 [N, F].
+        """Write the terms and return their contributions, a float64 [N, F].
 
         `features` is float32 [N, F] with NaN where missing, `missing` bool [N, F].
         """

@@ -39,7 +39,7 @@ class Agreement:
 
 
 def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32], link: Link = LOGIT) -> Agreement:
-    """Returns the largest differences found.
+    """Return the largest differences found.
 
     Differences above 1e-5, fewer than 1,000 rows, and rows without a missing value are refused.
     """
@@ -101,7 +101,7 @@ HUGE = 1e37
 
 
 def proof_rows(X: Array, model: FittedModel, seed: int = 0) -> NDArray[np.float32]:
-    """Returns rows for the verification: people, the same with values removed, and rows at every edge of the model."""
+    """Return rows for the verification: people, the same with values removed, and rows at every edge of the model."""
     generator = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         people = X[generator.integers(0, len(X), PROOF_ROWS // 2)].astype(np.float32)
@@ -151,7 +151,7 @@ def ask_library(
 
 
 def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
-    """Returns how many rows are so near to a threshold that rounding to float32 moves them across it."""
+    """Return how many rows are so near to a threshold that rounding to float32 moves them across it."""
     try:
         return int((np.abs(probability(cohort) - probability(as_float32(cohort).astype(np.float64))) > TOLERANCE).sum())
     except ValueError:  # missing values that the library does not accept

@@ -44,7 +44,7 @@ class Familiarity:
 
     @classmethod
     def of(cls, cohort: NDArray[np.float64], level: float = FAMILIARITY_LEVEL) -> Self:
-        """Returns the familiarity of the cohort's inputs [n, F], NaN where missing.
+        """Return the familiarity of the cohort's inputs [n, F], NaN where missing.
 
         The share `level` of the cohort's people is familiar.
         """
@@ -61,12 +61,12 @@ class Familiarity:
         return cls(tuple(centre.tolist()), tuple(scale.tolist()), rows, float(f"{limit:.6e}"))
 
     def distance(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns the distance of each row as a multiple of the limit; above 1 it is unfamiliar."""
+        """Return the distance of each row as a multiple of the limit; above 1 it is unfamiliar."""
         z = _standardised(X, np.array(self.centre), np.array(self.scale))
         return np.asarray(np.sqrt(((z @ np.array(self.metric)) ** 2).sum(axis=1) / self.limit))
 
     def write(self, graph: Graph, features: str, missing: str) -> None:
-        """Writes the outputs `distance` [N], a multiple of the limit, and `out_of_distribution` [N]."""
+        """Write the outputs `distance` [N], a multiple of the limit, and `out_of_distribution` [N]."""
         low = graph.constant("farthest_low", -FARTHEST, np.float64)
         high = graph.constant("farthest_high", FARTHEST, np.float64)
         centre = graph.constant("centre", self.centre, np.float32)
@@ -142,11 +142,11 @@ class Reference:
         return 100.0 / (len(self.quantiles) + 1)
 
     def margin_low(self, bin: CalibrationBin) -> float:
-        """Returns the margin where the bin begins; minus infinity for the first."""
+        """Return the margin where the bin begins; minus infinity for the first."""
         return self.quantiles[bin.quantile - 1] if bin.quantile else float("-inf")
 
     def write(self, graph: Graph, margin: str) -> None:
-        """Writes percentile and observed rates of margins [N, 1].
+        """Write percentile and observed rates of margins [N, 1].
 
         It counts the quantiles that a margin reaches, then looks up each table.
         """
@@ -159,7 +159,7 @@ class Reference:
             graph.output(name, DOUBLE, ["N"])
 
     def _tables(self) -> dict[str, list[float]]:
-        """Returns one entry per number of quantiles reached, from none to all."""
+        """Return one entry per number of quantiles reached, from none to all."""
         places = range(len(self.quantiles) + 1)
         bin_of = [max(b for b in range(len(self.bins)) if self.bins[b].quantile <= position) for position in places]
         return {
@@ -178,7 +178,7 @@ TENTHS = tuple(range(0, 100, 10))
 
 
 def compare_with_cohort(model: FittedModel, X: Array, outcomes: NDArray[np.int64] | None) -> Reference:
-    """Returns the reference of the rows [n, F] and, where known, their outcomes (0 or 1), in tenths of the cohort.
+    """Return the reference of the rows [n, F] and, where known, their outcomes (0 or 1), in tenths of the cohort.
 
     None of the people may have been used for training. Without outcomes the observed rates are NaN, of 0 people.
     """
@@ -202,7 +202,7 @@ def build_reference(
     familiarity: Familiarity | None = None,
     percentiles: Sequence[int] = TENTHS,
 ) -> Reference:
-    """Returns the quantiles of the margins, and what happened in the bins that begin at these percentiles of them.
+    """Return the quantiles of the margins, and what happened in the bins that begin at these percentiles of them.
 
     A bin that is empty, or whose observed rate would fall, is joined with the one below. `weight`: how many people each
     stands for; who has none is compared with, and not counted in a bin.

@@ -126,14 +126,14 @@ def gather(
 
 
 def _served(subject: Subject, charts: Path | None, at_discharge: bool | None) -> ServedInputs | None:
-    """Returns what is missing at the moment at which the model's service asks it."""
+    """Return what is missing at the moment at which the model's service asks it."""
     if charts is None or subject.manifest is None:
         return None
     return served_inputs(subject.manifest, charts, "discharge" if at_discharge else "visit")
 
 
 def _in_use(subject: Subject, keys: Keys) -> Subject | None:
-    """Returns the newest version beside this one that may show cards."""
+    """Return the newest version beside this one that may show cards."""
     for version in versions(subject.id, subject.folder.parent):
         if version.folder != subject.folder and version.state == VALIDATED:
             return read_subject(version.folder, keys)
@@ -203,7 +203,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
 
 
 def _other_cards(subject: Subject) -> dict[str, dict[str, Any]]:
-    """Returns the cards of the models beside this one and of the package, without its own versions and its twin."""
+    """Return the cards of the models beside this one and of the package, without its own versions and its twin."""
     twin = subject.manifest.twin if subject.manifest is not None else None
     cards = {}
     for folder in (ARTIFACTS, subject.folder.parent):
@@ -223,7 +223,7 @@ def _is_twin_of(card: Path, model: str) -> bool:
 
 
 def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
-    """Yields the audit by the axis that the card names, then those by every axis of race and ethnicity."""
+    """Yield the audit by the axis that the card names, then those by every axis of race and ethnicity."""
     declared = subject.product.get("label", {}).get("audit")
     if declared is None:
         return

@@ -39,7 +39,7 @@ def ordinary(features: tuple[ModelInput, ...], count: int, seed: int = SEED) -> 
 def with_missing_values(
     rows: Array, features: tuple[ModelInput, ...], always: frozenset[str], seed: int = SEED
 ) -> Array:
-    """Returns the same people with values removed at random, except values that are required."""
+    """Return the same people with values removed at random, except values that are required."""
     draw = np.random.default_rng(seed + 1)
     holes = draw.random(rows.shape) < _HOLES
     holes[:, [item.name in always for item in features]] = False
@@ -66,7 +66,7 @@ def all_kinds(features: tuple[ModelInput, ...], always: frozenset[str], count: i
 
 
 def is_binary(item: ModelInput) -> bool:
-    """Returns whether it is a yes-or-no input, coded 0 and 1."""
+    """Return whether it is a yes-or-no input, coded 0 and 1."""
     return item.trained_low == 0.0 and item.trained_high == 1.0
 
 
@@ -112,7 +112,7 @@ class RowsFromFile:
 
 
 def read_rows(subject: Subject, path: Path) -> RowsFromFile:
-    """Returns the content of the file.
+    """Return the content of the file.
 
     Raises:
         ImportRefused: a column is missing, or a cell is not a number.

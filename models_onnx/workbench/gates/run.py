@@ -57,7 +57,7 @@ def run_gates(
     progress: Callable[[str, int, int], None] | None = None,
     only: frozenset[str] | None = None,
 ) -> GateReport:
-    """Returns the report; with `only`, the others are "not run", which is red."""
+    """Return the report; with `only`, the others are "not run", which is red."""
     results: list[GateResult] = []
     opened = True
     for done, gate in enumerate(GATES):
@@ -85,7 +85,7 @@ def run_gates(
 
 
 def encode(report: GateReport) -> bytes:
-    """Returns the report as the bytes of its file: indented JSON with a final newline."""
+    """Return the report as the bytes of its file: indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 

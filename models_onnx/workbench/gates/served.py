@@ -19,7 +19,7 @@ from models_onnx.workbench.training.data.chart_table import indices_of, record_a
 
 
 def served_inputs(manifest: Manifest, folder: Path, index: str) -> ServedInputs:
-    """Returns how often each input is missing for the people of these charts whom the model is for.
+    """Return how often each input is missing for the people of these charts whom the model is for.
 
     `index` is the moment at which the model's service is called, as in `table.toml`. What was written later is not
     seen.

@@ -27,7 +27,7 @@ Waiver = dict[str, Any]
 
 
 def covering(waivers: list[Waiver], gate: str, faults: tuple[str, ...], as_of: date) -> Waiver | None:
-    """Returns the first waiver of this gate that is in force and covers every fault; None where there is none."""
+    """Return the first waiver of this gate that is in force and covers every fault; None where there is none."""
     if gate not in WAIVABLE:
         return None
     for waiver in waivers:

@@ -46,7 +46,7 @@ OF_THE_MAKER = ("details.developer", "details.funding")
 
 
 def card_words(name: str, folder: Path | None = None) -> Words:
-    """Returns the words that are declared beside the model, over the defaults of the project.
+    """Return the words that are declared beside the model, over the defaults of the project.
 
     `folder` is that of declarations outside the package, which is looked into first. Of the defaults those words do not
     get what only the maintainers of this project can say of themselves.
@@ -77,7 +77,7 @@ def refuse_incomplete_words(name: str, folder: Path | None = None, axes: Iterabl
 
 
 def released_card(name: str, folder: Path, keys: Keys) -> tuple[Card, str]:
-    """Returns the card inside a model file and the state of its release, or the card of a published equation.
+    """Return the card inside a model file and the state of its release, or the card of a published equation.
 
     Raises:
         UnknownModel: there is neither a model nor an equation of that name.
@@ -95,12 +95,12 @@ def released_card(name: str, folder: Path, keys: Keys) -> tuple[Card, str]:
 
 
 def write_words(path: Path, words: Words) -> None:
-    """Writes declared words: indented JSON with a final newline."""
+    """Write declared words: indented JSON with a final newline."""
     path.write_text(json.dumps(words, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def declared_words(name: str, folder: Path | None = None) -> tuple[Path, Words]:
-    """Returns the file in which the words of this model stand, and its content, without defaults.
+    """Return the file in which the words of this model stand, and its content, without defaults.
 
     Of `id@version` those of this version, where it has words of its own.
 
@@ -162,7 +162,7 @@ def refuse_unknown_axes(name: str, card: Card, there: set[str]) -> None:
 
 
 def merge_words(defaults: Words, declared: Words) -> Words:
-    """Returns the defaults, and over them the model's own words; of the review of its risks each word by itself."""
+    """Return the defaults, and over them the model's own words; of the review of its risks each word by itself."""
     merged = {part: {**defaults.get(part, {}), **declared.get(part, {})} for part in ("attributes", "product")}
     review = [part.get("product", {}).get("irm") for part in (defaults, declared)]
     if all(isinstance(part, dict) for part in review):
@@ -171,7 +171,7 @@ def merge_words(defaults: Words, declared: Words) -> Words:
 
 
 def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
-    """Returns the predictive card, whole or not; `card_problems` says what is missing."""
+    """Return the predictive card, whole or not; `card_problems` says what is missing."""
     computed = computed_attributes(manifest)
     card: Card = {
         "format": CARD_FORMAT,
@@ -191,7 +191,7 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
 
 
 def card_text(card: Card, path: str) -> str:
-    """Returns the words of an attribute of a card; empty where it has none."""
+    """Return the words of an attribute of a card; empty where it has none."""
     part: Any = card
     for step in path.split("."):
         part = part.get(step) if isinstance(part, dict) else None
@@ -199,12 +199,12 @@ def card_text(card: Card, path: str) -> str:
 
 
 def default_words() -> frozenset[str]:
-    """Returns the words that all cards of the project share."""
+    """Return the words that all cards of the project share."""
     return frozenset(str(words) for words in project_words()["attributes"].values())
 
 
 def _defaults_of_others() -> Words:
-    """Returns the defaults without who made, paid for and reviewed the model: somebody else did."""
+    """Return the defaults without who made, paid for and reviewed the model: somebody else did."""
     defaults = project_words()
     for path in OF_THE_MAKER:
         del defaults["attributes"][path]
@@ -225,7 +225,7 @@ def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
 
 
 def computed_attributes(manifest: Manifest) -> dict[str, dict[str, Any]]:
-    """Returns the attributes that follow from the manifest, by place, without what is declared beside them."""
+    """Return the attributes that follow from the manifest, by place, without what is declared beside them."""
     uses = variables_used(manifest.features)
     return {
         "details.output_value": _computed(

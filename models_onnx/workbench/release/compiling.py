@@ -25,7 +25,7 @@ def compile_to_file(  # noqa: PLR0913 - what `compile_model` takes, from files
     version: str,
     deepest: int,
 ) -> dict[str, Any]:
-    """Writes the ONNX file `out` and returns the report of its proof.
+    """Write the ONNX file `out` and return the report of its proof.
 
     `features` names columns separated by commas, `groups` are texts NAME=INPUT,INPUT.
 
@@ -53,7 +53,7 @@ def compile_to_file(  # noqa: PLR0913 - what `compile_model` takes, from files
 
 
 def report_page(report: dict[str, Any], out: Path) -> str:
-    """Returns the report as lines of Markdown."""
+    """Return the report as lines of Markdown."""
     agreement = report["agreement"]
     return "\n".join(
         (

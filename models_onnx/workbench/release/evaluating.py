@@ -45,7 +45,7 @@ def evaluate_artifact(
     progress: Progress,
     specs: Path | None,
 ) -> ShownEvaluation:
-    """Returns the figures out of fold, on people that the model was not trained on."""
+    """Return the figures out of fold, on people that the model was not trained on."""
     trained = commands.evaluate_model(name, data, seed, replicates, progress, specs)
     manifest = trained.manifest
 
@@ -70,7 +70,7 @@ def evaluate_on_rows(
     progress: Progress,
     specs: Path | None,
 ) -> ShownEvaluation:
-    """Returns the figures of the artifact on the people of another table."""
+    """Return the figures of the artifact on the people of another table."""
     evaluated = commands.evaluate_rows(name, rows, folder, seed, replicates, progress, specs, data)
     manifest = evaluated.manifest
     document = {
@@ -92,7 +92,7 @@ def evaluate_on_rows(
 def compare_families(
     name: str, data: Path, seed: int, replicates: int, progress: Progress, specs: Path | None
 ) -> ShownEvaluation:
-    """Returns the comparison of the families of models on the same folds."""
+    """Return the comparison of the families of models on the same folds."""
     comparison = compare_model(name, data, seed, replicates, progress, specs)
     file = partial(_indented, comparison.document)
     return ShownEvaluation(families_page(comparison.document), comparison.document, file, comparison.agrees)

@@ -41,7 +41,7 @@ class ListedModel(Struct, frozen=True, kw_only=True):
 
 
 def list_models(keys: Keys, folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[ListedModel, ...]:
-    """Lists every version in a folder with the state of its artifact; a broken one is named and not raised.
+    """List every version in a folder with the state of its artifact; a broken one is named and not raised.
 
     The list of the package's folder also has the declared models that are not trained, and with `specs`, a folder of
     declarations of one's own, all that are declared there.

@@ -46,7 +46,7 @@ DRAFT, VALIDATED = "draft", "validated"
 
 
 def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -> Release:
-    """Writes card, manifest and release of a trained draft; what was signed before loses its state and its report.
+    """Write card, manifest and release of a trained draft; what was signed before loses its state and its report.
 
     `words` are those of the card (default: the sidecar beside the model's declaration). CardIncomplete where the card
     is not whole, UnsafeModel or ManifestRefused where the draft must not be published.
@@ -87,7 +87,7 @@ def sign_folder(folder: Path, model_id: str, version: str, signer: Signer) -> Re
 
 
 def record_gates(folder: Path, report: bytes, summary: GateSummary, at: str, signer: Signer) -> Release:
-    """Adds a gate report to the release: validated where no gate is red, a draft where one is."""
+    """Add a gate report to the release: validated where no gate is red, a draft where one is."""
     write_whole(folder / GATES, report)
     before = parse_release(folder)
     files: dict[str, FileDigest] = {**before.files, GATES: file_digest(report)}
@@ -112,7 +112,7 @@ def encode_card(card: Card) -> bytes:
 
 
 def verify_release(folder: Path, keys: Keys) -> Release:
-    """Returns the release of a folder whose signature, hashes, operators, manifest and card hold.
+    """Return the release of a folder whose signature, hashes, operators, manifest and card hold.
 
     Raises:
         ArtifactRefused: something does not; the message says what.
@@ -136,7 +136,7 @@ def verify_release(folder: Path, keys: Keys) -> Release:
 
 
 def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
-    """Writes both files, reads them back, and returns the folder that has them. Publishing makes a release of them.
+    """Write both files, read them back, and return the folder that has them. Publishing makes a release of them.
 
     A draft is written over. Beside a version that has been gated the new one lies as <id>@<version>: what shows cards
     is not changed by training or importing, only by an act of release.
@@ -165,7 +165,7 @@ def _folder_of_new(folder: Path, manifest: Manifest) -> Path:
 
 
 def _gated(folder: Path) -> Release | None:
-    """Returns the release of a folder that is beyond a draft; None for a draft, and where nothing is."""
+    """Return the release of a folder that is beyond a draft; None for a draft, and where nothing is."""
     try:
         release = parse_release(folder)
     except SignatureRefused:

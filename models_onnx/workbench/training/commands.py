@@ -109,7 +109,7 @@ def row_bins(
 
 
 def no_progress(_step: str, _done: int, _total: int) -> None:
-    """Shows nothing."""
+    """Show nothing."""
 
 
 def train_model(
@@ -239,7 +239,7 @@ def _refuse_training_rows(
 
 
 def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:
-    """Returns what the pages show of an evaluation out of fold, of the artifact in `folder`.
+    """Return what the pages show of an evaluation out of fold, of the artifact in `folder`.
 
     Raises:
         TrainingRefused: the declaration and the table give another model than the one in the folder.

@@ -117,7 +117,7 @@ class Folds:
         return OutOfFold(margin, odds, models)
 
     def fit_on(self, rows: NDArray[np.int64]) -> Fitted:
-        """Returns the procedure's fit on these rows, which may repeat, as it is before any recalibration."""
+        """Return the procedure's fit on these rows, which may repeat, as it is before any recalibration."""
         return fit(self.estimator or self.spec.estimator, self._people(rows), self.spec.outcome.horizon_years)
 
     def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -94,7 +94,7 @@ def metadata(spec: ModelSpec, described: Document) -> dict[str, str]:
 
 
 def manifest(described: Document, content: bytes, seed: int, evaluation: Document, parity: Document) -> Manifest:
-    """Returns the manifest of the file with these bytes."""
+    """Return the manifest of the file with these bytes."""
     document = {
         **described,
         "format": FORMAT,
@@ -120,7 +120,7 @@ def parity(agreement: Agreement) -> Document:
 
 
 def threshold_margin(reference: Reference, capacity: float) -> float:
-    """Returns the margin that the top `capacity` of the reference cohort reaches: one of the file's own quantiles."""
+    """Return the margin that the top `capacity` of the reference cohort reaches: one of the file's own quantiles."""
     return reference.quantiles[round((1.0 - capacity) * (len(reference.quantiles) + 1)) - 1]
 
 
@@ -129,13 +129,13 @@ def _compact(document: Any) -> str:
 
 
 def _label(outcome: OutcomeSpec) -> Document:
-    """Returns what is declared of the labels; a model that declares nothing has the same files as before."""
+    """Return what is declared of the labels; a model that declares nothing has the same files as before."""
     declared = {"event": outcome.event, "label_lag_days": outcome.label_lag_days}
     return {name: value for name, value in declared.items() if value is not None}
 
 
 def _provenance(spec: ModelSpec, cohort: Cohort) -> Document:
-    """Returns on whom a model of others was fitted, and on whom it was evaluated here; of ours the cohort says both."""
+    """Return on whom a model of others was fitted, and on whom it was evaluated here; of ours the cohort says both."""
     if not isinstance(spec.estimator, Fitted):
         return {}
     recalibrated = f"{int(cohort.recent.sum()):,} of them, {spec.recalibration.words}" if spec.recalibration else ""
@@ -237,13 +237,13 @@ def _net_benefit(alerts_per_event: float, cohort: Cohort, predicted: OutOfFold, 
 
 
 def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
-    """Returns the capacity of the greatest net benefit, of those that are at most the one declared."""
+    """Return the capacity of the greatest net benefit, of those that are at most the one declared."""
     within = [row for row in table if row["capacity"] <= spec.capacity]
     return float(max(within, key=lambda row: float(row["net_benefit"]))["capacity"])
 
 
 def _alerted(rows: Mask, cohort: Cohort, predicted: OutOfFold, model: FittedModel, limit: float) -> Document:
-    """Returns what alerting these rows from that margin on finds and costs."""
+    """Return what alerting these rows from that margin on finds and costs."""
     y, weight, alerted = cohort.y[rows], cohort.weight[rows], predicted.margin[rows] >= limit
     true_alerts, events = float((weight * y)[alerted].sum()), float((weight * y).sum())
     alerts = float(weight[alerted].sum())

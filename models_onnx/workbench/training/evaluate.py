@@ -85,7 +85,7 @@ class Evaluator:
         return {"n": int(counted.sum()), "events": int(y.sum()), **{name: rounded(e) for name, e in estimates.items()}}
 
     def unfollowed(self, rows: NDArray[np.bool_], wanted: Iterable[str]) -> Figures:
-        """Returns the block of rows of whom too few were followed to the horizon: people, events seen, no figures."""
+        """Return the block of rows of whom too few were followed to the horizon: people, events seen, no figures."""
         seen = int(self.cohort.y[rows].sum())
         return {"n": int(rows.sum()), "events": seen, "insufficient": NOT_FOLLOWED, **dict.fromkeys(wanted, UNKNOWN)}
 
@@ -105,7 +105,7 @@ class Evaluator:
         return rounded(Estimate(point, point - spread, point + spread))
 
     def simple(self, simple: OutOfFold) -> Figures:
-        """Returns the AUROC of the same procedure with few inputs, and what the others gain, on the same samples."""
+        """Return the AUROC of the same procedure with few inputs, and what the others gain, on the same samples."""
         is_followed = self.known
         y, rows = self.cohort.y[is_followed], self.rows.of(is_followed)
         alone = estimate({"auroc": metrics.auroc}, simple.logit[is_followed], y, self.replicates, self.seed, rows)[
@@ -123,7 +123,7 @@ class Evaluator:
         return {"inputs": list(self.spec.simple_inputs), "auroc": rounded(alone), "gain": rounded(more)}
 
     def subgroups(self, progress: Progress) -> list[Figures]:
-        """Returns one block per group of every axis; `sufficient` is false below 100 events."""
+        """Return one block per group of every axis; `sufficient` is false below 100 events."""
         blocks = []
         axes = list(self.spec.subgroups.items())
         wanted = {
@@ -168,7 +168,7 @@ class Evaluator:
         }
 
     def panels(self) -> list[Figures]:
-        """Returns what happens to everyone's prediction when a panel of inputs is not there."""
+        """Return what happens to everyone's prediction when a panel of inputs is not there."""
         blocks = []
         is_followed = self.cohort.recent & self.known
         for words, names in self.spec.panels.items():
@@ -198,7 +198,7 @@ class Evaluator:
 
 
 def judge(floors: Floors, overall: Figures, latest: Figures) -> list[Figures]:
-    """Returns each floor with its figure and whether it holds, on all people and on those of the latest period."""
+    """Return each floor with its figure and whether it holds, on all people and on those of the latest period."""
     low, high = floors.slope
     floors_judged = [_floor("AUROC, all", overall["auroc"]["value"], f"at least {floors.auroc}", floors.auroc)]
     if floors.c_index is not None:
@@ -225,12 +225,12 @@ def _floor(name: str, value: float | None, limit: str, low: float, high: float =
 
 
 def _judged_floor(name: str, value: float | None, limit: str, passed: bool) -> Figures:
-    """Returns the floor with its verdict; a figure that cannot be computed, as of a constant score, does not hold."""
+    """Return the floor with its verdict; a figure that cannot be computed, as of a constant score, do not hold."""
     return {"name": name, "value": value, "limit": limit, "passed": passed and value is not None}
 
 
 def rounded(figure: Estimate) -> dict[str, float | None]:
-    """Returns a figure as it is written: four decimals, None where it cannot be computed."""
+    """Return a figure as it is written: four decimals, None where it cannot be computed."""
     ends = {"value": figure.value, "low": figure.low, "high": figure.high}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}
 
@@ -255,7 +255,7 @@ class FamilyComparison:
 
 
 def candidates(spec: ModelSpec) -> dict[str, Estimator]:
-    """Returns one of each family, simplest first; the declared one in the place of its family, as it is declared."""
+    """Return one of each family, simplest first; the declared one in the place of its family, as it is declared."""
     estimators: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
     if spec.outcome.follow_up is not None:
         family = AdditiveCox if spec.outcome.follow_up.competing is None else CauseSpecificCox
@@ -308,7 +308,7 @@ def compare_model(
     progress: Progress = lambda *_: None,
     specs: Path | None = None,
 ) -> FamilyComparison:
-    """Returns the comparison of that model's specification, on its table."""
+    """Return the comparison of that model's specification, on its table."""
     spec = get_spec(name, specs)
     table = read_table(spec, data_folder)
     if spec.estimator not in candidates(spec).values():

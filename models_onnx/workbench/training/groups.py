@@ -68,7 +68,7 @@ class TracedGroups:
 
 
 def traced_groups(spec: ModelSpec, cohort: Cohort, reads: Reads) -> TracedGroups:
-    """Returns which groups inputs read or tell, and which columns no axis is read from."""
+    """Return which groups inputs read or tell, and which columns no axis is read from."""
     axes = {axis: read_by(column_of, reads.some, reads.columns) for axis, column_of in spec.subgroups.items()}
     smuggled = (*_smuggled(reads.inputs, axes), *_proxies(spec, cohort))
     read = {*reads.inputs, *reads.outcome, *(column for behind in axes.values() for column in behind)}
@@ -78,7 +78,7 @@ def traced_groups(spec: ModelSpec, cohort: Cohort, reads: Reads) -> TracedGroups
 
 
 def _makes_groups(column: pd.Series) -> bool:
-    """Returns whether a column has a few values, of which two or more are of as many rows as a group needs.
+    """Return whether a column has a few values, of which two or more are of as many rows as a group needs.
 
     A number with decimals is a measurement, whatever its values.
     """
@@ -118,7 +118,7 @@ def _smuggled(inputs: Mapping[str, list[str]], axes: Mapping[str, set[str]]) -> 
 
 
 def _may_not_read(name: str, axis: str) -> bool:
-    """Returns whether an input of another kind reads the column of sex or age; other axes are no protected group."""
+    """Return whether an input of another kind reads the column of sex or age; other axes are no protected group."""
     feature = FEATURES.get(name)
     if axis.startswith("sex"):
         return not isinstance(feature, Sex)
@@ -174,7 +174,7 @@ def hidden_groups(spec: ModelSpec, cohort: Cohort) -> tuple[str, ...]:
 
 
 def _axes(spec: ModelSpec, cohort: Cohort) -> Iterator[tuple[str, Any, str, Any]]:
-    """Yields each axis with the groups of its rows, and each column of names behind it with its values."""
+    """Yield each axis with the groups of its rows, and each column of names behind it with its values."""
     axes = {axis: column_of for axis, column_of in spec.subgroups.items() if axis.lower().startswith(_NAMED)}
     some, names = some_of(cohort.rows), list(map(str, cohort.rows.columns))
     for axis, columns in ((axis, read_by(of, some, names)) for axis, of in axes.items()):

@@ -25,7 +25,7 @@ THIRDS = ("lowest third of the estimates", "middle third", "highest third")
 def at_horizons(
     spec: ModelSpec, cohort: Cohort, predicted: OutOfFold, replicates: int, seed: int
 ) -> dict[str, Any] | None:
-    """Returns the figures at each horizon, each by who was followed so far (IPCW); None where there is one horizon.
+    """Return the figures at each horizon, each by who was followed so far (IPCW); None where there is one horizon.
 
     The integrated Brier score is the mean over time between the first and the last horizon (trapezoids).
     """

@@ -34,7 +34,7 @@ Group = tuple[int, NDArray[np.int64]]
 
 
 def risk_interval(folds: Folds, predicted: OutOfFold, seed: int, progress: Progress) -> RiskInterval | None:
-    """Returns the bounds; None where the table has too few events to hold them to what happened."""
+    """Return the bounds; None where the table has too few events to hold them to what happened."""
     cohort = folds.cohort
     distance = Familiarity.of(cohort.X[cohort.recent]).distance(cohort.X)
     groups = _groups(folds, predicted, distance)
@@ -69,7 +69,7 @@ def _factor(needed: Array) -> float:
 
 
 def _variance(folds: Folds, predicted: OutOfFold, seed: int, progress: Progress) -> tuple[Array, int]:
-    """Returns the variance of each person's log odds over the refits that did not see the person, and their number."""
+    """Return the variance of each person's log odds over the refits that did not see the person, and their number."""
     cohort, generator = folds.cohort, np.random.default_rng(seed)
     elsewhere = isinstance(folds.spec.estimator, Fitted)
     in_fold = max(_LEAST_IN_FOLD, ceil(REFITS / len(folds.numbers)))
@@ -85,7 +85,7 @@ def _variance(folds: Folds, predicted: OutOfFold, seed: int, progress: Progress)
 
 
 def _resampled(patient: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-    """Returns the positions of a bootstrap sample of patients, all rows of one together."""
+    """Return the positions of a bootstrap sample of patients, all rows of one together."""
     position = np.unique(patient, return_inverse=True)[1]
     count = int(position.max()) + 1
     times = np.bincount(generator.integers(0, count, count), minlength=count)[position]
@@ -93,7 +93,7 @@ def _resampled(patient: NDArray[np.int64], generator: np.random.Generator) -> ND
 
 
 def _refitted(folds: Folds, predicted: OutOfFold, rows: NDArray[np.int64], apart: NDArray[np.bool_]) -> Array:
-    """Returns the log odds of the people apart by a model fitted, and recalibrated, on these rows."""
+    """Return the log odds of the people apart by a model fitted, and recalibrated, on these rows."""
     model = folds.fit_on(rows)
     odds = log_odds(model.link, model.margin(folds.X[apart]))
     if folds.spec.recalibration is None:
@@ -105,7 +105,7 @@ def _refitted(folds: Folds, predicted: OutOfFold, rows: NDArray[np.int64], apart
 
 
 def _corrected(folds: Folds, predicted: OutOfFold, rows: NDArray[np.int64], apart: NDArray[np.bool_]) -> Array:
-    """Returns the log odds of the people apart, corrected by a logistic regression of these rows (Newton's method)."""
+    """Return the log odds of the people apart, corrected by a logistic regression of these rows (Newton's method)."""
     cohort = folds.cohort
     middle, spread = np.nanmedian(folds.X, axis=0), np.nanstd(folds.X, axis=0)
     inputs = np.nan_to_num((folds.X - middle) / np.where(spread > 0, spread, 1.0))
@@ -122,7 +122,7 @@ def _corrected(folds: Folds, predicted: OutOfFold, rows: NDArray[np.int64], apar
 
 
 def _groups(folds: Folds, predicted: OutOfFold, distance: Array) -> list[Group]:
-    """Returns people of one fold with estimates alike, those near the others apart from those far from them."""
+    """Return people of one fold with estimates alike, those near the others apart from those far from them."""
     cohort, groups, risk = folds.cohort, list[Group](), sigmoid(predicted.logit)
     for number in folds.numbers:
         rows = np.flatnonzero((cohort.fold == number) & (cohort.weight > 0))
@@ -137,7 +137,7 @@ def _groups(folds: Folds, predicted: OutOfFold, distance: Array) -> list[Group]:
 
 
 def _widening(predicted: OutOfFold, cohort: Cohort, spread: Array, groups: list[Group]) -> Array:
-    """Returns for each group the factor of its bounds with which its observed share lies within them and chance."""
+    """Return for each group the factor of its bounds with which its observed share lies within them and chance."""
     needed = []
     for _, rows in groups:
         weight, p = cohort.weight[rows] / cohort.weight[rows].sum(), sigmoid(predicted.logit[rows])

@@ -51,7 +51,7 @@ def fitted_with(spec: ModelSpec) -> dict[str, str]:
 
 
 def installed_packages() -> list[str]:
-    """Returns every installed package as `name==version`, sorted."""
+    """Return every installed package as `name==version`, sorted."""
     return sorted(
         {
             f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
@@ -62,7 +62,7 @@ def installed_packages() -> list[str]:
 
 
 def code_version(checkout: Path = _CHECKOUT) -> str:
-    """The commit of the checkout that runs, and whether its files differ from it; else the installed version."""
+    """Return the commit of the checkout that runs, and whether its files differ from it; else the installed version."""
     git = shutil.which("git")
     if git is None or not (checkout / ".git").exists():
         return f"cds-hooks-onnx {version('cds-hooks-onnx')}, installed"
@@ -80,7 +80,7 @@ def _git(git: str, checkout: Path, *words: str) -> str:
 
 
 def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
-    """Returns the file that declares the model, or the one whose twin it is."""
+    """Return the file that declares the model, or the one whose twin it is."""
     names = [spec.id, *(model.id for model in find_specs(specs).values() if model.twin == spec.id)]
     folders = [*([specs] if specs is not None else []), _PACKAGE / "models"]
     paths = (folder / f"{name}.py" for folder in folders for name in names)

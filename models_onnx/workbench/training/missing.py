@@ -18,7 +18,7 @@ from models_onnx.workbench.training.fitting.own import Own
 
 
 def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
-    """Returns what the manifest says of missing inputs; None where they count as the average.
+    """Return what the manifest says of missing inputs; None where they count as the average.
 
     Raises:
         TrainingRefused: "imputed" is declared, and no imputer says by which values.
@@ -49,7 +49,7 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
 
 
 def imputed_values(model: Any, features: tuple[str, ...]) -> dict[str, float]:
-    """The value by which the steps before a fitted model replace each input; none where absence is a column.
+    """Return the value by which the steps before a fitted model replace each input; none where absence is a column.
 
     An imputer that also makes indicator columns tells the model of the absence: what it means was learned.
     """

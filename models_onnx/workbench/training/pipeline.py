@@ -51,7 +51,7 @@ class Trained:
 
 
 def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:
-    """Returns the artifact of a specification and a table; the file depends on neither `replicates` nor the clock.
+    """Return the artifact of a specification and a table; the file depends on neither `replicates` nor the clock.
 
     CompileRefused where the file does not agree with the fitting library, TrainingRefused where the table does not fit.
     """
@@ -117,7 +117,7 @@ def evaluate(
     replicates: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Returns the evaluation block of the manifest, from out-of-fold predictions; `threshold` is in log odds."""
+    """Return the evaluation block of the manifest, from out-of-fold predictions; `threshold` is in log odds."""
     evaluator = Evaluator(spec, cohort, predicted, threshold, replicates, seed)
     wanted = {**WHOLE, **evaluator.alerts}
     everybody = np.ones(len(cohort), dtype=bool)

@@ -61,7 +61,7 @@ def renew(
 
 
 def _earlier(name: str, out: Path) -> Version:
-    """Returns the version to begin from, in this folder, else in the package."""
+    """Return the version to begin from, in this folder, else in the package."""
     try:
         return find_version(name, out)
     except UnknownModel:
@@ -69,7 +69,7 @@ def _earlier(name: str, out: Path) -> Version:
 
 
 def _next_number(earlier: Version, out: Path) -> str:
-    """Returns the next minor number after the highest version there is."""
+    """Return the next minor number after the highest version there is."""
     numbers = [version.version for version in (earlier, *versions(earlier.id, out))]
     parts = [tuple(map(int, number.split("+")[0].split("."))) for number in numbers if _is_number(number)]
     if not parts:
@@ -84,7 +84,7 @@ def _is_number(text: str) -> bool:
 
 
 def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
-    """Returns the renewal; what it says of the table is read from its rows."""
+    """Return the renewal; what it says of the table is read from its rows."""
     rows = _rows(table)
     is_of_outcomes = {"row", "patient", "estimated_by"} <= rows[0].keys()
     wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
@@ -112,7 +112,7 @@ def _rows(table: Path) -> list[dict[str, str]]:
 
 
 def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -> dict[str, Any]:
-    """Returns the words of the model's card for the new version: its groups and its last year, without old waivers."""
+    """Return the words of the model's card for the new version: its groups and its last year, without old waivers."""
     words = declared_words(spec.id, specs)[1]
     if base := words.get("extends"):
         words = merge_words(declared_words(base, specs)[1], words)

@@ -129,7 +129,7 @@ _WEIGHT: Mapping[str, Any] = {"weight": {"enum": ["actual", "adjusted"]}}
 
 
 def needs_of_lab(analyte: str) -> DataNeeds:
-    """What a condition needs that looks at a laboratory value."""
+    """Return what a condition needs that looks at a laboratory value."""
     return needs("Observation", analytes=(analyte,))
 
 

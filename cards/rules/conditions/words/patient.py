@@ -178,7 +178,7 @@ def _read(spec: Spec) -> Predicate:
 
 
 def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
-    """The code of the concept that is one of the SNOMED CT codes or begins with one of the ICD-10 prefixes."""
+    """Return the code of the concept that is one of the SNOMED CT codes or begins with one of the ICD-10 prefixes."""
     for coding in concept.coding:
         system, code = code_system(coding.system), (coding.code or "").strip()
         if (system == "snomed" and code in codes) or (
@@ -189,7 +189,7 @@ def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collect
 
 
 def _problems(context: RuleContext) -> Iterator[CodeableConcept]:
-    """What is on the problem list and not over."""
+    """Return what is on the problem list and not over."""
     return (condition.code for condition in _listed(context) if condition.code is not None)
 
 
@@ -300,7 +300,7 @@ def _of_drugs(
     uses: frozenset[str] = frozenset({"active"}),
     needed: Callable[[Selector], DataNeeds] = lambda selector: medications_beside(selector.keyed),
 ) -> Condition:
-    """A word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
+    """Return a word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
 
     def read(spec: Spec) -> Predicate:
         selector = Selector.read(only(spec, word)[word])

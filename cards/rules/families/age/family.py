@@ -94,7 +94,7 @@ _BLEEDING = Selector(classes=frozenset({"anticoagulant", "corticosteroid", "anti
 
 
 def _risk(context: RuleContext) -> str:
-    """What makes an NSAID riskier, the strongest reason alone; without another it is the age."""
+    """Return what makes an NSAID riskier, the strongest reason alone; without another it is the age."""
     if context.has_condition("gi_bleed_or_ulcer"):
         return " with an ulcer or GI bleeding on the list"
     medications = context.current_medications(_BLEEDING)

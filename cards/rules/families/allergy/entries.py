@@ -55,7 +55,7 @@ _NOT_RECORDED = "reaction not recorded"
 
 
 def to_draft(context: RuleContext) -> Sequence[Allergy]:
-    """The entries about an ingredient of the draft."""
+    """Return the entries about an ingredient of the draft."""
     by_ingredient, drafted = context.session.allergies_by_ingredient, context.medication.rxcuis
     if by_ingredient.keys().isdisjoint(drafted):
         return ()
@@ -83,7 +83,7 @@ _OFTEN_NO_ALLERGY = frozenset({"opioid", "statin"})
 
 
 def to_its_class(context: RuleContext) -> Sequence[Allergy]:
-    """The entries that name a class which the draft is of, or another drug of a class whose members cross.
+    """Return the entries that name a class which the draft is of, or another drug of a class whose members cross.
 
     Of some classes the labels exclude whoever reacted to another member: a severe reaction counts there.
     """
@@ -151,7 +151,7 @@ EXCIPIENTS: Final = _read_excipients()
 
 
 def excipients_of(context: RuleContext) -> Sequence[Excipient]:
-    """The rows that the drafted product fits."""
+    """Return the rows that the drafted product fits."""
     medication = context.medication
     words = f"{medication.words} {medication.dose_form or ''}"
     return [
@@ -164,7 +164,7 @@ def excipients_of(context: RuleContext) -> Sequence[Excipient]:
 
 
 def to_what_it_holds(context: RuleContext) -> Sequence[Allergy]:
-    """The entries that name what the drafted product holds besides its drugs."""
+    """Return the entries that name what the drafted product holds besides its drugs."""
     grades = {excipient.allergen_class: excipient.severe_only for excipient in excipients_of(context)}
     if not grades:
         return ()
@@ -331,7 +331,7 @@ def _tolerated_since(spec: Spec) -> Predicate:
 
 
 def reaction_of(allergy: Allergy | None) -> str:
-    """The reaction as it stands in the middle of a sentence, or that none is recorded."""
+    """Return the reaction as it stands in the middle of a sentence, or that none is recorded."""
     if allergy is None or not allergy.reactions:
         return _NOT_RECORDED
     text = plain(allergy.reactions[0], _LONGEST_REACTION)
@@ -350,7 +350,7 @@ CLASS_NAMES = {
 
 
 def name_of(allergy: Allergy) -> str:
-    """What the entry is about: its ingredients and classes by name."""
+    """Return what the entry is about: its ingredients and classes by name."""
     names = sorted({ingredient.name for ingredient in allergy.allergen.ingredients})
     names += [CLASS_NAMES.get(name, name.replace("_", " ")) for name in sorted(allergy.allergen.classes)]
     return plain("/".join(names[:2]), _LONGEST_NAME)

@@ -31,7 +31,7 @@ SEVERE_DELAYED = (
 
 
 def _ingredient(context: RuleContext) -> str | None:
-    """The ingredient of the draft that the worst entry names."""
+    """Return the ingredient of the draft that the worst entry names."""
     first = worst_allergy(to_draft(context))
     if first is None:
         return None
@@ -66,19 +66,19 @@ def _of_class(name: str) -> Placeholder:
 
 
 def _its_class(context: RuleContext) -> str | None:
-    """What the worst entry to a class of the draft names, in the chart's words."""
+    """Return what the worst entry to a class of the draft names, in the chart's words."""
     first = worst_allergy(to_its_class(context))
     return plain(first.words, 30) if first is not None else None
 
 
 def _held(context: RuleContext) -> str | None:
-    """What the worst entry to something in the product names, in the chart's words."""
+    """Return what the worst entry to something in the product names, in the chart's words."""
     first = worst_allergy(to_what_it_holds(context))
     return plain(first.words, 30) if first is not None else None
 
 
 def _holds(context: RuleContext) -> str | None:
-    """What the product is, as the row says it: "capsules with peanut oil"."""
+    """Return what the product is, as the row says it: "capsules with peanut oil"."""
     first = worst_allergy(to_what_it_holds(context))
     rows = excipients_of(context) if first is not None else ()
     return next((row.holds for row in rows if first and row.allergen_class in first.allergen.allergen_classes), None)

@@ -108,7 +108,7 @@ NSAID = Selector(classes=frozenset({"nsaid"}), systemic=True)
 
 
 def _pair(context: RuleContext) -> tuple[DraftMedication | CurrentMedication, ...]:
-    """The draft and the partner that is looked at."""
+    """Return the draft and the partner that is looked at."""
     return context.drafted, *context.partners[:1]
 
 
@@ -138,7 +138,7 @@ BESIDE_DRAFTED = Condition(
 
 
 def nsaids(context: RuleContext) -> list[str]:
-    """The systemic NSAIDs drafted and taken, by ingredient."""
+    """Return the systemic NSAIDs drafted and taken, by ingredient."""
     drafted_names = (
         [member.name for member in NSAID.members(context.medication)] if NSAID.matches(context.medication) else []
     )
@@ -168,7 +168,7 @@ _USUAL_MG = {"5640": 2400.0, "7258": 1000.0, "3355": 150.0, "41493": 15.0, "1405
 
 
 def high_dose(context: RuleContext) -> tuple[str, float] | None:
-    """The NSAID of the pair that is over its usual daily dose, with that dose."""
+    """Return the NSAID of the pair that is over its usual daily dose, with that dose."""
     for rxcui, name, daily in _nsaid_doses(context):
         if daily is not None and daily > _USUAL_MG[rxcui]:
             return name, daily
@@ -202,7 +202,7 @@ _REDUCED_MG_PER_KG = {"1256": 1.0, "103": 0.5}
 
 
 def thiopurine(context: RuleContext) -> tuple[str, float | None]:
-    """The thiopurine of the pair and its daily milligrams."""
+    """Return the thiopurine of the pair and its daily milligrams."""
     for side in _pair(context):
         for ingredient in side.medication.ingredients:
             if ingredient.rxcui in _REDUCED_MG_PER_KG:
@@ -293,7 +293,7 @@ def _both_treat(context: RuleContext) -> Truth:
 
 
 def _instructions(order: object) -> str:
-    """The words and the timing of an order's instructions."""
+    """Return the words and the timing of an order's instructions."""
     dosages = getattr(order, "dosageInstruction", ()) or getattr(order, "dosage", ())
     texts = [f"{dosage.text or ''} {dosage.route.words if dosage.route else ''}" for dosage in dosages]
     rated = any(rate.rateQuantity or rate.rateRatio for dosage in dosages for rate in dosage.doseAndRate)

@@ -38,7 +38,7 @@ Risks = Callable[[RuleContext], list[str]]
 
 
 def _first_of(risks: Risks) -> Placeholder:
-    """The first risk, and how many more there are: for a summary."""
+    """Return the first risk, and how many more there are: for a summary."""
 
     def word(context: RuleContext) -> str | None:
         risk_list = risks(context)

@@ -39,7 +39,7 @@ class Points(NamedTuple):
 
 
 def points(context: RuleContext) -> Points:
-    """The points of a draft of a QT-prolonging drug beside all that is taken."""
+    """Return the points of a draft of a QT-prolonging drug beside all that is taken."""
     age = context.age_years
     sure_points = (
         _drug_points(context)
@@ -54,7 +54,7 @@ def points(context: RuleContext) -> Points:
 
 
 def risks(context: RuleContext) -> list[str]:
-    """The points beside those of the drugs, in words."""
+    """Return the points beside those of the drugs, in words."""
     age, potassium, qtc = context.age_years, _low_potassium(context), _long_qtc(context)
     texts = [f"age {age}"] if age is not None and age >= _AGE_YEARS else []
     texts += ["female"] if context.sex == "female" else []
@@ -65,7 +65,7 @@ def risks(context: RuleContext) -> list[str]:
 
 
 def _facts(context: RuleContext) -> list[Fact]:
-    """What the points rest on."""
+    """Return what the points rest on."""
     age = context.age_years
     facts = context.number_facts("age_years") if age is not None and age >= _AGE_YEARS else []
     facts = [*facts, *context.medication_facts(_LOOP), *context.condition_facts("hf")]

@@ -13,7 +13,7 @@ _BMI_DAYS = 365
 
 
 def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
-    """The value after " with ", and nothing where no value is known."""
+    """Return the value after " with ", and nothing where no value is known."""
     word = lab_placeholder(analyte, limits, _GAS_DAYS)
 
     def describe(context: RuleContext) -> str | None:

@@ -360,7 +360,7 @@ def _each_mg(context: RuleContext) -> float | None:
 
 
 def _unit_mg(context: RuleContext) -> float | None:
-    """The strength of one tablet or capsule; None where the product does not say."""
+    """Return the strength of one tablet or capsule; None where the product does not say."""
     strength = context.medication.strengths[0]
     return strength.milligrams if strength is not None and strength.per == "unit" else None
 
@@ -404,7 +404,7 @@ def micrograms(context: RuleContext) -> OrderChange | None:
 
 
 def _times_daily(times: int, words: str = "") -> Correction:
-    """The ordered dose so many times a day."""
+    """Return the ordered dose so many times a day."""
 
     def change(context: RuleContext) -> OrderChange | None:
         single_mg = _each_mg(context)
@@ -418,7 +418,7 @@ _MOST_METHOTREXATE_MG = 25.0
 
 
 def _once_weekly(context: RuleContext) -> OrderChange | None:
-    """The ordered dose once a week on Monday; a dose of methotrexate over 25 mg is no weekly one."""
+    """Return the ordered dose once a week on Monday; a dose of methotrexate over 25 mg is no weekly one."""
     single_mg = _each_mg(context)
     if single_mg is None or (context.medication.has(_METHOTREXATE) and single_mg > _MOST_METHOTREXATE_MG):
         return None

@@ -159,7 +159,7 @@ def _rows(name: str) -> Iterable[dict[str, str]]:
 
 
 def _evidence_of_site() -> dict[str, Evidence]:
-    """What the hospital's own maximum doses rest on: the hospital."""
+    """Return what the hospital's own maximum doses rest on: the hospital."""
     hospital = site_head().get("hospital")
     if hospital is None:
         return {}

@@ -165,7 +165,7 @@ def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
 
 
 def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator[Limit]:
-    """The rows of the order's form. Where it does not say the form: of those that it may be only the highest.
+    """Yield the rows of the order's form. Where it does not say the form: of those that it may be only the highest.
 
     A row without a form is about every form that has no row: where the order may be of one of these, its limit counts.
     """
@@ -188,7 +188,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
 
 
 def judged(context: RuleContext) -> Judged:
-    """The worst excess over a maximum dose, worked out once for each draft."""
+    """Return the worst excess over a maximum dose, worked out once for each draft."""
     return context.session.derive(("dose", context.drafted), lambda: _judge(context))
 
 
@@ -210,7 +210,7 @@ def _judge(context: RuleContext) -> Judged:
 
 
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
-    """The rows of the order's route; a drug that is only injected is, whatever its order says."""
+    """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
     route = "injected" if medication.is_injected or all(row.route == "injected" for row in rows) else ""
     return [row for row in rows if row.route in (route, "any")]
@@ -260,7 +260,7 @@ _OVER = re.compile(
 
 
 def infusion_hours(context: RuleContext) -> float | None:
-    """The hours over which one dose runs, by its words or its timing; the longer of two that are named."""
+    """Return the hours over which one dose runs, by its words or its timing; the longer of two that are named."""
     hours = []
     for dosage in _dosages(context):
         match = _OVER.search((dosage.text or "")[:500])
@@ -337,7 +337,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
 
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
-    """What the row limits, in its unit, and whether that is all of it."""
+    """Return what the row limits, in its unit, and whether that is all of it."""
     dose = context.drafted.dose
     if row.unit != "mg":
         stated = dose.activity if dose.activity is not None and dose.activity.unit == row.unit else None
@@ -409,7 +409,7 @@ def wants_weight(context: RuleContext) -> bool:
 
 
 def labelled_from(context: RuleContext) -> Limit | None:
-    """The row that says from which age the drug is labelled, where the patient is younger."""
+    """Return the row that says from which age the drug is labelled, where the patient is younger."""
     age = context.age_years
     rows = (row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()))
     return next(

@@ -43,7 +43,7 @@ class DoseChange(NamedTuple):
 
 
 def dose_change(context: RuleContext) -> DoseChange | None:
-    """The change from the partner that is looked at to the draft; None where the two cannot be compared."""
+    """Return the change from the partner that is looked at to the draft; None where the two cannot be compared."""
     if not context.partners:
         return None
     partner = context.partners[0]
@@ -117,13 +117,13 @@ def _amount(amount: tuple[float, float], unit: str) -> str:
 
 
 def new_amount(context: RuleContext) -> str | None:
-    """The dose a day of the draft, in words."""
+    """Return the dose a day of the draft, in words."""
     change = dose_change(context)
     return _amount(change.new, change.unit) if change is not None else None
 
 
 def amount_before(context: RuleContext) -> str | None:
-    """The dose a day of the active order, in words."""
+    """Return the dose a day of the active order, in words."""
     change = dose_change(context)
     return _amount(change.before, change.unit) if change is not None else None
 

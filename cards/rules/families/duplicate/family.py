@@ -64,7 +64,7 @@ def is_topical_and_swallowed(first: MedicationIdentity, second: MedicationIdenti
 
 
 def drug_codes(medication: MedicationIdentity) -> frozenset[str]:
-    """The RxNorm codes of its drugs without the saline or glucose that carries them in an infusion."""
+    """Return the RxNorm codes of its drugs without the saline or glucose that carries them in an infusion."""
     return frozenset(medication.rxcuis) - CARRIERS or frozenset(medication.rxcuis)
 
 
@@ -104,7 +104,7 @@ _GOAL_MG, _LARGEST_DOSE_MG = 3000.0, 1000.0
 
 
 def counted(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
-    """What holds the ingredient beside the draft, without the order that the draft renews or changes."""
+    """Return what holds the ingredient beside the draft, without the order that the draft renews or changes."""
     beside = context.session.medications_beside(context.drafted, (rxcui,))
     return [
         medication
@@ -177,7 +177,7 @@ def to_three_grams(context: RuleContext) -> OrderChange | None:
 
 
 def _unit_mg(context: RuleContext) -> float:
-    """The strength of one unit of the product, 500 mg where it does not say."""
+    """Return the strength of one unit of the product, 500 mg where it does not say."""
     strength = context.medication.strengths[0]
     milligrams = strength.milligrams if strength is not None and strength.per == "unit" else None
     return milligrams or 500.0
@@ -238,7 +238,7 @@ _SWITCH_DAYS = 14.0
 
 
 def shared_class(context: RuleContext) -> tuple[str, str] | None:
-    """What the draft and the partner both are, and the partner's drug that is it; None where nothing counts.
+    """Return what the draft and the partner both are, and the partner's drug that is it; None where nothing counts.
 
     An ingredient that both hold is no second drug of its class.
     """
@@ -290,7 +290,7 @@ def _of_partner(
     holds: Callable[[RuleContext, CurrentMedication], bool],
     needed: DataNeeds = MEDICATION_LISTS,
 ) -> Condition:
-    """A condition about the draft and the partner that is looked at; false where there is none."""
+    """Return a condition about the draft and the partner that is looked at; false where there is none."""
 
     def read(spec: Spec) -> Predicate:
         wanted = only(spec, word)[word]
@@ -306,7 +306,7 @@ def _of_partner(
 def _compared_drugs(
     word: str, meaning: str, compare: Callable[[MedicationIdentity, MedicationIdentity], bool]
 ) -> Condition:
-    """A condition that compares the drafted medication with that of the partner."""
+    """Return a condition that compares the drafted medication with that of the partner."""
     return _of_partner(word, meaning, lambda context, partner: compare(context.medication, partner.medication))
 
 
@@ -372,7 +372,7 @@ def _count(context: RuleContext) -> str:
 
 
 def _shared(context: RuleContext) -> str | None:
-    """The ingredient that both hold."""
+    """Return the ingredient that both hold."""
     if not context.partners:
         return None
     theirs = set(context.partners[0].medication.rxcuis)

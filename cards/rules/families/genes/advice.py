@@ -77,7 +77,7 @@ def knows_results(record: PatientRecord) -> bool:
 
 
 def advice_of(context: RuleContext) -> Advice | None:
-    """The advice about the draft's ingredient, worked out once; None without a result of one of its genes."""
+    """Return the advice about the draft's ingredient, worked out once; None without a result of one of its genes."""
     if not gene_readings(context.session.record).has_any:  # as in most charts
         return None
     key = ("genes", context.drafted, context.ingredient.rxcui)
@@ -130,7 +130,7 @@ _Found = tuple[AdviceIndicator, Recommendation | None, str]
 
 
 def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tuple[str, ...]]) -> _Found | None:
-    """The advice for the patient's population; where that is not known, the mildest if all of them warn."""
+    """Return the advice for the patient's population; where that is not known, the mildest if all of them warn."""
     names, is_known = populations_of(context, drug.populations)
     judgements = [judgement for name in names if (judgement := _of_keys(context, drug, name, choices)) is not None]
     if not judgements:
@@ -176,7 +176,7 @@ def _row(drug: GeneDrug, population: str, keys: tuple[str, ...]) -> Recommendati
 
 
 def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneResult]) -> Advice:
-    """The same with the reasons why it is uncertain; it is never critical then."""
+    """Return the same with the reasons why it is uncertain; it is never critical then."""
     if any(result.is_preliminary for result in advice.results):
         return replace(advice, band="preliminary", indicator="info", doubts=("The result is preliminary.",))
     if _has_new_cells(context.session.record):

@@ -138,7 +138,7 @@ _TEST_BEFORE = "pgx-test-before"
 
 
 def _genes_of(rule: str, rxcui: str) -> tuple[str, ...]:
-    """The genes that a rule asks about: of the required test, of warfarin's chart, or of the recommendations."""
+    """Return the genes that a rule asks about: of the required test, of warfarin's chart, or of the recommendations."""
     if rule == _TEST_BEFORE:
         return REQUIRED_TESTS[rxcui].genes
     return WARFARIN_GENES if rule == "pgx-warfarin" else GENE_DRUGS[rxcui].genes

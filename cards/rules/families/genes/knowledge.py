@@ -128,7 +128,7 @@ def _read_gene_drugs() -> Mapping[str, GeneDrug]:
 def _of_fda(
     lines: tuple[FdaLine, ...],
 ) -> tuple[tuple[str, ...], dict[tuple[str, tuple[str, ...]], Recommendation]]:
-    """The lines of one drug as rows; where several are about one gene, the first in FDA's order."""
+    """Return the lines of one drug as rows; where several are about one gene, the first in FDA's order."""
     gene = lines[0].gene
     rows: dict[tuple[str, tuple[str, ...]], Recommendation] = {}
     for line in lines:
@@ -198,7 +198,7 @@ _LOWER: Final = ("reduce", "alternative_or_reduce", "avoid_unless", "limit")
 
 
 def judge_dose(context: RuleContext, row: Recommendation) -> AdviceIndicator:
-    """The severity at the drafted dose: none within the limit, the row's own where there is no limit."""
+    """Return the severity at the drafted dose: none within the limit, the row's own where there is no limit."""
     daily = context.daily_dose_mg
     if row.indicator == "silent" or daily is None:
         return row.indicator
@@ -248,7 +248,7 @@ def lower_dose(context: RuleContext, row: Recommendation) -> OrderChange | None:
 
 
 def _share(row: Recommendation, daily: float) -> tuple[float, float] | None:
-    """The least and the most of the drafted dose that may remain."""
+    """Return the least and the most of the drafted dose that may remain."""
     match = _LIMIT.fullmatch(row.action.limit.strip()) if row.action.limit else None
     if match is not None and not match["note"] and match["sign"] != "<":
         most = float(match["number"]) / daily
@@ -344,7 +344,7 @@ def _indication(context: RuleContext) -> str | None:
 
 
 def _most_urgent(concepts: Iterable[CodeableConcept]) -> str | None:
-    """The most urgent indication that one of the concepts is, by its codes or in words."""
+    """Return the most urgent indication that one of the concepts is, by its codes or in words."""
     names = {name for concept in concepts for name in _indications_of(concept)}
     return next((name for name in _INDICATION_WORDS if name in names), None)
 

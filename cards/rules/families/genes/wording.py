@@ -68,7 +68,7 @@ def _fact(result: GeneResult) -> Fact:
 
 
 def summary(context: RuleContext) -> str | None:
-    """The headline: gene and result, what it means for the drug, and the instruction where there is room."""
+    """Return the headline: gene and result, what it means for the drug, and the instruction where there is room."""
     advice = advice_of(context)
     if advice is None:
         return None
@@ -105,7 +105,7 @@ def _with_drug(instruction: str, drug: str) -> str:
 
 
 def _telling_results(advice: Advice) -> tuple[GeneResult, ...]:
-    """The results that the headline names: those that are not simply normal, else all that are known."""
+    """Return the results that the headline names: those that are not simply normal, else all that are known."""
     known_results = tuple(result for result in advice.results if result.keys)
     unusual = tuple(result for result in known_results if not all(map(_is_usual, result.phenotypes)))
     return unusual or known_results or advice.results
@@ -123,7 +123,7 @@ _NO_ADVICE = "No phenotype follows from such a result here; the report of the la
 
 
 def detail(context: RuleContext) -> str | None:
-    """What to do, the doubts, FDA's line, and the drugs that change what the gene does; with the source."""
+    """Return what to do, the doubts, FDA's line, and the drugs that change what the gene does; with the source."""
     advice = advice_of(context)
     return (" ".join(_sentences(advice, context)) or _NO_ADVICE) if advice is not None else None
 
@@ -186,7 +186,7 @@ _TIMES: Mapping[str, str] = {
 
 
 def genes_to_test(context: RuleContext) -> str | None:
-    """The genes of which a result is asked for before this drug: "TPMT or NUDT15"."""
+    """Return the genes of which a result is asked for before this drug: "TPMT or NUDT15"."""
     test = REQUIRED_TESTS.get(context.ingredient.rxcui)
     return " or ".join(test.genes) if test is not None else None
 

@@ -107,7 +107,7 @@ def _lacking(days: float, *analytes: str) -> Placeholder:
 
 
 def _by_weight(context: RuleContext) -> OrderChange | None:
-    """The greatest average of a day in tablets of 200 mg that is 5 mg/kg or less, daily or on alternate days."""
+    """Return the greatest average of a day in tablets of 200 mg that is 5 mg/kg or less, daily or on alternate days."""
     if context.weight_kg is None:
         return None
     room = _MOST_PER_KG * context.weight_kg

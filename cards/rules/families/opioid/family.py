@@ -37,7 +37,7 @@ from fhir.record.datatypes import parse_time
 
 
 def under_50_mme(context: RuleContext) -> OrderChange | None:
-    """The greatest part of the draft, in its own units, with which the total stays under 50 MME."""
+    """Return the greatest part of the draft, in its own units, with which the total stays under 50 MME."""
     dose, view = context.drafted.dose, opioid_view(context.session, context.drafted)
     own_doses = [part.dose for part in view.parts if part.is_draft and part.source == context.drafted.draft.name]
     total, is_whole_total = view.total
@@ -169,7 +169,7 @@ def _parts(context: RuleContext) -> str:
 
 
 def _mme_problem(context: RuleContext) -> str | None:
-    """The first reason, which a summary has room for."""
+    """Return the first reason, which a summary has room for."""
     problems = _view(context).problems
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{plain(problems[0], 80)}{more}" if problems else None

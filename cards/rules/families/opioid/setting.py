@@ -27,7 +27,7 @@ from fhir.record.record import relative_reference
 
 
 def _long_acting(spec: Spec) -> Predicate:
-    """A long-acting opioid that is drafted, or taken, of these ingredients (none given: any)."""
+    """Return a long-acting opioid that is drafted, or taken, of these ingredients (none given: any)."""
     inner = only(only(spec, "long_acting")["long_acting"], "of", "ingredients")
     codes = frozenset(drug["rxcui"] for drug in inner.get("ingredients", ()))
 

@@ -137,7 +137,7 @@ class OpioidView:
         yield from _ordered(parts)
 
     def _replaced_by_reference(self) -> Iterator[OpioidPart]:
-        """The orders that the draft says it renews: they are no part of the new total."""
+        """Yield the orders that the draft says it renews: they are no part of the new total."""
         prior = self._drafted.order.priorPrescription
         prior_order = relative_reference(prior.reference or "") if prior is not None else None
         references = {prior_order, *_based_on(self._drafted)}
@@ -162,7 +162,7 @@ class OpioidView:
 
 
 def opioid_view(session: PatientSession, drafted: DraftMedication) -> OpioidView:
-    """The opioids of the draft, derived once: a draft belongs to one chart."""
+    """Return the opioids of the draft, derived once: a draft belongs to one chart."""
     return session.derive(("opioids", drafted), lambda: OpioidView(session, drafted))
 
 
@@ -189,7 +189,7 @@ def _has_rescue(session: PatientSession, within_days: float) -> bool:
 
 
 def _is_rescue(identity: MedicationIdentity) -> bool:
-    """Combinations with an opioid do not count; without a stated form it counts (CLARIFICATIONS)."""
+    """Return combinations with an opioid do not count; without a stated form it counts (CLARIFICATIONS)."""
     return bool(identity.rxcuis) and NALOXONE.issuperset(identity.rxcuis)
 
 

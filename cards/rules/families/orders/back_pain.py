@@ -71,7 +71,7 @@ def _knows_onset(context: RuleContext) -> Truth:
 
 
 def _has_red_flag(context: RuleContext) -> Truth:
-    """True where one is in the order or on the list; unknown where none is seen and the list did not come."""
+    """Return true where one is in the order or on the list; unknown where none is seen and the list did not come."""
     return worked_out_once(context, "red flag", _find_red_flag)
 
 

@@ -33,7 +33,7 @@ def _agent_group(spec: Spec) -> Predicate:
 
 
 def agent_words(context: RuleContext) -> str | None:
-    """The group I agent that the order names."""
+    """Return the group I agent that the order names."""
     match = _GROUP_ONE.search(study_of(context).detail)
     return match[0].lower() if match is not None else None
 
@@ -79,7 +79,7 @@ GAPS = {"implants": _implants_gap}
 
 
 def device_words(context: RuleContext) -> str | None:
-    """The implant that is MR unsafe, else the one of whose MR safety nothing is written."""
+    """Return the implant that is MR unsafe, else the one of whose MR safety nothing is written."""
     matching_implants = [
         *_implants_that_are(context, MrSafety.UNSAFE),
         *_implants_that_are(context, MrSafety.UNDOCUMENTED),

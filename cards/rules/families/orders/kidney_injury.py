@@ -64,7 +64,7 @@ def _week_before(record: PatientRecord, newest: Measurement) -> list[Measurement
 
 
 def _egfr(record: PatientRecord) -> float:
-    """The best eGFR; 0 where there is none, so that nothing is called normal."""
+    """Return the best eGFR; 0 where there is none, so that nothing is called normal."""
     estimate = egfr_best(record)
     is_limit = isinstance(estimate, KidneyEstimate) and estimate.side in ("<", "<=")
     return estimate.value if isinstance(estimate, KidneyEstimate) and not is_limit else 0.0
@@ -127,7 +127,7 @@ def _is(state: _State) -> Callable[[RuleContext], Truth]:
 
 
 def injury_words(context: RuleContext) -> str:
-    """What tells of the injury, for a headline."""
+    """Return what tells of the injury, for a headline."""
     rise = _rise(context)
     if rise is None:
         return "Acute kidney injury on the list"

@@ -54,12 +54,12 @@ def _interval(context: RuleContext) -> RetestInterval | None:
 
 
 def _ordered(context: RuleContext) -> str:
-    """The code of the order that has an interval."""
+    """Return the code of the order that has an interval."""
     return next((loinc for loinc in study_of(context).loincs if loinc in RETEST_INTERVALS), "")
 
 
 def _result_codes(observation: Observation) -> Iterable[str]:
-    """The LOINC codes of a result; where it has none, that of the test which its words name."""
+    """Return the LOINC codes of a result; where it has none, that of the test which its words name."""
     coding = observation.code.coding
     codes = [entry.code for entry in coding if entry.code and entry.system in (LOINC, None)]
     if codes:
@@ -69,7 +69,7 @@ def _result_codes(observation: Observation) -> Iterable[str]:
 
 
 def _last(context: RuleContext) -> _Last | None:
-    """The newest final result of the test or of a member of its panel, within its interval."""
+    """Return the newest final result of the test or of a member of its panel, within its interval."""
     return worked_out_once(context, "last result", _find_last)
 
 
@@ -163,7 +163,7 @@ def _ordered_twice(context: RuleContext) -> Truth:
 
 
 def _day(resource: dict[str, Any], session: PatientSession) -> str:
-    """The day for which a draft is: "" for today, which is also what an occurrence that is not said means."""
+    """Return the day for which a draft is: "" for today, which is also what an occurrence that is not said means."""
     time_text = str(resource.get("occurrenceDateTime") or "")
     return "" if not time_text or time_text[:10] == _today(time_text, session) else time_text[:10]
 
@@ -176,7 +176,7 @@ def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:
 
 
 def _today(time_text: str, session: PatientSession) -> str:
-    """The day of this call in the time zone of a time: at 8 in the evening in Honolulu it is tomorrow in UTC."""
+    """Return the day of this call in the time zone of a time: at 8 in the evening in Honolulu it is tomorrow in UTC."""
     as_of = session.record.as_of
     try:
         zone = datetime.fromisoformat(time_text).tzinfo
@@ -194,7 +194,7 @@ def _codes_of(request: ServiceRequest) -> set[str]:
 
 
 def later(context: RuleContext) -> OrderChange | None:
-    """The same order for the first day after the least interval."""
+    """Return the same order for the first day after the least interval."""
     last = _last(context)
     return OrderChange(occurrence=last.due, label=f"Do it on {last.due} instead") if last is not None else None
 
@@ -210,25 +210,25 @@ def test_words(context: RuleContext) -> str:
 
 
 def last_words(context: RuleContext) -> str | None:
-    """The last value with its unit."""
+    """Return the last value with its unit."""
     last = _last(context)
     return last.words if last is not None else None
 
 
 def last_date(context: RuleContext) -> str | None:
-    """The day of the last result."""
+    """Return the day of the last result."""
     last = _last(context)
     return last.time.text[:10] if last is not None else None
 
 
 def due_date(context: RuleContext) -> str | None:
-    """The first day after the least interval."""
+    """Return the first day after the least interval."""
     last = _last(context)
     return last.due if last is not None else None
 
 
 def interval_words(context: RuleContext) -> str | None:
-    """The least interval: half a day is 12 hours."""
+    """Return the least interval: half a day is 12 hours."""
     interval = _interval(context)
     if interval is None:
         return None

@@ -72,7 +72,7 @@ class _Done(Struct, frozen=True):
 
 
 def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
-    """The last result or procedure of each group of screening tests."""
+    """Return the last result or procedure of each group of screening tests."""
     newest: dict[str, _Done] = {}
     for groups, time, words, is_marked in _screenings(record):
         if time is None or time.is_after(record.as_of_epoch):
@@ -107,14 +107,14 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
 
 
 def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:
-    """The groups of screening that the concept of a procedure or report names."""
+    """Return the groups of screening that the concept of a procedure or report names."""
     if concept is None:
         return frozenset()
     return screening_groups_of(codes_of(concept), concept.words)
 
 
 def _last_same(context: RuleContext, days: float, group: str | None = None) -> _Done | None:
-    """The last test of the same screening groups, or of that group, within so many days."""
+    """Return the last test of the same screening groups, or of that group, within so many days."""
     record = context.session.record
     newest = record.derive(_newest_by_group)
     wanted = study_of(context).groups & SCREENING if group is None else {group}
@@ -175,7 +175,7 @@ def cervical_reason(context: RuleContext) -> str | None:
 
 
 def last_same_date(context: RuleContext) -> str | None:
-    """The day on which the same screening was last done."""
+    """Return the day on which the same screening was last done."""
     last = _last_same(context, _LONGEST_DAYS)
     return last.time.text[:10] if last is not None else None
 
@@ -187,7 +187,7 @@ def last_same_sentence(context: RuleContext) -> str:
 
 
 def _smoking_facts(context: RuleContext) -> list[Fact]:
-    """The answer and the pack-years that lung screening is judged by, with their days."""
+    """Return the answer and the pack-years that lung screening is judged by, with their days."""
     history = smoking_history(context.session.record)
     facts = []
     if (answer := history.answer) is not None:
@@ -215,7 +215,7 @@ def _never_smoked(context: RuleContext) -> Truth:
 
 
 def lung_reason(context: RuleContext) -> str | None:
-    """What stands against lung screening, for a sentence; None for nothing that is on record."""
+    """Return what stands against lung screening, for a sentence; None for nothing that is on record."""
     age, record = context.age_years, context.session.record
     if age is not None and not _LUNG_FROM <= age <= _LUNG_TO:
         return f"at {age}"

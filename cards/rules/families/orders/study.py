@@ -46,7 +46,7 @@ def says(pattern: re.Pattern[str], words: str) -> bool:
 
 
 def study_of(context: RuleContext) -> Study:
-    """The study or test that is ordered."""
+    """Return the study or test that is ordered."""
     drafted = context.drafted
     return drafted.study if isinstance(drafted, DraftStudy) else read_study({})
 
@@ -65,17 +65,17 @@ def listed_problems(context: RuleContext) -> Iterator[tuple[CodeableConcept, str
 
 
 def codes_of(concept: CodeableConcept) -> list[str]:
-    """The codes of a concept, whatever their system."""
+    """Return the codes of a concept, whatever their system."""
     return [coding.code for coding in concept.coding if coding.code]
 
 
 def study_words(context: RuleContext) -> str:
-    """The words of the order's code, for a sentence."""
+    """Return the words of the order's code, for a sentence."""
     return plain(study_of(context).words, 50)
 
 
 def without_contrast(context: RuleContext) -> OrderChange | None:
-    """The same study without contrast, where the table has one."""
+    """Return the same study without contrast, where the table has one."""
     code = study_of(context).without_contrast
     study_code = STUDY_CODES.get(code)
     return OrderChange(test=LabOrder(code, study_code.name)) if study_code is not None else None

@@ -184,7 +184,7 @@ def _named_beside(medication: MedicationIdentity) -> frozenset[str]:
 
 
 def pair_of(context: RuleContext) -> Pair | None:
-    """The worst row about the draft and the partner that is looked at."""
+    """Return the worst row about the draft and the partner that is looked at."""
     if not context.partners:
         return None
     partner = context.partners[0]

@@ -143,7 +143,7 @@ def _signer(service: Service) -> Signer:
 
 
 def _refused(service: Service, title: str, **changes: Any) -> Faults:
-    """Yields a fault where a token with these changes (see `Signer.token`) is accepted."""
+    """Yield a fault where a token with these changes (see `Signer.token`) is accepted."""
     token = _signer(service).token(service.url, **changes)
     yield from expect_unauthorized(service.send_with_token(token, f"a token {title}"))
 
@@ -185,7 +185,7 @@ class _KeySet:
 
 @contextmanager
 def _serving_keys(document: dict[str, Any], host: str) -> Iterator[_KeySet]:
-    """Serves this JWK Set at an address of its own until the block ends; `host` as for `serving_fhir`."""
+    """Serve this JWK Set at an address of its own until the block ends; `host` as for `serving_fhir`."""
     body, keys = json.dumps(document).encode(), _KeySet()
 
     class Handler(QuietHandler):

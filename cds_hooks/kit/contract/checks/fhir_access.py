@@ -127,7 +127,7 @@ def redirects_are_not_followed_with_the_token(service: Service) -> Faults:
 
 
 def _another_origin(service: Service, mode: str, purpose: str) -> Faults:
-    """Yields a fault where the service calls the other origin to which its FHIR server points."""
+    """Yield a fault where the service calls the other origin to which its FHIR server points."""
     with (
         _serving(service) as other_server,
         _offered(service, mode=mode, halves=True, elsewhere=other_server.base) as offer,
@@ -204,13 +204,13 @@ class _Offer:
         return [_relative(request) for request in self.requests]
 
     def call(self, prefetch: Request, title: str) -> Exchange:
-        """Calls the service with this prefetch and access to the server."""
+        """Call the service with this prefetch and access to the server."""
         request = self.service.request() | self.access()
         del request["prefetch"]
         return self.service.send_as_is(request | ({"prefetch": prefetch} if prefetch else {}), title)
 
     def call_some_times(self) -> Iterator[Exchange]:
-        """Calls without prefetch: on a busy machine a service may run out of the time it gives itself for fetching."""
+        """Call without prefetch: on a busy machine a service may run out of the time it gives itself for fetching."""
         for _ in range(_PATIENCE):
             yield self.call({}, "nothing prefetched, FHIR access offered")
 
@@ -221,7 +221,7 @@ class _Offer:
         return {"fhirServer": self.server.base, "fhirAuthorization": authorization}
 
     def observe_request(self) -> None:
-        """Raises NotTested where the service asked the server for nothing."""
+        """Raise NotTested where the service asked the server for nothing."""
         observe(self.server.log.received, "the service asked the offered FHIR server for nothing")
 
 

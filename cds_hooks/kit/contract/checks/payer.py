@@ -80,7 +80,7 @@ def codes_of_options_are_names_of_card_types(entry: Node) -> Faults:
 
 
 def _options_of(entry: Node) -> list[Node]:
-    """The options of an entry; NotTested where it is no service of a payer."""
+    """Return the options of an entry; NotTested where it is no service of a payer."""
     options = list(entry.at("extension").objects(_OPTIONS))
     observe(options, "no service has davinci-crd.configuration-options")
     return options
@@ -90,7 +90,7 @@ def _options_of(entry: Node) -> list[Node]:
 
 
 def _order_of(chart: PatientChart) -> dict[str, Any] | None:
-    """The first drafted order of the chart with a billing code."""
+    """Return the first drafted order of the chart with a billing code."""
     for draft in chart.drafts:
         concept = draft.order.get("code") or draft.order.get("codeCodeableConcept") or {}
         systems = [str(coding.get("system")) for coding in concept.get("coding", ())]
@@ -194,7 +194,7 @@ def _complies(kind: str, service: Service) -> Faults:
 
 
 def _register(name: str, rows: tuple[str, ...], run: Callable[[str, Service], Faults], about: str) -> None:
-    """Registers a check of one hook or one type, so that what was not seen of the others is not said to hold."""
+    """Register a check of one hook or one type, so that what was not seen of the others is not said to hold."""
 
     def check(service: Service) -> Faults:
         yield from run(about, service)
@@ -366,7 +366,7 @@ def a_card_says_which_order_it_is_about(card: Node) -> Faults:
 
 
 def _topic(card: Node) -> str:
-    """The topic of a payer's card; NotTested for any other card."""
+    """Return the topic of a payer's card; NotTested for any other card."""
     topic = card.at("source").at("topic")
     observe("davinci-crd" in topic.text("system"), "no card of a payer came")
     return topic.text("code")

@@ -292,7 +292,7 @@ def a_bundle_is_a_bundle(service: Service) -> Faults:
 
 
 def _taken_for_none(service: Service, key: str, prefetch: dict[str, Any]) -> Faults:
-    """Yields a fault where a broken Bundle gives the advice of an empty one, and its data would have given another."""
+    """Yield a fault where a broken Bundle gives the advice of an empty one, and its data would have given another."""
     bundle = {"resourceType": "Bundle", "type": "searchset"}
     empty = service.send(service.request() | {"prefetch": prefetch | {key: bundle}}, f"prefetch.{key} is empty")
     if empty.advice == service.base.exchange.advice:

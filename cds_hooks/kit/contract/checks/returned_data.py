@@ -46,7 +46,7 @@ def _updating_call(service: Service) -> Call:
 
 
 def _updates(call: Call) -> Iterator[Node]:
-    """Yields the resources of update actions that are drafts of this call."""
+    """Yield the resources of update actions that are drafts of this call."""
     drafts = call.sent["context"].get("draftOrders", {})
     ids = {entry["resource"].get("id") for entry in drafts.get("entry", [])} if isinstance(drafts, dict) else set()
     for action in call.exchange.actions:

@@ -66,7 +66,7 @@ _ELEMENTS: Final = _read_elements()
 
 
 def form_faults(node: Node, kind: str) -> Faults:
-    """Yields what of this object is not as FHIR R4 has it for its type: one fault for each element."""
+    """Yield what of this object is not as FHIR R4 has it for its type: one fault for each element."""
     elements = _ELEMENTS.get(kind)
     if elements is None or not isinstance(node.value, dict):
         return

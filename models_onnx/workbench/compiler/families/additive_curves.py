@@ -33,7 +33,7 @@ class AdditiveCurves:
     def centred(
         cls, features: Sequence[str], curves: Sequence[Curve], start: float, cohort: Array, link: Link = LOGIT
     ) -> Self:
-        """Returns the curves as fitted, centred on the cohort [n, F].
+        """Return the curves as fitted, centred on the cohort [n, F].
 
         The cohort is used as the model sees it, with missing values imputed where it does so. If the model gives no
         value for a missing input, that input gets the cohort's mean, so a contribution of 0.
@@ -54,18 +54,18 @@ class AdditiveCurves:
         return tuple(tuple(curve.breaks.tolist()) for curve in self.curves)
 
     def contributions(self, X: Array) -> Array:
-        """Returns the curve of each input."""
+        """Return the curve of each input."""
         return np.column_stack([curve.values(x) for x, curve in zip(X.T, self.curves, strict=True)])
 
     def margin(self, X: Array) -> Array:
-        """Returns base + sum of contributions."""
+        """Return base + sum of contributions."""
         return np.asarray(self.base + self.contributions(X).sum(axis=1))
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """Returns the model of intercept + slope * margin, multiplied into the curves."""
+        """Return the model of intercept + slope * margin, multiplied into the curves."""
         curves = tuple(curve.scaled(slope, 0.0) for curve in self.curves)
         return replace(self, curves=curves, base=intercept + slope * self.base)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Writes the curves side by side, in float64."""
+        """Write the curves side by side, in float64."""
         return write_curves(graph, graph.node("Cast", [features], "wide", to=DOUBLE), missing, self.curves)

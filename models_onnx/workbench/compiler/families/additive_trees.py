@@ -37,11 +37,11 @@ class Term:
     centre: float = 0.0
 
     def values_of(self, X: NDArray[np.float32]) -> Array:
-        """Returns the term's value for each row."""
+        """Return the term's value for each row."""
         return np.asarray(self.values[tuple(self.places(X))])
 
     def places(self, X: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-        """Returns the cell of each row, one array for each axis."""
+        """Return the cell of each row, one array for each axis."""
         return [
             np.where(np.isnan(X[:, j]), len(edges) + 1, np.searchsorted(np.array(edges, np.float32), X[:, j], "left"))
             for j, edges in zip(self.inputs, self.edges, strict=True)
@@ -70,7 +70,7 @@ class AdditiveTrees:
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
     ) -> Self:
-        """Returns the terms as learned, centred on the cohort [n, F], by default with its range."""
+        """Return the terms as learned, centred on the cohort [n, F], by default with its range."""
         seen = as_float32(cohort)
         centred_terms = tuple(_centred(part, seen) for term in terms for part in _parted(term, seen))
         lowest, highest = limits(cohort)
@@ -87,7 +87,7 @@ class AdditiveTrees:
         return tuple(tuple(sorted(values)) for values in edge_sets)
 
     def of_terms(self, X: Array) -> Array:
-        """Returns the centred value of every term [N, T]."""
+        """Return the centred value of every term [N, T]."""
         seen = as_float32(X)
         return np.column_stack([term.values_of(seen) for term in self.terms]) if self.terms else np.zeros((len(X), 0))
 
@@ -96,7 +96,7 @@ class AdditiveTrees:
         return self.of_terms(X) @ self._shares()
 
     def margin(self, X: Array) -> Array:
-        """base + sum of terms."""
+        """Return base + sum of terms."""
         return np.asarray(self.base + self.of_terms(X).sum(axis=1))
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
@@ -105,7 +105,7 @@ class AdditiveTrees:
         return replace(self, terms=terms, base=intercept + slope * self.base)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:  # noqa: ARG002  # a first node asks
-        """Writes one tree per term; if each input has one term of its own, the tree's target is the input's column."""
+        """Write one tree per term; if each input has one term of its own, the tree's target is the input's column."""
         alone = sorted(term.inputs for term in self.terms) == sorted({(term.inputs[0],) for term in self.terms})
         writer = TreeWriter()
         for number, term in enumerate(self.terms):
@@ -131,7 +131,7 @@ class _TermTree:
         self._count = 0
 
     def grow(self, features: Sequence[int], edges: Sequence[Sequence[float]], values: Array) -> None:
-        """Adds the nodes over the first feature; where its cells end, those over the other features begin."""
+        """Add the nodes over the first feature; where its cells end, those over the other features begin."""
         if not features:
             self._writer.add_leaf(self._tree, self._count, {self._target: float(values)})
             self._count += 1
@@ -144,7 +144,7 @@ class _TermTree:
     def _cells(
         self, features: Sequence[int], edges: Sequence[Sequence[float]], values: Array, first: int, last: int
     ) -> None:
-        """Adds a balanced tree over the cells first..last of the first feature."""
+        """Add a balanced tree over the cells first..last of the first feature."""
         if first == last:
             self.grow(features[1:], edges[1:], values[first])
             return
@@ -154,29 +154,29 @@ class _TermTree:
         self._cells(features, edges, values, middle + 1, last)
 
     def _split(self, feature: int, threshold: float, size: int) -> None:
-        """Adds a node with `size` nodes below its first child."""
+        """Add a node with `size` nodes below its first child."""
         number = self._count
         self._count += 1
         self._writer.add_split(self._tree, number, feature, threshold, (number + 1, number + 1 + size))
 
 
 def _cells_size(edges: Sequence[Sequence[float]], cells: int) -> int:
-    """Returns how many nodes a tree over so many cells of the first feature has."""
+    """Return how many nodes a tree over so many cells of the first feature has."""
     return cells * (_size(edges[1:]) + 1) - 1
 
 
 def _size(edges: Sequence[Sequence[float]]) -> int:
-    """Returns how many nodes a tree over all cells of these features has."""
+    """Return how many nodes a tree over all cells of these features has."""
     return 1 + _cells_size(edges, len(edges[0]) + 1) + _size(edges[1:]) if edges else 1
 
 
 def additive(ensemble: Ensemble) -> bool:
-    """Returns whether every tree uses one input only, so that the ensemble is a sum of step functions."""
+    """Return whether every tree uses one input only, so that the ensemble is a sum of step functions."""
     return all(len(set(tree.feature[tree.inner])) <= 1 for tree in ensemble.trees)
 
 
 def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
-    """Returns one term per input, and the intercept.
+    """Return one term per input, and the intercept.
 
     Raises:
         CompileRefused: a tree uses several inputs.
@@ -215,7 +215,7 @@ def _centred(term: Term, cohort: NDArray[np.float32]) -> Term:
 
 
 def ebm_terms(model: Any, features: Sequence[str]) -> tuple[tuple[Term, ...], float]:
-    """The terms of a fitted ExplainableBoostingClassifier of two classes, and its intercept, on the logit scale.
+    """Return the terms of a fitted ExplainableBoostingClassifier of two classes, and its intercept, on the logit scale.
 
     Refused by name: terms of three inputs, inputs that are not numbers, more than two classes.
     """

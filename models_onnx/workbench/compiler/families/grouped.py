@@ -55,7 +55,7 @@ class GroupedModel:
     def read(
         cls, source: OnnxSource, features: tuple[str, ...], declared: Mapping[str, Sequence[str]], X: Array
     ) -> Self:
-        """Returns the file against the cohort [n, F].
+        """Return the file against the cohort [n, F].
 
         Raises:
             CompileRefused: the file cannot be run or takes other inputs, or the groups are too many.
@@ -94,11 +94,11 @@ class GroupedModel:
         return ((),) * len(self.features)
 
     def margin(self, X: Array) -> Array:
-        """Returns the file's answer, recalibrated."""
+        """Return the file's answer, recalibrated."""
         return self._margins(*self._seen(X))
 
     def contributions(self, X: Array) -> Array:
-        """Returns each group's Shapley value at the group's first input, 0 at the others."""
+        """Return each group's Shapley value at the group's first input, 0 at the others."""
         values, recorded = self._seen(X)
         answers = []
         for chosen in self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool):
@@ -107,11 +107,11 @@ class GroupedModel:
         return np.asarray(np.column_stack(answers) @ self._weights @ self._first)
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """Returns the same model with margin = intercept + slope * margin."""
+        """Return the same model with margin = intercept + slope * margin."""
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Writes the file with every coalition of its groups, and the Shapley values of its answers."""
+        """Write the file with every coalition of its groups, and the Shapley values of its answers."""
         count, coalitions = len(self.features), len(self._coalitions)
         low, high = (
             graph.constant(end, as_float32(np.array(getattr(self, end))), np.float32) for end in ("low", "high")
@@ -172,7 +172,7 @@ class GroupedModel:
         return matrix
 
     def _seen(self, X: Array) -> tuple[Array, Array]:
-        """Returns the values within the trained range, missing ones filled, and 1 where a value is recorded."""
+        """Return the values within the trained range, missing ones filled, and 1 where a value is recorded."""
         seen = np.clip(as_float32(X), as_float32(np.array(self.low)), as_float32(np.array(self.high)))
         missing = np.isnan(seen)
         return np.where(missing, as_float32(self._fill), seen).astype(np.float64), (~missing).astype(np.float64)
@@ -186,13 +186,13 @@ class GroupedModel:
 
 
 def facts_of(model: GroupedModel) -> dict[str, str]:
-    """Returns the metadata of the file: what a reader has to know, and how often the network is run for a person."""
+    """Return the metadata of the file: what a reader has to know, and how often the network is run for a person."""
     sentence = EXPLANATION.format(groups=", ".join(model.groups.names))
     return {"explanation": sentence, "coalitions": str(len(model._coalitions))}
 
 
 def _quantities(features: tuple[str, ...], steps: int | None) -> dict[str, tuple[str, ...]]:
-    """Returns the steps of each quantity of a series as a group; none for a table.
+    """Return the steps of each quantity of a series as a group; none for a table.
 
     >>> _quantities(("rate_1", "rate_2", "age_1", "age_2"), 2)
     {'rate': ('rate_1', 'rate_2'), 'age': ('age_1', 'age_2')}

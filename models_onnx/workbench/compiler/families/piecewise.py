@@ -56,7 +56,7 @@ class Curve:
         return float(self.slopes[0]), float(self.intercepts[0])
 
     def values(self, x: Array) -> Array:
-        """Returns the curve at each x."""
+        """Return the curve at each x."""
         inside = np.where(np.isnan(x), 0.0, np.clip(x, -LARGEST, LARGEST))
         piece = np.searchsorted(self.breaks, inside, side="right")
         return np.where(np.isnan(x), self.missing, self.slopes[piece] * inside + self.intercepts[piece])
@@ -67,7 +67,7 @@ class Curve:
         return replace(self, intercepts=intercepts, slopes=slope * self.slopes, missing=missing)
 
     def at_missing(self, value: float) -> Self:
-        """Returns the same curve with this value where the input is missing."""
+        """Return the same curve with this value where the input is missing."""
         return replace(self, missing=value)
 
     def __add__(self, other: "Curve") -> "Curve":
@@ -80,7 +80,7 @@ class Curve:
 
 
 def write_curves(graph: Graph, columns: str, missing: str, curves: Sequence[Curve]) -> str:
-    """Writes the curve of each float64 column [N, K]: the piece, then its line.
+    """Write the curve of each float64 column [N, K]: the piece, then its line.
 
     Where `missing` [N, K] is true the value is the curve's `missing`, NaN where it has none.
     """
@@ -100,7 +100,7 @@ def write_curves(graph: Graph, columns: str, missing: str, curves: Sequence[Curv
 
 
 def _write_piece(graph: Graph, inside: str, curves: Sequence[Curve]) -> str:
-    """Writes the place of each column's piece among the pieces of all curves."""
+    """Write the place of each column's piece among the pieces of all curves."""
     owner = np.repeat(np.arange(len(curves)), [len(curve.breaks) for curve in curves])
     counts = np.zeros((len(owner), len(curves)), dtype=np.float32)
     counts[np.arange(len(owner)), owner] = 1.0
@@ -170,7 +170,7 @@ class PiecewiseLinear:
         return replace(self, lines=lines, base=intercept + slope * self.base)
 
     def contributions(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns the same sums in numpy, for the reference cohort's margins; a missing input contributes 0."""
+        """Return the same sums in numpy, for the reference cohort's margins; a missing input contributes 0."""
         columns = []
         for x, line in zip(X.T, self.lines, strict=True):
             hinges = np.maximum(np.minimum(x, line.top)[:, None] - np.array(line.knots), 0.0)
@@ -178,7 +178,7 @@ class PiecewiseLinear:
         return np.column_stack(columns)
 
     def margin(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """base + sum of contributions."""
+        """Return base + sum of contributions."""
         return np.asarray(self.base + self.contributions(X).sum(axis=1))
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:

@@ -74,7 +74,7 @@ class Block:
 
 
 def blocks(tree: Tree, cohort: NDArray[np.float32]) -> Iterator[Block]:
-    """Yields the blocks of a tree against a cohort; their bases and contributions add up to the tree's value."""
+    """Yield the blocks of a tree against a cohort; their bases and contributions add up to the tree's value."""
     answers = {int(node): tree.answers(cohort, int(node)) for node in tree.inner}
     for root, path in _parts(tree, 0, ()):
         leaves = list(tree.leaves(root, path))
@@ -119,7 +119,7 @@ def _parts(tree: Tree, node: int, path: TreePath) -> Iterator[tuple[int, TreePat
 
 
 def contributions_by_leaf(tree: Tree, X: NDArray[np.float32], cohort: NDArray[np.float32], count: int) -> Array:
-    """Returns the same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
+    """Return the same contributions [N, count] leaf by leaf, without blocks or tables, for the verification."""
     contributions = np.zeros((len(X), count))
     of_rows, of_cohort = ({int(n): tree.answers(rows, int(n)) for n in tree.inner} for rows in (X, cohort))
     for leaf, path in tree.leaves():
@@ -173,7 +173,7 @@ class ShapleyTrees(ExplainedEnsemble):
         high: Sequence[float] | None = None,
         deepest: int = DEEPEST,
     ) -> Self:
-        """Returns the ensemble explained against the whole cohort [n, F].
+        """Return the ensemble explained against the whole cohort [n, F].
 
         The training range is the cohort's where it is not given.
 
@@ -196,7 +196,7 @@ class ShapleyTrees(ExplainedEnsemble):
         return self.ensemble.start + sum(part.base for part in self.parts)
 
     def contributions(self, X: Array) -> Array:
-        """Returns the contributions computed leaf by leaf, by another method than the file's."""
+        """Return the contributions computed leaf by leaf, by another method than the file's."""
         seen, count = as_float32(X), len(self.features)
         parts = (contributions_by_leaf(tree, seen, self.cohort, count) for tree in self.ensemble.trees)
         return sum(parts, np.zeros((len(X), count)))
@@ -221,7 +221,7 @@ class ShapleyTrees(ExplainedEnsemble):
         return self._write_sums(graph, graph.node("Reshape", [rows, flat], "of_entries"), width)
 
     def _write_sums(self, graph: Graph, entries: str, width: int) -> str:
-        """Adds the entries of each input in chunks of sixteen, then the chunks of each input."""
+        """Add the entries of each input in chunks of sixteen, then the chunks of each input."""
         chunks, owners = [], []
         for j in range(len(self.features)):
             entries_of_input = [n * width + p.inputs.index(j) for n, p in enumerate(self.parts) if j in p.inputs]
@@ -239,7 +239,7 @@ class ShapleyTrees(ExplainedEnsemble):
         return graph.node("MatMul", [sums, graph.constant("input_of_chunk", matrix, np.float64)], "of_inputs")
 
     def _write_codes(self, graph: Graph, features: str, missing: str) -> str:
-        """Returns the pattern of answers of every block, int32 [N, blocks]."""
+        """Return the pattern of answers of every block, int32 [N, blocks]."""
         width = max(len(part.questions) for part in self.parts)
         column = np.zeros((len(self.parts), width), dtype=np.int32)
         threshold = np.zeros((len(self.parts), width), dtype=np.float32)
@@ -283,7 +283,7 @@ _MEGABYTES_IN_TIME, _MANY_TREES = 16.0, 200
 
 
 def _depth_in_time(ensemble: Ensemble, most: int) -> int:
-    """The depth, up to `most`, at which so many trees are explained within the time of a card."""
+    """Return the depth, up to `most`, at which so many trees are explained within the time of a card."""
     count = len(ensemble.trees)
     if count > _MANY_TREES:
         return min(most, DEEPEST)
@@ -294,7 +294,7 @@ def _depth_in_time(ensemble: Ensemble, most: int) -> int:
 
 
 def exact_megabytes(ensemble: Ensemble) -> float:
-    """Returns the size in MB of the tables that exact contributions of these trees take."""
+    """Return the size in MB of the tables that exact contributions of these trees take."""
     numbers = 0
     for tree in ensemble.trees:
         for root, path in _parts(tree, 0, ()):

@@ -17,7 +17,7 @@ LEAF = -1
 
 
 def at_most(threshold: float) -> np.float32:
-    """Returns the largest float32 that is <= threshold: `x <= it` decides for every float32 x as float64 does.
+    """Return the largest float32 that is <= threshold: `x <= it` decides for every float32 x as float64 does.
 
     >>> float(at_most(0.1)) <= 0.1 < float(np.nextafter(at_most(0.1), np.float32(1)))
     True
@@ -28,7 +28,7 @@ def at_most(threshold: float) -> np.float32:
 
 
 def below(threshold: float) -> np.float32:
-    """Returns the largest float32 that is < threshold: for trees that go left where x < threshold."""
+    """Return the largest float32 that is < threshold: for trees that go left where x < threshold."""
     rounded = at_most(threshold)
     return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) == threshold else rounded
 
@@ -69,18 +69,18 @@ class Tree:
             raise CompileRefused("the nodes of a tree of the file are no tree: the file is damaged")
 
     def height(self, node: int = 0) -> int:
-        """Returns the number of questions on the longest path below this node."""
+        """Return the number of questions on the longest path below this node."""
         if self.feature[node] == LEAF:
             return 0
         return 1 + max(self.height(int(self.left[node])), self.height(int(self.right[node])))
 
     def answers(self, X: NDArray[np.float32], node: int) -> NDArray[np.bool_]:
-        """Returns which rows go left at this node."""
+        """Return which rows go left at this node."""
         x = X[:, self.feature[node]]
         return np.asarray(np.where(np.isnan(x), self.nan_left[node], x <= self.threshold[node]))
 
     def values(self, X: NDArray[np.float32]) -> Array:
-        """Returns the value of the leaf that each row ends in."""
+        """Return the value of the leaf that each row ends in."""
         leaf_values = np.empty(len(X))
         waiting = [(0, np.arange(len(X)))]
         while waiting:
@@ -93,7 +93,7 @@ class Tree:
         return leaf_values
 
     def leaves(self, node: int = 0, path: TreePath = ()) -> Iterator[tuple[int, TreePath]]:
-        """Yields each leaf below a node with the questions on its way and whether it lies to the left of them."""
+        """Yield each leaf below a node with the questions on its way and whether it lies to the left of them."""
         if self.feature[node] == LEAF:
             yield node, path
             return
@@ -120,7 +120,7 @@ class Ensemble:
         return max((tree.height() for tree in self.trees), default=0)
 
     def margin(self, X: Array) -> Array:
-        """Returns the margin of each row."""
+        """Return the margin of each row."""
         values = as_float32(X)
         return np.asarray(self.start + sum((tree.values(values) for tree in self.trees), np.zeros(len(X))))
 
@@ -142,7 +142,7 @@ class Ensemble:
         return replace(self, trees=tuple(trees))
 
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
-        """Returns the thresholds of each input, increasing."""
+        """Return the thresholds of each input, increasing."""
         threshold_sets: list[set[float]] = [set() for _ in self.features]
         for tree in self.trees:
             for node in tree.inner:
@@ -174,12 +174,12 @@ class ExplainedEnsemble:
         return self.ensemble.thresholds()
 
     def margin(self, X: Array) -> Array:
-        """Returns the margin, computed by following the trees."""
+        """Return the margin, computed by following the trees."""
         return self.ensemble.margin(X)
 
 
 def as_float32(X: Array) -> NDArray[np.float32]:
-    """Returns the rows as the file receives them; values beyond float32 are infinity."""
+    """Return the rows as the file receives them; values beyond float32 are infinity."""
     with np.errstate(over="ignore"):
         return np.asarray(X, dtype=np.float32)
 

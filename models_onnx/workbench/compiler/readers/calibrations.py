@@ -23,7 +23,7 @@ _AROUND = {
 
 
 def without_wrapping(model: Any) -> Any:
-    """Returns the model itself, with the steps of pipelines in pipelines in one."""
+    """Return the model itself, with the steps of pipelines in pipelines in one."""
     if hasattr(model, "best_estimator_"):
         return without_wrapping(model.best_estimator_)
     inner = getattr(model, _AROUND.get(type(model).__name__, ""), None)
@@ -36,7 +36,7 @@ def without_wrapping(model: Any) -> Any:
 
 
 def behind(pipeline: Any, last: Any) -> Any:
-    """Returns the pipeline with another last step, whose own steps follow where it is a pipeline itself."""
+    """Return the pipeline with another last step, whose own steps follow where it is a pipeline itself."""
     from sklearn.pipeline import Pipeline
 
     inner_steps = [step for _, step in last.steps] if type(last).__name__ == "Pipeline" else [last]
@@ -45,7 +45,7 @@ def behind(pipeline: Any, last: Any) -> Any:
 
 
 def last_of(model: Any) -> Any:
-    """Returns the last step of a pipeline, any other model itself."""
+    """Return the last step of a pipeline, any other model itself."""
     return model.steps[-1][1] if type(model).__name__ == "Pipeline" else model
 
 
@@ -95,7 +95,7 @@ def _line(calibrator: Any, inner: Any) -> CalibrationLine:
 
 
 def _sigmoid(calibrator: Any, of_probability: bool) -> tuple[float, float] | None:
-    """Returns intercept and slope of a calibration by the logistic function of a line; None for any other."""
+    """Return intercept and slope of a calibration by the logistic function of a line; None for any other."""
     kind = type(calibrator).__name__
     if kind == "_SigmoidCalibration":
         return -float(calibrator.b_), -float(calibrator.a_)
@@ -105,7 +105,7 @@ def _sigmoid(calibrator: Any, of_probability: bool) -> tuple[float, float] | Non
 
 
 def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:
-    """Returns the model with the line folded in; an average of probabilities becomes a margin of log odds by it."""
+    """Return the model with the line folded in; an average of probabilities becomes a margin of log odds by it."""
     if line is None:
         return model
     if line.of_probability != (model.link is IDENTITY):

@@ -13,7 +13,7 @@ from models_onnx.workbench.compiler.readers.source import read_file, reader_of
 
 
 def converted(model: Any, names: Sequence[str] | None) -> OnnxSource | None:
-    """Returns a fitted object or a file of trees as an ONNX file; None where there is no converter for it.
+    """Return a fitted object or a file of trees as an ONNX file; None where there is no converter for it.
 
     `names`: those of the inputs; an object that was fitted on named columns takes each of them by its name.
     """
@@ -45,7 +45,7 @@ def converted(model: Any, names: Sequence[str] | None) -> OnnxSource | None:
 
 
 def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
-    """Returns trees of any depth as a file that gives their margin."""
+    """Return trees of any depth as a file that gives their margin."""
     graph, writer = Graph(), TreeWriter()
     features = graph.input("features", FLOAT, ["N", len(ensemble.features)])
     for number, tree in enumerate(ensemble.trees):

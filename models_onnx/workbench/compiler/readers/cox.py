@@ -71,7 +71,7 @@ def _breslow(results: Any) -> tuple[Array, Array]:
 
 
 def cox_of(model: Any, horizons: Sequence[float] = (), per_year: float | None = None) -> Any:
-    """Returns a CoxModel for a Cox model of those libraries; any other object as it is.
+    """Return a CoxModel for a Cox model of those libraries; any other object as it is.
 
     `horizons` in years, the main one last; `per_year`: how many units of the study's time a year has.
 

@@ -48,7 +48,7 @@ def _ensemble(name: str, text: str) -> Ensemble:
 
 
 def _log_odds(name: str, header: Section, after: str) -> float:
-    """What the raw score is multiplied with to be log odds; refuses what gives no probability of two classes."""
+    """Return what the raw score is multiplied with to be log odds; refuses what gives no probability of two classes."""
     objective, *options = header.get("objective", "none").split(" ")
     if objective not in _OBJECTIVES:
         raise CompileRefused(f"{name} has the objective {objective!r}; compiled are {', '.join(_OBJECTIVES)}")

@@ -40,12 +40,12 @@ class Column:
 
 
 def inputs_as_columns(count: int) -> list[Column]:
-    """Returns each input as it is."""
+    """Return each input as it is."""
     return [Column(j, Curve.identity()) for j in range(count)]
 
 
 def columns_behind(step: Any, columns: list[Column], names: Names) -> list[Column]:
-    """Returns the columns behind a fitted transformer; CompileRefused where one of them would not be of one input."""
+    """Return the columns behind a fitted transformer; CompileRefused where one of them would not be of one input."""
     if step is None or (isinstance(step, str) and step == "passthrough") or getattr(step, "func", step) is None:
         return columns  # a ColumnTransformer keeps the remainder by a FunctionTransformer without a function
     if isinstance(step, str) and step == "drop":
@@ -155,7 +155,7 @@ NUMBERS_ONLY = "at the bedside inputs are numbers: code it before training, as 0
 
 
 def _one_hot(step: Any, columns: list[Column], names: Names) -> list[Column]:
-    """Returns one column of 0 and 1 for each category."""
+    """Return one column of 0 and 1 for each category."""
     if any(infrequent is not None for infrequent in getattr(step, "infrequent_categories_", None) or ()):
         raise CompileRefused("OneHotEncoder with infrequent categories is not compiled: join them before training")
     dropped = [None] * len(columns) if step.drop_idx_ is None else list(step.drop_idx_)
@@ -177,7 +177,7 @@ def _one_hot(step: Any, columns: list[Column], names: Names) -> list[Column]:
 
 
 def _code(column: Column, value: float, categories: Any, name: str, step: Any) -> Curve:
-    """Returns 1 at exactly this value; no answer for a missing one where the encoder refuses what it does not know."""
+    """Return 1 at exactly this value; no answer for a missing one where the encoder refuses what it does not know."""
     if not np.isnan(value) and float(np.float32(value)) != value:
         raise CompileRefused(f"the category {value!r} of {name} is no float32, so no input could be equal to it")
     imputed = column.curve.missing
@@ -246,22 +246,22 @@ class Prepared:
         return [column.input for column in self.columns]
 
     def contributions(self, X: Array) -> Array:
-        """Returns those of the columns, summed by input."""
+        """Return those of the columns, summed by input."""
         contributions = np.zeros((len(X), len(self.features)))
         for j, values in zip(self.owners, self.inner.contributions(prepare(self.columns, X)).T, strict=True):
             contributions[:, j] += values
         return contributions
 
     def margin(self, X: Array) -> Array:
-        """Returns the inner model's on the prepared columns."""
+        """Return the inner model's on the prepared columns."""
         return self.inner.margin(prepare(self.columns, X))
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """Returns the inner model recalibrated."""
+        """Return the inner model recalibrated."""
         return replace(self, inner=self.inner.recalibrated(intercept, slope))
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Writes the columns, float32 as the trees see them, then the inner model, then sums by input."""
+        """Write the columns, float32 as the trees see them, then the inner model, then sums by input."""
         owner = graph.constant("column_owner", self.owners, np.int64)
         gathered = graph.node("Gather", [features, owner], "gathered", axis=1)
         absent = graph.node("Gather", [missing, owner], "gathered_missing", axis=1)
@@ -276,7 +276,7 @@ class Prepared:
 
 
 def prepare(columns: Sequence[Column], X: Array) -> Array:
-    """Returns the columns [n, C] of inputs [n, F], float32 like the file's."""
+    """Return the columns [n, C] of inputs [n, F], float32 like the file's."""
     with np.errstate(over="ignore"):
         seen = np.asarray(X, dtype=np.float32).astype(np.float64)
         values = [column.curve.values(seen[:, column.input]) for column in columns]
@@ -284,5 +284,5 @@ def prepare(columns: Sequence[Column], X: Array) -> Array:
 
 
 def plain(columns: Sequence[Column], count: int) -> bool:
-    """Returns whether the columns are the inputs, in order, as they are."""
+    """Return whether the columns are the inputs, in order, as they are."""
     return len(columns) == count and all(column.input == j and column.as_it_is for j, column in enumerate(columns))

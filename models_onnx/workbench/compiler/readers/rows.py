@@ -24,7 +24,7 @@ class CohortRows:
 
 
 def read_rows(path: Path, features: Sequence[str], outcome: str | None = None) -> CohortRows:
-    """Reads the rows of a CSV file with a header (also .gz); empty, NA, NaN, null and none are missing.
+    """Read the rows of a CSV file with a header (also .gz); empty, NA, NaN, null and none are missing.
 
     Raises:
         CompileRefused: a column is not there or holds something else; a value is a patient's and is not repeated.
@@ -59,12 +59,12 @@ _PLACE = re.compile(r"Column_\d+|f\d+")
 
 
 def is_frame(rows: Any) -> bool:
-    """Returns whether these rows have named columns (pandas), without importing pandas."""
+    """Return whether these rows have named columns (pandas), without importing pandas."""
     return hasattr(rows, "columns") and hasattr(rows, "iloc")
 
 
 def inputs_of(rows: Any, model_names: Sequence[str] | None, chosen_names: Sequence[str] | None) -> tuple[str, ...]:
-    """The inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
+    """Return the inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
     columns = [str(name) for name in rows.columns] if is_frame(rows) else None
     if columns is None and np.ndim(rows) != 2:
         raise CompileRefused("the reference cohort is rows of inputs: a data frame, or an array [n, F]")
@@ -97,7 +97,7 @@ def inputs_of(rows: Any, model_names: Sequence[str] | None, chosen_names: Sequen
 
 
 def as_numbers(rows: Any, names: Sequence[str]) -> Array:
-    """Returns the rows [n, F] as the file takes them, NaN where missing."""
+    """Return the rows [n, F] as the file takes them, NaN where missing."""
     if not is_frame(rows):
         return np.array(rows, dtype=np.float64)
     columns, places = [], [str(name) for name in rows.columns]
@@ -110,7 +110,7 @@ def as_numbers(rows: Any, names: Sequence[str]) -> Array:
 
 
 def library(model: Any, names: Sequence[str]) -> Callable[[Array], Array]:
-    """Returns the model's own probability of rows [n, F] of numbers."""
+    """Return the model's own probability of rows [n, F] of numbers."""
 
     def probability(X: Array) -> Array:
         with warnings.catch_warnings():
@@ -122,7 +122,7 @@ def library(model: Any, names: Sequence[str]) -> Callable[[Array], Array]:
 
 
 def framed(model: Any, X: Array, names: Sequence[str]) -> Any:
-    """The rows as this scikit-learn object was fitted on them: a data frame where it knows names."""
+    """Return the rows as this scikit-learn object was fitted on them: a data frame where it knows names."""
     fitted_names = getattr(model, "feature_names_in_", None)
     if fitted_names is None or not type(model).__module__.startswith("sklearn"):
         return X
@@ -132,7 +132,7 @@ def framed(model: Any, X: Array, names: Sequence[str]) -> Any:
 
 
 def medians(X: Array) -> tuple[float, ...]:
-    """Returns the middle value of each input, as float32; 0 where there is none."""
+    """Return the middle value of each input, as float32; 0 where there is none."""
     return tuple(float(np.float32(np.nanmedian(x))) if not np.isnan(x).all() else 0.0 for x in X.T)
 
 

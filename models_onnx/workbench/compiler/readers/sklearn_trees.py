@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def from_hist_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble:
-    """Returns a fitted HistGradientBoostingClassifier of two classes; categorical splits are refused by name.
+    """Return a fitted HistGradientBoostingClassifier of two classes; categorical splits are refused by name.
 
     A missing value goes the way that was learned, also at nodes that ask only whether it is missing.
     """
@@ -44,7 +44,7 @@ def _histogram_tree(nodes: Any) -> Tree:
 
 
 def from_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble:
-    """Reads a fitted GradientBoostingClassifier of two classes; it knows no missing values."""
+    """Read a fitted GradientBoostingClassifier of two classes; it knows no missing values."""
     _refuse_other_than_two_classes(model)
     if model.loss not in ("log_loss", "exponential"):
         raise CompileRefused(f"the loss {model.loss!r} gives no probability that is compiled")
@@ -58,7 +58,7 @@ def from_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble:
 
 
 def from_forest(model: Any, features: Sequence[str]) -> Ensemble:
-    """Reads a fitted RandomForest-, ExtraTrees- or DecisionTreeClassifier of two classes.
+    """Read a fitted RandomForest-, ExtraTrees- or DecisionTreeClassifier of two classes.
 
     It is read on the probability scale (link `identity`).
     """

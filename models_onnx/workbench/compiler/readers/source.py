@@ -45,7 +45,7 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 
 
 def read_file(path: Path) -> Ensemble:
-    """Returns the ensemble of a LightGBM (text) or XGBoost (JSON) file; a pickle is refused."""
+    """Return the ensemble of a LightGBM (text) or XGBoost (JSON) file; a pickle is refused."""
     if not path.is_file():
         raise CompileRefused(f"{path} is not there")
     content = path.read_bytes()
@@ -62,7 +62,7 @@ def read_file(path: Path) -> Ensemble:
 
 
 def booster_of(model: Any) -> Ensemble | None:
-    """The ensemble of a LightGBM or XGBoost object, by what its library writes; None for another object."""
+    """Return the ensemble of a LightGBM or XGBoost object, by what its library writes; None for another object."""
     name = type(model).__name__
     booster = getattr(model, "booster_", model)
     if hasattr(booster, "model_to_string"):
@@ -82,7 +82,7 @@ def from_ensemble(ensemble: Ensemble, cohort: Array, deepest: int = DEEPEST) -> 
 
 
 def reader_of(last: Any) -> TreeReader | None:
-    """Returns how the ensemble of this object is read, given names of its columns."""
+    """Return how the ensemble of this object is read, given names of its columns."""
     name = type(last).__name__
     if name == "HistGradientBoostingClassifier":
         return lambda names: from_hist_gradient_boosting(last, names)
@@ -96,7 +96,7 @@ def reader_of(last: Any) -> TreeReader | None:
 
 
 def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[str, ...], deepest: int) -> FittedModel:
-    """Returns the trees of `last` as terms of the inputs that its columns come from."""
+    """Return the trees of `last` as terms of the inputs that its columns come from."""
     reader = reader_of(last)
     if reader is None or not hasattr(last, "classes_"):
         raise CompileRefused(f"{type(last).__name__} is not a fitted classifier")
@@ -137,7 +137,7 @@ LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "Line
 def linear_model(
     columns: list[Column], coefficients: Array, start: float, X: Array, names: tuple[str, ...], link: Link = LOGIT
 ) -> FittedModel:
-    """Returns start + the columns times their coefficients, as terms of the inputs."""
+    """Return start + the columns times their coefficients, as terms of the inputs."""
     if len(columns) != len(coefficients):
         raise CompileRefused(f"{len(coefficients)} coefficients do not fit the {len(columns)} columns before them")
     curves: dict[int, Curve] = {}
@@ -173,7 +173,7 @@ class Source:
 
 
 def open_source(model: Any, deepest: int = DEEPEST) -> Source:
-    """Returns what `model` is: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
+    """Return what `model` is: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
 
     Raises:
         CompileRefused: there is no exact explanation for this kind of model.
@@ -244,7 +244,7 @@ def _names(model: Any) -> tuple[str, ...] | None:
 
 
 def split(model: Any) -> tuple[Any, Any]:
-    """Preparation (None for none) and the model proper of a pipeline."""
+    """Return preparation (None for none) and the model proper of a pipeline."""
     if type(model).__name__ != "Pipeline":
         return None, model
     before, last = model[:-1], model.steps[-1][1]
@@ -252,6 +252,6 @@ def split(model: Any) -> tuple[Any, Any]:
 
 
 def columns_of(preparation: Any, names: tuple[str, ...]) -> list[Column]:
-    """Returns what reaches the model behind its preparation."""
+    """Return what reaches the model behind its preparation."""
     columns = inputs_as_columns(len(names))
     return columns if preparation is None else columns_behind(preparation, columns, names)

@@ -55,12 +55,12 @@ def device_reasons(product: dict[str, Any], words: str, sources: list[str]) -> l
 
 
 def is_cleared(product: dict[str, Any]) -> bool:
-    """Returns whether the card names a clearance by a number in the FDA's format."""
+    """Return whether the card names a clearance by a number in the FDA's format."""
     return product.get("device_status") == "cleared" and bool(_CLEARANCE.fullmatch(str(product.get("clearance") or "")))
 
 
 def attribute_reasons(users: str, decision_role: str, statement_1557: str, unexplained: list[str]) -> Iterator[str]:
-    """Yields why it may not be shown on cards although it is no device.
+    """Yield why it may not be shown on cards although it is no device.
 
     The reasons concern users, role, inputs that nobody can review, and a missing statement.
     """
@@ -110,7 +110,7 @@ def _signals(product: dict[str, Any], sources: list[str]) -> Iterator[str]:
 
 
 def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Checks that it is not time-critical, reads no signals and leaves the decision to its users, or is cleared."""
+    """Check that it is not time-critical, read no signals and leave the decision to its users, or is cleared."""
     product, card = subject.product, subject.card
     if not product:
         return Verdict("", ("there is no card that says what it is for",))

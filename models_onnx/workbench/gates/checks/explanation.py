@@ -48,7 +48,7 @@ _MANY = 2000
 
 
 def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks additivity to 1e-5, margin = link(probability), that inputs without effect contribute 0, and stability.
+    """Check additivity to 1e-5, margin = link(probability), that inputs without effect contribute 0, and stability.
 
     The three strongest inputs stay the same when measured values change by 1 %.
     """
@@ -122,7 +122,7 @@ def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
 
 
 def _group_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
-    """Compares the shares of groups with their Shapley values by definition: the mean gain over orders of joining."""
+    """Compare the shares of groups with their Shapley values by definition: the mean gain over orders of joining."""
     groups, answers = [members for _, members in subject.groups], subject.answers(people)
     background = np.array([item.reference_value for item in subject.features])
     if answers.contributions is None or answers.contributions.shape[1] != len(groups):
@@ -177,7 +177,7 @@ def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
 
 
 def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answers) -> list[str]:
-    """Compares the answers for people without an input with those for the same people with the declared value."""
+    """Compare the answers for people without an input with those for the same people with the declared value."""
     assert subject.manifest is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
     declared = getattr(subject.manifest.missing_inputs, "values", {})
     faults = []

@@ -35,7 +35,7 @@ Group = Mapping[str, Any]
 
 
 def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks gaps of error rates between groups, and observed/expected in each, on every axis the card names.
+    """Check gaps of error rates between groups, and observed/expected in each, on every axis the card names.
 
     A card cannot leave out sex, race or age, nor ask less of them than `LEAST_ASKED`.
     """
@@ -90,7 +90,7 @@ def _not_judged(axes: Set[str], evidence: Evidence) -> Iterator[str]:
 
 
 def _least_asked(axes: Mapping[str, str]) -> dict[str, str]:
-    """Returns what is asked of the axes for which the card may not ask less."""
+    """Return what is asked of the axes for which the card may not ask less."""
     return {
         axis: least
         for axis, rule in axes.items()
@@ -129,7 +129,7 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
 
 
 def _comparisons(groups: Sequence[Group], rules: Mapping[str, str], merged: Sequence[Group]) -> int:
-    """Returns how many differences of error rates the gate looks at: what one of them may claim depends on it."""
+    """Return how many differences of error rates the gate looks at: what one of them may claim depends on it."""
     axes = [
         [group for group in groups if group["axis"] == axis and group["group"] not in NO_GROUP]
         for axis, rule in rules.items()
@@ -140,7 +140,7 @@ def _comparisons(groups: Sequence[Group], rules: Mapping[str, str], merged: Sequ
 
 
 def simultaneous(comparisons: int) -> float:
-    """Returns by how much 95 % intervals are widened so that all of them together are right in 95 of 100 models.
+    """Return by how much 95 % intervals are widened so that all of them together are right in 95 of 100 models.
 
     Bonferroni (Dunn 1961): every comparison gets its part of the errors that are allowed.
     """
@@ -170,7 +170,7 @@ def _together(groups: Sequence[Group], name: str) -> Group:
 
 
 def _slope_faults(axis: str, groups: Sequence[Group]) -> list[str]:
-    """Groups whose interval of the calibration slope lies wholly outside 0.8 to 1.2.
+    """Group whose interval of the calibration slope lies wholly outside 0.8 to 1.2.
 
     O/E alone can be right on average where the low estimates of a group are too low and its high ones too high.
     """
@@ -188,7 +188,7 @@ def _slope_faults(axis: str, groups: Sequence[Group]) -> list[str]:
 
 
 def _merged_faults(evidence: Evidence, widening: float) -> list[str]:
-    """Returns what differs between values of a column that the declaration has put together, or has scattered."""
+    """Return what differs between values of a column that the declaration has put together, or has scattered."""
     merged = evidence.inputs.merged if evidence.inputs is not None else ()
     faults = [
         f"{sentence}, so no figure is of these people"
@@ -215,7 +215,7 @@ def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
 
 
 def _ratio_faults(axis: str, groups: Sequence[Group]) -> list[str]:
-    """Groups whose interval of O/E lies wholly outside 0.8 to 1.25.
+    """Group whose interval of O/E lies wholly outside 0.8 to 1.25.
 
     Where figures of the latest years exist, these are used.
     """

@@ -40,7 +40,7 @@ _LICENCES_OUT = re.compile(r"\b(?:AGPL|GPL|Business Source|BSL-1\.1|BUSL)", re.I
 
 
 def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Checks signature, hashes, size, operators, no external data, and that it loads and runs."""
+    """Check signature, hashes, size, operators, no external data, and that it loads and runs."""
     try:
         release = read_release(subject.folder, subject.keys)
         refuse_other_files(subject.folder, release)
@@ -63,7 +63,7 @@ def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
 
 
 def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks for only the files of a release, without secrets, personal data or code.
+    """Check for only the files of a release, without secrets, personal data or code.
 
     The libraries that made it are listed, with licences that are allowed.
     """
@@ -97,7 +97,7 @@ def _found_inside(folder: Path) -> list[str]:
 
 
 def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], list[str]]:
-    """Returns the bill of materials: the model itself, its data, and every library named in the manifest."""
+    """Return the bill of materials: the model itself, its data, and every library named in the manifest."""
     rows = [
         {"component": subject.id, "kind": "machine-learning model", "version": subject.about.version, "licence": ""}
     ]
@@ -123,7 +123,7 @@ MOST_ALIKE = 2
 
 
 def check_card(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks the 31 (or 13) attributes, of which the required ones are not blank.
+    """Check the 31 (or 13) attributes, of which the required ones are not blank.
 
     The card beside the file is the one inside it, and its review is recent.
     """
@@ -167,7 +167,7 @@ def _other_figures(subject: Subject) -> list[str]:
 
 
 def _mixed_people(subject: Subject) -> list[str]:
-    """Returns what mixes the people whom an adopted model was fitted, evaluated and recalibrated on."""
+    """Return what mixes the people whom an adopted model was fitted, evaluated and recalibrated on."""
     manifest = subject.manifest
     if manifest is None or not is_adopted(manifest):
         return []

@@ -17,7 +17,7 @@ from models_onnx.workbench.gates.subject import Evidence, Runner, Subject
 
 
 def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Checks that every input has a description, a range and a feature, and that the file takes them in this order."""
+    """Check that every input has a description, a range and a feature, and that the file takes them in this order."""
     faults = [
         fault for item in subject.features for fault in _faults_of(item, isinstance(subject.about, ImportedManifest))
     ]
@@ -103,7 +103,7 @@ RATIO_ACT = (0.8, 1.25)
 
 
 def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
-    """Removes each input in turn: outputs stay finite, the change is limited, the mask is set.
+    """Remove each input in turn: outputs stay finite, the change is limited, the mask is set.
 
     Panels stay calibrated without it.
     """
@@ -163,7 +163,7 @@ def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
 
 
 def _served(evidence: Evidence) -> tuple[list[str], str]:
-    """Returns the inputs that are missing far more often in charts than in the training table, and what was compared.
+    """Return the inputs that are missing far more often in charts than in the training table, and what was compared.
 
     Limits: responsible-ai.md 5.2, data quality, act: 10 points more, with an interval (Wilson) above the table's share.
     """
@@ -188,14 +188,14 @@ def _served(evidence: Evidence) -> tuple[list[str], str]:
 
 
 def _wilson_low(share: float, count: int) -> float:
-    """Returns the lower end of the 95 % interval of a share (Wilson 1927)."""
+    """Return the lower end of the 95 % interval of a share (Wilson 1927)."""
     z = 1.959964
     middle, spread = share + z * z / (2 * count), z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return (middle - spread) / (1 + z * z / count)
 
 
 def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:
-    """Returns the missing inputs of a composed card that its text does not name."""
+    """Return the missing inputs of a composed card that its text does not name."""
     assert evidence.cards is not None  # noqa: S101 - told to mypy; the caller looked
     without_input = people[: len(subject.features)].copy()
     for position, item in enumerate(subject.features[: len(without_input)]):

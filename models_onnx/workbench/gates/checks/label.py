@@ -156,7 +156,7 @@ def _group(
 
 
 def _ratios(is_member: NDArray[np.bool_], people: _People) -> tuple[float, float]:
-    """Returns the group's need divided by the need it would have with the mean need of the others at each score."""
+    """Return the group's need divided by the need it would have with the mean need of the others at each score."""
     needed = people.need * people.weight
     mine = np.bincount(people.band[is_member], weights=people.weight[is_member], minlength=BANDS)
     have = np.bincount(people.band[is_member], weights=needed[is_member], minlength=BANDS)
@@ -174,7 +174,7 @@ def _share(part: float, total: float) -> float:
 
 
 def check_label(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks that the label is declared and no cost, and that no group needs much more at an equal score."""
+    """Check that the label is declared and no cost, and that no group needs much more at an equal score."""
     label = subject.product.get("label")
     if not isinstance(label, dict):
         return Verdict("", ("the card does not say what the label is and what it stands for (product.label)",))

@@ -18,7 +18,7 @@ SETTINGS = frozenset({"outpatient", "discharge", "population"})
 
 
 def check_population(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks that age, required inputs and ranges exclude people, and that setting and age of the data fit."""
+    """Check that age, required inputs and ranges exclude people, and that setting and age of the data fit."""
     faults = _data_faults(subject, evidence)
     if subject.about.required is None:
         faults.append("it does not say which inputs must be there (required), so nobody would be kept out")
@@ -84,7 +84,7 @@ def _required_faults(subject: Subject, manifest: Manifest) -> list[str]:
 
 
 def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
-    """Inputs just outside their training range that the file does not mark or the rule does not refuse."""
+    """Return inputs just outside their training range that the file does not mark or the rule does not refuse."""
     person = ordinary(subject.features, 1)[0]
     faults = []
     for position, item in enumerate(subject.features):

@@ -16,7 +16,7 @@ AUROC_AGREES = 0.002
 
 
 def check_parity(subject: Subject, evidence: Evidence) -> Verdict:
-    """Compares with the model trained again or the library's figures, else with the compiler's stored comparison."""
+    """Compare with the model trained again or the library's figures, else with the compiler's stored comparison."""
     if evidence.retrained is not None:
         return _against_retrained(subject, evidence)
     if evidence.library is not None:
@@ -70,7 +70,7 @@ def _against_library(subject: Subject, library: Library) -> Verdict:
 
 
 def check_reproducible(_subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks for the same file from the same data and seed, or an AUROC within 0.002 on another processor."""
+    """Check for the same file from the same data and seed, or an AUROC within 0.002 on another processor."""
     retrained = evidence.retrained
     if retrained is None:
         raise NotRun(
@@ -112,7 +112,7 @@ ATTEMPTS = 5
 
 
 def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Checks that outputs are equal bit by bit over three runs, and for a row alone and in a batch."""
+    """Check that outputs are equal bit by bit over three runs, and for a row alone and in a batch."""
     rows = all_kinds(subject.features, subject.always)[:ROWS]
     first = subject.answers(rows).raw()
     faults = [
@@ -133,7 +133,7 @@ def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
 
 
 def check_latency(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks that p99 of one row with score and explanation, on one thread, is at most 1 ms, of a network 25 ms."""
+    """Check that p99 of one row with score and explanation, on one thread, is at most 1 ms, of a network 25 ms."""
     limit = LIMIT_SECONDS_OF_GROUPS if "coalitions" in subject.metadata else LIMIT_SECONDS
     rows = ordinary(subject.features, CALLS).astype(np.float32)
     subject.answers(rows[:1])

@@ -34,7 +34,7 @@ _IDENTIFIER = re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\bMRN\b|\b\d{7,}\b", re.IGNOREC
 
 
 def lint(card: ComposedCard, one_option_rationale: str = "") -> list[str]:
-    """Returns the wording rules that this card breaks; empty where it breaks none."""
+    """Return the wording rules that this card breaks; empty where it breaks none."""
     return [
         *_summary(card.summary),
         *_horizon(card),
@@ -160,7 +160,7 @@ PATIENTS = 200
 
 
 def check_wording(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks the rules of responsible-ai.md 4.3 on the cards and in every sentence of the service."""
+    """Check the rules of responsible-ai.md 4.3 on the cards and in every sentence of the service."""
     if evidence.cards is None:
         raise NotRun(evidence.why_absent("cards", "No cards were composed: no service of this server shows the model."))
     people = with_missing_values(ordinary(subject.features, PATIENTS), subject.features, subject.always)

@@ -139,7 +139,7 @@ def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json
 
 
 def record_at(chart: Chart, index: Index) -> PatientRecord:
-    """Returns the record of what was known at the index."""
+    """Return the record of what was known at the index."""
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
@@ -171,7 +171,7 @@ def _indices(table: SiteTable, chart: Chart) -> list[Index]:
 
 
 def indices_of(chart: Chart, kind: str) -> list[Index]:
-    """Returns the instants of a chart from which one predicts, in time (`SiteTable.index` names the kinds)."""
+    """Return the instants of a chart from which one predicts, in time (`SiteTable.index` names the kinds)."""
     stays = [
         (begin, resource)
         for resource in chart.resources
@@ -216,7 +216,7 @@ def next_stay(chart: Chart, index: Index) -> float | None:
 
 
 def last_seen(chart: Chart) -> float:
-    """Returns the last time anything is charted: who is seen no more is followed no longer."""
+    """Return the last time anything is charted: who is seen no more is followed no longer."""
     times = [
         time_of(resource, path)
         for resource in chart.resources

@@ -20,7 +20,7 @@ _CODED = {"Observation": "code", "Condition": "code"}
 
 
 def check_charts(folder: Path) -> DataReport:
-    """Returns what is wrong with the charts of the folder, counted over all patients."""
+    """Return what is wrong with the charts of the folder, counted over all patients."""
     report = DataReport(folder.name, "folder of FHIR", {})
     seen = _Seen()
     unreadable: list[ChartsRefused] = []
@@ -133,7 +133,7 @@ def _is_mapped(kind: str, coding: Json) -> bool:
 
 
 def _short(system: Any) -> str:
-    """Returns the system by the last part of its address."""
+    """Return the system by the last part of its address."""
     return SYSTEMS.get(str(system)) or str(system).rstrip("/").rpartition("/")[2] or str(system)
 
 

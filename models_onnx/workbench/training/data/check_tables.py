@@ -93,7 +93,7 @@ _ENOUGH = 50
 
 
 def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec | None:
-    """The model that is trained on this table: the one that is named, else the first whose table is called so.
+    """Return the model that is trained on this table: the one that is named, else the first whose table is called so.
 
     None where no model is named and none has a table of that name.
     """
@@ -131,7 +131,7 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
 
 
 def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of those whom the model is for: the others are outside its ranges by right."""
+    """Return the rows of those whom the model is for: the others are outside its ranges by right."""
     for exclusion in spec.exclusions:
         if exclusion.at_score is not None:
             try:

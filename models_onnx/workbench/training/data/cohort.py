@@ -91,7 +91,7 @@ def read_table(spec: ModelSpec, data_folder: Path) -> Table:
 
 
 def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFrame:
-    """Returns a table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
+    """Return a table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there")
     (rows,) = read_chunks(spec, path, None, as_it_is)
@@ -99,7 +99,7 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
 
 
 def read_plain(path: Path) -> pd.DataFrame:
-    """Returns a table of which nothing is declared; TrainingRefused where it is none."""
+    """Return a table of which nothing is declared; TrainingRefused where it is none."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there")
     (rows,) = _chunks(path, {"low_memory": False}, None)
@@ -107,7 +107,7 @@ def read_plain(path: Path) -> pd.DataFrame:
 
 
 def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
-    """Yields the table in parts of so many rows; one part where that is None."""
+    """Yield the table in parts of so many rows; one part where that is None."""
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
         how = {"dtype": str, "keep_default_na": False}
@@ -163,12 +163,12 @@ def texts_among_numbers(spec: ModelSpec, rows: pd.DataFrame) -> dict[str, tuple[
 
 
 def without_texts(rows: pd.DataFrame, texts: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
-    """Returns the rows with those columns as numbers, NaN where a text was."""
+    """Return the rows with those columns as numbers, NaN where a text was."""
     return rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in texts})
 
 
 def _with_keys(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows with an empty text for each empty key, which pandas reads as a number."""
+    """Return the rows with an empty text for each empty key, which pandas reads as a number."""
     return rows.assign(**{name: rows[name].fillna("") for name in _keys(spec) if name in rows.columns})
 
 
@@ -189,7 +189,7 @@ def _compact(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
-    """Returns the rows that are left, as inputs and outcome; refuses a table that lacks a column or has a row twice."""
+    """Return the rows that are left, as inputs and outcome; refuse a table that lacks a column or has a row twice."""
     _refuse_unusable(spec, table)
     if leaks := inputs_from_forbidden_columns(spec, table):
         columns = ", ".join(name for name in spec.never_inputs if name in table.columns)
@@ -235,7 +235,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
 
 
 def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Returns the inputs [n, F] in the order declared, NaN where missing or no number; clipped where the study stops.
+    """Return the inputs [n, F] in the order declared, NaN where missing or no number; clipped where the study stops.
 
     A column that the table does not have at all is missing throughout.
     """
@@ -255,7 +255,7 @@ def without_implausible(spec: ModelSpec, X: NDArray[np.float64]) -> NDArray[np.f
 
 
 def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[str]:
-    """Returns the inputs that change when the columns are gone that know the outcome or stand for who pays."""
+    """Return the inputs that change when the columns are gone that know the outcome or stand for who pays."""
     present = [name for name in spec.never_inputs if name in rows.columns]
     if not present:
         return []
@@ -265,7 +265,7 @@ def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[s
 
 
 def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: bool = True) -> NDArray[np.float64]:
-    """Returns one input [n], NaN where it is missing or no number; missing throughout where the table lacks its column.
+    """Return one input [n], NaN where it is missing or no number; missing throughout where the table lacks its column.
 
     `is_checked`: TrainingRefused where its function fails or does not give a value for each row.
     """
@@ -289,7 +289,7 @@ def _keys(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def _recent(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Returns the latest period; everybody where there is none."""
+    """Return the latest period; everybody where there is none."""
     if spec.recalibration is None:
         return np.ones(len(rows), dtype=bool)
     return np.asarray(spec.recalibration.rows(rows), dtype=bool)
@@ -299,7 +299,7 @@ _FOLDS = 5
 
 
 def _folds(spec: ModelSpec, rows: pd.DataFrame, patient: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the fold of each row; in a table without folds the patients go into them in turn."""
+    """Return the fold of each row; in a table without folds the patients go into them in turn."""
     if spec.fold_column not in rows.columns:
         return patient % _FOLDS
     return np.asarray(rows[spec.fold_column], dtype=np.int64)

@@ -38,7 +38,7 @@ def reading(spec: ModelSpec, subject: str) -> Iterator[None]:
 
 
 def _words(problem: Exception) -> str:
-    """Returns the kind of an error, with its words where these tell of types and names and not of values."""
+    """Return the kind of an error, with its words where these tell of types and names and not of values."""
     kind = type(problem).__name__
     text = f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
     frames = [frame for frame in extract_tb(problem.__traceback__) if _is_of_a_person(frame.filename)]
@@ -52,7 +52,7 @@ def _is_of_a_person(file: str) -> bool:
 def one_for_each_row(
     spec: ModelSpec, subject: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
 ) -> pd.Series:
-    """Returns what the function gives: a value for each of the rows.
+    """Return what the function gives: a value for each of the rows.
 
     Raises:
         KeyError: the table lacks a column that it reads.

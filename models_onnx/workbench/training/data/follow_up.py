@@ -40,7 +40,7 @@ class Observed:
     """Time in years of a competing event, infinite where there was none; empty where none are declared."""
 
     def part(self, rows: NDArray[Any]) -> "Observed":
-        """Returns the same of some of the rows: a mask, or places that may repeat."""
+        """Return the same of some of the rows: a mask, or places that may repeat."""
         unfollowed = self.unfollowed[rows] if len(self.unfollowed) else self.unfollowed
         competing = self.competing[rows] if len(self.competing) else self.competing
         return Observed(self.y[rows], self.weight[rows], self.years[rows], self.event[rows], unfollowed, competing)
@@ -78,7 +78,7 @@ def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_])
 
 
 def _competing(outcome: OutcomeSpec, rows: pd.DataFrame, happened: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns whose time a competing event ended; TrainingRefused where a row has both or neither 0 nor 1."""
+    """Return whose time a competing event ended; TrainingRefused where a row has both or neither 0 nor 1."""
     follow_up = outcome.follow_up
     if follow_up is None or follow_up.competing is None:
         return np.zeros(len(rows), dtype=np.bool_)

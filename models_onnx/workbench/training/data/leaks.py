@@ -224,7 +224,7 @@ def _chosen_by_outcome(spec: ModelSpec, reads: Reads) -> Iterator[str]:
 
 
 def alone(cohort: Cohort) -> dict[str, float]:
-    """Returns the AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    """Return the AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
     is_followed = cohort.weight > 0
     return {
         name: separates(cohort.X[is_followed, position], cohort.y[is_followed])
@@ -233,7 +233,7 @@ def alone(cohort: Cohort) -> dict[str, float]:
 
 
 def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
-    """Returns the same for events after the horizon, of those without one in it; empty where none were followed on.
+    """Return the same for events after the horizon, of those without one in it; empty where none were followed on.
 
     What makes ill goes on doing so after the horizon; an input made from the label within it separates nobody there.
     """
@@ -262,7 +262,7 @@ class Loss:
 
 
 def losses_without(predict: Callable[[Array], Array], cohort: Cohort) -> dict[str, Loss]:
-    """Returns what the model loses without each input, which is first shuffled among the people.
+    """Return what the model loses without each input, which is first shuffled among the people.
 
     Of two inputs that go together, shuffling one costs a fitted model much and says nothing of either. So what costs as
     much as a leak is confirmed: a model is fitted again without the input and its copies.
@@ -287,7 +287,7 @@ def losses_without(predict: Callable[[Array], Array], cohort: Cohort) -> dict[st
 
 
 def _copies_of(position: int, X: Array) -> NDArray[np.bool_]:
-    """Returns which inputs are this one or rank people as it does."""
+    """Return which inputs are this one or rank people as it does."""
     ranks = pd.DataFrame(X).rank()
     is_copy = ranks.corrwith(ranks[position]).abs().to_numpy() >= _COPY
     is_copy[position] = True

@@ -32,7 +32,7 @@ class Reads:
 
     @classmethod
     def of(cls, spec: ModelSpec, cohort: Cohort) -> Self:
-        """Reads the inputs of some rows again and again, each time with one column of the table shuffled."""
+        """Read the inputs of some rows again and again, each time with one column of the table shuffled."""
         rows = some_of(cohort.rows)
         columns = [str(name) for name in rows.columns if name != spec.fold_column]
         inputs: dict[str, list[str]] = {}

@@ -29,7 +29,7 @@ DIGITS = 7
 
 
 def significant(value: float, digits: int = DIGITS) -> float:
-    """Returns the value to so many significant decimal digits.
+    """Return the value to so many significant decimal digits.
 
     >>> significant(0.123456789), significant(123456789.0)
     (0.1234568, 123456800.0)
@@ -38,7 +38,7 @@ def significant(value: float, digits: int = DIGITS) -> float:
 
 
 def at_most(value: float, digits: int = DIGITS) -> float:
-    """Rounded, but never above the value: the low end of a range that must hold it.
+    """Return rounded, but never above the value: the low end of a range that must hold it.
 
     >>> at_most(0.19998169), at_most(0.1)
     (0.1999816, 0.1)
@@ -48,7 +48,7 @@ def at_most(value: float, digits: int = DIGITS) -> float:
 
 
 def at_least(value: float, digits: int = DIGITS) -> float:
-    """Rounded, but never below the value: the high end."""
+    """Return rounded, but never below the value: the high end."""
     return -at_most(-value, digits)
 
 
@@ -72,7 +72,7 @@ class Hinges:
         return np.repeat(np.arange(len(self.knots)), [len(knots) for knots in self.knots])
 
     def expand(self, X: Array) -> Array:
-        """Returns the basis [n, K]; NaN where the input is missing."""
+        """Return the basis [n, K]; NaN where the input is missing."""
         spread = np.minimum(X, self.tops)[:, self.owner]
         knots = np.concatenate([np.array(knots) for knots in self.knots])
         return np.where(np.isnan(spread), np.nan, np.maximum(spread - knots, 0.0))
@@ -121,7 +121,7 @@ class Hazards:
     cumulative: Array
 
     def until(self, time: float) -> float:
-        """Returns the cumulative baseline hazard of a linear predictor of 0 at this time."""
+        """Return the cumulative baseline hazard of a linear predictor of 0 at this time."""
         position = int(np.searchsorted(self.times, time + 1e-9, side="right"))
         return float(self.cumulative[position - 1]) if position else 0.0
 
@@ -209,7 +209,7 @@ class Linear:
     regression: LogisticRegression | None = None
 
     def scaled(self, X: Array) -> Array:
-        """Returns the regression's inputs: hinges in units of the reference cohort, 0 where missing."""
+        """Return the regression's inputs: hinges in units of the reference cohort, 0 where missing."""
         return np.nan_to_num(np.asarray(self.scaler.transform(self.hinges.expand(X)), dtype=np.float64), nan=0.0)
 
     def margin(self, X: Array) -> Array:
@@ -224,7 +224,7 @@ class Linear:
         return changed if self.regression is None else replace(changed, regression=_folded(changed, self.regression))
 
     def oracle(self, X: Array) -> tuple[Array, Array]:
-        """The probability [n], scikit-learn's own where it fitted, and the contribution of each input [n, F]."""
+        """Return the probability [n], scikit-learn's own where it fitted, and the contribution of each input [n, F]."""
         Z = self.scaled(X)
         terms = Z * self.coefficients
         contributions = np.column_stack([terms[:, self.hinges.owner == j].sum(axis=1) for j in range(X.shape[1])])
@@ -233,7 +233,7 @@ class Linear:
         return self.link.probability(self.margin(X)), contributions
 
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], _reference: Array) -> PiecewiseLinear:
-        """Returns the model as broken lines in each input's own unit, rounded to what is written into the file.
+        """Return the model as broken lines in each input's own unit, rounded to what is written into the file.
 
         `highs` is where the trained range ends if not at the highest value seen (infinite for a clipped input).
         """
@@ -272,7 +272,7 @@ def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: fl
 
 
 def basis_of(knots: int, people: FittingRows) -> tuple[Hinges, StandardScaler, Array]:
-    """Returns the hinges, their scaler, and the scaled basis of these people."""
+    """Return the hinges, their scaler, and the scaled basis of these people."""
     hinges = place_knots(people.X, knots, people.knots)
     basis = hinges.expand(people.X)
     scaler = StandardScaler().fit(basis[people.reference])

@@ -59,7 +59,7 @@ class Boosted:
         return np.asarray(self.intercept + self.slope * score)
 
     def recalibrated(self, intercept: float, slope: float) -> "Boosted":
-        """Returns the same model with margin = intercept + slope * margin."""
+        """Return the same model with margin = intercept + slope * margin."""
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
@@ -132,11 +132,11 @@ class Fitted(Protocol):
         ...
 
     def recalibrated(self, intercept: float, slope: float) -> "Fitted":
-        """Returns the same model with margin = intercept + slope * margin."""
+        """Return the same model with margin = intercept + slope * margin."""
         ...
 
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
-        """Returns what the compiler writes."""
+        """Return what the compiler writes."""
         ...
 
 
@@ -156,7 +156,7 @@ def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitt
 
 
 def oracle_of(fitted: Fitted, form: FittedModel) -> Oracle:
-    """Returns what the compiled file must agree with: the library's own probability and contributions."""
+    """Return what the compiled file must agree with: the library's own probability and contributions."""
     if isinstance(fitted, Linear):
         return fitted.oracle
     if isinstance(fitted, Own | TwoCauses):

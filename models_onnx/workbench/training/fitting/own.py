@@ -58,13 +58,13 @@ class Own:
         object.__setattr__(self, "link", self.read.fitted.link)
 
     def margin(self, X: Array) -> Array:
-        """Returns the margin, recalibrated."""
+        """Return the margin, recalibrated."""
         with np.errstate(over="ignore"):
             seen = X.astype(np.float32).astype(np.float64)
         return np.asarray(self.intercept + self.slope * self.read.fitted.margin(seen))
 
     def recalibrated(self, intercept: float, slope: float) -> "Own":
-        """Returns the same model with margin = intercept + slope * margin.
+        """Return the same model with margin = intercept + slope * margin.
 
         Raises:
             TrainingRefused: its margin is a probability, which no line recalibrates.
@@ -77,12 +77,12 @@ class Own:
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
-        """Returns what the compiler writes, against these reference rows."""
+        """Return what the compiler writes, against these reference rows."""
         del highs  # no input of such a model is clipped: the declaration refuses it
         return _read(self.model, features, reference, self.groups).fitted.recalibrated(self.intercept, self.slope)
 
     def oracle_of(self, form: FittedModel) -> Oracle:
-        """Returns the library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
+        """Return the library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
         plain = (self.intercept, self.slope) == (0.0, 1.0)
 
         def oracle(X: Array) -> tuple[Array, Array]:
@@ -119,7 +119,7 @@ def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
 
 
 def _transformers(estimator: Any) -> list[str]:
-    """Returns the columns that a ColumnTransformer in this pipeline names."""
+    """Return the columns that a ColumnTransformer in this pipeline names."""
     columns: list[str] = []
     for _, step in getattr(estimator, "steps", ()):
         for _, _, chosen in getattr(step, "transformers", ()):
@@ -147,7 +147,7 @@ def _read(
 
 
 def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Own | Linear:
-    """Returns the model as it was fitted elsewhere, read against the reference rows of these people.
+    """Return the model as it was fitted elsewhere, read against the reference rows of these people.
 
     Raises:
         TrainingRefused, CompileRefused: it cannot be loaded, has other inputs, or is not compiled.
@@ -161,7 +161,7 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
 
 
 def load(declared: FittedElsewhere) -> Any:
-    """Returns the fitted object of a declaration: a path that the compiler reads, or an object.
+    """Return the fitted object of a declaration: a path that the compiler reads, or an object.
 
     Raises:
         TrainingRefused: it is not there, is a pickle, or needs types that are not trusted.
@@ -186,7 +186,7 @@ def load(declared: FittedElsewhere) -> Any:
 
 
 def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
-    """Returns an ONNX file, or that of the folder of an MLflow model with the names of its signature."""
+    """Return an ONNX file, or that of the folder of an MLflow model with the names of its signature."""
     inputs: tuple[str, ...] = ()
     try:
         if path.is_dir():
@@ -220,7 +220,7 @@ def _called(module: str, function: str, folder: str) -> Any:
 
 
 def _line_in(problem: BaseException, module: str) -> int:
-    """Returns the line of that file at which the error came up, or at which the file itself is wrong."""
+    """Return the line of that file at which the error came up, or at which the file itself is wrong."""
     if isinstance(problem, SyntaxError) and problem.lineno is not None:
         return problem.lineno
     lines = [line for frame, line in walk_tb(problem.__traceback__) if frame.f_globals.get("__name__") == module]
@@ -245,7 +245,7 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
 
 
 def _not_trusted(name: str, strange: Sequence[str]) -> str:
-    """Returns what has to be looked at before the file is read, and what is then to be written where."""
+    """Return what has to be looked at before the file is read, and what is then to be written where."""
     foreign = [type_name for type_name in strange if type_name.partition(".")[0] not in _LIBRARIES]
     sentence = f"{name} holds types that skops does not know to be harmless: {', '.join(strange)}. "
     if foreign:
