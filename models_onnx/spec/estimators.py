@@ -4,7 +4,7 @@ AdditiveLogistic   broken lines, logistic                  logit      exact cont
 AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
 CauseSpecificCox   broken lines, hazards of two causes     cloglog    exact shares of both, several horizons
 AdditiveTrees      boosted step functions, one per input   logit      exact contributions
-ShallowTrees       boosted trees to depth 4                logit      exact Shapley values
+ShallowTrees       boosted trees to depth 6                logit      exact Shapley values
 OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
 Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
 """
@@ -72,7 +72,7 @@ class AdditiveTrees:
 
 @dataclass(frozen=True, slots=True)
 class ShallowTrees:
-    """Boosted trees of at most `depth` questions (scikit-learn's HistGradientBoosting); 4 is the limit of cards."""
+    """Boosted trees of at most `depth` questions (scikit-learn's HistGradientBoosting), 6 at most."""
 
     depth: int
     rounds: int

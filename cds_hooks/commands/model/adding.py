@@ -92,7 +92,6 @@ def compile_file(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's id; default: the name of --out.")] = None,
     version: Annotated[str, typer.Option(help="The model's version.")] = "0.0.0",
-    deepest: Annotated[int, typer.Option(min=1, max=6, help="Deepest trees; more than 4 is a waiver.")] = 4,
     as_json: AsJson = False,
 ) -> None:
     """Compile a model file of another library to ONNX with exact contributions, proven before it is written.
@@ -107,7 +106,7 @@ def compile_file(
 
         report = compile_to_file(
             model_file, reference, card, out,
-            features=features, outcome=outcome, groups=group or (), name=name, version=version, deepest=deepest,
+            features=features, outcome=outcome, groups=group or (), name=name, version=version,
         )  # fmt: skip
     if as_json:
         print_json(report)

@@ -15,7 +15,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import Groups, compile_fitted
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
-from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, LEAST_COHORT
+from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
 from models_onnx.workbench.compiler.readers.calibrations import calibrated, unwrap
@@ -132,7 +132,6 @@ def compile_model(
     features: Sequence[str] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     card: Mapping[str, Any] | None = None,
-    deepest: int = DEEPEST,
 ) -> CompiledModel:
     """Return one ONNX file of standard operators with probability, exact contributions, and a reference cohort.
 
@@ -144,15 +143,14 @@ def compile_model(
 
     `reference`: rows [n, F] of the cohort with which people are compared (array or data frame, NaN where missing); with
     their `outcomes` (0 or 1) the file contains observed rates. None of these people should have been used for training.
-    `groups`: inputs that are explained together. `card` goes into metadata_props as JSON (`model_card`). `deepest`:
-    trees deeper than 4 are refused; this waiver allows up to 6.
+    `groups`: inputs that are explained together. `card` goes into metadata_props as JSON (`model_card`).
 
     Raises:
         CompileRefused: the model cannot be compiled; the message says why and what to do.
         ParityRefused, AdditivityRefused: the file differs from the model by more than 1e-5 on the cohort, on the cohort
             with values removed, or on a threshold.
     """
-    read = read_model(model, reference, features, deepest, groups)
+    read = read_model(model, reference, features, groups)
     return _explained(read, model, outcomes, groups or {}, ModelDescription(name, version, card))
 
 
@@ -170,7 +168,6 @@ def read_model(
     model: Any,
     reference: Any,
     features: Sequence[str] | None,
-    deepest: int,
     groups: Mapping[str, Sequence[str]] | None = None,
 ) -> ReadModel:
     """Return the model against a reference cohort [n, F]; raise as `compile_model` does.
@@ -181,7 +178,7 @@ def read_model(
         return _grouped(model, reference, features, groups or {})
     refuse_unfitted(model)
     try:
-        return _by_input(model, reference, features, deepest)
+        return _by_input(model, reference, features)
     except CompileRefused:
         names = list(reference.columns) if hasattr(reference, "columns") else features
         source = converted(model, names) if groups else None
@@ -198,9 +195,9 @@ def _grouped(
     return ReadModel("groups of inputs", GroupedModel.read(source, names, groups, X), names, X)
 
 
-def _by_input(model: Any, reference: Any, features: Sequence[str] | None, deepest: int) -> ReadModel:
+def _by_input(model: Any, reference: Any, features: Sequence[str] | None) -> ReadModel:
     inner, line = unwrap(model)
-    source = open_source(inner, deepest)
+    source = open_source(inner)
     names = inputs_of(reference, source.features, features)
     input_count = getattr(inner, "n_features_in_", None)
     if input_count is not None and input_count != len(names):

@@ -12,7 +12,7 @@ from models_onnx.workbench.compiler.readers.rows import read_rows
 from models_onnx.workbench.compiler.readers.source import read_file
 
 
-def compile_to_file(  # noqa: PLR0913 - what `compile_model` takes, from files
+def compile_to_file(
     model_file: Path,
     reference: Path,
     card: Path,
@@ -23,7 +23,6 @@ def compile_to_file(  # noqa: PLR0913 - what `compile_model` takes, from files
     groups: Sequence[str],
     name: str | None,
     version: str,
-    deepest: int,
 ) -> dict[str, Any]:
     """Write the ONNX file `out` and return the report of its proof.
 
@@ -46,7 +45,6 @@ def compile_to_file(  # noqa: PLR0913 - what `compile_model` takes, from files
         version=version,
         groups=dict(_group(text) for text in groups),
         card=_card(card),
-        deepest=deepest,
     )
     compiled.save(out)
     return dict(compiled.report.as_dict())

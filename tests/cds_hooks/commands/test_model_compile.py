@@ -98,7 +98,6 @@ def test_a_card_is_a_json_object(text: str, words: str, folder: Path) -> None:
         ("none.txt", (), "not there"),
         ("model.txt", ("--outcome", "age"), "no column age"),
         ("model.txt", ("--group", "rest"), "NAME=INPUT"),
-        ("model.txt", ("--deepest", "1"), "up to 1 are explained"),
     ],
 )
 def test_what_cannot_be_used_is_said_and_nothing_is_written(

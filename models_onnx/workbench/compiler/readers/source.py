@@ -17,7 +17,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
 from models_onnx.workbench.compiler.families.piecewise import Curve
-from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST, ShapleyTrees
+from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Ensemble, limits
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.cox import CoxModel
@@ -73,10 +73,10 @@ def booster_of(model: Any) -> Ensemble | None:
     return None
 
 
-def from_ensemble(ensemble: Ensemble, cohort: Array, deepest: int = DEEPEST) -> FittedModel:
+def from_ensemble(ensemble: Ensemble, cohort: Array) -> FittedModel:
     """Step functions where every tree asks about one input only, Shapley values otherwise."""
     if not additive(ensemble):
-        return ShapleyTrees.of(ensemble, cohort, deepest=deepest)
+        return ShapleyTrees.of(ensemble, cohort)
     terms, start = steps_of(ensemble)
     return AdditiveTrees.centred(ensemble.features, terms, start, cohort, ensemble.link)
 
@@ -95,7 +95,7 @@ def reader_of(last: Any) -> TreeReader | None:
     return None
 
 
-def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[str, ...], deepest: int) -> FittedModel:
+def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
     """Return the trees of `last` as terms of the inputs that its columns come from."""
     reader = reader_of(last)
     if reader is None or not hasattr(last, "classes_"):
@@ -115,9 +115,9 @@ def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[st
         # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
         missing = [m if np.isnan(v) else v for v, m in zip(missing, medians(seen), strict=True)]
     if plain(seen_as, len(names)):
-        return from_ensemble(reader(names).with_missing_replaced(missing), X, deepest)
+        return from_ensemble(reader(names).with_missing_replaced(missing), X)
     called = [f"{names[column.input]}#{number}" for number, column in enumerate(columns)]
-    inner = from_ensemble(reader(called).with_missing_replaced(missing), seen, deepest)
+    inner = from_ensemble(reader(called).with_missing_replaced(missing), seen)
     return Prepared(names, seen_as, inner, *limits(X))
 
 
@@ -172,26 +172,26 @@ class Source:
     explained: Callable[[Array, tuple[str, ...]], FittedModel]
 
 
-def open_source(model: Any, deepest: int = DEEPEST) -> Source:
+def open_source(model: Any) -> Source:
     """Return what `model` is: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
 
     Raises:
         CompileRefused: there is no exact explanation for this kind of model.
     """
     if isinstance(model, str | Path):
-        return _of_ensemble(read_file(Path(model)), deepest)
+        return _of_ensemble(read_file(Path(model)))
     if isinstance(model, CoxModel):
         names, start = model.names or _names(model.preparation), model.link.log_hazard
         return _of_regression("Cox", names, model.coefficients, start, model.preparation, model.link)
     if (ensemble := booster_of(model)) is not None:
-        return _of_ensemble(ensemble, deepest)
+        return _of_ensemble(ensemble)
     if type(model).__name__ == "ExplainableBoostingClassifier":
         return _of_ebm(model)
     preparation, last = split(model)
     if type(last).__name__ in LOGISTIC:
         return _of_regression("logistic", _names(model), *logistic(last), preparation)
     if reader_of(last):
-        return _of_trees(model, preparation, last, deepest)
+        return _of_trees(model, preparation, last)
     if isinstance(last, type) or not hasattr(last, "predict"):
         raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
     raise CompileRefused(
@@ -200,9 +200,9 @@ def open_source(model: Any, deepest: int = DEEPEST) -> Source:
     )
 
 
-def _of_ensemble(ensemble: Ensemble, deepest: int) -> Source:
+def _of_ensemble(ensemble: Ensemble) -> Source:
     def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
-        return from_ensemble(replace(ensemble, features=names), X, deepest)
+        return from_ensemble(replace(ensemble, features=names), X)
 
     return Source("additive trees" if additive(ensemble) else "boosted trees", ensemble.features, explained)
 
@@ -230,9 +230,9 @@ def _of_ebm(model: Any) -> Source:
     return Source("EBM", _names(model), explained)
 
 
-def _of_trees(model: Any, preparation: Any, last: Any, deepest: int) -> Source:
+def _of_trees(model: Any, preparation: Any, last: Any) -> Source:
     def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
-        return trees_behind(columns_of(preparation, names), last, X, names, deepest)
+        return trees_behind(columns_of(preparation, names), last, X, names)
 
     form = "forest" if type(last).__name__ in FORESTS else "boosted trees"
     return Source(form, _names(model), explained)

@@ -22,7 +22,6 @@ from models_onnx.errors import ImportRefused, TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import ReadModel, read_model
-from models_onnx.workbench.compiler.families.shapley_trees import DEEPEST_BY_WAIVER
 from models_onnx.workbench.compiler.link import FittedModel, Link
 from models_onnx.workbench.compiler.parity import Oracle, ask_library
 from models_onnx.workbench.compiler.readers.cox import cox_of
@@ -143,7 +142,7 @@ def _read(
 ) -> ReadModel:
     with np.errstate(over="ignore"):
         rows = reference.astype(np.float32).astype(np.float64)
-    return read_model(model, rows, features, DEEPEST_BY_WAIVER, groups)
+    return read_model(model, rows, features, groups)
 
 
 def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Own | Linear:

@@ -117,10 +117,9 @@ def test_one_row_and_many_rows_say_the_same_bits() -> None:
 
 def test_deep_trees_and_few_people_are_refused() -> None:
     X, y = invented()
-    deep = from_hist_gradient_boosting(boosted(X, y, 6, 3), NAMES)
-    with pytest.raises(CompileRefused, match="up to 4 are explained exactly"):
-        ShapleyTrees.of(deep, X)
-    assert ShapleyTrees.of(deep, X, deepest=6).base
+    with pytest.raises(CompileRefused, match="up to 6 are explained exactly"):
+        ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y, 7, 3), NAMES), X)
+    assert ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y, 6, 3), NAMES), X).base
     with pytest.raises(CompileRefused, match="20 rows or more"):
         ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y), NAMES), X[:19])
 
