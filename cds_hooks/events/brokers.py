@@ -97,6 +97,7 @@ class BrokerListener:
         self._feed, self._take, self._now = feed, take, now
         self._task: asyncio.Task[None] | None = None
         self._broker: Any = None
+        self._is_over = False
 
     async def start(self) -> int:
         """Begin to connect, again until it is possible: a broker that is down stops no other feed. There is no port."""
@@ -104,7 +105,8 @@ class BrokerListener:
         return 0
 
     async def _connect(self) -> None:
-        while True:
+        # A time limit of anyio that ends in the same turn swallows a cancellation: `stop` says it by a member, too.
+        while not self._is_over:
             self._broker = open_broker(self._feed.url)
             _subscribe(self._broker, self._feed, self._store)
             try:
@@ -117,7 +119,7 @@ class BrokerListener:
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 log().info("feed listens", client=self._feed.name)
-                while all(subscriber.running for subscriber in self._broker.subscribers):
+                while not self._is_over and all(subscriber.running for subscriber in self._broker.subscribers):
                     await asyncio.sleep(_AGAIN_SECONDS)
                 # FastStream ends where Redis has lost the group with its data.
                 log().warning("group of a broker is gone", client=self._feed.name)
@@ -139,6 +141,7 @@ class BrokerListener:
 
     async def stop(self) -> None:
         """Take nothing more; what was not acknowledged is delivered again."""
+        self._is_over = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -175,6 +175,42 @@ async def test_a_group_that_redis_has_lost_is_made_again(tmp_path: Path) -> None
         await writer.stop()
 
 
+class _Swallowing:
+    """A broker whose first start takes a cancellation for its own time limit, as anyio does on a busy machine."""
+
+    def __init__(self, begun: asyncio.Event) -> None:
+        self._begun, self.subscribers = begun, ()
+
+    async def start(self) -> None:
+        if self._begun.is_set():
+            await asyncio.Event().wait()
+        self._begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise TimeoutError
+
+    async def stop(self) -> None:
+        pass
+
+
+@run_async
+async def test_a_listener_ends_though_its_library_swallowed_the_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+    monkeypatch.setattr("cds_hooks.events.brokers.open_broker", lambda _: _Swallowing(begun))
+    monkeypatch.setattr("cds_hooks.events.brokers._subscribe", lambda *_: None)
+    monkeypatch.setattr("cds_hooks.events.brokers._AGAIN_SECONDS", 0)
+
+    async def take(_: object) -> Any:
+        raise AssertionError("nothing comes")
+
+    feed = BrokerFeed(name="lab", url="nats://127.0.0.1:1", subject="feeds.lab", stream="EVENTS", authority="SOUTH")
+    listener = BrokerListener(feed, take, lambda: NOW)
+    await listener.start()
+    await begun.wait()
+    stopping = asyncio.ensure_future(listener.stop())
+    assert (await asyncio.wait({stopping}, timeout=10))[0] == {stopping}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["nats", "redis", "amqp"])
 @run_async
