@@ -41,7 +41,7 @@ ANSWERERS: Final = frozenset({Role.CLINICIAN, Role.CLINICIAN_LINK, Role.PHARMACI
 """Who may answer a card on the page of its decision: those who treat or check, not those who operate or audit."""
 
 DECISION_READERS: Final = frozenset({Role.PHARMACIST, Role.OPERATOR, Role.AUDITOR})
-"""Who may read single decisions, and the examples of a simulation."""
+"""Who may read single decisions."""
 
 COMMITTEE: Final = frozenset({Role.APPROVER, Role.PHARMACIST, Role.MODEL_OWNER, Role.OPERATOR})
-"""Who works on rules and models: tries changes, approves and releases."""
+"""Who works on rules and models: approves and releases."""

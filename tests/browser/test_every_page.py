@@ -112,7 +112,7 @@ def _size(path: Path) -> tuple[int, str]:
 
 def test_chosen_pages_of_the_documentation_have_no_finding_of_axe(opened: Open, base_url: str, site: Path) -> None:
     paths = _chosen(site)
-    assert len(paths) > 20
+    assert len(paths) > 12
     page = opened(f"{base_url}/docs/", 1200)
     faults = {}
     for path in paths:
