@@ -1,37 +1,14 @@
-"""A committee looks at models and rules: with the keyboard alone, in both themes, at every width."""
+"""A committee looks at models and rules: with the keyboard alone (how they look: test_every_page.py)."""
 
-import os
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.accessible import axe_faults
-
 pytestmark = pytest.mark.slow
 
-WIDTHS = (360, 700, 701, 1100, 1480, 1600)
-PATHS = ("models", "models/mortality_5y", "rules", "rules/renal-metformin")
-_CUT_OFF = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.vh, svg, .skip')
-    && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 
 Open = Callable[..., Page]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PATHS)
-def test_a_page_is_accessible_and_fits_every_width(
-    opened: Open, pages: dict[str, str], base_url: str, path: str, scheme: str
-) -> None:
-    assert pages["order"]
-    page = opened(f"{base_url}/{path}", color_scheme=scheme)
-    assert axe_faults(page) == []
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert page.evaluate(_CUT_OFF) == []
-        if pictures := os.environ.get("PICTURES_OF_TESTS"):
-            page.screenshot(path=f"{pictures}/{path.replace('/', '-')}-{scheme}-{width}.png", full_page=True)
 
 
 def test_a_rule_is_found_with_the_keyboard_alone(opened: Open, pages: dict[str, str], base_url: str) -> None:

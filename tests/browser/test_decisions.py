@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
+from tests.browser.looking import tab_to
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 
@@ -92,17 +92,3 @@ def test_what_cannot_be_used_is_said_at_its_field_and_stays_as_text(opened: Open
     page.get_by_role("button", name="Find").click()
     expect(page.get_by_text("No decision fits")).to_be_visible()
     expect(page.get_by_label("Rule or model")).to_have_value(HOSTILE)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_cut_off_at_any_width_in_either_theme(
-    opened: Open, base_url: str, called: dict[str, str], scheme: str
-) -> None:
-    assert_nothing_is_cut_off(opened(f"{base_url}/decisions", color_scheme=scheme), f"decisions-{scheme}")
-    page = opened(called["page"], color_scheme=scheme)
-    assert_nothing_is_cut_off(page, f"decision-{scheme}")
-
-
-def test_axe_finds_nothing(opened: Open, base_url: str, called: dict[str, str]) -> None:
-    assert axe_faults(opened(f"{base_url}/decisions")) == []
-    assert axe_faults(opened(called["page"])) == []

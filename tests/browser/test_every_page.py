@@ -1,4 +1,4 @@
-"""Every page in both themes, on a phone and on a desk: nothing for axe-core, nothing cut off, nothing foreign.
+"""Every page in both themes, on a phone and on a desk: nothing for axe-core, nothing foreign, cut off at no width.
 
 A word on the console and a request to another host fail these tests too (`opened` in conftest.py).
 """
@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from cds_hooks.pages.doors import DOORS
 from tests.browser.conftest import running
-from tests.browser.looking import axe_faults, cut_off
+from tests.browser.looking import WIDTHS, axe_faults, cut_off
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("site")]
 
@@ -62,9 +62,11 @@ def test_a_page_has_no_finding_of_axe_and_fits(
 ) -> None:
     page = opened(addresses[kind], width, color_scheme=scheme)
     assert axe_faults(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    if kind != "long table":  # which scrolls in a box of its own, as the line above says
-        assert cut_off(page) == []
+    for each in WIDTHS if scheme == "light" else (width,):
+        page.set_viewport_size({"width": each, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == each
+        if kind != "long table":  # which scrolls in a box of its own, as the line above says
+            assert cut_off(page) == []
 
 
 @pytest.mark.parametrize("kind", ["order", "estimate"])
