@@ -34,26 +34,16 @@ def test_a_new_order_is_for_the_patient_visit_and_clinician_of_the_draft() -> No
     order = created(Sig("500 mg twice daily", 500, times_per_day=2), encounter={"reference": "Encounter/e"})
     rxnorm = "http://www.nlm.nih.gov/research/umls/rxnorm"
     assert order == {
-        "resourceType": "MedicationRequest",
-        "id": "new-1",
-        "status": "draft",
-        "intent": "order",
-        "medicationCodeableConcept": {
-            "coding": [{"system": rxnorm, "code": "1", "display": "metformin 500 MG Oral Tablet"}],
-            "text": "metformin 500 MG Oral Tablet",
-        },
-        "subject": {"reference": "Patient/case"},
-        "encounter": {"reference": "Encounter/e"},
-        "authoredOn": "2026-11-20",
+        "resourceType": "MedicationRequest", "id": "new-1", "status": "draft", "intent": "order",
+        "medicationCodeableConcept": {"coding": [{"system": rxnorm, "code": "1",
+                                                  "display": "metformin 500 MG Oral Tablet"}],
+                                      "text": "metformin 500 MG Oral Tablet"},
+        "subject": {"reference": "Patient/case"}, "encounter": {"reference": "Encounter/e"}, "authoredOn": "2026-11-20",
         "requester": {"reference": "Practitioner/p"},
-        "dosageInstruction": [
-            {
-                "text": "500 mg twice daily",
-                "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
-                "doseAndRate": [{"doseQuantity": {"value": 500, **MG}}],
-            }
-        ],
-    }
+        "dosageInstruction": [{"text": "500 mg twice daily",
+                               "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
+                               "doseAndRate": [{"doseQuantity": {"value": 500, **MG}}]}],
+    }  # fmt: skip
     within = created(Sig("x"), requester={"reference": "#inside"}, subject=None)
     assert "requester" not in within
     assert within["subject"] == {"reference": "Patient/case"}

@@ -81,7 +81,6 @@ AS_NEEDED = {"dosageInstruction": [{"text": "as needed", "asNeededCodeableConcep
 @pytest.mark.parametrize(
     ("offered", "draft", "patient", "why"),
     [
-        # Conditions of the row, unless another one holds.
         (ACETAMINOPHEN, IBUPROFEN, {"conditions": ["acute_hepatitis"]}, "liver disease is on record"),
         (ACETAMINOPHEN, IBUPROFEN, {"conditions": ["liver_severe"]}, "liver disease is on record"),
         (ACETAMINOPHEN, IBUPROFEN, {"conditions": ["dm2"]}, None),
@@ -89,26 +88,20 @@ AS_NEEDED = {"dosageInstruction": [{"text": "as needed", "asNeededCodeableConcep
         (LINAGLIPTIN, METFORMIN, {"conditions": ["prediabetes", "dm2"]}, None),
         (LINAGLIPTIN, METFORMIN, {"conditions": ["dm2", "pregnancy"], "sex": "female", "age": 30},
          "it is not for this patient"),
-        # Words of the problem list, where the problem is not over, at the beginning of a word.
         (ACETAMINOPHEN, IBUPROFEN, {"more": [_problem("Febrile NEUTROPENIA")]}, "it hides fever in neutropenia"),
         (ACETAMINOPHEN, IBUPROFEN, {"more": [_problem("Febrile neutropenia", **OVER)]}, None),
         (ACETAMINOPHEN, IBUPROFEN, {"more": [_problem("Nonneutropenic fever")]}, None),
-        # Words of the draft itself: what a problem says does not count for them.
         (ACETAMINOPHEN, IBUPROFEN, {"more": [_problem("Acute gout")]}, None),
         (ACETAMINOPHEN, IBUPROFEN | {"more": {"reasonCode": [{"text": "Gouty arthritis"}]}}, {}, NO_PAIN),
         (ACETAMINOPHEN, IBUPROFEN | {"more": {"note": [{"text": "x"}], **AS_NEEDED}}, {}, NO_PAIN),
         (ACETAMINOPHEN, IBUPROFEN | {"more": {"reasonCode": [{"text": "neutropenic fever"}]}}, {},
          "it hides fever in neutropenia"),
-        # Drugs that are taken, by their class.
         (LABETALOL, METFORMIN, {"active": ["metoprolol tartrate 50 MG Oral Tablet"]},
          "a drug that slows the heart is taken"),
         (LABETALOL, METFORMIN, {"active": ["amlodipine 5 MG Oral Tablet"]}, None),
         (LABETALOL, {"drug": "metoprolol tartrate 50 MG Oral Tablet"}, {}, None),
-        # The route of the draft.
-        (LORATADINE, {"drug": "diphenhydramine 50 MG/ML Injectable Solution"}, {},
-         "the order is not one of a tablet"),
+        (LORATADINE, {"drug": "diphenhydramine 50 MG/ML Injectable Solution"}, {}, "the order is not one of a tablet"),
         (LORATADINE, {"drug": "diphenhydramine 25 MG Oral Capsule"}, {}, None),
-        # A drug that no row is about.
         ("amlodipine 5 mg tablet", METFORMIN, {"conditions": ["cirrhosis"]}, None),
     ],
 )  # fmt: skip

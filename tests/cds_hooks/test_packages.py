@@ -45,16 +45,11 @@ SUMMARY = "Takes a sleeping pill. Consider the fall assessment of St. Mary's."
 NAME = "st-marys-cds"
 RULE = f"package-{NAME}"
 TAKES_DIAZEPAM = {
-    "resourceType": "MedicationRequest",
-    "id": "m1",
-    "status": "active",
-    "intent": "order",
-    "subject": {"reference": "Patient/p1"},
-    "authoredOn": "2026-11-01",
-    "medicationCodeableConcept": {
-        "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "197589"}]
-    },
-}
+    "resourceType": "MedicationRequest", "id": "m1", "status": "active", "intent": "order",
+    "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-01",
+    "medicationCodeableConcept": {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm",
+                                              "code": "197589"}]},
+}  # fmt: skip
 
 
 def _installed(folder: Path, groups: str | None = None) -> None:

@@ -279,22 +279,16 @@ def test_a_folder_declares_models_with_twins_and_knows_where_a_fitted_file_lies(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (
-            "TWIN = replace(OTHER, id='b')\nSPEC = replace(OTHER, id='a', twin='c')\n",
-            "line 3: the TWIN of this file is not the model 'c' that its SPEC names",
-        ),
-        (
-            "TWIN = replace(OTHER, id='b')\nSPEC = replace(OTHER, id='a')\n",
-            "line 3: the TWIN of this file is not the model None that its SPEC names",
-        ),
+        ("TWIN = replace(OTHER, id='b')\nSPEC = replace(OTHER, id='a', twin='c')\n",
+         "line 3: the TWIN of this file is not the model 'c' that its SPEC names"),
+        ("TWIN = replace(OTHER, id='b')\nSPEC = replace(OTHER, id='a')\n",
+         "line 3: the TWIN of this file is not the model None that its SPEC names"),
         ("SPEC = replace(OTHER, id='a', twin='b')\n", "the TWIN of this file is not the model 'b' that its SPEC names"),
-        (
-            "TWIN = replace(OTHER, id='mortality_5y')\nSPEC = replace(OTHER, id='a', twin='mortality_5y')\n",
-            "two models are called mortality_5y",
-        ),
+        ("TWIN = replace(OTHER, id='mortality_5y')\nSPEC = replace(OTHER, id='a', twin='mortality_5y')\n",
+         "two models are called mortality_5y"),
         ("SPEC = replace(OTHER, id='b')\n", "SPEC has the id 'b', but the file is called a"),
     ],
-)
+)  # fmt: skip
 def test_a_twin_that_its_model_does_not_name_and_an_id_used_twice_are_refused(
     text: str, sentence: str, tmp_path: Path
 ) -> None:

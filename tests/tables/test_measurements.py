@@ -11,69 +11,32 @@ from fhir.terminology.analytes import ANALYTES
 from tests.conftest import ROOT
 
 _ATOMS: Final = {
-    "C": 12.011,
-    "H": 1.008,
-    "N": 14.007,
-    "O": 15.999,
-    "P": 30.974,
-    "Ca": 40.078,
-    "Mg": 24.305,
-    "K": 39.098,
-}
+    "C": 12.011, "H": 1.008, "N": 14.007, "O": 15.999, "P": 30.974, "Ca": 40.078, "Mg": 24.305, "K": 39.098,
+}  # fmt: skip
 _ATOMS_MORE: Final = {"Co": 58.933, "Na": 22.990, "Cl": 35.45}
 """Standard atomic weights (CIAAW, IUPAC 2021, abridged)."""
 _FORMULAS: Final = {
-    "creatinine": "C4H7N3O",
-    "bun": "N2",  # urea is reported as its nitrogen
-    "glucose": "C6H12O6",
-    "glucose_fasting": "C6H12O6",
-    "calcium": "Ca",
-    "ionized_calcium": "Ca",
-    "phosphate": "P",  # reported as phosphorus
-    "magnesium": "Mg",
-    "potassium": "K",
-    "bilirubin_total": "C33H36N4O6",
-    "bilirubin_direct": "C33H36N4O6",
-    "cholesterol_total": "C27H46O",
-    "hdl_cholesterol": "C27H46O",
-    "ldl_cholesterol": "C27H46O",
-    "triglycerides": "C57H104O6",  # as triolein
-    "uric_acid": "C5H4N4O3",
-    "lactate": "C3H6O3",
-    "digoxin_level": "C41H64O14",
-    "vitamin_b12": "C63H88CoN14O14P",
-    "uacr": "C4H7N3O",  # per mmol of creatinine
-    "upcr": "C4H7N3O",
-}
+    "creatinine": "C4H7N3O", "bun": "N2", "glucose": "C6H12O6", "glucose_fasting": "C6H12O6", "calcium": "Ca",
+    "ionized_calcium": "Ca", "phosphate": "P", "magnesium": "Mg", "potassium": "K", "bilirubin_total": "C33H36N4O6",
+    "bilirubin_direct": "C33H36N4O6", "cholesterol_total": "C27H46O", "hdl_cholesterol": "C27H46O",
+    "ldl_cholesterol": "C27H46O", "triglycerides": "C57H104O6", "uric_acid": "C5H4N4O3", "lactate": "C3H6O3",
+    "digoxin_level": "C41H64O14", "vitamin_b12": "C63H88CoN14O14P", "uacr": "C4H7N3O", "upcr": "C4H7N3O",
+}  # fmt: skip
 # g/mol of proteins: haemoglobin as its subunit with one iron (16,114), peptides by their sequence, CRP by convention.
 _PROTEINS: Final = {"hemoglobin": 16114.0, "bnp": 3464.0, "nt_probnp": 8457.0, "crp": 105000.0}
 _CHARGES: Final = {
-    "magnesium": 2,
-    "sodium": 1,
-    "potassium": 1,
-    "chloride": 1,
-    "bicarbonate": 1,
-    "anion_gap": 1,
-    "lithium_level": 1,
-}
+    "magnesium": 2, "sodium": 1, "potassium": 1, "chloride": 1, "bicarbonate": 1, "anion_gap": 1, "lithium_level": 1,
+}  # fmt: skip
 _PREFIXES: Final = {"": 1.0, "d": 1e-1, "c": 1e-2, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
 _BASES: Final = {"g": "mass", "mol": "amount", "L": "volume", "m": "length", "s": "time", "eq": "charge"}
 # Definitions (UCUM 2.1; NIST SP 811): one in the unit of the table.
 _DEFINED: Final = {
-    ("kPa", "mm[Hg]"): (7.50062, 0.0),
-    ("[in_i]", "cm"): (2.54, 0.0),
-    ("[lb_av]", "kg"): (0.45359237, 0.0),
-    ("[oz_av]", "kg"): (0.45359237 / 16, 0.0),
-    ("g", "kg"): (0.001, 0.0),
-    ("[degF]", "Cel"): (5 / 9, -32 * 5 / 9),
-    ("ukat/L", "U/L"): (60.0, 0.0),  # a katal is one mole a second, a unit one micromole a minute
-    ("mmol/mol", "%"): (0.09148, 2.152),  # HbA1c: the master equation of NGSP and IFCC
-    ("10*9/L", "10*3/uL"): (1.0, 0.0),
-    ("10*12/L", "10*6/uL"): (1.0, 0.0),
-    ("/uL", "10*3/uL"): (0.001, 0.0),
-    ("L/L", "%"): (100.0, 0.0),
+    ("kPa", "mm[Hg]"): (7.50062, 0.0), ("[in_i]", "cm"): (2.54, 0.0), ("[lb_av]", "kg"): (0.45359237, 0.0),
+    ("[oz_av]", "kg"): (0.45359237 / 16, 0.0), ("g", "kg"): (0.001, 0.0), ("[degF]", "Cel"): (5 / 9, -32 * 5 / 9),
+    ("ukat/L", "U/L"): (60.0, 0.0), ("mmol/mol", "%"): (0.09148, 2.152), ("10*9/L", "10*3/uL"): (1.0, 0.0),
+    ("10*12/L", "10*6/uL"): (1.0, 0.0), ("/uL", "10*3/uL"): (0.001, 0.0), ("L/L", "%"): (100.0, 0.0),
     ("um3", "fL"): (1.0, 0.0),
-}
+}  # fmt: skip
 _ONE: Final = {"1", "", "{ratio}", "{fraction}", "mg/mg", "g/g"}
 
 

@@ -129,23 +129,12 @@ def test_allergies_orders_stays_and_anything_more() -> None:
         allergy | {"id": "allergy-0", "code": {"text": "penicillin"}},
         allergy | {"id": "allergy-1", "code": {"text": "eggs"}, "criticality": "high"},
         more,
-        {
-            "resourceType": "ServiceRequest",
-            "id": "ordered-0",
-            "status": "active",
-            "intent": "order",
-            "code": {"coding": [{"system": LOINC, "code": "2160-0"}]},
-            "subject": SUBJECT,
-        },
-        {
-            "resourceType": "Encounter",
-            "id": "stay",
-            "status": "in-progress",
-            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
-            "subject": SUBJECT,
-            "period": {"start": "2026-10-11T09:00:00+00:00"},
-        },
-    ]
+        {"resourceType": "ServiceRequest", "id": "ordered-0", "status": "active", "intent": "order",
+         "code": {"coding": [{"system": LOINC, "code": "2160-0"}]}, "subject": SUBJECT},
+        {"resourceType": "Encounter", "id": "stay", "status": "in-progress",
+         "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"}, "subject": SUBJECT,
+         "period": {"start": "2026-10-11T09:00:00+00:00"}},
+    ]  # fmt: skip
     assert resources(inpatient=False) == []
 
 
@@ -157,14 +146,9 @@ def test_what_was_not_sent_was_not_asked_for() -> None:
 
 
 DRAFT: Json = {
-    "resourceType": "MedicationRequest",
-    "id": "draft-1",
-    "status": "draft",
-    "intent": "order",
-    "subject": SUBJECT,
-    "authoredOn": "2026-11-20",
-    "requester": {"reference": "Practitioner/p"},
-}
+    "resourceType": "MedicationRequest", "id": "draft-1", "status": "draft", "intent": "order", "subject": SUBJECT,
+    "authoredOn": "2026-11-20", "requester": {"reference": "Practitioner/p"},
+}  # fmt: skip
 NAMED = DRAFT | {"medicationCodeableConcept": {"text": "x"}}
 EACH_DAY = {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}
 DAYS = {"value": 5, "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"}

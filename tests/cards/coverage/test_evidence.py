@@ -307,13 +307,8 @@ def test_a_visit_counts_that_took_place(status: str, holds: bool) -> None:
 
 def test_a_medication_of_a_class_is_present_or_absent() -> None:
     order = {
-        "resourceType": "MedicationRequest",
-        "id": "m",
-        "status": "active",
-        "intent": "order",
-        "subject": SUBJECT,
-        "medicationCodeableConcept": {"text": "atorvastatin 20 MG Oral Tablet"},
-        "authoredOn": "2026-11-01",
-    }
+        "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order", "subject": SUBJECT,
+        "medicationCodeableConcept": {"text": "atorvastatin 20 MG Oral Tablet"}, "authoredOn": "2026-11-01",
+    }  # fmt: skip
     assert _seen({"medication": {"classes": ["statin"]}}, order) == (True, ("MedicationRequest/m",))
     assert _seen({"medication": {"classes": ["opioid"]}}, order) == (False, ())

@@ -53,12 +53,9 @@ def load(folder: Path, *, proposals: str = "", members: str = "") -> Proposals:
 def test_the_rows_of_a_folder_are_read(tmp_path: Path) -> None:
     assert load(tmp_path, proposals=table(ROW, FORM), members=table(MEMBER)) == Proposals(
         {
-            ("own", "E0601"): (
-                MASK,
-                replace(
-                    MASK, kind="form", system="", value="prior-auth-include", resource="", effective_to=None
-                ),
-            )
+            ("own", "E0601"): (MASK,
+                               replace(MASK, kind="form", system="", value="prior-auth-include", resource="",
+                                       effective_to=None)),
         },
         {("own", "M-1"): PERSON},
     )  # fmt: skip
@@ -174,25 +171,17 @@ def test_a_form_is_a_task_about_the_order() -> None:
     task = form_task(form, PAYER, ORDER, {"url": "https://example.org/q", "version": "1"}, "p", date(2026, 11, 20))
     after = {"coding": [{"system": crd, "code": "prior-auth-include"}]}
     expected = {
-        "resourceType": "Task",
-        "basedOn": [{"reference": "DeviceRequest/d"}],
-        "status": "ready",
-        "intent": "order",
+        "resourceType": "Task", "basedOn": [{"reference": "DeviceRequest/d"}], "status": "ready", "intent": "order",
         "code": {"coding": [{"system": sdc, "code": "complete-questionnaire"}]},
-        "description": "Report of the sleep test",
-        "for": {"reference": "Patient/p"},
-        "authoredOn": "2026-11-20",
+        "description": "Report of the sleep test", "for": {"reference": "Patient/p"}, "authoredOn": "2026-11-20",
         "requester": {"display": "Own Health Plan"},
         "reasonCode": {"coding": [{"system": crd, "code": "reason-prior-auth"}]},
-        "input": [
-            {
-                "type": {"coding": [{"system": sdc, "code": "questionnaire"}]},
-                "valueCanonical": "https://example.org/q|1",
-            },
-            {"type": {"coding": [{"system": crd, "code": "after-completion-action"}]}, "valueCodeableConcept": after},
-        ],
+        "input": [{"type": {"coding": [{"system": sdc, "code": "questionnaire"}]},
+                   "valueCanonical": "https://example.org/q|1"},
+                  {"type": {"coding": [{"system": crd, "code": "after-completion-action"}]},
+                   "valueCodeableConcept": after}],
         "encounter": {"reference": "Encounter/e"},
-    }
+    }  # fmt: skip
     assert task == expected
     elsewhere = ORDER | {"encounter": "Encounter/e"}
     del expected["encounter"]
@@ -239,14 +228,9 @@ def test_a_patient_whose_number_the_payer_knows_gets_a_coverage() -> None:
     patient = {"id": "p", "birthDate": "1955-06-15", "identifier": [{"value": "M-2"}, number]}
     kind = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MB"}]}
     assert new_coverage(KNOWN, PAYER, patient) == {
-        "resourceType": "Coverage",
-        "identifier": [{"type": kind, "value": "M-1"}],
-        "status": "active",
-        "subscriberId": "M-1",
-        "beneficiary": {"reference": "Patient/p"},
-        "payor": [{"display": "Own Health Plan"}],
-        "period": FACTS["period"],
-        "class": FACTS["class"][1:],
-    }
+        "resourceType": "Coverage", "identifier": [{"type": kind, "value": "M-1"}], "status": "active",
+        "subscriberId": "M-1", "beneficiary": {"reference": "Patient/p"}, "payor": [{"display": "Own Health Plan"}],
+        "period": FACTS["period"], "class": FACTS["class"][1:],
+    }  # fmt: skip
     assert new_coverage(KNOWN, PAYER, patient | {"birthDate": "1955"}) is None
     assert new_coverage(KNOWN, PAYER, patient | {"identifier": [{"value": "M-1"}]}) is None

@@ -35,32 +35,16 @@ def test_a_form_asks_for_each_criterion_with_a_question() -> None:
     launch = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-launchContext"
     context = {"system": "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext", "code": "patient"}
     assert questionnaire(BASE, PAYER, FORM) == {
-        "resourceType": "Questionnaire",
-        "id": "own.tube",
-        "extension": [
-            {
-                "url": launch,
-                "extension": [{"url": "name", "valueCoding": context}, {"url": "type", "valueCode": "Patient"}],
-            }
-        ],
-        "url": f"{BASE}/Questionnaire/own.tube",
-        "version": version,
-        "name": "OwnTube",
-        "title": "Own Health Plan: what has to be documented",
-        "status": "active",
-        "subjectType": ["Patient"],
-        "item": [
-            {
-                "linkId": "a",
-                "text": "Text of a",
-                "type": "group",
-                "item": [
-                    {"linkId": "a.met", "text": "Does this hold for the patient?", "type": "boolean"},
-                    {"linkId": "a.detail", "text": "Which?", "type": "string"},
-                ],
-            }
-        ],
-    }
+        "resourceType": "Questionnaire", "id": "own.tube",
+        "extension": [{"url": launch,
+                       "extension": [{"url": "name", "valueCoding": context},
+                                     {"url": "type", "valueCode": "Patient"}]}],
+        "url": f"{BASE}/Questionnaire/own.tube", "version": version, "name": "OwnTube",
+        "title": "Own Health Plan: what has to be documented", "status": "active", "subjectType": ["Patient"],
+        "item": [{"linkId": "a", "text": "Text of a", "type": "group",
+                  "item": [{"linkId": "a.met", "text": "Does this hold for the patient?", "type": "boolean"},
+                           {"linkId": "a.detail", "text": "Which?", "type": "string"}]}],
+    }  # fmt: skip
     assert len(version) == 8
     assert version_of(replace(FORM, groups={"A": "any"})) != version
     assert canonical(BASE, PAYER, FORM) == f"{BASE}/Questionnaire/own.tube|{version}"

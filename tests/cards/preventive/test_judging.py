@@ -26,19 +26,12 @@ from tests.cards.preventive.charts import (
 from tests.fhir.mapping.charts import SNOMED
 
 FIRES: dict[str, tuple[tuple[Json, ...], dict[str, Any]]] = {
-    "colorectal-cancer": ((), {}),
-    "cervical-cancer": ((), {}),
-    "breast-cancer": ((), {}),
-    "lung-cancer": (SMOKER, {}),
+    "colorectal-cancer": ((), {}), "cervical-cancer": ((), {}), "breast-cancer": ((), {}), "lung-cancer": (SMOKER, {}),
     "abdominal-aortic-aneurysm": ((smoking(FORMER),), {"patient": person("1958-11-20", "male")}),
-    "hepatitis-c": ((), {}),
-    "hiv": ((), {}),
-    "osteoporosis": ((), {"patient": person("1958-11-20")}),
-    "diabetes": ((OVERWEIGHT,), {}),
-    "statin": (RISK, {"patient": person("1962-11-20", "male")}),
-    "tobacco": ((smoking(DAILY),), {}),
-    "hypertension": ((), {}),
-}
+    "hepatitis-c": ((), {}), "hiv": ((), {}), "osteoporosis": ((), {"patient": person("1958-11-20")}),
+    "diabetes": ((OVERWEIGHT,), {}), "statin": (RISK, {"patient": person("1962-11-20", "male")}),
+    "tobacco": ((smoking(DAILY),), {}), "hypertension": ((), {}),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("service", FIRES)
@@ -64,36 +57,25 @@ def test_without_an_age_nothing_is_known(service: str) -> None:
 # Done, ordered, declined
 
 DONE: dict[str, tuple[Json, ...]] = {
-    "colorectal-cancer": (
-        procedure("Colonoscopy", "2016-11-21", "73761001"),
-        procedure("Flexible sigmoidoscopy", "2021-11-21"),
-        report("CT colonography", "2021-11-21", "79069-1"),
-        result("77354-9", when="2023-11-21"),
-        result("57905-2", when="2025-11-21"),
-    ),
-    "cervical-cancer": (
-        result("10524-7", "NILM", "2023-11-21"),
-        result("82675-0", "Not detected", "2021-11-21"),
-        report("Pap smear", "2024-05-01"),
-    ),
+    "colorectal-cancer": (procedure("Colonoscopy", "2016-11-21", "73761001"),
+                          procedure("Flexible sigmoidoscopy", "2021-11-21"),
+                          report("CT colonography", "2021-11-21", "79069-1"), result("77354-9", when="2023-11-21"),
+                          result("57905-2", when="2025-11-21")),
+    "cervical-cancer": (result("10524-7", "NILM", "2023-11-21"), result("82675-0", "Not detected", "2021-11-21"),
+                        report("Pap smear", "2024-05-01")),
     "breast-cancer": (procedure("Mammography", "2024-11-21", "71651007"), report("MG Breast", "2025-01-01", "24606-6")),
     "lung-cancer": (procedure("Low dose CT of chest", "2025-11-21"), report("", "2026-01-01", "79086-5")),
     "abdominal-aortic-aneurysm": (procedure("Ultrasound of abdominal aorta", "2003"),),
     "hepatitis-c": (result("13955-0"), procedure("Hepatitis C antibody test", "2001-01-01", "104375008")),
     "hiv": (result("56888-1"), procedure("HIV antigen test", "2001-01-01", "31676001")),
     "osteoporosis": (procedure("Bone density scan", "2010-01-01", "312681000"), report("DXA hip", "2010-01-01")),
-    "diabetes": (
-        number("4548-4", 5.4, "%", "2023-11-21"),
-        number("1558-6", 92, "mg/dL", "2024-01-01"),
-        number("2345-7", 99, "mg/dL", "2024-01-01"),
-    ),
+    "diabetes": (number("4548-4", 5.4, "%", "2023-11-21"), number("1558-6", 92, "mg/dL", "2024-01-01"),
+                 number("2345-7", 99, "mg/dL", "2024-01-01")),
     "statin": (taking("atorvastatin 20 MG Oral Tablet"),),
-    "tobacco": (
-        procedure("Smoking cessation education", "2026-01-01", "225323000"),
-        taking("nicotine 21 MG/DAY Transdermal System"),
-    ),
+    "tobacco": (procedure("Smoking cessation education", "2026-01-01", "225323000"),
+                taking("nicotine 21 MG/DAY Transdermal System")),
     "hypertension": (number("8480-6", 120, "mm[Hg]", "2025-11-21"),),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -128,14 +110,9 @@ def test_the_order_that_it_suggests_keeps_it_silent(service: str) -> None:
     assert suggested is not None
     coding = {"coding": list(suggested.coding)} if suggested.coding else {}
     request = {
-        "resourceType": "ServiceRequest",
-        "id": "s",
-        "status": "draft",
-        "intent": "order",
-        "code": {**coding, "text": suggested.text},
-        "subject": {"reference": "Patient/p1"},
-        "authoredOn": "2026-11-20",
-    }
+        "resourceType": "ServiceRequest", "id": "s", "status": "draft", "intent": "order",
+        "code": {**coding, "text": suggested.text}, "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-20",
+    }  # fmt: skip
     assert state(service, *resources, request, **more) == ("not due", "ordered")
     for gone in ({"status": "revoked"}, {"authoredOn": "2026-08-01"}, {"intent": "proposal"}, {"intent": "option"}):
         assert judged(service, *resources, request | gone, **more).state == "due"
@@ -171,19 +148,10 @@ def test_a_problem_and_an_observation_can_say_that_the_patient_declined() -> Non
 # Ages and sexes: the last year inside, and the first one outside
 
 AGES = {
-    "colorectal-cancer": (45, 75),
-    "cervical-cancer": (21, 65),
-    "breast-cancer": (40, 74),
-    "lung-cancer": (50, 80),
-    "abdominal-aortic-aneurysm": (65, 75),
-    "hepatitis-c": (18, 79),
-    "hiv": (15, 65),
-    "osteoporosis": (65, None),
-    "diabetes": (35, 70),
-    "statin": (40, 75),
-    "tobacco": (18, None),
-    "hypertension": (18, None),
-}
+    "colorectal-cancer": (45, 75), "cervical-cancer": (21, 65), "breast-cancer": (40, 74), "lung-cancer": (50, 80),
+    "abdominal-aortic-aneurysm": (65, 75), "hepatitis-c": (18, 79), "hiv": (15, 65), "osteoporosis": (65, None),
+    "diabetes": (35, 70), "statin": (40, 75), "tobacco": (18, None), "hypertension": (18, None),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("service", AGES)

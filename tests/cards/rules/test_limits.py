@@ -41,48 +41,21 @@ AF, VTE = {"conditions": ["afib"]}, {"conditions": ["vte"]}
 CRCL: list[tuple[str, Json, Json, dict[float, tuple[str | None, str | None, str | None]]]] = [
     ("dabigatran in AF", DABIGATRAN, AF, {15: ("lt15", "15to30", "15to30"), 30: ("15to30", "15to30", None)}),
     ("dabigatran for VTE", DABIGATRAN, VTE, {15: ("lt15", "vte_le30", "vte_le30"), 30: ("vte_le30", "vte_le30", None)}),
-    (
-        "dabigatran, no indication",
-        DABIGATRAN,
-        {},
-        {15: ("lt15", "le30_indication", "le30_indication"), 30: ("le30_indication", "le30_indication", None)},
-    ),
-    (
-        "dabigatran in AF with dronedarone",
-        DABIGATRAN,
-        AF | {"active": [DRONEDARONE]},
-        {30: ("pgp_lt30", "15to30", "30to50_pgp"), 50: ("30to50_pgp", "30to50_pgp", None)},
-    ),
-    (
-        "dabigatran for VTE with verapamil",
-        DABIGATRAN,
-        VTE | {"active": [VERAPAMIL]},
-        {30: ("vte_le30", "vte_le30", "vte_pgp_lt50"), 50: ("vte_pgp_lt50", None, None)},
-    ),
+    ("dabigatran, no indication", DABIGATRAN, {},
+     {15: ("lt15", "le30_indication", "le30_indication"), 30: ("le30_indication", "le30_indication", None)}),
+    ("dabigatran in AF with dronedarone", DABIGATRAN, AF | {"active": [DRONEDARONE]},
+     {30: ("pgp_lt30", "15to30", "30to50_pgp"), 50: ("30to50_pgp", "30to50_pgp", None)}),
+    ("dabigatran for VTE with verapamil", DABIGATRAN, VTE | {"active": [VERAPAMIL]},
+     {30: ("vte_le30", "vte_le30", "vte_pgp_lt50"), 50: ("vte_pgp_lt50", None, None)}),
     ("rivaroxaban in AF", RIVAROXABAN, AF, {15: ("af_lt15", "af_le50", "af_le50"), 50: ("af_le50", "af_le50", None)}),
     ("rivaroxaban for VTE", RIVAROXABAN, VTE, {15: ("vte_lt15", None, None)}),
-    (
-        "rivaroxaban, no indication",
-        RIVAROXABAN,
-        {},
-        {
-            15: ("lt15_indication", "le50_indication", "le50_indication"),
-            50: ("le50_indication", "le50_indication", None),
-        },
-    ),
-    (
-        "edoxaban in AF",
-        EDOXABAN,
-        AF,
-        {15: ("lt15", "15to50", "15to50"), 50: ("15to50", "15to50", None), 95: (None, None, "gt95")},
-    ),
-    (
-        "nitrofurantoin",
-        NITROFURANTOIN,
-        {},
-        {30: ("lt30", "30to60_long", "30to60_long"), 60: ("30to60_long", None, None)},
-    ),
-]
+    ("rivaroxaban, no indication", RIVAROXABAN, {},
+     {15: ("lt15_indication", "le50_indication", "le50_indication"), 50: ("le50_indication", "le50_indication", None)}),
+    ("edoxaban in AF", EDOXABAN, AF,
+     {15: ("lt15", "15to50", "15to50"), 50: ("15to50", "15to50", None), 95: (None, None, "gt95")}),
+    ("nitrofurantoin", NITROFURANTOIN, {},
+     {30: ("lt30", "30to60_long", "30to60_long"), 60: ("30to60_long", None, None)}),
+]  # fmt: skip
 
 
 def _steps(limit: float) -> list[tuple[int, float]]:

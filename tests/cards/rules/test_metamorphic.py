@@ -47,42 +47,22 @@ def _same(bundle: Json, case: Case, as_of: datetime) -> None:
 
 
 UNRELATED: list[Json] = [
-    {
-        "resourceType": "Observation",
-        "id": "unrelated-1",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2093-3"}]},
-        "subject": {"reference": f"Patient/{PATIENT_ID}"},
-        "effectiveDateTime": "2026-11-01",
-        "valueQuantity": {"value": 190, "unit": "mg/dL"},
-    },
-    {
-        "resourceType": "Observation",
-        "id": "entered-in-error",
-        "status": "entered-in-error",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "98979-8"}]},
-        "subject": {"reference": f"Patient/{PATIENT_ID}"},
-        "effectiveDateTime": "2026-11-20",
-        "valueQuantity": {"value": 5, "unit": "mL/min/{1.73_m2}"},
-    },
-    {
-        "resourceType": "Condition",
-        "id": "refuted",
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z99.2"}]},
-        "verificationStatus": {"coding": [{"code": "refuted"}]},
-        "subject": {"reference": f"Patient/{PATIENT_ID}"},
-    },
-    {
-        "resourceType": "MedicationRequest",
-        "id": "stopped",
-        "status": "cancelled",
-        "intent": "order",
-        "medicationCodeableConcept": {"text": "ketoconazole 200 MG Oral Tablet"},
-        "subject": {"reference": f"Patient/{PATIENT_ID}"},
-        "authoredOn": "2026-11-01",
-    },
+    {"resourceType": "Observation", "id": "unrelated-1", "status": "final",
+     "code": {"coding": [{"system": "http://loinc.org", "code": "2093-3"}]},
+     "subject": {"reference": f"Patient/{PATIENT_ID}"}, "effectiveDateTime": "2026-11-01",
+     "valueQuantity": {"value": 190, "unit": "mg/dL"}},
+    {"resourceType": "Observation", "id": "entered-in-error", "status": "entered-in-error",
+     "code": {"coding": [{"system": "http://loinc.org", "code": "98979-8"}]},
+     "subject": {"reference": f"Patient/{PATIENT_ID}"}, "effectiveDateTime": "2026-11-20",
+     "valueQuantity": {"value": 5, "unit": "mL/min/{1.73_m2}"}},
+    {"resourceType": "Condition", "id": "refuted",
+     "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z99.2"}]},
+     "verificationStatus": {"coding": [{"code": "refuted"}]}, "subject": {"reference": f"Patient/{PATIENT_ID}"}},
+    {"resourceType": "MedicationRequest", "id": "stopped", "status": "cancelled", "intent": "order",
+     "medicationCodeableConcept": {"text": "ketoconazole 200 MG Oral Tablet"},
+     "subject": {"reference": f"Patient/{PATIENT_ID}"}, "authoredOn": "2026-11-01"},
     {"resourceType": "Immunization", "id": "unrelated-2", "patient": {"reference": f"Patient/{PATIENT_ID}"}},
-]
+]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -128,21 +108,15 @@ def test_the_words_for_a_drug_do_not_matter(words: str, as_of: datetime) -> None
 
 
 SAME_SIG: list[Json] = [
-    {
-        "timing": {"repeat": {"frequency": 1, "period": 12, "periodUnit": "h"}},
-        "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "g"}}],
-    },
-    {
-        "timing": {"code": {"coding": [{"code": "BID"}]}},
-        "doseAndRate": [{"doseQuantity": {"value": 1000, "unit": "mg"}}],
-    },
-    {
-        "timing": {"repeat": {"timeOfDay": ["08:00:00", "20:00:00"]}},
-        "doseAndRate": [{"doseQuantity": {"value": 2, "unit": "tablet"}}],
-    },
+    {"timing": {"repeat": {"frequency": 1, "period": 12, "periodUnit": "h"}},
+     "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "g"}}]},
+    {"timing": {"code": {"coding": [{"code": "BID"}]}},
+     "doseAndRate": [{"doseQuantity": {"value": 1000, "unit": "mg"}}]},
+    {"timing": {"repeat": {"timeOfDay": ["08:00:00", "20:00:00"]}},
+     "doseAndRate": [{"doseQuantity": {"value": 2, "unit": "tablet"}}]},
     {"text": "2 tablets by mouth twice daily"},
     {"text": "Take 2 tabs po bid"},
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("dosage", SAME_SIG)

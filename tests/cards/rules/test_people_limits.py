@@ -70,17 +70,11 @@ DURATIONS: list[tuple[str, Json, Json, float, bool, bool]] = [
     ("age-z-drug", {"age": 70}, {"drug": "854873", "dose": "1 tablet", "times": 1}, 14, False, True),
     ("age-nsaid-gi", {"age": 80}, NAPROXEN, 7, False, True),
     ("age-nsaid-gi", {"age": 80, "conditions": ["gi_bleed_or_ulcer"]}, NAPROXEN, 7, True, True),
-    (
-        "age-antipsychotic-dementia",
-        {"age": 80, "conditions": ["dementia"]},
-        {"drug": "haloperidol 1 MG Oral Tablet", "dose": "1 tablet", "times": 2},
-        14,
-        False,
-        True,
-    ),
+    ("age-antipsychotic-dementia", {"age": 80, "conditions": ["dementia"]},
+     {"drug": "haloperidol 1 MG Oral Tablet", "dose": "1 tablet", "times": 2}, 14, False, True),
     ("dup-same-ingredient", {"active": ["312961"]}, SIMVASTATIN, 2, False, True),
     ("dup-class", {"active": ["312961"]}, {"drug": "617311", "dose": "1 tablet", "times": 1}, 2, False, True),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("rule", "patient", "draft", "days", "on", "above"), DURATIONS)

@@ -92,26 +92,17 @@ def test_a_series_without_an_earliest_date_has_no_finish_and_cannot_be_completed
     ("left", "finish"),
     [
         ((SeriesDose(),), date(2011, 1, 1)),
-        ((_after(60),), date(2011, 1, 1)),  # the interval of the next dose is in its earliest date
+        ((_after(60),), date(2011, 1, 1)),
         ((_after(60), _after(28)), date(2011, 1, 29)),
         ((_after(60), _after(28), _after(14)), date(2011, 1, 29)),
         ((_after(60), _after(14), _after(28)), date(2011, 1, 29)),
         ((SeriesDose(), SeriesDose(intervals=(Interval(from_previous=True),))), date(2011, 1, 1)),
-        (
-            (
-                SeriesDose(),
-                SeriesDose(
-                    intervals=(
-                        Interval(from_previous=True),
-                        Interval(from_target_dose=1, minimum=Period(days=31)),
-                        Interval(from_previous=True, minimum=Period(days=10), earliest_recommended=Period(days=90)),
-                    )
-                ),
-            ),
-            date(2011, 2, 1),
-        ),
+        ((SeriesDose(),
+          SeriesDose(intervals=(Interval(from_previous=True), Interval(from_target_dose=1, minimum=Period(days=31)),
+                                Interval(from_previous=True, minimum=Period(days=10),
+                                         earliest_recommended=Period(days=90))))), date(2011, 2, 1)),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("given", [(), (FIRST,)])
 def test_the_finish_is_the_earliest_date_and_the_longest_minimum_interval_of_the_doses_after_the_next(
     left: tuple[SeriesDose, ...], finish: date, given: tuple[date, ...]
@@ -344,19 +335,14 @@ def test_among_equals_in_process_the_preferred_one_is_best() -> None:
 @pytest.mark.parametrize(
     ("better", "worse"),
     [
-        # a product series with only valid doses: 2 against -2
         ({"product": True}, {}),
         ({"product": True}, {"product": True, "rejected": (THIRD,)}),
-        # the most valid doses: 2 against -2
         ({"given": (FIRST, SECOND, THIRD)}, {}),
-        # closest to completion: 2 against -2
         ({}, {"left": (SeriesDose(), SeriesDose())}),
-        # first to finish: 1 against -1
         ({}, {"earliest": date(2011, 1, 2)}),
-        # completable: 3 against -3
         ({"left": (_until(12),)}, {"left": (_until(11),)}),
     ],
-)
+)  # fmt: skip
 def test_each_condition_of_a_series_in_process_gives_points(better: Json, worse: Json) -> None:
     assert _best(_in_process("a", 1, **worse), _in_process("b", 9, **better)) == ["b"]
     assert _best(_in_process("b", 9, **better), _in_process("a", 1, **worse)) == ["b"]
@@ -365,31 +351,20 @@ def test_each_condition_of_a_series_in_process_gives_points(better: Json, worse:
 @pytest.mark.parametrize(
     ("first", "second", "best"),
     [
-        # completable 3 and product -2, the finish of the only completable one 1; against -3, 2 and -1
         ({}, {"product": True, "left": (_until(11),)}, "a"),
-        # most doses 2 and farther -2; against -2 and closest 2; first finish 1 against -1
         ({"given": (FIRST,)}, {"left": (SeriesDose(),) * 2, "earliest": date(2011, 2, 1)}, "a"),
-        # product 2 and last to finish -1; against -2 and 1
         ({"product": True, "earliest": date(2011, 2, 1)}, {}, "a"),
-        # most doses 2 and last to finish -1; against -2 and 1
         ({"given": (FIRST, SECOND, THIRD), "earliest": date(2011, 2, 1)}, {}, "a"),
-        # closest 2 and last to finish -1; against -2 and 1
         ({"earliest": date(2011, 2, 1)}, {"left": (SeriesDose(),) * 2}, "a"),
-        # product 2 against most doses 2: equal, so that the preference of `b` decides
         ({"product": True}, {"given": (FIRST, SECOND, THIRD)}, "b"),
-        # product 2 against closest 2: equal
         ({"product": True, "left": (SeriesDose(),) * 2}, {}, "b"),
-        # product and most doses 4, not completable -3 and -1; against -4, 3 and 1: equal
         ({"product": True, "given": (FIRST, SECOND, THIRD), "left": (_until(11),)}, {}, "b"),
-        # product, most doses and closest 6, not completable -3 and -1; against -6, 3 and 1
         ({"product": True, "given": (FIRST, SECOND, THIRD), "left": (_until(11),)}, {"left": (SeriesDose(),) * 2}, "a"),
-        # a rejected dose takes the points of the product, also where the finish of the others is the same
         ({"product": True, "rejected": (THIRD,), "preference": 1}, {"preference": 0}, "b"),
-        # neither is completable: none finishes first, the preference decides
         ({"left": (_until(9),)}, {"left": (_until(9),), "earliest": date(2011, 2, 1)}, "b"),
         ({"earliest": None}, {"left": (_until(9),)}, "b"),
     ],
-)
+)  # fmt: skip
 def test_the_points_of_series_in_process_are_summed(first: Json, second: Json, best: str) -> None:
     assert _best(*(_in_process(name, **{"preference": number} | fields) for name, number, fields in
                    (("a", 9, first), ("b", 1, second)))) == [best]  # fmt: skip
@@ -447,18 +422,13 @@ def test_each_condition_of_a_series_without_doses_gives_a_point(better: Json, wo
 @pytest.mark.parametrize(
     ("first", "second", "best"),
     [
-        # first to start 1, a product -1; against -1 and 1: the preference of `b` decides
         ({"product": True}, {"earliest": date(2011, 2, 1)}, "b"),
-        # first to start 1, not completable -1; against -1 and 1
         ({"left": (_until(11),)}, {"earliest": date(2011, 2, 1)}, "b"),
-        # completable 1, a product -1; against -1 and 1
         ({"product": True}, {"left": (_until(11),)}, "b"),
-        # first to start 1, completable 1, a product -1; against -1, -1 and 1
         ({"product": True}, {"left": (_until(11),), "earliest": date(2011, 2, 1)}, "a"),
-        # nobody has a day to start
         ({"earliest": None}, {"earliest": None}, "b"),
     ],
-)
+)  # fmt: skip
 def test_the_points_of_series_without_doses_are_summed(first: Json, second: Json, best: str) -> None:
     assert _best(_fresh("a", 9, **first), _fresh("b", 1, **second)) == [best]
 

@@ -16,19 +16,10 @@ AT = 1_795_165_200_250_000
 
 def _decision(response: Json, **changes: Any) -> Decision:
     members: Json = {
-        "id": "1",
-        "decided_at": AT,
-        "hook": "order-sign",
-        "service": "coverage-requirements",
-        "hook_instance": "h1",
-        "client": "a payer's client",
-        "patient": "p",
-        "outcome": "cards",
-        "input_digest": "",
-        "models": b"[]",
-        "response": json.dumps(response).encode(),
-        "basis": b'{"timings": {"decode": 100.0, "rules": 150.5}}',
-    }
+        "id": "1", "decided_at": AT, "hook": "order-sign", "service": "coverage-requirements", "hook_instance": "h1",
+        "client": "a payer's client", "patient": "p", "outcome": "cards", "input_digest": "", "models": b"[]",
+        "response": json.dumps(response).encode(), "basis": b'{"timings": {"decode": 100.0, "rules": 150.5}}',
+    }  # fmt: skip
     return Decision(**(members | changes))
 
 
@@ -41,16 +32,11 @@ def _action(kind: str, *extensions: Json) -> Json:
 
 
 COMMON: Json = {
-    "source": "payer-src",
-    "hookInstance": "h1",
-    "hookType": "order-sign",
-    "providerId": {"value": "not recorded"},
-    "groupId": {"value": "a payer's client"},
-    "payerId": {"system": "urn:ietf:rfc:3986", "value": "not known"},
-    "requestTime": "2026-11-20T08:59:59.999+00:00",
-    "responseTime": "2026-11-20T09:00:00.250+00:00",
+    "source": "payer-src", "hookInstance": "h1", "hookType": "order-sign", "providerId": {"value": "not recorded"},
+    "groupId": {"value": "a payer's client"}, "payerId": {"system": "urn:ietf:rfc:3986", "value": "not known"},
+    "requestTime": "2026-11-20T08:59:59.999+00:00", "responseTime": "2026-11-20T09:00:00.250+00:00",
     "httpResponse": 200,
-}
+}  # fmt: skip
 
 
 def _metric(response: Json, **changes: Any) -> Json:
@@ -99,33 +85,16 @@ def test_each_annotated_order_is_an_answer_with_its_codes() -> None:
     assert _metric(response) == COMMON | {
         "payerId": {"system": "urn:ietf:rfc:3986", "value": "https://payer.example"},
         "orderDetail": [{"coding": [code]}],
-        "response": [
-            {
-                "type": "coverage-info",
-                "focus": ["DeviceRequest"],
-                "coverageInfo": [
-                    {
-                        "covered": "conditional",
-                        "paNeeded": "performpa",
-                        "docNeeded": "clinical",
-                        "infoNeeded": "performer",
-                        "assertionId": "a1",
-                        "satisfiedId": "s1",
-                        "questionnaire": [
-                            {"reference": "https://payer.example/q1", **form},
-                            {"reference": "https://payer.example/q2", **form},
-                        ],
-                    },
-                    {"covered": "covered"},
-                ],
-            },
-            {
-                "type": "coverage-info",
-                "focus": ["ServiceRequest"],
-                "coverageInfo": [{"questionnaire": [{"reference": "q3", "adaptive": False, "response": False}]}],
-            },
-        ],
-    }
+        "response": [{"type": "coverage-info", "focus": ["DeviceRequest"],
+                      "coverageInfo": [{"covered": "conditional", "paNeeded": "performpa", "docNeeded": "clinical",
+                                        "infoNeeded": "performer", "assertionId": "a1", "satisfiedId": "s1",
+                                        "questionnaire": [{"reference": "https://payer.example/q1", **form},
+                                                          {"reference": "https://payer.example/q2", **form}]},
+                                       {"covered": "covered"}]},
+                     {"type": "coverage-info", "focus": ["ServiceRequest"],
+                      "coverageInfo": [{"questionnaire": [{"reference": "q3", "adaptive": False,
+                                                           "response": False}]}]}],
+    }  # fmt: skip
 
 
 def test_a_card_names_its_topic_and_its_payer() -> None:

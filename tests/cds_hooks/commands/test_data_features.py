@@ -159,29 +159,13 @@ def test_a_table_of_no_model_is_described_and_one_of_a_model_is_held_against_it(
     (tmp_path / "readmission_30d.csv").write_text(head)
     columns = _checked(tmp_path / "rows.csv")
     assert columns == {
-        "name": "rows.csv",
-        "kind": "no model is declared for it",
-        "counts": {"rows": 2, "columns": 2},
-        "passed": True,
-        "findings": [
-            {
-                "kind": "same-column",
-                "severity": "warning",
-                "where": "death",
-                "text": "tells the same as id, as the same values or in another unit",
-                "count": 1,
-                "examples": [],
-            },
-            {
-                "kind": "yes-or-no",
-                "severity": "note",
-                "where": "death",
-                "text": "0 or 1: 1 in 50.0%",
-                "count": 1,
-                "examples": [],
-            },
-        ],
-    }
+        "name": "rows.csv", "kind": "no model is declared for it", "counts": {"rows": 2, "columns": 2}, "passed": True,
+        "findings": [{"kind": "same-column", "severity": "warning", "where": "death",
+                      "text": "tells the same as id, as the same values or in another unit", "count": 1,
+                      "examples": []},
+                     {"kind": "yes-or-no", "severity": "note", "where": "death", "text": "0 or 1: 1 in 50.0%",
+                      "count": 1, "examples": []}],
+    }  # fmt: skip
     assert _checked(tmp_path / "readmission_30d.csv") == columns | {"name": "readmission_30d.csv"}, "no column of it"
     of_model = _checked(tmp_path / "rows.csv", "--model", "readmission_30d")
     assert (of_model["kind"], of_model["passed"]) == ("table of readmission_30d", False)

@@ -47,17 +47,10 @@ def test_each_key_is_a_row_with_its_shares_and_times(url: str) -> None:
     code, shown, errors = _run(url)
     assert (code, errors) == (0, "")
     assert [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ─")] == [
-        "a → s: 3 calls",
-        "key sent null failed fetched missing ms p95 why not",
-        "patient 67% 33%",
-        "labs 33% 67% 150 195",
-        "flags 33% 67% 9 9 timeout 2, status 1",
-        A_SAYS,
-        "b → s: 1 call",
-        "key sent null failed fetched missing ms p95 why not",
-        "patient 100%",
-        B_SAYS,
-    ]
+        "a → s: 3 calls", "key sent null failed fetched missing ms p95 why not", "patient 67% 33%",
+        "labs 33% 67% 150 195", "flags 33% 67% 9 9 timeout 2, status 1", A_SAYS, "b → s: 1 call",
+        "key sent null failed fetched missing ms p95 why not", "patient 100%", B_SAYS,
+    ]  # fmt: skip
 
 
 def test_the_rates_are_json_with_every_member(url: str) -> None:

@@ -143,16 +143,9 @@ def test_what_is_wrong_and_what_was_left_out_are_counted(tmp_path: Path, monkeyp
     code, shown, _ = run("check", "--json", alone, tmp_path / "wrong.json", tmp_path / "inner")
     assert (code, json.loads(shown)) == (
         1,
-        {
-            "cases": [
-                {"case": "none2.json", "faults": ["of another kind"]},
-                {"case": "wrong 1", "faults": ["a", "b"]},
-                {"case": "wrong 2", "faults": []},
-            ],
-            "wrong": 2,
-            "left_out": ["none1.json"],
-        },
-    )
+        {"cases": [{"case": "none2.json", "faults": ["of another kind"]}, {"case": "wrong 1", "faults": ["a", "b"]},
+                   {"case": "wrong 2", "faults": []}], "wrong": 2, "left_out": ["none1.json"]},
+    )  # fmt: skip
     assert run("check", tmp_path / "inner") == (1, "No cases, left out: none1.json.\n0 cases, 0 wrong.\n", "")
 
 

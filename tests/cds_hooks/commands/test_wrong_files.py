@@ -17,29 +17,17 @@ from tests.live import record_in
 from tests.program import run_program
 
 WRONG = {
-    "missing": "nowhere/x.json",
-    "folder": "folder",
-    "empty": "empty.json",
-    "junk": "junk.json",
-    "other JSON": "three.json",
-    "nested": "nested.json",
-    "digits": "digits.json",
-    "unreadable": "/proc/self/mem",  # an input/output error, for root too
-}
+    "missing": "nowhere/x.json", "folder": "folder", "empty": "empty.json", "junk": "junk.json",
+    "other JSON": "three.json", "nested": "nested.json", "digits": "digits.json", "unreadable": "/proc/self/mem",
+}  # fmt: skip
 ADDRESSES = {"missing": "sqlite:///nowhere/x.sqlite3", "junk": "sqlite:///junk.json", "none": "nonsense"}
 # They make or replace what is named, or list what is in it, so that what lies there is no mistake.
 MADE = {
-    "record seal --new-key": {"missing"},
-    "record hold --database": {"missing"},
-    "model card --out": {"empty", "junk", "other JSON", "nested", "digits"},
-    "services --out": {"missing", "folder"},
-    "rules new folder": {"missing", "folder"},
-    # any text can be a note
-    "text note file": {"junk", "other JSON", "nested", "digits"},
-    # a folder without a model has none to list
-    "model list --folder": {"folder"},
-    "model list --specs": {"folder"},
-}
+    "record seal --new-key": {"missing"}, "record hold --database": {"missing"},
+    "model card --out": {"empty", "junk", "other JSON", "nested", "digits"}, "services --out": {"missing", "folder"},
+    "rules new folder": {"missing", "folder"}, "text note file": {"junk", "other JSON", "nested", "digits"},
+    "model list --folder": {"folder"}, "model list --specs": {"folder"},
+}  # fmt: skip
 
 READ_WITH = {
     "services --database": "services --prefetch-rates",

@@ -66,11 +66,9 @@ def refused(text: str) -> dict[str, Any]:
         ("SN", "^1^+", "", {"valueString": "1 +"}, None),
         ("SN", ">^^^2", "", {"valueString": "> 2"}, None),
         ("SN", "^1^^2", "", {"valueString": "1 2"}, None),
-        ("CWE", "260373001^Detected^SCT", "", {
-            "valueCodeableConcept": {
-                "coding": [
-                    {"code": "260373001", "system": "http://snomed.info/sct", "display": "Detected"}],
-                "text": "Detected"}}, None),
+        ("CWE", "260373001^Detected^SCT", "",
+         {"valueCodeableConcept": {"coding": [{"code": "260373001", "system": "http://snomed.info/sct",
+                                               "display": "Detected"}], "text": "Detected"}}, None),
         ("CWE", "^^^^", "", {}, None),
         ("DT", "20261120", "", {"valueDateTime": "2026-11-20"}, None),
         ("TS", "20261120101500", "", {"valueDateTime": "2026-11-20T10:15:00+00:00"}, None),
@@ -111,19 +109,12 @@ def test_a_text_is_a_number_or_none(text: str, number: float | None) -> None:
         ("^Potassium", {"text": "Potassium"}),
         ("K", {"coding": [{"code": "K"}]}),
         ("K^^L", {"coding": [{"code": "K", "system": "urn:v2:L"}]}),
-        (
-            "2823-3^Potassium^LN^K^Kalium^99LAB",
-            {
-                "coding": [
-                    {"code": "2823-3", "system": "http://loinc.org", "display": "Potassium"},
-                    {"code": "K", "system": "urn:v2:99LAB", "display": "Kalium"},
-                ],
-                "text": "Potassium",
-            },
-        ),
+        ("2823-3^Potassium^LN^K^Kalium^99LAB",
+         {"coding": [{"code": "2823-3", "system": "http://loinc.org", "display": "Potassium"},
+                     {"code": "K", "system": "urn:v2:99LAB", "display": "Kalium"}], "text": "Potassium"}),
         ("^^^K^Kalium", {"coding": [{"code": "K", "display": "Kalium"}]}),
-        ("K^Potassium^^^^^^^Serum potassium", {
-            "coding": [{"code": "K", "display": "Potassium"}], "text": "Serum potassium"}),
+        ("K^Potassium^^^^^^^Serum potassium",
+         {"coding": [{"code": "K", "display": "Potassium"}], "text": "Serum potassium"}),
     ],
 )  # fmt: skip
 def test_a_coded_field_keeps_both_codings_and_its_text(field: str, value: dict[str, Any] | None) -> None:

@@ -239,53 +239,35 @@ FOUND = (FindingReference("a-rule", "a-band"),)
     ("said", "finding"),
     [
         (CardExtension(findings=FOUND), None),
-        (
-            CardExtension(output="not-covered", facts=(Fact("medication", value="a"), Fact("medication", value=7.0))),
-            PatientFinding("not-covered", "not-covered", parts=frozenset({"a", "7.0"}), once=True),
-        ),
+        (CardExtension(output="not-covered", facts=(Fact("medication", value="a"), Fact("medication", value=7.0))),
+         PatientFinding("not-covered", "not-covered", parts=frozenset({"a", "7.0"}), once=True)),
         (CardExtension(output="not-covered", findings=FOUND), None),
-        (
-            CardExtension(vaccines=VaccineForecasts(release="r", released="", as_of="2026-11-20", forecasts=())),
-            PatientFinding("vaccines due", "vaccines-due", reminds=True),
-        ),
-        (
-            _preventive(_service("never"), _service("done", "not due")),
-            PatientFinding(
-                "preventive services", "preventive-services", parts=frozenset({"screening never"}), reminds=True
-            ),
-        ),
-        (
-            _preventive(_service("abnormal-result", "not due")),
-            PatientFinding("preventive services", "preventive-services", reminds=True),
-        ),
-        (
-            CardExtension(results=(ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)),
-            PatientFinding(
-                "abnormal-results", "abnormal-results", parts=frozenset({"stool-positive 2026-01-10"}), stays=True
-            ),
-        ),
-        (
-            CardExtension(model={"id": "m"}, missing=("albumin", "egfr")),
-            PatientFinding("missing albumin,egfr", "m", asks=True),
-        ),
+        (CardExtension(vaccines=VaccineForecasts(release="r", released="", as_of="2026-11-20", forecasts=())),
+         PatientFinding("vaccines due", "vaccines-due", reminds=True)),
+        (_preventive(_service("never"), _service("done", "not due")),
+         PatientFinding("preventive services", "preventive-services", parts=frozenset({"screening never"}),
+                        reminds=True)),
+        (_preventive(_service("abnormal-result", "not due")),
+         PatientFinding("preventive services", "preventive-services", reminds=True)),
+        (CardExtension(results=(ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)),
+         PatientFinding("abnormal-results", "abnormal-results", parts=frozenset({"stool-positive 2026-01-10"}),
+                        stays=True)),
+        (CardExtension(model={"id": "m"}, missing=("albumin", "egfr")),
+         PatientFinding("missing albumin,egfr", "m", asks=True)),
         (CardExtension(missing=("albumin",)), PatientFinding("missing albumin", "", asks=True)),
         (_model(missing=("albumin",)), PatientFinding("m 5y", "m", number=0.3, missing=frozenset({"albumin"}))),
         (_model(None, value=4.0), PatientFinding("m 5y", "m", number=4.0)),
         (_model(None, value="high", missing=("x",)), PatientFinding("m 5y", "m", missing=frozenset({"x"}))),
         (_model(name="m_small"), PatientFinding("m 5y", "m_small", number=0.3)),
         (_model(name="m_early"), PatientFinding("m 5y", "m_early", number=0.3)),
-        (
-            _model(band={"id": "high", "source": "x"}, observed=ObservedRate(0.2, 0.1, 0.3, 100)),
-            PatientFinding("m 5y", "m", band="high", number=0.3, is_risk=True),
-        ),
-        (
-            _model(observed=ObservedRate(0.2, 0.1, 0.3, 100)),
-            PatientFinding("m 5y", "m", band="0.2", number=0.3, is_risk=True),
-        ),
+        (_model(band={"id": "high", "source": "x"}, observed=ObservedRate(0.2, 0.1, 0.3, 100)),
+         PatientFinding("m 5y", "m", band="high", number=0.3, is_risk=True)),
+        (_model(observed=ObservedRate(0.2, 0.1, 0.3, 100)),
+         PatientFinding("m 5y", "m", band="0.2", number=0.3, is_risk=True)),
         (CardExtension(output="referral"), None),
         (CardExtension(), None),
     ],
-)
+)  # fmt: skip
 def test_a_card_is_about_this(said: CardExtension, finding: PatientFinding | None) -> None:
     assert patient_finding(said, "patient-view") == finding
 

@@ -32,16 +32,11 @@ def order(code: str, day: date | str = TODAY, *, place: str | None = None, **mor
     is_service = code[0].isdigit() or code[0] in "GJ"
     system = SYSTEMS["CPT" if code[0].isdigit() else "HCPCS"]
     resource: Json = {
-        "resourceType": "ServiceRequest" if is_service else "DeviceRequest",
-        "id": f"order-{code.lower()}",
-        "status": "draft",
-        "intent": "order" if is_service else "original-order",
-        "subject": {"reference": "Patient/p"},
-        "code" if is_service else "codeCodeableConcept": concept(system, code),
-        "authoredOn": "2026-11-20",
-        "requester": {"reference": "Practitioner/dr1"},
-        "insurance": [{"reference": "Coverage/cov1"}],
-    }
+        "resourceType": "ServiceRequest" if is_service else "DeviceRequest", "id": f"order-{code.lower()}",
+        "status": "draft", "intent": "order" if is_service else "original-order", "subject": {"reference": "Patient/p"},
+        "code" if is_service else "codeCodeableConcept": concept(system, code), "authoredOn": "2026-11-20",
+        "requester": {"reference": "Practitioner/dr1"}, "insurance": [{"reference": "Coverage/cov1"}],
+    }  # fmt: skip
     if day:
         resource["occurrenceDateTime"] = str(day)
     if place:
@@ -61,14 +56,9 @@ def coverage(
     """A coverage of the patient."""
     kind = concept("http://terminology.hl7.org/CodeSystem/coverage-class", "plan")
     return {
-        "resourceType": "Coverage",
-        "id": identity,
-        "status": "active",
-        "beneficiary": {"reference": "Patient/p"},
-        "payor": [{"display": payor}],
-        "class": [{"type": kind, "value": plan}],
-        "period": {"start": "2020-01-01"},
-    } | more
+        "resourceType": "Coverage", "id": identity, "status": "active", "beneficiary": {"reference": "Patient/p"},
+        "payor": [{"display": payor}], "class": [{"type": kind, "value": plan}], "period": {"start": "2020-01-01"},
+    } | more  # fmt: skip
 
 
 def condition(code: str, status: str = "active", onset: str = "2020-01-01", system: str = ICD10, **more: Any) -> Json:
@@ -146,20 +136,13 @@ def authorization(code: str, start: str, end: str | None, decision: str = "A1", 
     """An answer to a request for prior authorization."""
     reason = concept("https://codesystem.x12.org/005010/306", decision)
     return {
-        "resourceType": "ClaimResponse",
-        "id": f"cr-{number}",
-        "status": "active",
-        "type": concept("http://terminology.hl7.org/CodeSystem/claim-type", "professional"),
-        "use": "preauthorization",
-        "patient": {"reference": "Patient/p"},
-        "created": start,
-        "insurer": {"display": "Medicare"},
-        "outcome": "complete",
-        "preAuthRef": number,
-        "preAuthPeriod": {"start": start} | ({"end": end} if end else {}),
+        "resourceType": "ClaimResponse", "id": f"cr-{number}", "status": "active",
+        "type": concept("http://terminology.hl7.org/CodeSystem/claim-type", "professional"), "use": "preauthorization",
+        "patient": {"reference": "Patient/p"}, "created": start, "insurer": {"display": "Medicare"},
+        "outcome": "complete", "preAuthRef": number, "preAuthPeriod": {"start": start} | ({"end": end} if end else {}),
         "item": [{"itemSequence": 1, "adjudication": [{"category": {"text": "review"}, "reason": reason}]}],
         "disposition": f"Decision on {code}",
-    }
+    }  # fmt: skip
 
 
 def bundle(resources: Iterable[Json]) -> Json:
@@ -291,17 +274,11 @@ def ahi(value: float, text: str = "Apnea hypopnea index") -> Json:
 
 SLEEP = (condition("G47.33"), procedure("95810", "2026-10-01"))
 SMOKER = (
-    {
-        "resourceType": "Observation",
-        "id": "smoking",
-        "status": "final",
-        "subject": {"reference": "Patient/p"},
-        "code": concept("http://loinc.org", "72166-2"),
-        "effectiveDateTime": "2026-11-01",
-        "valueCodeableConcept": concept("http://snomed.info/sct", "77176002"),
-    },
+    {"resourceType": "Observation", "id": "smoking", "status": "final", "subject": {"reference": "Patient/p"},
+     "code": concept("http://loinc.org", "72166-2"), "effectiveDateTime": "2026-11-01",
+     "valueCodeableConcept": concept("http://snomed.info/sct", "77176002")},
     procedure("G0296", "2026-11-05"),
-)
+)  # fmt: skip
 SIXTY = patient("1966-03-01")
 PACKS = result("8664-5", 30, "{PackYears}", "2026-11-01")
 

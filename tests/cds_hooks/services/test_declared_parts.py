@@ -70,28 +70,16 @@ def _call(*resources: Json, encounter: str | None = None, patient: Json = WOMAN)
         (AT_DISCHARGE, {}, [STAY], None),
         (AT_DISCHARGE, {}, [], ("outside-population", "No stay in hospital is on the chart that could end.")),
         (DECLARED, {"only_with": ("diabetes",)}, [condition("E11.9", ICD10)], None),
-        (
-            DECLARED,
-            {"only_with": ("diabetes", "dementia")},
-            [problem("Asthma")],
-            ("outside-population", "None of these is on record: diabetes, dementia."),
-        ),
+        (DECLARED, {"only_with": ("diabetes", "dementia")}, [problem("Asthma")],
+         ("outside-population", "None of these is on record: diabetes, dementia.")),
         (DECLARED, {"not_with": ("diabetes",)}, [problem("Asthma")], None),
-        (
-            DECLARED,
-            {"not_with": ("diabetes",)},
-            [condition("E11.9", ICD10)],
-            ("outside-population", "Not for people with condition E11.9."),
-        ),
+        (DECLARED, {"not_with": ("diabetes",)}, [condition("E11.9", ICD10)],
+         ("outside-population", "Not for people with condition E11.9.")),
         (DECLARED, {"already_done": AlreadyDone(("Talk Now",), 30)}, [referral("talk now", "2026-10-20")], None),
-        (
-            DECLARED,
-            {"already_done": AlreadyDone(("Talk Now",), 31)},
-            [referral("talk now", "2026-10-20")],
-            ("already-done", "It is planned or was done (ServiceRequest/s1)."),
-        ),
+        (DECLARED, {"already_done": AlreadyDone(("Talk Now",), 31)}, [referral("talk now", "2026-10-20")],
+         ("already-done", "It is planned or was done (ServiceRequest/s1).")),
     ],
-)
+)  # fmt: skip
 def test_whom_a_declared_service_is_not_for(
     declared: ServiceFile, changed: Json, resources: list[Json], reason: tuple[str, str] | None
 ) -> None:

@@ -17,14 +17,9 @@ _MORE = [
 ]
 ENTRIES = entries_of(read_chart([*CHART, *_MORE], date(2026, 11, 2)))
 _IDS = {
-    "o": "Observation",
-    "c": "Condition",
-    "m": "MedicationRequest",
-    "a": "AllergyIntolerance",
-    "f": "FamilyMemberHistory",
-    "d": "DocumentReference",
-    "s": "ServiceRequest",
-}
+    "o": "Observation", "c": "Condition", "m": "MedicationRequest", "a": "AllergyIntolerance",
+    "f": "FamilyMemberHistory", "d": "DocumentReference", "s": "ServiceRequest",
+}  # fmt: skip
 
 
 def _fault(text: str, cites: str) -> str:

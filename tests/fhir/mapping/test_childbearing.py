@@ -50,20 +50,12 @@ def test_only_a_woman_is_meant_and_nothing_is_guessed(gender: str, answer: bool 
 @pytest.mark.parametrize(
     "words",
     [
-        "levonorgestrel 52 MG Intrauterine System",
-        "Yaz",
-        "Jolivette",
-        "ethinyl estradiol / norgestimate",
-        "medroxyprogesterone acetate 150 MG/ML Injectable Suspension",
-        "Paragard IUD",
-        "oral contraceptive",
-        "birth control pill",
-        "Natazia 28 Day Pack",
-        "Errin 28 Day Pack",
-        "Nexplanon 68 MG Drug Implant",
+        "levonorgestrel 52 MG Intrauterine System", "Yaz", "Jolivette", "ethinyl estradiol / norgestimate",
+        "medroxyprogesterone acetate 150 MG/ML Injectable Suspension", "Paragard IUD", "oral contraceptive",
+        "birth control pill", "Natazia 28 Day Pack", "Errin 28 Day Pack", "Nexplanon 68 MG Drug Implant",
         "Depo-SubQ Provera 104",
     ],
-)
+)  # fmt: skip
 def test_a_contraceptive_of_any_kind_is_one(words: str) -> None:
     assert _answer(request(words)) is False
 

@@ -26,14 +26,9 @@ def seen(code: str, when: str = "2026-11-10", **value: Any) -> dict[str, Any]:
 def visit(start: str, code: str = "72892002") -> dict[str, Any]:
     reason = {"coding": [{"system": SNOMED, "code": code}], "text": "Normal pregnancy"}
     return {
-        "resourceType": "Encounter",
-        "id": "v1",
-        "status": "finished",
-        "class": {"code": "AMB"},
-        "subject": SUBJECT,
-        "period": {"start": start},
-        "reasonCode": [reason],
-    }
+        "resourceType": "Encounter", "id": "v1", "status": "finished", "class": {"code": "AMB"}, "subject": SUBJECT,
+        "period": {"start": start}, "reasonCode": [reason],
+    }  # fmt: skip
 
 
 def birth(when: str) -> dict[str, Any]:
@@ -339,16 +334,12 @@ def undated(start: str) -> dict[str, Any]:
          Gestation(21, "gestational age of 2026-10-30", "Condition/c-Z3A.18")),
         ([Z3A | {"recordedDate": "2026-11-13", "onsetDateTime": "2026-10-30"}],
          Gestation(19, "gestational age of 2026-11-13", "Condition/c-Z3A.18")),
-        # The newest of several; weeks that were longer ago than any pregnancy lasts are of an earlier one.
-        ([Z3A | {"recordedDate": "2026-11-06"},
-          condition("Z3A.20", ICD10, status=None, recordedDate="2026-11-13")],
+        ([Z3A | {"recordedDate": "2026-11-06"}, condition("Z3A.20", ICD10, status=None, recordedDate="2026-11-13")],
          Gestation(21, "gestational age of 2026-11-13", "Condition/c-Z3A.20")),
         ([Z3A | {"recordedDate": "2026-05-21"}], Gestation(44, "gestational age of 2026-05-21", "Condition/c-Z3A.18")),
         ([Z3A | {"recordedDate": "2026-05-18"}], None),
-        # A due date is a day, which is not over while the longest pregnancy is not.
         ([seen("11778-8", valueDateTime="2027-04", id="due")], None),
-        ([seen("11778-8", valueDateTime="2027-04-09", id="due")],
-         Gestation(20, "due 2027-04-09", "Observation/due")),
+        ([seen("11778-8", valueDateTime="2027-04-09", id="due")], Gestation(20, "due 2027-04-09", "Observation/due")),
         ([seen("11778-8", valueDateTime="2026-11-20T09:00:00Z", id="due")],
          Gestation(40, "due 2026-11-20", "Observation/due")),
         ([seen("11778-8", valueDateTime="2026-10-21T09:00:00Z", id="due")],
@@ -357,7 +348,6 @@ def undated(start: str) -> dict[str, Any]:
         ([seen("11778-8", valueDateTime="2027-08-27T09:00:00Z", id="due")],
          Gestation(0, "due 2027-08-27", "Observation/due")),
         ([seen("11778-8", valueDateTime="2027-08-27T10:00:00Z", id="due")], None),
-        # What has no code at all says nothing.
         ([{"resourceType": "Condition", "id": "c", "subject": SUBJECT, "recordedDate": "2026-11-06"},
           procedure("x") | {"code": None}], None),
     ],

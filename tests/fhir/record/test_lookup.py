@@ -154,18 +154,8 @@ QUESTIONS: dict[str, Callable[[PatientRecord], object]] = {
     "conditions": condition_hits,
 }
 _CODES = (
-    CREATININE,
-    POTASSIUM,
-    EGFR,
-    "98979-8",
-    "8480-6",
-    "8462-4",
-    "29463-7",
-    "8302-2",
-    "39156-5",
-    "9269-2",
-    "1975-2",
-)
+    CREATININE, POTASSIUM, EGFR, "98979-8", "8480-6", "8462-4", "29463-7", "8302-2", "39156-5", "9269-2", "1975-2",
+)  # fmt: skip
 _UNITS = ("mg/dL", "mmol/L", "stone", None, "mL/min/{1.73_m2}", "mm[Hg]", "kg", "cm", "kg/m2", "{score}")
 
 

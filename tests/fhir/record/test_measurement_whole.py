@@ -322,35 +322,20 @@ NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
         (_q(4.5, unit=""), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
         (_q(4.5, unit="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
         (_q(4.5, code="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
-        (
-            _q(4.5, code="furlong", unit="ell"),
-            "unknown-unit",
-            "4.5 has the unknown unit 'ell' on 2026-11-01: not used.",
-        ),
-        (
-            _q(6.4, code="mmol/L", comparator=">"),
-            "not-exact",
-            ">6.4 mmol/L is not an exact value on 2026-11-01: not used as a number.",
-        ),
-        (
-            {"valueQuantity": None, "valueString": "see note"},
-            "no-quantity",
-            "has a value that is no number with a unit on 2026-11-01: not used.",
-        ),
-        (
-            {"valueQuantity": None, "valueCodeableConcept": {"text": "high"}},
-            "no-quantity",
-            "has a value that is no number with a unit on 2026-11-01: not used.",
-        ),
+        (_q(4.5, code="furlong", unit="ell"), "unknown-unit",
+         "4.5 has the unknown unit 'ell' on 2026-11-01: not used."),
+        (_q(6.4, code="mmol/L", comparator=">"), "not-exact",
+         ">6.4 mmol/L is not an exact value on 2026-11-01: not used as a number."),
+        ({"valueQuantity": None, "valueString": "see note"}, "no-quantity",
+         "has a value that is no number with a unit on 2026-11-01: not used."),
+        ({"valueQuantity": None, "valueCodeableConcept": {"text": "high"}}, "no-quantity",
+         "has a value that is no number with a unit on 2026-11-01: not used."),
         ({"valueQuantity": {"unit": "mmol/L"}}, "data-absent", "has no value (data absent) on 2026-11-01: not used."),
-        (
-            {"valueQuantity": None, "dataAbsentReason": {"text": "error"}},
-            "data-absent",
-            "has no value (data absent) on 2026-11-01: not used.",
-        ),
+        ({"valueQuantity": None, "dataAbsentReason": {"text": "error"}}, "data-absent",
+         "has no value (data absent) on 2026-11-01: not used."),
         ({"status": "entered-in-error"}, "entered-in-error", "was entered in error on 2026-11-01: not used."),
     ],
-)
+)  # fmt: skip
 def test_a_refusal_says_what_was_not_used_and_why(more: dict[str, Any], reason: str, what: str) -> None:
     statement = f"Potassium {what}".removesuffix(".").removesuffix(" as a number").removesuffix(": not used")
     assert measure(POTASSIUM, _part(**more), NOW) == Refusal(

@@ -12,21 +12,10 @@ ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 # Codes that no key, group or table of pregnancies names: single rules ask for them.
 _OF_SINGLE_RULES = frozenset(
     {
-        "D68.61",
-        "D75.82",
-        "F20.9",
-        "D74.9",
-        "F50.2",
-        "F50.00",
-        "Z85.3",
-        "J11.1",
-        "B01.9",
-        "Z99.11",
-        "B59",
-        "K75.81",
+        "D68.61", "D75.82", "F20.9", "D74.9", "F50.2", "F50.00", "Z85.3", "J11.1", "B01.9", "Z99.11", "B59", "K75.81",
         "I85.11",
     }
-)
+)  # fmt: skip
 
 
 def test_every_name_of_the_table_is_read_and_every_code_means_something() -> None:

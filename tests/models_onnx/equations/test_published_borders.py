@@ -13,27 +13,13 @@ from models_onnx.errors import EquationRefused
 from tests.models_onnx.equations.declared import first_equations
 
 _NORMAL: dict[str, dict[str, Any]] = {
-    "news2": {
-        "respiratory_rate": 16,
-        "spo2": 98,
-        "supplemental_oxygen": False,
-        "sbp": 120,
-        "heart_rate": 70,
-        "consciousness": "A",
-        "temperature": 37.0,
-        "spo2_scale_2": False,
-    },
+    "news2": {"respiratory_rate": 16, "spo2": 98, "supplemental_oxygen": False, "sbp": 120, "heart_rate": 70,
+              "consciousness": "A", "temperature": 37.0, "spo2_scale_2": False},
     "lace": {"length_of_stay_days": 0, "acute_admission": False, "charlson_lace": 0, "ed_visits_6m": 0},
-    "hospital_score": {
-        "hemoglobin_discharge": 13,
-        "oncology_discharge": False,
-        "sodium_discharge": 140,
-        "procedure_in_stay": False,
-        "urgent_admission": False,
-        "admissions_12m": 0,
-        "length_of_stay_days": 1,
-    },
-}
+    "hospital_score": {"hemoglobin_discharge": 13, "oncology_discharge": False, "sodium_discharge": 140,
+                       "procedure_in_stay": False, "urgent_admission": False, "admissions_12m": 0,
+                       "length_of_stay_days": 1},
+}  # fmt: skip
 _SCALE_2 = {"spo2_scale_2": True}
 _ON_OXYGEN = {"spo2_scale_2": True, "supplemental_oxygen": True}
 # Compared on 2026-11-23 with reproductions of the publications (the papers themselves could not be opened):
@@ -109,46 +95,23 @@ def test_each_item_of_a_score_of_strokes_and_bleeding_has_its_points(name: str) 
 
 
 _RANGES: dict[str, dict[str, tuple[float | None, float | None]]] = {
-    "cha2ds2_vasc": {"age": (18, 120)},
-    "ckd_epi_2021_creatinine": {"age": (18, 120), "creatinine": (0.1, 20)},
+    "cha2ds2_vasc": {"age": (18, 120)}, "ckd_epi_2021_creatinine": {"age": (18, 120), "creatinine": (0.1, 20)},
     "cockcroft_gault": {"age": (18, 120), "weight": (30, 300), "creatinine": (0.1, 20)},
-    "fib4": {"age": (35, 120), "ast": (1, 5000), "alt": (1, 5000), "platelets": (5, 1500)},
-    "gad7": {"total": (0, 21)},
+    "fib4": {"age": (35, 120), "ast": (1, 5000), "alt": (1, 5000), "platelets": (5, 1500)}, "gad7": {"total": (0, 21)},
     "has_bled": {"age": (18, 120)},
-    "hospital_score": {
-        "hemoglobin_discharge": (3, 25),
-        "sodium_discharge": (100, 180),
-        "admissions_12m": (0, None),
-        "length_of_stay_days": (0, None),
-    },
+    "hospital_score": {"hemoglobin_discharge": (3, 25), "sodium_discharge": (100, 180), "admissions_12m": (0, None),
+                       "length_of_stay_days": (0, None)},
     "kfre_4": {"age": (18, 100), "egfr": (10, 60), "uacr": (0.1, 25000)},
     "lace": {"length_of_stay_days": (0, None), "charlson_lace": (0, None), "ed_visits_6m": (0, None)},
-    "meld3": {
-        "bilirubin": (0.1, 60),
-        "sodium": (100, 180),
-        "inr": (0.5, 15),
-        "creatinine": (0.1, 20),
-        "albumin": (0.5, 6),
-    },
-    "news2": {
-        "respiratory_rate": (4, 60),
-        "spo2": (50, 100),
-        "sbp": (40, 280),
-        "heart_rate": (20, 250),
-        "temperature": (30, 43),
-    },
+    "meld3": {"bilirubin": (0.1, 60), "sodium": (100, 180), "inr": (0.5, 15), "creatinine": (0.1, 20),
+              "albumin": (0.5, 6)},
+    "news2": {"respiratory_rate": (4, 60), "spo2": (50, 100), "sbp": (40, 280), "heart_rate": (20, 250),
+              "temperature": (30, 43)},
     "phq9": {"total": (0, 27)},
-    # Goff 2014 and Khan 2024: the ranges for which the equations were made
     "pooled_cohort": {"age": (40, 79), "total_cholesterol": (130, 320), "hdl_cholesterol": (20, 100), "sbp": (90, 200)},
-    "prevent_base": {
-        "age": (30, 79),
-        "total_cholesterol": (130, 320),
-        "hdl_cholesterol": (20, 100),
-        "sbp": (90, 200),
-        "bmi": (18.5, 39.9),
-        "egfr": (15, 140),
-    },
-}
+    "prevent_base": {"age": (30, 79), "total_cholesterol": (130, 320), "hdl_cholesterol": (20, 100), "sbp": (90, 200),
+                     "bmi": (18.5, 39.9), "egfr": (15, 140)},
+}  # fmt: skip
 
 
 def test_every_range_of_an_input_is_the_one_that_was_typed_again() -> None:
@@ -172,21 +135,16 @@ def test_a_value_at_the_end_of_its_range_is_taken_and_one_beyond_it_is_refused()
 
 
 _BANDS = {
-    "cha2ds2_vasc score": "low treat:2",
-    "ckd_epi_2021_creatinine egfr": "G5 G4:15 G3b:30 G3a:45 G2:60 G1:90",  # KDIGO 2024, figure 1
-    "fib4 index": "low indeterminate:1.3 high>2.67 | low indeterminate:2 high>2.67",  # Sterling 2006, McPherson 2017
-    "gad7 severity": "minimal mild:5 moderate:10 severe:15",
-    "has_bled score": "not-high high:3",
-    "hospital_score score": "low intermediate:5 high:7",
-    "kfre_4 5y": "below refer:0.03",  # KDIGO 2024: referral at 3 to 5 % in 5 years
-    "kfre_4 2y": "below team>0.1 prepare>0.4",
-    "lace score": "low moderate:5 high:10",
-    "news2 score": "low medium:5 high:7",
-    "phq9 severity": "minimal mild:5 moderate:10 moderately severe:15 severe:20",
-    "pooled_cohort ascvd|10y": "low borderline:0.05 intermediate:0.075 high:0.2",  # ACC/AHA 2019
+    "cha2ds2_vasc score": "low treat:2", "ckd_epi_2021_creatinine egfr": "G5 G4:15 G3b:30 G3a:45 G2:60 G1:90",
+    "fib4 index": "low indeterminate:1.3 high>2.67 | low indeterminate:2 high>2.67",
+    "gad7 severity": "minimal mild:5 moderate:10 severe:15", "has_bled score": "not-high high:3",
+    "hospital_score score": "low intermediate:5 high:7", "kfre_4 5y": "below refer:0.03",
+    "kfre_4 2y": "below team>0.1 prepare>0.4", "lace score": "low moderate:5 high:10",
+    "news2 score": "low medium:5 high:7", "phq9 severity": "minimal mild:5 moderate:10 moderately severe:15 severe:20",
+    "pooled_cohort ascvd|10y": "low borderline:0.05 intermediate:0.075 high:0.2",
     "prevent_base ascvd|10y": "low borderline:0.03 intermediate:0.05 high:0.1",
     "prevent_base total_cvd|10y": "below treat:0.075",
-}
+}  # fmt: skip
 
 
 def test_every_band_begins_where_it_was_typed_again() -> None:
@@ -202,32 +160,11 @@ def test_every_band_begins_where_it_was_typed_again() -> None:
 
 
 _RATES: dict[str, list[float]] = {
-    # Lip 2010 with the adjusted rates of Friberg 2012; Pisters 2010; van Walraven 2010 (2.0 at 0 and 43.7 at 19)
     "cha2ds2_vasc": [0.2, 0.6, 2.2, 3.2, 4.8, 7.2, 9.7, 11.2, 10.8, 12.2],
     "has_bled": [1.13, 1.02, 1.88, 3.74, 8.7, 12.5],
-    "lace": [
-        2.0,
-        2.4,
-        2.9,
-        3.5,
-        4.2,
-        5.0,
-        6.0,
-        7.2,
-        8.6,
-        10.3,
-        12.2,
-        14.4,
-        16.9,
-        19.7,
-        23.0,
-        26.5,
-        30.4,
-        34.6,
-        39.1,
-        43.7,
-    ],
-}
+    "lace": [2.0, 2.4, 2.9, 3.5, 4.2, 5.0, 6.0, 7.2, 8.6, 10.3, 12.2, 14.4, 16.9, 19.7, 23.0, 26.5, 30.4, 34.6, 39.1,
+             43.7],
+}  # fmt: skip
 
 
 def test_the_rates_by_points_are_those_that_were_typed_again() -> None:

@@ -82,9 +82,7 @@ _FEATURES = {
     "bmi_kg_m2 egfr_ckd_epi_2021 takes_bp_medication takes_statin",
 }
 _BY_HAND = {
-    "has_bled": ["labile_inr"],
-    "hospital_score": ["oncology_discharge"],
-    "kfre_4": ["calibration"],
+    "has_bled": ["labile_inr"], "hospital_score": ["oncology_discharge"], "kfre_4": ["calibration"],
     "news2": ["respiratory_rate", "spo2", "supplemental_oxygen", "sbp", "heart_rate", "consciousness", "temperature",
               "spo2_scale_2"],
     "pooled_cohort": ["race_group"],
@@ -124,12 +122,10 @@ def test_for_whom_an_equation_is_at_all_and_which_is_on_no_card() -> None:
         "ckd_epi_2021_creatinine": [("has_acute_kidney_injury",), ("on_dialysis",), ("is_pregnant",)],
         "cockcroft_gault": [("has_acute_kidney_injury",), ("on_dialysis",)],
         "kfre_4": [("on_dialysis", "has_kidney_transplant"), ("has_acute_kidney_injury",)],
-        "meld3": [("takes_warfarin",)],
-        "news2": [("is_pregnant",)],
+        "meld3": [("takes_warfarin",)], "news2": [("is_pregnant",)],
         "pooled_cohort": [("has_coronary_disease", "has_had_stroke_tia", "has_peripheral_artery_disease")],
-        "prevent_base": [
-            ("has_coronary_disease", "has_had_stroke_tia", "has_heart_failure"), ("has_peripheral_artery_disease",),
-        ],
+        "prevent_base": [("has_coronary_disease", "has_had_stroke_tia", "has_heart_failure"),
+                         ("has_peripheral_artery_disease",)],
     }  # fmt: skip
 
 

@@ -39,11 +39,8 @@ def test_a_combination_in_words(spec: Json, words: str) -> None:
         ({"classes": ["c"], "exclude_classes": ["d", "e"]}, "class c but not class d or e"),
         ({"classes": ["c"], "systemic": True}, "class c (systemic)"),
         ({"classes": ["c"], "systemic": False}, "class c (local forms)"),
-        (
-            {"classes": ["c"], "systemic": True, "route": "oral", "dose_form_any": ["tablet", "film"],
-             "washout_days": 14},
-            "class c (systemic, oral, tablet or film, until 14 days after its end)",
-        ),
+        ({"classes": ["c"], "systemic": True, "route": "oral", "dose_form_any": ["tablet", "film"], "washout_days": 14},
+         "class c (systemic, oral, tablet or film, until 14 days after its end)"),
         ({"classes": ["c"], "washout_days": 0}, "class c"),
     ],
 )  # fmt: skip
@@ -96,20 +93,11 @@ def test_the_schema_of_a_condition() -> None:
     }
     number = {"type": "number"}
     assert common_vocabulary().schema_of(words["lab"]) == {
-        "type": "object",
-        "required": ["lab"],
-        "properties": {
-            "lab": {"type": "string", "minLength": 1},
-            "max_age_days": number,
-            "lt": number,
-            "le": number,
-            "gt": number,
-            "ge": number,
-        },
-        "additionalProperties": False,
-        # The word and at least one limit.
-        "minProperties": 2,
-    }
+        "type": "object", "required": ["lab"],
+        "properties": {"lab": {"type": "string", "minLength": 1}, "max_age_days": number, "lt": number, "le": number,
+                       "gt": number, "ge": number},
+        "additionalProperties": False, "minProperties": 2,
+    }  # fmt: skip
 
 
 def test_constants_hold_only_when_they_are_asked_for() -> None:

@@ -208,10 +208,8 @@ def _not_in(member: str, table: str) -> str:
     ("when", "text"),
     [
         ({"active": {"classes": ["nsaid", "zzz"]}}, _not_in("classes", "medication_classes")),
-        (
-            {"active": {"classes": ["nsaid"], "exclude_classes": ["zzz"]}},
-            _not_in("exclude_classes", "medication_classes"),
-        ),
+        ({"active": {"classes": ["nsaid"], "exclude_classes": ["zzz"]}},
+         _not_in("exclude_classes", "medication_classes")),
         ({"lab": "zzz", "gt": 1}, _not_in("lab", "analytes")),
         ({"lab_missing": "zzz"}, _not_in("lab_missing", "analytes")),
         ({"allergy": {"match": "class", "class": "zzz"}}, _not_in("class", "medication_classes")),

@@ -47,14 +47,12 @@ NOTHING, INTOLERANCE = _entry("amoxicillin"), _entry("amoxicillin", type="intole
         ([HIVES], {"reaction_any": ["hive"]}, True),
         ([HIVES], {"reaction_any": ["nausea"]}, False),
         ([HIVES, NAUSEA], {"reaction_any": ["nausea"]}, True),
-        # Which reaction it was is not known where none is on record, unless it is an intolerance.
         ([NOTHING], {"reaction_any": ["hive"]}, None),
         ([NOTHING, HIVES], {"reaction_any": ["hive"]}, True),
         ([INTOLERANCE], {"reaction_any": ["hive"]}, False),
         ([NOTHING], {}, True),
         ([NOTHING], {"grade": ["severe"]}, False),
         ([NOTHING], {"grade": ["severe"], "reaction_any": ["hive"]}, False),
-        # The words of the entry may name the reaction.
         ([_entry("amoxicillin (hives)")], {"reaction_any": ["hive"]}, True),
         ([NAUSEA], {"allergic": True}, False),
         ([INTOLERANCE], {"allergic": True}, False),
@@ -66,7 +64,6 @@ NOTHING, INTOLERANCE = _entry("amoxicillin"), _entry("amoxicillin", type="intole
         ([NAUSEA], {"worst": "info"}, True),
         ([ANAPHYLAXIS], {"worst": "critical", "reaction_any": ["hive"]}, False),
         ([HIVES, ANAPHYLAXIS], {"worst": "warning", "reaction_any": ["hive"]}, True),
-        # An entry about the drug itself is about no other one; one about a class is.
         ([HIVES], {"other_ingredient": True}, False),
     ],
 )  # fmt: skip
@@ -246,67 +243,36 @@ def _words(context: RuleContext) -> Json:
 
 
 NONE: Json = {
-    "ingredient": None,
-    "reaction": "reaction not recorded",
-    "when": "",
-    "class_entry": None,
-    "class_reaction": "reaction not recorded",
-    "held_entry": None,
-    "held_reaction": "reaction not recorded",
-    "holds": None,
-    "entry": "",
-    "since": "",
-    "penicillin_reaction": "reaction not recorded",
-    "cephalosporin_reaction": "reaction not recorded",
-    "sulfa_reaction": "reaction not recorded",
-    "nsaid_reaction": "reaction not recorded",
-    "penicillin_allergen": None,
-    "cephalosporin_allergen": None,
-    "scar_reaction": "reaction not recorded",
-    "scar_allergen": None,
-}
+    "ingredient": None, "reaction": "reaction not recorded", "when": "", "class_entry": None,
+    "class_reaction": "reaction not recorded", "held_entry": None, "held_reaction": "reaction not recorded",
+    "holds": None, "entry": "", "since": "", "penicillin_reaction": "reaction not recorded",
+    "cephalosporin_reaction": "reaction not recorded", "sulfa_reaction": "reaction not recorded",
+    "nsaid_reaction": "reaction not recorded", "penicillin_allergen": None, "cephalosporin_allergen": None,
+    "scar_reaction": "reaction not recorded", "scar_allergen": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("draft", "entries", "words"),
     [
         (AMOXICILLIN, [], {}),
-        (
-            AUGMENTIN,
-            [_entry("Clavulanate", "Hives", recordedDate="2015-03-02"), _entry("amoxicillin", "nausea")],
-            {"ingredient": "clavulanate", "reaction": "hives", "when": ", 2015",
-             "entry": "Entry: Clavulanate, recorded 2015-03-02.", "penicillin_reaction": "nausea",
-             "penicillin_allergen": "amoxicillin"},
-        ),
-        (
-            AMOXICILLIN,
-            [_entry("amoxicillin", "SJS")],
-            {"ingredient": "amoxicillin", "reaction": "SJS", "entry": "Entry: amoxicillin.",
-             "penicillin_reaction": "SJS", "penicillin_allergen": "amoxicillin", "scar_reaction": "SJS",
-             "scar_allergen": "amoxicillin"},
-        ),
-        (
-            AMOXICILLIN,
-            [_entry("cephalexin", "Stevens-Johnson syndrome"), _entry("penicillin", "hives")],
-            {"penicillin_reaction": "hives", "penicillin_allergen": "penicillin",
-             "cephalosporin_reaction": "Stevens-Johnson syndrome", "cephalosporin_allergen": "cephalexin",
-             "scar_reaction": "Stevens-Johnson syndrome", "scar_allergen": "cephalexin"},
-        ),
-        (
-            CLARITHROMYCIN,
-            [_entry("Macrolides", "Rash")],
-            {"class_entry": "Macrolides", "class_reaction": "rash"},
-        ),
-        (
-            {"drug": "Prometrium 100 mg capsule"},
-            [_entry("Peanuts", "Hives")],
-            {"held_entry": "Peanuts", "held_reaction": "hives", "holds": "capsules with peanut oil"},
-        ),
-        (
-            {"drug": "ibuprofen 400 MG Oral Tablet"},
-            [_entry("aspirin", "Bronchospasm"), _entry("sulfamethoxazole", "Rash")],
-            {"nsaid_reaction": "bronchospasm", "sulfa_reaction": "rash"},
-        ),
+        (AUGMENTIN, [_entry("Clavulanate", "Hives", recordedDate="2015-03-02"), _entry("amoxicillin", "nausea")],
+         {"ingredient": "clavulanate", "reaction": "hives", "when": ", 2015",
+          "entry": "Entry: Clavulanate, recorded 2015-03-02.", "penicillin_reaction": "nausea",
+          "penicillin_allergen": "amoxicillin"}),
+        (AMOXICILLIN, [_entry("amoxicillin", "SJS")],
+         {"ingredient": "amoxicillin", "reaction": "SJS", "entry": "Entry: amoxicillin.", "penicillin_reaction": "SJS",
+          "penicillin_allergen": "amoxicillin", "scar_reaction": "SJS", "scar_allergen": "amoxicillin"}),
+        (AMOXICILLIN, [_entry("cephalexin", "Stevens-Johnson syndrome"), _entry("penicillin", "hives")],
+         {"penicillin_reaction": "hives", "penicillin_allergen": "penicillin",
+          "cephalosporin_reaction": "Stevens-Johnson syndrome", "cephalosporin_allergen": "cephalexin",
+          "scar_reaction": "Stevens-Johnson syndrome", "scar_allergen": "cephalexin"}),
+        (CLARITHROMYCIN, [_entry("Macrolides", "Rash")], {"class_entry": "Macrolides", "class_reaction": "rash"}),
+        ({"drug": "Prometrium 100 mg capsule"}, [_entry("Peanuts", "Hives")],
+         {"held_entry": "Peanuts", "held_reaction": "hives", "holds": "capsules with peanut oil"}),
+        ({"drug": "ibuprofen 400 MG Oral Tablet"},
+         [_entry("aspirin", "Bronchospasm"), _entry("sulfamethoxazole", "Rash")],
+         {"nsaid_reaction": "bronchospasm", "sulfa_reaction": "rash"}),
     ],
 )  # fmt: skip
 def test_the_words_of_the_cards(draft: Json, entries: list[Json], words: Json) -> None:
@@ -328,11 +294,9 @@ def test_why_the_allergies_are_not_known() -> None:
         ({"to_what_it_holds": True}, "allergy to what the product holds besides its drugs"),
         ({"to_class": "opioid"}, "allergy to opioid"),
         ({"to_ingredient": {"rxcui": "723", "name": "amoxicillin"}}, "allergy to amoxicillin"),
-        (
-            {"to_draft": True, "grade": ["severe", "mild"], "reaction_any": ["a", "b"], "worst": "critical",
-             "other_ingredient": True},
-            "allergy to the drafted ingredient (severe or mild) with a, b, critical at worst, of another drug",
-        ),
+        ({"to_draft": True, "grade": ["severe", "mild"], "reaction_any": ["a", "b"], "worst": "critical",
+          "other_ingredient": True},
+         "allergy to the drafted ingredient (severe or mild) with a, b, critical at worst, of another drug"),
     ],
 )  # fmt: skip
 def test_the_words_of_a_page(spec: Json, words: str) -> None:

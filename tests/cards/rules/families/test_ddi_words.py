@@ -36,9 +36,7 @@ def _word(name: str, context: RuleContext) -> str | None:
         (beside_of(WARFARIN, PREDNISONE, age=66), "age 66 and 1 more risk", "age 66, prednisone"),
         (beside_of(WARFARIN, PREDNISONE, age=66, conditions=["gi_bleed_or_ulcer"]), "age 66 and 2 more risks",
          "age 66, a past GI bleed or ulcer, prednisone"),
-        # Two NSAIDs: the one that the pair's own sentence does not name.
         (beside_of(WARFARIN, IBUPROFEN, NAPROXEN), "ibuprofen too", "ibuprofen too"),
-        # 2,401 mg are over the usual 2,400 mg a day.
         (beside_of(WARFARIN, {**IBUPROFEN, "dose": "2 tablet"}), None, None),
         (beside_of(WARFARIN, {**IBUPROFEN, "dose": "801 mg"}), "ibuprofen 2,403 mg/day", "ibuprofen 2,403 mg/day"),
         (beside_of({**IBUPROFEN, "dose": "801 mg"}, WARFARIN), "ibuprofen 2,403 mg/day", "ibuprofen 2,403 mg/day"),
@@ -127,17 +125,11 @@ def test_the_values_and_the_drugs_that_are_named() -> None:
     words = {name: _word(name, context) for name in ("Inr", "potassium", "qtc", "digoxin_level", "simvastatin_dose",
              "citalopram_dose", "citalopram_partner", "nsaid", "raas", "diuretic")}  # fmt: skip
     assert words == {
-        "Inr": "INR 3.2 on 2026-08-22",
-        "potassium": "potassium 5.04 mmol/L on 2026-10-21",
-        "qtc": "QTc 500.4 ms on 2026-10-21",
-        "digoxin_level": "digoxin level 2.04 ng/mL on 2026-10-21",
-        "simvastatin_dose": "40",
-        "citalopram_dose": "20",
-        "citalopram_partner": "fluconazole",
-        "nsaid": "ibuprofen",
-        "raas": "lisinopril",
-        "diuretic": "furosemide and 1 more",
-    }
+        "Inr": "INR 3.2 on 2026-08-22", "potassium": "potassium 5.04 mmol/L on 2026-10-21",
+        "qtc": "QTc 500.4 ms on 2026-10-21", "digoxin_level": "digoxin level 2.04 ng/mL on 2026-10-21",
+        "simvastatin_dose": "40", "citalopram_dose": "20", "citalopram_partner": "fluconazole", "nsaid": "ibuprofen",
+        "raas": "lisinopril", "diuretic": "furosemide and 1 more",
+    }  # fmt: skip
     nobody = beside_of(WARFARIN, labs=[["inr", 3.2, 91], ["potassium", 5, 31], ["qtc", 500, 31]])
     assert {name: _word(name, nobody) for name in words} == {
         **dict.fromkeys(words), "Inr": "No INR in 90 days", "simvastatin_dose": "0", "citalopram_dose": "0"

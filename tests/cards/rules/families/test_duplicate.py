@@ -32,13 +32,10 @@ def _drug(words: str, **more: Any) -> Json:
         (IBUPROFEN, IBUPROFEN, None),
         (IBUPROFEN, SERTRALINE, None),
         (SERTRALINE, _drug("citalopram 20 MG Oral Tablet"), ("SSRIs", "citalopram")),
-        # A gel acts where it is put.
         (IBUPROFEN, _drug("diclofenac 1 % Topical Gel"), None),
-        # What both hold is no second drug of its class.
         (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), IBUPROFEN, None),
         (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), NAPROXEN, ("NSAIDs", "naproxen")),
         (NAPROXEN, _drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), ("NSAIDs", "ibuprofen")),
-        # Of opioids only two that act long.
         (_drug("oxycodone 5 MG Oral Tablet"), _drug("morphine 15 MG Oral Tablet"), None),
         (_drug("oxycodone 10 MG Extended Release Oral Tablet"), _drug("morphine 15 MG Extended Release Oral Tablet"),
          ("long-acting opioids", "morphine")),
@@ -98,7 +95,6 @@ WORDS = ("same_product", "dose_change", "other_release", "other_way", "topical_a
         (SERTRALINE, _drug("sertraline"), {"same_product", "dose_change"}),
         (_drug("sertraline"), SERTRALINE, {"same_product", "dose_change"}),
         (SERTRALINE, IBUPROFEN, set()),
-        # Two strengths of an anticoagulant or an opioid are no mere change of the dose.
         (_drug("warfarin 5 MG Oral Tablet"), _drug("warfarin 2 MG Oral Tablet"), set()),
         (_drug("oxycodone 5 MG Oral Tablet"), _drug("oxycodone 10 MG Oral Tablet"), set()),
         (SWALLOWED, _drug(XR), {"other_release"}),
@@ -111,13 +107,12 @@ WORDS = ("same_product", "dose_change", "other_release", "other_way", "topical_a
         (_drug("hydrocortisone 1 % Topical Cream"), _drug("hydrocortisone 100 MG Injection"), {"other_way"}),
         (_drug("hydrocortisone 1 % Topical Cream"), _drug("hydrocortisone 2.5 % Topical Cream"),
          {"dose_change", "both_local"}),
-        # Two for the eyes, the nose or the lungs do meet; a reliever belongs beside its mixture.
         (_drug("timolol 0.5 % Ophthalmic Solution"), _drug("timolol 0.25 % Ophthalmic Solution"), {"dose_change"}),
-        (_drug("fluticasone nasal spray"), _drug("fluticasone HFA inhaler"), {"same_product", "dose_change",
-                                                                             "both_local"}),
+        (_drug("fluticasone nasal spray"), _drug("fluticasone HFA inhaler"),
+         {"same_product", "dose_change", "both_local"}),
         (_drug("fluticasone HFA inhaler"), _drug("fluticasone Diskus inhaler"), {"same_product", "dose_change"}),
-        (_drug("albuterol HFA inhaler"), _drug("albuterol nebulizer solution"), {"same_product", "dose_change",
-                                                                                "both_local"}),
+        (_drug("albuterol HFA inhaler"), _drug("albuterol nebulizer solution"),
+         {"same_product", "dose_change", "both_local"}),
     ],
 )  # fmt: skip
 def test_how_two_orders_are_alike(draft: Json, taken: Json, true: set[str]) -> None:
@@ -174,13 +169,10 @@ SUM: Json = {"daily_total_mg": {"ingredient": {"rxcui": "161", "name": "acetamin
         ({**TYLENOL, "times": 5}, {}, True, "5,000", "in this order"),
         (TYLENOL, {"active": [PERCOCET]}, True, "5,300", "across 2 orders"),
         (TYLENOL, {"active": [PERCOCET, VICODIN]}, True, "6,600", "across 3 orders"),
-        # The same product on the list is the order that is changed.
         (TYLENOL, {"active": [TYLENOL]}, False, "4,000", "in this order"),
-        # What is not known adds nothing; what is known may be enough.
         (TYLENOL, {"active": [_drug(PERCOCET["drug"])]}, None, "4,000", "across 2 orders"),
         ({**TYLENOL, "times": 5}, {"active": [_drug(PERCOCET["drug"])]}, True, "5,000", "across 2 orders"),
         (_drug(TYLENOL["drug"]), {}, None, "0", "in this order"),
-        # A single dose beside it is counted as an order, and adds nothing a day.
         (TYLENOL, {"active": [_drug(PERCOCET["drug"], dose="1 tablet", single=True)]}, False, "4,000",
          "across 2 orders"),
         (IBUPROFEN, {"active": [TYLENOL, PERCOCET]}, False, "5,300", "across 3 orders"),
@@ -219,9 +211,7 @@ def test_the_orders_of_the_sum_are_told() -> None:
 @pytest.mark.parametrize(
     ("draft", "taken", "sig"),
     [
-        # 6 tablets of 500 mg are 3,000 mg: 1,000 mg three times.
         ({**TYLENOL, "times": 5}, [], Sig("1,000 mg 3 times a day", 1000.0, times_per_day=3)),
-        # Beside 1,300 mg there is room for 1,700: 500 mg three times; beside 1,950 for 1,050, beside 2,600 for nothing.
         (TYLENOL, [PERCOCET], Sig("500 mg 3 times a day", 500.0, times_per_day=3)),
         (TYLENOL, [{**PERCOCET, "times": 6}], Sig("500 mg twice a day", 500.0, times_per_day=2)),
         (TYLENOL, [{**PERCOCET, "dose": "2 tablet", "times": 3}], Sig("500 mg twice a day", 500.0, times_per_day=2)),
@@ -229,10 +219,8 @@ def test_the_orders_of_the_sum_are_told() -> None:
         (TYLENOL, [_drug(PERCOCET["drug"])], None),
         (_drug(TYLENOL["drug"]), [], None),
         (PERCOCET, [], None),
-        # A tablet of 650 mg twice at once is over 1,000 mg.
         (_drug("acetaminophen 650 MG Oral Tablet", dose="2 tablet", times=4), [],
          Sig("650 mg 4 times a day", 650.0, times_per_day=4)),
-        # Without a strength 500 mg are taken for one unit.
         (_drug("acetaminophen", dose="1000 mg", times=5), [], Sig("1,000 mg 3 times a day", 1000.0, times_per_day=3)),
         (_drug("acetaminophen 325 MG Oral Tablet", dose="2 tablet", times=8), [],
          Sig("650 mg 4 times a day", 650.0, times_per_day=4)),

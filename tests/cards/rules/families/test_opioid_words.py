@@ -30,16 +30,12 @@ def _says(draft: Json, words: str) -> Json:
 @pytest.mark.parametrize(
     ("draft", "patient", "sig"),
     [
-        # A tablet of 5 mg is 7.5 MME: six a day are 45, eight are 60. Of 2 × 3 and 1 × 4 the greater.
         (OXYCODONE, {}, Sig("2 tablets 3 times a day", 10.0, times_per_day=3)),
         ({**OXYCODONE, "as_needed": True}, {},
          Sig("2 tablets 3 times a day as needed", 10.0, times_per_day=3, as_needed=True)),
-        # Beside 30 MME there is room for less than 20: two tablets are 15, given at once or twice; twice is chosen.
         (OXYCODONE, {"active": [MORPHINE]}, Sig("1 tablet twice daily", 5.0, times_per_day=2)),
-        # A tablet of 15 mg is 22.5 MME.
         ({"drug": "oxycodone hydrochloride 15 MG Oral Tablet", "dose": "1 tablet", "times": 3}, {},
          Sig("1 tablet twice daily", 15.0, times_per_day=2)),
-        # One of 30 mg is 45 MME, and 50 is not under 50: of morphine 50 mg not one a day.
         ({"drug": "oxycodone hydrochloride 30 MG Oral Tablet", "dose": "1 tablet", "times": 2}, {},
          Sig("1 tablet once daily", 30.0, times_per_day=1)),
         ({"drug": "morphine sulfate 50 MG Oral Capsule", "dose": "1 capsule", "times": 2}, {}, None),
@@ -47,10 +43,8 @@ def _says(draft: Json, words: str) -> Json:
          Sig("1 capsule 4 times a day", 10.0, times_per_day=4)),
         ({"drug": "oxycodone hydrochloride 2.5 MG Oral Tablet", "dose": "1 tablet", "times": 20}, {},
          Sig("1 tablet 13 times a day", 2.5, times_per_day=13)),
-        # Of a mixture the share of the ordered dose: 4 of 5 mg at 1 MME/mg, 12 a day are 60; 3 × 3 or 2 × 4 or 4 × 2.
-        ({**HYDROCODONE, "dose": "4 tablet", "times": 3}, {}, Sig("3 tablets 3 times a day", dose_share=0.75,
-                                                                    times_per_day=3)),
-        # Not where something is not known, or the dose is no number of units.
+        ({**HYDROCODONE, "dose": "4 tablet", "times": 3}, {},
+         Sig("3 tablets 3 times a day", dose_share=0.75, times_per_day=3)),
         (OXYCODONE, {"active": [HYDROCODONE]}, None),
         ({"drug": OXYCODONE_5}, {}, None),
         ({**OXYCODONE, "dose": "7 mg"}, {}, None),
@@ -96,56 +90,38 @@ def _words(context: RuleContext) -> Json:
 ELSEWHERE = "Opioids from elsewhere are not seen here."
 NONE: Json = {"mme_problem": None, "mme_problems": "", "list_gap": ELSEWHERE, "risk": None, "risks": ""}
 OUD: Json = {
-    "resourceType": "Condition",
-    "id": "oud",
-    "clinicalStatus": {"coding": [{"code": "active"}]},
-    "code": {"text": "Opioid use disorder", "coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm",
-                                                         "code": "F11.20"}]},
-    "subject": {"reference": "Patient/case"},
-    "onsetDateTime": "2024-05-01",
+    "resourceType": "Condition", "id": "oud", "clinicalStatus": {"coding": [{"code": "active"}]},
+    "code": {"text": "Opioid use disorder",
+             "coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}]},
+    "subject": {"reference": "Patient/case"}, "onsetDateTime": "2024-05-01",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("drafts", "patient", "words"),
     [
-        (
-            [MORPHINE], {},
-            {"mme": "30", "parts": "morphine 30 (this order)", "mme_known": "The rest comes to 30 MME/day."},
-        ),
-        (
-            [MORPHINE, OXYCODONE],
-            {"active": [{"drug": "tramadol 50 MG Oral Tablet", "dose": "1 tablet", "times": 4}]},
-            {"mme": "130", "parts": "morphine 30 (this order), tramadol 40, oxycodone 60 (also drafted)",
-             "mme_known": "The rest comes to 130 MME/day.", "risk": "130 MME/day"},
-        ),
-        (
-            [MORPHINE], {"active": [HYDROCODONE]},
-            {"mme": "at least 30",
-             "parts": "morphine 30 (this order); not counted: hydrocodone: no dosage instruction",
-             "mme_problem": "hydrocodone: no dosage instruction", "mme_problems": "hydrocodone: no dosage instruction",
-             "mme_known": "The rest comes to 30 MME/day."},
-        ),
-        (
-            [{"drug": OXYCODONE_5}], {"active": [HYDROCODONE]},
-            {"mme": "at least 0", "parts": "; not counted: oxycodone: no dosage instruction; "
-                                           "hydrocodone: no dosage instruction",
-             "mme_problem": "oxycodone: no dosage instruction (and 1 more)",
-             "mme_problems": "oxycodone: no dosage instruction; hydrocodone: no dosage instruction", "mme_known": ""},
-        ),
-        (
-            [OXYCODONE], {"active": [HYDROCODONE, LORAZEPAM], "more": [OUD], "age": 65},
-            {"mme": "at least 60",
-             "parts": "oxycodone 60 (this order); not counted: hydrocodone: no dosage instruction",
-             "mme_problem": "hydrocodone: no dosage instruction", "mme_problems": "hydrocodone: no dosage instruction",
-             "mme_known": "The rest comes to 60 MME/day.", "risk": "at least 60 MME/day and 2 more",
-             "risks": "Risk factors found: at least 60 MME/day, a benzodiazepine, opioid use disorder (2024-05-01). "},
-        ),
-        (
-            [MORPHINE], {"not_sent": ["MedicationRequest"]},
-            {"mme": "30", "parts": "morphine 30 (this order)", "mme_known": "The rest comes to 30 MME/day.",
-             "list_gap": "The list of medications did not come with this call."},
-        ),
+        ([MORPHINE], {},
+         {"mme": "30", "parts": "morphine 30 (this order)", "mme_known": "The rest comes to 30 MME/day."}),
+        ([MORPHINE, OXYCODONE], {"active": [{"drug": "tramadol 50 MG Oral Tablet", "dose": "1 tablet", "times": 4}]},
+         {"mme": "130", "parts": "morphine 30 (this order), tramadol 40, oxycodone 60 (also drafted)",
+          "mme_known": "The rest comes to 130 MME/day.", "risk": "130 MME/day"}),
+        ([MORPHINE], {"active": [HYDROCODONE]},
+         {"mme": "at least 30", "parts": "morphine 30 (this order); not counted: hydrocodone: no dosage instruction",
+          "mme_problem": "hydrocodone: no dosage instruction", "mme_problems": "hydrocodone: no dosage instruction",
+          "mme_known": "The rest comes to 30 MME/day."}),
+        ([{"drug": OXYCODONE_5}], {"active": [HYDROCODONE]},
+         {"mme": "at least 0",
+          "parts": "; not counted: oxycodone: no dosage instruction; " "hydrocodone: no dosage instruction",
+          "mme_problem": "oxycodone: no dosage instruction (and 1 more)",
+          "mme_problems": "oxycodone: no dosage instruction; hydrocodone: no dosage instruction", "mme_known": ""}),
+        ([OXYCODONE], {"active": [HYDROCODONE, LORAZEPAM], "more": [OUD], "age": 65},
+         {"mme": "at least 60", "parts": "oxycodone 60 (this order); not counted: hydrocodone: no dosage instruction",
+          "mme_problem": "hydrocodone: no dosage instruction", "mme_problems": "hydrocodone: no dosage instruction",
+          "mme_known": "The rest comes to 60 MME/day.", "risk": "at least 60 MME/day and 2 more",
+          "risks": "Risk factors found: at least 60 MME/day, a benzodiazepine, opioid use disorder (2024-05-01). "}),
+        ([MORPHINE], {"not_sent": ["MedicationRequest"]},
+         {"mme": "30", "parts": "morphine 30 (this order)", "mme_known": "The rest comes to 30 MME/day.",
+          "list_gap": "The list of medications did not come with this call."}),
     ],
 )  # fmt: skip
 def test_the_words_of_the_cards(drafts: list[Json], patient: Json, words: Json) -> None:

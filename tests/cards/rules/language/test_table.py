@@ -29,52 +29,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 OF_ROWS: Json = {
-    "for_each": "drugs.csv",
-    "id": "site-$name",
-    "note": "$note",
-    "price": "$$5 for $name",
-    "count": 3,
+    "for_each": "drugs.csv", "id": "site-$name", "note": "$note", "price": "$$5 for $name", "count": 3,
     "codes": ["$codes", "fixed $name"],
     "pairs": [{"code": "$codes", "word": "$words"}, {"code": "$codes", "word": "same"}],
-    "only_of_row": {"note": "$note"},
-    "only_codes": ["$codes"],
-    "limit": {"column": "limit"},
-    "empty": {},
+    "only_of_row": {"note": "$note"}, "only_codes": ["$codes"], "limit": {"column": "limit"}, "empty": {},
     "nothing": [],
     "bands": [{"id": "a", "only_for": "a"}, {"id": "b", "only_for": "b"}, {"id": "c"}, {"id": "d", "only_for": "d"}],
-}
+}  # fmt: skip
 
 
 def test_a_rule_stands_for_each_row_of_its_table(folder: Path) -> None:
     alpha, beta = read_family("site-review").raw["rules"][1:]
     assert alpha == {
-        "id": "site-alpha",
-        "price": "$5 for alpha",
-        "count": 3,
-        "codes": ["10", "20", "fixed alpha"],
+        "id": "site-alpha", "price": "$5 for alpha", "count": 3, "codes": ["10", "20", "fixed alpha"],
         "pairs": [{"code": "10", "word": "ten"}, {"code": "20", "word": "twenty"}, {"code": "10;20", "word": "same"}],
-        "only_codes": ["10", "20"],
-        "limit": 2.5,
-        "empty": {},
-        "nothing": [],
-        "bands": [{"id": "a"}, {"id": "b"}, {"id": "c"}],
-        "owner": "ours",
-        "template": "b-rows",
-    }
+        "only_codes": ["10", "20"], "limit": 2.5, "empty": {}, "nothing": [],
+        "bands": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "owner": "ours", "template": "b-rows",
+    }  # fmt: skip
     assert beta == {
-        "id": "site-beta",
-        "note": "see beta",
-        "price": "$5 for beta",
-        "count": 3,
-        "codes": ["fixed beta"],
-        "pairs": [{"word": "same"}],
-        "only_of_row": {"note": "see beta"},
-        "empty": {},
-        "nothing": [],
-        "bands": [{"id": "b"}, {"id": "c"}],
-        "owner": "ours",
-        "template": "b-rows",
-    }
+        "id": "site-beta", "note": "see beta", "price": "$5 for beta", "count": 3, "codes": ["fixed beta"],
+        "pairs": [{"word": "same"}], "only_of_row": {"note": "see beta"}, "empty": {}, "nothing": [],
+        "bands": [{"id": "b"}, {"id": "c"}], "owner": "ours", "template": "b-rows",
+    }  # fmt: skip
 
 
 def test_the_files_of_a_family_stand_in_the_order_of_their_names(folder: Path) -> None:

@@ -31,17 +31,12 @@ def taken(*segments: tuple[str, Fields]) -> Effects:
 
 def observation(key: tuple[str, ...] = KEY, **members: Any) -> Json:
     return {
-        "resourceType": "Observation",
-        "id": resource_id(*key),
-        "status": "final",
-        "code": {
-            "coding": [{"code": "2823-3", "system": "http://loinc.org", "display": "Potassium"}],
-            "text": "Potassium",
-        },
-        "subject": {"reference": "Patient/500"},
-        "effectiveDateTime": "2026-11-20T09:00:00+00:00",
+        "resourceType": "Observation", "id": resource_id(*key), "status": "final",
+        "code": {"coding": [{"code": "2823-3", "system": "http://loinc.org", "display": "Potassium"}],
+                 "text": "Potassium"},
+        "subject": {"reference": "Patient/500"}, "effectiveDateTime": "2026-11-20T09:00:00+00:00",
         "valueQuantity": {"value": 4.4, "unit": "mmol/L"},
-    } | members
+    } | members  # fmt: skip
 
 
 def test_a_result_is_a_whole_observation() -> None:

@@ -233,17 +233,12 @@ def _status(system: str, code: str) -> Json:
 def test_an_allergy_has_its_reaction(fields: dict[str, str], more: Json) -> None:
     key = ("SOUTH", "allergy", "500", "7980")
     resource = {
-        "resourceType": "AllergyIntolerance",
-        "id": resource_id(*key),
+        "resourceType": "AllergyIntolerance", "id": resource_id(*key),
         "clinicalStatus": _status("allergyintolerance-clinical", "active"),
-        "code": {
-            "coding": [
-                {"code": "7980", "system": "http://www.nlm.nih.gov/research/umls/rxnorm", "display": "Penicillin"}
-            ],
-            "text": "Penicillin",
-        },
+        "code": {"coding": [{"code": "7980", "system": "http://www.nlm.nih.gov/research/umls/rxnorm",
+                             "display": "Penicillin"}], "text": "Penicillin"},
         "patient": {"reference": "Patient/500"},
-    }
+    }  # fmt: skip
     allergy = _segment("AL1", f1="1", f3="7980^Penicillin^RXNORM", **fields)
     assert _taken_in(take_allergies, allergy) == [Fact("500", resource | more, AT, key=key)]
 

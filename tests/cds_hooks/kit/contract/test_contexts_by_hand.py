@@ -29,13 +29,8 @@ def test_the_fields_of_a_hook() -> None:
     assert set(definitions.HOOK_VERSIONS) == set(definitions.HOOKS)
     row = rows()["HK-order-select-encounterId"]
     assert (row.strength, row.binds, row.statement, row.section, row.is_seen_by, row.binds_a_service) == (
-        "MAY",
-        "C",
-        "order-select: context.encounterId is an optional string.",
-        "HK",
-        "",
-        False,
-    )
+        "MAY", "C", "order-select: context.encounterId is an optional string.", "HK", "", False,
+    )  # fmt: skip
     assert rows()["HK-order-select-userId"].statement == "order-select: context.userId is a required string."
 
 

@@ -34,46 +34,26 @@ def dosage(**members: Any) -> Json:
     [
         (TASK, []),
         (ORDER, []),
-        # What every resource may have, and what stands beside a primitive.
         (TASK | {"id": "a", "meta": {}, "contained": [], "extension": [], "_odd": {}, "text": {}}, []),
         (TASK | {"odd": 1}, [("odd", "FHIR R4 has no element odd in Task")]),
-        # Required elements, and choices
         ({"resourceType": "Task", "intent": "order"}, [("", "Task lacks status, which FHIR requires")]),
         ({"resourceType": "Task", "intent": "order", "_status": {}}, []),
-        (
-            {name: value for name, value in ORDER.items() if not name.startswith("medication")},
-            [("", "MedicationRequest lacks medication[x], which FHIR requires")],
-        ),
-        (
-            ORDER | {"medicationReference": {"reference": "Medication/1"}},
-            [
-                (
-                    "",
-                    "medicationCodeableConcept and medicationReference are both there: medication[x] is a choice of "
-                    "one",
-                )
-            ],
-        ),
+        ({name: value for name, value in ORDER.items() if not name.startswith("medication")},
+         [("", "MedicationRequest lacks medication[x], which FHIR requires")]),
+        (ORDER | {"medicationReference": {"reference": "Medication/1"}},
+         [("",
+           "medicationCodeableConcept and medicationReference are both there: medication[x] is a choice of " "one")]),
         (dosage(asNeededBoolean=True), []),
-        (
-            dosage(asNeededBoolean=True, asNeededCodeableConcept={}),
-            [
-                (
-                    "dosageInstruction[0]",
-                    "asNeededBoolean and asNeededCodeableConcept are both there: asNeeded[x] is a choice of one",
-                )
-            ],
-        ),
-        # Arrays and objects
+        (dosage(asNeededBoolean=True, asNeededCodeableConcept={}),
+         [("dosageInstruction[0]",
+           "asNeededBoolean and asNeededCodeableConcept are both there: asNeeded[x] is a choice of one")]),
         (TASK | {"note": {}}, [("note", "note is no array")]),
         (TASK | {"priority": ["stat"]}, [("priority", "priority is an array")]),
         (TASK | {"note": [{"text": "a"}, "b"]}, [("note[1]", "note is 'b', not an object")]),
         (TASK | {"for": "Patient/1"}, [("for", "for is 'Patient/1', not an object")]),
-        # Codes
         (TASK | {"priority": "stat"}, []),
         (TASK | {"priority": "now"}, [("priority", "priority is 'now', which is not among the codes of FHIR")]),
         (TASK | {"priority": 5}, [("priority", "priority is 5, not a string")]),
-        # Numbers and booleans
         (ORDER | {"doNotPerform": False}, []),
         (ORDER | {"doNotPerform": "no"}, [("doNotPerform", "doNotPerform is 'no', not a boolean")]),
         (ORDER | {"doNotPerform": 0}, [("doNotPerform", "doNotPerform is 0, not a boolean")]),
@@ -81,17 +61,11 @@ def dosage(**members: Any) -> Json:
         (dosage(sequence=1.5), []),
         (dosage(sequence=True), [("dosageInstruction[0].sequence", "sequence is True, not a integer")]),
         (dosage(sequence="1"), [("dosageInstruction[0].sequence", "sequence is '1', not a integer")]),
-        # Two faults of one resource: members first, then what is not there.
-        (
-            {"resourceType": "Task", "intent": "x", "odd": 1},
-            [
-                ("intent", "intent is 'x', which is not among the codes of FHIR"),
-                ("odd", "FHIR R4 has no element odd in Task"),
-                ("", "Task lacks status, which FHIR requires"),
-            ],
-        ),
+        ({"resourceType": "Task", "intent": "x", "odd": 1},
+         [("intent", "intent is 'x', which is not among the codes of FHIR"),
+          ("odd", "FHIR R4 has no element odd in Task"), ("", "Task lacks status, which FHIR requires")]),
     ],
-)
+)  # fmt: skip
 def test_what_is_not_as_fhir_has_it(resource: Json, found: list[tuple[str, str]]) -> None:
     assert faults(resource) == found
 

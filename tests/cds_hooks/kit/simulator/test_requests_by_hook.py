@@ -39,18 +39,12 @@ def test_the_context_of_each_hook() -> None:
     }
     assert _asked("patient-view", timings=True)["extension"] == {"org.cds-hooks-onnx": {"timings": True}}
     assert _asked("order-select", drafts=(tablet, medication))["context"] == {
-        "userId": "Practitioner/cds-hooks-call",
-        "patientId": "p1",
-        "draftOrders": {
-            "resourceType": "Bundle",
-            "type": "collection",
-            "entry": [
-                {"resource": {"resourceType": "MedicationRequest", "id": "d1"}},
-                {"resource": {"resourceType": "Medication", "id": "m1"}},
-            ],
-        },
+        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
+        "draftOrders": {"resourceType": "Bundle", "type": "collection",
+                        "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d1"}},
+                                  {"resource": {"resourceType": "Medication", "id": "m1"}}]},
         "selections": ["MedicationRequest/d1"],
-    }
+    }  # fmt: skip
     assert _asked("order-sign", drafts=(tablet,))["context"] == {
         "userId": "Practitioner/cds-hooks-call",
         "patientId": "p1",
@@ -137,14 +131,9 @@ def test_drafts_of_a_patient() -> None:
     medication = {"resourceType": "Medication"}
     assert request.drafts_for(Chart([PATIENT]), [medication, {"resourceType": "MedicationRequest"}]) == [
         {"resourceType": "Medication"},
-        {
-            "resourceType": "MedicationRequest",
-            "id": "draft-2",
-            "status": "draft",
-            "intent": "order",
-            "subject": {"reference": "Patient/p1"},
-        },
-    ]
+        {"resourceType": "MedicationRequest", "id": "draft-2", "status": "draft", "intent": "order",
+         "subject": {"reference": "Patient/p1"}},
+    ]  # fmt: skip
     order = {"resourceType": "MedicationRequest", "id": "x" * 60, "medicationReference": {"reference": "urn:uuid:m1"}}
     other = {"resourceType": "Medication", "id": "m1"}
     chart = Chart([PATIENT, {"resourceType": "Medication", "id": "m2"}, other, order])
@@ -170,32 +159,16 @@ def test_a_request_without_some_keys_or_with_a_server_to_ask() -> None:
     with pytest.raises(ChartError, match="there is no prefetch key c, d; there are a, b"):
         request.refuse_unknown_keys([sent], ["d", "a", "c"])
     assert request.with_fhir_server(sent, "https://x", None, ()) == {
-        "hook": "patient-view",
-        "context": {"patientId": "p1"},
-        "fhirServer": "https://x",
-        "fhirAuthorization": {
-            "access_token": "open-server",
-            "token_type": "Bearer",
-            "expires_in": 300,
-            "scope": "patient/*.read",
-            "subject": "cds-hooks-call",
-            "patient": "p1",
-        },
-    }
+        "hook": "patient-view", "context": {"patientId": "p1"}, "fhirServer": "https://x",
+        "fhirAuthorization": {"access_token": "open-server", "token_type": "Bearer", "expires_in": 300,
+                              "scope": "patient/*.read", "subject": "cds-hooks-call", "patient": "p1"},
+    }  # fmt: skip
     assert request.with_fhir_server(sent, "https://x", "t", ["b"]) == {
-        "hook": "patient-view",
-        "context": {"patientId": "p1"},
-        "fhirServer": "https://x",
-        "fhirAuthorization": {
-            "access_token": "t",
-            "token_type": "Bearer",
-            "expires_in": 300,
-            "scope": "patient/*.read",
-            "subject": "cds-hooks-call",
-            "patient": "p1",
-        },
+        "hook": "patient-view", "context": {"patientId": "p1"}, "fhirServer": "https://x",
+        "fhirAuthorization": {"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.read",
+                              "subject": "cds-hooks-call", "patient": "p1"},
         "prefetch": {"a": 1},
-    }
+    }  # fmt: skip
     assert request.fhir_authorization("t", scope="user/*.read") == {
         "access_token": "t",
         "token_type": "Bearer",
@@ -217,27 +190,15 @@ def test_feedback_on_the_cards_of_an_answer() -> None:
     ]
     when = datetime(2026, 11, 20, 9, 0, 0, 500, tzinfo=UTC)
     assert request.build_feedback({"cards": cards}, request.CardOutcome.accepted, when) == {
-        "feedback": [
-            {
-                "card": "1",
-                "outcomeTimestamp": "2026-11-20T09:00:00+00:00",
-                "outcome": "accepted",
-                "acceptedSuggestions": [{"id": "s1"}],
-            },
-            {"card": "2", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden"},
-        ]
-    }
+        "feedback": [{"card": "1", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "accepted",
+                      "acceptedSuggestions": [{"id": "s1"}]},
+                     {"card": "2", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden"}],
+    }  # fmt: skip
     assert request.build_feedback({"cards": cards}, request.CardOutcome.overridden, when) == {
-        "feedback": [
-            {
-                "card": "1",
-                "outcomeTimestamp": "2026-11-20T09:00:00+00:00",
-                "outcome": "overridden",
-                "overrideReason": {"reason": {"code": "r1"}},
-            },
-            {"card": "2", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden"},
-        ]
-    }
+        "feedback": [{"card": "1", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden",
+                      "overrideReason": {"reason": {"code": "r1"}}},
+                     {"card": "2", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden"}],
+    }  # fmt: skip
     assert request.build_feedback({}, request.CardOutcome.accepted, when) == {"feedback": []}
 
 

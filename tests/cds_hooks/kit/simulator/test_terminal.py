@@ -30,19 +30,12 @@ def test_a_card_is_drawn_with_all_its_parts() -> None:
     }
     answer = {"cards": [card], "extension": {EXTENSION_KEY: {"decision": "d1"}}}
     assert drawn(print_answer, "patient-view", answer) == [
-        "patient-view: 1 card",
-        "╭─ △ warning ──────────────────────────╮",
-        "│ Look here                            │",
-        "│ Some words                           │",
-        "│ [ Do it ] (advised)                  │",
-        "│     create: Order                    │",
-        "│ [ Or that ]                          │",
-        "│     delete:                          │",
-        "│ Source: Guide https://a.example      │",
-        "│ More: https://b.example              │",
-        "╰──────────────────────────────────────╯",
-        "  decision d1",
-    ]
+        "patient-view: 1 card", "╭─ △ warning ──────────────────────────╮", "│ Look here                            │",
+        "│ Some words                           │", "│ [ Do it ] (advised)                  │",
+        "│     create: Order                    │", "│ [ Or that ]                          │",
+        "│     delete:                          │", "│ Source: Guide https://a.example      │",
+        "│ More: https://b.example              │", "╰──────────────────────────────────────╯", "  decision d1",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -24,60 +24,24 @@ def test_answers_to_queries() -> None:
     assert answer_query("Patient/p1", chart, "https://x") == PATIENT
     assert answer_query("Patient/p2", chart, "https://x") is None
     assert answer_query("ServiceRequest?patient=nobody&_sort=-authored&_count=2&odd=1", chart, "https://x") == {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": 2,
-        "entry": [
-            {
-                "fullUrl": "https://x/ServiceRequest/s2",
-                "resource": {
-                    "resourceType": "ServiceRequest",
-                    "id": "s2",
-                    "status": "active",
-                    "authoredOn": "2026-02-01",
-                },
-                "search": {"mode": "match"},
-            },
-            {
-                "fullUrl": "https://x/ServiceRequest/s1",
-                "resource": {
-                    "resourceType": "ServiceRequest",
-                    "id": "s1",
-                    "status": "active",
-                    "authoredOn": "2026-01-01",
-                },
-                "search": {"mode": "match"},
-            },
-        ],
-    }
+        "resourceType": "Bundle", "type": "searchset", "total": 2,
+        "entry": [{"fullUrl": "https://x/ServiceRequest/s2",
+                   "resource": {"resourceType": "ServiceRequest", "id": "s2", "status": "active",
+                                "authoredOn": "2026-02-01"}, "search": {"mode": "match"}},
+                  {"fullUrl": "https://x/ServiceRequest/s1",
+                   "resource": {"resourceType": "ServiceRequest", "id": "s1", "status": "active",
+                                "authoredOn": "2026-01-01"}, "search": {"mode": "match"}}],
+    }  # fmt: skip
     assert answer_query("ServiceRequest", chart, "https://x") == {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": 3,
-        "entry": [
-            {
-                "fullUrl": "https://x/ServiceRequest/s1",
-                "resource": {
-                    "resourceType": "ServiceRequest",
-                    "id": "s1",
-                    "status": "active",
-                    "authoredOn": "2026-01-01",
-                },
-                "search": {"mode": "match"},
-            },
-            {
-                "fullUrl": "https://x/ServiceRequest/s2",
-                "resource": {
-                    "resourceType": "ServiceRequest",
-                    "id": "s2",
-                    "status": "active",
-                    "authoredOn": "2026-02-01",
-                },
-                "search": {"mode": "match"},
-            },
-            {"resource": {"resourceType": "ServiceRequest"}, "search": {"mode": "match"}},
-        ],
-    }
+        "resourceType": "Bundle", "type": "searchset", "total": 3,
+        "entry": [{"fullUrl": "https://x/ServiceRequest/s1",
+                   "resource": {"resourceType": "ServiceRequest", "id": "s1", "status": "active",
+                                "authoredOn": "2026-01-01"}, "search": {"mode": "match"}},
+                  {"fullUrl": "https://x/ServiceRequest/s2",
+                   "resource": {"resourceType": "ServiceRequest", "id": "s2", "status": "active",
+                                "authoredOn": "2026-02-01"}, "search": {"mode": "match"}},
+                  {"resource": {"resourceType": "ServiceRequest"}, "search": {"mode": "match"}}],
+    }  # fmt: skip
     assert answer_query("Task?patient=p1", chart, "https://x") == {
         "resourceType": "Bundle",
         "type": "searchset",
@@ -102,24 +66,11 @@ def test_answers_to_queries() -> None:
     }
     assert prefetch_from(chart, templates, {"patientId": "p1"}, TODAY) == {
         "patient": {"resourceType": "Patient", "id": "p1"},
-        "orders": {
-            "resourceType": "Bundle",
-            "type": "searchset",
-            "total": 1,
-            "entry": [
-                {
-                    "fullUrl": "https://ehr.example/fhir/ServiceRequest/s2",
-                    "resource": {
-                        "resourceType": "ServiceRequest",
-                        "id": "s2",
-                        "status": "active",
-                        "authoredOn": "2026-02-01",
-                    },
-                    "search": {"mode": "match"},
-                }
-            ],
-        },
-    }
+        "orders": {"resourceType": "Bundle", "type": "searchset", "total": 1,
+                   "entry": [{"fullUrl": "https://ehr.example/fhir/ServiceRequest/s2",
+                              "resource": {"resourceType": "ServiceRequest", "id": "s2", "status": "active",
+                                           "authoredOn": "2026-02-01"}, "search": {"mode": "match"}}]},
+    }  # fmt: skip
 
 
 def test_the_order_of_what_is_found() -> None:
@@ -132,15 +83,9 @@ def test_the_order_of_what_is_found() -> None:
     assert [
         ids(("date", value))
         for value in (
-            "2026-03-01",
-            "ge2026-03-01",
-            "gt2026-03-01",
-            "lt2026-01-01",
-            "lt2026-01-02",
-            "le2026-01-01",
-            "eq2026-01",
+            "2026-03-01", "ge2026-03-01", "gt2026-03-01", "lt2026-01-01", "lt2026-01-02", "le2026-01-01", "eq2026-01",
         )
-    ] == ["", "acd", "acd", "", "c", "c", ""]
+    ] == ["", "acd", "acd", "", "c", "c", ""]  # fmt: skip
     instant = [{"resourceType": "Observation", "id": "o", "effectiveInstant": "2026-03-01T10:00:00Z"}]
 
     def hits(value: str) -> int:
@@ -149,18 +94,11 @@ def test_the_order_of_what_is_found() -> None:
     assert [
         hits(value)
         for value in (
-            "2026-03-01T10:00:00Z",
-            "gt2026-03-01T10:00:00Z",
-            "gt2026-03-01T09:59:59Z",
-            "lt2026-03-01T10:00:00Z",
-            "lt2026-03-01T10:00:01Z",
-            "eq2026-03-01T12:00:00 02:00",
-            "eq2026",
-            "eq2025",
-            "eq2026-12",
+            "2026-03-01T10:00:00Z", "gt2026-03-01T10:00:00Z", "gt2026-03-01T09:59:59Z", "lt2026-03-01T10:00:00Z",
+            "lt2026-03-01T10:00:01Z", "eq2026-03-01T12:00:00 02:00", "eq2026", "eq2025", "eq2026-12",
             "le2026-03-01T10:00:00",
         )
-    ] == [1, 0, 1, 0, 1, 1, 1, 0, 0, 1]
+    ] == [1, 0, 1, 0, 1, 1, 1, 0, 0, 1]  # fmt: skip
 
 
 def test_medications_come_with_their_orders() -> None:

@@ -17,19 +17,12 @@ from tests.cds_hooks.calls import PLANNING, client, request_for
 
 NAME = "org.example.ward-round-start"
 GOOD: dict[str, Any] = {
-    "name": NAME,
-    "version": "1.0",
-    "like": "patient-view",
-    "services": [PLANNING],
-    "field": [
-        {"name": "wardId", "type": "string", "required": True, "token": True},
-        {"name": "encounterId", "type": "string", "required": True},
-        {"name": "beds", "type": "array"},
-        {"name": "plan", "type": "object"},
-        {"name": "round", "type": "number"},
-        {"name": "urgent", "type": "boolean"},
-    ],
-}
+    "name": NAME, "version": "1.0", "like": "patient-view", "services": [PLANNING],
+    "field": [{"name": "wardId", "type": "string", "required": True, "token": True},
+              {"name": "encounterId", "type": "string", "required": True}, {"name": "beds", "type": "array"},
+              {"name": "plan", "type": "object"}, {"name": "round", "type": "number"},
+              {"name": "urgent", "type": "boolean"}],
+}  # fmt: skip
 CONTEXT = {"userId": "Practitioner/1", "patientId": "p1", "encounterId": "e1", "wardId": "w1"}
 TOML = f"""
 [[hook]]
@@ -56,15 +49,9 @@ def declared(folder: Path, *hooks: dict[str, Any]) -> list[DeclaredHook]:
 def test_a_declared_hook_has_the_fields_of_the_one_it_extends_and_its_own(tmp_path: Path) -> None:
     (found,) = declared(tmp_path, GOOD)
     assert dict(found.hook.fields) == {
-        "patientId": True,
-        "userId": True,
-        "encounterId": True,
-        "wardId": True,
-        "beds": False,
-        "plan": False,
-        "round": False,
-        "urgent": False,
-    }
+        "patientId": True, "userId": True, "encounterId": True, "wardId": True, "beds": False, "plan": False,
+        "round": False, "urgent": False,
+    }  # fmt: skip
     assert found.hook.tokens == {"userId", "patientId", "encounterId", "wardId"}
     context: Any = read_context(
         found.hook, Raw(json.dumps(CONTEXT | {"plan": {"a": 1}, "round": 2, "beds": [1]}).encode())

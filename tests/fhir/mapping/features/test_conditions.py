@@ -35,20 +35,18 @@ NOT_AVAILABLE = "the part of the chart that says so is not available."
 @pytest.mark.parametrize(
     ("name", "resources", "expected"),
     [
-        ("has_diabetes", [DIABETES], value("has_diabetes", 1, "2020-05-01", "Condition/c-E11.9", "E11.9",
-                                           "what E11.9 means")),
+        ("has_diabetes", [DIABETES],
+         value("has_diabetes", 1, "2020-05-01", "Condition/c-E11.9", "E11.9", "what E11.9 means")),
         ("has_diabetes", [DIABETES | {"onsetDateTime": None}],
          value("has_diabetes", 1, TODAY, "Condition/c-E11.9", "E11.9", "what E11.9 means")),
         ("has_diabetes", [_condition("E11.9", None, "2001-01-01")],
          value("has_diabetes", 1, "2001-01-01", "Condition/c-E11.9", "E11.9", "what E11.9 means")),
         ("has_diabetes", [], not_found("has_diabetes")),
-        # An acute kidney injury without a status counts for 90 days: 22 August is the 90th day before 20 November.
         ("has_acute_kidney_injury", [_condition("N17.9", None, "2026-08-22")],
          value("has_acute_kidney_injury", 1, "2026-08-22", "Condition/c-N17.9", "N17.9", "what N17.9 means")),
         ("has_acute_kidney_injury", [_condition("N17.9", None, "2026-08-21")], not_found("has_acute_kidney_injury")),
         ("has_acute_kidney_injury", [_condition("N17.9", None, onsetDateTime=None)],
          value("has_acute_kidney_injury", 1, TODAY, "Condition/c-N17.9", "N17.9", "what N17.9 means")),
-        # With a limit the window is that of the value: the diagnosis counts however old it is.
         ("has_abnormal_kidneys", [_condition("Z99.2", None, "2001-01-01")],
          value("has_abnormal_kidneys", 1, "2001-01-01", "Condition/c-Z99.2", "Z99.2", "what Z99.2 means")),
         ("has_abnormal_kidneys", [], not_found("has_abnormal_kidneys")),
@@ -58,7 +56,6 @@ NOT_AVAILABLE = "the part of the chart that says so is not available."
         ("charlson_lace", [], value("charlson_lace", 0, TODAY, PATIENT, "", "none on record")),
         ("charlson_lace", [DIABETES], value("charlson_lace", 1, TODAY, PATIENT, "", "diabetes")),
         ("comorbidity_count", [], value("comorbidity_count", 0, TODAY, PATIENT, "", "conditions")),
-        # Diabetes with organ damage is also diabetes: two items, and the dementia the third.
         ("comorbidity_count", [_condition("E11.40"), _condition("F03.90")],
          value("comorbidity_count", 3, TODAY, PATIENT, "", "conditions")),
     ],
@@ -104,7 +101,6 @@ PROBLEM = value("smokes", 1, "2020-05-01", "Condition/c-F17.210", "F17.210", "wh
          value("smokes", 0, "2026-01-01", f"Observation/s-{NEVER}", NEVER, "an answer")),
         ([_smoking(CURRENT, "2026-01-01") | {"id": None}],
          value("smokes", 1, "2026-01-01", "Observation without id", CURRENT, "an answer")),
-        # Two years: 20 November 2024 is 730 days before 20 November 2026.
         ([_smoking(CURRENT, "2024-11-20")],
          value("smokes", 1, "2024-11-20", f"Observation/s-{CURRENT}", CURRENT, "an answer")),
         ([_smoking(CURRENT, "2024-11-19")],
@@ -112,7 +108,6 @@ PROBLEM = value("smokes", 1, "2020-05-01", "Condition/c-F17.210", "F17.210", "wh
         ([_smoking(NEVER, "2024-11-19")], not_found("smokes")),
         ([_smoking(CURRENT, "2024-11-19"), TOBACCO], PROBLEM),
         ([TOBACCO], PROBLEM),
-        # What nobody understands, what says that it is not known, what is no answer, and what is not to be used.
         ([_smoking("1", "2026-01-01")],
          missing("smokes", "refused", "Smokes: the answer of 2026-01-01 is not understood.")),
         ([_smoking("266927001", "2026-01-01"), TOBACCO], PROBLEM),

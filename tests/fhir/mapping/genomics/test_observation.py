@@ -302,7 +302,6 @@ def implied(gene: str, keys: tuple[str, ...], wording: str, phenotype: str, *dru
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        # The drug by its code, by its words, and by a code that is not known; each once.
         (observation(IMPLICATION, None, component(DRUG, coded(CLOPIDOGREL, RXNORM)), component(LEGACY, "PM")),
          [implied("", (), "PM", "poor metabolizer")]),
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), component(LEGACY, "poor metabolizer")),
@@ -313,20 +312,17 @@ def implied(gene: str, keys: tuple[str, ...], wording: str, phenotype: str, *dru
                      component(DRUG, coded(CLOPIDOGREL, RXNORM)), component(LEGACY, "PM")),
          [implied("", (), "PM", "poor metabolizer", CLOPIDOGREL, WARFARIN)]),
         (observation(IMPLICATION, None, component(DRUG), component(LEGACY, "PM")), []),
-        # The gene by its component, else by the words where they name one.
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), STUDIED, component(LEGACY, "poor metabolizer")),
          [implied("CYP2C19", (POOR,), "poor metabolizer", "poor metabolizer")]),
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), component(LEGACY, "CYP2C19 poor metabolizer")),
          [implied("CYP2C19", (POOR,), "CYP2C19 poor metabolizer", "poor metabolizer")]),
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), component(LEGACY, "CYP2C19 CYP2D6 PM")), []),
-        # The answer by its code, in words of its own; and what is no phenotype, or no implication.
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), STUDIED, component(LEGACY, coded("LA9657-3"))),
          [implied("CYP2C19", (POOR,), POOR, POOR)]),
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), component(IMPLICATION, words("positive"))),
          [implied("", (), "positive", "positive")]),
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), component(LEGACY, "avoid")), []),
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), component(words("phenotype"), "PM")), []),
-        # The value of the whole counts where its code is one of the older ones.
         (observation(LEGACY, "PM", component(DRUG, "clopidogrel")), [implied("", (), "PM", "poor metabolizer")]),
         (observation(IMPLICATION, "PM", component(DRUG, "clopidogrel")), []),
     ],

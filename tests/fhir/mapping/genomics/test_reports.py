@@ -71,15 +71,9 @@ def test_two_haplotypes_of_a_gene_and_day_are_a_genotype(resources: list[Json], 
 
 def report(conclusion: str | None = None, *contained: Json, **more: Any) -> Json:
     resource = {
-        "resourceType": "DiagnosticReport",
-        "id": "d1",
-        "status": "final",
-        "code": {"text": "Genetic analysis report"},
-        "subject": SUBJECT,
-        "effectiveDateTime": DAY,
-        "conclusion": conclusion,
-        "contained": list(contained),
-    } | more
+        "resourceType": "DiagnosticReport", "id": "d1", "status": "final", "code": {"text": "Genetic analysis report"},
+        "subject": SUBJECT, "effectiveDateTime": DAY, "conclusion": conclusion, "contained": list(contained),
+    } | more  # fmt: skip
     return {key: value for key, value in resource.items() if value not in (None, [])}
 
 

@@ -79,75 +79,40 @@ def test_what_is_not_recognised_has_no_dose() -> None:
     ("dosage", "expected"),
     [
         (_dosage(5, timing=TWICE), DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)),
-        (
-            _dosage(5, timing=_every(2, boundsDuration=_q(10, "d"))),
-            DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, duration_days=10.0),
-        ),
-        (
-            _dosage(5, timing=_every(1, dayOfWeek=("mon", "thu"))),
-            DailyDose(
-                "exact",
-                per_day=_mg(10 / 7),
-                per_dose=_mg(5),
-                times_per_day=_near(2 / 7),
-                on_days=frozenset({"mon", "thu"}),
-            ),
-        ),
-        (
-            _dosage(5, timing=Timing(event=("2026-11-20",))),
-            DailyDose("exact", per_day=_mg(5), per_dose=_mg(5), times_per_day=1.0, duration_days=1.0, single=True),
-        ),
-        (
-            _dosage(5, timing=TWICE, asNeededBoolean=True),
-            DailyDose("maximum_prn", per_day=_mg(0, 10), per_dose=_mg(5), times_per_day=2.0, as_needed=True),
-        ),
-        (
-            _dosage(5, timing=_every(1, frequencyMax=2)),
-            DailyDose("range", per_day=_mg(5, 10), per_dose=_mg(5), times_per_day=2.0),
-        ),
-        (
-            Dosage(text="5 mg twice daily"),
-            DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True),
-        ),
-        # Something is missing.
+        (_dosage(5, timing=_every(2, boundsDuration=_q(10, "d"))),
+         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, duration_days=10.0)),
+        (_dosage(5, timing=_every(1, dayOfWeek=("mon", "thu"))),
+         DailyDose("exact", per_day=_mg(10 / 7), per_dose=_mg(5), times_per_day=_near(2 / 7),
+                   on_days=frozenset({"mon", "thu"}))),
+        (_dosage(5, timing=Timing(event=("2026-11-20",))),
+         DailyDose("exact", per_day=_mg(5), per_dose=_mg(5), times_per_day=1.0, duration_days=1.0, single=True)),
+        (_dosage(5, timing=TWICE, asNeededBoolean=True),
+         DailyDose("maximum_prn", per_day=_mg(0, 10), per_dose=_mg(5), times_per_day=2.0, as_needed=True)),
+        (_dosage(5, timing=_every(1, frequencyMax=2)),
+         DailyDose("range", per_day=_mg(5, 10), per_dose=_mg(5), times_per_day=2.0)),
+        (Dosage(text="5 mg twice daily"),
+         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True)),
         (_dosage(5), DailyDose(per_dose=_mg(5), problem=NO_FREQUENCY)),
         (_dosage(timing=TWICE), DailyDose(times_per_day=2.0, problem=NO_DOSE)),
-        (
-            _dosage(5, asNeededBoolean=True),
-            DailyDose(per_dose=_mg(5), as_needed=True, problem=AS_NEEDED_WITHOUT_FREQUENCY),
-        ),
-        (
-            _dosage(2, "fnord", TWICE),
-            DailyDose(times_per_day=2.0, problem=DoseProblem("the dose's unit 'fnord' is not known")),
-        ),
-        (
-            _dosage(2, "mL", TWICE),
-            DailyDose(times_per_day=2.0, problem=DoseProblem("the strength of the product is not stated")),
-        ),
-        (
-            _dosage(5, timing=Timing(code=CodeableConcept((Coding(code="QD"),)), repeat=TWICE.repeat)),
-            DailyDose(per_dose=_mg(5), problem=CONTRADICTION),
-        ),
-        # So much in so long, however often.
+        (_dosage(5, asNeededBoolean=True),
+         DailyDose(per_dose=_mg(5), as_needed=True, problem=AS_NEEDED_WITHOUT_FREQUENCY)),
+        (_dosage(2, "fnord", TWICE),
+         DailyDose(times_per_day=2.0, problem=DoseProblem("the dose's unit 'fnord' is not known"))),
+        (_dosage(2, "mL", TWICE),
+         DailyDose(times_per_day=2.0, problem=DoseProblem("the strength of the product is not stated"))),
+        (_dosage(5, timing=Timing(code=CodeableConcept((Coding(code="QD"),)), repeat=TWICE.repeat)),
+         DailyDose(per_dose=_mg(5), problem=CONTRADICTION)),
         (_dosage(24, "mg/day", TWICE), DailyDose("exact", per_day=_mg(24), per_dose=_mg(12), times_per_day=2.0)),
         (_dosage(2, "mg/h"), DailyDose("exact", per_day=_mg(48))),
-        (
-            Dosage(text="60 mg/day divided three times daily"),
-            DailyDose("exact", per_day=_mg(60), per_dose=_mg(20), times_per_day=3.0, from_text=True),
-        ),
-        # An infusion.
+        (Dosage(text="60 mg/day divided three times daily"),
+         DailyDose("exact", per_day=_mg(60), per_dose=_mg(20), times_per_day=3.0, from_text=True)),
         (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),)), DailyDose("exact", per_day=_mg(48))),
-        (
-            Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), asNeededBoolean=True),
-            DailyDose("exact", per_day=_mg(48), as_needed=True),
-        ),
-        # Several amounts in a day.
-        (
-            Dosage(text="10 mg in the morning and 5 mg in the evening"),
-            DailyDose("exact", per_day=_mg(15), times_per_day=2.0, from_text=True),
-        ),
+        (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), asNeededBoolean=True),
+         DailyDose("exact", per_day=_mg(48), as_needed=True)),
+        (Dosage(text="10 mg in the morning and 5 mg in the evening"),
+         DailyDose("exact", per_day=_mg(15), times_per_day=2.0, from_text=True)),
     ],
-)
+)  # fmt: skip
 def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) -> None:
     assert _dose(dosage) == expected
 

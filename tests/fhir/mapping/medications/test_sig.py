@@ -155,19 +155,12 @@ def test_the_amount_of_a_whole_day_is_marked(words: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "take 2 tablets on day 1 then 1 tablet daily",
-        "taper as directed",
-        "titrate to effect",
-        "1 tablet twice daily three times daily",
-        "sliding scale",
-        "1 tab daily except Sunday",
-        "5 mg weekly on Mon and Thu",
-        "5 mg once on Monday",
-        "5 mg on Mon/Wed/Fri and 2.5 mg other days",
-        "ONCE MR1",
+        "take 2 tablets on day 1 then 1 tablet daily", "taper as directed", "titrate to effect",
+        "1 tablet twice daily three times daily", "sliding scale", "1 tab daily except Sunday",
+        "5 mg weekly on Mon and Thu", "5 mg once on Monday", "5 mg on Mon/Wed/Fri and 2.5 mg other days", "ONCE MR1",
         "1 tab daily, increase to 2 tabs daily after one week",
     ],
-)
+)  # fmt: skip
 def test_what_changes_or_contradicts_itself_is_a_problem(words: str) -> None:
     assert read_sig(words).problem is not None
 
@@ -351,19 +344,13 @@ def test_a_count_goes_on_from_what_was_named_before(words: str, a_day: float) ->
 @pytest.mark.parametrize(
     "words",
     [
-        "2 in the morning and 1 tablet at bedtime",
-        "500 mg in the morning and 2 at bedtime",
-        "take 1 tablet (500 mg) in the morning and 2 at bedtime",
-        "1 tablet at 8 in the morning and 10 at night",
-        "1 tablet three times daily and at bedtime",
-        "1 tablet daily and an additional tablet at bedtime",
-        "6 tablets weekly in the morning and evening",
-        "1 tab bid ac and hs",
-        "1 tablet daily for 5 days a week",
-        "1 tablet daily 3 weeks a month",
-        "1 tablet daily, 21 days on, 7 days off",
+        "2 in the morning and 1 tablet at bedtime", "500 mg in the morning and 2 at bedtime",
+        "take 1 tablet (500 mg) in the morning and 2 at bedtime", "1 tablet at 8 in the morning and 10 at night",
+        "1 tablet three times daily and at bedtime", "1 tablet daily and an additional tablet at bedtime",
+        "6 tablets weekly in the morning and evening", "1 tab bid ac and hs", "1 tablet daily for 5 days a week",
+        "1 tablet daily 3 weeks a month", "1 tablet daily, 21 days on, 7 days off",
     ],
-)
+)  # fmt: skip
 def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
     sig = read_sig(words)
     assert sig.problem is not None

@@ -43,18 +43,11 @@ def _said(words: str) -> dict[str, Any]:
     """All that the sig says, without what it does not say and without places in the text."""
     sig = read_sig(words)
     said_words: dict[str, Any] = {
-        "parts": [(_amount(part), low, high) for part, low, high in sig.parts],
-        "amount": _amount(sig.amount),
-        "times_low": sig.times_low,
-        "times_high": sig.times_high,
-        "total_per_day": sig.total_per_day,
-        "single": sig.single,
-        "as_needed": sig.as_needed,
-        "days": sig.days,
-        "maximum": _amount(sig.maximum),
-        "on_days": set(sig.on_days),
-        "problem": sig.problem.text if sig.problem is not None else None,
-    }
+        "parts": [(_amount(part), low, high) for part, low, high in sig.parts], "amount": _amount(sig.amount),
+        "times_low": sig.times_low, "times_high": sig.times_high, "total_per_day": sig.total_per_day,
+        "single": sig.single, "as_needed": sig.as_needed, "days": sig.days, "maximum": _amount(sig.maximum),
+        "on_days": set(sig.on_days), "problem": sig.problem.text if sig.problem is not None else None,
+    }  # fmt: skip
     return {name: value for name, value in said_words.items() if value}
 
 

@@ -114,15 +114,10 @@ def test_the_daily_dose_of_one_drug(draft: Json, patient: Json, truth: bool | No
 def test_each_order_of_the_drug_is_told_with_its_dose() -> None:
     context = context_of(METFORMIN_500, active=[{**IBUPROFEN_400, "days_ago": 10}, {"drug": "ibuprofen"}])
     assert told(SUM, context) == [
-        Fact(
-            "medication",
-            "ibuprofen 400 MG Oral Tablet, 1,200 mg/day",
-            "ibuprofen",
-            effective="2026-11-10",
-            source="MedicationRequest/active-0",
-        ),
+        Fact("medication", "ibuprofen 400 MG Oral Tablet, 1,200 mg/day", "ibuprofen", effective="2026-11-10",
+             source="MedicationRequest/active-0"),
         Fact("medication", "ibuprofen", "ibuprofen", effective="2026-09-21", source="MedicationRequest/active-1"),
-    ]
+    ]  # fmt: skip
     predicate = predicate_of(SUM)
     assert predicate.uses == {"active", "dose", "drug_dose"}
     assert predicate.limits == {1199}

@@ -124,42 +124,23 @@ def test_a_number_is_compared_and_named(
     [
         ("age_years", Fact("age", "", 60, "a", source="Patient/case")),
         ("age_months", Fact("age", "", 60, "a", source="Patient/case")),
-        (
-            "weight_kg",
-            Fact(
-                "body_weight",
-                "weight 80 kg on 2026-11-17",
-                80.0,
-                "kg",
-                "2026-11-17T09:00:00+00:00",
-                "Observation/lab-0",
-            ),
-        ),
+        ("weight_kg",
+         Fact("body_weight", "weight 80 kg on 2026-11-17", 80.0, "kg", "2026-11-17T09:00:00+00:00",
+              "Observation/lab-0")),
         ("daily_dose_mg", Fact("daily_dose", "2,000 mg/day", 2000.0, "mg/d", source=DRAFT_NAME)),
         ("weekly_dose_mg", Fact("weekly_dose", "14,000 mg/week", 14000.0, "mg/wk", source=DRAFT_NAME)),
-        (
-            "dose_mg_per_kg",
-            Fact(
-                "dose_mg_per_kg", "12.5 mg/kg at weight 80 kg on 2026-11-17", 12.5, "mg/kg", source="Observation/lab-0"
-            ),
-        ),
-        (
-            "dose_mg_per_kg_per_day",
-            Fact(
-                "dose_mg_per_kg_per_day",
-                "25 mg/kg/day at weight 80 kg on 2026-11-17",
-                25.0,
-                "mg/kg/day",
-                source="Observation/lab-0",
-            ),
-        ),
+        ("dose_mg_per_kg",
+         Fact("dose_mg_per_kg", "12.5 mg/kg at weight 80 kg on 2026-11-17", 12.5, "mg/kg", source="Observation/lab-0")),
+        ("dose_mg_per_kg_per_day",
+         Fact("dose_mg_per_kg_per_day", "25 mg/kg/day at weight 80 kg on 2026-11-17", 25.0, "mg/kg/day",
+              source="Observation/lab-0")),
         ("times_per_day", Fact("times_per_day", "2 doses a day", 2.0, "/d", source=DRAFT_NAME)),
         ("times_per_week", Fact("times_per_week", "14 doses a week", 14.0, "/wk", source=DRAFT_NAME)),
         ("duration_days", Fact("duration", "7 days", 7.0, "d", source=DRAFT_NAME)),
         ("dose_mg", None),
         ("gestation_weeks", None),
     ],
-)
+)  # fmt: skip
 def test_a_number_is_told_with_its_unit_and_source(word: str, fact: Fact | None) -> None:
     context = context_of(METFORMIN, labs=[["body_weight", 80, 3]])
     assert told({word: {"ge": 0}}, context) == ([] if fact is None else [fact])
@@ -194,27 +175,15 @@ KIDNEY = needs("Observation", "Condition", "Encounter", "ServiceRequest", analyt
     ("spec", "uses", "words", "needed"),
     [
         ({"derived": "egfr_best", "lt": 30}, "egfr_best", "eGFR < 30", KIDNEY),
-        (
-            {"derived": "crcl_cockcroft_gault", "weight": "actual", "lt": 30},
-            "crcl_actual_weight",
-            "CrCl (actual weight) < 30",
-            KIDNEY | needs(analytes=["body_weight"]),
-        ),
-        (
-            {"derived": "crcl_cockcroft_gault", "weight": "adjusted", "lt": 30},
-            "crcl_adjusted_weight",
-            "CrCl (adjusted weight) < 30",
-            KIDNEY | needs(analytes=["body_weight", "body_height"]),
-        ),
+        ({"derived": "crcl_cockcroft_gault", "weight": "actual", "lt": 30}, "crcl_actual_weight",
+         "CrCl (actual weight) < 30", KIDNEY | needs(analytes=["body_weight"])),
+        ({"derived": "crcl_cockcroft_gault", "weight": "adjusted", "lt": 30}, "crcl_adjusted_weight",
+         "CrCl (adjusted weight) < 30", KIDNEY | needs(analytes=["body_weight", "body_height"])),
         ({"derived_missing": "egfr_best"}, "egfr_best", "no eGFR", KIDNEY),
-        (
-            {"derived_missing": "crcl_cockcroft_gault", "weight": "actual"},
-            "crcl_actual_weight",
-            "no CrCl (actual weight)",
-            KIDNEY | needs(analytes=["body_weight"]),
-        ),
+        ({"derived_missing": "crcl_cockcroft_gault", "weight": "actual"}, "crcl_actual_weight",
+         "no CrCl (actual weight)", KIDNEY | needs(analytes=["body_weight"])),
     ],
-)
+)  # fmt: skip
 def test_an_estimate_of_kidney_function(spec: Json, uses: str, words: str, needed: DataNeeds) -> None:
     predicate = predicate_of(spec)
     assert predicate.uses == {uses}
