@@ -9,11 +9,12 @@ the reason why nothing changes.
 
     python -m benchmarks.mutants --share 12 --seed 7 tables rules templates code
     python -m benchmarks.mutants --share 3 code:cards/preventive
-    python -m benchmarks.mutants --near --share 20 --seed "$(git rev-parse HEAD)" --most 1 code    # as .ci/run does
+    python -m benchmarks.mutants --near --within 200 --share 20 --seed "$(git rev-parse HEAD)" code    # as .ci/run does
 """
 
 import argparse
 import csv
+import math
 import os
 import random
 import re
@@ -220,6 +221,7 @@ def main() -> int:
     parser.add_argument("--near", action="store_true", help="ask the tests near a module only (no ten minutes before)")
     parser.add_argument("--most", type=int, default=0, help="so many survivors are no failure")
     parser.add_argument("--seconds", type=float, default=240, help="at most so long for one group of tests")
+    parser.add_argument("--within", type=float, default=math.inf, help="no fault is begun after so many seconds")
     parser.add_argument("--processes", type=int, default=2, help="so many faults are tried at the same time")
     chosen = parser.parse_args()
     if absent := [name for name in ("pytest_cov", "xdist", "mypy") if find_spec(name) is None]:
@@ -230,6 +232,7 @@ def main() -> int:
     if any(fault.path.endswith(".py") for _, fault in faults) and not chosen.near:
         read_covering()
     verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)
+    last = time.monotonic() + chosen.within
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(chosen.processes) as pool:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(chosen.processes):
@@ -238,6 +241,9 @@ def main() -> int:
         def run(drawn: tuple[str, Fault]) -> None:
             kind, fault = drawn
             copy, started = copies.get(), time.monotonic()
+            if started > last:
+                copies.put(copy)
+                return
             verdict = judge(fault, copy, files, chosen.seconds, is_near=chosen.near)
             copies.put(copy)
             verdicts[kind][verdict] += 1

@@ -33,7 +33,10 @@ def _text() -> str:
 
 PROGRAM = ".venv/bin/cds-hooks"
 _OTHER_PEOPLES_DATA = "../shared/data/"
-ELSEWHERE = {f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py"}
+ELSEWHERE = {
+    f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py",
+    f"{PROGRAM} check --quick": "as a tester types it: tests/test_reader_pages.py",
+}
 
 # What asks the kit for a long run is in the slow tier.
 LONG = f"{PROGRAM} check --"

@@ -104,6 +104,14 @@ class Predictions(Struct, frozen=True):
         return manifest.interval.bounds(self.probability, self.distance.astype(np.float64))
 
 
+def session_of(content: bytes) -> onnxruntime.InferenceSession:
+    """Returns a session on one thread, from bytes: what was hashed is what runs, and no other file can be reached."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is an exception
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
 class Model:
     """A loaded artifact. Thread-safe: onnxruntime's run is, and nothing else is kept between calls.
 
@@ -115,12 +123,7 @@ class Model:
         self.manifest = artifact.manifest
         self.features = tuple(item.name for item in artifact.manifest.features)
         self._base = artifact.manifest.base
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # From bytes, never from a path: what was hashed is what runs, and no other file can be reached.
-        self._session = onnxruntime.InferenceSession(artifact.content, options, providers=["CPUExecutionProvider"])
+        self._session = session_of(artifact.content)
         metadata = self._session.get_modelmeta().custom_metadata_map
         _refuse_other_model(self._session, metadata, artifact.manifest)
         self.groups = msgspec.json.decode(metadata["groups"], type=tuple[Group, ...]) if "groups" in metadata else ()

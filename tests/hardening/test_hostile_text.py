@@ -60,8 +60,8 @@ OF_EACH_PLACE = [(name, "behind") for name in HOSTILE_WORDS] + [("script", way) 
 
 
 def _share(position: int) -> list[tuple[str, str]]:
-    """A third of the plantings of the quick tier, by the place in a list: its neighbours have the other two."""
-    return OF_EACH_PLACE[position % 3 :: 3]
+    """A sixth of the plantings of the quick tier, by the place in a list: the next five have the others."""
+    return OF_EACH_PLACE[position % 6 :: 6]
 
 
 def _hostile(request: Json, words: str, way: str) -> Json:

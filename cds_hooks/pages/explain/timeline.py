@@ -1,36 +1,14 @@
-"""What happened around one decision, in the order of time: the call, the cards, the answers to them, the releases."""
+"""What happened around one decision, in the order of time: the call, the cards, the answers to them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
-import msgspec
-from msgspec import Struct
-from sqlalchemy import select
-
-from cds_hooks.configuration import EVENT as CONFIGURATION
 from cds_hooks.decision_history import Answer, Card, DecisionHistory, is_refused, read_cards
-from cds_hooks.hold_back.acts import RELEASE_EVENT as RELEASE
-from cds_hooks.pages.explain.recorded_decision import Basis, PrefetchKey, read_basis, read_models
+from cds_hooks.pages.explain.recorded_decision import Basis, PrefetchKey, read_basis
 from cds_hooks.storage.decision import TRIAL, Decision, is_trial
 from cds_hooks.storage.outcomes import Outcome
-from cds_hooks.storage.queries import read_rows, rules_of
-from cds_hooks.storage.tables import events
 from cds_hooks.web.charts import StageChart, stage_chart
 from cds_hooks.web.numbers import format_seconds
-
-_DIGITS: Final = 16
-
-
-class _Act(Struct):
-    kind: str
-    name: str
-    state: str
-    by: str = ""
-    why: str = ""
-
-
-_act: Final = msgspec.json.Decoder(_Act)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +37,10 @@ class Timeline:
     trace: str
 
 
-def timeline(url: str, decision: Decision, history: DecisionHistory, outcomes: Sequence[Outcome]) -> Timeline:
+def timeline(decision: Decision, history: DecisionHistory, outcomes: Sequence[Outcome]) -> Timeline:
     """Return the timeline of a decision.
 
     Raises:
-        RecordUnavailable: the record cannot be read.
         msgspec.MsgspecError: the decision is recorded in another form.
     """
     basis = read_basis(decision)
@@ -72,8 +49,6 @@ def timeline(url: str, decision: Decision, history: DecisionHistory, outcomes: S
     moments = [_called(decision, took), _answered(decision, basis, cards)]
     moments += (_answer(card.summary, answer) for card in history.advised for answer in card.answers)
     moments += (_outcome(item) for item in outcomes)
-    moments += _releases(url, decision)
-    moments += _configured(url, basis.config)
     return Timeline(
         tuple(sorted(moments, key=lambda moment: moment.at)),
         stage_chart(basis.timings, took),
@@ -141,40 +116,3 @@ def _outcome(item: Outcome) -> Moment:
     happened = (f"It happened {item.happened}",) if item.happened else ()
     version = (f"Version {item.version}: a correction",) if item.version > 1 else ()
     return Moment(item.received_at, title, (f"{item.value}", *happened, f"Source: {item.source}", *version))
-
-
-def _releases(url: str, decision: Decision) -> Iterator[Moment]:
-    """Acts of release about what took part: the last one before the decision, and all after it."""
-    query = select(events.c.at, events.c.detail).where(events.c.kind == RELEASE).order_by(events.c.sequence)
-    about = _subjects(decision)
-    last: dict[tuple[str, str], Moment] = {}
-    for row in read_rows(url, query):
-        try:
-            act = _act.decode(row.detail)
-        except msgspec.MsgspecError:
-            continue
-        if (act.kind, act.name) not in about:
-            continue
-        moment = Moment(row.at, f"The {act.kind} {act.name} was set to {act.state} by {act.by}", (act.why,))
-        if row.at > decision.decided_at:
-            yield moment
-        else:
-            last[act.kind, act.name] = moment
-    yield from last.values()
-
-
-def _subjects(decision: Decision) -> Collection[tuple[str, str]]:
-    subjects = {("service", decision.service), ("client", decision.client.removeprefix(TRIAL))}
-    subjects |= {(kind, model.id) for model in read_models(decision) for kind in ("model", "equation")}
-    return subjects | {("rule", rule) for rule in rules_of(decision)}
-
-
-def _configured(url: str, digest: str) -> Iterator[Moment]:
-    """Yield when the configuration of the decision came into force."""
-    if not digest:
-        return
-    startswith = events.c.detail.startswith(f'{{"digest":"{digest}"')
-    rows: Sequence[Any] = read_rows(url, select(events.c.at).where(events.c.kind == CONFIGURATION, startswith).limit(1))
-    for row in rows:
-        words = f"Settings, models and rules with the digest {digest[:_DIGITS]} came into force"
-        yield Moment(row.at, words)

@@ -193,7 +193,7 @@ class _Explaining:
             wanted = DecisionFilter(hook_instance=decision.hook_instance)
             places = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
             beside = rows_of(entry for entry in places if entry.decision.id != decision.id)
-        time = timeline(self._url, decision, history, outcomes_of(self._url, decision.id))
+        time = timeline(decision, history, outcomes_of(self._url, decision.id))
         return {"time": time, "beside": beside, "replay": replayed}
 
     def _page(

@@ -24,27 +24,7 @@ from models_onnx.monitoring.judging import Compared
 DAYS, BEFORE = 7, 28
 _AGAIN_SECONDS: Final = 60.0
 _MOST_FIGURES: Final = 20
-_SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
-
-
-class IncidentRow(Struct, frozen=True):
-    """One incident: what happened, its kind, whether others were told, and the decisions behind it."""
-
-    text: str
-    family: str
-    is_told: bool
-    behind: str
-
-
-class FigureRow(Struct, frozen=True):
-    """One figure to act on or to watch, with the decisions behind it."""
-
-    name: str
-    client: str
-    n: int
-    text: str
-    sign: tuple[str, str]
-    behind: str
+SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
 
 
 class Judged(Struct, frozen=True):
@@ -69,34 +49,13 @@ class Judged(Struct, frozen=True):
             f"{few} without enough data."
         )
 
-    def incident_rows(self, notified: set[tuple[str, str]]) -> list[IncidentRow]:
-        """Return the incidents; `notified` are the client and family of those that others were told of."""
-        return [
-            IncidentRow(
-                incident.text,
-                incident.family,
-                (incident.client, incident.family) in notified,
-                self._behind(incident.client, incident.causes[0].service),
-            )
-            for incident in self.incidents
-        ]
+    @property
+    def to_look_at(self) -> list[Figure]:
+        """The figures to act on or to watch, the first ones of many."""
+        return [figure for figure in self.figures if figure.state in SIGNS][:_MOST_FIGURES]
 
-    def figure_rows(self) -> list[FigureRow]:
-        """Return the figures to look at, the first ones of many."""
-        wanted = [figure for figure in self.figures if figure.state in _SIGNS][:_MOST_FIGURES]
-        return [
-            FigureRow(
-                f"{figure.family}, {figure.subject}",
-                figure.client,
-                figure.n,
-                figure.text,
-                _SIGNS[figure.state],
-                self._behind(figure.client, figure.service),
-            )
-            for figure in wanted
-        ]
-
-    def _behind(self, client: str, service: str) -> str:
+    def behind(self, client: str, service: str) -> str:
+        """Return the address of the decisions of a client and a service in the week."""
         first = self.until - timedelta(days=DAYS - 1)
         query = {"client": client, "service": service, "since": f"{first}", "until": f"{self.until}"}
         return f"decisions?{urlencode({name: value for name, value in query.items() if value})}"

@@ -16,7 +16,7 @@ from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.page import report_page
 from cds_hooks.pages.operations.feeds import DONE, Feeds
 from cds_hooks.pages.operations.now import state_now
-from cds_hooks.pages.operations.report import Judge, report_policy
+from cds_hooks.pages.operations.report import SIGNS, Judge, report_policy
 from cds_hooks.pages.operations.tasks import tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.health import models_out, why_not_ready
@@ -79,6 +79,7 @@ class _Operations:
             interfaces=self._interfaces() if not not_ready else None,
             did=did,
             paused=[f"{kind} {name} for {client}" for kind, name, client in server.components.metrics.paused()],
+            signs=SIGNS,
             cut=server.components.metrics.record_cut(),
             sealed=_moment(server.components.metrics.sealed_at()),
         )
@@ -112,8 +113,7 @@ class _Operations:
             "verified": verified,
             "verified_at": _moment(verified.at) if verified is not None else "",
             "judged": judged,
-            "incidents": judged.incident_rows(book.open_incidents()) if judged is not None else [],
-            "figures": judged.figure_rows() if judged is not None else [],
+            "told": book.open_incidents(),
         }
 
     def report(self, _: Request) -> Response:
@@ -128,8 +128,7 @@ class _Operations:
 
 
 def _nothing(note: str) -> Mapping[str, Any]:
-    return {"note": note, "tasks": [], "callers": [], "verified": None, "verified_at": "", "judged": None,
-            "incidents": [], "figures": []}  # fmt: skip
+    return {"note": note, "tasks": [], "callers": [], "verified": None, "verified_at": "", "judged": None, "told": ()}
 
 
 def _moment(seconds: float | None) -> str:

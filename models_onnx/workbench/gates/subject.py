@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import ImportedManifest, Manifest, ModelInput, TensorNames, is_imported
 from models_onnx.errors import ManifestRefused, UnsafeModel
-from models_onnx.serving.runtime import run_in_parts
+from models_onnx.serving.runtime import run_in_parts, session_of
 
 if TYPE_CHECKING:
     from models_onnx.workbench.training.data.leaks import Loss
@@ -53,13 +52,9 @@ class Runner:
     """One session on one file."""
 
     def __init__(self, content: bytes, wiring: TensorNames) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
         self.wiring = wiring
         self._size = len(content)
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = session_of(content)
         self.inputs = {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()}
         self.outputs = {item.name for item in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)

@@ -19,6 +19,7 @@ from models_onnx.model_card.evaluation_file import (
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.model_card.plots import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.workbench.release.card_figures import interval
 from models_onnx.workbench.release.publishing import COMPARISON
 
 if TYPE_CHECKING:
@@ -149,14 +150,6 @@ def _templates() -> Environment:
         "source": _source,
     }
     return templates
-
-
-def interval(figure: dict[str, float | None], digits: int = 3) -> str:
-    """Return a figure with its 95 % interval, or that it cannot be computed."""
-    value, low, high = (figure[end] for end in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return "not computable"
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _source(item: ModelInput) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import onnxruntime
 
 from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import CARD, LARGEST_BYTES, MANIFEST, MODEL
@@ -20,6 +19,7 @@ from models_onnx.errors import CardIncomplete, ImportRefused, TrainingRefused, U
 from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.embed import core_digest, embed_card, without_card
 from models_onnx.model_card.schema import refuse_incomplete_card
+from models_onnx.serving.runtime import session_of
 from models_onnx.spec import Fitted, ModelSpec, get_spec
 from models_onnx.workbench.mlflow_folder import read_mlflow
 from models_onnx.workbench.release.card import refuse_incomplete_words
@@ -44,11 +44,8 @@ _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int
 
 def read_signature(content: bytes) -> Signature:
     """Returns the signature of a file that loads and runs one row of zeros; UnsafeModel where it does not."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = session_of(content)
         inputs = tuple((item.name, item.type, tuple(item.shape)) for item in session.get_inputs())
         row = {
             name: np.zeros([size if isinstance(size, int) and size > 0 else 1 for size in shape], _TYPES[kind])

@@ -25,6 +25,7 @@ NOT_RUN = {
     "text evaluate": "needs a folder of notes: tests/cds_hooks/text",
     "text ask": "needs a chart with a potassium: tests/cds_hooks/text",
     "terminology import": "needs the releases: tests/cards/vaccines/test_importing.py",
+    "check": "asks a part of the kit for a minute: tests/test_docs.py types the same options",
     "run": "serves until it is interrupted: tests/test_make.py starts it",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",
     "model train": "trains for minutes: .ci/run trains every model again and compares the files",

@@ -10,10 +10,20 @@ from cards.card import Card, Source
 from cards.rules.engine.finding import Silence
 from cds_hooks.configuration import Content
 from cds_hooks.hold_back.checks import Chosen
-from cds_hooks.replay.basis import read_basis
-from cds_hooks.replay.candidates import Change, NotReplayed, Report
-from cds_hooks.replay.comparing import Difference, _short, causes, differences_in, first_of, mentioned
+from cds_hooks.hold_back.releases import Released
+from cds_hooks.replay.basis import Basis, read_basis
+from cds_hooks.replay.candidates import Change, NotReplayed, Report, _group, _subjects
+from cds_hooks.replay.comparing import (
+    Difference,
+    _short,
+    causes,
+    differences_in,
+    first_of,
+    mentioned,
+    response_for_comparison,
+)
 from cds_hooks.replay.memory import Remembered
+from cds_hooks.replay.replaying import Replayed
 from cds_hooks.replay.simulated_orders import (
     SimulatedOrders,
     _as_it_was,
@@ -25,7 +35,10 @@ from cds_hooks.replay.simulated_orders import (
     group_of,
     group_words,
 )
+from cds_hooks.replay.site import _without_rules
 from cds_hooks.replay.stages import _why_silent
+from fhir.record.resources import Patient
+from tests.cds_hooks.storage.samples import a_decision
 
 Json = dict[str, Any]
 
@@ -276,3 +289,117 @@ def test_without_a_memory_nothing_is_held_back() -> None:
     assert [card.uuid for card in chosen.cards] == ["a"]
     assert (chosen.silences, chosen.worklist, chosen.resting) == ([], [], [])
     assert empty.withheld == {}
+
+
+# What was another when a decision was made, in sentences, and what a replay at a site of its own settings has.
+
+
+DAY, NEXT = datetime(2026, 11, 20, 23, 59, tzinfo=UTC), datetime(2026, 11, 21, 0, 0, tzinfo=UTC)
+THEN: Content = {
+    "model": {"m": "1", "other": "1"}, "rule": {"r": "a", "s": "a"}, "setting": {"CDS_ALERT_SHARE": 0.1},
+    "knowledge": {"b.csv": "1", "a.csv": "1", "c.csv": "1"}, "code": {"cards": "1"}, "site": {"quiet": "1"},
+    "release": {"model m": "shadow"},
+}  # fmt: skip
+
+
+def test_nothing_that_is_another_is_said_too() -> None:
+    assert causes(THEN, THEN, ("m",), DAY, DAY) == (
+        "nothing that is in force has changed: what was remembered then is not all on record, or this is a fault",
+    )
+    assert causes(THEN, THEN, (), DAY, NEXT) == ("day: recorded as of 2026-11-20, replayed as of 2026-11-21",)
+
+
+def test_of_models_and_rules_those_that_the_decision_mentions_are_causes() -> None:
+    now: Content = {
+        "model": {"m": "2", "other": "2"}, "rule": {"r": "b"}, "setting": {},
+        "knowledge": {"b.csv": "2", "a.csv": "2", "c.csv": "1"}, "code": {"cards": "2", "fhir": "1"},
+        "site": {"quiet": "2"}, "release": {"model m": "live"},
+    }  # fmt: skip
+    assert causes(THEN, now, ("m", "s"), NEXT, DAY) == (
+        "day: recorded as of 2026-11-21, replayed as of 2026-11-20",
+        "model m: was 1, is 2",
+        "rule s: was a, is not there",
+        "rules file quiet: was 1, is 2",
+        "release of model m: was shadow, is live",
+        "setting CDS_ALERT_SHARE: was 0.1, is not set",
+        "knowledge changed: a.csv, b.csv",
+        "code changed: cards, fhir",
+    )
+
+
+def test_an_answer_is_compared_without_timings_and_signatures() -> None:
+    response = (
+        b'{"cards": [{"links": [{"url": "https://x.example/open/0190a1b2-0000-7000-8000-000000000000/'
+        + b"a" * 32
+        + b'"}], "summary": "s"}, {"links": null}],'
+        b' "extension": {"org.cds-hooks-onnx": {"timings": {"read": 1}, "decision": "d"}, "other": 1}}'
+    )
+    read = response_for_comparison(response)
+    assert read["extension"] == {"org.cds-hooks-onnx": {"decision": "d"}, "other": 1}
+    assert read["cards"] == [
+        {"links": [{"url": "https://x.example/open/0190a1b2-0000-7000-8000-000000000000"}], "summary": "s"},
+        {"links": None},
+    ]
+    assert response_for_comparison(b'{"cards": null}') == {"cards": None}
+    assert mentioned(read) == set()
+
+
+def test_rules_that_are_tried_are_as_if_nobody_had_ever_said_anything_of_them() -> None:
+    states: dict[tuple[str, str], Any] = {("rule", "r"): "s1", ("rule", "q"): "s2", ("model", "r"): "s3"}
+    paused: dict[tuple[str, str, str], Any] = {
+        ("rule", "r", "e"): "p1",
+        ("model", "r", "e"): "p2",
+        ("rule", "q", "e"): "p3",
+    }
+    released = Released(states=states, paused=paused)
+    found: Any = _without_rules(released, {"r"})
+    assert found.states == {("rule", "q"): "s2", ("model", "r"): "s3"}
+    assert found.paused == {("model", "r", "e"): "p2", ("rule", "q", "e"): "p3"}
+
+
+# What two sites are compared by: the group of the patient, and what each card is about.
+
+
+FIB4 = {"age_years": 60.0, "ast_u_l": 40.0, "alt_u_l": 16.0, "platelets_10e3_ul": 200.0}
+
+
+def basis(features: Json | None = None, scores: Json | None = None, silence: Any = ()) -> Basis:
+    """What a decision recorded of itself."""
+    values = {name: [value, "", ""] for name, value in (features or {}).items()}
+    document = {"as_of": "2026-11-20T09:00:00Z", "features": values, "scores": scores, "silence": list(silence)}
+    return read_basis(msgspec.json.encode(document))
+
+
+@pytest.mark.parametrize(
+    ("features", "patient", "group"),
+    [
+        ({"age_years": 39.0, "sex_male": 1.0}, None, "male, 18 to 39"),
+        ({"age_years": 75.0, "sex_male": 0.0}, Patient(gender="male"), "female, 75 and over"),
+        ({"age_years": 75.0}, None, "not known"),
+        ({"sex_male": 0.0}, None, "not known"),
+        ({"age_years": 75.0}, Patient(gender="male", birthDate="1980-01-01"), "male, 40 to 64"),
+        ({}, Patient(gender="female"), "not known"),
+        ({}, None, "not known"),
+    ],
+)
+def test_the_group_is_that_of_the_values_else_of_the_patient(
+    features: Json, patient: Patient | None, group: str
+) -> None:
+    assert _group(Replayed(a_decision(), basis(features), patient=patient)) == group
+
+
+OURS = "org.cds-hooks-onnx"
+
+
+def test_what_a_card_is_about_is_its_rules_its_model_or_its_kind() -> None:
+    cards = [
+        {"extension": {OURS: {"findings": [{"rule": "r", "band": "b"}, {"rule": "q", "band": "c"}]}}},
+        {"extension": {OURS: {"model": {"id": "m"}, "output": "o"}}},
+        {"extension": {OURS: {"model": None, "output": "o"}}},
+        {"extension": {OURS: {}}},
+        {},
+    ]
+    decision = a_decision(service="planning")
+    row = Replayed(decision, basis(), answer=msgspec.json.encode({"cards": cards}))
+    assert list(_subjects(row)) == ["r/b", "q/c", "m", "o", "planning", "planning"]
+    assert list(_subjects(Replayed(decision, basis(), answer=b"{}"))) == []

@@ -5,24 +5,28 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fhir.client.client import FetchResult, FhirClient
+from fhir.client.client import FetchResult, FhirClient, next_page, seconds_to_wait
 from fhir.client.errors import (
     Busy,
     DeadlineExceeded,
     FetchError,
     Forbidden,
     ForeignAddress,
+    InvalidQuery,
     ServerFailed,
     TooLarge,
     Unauthorized,
     Unreachable,
     Unreadable,
 )
-from fhir.client.query import FetchLimits, Read, Search
+from fhir.client.query import FetchLimits, Read, Search, escaped
 from fhir.record.resources import Bundle, BundleLink, Observation, Patient
 from tests.fhir_charts import Running, chart_of, lab, serving_fhir
 
@@ -268,3 +272,120 @@ def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureFixture
 def test_an_error_says_its_own_sentence_or_the_one_of_its_kind() -> None:
     assert str(FetchError()) == FetchError().text == "it could not be fetched"
     assert str(FetchError("the server said no")) == "the server said no"
+
+
+# A query is made of parts, and no part can become another.
+
+
+def test_a_read_is_type_and_id() -> None:
+    assert Read("Patient", "p1").path == "Patient/p1"
+
+
+@pytest.mark.parametrize("identity", ["ez067.1-A", "x" * 194, "draft‑rx‑1", "a b", "ä"])
+def test_an_id_is_taken_as_real_servers_give_it(identity: str) -> None:
+    assert unquote(Read("Patient", identity).path) == f"Patient/{identity}"
+
+
+@pytest.mark.parametrize(
+    "identity", ["", " ", ".", "..", "a/b", "../metadata", "a?b=c", "a#b", "a%2fb", "a\\b", "a\nb"]
+)
+def test_an_id_that_would_leave_its_place_is_no_query(identity: str) -> None:
+    with pytest.raises(InvalidQuery):
+        Read("Patient", identity)
+
+
+@pytest.mark.parametrize("kind", ["", "patient", "Patient/..", "$everything", "http://elsewhere/Patient"])
+def test_a_type_is_a_type(kind: str) -> None:
+    with pytest.raises(InvalidQuery):
+        Search(kind, ())
+    with pytest.raises(InvalidQuery):
+        Read(kind, "p1")
+
+
+def test_a_parameters_name_is_a_name() -> None:
+    with pytest.raises(InvalidQuery):
+        Search("Patient", (("a&b", "c"),))
+
+
+@given(st.text(), st.text())
+def test_whatever_a_value_holds_it_stays_one_parameter(first: str, second: str) -> None:
+    search = Search("Observation", (("patient", first), ("code", second)))
+    assert parse_qsl(search.form, keep_blank_values=True) == [("patient", first), ("code", second)]
+
+
+@given(st.text())
+def test_an_escaped_value_has_no_separator_of_its_own(value: str) -> None:
+    plain = escaped(value).replace("\\\\", "").replace("\\,", "").replace("\\|", "").replace("\\$", "")
+    assert not set(plain) & set(",|$\\")
+
+
+def test_a_query_beyond_1800_characters_is_long() -> None:
+    assert not Search("Observation", (("code", "x" * 1780),)).is_long
+    assert Search("Observation", (("code", "x" * 1800),)).is_long
+
+
+# A next page is below the base address, or it is not fetched.
+
+
+BASE = httpx.URL("https://ehr.example/api/fhir/")
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://ehr.example/api/fhir/Observation?_page=2",
+        "https://ehr.example/api/fhir?_getpages=1",
+        "https://ehr.example:443/api/fhir/Observation?_page=2",
+        "HTTPS://EHR.example/api/fhir/x",
+        "Observation?_page=2",
+        "?_getpages=1",
+    ],
+)
+def test_below_the_base_it_is_followed(link: str) -> None:
+    assert next_page(link, BASE).host == "ehr.example"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://elsewhere.example/api/fhir/Observation?_page=2",
+        "http://ehr.example/api/fhir/Observation",
+        "https://ehr.example:8443/api/fhir/Observation",
+        "https://ehr.example/api/fhirs/Observation",
+        "https://ehr.example/api/other",
+        "https://ehr.example/api/fhir/../admin",
+        "https://ehr.example/api/fhir/%2e%2e/admin",
+        "https://ehr.example/api/fhir/..\\admin",
+        "https://user@ehr.example/api/fhir/Observation",
+        "https://ehr.example@elsewhere.example/api/fhir/x",
+        "//elsewhere.example/api/fhir/x",
+        "../admin",
+        "https://ehr.example/api/fhir/x#y",
+        "file:///etc/passwd",
+        "https://[",
+    ],
+)
+def test_anywhere_else_it_is_not(link: str) -> None:
+    with pytest.raises(ForeignAddress):
+        next_page(link, BASE)
+
+
+# How long to wait is said by the server, in seconds or as a date, and grows where it says nothing.
+
+
+def test_seconds_are_taken_as_they_are_said() -> None:
+    assert seconds_to_wait({"retry-after": "3"}, 0) == 3
+
+
+def test_a_date_is_counted_from_the_servers_own_clock() -> None:
+    headers = {"retry-after": "Fri, 20 Nov 2026 09:00:07 GMT", "date": "Fri, 20 Nov 2026 09:00:02 GMT"}
+    assert seconds_to_wait(headers, 0) == 5
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "1.5", "Fri, 20 Nov 2026 09:00:07 GMT", "٣"])
+def test_without_a_usable_word_of_the_server_the_wait_doubles(text: str) -> None:
+    assert [seconds_to_wait({"retry-after": text}, attempt) for attempt in range(4)] == [0.05, 0.1, 0.2, 0.4]
+
+
+def test_zero_seconds_do_not_make_a_hammer() -> None:
+    assert seconds_to_wait({"retry-after": "0"}, 2) == 0.2

@@ -1,5 +1,9 @@
 """What is read of one resource: each type, what its status and its text say, and what is not understood."""
 
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -283,3 +287,31 @@ def test_a_code_whose_name_says_otherwise_is_not_of_the_group(code: str, wrong: 
 def test_words_of_the_nordic_languages_are_read(words: str, group: str, assertion: str) -> None:
     reading = understand({"resourceType": "Condition", "code": {"text": words}})
     assert ((group in reading.groups), reading.assertion) == (assertion == "affirmed", assertion)
+
+
+# How much of the problems and vaccinations of public charts is understood, by source (shared/data/fhir).
+
+
+_LEAST = {"mimic-iv-demo Condition": 1.0, "synthea Condition": 0.98, "synthea Immunization": 1.0}
+
+
+@pytest.mark.slow
+@pytest.mark.outside_data
+def test_the_share_of_public_charts_that_is_understood_does_not_fall(data_folder: Path) -> None:
+    read: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
+    kinds = {name.partition(" ")[2] for name in _LEAST}
+    for path in sorted((data_folder / "fhir").glob("*/*.json.gz")):
+        bundle = json.loads(gzip.decompress(path.read_bytes()))
+        for resource in (entry["resource"] for entry in bundle.get("entry", ())):
+            if resource["resourceType"] in kinds:
+                source = f"{path.parent.name} {resource['resourceType']}"
+                reading = understand(resource)
+                seen[source] += 1
+                read[source] += reading.understood
+                if not reading.understood:
+                    unread[f"{source}: {reading.words}"] += 1
+    shares = {source: read[source] / number for source, number in seen.items()}
+    print(shares, unread.most_common(20))
+    assert {source for source, least in _LEAST.items() if shares.get(source, 1.0) < least} == set()

@@ -1,13 +1,14 @@
 """The class of a visit: HL7's own code, or what the display of a chart's own system says."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from fhir.record.datatypes import CodeableConcept
-from fhir.record.facts import ACT_CODE, says_not_performed
-from fhir.record.resources import Procedure
-from tests.fhir.record.charts import record_of
+from fhir.record.facts import ACT_CODE, class_of_words, distinct, facts_among, says_not_performed
+from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Immunization, Procedure
+from tests.fhir.record.charts import lean, record_of
 
 EPIC = "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260"
 
@@ -85,3 +86,210 @@ def test_the_reason_of_a_status_can_say_that_it_was_not_performed() -> None:
     reason = CodeableConcept(text="Cancelled by the patient")
     stent = CodeableConcept(text="Coronary stent")
     assert says_not_performed(Procedure(status="completed", code=stent, statusReason=reason))
+
+
+# Which resources are facts at the instant of a call, worked out by hand to the hour.
+
+
+ICD10, SCT = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def _procedure(when: str | None = None, identifier: str | None = "p", **more: Any) -> Procedure:
+    resource = {"resourceType": "Procedure", "id": identifier, "status": "completed", "performedDateTime": when} | more
+    procedure: Procedure = lean({name: value for name, value in resource.items() if value is not None})
+    return procedure
+
+
+def _condition(**more: Any) -> Condition:
+    condition: Condition = lean({"resourceType": "Condition", "id": "c"} | more)
+    return condition
+
+
+@pytest.mark.parametrize(
+    ("when", "is_fact"),
+    [
+        (None, True),
+        ("2026-11-18", True),
+        ("2026-11-19", True),
+        ("2026-11-20", True),
+        ("2026-11-21", False),  # it begins fifteen hours later, and no time zone is more than fourteen ahead
+        ("2026-11-20T09:05:00Z", True),
+        ("2026-11-20T09:05:01Z", False),
+        ("2026-11-20T12:00:00Z", False),
+        ("2026-11-19T23:00:00-12:00", False),  # eleven o'clock of the 20th in UTC
+        ("2026-11-20T20:00:00+14:00", True),
+        ("2027", False),
+        ("tomorrow", True),
+    ],
+)
+def test_a_procedure_is_none_before_it_begins(when: str | None, is_fact: bool) -> None:
+    procedure = _procedure(when)
+    assert facts_among([procedure], Procedure, AS_OF) == ((procedure,) if is_fact else ())
+    early = _procedure("2020-01-01", "q")
+    assert facts_among([early, procedure], Procedure, AS_OF) == ((early, procedure) if is_fact else (early,))
+
+
+def test_a_period_begins_with_its_start_and_the_time_goes_before_it() -> None:
+    period: Any = {"performedPeriod": {"start": "2027-01-01"}}
+    assert facts_among([_procedure(**period)], Procedure, AS_OF) == ()
+    dated = _procedure("2026-01-01", **period)
+    assert facts_among([dated], Procedure, AS_OF) == (dated,)
+    open_start = _procedure(performedPeriod={"end": "2027-01-01"})
+    assert facts_among([open_start], Procedure, AS_OF) == (open_start,)
+
+
+@pytest.mark.parametrize(
+    ("dates", "is_fact"),
+    [
+        ({"onsetDateTime": "2027-01-01"}, False),
+        ({"onsetDateTime": "2026-01-01", "recordedDate": "2027-01-01"}, True),
+        ({"onsetPeriod": {"start": "2027-01-01"}, "recordedDate": "2026-01-01"}, False),
+        ({"onsetPeriod": {"end": "2027-01-01"}, "recordedDate": "2026-01-01"}, True),
+        ({"recordedDate": "2027-01-01"}, False),
+        ({}, True),
+    ],
+)
+def test_a_condition_is_none_before_its_onset(dates: dict[str, Any], is_fact: bool) -> None:
+    condition = _condition(**dates)
+    assert facts_among([condition], Condition, AS_OF) == ((condition,) if is_fact else ())
+
+
+@pytest.mark.parametrize(
+    ("status", "is_fact"),
+    [
+        (None, True),
+        ({"coding": [{"code": "confirmed"}]}, True),
+        ({"coding": [{"code": "refuted"}]}, False),
+        ({"coding": [{"code": "entered-in-error"}]}, False),
+        ({"coding": [{"code": "confirmed"}, {"code": "refuted"}]}, False),
+        ({"text": "Entered in error"}, False),
+        ({"text": " refuted "}, False),
+        ({"text": "confirmed"}, True),
+        ({"coding": [{"code": "confirmed"}], "text": "refuted"}, True),
+        ({}, True),
+    ],
+)
+def test_what_was_taken_back_or_refuted_is_no_fact(status: dict[str, Any] | None, is_fact: bool) -> None:
+    more = {"verificationStatus": status} if status is not None else {}
+    condition = _condition(**more)
+    assert facts_among([condition], Condition, AS_OF) == ((condition,) if is_fact else ())
+    allergy = lean({"resourceType": "AllergyIntolerance", "id": "a"} | more)
+    assert facts_among([allergy], AllergyIntolerance, AS_OF) == ((allergy,) if is_fact else ())
+
+
+def test_a_status_takes_back_and_only_procedures_and_conditions_wait_for_their_beginning() -> None:
+    def shot(status: str) -> Any:
+        vaccine = {"resourceType": "Immunization", "status": status, "occurrenceDateTime": "2027-01-01", "id": status}
+        return lean(vaccine | {"vaccineCode": {"text": "influenza"}})
+
+    shots = [shot(status) for status in ("completed", "not-done", "entered-in-error", "cancelled")]
+    assert facts_among(shots, Immunization, AS_OF) == (shots[0],)
+    assert facts_among([], Immunization, AS_OF) == ()
+
+
+def test_the_same_id_is_one_fact_and_without_an_id_the_same_content() -> None:
+    first, again, other = _procedure("2026-01-01"), _procedure("2026-02-02"), _procedure("2026-01-01", "q")
+    nameless, alike, later = (_procedure(day, None) for day in ("2026-01-01", "2026-01-01", "2026-01-02"))
+    assert distinct([first, again, other]) == [first, other]
+    kept = distinct([nameless, alike, first, later, again])
+    assert [id(fact) for fact in kept] == [id(nameless), id(first), id(later)]
+    unique = [first, other]
+    assert distinct(unique) is unique
+
+
+# Codes that the words of a condition name.
+
+
+@pytest.mark.parametrize(
+    ("code", "added"),
+    [
+        ({"text": "Atrial fibrillation"}, True),
+        ({"text": "Gwiddle syndrome"}, False),
+        ({"coding": [{"system": "urn:x", "code": "1"}], "text": "Atrial fibrillation"}, True),
+        ({"coding": [{"system": SCT, "code": "999999999999"}], "text": "Atrial fibrillation"}, True),
+        ({"coding": [{"system": SCT, "code": "49436004"}], "text": "Heart failure"}, False),
+        ({"coding": [{"system": ICD10, "code": "Z99.9"}], "text": "Heart failure"}, False),
+        (
+            {"coding": [{"system": "urn:x", "code": "1"}, {"system": ICD10, "code": "Z99"}],
+             "text": "Heart failure"},
+            False,
+        ),
+    ],
+)  # fmt: skip
+def test_words_name_a_code_where_the_codes_say_nothing(code: dict[str, Any], added: bool) -> None:
+    condition = _condition(code=code)
+    (fact,) = facts_among([condition], Condition, AS_OF)
+    assert fact.code is not None
+    assert condition.code is not None
+    new = fact.code.coding[len(condition.code.coding) :]
+    assert fact.code.coding[: len(condition.code.coding)] == condition.code.coding
+    assert [(coding.system, coding.display) for coding in new] == ([(ICD10, code["text"])] if added else [])
+    (bare,) = facts_among([_condition()], Condition, AS_OF)
+    assert bare.code is None
+
+
+# Words that deny a procedure.
+
+
+@pytest.mark.parametrize(
+    ("words", "is_denied"),
+    [
+        ("Colonoscopy", False),
+        ("Colonoscopy not done", True),
+        ("Colonoscopy, biopsy not done", False),
+        ("Colonoscopy: not done", True),
+        ("Colonoscopy (not done)", True),
+        ("Colonoscopy with biopsy not performed", False),
+        ("No colonoscopy", True),
+        ("Declined colonoscopy", True),
+        ("Colonoscopy not done because of bleeding", True),
+        ("Not-done procedures reviewed", True),
+        ("Repair of cancelled shunt", False),
+        ("Knee - aborted", True),
+        ("Colonoscopy and biopsy cancelled", False),
+    ],
+)
+def test_words_that_say_that_it_was_not_performed(words: str, is_denied: bool) -> None:
+    assert says_not_performed(Procedure(status="completed", code=CodeableConcept(text=words))) is is_denied
+    reason = CodeableConcept(text=words)
+    assert says_not_performed(Procedure(status="completed", statusReason=reason)) is is_denied
+    done = CodeableConcept(text="Colonoscopy")
+    assert says_not_performed(Procedure(status="completed", code=done, statusReason=reason)) is is_denied
+
+
+def test_a_procedure_without_words_is_not_denied() -> None:
+    assert says_not_performed(Procedure(status="completed")) is False
+
+
+# The class of a visit.
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("Emergency outpatient", "EMER"),
+        ("ED visit", "EMER"),
+        ("ER Visit", "EMER"),
+        ("Inpatient observation", "OBSENC"),
+        ("home visit", "HH"),
+        ("video visit", "VR"),
+        ("telephone", "VR"),
+        ("Out-patient", "AMB"),
+        ("in-patient", "IMP"),
+        ("No appointment", None),
+        ("", None),
+    ],
+)
+def test_the_first_of_the_words_says_the_class(words: str, code: str | None) -> None:
+    assert class_of_words(words) == code
+
+
+@pytest.mark.parametrize(
+    "visit_class", [None, {"system": "urn:x", "code": "1"}, {"code": "IMP", "display": "Emergency"}]
+)
+def test_a_visit_without_a_class_or_a_display_or_with_a_code_of_hl7_stays(visit_class: dict[str, str] | None) -> None:
+    more = {"class": visit_class} if visit_class is not None else {}
+    visit = lean({"resourceType": "Encounter", "id": "e", "status": "finished"} | more)
+    (fact,) = facts_among([visit], Encounter, AS_OF)
+    assert fact is visit

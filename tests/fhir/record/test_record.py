@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.record.record import may_be_patient, read_record
-from fhir.record.refusals import WrongPatient
+from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 
 CONDITION: dict[str, Any] = {
@@ -234,3 +234,28 @@ def test_the_patient_of_another_chart_stops_or_is_left_out() -> None:
 )  # fmt: skip
 def test_a_reference_can_be_to_a_patient(reference: str, may: bool) -> None:
     assert may_be_patient(reference) is may
+
+
+# Refusals are told one by one as long as they are few.
+
+
+def _refused(number: int, analyte: str = "creatinine", reason: str = "unknown-unit") -> Refusal:
+    return Refusal(f"Observation/{number}", reason, f"Value {number} was not used.", analyte)
+
+
+def test_few_refusals_stay_as_they_are() -> None:
+    few = [_refused(number) for number in range(5)] + [_refused(9, reason="future"), _refused(8, analyte="potassium")]
+    assert shorten_refusals(few) == few
+
+
+def test_of_many_alike_five_are_named_and_the_rest_is_counted() -> None:
+    many = [_refused(number) for number in range(20_000)]
+    assert shorten_refusals(many) == [
+        *many[:5],
+        Refusal("creatinine", "unknown-unit", "Not used for the same reason: 19995 more (creatinine)."),
+    ]
+
+
+def test_resources_without_an_analyte_are_alike_by_their_type() -> None:
+    broken = [Refusal(f"Condition/{number}", "unreadable", "Not used.") for number in range(7)]
+    assert shorten_refusals(broken)[-1].text == "Not used for the same reason: 2 more (Condition)."

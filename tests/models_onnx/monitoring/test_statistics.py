@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from models_onnx.monitoring import drift, rates
 from models_onnx.monitoring.day import DayCounts, count_need, sketch_value
+from models_onnx.monitoring.sexes import FEWEST, exchanged, higher
 from models_onnx.monitoring.sketch import bucket_of, quantile, sketch_of, value_of
 
 VALUES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
@@ -104,3 +106,56 @@ def test_a_need_is_counted_with_its_sum_and_the_sum_of_its_squares() -> None:
         count_need(needs, "model@1 all", 3, need)
     count_need(needs, "model@1 all", 5, 1.0)
     assert needs == {"model@1 all": {3: [2.0, 6.0, 20.0], 5: [1.0, 1.0, 1.0]}}
+
+
+# A coding of the sexes that is reversed is found by what women and men differ in, and by nothing else.
+
+
+NAME = "creatinine_mg_dl"
+
+
+def _people(many: int, wrong: float, seed: int, ratio: float = 1.25) -> DayCounts:
+    """So many of each sex, a share of whom is sent as the other one; men have `ratio` times as much creatinine."""
+    random, counts = np.random.default_rng(seed), DayCounts()
+    for sex, level in (("men", ratio), ("women", 1.0)):
+        for value in level * random.lognormal(-0.2, 0.3, many):
+            sent = sex if random.random() >= wrong else ("women" if sex == "men" else "men")
+            sketch_value(counts.by_sex, f"{NAME} {sent}", float(value))
+    return counts
+
+
+def test_the_area_is_that_of_scikit_learn() -> None:
+    random = np.random.default_rng(3)
+    men, women = random.lognormal(0.2, 0.3, 400).round(2), random.lognormal(0.0, 0.3, 600).round(2)
+    area, error = higher(sketch_of(men.tolist()), sketch_of(women.tolist()))
+    truth = np.concatenate([np.ones(400), np.zeros(600)])
+    assert area == pytest.approx(roc_auc_score(truth, np.concatenate([men, women])), abs=0.01)
+    assert 0.01 < error < 0.02
+
+
+@pytest.mark.parametrize(
+    ("wrong", "state"), [(0.0, "good"), (0.04, "good"), (0.2, "watch"), (0.4, "act"), (1.0, "act")]
+)
+def test_the_share_of_exchanged_calls_is_found(wrong: float, state: str) -> None:
+    (found,) = exchanged(_people(2500, wrong, 1), _people(6000, 0.0, 2))
+    assert (found.state, found.name) == (state, NAME)
+    assert found.share == pytest.approx(wrong, abs=0.05)
+
+
+def test_where_the_sexes_do_not_differ_or_are_too_few_nothing_is_judged() -> None:
+    assert list(exchanged(_people(700, 1.0, 1, 1.0), _people(3000, 0.0, 2, 1.0))) == []
+    assert list(exchanged(_people(700, 1.0, 1), _people(FEWEST - 1, 0.0, 2))) == []
+    (found,) = exchanged(_people(FEWEST - 1, 0.0, 1), _people(3000, 0.0, 2))
+    assert found.state == "insufficient"
+
+
+def test_weeks_without_a_change_are_good() -> None:
+    before = _people(3000, 0.0, 2)
+    assert {each.state for seed in range(40) for each in exchanged(_people(600, 0.0, 100 + seed), before)} == {"good"}
+
+
+def test_a_window_that_is_larger_than_what_was_before_is_judged_as_well() -> None:
+    (found,) = exchanged(_people(4000, 0.0, 1), _people(1500, 0.0, 2))
+    assert found.state == "good"
+    (found,) = exchanged(_people(4000, 1.0, 1), _people(1500, 0.0, 2))
+    assert found.state == "act"

@@ -3,17 +3,18 @@
 import math
 from itertools import combinations
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import pytest
 
-from models_onnx.artifact.manifest import ModelInput, Twin
+from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup, RequiredInputs, Twin
 from models_onnx.models.mortality_5y import LABS
-from models_onnx.serving.effects import values_over_range
+from models_onnx.serving.effects import Effect, effects, values_over_range
 from models_onnx.serving.eligibility import (
     NotScored,
+    lacks_inputs,
     may_be_scored,
     not_in_population,
     not_scored,
@@ -131,3 +132,206 @@ def test_the_effect_of_a_yes_or_no_has_two_points_and_of_a_number_many(
     assert clip is None or clip in values
     coded = msgspec.structs.replace(item, choices=("no", "yes", "not known"))
     assert values_over_range(coded).tolist() == [0.0, 1.0, 2.0]
+
+
+# Each reason against a score as its whole sentence, on and beside every limit.
+
+
+NAN = float("nan")
+
+
+def _input(name: str, low: float, high: float, clip: float | None = None, unit: str = "mg/dL") -> ModelInput:
+    return ModelInput(name, name.title(), unit, (), "", low, high, clip, low, None)
+
+
+INPUTS = (_input("age", 18, 90, 80, "a"), _input("urea", 2.5, 100), _input("sodium", 120, 160, unit="mmol/L"))
+MANIFEST = cast(Manifest, SimpleNamespace(
+    title="Falls", features=INPUTS, population=SimpleNamespace(age_low=18, words="adults"),
+    required=RequiredInputs(("age",), (RequiredInputGroup("labs", "laboratory values", ("urea", "sodium"), 1),)),
+    feature=lambda name: next(item for item in INPUTS if item.name == name),
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("age", [18, 18.0, 120])
+def test_who_is_old_enough_is_of_the_population(age: float) -> None:
+    assert not_in_population(MANIFEST, age) is None
+
+
+@pytest.mark.parametrize("age", [None, NAN])
+def test_without_an_age_there_is_no_score(age: float | None) -> None:
+    assert not_in_population(MANIFEST, age) == NotScored(
+        "age-unknown", "Falls: no score, because no usable date of birth is on record (year and month at least).", ()
+    )
+
+
+def test_who_is_too_young() -> None:
+    assert not_in_population(MANIFEST, 17.0) == NotScored(
+        "outside-population", "Falls: no score. It is for adults; this person is 17.", ("age_years",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((50, 5, 140), None),
+        ((50, NAN, 140), None),
+        ((50, 5, NAN), None),
+        ((18, 2.5, 120), None),
+        ((90, 100, 160), None),
+        ((120, 100, 160), None),
+        ((NAN, NAN, NAN), NotScored("input-missing", "Falls: no score, because age must be known.", ("age",))),
+        (
+            (50, NAN, NAN),
+            NotScored(
+                "too-few-inputs",
+                "Falls: no score. 0 of the 2 laboratory values are usable, at least 1 are needed. Missing: Urea, "
+                "Sodium.",
+                ("urea", "sodium"),
+            ),
+        ),
+        (
+            (17, 100.5, 161),
+            NotScored(
+                "out-of-range",
+                "Falls: no score, outside the range the model was built on: Age 17 a (built on 18 to 90); Urea 100.5 "
+                "mg/dL (built on 2.5 to 100); Sodium 161 mmol/L (built on 120 to 160).",
+                ("age", "urea", "sodium"),
+            ),
+        ),
+        (
+            (50, NAN, 119.9),
+            NotScored(
+                "out-of-range",
+                "Falls: no score, outside the range the model was built on: Sodium 119.9 mmol/L (built on 120 to 160).",
+                ("sodium",),
+            ),
+        ),
+    ],
+)
+def test_the_first_reason_against_a_score(values: tuple[float, ...], reason: NotScored | None) -> None:
+    assert not_scored(MANIFEST, np.array(values)) == reason
+    missing = lacks_inputs(MANIFEST, np.array(values))
+    assert missing == (None if reason is None or reason.reason == "out-of-range" else reason)
+
+
+def test_two_inputs_that_must_be_there_are_named_together() -> None:
+    both = cast(Manifest, SimpleNamespace(**{**vars(MANIFEST), "required": RequiredInputs(("age", "sodium"), ())}))
+    assert not_scored(both, np.array([NAN, 5, NAN])) == NotScored(
+        "input-missing", "Falls: no score, because age and sodium must be known.", ("age", "sodium")
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "out", "fine"),
+    [
+        ((False, False, False), (False, False, False), True),
+        ((False, True, False), (False, False, False), True),
+        ((False, True, True), (False, False, False), False),
+        ((True, False, False), (False, False, False), False),
+        ((False, False, False), (False, False, True), False),
+        ((False, True, False), (True, False, False), False),
+    ],
+)
+def test_the_masks_of_a_file_say_the_same(missing: tuple[bool, ...], out: tuple[bool, ...], fine: bool) -> None:
+    prediction = cast(Prediction, SimpleNamespace(missing=np.array(missing), out_of_range=np.array(out)))
+    assert may_be_scored(MANIFEST, prediction) is fine
+
+
+@pytest.mark.parametrize(
+    ("item", "value", "is_out"),
+    [
+        (INPUTS[0], 17.99, True),
+        (INPUTS[0], 18, False),
+        (INPUTS[0], 500, False),
+        (INPUTS[1], 2.4999999999, False),
+        (INPUTS[1], 2.4, True),
+        (INPUTS[1], 100.0000001, False),
+        (INPUTS[1], 100.1, True),
+        (INPUTS[1], NAN, False),
+    ],
+)
+def test_a_value_is_compared_as_the_file_does_with_seven_digits(item: ModelInput, value: float, is_out: bool) -> None:
+    assert out_of_range(item, value) is is_out
+
+
+def test_an_effect_depends_on_others_from_a_difference_that_is_no_rounding() -> None:
+    def depends(gap: float) -> bool:
+        return Effect(INPUTS[0], (1.0, 2.0), (0.0, 0.0), (0.0, 0.0), (0.0, gap)).depends_on_others
+
+    assert (depends(0.0), depends(0.9e-5), depends(1.1e-5), depends(1.0)) == (False, False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [
+        ({"choices": ("a", "b", "c")}, [0, 1, 2]),
+        ({"unit": "1"}, [0, 1]),
+        ({"unit": ""}, [0, 1]),
+        ({"unit": "kg"}, [number / 40 for number in range(41)]),
+        ({"unit": "kg", "clip_high": 0.51}, sorted([*(number / 40 for number in range(41)), 0.51])),
+        ({"unit": "kg", "clip_high": 0.5}, [number / 40 for number in range(41)]),
+    ],
+)
+def test_the_values_over_which_an_effect_is_drawn(changes: dict[str, Any], values: list[float]) -> None:
+    item = ModelInput(
+        **{
+            "name": "x",
+            "words": "X",
+            "unit": "1",
+            "loinc": (),
+            "fhir": "",
+            "trained_low": 0.0,
+            "trained_high": 1.0,
+            "clip_high": None,
+            "reference_value": 0.0,
+            "group": None,
+            **changes,
+        }
+    )
+    assert values_over_range(item).tolist() == pytest.approx(values)
+
+
+# How each input moves an estimate: over its own range, beside typical and other people, the largest first.
+
+
+def item(name: str, high: float, reference: float, unit: str = "mg/dL") -> ModelInput:
+    """An input from 0 up to this value."""
+    return ModelInput(name, name, unit, (), "", 0.0, high, None, reference, None)
+
+
+FLAG, LEVEL, NOTHING = item("flag", 1.0, 0.0, "1"), item("level", 10.0, 5.0), item("nothing", 4.0, 1.0)
+
+
+def model(grouped: tuple[str, ...] = ()) -> Any:
+    """The level adds what it is above 5; the flag adds a tenth of the level; the third input adds nothing."""
+
+    def predict_rows(rows: Any) -> Any:
+        flag, level, nothing = rows.T
+        assert ((level >= 0) & (level <= 10) & (nothing >= 0) & (nothing <= 4)).all()
+        return SimpleNamespace(contributions=np.column_stack([flag * level / 10, level - 5, 0 * nothing]))
+
+    def group_of(name: str) -> tuple[str, ...]:
+        return ("group", *grouped) if name in grouped else ()
+
+    manifest = SimpleNamespace(features=(FLAG, LEVEL, NOTHING), group_of=group_of)
+    return SimpleNamespace(manifest=manifest, predict_rows=predict_rows)
+
+
+def test_the_largest_effect_comes_first_with_its_values_and_what_others_change() -> None:
+    level, flag, nothing = effects(model())
+    values = tuple(number / 4 for number in range(41))
+    moved = tuple(value - 5 for value in values)
+    assert level == Effect(LEVEL, values, moved, moved, moved)
+    assert (level.depends_on_others, flag.depends_on_others, nothing.depends_on_others) == (False, True, False)
+    assert (flag.feature, flag.values, flag.middle) == (FLAG, (0.0, 1.0), (0.0, 0.5))
+    assert (flag.low[0], flag.high[0]) == (0.0, 0.0)
+    assert 0.0 <= flag.low[1] < 0.5 < flag.high[1] <= 1.0
+    assert (nothing.feature, set(nothing.middle), len(nothing.values)) == (NOTHING, {0.0}, 41)
+    assert effects(model()) == [level, flag, nothing], "others are drawn alike each time"
+    assert effects(model(("level", "nothing"))) == [flag], "inputs that are explained together have no curve"
+
+
+@pytest.mark.parametrize(("gap", "depends"), [(0.0, False), (0.9e-5, False), (1.1e-5, True)])
+def test_a_hundred_thousandth_is_no_dependence(gap: float, *, depends: bool) -> None:
+    effect = Effect(FLAG, (0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, gap))
+    assert effect.depends_on_others is depends

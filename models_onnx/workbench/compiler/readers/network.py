@@ -18,6 +18,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, load_from_
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused
+from models_onnx.serving.runtime import session_of
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, Graph
 
 Array = NDArray[np.float64]
@@ -70,7 +71,7 @@ class Network:
         refuse_unsafe(source.content)
         try:
             proto, scale = _only_answer(_decoded(source), source.scale)
-            network = cls(source.name, proto, _session(proto.SerializeToString()), source.steps, scale)
+            network = cls(source.name, proto, session_of(proto.SerializeToString()), source.steps, scale)
             network._refuse_other_inputs(source.columns or features, source.inputs or _told_inputs(proto))
             rows = np.vstack([low, high])
             answer = network._run(rows, np.ones_like(rows))
@@ -200,13 +201,6 @@ def _told_inputs(proto: ModelProto) -> tuple[str, ...]:
     except ValueError:
         return ()
     return tuple(map(str, names)) if isinstance(names, list) else ()
-
-
-def _session(content: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _decoded(source: OnnxSource) -> ModelProto:

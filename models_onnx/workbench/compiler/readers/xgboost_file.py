@@ -22,8 +22,10 @@ def parse_xgboost(name: str, content: bytes) -> Ensemble:
     try:
         return _ensemble(name, json.loads(content)["learner"])
     except (KeyError, ValueError, IndexError, TypeError, AttributeError) as problem:
+        # of bytes that are no text (UBJ) the error would repeat the whole file
+        reason = "it is no text" if isinstance(problem, UnicodeDecodeError) else repr(problem)
         raise CompileRefused(
-            f"{name} is not an XGBoost model in JSON ({problem!r}); write it with Booster.save_model('model.json')"
+            f"{name} is not an XGBoost model in JSON ({reason}); write it with Booster.save_model('model.json')"
         ) from problem
 
 

@@ -135,7 +135,12 @@ def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
 
 def _paired(paired: Paired, active: Subject) -> Verdict:
     change = gain(metrics.auroc, paired.margin, paired.active_margin, paired.y, _REPLICATES, _SEED)
-    benefit = _net_benefit(paired.margin, paired) - _net_benefit(paired.active_margin, paired)
+    everybody, odds = np.ones(len(paired.y)), float(np.exp(paired.threshold))
+    mine, theirs = (
+        metrics.net_benefit(margin, paired.y, everybody, paired.threshold, odds)
+        for margin in (paired.margin, paired.active_margin)
+    )
+    benefit = mine - theirs
     faults = []
     if change.low < -NON_INFERIOR:
         faults.append(
@@ -151,14 +156,6 @@ def _paired(paired: Paired, active: Subject) -> Verdict:
         tuple(faults),
         figures,
     )
-
-
-def _net_benefit(margin: Any, paired: Paired) -> float:
-    """Net benefit: true positives minus false ones weighted by the odds of the threshold (Vickers and Elkin 2006)."""
-    alerted = margin >= paired.threshold
-    odds = float(np.exp(paired.threshold))
-    events = paired.y == 1
-    return float(((alerted & events).sum() - odds * (alerted & ~events).sum()) / len(paired.y))
 
 
 def _same_people(subject: Subject, active: Subject, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

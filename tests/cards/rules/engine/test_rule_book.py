@@ -1,5 +1,6 @@
 """One draft before several rules: which are asked, what is found, tolerated and said, and what was looked for."""
 
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -10,11 +11,11 @@ from cards.rules.conditions.condition import Predicate, flag, needs
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.family import Family
 from cards.rules.engine.finding import Silence
-from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import EVERYTHING
-from fhir.mapping.medications.identity import identify_concept
+from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.contexts import AS_OF, session_of, study_context_of
 from tests.cards.rules.engine.made_rules import MADE, band, rule_of
@@ -458,3 +459,35 @@ def test_a_predicate_has_no_facts_and_needs_of_its_own_by_default() -> None:
     assert predicate.facts(study_context_of(PSA)) == []
     assert Fact("a", "b") == Fact("a", "b", None, None, None, None)
     assert (MADE.name, AS_OF.year) == ("made", 2026)
+
+
+# Which rules a medication activates depends on that medication alone, not on those that were asked of before it.
+
+
+_WAYS = {
+    "insulin glargine": ("insulin glargine", "insulin glargine KwikPen", "insulin glargine flextouch pen"),
+    "methotrexate": ("methotrexate", "methotrexate intrathecal", "methotrexate prefilled syringe"),
+    "enoxaparin": ("enoxaparin", "enoxaparin subcut"),
+    "morphine": ("morphine", "morphine pca", "morphine extended release"),
+}
+
+
+def _medication(words: str) -> MedicationIdentity:
+    return identify_concept(CodeableConcept(text=words))
+
+
+def _rules(book: RuleBook, words: str) -> list[str]:
+    return [activated.rule.id for activated in book.rules_for(_medication(words))]
+
+
+@pytest.mark.parametrize("drug", _WAYS)
+def test_the_rules_of_a_drug_are_the_same_whatever_was_ordered_before(drug: str) -> None:
+    alone = {words: _rules(RuleBook(rule_book().rules), words) for words in _WAYS[drug]}
+    for order in permutations(_WAYS[drug]):
+        book = RuleBook(rule_book().rules)
+        assert {words: _rules(book, words) for words in order} == alone, order
+
+
+def test_a_pen_is_injected_and_a_bare_name_is_not_known_to_be() -> None:
+    rules = _rules(rule_book(), "insulin glargine"), _rules(rule_book(), "insulin glargine KwikPen")
+    assert ["dose-interval-insulin-basal" in ids for ids in rules] == [False, True]

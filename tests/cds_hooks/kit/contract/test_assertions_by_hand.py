@@ -1,5 +1,6 @@
 """The assertions that checks share, each on what it accepts and what it refuses."""
 
+import json
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -7,7 +8,9 @@ from typing import Any, cast
 import pytest
 
 from cds_hooks.kit.contract import assertions
-from cds_hooks.kit.contract.document import Fault, Node
+from cds_hooks.kit.contract.document import Fault, Node, Subject
+from tests.cds_hooks.kit.contract.findings import FINDINGS, all_findings, findings, good_response
+from tests.cds_hooks.kit.contract.good_server import GoodServer
 
 Json = dict[str, Any]
 
@@ -94,3 +97,16 @@ def test_a_member_is_taken_out_of_a_request() -> None:
     assert [fault.row for fault in assertions.in_row_of_field(service, "userId", iter([Fault("x")]))] == [
         "HK-patient-view-userId"
     ]
+
+
+# What is found in a document with a fault, and how it is said, is what was written down and read.
+
+
+def test_nothing_is_found_in_the_good_documents() -> None:
+    for dialect in ("standard", "epic"):
+        assert findings(Subject.RESPONSE, good_response(), dialect) == []
+    assert findings(Subject.DISCOVERY, GoodServer()._services()) == []
+
+
+def test_what_is_found_of_each_planted_fault_is_what_was_written_down() -> None:
+    assert all_findings() == json.loads(FINDINGS.read_text(encoding="utf-8"))

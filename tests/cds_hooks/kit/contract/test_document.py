@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds_hooks.kit.contract.document import DEFINED, Node, Subject
+from cds_hooks.kit.contract.document import (
+    ABSENT,
+    DEFINED,
+    Fault,
+    Node,
+    NotTested,
+    Subject,
+    in_resource,
+    is_extension,
+    observe,
+    parse_json,
+    parts_of,
+    quoted,
+)
 from cds_hooks.kit.contract.registry import all_checks
 from cds_hooks.kit.contract.report import Outcome
 from cds_hooks.kit.contract.run import UnreadableDocument, check_document, check_file, kind_of, select_checks
@@ -89,3 +102,186 @@ def _judge(subject: Subject, value: Any) -> None:
     outcomes = [Outcome(check) for check in all_checks()]
     check_document(subject, Node(value), outcomes)
     assert not [each for each in outcomes if "could not read" in " ".join(each.reasons)]
+
+
+# Documents under test: read strictly, their parts, and where everything stands.
+
+
+Json = dict[str, Any]
+CARD: Json = {
+    "summary": "s",
+    "source": {"label": "l", "topic": {"code": "c"}},
+    "overrideReasons": [{"code": "r"}, 1],
+    "suggestions": [{"label": "x", "actions": [{"type": "create", "resource": {"extension": [{"url": "u"}]}}, "no"]}],
+    "links": [{"label": "l"}],
+    "extension": {"any": {"thing": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "value", "problem", "repeated"),
+    [
+        (b'{"a": 1}', {"a": 1}, "", ()),
+        (b'{"b": 1, "a": 2, "b": 3, "a": 4, "c": 5}', {"b": 3, "a": 4, "c": 5}, "", ("a", "b")),
+        (b"NaN", None, "NaN is not a JSON number", ()),
+        (b"null", None, "", ()),
+    ],
+)
+def test_a_body_is_read_strictly(body: bytes, value: Any, problem: str, repeated: tuple[str, ...]) -> None:
+    document = parse_json(body)
+    assert (document.value, document.problem, document.repeated) == (value, problem, repeated)
+
+
+def test_bodies_that_are_no_json() -> None:
+    assert "utf-8" in parse_json(b"\xff").problem
+    assert parse_json(b"[" * 100_000).problem
+    assert parse_json(b"").problem
+
+
+def test_what_is_not_seen_is_not_tested() -> None:
+    observe([1], "nothing was seen")
+    with pytest.raises(NotTested, match="nothing was seen"):
+        observe([], "nothing was seen")
+
+
+def test_nodes_know_where_they_are() -> None:
+    root = Node({"cards": [{"a": None}, 1], "text": "t"})
+    card = next(root.objects("cards"))
+    assert (card.location, card.name, card.at("a").location, card.at("b").absent, card.at("a").absent) == (
+        "cards[0]",
+        0,
+        "cards[0].a",
+        True,
+        False,
+    )
+    assert (card.has("a"), card.has("b"), Node([1]).has("a"), Node(1).at("a").value is ABSENT) == (
+        True,
+        False,
+        False,
+        True,
+    )
+    assert [(node.location, node.value) for node in root.members()] == [("cards", [{"a": None}, 1]), ("text", "t")]
+    assert [node.value for node in root.at("cards").items()] == [{"a": None}, 1]
+    assert (list(root.items()), list(Node(1).members()), root.text("text"), root.text("cards"), card.fault("f")) == (
+        [],
+        [],
+        "t",
+        "",
+        Fault(message="f", location="cards[0]", request="", row=""),
+    )
+    assert [quoted(value) for value in (ABSENT, "x", 1, None, True, [1], "y" * 58, "y" * 59)] == [
+        "missing",
+        "'x'",
+        "1",
+        "None",
+        "True",
+        "list",
+        "'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy'",
+        "'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…",
+    ]
+
+
+def test_the_parts_of_a_response() -> None:
+    response = {"cards": [CARD, 5], "systemActions": [{"type": "delete"}], "extension": {}, "odd": 1}
+    parts = [(subject.name, node.location) for subject, node in parts_of(Subject.RESPONSE, Node(response))]
+    assert [part for part in parts if part[0] != "MEMBER"] == [
+        ("RESPONSE", ""),
+        ("CARD", "cards[0]"),
+        ("SOURCE", "cards[0].source"),
+        ("CODING", "cards[0].source.topic"),
+        ("OVERRIDE_REASON", "cards[0].overrideReasons[0]"),
+        ("CODING", "cards[0].overrideReasons[0]"),
+        ("SUGGESTION", "cards[0].suggestions[0]"),
+        ("SUGGESTED_ACTION", "cards[0].suggestions[0].actions[0]"),
+        ("ACTION", "cards[0].suggestions[0].actions[0]"),
+        ("LINK", "cards[0].links[0]"),
+        ("EXTENSION", "cards[0].extension"),
+        ("SYSTEM_ACTION", "systemActions[0]"),
+        ("ACTION", "systemActions[0]"),
+        ("EXTENSION", "extension"),
+    ]
+    assert [location for name, location in parts if name == "MEMBER"] == [
+        "",
+        "cards",
+        "cards[0]",
+        "cards[0].summary",
+        "cards[0].source",
+        "cards[0].source.label",
+        "cards[0].source.topic",
+        "cards[0].source.topic.code",
+        "cards[0].overrideReasons",
+        "cards[0].overrideReasons[0]",
+        "cards[0].overrideReasons[0].code",
+        "cards[0].overrideReasons[1]",
+        "cards[0].suggestions",
+        "cards[0].suggestions[0]",
+        "cards[0].suggestions[0].label",
+        "cards[0].suggestions[0].actions",
+        "cards[0].suggestions[0].actions[0]",
+        "cards[0].suggestions[0].actions[0].type",
+        "cards[0].suggestions[0].actions[0].resource",
+        "cards[0].suggestions[0].actions[0].resource.extension",
+        "cards[0].suggestions[0].actions[0].resource.extension[0]",
+        "cards[0].suggestions[0].actions[0].resource.extension[0].url",
+        "cards[0].suggestions[0].actions[1]",
+        "cards[0].links",
+        "cards[0].links[0]",
+        "cards[0].links[0].label",
+        "cards[0].extension",
+        "cards[1]",
+        "systemActions",
+        "systemActions[0]",
+        "systemActions[0].type",
+        "extension",
+        "odd",
+    ]
+
+
+def test_the_parts_of_discovery() -> None:
+    discovery = {
+        "services": [{"id": "a", "prefetch": {"p": "Patient/1", "n": None}}, {"id": "b", "prefetch": "x"}, {"id": "c"}]
+    }
+    parts = [(subject.name, node.location) for subject, node in parts_of(Subject.DISCOVERY, Node(discovery))]
+    assert [part for part in parts if part[0] != "MEMBER"] == [
+        ("DISCOVERY", ""),
+        ("ENTRY", "services[0]"),
+        ("PREFETCH", "services[0].prefetch"),
+        ("TEMPLATE", "services[0].prefetch.p"),
+        ("ENTRY", "services[1]"),
+        ("PREFETCH", "services[1].prefetch"),
+        ("ENTRY", "services[2]"),
+        ("PREFETCH", "services[2].prefetch"),
+    ]
+
+
+def test_extensions_of_resources_are_none_of_the_protocol() -> None:
+    action = Node({"resource": {"extension": {}}, "extension": {}})
+    inner = action.at("resource").at("extension")
+    assert (is_extension(action.at("extension")), is_extension(inner), in_resource(inner), in_resource(action)) == (
+        True,
+        False,
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ([{"code": "x"}, {"code": "y"}], Subject.OVERRIDE_REASON),
+        ({"icon": "x"}, Subject.SOURCE),
+        ({"resource": {}}, Subject.SUGGESTED_ACTION),
+        ({"hook": "x", "summary": "y"}, Subject.ENTRY),
+        ([], None),
+        ([{"code": "x"}, 1], None),
+        ([{"code": "x"}, {}], None),
+        (5, None),
+        ({"odd": 1}, None),
+    ],
+)
+def test_what_a_document_is(document: Any, kind: Subject | None) -> None:
+    if kind is not None:
+        assert kind_of(document) is kind
+        return
+    with pytest.raises(UnreadableDocument, match=r"the document is not a JSON object|neither a discovery document"):
+        kind_of(document)

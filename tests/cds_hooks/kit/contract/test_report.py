@@ -1,11 +1,15 @@
 """Reports for machines."""
 
 import json
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
-from cds_hooks.kit.contract.report import as_junit, report_document
+from cds_hooks.kit.contract.document import Fault, Level, Subject
+from cds_hooks.kit.contract.registry import Check, rows
+from cds_hooks.kit.contract.report import Outcome, Report, Result, as_junit, coverage, print_report, report_document
 from tests.cds_hooks.kit.contract.conftest import Run
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.planting import put
@@ -56,3 +60,201 @@ def test_junit_has_a_case_for_each_check_a_failure_for_a_must_and_says_why_one_w
     skipped = [case.find("skipped") for case in cases if case.find("skipped") is not None]
     assert len(skipped) == int(suite.attrib["skipped"])
     assert all(case is not None and case.attrib["message"] for case in skipped)
+
+
+# A report of five checks, worked out by hand: its findings and rows, the JSON, the JUnit file and what is printed.
+
+
+def _check(name: str, row_ids: tuple[str, ...], level: Level = "must", group: str = "cards") -> Check:
+    return Check(name, row_ids, level, Subject.CARD, lambda _: iter(()), f"advice on {name}", group)
+
+
+FAULTS = [
+    Fault("too long", "cards[0].summary", "POST /a"), Fault("empty", "cards[1].summary"),
+    Fault("none", request="POST /b"), Fault("bad\x00 \x1b[1msign\nnext"), Fault("5"), Fault("6"),
+    Fault("a word", "cards[0].indicator", row="CARD-08"),
+]  # fmt: skip
+FAILED = Outcome(_check("a_summary_is_short", ("CARD-03", "CARD-01")), FAULTS, judged=9, seconds=1.23456)
+ADVISED = Outcome(_check("charset_is_utf8", ("GEN-11",), "should", "general"), [Fault("latin1", "header")], judged=2)
+HELD = Outcome(_check("a_card_has_a_source", ("CARD-10",)), judged=4, seconds=0.0004)
+UNSEEN = Outcome(_check("a_link_has_a_label", ("CARD-12",)), reasons=["no card has links", "later"])
+NEVER = Outcome(_check("a_link_has_a_type", ("CARD-14",)))
+REPORT = Report("https://cds.example.org", [HELD, ADVISED, FAILED, UNSEEN, NEVER], 17, 2.3456)
+
+
+def _result(report: Report, row: str) -> tuple[Result, str]:
+    return next((entry.result, entry.reason) for entry in report.rows if entry.row.id == row)
+
+
+def test_how_a_check_came_out() -> None:
+    outcomes = [FAILED, ADVISED, HELD, UNSEEN]
+    assert [outcome.result for outcome in outcomes] == [Result.FAILED, Result.ADVICE, Result.HELD, Result.NOT_SEEN]
+    assert (UNSEEN.reason, NEVER.reason) == ("no card has links", f"no {Subject.CARD.value} was seen")
+
+
+def test_findings_are_by_row_musts_first_with_the_first_five_faults() -> None:
+    assert [(finding.row.id, finding.level, finding.times) for finding in REPORT.findings] == [
+        ("CARD-03", "must", 6), ("CARD-08", "must", 1), ("GEN-11", "should", 1),
+    ]  # fmt: skip
+    assert REPORT.findings[0].faults == tuple(FAULTS[:5])
+    assert [finding.row.id for finding in REPORT.musts] == ["CARD-03", "CARD-08"]
+
+
+def test_the_result_of_each_row() -> None:
+    assert _result(REPORT, "CARD-03") == _result(REPORT, "CARD-08") == (Result.FAILED, "")
+    assert _result(REPORT, "CARD-01") == (Result.NOT_SEEN, "its check found faults of CARD-03")
+    assert _result(REPORT, "GEN-11") == (Result.ADVICE, "")
+    assert _result(REPORT, "CARD-10") == (Result.HELD, "")
+    assert _result(REPORT, "CARD-12") == (Result.NOT_SEEN, "no card has links")
+    hidden = [row for row in REPORT.rows if row.result is Result.NOT_VISIBLE]
+    assert {row.row.id for row in hidden} == {
+        row.id for row in rows().values() if row.unseen and row.is_seen_by in ("", "standard")
+    }
+    assert all(row.reason == row.row.unseen for row in hidden)
+    assert len(REPORT.rows) == len(hidden) + 7
+    others = [Outcome(_check("other", ("CARD-03",)), judged=1), FAILED]
+    assert _result(Report("x", others[:1]), "CARD-03") == (Result.HELD, "")
+    assert _result(Report("x", [Outcome(FAILED.check, judged=3), UNSEEN]), "CARD-01") == (Result.HELD, "")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "more", "code"),
+    [
+        ([HELD], {}, 0), ([ADVISED], {}, 0), ([FAILED], {}, 1), ([FAILED], {"cut_short": "time"}, 1),
+        ([HELD], {"cut_short": "time"}, 2), ([FAILED], {"stopped": "no answer"}, 2),
+    ],
+)  # fmt: skip
+def test_the_exit_code(outcomes: list[Outcome], more: dict[str, Any], code: int) -> None:
+    assert Report("x", outcomes, **more).exit_code == code
+
+
+def test_the_coverage() -> None:
+    binding = [row for row in rows().values() if row.binds_a_service]
+    assert coverage(REPORT) == {
+        "rowsThatBindAService": len(binding), "visibleFromOutside": sum(not row.unseen for row in binding),
+        "withACheck": 7, "failed": 2, "advice": 1, "held": 1, "not_seen": 3,
+    }  # fmt: skip
+
+
+def test_the_document() -> None:
+    document = report_document(REPORT)
+    assert {name: document[name] for name in document if name not in ("coverage", "rows", "findings")} == {
+        "subject": "https://cds.example.org", "dialect": "standard", "requests": 17, "seconds": 2.346, "exitCode": 1,
+        "mustsFailed": 2, "shouldsFailed": 1, "checks": 5,
+        "tests": [
+            {"check": "a_card_has_a_source", "row": "CARD-10", "result": "held", "seconds": 0.0},
+            {"check": "charset_is_utf8", "row": "GEN-11", "result": "advice", "seconds": 0.0},
+            {"check": "a_summary_is_short", "row": "CARD-03", "result": "failed", "seconds": 1.235},
+            {"check": "a_link_has_a_label", "row": "CARD-12", "result": "not seen", "seconds": 0.0,
+             "reason": "no card has links"},
+            {"check": "a_link_has_a_type", "row": "CARD-14", "result": "not seen", "seconds": 0.0,
+             "reason": f"no {Subject.CARD.value} was seen"},
+        ],
+    }  # fmt: skip
+    first = document["findings"][0]
+    assert {name: first[name] for name in first if name != "places"} == {
+        "row": "CARD-03", "level": "must", "check": "a_summary_is_short", "statement": rows()["CARD-03"].statement,
+        "advice": "advice on a_summary_is_short", "times": 6,
+    }  # fmt: skip
+    assert first["places"][:3] == [
+        {"found": "too long", "where": "cards[0].summary", "request": "POST /a"},
+        {"found": "empty", "where": "cards[1].summary"},
+        {"found": "none", "request": "POST /b"},
+    ]
+    assert [row for row in document["rows"] if row["row"] == "CARD-01"] == [
+        {"row": "CARD-01", "section": document["rows"][0]["section"], "strength": rows()["CARD-01"].strength,
+         "bindsService": True, "statement": rows()["CARD-01"].statement, "result": "not seen",
+         "reason": "its check found faults of CARD-03"} | {"section": "Card"},
+    ]  # fmt: skip
+    ended = report_document(Report("x", [], stopped="no answer", cut_short="time"))
+    assert (ended["stopped"], ended["cutShort"], ended["exitCode"]) == ("no answer", "time", 2)
+
+
+def test_the_junit_file() -> None:
+    assert as_junit([REPORT, Report("y", [], stopped="no answer"), Report("z", [], cut_short="time")]) == (
+        "<?xml version='1.0' encoding='utf-8'?>\n"
+        '<testsuites name="cds-hooks check">\n'
+        '  <testsuite name="https://cds.example.org" tests="5" time="2.346" errors="0" failures="1" skipped="2">\n'
+        '    <testcase classname="cds-hooks.cards" name="CARD-10 a card has a source" time="0.000" />\n'
+        '    <testcase classname="cds-hooks.general" name="GEN-11 charset is utf8" time="0.000">\n'
+        "      <system-out>GEN-11 (should): advice on charset_is_utf8\nlatin1 · header</system-out>\n"
+        "    </testcase>\n"
+        '    <testcase classname="cds-hooks.cards" name="CARD-03 a summary is short" time="1.235">\n'
+        '      <failure message="CARD-03: advice on a_summary_is_short" type="must">too long · cards[0].summary · POST '
+        "/a\nempty · cards[1].summary\nnone · POST /b\nbad [1msign\nnext\n5\n6\na word · cards[0].indicator</failure>\n"
+        "    </testcase>\n"
+        '    <testcase classname="cds-hooks.cards" name="CARD-12 a link has a label" time="0.000">\n'
+        '      <skipped message="no card has links" />\n'
+        "    </testcase>\n"
+        '    <testcase classname="cds-hooks.cards" name="CARD-14 a link has a type" time="0.000">\n'
+        f'      <skipped message="no {Subject.CARD.value} was seen" />\n'
+        "    </testcase>\n"
+        "  </testsuite>\n"
+        '  <testsuite name="y" tests="0" time="0.000" errors="1" failures="0" skipped="0">\n'
+        "    <system-err>no answer</system-err>\n"
+        "  </testsuite>\n"
+        '  <testsuite name="z" tests="0" time="0.000" errors="0" failures="0" skipped="0">\n'
+        "    <system-err>time</system-err>\n"
+        "  </testsuite>\n"
+        "</testsuites>\n"
+    )
+
+
+def test_of_many_faults_the_junit_file_has_fifty() -> None:
+    many = Outcome(FAILED.check, [Fault(f"fault {number}") for number in range(60)], judged=1)
+    text = as_junit([Report("x", [many])])
+    assert "fault 49" in text
+    assert "fault 50" not in text
+
+
+# Printed
+
+
+def _printed(report: Report, **more: Any) -> str:
+    console = Console(width=300, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        print_report(console, report, **more)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def test_what_is_printed() -> None:
+    text = _printed(REPORT)
+    assert text.startswith(
+        f"✗ must CARD-03  {rows()['CARD-03'].statement}\n"
+        "    too long\n      at cards[0].summary · POST /a\n    empty\n      at cards[1].summary\n"
+        "    none\n      at POST /b\n    … 6 times in all\n    → advice on a_summary_is_short\n\n"
+        f"✗ must CARD-08  {rows()['CARD-08'].statement}\n"
+        "    a word\n      at cards[0].indicator\n    → advice on a_summary_is_short\n\n"
+        f"△ should GEN-11  {rows()['GEN-11'].statement}\n    latin1\n      at header\n    → advice on charset_is_utf8\n"
+    )
+    cards = next(line.split() for line in text.splitlines() if line.strip().startswith("CARD  Card"))
+    hidden = sum(row.result is Result.NOT_VISIBLE and row.row.section == "CARD" for row in REPORT.rows)
+    assert cards[-6:] == [str(6 + hidden), "1", "2", "·", "3", str(hidden) if hidden else "·"]
+    counts = coverage(REPORT)
+    assert text.splitlines()[-3:] == [
+        "https://cds.example.org: 5 checks, 17 requests in 2.3 s, dialect standard",
+        f"Of {counts['rowsThatBindAService']} rows that bind a service, {counts['visibleFromOutside']} can be seen "
+        "from outside and 7 have a check here; in this run 1 held, 3 did not, 3 were not seen.",
+        "2 must failed, 1 pieces of advice",
+    ]
+    assert "not judged because" not in text
+
+
+def test_three_faults_are_shown_without_how_often() -> None:
+    few = Outcome(FAILED.check, FAULTS[:3], judged=1)
+    assert "times in all" not in _printed(Report("x", [few]))
+    four = Outcome(FAILED.check, FAULTS[:4], judged=1)
+    assert "… 4 times in all" in _printed(Report("x", [four]))
+
+
+def test_every_row_that_was_not_judged_is_listed_with_its_reason() -> None:
+    lines = [line.split("  ") for line in _printed(REPORT, every_row=True).splitlines()]
+    listed = {line[0].strip() or line[1].strip() for line in lines if len(line) > 1}
+    assert {"CARD-01", "CARD-12", "CARD-14"} <= listed
+
+
+def test_what_ended_early_and_what_are_documents_say_so() -> None:
+    assert _printed(Report("x", [], stopped="no answer")) == "no answer"
+    last = _printed(Report("file.json", [HELD], cut_short="time is over")).splitlines()[-4:]
+    assert last[:2] == ["Not complete: time is over.", "file.json: 1 checks of documents, dialect standard"]
+    assert last[3] == "every must that was seen holds, 0 pieces of advice"

@@ -83,21 +83,6 @@ def test_a_twin_has_the_words_of_the_other_under_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("figure", "digits", "text"),
-    [
-        ({"value": 0.8125, "low": 0.75, "high": 0.9}, 3, "0.812 (0.750 to 0.900)"),
-        ({"value": 0.8125, "low": 0.75, "high": 0.9}, 2, "0.81 (0.75 to 0.90)"),
-        ({"value": 0.0, "low": 0.0, "high": 0.0}, 2, "0.00 (0.00 to 0.00)"),
-        ({"value": None, "low": 0.75, "high": 0.9}, 3, "not computable"),
-        ({"value": 0.8, "low": None, "high": 0.9}, 3, "not computable"),
-        ({"value": 0.8, "low": 0.7, "high": None}, 3, "not computable"),
-    ],
-)
-def test_a_figure_on_a_page(figure: dict[str, float | None], digits: int, text: str) -> None:
-    assert documentation.interval(figure, digits) == text
-
-
-@pytest.mark.parametrize(
     ("all_recent", "newest", "titles"),
     [
         (True, None, ["all (1988-2018)"]),

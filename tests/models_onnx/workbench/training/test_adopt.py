@@ -113,7 +113,7 @@ def test_other_families_are_adopted_by_code_or_by_their_own_file(
         fitted.booster_.save_model(tmp_path / source)
     elif family == "xgboost":
         fitted = xgboost.XGBClassifier(n_estimators=20, max_depth=3).fit(X, y)
-        source = "model.ubj"
+        source = "model.json"
         fitted.save_model(tmp_path / source)
     elif family == "ebm":
         ebm: Any = ExplainableBoostingClassifier

@@ -69,6 +69,13 @@ def test_a_tree_of_xgboost_goes_left_below_its_threshold() -> None:
     assert ensemble.margin(rows).tolist() == [-0.5, 0.125, 0.75, -0.5, 0.75]
 
 
+def test_a_file_in_another_form_is_refused_without_its_bytes() -> None:
+    with pytest.raises(
+        CompileRefused, match=r"^m\.ubj is not an XGBoost model in JSON \(it is no text\); write it with"
+    ):
+        parse_xgboost("m.ubj", b"{L\0\0\xfe\x07learner{}}")
+
+
 def test_names_and_the_start_of_an_xgboost_file() -> None:
     assert xgboost(feature_names=None).features == ("f0", "f1")
     assert xgboost(feature_names=[]).features == ("f0", "f1")

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models_onnx.workbench.gates.checks import fairness, population
-from models_onnx.workbench.gates.checks.figures import _net_benefit
 from models_onnx.workbench.gates.checks.label import GroupNeed
 from models_onnx.workbench.gates.waivers import _covers, _in_force, waiver_problem
+from models_onnx.workbench.metrics import net_benefit
 from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
 
 Group = dict[str, Any]
@@ -137,12 +136,11 @@ def test_a_model_that_does_not_say_which_inputs_must_be_there_is_a_fault_and_no_
 
 
 def test_net_benefit_counts_alerts_with_and_without_an_event_at_the_threshold() -> None:
-    paired = SimpleNamespace(y=np.array([1, 1, 0, 0, 0]), threshold=0.0)
+    y, one = np.array([1, 1, 0, 0, 0]), np.ones(5)
     # two alerts, one of them right: (1 - 1 * 1) / 5; all: (2 - 3) / 5; only the right ones: 2 / 5
     for margin, benefit in (([1, -1, 1, -1, -1], 0.0), ([1, 1, 1, 1, 1], -0.2), ([0, 0, -1, -1, -1], 0.4)):
-        assert _net_benefit(np.array(margin), paired) == pytest.approx(benefit)  # type: ignore[arg-type] # a part
-    paired.threshold = np.log(0.25)
-    assert _net_benefit(np.ones(5), paired) == pytest.approx((2 - 0.25 * 3) / 5)  # type: ignore[arg-type] # a part
+        assert net_benefit(np.array(margin, dtype=float), y, one, 0.0, 1.0) == pytest.approx(benefit)
+    assert net_benefit(one, y, one, float(np.log(0.25)), 0.25) == pytest.approx((2 - 0.25 * 3) / 5)
 
 
 @pytest.mark.parametrize(
