@@ -16,26 +16,17 @@ from typing import Final
 from tests.conftest import ROOT
 
 SEALS: Final = {
-    "pages": ("maintenance.reference",),
-    "rules": ("cards.rules.engine.page",),
-    "numbers": ("tests.numbers", "--write"),
-    "tables": ("tests.tables", "--write"),
-    "cards": ("tests.cards.rules.confirm", "--write"),
-    "outcomes": ("tests.cards.rules.outcomes", "--write"),
-    "charts": ("tests.cards.drawn", "--write"),
-    "dialects": ("tests.cds_hooks.dialects.sent",),
-    "templates": ("tests.cds_hooks.web.symbols", "--write"),
-    "services": ("tests.cds_hooks.services.pinned", "--write"),
-    "answers": ("tests.pinned_answers", "--write"),
-    "words": ("tests.fhir.readings", "--write"),
-    "equations": ("tests.models_onnx.equations.declared", "--write"),
-    "types": ("tests.type_flags", "--write"),
-    "models": ("maintenance.model_pages",),
-    "messages": ("tests.cds_hooks.events.pinned", "--write"),
-    "feeds": ("tests.cds_hooks.events.watched", "--write"),
+    "pages": ("maintenance.reference",), "rules": ("cards.rules.engine.page",), "numbers": ("tests.numbers", "--write"),
+    "tables": ("tests.tables", "--write"), "cards": ("tests.cards.rules.confirm", "--write"),
+    "outcomes": ("tests.cards.rules.outcomes", "--write"), "charts": ("tests.cards.drawn", "--write"),
+    "dialects": ("tests.cds_hooks.dialects.sent",), "templates": ("tests.cds_hooks.web.symbols", "--write"),
+    "services": ("tests.cds_hooks.services.pinned", "--write"), "answers": ("tests.pinned_answers", "--write"),
+    "words": ("tests.fhir.readings", "--write"), "equations": ("tests.models_onnx.equations.declared", "--write"),
+    "types": ("tests.type_flags", "--write"), "models": ("maintenance.model_pages",),
+    "messages": ("tests.cds_hooks.events.pinned", "--write"), "feeds": ("tests.cds_hooks.events.watched", "--write"),
     "documents": ("tests.cds_hooks.kit.contract.findings", "--write"),
     "servers": ("tests.cds_hooks.kit.contract.verdicts", "--write"),
-}
+}  # fmt: skip
 """Each kind of seal with the module that writes it; what it is says the docstring of the module."""
 _FOLDERS: Final = ("docs", "tests", "cards", "kit")
 _SHOWN_LINES: Final = 6

@@ -300,16 +300,11 @@ def test_a_duration_is_written_wherever_the_order_states_one() -> None:
     }  # fmt: skip
     dispense = {"quantity": {"value": 20}, "expectedSupplyDuration": {**DAYS, "value": 10}, "numberOfRepeatsAllowed": 3}
     assert changed_in(order_of(dosage, dispenseRequest=dispense), OrderChange(duration_days=5)) == {
-        "dosageInstruction": [
-            {
-                "text": "1 tablet twice daily x 5 days", "patientInstruction": "for 5 days",
-                "timing": {"repeat": {**TWICE["repeat"], "boundsDuration": {"value": 5, **DAYS}}},
-                "doseAndRate": tablets(1),
-            }
-        ],
-        "dispenseRequest": {
-            "quantity": {"value": 10}, "expectedSupplyDuration": {"value": 5, **DAYS}, "numberOfRepeatsAllowed": 0,
-        },
+        "dosageInstruction": [{"text": "1 tablet twice daily x 5 days", "patientInstruction": "for 5 days",
+                               "timing": {"repeat": {**TWICE["repeat"], "boundsDuration": {"value": 5, **DAYS}}},
+                               "doseAndRate": tablets(1)}],
+        "dispenseRequest": {"quantity": {"value": 10}, "expectedSupplyDuration": {"value": 5, **DAYS},
+                            "numberOfRepeatsAllowed": 0},
     }  # fmt: skip
 
 

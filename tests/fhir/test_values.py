@@ -16,18 +16,11 @@ import fhir.record
 import fhir.terminology
 
 STATED_OTHERWISE = {
-    "Feature.plausible_high": 1.0,
-    "FeatureValue.is_found": True,
-    "HospitalUse.only_in_stay": True,
-    "StayDiagnosis.only_in_stay": True,
-    "DischargeDestination.only_in_stay": True,
-    "AdmissionDisease.only_in_stay": True,
-    "PastLimit.limit": float("inf"),
-    "FetchLimits.pages": 20,
-    "FetchLimits.bytes": 10_485_760,
-    "DoseUnit.factor": 1.0,
-    "GeneReading.is_final": True,
-}
+    "Feature.plausible_high": 1.0, "FeatureValue.is_found": True, "HospitalUse.only_in_stay": True,
+    "StayDiagnosis.only_in_stay": True, "DischargeDestination.only_in_stay": True,
+    "AdmissionDisease.only_in_stay": True, "PastLimit.limit": float("inf"), "FetchLimits.pages": 20,
+    "FetchLimits.bytes": 10_485_760, "DoseUnit.factor": 1.0, "GeneReading.is_final": True,
+}  # fmt: skip
 ON_WITHOUT_A_WORD = {
     "presence_of.systemic",
     "unreadable_medications.systemic",

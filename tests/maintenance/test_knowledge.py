@@ -8,22 +8,11 @@ import pytest
 from maintenance.knowledge import main, print_changes
 
 CASE = {
-    "id": "own-1",
-    "title": "a newborn without doses",
-    "birth_date": "2025-11-10",
-    "gender": "F",
-    "observations": [],
-    "assessment_date": "2025-11-10",
-    "vaccine_group": "HepB",
-    "doses": [],
-    "expected": {
-        "series_status": "Not complete",
-        "forecast_dose": "1",
-        "earliest": "2025-11-10",
-        "recommended": "2025-11-10",
-        "past_due": "",
-    },
-}
+    "id": "own-1", "title": "a newborn without doses", "birth_date": "2025-11-10", "gender": "F", "observations": [],
+    "assessment_date": "2025-11-10", "vaccine_group": "HepB", "doses": [],
+    "expected": {"series_status": "Not complete", "forecast_dose": "1", "earliest": "2025-11-10",
+                 "recommended": "2025-11-10", "past_due": ""},
+}  # fmt: skip
 
 
 def test_a_change_is_printed_line_by_line_and_written_where_that_is_wanted(

@@ -14,21 +14,11 @@ CYCLES = (1988, 1999, 2003, 2005, 2007, 2009, 2013, 2015)
 
 # Middle and spread of each measured input, roughly those of adults.
 _SHAPES = {
-    "albumin_g_dl": (4.2, 0.3),
-    "alp_u_l": (75.0, 20.0),
-    "bun_mg_dl": (14.0, 5.0),
-    "creatinine_mg_dl": (0.9, 0.2),
-    "glucose_mg_dl": (100.0, 25.0),
-    "bilirubin_total_mg_dl": (0.7, 0.2),
-    "wbc_10e3_ul": (7.0, 2.0),
-    "rbc_10e6_ul": (4.6, 0.5),
-    "mcv_fl": (90.0, 5.0),
-    "rdw_pct": (13.2, 1.0),
-    "lymphocytes_pct": (30.0, 8.0),
-    "sbp_mmhg": (128.0, 18.0),
-    "dbp_mmhg": (71.0, 11.0),
-    "bmi_kg_m2": (29.0, 6.0),
-}
+    "albumin_g_dl": (4.2, 0.3), "alp_u_l": (75.0, 20.0), "bun_mg_dl": (14.0, 5.0), "creatinine_mg_dl": (0.9, 0.2),
+    "glucose_mg_dl": (100.0, 25.0), "bilirubin_total_mg_dl": (0.7, 0.2), "wbc_10e3_ul": (7.0, 2.0),
+    "rbc_10e6_ul": (4.6, 0.5), "mcv_fl": (90.0, 5.0), "rdw_pct": (13.2, 1.0), "lymphocytes_pct": (30.0, 8.0),
+    "sbp_mmhg": (128.0, 18.0), "dbp_mmhg": (71.0, 11.0), "bmi_kg_m2": (29.0, 6.0),
+}  # fmt: skip
 
 # The real model's whole way, with fewer knots, and floors that an invented table may miss.
 INVENTED = replace(

@@ -15,17 +15,10 @@ TABLES = ROOT / "fhir" / "terminology" / "tables"
 # CDC Clinical Practice Guideline for Prescribing Opioids 2022 (MMWR Recomm Rep 71(3)), table of conversion factors;
 # tolerance: section 1 (indications and usage) of the labels of extended-release opioids. Read 2026-11-22.
 CDC_2022: Final = {
-    "codeine": (0.15, None),
-    "fentanyl": (2.4, 25.0),  # transdermal, mcg/h
-    "hydrocodone": (1.0, 60.0),
-    "hydromorphone": (5.0, 8.0),
-    "methadone": (4.7, None),
-    "morphine": (1.0, 60.0),
-    "oxycodone": (1.5, 30.0),
-    "oxymorphone": (3.0, 25.0),
-    "tapentadol": (0.4, None),
-    "tramadol": (0.2, None),
-}
+    "codeine": (0.15, None), "fentanyl": (2.4, 25.0), "hydrocodone": (1.0, 60.0), "hydromorphone": (5.0, 8.0),
+    "methadone": (4.7, None), "morphine": (1.0, 60.0), "oxycodone": (1.5, 30.0), "oxymorphone": (3.0, 25.0),
+    "tapentadol": (0.4, None), "tramadol": (0.2, None),
+}  # fmt: skip
 # 21 CFR 101.9(b)(5)(viii): a teaspoon is 5 mL, a tablespoon 15 mL; the rest by the prefixes of UCUM. Read 2026-11-22.
 MILLILITRES: Final = {"tsp": 5, "teaspoon": 5, "teaspoons": 5, "[tsp_us]": 5, "tbsp": 15, "tablespoon": 15} | {
     "tablespoons": 15, "[tbs_us]": 15, "ml": 1, "mls": 1, "milliliter": 1, "milliliters": 1, "cc": 1, "l": 1000,

@@ -287,15 +287,10 @@ def test_five_factors_have_lines_and_the_others_one_together() -> None:
     assert strongest(contributions) == [1, 2, 4, 6, 0]
     # 1.32 in all: 0.5 is 38 %, 0.3 23 %, 0.2 15.2 %, 0.15 11 %, 0.1 7.6 %; 0.05 and 0.02 together 5.3 %.
     assert factor_lines(contributions, "input {}".format) == [
-        "- **Raises the estimate**",
-        "  - ▲▲ raises clearly: input 2",
-        "  - ▲ raises somewhat: input 0",
-        "- **Lowers it**",
-        "  - ▼▼▼ lowers a lot: input 1",
-        "  - ▼▼ lowers clearly: input 4",
-        "  - ▼ lowers somewhat: input 6",
-        "- 2 other inputs, together: ▲ raises somewhat",
-    ]
+        "- **Raises the estimate**", "  - ▲▲ raises clearly: input 2", "  - ▲ raises somewhat: input 0",
+        "- **Lowers it**", "  - ▼▼▼ lowers a lot: input 1", "  - ▼▼ lowers clearly: input 4",
+        "  - ▼ lowers somewhat: input 6", "- 2 other inputs, together: ▲ raises somewhat",
+    ]  # fmt: skip
     assert factor_lines([0.5] * 5, str)[-1] == "  - ▲▲ raises clearly: 4"
     assert factor_lines([], str) == []
 

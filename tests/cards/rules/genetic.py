@@ -112,15 +112,7 @@ def _presence(allele: str, snomed: str) -> Json:
 
 
 _FORMS = {
-    "genotype": _genotype,
-    "genotype coded": _genotype_coded,
-    "haplotype": _haplotype,
-    "words": _words,
-    "answer": _answer,
-    "answer by LOINC": _answer_by_loinc,
-    "wrong LOINC": _wrong_loinc,
-    "implication": _implication,
-    "old implication": _old_implication,
-    "panel": _panel,
-    "presence": _presence,
-}
+    "genotype": _genotype, "genotype coded": _genotype_coded, "haplotype": _haplotype, "words": _words,
+    "answer": _answer, "answer by LOINC": _answer_by_loinc, "wrong LOINC": _wrong_loinc, "implication": _implication,
+    "old implication": _old_implication, "panel": _panel, "presence": _presence,
+}  # fmt: skip

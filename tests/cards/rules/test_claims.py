@@ -225,18 +225,13 @@ _GROUPS = sorted({group.key for group in CONDITION_GROUPS.values()})
 def _charts(draw: st.DrawFn) -> Json:
     """A chart in the short form of the cases, with results, problems and drugs, parts of it not sent."""
     return {
-        "age": draw(st.one_of(st.none(), st.integers(0, 100))),
-        "sex": draw(st.sampled_from(["male", "female", None])),
+        "age": draw(st.one_of(st.none(), st.integers(0, 100))), "sex": draw(st.sampled_from(["male", "female", None])),
         "labs": draw(st.lists(_results(), max_size=6)),
-        "conditions": draw(
-            st.lists(
-                st.sampled_from(sorted({group.key for group in CONDITION_GROUPS.values()})), max_size=3, unique=True
-            )
-        ),
-        "active": draw(st.lists(st.sampled_from(DRUGS), max_size=3, unique=True)),
-        "inpatient": draw(st.booleans()),
+        "conditions": draw(st.lists(st.sampled_from(sorted({group.key for group in CONDITION_GROUPS.values()})),
+                                    max_size=3, unique=True)),
+        "active": draw(st.lists(st.sampled_from(DRUGS), max_size=3, unique=True)), "inpatient": draw(st.booleans()),
         "not_sent": draw(st.lists(st.sampled_from([*LISTS, *ASKED]), max_size=4, unique=True)),
-    }
+    }  # fmt: skip
 
 
 @settings(max_examples=examples(100), deadline=None)

@@ -12,14 +12,9 @@ from tests.each import for_each
 
 Json = dict[str, Any]
 WEEKDAYS = {
-    "mon": "Monday",
-    "tue": "Tuesday",
-    "wed": "Wednesday",
-    "thu": "Thursday",
-    "fri": "Friday",
-    "sat": "Saturday",
+    "mon": "Monday", "tue": "Tuesday", "wed": "Wednesday", "thu": "Thursday", "fri": "Friday", "sat": "Saturday",
     "sun": "Sunday",
-}
+}  # fmt: skip
 
 
 def _found(rule: str, patient: Json, draft: Json, as_of: datetime) -> OrderOutcome:

@@ -17,18 +17,9 @@ from tests.each import for_each
 FILES = sorted({name for name, _ in drafted_cases()})
 # Doses, diseases, genes and studies in forms that no table of ours has: whole charts, whatever their order.
 UNSEEN = (
-    "brands-and-statuses",
-    "dialects",
-    "diseases",
-    "dose-forms",
-    "families",
-    "gene-words",
-    "genes",
-    "lists-not-sent",
-    "studies",
-    "study-words",
-    "unseen",
-)
+    "brands-and-statuses", "dialects", "diseases", "dose-forms", "families", "gene-words", "genes", "lists-not-sent",
+    "studies", "study-words", "unseen",
+)  # fmt: skip
 # The points of the list whose every item has all three kinds; the others are about names and doses.
 _ABOUT_READING = {"B1", "B2", "B3"}
 

@@ -3,19 +3,13 @@
 from cards.rules.engine.rule_book import whole_book
 
 USUAL = {
-    "benefit": "Benefit outweighs risk for this patient",
-    "tolerated": "Patient has tolerated this combination before",
-    "palliative": "Palliative or comfort care",
-    "specialist": "On specialist advice",
-    "shortcourse": "Short course only",
-    "notaccurate": "Chart information is out of date or wrong",
-    "monitor": "Will monitor; already arranged",
-    "done": "Already adjusted or done",
-    "level": "Dose guided by a drug level",
-    "external": "Monitored elsewhere (result not in this chart)",
-    "refused": "Patient declines the alternative",
-    "discussed": "Discussed with radiology or the laboratory",
-}
+    "benefit": "Benefit outweighs risk for this patient", "tolerated": "Patient has tolerated this combination before",
+    "palliative": "Palliative or comfort care", "specialist": "On specialist advice",
+    "shortcourse": "Short course only", "notaccurate": "Chart information is out of date or wrong",
+    "monitor": "Will monitor; already arranged", "done": "Already adjusted or done",
+    "level": "Dose guided by a drug level", "external": "Monitored elsewhere (result not in this chart)",
+    "refused": "Patient declines the alternative", "discussed": "Discussed with radiology or the laboratory",
+}  # fmt: skip
 OF_A_FAMILY = {
     ("dose", "tolerated"): "Patient has tolerated this dose before",
     ("genes", "tolerated"): "Taken and tolerated before",

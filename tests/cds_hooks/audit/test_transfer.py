@@ -125,23 +125,16 @@ DECIDED = Decision(
     basis=b'{"as_of":"x"}', user_id="Practitioner/1", facts=b"secret",
 )  # fmt: skip
 EVENT: dict[str, Any] = {
-    "resourceType": "AuditEvent",
-    "id": "d1",
+    "resourceType": "AuditEvent", "id": "d1",
     "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
-    "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}],
-    "action": "E",
-    "recorded": "2026-11-20T13:40:00.500+00:00",
-    "outcome": "0",
-    "agent": [
-        {"who": {"display": "ehr"}, "requestor": False},
-        {"who": {"identifier": {"value": "Practitioner/1"}}, "requestor": True},
-    ],
+    "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "operation"}], "action": "E",
+    "recorded": "2026-11-20T13:40:00.500+00:00", "outcome": "0",
+    "agent": [{"who": {"display": "ehr"}, "requestor": False},
+              {"who": {"identifier": {"value": "Practitioner/1"}}, "requestor": True}],
     "source": {"observer": {"display": "cds-hooks service s"}},
-    "entity": [
-        {"what": {"identifier": {"value": "p1"}}, "type": {"code": "1"}},
-        {"what": {"identifier": {"value": "h1"}}, "name": "hook patient-view"},
-    ],
-}
+    "entity": [{"what": {"identifier": {"value": "p1"}}, "type": {"code": "1"}},
+               {"what": {"identifier": {"value": "h1"}}, "name": "hook patient-view"}],
+}  # fmt: skip
 
 
 def test_a_decision_as_an_event_says_who_was_told_something_and_not_what() -> None:

@@ -52,14 +52,9 @@ def test_what_is_compared_can_begin_on_a_day_and_be_json(monkeypatch: pytest.Mon
     done = _compared(monkeypatch, Comparison({"all": Group(predictions=1)}), record, *words)
     row = f"('{record}', 1793491200000000)"
     assert json.loads(done.stdout) == {
-        "groups": {
-            "all": {
-                "predictions": 1, "due_version": 0, "due_other": 0, "only_version": 0, "only_other": 0,
-                "difference": 0.0,
-            }
-        },
-        "errors": {},
-        "examples": ["cafe", row, row],
+        "groups": {"all": {"predictions": 1, "due_version": 0, "due_other": 0, "only_version": 0, "only_other": 0,
+                           "difference": 0.0}},
+        "errors": {}, "examples": ["cafe", row, row],
     }  # fmt: skip
     nothing = _compared(monkeypatch, Comparison(), record, "--most", "1").stdout
     assert nothing.splitlines()[0] == "No decision was computed by m@2 and another version."

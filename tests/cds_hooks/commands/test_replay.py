@@ -55,15 +55,9 @@ def test_what_differs_is_named_before_everything_is_counted() -> None:
     )
     counts = Counter({("t", "not-replayed"): 2, ("s", "same"): 5, ("s", "differs"): 1})
     assert _drawn(replay._draw, counts, [verdict], Counter({"no inputs": 1, "no model": 2})) == [
-        "d1 s differs",
-        "  card 1: another summary",
-        "  cause: another rule",
-        "1 s: differs",
-        "5 s: same",
-        "2 t: not replayed",
-        "2 not replayed: no model.",
-        "1 not replayed: no inputs.",
-    ]
+        "d1 s differs", "  card 1: another summary", "  cause: another rule", "1 s: differs", "5 s: same",
+        "2 t: not replayed", "2 not replayed: no model.", "1 not replayed: no inputs.",
+    ]  # fmt: skip
     assert _drawn(replay._draw, Counter(), [], Counter()) == ["No decision in the record is like that."]
 
 

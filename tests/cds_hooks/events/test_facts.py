@@ -114,30 +114,20 @@ def test_demographics_are_added_and_an_emptied_field_is_removed(connection: sqli
 
 
 _VISITS: list[tuple[Json, float, int, Json, float, int, Json]] = [
-    # an update after the discharge: its rank is 0, so it says nothing of the status
     (_visit("finished", start="1", end="9"), 9, 3, _visit("in-progress", start="1"), 10, 0,
      _visit("finished", start="1", end="9")),
-    # admitted again after a discharge: the end goes
     (_visit("finished", start="1", end="9"), 9, 3, _visit("in-progress", start="1"), 10, 3,
      _visit("in-progress", start="1")),
-    # an event of less rank at a later time does not change the status, but brings its members
     (_visit("finished", start="1", end="9"), 9, 3, _visit("in-progress", start="2"), 10, 2,
      _visit("finished", start="2", end="9")),
-    # an admission that comes late adds its beginning and nothing else
-    (_visit("finished", end="9"), 9, 3, _visit("in-progress", start="1"), 1, 1,
-     _visit("finished", end="9", start="1")),
-    # a discharge that comes late, of the same rank, ends the visit
+    (_visit("finished", end="9"), 9, 3, _visit("in-progress", start="1"), 1, 1, _visit("finished", end="9", start="1")),
     (_visit("in-progress", start="2"), 9, 3, _visit("finished", start="1", end="8"), 8, 3,
      _visit("finished", start="1", end="8")),
-    # a late beginning does not replace the one that is there
     (_visit("in-progress", start="2"), 9, 3, _visit("in-progress", start="1"), 8, 0, _visit("in-progress", start="2")),
-    # what neither begins nor ends a visit says nothing of the status, also where nothing else did
     (_visit("planned"), 9, 0, _visit("in-progress"), 10, 0, _visit("planned")),
-    # a cancelled visit is not finished
     (_visit("cancelled", start="1"), 9, 3, _visit("finished", start="1", end="9"), 10, 3,
      _visit("cancelled", start="1")),
     (_visit("cancelled", start="1"), 9, 3, _visit("in-progress", start="2"), 10, 3, _visit("in-progress", start="2")),
-    # a visit without any time stays without a period
     (_visit("planned"), 9, 1, _visit("in-progress"), 10, 1, _visit("in-progress")),
     (_visit("planned", end="9"), 9, 1, _visit("in-progress"), 10, 1, {**_visit("in-progress"), "period": {}}),
 ]  # fmt: skip

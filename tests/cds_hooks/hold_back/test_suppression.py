@@ -191,17 +191,11 @@ def test_who_opted_out_is_warned_of_dangerous_orders_all_the_same(tmp_path: Path
 
 
 DENIED = {
-    "resourceType": "Consent",
-    "id": "no-cds",
-    "status": "active",
-    "scope": {"coding": [{"code": "patient-privacy"}]},
-    "category": [{"text": "Use of the record"}],
-    "patient": {"reference": f"Patient/{SAMPLE}"},
-    "provision": {
-        "type": "deny",
-        "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREATDS"}],
-    },
-}
+    "resourceType": "Consent", "id": "no-cds", "status": "active", "scope": {"coding": [{"code": "patient-privacy"}]},
+    "category": [{"text": "Use of the record"}], "patient": {"reference": f"Patient/{SAMPLE}"},
+    "provision": {"type": "deny",
+                  "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREATDS"}]},
+}  # fmt: skip
 
 
 def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_named_in_the_record(tmp_path: Path) -> None:

@@ -32,21 +32,15 @@ from fhir.record.resources import decoder
 
 TODAY = date(2024, 9, 13)
 ORDERS = {
-    "resourceType": "Bundle",
-    "type": "searchset",
-    "entry": [
-        {"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "Medication/a"}}},
-        {"resource": {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "x"}}},
-        {
-            "resource": {
-                "resourceType": "MedicationRequest",
-                "medicationReference": {"reference": "https://ehr.example/fhir/Medication/b/_history/2"},
-            }
-        },
-        {"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "#inside"}}},
-        {"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "Medication/a"}}},
-    ],
-}
+    "resourceType": "Bundle", "type": "searchset",
+    "entry": [{"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "Medication/a"}}},
+              {"resource": {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "x"}}},
+              {"resource": {"resourceType": "MedicationRequest",
+                            "medicationReference": {"reference": "https://ehr.example/fhir/Medication/b/_history/2"}}},
+              {"resource": {"resourceType": "MedicationRequest", "medicationReference": {"reference": "#inside"}}},
+              {"resource": {"resourceType": "MedicationRequest",
+                            "medicationReference": {"reference": "Medication/a"}}}],
+}  # fmt: skip
 PRODUCTS = "%orders.entry.resource.ofType(MedicationRequest).medication.resolve().ofType(Medication).id"
 
 

@@ -13,19 +13,13 @@ from fhir.record.repair import has_stu3_dose, repair_bytes, repair_resource
 from fhir.record.resources import AllergyIntolerance, Bundle, MedicationRequest, decoder
 
 EPIC_ORDER: dict[str, Any] = {
-    "resourceType": "MedicationRequest",
-    "id": "o1",
-    "status": "active",
-    "intent": "order",
+    "resourceType": "MedicationRequest", "id": "o1", "status": "active", "intent": "order",
     "category": {"coding": [{"code": "inpatient"}], "text": "Inpatient"},
-    "medicationReference": {
-        "reference": "https://ehr.example/api/FHIR/R4/Medication/m1",
-        "display": "IBUPROFEN 200 MG",
-    },
-    "subject": {"reference": "https://ehr.example/api/FHIR/R4/Patient/p1"},
-    "reasonCode": None,
+    "medicationReference": {"reference": "https://ehr.example/api/FHIR/R4/Medication/m1",
+                            "display": "IBUPROFEN 200 MG"},
+    "subject": {"reference": "https://ehr.example/api/FHIR/R4/Patient/p1"}, "reasonCode": None,
     "dosageInstruction": {"timing": {"repeat": {"frequency": 1, "period": 6, "periodUnit": "h", "when": "MORN"}}},
-}
+}  # fmt: skip
 CALL: dict[str, Any] = {
     "hook": "patient-view",
     "hookInstance": "f399c67c-c703-11ea-af16-460231621f93",

@@ -26,15 +26,10 @@ def creatinine(date: str, value: float) -> Json:
 
 def metformin(date: str, status: str = "completed") -> Json:
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"order-{date}",
-        "status": status,
-        "intent": "order",
-        "subject": WHOSE,
-        "authoredOn": date,
-        "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
+        "resourceType": "MedicationRequest", "id": f"order-{date}", "status": status, "intent": "order",
+        "subject": WHOSE, "authoredOn": date, "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
         "dosageInstruction": [{"text": "500 mg twice daily"}],
-    }
+    }  # fmt: skip
 
 
 def resources_of(*more: Json) -> list[Json]:

@@ -127,15 +127,8 @@ def test_a_file_from_another_folder_finds_its_key_set() -> None:
 
 def test_what_is_typed_stands_in_the_file_and_in_the_list() -> None:
     words = [
-        "--fhir",
-        "https://fhir.example.org/r4",
-        "--hook",
-        "order-sign",
-        "--dialect",
-        "epic",
-        "--subject",
-        'a "b" \\ ü',
-    ]
+        "--fhir", "https://fhir.example.org/r4", "--hook", "order-sign", "--dialect", "epic", "--subject", 'a "b" \\ ü',
+    ]  # fmt: skip
     _set_up(*words)
     listed: list[dict[str, Any]] = json.loads(_do("check", "--json").stdout)["clients"]
     (client,) = listed

@@ -143,15 +143,9 @@ def order(sample: str, code: str, words: str) -> dict[str, Any]:
 def service_request(sample: str, words: str, status: str = "active", **more: Any) -> dict[str, Any]:
     """An order for a service, in words."""
     return {
-        "resourceType": "ServiceRequest",
-        "id": "added-request",
-        "status": status,
-        "intent": "order",
-        "code": {"text": words},
-        "subject": {"reference": f"Patient/{sample}"},
-        "authoredOn": ago(3),
-        **more,
-    }
+        "resourceType": "ServiceRequest", "id": "added-request", "status": status, "intent": "order",
+        "code": {"text": words}, "subject": {"reference": f"Patient/{sample}"}, "authoredOn": ago(3), **more,
+    }  # fmt: skip
 
 
 def said(answered: Any) -> str:
@@ -189,15 +183,10 @@ def worded(sample: str, words: str, **more: Any) -> dict[str, Any]:
 def visit_of(sample: str, words: str, status: str, days_ago: int, **more: Any) -> dict[str, Any]:
     """A visit whose type has these words."""
     return {
-        "resourceType": "Encounter",
-        "id": "added-visit",
-        "status": status,
-        "class": {"code": "AMB"},
-        "type": [{"text": words}],
-        "subject": {"reference": f"Patient/{sample}"},
-        "period": {"start": ago(days_ago)},
+        "resourceType": "Encounter", "id": "added-visit", "status": status, "class": {"code": "AMB"},
+        "type": [{"text": words}], "subject": {"reference": f"Patient/{sample}"}, "period": {"start": ago(days_ago)},
         **more,
-    }
+    }  # fmt: skip
 
 
 def procedure(sample: str, words: str, status: str = "completed", **coding: str) -> dict[str, Any]:

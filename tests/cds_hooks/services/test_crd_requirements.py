@@ -192,19 +192,13 @@ def test_every_type_of_order_can_be_annotated(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(_coverage, "policies", lambda: rules)
     subject = {"reference": "Patient/p"}
     orders: list[Json] = [
-        {
-            "resourceType": "NutritionOrder", "id": "n", "status": "draft", "intent": "order", "patient": subject,
-            "dateTime": "2026-11-20", "enteralFormula": {"baseFormulaType": concept(HCPCS, "B4150")},
-        },
-        {
-            "resourceType": "VisionPrescription", "id": "v", "status": "draft", "created": "2026-11-20",
-            "patient": subject, "dateWritten": "2026-11-20", "prescriber": {"reference": "Practitioner/dr1"},
-            "lensSpecification": [{"product": concept(HCPCS, "V2020"), "eye": "left"}],
-        },
-        {
-            "resourceType": "MedicationRequest", "id": "m", "status": "draft", "intent": "order", "subject": subject,
-            "medicationCodeableConcept": concept(HCPCS, "J0585"),
-        },
+        {"resourceType": "NutritionOrder", "id": "n", "status": "draft", "intent": "order", "patient": subject,
+         "dateTime": "2026-11-20", "enteralFormula": {"baseFormulaType": concept(HCPCS, "B4150")}},
+        {"resourceType": "VisionPrescription", "id": "v", "status": "draft", "created": "2026-11-20",
+         "patient": subject, "dateWritten": "2026-11-20", "prescriber": {"reference": "Practitioner/dr1"},
+         "lensSpecification": [{"product": concept(HCPCS, "V2020"), "eye": "left"}]},
+        {"resourceType": "MedicationRequest", "id": "m", "status": "draft", "intent": "order", "subject": subject,
+         "medicationCodeableConcept": concept(HCPCS, "J0585")},
     ]  # fmt: skip
     chart = [patient(), coverage(payor="Own Health Plan", plan="Gold")]
     response = asyncio.run(ask(tmp_path, {"x": (orders, chart)}))["x"]

@@ -41,15 +41,10 @@ PARKINSON, HEART_FAILURE, FALL, HOSPICE, GOUT = "G20", "I50.9", "Z91.81", "Z51.5
 def order(drug: tuple[str, str], as_of: datetime, **more: Any) -> Json:
     code, name = drug
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"order-{name}",
-        "status": "active",
-        "intent": "order",
-        "subject": SUBJECT,
-        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
-        "authoredOn": (as_of - timedelta(days=60)).date().isoformat(),
-        "note": [{"text": "kept as it came"}],
-    } | more
+        "resourceType": "MedicationRequest", "id": f"order-{name}", "status": "active", "intent": "order",
+        "subject": SUBJECT, "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
+        "authoredOn": (as_of - timedelta(days=60)).date().isoformat(), "note": [{"text": "kept as it came"}],
+    } | more  # fmt: skip
 
 
 def stated(drug: tuple[str, str]) -> Json:
@@ -383,15 +378,10 @@ def test_an_answer_to_the_reviews_warning_does_not_silence_what_is_critical_at_t
 
 
 _FOR_A_DISEASE = (
-    "Carotid endarterectomy",
-    "Carotid artery stenting",
-    "Femoral-popliteal bypass graft with saphenous vein",
-    "Percutaneous transluminal angioplasty of iliac artery",
-    "EVAR",
-    "Mechanical thrombectomy of middle cerebral artery",
-    "PFO closure with device",
-    "Coronary atherectomy",
-)
+    "Carotid endarterectomy", "Carotid artery stenting", "Femoral-popliteal bypass graft with saphenous vein",
+    "Percutaneous transluminal angioplasty of iliac artery", "EVAR",
+    "Mechanical thrombectomy of middle cerebral artery", "PFO closure with device", "Coronary atherectomy",
+)  # fmt: skip
 _NO_OPERATION = ("Carotid ultrasound", "Iliac vein stent", "Appendectomy", "Arteriovenous fistula, angioplasty")
 
 

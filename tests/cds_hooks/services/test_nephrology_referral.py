@@ -115,19 +115,13 @@ CHARTS: list[tuple[list[dict[str, Any]], str]] = [
     ([result(RATIO, 650, "mg/g")], "consider a repeat, then a referral"),
     ([result(RATIO, 120, "mg/g")], ""),
     ([result(CREATININE, 1.0, "mg/dL"), problem("Polycystic kidney disease", "Q61.2")], "hereditary kidney disease"),
-    (
-        [result(CREATININE, 4.2, "mg/dL"), result(CREATININE, 1.5, "mg/dL", "2026-05-06"), problem("CKD 3", "N18.31")],
-        "1.5 (2026-05-06), 4.2 (2026-11-02)",
-    ),
-    (
-        [result(CREATININE, 4.2, "mg/dL"), result(CREATININE, 4.1, "mg/dL", "2026-05-06")],
-        "refers to nephrology under 30",
-    ),
-    (
-        [result(CREATININE, 3.6, "mg/dL"), result("98979-8", 45, "mL/min/{1.73_m2}"), problem("CKD", "N18.9")],
-        "disputed",
-    ),
-]
+    ([result(CREATININE, 4.2, "mg/dL"), result(CREATININE, 1.5, "mg/dL", "2026-05-06"), problem("CKD 3", "N18.31")],
+     "1.5 (2026-05-06), 4.2 (2026-11-02)"),
+    ([result(CREATININE, 4.2, "mg/dL"), result(CREATININE, 4.1, "mg/dL", "2026-05-06")],
+     "refers to nephrology under 30"),
+    ([result(CREATININE, 3.6, "mg/dL"), result("98979-8", 45, "mL/min/{1.73_m2}"), problem("CKD", "N18.9")],
+     "disputed"),
+]  # fmt: skip
 
 
 def test_albumin_counts_and_what_is_acute_or_disputed_is_no_reason_for_a_referral(tmp_path: Path) -> None:

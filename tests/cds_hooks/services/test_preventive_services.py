@@ -22,15 +22,10 @@ SERVICE = "preventive-services"
 SNOMED = "http://snomed.info/sct"
 Json = dict[str, Any]
 _KEYS = {
-    "Condition": "conditions",
-    "Procedure": "procedures",
-    "DiagnosticReport": "reports",
-    "ServiceRequest": "tests",
-    "MedicationRequest": "medications",
-    "MedicationStatement": "statements",
-    "AllergyIntolerance": "allergies",
+    "Condition": "conditions", "Procedure": "procedures", "DiagnosticReport": "reports", "ServiceRequest": "tests",
+    "MedicationRequest": "medications", "MedicationStatement": "statements", "AllergyIntolerance": "allergies",
     "Encounter": "encounters",
-}
+}  # fmt: skip
 _OBSERVATIONS = ("labs", "pressures", "body", "tobacco", "screening")
 
 

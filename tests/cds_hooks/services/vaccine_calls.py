@@ -52,17 +52,11 @@ def request(born: str | None, *resources: Json, **patient: Any) -> Json:
     for each in resources:
         of_type.setdefault(each["resourceType"], []).append(each)
     keys = {
-        "Immunization": "immunizations",
-        "Condition": "conditions",
-        "AllergyIntolerance": "allergies",
-        "Procedure": "procedures",
-        "Encounter": "encounters",
-        "MedicationRequest": "medications",
-        "MedicationStatement": "statements",
-        "ServiceRequest": "tests",
-        "Observation": "pregnancy",
+        "Immunization": "immunizations", "Condition": "conditions", "AllergyIntolerance": "allergies",
+        "Procedure": "procedures", "Encounter": "encounters", "MedicationRequest": "medications",
+        "MedicationStatement": "statements", "ServiceRequest": "tests", "Observation": "pregnancy",
         "Medication": "orderedProducts",
-    }
+    }  # fmt: skip
     prefetch: Json = {key: bundle(*of_type.get(kind, ())) for kind, key in keys.items()}
     return {
         "hook": "patient-view",
@@ -108,14 +102,9 @@ def encounter(status: str, code: str) -> Json:
 def taking(words: str, code: str | None = None) -> Json:
     coding = {"coding": [{"system": RXNORM, "code": code}]} if code else {}
     return {
-        "resourceType": "MedicationRequest",
-        "id": "taken",
-        "status": "active",
-        "intent": "order",
-        "medicationCodeableConcept": {**coding, "text": words},
-        "subject": SUBJECT,
-        "authoredOn": "2026-10-01",
-    }
+        "resourceType": "MedicationRequest", "id": "taken", "status": "active", "intent": "order",
+        "medicationCodeableConcept": {**coding, "text": words}, "subject": SUBJECT, "authoredOn": "2026-10-01",
+    }  # fmt: skip
 
 
 CHILD = "2022-11-01"

@@ -133,11 +133,9 @@ class TestPregnancy:
         [
             condition("O80", ICD10, onsetDateTime="2026-10-01"),
             condition("19169002", status="resolved", onsetDateTime="2026-07-01"),
-            {
-                "resourceType": "Procedure", "id": "birth", "status": "completed", "subject": SUBJECT,
-                "code": {"coding": [{"system": "http://snomed.info/sct", "code": "66348005"}]},
-                "performedPeriod": {"start": "2026-10-01T10:00:00Z"},
-            },
+            {"resourceType": "Procedure", "id": "birth", "status": "completed", "subject": SUBJECT,
+             "code": {"coding": [{"system": "http://snomed.info/sct", "code": "66348005"}]},
+             "performedPeriod": {"start": "2026-10-01T10:00:00Z"}},
         ],
     )  # fmt: skip
     def test_a_later_delivery_or_loss_ends_it(self, end: dict[str, Any]) -> None:

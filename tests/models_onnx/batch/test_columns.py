@@ -168,16 +168,8 @@ def test_whom_a_column_leaves_out() -> None:
             return str(refused)
 
     assert leaves_out("yes", "No", 1, 0, "1.0", "true", None, "NA", False) == [
-        True,
-        False,
-        True,
-        False,
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
+        True, False, True, False, True, True, False, False, False,
+    ]  # fmt: skip
     assert leaves_out("X", coding={"X": "yes"}) == [True]
     assert leaves_out("2026-01-02") == (
         "The column pregnant holds dates, and is asked for a yes or a no: write 1 where there "

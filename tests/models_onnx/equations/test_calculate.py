@@ -213,18 +213,9 @@ def test_the_digest_of_an_equation_covers_the_file_that_has_its_arithmetic() -> 
 
 def _prevent(**changes: Any) -> float:
     sound: dict[str, Any] = {
-        "sex": "female",
-        "age": 60,
-        "total_cholesterol": 200,
-        "hdl_cholesterol": 50,
-        "sbp": 135,
-        "diabetes": False,
-        "current_smoker": False,
-        "bmi": 28,
-        "egfr": 80,
-        "bp_medication": False,
-        "statin": False,
-    }
+        "sex": "female", "age": 60, "total_cholesterol": 200, "hdl_cholesterol": 50, "sbp": 135, "diabetes": False,
+        "current_smoker": False, "bmi": 28, "egfr": 80, "bp_medication": False, "statin": False,
+    }  # fmt: skip
     return float(calculate(EQUATIONS["prevent_base"], {**sound, **changes}).value)
 
 

@@ -18,16 +18,10 @@ from models_onnx.errors import EquationRefused
 PREVENT_TABLE = "nhanes_prevention.csv.gz"
 # The table's column of each input; `diabetes` counts self-report, HbA1c or medicine.
 PREVENT_COLUMNS = {
-    "age": "age_years",
-    "total_cholesterol": "chol_total_mg_dl",
-    "hdl_cholesterol": "hdl_mg_dl",
-    "sbp": "sbp_mmhg",
-    "diabetes": "diabetes",
-    "bmi": "bmi_kg_m2",
-    "egfr": "egfr_ckdepi2021",
-    "bp_medication": "bp_medication",
+    "age": "age_years", "total_cholesterol": "chol_total_mg_dl", "hdl_cholesterol": "hdl_mg_dl", "sbp": "sbp_mmhg",
+    "diabetes": "diabetes", "bmi": "bmi_kg_m2", "egfr": "egfr_ckdepi2021", "bp_medication": "bp_medication",
     "statin": "lipid_lowering",
-}
+}  # fmt: skip
 
 
 def _risk(person: dict[Any, Any]) -> float:

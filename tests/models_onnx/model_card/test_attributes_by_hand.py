@@ -37,19 +37,12 @@ def test_an_attribute_has_its_number_its_cite_and_its_place() -> None:
 
 
 _ELEMENTS = {
-    "Patient.birthDate": "date_of_birth",
-    "Patient.gender": "sex",
-    "Patient.extension:us-core-birthsex": "sex",
-    "Patient.extension:us-core-sex": "sex",
-    "Patient.extension:us-core-sexForClinicalUse": "sex",
-    "Patient.extension:us-core-race": "race",
-    "Patient.extension:us-core-ethnicity": "ethnicity",
-    "Patient.extension:us-core-genderIdentity": "gender_identity",
-    "Patient.communication.language": "language",
-    "Patient.address.city": "sdoh",
-    "Patient.maritalStatus": "sdoh",
-    "Coverage.type": "sdoh",
-}
+    "Patient.birthDate": "date_of_birth", "Patient.gender": "sex", "Patient.extension:us-core-birthsex": "sex",
+    "Patient.extension:us-core-sex": "sex", "Patient.extension:us-core-sexForClinicalUse": "sex",
+    "Patient.extension:us-core-race": "race", "Patient.extension:us-core-ethnicity": "ethnicity",
+    "Patient.extension:us-core-genderIdentity": "gender_identity", "Patient.communication.language": "language",
+    "Patient.address.city": "sdoh", "Patient.maritalStatus": "sdoh", "Coverage.type": "sdoh",
+}  # fmt: skip
 _CODES = {
     "76690-7": "sexual_orientation", "76691-5": "gender_identity", "32624-9": "race", "69490-1": "ethnicity",
     "54899-0": "language", "46098-0": "sex", "76689-9": "sex", "30525-0": "date_of_birth", "21112-8": "date_of_birth",

@@ -18,16 +18,9 @@ from tests.models_onnx.model_card.xsd import Schema
 
 # Sections of CHAI's card v0.2 in order, as facts of its public schema.
 SECTIONS = [
-    "BasicInfo",
-    "ReleaseInfo",
-    "ModelSummary",
-    "UsesAndDirections",
-    "Warnings",
-    "TrustIngredients",
-    "KeyMetrics",
-    "Resources",
-    "Bibliography",
-]
+    "BasicInfo", "ReleaseInfo", "ModelSummary", "UsesAndDirections", "Warnings", "TrustIngredients", "KeyMetrics",
+    "Resources", "Bibliography",
+]  # fmt: skip
 
 
 def chai(card: dict[str, Any]) -> Element:

@@ -178,23 +178,14 @@ def test_columns_of_the_study_of_the_seriously_ill() -> None:
 
 
 _SHAPES: dict[str, dict[str, tuple[float | None, tuple[float, ...] | None, int]]] = {
-    "mortality_5y": {"age_years": (80, None, 1)},
-    "mortality_5y_small": {"age_years": (80, None, 1)},
-    "readmission_30d": {
-        "age_years": (95, (25, 35, 45, 55, 65, 75, 85), 0),
-        "length_of_stay_days": (None, (2, 3, 4, 6, 9), 0),
-        "admissions_12m": (8, (1, 2, 3, 5), 1),
-        "ed_visits_12m": (6, (1, 2, 4), 1),
-        "outpatient_visits_12m": (8, (1, 3), 0),
-        "discharge_destination": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0),
-    },
-    "mortality_180d": {
-        "age_years": (None, None, 1),
-        "admission_disease": (None, (0, 1, 2, 3, 4, 5, 6), 0),
-        "stay_coma": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 1),
-        "comorbidity_count": (None, None, 1),
-    },
-}
+    "mortality_5y": {"age_years": (80, None, 1)}, "mortality_5y_small": {"age_years": (80, None, 1)},
+    "readmission_30d": {"age_years": (95, (25, 35, 45, 55, 65, 75, 85), 0),
+                        "length_of_stay_days": (None, (2, 3, 4, 6, 9), 0), "admissions_12m": (8, (1, 2, 3, 5), 1),
+                        "ed_visits_12m": (6, (1, 2, 4), 1), "outpatient_visits_12m": (8, (1, 3), 0),
+                        "discharge_destination": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0)},
+    "mortality_180d": {"age_years": (None, None, 1), "admission_disease": (None, (0, 1, 2, 3, 4, 5, 6), 0),
+                       "stay_coma": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 1), "comorbidity_count": (None, None, 1)},
+}  # fmt: skip
 _SHAPES["readmission_30d_early"] = {
     name: shape for name, shape in _SHAPES["readmission_30d"].items() if name != "discharge_destination"
 }
@@ -216,14 +207,12 @@ def _floors(auroc: float, c_index: float | None = None) -> Floors:
 @pytest.mark.parametrize(
     ("spec", "estimator", "floors", "days", "age_low", "alerts", "bands"),
     [
-        (mortality_5y.SPEC, AdditiveLogistic(knots=5, C=0.3), _floors(0.85, 0.815), 1826.25,
-         40, 5, (40, 50, 60, 70, 80)),
-        (mortality_5y.TWIN, AdditiveLogistic(knots=5, C=0.3), _floors(0.825), 1826.25,
-         40, 5, (40, 50, 60, 70, 80)),
+        (mortality_5y.SPEC, AdditiveLogistic(knots=5, C=0.3), _floors(0.85, 0.815), 1826.25, 40, 5,
+         (40, 50, 60, 70, 80)),
+        (mortality_5y.TWIN, AdditiveLogistic(knots=5, C=0.3), _floors(0.825), 1826.25, 40, 5, (40, 50, 60, 70, 80)),
         (readmission_30d.SPEC, AdditiveLogistic(knots=3, C=0.1), _floors(0.655), 30, 0, None, ()),
         (readmission_30d.TWIN, AdditiveLogistic(knots=3, C=0.1), _floors(0.635), 30, 0, None, ()),
-        (mortality_180d.SPEC, AdditiveLogistic(knots=3, C=0.3), _floors(0.725), 180, 18, 5,
-         (18, 45, 55, 65, 75, 85)),
+        (mortality_180d.SPEC, AdditiveLogistic(knots=3, C=0.3), _floors(0.725), 180, 18, 5, (18, 45, 55, 65, 75, 85)),
     ],
     ids=[spec.id for spec in SPECS],
 )  # fmt: skip

@@ -93,14 +93,8 @@ def test_points_are_counted_as_they_are_written() -> None:
         return shares.moved({DAY: day}, [then], lambda counts: (counts.errors, counts.calls), 1, sums).state
 
     assert [moved(now, 0.3) for now in (0.25, 0.2501, 0.35, 0.3499, 0.4, 0.3999, 0.2)] == [
-        "watch",
-        "good",
-        "watch",
-        "good",
-        "act",
-        "watch",
-        "act",
-    ]
+        "watch", "good", "watch", "good", "act", "watch", "act",
+    ]  # fmt: skip
     assert [_rise((count, 10_000), (3000, 10_000)).state for count in (3299, 3300, 3999, 4000)] == [
         "good",
         "watch",
@@ -124,13 +118,8 @@ def test_values_of_a_sketch() -> None:
     ]
     sketch = sketch_of([1.0, 1.0, 2.0, 3.0])
     assert [round(quantile(sketch, share) or 0, 3) for share in (0.0, 0.3, 0.34, 0.66, 0.67, 1.0)] == [
-        0.99,
-        0.99,
-        0.99,
-        0.99,
-        1.994,
-        2.974,
-    ]
+        0.99, 0.99, 0.99, 0.99, 1.994, 2.974,
+    ]  # fmt: skip
     assert quantile(Sketch(), 0.5) is None
     assert bucket_at(Sketch({5: 1, 9: 1}), 1.0) == 9
     assert bucket_at(Sketch({5: 1, 9: 1}), 0.99) == 5
@@ -236,68 +225,32 @@ def test_the_clock_of_answers() -> None:
         return list(arrival.clocks(day, then))[2]
 
     assert answers([30.0] * 49, []) == (
-        "answers",
-        "insufficient",
-        49,
-        50,
-        None,
-        None,
-        "answers: 49 counted, 50 are needed",
-    )
+        "answers", "insufficient", 49, 50, None, None, "answers: 49 counted, 50 are needed",
+    )  # fmt: skip
     assert answers([30.0] * 50, []) == (
-        "answers",
-        "good",
-        50,
-        50,
-        30.26717133872189,
-        None,
+        "answers", "good", 50, 50, 30.26717133872189, None,
         "the quickest answers arrive 30 seconds after they were given",
-    )
+    )  # fmt: skip
     assert answers([30.0] * 50, [20.0] * 49) == (
-        "answers",
-        "good",
-        50,
-        50,
-        30.26717133872189,
-        None,
+        "answers", "good", 50, 50, 30.26717133872189, None,
         "the quickest answers arrive 30 seconds after they were given",
-    )
+    )  # fmt: skip
     assert answers([30.0] * 50, [20.0] * 50) == (
-        "answers",
-        "good",
-        50,
-        50,
-        30.26717133872189,
-        19.886670240866188,
+        "answers", "good", 50, 50, 30.26717133872189, 19.886670240866188,
         "the quickest answers arrive 30 seconds after they were given, 20 before",
-    )
+    )  # fmt: skip
     assert answers([-301.0] * 2 + [30.0] * 98, []) == (
-        "answers",
-        "watch",
-        100,
-        50,
-        0.02,
-        0.0,
+        "answers", "watch", 100, 50, 0.02, 0.0,
         "2 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
-    )
+    )  # fmt: skip
     assert answers([-310.0] * 2 + [30.0] * 98, []) == (
-        "answers",
-        "watch",
-        100,
-        50,
-        0.02,
-        0.0,
+        "answers", "watch", 100, 50, 0.02, 0.0,
         "2 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
-    )
+    )  # fmt: skip
     assert answers([-310.0] * 10 + [30.0] * 90, []) == (
-        "answers",
-        "act",
-        100,
-        50,
-        0.1,
-        0.0,
+        "answers", "act", 100, 50, 0.1, 0.0,
         "10 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
-    )
+    )  # fmt: skip
     assert answers([400.0] * 50, [20.0] * 50) == (
         "answers",
         "act",
@@ -319,14 +272,9 @@ def test_values_dated_in_the_future_of_too_few_calls() -> None:
     ]
     none = list(arrival.clocks(DayCounts(calls=200), DayCounts()))
     assert none[1] == (
-        "values",
-        "good",
-        200,
-        200,
-        0.0,
-        0.0,
+        "values", "good", 200, 200, 0.0, 0.0,
         "in 0.0 of 100 calls an input was refused because it is dated in the future",
-    )
+    )  # fmt: skip
 
 
 def test_results_that_come_late() -> None:
@@ -336,32 +284,17 @@ def test_results_that_come_late() -> None:
     assert arrival.delay("hba1c", sketch_of(days * 10), sketch_of(days * 9), 1) is None
     assert arrival.delay("hba1c", sketch_of(days * 10), Sketch(), 1) is None
     assert arrival.delay("hba1c", sketch_of(days * 10), then, 1) == (
-        "newest hba1c",
-        "good",
-        100,
-        100,
-        0.9900000000000001,
-        0.9900000000000001,
+        "newest hba1c", "good", 100, 100, 0.9900000000000001, 0.9900000000000001,
         "the newest tenth of hba1c is up to 1.0 days old, 1.0 before",
-    )
+    )  # fmt: skip
     assert arrival.delay("hba1c", sketch_of([day + 3 for day in days * 20]), then, 1) == (
-        "newest hba1c",
-        "good",
-        200,
-        100,
-        4.0148353330285875,
-        0.9900000000000001,
+        "newest hba1c", "good", 200, 100, 4.0148353330285875, 0.9900000000000001,
         "the newest tenth of hba1c is up to 4.0 days old, 1.0 before",
-    )
+    )  # fmt: skip
     assert arrival.delay("hba1c", sketch_of([day + 0.5 for day in days * 20]), then, 1) == (
-        "newest hba1c",
-        "good",
-        200,
-        100,
-        1.5067630358630386,
-        0.9900000000000001,
+        "newest hba1c", "good", 200, 100, 1.5067630358630386, 0.9900000000000001,
         "the newest tenth of hba1c is up to 1.5 days old, 1.0 before",
-    )
+    )  # fmt: skip
 
 
 # The day so far

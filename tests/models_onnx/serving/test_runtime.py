@@ -21,23 +21,10 @@ from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.pipeline import Trained
 
 TYPICAL = {
-    "age_years": 67,
-    "sex_male": 1,
-    "albumin_g_dl": 4.1,
-    "alp_u_l": 80,
-    "bun_mg_dl": 16,
-    "creatinine_mg_dl": 1.0,
-    "glucose_mg_dl": 101,
-    "bilirubin_total_mg_dl": 0.6,
-    "wbc_10e3_ul": 7.2,
-    "rbc_10e6_ul": 4.5,
-    "mcv_fl": 90,
-    "rdw_pct": 13.4,
-    "lymphocytes_pct": 28,
-    "sbp_mmhg": 134,
-    "dbp_mmhg": 72,
-    "bmi_kg_m2": 28,
-}
+    "age_years": 67, "sex_male": 1, "albumin_g_dl": 4.1, "alp_u_l": 80, "bun_mg_dl": 16, "creatinine_mg_dl": 1.0,
+    "glucose_mg_dl": 101, "bilirubin_total_mg_dl": 0.6, "wbc_10e3_ul": 7.2, "rbc_10e6_ul": 4.5, "mcv_fl": 90,
+    "rdw_pct": 13.4, "lymphocytes_pct": 28, "sbp_mmhg": 134, "dbp_mmhg": 72, "bmi_kg_m2": 28,
+}  # fmt: skip
 
 
 def person(model: Model, **changed: float) -> np.ndarray:

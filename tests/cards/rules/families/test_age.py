@@ -77,14 +77,9 @@ def test_the_facts_are_what_is_taken_beside_the_draft() -> None:
     spec = {"cns_active_count": {"ge": 2}}
     predicate = COUNT.compile(spec, lambda _part: pytest.fail("no part"))
     assert predicate.facts(context_of(OXYCODONE, active=["lorazepam 1 mg tablet", "metformin"])) == [
-        Fact(
-            "medication",
-            "lorazepam 1 mg tablet",
-            "lorazepam",
-            effective="2026-09-21",
-            source="MedicationRequest/active-0",
-        )
-    ]
+        Fact("medication", "lorazepam 1 mg tablet", "lorazepam", effective="2026-09-21",
+             source="MedicationRequest/active-0"),
+    ]  # fmt: skip
     assert (predicate.uses, predicate.limits) == (frozenset({"active"}), frozenset({2.0}))
     assert COUNT.say(spec, lambda _part: "").startswith("brain-active drugs in all")
 

@@ -68,14 +68,9 @@ def test_a_whole_card_about_a_repeated_test(as_of: datetime) -> None:
     assert [suggestion.label for suggestion in card.suggestions] == ["Do it on 2026-12-01 instead", "Cancel this order"]
     assert card.own_extension.facts == (
         Fact("draft", "Ferritin", "Ferritin", source="ServiceRequest/draft-1"),
-        Fact(
-            "last_result",
-            "Ferritin 80 ng/mL",
-            "80 ng/mL",
-            effective="2026-11-10",
-            source="Observation/o-2276-4-2026-11-10",
-        ),
-    )
+        Fact("last_result", "Ferritin 80 ng/mL", "80 ng/mL", effective="2026-11-10",
+             source="Observation/o-2276-4-2026-11-10"),
+    )  # fmt: skip
 
 
 # The last result

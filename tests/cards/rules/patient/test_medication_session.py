@@ -69,12 +69,9 @@ def test_the_days_that_a_draft_will_run(more: Json, days: float, as_of: datetime
         ([{**WARFARIN_5, "ended": 6}], [ENDED_OF], []),
         ([{**WARFARIN_5, "ended": 1}], [Selector(frozenset({WARFARIN}))], []),
         ([{**WARFARIN_5, "ended": 1}], [Selector(frozenset({ASPIRIN}), washout_days=5.0)], []),
-        # What is taken again counts as taken, not as ended too.
         ([{**WARFARIN_5, "ended": 1}, WARFARIN_5], [ENDED_OF], ["MedicationRequest/active-1"]),
-        # Each drug once, whichever selectors mean it; in the order of the codes.
         ([ASPIRIN_81, WARFARIN_5], [Selector(frozenset({WARFARIN, ASPIRIN})), ENDED_OF],
          ["MedicationRequest/active-1", "MedicationRequest/active-0"]),
-        # The drafted drug is no partner of itself, taken or ended.
         ([METFORMIN_500], [Selector(frozenset({METFORMIN}))], []),
         ([{**METFORMIN_500, "ended": 1}], [Selector(frozenset({METFORMIN}), washout_days=5.0)], []),
     ],

@@ -20,24 +20,15 @@ def advice(habits: Habits, call: Json, prefetch: Json) -> Json:
     told = text if habits.has("text of the chart is raw") else re.sub(r"([\\<\[\]])", r"\\\1", text)
     card: Json = {
         "uuid": "6a2e7a3e-5b8f-4bd7-9b0e-0f6d6f5a1c11" if habits.has("uuids are used again") else str(uuid4()),
-        "summary": f"{conditions} problems on the list",
-        "indicator": "info",
+        "summary": f"{conditions} problems on the list", "indicator": "info",
         "detail": f"**Patient** {told}\n\n| a | b |\n|---|---|\n| `<b>` | <https://good.example> |",
-        "source": {
-            "label": "Good server",
-            "url": "https://good.example/about",
-            "icon": f"{habits.base}/icon.png",
-            "topic": dict(TOPIC),
-        },
-        "suggestions": _suggestions(habits, call),
-        "selectionBehavior": "any",
-        "overrideReasons": [dict(REASON)],
-        "links": [
-            {"label": "More", "url": f"https://good.example/more?c={uuid4()}", "type": "absolute"},
-            {"label": "App", "url": "https://good.example/app", "type": "smart", "appContext": '{"a":1}'},
-        ],
+        "source": {"label": "Good server", "url": "https://good.example/about", "icon": f"{habits.base}/icon.png",
+                   "topic": dict(TOPIC)},
+        "suggestions": _suggestions(habits, call), "selectionBehavior": "any", "overrideReasons": [dict(REASON)],
+        "links": [{"label": "More", "url": f"https://good.example/more?c={uuid4()}", "type": "absolute"},
+                  {"label": "App", "url": "https://good.example/app", "type": "smart", "appContext": '{"a":1}'}],
         "extension": {"com.example.kind": {"anything": [], "null": None}},
-    }
+    }  # fmt: skip
     response: Json = {"cards": [card]}
     updates = [each for each in card["suggestions"] if each["actions"][0]["type"] == "update"]
     habits.seen.add(card["uuid"])

@@ -48,10 +48,8 @@ def code(value: str) -> Json:
         ({"pa-needed": code("satisfied")}, ["crd-ci-q5: satisfied and its number go together"]),
         ({"satisfied-pa-id": {"valueString": "1"}}, ["crd-ci-q5: satisfied and its number go together"]),
         ({"pa-needed": code("satisfied"), "satisfied-pa-id": {"valueString": "1"}}, []),
-        (
-            {"pa-needed": code("satisfied"), "satisfied-pa-id": {"valueString": "1"}, "doc-purpose": code("withpa")},
-            ["crd-ci-q4: documents for an authorization that is given"],
-        ),
+        ({"pa-needed": code("satisfied"), "satisfied-pa-id": {"valueString": "1"}, "doc-purpose": code("withpa")},
+         ["crd-ci-q4: documents for an authorization that is given"]),
     ],
 )  # fmt: skip
 def test_a_note_on_coverage_has_the_codes_and_keeps_the_constraints_of_crd(changes: Json, wrong: list[str]) -> None:
@@ -145,14 +143,9 @@ def test_a_coverage_is_proposed_once() -> None:
 def test_a_task_for_a_form_has_what_its_profile_asks_for() -> None:
     name = "a_task_for_a_form_keeps_its_profile"
     whole: Json = {
-        "resourceType": "Task",
-        "status": "ready",
-        "intent": "order",
-        "for": {},
-        "authoredOn": "2026-11-20",
-        "requester": {},
-        "input": [{"type": {"text": "form"}}, {"type": {"text": "after-completion-action"}}],
-    }
+        "resourceType": "Task", "status": "ready", "intent": "order", "for": {}, "authoredOn": "2026-11-20",
+        "requester": {}, "input": [{"type": {"text": "form"}}, {"type": {"text": "after-completion-action"}}],
+    }  # fmt: skip
     assert found(name, {"resource": whole}) == []
     assert found(name, {"resource": {"resourceType": "ServiceRequest"}}) == "no Task for a form came"
     members = ("status", "intent", "for", "authoredOn", "requester", "input")

@@ -27,23 +27,14 @@ STRANGE: tuple[object, ...] = (
     [],
     {},
     None,
-    {
-        "services": [
-            None,
-            5,
-            {},
-            {"id": 3, "hook": "patient-view"},
-            {"id": "a", "hook": "patient-view", "prefetch": [1]},
-        ]
-    },
+    {"services": [None, 5, {}, {"id": 3, "hook": "patient-view"},
+                  {"id": "a", "hook": "patient-view", "prefetch": [1]}]},
     {"services": [{"id": "a", "hook": "order-select", "prefetch": {"x": 5, "y": "{{}}", "z": "Patient/{{context"}}]},
     {"services": [{"id": "a", "hook": "com.example.own"}]},
     {"cards": [None, "x", {"suggestions": {"a": 1}, "links": [None], "source": 5, "overrideReasons": "no"}]},
-    {
-        "services": [{"id": "a", "hook": "patient-view"}],
-        "cards": [{"suggestions": [None, {"actions": [{"resource": []}]}]}],
-    },
-)
+    {"services": [{"id": "a", "hook": "patient-view"}],
+     "cards": [{"suggestions": [None, {"actions": [{"resource": []}]}]}]},
+)  # fmt: skip
 
 
 NOT_FOUND = b'{"detail": "Not Found"}'

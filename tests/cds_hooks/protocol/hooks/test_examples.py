@@ -19,18 +19,13 @@ RENAMED = (
     "the required field is there under the name of an earlier version or of the library's own example (TRAP-37/38)"
 )
 DIFFERENT = {
-    "medication-prescribe-context-dstu2.json": REPLACED,
-    "medication-prescribe-context-stu3.json": REPLACED,
-    "order-review-context-dstu2.json": REPLACED,
-    "order-review-context-stu3.json": REPLACED,
-    "allergyintolerance-create-context-dstu2.json": RENAMED,
-    "allergyintolerance-create-context-stu3.json": RENAMED,
-    "medication-verify-context-dstu2.json": RENAMED,
-    "medication-verify-context-r4.json": RENAMED,
-    "medication-verify-context-stu3.json": RENAMED,
-    "order-dispatch-context-hook-1.0.json": RENAMED,
+    "medication-prescribe-context-dstu2.json": REPLACED, "medication-prescribe-context-stu3.json": REPLACED,
+    "order-review-context-dstu2.json": REPLACED, "order-review-context-stu3.json": REPLACED,
+    "allergyintolerance-create-context-dstu2.json": RENAMED, "allergyintolerance-create-context-stu3.json": RENAMED,
+    "medication-verify-context-dstu2.json": RENAMED, "medication-verify-context-r4.json": RENAMED,
+    "medication-verify-context-stu3.json": RENAMED, "order-dispatch-context-hook-1.0.json": RENAMED,
     "order-dispatch-context-library-1.0.1.json": RENAMED,
-}
+}  # fmt: skip
 # "X is not a Bundle" is an array where the hook has an object; the other findings are about content, not JSON type.
 _WRONG_TYPE = ("appointments is not a Bundle",)
 

@@ -25,14 +25,9 @@ def _read(resource: Json) -> dict[str, set[tuple[tuple[str, ...], bool]]]:
 
 def _report(conclusion: str = "", *codes: str, status: str = "final", code: str = "Genetic analysis report") -> Json:
     return {
-        "resourceType": "DiagnosticReport",
-        "id": "one",
-        "status": status,
-        "code": {"text": code},
-        "subject": SUBJECT,
-        "effectiveDateTime": "2026-05-01",
-        "conclusionCode": [{"text": each} for each in codes],
-    } | ({"conclusion": conclusion} if conclusion else {})
+        "resourceType": "DiagnosticReport", "id": "one", "status": status, "code": {"text": code}, "subject": SUBJECT,
+        "effectiveDateTime": "2026-05-01", "conclusionCode": [{"text": each} for each in codes],
+    } | ({"conclusion": conclusion} if conclusion else {})  # fmt: skip
 
 
 def _problem(words: str, system: str = "", code: str = "", **more: Any) -> Json:
@@ -114,16 +109,11 @@ def test_a_provisional_diagnosis_is_not_final() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "Family history of malignant hyperthermia",
-        "CYP2C19 poor metabolizer in mother",
-        "Not a CYP2D6 poor metabolizer",
-        "Possible CYP2D6 poor metabolizer",
-        "G6PD deficiency carrier",
-        "Screening for malignant hyperthermia",
-        "CYP2D6 testing ordered",
-        "HLA-B27 positive",
+        "Family history of malignant hyperthermia", "CYP2C19 poor metabolizer in mother",
+        "Not a CYP2D6 poor metabolizer", "Possible CYP2D6 poor metabolizer", "G6PD deficiency carrier",
+        "Screening for malignant hyperthermia", "CYP2D6 testing ordered", "HLA-B27 positive",
     ],
-)
+)  # fmt: skip
 def test_a_problem_that_is_denied_suspected_or_of_the_family_tells_nothing(words: str) -> None:
     assert _read(_problem(words)) == {}
 
