@@ -5,13 +5,9 @@ from typing import Any
 import pytest
 
 from fhir.mapping.medications.sig import (
-    AS_NEEDED_WITHOUT_FREQUENCY,
     BY_PATIENT,
-    BY_PROTOCOL,
-    CONTINUOUS,
     LEFT_OPEN,
     LONGEST_SIG,
-    REPEATABLE,
     SLIDING_SCALE,
     TITRATED,
     DoseProblem,
@@ -203,30 +199,6 @@ def test_a_sig_of_over_a_thousand_signs_is_not_read() -> None:
     assert read_sig(words.ljust(1001)).problem == DoseProblem("the words are too long to be read")
     assert said_instead("as directed".ljust(1000)) is LEFT_OPEN
     assert said_instead("as directed".ljust(1001)) is None
-
-
-@pytest.mark.parametrize(
-    ("words", "problem", "of_changes"),
-    [
-        ("per sliding scale", SLIDING_SCALE, SLIDING_SCALE),
-        ("PCA", BY_PATIENT, BY_PATIENT),
-        ("titrated to effect", TITRATED, TITRATED),
-        ("once mr1", REPEATABLE, None),
-        ("per protocol", BY_PROTOCOL, None),
-        ("on call to OR", BY_PROTOCOL, None),
-        ("continuous infusion", CONTINUOUS, None),
-        ("as directed", LEFT_OPEN, None),
-        ("as needed", AS_NEEDED_WITHOUT_FREQUENCY, None),
-        ("infusion, titrate", TITRATED, TITRATED),
-        ("daily", None, None),
-    ],
-)
-def test_what_words_say_instead_of_a_frequency(
-    words: str, problem: DoseProblem | None, of_changes: DoseProblem | None
-) -> None:
-    assert said_instead(words) is problem
-    assert said_instead(words, of_changes=True) is of_changes
-    assert str(problem or "") == (problem.text if problem is not None else "")
 
 
 @pytest.mark.parametrize(
