@@ -1,7 +1,6 @@
 """Builds the server from its settings: services, models, record, routes and middleware, each once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -17,7 +16,6 @@ from cds_hooks.dialects import find_dialects
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
 from cds_hooks.hold_back.acceptance import AcceptanceCounts
-from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.auto_pause import Pausing
 from cds_hooks.hold_back.checks import site_checks
@@ -95,50 +93,20 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     application = Starlette(
         routes=routes, middleware=_middleware(configured, trust), exception_handlers=handlers, lifespan=lifespan.run
     )
-    pages = _Pages(configured, services, components, approvals, served, trust, counted)
-    application.router.redirect_slashes = False  # the pages have redirects of their own
-    application.router.default = RelativeRedirects(InParts(LatePages(pages.application)))
-    pages.server = ContainedApp(application, edge)
-    return pages.server
 
-
-@dataclass
-class _Pages:
-    """What the pages are made from, when the first of them is opened."""
-
-    configured: Settings
-    services: dict[str, Service]
-    components: ServerComponents
-    approvals: ApprovalBook | None
-    served: Mapping[Key, str]
-    trust: Trust
-    counted: MetricsFolder
-    server: ASGIApp | None = None
-    """The server itself, which the tester's page calls."""
-
-    def application(self) -> ASGIApp:
-        """Import the pages and put them together."""
+    def pages() -> ASGIApp:
+        """Import the pages and put them together, when the first of them is opened."""
         from cds_hooks.pages.application import page_application
         from cds_hooks.pages.server import PageServer
 
-        return page_application(
-            PageServer(
-                self.configured,
-                self.services,
-                self.components,
-                self.approvals,
-                {**self.served, **prompt_versions(self.configured)},
-                self.trust,
-                self.counted,
-                self.whole_server,
-            )
-        )
+        with_prompts = {**served, **prompt_versions(configured)}
+        parts = (configured, services, components, approvals, with_prompts, trust, counted)
+        return page_application(PageServer(*parts, app=lambda: server))
 
-    def whole_server(self) -> ASGIApp:
-        """Return the server; RuntimeError before it is put together."""
-        if self.server is None:
-            raise RuntimeError("the pages were opened before the server was put together")
-        return self.server
+    application.router.redirect_slashes = False  # the pages have redirects of their own
+    application.router.default = RelativeRedirects(InParts(LatePages(pages)))
+    server = ContainedApp(application, edge)
+    return server
 
 
 def _refuse_wrong_parts() -> None:

@@ -2,19 +2,18 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
+from starlette.types import Receive
 
 from cds_hooks.errors import BadRequest, BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from cds_hooks.routes.budgets import CallBudgets
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.security.client import ProxiedCall
 from cds_hooks.settings import Settings
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 JSON: Final = b"application/json"
 

@@ -28,8 +28,11 @@ def coverage_routes(components: ServerComponents, intake: ReportIntake) -> list[
         client = await intake.client_of(request)
         client.require(SERVICE)
         async with intake.body(request, client, _MOST_BYTES) as body:
+            from cards.coverage import questionnaire as forms  # by the first request for one
+            from cards.coverage.store import policies
+
             names = list(_names(_decoded(body)))
-        answer = _forms().package(base, _policies(), names)
+        answer = forms.package(base, policies(), names)
         if answer is None:
             raise NotFound("No form of this server is named in questionnaire, or in an order's coverage-information.")
         return JSONResponse(answer, media_type=_FHIR)
@@ -37,29 +40,19 @@ def coverage_routes(components: ServerComponents, intake: ReportIntake) -> list[
     async def read(request: Request) -> Response:
         client = await intake.client_of(request)
         client.require(SERVICE)
-        form = _forms().find_criteria(_policies(), request.path_params["name"])
+        from cards.coverage import questionnaire as forms
+        from cards.coverage.store import policies
+
+        form = forms.find_criteria(policies(), request.path_params["name"])
         if form is None:
             raise NotFound("There is no form of this id.")
-        return JSONResponse(_forms().questionnaire(base, *form), media_type=_FHIR)
+        return JSONResponse(forms.questionnaire(base, *form), media_type=_FHIR)
 
     prefix = f"/cds-services/{SERVICE}/Questionnaire"
     return [
         Route(f"{prefix}/$questionnaire-package", package, methods=["POST"]),
         Route(f"{prefix}/{{name}}", read, methods=["GET"]),
     ]
-
-
-def _forms() -> Any:
-    """Return the module of forms, loaded by the first request for one."""
-    from cards.coverage import questionnaire
-
-    return questionnaire
-
-
-def _policies() -> Any:
-    from cards.coverage.store import policies
-
-    return policies()
 
 
 def _decoded(body: bytes) -> Any:
@@ -74,15 +67,16 @@ def _names(body: Any) -> Iterator[str]:
     if not isinstance(body, dict) or not isinstance(body.get("parameter"), list):
         raise BadRequest("The body is no FHIR Parameters with a list of parameters.")
     from cards.coverage.annotation import parts_of
+    from cards.coverage.questionnaire import names_in
 
     for parameter in body["parameter"]:
         if not isinstance(parameter, dict):
             continue
         if parameter.get("name") == "questionnaire":
-            yield from _forms().names_in([parameter.get("valueCanonical")])
+            yield from names_in([parameter.get("valueCanonical")])
         order = parameter.get("resource")
         if parameter.get("name") == "order" and isinstance(order, dict):
             extensions = order.get("extension")
             for extension in extensions if isinstance(extensions, list) else ():
                 parts = parts_of(extension) if isinstance(extension, dict) else ()
-                yield from _forms().names_in(part.get("valueCanonical") for part in parts)
+                yield from names_in(part.get("valueCanonical") for part in parts)

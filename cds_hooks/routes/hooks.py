@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from starlette.types import Receive, Scope, Send
 
 from cds_hooks.answer import ReceivedBody, Recording, invoke
 from cds_hooks.call import SENT_AS_TRIAL, open_call
@@ -17,10 +18,10 @@ from cds_hooks.computing import refuse_late
 from cds_hooks.edge import ARRIVED
 from cds_hooks.errors import CALL_ID, BodyTooLarge, HookError, MethodNotAllowed, NotFound, RecordFailed
 from cds_hooks.logs import log
-from cds_hooks.routes.bodies import BodyReader, Receive
+from cds_hooks.routes.bodies import BodyReader
 from cds_hooks.routes.budgets import CallBudgets
 from cds_hooks.routes.failures import failure_outcome, log_failure
-from cds_hooks.routes.refusals import Scope, Send, log_refusal, send_json, send_refusal, trace_fields
+from cds_hooks.routes.refusals import log_refusal, send_json, send_refusal, trace_fields
 from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.security.client import proxied_call
 from cds_hooks.services import Service
@@ -55,9 +56,8 @@ class HookRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["service_id"]
-        service_id = (
-            self.services[name].id if name in self.services else ""
-        )  # what else stands in a URL may be anything
+        named_service = self.services.get(name)
+        service_id = named_service.id if named_service is not None else ""  # what else stands in a URL may be anything
         sent = proxied_call(scope, self._proxies)
         decision_id = new_decision_id(sent.fingerprint if sent is not None else None)
         trace = self.components.tracing.begin(scope["headers"])
@@ -149,15 +149,13 @@ class HookRoute:
         return service
 
 
-class _Attempt:
+class _Attempt(Struct):
     """What is known of a call when it is refused: the client after its token, the hook after its body."""
 
-    __slots__ = ("client", "hook", "is_repeated", "is_trial")
-
-    def __init__(self, *, is_trial: bool) -> None:
-        self.client = self.hook = ""
-        self.is_repeated = False
-        self.is_trial = is_trial
+    is_trial: bool
+    client: str = ""
+    hook: str = ""
+    is_repeated: bool = False
 
 
 class _Instance(Struct):

@@ -1,19 +1,17 @@
 """Refusals of calls and reports: what is sent, what is logged, and what is read on of a body that was not wanted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from cds_hooks.errors import CALL_ID, BodyTooLarge, HookError, operation_outcome
 from cds_hooks.logs import log
-from cds_hooks.routes.bodies import JSON, Receive
+from cds_hooks.routes.bodies import JSON
 from cds_hooks.tracing import CallTrace
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 def log_refusal(

@@ -1,12 +1,11 @@
-"""Parts of the application by themselves: what is counted of approvals, and the pages before the server is there."""
+"""Parts of the application by themselves: what is counted of approvals."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from cds_hooks.app import _in_force, _Pages
-from cds_hooks.metrics import Metrics
+from cds_hooks.app import _in_force
 
 
 def made(**members: Any) -> Any:
@@ -28,12 +27,3 @@ def test_what_people_have_signed_is_counted(rules: Any, approvals: Any, expected
         releases=made(current=made(states=states), waiting_for_second=lambda: [1, 2, 3]),
     )
     assert _in_force(components, approvals) == expected
-
-
-def test_the_pages_have_the_server_once_it_is_put_together() -> None:
-    nothing: Any = None
-    pages = _Pages(nothing, {}, nothing, None, {}, nothing, cast("Any", Metrics()))
-    with pytest.raises(RuntimeError, match=r"^the pages were opened before the server was put together$"):
-        pages.whole_server()
-    pages.server = cast("Any", "server")
-    assert cast("Any", pages.whole_server()) == "server"
