@@ -30,12 +30,6 @@ _DATE_CODES = {
     "past_due": ("59778-1", "Date when overdue for immunization"),
 }
 _STATUS_SYSTEM = "http://terminology.hl7.org/CodeSystem/immunization-recommendation-status"
-# FHIR R4, code system immunization-recommendation-status.
-_STATUSES = {
-    SeriesStatus.NOT_COMPLETE: "due",
-    SeriesStatus.COMPLETE: "complete",
-    SeriesStatus.IMMUNE: "immune",
-}
 
 
 def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
@@ -48,23 +42,25 @@ def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
 
 
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
-    """A FHIR R4 ImmunizationRecommendation of every group that may be given, is complete or not needed.
+    """A FHIR R4 ImmunizationRecommendation of every group of which a dose may be given, now or later.
 
-    What is contraindicated stands on the card and is no recommendation.
+    What is contraindicated, complete or not needed is no recommendation: of a vaccine that would harm nothing is saved.
     """
     return {
         "resourceType": "ImmunizationRecommendation",
         "patient": {"reference": f"Patient/{patient_id}"},
         "date": due.as_of.isoformat(),
         "recommendation": [
-            _recommendation(item, due.as_of, knowledge) for item in due.forecasts if item.status in _STATUSES
+            _recommendation(item, due.as_of, knowledge)
+            for item in due.forecasts
+            if item.status is SeriesStatus.NOT_COMPLETE
         ],
     }
 
 
 def _recommendation(item: GroupForecast, as_of: date, knowledge: VaccineKnowledge) -> Json:
     overdue = item.past_due is not None and item.past_due < as_of
-    status = "overdue" if overdue else _STATUSES[item.status]
+    status = "overdue" if overdue else "due"
     codings = [
         {"system": CVX, "code": code, "display": knowledge.schedule.vaccines[code].name}
         for code in item.vaccines

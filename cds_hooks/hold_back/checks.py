@@ -401,11 +401,11 @@ async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
         return None
     if call.others is not None and card.indicator != "critical":
         call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
-        own = visit_card(card, call)
-        before = card_in_place(own, (*call.visit_cards, *call.placed))
+        visible = visit_card(card, call)
+        before = card_in_place(visible, (*call.visit_cards, *call.placed))
         if before is not None:
             return _waits(card, finding, call, f"other cards go before it at this opening, such as {before.service}")
-        call.placed.append(own)
+        call.placed.append(visible)
     turn = await call.shared.turns.turn_of_another(call.caller, call.memory, finding)
     if turn is None:
         return None
@@ -728,7 +728,7 @@ SUPPRESSED: Final = frozenset(code for check in CHECKS for code in check.codes)
 """The reasons for which a card is held back; all other reasons say that there was nothing to show."""
 WITHOUT_MEMORY: Final = tuple(check for check in CHECKS if not check.remembers)
 """The checks that decide the same again whatever was shown or answered since: those that a replay asks."""
-BEFORE_REMINDERS: Final = CHECKS[: next(place for place, check in enumerate(CHECKS) if check.card is check_reminder)]
+BEFORE_REMINDERS: Final = CHECKS[: next(number for number, check in enumerate(CHECKS) if check.card is check_reminder)]
 """The checks that decide whether a card counts among those of an opening."""
 WITHHELD: Final = frozenset(code for check in CHECKS if check.hides_findings for code in check.codes)
 """Those of them for which something was found and is not shown."""

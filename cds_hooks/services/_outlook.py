@@ -6,8 +6,9 @@ from cards.compose.model import people_shown
 from cds_hooks.services._service import ServiceInput
 from cds_hooks.trusted_models import AbsentModel, served_model
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import map_features
+from fhir.mapping.features.feature import FeatureVector, map_features
 from fhir.mapping.stays import without_stays
+from fhir.record.record import PatientRecord
 from models_onnx.serving.eligibility import lacks_inputs, not_in_population
 
 OUTLOOK: Final = served_model("mortality_5y")
@@ -22,10 +23,19 @@ async def likely_deaths(call: ServiceInput) -> int | None:
     record = call.record
     if isinstance(OUTLOOK, AbsentModel) or not_in_population(OUTLOOK.manifest, record.age_years()) is not None:
         return None
-    vector = without_stays(record, map_features(record, OUTLOOK_FEATURES))
+    vector = outlook_inputs(record)
     if lacks_inputs(OUTLOOK.manifest, vector.values) is not None or call.why_withheld(OUTLOOK) is not None:
         return None
     return people_shown(await call.predict(OUTLOOK, vector.values))
+
+
+def outlook_inputs(record: PatientRecord) -> FeatureVector:
+    """The inputs of the model, mapped once for all services that ask about this chart."""
+    return record.derive(_map_inputs)
+
+
+def _map_inputs(record: PatientRecord) -> FeatureVector:
+    return without_stays(record, map_features(record, OUTLOOK_FEATURES))
 
 
 def is_short(deaths: int | None) -> bool:

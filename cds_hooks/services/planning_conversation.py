@@ -28,6 +28,7 @@ from cds_hooks.services._equation import (
     today,
 )
 from cds_hooks.services._model import ChartModel, ModelEstimate
+from cds_hooks.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
 from cds_hooks.services._service import (
     OPTED_OUT,
     Advice,
@@ -38,17 +39,14 @@ from cds_hooks.services._service import (
 )
 from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
-from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import FeatureVector, map_features
-from fhir.mapping.stays import is_left_open, without_stays
+from fhir.mapping.stays import is_left_open
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import ENTERED_IN_ERROR, USABLE_STATUS
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
 from models_onnx.serving.eligibility import not_in_population
 
-MODEL, TWIN = served_model("mortality_5y"), served_model("mortality_5y_small")
-FEATURES = features_named(MODEL.features)
+MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
 SUMMARY = "Planning ahead: this estimate is higher than for {higher} in 100 US adults of 40 and over. Consider a talk."
 """The number of deaths is no headline: it stands in the detail, behind the reason."""
 CARD = ModelCardContent(
@@ -112,7 +110,7 @@ async def decide(call: ServiceInput) -> Advice:
     if dominated is not None:
         return Advice(silences=[dominated])
     call.prefetch.require("labs")
-    vector = _inputs(record)
+    vector = outlook_inputs(record)
     diagnoses = _diagnoses_beside(record)
     advice = await advise_by_model(call, OF_CHART, vector, lambda estimated: _card(call, estimated, diagnoses))
     advice.features = vector  # what the full panel was asked of, where the small one is used
@@ -227,10 +225,6 @@ def _wishes_charted(record: PatientRecord) -> str | None:
     return None
 
 
-def _inputs(record: PatientRecord) -> FeatureVector:
-    return without_stays(record, map_features(record, FEATURES))
-
-
 def _open_encounters(record: PatientRecord) -> list[Encounter]:
     """Those going on; one that nobody closed but that has an end in the past, or is long past, is over."""
     return [stay for stay in record.encounters if stay.status in _GOING_ON and not _is_over(stay, record)]
@@ -277,7 +271,7 @@ def planning_order(patient_id: str, date: str) -> dict[str, Any]:
     return service_order(f"{_TALK}: goals, screening and prevention, advance care planning", patient_id, date)
 
 
-OF_CHART = ChartModel(MODEL, TWIN, _outside_population, _inputs)
+OF_CHART = ChartModel(MODEL, TWIN, _outside_population, outlook_inputs)
 
 SERVICE = Service(
     id="planning-conversation",
@@ -289,7 +283,7 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        features=FEATURES,
+        features=OUTLOOK_FEATURES,
         resources=(
             "CarePlan",
             "Condition",

@@ -318,7 +318,6 @@ def test_a_forecast_is_written_as_a_recommendation_of_fhir_and_into_the_extensio
                 "doseNumberPositiveInt": 2,
                 "supportingImmunization": [{"reference": "Immunization/1"}],
             },
-            {"vaccineCode": [{"text": "B"}], "forecastStatus": status("complete"), "series": ""},
         ],
     }
     on_time = answer(forecasts=(replace(forecast, past_due=AS_OF),))
