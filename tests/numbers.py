@@ -16,13 +16,9 @@ ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests/cases/numbers.csv"
 PARTS = ("cards", "cds_hooks", "fhir", "models_onnx")
 DECIDING = (
-    "cards/",
-    "cds_hooks/hold_back/",
-    "cds_hooks/services/",
-    "fhir/",
-    "models_onnx/equations/",
+    "cards/", "cds_hooks/hold_back/", "cds_hooks/services/", "fhir/", "models_onnx/equations/",
     "models_onnx/monitoring/",
-)
+)  # fmt: skip
 """Where numbers inside functions are listed too, but for 0, 1 and 2, which count and point."""
 _LONGEST = 400
 _PLAIN_CALLS = frozenset({"timedelta", "frozenset", "datetime", "Decimal", "steps", "present", "over", "ScoreItem"})

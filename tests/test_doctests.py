@@ -17,14 +17,8 @@ import fhir.terminology
 import models_onnx
 
 PACKAGES: tuple[ModuleType, ...] = (
-    cards,
-    cds_hooks,
-    fhir.client,
-    fhir.mapping,
-    fhir.record,
-    fhir.terminology,
-    models_onnx,
-)
+    cards, cds_hooks, fhir.client, fhir.mapping, fhir.record, fhir.terminology, models_onnx,
+)  # fmt: skip
 LEAST_EXAMPLES = 80
 
 

@@ -66,12 +66,8 @@ def test_the_search_finds_each_way_of_asking_a_sentence() -> None:
         'text.replace("of the chart", ""); "is too old" in text; "one day" in ("one day", "two days")\n'
     )
     assert sorted(decided_by_words(source)) == [
-        "No value in",
-        "is too old",
-        "not recorded in",
-        "of the chart",
-        "was found",
-    ]
+        "No value in", "is too old", "not recorded in", "of the chart", "was found",
+    ]  # fmt: skip
 
 
 def test_nothing_is_decided_by_the_words_of_our_own_sentences() -> None:

@@ -60,18 +60,10 @@ def _project() -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     "lock",
     [
-        "runtime.txt",
-        "kit.txt",
-        "dev.txt",
-        "slow.txt",
-        "otlp.txt",
-        "engines.txt",
-        "brokers.txt",
-        "mcp.txt",
-        "text.txt",
-        "mlops.txt",
+        "runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt", "brokers.txt", "mcp.txt",
+        "text.txt", "mlops.txt",
     ],
-)
+)  # fmt: skip
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text, "a lock records no address"

@@ -172,12 +172,9 @@ def test_a_published_equation_and_its_file_come_with_the_wheel(served: Served) -
 
 def test_a_drafted_order_gets_a_card_from_the_wheel(served: Served) -> None:
     draft = {
-        "resourceType": "MedicationRequest",
-        "status": "draft",
-        "intent": "order",
-        "medicationCodeableConcept": {"text": "metformin 500 mg tablet"},
-        "subject": {"reference": "Patient/any"},
-    }
+        "resourceType": "MedicationRequest", "status": "draft", "intent": "order",
+        "medicationCodeableConcept": {"text": "metformin 500 mg tablet"}, "subject": {"reference": "Patient/any"},
+    }  # fmt: skip
     file = served.home / "draft.json"
     file.write_text(json.dumps(draft))
     (card,) = served.call("sample:ckd4-metformin", "--draft", str(file))

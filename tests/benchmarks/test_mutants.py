@@ -75,14 +75,9 @@ def test_the_tests_near_a_module_are_those_that_import_or_mirror_it(tmp_path: Pa
 
 def test_a_line_is_in_the_outermost_function_whose_body_holds_it() -> None:
     lines = [
-        "A = 1",
-        "class B:",
-        "    c = 2",
-        "    def d(self):",
-        "        def e():",
-        "            return 1",
+        "A = 1", "class B:", "    c = 2", "    def d(self):", "        def e():", "            return 1",
         "        return e",
-    ]
+    ]  # fmt: skip
     text = "\n".join(lines)
     assert [function_at(text, line) for line in range(1, 8)] == ["", "", "", "", "B.d", "B.d", "B.d"]
 

@@ -86,11 +86,9 @@ def test_words_that_would_contradict_the_new_dose_are_replaced() -> None:
         "doseAndRate": tablets(1), "maxDosePerPeriod": {"numerator": {"value": 2}}, "route": {"text": "oral"},
     }  # fmt: skip
     assert dosage_after(said, ONCE_DAILY) == [
-        {
-            "text": "500 mg once daily", "patientInstruction": "500 mg once daily",
-            "timing": {"repeat": {"boundsDuration": {**DAYS, "value": 7}, **ONCE["repeat"]}},
-            "doseAndRate": tablets(1), "route": {"text": "oral"},
-        }
+        {"text": "500 mg once daily", "patientInstruction": "500 mg once daily",
+         "timing": {"repeat": {"boundsDuration": {**DAYS, "value": 7}, **ONCE["repeat"]}}, "doseAndRate": tablets(1),
+         "route": {"text": "oral"}},
     ]  # fmt: skip
 
 
@@ -156,12 +154,8 @@ def test_a_share_of_the_dose_keeps_its_unit() -> None:
 def test_a_second_instruction_is_like_the_first() -> None:
     first, second = Sig("400 mg on even days", 500, times_per_day=1), Sig("200 mg on odd days", 250, times_per_day=1)
     dosage = {
-        "timing": ONCE,
-        "doseAndRate": tablets(1),
-        "text": "x",
-        "patientInstruction": "1",
-        "route": {"text": "oral"},
-    }
+        "timing": ONCE, "doseAndRate": tablets(1), "text": "x", "patientInstruction": "1", "route": {"text": "oral"},
+    }  # fmt: skip
     after = amended(order_of(dosage), OrderChange(sig=first, second=second))["dosageInstruction"]
     assert after == [
         {**dosage, "text": first.text, "patientInstruction": first.text},

@@ -35,11 +35,8 @@ def suggestion(**changes: Any) -> Suggestion:
 
 def test_what_is_none_or_empty_is_left_out_of_the_bytes() -> None:
     assert msgspec.json.decode(msgspec.json.encode(check_card(card()))) == {
-        "uuid": "u",
-        "summary": "s",
-        "indicator": "info",
-        "source": {"label": "Label"},
-    }
+        "uuid": "u", "summary": "s", "indicator": "info", "source": {"label": "Label"},
+    }  # fmt: skip
 
 
 def test_the_wire_is_camel_case() -> None:

@@ -14,15 +14,11 @@ def test_every_family_of_rules_vaccines_prevention_and_genes_have_an_end() -> No
     assert (
         families
         | {
-            "Vaccines",
-            "Preventive services",
-            "Abnormal results",
-            "Genes and drugs",
-            "Influenza vaccine",
+            "Vaccines", "Preventive services", "Abnormal results", "Genes and drugs", "Influenza vaccine",
             "COVID-19 vaccine",
         }
         <= names
-    )
+    )  # fmt: skip
 
 
 def test_a_table_is_named_thirty_days_before_it_ends_and_from_then_on() -> None:
@@ -90,8 +86,5 @@ def test_a_table_that_is_not_of_a_season_is_to_be_compared_with_its_source() -> 
 
 def test_what_ended_first_is_named_first() -> None:
     assert [table.name for table in ending(date(2026, 8, 1))] == [
-        "RSV vaccine",
-        "Preventive services",
-        "Influenza vaccine",
-        "COVID-19 vaccine",
-    ]
+        "RSV vaccine", "Preventive services", "Influenza vaccine", "COVID-19 vaccine",
+    ]  # fmt: skip

@@ -8,12 +8,9 @@ from cards import fhir_validity
 from cards.fhir_validity import ValidationFault, ValidShapes, new_faults, shape_of, validate
 
 ORDER = {
-    "resourceType": "MedicationRequest",
-    "id": "a",
-    "subject": {"reference": "Patient/1"},
-    "authoredOn": "2026-11-20T09:30:00+01:00",
-    "dosageInstruction": [{"text": "1 tablet"}],
-}
+    "resourceType": "MedicationRequest", "id": "a", "subject": {"reference": "Patient/1"},
+    "authoredOn": "2026-11-20T09:30:00+01:00", "dosageInstruction": [{"text": "1 tablet"}],
+}  # fmt: skip
 
 
 def test_an_order_of_the_same_shape_for_another_patient_is_not_validated_again(monkeypatch: pytest.MonkeyPatch) -> None:

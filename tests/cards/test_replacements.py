@@ -63,11 +63,8 @@ def _classes() -> frozenset[str]:
 def _problem(words: str, **more: Any) -> dict[str, Any]:
     """A problem in words."""
     return {
-        "resourceType": "Condition",
-        "id": "p",
-        "code": {"text": words},
-        "subject": {"reference": "Patient/case"},
-    } | more
+        "resourceType": "Condition", "id": "p", "code": {"text": words}, "subject": {"reference": "Patient/case"},
+    } | more  # fmt: skip
 
 
 OVER = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}

@@ -129,13 +129,10 @@ def test_several_instructions_become_one(as_of: datetime) -> None:
     draft = draft_of({"drug": "861007"}) | {"dosageInstruction": [morning, evening]}
     after = corrected(SLOW_KIDNEYS, draft, "Reduce to 500 mg twice daily", as_of)
     assert after["dosageInstruction"] == [
-        {
-            "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
-            "doseAndRate": [
-                {"doseQuantity": {"value": 500, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}}
-            ],
-        }
-    ]
+        {"timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
+         "doseAndRate": [{"doseQuantity": {"value": 500, "unit": "mg", "system": "http://unitsofmeasure.org",
+                                           "code": "mg"}}]},
+    ]  # fmt: skip
 
 
 def test_a_timing_code_does_not_stay_beside_another_frequency(as_of: datetime) -> None:

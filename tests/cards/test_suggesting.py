@@ -220,13 +220,10 @@ def test_another_day_takes_the_place_of_a_period_and_a_draft_without_an_id_of_it
     draft = period | {"occurrencePeriod": {"start": "2026-11-21"}}
     (by_url,) = read_drafts([{"fullUrl": "urn:uuid:7", "resource": draft}])
     assert Case(by_url).actions(offer(change=OrderChange(occurrence="2026-12-01"))) == (
-        Action(
-            type="create",
-            description=f"label: {CT}",
-            resource=period | {"occurrenceDateTime": "2026-12-01", "id": "uuid-1"},
-        ),
+        Action(type="create", description=f"label: {CT}",
+               resource=period | {"occurrenceDateTime": "2026-12-01", "id": "uuid-1"}),
         Action(type="delete", description=f"Remove the drafted {CT}", resource_id="ServiceRequest/7"),
-    )
+    )  # fmt: skip
 
 
 TESTS = (LabOrder("51990-0", "BMP", in_days=90), LabOrder("57698-3", "Lipid panel"))
@@ -293,14 +290,11 @@ def test_active_orders_of_the_drug_that_is_replaced_are_stopped_and_nothing_else
     found, _ = case.offer(offer(cancel=True, create=(LINAGLIPTIN,)), offer(cancel=True), offer(create=(ACETAMINOPHEN,)))
     words = [[action.description for action in one.actions] for one in found]
     assert words == [
-        [
-            "Order linagliptin 5 MG Oral Tablet, 5 mg once daily",
-            "Stop the active metformin 850 MG Oral Tablet",
-            f"Remove the drafted {METFORMIN}",
-        ],
+        ["Order linagliptin 5 MG Oral Tablet, 5 mg once daily", "Stop the active metformin 850 MG Oral Tablet",
+         f"Remove the drafted {METFORMIN}"],
         [f"Remove the drafted {METFORMIN}"],
         ["Order acetaminophen, as needed"],
-    ]
+    ]  # fmt: skip
     stopped = found[0].actions[1].resource
     assert stopped == (case.original("MedicationRequest/active-0") or {}) | {"status": "stopped"}
 

@@ -73,11 +73,8 @@ def test_a_part_of_a_milligram_has_four_decimals(milligrams: float, shown: str) 
 def test_the_first_names_and_how_many_more() -> None:
     names = ["a", "b", "c"]
     assert [first_few(names, most) for most in (1, 2, 3, 4)] == [
-        "a and 2 more",
-        "a, b and 1 more",
-        "a, b, c",
-        "a, b, c",
-    ]
+        "a and 2 more", "a, b and 1 more", "a, b, c", "a, b, c",
+    ]  # fmt: skip
     assert first_few([], 2) == ""
 
 

@@ -23,12 +23,9 @@ def order_card(*labels: str) -> dict[str, Any]:
     """A card of orders, whose suggestions are counted together with the cards and orders of the whole answer."""
     suggestions = [{"label": label, "uuid": numbered_uuid(ID, 7 + number)} for number, label in enumerate(labels)]
     return {
-        "uuid": part_uuid(card_uuid(ID, 4), 2),
-        "summary": "Metformin: eGFR 25",
-        "indicator": "critical",
-        "source": {"label": "s"},
-        "suggestions": suggestions,
-    }
+        "uuid": part_uuid(card_uuid(ID, 4), 2), "summary": "Metformin: eGFR 25", "indicator": "critical",
+        "source": {"label": "s"}, "suggestions": suggestions,
+    }  # fmt: skip
 
 
 def recorded(*cards: dict[str, Any], silence: Any = ()) -> Decision:
@@ -44,14 +41,9 @@ def test_the_choice_is_the_suggestion_of_that_uuid_however_cards_and_suggestions
     )
     history = decision_history(recorded(card), [answer])
     assert history.advised == (
-        AdvisedCard(
-            card["uuid"],
-            "Metformin: eGFR 25",
-            "critical",
-            ("Cancel this order", "Replace by linagliptin"),
-            (Answer(5, "2026-11-20", True, ("Replace by linagliptin",)),),
-        ),
-    )
+        AdvisedCard(card["uuid"], "Metformin: eGFR 25", "critical", ("Cancel this order", "Replace by linagliptin"),
+                    (Answer(5, "2026-11-20", True, ("Replace by linagliptin",)),)),
+    )  # fmt: skip
     assert history.lines == ("Metformin: eGFR 25: Followed (Replace by linagliptin) on 2026-11-20",)
 
 

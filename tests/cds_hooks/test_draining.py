@@ -69,11 +69,9 @@ def test_a_server_logs_what_it_serves_and_that_it_stopped(monkeypatch: pytest.Mo
         _settings(monkeypatch, trust_file=trust_file, database_url=url)
         lines, address = _served(_Ending(_config(workers=3)))
         assert [{key: line[key] for key in line if key not in {"timestamp", "level"}} for line in lines] == [
-            {
-                "event": "serving", "version": version("cds-hooks-onnx"), "address": address, "pid": os.getpid(),
-                "workers": 3, "database": database, "services": 17, "profile": profile,
-                "body_scan": "c" if SCANS_IN_C else "python",
-            },
+            {"event": "serving", "version": version("cds-hooks-onnx"), "address": address, "pid": os.getpid(),
+             "workers": 3, "database": database, "services": 17, "profile": profile,
+             "body_scan": "c" if SCANS_IN_C else "python"},
             {"event": "stopped", "pid": os.getpid()},
         ]  # fmt: skip
 

@@ -39,47 +39,17 @@ from fhir.record.refusals import Refusal
 # Settings
 
 _DEFAULTS: Final = {
-    "action_selection_behavior": False,
-    "answer_seconds": 30,
-    "ask_opt_outs": False,
-    "body_seconds": 10,
-    "call_seconds": 20,
-    "calls_per_second": 10000,
-    "concurrent_calls": 256,
-    "connections": 10000,
-    "contact": "",
-    "cors_origins": "loopback",
-    "database_url": "sqlite:///var/decisions.sqlite3",
-    "dialect": "standard",
-    "drain_seconds": 3,
-    "explain_link_minutes": 60,
-    "explain_pages": "operator",
-    "fetch_milliseconds": 400,
-    "head_seconds": 10,
-    "keep_facts": True,
-    "kfre_region": "north_america",
-    "label_lag_days": 3,
-    "log_level": "info",
-    "login": "none",
-    "login_hours": 12,
-    "login_idle_minutes": 15,
-    "max_body_bytes": 16777216,
-    "max_drafts": 200,
-    "max_entries": 30000,
-    "max_entries_per_key": 10000,
-    "model_state": "validated",
-    "opt_out_flags": "",
-    "pause_cards": 200,
-    "packages": "",
-    "pause_share": 0.05,
-    "public_url": "http://127.0.0.1:8085",
-    "record_user": "hashed",
-    "referral_risk": 0.03,
-    "seal_seconds": 60,
-    "shown_rest_days": 14,
-    "trusted_proxies": "",
+    "action_selection_behavior": False, "answer_seconds": 30, "ask_opt_outs": False, "body_seconds": 10,
+    "call_seconds": 20, "calls_per_second": 10000, "concurrent_calls": 256, "connections": 10000, "contact": "",
+    "cors_origins": "loopback", "database_url": "sqlite:///var/decisions.sqlite3", "dialect": "standard",
+    "drain_seconds": 3, "explain_link_minutes": 60, "explain_pages": "operator", "fetch_milliseconds": 400,
+    "head_seconds": 10, "keep_facts": True, "kfre_region": "north_america", "label_lag_days": 3, "log_level": "info",
+    "login": "none", "login_hours": 12, "login_idle_minutes": 15, "max_body_bytes": 16777216, "max_drafts": 200,
+    "max_entries": 30000, "max_entries_per_key": 10000, "model_state": "validated", "opt_out_flags": "",
+    "pause_cards": 200, "packages": "", "pause_share": 0.05, "public_url": "http://127.0.0.1:8085",
+    "record_user": "hashed", "referral_risk": 0.03, "seal_seconds": 60, "shown_rest_days": 14, "trusted_proxies": "",
     "visit_memory_bytes": 33554432,
-}
+}  # fmt: skip
 """Every default that is a number, a text or a yes or no, as docs/settings.md lists them."""
 
 
@@ -386,13 +356,10 @@ def test_an_answer_is_counted_by_its_cards_reasons_and_stages() -> None:
     metrics.prefetched("c", "s", "patient=fetched", 0.25)
     metrics.refused("s", 400)
     assert metrics.counts == {
-        ("cds_requests", "s", "h", "200"): 1,
-        ("cds_cards", "s", "warning"): 1,
-        ("cds_silences", "s", "below-threshold"): 1,
-        ("cds_prefetch", "c", "s", "patient=given"): 1,
-        ("cds_prefetch", "c", "s", "patient=fetched"): 1,
-        ("cds_requests", "s", "", "400"): 1,
-    }
+        ("cds_requests", "s", "h", "200"): 1, ("cds_cards", "s", "warning"): 1,
+        ("cds_silences", "s", "below-threshold"): 1, ("cds_prefetch", "c", "s", "patient=given"): 1,
+        ("cds_prefetch", "c", "s", "patient=fetched"): 1, ("cds_requests", "s", "", "400"): 1,
+    }  # fmt: skip
     assert metrics.stages["s", "read"].total == 0.5
     assert sum(metrics.fetches["c", "s"].counts) == 1
     assert metrics.fetches["c", "s"].total == 0.25
@@ -437,18 +404,10 @@ def test_every_error_has_its_status_code_and_headers(
     assert (error.status, error.code, error.headers) == (status, code, headers)
     outcome = json.loads(operation_outcome(error("What to do.", "context"), "call-1"))
     assert outcome == {
-        "resourceType": "OperationOutcome",
-        "id": "call-1",
-        "issue": [
-            {
-                "severity": "fatal" if status >= 500 else "error",
-                "code": code,
-                "details": {"text": "What to do."},
-                "diagnostics": "What to do.",
-                "expression": ["context"],
-            }
-        ],
-    }
+        "resourceType": "OperationOutcome", "id": "call-1",
+        "issue": [{"severity": "fatal" if status >= 500 else "error", "code": code, "details": {"text": "What to do."},
+                   "diagnostics": "What to do.", "expression": ["context"]}],
+    }  # fmt: skip
     assert "expression" not in json.loads(operation_outcome(error("x")))["issue"][0]
     assert "id" not in json.loads(operation_outcome(error("x")))
 

@@ -146,17 +146,8 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch: pytes
 
     asyncio.run(run())
     always = [
-        "counts",
-        "edge",
-        "visits",
-        "follower",
-        "governance",
-        "seals",
-        "releases",
-        "terminology",
-        "trust",
-        "pausing",
-    ]
+        "counts", "edge", "visits", "follower", "governance", "seals", "releases", "terminology", "trust", "pausing",
+    ]  # fmt: skip
     assert ended == [*always, "events"] if has_events else ended == always
     ended.clear()
     asyncio.run(span._close())
@@ -238,18 +229,12 @@ def test_every_kind_of_count_has_its_labels() -> None:
     metrics.prefetched("c", "s", "labs=given tests=null", 0.0)
     metrics.prefetched("c", "s", "labs=given tests=null", 0.3)
     assert dict(metrics.counts) == {
-        ("cds_requests", "s", "", "412"): 1,
-        ("cds_refused", "c", "s", "h", "r"): 1,
-        ("cds_untrusted", "expired"): 1,
-        ("cds_connections",): 1,
-        ("cds_edge_refused", "slow"): 1,
-        ("cds_outbound", "c", "fhir", "timeout"): 1,
-        ("cds_feedback", "s", "accepted"): 1,
-        ("cds_feedback_unmatched", "s", "unknown-card"): 1,
-        ("cds_outcomes", "death", "yes"): 1,
-        ("cds_outcomes_refused", "no-decision"): 1,
+        ("cds_requests", "s", "", "412"): 1, ("cds_refused", "c", "s", "h", "r"): 1, ("cds_untrusted", "expired"): 1,
+        ("cds_connections",): 1, ("cds_edge_refused", "slow"): 1, ("cds_outbound", "c", "fhir", "timeout"): 1,
+        ("cds_feedback", "s", "accepted"): 1, ("cds_feedback_unmatched", "s", "unknown-card"): 1,
+        ("cds_outcomes", "death", "yes"): 1, ("cds_outcomes_refused", "no-decision"): 1,
         ("cds_prefetch", "c", "s", "labs=given tests=null"): 2,
-    }
+    }  # fmt: skip
     ((_, fetched),) = metrics.fetches.items()
     assert (sum(fetched.counts), fetched.total) == (1, 0.3)
 
@@ -285,18 +270,13 @@ def test_a_page_has_the_sum_of_counts_and_the_highest_of_states() -> None:
     )  # fmt: skip
     lines = set(page_of([first, second]).decode().splitlines())
     wanted = {
-        "cds_connections_total 5.0",
-        "cds_record_failures_total 5.0",
-        "cds_seal_failures_total 5.0",
-        "cds_sealed_until_timestamp_seconds 50.0",
-        'cds_model_out{model="m"} 1.0',
+        "cds_connections_total 5.0", "cds_record_failures_total 5.0", "cds_seal_failures_total 5.0",
+        "cds_sealed_until_timestamp_seconds 50.0", 'cds_model_out{model="m"} 1.0',
         'cds_paused{client="ehr",kind="rule",name="r"} 1.0',
-        'cds_interface_incident{feed="lab",kind="late",severity="high"} 1.0',
-        'cds_in_force{what="pending"} 7.0',
-        'cds_in_force{what="switches"} 1.0',
-        'cds_prefetch_total{client="c",key="labs",service="s",state="given"} 5.0',
+        'cds_interface_incident{feed="lab",kind="late",severity="high"} 1.0', 'cds_in_force{what="pending"} 7.0',
+        'cds_in_force{what="switches"} 1.0', 'cds_prefetch_total{client="c",key="labs",service="s",state="given"} 5.0',
         'cds_prefetch_total{client="c",key="tests",service="s",state="null"} 2.0',
-    }
+    }  # fmt: skip
     assert wanted - lines == set()
     assert not any(line.startswith("cds_sealed_until") for line in page_of([Snapshot()]).decode().splitlines())
     # As of two workers: both are this process, whose start is told once and whose memory is counted twice.

@@ -14,13 +14,8 @@ from tests.conformance.test_card import card, suggestion
 
 # What a correction is about: how much, for how long, and the product where another strength is meant.
 CORRECTED = {
-    "dosageInstruction",
-    "dispenseRequest",
-    "medicationCodeableConcept",
-    "medicationReference",
-    "contained",
-    "code",
-}
+    "dosageInstruction", "dispenseRequest", "medicationCodeableConcept", "medicationReference", "contained", "code",
+}  # fmt: skip
 RESOURCE = {"resourceType": "ServiceRequest", "id": "1"}
 
 

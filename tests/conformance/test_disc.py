@@ -14,14 +14,9 @@ from tests.conformance.trusted import Site
 
 # The published pages of HL7/cds-hooks-library (checklist section 5).
 HOOK_VERSIONS = {
-    "patient-view": "1.0",
-    "order-select": "1.0",
-    "order-sign": "1.0",
-    "order-dispatch": "1.1",
-    "encounter-discharge": "1.0",
-    "encounter-start": "1.0",
-    "appointment-book": "1.0",
-}
+    "patient-view": "1.0", "order-select": "1.0", "order-sign": "1.0", "order-dispatch": "1.1",
+    "encounter-discharge": "1.0", "encounter-start": "1.0", "appointment-book": "1.0",
+}  # fmt: skip
 
 
 @row("DISC-01", "DISC-14")

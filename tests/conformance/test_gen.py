@@ -132,12 +132,8 @@ def test_members_that_are_not_known_change_nothing(server: Outside, place: str) 
     request = request_for(PLANNING, "patient-view", "planning-talk", AS_OF)
     request["fhirServer"] = "http://127.0.0.1:9/fhir"
     request["fhirAuthorization"] = {
-        "access_token": "t",
-        "token_type": "Bearer",
-        "expires_in": 300,
-        "scope": "user/*.read",
-        "subject": "s",
-    }
+        "access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "user/*.read", "subject": "s",
+    }  # fmt: skip
     request["extension"] = {"com.example.workflow": {"a": [1]}}
     holder: Json = request
     for step in filter(None, place.split(".")):
@@ -149,12 +145,9 @@ def test_members_that_are_not_known_change_nothing(server: Outside, place: str) 
 @row("GEN-10", "EXT-03")
 def test_members_that_are_not_known_are_no_fault_of_feedback(server: Outside) -> None:
     item = {
-        "card": "01a1f845-4e95-75a9-93e4-433f36c90100",
-        "outcome": "overridden",
-        "outcomeTimestamp": "2026-11-20T09:00:00Z",
-        "added": {"x": [1]},
-        "extension": {"com.example.x": 1},
-    }
+        "card": "01a1f845-4e95-75a9-93e4-433f36c90100", "outcome": "overridden",
+        "outcomeTimestamp": "2026-11-20T09:00:00Z", "added": {"x": [1]}, "extension": {"com.example.x": 1},
+    }  # fmt: skip
     body = json.dumps({"feedback": [item], "added": 1, "extension": {"com.example.y": 2}}).encode()
     assert server.call(f"{PLANNING}/feedback", body).status_code == 200
 

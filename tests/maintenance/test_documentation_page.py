@@ -92,8 +92,5 @@ def test_a_picture_of_the_light_theme_has_the_dark_one_beside_it() -> None:
         '<img src="a-light.webp" alt="Words"></picture></p>\n'
     )
     assert [dark_of(source) for source in ("a-light.webp", "b/light-a-light.v.png", "a.webp", "a-lights.webp")] == [
-        "a-dark.webp",
-        None,
-        None,
-        None,
-    ]
+        "a-dark.webp", None, None, None,
+    ]  # fmt: skip

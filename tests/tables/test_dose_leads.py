@@ -12,13 +12,9 @@ TABLE = ROOT / "cards" / "rules" / "families" / "dose" / "leads.csv"
 AMOUNTS = ("max_single_mg", "max_daily_mg", "max_weekly_mg", "max_single_mg_kg", "max_daily_mg_kg")
 COLUMNS = {
     "adult_dose_limits.csv": ("usual_start", "max_single", "max_daily"),
-    "paediatric_dose_limits.csv": (
-        "mg_per_kg_dose_max",
-        "mg_per_kg_day_max",
-        "absolute_max_single",
-        "absolute_max_daily",
-    ),
-}
+    "paediatric_dose_limits.csv": ("mg_per_kg_dose_max", "mg_per_kg_day_max", "absolute_max_single",
+                                   "absolute_max_daily"),
+}  # fmt: skip
 MILLIGRAMS = {"ug": 0.001, "ug/kg": 0.001, "g": 1000.0}
 # Named in a note of the file or of its README, because the page is about another use of the drug.
 IN_NOTES = {

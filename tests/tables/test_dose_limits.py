@@ -29,12 +29,9 @@ FORMS = {"slow": " Extended Release Oral Tablet", "immediate": " Oral Tablet", "
 }
 KILOGRAMS = 20.0
 VISIT = {
-    "resourceType": "Encounter",
-    "id": "visit",
-    "status": "in-progress",
-    "class": {"code": "AMB"},
+    "resourceType": "Encounter", "id": "visit", "status": "in-progress", "class": {"code": "AMB"},
     "subject": {"reference": "Patient/case"},
-}
+}  # fmt: skip
 
 
 # The limit is that of a loading day; a row of leads.csv is about the maintenance dose, which is a third of it.

@@ -82,12 +82,9 @@ def test_the_ages_intervals_and_vaccines_of_each_dose_are_cdcs(data_folder: Path
         for number, dose in enumerate(series["doses"], 1)
     }
     ages = {
-        "absolute_minimum": "abs_min_age",
-        "minimum": "min_age",
-        "earliest_recommended": "earliest_recommended",
-        "latest_recommended": "latest_recommended",
-        "maximum": "max_age",
-    }
+        "absolute_minimum": "abs_min_age", "minimum": "min_age", "earliest_recommended": "earliest_recommended",
+        "latest_recommended": "latest_recommended", "maximum": "max_age",
+    }  # fmt: skip
     waits = {
         "absolute_minimum": "abs_min_interval",
         "minimum": "min_interval",

@@ -9,14 +9,10 @@ from cards.rules.engine.rule_book import whole_book
 
 RULE = "age-meperidine"
 CASE: dict[str, Any] = {
-    "id": "one",
-    "about": "any",
-    "kind": "fires",
-    "patient": {"age": 80},
-    "draft": {"drug": "meperidine hydrochloride 50 MG Oral Tablet", "dose": "1 tablet", "times": 4},
-    "band": "any",
+    "id": "one", "about": "any", "kind": "fires", "patient": {"age": 80},
+    "draft": {"drug": "meperidine hydrochloride 50 MG Oral Tablet", "dose": "1 tablet", "times": 4}, "band": "any",
     "indicator": "warning",
-}
+}  # fmt: skip
 
 
 def test_a_case_that_is_right_has_no_fault() -> None:

@@ -41,14 +41,11 @@ def test_a_result_is_of_three_days_ago_in_the_usual_unit_unless_said() -> None:
     first, second = resources(labs=[["creatinine", 1.2], ["potassium", 5.5, 40, "meq/L", "preliminary"]])
     ucum = "http://unitsofmeasure.org"
     assert first == {
-        "resourceType": "Observation",
-        "id": "lab-0",
-        "status": "final",
-        "code": {"coding": [{"system": LOINC, "code": "2160-0"}]},
-        "subject": SUBJECT,
+        "resourceType": "Observation", "id": "lab-0", "status": "final",
+        "code": {"coding": [{"system": LOINC, "code": "2160-0"}]}, "subject": SUBJECT,
         "effectiveDateTime": "2026-11-17T09:00:00+00:00",
         "valueQuantity": {"value": 1.2, "unit": "mg/dL", "system": ucum, "code": "mg/dL"},
-    }
+    }  # fmt: skip
     assert (second["id"], second["status"], second["effectiveDateTime"], second["valueQuantity"]) == (
         "lab-1",
         "preliminary",
@@ -98,14 +95,10 @@ def test_what_is_taken_is_an_active_order_of_sixty_days_ago_unless_said() -> Non
         ]
     )
     assert usual == {
-        "resourceType": "MedicationRequest",
-        "id": "active-0",
-        "status": "active",
-        "intent": "order",
-        "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
-        "subject": SUBJECT,
+        "resourceType": "MedicationRequest", "id": "active-0", "status": "active", "intent": "order",
+        "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"}, "subject": SUBJECT,
         "authoredOn": "2026-09-21",
-    }
+    }  # fmt: skip
     assert (recent["id"], recent["authoredOn"]) == ("active-1", "2026-11-15")
     assert (ended["status"], ended["authoredOn"], ended["dispenseRequest"]) == (
         "completed",

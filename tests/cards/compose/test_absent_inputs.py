@@ -106,8 +106,5 @@ def test_a_measured_input_has_its_date_and_age_and_sex_have_none() -> None:
 def test_an_input_that_moves_nothing_neither_raises_nor_lowers() -> None:
     lines = factor_lines([0.5, 0.0, -0.25, 0.0], "input {}".format)
     assert [(line.rpartition(": ")[2] or line) for line in lines] == [
-        "- **Raises the estimate**",
-        "input 0",
-        "- **Lowers it**",
-        "input 2",
-    ]
+        "- **Raises the estimate**", "input 0", "- **Lowers it**", "input 2",
+    ]  # fmt: skip

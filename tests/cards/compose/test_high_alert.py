@@ -106,12 +106,9 @@ def test_a_drug_with_rules_and_an_ordinary_one_stay_silent(as_of: datetime, drug
 
 def test_a_drug_that_has_a_card_is_not_named_again(as_of: datetime) -> None:
     allergy = {
-        "resourceType": "AllergyIntolerance",
-        "id": "allergy",
-        "patient": {"reference": f"Patient/{PATIENT_ID}"},
-        "code": {"text": "lomustine"},
-        "reaction": [{"manifestation": [{"text": "anaphylaxis"}]}],
-    }
+        "resourceType": "AllergyIntolerance", "id": "allergy", "patient": {"reference": f"Patient/{PATIENT_ID}"},
+        "code": {"text": "lomustine"}, "reaction": [{"manifestation": [{"text": "anaphylaxis"}]}],
+    }  # fmt: skip
     outcome = check(record_of({"more": [allergy]}, as_of), drafts_of(draft_of({"drug": "Gleostine"})))
     assert [rule for rule, _, _ in findings(outcome)] == ["allergy-same-ingredient"]
     assert [card.own_extension.output for card in outcome.cards] == [None]

@@ -21,14 +21,10 @@ def _draft(number: int, words: str, mg: float, times: int) -> Json:
     dose = {"doseQuantity": {"value": mg, **MG}}
     timing = {"repeat": {"frequency": times, "period": 1, "periodUnit": "d"}}
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"draft-{number}",
-        "status": "draft",
-        "intent": "order",
-        "subject": {"reference": "Patient/chart-1"},
-        "medicationCodeableConcept": {"text": words},
+        "resourceType": "MedicationRequest", "id": f"draft-{number}", "status": "draft", "intent": "order",
+        "subject": {"reference": "Patient/chart-1"}, "medicationCodeableConcept": {"text": words},
         "dosageInstruction": [{"timing": timing, "doseAndRate": [dose]}],
-    }
+    }  # fmt: skip
 
 
 async def _signed(folder: Path, drafts: list[Json], *chart: Json) -> list[Json]:
@@ -68,12 +64,9 @@ def test_the_headline_of_ten_drafts_is_what_they_give_together(
 
 def _listed(number: int, drug: str, reaction: str) -> Json:
     return {
-        "resourceType": "AllergyIntolerance",
-        "id": f"allergy-{number}",
-        "patient": {"reference": "Patient/chart-1"},
-        "code": {"text": drug},
-        "reaction": [{"manifestation": [{"text": reaction}]}],
-    }
+        "resourceType": "AllergyIntolerance", "id": f"allergy-{number}", "patient": {"reference": "Patient/chart-1"},
+        "code": {"text": drug}, "reaction": [{"manifestation": [{"text": reaction}]}],
+    }  # fmt: skip
 
 
 def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp_path: Path) -> None:

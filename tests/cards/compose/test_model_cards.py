@@ -83,11 +83,8 @@ COMPARED = "Higher than 80 in 100 of US adults of 40 and over examined in 2003-2
 def test_the_card_of_an_estimate() -> None:
     shown = card(prediction(0.6, 0.1, -0.3), vector(*THREE))
     assert (shown.uuid, shown.summary, shown.indicator, shown.selection_behavior) == (
-        "uuid",
-        "Death within 5 years: about 30 in 100, higher than 80.",
-        "info",
-        "at-most-one",
-    )
+        "uuid", "Death within 5 years: about 30 in 100, higher than 80.", "info", "at-most-one",
+    )  # fmt: skip
     assert shown.source == Source(
         label="Death within 5 years, adults of 40 and over, version 2.1.0", topic=TOPICS["planning"]
     )

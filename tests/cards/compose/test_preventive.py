@@ -134,14 +134,10 @@ def test_the_extension_keeps_every_answer_and_the_facts_of_what_is_due() -> None
         services=(
             overdue,
             overdue,
-            PreventiveState(
-                service="d", state="not due", because="done", text="no d on record", last="2026-01-02",
-                source="Observation/fit", next_due="2027-01-02", **state,
-            ),
-            PreventiveState(
-                service="u", state="not known", because="not-charted", text="no u on record", source="Observation/fit",
-                **state,
-            ),
+            PreventiveState(service="d", state="not due", because="done", text="no d on record", last="2026-01-02",
+                            source="Observation/fit", next_due="2027-01-02", **state),
+            PreventiveState(service="u", state="not known", because="not-charted", text="no u on record",
+                            source="Observation/fit", **state),
         ),
     )  # fmt: skip
 

@@ -23,26 +23,19 @@ def doses(cvx: str, *days: str) -> list[Json]:
     code = {"coding": [{"system": CVX, "code": cvx}]}
     return [
         {
-            "resourceType": "Immunization",
-            "id": f"dose-{cvx}-{day}",
-            "status": "completed",
-            "vaccineCode": code,
-            "patient": {"reference": "Patient/p"},
-            "occurrenceDateTime": day,
+            "resourceType": "Immunization", "id": f"dose-{cvx}-{day}", "status": "completed", "vaccineCode": code,
+            "patient": {"reference": "Patient/p"}, "occurrenceDateTime": day,
         }
         for day in days
-    ]
+    ]  # fmt: skip
 
 
 def problem(system: str, code: str, since: str, words: str, **more: Any) -> Json:
     return {
-        "resourceType": "Condition",
-        "id": f"problem-{code}",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": system, "code": code}], "text": words},
-        "subject": {"reference": "Patient/p"},
+        "resourceType": "Condition", "id": f"problem-{code}", "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": system, "code": code}], "text": words}, "subject": {"reference": "Patient/p"},
         "onsetDateTime": since,
-    } | more
+    } | more  # fmt: skip
 
 
 def _found(as_of: datetime, born: str, resources: list[Json]) -> tuple[VaccinesDue, ChartedPerson]:
@@ -182,20 +175,12 @@ def test_a_vaccine_is_overdue_from_the_day_after_its_last_recommended_day(as_of:
 def _steroid(mg: float) -> Json:
     dose = {"value": mg, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
     return {
-        "resourceType": "MedicationRequest",
-        "id": "steroid",
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": "Patient/p"},
-        "authoredOn": "2026-11-01",
+        "resourceType": "MedicationRequest", "id": "steroid", "status": "active", "intent": "order",
+        "subject": {"reference": "Patient/p"}, "authoredOn": "2026-11-01",
         "medicationCodeableConcept": {"text": "prednisone 10 MG Oral Tablet"},
-        "dosageInstruction": [
-            {
-                "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
-                "doseAndRate": [{"doseQuantity": dose}],
-            }
-        ],
-    }
+        "dosageInstruction": [{"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
+                               "doseAndRate": [{"doseQuantity": dose}]}],
+    }  # fmt: skip
 
 
 def test_prednisone_suppresses_from_twenty_milligrams_a_day_on(as_of: datetime) -> None:

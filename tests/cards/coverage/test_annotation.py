@@ -114,12 +114,9 @@ def test_the_limits_of_what_is_covered_are_details() -> None:
 
 def test_an_exclusion_names_its_source() -> None:
     assert detail_of(replace(ANSWER, covered="not-covered", policy=POLICY)) == [
-        [
-            {"url": "code", "valueCodeableConcept": {"text": "Source of the exclusion"}},
-            {"url": "value", "valueString": "Policy 1"},
-            {"url": "qualification", "valueString": "Enteral formula"},
-        ]
-    ]
+        [{"url": "code", "valueCodeableConcept": {"text": "Source of the exclusion"}},
+         {"url": "value", "valueString": "Policy 1"}, {"url": "qualification", "valueString": "Enteral formula"}],
+    ]  # fmt: skip
 
 
 def test_the_extensions_about_a_coverage_are_those_of_this_address_and_reference() -> None:
@@ -155,11 +152,8 @@ def test_another_day_id_or_order_of_codes_is_nothing_new() -> None:
 
 
 GOOD: Json = {
-    "coverage": [{"reference": "Coverage/c"}],
-    "covered": ["covered"],
-    "date": ["2026"],
-    "coverage-assertion-id": ["1"],
-}
+    "coverage": [{"reference": "Coverage/c"}], "covered": ["covered"], "date": ["2026"], "coverage-assertion-id": ["1"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -91,10 +91,8 @@ def test_columns_that_need_not_be_there_are_empty(tmp_path: Path) -> None:
     assert (read.not_plans, read.phone, read.url) == (frozenset(), "", "")
     nothing = frozenset[str]()
     assert policies.of_code("own", "B4150") == (
-        Policy(
-            "own-b", "own", "HCPCS", "B4150", "Enteral formula", "open", "no-auth", nothing, nothing, nothing, None, "",
-            False, date(2026, 1, 1), None, "", "Policy 1", "",
-        ),
+        Policy("own-b", "own", "HCPCS", "B4150", "Enteral formula", "open", "no-auth", nothing, nothing, nothing, None,
+               "", False, date(2026, 1, 1), None, "", "Policy 1", ""),
     )  # fmt: skip
 
 

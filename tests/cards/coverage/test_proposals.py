@@ -198,11 +198,8 @@ FACTS: Json = {
     "class": [GROUP, {**PLAN, "value": "gold", "name": "Gold"}],
 }
 COVERAGE: Json = {
-    "resourceType": "Coverage",
-    "id": "c",
-    "subscriberId": "M-1",
-    "class": [GROUP, {**PLAN, "value": "old"}],
-}
+    "resourceType": "Coverage", "id": "c", "subscriberId": "M-1", "class": [GROUP, {**PLAN, "value": "old"}],
+}  # fmt: skip
 
 
 def test_a_coverage_is_written_as_the_payer_has_it_where_it_differs() -> None:

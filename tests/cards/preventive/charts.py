@@ -50,12 +50,9 @@ def procedure(words: str, when: str | None = "2026-01-10", code: str | None = No
     """A completed procedure by its words, or by a SNOMED CT code too."""
     coding = {"coding": [{"system": SNOMED, "code": code}]} if code else {}
     made: Json = {
-        "resourceType": "Procedure",
-        "id": f"done-{abs(hash((words, when))) % 10_000}",
-        "status": "completed",
-        "code": {**coding, "text": words},
-        "subject": SUBJECT,
-    }
+        "resourceType": "Procedure", "id": f"done-{abs(hash((words, when))) % 10_000}", "status": "completed",
+        "code": {**coding, "text": words}, "subject": SUBJECT,
+    }  # fmt: skip
     return made | ({"performedDateTime": when} if when else {}) | more
 
 
@@ -63,26 +60,18 @@ def report(words: str, when: str = "2026-01-10", code: str | None = None, **more
     """A final report of a study, by its words or a LOINC code."""
     coding = {"coding": [{"system": LOINC, "code": code}]} if code else {}
     return {
-        "resourceType": "DiagnosticReport",
-        "id": "report-1",
-        "status": "final",
-        "code": {**coding, "text": words},
-        "subject": SUBJECT,
-        "effectiveDateTime": when,
-    } | more
+        "resourceType": "DiagnosticReport", "id": "report-1", "status": "final", "code": {**coding, "text": words},
+        "subject": SUBJECT, "effectiveDateTime": when,
+    } | more  # fmt: skip
 
 
 def result(loinc: str, answer: str = "Negative", when: str = "2026-01-10", **more: Any) -> Json:
     """A final result that is a word."""
     return {
-        "resourceType": "Observation",
-        "id": f"result-{loinc}-{when}",
-        "status": "final",
-        "code": {"coding": [{"system": LOINC, "code": loinc}]},
-        "subject": SUBJECT,
-        "effectiveDateTime": when,
+        "resourceType": "Observation", "id": f"result-{loinc}-{when}", "status": "final",
+        "code": {"coding": [{"system": LOINC, "code": loinc}]}, "subject": SUBJECT, "effectiveDateTime": when,
         "valueCodeableConcept": {"text": answer},
-    } | more
+    } | more  # fmt: skip
 
 
 def smoking(code: str, when: str = "2026-01-10") -> Json:
@@ -109,14 +98,9 @@ def problem(code: str, system: str = ICD10, **more: Any) -> Json:
 def taking(words: str) -> Json:
     """An active order for a drug, by its words."""
     return {
-        "resourceType": "MedicationRequest",
-        "id": "taken",
-        "status": "active",
-        "intent": "order",
-        "medicationCodeableConcept": {"text": words},
-        "subject": SUBJECT,
-        "authoredOn": "2026-10-01",
-    }
+        "resourceType": "MedicationRequest", "id": "taken", "status": "active", "intent": "order",
+        "medicationCodeableConcept": {"text": words}, "subject": SUBJECT, "authoredOn": "2026-10-01",
+    }  # fmt: skip
 
 
 MAN = person(sex="male")

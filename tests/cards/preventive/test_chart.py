@@ -287,13 +287,9 @@ def test_the_words_of_a_result_say_positive_negative_or_neither(words: str, expe
 
 def _order(when: str | None = "2026-11-01", **more: Any) -> Json:
     order: Json = {
-        "resourceType": "ServiceRequest",
-        "id": "o1",
-        "status": "active",
-        "intent": "order",
-        "code": {"text": "Colonoscopy"},
-        "subject": SUBJECT,
-    }
+        "resourceType": "ServiceRequest", "id": "o1", "status": "active", "intent": "order",
+        "code": {"text": "Colonoscopy"}, "subject": SUBJECT,
+    }  # fmt: skip
     return order | ({"authoredOn": when} if when else {}) | more
 
 

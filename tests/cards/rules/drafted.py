@@ -114,22 +114,16 @@ def _resources(chart: Json, as_of: datetime) -> Iterator[Json]:
     for number, (code, words, *days) in enumerate(chart.get("problems", ())):
         onset = as_of - timedelta(days=days[0] if days else 300)
         yield {
-            "resourceType": "Condition",
-            "id": f"problem-{number}",
-            "clinicalStatus": {"coding": [{"code": "active"}]},
-            "code": _concept(code, words),
-            "subject": {"reference": "Patient/case"},
+            "resourceType": "Condition", "id": f"problem-{number}", "clinicalStatus": {"coding": [{"code": "active"}]},
+            "code": _concept(code, words), "subject": {"reference": "Patient/case"},
             "onsetDateTime": onset.date().isoformat(),
-        }
+        }  # fmt: skip
     for number, (words, code, days) in enumerate(chart.get("procedures", ())):
         yield {
-            "resourceType": "Procedure",
-            "id": f"procedure-{number}",
-            "status": "completed",
-            "code": _concept(code, words),
-            "subject": {"reference": "Patient/case"},
+            "resourceType": "Procedure", "id": f"procedure-{number}", "status": "completed",
+            "code": _concept(code, words), "subject": {"reference": "Patient/case"},
             "performedDateTime": (as_of - timedelta(days=days)).date().isoformat(),
-        }
+        }  # fmt: skip
 
 
 def _concept(code: str | None, words: str) -> Json:

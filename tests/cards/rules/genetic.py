@@ -16,13 +16,10 @@ def genetic_results(entries: list[Any], as_of: datetime) -> list[Json]:
     found = []
     for number, (form, gene, words, *more) in enumerate(entries):
         resource = {
-            "resourceType": "Observation",
-            "id": f"gene-{number}",
-            "status": "final",
+            "resourceType": "Observation", "id": f"gene-{number}", "status": "final",
             "subject": {"reference": "Patient/case"},
-            "effectiveDateTime": (as_of - timedelta(days=200)).date().isoformat(),
-            **_FORMS[form](gene, words),
-        }
+            "effectiveDateTime": (as_of - timedelta(days=200)).date().isoformat(), **_FORMS[form](gene, words),
+        }  # fmt: skip
         found.append(resource | (more[0] if more else {}))
     return found
 

@@ -108,14 +108,11 @@ def test_of_two_creatinines_of_one_instant_the_higher_counts(as_of: datetime) ->
 def test_a_result_is_dated_by_the_start_of_its_period_where_it_has_no_end(as_of: datetime) -> None:
     period = {"start": "2026-11-19T08:00:00+00:00"}
     result = {
-        "resourceType": "Observation",
-        "id": "lab",
-        "status": "final",
+        "resourceType": "Observation", "id": "lab", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "33914-3"}]},
-        "subject": {"reference": "Patient/case"},
-        "effectivePeriod": period,
+        "subject": {"reference": "Patient/case"}, "effectivePeriod": period,
         "valueQuantity": {"value": 20, "unit": "mL/min/{1.73_m2}", "code": "mL/min/{1.73_m2}"},
-    }
+    }  # fmt: skip
     draft = {"drug": "861007", "dose": "1 tablet", "times": 2}
     assert "2026-11-19" in _found("renal-metformin", {"more": [result]}, draft, as_of).cards[0].summary
     result["effectivePeriod"] = period | {"end": "2026-11-20T08:00:00+00:00"}

@@ -28,15 +28,11 @@ DRONEDARONE = "dronedarone 400 MG Oral Tablet"
 # Draft, patient, and for each limit the bands (None: silent) below it, on it, above it.
 EGFR: list[tuple[str, Json, Json, dict[float, tuple[str | None, str | None, str | None]]]] = [
     ("metformin, new", METFORMIN, {}, {30: ("lt30", "30to45_new", "30to45_new"), 45: ("30to45_new", None, None)}),
-    (
-        "metformin, continued",
-        METFORMIN,
-        {"active": ["861007"]},
-        {30: ("lt30", "30to45_cont", "30to45_cont"), 45: ("30to45_cont", None, None)},
-    ),
+    ("metformin, continued", METFORMIN, {"active": ["861007"]},
+     {30: ("lt30", "30to45_cont", "30to45_cont"), 45: ("30to45_cont", None, None)}),
     ("ketorolac", KETOROLAC, {}, {30: ("ketorolac_lt30", None, None)}),
     ("naproxen", NAPROXEN, {}, {30: ("lt30", "30to60_long", "30to60_long"), 60: ("30to60_long", None, None)}),
-]
+]  # fmt: skip
 AF, VTE = {"conditions": ["afib"]}, {"conditions": ["vte"]}
 CRCL: list[tuple[str, Json, Json, dict[float, tuple[str | None, str | None, str | None]]]] = [
     ("dabigatran in AF", DABIGATRAN, AF, {15: ("lt15", "15to30", "15to30"), 30: ("15to30", "15to30", None)}),

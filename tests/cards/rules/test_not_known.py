@@ -24,14 +24,11 @@ def _silences(chart: dict[str, Any], draft: Any, as_of: datetime) -> dict[str, t
 
 def _problem(verification: str) -> dict[str, Any]:
     return {
-        "resourceType": "Condition",
-        "id": "hf",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "resourceType": "Condition", "id": "hf", "clinicalStatus": {"coding": [{"code": "active"}]},
         "verificationStatus": {"coding": [{"code": verification}]},
         "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I50.9"}], "text": "Heart failure"},
-        "subject": {"reference": "Patient/case"},
-        "onsetDateTime": "2026-05-01",
-    }
+        "subject": {"reference": "Patient/case"}, "onsetDateTime": "2026-05-01",
+    }  # fmt: skip
 
 
 def test_a_gene_rule_without_a_result_says_that_none_came_and_not_that_it_looked(as_of: datetime) -> None:
@@ -133,29 +130,18 @@ _SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
 def _potassium(day: str, value: dict[str, Any]) -> dict[str, Any]:
     code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}
     return {
-        "resource": {
-            "resourceType": "Observation",
-            "id": f"potassium-{day}",
-            "status": "final",
-            "code": code,
-            "subject": _SUBJECT,
-            "effectiveDateTime": f"2026-07-{day}",
-            **value,
-        }
-    }
+        "resource": {"resourceType": "Observation", "id": f"potassium-{day}", "status": "final", "code": code,
+                     "subject": _SUBJECT, "effectiveDateTime": f"2026-07-{day}", **value},
+    }  # fmt: skip
 
 
 def _said(as_of: datetime, *results: dict[str, Any]) -> tuple[list[str], str]:
     patient = {"resourceType": "Patient", "id": PATIENT_ID, "gender": "male", "birthDate": "1950-01-01"}
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": patient}, *results]}
     order = {
-        "resourceType": "MedicationRequest",
-        "id": "draft-1",
-        "status": "draft",
-        "intent": "order",
-        "subject": _SUBJECT,
+        "resourceType": "MedicationRequest", "id": "draft-1", "status": "draft", "intent": "order", "subject": _SUBJECT,
         "medicationCodeableConcept": {"text": "lisinopril 10 mg tablet"},
-    }
+    }  # fmt: skip
     record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, PATIENT_ID, as_of)
     drafts = read_drafts([{"resource": order}])
     outcome = check_orders(record, drafts, None, uuids(), None, lambda _: None, signing=True)

@@ -75,14 +75,10 @@ def test_all_families_are_asked() -> None:
 
 def _with_on_list(words: str, draft: str = "sertraline 50 mg tablet") -> OrderOutcome:
     taken: Json = {
-        "resourceType": "MedicationRequest",
-        "id": "taken",
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": "Patient/other-patient"},
-        "authoredOn": "2026-11-01",
+        "resourceType": "MedicationRequest", "id": "taken", "status": "active", "intent": "order",
+        "subject": {"reference": "Patient/other-patient"}, "authoredOn": "2026-11-01",
         "medicationCodeableConcept": {"text": words},
-    }
+    }  # fmt: skip
     daily = {"text": "1 tablet daily"}
     drafted: Json = {**taken, "id": "drafted", "status": "draft", "medicationCodeableConcept": {"text": draft}}
     drafted["dosageInstruction"] = [daily]

@@ -25,12 +25,9 @@ ALTERNATIVES = {"oc-019": ("renal-metformin", "lt30", "warning"), "oc-053": ("dd
 # Rules written after the cases were published that show cards, too: an NSAID beside methotrexate with eGFR under 60;
 # methotrexate every day, and once a week without a named day; a full dose of trimethoprim with a clearance of 15 to 30.
 NEWER = {
-    "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"},
-    "oc-033": {"dose-frequency"},
-    "oc-047": {"renal-label-clarithromycin-30"},  # 1,000 mg a day at a low clearance
-    "oc-055": {"renal-trimethoprim"},
-    "oc-077": {"dose-max"},
-}
+    "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"}, "oc-033": {"dose-frequency"},
+    "oc-047": {"renal-label-clarithromycin-30"}, "oc-055": {"renal-trimethoprim"}, "oc-077": {"dose-max"},
+}  # fmt: skip
 # What accepting one of the suggestions does, by type and code, as each case states it. Four states of kidney function
 # give no dose (table kidney_function of the source, "unstable"; an eGFR under 30 for methotrexate): there the order is
 # named and no dose is offered.

@@ -124,14 +124,9 @@ def test_a_draft_meets_only_the_rules_of_its_drugs(drafts: int, as_of: datetime)
     )
     woken = {wake.rule.id for one in session.drafted for wake in rule_book().rules_for(one.medication)}
     assert woken <= {
-        "allergy-class-named",
-        "allergy-same-ingredient",
-        "dup-same-ingredient",
-        "dup-acetaminophen-dose",
-        "dose-max",
-        "dose-plausible",
-        "dz-apap-liver",
-    }
+        "allergy-class-named", "allergy-same-ingredient", "dup-same-ingredient", "dup-acetaminophen-dose", "dose-max",
+        "dose-plausible", "dz-apap-liver",
+    }  # fmt: skip
 
 
 def test_many_drafts_of_one_drug_cost_a_bounded_number_of_judgements(as_of: datetime) -> None:

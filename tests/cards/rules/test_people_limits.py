@@ -190,14 +190,10 @@ def test_a_pregnancy_lasts_310_days(days: int, band: str | None, as_of: datetime
 
 def _test_of(when: str, answer: str, code: str = "2106-3") -> Json:
     return {
-        "resourceType": "Observation",
-        "id": f"test-{when}",
-        "status": "final",
-        "code": {"coding": [{"system": LOINC, "code": code}]},
-        "subject": SUBJECT,
-        "effectiveDateTime": when,
+        "resourceType": "Observation", "id": f"test-{when}", "status": "final",
+        "code": {"coding": [{"system": LOINC, "code": code}]}, "subject": SUBJECT, "effectiveDateTime": when,
         "valueCodeableConcept": {"text": answer},
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -282,14 +278,10 @@ def test_an_allergy_list_that_did_not_come_is_said(as_of: datetime) -> None:
 
 def _dispensed(words: str, when: str, days: int = 90) -> Json:
     return {
-        "resourceType": "MedicationDispense",
-        "id": "given",
-        "status": "completed",
-        "medicationCodeableConcept": {"text": words},
-        "subject": SUBJECT,
-        "whenHandedOver": when,
+        "resourceType": "MedicationDispense", "id": "given", "status": "completed",
+        "medicationCodeableConcept": {"text": words}, "subject": SUBJECT, "whenHandedOver": when,
         "daysSupply": {"value": days, "code": "d"},
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("when", "band"), [("2026-10-01", "same"), ("2026-08-01", None)])

@@ -15,13 +15,10 @@ CLARITHROMYCIN = {"drug": "clarithromycin 500 MG Oral Tablet", "dose": "1 tablet
 
 def _statement(words: str, status: str, asserted: str) -> dict[str, Any]:
     return {
-        "resourceType": "MedicationStatement",
-        "id": "s1",
-        "status": status,
-        "subject": {"reference": f"Patient/{PATIENT_ID}"},
-        "medicationCodeableConcept": {"text": words},
+        "resourceType": "MedicationStatement", "id": "s1", "status": status,
+        "subject": {"reference": f"Patient/{PATIENT_ID}"}, "medicationCodeableConcept": {"text": words},
         "dateAsserted": asserted,
-    }
+    }  # fmt: skip
 
 
 def _of_pair(status: str, as_of: datetime, days: int = 10) -> tuple[list[tuple[str, str, str]], str]:

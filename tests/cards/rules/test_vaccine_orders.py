@@ -22,14 +22,10 @@ PREGNANT = {
     "subject": {"reference": "Patient/p1"},
 }
 ADALIMUMAB = {
-    "resourceType": "MedicationRequest",
-    "id": "m1",
-    "status": "active",
-    "intent": "order",
-    "medicationCodeableConcept": {"text": "Adalimumab 40 mg injection"},
-    "authoredOn": "2026-10-01",
+    "resourceType": "MedicationRequest", "id": "m1", "status": "active", "intent": "order",
+    "medicationCodeableConcept": {"text": "Adalimumab 40 mg injection"}, "authoredOn": "2026-10-01",
     "subject": {"reference": "Patient/p1"},
-}
+}  # fmt: skip
 TRANSPLANT = PREGNANT | {
     "id": "c2",
     "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z94.0"}]},

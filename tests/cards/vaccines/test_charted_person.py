@@ -12,12 +12,8 @@ Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"
 TODAY = AS_OF.date()
 TRANSPLANT, CHICKENPOX, INTUSSUSCEPTION, HEPATITIS_C, NEURO = (
-    "234336002",
-    "38907003",
-    "49723003",
-    "50711007",
-    "84757009",
-)
+    "234336002", "38907003", "49723003", "50711007", "84757009",
+)  # fmt: skip
 
 
 def _person(*resources: Json, patient: Json | None = None) -> ChartedPerson:

@@ -235,64 +235,29 @@ def test_every_other_member_of_a_series_is_kept(tmp_path: Path) -> None:
     (tmp_path / "AntigenSupportingData- Other-508.xml").write_text(_OTHER)
     written = json.loads(_release(tmp_path)["other_disease_two.json"])
     assert written == {
-        "antigen": "Other-Disease Two",
-        "source": "an invented release",
-        "version": "9.9",
-        "date": "2030-01-02",
-        "immune_observations": [],
-        "immune_births": [{"born_before": "1980-01-01", "country": "U.S."}],
+        "antigen": "Other-Disease Two", "source": "an invented release", "version": "9.9", "date": "2030-01-02",
+        "immune_observations": [], "immune_births": [{"born_before": "1980-01-01", "country": "U.S."}],
         "contraindications": [{"observation": "009", "begin_age": "1 year", "end_age": "2 years"}],
         "vaccine_contraindications": [],
-        "series": [
-            {
-                "name": "A", "type": "Risk", "vaccine_group": "B", "genders": ["Male", "Unknown"], "group": "2",
-                "equivalent_groups": ["1", "2"], "product": True, "priority": "B", "preference": 3,
-                "min_age_to_start": "9 years",
-                "indications": [{"observation": "014", "begin_age": "2 years", "end_age": "6 years"}],
-                "doses": [
-                    {
-                        "ages": [
-                            {
-                                "earliest_recommended": "2 months", "latest_recommended": "3 months",
-                                "maximum": "8 months", "cessation": "2021-12-31",
-                            }
-                        ],
-                        "intervals": [
-                            {
-                                "from_previous": True, "earliest_recommended": "2 months",
-                                "latest_recommended": "4 months", "effective": "2020-01-01",
-                            },
-                            {"from_most_recent": ["03", "94"], "minimum": "1 day"},
-                        ],
-                        "allowable_intervals": [{"from_observation": "170", "absolute_minimum": "5 days"}],
-                        "preferable": [{"cvx": ["10"], "manufacturer": "MSD", "trade_name": "Brand"}],
-                        "allowable": [{"cvx": ["11"], "end_age": "5 years"}],
-                        "skips": [
-                            {
-                                "context": "Forecast",
-                                "logic": "AND",
-                                "sets": [
-                                    {
-                                        "effective": "2023-09-11",
-                                        "cessation": "2024-01-01",
-                                        "logic": "OR",
-                                        "conditions": [
-                                            {"kind": "interval", "interval": "6 months"},
-                                            {"kind": "completed series", "series_groups": ["1", "2"]},
-                                            {
-                                                "kind": "vaccine count", "start": "2023-01-01", "end": "2023-12-31",
-                                                "count": 2, "count_logic": "less than",
-                                            },
-                                            {"kind": "age", "end_age": "4 years"},
-                                        ],
-                                    }
-                                ],
-                            }
-                        ],
-                    }
-                ],
-            }
-        ],
+        "series": [{"name": "A", "type": "Risk", "vaccine_group": "B", "genders": ["Male", "Unknown"], "group": "2",
+                    "equivalent_groups": ["1", "2"], "product": True, "priority": "B", "preference": 3,
+                    "min_age_to_start": "9 years",
+                    "indications": [{"observation": "014", "begin_age": "2 years", "end_age": "6 years"}],
+                    "doses": [{"ages": [{"earliest_recommended": "2 months", "latest_recommended": "3 months",
+                                         "maximum": "8 months", "cessation": "2021-12-31"}],
+                               "intervals": [{"from_previous": True, "earliest_recommended": "2 months",
+                                              "latest_recommended": "4 months", "effective": "2020-01-01"},
+                                             {"from_most_recent": ["03", "94"], "minimum": "1 day"}],
+                               "allowable_intervals": [{"from_observation": "170", "absolute_minimum": "5 days"}],
+                               "preferable": [{"cvx": ["10"], "manufacturer": "MSD", "trade_name": "Brand"}],
+                               "allowable": [{"cvx": ["11"], "end_age": "5 years"}],
+                               "skips": [{"context": "Forecast", "logic": "AND",
+                                          "sets": [{"effective": "2023-09-11", "cessation": "2024-01-01", "logic": "OR",
+                                                    "conditions": [{"kind": "interval", "interval": "6 months"},
+                                                        {"kind": "completed series", "series_groups": ["1", "2"]},
+                                                        {"kind": "vaccine count", "start": "2023-01-01",
+                                                         "end": "2023-12-31", "count": 2, "count_logic": "less than"},
+                                                        {"kind": "age", "end_age": "4 years"}]}]}]}]}],
     }  # fmt: skip
 
 

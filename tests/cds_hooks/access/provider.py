@@ -123,14 +123,11 @@ class Provider:
 
     def discovery(self) -> dict[str, Any]:
         said = {
-            "issuer": self.address,
-            "authorization_endpoint": f"{self.address}/authorize",
-            "token_endpoint": f"{self.address}/token",
-            "jwks_uri": f"{self.address}/keys",
-            "code_challenge_methods_supported": ["S256"],
-            "authorization_response_iss_parameter_supported": True,
+            "issuer": self.address, "authorization_endpoint": f"{self.address}/authorize",
+            "token_endpoint": f"{self.address}/token", "jwks_uri": f"{self.address}/keys",
+            "code_challenge_methods_supported": ["S256"], "authorization_response_iss_parameter_supported": True,
             "capabilities": ["launch-ehr", "client-public", "context-ehr-patient", "sso-openid-connect"],
-        }
+        }  # fmt: skip
         return said | self.metadata
 
     def keys(self) -> dict[str, Any]:

@@ -131,18 +131,14 @@ def _without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 SPOILT = {
-    "another nonce": _with(nonce="of another login"),
-    "no nonce": _without("nonce"),
-    "another issuer": _with(iss="https://evil.example"),
-    "another audience": _with(aud="another client"),
+    "another nonce": _with(nonce="of another login"), "no nonce": _without("nonce"),
+    "another issuer": _with(iss="https://evil.example"), "another audience": _with(aud="another client"),
     "two audiences without azp": _with(aud=["cds-hooks-1", "another"]),
     "azp of another": _with(aud=["cds-hooks-1", "another"], azp="another"),
-    "expired": _with(exp=int(time.time()) - 3600),
-    "no end": _without("exp"),
-    "no subject": _without("sub"),
+    "expired": _with(exp=int(time.time()) - 3600), "no end": _without("exp"), "no subject": _without("sub"),
     "from the future": _with(iat=int(time.time()) + 3600),
     "another access token": _with(at_hash="AAAAAAAAAAAAAAAAAAAAAA"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPOILT)

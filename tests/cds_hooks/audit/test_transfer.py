@@ -141,14 +141,11 @@ def test_a_decision_as_an_event_says_who_was_told_something_and_not_what() -> No
     assert audit_event(DECIDED) == EVENT
     unknown = replace(DECIDED, client="", service="", patient="", hook_instance="", user_id="", outcome="error")
     assert audit_event(unknown) == EVENT | {
-        "outcome": "4",
-        "agent": [{"who": {"display": "unknown"}, "requestor": True}],
+        "outcome": "4", "agent": [{"who": {"display": "unknown"}, "requestor": True}],
         "source": {"observer": {"display": "cds-hooks service unknown"}},
-        "entity": [
-            {"what": {"identifier": {"value": "unknown"}}, "type": {"code": "1"}},
-            {"what": {"identifier": {"value": "unknown"}}, "name": "hook patient-view"},
-        ],
-    }
+        "entity": [{"what": {"identifier": {"value": "unknown"}}, "type": {"code": "1"}},
+                   {"what": {"identifier": {"value": "unknown"}}, "name": "hook patient-view"}],
+    }  # fmt: skip
 
 
 def test_an_export_has_everything_but_the_facts() -> None:

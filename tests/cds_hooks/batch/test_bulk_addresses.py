@@ -106,26 +106,17 @@ def _answer(content: Any, status_code: int = 200) -> httpx.Response:
 
 def test_a_list_of_files_is_read_with_whole_addresses_and_without_entries_of_no_type() -> None:
     document = {
-        "transactionTime": "2026-11-20T09:00:00Z",
-        "requiresAccessToken": True,
-        "output": [
-            {"type": "Patient", "url": "1.ndjson", "count": 2},
-            {"type": "", "url": "2.ndjson"},
-            {"type": "Condition", "url": "https://files.example/3.ndjson"},
-        ],
-        "error": [{"type": "OperationOutcome", "url": "/4"}],
-        "deleted": None,
-    }
+        "transactionTime": "2026-11-20T09:00:00Z", "requiresAccessToken": True,
+        "output": [{"type": "Patient", "url": "1.ndjson", "count": 2}, {"type": "", "url": "2.ndjson"},
+                   {"type": "Condition", "url": "https://files.example/3.ndjson"}],
+        "error": [{"type": "OperationOutcome", "url": "/4"}], "deleted": None,
+    }  # fmt: skip
     assert read_manifest(_answer(document), "https://fhir.example/r4/status/1") == {
-        "transactionTime": "2026-11-20T09:00:00Z",
-        "requiresAccessToken": True,
-        "output": [
-            {"type": "Patient", "url": "https://fhir.example/r4/status/1.ndjson", "count": 2},
-            {"type": "Condition", "url": "https://files.example/3.ndjson"},
-        ],
-        "error": [{"type": "OperationOutcome", "url": "https://fhir.example/4"}],
-        "deleted": [],
-    }
+        "transactionTime": "2026-11-20T09:00:00Z", "requiresAccessToken": True,
+        "output": [{"type": "Patient", "url": "https://fhir.example/r4/status/1.ndjson", "count": 2},
+                   {"type": "Condition", "url": "https://files.example/3.ndjson"}],
+        "error": [{"type": "OperationOutcome", "url": "https://fhir.example/4"}], "deleted": [],
+    }  # fmt: skip
     assert read_manifest(_answer({"output": []}), BASE) == {"output": [], "error": [], "deleted": []}
 
 

@@ -156,9 +156,6 @@ def test_the_table_of_override_reasons_has_the_headings_of_a_card(sheets: Path) 
 def test_scopes_name_each_type_once() -> None:
     queries = ["Patient/{{context.patientId}}", "Observation?a", "Observation?b", "MedicationRequest?a"]
     assert scopes_for(queries, 1) == [
-        "user/Patient.read",
-        "user/Observation.read",
-        "user/MedicationRequest.read",
-        "user/Medication.read",
-    ]
+        "user/Patient.read", "user/Observation.read", "user/MedicationRequest.read", "user/Medication.read",
+    ]  # fmt: skip
     assert scopes_for(queries, 2, "patient")[:2] == ["patient/Patient.r", "patient/Observation.rs"]

@@ -59,14 +59,11 @@ def folder(tmp_path: Path) -> Path:
 
 def _result(name: str, loinc: str, value: float, unit: str, when: str) -> dict[str, Any]:
     return {
-        "resourceType": "Observation",
-        "id": name,
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
-        "subject": {"reference": "Patient/p"},
+        "resourceType": "Observation", "id": name, "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "subject": {"reference": "Patient/p"},
         "effectiveDateTime": when,
         "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit},
-    }
+    }  # fmt: skip
 
 
 def _chart(folder: Path, *results: dict[str, Any]) -> str:
@@ -170,13 +167,9 @@ def test_a_table_of_no_model_is_described_and_one_of_a_model_is_held_against_it(
     of_model = _checked(tmp_path / "rows.csv", "--model", "readmission_30d")
     assert (of_model["kind"], of_model["passed"]) == ("table of readmission_30d", False)
     assert of_model["findings"][0] == {
-        "kind": "missing-column",
-        "severity": "error",
-        "where": "columns",
-        "text": "the model needs it",
-        "count": 2,
+        "kind": "missing-column", "severity": "error", "where": "columns", "text": "the model needs it", "count": 2,
         "examples": ["encounter_id", "patient_nbr"],
-    }
+    }  # fmt: skip
 
 
 def _checked(table: Path, *options: str) -> dict[str, Any]:

@@ -17,12 +17,9 @@ from cds_hooks.storage import Decision, card_uuid, new_decision_id, open_decisio
 from tests.cds_hooks.storage.samples import store
 
 _CARD = {
-    "summary": "About 48 in 100",
-    "indicator": "info",
-    "detail": "**Why**",
-    "source": {"label": "A model"},
+    "summary": "About 48 in 100", "indicator": "info", "detail": "**Why**", "source": {"label": "A model"},
     "suggestions": [{"label": "Order a conversation", "actions": [{"type": "create", "description": "A draft"}]}],
-}
+}  # fmt: skip
 _BASIS = {
     "as_of": "2026-11-20T09:00:00+00:00",
     "features": {"albumin_g_dl": [2.9, "2026-11-19T08:10:00+00:00", "Observation/albumin-1"]},

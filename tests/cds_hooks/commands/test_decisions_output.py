@@ -66,13 +66,8 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     whole = decisions._everything(decision, [])
     basis = {"silence": [["m", "c", "Why."]], "trace": {"id": "t1"}}
     assert whole == {
-        **summary,
-        "response": {"cards": None},
-        "basis": basis,
-        "feedback": [],
-        "history": (),
-        "held_back": [],
-    }
+        **summary, "response": {"cards": None}, "basis": basis, "feedback": [], "history": (), "held_back": [],
+    }  # fmt: skip
     stream = StringIO()
     decisions._draw(Console(file=stream, width=100), whole)
     lines = [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]

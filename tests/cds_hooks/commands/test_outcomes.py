@@ -178,15 +178,12 @@ def test_outcomes_are_counted_with_how_far_they_are_complete(
     assert "No outcome is in the record." not in lines
     outcomes._summarise("url", as_json=True)
     assert json.loads(capsys.readouterr().out) == {
-        "outcomes": [
-            {"client": "ehr", "kind": "event", "subject": "death", "value": "1", "outcomes": 1200, "corrected": 3}
-        ],
-        "complete": [
-            {"client": "a", "event": "fall", "through": "2026-10-01"},
-            {"client": "ehr", "event": "death", "through": "2026-10-31"},
-        ],
+        "outcomes": [{"client": "ehr", "kind": "event", "subject": "death", "value": "1", "outcomes": 1200,
+                      "corrected": 3}],
+        "complete": [{"client": "a", "event": "fall", "through": "2026-10-01"},
+                     {"client": "ehr", "event": "death", "through": "2026-10-31"}],
         "models": ["m", "n"],
-    }
+    }  # fmt: skip
     counts.clear()
     outcomes._summarise("url", as_json=False)
     assert capsys.readouterr().out.splitlines()[0] == "No outcome is in the record."

@@ -113,11 +113,9 @@ def test_a_record_is_verified_against_its_seals_and_without_them(site: Site) -> 
     name, digest = re.findall(r"chain (\S+): 2 rows, up to (\S+)", chain)[0]
     assert (code, json.loads(shown), errors) == (
         0,
-        {
-            "seals": 0, "decisions": 2, "feedback": 2, "events": 0, "outcomes": 0, "unsealed": 2,
-            "unsealed_feedback": 2, "unsealed_events": 0, "unsealed_outcomes": 0, "removed": 0,
-            "ends": {name: [2, digest]}, "findings": [], "chains": [{"chain": name, "decisions": 2, "hash": digest}],
-        },
+        {"seals": 0, "decisions": 2, "feedback": 2, "events": 0, "outcomes": 0, "unsealed": 2, "unsealed_feedback": 2,
+         "unsealed_events": 0, "unsealed_outcomes": 0, "removed": 0, "ends": {name: [2, digest]}, "findings": [],
+         "chains": [{"chain": name, "decisions": 2, "hash": digest}]},
         "",
     )  # fmt: skip
 

@@ -73,13 +73,10 @@ def test_counts_and_reasons_are_json(capsys: pytest.CaptureFixture[str]) -> None
     counts = Counter({("t", "same"): 2, ("s", "differs"): 1})
     replay._print_json(counts, [{"decision": "d1"}], Counter({"no model": 2}))
     assert json.loads(capsys.readouterr().out) == {
-        "decisions": [
-            {"service": "s", "outcome": "differs", "count": 1},
-            {"service": "t", "outcome": "same", "count": 2},
-        ],
-        "not_replayed": {"no model": 2},
-        "differing": [{"decision": "d1"}],
-    }
+        "decisions": [{"service": "s", "outcome": "differs", "count": 1},
+                      {"service": "t", "outcome": "same", "count": 2}],
+        "not_replayed": {"no model": 2}, "differing": [{"decision": "d1"}],
+    }  # fmt: skip
 
 
 def test_what_a_candidate_changes_is_drawn_by_service_card_and_group() -> None:
@@ -88,12 +85,9 @@ def test_what_a_candidate_changes_is_drawn_by_service_card_and_group() -> None:
     report.by_service = {"t": Counter(decisions=5, more=1), "s": Counter(decisions=2, fewer=3, other=4)}
     report.examples = {"s: fewer": ["d1", "d2"]}
     assert [" ".join(line.split()) for line in _drawn(replay._draw_report, report)] == [
-        "service decisions cards more cards fewer other words or scores",
-        "s 2 3 4",
-        "t 5 1",
-        "s: fewer: d1 d2",
+        "service decisions cards more cards fewer other words or scores", "s 2 3 4", "t 5 1", "s: fewer: d1 d2",
         "7 decisions computed twice, 2 not replayed. Open one with cds-hooks decisions show ID.",
-    ]
+    ]  # fmt: skip
 
 
 def test_a_share_of_the_decisions_is_always_the_same(tmp_path: Any) -> None:

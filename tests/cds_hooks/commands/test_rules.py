@@ -152,14 +152,10 @@ def test_a_folder_of_charts_is_simulated(tmp_path: Path, data_folder: Path) -> N
 
 def test_an_export_with_a_file_for_each_type_is_one_set_of_charts(tmp_path: Path) -> None:
     order = {
-        "resourceType": "MedicationRequest",
-        "id": "o",
-        "status": "completed",
-        "intent": "order",
-        "subject": {"reference": "Patient/p"},
-        "authoredOn": "2020-02-01",
+        "resourceType": "MedicationRequest", "id": "o", "status": "completed", "intent": "order",
+        "subject": {"reference": "Patient/p"}, "authoredOn": "2020-02-01",
         "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
-    }
+    }  # fmt: skip
     (tmp_path / "Patient.ndjson").write_text('{"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}\n')
     (tmp_path / "MedicationRequest.ndjson").write_text(json.dumps(order))
     (tmp_path / "broken.json").write_text("{")
@@ -274,15 +270,11 @@ def test_a_folder_is_written_with_its_head_an_example_cases_and_empty_tables(tmp
     head: dict[str, Any] = json.loads(files["family.json"])
     assert head.pop("reviewed") in days
     assert head == {
-        "family": "site",
-        "hospital": HOSPITAL,
-        "title": f"Rules of {HOSPITAL}",
-        "status": "written by the hospital; shown after approval",
-        "source": "each rule names its document",
-        "replaces": [],
-        "override_reasons": [{"code": "benefit", "display": "Benefit outweighs risk for this patient"}],
+        "family": "site", "hospital": HOSPITAL, "title": f"Rules of {HOSPITAL}",
+        "status": "written by the hospital; shown after approval", "source": "each rule names its document",
+        "replaces": [], "override_reasons": [{"code": "benefit", "display": "Benefit outweighs risk for this patient"}],
         "shared": {"suggestions": {"cancel": {"label": "Cancel this order", "cancel": True}}},
-    }
+    }  # fmt: skip
     rule: dict[str, Any] = json.loads(files["site-example.json"])
     assert [entry["organisation"] for entry in rule["evidence"]] == [HOSPITAL]
     assert (rule["id"], rule["priority"]) == ("site-example", 50)

@@ -201,11 +201,8 @@ def test_what_rules_say_of_orders_is_a_table_the_most_frequent_first(
     (tmp_path / "rules.toml").write_text("nonsense = 1\n")
     code, shown, errors = run("simulate", tmp_path, "--file", tmp_path / "rules.toml")
     assert (code, shown, errors.startswith(str(tmp_path)) or "rules.toml" in errors, errors[-2:]) == (
-        1,
-        "",
-        True,
-        ".\n",
-    )
+        1, "", True, ".\n",
+    )  # fmt: skip
 
 
 # The list, and what was counted
@@ -257,10 +254,8 @@ def test_what_each_rule_said_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert " ".join(shown.split()).endswith("r 9 8 7 6 5 4 a 4, b 3, c 2")
     document = json.loads(run("show", "--counts", "--database", "sqlite:///x", "--json", "--limit", 5)[1])
     assert document == [
-        {
-            "rule": "r", "spoke": 9, "shadow": 8, "switched_off": 7, "acknowledged": 6, "accepted": 5, "overridden": 4,
-            "reasons": {"a": 4, "b": 3, "c": 2, "d": 1},
-        }
+        {"rule": "r", "spoke": 9, "shadow": 8, "switched_off": 7, "acknowledged": 6, "accepted": 5, "overridden": 4,
+         "reasons": {"a": 4, "b": 3, "c": 2, "d": 1}},
     ]  # fmt: skip
     assert asked == [("sqlite:///x", 10_000), ("sqlite:///x", 5)]
     counted.clear()

@@ -44,12 +44,9 @@ def test_a_day_to_come_and_a_word_are_refused(now: None, day: str, words: str) -
 def test_a_chart_loses_what_is_dated_later() -> None:
     patient = b'{"resourceType":"Patient","id":"p"}'
     lines = [
-        patient,
-        b'{"resourceType":"Observation","id":"o1","effectiveDateTime":"2020-01-01"}',
-        b'{"resourceType":"Observation","id":"o2","effectiveDateTime":"2020-01-03"}',
-        b"no JSON",
-        b"[1]",
-    ]
+        patient, b'{"resourceType":"Observation","id":"o1","effectiveDateTime":"2020-01-01"}',
+        b'{"resourceType":"Observation","id":"o2","effectiveDateTime":"2020-01-03"}', b"no JSON", b"[1]",
+    ]  # fmt: skip
     assert len(charts.as_it_stood(lines, datetime(2020, 1, 4, tzinfo=UTC))) == 5
     before = charts.as_it_stood(lines, datetime(2020, 1, 2, tzinfo=UTC))
     assert [json.loads(line).get("id") for line in before[:-2]] == ["p", "o1"]

@@ -39,22 +39,16 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
     )
     unit = "which the table cannot tell: declare --unit or --unit-column."
     assert _said(result, capsys) == (
-        [
-            "12,000 rows: scores.csv",
-            "  scored by mortality_5y 2.1.0: 10,500",
-            "  scored by twin: 1",
-            "  no score, too-few-inputs: 1,499",
-        ],
-        [
-            "No column 'pregnancy' says who is: the services leave them out, here everybody is scored.",
-            "No column 'dialysis' says who is: the services leave them out, here everybody is scored.",
-            "In 2,345 rows a value is not an exact number; not_used names the input.",
-            "1,001 rows have an id that a row before has too: each row is scored by itself.",
-            f"bun is read in the unit of its name. By their size most values could be in mmol/L too, {unit}",
-            f"glucose is read in the unit of its name. By their size most values could be in mmol/L or g/L too, {unit}",
-            "3,000 rows have no id.",
-        ],
-    )
+        ["12,000 rows: scores.csv", "  scored by mortality_5y 2.1.0: 10,500", "  scored by twin: 1",
+         "  no score, too-few-inputs: 1,499"],
+        ["No column 'pregnancy' says who is: the services leave them out, here everybody is scored.",
+         "No column 'dialysis' says who is: the services leave them out, here everybody is scored.",
+         "In 2,345 rows a value is not an exact number; not_used names the input.",
+         "1,001 rows have an id that a row before has too: each row is scored by itself.",
+         f"bun is read in the unit of its name. By their size most values could be in mmol/L too, {unit}",
+         f"glucose is read in the unit of its name. By their size most values could be in mmol/L or g/L too, {unit}",
+         "3,000 rows have no id."],
+    )  # fmt: skip
 
 
 def test_what_is_declared_of_a_table_is_read_from_the_options() -> None:

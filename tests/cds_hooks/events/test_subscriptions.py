@@ -30,15 +30,11 @@ GIVEN = Path(os.environ.get("CDS_DATA_DIR", ROOT.parent / "shared" / "data")) / 
 
 def observation(name: str, version: int = 1, value: float = 5.1) -> dict[str, Any]:
     return {
-        "resourceType": "Observation",
-        "id": name,
-        "meta": {"versionId": str(version), "lastUpdated": "2026-11-20T10:15:00Z"},
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
-        "subject": {"reference": "Patient/p1"},
-        "effectiveDateTime": "2026-11-20T09:30:00Z",
-        "valueQuantity": {"value": value, "unit": "mmol/L"},
-    }
+        "resourceType": "Observation", "id": name,
+        "meta": {"versionId": str(version), "lastUpdated": "2026-11-20T10:15:00Z"}, "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}, "subject": {"reference": "Patient/p1"},
+        "effectiveDateTime": "2026-11-20T09:30:00Z", "valueQuantity": {"value": value, "unit": "mmol/L"},
+    }  # fmt: skip
 
 
 class FhirServer:

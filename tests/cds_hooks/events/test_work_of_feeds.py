@@ -366,15 +366,10 @@ def test_an_estimate_that_is_a_probability_is_a_risk(scores: Any, probability: f
         assert written is None
         return
     assert written == {
-        "resourceType": "RiskAssessment",
-        "id": (written or {})["id"],
-        "identifier": IDENTIFIER,
-        "status": "final",
-        "method": {"text": method},
-        "subject": SUBJECT,
-        "occurrenceDateTime": AT,
+        "resourceType": "RiskAssessment", "id": (written or {})["id"], "identifier": IDENTIFIER, "status": "final",
+        "method": {"text": method}, "subject": SUBJECT, "occurrenceDateTime": AT,
         "prediction": [{"probabilityDecimal": probability}],
-    }
+    }  # fmt: skip
     assert risk_assessment(_row()) is None
 
 

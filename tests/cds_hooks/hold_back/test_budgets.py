@@ -89,13 +89,10 @@ def test_a_care_unit_has_a_budget_under_all_of_its_names(tmp_path: Path) -> None
     def in_unit(location: dict[str, Any]) -> dict[str, Any]:
         request = order_sign(*WARNINGS)
         visit = {
-            "resourceType": "Encounter",
-            "id": "v1",
-            "status": "in-progress",
-            "class": {"code": "IMP"},
+            "resourceType": "Encounter", "id": "v1", "status": "in-progress", "class": {"code": "IMP"},
             "subject": {"reference": f"Patient/{request['context']['patientId']}"},
             "location": [{"location": location}],
-        }
+        }  # fmt: skip
         bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": visit}]}
         return request | {"prefetch": request["prefetch"] | {"encounters": bundle}}
 

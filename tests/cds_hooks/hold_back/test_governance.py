@@ -101,13 +101,10 @@ def test_a_switch_by_unit_silences_only_there(tmp_path: Path, as_of: datetime) -
     rules.write_text(f'version = 1\n[[switch]]\nrule = "{RULE}"\noff = true\nnote = "dialysis unit"\nunits = ["d-1"]\n')
     request = order(as_of)
     stay = {
-        "resourceType": "Encounter",
-        "id": "e-1",
-        "status": "in-progress",
-        "class": {"code": "AMB"},
+        "resourceType": "Encounter", "id": "e-1", "status": "in-progress", "class": {"code": "AMB"},
         "subject": {"reference": f"Patient/{request['context']['patientId']}"},
         "location": [{"location": {"reference": "Location/d-1"}}],
-    }
+    }  # fmt: skip
     beside = json.loads(json.dumps(request))
     beside["prefetch"]["encounters"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": stay}]}
 

@@ -156,11 +156,8 @@ def test_an_answer_holds_to_the_last_second_of_its_days(how: str, days: int) -> 
     site = _Site()
     site.answer(how)
     assert [site.rests_after(seconds) for seconds in (-1.0, 0.0, days * DAY, days * DAY + 1)] == [
-        False,
-        True,
-        True,
-        False,
-    ]
+        False, True, True, False,
+    ]  # fmt: skip
     assert not site.rests_after(0.0, indicator="critical"), "nobody knows here whose answer it was"
 
 

@@ -231,13 +231,9 @@ def test_a_vaccine_that_became_due_is_worse() -> None:
 
 def _draft(drug: str) -> dict[str, Any]:
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"draft-{drug[:4].lower()}",
-        "status": "draft",
-        "intent": "order",
-        "subject": {"reference": "Patient/sample"},
-        "medicationCodeableConcept": {"text": drug},
-    }
+        "resourceType": "MedicationRequest", "id": f"draft-{drug[:4].lower()}", "status": "draft", "intent": "order",
+        "subject": {"reference": "Patient/sample"}, "medicationCodeableConcept": {"text": drug},
+    }  # fmt: skip
 
 
 async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Response:

@@ -47,14 +47,11 @@ def _request(service: str) -> dict[str, Any]:
 
 def _enzyme(code: str) -> dict[str, Any]:
     return {
-        "resourceType": "Observation",
-        "id": f"enzyme-{code}",
-        "status": "final",
+        "resourceType": "Observation", "id": f"enzyme-{code}", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-        "subject": {"reference": f"Patient/{SAMPLE}"},
-        "effectiveDateTime": ago(20),
+        "subject": {"reference": f"Patient/{SAMPLE}"}, "effectiveDateTime": ago(20),
         "valueQuantity": {"value": 90, "unit": "U/L", "system": "http://unitsofmeasure.org", "code": "U/L"},
-    }
+    }  # fmt: skip
 
 
 def _call(caller: Caller, memory: PatientMemory | None = None) -> CheckedCall:

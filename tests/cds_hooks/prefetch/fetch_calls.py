@@ -64,12 +64,9 @@ def at_server(request: Request, base: str, token: str | None = TOKEN, **authoriz
     if token is None:
         return request | {"fhirServer": base}
     granted = {
-        "access_token": token,
-        "token_type": "Bearer",
-        "expires_in": 300,
-        "scope": "patient/*.read",
+        "access_token": token, "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.read",
         "subject": "service",
-    }
+    }  # fmt: skip
     return request | {"fhirServer": base, "fhirAuthorization": granted | authorization}
 
 

@@ -232,12 +232,9 @@ def test_the_record_holds_what_became_of_each_key(tmp_path: Path, as_of: datetim
     fetched = states.pop("conditions")
     given = dict.fromkeys(("patient", "labs", "pressures", "encounters"), "given")
     assert states == {
-        **given,
-        "body": "null",
-        "procedures": "null",
-        "tests": "null",
+        **given, "body": "null", "procedures": "null", "tests": "null",
         **dict.fromkeys(("carePlans", "documents"), "null"),
-    }
+    }  # fmt: skip
     assert (fetched["state"], fetched["pages"]) == ("fetched", 1)
     assert fetched["milliseconds"] > 0
     assert fetched["bytes"] > 0

@@ -100,13 +100,9 @@ def test_a_token_for_another_client_is_not_used() -> None:
 
 def _order(number: int, reference: str) -> dict[str, Any]:
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"r{number}",
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": "Patient/p1"},
-        "medicationReference": {"reference": reference},
-    }
+        "resourceType": "MedicationRequest", "id": f"r{number}", "status": "active", "intent": "order",
+        "subject": {"reference": "Patient/p1"}, "medicationReference": {"reference": reference},
+    }  # fmt: skip
 
 
 def _medication(identity: str, *parts: str) -> dict[str, Any]:

@@ -102,13 +102,9 @@ def test_a_search_that_was_run_days_ago_is_old(run_at: str, reason: str) -> None
 def test_resources_are_recognised_whatever_the_key() -> None:
     state = _brought(a=PATIENT, b=_bundle(CONDITION), c=_bundle(lab(1)))
     assert {each.template.key: each.state for each in state.states} == {
-        "patient": "given",
-        "labs": "given",
-        "body": "unobtainable",
-        "conditions": "given",
-        "medications": "unobtainable",
-        "procedures": "unobtainable",
-    }
+        "patient": "given", "labs": "given", "body": "unobtainable", "conditions": "given",
+        "medications": "unobtainable", "procedures": "unobtainable",
+    }  # fmt: skip
 
 
 def test_results_under_another_key_are_of_the_template_whose_codes_they_have() -> None:

@@ -18,13 +18,10 @@ METFORMIN = {"resourceType": "Medication", "id": "m2", "code": {"text": "Metform
 
 def _refers(identity: str, medication: str) -> dict[str, Any]:
     return {
-        "resourceType": "MedicationRequest",
-        "id": identity,
-        "status": "active",
-        "intent": "order",
+        "resourceType": "MedicationRequest", "id": identity, "status": "active", "intent": "order",
         "subject": {"reference": "Patient/ckd4-metformin"},
         "medicationReference": {"reference": f"Medication/{medication}"},
-    }
+    }  # fmt: skip
 
 
 @pytest.fixture

@@ -88,12 +88,9 @@ def test_the_context_field_of_a_path_is_there_only_where_it_is_nothing_but_a_fie
         assert isinstance(token, PathUnion)
         fields[text] = (token.paths[0].field, needs_version_3(token))
     assert fields == {
-        "context.patientId": ("patientId", False),
-        "context.a.b": (None, True),
-        "%key.id": (None, True),
-        "context.resolve()": (None, True),
-        "context.ofType(Patient)": (None, True),
-    }
+        "context.patientId": ("patientId", False), "context.a.b": (None, True), "%key.id": (None, True),
+        "context.resolve()": (None, True), "context.ofType(Patient)": (None, True),
+    }  # fmt: skip
     assert not needs_version_3(read_token("userPatientId"))
 
 
@@ -110,12 +107,9 @@ def test_a_resource_is_there_that_came_with_the_call_or_was_fetched() -> None:
     assert type(bundle) is Bundle
     came = PathEvaluator({}, {"chart": bundle, "nothing": None})
     expected = {
-        ("Medication", "a"): True,
-        ("Patient", "b"): True,
-        ("Medication", "b"): False,
-        ("Patient", "a"): False,
+        ("Medication", "a"): True, ("Patient", "b"): True, ("Medication", "b"): False, ("Patient", "a"): False,
         ("Robot", "a"): False,
-    }
+    }  # fmt: skip
     assert {key: came.has(*key) for key in expected} == expected
     draft = {"resourceType": "Medication", "id": "c"}
     in_context = PathEvaluator({"draftOrders": {"resourceType": "Bundle", "entry": [{"resource": draft}]}}, {})

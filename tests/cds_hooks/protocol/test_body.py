@@ -78,14 +78,10 @@ def test_the_word_prefetch_inside_the_context_splits_nothing() -> None:
 @pytest.mark.parametrize(
     "twice",
     [
-        '"hook":"order-select"',
-        '"context":{}',
-        '"prefetch":{}',
-        '"zzz":1,"zzz":1',
-        '"h\\u006fok":"order-sign"',
+        '"hook":"order-select"', '"context":{}', '"prefetch":{}', '"zzz":1,"zzz":1', '"h\\u006fok":"order-sign"',
         '"prefetch" : {}',
     ],
-)
+)  # fmt: skip
 def test_a_member_that_stands_twice_is_refused_wherever_it_stands(how: int, twice: str) -> None:
     text = _spelled(how).decode().strip()
     for body in (f"{{{twice},{text[1:]}", f"{text[:-1]},{twice}}}"):

@@ -85,11 +85,8 @@ def test_a_resource_that_stands_twice_in_an_export_counts_once() -> None:
 
 def test_the_orders_of_a_chart_were_written_at_a_time_and_given() -> None:
     order: Json = {
-        "resourceType": "MedicationRequest",
-        "id": "1",
-        "status": "active",
-        "authoredOn": "2026-11-20T09:00:00Z",
-    }
+        "resourceType": "MedicationRequest", "id": "1", "status": "active", "authoredOn": "2026-11-20T09:00:00Z",
+    }  # fmt: skip
     charted = [
         order,
         order | {"status": "draft"},
@@ -316,15 +313,10 @@ def test_of_models_and_rules_those_that_the_decision_mentions_are_causes() -> No
         "site": {"quiet": "2"}, "release": {"model m": "live"},
     }  # fmt: skip
     assert causes(THEN, now, ("m", "s"), NEXT, DAY) == (
-        "day: recorded as of 2026-11-21, replayed as of 2026-11-20",
-        "model m: was 1, is 2",
-        "rule s: was a, is not there",
-        "rules file quiet: was 1, is 2",
-        "release of model m: was shadow, is live",
-        "setting CDS_ALERT_SHARE: was 0.1, is not set",
-        "knowledge changed: a.csv, b.csv",
-        "code changed: cards, fhir",
-    )
+        "day: recorded as of 2026-11-21, replayed as of 2026-11-20", "model m: was 1, is 2",
+        "rule s: was a, is not there", "rules file quiet: was 1, is 2", "release of model m: was shadow, is live",
+        "setting CDS_ALERT_SHARE: was 0.1, is not set", "knowledge changed: a.csv, b.csv", "code changed: cards, fhir",
+    )  # fmt: skip
 
 
 def test_an_answer_is_compared_without_timings_and_signatures() -> None:

@@ -14,14 +14,10 @@ WHOSE = {"reference": "Patient/p"}
 
 def creatinine(date: str, value: float) -> Json:
     return {
-        "resourceType": "Observation",
-        "id": f"lab-{date}",
-        "status": "final",
-        "subject": WHOSE,
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
-        "effectiveDateTime": date,
+        "resourceType": "Observation", "id": f"lab-{date}", "status": "final", "subject": WHOSE,
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}, "effectiveDateTime": date,
         "valueQuantity": {"value": value, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
-    }
+    }  # fmt: skip
 
 
 def metformin(date: str, status: str = "completed") -> Json:

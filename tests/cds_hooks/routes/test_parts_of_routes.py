@@ -199,11 +199,8 @@ def test_a_refusal_is_logged_with_its_client_and_reason_and_counted(
         answer = run(answer_hook_error(metrics)(request, error))
     (line,) = lines
     assert (line["event"], line["status"], line["client"], line["reason"]) == (
-        "call refused",
-        error.status,
-        client,
-        reason,
-    )
+        "call refused", error.status, client, reason,
+    )  # fmt: skip
     assert answer.status_code == error.status
     assert answer.headers["x-call-id"] == line["decision"]
     assert answer.headers["content-type"] == "application/json"
@@ -263,12 +260,9 @@ def test_a_refusal_ends_after_what_was_unread() -> None:
     start, body, end = sent.messages
     assert (start["status"], body["more_body"], end) == (413, True, {"type": "http.response.body", "body": b""})
     assert dict(start["headers"]) == {
-        b"content-type": b"application/json",
-        b"content-length": b"%d" % len(body["body"]),
-        b"cache-control": b"no-store",
-        b"connection": b"close",
-        b"x-call-id": b"id-1",
-    }
+        b"content-type": b"application/json", b"content-length": b"%d" % len(body["body"]),
+        b"cache-control": b"no-store", b"connection": b"close", b"x-call-id": b"id-1",
+    }  # fmt: skip
     assert coming.taken == 2
     sent = Sent()
     asyncio.run(send_refusal(sent, BadRequest("Wrong."), "id-2"))
@@ -289,11 +283,8 @@ def test_a_report_that_is_too_long_is_logged_and_read_on() -> None:
         asyncio.run(run_both(answer_hook_error(Metrics())(request, BodyTooLarge("Too large.")), coming, sent))
     (line,) = lines
     assert (line["event"], line["client"], line["status"], line["reason"]) == (
-        "call refused",
-        "ehr",
-        413,
-        "BodyTooLarge",
-    )
+        "call refused", "ehr", 413, "BodyTooLarge",
+    )  # fmt: skip
     assert (coming.taken, len(sent.messages)) == (1, 3)
     assert dict(sent.messages[0]["headers"])[b"x-call-id"] == line["decision"].encode()
 
@@ -336,18 +327,13 @@ def test_answers_are_joined_to_twenty_decisions_at_a_time(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("path", "body", "text"),
     [
-        (
-            f"/cds-services/{PLANNING}/feedback",
-            {"feedback": [{"card": "{card}", "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:05:00Z"}]},
-            "The feedback could not be stored. Send it again later.",
-        ),
-        (
-            "/outcomes",
-            {"outcomes": [{"prediction": "{card}", "outcome": "unknown"}]},
-            "The outcomes could not be stored. Send them again later.",
-        ),
+        (f"/cds-services/{PLANNING}/feedback",
+         {"feedback": [{"card": "{card}", "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:05:00Z"}]},
+         "The feedback could not be stored. Send it again later."),
+        ("/outcomes", {"outcomes": [{"prediction": "{card}", "outcome": "unknown"}]},
+         "The outcomes could not be stored. Send them again later."),
     ],
-)
+)  # fmt: skip
 def test_a_report_that_the_record_does_not_take_is_to_be_sent_again(
     tmp_path: Path, as_of: datetime, path: str, body: dict[str, Any], text: str
 ) -> None:

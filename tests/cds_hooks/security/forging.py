@@ -32,12 +32,9 @@ class Forger:
     def good_claims(self) -> dict[str, Any]:
         """Claims of a good token, with a `jti` of its own."""
         return {
-            "iss": "https://ehr.example.org",
-            "aud": self.audience,
-            "iat": self.now,
-            "exp": self.now + 300,
+            "iss": "https://ehr.example.org", "aud": self.audience, "iat": self.now, "exp": self.now + 300,
             "jti": f"jti-{self.now}-{next(_numbers)}",
-        }
+        }  # fmt: skip
 
     def token(self, row: dict[str, Any]) -> str:
         """The token of a row; that of an empty row is good."""
@@ -140,17 +137,13 @@ class Forger:
         more = b', "x": 1}'
         return {
             "payload-exchanged": f"{head}.{_encoded(other)}.{end}",
-            "header-exchanged": f"{_encoded(header[:-1] + more)}.{body}.{end}",
-            "two-parts": f"{head}.{body}",
-            "four-parts": f"{head}.{body}.{end}.{end}",
-            "five-parts": f"{head}.{body}.{end}.{end}.{end}",
-            "padded": f"{head}==.{body}=.{end}=",
-            "standard-alphabet": f"{head}.+/{body}.{end}",
-            "line-break": f"{head}.\n{body}.{end}",
-            "percent": f"{head}%2e{body}%2e{end}",
+            "header-exchanged": f"{_encoded(header[:-1] + more)}.{body}.{end}", "two-parts": f"{head}.{body}",
+            "four-parts": f"{head}.{body}.{end}.{end}", "five-parts": f"{head}.{body}.{end}.{end}.{end}",
+            "padded": f"{head}==.{body}=.{end}=", "standard-alphabet": f"{head}.+/{body}.{end}",
+            "line-break": f"{head}.\n{body}.{end}", "percent": f"{head}%2e{body}%2e{end}",
             "json-serialisation": json.dumps({"protected": head, "payload": body, "signature": end}),
             "nested": self.token_of_bytes(f"{head}.{body}.{end}"),
-        }[how]
+        }[how]  # fmt: skip
 
     def token_of_bytes(self, inner: str) -> str:
         """A good signature over a token in place of claims, which are then no object with claims."""
@@ -163,17 +156,13 @@ class Forger:
         order = _ORDER_P384.to_bytes(48, "big")
         return {
             "signature-of-another": self._signed_by(self.keys["ES384"], "ES384", b"another"),
-            "signature-cut": signature[:-1],
-            "signature-longer": signature + b"\0",
+            "signature-cut": signature[:-1], "signature-longer": signature + b"\0",
             "signature-der": encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big")),
-            "signature-zeros": bytes(96),
-            "signature-zeros-256": bytes(256),
-            "signature-bit": bytes([signature[0] ^ 1]) + signature[1:],
-            "signature-swapped": s + r,
-            "signature-order": order + order,
-            "signature-empty": b"",
+            "signature-zeros": bytes(96), "signature-zeros-256": bytes(256),
+            "signature-bit": bytes([signature[0] ^ 1]) + signature[1:], "signature-swapped": s + r,
+            "signature-order": order + order, "signature-empty": b"",
             "signature-other-solution": r + (-int.from_bytes(s, "big") % _ORDER_P384).to_bytes(48, "big"),
-        }[how]
+        }[how]  # fmt: skip
 
 
 def decoded(segment: str) -> bytes:

@@ -41,14 +41,10 @@ def drug(words: str, code: str = "", when: str = "2026-09-23", status: str = "ac
     """An order of a drug."""
     coding = [{"system": _RXNORM, "code": code, "display": words}] if code else []
     return {
-        "resourceType": "MedicationRequest",
-        "status": status,
-        "intent": "order",
-        "medicationCodeableConcept": {"text": words, "coding": coding},
-        "authoredOn": when,
-        "dosageInstruction": [{"text": words}],
-        **more,
-    }
+        "resourceType": "MedicationRequest", "status": status, "intent": "order",
+        "medicationCodeableConcept": {"text": words, "coding": coding}, "authoredOn": when,
+        "dosageInstruction": [{"text": words}], **more,
+    }  # fmt: skip
 
 
 def operation(words: str, when: str = "2026-01-10", status: str = "completed") -> Json:
@@ -59,13 +55,10 @@ def operation(words: str, when: str = "2026-01-10", status: str = "completed") -
 def result(loinc: str, value: float, unit: str, when: str = "2026-11-02") -> Json:
     """A laboratory result or a vital sign."""
     return {
-        "resourceType": "Observation",
-        "status": "final",
-        "category": [{"coding": [{"code": "laboratory"}]}],
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
-        "effectiveDateTime": f"{when}T08:00:00Z",
+        "resourceType": "Observation", "status": "final", "category": [{"coding": [{"code": "laboratory"}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "effectiveDateTime": f"{when}T08:00:00Z",
         "valueQuantity": {"value": value, "unit": unit, "system": _UCUM, "code": unit},
-    }
+    }  # fmt: skip
 
 
 def dose(cvx: str, when: str, status: str = "completed", **more: Any) -> Json:
@@ -83,13 +76,9 @@ def allergy(words: str, **more: Any) -> Json:
 def request(words: str, when: str = "2026-11-21", **more: Any) -> Json:
     """An order of something else than a drug."""
     return {
-        "resourceType": "ServiceRequest",
-        "status": "active",
-        "intent": "order",
-        "code": {"text": words},
-        "authoredOn": when,
-        **more,
-    }
+        "resourceType": "ServiceRequest", "status": "active", "intent": "order", "code": {"text": words},
+        "authoredOn": when, **more,
+    }  # fmt: skip
 
 
 def stay(start: str, end: str | None = None, **more: Any) -> Json:
@@ -105,13 +94,9 @@ def visit(**more: Any) -> Json:
     start = AS_OF.date().isoformat()
     class_ = {"system": _CLASSES, "code": "AMB"}
     return {
-        "resourceType": "Encounter",
-        "id": VISIT,
-        "status": "in-progress",
-        "class": class_,
-        "period": {"start": start},
+        "resourceType": "Encounter", "id": VISIT, "status": "in-progress", "class": class_, "period": {"start": start},
         **more,
-    }
+    }  # fmt: skip
 
 
 def answers(folder: Path, service: str, charts: list[list[Json]], **settings: Any) -> list[Json]:

@@ -65,27 +65,20 @@ def condition(code: str, status: str = "active", onset: str = "2020-01-01", syst
     """A problem of the patient."""
     state = concept("http://terminology.hl7.org/CodeSystem/condition-clinical", status)
     return {
-        "resourceType": "Condition",
-        "id": f"c-{code}-{onset}".replace(".", "-"),
-        "subject": {"reference": "Patient/p"},
-        "clinicalStatus": state,
-        "code": concept(system, code),
-        "onsetDateTime": onset,
-    } | more
+        "resourceType": "Condition", "id": f"c-{code}-{onset}".replace(".", "-"), "subject": {"reference": "Patient/p"},
+        "clinicalStatus": state, "code": concept(system, code), "onsetDateTime": onset,
+    } | more  # fmt: skip
 
 
 def result(code: str | None, value: float, unit: str, day: str, *, text: str = "", **more: Any) -> Json:
     """A result of the patient."""
     named: Json = {"coding": [{"system": "http://loinc.org", "code": code}]} if code else {}
     return {
-        "resourceType": "Observation",
-        "id": f"o-{code}-{day}-{value}".replace(".", "-"),
-        "status": "final",
-        "subject": {"reference": "Patient/p"},
-        "code": named | ({"text": text} if text else {}),
+        "resourceType": "Observation", "id": f"o-{code}-{day}-{value}".replace(".", "-"), "status": "final",
+        "subject": {"reference": "Patient/p"}, "code": named | ({"text": text} if text else {}),
         "effectiveDateTime": day,
         "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-    } | more
+    } | more  # fmt: skip
 
 
 def saturation(value: float, day: str = "2026-11-10", *, oxygen: float = 21, **more: Any) -> Json:
@@ -98,38 +91,29 @@ def saturation(value: float, day: str = "2026-11-10", *, oxygen: float = 21, **m
 def visit(day: str = "2026-10-30", kind: str = "AMB", **more: Any) -> Json:
     """A visit of the patient."""
     return {
-        "resourceType": "Encounter",
-        "id": f"v-{day}",
-        "status": "finished",
+        "resourceType": "Encounter", "id": f"v-{day}", "status": "finished",
         "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": kind},
-        "subject": {"reference": "Patient/p"},
-        "period": {"start": day, "end": day},
-    } | more
+        "subject": {"reference": "Patient/p"}, "period": {"start": day, "end": day},
+    } | more  # fmt: skip
 
 
 def procedure(code: str, day: str, **more: Any) -> Json:
     """What was done."""
     return {
-        "resourceType": "Procedure",
-        "id": f"p-{code}-{day}",
-        "status": "completed",
-        "subject": {"reference": "Patient/p"},
-        "code": concept(SYSTEMS["CPT" if code[0].isdigit() else "HCPCS"], code),
+        "resourceType": "Procedure", "id": f"p-{code}-{day}", "status": "completed",
+        "subject": {"reference": "Patient/p"}, "code": concept(SYSTEMS["CPT" if code[0].isdigit() else "HCPCS"], code),
         "performedDateTime": day,
-    } | more
+    } | more  # fmt: skip
 
 
 def medication(rxcui: str, text: str, status: str = "active") -> Json:
     """A prescription."""
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"m-{rxcui}",
-        "status": status,
-        "intent": "order",
+        "resourceType": "MedicationRequest", "id": f"m-{rxcui}", "status": status, "intent": "order",
         "subject": {"reference": "Patient/p"},
         "medicationCodeableConcept": concept("http://www.nlm.nih.gov/research/umls/rxnorm", rxcui, text),
         "authoredOn": "2026-09-20",
-    }
+    }  # fmt: skip
 
 
 def authorization(code: str, start: str, end: str | None, decision: str = "A1", number: str = "N1") -> Json:

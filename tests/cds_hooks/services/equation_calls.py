@@ -117,27 +117,20 @@ def added(key: str, *more: dict[str, Any]) -> Change:
 def condition(sample: str, code: str, system: str = "http://hl7.org/fhir/sid/icd-10-cm") -> dict[str, Any]:
     """An active condition."""
     return {
-        "resourceType": "Condition",
-        "id": f"added-{code}",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "resourceType": "Condition", "id": f"added-{code}", "clinicalStatus": {"coding": [{"code": "active"}]},
         "code": {"coding": [{"system": system, "code": code}], "text": f"condition {code}"},
-        "subject": {"reference": f"Patient/{sample}"},
-        "recordedDate": ago(300),
-    }
+        "subject": {"reference": f"Patient/{sample}"}, "recordedDate": ago(300),
+    }  # fmt: skip
 
 
 def order(sample: str, code: str, words: str) -> dict[str, Any]:
     """An active order of an ingredient."""
     system = "http://www.nlm.nih.gov/research/umls/rxnorm"
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"added-{code}",
-        "status": "active",
-        "intent": "order",
+        "resourceType": "MedicationRequest", "id": f"added-{code}", "status": "active", "intent": "order",
         "medicationCodeableConcept": {"coding": [{"system": system, "code": code}], "text": words},
-        "subject": {"reference": f"Patient/{sample}"},
-        "authoredOn": ago(50),
-    }
+        "subject": {"reference": f"Patient/{sample}"}, "authoredOn": ago(50),
+    }  # fmt: skip
 
 
 def service_request(sample: str, words: str, status: str = "active", **more: Any) -> dict[str, Any]:
@@ -192,10 +185,7 @@ def visit_of(sample: str, words: str, status: str, days_ago: int, **more: Any) -
 def procedure(sample: str, words: str, status: str = "completed", **coding: str) -> dict[str, Any]:
     """A procedure of a month ago."""
     return {
-        "resourceType": "Procedure",
-        "id": "added-procedure",
-        "status": status,
+        "resourceType": "Procedure", "id": "added-procedure", "status": status,
         "code": {"text": words, **({"coding": [coding]} if coding else {})},
-        "subject": {"reference": f"Patient/{sample}"},
-        "performedDateTime": ago(30),
-    }
+        "subject": {"reference": f"Patient/{sample}"}, "performedDateTime": ago(30),
+    }  # fmt: skip

@@ -21,13 +21,10 @@ def opened(chart: Chart, way: str, now: datetime) -> tuple[list[Resource], str |
     resources: list[Resource] = move_dates(chart.resources, days)
     if way == "visit that goes on":
         visit = {
-            "resourceType": "Encounter",
-            "id": "visit-now",
-            "status": "in-progress",
-            "class": {"system": _CLASSES, "code": "AMB"},
-            "subject": {"reference": f"Patient/{chart.patient['id']}"},
+            "resourceType": "Encounter", "id": "visit-now", "status": "in-progress",
+            "class": {"system": _CLASSES, "code": "AMB"}, "subject": {"reference": f"Patient/{chart.patient['id']}"},
             "period": {"start": now.date().isoformat()},
-        }
+        }  # fmt: skip
         return [*resources, visit], "visit-now"
     visits = [resource for resource in resources if resource["resourceType"] == "Encounter"]
     if way == "looked into" or not visits:

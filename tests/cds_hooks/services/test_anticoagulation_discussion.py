@@ -77,14 +77,10 @@ def test_a_tentative_fibrillation_is_no_diagnosis_and_flutter_has_its_own_name(s
 
 def test_a_medicine_without_a_name_may_be_the_anticoagulant(server_here: str) -> None:
     nameless = {
-        "resourceType": "MedicationRequest",
-        "id": "nameless",
-        "status": "active",
-        "intent": "order",
+        "resourceType": "MedicationRequest", "id": "nameless", "status": "active", "intent": "order",
         "medicationReference": {"reference": "Medication/not-sent"},
-        "subject": {"reference": "Patient/af-no-anticoagulant"},
-        "authoredOn": ago(20),
-    }
+        "subject": {"reference": "Patient/af-no-anticoagulant"}, "authoredOn": ago(20),
+    }  # fmt: skip
     assert reasons(answer(server_here, *AF, added("medications", nameless))) == ["input-missing"]
     named = {**nameless, "medicationReference": {"reference": "Medication/not-sent", "display": "metformin 500 mg"}}
     assert only_card(answer(server_here, *AF, added("medications", named)))

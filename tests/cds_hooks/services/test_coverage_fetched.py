@@ -63,13 +63,10 @@ def test_clients_of_3_0_are_asked_for_what_the_context_of_their_hook_refers_to()
     }
     referred = {"payors", "draftedPerformers", "draftedPlaces", "bookedPlaces"}
     assert {hook: keys & referred for hook, keys in entries.items()} == {
-        "order-sign": referred - {"bookedPlaces"},
-        "order-select": referred - {"bookedPlaces"},
-        "order-dispatch": {"payors"},
-        "appointment-book": {"payors", "bookedPlaces"},
-        "encounter-start": {"payors"},
+        "order-sign": referred - {"bookedPlaces"}, "order-select": referred - {"bookedPlaces"},
+        "order-dispatch": {"payors"}, "appointment-book": {"payors", "bookedPlaces"}, "encounter-start": {"payors"},
         "encounter-discharge": {"payors"},
-    }
+    }  # fmt: skip
     assert not referred & set(SIGN["prefetch"]), "no client of 2.0 can follow a path"
 
 

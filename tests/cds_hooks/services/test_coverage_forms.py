@@ -47,14 +47,9 @@ def response_to(canonical: str, *affirmed: str, status: str = "completed", who: 
         {"linkId": name, "item": [{"linkId": f"{name}.met", "answer": [{"valueBoolean": True}]}]} for name in affirmed
     ]
     return {
-        "resourceType": "QuestionnaireResponse",
-        "id": "qr1",
-        "questionnaire": canonical,
-        "status": status,
-        "subject": {"reference": who},
-        "authored": "2026-11-18",
-        "item": items,
-    }
+        "resourceType": "QuestionnaireResponse", "id": "qr1", "questionnaire": canonical, "status": status,
+        "subject": {"reference": who}, "authored": "2026-11-18", "item": items,
+    }  # fmt: skip
 
 
 def form_in(response: Json) -> str:

@@ -49,12 +49,9 @@ from tests.cds_hooks.services.coverage_calls import (
 
 EXCLUDED = {"covered": "not-covered"}
 NO_CODE = {
-    "covered": "conditional",
-    "pa-needed": "conditional",
-    "doc-needed": "clinical",
-    "info-needed": ["OTH"],
+    "covered": "conditional", "pa-needed": "conditional", "doc-needed": "clinical", "info-needed": ["OTH"],
     "reason": ["detail-code"],
-}
+}  # fmt: skip
 WHEN = {"covered": "conditional", "pa-needed": "conditional", "info-needed": ["timeframe"]}
 WHERE = {"covered": "conditional", "pa-needed": "conditional", "doc-needed": "clinical", "info-needed": ["location"]}
 VALID = authorization("L1844", "2026-10-01", "2027-01-31")

@@ -137,14 +137,10 @@ def test_who_is_past_such_advice_gets_none(sample: str, reason: str, tmp_path: P
 def test_what_was_ordered_is_not_offered_again(tmp_path: Path, as_of: datetime) -> None:
     def ordered(prefetch: dict[str, Any]) -> None:
         talk = {
-            "resourceType": "ServiceRequest",
-            "id": "talk",
-            "status": "active",
-            "intent": "order",
+            "resourceType": "ServiceRequest", "id": "talk", "status": "active", "intent": "order",
             "code": {"text": "Talk with the nurse about the heart"},
-            "subject": {"reference": "Patient/diabetes-no-statin"},
-            "authoredOn": "2026-10-01",
-        }
+            "subject": {"reference": "Patient/diabetes-no-statin"}, "authoredOn": "2026-10-01",
+        }  # fmt: skip
         prefetch["tests"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": talk}]}
 
     told = answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of, ordered)

@@ -119,13 +119,9 @@ def _planned(request: dict[str, Any]) -> None:
 def visit(sample: str) -> Change:
     """An ambulatory visit that goes on."""
     going_on = {
-        "resourceType": "Encounter",
-        "id": "added-visit",
-        "status": "in-progress",
-        "class": {"code": "AMB"},
-        "subject": {"reference": f"Patient/{sample}"},
-        "period": {"start": ago(0)},
-    }
+        "resourceType": "Encounter", "id": "added-visit", "status": "in-progress", "class": {"code": "AMB"},
+        "subject": {"reference": f"Patient/{sample}"}, "period": {"start": ago(0)},
+    }  # fmt: skip
     return added("encounters", going_on)
 
 

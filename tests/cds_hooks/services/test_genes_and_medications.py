@@ -25,48 +25,34 @@ CLOPIDOGREL, CODEINE, CITALOPRAM, OMEPRAZOLE = (
 
 def result(gene: str, value: str, days_ago: int, as_of: datetime, **more: Any) -> Json:
     return {
-        "resourceType": "Observation",
-        "id": f"result-{gene.lower()}",
-        "status": "final",
-        "subject": SUBJECT,
+        "resourceType": "Observation", "id": f"result-{gene.lower()}", "status": "final", "subject": SUBJECT,
         "code": {"text": f"{gene} phenotype"},
-        "effectiveDateTime": (as_of - timedelta(days=days_ago)).date().isoformat(),
-        "valueString": value,
-    } | more
+        "effectiveDateTime": (as_of - timedelta(days=days_ago)).date().isoformat(), "valueString": value,
+    } | more  # fmt: skip
 
 
 def order(drug: tuple[str, str], as_of: datetime) -> Json:
     code, name = drug
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"order-{name}",
-        "status": "active",
-        "intent": "order",
-        "subject": SUBJECT,
-        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
+        "resourceType": "MedicationRequest", "id": f"order-{name}", "status": "active", "intent": "order",
+        "subject": SUBJECT, "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
         "authoredOn": (as_of - timedelta(days=200)).date().isoformat(),
-    }
+    }  # fmt: skip
 
 
 def stated(drug: tuple[str, str]) -> Json:
     code, name = drug
     return {
-        "resourceType": "MedicationStatement",
-        "id": f"taken-{name}",
-        "status": "active",
-        "subject": SUBJECT,
+        "resourceType": "MedicationStatement", "id": f"taken-{name}", "status": "active", "subject": SUBJECT,
         "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
-    }
+    }  # fmt: skip
 
 
 def infarction() -> Json:
     return {
-        "resourceType": "Condition",
-        "id": "infarction",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I21.4"}]},
-        "subject": SUBJECT,
-    }
+        "resourceType": "Condition", "id": "infarction", "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I21.4"}]}, "subject": SUBJECT,
+    }  # fmt: skip
 
 
 def ask(folder: Path, as_of: datetime, *resources: Json, results_sent: bool = True) -> Any:

@@ -26,27 +26,21 @@ LIVER, LIVER_SERVICE = "fatty-liver", "liver-assessment"
 
 def _result(sample: str, code: str, value: float, unit: str, days: int = 5) -> Change:
     observation = {
-        "resourceType": "Observation",
-        "id": f"added-{code}",
-        "status": "final",
+        "resourceType": "Observation", "id": f"added-{code}", "status": "final",
         "category": [{"coding": [{"code": "laboratory"}]}],
         "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-        "subject": {"reference": f"Patient/{sample}"},
-        "effectiveDateTime": ago(days),
+        "subject": {"reference": f"Patient/{sample}"}, "effectiveDateTime": ago(days),
         "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-    }
+    }  # fmt: skip
     return added("labs", observation)
 
 
 def _procedure(sample: str, words: str, *codes: tuple[str, str]) -> Change:
     done = {
-        "resourceType": "Procedure",
-        "id": "added-procedure",
-        "status": "completed",
+        "resourceType": "Procedure", "id": "added-procedure", "status": "completed",
         "code": {"text": words, "coding": [{"system": system, "code": code} for system, code in codes]},
-        "subject": {"reference": f"Patient/{sample}"},
-        "performedDateTime": ago(40),
-    }
+        "subject": {"reference": f"Patient/{sample}"}, "performedDateTime": ago(40),
+    }  # fmt: skip
     return added("procedures", done)
 
 
@@ -174,13 +168,9 @@ def test_the_sickest_are_offered_the_talk_without_a_number(tmp_path: Path, code:
 def test_values_of_a_stay_in_hospital_and_of_two_weeks_after_it_are_not_used(tmp_path: Path) -> None:
     def stay(first: int, last: int) -> Change:
         visit = {
-            "resourceType": "Encounter",
-            "id": "added-stay",
-            "status": "finished",
-            "class": {"code": "IMP"},
-            "subject": {"reference": f"Patient/{PLANNING}"},
-            "period": {"start": ago(first), "end": ago(last)},
-        }
+            "resourceType": "Encounter", "id": "added-stay", "status": "finished", "class": {"code": "IMP"},
+            "subject": {"reference": f"Patient/{PLANNING}"}, "period": {"start": ago(first), "end": ago(last)},
+        }  # fmt: skip
         return added("encounters", visit)
 
     silent = answer_of_site(tmp_path, TALK, PLANNING, stay(40, 25))

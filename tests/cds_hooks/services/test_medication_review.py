@@ -50,33 +50,24 @@ def order(drug: tuple[str, str], as_of: datetime, **more: Any) -> Json:
 def stated(drug: tuple[str, str]) -> Json:
     code, name = drug
     return {
-        "resourceType": "MedicationStatement",
-        "id": f"taken-{name}",
-        "status": "active",
-        "subject": SUBJECT,
+        "resourceType": "MedicationStatement", "id": f"taken-{name}", "status": "active", "subject": SUBJECT,
         "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
-    }
+    }  # fmt: skip
 
 
 def problem(code: str) -> Json:
     return {
-        "resourceType": "Condition",
-        "id": f"problem-{code.lower().replace('.', '-')}",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": ICD10, "code": code}]},
-        "recordedDate": "2026-10-01",
-        "subject": SUBJECT,
-    }
+        "resourceType": "Condition", "id": f"problem-{code.lower().replace('.', '-')}",
+        "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"coding": [{"system": ICD10, "code": code}]},
+        "recordedDate": "2026-10-01", "subject": SUBJECT,
+    }  # fmt: skip
 
 
 def ask(folder: Path, as_of: datetime, *resources: Json, born: str = "1945-01-01", times: int = 1, **more: Any) -> Any:
     keys = {
-        "MedicationRequest": "medications",
-        "MedicationStatement": "statements",
-        "Condition": "conditions",
-        "Encounter": "encounters",
-        "Observation": "labs",
-    }
+        "MedicationRequest": "medications", "MedicationStatement": "statements", "Condition": "conditions",
+        "Encounter": "encounters", "Observation": "labs",
+    }  # fmt: skip
     prefetch: Json = {"patient": {"resourceType": "Patient", "id": "p", "birthDate": born, "gender": "male"}}
     for kind, key in keys.items():
         entries = [{"resource": each} for each in resources if each["resourceType"] == kind]
@@ -161,14 +152,11 @@ def test_beside_an_anticoagulant_the_other_drug_is_offered_to_be_stopped(tmp_pat
 
 def test_insulin_is_never_offered_to_be_stopped(tmp_path: Path, as_of: datetime) -> None:
     glucose = {
-        "resourceType": "Observation",
-        "id": "glucose",
-        "status": "final",
-        "subject": SUBJECT,
+        "resourceType": "Observation", "id": "glucose", "status": "final", "subject": SUBJECT,
         "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7"}]},
         "effectiveDateTime": (as_of - timedelta(days=1)).isoformat(),
         "valueQuantity": {"value": 45, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
-    }
+    }  # fmt: skip
     taken = (order(("274783", "insulin glargine"), as_of), glucose)
     (card,) = ask(tmp_path, as_of, *taken, born="1986-01-01").json()["cards"]
     assert "glucose 45 mg/dL" in card["summary"]
@@ -226,13 +214,9 @@ def test_silence_says_what_was_looked_at(tmp_path: Path, as_of: datetime) -> Non
 
 def test_in_hospital_it_waits_on_the_worklist(tmp_path: Path, as_of: datetime) -> None:
     stay = {
-        "resourceType": "Encounter",
-        "id": "stay",
-        "status": "in-progress",
-        "class": {"code": "IMP"},
-        "subject": SUBJECT,
-        "period": {"start": (as_of - timedelta(days=1)).isoformat()},
-    }
+        "resourceType": "Encounter", "id": "stay", "status": "in-progress", "class": {"code": "IMP"},
+        "subject": SUBJECT, "period": {"start": (as_of - timedelta(days=1)).isoformat()},
+    }  # fmt: skip
     answer = ask(tmp_path, as_of, order(HALOPERIDOL, as_of), problem(PARKINSON), stay)
     assert answer.json()["cards"] == []
     assert reasons(answer) == {"worklist"}

@@ -42,12 +42,9 @@ def test_services_that_an_opt_out_silences_ask_and_those_that_warn_of_harm_do_no
 def test_what_a_client_brings_of_it_is_read(tmp_path: Path, *, denies: bool) -> None:
     purpose = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREATDS"}
     consent = {
-        "resourceType": "Consent",
-        "id": "c",
-        "status": "active",
-        "patient": {"reference": f"Patient/{PATIENT}"},
+        "resourceType": "Consent", "id": "c", "status": "active", "patient": {"reference": f"Patient/{PATIENT}"},
         "provision": {"type": "deny", "purpose": [purpose]},
-    }
+    }  # fmt: skip
     request = request_for(PLANNING, "patient-view", PATIENT, NOW)
     entries = [{"resource": consent}] if denies else []
     request["prefetch"]["consents"] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}

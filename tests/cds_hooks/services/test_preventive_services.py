@@ -100,11 +100,8 @@ def test_what_was_done_is_named_with_its_day_and_where_it_stands(tmp_path: Path,
     assert "last colonoscopy 2012-05-04, due since 2022-05-04" in card["detail"]
     facts = card["extension"]["org.cds-hooks-onnx"]["facts"]
     assert {
-        "name": "colonoscopy",
-        "text": "Colonoscopy",
-        "effective": "2012-05-04",
-        "source": "Procedure/scopy",
-    } in facts
+        "name": "colonoscopy", "text": "Colonoscopy", "effective": "2012-05-04", "source": "Procedure/scopy",
+    } in facts  # fmt: skip
 
 
 def test_a_positive_stool_test_has_the_first_card(tmp_path: Path, as_of: datetime) -> None:
@@ -227,15 +224,11 @@ def test_a_silent_answer_has_the_reason_of_each_service(tmp_path: Path, as_of: d
 
 def feedback(card: Json, code: str) -> Json:
     return {
-        "feedback": [
-            {
-                "card": card["uuid"],
-                "outcome": "overridden",
-                "overrideReason": {"reason": {"code": code, "system": "https://cds-hooks-onnx.org/override-reasons"}},
-                "outcomeTimestamp": "2026-11-20T09:00:00Z",
-            }
-        ]
-    }
+        "feedback": [{"card": card["uuid"], "outcome": "overridden",
+                      "overrideReason": {"reason": {"code": code,
+                                                    "system": "https://cds-hooks-onnx.org/override-reasons"}},
+                      "outcomeTimestamp": "2026-11-20T09:00:00Z"}],
+    }  # fmt: skip
 
 
 def test_what_the_patient_declined_rests_until_another_service_is_due(tmp_path: Path, as_of: datetime) -> None:

@@ -72,14 +72,11 @@ def _results(request: Json) -> list[Json]:
 def _irrelevant(request: Json) -> Json:
     """A result that no rule, model or screening reads, in every Bundle of results."""
     observation = {
-        "resourceType": "Observation",
-        "id": "irrelevant",
-        "status": "final",
+        "resourceType": "Observation", "id": "irrelevant", "status": "final",
         "code": {"coding": [{"system": "urn:oid:2.999.1", "code": "eye-colour"}], "text": "Colour of the eyes"},
-        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
-        "effectiveDateTime": "2025-11-02",
+        "subject": {"reference": f"Patient/{request['context']['patientId']}"}, "effectiveDateTime": "2025-11-02",
         "valueString": "brown",
-    }
+    }  # fmt: skip
     for bundle in _bundles(request):
         if any(entry["resource"]["resourceType"] == "Observation" for entry in bundle.get("entry", [])):
             bundle["entry"].append({"resource": observation})
@@ -181,14 +178,11 @@ def _other_units(request: Json) -> Json:
 def _with_carrier(request: Json) -> Json:
     """An order of saline beside the others, as a carrier of a drug is written."""
     carrier = {
-        "resourceType": "MedicationRequest",
-        "id": "carrier",
-        "status": "draft",
-        "intent": "order",
+        "resourceType": "MedicationRequest", "id": "carrier", "status": "draft", "intent": "order",
         "subject": {"reference": f"Patient/{request['context']['patientId']}"},
         "medicationCodeableConcept": {"text": "sodium chloride 0.9 % infusion, 100 mL"},
         "dosageInstruction": [{"text": "100 mL IV over 30 minutes as carrier"}],
-    }
+    }  # fmt: skip
     request["context"]["draftOrders"]["entry"].append({"resource": carrier})
     return request
 
@@ -196,14 +190,11 @@ def _with_carrier(request: Json) -> Json:
 def _neighbour(request: Json) -> Json:
     """An ointment of zinc oxide before the orders, which touches none of them."""
     ointment = {
-        "resourceType": "MedicationRequest",
-        "id": "neighbour",
-        "status": "draft",
-        "intent": "order",
+        "resourceType": "MedicationRequest", "id": "neighbour", "status": "draft", "intent": "order",
         "subject": {"reference": f"Patient/{request['context']['patientId']}"},
         "medicationCodeableConcept": {"text": "zinc oxide 20 % ointment"},
         "dosageInstruction": [{"text": "apply to the skin once daily"}],
-    }
+    }  # fmt: skip
     request["context"]["draftOrders"]["entry"].insert(0, {"resource": ointment})
     return request
 
@@ -211,19 +202,14 @@ def _neighbour(request: Json) -> Json:
 def _something_later(request: Json) -> Json:
     """A result and a problem that are dated a month after the server's clock."""
     later: dict[str, Json] = {
-        "Observation": {
-            "status": "final",
-            "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}], "text": "Creatinine"},
-            "effectiveDateTime": "2027-11-20T08:00:00Z",
-            "valueQuantity": {"value": 6.1, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
-        },
-        "Condition": {
-            "clinicalStatus": {"coding": [{"code": "active"}]},
-            "code": {"text": "Heart failure"},
-            "onsetDateTime": "2027-11-20",
-            "recordedDate": "2027-11-20",
-        },
-    }
+        "Observation": {"status": "final",
+                        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}], "text": "Creatinine"},
+                        "effectiveDateTime": "2027-11-20T08:00:00Z",
+                        "valueQuantity": {"value": 6.1, "unit": "mg/dL", "system": "http://unitsofmeasure.org",
+                                          "code": "mg/dL"}},
+        "Condition": {"clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"text": "Heart failure"},
+                      "onsetDateTime": "2027-11-20", "recordedDate": "2027-11-20"},
+    }  # fmt: skip
     for bundle in _bundles(request):
         kinds = {entry["resource"]["resourceType"] for entry in bundle.get("entry", [])}
         for kind in kinds & later.keys():

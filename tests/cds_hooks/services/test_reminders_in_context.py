@@ -67,12 +67,9 @@ def booked(day: str, words: str = "Post-discharge visit", status: str = "booked"
     """A booked visit of somebody; without a name nothing says whose it is."""
     who = [{"actor": {"reference": f"Patient/{of}"}}] if of else []
     return {
-        "resourceType": "Appointment",
-        "status": status,
-        "description": words,
-        "start": f"{day}T09:00:00Z",
+        "resourceType": "Appointment", "status": status, "description": words, "start": f"{day}T09:00:00Z",
         "participant": who,
-    }
+    }  # fmt: skip
 
 
 ARRANGED: list[tuple[Json, bool]] = [

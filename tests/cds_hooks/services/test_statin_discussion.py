@@ -41,14 +41,11 @@ def test_an_answer_about_smoking_in_words_is_read(server_here: str, words: str, 
 def smoking_answer(words: str, days_ago: int = 1) -> dict[str, Any]:
     """An answer to LOINC 72166-2 that has no code."""
     return {
-        "resourceType": "Observation",
-        "id": "added-answer",
-        "status": "final",
+        "resourceType": "Observation", "id": "added-answer", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]},
-        "subject": {"reference": "Patient/diabetes-no-statin"},
-        "effectiveDateTime": ago(days_ago),
+        "subject": {"reference": "Patient/diabetes-no-statin"}, "effectiveDateTime": ago(days_ago),
         "valueCodeableConcept": {"text": words},
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

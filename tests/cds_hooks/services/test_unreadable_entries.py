@@ -16,12 +16,9 @@ from tests.cds_hooks.calls import client, request_for
 Json = dict[str, Any]
 WORDS = "Zzqvexol"
 KEYS = {
-    "MedicationRequest": "medications",
-    "Condition": "conditions",
-    "Observation": "observations",
-    "AllergyIntolerance": "allergies",
-    "Immunization": "immunizations",
-}
+    "MedicationRequest": "medications", "Condition": "conditions", "Observation": "observations",
+    "AllergyIntolerance": "allergies", "Immunization": "immunizations",
+}  # fmt: skip
 SAMPLES = ("going-home", "af-no-anticoagulant", "diabetes-no-statin", "ckd4-metformin", "messy-record", "planning-talk")
 # What a service is sent and does not look for by name: it counts drugs, asks the payer's rules by code, needs a genetic
 # result first (test_genes_and_medications.py), or the sample's dispatched order is a test of the laboratory.

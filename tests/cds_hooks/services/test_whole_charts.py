@@ -36,14 +36,11 @@ def _problem(words: str, code: str | None = None, ago: int = 400) -> Json:
 
 def _result(loinc: str, value: float, unit: str) -> Json:
     return {
-        "resourceType": "Observation",
-        "id": f"result-{loinc}",
-        "status": "final",
+        "resourceType": "Observation", "id": f"result-{loinc}", "status": "final",
         "category": [{"coding": [{"code": "laboratory"}]}],
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
-        "effectiveDateTime": _day(20),
+        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "effectiveDateTime": _day(20),
         "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-    }
+    }  # fmt: skip
 
 
 def _asked(server: str, service: str, chart: list[Json]) -> httpx.Response:

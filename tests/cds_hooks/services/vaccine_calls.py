@@ -20,24 +20,17 @@ Json = dict[str, Any]
 def dose(number: int, cvx: str, day: str, **more: Any) -> Json:
     code = {"coding": [{"system": CVX, "code": cvx}], "text": f"vaccine {cvx}"}
     return {
-        "resourceType": "Immunization",
-        "id": f"dose-{number}",
-        "status": "completed",
-        "vaccineCode": code,
-        "patient": SUBJECT,
-        "occurrenceDateTime": day,
-    } | more
+        "resourceType": "Immunization", "id": f"dose-{number}", "status": "completed", "vaccineCode": code,
+        "patient": SUBJECT, "occurrenceDateTime": day,
+    } | more  # fmt: skip
 
 
 def condition(code: str, since: str, words: str) -> Json:
     return {
-        "resourceType": "Condition",
-        "id": f"condition-{code}",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": SNOMED, "code": code}], "text": words},
-        "subject": SUBJECT,
+        "resourceType": "Condition", "id": f"condition-{code}", "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": SNOMED, "code": code}], "text": words}, "subject": SUBJECT,
         "onsetDateTime": since,
-    }
+    }  # fmt: skip
 
 
 def bundle(*resources: Json) -> Json:
@@ -91,12 +84,9 @@ def silence(folder: Path, as_of: datetime, born: str | None, *resources: Json, *
 
 def encounter(status: str, code: str) -> Json:
     return {
-        "resourceType": "Encounter",
-        "id": f"{status}-{code}",
-        "status": status,
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
-        "subject": SUBJECT,
-    }
+        "resourceType": "Encounter", "id": f"{status}-{code}", "status": status,
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code}, "subject": SUBJECT,
+    }  # fmt: skip
 
 
 def taking(words: str, code: str | None = None) -> Json:

@@ -17,12 +17,9 @@ from tests.cds_hooks.storage.samples import a_decision
 _TEXT = st.text(st.characters(codec="utf-8"))
 _MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("id", "hook", "service", "hook_instance", "client", "patient", "outcome"), _TEXT),
-    "input_digest": _TEXT,
-    "user_id": _TEXT,
-    "decided_at": st.integers(0, 2**62),
-    **dict.fromkeys(("models", "response", "basis"), st.binary()),
-    "facts": st.none() | st.binary(),
-}
+    "input_digest": _TEXT, "user_id": _TEXT, "decided_at": st.integers(0, 2**62),
+    **dict.fromkeys(("models", "response", "basis"), st.binary()), "facts": st.none() | st.binary(),
+}  # fmt: skip
 
 
 def _as_documented(previous: bytes, chain: str, position: int, decision: Decision) -> bytes:

@@ -21,20 +21,14 @@ def _card(*resources: Resource) -> CardWords | None:
     ("resources", "words", "indicator"),
     [
         ([LISTED, STOPPED], ["Apixaban 5 mg tablet (5 mg twice daily)", "Apixaban: stopped"], "info"),
-        (
-            [allergy("a1", "Latex"), note("d1", "Allergies: penicillin (rash).")],
-            ["allergies: Latex (rash)", "allergy: penicillin"],
-            "warning",
-        ),
+        ([allergy("a1", "Latex"), note("d1", "Allergies: penicillin (rash).")],
+         ["allergies: Latex (rash)", "allergy: penicillin"], "warning"),
         ([condition("c1", "Asthma"), note("d1", "No asthma.")], ["“Asthma”", "no asthma"], "info"),
         ([condition("c1", "Epilepsy"), note("d1", "No history of epilepsy.")], ["“Epilepsy”", "no epilepsy"], "info"),
-        (
-            [drug("m1", "Lisinopril 10 mg tablet", "10 mg daily", "stopped"), note("d1", "Lisinopril 10 mg daily.")],
-            ["Lisinopril 10 mg tablet: stopped", "taken"],
-            "info",
-        ),
+        ([drug("m1", "Lisinopril 10 mg tablet", "10 mg daily", "stopped"), note("d1", "Lisinopril 10 mg daily.")],
+         ["Lisinopril 10 mg tablet: stopped", "taken"], "info"),
     ],
-)
+)  # fmt: skip
 def test_both_are_quoted_with_their_resources(resources: list[Resource], words: list[str], indicator: str) -> None:
     card = _card(*resources)
     assert card is not None

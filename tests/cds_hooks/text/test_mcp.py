@@ -36,15 +36,11 @@ TOKEN = "of-one-process-" + "x" * 16
 
 def _calls(decision: str) -> dict[str, dict[str, Any]]:
     return {
-        "list_services": {},
-        "call_service": {"service": "vaccines-due", "chart": BUNDLE},
-        "explain_decision": {"decision": decision},
-        "search_rules": {"words": "metformin"},
-        "summarise_chart": {"chart": BUNDLE},
-        "ask_chart": {"chart": BUNDLE, "question": "Last potassium?"},
-        "understand_resource": {"resource": CHART[0]},
-        "forecast_vaccines": {"chart": BUNDLE},
-    }
+        "list_services": {}, "call_service": {"service": "vaccines-due", "chart": BUNDLE},
+        "explain_decision": {"decision": decision}, "search_rules": {"words": "metformin"},
+        "summarise_chart": {"chart": BUNDLE}, "ask_chart": {"chart": BUNDLE, "question": "Last potassium?"},
+        "understand_resource": {"resource": CHART[0]}, "forecast_vaccines": {"chart": BUNDLE},
+    }  # fmt: skip
 
 
 def test_the_official_client_lists_and_calls_all_tools(copilot: Copilot) -> None:

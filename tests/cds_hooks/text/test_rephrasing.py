@@ -165,11 +165,8 @@ def test_what_a_model_wrote_has_the_tag_and_a_provenance(stub: Stub) -> None:
     assert resource["meta"]["security"][0]["code"] == "AIAST"
     assert [target["display"] for target in resource["target"]] == [good["text"] for good in GOOD]
     assert {entity["what"]["reference"] for entity in resource["entity"]} == {
-        "Condition/c1",
-        "Condition/c3",
-        "Observation/o1",
-        "Observation/o2",
-    }
+        "Condition/c1", "Condition/c3", "Observation/o1", "Observation/o2",
+    }  # fmt: skip
     assert provenance(summarise(FULL, ON), datetime(2026, 11, 2, tzinfo=UTC)) is None
 
 

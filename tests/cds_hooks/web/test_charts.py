@@ -11,26 +11,17 @@ def test_stages_in_words_follow_each_other_on_the_scale_of_their_sum() -> None:
     assert (chart.scale.low, chart.scale.high, chart.scale.ticks[-1].label) == (0, 8.0, "8 ms")
     assert (chart.total, chart.bars) == (
         "8.4",
-        (
-            Bar("Read and check the request", 0.0, 25.0, "2.0"),
-            Bar("Write the answer", 25.0, 0.3, "0.00"),
-            Bar("other", 25.0, 75.0, "6.0"),
-        ),
-    )
+        (Bar("Read and check the request", 0.0, 25.0, "2.0"), Bar("Write the answer", 25.0, 0.3, "0.00"),
+         Bar("other", 25.0, 75.0, "6.0")),
+    )  # fmt: skip
     nothing = stage_chart({}, 0.0)
     assert (round(nothing.scale.high, 9), nothing.bars) == (0.1, ())
 
 
 def test_milliseconds_are_rounded_by_their_size() -> None:
     assert [format_ms(value) for value in (0.994, 0.999, 1.0, 9.94, 9.99, 10.0, 1234.4)] == [
-        "0.99",
-        "1.00",
-        "1.0",
-        "9.9",
-        "10.0",
-        "10",
-        "1,234",
-    ]
+        "0.99", "1.00", "1.0", "9.9", "10.0", "10", "1,234",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -51,11 +42,8 @@ def test_a_session_of_one_patient_sees_that_patient_and_one_of_a_decision_that_d
 
 def test_the_way_back_to_the_start_has_a_step_for_each_folder_of_the_path() -> None:
     assert [Visiting(path).root for path in ("/", "/ops", "/explain/1", "/rules/a/changes")] == [
-        "",
-        "",
-        "../",
-        "../../",
-    ]
+        "", "", "../", "../../",
+    ]  # fmt: skip
 
 
 def test_outside_a_request_the_navigation_has_the_documentation() -> None:

@@ -348,23 +348,15 @@ def test_below_the_base_it_is_followed(link: str) -> None:
 @pytest.mark.parametrize(
     "link",
     [
-        "https://elsewhere.example/api/fhir/Observation?_page=2",
-        "http://ehr.example/api/fhir/Observation",
-        "https://ehr.example:8443/api/fhir/Observation",
-        "https://ehr.example/api/fhirs/Observation",
-        "https://ehr.example/api/other",
-        "https://ehr.example/api/fhir/../admin",
-        "https://ehr.example/api/fhir/%2e%2e/admin",
-        "https://ehr.example/api/fhir/..\\admin",
-        "https://user@ehr.example/api/fhir/Observation",
-        "https://ehr.example@elsewhere.example/api/fhir/x",
-        "//elsewhere.example/api/fhir/x",
-        "../admin",
-        "https://ehr.example/api/fhir/x#y",
-        "file:///etc/passwd",
+        "https://elsewhere.example/api/fhir/Observation?_page=2", "http://ehr.example/api/fhir/Observation",
+        "https://ehr.example:8443/api/fhir/Observation", "https://ehr.example/api/fhirs/Observation",
+        "https://ehr.example/api/other", "https://ehr.example/api/fhir/../admin",
+        "https://ehr.example/api/fhir/%2e%2e/admin", "https://ehr.example/api/fhir/..\\admin",
+        "https://user@ehr.example/api/fhir/Observation", "https://ehr.example@elsewhere.example/api/fhir/x",
+        "//elsewhere.example/api/fhir/x", "../admin", "https://ehr.example/api/fhir/x#y", "file:///etc/passwd",
         "https://[",
     ],
-)
+)  # fmt: skip
 def test_anywhere_else_it_is_not(link: str) -> None:
     with pytest.raises(ForeignAddress):
         next_page(link, BASE)

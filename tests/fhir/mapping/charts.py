@@ -70,26 +70,18 @@ def request(medication: dict[str, Any] | str, identifier: str = "m1", **more: An
     """An active order; a text is a medication by its words."""
     concept = {"text": medication} if isinstance(medication, str) else medication
     return {
-        "resourceType": "MedicationRequest",
-        "id": identifier,
-        "status": "active",
-        "intent": "order",
-        "medicationCodeableConcept": concept,
-        "subject": SUBJECT,
-        "authoredOn": "2026-11-01",
-    } | more
+        "resourceType": "MedicationRequest", "id": identifier, "status": "active", "intent": "order",
+        "medicationCodeableConcept": concept, "subject": SUBJECT, "authoredOn": "2026-11-01",
+    } | more  # fmt: skip
 
 
 def statement(medication: dict[str, Any] | str, identifier: str = "s1", **more: Any) -> dict[str, Any]:
     """An active statement."""
     concept = {"text": medication} if isinstance(medication, str) else medication
     return {
-        "resourceType": "MedicationStatement",
-        "id": identifier,
-        "status": "active",
-        "medicationCodeableConcept": concept,
-        "subject": SUBJECT,
-    } | more
+        "resourceType": "MedicationStatement", "id": identifier, "status": "active",
+        "medicationCodeableConcept": concept, "subject": SUBJECT,
+    } | more  # fmt: skip
 
 
 def order(medication: dict[str, Any] | str, *dosages: dict[str, Any], **more: Any) -> MedicationRequest:
@@ -108,25 +100,17 @@ def dispense(medication: dict[str, Any] | str, identifier: str = "d1", **more: A
     """A completed dispense of 2026-11-01 for 30 days; a text is a medication by its words."""
     concept = {"text": medication} if isinstance(medication, str) else medication
     return {
-        "resourceType": "MedicationDispense",
-        "id": identifier,
-        "status": "completed",
-        "medicationCodeableConcept": concept,
-        "subject": SUBJECT,
-        "whenHandedOver": "2026-11-01",
+        "resourceType": "MedicationDispense", "id": identifier, "status": "completed",
+        "medicationCodeableConcept": concept, "subject": SUBJECT, "whenHandedOver": "2026-11-01",
         "daysSupply": {"value": 30, "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"},
-    } | more
+    } | more  # fmt: skip
 
 
 def administration(medication: dict[str, Any] | str, identifier: str = "a1", **more: Any) -> dict[str, Any]:
     """A medication that was given on 2026-11-19; a text is a medication by its words."""
     concept = {"text": medication} if isinstance(medication, str) else medication
     return {
-        "resourceType": "MedicationAdministration",
-        "id": identifier,
-        "status": "completed",
-        "medicationCodeableConcept": concept,
-        "subject": SUBJECT,
-        "effectiveDateTime": "2026-11-19",
+        "resourceType": "MedicationAdministration", "id": identifier, "status": "completed",
+        "medicationCodeableConcept": concept, "subject": SUBJECT, "effectiveDateTime": "2026-11-19",
         "dosage": {"text": "1000 mg", "dose": {"value": 1000, "unit": "mg", "code": "mg"}},
-    } | more
+    } | more  # fmt: skip

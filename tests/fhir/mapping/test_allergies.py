@@ -16,12 +16,9 @@ def _allergy(words: str | None = None, code: str | None = None, system: str = RX
     if code:
         concept["coding"] = [{"system": system, "code": code}]
     return {
-        "resourceType": "AllergyIntolerance",
-        "id": "a1",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": concept,
-        "patient": {"reference": "Patient/p1"},
-    } | more
+        "resourceType": "AllergyIntolerance", "id": "a1", "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": concept, "patient": {"reference": "Patient/p1"},
+    } | more  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,9 @@ def _answer(*resources: dict[str, Any], patient: dict[str, Any] = WOMAN, known: 
 def _procedure(code: str, when: str, system: str = SNOMED) -> dict[str, Any]:
     concept = {"coding": [{"system": system, "code": code}]}
     return {
-        "resourceType": "Procedure",
-        "id": f"{code}-{when}",
-        "status": "completed",
-        "code": concept,
-        "subject": SUBJECT,
+        "resourceType": "Procedure", "id": f"{code}-{when}", "status": "completed", "code": concept, "subject": SUBJECT,
         "performedDateTime": when,
-    }
+    }  # fmt: skip
 
 
 def test_a_woman_of_thirty_of_whom_nothing_is_known() -> None:

@@ -13,12 +13,8 @@ Json = dict[str, Any]
 
 def _device(text: str, **more: Any) -> Json:
     return {
-        "resourceType": "Device",
-        "id": "d",
-        "type": {"text": text},
-        "patient": {"reference": "Patient/case"},
-        **more,
-    }
+        "resourceType": "Device", "id": "d", "type": {"text": text}, "patient": {"reference": "Patient/case"}, **more,
+    }  # fmt: skip
 
 
 def _found(as_of: datetime, *devices: Json, **patient: Any) -> list[tuple[str, MrSafety]]:
@@ -44,14 +40,10 @@ def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime)
 @pytest.mark.parametrize(
     "text",
     [
-        "External pacemaker",
-        "Wearable defibrillator",
-        "External infusion pump",
-        "Insulin pump",
-        "Hip prosthesis",
+        "External pacemaker", "Wearable defibrillator", "External infusion pump", "Insulin pump", "Hip prosthesis",
         "Walker",
     ],
-)
+)  # fmt: skip
 def test_what_is_not_in_the_body_or_does_not_matter_is_none(text: str, as_of: datetime) -> None:
     assert _found(as_of, _device(text)) == []
 

@@ -34,13 +34,9 @@ def visit(start: str, code: str = "72892002") -> dict[str, Any]:
 def birth(when: str) -> dict[str, Any]:
     code = {"coding": [{"system": SNOMED, "code": "66348005"}]}
     return {
-        "resourceType": "Procedure",
-        "id": "b1",
-        "status": "completed",
-        "code": code,
-        "subject": SUBJECT,
+        "resourceType": "Procedure", "id": "b1", "status": "completed", "code": code, "subject": SUBJECT,
         "performedDateTime": when,
-    }
+    }  # fmt: skip
 
 
 def source(*resources: dict[str, Any], patient: dict[str, Any] = WOMAN) -> str | None:

@@ -16,15 +16,11 @@ Json = dict[str, Any]
 def result(limit: ResultLimit, value: float, taken: datetime, **changed: Any) -> Json:
     unit = ANALYTES[limit.analyte].unit
     return {
-        "resourceType": "Observation",
-        "id": f"o{taken:%d%H}",
-        "status": "final",
-        "subject": SUBJECT,
+        "resourceType": "Observation", "id": f"o{taken:%d%H}", "status": "final", "subject": SUBJECT,
         "effectiveDateTime": taken.isoformat(),
         "code": {"coding": [{"system": "http://loinc.org", "code": ANALYTES[limit.analyte].loinc[0]}]},
-        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-        **changed,
-    }
+        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"}, **changed,
+    }  # fmt: skip
 
 
 OWN_ROWS = [limit for group, limits in result_limits().items() for limit in limits if limit.group == group]

@@ -140,11 +140,8 @@ def test_an_older_form_and_a_result_named_in_words_are_read_as_answers_read_them
     problem = {"resourceType": "Condition", "clinicalStatus": "active", "code": {"coding": coding}}
     assert understand(problem).groups == ("afib",)
     result = {
-        "resourceType": "Observation",
-        "status": "final",
-        "code": {"text": "sodium level"},
-        "valueString": "121 mmol/L",
-    }
+        "resourceType": "Observation", "status": "final", "code": {"text": "sodium level"}, "valueString": "121 mmol/L",
+    }  # fmt: skip
     assert understand(result).analyte == "sodium"
     assert understand(result | {"code": {"text": "sodium, urine"}}).analyte is None
 

@@ -194,25 +194,12 @@ def _steps(note: str) -> int:
 @pytest.mark.parametrize(
     "note",
     [
-        "Gave advice about diet.",
-        "Medically fit for discharge. Keeps fit by walking.",
-        "PE: lungs clear.",
-        "On PE, abdomen soft.",
-        "Oncology: letrozole continued.",
-        "Gastro: soft abdomen.",
-        "V/Q low.",
-        "Body mass index 31.",
-        "Trip to Spain.",
-        "Cut down on biscuits.",
-        "Smoke alarm fitted.",
-        "HI advice given.",
-        "On rivaroxaban 10 mg.",
-        "Shock delivered x1.",
-        "Voice mail left.",
-        "Seen 6 hrs ago.",
-        "Hep B immune.",
+        "Gave advice about diet.", "Medically fit for discharge. Keeps fit by walking.", "PE: lungs clear.",
+        "On PE, abdomen soft.", "Oncology: letrozole continued.", "Gastro: soft abdomen.", "V/Q low.",
+        "Body mass index 31.", "Trip to Spain.", "Cut down on biscuits.", "Smoke alarm fitted.", "HI advice given.",
+        "On rivaroxaban 10 mg.", "Shock delivered x1.", "Voice mail left.", "Seen 6 hrs ago.", "Hep B immune.",
     ],
-)
+)  # fmt: skip
 def test_words_that_hold_a_name_and_mean_none_are_no_findings(note: str) -> None:
     assert [finding.text for finding in _read(note).findings] == []
 

@@ -18,14 +18,10 @@ def observation(
     """A final laboratory Observation of p1 by LOINC code; `more` replaces or adds elements (None removes one)."""
     quantity = {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
     resource = {
-        "resourceType": "Observation",
-        "id": f"o-{loinc}-{value}-{when}",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
-        "subject": {"reference": "Patient/p1"},
-        "effectiveDateTime": when,
-        "valueQuantity": {name: part for name, part in quantity.items() if part is not None},
-    } | more
+        "resourceType": "Observation", "id": f"o-{loinc}-{value}-{when}", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "subject": {"reference": "Patient/p1"},
+        "effectiveDateTime": when, "valueQuantity": {name: part for name, part in quantity.items() if part is not None},
+    } | more  # fmt: skip
     return {name: part for name, part in resource.items() if part is not None}
 
 

@@ -56,14 +56,10 @@ def test_a_code_of_hl7_is_not_read_over() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "Carotid endarterectomy not performed",
-        "Colonoscopy - cancelled",
-        "PCI (not done because of bleeding)",
-        "Declined mammogram",
-        "Coronary stent: aborted",
-        "No colonoscopy",
+        "Carotid endarterectomy not performed", "Colonoscopy - cancelled", "PCI (not done because of bleeding)",
+        "Declined mammogram", "Coronary stent: aborted", "No colonoscopy",
     ],
-)
+)  # fmt: skip
 def test_a_procedure_whose_words_say_that_it_was_not_performed_is_no_fact(words: str) -> None:
     assert says_not_performed(Procedure(status="completed", code=CodeableConcept(text=words)))
 
@@ -71,13 +67,10 @@ def test_a_procedure_whose_words_say_that_it_was_not_performed_is_no_fact(words:
 @pytest.mark.parametrize(
     "words",
     [
-        "Colonoscopy, biopsy not done",
-        "Coronary angiography with stent not performed",
-        "Curettage after aborted pregnancy",
-        "Coronary artery bypass graft",
-        "Nodulectomy",
+        "Colonoscopy, biopsy not done", "Coronary angiography with stent not performed",
+        "Curettage after aborted pregnancy", "Coronary artery bypass graft", "Nodulectomy",
     ],
-)
+)  # fmt: skip
 def test_what_was_not_performed_in_part_was_performed(words: str) -> None:
     assert not says_not_performed(Procedure(status="completed", code=CodeableConcept(text=words)))
 
@@ -210,11 +203,8 @@ def test_the_same_id_is_one_fact_and_without_an_id_the_same_content() -> None:
         ({"coding": [{"system": SCT, "code": "999999999999"}], "text": "Atrial fibrillation"}, True),
         ({"coding": [{"system": SCT, "code": "49436004"}], "text": "Heart failure"}, False),
         ({"coding": [{"system": ICD10, "code": "Z99.9"}], "text": "Heart failure"}, False),
-        (
-            {"coding": [{"system": "urn:x", "code": "1"}, {"system": ICD10, "code": "Z99"}],
-             "text": "Heart failure"},
-            False,
-        ),
+        ({"coding": [{"system": "urn:x", "code": "1"}, {"system": ICD10, "code": "Z99"}], "text": "Heart failure"},
+         False),
     ],
 )  # fmt: skip
 def test_words_name_a_code_where_the_codes_say_nothing(code: dict[str, Any], added: bool) -> None:

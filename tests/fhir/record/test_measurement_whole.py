@@ -182,13 +182,10 @@ def test_numeric_results_that_are_not_read_are_counted_by_their_names() -> None:
         _unread("Nu", {"system": "http://snomed.info/sct", "code": "401201003"}),
     ]
     assert refusal_of_unread(parts) == [
-        Refusal(
-            "results",
-            "results-unreadable",
-            "5 numeric results have no code that could be read: Zeta; A1; Eta and 1 more.",
-            code=f"text {system}|A1 |B2 text",
-        )
-    ]
+        Refusal("results", "results-unreadable",
+                "5 numeric results have no code that could be read: Zeta; A1; Eta and 1 more.",
+                code=f"text {system}|A1 |B2 text"),
+    ]  # fmt: skip
     assert refusal_of_unread(parts[5:]) == []
     assert refusal_of_unread(parts[:1]) == [
         Refusal("results", "results-unreadable", "1 numeric result has no code that could be read: Zeta.", code="text")

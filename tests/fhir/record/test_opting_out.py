@@ -23,14 +23,10 @@ def treatds(system: str = ACT_REASON, code: str = "TREATDS") -> Json:
 def consent(provision: Json, status: str = "active", patient: str = "p") -> Json:
     """As John Moehrke's example DenyCDS has it (github.com/JohnMoehrke/ConsentAboutAI, read 2026-11-21)."""
     return {
-        "resourceType": "Consent",
-        "id": "c",
-        "status": status,
-        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "resourceType": "Consent", "id": "c", "status": status, "scope": {"coding": [{"code": "patient-privacy"}]},
         "category": [{"coding": [{"system": "http://loinc.org", "code": "64292-6"}]}],
-        "patient": {"reference": f"Patient/{patient}"},
-        "provision": provision,
-    }
+        "patient": {"reference": f"Patient/{patient}"}, "provision": provision,
+    }  # fmt: skip
 
 
 def denied(**more: Any) -> Json:
@@ -40,13 +36,9 @@ def denied(**more: Any) -> Json:
 def flag(status: str = "active", **more: Any) -> Json:
     code = {"coding": [{"system": "https://example.org/flags", "code": "no-cds"}]}
     return {
-        "resourceType": "Flag",
-        "id": "f",
-        "status": status,
-        "code": code,
-        "subject": {"reference": "Patient/p"},
+        "resourceType": "Flag", "id": "f", "status": status, "code": code, "subject": {"reference": "Patient/p"},
         **more,
-    }
+    }  # fmt: skip
 
 
 def record_with(

@@ -133,29 +133,19 @@ def test_what_is_broken_in_the_samples_is_refused_by_both() -> None:
 
 
 MADE: dict[str, SearchStrategy[Json]] = {
-    "Patient": strategies.patients(),
-    "Observation": strategies.observations(),
-    "Condition": strategies.conditions(),
+    "Patient": strategies.patients(), "Observation": strategies.observations(), "Condition": strategies.conditions(),
     "MedicationRequest": medication_strategies.medication_requests(),
     "MedicationStatement": medication_strategies.medication_statements(),
     "MedicationDispense": medication_strategies.medication_dispenses(),
     "MedicationAdministration": medication_strategies.medication_administrations(),
-    "Medication": medication_strategies.medications(),
-    "AllergyIntolerance": strategies.allergies(),
-    "Encounter": strategies.encounters(),
-    "Procedure": strategies.procedures(),
-    "DiagnosticReport": strategies.diagnostic_reports(),
-    "ServiceRequest": strategies.service_requests(),
-    "Appointment": strategies.appointments(),
-    "Coverage": strategies.coverages(),
-    "Immunization": strategies.immunizations(),
-    "Device": strategies.devices(),
-    "CarePlan": strategies.care_plans(),
-    "DocumentReference": strategies.documents(),
-    "FamilyMemberHistory": strategies.relatives(),
-    "Consent": strategies.consents(),
-    "Flag": strategies.flags(),
-}
+    "Medication": medication_strategies.medications(), "AllergyIntolerance": strategies.allergies(),
+    "Encounter": strategies.encounters(), "Procedure": strategies.procedures(),
+    "DiagnosticReport": strategies.diagnostic_reports(), "ServiceRequest": strategies.service_requests(),
+    "Appointment": strategies.appointments(), "Coverage": strategies.coverages(),
+    "Immunization": strategies.immunizations(), "Device": strategies.devices(), "CarePlan": strategies.care_plans(),
+    "DocumentReference": strategies.documents(), "FamilyMemberHistory": strategies.relatives(),
+    "Consent": strategies.consents(), "Flag": strategies.flags(),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(READ))

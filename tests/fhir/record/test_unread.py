@@ -91,14 +91,9 @@ def test_a_medication_that_no_table_knows_is_counted_by_client_and_public_code()
     def order(number: int, text: str, **coding: str) -> dict[str, object]:
         concept = {"text": text, "coding": [coding] if coding else []}
         return {
-            "resourceType": "MedicationRequest",
-            "id": f"m{number}",
-            "status": "active",
-            "intent": "order",
-            "authoredOn": "2026-11-01",
-            "medicationCodeableConcept": concept,
-            "subject": SUBJECT,
-        }
+            "resourceType": "MedicationRequest", "id": f"m{number}", "status": "active", "intent": "order",
+            "authoredOn": "2026-11-01", "medicationCodeableConcept": concept, "subject": SUBJECT,
+        }  # fmt: skip
 
     record = record_of(
         order(1, "Xyzalforte"),

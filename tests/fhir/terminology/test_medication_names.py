@@ -57,25 +57,12 @@ def test_a_name_means_all_its_ingredients(words: str, names: list[str]) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "insulin needles (disposable) [BD Insulin Pen Needle UF Short]",
-        "Insulin Syringe U-500",
-        "blood-glucose meter [FreeStyle Freedom Lite]",
-        "blood sugar diagnostic [OneTouch Ultra Test]",
-        "glucose test strips",
-        "alcohol swabs",
-        "lancets",
-        "5-ASA",
-        "Lactated Ringers",
-        "hydralzine",
-        "Kcentra",
-        "digoxin antibodies Fab fragments",
-        "dexlansoprazolex",
-        "water tablet",
-        "",
-        "   ",
-        "🙂",
+        "insulin needles (disposable) [BD Insulin Pen Needle UF Short]", "Insulin Syringe U-500",
+        "blood-glucose meter [FreeStyle Freedom Lite]", "blood sugar diagnostic [OneTouch Ultra Test]",
+        "glucose test strips", "alcohol swabs", "lancets", "5-ASA", "Lactated Ringers", "hydralzine", "Kcentra",
+        "digoxin antibodies Fab fragments", "dexlansoprazolex", "water tablet", "", "   ", "🙂",
     ],
-)
+)  # fmt: skip
 def test_what_is_not_a_known_drug_is_not_recognised(words: str) -> None:
     assert _names(words) == []
 
@@ -83,20 +70,12 @@ def test_what_is_not_a_known_drug_is_not_recognised(words: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "Heparin Flush (10 units/ml)",
-        "Erythromycin 0.5% Ophth Oint",
-        "ketorolac ophthalmic solution",
-        "Acular",
-        "diclofenac sodium 0.01 MG/MG Topical Gel",
-        "Voltaren",
-        "diclofenac epolamine 1.3 % Patch",
-        "Albuterol 0.083% Neb Soln",
-        "Lidocaine 5% Patch",
-        "Sodium Chloride 0.9% Flush",
-        "Alteplase (Catheter Clearance)",
-        "Nystatin Cream",
+        "Heparin Flush (10 units/ml)", "Erythromycin 0.5% Ophth Oint", "ketorolac ophthalmic solution", "Acular",
+        "diclofenac sodium 0.01 MG/MG Topical Gel", "Voltaren", "diclofenac epolamine 1.3 % Patch",
+        "Albuterol 0.083% Neb Soln", "Lidocaine 5% Patch", "Sodium Chloride 0.9% Flush",
+        "Alteplase (Catheter Clearance)", "Nystatin Cream",
     ],
-)
+)  # fmt: skip
 def test_a_local_form_is_not_systemic(words: str) -> None:
     reading = read_name(words)
     assert reading.ingredients
@@ -106,18 +85,12 @@ def test_a_local_form_is_not_systemic(words: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "Voltaren 75 mg tablet",
-        "diclofenac 50 mg tablet",
-        "ketorolac 15.75 MG/ACTUAT Nasal Spray",
-        "naloxone nasal spray",
-        "nitroglycerin 0.4 MG/ACTUAT Mucosal Spray",
-        "72 HR fentanyl 0.025 MG/HR Transdermal System",
-        "fentanyl patch",
-        "testosterone 1% topical gel",
-        "Niacin Flush Free",
-        "indomethacin suppository",
+        "Voltaren 75 mg tablet", "diclofenac 50 mg tablet", "ketorolac 15.75 MG/ACTUAT Nasal Spray",
+        "naloxone nasal spray", "nitroglycerin 0.4 MG/ACTUAT Mucosal Spray",
+        "72 HR fentanyl 0.025 MG/HR Transdermal System", "fentanyl patch", "testosterone 1% topical gel",
+        "Niacin Flush Free", "indomethacin suppository",
     ],
-)
+)  # fmt: skip
 def test_a_form_that_looks_local_can_act_on_the_whole_body(words: str) -> None:
     assert read_name(words).systemic is True
 
@@ -197,20 +170,11 @@ def test_a_common_name_that_is_ordered_is_recognised(words: str, names: list[str
 @pytest.mark.parametrize(
     "words",
     [
-        "no aspirin",
-        "aspirin allergy",
-        "allergy to aspirin",
-        "allergic to amoxicillin",
-        "aspirin intolerance",
-        "warfarin clinic visit",
-        "warfarin education",
-        "vancomycin level",
-        "gentamicin trough",
-        "avoid ibuprofen",
-        "aspirin-free",
-        "declined metformin",
+        "no aspirin", "aspirin allergy", "allergy to aspirin", "allergic to amoxicillin", "aspirin intolerance",
+        "warfarin clinic visit", "warfarin education", "vancomycin level", "gentamicin trough", "avoid ibuprofen",
+        "aspirin-free", "declined metformin",
     ],
-)
+)  # fmt: skip
 def test_words_about_a_drug_are_no_order_of_it(words: str) -> None:
     assert read_order_name(words).ingredients == ()
     # An allergy's words are read without that.
@@ -335,19 +299,16 @@ def test_a_strength_that_is_stuck_to_the_name_is_read() -> None:
         ("albuterol HFA 90 mcg inhaler", (0.09, "mg", "actuation"), "inhaler", False, None),
         ("fluticasone HFA 2 g inhaler", (2000.0, "mg", "unit"), "inhaler", False, None),
         ("testosterone 1.62 % gel 20.25 mg/actuation", (20.25, "mg", "actuation"), "gel", True, None),
-        ("nitrofurantoin macrocrystals 25 MG / nitrofurantoin, monohydrate 75 MG Oral Capsule",
-         (100.0, "mg", "unit"), "Oral Capsule", True, None),
-        # Of a product that is known in part, and of two numbers, none is this drug's.
+        ("nitrofurantoin macrocrystals 25 MG / nitrofurantoin, monohydrate 75 MG Oral Capsule", (100.0, "mg", "unit"),
+         "Oral Capsule", True, None),
         ("unknownol 20-12.5 mg lisinopril", None, None, True, None),
         ("10 mg 20 mg lisinopril", None, None, True, None),
         ("10 mg lisinopril", (10.0, "mg", "unit"), None, True, None),
-        # The volume of a syringe, of what is hung, and of what is measured off.
         ("enoxaparin 40 mg/0.4 mL syringe", (100.0, "mg", "mL"), "syringe", True, 0.4),
         ("enoxaparin 40 mg/0.4 mL", (100.0, "mg", "mL"), None, True, None),
         ("enoxaparin syringe", None, "syringe", True, None),
         ("morphine 50 mg in 1,000 mL", (50.0, "mg", "unit"), None, True, 1000.0),
         ("5 mL amoxicillin 250 mg/5 mL", (50.0, "mg", "mL"), None, True, 5.0),
-        # Lidocaine acts where it is put unless it is injected.
         ("lidocaine 5 %", (5.0, "%", "unit"), None, False, None),
         ("lidocaine 1 % injection", (1.0, "%", "unit"), "injection", True, None),
     ],

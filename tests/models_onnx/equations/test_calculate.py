@@ -221,14 +221,10 @@ def _prevent(**changes: Any) -> float:
 
 PEOPLE = st.fixed_dictionaries(
     {
-        "sex": st.sampled_from(["female", "male"]),
-        "age": st.integers(30, 79),
-        "sbp": st.integers(111, 199),
-        "egfr": st.integers(16, 59),
-        "bp_medication": st.booleans(),
-        "statin": st.booleans(),
+        "sex": st.sampled_from(["female", "male"]), "age": st.integers(30, 79), "sbp": st.integers(111, 199),
+        "egfr": st.integers(16, 59), "bp_medication": st.booleans(), "statin": st.booleans(),
     }
-)
+)  # fmt: skip
 
 
 @CALM

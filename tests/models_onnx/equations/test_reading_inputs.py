@@ -89,13 +89,10 @@ def test_inputs_are_read_by_name_and_those_that_an_output_does_not_need_may_be_a
     assert read_inputs(fib4, whole, fib4.output()) == whole
     refusals: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         "FIB-4 has no input": ({**whole, "zinc": 1, "b12": 2}, "fib4 has no input b12, zinc.", ("b12", "zinc")),
-        "nothing": (
-            {name: value for name, value in whole.items() if name != "ast"},
-            f"{fib4.title}: no {fib4.input('ast').words.lower()}.",
-            ("ast",),
-        ),
+        "nothing": ({name: value for name, value in whole.items() if name != "ast"},
+                    f"{fib4.title}: no {fib4.input('ast').words.lower()}.", ("ast",)),
         "none": ({**whole, "alt": None}, f"{fib4.title}: no {fib4.input('alt').words.lower()}.", ("alt",)),
-    }
+    }  # fmt: skip
     for inputs, sentence, names in refusals.values():
         with pytest.raises(EquationRefused) as refused:
             read_inputs(fib4, inputs, fib4.output())

@@ -96,11 +96,8 @@ def test_points_are_counted_as_they_are_written() -> None:
         "watch", "good", "watch", "good", "act", "watch", "act",
     ]  # fmt: skip
     assert [_rise((count, 10_000), (3000, 10_000)).state for count in (3299, 3300, 3999, 4000)] == [
-        "good",
-        "watch",
-        "watch",
-        "act",
-    ]
+        "good", "watch", "watch", "act",
+    ]  # fmt: skip
 
 
 # Sketches
@@ -111,11 +108,8 @@ def test_values_of_a_sketch() -> None:
     assert [bucket_of(value) for value in (0.0, 9e-10, -9e-10)] == [0, 0, 0]
     assert bucket_of(-100.0) == -1048807
     assert [round(value_of(bucket_of(value)), 4) for value in (100.0, -100.0, 1e-9, 0.0)] == [
-        100.4946,
-        -100.4946,
-        0.0,
-        0.0,
-    ]
+        100.4946, -100.4946, 0.0, 0.0,
+    ]  # fmt: skip
     sketch = sketch_of([1.0, 1.0, 2.0, 3.0])
     assert [round(quantile(sketch, share) or 0, 3) for share in (0.0, 0.3, 0.34, 0.66, 0.67, 1.0)] == [
         0.99, 0.99, 0.99, 0.99, 1.994, 2.974,
@@ -170,11 +164,8 @@ def test_values_outside_all_before() -> None:
     ]
     below_zero = drift.beyond(sketch_of([-10.0, -4.0]), sketch_of([-13.0, -11.0, -3.5, -3.0]))
     assert (below_zero.number, round(below_zero.low, 2), round(below_zero.high, 2), below_zero.chance) == (
-        2,
-        -10.07,
-        -4.01,
-        1.0,
-    )
+        2, -10.07, -4.01, 1.0,
+    )  # fmt: skip
 
 
 # Values that are repeated or rounded
@@ -196,17 +187,11 @@ def test_one_value_is_repeated() -> None:
     assert _one_value(120, 100) is None
     assert _one_value(150, 100) is None
     assert _one_value(220, 100) == (
-        "act",
-        0.1864406779661017,
-        0.0847457627118644,
-        "19 in 100 values of pulse are about 100, 8 before.",
-    )
+        "act", 0.1864406779661017, 0.0847457627118644, "19 in 100 values of pulse are about 100, 8 before.",
+    )  # fmt: skip
     assert _one_value(400, 100) == (
-        "act",
-        0.3389830508474576,
-        0.0847457627118644,
-        "34 in 100 values of pulse are about 100, 8 before.",
-    )
+        "act", 0.3389830508474576, 0.0847457627118644, "34 in 100 values of pulse are about 100, 8 before.",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])
@@ -334,11 +319,8 @@ def test_a_steady_rise_of_failures_is_watched_before_it_reaches_the_limit() -> N
         return errors_of_today.state, errors_of_today.n, errors_of_today.value, errors_of_today.text
 
     assert figure(0, 0, 0, 0, 0, 0) == (
-        "good",
-        300,
-        0.0,
-        "s, today up to 12:00 UTC: 0.0 in 100 calls failed since 09:00, 0.0 before.",
-    )
+        "good", 300, 0.0, "s, today up to 12:00 UTC: 0.0 in 100 calls failed since 09:00, 0.0 before.",
+    )  # fmt: skip
     assert figure(1, 2, 3, 4, 5, 6) == (
         "watch",
         300,
@@ -347,23 +329,14 @@ def test_a_steady_rise_of_failures_is_watched_before_it_reaches_the_limit() -> N
         "at this pace the limit is reached in 4.0 hours.",
     )
     assert figure(0, 1, 1, 2, 2, 2) == (
-        "good",
-        300,
-        0.02,
-        "s, today up to 12:00 UTC: 2.0 in 100 calls failed since 09:00, 0.0 before.",
-    )
+        "good", 300, 0.02, "s, today up to 12:00 UTC: 2.0 in 100 calls failed since 09:00, 0.0 before.",
+    )  # fmt: skip
     assert figure(9, 10, 11, 12, 13, 14) == (
-        "act",
-        300,
-        0.13,
-        "s, today up to 12:00 UTC: 13.0 in 100 calls failed since 09:00, 0.0 before.",
-    )
+        "act", 300, 0.13, "s, today up to 12:00 UTC: 13.0 in 100 calls failed since 09:00, 0.0 before.",
+    )  # fmt: skip
     assert figure(5, 7, at=2) == (
-        "good",
-        200,
-        0.06,
-        "s, today up to 02:00 UTC: 6.0 in 100 calls failed since 00:00, 0.0 before.",
-    )
+        "good", 200, 0.06, "s, today up to 02:00 UTC: 6.0 in 100 calls failed since 00:00, 0.0 before.",
+    )  # fmt: skip
 
 
 # Thresholds

@@ -275,19 +275,10 @@ def test_an_effect_depends_on_others_from_a_difference_that_is_no_rounding() -> 
 def test_the_values_over_which_an_effect_is_drawn(changes: dict[str, Any], values: list[float]) -> None:
     item = ModelInput(
         **{
-            "name": "x",
-            "words": "X",
-            "unit": "1",
-            "loinc": (),
-            "fhir": "",
-            "trained_low": 0.0,
-            "trained_high": 1.0,
-            "clip_high": None,
-            "reference_value": 0.0,
-            "group": None,
-            **changes,
+            "name": "x", "words": "X", "unit": "1", "loinc": (), "fhir": "", "trained_low": 0.0, "trained_high": 1.0,
+            "clip_high": None, "reference_value": 0.0, "group": None, **changes,
         }
-    )
+    )  # fmt: skip
     assert values_over_range(item).tolist() == pytest.approx(values)
 
 

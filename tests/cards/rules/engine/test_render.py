@@ -93,13 +93,10 @@ def test_the_two_sides_of_a_pair() -> None:
 
 def _problem(words: str, onset: str, name: str = "p", code: str = "R69") -> Json:
     return {
-        "resourceType": "Condition",
-        "id": name,
-        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "resourceType": "Condition", "id": name, "clinicalStatus": {"coding": [{"code": "active"}]},
         "code": {"text": words, "coding": [{"system": ICD10, "code": code}] if code else []},
-        "subject": {"reference": "Patient/case"},
-        "onsetDateTime": onset,
-    }
+        "subject": {"reference": "Patient/case"}, "onsetDateTime": onset,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -170,14 +170,12 @@ def test_the_words_of_the_cards(draft: Json, patient: Json, words: Json) -> None
 @pytest.mark.parametrize(
     ("draft", "patient", "truths"),
     [
-        # Over a maximum, firm, far over, ten-fold.
         (SERTRALINE, {}, (True, True, False, False)),
         ({**SERTRALINE, "dose": "2 tablet"}, {}, (False, None, None, None)),
         ({**SERTRALINE, "dose": "6 tablet"}, {}, (True, True, True, False)),
         ({**SERTRALINE, "dose": "20 tablet"}, {}, (True, True, True, True)),
         ({**SERTRALINE, "dose": "2 tablet"}, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]},
          (None, None, None, None)),
-        # What is known is over the limit, whatever the rest is.
         (SERTRALINE, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]}, (True, True, False, False)),
         ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"conditions": ["hf"]},
          (True, False, False, False)),
@@ -259,20 +257,17 @@ def test_why_a_maximum_could_not_be_compared(draft: Json, patient: Json, gap: tu
 @pytest.mark.parametrize(
     ("draft", "patient", "truths"),
     [
-        # Over three times 199.8 mg a day; ten times that is 1,998 mg.
         ({**SERTRALINE, "dose": "599 mg"}, {}, (False, False)),
         ({**SERTRALINE, "dose": "600 mg"}, {}, (True, False)),
         ({**SERTRALINE, "dose": "1990 mg"}, {}, (True, False)),
         ({**SERTRALINE, "dose": "1998 mg"}, {}, (True, True)),
         ({"drug": SERTRALINE["drug"]}, {}, (None, None)),
-        # A child of 30 kg: over four times half of it, 399.6 mg; of 60 kg and without a weight as an adult.
         ({**SERTRALINE, "dose": "399 mg"}, {"age": 10, "labs": [["body_weight", 30, 3]]}, (False, False)),
         ({**SERTRALINE, "dose": "400 mg"}, {"age": 10, "labs": [["body_weight", 30, 3]]}, (True, False)),
         ({**SERTRALINE, "dose": "599 mg"}, {"age": 10, "labs": [["body_weight", 60, 3]]}, (False, False)),
         ({**SERTRALINE, "dose": "600 mg"}, {"age": 10, "labs": [["body_weight", 60, 3]]}, (True, False)),
         ({**SERTRALINE, "dose": "599 mg"}, {"age": 10}, (False, False)),
         ({**SERTRALINE, "dose": "599 mg"}, {"age": 18, "labs": [["body_weight", 30, 3]]}, (False, False)),
-        # An injection, and a single dose of what has a limit of its own.
         ({"drug": "sertraline injection", "dose": "2000 mg", "times": 1}, {}, (False, False)),
         ({"drug": SERTRALINE["drug"], "dose": "2000 mg", "single": True}, {}, (False, False)),
     ],
@@ -345,19 +340,15 @@ TAKEN: Json = {"active": [{**SERTRALINE, "dose": "1 tablet"}]}
     [
         (SERTRALINE, TAKEN, Sig("200 mg once daily", 200.0, times_per_day=1)),
         ({**SERTRALINE, "times": 2}, TAKEN, None),
-        # 150 mg three times: 66 mg each is half a tablet, which is no whole one.
         ({**SERTRALINE, "dose": "150 mg", "times": 3}, TAKEN, None),
         ({"drug": "sertraline 25 MG Oral Tablet", "dose": "6 tablet", "times": 2},
          {"active": [{"drug": "sertraline 25 MG Oral Tablet"}]}, Sig("100 mg twice daily", 100.0, times_per_day=2)),
         ({"drug": "sertraline 25 MG Oral Tablet", "dose": "100 mg", "times": 5}, TAKEN, None),
         ({"drug": "sertraline", "dose": "100 mg", "times": 3}, TAKEN, None),
-        # Without a strength any whole number: 100 mg that go on leave 50 mg twice, 25 mg no whole number three times.
         ({"drug": "sertraline", "dose": "110 mg", "times": 2}, TAKEN, Sig("50 mg twice daily", 50.0, times_per_day=2)),
         ({"drug": "sertraline", "dose": "70 mg", "times": 3},
          {"active": [{**ONE_MORE, "drug": "sertraline 25 MG Oral Tablet"}]}, None),
-        # Beside 50 mg that go on there is room for 150 mg.
         ({**SERTRALINE, "dose": "2 tablet"}, {"active": [ONE_MORE]}, Sig("100 mg once daily", 100.0, times_per_day=1)),
-        # Never of a first order, as needed, or within the maximum.
         (SERTRALINE, {}, None),
         ({**SERTRALINE, "as_needed": True}, TAKEN, None),
         ({**SERTRALINE, "dose": "2 tablet"}, TAKEN, None),

@@ -38,14 +38,10 @@ def _result(gene: str, key: str) -> Json:
     """A result in words or as a score; an indeterminate one of an activity score gene as that word."""
     text = f"activity score {key}" if phenotype_of(gene, key) != key and key != "n/a" else key
     return {
-        "resourceType": "Observation",
-        "id": f"result-{gene.replace('*', '-').replace(':', '-')}",
-        "status": "final",
-        "subject": {"reference": "Patient/case"},
-        "code": {"text": f"{gene} result"},
-        "effectiveDateTime": "2025-05-06",
+        "resourceType": "Observation", "id": f"result-{gene.replace('*', '-').replace(':', '-')}", "status": "final",
+        "subject": {"reference": "Patient/case"}, "code": {"text": f"{gene} result"}, "effectiveDateTime": "2025-05-06",
         "valueString": "indeterminate" if key == "n/a" else text,
-    }
+    }  # fmt: skip
 
 
 def _context(drug: GeneDrug, row: Recommendation, *resources: Json) -> RuleContext:

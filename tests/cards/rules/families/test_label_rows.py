@@ -134,13 +134,9 @@ def test_pregnancy_and_feeding_rows_are_silent_for_a_man(as_of: datetime) -> Non
 
 
 ROUTES = {
-    "intravenous": "IV",
-    "pushed": "IV push",
-    "subcutaneous": "subcutaneously",
-    "intrathecal": "intrathecally",
-    "intramuscular": "IM",
-    "sublingual": "sublingually",
-}
+    "intravenous": "IV", "pushed": "IV push", "subcutaneous": "subcutaneously", "intrathecal": "intrathecally",
+    "intramuscular": "IM", "sublingual": "sublingually",
+}  # fmt: skip
 
 
 # What the words of the drug have to say where not every form of it is meant.

@@ -115,14 +115,11 @@ def test_of_two_results_of_one_time_the_worse_is_said() -> None:
 
 def test_an_inr_over_a_number_is_said_with_its_side() -> None:
     bound = {
-        "resourceType": "Observation",
-        "id": "b",
-        "status": "final",
+        "resourceType": "Observation", "id": "b", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "6301-6"}]},
-        "subject": {"reference": "Patient/case"},
-        "effectiveDateTime": "2026-11-19T09:00:00Z",
+        "subject": {"reference": "Patient/case"}, "effectiveDateTime": "2026-11-19T09:00:00Z",
         "valueQuantity": {"value": 10, "comparator": ">"},
-    }
+    }  # fmt: skip
     assert _word("inr", more=[bound]) == "INR >10 on 2026-11-19"
 
 

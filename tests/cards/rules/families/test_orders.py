@@ -77,14 +77,11 @@ def test_metformin_is_drafted_beside_a_scan(as_of: datetime) -> None:
 def test_the_later_day_is_the_same_order_moved_behind_the_interval(as_of: datetime) -> None:
     """An order with a period loses it: an order has one occurrence."""
     hba1c = {
-        "resourceType": "Observation",
-        "id": "last",
-        "status": "final",
+        "resourceType": "Observation", "id": "last", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "4548-4"}]},
-        "subject": {"reference": "Patient/case"},
-        "effectiveDateTime": "2026-11-02T08:30:00Z",
+        "subject": {"reference": "Patient/case"}, "effectiveDateTime": "2026-11-02T08:30:00Z",
         "valueQuantity": {"value": 6.8, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"},
-    }
+    }  # fmt: skip
     period = {"occurrencePeriod": {"start": "2026-11-20"}, "note": [{"text": "fasting"}]}
     draft = draft_of({"drug": "HbA1c", "test": "4548-4", "more": period})
     outcome = check(record_of({"more": [hba1c]}, as_of), drafts_of(draft))
@@ -112,13 +109,9 @@ def test_without_the_problem_list_a_red_flag_is_not_ruled_out(as_of: datetime) -
 def test_tests_are_serial_in_intensive_care(place: str, as_of: datetime) -> None:
     ferritin = {"labs": [], "more": [_result("2276-4", as_of)]}
     visit = {
-        "resourceType": "Encounter",
-        "id": "e",
-        "status": "in-progress",
-        "class": {"code": "IMP"},
-        "location": [{"location": {"display": place}}],
-        "subject": {"reference": "Patient/case"},
-    }
+        "resourceType": "Encounter", "id": "e", "status": "in-progress", "class": {"code": "IMP"},
+        "location": [{"location": {"display": place}}], "subject": {"reference": "Patient/case"},
+    }  # fmt: skip
     drafts = drafts_of(draft_of({"drug": "Ferritin", "test": "2276-4"}))
     assert findings(check(record_of(ferritin, as_of), drafts)) == [("lab-repeat", "within_interval", "info")]
     stay = {**ferritin, "more": [*ferritin["more"], visit]}
@@ -127,14 +120,11 @@ def test_tests_are_serial_in_intensive_care(place: str, as_of: datetime) -> None
 
 def _result(loinc: str, as_of: datetime) -> Json:
     return {
-        "resourceType": "Observation",
-        "id": f"result-{loinc}",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
-        "subject": {"reference": "Patient/case"},
+        "resourceType": "Observation", "id": f"result-{loinc}", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "subject": {"reference": "Patient/case"},
         "effectiveDateTime": (as_of - timedelta(days=2)).isoformat(),
         "valueQuantity": {"value": 80, "unit": "ng/mL", "system": "http://unitsofmeasure.org", "code": "ng/mL"},
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -151,13 +141,10 @@ def _result(loinc: str, as_of: datetime) -> Json:
 )
 def test_a_smear_without_a_result_or_of_the_future_is_no_screening(more: Json, counts: bool, as_of: datetime) -> None:
     smear: Json = {
-        "resourceType": "Observation",
-        "id": "smear",
-        "status": "final",
+        "resourceType": "Observation", "id": "smear", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "10524-7"}]},
-        "subject": {"reference": "Patient/case"},
-        "effectiveDateTime": (as_of - timedelta(days=300)).isoformat(),
-    }
+        "subject": {"reference": "Patient/case"}, "effectiveDateTime": (as_of - timedelta(days=300)).isoformat(),
+    }  # fmt: skip
     record = record_of({"sex": "female", "age": 45, "more": [smear | more]}, as_of)
     outcome = check(record, drafts_of(draft_of({"drug": "Cervical cytology", "test": "10524-7"})))
     assert bool(findings(outcome)) is counts

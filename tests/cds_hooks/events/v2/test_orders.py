@@ -33,12 +33,9 @@ def code(text: str, system: str) -> Json:
 def order(number: str, kind: str = "ServiceRequest", status: str = "active", **members: Any) -> Effects:
     key = ("SOUTH", kind, "500", number)
     resource: Json = {
-        "resourceType": kind,
-        "id": resource_id(*key),
-        "status": status,
-        "intent": "order",
+        "resourceType": kind, "id": resource_id(*key), "status": status, "intent": "order",
         "subject": {"reference": "Patient/500"},
-    }
+    }  # fmt: skip
     if kind == "ServiceRequest":
         resource["code"] = code(CREATININE, "http://loinc.org")
     else:
@@ -136,13 +133,10 @@ NOT_GIVEN = Effects(counted=Counter({"vaccination-not-read": 1}))
 def given(number: str, status: str = "completed", time: str = "2026-11-20") -> Effects:
     key = ("SOUTH", "vaccination", "500", number)
     resource = {
-        "resourceType": "Immunization",
-        "id": resource_id(*key),
-        "status": status,
-        "vaccineCode": code(INFLUENZA, "http://hl7.org/fhir/sid/cvx"),
-        "patient": {"reference": "Patient/500"},
+        "resourceType": "Immunization", "id": resource_id(*key), "status": status,
+        "vaccineCode": code(INFLUENZA, "http://hl7.org/fhir/sid/cvx"), "patient": {"reference": "Patient/500"},
         "occurrenceDateTime": time,
-    }
+    }  # fmt: skip
     return Effects([Fact("500", resource, AT, happened=datetime(2026, 11, 20, tzinfo=UTC).timestamp(), key=key)])
 
 

@@ -84,13 +84,9 @@ def test_a_patient_without_a_number_is_nobody(
 def test_a_person_is_a_patient_with_number_name_birth_and_sex() -> None:
     pid = _segment("PID", f3="500^^^SOUTH^MR", f5="SAMPLE^SAM^X", f7="195001021230", f8="F")
     assert demographics(pid, SOUTH, "500") == {
-        "resourceType": "Patient",
-        "id": "500",
-        "identifier": [{"system": "urn:v2:SOUTH", "value": "500"}],
-        "name": [{"family": "SAMPLE", "given": ["SAM"]}],
-        "birthDate": "1950-01-02",
-        "gender": "female",
-    }
+        "resourceType": "Patient", "id": "500", "identifier": [{"system": "urn:v2:SOUTH", "value": "500"}],
+        "name": [{"family": "SAMPLE", "given": ["SAM"]}], "birthDate": "1950-01-02", "gender": "female",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -253,14 +249,11 @@ def test_an_allergy_in_words_is_known_by_its_words() -> None:
 def _condition(code: Json, certainty: str, name: str = "I10") -> tuple[Json, tuple[str, ...]]:
     key = ("SOUTH", "diagnosis", "500", name)
     return {
-        "resourceType": "Condition",
-        "id": resource_id(*key),
-        "clinicalStatus": _status("condition-clinical", "active"),
+        "resourceType": "Condition", "id": resource_id(*key), "clinicalStatus": _status("condition-clinical", "active"),
         "verificationStatus": _status("condition-ver-status", certainty),
-        "category": [_status("condition-category", "encounter-diagnosis")],
-        "code": code,
+        "category": [_status("condition-category", "encounter-diagnosis")], "code": code,
         "subject": {"reference": "Patient/500"},
-    }, key
+    }, key  # fmt: skip
 
 
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"

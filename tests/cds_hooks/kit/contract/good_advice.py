@@ -39,14 +39,10 @@ def advice(habits: Habits, call: Json, prefetch: Json) -> Json:
 
 def _suggestions(habits: Habits, call: Json) -> list[Json]:
     order = {
-        "resourceType": "ServiceRequest",
-        "id": str(uuid4()),
-        "status": "draft",
-        "intent": "order",
-        "code": {"text": "Visit"},
-        "subject": {"reference": f"Patient/{call['context']['patientId']}"},
+        "resourceType": "ServiceRequest", "id": str(uuid4()), "status": "draft", "intent": "order",
+        "code": {"text": "Visit"}, "subject": {"reference": f"Patient/{call['context']['patientId']}"},
         "quantityQuantity": {"value": 1, "unit": "visit"},
-    }
+    }  # fmt: skip
     actions: list[Json] = [{"type": "create", "description": "Order a visit", "resource": order}]
     for draft in resources(call["context"].get("draftOrders")):
         if draft.get("resourceType") == "MedicationRequest" and draft.get("id"):

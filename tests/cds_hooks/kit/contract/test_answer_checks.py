@@ -167,23 +167,17 @@ def test_the_reasons_for_which_an_answer_says_nothing() -> None:
     refused = untested(answer(400, OUTCOME, broken=True, patient=""))
     assert refused == {name: why for name, why in every.items() if name in refused}
     assert set(every) - set(refused) == {
-        "a_mistake_of_the_client_is_a_4xx",
-        "a_mistake_of_the_client_is_not_412",
-        "a_status_is_one_that_http_defines",
-        "an_error_carries_an_operation_outcome",
-        "an_error_does_not_tell_where_it_was_made",
+        "a_mistake_of_the_client_is_a_4xx", "a_mistake_of_the_client_is_not_412", "a_status_is_one_that_http_defines",
+        "an_error_carries_an_operation_outcome", "an_error_does_not_tell_where_it_was_made",
         "every_call_gets_an_answer",
-    }
+    }  # fmt: skip
     whole = untested(answer(200, {"cards": [CARD | {"links": [{"url": "https://a.example"}]}]}))
     assert set(whole) == {
-        "a_mistake_of_the_client_is_a_4xx",
-        "a_mistake_of_the_client_is_not_412",
-        "an_error_carries_an_operation_outcome",
-        "an_error_does_not_name_the_patient",
-        "an_error_does_not_tell_where_it_was_made",
-        "nothing_to_say_is_said_with_200",
+        "a_mistake_of_the_client_is_a_4xx", "a_mistake_of_the_client_is_not_412",
+        "an_error_carries_an_operation_outcome", "an_error_does_not_name_the_patient",
+        "an_error_does_not_tell_where_it_was_made", "nothing_to_say_is_said_with_200",
         "what_is_ordered_is_for_this_patient",
-    }
+    }  # fmt: skip
 
 
 def _timed(*seconds: float, status: int = 200) -> Any:

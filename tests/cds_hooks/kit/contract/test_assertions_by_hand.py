@@ -34,14 +34,10 @@ def test_members_that_are_missing_or_of_another_type() -> None:
 
 
 REQUIRED: dict[str, list[tuple[str, str]]] = {
-    "text": [],
-    "null": [("null is missing", "null")],
-    "gone": [("gone is missing", "gone")],
-    "number": [("number is a number, not a string", "number")],
-    "yes": [("yes is a boolean, not a string", "yes")],
-    "list": [("list is an array, not a string", "list")],
-    "object": [("object is an object, not a string", "object")],
-}
+    "text": [], "null": [("null is missing", "null")], "gone": [("gone is missing", "gone")],
+    "number": [("number is a number, not a string", "number")], "yes": [("yes is a boolean, not a string", "yes")],
+    "list": [("list is an array, not a string", "list")], "object": [("object is an object, not a string", "object")],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -80,12 +76,9 @@ def test_absolute_addresses(text: str, is_absolute: bool) -> None:
 def test_what_is_expected_of_an_answer(status: int, faults: tuple[bool, ...]) -> None:
     exchange = cast(Any, SimpleNamespace(status=status, cards=None, answer=f"{status}", fault=lambda text: Fault(text)))
     checks = (
-        assertions.expect_cards,
-        assertions.expect_cards_or_412,
-        assertions.expect_no_failure,
-        assertions.expect_refusal,
-        assertions.expect_unauthorized,
-    )
+        assertions.expect_cards, assertions.expect_cards_or_412, assertions.expect_no_failure,
+        assertions.expect_refusal, assertions.expect_unauthorized,
+    )  # fmt: skip
     assert tuple(bool(list(check(exchange))) for check in checks) == faults
     assert list(assertions.expect_cards(cast(Any, SimpleNamespace(cards=[])))) == []
 

@@ -14,13 +14,10 @@ from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 
 BUNDLE = {
-    "resourceType": "Bundle",
-    "type": "collection",
-    "entry": [
-        {"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient", "id": "p1"}},
-        {"resource": {"resourceType": "Condition", "id": "c1", "subject": {"reference": "urn:uuid:1"}}},
-    ],
-}
+    "resourceType": "Bundle", "type": "collection",
+    "entry": [{"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient", "id": "p1"}},
+              {"resource": {"resourceType": "Condition", "id": "c1", "subject": {"reference": "urn:uuid:1"}}}],
+}  # fmt: skip
 TYPES = {"string": str, "array": list, "object": dict}
 
 
@@ -93,12 +90,9 @@ def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path) -
 def test_a_request_holds_exactly_the_keys_that_can_be_filled(tmp_path: Path) -> None:
     chart: PatientChart = read_patient_chart(_file(tmp_path, BUNDLE))
     prefetch = {
-        "patient": "Patient/{{context.patientId}}",
-        "conditions": "Condition?patient={{context.patientId}}",
-        "encounter": "Encounter/{{context.encounterId}}",
-        "user": "{{context.userId}}",
-        "strange": 5,
-    }
+        "patient": "Patient/{{context.patientId}}", "conditions": "Condition?patient={{context.patientId}}",
+        "encounter": "Encounter/{{context.encounterId}}", "user": "{{context.userId}}", "strange": 5,
+    }  # fmt: skip
     _, request = next(conformant_requests({"hook": "patient-view", "id": "x", "prefetch": prefetch}, chart, AS_OF))
     assert set(request) == {"hook", "hookInstance", "context", "prefetch"}
     assert set(request["prefetch"]) == {"patient", "conditions", "user"}

@@ -373,12 +373,9 @@ def test_a_conformant_request_has_what_can_be_filled() -> None:
         {"p": "Patient/{{context.patientId}}", "u": "{{context.userId}}", "x": "Task/{{context.nobody}}"}
     ) == {
         "p": {"resourceType": "Patient", "id": "p1"},
-        "u": {
-            "resourceType": "Practitioner",
-            "id": "contract-kit-user",
-            "name": [{"text": "Contract Kit", "family": "Kit", "given": ["Contract"]}],
-        },
-    }
+        "u": {"resourceType": "Practitioner", "id": "contract-kit-user",
+              "name": [{"text": "Contract Kit", "family": "Kit", "given": ["Contract"]}]},
+    }  # fmt: skip
     assert prefetch(None) is None
     assert prefetch({}) is None
 

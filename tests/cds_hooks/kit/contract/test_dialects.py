@@ -24,15 +24,11 @@ def test_epic_sends_flat_extensions_access_absolute_references_and_its_own_empty
     condition = {"resourceType": "Condition", "category": [FIRST, SECOND], "subject": {"reference": "Patient/1"}}
     empty = {"resourceType": "Bundle", "type": "searchset"}
     request = {
-        "hook": "patient-view",
-        "context": {"patientId": "1"},
-        "prefetch": {
-            "patient": {"resourceType": "Patient", "id": "1"},
-            "conditions": empty | {"total": 1, "entry": [{"resource": condition}]},
-            "none": empty | {"entry": []},
-            "nothing": None,
-        },
-    }
+        "hook": "patient-view", "context": {"patientId": "1"},
+        "prefetch": {"patient": {"resourceType": "Patient", "id": "1"},
+                     "conditions": empty | {"total": 1, "entry": [{"resource": condition}]},
+                     "none": empty | {"entry": []}, "nothing": None},
+    }  # fmt: skip
     shaped = epic.shape(request)
     moved = condition | {"category": FIRST, "subject": {"reference": f"{BASE}/Patient/1"}}
     assert shaped == {

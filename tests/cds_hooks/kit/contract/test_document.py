@@ -109,13 +109,10 @@ def _judge(subject: Subject, value: Any) -> None:
 
 Json = dict[str, Any]
 CARD: Json = {
-    "summary": "s",
-    "source": {"label": "l", "topic": {"code": "c"}},
-    "overrideReasons": [{"code": "r"}, 1],
+    "summary": "s", "source": {"label": "l", "topic": {"code": "c"}}, "overrideReasons": [{"code": "r"}, 1],
     "suggestions": [{"label": "x", "actions": [{"type": "create", "resource": {"extension": [{"url": "u"}]}}, "no"]}],
-    "links": [{"label": "l"}],
-    "extension": {"any": {"thing": 1}},
-}
+    "links": [{"label": "l"}], "extension": {"any": {"thing": 1}},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -148,18 +145,11 @@ def test_nodes_know_where_they_are() -> None:
     root = Node({"cards": [{"a": None}, 1], "text": "t"})
     card = next(root.objects("cards"))
     assert (card.location, card.name, card.at("a").location, card.at("b").absent, card.at("a").absent) == (
-        "cards[0]",
-        0,
-        "cards[0].a",
-        True,
-        False,
-    )
+        "cards[0]", 0, "cards[0].a", True, False,
+    )  # fmt: skip
     assert (card.has("a"), card.has("b"), Node([1]).has("a"), Node(1).at("a").value is ABSENT) == (
-        True,
-        False,
-        False,
-        True,
-    )
+        True, False, False, True,
+    )  # fmt: skip
     assert [(node.location, node.value) for node in root.members()] == [("cards", [{"a": None}, 1]), ("text", "t")]
     assert [node.value for node in root.at("cards").items()] == [{"a": None}, 1]
     assert (list(root.items()), list(Node(1).members()), root.text("text"), root.text("cards"), card.fault("f")) == (
@@ -170,15 +160,9 @@ def test_nodes_know_where_they_are() -> None:
         Fault(message="f", location="cards[0]", request="", row=""),
     )
     assert [quoted(value) for value in (ABSENT, "x", 1, None, True, [1], "y" * 58, "y" * 59)] == [
-        "missing",
-        "'x'",
-        "1",
-        "None",
-        "True",
-        "list",
-        "'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy'",
+        "missing", "'x'", "1", "None", "True", "list", "'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy'",
         "'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…",
-    ]
+    ]  # fmt: skip
 
 
 def test_the_parts_of_a_response() -> None:
@@ -201,40 +185,18 @@ def test_the_parts_of_a_response() -> None:
         ("EXTENSION", "extension"),
     ]
     assert [location for name, location in parts if name == "MEMBER"] == [
-        "",
-        "cards",
-        "cards[0]",
-        "cards[0].summary",
-        "cards[0].source",
-        "cards[0].source.label",
-        "cards[0].source.topic",
-        "cards[0].source.topic.code",
-        "cards[0].overrideReasons",
-        "cards[0].overrideReasons[0]",
-        "cards[0].overrideReasons[0].code",
-        "cards[0].overrideReasons[1]",
-        "cards[0].suggestions",
-        "cards[0].suggestions[0]",
-        "cards[0].suggestions[0].label",
-        "cards[0].suggestions[0].actions",
-        "cards[0].suggestions[0].actions[0]",
-        "cards[0].suggestions[0].actions[0].type",
-        "cards[0].suggestions[0].actions[0].resource",
+        "", "cards", "cards[0]", "cards[0].summary", "cards[0].source", "cards[0].source.label",
+        "cards[0].source.topic", "cards[0].source.topic.code", "cards[0].overrideReasons",
+        "cards[0].overrideReasons[0]", "cards[0].overrideReasons[0].code", "cards[0].overrideReasons[1]",
+        "cards[0].suggestions", "cards[0].suggestions[0]", "cards[0].suggestions[0].label",
+        "cards[0].suggestions[0].actions", "cards[0].suggestions[0].actions[0]",
+        "cards[0].suggestions[0].actions[0].type", "cards[0].suggestions[0].actions[0].resource",
         "cards[0].suggestions[0].actions[0].resource.extension",
         "cards[0].suggestions[0].actions[0].resource.extension[0]",
-        "cards[0].suggestions[0].actions[0].resource.extension[0].url",
-        "cards[0].suggestions[0].actions[1]",
-        "cards[0].links",
-        "cards[0].links[0]",
-        "cards[0].links[0].label",
-        "cards[0].extension",
-        "cards[1]",
-        "systemActions",
-        "systemActions[0]",
-        "systemActions[0].type",
-        "extension",
-        "odd",
-    ]
+        "cards[0].suggestions[0].actions[0].resource.extension[0].url", "cards[0].suggestions[0].actions[1]",
+        "cards[0].links", "cards[0].links[0]", "cards[0].links[0].label", "cards[0].extension", "cards[1]",
+        "systemActions", "systemActions[0]", "systemActions[0].type", "extension", "odd",
+    ]  # fmt: skip
 
 
 def test_the_parts_of_discovery() -> None:
@@ -258,11 +220,8 @@ def test_extensions_of_resources_are_none_of_the_protocol() -> None:
     action = Node({"resource": {"extension": {}}, "extension": {}})
     inner = action.at("resource").at("extension")
     assert (is_extension(action.at("extension")), is_extension(inner), in_resource(inner), in_resource(action)) == (
-        True,
-        False,
-        True,
-        False,
-    )
+        True, False, True, False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

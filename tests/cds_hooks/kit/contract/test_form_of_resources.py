@@ -11,12 +11,9 @@ from cds_hooks.kit.contract.document import Node
 Json = dict[str, Any]
 TASK: Json = {"resourceType": "Task", "status": "draft", "intent": "order"}
 ORDER: Json = {
-    "resourceType": "MedicationRequest",
-    "status": "draft",
-    "intent": "order",
-    "subject": {"reference": "Patient/1"},
+    "resourceType": "MedicationRequest", "status": "draft", "intent": "order", "subject": {"reference": "Patient/1"},
     "medicationCodeableConcept": {"text": "x"},
-}
+}  # fmt: skip
 
 
 def faults(resource: Any, kind: str = "") -> list[tuple[str, str]]:

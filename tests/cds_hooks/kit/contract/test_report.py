@@ -141,15 +141,13 @@ def test_the_document() -> None:
     assert {name: document[name] for name in document if name not in ("coverage", "rows", "findings")} == {
         "subject": "https://cds.example.org", "dialect": "standard", "requests": 17, "seconds": 2.346, "exitCode": 1,
         "mustsFailed": 2, "shouldsFailed": 1, "checks": 5,
-        "tests": [
-            {"check": "a_card_has_a_source", "row": "CARD-10", "result": "held", "seconds": 0.0},
-            {"check": "charset_is_utf8", "row": "GEN-11", "result": "advice", "seconds": 0.0},
-            {"check": "a_summary_is_short", "row": "CARD-03", "result": "failed", "seconds": 1.235},
-            {"check": "a_link_has_a_label", "row": "CARD-12", "result": "not seen", "seconds": 0.0,
-             "reason": "no card has links"},
-            {"check": "a_link_has_a_type", "row": "CARD-14", "result": "not seen", "seconds": 0.0,
-             "reason": f"no {Subject.CARD.value} was seen"},
-        ],
+        "tests": [{"check": "a_card_has_a_source", "row": "CARD-10", "result": "held", "seconds": 0.0},
+                  {"check": "charset_is_utf8", "row": "GEN-11", "result": "advice", "seconds": 0.0},
+                  {"check": "a_summary_is_short", "row": "CARD-03", "result": "failed", "seconds": 1.235},
+                  {"check": "a_link_has_a_label", "row": "CARD-12", "result": "not seen", "seconds": 0.0,
+                   "reason": "no card has links"},
+                  {"check": "a_link_has_a_type", "row": "CARD-14", "result": "not seen", "seconds": 0.0,
+                   "reason": f"no {Subject.CARD.value} was seen"}],
     }  # fmt: skip
     first = document["findings"][0]
     assert {name: first[name] for name in first if name != "places"} == {

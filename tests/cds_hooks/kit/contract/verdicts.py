@@ -27,12 +27,9 @@ Later = Callable[[httpx.Request, int], httpx.Response]
 Json = dict[str, Any]
 # What waits, or is judged by the clock: test_answers.py and test_fhir_access.py.
 _BY_THE_CLOCK = (
-    "calls_are_answered_within_500_ms",
-    "calls_at_once_do_not_mix",
-    "one_caller_does_not_hold_up_the_others",
-    "calls_at_once_are_computed_side_by_side",
-    "a_key_set_of_a_stranger_is_neither_read_nor_believed",
-)
+    "calls_are_answered_within_500_ms", "calls_at_once_do_not_mix", "one_caller_does_not_hold_up_the_others",
+    "calls_at_once_are_computed_side_by_side", "a_key_set_of_a_stranger_is_neither_read_nor_believed",
+)  # fmt: skip
 
 
 def takes(request: httpx.Request, number: int) -> httpx.Response:

@@ -35,23 +35,15 @@ NOTE = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-info
 CRD_TOPICS = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
 PATIENT: Json = {"resourceType": "Patient", "id": "pat-1", "name": [{"family": "Lee", "text": "Ann Lee"}]}
 DRAFT: Json = {
-    "resourceType": "ServiceRequest",
-    "id": "draft-1",
-    "status": "draft",
-    "intent": "order",
+    "resourceType": "ServiceRequest", "id": "draft-1", "status": "draft", "intent": "order",
     "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "72148"}]},
-    "subject": {"reference": "Patient/pat-1"},
-    "category": [{"text": "imaging"}],
-}
+    "subject": {"reference": "Patient/pat-1"}, "category": [{"text": "imaging"}],
+}  # fmt: skip
 TABLET: Json = {
-    "resourceType": "MedicationRequest",
-    "id": "draft-2",
-    "status": "draft",
-    "intent": "order",
-    "medicationCodeableConcept": {"text": "Tablet"},
-    "subject": {"reference": "Patient/pat-1"},
+    "resourceType": "MedicationRequest", "id": "draft-2", "status": "draft", "intent": "order",
+    "medicationCodeableConcept": {"text": "Tablet"}, "subject": {"reference": "Patient/pat-1"},
     "dosageInstruction": [{"text": "one a day"}],
-}
+}  # fmt: skip
 
 
 def _of_patient(kind: str, identifier: str, **members: Any) -> Json:

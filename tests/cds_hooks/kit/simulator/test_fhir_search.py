@@ -14,14 +14,11 @@ LOINC = "http://loinc.org"
 
 def _observation(identity: str, date: str = "2026-03-15", patient: str = "p1", **more: Any) -> dict[str, Any]:
     return {
-        "resourceType": "Observation",
-        "id": identity,
-        "status": "final",
+        "resourceType": "Observation", "id": identity, "status": "final",
         "category": [{"coding": [{"system": "urn:c", "code": "laboratory"}]}],
-        "code": {"coding": [{"system": LOINC, "code": "2160-0"}]},
-        "subject": {"reference": f"Patient/{patient}"},
+        "code": {"coding": [{"system": LOINC, "code": "2160-0"}]}, "subject": {"reference": f"Patient/{patient}"},
         "effectiveDateTime": date,
-    } | more
+    } | more  # fmt: skip
 
 
 CHART = [

@@ -46,14 +46,10 @@ def test_the_context_of_each_hook() -> None:
         "selections": ["MedicationRequest/d1"],
     }  # fmt: skip
     assert _asked("order-sign", drafts=(tablet,))["context"] == {
-        "userId": "Practitioner/cds-hooks-call",
-        "patientId": "p1",
-        "draftOrders": {
-            "resourceType": "Bundle",
-            "type": "collection",
-            "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d1"}}],
-        },
-    }
+        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
+        "draftOrders": {"resourceType": "Bundle", "type": "collection",
+                        "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d1"}}]},
+    }  # fmt: skip
     assert _asked("order-dispatch", _order("s2"), drafts=(tablet, study))["context"] == {
         "patientId": "p1",
         "dispatchedOrders": ["ServiceRequest/s1"],
@@ -72,14 +68,10 @@ def test_the_context_of_each_hook() -> None:
     }
     appointment = {"resourceType": "Appointment", "id": "a1", "status": "booked"}
     assert _asked("appointment-book", appointment)["context"] == {
-        "userId": "Practitioner/cds-hooks-call",
-        "patientId": "p1",
-        "appointments": {
-            "resourceType": "Bundle",
-            "type": "collection",
-            "entry": [{"resource": {"resourceType": "Appointment", "id": "a1", "status": "proposed"}}],
-        },
-    }
+        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
+        "appointments": {"resourceType": "Bundle", "type": "collection",
+                         "entry": [{"resource": {"resourceType": "Appointment", "id": "a1", "status": "proposed"}}]},
+    }  # fmt: skip
     stays = (
         _stay("e1", "2026-01-01"),
         _stay("e2", "2026-03-01"),
@@ -122,12 +114,9 @@ def test_dispatched_studies_are_signed_orders_of_the_chart() -> None:
 def test_drafts_of_a_patient() -> None:
     allergy = {"resourceType": "AllergyIntolerance", "status": "x"}
     assert request.as_draft(allergy, "p1") == {
-        "resourceType": "AllergyIntolerance",
-        "status": "draft",
-        "id": "draft-1",
-        "intent": "order",
+        "resourceType": "AllergyIntolerance", "status": "draft", "id": "draft-1", "intent": "order",
         "patient": {"reference": "Patient/p1"},
-    }
+    }  # fmt: skip
     medication = {"resourceType": "Medication"}
     assert request.drafts_for(Chart([PATIENT]), [medication, {"resourceType": "MedicationRequest"}]) == [
         {"resourceType": "Medication"},
@@ -170,24 +159,18 @@ def test_a_request_without_some_keys_or_with_a_server_to_ask() -> None:
         "prefetch": {"a": 1},
     }  # fmt: skip
     assert request.fhir_authorization("t", scope="user/*.read") == {
-        "access_token": "t",
-        "token_type": "Bearer",
-        "expires_in": 300,
-        "scope": "user/*.read",
+        "access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "user/*.read",
         "subject": "cds-hooks-call",
-    }
+    }  # fmt: skip
 
 
 def test_feedback_on_the_cards_of_an_answer() -> None:
     cards = [
-        {
-            "uuid": "1",
-            "suggestions": [{"uuid": "s1"}, {"uuid": "s2"}],
-            "overrideReasons": [{"code": "r1"}, {"code": "r2"}],
-        },
+        {"uuid": "1", "suggestions": [{"uuid": "s1"}, {"uuid": "s2"}],
+         "overrideReasons": [{"code": "r1"}, {"code": "r2"}]},
         {"uuid": "2"},
         {"summary": "without a uuid"},
-    ]
+    ]  # fmt: skip
     when = datetime(2026, 11, 20, 9, 0, 0, 500, tzinfo=UTC)
     assert request.build_feedback({"cards": cards}, request.CardOutcome.accepted, when) == {
         "feedback": [{"card": "1", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "accepted",

@@ -103,14 +103,11 @@ def test_the_order_of_what_is_found() -> None:
 
 def test_medications_come_with_their_orders() -> None:
     chart: list[Json] = [
-        {
-            "resourceType": "Medication",
-            "id": "m1",
-            "ingredient": [{"itemReference": {"reference": "Medication/m2"}}, {}],
-        },
+        {"resourceType": "Medication", "id": "m1",
+         "ingredient": [{"itemReference": {"reference": "Medication/m2"}}, {}]},
         {"resourceType": "Medication", "id": "m2", "ingredient": [{"itemReference": {"reference": "Medication/m1"}}]},
         {"resourceType": "Medication", "id": "m3"},
-    ]
+    ]  # fmt: skip
 
     def ids(reference: str) -> list[str]:
         return sorted(

@@ -10,12 +10,9 @@ from tests.cds_hooks.calls import ORDERS, PLANNING, client
 from tests.cds_hooks.protocol.hooks.test_examples import DIFFERENT, examples
 
 SERVICES = {
-    "patient-view": PLANNING,
-    "order-select": ORDERS,
-    "order-sign": ORDERS,
-    "order-dispatch": "order-safety-dispatch",
+    "patient-view": PLANNING, "order-select": ORDERS, "order-sign": ORDERS, "order-dispatch": "order-safety-dispatch",
     "encounter-discharge": "discharge-medications",
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dialect", ["standard", "epic"])

@@ -62,14 +62,10 @@ def declared(folder: Path, text: str) -> tuple[str, ...]:
 def value_of(name: str, value: float, unit: str, as_of: datetime, when: str = "2026-11-19") -> FeatureValue | Missing:
     """The feature as it is read from a chart with one result."""
     observation = {
-        "resourceType": "Observation",
-        "id": "o",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "33959-8"}]},
-        "subject": {"reference": "Patient/p"},
-        "effectiveDateTime": when,
-        "valueQuantity": {"value": value, "unit": unit},
-    }
+        "resourceType": "Observation", "id": "o", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "33959-8"}]}, "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": when, "valueQuantity": {"value": value, "unit": unit},
+    }  # fmt: skip
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": observation}]}
     patient = {"resourceType": "Patient", "id": "p"}
     chart = {"patient": decoder.decode(orjson.dumps(patient)), "labs": decoder.decode(orjson.dumps(bundle))}

@@ -45,26 +45,20 @@ def read(folder: Path, record: PatientRecord, *entries: str) -> FeatureValue | M
 
 def creatinine(days_ago: float, value: float) -> dict[str, Any]:
     return {
-        "resourceType": "Observation",
-        "id": f"c{days_ago:g}",
-        "status": "final",
-        "subject": {"reference": "Patient/p1"},
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
+        "resourceType": "Observation", "id": f"c{days_ago:g}", "status": "final",
+        "subject": {"reference": "Patient/p1"}, "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
         "effectiveDateTime": (NOW - timedelta(days=days_ago)).isoformat(),
         "valueQuantity": {"value": value, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
-    }
+    }  # fmt: skip
 
 
 def stay(first: float, last: float, code: str = "IMP") -> dict[str, Any]:
     begin, end = ((NOW - timedelta(days=days)).isoformat() for days in (first, last))
     return {
-        "resourceType": "Encounter",
-        "id": f"e{code}{first:g}",
-        "status": "finished",
+        "resourceType": "Encounter", "id": f"e{code}{first:g}", "status": "finished",
         "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
-        "subject": {"reference": "Patient/p1"},
-        "period": {"start": begin, "end": end},
-    }
+        "subject": {"reference": "Patient/p1"}, "period": {"start": begin, "end": end},
+    }  # fmt: skip
 
 
 CREATININES = [creatinine(4, 1.1), creatinine(2, 1.3), creatinine(0.01, 1.9), creatinine(40, 0.9), creatinine(-1, 7.0)]
@@ -122,14 +116,10 @@ def _slope(folder: Path) -> Feature:
 def condition(code: str, words: str = "", **more: Any) -> dict[str, Any]:
     coding = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}] if code else []
     return {
-        "resourceType": "Condition",
-        "id": "x",
-        "subject": {"reference": "Patient/p1"},
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": coding, "text": words},
-        "recordedDate": "2026-10-01",
-        **more,
-    }
+        "resourceType": "Condition", "id": "x", "subject": {"reference": "Patient/p1"},
+        "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"coding": coding, "text": words},
+        "recordedDate": "2026-10-01", **more,
+    }  # fmt: skip
 
 
 PAST: Any = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
@@ -163,22 +153,15 @@ def test_conditions_by_code_phrase_and_group(tmp_path: Path, entry: str, resourc
 
 def test_procedures_medicines_and_visits(tmp_path: Path) -> None:
     bypass = {
-        "resourceType": "Procedure",
-        "id": "b",
-        "status": "completed",
-        "subject": {"reference": "Patient/p1"},
+        "resourceType": "Procedure", "id": "b", "status": "completed", "subject": {"reference": "Patient/p1"},
         "code": {"coding": [{"system": "http://snomed.info/sct", "code": "232717009"}], "text": "Bypass"},
         "performedDateTime": "2026-06-01",
-    }
+    }  # fmt: skip
     statin = {
-        "resourceType": "MedicationRequest",
-        "id": "m",
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": "Patient/p1"},
-        "medicationCodeableConcept": {"text": "atorvastatin 20 mg"},
+        "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+        "subject": {"reference": "Patient/p1"}, "medicationCodeableConcept": {"text": "atorvastatin 20 mg"},
         "authoredOn": "2026-10-01",
-    }
+    }  # fmt: skip
     entries = (
         'procedure_codes = ["snomed|232717009"]\nwindow_days = 365',
         'procedure_codes = ["snomed|232717009"]\nwindow_days = 30',
@@ -194,14 +177,10 @@ def test_procedures_medicines_and_visits(tmp_path: Path) -> None:
 
 def test_what_is_computed_from_other_features_says_its_values(tmp_path: Path) -> None:
     entries = (
-        'analyte = "creatinine"\nwindow_days = 30',
-        'band_of = "f0"\nlimits = [1.0, 1.5]',
-        'missing_of = "f0"',
-        'formula = "max(f0, 1) * 2 - log(f0) / 4"\nunit = "1"\nlow = 0\nhigh = 100',
-        'condition_groups = ["diabetes"]',
-        'condition_groups = ["hypertension"]',
-        'first_of = ["f4", "f5"]',
-    )
+        'analyte = "creatinine"\nwindow_days = 30', 'band_of = "f0"\nlimits = [1.0, 1.5]', 'missing_of = "f0"',
+        'formula = "max(f0, 1) * 2 - log(f0) / 4"\nunit = "1"\nlow = 0\nhigh = 100', 'condition_groups = ["diabetes"]',
+        'condition_groups = ["hypertension"]', 'first_of = ["f4", "f5"]',
+    )  # fmt: skip
     features = tuple(declare(tmp_path, *entries))
     vector = map_features(record_of(creatinine(1, 1.9), condition("I10"), as_of=NOW), features)
     assert vector.values.tolist() == pytest.approx([1.9, 2, 0, 3.8 - 0.16046, 0, 1, 2], abs=1e-4)

@@ -21,14 +21,10 @@ NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 def _visit(name: str, code: str, start: str | None, end: str | None, status: str | None = None, **more: Any) -> Any:
     period = {key: value for key, value in (("start", start), ("end", end)) if value}
     return {
-        "resourceType": "Encounter",
-        "id": name,
-        "status": status or ("finished" if end else "in-progress"),
+        "resourceType": "Encounter", "id": name, "status": status or ("finished" if end else "in-progress"),
         "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
-        "subject": {"reference": "Patient/p1"},
-        "period": period,
-        **more,
-    }
+        "subject": {"reference": "Patient/p1"}, "period": period, **more,
+    }  # fmt: skip
 
 
 STAY = _visit("now", "IMP", "2026-11-13T20:00:00+00:00", None)
@@ -116,13 +112,9 @@ def test_a_coded_procedure_counts_when_it_was_done_in_the_stay() -> None:
     def procedure(when: str, **code: Any) -> dict[str, Any]:
         coding = {"coding": [{"system": "http://snomed.info/sct", "code": "180325003"}], "text": "cardioversion"}
         return {
-            "resourceType": "Procedure",
-            "id": "p",
-            "status": "completed",
-            "code": code or coding,
-            "subject": {"reference": "Patient/p1"},
-            "performedDateTime": when,
-        }
+            "resourceType": "Procedure", "id": "p", "status": "completed", "code": code or coding,
+            "subject": {"reference": "Patient/p1"}, "performedDateTime": when,
+        }  # fmt: skip
 
     assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z")) == 1
     assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z", text="washed")) == 0

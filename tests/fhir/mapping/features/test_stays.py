@@ -19,13 +19,10 @@ ICD10, ICD9 = "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-
 def stay(name: str = "now", code: str = "IMP", disposition: str | None = None, **period: str) -> dict[str, Any]:
     """A stay, going on unless it is given an end."""
     told: dict[str, Any] = {
-        "resourceType": "Encounter",
-        "id": name,
-        "status": "finished" if "end" in period else "in-progress",
-        "class": {"system": ACT, "code": code},
-        "subject": {"reference": "Patient/p1"},
+        "resourceType": "Encounter", "id": name, "status": "finished" if "end" in period else "in-progress",
+        "class": {"system": ACT, "code": code}, "subject": {"reference": "Patient/p1"},
         "period": {"start": "2026-11-15T08:00:00Z"} | period,
-    }
+    }  # fmt: skip
     if disposition is not None:
         told["hospitalization"] = {"dischargeDisposition": {"coding": [{"code": disposition}]}}
     return told
@@ -34,13 +31,10 @@ def stay(name: str = "now", code: str = "IMP", disposition: str | None = None, *
 def diagnosis(code: str, system: str = ICD10, encounter: str = "now", **more: Any) -> dict[str, Any]:
     """A diagnosis of a stay."""
     return {
-        "resourceType": "Condition",
-        "id": f"c-{code.replace('.', '-')}",
+        "resourceType": "Condition", "id": f"c-{code.replace('.', '-')}",
         "code": {"coding": [{"system": system, "code": code}], "text": f"condition {code}"},
-        "subject": {"reference": "Patient/p1"},
-        "encounter": {"reference": f"Encounter/{encounter}"},
-        **more,
-    }
+        "subject": {"reference": "Patient/p1"}, "encounter": {"reference": f"Encounter/{encounter}"}, **more,
+    }  # fmt: skip
 
 
 def found(name: str, *resources: Any) -> FeatureValue | Missing:

@@ -27,27 +27,20 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 def result(number: int, value: float, when: str) -> dict[str, object]:
     return {
-        "resourceType": "Observation",
-        "id": f"o{number}",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
-        "subject": {"reference": "Patient/p"},
+        "resourceType": "Observation", "id": f"o{number}", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}, "subject": {"reference": "Patient/p"},
         "effectiveDateTime": when,
         "valueQuantity": {"value": value, "code": "mmol/L", "system": "http://unitsofmeasure.org"},
-    }
+    }  # fmt: skip
 
 
 def test_each_step_has_its_newest_value_and_nothing_of_later(tmp_path: Path) -> None:
     names = declared(tmp_path, SERIES)
     assert names == tuple(f"potassium_series_{step}" for step in (1, 2, 3, 4))
     times = {
-        "2026-11-19T11:00:00Z": 9.9,  # before the first step
-        "2026-11-19T13:00:00Z": 3.1,
-        "2026-11-20T00:00:00Z": 4.1,  # the end of a step belongs to it
-        "2026-11-20T07:00:00Z": 5.1,
-        "2026-11-20T11:00:00Z": 5.5,
-        "2026-11-20T12:30:00Z": 6.6,  # after the moment asked
-    }
+        "2026-11-19T11:00:00Z": 9.9, "2026-11-19T13:00:00Z": 3.1, "2026-11-20T00:00:00Z": 4.1,
+        "2026-11-20T07:00:00Z": 5.1, "2026-11-20T11:00:00Z": 5.5, "2026-11-20T12:30:00Z": 6.6,
+    }  # fmt: skip
     entries = [{"resource": result(*item)} for item in zip(range(9), times.values(), times, strict=False)]
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
     record = read_record({"labs": decoder.decode(orjson.dumps(bundle))}, "p", NOW)

@@ -17,38 +17,28 @@ RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 
 def _condition(code: str, status: str | None = "active", onset: str = "2020-05-01", **more: Any) -> dict[str, Any]:
     return {
-        "resourceType": "Condition",
-        "id": f"c-{code}",
+        "resourceType": "Condition", "id": f"c-{code}",
         "clinicalStatus": {"coding": [{"code": status}]} if status else None,
         "code": {"coding": [{"system": ICD10, "code": code}], "text": f"what {code} means"},
-        "subject": {"reference": "Patient/p1"},
-        "onsetDateTime": onset,
-        **more,
-    }
+        "subject": {"reference": "Patient/p1"}, "onsetDateTime": onset, **more,
+    }  # fmt: skip
 
 
 def _order(code: str, words: str, status: str = "active") -> dict[str, Any]:
     return {
-        "resourceType": "MedicationRequest",
-        "id": f"m-{code}",
-        "status": status,
-        "intent": "order",
+        "resourceType": "MedicationRequest", "id": f"m-{code}", "status": status, "intent": "order",
         "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": words},
-        "subject": {"reference": "Patient/p1"},
-        "authoredOn": "2026-10-01",
-    }
+        "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-10-01",
+    }  # fmt: skip
 
 
 def _smoking(code: str, date: str, system: str = "http://snomed.info/sct") -> dict[str, Any]:
     return {
-        "resourceType": "Observation",
-        "id": f"s-{code}",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]},
-        "subject": {"reference": "Patient/p1"},
+        "resourceType": "Observation", "id": f"s-{code}", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]}, "subject": {"reference": "Patient/p1"},
         "effectiveDateTime": date,
         "valueCodeableConcept": {"coding": [{"system": system, "code": code}], "text": "an answer"},
-    }
+    }  # fmt: skip
 
 
 def _one(record: PatientRecord, name: str) -> FeatureValue | Missing:

@@ -33,13 +33,9 @@ def _report(conclusion: str = "", *codes: str, status: str = "final", code: str 
 def _problem(words: str, system: str = "", code: str = "", **more: Any) -> Json:
     coding = {"coding": [{"system": system, "code": code}]} if code else {}
     return {
-        "resourceType": "Condition",
-        "id": "one",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"text": words} | coding,
-        "subject": SUBJECT,
-        "onsetDateTime": "2024-01-01",
-    } | more
+        "resourceType": "Condition", "id": "one", "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"text": words} | coding, "subject": SUBJECT, "onsetDateTime": "2024-01-01",
+    } | more  # fmt: skip
 
 
 @pytest.mark.parametrize(

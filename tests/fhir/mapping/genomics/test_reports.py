@@ -28,14 +28,10 @@ def reading(gene: str, kind: Any, keys: str | tuple[str, ...], wording: str, sou
 
 def haplotype(name: str, when: str | None = DAY, **more: Any) -> Json:
     resource = {
-        "resourceType": "Observation",
-        "id": f"h{name[1:]}",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "84414-2"}]},
-        "subject": SUBJECT,
-        "effectiveDateTime": when,
-        "valueString": f"CYP2C19 {name}",
-    } | more
+        "resourceType": "Observation", "id": f"h{name[1:]}", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "84414-2"}]}, "subject": SUBJECT,
+        "effectiveDateTime": when, "valueString": f"CYP2C19 {name}",
+    } | more  # fmt: skip
     return {key: value for key, value in resource.items() if value is not None}
 
 
@@ -148,13 +144,9 @@ def test_a_result_within_a_report_is_of_the_report(given: Json, expected: GeneRe
 def problem(words: str, code: str = "", system: str = ICD10, **more: Any) -> Json:
     coding = {"coding": [{"system": system, "code": code}]} if code else {}
     resource = {
-        "resourceType": "Condition",
-        "id": "c1",
-        "clinicalStatus": {"coding": [{"code": "resolved"}]},
-        "code": {"text": words, **coding},
-        "subject": SUBJECT,
-        "onsetDateTime": "2024-01-01",
-    } | more
+        "resourceType": "Condition", "id": "c1", "clinicalStatus": {"coding": [{"code": "resolved"}]},
+        "code": {"text": words, **coding}, "subject": SUBJECT, "onsetDateTime": "2024-01-01",
+    } | more  # fmt: skip
     return {key: value for key, value in resource.items() if value is not None}
 
 

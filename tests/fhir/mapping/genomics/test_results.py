@@ -23,13 +23,9 @@ def _concept(code: str | None = None, text: str | None = None, system: str = LOI
 
 def _observation(identity: str = "o1", status: str = "final", date: str = "2024-05-06", **members: Any) -> Json:
     return {
-        "resourceType": "Observation",
-        "id": identity,
-        "status": status,
-        "subject": {"reference": "Patient/p"},
-        "effectiveDateTime": date,
-        **members,
-    }
+        "resourceType": "Observation", "id": identity, "status": status, "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": date, **members,
+    }  # fmt: skip
 
 
 def _gene(symbol: str) -> Json:

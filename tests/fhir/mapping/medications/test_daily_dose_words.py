@@ -229,19 +229,10 @@ REPEATS: dict[int, list[dict[str, Any]]] = {
 }
 MUCH: dict[float, list[str]] = {
     0.5: ["0.5 tablet", "half a tablet", "1/2 tab", "½ tab", "250 mg", "0.25 g", "250mg"],
-    1.0: [
-        "1 tablet",
-        "one tab",
-        "1 tab",
-        "ONE (1) tablet",
-        "a tablet",
-        "500 mg",
-        "500mg",
-        "0.5 g",
-        "1 tablet (500 mg)",
-    ],
+    1.0: ["1 tablet", "one tab", "1 tab", "ONE (1) tablet", "a tablet", "500 mg", "500mg", "0.5 g",
+          "1 tablet (500 mg)"],
     2.0: ["2 tablets", "two tabs", "TWO (2) tablets", "1000 mg", "1,000 mg", "1 g", "two 500 mg tablets", "2 x 500 mg"],
-}
+}  # fmt: skip
 QUANTITIES: dict[float, list[dict[str, Any]]] = {
     count: [
         amount(count, "tablet"),

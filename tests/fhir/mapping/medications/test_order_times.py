@@ -355,11 +355,8 @@ def test_what_is_over_or_on_hold_is_named_the_newest_first() -> None:
         statement("warfarin", "s2", status="not-taken"),
     )
     assert [entry.source for entry in orders_not_active(record)] == [
-        "MedicationRequest/m2",
-        "MedicationStatement/s1",
-        "MedicationRequest/m1",
-        "MedicationRequest/m3",
-    ]
+        "MedicationRequest/m2", "MedicationStatement/s1", "MedicationRequest/m1", "MedicationRequest/m3",
+    ]  # fmt: skip
 
 
 # What is new to the patient.

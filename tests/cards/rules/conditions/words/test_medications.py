@@ -214,12 +214,9 @@ def test_how_the_draft_is_ordered(word: str, draft: Json, patient: Json, truth: 
 
 def _visit(code: str, status: str = "in-progress", name: str = "v") -> Json:
     return {
-        "resourceType": "Encounter",
-        "id": name,
-        "status": status,
-        "class": {"code": code},
+        "resourceType": "Encounter", "id": name, "status": status, "class": {"code": code},
         "subject": {"reference": "Patient/case"},
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,11 @@ DRAFT_NAME = "MedicationRequest/draft-0"
 def _potassium(comparator: str | None, value: float, days_ago: int = 3) -> Json:
     quantity: Json = {"value": value, "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"}
     return {
-        "resourceType": "Observation",
-        "id": "k",
-        "status": "final",
+        "resourceType": "Observation", "id": "k", "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
-        "subject": {"reference": "Patient/case"},
-        "effectiveDateTime": (AS_OF - timedelta(days=days_ago)).isoformat(),
+        "subject": {"reference": "Patient/case"}, "effectiveDateTime": (AS_OF - timedelta(days=days_ago)).isoformat(),
         "valueQuantity": {**quantity, "comparator": comparator} if comparator else quantity,
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

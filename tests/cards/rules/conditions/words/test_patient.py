@@ -21,13 +21,9 @@ def _concept(words: str = "", code: str = "", system: str = ICD10) -> Json:
 def _problem(concept: Json, name: str = "p", onset: str | None = "2026-11-10", status: str = "active") -> Json:
     dated = {"onsetDateTime": onset} if onset else {}
     return {
-        "resourceType": "Condition",
-        "id": name,
-        "clinicalStatus": {"coding": [{"code": status}]},
-        "code": concept,
-        "subject": {"reference": "Patient/case"},
-        **dated,
-    }
+        "resourceType": "Condition", "id": name, "clinicalStatus": {"coding": [{"code": status}]}, "code": concept,
+        "subject": {"reference": "Patient/case"}, **dated,
+    }  # fmt: skip
 
 
 def _for(concept: Json) -> Json:
