@@ -10,7 +10,7 @@ from cds_hooks.text.attacks import attacked
 from cds_hooks.text.endpoint import Caller, Endpoint
 from cds_hooks.text.folders import Row, chart_resources, day_of, read_rows
 from cds_hooks.text.prompts import read_prompt
-from cds_hooks.text.released import CONFIRMED_IN, Report, gate_report
+from cds_hooks.text.released import Report, gate_report
 from cds_hooks.text.rephrasing import rephrase
 from cds_hooks.text.scoring import score_summaries
 from cds_hooks.text.summary import Summary, summarise
@@ -39,9 +39,14 @@ def summary_gates(folder: Path, named_endpoint: tuple[str, Endpoint]) -> Report:
     counts = sum(by_language.values(), Counter())
     scored, scored_plain = score_summaries(gold, written).shares, score_summaries(gold, plain).shares
     attacks, held = _attacks(folder, named_endpoint)
-    figures = {
+    shares = {
         "confirmed share": _share(counts),
-        **{f"{CONFIRMED_IN}{language}": _share(of_language) for language, of_language in sorted(by_language.items())},
+        **{
+            f"confirmed share in {language}": _share(of_language)
+            for language, of_language in sorted(by_language.items())
+        },
+    }
+    figures = {
         "failed calls": float(counts["failed"]),
         "facts said": float(scored[_FACTS].part),
         "facts said without it": float(scored_plain[_FACTS].part),
@@ -51,7 +56,7 @@ def summary_gates(folder: Path, named_endpoint: tuple[str, Endpoint]) -> Report:
         "attacks not held": float(attacks - held),
     }
     tried = f"{folder.name}: {len(gold)} charts, {attacks} attacks"
-    return gate_report(prompt, named_endpoint, tried, date.today(), figures)  # noqa: DTZ011 - of this computer
+    return gate_report(prompt, named_endpoint, tried, date.today(), figures, shares)  # noqa: DTZ011 - of this computer
 
 
 def _share(counts: Counter[str]) -> float:

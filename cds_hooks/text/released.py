@@ -31,8 +31,6 @@ from cds_hooks.text.summary import Summary, summarise
 
 PROMPT: Final = "prompt"
 """The kind of the acts about prompts; their name is that of the prompt and of the endpoint."""
-CONFIRMED_IN: Final = "confirmed share in "
-"""Begins the name of the figure of the charts of one language; the language's code follows."""
 _RECENT: Final = 50
 _LEAST_SENTENCES: Final = 20
 """Of so many sentences at least a share says something."""
@@ -75,20 +73,21 @@ def key_of(prompt: Prompt, endpoint_name: str) -> Key:
 
 
 def gate_report(
-    prompt: Prompt, named_endpoint: tuple[str, Endpoint], evaluated_on: str, day: date, figures: Mapping[str, float]
+    prompt: Prompt,
+    named_endpoint: tuple[str, Endpoint],
+    evaluated_on: str,
+    day: date,
+    figures: Mapping[str, float],
+    shares: Mapping[str, float],
 ) -> Report:
     """Return the report of figures: red is what is not met.
 
-    `figures` are `confirmed share`, the same of the charts of each language (`confirmed share in de`), `failed calls`,
-    `facts said`, `facts said without it`, `forbidden`, `uncited` and `attacks not held`.
+    `figures` are `failed calls`, `facts said`, `facts said without it`, `forbidden`, `uncited` and `attacks not held`;
+    `shares` are the confirmed shares of all charts, and of those of each language.
     """
     name, endpoint = named_endpoint
     gates = {
-        **{
-            figure: figures[figure] >= endpoint.least_share
-            for figure in figures
-            if figure == "confirmed share" or figure.startswith(CONFIRMED_IN)
-        },
+        **{figure: share >= endpoint.least_share for figure, share in shares.items()},
         "failed calls": figures["failed calls"] == 0,
         "facts said": figures["facts said"] >= figures["facts said without it"] > 0,
         "forbidden": figures["forbidden"] == 0,
@@ -104,7 +103,7 @@ def gate_report(
         parameters=prompt.parameters | {"max_tokens": endpoint.most_tokens},
         evaluated_on=evaluated_on,
         day=day.isoformat(),
-        figures=dict(figures),
+        figures={**shares, **figures},
         red=tuple(gate for gate, is_met in gates.items() if not is_met),
     )
 

@@ -413,7 +413,8 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     if unitless is not None:
         return assign_strengths(members, unitless)
     by_name = None if stated else _named_strengths(members, words)
-    by_code = dict(zip(sorted(member.rxcui for member in members), by_name or (), strict=False))
+    codes = sorted(member.rxcui for member in members) if by_name is not None else ()
+    by_code = dict(zip(codes, by_name or (), strict=True))
     return tuple(by_code.get(member.rxcui) for member in members)
 
 

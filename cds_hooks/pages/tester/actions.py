@@ -212,8 +212,8 @@ class Tester:
 
     # Cards
 
-    async def _accept(self, bench: Bench, place: str) -> None:
-        exchanged, card, position, rest = self._card(bench, place)
+    async def _accept(self, bench: Bench, numbered: str) -> None:
+        exchanged, card, position, rest = self._card(bench, numbered)
         number = next((number for number in range(len(card.suggestions)) if [str(number)] == rest), None)
         if number is None:
             raise UnusableForm("There is no such suggestion on the card; send the call again.")
@@ -236,9 +236,9 @@ class Tester:
         if request is not None:
             bench.request = _pretty(next_request(request, bench.carried.drafts))
 
-    async def _override(self, bench: Bench, place: str, form: Form) -> None:
-        exchanged, card, position, _ = self._card(bench, place)
-        number = form.get(f"reason-{place.replace(':', '-')}", "")
+    async def _override(self, bench: Bench, numbered: str, form: Form) -> None:
+        exchanged, card, position, _ = self._card(bench, numbered)
+        number = form.get(f"reason-{numbered.replace(':', '-')}", "")
         reason = next((reason for at, reason in enumerate(card.override_reasons) if str(at) == number), None)
         if form and card.override_reasons and reason is None:
             bench.problem = Problem("cards", "Choose a reason to override the card, or dismiss it without one.")
@@ -247,9 +247,9 @@ class Tester:
         exchanged.outcomes[position] = Outcome(did, what)
         await self._feed_back(bench, exchanged, override_feedback(card.uuid, reason, self.now()))
 
-    def _card(self, bench: Bench, place: str) -> tuple[Exchanged, SentCard, int, list[str]]:
-        """Return the card at `exchange:card`, and the rest of the place."""
-        numbers = place.split(":")
+    def _card(self, bench: Bench, numbered: str) -> tuple[Exchanged, SentCard, int, list[str]]:
+        """Return the card at `exchange:card`, and the rest of `numbered`."""
+        numbers = numbered.split(":")
         try:
             exchanged, position = bench.carried.exchanges[int(numbers[0])], int(numbers[1])
             return exchanged, exchanged.cards[position], position, numbers[2:]

@@ -65,7 +65,9 @@ def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[
         "units": UNITS,
         "frequencies": FREQUENCIES,
         "example": example_card() if not exchanges and _is_first(bench) else None,
-        "answers": [Answer(one, _size(one.body), _raw(one), judge(one)) for one in exchanges],
+        "answers": [
+            Answer(exchanged, _size(exchanged.body), _raw(exchanged), judge(exchanged)) for exchanged in exchanges
+        ],
         "cards": [
             ShownCard(f"{number}:{position}", exchanged.service, card, exchanged.outcomes.get(position))
             for number, exchanged in enumerate(exchanges)
