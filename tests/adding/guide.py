@@ -97,12 +97,13 @@ def _write(path: Path, text: str) -> None:
 def copy_repository(folder: Path) -> Path:
     """A copy whose files can be changed without changing the originals.
 
-    What Python compiled comes with it: it holds for the copies too, which have the times of the originals.
+    What Python compiled comes with it: it holds for the copies too, which have the times of the originals. What another
+    process is just compiling has a name of its own until it is done.
     """
     for name in _COPIED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("var"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("var", "*.pyc.*"))
         else:
             shutil.copy(source, target)
     return folder
