@@ -400,11 +400,13 @@ async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
     if finding is None:
         return None
     if call.others is not None and card.indicator != "critical":
-        call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
         visible = visit_card(card, call)
-        before = card_in_place(visible, (*call.visit_cards, *call.placed))
-        if before is not None:
-            return _waits(card, finding, call, f"other cards go before it at this opening, such as {before.service}")
+        if visible.rank is not VisitRank.DANGER:  # which is shown whatever the others have
+            call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
+            before = card_in_place(visible, (*call.visit_cards, *call.placed))
+            if before is not None:
+                because = f"other cards go before it at this opening, such as {before.service}"
+                return _waits(card, finding, call, because)
         call.placed.append(visible)
     turn = await call.shared.turns.turn_of_another(call.caller, call.memory, finding)
     if turn is None:
