@@ -248,7 +248,8 @@ def _amount(context: RuleContext) -> str | None:
     limit, number = excess.limit, len(excess.beside)
     amount_text = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
     orders = "the other order" if number == 1 else f"{number} other orders"
-    least = "at least " if excess.is_least or excess.largest_kg is not None else ""
+    is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
+    least = "at least " if excess.is_least or is_at_largest else ""
     return f"{least}{amount_text} {_unit(limit)}{f' with {orders}' if number else ''}"
 
 
@@ -277,6 +278,9 @@ def _note(context: RuleContext) -> str:
     if excess.largest_kg is not None:
         weight = f"{capitalized(_weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
         notes.append(f"{weight}, the largest plausible weight at this age.")
+    if excess.largest_m2 is not None:
+        surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
+        notes.append(f"The body surface is not known: counted with {surface}.")
     notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
     notes += [_LEAD] if excess.limit.page else []
     return " ".join(filter(None, notes))

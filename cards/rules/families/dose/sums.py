@@ -18,6 +18,7 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
 from fhir.record.datatypes import Dosage
+from fhir.terminology.analytes import ANALYTES
 
 _SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
 _TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
@@ -55,6 +56,8 @@ class Excess(Struct, frozen=True):
     """The ordered mass is of a combination; the amount is what it is at least of this ingredient."""
     largest_kg: float | None = None
     """No weight is known: the amount is that at the largest plausible weight of the age."""
+    largest_m2: float | None = None
+    """No body surface is known: the amount is that at the largest plausible one."""
 
     @property
     def times(self) -> float:
@@ -278,8 +281,11 @@ _PER_AREA = re.compile(
 )
 
 
-def _per_area(context: RuleContext, amount: float | None) -> float | None:
-    """Milligrams for each square metre: as the order says it, else worked out with the body surface."""
+def _per_area(context: RuleContext, amount: float | None) -> tuple[float | None, bool]:
+    """Return milligrams for each square metre: as the order says it, with the body surface, or the largest plausible.
+
+    The second value is whether that is all of it.
+    """
     texts = [(dosage.text or "")[:500] for dosage in _dosages(context)]
     quantities = [part.doseQuantity for dosage in _dosages(context) for part in dosage.doseAndRate]
     texts += [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in quantities if quantity is not None]
@@ -287,16 +293,23 @@ def _per_area(context: RuleContext, amount: float | None) -> float | None:
         float(match["count"].replace(",", ".")) * (1000.0 if match["unit"].lower() == "g" else 1.0)
         for match in _PER_AREA.finditer(" ".join(texts))
     ]
-    area = body_surface_m2(context)
+    area = body_surface_m2(context) or _largest_m2(context)
+    is_whole = bool(stated) or body_surface_m2(context) is not None
     if amount is not None and area is not None:
         stated.append(amount / area)
-    return max(stated, default=None)
+    return max(stated, default=None), is_whole
 
 
 def body_surface_m2(context: RuleContext) -> float | None:
     """Body surface (Mosteller 1987) from the weight and the newest height; None where one of them is not known."""
     height, weight = context.session.record.newest("body_height"), context.weight_kg
     return math.sqrt(height.value * weight / 3600.0) if height is not None and weight else None
+
+
+def _largest_m2(context: RuleContext) -> float | None:
+    """The body surface of somebody of this weight, or of the largest of the age, who is as tall as a height may be."""
+    weight = context.weight_kg or largest_plausible_kg(context.session.record)
+    return math.sqrt(ANALYTES["body_height"].plausible_high * weight / 3600.0) if weight else None
 
 
 def _dosages(context: RuleContext) -> tuple[Dosage, ...]:
@@ -330,6 +343,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         of_adult,
         is_least and bool(context.drafted.dose.least_per_dose),
         largest_plausible_kg(context.session.record) if row.per_kg and not context.weight_kg else None,
+        _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
     )
     # A page that is no label may say a little less than the label, and many drugs are begun with more than is usual.
     is_of_interest = excess.is_far_over or (not row.page and row.population != "first order")
@@ -353,7 +367,7 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         least = dose.least_per_dose if row.per_dose else dose.least_per_day
         amount, is_whole = next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
     if row.per_area:
-        return _per_area(context, amount), True
+        return _per_area(context, amount)
     if amount is not None and row.per_week:
         amount *= 7.0
     if amount is not None and row.per_hour:
