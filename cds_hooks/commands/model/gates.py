@@ -53,7 +53,7 @@ def gates(
 
     Exit codes: 0 every gate is green, 1 one is not, 2 there is no such model.
 
-    Example: cds-hooks model gates mortality_5y --record
+    Example: cds-hooks model gates mortality_5y --only G14
     """
     with problems():
         from models_onnx.workbench.gates.evidence import gather

@@ -36,9 +36,6 @@ READ_WITH = {
 }
 """What is typed where the example of the command does not read what the option names."""
 
-# All gates take half a minute.
-MORE = {"model gates": ["--only", "G14"]}
-
 
 def _example(words: tuple[str, ...], command: Any) -> list[str]:
     """The example of the command's help as it is typed."""
@@ -55,7 +52,7 @@ def _files_of(command: Any) -> Iterator[Any]:
 
 def _typed(words: tuple[str, ...], command: Any, option: Any, value: str) -> list[str]:
     """The example with this value for the option or argument."""
-    typed = _example(words, command) + MORE.get(" ".join(words), [])
+    typed = _example(words, command)
     if option.param_type_name == "option":
         name = option.opts[0]
         at = typed.index(name) if name in typed else len(typed)
