@@ -100,7 +100,7 @@ def test_a_structure_that_may_change_says_so_by_leaving_frozen_out() -> None:
 def test_the_files_that_the_code_names_are_there() -> None:
     """Of each file that a comment, docstring or sentence names, there is one whose path ends so."""
     made_up = {"NAME.py", "mine/falls_1y.py", "_fit.py"}  # files of a reader's own, in examples
-    files = (*_modules(), *(ROOT / "tests").rglob("*.py"), ROOT / "setup.py")
+    files = (*_modules(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "maintenance").glob("*.py"), ROOT / "setup.py")
     there = "".join(f"/{path.relative_to(ROOT).as_posix()}\n" for path in files)
     named = {
         (path.relative_to(ROOT).as_posix(), file)

@@ -121,6 +121,10 @@ def test_no_resources_are_read_that_the_service_does_not_name_in_its_needs(
         deciding.append(True)
         return service_input(*given)
 
+    async def no_cards(*_: Any) -> list[Any]:  # what the others would show reads what they name
+        return []
+
+    monkeypatch.setattr(stages, "_cards_of_others", no_cards)
     monkeypatch.setattr(PatientRecord, "_facts", noted)
     monkeypatch.setattr(stages, "checked_call", before_service)
     monkeypatch.setattr(stages, "_service_input", with_service)

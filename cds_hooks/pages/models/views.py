@@ -4,7 +4,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.errors import NotFound
 from cds_hooks.pages.committee.tables import ModelStanding
 from cds_hooks.pages.models.changes import compared_versions
 from cds_hooks.pages.models.description import model_values
@@ -22,7 +21,10 @@ _MODEL_OUT = Failure(
     "The files of the model were changed or are missing, so it gives no advice and its service answers with an error.",
     "Tell the operator of this server; /readyz says what is wrong.",
 )
-_NO_FILE = "There is no such file; the start page lists the models and equations, and each page has its files."
+_NO_FILE = Failure(
+    "No such file", "Not found", "There is no such file.",
+    "The start page lists the models and equations, and each page has its files.",
+)  # fmt: skip
 
 
 def routes(server: PageServer) -> list[Route]:
@@ -48,7 +50,7 @@ def routes(server: PageServer) -> list[Route]:
     def card(request: Request) -> Response:
         card_as = files.card_as(request.path_params["model_id"], request.path_params["form"], server.settings)
         if card_as is None:
-            raise NotFound(_NO_FILE)
+            raise Refusal(_NO_FILE)
         return Response(card_as[0], media_type=card_as[1], headers=HEADERS)
 
     def changes(request: Request) -> Response:

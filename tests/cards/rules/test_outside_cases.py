@@ -20,8 +20,13 @@ Json = dict[str, Any]
 
 OURS = {rule.id for rule in rule_book().rules}
 # Bands that the case itself allows in place of the one it names.
-# The clopidogrel label says "avoid": a new start of the two is a warning since 2026-11-23 (oc-053 says info).
-ALTERNATIVES = {"oc-019": ("renal-metformin", "lt30", "warning"), "oc-053": ("ddi-clopidogrel-ppi", "new", "warning")}
+# The clopidogrel label says "avoid": a new start of the two is a warning since 2026-11-23 (oc-053 says info), and so is
+# warfarin that is begun beside an NSAID since 2026-11-25 (oc-043 says info).
+ALTERNATIVES = {
+    "oc-043": ("ddi-warfarin-nsaid", "new", "warning"),
+    "oc-019": ("renal-metformin", "lt30", "warning"),
+    "oc-053": ("ddi-clopidogrel-ppi", "new", "warning"),
+}
 # Rules written after the cases were published that show cards, too: an NSAID beside methotrexate with eGFR under 60;
 # methotrexate every day, and once a week without a named day; a full dose of trimethoprim with a clearance of 15 to 30.
 NEWER = {

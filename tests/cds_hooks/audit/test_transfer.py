@@ -114,7 +114,7 @@ def test_the_commands_write_and_refuse(sqlite_url: str, tmp_path: Path) -> None:
     assert run_program("record", "backup", str(file), "--database", sqlite_url).returncode == 0
     assert run_program("record", "backup", str(file), "--database", sqlite_url).returncode == 1
     restored = f"sqlite:///{tmp_path}/r.sqlite3"
-    assert "6 rows restored" in run_program("record", "backup", "--restore", str(file), "--database", restored).stdout
+    assert "7 rows restored" in run_program("record", "backup", "--restore", str(file), "--database", restored).stdout
     printed = run_program("record", "export", "--format", "fhir", "--database", restored).stdout
     assert len(printed.splitlines()) == 3
 

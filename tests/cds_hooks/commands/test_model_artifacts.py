@@ -174,7 +174,7 @@ def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(
         [sys.executable, "-m", "cds_hooks", "services"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("A model cannot be used: keys.json is no file of")
+    assert done.stderr.startswith("A signature or key file cannot be used: keys.json is no file of")
     assert "Traceback" not in done.stderr
 
 

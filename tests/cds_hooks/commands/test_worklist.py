@@ -185,4 +185,4 @@ def test_services_are_listed_by_hook_with_the_keys_of_their_prefetch(monkeypatch
         raise WrongDeclaration("hooks.toml: no name")
 
     monkeypatch.setattr(services, "services_for", wrong)
-    assert _run(services.services) == (2, "", "hooks.toml: no name.\n")
+    assert _run(services.services) == (1, "", "hooks.toml: no name.\n")

@@ -53,7 +53,7 @@ def test_the_log_names_module_function_and_line_of_our_innermost_frame(
     def fail(*_: object) -> None:
         raise RuntimeError("secret-canary")
 
-    monkeypatch.setattr("cds_hooks.services.planning_conversation.map_features", fail)
+    monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
 
     async def call() -> httpx.Response:
         async with client(tmp_path, as_of=as_of) as calls:
@@ -62,7 +62,7 @@ def test_the_log_names_module_function_and_line_of_our_innermost_frame(
 
     answer = asyncio.run(call())
     (line,) = _lines(capfd.readouterr().err, "call failed")
-    assert (line["module"], line["function"]) == ("cds_hooks.services.planning_conversation", "_inputs")
+    assert (line["module"], line["function"]) == ("cds_hooks.services.planning_conversation", "decide")
     assert line["line"] > 0
     assert line["service"] == PLANNING
     said = answer.json()["issue"][0]["diagnostics"]

@@ -169,7 +169,7 @@ def test_an_error_inside_is_an_error_outside_and_says_nothing_of_the_patient(
     def fail(*_: object) -> None:
         raise RuntimeError("secret-canary")
 
-    monkeypatch.setattr("cds_hooks.services.planning_conversation.map_features", fail)
+    monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
     body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", as_of)).encode()
     answer = _post(tmp_path, f"/cds-services/{PLANNING}", body, as_of=as_of)
     assert answer.status_code == 500

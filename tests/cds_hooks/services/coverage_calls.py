@@ -272,3 +272,21 @@ def former(day: str) -> tuple[Json, Json, Json]:
     status = SMOKER[0] | {"valueCodeableConcept": concept("http://snomed.info/sct", "8517006")}
     stopped = status | {"id": "stopped", "code": concept("http://loinc.org", "74010-0"), "valueDateTime": day}
     return status, {name: value for name, value in stopped.items() if name != "valueCodeableConcept"}, SMOKER[1]
+
+
+def response_to(canonical: str, *affirmed: str, status: str = "completed", who: str = "Patient/p") -> Json:
+    """A clinician's answers to a form: these criteria hold."""
+    items = [
+        {"linkId": name, "item": [{"linkId": f"{name}.met", "answer": [{"valueBoolean": True}]}]} for name in affirmed
+    ]
+    return {
+        "resourceType": "QuestionnaireResponse", "id": "qr1", "questionnaire": canonical, "status": status,
+        "subject": {"reference": who}, "authored": "2026-11-18", "item": items,
+    }  # fmt: skip
+
+
+def form_in(response: Json) -> str:
+    """The address of the form that a note names."""
+    (extensions,) = extensions_of(response).values()
+    (address,) = [part["valueCanonical"] for part in extensions[0]["extension"] if part["url"] == "questionnaire"]
+    return str(address)

@@ -27,9 +27,11 @@ from tests.cds_hooks.services.coverage_calls import (
     decided,
     entry_for,
     extensions_of,
+    form_in,
     order,
     patient,
     request_of,
+    response_to,
     result,
     saturation,
     visit,
@@ -39,24 +41,6 @@ from tests.cds_hooks.services.test_coverage_look_alikes import CASES
 
 RULES = load_policies()
 BASE = "https://payer.example/cds-services/coverage-requirements"
-
-
-def response_to(canonical: str, *affirmed: str, status: str = "completed", who: str = "Patient/p") -> Json:
-    """A clinician's answers to a form: these criteria hold."""
-    items = [
-        {"linkId": name, "item": [{"linkId": f"{name}.met", "answer": [{"valueBoolean": True}]}]} for name in affirmed
-    ]
-    return {
-        "resourceType": "QuestionnaireResponse", "id": "qr1", "questionnaire": canonical, "status": status,
-        "subject": {"reference": who}, "authored": "2026-11-18", "item": items,
-    }  # fmt: skip
-
-
-def form_in(response: Json) -> str:
-    """The address of the form that a note names."""
-    (extensions,) = extensions_of(response).values()
-    (address,) = [part["valueCanonical"] for part in extensions[0]["extension"] if part["url"] == "questionnaire"]
-    return str(address)
 
 
 def test_every_set_of_criteria_has_a_form_that_is_valid_fhir() -> None:

@@ -15,15 +15,16 @@ from tests.cds_hooks.services.coverage_calls import (
     condition,
     coverage,
     entry_for,
+    form_in,
     medication,
     order,
     patient,
     procedure,
     request_of,
+    response_to,
     result,
     visit,
 )
-from tests.cds_hooks.services.test_coverage_forms import form_in, response_to
 
 pytestmark = pytest.mark.anyio
 ODD: tuple[Any, ...] = (7, "x", {"a": 1}, [[]], [{}])

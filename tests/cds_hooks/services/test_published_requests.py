@@ -153,7 +153,7 @@ def test_a_user_beside_the_hook_is_taken_and_named(answers: dict[str, Answer]) -
 
 
 # Cases of order-select, whole, over HTTP: what tests/cards/rules/test_outside_cases.py finds of all of them in process.
-OVER_HTTP = ["oc-012", "oc-043", "oc-046", "oc-047", "oc-048", "oc-082"]
+OVER_HTTP = ["oc-012", "oc-044", "oc-046", "oc-047", "oc-048", "oc-082"]
 
 
 @cache

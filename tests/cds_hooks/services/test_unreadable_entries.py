@@ -30,6 +30,7 @@ NOT_BY_NAME = {
     ("coverage-requirements", "Condition"),
     ("order-safety-dispatch", "Condition"),
     ("order-safety-dispatch", "AllergyIntolerance"),
+    ("preventive-services", "Immunization"),  # read to see what vaccines would show at the opening
 }
 
 
