@@ -372,6 +372,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     if checked.caller.hook == PATIENT_VIEW and call.components.services and not (call.from_event or call.is_trial):
         checked.others = partial(call.turn.compute_async, _cards_of_others, call, advised)
     chosen = await call.components.governance.hold_back(advice.cards, checked)
+    checked.others = None  # it holds this call, which would live until Python looks for rings
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + advised.understood.unread
     actions = advice.system_actions
@@ -399,7 +400,7 @@ async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
     for service in call.components.services.values():
         is_asked = PATIENT_VIEW in service.hooks and service.id != call.service.id
         if is_asked and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
-            other = replace(call, service=service)
+            other = replace(call, service=service, predict=call.components.predict)  # whose time is that of "decide"
             try:
                 cards += await _cards_of(other, advised)
             except Exception as error:  # a fault of another service costs this one nothing

@@ -13,6 +13,11 @@ from fhir.mapping.medications.active import active_medications
 from tests.cards.rules.cases import Case, accepted, all_cases, originals, resources_of_case, uuids
 from tests.cards.rules.patients import bundle_of, drafts_of, record_of
 
+_LEFT_OUT = {
+    ("age-anticholinergic", "another draft"),
+    ("opioid-mme", "two drafts of one session"),
+    ("ddi-simvastatin-cyp3a4", "verapamil drafted on 20 mg"),
+}
 _LISTS = ("active", "labs", "conditions", "allergies", "more")
 
 
@@ -69,14 +74,15 @@ def _names(resources: list[dict[str, Any]]) -> set[str]:
 def _all_faults(step: int, others: int, as_of: datetime) -> tuple[int, list[str]]:
     """How many suggestions were carried out, and what is wrong with them.
 
-    Two orders of one drug, and two anticholinergic ones, are left out: changing one leaves the other's card.
+    Two orders of one drug, two anticholinergic ones and two opioids are left out: changing one leaves the other's card.
+    So is simvastatin that is lowered beside rifampin, which speaks against it at any dose and was there before.
     """
     cases = [(rule, case) for rule, case in all_cases() if case["kind"] == "fires"]
     pool = cycle([case for _, case in cases][::7])
     carried_out, faults = 0, []
     for rule, case in cases[::step]:
         drafted = [draft["drug"] for draft in (case["draft"], *case.get("beside", ())) if "drug" in draft]
-        if len(set(drafted)) < len(drafted) or (rule, case["id"]) == ("age-anticholinergic", "another draft"):
+        if len(set(drafted)) < len(drafted) or (rule, case["id"]) in _LEFT_OUT:
             continue
         for other in islice(pool, others):
             taken = [*_ingredients(case["patient"], as_of), *_ingredients(other["patient"], as_of)]

@@ -37,7 +37,11 @@ def _labels(cards: list[Json]) -> list[str]:
 def contradictions(answer: dict[str, list[Json]]) -> list[str]:
     """What two services say that does not go together."""
     faults = []
-    texts = {service: text_of({"cards": cards}) for service, cards in answer.items()}
+    # a vaccine that must not be given for a drug names it: that is no talk of going on with it
+    texts = {
+        service: re.sub(r"- Contraindicated: [^\n]*", "", text_of({"cards": cards}))
+        for service, cards in answer.items()
+    }
     offers = {service: _labels(cards) for service, cards in answer.items()}
     for one, other in combinations(answer, 2):
         faults += [f"{one} and {other} offer {label}" for label in set(offers[one]) & set(offers[other])]
@@ -47,8 +51,8 @@ def contradictions(answer: dict[str, list[Json]]) -> list[str]:
     faults += [f"the statin is offered by {talks}"] if len(talks) > 1 else []
     if CANCERS.search(texts["preventive-services"]) and MANY_DEATHS.search(texts["planning-conversation"]):
         faults.append("screening for cancer beside a short life")
-    reminders = sum(bool(answer[service]) for service in ("preventive-services", "vaccines-due"))
-    return [*faults, *(["two reminders at one visit"] if reminders > 1 else [])]
+    can_wait = sum(card["indicator"] == "info" for cards in answer.values() for card in cards)
+    return [*faults, *(["more than three cards that can wait"] if can_wait > 3 else [])]
 
 
 def _faults(folder: Path, files: list[Path], way: str) -> Counter[str]:
