@@ -96,7 +96,7 @@ class Computing:
             self._under_way[client] = remaining
 
     async def between_calls(self, work: Callable[[], None]) -> None:
-        """Do the work when no call is under way, so that none sees it half done; call that come meanwhile wait.
+        """Do the work when no call is under way, so that none sees it half done; calls that come meanwhile wait.
 
         Raises:
             TimeoutError: A call did not end in its time, and the work was not done.

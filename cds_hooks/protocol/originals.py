@@ -174,7 +174,7 @@ def _object_at(text: bytes, start: int) -> bytes:
 
 
 def _start_of_prefetch(body: bytes) -> int:
-    """Return where prefetch begins in a body whose context, with the drafts in it, stand before it; else its end."""
+    """Return where prefetch begins in a body whose context, with the drafts in it, stands before it; else its end."""
     start = body.find(b',"prefetch":')
     head = body[: max(start, 0)]
     return start if b'"context"' in head and b'"patientId"' in head else len(body)

@@ -32,7 +32,7 @@ class Difference(Struct, frozen=True):
 
 
 def differences_in(where: str, recorded: Any, replayed: Any) -> Iterator[Difference]:
-    """Yield every place where two JSON values differ; number are compared bit for bit."""
+    """Yield every place where two JSON values differ; numbers are compared bit for bit."""
     if isinstance(recorded, dict) and isinstance(replayed, dict):
         for name in dict.fromkeys((*recorded, *replayed)):
             text = f"{where}.{name}" if where else str(name)

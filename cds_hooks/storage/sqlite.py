@@ -205,7 +205,7 @@ class SqliteDecisionLog:
         self._flush(loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Commit all waiting decisions and answers their callers; retry shortly while another process writes."""
+        """Commit all waiting decisions and answer their callers; retry shortly while another process writes."""
         waiting, cause = self._waiting, None
         try:
             self._commit([decision for decision, _ in waiting])

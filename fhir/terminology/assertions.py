@@ -119,7 +119,7 @@ class AssertedText:
     __slots__ = ("_cues", "_names_vaccines", "_people", "_polarities", "_times", "cue_tokens", "tokens")
 
     def __init__(self, text: str, *, names_vaccines: bool = False, of: Subject = "problem") -> None:
-        """Read the text; where it `names_vaccines`, "zoster vaccine" is a name and say nothing of zoster."""
+        """Read the text; where it `names_vaccines`, "zoster vaccine" is a name and says nothing of zoster."""
         self._cues = _CUES[of]
         self.tokens: Final[Sequence[Token]] = tokens_of(text)
         self._names_vaccines = names_vaccines

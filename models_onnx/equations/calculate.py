@@ -142,7 +142,7 @@ class EquationResult(Struct, frozen=True):
         return f"{self.value:.{self.output.decimals}f}{unit}"
 
     def rates(self) -> list[tuple[ObservedRates, float]]:
-        """Return what was observed at this score, where the papers say; score without a figure give none."""
+        """Return what was observed at this score, where the papers say; scores without a figure give none."""
         return [(rate, rate.of[int(self.number)]) for rate in self.equation.rates if int(self.number) in rate.of]
 
 

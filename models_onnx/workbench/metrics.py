@@ -263,7 +263,7 @@ class PatientRows:
 
     @classmethod
     def alone(cls, count: int) -> "PatientRows":
-        """Return rows each of which is a patient of its own and stand for itself alone."""
+        """Return rows each of which is a patient of its own and stands for itself alone."""
         return cls(np.arange(count), np.ones(count))
 
     def of(self, rows: NDArray[np.bool_]) -> "PatientRows":

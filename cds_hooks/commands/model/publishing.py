@@ -41,7 +41,7 @@ def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json
 
 
 def publish_version(folder: Path, specs: Path | None = None, data: Path | None = None) -> None:
-    """Put the card into a model trained here and signs it; say by which key and what follows from it.
+    """Put the card into a model trained here and sign it; say by which key and what follows from it.
 
     `specs` is the folder of declarations outside the package, in which the words of its card stand; `data` the folder
     of the table where the command named one.

@@ -92,7 +92,7 @@ def _call_until_cut_short(
 
 
 def _call(target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress) -> None:
-    """Make the calls; answer are judged afterwards."""
+    """Make the calls; answers are judged afterwards."""
     needed = all_checks() if any(check.everything for check in checks) else checks
     needed = [
         check for check in needed if check.dialect in ("", target.dialect.name) and (check in checks or not check.slow)

@@ -225,7 +225,7 @@ def _floor(name: str, value: float | None, limit: str, low: float, high: float =
 
 
 def _judged_floor(name: str, value: float | None, limit: str, passed: bool) -> Figures:
-    """Return the floor with its verdict; a figure that cannot be computed, as of a constant score, do not hold."""
+    """Return the floor with its verdict; a figure that cannot be computed, as of a constant score, does not hold."""
     return {"name": name, "value": value, "limit": limit, "passed": passed and value is not None}
 
 

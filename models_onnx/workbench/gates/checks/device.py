@@ -110,7 +110,7 @@ def _signals(product: dict[str, Any], sources: list[str]) -> Iterator[str]:
 
 
 def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Check that it is not time-critical, read no signals and leave the decision to its users, or is cleared."""
+    """Check that it is not time-critical, reads no signals and leaves the decision to its users, or is cleared."""
     product, card = subject.product, subject.card
     if not product:
         return Verdict("", ("there is no card that says what it is for",))
