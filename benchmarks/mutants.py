@@ -92,6 +92,8 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_near: bool = F
         concerned = (names.split() for pattern, names in _CONCERNED.items() if re.match(pattern, fault.path))
         yield [name for name in next(concerned, []) if (copy / name).exists()]
         yield [folder.as_posix()]
+        if len(folder.parts) > 3:  # a page whose templates lie in a folder is asked in the tests of the folder above, too
+            yield [folder.parent.as_posix()]
         return
     near = near_tests(fault.path, tests, copy)
     if is_near:

@@ -122,3 +122,10 @@ def test_near_a_module_its_own_tests_are_asked_then_whole_answers_then_its_folde
     fault = Fault("cards/card.py", "a number", "x = 2\n", 1)
     groups = list(asked_tests(fault, ["tests/cards/test_card.py"], tmp_path, is_near=True))
     assert groups == [["tests/cards/test_card.py"], ["tests/test_pinned_answers.py"], ["tests/cards"]]
+
+
+def test_a_template_in_a_folder_of_pages_is_asked_in_the_tests_of_all_pages_last(tmp_path: Path) -> None:
+    (tmp_path / "tests/cds_hooks/pages/explain").mkdir(parents=True)
+    fault = Fault("cds_hooks/pages/explain/record.html", "{{ name }}", "", 1)
+    groups = list(asked_tests(fault, [], tmp_path))
+    assert groups == [[], ["tests/cds_hooks/pages/explain"], ["tests/cds_hooks/pages"]]
