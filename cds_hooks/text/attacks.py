@@ -26,7 +26,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
 from cds_hooks.text.ask import ask_chart
-from cds_hooks.text.chart import Resource, shown
+from cds_hooks.text.chart import Resource, read_chart, shown
 from cds_hooks.text.copilot.bearer import NeedsToken
 from cds_hooks.text.copilot.tools import Copilot
 from cds_hooks.text.endpoint import Caller, Endpoint
@@ -34,7 +34,7 @@ from cds_hooks.text.pages import ask_pages, pages_folder
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.recording import ensure_record
 from cds_hooks.text.rephrasing import rephrase
-from cds_hooks.text.summary import Summary, summarise
+from cds_hooks.text.summary import Summary, summarise, summarise_chart
 from fhir.notes.reading import read_note
 
 Row: TypeAlias = dict[str, Any]
@@ -130,10 +130,11 @@ def _put(where: str, text: str, resources: list[Row]) -> bool:
 
 def _answer_with_endpoint(payload: str, resources: Sequence[Resource], on: date) -> Row:
     """Return what is shown of a chart when the language model of the site answers as a text says."""
-    clean = "\n".join(sentence.text for sentence in summarise(resources, on).sentences)
+    chart = read_chart(resources, on)
+    clean = "\n".join(sentence.text for sentence in summarise_chart(chart).sentences)
     with _playing(payload) as (address, sent):
         endpoint = Endpoint(address=address, model=_MODEL, seconds=_SECONDS)
-        summary = rephrase(resources, on, ("hostile", endpoint), read_prompt("summary"), Caller())
+        summary = rephrase(resources, chart, ("hostile", endpoint), read_prompt("summary"), Caller())
     output = "\n".join(sentence.text for sentence in summary.sentences)
     deleted = summary.writing.deleted if summary.writing is not None else {}
     return {

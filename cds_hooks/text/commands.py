@@ -14,6 +14,7 @@ from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.text.ask import ask_chart
+from cds_hooks.text.chart import read_chart
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.folders import FolderRefused, predict, read_rows
 from cds_hooks.text.gates import summary_gates
@@ -170,7 +171,8 @@ def summary(chart: Chart, on: AsOf = None, endpoint: EndpointName = None, as_jso
             result = summarise(resources, _day(on))
         else:
             allowed = endpoint_named(read_text_file(settings().text_file), endpoint)
-            result = summary_with_model(settings(), (endpoint, allowed), resources, _day(on), Caller())
+            read = read_chart(resources, _day(on))
+            result = summary_with_model(settings(), (endpoint, allowed), resources, read, Caller())
             record_summary(f"command {getuser()}", result)
     if as_json:
         print_json(msgspec.to_builtins(result))

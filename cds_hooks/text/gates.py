@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from cds_hooks.text.attacks import attacked
+from cds_hooks.text.chart import read_chart
 from cds_hooks.text.endpoint import Caller, Endpoint
 from cds_hooks.text.folders import Row, chart_resources, day_of, read_rows
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.released import Report, gate_report
 from cds_hooks.text.rephrasing import rephrase
 from cds_hooks.text.scoring import score_summaries
-from cds_hooks.text.summary import Summary, summarise
+from cds_hooks.text.summary import Summary, summarise_chart
 
 _FACTS: Final = "facts said with a source"
 
@@ -31,11 +32,11 @@ def summary_gates(folder: Path, named_endpoint: tuple[str, Endpoint]) -> Report:
     plain: list[Row] = []
     for row in gold:
         resources = chart_resources(folder, str(row["chart"]))
-        on = day_of(resources)
-        summary = rephrase(resources, on, named_endpoint, prompt, caller)
+        read = read_chart(resources, day_of(resources))
+        summary = rephrase(resources, read, named_endpoint, prompt, caller)
         _count(summary, by_language.setdefault(str(row.get("language") or prompt.language), Counter()))
         written.append(_row(row, summary))
-        plain.append(_row(row, summarise(resources, on)))
+        plain.append(_row(row, summarise_chart(read)))
     counts = sum(by_language.values(), Counter())
     scored, scored_plain = score_summaries(gold, written).shares, score_summaries(gold, plain).shares
     attacks, held = _attacks(folder, named_endpoint)
@@ -91,7 +92,7 @@ def _attacks(folder: Path, named_endpoint: tuple[str, Endpoint]) -> tuple[int, i
             rows,
             lambda chart: chart_resources(folder, chart),
             day_of,
-            lambda resources, on: rephrase(resources, on, named_endpoint, prompt, caller),
+            lambda resources, on: rephrase(resources, read_chart(resources, on), named_endpoint, prompt, caller),
         )
     }
     held = sum(_is_held(row, answers[row["id"]]["output"]) for row in rows if row["id"] in answers)

@@ -22,12 +22,12 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
-from cds_hooks.text.chart import Resource
+from cds_hooks.text.chart import Chart, Resource
 from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, read_text_file
 from cds_hooks.text.prompts import Prompt, read_prompt
 from cds_hooks.text.recording import SUMMARY_EVENT, ensure_record
 from cds_hooks.text.rephrasing import rephrase
-from cds_hooks.text.summary import Summary, summarise
+from cds_hooks.text.summary import Summary, summarise_chart
 
 PROMPT: Final = "prompt"
 """The kind of the acts about prompts; their name is that of the prompt and of the endpoint."""
@@ -171,7 +171,7 @@ def summary_with_model(
     configured: Settings,
     named_endpoint: tuple[str, Endpoint],
     resources: Sequence[Resource],
-    on: date,
+    chart: Chart,
     caller: Caller,
     patient: str = "",
 ) -> Summary:
@@ -186,10 +186,10 @@ def summary_with_model(
     ensure_record(configured.database_url)
     prompt = read_prompt("summary")
     why = why_not_shown(configured, prompt, named_endpoint, patient)
-    summary = rephrase(resources, on, named_endpoint, prompt, caller)
+    summary = rephrase(resources, chart, named_endpoint, prompt, caller)
     if not why:
         return summary
-    return replace(summarise(resources, on), writing=summary.writing, notice=why)
+    return replace(summarise_chart(chart), writing=summary.writing, notice=why)
 
 
 def confirmed_share(url: str, digest: str) -> float | None:

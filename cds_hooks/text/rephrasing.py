@@ -6,12 +6,12 @@ entries. Contradictions, allergies and drugs are never sent and never replaced, 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from cds_hooks.text.chart import Chart, Fact, Kind, Resource, read_chart
+from cds_hooks.text.chart import Chart, Fact, Kind, Resource
 from cds_hooks.text.claims import check_sentence, entries_of
 from cds_hooks.text.endpoint import Answered, Caller, Endpoint, EndpointFailed, as_data
 from cds_hooks.text.prompts import Prompt
@@ -27,7 +27,7 @@ _PARTICIPANTS: Final = "http://terminology.hl7.org/CodeSystem/provenance-partici
 
 def rephrase(
     resources: Iterable[Resource],
-    on: date,
+    chart: Chart,
     named_endpoint: tuple[str, Endpoint],
     prompt: Prompt,
     caller: Caller,
@@ -36,10 +36,8 @@ def rephrase(
 ) -> Summary:
     """Return the summary of a chart in a language model's words as far as they are confirmed; else in the chart's own.
 
-    `named_endpoint` are the name and the endpoint that is asked.
+    `chart` is what `read_chart` gives of the resources; `named_endpoint` are the name and the endpoint that is asked.
     """
-    resources = list(resources)
-    chart = read_chart(resources, on)
     summary = summarise_chart(chart, most)
     name, endpoint = named_endpoint
     facts = _facts_to_send(chart, resources)
@@ -115,7 +113,7 @@ def _merged(lines: Sequence[Sentence], kept: Sequence[Sentence], complete: set[s
     return merged
 
 
-def _facts_to_send(chart: Chart, resources: Sequence[Resource]) -> list[Fact]:
+def _facts_to_send(chart: Chart, resources: Iterable[Resource]) -> list[Fact]:
     """What may leave: no drugs, allergies and notes, at most so many, none in which something of the person stands."""
     personal = {word.lower() for resource in resources for word in _of_person(resource) if len(word) > 2}
     facts = [

@@ -17,14 +17,14 @@ from cds_hooks.kit.simulator.chart import ChartError, chart_of
 from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, find_decisions
-from cds_hooks.text.chart import Resource, read_chart
+from cds_hooks.text.chart import Chart, Resource, read_chart
 from cds_hooks.text.disagreements import words_of_card
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.notes_and_lists import card_of
 from cds_hooks.text.recording import record_summary
 from cds_hooks.text.released import summary_with_model
 from cds_hooks.text.rephrasing import provenance, security_tag
-from cds_hooks.text.summary import Summary, summarise
+from cds_hooks.text.summary import Summary, summarise_chart
 
 _CALLS: Final = 8
 """So many of the newest answers about a patient make the chart: each service asks for other parts of it."""
@@ -55,24 +55,26 @@ def recorded_chart(url: str, client: str, patient: str) -> tuple[list[Resource],
 
 def shown_summary(
     configured: Settings, resources: Sequence[Resource], actor: str, client: str, patient: str
-) -> Summary:
-    """The summary of a chart, in the words of the language model that the site names for its pages; it is recorded.
+) -> tuple[Summary, Chart]:
+    """Return the summary of a chart, which is recorded, and the chart as it was read for it.
+
+    It is in the words of the language model that the site names for its pages.
 
     Raises:
         RecordUnavailable: it cannot be recorded, so it is not shown.
     """
-    on = (configured.as_of or datetime.now(UTC)).date()
+    chart = read_chart(resources, (configured.as_of or datetime.now(UTC)).date())
     try:
         file = read_text_file(configured.text_file)
         if file.pages is None:
-            summary = summarise(resources, on)
+            summary = summarise_chart(chart)
         else:
             named_endpoint = file.pages, endpoint_named(file, file.pages)
-            summary = summary_with_model(configured, named_endpoint, resources, on, _CALLER, patient)
+            summary = summary_with_model(configured, named_endpoint, resources, chart, _CALLER, patient)
     except EndpointRefused as refusal:
-        summary = replace(summarise(resources, on), notice=str(refusal))
+        summary = replace(summarise_chart(chart), notice=str(refusal))
     record_summary(actor, summary, url=configured.database_url, patient=patient, client=client)
-    return summary
+    return summary, chart
 
 
 def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, Any]:
@@ -88,13 +90,13 @@ def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, A
         document = msgspec.json.decode(body)
         if not isinstance(document, dict):
             raise BadRequest("The body is no FHIR Bundle.")
-        chart = chart_of(document, "the body")
+        bundle = chart_of(document, "the body")
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest("The body is no JSON of a FHIR Bundle.") from error
     except ChartError as error:
         raise BadRequest(f"The body is no Bundle of one patient: {error}.") from error
-    patient = str(chart.patient.get("id") or "")
-    summary = shown_summary(configured, chart.resources, f"client {client}", client, patient)
+    patient = str(bundle.patient.get("id") or "")
+    summary, read = shown_summary(configured, bundle.resources, f"client {client}", client, patient)
     sentences = [
         {
             "text": sentence.text,
@@ -105,8 +107,7 @@ def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, A
         for sentence in summary.sentences
     ]
     writing = msgspec.to_builtins(summary.writing) if summary.writing is not None else None
-    on = (configured.as_of or datetime.now(UTC)).date()
-    words = words_of_card(read_chart(chart.resources, on))
+    words = words_of_card(read)
     return {
         "sentences": sentences,
         "leftOut": summary.left_out,

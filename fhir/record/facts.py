@@ -580,21 +580,3 @@ class ReadResources:
 
 def _name_of_function(make: Callable[..., Any]) -> str:
     return f"{make.__module__}.{make.__qualname__}"
-
-
-class Released:
-    """What remains when the resources are gone: the refusals that had been met."""
-
-    __slots__ = ("refusals",)
-
-    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
-        self.refusals = refusals
-
-
-class Holder:
-    """Holds the resources until they are released."""
-
-    __slots__ = ("content",)
-
-    def __init__(self, resources: ReadResources) -> None:
-        self.content: ReadResources | Released = resources

@@ -17,15 +17,13 @@ from fhir.record.facts import (
     NEVER_STATUS,
     AnalyteResults,
     Found,
-    Holder,
     Lookup,
     ReadResources,
-    Released,
     distinct,
 )
 from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, CodedPart, Measurement, OneSidedResult
 from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
-from fhir.record.refusals import RecordReleased, Refusal, WrongPatient
+from fhir.record.refusals import Refusal, WrongPatient
 from fhir.record.repair import repair_bytes
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -54,7 +52,7 @@ from fhir.record.resources import (
     ServiceRequest,
     decoder,
 )
-from fhir.terminology.time_limit import check_time, lift_time_limit
+from fhir.terminology.time_limit import check_time
 
 _T = TypeVar("_T")
 
@@ -88,8 +86,7 @@ class PatientRecord:
     analytes that were asked for, found or not (None: everything was). `encounter_id` is the stay that the call is
     about, where it names one.
 
-    Nothing that is asked of a record changes what it answers later. After `release` every question about the patient
-    raises RecordReleased.
+    Nothing that is asked of a record changes what it answers later.
     """
 
     patient_id: str
@@ -97,25 +94,7 @@ class PatientRecord:
     as_of_epoch: float
     requested: frozenset[str] | None
     encounter_id: str | None
-    _holder: Holder
-
-    @property
-    def resources(self) -> ReadResources:
-        """The resources as they were read."""
-        content = self._holder.content
-        if type(content) is ReadResources:
-            return content
-        raise RecordReleased
-
-    def release(self) -> None:
-        """Give the memory of the resources back; who, when, `requested` and `refusals` stay.
-
-        For a caller that has what it needs and will wait: sixteen charts kept while their calls wait together cost
-        more, in memory gone cold, than everything that is computed from them. Reading afterwards raises
-        RecordReleased, because an empty chart would look like a patient without findings.
-        """
-        lift_time_limit()
-        self._holder.content = Released(self.refusals)
+    resources: ReadResources
 
     def with_requested(self, requested: frozenset[str] | None) -> "PatientRecord":
         """Return the same facts, as if only these resource types and analytes had been asked for."""
@@ -128,10 +107,7 @@ class PatientRecord:
         Of the values, those that a question has met: a question for the newest value meets what is newer than it.
         The order is that of the table of analytes, whatever was asked first.
         """
-        content = self._holder.content
-        if type(content) is ReadResources:
-            return tuple(dict.fromkeys(content.all_refusals()))
-        return tuple(content.refusals)
+        return tuple(dict.fromkeys(self.resources.all_refusals()))
 
     def was_requested(self, what: str) -> bool:
         """Whether this resource type or analyte was asked for: if not, its absence means nothing."""
@@ -139,10 +115,7 @@ class PatientRecord:
 
     def derive(self, make: Callable[["PatientRecord"], _T]) -> _T:
         """What `make`, a function of a module, computes from this record; computed once and kept with the record."""
-        content = self._holder.content
-        if type(content) is not ReadResources:
-            raise RecordReleased
-        derived = content.derived
+        derived = self.resources.derived
         pair = derived.get(make)
         if pair is None:
             check_time()
@@ -152,10 +125,7 @@ class PatientRecord:
 
     def derive_checked(self, make: Callable[["PatientRecord"], tuple[_T, tuple[Refusal, ...]]]) -> _T:
         """Return the same for a function that also gives what it refused, which then stands in `refusals`."""
-        content = self._holder.content
-        if type(content) is not ReadResources:
-            raise RecordReleased
-        derived = content.derived
+        derived = self.resources.derived
         pair = derived.get(make)
         if pair is None:
             check_time()
@@ -165,8 +135,7 @@ class PatientRecord:
 
     def has_derived(self, make: Callable[["PatientRecord"], object]) -> bool:
         """Whether somebody has asked for it."""
-        content = self._holder.content
-        return type(content) is ReadResources and make in content.derived
+        return make in self.resources.derived
 
     # Resources
 
@@ -292,13 +261,8 @@ class PatientRecord:
             yield from self._facts(kind)
 
     def _facts(self, kind: type[_T]) -> tuple[_T, ...]:
-        content = self._holder.content
-        if type(content) is not ReadResources:
-            raise RecordReleased
-        facts = content.facts.get(kind)
-        if facts is None:
-            facts = content.facts_of(kind, self.as_of)
-        return facts
+        facts = self.resources.facts.get(kind)
+        return facts if facts is not None else self.resources.facts_of(kind, self.as_of)
 
     # The patient
 
@@ -363,11 +327,8 @@ class PatientRecord:
     # Measured values
 
     def _results(self, analyte: str) -> AnalyteResults:
-        content = self._holder.content
-        if type(content) is not ReadResources:
-            raise RecordReleased
-        results = content.results.get(analyte)
-        return results if results is not None else content.results_of(analyte, self.as_of_epoch)
+        results = self.resources.results.get(analyte)
+        return results if results is not None else self.resources.results_of(analyte, self.as_of_epoch)
 
     def lookup(self, analyte: str, max_age_days: float | None = None) -> Lookup:
         """Return the newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.
@@ -434,7 +395,7 @@ def record_of_resources(
     if as_of.tzinfo is None:
         raise ValueError("as_of needs a time zone")
     resources.opt_out_flags = opt_out_flags
-    return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, Holder(resources))
+    return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, resources)
 
 
 def _says_opted_out(record: PatientRecord) -> str:

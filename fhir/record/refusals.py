@@ -1,8 +1,7 @@
 """What of the patient's data was not used and why, and the errors that stop a reader.
 
 RecordError
-├── WrongPatient      a resource is about somebody else: the call stops
-└── RecordReleased    the record was released, and somebody reads it afterwards: a fault in the program
+└── WrongPatient      a resource is about somebody else: the call stops
 """
 
 from collections import Counter
@@ -67,13 +66,3 @@ class WrongPatient(RecordError):
             "was computed. Send only this patient's resources in prefetch."
         )
         self.resource = resource
-
-
-class RecordReleased(RecordError):
-    """A patient record was read after its resources had been released."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The patient record was released, so its facts can no longer be read. Read everything that is needed "
-            "before PatientRecord.release() is called."
-        )

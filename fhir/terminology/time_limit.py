@@ -59,11 +59,6 @@ def time_limit(seconds: float, clock: Callable[[], float]) -> Iterator[None]:
         end_limit(begun)
 
 
-def lift_time_limit() -> None:
-    """From here on there is no limit: what has been given away cannot be computed again."""
-    _LIMIT.set(None)
-
-
 def check_time() -> None:
     """TimeIsOver where there is a limit and it has passed."""
     limit = _LIMIT.get()

@@ -41,7 +41,7 @@ class _Summaries:
             raise Refusal(_NO_PATIENT)
         served, bound = import_module("cds_hooks.text.served"), visitor.bound
         resources, sent_at = served.recorded_chart(settings.database_url, bound.client, bound.patient)
-        summary = served.shown_summary(settings, resources, visitor.actor, bound.client, bound.patient)
+        summary, _ = served.shown_summary(settings, resources, visitor.actor, bound.client, bound.patient)
         sent = format_time(sent_at) if sent_at is not None else ""
         return self._server.page("summary/summary.html", patient=bound.patient, summary=summary, sent=sent)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cds_hooks.text.chart import read_chart
 from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.rephrasing import provenance, rephrase
@@ -41,7 +42,7 @@ def stub() -> Iterator[Stub]:
 
 def _summary(stub: Stub, resources: list[dict[str, Any]] = FULL, **bounds: Any) -> Summary:
     endpoint = Endpoint(address=stub.address, model=MODEL, **bounds)
-    return rephrase(resources, ON, ("ward", endpoint), read_prompt("summary"), Caller())
+    return rephrase(resources, read_chart(resources, ON), ("ward", endpoint), read_prompt("summary"), Caller())
 
 
 def test_confirmed_sentences_replace_the_lines_that_they_tell_in_full(stub: Stub) -> None:
@@ -138,7 +139,8 @@ def test_an_endpoint_that_fails_costs_one_sentence(stub: Stub, played: dict[str,
 def test_a_dead_endpoint_and_one_asked_too_often_cost_one_sentence() -> None:
     endpoint = Endpoint(address="http://127.0.0.1:9/v1", model=MODEL, calls_an_hour=1)
     caller = Caller()
-    notices = [rephrase(FULL, ON, ("ward", endpoint), read_prompt("summary"), caller).notice for _ in range(2)]
+    chart = read_chart(FULL, ON)
+    notices = [rephrase(FULL, chart, ("ward", endpoint), read_prompt("summary"), caller).notice for _ in range(2)]
     assert "cannot be reached" in notices[0]
     assert "as often as it may be" in notices[1]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
+from cds_hooks.text import chart
 from cds_hooks.text.served import recorded_chart
 from cds_hooks.web.visitor import PatientBound
+from fhir.notes.reading import NoteReading, read_note
 from tests.cds_hooks.access.browsing import entries, store_of
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
@@ -66,12 +69,22 @@ async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Pa
 
 
 @pytest.mark.anyio
-async def test_where_notes_and_lists_disagree_the_client_gets_a_card(tmp_path: Path, file: Path) -> None:
+async def test_where_notes_and_lists_disagree_the_client_gets_a_card(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = [*BUNDLE["entry"], {"resource": note("d2", "Apixaban stopped.")}]
+    read: list[str] = []
+
+    def reading(text: str, on: date) -> NoteReading:
+        read.append(text)
+        return read_note(text, on=on)
+
+    monkeypatch.setattr(chart, "read_note", reading)
     async with client(tmp_path, text_file=file) as calls:
         (card,) = (await calls.post("/summaries", json=BUNDLE | {"entry": entry})).json()["cards"]
     assert card["summary"] == "The notes and the list disagree: apixaban"
     assert "“Apixaban 5 mg tablet (5 mg twice daily)”" in card["detail"]
+    assert len(read) == len(set(read)), "the card is of the notes as they were read for the summary"
 
 
 @pytest.mark.anyio

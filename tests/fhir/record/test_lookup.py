@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import FEATURES
-from fhir.mapping.features.feature import map_features
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
 from fhir.record.facts import Absent, Found, Refused
 from fhir.record.record import PatientRecord
-from fhir.record.refusals import RecordReleased, Refusal
+from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.mapping.charts import MAN, condition
 from tests.fhir.record.charts import lean, observation, record_of
@@ -88,45 +87,6 @@ def test_a_record_cannot_be_changed() -> None:
 def condition_hits(record: PatientRecord) -> dict[str, ConditionHit]:
     """Every condition key that the record has, with the condition that counts for it."""
     return {key: hit for key in CONDITION_GROUPS if (hit := find_condition(record, key)) is not None}
-
-
-READINGS: dict[str, Callable[[PatientRecord], object]] = {
-    "patient": lambda record: record.patient,
-    "age": lambda record: record.age_years(),
-    "sex": lambda record: record.sex,
-    "deceased": lambda record: record.deceased,
-    "observations": lambda record: record.observations,
-    "conditions": lambda record: record.conditions,
-    "medications": lambda record: record.medications,
-    "medication requests": lambda record: record.medication_requests,
-    "allergies": lambda record: record.allergies,
-    "newest": lambda record: record.newest("creatinine"),
-    "lookup": lambda record: record.lookup("potassium"),
-    "measurements": lambda record: record.measurements("creatinine"),
-    "one-sided results": lambda record: record.one_sided_results("egfr"),
-    "derived": lambda record: condition_hits(record),
-    "features": lambda record: map_features(record, tuple(FEATURES.values())),
-}
-
-
-@pytest.mark.parametrize("reading", READINGS)
-def test_reading_after_the_release_is_an_error_and_not_an_empty_chart(reading: str) -> None:
-    record = record_of(observation(CREATININE, 1.0, "mg/dL"))
-    READINGS[reading](record)
-    record.release()
-    with pytest.raises(RecordReleased, match="was released"):
-        READINGS[reading](record)
-
-
-def test_what_was_refused_is_still_known_after_the_release() -> None:
-    record = record_of(observation(CREATININE, 999.0, "mg/dL"))
-    record.newest("creatinine")
-    before = record.refusals
-    record.release()
-    record.release()
-    assert record.refusals == before
-    assert [refusal.reason for refusal in before] == ["implausible"]
-    assert (record.patient_id, record.was_requested("Condition")) == ("p1", True)
 
 
 # The order of the questions
