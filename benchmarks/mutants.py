@@ -45,8 +45,10 @@ _KINDS: dict[str, Callable[[str], bool]] = {
     "templates": lambda name: bool(re.match(r"(cds_hooks/(pages|web)|models_onnx)/.*\.(html|md)$", name)),
     "code": lambda name: bool(re.match(r"(fhir|cards|models_onnx|cds_hooks)/.*\.py$", name)),
 }
+_LEDGER = "tests/tables/test_every_table.py"
+"""Holds each row of a table against one that was confirmed: a list, and not behaviour."""
 _CONCERNED = {
-    r".*\.csv$|cards/(vaccines|preventive)/.*\.json$": "tests/tables/test_every_table.py",
+    r".*\.csv$|cards/(vaccines|preventive)/.*\.json$": _LEDGER,
     r"cards/rules/families/.*\.json$": "tests/cards/rules/test_pinned.py tests/cards/rules/test_sweeps.py "
     "tests/cards/rules/engine/test_page.py tests/cards/rules/engine/test_lint.py "
     "tests/cards/rules/families/test_override_reasons.py",
@@ -78,11 +80,13 @@ class Verdict(StrEnum):
 NOTICED = (Verdict.BEHAVIOUR, Verdict.SEAL, Verdict.TYPES)
 
 
-def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_near: bool = False) -> Iterator[list[str]]:
-    """Yield the tests of behaviour that concern a fault in groups: those that are likely to notice it first.
+def asked_tests(
+    fault: Fault, files: list[str], copy: Path, *, is_near: bool = False, is_apart: bool = False
+) -> Iterator[list[str]]:
+    """Yield the tests that concern a fault in groups: those that are likely to notice it first.
 
     Where only those near the module are asked, which tests run which function need not be known: after them come the
-    whole answers that were accepted, and the folder.
+    whole answers that were accepted, and the folder. `is_apart` asks of a table first what it does, then its list.
     """
     folder = Path("tests", fault.path).parent
     while not (copy / folder).exists():
@@ -90,9 +94,15 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_near: bool = F
     tests = [name for name in files if re.search(r"/test_[^/]*\.py$", name)]
     if not fault.path.endswith(".py"):
         concerned = (names.split() for pattern, names in _CONCERNED.items() if re.match(pattern, fault.path))
-        yield [name for name in next(concerned, []) if (copy / name).exists()]
+        quick = [name for name in next(concerned, []) if (copy / name).exists()]
+        if is_apart and quick == [_LEDGER]:
+            yield [folder.as_posix()]
+            yield [_ANSWERS]
+        yield quick
         yield [folder.as_posix()]
-        if len(folder.parts) > 3:  # a page whose templates lie in a folder is asked in the tests of the folder above, too
+        if (
+            len(folder.parts) > 3
+        ):  # a page whose templates lie in a folder is asked in the tests of the folder above, too
             yield [folder.parent.as_posix()]
         return
     near = near_tests(fault.path, tests, copy)
@@ -143,16 +153,18 @@ def _within(tests: list[str], seconds: dict[str, float]) -> list[str]:
     return chosen
 
 
-def judge(fault: Fault, copy: Path, files: list[str], seconds: float, *, is_near: bool = False) -> Verdict:
+def judge(
+    fault: Fault, copy: Path, files: list[str], seconds: float, *, is_near: bool = False, is_apart: bool = False
+) -> Verdict:
     """Put the fault into the copy, ask the tests that concern it, and take it out again."""
     target = copy / fault.path
     original = target.read_text(encoding="utf-8")
     target.write_text(fault.text, encoding="utf-8")
     try:
-        for tests in asked_tests(fault, files, copy, is_near=is_near):
+        for tests in asked_tests(fault, files, copy, is_near=is_near, is_apart=is_apart):
             verdict = _run(tests, copy, seconds)
             if verdict is not Verdict.SURVIVES:
-                return verdict
+                return Verdict.SEAL if tests == [_LEDGER] else verdict
         if not fault.path.endswith(".py"):
             return Verdict.SURVIVES
         if _run([name for name in _SEALS if (copy / name).exists()], copy, seconds) is not Verdict.SURVIVES:
@@ -221,6 +233,9 @@ def main() -> int:
     parser.add_argument("--share", type=int, default=10, help="faults of each kind")
     parser.add_argument("--seed", default="1", help="a number, or any text such as the name of a commit")
     parser.add_argument("--near", action="store_true", help="ask the tests near a module only (no ten minutes before)")
+    parser.add_argument(
+        "--apart", action="store_true", help="ask of a table first what it does, then its list (slower)"
+    )
     parser.add_argument("--most", type=int, default=0, help="so many survivors are no failure")
     parser.add_argument("--seconds", type=float, default=240, help="at most so long for one group of tests")
     parser.add_argument("--within", type=float, default=math.inf, help="no fault is begun after so many seconds")
@@ -246,7 +261,7 @@ def main() -> int:
             if started > last:
                 copies.put(copy)
                 return
-            verdict = judge(fault, copy, files, chosen.seconds, is_near=chosen.near)
+            verdict = judge(fault, copy, files, chosen.seconds, is_near=chosen.near, is_apart=chosen.apart)
             copies.put(copy)
             verdicts[kind][verdict] += 1
             where = f"{fault.path}, line {fault.line}" if fault.line else fault.path

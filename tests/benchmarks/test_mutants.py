@@ -129,3 +129,14 @@ def test_a_template_in_a_folder_of_pages_is_asked_in_the_tests_of_all_pages_last
     fault = Fault("cds_hooks/pages/explain/record.html", "{{ name }}", "", 1)
     groups = list(asked_tests(fault, [], tmp_path))
     assert groups == [[], ["tests/cds_hooks/pages/explain"], ["tests/cds_hooks/pages"]]
+
+
+def test_of_a_table_its_list_is_asked_first_and_last_where_behaviour_is_counted_apart(tmp_path: Path) -> None:
+    ledger, folder = "tests/tables/test_every_table.py", "tests/cards/vaccines"
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / ledger).parent.mkdir(parents=True)
+    (tmp_path / ledger).touch()
+    fault = Fault("cards/vaccines/doses.csv", "a number", "", 1)
+    assert list(asked_tests(fault, [], tmp_path)) == [[ledger], [folder]]
+    apart = list(asked_tests(fault, [], tmp_path, is_apart=True))
+    assert apart[:3] == [[folder], ["tests/test_pinned_answers.py"], [ledger]]
