@@ -102,7 +102,10 @@ _FORWARD = frozenset(
 _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
 _ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "family"})
-_TELL_WHEN = frozenset({"in", "by", "via", "at", "with", "without", "w", "since", "during"})
+_TELL_WHEN = frozenset(
+    {"in", "by", "via", "at", "with", "without", "w", "since", "during"}
+    | {"por", "par", "durch", "mediante", "tras", "à", "al", "em", "na", "ved", "vid", "på"}
+)
 _BEFORE_ALLERGY = frozenset({"has", "had", "with"})
 _ALLERGY_NOUNS = frozenset(
     {"allergy", "allergies", "intolerance", "sensitivity", "hypersensitivity", "reaction"}
@@ -366,7 +369,7 @@ _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", 
 
 _SHORTENED = frozenset(
     {"st", "dr", "vs", "approx", "hx", "dx", "no", "chr", "obstr", "pulm", "resp", "periph", "esoph", "abn", "ess"}
-    | {"deg", "malig", "sev"}
+    | {"deg", "malig", "sev", "diab", "mell", "chron", "rez"}
 )
 _AFTER_A_LETTER = frozenset(
     {"fib", "fibrillation", "flutter", "tach", "tachycardia", "diff", "difficile", "coli", "pylori", "gravis"}

@@ -218,6 +218,8 @@ def _mentions(
 ) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
     phrases = _compiled()
     texts = [phrases.spelling.corrected(word) for word, _ in words]
+    for short in _written_out(words, asserted):
+        texts[short] = ""
     positions = _positions(texts, phrases)
     if _LOOKALIKE in positions:
         for first, last in _lookalikes(positions, words, asserted):
@@ -241,6 +243,21 @@ def _positions(texts: Sequence[str], phrases: _Phrases) -> dict[str, list[tuple[
                 for name in names:
                     positions.setdefault(name, []).append((start, end - 1))
     return positions
+
+
+def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[int]:
+    """The abbreviations that the text itself writes out in brackets: "RA (refractory anemia)" is only what it says."""
+    tokens = asserted.tokens
+    for number, (word, position) in enumerate(words):
+        behind = words[number + 1 : number + 1 + len(word)]
+        if (
+            1 < len(word) < 5
+            and "".join(initial for (initial, *_), _ in behind) == word
+            and tokens[position + 1].word == "("
+            and behind[-1][1] + 1 < len(tokens)
+            and tokens[behind[-1][1] + 1].word == ")"
+        ):
+            yield number
 
 
 def _lookalikes(
