@@ -58,6 +58,8 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind")
     """Whether messages for training (MSH-11 T) have an effect."""
     codes: str = ""
     """A CSV file of local codes: code, loinc."""
+    not_used: tuple[str, ...] = ()
+    """Types of message, as SIU, that are acknowledged as taken and have no effect; others are rejected."""
     late_days: float = 30.0
     """A fact that is older when it arrives is kept and makes nobody be scored."""
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -109,6 +111,14 @@ class BrokerFeed(V2Feed, forbid_unknown_fields=True, kw_only=True, tag_field="ki
     """The name under which the broker remembers what was taken."""
 
 
+class FolderFeed(V2Feed, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="folder"):
+    """HL7 v2 messages from files that a sender moves into a folder."""
+
+    folder: str
+    frame_bytes: int = 8 * 1024 * 1024
+    """The most bytes of a file; a longer one is refused."""
+
+
 class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="subscription"):
     """A topic subscription at a FHIR server (R4 backport 1.1), which posts to `/events/NAME`."""
 
@@ -130,7 +140,7 @@ class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_fie
         return self.subscription.rsplit("/Subscription/", 1)[0]
 
 
-Feed = MllpFeed | BrokerFeed | SubscriptionFeed
+Feed = MllpFeed | BrokerFeed | FolderFeed | SubscriptionFeed
 
 
 class EffectRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -287,6 +297,10 @@ def _complete(path: Path, feed: V2Feed) -> None:
     where = f"{path}: feed.{feed.name}"
     if isinstance(feed, MllpFeed) and listen_address(feed.listen) is None:
         raise DeclarationFault(f"{where}: listen is {feed.listen!r}; write it as 127.0.0.1:2575")
+    if isinstance(feed, FolderFeed):
+        feed.folder = str(path.parent / feed.folder)
+        if not Path(feed.folder).is_dir():
+            raise DeclarationFault(f"{where}: the folder {feed.folder} is not there")
     if isinstance(feed, BrokerFeed):
         _check_broker(where, feed.url, feed.subject, feed.stream)
     feed.zone = _zone(feed.timezone or "UTC", where)

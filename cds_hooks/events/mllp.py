@@ -11,13 +11,14 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from operator import itemgetter
 from time import time
 from typing import Final
 
 from cds_hooks.events.declaration import MllpFeed, Tls
 from cds_hooks.events.inbox import Incoming, Taken
-from cds_hooks.events.v2.intake import Reading, acknowledge, read_frame
+from cds_hooks.events.v2.intake import Reading, answer_frame, read_frame
 from cds_hooks.logs import log
 
 START, END, RETURN = 0x0B, 0x1C, 0x0D
@@ -262,29 +263,23 @@ class Listener:
 
     async def _answer_to(self, frames: list[tuple[bytes, bool]]) -> bytes:
         now = time()
-        readings = await asyncio.get_running_loop().run_in_executor(self._thread, self._readings, frames, now)
-        outcomes = await self._take([reading.incoming for reading in readings])
+        by_frame = await asyncio.get_running_loop().run_in_executor(self._thread, self._readings, frames, now)
+        outcomes = iter(await self._take([reading.incoming for readings in by_frame for reading in readings]))
         return b"".join(
             framed(answer)
-            for reading, outcome in zip(readings, outcomes, strict=True)
-            for answer in _answers(reading, outcome, now)
+            for readings in by_frame
+            for answer in answer_frame(readings, list(islice(outcomes, len(readings))), now)
         )
 
-    def _readings(self, frames: list[tuple[bytes, bool]], now: float) -> list[Reading]:
-        readings = []
+    def _readings(self, frames: list[tuple[bytes, bool]], now: float) -> list[list[Reading]]:
+        by_frame = []
         for content, is_ended in frames:
-            of_frame = read_frame(content, self._feed, now)
-            for reading in () if is_ended else of_frame:
+            readings = read_frame(content, self._feed, now)
+            for reading in () if is_ended else readings:
                 reading.incoming.effects = None
                 reading.incoming.fault = "The frame was never ended; nothing of it was used."
-            readings += of_frame
-        return readings
-
-
-def _answers(reading: Reading, outcome: Taken, now: float) -> list[bytes]:
-    if reading.message is None and not reading.incoming.content.strip():
-        return []  # an empty frame is noted and not answered
-    return acknowledge(reading, outcome, now)
+            by_frame.append(readings)
+        return by_frame
 
 
 async def _answer(waiting: _Waiting, places: asyncio.Semaphore, writer: asyncio.StreamWriter, seconds: float) -> None:

@@ -21,10 +21,12 @@ from cds_hooks.events.declaration import (
     BrokerFeed,
     Declaration,
     DeclarationFault,
+    FolderFeed,
     MllpFeed,
     SubscriptionFeed,
     read_declaration,
 )
+from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
@@ -43,6 +45,8 @@ from cds_hooks.storage.decision import RecordUnavailable
 
 if TYPE_CHECKING:
     from cds_hooks.events.brokers import BrokerListener
+
+    AnyListener = Listener | FolderListener | BrokerListener
 
 _KEPT_SECONDS: Final = 90 * 86_400.0
 _LOCK_SECONDS: Final = 2.0
@@ -130,7 +134,7 @@ class Events:
             os.close(lock)
 
     async def _run(self) -> None:
-        listening: dict[str, Listener | BrokerListener] = {}
+        listening: dict[str, AnyListener] = {}
         try:
             await self._listen(listening)
             async with asyncio.TaskGroup() as group:
@@ -140,7 +144,7 @@ class Events:
             for listener in listening.values():
                 await listener.stop()
 
-    async def _listen(self, listening: "dict[str, Listener | BrokerListener]") -> None:
+    async def _listen(self, listening: "dict[str, AnyListener]") -> None:
         """Listen for each feed that is not paused, and for no other: a sender that cannot connect keeps its messages.
 
         Raises:
@@ -157,14 +161,16 @@ class Events:
             listening[feed.name] = listener = self._listener(feed)
             self.ports[feed.name] = await listener.start()
 
-    def _listener(self, feed: MllpFeed | BrokerFeed) -> "Listener | BrokerListener":
+    def _listener(self, feed: MllpFeed | BrokerFeed | FolderFeed) -> "AnyListener":
         if isinstance(feed, MllpFeed):
             return Listener(feed, self._take, self._count)
+        if isinstance(feed, FolderFeed):
+            return FolderListener(feed, self._take, self._now)
         from cds_hooks.events.brokers import BrokerListener
 
         return BrokerListener(feed, self._take, self._now)
 
-    async def _keep_listening(self, listening: "dict[str, Listener | BrokerListener]") -> None:
+    async def _keep_listening(self, listening: "dict[str, AnyListener]") -> None:
         while True:
             await asyncio.sleep(_ACTS_SECONDS)
             with suppress(RecordUnavailable):  # what was paused stays paused until the record can be read

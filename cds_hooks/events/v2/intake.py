@@ -71,6 +71,25 @@ def _header_of(content: bytes) -> Message | None:
         return None
 
 
+def answer_frame(readings: Sequence[Reading], outcomes: Sequence[Taken], now: float) -> list[bytes]:
+    """Return the answers to one frame: to a batch one batch with the acknowledgment of each of its messages.
+
+    An empty frame is noted and not answered.
+    """
+    answers = [
+        answer
+        for reading, outcome in zip(readings, outcomes, strict=True)
+        if reading.message is not None or reading.incoming.content.strip()
+        for answer in acknowledge(reading, outcome, now)
+    ]
+    if len(readings) < 2:
+        return answers
+    # HL7 chapter 2, acknowledging batches: all messages are acknowledged in one response batch
+    separator, encoding = answers[0][3:4], answers[0][4:8]
+    head, count = b"BHS" + separator + encoding + b"\r", str(len(answers)).encode()
+    return [head + b"".join(answers) + b"BTS" + separator + count + b"\r"]
+
+
 def acknowledge(reading: Reading, outcome: Taken, now: float) -> list[bytes]:
     """Return the acknowledgments of a message that is in the inbox: in enhanced mode the commit's first.
 

@@ -1,7 +1,8 @@
 """Maps one HL7 v2 message to what it brings, by HL7's v2-to-FHIR guide: which segments of which messages are read.
 
 ADT: demographics, visits, allergies, diagnoses, merges. ORU and OUL: results. ORM and OML: orders of tests. RDE:
-medication orders. VXU: vaccinations. Other messages are rejected, with the code of HL7 table 0357 for it.
+medication orders. VXU: vaccinations. Other messages are rejected, with the code of HL7 table 0357 for it, unless the
+site declares that they come and are not used.
 """
 
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
     message.received_at = now
     kind, trigger = message.header.text(9, 1), message.header.text(9, 2) or _trigger(message)
     take = _BY_TYPE.get(kind)
+    if take is None and kind in feed.not_used:
+        effects.counted["not-used"] += 1
+        return effects
     if take is None:
         raise Unreadable(f"Messages of the type {message.event[:20]} are not taken here.", "200", rejects=True)
     patients = 0

@@ -32,7 +32,9 @@ _BREAKS: Final = {".br": "\n", ".sp": "\n", ".ce": "\n", ".sk": " ", ".in": " ",
 _ENVELOPE: Final = ("FHS", "BHS", "BTS", "FTS")
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
-_READ: Final = frozenset({"MSH", "EVN", "PID", "PV1", "MRG", "ORC", "OBR", "OBX", "AL1", "DG1", "RXE", "RXO", "RXA"})
+_READ: Final = frozenset(
+    {"MSH", "EVN", "PID", "PV1", "MRG", "ORC", "OBR", "OBX", "AL1", "DG1", "RXE", "RXO", "RXR", "TQ1", "RXA"}
+)
 """Segments of which something is read: one of them that ends a message without a line end may be cut off."""
 _MOST_PARTS: Final = 100_000
 """Fields, repetitions, components and lines of one message; a report of 5,000 results has fewer."""

@@ -4,7 +4,7 @@ import re
 from datetime import tzinfo
 from typing import Any, Final
 
-from cds_hooks.events.v2.coding import code_table, concept
+from cds_hooks.events.v2.coding import code_system, concept
 from cds_hooks.events.v2.message import Segment
 from cds_hooks.events.v2.times import read_time
 
@@ -87,7 +87,7 @@ def _quantity(obx: Segment, number: str, comparator: str = "") -> tuple[dict[str
     if not code and not words:
         return {"valueQuantity": quantity}, "no-unit"
     quantity["unit"] = code or words
-    if code_table("code-system").get(system) == "http://unitsofmeasure.org":
+    if code_system(system) == "http://unitsofmeasure.org":
         quantity |= {"system": "http://unitsofmeasure.org", "code": code}
     return {"valueQuantity": quantity}, None
 

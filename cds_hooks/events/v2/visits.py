@@ -1,11 +1,12 @@
 """Maps PID, PV1, AL1 and DG1 to Patient, Encounter, AllergyIntolerance and Condition."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from cds_hooks.events.declaration import V2Feed
 from cds_hooks.events.effects import Effects, Fact, resource_id
-from cds_hooks.events.v2.coding import code_table, concept
+from cds_hooks.events.v2.coding import code_system, code_table, concept
 from cds_hooks.events.v2.message import Segment, Unreadable
 from cds_hooks.events.v2.times import read_time
 
@@ -17,7 +18,8 @@ _ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _SAYS_STATUS: Final = frozenset({"A01", "A03", "A04", "A05", "A11", "A13"})
 """Events that begin or end a visit; the others are about one that goes on, or is over."""
 _FINAL: Final = frozenset({"", "F"})
-_SEVERITY: Final = {"SV": "severe", "MO": "moderate", "MI": "mild"}
+_PARTICIPANTS: Final = {7: "ATND", 8: "REF", 9: "CON", 17: "ADM"}
+"""The fields of PV1 with persons, and what HL7's guide says that these are of the visit."""
 
 
 def patient_number(segment: Segment, feed: V2Feed) -> str:
@@ -127,6 +129,13 @@ def visit(pv1: Segment, feed: V2Feed, patient: str, trigger: str, at: float) -> 
     parts = [pv1.text(3, part) for part in (1, 2, 3)]
     if any(parts):
         resource["location"] = [{"location": {"display": " ".join(part for part in parts if part)}}]
+    if participants := list(_participants(pv1)):
+        resource["participant"] = participants
+    disposition = concept(pv1, 36)
+    if disposition is not None:
+        for coding in disposition.get("coding", ()):
+            coding.setdefault("system", code_system("HL70112"))
+        resource["hospitalization"] = {"dischargeDisposition": disposition}
     period = {}
     if admitted is not None or trigger in ("A01", "A04"):
         period["start"] = admitted.text if admitted is not None else _utc(at)
@@ -137,6 +146,19 @@ def visit(pv1: Segment, feed: V2Feed, patient: str, trigger: str, at: float) -> 
     if period:
         resource["period"] = period
     return Fact(patient, resource, at, int(at) if says_status else 0, how="visit", happened=at, key=key)
+
+
+def _participants(pv1: Segment) -> Iterator[dict[str, Any]]:
+    """Yield who attends, refers, consults and admits, each with the number and the name that the sender has."""
+    for number, code in _PARTICIPANTS.items():
+        for at in range(pv1.repetitions(number)):
+            own, family, given = (pv1.text(number, part, repetition=at) for part in (1, 2, 3))
+            person: dict[str, Any] = {"identifier": {"value": own}} if own and own != REMOVED else {}
+            if family or given:
+                person["display"] = " ".join(part for part in (given, family) if part)
+            if person:
+                system = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+                yield {"type": [{"coding": [{"system": system, "code": code}]}], "individual": person}
 
 
 def _utc(epoch: float) -> str:
@@ -160,12 +182,21 @@ def take_allergies(segments: list[Segment], feed: V2Feed, patient: str, at: floa
             "code": code,
             "patient": {"reference": f"Patient/{patient}"},
         }
-        reaction = segment.text(5)
-        severity = _SEVERITY.get(segment.text(4))
-        if reaction:
-            resource["reaction"] = [
-                {"manifestation": [{"text": reaction}]} | ({"severity": severity} if severity else {})
-            ]
+        severity, onset = segment.text(4), read_time(segment.text(6), feed.zone)
+        if category := code_table("allergy-category").get(segment.text(2)):
+            resource["category"] = [category]
+        if kind := code_table("allergy-type").get(segment.text(2)):
+            resource["type"] = kind
+        if criticality := code_table("allergy-criticality").get(severity):
+            resource["criticality"] = criticality
+        if onset is not None:
+            resource["onsetDateTime"] = onset.text
+        reactions = [text for at in range(segment.repetitions(5)) if (text := segment.text(5, repetition=at))]
+        if reactions:
+            reaction: dict[str, Any] = {"manifestation": [{"text": text} for text in reactions]}
+            if severity in code_table("allergy-severity"):
+                reaction["severity"] = code_table("allergy-severity")[severity]
+            resource["reaction"] = [reaction]
         effects.facts.append(Fact(patient, resource, at, key=key))
 
 
@@ -177,7 +208,7 @@ def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: floa
             continue
         feed.map_codes(code)
         if "coding" in code and not code["coding"][0].get("system") and segment.text(2):
-            code["coding"][0]["system"] = code_table("code-system").get(segment.text(2), f"urn:v2:{segment.text(2)}")
+            code["coding"][0]["system"] = code_system(segment.text(2))
         certainty = "confirmed" if segment.text(6) in _FINAL else "provisional"
         is_deleted = segment.text(21) == "D"
         key = (feed.namespace, "diagnosis", patient, segment.text(3) or segment.text(3, 2))

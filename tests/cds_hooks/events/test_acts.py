@@ -13,6 +13,7 @@ from sqlalchemy import select
 from cds_hooks.errors import Overloaded
 from cds_hooks.events.brokers import BrokerListener
 from cds_hooks.events.declaration import Declaration
+from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import Listener
 from cds_hooks.events.runner import Events
@@ -93,7 +94,7 @@ async def test_a_paused_feed_does_not_listen_and_a_resumed_one_does(tmp_path: Pa
     declaration = _declaration(tmp_path)
     cast("Any", declaration.feed["lab"]).listen = "127.0.0.1:0"
     here = Listening(declaration, Acts(url))
-    listening: dict[str, Listener | BrokerListener] = {}
+    listening: dict[str, Listener | FolderListener | BrokerListener] = {}
     await here._listen(listening)
     port = here.ports["lab"]
     (_, writer) = await asyncio.open_connection("127.0.0.1", port)

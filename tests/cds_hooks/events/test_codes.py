@@ -15,13 +15,17 @@ OWN_CHOICE = {
     "encounter-class": {"R", "B"},
     "encounter-status": {"A12"},
     "order-status": {"XO", "XX", "XR", "DE"},
+    "repeat-pattern": {"Q1H", "Q2H", "Q3H", "Q4H", "Q6H", "Q8H", "Q1D", "Q1W"},
 }
-"""Codes that the guide leaves open (see coding.py)."""
+"""Codes that the guide leaves open (see coding.py), or has by their words alone ("every 1 hours")."""
 SHEETS = {
     "observation-status": "ObservationResultStatusCodesInterpretation", "gender": "AdministrativeSex",
     "encounter-class": "PatientClass[EncounterClass]", "encounter-status": "Event[EncounterStatus]",
     "order-status": "OrderControlCode[ServiceRequest.status]", "order-state": "OrderStatus",
-    "immunization-status": "CompletionStatus",
+    "immunization-status": "CompletionStatus", "allergy-category": "AllergenType[AllergyIntoleranceCategory]",
+    "allergy-type": "AllergyType", "allergy-criticality": "AllergySeverity[AllergyIntolerance.criticality]",
+    "allergy-severity": "AllergySeverity[AllergyIntolerance.reaction.severity]", "route": "RouteOfAdministration",
+    "repeat-pattern": "RepeatPattern",
 }  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def read(folder: Path, text: str) -> Declaration:
         ('[feed.b]\nkind = "broker"\nsubject = ""\nurl = "redis://b"', ": feed.b: subject is missing"),
         (f'{BROKER}url = "nats://b"', ": feed.b: stream is missing, the JetStream stream of the subject"),
         (f'{BROKER}url = "tls://b"', ": feed.b: stream is missing, the JetStream stream of the subject"),
+        ('[feed.f]\nkind = "folder"\nfolder = "gone"', ": feed.f: the folder {folder}/gone is not there"),
         ('[effect.e]\nservices = ["s1", "x"]', ": effect.e names 'x', which is neither a service nor a feed here"),
         (f'{LAB}[effect.e]\nservices = ["s1"]\nfeeds = ["lab", "y"]',
          ": effect.e names 'y', which is neither a service nor a feed here"),

@@ -83,6 +83,23 @@ async def test_glued_and_split_messages_are_acknowledged_in_order(tmp_path: Path
 
 
 @run_async
+async def test_a_batch_is_answered_by_one_batch(tmp_path: Path) -> None:
+    """HL7 chapter 2: one frame with the acknowledgment of each message between BHS and BTS."""
+    async with listening(tmp_path) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        bad = result("2", "4.5", status="?", filler="F2")
+        batch = b"BHS|^~\\&|LAB\r" + result("1", "4.4") + bad + b"BTS|2\r"
+        writer.write(framed(batch) + framed(result("3", "4.6", filler="F3")))
+        answers = [await asyncio.wait_for(reader.readuntil(b"\x1c\r"), 5) for _ in range(2)]
+        lines = answers[0].strip(b"\x0b\x1c\r").split(b"\r")
+        assert (lines[0], lines[-1]) == (b"BHS|^~\\&", b"BTS|2")
+        assert [line for line in lines if line.startswith(b"MSA")] == [b"MSA|AA|1", b"MSA|AE|2"]
+        assert b"BHS" not in answers[1]
+        assert running.stored() == 3
+        writer.close()
+
+
+@run_async
 async def test_noise_and_a_frame_without_an_end_do_not_stop_the_connection(tmp_path: Path) -> None:
     async with listening(tmp_path) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)

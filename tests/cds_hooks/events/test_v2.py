@@ -144,6 +144,14 @@ def test_what_cannot_be_read_is_a_dead_letter_with_its_reason(sender: Sender, co
     assert not chart(sender, "Observation")
 
 
+def test_a_type_that_the_site_declares_as_not_used_is_acknowledged_without_effect(tmp_path: Path) -> None:
+    sender = Sender(tmp_path, feed(not_used=("SIU", "ORU")))
+    appointment = message("SIU^S12^SIU_S12", "1", "SCH|A1||||||ROUTINE^Routine^HL70276")
+    assert (sender.send(appointment), sender.send(message("MDM^T02^MDM_T02", "2"))) == (["AA"], ["AR"])
+    assert sender.send(result("3", "4.4")) == ["AA"]  # what is read is read
+    assert (sender.counted("not-used"), len(chart(sender, "Observation"))) == (1, 1)
+
+
 def test_enhanced_mode_gets_the_commit_first(sender: Sender) -> None:
     assert sender.send(result("1", "4.4", header="|||AL|AL")) == ["CA", "AA"]
     assert sender.send(result("2", "4.4", header="|||AL|NE", filler="F2")) == ["CA"]

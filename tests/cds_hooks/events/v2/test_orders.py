@@ -122,6 +122,75 @@ def test_a_dose_is_one_amount_in_one_unit(rxe: Fields, dose: Json | None) -> Non
     assert effects == order("P1", "MedicationRequest", **members)
 
 
+GTS, OWN = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation", "http://terminology.hl7.org/CodeSystem/v2-0335"
+
+
+def timed(code: str, system: str = OWN, sent: str = "", **repeat: Any) -> Json:
+    timing: Json = {"code": {"coding": [{"system": system, "code": code}], "text": sent or code}}
+    return timing | ({"repeat": repeat} if repeat else {})
+
+
+ORAL = {
+    "coding": [
+        {"system": "http://terminology.hl7.org/CodeSystem/v3-RouteOfAdministration", "code": "PO"},
+        {"code": "PO", "system": "http://terminology.hl7.org/CodeSystem/v2-0162", "display": "Oral"},
+    ],
+    "text": "Oral",
+}
+
+
+@pytest.mark.parametrize(
+    ("rxe", "more", "dose"),
+    [
+        ({1: "^BID^^20261120^20261127"}, [],
+         {"timing": timed("BID", GTS, boundsPeriod={"start": "2026-11-20", "end": "2026-11-27"})}),
+        ({1: "1^Q6H&0600"}, [], {"timing": timed("Q6H", GTS, frequency=1, period=6, periodUnit="h")}),
+        ({}, [("TQ1", {1: "1", 3: "Q12H"})], {"timing": timed("Q12H", frequency=1, period=12, periodUnit="h")}),
+        ({1: "^BID"}, [("TQ1", {3: "q1d"})],
+         {"timing": timed("QD", GTS, "Q1D", frequency=1, period=1, periodUnit="d")}),
+        ({}, [("TQ1", {3: "5ID"})], {"timing": timed("5ID", frequency=5, period=1, periodUnit="d")}),
+        ({}, [("TQ1", {3: "QHS"})], {"timing": timed("QHS")}),
+        ({}, [("TQ1", {3: "PRNQ4H"})],
+         {"asNeededBoolean": True, "timing": timed("Q4H", GTS, frequency=1, period=4, periodUnit="h")}),
+        ({}, [("TQ1", {3: "PRN"})], {"asNeededBoolean": True}),
+        ({}, [("TQ1", {3: "Q0H"})], {"timing": timed("Q0H")}),
+        ({}, [("RXR", {1: "PO^Oral^HL70162"})], {"route": ORAL}),
+        ({}, [("RXR", {1: "PO^Oral"})], {"route": ORAL}),
+    ],
+)  # fmt: skip
+def test_how_often_and_by_which_route_a_medication_is_given(
+    rxe: Fields, more: list[tuple[str, Fields]], dose: Json
+) -> None:
+    effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, **rxe}), *more)
+    assert effects == order("P1", "MedicationRequest", dosageInstruction=[dose])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [("TQ1", {3: "BID"}), ("TQ1", {3: "QHS"})],
+        [("TQ1", {3: "BID~QHS"})],
+        [("RXR", {1: "PO"}), ("RXR", {1: "IV"})],
+    ],
+)
+def test_of_two_patterns_or_routes_neither_is_taken(more: list[tuple[str, Fields]]) -> None:
+    effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, 3: "5", 5: "mg"}), *more)
+    assert effects.facts == order("P1", "MedicationRequest", dosageInstruction=[{"doseAndRate": DOSE}]).facts
+    assert effects.counted == {"dosage-not-read": 1}
+
+
+def test_a_requested_medication_has_the_timing_before_it_and_the_route_behind_it() -> None:
+    segments: list[tuple[str, Fields]] = [
+        ("ORC", {1: "NW", 2: "P1"}), ("TQ1", {3: "TID"}), ("RXO", {1: WARFARIN, 2: "5", 4: "mg"}),
+        ("RXR", {1: "PO^Oral"}), ("ORC", {1: "NW", 2: "P2"}), ("OBR", {4: CREATININE}), ("TQ1", {3: "QID"}),
+    ]  # fmt: skip
+    dose = {"doseAndRate": DOSE, "timing": timed("TID", GTS), "route": ORAL}
+    effects = taken(take_tests, *segments)
+    assert effects.facts == [
+        *order("P1", "MedicationRequest", dosageInstruction=[dose]).facts, *order("P2").facts
+    ]  # fmt: skip
+
+
 def test_tests_that_are_ordered_with_medications_have_no_dose_and_are_not_taken_for_them() -> None:
     effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("OBR", {4: CREATININE}), ("RXE", {2: WARFARIN}))
     assert effects == order("P1", "MedicationRequest")

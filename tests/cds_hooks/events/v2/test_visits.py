@@ -18,6 +18,8 @@ from cds_hooks.events.v2.visits import (
     visit,
     visit_number,
 )
+from fhir.mapping.destinations import destination_named
+from fhir.record.datatypes import CodeableConcept, Coding
 
 Json = dict[str, Any]
 HEADER = "MSH|^~\\&|LAB|SOUTH|CDS|CDS|20261120120000||ADT^A01|1|P|2.5.1\r"
@@ -199,6 +201,27 @@ def test_the_class_of_a_visit(sent: str, code: str) -> None:
     assert fact.resource["class"]["code"] == code
 
 
+def test_a_visit_names_who_takes_part_and_where_the_patient_goes() -> None:
+    doctors = {"f7": "11^MUELLER^ANNA^^^DR~12^ROSS", "f9": "^GREEN", "f17": '""'}
+    fact = _visit("A03", **doctors, f36="03")
+    system = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+
+    def takes_part(code: str, **person: Any) -> Json:
+        return {"type": [{"coding": [{"system": system, "code": code}]}], "individual": person}
+
+    assert fact is not None
+    assert fact.resource["participant"] == [
+        takes_part("ATND", identifier={"value": "11"}, display="ANNA MUELLER"),
+        takes_part("ATND", identifier={"value": "12"}, display="ROSS"),
+        takes_part("CON", display="GREEN"),
+    ]
+    coding = {"code": "03", "system": "http://terminology.hl7.org/CodeSystem/v2-0112"}
+    assert fact.resource["hospitalization"] == {"dischargeDisposition": {"coding": [coding]}}
+    destination = destination_named(CodeableConcept((Coding(system=coding["system"], code="03"),)))
+    assert destination is not None
+    assert destination.key == "skilled_nursing"
+
+
 def test_a_visit_without_a_number_is_none() -> None:
     assert _visit("A01", f19="") is None
 
@@ -219,13 +242,19 @@ def _status(system: str, code: str) -> Json:
 @pytest.mark.parametrize(
     ("fields", "more"),
     [
-        ({"f4": "SV", "f5": "rash"}, {"reaction": [{"manifestation": [{"text": "rash"}], "severity": "severe"}]}),
-        ({"f4": "MI", "f5": "rash"}, {"reaction": [{"manifestation": [{"text": "rash"}], "severity": "mild"}]}),
+        ({"f4": "SV", "f5": "rash"},
+         {"criticality": "high", "reaction": [{"manifestation": [{"text": "rash"}], "severity": "severe"}]}),
+        ({"f4": "MI", "f5": "rash~hives~"},
+         {"criticality": "low",
+          "reaction": [{"manifestation": [{"text": "rash"}, {"text": "hives"}], "severity": "mild"}]}),
         ({"f4": "MO", "f5": "rash"}, {"reaction": [{"manifestation": [{"text": "rash"}], "severity": "moderate"}]}),
         ({"f4": "U", "f5": "rash"}, {"reaction": [{"manifestation": [{"text": "rash"}]}]}),
-        ({"f4": "SV"}, {}),
+        ({"f4": "SV"}, {"criticality": "high"}),
+        ({"f2": "DA^Drug allergy^HL70127", "f6": "20191103"},
+         {"category": ["medication"], "type": "allergy", "onsetDateTime": "2019-11-03"}),
+        ({"f2": "MC", "f6": "x"}, {}),
     ],
-)
+)  # fmt: skip
 def test_an_allergy_has_its_reaction(fields: dict[str, str], more: Json) -> None:
     key = ("SOUTH", "allergy", "500", "7980")
     resource = {
