@@ -2,8 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Callable
 from time import time
 from typing import Any, Final
 
@@ -138,14 +137,6 @@ class Sessions:
     def _sweep(self, connection: Connection, moment: float) -> None:
         idle = sessions.c.seen_at <= moment - self._lifetimes.idle
         connection.execute(delete(sessions).where(idle | (sessions.c.ends_at <= moment)))
-
-
-def cookies_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the cookies of a request; none where the field cannot be read."""
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
 
 
 def _id(token: str) -> bytes:

@@ -6,6 +6,7 @@ sentence. Several acts are taken as a whole or not at all.
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from threading import Lock
 from typing import Final, get_args
@@ -46,7 +47,8 @@ _LONGEST: Final = 500
 _OF_SITE: Final = ("client", "unit", "user")
 
 
-class Wanted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Wanted:
     """What a person wants: `state` is "approved" or one of `ActState`; of a waiver `kind` is "waiver".
 
     `version` is what the page showed: the digest of the rule, model or equation; of a waiver that of `waiver_version`.

@@ -5,7 +5,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from msgspec import MsgspecError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
@@ -93,6 +96,8 @@ def page_application(server: PageServer) -> ASGIApp:
                 return server.refuse(request, error.failure, error.status)
             case HTTPException():
                 return _answer_http_error(server, request, error)
+            case RequestValidationError() | ValidationError():
+                return server.refuse(request, _wrong_fields(error), 400)
             case RecordUnavailable():
                 log().error("record away", status=503)
                 return server.refuse(request, _RECORD_AWAY, 503)
@@ -100,8 +105,16 @@ def page_application(server: PageServer) -> ASGIApp:
                 log().error("record in another form", status=500, error_type=type(error).__name__)
                 return server.refuse(request, _OTHER_FORM, 500)
 
-    handled = (Refusal, HTTPException, RecordUnavailable, MsgspecError)
-    return Gate(ExceptionMiddleware(_Pages(server), dict.fromkeys(handled, answer)), server)
+    handled = (Refusal, HTTPException, RequestValidationError, ValidationError, RecordUnavailable, MsgspecError)
+    pages = AsyncExitStackMiddleware(_Pages(server))
+    return Gate(ExceptionMiddleware(pages, dict.fromkeys(handled, answer)), server)
+
+
+def _wrong_fields(error: RequestValidationError | ValidationError) -> Failure:
+    """Return which fields of an address or a form are wrong, and what each should be, without what was sent."""
+    faults = [f"{fault['loc'][-1] if fault['loc'] else 'The form'}: {fault['msg']}" for fault in error.errors()]
+    text = "Nothing was changed. Open the page again and use its form."
+    return Failure("The form cannot be used", "Refused", f"{'; '.join(faults)}.", text)
 
 
 def _answer_http_error(server: PageServer, request: Request, error: HTTPException) -> Response:

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from cds_hooks.access.sessions import cookies_of
 from cds_hooks.logs import log
 from cds_hooks.pages.doors import Door, all_doors, door_of
 from cds_hooks.pages.server import PageServer, wants_page
@@ -112,7 +111,7 @@ class Gate:
         await self._app(scope, receive, _RecordedSend(self._server, request, actor, send))
 
     async def _visitor(self, request: Request) -> Visitor | None:
-        token = cookies_of(request.headers).get(self._server.sessions.cookie)
+        token = request.cookies.get(self._server.sessions.cookie)
         return await to_thread.run_sync(self._server.sessions.visitor, token) if token else None
 
     def _refusal(self, request: Request, door: Door | None, visitor: Visitor | None) -> Response | None:

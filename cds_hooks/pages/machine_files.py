@@ -1,9 +1,7 @@
 """Answers programs: style sheets and scripts, the counts for Prometheus, the OpenAPI document."""
 
 from functools import cache
-from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
@@ -16,15 +14,12 @@ from cds_hooks.web.site import HEADERS, STATIC
 def routes(server: PageServer) -> list[BaseRoute]:
     """Return the addresses; pages ask for static files with their digest, so a new one has a new address."""
 
-    def metrics(_: Request) -> Response:
+    def metrics() -> Response:
         return Response(server.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @cache
-    def described() -> dict[str, Any]:
-        return describe(server.services)
-
-    def document(_: Request) -> Response:
-        return JSONResponse(described())
+    def document() -> Response:
+        return JSONResponse(describe(server.services))
 
     static = Files(STATIC, HEADERS | {"cache-control": "public, max-age=86400"})
     return [Mount("/static", static), server.route("/metrics", metrics), server.route("/openapi.json", document)]

@@ -1,14 +1,17 @@
 """What the views of the pages work with: the parts of this server, and how a page is rendered, refused and routed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property, partial
+from inspect import iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from cds_hooks.access.sessions import Lifetimes, Sessions
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
     from cds_hooks.pages.model_files import ModelFiles
     from cds_hooks.record.follow import Follower
 
-View = Callable[[Request], Response]
-"""Answers a request for a page, in a thread; `request.state.form` has the fields of a posted form."""
+View = Callable[..., Response | Awaitable[Response]]
+"""Answers a request for a page; its parameters are read by FastAPI, and it runs in a thread unless it is `async`."""
+
+T = TypeVar("T")
 
 _PAGES_AT_ONCE: Final = 2
 """Forty threads that make pages, as many as there are otherwise, leave the event loop little of the interpreter."""
@@ -181,18 +186,35 @@ class PageServer:
         limiter: CapacityLimiter | None = None,
         upload: bool = False,
         most_bytes: int = MOST_BYTES,
-    ) -> Route:
-        """Return the route of a view that is computed in a thread, so that no hook call waits for it.
+        of_session: bool = True,
+    ) -> APIRoute:
+        """Return the route of a view, whose typed parameters come from the path, the query and the form (`posted`).
 
-        Two views run at once, or as many as `limiter` lets. A posted form is read before.
+        A view is computed in a thread, so that no hook call waits for it: two at once, or as many as `limiter` lets.
+        A posted form is read before; it is `request.state.form`.
         """
 
-        async def endpoint(request: Request) -> Response:
+        async def read(request: Request) -> None:
             if request.method == "POST":
-                request.state.form = await self.form(request, most_bytes, upload=upload)
-            return await to_thread.run_sync(view, request, limiter=limiter or self._limiter)
+                request.state.form = await self.form(request, most_bytes, upload=upload, of_session=of_session)
 
-        return Route(path, endpoint, methods=list(methods))
+        async def in_thread(**values: Any) -> Any:
+            return await to_thread.run_sync(partial(view, **values), limiter=limiter or self._limiter)
+
+        endpoint = view if iscoroutinefunction(view) else in_thread
+        in_thread.__signature__ = signature(view)  # type: ignore[attr-defined]  # FastAPI reads it from there
+        also = {"HEAD"} if "GET" in methods else set()
+        return APIRoute(path, endpoint, methods={*methods, *also}, dependencies=[Depends(read)], response_model=None)
+
+
+def posted(fields: type[T]) -> Callable[[Request], Awaitable[T]]:
+    """Return the dependency of a view that takes a form: its fields, checked."""
+    adapter = TypeAdapter(fields)
+
+    async def read(request: Request) -> T:
+        return adapter.validate_python(request.state.form)
+
+    return read
 
 
 def wants_page(request: Request) -> bool:

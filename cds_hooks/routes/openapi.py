@@ -8,7 +8,6 @@ from importlib.metadata import version as installed_version
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi.openapi.models import OpenAPI
 from msgspec import Meta, Raw, Struct, structs
 
 from cards.card import Card
@@ -97,12 +96,9 @@ _ERRORS: Final = {
 
 
 def describe(services: Mapping[str, Service]) -> dict[str, Any]:
-    """Return the document: hook calls, feedback, discovery, and the addresses for the operator.
-
-    FastAPI's model of an OpenAPI document checks its form.
-    """
+    """Return the document: hook calls, feedback, discovery, and the addresses for the operator."""
     _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REFERENCE)
-    document = {
+    return {
         "openapi": "3.1.0",
         "info": {
             "title": TITLE,
@@ -112,86 +108,47 @@ def describe(services: Mapping[str, Service]) -> dict[str, Any]:
         "paths": {**_paths(services), **_operator_paths()},
         "components": {"schemas": schemas},
     }
-    OpenAPI.model_validate(document)
-    return document
 
 
 def _operator_paths() -> dict[str, Any]:
     """Return what routes/health.py answers."""
-    page = {"description": "The counts.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    lives = "Answers as long as the process runs."
+    ready = "Answers 503 while the record cannot be written and while the server is about to end."
+    counts = "For the operator only: at the address of CDS_OPERATOR_LISTEN, or with CDS_OPERATOR_TOKEN."
+    page = {"200": {"description": "The counts.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    healthy, ill = _answer("They can.", "Health"), {"503": _json("It cannot answer calls.", "Health")}
     return {
-        "/livez": {
-            "get": {
-                "summary": "Whether the process lives",
-                "description": "Answers as long as the process runs.",
-                "responses": {"200": _json("It lives.", "Health")},
-            }
-        },
-        "/readyz": {
-            "get": {
-                "summary": "Whether calls can be answered and recorded",
-                "description": "Answers 503 while the record cannot be written and while the server is about to end.",
-                "responses": {
-                    "200": _json("They can.", "Health"),
-                    "503": _json("It cannot answer calls.", "Health"),
-                },
-            }
-        },
-        "/metrics": {
-            "get": {
-                "summary": "What the server counted, for Prometheus",
-                "description": "For the operator only: at the address of CDS_OPERATOR_LISTEN, or with "
-                "CDS_OPERATOR_TOKEN.",
-                "responses": {"200": page},
-            }
-        },
+        "/livez": {"get": _operation("Whether the process lives", _answer("It lives.", "Health"), description=lives)},
+        "/readyz": {"get": _operation("Whether calls can be answered and recorded", healthy | ill, description=ready)},
+        "/metrics": {"get": _operation("What the server counted, for Prometheus", page, description=counts)},
     }
 
 
 def _paths(services: Mapping[str, Service]) -> dict[str, Any]:
-    service = {
-        "name": "service_id",
-        "in": "path",
-        "required": True,
-        "schema": {
-            "type": "string",
-            "enum": [entry["id"] for service in services.values() for entry in service.discovery()],
-        },
-    }
+    ids = [entry["id"] for service in services.values() for entry in service.discovery()]
+    schema = {"type": "string", "enum": ids}
+    of_service = {"parameters": [{"name": "service_id", "in": "path", "required": True, "schema": schema}]}
+    listed = _answer("The services.", "DiscoveryAnswer") | _failures("401")
+    call, report = _body("HookRequest", hook_examples(services.values())), _body("FeedbackReport", feedback_examples())
+    cards = _answer("Cards, or none and the reasons.", "CardsAnswer") | _failures(*_ERRORS)
+    noted = {"200": {"description": "Stored."}} | _failures("400", "401", "403", "404", "413", "503")
+    stored = _answer("What was stored.", "OutcomeAnswer") | _failures("400", "401", "413", "429", "503")
+    outcomes = _body("OutcomeReport", outcome_examples())
     return {
-        "/cds-services": {
-            "get": {
-                "summary": "The services, their hooks and what each asks for",
-                "responses": {"200": _json("The services.", "DiscoveryAnswer"), **_failures("401")},
-            }
-        },
-        "/cds-services/{service_id}": {
-            "parameters": [service],
-            "post": {
-                "summary": "Call a service",
-                "requestBody": _body("HookRequest", hook_examples(services.values())),
-                "responses": {"200": _json("Cards, or none and the reasons.", "CardsAnswer"), **_failures(*_ERRORS)},
-            },
-        },
-        "/cds-services/{service_id}/feedback": {
-            "parameters": [service],
-            "post": {
-                "summary": "Report what clinicians did with cards",
-                "requestBody": _body("FeedbackReport", feedback_examples()),
-                "responses": {"200": {"description": "Stored."}, **_failures("400", "401", "403", "404", "413", "503")},
-            },
-        },
-        "/outcomes": {
-            "post": {
-                "summary": "Report what happened after decisions",
-                "requestBody": _body("OutcomeReport", outcome_examples()),
-                "responses": {
-                    "200": _json("What was stored.", "OutcomeAnswer"),
-                    **_failures("400", "401", "413", "429", "503"),
-                },
-            },
-        },
+        "/cds-services": {"get": _operation("The services, their hooks and what each asks for", listed)},
+        "/cds-services/{service_id}": of_service | {"post": _operation("Call a service", cards, requestBody=call)},
+        "/cds-services/{service_id}/feedback": of_service
+        | {"post": _operation("Report what clinicians did with cards", noted, requestBody=report)},
+        "/outcomes": {"post": _operation("Report what happened after decisions", stored, requestBody=outcomes)},
     }
+
+
+def _operation(summary: str, responses: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"summary": summary, **more, "responses": responses}
+
+
+def _answer(description: str, model: str) -> dict[str, Any]:
+    return {"200": _json(description, model)}
 
 
 def hook_examples(services: Iterable[Service]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from cds_hooks.pages.committee.tables import (
     RuleRow,
     RuleStanding,
     WaiverRow,
+    WantedRules,
     rules_values,
 )
 from cds_hooks.pages.model_files import GateRow
@@ -150,10 +151,9 @@ class Committee:
             self._form(("rule", rule), version.digest, approves=missing is not None),
         )
 
-    def rules(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the template shows of the rules that the query leaves, those with most cards first."""
+    def rules(self, wanted: WantedRules) -> dict[str, Any]:
+        """Return what the template shows of the rules that they are narrowed to, those with most cards first."""
         self._use.refresh()
-        wanted = {name: query.get(name, "")[:100] for name in ("family", "kind", "what", "start")}
         rows = [self.row(version) for version in all_rule_versions().values()]
         families = sorted({row.family for row in rows})
         shown_rows = [row for row in rows if _fits(row, wanted)]
@@ -203,10 +203,10 @@ class Committee:
         return self._approvals is not None and visitor is not None and not COMMITTEE.isdisjoint(visitor.roles)
 
 
-def _fits(row: RuleRow, wanted: dict[str, str]) -> bool:
-    words = wanted["what"].strip().casefold()
+def _fits(row: RuleRow, wanted: WantedRules) -> bool:
+    words = wanted.what.strip().casefold()
     return (
-        (not wanted["family"] or row.family == wanted["family"])
-        and (not wanted["kind"] or row.now.state == wanted["kind"])
+        (not wanted.family or row.family == wanted.family)
+        and (not wanted.kind or row.now.state == wanted.kind)
         and words in f"{row.title} {row.id}".casefold()
     )

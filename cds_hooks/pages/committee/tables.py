@@ -1,10 +1,11 @@
 """The lists of models and rules for a committee, and what the page of one adds: state, gates, approvals, counts."""
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from msgspec import Struct
+from pydantic import BaseModel, Field
 
 from cds_hooks.hold_back.acts import Act
 from cds_hooks.hold_back.rule_counts import RuleCounts
@@ -104,14 +105,21 @@ class RuleStanding(Struct, frozen=True):
     form: ActForm
 
 
+class WantedRules(BaseModel):
+    """What the list of rules is narrowed to, and the row that it begins with."""
+
+    family: Annotated[str, Field(max_length=100)] = ""
+    kind: Annotated[str, Field(max_length=100)] = ""
+    what: Annotated[str, Field(max_length=100)] = ""
+    start: Annotated[int, Field(ge=0, lt=100_000)] = 0
+
+
 def rules_values(
-    rows: list[RuleRow], families: list[str], wanted: dict[str, str], calls: int, counting: bool
+    rows: list[RuleRow], families: list[str], wanted: WantedRules, calls: int, counting: bool
 ) -> dict[str, Any]:
     """The template's values: the rules that a filter leaves with the number of their cards, fifty from row `start`."""
-    start_text = wanted.get("start", "")
-    wanted_start = int(start_text) if start_text.isascii() and start_text.isdigit() and len(start_text) < 6 else 0
-    start = min(wanted_start, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
-    kept_filters = {name: wanted[name] for name in wanted if name != "start" and wanted[name]}
+    start = min(wanted.start, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
+    kept_filters = wanted.model_dump(exclude={"start"}, exclude_defaults=True)
     return {
         "rows": rows[start : start + ROWS_ON_A_PAGE],
         "total": len(rows),

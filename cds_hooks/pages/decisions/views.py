@@ -1,9 +1,10 @@
 """The search in the record, and who saw what; /explain shows each decision."""
 
 from functools import partial
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from fastapi import Query
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -49,7 +50,6 @@ SEEN_KINDS: Final = {
 }
 """The entries of the record that say who saw or did what on pages of patients, each in words."""
 MOST_SEEN: Final = 200
-_LONGEST_NAME: Final = 200
 
 
 class _Decisions:
@@ -82,9 +82,9 @@ class _Decisions:
             return csv_download("decisions", file_rows(rows, partial(feedback_on, self._url)))
         return self._listed(form, list_rows(self._url, form, counted), counted)
 
-    def show_seen(self, request: Request) -> Response:
+    def show_seen(self, who: Annotated[str, Query(max_length=200)] = "") -> Response:
         """Show who logged in, and who was shown which page of patients, the newest first."""
-        who = request.query_params.get("who", "")[:_LONGEST_NAME].strip()
+        who = who.strip()
         query = select(events.c.at, events.c.kind, events.c.actor, events.c.detail).where(events.c.kind.in_(SEEN_KINDS))
         query = query.where(events.c.actor == who) if who else query
         rows = read_rows(self._url, query.order_by(events.c.sequence.desc()).limit(MOST_SEEN))

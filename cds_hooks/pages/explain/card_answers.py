@@ -4,7 +4,7 @@ The choices are the card's own: one for each suggestion, one for each reason to 
 offered only where the record encrypts it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -54,14 +54,14 @@ def answer_forms(cards: Iterable[SentCard], history: DecisionHistory, *, may_wri
 
 
 def read_answer(
-    card: SentCard, fields: Mapping[str, str], about: tuple[str, str], received_at: int, *, may_write: bool
+    card: SentCard, chosen: str, written: str, about: tuple[str, str], received_at: int, *, may_write: bool
 ) -> FeedbackItem:
     """Return the answer that the form holds; `about` are service and client, `received_at` microseconds since 1970.
 
     Raises:
         AnswerRefused: No answer was chosen, or the text is too long or belongs to no answer.
     """
-    chosen, words = fields.get("answer", ""), " ".join(fields.get("words", "").split())
+    words = " ".join(written.split())
     if words and (chosen != WRONG or not may_write):
         raise AnswerRefused("A text belongs to “This is wrong” only.")
     if len(words) > MOST_WORDS:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
 from threading import Lock
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+from fastapi import Depends
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,7 +29,7 @@ from cds_hooks.pages.explain.replay import replay
 from cds_hooks.pages.explain.timeline import timeline
 from cds_hooks.pages.explain.understood_entries import understood_entries
 from cds_hooks.pages.model_files import evidence_of
-from cds_hooks.pages.server import PageServer
+from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.storage import Decision, FeedbackItem, decision_of
 from cds_hooks.storage.database import parse_url
@@ -83,12 +85,15 @@ _NO_CARD: Final = Failure(
     "The form names no card of this decision. Nothing was recorded.",
     "Open the page again.",
 )
-_NO_FORM: Final = Failure(
-    "The form cannot be used",
-    "Refused",
-    "It is neither the answer to a card nor a replay. Nothing was recorded.",
-    "Open the page again.",
-)
+
+
+class DecisionForm(BaseModel):
+    """A form of the page: the answer to a card, or the wish to replay."""
+
+    act: Literal["answer", "replay"]
+    card: str = ""
+    answer: str = ""
+    words: str = ""
 
 
 class _Explaining:
@@ -101,23 +106,20 @@ class _Explaining:
         self._replaying = Lock()
         self._may_write = settings.content_keys is not None
 
-    def show(self, request: Request) -> Response:
+    def show(self, request: Request, decision_id: str) -> Response:
         """Show why the decision was as it was."""
-        return self._page(request, self._decision(request))
+        return self._page(request, self._decision(decision_id))
 
-    def take_form(self, request: Request) -> Response:
-        """Take a form of the page: the answer to a card, or the wish to replay."""
-        fields: Mapping[str, str] = request.state.form
-        decision = self._decision(request)
-        if fields.get("act") == "answer":
-            return self._record_answer(request, fields, decision)
-        if fields.get("act") == "replay":
-            return self._replayed(request, decision)
-        raise Refusal(_NO_FORM, 400)
+    def take_form(
+        self, request: Request, decision_id: str, form: Annotated[DecisionForm, Depends(posted(DecisionForm))]
+    ) -> Response:
+        """Take a form of the page."""
+        decision = self._decision(decision_id)
+        take = self._record_answer if form.act == "answer" else self._replayed
+        return take(request, form, decision)
 
-    def _decision(self, request: Request) -> Decision:
+    def _decision(self, text: str) -> Decision:
         """Return the decision of the address, if it is for who asks."""
-        text = request.path_params["decision_id"]
         decision_id = decision_of(text) if _UUID.fullmatch(text) else None
         decision = get_decision(self._url, decision_id) if decision_id is not None else None
         if decision is None:
@@ -127,17 +129,17 @@ class _Explaining:
             raise Refusal(_OTHER_PATIENT, 403)
         return decision
 
-    def _record_answer(self, request: Request, fields: Mapping[str, str], decision: Decision) -> Response:
+    def _record_answer(self, request: Request, form: DecisionForm, decision: Decision) -> Response:
         """Record the answer to a card, once, and show the page again."""
         if not self._may_answer():
             raise Refusal(_NOT_YOURS_TO_ANSWER, 403)
         cards = {card.uuid: card for card in self._explained(decision).cards if card.uuid}
-        card = cards.get(fields.get("card", ""))
+        card = cards.get(form.card)
         if card is None:
             raise Refusal(_NO_CARD, 400)
         about, now = (decision.service, decision.client), int(self._server.now().timestamp() * 1e6)
         try:
-            item = read_answer(card, fields, about, now, may_write=self._may_write)
+            item = read_answer(card, form.answer, form.words, about, now, may_write=self._may_write)
         except AnswerRefused as refusal:
             return self._page(request, decision, (str(refusal), card.uuid))
         if all(answer.card != card.uuid for answer in feedback_on(self._url, decision.id)):
@@ -169,7 +171,7 @@ class _Explaining:
         history = decision_history(decision, feedback_on(self._url, decision.id), acts_then)
         return explain(decision, title, server.files.manifest, evidence_of, history)
 
-    def _replayed(self, request: Request, decision: Decision) -> Response:
+    def _replayed(self, request: Request, _: DecisionForm, decision: Decision) -> Response:
         """Compute the decision again, one at a time, and show what differs."""
         if not self._reads_record(request):
             raise Refusal(_NOT_YOURS_TO_REPLAY, 403)
@@ -230,7 +232,7 @@ class _Explaining:
         before = list(islice(find_decisions(self._url, wanted, _EARLIER), _EARLIER)) if decision.patient else []
         return earlier_estimates(before, explained.model.id)
 
-    def show_patient(self, _: Request) -> Response:
+    def show_patient(self) -> Response:
         """Show the answers about the one patient of a session that an EHR opened."""
         visitor = visiting().visitor
         if visitor is None or visitor.bound is None:

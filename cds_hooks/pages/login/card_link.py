@@ -40,18 +40,15 @@ def card_link_routes(server: PageServer) -> list[Route]:
     """Return the address of the links of cards."""
     links = ExplanationLinks(server.settings)
 
-    def open_link(request: Request) -> Response:
+    def open_link(request: Request, decision_id: str, token: str) -> Response:
         """Send the browser to the page of the decision, in a session that may see it."""
         if request.method == "HEAD":  # what looks at links before people do begins no session
             return Response(status_code=204, headers=HEADERS)
-        text = request.path_params["decision_id"]
-        decision_id = decision_of(text)
-        is_written_so = decision_id is not None and decision_id == text
-        decision = get_decision(server.settings.database_url, text) if is_written_so else None
+        is_written_so = decision_of(decision_id) == decision_id
+        decision = get_decision(server.settings.database_url, decision_id) if is_written_so else None
         if decision is None:
             raise Refusal(_WRONG)
-        token, decided_at = request.path_params["token"], decision.decided_at / 1e6
-        state = links.state(token, decision.id, decision.client, decided_at, time())
+        state = links.state(token, decision.id, decision.client, decision.decided_at / 1e6, time())
         if state == "expired":
             raise Refusal(_EXPIRED, 410)
         if state != "good":

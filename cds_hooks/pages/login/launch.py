@@ -1,15 +1,15 @@
 """The SMART EHR launch: /launch, the way back from the EHR's authorization server, and the session that follows."""
 
 import asyncio
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.access.code_flow import FlowFailed
 from cds_hooks.access.pending import UnderWay, come_back, new_secret, send_away
-from cds_hooks.access.sessions import cookies_of
 from cds_hooks.access.smart import SmartLaunch
 from cds_hooks.logs import log
 from cds_hooks.pages.login.session import let_in
@@ -23,7 +23,7 @@ _NOT_STARTED_HERE: Final = Failure(
     "The answer of the EHR does not belong to a launch that this browser has begun, or it was used before.",
     "Open the app from the patient's chart again.",
 )
-_LONGEST: Final = 2000
+Launching = Annotated[str, Query(max_length=2000)]
 
 
 def launch_routes(server: PageServer) -> list[Route]:
@@ -31,15 +31,14 @@ def launch_routes(server: PageServer) -> list[Route]:
     smart = SmartLaunch(server.trust, server.settings.public_url)
     sessions = server.sessions
 
-    async def begin(request: Request) -> Response:
+    async def begin(iss: Launching = "", launch: Launching = "") -> Response:
         """Send the browser, which the EHR opened, on to the EHR's authorization server."""
-        issuer, launch = (request.query_params.get(name, "")[:_LONGEST] for name in ("iss", "launch"))
-        if not issuer or not launch:
+        if not iss or not launch:
             raise _not_opened(FlowFailed("An EHR opens this address with iss and launch."))
         browser = new_secret()
-        login = UnderWay("smart", issuer, new_secret(), new_secret())
+        login = UnderWay("smart", iss, new_secret(), new_secret())
         try:
-            smart.base_of(issuer)
+            smart.base_of(iss)
             state = await asyncio.to_thread(send_away, server.store, login, browser)
             address = await smart.address(state, login, launch)
         except FlowFailed as error:
@@ -47,10 +46,9 @@ def launch_routes(server: PageServer) -> list[Route]:
         headers = {"location": address, "set-cookie": sessions.set_login_cookie(browser)}
         return Response(status_code=303, headers=HEADERS | headers)
 
-    async def back(request: Request) -> Response:
+    async def back(request: Request, state: str = "") -> Response:
         """Begin the session of one patient: the EHR's authorization server sends the browser here."""
-        browser = cookies_of(request.headers).get(sessions.login_cookie, "")
-        state = request.query_params.get("state", "")
+        browser = request.cookies.get(sessions.login_cookie, "")
         login = await asyncio.to_thread(come_back, server.store, "smart", state, browser)
         if login is None:
             log().info("launch refused", status=403, reason="state")
@@ -63,7 +61,7 @@ def launch_routes(server: PageServer) -> list[Route]:
         page = f"/explain/{decision}" if decision is not None else "/explain"
         return await asyncio.to_thread(let_in, server, request, launched.person, page)
 
-    return [Route("/launch", begin), Route("/launch/back", back)]
+    return [server.route("/launch", begin), server.route("/launch/back", back)]
 
 
 def _not_opened(error: FlowFailed) -> Refusal:

@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cds_hooks.access.sessions import Person, cookies_of
+from cds_hooks.access.sessions import Person
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.entries import add_event
 from cds_hooks.web.site import HEADERS
@@ -21,7 +21,7 @@ _LOCAL: Final = re.compile(r"/[A-Za-z0-9_\-./~%?=&,:+@]*")
 def let_in(server: PageServer, request: Request, person: Person, page: str) -> Response:
     """Begin a session under a new cookie, record it, and send the browser to a page of this server."""
     sessions = server.sessions
-    old = cookies_of(request.headers).get(sessions.cookie)
+    old = request.cookies.get(sessions.cookie)
     add_event(server.settings.database_url, EVENT, person.actor, {"act": "in", "roles": sorted(person.roles)})
     token = sessions.begin(person, replacing=old)
     # relative, so that it cannot lead to another host whatever the page is called

@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import Depends
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,16 +16,15 @@ from cds_hooks.access.code_flow import FlowFailed
 from cds_hooks.access.oidc import OpenIdLogin
 from cds_hooks.access.passwords import LONGEST
 from cds_hooks.access.pending import UnderWay, come_back, new_secret, send_away
-from cds_hooks.access.sessions import Person, cookies_of
+from cds_hooks.access.sessions import Person
 from cds_hooks.access.throttle import Attempt, TooManyTries, address_of_client, count_try, forgive
 from cds_hooks.hold_back.acts import LOCAL
 from cds_hooks.logs import log
 from cds_hooks.pages.login.card_link import card_link_routes
 from cds_hooks.pages.login.launch import launch_routes
 from cds_hooks.pages.login.session import EVENT, let_in, local_page
-from cds_hooks.pages.server import PageServer
+from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.storage.entries import add_event
-from cds_hooks.web.forms import TOKEN_FIELD
 from cds_hooks.web.site import HEADERS, Failure, Refusal
 from cds_hooks.web.visitor import visiting
 
@@ -38,6 +38,15 @@ _NOT_STARTED_HERE: Final = Failure(
 )
 
 
+class LoginForm(BaseModel):
+    """What somebody types to log in, and the token that ties the form to a browser."""
+
+    name: str = ""
+    password: str = ""
+    page: str = "/"
+    form_token: str = ""
+
+
 class _Login:
     """The pages of the login and what their forms do."""
 
@@ -49,16 +58,15 @@ class _Login:
         file = server.settings.oidc_file if server.settings.login in ("oidc", "both") else None
         self._provider = OpenIdLogin(file, server.settings.public_url) if file is not None else None
 
-    def show(self, request: Request) -> Response:
+    def show(self, page: str = "/") -> Response:
         """Show the form; it comes with a cookie that the same browser has to send back with it."""
-        return self._form(local_page(request.query_params.get("page", "/")))
+        return self._form(local_page(page))
 
-    async def check(self, request: Request) -> Response:
+    async def check(self, request: Request, form: Annotated[LoginForm, Depends(posted(LoginForm))]) -> Response:
         """Let in who has an account and its password."""
-        fields = await self._server.form(request, of_session=False)
-        page, name = local_page(fields.get("page", "/")), fields.get("name", "").strip()[:200]
-        browser = cookies_of(request.headers).get(self._sessions.login_cookie, "")
-        if not browser or not hmac.compare_digest(fields.get(TOKEN_FIELD, "").encode(), _token_for(browser).encode()):
+        page, name = local_page(form.page), form.name.strip()[:200]
+        browser = request.cookies.get(self._sessions.login_cookie, "")
+        if not browser or not hmac.compare_digest(form.form_token.encode(), _token_for(browser).encode()):
             return self._form(page, name, _NO_COOKIE, 403)
         if not self._by_account:
             return self._form(page, name, "This server has no accounts of its own; use your account of the site.", 403)
@@ -68,7 +76,7 @@ class _Login:
         try:
             attempt = await asyncio.to_thread(count_try, self._server.store, name, address)
             await asyncio.sleep(attempt.wait_seconds)
-            return await asyncio.to_thread(self._checked, request, name, fields, page, attempt)
+            return await asyncio.to_thread(self._checked, request, name, form.password, page, attempt)
         except TooManyTries as error:
             minutes = max(1, round(error.seconds / 60))
             log().info("login refused", status=429, reason="too-many-tries")
@@ -77,8 +85,8 @@ class _Login:
             answer.headers["retry-after"] = str(max(1, round(error.seconds)))
             return answer
 
-    def _checked(self, request: Request, name: str, fields: Mapping[str, str], page: str, attempt: Attempt) -> Response:
-        store, password = self._server.store, fields.get("password", "")
+    def _checked(self, request: Request, name: str, password: str, page: str, attempt: Attempt) -> Response:
+        store = self._server.store
         account = check_login(store, name, password) if len(password) <= LONGEST else None
         if account is None:
             log().info("login refused", status=403, reason="wrong-name-or-password")
@@ -88,12 +96,12 @@ class _Login:
         person = Person(f"account {account.name}", account.full_name, account.roles, account.name, LOCAL)
         return let_in(self._server, request, person, page)
 
-    async def to_provider(self, request: Request) -> Response:
+    async def to_provider(self, page: str = "/") -> Response:
         """Send the browser to the site's provider."""
         if self._provider is None:
             return self._form("/", "", "This server has no provider for logins.", 404)
         browser = new_secret()
-        login = UnderWay("oidc", "", new_secret(), new_secret(), local_page(request.query_params.get("page", "/")))
+        login = UnderWay("oidc", "", new_secret(), new_secret(), local_page(page))
         state = await asyncio.to_thread(send_away, self._server.store, login, browser)
         try:
             address = await self._provider.address(state, login)
@@ -102,10 +110,9 @@ class _Login:
         headers = {"location": address, "set-cookie": self._sessions.set_login_cookie(browser)}
         return Response(status_code=303, headers=HEADERS | headers)
 
-    async def from_provider(self, request: Request) -> Response:
+    async def from_provider(self, request: Request, state: str = "") -> Response:
         """Let in whom the provider vouches for, if this browser has begun the login."""
-        browser = cookies_of(request.headers).get(self._sessions.login_cookie, "")
-        state = request.query_params.get("state", "")
+        browser = request.cookies.get(self._sessions.login_cookie, "")
         login = await asyncio.to_thread(come_back, self._server.store, "oidc", state, browser)
         if login is None or self._provider is None:
             log().info("login refused", status=403, reason="state")
@@ -118,7 +125,7 @@ class _Login:
 
     def end(self, request: Request) -> Response:
         """End the session."""
-        token = cookies_of(request.headers).get(self._sessions.cookie)
+        token = request.cookies.get(self._sessions.cookie)
         visitor = visiting().visitor
         if token and visitor is not None:
             self._sessions.end(token)
@@ -157,9 +164,9 @@ def routes(server: PageServer) -> list[Route]:
     pages = _Login(server)
     login = [
         server.route("/login", pages.show),
-        Route("/login", pages.check, methods=["POST"]),
-        Route("/login/site", pages.to_provider),
-        Route("/login/back", pages.from_provider),
+        server.route("/login", pages.check, ["POST"], of_session=False),
+        server.route("/login/site", pages.to_provider),
+        server.route("/login/back", pages.from_provider),
     ]
     return [
         *(login if server.settings.login != "none" else ()),

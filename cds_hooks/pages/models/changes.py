@@ -52,7 +52,7 @@ _TITLES: Final = {
 }
 
 
-def compared_versions(files: ModelFiles, model_id: str, query: Mapping[str, str]) -> dict[str, Any]:
+def compared_versions(files: ModelFiles, model_id: str, before: str, after: str) -> dict[str, Any]:
     """What the template shows of the versions `before` and `after`, else of the newest other one and the one in use."""
     parts, choices = dict[str, Json](), []
     for name in (*files.versions(model_id), model_id):
@@ -61,10 +61,8 @@ def compared_versions(files: ModelFiles, model_id: str, query: Mapping[str, str]
             standing = "in use" if name == model_id else "beside it"
             signed = "" if files.is_as_released(name) else ", its files are not those that were released"
             choices.append((name, f"{manifest.version}, {standing}{signed}"))
-    after = query.get("after", "")
     after = after if after in parts else model_id
     others = [name for name, _ in choices if name != after]
-    before = query.get("before", "")
     before = before if before in parts else others[-1] if others else after
     return {"choices": choices, "chosen": (before, after), "parts": changed_parts(parts[before], parts[after], _TITLES)}
 

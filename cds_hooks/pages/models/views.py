@@ -1,6 +1,5 @@
 """The pages of the models: the list, a model with its card, and what changed between two of its versions."""
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -32,13 +31,12 @@ def routes(server: PageServer) -> list[Route]:
     files = server.files
     absent = {model.name for service in server.services.values() for model in service.absent_models}
 
-    def models(_: Request) -> Response:
+    def models() -> Response:
         standings = [standing_of(server, name, manifest) for name, manifest in files.manifests().items()]
         present = [standing for standing in standings if standing is not None]
         return server.page("models/models.html", models=present, needs_approval=server.approvals is not None)
 
-    def model(request: Request) -> Response:
-        model_id = request.path_params["model_id"]
+    def model(model_id: str) -> Response:
         if model_id in absent:
             raise Refusal(_MODEL_OUT, 503)
         manifest = files.manifest(model_id)
@@ -47,18 +45,17 @@ def routes(server: PageServer) -> list[Route]:
         values = model_values(manifest, files.card(model_id), files.evaluation(model_id))
         return server.page("models/model.html", standing_here=standing_of(server, model_id, manifest), **values)
 
-    def card(request: Request) -> Response:
-        card_as = files.card_as(request.path_params["model_id"], request.path_params["form"], server.settings)
+    def card(model_id: str, form: str) -> Response:
+        card_as = files.card_as(model_id, form, server.settings)
         if card_as is None:
             raise Refusal(_NO_FILE)
         return Response(card_as[0], media_type=card_as[1], headers=HEADERS)
 
-    def changes(request: Request) -> Response:
-        model_id = request.path_params["model_id"]
+    def changes(model_id: str, before: str = "", after: str = "") -> Response:
         manifest = files.manifest(model_id) if VERSION_SIGN not in model_id else None
         if manifest is None:
             raise Refusal(_NO_MODEL)
-        values = compared_versions(files, model_id, request.query_params)
+        values = compared_versions(files, model_id, before, after)
         return server.page("models/changes.html", name=model_id, title=manifest.title, **values)
 
     return [

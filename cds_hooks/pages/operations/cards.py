@@ -1,9 +1,9 @@
 """The page /ops/cards: cards shown, accepted and overridden by care unit, service, rule and client; no patient."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 
-from starlette.requests import Request
+from fastapi import Query
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -18,14 +18,11 @@ DAYS: Final = (7, 30, 90, 365)
 def routes(server: PageServer) -> list[Route]:
     """Return its address."""
 
-    def show(request: Request) -> Response:
-        query = request.query_params
-        by: By = next((name for name in BY if name == query.get("by")), "unit")
-        days = next((number for number in DAYS if str(number) == query.get("days")), 30)
+    def show(by: By = "unit", days: Annotated[int, Query(ge=1, le=DAYS[-1])] = 30, file: str = "") -> Response:
         counted = server.counts.counted()
         book = counted.book
         rows = count_cards(book.views, by, datetime.now(UTC).date(), days) if book is not None else []
-        if query.get("file"):
+        if file:
             return csv_download(f"cards-by-{by}", _lines(by, rows))
         return server.page(
             "operations/cards.html", rows=rows, by=by, days=days, choices=BY, periods=DAYS, note=counted.note

@@ -2,13 +2,14 @@
 
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from starlette.requests import Request
+from fastapi import Depends, Query
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.pages.server import PageServer
+from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS, Failure, Refusal
 
@@ -28,6 +29,16 @@ DONE = {
 """What /ops says after an act, by its word in the address."""
 _NEXT = "Nothing was changed. Open the page again."
 _NO_LETTER = Failure("There is no such dead letter", "Refused", "It was settled before.", _NEXT)
+
+
+class FeedAct(BaseModel):
+    """What a person decided about a dead letter, an incident or a feed."""
+
+    act: Literal["accept", "pause", "resume", "replay-all", "replay", "drop"]
+    letter: Annotated[int, Field(ge=0, lt=10**11)] = 0
+    incident: int = 0
+    feed: str = ""
+    content: str = ""
 
 
 class Feeds:
@@ -69,44 +80,43 @@ class Feeds:
                 "letters": [(letter, _moment(letter.received_at)) for letter in letters],
             }
 
-    def show(self, request: Request) -> Response:
-        """Show a dead letter whole, to be mended."""
-        number, declaration = request.query_params.get("letter", ""), self._declaration()
-        if not number:
-            return Response(status_code=303, headers=HEADERS | {"location": "../ops#interfaces"})
-        if declaration is None:
+    def _declared(self) -> "Declaration":
+        if (declaration := self._declaration()) is None:
             raise Refusal(_NO_LETTER)
-        return self._letter(_letter_of(declaration, number))
+        return declaration
+
+    def show(self, letter: Annotated[int, Query(ge=0, lt=10**11)] = 0) -> Response:
+        """Show a dead letter whole, to be mended."""
+        if not letter:
+            return Response(status_code=303, headers=HEADERS | {"location": "../ops#interfaces"})
+        return self._letter(_letter_of(self._declared(), letter))
 
     def _letter(self, letter: "DeadLetter", problem: str = "") -> Response:
         content = letter.content.replace(b"\r", b"\n").decode("utf-8", "replace")
         status = 400 if problem else 200
         return self._server.page("operations/letter.html", status=status, it=letter, content=content, problem=problem)
 
-    def act(self, request: Request) -> Response:
+    def act(self, form: Annotated[FeedAct, Depends(posted(FeedAct))]) -> Response:
         """Do what a person decided about a dead letter, an incident or a feed."""
-        fields, declaration = request.state.form, self._declaration()
-        number, act = fields.get("letter", ""), fields.get("act", "")
-        if declaration is not None and act in ("accept", "pause", "resume", "replay-all"):
-            return self._act_on_feed(declaration, act, fields.get("feed", ""), fields.get("incident", ""))
-        if declaration is None or act not in ("replay", "drop"):
-            raise Refusal(Failure("The form cannot be used", "Refused", "It names no dead letter.", _NEXT), 400)
-        letter = _letter_of(declaration, number)
-        if act == "drop":
+        declaration = self._declared()
+        if form.act not in ("replay", "drop"):
+            return self._act_on_feed(declaration, form)
+        letter = _letter_of(declaration, form.letter)
+        if form.act == "drop":
             with closing(_opened(declaration)) as inbox:
                 inbox.settle(letter.sequence, "dropped")
             return _sent_on("dropped")
-        reason = self._replay(declaration, letter, fields.get("content", ""))
+        reason = self._replay(declaration, letter, form.content)
         return self._letter(letter, reason) if reason else _sent_on("replayed")
 
-    def _act_on_feed(self, declaration: "Declaration", act: str, feed: str, number: str) -> Response:
+    def _act_on_feed(self, declaration: "Declaration", form: FeedAct) -> Response:
         from cds_hooks.events.watch.acts import record_act
         from cds_hooks.events.watch.running import stored_incidents
 
-        url, actor = self._server.settings.database_url, self._server.actor
+        url, actor, act, feed = self._server.settings.database_url, self._server.actor, form.act, form.feed
         if act == "accept":
             with closing(_opened(declaration)) as inbox:
-                incidents = [incident for incident in stored_incidents(inbox) if str(incident.number) == number]
+                incidents = [incident for incident in stored_incidents(inbox) if incident.number == form.incident]
             if not incidents or incidents[0].closed is not None:
                 raise Refusal(Failure("There is no such open incident", "Refused", "It is over.", _NEXT), 404)
             record_act(url, actor, act, incidents[0].feeds[0], (incidents[0].number, incidents[0].opened))
@@ -144,11 +154,9 @@ def _opened(declaration: "Declaration") -> "Inbox":
     return Inbox(declaration.file)
 
 
-def _letter_of(declaration: "Declaration", number: str) -> "DeadLetter":
-    if not number.isdecimal() or len(number) > 11:
-        raise Refusal(Failure("The form cannot be used", "Refused", "It names no dead letter.", _NEXT), 400)
+def _letter_of(declaration: "Declaration", number: int) -> "DeadLetter":
     with closing(_opened(declaration)) as inbox:
-        letter = inbox.dead_letter(int(number))
+        letter = inbox.dead_letter(number)
     if letter is None:
         raise Refusal(_NO_LETTER, 404)
     return letter

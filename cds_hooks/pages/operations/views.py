@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from msgspec import Struct
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -52,7 +51,7 @@ class _Operations:
         self._judge = Judge()
         self._feeds = Feeds(server)
 
-    async def show(self, request: Request) -> Response:
+    async def show(self, did: str = "") -> Response:
         """Show the page; what needs the record is left out, with its reason, where the record is away."""
         server = self._server
         check, check_tokens = server.components.decisions.check, server.trust.check
@@ -60,8 +59,7 @@ class _Operations:
             not_ready = await asyncio.wait_for(why_not_ready(check, check_tokens), _READY_SECONDS)
         except TimeoutError:
             not_ready = "the record did not answer within ten seconds"
-        did = DONE.get(request.query_params.get("did", ""), "")
-        return await server.in_thread(lambda: self._page(not_ready, did))
+        return await server.in_thread(lambda: self._page(not_ready, DONE.get(did, "")))
 
     def _page(self, not_ready: str, did: str) -> Response:
         server = self._server
@@ -116,7 +114,7 @@ class _Operations:
             "told": book.open_incidents(),
         }
 
-    def report(self, _: Request) -> Response:
+    def report(self) -> Response:
         """Send the whole report, with its charts, as `cds-hooks monitor --html` writes it."""
         book = self._server.counts.counted().book
         judged = self._judge.judged(book, None) if book is not None else None
@@ -138,4 +136,4 @@ def _moment(seconds: float | None) -> str:
 def routes(server: PageServer) -> list[Route]:
     """Return the addresses of the page and of the whole report."""
     page = _Operations(server)
-    return [Route("/ops", page.show), server.route("/ops/report", page.report)]
+    return [server.route("/ops", page.show), server.route("/ops/report", page.report)]

@@ -1,11 +1,12 @@
 """Shows the coverage rules of payers with their sources and days, who approved or changed what, and tries an order."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+from fastapi import Query
 from msgspec import Struct
-from starlette.requests import Request
+from pydantic import BaseModel, BeforeValidator, StringConstraints
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -31,6 +32,21 @@ _PLACES: Final = (
 _PLACE_SYSTEM: Final = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
 _HELD: Final = {True: "shown by the chart", False: "not shown", None: "not known"}
 _MOST_STANDINGS: Final = 100
+
+
+_Short = Annotated[str, StringConstraints(max_length=60)]
+
+
+class PayerSearch(BaseModel):
+    """What the forms of the page ask for: the rules of a payer, and what an order would be answered."""
+
+    payer: _Short = ""
+    what: _Short = ""
+    trial_payer: _Short = ""
+    code: Annotated[_Short, StringConstraints(strip_whitespace=True, to_upper=True)] = ""
+    day: Annotated[date | None, BeforeValidator(lambda text: text or None)] = None
+    place_of_service: _Short = ""
+    chart: _Short = ""
 
 
 class RuleRow(Struct, frozen=True):
@@ -59,23 +75,22 @@ class _Payers:
     def __init__(self, server: PageServer) -> None:
         self._server = server
 
-    def show(self, request: Request) -> Response:
+    def show(self, search: Annotated[PayerSearch, Query()]) -> Response:
         """Show the page; the fields of its forms come as the query, since nothing of them is kept."""
-        rules, fields = policies(), {name: value[:60] for name, value in request.query_params.items()}
-        today = self._server.now().date()
+        rules, today = policies(), self._server.now().date()
         return self._server.page(
             "payers/payers.html",
             payers=list(rules.payers.values()),
             counts=[(payer.name, *_counts(rules, payer)) for payer in rules.payers.values()],
             version=rules.version,
-            fields=fields,
-            rows=list(_rows(rules, _wanted(rules, fields.get("payer", ""), fields.get("what", "").lower()))),
+            fields=search,
+            rows=list(_rows(rules, _wanted(rules, search.payer, search.what.lower()))),
             standings=self._standings(rules),
             own_payers=sorted(rules.own_payers),
             samples=[(sample.id, sample.title) for sample in list_samples()],
             places=_PLACES,
             today=today,
-            trial=_trial(rules, fields, today) if fields.get("code") else None,
+            trial=_trial(rules, search, today) if search.code else None,
         )
 
     def _standings(self, rules: Policies) -> list[tuple[str, str, Any]]:
@@ -84,13 +99,6 @@ class _Payers:
         rule_ids = [rule_of(policy) for policy in rules.every() if policy.payer in rules.own_payers]
         rule_ids = [rule for rule in rule_ids if rule in versions][:_MOST_STANDINGS]
         return [(rule, versions[rule].rule.title, self._server.committee.rule(versions[rule])) for rule in rule_ids]
-
-
-def _day(text: str | None, otherwise: date) -> date:
-    try:
-        return date.fromisoformat(text or "")
-    except ValueError:
-        return otherwise
 
 
 def _counts(rules: Policies, payer: Payer) -> tuple[int, int, int, int]:
@@ -134,15 +142,14 @@ def _asks(row: Policy) -> str:
 # A trial
 
 
-def _trial(rules: Policies, fields: Mapping[str, str], today: date) -> Trial | str:
+def _trial(rules: Policies, search: PayerSearch, today: date) -> Trial | str:
     """Return what an order of this code would be answered; a sentence where it is not answered."""
-    payer = rules.payers.get(fields.get("trial_payer", "")) or next(iter(rules.payers.values()))
-    code, day = fields["code"].strip().upper(), _day(fields.get("day"), today)
+    payer = rules.payers.get(search.trial_payer) or next(iter(rules.payers.values()))
+    code, day = search.code, search.day or today
     samples = {sample.id for sample in list_samples()}
     as_of = datetime.combine(today, time(12), UTC)
-    sample = fields.get("chart", "")
-    if sample in samples:
-        chart = [entry["resource"] for entry in load_patient(sample, as_of)["entry"]]
+    if search.chart in samples:
+        chart = [entry["resource"] for entry in load_patient(search.chart, as_of)["entry"]]
         chart = [resource for resource in chart if resource["resourceType"] not in ("Coverage", "ServiceRequest")]
     else:
         chart = [{"resourceType": "Patient", "id": "trial"}]
@@ -157,8 +164,8 @@ def _trial(rules: Policies, fields: Mapping[str, str], today: date) -> Trial | s
         "subject": {"reference": f"Patient/{chart[0]['id']}"},
         "occurrenceDateTime": day.isoformat(),
     }
-    if fields.get("place"):
-        order["locationCode"] = [{"coding": [{"system": _PLACE_SYSTEM, "code": fields["place"]}]}]
+    if search.place_of_service:
+        order["locationCode"] = [{"coding": [{"system": _PLACE_SYSTEM, "code": search.place_of_service}]}]
     answers = judge_chart([*chart, order], rules, payer, as_of)
     answer = next((entry for entry in answers if entry.order == "ServiceRequest/trial"), None)
     if answer is None:

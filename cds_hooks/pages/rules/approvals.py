@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted, waiver_version
 from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement, Subject, waiver_subject, words_of
 from cds_hooks.hold_back.approvals import ApprovalBook
@@ -20,6 +22,7 @@ from cds_hooks.web.visitor import visiting
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.release_file import Release
 
+_WANTED: Final = TypeAdapter(Wanted)
 MOST_BYTES: Final = 1_000_000
 """Of a form: a reviewed list of every rule has some 20,000."""
 _NOT_NEEDED: Final = "in the development profile no approval counts and none is needed: nothing was recorded"
@@ -77,18 +80,7 @@ def _wanted(form: Mapping[str, str]) -> list[Wanted]:
     """Return what a form asks for: one act, or the approval of every rule of a reviewed list."""
     if "reviewed" in form:
         return [Wanted("rule", rule, APPROVED, digest, note) for rule, digest, note in read_review(form["reviewed"])]
-    share = form.get("share", "")
-    return [
-        Wanted(
-            form.get("kind", ""),
-            form.get("name", "").strip(),
-            form.get("state", ""),
-            form.get("version", ""),
-            form.get("why", ""),
-            int(share) if share.isascii() and share.isdigit() and len(share) < 4 else 100,
-            form.get("early") == "yes",
-        )
-    ]
+    return [_WANTED.validate_python(form)]
 
 
 def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -> list[WaitingRow]:

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, time
 from typing import Final
 
 from msgspec import Struct
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -93,7 +92,7 @@ _WORK: Final = (
 def routes(server: PageServer) -> list[Route]:
     """Return its address."""
 
-    def start(_: Request) -> Response:
+    def start() -> Response:
         visitor = visiting().visitor
         roles = visitor.roles if visitor is not None and visitor.bound is None else frozenset[str]()
         of_role, other = _work(roles)
@@ -111,9 +110,8 @@ def routes(server: PageServer) -> list[Route]:
             equations=[EquationRow.of(equation) for equation in find_equations().values()],
         )
 
-    def equation(request: Request) -> Response:
+    def equation(equation_id: str) -> Response:
         """Lead the link of a card to the equation on the start page."""
-        equation_id = request.path_params["equation_id"]
         if equation_id not in find_equations():
             raise Refusal(_NO_EQUATION)
         return RedirectResponse(f"../#equation-{equation_id}", 308, HEADERS)

@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -32,7 +31,7 @@ class _Summaries:
     def __init__(self, server: PageServer) -> None:
         self._server = server
 
-    def show(self, _: Request) -> Response:
+    def show(self) -> Response:
         """Show it; the text part is imported by the first view."""
         settings, visitor = self._server.settings, visiting().visitor
         if settings.text_file is None:

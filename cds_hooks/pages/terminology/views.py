@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -50,7 +49,7 @@ class _Terminology:
     def __init__(self, server: PageServer) -> None:
         self._server = server
 
-    def show(self, _: Request) -> Response:
+    def show(self) -> Response:
         """Show the page; its forms are taken at /rules, as all acts are."""
         released = self._server.components.releases.current
         url = self._server.settings.database_url

@@ -1,8 +1,9 @@
 """The tester's page: /try, and the names of drugs and tests for its search field."""
 
 import asyncio
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,7 +16,6 @@ from cds_hooks.web.site import SCRIPT_HEADERS, Failure, Refusal
 
 _FORMS_OF_A_BODY: Final = 3
 """A form carries the request, the answers and a chart that was uploaded: so many times the longest body of a call."""
-_LONGEST: Final = 100
 _PREPARED: Final = (
     "An order for an invented patient is prepared; nothing was sent. Choose another patient, hook or order, and send."
 )
@@ -25,14 +25,14 @@ def routes(server: PageServer) -> list[Route]:
     """Return the addresses of the tester's page."""
     tester = Tester(server.settings, server.services, server.app)
 
-    async def show(_: Request) -> Response:
+    async def show() -> Response:
         bench = Bench()
         await tester.open_first(bench)
         bench.note = _PREPARED
         return await shown(bench)
 
     async def press(request: Request) -> Response:
-        form = await server.form(request, _FORMS_OF_A_BODY * server.settings.max_body_bytes, upload=True)
+        form = request.state.form
         try:
             bench = await asyncio.to_thread(bench_of, form)
         except UnusableForm as error:
@@ -48,12 +48,13 @@ def routes(server: PageServer) -> list[Route]:
 
         return await server.in_thread(page)
 
-    def names(request: Request) -> Response:
-        match = tester.catalogue.search(request.query_params.get("q", "")[:_LONGEST])
+    def names(q: Annotated[str, Query(max_length=100)] = "") -> Response:
+        match = tester.catalogue.search(q)
         return JSONResponse({"names": [orderable.name for orderable in match]}, headers={"cache-control": "no-store"})
 
+    most_bytes = _FORMS_OF_A_BODY * server.settings.max_body_bytes
     return [
-        Route("/try", show),
-        Route("/try", press, methods=["POST"]),
+        server.route("/try", show),
+        server.route("/try", press, ["POST"], upload=True, most_bytes=most_bytes),
         server.route("/try/orders", names),
     ]

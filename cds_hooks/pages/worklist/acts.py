@@ -39,11 +39,8 @@ def record_act(url: str, actor: str, decision: str, finding: str, act: str, now:
     """Record an act.
 
     Raises:
-        ValueError: There is no such act.
         RecordUnavailable: It cannot be recorded.
     """
-    if act not in ("done", "snooze", "back") or (act == "snooze" and days not in SNOOZE_DAYS):
-        raise ValueError("An entry can be done, put back, or snoozed for 1, 7 or 30 days.")
     suppressed_days = {"done": DONE_DAYS, "snooze": days, "back": 0}[act]
     detail = {"decision": decision, "finding": finding, "act": act, "until": now + suppressed_days * _DAY_SECONDS}
     add_event(url, WORK_EVENT, actor, detail)

@@ -1,12 +1,13 @@
 """Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 from msgspec import Struct
 from msgspec.structs import replace
+from pydantic import BaseModel, Field
 
 from cards.compose.model import in_100
 from cds_hooks.pages.worklist.acts import Act, finding_digest
@@ -23,30 +24,19 @@ _BECAUSE: Final = {
 }
 
 
-class Filter(Struct, frozen=True):
-    """What the list is narrowed to; `kind` is "all", "missing" or "said"."""
+class Filter(BaseModel, frozen=True):
+    """What the list is narrowed to; `did` is the finding about which something was just done."""
 
-    client: str = ""
-    what: str = ""
-    kind: str = "all"
-    start: int = 0
-
-    @classmethod
-    def of(cls, fields: Mapping[str, str]) -> "Filter":
-        """Return the filter of a query or a form; what makes no sense is left out."""
-        start = fields.get("start", "0")
-        kind = fields.get("kind", "all")
-        return cls(
-            fields.get("client", "")[:200],
-            fields.get("what", "").strip()[:100],
-            kind if kind in ("missing", "said") else "all",
-            int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 0,
-        )
+    client: Annotated[str, Field(max_length=200)] = ""
+    what: Annotated[str, Field(max_length=100)] = ""
+    kind: Literal["all", "missing", "said"] = "all"
+    start: Annotated[int, Field(ge=0, lt=1_000_000)] = 0
+    did: Annotated[str, Field(exclude=True)] = ""
 
     def query(self, **changed: Any) -> str:
         """Return the filter as the query of an address, with some of it changed."""
-        fields = {"client": self.client, "what": self.what, "kind": self.kind, "start": str(self.start), **changed}
-        return urlencode({name: value for name, value in fields.items() if value not in ("", "0", "all")})
+        fields = self.model_dump(exclude_defaults=True) | changed
+        return urlencode({name: value for name, value in fields.items() if value})
 
 
 class FindingLine(Struct, frozen=True):
@@ -114,7 +104,7 @@ def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
     waiting, off = list[PatientLine](), list[PatientLine]()
     worklist, acts = keeper.worklist()
     rows = worklist.rows
-    takes_all = wanted.kind == "all" and not wanted.what
+    takes_all = wanted.kind == "all" and not wanted.what.strip()
     for row in rows:
         if wanted.client and row.client != wanted.client:
             continue
@@ -153,7 +143,7 @@ def _purpose(name: str) -> str:
 
 def _fits(finding: FindingLine, wanted: Filter) -> bool:
     is_kind = wanted.kind in ("all", finding.kind)
-    return is_kind and wanted.what.casefold() in f"{finding.text} {finding.why}".casefold()
+    return is_kind and wanted.what.strip().casefold() in f"{finding.text} {finding.why}".casefold()
 
 
 def file_lines(lists: Lists) -> list[Sequence[Any]]:

@@ -1,21 +1,42 @@
 """The worklist: the page, its CSV, and the form that takes a finding off or puts it back."""
 
-from typing import Final
+from typing import Annotated, Literal
 
-from starlette.requests import Request
+from fastapi import Depends, Query
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.pages.server import PageServer
+from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.pages.worklist.acts import SNOOZE_DAYS, record_act
 from cds_hooks.pages.worklist.record_reader import WorklistKeeper
 from cds_hooks.pages.worklist.rows import ROWS_ON_A_PAGE, Filter, file_lines, make_lists
 from cds_hooks.storage import decision_of
 from cds_hooks.web.files import csv_download
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS
 
-_DIGEST: Final = frozenset("0123456789abcdef")
+
+def _recorded(decision: str) -> str:
+    if (decision_id := decision_of(decision)) is None:
+        raise PydanticCustomError("decision", "no decision has this id")
+    return decision_id
+
+
+class Work(BaseModel):
+    """What somebody did about a finding."""
+
+    decision: Annotated[str, AfterValidator(_recorded)]
+    finding: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    act: Literal["done", "snooze", "back"]
+    days: int = 0
+
+    @model_validator(mode="after")
+    def _snoozes(self) -> "Work":
+        if self.act == "snooze" and self.days not in SNOOZE_DAYS:
+            raise PydanticCustomError("days", "an entry is snoozed for 1, 7 or 30 days")
+        return self
 
 
 class _Worklist:
@@ -23,9 +44,8 @@ class _Worklist:
         self._server = server
         self._keeper = WorklistKeeper(server.follower, server.now)
 
-    def show(self, request: Request) -> Response:
-        """Show the page; `did` is the digest of the finding about which something was just done."""
-        wanted, did = Filter.of(request.query_params), request.query_params.get("did", "")
+    def show(self, wanted: Annotated[Filter, Query()]) -> Response:
+        """Show the page."""
         note, now = self._server.counts.counted().note, self._server.now()
         lists = make_lists(self._keeper, wanted, now.timestamp())
         start = min(wanted.start, max(0, len(lists.waiting) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
@@ -39,7 +59,7 @@ class _Worklist:
             note=note,
             now=format_time(now),
             snoozes=SNOOZE_DAYS,
-            did=lists.finding(did) if did else None,
+            did=lists.finding(wanted.did) if wanted.did else None,
             title_of=self._model_title,
         )
 
@@ -47,27 +67,19 @@ class _Worklist:
         manifest = self._server.files.manifest(model_id)
         return manifest.title if manifest is not None else model_id
 
-    def csv(self, request: Request) -> Response:
+    def csv(self, wanted: Annotated[Filter, Query()]) -> Response:
         """Send the whole list as a file."""
         self._server.counts.counted()
-        lists = make_lists(self._keeper, Filter.of(request.query_params), self._server.now().timestamp())
+        lists = make_lists(self._keeper, wanted, self._server.now().timestamp())
         return csv_download("worklist", file_lines(lists))
 
-    def act(self, request: Request) -> Response:
+    def act(
+        self, work: Annotated[Work, Depends(posted(Work))], wanted: Annotated[Filter, Depends(posted(Filter))]
+    ) -> Response:
         """Take a finding off the list, or put it back."""
-        fields = request.state.form
-        decision, finding, days = (fields.get(name, "") for name in ("decision", "finding", "days"))
-        try:
-            decision_id = decision_of(decision)
-            if decision_id is None or len(finding) != 16 or not _DIGEST.issuperset(finding):
-                raise ValueError("The form names no finding of this list.")
-            number = int(days) if days.isascii() and days.isdigit() and len(days) < 4 else 0
-            url, moment = self._server.settings.database_url, self._server.now().timestamp()
-            record_act(url, self._server.actor, decision_id, finding, fields.get("act", ""), moment, number)
-        except ValueError as error:
-            text = "Nothing was changed. Open the worklist again."
-            raise Refusal(Failure("The form cannot be used", "Refused", str(error), text), 400) from error
-        query = Filter.of(fields).query(did=finding)
+        url, moment = self._server.settings.database_url, self._server.now().timestamp()
+        record_act(url, self._server.actor, work.decision, work.finding, work.act, moment, work.days)
+        query = wanted.query(did=work.finding)
         return Response(status_code=303, headers=HEADERS | {"location": f"worklist?{query}#list"})
 
 

@@ -40,7 +40,7 @@ def test_every_rule_is_shown_with_its_codes_source_and_days(tmp_path: Path) -> N
 
 
 def test_an_order_is_tried_on_an_empty_chart_and_on_a_sample_patient(tmp_path: Path) -> None:
-    asked = read(tmp_path, "?code=64493&place=22&day=2026-11-20&chart=af-apixaban-dose")
+    asked = read(tmp_path, "?code=64493&place_of_service=22&day=2026-11-20&chart=af-apixaban-dose")
     assert "prior authorization needed" in asked
     assert not re.search(r"auth-needed|no-auth|pa-needed|doc-needed|performpa", asked)
     answer = asked.partition('id="trial"')[2].partition("</section>")[0]
@@ -51,7 +51,7 @@ def test_an_order_is_tried_on_an_empty_chart_and_on_a_sample_patient(tmp_path: P
     lung = read(tmp_path, "?code=71271&day=2026-11-20")
     assert "not known" in lung, "an empty chart shows nothing, which is no criterion that failed"
     assert "nothing would be answered" in read(tmp_path, "?code=99999")
-    assert "&lt;b&gt;" in read(tmp_path, "?code=%3Cb%3E")
+    assert "&lt;B&gt;" in read(tmp_path, "?code=%3CB%3E")
     assert "denied" not in asked.lower()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
 from cds_hooks.security.trust_setup import BEGINNING
@@ -40,6 +41,7 @@ def _schema(operation: dict[str, Any], status: int = 200) -> dict[str, Any]:
 
 def test_every_reference_of_the_document_leads_to_a_schema(tmp_path: Path) -> None:
     document = _call(tmp_path, _document)
+    OpenAPI.model_validate(document)
     assert document["openapi"].startswith("3.1")
     schemas = document["components"]["schemas"]
 

@@ -115,7 +115,8 @@ def a_card(uuid: str = "u", **more: Any) -> SentCard:
 
 def answer(card: SentCard, *, may_write: bool = True, **fields: str) -> FeedbackItem:
     """What is read of a form."""
-    return read_answer(card, fields, ("planning", "a hospital"), 1_795_165_200_000_000, may_write=may_write)
+    chosen, words = fields.get("answer", ""), fields.get("words", "")
+    return read_answer(card, chosen, words, ("planning", "a hospital"), 1_795_165_200_000_000, may_write=may_write)
 
 
 def test_the_choices_of_a_card_are_its_suggestions_its_reasons_and_that_it_is_wrong() -> None:
