@@ -57,7 +57,7 @@ _NAME_TAIL: Final = re.compile(
     re.IGNORECASE,
 )
 _DOSE: Final = re.compile(
-    r"(?P<dose>(?P<amount>\d+(?:[.,]\d+)?(?:\s?[-/]\s?\d+(?:\.\d+)?){0,2})\s?(?P<unit>mg|mcg|micrograms?"
+    r"(?!\d(?:-\d){2,3}(?![\d-]))(?P<dose>(?P<amount>\d+(?:[.,]\d+)?(?:\s?[-/]\s?\d+(?:\.\d+)?){0,2})\s?(?P<unit>mg|mcg|micrograms?"
     r"|micrograms|µg|ug|g|grams?|units?|iu|u"
     r"|ml|mmol|meq|puffs?|tabs?|tablets?|caps?|drops?|%|milligrams|mg/kg|mg/ml|sachets?|miu|k units?)?(?![a-z0-9:]))"
     r"(?!\s?(?:/52|/7|/12|(?:days?|weeks?|wks?|months?|years?|yrs?|hours?|hrs?|(?<!g )x)\b|%|yo\b|th\b|st\b))"
@@ -65,7 +65,8 @@ _DOSE: Final = re.compile(
     re.IGNORECASE,
 )
 _FREQUENCY: Final = re.compile(
-    r"(?:\b(?:once|twice|three times|four times|1|2|3|4)?[ ]?(?:x|times)?[ ]?(?:od|bd|bid|tds|tid|qds|qid|qd|qhs"
+    r"(?:(?<![\d-])\d(?:-\d){2,3}(?![\d-])"
+    r"|\b(?:once|twice|three times|four times|1|2|3|4)?[ ]?(?:x|times)?[ ]?(?:od|bd|bid|tds|tid|qds|qid|qd|qhs"
     r"|nocte|mane|on|daily|nightly"
     r"|weekly|monthly|fortnightly|qam|qpm|q\d{1,2}(?:-\d{1,2})?h(?:rly)?|stat|prn|hs|ac|pc|(?:a|per|/) ?day|(?:a"
     r"|per|every) ?(?:week|month|morning|night)"
@@ -121,11 +122,15 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
         following = mentions[index + 1][0] if index + 1 < len(mentions) else len(text)
         last, dose, frequency, is_assumed = _dose(text, start, end, min(following, end + 90), name)
         section = layout.section_at(start)
-        before = _behind_last_end(text[max(previous, start - 120) : start])
+        before = _IN_BRACKETS.sub("", _behind_last_end(text[max(previous, start - 120) : start]))
         is_still_taken = _STILL.search(before) is not None
         # a frequency ends with a full stop where the sentence does: what follows is of something else
         behind = "" if text[last - 1] == "." else text[last : max(last, min(following, end + 140))]
-        joined = bool(previous) and start - previous < 30 and _JOINS.fullmatch(text[previous:start]) is not None
+        joined = (
+            bool(previous)
+            and start - previous < 30
+            and _JOINS.fullmatch(_IN_BRACKETS.sub("", text[previous:start])) is not None
+        )
         status_before = carried if joined else _status_before(before)
         status = (not is_still_taken and _status_after(behind)) or status_before
         assertion = positions.assertion(start, end)
@@ -175,11 +180,23 @@ def _shares(text: str, previous: int, start: int, behind: str) -> bool:
     )
 
 
+_IN_BRACKETS: Final = re.compile(r"\([^()]*\) ?")
 _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $", re.IGNORECASE)
 _PREVENTS: Final = re.compile(r"^[^.;]{0,40}\b(?:ppx|proph(?:ylaxis)?|prevention)\b", re.IGNORECASE)
-# "Iron deficiency", "insulin resistance", "serum iron studies"
-_NO_DRUG: Final = re.compile(r" (?:deficien|studies|overload|saturation|resistan|dependent|store)")
-_NO_ALLERGY: Final = re.compile(r"\b(?:no|not|nor|denies|denied|without|never|nil)\b[^.;,:\n]{0,40}$", re.IGNORECASE)
+# "Iron deficiency", "insulin resistance", "serum iron studies", "bicarb 18", "vitamin D 18 ng/mL"
+_NO_DRUG: Final = re.compile(
+    r" (?:def\b|deficien|studies|overload|saturation|resistan|dependent|store)"
+    r"|(?<=bicarb) \d\d\b(?! ?(?:m?g|meq|m?mol))"
+    r"| (?:level |of |is |was )*[\d.]+ ?(?:[np]g/ml|[npm]mol/l|meq/l)(?! ?[-,:>]+ ?(?:start|begin|give|replace)[a-z]*"
+    r" \d)"
+)
+_LEVEL_THEN: Final = re.compile(
+    r"[ ]?[\d.]+ ?[a-z]+/m?l ?[-,:>]+ ?(?:start|begin|give|replace)[a-z]* (?=\d)", re.IGNORECASE
+)
+_NO_ALLERGY: Final = re.compile(
+    r"\b(?:no|not|nor|denies|denied|without|never|nil|keine|pas|sin|niega|nessuna|geen|sem|nega)\b[^.;,:\n]{0,40}$",
+    re.IGNORECASE,
+)
 _IF: Final = re.compile(r"\b(?:if|should|unless|when)\b", re.IGNORECASE)
 
 
@@ -213,7 +230,7 @@ def _status_after(after: str) -> str:
 def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, str, str, bool]:
     """Where a drug with dose and frequency ends, the dose, the frequency, and whether the unit is assumed."""
     window = text[end:limit]
-    tail = _NAME_TAIL.match(window)
+    tail = _LEVEL_THEN.match(window) or _NAME_TAIL.match(window)
     offset = tail.end() if tail else 0
     changed = _CHANGED_TO.match(window, offset)
     offset = changed.end() if changed else offset

@@ -51,7 +51,8 @@ class _Span(Struct, frozen=True, gc=False):
 
 _IN_CAPITALS: Final = frozenset(Path(__file__).with_name("names_in_capitals.txt").read_text("utf-8").split())
 """Short names that are also English words or units: only in capitals are they names of findings."""
-_ROOM_AIR: Final = re.compile(r"(?:%|\bon|\d) $")
+# "98 % RA" is room air, "METS >4" what somebody can do.
+_OTHER_MEANING: Final = re.compile(r"(?:%|\bon|\d) ra\b|\d ?mets?\b|\bmets?:? ?[<>≥=~\d]")
 # Groups of the problem lists that say nothing in a note, or that other words of it mean.
 _ACUTE: Final = re.compile(
     r"stroke|transient|infarction|fracture|embolism|thrombosis|pneumonia|meningitis|ketoacidosis|hypoglyc|sepsis"
@@ -62,11 +63,13 @@ _ACUTE: Final = re.compile(
     r"|endocarditis|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess"
 )
 _DUE: Final = re.compile(
-    r"\b(?:listed|booked|awaiting|scheduled|planned|elective|due|for elective)(?: for)? (?:[a-z]+ ){0,2}$", re.I
+    r"\b(?:listed|booked|awaiting|scheduled|planned|elective|due|for elective|(?:\d\d ?[mf]|here|in|admitted"
+    r"|present(?:s|ing)|pre-?op) for)(?: for)? (?:[a-z]+ ){0,2}$",
+    re.IGNORECASE,
 )
 _OPERATION: Final = re.compile(r"(?:ectomy|section|bypass|surgery|amputation|stent)$")
 _AFTER_A_TIME: Final = re.compile(
-    r"^[ ]?[(,]?[ ]?(?:in |L |R |left |right |x ?\d )*(?:(?:early|late|mid) ?)?"
+    r"^[ ]?[(,]?[ ]?(?:(?:in|of|the|L|R|left|right|leg|arm|calf|lung|x ?\d) )*(?:(?:early|late|mid) ?)?"
     r"(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?[ -]?)?'?(?P<year>(?:19|20)\d\d|(?:19"
     r"|20)\d0s)\b",
     re.IGNORECASE,
@@ -76,12 +79,14 @@ _AFTER_AGO: Final = re.compile(
     r"|decades?)? ?ago\b"
     r"|^[ ,(]{0,2}(?:as a (?:child|teenager)|in childhood|in the past|\(?resolved|- resolved|now resolved|has resolved"
     r"|last (?:week|month|year|admission|time|winter|summer)\b"
-    r"|\(childhood|treated (?:in )?(?:19|20)\d\d|x ?\d+ before|before that"
-    r"|has settled|now settled|settled)",
+    r"|\(childhood|(?:treated|cured|eradicated|cleared)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
+    r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia"
+    r"|x ?\d+ before|before that|has settled|now settled|settled)"
+    r"|^[^.;\n]{0,40}\b(?-i:NED)\b",
     re.IGNORECASE,
 )
 _BEFORE_PAST: Final = re.compile(
-    r"\b(?:last|prev(?:ious)?|previously|prior|old|past|h/o|hx of|history of|s/p|remote|childhood|healed|resolved"
+    r"\b(?:last|prev(?:ious)?|previously|prior|old|past|h/o|hx|hx of|history of|s/p|remote|childhood|healed|resolved"
     r"|recovered from|stopped|treated for|after (?:an? )?|following (?:an? )?|post|had (?:an? )?|c/b"
     r"|complicated by)[ ]$",
     re.IGNORECASE,
@@ -96,6 +101,10 @@ _BACK_AGAIN: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_ALLERGY: Final = re.compile(r"nkd?a", re.IGNORECASE)
+_IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
+# "r/o PE, hx breast cancer": the doubt is of the first
+_KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
+_ROOM: Final = re.compile(r"^ ?(?:-like|clinic|nurse|team|service|unit|ward|pathway)\b", re.IGNORECASE)
 _NOT_ONLY: Final = re.compile(r"\bnot (?:only|just|merely|simply)\b[^.;\n]{0,60}$", re.IGNORECASE)
 _YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
 _PAST_NAME: Final = re.compile(r"^(?:ex|former|previous)\b", re.IGNORECASE)
@@ -216,7 +225,7 @@ _NIL: Final = re.compile(
     r"(?:\bnil|\b(?:not|n't|never)(?: (?:yet|currently|been|a|an|had|any|feeling|really|known|in|have|had|got))*"
     r"|\bno (?:further|more|obvious|overt|focal|gross|discrete|large|significant|known|clear|convincing|definite"
     r"|other))"
-    r"[ ](?:[a-z]+ ){0,1}$|\b(?:no|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
+    r"[ ](?:[a-z]+ ){0,1}$|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
     re.IGNORECASE,
 )
 
@@ -313,7 +322,7 @@ def _is_written_so(asserted: AssertedText, first: int, last: int, text: str) -> 
     written = text[token.start : token.end]
     if first != last:
         return True
-    if token.word == "ra" and _ROOM_AIR.search(text[max(0, token.start - 12) : token.start]):
+    if _OTHER_MEANING.search(text[max(0, token.start - 4) : token.end + 4].lower()):
         return False
     return token.word not in _IN_CAPITALS or written.rstrip("s").isupper()
 
@@ -389,6 +398,10 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
         assertion = "negated"
     elif assertion == "negated" and mention.holds_cue:
         assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
+    elif assertion == "negated" and _DENIED.search(before) and not _DENIED.search(_IN_BRACKETS.sub("", before)):
+        assertion = "affirmed"  # "fluoxetine (no effect) and venlafaxine (rash)"
+    elif assertion == "possible" and _KNOWN.search(before):
+        assertion = "affirmed"
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
     assertion = _assertion(assertion, mention.section, before, mention.after, is_warned=mention.is_warned)
@@ -456,6 +469,8 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
         assertion = "affirmed"
     if assertion == "negated" and _BEFORE_THAT.match(after):
         return "affirmed"
+    if assertion == "negated" and (room := _ROOM.match(after)) and not _DENIED.search(before):
+        return "possible" if room[0] == "-like" else "hypothetical"
     if assertion == "negated" and _OTHER_NORMAL.match(after) and not _DENIED.search(before):
         return "affirmed"
     if assertion == "negated" and _DOUBTED_AFTER.match(after):

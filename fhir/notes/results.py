@@ -84,35 +84,14 @@ _NEXT: Final = re.compile(
     re.IGNORECASE,
 )
 _PLAIN_NEXT: Final = re.compile(rf"\s?\((?P<value>{_NUMBER})(?=[ )])(?![ ]?(?:/|weeks|days))(?P<unit>)", re.IGNORECASE)
+# "Weight up 4 kg"
+_CHANGE: Final = re.compile(r"\b(?:up|down|rose|fell|increased|decreased)\b(?! to| from)", re.IGNORECASE)
 _GOAL: Final = re.compile(
     r"\b(?:target|goal|if|aim(?:ing)?(?: for)?|when|until|unless|keep|should|range)\b[^.;\n,]{0,14}$", re.IGNORECASE
 )
 _IN_CAPITALS: Final = frozenset(
-    {
-        "k",
-        "t",
-        "p",
-        "na",
-        "ca",
-        "mg",
-        "cl",
-        "cr",
-        "ck",
-        "ag",
-        "be",
-        "fit",
-        "pt",
-        "ef",
-        "li",
-        "br",
-        "ur",
-        "bm",
-        "vl",
-        "tm",
-        "uo",
-        "ht",
-    }
-)
+    ("k", "t", "p", "na", "ca", "mg", "cl", "cr", "ck", "ag", "be", "fit", "pt", "ef", "li", "br", "ur", "bm", "vl")
+) | {"tm", "uo", "ht"}
 _TITLED: Final = frozenset({"na", "ca", "mg", "cl", "cr", "li", "ur", "br", "ht"})
 _OF_THE_VISIT: Final = frozenset(
     {"blood pressure", "heart rate", "respiratory rate", "oxygen saturation", "temperature", "weight", "GCS", "NEWS"}
@@ -139,6 +118,7 @@ def read_results(note: str, layout: Layout, on: date, *, month_first: bool) -> t
         if (
             match is None
             or _GOAL.search(text[max(0, start - 30) : start])
+            or (test.name == "weight" and _CHANGE.search(match[0]))
             or not _is_plausible(test, match["value"], match["unit"])
         ):
             continue

@@ -68,6 +68,18 @@ def _drug(note: str, name: str) -> Drug:
         ("Previous child with Down syndrome.", "Down syndrome", ("affirmed", "current", "other")),
         ("Nasal polyps.", "nasal polyp", ("affirmed", "current", "patient")),
         ("no ascites, known cirrhosis", "cirrhosis", ("affirmed", "current", "patient")),
+        ("ROS: neg fever, neg cough.", "fever", ("negated", "current", "patient")),
+        ("Failed sertraline (no effect) and venlafaxine (rash).", "rash", ("affirmed", "current", "patient")),
+        ("Indication: r/o PE, hx breast cancer.", "breast cancer", ("affirmed", "historical", "patient")),
+        ("Liver cyst, stable.", "liver cyst", ("affirmed", "current", "patient")),
+        ("HIV clinic: undetectable, RPR neg.", "HIV infection", ("hypothetical", "hypothetical", "patient")),
+        ("HCV treated/cured 2019.", "hepatitis C", ("affirmed", "historical", "patient")),
+        ("Latent TB treated w/ isoniazid 2016.", "latent tuberculosis", ("affirmed", "historical", "patient")),
+        ("DVT of R leg 2019, provoked.", "deep vein thrombosis", ("affirmed", "historical", "patient")),
+        ("Breast cancer s/p lumpectomy 2011, NED.", "breast cancer", ("affirmed", "historical", "patient")),
+        ("58M for lap chole.", "cholecystectomy", ("affirmed", "current", "patient")),
+        ("Seizure-like event in clinic.", "seizure", ("possible", "current", "patient")),
+        ("Asthme dans l'enfance.", "asthma", ("affirmed", "historical", "patient")),
     ],
 )
 def test_each_finding_has_its_three_labels(note: str, concept: str, labels: tuple[str, str, str]) -> None:
@@ -105,6 +117,16 @@ def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
         ("Sertraline increased from 50 to 100 mg.", "sertraline", "active", "100 mg"),
         ("1. COPD 2. AF, on apixaban 3. Anxiety", "apixaban", "active", ""),
         ("Levothyroxine 100", "levothyroxine", "active", "100 mcg"),
+        ("Failed fluoxetine (no effect) and venlafaxine.", "venlafaxine", "stopped", ""),
+        ("Vitamin D 18 ng/mL - start 2000 IU daily.", "cholecalciferol", "active", "2000 units"),
+        ("Metformin 1000 1-0-1 pausiert", "metformin", "held", "1000 mg"),
+        ("Ramipril 5 mg 1-0-0 abgesetzt wegen Husten", "ramipril", "stopped", "5 mg"),
+        ("Allergie: Penicillin", "penicillin", "allergy", ""),
+        ("Arrêt du furosémide", "furosemide", "stopped", ""),
+        ("Suspendida simvastatina por mialgias", "simvastatin", "stopped", ""),
+        ("Sospesa la simvastatina", "simvastatin", "stopped", ""),
+        ("Metformine gestopt", "metformin", "stopped", ""),
+        ("Alergia a penicilina", "penicillin", "allergy", ""),
     ],
 )
 def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:
@@ -141,6 +163,18 @@ def test_results_have_value_unit_and_the_date_that_is_meant() -> None:
         ("blood pressure", "142/78", "mmHg", "2026-09-17"),
     ]
     assert [result.unit_assumed for result in results] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("note", ["Weight up 4 kg since Friday.", "Wt down 3 kg.", "Weight loss 6 kg."])
+def test_a_change_of_weight_is_no_weight(note: str) -> None:
+    assert [result.text for result in _read(note).results] == []
+
+
+@pytest.mark.parametrize(
+    "note", ["Iron def anemia resolved.", "Fe def anaemia.", "Vitamin D deficiency.", "Bicarb 18 - improving."]
+)
+def test_what_somebody_lacks_is_no_drug(note: str) -> None:
+    assert [drug.text for drug in _read(note).drugs] == []
 
 
 def test_a_target_is_no_result() -> None:
@@ -198,6 +232,7 @@ def _steps(note: str) -> int:
         "On PE, abdomen soft.", "Oncology: letrozole continued.", "Gastro: soft abdomen.", "V/Q low.",
         "Body mass index 31.", "Trip to Spain.", "Cut down on biscuits.", "Smoke alarm fitted.", "HI advice given.",
         "On rivaroxaban 10 mg.", "Shock delivered x1.", "Voice mail left.", "Seen 6 hrs ago.", "Hep B immune.",
+        "EKG unchanged, METS >4.", "Works at 7 METs.", "Arrêt du tabac conseillé: du temps.",
     ],
 )  # fmt: skip
 def test_words_that_hold_a_name_and_mean_none_are_no_findings(note: str) -> None:
