@@ -129,7 +129,13 @@ def _says_all(coding: Coding) -> bool:
 
 
 # ICD-10: titles that name a fear, a fetus, a risk or a relative and deny nothing.
-_NEVER_TAKEN_BACK = ("F40", "O", "R761", "Z15", "Z8")
+_NEVER_TAKEN_BACK_BUT_PREGNANCY = ("F40", "R761", "Z15", "Z8")
+_NEVER_TAKEN_BACK = ("O", *_NEVER_TAKEN_BACK_BUT_PREGNANCY)
+_NOT_PREGNANT = re.compile(
+    r"\b(?:(?:not|nicht|pas|niet|non|não|ikke|ej|inte) (?:pregnant|schwanger|enceinte|zwanger|incinta|grávida|gravid)"
+    r"|no pregnancy|no embarazada)\b",
+    re.IGNORECASE,
+)
 
 
 def _not_taken_back(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -> tuple[MeantGroup, ...]:
@@ -137,13 +143,14 @@ def _not_taken_back(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -
     texts = dict.fromkeys((concept.text, *(coding.display for coding in concept.coding)))
     if not any(text and _is_taken_back(text, meant) for text in texts):
         return tuple(meant.values())
-    return tuple(coded for coded in meant.values() if coded.code.replace(".", "").startswith(_NEVER_TAKEN_BACK))
+    never = _NEVER_TAKEN_BACK if not _NOT_PREGNANT.search(concept.text or "") else _NEVER_TAKEN_BACK_BUT_PREGNANCY
+    return tuple(coded for coded in meant.values() if coded.code.replace(".", "").startswith(never))
 
 
 # What denies or doubts the diagnosis before it, whatever follows: "MI ruled out with negative troponins".
 _TAKES_BACK = re.compile(
     r"\b(?:ruled[- ]out|excluded|refuted|disproved|ausgeschlossen|exclue?|écartée?|descartad[oa]|esclus[oa]"
-    r"|uitgesloten|excluíd[oa])\b",
+    r"|uitgesloten|excluíd[oa]|éliminée?|infirmée?|afastad[oa]|udelukket|afkræftet|uteslut(?:en|et)|utelukket|avkreftet)\b",
     re.IGNORECASE,
 )
 

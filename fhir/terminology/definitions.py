@@ -54,8 +54,13 @@ class Hierarchy(Protocol):
 
 
 def own_definitions() -> list[Definition]:
-    """Return the definitions of tables/definitions.csv."""
-    return [definition_of_row(row) for row in table_rows("definitions.csv")]
+    """Return the definitions of tables/definitions.csv, and of allergens the subtrees of the ATC in their table.
+
+    A group without a root that is safe stands in the table with the system `none` and the reason.
+    """
+    groups = [definition_of_row(row) for row in table_rows("definitions.csv") if row["system"] != "none"]
+    classes = ((row["allergen_class"], row["atc"]) for row in table_rows("allergen_classes.csv"))
+    return [*groups, *(Definition("allergen", key, "atc", subtrees) for key, subtrees in classes if subtrees)]
 
 
 def definition_of_row(row: Mapping[str, str]) -> Definition:

@@ -147,12 +147,13 @@ def _read_atc(imported: Imported, file: ReleaseFile) -> None:
         for row in table_of(file.name, lines, ("atc_code", "atc_name")):
             code = row["atc_code"].upper()
             ingredient = INGREDIENT_BY_NAME.get(row["atc_name"].lower())
-            is_known = ingredient is None or medication_of_code(_ATC, code) is not None
-            meaning = Meaning(
-                ingredients=() if is_known or ingredient is None else (ingredient.rxcui,),
-                groups=held("group", code), allergens=held("allergen", code), vaccines=held("vaccine", code), by="ATC",
-            )  # fmt: skip
-            if meaning != Meaning(by="ATC"):
+            known = medication_of_code(_ATC, code)
+            ingredients = known.ingredients if known is not None else () if ingredient is None else (ingredient,)
+            defined = [held(kind, code) for kind in ("group", "allergen", "vaccine")]
+            if any(defined) or (ingredients and known is None):
+                members = tuple(member.rxcui for member in ingredients)
+                groups, allergens, vaccines = defined
+                meaning = Meaning(ingredients=members, groups=groups, allergens=allergens, vaccines=vaccines, by="ATC")
                 imported.add_code("atc", code, meaning)
                 number_of_codes += 1
     imported.note("WHO Collaborating Centre for Drug Statistics Methodology", file, number_of_codes)

@@ -74,6 +74,23 @@ def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) 
         (ICD10, "O99.345", "pregnancy"),
         (ICD10, "O9A.22", "pregnancy"),
         (ICD10, "D68.51", "bleeding_disorder"),
+        (SNOMED, "771542000", "copd"),  # Cold extremity
+        (SNOMED, "127057004", "copd"),  # Paroxysmal cold hemoglobinuria
+        (SNOMED, "17869006", "parkinson"),  # Wolff-Parkinson-White syndrome
+        (SNOMED, "47295007", "epilepsy"),  # Psychomotor agitation
+        (SNOMED, "416909000", "seizure"),  # Impaired psychomotor performance
+        (SNOMED, "242355004", "prostate_cancer"),  # Accidental ingestion of death cap
+        (SNOMED, "62742006", "cancer_any"),  # Cradle cap
+        (SNOMED, "65443008", "cancer_any"),  # Malignant hypertensive renal disease
+        (SNOMED, "285881000119109", "cancer_metastatic"),  # the same, of stage 4
+        (SNOMED, "422470007", "lymphoma"),  # Adenolymphoma
+        (SNOMED, "373165004", "myeloma"),  # pN3a: Metastasis in 10 or more axillary lymph nodes
+        (SNOMED, "11399002", "hypertension"),  # Pulmonary arterial hypertension
+        (SNOMED, "194780003", "hf"),  # Hypertensive heart and renal disease with renal failure
+        (SNOMED, "235845003", "stroke_tia"),  # Transient ischemic colitis
+        (SNOMED, "94260004", "colorectal_cancer"),  # Secondary malignant neoplasm of colon
+        (SNOMED, "234058009", "liver_severe"),  # Varicose veins of genitalia in pregnancy
+        (SNOMED, "372117006", "endometrial_cancer"),  # of the ovary
     ],
 )
 def test_a_code_that_looks_like_one_of_the_group_does_not_mean_it(system: str, code: str, group: str) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.definitions import (
     Definition,
     WrongDefinition,
@@ -15,6 +14,7 @@ from fhir.terminology.definitions import (
     roots_of,
 )
 from fhir.terminology.importing import snomed_roots
+from fhir.terminology.medications import table_rows
 from fhir.terminology.rf2 import Release, Roots, expand
 
 # 1 above 2 and 3; 3 and 5 above 4; 9 is not active.
@@ -108,11 +108,30 @@ def test_codes_of_other_systems_are_held_by_range_subtree_and_parts(
 def test_each_root_of_our_definitions_is_a_code_of_its_own_list() -> None:
     """The identifiers were chosen by their names among codes that were read for the group: none is from memory."""
     groups, definitions = snomed_roots().by_kind["group"], own_definitions()
-    assert len({definition.key for definition in definitions}) == len(definitions) > 100
-    for definition in definitions:
-        assert definition.kind == "group"
-        assert definition.key in CONDITION_GROUPS
-        assert roots_of(definition.text) <= groups[definition.key], definition.key
+    of_groups = [definition for definition in definitions if definition.kind == "group"]
+    assert len({definition.key for definition in of_groups}) == len(of_groups) > 310
+    for definition in of_groups:
+        roots, _, excluded = definition.text.partition("MINUS")
+        assert roots_of(roots.strip("( )")) <= groups[definition.key], definition.key
+        assert not excluded or roots_of(excluded) <= set().union(*groups.values()), definition.key
+
+
+def test_each_group_has_a_definition_or_the_reason_why_it_has_none() -> None:
+    defined = {definition.key for definition in own_definitions() if definition.kind == "group"}
+    reasons = {row["key"]: row["source"] for row in table_rows("definitions.csv") if row["system"] == "none"}
+    assert defined | reasons.keys() == {row["group"] for row in table_rows("condition_groups.csv")}
+    assert not defined & reasons.keys()
+    assert len(reasons) <= 26
+    assert all(reason.startswith("no root: ") for reason in reasons.values())
+
+
+def test_each_allergen_is_defined_by_subtrees_of_the_atc_ingredients_or_substances_but_three_by_words() -> None:
+    rows = table_rows("allergen_classes.csv")
+    defined = {definition.key for definition in own_definitions() if definition.kind == "allergen"}
+    assert defined == {row["allergen_class"] for row in rows if row["atc"]}
+    assert len(defined) > 40
+    of_words = {row["allergen_class"] for row in rows if not row["atc"] + row["members"] + row["snomed"]}
+    assert of_words == {"benzyl_alcohol", "gelatin", "polyoxyl_castor_oil"}
 
 
 def test_the_report_says_what_is_new_what_is_outside_and_which_root_is_gone() -> None:

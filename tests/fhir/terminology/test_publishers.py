@@ -53,7 +53,7 @@ _FILES = {
     "ours.csv": "system,code,name,not_read\nurn:ours,STATE,heart failure clinic,yes\n",
     "definitions.csv": "kind,key,system,definition\ngroup,gout,icd10,U07.8-U07.9\nallergen,penicillin,atc,J99\n"
     "group,copd,rxnorm,6918\n",
-    "atc.csv": "atc_code,atc_name\nJ99XX01,brandnewcillin\n",
+    "atc.csv": "atc_code,atc_name\nJ99XX01,brandnewcillin\nC09AA99,newpril\nC09AA02,enalapril\n",
     "noise.xml": "<Other/>",
 }
 
@@ -109,6 +109,16 @@ def test_definitions_of_the_site_are_expanded_in_every_system(not_read: list[str
     allergen = meaning_of_code("atc", "J99XX01")
     assert (drug.groups if drug is not None else None) == ("copd",)
     assert (allergen.allergens if allergen is not None else None) == ("penicillin",)
+
+
+@pytest.mark.parametrize(("code", "drugs"), [("C09AA99", ()), ("C09AA02", ("enalapril",))])
+def test_a_new_code_below_the_subtree_of_an_allergen_is_that_allergen(
+    not_read: list[str], code: str, drugs: tuple[str, ...]
+) -> None:
+    concept = {"coding": [{"system": "http://www.whocc.no/atc", "code": code}]}
+    read = understand({"resourceType": "AllergyIntolerance", "code": concept})
+    assert "ace_inhibitor" in read.allergen_classes
+    assert read.drugs == drugs
 
 
 def test_a_look_alike_is_not_read_whatever_its_words_say(not_read: list[str]) -> None:
